@@ -1,0 +1,189 @@
+"""The command line. Each command loads only what it needs, so `sinyal ping` starts as fast as a ping should."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from app.ping import ping
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Evidence for how well the free village internet of East Kalimantan works.\n\n"
+    "Settings come from SINYAL_* variables over config/sinyal.toml, where each one is described.",
+)  # fmt: skip
+token_commands = typer.Typer(no_args_is_help=True, help="API tokens.")
+app.add_typer(token_commands, name="token")
+app.command()(ping)
+
+Supervised = Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Instead of SINYAL_PORT.")]
+
+
+def main() -> None:
+    """Errors of settings, database and files are one line each; what is unexpected keeps its traceback."""
+    from app.backup import BackupError
+    from app.embedded import EmbeddedError
+    from app.settings import SettingsError
+
+    try:
+        app()
+    except (SettingsError, EmbeddedError, BackupError) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or 'the database'}: {error.strerror or error}")
+
+
+def fail(problem: str, code: int = 2) -> NoReturn:
+    typer.echo(f"sinyal: {problem}", err=True)
+    raise SystemExit(code)
+
+
+def configured(component: str, *, port: int | None = None) -> "Settings":
+    from app import logs
+    from app.settings import settings
+
+    found = settings()
+    if port is not None:
+        found.port = port
+    logs.configure(component)
+    return found
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+@app.command()
+def up(port: Port = None) -> None:
+    """Run everything: embedded PostgreSQL (unless SINYAL_DATABASE_URL is set), worker and api, supervised."""
+    from app import up as whole
+
+    asyncio.run(whole.run(configured("up", port=port), say=say))
+
+
+@app.command()
+def demo(
+    script: Annotated[Path | None, typer.Option(help="What happens, as TOML; without it, a lively day.")] = None,
+    port: Port = None,
+) -> None:
+    """Run everything over a simulated network: every village of Kaltim, measured by real ICMP."""
+    from simulator import demo as simulated
+    from simulator.script import ScriptError
+
+    try:
+        asyncio.run(simulated.run(configured("demo", port=port), script, say=say))
+    except ScriptError as error:
+        fail(str(error))
+
+
+@app.command()
+def worker(supervised: Supervised = False) -> None:
+    """Probe, judge and store; a second worker waits until the first one ends."""
+    from app.supervise import end_with_parent
+    from app.worker.process import work
+
+    found = configured("worker")
+    if supervised:
+        end_with_parent()
+    run(work(found))
+
+
+@app.command()
+def api(port: Port = None, workers: Annotated[int, typer.Option(min=1)] = 1, supervised: Supervised = False) -> None:
+    """Serve the REST API."""
+    from app import serve
+    from app.supervise import end_with_parent
+
+    found = configured("api", port=port)
+    if supervised:
+        end_with_parent()
+    serve.run(found, workers=workers)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's tables and regions to this version; safe to run at any time."""
+    from app.supervise import database
+
+    async def migrated() -> None:
+        async with database(configured("migrate")):
+            typer.echo("the database is up to date")
+
+    asyncio.run(migrated())
+
+
+@app.command()
+def backup(file: Path, overwrite: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False) -> None:
+    """Write the whole database to FILE (pg_dump's custom format). It holds contacts and token hashes: keep it safe."""
+    from app import backup as copies
+    from app.operate import running_database
+
+    with running_database(configured("backup")) as url:
+        copies.backup(url, file, overwrite=overwrite)
+    typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command()
+def restore(file: Path) -> None:
+    """Replace the whole database by FILE, which `sinyal backup` wrote. No worker may run meanwhile."""
+    from app import backup as copies
+    from app.operate import no_worker, running_database
+
+    found = configured("restore")
+    with running_database(found) as url:
+        copies.restore(url, file, exclusive=no_worker(url))
+    migrate()
+
+
+@app.command()
+def doctor() -> None:
+    """Check what this machine and its settings allow, and say how to mend what they do not."""
+    from app import doctor as checks
+
+    raise SystemExit(run(checks.run(configured("doctor"), say=say)))
+
+
+@app.command()
+def status(
+    region: Annotated[str | None, typer.Option(help="A region's code, for example 64.02.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every 5 seconds.")] = False,
+) -> None:
+    """Count the sites in each state, and list those that are down."""
+    from app import overview
+
+    run(overview.run(configured("status"), region=region, watch=watch, say=say))
+
+
+@token_commands.command("create")
+def token_create(
+    name: Annotated[str, typer.Option(help="Whose it is, and what for.")],
+    role: Annotated[str, typer.Option(help="province_admin, province_operator, district_admin, district_operator, "
+                                      "viewer or provider_viewer.")],
+    region: Annotated[str, typer.Option(help="How far it reaches: 64 is the province.")] = "64",
+    days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it expires.")] = None,
+    provider: Annotated[str | None, typer.Option(help="The provider's slug, for provider_viewer.")] = None,
+) -> None:  # fmt: skip
+    """Make an API token and print it, once: only its hash is kept. The database must run."""
+    from app import operate
+
+    found = configured("token")
+    typer.echo(run(operate.create_token(found, name=name, role=role, region=region, days=days, provider=provider)))
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

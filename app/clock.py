@@ -1,0 +1,64 @@
+"""Time as this service uses it: storage in UTC, days cut in WITA, a slot clock that no wall-clock step can bend."""
+
+import re
+import time
+from datetime import UTC, date, datetime, timedelta, timezone
+
+WITA = timezone(timedelta(hours=8), "WITA")  # Asia/Makassar; it has no daylight saving time
+
+
+class NaiveTime(ValueError):
+    """A date and time without an offset: which hour it means depends on who reads it."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def floor_second(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)
+
+
+def from_slot(slot: int) -> datetime:
+    return datetime.fromtimestamp(slot, UTC)
+
+
+def to_slot(moment: datetime) -> int:
+    return int(moment.timestamp() // 1)
+
+
+def parse_moment(text: str) -> datetime:
+    """A moment as callers write it, in UTC: ISO 8601 with offset, epoch milliseconds, or a bare date (midnight WITA).
+
+    An unescaped `+` in a URL arrives as a space and is accepted. Raises NaiveTime or ValueError.
+    """
+    if re.fullmatch(r"\d{9,15}", text):
+        return datetime.fromtimestamp(int(text) / 1000, UTC)
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return midnight(date.fromisoformat(text))
+    moment = datetime.fromisoformat(re.sub(r" (\d{2}:?\d{2})$", r"+\1", text.strip()))
+    if moment.tzinfo is None:
+        raise NaiveTime(text)
+    return moment.astimezone(UTC)
+
+
+def midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=WITA).astimezone(UTC)
+
+
+class SlotClock:
+    """Seconds since 1970, anchored to the monotonic clock: it runs on evenly when the wall clock is stepped."""
+
+    def __init__(self) -> None:
+        self._wall = time.time()
+        self._monotonic = time.monotonic()
+
+    def now(self) -> float:
+        return self._wall + time.monotonic() - self._monotonic
+
+    def step_s(self) -> float:
+        """How far the wall clock has moved away from this one; positive when it jumped ahead."""
+        return time.time() - self.now()
+
+    def reanchor(self) -> None:
+        self.__init__()  # type: ignore[misc]  # the anchor is all there is

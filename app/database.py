@@ -1,0 +1,109 @@
+"""The one way to PostgreSQL: engine, sessions, and the counters that give every change a version."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import orjson
+from sqlalchemy import DateTime, Enum, MetaData, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from app.embedded import Cluster
+from app.settings import Settings, SettingsError
+
+Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+Sessions = async_sessionmaker[AsyncSession]
+
+CHANNEL = "sinyal_change"  # payload: "<counter>:<version>"
+
+
+class Counter(StrEnum):
+    STATUS = "status"
+    REGISTRY = "registry"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  # declared by SQLAlchemy as an instance attribute
+        StrEnum: Enum(
+            StrEnum, native_enum=False, length=20, values_callable=lambda enum: [member.value for member in enum]
+        ),
+    }
+
+
+def database_url(settings: Settings) -> str:
+    """Raises SettingsError when there is neither an own nor an embedded database."""
+    if settings.database_url is not None:
+        return settings.database_url
+    cluster = Cluster(settings.data_dir)
+    if not cluster.exists():
+        raise SettingsError(
+            f"no database: {settings.data_dir} holds none yet (start `sinyal up` or `sinyal demo` there) "
+            "and SINYAL_DATABASE_URL is not set"
+        )
+    return cluster.url
+
+
+def connect_args(name: str) -> dict[str, Any]:
+    return {
+        "timeout": 5,
+        "command_timeout": 30,
+        "server_settings": {
+            "application_name": f"sinyal {name}",
+            "timezone": "UTC",
+            "tcp_keepalives_idle": "30",
+            "tcp_keepalives_interval": "10",
+            "tcp_keepalives_count": "3",
+        },
+    }
+
+
+def open_engine(url: str, *, name: str, pool_size: int = 5) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=5,
+        pool_recycle=1800,
+        connect_args=connect_args(name),
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+    )
+
+
+def open_sessions(engine: AsyncEngine) -> Sessions:
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+@asynccontextmanager
+async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    async with sessions() as session, session.begin():
+        yield session
+
+
+async def next_version(session: AsyncSession, counter: Counter) -> int:
+    """The next version of a counter, and the notice that it will be there after the commit.
+
+    The counter's row stays locked until then, so versions become visible in their order: a reader that has seen
+    version n has seen all before it. A sequence would lose a row that commits late.
+    """
+    version: int = await session.scalar(
+        text("UPDATE change_counter SET version = version + 1 WHERE name = :name RETURNING version"),
+        {"name": counter.value},
+    )
+    await session.execute(
+        text("SELECT pg_notify(:channel, :payload)"),
+        {"channel": CHANNEL, "payload": f"{counter.value}:{version}"},
+    )
+    return version

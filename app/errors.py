@@ -1,0 +1,71 @@
+"""Every error this service answers with, named once, with its status.
+
+Problem
+├── NotSignedIn        401  no token, or one that is wrong, expired or revoked
+├── NotAllowed         403  the role does not allow it, or a named region lies outside the scope
+├── NotFound           404  unknown, or out of scope
+├── Conflict           409  something of the same identity exists
+├── Stale              412  If-Match names an older version
+├── Invalid            422  fields or parameters are wrong: all of them are listed
+└── Unavailable        503  the database is away
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field as default
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One wrong field. `message` and `suggestion` are English templates: they are translated and filled at the edge."""
+
+    field: str
+    code: str
+    message: str
+    suggestion: str | None = None
+    row: int | None = None
+    values: dict[str, Any] = default(default_factory=dict)
+
+
+class Problem(Exception):
+    status = 500
+    type = "internal-error"
+    title = "Something went wrong on our side"
+
+    def __init__(self, detail: str | None = None, *, faults: Sequence[Fault] = (), **extra: Any) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.faults = tuple(faults)
+        self.extra = extra
+
+
+class NotSignedIn(Problem):
+    status, type, title = 401, "not-signed-in", "A valid token is needed"
+
+
+class NotAllowed(Problem):
+    status, type, title = 403, "not-allowed", "Your role or region does not allow this"
+
+
+class NotFound(Problem):
+    status, type, title = 404, "not-found", "There is no such thing within your scope"
+
+
+class Conflict(Problem):
+    status, type, title = 409, "conflict", "It exists already"
+
+
+class Stale(Problem):
+    status, type, title = 412, "stale-version", "Somebody changed it in the meantime"
+
+
+class Invalid(Problem):
+    status, type, title = 422, "invalid", "Some fields are wrong"
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(faults=faults)
+
+
+class Unavailable(Problem):
+    status, type, title = 503, "unavailable", "The database is away; try again shortly"

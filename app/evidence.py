@@ -1,0 +1,17 @@
+"""How long a look at a site speaks for it: the rule that keeps stale from being shown as fresh.
+
+A reading is valid for `valid_s` (its interval). The state it supports holds until 2.5 intervals after it; once that has
+passed without another, nothing is known from one interval after it.
+"""
+
+from datetime import datetime, timedelta
+
+HOLD = 2.5
+
+
+def holds_until(evidence_at: datetime, valid_s: int) -> datetime:
+    return evidence_at + timedelta(seconds=int(HOLD * valid_s))
+
+
+def lapses_at(evidence_at: datetime, valid_s: int) -> datetime:
+    return evidence_at + timedelta(seconds=valid_s)

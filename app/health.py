@@ -1,0 +1,54 @@
+"""`/healthz`: this process lives. `/readyz`: it can answer; its body tells how old the worker's beat is."""
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from app import metrics
+from app.clock import utc_now
+from app.migrate import is_current
+from app.status.snapshot import Snapshot
+
+router = APIRouter(tags=["this service"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "Not yet: the body says what is missing"}})
+async def readyz(request: Request) -> Response:
+    """200 once the database is migrated and the snapshot is loaded. A dead worker does not stop history."""
+    state = request.app.state
+    snapshot: Snapshot = state.snapshot
+    problems: list[str] = []
+    try:
+        async with state.engine.connect() as connection:
+            if not await is_current(connection):
+                problems.append("the database is not migrated: run `sinyal migrate`")
+    except Exception as error:  # whatever it is, the answer is the same: not ready, and why
+        problems.append(f"the database does not answer ({type(error).__name__})")
+    if not snapshot.loaded:
+        problems.append("the status snapshot is not loaded yet")
+    body = {"ready": not problems, "problems": problems, "warnings": _warnings(state), **_worker(snapshot)}
+    return Response(orjson.dumps(body), 503 if problems else 200, media_type="application/json")
+
+
+def _worker(snapshot: Snapshot) -> dict[str, Any]:
+    age = (utc_now() - snapshot.beat_at).total_seconds() if snapshot.beat_at else None
+    return {"worker_beat_age_s": None if age is None else round(age, 1), "blind_since": snapshot.blind_since}
+
+
+def _warnings(state: Any) -> list[str]:
+    if len(state.settings.canaries) < 2:
+        return ["fewer than two canaries (SINYAL_CANARIES): a dead uplink of ours would look like their outage"]
+    return []
+
+
+@router.get("/metrics", include_in_schema=False)
+async def get_metrics(request: Request) -> Response:
+    state = request.app.state
+    body = await metrics.render(state.metrics, state.snapshot, state.engine)
+    return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")

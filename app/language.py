@@ -1,0 +1,31 @@
+"""Messages in the caller's language: English templates in the code, Bahasa Indonesia in `config/messages.id.toml`."""
+
+import tomllib
+from functools import cache
+from typing import Any
+
+from app.settings import CONFIG_DIR
+
+
+@cache
+def _indonesian() -> dict[str, str]:
+    return tomllib.loads((CONFIG_DIR / "messages.id.toml").read_text())
+
+
+def preferred(accept_language: str | None) -> str:
+    """`id` or `en`, whichever of the two an Accept-Language header ranks higher; `en` when it names neither."""
+    best, language = 0.0, "en"
+    for part in (accept_language or "").split(","):
+        tag, _, weight = part.partition(";q=")
+        try:
+            quality = float(weight) if weight else 1.0
+        except ValueError:
+            continue
+        primary = tag.strip().lower().split("-")[0]
+        if primary in {"id", "en"} and quality > best:
+            best, language = quality, primary
+    return language
+
+
+def translate(template: str, values: dict[str, Any], *, language: str) -> str:
+    return (_indonesian().get(template, template) if language == "id" else template).format_map(values)

@@ -1,0 +1,58 @@
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql import func
+
+from app.database import Base, Moment
+from app.registry.models import State, UnknownReason
+
+
+class StateSegment(Base):
+    """A stretch of one state of one site. The last one is open: how far it reaches is in `site_status`."""
+
+    __tablename__ = "state_segment"
+    __table_args__ = (
+        ExcludeConstraint(
+            ("site_id", "="),
+            (text("tstzrange(started_at, ended_at)"), "&&"),
+            name="ex_state_segment_overlap",
+            using="gist",
+        ),
+        Index("uq_state_segment_open", "site_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    started_at: Mapped[Moment]
+    ended_at: Mapped[Moment | None]
+    state: Mapped[State]
+    unknown_reason: Mapped[UnknownReason | None]
+    last_ok_at: Mapped[Moment | None]  # the last answer before it began
+    first_ok_after: Mapped[Moment | None]  # the answer that ended it
+
+
+class Blind(Base):
+    """A stretch in which a source could not look: append-only. Overlapping timeouts are our fault, not an outage."""
+
+    __tablename__ = "blind"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    started_at: Mapped[Moment] = mapped_column(index=True)
+    ended_at: Mapped[Moment]
+    reason: Mapped[str]  # uplink, stopped, clock
+    recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
+class WorkerBeat(Base):
+    """A worker's sign of life: written with every batch."""
+
+    __tablename__ = "worker_beat"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    beat_at: Mapped[Moment]
+    started_at: Mapped[Moment]
+    blind_since: Mapped[Moment | None]
+    figures: Mapped[dict[str, Any]] = mapped_column(JSONB)

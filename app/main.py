@@ -1,0 +1,86 @@
+"""`create_app()`: the REST service, over one database and one snapshot of the current status."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
+from fastapi_swagger import patch_fastapi
+from prometheus_client import CollectorRegistry
+
+from app import health, http
+from app.aggregates.routes import router as aggregates
+from app.database import database_url, open_engine, open_sessions
+from app.ledger.routes import router as ledger
+from app.measurements.routes import router as measurements
+from app.metrics import Requests
+from app.registry.routes import router as registry
+from app.settings import Settings, settings
+from app.status.routes import router as status
+from app.status.snapshot import Follower, Snapshot
+from probes.policy import Policy
+
+API = "/api/v1"
+ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
+
+Every call needs a token: `Authorization: Bearer <token>` (`sinyal token create`). Times are ISO 8601 with an offset;
+a bare date is midnight WITA (UTC+8); `to` is exclusive. Errors are problem details (RFC 9457).
+"""
+
+
+def create_app(given: Settings | None = None) -> FastAPI:
+    app = FastAPI(
+        title="Sinyal Desa", version="0.1.0", description=ABOUT, docs_url=None, redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None, lifespan=_lifespan,
+    )  # fmt: skip
+    app.state.settings = given or settings()
+    app.state.policy = Policy(allow=app.state.settings.probe.allow, deny=app.state.settings.probe.deny)
+    app.state.callers = http.Callers()
+    app.state.metrics = CollectorRegistry()
+    app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
+    for router in (registry, status, ledger, measurements, aggregates):
+        app.include_router(router, prefix=API)
+    app.include_router(health.router)
+    http.install(app)
+    patch_fastapi(app, redirect_from_root_to_docs=False)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    if app.state.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=app.state.settings.cors_origins, allow_methods=["*"],
+            allow_headers=["*"], expose_headers=["ETag", "Retry-After"],
+        )  # fmt: skip
+    app.add_middleware(Requests, registry=app.state.metrics)
+    app.openapi = lambda: _openapi(app, FastAPI.openapi(app))  # type: ignore[method-assign]  # FastAPI's own way
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    chosen: Settings = app.state.settings
+    url = database_url(chosen)
+    app.state.engine = open_engine(url, name="api", pool_size=10)
+    app.state.sessions = open_sessions(app.state.engine)
+    follower = Follower(app.state.snapshot, app.state.sessions, chosen.database_direct_url or url)
+    following = asyncio.create_task(follower.run())
+    try:
+        yield
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+        await follower.close()
+        await app.state.engine.dispose()
+
+
+def _openapi(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
+    """Adds the problem's schema, and takes out FastAPI's own 422, which this service never answers with."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    problem = http.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["ProblemOut"] = problem
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    return document

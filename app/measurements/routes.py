@@ -1,0 +1,46 @@
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from app.clock import parse_moment
+from app.http import Cursor, Limit, Session, SignedIn, problems, read_cursor, write_cursor
+from app.measurements import store
+from app.measurements.models import Measurement
+from app.measurements.schemas import MeasurementsOut
+from app.periods import Period, asked_period
+from app.registry import store as registry
+from app.registry.routes import SiteId
+
+router = APIRouter(prefix="/sites/{id}", tags=["one site"])
+
+
+@router.get("/measurements", response_model=MeasurementsOut, responses=problems(404, 422))
+async def list_measurements(
+    session: Session,
+    caller: SignedIn,
+    id: SiteId,
+    period: Annotated[Period, Depends(asked_period)],
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """Single readings, oldest first."""
+    site, _ = await registry.get_site(session, id, caller=caller)
+    after = read_cursor(cursor, kind=parse_moment)
+    found = await store.list_measurements(
+        session, site.id, period.start, period.end, after=after, limit=limit + 1
+    )  # fmt: skip
+    more = len(found) > limit
+    return {
+        "from": period.start,
+        "to": period.end,
+        "items": [_present(reading) for reading in found[:limit]],
+        "next_cursor": write_cursor(found[limit - 1].slot.isoformat()) if more else None,
+    }
+
+
+def _present(reading: Measurement) -> dict[str, Any]:
+    return {
+        "slot": reading.slot, "source": reading.source, "outcome": reading.outcome, "sent": reading.sent,
+        "received": len(reading.rtt_us), "rtt_ms": [rtt / 1000 for rtt in reading.rtt_us],
+        "valid_s": reading.valid_s, "reason": reading.reason,
+    }  # fmt: skip

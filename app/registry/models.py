@@ -1,0 +1,193 @@
+from enum import StrEnum
+
+from sqlalchemy import REAL, ForeignKey, Index, SmallInteger, text
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.sql import func, literal_column
+
+from app.database import Base, Moment
+from app.profiles import Technology
+from probes.contract import Kind
+
+
+class Level(StrEnum):
+    PROVINSI = "provinsi"
+    KABUPATEN_KOTA = "kabupaten_kota"
+    KECAMATAN = "kecamatan"
+    DESA_KELURAHAN = "desa_kelurahan"
+
+
+class SiteKind(StrEnum):
+    ACCESS_POINT = "access_point"
+    NODE = "node"
+
+
+class Lifecycle(StrEnum):
+    PLANNED = "planned"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    RETIRED = "retired"
+
+
+class LinkRole(StrEnum):
+    PRIMARY = "primary"
+    BACKUP = "backup"
+
+
+class Venue(StrEnum):
+    KANTOR_DESA = "kantor_desa"
+    SEKOLAH = "sekolah"
+    PUSKESMAS = "puskesmas"
+    BALAI = "balai"
+    LAINNYA = "lainnya"
+
+
+class PowerSource(StrEnum):
+    PLN = "pln"
+    PLN_LIMITED = "pln_limited"
+    GENSET = "genset"
+    SOLAR = "solar"
+    NONE = "none"
+
+
+class Region(Base):
+    __tablename__ = "region"
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+    level: Mapped[Level]
+    parent_code: Mapped[str | None] = mapped_column(ForeignKey("region.code"), index=True)
+    name: Mapped[str]
+    type: Mapped[str]
+    latitude: Mapped[float]
+    longitude: Mapped[float]
+
+
+class Provider(Base):
+    __tablename__ = "provider"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
+class Site(Base):
+    __tablename__ = "site"
+    __table_args__ = (
+        Index(
+            "uq_site_active_address",
+            "probe",
+            "host",
+            func.coalesce(literal_column("port"), 0),
+            unique=True,
+            postgresql_where=text("lifecycle = 'active' AND host IS NOT NULL AND probe <> 'push'"),
+        ),
+        Index("ix_site_village_code", "village_code", postgresql_ops={"village_code": "text_pattern_ops"}),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[SiteKind]
+    village_code: Mapped[str] = mapped_column(ForeignKey("region.code"))
+    name: Mapped[str]
+    host: Mapped[str | None]
+    host_static: Mapped[bool]
+    technology: Mapped[Technology]
+    provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"), index=True)
+    service_no: Mapped[str | None]
+    link_role: Mapped[LinkRole]
+    venue: Mapped[Venue | None]
+    location_note: Mapped[str | None]
+    latitude: Mapped[float | None]
+    longitude: Mapped[float | None]
+    ssid: Mapped[str | None]
+    public_hours: Mapped[str | None]
+    power_source: Mapped[PowerSource | None]
+    power_hours: Mapped[str | None]
+    bandwidth_down_mbps: Mapped[float | None]
+    bandwidth_up_mbps: Mapped[float | None]
+    probe: Mapped[Kind]
+    port: Mapped[int | None]
+    url: Mapped[str | None]
+    speed_url: Mapped[str | None]
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"), index=True)
+    device_model: Mapped[str | None]
+    contact_name: Mapped[str | None]
+    contact_phone: Mapped[str | None]
+    notes: Mapped[str | None]
+    lifecycle: Mapped[Lifecycle]
+    addressed_at: Mapped[Moment]
+    version: Mapped[int] = mapped_column(index=True)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    provider: Mapped[Provider] = relationship(lazy="raise")
+
+    @property
+    def configuration(self) -> tuple[object, ...]:
+        """What judgement depends on: a change of it starts a new dated configuration."""
+        return self.lifecycle, self.technology, self.provider_id, self.parent_id
+
+    @property
+    def address(self) -> tuple[object, ...]:
+        """Where it is measured: behind a new address nobody has been seen yet."""
+        return self.probe, self.host, self.port, self.url
+
+
+class SiteConfiguration(Base):
+    """How a site was set up, and when: the ledger judges each second by the configuration of its day."""
+
+    __tablename__ = "site_configuration"
+    __table_args__ = (
+        ExcludeConstraint(
+            ("site_id", "="),
+            (text("tstzrange(started_at, ended_at)"), "&&"),
+            name="ex_site_configuration_overlap",
+            using="gist",
+        ),
+    )
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    started_at: Mapped[Moment] = mapped_column(primary_key=True)
+    ended_at: Mapped[Moment | None]
+    lifecycle: Mapped[Lifecycle]
+    technology: Mapped[Technology]
+    provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"))
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
+
+
+class State(StrEnum):
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+
+
+class UnknownReason(StrEnum):
+    NEVER_SEEN = "never_seen"
+    SILENT = "silent"
+    BLIND = "blind"
+    STOPPED = "stopped"
+
+
+class SiteStatus(Base):
+    """What is known of a site now, one narrow row each: made at registration, folded forward by the ledger."""
+
+    __tablename__ = "site_status"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    version: Mapped[int]
+    state: Mapped[State]
+    unknown_reason: Mapped[UnknownReason | None]
+    since: Mapped[Moment]
+    evidence_at: Mapped[Moment | None]  # slot of the last reading that supports the state
+    valid_s: Mapped[int]
+    seen_at: Mapped[Moment | None]  # slot of the last reading that was judged
+    timeouts: Mapped[int] = mapped_column(SmallInteger)
+    pending_at: Mapped[Moment | None]  # slot of the first of the timeouts that await confirmation
+    last_ok_at: Mapped[Moment | None]
+    commissioned_at: Mapped[Moment | None]  # the first answer ever
+    addressed_at: Mapped[Moment]  # since when it is measured at its present address
+    rtt_us: Mapped[int | None]
+    loss_pct: Mapped[float | None] = mapped_column(REAL)

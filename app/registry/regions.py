@@ -1,0 +1,113 @@
+"""The regions of Kaltim: seeded from `config/regions/`, looked up for pickers, and told apart from BPS's codes."""
+
+import csv
+import difflib
+import re
+from functools import cache
+from typing import Any
+
+from sqlalchemy import insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.errors import Fault
+from app.registry.models import Level, Region
+from app.settings import CONFIG_DIR
+
+REGIONS_CSV = CONFIG_DIR / "regions" / "kaltim_regions.csv"
+LATITUDES, LONGITUDES = (-2.41, 2.57), (113.83, 119.04)  # the districts' bounding box
+GRACE_DEG = 0.5
+
+# BPS numbers Kaltim's districts differently from Kemendagri; the same digits mean different districts.
+BPS_DISTRICTS = {
+    "6401": "64.01", "6402": "64.07", "6403": "64.02", "6404": "64.08", "6405": "64.03",
+    "6409": "64.09", "6411": "64.11", "6471": "64.71", "6472": "64.72", "6474": "64.74",
+}  # fmt: skip
+
+
+@cache
+def read_csv() -> list[dict[str, Any]]:
+    with REGIONS_CSV.open(encoding="utf-8", newline="") as file:
+        return [
+            {
+                "code": row["code"], "level": row["level"], "parent_code": row["parent_code"] or None,
+                "name": row["name"], "type": row["type"],
+                "latitude": float(row["lat"]), "longitude": float(row["lon"]),
+            }
+            for row in csv.DictReader(file)
+        ]  # fmt: skip
+
+
+async def seed(connection: AsyncConnection) -> None:
+    """Inserts what is missing and corrects what changed; a region is never deleted, sites hang on it."""
+    rows = read_csv()
+    known = await connection.scalar(text("SELECT count(*) FROM region"))
+    if known == 0:
+        await connection.execute(insert(Region), rows)
+        return
+    statement = upsert(Region)
+    fresh = {name: statement.excluded[name] for name in rows[0] if name != "code"}
+    changed = text(
+        "(region.level, region.parent_code, region.name, region.type, region.latitude, region.longitude) IS DISTINCT "
+        "FROM (excluded.level, excluded.parent_code, excluded.name, excluded.type, excluded.latitude, excluded.longitude)"
+    )
+    await connection.execute(statement.on_conflict_do_update(index_elements=["code"], set_=fresh, where=changed), rows)
+
+
+async def list_regions(
+    session: AsyncSession, *, level: Level | None, parent: str | None, q: str | None, after: str | None, limit: int
+) -> list[Region]:
+    query = select(Region).order_by(Region.code).limit(limit)
+    if level is not None:
+        query = query.where(Region.level == level)
+    if parent is not None:
+        query = query.where(Region.parent_code == parent)
+    if q is not None:
+        query = query.where(Region.name.icontains(q, autoescape=True) | Region.code.startswith(q, autoescape=True))
+    if after is not None:
+        query = query.where(Region.code > after)
+    return list(await session.scalars(query))
+
+
+async def find_region(session: AsyncSession, code: str) -> Region | None:
+    return await session.scalar(select(Region).where(Region.code == code))
+
+
+@cache
+def names() -> dict[str, str]:
+    """Every region's name by its code."""
+    return {row["code"]: row["name"] for row in read_csv()}
+
+
+async def explain_unknown_village(session: AsyncSession, given: str, *, field: str = "village_code") -> Fault:
+    """Why a code is not a village's, and which one was probably meant."""
+    region = await find_region(session, given)
+    if region is not None:
+        return Fault(
+            field, "not_a_village", "{given} is {name} ({level}), not a village",
+            "Choose one of its villages: GET /api/v1/regions?level=desa_kelurahan&q={given}",
+            values={"given": given, "name": region.name, "level": region.level.value},
+        )  # fmt: skip
+    digits = given.replace(".", "")
+    dotted = ".".join((digits[:2], digits[2:4], digits[4:6], digits[6:]))
+    village = await find_region(session, dotted) if re.fullmatch(r"\d{10}", digits) else None
+    if village is not None:
+        return Fault(
+            field, "code_without_dots", "Village codes are written with dots",
+            "{code} is {name}", values={"code": dotted, "name": village.name},
+        )  # fmt: skip
+    if re.fullmatch(r"\d{10}", digits) and digits[:4] in BPS_DISTRICTS:
+        district = await find_region(session, BPS_DISTRICTS[digits[:4]])
+        return Fault(
+            field, "bps_code", "{given} looks like a BPS code ({name}); sites are registered by Kemendagri codes",
+            "Look the village up by its name: GET /api/v1/regions?level=desa_kelurahan&q=<name>; "
+            "in {name} codes begin with {code}",
+            values={"given": given, "name": district and district.name, "code": district and district.code},
+        )  # fmt: skip
+    codes = [row["code"] for row in read_csv() if row["level"] == Level.DESA_KELURAHAN]
+    near = difflib.get_close_matches(given, codes, 1, cutoff=0.85)
+    return Fault(
+        field, "unknown_village", "There is no village {given} in Kalimantan Timur",
+        "Did you mean {near}?" if near else "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
+        values={"given": given, "near": near[0] if near else None},
+    )  # fmt: skip

@@ -1,0 +1,151 @@
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+
+from app.access.scope import Caller
+from app.clock import utc_now
+from app.errors import Fault, Invalid
+from app.http import Cursor, Limit, Page, Session, SignedIn, next_page, problems, read_cursor, write_cursor
+from app.profiles import Technology
+from app.registry import idempotency, providers, regions, rules, store
+from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
+from app.registry.schemas import ProviderIn, ProviderOut, RegionOut, SiteIn, SiteOut, SitePatch
+from app.registry.store import SiteFilter
+from probes.policy import Policy
+
+router = APIRouter()
+
+SiteId = Annotated[str, Path(description="the site's id, or its code", examples=["64.02.05.2003-01"])]
+RegionCode = Annotated[str | None, Query(max_length=13, description="a Kemendagri code; its whole area counts")]
+Search = Annotated[str | None, Query(min_length=1, max_length=100)]
+
+
+@router.get("/regions", response_model=Page[RegionOut], responses=problems(422), tags=["regions"])
+async def list_regions(
+    session: Session,
+    caller: SignedIn,
+    level: Level | None = None,
+    parent: RegionCode = None,
+    q: Search = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """Regions in the order of their codes: by level, below a parent, by (part of) a name."""
+    found: list[Region] = await regions.list_regions(
+        session, level=level, parent=parent, q=q, after=read_cursor(cursor), limit=limit + 1
+    )
+    return next_page(found, limit, "code")
+
+
+@router.get("/providers", response_model=Page[ProviderOut], responses=problems(422), tags=["registry"])
+async def list_providers(session: Session, caller: SignedIn, limit: Limit = 100, cursor: Cursor = None) -> Any:
+    found = await providers.list_providers(session, caller=caller, after=read_cursor(cursor, kind=int), limit=limit + 1)
+    return next_page(found, limit, "id")
+
+
+@router.post(
+    "/providers", response_model=ProviderOut, status_code=201, responses=problems(403, 409, 422), tags=["registry"]
+)
+async def create_provider(session: Session, caller: SignedIn, given: ProviderIn) -> Any:
+    return await providers.create_provider(session, given, caller=caller)
+
+
+@router.get("/sites", response_model=Page[SiteOut], responses=problems(403, 422), tags=["registry"])
+async def list_sites(
+    session: Session,
+    caller: SignedIn,
+    region: RegionCode = None,
+    state: State | None = None,
+    technology: Technology | None = None,
+    provider: Search = None,
+    lifecycle: Lifecycle | None = None,
+    q: Search = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    wanted = SiteFilter(region, state, technology, provider, lifecycle, q)
+    found = await store.list_sites(session, wanted, caller=caller, after=read_cursor(cursor, kind=int), limit=limit + 1)
+    names = regions.names()
+    items = [present(site, status, names, caller) for site, status in found[:limit]]
+    return {"items": items, "next_cursor": write_cursor(items[-1]["id"]) if len(found) > limit else None}
+
+
+@router.post("/sites", response_model=SiteOut, status_code=201, responses=problems(403, 409, 422), tags=["registry"])
+async def create_site(
+    session: Session,
+    caller: SignedIn,
+    request: Request,
+    response: Response,
+    given: SiteIn,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> dict[str, Any]:
+    """Registers a site; it is measured within a minute. The same `Idempotency-Key` again gives the same site."""
+    if idempotency_key is not None:
+        made = await idempotency.find_answer(session, idempotency_key, given, caller=caller)
+        if made is not None:
+            response.headers["Idempotent-Replayed"] = "true"
+            return present(*await store.get_site(session, str(made), caller=caller), regions.names(), caller)
+    site, status = await store.create_site(session, given, caller=caller, policy=policy(request))
+    if idempotency_key is not None:
+        await idempotency.remember(session, idempotency_key, given, site_id=site.id, caller=caller)
+    response.headers["Location"] = f"{request.url.path}/{site.id}"
+    return present(site, status, regions.names(), caller)
+
+
+@router.get("/sites/{id}", response_model=SiteOut, responses=problems(404), tags=["registry"])
+async def get_site(session: Session, caller: SignedIn, id: SiteId, response: Response) -> dict[str, Any]:
+    site, status = await store.get_site(session, id, caller=caller)
+    response.headers["ETag"] = f'"{site.version}"'
+    return present(site, status, regions.names(), caller)
+
+
+@router.patch("/sites/{id}", response_model=SiteOut, responses=problems(403, 404, 409, 412, 422), tags=["registry"])
+async def patch_site(
+    session: Session,
+    caller: SignedIn,
+    request: Request,
+    id: SiteId,
+    given: SitePatch,
+    if_match: Annotated[str | None, Header(description="the `version` that you saw")] = None,
+) -> dict[str, Any]:
+    site, status = await store.patch_site(
+        session, id, given, caller=caller, policy=policy(request), if_match=_version(if_match)
+    )
+    return present(site, status, regions.names(), caller)
+
+
+@router.delete("/sites/{id}", status_code=204, responses=problems(403, 404), tags=["registry"])
+async def retire_site(session: Session, caller: SignedIn, id: SiteId) -> None:
+    """Retires it: no longer measured, never forgotten. Again: 204 again."""
+    await store.retire_site(session, id, caller=caller)
+
+
+def policy(request: Request) -> Policy:
+    return request.app.state.policy  # type: ignore[no-any-return]
+
+
+def present(site: Site, status: SiteStatus, names: dict[str, str], caller: Caller) -> dict[str, Any]:
+    """A site as its caller may see it."""
+    out = {name: getattr(site, name, None) for name in SiteOut.model_fields}
+    shown = store.shown_state(status, utc_now())
+    out |= {
+        "province": names.get(site.village_code[:2]), "district": names.get(site.village_code[:5]),
+        "subdistrict": names.get(site.village_code[:8]), "village": names.get(site.village_code),
+        "provider": site.provider.slug, "contract_id": None,
+        "state": shown.state, "since": shown.since,
+        "last_seen_at": status.last_ok_at, "commissioned_at": status.commissioned_at,
+        "warnings": rules.warnings({"probe": site.probe, "technology": site.technology}),
+    }  # fmt: skip
+    if not caller.sees_contacts:
+        out |= {"contact_name": None, "contact_phone": None}
+    return out
+
+
+def _version(if_match: str | None) -> int | None:
+    if if_match is None or if_match == "*":
+        return None
+    text = if_match.removeprefix("W/").strip('"')
+    if not text.isdecimal():
+        raise Invalid(Fault("If-Match", "bad_version", "{given} is not a version", "Send back `version` as you got it",
+                            values={"given": if_match}))  # fmt: skip
+    return int(text)

@@ -1,0 +1,105 @@
+"""What a site must look like, beyond the type of each field: pure checks that return every fault they find."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.errors import Fault
+from app.profiles import Technology
+from app.registry.regions import GRACE_DEG, LATITUDES, LONGITUDES
+from probes.contract import Kind
+from probes.policy import Forbidden, Policy, is_hostname, parse_address
+
+Values = dict[str, Any]
+
+
+def check(values: Values, *, policy: Policy) -> list[Fault]:
+    return [*_host(values, policy), *_probe(values), *_urls(values, policy), *_position(values)]
+
+
+def warnings(values: Values) -> list[str]:
+    if values["probe"] is Kind.ICMP and values["technology"] in {Technology.LEO, Technology.CELLULAR}:
+        return [
+            f"{values['technology'].value} sites usually sit behind carrier NAT: a central ping reaches the carrier's "
+            "equipment or nothing; probe=push reports from the site itself"
+        ]
+    return []
+
+
+def _host(values: Values, policy: Policy) -> Iterator[Fault]:
+    host, probe = values["host"], values["probe"]
+    if host is None:
+        if probe is not Kind.PUSH:
+            yield Fault("host", "missing", "A site that is measured from the centre needs a host",
+                        "Give its address or DNS name, or probe=push if it sits behind carrier NAT")  # fmt: skip
+        return
+    yield from _allowed("host", host, policy)
+    if parse_address(host) and not values["host_static"] and probe in {Kind.ICMP, Kind.TCP}:
+        yield Fault(
+            "host", "address_not_static", "{given} is not the site's own for good: whoever answers there later is not it",
+            "Use a DNS name that follows the site, or probe=push", values={"given": host},
+        )  # fmt: skip
+
+
+def _allowed(field: str, host: str, policy: Policy) -> Iterator[Fault]:
+    address = parse_address(host)
+    if address is not None:
+        try:
+            policy.check(address)
+        except Forbidden as error:
+            yield Fault(field, "forbidden_host", "{given} may not be probed: {why}",
+                        "Use the site's public address, or ask the province to allow its network (probe.allow)",
+                        values={"given": host, "why": str(error)})  # fmt: skip
+    elif not is_hostname(host):
+        yield Fault(field, "bad_host", "{given} is neither an address nor a DNS name",
+                    "Write it like 198.51.100.20, 2001:db8::20 or desa.example.id", values={"given": host})  # fmt: skip
+
+
+def _probe(values: Values) -> Iterator[Fault]:
+    if values["probe"] is Kind.TCP and values["port"] is None:
+        yield Fault("port", "missing", "probe=tcp needs a port", "Give the port that the site's device answers on")
+    if values["contract_id"] is not None:
+        yield Fault("contract_id", "unknown_contract", "There is no contract {given}", "Leave it out",
+                    values={"given": values["contract_id"]})  # fmt: skip
+
+
+def _urls(values: Values, policy: Policy) -> Iterator[Fault]:
+    for field in ("url", "speed_url"):
+        if values[field] is None:
+            continue
+        try:
+            parts = urlsplit(values[field])
+            name, _ = parts.hostname, parts.port
+        except ValueError:
+            name = None
+        if name is None or parts.scheme not in {"http", "https"} or parts.username is not None:
+            yield Fault(field, "bad_url", "{given} is not a web address", "Write it like https://desa.example.id/",
+                        values={"given": values[field]})  # fmt: skip
+        else:
+            yield from _allowed(field, name, policy)
+
+
+def _position(values: Values) -> Iterator[Fault]:
+    latitude, longitude = values["latitude"], values["longitude"]
+    if latitude is None and longitude is None:
+        return
+    if latitude is None or longitude is None:
+        missing = "latitude" if latitude is None else "longitude"
+        yield Fault(missing, "missing", "Latitude and longitude go together", "Give both, or neither")
+    elif not in_kaltim(latitude, longitude):
+        swapped = in_kaltim(longitude, latitude)
+        field = "latitude" if swapped or not _within(latitude, LATITUDES) else "longitude"
+        yield Fault(
+            field, "outside_kaltim", "{latitude}, {longitude} lies outside Kalimantan Timur",
+            "They seem to be swapped: latitude {longitude}, longitude {latitude}" if swapped
+            else "Latitude lies between -2.91 and 3.07, longitude between 113.33 and 119.54",
+            values={"latitude": latitude, "longitude": longitude},
+        )  # fmt: skip
+
+
+def in_kaltim(latitude: float, longitude: float) -> bool:
+    return _within(latitude, LATITUDES) and _within(longitude, LONGITUDES)
+
+
+def _within(value: float, bounds: tuple[float, float]) -> bool:
+    return bounds[0] - GRACE_DEG <= value <= bounds[1] + GRACE_DEG

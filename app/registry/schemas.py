@@ -1,0 +1,181 @@
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from app.errors import Fault
+from app.profiles import Technology
+from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, SiteKind, State, Venue
+from app.validation import FaultError, refuse_nul
+from probes.contract import Kind
+
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(refuse_nul)
+]
+Note = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), AfterValidator(refuse_nul)
+]
+Mbps = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
+
+EXAMPLE: dict[str, Any] = {
+    "village_code": "64.02.05.2003",
+    "name": "Kantor Desa Loa Janan Ulu",
+    "host": "198.51.100.20",
+    "technology": "fiber",
+    "provider": "telkom-wms",
+    "probe": "icmp",
+    "service_no": "4700001-0021",
+    "latitude": -0.6053,
+    "longitude": 117.0312,
+    "venue": "kantor_desa",
+    "power_source": "pln",
+    "bandwidth_down_mbps": 50,
+}
+
+
+class RegionOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str = Field(examples=["64.02.05.2003"])
+    level: Level
+    parent_code: str | None
+    name: str
+    type: str = Field(description="provinsi, kabupaten, kota, kecamatan, desa or kelurahan")
+    latitude: float = Field(description="of the polygon's centroid, not of the village office")
+    longitude: float
+
+
+class ProviderIn(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"slug": "orbit", "name": "Orbit"}]})
+
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    name: Text
+
+
+class ProviderOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    slug: str
+    name: str
+
+
+class SiteFields(BaseModel):
+    """Every field of a site that a caller may set; all optional here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: SiteKind | None = None
+    village_code: Annotated[Text, Field(description="Kemendagri code of the village, with dots")] | None = None
+    name: Text | None = None
+    host: Annotated[Text, Field(description="address or DNS name that is measured")] | None = None
+    host_static: bool | None = Field(None, description="whether the literal address is the site's own for good")
+    technology: Technology | None = None
+    provider: Annotated[Text, Field(description="the provider's slug")] | None = None
+    service_no: Text | None = None
+    link_role: LinkRole | None = None
+    venue: Venue | None = None
+    location_note: Text | None = None
+    latitude: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    longitude: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    ssid: Text | None = None
+    public_hours: Text | None = None
+    power_source: PowerSource | None = None
+    power_hours: Text | None = None
+    bandwidth_down_mbps: Mbps | None = None
+    bandwidth_up_mbps: Mbps | None = None
+    probe: Kind | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    url: Text | None = None
+    speed_url: Text | None = None
+    parent_id: int | None = Field(None, ge=1, le=2**31 - 1, description="the node this site hangs on")
+    contract_id: int | None = Field(None, ge=1, le=2**31 - 1)
+    device_model: Text | None = None
+    contact_name: Annotated[Text, Field(description="personal data: never public, never logged")] | None = None
+    contact_phone: Annotated[Text, Field(description="personal data: never public, never logged")] | None = None
+    notes: Note | None = None
+    lifecycle: Lifecycle | None = None
+
+
+class SiteIn(SiteFields):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
+
+    village_code: Annotated[Text, Field(description="Kemendagri code of the village, with dots")]
+    technology: Technology
+    provider: Annotated[Text, Field(description="the provider's slug")]
+    probe: Kind
+
+
+NEVER_NULL = (
+    "kind",
+    "village_code",
+    "name",
+    "host_static",
+    "technology",
+    "provider",
+    "link_role",
+    "probe",
+    "lifecycle",
+)
+
+
+class SitePatch(SiteFields):
+    """Only the fields that are given change; null empties a field that may be empty."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"host": "198.51.100.21"}]})
+
+    @model_validator(mode="after")
+    def _never_null(self) -> Self:
+        for name in NEVER_NULL:
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise FaultError(Fault(name, "null", "This field cannot be emptied", "Leave it out to keep it"))
+        return self
+
+
+class SiteOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    code: str = Field(examples=["64.02.05.2003-01"], description="never changes")
+    kind: SiteKind
+    village_code: str
+    province: str | None = None
+    district: str | None = None
+    subdistrict: str | None = None
+    village: str | None = None
+    name: str
+    host: str | None
+    host_static: bool
+    technology: Technology
+    provider: str
+    service_no: str | None
+    link_role: LinkRole
+    venue: Venue | None
+    location_note: str | None
+    latitude: float | None
+    longitude: float | None
+    ssid: str | None
+    public_hours: str | None
+    power_source: PowerSource | None
+    power_hours: str | None
+    bandwidth_down_mbps: float | None
+    bandwidth_up_mbps: float | None
+    probe: Kind
+    port: int | None
+    url: str | None
+    speed_url: str | None
+    parent_id: int | None
+    contract_id: int | None = None
+    device_model: str | None
+    contact_name: str | None = Field(description="null for those who may not see it")
+    contact_phone: str | None = Field(description="null for those who may not see it")
+    notes: str | None
+    lifecycle: Lifecycle
+    state: State
+    since: datetime
+    last_seen_at: datetime | None
+    commissioned_at: datetime | None
+    version: int = Field(description="opaque: send it back as If-Match")
+    created_at: datetime
+    updated_at: datetime
+    warnings: list[str] = Field([], description="what is allowed but probably not meant")

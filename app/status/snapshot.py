@@ -1,0 +1,179 @@
+"""The current status of every site in memory: built once, then kept by the worker's notices, aged by our own clock."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import structlog
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from app.access.scope import Caller
+from app.clock import utc_now
+from app.database import CHANNEL, Sessions, connect_args, transaction
+from app.evidence import holds_until, lapses_at
+from app.ledger.blindness import reason_from_beat
+from app.registry.models import State
+
+log = structlog.get_logger()
+
+ROWS = text("""
+    SELECT s.id, s.code, s.name, s.village_code, s.technology, s.provider_id, p.slug AS provider, s.latitude,
+        s.longitude, s.lifecycle, s.probe, s.kind, st.version, st.state, st.unknown_reason, st.since, st.evidence_at,
+        st.valid_s, st.last_ok_at, st.rtt_us, st.loss_pct
+    FROM site s JOIN site_status st ON st.site_id = s.id JOIN provider p ON p.id = s.provider_id
+    WHERE (st.version > :status OR s.version > :registry)
+""")
+VERSIONS = text("SELECT (SELECT version FROM change_counter WHERE name = 'status') AS status, "
+                "(SELECT version FROM change_counter WHERE name = 'registry') AS registry")  # fmt: skip
+BEAT = text("SELECT beat_at, blind_since FROM worker_beat ORDER BY beat_at DESC LIMIT 1")
+
+RESYNC_S = 30.0  # a notice lost with its connection is made up for after this long at the most
+LINE_CHECK_S = 5.0
+
+
+@dataclass(slots=True)
+class Entry:
+    """A site as dashboards see it, and what ages it."""
+
+    id: int
+    village_code: str
+    provider_id: int
+    technology: str
+    provider: str
+    kind: str
+    state: str
+    unknown_reason: str | None
+    since: datetime
+    lapses_at: datetime | None
+    holds_until: datetime | None
+    fixed: dict[str, Any] = field(repr=False)  # what only the registry changes
+    rtt_ms: float | None = None
+    loss_pct: float | None = None
+    last_seen_at: datetime | None = None
+
+    def state_at(self, now: datetime) -> str:
+        stale = self.holds_until is not None and self.holds_until < now
+        return State.UNKNOWN.value if stale else self.state
+
+
+@dataclass
+class Snapshot:
+    """Entries by site id. `version` moves when a state changed, or when fresher figures are due."""
+
+    refresh_s: float
+    entries: dict[int, Entry] = field(default_factory=dict)
+    status_seen: int = -1
+    registry_seen: int = -1
+    version: str = "0"
+    loaded: bool = False
+    read_at: datetime | None = None
+    beat_at: datetime | None = None
+    blind_since: datetime | None = None
+    _shown: dict[int, str] = field(default_factory=dict)
+    _refreshed: float = 0.0
+
+    async def refresh(self, sessions: Sessions) -> None:
+        """Reads what changed since the last time. The versions are read first, so nothing can fall between."""
+        async with transaction(sessions) as session:
+            versions = (await session.execute(VERSIONS)).one()
+            seen = {"status": self.status_seen, "registry": self.registry_seen}
+            if versions.status != self.status_seen or versions.registry != self.registry_seen:
+                for row in await session.execute(ROWS, seen):
+                    self._take(row)
+            beat = (await session.execute(BEAT)).one_or_none()
+        self.status_seen, self.registry_seen = versions.status, versions.registry
+        self.beat_at, self.blind_since = (beat.beat_at, beat.blind_since) if beat else (None, None)
+        self.read_at, self.loaded = utc_now(), True
+
+    def _take(self, row: Any) -> None:
+        if row.lifecycle != "active":
+            self.entries.pop(row.id, None)
+            return
+        self.entries[row.id] = Entry(
+            row.id, row.village_code, row.provider_id, row.technology, row.provider, row.kind, row.state,
+            row.unknown_reason, row.since,
+            lapses_at(row.evidence_at, row.valid_s) if row.evidence_at else None,
+            holds_until(row.evidence_at, row.valid_s) if row.evidence_at else None,
+            {
+                "id": row.id, "code": row.code, "name": row.name, "village_code": row.village_code,
+                "technology": row.technology, "provider": row.provider, "latitude": row.latitude,
+                "longitude": row.longitude, "evidence": "agent" if row.probe == "push" else "central",
+            },
+            None if row.rtt_us is None else row.rtt_us / 1000, row.loss_pct, row.last_ok_at,
+        )  # fmt: skip
+
+    def publish(self, now: datetime) -> None:
+        """Moves the version when a state, as shown now, is another than before, or every `refresh_s` seconds."""
+        shown = {entry.id: entry.state_at(now) for entry in self.entries.values()}
+        due = time.monotonic() - self._refreshed >= self.refresh_s
+        if shown != self._shown or due:
+            self._shown, self._refreshed = shown, time.monotonic()
+            self.version = f"{self.status_seen}.{self.registry_seen}.{int(now.timestamp())}"
+
+    def visible(self, caller: Caller) -> Iterable[Entry]:
+        return (entry for entry in self.entries.values() if caller.sees(entry.village_code, entry.provider_id))
+
+    def present(self, entry: Entry, now: datetime) -> dict[str, Any]:
+        state, reason, since = entry.state, entry.unknown_reason, entry.since
+        if entry.holds_until is not None and entry.lapses_at is not None and entry.holds_until < now:
+            state, since = State.UNKNOWN.value, entry.lapses_at
+            reason = reason_from_beat(self.beat_at, self.blind_since, now).value
+        fresh = state in {"up", "degraded"}
+        return entry.fixed | {
+            "state": state, "unknown_reason": reason, "since": since, "last_seen_at": entry.last_seen_at,
+            "rtt_ms": entry.rtt_ms if fresh else None, "loss_pct": None if state == "unknown" else entry.loss_pct,
+            "maintenance": False, "incident_id": None, "acknowledged": False,
+        }  # fmt: skip
+
+
+class Follower:
+    """Keeps a snapshot true: listens for notices, reads at most once a second, and resynchronises a lost line."""
+
+    def __init__(self, snapshot: Snapshot, sessions: Sessions, url: str) -> None:
+        self._snapshot, self._sessions, self._url = snapshot, sessions, url
+        self._changed = asyncio.Event()
+        self._line: asyncpg.Connection | None = None
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._listen()
+                await self._snapshot.refresh(self._sessions)
+            except Exception as error:
+                log.warning("status_unread", error=type(error).__name__)
+            self._snapshot.publish(utc_now())
+            await self._next_change()
+
+    async def _next_change(self) -> None:
+        """Waits for a notice, but never longer than states take to age or a line to be found dead."""
+        started = time.monotonic()
+        while time.monotonic() - started < (RESYNC_S if self._is_listening() else 1.0):
+            try:
+                await asyncio.wait_for(self._changed.wait(), 1.0)
+                break
+            except TimeoutError:
+                self._snapshot.publish(utc_now())
+        self._changed.clear()
+        await asyncio.sleep(max(0.0, 1.0 - (time.monotonic() - started)))
+
+    def _is_listening(self) -> bool:
+        return self._line is not None and not self._line.is_closed()
+
+    async def _listen(self) -> None:
+        if self._is_listening():
+            return
+        url = make_url(self._url).set(drivername="postgresql")
+        args = connect_args("api listen")
+        self._line = await asyncpg.connect(
+            url.render_as_string(hide_password=False), timeout=5, server_settings=args["server_settings"]
+        )
+        await self._line.add_listener(CHANNEL, lambda *_: self._changed.set())
+
+    async def close(self) -> None:
+        if self._line is not None:
+            self._line.terminate()

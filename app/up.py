@@ -1,0 +1,41 @@
+"""`sinyal up`: the whole service on one machine."""
+
+import socket
+from collections.abc import Callable
+
+from app import datadir
+from app.settings import Settings, SettingsError
+from app.supervise import Child, database, sinyal, stop_on_signals, supervise
+
+
+async def run(given: Settings, *, say: Callable[[str], None]) -> None:
+    require_port(given)
+    datadir.claim(given.data_dir, datadir.SERVICE)
+    stop = stop_on_signals()
+    environment = child_environment(given)
+    async with database(given) as (_, cluster):
+        address = f"http://{given.host}:{given.port}"
+        await supervise(
+            [Child("worker", sinyal("worker", "--supervised"), environment),
+             Child("api", sinyal("api", "--supervised"), environment)],
+            cluster=cluster, stop=stop, ready_url=f"{address}/readyz",
+            when_ready=lambda: say(f"ready: {address}{given.root_path} (API: /docs)"),
+        )  # fmt: skip
+
+
+def child_environment(given: Settings) -> dict[str, str]:
+    """What the command line changed of the settings that children read for themselves."""
+    return {"SINYAL_DATA_DIR": str(given.data_dir.resolve()), "SINYAL_PORT": str(given.port)}
+
+
+def require_port(given: Settings) -> None:
+    """Raises SettingsError when something else listens there already."""
+    family = socket.AF_INET6 if ":" in given.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((given.host, given.port))
+        except OSError as error:
+            raise SettingsError(
+                f"cannot listen on {given.host}:{given.port} ({error.strerror}); set SINYAL_HOST and SINYAL_PORT"
+            ) from None

@@ -1,0 +1,84 @@
+"""Faults of a request's fields, in our own words: one for each field that is wrong, with what to do about it."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from app.errors import Fault
+
+MESSAGES = {
+    "missing": "This field is required",
+    "extra_forbidden": "There is no such field",
+    "json_invalid": "The body is not valid JSON: {error}",
+    "enum": "{given} is not one of: {expected}",
+    "literal_error": "{given} is not one of: {expected}",
+    "string_too_long": "At most {max_length} characters",
+    "string_too_short": "At least {min_length} characters",
+    "greater_than": "Must be greater than {gt}",
+    "greater_than_equal": "Must be at least {ge}",
+    "less_than": "Must be less than {lt}",
+    "less_than_equal": "Must be at most {le}",
+    "int_parsing": "{given} is not a whole number",
+    "int_type": "{given} is not a whole number",
+    "int_from_float": "{given} is not a whole number",
+    "float_parsing": "{given} is not a number",
+    "float_type": "{given} is not a number",
+    "finite_number": "{given} is not a finite number",
+    "bool_parsing": "{given} is not true or false",
+    "bool_type": "{given} is not true or false",
+    "string_type": "{given} is not a text",
+    "model_attributes_type": "The body must be a JSON object",
+    "model_type": "The body must be a JSON object",
+    "nul": "A text must not contain the character NUL",
+}
+WHEREABOUTS = {"body", "query", "path", "header"}
+
+
+def faults_of(errors: Iterable[dict[str, Any]], *, fields: Sequence[str] = ()) -> list[Fault]:
+    """pydantic's errors as faults. `fields` are the names that exist, for a did-you-mean."""
+    return [_fault(error, fields) for error in errors]
+
+
+def _fault(error: dict[str, Any], fields: Sequence[str]) -> Fault:
+    place = [part for part in error["loc"] if part not in WHEREABOUTS]
+    kind, context = error["type"], dict(error.get("ctx") or {})
+    said = context.get("error")
+    if isinstance(said, FaultError):
+        return said.fault
+    if kind == "json_invalid":
+        place = []
+    values = {"given": _short(error.get("input")), **context}
+    suggestion = None
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(place[-1]), fields, 1)
+        suggestion = "Did you mean {near}?" if near else None
+        values["near"] = near[0] if near else None
+    if kind in {"enum", "literal_error"}:
+        choices = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")]
+        values["expected"] = ", ".join(choices)
+        near = difflib.get_close_matches(str(error.get("input")).lower(), choices, 1)
+        suggestion = "Did you mean {near}?" if near else None
+        values["near"] = near[0] if near else None
+    message = MESSAGES.get(kind)
+    if message is None:
+        message, values = "{said}", {"said": error["msg"].removeprefix("Value error, ")}
+    return Fault(".".join(map(str, place)) or "body", kind, message, suggestion, values=values)
+
+
+class FaultError(ValueError):
+    """Raised inside a pydantic validator: the whole fault, not only a text."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def refuse_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("A text must not contain the character NUL")
+    return value
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,210 @@
+"""The worker's work: schedule → look → buffer → judge and write. The only bridge between probes and the database."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import httpx
+import structlog
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clock import SlotClock, from_slot, utc_now
+from app.database import Sessions, transaction
+from app.ledger.blindness import BlindRange
+from app.measurements import partitions
+from app.profiles import profiles
+from app.settings import Settings
+from app.worker import canaries as canary
+from app.worker import store
+from app.worker.batch import LARGEST, Buffer, Item
+from app.worker.canaries import Canaries
+from app.worker.figures import Figures
+from app.worker.schedule import Schedule
+from probes.contract import Outcome, Target
+from probes.sweep import Prober
+
+log = structlog.get_logger()
+
+IDLE_BEAT_S = 5.0
+STEP_TOLERANCE_S = 1.0
+TARDY_S = 2.0  # a round that takes this much longer than its packets is an overrun
+
+
+@dataclass
+class Rounds:
+    sessions: Sessions
+    prober: Prober
+    settings: Settings
+    clock: SlotClock = field(default_factory=SlotClock)
+    schedule: Schedule = field(default_factory=Schedule)
+    figures: Figures = field(default_factory=Figures)
+
+    def __post_init__(self) -> None:
+        self.canaries = Canaries(self.settings.canaries)
+        self.buffer = Buffer(self.settings.probe.buffer_readings)
+        self.started_at = utc_now()
+        self._registry_seen = -1
+        self._looks: set[asyncio.Task[None]] = set()
+        self._blind: list[BlindRange] = []
+        self._largest = LARGEST
+        self._last_write = 0.0
+        self._away = False
+
+    async def begin(self) -> None:
+        """Takes over from whoever worked before: what lies since its last beat was not looked at."""
+        now = utc_now().replace(microsecond=0)
+        async with transaction(self.sessions) as session:
+            await partitions.make_ahead(session, now)
+            beat_at = await store.last_beat(session)
+        if beat_at is not None and beat_at < now:
+            self._blind.append(BlindRange(beat_at.replace(microsecond=0), now, "stopped"))
+        await self.refresh()
+        log.info("rounds_begin", sites=len(self.schedule.plans), canaries=len(self.canaries.addresses))
+
+    async def tick(self) -> None:
+        """Sends off every look that fell due; they end by themselves, many rounds at once."""
+        taken = self.schedule.take(int(self.clock.now()))
+        if taken:
+            self.figures.rounds += 1
+            task = asyncio.create_task(self._look(taken))
+            self._looks.add(task)
+            task.add_done_callback(self._looks.discard)
+
+    async def _look(self, taken: Sequence[tuple[Target, datetime]]) -> None:
+        targets = [target for target, _ in taken]
+        started = time.monotonic()
+        readings = await self.prober.sweep(targets)
+        longest = max((t.packets - 1) * t.spacing_s + t.timeout_s for t in targets)
+        self.figures.overruns += time.monotonic() - started > longest + TARDY_S
+        self.figures.readings += len(readings)
+        self.figures.faults += sum(reading.outcome is Outcome.FAULT for reading in readings)
+        self.buffer.put([(reading, at) for reading, (_, at) in zip(readings, taken, strict=True)])
+
+    async def beat_canaries(self) -> None:
+        await canary.beat(self.canaries, self.prober, self.clock.now())
+        self._blind += self.canaries.found
+        self.canaries.found.clear()
+
+    async def write(self) -> None:
+        """One transaction: what was read, what follows, and the beat. While the database is away, nothing is lost."""
+        self.buffer.release(self.canaries)
+        items, blind = self.buffer.take(self._largest), list(self._blind)
+        if not items and not blind and time.monotonic() - self._last_write < IDLE_BEAT_S:
+            return
+        try:
+            async with transaction(self.sessions) as session:
+                judged = await store.write_batch(session, items, blind)
+                await self._write_beat(session)
+        except Exception as error:
+            self._not_written(items, error)
+            return
+        del self._blind[: len(blind)]
+        self.schedule.follow(judged, now=int(self.clock.now()))
+        self.figures.writes += 1
+        self._last_write, self._largest = time.monotonic(), LARGEST
+        if self._away:
+            log.info("database_back", buffered=len(self.buffer))
+            self._away = False
+
+    def _not_written(self, items: Sequence[Item], error: Exception) -> None:
+        """Back into the buffer; a batch that the database refuses is halved until the one bad reading is found."""
+        self.figures.failed_writes += 1
+        refused = isinstance(error, DBAPIError) and not _is_connection_lost(error)
+        if refused and len(items) == 1:
+            self.buffer.dropped += 1
+            log.error("reading_refused", site=items[0][0].key, slot=items[0][0].slot, error=type(error).__name__)
+            return
+        self.buffer.give_back(items)
+        self._largest = max(1, len(items) // 2) if refused else LARGEST
+        if refused or not self._away:
+            log.warning("not_written", error=type(error).__name__, buffered=len(self.buffer), exc_info=refused)
+        self._away = not refused
+
+    async def _write_beat(self, session: AsyncSession) -> None:
+        blind_since = self.canaries.blind_since
+        await store.write_beat(
+            session, now=utc_now(), started_at=self.started_at,
+            blind_since=from_slot(int(blind_since)) if blind_since is not None else None,
+            figures=self.counted().as_dict(),
+        )  # fmt: skip
+
+    def counted(self) -> Figures:
+        figures = self.figures
+        figures.sites = len(self.schedule.plans)
+        figures.missed_slots = self.schedule.missed
+        figures.buffered_readings, figures.dropped_readings = len(self.buffer), self.buffer.dropped
+        figures.canary_beats, figures.canary_silences = self.canaries.beats, self.canaries.silent
+        if (echo := self.prober.echo) is not None:
+            for name in ("sent", "received", "duplicates", "late", "foreign", "malformed", "drops", "send_errors"):
+                setattr(figures, f"echo_{name}", getattr(echo.counters, name))
+            figures.echo_in_flight = echo.in_flight
+        return figures
+
+    async def refresh(self) -> None:
+        """Takes in what changed in the registry; a site that is new or has moved is looked at at once."""
+        async with transaction(self.sessions) as session:
+            version, rows = await store.list_changed_sites(session, self._registry_seen)
+        now, first = int(self.clock.now()), self._registry_seen < 0
+        for row in rows:
+            plan, known = store.plan_of(row, profiles()), self.schedule.plans.get(row.id)
+            if plan is None:
+                self.schedule.remove(row.id)
+            elif plan != known:
+                self.schedule.put(plan, now=now, at_once=not first)
+        self.schedule.follow([store.standing(row) for row in rows], now=now)
+        self._registry_seen = version
+
+    async def keep_partitions(self) -> None:
+        async with transaction(self.sessions) as session:
+            await partitions.make_ahead(session, utc_now())
+            dropped = await partitions.drop_old(session, utc_now(), keep_days=self.settings.raw_retention_days)
+        if dropped:
+            log.info("partitions_dropped", names=dropped)
+
+    async def heartbeat(self) -> None:
+        """Tells an outside watcher that rounds run and are written: the dead man's switch."""
+        if self.settings.heartbeat_url is None or time.monotonic() - self._last_write > 60:
+            return
+        try:
+            async with httpx.AsyncClient(timeout=10) as client:
+                (await client.get(self.settings.heartbeat_url)).raise_for_status()
+        except httpx.HTTPError as error:
+            log.warning("heartbeat_unheard", error=type(error).__name__)
+
+    def check_clock(self) -> bool:
+        """Whether the wall clock was stepped: then the stretch is blind, and the slot clock starts anew from it."""
+        step = self.clock.step_s()
+        if abs(step) <= STEP_TOLERANCE_S:
+            return False
+        before = int(self.clock.now())
+        self.clock.reanchor()
+        after = int(self.clock.now())
+        start, end = sorted((before, after))
+        self._blind.append(BlindRange(from_slot(start), from_slot(end + 1), "clock"))
+        self.figures.clock_steps += 1
+        self.figures.repeated_slots += max(0, before - after)
+        self.canaries.seen_until = min(self.canaries.seen_until, float(after))
+        self.schedule.restart(after)
+        log.warning("clock_stepped", seconds=round(step, 1))
+        return True
+
+    async def finish(self) -> None:
+        """Waits for the looks under way and writes them: nothing that was read is lost at an orderly end."""
+        if self._looks:
+            await asyncio.wait(self._looks, timeout=4)
+        await self.beat_canaries()
+        if self.canaries.blind_since is not None:
+            start, end = int(self.canaries.blind_since), int(self.clock.now()) + 1
+            self._blind.append(BlindRange(from_slot(start), from_slot(end), "uplink"))
+        self.buffer.release(self.canaries)
+        self.buffer.give_up_held()
+        await self.write()
+
+
+def _is_connection_lost(error: DBAPIError) -> bool:
+    lost = ("57P", "08", "53")  # operator intervention, connection exceptions, insufficient resources
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or isinstance(error, InterfaceError) or state.startswith(lost) or not state

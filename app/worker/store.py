@@ -1,0 +1,81 @@
+"""What the worker reads and writes: plans out of the registry, batches into the ledger, its own beat."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.ledger import blindness
+from app.ledger import store as ledger
+from app.ledger.blindness import BlindRange
+from app.ledger.models import WorkerBeat
+from app.ledger.store import Judged
+from app.measurements import store as measurements
+from app.profiles import Profile, Technology
+from app.registry.models import State
+from app.worker.batch import Item
+from app.worker.schedule import Plan
+from probes.contract import CENTRAL, Kind, Target
+
+SITES = text("""
+    SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
+        st.state, st.since, st.seen_at, st.pending_at
+    FROM site s JOIN site_status st ON st.site_id = s.id WHERE s.version > :seen
+""")
+BEAT = text("""
+    INSERT INTO worker_beat (source, beat_at, started_at, blind_since, figures)
+    VALUES (:source, :now, :started_at, :blind_since, cast(:figures AS jsonb))
+    ON CONFLICT (source) DO UPDATE SET beat_at = excluded.beat_at, started_at = excluded.started_at,
+        blind_since = excluded.blind_since, figures = excluded.figures
+""")
+
+
+async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Sequence[Any]]:
+    """The registry's version, and the sites that changed since `seen`. The version is read first: nothing is lost."""
+    version = await session.scalar(text("SELECT version FROM change_counter WHERE name = 'registry'"))
+    if version == seen:
+        return seen, []
+    return int(version or 0), (await session.execute(SITES, {"seen": seen})).all()
+
+
+def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
+    """How a site is looked at from here; None when it is not in service, or reports itself."""
+    if row.lifecycle != "active" or row.probe == Kind.PUSH or row.host is None:
+        return None
+    profile = profiles[Technology(row.technology)]
+    target = Target(
+        row.id, 0, Kind(row.probe), row.host, row.port, row.url, timeout_s=profile.timeout_ms / 1000,
+        valid_s=profile.interval_s,
+    )  # fmt: skip
+    return Plan(target, profile.interval_s, row.addressed_at)
+
+
+def standing(row: Any) -> Judged:
+    return Judged(row.id, State(row.state), row.since, row.seen_at, row.pending_at is not None, changed=False)
+
+
+async def last_beat(session: AsyncSession) -> datetime | None:
+    return await session.scalar(select(WorkerBeat.beat_at).where(WorkerBeat.source == CENTRAL))
+
+
+async def write_batch(session: AsyncSession, items: Sequence[Item], blind: Sequence[BlindRange]) -> list[Judged]:
+    """Blindness first, then readings, then what follows from them: one transaction."""
+    if blind:
+        await blindness.record(session, blind, source=CENTRAL)
+    if not items:
+        return []
+    await measurements.record(session, [reading for reading, _ in items])
+    return await ledger.fold(session, items, source=CENTRAL)
+
+
+async def write_beat(
+    session: AsyncSession, *, now: datetime, started_at: datetime, blind_since: datetime | None,
+    figures: dict[str, int],
+) -> None:  # fmt: skip
+    await session.execute(BEAT, {
+        "source": CENTRAL, "now": now, "started_at": started_at, "blind_since": blind_since,
+        "figures": orjson.dumps(figures).decode(),
+    })  # fmt: skip

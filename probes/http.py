@@ -1,0 +1,110 @@
+"""HTTP: one GET, from the first packet to the first byte of the answer. Redirects are not followed."""
+
+import asyncio
+import errno
+import ssl
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from probes import verdict
+from probes.contract import Reading, Target
+
+EXPIRY_WARNING_DAYS = 21
+
+_OURS = {
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOBUFS,
+    errno.ENOMEM,
+    errno.EADDRNOTAVAIL,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENETUNREACH,
+}
+
+
+def open_client(tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+    """Shared by all probes. Proxies of the environment would carry a probe past the policy; cookies and kept
+    connections would make one look depend on another."""
+    return httpx.AsyncClient(
+        verify=tls or ssl.create_default_context(),
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,  # noqa: S113 (each look has its target's)
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        headers={"User-Agent": "sinyal-desa", "Accept-Encoding": "identity", "Connection": "close"},
+    )
+
+
+def host_of(target: Target) -> str | None:
+    """The host that the target's URL names; None if it is no HTTP URL."""
+    try:
+        url = httpx.URL(target.url or "")
+    except (httpx.InvalidURL, ValueError):
+        return None
+    return url.host if url.scheme in ("http", "https") and url.host else None
+
+
+async def probe(target: Target, address: str, client: httpx.AsyncClient) -> Reading:
+    """Connects to `address`, already judged by the policy; Host, SNI and certificate remain the URL's name's.
+
+    A status of 500 or more is not ok (a timeout, with the status as its reason). The body is not read.
+    """
+    started = time.monotonic_ns()
+    try:
+        async with asyncio.timeout(target.timeout_s):
+            response = await client.send(_request(target, address, client), stream=True)
+    except TimeoutError:
+        return verdict.timed_out(target, started)
+    except httpx.HTTPError as error:
+        return _failed(target, error)
+    elapsed = time.monotonic_ns() - started
+    warning = _expiry_warning(response)
+    await response.aclose()
+    if response.status_code >= 500:
+        return verdict.unanswered(target, reason=f"status {response.status_code}")
+    return verdict.answered(target, [elapsed], reason=warning)
+
+
+def _request(target: Target, address: str, client: httpx.AsyncClient) -> httpx.Request:
+    url = httpx.URL(target.url or "")
+    return client.build_request(
+        "GET",
+        url.copy_with(host=address),
+        headers={"Host": url.netloc.decode("ascii")},
+        extensions={"sni_hostname": url.raw_host.decode("ascii")},
+    )
+
+
+def _failed(target: Target, error: httpx.HTTPError) -> Reading:
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return verdict.unanswered(target, reason=f"certificate: {cause.verify_message}")
+        if isinstance(cause, ConnectionRefusedError):
+            return verdict.unanswered(target, reason="refused")
+        if isinstance(cause, OSError) and cause.errno in _OURS:
+            return verdict.fault(target, f"cannot connect: {cause.strerror}")
+    return verdict.unanswered(target, reason=str(error).lower() or type(error).__name__)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _expiry_warning(response: httpx.Response) -> str | None:
+    stream = response.extensions.get("network_stream")
+    tls = stream.get_extra_info("ssl_object") if stream else None
+    if tls is None:
+        return None
+    expiry = datetime.fromtimestamp(ssl.cert_time_to_seconds(tls.getpeercert()["notAfter"]), UTC)
+    if (expiry - datetime.now(UTC)).days >= EXPIRY_WARNING_DAYS:
+        return None
+    return f"certificate expires {expiry:%Y-%m-%d}"

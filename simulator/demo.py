@@ -1,0 +1,132 @@
+"""`sinyal demo`: the whole service over a simulated village network, every village of Kaltim registered."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from app import datadir
+from app.access import store as access
+from app.access.models import Role
+from app.access.scope import Caller
+from app.database import open_engine, open_sessions, transaction
+from app.registry import providers
+from app.registry import store as registry
+from app.registry.models import Lifecycle, Site
+from app.registry.regions import REGIONS_CSV
+from app.registry.schemas import SiteIn, SitePatch
+from app.settings import Settings, SettingsError, settings
+from app.supervise import Child, database, sinyal, stop_on_signals, supervise
+from probes.policy import Policy
+from simulator.namespace import Namespace, NamespaceUnavailable
+from simulator.script import Script, load
+from simulator.villages import CANARIES, PROVIDERS, villages
+
+LOOPBACK = "127.0.0.0/8"
+FOUNDER = Caller(0, "demo", Role.PROVINCE_ADMIN, "64")
+
+Say = Callable[[str], None]
+
+
+async def run(given: Settings, script_file: Path | None, *, say: Say) -> None:
+    script = load(script_file)
+    datadir.claim(given.data_dir, datadir.DEMO)
+    stop = stop_on_signals()
+    with _namespace(say) as namespace:
+        async with database(given) as (url, cluster):
+            if namespace is not None:
+                _require_unix_socket(url)
+            token = await _populate(url, script)
+            environment = _environment(given, script)
+
+            def ready() -> None:
+                say(f"ready: http://{given.host}:{given.port}{given.root_path} (API: /docs; simulated villages: "
+                    f"{script.sites or len(villages(REGIONS_CSV))})")  # fmt: skip
+                say(f"token: {token}")
+
+            await supervise(
+                _children(namespace, url, given, script_file, environment), cluster=cluster, stop=stop,
+                ready_url=f"http://{given.host}:{given.port}/readyz", when_ready=ready,
+            )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _namespace(say: Say) -> Iterator[Namespace | None]:
+    try:
+        namespace = Namespace.open()
+    except NamespaceUnavailable as problem:
+        say(f"no simulated network here, so every village answers from plain loopback, without outages: {problem}")
+        yield None
+        return
+    with namespace:
+        yield namespace
+
+
+def _require_unix_socket(url: str) -> None:
+    if "host=%2F" not in url and "host=/" not in url:
+        raise SettingsError(
+            "the demo's worker lives in a network namespace of its own and reaches PostgreSQL through a Unix socket "
+            "only: end SINYAL_DATABASE_URL with ?host=/var/run/postgresql, or unset it"
+        )
+
+
+def _environment(given: Settings, script: Script) -> dict[str, str]:
+    found = {
+        "SINYAL_DATA_DIR": str(given.data_dir.resolve()),
+        "SINYAL_PROBE__ALLOW": ",".join([*given.probe.allow, LOOPBACK]),
+        "SINYAL_CANARIES": ",".join(CANARIES),
+        "SINYAL_HOST": given.host,
+        "SINYAL_PORT": str(given.port),
+    }
+    if script.interval_s is not None:
+        found["SINYAL_PROBE__INTERVAL_S"] = str(script.interval_s)
+    return found
+
+
+def _children(
+    namespace: Namespace | None, url: str, given: Settings, script_file: Path | None, environment: dict[str, str]
+) -> list[Child]:
+    worker, api = sinyal("worker", "--supervised"), sinyal("api", "--supervised")
+    if namespace is None:
+        return [Child("worker", worker, environment), Child("api", api, environment)]
+    simulator = [sys.executable, "-m", "simulator", "--data-dir", str(given.data_dir.resolve())]
+    simulator += ["--database-url-env", "SINYAL_DATABASE_URL"]
+    simulator += ["--script", str(script_file.resolve())] if script_file else []
+    return [
+        Child("simulator", namespace.command(simulator), {"SINYAL_DATABASE_URL": url}, talks=False),
+        Child("worker", namespace.command(worker), environment),
+        Child("api", api, environment),
+    ]
+
+
+async def _populate(url: str, script: Script) -> str:
+    """Registers the script's villages as the registry would by hand; later starts only mend what differs."""
+    engine = open_engine(url, name="demo")
+    try:
+        async with transaction(open_sessions(engine)) as session:
+            await providers.ensure_providers(session, PROVIDERS)
+            await _register(session, villages(REGIONS_CSV), script.sites)
+            return await access.create_token(session, name="demo", role=Role.PROVINCE_ADMIN, days=30)
+    finally:
+        await engine.dispose()
+
+
+async def _register(session: Any, wanted: list[dict[str, Any]], first: int | None) -> None:
+    policy = Policy(allow=[LOOPBACK], deny=[])
+    known = {site.host: site for site in await session.scalars(select(Site))}
+    for number, fields in enumerate(wanted):
+        active = first is None or number < first
+        site = known.get(fields["host"])
+        if site is None and active:
+            await registry.create_site(session, SiteIn(**fields), caller=FOUNDER, policy=policy)
+        elif site is not None and (site.lifecycle is Lifecycle.ACTIVE) != active:
+            change = SitePatch(lifecycle=Lifecycle.ACTIVE if active else Lifecycle.SUSPENDED)
+            await registry.patch_site(session, str(site.id), change, caller=FOUNDER, policy=policy, if_match=None)
+
+
+def main(script_file: Path | None, *, say: Say) -> None:
+    asyncio.run(run(settings(), script_file, say=say))

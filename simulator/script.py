@@ -1,0 +1,191 @@
+"""What the simulated network does, and when: the TOML script, read strictly."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from simulator.table import Table
+
+TECHNOLOGIES = ("fiber", "radio", "cellular", "leo", "geo")
+SLOWEST_MS = 60_000.0
+
+_REGION = re.compile(r"\d\d(\.\d\d(\.\d\d(\.\d{4})?)?)?")
+
+
+class EventKind(StrEnum):
+    OUTAGE = "outage"
+    LOSS = "loss"
+    SLOW = "slow"
+    BLIND = "blind"  # everything silent, canaries too: our own fault
+
+
+class ScriptError(ValueError):
+    """Every problem of a script, a line each: where, what was found, what is allowed."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a script says of a technology; None leaves the technology's own default."""
+
+    rtt_ms: float | None = None
+    jitter_ms: float | None = None
+    loss_pct: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Which sites an event is about; None does not narrow, `fraction` picks among those that match."""
+
+    technology: str | None = None
+    region: str | None = None
+    provider: str | None = None
+    sites: tuple[str, ...] | None = None
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    kind: EventKind
+    start_s: float  # after the simulator's start
+    duration_s: float
+    select: Select = Select()
+    loss_pct: float | None = None
+    rtt_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    seed: int = 1
+    interval_s: int | None = None
+    sites: int | None = None
+    technologies: Mapping[str, Behaviour] = field(default_factory=lambda: MappingProxyType({}))
+    events: tuple[Event, ...] = ()
+    lively: bool = False  # endless random events instead of `events`
+
+
+def load(path: Path | None) -> Script:
+    """The script in the file, or the lively default one where there is none."""
+    if path is None:
+        return Script(lively=True)
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ScriptError([f"the script {path} cannot be read: {problem}"]) from problem
+
+
+def parse(text: str) -> Script:
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise ScriptError([f"not TOML: {problem}"]) from problem
+    problems: list[str] = []
+    script = _script(Table(content, "script", problems))
+    if problems:
+        raise ScriptError(problems)
+    return script
+
+
+def _script(table: Table) -> Script:
+    script = Script(
+        seed=table.whole("seed", "a whole number from 0", 0, default=1),
+        interval_s=table.whole("interval_s", "whole seconds from 1", 1),
+        sites=table.whole("sites", "a whole number of villages from 1", 1),
+        technologies=_technologies(table),
+        events=_events(table),
+    )
+    table.finish()
+    return script
+
+
+def _technologies(table: Table) -> Mapping[str, Behaviour]:
+    found = table.table("technology", "technology")
+    if found is None:
+        return MappingProxyType({})
+    behaviours = {}
+    for name in TECHNOLOGIES:
+        if (one := found.table(name, f"technology.{name}")) is not None:
+            behaviours[name] = _behaviour(one)
+    found.finish()
+    return MappingProxyType(behaviours)
+
+
+def _behaviour(table: Table) -> Behaviour:
+    behaviour = Behaviour(
+        rtt_ms=table.number("rtt_ms", f"0 to {SLOWEST_MS:g} (ms)", _is_delay),
+        jitter_ms=table.number("jitter_ms", f"0 to {SLOWEST_MS:g} (ms)", _is_delay),
+        loss_pct=table.number("loss_pct", "0 to 100 (%)", lambda value: 0 <= value <= 100),
+    )
+    table.finish()
+    return behaviour
+
+
+def _events(table: Table) -> tuple[Event, ...]:
+    found = table.take("event", "[[event]] tables", _is_tables) or []
+    events = [_event(Table(content, f"event {number}", table.problems)) for number, content in enumerate(found, 1)]
+    return tuple(event for event in events if event is not None)
+
+
+def _event(table: Table) -> Event | None:
+    """None where a problem was written down that leaves no event to speak of."""
+    kind = table.one_of("kind", [kind.value for kind in EventKind], required=True)
+    start_s = table.number("start_s", "seconds from 0", lambda value: value >= 0, required=True)
+    duration_s = table.number("duration_s", "seconds above 0", lambda value: value > 0, required=True)
+    for key, owner in (("loss_pct", EventKind.LOSS), ("rtt_ms", EventKind.SLOW)):
+        if kind is not None and kind != owner:
+            table.refuse(key, f"it belongs to kind {owner.value!r}")
+    if kind == EventKind.BLIND:
+        table.refuse("select", "a blind spell silences everything")
+    select = table.table("select", f"{table.where}, select")
+    loss_pct = table.number(
+        "loss_pct", "above 0 to 100 (%)", lambda value: 0 < value <= 100, required=kind == EventKind.LOSS
+    )
+    rtt_ms = table.number("rtt_ms", f"0 to {SLOWEST_MS:g} (ms)", _is_delay, required=kind == EventKind.SLOW)
+    selected = Select() if select is None else _select(select)
+    table.finish()
+    if None in (kind, start_s, duration_s):
+        return None
+    return Event(EventKind(kind), float(start_s), float(duration_s), selected, loss_pct, rtt_ms)
+
+
+def _select(table: Table) -> Select:
+    select = Select(
+        technology=table.one_of("technology", TECHNOLOGIES),
+        region=table.take("region", "a code by dotted parts, like 64, 64.02 or 64.02.05.2003", _is_region),
+        provider=table.take("provider", "a provider's slug, like 'iconplus'", _is_text),
+        sites=_tuple(table.take("sites", "a list of site codes, like ['64.02.05.2003-01']", _is_texts)),
+        fraction=table.number("fraction", "above 0 to 1", lambda value: 0 < value <= 1),
+    )
+    table.finish()
+    return select
+
+
+def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
+
+
+def _is_delay(value: float) -> bool:
+    return 0 <= value <= SLOWEST_MS
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(_is_text(item) for item in value)
+
+
+def _is_region(value: object) -> bool:
+    return isinstance(value, str) and _REGION.fullmatch(value) is not None
+
+
+def _is_tables(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)

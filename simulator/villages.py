@@ -1,0 +1,184 @@
+"""The demo's registry: one access point for every village, made up, but the same every time.
+
+The mix is the field's (fibre 55%, satellite 29% of which a third GEO, cellular 16%), and so is the map: the
+farther a village lies from the nearest kelurahan, the likelier it hangs on a satellite or a mobile mast.
+"""
+
+import csv
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+PROVIDERS: Mapping[str, str] = {
+    "telkom-wms": "Telkom WMS",
+    "indihome": "IndiHome",
+    "comtelindo": "Comtelindo",
+    "orbit": "Orbit",
+    "telkomsat-starlink": "Telkomsat-Starlink",
+    "bestcamp-starlink": "Bestcamp-Starlink",
+    "iconplus": "Icon+",
+}
+CANARIES = ("127.255.0.1", "127.255.0.2")
+
+_SATELLITE, _GEO_OF_SATELLITE, _CELLULAR = 0.29, 1 / 3, 0.16
+_KM_PER_DEGREE = 111.2
+
+# What a village may have, by technology: (value, weight) pairs.
+_PROVIDERS = {
+    "fiber": (("telkom-wms", 45), ("indihome", 28), ("comtelindo", 17), ("iconplus", 10)),
+    "cellular": (("orbit", 1),),
+    "leo": (("telkomsat-starlink", 7), ("bestcamp-starlink", 3)),
+    "geo": (("iconplus", 1),),
+}
+_BANDWIDTHS = {
+    "fiber": (((50.0, 25.0), 6), ((100.0, 50.0), 3), ((30.0, 15.0), 1)),
+    "cellular": (((20.0, 5.0), 1),),
+    "leo": (((150.0, 20.0), 1), ((100.0, 15.0), 1)),
+    "geo": (((10.0, 2.0), 2), ((4.0, 1.0), 1)),
+}
+_VENUES = (("kantor_desa", 70), ("balai", 12), ("sekolah", 10), ("puskesmas", 8))
+_POWER = {
+    "fiber": (("pln", 97), ("pln_limited", 3)),
+    "cellular": (("pln", 85), ("pln_limited", 15)),
+    "leo": (("pln", 72), ("pln_limited", 16), ("solar", 8), ("genset", 4)),
+    "geo": (("pln", 55), ("pln_limited", 20), ("solar", 17), ("genset", 8)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Village:
+    code: str
+    name: str
+    urban: bool
+    latitude: float
+    longitude: float
+
+
+def villages(regions: Path, first: int | None = None) -> list[dict[str, Any]]:
+    """Sites as `POST /sites` takes them, in code order; `first` keeps the first N, unchanged.
+
+    `regions` is the Kemendagri table (code, level, parent_code, name, type, lat, lon).
+    """
+    known = _read(regions)
+    technologies = _technologies(known)
+    sites = [
+        _site(village, technologies[village.code], address)
+        for village, address in zip(known, _addresses(known), strict=True)
+    ]
+    return sites[:first]
+
+
+def _read(regions: Path) -> list[_Village]:
+    with regions.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["level"] == "desa_kelurahan"]
+    found = [
+        _Village(row["code"], row["name"], row["type"] == "kelurahan", float(row["lat"]), float(row["lon"]))
+        for row in rows
+    ]
+    return sorted(found, key=lambda village: village.code)
+
+
+def _technologies(known: Sequence[_Village]) -> dict[str, str]:
+    """By village code; the counts are exact, chance only decides between villages about equally far out."""
+    far = _remoteness_km(known)
+    codes = [village.code for village in known]
+    satellites = round(_SATELLITE * len(known))
+
+    def most(count: int, among: Iterable[str], weight: Callable[[str], float]) -> list[str]:
+        return sorted(among, key=weight, reverse=True)[:count]
+
+    def outlying(code: str) -> float:
+        return far[code] * (0.15 + _draw(code, "satellite"))
+
+    def old_dish(code: str) -> float:
+        return (far[code] + 40) * _draw(code, "geo")
+
+    def mobile(code: str) -> float:
+        return (far[code] and far[code] + 3) * (0.15 + _draw(code, "cellular"))
+
+    leo = most(satellites, codes, outlying)
+    geo = most(round(satellites * _GEO_OF_SATELLITE), leo, old_dish)
+    cellular = most(round(_CELLULAR * len(known)), sorted(set(codes) - set(leo)), mobile)
+    chosen = dict.fromkeys(codes, "fiber")
+    for technology, members in (("leo", leo), ("geo", geo), ("cellular", cellular)):
+        chosen.update(dict.fromkeys(members, technology))
+    return chosen
+
+
+def _remoteness_km(known: Sequence[_Village]) -> dict[str, float]:
+    """How far the nearest kelurahan (an urban village) is; near the equator a degree is one length."""
+    towns = [(village.latitude, village.longitude) for village in known if village.urban] or [(0.0, 117.0)]
+    return {
+        village.code: _KM_PER_DEGREE
+        * min(math.hypot(village.latitude - lat, village.longitude - lon) for lat, lon in towns)
+        for village in known
+    }
+
+
+def _addresses(known: Sequence[_Village]) -> list[str]:
+    """127.<kabupaten>.<kecamatan>.<n-th village of it>: never in 127.0 or 127.255."""
+    counted: Counter[str] = Counter()
+    addresses = []
+    for village in known:
+        _, district, subdistrict, _ = village.code.split(".")
+        counted[village.code[:8]] += 1
+        addresses.append(f"127.{int(district)}.{int(subdistrict)}.{counted[village.code[:8]]}")
+    return addresses
+
+
+def _site(village: _Village, technology: str, address: str) -> dict[str, Any]:
+    code = village.code
+    latitude, longitude = _nearby(village)
+    down, up = _pick(_BANDWIDTHS[technology], code, "bandwidth")
+    return {
+        "kind": "access_point",
+        "village_code": code,
+        "name": village.name,
+        "host": address,
+        "host_static": True,
+        "technology": technology,
+        "provider": _pick(_PROVIDERS[technology], code, "provider"),
+        "service_no": f"{47_00_000_000 + int(_draw(code, 'service') * 99_999_999)}",
+        "link_role": "primary",
+        "venue": _pick(_VENUES, code, "venue"),
+        "latitude": latitude,
+        "longitude": longitude,
+        "power_source": _pick(_POWER[technology], code, "power"),
+        "bandwidth_down_mbps": down,
+        "bandwidth_up_mbps": up,
+        "probe": "icmp",
+        "contact_name": None,
+        "contact_phone": None,
+        "lifecycle": "active",
+    }
+
+
+def _nearby(village: _Village) -> tuple[float, float]:
+    """A point 0.2 to 1.8 km off the polygon's centroid, where the village office might really stand."""
+    degrees = (0.2 + 1.6 * _draw(village.code, "distance")) / _KM_PER_DEGREE
+    angle = 2 * math.pi * _draw(village.code, "direction")
+    return (
+        round(village.latitude + degrees * math.sin(angle), 5),
+        round(village.longitude + degrees * math.cos(angle), 5),
+    )
+
+
+def _pick(weighted: Sequence[tuple[T, int]], code: str, purpose: str) -> T:
+    left = _draw(code, purpose) * sum(weight for _, weight in weighted)
+    for value, weight in weighted:
+        left -= weight
+        if left < 0:
+            return value
+    return weighted[-1][0]
+
+
+def _draw(code: str, purpose: str) -> float:
+    """A number in [0, 1) that belongs to this village and purpose, whichever villages are asked for."""
+    digest = hashlib.blake2b(f"{purpose}/{code}".encode(), digest_size=8).digest()
+    return (int.from_bytes(digest) >> 11) / (1 << 53)

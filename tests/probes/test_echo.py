@@ -1,0 +1,335 @@
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import uvloop
+
+from probes.echo import Echo, EchoClosed, Ping
+from probes.flight import round_trip_ns
+from simulator.namespace import Namespace
+from tests.probes.conftest import OpenEcho, Request, Responder, answer_to, with_checksum
+
+LOOPBACKS = [f"127.{1 + i // 62_500}.{i // 250 % 250}.{i % 250 + 1}" for i in range(100_000)]
+MS = 1_000_000
+
+
+async def until(true: Callable[[], bool], *, within_s: float = 2.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not true():  # noqa: ASYNC110 (what is waited for is a counter)
+            await asyncio.sleep(0.005)
+
+
+async def test_every_packet_to_every_host_is_answered_in_order(answering: Namespace, open_echo: OpenEcho) -> None:
+    async with open_echo(answering) as echo:
+        pongs = await echo.ping([Ping(address, 3, 0.01, 1.0) for address in LOOPBACKS[:100]])
+    assert [pong.address for pong in pongs] == LOOPBACKS[:100]
+    assert all(pong.sent == 3 and len(pong.rtts_ns) == 3 and not pong.faults for pong in pongs)
+    assert echo.counters.sent == echo.counters.received == 300
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_RAW, socket.SOCK_DGRAM])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_raw_and_unprivileged_sockets_of_both_families_measure(
+    answering: Namespace, open_echo: OpenEcho, kind: int, address: str
+) -> None:
+    async with open_echo(answering, kind=kind) as echo:
+        (pong,) = await echo.ping([Ping(address, 3, 0.01, 1.0)])
+    assert pong.sent == len(pong.rtts_ns) == 3
+    assert all(0 < rtt < 20 * MS for rtt in pong.rtts_ns)
+
+
+async def test_addresses_match_in_any_spelling(answering: Namespace, open_echo: OpenEcho) -> None:
+    async with open_echo(answering) as echo:
+        (pong,) = await echo.ping([Ping("0:0:0:0:0:0:0:1", 1)])
+    assert pong.address == "::1"
+    assert len(pong.rtts_ns) == 1
+
+
+async def test_it_runs_under_uvloop(answering: Namespace, open_echo: OpenEcho) -> None:
+    async def measure() -> int:
+        async with open_echo(answering) as echo:
+            return sum(len(pong.rtts_ns) for pong in await echo.ping([Ping(a, 2, 0.01) for a in LOOPBACKS[:50]]))
+
+    assert await asyncio.to_thread(uvloop.run, measure()) == 100
+
+
+async def test_a_busy_event_loop_does_not_inflate_the_round_trip(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    def reply_and_be_busy(request: Request) -> None:
+        responder.reply(request)
+        time.sleep(0.2)
+
+    responder.behave = reply_and_be_busy
+    async with open_echo(silent) as echo:
+        (pong,) = await echo.ping([Ping("127.0.0.1", 1)])
+    assert pong.rtts_ns[0] < 50 * MS
+
+
+async def test_an_answer_that_waited_in_the_buffer_past_its_timeout_counts(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    def reply_and_oversleep(request: Request) -> None:
+        responder.reply(request)
+        time.sleep(0.3)
+
+    responder.behave = reply_and_oversleep
+    async with open_echo(silent) as echo:
+        (pong,) = await echo.ping([Ping("127.0.0.1", 1, timeout_s=0.1)])
+    assert len(pong.rtts_ns) == 1
+
+
+async def test_a_slow_host_is_measured_as_slow(responder: Responder, silent: Namespace, open_echo: OpenEcho) -> None:
+    loop = asyncio.get_running_loop()
+    responder.behave = lambda request: loop.call_later(0.04, responder.reply, request)
+    async with open_echo(silent) as echo:
+        (pong,) = await echo.ping([Ping("127.0.0.1", 1)])
+    assert 40 * MS <= pong.rtts_ns[0] < 80 * MS
+
+
+async def test_a_sweep_ends_with_its_last_answer_not_with_its_timeout(
+    answering: Namespace, open_echo: OpenEcho
+) -> None:
+    started = time.monotonic()
+    async with open_echo(answering) as echo:
+        await echo.ping([Ping("127.0.0.1", 1, timeout_s=30)])
+    assert time.monotonic() - started < 1
+
+
+async def test_a_silent_host_is_lost_after_its_own_timeout(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    def half_dead(request: Request) -> None:
+        if request.to == "127.0.0.1":
+            responder.reply(request)
+
+    responder.behave = half_dead
+    started = time.monotonic()
+    async with open_echo(silent) as echo:
+        alive, dead = await echo.ping([Ping("127.0.0.1", 1, timeout_s=9), Ping("127.0.0.2", 2, 0.05, 0.1)])
+    assert 0.15 <= time.monotonic() - started < 1
+    assert (alive.sent, len(alive.rtts_ns), alive.faults) == (1, 1, 0)
+    assert (dead.sent, dead.rtts_ns, dead.faults) == (2, [], 0)
+
+
+async def test_answers_keep_the_order_of_sending(responder: Responder, silent: Namespace, open_echo: OpenEcho) -> None:
+    loop = asyncio.get_running_loop()
+    delays = iter([0.15, 0.0])
+    responder.behave = lambda request: loop.call_later(next(delays), responder.reply, request)
+    async with open_echo(silent) as echo:
+        (pong,) = await echo.ping([Ping("127.0.0.1", 2, spacing_s=0.01)])
+    assert pong.rtts_ns[0] > 100 * MS > pong.rtts_ns[1]
+
+
+async def test_a_duplicate_is_counted_once_as_an_answer(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    def twice(request: Request) -> None:
+        responder.reply(request)
+        responder.reply(request)
+
+    responder.behave = twice
+    async with open_echo(silent) as echo:
+        (pong,) = await echo.ping([Ping("127.0.0.1", 2, 0.01)])
+        await until(lambda: echo.counters.duplicates == 2)
+    assert len(pong.rtts_ns) == 2
+    assert echo.counters.received == 2
+
+
+async def test_a_late_answer_stays_lost(responder: Responder, silent: Namespace, open_echo: OpenEcho) -> None:
+    loop = asyncio.get_running_loop()
+    responder.behave = lambda request: loop.call_later(0.1, responder.reply, request)
+    async with open_echo(silent) as echo:
+        (pong,) = await echo.ping([Ping("127.0.0.1", 1, timeout_s=0.05)])
+        await until(lambda: echo.counters.late == 1)
+    assert (pong.sent, pong.rtts_ns, pong.faults) == (1, [], 0)
+    assert echo.counters.received == 0
+
+
+async def test_an_answer_from_another_source_is_foreign_and_the_true_one_still_counts(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    def spoof(request: Request) -> None:
+        responder.reply(request, source="127.9.9.9")
+        if request.to == "127.0.0.2":
+            responder.reply(request)
+
+    responder.behave = spoof
+    async with open_echo(silent) as echo:
+        fooled, true = await echo.ping([Ping("127.0.0.1", 1, 0, 0.1), Ping("127.0.0.2", 1, 0, 0.1)])
+    assert (fooled.rtts_ns, len(true.rtts_ns)) == ([], 1)
+    assert echo.counters.foreign == 2
+
+
+async def test_damaged_and_foreign_answers_are_counted_and_never_matched(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    def noise(request: Request) -> None:
+        answer = answer_to(request.icmp)
+        responder.reply(request, icmp=answer[:-1] + b"\xff")  # the checksum no longer fits
+        responder.reply(request, icmp=with_checksum(b"\0\0\0\0\1\1" + answer[6:]))  # another identifier
+        responder.reply(request, icmp=with_checksum(answer[:12] + bytes(8) + answer[20:]))  # another nonce
+        responder.reply(request, icmp=with_checksum(b"\0\1" + answer[2:]))  # a reply with a code
+
+    responder.behave = noise
+    async with open_echo(silent) as echo:
+        (pong,) = await echo.ping([Ping("127.0.0.1", 1, timeout_s=0.1)])
+    assert (pong.sent, pong.rtts_ns) == (1, [])
+    assert (echo.counters.malformed, echo.counters.foreign) == (2, 2)
+
+
+async def test_what_the_kernel_dropped_is_our_fault_never_their_loss(answering: Namespace) -> None:
+    sock = answering.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    async with Echo.open(packets_per_second=0, sockets=[sock]) as echo:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        pongs = await echo.ping([Ping(address, 1, timeout_s=0.1) for address in LOOPBACKS[:500]])
+    unanswered = [pong for pong in pongs if not pong.rtts_ns]
+    assert unanswered
+    assert echo.counters.drops >= len(unanswered)
+    assert all(pong.sent == 0 and pong.faults == 1 for pong in unanswered)
+    assert all("overflow" in str(pong.reason) for pong in unanswered)
+
+
+async def test_a_sweep_without_drops_is_not_blamed_for_an_earlier_one(answering: Namespace) -> None:
+    sock = answering.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    async with Echo.open(packets_per_second=0, sockets=[sock]) as echo:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        await echo.ping([Ping(address, 1, timeout_s=0.1) for address in LOOPBACKS[:500]])
+        (pong,) = await echo.ping([Ping("127.0.0.1", 1)])
+    assert (pong.sent, pong.faults) == (1, 0)
+
+
+async def test_a_packet_that_cannot_leave_is_a_fault_with_its_reason(silent: Namespace, open_echo: OpenEcho) -> None:
+    async with open_echo(silent) as echo:
+        (pong,) = await echo.ping([Ping("192.0.2.1", 3, 0.01, 0.1)])  # the namespace has no route
+    assert (pong.sent, pong.faults, pong.rtts_ns) == (0, 3, [])
+    assert pong.reason == "not sent: Network is unreachable"
+    assert echo.counters.send_errors == 3
+
+
+async def test_what_cannot_be_asked_is_a_fault_and_the_rest_goes_on(answering: Namespace) -> None:
+    sock = answering.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    pings = [Ping("127.0.0.1", 1), Ping("::1", 1), Ping("localhost"), Ping("127.0.0.1", count=0)]
+    pings += [Ping("127.0.0.1", 1, spacing_s=float("nan")), Ping("127.0.0.1", 1, timeout_s=float("inf"))]
+    async with Echo.open(sockets=[sock]) as echo:
+        good, *bad = await echo.ping(pings)
+    assert len(good.rtts_ns) == 1
+    assert all(pong.sent == 0 and pong.reason for pong in bad)
+
+
+async def test_tens_of_thousands_in_flight_at_once_lose_none(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    hosts = LOOPBACKS[:25_000]
+    held: list[Request] = []
+    most = 0
+
+    def hold(request: Request) -> None:
+        nonlocal most
+        held.append(request)
+        if len(held) == len(hosts):
+            most = echo.in_flight
+            release()
+
+    def release() -> None:
+        for request in held[:100]:
+            responder.reply(request)
+        del held[:100]
+        if held:
+            asyncio.get_running_loop().call_soon(release)
+
+    responder.behave = hold
+    async with open_echo(silent) as echo:
+        pongs = await echo.ping([Ping(address, 1, timeout_s=20) for address in hosts])
+        assert echo.in_flight == 0
+    assert most == len(hosts)
+    assert sum(len(pong.rtts_ns) for pong in pongs) == len(hosts)
+
+
+async def test_more_hosts_than_there_are_sequence_numbers(answering: Namespace, open_echo: OpenEcho) -> None:
+    async with open_echo(answering, packets_per_second=0) as echo:
+        pongs = await echo.ping([Ping(address, 1, timeout_s=10) for address in LOOPBACKS])
+    assert sum(len(pong.rtts_ns) for pong in pongs) == len(LOOPBACKS)
+    assert echo.counters.drops == 0
+
+
+async def test_many_sweeps_share_one_socket(answering: Namespace, open_echo: OpenEcho) -> None:
+    async with open_echo(answering) as echo:
+        sweeps = [echo.ping([Ping(a, 2, 0.01) for a in LOOPBACKS[n * 50 : n * 50 + 50]]) for n in range(20)]
+        answers = await asyncio.gather(*sweeps)
+    for n, pongs in enumerate(answers):
+        assert [pong.address for pong in pongs] == LOOPBACKS[n * 50 : n * 50 + 50]
+        assert all(len(pong.rtts_ns) == 2 for pong in pongs)
+
+
+async def test_sending_keeps_to_its_pace(answering: Namespace, open_echo: OpenEcho) -> None:
+    async with open_echo(answering, packets_per_second=1_000) as echo:
+        started = time.monotonic()
+        await echo.ping([Ping(address, 1) for address in LOOPBACKS[:400]])
+        assert 0.38 <= time.monotonic() - started < 1.0
+
+
+async def test_packets_to_one_host_keep_their_spacing(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    times: list[float] = []
+
+    def note(request: Request) -> None:
+        times.append(time.monotonic())
+        responder.reply(request)
+
+    responder.behave = note
+    async with open_echo(silent) as echo:
+        await echo.ping([Ping("127.0.0.1", 4, spacing_s=0.05)])
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert all(0.045 <= gap < 0.1 for gap in gaps)
+
+
+async def test_a_cancelled_sweep_leaves_nothing_and_the_others_go_on(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    loop = asyncio.get_running_loop()
+    responder.behave = lambda request: loop.call_later(0.15, responder.reply, request)
+    async with open_echo(silent) as echo:
+        doomed = asyncio.create_task(echo.ping([Ping(a, 9, 0.01, 5) for a in LOOPBACKS[:100]]))
+        other = asyncio.create_task(echo.ping([Ping("127.0.0.1", 1)]))
+        await asyncio.sleep(0.05)
+        doomed.cancel()
+        (pong,) = await other
+        with pytest.raises(asyncio.CancelledError):
+            await doomed
+        assert len(pong.rtts_ns) == 1
+        assert echo.in_flight == 0
+        sent = echo.counters.sent
+        await until(lambda: echo.counters.late > 0)
+        assert echo.counters.sent == sent
+
+
+async def test_closing_ends_what_is_under_way(silent: Namespace, open_echo: OpenEcho) -> None:
+    async with open_echo(silent) as echo:
+        under_way = asyncio.create_task(echo.ping([Ping("127.0.0.1", 3, timeout_s=60)]))
+        await asyncio.sleep(0.02)
+    with pytest.raises(EchoClosed):
+        await under_way
+    with pytest.raises(EchoClosed):
+        await echo.ping([Ping("127.0.0.1")])
+
+
+async def test_nothing_to_ask_is_answered_at_once(silent: Namespace, open_echo: OpenEcho) -> None:
+    async with open_echo(silent) as echo:
+        assert await echo.ping([]) == []
+
+
+def test_a_wall_clock_that_was_set_meanwhile_does_not_show_in_the_round_trip() -> None:
+    sent = (1_000_000 * MS, 500 * MS)
+    for step in (-3_600_000 * MS, -100 * MS, 100 * MS, 3_600_000 * MS):
+        received = sent[0] + step + 40 * MS
+        now = (sent[0] + step + 45 * MS, sent[1] + 45 * MS)
+        assert round_trip_ns(sent, received, now) == 45 * MS
+
+
+def test_without_a_step_the_kernels_time_counts_however_late_we_read_it() -> None:
+    assert round_trip_ns((10_000 * MS, 0), 10_040 * MS, (10_900 * MS, 900 * MS)) == 40 * MS

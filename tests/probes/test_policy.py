@@ -1,0 +1,97 @@
+from ipaddress import IPv4Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes.policy import Forbidden, Policy, is_hostname, parse_address
+
+DENIED = """
+0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.255 127.0.0.1 127.255.255.254 169.254.169.254
+172.16.0.1 172.31.255.255 192.0.0.1 192.168.1.1 198.18.0.1 198.19.255.255 224.0.0.1 239.1.1.1 240.0.0.1
+255.255.255.255 :: ::1 fc00::1 fdff::1 fe80::1 febf::1 ff02::1
+::ffff:10.0.0.1 ::ffff:7f00:1 ::127.0.0.1 64:ff9b::10.0.0.1 64:ff9b::a9fe:a9fe 2002:7f00:1:: 2002:c0a8:101::1
+64:ff9b:1::127.0.0.1 64:ff9b:1:7f00:0:100:: 64:ff9b:1:a:0:1:: 64:ff9b:1:0:a:0:100:0
+""".split()
+ALLOWED = """
+1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.1 172.15.255.255 172.32.0.0
+192.0.1.1 192.0.2.1 192.169.0.1 198.17.255.255 198.20.0.0 198.51.100.1 203.0.113.1 223.255.255.255
+2001:db8::1 2606:4700::1111 fbff::1 fe00::1 fec0::1
+::ffff:8.8.8.8 64:ff9b::8.8.8.8 2002:808:808::1 64:ff9b:1::8.8.8.8 64:ff9b:1:808:8:800::
+""".split()
+DISGUISED = """
+127.1 0x7f.1 0x7f.0.0.1 0x7f000001 2130706433 0177.0.0.1 017700000001 127.0.0.01 1.2.3 1.2.3.4.5 256.1.1.1
+1.2.3.4. 127.0.0.0x1 fe80::1%eth0 ::1%lo 1::2::3 12345::
+""".split()
+NOT_NAMES = ["", ".", "a..b", "-a.id", "a-.id", "a_b.id", "a b", "desa.id/x", "user@desa.id", "desa.id:80", "dé.id"]
+
+
+@pytest.mark.parametrize("address", DENIED)
+def test_denied_by_default(address: str) -> None:
+    with pytest.raises(Forbidden, match="may not go"):
+        Policy().check(address)
+
+
+@pytest.mark.parametrize("address", ALLOWED)
+def test_allowed_by_default(address: str) -> None:
+    Policy().check(address)
+
+
+@given(st.ip_addresses(v=4))
+def test_every_form_that_carries_an_ipv4_is_judged_as_that_ipv4(inside: IPv4Address) -> None:
+    def verdict(address: str) -> bool:
+        try:
+            Policy().check(address)
+        except Forbidden:
+            return False
+        return True
+
+    bits = int(inside)
+    forms = [f"::ffff:{inside}", f"64:ff9b::{inside}", f"2002:{bits >> 16:x}:{bits & 0xFFFF:x}::"]
+    assert {verdict(form) for form in forms} == {verdict(str(inside))}
+
+
+def test_allow_wins_over_deny() -> None:
+    policy = Policy(allow=["127.0.0.0/8"])
+    policy.check("127.0.0.1")
+    policy.check("::ffff:127.0.0.1")
+    with pytest.raises(Forbidden):
+        policy.check("10.0.0.1")
+
+
+def test_an_own_deny_list_replaces_the_default_and_holds_for_wrappings_too() -> None:
+    policy = Policy(deny=["64:ff9b::/96", "203.0.113.0/24"])
+    policy.check("10.0.0.1")
+    for address in ("64:ff9b::8.8.8.8", "203.0.113.7", "::ffff:203.0.113.7"):
+        with pytest.raises(Forbidden):
+            policy.check(address)
+
+
+@pytest.mark.parametrize("text", DISGUISED)
+def test_other_spellings_are_neither_addresses_nor_names(text: str) -> None:
+    assert parse_address(text) is None
+    assert not is_hostname(text)
+    with pytest.raises(Forbidden, match="neither"):
+        Policy().check_host(text)
+    with pytest.raises(Forbidden, match="not an IP address"):
+        Policy().check(text)
+
+
+@pytest.mark.parametrize("text", [*NOT_NAMES, "a" * 64 + ".id", "a." * 127 + "id", "desa.id\n"])
+def test_what_is_no_hostname(text: str) -> None:
+    assert not is_hostname(text)
+
+
+@pytest.mark.parametrize("text", ["localhost", "desa.id", "Kantor-Desa.KUKAR.go.id", "desa.id.", "1und1.de", "3.desa"])
+def test_what_is_a_hostname(text: str) -> None:
+    assert is_hostname(text)
+    Policy().check_host(text)
+
+
+@given(st.text(max_size=300))
+def test_any_text_gets_a_verdict(text: str) -> None:
+    try:
+        Policy().check_host(text)
+    except Forbidden:
+        return
+    assert parse_address(text) is not None or is_hostname(text)

@@ -1,0 +1,193 @@
+import math
+from statistics import median
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.network import Network
+from simulator.plan import DEFAULTS, Host, Plan, packed
+from simulator.script import Behaviour, Event, EventKind, Script, Select
+from simulator.villages import CANARIES
+
+TECHNOLOGIES = ("fiber", "radio", "cellular", "leo", "geo")
+HOSTS = [
+    Host(
+        address=f"127.2.{number // 50}.{number % 50 + 1}",
+        technology=TECHNOLOGIES[number % 5],
+        code=f"64.{number % 3 + 1:02}.05.{number + 2001}-01",
+        village_code=f"64.{number % 3 + 1:02}.05.{number + 2001}",
+        provider=("telkom-wms", "orbit")[number % 2],
+    )
+    for number in range(150)
+]
+ONE = HOSTS[0]
+EXACT = {name: Behaviour(rtt_ms=40, jitter_ms=0, loss_pct=0) for name in TECHNOLOGIES}
+PACKETS = st.integers(min_value=1, max_value=1_000_000)
+SEEDS = st.integers(min_value=0, max_value=2**32)
+
+
+def network(*events: Event, seed: int = 1, exact: bool = True) -> Network:
+    return Network(Script(seed=seed, technologies=EXACT if exact else {}, events=events), HOSTS)
+
+
+def at(network: Network, now_s: float, host: Host = ONE, packet: int = 1) -> float | None:
+    network.advance(now_s)
+    return network.verdict(host.address, now_s, packet)
+
+
+@given(SEEDS, st.sampled_from(HOSTS), PACKETS)
+def test_the_same_seed_address_and_packet_always_fare_the_same(seed: int, host: Host, packet: int) -> None:
+    first, second = network(seed=seed, exact=False), network(seed=seed, exact=False)
+    for other in HOSTS[:3]:
+        second.verdict(other.address, 0.0, 1)
+    assert first.verdict(host.address, 0.0, packet) == second.verdict(host.address, 0.0, packet)
+
+
+@given(SEEDS, st.sampled_from(HOSTS), PACKETS)
+def test_a_healthy_host_answers_in_its_technologys_range(seed: int, host: Host, packet: int) -> None:
+    delay_s = network(seed=seed, exact=False).verdict(host.address, 0.0, packet)
+    usual = DEFAULTS[host.technology]
+    if delay_s is None:
+        assert usual.loss_pct > 0
+    else:
+        lowest_ms, highest_ms = usual.fastest_ms - usual.jitter_ms, usual.slowest_ms + usual.jitter_ms
+        assert lowest_ms <= delay_s * 1000 <= highest_ms
+
+
+def test_hosts_of_one_technology_differ_but_a_scripted_round_trip_is_everyones() -> None:
+    fibre = [host for host in HOSTS if host.technology == "fiber"]
+    free, scripted = network(exact=False), network()
+    assert len({free.plan.links[packed(host.address)].rtt_ms for host in fibre}) == len(fibre)
+    assert {at(scripted, 0.0, host, packet) for host in fibre for packet in range(1, 20)} == {0.04}
+
+
+def test_jitter_strays_evenly_to_both_sides_and_no_farther_than_scripted() -> None:
+    script = Script(technologies={"fiber": Behaviour(rtt_ms=100, jitter_ms=30, loss_pct=0)})
+    jittery = Network(script, [ONE])
+    delays_ms = [1000 * (at(jittery, 0.0, packet=packet) or 0) for packet in range(1, 4000)]
+    assert 70 <= min(delays_ms) < 75 < 125 < max(delays_ms) <= 130
+    assert median(delays_ms) == pytest.approx(100, abs=1)
+
+
+@pytest.mark.parametrize("loss_pct", [0, 0.5, 40, 100])
+def test_the_share_of_lost_packets_is_the_scripted_one(loss_pct: float) -> None:
+    script = Script(technologies={"fiber": Behaviour(loss_pct=loss_pct)})
+    lossy = Network(script, [ONE])
+    lost = sum(at(lossy, 0.0, packet=packet) is None for packet in range(1, 20_001)) / 200
+    assert lost == pytest.approx(loss_pct, abs=1 if 0 < loss_pct < 100 else 0)
+
+
+@given(PACKETS, st.floats(min_value=0.1, max_value=100), st.floats(min_value=0.1, max_value=100))
+def test_of_overlapping_losses_the_worst_counts(packet: int, one_pct: float, other_pct: float) -> None:
+    one = Event(EventKind.LOSS, 0, 10, loss_pct=one_pct)
+    other = Event(EventKind.LOSS, 0, 10, loss_pct=other_pct)
+    worst = max(one, other, key=lambda event: event.loss_pct or 0)
+    assert at(network(one, other), 5.0, packet=packet) == at(network(worst), 5.0, packet=packet)
+
+
+@given(PACKETS, st.floats(min_value=0, max_value=10_000))
+def test_a_slow_spell_sets_the_round_trip_and_an_outage_beats_it(packet: int, rtt_ms: float) -> None:
+    slow = Event(EventKind.SLOW, 0, 10, rtt_ms=rtt_ms)
+    loss = Event(EventKind.LOSS, 0, 10, loss_pct=0.1)
+    outage = Event(EventKind.OUTAGE, 0, 10)
+    assert at(network(slow), 5.0, packet=packet) == pytest.approx(rtt_ms / 1000)
+    assert at(network(slow, outage, loss), 5.0, packet=packet) is None
+
+
+@given(st.floats(min_value=0, max_value=1000), st.floats(min_value=0.001, max_value=1000))
+def test_an_outage_holds_from_its_start_until_just_before_its_end(start_s: float, duration_s: float) -> None:
+    cut = network(Event(EventKind.OUTAGE, start_s, duration_s))
+    (begin,) = cut.advance(start_s + 1e-6)
+    acting = begin.acting
+    cut.advance(acting.end_s + 1e-6)
+    for moment_s, answers in (
+        (math.nextafter(acting.start_s, -1), True),
+        (acting.start_s, False),
+        (math.nextafter(acting.end_s, -1), False),
+        (acting.end_s, True),
+    ):
+        assert (cut.verdict(ONE.address, moment_s, 1) is not None) == answers
+
+
+def test_changes_come_in_order_of_time_however_late_they_are_asked_for() -> None:
+    busy = network(Event(EventKind.OUTAGE, 5, 10), Event(EventKind.OUTAGE, 1, 2), Event(EventKind.OUTAGE, 3, 1))
+    told = [(change.begins, change.acting.start_s, change.acting.end_s) for change in busy.advance(100.0)]
+    assert told == [
+        (True, 1, 3), (False, 1, 3), (True, 3, 4), (False, 3, 4), (True, 5, 15), (False, 5, 15)
+    ]  # fmt: skip
+    assert busy.next_change_s == math.inf
+
+
+@pytest.mark.parametrize(
+    ("select", "expected"),
+    [
+        (Select(), set(HOSTS)),
+        (Select(technology="geo"), {host for host in HOSTS if host.technology == "geo"}),
+        (Select(region="64.02"), {host for host in HOSTS if host.village_code.startswith("64.02.")}),
+        (Select(region="64.0"), set()),
+        (Select(region=ONE.village_code), {ONE}),
+        (Select(sites=(ONE.code, "64.99.99.9999-01")), {ONE}),
+        (
+            Select(provider="orbit", technology="leo"),
+            {host for host in HOSTS if host.provider == "orbit" and host.technology == "leo"},
+        ),
+    ],
+)
+def test_a_select_narrows_by_each_of_its_parts(select: Select, expected: set[Host]) -> None:
+    cut = network(Event(EventKind.OUTAGE, 1, 10, select))
+    (begin,) = cut.advance(2.0)
+    assert set(begin.acting.codes) == {host.code for host in expected}
+    assert {host for host in HOSTS if cut.verdict(host.address, 2.0, 1) is None} == expected
+
+
+@given(SEEDS, st.floats(min_value=0.001, max_value=1))
+def test_a_fraction_picks_the_same_share_for_the_same_seed(seed: int, fraction: float) -> None:
+    event = Event(EventKind.OUTAGE, 1, 10, Select(fraction=fraction))
+    picked = [network(event, seed=seed).advance(1.0)[0].acting.codes for _ in range(2)]
+    assert picked[0] == picked[1]
+    assert len(set(picked[0])) == max(1, math.floor(fraction * len(HOSTS) + 0.5))
+
+
+def test_strangers_stay_silent_until_they_are_registered_and_canaries_always_answer() -> None:
+    growing = network()
+    stranger = Host("127.66.1.1", "fiber", "new-01")
+    assert growing.verdict(stranger.address, 0.0, 1) is None
+    assert all(growing.verdict(canary, 0.0, 1) == pytest.approx(0.002, abs=0.0002) for canary in CANARIES)
+    growing.adopt(Plan(growing.script, [*HOSTS, stranger]))
+    assert growing.verdict(stranger.address, 0.0, 1) == pytest.approx(0.04)
+
+
+def test_a_blind_spell_silences_everyone_and_names_every_site() -> None:
+    blind = network(Event(EventKind.BLIND, 1, 2))
+    (begin,) = blind.advance(1.5)
+    assert begin.acting.codes == tuple(sorted(host.code for host in HOSTS))
+    assert all(blind.verdict(address, 1.5, 1) is None for address in (*CANARIES, ONE.address))
+    assert at(blind, 3.0) is not None
+
+
+def test_an_event_follows_its_site_to_another_address_and_spares_who_comes_later() -> None:
+    moving = network(Event(EventKind.OUTAGE, 1, 10))
+    moving.advance(1.0)
+    moved = Host("127.88.0.1", ONE.technology, ONE.code, ONE.village_code, ONE.provider)
+    later = Host("127.88.0.2", "fiber", "later-01")
+    moving.adopt(Plan(moving.script, [moved, later]))
+    assert moving.verdict(moved.address, 2.0, 1) is None
+    assert moving.verdict(ONE.address, 2.0, 1) is None
+    assert moving.verdict(later.address, 2.0, 1) is not None
+
+
+def test_two_sites_behind_one_address_both_feel_what_befalls_either() -> None:
+    twin = Host(ONE.address, ONE.technology, "twin-01")
+    shared = Network(Script(events=(Event(EventKind.OUTAGE, 1, 10, Select(sites=("twin-01",))),)), [ONE, twin])
+    assert at(shared, 2.0) is None
+
+
+def test_names_and_addresses_elsewhere_are_not_on_the_network() -> None:
+    plan = Plan(Script(), [Host("kantor-desa.example", "fiber", "a"), Host("192.0.2.1", "fiber", "b"), ONE])
+    assert [host.code for host in plan.hosts] == [ONE.code]
+
+
+def test_an_event_without_sites_is_still_told() -> None:
+    nobody = network(Event(EventKind.OUTAGE, 1, 1, Select(provider="nobody")))
+    assert [change.acting.codes for change in nobody.advance(5.0)] == [(), ()]

@@ -1,0 +1,114 @@
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from app.embedded import Cluster
+from simulator.namespace import Namespace
+from simulator.plan import Host
+from simulator.process import Simulation
+from simulator.registry import Registry
+from tests.simulator.pings import ping
+
+TABLES = """
+CREATE TABLE provider (id int PRIMARY KEY, slug text NOT NULL);
+CREATE TABLE site (
+    id serial PRIMARY KEY, code text, village_code text, host text, technology text,
+    provider_id int REFERENCES provider, lifecycle text DEFAULT 'active'
+);
+INSERT INTO provider VALUES (1, 'iconplus');
+INSERT INTO site (code, village_code, host, technology, provider_id, lifecycle) VALUES
+    ('64.11.01.2001-01', '64.11.01.2001', '127.11.1.1', 'geo', 1, 'active'),
+    ('64.11.01.2002-01', '64.11.01.2002', '127.11.1.2', 'fiber', 1, 'retired'),
+    ('64.11.01.2003-01', '64.11.01.2003', NULL, 'leo', 1, 'active');
+"""
+FIRST = Host("127.11.1.1", "geo", "64.11.01.2001-01", "64.11.01.2001", "iconplus")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    cluster = Cluster(tmp_path_factory.mktemp("registry") / "var")
+    cluster.start()
+    yield cluster.url
+    cluster.stop()
+
+
+@pytest_asyncio.fixture
+async def database(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    await connection.execute("DROP TABLE IF EXISTS site, provider")
+    yield connection
+    await connection.close()
+
+
+class Told:
+    """What the registry's thread told, waited for by the test's loop."""
+
+    def __init__(self) -> None:
+        self.all: list[list[Host]] = []
+
+    async def times(self, count: int) -> list[Host]:
+        deadline = time.monotonic() + 5
+        while len(self.all) < count:
+            assert time.monotonic() < deadline, f"told {len(self.all)} times"
+            await asyncio.sleep(0.01)
+        return self.all[-1]
+
+
+async def test_the_registry_is_told_at_first_and_after_a_change_only(
+    url: str, database: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await database.execute(TABLES)
+    told = Told()
+    registry = Registry(url, told.all.append, every_s=0.02)
+    registry.start()
+    assert await told.times(1) == [FIRST]
+    await asyncio.sleep(0.2)
+    assert len(told.all) == 1
+    await database.execute("UPDATE site SET lifecycle = 'planned' WHERE lifecycle = 'retired'")
+    assert [host.address for host in await told.times(2)] == ["127.11.1.1", "127.11.1.2"]
+    registry.stop()
+    assert not registry.is_alive()
+
+
+async def test_a_registry_that_cannot_be_read_yet_is_read_later_and_complained_about_once(
+    url: str, database: "asyncpg.Connection[asyncpg.Record]", caplog: pytest.LogCaptureFixture
+) -> None:
+    told = Told()
+    registry = Registry(url, told.all.append, every_s=0.02)
+    registry.start()
+    await asyncio.sleep(0.3)
+    assert told.all == []
+    (line,) = caplog.messages
+    assert 'relation "site" does not exist' in line
+    await database.execute(TABLES)
+    assert await told.times(1) == [FIRST]
+    registry.stop()
+
+
+async def test_a_database_that_is_away_ends_nothing(tmp_path: Path) -> None:
+    registry = Registry(f"postgresql+asyncpg://u:p@/d?host={tmp_path}", Told().all.append, every_s=0.02)
+    registry.start()
+    await asyncio.sleep(0.2)
+    assert registry.is_alive()
+    registry.stop()
+    assert not registry.is_alive()
+
+
+async def test_inside_the_namespace_the_simulator_reads_who_exists_from_the_database_outside(
+    url: str, database: "asyncpg.Connection[asyncpg.Record]", namespace: Namespace, tmp_path: Path
+) -> None:
+    await database.execute(TABLES)
+    simulation = Simulation(
+        namespace, data_dir=tmp_path, database_url_env="REGISTRY_URL", environment={"REGISTRY_URL": url}
+    )
+    addresses = ["127.11.1.1", "127.11.1.2", "127.11.1.3"]
+    with simulation, namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as handle:
+        seen = await asyncio.to_thread(ping, handle, [addresses] * 5, every_s=0.01, wait_s=0.8)
+    answered = {address for address, pings in seen.items() if any(one.rtt_ms is not None for one in pings)}
+    assert answered == {"127.11.1.1"}

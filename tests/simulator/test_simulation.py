@@ -1,0 +1,234 @@
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from simulator import truth
+from simulator.namespace import Namespace
+from simulator.plan import Host
+from simulator.process import Simulation, SimulatorFailed
+from simulator.villages import CANARIES
+from tests.simulator.pings import Ping, ping
+
+FIBRE = [Host(f"127.20.0.{n}", "fiber", f"fibre-{n}", "64.02.05.2003", "telkom-wms") for n in (1, 2, 3)]
+GEO = [Host(f"127.20.1.{n}", "geo", f"geo-{n}", "64.11.01.2001", "iconplus") for n in (1, 2, 3)]
+DEAD = Host("127.20.2.1", "radio", "dead-1")
+STRANGER = "127.20.3.1"
+HOSTS = [*FIBRE, *GEO, DEAD]
+EXACT = """
+[technology.fiber]
+rtt_ms = 40
+jitter_ms = 0
+[technology.geo]
+rtt_ms = 600
+jitter_ms = 0
+[technology.radio]
+loss_pct = 100
+"""
+
+
+def write(folder: Path, script: str) -> Path:
+    path = folder / "script.toml"
+    path.write_text(EXACT + script)
+    return path
+
+
+def look(
+    namespace: Namespace, rounds: Sequence[Sequence[str]], *, every_s: float, wait_s: float = 0.2
+) -> dict[str, list[Ping]]:
+    with namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as handle:
+        return ping(handle, rounds, every_s=every_s, wait_s=wait_s)
+
+
+def rtts_ms(pings: Sequence[Ping]) -> list[float]:
+    return [one.rtt_ms for one in pings if one.rtt_ms is not None]
+
+
+def test_hosts_answer_as_late_as_the_script_says_or_not_at_all(namespace: Namespace, tmp_path: Path) -> None:
+    addresses = [host.address for host in HOSTS] + [STRANGER, *CANARIES]
+    with Simulation(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=HOSTS):
+        seen = look(namespace, [addresses] * 30, every_s=0.03, wait_s=0.8)
+    for hosts, expected_ms in ((FIBRE, 40.0), (GEO, 600.0)):
+        for host in hosts:
+            answered_ms = rtts_ms(seen[host.address])
+            assert len(answered_ms) == 30
+            assert median(answered_ms) == pytest.approx(expected_ms, abs=1.0)
+            assert min(answered_ms) > expected_ms - 0.01
+    assert rtts_ms(seen[DEAD.address]) == rtts_ms(seen[STRANGER]) == []
+    for canary in CANARIES:
+        assert median(rtts_ms(seen[canary])) == pytest.approx(2.0, abs=1.0)
+
+
+def test_fping_finds_what_the_script_says(namespace: Namespace, tmp_path: Path) -> None:
+    if shutil.which("fping") is None:
+        pytest.skip("fping is not installed")
+    measure = ["fping", "-q", "-C", "5", "-p", "50", "-t", "1000", FIBRE[0].address, DEAD.address]
+    with Simulation(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=HOSTS):
+        done = subprocess.run(namespace.command(measure), capture_output=True, text=True, check=False, timeout=20)
+    found = dict(line.split(" : ") for line in done.stderr.replace("  ", " ").splitlines() if " : " in line)
+    answers = {host.strip(): rtts.split() for host, rtts in found.items()}
+    assert median(float(rtt) for rtt in answers[FIBRE[0].address]) == pytest.approx(40.0, abs=1.0)
+    assert answers[DEAD.address] == ["-"] * 5
+
+
+def test_what_was_lost_is_what_the_truth_tells_to_the_packet(namespace: Namespace, tmp_path: Path) -> None:
+    script = write(
+        tmp_path,
+        """
+        [[event]]
+        kind = "outage"
+        start_s = 0.4
+        duration_s = 0.5
+        select = { region = "64.02", sites = ["fibre-1"] }
+        [[event]]
+        kind = "blind"
+        start_s = 1.2
+        duration_s = 0.3
+        [[event]]
+        kind = "slow"
+        start_s = 1.7
+        duration_s = 60
+        rtt_ms = 90
+        select = { sites = ["fibre-2"] }
+        """,
+    )
+    addresses = [*(host.address for host in FIBRE), *CANARIES]
+    with Simulation(namespace, data_dir=tmp_path, script=script, hosts=HOSTS):
+        seen = look(namespace, [addresses] * 400, every_s=0.005)
+    outage, blind, slow = truth.read(tmp_path)
+    assert (outage["kind"], outage["sites"]) == ("outage", ["fibre-1"])
+    assert (blind["kind"], blind["sites"]) == ("blind", sorted(host.code for host in HOSTS))
+    assert (slow["kind"], slow["ended_at"]) == ("slow", None)
+    assert length(outage) == timedelta(seconds=0.5)
+    for address, silences in (
+        (FIBRE[0].address, [outage, blind]),
+        (FIBRE[1].address, [blind]),
+        (FIBRE[2].address, [blind]),
+        (CANARIES[0], [blind]),
+    ):
+        check(seen[address], silences)
+    since = moment(slow["started_at"])
+    late = [one.rtt_ms for one in seen[FIBRE[1].address] if sent_at(one) > since and one.rtt_ms]
+    assert median(late) == pytest.approx(90, abs=1)
+
+
+def check(pings: Sequence[Ping], silences: Sequence[dict[str, str]]) -> None:
+    """The kernel stamps a request a little after it was sent: within 3 ms of an edge either will do."""
+    near = timedelta(milliseconds=3)
+    lost = 0
+    for one in pings:
+        at = sent_at(one)
+        edges = [moment(silence[edge]) for silence in silences for edge in ("started_at", "ended_at")]
+        if not any(edge - near < at < edge for edge in edges):
+            silent = any(moment(each["started_at"]) <= at < moment(each["ended_at"]) for each in silences)
+            assert (one.rtt_ms is None) == silent, f"sent at {at}, answered in {one.rtt_ms} ms"
+            lost += silent
+    assert lost >= 40
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def length(event: dict[str, str]) -> timedelta:
+    return moment(event["ended_at"]) - moment(event["started_at"])
+
+
+def sent_at(one: Ping) -> datetime:
+    return moment("1970-01-01T00:00:00+00:00") + timedelta(microseconds=one.sent_ns / 1000)
+
+
+def test_truth_is_told_at_the_beginning_and_nothing_is_invented_at_the_end(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    script = write(tmp_path, '[[event]]\nkind = "outage"\nstart_s = 0\nduration_s = 60\n')
+    with Simulation(namespace, data_dir=tmp_path, script=script, hosts=HOSTS):
+        deadline = time.monotonic() + 5
+        while not (tmp_path / truth.NAME).read_text() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    (line,) = (tmp_path / truth.NAME).read_text().splitlines()
+    event = json.loads(line)
+    assert list(event) == ["kind", "sites", "started_at", "ended_at"]
+    assert event["ended_at"] is None
+    assert moment(event["started_at"]).utcoffset() == timedelta(0)
+
+
+def test_five_thousand_packets_a_second_are_all_answered_in_time(namespace: Namespace, tmp_path: Path) -> None:
+    crowd = [Host(f"127.21.{n // 250}.{n % 250 + 1}", "fiber", f"fibre-{n}") for n in range(1000)]
+    rounds = [[host.address for host in crowd[n : n + 25]] for n in range(0, len(crowd), 25)] * 5
+    with Simulation(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=crowd):
+        seen = look(namespace, rounds, every_s=0.005)
+    answered_ms = [rtt for pings in seen.values() for rtt in rtts_ms(pings)]
+    assert len(answered_ms) == 5_000
+    assert median(answered_ms) == pytest.approx(40.0, abs=1.0)
+
+
+def test_it_ends_within_a_second_when_told_to(namespace: Namespace, tmp_path: Path) -> None:
+    running = Simulation(namespace, data_dir=tmp_path, hosts=HOSTS)
+    begun = time.monotonic()
+    os.kill(running.pid, signal.SIGTERM)
+    running.close()
+    assert time.monotonic() - begun < 1
+
+
+def test_it_ends_when_its_parent_is_killed(namespace: Namespace, tmp_path: Path) -> None:
+    program = (
+        "import sys, time\nfrom pathlib import Path\nfrom simulator.namespace import Namespace\n"
+        "from simulator.plan import Host\nfrom simulator.process import Simulation\n"
+        "running = Simulation(Namespace.open(), data_dir=Path(sys.argv[1]), hosts=[Host('127.9.9.9', 'geo')])"
+        "\nprint(running.pid, flush=True)\ntime.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 5
+    while is_running(pid):
+        assert time.monotonic() < deadline, "the simulator outlived its parent"
+        time.sleep(0.01)
+
+
+def test_it_outlives_the_thread_that_started_it(namespace: Namespace, tmp_path: Path) -> None:
+    running: list[Simulation] = []
+    starter = threading.Thread(target=lambda: running.append(Simulation(namespace, data_dir=tmp_path, hosts=HOSTS)))
+    starter.start()
+    starter.join()
+    with running[0]:
+        seen = look(namespace, [[CANARIES[0]]] * 10, every_s=0.01)
+    assert len(rtts_ms(seen[CANARIES[0]])) == 10
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_wrong_script_is_refused_before_anything_answers(
+    namespace: Namespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SimulatorFailed, match="ended with 2"):
+        Simulation(namespace, data_dir=tmp_path, script=write(tmp_path, "seed = -1"), hosts=HOSTS)
+    assert "unknown key 'seed'" in capfd.readouterr().err
+
+
+def test_an_unset_database_variable_is_named(
+    namespace: Namespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SimulatorFailed):
+        Simulation(namespace, data_dir=tmp_path, database_url_env="NOT_SET_ANYWHERE")
+    assert "NOT_SET_ANYWHERE is not set" in capfd.readouterr().err
