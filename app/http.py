@@ -10,6 +10,7 @@ import orjson
 import structlog
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -22,7 +23,7 @@ from app.access import store as access
 from app.access.scope import Caller
 from app.database import transaction
 from app.errors import Fault, Invalid, NotSignedIn, Problem, Unavailable
-from app.validation import faults_of
+from app.validation import MESSAGES, faults_of
 
 log = structlog.get_logger()
 
@@ -93,6 +94,13 @@ async def signed_in(
     return await request.app.state.callers.get(request, credentials.credentials)  # type: ignore[no-any-return]
 
 
+def refuse_nul(request: Request) -> None:
+    """PostgreSQL knows no NUL, and no parameter of ours means one."""
+    for name, value in (*request.path_params.items(), *request.query_params.multi_items()):
+        if "\0" in value:
+            raise Invalid(Fault(name, "nul", MESSAGES["nul"], "Take it out"))
+
+
 SignedIn = Annotated[Caller, Depends(signed_in)]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
@@ -136,7 +144,7 @@ def answer(request: Request, problem: Problem) -> Response:
     spoken = language.preferred(request.headers.get("accept-language"))
     body: dict[str, Any] = {
         "type": TYPE_BASE + problem.type,
-        "title": language.translate(problem.title, {}, language=spoken),
+        "title": problem.title,
         "status": problem.status,
     }
     if problem.detail is not None:
@@ -159,6 +167,13 @@ def _spoken(fault: Fault, spoken: str) -> dict[str, Any]:
     if fault.suggestion is not None:
         out["suggestion"] = language.translate(fault.suggestion, fault.values, language=spoken)
     return out
+
+
+def _body_fields(request: Request) -> list[str]:
+    """The names that the route's body knows, for a did-you-mean."""
+    route = request.scope.get("route")
+    bodies = route.dependant.body_params if isinstance(route, APIRoute) else []
+    return [name for body in bodies for name in getattr(body.field_info.annotation, "model_fields", ())]
 
 
 class NoSuchPath(Problem):
@@ -185,8 +200,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        fields = request.scope.get("field_names", ())
-        return answer(request, Invalid(*faults_of(error.errors(), fields=fields)))
+        return answer(request, Invalid(*faults_of(error.errors(), fields=_body_fields(request))))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi_swagger import patch_fastapi
@@ -21,7 +21,6 @@ from app.registry.routes import router as registry
 from app.settings import Settings, settings
 from app.status.routes import router as status
 from app.status.snapshot import Follower, Snapshot
-from probes.policy import Policy
 
 API = "/api/v1"
 ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
@@ -37,12 +36,12 @@ def create_app(given: Settings | None = None) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None, lifespan=_lifespan,
     )  # fmt: skip
     app.state.settings = given or settings()
-    app.state.policy = Policy(allow=app.state.settings.probe.allow, deny=app.state.settings.probe.deny)
+    app.state.policy = app.state.settings.probe.policy
     app.state.callers = http.Callers()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     for router in (registry, status, ledger, measurements, aggregates):
-        app.include_router(router, prefix=API)
+        app.include_router(router, prefix=API, dependencies=[Depends(http.refuse_nul)])
     app.include_router(health.router)
     http.install(app)
     patch_fastapi(app, redirect_from_root_to_docs=False)

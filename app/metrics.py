@@ -23,7 +23,7 @@ class Requests:
     """Counts and times requests by method, route and status: routes, not paths, so the number of series is bounded."""
 
     def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._app = app
         labels = ("method", "route")
         self._count = Counter("sinyal_http_requests", "Requests answered", (*labels, "status"), registry=registry)

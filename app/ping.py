@@ -99,7 +99,7 @@ def _named(text: str, where: str = "") -> Asked:
 
 def _read_hosts(file: str) -> Iterator[Asked]:
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text()
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
     except OSError as problem:
         raise BadArgument(f"cannot read {file}: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:

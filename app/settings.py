@@ -14,6 +14,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from probes.policy import DENIED_BY_DEFAULT, Policy
+
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_DIR = ROOT / "config"
 PREFIX = "SINYAL_"
@@ -38,6 +40,10 @@ class ProbeSettings(BaseModel):
     packets_per_second: int = Field(20_000, ge=1, le=1_000_000)
     interval_s: int | None = Field(None, ge=5, le=3600)
     buffer_readings: int = Field(500_000, ge=1_000)
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(self.allow, [*DENIED_BY_DEFAULT, *self.deny])
 
     @field_validator("allow", "deny", mode="before")
     @classmethod

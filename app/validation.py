@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pydantic_core import PydanticCustomError
+
 from app.errors import Fault
 
 MESSAGES = {
@@ -75,7 +77,7 @@ class FaultError(ValueError):
 
 def refuse_nul(value: str) -> str:
     if "\0" in value:
-        raise ValueError("A text must not contain the character NUL")
+        raise PydanticCustomError("nul", "NUL")
     return value
 
 

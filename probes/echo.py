@@ -95,7 +95,7 @@ class Echo:
         if self._closed:
             raise EchoClosed
         drops = {line: self._count_drops(line) for line in self._lines.values()}
-        sweep = Sweep(self._loop.create_future(), drops)
+        sweep = Sweep(self._loop.create_future())
         hosts = [self._host(sweep, ping) for ping in pings]
         waiting = [host for host in hosts if isinstance(host, Host)]
         sweep.open = sum(host.count for host in waiting)
@@ -138,6 +138,8 @@ class Echo:
             for token in [token for token, flight in self._flights.items() if flight[0].sweep is sweep]:
                 del self._flights[token]
             self._ready = deque(host for host in self._ready if host.sweep is not sweep)
+            self._spaced.prune()
+            self._expiries.prune()
         if not self._sweeps:
             self._rest()
 

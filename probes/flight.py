@@ -68,10 +68,9 @@ class Line:
 class Sweep:
     """Hosts asked together; `future` is done once no packet is open."""
 
-    def __init__(self, future: asyncio.Future[None], drops: dict[Line, int]) -> None:
+    def __init__(self, future: asyncio.Future[None]) -> None:
         self.future = future
         self.open = 0
-        self.drops_before = drops
 
     def close_packet(self) -> None:
         self.open -= 1

@@ -31,7 +31,7 @@ def open_client(tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
     """Shared by all probes. Proxies of the environment would carry a probe past the policy; cookies and kept
     connections would make one look depend on another."""
     return httpx.AsyncClient(
-        verify=tls or ssl.create_default_context(),
+        verify=True if tls is None else tls,
         trust_env=False,
         follow_redirects=False,
         timeout=None,  # noqa: S113 (each look has its target's)

@@ -59,9 +59,7 @@ def prepare(sock: socket.socket, *, receive_buffer: int = RECEIVE_BUFFER) -> Non
     try:
         sock.setsockopt(SOL_SOCKET, SO_RCVBUFFORCE, receive_buffer)
     except PermissionError:
-        sock.setsockopt(
-            SOL_SOCKET, socket.SO_RCVBUF, receive_buffer
-        )  # the kernel caps it at net.core.rmem_max
+        sock.setsockopt(SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)  # the kernel caps it at net.core.rmem_max
     if sock.type != SOCK_RAW:
         sock.bind(("", 0))  # the kernel chooses the identifier and lets up its replies alone
     elif sock.family == AF_INET:

@@ -61,6 +61,11 @@ class Lanes(Generic[T]):
                 if self._live(item):
                     yield item
 
+    def prune(self) -> None:
+        """Forgets at once what is no longer live."""
+        for delay, lane in self._lanes.items():
+            self._lanes[delay] = deque((due, item) for due, item in lane if self._live(item))
+
     def clear(self) -> None:
         self._lanes.clear()
 

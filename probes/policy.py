@@ -35,7 +35,7 @@ _6TO4 = IPv6Network("2002::/16")
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII | re.IGNORECASE)
-_VERDICTS_KEPT = 200_000
+_KEPT = 200_000
 
 
 class Forbidden(Exception):
@@ -52,7 +52,7 @@ class Policy:
     ) -> None:
         self._allow = [_as_network(network) for network in allow]
         self._deny = [_as_network(network) for network in deny]
-        self._verdict = lru_cache(_VERDICTS_KEPT)(self._judge)
+        self._verdict = lru_cache(_KEPT)(self._judge)
 
     def check(self, address: str | Address) -> None:
         """Raises Forbidden."""
@@ -79,6 +79,7 @@ class Policy:
         return None
 
 
+@lru_cache(_KEPT)
 def parse_address(text: str) -> Address | None:
     """Dotted-quad and standard IPv6 spellings alone: no octal, hex, integer or short forms, no scope id."""
     if "%" in text:

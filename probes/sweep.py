@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from socket import socket
 
@@ -52,19 +52,16 @@ class Prober:
         tls: ssl.SSLContext | None = None,
     ) -> AsyncIterator["Prober"]:
         """`sockets` are ICMP sockets made elsewhere, closed at the end; `tls` says whom https looks trust."""
-        shared = (policy, resolver or Resolver())
-        async with http.open_client(tls) as client:
-            limit = asyncio.Semaphore(connections)
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(http.open_client(tls))
+            echo, icmp_problem = None, None
             try:
-                opened = Echo.open(packets_per_second=packets_per_second, sockets=sockets)
-                echo = await opened.__aenter__()
+                opening = Echo.open(packets_per_second=packets_per_second, sockets=sockets)
+                echo = await stack.enter_async_context(opening)
             except (IcmpNotPermitted, OSError) as problem:
-                yield cls(*shared, client, limit, None, str(problem))
-                return
-            try:
-                yield cls(*shared, client, limit, echo)
-            finally:
-                await opened.__aexit__(None, None, None)
+                icmp_problem = str(problem)
+            limit = asyncio.Semaphore(connections)
+            yield cls(policy, resolver or Resolver(), client, limit, echo, icmp_problem)
 
     async def sweep(self, targets: Sequence[Target], *, deadline_s: float | None = None) -> list[Reading]:
         """One reading a target, in order; whatever has none when the deadline comes is a fault."""
@@ -160,9 +157,7 @@ async def look_http(prober: Prober, looks: Sequence[Look]) -> None:
 PROBES: dict[Kind, Probe] = {Kind.ICMP: look_icmp, Kind.TCP: look_tcp, Kind.HTTP: look_http}
 
 
-async def _each(
-    looks: Sequence[Look], prober: Prober, one: Callable[[Prober, Look], Awaitable[None]]
-) -> None:
+async def _each(looks: Sequence[Look], prober: Prober, one: Callable[[Prober, Look], Awaitable[None]]) -> None:
     async def guarded(look: Look) -> None:
         try:
             await one(prober, look)

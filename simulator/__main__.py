@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from simulator.clock import Clock
@@ -30,18 +31,16 @@ logger = logging.getLogger("simulator")
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="simulator: %(message)s")
+    database_url = os.environ.get(options.database_url_env or "")
+    if options.hosts is None and not database_url:
+        return _fail(f"{options.database_url_env} is not set (or give --hosts FILE)")
     try:
         script = load(options.script)
         hosts = None if options.hosts is None else read_hosts(options.hosts)
-        database_url = None if hosts is not None else os.environ[options.database_url_env]
         _run(script, hosts, database_url, Truth(options.data_dir))
-    except ScriptError as problem:
-        return _fail(f"the script is wrong\n{problem}")
-    except KeyError as problem:
-        return _fail(f"{problem.args[0]} is not set (or give --hosts FILE)")
     except PermissionError as problem:
         return _fail(f"{problem}: a raw ICMP socket and the data folder are needed; run it inside the namespace")
-    except (OSError, ValueError) as problem:
+    except (OSError, ScriptError) as problem:
         return _fail(str(problem))
     return 0
 
@@ -53,7 +52,8 @@ def read_hosts(path: Path) -> list[Host]:
     try:
         return [Host(**row) for row in rows]
     except TypeError as problem:
-        raise ValueError(f"{path}: columns are address, technology, code, village_code, provider") from problem
+        columns = ", ".join(field.name for field in fields(Host))
+        raise ScriptError([f"the hosts {path} have other columns than {columns}"]) from problem
 
 
 def _run(script: Script, hosts: list[Host] | None, database_url: str | None, truth: Truth) -> None:
@@ -66,10 +66,10 @@ def _run(script: Script, hosts: list[Host] | None, database_url: str | None, tru
     responder = Responder(network, clock, changed, started=_started)
     _end_with_parent(responder)
     _tune()
-    if database_url is None:
+    if hosts is not None:
         responder.adopt(network.plan)
         responder.answer()
-    else:
+    elif database_url:
         registry = Registry(database_url, lambda found: responder.adopt(Plan(script, found)))
         registry.start()
         responder.answer()

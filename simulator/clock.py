@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 _STEP_NS = 1_000_000  # a smaller difference is noise between two readings of the clocks
 _QUICK_NS = 50_000
-_OLDEST_NS = 1_000_000_000
+_OLDEST_NS = 5_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -116,7 +116,7 @@ async def _populate(url: str, script: Script) -> str:
 
 
 async def _register(session: Any, wanted: list[dict[str, Any]], first: int | None) -> None:
-    policy = Policy(allow=[LOOPBACK], deny=[])
+    policy = Policy(allow=[LOOPBACK])
     known = {site.host: site for site in await session.scalars(select(Site))}
     for number, fields in enumerate(wanted):
         active = first is None or number < first

@@ -96,7 +96,8 @@ async def explain_unknown_village(session: AsyncSession, given: str, *, field: s
             field, "code_without_dots", "Village codes are written with dots",
             "{code} is {name}", values={"code": dotted, "name": village.name},
         )  # fmt: skip
-    if re.fullmatch(r"\d{10}", digits) and digits[:4] in BPS_DISTRICTS:
+    looks_bps = re.fullmatch(r"\d{10}", digits) and not re.fullmatch(r"(\d\d\.){3}\d{4}", given)
+    if looks_bps and digits[:4] in BPS_DISTRICTS:
         district = await find_region(session, BPS_DISTRICTS[digits[:4]])
         return Fault(
             field, "bps_code", "{given} looks like a BPS code ({name}); sites are registered by Kemendagri codes",

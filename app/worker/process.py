@@ -16,7 +16,6 @@ from app.settings import Settings
 from app.worker.canaries import BEAT_S
 from app.worker.leadership import Leadership
 from app.worker.rounds import Rounds
-from probes.policy import Policy
 from probes.sweep import Prober
 
 log = structlog.get_logger()
@@ -81,9 +80,8 @@ async def work(settings: Settings) -> None:
     url = database_url(settings)
     leadership = Leadership(settings.database_direct_url or url)
     engine = open_engine(url, name="worker", pool_size=2)
-    policy = Policy(allow=settings.probe.allow, deny=settings.probe.deny)
     try:
-        async with Prober.open(policy, packets_per_second=settings.probe.packets_per_second) as prober:
+        async with Prober.open(settings.probe.policy, packets_per_second=settings.probe.packets_per_second) as prober:
             if prober.icmp_problem:
                 log.error("no_icmp", problem=prober.icmp_problem)
             while not stop.is_set():

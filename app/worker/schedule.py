@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import ceil
 
 from app.clock import to_slot
 from app.ledger.store import Judged
@@ -79,8 +80,8 @@ class Schedule:
                 taken.append((_aim(plan, due), plan.addressed_at))
             else:
                 self.missed += 1
-            least = slot + CONFIRM_S - 1  # two looks at one site never overlap
-            self._set(key, Due(plan.next_regular(max(least, now - LATEST_START_S - 1))))
+            over = slot + _lasts_s(_aim(plan, due))  # two looks at one site never overlap
+            self._set(key, Due(plan.next_regular(max(over, now - LATEST_START_S - 1))))
         self._forget_rereads(now)
         return taken
 
@@ -114,6 +115,10 @@ def _reread_s(item: Judged, plan: Plan, now: int) -> int | None:
     lasted = now - to_slot(item.since)
     every = CONFIRM_S if lasted < 600 else 30 if lasted < 3600 else plan.interval_s
     return every if every < plan.interval_s else None
+
+
+def _lasts_s(target: Target) -> int:
+    return ceil((target.packets - 1) * target.spacing_s + target.timeout_s)
 
 
 def _aim(plan: Plan, due: Due) -> Target:

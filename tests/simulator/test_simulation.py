@@ -73,13 +73,15 @@ def test_hosts_answer_as_late_as_the_script_says_or_not_at_all(namespace: Namesp
 def test_fping_finds_what_the_script_says(namespace: Namespace, tmp_path: Path) -> None:
     if shutil.which("fping") is None:
         pytest.skip("fping is not installed")
-    measure = ["fping", "-q", "-C", "5", "-p", "50", "-t", "1000", FIBRE[0].address, DEAD.address]
+    measure = ["fping", "-q", "-C", "10", "-p", "50", "-t", "1000", FIBRE[0].address, DEAD.address]
     with Simulation(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=HOSTS):
         done = subprocess.run(namespace.command(measure), capture_output=True, text=True, check=False, timeout=20)
     found = dict(line.split(" : ") for line in done.stderr.replace("  ", " ").splitlines() if " : " in line)
     answers = {host.strip(): rtts.split() for host, rtts in found.items()}
-    assert median(float(rtt) for rtt in answers[FIBRE[0].address]) == pytest.approx(40.0, abs=1.0)
-    assert answers[DEAD.address] == ["-"] * 5
+    rtts = [float(rtt) for rtt in answers[FIBRE[0].address]]
+    assert len(rtts) == 10
+    assert min(rtts) == pytest.approx(40.0, abs=1.0)  # the least: fping's own clock is read late on a busy machine
+    assert answers[DEAD.address] == ["-"] * 10
 
 
 def test_what_was_lost_is_what_the_truth_tells_to_the_packet(namespace: Namespace, tmp_path: Path) -> None:

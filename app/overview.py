@@ -1,0 +1,62 @@
+"""`sinyal status`: how many sites are in each state, and which are down, straight from the database."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from sqlalchemy.exc import DBAPIError
+
+from app.access.models import Role
+from app.access.scope import Caller
+from app.clock import WITA, utc_now
+from app.database import Sessions, database_url, open_engine, open_sessions
+from app.operate import DATABASE_AWAY
+from app.registry import regions
+from app.settings import Settings, SettingsError
+from app.status.snapshot import Entry, Snapshot
+
+MOST_LISTED = 20
+EVERY_S = 5
+TROUBLED = ("down", "unreachable")
+
+
+async def run(settings: Settings, *, region: str | None, watch: bool, say: Callable[[str], None]) -> None:
+    if region is not None and region not in regions.names():
+        raise SettingsError(f"--region {region}: there is no such region")
+    engine = open_engine(database_url(settings), name="status")
+    try:
+        snapshot = Snapshot(refresh_s=EVERY_S)
+        while True:
+            await _show(snapshot, open_sessions(engine), region or "64", say)
+            if not watch:
+                return
+            await asyncio.sleep(EVERY_S)
+    except (OSError, DBAPIError) as error:
+        raise SettingsError(f"{DATABASE_AWAY} ({type(error).__name__})") from None
+    finally:
+        await engine.dispose()
+
+
+async def _show(snapshot: Snapshot, sessions: Sessions, region: str, say: Callable[[str], None]) -> None:
+    await snapshot.refresh(sessions)
+    now = utc_now()
+    entries = list(snapshot.visible(Caller(0, "status", Role.VIEWER, region)))
+    states = Counter(entry.state_at(now) for entry in entries)
+    counts = "  ".join(f"{state} {count}" for state, count in sorted(states.items()))
+    age = "never" if snapshot.beat_at is None else f"{(now - snapshot.beat_at).total_seconds():.0f} s ago"
+    say(f"{now.astimezone(WITA):%Y-%m-%d %H:%M:%S} WITA  {regions.names()[region]}: {len(entries)} sites  {counts}  "
+        f"(worker seen: {age})")  # fmt: skip
+    troubled = sorted((e for e in entries if e.state_at(now) in TROUBLED), key=lambda entry: entry.since)
+    for entry in troubled[:MOST_LISTED]:
+        say(_line(entry))
+    if len(troubled) > MOST_LISTED:
+        say(f"  and {len(troubled) - MOST_LISTED} more: GET /api/v1/status?state=down")
+
+
+def _line(entry: Entry) -> str:
+    district = regions.names()[entry.village_code[:5]]
+    since = entry.since.astimezone(WITA)
+    return (
+        f"  {entry.state:<11} {entry.fixed['code']}  since {since:%d %b %H:%M:%S}  {entry.technology:<8} "
+        f"{entry.provider:<18} {entry.fixed['name']}, {district}"
+    )

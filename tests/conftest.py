@@ -1,0 +1,160 @@
+"""One real PostgreSQL for all tests, migrated once by Alembic; each test lives in a transaction that is thrown away."""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
+
+from app.access import store as access
+from app.access.models import Role
+from app.clock import utc_now
+from app.database import Sessions, open_engine
+from app.embedded import Cluster
+from app.main import create_app
+from app.measurements import partitions
+from app.migrate import migrate
+from app.registry import providers
+from app.settings import ProbeSettings, Settings
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """A server to make databases on: the one of SINYAL_DATABASE_URL, else an embedded one of the tests' own."""
+    if given := os.environ.get("SINYAL_DATABASE_URL"):
+        yield Settings(database_url=given).database_url or ""
+        return
+    with tempfile.TemporaryDirectory(prefix="sinyal-test-") as folder:
+        cluster = Cluster(Path(folder))
+        cluster.start()
+        yield cluster.url
+        cluster.stop()
+
+
+async def make_database(server_url: str) -> str:
+    """A new empty database's URL."""
+    name = f"sinyal_test_{uuid4().hex[:12]}"
+    await _administer(server_url, f'CREATE DATABASE "{name}"')
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+async def drop_database(url: str, server_url: str) -> None:
+    await _administer(server_url, f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
+
+
+async def _administer(server_url: str, statement: str) -> None:
+    plain = make_url(server_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    connection = await asyncpg.connect(plain)
+    await connection.execute(statement)
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def engine(server_url: str) -> AsyncIterator[AsyncEngine]:
+    url = await make_database(server_url)
+    engine = open_engine(url, name="test")
+    await migrate(engine)
+    async with async_sessionmaker(engine)() as session, session.begin():
+        await partitions.make_ahead(session, utc_now())
+    yield engine
+    await engine.dispose()
+    await drop_database(url, server_url)
+
+
+@pytest.fixture
+async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async with engine.connect() as connection:
+        outer = await connection.begin()
+        yield connection
+        await outer.rollback()
+
+
+@pytest.fixture
+def sessions(connection: AsyncConnection) -> Sessions:
+    """Sessions as the app opens them; their commits are savepoints of the test's own transaction."""
+    return async_sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+
+
+@pytest.fixture
+async def session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    async with sessions() as session:
+        yield session
+
+
+@pytest.fixture
+def app(sessions: Sessions, engine: AsyncEngine) -> FastAPI:
+    allowed = ProbeSettings(allow=["127.0.0.0/8"])
+    app = create_app(Settings(canaries=["127.255.0.1", "127.255.0.2"], probe=allowed, database_url=None))
+    app.state.sessions, app.state.engine = sessions, engine
+    return app
+
+
+@dataclass
+class Person:
+    """Somebody of the cast, with a client of their own."""
+
+    client: httpx.AsyncClient
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.client.get(f"/api/v1{path}", **options)
+
+    async def post(self, path: str, json: Any = None, **options: Any) -> httpx.Response:
+        return await self.client.post(f"/api/v1{path}", json=json, **options)
+
+    async def patch(self, path: str, json: Any, **options: Any) -> httpx.Response:
+        return await self.client.patch(f"/api/v1{path}", json=json, **options)
+
+    async def delete(self, path: str) -> httpx.Response:
+        return await self.client.delete(f"/api/v1{path}")
+
+
+@dataclass
+class Cast:
+    sari: Person  # administers the province
+    ana: Person  # operates Kutai Kartanegara (64.02)
+    ben: Person  # operates Berau (64.03), and must never see Kutai Kartanegara
+    vera: Person  # reads the province
+    icon: Person  # a provider: sees its own sites only
+    stranger: Person  # has no token
+
+
+@pytest.fixture
+async def cast(app: FastAPI, session: AsyncSession) -> AsyncIterator[Cast]:
+    async with session.begin():
+        await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS", "iconplus": "Icon+"})
+    iconplus = (await _providers(session))["iconplus"]
+    people = {}
+    for name, role, region, provider in (
+        ("sari", Role.PROVINCE_ADMIN, "64", None),
+        ("ana", Role.DISTRICT_OPERATOR, "64.02", None),
+        ("ben", Role.DISTRICT_OPERATOR, "64.03", None),
+        ("vera", Role.VIEWER, "64", None),
+        ("icon", Role.PROVIDER_VIEWER, "64", iconplus),
+    ):
+        async with session.begin():
+            secret = await access.create_token(session, name=name, role=role, region_code=region, provider_id=provider)
+        people[name] = Person(_client(app, {"Authorization": f"Bearer {secret}"}))
+    people["stranger"] = Person(_client(app, {}))
+    yield Cast(**people)
+    for person in people.values():
+        await person.client.aclose()
+
+
+async def _providers(session: AsyncSession) -> dict[str, int]:
+    async with session.begin():
+        found = await session.execute(providers.select(providers.Provider.slug, providers.Provider.id))
+        return {slug: number for slug, number in found}
+
+
+def _client(app: FastAPI, headers: dict[str, str]) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)

@@ -1,0 +1,131 @@
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.ledger.judge import Carry, Change, Look, first_carry, judge, readdress
+from app.registry.models import State, UnknownReason
+from probes.contract import Outcome
+
+START = datetime(2026, 11, 24, tzinfo=UTC)
+OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
+
+
+def at(second: int) -> datetime:
+    return START + timedelta(seconds=second)
+
+
+def live(*looks: tuple[int, Outcome], interval: int = 60, carry: Carry | None = None) -> tuple[Carry, list[Change]]:
+    carry = carry or first_carry(START, interval)
+    changes: list[Change] = []
+    for second, outcome in looks:
+        carry, found = judge(carry, Look(at(second), outcome, interval))
+        changes += found
+    return carry, changes
+
+
+def states(changes: list[Change]) -> list[tuple[int, State]]:
+    return [(round((change.at - START).total_seconds()), change.state) for change in changes]
+
+
+def test_a_site_that_answers_is_up_from_its_first_answer() -> None:
+    carry, changes = live((7, OK), (67, OK))
+    assert states(changes) == [(7, State.UP)]
+    assert carry.commissioned_at == at(7)
+
+
+def test_a_site_that_never_answered_is_unknown_and_not_down() -> None:
+    carry, changes = live(*((second, TIMEOUT) for second in range(0, 600, 60)))
+    assert changes == []
+    assert (carry.state, carry.unknown_reason) == (State.UNKNOWN, UnknownReason.NEVER_SEEN)
+
+
+def test_one_lost_reading_is_no_outage() -> None:
+    carry, changes = live((0, OK), (60, TIMEOUT), (70, OK))
+    assert states(changes) == [(0, State.UP)]
+    assert carry.timeouts == 0
+
+
+def test_an_outage_begins_at_the_first_lost_slot_and_ends_with_the_first_answer() -> None:
+    _, changes = live((0, OK), (60, TIMEOUT), (70, TIMEOUT), (80, TIMEOUT), (90, OK))
+    assert states(changes) == [(0, State.UP), (60, State.DOWN), (90, State.UP)]
+    assert changes[1].last_ok_at == at(0)
+
+
+def test_our_own_faults_are_not_their_outage() -> None:
+    carry, changes = live((0, OK), *((second, FAULT) for second in range(10, 150, 10)), (150, OK))
+    assert states(changes) == [(0, State.UP)]
+    assert carry.state is State.UP
+
+
+def test_a_fault_between_two_losses_neither_confirms_nor_forgives() -> None:
+    _, changes = live((0, OK), (60, TIMEOUT), (70, FAULT), (80, TIMEOUT))
+    assert states(changes) == [(0, State.UP), (60, State.DOWN)]
+
+
+def test_a_stop_of_any_length_leaves_unknown_from_one_interval_after_the_last_evidence() -> None:
+    _, changes = live((0, OK), (60, OK), (100_000, OK))
+    assert states(changes) == [(0, State.UP), (120, State.UNKNOWN), (100_000, State.UP)]
+
+
+def test_an_outage_is_not_believed_to_last_through_a_stop_either() -> None:
+    _, changes = live((0, OK), (60, TIMEOUT), (70, TIMEOUT), (5000, TIMEOUT), (5010, TIMEOUT))
+    assert states(changes) == [(0, State.UP), (60, State.DOWN), (130, State.UNKNOWN), (5000, State.DOWN)]
+
+
+def test_a_lost_reading_before_a_stop_and_one_after_it_do_not_make_an_outage() -> None:
+    _, changes = live((0, OK), (60, TIMEOUT), (9000, TIMEOUT), (20_000, TIMEOUT), (20_010, OK))
+    assert states(changes) == [(0, State.UP), (60, State.UNKNOWN), (20_010, State.UP)]
+
+
+def test_a_reading_that_comes_twice_or_late_changes_nothing() -> None:
+    carry, _ = live((0, OK), (60, OK))
+    again, changes = live((60, TIMEOUT), (30, TIMEOUT), (60, TIMEOUT), carry=carry)
+    assert again == carry
+    assert changes == []
+
+
+def test_behind_a_new_address_nobody_has_been_seen_yet() -> None:
+    carry, _ = live((0, OK), (60, OK))
+    carry, changes = readdress(carry, at(90))
+    assert states(changes) == [(90, State.UNKNOWN)]
+    carry, changes = live((100, TIMEOUT), (110, TIMEOUT), (120, TIMEOUT), carry=carry)
+    assert changes == []
+    assert carry.unknown_reason is UnknownReason.NEVER_SEEN
+    assert carry.commissioned_at == at(0)
+
+
+def test_the_reason_for_a_gap_is_kept() -> None:
+    carry, _ = live((0, OK))
+    _, changes = judge(carry, Look(at(9000), OK, 60), gap_reason=UnknownReason.STOPPED)
+    assert [change.unknown_reason for change in changes] == [UnknownReason.STOPPED, None]
+
+
+looks = st.lists(st.tuples(st.integers(1, 400), st.sampled_from(list(Outcome))), max_size=60)
+
+
+@given(looks)
+def test_changes_come_in_order_and_each_is_a_change(steps: list[tuple[int, Outcome]]) -> None:
+    second, timed = 0, []
+    for step, outcome in steps:
+        second += step
+        timed.append((second, outcome))
+    carry, changes = live(*timed)
+    moments = [change.at for change in changes]
+    assert moments == sorted(set(moments))
+    sequence = [(State.UNKNOWN, UnknownReason.NEVER_SEEN), *((c.state, c.unknown_reason) for c in changes)]
+    assert all(before != after for before, after in zip(sequence, sequence[1:], strict=False))
+    assert sequence[-1] == (carry.state, carry.unknown_reason)
+
+
+@given(looks)
+def test_no_second_is_down_without_two_lost_readings_in_a_row(steps: list[tuple[int, Outcome]]) -> None:
+    second, timed = 0, []
+    for step, outcome in steps:
+        second += step
+        timed.append((second, outcome))
+    evidence = [outcome for _, outcome in timed if outcome is not FAULT]
+    pairs = zip(evidence, evidence[1:], strict=False)
+    _, changes = live(*timed)
+    if all(pair != (TIMEOUT, TIMEOUT) for pair in pairs):
+        assert State.DOWN not in {change.state for change in changes}

@@ -1,0 +1,265 @@
+from typing import Any
+
+import pytest
+
+from tests.conftest import Cast
+
+VILLAGE, BERAU_VILLAGE = "64.02.05.2003", "64.03.01.2001"
+
+
+def site(**changes: Any) -> dict[str, Any]:
+    return {
+        "village_code": VILLAGE, "technology": "fiber", "provider": "telkom-wms", "probe": "icmp",
+        "host": "198.51.100.20", **changes,
+    }  # fmt: skip
+
+
+async def register(cast: Cast, **changes: Any) -> dict[str, Any]:
+    answer = await cast.sari.post("/sites", site(**changes))
+    assert answer.status_code == 201, answer.text
+    return answer.json()  # type: ignore[no-any-return]
+
+
+async def faults(cast: Cast, **changes: Any) -> dict[str, Any]:
+    """code by field of what is wrong with a registration."""
+    answer = await cast.sari.post("/sites", {k: v for k, v in site(**changes).items() if v != "absent"})
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    return {fault["field"]: fault["code"] for fault in answer.json()["errors"]}
+
+
+async def test_a_registered_site_takes_its_villages_name_and_a_code_that_counts_on(cast: Cast) -> None:
+    first = await register(cast)
+    second = await register(cast, host="198.51.100.21")
+    assert (first["code"], second["code"]) == (f"{VILLAGE}-01", f"{VILLAGE}-02")
+    assert first["name"] == first["village"]
+    assert first["district"] == "Kabupaten Kutai Kartanegara"
+    assert (first["lifecycle"], first["kind"], first["link_role"]) == ("active", "access_point", "primary")
+    assert (first["state"], first["last_seen_at"]) == ("unknown", None)
+
+
+async def test_a_site_is_found_by_id_and_by_code(cast: Cast) -> None:
+    made = await register(cast)
+    by_id = (await cast.sari.get(f"/sites/{made['id']}")).json()
+    by_code = (await cast.sari.get(f"/sites/{made['code']}")).json()
+    assert by_id == by_code == made
+
+
+@pytest.mark.parametrize("ident", ["0", "999999", "99999999999999999999", "64.02.05.2003-77", "nonsense", "-1"])
+async def test_an_unknown_site_is_not_found(cast: Cast, ident: str) -> None:
+    assert (await cast.sari.get(f"/sites/{ident}")).status_code == 404
+
+
+async def test_a_nul_in_a_parameter_is_refused(cast: Cast) -> None:
+    for path in ("/sites/1%00", "/sites?q=%00", "/regions?parent=64%00", "/status?region=%00"):
+        answer = await cast.sari.get(path)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "nul")
+
+
+async def test_nobody_sees_or_touches_beyond_their_scope(cast: Cast) -> None:
+    made = await register(cast)
+    assert (await cast.ana.get(f"/sites/{made['id']}")).status_code == 200
+    for answer in (
+        await cast.ben.get(f"/sites/{made['id']}"),
+        await cast.ben.patch(f"/sites/{made['id']}", {"name": "x"}),
+        await cast.ben.delete(f"/sites/{made['id']}"),
+        await cast.ben.get(f"/sites/{made['id']}/uptime"),
+        await cast.ben.get(f"/sites/{made['id']}/latency"),
+        await cast.ben.get(f"/sites/{made['id']}/segments"),
+        await cast.ben.get(f"/sites/{made['id']}/measurements"),
+    ):
+        assert answer.status_code == 404
+    assert (await cast.ben.get("/sites")).json()["items"] == []
+    assert (await cast.ben.get("/sites", params={"region": "64.02"})).status_code == 403
+    assert (await cast.ben.post("/sites", site(host="198.51.100.99"))).status_code == 403
+    assert (await cast.ben.post("/sites", site(host="198.51.100.99", village_code=BERAU_VILLAGE))).status_code == 201
+
+
+async def test_a_viewer_reads_and_never_sees_a_contact_person(cast: Cast) -> None:
+    made = await register(cast, contact_name="Ibu Rina", contact_phone="0812-0000-0000")
+    seen = (await cast.vera.get(f"/sites/{made['id']}")).json()
+    assert (seen["contact_name"], seen["contact_phone"]) == (None, None)
+    assert (await cast.ana.get(f"/sites/{made['id']}")).json()["contact_name"] == "Ibu Rina"
+    assert (await cast.vera.post("/sites", site(host="198.51.100.98"))).status_code == 403
+    assert (await cast.vera.patch(f"/sites/{made['id']}", {"name": "x"})).status_code == 403
+    assert (await cast.vera.delete(f"/sites/{made['id']}")).status_code == 403
+
+
+async def test_a_provider_sees_its_own_sites_only(cast: Cast) -> None:
+    await register(cast)
+    own = await register(cast, host="198.51.100.21", provider="iconplus")
+    assert [item["id"] for item in (await cast.icon.get("/sites")).json()["items"]] == [own["id"]]
+
+
+async def test_without_a_good_token_there_is_no_answer(cast: Cast) -> None:
+    for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic abc"}, {"Authorization": ""}):
+        answer = await cast.stranger.get("/sites", headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.json()["type"].endswith("/not-signed-in")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"village_code": "64.02.05.9999"}, {"village_code": "unknown_village"}),
+        ({"village_code": "64.02"}, {"village_code": "not_a_village"}),
+        ({"village_code": "6402052003"}, {"village_code": "code_without_dots"}),
+        ({"village_code": "6403050003"}, {"village_code": "bps_code"}),
+        ({"village_code": "64.03.050.003"}, {"village_code": "bps_code"}),
+        ({"technology": "fibre"}, {"technology": "enum"}),
+        ({"provider": "telkom_wms"}, {"provider": "unknown_provider"}),
+        ({"host": "10.1.2.3"}, {"host": "forbidden_host"}),
+        ({"host": "::ffff:10.0.0.1"}, {"host": "forbidden_host"}),
+        ({"host": "2130706433"}, {"host": "bad_host"}),
+        ({"host": "127.1"}, {"host": "bad_host"}),
+        ({"host": "http://desa.example"}, {"host": "bad_host"}),
+        ({"host": None}, {"host": "missing"}),
+        ({"host_static": False}, {"host": "address_not_static"}),
+        ({"latitude": 117.03, "longitude": -0.6}, {"latitude": "outside_kaltim"}),
+        ({"latitude": -6.2, "longitude": 106.8}, {"latitude": "outside_kaltim"}),
+        ({"latitude": -0.6}, {"longitude": "missing"}),
+        ({"probe": "tcp"}, {"port": "missing"}),
+        ({"probe": "http", "url": "ftp://desa.example"}, {"url": "bad_url"}),
+        ({"probe": "http", "url": "http://169.254.169.254/"}, {"url": "forbidden_host"}),
+        ({"speed_url": "http://[::1]/"}, {"speed_url": "forbidden_host"}),
+        ({"port": 0}, {"port": "greater_than_equal"}),
+        ({"name": "a\0b"}, {"name": "nul"}),
+        ({"host": "a\0b"}, {"host": "nul"}),
+        ({"name": "   "}, {"name": "string_too_short"}),
+        ({"bandwidth_down_mbps": -1}, {"bandwidth_down_mbps": "greater_than"}),
+        ({"parent_id": 99999}, {"parent_id": "unknown_parent"}),
+        ({"contract_id": 5}, {"contract_id": "unknown_contract"}),
+        ({"tecnology": "fiber"}, {"tecnology": "extra_forbidden"}),
+        ({"technology": "absent", "provider": "absent"}, {"technology": "missing", "provider": "missing"}),
+        ({"village_code": "1", "host": "10.0.0.1", "provider": "x"},
+         {"village_code": "unknown_village", "host": "forbidden_host", "provider": "unknown_provider"}),
+    ],
+)  # fmt: skip
+async def test_bad_input_is_named_field_by_field(cast: Cast, changes: dict[str, Any], expected: dict[str, str]) -> None:
+    assert await faults(cast, **changes) == expected
+    assert (await cast.sari.get("/sites")).json()["items"] == []
+
+
+async def test_a_suggestion_says_what_was_probably_meant(cast: Cast) -> None:
+    async def suggestion(**changes: Any) -> str:
+        answer = await cast.sari.post("/sites", site(**changes))
+        return str(answer.json()["errors"][0]["suggestion"])
+
+    assert "64.02.05.2003" in await suggestion(village_code="6402052003")
+    assert "64.02" in await suggestion(village_code="6403050003")
+    assert "64.02.05.2003" in await suggestion(village_code="64.02.5.2003")
+    assert "telkom-wms" in await suggestion(provider="telkom_wms")
+    assert "fiber" in await suggestion(technology="fibre")
+    assert "technology" in await suggestion(tecnology="fiber")
+    assert "swapped" in await suggestion(latitude=117.03, longitude=-0.6)
+
+
+async def test_messages_come_in_the_callers_language_and_codes_do_not(cast: Cast) -> None:
+    wrong = site(host=None)
+    english = (await cast.sari.post("/sites", wrong)).json()["errors"][0]
+    headers = {"Accept-Language": "id-ID,id;q=0.9,en;q=0.8"}
+    indonesian = (await cast.sari.post("/sites", wrong, headers=headers)).json()["errors"][0]
+    assert english["code"] == indonesian["code"] == "missing"
+    assert english["message"] != indonesian["message"]
+    assert "host" in indonesian["message"].lower()
+
+
+async def test_an_address_is_measured_by_one_active_site_only(cast: Cast) -> None:
+    made = await register(cast)
+    again = await cast.sari.post("/sites", site(village_code=BERAU_VILLAGE))
+    assert again.status_code == 409
+    assert again.json()["errors"][0]["field"] == "host"
+    await register(cast, village_code=BERAU_VILLAGE, lifecycle="planned")
+    await register(cast, probe="tcp", port=80)
+    await register(cast, probe="tcp", port=443)
+    assert (await cast.sari.delete(f"/sites/{made['id']}")).status_code == 204
+    await register(cast)
+
+
+async def test_a_malformed_body_is_a_problem(cast: Cast) -> None:
+    for body in (b"{", b"[]", b"", b'"x"', b"\xff\xfe", b"null", b"[" * 3000):
+        answer = await cast.sari.client.post(
+            "/api/v1/sites", content=body, headers={"Content-Type": "application/json"}
+        )
+        assert 400 <= answer.status_code < 500, body
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_only_the_given_fields_change_and_a_stale_version_is_refused(cast: Cast) -> None:
+    made = await register(cast, ssid="Desa")
+    url = f"/sites/{made['id']}"
+    changed = (await cast.ana.patch(url, {"name": "Balai Desa"}, headers={"If-Match": str(made["version"])})).json()
+    assert (changed["name"], changed["ssid"], changed["host"]) == ("Balai Desa", "Desa", made["host"])
+    stale = await cast.ana.patch(url, {"ssid": "x"}, headers={"If-Match": f'"{made["version"]}"'})
+    assert stale.status_code == 412
+    assert stale.json()["your_version"] == made["version"]
+    assert stale.json()["current_version"] == changed["version"]
+    emptied = (await cast.ana.patch(url, {"ssid": None})).json()
+    assert emptied["ssid"] is None
+    assert (await cast.ana.patch(url, {"technology": None})).json()["errors"][0]["code"] == "null"
+    assert (await cast.ana.patch(url, {"host": None})).json()["errors"][0]["field"] == "host"
+    moved = await cast.ana.patch(url, {"village_code": BERAU_VILLAGE})
+    assert moved.json()["errors"][0]["code"] == "cannot_move"
+
+
+async def test_retiring_twice_is_retiring_once(cast: Cast) -> None:
+    made = await register(cast)
+    assert (await cast.ana.delete(f"/sites/{made['id']}")).status_code == 204
+    version = (await cast.ana.get(f"/sites/{made['id']}")).json()["version"]
+    assert (await cast.ana.delete(f"/sites/{made['id']}")).status_code == 204
+    retired = (await cast.ana.get(f"/sites/{made['id']}")).json()
+    assert (retired["lifecycle"], retired["version"]) == ("retired", version)
+
+
+async def test_the_same_idempotency_key_makes_one_site(cast: Cast) -> None:
+    headers = {"Idempotency-Key": "k-1"}
+    first = await cast.ana.post("/sites", site(), headers=headers)
+    again = await cast.ana.post("/sites", site(), headers=headers)
+    other = await cast.ana.post("/sites", site(host="198.51.100.77"), headers=headers)
+    assert (first.status_code, again.status_code, other.status_code) == (201, 201, 422)
+    assert first.json()["id"] == again.json()["id"]
+
+
+async def test_pages_follow_each_other_without_gap_or_repeat(cast: Cast) -> None:
+    made = [(await register(cast, host=f"198.51.100.{n}"))["id"] for n in range(1, 8)]
+    seen, cursor = [], None
+    for _ in range(4):
+        page = (await cast.sari.get("/sites", params={"limit": 2, **({"cursor": cursor} if cursor else {})})).json()
+        seen += [item["id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+    assert (seen, cursor) == (made, None)
+    assert (await cast.sari.get("/sites", params={"cursor": "%%%"})).status_code == 422
+    assert (await cast.sari.get("/sites", params={"limit": 1001})).status_code == 422
+
+
+async def test_sites_are_filtered(cast: Cast) -> None:
+    here = await register(cast, name="Kantor 50%_x")
+    there = await register(cast, village_code=BERAU_VILLAGE, host="198.51.100.9", technology="geo", provider="iconplus")
+
+    async def found(**params: str) -> list[int]:
+        answer = await cast.sari.get("/sites", params=params)
+        assert answer.status_code == 200, answer.text
+        return [item["id"] for item in answer.json()["items"]]
+
+    assert await found(region="64.02") == await found(provider="telkom-wms") == [here["id"]]
+    assert await found(technology="geo") == await found(region="64.03.01.2001") == [there["id"]]
+    assert await found(q="50%_") == await found(q="100.20") == await found(q=here["code"]) == [here["id"]]
+    assert await found(state="unknown") == [here["id"], there["id"]]
+    assert await found(state="up") == await found(lifecycle="planned") == []
+    assert (await cast.sari.get("/sites", params={"state": "gone"})).json()["errors"][0]["field"] == "state"
+
+
+async def test_a_ping_to_a_satellite_site_is_warned_about(cast: Cast) -> None:
+    made = await register(cast, technology="leo")
+    assert any("carrier NAT" in warning for warning in made["warnings"])
+
+
+async def test_a_node_is_a_parent_and_never_hangs_on_itself(cast: Cast) -> None:
+    tower = await register(cast, kind="node", host="198.51.100.1")
+    child = await register(cast, kind="node", host="198.51.100.2", parent_id=tower["id"])
+    cycle = await cast.sari.patch(f"/sites/{tower['id']}", {"parent_id": child["id"]})
+    assert cycle.json()["errors"][0]["code"] == "cycle"
+    site_as_parent = await register(cast)
+    refused = await cast.sari.post("/sites", site(host="198.51.100.3", parent_id=site_as_parent["id"]))
+    assert refused.json()["errors"][0]["code"] == "unknown_parent"

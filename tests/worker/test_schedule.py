@@ -1,0 +1,108 @@
+from collections import Counter
+from datetime import UTC, datetime
+
+from app.clock import from_slot
+from app.ledger.store import Judged
+from app.registry.models import State
+from app.worker.schedule import Plan, Schedule
+from probes.contract import Kind, Target
+
+NOW = 1_800_000_000
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def plan(key: int, interval_s: int = 60) -> Plan:
+    return Plan(Target(key, 0, Kind.ICMP, "127.1.1.1", valid_s=interval_s), interval_s, BEGIN)
+
+
+def judged(key: int, state: State, *, seen: int, since: int | None = None, pending: bool = False) -> Judged:
+    return Judged(key, state, from_slot(since or seen), from_slot(seen), pending, changed=False)
+
+
+def run(schedule: Schedule, first: int, last: int) -> list[tuple[int, int, int]]:
+    """(second, site, packets) of every look, second by second."""
+    return [(t.slot, t.key, t.packets) for now in range(first, last) for t, _ in schedule.take(now)]
+
+
+def test_every_site_is_read_once_an_interval_in_the_same_second() -> None:
+    schedule = Schedule()
+    for key in range(1, 101):
+        schedule.put(plan(key), now=NOW)
+    looks = run(schedule, NOW, NOW + 601)
+    assert all(count == 10 for count in Counter(key for _, key, _ in looks).values())
+    assert all(len({slot % 60 for slot, k, _ in looks if k == key}) == 1 for key in range(1, 101))
+
+
+def test_phases_are_spread_evenly() -> None:
+    schedule = Schedule()
+    for key in range(1, 1039):
+        schedule.put(plan(key), now=NOW)
+    a_second = Counter(slot for slot, _, _ in run(schedule, NOW, NOW + 61))
+    assert 16 <= min(a_second[NOW + s] for s in range(1, 61)) <= max(a_second.values()) <= 19
+
+
+def test_a_late_tick_serves_every_slot_that_fell_due_and_keeps_its_slot() -> None:
+    schedule = Schedule()
+    for key in range(1, 601):
+        schedule.put(plan(key), now=NOW)
+    slots = {target.slot for target, _ in schedule.take(NOW + 5)}
+    assert slots == {NOW + 1, NOW + 2, NOW + 3, NOW + 4, NOW + 5}
+
+
+def test_a_slot_that_is_long_gone_was_missed_and_is_not_made_up() -> None:
+    schedule = Schedule()
+    for key in range(1, 61):
+        schedule.put(plan(key), now=NOW)
+    taken = schedule.take(NOW + 600)
+    assert all(target.slot >= NOW + 595 for target, _ in taken)
+    assert schedule.missed > 0
+    assert len(run(schedule, NOW + 601, NOW + 661)) == 60
+
+
+def test_a_first_loss_is_looked_at_again_ten_seconds_later_with_five_packets() -> None:
+    schedule = Schedule()
+    schedule.put(plan(1), now=NOW)
+    ((slot, _, _),) = run(schedule, NOW, NOW + 60)
+    schedule.follow([judged(1, State.UP, seen=slot, pending=True)], now=slot + 5)
+    assert run(schedule, slot + 5, slot + 12) == [(slot + 10, 1, 5)]
+
+
+def test_a_long_outage_is_looked_at_less_often() -> None:
+    for lasted, every in ((100, 10), (700, 30), (4000, 60)):
+        schedule = Schedule()
+        schedule.put(plan(1), now=NOW)
+        ((slot, _, _),) = run(schedule, NOW, NOW + 60)
+        schedule.follow([judged(1, State.DOWN, seen=slot, since=slot - lasted)], now=slot + 5)
+        assert run(schedule, slot + 5, slot + 70)[0][0] == slot + every
+
+
+def test_looks_at_one_site_never_overlap() -> None:
+    schedule = Schedule()
+    schedule.put(plan(1), now=NOW)
+    ((slot, _, _),) = run(schedule, NOW, NOW + 60)
+    schedule.follow([judged(1, State.UP, seen=slot - 2, pending=True)], now=slot + 1)
+    looks = [s for s, _, _ in run(schedule, slot + 1, slot + 200)]
+    assert all(later - earlier > 6 for earlier, later in zip(looks, looks[1:], strict=False))
+
+
+def test_rereads_of_many_are_spread_over_seconds() -> None:
+    schedule = Schedule()
+    for key in range(1, 1001):
+        schedule.put(plan(key), now=NOW)
+    schedule.follow([judged(key, State.UP, seen=NOW, pending=True) for key in range(1, 1001)], now=NOW)
+    confirming = Counter(slot for slot, _, packets in run(schedule, NOW, NOW + 60) if packets == 5)
+    assert max(confirming.values()) <= 100
+
+
+def test_a_new_site_is_looked_at_at_once_and_a_removed_one_no_more() -> None:
+    schedule = Schedule()
+    schedule.put(plan(1), now=NOW, at_once=True)
+    assert run(schedule, NOW, NOW + 2) == [(NOW + 1, 1, 3)]
+    schedule.remove(1)
+    assert run(schedule, NOW + 2, NOW + 200) == []
+
+
+def test_a_site_at_a_five_second_interval_is_read_every_five_seconds() -> None:
+    schedule = Schedule()
+    schedule.put(plan(1, interval_s=5), now=NOW)
+    assert len(run(schedule, NOW, NOW + 50)) == 10
