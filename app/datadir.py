@@ -9,20 +9,31 @@ SERVICE, DEMO = "service", "demo"
 
 
 def claim(folder: Path, purpose: str) -> None:
-    """Makes and marks it. Raises SettingsError for a folder that is somebody else's, or was made for the other purpose."""
-    mark = folder / MARK
+    """Makes and marks it. Raises SettingsError for a folder that is somebody else's, or of the other purpose."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if mark.is_file():
-            found = mark.read_text().strip()
-            if found != purpose:
-                raise SettingsError(
-                    f"data folder {folder} belongs to `sinyal {'demo' if found == DEMO else 'up'}`: "
-                    "simulated and real measurements never share one; set SINYAL_DATA_DIR to another folder"
-                )
-            return
-        if any(folder.iterdir()):
+        found = purpose_of(folder)
+        if found is None and holds_something(folder):
             raise SettingsError(f"data folder {folder} is not empty and not ours; set SINYAL_DATA_DIR to another one")
-        mark.write_text(purpose + "\n")
+        if found and found != purpose:
+            raise SettingsError(
+                f"data folder {folder} belongs to `sinyal {'demo' if found == DEMO else 'up'}`: "
+                "simulated and real measurements never share one; set SINYAL_DATA_DIR to another folder"
+            )
+        if not found:
+            (folder / MARK).write_text(purpose + "\n")
     except OSError as error:
         raise SettingsError(f"data folder {folder}: {error.strerror}") from None
+
+
+def purpose_of(folder: Path) -> str | None:
+    """What it was claimed for; empty if a crash came between the mark and its word, None if it is not marked."""
+    try:
+        return (folder / MARK).read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
+def holds_something(folder: Path) -> bool:
+    """Anything but what a fresh file system of its own holds."""
+    return any(entry.name != "lost+found" for entry in folder.iterdir())

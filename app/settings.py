@@ -5,16 +5,18 @@ Every setting is described where people look for it: in `config/sinyal.toml`.
 
 import difflib
 import os
+import reprlib
 import tomllib
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from probes.policy import DENIED_BY_DEFAULT, Policy
+from probes.policy import DENIED_BY_DEFAULT, Policy, is_hostname, parse_address
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_DIR = ROOT / "config"
@@ -27,6 +29,14 @@ class SettingsError(Exception):
 
 def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _has_sound_port(url: str) -> bool:
+    """Its own error would show what it took for the port: perhaps a part of the password."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 Words = Annotated[list[str], NoDecode]
@@ -47,11 +57,15 @@ class ProbeSettings(BaseModel):
 
     @field_validator("allow", "deny", mode="before")
     @classmethod
-    def _networks(cls, value: Any) -> Any:
-        words = _split(value)
-        for word in words:
+    def _words(cls, value: Any) -> Any:
+        return _split(value)
+
+    @field_validator("allow", "deny")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for word in value:
             ip_network(word)
-        return words
+        return value
 
 
 class StatusSettings(BaseModel):
@@ -91,6 +105,8 @@ class Settings(BaseSettings):
         scheme, colon, rest = value.partition("://")
         if not colon or scheme not in {"postgres", "postgresql", "postgresql+asyncpg"}:
             raise ValueError("must begin with postgresql:// (PostgreSQL is the only database)")
+        if not _has_sound_port(value):
+            raise ValueError("has no sound port (special characters in its password are written as %40, %2F and so on)")
         return f"postgresql+asyncpg://{rest}"
 
     @field_validator("public_url", "heartbeat_url")
@@ -98,6 +114,23 @@ class Settings(BaseSettings):
     def _web(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        if value is not None and not (_has_sound_port(value) and urlsplit(value).hostname):
+            raise ValueError("names no host, or no sound port")
+        return value
+
+    @field_validator("canaries")
+    @classmethod
+    def _hosts(cls, value: list[str]) -> list[str]:
+        for host in value:
+            if parse_address(host) is None and not is_hostname(host):
+                raise ValueError(f"{host!r} is neither an address nor a DNS name")
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        if value and (not value.startswith("/") or value.endswith("/")):
+            raise ValueError("must begin with / and not end with one")
         return value
 
     @classmethod
@@ -112,61 +145,81 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
 
+GROUPS: dict[str, type[BaseModel]] = {"probe": ProbeSettings, "status": StatusSettings}
+SINGLE = tuple(name for name in Settings.model_fields if name not in GROUPS)
+VARIABLES = (
+    "SINYAL_CONFIG",
+    *(PREFIX + name.upper() for name in SINGLE),
+    *(f"{PREFIX}{group}__{name}".upper() for group, model in GROUPS.items() for name in model.model_fields),
+)
+
+
 def load() -> Settings:
     """Raises SettingsError with one line that names the setting."""
-    env = dict(os.environ)
-    path = Path(env.get("SINYAL_CONFIG") or CONFIG_DIR / "sinyal.toml")
-    _refuse_unknown(env)
-    beneath = _read_toml(path) | _read_secrets(env)
-    if "STATE_DIRECTORY" in env and "data_dir" not in beneath:
-        beneath["data_dir"] = env["STATE_DIRECTORY"]
-    from_file = {key: value for key, value in beneath.items() if PREFIX + key.upper() not in env}
-    for key in ("probe", "status"):
-        overrides = {k for k in from_file.get(key, {}) if f"{PREFIX}{key.upper()}__{k.upper()}" in env}
-        from_file[key] = {k: v for k, v in from_file.get(key, {}).items() if k not in overrides}
+    env = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    secrets = {PREFIX + name.upper() + "_FILE": name for name in SINGLE}
+    for name in env:
+        if name not in VARIABLES and name not in secrets:
+            raise SettingsError(f"unknown setting {name}{_nearest(name, VARIABLES)}")
+    beneath: dict[str, Any] = {"data_dir": os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "var"}
+    beneath |= _read_toml(Path(env.get("SINYAL_CONFIG") or CONFIG_DIR / "sinyal.toml"))
+    beneath |= {secrets[name]: _read_secret(name, path) for name, path in env.items() if name in secrets}
     try:
-        return Settings(**from_file)
+        return Settings(**_without(env, beneath))
     except ValidationError as error:
         raise SettingsError(_one_line(error)) from None
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
+
+
+def _without(env: dict[str, str], beneath: dict[str, Any], prefix: str = PREFIX) -> dict[str, Any]:
+    """What the environment does not set itself: given to the constructor, it would win over it."""
+    left = {name: value for name, value in beneath.items() if prefix + name.upper() not in env}
+    groups = {name: _without(env, left[name], f"{prefix}{name.upper()}__") for name in GROUPS if name in left}
+    return left | groups
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"settings file {path} does not exist") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise SettingsError(f"settings file {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise SettingsError(f"settings file {path} cannot be read: {error}") from None
-
-
-def _read_secrets(env: dict[str, str]) -> dict[str, Any]:
-    """`SINYAL_X_FILE` names a file that holds the value of setting X."""
-    found = {}
-    for name, path in env.items():
-        if name.startswith(PREFIX) and name.endswith("_FILE"):
-            try:
-                found[name[len(PREFIX) : -len("_FILE")].lower()] = Path(path).read_text().strip()
-            except OSError as error:
-                raise SettingsError(f"{name}: {error}") from None
+    _require_known(found, Settings, path)
+    for group, model in GROUPS.items():
+        if not isinstance(inside := found.get(group, {}), dict):
+            raise SettingsError(f"settings file {path}: {group} is a table, written [{group}]")
+        _require_known(inside, model, path, f"{group}.")
     return found
 
 
-def _refuse_unknown(env: dict[str, str]) -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {"SINYAL_CONFIG"}
-    for name in env:
-        plain = name.removesuffix("_FILE").split("__")[0]
-        if name.startswith(PREFIX) and plain not in known:
-            close = difflib.get_close_matches(plain, known, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise SettingsError(f"unknown setting {name}{hint}")
+def _require_known(found: dict[str, Any], model: type[BaseModel], path: Path, prefix: str = "") -> None:
+    """A value is not shown: under a mistyped name it may be a secret."""
+    for name in found:
+        if name not in model.model_fields:
+            near = _nearest(name, tuple(model.model_fields))
+            raise SettingsError(f"settings file {path}: unknown setting {prefix}{name}{near}")
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{name}: {path}: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(f"{name}: {path}: not a text") from None
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(name.upper(), [word.upper() for word in known], 1)
+    return f"; did you mean {close[0] if name.isupper() else close[0].lower()}?" if close else ""
 
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     name = PREFIX + "__".join(str(part).upper() for part in first["loc"] if not isinstance(part, int))
-    given = "" if "secret" in name.lower() or "URL" in name else f" (given: {first['input']!r})"
+    given = "" if "URL" in name else f" (given: {reprlib.repr(first['input'])})"
     return f"setting {name}: {first['msg'].removeprefix('Value error, ')}{given}"
 
 

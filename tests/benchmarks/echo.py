@@ -81,9 +81,7 @@ def compare(hosts: int, folder: Path, *, icmplib: bool) -> list[str]:
     file.write_text("\n".join(loopback(hosts)) + "\n")
     ours, start, theirs = [], [], []
     for _ in range(REPETITIONS):
-        ours.append(
-            run([*OURS, "-c", "1", "--rate", "0", "--json", "--file", str(file)], json_rtts_us, hosts)
-        )
+        ours.append(run([*OURS, "-c", "1", "--rate", "0", "--json", "--file", str(file)], json_rtts_us, hosts))
         start.append(run([*OURS, "-c", "1", "--rate", "0", "--json", "127.0.0.1"], json_rtts_us, 1))
         theirs.append(run([*FPING, "-f", str(file)], fping_rtts_us, hosts))
     engine, one, fping = median(ours), median(start), median(theirs)

@@ -1,3 +1,4 @@
+import itertools
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -69,5 +70,5 @@ def test_the_parts_of_a_period_add_up_to_the_whole(
     served = [Window(at(a), at(b)) for a, b in zip(edges[::2], edges[1::2], strict=False)]
     whole = availability(covered, served, START, at(3000)).seconds
     marks = [0, *sorted(cuts), 3000]
-    parts = [availability(covered, served, at(a), at(b)).seconds for a, b in zip(marks, marks[1:], strict=False)]
+    parts = [availability(covered, served, at(a), at(b)).seconds for a, b in itertools.pairwise(marks)]
     assert {name: sum(part[name] for part in parts) for name in whole} == whole

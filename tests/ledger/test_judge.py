@@ -1,3 +1,4 @@
+import itertools
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -114,7 +115,7 @@ def test_changes_come_in_order_and_each_is_a_change(steps: list[tuple[int, Outco
     moments = [change.at for change in changes]
     assert moments == sorted(set(moments))
     sequence = [(State.UNKNOWN, UnknownReason.NEVER_SEEN), *((c.state, c.unknown_reason) for c in changes)]
-    assert all(before != after for before, after in zip(sequence, sequence[1:], strict=False))
+    assert all(before != after for before, after in itertools.pairwise(sequence))
     assert sequence[-1] == (carry.state, carry.unknown_reason)
 
 
@@ -125,7 +126,7 @@ def test_no_second_is_down_without_two_lost_readings_in_a_row(steps: list[tuple[
         second += step
         timed.append((second, outcome))
     evidence = [outcome for _, outcome in timed if outcome is not FAULT]
-    pairs = zip(evidence, evidence[1:], strict=False)
+    pairs = itertools.pairwise(evidence)
     _, changes = live(*timed)
     if all(pair != (TIMEOUT, TIMEOUT) for pair in pairs):
         assert State.DOWN not in {change.state for change in changes}

@@ -38,7 +38,7 @@ async def test_raw_and_unprivileged_sockets_of_both_families_measure(
     async with open_echo(answering, kind=kind) as echo:
         (pong,) = await echo.ping([Ping(address, 3, 0.01, 1.0)])
     assert pong.sent == len(pong.rtts_ns) == 3
-    assert all(0 < rtt < 20 * MS for rtt in pong.rtts_ns)
+    assert all(0 < rtt < 200 * MS for rtt in pong.rtts_ns)
 
 
 async def test_addresses_match_in_any_spelling(answering: Namespace, open_echo: OpenEcho) -> None:
@@ -66,7 +66,7 @@ async def test_a_busy_event_loop_does_not_inflate_the_round_trip(
     responder.behave = reply_and_be_busy
     async with open_echo(silent) as echo:
         (pong,) = await echo.ping([Ping("127.0.0.1", 1)])
-    assert pong.rtts_ns[0] < 50 * MS
+    assert pong.rtts_ns[0] < 150 * MS
 
 
 async def test_an_answer_that_waited_in_the_buffer_past_its_timeout_counts(
@@ -82,12 +82,44 @@ async def test_an_answer_that_waited_in_the_buffer_past_its_timeout_counts(
     assert len(pong.rtts_ns) == 1
 
 
+async def test_however_many_answers_waited_in_the_buffer_all_of_them_count(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    held: list[Request] = []
+
+    def reply_to_all_and_oversleep(request: Request) -> None:
+        held.append(request)
+        if len(held) == 400:
+            for each in held:
+                responder.reply(each)
+            time.sleep(1.2)
+
+    responder.behave = reply_to_all_and_oversleep
+    async with open_echo(silent) as echo:
+        pongs = await echo.ping([Ping(address, 1, timeout_s=1) for address in LOOPBACKS[:400]])
+    assert sum(len(pong.rtts_ns) for pong in pongs) == 400
+
+
+async def test_an_answer_after_the_timeout_is_late_even_if_we_were_later_still(
+    responder: Responder, silent: Namespace, open_echo: OpenEcho
+) -> None:
+    def oversleep_and_reply(request: Request) -> None:
+        time.sleep(0.1)
+        responder.reply(request)
+
+    responder.behave = oversleep_and_reply
+    async with open_echo(silent) as echo:
+        (pong,) = await echo.ping([Ping("127.0.0.1", 1, timeout_s=0.05)])
+    assert (pong.sent, pong.rtts_ns, pong.faults) == (1, [], 0)
+    assert echo.counters.late == 1
+
+
 async def test_a_slow_host_is_measured_as_slow(responder: Responder, silent: Namespace, open_echo: OpenEcho) -> None:
     loop = asyncio.get_running_loop()
     responder.behave = lambda request: loop.call_later(0.04, responder.reply, request)
     async with open_echo(silent) as echo:
         (pong,) = await echo.ping([Ping("127.0.0.1", 1)])
-    assert 40 * MS <= pong.rtts_ns[0] < 80 * MS
+    assert 40 * MS <= pong.rtts_ns[0] < 400 * MS
 
 
 async def test_a_sweep_ends_with_its_last_answer_not_with_its_timeout(
@@ -110,7 +142,7 @@ async def test_a_silent_host_is_lost_after_its_own_timeout(
     started = time.monotonic()
     async with open_echo(silent) as echo:
         alive, dead = await echo.ping([Ping("127.0.0.1", 1, timeout_s=9), Ping("127.0.0.2", 2, 0.05, 0.1)])
-    assert 0.15 <= time.monotonic() - started < 1
+    assert 0.15 <= time.monotonic() - started < 5
     assert (alive.sent, len(alive.rtts_ns), alive.faults) == (1, 1, 0)
     assert (dead.sent, dead.rtts_ns, dead.faults) == (2, [], 0)
 
@@ -193,13 +225,15 @@ async def test_what_the_kernel_dropped_is_our_fault_never_their_loss(answering: 
     assert all("overflow" in str(pong.reason) for pong in unanswered)
 
 
-async def test_a_sweep_without_drops_is_not_blamed_for_an_earlier_one(answering: Namespace) -> None:
-    sock = answering.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+async def test_a_sweep_without_drops_is_not_blamed_for_an_earlier_one(responder: Responder, silent: Namespace) -> None:
+    sock = silent.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     async with Echo.open(packets_per_second=0, sockets=[sock]) as echo:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         await echo.ping([Ping(address, 1, timeout_s=0.1) for address in LOOPBACKS[:500]])
-        (pong,) = await echo.ping([Ping("127.0.0.1", 1)])
-    assert (pong.sent, pong.faults) == (1, 0)
+        assert echo.counters.drops
+        responder.behave = lambda request: None
+        (pong,) = await echo.ping([Ping("127.0.0.1", 1, timeout_s=0.1)])
+    assert (pong.sent, pong.rtts_ns, pong.faults) == (1, [], 0)
 
 
 async def test_a_packet_that_cannot_leave_is_a_fault_with_its_reason(silent: Namespace, open_echo: OpenEcho) -> None:
@@ -269,7 +303,7 @@ async def test_sending_keeps_to_its_pace(answering: Namespace, open_echo: OpenEc
     async with open_echo(answering, packets_per_second=1_000) as echo:
         started = time.monotonic()
         await echo.ping([Ping(address, 1) for address in LOOPBACKS[:400]])
-        assert 0.38 <= time.monotonic() - started < 1.0
+        assert 0.38 <= time.monotonic() - started < 3
 
 
 async def test_packets_to_one_host_keep_their_spacing(
@@ -285,7 +319,7 @@ async def test_packets_to_one_host_keep_their_spacing(
     async with open_echo(silent) as echo:
         await echo.ping([Ping("127.0.0.1", 4, spacing_s=0.05)])
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert all(0.045 <= gap < 0.1 for gap in gaps)
+    assert all(0.045 <= gap < 0.5 for gap in gaps)
 
 
 async def test_a_cancelled_sweep_leaves_nothing_and_the_others_go_on(
@@ -298,9 +332,10 @@ async def test_a_cancelled_sweep_leaves_nothing_and_the_others_go_on(
         other = asyncio.create_task(echo.ping([Ping("127.0.0.1", 1)]))
         await asyncio.sleep(0.05)
         doomed.cancel()
-        (pong,) = await other
         with pytest.raises(asyncio.CancelledError):
             await doomed
+        assert echo.in_flight == 1
+        (pong,) = await other
         assert len(pong.rtts_ns) == 1
         assert echo.in_flight == 0
         sent = echo.counters.sent

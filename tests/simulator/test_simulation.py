@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from statistics import median
+from statistics import quantiles
 
 import pytest
 
@@ -55,6 +55,11 @@ def rtts_ms(pings: Sequence[Ping]) -> list[float]:
     return [one.rtt_ms for one in pings if one.rtt_ms is not None]
 
 
+def usual(times_ms: Sequence[float]) -> float:
+    """The lower quartile: a busy machine can only add to a round trip, and to many at once."""
+    return quantiles(times_ms, n=4)[0]
+
+
 def test_hosts_answer_as_late_as_the_script_says_or_not_at_all(namespace: Namespace, tmp_path: Path) -> None:
     addresses = [host.address for host in HOSTS] + [STRANGER, *CANARIES]
     with Simulation(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=HOSTS):
@@ -63,11 +68,11 @@ def test_hosts_answer_as_late_as_the_script_says_or_not_at_all(namespace: Namesp
         for host in hosts:
             answered_ms = rtts_ms(seen[host.address])
             assert len(answered_ms) == 30
-            assert median(answered_ms) == pytest.approx(expected_ms, abs=1.0)
+            assert usual(answered_ms) == pytest.approx(expected_ms, abs=1.0)
             assert min(answered_ms) > expected_ms - 0.01
     assert rtts_ms(seen[DEAD.address]) == rtts_ms(seen[STRANGER]) == []
     for canary in CANARIES:
-        assert median(rtts_ms(seen[canary])) == pytest.approx(2.0, abs=1.0)
+        assert usual(rtts_ms(seen[canary])) == pytest.approx(2.0, abs=1.0)
 
 
 def test_fping_finds_what_the_script_says(namespace: Namespace, tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_what_was_lost_is_what_the_truth_tells_to_the_packet(namespace: Namespac
         check(seen[address], silences)
     since = moment(slow["started_at"])
     late = [one.rtt_ms for one in seen[FIBRE[1].address] if sent_at(one) > since and one.rtt_ms]
-    assert median(late) == pytest.approx(90, abs=1)
+    assert usual(late) == pytest.approx(90, abs=1)
 
 
 def check(pings: Sequence[Ping], silences: Sequence[dict[str, str]]) -> None:
@@ -173,7 +178,7 @@ def test_five_thousand_packets_a_second_are_all_answered_in_time(namespace: Name
         seen = look(namespace, rounds, every_s=0.005)
     answered_ms = [rtt for pings in seen.values() for rtt in rtts_ms(pings)]
     assert len(answered_ms) == 5_000
-    assert median(answered_ms) == pytest.approx(40.0, abs=1.0)
+    assert usual(answered_ms) == pytest.approx(40.0, abs=1.0)
 
 
 def test_it_ends_within_a_second_when_told_to(namespace: Namespace, tmp_path: Path) -> None:

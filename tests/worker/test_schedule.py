@@ -1,3 +1,4 @@
+import itertools
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -82,7 +83,7 @@ def test_looks_at_one_site_never_overlap() -> None:
     ((slot, _, _),) = run(schedule, NOW, NOW + 60)
     schedule.follow([judged(1, State.UP, seen=slot - 2, pending=True)], now=slot + 1)
     looks = [s for s, _, _ in run(schedule, slot + 1, slot + 200)]
-    assert all(later - earlier > 6 for earlier, later in zip(looks, looks[1:], strict=False))
+    assert all(later - earlier > 6 for earlier, later in itertools.pairwise(looks))
 
 
 def test_rereads_of_many_are_spread_over_seconds() -> None:

@@ -1,0 +1,102 @@
+from datetime import UTC, datetime, timedelta
+
+from app.clock import from_slot
+from app.worker.batch import Buffer, Item
+from app.worker.canaries import Canaries
+from probes.contract import Outcome, Reading
+
+NOW = 1_800_000_000
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def beat(canaries: Canaries, second: float, *outcomes: Outcome) -> None:
+    readings = [Reading(-n, NOW, outcome, 1, (500,) if outcome is Outcome.OK else (), 60)
+                for n, outcome in enumerate(outcomes, 1)]  # fmt: skip
+    canaries.heard(readings, NOW + second)
+
+
+def timeout(second: int, key: int = 1) -> Item:
+    return Reading(key, NOW + second, Outcome.TIMEOUT, 3, (), 60), SINCE
+
+
+def answer(second: int, key: int = 1) -> Item:
+    return Reading(key, NOW + second, Outcome.OK, 3, (100,), 60), SINCE
+
+
+def two() -> Canaries:
+    return Canaries(["127.255.0.1", "127.255.0.2"])
+
+
+def test_while_one_canary_answers_we_see() -> None:
+    canaries = two()
+    for second in range(0, 20, 2):
+        beat(
+            canaries,
+            second,
+            Outcome.OK if second % 4 else Outcome.TIMEOUT,
+            Outcome.TIMEOUT if second % 4 else Outcome.OK,
+        )
+    assert (canaries.blind_since, canaries.found) == (None, [])
+
+
+def test_we_are_blind_from_the_last_answer_to_the_next() -> None:
+    canaries = two()
+    beat(canaries, 0, Outcome.OK, Outcome.OK)
+    beat(canaries, 2.5, Outcome.TIMEOUT, Outcome.FAULT)
+    beat(canaries, 4.5, Outcome.TIMEOUT, Outcome.TIMEOUT)
+    assert canaries.blind_since == NOW
+    beat(canaries, 6.5, Outcome.TIMEOUT, Outcome.OK)
+    (found,) = canaries.found
+    assert (found.started_at, found.ended_at, found.reason) == (from_slot(NOW), from_slot(NOW + 7), "uplink")
+    assert canaries.blind_since is None
+
+
+def test_a_beat_that_ends_late_changes_nothing() -> None:
+    canaries = two()
+    beat(canaries, 4, Outcome.OK, Outcome.OK)
+    beat(canaries, 2, Outcome.TIMEOUT, Outcome.TIMEOUT)
+    assert canaries.blind_since is None
+
+
+def test_a_timeout_waits_until_we_know_that_we_could_see() -> None:
+    canaries, buffer = two(), Buffer(100)
+    buffer.put([timeout(0), answer(0, key=2)])
+    beat(canaries, 4, Outcome.OK, Outcome.OK)
+    buffer.release(canaries)
+    assert [item[0].key for item in buffer.take(10)] == [2]
+    beat(canaries, 6, Outcome.OK, Outcome.OK)
+    buffer.release(canaries)
+    assert [item[0].key for item in buffer.take(10)] == [1]
+
+
+def test_without_canaries_nothing_waits() -> None:
+    buffer = Buffer(100)
+    buffer.put([timeout(0)])
+    buffer.release(Canaries([]))
+    assert len(buffer.take(10)) == 1
+
+
+def test_beyond_its_limit_the_buffer_drops_the_oldest_and_counts_them() -> None:
+    buffer = Buffer(3)
+    buffer.put([answer(second) for second in range(5)])
+    assert (len(buffer), buffer.dropped) == (3, 2)
+    taken = buffer.take(10)
+    assert [item[0].slot - NOW for item in taken] == [2, 3, 4]
+    buffer.give_back(taken)
+    assert [item[0].slot - NOW for item in buffer.take(10)] == [2, 3, 4]
+
+
+def test_what_is_still_unsure_at_the_end_is_our_fault() -> None:
+    buffer = Buffer(10)
+    buffer.put([timeout(0)])
+    buffer.give_up_held()
+    ((reading, _),) = buffer.take(10)
+    assert (reading.outcome, reading.reason) == (Outcome.FAULT, "stopped")
+
+
+def test_moments_of_blindness_are_whole_seconds_outwards() -> None:
+    canaries = two()
+    beat(canaries, 0.9, Outcome.OK, Outcome.OK)
+    beat(canaries, 2.9, Outcome.TIMEOUT, Outcome.TIMEOUT)
+    beat(canaries, 4.1, Outcome.OK, Outcome.OK)
+    assert canaries.found[0].ended_at - canaries.found[0].started_at == timedelta(seconds=5)

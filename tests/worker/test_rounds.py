@@ -1,0 +1,154 @@
+"""The worker's work on a real database, over real ICMP to addresses that the kernel answers or nobody does."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import InterfaceError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import Sessions, transaction
+from app.settings import ProbeSettings, Settings
+from app.worker import store
+from app.worker.rounds import Rounds
+from probes.contract import Outcome, Reading
+from probes.policy import Policy
+from probes.sweep import Prober
+from simulator.namespace import Namespace
+from tests.conftest import Cast
+from tests.registry.test_sites import register
+
+
+@pytest.fixture
+async def rounds(sessions: Sessions, cast: Cast) -> AsyncIterator[Rounds]:
+    """Of a worker whose ICMP socket lives in a network namespace, where nobody answers."""
+    with Namespace.open() as namespace:
+        raw = namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        async with Prober.open(Policy(allow=["127.0.0.0/8"]), sockets=[raw]) as prober:
+            settings = Settings(canaries=["127.255.0.1"], probe=ProbeSettings(allow=["127.0.0.0/8"]))
+            yield Rounds(sessions, prober, settings)
+
+
+async def states(session: AsyncSession) -> list[tuple[str, str | None]]:
+    async with session.begin():
+        rows = await session.execute(text("SELECT state, unknown_reason FROM site_status ORDER BY site_id"))
+        return [(row.state, row.unknown_reason) for row in rows]
+
+
+async def test_a_site_that_is_registered_while_rounds_run_is_looked_at_at_once(rounds: Rounds, cast: Cast) -> None:
+    await rounds.begin()
+    made = await register(cast, host="127.7.7.7")
+    await rounds.refresh()
+    now = int(rounds.clock.now())
+    assert [target.key for target, _ in rounds.schedule.take(now + 1)] == [made["id"]]
+    await cast.sari.delete(f"/sites/{made['id']}")
+    await rounds.refresh()
+    assert rounds.schedule.plans == {}
+
+
+async def test_a_dead_uplink_is_our_fault_whatever_the_villages_do(
+    rounds: Rounds, cast: Cast, session: AsyncSession
+) -> None:
+    made = await register(cast, host="127.7.7.7")
+    await rounds.begin()
+    plan = rounds.schedule.plans[made["id"]]
+    first = int(rounds.clock.now()) - 40
+    answered = Reading(made["id"], first, Outcome.OK, 3, (900, 900, 900), 60)
+    lost = [Reading(made["id"], first + second, Outcome.TIMEOUT, 3, (), 60) for second in (10, 20)]
+    rounds.canaries.seen_until = float(first)
+    rounds.buffer.put([(answered, plan.addressed_at), *((reading, plan.addressed_at) for reading in lost)])
+    await rounds.beat_canaries()
+    await rounds.write()
+    assert await states(session) == [("up", None)]
+    assert len(rounds.buffer) == 2
+    await rounds.finish()
+    assert await states(session) == [("up", None)]
+    async with session.begin():
+        assert await session.scalar(text("SELECT count(*) FROM blind WHERE reason = 'uplink'")) == 1
+
+
+async def test_what_was_read_while_the_database_was_away_is_stored_when_it_is_back(
+    rounds: Rounds, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await register(cast, host="127.7.7.7")
+    await rounds.begin()
+    plan, now = rounds.schedule.plans[made["id"]], int(rounds.clock.now())
+    real = store.write_batch
+
+    async def away(*_: object) -> None:
+        raise InterfaceError("connection is closed", None, Exception())
+
+    for second in range(3):
+        monkeypatch.setattr(store, "write_batch", away)
+        reading = Reading(made["id"], now - 30 + second, Outcome.OK, 3, (900,), 60)
+        rounds.buffer.put([(reading, plan.addressed_at)])
+        await rounds.write()
+    assert rounds.counted().buffered_readings == 3
+    assert rounds.figures.failed_writes == 3
+    monkeypatch.setattr(store, "write_batch", real)
+    await rounds.write()
+    assert rounds.counted().buffered_readings == 0
+    async with session.begin():
+        assert (
+            await session.scalar(text("SELECT count(*) FROM measurement WHERE site_id = :id"), {"id": made["id"]}) == 3
+        )
+
+
+async def test_one_reading_that_the_database_refuses_does_not_keep_the_others_back(
+    rounds: Rounds, cast: Cast, session: AsyncSession
+) -> None:
+    made = await register(cast, host="127.7.7.7")
+    await rounds.begin()
+    plan, now = rounds.schedule.plans[made["id"]], int(rounds.clock.now())
+    good = [Reading(made["id"], now - 60 + second, Outcome.OK, 3, (900,), 60) for second in range(7)]
+    ancient = Reading(made["id"], 1_000_000_000, Outcome.OK, 3, (900,), 60)  # no partition is for it
+    rounds.buffer.put([(reading, plan.addressed_at) for reading in (*good[:3], ancient, *good[3:])])
+    for _ in range(12):
+        await rounds.write()
+    assert rounds.counted().dropped_readings == 1
+    async with session.begin():
+        assert (
+            await session.scalar(text("SELECT count(*) FROM measurement WHERE site_id = :id"), {"id": made["id"]}) == 7
+        )
+
+
+async def test_what_lies_since_the_last_beat_was_not_looked_at(rounds: Rounds, session: AsyncSession) -> None:
+    async with transaction(rounds.sessions) as writing:
+        long_ago = rounds.started_at - timedelta(hours=1)
+        await store.write_beat(writing, now=long_ago, started_at=long_ago, blind_since=None, figures={})
+    await rounds.begin()
+    await rounds.write()
+    async with session.begin():
+        (row,) = await session.execute(text("SELECT reason, ended_at - started_at AS lasted FROM blind"))
+    assert row.reason == "stopped"
+    assert row.lasted >= timedelta(minutes=59)
+
+
+async def test_a_step_of_the_wall_clock_is_a_blind_stretch(rounds: Rounds, session: AsyncSession) -> None:
+    await rounds.begin()
+    assert not rounds.check_clock()
+    rounds.clock._wall -= 90  # as if the wall clock had been set 90 s ahead
+    assert rounds.check_clock()
+    assert not rounds.check_clock()
+    await rounds.write()
+    async with session.begin():
+        (row,) = await session.execute(text("SELECT reason, ended_at - started_at AS lasted FROM blind"))
+    assert (row.reason, rounds.figures.clock_steps) == ("clock", 1)
+    assert timedelta(seconds=90) <= row.lasted <= timedelta(seconds=92)
+
+
+async def test_looks_are_sent_off_without_waiting_for_each_other(rounds: Rounds, cast: Cast) -> None:
+    for number in range(1, 4):
+        await register(cast, host=f"127.7.7.{number}", lifecycle="active")
+    await rounds.begin()
+    rounds.schedule.restart(int(rounds.clock.now()) - 61)
+    rounds.schedule.take = lambda now: [(p.target, p.addressed_at) for p in rounds.schedule.plans.values()]  # type: ignore[method-assign]
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await rounds.tick()
+    assert loop.time() - started < 1
+    await rounds.finish()
+    assert rounds.figures.readings == 3
