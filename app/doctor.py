@@ -41,10 +41,11 @@ from app.up import require_port
 from probes.contract import CENTRAL, Kind, Outcome, Target
 from probes.echo import Echo, IcmpNotPermitted, Ping
 from probes.icmp_socket import open_icmp_sockets
+from probes.resolve import Resolver, Unresolvable
 from probes.sweep import Prober
 
 LIMIT_S, CONNECT_S, HEAR_S = 10.0, 4.0, 2.0
-UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+UNREACHABLE = (OSError, TimeoutError, Unresolvable, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 OLDEST_POSTGRES = 15
 VILLAGES, RAW_ROW_BYTES, LEAST_FREE_BYTES = 1038, 90, 500_000_000
@@ -110,11 +111,11 @@ async def look(check: Check, settings: Settings, *, limit_s: float = LIMIT_S) ->
 
 def why(error: Exception) -> str:
     """Our own errors and PostgreSQL's are made for people to read; the text of others may hold anything."""
-    if isinstance(error, (SettingsError, EmbeddedError, asyncpg.PostgresError)):
+    if isinstance(error, (SettingsError, EmbeddedError, Unresolvable, asyncpg.PostgresError)):
         return " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return type(error).__name__
+    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -135,7 +136,10 @@ async def in_thread(work: Callable[[], T]) -> T:
 @contextlib.asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
     """As the service connects, so that what stands between (a pooler) refuses here what it would refuse there."""
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    parsed = make_url(url).set(drivername="postgresql")
+    for host in filter(None, (parsed.host or "").split(",")):
+        await Resolver().resolve(host)  # a hanging one would hold up asyncpg, and the end of the process with it
+    plain = parsed.render_as_string(hide_password=False)
     settings = connect_args("doctor")["server_settings"]
     line = await asyncpg.connect(plain, timeout=CONNECT_S, command_timeout=CONNECT_S, server_settings=settings)
     try:

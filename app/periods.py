@@ -5,15 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
 
-from fastapi import Query
-
-from app.clock import WITA, NaiveTime, floor_second, midnight, parse_moment, utc_now
+from app.clock import WITA, midnight
 from app.errors import Fault, Invalid
 
 MAX_ROWS = 10_000
-EXAMPLE = "2026-11-24T06:00:00+08:00"
 
 
 class Step(StrEnum):
@@ -51,39 +47,8 @@ def _first_of_next(day: date) -> date:
     return date(day.year + day.month // 12, day.month % 12 + 1, 1)
 
 
-def asked_period(
-    from_: Annotated[
-        str | None,
-        Query(
-            alias="from", description="ISO 8601 with offset, epoch ms, or a date (midnight WITA)", examples=[EXAMPLE]
-        ),
-    ] = None,
-    to: Annotated[str | None, Query(description="exclusive; like from; default now", examples=[EXAMPLE])] = None,
-    period: Annotated[
-        str | None, Query(description="instead of from and to", examples=["24h", "7d", "2026-11"])
-    ] = None,
-) -> Period:
-    """Raises Invalid with every parameter that is wrong."""
-    now = floor_second(utc_now())
-    if period is not None:
-        if from_ is not None or to is not None:
-            raise Invalid(Fault("period", "period_and_from", "Give either period, or from and to"))
-        return _named(period, now)
-    faults: list[Fault] = []
-    end = _moment("to", to, faults) or now
-    start = _moment("from", from_, faults) or min(end, now) - timedelta(hours=24)
-    if faults:
-        raise Invalid(*faults)
-    start, end = floor_second(start), floor_second(end)
-    if end <= start:
-        raise Invalid(Fault("to", "to_before_from", "to ({to}) is not after from ({from_})", "Swap them, perhaps",
-                            values={"to": end.isoformat(), "from_": start.isoformat()}))  # fmt: skip
-    if start >= now:
-        raise Invalid(Fault("from", "in_the_future", "from lies in the future: nothing has been measured there yet"))
-    return Period(start, min(end, now))
-
-
-def _named(period: str, now: datetime) -> Period:
+def named_period(period: str, now: datetime) -> Period:
+    """`24h`, `7d`: the last ones; `2026-11`: that month in WITA, as far as it has come."""
     if last := re.fullmatch(r"([1-9]\d{0,2})([hd])", period):
         hours = int(last[1]) * (24 if last[2] == "d" else 1)
         return Period(now - timedelta(hours=hours), now)
@@ -95,20 +60,6 @@ def _named(period: str, now: datetime) -> Period:
         return Period(start, min(end, now))
     raise Invalid(Fault("period", "bad_period", "{given} is not a period", "Write it like 24h, 7d, 30d or 2026-11",
                         values={"given": period[:40]}))  # fmt: skip
-
-
-def _moment(field: str, given: str | None, faults: list[Fault]) -> datetime | None:
-    if given is None:
-        return None
-    values = {"given": given[:60], "example": EXAMPLE}
-    try:
-        return parse_moment(given)
-    except NaiveTime:
-        faults.append(Fault(field, "naive_time", "{given} has no offset: which hour it means depends on who reads it",
-                            "Add the offset, for WITA: {example}", values=values))  # fmt: skip
-    except (ValueError, OverflowError, OSError):
-        faults.append(Fault(field, "bad_time", "{given} is not a time", "Write it like {example}", values=values))
-    return None
 
 
 def chosen_step(period: Period, step: Step | None) -> Step:

@@ -212,8 +212,11 @@ def _read_secret(name: str, path: str) -> str:
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name.upper(), [word.upper() for word in known], 1)
-    return f"; did you mean {close[0] if name.isupper() else close[0].lower()}?" if close else ""
+    """Spelt as `name` is; the prefix that all variables share makes none of them near."""
+    prefix = PREFIX if name.startswith(PREFIX) else ""
+    bare = {word.removeprefix(prefix).lower(): word for word in known}
+    close = difflib.get_close_matches(name.removeprefix(prefix).lower(), bare, 1)
+    return f"; did you mean {bare[close[0]]}?" if close else ""
 
 
 def _one_line(error: ValidationError) -> str:

@@ -12,6 +12,7 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import select
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 
@@ -24,6 +25,7 @@ from app.main import create_app
 from app.measurements import partitions
 from app.migrate import migrate
 from app.registry import providers
+from app.registry.models import Provider
 from app.settings import ProbeSettings, Settings
 
 
@@ -131,7 +133,7 @@ class Cast:
 async def cast(app: FastAPI, session: AsyncSession) -> AsyncIterator[Cast]:
     async with session.begin():
         await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS", "iconplus": "Icon+"})
-    iconplus = (await _providers(session))["iconplus"]
+        iconplus = await session.scalar(select(Provider.id).where(Provider.slug == "iconplus"))
     people = {}
     for name, role, region, provider in (
         ("sari", Role.PROVINCE_ADMIN, "64", None),
@@ -147,12 +149,6 @@ async def cast(app: FastAPI, session: AsyncSession) -> AsyncIterator[Cast]:
     yield Cast(**people)
     for person in people.values():
         await person.client.aclose()
-
-
-async def _providers(session: AsyncSession) -> dict[str, int]:
-    async with session.begin():
-        found = await session.execute(providers.select(providers.Provider.slug, providers.Provider.id))
-        return {slug: number for slug, number in found}
 
 
 def _client(app: FastAPI, headers: dict[str, str]) -> httpx.AsyncClient:

@@ -1,11 +1,12 @@
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from app.aggregates.latency import latency
 from app.aggregates.schemas import LatencyOut
+from app.asked import Asked
 from app.http import Session, SignedIn, problems
-from app.periods import Period, Step, asked_period, chosen_step
+from app.periods import Step, chosen_step
 from app.registry import store as registry
 from app.registry.routes import SiteId
 
@@ -17,7 +18,7 @@ async def get_latency(
     session: Session,
     caller: SignedIn,
     id: SiteId,
-    period: Annotated[Period, Depends(asked_period)],
+    period: Asked,
     step: Step | None = None,
 ) -> dict[str, Any]:
     """Round-trip times of the packets that were answered, and the share of those that were not."""

@@ -1,19 +1,18 @@
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
+from app.asked import Asked
 from app.clock import utc_now
 from app.http import Cursor, Limit, Session, SignedIn, problems, read_cursor, write_cursor
 from app.ledger import store
 from app.ledger.schemas import SegmentsOut, UptimeOut
 from app.ledger.uptime import uptime
-from app.periods import Period, Step, asked_period, chosen_step
+from app.periods import Step, chosen_step
 from app.registry import store as registry
 from app.registry.routes import SiteId
 
 router = APIRouter(prefix="/sites/{id}", tags=["one site"])
-
-Asked = Annotated[Period, Depends(asked_period)]
 
 
 @router.get("/uptime", response_model=UptimeOut, responses=problems(404, 422))

@@ -21,9 +21,10 @@ async def make_ahead(session: AsyncSession, now: datetime) -> None:
     for offset in range(-BACK_DAYS, AHEAD_DAYS + 1):
         day = today + timedelta(days=offset)
         if name_of(day) not in existing:
+            start, end = midnight(day).isoformat(), midnight(day + timedelta(days=1)).isoformat()
             await session.execute(text(
                 f"CREATE TABLE IF NOT EXISTS {name_of(day)} PARTITION OF measurement "
-                f"FOR VALUES FROM ('{midnight(day).isoformat()}') TO ('{midnight(day + timedelta(days=1)).isoformat()}')"
+                f"FOR VALUES FROM ('{start}') TO ('{end}')"
             ))  # fmt: skip
 
 

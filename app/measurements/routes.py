@@ -1,13 +1,13 @@
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
+from app.asked import Asked
 from app.clock import parse_moment
 from app.http import Cursor, Limit, Session, SignedIn, problems, read_cursor, write_cursor
 from app.measurements import store
 from app.measurements.models import Measurement
 from app.measurements.schemas import MeasurementsOut
-from app.periods import Period, asked_period
 from app.registry import store as registry
 from app.registry.routes import SiteId
 
@@ -19,7 +19,7 @@ async def list_measurements(
     session: Session,
     caller: SignedIn,
     id: SiteId,
-    period: Annotated[Period, Depends(asked_period)],
+    period: Asked,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:

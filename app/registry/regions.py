@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Any
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -47,10 +47,7 @@ async def seed(connection: AsyncConnection) -> None:
         return
     statement = upsert(Region)
     fresh = {name: statement.excluded[name] for name in rows[0] if name != "code"}
-    changed = text(
-        "(region.level, region.parent_code, region.name, region.type, region.latitude, region.longitude) IS DISTINCT "
-        "FROM (excluded.level, excluded.parent_code, excluded.name, excluded.type, excluded.latitude, excluded.longitude)"
-    )
+    changed = tuple_(*(Region.__table__.c[name] for name in fresh)).is_distinct_from(tuple_(*fresh.values()))
     await connection.execute(statement.on_conflict_do_update(index_elements=["code"], set_=fresh, where=changed), rows)
 
 

@@ -1,6 +1,5 @@
 """The registry of sites: what is registered, by whom it may be seen, and how it was set up when."""
 
-import difflib
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +16,8 @@ from app.database import Counter, next_version
 from app.errors import Conflict, Fault, Invalid, NotFound, Stale
 from app.evidence import HOLD, holds_until, lapses_at
 from app.profiles import Technology, profiles
-from app.registry import regions, rules
+from app.registry import references, rules
 from app.registry.models import (
-    Level,
     Lifecycle,
     LinkRole,
     Provider,
@@ -126,7 +124,7 @@ async def create_site(
     values["lifecycle"] = given.lifecycle or Lifecycle.ACTIVE
     values["link_role"] = given.link_role or LinkRole.PRIMARY
     values["host_static"] = given.host_static is not False
-    references, faults = await _references(session, values, caller=caller)
+    found, faults = await references.resolve(session, values, caller=caller)
     faults += rules.check(values, policy=policy)
     if faults:
         raise Invalid(*faults)
@@ -138,8 +136,8 @@ async def create_site(
         version=await next_version(session, Counter.REGISTRY),
         addressed_at=floor_second(now), created_at=now, updated_at=now,
     )  # fmt: skip
-    site.name = values["name"] or references.village_name
-    site.provider = references.provider
+    site.name = values["name"] or found.village_name
+    site.provider = found.provider
     session.add(site)
     await _flush(session, site)
     session.add(_configuration(site, floor_second(now)))
@@ -163,16 +161,16 @@ async def patch_site(
     values = {name: getattr(site, name, None) for name in SitePatch.model_fields} | {"provider": site.provider.slug}
     values |= changes
     faults = await _unmovable(session, site, values)
-    references, more = await _references(session, values, caller=caller, site=site)
+    found, more = await references.resolve(session, values, caller=caller, site=site)
     faults += more + rules.check(values, policy=policy)
     if faults:
         raise Invalid(*faults)
     before = site.configuration, site.address
     for name in changes.keys() - {"provider", "contract_id"}:
         setattr(site, name, changes[name])
-    site.provider, site.provider_id = references.provider, references.provider.id
+    site.provider, site.provider_id = found.provider, found.provider.id
     if site.name is None:
-        site.name = references.village_name
+        site.name = found.village_name
     await _record_change(session, site, before)
     return site, status
 
@@ -231,51 +229,6 @@ async def _open_status(session: AsyncSession, site: Site) -> SiteStatus:
     )  # fmt: skip
     session.add(status)
     return status
-
-
-@dataclass(frozen=True, slots=True)
-class References:
-    village_name: str
-    provider: Provider
-
-
-async def _references(
-    session: AsyncSession, values: dict[str, Any], *, caller: Caller, site: Site | None = None
-) -> tuple[References, list[Fault]]:
-    faults = []
-    village = await regions.find_region(session, values["village_code"])
-    if village is None or village.level is not Level.DESA_KELURAHAN:
-        faults.append(await regions.explain_unknown_village(session, values["village_code"]))
-    provider = await session.scalar(select(Provider).where(Provider.slug == values["provider"]))
-    if provider is None:
-        faults.append(await _unknown_provider(session, values["provider"]))
-    if values["parent_id"] is not None:
-        faults += await _parent(session, values["parent_id"], caller=caller, site=site)
-    return References(village.name if village else "", provider or Provider()), faults
-
-
-async def _unknown_provider(session: AsyncSession, slug: str) -> Fault:
-    slugs = list(await session.scalars(select(Provider.slug).order_by(Provider.slug)))
-    near = difflib.get_close_matches(slug.lower(), slugs, 1)
-    return Fault(
-        "provider", "unknown_provider", "There is no provider {given}",
-        "Did you mean {near}?" if near else "Known providers: {known}",
-        values={"given": slug, "near": near[0] if near else None, "known": ", ".join(slugs)},
-    )  # fmt: skip
-
-
-async def _parent(session: AsyncSession, parent_id: int, *, caller: Caller, site: Site | None) -> list[Fault]:
-    parent = await session.scalar(select(Site).where(Site.id == parent_id, visible_to(caller, Site)))
-    values = {"given": parent_id}
-    if parent is None or parent.kind is not SiteKind.NODE or parent.lifecycle is Lifecycle.RETIRED:
-        return [Fault("parent_id", "unknown_parent", "There is no node {given} within your scope",
-                      "A parent is a site of kind node", values=values)]  # fmt: skip
-    ancestor: int | None = parent_id
-    while site is not None and ancestor is not None:
-        if ancestor == site.id:
-            return [Fault("parent_id", "cycle", "Node {given} hangs on this site itself", values=values)]
-        ancestor = await session.scalar(select(Site.parent_id).where(Site.id == ancestor))
-    return []
 
 
 async def _unmovable(session: AsyncSession, site: Site, values: dict[str, Any]) -> list[Fault]:

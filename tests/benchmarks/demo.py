@@ -1,6 +1,6 @@
 """What the whole demo costs and how true it measures: CPU, memory, coverage and RTT against the script.
 
-    python -m tests.benchmarks.demo [cost|truth]
+python -m tests.benchmarks.demo [cost|truth]
 """
 
 import statistics

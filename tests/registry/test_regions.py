@@ -9,7 +9,8 @@ async def test_the_seed_is_every_region_of_kaltim_and_may_run_twice(connection: 
     await connection.execute(text("UPDATE region SET name = 'wrong' WHERE code = '64.02'"))
     await regions.seed(connection)
     await regions.seed(connection)
-    counts = dict((await connection.execute(text("SELECT level, count(*) FROM region GROUP BY level"))).all())
+    rows = await connection.execute(text("SELECT level, count(*) AS many FROM region GROUP BY level"))
+    counts = {row.level: row.many for row in rows}
     assert counts == {"provinsi": 1, "kabupaten_kota": 10, "kecamatan": 105, "desa_kelurahan": 1038}
     name = await connection.scalar(text("SELECT name FROM region WHERE code = '64.02'"))
     assert name == "Kabupaten Kutai Kartanegara"

@@ -1,0 +1,58 @@
+"""What a site points at: its village, its provider, its parent. Each wrong one is a fault that says what to do."""
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.scope import Caller, visible_to
+from app.errors import Fault
+from app.registry import regions
+from app.registry.models import Level, Lifecycle, Provider, Site, SiteKind
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    village_name: str
+    provider: Provider
+
+
+async def resolve(
+    session: AsyncSession, values: dict[str, Any], *, caller: Caller, site: Site | None = None
+) -> tuple[References, list[Fault]]:
+    faults = []
+    village = await regions.find_region(session, values["village_code"])
+    if village is None or village.level is not Level.DESA_KELURAHAN:
+        faults.append(await regions.explain_unknown_village(session, values["village_code"]))
+    provider = await session.scalar(select(Provider).where(Provider.slug == values["provider"]))
+    if provider is None:
+        faults.append(await _unknown_provider(session, values["provider"]))
+    if values["parent_id"] is not None:
+        faults += await _parent(session, values["parent_id"], caller=caller, site=site)
+    return References(village.name if village else "", provider or Provider()), faults
+
+
+async def _unknown_provider(session: AsyncSession, slug: str) -> Fault:
+    slugs = list(await session.scalars(select(Provider.slug).order_by(Provider.slug)))
+    near = difflib.get_close_matches(slug.lower(), slugs, 1)
+    return Fault(
+        "provider", "unknown_provider", "There is no provider {given}",
+        "Did you mean {near}?" if near else "Known providers: {known}",
+        values={"given": slug, "near": near[0] if near else None, "known": ", ".join(slugs)},
+    )  # fmt: skip
+
+
+async def _parent(session: AsyncSession, parent_id: int, *, caller: Caller, site: Site | None) -> list[Fault]:
+    parent = await session.scalar(select(Site).where(Site.id == parent_id, visible_to(caller, Site)))
+    values = {"given": parent_id}
+    if parent is None or parent.kind is not SiteKind.NODE or parent.lifecycle is Lifecycle.RETIRED:
+        return [Fault("parent_id", "unknown_parent", "There is no node {given} within your scope",
+                      "A parent is a site of kind node", values=values)]  # fmt: skip
+    ancestor: int | None = parent_id
+    while site is not None and ancestor is not None:
+        if ancestor == site.id:
+            return [Fault("parent_id", "cycle", "Node {given} hangs on this site itself", values=values)]
+        ancestor = await session.scalar(select(Site.parent_id).where(Site.id == ancestor))
+    return []
