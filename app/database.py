@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import orjson
-from sqlalchemy import DateTime, Enum, MetaData, text
+from sqlalchemy import DateTime, Enum, MetaData, Text, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
@@ -36,6 +36,7 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {  # noqa: RUF012  # declared by SQLAlchemy as an instance attribute
+        str: Text,
         StrEnum: Enum(
             StrEnum, native_enum=False, length=20, values_callable=lambda enum: [member.value for member in enum]
         ),

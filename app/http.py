@@ -55,7 +55,7 @@ class ProblemOut(BaseModel):
 def problems(*statuses: int) -> ProblemResponses:
     """For a route's `responses`: the problems it answers with."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
-    return {status: {"description": "Problem", "content": content} for status in (401, *statuses)}
+    return {status: {"description": "Problem", "content": content} for status in (401, 422, *statuses)}
 
 
 async def open_session(request: Request) -> AsyncIterator[AsyncSession]:

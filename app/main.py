@@ -8,10 +8,9 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
-from fastapi_swagger import patch_fastapi
 from prometheus_client import CollectorRegistry
 
-from app import health, http
+from app import docs, health, http
 from app.aggregates.routes import router as aggregates
 from app.database import database_url, open_engine, open_sessions
 from app.ledger.routes import router as ledger
@@ -44,7 +43,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
         app.include_router(router, prefix=API, dependencies=[Depends(http.refuse_nul)])
     app.include_router(health.router)
     http.install(app)
-    patch_fastapi(app, redirect_from_root_to_docs=False)
+    docs.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     if app.state.settings.cors_origins:
         app.add_middleware(

@@ -13,7 +13,7 @@ from app.registry.routes import SiteId
 router = APIRouter(prefix="/sites/{id}", tags=["one site"])
 
 
-@router.get("/latency", response_model=LatencyOut, responses=problems(404, 422))
+@router.get("/latency", response_model=LatencyOut, responses=problems(404))
 async def get_latency(
     session: Session,
     caller: SignedIn,

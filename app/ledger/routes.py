@@ -15,7 +15,7 @@ from app.registry.routes import SiteId
 router = APIRouter(prefix="/sites/{id}", tags=["one site"])
 
 
-@router.get("/uptime", response_model=UptimeOut, responses=problems(404, 422))
+@router.get("/uptime", response_model=UptimeOut, responses=problems(404))
 async def get_uptime(
     session: Session, caller: SignedIn, id: SiteId, period: Asked, step: Step | None = None
 ) -> dict[str, Any]:
@@ -24,7 +24,7 @@ async def get_uptime(
     return await uptime(session, site, status, period, chosen_step(period, step), now=utc_now())
 
 
-@router.get("/segments", response_model=SegmentsOut, responses=problems(404, 422))
+@router.get("/segments", response_model=SegmentsOut, responses=problems(404))
 async def list_segments(
     session: Session, caller: SignedIn, id: SiteId, period: Asked, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from app.registry.routes import SiteId
 router = APIRouter(prefix="/sites/{id}", tags=["one site"])
 
 
-@router.get("/measurements", response_model=MeasurementsOut, responses=problems(404, 422))
+@router.get("/measurements", response_model=MeasurementsOut, responses=problems(404))
 async def list_measurements(
     session: Session,
     caller: SignedIn,

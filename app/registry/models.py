@@ -1,6 +1,6 @@
 from enum import StrEnum
 
-from sqlalchemy import REAL, ForeignKey, Index, SmallInteger, text
+from sqlalchemy import REAL, BigInteger, ForeignKey, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql import func, literal_column
@@ -117,7 +117,7 @@ class Site(Base):
     notes: Mapped[str | None]
     lifecycle: Mapped[Lifecycle]
     addressed_at: Mapped[Moment]
-    version: Mapped[int] = mapped_column(index=True)
+    version: Mapped[int] = mapped_column(BigInteger, index=True)
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
 
@@ -177,7 +177,7 @@ class SiteStatus(Base):
     __tablename__ = "site_status"
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
-    version: Mapped[int]
+    version: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[State]
     unknown_reason: Mapped[UnknownReason | None]
     since: Mapped[Moment]

@@ -20,7 +20,7 @@ RegionCode = Annotated[str | None, Query(max_length=13, description="a Kemendagr
 Search = Annotated[str | None, Query(min_length=1, max_length=100)]
 
 
-@router.get("/regions", response_model=Page[RegionOut], responses=problems(422), tags=["regions"])
+@router.get("/regions", response_model=Page[RegionOut], responses=problems(), tags=["regions"])
 async def list_regions(
     session: Session,
     caller: SignedIn,
@@ -37,20 +37,18 @@ async def list_regions(
     return next_page(found, limit, "code")
 
 
-@router.get("/providers", response_model=Page[ProviderOut], responses=problems(422), tags=["registry"])
+@router.get("/providers", response_model=Page[ProviderOut], responses=problems(), tags=["registry"])
 async def list_providers(session: Session, caller: SignedIn, limit: Limit = 100, cursor: Cursor = None) -> Any:
     found = await providers.list_providers(session, caller=caller, after=read_cursor(cursor, kind=int), limit=limit + 1)
     return next_page(found, limit, "id")
 
 
-@router.post(
-    "/providers", response_model=ProviderOut, status_code=201, responses=problems(403, 409, 422), tags=["registry"]
-)
+@router.post("/providers", response_model=ProviderOut, status_code=201, responses=problems(403, 409), tags=["registry"])
 async def create_provider(session: Session, caller: SignedIn, given: ProviderIn) -> Any:
     return await providers.create_provider(session, given, caller=caller)
 
 
-@router.get("/sites", response_model=Page[SiteOut], responses=problems(403, 422), tags=["registry"])
+@router.get("/sites", response_model=Page[SiteOut], responses=problems(403), tags=["registry"])
 async def list_sites(
     session: Session,
     caller: SignedIn,
@@ -70,7 +68,7 @@ async def list_sites(
     return {"items": items, "next_cursor": write_cursor(items[-1]["id"]) if len(found) > limit else None}
 
 
-@router.post("/sites", response_model=SiteOut, status_code=201, responses=problems(403, 409, 422), tags=["registry"])
+@router.post("/sites", response_model=SiteOut, status_code=201, responses=problems(403, 409), tags=["registry"])
 async def create_site(
     session: Session,
     caller: SignedIn,
@@ -99,7 +97,7 @@ async def get_site(session: Session, caller: SignedIn, id: SiteId, response: Res
     return present(site, status, regions.names(), caller)
 
 
-@router.patch("/sites/{id}", response_model=SiteOut, responses=problems(403, 404, 409, 412, 422), tags=["registry"])
+@router.patch("/sites/{id}", response_model=SiteOut, responses=problems(403, 404, 409, 412), tags=["registry"])
 async def patch_site(
     session: Session,
     caller: SignedIn,

@@ -18,7 +18,7 @@ router = APIRouter(tags=["dashboards"])
 @router.get(
     "/status",
     response_model=StatusOut,
-    responses={304: {"description": "Nothing changed since the ETag of If-None-Match"}, **problems(403, 422)},
+    responses={304: {"description": "Nothing changed since the ETag of If-None-Match"}, **problems(403)},
 )
 async def get_status(
     request: Request,

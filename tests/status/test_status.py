@@ -1,0 +1,207 @@
+"""What dashboards poll: true to the database, never staler than its evidence, and silent when nothing changed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from app.access.models import Role
+from app.access.scope import Caller
+from app.clock import utc_now
+from app.database import Counter, Sessions, next_version, open_engine, open_sessions, transaction
+from app.migrate import migrate
+from app.registry import providers
+from app.registry import store as registry
+from app.registry.schemas import SiteIn
+from app.status.snapshot import Follower, Snapshot
+from app.worker import store as worker
+from probes.policy import Policy
+from tests.conftest import Cast, Person, drop_database, make_database
+from tests.registry.test_sites import register, site
+
+
+async def judge(
+    session: AsyncSession, site_id: int, state: str, *, age_s: int = 0, rtt_us: int | None = 20_000
+) -> None:
+    """As if the worker had judged the site, that long ago."""
+    async with session.begin():
+        await session.execute(
+            text("UPDATE site_status SET state = :state, unknown_reason = NULL, since = :at, evidence_at = :at, "
+                 "valid_s = 60, last_ok_at = :at, rtt_us = :rtt, loss_pct = 0, version = :version WHERE site_id = :id"),
+            {"id": site_id, "state": state, "at": utc_now() - timedelta(seconds=age_s), "rtt": rtt_us,
+             "version": await next_version(session, Counter.STATUS)},
+        )  # fmt: skip
+
+
+async def beat(session: AsyncSession, *, age_s: int = 0, blind: bool = False) -> None:
+    async with session.begin():
+        at = utc_now() - timedelta(seconds=age_s)
+        await worker.write_beat(session, now=at, started_at=at, blind_since=at if blind else None, figures={})
+
+
+async def status(app: FastAPI, person: Person, **params: str) -> dict[str, Any]:
+    """By code, read anew from the database."""
+    await app.state.snapshot.refresh(app.state.sessions)
+    app.state.snapshot.publish(utc_now())
+    answer = await person.get("/status", params=params)
+    assert answer.status_code == 200, answer.text
+    return {item["code"]: item for item in answer.json()["sites"]}
+
+
+async def test_a_site_shows_at_once_and_what_is_known_of_it(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    made = await register(cast)
+    (shown,) = (await status(app, cast.vera)).values()
+    assert (shown["state"], shown["unknown_reason"], shown["rtt_ms"]) == ("unknown", "never_seen", None)
+    await judge(session, made["id"], "up")
+    (shown,) = (await status(app, cast.vera)).values()
+    assert (shown["state"], shown["rtt_ms"], shown["evidence"]) == ("up", 20.0, "central")
+
+
+async def test_what_is_too_old_is_unknown_whoever_died(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    made = await register(cast)
+    for died, reason in (({"age_s": 60}, "stopped"), ({"blind": True}, "blind"), ({}, "silent")):
+        await beat(session, **died)  # type: ignore[arg-type]
+        await judge(session, made["id"], "up", age_s=151)
+        (shown,) = (await status(app, cast.vera)).values()
+        assert (shown["state"], shown["unknown_reason"], shown["rtt_ms"]) == ("unknown", reason, None)
+        since = datetime.fromisoformat(shown["since"])
+        assert since == datetime.fromisoformat(shown["last_seen_at"]) + timedelta(seconds=60)
+    await judge(session, made["id"], "down", age_s=149)
+    assert [item["state"] for item in (await status(app, cast.vera)).values()] == ["down"]
+
+
+async def test_everybody_sees_their_own_scope(app: FastAPI, cast: Cast) -> None:
+    here = await register(cast)
+    there = await register(cast, village_code="64.03.01.2001", host="198.51.100.9", provider="iconplus")
+    assert set(await status(app, cast.sari)) == {here["code"], there["code"]}
+    assert set(await status(app, cast.ana)) == set(await status(app, cast.sari, region="64.02")) == {here["code"]}
+    assert set(await status(app, cast.ben)) == set(await status(app, cast.icon)) == {there["code"]}
+    assert (await cast.ben.get("/status", params={"region": "64.02"})).status_code == 403
+    assert (await cast.stranger.get("/status")).status_code == 401
+
+
+async def test_status_is_filtered(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    here = await register(cast)
+    there = await register(cast, host="198.51.100.9", technology="geo", provider="iconplus")
+    await judge(session, there["id"], "down")
+    assert set(await status(app, cast.sari, state="down")) == {there["code"]}
+    assert set(await status(app, cast.sari, technology="geo")) == {there["code"]}
+    assert set(await status(app, cast.sari, provider="telkom-wms")) == {here["code"]}
+    assert set(await status(app, cast.sari, region="64.02.05.2003")) == {here["code"], there["code"]}
+
+
+async def test_a_retired_site_is_gone(app: FastAPI, cast: Cast) -> None:
+    made = await register(cast)
+    assert len(await status(app, cast.sari)) == 1
+    await cast.sari.delete(f"/sites/{made['id']}")
+    assert await status(app, cast.sari) == {}
+
+
+async def test_nothing_new_is_a_304_and_a_change_is_not(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    made = await register(cast)
+    await judge(session, made["id"], "up")
+    await status(app, cast.vera)
+    first = await cast.vera.get("/status")
+    same = {"If-None-Match": first.headers["etag"]}
+    again = await cast.vera.get("/status", headers=same)
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    weak = await cast.vera.get("/status", headers={"If-None-Match": f'"x", W/{first.headers["etag"]}'})
+    assert weak.status_code == 304
+    assert (await cast.ana.get("/status", headers=same)).status_code == 200, "another scope is another answer"
+    await judge(session, made["id"], "down")
+    await status(app, cast.vera)
+    assert (await cast.vera.get("/status", headers=same)).status_code == 200
+
+
+async def test_ageing_alone_makes_a_new_version(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    made = await register(cast)
+    await judge(session, made["id"], "up")
+    await status(app, cast.vera)
+    snapshot: Snapshot = app.state.snapshot
+    before = snapshot.version
+    snapshot.publish(utc_now() + timedelta(seconds=5))
+    assert snapshot.version == before
+    snapshot.publish(utc_now() + timedelta(seconds=200))
+    assert snapshot.version != before
+
+
+@pytest.fixture
+async def committed(server_url: str) -> AsyncIterator[tuple[str, AsyncEngine, Sessions]]:
+    """A database of the test's own, in which commits are commits and notices travel."""
+    url = await make_database(server_url)
+    engine = open_engine(url, name="test")
+    await migrate(engine)
+    yield url, engine, open_sessions(engine)
+    await engine.dispose()
+    await drop_database(url, server_url)
+
+
+async def add_site(sessions: Sessions, host: str) -> int:
+    async with transaction(sessions) as session:
+        await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS"})
+        caller = Caller(0, "test", Role.PROVINCE_ADMIN, "64")
+        made, _ = await registry.create_site(session, SiteIn(**site(host=host)), caller=caller, policy=Policy())
+        return made.id
+
+
+async def until(what: Any, timeout_s: float) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not what():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_change_reaches_the_snapshot_by_notice_and_a_cut_line_is_made_up_for(
+    committed: tuple[str, AsyncEngine, Sessions],
+) -> None:
+    url, engine, sessions = committed
+    snapshot = Snapshot(refresh_s=10)
+    follower = Follower(snapshot, sessions, url)
+    following = asyncio.create_task(follower.run())
+    try:
+        await until(lambda: snapshot.loaded, 5)
+        first = await add_site(sessions, "198.51.100.1")
+        await until(lambda: first in snapshot.entries, 3)
+        async with engine.begin() as connection:
+            await connection.execute(text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sinyal api listen' "
+                "AND datname = current_database()"
+            ))  # fmt: skip
+        second = await add_site(sessions, "198.51.100.2")
+        await until(lambda: second in snapshot.entries, 5)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await follower.close()
+
+
+async def test_two_registrations_at_once_get_two_codes_and_one_address_goes_to_one(
+    committed: tuple[str, AsyncEngine, Sessions],
+) -> None:
+    _, engine, sessions = committed
+    await add_site(sessions, "198.51.100.1")
+    answers = await asyncio.gather(
+        *(add_site(sessions, "198.51.100.2" if n % 2 else f"198.51.100.{n + 10}") for n in range(8)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(answer, int) for answer in answers) == 5
+    async with engine.connect() as connection:
+        codes = (await connection.scalars(text("SELECT code FROM site ORDER BY code"))).all()
+    assert codes == [f"64.02.05.2003-{n:02d}" for n in range(1, 7)]
+
+
+async def test_two_starts_at_once_migrate_once(server_url: str) -> None:
+    url = await make_database(server_url)
+    engines = [open_engine(url, name="test") for _ in range(3)]
+    try:
+        await asyncio.gather(*(migrate(engine) for engine in engines))
+        async with engines[0].connect() as connection:
+            assert await connection.scalar(text("SELECT count(*) FROM region")) == 1154
+    finally:
+        for engine in engines:
+            await engine.dispose()
+        await drop_database(url, server_url)

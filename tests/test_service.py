@@ -1,0 +1,121 @@
+"""The service about itself: health, metrics, its own description, and that it never falls over."""
+
+import re
+from typing import Any
+
+import schemathesis
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.database import Base
+from app.settings import ROOT
+from tests.conftest import Cast
+from tests.registry.test_sites import register
+
+
+async def test_it_is_ready_once_the_database_is_migrated_and_the_snapshot_is_loaded(app: FastAPI, cast: Cast) -> None:
+    client = cast.stranger.client
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+    early = await client.get("/readyz")
+    assert (early.status_code, early.json()["ready"]) == (503, False)
+    await app.state.snapshot.refresh(app.state.sessions)
+    ready = await client.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["worker_beat_age_s"] is None
+
+
+async def test_the_metrics_can_be_scraped(app: FastAPI, cast: Cast) -> None:
+    await register(cast)
+    await cast.sari.get("/sites")
+    await app.state.snapshot.refresh(app.state.sessions)
+    answer = await cast.stranger.client.get("/metrics")
+    found = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    assert {sample.labels["state"]: sample.value for sample in found["sinyal_sites_by_state"].samples} == {"unknown": 1}
+    routes = {sample.labels["route"] for sample in found["sinyal_http_requests"].samples}
+    assert any(route.endswith("/sites") for route in routes)
+
+
+async def test_the_models_are_what_the_migrations_made(engine: AsyncEngine) -> None:
+    def differences(connection: Any) -> list[Any]:
+        return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))
+
+    async with engine.connect() as connection:
+        found = await connection.run_sync(differences)
+    internal = {"change_counter", "idempotent_answer"}
+    missing = [d for d in found if not (d[0] == "remove_table" and _ours(d[1].name, internal))]
+    assert missing == []
+
+
+def _ours(name: str, internal: set[str]) -> bool:
+    return name in internal or re.fullmatch(r"measurement_\d{8}", name) is not None
+
+
+async def test_the_description_is_complete(app: FastAPI, cast: Cast) -> None:
+    document = (await cast.stranger.client.get("/openapi.json")).json()
+    paths = document["paths"]
+    for path in ("/regions", "/sites", "/sites/{id}", "/status", "/sites/{id}/uptime", "/sites/{id}/latency",
+                 "/sites/{id}/measurements", "/sites/{id}/segments"):  # fmt: skip
+        assert f"/api/v1{path}" in paths
+    assert set(paths["/api/v1/sites/{id}"]) == {"get", "patch", "delete"}
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            if path.startswith("/api/v1"):
+                assert "401" in operation["responses"], (path, method)
+                assert operation["security"], (path, method)
+    assert document["components"]["schemas"]["SiteIn"]["examples"]
+    assert "HTTPValidationError" not in str(document)
+
+
+async def test_the_docs_page_works_without_internet(cast: Cast) -> None:
+    client = cast.stranger.client
+    page = (await client.get("/docs")).text
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert sources
+    for source in sources:
+        assert source.startswith("http://test/"), source
+        assert (await client.get(source)).status_code == 200, source
+
+
+async def test_an_unknown_address_and_a_wrong_method_are_problems(cast: Cast) -> None:
+    for method, path, status in (("GET", "/api/v1/nothing", 404), ("PUT", "/api/v1/sites", 405)):
+        answer = await cast.sari.client.request(method, path)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_stores_never_commit() -> None:
+    for file in (ROOT / "app").rglob("*.py"):
+        assert ".commit(" not in file.read_text(encoding="utf-8"), file
+
+
+async def test_no_request_whatsoever_makes_it_fall_over(app: FastAPI, cast: Cast) -> None:
+    """Schemathesis' generated requests, good and bad, by the service's own description: never a 5xx."""
+    await register(cast)
+    await app.state.snapshot.refresh(app.state.sessions)
+    schema = schemathesis.openapi.from_dict(app.openapi())
+    failed: list[str] = []
+
+    async def send(case: Any) -> None:
+        request = case.as_transport_kwargs(base_url="http://test")
+        known = ("method", "url", "params", "headers", "json", "content")
+        answer = await cast.sari.client.request(**{name: request[name] for name in known if name in request})
+        if answer.status_code >= 500:
+            failed.append(f"{case.method} {case.path} {answer.status_code} {request}")
+
+    cases: list[Any] = []
+    for operation in schema.get_all_operations():
+        strategy = operation.ok().as_strategy()
+
+        @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @given(strategy)
+        def collect(case: Any) -> None:
+            cases.append(case)
+
+        collect()
+    for case in cases:
+        await send(case)
+    assert failed == []
