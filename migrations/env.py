@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that `app.migrate` passes in, or, from the alembic command, on the settings' own."""
+"""Runs migrations on the connection that `app.migrate` passes in; the alembic command has the settings' own."""
 
 import asyncio
 

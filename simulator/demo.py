@@ -21,6 +21,7 @@ from app.registry.regions import REGIONS_CSV
 from app.registry.schemas import SiteIn, SitePatch
 from app.settings import Settings, SettingsError, settings
 from app.supervise import Child, database, sinyal, stop_on_signals, supervise
+from app.up import require_port
 from probes.policy import Policy
 from simulator.namespace import Namespace, NamespaceUnavailable
 from simulator.script import Script, load
@@ -34,6 +35,7 @@ Say = Callable[[str], None]
 
 async def run(given: Settings, script_file: Path | None, *, say: Say) -> None:
     script = load(script_file)
+    require_port(given)
     datadir.claim(given.data_dir, datadir.DEMO)
     stop = stop_on_signals()
     with _namespace(say) as namespace:

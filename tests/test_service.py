@@ -108,7 +108,7 @@ async def test_no_request_whatsoever_makes_it_fall_over(app: FastAPI, cast: Cast
 
     cases: list[Any] = []
     for operation in schema.get_all_operations():
-        strategy = operation.ok().as_strategy()
+        strategy = operation.ok().as_strategy()  # type: ignore[union-attr]
 
         @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         @given(strategy)

@@ -37,7 +37,8 @@ def _host(values: Values, policy: Policy) -> Iterator[Fault]:
     if parse_address(host) and not values["host_static"] and probe in {Kind.ICMP, Kind.TCP}:
         yield Fault(
             "host", "address_not_static",
-            "{given} is not the site's own for good: whoever answers there later is not it", "Use a DNS name that follows the site, or probe=push", values={"given": host},
+            "{given} is not the site's own for good: whoever answers there later is not it",
+            "Use a DNS name that follows the site, or probe=push", values={"given": host},
         )  # fmt: skip
 
 

@@ -59,9 +59,9 @@ class Rounds:
         async with transaction(self.sessions) as session:
             await partitions.make_ahead(session, now)
             beat_at = await store.last_beat(session)
+        await self.refresh()
         if beat_at is not None and beat_at < now:
             self._blind.append(BlindRange(beat_at.replace(microsecond=0), now, "stopped"))
-        await self.refresh()
         log.info("rounds_begin", sites=len(self.schedule.plans), canaries=len(self.canaries.addresses))
 
     async def tick(self) -> None:

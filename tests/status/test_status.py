@@ -65,7 +65,7 @@ async def test_a_site_shows_at_once_and_what_is_known_of_it(app: FastAPI, cast: 
 async def test_what_is_too_old_is_unknown_whoever_died(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
     made = await register(cast)
     for died, reason in (({"age_s": 60}, "stopped"), ({"blind": True}, "blind"), ({}, "silent")):
-        await beat(session, **died)  # type: ignore[arg-type]
+        await beat(session, **died)
         await judge(session, made["id"], "up", age_s=151)
         (shown,) = (await status(app, cast.vera)).values()
         assert (shown["state"], shown["unknown_reason"], shown["rtt_ms"]) == ("unknown", reason, None)
