@@ -20,7 +20,7 @@ app = typer.Typer(
 )  # fmt: skip
 token_commands = typer.Typer(no_args_is_help=True, help="API tokens.")
 app.add_typer(token_commands, name="token")
-app.command()(ping)
+app.command(short_help="Ping many hosts at once.")(ping)
 
 Supervised = Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Instead of SINYAL_PORT.")]
@@ -63,7 +63,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
         return runner.run(work)
 
 
-@app.command()
+@app.command(short_help="Run everything: database, worker, api.")
 def up(port: Port = None) -> None:
     """Run everything: embedded PostgreSQL (unless SINYAL_DATABASE_URL is set), worker and api, supervised."""
     from app import up as whole
@@ -71,7 +71,7 @@ def up(port: Port = None) -> None:
     asyncio.run(whole.run(configured("up", port=port), say=say))
 
 
-@app.command()
+@app.command(short_help="Run everything over simulated villages.")
 def demo(
     script: Annotated[Path | None, typer.Option(help="What happens, as TOML; without it, a lively day.")] = None,
     port: Port = None,
@@ -86,7 +86,7 @@ def demo(
         fail(str(error))
 
 
-@app.command()
+@app.command(short_help="Probe, judge and store.")
 def worker(supervised: Supervised = False) -> None:
     """Probe, judge and store; a second worker waits until the first one ends."""
     from app.supervise import end_with_parent
@@ -110,7 +110,7 @@ def api(port: Port = None, workers: Annotated[int, typer.Option(min=1)] = 1, sup
     serve.run(found, workers=workers)
 
 
-@app.command()
+@app.command(short_help="Bring the database up to date.")
 def migrate() -> None:
     """Bring the database's tables and regions to this version; safe to run at any time."""
     from app.supervise import database
@@ -122,7 +122,7 @@ def migrate() -> None:
     asyncio.run(migrated())
 
 
-@app.command()
+@app.command(short_help="Write the whole database to FILE.")
 def backup(file: Path, overwrite: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False) -> None:
     """Write the whole database to FILE (pg_dump's custom format). It holds contacts and token hashes: keep it safe."""
     from app import backup as copies
@@ -133,7 +133,7 @@ def backup(file: Path, overwrite: Annotated[bool, typer.Option(help="Replace FIL
     typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
 
 
-@app.command()
+@app.command(short_help="Replace the whole database by FILE.")
 def restore(file: Path) -> None:
     """Replace the whole database by FILE, which `sinyal backup` wrote. No worker may run meanwhile."""
     from app import backup as copies
@@ -145,7 +145,7 @@ def restore(file: Path) -> None:
     migrate()
 
 
-@app.command()
+@app.command(short_help="Check this machine and its settings.")
 def doctor() -> None:
     """Check what this machine and its settings allow, and say how to mend what they do not."""
     from app import doctor as checks
@@ -153,7 +153,7 @@ def doctor() -> None:
     raise SystemExit(run(checks.run(configured("doctor"), say=say)))
 
 
-@app.command()
+@app.command(short_help="Sites by state, and those that are down.")
 def status(
     region: Annotated[str | None, typer.Option(help="A region's code, for example 64.02.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Again every 5 seconds.")] = False,
