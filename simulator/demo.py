@@ -39,9 +39,9 @@ async def run(given: Settings, script_file: Path | None, *, say: Say) -> None:
     datadir.claim(given.data_dir, datadir.DEMO)
     stop = stop_on_signals()
     with _namespace(say) as namespace:
+        if namespace is not None and given.database_url is not None:
+            _require_unix_socket(given.database_url)
         async with database(given) as (url, cluster):
-            if namespace is not None:
-                _require_unix_socket(url)
             token = await _populate(url, script)
             environment = _environment(given, script)
 

@@ -84,7 +84,8 @@ def demo(folder: Path, script: str | None = None, **environment: str) -> Iterato
         file = folder.with_suffix(".toml")
         file.write_text(script)
         argv += ["--script", str(file)]
-    env = os.environ | {"SINYAL_DATA_DIR": str(folder)} | environment
+    ours = {name: value for name, value in os.environ.items() if name != "SINYAL_DATABASE_URL"}
+    env = ours | {"SINYAL_DATA_DIR": str(folder)} | environment
     log = folder.with_suffix(".log").open("w")
     process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
     running = Demo(process, folder, port)

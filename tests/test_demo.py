@@ -5,14 +5,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.running import Demo, demo, wait_for
+from tests.conftest import drop_database, make_database
+from tests.running import Demo, demo, free_port, wait_for
 
 OUTAGE_FROM_S, OUTAGE_S = 55, 60
 STRICKEN = ("64.01.01.2010-01", "64.01.01.2011-01")
@@ -149,27 +150,38 @@ def test_a_kill_is_survived_and_nothing_acknowledged_is_lost(running: Demo, vict
         running.client.delete(f"/sites/{code}")
 
 
-def test_after_a_stop_the_gap_is_unknown_and_the_end_is_orderly(tmp_path: Path) -> None:
+@pytest.fixture
+async def own_database(server_url: str) -> AsyncIterator[dict[str, str]]:
+    """The settings of a demo on the tests' own server, where there is one: embedded otherwise."""
+    if "host=/" not in os.environ.get("SINYAL_DATABASE_URL", ""):
+        yield {}  # the simulated worker reaches no TCP
+        return
+    url = await make_database(server_url)
+    yield {"SINYAL_DATABASE_URL": url}
+    await drop_database(url, server_url)
+
+
+def test_after_a_stop_the_gap_is_unknown_and_the_end_is_orderly(tmp_path: Path, own_database: dict[str, str]) -> None:
     script = "seed = 3\ninterval_s = 5\nsites = 12\n"
-    with demo(tmp_path / "data", script) as first:
+    with demo(tmp_path / "data", script, **own_database) as first:
         wait_for(lambda: all(site["state"] == "up" for site in first.sites().values()), 30)
         code = next(iter(first.sites()))
         assert first.stop() < 10
     stopped = time.time()
     time.sleep(20)
-    with demo(tmp_path / "data", script) as second:
+    with demo(tmp_path / "data", script, **own_database) as second:
         wait_for(lambda: all(site["state"] == "up" for site in second.sites().values()), 30)
         segments = second.get(f"/sites/{code}/segments", period="1h")["items"]
         (gap,) = [s for s in segments if s["unknown_reason"] == "stopped"]
         assert moment(gap["started_at"]) < stopped + 8
         assert gap["duration_s"] >= 12
         require_whole(second)
-        backup_round_trip(second, tmp_path)
+        backup_round_trip(second, tmp_path, own_database)
 
 
-def backup_round_trip(running: Demo, folder: Path) -> None:
-    """`sinyal backup` while it runs, and `sinyal restore` into the stopped folder."""
-    env = os.environ | {"SINYAL_DATA_DIR": str(running.folder)}
+def backup_round_trip(running: Demo, folder: Path, settings: dict[str, str]) -> None:
+    """`sinyal backup` while it runs, and `sinyal restore` once it has stopped."""
+    env = os.environ | {"SINYAL_DATA_DIR": str(running.folder)} | settings
     file = str(folder / "copy.dump")
 
     def sinyal(*words: str) -> Any:
@@ -181,3 +193,11 @@ def backup_round_trip(running: Demo, folder: Path) -> None:
     running.stop()
     restored = sinyal("restore", file)
     assert restored.returncode == 0, restored.stderr
+
+
+def test_a_database_that_the_simulated_worker_cannot_reach_is_refused_in_one_line(tmp_path: Path) -> None:
+    env = os.environ | {"SINYAL_DATA_DIR": str(tmp_path / "data"), "SINYAL_DATABASE_URL": "postgresql://db.example/x"}
+    argv = [sys.executable, "-m", "app.cli", "demo", "--port", str(free_port())]
+    ended = subprocess.run(argv, env=env, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert "Unix socket" in ended.stderr

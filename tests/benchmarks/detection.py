@@ -38,9 +38,7 @@ def main() -> None:
         print(f"{len(stricken)} sites out: down seen after {_spread(downs, began)} s (at most 90)")
         print(f"up seen after {_spread(ups, ended)} s (at most 20)")
         starts = [_down_start(running, code) - began for code in stricken]
-        print(
-            f"dated start - outage: {min(starts):.1f} to {max(starts):.1f} s; seen down: {len(downs)} of {len(stricken)}"
-        )
+        print(f"dated start - outage: {min(starts):.1f} to {max(starts):.1f} s; seen: {len(downs)} of {len(stricken)}")
         others = [code for code in running.sites() if code not in stricken]
         seconds = sum(running.get(f"/sites/{code}/uptime")["total"]["seconds"]["down"] for code in others)
         print(f"down seconds of the other {len(others)} sites: {seconds}")
