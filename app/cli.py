@@ -148,9 +148,9 @@ def restore(file: Path) -> None:
 @app.command(short_help="Check this machine and its settings.")
 def doctor() -> None:
     """Check what this machine and its settings allow, and say how to mend what they do not."""
-    from app import doctor as checks
+    from app.doctor import checkup
 
-    raise SystemExit(run(checks.run(configured("doctor"), say=say)))
+    raise SystemExit(run(checkup.run(configured("doctor"), say=say)))
 
 
 @app.command(short_help="Sites by state, and those that are down.")

@@ -14,10 +14,11 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 
-from app import datadir, doctor
+from app import datadir
 from app.clock import utc_now
 from app.database import open_engine
-from app.doctor import Finding, Level
+from app.doctor import checkup, database, machine, network
+from app.doctor.finding import Check, Finding, Level
 from app.migrate import migrate
 from app.settings import ROOT, ProbeSettings, Settings
 from probes.icmp_socket import IcmpNotPermitted, open_icmp_sockets
@@ -64,8 +65,8 @@ def pings_permitted() -> bool:
 needs_icmp = pytest.mark.skipif(not pings_permitted(), reason="no ICMP for this user here")
 
 
-async def found(check: doctor.Check, **settings: Any) -> Finding:
-    finding = await doctor.look(check, Settings(**settings))
+async def found(check: Check, **settings: Any) -> Finding:
+    finding = await checkup.look(check, Settings(**settings))
     assert finding is not None
     assert "\n" not in str(finding)
     return finding
@@ -78,7 +79,7 @@ async def execute(url: str, *statement: Any) -> None:
 
 
 async def test_icmp_is_tried_and_where_it_is_not_permitted_it_says_what_to_set() -> None:
-    finding = await found(doctor.check_icmp)
+    finding = await found(network.check_icmp)
     if pings_permitted():
         assert finding.level is not Level.FAIL
         assert " socket, IPv4" in finding.what
@@ -96,54 +97,54 @@ def test_without_cap_net_raw_it_is_the_unprivileged_socket_or_what_to_set(tmp_pa
 
 
 async def test_a_database_of_ones_own_is_looked_at(migrated_url: str) -> None:
-    finding = await found(doctor.check_database, database_url=migrated_url)
+    finding = await found(database.check_database, database_url=migrated_url)
     assert finding.level is Level.OK
     assert "own PostgreSQL" in finding.what
-    assert (await found(doctor.check_schema, database_url=migrated_url)).level is Level.OK
-    assert (await found(doctor.check_direct_line, database_url=migrated_url)).level is Level.OK
+    assert (await found(database.check_schema, database_url=migrated_url)).level is Level.OK
+    assert (await found(database.check_direct_line, database_url=migrated_url)).level is Level.OK
 
 
 async def test_an_unreachable_database_fails_once_and_shows_no_password(port: int) -> None:
     url = f"postgresql://sinyal:{SECRET}@127.0.0.1:{port}/sinyal"
-    finding = await found(doctor.check_database, database_url=url)
+    finding = await found(database.check_database, database_url=url)
     assert finding.level is Level.FAIL
     assert "SINYAL_DATABASE_URL" in str(finding)
     assert SECRET not in str(finding)
-    for check in (doctor.check_schema, doctor.check_direct_line, doctor.check_worker):
-        assert await doctor.look(check, Settings(database_url=url)) is None
+    for check in (database.check_schema, database.check_direct_line, database.check_worker):
+        assert await checkup.look(check, Settings(database_url=url)) is None
 
 
 async def test_a_wrong_password_is_told_in_the_servers_words(server_url: str) -> None:
     wrong = make_url(server_url).set(password=SECRET).render_as_string(hide_password=False)
-    if (finding := await found(doctor.check_database, database_url=wrong)).level is Level.OK:
+    if (finding := await found(database.check_database, database_url=wrong)).level is Level.OK:
         pytest.skip("this server asks for no password")
     assert "password authentication failed" in finding.what
     assert SECRET not in str(finding)
 
 
 async def test_a_database_that_is_not_migrated_yet_is_a_warning(empty_url: str) -> None:
-    finding = await found(doctor.check_schema, database_url=empty_url)
+    finding = await found(database.check_schema, database_url=empty_url)
     assert (finding.level, "sinyal migrate" in str(finding)) == (Level.WARN, True)
-    assert await doctor.look(doctor.check_worker, Settings(database_url=empty_url)) is None
+    assert await checkup.look(database.check_worker, Settings(database_url=empty_url)) is None
 
 
 async def test_a_schema_of_another_release_fails(empty_url: str) -> None:
     await execute(empty_url, "CREATE TABLE alembic_version AS SELECT 'from_the_future' AS version_num")
-    finding = await found(doctor.check_schema, database_url=empty_url)
+    finding = await found(database.check_schema, database_url=empty_url)
     await execute(empty_url, "DROP TABLE alembic_version")
     assert finding.level is Level.FAIL
     assert "from_the_future" in finding.what
 
 
 async def test_a_direct_line_to_another_database_hears_and_locks_nothing(migrated_url: str, empty_url: str) -> None:
-    finding = await found(doctor.check_direct_line, database_url=migrated_url, database_direct_url=empty_url)
+    finding = await found(database.check_direct_line, database_url=migrated_url, database_direct_url=empty_url)
     assert finding.level is Level.FAIL
     assert "notifications and advisory locks are lost" in finding.what
 
 
 async def test_a_direct_line_that_does_not_answer_fails(migrated_url: str, port: int) -> None:
     direct = f"postgresql://sinyal:{SECRET}@127.0.0.1:{port}/sinyal"
-    finding = await found(doctor.check_direct_line, database_url=migrated_url, database_direct_url=direct)
+    finding = await found(database.check_direct_line, database_url=migrated_url, database_direct_url=direct)
     assert (finding.level, SECRET in str(finding)) == (Level.FAIL, False)
 
 
@@ -151,22 +152,22 @@ async def test_the_embedded_database_that_runs_is_found_by_its_folder(server_url
     host = make_url(server_url).query.get("host", "")
     if not isinstance(host, str) or not host.endswith("/postgres/run"):
         pytest.skip("the tests' server is not an embedded one")
-    finding = await found(doctor.check_database, database_url=None, data_dir=Path(host).parent.parent)
+    finding = await found(database.check_database, database_url=None, data_dir=Path(host).parent.parent)
     assert (finding.level, "embedded PostgreSQL" in finding.what) == (Level.OK, True)
 
 
 async def test_the_embedded_database_that_is_not_made_yet_could_run(tmp_path: Path) -> None:
-    finding = await found(doctor.check_database, database_url=None, data_dir=tmp_path / "var")
+    finding = await found(database.check_database, database_url=None, data_dir=tmp_path / "var")
     assert finding.level is Level.OK
     assert "is not made yet, and could run" in finding.what
-    assert await doctor.look(doctor.check_worker, Settings(database_url=None, data_dir=tmp_path / "var")) is None
+    assert await checkup.look(database.check_worker, Settings(database_url=None, data_dir=tmp_path / "var")) is None
     assert os.listdir(tmp_path) == []
 
 
 async def test_data_of_another_postgresql_fails_with_the_way_to_move_it(tmp_path: Path) -> None:
     (tmp_path / "postgres" / "data").mkdir(parents=True)
     (tmp_path / "postgres" / "data" / "PG_VERSION").write_text("12\n")
-    finding = await found(doctor.check_database, database_url=None, data_dir=tmp_path)
+    finding = await found(database.check_database, database_url=None, data_dir=tmp_path)
     assert finding.level is Level.FAIL
     assert "made by PostgreSQL 12" in finding.what
     assert "sinyal restore" in finding.what
@@ -183,69 +184,69 @@ async def test_a_worker_is_judged_by_its_last_beat(migrated_url: str, age_s: int
         " VALUES ('central', $1, $1, $2, '{}')",
         beat, beat if blind else None,
     )  # fmt: skip
-    finding = await found(doctor.check_worker, database_url=migrated_url)
+    finding = await found(database.check_worker, database_url=migrated_url)
     await execute(migrated_url, "DELETE FROM worker_beat")
     assert finding.level is level
 
 
 async def test_a_worker_that_never_was_is_no_dead_worker(migrated_url: str) -> None:
-    assert (await found(doctor.check_worker, database_url=migrated_url)).level is Level.WARN
+    assert (await found(database.check_worker, database_url=migrated_url)).level is Level.WARN
 
 
 async def test_the_clock_is_read_and_a_senseless_year_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding = await found(doctor.check_clock)
+    finding = await found(machine.check_clock)
     assert finding.level is not Level.FAIL
     assert "synchronised" in finding.what
-    monkeypatch.setattr(doctor, "YEARS", range(1970, 1971))
-    assert (await found(doctor.check_clock)).level is Level.FAIL
+    monkeypatch.setattr(machine, "YEARS", range(1970, 1971))
+    assert (await found(machine.check_clock)).level is Level.FAIL
 
 
 async def test_the_disk_is_held_against_what_raw_readings_need(tmp_path: Path) -> None:
-    enough = await found(doctor.check_disk, database_url=None, data_dir=tmp_path / "var", raw_retention_days=8)
+    enough = await found(machine.check_disk, database_url=None, data_dir=tmp_path / "var", raw_retention_days=8)
     assert "8 days of 1,038 sites' readings take about 1.1 GB" in enough.what
-    short = await found(doctor.check_disk, database_url=None, data_dir=tmp_path, raw_retention_days=10**8)
+    short = await found(machine.check_disk, database_url=None, data_dir=tmp_path, raw_retention_days=10**8)
     assert (short.level, "SINYAL_RAW_RETENTION_DAYS" in str(short)) == (Level.WARN, True)
 
 
 async def test_a_data_folder_is_ours_or_empty_or_refused(tmp_path: Path) -> None:
     folder = tmp_path / "var"
-    assert (await found(doctor.check_data_folder, data_dir=folder)).level is Level.OK
+    assert (await found(machine.check_data_folder, data_dir=folder)).level is Level.OK
     datadir.claim(folder, datadir.SERVICE)
-    ours = await found(doctor.check_data_folder, data_dir=folder)
+    ours = await found(machine.check_data_folder, data_dir=folder)
     assert (ours.level, "`sinyal up`" in ours.what) == (Level.OK, True)
     folder.chmod(0o755)
-    assert "chmod 700" in str(await found(doctor.check_data_folder, data_dir=folder))
+    assert "chmod 700" in str(await found(machine.check_data_folder, data_dir=folder))
     (tmp_path / "thesis.doc").touch()
-    foreign = await found(doctor.check_data_folder, data_dir=tmp_path)
+    foreign = await found(machine.check_data_folder, data_dir=tmp_path)
     assert (foreign.level, "not ours" in foreign.what) == (Level.FAIL, True)
 
 
 async def test_a_data_folder_of_somebody_else_is_told(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         os.chown(tmp_path, 65534, 65534)
-        finding = await found(doctor.check_data_folder, data_dir=tmp_path)
+        finding = await found(machine.check_data_folder, data_dir=tmp_path)
         assert (finding.level, "may be allowed less" in finding.what) == (Level.WARN, True)
     else:
         os.chmod(tmp_path, 0o500)
-        finding = await found(doctor.check_data_folder, data_dir=tmp_path)
-        below = await found(doctor.check_data_folder, data_dir=tmp_path / "var")
+        finding = await found(machine.check_data_folder, data_dir=tmp_path)
+        below = await found(machine.check_data_folder, data_dir=tmp_path / "var")
         os.chmod(tmp_path, 0o700)
         assert (finding.level, below.level) == (Level.FAIL, Level.FAIL)
 
 
 async def test_a_small_receive_buffer_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    if (finding := await found(doctor.check_receive_buffer)).level is Level.OK:
+    if (finding := await found(network.check_receive_buffer)).level is Level.OK:
         assert finding.mend is None
-    monkeypatch.setattr(doctor, "GOOD_BUFFER", 1 << 40)
-    finding = await found(doctor.check_receive_buffer)
+    monkeypatch.setattr(network, "GOOD_BUFFER", 1 << 40)
+    finding = await found(network.check_receive_buffer)
     assert (finding.level, "rmem_max" in str(finding)) == (Level.WARN, True)
 
 
 async def test_no_canaries_is_a_warning_except_in_a_demo(tmp_path: Path) -> None:
-    finding = await found(doctor.check_canaries, canaries=[], data_dir=tmp_path)
+    finding = await found(network.check_canaries, canaries=[], data_dir=tmp_path)
     assert (finding.level, "at least two" in str(finding)) == (Level.WARN, True)
     datadir.claim(tmp_path, datadir.DEMO)
-    assert (await found(doctor.check_canaries, canaries=[], data_dir=tmp_path)).level is Level.OK
+    assert (await found(network.check_canaries, canaries=[], data_dir=tmp_path)).level is Level.OK
 
 
 @needs_icmp
@@ -260,20 +261,20 @@ async def test_no_canaries_is_a_warning_except_in_a_demo(tmp_path: Path) -> None
 )
 async def test_each_canary_is_asked(canaries: list[str], level: Level, tmp_path: Path) -> None:
     """10/8 is where probes may not go: never answered, and nothing is sent there."""
-    finding = await found(doctor.check_canaries, canaries=canaries, probe=SEES_LOOPBACK, data_dir=tmp_path)
+    finding = await found(network.check_canaries, canaries=canaries, probe=SEES_LOOPBACK, data_dir=tmp_path)
     assert finding.level is level
     assert ("10.0.0.1 (" in finding.what) == ("10.0.0.1" in canaries)
 
 
 async def test_few_open_files_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "allowed" in (await found(doctor.check_open_files)).what
-    monkeypatch.setattr(doctor, "GOOD_FILES", 1 << 62)
-    assert "LimitNOFILE" in str(await found(doctor.check_open_files))
+    assert "allowed" in (await found(machine.check_open_files)).what
+    monkeypatch.setattr(machine, "GOOD_FILES", 1 << 62)
+    assert "LimitNOFILE" in str(await found(machine.check_open_files))
 
 
 async def test_the_heartbeat_is_asked_for_and_its_address_kept() -> None:
-    assert (await found(doctor.check_heartbeat, heartbeat_url=None)).level is Level.WARN
-    finding = await found(doctor.check_heartbeat, heartbeat_url=f"https://watch.example/{SECRET}")
+    assert (await found(network.check_heartbeat, heartbeat_url=None)).level is Level.WARN
+    finding = await found(network.check_heartbeat, heartbeat_url=f"https://watch.example/{SECRET}")
     assert (finding.level, SECRET in str(finding)) == (Level.OK, False)
 
 
@@ -282,14 +283,14 @@ async def test_a_port_is_free_or_somebody_elses(port: int) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
         free = listener.getsockname()[1]
-    assert (await found(doctor.check_port, port=free)).level is Level.OK
+    assert (await found(network.check_port, port=free)).level is Level.OK
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as stranger:
         taken = stranger.sockets[0].getsockname()[1]
-        finding = await found(doctor.check_port, port=taken)
+        finding = await found(network.check_port, port=taken)
     assert (finding.level, "SINYAL_PORT" in str(finding)) == (Level.FAIL, True)
 
 
@@ -303,7 +304,7 @@ async def test_a_port_that_we_serve_is_ours(migrated_url: str, tmp_path: Path) -
     )
     try:
         until = time.monotonic() + 10
-        while (finding := await found(doctor.check_port, port=port)).what.endswith("is free"):
+        while (finding := await found(network.check_port, port=port)).what.endswith("is free"):
             assert time.monotonic() < until
             await asyncio.sleep(0.1)
         assert (finding.level is not Level.FAIL, "is ours" in finding.what) == (True, True)
@@ -327,20 +328,20 @@ async def waits(_: Settings) -> Finding:
 
 
 async def test_a_check_that_raises_is_told_by_its_kind_alone() -> None:
-    assert await doctor.look(raises, Settings()) == Finding(Level.FAIL, "raises: ValueError")
+    assert await checkup.look(raises, Settings()) == Finding(Level.FAIL, "raises: ValueError")
 
 
 @pytest.mark.parametrize("check", [sleeps, waits])
 async def test_a_check_that_hangs_is_given_up(check: Callable[[Settings], Finding | Awaitable[Finding]]) -> None:
-    finding = await doctor.look(check, Settings(), limit_s=0.1)
+    finding = await checkup.look(check, Settings(), limit_s=0.1)
     assert finding == Finding(Level.FAIL, f"{check.__name__}: no answer within 0.1 s")
 
 
 @pytest.mark.parametrize(("level", "code"), [(Level.OK, 0), (Level.WARN, 0), (Level.FAIL, 1)])
 async def test_only_what_is_broken_ends_with_1(level: Level, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(doctor, "CHECKS", (lambda _: Finding(level, "it is so", "Mend it"),))
-    assert await doctor.run(Settings(), say=lines.append) == code
+    monkeypatch.setattr(checkup, "CHECKS", (lambda _: Finding(level, "it is so", "Mend it"),))
+    assert await checkup.run(Settings(), say=lines.append) == code
     assert lines[0] == f"{level:<4}  it is so. Mend it"
 
 
