@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
 import structlog
+from asyncpg import CannotConnectNowError, PostgresConnectionError
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -214,6 +215,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(InterfaceError)
     @app.exception_handler(PoolTimeout)
     @app.exception_handler(ConnectionError)
+    @app.exception_handler(TimeoutError)
+    @app.exception_handler(PostgresConnectionError)
+    @app.exception_handler(CannotConnectNowError)
     async def _away(request: Request, error: Exception) -> Response:
         log.warning("database_away", path=request.url.path, error=type(error).__name__)
         return answer(request, Unavailable())

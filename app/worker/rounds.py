@@ -201,7 +201,10 @@ class Rounds:
             self._blind.append(BlindRange(from_slot(start), from_slot(end), "uplink"))
         self.buffer.release(self.canaries)
         self.buffer.give_up_held()
-        await self.write()
+        written = -1
+        while len(self.buffer) and written != self.figures.writes:
+            written = self.figures.writes
+            await self.write()
 
 
 def _is_connection_lost(error: DBAPIError) -> bool:
