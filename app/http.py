@@ -1,5 +1,6 @@
 """What every route shares: the transaction, the caller, pages, and problem details (RFC 9457)."""
 
+import asyncio
 import base64
 import binascii
 import time
@@ -28,7 +29,9 @@ from app.validation import MESSAGES, faults_of
 
 log = structlog.get_logger()
 
-CALLER_TTL_S = 5.0
+CALLER_TTL_S, LOOK_UP_S = 5.0, 2.0
+AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError, PostgresConnectionError,
+        CannotConnectNowError)  # fmt: skip
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 TYPE_BASE = "https://sinyal-desa.id/problems/"
 
@@ -78,13 +81,31 @@ class Callers:
     async def get(self, request: Request, secret: str) -> Caller:
         key, now = access.digest(secret), time.monotonic()
         until, caller = self._known.get(key, (0.0, None))
-        if caller is None or until < now:
-            async with transaction(request.app.state.sessions) as session:
-                caller = await access.get_caller(session, secret)
-            if len(self._known) > 10_000:
-                self._known.clear()
-            self._known[key] = (now + CALLER_TTL_S, caller)
+        if caller is None:
+            caller = await self._read(request, secret)
+        elif until < now:
+            caller = await self._read_again(request, secret, caller)
+        else:
+            return caller
+        if len(self._known) > 10_000:
+            self._known.clear()
+        self._known[key] = (now + CALLER_TTL_S, caller)
         return caller
+
+    async def _read(self, request: Request, secret: str) -> Caller:
+        async with transaction(request.app.state.sessions) as session:
+            return await access.get_caller(session, secret)
+
+    async def _read_again(self, request: Request, secret: str, known: Caller) -> Caller:
+        """While the database is away nobody can be revoked there either: dashboards go on seeing how states age."""
+        try:
+            async with asyncio.timeout(LOOK_UP_S):
+                return await self._read(request, secret)
+        except AWAY:
+            return known
+        except NotSignedIn:
+            self._known.pop(access.digest(secret), None)
+            raise
 
 
 async def signed_in(
@@ -211,16 +232,12 @@ def install(app: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
-    @app.exception_handler(OperationalError)
-    @app.exception_handler(InterfaceError)
-    @app.exception_handler(PoolTimeout)
-    @app.exception_handler(ConnectionError)
-    @app.exception_handler(TimeoutError)
-    @app.exception_handler(PostgresConnectionError)
-    @app.exception_handler(CannotConnectNowError)
     async def _away(request: Request, error: Exception) -> Response:
         log.warning("database_away", path=request.url.path, error=type(error).__name__)
         return answer(request, Unavailable())
+
+    for kind in AWAY:
+        app.add_exception_handler(kind, _away)
 
     @app.exception_handler(DBAPIError)
     async def _database(request: Request, error: DBAPIError) -> Response:

@@ -31,3 +31,4 @@ def configure(component: str) -> None:
     ))  # fmt: skip
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("app").setLevel(logging.INFO)
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # the worker tells of its jobs itself, and counts

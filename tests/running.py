@@ -121,6 +121,11 @@ def _children(pid: int) -> list[int]:
     return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def processes_below(pid: int) -> list[int]:
+    """The process and all that live below it."""
+    return [pid, *(below for child in _children(pid) for below in processes_below(child))]
+
+
 def cpu_s(pid: int) -> float:
     """CPU seconds of a process and all that live below it, and of those of its children that ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

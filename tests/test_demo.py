@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import drop_database, make_database
-from tests.running import Demo, demo, free_port, wait_for
+from tests.running import Demo, demo, free_port, processes_below, wait_for
 
 OUTAGE_FROM_S, OUTAGE_S = 55, 60
 STRICKEN = ("64.01.01.2010-01", "64.01.01.2011-01")
@@ -148,6 +149,30 @@ def test_a_kill_is_survived_and_nothing_acknowledged_is_lost(running: Demo, vict
     require_whole(running)
     for code in registered:
         running.client.delete(f"/sites/{code}")
+    wait_for(lambda: len(running.sites()) == 60, 10)
+
+
+def test_what_is_read_while_the_database_hangs_is_stored_when_it_is_back(running: Demo) -> None:
+    wait_for(lambda: len(running.sites()) == 60, 10)
+    codes = list(running.sites())
+    before = {code: period(running, code)["seconds"]["down"] for code in codes}
+    server = processes_below(running.child("database"))
+    for pid in server:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(40)
+        assert running.client.get("/status").status_code == 200
+        assert {site["state"] for site in running.sites().values()} == {"unknown"}, "older than 2.5 intervals"
+        assert running.client.get("/sites").status_code == 503
+    finally:
+        for pid in server:
+            os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: {site["state"] for site in running.sites().values()} == {"up"}, 30)
+    assert {code: period(running, code)["seconds"]["down"] for code in codes} == before
+    for code in codes:
+        readings = running.get(f"/sites/{code}/measurements", period="1h", limit=1000)["items"]
+        slots = [moment(reading["slot"]) for reading in readings if moment(reading["slot"]) > time.time() - 60]
+        assert all(later - earlier <= 10 for earlier, later in pairwise(slots)), code
 
 
 @pytest.fixture
