@@ -32,9 +32,16 @@ def parse_moment(text: str) -> datetime:
 
     An unescaped `+` in a URL arrives as a space and is accepted. Raises NaiveTime or ValueError.
     """
-    if re.fullmatch(r"\d{9,15}", text):
+    moment = _read_moment(text)
+    if moment.year < 2000:
+        raise ValueError("before the year 2000")
+    return moment
+
+
+def _read_moment(text: str) -> datetime:
+    if re.fullmatch(r"[0-9]{9,15}", text):
         return datetime.fromtimestamp(int(text) / 1000, UTC)
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return midnight(date.fromisoformat(text))
     moment = datetime.fromisoformat(re.sub(r" (\d{2}:?\d{2})$", r"+\1", text.strip()))
     if moment.tzinfo is None:

@@ -56,10 +56,10 @@ def database_url(settings: Settings) -> str:
     return cluster.url
 
 
-def connect_args(name: str) -> dict[str, Any]:
+def connect_args(name: str, *, command_timeout_s: float | None = 15) -> dict[str, Any]:
     return {
         "timeout": 5,
-        "command_timeout": 30,
+        "command_timeout": command_timeout_s,
         "server_settings": {
             "application_name": f"sinyal {name}",
             "timezone": "UTC",
@@ -70,14 +70,15 @@ def connect_args(name: str) -> dict[str, Any]:
     }
 
 
-def open_engine(url: str, *, name: str, pool_size: int = 5) -> AsyncEngine:
+def open_engine(url: str, *, name: str, pool_size: int = 5, command_timeout_s: float | None = 15) -> AsyncEngine:
     return create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=5,
         pool_recycle=1800,
-        connect_args=connect_args(name),
+        hide_parameters=True,  # they may hold a contact person; errors are logged
+        connect_args=connect_args(name, command_timeout_s=command_timeout_s),
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
@@ -91,6 +92,11 @@ def open_sessions(engine: AsyncEngine) -> Sessions:
 async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
     async with sessions() as session, session.begin():
         yield session
+
+
+async def lock_counter(session: AsyncSession, counter: Counter) -> None:
+    """Waits for all who are about to take a version, and keeps the next ones waiting until the commit."""
+    await session.execute(text("SELECT 1 FROM change_counter WHERE name = :name FOR UPDATE"), {"name": counter.value})
 
 
 async def next_version(session: AsyncSession, counter: Counter) -> int:

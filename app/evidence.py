@@ -7,10 +7,16 @@ passed without another, nothing is known from one interval after it.
 from datetime import datetime, timedelta
 
 HOLD = 2.5
+AHEAD = timedelta(seconds=5)  # evidence from further in the future is of a clock that was wrong
 
 
 def holds_until(evidence_at: datetime, valid_s: int) -> datetime:
     return evidence_at + timedelta(seconds=int(HOLD * valid_s))
+
+
+def holds(evidence_at: datetime, valid_s: int, at: datetime) -> bool:
+    """Whether evidence still speaks for its site."""
+    return evidence_at - AHEAD <= at <= holds_until(evidence_at, valid_s)
 
 
 def lapses_at(evidence_at: datetime, valid_s: int) -> datetime:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -30,7 +31,8 @@ from app.validation import MESSAGES, faults_of
 log = structlog.get_logger()
 
 CALLER_TTL_S, LOOK_UP_S = 5.0, 2.0
-AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError, PostgresConnectionError,
+PASSING = ("08", "53", "57", "40P01", "40001")  # connection, resources, operator; deadlock: all worth another try
+AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError, PostgresConnectionError,
         CannotConnectNowError)  # fmt: skip
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 TYPE_BASE = "https://sinyal-desa.id/problems/"
@@ -151,11 +153,22 @@ def read_cursor(cursor: str | None, *, kind: Callable[[str], Any] = str) -> Any:
     if cursor is None:
         return None
     try:
-        return kind(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
-    except (binascii.Error, ValueError, UnicodeDecodeError):
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        if "\0" in text:
+            raise ValueError
+        return kind(text)
+    except (binascii.Error, ValueError, OverflowError):
         raise Invalid(
             Fault("cursor", "bad_cursor", "This cursor is not one of ours", "Start again without it")
         ) from None
+
+
+def row_id(text: str) -> int:
+    """For a cursor over ids."""
+    found = int(text)
+    if not 0 < found < 2**31:
+        raise ValueError(text)
+    return found
 
 
 class ProblemResponse(Response):
@@ -241,9 +254,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(DBAPIError)
     async def _database(request: Request, error: DBAPIError) -> Response:
-        if error.connection_invalidated:
+        """PostgreSQL's own words may hold the row at fault, contacts included: only the kind of error is logged."""
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if error.connection_invalidated or state.startswith(PASSING):
             return await _away(request, error)
-        return await _unexpected(request, error)
+        where = "".join(traceback.format_tb(error.__traceback__))
+        log.error("unexpected", path=request.url.path, error=type(error.orig).__name__, sqlstate=state, where=where)
+        return answer(request, Problem())
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:

@@ -13,9 +13,8 @@ def configure(component: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    end: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
-    )
+    people = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # no values of locals
+    end: structlog.typing.Processor = people if terminal else structlog.processors.JSONRenderer()
     exceptions: list[structlog.typing.Processor] = [] if terminal else [structlog.processors.format_exc_info]
     structlog.configure(
         processors=[*shared, *exceptions, end],

@@ -66,7 +66,7 @@ def chosen_step(period: Period, step: Step | None) -> Step:
     """The asked step, or one that gives a readable number of rows; raises Invalid when there would be over 10,000."""
     length = period.end - period.start
     if step is None:
-        return Step.HOUR if length <= timedelta(days=3) else Step.DAY if length <= timedelta(days=92) else Step.MONTH
+        step = Step.HOUR if length <= timedelta(days=3) else Step.DAY if length <= timedelta(days=92) else Step.MONTH
     hours = {Step.HOUR: 1, Step.DAY: 24, Step.MONTH: 24 * 28}[step]
     if length / timedelta(hours=hours) > MAX_ROWS:
         raise Invalid(Fault("step", "too_many_rows", "step={given} over this period yields over 10,000 rows",

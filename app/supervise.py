@@ -49,9 +49,15 @@ class Child:
             log.warning("child_died", child=self.name, code=self.process.returncode, again_in_s=self.pause_s)
             self.next_try = now + self.pause_s
         if now >= self.next_try:
-            await self._start()
+            try:
+                await self._start()
+            except OSError as error:  # no memory, no process left: the next try may find some
+                log.error("child_not_started", child=self.name, error=error.strerror)
+                self.next_try = now + self.pause_s
 
     async def _start(self) -> None:
+        self.started, self.next_try = time.monotonic(), 0.0
+        self.pause_s = min(max(FIRST_PAUSE_S, 2 * self.pause_s), LONGEST_PAUSE_S)
         self.process = await asyncio.create_subprocess_exec(
             *self.argv,
             stdin=asyncio.subprocess.PIPE,
@@ -59,8 +65,6 @@ class Child:
             env=os.environ | self.environment,
             start_new_session=True,
         )
-        self.started, self.next_try = time.monotonic(), 0.0
-        self.pause_s = min(max(FIRST_PAUSE_S, 2 * self.pause_s), LONGEST_PAUSE_S)
         log.info("child_started", child=self.name, pid=self.process.pid)
 
     async def stop(self) -> None:
@@ -98,7 +102,7 @@ async def database(settings: Settings) -> AsyncIterator[tuple[str, Cluster | Non
         await asyncio.to_thread(cluster.start)
     try:
         url = database_url(settings)
-        engine = open_engine(url, name="migrate")
+        engine = open_engine(url, name="migrate", command_timeout_s=None)
         try:
             await migrate(engine)
         finally:
@@ -119,10 +123,11 @@ async def supervise(
 ) -> None:
     """Keeps all alive until `stop`; then ends them."""
     telling = asyncio.create_task(_tell_when_ready(ready_url, when_ready))
+    mending: asyncio.Task[None] | None = None  # a crash recovery may take minutes; the rest goes on meanwhile
     try:
         while not stop.is_set():
-            if cluster is not None and not cluster.alive():
-                await _restart(cluster)
+            if cluster is not None and not cluster.alive() and (mending is None or mending.done()):
+                mending = asyncio.create_task(_restart(cluster))
             for child in children:
                 await child.keep_alive()
             with contextlib.suppress(TimeoutError):
@@ -136,7 +141,7 @@ async def _restart(cluster: Cluster) -> None:
     log.warning("database_died")
     try:
         await asyncio.to_thread(cluster.start)
-    except EmbeddedError as error:
+    except (EmbeddedError, OSError) as error:
         log.error("database_not_started", problem=str(error))
         await asyncio.sleep(1)
 

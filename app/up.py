@@ -14,13 +14,19 @@ async def run(given: Settings, *, say: Callable[[str], None]) -> None:
     stop = stop_on_signals()
     environment = child_environment(given)
     async with database(given) as (_, cluster):
-        address = f"http://{given.host}:{given.port}"
+        address = address_of(given)
         await supervise(
             [Child("worker", sinyal("worker", "--supervised"), environment),
              Child("api", sinyal("api", "--supervised"), environment)],
             cluster=cluster, stop=stop, ready_url=f"{address}/readyz",
             when_ready=lambda: say(f"ready: {address}{given.root_path} (API: /docs)"),
         )  # fmt: skip
+
+
+def address_of(given: Settings) -> str:
+    """Where this machine itself reaches the api."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(given.host, given.host)  # noqa: S104  # compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{given.port}"
 
 
 def child_environment(given: Settings) -> dict[str, str]:

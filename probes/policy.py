@@ -90,6 +90,14 @@ def parse_address(text: str) -> Address | None:
         return None
 
 
+def canonical_host(text: str) -> str:
+    """The one spelling of an address (short, an IPv4 inside an IPv6 taken out) or a name (lower case, no final dot)."""
+    address = parse_address(text)
+    if address is None:
+        return text.lower().removesuffix(".")
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 def is_hostname(text: str) -> bool:
     """RFC 1123; a name whose last label is a number (127.1, 0x7f.1, 2130706433) is an address in disguise."""
     labels = text.removesuffix(".").split(".")

@@ -21,7 +21,7 @@ from app.registry.regions import REGIONS_CSV
 from app.registry.schemas import SiteIn, SitePatch
 from app.settings import Settings, SettingsError, settings
 from app.supervise import Child, database, sinyal, stop_on_signals, supervise
-from app.up import require_port
+from app.up import address_of, require_port
 from probes.policy import Policy
 from simulator.namespace import Namespace, NamespaceUnavailable
 from simulator.script import Script, load
@@ -46,13 +46,13 @@ async def run(given: Settings, script_file: Path | None, *, say: Say) -> None:
             environment = _environment(given, script)
 
             def ready() -> None:
-                say(f"ready: http://{given.host}:{given.port}{given.root_path} (API: /docs; simulated villages: "
+                say(f"ready: {address_of(given)}{given.root_path} (API: /docs; simulated villages: "
                     f"{script.sites or len(villages(REGIONS_CSV))})")  # fmt: skip
                 say(f"token: {token}")
 
             await supervise(
                 _children(namespace, url, given, script_file, environment), cluster=cluster, stop=stop,
-                ready_url=f"http://{given.host}:{given.port}/readyz", when_ready=ready,
+                ready_url=f"{address_of(given)}/readyz", when_ready=ready,
             )  # fmt: skip
 
 
@@ -125,7 +125,7 @@ async def _register(session: Any, wanted: list[dict[str, Any]], first: int | Non
         site = known.get(fields["host"])
         if site is None and active:
             await registry.create_site(session, SiteIn(**fields), caller=FOUNDER, policy=policy)
-        elif site is not None and (site.lifecycle is Lifecycle.ACTIVE) != active:
+        elif site is not None and site.lifecycle is (Lifecycle.SUSPENDED if active else Lifecycle.ACTIVE):
             change = SitePatch(lifecycle=Lifecycle.ACTIVE if active else Lifecycle.SUSPENDED)
             await registry.patch_site(session, str(site.id), change, caller=FOUNDER, policy=policy, if_match=None)
 

@@ -104,6 +104,8 @@ def test_slots_are_whole_seconds() -> None:
         ({"from": "2024-01-01", "to": "2026-01-01", "step": "hour"}, "step", "too_many_rows"),
         ({"step": "minute"}, "step", "enum"),
         ({"from": "99999999999999999"}, "from", "bad_time"),
+        ({"from": "0001-01-02"}, "from", "bad_time"),
+        ({"to": "0001-01-01T10:00:00Z"}, "to", "bad_time"),
     ],
 )
 async def test_a_wrong_period_is_named(cast: Cast, params: dict[str, Any], field: str, code: str) -> None:

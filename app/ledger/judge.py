@@ -82,6 +82,14 @@ def readdress(carry: Carry, at: datetime) -> tuple[Carry, list[Change]]:
     return replace(carry, addressed_at=at, last_ok_at=None, timeouts=0, pending_at=None), changes
 
 
+def rewind(carry: Carry, at: datetime) -> tuple[Carry, list[Change]]:
+    """The clock was set back to `at`, before what was judged last: from there on nothing is known any more."""
+    changes = [Change(at, State.UNKNOWN, UnknownReason.BLIND, carry.last_ok_at)]
+    carry = replace(carry, state=State.UNKNOWN, unknown_reason=UnknownReason.BLIND, since=at, evidence_at=None)
+    last_ok_at = carry.last_ok_at and min(carry.last_ok_at, at)
+    return replace(carry, seen_at=None, timeouts=0, pending_at=None, last_ok_at=last_ok_at), changes
+
+
 def _without_stale(carry: Carry, at: datetime, changes: list[Change], reason: UnknownReason) -> Carry:
     """Lets go of what no longer holds at `at`: a state whose evidence is too old, a timeout never confirmed."""
     if carry.evidence_at is not None and holds_until(carry.evidence_at, carry.valid_s) < at:

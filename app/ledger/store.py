@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import floor_second, from_slot
 from app.database import Counter, next_version
-from app.evidence import holds_until, lapses_at
+from app.evidence import holds, holds_until, lapses_at
 from app.ledger import blindness
 from app.ledger.blindness import BlindRange
-from app.ledger.judge import Carry, Change, Look, judge, readdress
+from app.ledger.judge import Carry, Change, Look, judge, readdress, rewind
 from app.ledger.models import StateSegment
 from app.registry.models import Site, SiteStatus, State, UnknownReason
 from probes.contract import Outcome, Reading
@@ -57,7 +57,6 @@ class Judged:
     since: datetime
     seen_at: datetime | None
     pending: bool
-    changed: bool
 
 
 async def fold(session: AsyncSession, readings: Sequence[tuple[Reading, datetime]], *, source: str) -> list[Judged]:
@@ -79,7 +78,7 @@ async def fold(session: AsyncSession, readings: Sequence[tuple[Reading, datetime
         carries.append(_carry_row(row, carry, last))
         if found:
             changes[row.site_id] = found
-        judged.append(_judged(row.site_id, carry, changed=bool(found)))
+        judged.append(Judged(row.site_id, carry.state, carry.since, carry.seen_at, carry.pending_at is not None))
     await apply_changes(session, changes)
     if carries:
         version = await next_version(session, Counter.STATUS)
@@ -87,8 +86,16 @@ async def fold(session: AsyncSession, readings: Sequence[tuple[Reading, datetime
     return judged
 
 
-def _judged(site_id: int, carry: Carry, *, changed: bool) -> Judged:
-    return Judged(site_id, carry.state, carry.since, carry.seen_at, carry.pending_at is not None, changed)
+async def restart(session: AsyncSession, at: datetime) -> None:
+    """The clock was set back to `at`: what was judged beyond it lies in the future, and gives way to unknown."""
+    ids = select(SiteStatus.site_id).where(SiteStatus.seen_at >= at)
+    rows = (await session.execute(CARRIES, {"ids": list(await session.scalars(ids))})).all()
+    restarted = {row.site_id: rewind(_carry(row), at) for row in rows}
+    await apply_changes(session, {site_id: changes for site_id, (_, changes) in restarted.items()})
+    if rows:
+        carries = [_carry_row(row, restarted[row.site_id][0], None) for row in rows]
+        version = await next_version(session, Counter.STATUS)
+        await session.execute(WRITE_CARRIES, {"version": version, "rows": _json(carries)})
 
 
 def _fold_site(
@@ -106,7 +113,8 @@ def _fold_site(
         since = carry.evidence_at or carry.since
         carry, found = judge(carry, look, gap_reason=blindness.gap_reason(blind, since, look.slot))
         changes = changes + found
-        last = last if look.outcome is Outcome.FAULT else reading
+        if carry.seen_at == look.slot and look.outcome is not Outcome.FAULT:
+            last = reading
     return carry, changes, last
 
 
@@ -123,7 +131,9 @@ async def _blind_ranges(
     session: AsyncSession, rows: Sequence[Row[Any]], readings: Sequence[tuple[Reading, datetime]], *, source: str
 ) -> list[BlindRange]:
     """The blind ranges that this batch needs: around its timeouts, and over what it finds unseen. Mostly none."""
-    newest = {reading.key: from_slot(reading.slot) for reading, _ in readings}
+    newest: dict[int, datetime] = {}
+    for reading, _ in readings:
+        newest[reading.key] = max(from_slot(reading.slot), newest.get(reading.key, from_slot(0)))
     starts = [from_slot(reading.slot) for reading, _ in readings if reading.outcome is Outcome.TIMEOUT]
     starts += [
         row.evidence_at for row in rows
@@ -185,49 +195,45 @@ class Piece:
     first_ok_after: datetime | None = None
 
 
-async def timeline(
-    session: AsyncSession, site: Site, status: SiteStatus, start: datetime, end: datetime, *, now: datetime
-) -> list[Piece]:
+async def timeline(session: AsyncSession, site: Site, start: datetime, end: datetime, *, now: datetime) -> list[Piece]:
     """Every second from start (or the site's registration) to end (not after now), in order, without a gap.
 
     The last state reaches only as far as its evidence.
     """
-    segments = list(await session.scalars(
-        select(StateSegment)
-        .where(StateSegment.site_id == status.site_id, StateSegment.started_at < end)
+    rows = await session.execute(  # one statement: segments and evidence of the same moment
+        select(StateSegment, SiteStatus.evidence_at, SiteStatus.valid_s)
+        .join(SiteStatus, SiteStatus.site_id == StateSegment.site_id)
+        .where(StateSegment.site_id == site.id, StateSegment.started_at < end)
         .where((StateSegment.ended_at > start) | StateSegment.ended_at.is_(None))
         .order_by(StateSegment.started_at)
-    ))  # fmt: skip
+    )
+    stretches = [Piece(
+        segment.started_at, segment.ended_at or _reach(segment.started_at, evidence_at, valid_s, now), segment.state,
+        segment.unknown_reason, segment.last_ok_at, segment.first_ok_after,
+    ) for segment, evidence_at, valid_s in rows]  # fmt: skip
     silence = await blindness.silence_reason(session)
-    return lay_out(segments, status, start, end, now=now, registered_at=floor_second(site.created_at), silence=silence)
+    return lay_out(stretches, start, end, registered_at=floor_second(site.created_at), silence=silence)
 
 
 def lay_out(
-    segments: Sequence[StateSegment],
-    status: SiteStatus,
-    start: datetime,
-    end: datetime,
-    *,
-    now: datetime,
-    registered_at: datetime,
-    silence: UnknownReason,
+    stretches: Sequence[Piece], start: datetime, end: datetime, *, registered_at: datetime, silence: UnknownReason
 ) -> list[Piece]:
-    pieces: list[Piece] = []
-    for segment in segments:
-        reach = segment.ended_at or _reach(status, now)
-        pieces.append(Piece(segment.started_at, reach, segment.state, segment.unknown_reason,
-                            segment.last_ok_at, segment.first_ok_after))  # fmt: skip
-        if segment.ended_at is None and reach < now:
-            pieces.append(Piece(reach, now, State.UNKNOWN, silence, status.last_ok_at))
-    first = pieces[0].started_at if pieces else now
+    """The stretches within start and end; unknown before the first (nobody was seen) and after the last."""
+    pieces = [piece for piece in stretches if piece.started_at < piece.ended_at]
+    first = pieces[0].started_at if pieces else end
     if registered_at < first:
         pieces.insert(0, Piece(registered_at, first, State.UNKNOWN, UnknownReason.NEVER_SEEN))
+    last = pieces[-1] if pieces else None
+    if last is not None and last.ended_at < end:
+        pieces.append(Piece(last.ended_at, end, State.UNKNOWN, silence))
     clipped = (replace(p, started_at=max(p.started_at, start), ended_at=min(p.ended_at, end)) for p in pieces)
     return [piece for piece in clipped if piece.started_at < piece.ended_at]
 
 
-def _reach(status: SiteStatus, now: datetime) -> datetime:
+def _reach(started_at: datetime, evidence_at: datetime | None, valid_s: int, now: datetime) -> datetime:
     """How far the open segment reaches by now."""
-    if status.evidence_at is None or holds_until(status.evidence_at, status.valid_s) >= now:
+    if evidence_at is None or holds(evidence_at, valid_s, now):
         return now
-    return lapses_at(status.evidence_at, status.valid_s)
+    if evidence_at > now:
+        return started_at  # of a clock that ran ahead: it speaks for no second that has been
+    return max(started_at, lapses_at(evidence_at, valid_s))

@@ -11,13 +11,11 @@ from app.ledger import store
 from app.ledger.availability import Availability, Window, availability
 from app.ledger.store import Piece
 from app.periods import Period, Step
-from app.registry.models import Lifecycle, Site, SiteConfiguration, SiteStatus
+from app.registry.models import Lifecycle, Site, SiteConfiguration
 
 
-async def uptime(
-    session: AsyncSession, site: Site, status: SiteStatus, period: Period, step: Step, *, now: datetime
-) -> dict[str, Any]:
-    pieces = await store.timeline(session, site, status, period.start, period.end, now=now)
+async def uptime(session: AsyncSession, site: Site, period: Period, step: Step, *, now: datetime) -> dict[str, Any]:
+    pieces = await store.timeline(session, site, period.start, period.end, now=now)
     windows = await active_windows(session, site.id, period)
     return {
         "from": period.start,

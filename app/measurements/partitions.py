@@ -28,13 +28,14 @@ async def make_ahead(session: AsyncSession, now: datetime) -> None:
             ))  # fmt: skip
 
 
-async def drop_old(session: AsyncSession, now: datetime, *, keep_days: int) -> list[str]:
-    """Names of the partitions that were dropped."""
-    oldest = name_of(now.astimezone(WITA).date() - timedelta(days=keep_days))
-    dropped = sorted(name for name in await _existing(session) if name < oldest)
-    for name in dropped:
-        await session.execute(text(f"DROP TABLE {name}"))
-    return dropped
+async def drop_oldest(session: AsyncSession, now: datetime, *, keep_days: int) -> str | None:
+    """The name of the one partition that was dropped, if any is beyond its time."""
+    limit = name_of(now.astimezone(WITA).date() - timedelta(days=keep_days))
+    oldest = min(await _existing(session), default=limit)
+    if oldest >= limit:
+        return None
+    await session.execute(text(f"DROP TABLE {oldest}"))
+    return oldest
 
 
 async def _existing(session: AsyncSession) -> set[str]:

@@ -1,3 +1,4 @@
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -25,7 +26,7 @@ async def list_measurements(
 ) -> dict[str, Any]:
     """Single readings, oldest first."""
     site, _ = await registry.get_site(session, id, caller=caller)
-    after = read_cursor(cursor, kind=parse_moment)
+    after = read_cursor(cursor, kind=_place)
     found = await store.list_measurements(
         session, site.id, period.start, period.end, after=after, limit=limit + 1
     )  # fmt: skip
@@ -34,8 +35,13 @@ async def list_measurements(
         "from": period.start,
         "to": period.end,
         "items": [_present(reading) for reading in found[:limit]],
-        "next_cursor": write_cursor(found[limit - 1].slot.isoformat()) if more else None,
+        "next_cursor": write_cursor(f"{found[limit - 1].slot.isoformat()}~{found[limit - 1].source}") if more else None,
     }
+
+
+def _place(text: str) -> tuple[datetime, str]:
+    slot, _, source = text.partition("~")
+    return parse_moment(slot), source
 
 
 def _present(reading: Measurement) -> dict[str, Any]:

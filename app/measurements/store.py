@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import orjson
-from sqlalchemy import select, text
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.measurements.models import Measurement
@@ -25,7 +25,13 @@ async def record(session: AsyncSession, readings: Sequence[Reading]) -> None:
 
 
 async def list_measurements(
-    session: AsyncSession, site_id: int, start: datetime, end: datetime, *, after: datetime | None, limit: int
+    session: AsyncSession,
+    site_id: int,
+    start: datetime,
+    end: datetime,
+    *,
+    after: tuple[datetime, str] | None,
+    limit: int,
 ) -> list[Measurement]:
     query = (
         select(Measurement)
@@ -34,5 +40,5 @@ async def list_measurements(
         .limit(limit)
     )
     if after is not None:
-        query = query.where(Measurement.slot > after)
+        query = query.where(tuple_(Measurement.slot, Measurement.source) > after)
     return list(await session.scalars(query))

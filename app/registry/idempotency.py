@@ -42,3 +42,7 @@ async def remember(session: AsyncSession, key: str, given: SiteIn, *, site_id: i
              "site_id = excluded.site_id, created_at = excluded.created_at"),
         {"token": caller.token_id, "key": key, "digest": _digest(given), "site": site_id},
     )  # fmt: skip
+
+
+async def forget_old(session: AsyncSession) -> None:
+    await session.execute(text("DELETE FROM idempotent_answer WHERE created_at < now() - interval '24 hours'"))

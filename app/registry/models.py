@@ -3,7 +3,7 @@ from enum import StrEnum
 from sqlalchemy import REAL, BigInteger, ForeignKey, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
-from sqlalchemy.sql import func, literal_column
+from sqlalchemy.sql import func
 
 from app.database import Base, Moment
 from app.profiles import Technology
@@ -78,7 +78,7 @@ class Site(Base):
             "uq_site_active_address",
             "probe",
             "host",
-            func.coalesce(literal_column("port"), 0),
+            text("(CASE WHEN probe = 'icmp' THEN 0 ELSE coalesce(port, 0) END)"),
             unique=True,
             postgresql_where=text("lifecycle = 'active' AND host IS NOT NULL AND probe <> 'push'"),
         ),

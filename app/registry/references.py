@@ -1,6 +1,7 @@
 """What a site points at: its village, its provider, its parent. Each wrong one is a fault that says what to do."""
 
 import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,14 @@ class References:
 
 
 async def resolve(
-    session: AsyncSession, values: dict[str, Any], *, caller: Caller, site: Site | None = None
+    session: AsyncSession,
+    values: dict[str, Any],
+    *,
+    caller: Caller,
+    site: Site | None = None,
+    changed: Collection[str] = ("parent_id",),
 ) -> tuple[References, list[Fault]]:
+    """A parent that a patch leaves alone is not looked at: it may be retired by now, or out of the caller's scope."""
     faults = []
     village = await regions.find_region(session, values["village_code"])
     if village is None or village.level is not Level.DESA_KELURAHAN:
@@ -29,7 +36,7 @@ async def resolve(
     provider = await session.scalar(select(Provider).where(Provider.slug == values["provider"]))
     if provider is None:
         faults.append(await _unknown_provider(session, values["provider"]))
-    if values["parent_id"] is not None:
+    if values["parent_id"] is not None and "parent_id" in changed:
         faults += await _parent(session, values["parent_id"], caller=caller, site=site)
     return References(village.name if village else "", provider or Provider()), faults
 
@@ -50,9 +57,15 @@ async def _parent(session: AsyncSession, parent_id: int, *, caller: Caller, site
     if parent is None or parent.kind is not SiteKind.NODE or parent.lifecycle is Lifecycle.RETIRED:
         return [Fault("parent_id", "unknown_parent", "There is no node {given} within your scope",
                       "A parent is a site of kind node", values=values)]  # fmt: skip
-    ancestor: int | None = parent_id
-    while site is not None and ancestor is not None:
-        if ancestor == site.id:
-            return [Fault("parent_id", "cycle", "Node {given} hangs on this site itself", values=values)]
-        ancestor = await session.scalar(select(Site.parent_id).where(Site.id == ancestor))
+    if site is not None and site.id in await _with_ancestors(session, parent_id):
+        return [Fault("parent_id", "cycle", "Node {given} hangs on this site itself", values=values)]
     return []
+
+
+async def _with_ancestors(session: AsyncSession, node_id: int) -> set[int]:
+    seen: set[int] = set()
+    ancestor: int | None = node_id
+    while ancestor is not None and ancestor not in seen:
+        seen.add(ancestor)
+        ancestor = await session.scalar(select(Site.parent_id).where(Site.id == ancestor))
+    return seen

@@ -1,3 +1,4 @@
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -5,7 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from app.access.scope import Caller
 from app.clock import utc_now
 from app.errors import Fault, Invalid
-from app.http import Cursor, Limit, Page, Session, SignedIn, next_page, problems, read_cursor, write_cursor
+from app.http import Cursor, Limit, Page, Session, SignedIn, next_page, problems, read_cursor, row_id, write_cursor
 from app.profiles import Technology
 from app.registry import idempotency, providers, regions, rules, store
 from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
@@ -39,7 +40,9 @@ async def list_regions(
 
 @router.get("/providers", response_model=Page[ProviderOut], responses=problems(), tags=["registry"])
 async def list_providers(session: Session, caller: SignedIn, limit: Limit = 100, cursor: Cursor = None) -> Any:
-    found = await providers.list_providers(session, caller=caller, after=read_cursor(cursor, kind=int), limit=limit + 1)
+    found = await providers.list_providers(
+        session, caller=caller, after=read_cursor(cursor, kind=row_id), limit=limit + 1
+    )
     return next_page(found, limit, "id")
 
 
@@ -62,7 +65,9 @@ async def list_sites(
     cursor: Cursor = None,
 ) -> dict[str, Any]:
     wanted = SiteFilter(region, state, technology, provider, lifecycle, q)
-    found = await store.list_sites(session, wanted, caller=caller, after=read_cursor(cursor, kind=int), limit=limit + 1)
+    found = await store.list_sites(
+        session, wanted, caller=caller, after=read_cursor(cursor, kind=row_id), limit=limit + 1
+    )
     names = regions.names()
     items = [present(site, status, names, caller) for site, status in found[:limit]]
     return {"items": items, "next_cursor": write_cursor(items[-1]["id"]) if len(found) > limit else None}
@@ -143,7 +148,7 @@ def _version(if_match: str | None) -> int | None:
     if if_match is None or if_match == "*":
         return None
     text = if_match.removeprefix("W/").strip('"')
-    if not text.isdecimal():
+    if not re.fullmatch(r"[0-9]{1,18}", text):
         raise Invalid(Fault("If-Match", "bad_version", "{given} is not a version", "Send back `version` as you got it",
-                            values={"given": if_match}))  # fmt: skip
+                            values={"given": if_match[:40]}))  # fmt: skip
     return int(text)

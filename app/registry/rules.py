@@ -8,7 +8,7 @@ from app.errors import Fault
 from app.profiles import Technology
 from app.registry.regions import GRACE_DEG, LATITUDES, LONGITUDES
 from probes.contract import Kind
-from probes.policy import Forbidden, Policy, is_hostname, parse_address
+from probes.policy import Forbidden, Policy, canonical_host, is_hostname, parse_address
 
 Values = dict[str, Any]
 
@@ -59,6 +59,10 @@ def _allowed(field: str, host: str, policy: Policy) -> Iterator[Fault]:
 def _probe(values: Values) -> Iterator[Fault]:
     if values["probe"] is Kind.TCP and values["port"] is None:
         yield Fault("port", "missing", "probe=tcp needs a port", "Give the port that the site's device answers on")
+    if values["probe"] is Kind.HTTP and values["url"] is None:
+        yield Fault(
+            "url", "missing", "probe=http needs a url", "Give the address of the page, like https://desa.example.id/"
+        )
     if values["contract_id"] is not None:
         yield Fault("contract_id", "unknown_contract", "There is no contract {given}", "Leave it out",
                     values={"given": values["contract_id"]})  # fmt: skip
@@ -76,6 +80,9 @@ def _urls(values: Values, policy: Policy) -> Iterator[Fault]:
         if name is None or parts.scheme not in {"http", "https"} or parts.username is not None:
             yield Fault(field, "bad_url", "{given} is not a web address", "Write it like https://desa.example.id/",
                         values={"given": values[field]})  # fmt: skip
+        elif field == "url" and values["host"] and canonical_host(name) != values["host"]:
+            yield Fault(field, "other_host", "{given} is not on the site's host {host}", "Make the two the same",
+                        values={"given": values[field], "host": values["host"]})  # fmt: skip
         else:
             yield from _allowed(field, name, policy)
 

@@ -8,6 +8,7 @@ from app.profiles import Technology
 from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, SiteKind, State, Venue
 from app.validation import FaultError, refuse_nul
 from probes.contract import Kind
+from probes.policy import canonical_host
 
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(refuse_nul)
@@ -15,6 +16,7 @@ Text = Annotated[
 Note = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), AfterValidator(refuse_nul)
 ]
+Host = Annotated[Text, AfterValidator(canonical_host)]
 Mbps = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
 
 EXAMPLE: dict[str, Any] = {
@@ -68,7 +70,7 @@ class SiteFields(BaseModel):
     kind: SiteKind | None = None
     village_code: Annotated[Text, Field(description="Kemendagri code of the village, with dots")] | None = None
     name: Text | None = None
-    host: Annotated[Text, Field(description="address or DNS name that is measured")] | None = None
+    host: Annotated[Host, Field(description="address or DNS name that is measured")] | None = None
     host_static: bool | None = Field(None, description="whether the literal address is the site's own for good")
     technology: Technology | None = None
     provider: Annotated[Text, Field(description="the provider's slug")] | None = None

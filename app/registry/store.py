@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, select, text
+from sqlalchemy import ColumnElement, Select, case, func, not_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller, in_region, require_region, require_writer, visible_to
 from app.clock import floor_second, utc_now
-from app.database import Counter, next_version
+from app.database import Counter, lock_counter, next_version
 from app.errors import Conflict, Fault, Invalid, NotFound, Stale
-from app.evidence import HOLD, holds_until, lapses_at
+from app.evidence import AHEAD, HOLD, holds, lapses_at
 from app.profiles import Technology, profiles
 from app.registry import references, rules
 from app.registry.models import (
@@ -61,15 +61,16 @@ class Shown:
 
 def shown_state(status: SiteStatus, now: datetime) -> Shown:
     """The state as it may be shown now: unknown once its evidence is too old."""
-    if status.evidence_at is not None and holds_until(status.evidence_at, status.valid_s) < now:
-        return Shown(State.UNKNOWN, lapses_at(status.evidence_at, status.valid_s))
+    if status.evidence_at is not None and not holds(status.evidence_at, status.valid_s, now):
+        return Shown(State.UNKNOWN, min(lapses_at(status.evidence_at, status.valid_s), now))
     return Shown(status.state, status.since)
 
 
 def _state_now() -> ColumnElement[Any]:
     """`shown_state`, in SQL."""
-    held = SiteStatus.evidence_at + func.make_interval(0, 0, 0, 0, 0, 0, func.floor(HOLD * SiteStatus.valid_s))
-    return case((held < func.now(), State.UNKNOWN.value), else_=SiteStatus.state)
+    until = SiteStatus.evidence_at + func.make_interval(0, 0, 0, 0, 0, 0, func.floor(HOLD * SiteStatus.valid_s))
+    stale = not_(func.now().between(SiteStatus.evidence_at - AHEAD, until))
+    return case((stale, State.UNKNOWN.value), else_=SiteStatus.state)
 
 
 async def list_sites(
@@ -158,10 +159,12 @@ async def patch_site(
             your_version=if_match, current_version=site.version,
         )  # fmt: skip
     changes = given.model_dump(exclude_unset=True)
+    if "parent_id" in changes:
+        await lock_counter(session, Counter.REGISTRY)  # two changes of parents at once could close a cycle
     values = {name: getattr(site, name, None) for name in SitePatch.model_fields} | {"provider": site.provider.slug}
     values |= changes
     faults = await _unmovable(session, site, values)
-    found, more = await references.resolve(session, values, caller=caller, site=site)
+    found, more = await references.resolve(session, values, caller=caller, site=site, changed=set(changes))
     faults += more + rules.check(values, policy=policy)
     if faults:
         raise Invalid(*faults)

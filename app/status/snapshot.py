@@ -15,25 +15,27 @@ from sqlalchemy.engine import make_url
 from app.access.scope import Caller
 from app.clock import utc_now
 from app.database import CHANNEL, Sessions, connect_args, transaction
-from app.evidence import holds_until, lapses_at
+from app.evidence import AHEAD, holds_until, lapses_at
 from app.ledger.blindness import reason_from_beat
 from app.registry.models import State
 
 log = structlog.get_logger()
 
 ROWS = text("""
+    WITH changed AS (
+        SELECT site_id FROM site_status WHERE version > :status UNION SELECT id FROM site WHERE version > :registry
+    )
     SELECT s.id, s.code, s.name, s.village_code, s.technology, s.provider_id, p.slug AS provider, s.latitude,
         s.longitude, s.lifecycle, s.probe, s.kind, st.version, st.state, st.unknown_reason, st.since, st.evidence_at,
         st.valid_s, st.last_ok_at, st.rtt_us, st.loss_pct
-    FROM site s JOIN site_status st ON st.site_id = s.id JOIN provider p ON p.id = s.provider_id
-    WHERE (st.version > :status OR s.version > :registry)
+    FROM changed JOIN site s ON s.id = changed.site_id JOIN site_status st ON st.site_id = s.id
+        JOIN provider p ON p.id = s.provider_id
 """)
 VERSIONS = text("SELECT (SELECT version FROM change_counter WHERE name = 'status') AS status, "
                 "(SELECT version FROM change_counter WHERE name = 'registry') AS registry")  # fmt: skip
 BEAT = text("SELECT beat_at, blind_since FROM worker_beat ORDER BY beat_at DESC LIMIT 1")
 
-RESYNC_S = 30.0  # a notice lost with its connection is made up for after this long at the most
-LINE_CHECK_S = 5.0
+RESYNC_S = 5.0  # a notice that was lost, and a beat that nobody gave notice of, are found after this long
 
 
 @dataclass(slots=True)
@@ -49,7 +51,8 @@ class Entry:
     state: str
     unknown_reason: str | None
     since: datetime
-    lapses_at: datetime | None
+    evidence_at: datetime | None
+    valid_s: int
     holds_until: datetime | None
     fixed: dict[str, Any] = field(repr=False)  # what only the registry changes
     rtt_ms: float | None = None
@@ -57,8 +60,13 @@ class Entry:
     last_seen_at: datetime | None = None
 
     def state_at(self, now: datetime) -> str:
-        stale = self.holds_until is not None and self.holds_until < now
-        return State.UNKNOWN.value if stale else self.state
+        return State.UNKNOWN.value if self.is_stale(now) else self.state
+
+    def is_stale(self, now: datetime) -> bool:
+        """`not evidence.holds(...)`, with its bound worked out once: it is asked for every site every second."""
+        if self.evidence_at is None or self.holds_until is None:
+            return False
+        return now > self.holds_until or now < self.evidence_at - AHEAD
 
 
 @dataclass
@@ -71,7 +79,6 @@ class Snapshot:
     registry_seen: int = -1
     version: str = "0"
     loaded: bool = False
-    read_at: datetime | None = None
     beat_at: datetime | None = None
     blind_since: datetime | None = None
     _shown: dict[int, str] = field(default_factory=dict)
@@ -88,7 +95,7 @@ class Snapshot:
             beat = (await session.execute(BEAT)).one_or_none()
         self.status_seen, self.registry_seen = versions.status, versions.registry
         self.beat_at, self.blind_since = (beat.beat_at, beat.blind_since) if beat else (None, None)
-        self.read_at, self.loaded = utc_now(), True
+        self.loaded = True
 
     def _take(self, row: Any) -> None:
         if row.lifecycle != "active":
@@ -97,8 +104,7 @@ class Snapshot:
         self.entries[row.id] = Entry(
             row.id, row.village_code, row.provider_id, row.technology, row.provider, row.kind, row.state,
             row.unknown_reason, row.since,
-            lapses_at(row.evidence_at, row.valid_s) if row.evidence_at else None,
-            holds_until(row.evidence_at, row.valid_s) if row.evidence_at else None,
+            row.evidence_at, row.valid_s, holds_until(row.evidence_at, row.valid_s) if row.evidence_at else None,
             {
                 "id": row.id, "code": row.code, "name": row.name, "village_code": row.village_code,
                 "technology": row.technology, "provider": row.provider, "latitude": row.latitude,
@@ -113,15 +119,15 @@ class Snapshot:
         due = time.monotonic() - self._refreshed >= self.refresh_s
         if shown != self._shown or due:
             self._shown, self._refreshed = shown, time.monotonic()
-            self.version = f"{self.status_seen}.{self.registry_seen}.{int(now.timestamp())}"
+            self.version = f"{self.status_seen}.{self.registry_seen}.{int(now.timestamp() * 1000)}"
 
     def visible(self, caller: Caller) -> Iterable[Entry]:
         return (entry for entry in self.entries.values() if caller.sees(entry.village_code, entry.provider_id))
 
     def present(self, entry: Entry, now: datetime) -> dict[str, Any]:
         state, reason, since = entry.state, entry.unknown_reason, entry.since
-        if entry.holds_until is not None and entry.lapses_at is not None and entry.holds_until < now:
-            state, since = State.UNKNOWN.value, entry.lapses_at
+        if entry.evidence_at is not None and entry.is_stale(now):
+            state, since = State.UNKNOWN.value, min(lapses_at(entry.evidence_at, entry.valid_s), now)
             reason = reason_from_beat(self.beat_at, self.blind_since, now).value
         fresh = state in {"up", "degraded"}
         return entry.fixed | {

@@ -1,18 +1,24 @@
 """Readings on their way to the database: kept in order while it is away, held while we may have been blind."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from app.clock import from_slot
-from app.ledger.blindness import look_ends
 from app.worker.canaries import Canaries
 from probes.contract import Outcome, Reading
 
 LARGEST = 5_000  # readings a transaction
 
 Item = tuple[Reading, datetime]  # with the moment since when its address is the site's
+
+
+@dataclass(slots=True)
+class Held:
+    """A timeout that waits for the word of a canary; `ended` is when its look was over, by the slot clock."""
+
+    item: Item
+    ended: float
 
 
 @dataclass
@@ -22,30 +28,30 @@ class Buffer:
     limit: int
     dropped: int = 0
     _ready: deque[Item] = field(default_factory=deque)
-    _held: list[Item] = field(default_factory=list)
+    _held: deque[Held] = field(default_factory=deque)
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._held)
 
-    def put(self, items: Sequence[Item]) -> None:
+    def put(self, items: Iterable[Item], *, ended: float) -> None:
         for item in items:
-            (self._held if item[0].outcome is Outcome.TIMEOUT else self._ready).append(item)
+            if item[0].outcome is Outcome.TIMEOUT:
+                self._held.append(Held(item, ended))
+            else:
+                self._ready.append(item)
         self._shed()
 
     def release(self, canaries: Canaries) -> None:
-        """Lets go of the timeouts of which we know whether we could see; a blind one is judged a fault by its range."""
-        still: list[Item] = []
-        for item in self._held:
-            ends = look_ends(from_slot(item[0].slot), item[0].sent).timestamp()
-            (self._ready.append if canaries.clears(ends) else still.append)(item)
-        self._held = still
-        self._shed()
+        """Lets go of the timeouts of which we know by now whether we could see; where we could not it was our fault."""
+        while self._held and canaries.clears(self._held[0].ended):
+            held = self._held.popleft()
+            blind = canaries.were_blind(held.item[0].slot, held.ended)
+            self._ready.append(_our_fault(held.item, "blind") if blind else held.item)
 
     def give_up_held(self) -> None:
-        """We shall never know whether we could see then: our fault."""
-        unsure = [(replace(reading, outcome=Outcome.FAULT, reason="stopped"), at) for reading, at in self._held]
-        self._ready.extend(unsure)
-        self._held = []
+        """We shall never know whether we could see then."""
+        self._ready.extend(_our_fault(held.item, "stopped") for held in self._held)
+        self._held.clear()
 
     def take(self, most: int) -> list[Item]:
         return [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
@@ -56,5 +62,12 @@ class Buffer:
 
     def _shed(self) -> None:
         while len(self) > self.limit:
-            self._ready.popleft() if self._ready else self._held.pop(0)
+            if self._ready:
+                self._ready.popleft()
+            else:
+                self._held.popleft()
             self.dropped += 1
+
+
+def _our_fault(item: Item, reason: str) -> Item:
+    return replace(item[0], outcome=Outcome.FAULT, reason=reason), item[1]

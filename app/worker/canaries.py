@@ -4,6 +4,7 @@ While all of them are silent we are blind, from their last answer to their next:
 about the villages.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ class Canaries:
     beats: int = 0
     silent: int = 0
     found: list[BlindRange] = field(default_factory=list)  # not yet recorded
+    past: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=1000))
 
     def targets(self, now: float) -> list[Target]:
         return [
@@ -40,7 +42,8 @@ class Canaries:
             return
         if any(reading.outcome is Outcome.OK for reading in readings):
             if self.blind_since is not None:
-                self.found.append(_blind(self.blind_since, sent_at))
+                self.found.append(blind_range(self.blind_since, sent_at))
+                self.past.append((self.blind_since, sent_at))
             self.seen_until, self.blind_since = sent_at, None
         else:
             self.silent += 1
@@ -51,8 +54,17 @@ class Canaries:
         """Whether we know by now if we could see up to that moment. Without canaries there is nothing to wait for."""
         return not self.addresses or self.seen_until >= ended
 
+    def were_blind(self, start: float, end: float) -> bool:
+        return any(first < end and start < last for first, last in self.past)
 
-def _blind(start: float, end: float) -> BlindRange:
+    def step_back(self, to: float) -> None:
+        """The clock was set back: no moment of ours may lie beyond it."""
+        self.seen_until = min(self.seen_until, to)
+        if self.blind_since is not None:
+            self.blind_since = min(self.blind_since, to)
+
+
+def blind_range(start: float, end: float) -> BlindRange:
     """In whole seconds, outwards: a second that was blind in part is blind."""
     return BlindRange(from_slot(int(start)), from_slot(int(end) + 1), "uplink")
 

@@ -26,6 +26,7 @@ class Job:
     name: str
     every_s: float
     run: Callable[[Rounds], Awaitable[None]]
+    waits: bool = False  # an interval first: also after a step of the clock, which may be put right by then
 
 
 JOBS = (
@@ -34,7 +35,7 @@ JOBS = (
     Job("beat_canaries", BEAT_S, Rounds.beat_canaries),
     Job("refresh", 3, Rounds.refresh),
     Job("heartbeat", 60, Rounds.heartbeat),
-    Job("keep_partitions", 3600, Rounds.keep_partitions),
+    Job("tidy", 3600, Rounds.tidy, waits=True),
 )
 
 
@@ -51,9 +52,10 @@ def start_jobs(rounds: Rounds) -> AsyncIOScheduler:
 def schedule_jobs(scheduler: AsyncIOScheduler, rounds: Rounds) -> None:
     start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1, milliseconds=2)
     for job in JOBS:
+        first = start + timedelta(seconds=job.every_s if job.waits else 0)
         scheduler.add_job(
-            job.run, "interval", args=[rounds], id=job.name, seconds=job.every_s, next_run_time=start,
-            start_date=start, max_instances=1, coalesce=True, misfire_grace_time=1, replace_existing=True,
+            job.run, "interval", args=[rounds], id=job.name, seconds=job.every_s, next_run_time=first,
+            start_date=first, max_instances=1, coalesce=True, misfire_grace_time=1, replace_existing=True,
         )  # fmt: skip
 
 
@@ -101,8 +103,9 @@ async def _lead(rounds: Rounds, leadership: Leadership, stop: asyncio.Event) -> 
             log.warning("another_worker_leads")
     finally:
         clock.cancel()
-        scheduler.shutdown(wait=False)
+        scheduler.pause()
         await rounds.finish()
+        scheduler.shutdown(wait=False)
         log.info("rounds_end", **rounds.counted().as_dict())
 
 
@@ -123,4 +126,7 @@ async def _unless(stop: asyncio.Event, doing: Awaitable[None]) -> bool:
     for task in (done, waiting):
         task.cancel()
     await asyncio.gather(done, waiting, return_exceptions=True)
-    return done in finished
+    if done not in finished:
+        return False
+    done.result()  # what went wrong in it must not pass for done
+    return True

@@ -8,14 +8,17 @@ from datetime import datetime
 
 import httpx
 import structlog
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Sessions, transaction
+from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
+from app.ledger.store import Judged
 from app.measurements import partitions
 from app.profiles import profiles
+from app.registry import idempotency
 from app.settings import Settings
 from app.worker import canaries as canary
 from app.worker import store
@@ -30,6 +33,7 @@ log = structlog.get_logger()
 
 IDLE_BEAT_S = 5.0
 STEP_TOLERANCE_S = 1.0
+LAST_LOOKS_S = 3.0  # at an orderly end, which the supervisor gives 6 s in all
 TARDY_S = 2.0  # a round that takes this much longer than its packets is an overrun
 
 
@@ -50,6 +54,9 @@ class Rounds:
         self._looks: set[asyncio.Task[None]] = set()
         self._blind: list[BlindRange] = []
         self._largest = LARGEST
+        self._writing = asyncio.Lock()
+        self._stepped = False
+        self._set_back_to: datetime | None = None
         self._last_write = 0.0
         self._away = False
 
@@ -81,7 +88,8 @@ class Rounds:
         self.figures.overruns += time.monotonic() - started > longest + TARDY_S
         self.figures.readings += len(readings)
         self.figures.faults += sum(reading.outcome is Outcome.FAULT for reading in readings)
-        self.buffer.put([(reading, at) for reading, (_, at) in zip(readings, taken, strict=True)])
+        items = [(reading, at) for reading, (_, at) in zip(readings, taken, strict=True)]
+        self.buffer.put(items, ended=self.clock.now())
 
     async def beat_canaries(self) -> None:
         await canary.beat(self.canaries, self.prober, self.clock.now())
@@ -90,18 +98,34 @@ class Rounds:
 
     async def write(self) -> None:
         """One transaction: what was read, what follows, and the beat. While the database is away, nothing is lost."""
-        self.buffer.release(self.canaries)
-        items, blind = self.buffer.take(self._largest), list(self._blind)
-        if not items and not blind and time.monotonic() - self._last_write < IDLE_BEAT_S:
-            return
-        try:
-            async with transaction(self.sessions) as session:
-                judged = await store.write_batch(session, items, blind)
-                await self._write_beat(session)
-        except Exception as error:
-            self._not_written(items, error)
-            return
+        async with self._writing:
+            self.buffer.release(self.canaries)
+            items, blind = self.buffer.take(self._largest), list(self._blind)
+            if not items and not blind and time.monotonic() - self._last_write < IDLE_BEAT_S:
+                return
+            try:
+                judged = await self._write(items, blind)
+            except Exception as error:
+                self._not_written(items, error)
+            except BaseException:
+                self.buffer.give_back(items)
+                raise
+            else:
+                self._written(judged, blind)
+
+    async def _write(self, items: Sequence[Item], blind: Sequence[BlindRange]) -> list[Judged]:
+        async with transaction(self.sessions) as session:
+            if self._stepped:
+                await partitions.make_ahead(session, utc_now())
+            if self._set_back_to is not None:
+                await ledger.restart(session, self._set_back_to)
+            judged = await store.write_batch(session, items, blind)
+            await self._write_beat(session)
+        return judged
+
+    def _written(self, judged: Sequence[Judged], blind: Sequence[BlindRange]) -> None:
         del self._blind[: len(blind)]
+        self._stepped, self._set_back_to = False, None
         self.schedule.follow(judged, now=int(self.clock.now()))
         self.figures.writes += 1
         self._last_write, self._largest = time.monotonic(), LARGEST
@@ -112,7 +136,10 @@ class Rounds:
     def _not_written(self, items: Sequence[Item], error: Exception) -> None:
         """Back into the buffer; a batch that the database refuses is halved until the one bad reading is found."""
         self.figures.failed_writes += 1
-        refused = isinstance(error, DBAPIError) and not _is_connection_lost(error)
+        refused = _is_refused(error)
+        if refused and not items:
+            log.error("blind_ranges_refused", ranges=[str(found) for found in self._blind])
+            self._blind.clear()
         if refused and len(items) == 1:
             self.buffer.dropped += 1
             log.error("reading_refused", site=items[0][0].key, slot=items[0][0].slot, error=type(error).__name__)
@@ -120,7 +147,7 @@ class Rounds:
         self.buffer.give_back(items)
         self._largest = max(1, len(items) // 2) if refused else LARGEST
         if refused or not self._away:
-            log.warning("not_written", error=type(error).__name__, buffered=len(self.buffer), exc_info=refused)
+            log.warning("not_written", error=type(error).__name__, buffered=len(self.buffer))
         self._away = not refused
 
     async def _write_beat(self, session: AsyncSession) -> None:
@@ -157,12 +184,14 @@ class Rounds:
         self.schedule.follow([store.standing(row) for row in rows], now=now)
         self._registry_seen = version
 
-    async def keep_partitions(self) -> None:
+    async def tidy(self) -> None:
+        """Makes partitions ahead, drops those beyond retention (one an hour: a clock that is wrong takes little)."""
         async with transaction(self.sessions) as session:
             await partitions.make_ahead(session, utc_now())
-            dropped = await partitions.drop_old(session, utc_now(), keep_days=self.settings.raw_retention_days)
+            dropped = await partitions.drop_oldest(session, utc_now(), keep_days=self.settings.raw_retention_days)
+            await idempotency.forget_old(session)
         if dropped:
-            log.info("partitions_dropped", names=dropped)
+            log.info("partition_dropped", name=dropped)
 
     async def heartbeat(self) -> None:
         """Tells an outside watcher that rounds run and are written: the dead man's switch."""
@@ -185,8 +214,12 @@ class Rounds:
         start, end = sorted((before, after))
         self._blind.append(BlindRange(from_slot(start), from_slot(end + 1), "clock"))
         self.figures.clock_steps += 1
-        self.figures.repeated_slots += max(0, before - after)
-        self.canaries.seen_until = min(self.canaries.seen_until, float(after))
+        self._stepped = True
+        if after < before:
+            self.figures.repeated_slots += before - after
+            self.canaries.step_back(float(after))
+            self.buffer.give_up_held()
+            self._set_back_to = from_slot(after)
         self.schedule.restart(after)
         log.warning("clock_stepped", seconds=round(step, 1))
         return True
@@ -194,20 +227,19 @@ class Rounds:
     async def finish(self) -> None:
         """Waits for the looks under way and writes them: nothing that was read is lost at an orderly end."""
         if self._looks:
-            await asyncio.wait(self._looks, timeout=4)
+            await asyncio.wait(self._looks, timeout=LAST_LOOKS_S)
         await self.beat_canaries()
         if self.canaries.blind_since is not None:
-            start, end = int(self.canaries.blind_since), int(self.clock.now()) + 1
-            self._blind.append(BlindRange(from_slot(start), from_slot(end), "uplink"))
+            self._blind.append(canary.blind_range(self.canaries.blind_since, self.clock.now()))
         self.buffer.release(self.canaries)
         self.buffer.give_up_held()
         written = -1
-        while len(self.buffer) and written != self.figures.writes:
+        while (len(self.buffer) or self._blind) and written != self.figures.writes:
             written = self.figures.writes
             await self.write()
 
 
-def _is_connection_lost(error: DBAPIError) -> bool:
-    lost = ("57P", "08", "53")  # operator intervention, connection exceptions, insufficient resources
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or isinstance(error, InterfaceError) or state.startswith(lost) or not state
+def _is_refused(error: Exception) -> bool:
+    """Whether it is the data that the database does not take (classes 22 and 23), and not the database that is away."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, DBAPIError) and state.startswith(("22", "23"))

@@ -54,7 +54,7 @@ def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
 
 
 def standing(row: Any) -> Judged:
-    return Judged(row.id, State(row.state), row.since, row.seen_at, row.pending_at is not None, changed=False)
+    return Judged(row.id, State(row.state), row.since, row.seen_at, row.pending_at is not None)
 
 
 async def last_beat(session: AsyncSession) -> datetime | None:

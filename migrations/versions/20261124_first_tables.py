@@ -76,7 +76,7 @@ CREATE TABLE site (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
 );
-CREATE UNIQUE INDEX uq_site_active_address ON site (probe, host, coalesce(port, 0))
+CREATE UNIQUE INDEX uq_site_active_address ON site (probe, host, (CASE WHEN probe = 'icmp' THEN 0 ELSE coalesce(port, 0) END))
     WHERE lifecycle = 'active' AND host IS NOT NULL AND probe <> 'push';
 CREATE INDEX ix_site_village_code ON site (village_code text_pattern_ops);
 CREATE INDEX ix_site_provider_id ON site (provider_id);

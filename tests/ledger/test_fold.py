@@ -185,3 +185,23 @@ async def test_a_gaps_reason_is_the_blind_range_that_covers_most_of_it() -> None
     ]
     assert blindness.gap_reason(ranges, start, start + timedelta(seconds=200)).value == "stopped"
     assert blindness.gap_reason([], start, start + timedelta(seconds=200)).value == "silent"
+
+
+async def test_a_batch_in_any_order_finds_its_blind_ranges(lived: Lived) -> None:
+    blind = BlindRange(lived.start + timedelta(seconds=68), lived.start + timedelta(seconds=80), "uplink")
+    await lived.read((0, OK))
+    await lived.read((70, TIMEOUT), (60, TIMEOUT), blind=[blind])
+    assert await lived.segments() == [(0, None, "up", None)]
+
+
+async def test_pages_of_segments_follow_each_other_while_time_goes_on(lived: Lived) -> None:
+    for second in range(0, 3000, 300):
+        await lived.read((second, OK), (second + 60, OK))
+    whole = (await lived.get("/segments", period="2h", limit="1000"))["items"]
+    seen, page = [], await lived.get("/segments", period="2h", limit="4")
+    while True:
+        seen += page["items"]
+        if page["next_cursor"] is None:
+            break
+        page = await lived.get("/segments", limit="4", cursor=page["next_cursor"])
+    assert [item["started_at"] for item in seen] == [item["started_at"] for item in whole]

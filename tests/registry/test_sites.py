@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from app.http import write_cursor
 from tests.conftest import Cast
 
 VILLAGE, BERAU_VILLAGE = "64.02.05.2003", "64.03.01.2001"
@@ -120,8 +121,11 @@ async def test_without_a_good_token_there_is_no_answer(cast: Cast) -> None:
         ({"latitude": -6.2, "longitude": 106.8}, {"latitude": "outside_kaltim"}),
         ({"latitude": -0.6}, {"longitude": "missing"}),
         ({"probe": "tcp"}, {"port": "missing"}),
+        ({"probe": "http"}, {"url": "missing"}),
+        ({"probe": "http", "url": "https://desa.example/"}, {"url": "other_host"}),
         ({"probe": "http", "url": "ftp://desa.example"}, {"url": "bad_url"}),
-        ({"probe": "http", "url": "http://169.254.169.254/"}, {"url": "forbidden_host"}),
+        ({"probe": "http", "host": "169.254.169.254", "url": "http://169.254.169.254/"},
+         {"host": "forbidden_host", "url": "forbidden_host"}),
         ({"speed_url": "http://[::1]/"}, {"speed_url": "forbidden_host"}),
         ({"port": 0}, {"port": "greater_than_equal"}),
         ({"name": "a\0b"}, {"name": "nul"}),
@@ -263,3 +267,40 @@ async def test_a_node_is_a_parent_and_never_hangs_on_itself(cast: Cast) -> None:
     site_as_parent = await register(cast)
     refused = await cast.sari.post("/sites", site(host="198.51.100.3", parent_id=site_as_parent["id"]))
     assert refused.json()["errors"][0]["code"] == "unknown_parent"
+
+
+async def test_one_host_has_one_spelling(cast: Cast) -> None:
+    for first, *others in (
+        ("Desa.example.ID.", "desa.example.id", "DESA.example.id"),
+        ("2001:DB8:0::20", "2001:db8::20"),
+        ("::ffff:198.51.100.44", "198.51.100.44"),
+    ):
+        await register(cast, host=first)
+        for other in others:
+            assert (await cast.sari.post("/sites", site(host=other))).status_code == 409, other
+            assert (await cast.sari.post("/sites", site(host=other, port=7))).status_code == 409, other
+
+
+async def test_a_child_is_edited_though_its_parent_is_out_of_reach(cast: Cast) -> None:
+    tower = await register(cast, kind="node", host="198.51.100.1", village_code=BERAU_VILLAGE)
+    child = await register(cast, parent_id=tower["id"])
+    assert (await cast.ana.patch(f"/sites/{child['id']}", {"notes": "baru"})).status_code == 200
+    await cast.sari.delete(f"/sites/{tower['id']}")
+    assert (await cast.sari.patch(f"/sites/{child['id']}", {"notes": "lama"})).status_code == 200
+    assert (await cast.ana.patch(f"/sites/{child['id']}", {"parent_id": tower["id"]})).status_code == 422
+
+
+@pytest.mark.parametrize("inside", ["\0", "99999999999", "-1", "0", "x", "0001-01-01T00:00:00+23:00~central", "a~b~c"])
+async def test_a_cursor_that_is_not_ours_is_refused(cast: Cast, inside: str) -> None:
+    made = await register(cast)
+    paths = ["/sites", "/providers", f"/sites/{made['id']}/segments", f"/sites/{made['id']}/measurements"]
+    for path in paths + (["/regions"] if inside == "\0" else []):
+        answer = await cast.sari.get(path, params={"cursor": write_cursor(inside)})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "cursor"), path
+
+
+@pytest.mark.parametrize("version", ["9" * 30, "9" * 5000, "x", "-1", '"', "1.5"])
+async def test_a_version_that_is_none_is_refused(cast: Cast, version: str) -> None:
+    made = await register(cast)
+    answer = await cast.sari.patch(f"/sites/{made['id']}", {"name": "x"}, headers={"If-Match": version})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "If-Match")

@@ -60,7 +60,7 @@ def test_a_beat_that_ends_late_changes_nothing() -> None:
 
 def test_a_timeout_waits_until_we_know_that_we_could_see() -> None:
     canaries, buffer = two(), Buffer(100)
-    buffer.put([timeout(0), answer(0, key=2)])
+    buffer.put([timeout(0), answer(0, key=2)], ended=NOW + 5)
     beat(canaries, 4, Outcome.OK, Outcome.OK)
     buffer.release(canaries)
     assert [item[0].key for item in buffer.take(10)] == [2]
@@ -71,14 +71,14 @@ def test_a_timeout_waits_until_we_know_that_we_could_see() -> None:
 
 def test_without_canaries_nothing_waits() -> None:
     buffer = Buffer(100)
-    buffer.put([timeout(0)])
+    buffer.put([timeout(0)], ended=NOW + 5)
     buffer.release(Canaries([]))
     assert len(buffer.take(10)) == 1
 
 
 def test_beyond_its_limit_the_buffer_drops_the_oldest_and_counts_them() -> None:
     buffer = Buffer(3)
-    buffer.put([answer(second) for second in range(5)])
+    buffer.put([answer(second) for second in range(5)], ended=NOW)
     assert (len(buffer), buffer.dropped) == (3, 2)
     taken = buffer.take(10)
     assert [item[0].slot - NOW for item in taken] == [2, 3, 4]
@@ -88,7 +88,7 @@ def test_beyond_its_limit_the_buffer_drops_the_oldest_and_counts_them() -> None:
 
 def test_what_is_still_unsure_at_the_end_is_our_fault() -> None:
     buffer = Buffer(10)
-    buffer.put([timeout(0)])
+    buffer.put([timeout(0)], ended=NOW + 5)
     buffer.give_up_held()
     ((reading, _),) = buffer.take(10)
     assert (reading.outcome, reading.reason) == (Outcome.FAULT, "stopped")
@@ -100,3 +100,26 @@ def test_moments_of_blindness_are_whole_seconds_outwards() -> None:
     beat(canaries, 2.9, Outcome.TIMEOUT, Outcome.TIMEOUT)
     beat(canaries, 4.1, Outcome.OK, Outcome.OK)
     assert canaries.found[0].ended_at - canaries.found[0].started_at == timedelta(seconds=5)
+
+
+def test_a_look_that_began_late_is_our_fault_when_we_were_blind_by_then() -> None:
+    canaries, buffer = two(), Buffer(10)
+    beat(canaries, 4, Outcome.OK, Outcome.OK)
+    buffer.put([timeout(0)], ended=NOW + 13)  # its packets left only after the uplink had died
+    buffer.release(canaries)
+    assert buffer.take(10) == []
+    beat(canaries, 6, Outcome.TIMEOUT, Outcome.TIMEOUT)
+    beat(canaries, 14, Outcome.OK, Outcome.OK)
+    buffer.release(canaries)
+    ((reading, _),) = buffer.take(10)
+    assert (reading.outcome, reading.reason) == (Outcome.FAULT, "blind")
+
+
+def test_no_blind_stretch_begins_after_its_end_when_the_clock_is_set_back() -> None:
+    canaries = two()
+    beat(canaries, 0, Outcome.OK, Outcome.OK)
+    beat(canaries, 2, Outcome.TIMEOUT, Outcome.TIMEOUT)
+    canaries.step_back(NOW - 600)
+    beat(canaries, -598, Outcome.OK, Outcome.OK)
+    (found,) = canaries.found
+    assert found.started_at < found.ended_at

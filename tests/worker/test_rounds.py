@@ -59,7 +59,8 @@ async def test_a_dead_uplink_is_our_fault_whatever_the_villages_do(
     answered = Reading(made["id"], first, Outcome.OK, 3, (900, 900, 900), 60)
     lost = [Reading(made["id"], first + second, Outcome.TIMEOUT, 3, (), 60) for second in (10, 20)]
     rounds.canaries.seen_until = float(first)
-    rounds.buffer.put([(answered, plan.addressed_at), *((reading, plan.addressed_at) for reading in lost)])
+    items = [(reading, plan.addressed_at) for reading in (answered, *lost)]
+    rounds.buffer.put(items, ended=rounds.clock.now())
     await rounds.beat_canaries()
     await rounds.write()
     assert await states(session) == [("up", None)]
@@ -84,7 +85,7 @@ async def test_what_was_read_while_the_database_was_away_is_stored_when_it_is_ba
     for second in range(3):
         monkeypatch.setattr(store, "write_batch", away)
         reading = Reading(made["id"], now - 30 + second, Outcome.OK, 3, (900,), 60)
-        rounds.buffer.put([(reading, plan.addressed_at)])
+        rounds.buffer.put([(reading, plan.addressed_at)], ended=rounds.clock.now())
         await rounds.write()
     assert rounds.counted().buffered_readings == 3
     assert rounds.figures.failed_writes == 3
@@ -105,7 +106,8 @@ async def test_one_reading_that_the_database_refuses_does_not_keep_the_others_ba
     plan, now = rounds.schedule.plans[made["id"]], int(rounds.clock.now())
     good = [Reading(made["id"], now - 60 + second, Outcome.OK, 3, (900,), 60) for second in range(7)]
     ancient = Reading(made["id"], 1_000_000_000, Outcome.OK, 3, (900,), 60)  # no partition is for it
-    rounds.buffer.put([(reading, plan.addressed_at) for reading in (*good[:3], ancient, *good[3:])])
+    items = [(reading, plan.addressed_at) for reading in (*good[:3], ancient, *good[3:])]
+    rounds.buffer.put(items, ended=rounds.clock.now())
     for _ in range(12):
         await rounds.write()
     assert rounds.counted().dropped_readings == 1
@@ -152,3 +154,49 @@ async def test_looks_are_sent_off_without_waiting_for_each_other(rounds: Rounds,
     assert loop.time() - started < 1
     await rounds.finish()
     assert rounds.figures.readings == 3
+
+
+async def test_a_clock_that_was_set_back_leaves_no_state_in_the_future(
+    rounds: Rounds, cast: Cast, session: AsyncSession
+) -> None:
+    made = await register(cast, host="127.7.7.7")
+    await rounds.begin()
+    since, now = rounds.schedule.plans[made["id"]].addressed_at, int(rounds.clock.now())
+    early = [Reading(made["id"], now + second, Outcome.OK, 3, (900,), 60) for second in (-60, 3000, 3060)]
+    rounds.buffer.put([(reading, since) for reading in early], ended=rounds.clock.now())
+    await rounds.write()
+    assert (await cast.sari.get(f"/sites/{made['id']}")).json()["state"] == "unknown", "of evidence from the future"
+    rounds.clock._wall += 3600  # as if the slot clock had run an hour ahead of the wall clock, now put right
+    assert rounds.check_clock()
+    await rounds.write()
+    assert await states(session) == [("unknown", "blind")]
+    again = Reading(made["id"], now + 1, Outcome.OK, 3, (900,), 60)
+    rounds.buffer.put([(again, since)], ended=rounds.clock.now())
+    await rounds.write()
+    assert await states(session) == [("up", None)]
+    async with session.begin():
+        future = "SELECT count(*) FROM state_segment WHERE started_at > now() + interval '1 minute'"
+        assert await session.scalar(text(future)) == 0
+
+
+async def test_a_write_that_is_cut_off_gives_its_readings_back(
+    rounds: Rounds, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await register(cast, host="127.7.7.7")
+    await rounds.begin()
+    since, now = rounds.schedule.plans[made["id"]].addressed_at, int(rounds.clock.now())
+    real = store.write_batch
+
+    async def endless(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(store, "write_batch", endless)
+    rounds.buffer.put([(Reading(made["id"], now - 5, Outcome.OK, 3, (900,), 60), since)], ended=rounds.clock.now())
+    writing = asyncio.create_task(rounds.write())
+    await asyncio.sleep(0.1)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    assert len(rounds.buffer) == 1
+    monkeypatch.setattr(store, "write_batch", real)
+    await rounds.finish()
+    assert len(rounds.buffer) == 0
