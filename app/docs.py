@@ -26,4 +26,5 @@ def install(app: FastAPI) -> None:
             swagger_js_url=asset("swagger-ui-bundle.js"),
             swagger_css_url=asset("swagger-ui.css"),
             swagger_favicon_url=asset("favicon-32x32.png"),
+            swagger_ui_parameters={"persistAuthorization": True},
         )

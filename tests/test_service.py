@@ -9,10 +9,16 @@ from alembic.migration import MigrationContext
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.aggregates.schemas import LatencyOut
 from app.database import Base
+from app.ledger.schemas import SegmentsOut, UptimeOut
+from app.measurements.schemas import MeasurementsOut
+from app.registry.schemas import SiteIn, SiteOut, SitePatch
 from app.settings import ROOT
+from app.status.schemas import StatusOut
 from tests.conftest import Cast
 from tests.registry.test_sites import register
 
@@ -66,7 +72,14 @@ async def test_the_description_is_complete(app: FastAPI, cast: Cast) -> None:
             if path.startswith("/api/v1"):
                 assert "401" in operation["responses"], (path, method)
                 assert operation["security"], (path, method)
-    assert document["components"]["schemas"]["SiteIn"]["examples"]
+    schemas = document["components"]["schemas"]
+    models: tuple[type[BaseModel], ...] = (
+        SiteIn, SitePatch, SiteOut, StatusOut, UptimeOut, LatencyOut, SegmentsOut, MeasurementsOut,
+    )  # fmt: skip
+    for model in models:
+        assert schemas[model.__name__]["examples"]
+        for example in model.model_json_schema()["examples"]:
+            model.model_validate(example)
     assert "HTTPValidationError" not in str(document)
 
 

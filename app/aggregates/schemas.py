@@ -1,11 +1,20 @@
 from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.periods import Step
 
+ROW: dict[str, Any] = {
+    "start": "2026-11-24T13:00:00Z", "end": "2026-11-24T13:07:31Z", "samples": 21, "loss_pct": 4.545,
+    "min_ms": 22.759, "mean_ms": 23.218, "p50_ms": 23.157, "p95_ms": 23.681, "p99_ms": 23.727, "max_ms": 23.739,
+    "jitter_ms": 0.781,
+}  # fmt: skip
+
 
 class LatencyRow(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [ROW]})
+
     start: datetime
     end: datetime
     samples: int = Field(description="packets that were answered")
@@ -20,6 +29,10 @@ class LatencyRow(BaseModel):
 
 
 class LatencyOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "from": "2026-11-24T13:00:00Z", "to": "2026-11-24T13:07:31Z", "step": "hour", "series": [ROW], "total": ROW,
+    }]})  # fmt: skip
+
     from_: datetime = Field(alias="from")
     to: datetime
     step: Step

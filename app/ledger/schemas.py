@@ -1,9 +1,24 @@
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.periods import Step
 from app.registry.models import State, UnknownReason
+
+ROW: dict[str, Any] = {
+    "start": "2026-11-24T12:31:44Z", "end": "2026-11-24T13:31:44Z",
+    "seconds": {"up": 60, "degraded": 0, "down": 20, "unreachable": 0, "unknown": 13, "maintenance": 0,
+                "inactive": 3507},
+    "uptime_pct": 75.0, "coverage_pct": 86.021, "worst_pct": 64.516, "best_pct": 78.494, "outages": 1,
+    "longest_outage_s": 20, "down_by_cause": {"unclassified": 20}, "countable_down_s": None, "sla_target_pct": None,
+    "sla_verdict": None,
+}  # fmt: skip
+SEGMENT: dict[str, Any] = {
+    "started_at": "2026-11-24T13:31:24Z", "ended_at": "2026-11-24T13:31:44Z", "duration_s": 20, "state": "down",
+    "unknown_reason": None, "last_ok_at": "2026-11-24T13:30:24Z", "first_ok_after": None,
+}  # fmt: skip
+PERIOD = {"from": "2026-11-24T12:31:44Z", "to": "2026-11-24T13:31:44Z"}
 
 
 class Seconds(BaseModel):
@@ -19,7 +34,7 @@ class Seconds(BaseModel):
 
 
 class UptimeRow(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [ROW]})
 
     start: datetime
     end: datetime
@@ -37,6 +52,10 @@ class UptimeRow(BaseModel):
 
 
 class UptimeOut(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [ROW], "total": ROW}]}
+    )
+
     from_: datetime = Field(alias="from")
     to: datetime
     step: Step
@@ -45,7 +64,7 @@ class UptimeOut(BaseModel):
 
 
 class SegmentOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [SEGMENT]})
 
     started_at: datetime
     ended_at: datetime
@@ -57,6 +76,8 @@ class SegmentOut(BaseModel):
 
 
 class SegmentsOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{**PERIOD, "items": [SEGMENT], "next_cursor": None}]})
+
     from_: datetime = Field(alias="from")
     to: datetime
     items: list[SegmentOut]

@@ -1,11 +1,19 @@
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from probes.contract import Outcome
 
+EXAMPLE: dict[str, Any] = {
+    "slot": "2026-11-24T13:06:37Z", "source": "central", "outcome": "ok", "sent": 3, "received": 3,
+    "rtt_ms": [22.759, 23.739, 23.157], "valid_s": 60, "reason": None,
+}  # fmt: skip
+
 
 class MeasurementOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
     slot: datetime = Field(description="the second the reading belongs to")
     source: str
     outcome: Outcome = Field(description="fault: we failed to look; never the site's")
@@ -13,12 +21,14 @@ class MeasurementOut(BaseModel):
     received: int
     rtt_ms: list[float]
     valid_s: int
-    reason: str | None
-
-    model_config = ConfigDict(from_attributes=True)
+    reason: str | None = Field(description="why we failed to look, or how a tcp or http look failed")
 
 
 class MeasurementsOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "from": "2026-11-24T13:00:00Z", "to": "2026-11-24T14:00:00Z", "items": [EXAMPLE], "next_cursor": None,
+    }]})  # fmt: skip
+
     from_: datetime = Field(alias="from")
     to: datetime
     items: list[MeasurementOut]

@@ -21,18 +21,30 @@ Mbps = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
 
 EXAMPLE: dict[str, Any] = {
     "village_code": "64.02.05.2003",
-    "name": "Kantor Desa Loa Janan Ulu",
+    "name": "Kantor Desa Muara Badak Ulu",
     "host": "198.51.100.20",
     "technology": "fiber",
     "provider": "telkom-wms",
     "probe": "icmp",
     "service_no": "4700001-0021",
-    "latitude": -0.6053,
-    "longitude": 117.0312,
+    "latitude": -0.3617,
+    "longitude": 117.4391,
     "venue": "kantor_desa",
     "power_source": "pln",
     "bandwidth_down_mbps": 50,
 }
+
+
+OUT_EXAMPLE: dict[str, Any] = {
+    "id": 512, "code": "64.02.05.2003-01", "kind": "access_point", "province": "Kalimantan Timur",
+    "district": "Kabupaten Kutai Kartanegara", "subdistrict": "Muara Badak", "village": "Muara Badak Ulu",
+    "host_static": True, "link_role": "primary", "location_note": None, "ssid": None, "public_hours": None,
+    "power_hours": None, "bandwidth_up_mbps": None, "port": None, "url": None, "speed_url": None, "parent_id": None,
+    "contract_id": None, "device_model": None, "contact_name": None, "contact_phone": None, "notes": None,
+    "lifecycle": "active", "state": "up", "since": "2026-11-24T13:06:37Z", "last_seen_at": "2026-11-24T13:31:37Z",
+    "commissioned_at": "2026-11-24T13:06:37Z", "version": 1040, "created_at": "2026-11-24T13:06:31.085168Z",
+    "updated_at": "2026-11-24T13:06:31.085168Z", "warnings": [], **EXAMPLE,
+}  # fmt: skip
 
 
 class RegionOut(BaseModel):
@@ -135,7 +147,7 @@ class SitePatch(SiteFields):
 
 
 class SiteOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(json_schema_extra={"examples": [OUT_EXAMPLE]})
 
     id: int
     code: str = Field(examples=["64.02.05.2003-01"], description="never changes")
