@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from prometheus_client import CollectorRegistry
 
-from app import docs, health, http
+from app import docs, health, http, problems
 from app.aggregates.routes import router as aggregates
 from app.database import database_url, open_engine, open_sessions
 from app.ledger.routes import router as ledger
@@ -42,7 +42,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     for router in (registry, status, ledger, measurements, aggregates):
         app.include_router(router, prefix=API, dependencies=[Depends(http.refuse_nul)])
     app.include_router(health.router)
-    http.install(app)
+    problems.install(app)
     docs.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     if app.state.settings.cors_origins:
@@ -76,7 +76,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _openapi(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
     """Adds the problem's schema, and takes out FastAPI's own 422, which this service never answers with."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    problem = http.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    problem = problems.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["ProblemOut"] = problem
     for name in ("HTTPValidationError", "ValidationError"):

@@ -5,8 +5,9 @@ from fastapi import APIRouter
 from app.aggregates.latency import latency
 from app.aggregates.schemas import LatencyOut
 from app.asked import Asked
-from app.http import Session, SignedIn, problems
+from app.http import Session, SignedIn
 from app.periods import Step, chosen_step
+from app.problems import problems
 from app.registry import store as registry
 from app.registry.routes import SiteId
 

@@ -5,11 +5,12 @@ from fastapi import APIRouter
 
 from app.asked import Asked
 from app.clock import parse_moment, utc_now
-from app.http import Cursor, Limit, Session, SignedIn, problems, read_cursor, write_cursor
+from app.http import Cursor, Limit, Session, SignedIn, read_cursor, write_cursor
 from app.ledger import store
 from app.ledger.schemas import SegmentsOut, UptimeOut
 from app.ledger.uptime import uptime
 from app.periods import Period, Step, chosen_step
+from app.problems import problems
 from app.registry import store as registry
 from app.registry.routes import SiteId
 

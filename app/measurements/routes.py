@@ -5,10 +5,11 @@ from fastapi import APIRouter
 
 from app.asked import Asked
 from app.clock import parse_moment
-from app.http import Cursor, Limit, Session, SignedIn, problems, read_cursor, write_cursor
+from app.http import Cursor, Limit, Session, SignedIn, read_cursor, write_cursor
 from app.measurements import store
 from app.measurements.models import Measurement
 from app.measurements.schemas import MeasurementsOut
+from app.problems import problems
 from app.registry import store as registry
 from app.registry.routes import SiteId
 

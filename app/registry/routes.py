@@ -6,7 +6,8 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from app.access.scope import Caller
 from app.clock import utc_now
 from app.errors import Fault, Invalid
-from app.http import Cursor, Limit, Page, Session, SignedIn, next_page, problems, read_cursor, row_id, write_cursor
+from app.http import Cursor, Limit, Page, Session, SignedIn, next_page, read_cursor, row_id, write_cursor
+from app.problems import problems
 from app.profiles import Technology
 from app.registry import idempotency, providers, regions, rules, store
 from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State

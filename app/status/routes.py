@@ -5,7 +5,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.access.scope import Caller, require_region
 from app.clock import utc_now
-from app.http import SignedIn, problems
+from app.http import SignedIn
+from app.problems import problems
 from app.profiles import Technology
 from app.registry.models import State
 from app.registry.routes import RegionCode

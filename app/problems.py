@@ -1,0 +1,148 @@
+"""Problem details (RFC 9457): how every failure leaves, and how routes describe them."""
+
+import traceback
+from typing import Any
+
+import orjson
+import structlog
+from asyncpg import CannotConnectNowError, PostgresConnectionError
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from app import language
+from app.errors import Fault, Invalid, Problem, Unavailable
+from app.validation import faults_of
+
+log = structlog.get_logger()
+
+PASSING = ("08", "53", "57", "40P01", "40001")  # connection, resources, operator; deadlock: all worth another try
+AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError, PostgresConnectionError, CannotConnectNowError)
+TYPE_BASE = "https://sinyal-desa.id/problems/"
+
+ProblemResponses = dict[int | str, dict[str, Any]]
+
+
+class FaultOut(BaseModel):
+    field: str = Field(examples=["village_code"])
+    row: int | None = Field(None, description="the row of a batch or a file, where there is one")
+    code: str = Field(examples=["unknown_village"])
+    message: str = Field(examples=["There is no village 64.02.05.9999 in Kalimantan Timur"])
+    suggestion: str | None = None
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457 problem details. `type` and every `code` are stable; `message` and `suggestion` are translated."""
+
+    type: str = Field(examples=[TYPE_BASE + "invalid"])
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[FaultOut] = []
+
+
+def problems(*statuses: int) -> ProblemResponses:
+    """For a route's `responses`: the problems it answers with."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
+    return {status: {"description": "Problem", "content": content} for status in (401, 422, *statuses)}
+
+
+class ProblemResponse(Response):
+    media_type = "application/problem+json"
+
+
+def answer(request: Request, problem: Problem) -> Response:
+    spoken = language.preferred(request.headers.get("accept-language"))
+    body: dict[str, Any] = {
+        "type": TYPE_BASE + problem.type,
+        "title": problem.title,
+        "status": problem.status,
+    }
+    if problem.detail is not None:
+        body["detail"] = problem.detail
+    body["errors"] = [_spoken(fault, spoken) for fault in problem.faults]
+    headers = {"Content-Language": spoken}
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if problem.status == 503:
+        headers["Retry-After"] = "5"
+    return ProblemResponse(orjson.dumps(body | problem.extra, default=str), problem.status, headers)
+
+
+def _spoken(fault: Fault, spoken: str) -> dict[str, Any]:
+    out = {
+        "field": fault.field, "row": fault.row, "code": fault.code,
+        "message": language.translate(fault.message, fault.values, language=spoken),
+        "suggestion": None,
+    }  # fmt: skip
+    if fault.suggestion is not None:
+        out["suggestion"] = language.translate(fault.suggestion, fault.values, language=spoken)
+    return out
+
+
+def _body_fields(request: Request) -> list[str]:
+    """The names that the route's body knows, for a did-you-mean."""
+    route = request.scope.get("route")
+    bodies = route.dependant.body_params if isinstance(route, APIRoute) else []
+    return [name for body in bodies for name in getattr(body.field_info.annotation, "model_fields", ())]
+
+
+class NoSuchPath(Problem):
+    status, type, title = 404, "no-such-address", "There is no such address"
+
+
+class NoSuchMethod(Problem):
+    status, type, title = 405, "no-such-method", "This address does not know that method"
+
+
+class BadRequest(Problem):
+    status, type, title = 400, "bad-request", "The request cannot be read"
+
+
+NAMED: dict[int, type[Problem]] = {404: NoSuchPath, 405: NoSuchMethod}
+
+
+def install(app: FastAPI) -> None:
+    """Every failure leaves as a problem; what is ours to mend is logged without the request's content."""
+
+    @app.exception_handler(Problem)
+    async def _problem(request: Request, error: Problem) -> Response:
+        return answer(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        return answer(request, Invalid(*faults_of(error.errors(), fields=_body_fields(request))))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        problem = NAMED.get(error.status_code, BadRequest)()
+        problem.status = error.status_code
+        response = answer(request, problem)
+        response.headers.update(error.headers or {})
+        return response
+
+    async def _away(request: Request, error: Exception) -> Response:
+        log.warning("database_away", path=request.url.path, error=type(error).__name__)
+        return answer(request, Unavailable())
+
+    for kind in AWAY:
+        app.add_exception_handler(kind, _away)
+
+    @app.exception_handler(DBAPIError)
+    async def _database(request: Request, error: DBAPIError) -> Response:
+        """PostgreSQL's own words may hold the row at fault, contacts included: only the kind of error is logged."""
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if error.connection_invalidated or state.startswith(PASSING):
+            return await _away(request, error)
+        where = "".join(traceback.format_tb(error.__traceback__))
+        log.error("unexpected", path=request.url.path, error=type(error.orig).__name__, sqlstate=state, where=where)
+        return answer(request, Problem())
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> Response:
+        log.error("unexpected", path=request.url.path, exc_info=error)
+        return answer(request, Problem())
