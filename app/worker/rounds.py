@@ -103,6 +103,7 @@ class Rounds:
             items, blind = self.buffer.take(self._largest), list(self._blind)
             if not items and not blind and time.monotonic() - self._last_write < IDLE_BEAT_S:
                 return
+            steps = self.figures.clock_steps
             try:
                 judged = await self._write(items, blind)
             except Exception as error:
@@ -111,7 +112,7 @@ class Rounds:
                 self.buffer.give_back(items)
                 raise
             else:
-                self._written(judged, blind)
+                self._written(judged, blind, steps=steps)
 
     async def _write(self, items: Sequence[Item], blind: Sequence[BlindRange]) -> list[Judged]:
         async with transaction(self.sessions) as session:
@@ -123,9 +124,10 @@ class Rounds:
             await self._write_beat(session)
         return judged
 
-    def _written(self, judged: Sequence[Judged], blind: Sequence[BlindRange]) -> None:
+    def _written(self, judged: Sequence[Judged], blind: Sequence[BlindRange], *, steps: int) -> None:
         del self._blind[: len(blind)]
-        self._stepped, self._set_back_to = False, None
+        if steps == self.figures.clock_steps:  # none came while it was written
+            self._stepped, self._set_back_to = False, None
         self.schedule.follow(judged, now=int(self.clock.now()))
         self.figures.writes += 1
         self._last_write, self._largest = time.monotonic(), LARGEST
