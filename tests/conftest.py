@@ -30,11 +30,15 @@ from app.settings import ProbeSettings, Settings
 
 
 @pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
-    """A server to make databases on: the one of SINYAL_DATABASE_URL, else an embedded one of the tests' own."""
+def server_url(request: pytest.FixtureRequest) -> str:
+    """A server to make databases on: the one of SINYAL_DATABASE_URL, else the tests' embedded one."""
     if given := os.environ.get("SINYAL_DATABASE_URL"):
-        yield Settings(database_url=given).database_url or ""
-        return
+        return Settings(database_url=given).database_url or ""
+    return request.getfixturevalue("embedded_url")  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def embedded_url() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="sinyal-test-") as folder:
         cluster = Cluster(Path(folder))
         cluster.start()
