@@ -42,7 +42,7 @@ class BackupError(Exception):
 def backup(url: str, file: Path, *, overwrite: bool = False) -> None:
     """Dump the database to `file` (custom format, compressed, 0600: it holds contacts and token hashes)."""
     if file.exists() and not overwrite:
-        raise BackupError(f"{file} exists already: choose another name, or say that it may be overwritten")
+        raise BackupError(f"{file} exists already: choose another name, or add --overwrite")
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".partial", dir=file.parent)
     except OSError as error:

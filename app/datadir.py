@@ -1,11 +1,29 @@
 """The data folder: ours alone, and marked with what it is for."""
 
+import contextlib
+import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 
 from app.settings import SettingsError
 
 MARK = "SINYAL_DESA"
 SERVICE, DEMO = "service", "demo"
+
+
+@contextlib.contextmanager
+def claimed(folder: Path, purpose: str) -> Iterator[None]:
+    """`claim`, and held against a second one as long as this process lives."""
+    claim(folder, purpose)
+    with (folder / MARK).open() as mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"data folder {folder} is in use by another `sinyal up` or `sinyal demo`: end that one, "
+                "or set SINYAL_DATA_DIR to another folder"
+            ) from None
+        yield
 
 
 def claim(folder: Path, purpose: str) -> None:

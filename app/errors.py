@@ -6,6 +6,7 @@ Problem
 ├── NotFound           404  unknown, or out of scope
 ├── Conflict           409  something of the same identity exists
 ├── Stale              412  If-Match names an older version
+├── TooLarge           413  the body is larger than any request of ours
 ├── Invalid            422  fields or parameters are wrong: all of them are listed
 └── Unavailable        503  the database is away
 """
@@ -58,6 +59,10 @@ class Conflict(Problem):
 
 class Stale(Problem):
     status, type, title = 412, "stale-version", "Somebody changed it in the meantime"
+
+
+class TooLarge(Problem):
+    status, type, title = 413, "too-large", "The body is too large"
 
 
 class Invalid(Problem):

@@ -1,5 +1,6 @@
 """`/healthz`: this process lives. `/readyz`: it can answer; its body tells how old the worker's beat is."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -25,7 +26,7 @@ async def readyz(request: Request) -> Response:
     snapshot: Snapshot = state.snapshot
     problems: list[str] = []
     try:
-        async with state.engine.connect() as connection:
+        async with asyncio.timeout(2), state.engine.connect() as connection:
             if not await is_current(connection):
                 problems.append("the database is not migrated: run `sinyal migrate`")
     except Exception as error:  # whatever it is, the answer is the same: not ready, and why
@@ -42,6 +43,8 @@ def _worker(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _warnings(state: Any) -> list[str]:
+    if state.snapshot.blind_since is not None:
+        return ["no canary answers, so nothing is judged down: look at our own uplink, and at SINYAL_CANARIES"]
     if len(state.settings.canaries) < 2:
         return ["fewer than two canaries (SINYAL_CANARIES): a dead uplink of ours would look like their outage"]
     return []

@@ -3,11 +3,15 @@
 import asyncio
 import base64
 import binascii
+import difflib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +20,7 @@ from app.access import store as access
 from app.access.scope import Caller
 from app.database import transaction
 from app.errors import Fault, Invalid, NotSignedIn
-from app.problems import AWAY
+from app.problems import AWAY, NO_TOKEN
 from app.validation import MESSAGES
 
 CALLER_TTL_S, LOOK_UP_S = 5.0, 2.0
@@ -75,15 +79,35 @@ async def signed_in(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Caller:
     if credentials is None:
-        raise NotSignedIn("Send the header Authorization: Bearer <token>")
+        raise NotSignedIn(NO_TOKEN)
     return await request.app.state.callers.get(request, credentials.credentials)  # type: ignore[no-any-return]
 
 
-def refuse_nul(request: Request) -> None:
-    """PostgreSQL knows no NUL, and no parameter of ours means one."""
-    for name, value in (*request.path_params.items(), *request.query_params.multi_items()):
+def _query_names(dependant: Dependant) -> list[str]:
+    own = [parameter.alias for parameter in dependant.query_params]
+    return own + [name for below in dependant.dependencies for name in _query_names(below)]
+
+
+def check_parameters(request: Request) -> None:
+    """Raises Invalid for a parameter that does not exist, comes twice, or holds a NUL (PostgreSQL knows none)."""
+    route = request.scope.get("route")
+    known = _query_names(route.dependant) if isinstance(route, APIRoute) else []
+    faults = []
+    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+        near = difflib.get_close_matches(name, known, 1)
+        if name not in known:
+            faults.append(Fault(
+                name, "unknown_parameter", "There is no parameter {given}",
+                "Did you mean {near}?" if near else "Parameters here: {known}",
+                values={"given": name[:40], "near": near and near[0], "known": ", ".join(known)},
+            ))  # fmt: skip
+        elif times > 1:
+            faults.append(Fault(name, "repeated", "This parameter is given more than once", "Give it once"))
+    for name, value in (*request.path_params.items(), *request.query_params.items()):
         if "\0" in value:
-            raise Invalid(Fault(name, "nul", MESSAGES["nul"], "Take it out"))
+            faults.append(Fault(name, "nul", MESSAGES["nul"], "Take it out"))
+    if faults:
+        raise Invalid(*faults)
 
 
 SignedIn = Annotated[Caller, Depends(signed_in)]

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from app import docs, health, http, problems
 from app.aggregates.routes import router as aggregates
 from app.database import database_url, open_engine, open_sessions
+from app.edge import Edge
 from app.ledger.routes import router as ledger
 from app.measurements.routes import router as measurements
 from app.metrics import Requests
@@ -40,7 +41,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     for router in (registry, status, ledger, measurements, aggregates):
-        app.include_router(router, prefix=API, dependencies=[Depends(http.refuse_nul)])
+        app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
     problems.install(app)
     docs.install(app)
@@ -50,6 +51,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
             CORSMiddleware, allow_origins=app.state.settings.cors_origins, allow_methods=["*"],
             allow_headers=["*"], expose_headers=["ETag", "Retry-After"],
         )  # fmt: skip
+    app.add_middleware(Edge)
     app.add_middleware(Requests, registry=app.state.metrics)
     app.openapi = lambda: _openapi(app, FastAPI.openapi(app))  # type: ignore[method-assign]  # FastAPI's own way
     return app

@@ -1,5 +1,6 @@
 """`/metrics`: the service about itself, in Prometheus' text format."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -89,7 +90,7 @@ async def render(registry: CollectorRegistry, snapshot: Snapshot, engine: AsyncE
     """Everything but the worker's figures is there even while the database is away."""
     beat = None
     try:
-        async with engine.connect() as connection:
+        async with asyncio.timeout(2), engine.connect() as connection:
             beat = (await connection.execute(BEAT)).one_or_none()
     except Exception:  # a scrape must answer when the database does not: its absence shows in what is missing
         beat = None

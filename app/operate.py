@@ -27,8 +27,12 @@ async def create_token(
         raise SettingsError(f"--role {role}: there is no such role; one of {', '.join(Role)}")
     if problem := check_grant(Role(role), region):
         raise SettingsError(f"--region {region}: {problem}")
-    if (role == Role.PROVIDER_VIEWER) != (provider is not None):
-        raise SettingsError("--provider goes with --role provider_viewer, and with no other")
+    if not name.strip():
+        raise SettingsError("--name is empty: say whose token it is, and what for")
+    if role == Role.PROVIDER_VIEWER and provider is None:
+        raise SettingsError("--role provider_viewer needs --provider, the provider's slug")
+    if role != Role.PROVIDER_VIEWER and provider is not None:
+        raise SettingsError("--provider goes with --role provider_viewer only")
     engine = open_engine(database_url(settings), name="token")
     try:
         async with transaction(open_sessions(engine)) as session:

@@ -46,6 +46,8 @@ async def _show(snapshot: Snapshot, sessions: Sessions, region: str, say: Callab
     age = "never" if snapshot.beat_at is None else f"{(now - snapshot.beat_at).total_seconds():.0f} s ago"
     say(f"{now.astimezone(WITA):%Y-%m-%d %H:%M:%S} WITA  {regions.names()[region]}: {len(entries)} sites  {counts}  "
         f"(worker seen: {age})")  # fmt: skip
+    if snapshot.blind_since is not None:
+        say("  blind: no canary answers, so nothing is judged down (see `sinyal doctor`)")
     troubled = sorted((e for e in entries if e.state_at(now) in TROUBLED), key=lambda entry: entry.since)
     for entry in troubled[:MOST_LISTED]:
         say(_line(entry))

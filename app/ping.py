@@ -19,7 +19,7 @@ from probes.policy import is_hostname
 from probes.resolve import Resolver, Unresolvable
 
 ALL_ANSWERED, SOME_SILENT, BAD_ARGUMENTS, NOT_PERMITTED = 0, 1, 2, 4
-LONGEST_S = 3600
+LONGEST_S, MOST_PACKETS = 3600, 100_000
 
 
 @dataclass(slots=True)
@@ -79,8 +79,8 @@ def _stop(problem: Exception, code: int) -> NoReturn:
 
 
 def _check(count: int, interval: float, timeout: float, rate: float) -> None:
-    if count < 1:
-        raise BadArgument(f"--count must be 1 or more, not {count}")
+    if not 1 <= count <= MOST_PACKETS:
+        raise BadArgument(f"--count must be 1 to {MOST_PACKETS:,}, not {count}")
     if not 0 <= interval <= LONGEST_S:
         raise BadArgument(f"--interval must be 0 to {LONGEST_S} seconds, not {interval:g}")
     if not 0 < timeout <= LONGEST_S:

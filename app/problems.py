@@ -15,14 +15,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from app import language
-from app.errors import Fault, Invalid, Problem, Unavailable
-from app.validation import faults_of
+from app.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, Unavailable
+from app.validation import MESSAGES, faults_of
 
 log = structlog.get_logger()
 
 PASSING = ("08", "53", "57", "40P01", "40001")  # connection, resources, operator; deadlock: all worth another try
 AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError, PostgresConnectionError, CannotConnectNowError)
 TYPE_BASE = "https://sinyal-desa.id/problems/"
+
+NO_TOKEN = "Send the header Authorization: Bearer <token>"  # noqa: S105  # advice, no secret
 
 ProblemResponses = dict[int | str, dict[str, Any]]
 
@@ -103,7 +105,7 @@ class BadRequest(Problem):
     status, type, title = 400, "bad-request", "The request cannot be read"
 
 
-NAMED: dict[int, type[Problem]] = {404: NoSuchPath, 405: NoSuchMethod}
+NAMED: dict[int, type[Problem]] = {404: NoSuchPath, 405: NoSuchMethod, 413: TooLarge}
 
 
 def install(app: FastAPI) -> None:
@@ -115,11 +117,15 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        if "authorization" not in request.headers:
+            return answer(request, NotSignedIn(NO_TOKEN))  # bodies are read before tokens are asked for
         return answer(request, Invalid(*faults_of(error.errors(), fields=_body_fields(request))))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         problem = NAMED.get(error.status_code, BadRequest)()
+        if error.status_code == 400:
+            problem.faults = (Fault("body", "json_invalid", MESSAGES["body_unreadable"]),)
         problem.status = error.status_code
         response = answer(request, problem)
         response.headers.update(error.headers or {})

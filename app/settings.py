@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from probes.policy import DENIED_BY_DEFAULT, Policy, is_hostname, parse_address
+from probes.policy import DENIED_BY_DEFAULT, Forbidden, Policy, is_hostname, parse_address
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_DIR = ROOT / "config"
@@ -165,9 +165,23 @@ def load() -> Settings:
     beneath |= _read_toml(Path(env.get("SINYAL_CONFIG") or CONFIG_DIR / "sinyal.toml"))
     beneath |= {secrets[name]: _read_secret(name, path) for name, path in env.items() if name in secrets}
     try:
-        return Settings(**_without(env, beneath))
+        found = Settings(**_without(env, beneath))
     except ValidationError as error:
         raise SettingsError(_one_line(error)) from None
+    _require_canaries_allowed(found)
+    return found
+
+
+def _require_canaries_allowed(found: Settings) -> None:
+    """One that may not be asked would leave us blind for good."""
+    for host in found.canaries:
+        try:
+            found.probe.policy.check_host(host)
+        except Forbidden as error:
+            raise SettingsError(
+                f"setting SINYAL_CANARIES: {error}; choose addresses beyond our own uplink, or allow the network "
+                "with SINYAL_PROBE__ALLOW"
+            ) from None
 
 
 def _without(env: dict[str, str], beneath: dict[str, Any], prefix: str = PREFIX) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`sinyal up`: the whole service on one machine."""
 
+import asyncio
 import socket
 from collections.abc import Callable
 
@@ -10,9 +11,13 @@ from app.supervise import Child, database, sinyal, stop_on_signals, supervise
 
 async def run(given: Settings, *, say: Callable[[str], None]) -> None:
     require_port(given)
-    datadir.claim(given.data_dir, datadir.SERVICE)
     stop = stop_on_signals()
     environment = child_environment(given)
+    with datadir.claimed(given.data_dir, datadir.SERVICE):
+        await _run(given, environment, stop, say)
+
+
+async def _run(given: Settings, environment: dict[str, str], stop: asyncio.Event, say: Callable[[str], None]) -> None:
     async with database(given) as (_, cluster):
         address = address_of(given)
         await supervise(

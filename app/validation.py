@@ -31,6 +31,9 @@ MESSAGES = {
     "string_type": "{given} is not a text",
     "model_attributes_type": "The body must be a JSON object",
     "model_type": "The body must be a JSON object",
+    "string_pattern_mismatch": "{given} does not have the form {pattern}",
+    "string_unicode": "The text is not valid Unicode",
+    "body_unreadable": "The body cannot be read as JSON",
     "nul": "A text must not contain the character NUL",
 }
 WHEREABOUTS = {"body", "query", "path", "header"}

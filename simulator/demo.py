@@ -36,9 +36,8 @@ Say = Callable[[str], None]
 async def run(given: Settings, script_file: Path | None, *, say: Say) -> None:
     script = load(script_file)
     require_port(given)
-    datadir.claim(given.data_dir, datadir.DEMO)
     stop = stop_on_signals()
-    with _namespace(say) as namespace:
+    with datadir.claimed(given.data_dir, datadir.DEMO), _namespace(say) as namespace:
         if namespace is not None and given.database_url is not None:
             _require_unix_socket(given.database_url)
         async with database(given) as (url, cluster):
@@ -47,7 +46,7 @@ async def run(given: Settings, script_file: Path | None, *, say: Say) -> None:
 
             def ready() -> None:
                 say(f"ready: {address_of(given)}{given.root_path} (API: /docs; simulated villages: "
-                    f"{script.sites or len(villages(REGIONS_CSV))})")  # fmt: skip
+                    f"{len(villages(REGIONS_CSV, script.sites))})")  # fmt: skip
                 say(f"token: {token}")
 
             await supervise(

@@ -260,3 +260,19 @@ def test_every_command_refuses_an_unknown_setting(command: str, tmp_path: Path) 
     ended = sinyal(command, cwd=tmp_path, SINYAL_PROT="1")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "sinyal: unknown setting SINYAL_PROT; did you mean SINYAL_PORT?\n"
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with datadir.claimed(tmp_path, datadir.DEMO), pytest.raises(SettingsError, match="in use"):  # noqa: SIM117
+        with datadir.claimed(tmp_path, datadir.DEMO):
+            raise AssertionError
+    with datadir.claimed(tmp_path, datadir.DEMO):
+        pass
+
+
+def test_a_canary_that_may_not_be_asked_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SINYAL_CANARIES", "127.0.0.1,10.0.0.1")
+    with pytest.raises(SettingsError, match="SINYAL_CANARIES"):
+        load()
+    monkeypatch.setenv("SINYAL_PROBE__ALLOW", "127.0.0.0/8,10.0.0.0/8")
+    assert load().canaries == ["127.0.0.1", "10.0.0.1"]

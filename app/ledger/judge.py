@@ -58,8 +58,8 @@ def first_carry(at: datetime, valid_s: int) -> Carry:
 def judge(carry: Carry, look: Look, *, gap_reason: UnknownReason = UnknownReason.SILENT) -> tuple[Carry, list[Change]]:
     """The next carry, and the changes of state that this look makes certain, in the order of time.
 
-    `gap_reason` says why there was silence before this look, if there was. A look that is not newer than what has been
-    judged changes nothing.
+    `gap_reason` says what kept us from looking since the last evidence, `silent` if nothing did. A look that is not
+    newer than what has been judged changes nothing.
     """
     if carry.seen_at is not None and look.slot <= carry.seen_at:
         return carry, []
@@ -91,8 +91,12 @@ def rewind(carry: Carry, at: datetime) -> tuple[Carry, list[Change]]:
 
 
 def _without_stale(carry: Carry, at: datetime, changes: list[Change], reason: UnknownReason) -> Carry:
-    """Lets go of what no longer holds at `at`: a state whose evidence is too old, a timeout never confirmed."""
-    if carry.evidence_at is not None and holds_until(carry.evidence_at, carry.valid_s) < at:
+    """Lets go of what no longer holds at `at`: a state whose evidence is too old, a timeout never confirmed.
+
+    A gap that is our own fault is known to hide something: there a state holds for one interval only.
+    """
+    holds = holds_until if reason is UnknownReason.SILENT else lapses_at
+    if carry.evidence_at is not None and holds(carry.evidence_at, carry.valid_s) < at:
         lapsed = Change(lapses_at(carry.evidence_at, carry.valid_s), State.UNKNOWN, reason, carry.last_ok_at)
         return _to(carry, changes, lapsed)
     if carry.pending_at is not None and holds_until(carry.pending_at, carry.valid_s) < at:

@@ -8,7 +8,7 @@ from app.clock import parse_moment, utc_now
 from app.http import Cursor, Limit, Session, SignedIn, read_cursor, write_cursor
 from app.ledger import store
 from app.ledger.schemas import SegmentsOut, UptimeOut
-from app.ledger.uptime import uptime
+from app.ledger.uptime import in_service, uptime
 from app.periods import Period, Step, chosen_step
 from app.problems import problems
 from app.registry import store as registry
@@ -33,7 +33,7 @@ async def list_segments(
     """The stretches of one state each, clipped to from and to, with the evidence that bounds them."""
     site, _ = await registry.get_site(session, id, caller=caller)
     whole, start = read_cursor(cursor, kind=_place) or (period, period.start)
-    pieces = await store.timeline(session, site, start, whole.end, now=utc_now())
+    pieces = await in_service(session, site, Period(start, whole.end), now=utc_now())
     return {
         "from": whole.start,
         "to": whole.end,

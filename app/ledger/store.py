@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import floor_second, from_slot
 from app.database import Counter, next_version
-from app.evidence import holds, holds_until, lapses_at
+from app.evidence import holds, lapses_at
 from app.ledger import blindness
 from app.ledger.blindness import BlindRange
 from app.ledger.judge import Carry, Change, Look, judge, readdress, rewind
@@ -137,7 +137,7 @@ async def _blind_ranges(
     starts = [from_slot(reading.slot) for reading, _ in readings if reading.outcome is Outcome.TIMEOUT]
     starts += [
         row.evidence_at for row in rows
-        if row.evidence_at is not None and holds_until(row.evidence_at, row.valid_s) < newest[row.site_id]
+        if row.evidence_at is not None and lapses_at(row.evidence_at, row.valid_s) < newest[row.site_id]
     ]  # fmt: skip
     if not starts:
         return []

@@ -1,6 +1,7 @@
 """The answer to "was it up": a site's timeline, cut into steps and counted."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +25,18 @@ async def uptime(session: AsyncSession, site: Site, period: Period, step: Step, 
         "series": [row(part) for part in _count(pieces, windows, list(period.cut(step)))],
         "total": row(availability(pieces, windows, period.start, period.end)),
     }
+
+
+async def in_service(session: AsyncSession, site: Site, period: Period, *, now: datetime) -> list[Piece]:
+    """The timeline, without what lies outside the site's time in service."""
+    pieces = await store.timeline(session, site, period.start, period.end, now=now)
+    windows = await active_windows(session, site.id, period)
+    cut = [
+        replace(p, started_at=max(p.started_at, w.started_at), ended_at=min(p.ended_at, w.ended_at))
+        for p in pieces
+        for w in windows
+    ]
+    return sorted((p for p in cut if p.started_at < p.ended_at), key=lambda piece: piece.started_at)
 
 
 async def active_windows(session: AsyncSession, site_id: int, period: Period) -> list[Window]:

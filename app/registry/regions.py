@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.errors import Fault
+from app.errors import Fault, Invalid
 from app.registry.models import Level, Region
 from app.settings import CONFIG_DIR
 
@@ -68,6 +68,19 @@ async def list_regions(
 
 async def find_region(session: AsyncSession, code: str) -> Region | None:
     return await session.scalar(select(Region).where(Region.code == code))
+
+
+def require_known(code: str | None, *, field: str = "region") -> None:
+    """Raises Invalid for a code that is no region's."""
+    if code is None or code in names():
+        return
+    dotted = re.sub(r"^(\d\d)\.?(\d\d)?\.?(\d\d)?\.?(\d{4})?$", lambda m: ".".join(filter(None, m.groups())), code)
+    near = dotted if dotted in names() else next(iter(difflib.get_close_matches(code, names(), 1)), None)
+    raise Invalid(Fault(
+        field, "unknown_region", "There is no region {given} in Kalimantan Timur",
+        "Did you mean {near}?" if near else "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
+        values={"given": code, "near": near},
+    ))  # fmt: skip
 
 
 @cache

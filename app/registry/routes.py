@@ -33,6 +33,7 @@ async def list_regions(
     cursor: Cursor = None,
 ) -> dict[str, Any]:
     """Regions in the order of their codes: by level, below a parent, by (part of) a name."""
+    regions.require_known(parent, field="parent")
     found: list[Region] = await regions.list_regions(
         session, level=level, parent=parent, q=q, after=read_cursor(cursor), limit=limit + 1
     )
@@ -65,6 +66,7 @@ async def list_sites(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
+    regions.require_known(region)
     wanted = SiteFilter(region, state, technology, provider, lifecycle, q)
     found = await store.list_sites(
         session, wanted, caller=caller, after=read_cursor(cursor, kind=row_id), limit=limit + 1
@@ -93,6 +95,7 @@ async def create_site(
     if idempotency_key is not None:
         await idempotency.remember(session, idempotency_key, given, site_id=site.id, caller=caller)
     response.headers["Location"] = f"{request.url.path}/{site.id}"
+    response.headers["ETag"] = f'"{site.version}"'
     return present(site, status, regions.names(), caller)
 
 
@@ -131,7 +134,7 @@ def policy(request: Request) -> Policy:
 def present(site: Site, status: SiteStatus, names: dict[str, str], caller: Caller) -> dict[str, Any]:
     """A site as its caller may see it."""
     out = {name: getattr(site, name, None) for name in SiteOut.model_fields}
-    shown = store.shown_state(status, utc_now())
+    shown = store.shown_state(site, status, utc_now())
     out |= {
         "province": names.get(site.village_code[:2]), "district": names.get(site.village_code[:5]),
         "subdistrict": names.get(site.village_code[:8]), "village": names.get(site.village_code),

@@ -59,8 +59,10 @@ class Shown:
     since: datetime
 
 
-def shown_state(status: SiteStatus, now: datetime) -> Shown:
-    """The state as it may be shown now: unknown once its evidence is too old."""
+def shown_state(site: Site, status: SiteStatus, now: datetime) -> Shown:
+    """The state as it may be shown now: unknown once its evidence is too old, or the site is not in service."""
+    if site.lifecycle is not Lifecycle.ACTIVE:
+        return Shown(State.UNKNOWN, site.updated_at)
     if status.evidence_at is not None and not holds(status.evidence_at, status.valid_s, now):
         return Shown(State.UNKNOWN, min(lapses_at(status.evidence_at, status.valid_s), now))
     return Shown(status.state, status.since)
@@ -70,7 +72,7 @@ def _state_now() -> ColumnElement[Any]:
     """`shown_state`, in SQL."""
     until = SiteStatus.evidence_at + func.make_interval(0, 0, 0, 0, 0, 0, func.floor(HOLD * SiteStatus.valid_s))
     stale = not_(func.now().between(SiteStatus.evidence_at - AHEAD, until))
-    return case((stale, State.UNKNOWN.value), else_=SiteStatus.state)
+    return case((stale | (Site.lifecycle != Lifecycle.ACTIVE), State.UNKNOWN.value), else_=SiteStatus.state)
 
 
 async def list_sites(
@@ -189,12 +191,14 @@ async def retire_site(session: AsyncSession, ident: str, *, caller: Caller) -> N
 
 
 async def _record_change(session: AsyncSession, site: Site, before: tuple[Any, Any]) -> None:
+    if not session.is_modified(site):
+        return
     now = utc_now()
     site.updated_at = now
-    site.version = await next_version(session, Counter.REGISTRY)
     if site.address != before[1]:
         site.addressed_at = floor_second(now)
-    await _flush(session, site)
+    await _flush(session, site)  # before anything else is asked: it turns a taken address into a Conflict
+    site.version = await next_version(session, Counter.REGISTRY)
     if site.configuration != before[0]:
         await _redate(session, site, floor_second(now))
 

@@ -8,6 +8,7 @@ from app.clock import utc_now
 from app.http import SignedIn
 from app.problems import problems
 from app.profiles import Technology
+from app.registry import regions
 from app.registry.models import State
 from app.registry.routes import RegionCode
 from app.status.schemas import StatusOut
@@ -32,6 +33,7 @@ async def get_status(
 ) -> Response:
     """Every active site's state now. Poll it with `If-None-Match`: mostly there is nothing new, and nothing is sent."""
     snapshot: Snapshot = request.app.state.snapshot
+    regions.require_known(region)
     if region is not None:
         require_region(caller, region)
     etag = f'"{snapshot.version}-{caller.region_code}-{caller.provider_id or 0}"'
@@ -60,4 +62,4 @@ def _render(snapshot: Snapshot, caller: Caller, wanted: tuple[str | None, ...]) 
         "generated_at": now,
         "data_age_s": round((now - snapshot.beat_at).total_seconds(), 1) if snapshot.beat_at else None,
         "sites": sorted(sites, key=lambda site: site["id"]),
-    })  # fmt: skip
+    }, option=orjson.OPT_UTC_Z)  # fmt: skip

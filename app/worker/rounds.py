@@ -92,7 +92,12 @@ class Rounds:
         self.buffer.put(items, ended=self.clock.now())
 
     async def beat_canaries(self) -> None:
+        before = self.canaries.blind_since
         await canary.beat(self.canaries, self.prober, self.clock.now())
+        if before is None and self.canaries.blind_since is not None:
+            log.warning("blind", canaries=len(self.canaries.addresses), why="no canary answers: nothing is judged down")
+        elif before is not None and self.canaries.blind_since is None:
+            log.info("sighted")
         self._blind += self.canaries.found
         self.canaries.found.clear()
 

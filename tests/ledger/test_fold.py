@@ -94,7 +94,26 @@ async def test_timeouts_while_we_were_blind_are_our_fault(lived: Lived) -> None:
     await lived.read((0, OK))
     await lived.read((60, TIMEOUT), (70, TIMEOUT), blind=[blind])
     await lived.read((120, OK))
-    assert await lived.segments() == [(0, None, "up", None)]
+    assert await lived.segments() == [(0, 60, "up", None), (60, 120, "unknown", "blind"), (120, None, "up", None)]
+
+
+async def test_a_stop_of_any_length_is_unknown_for_the_looks_it_cost(lived: Lived) -> None:
+    stopped = BlindRange(lived.start + timedelta(seconds=70), lived.start + timedelta(seconds=130), "stopped")
+    await lived.read((0, OK), (60, OK))
+    await lived.read((140, OK), blind=[stopped])
+    await lived.read((200, OK), (320, OK))
+    assert await lived.segments() == [
+        (0, 120, "up", None), (120, 140, "unknown", "stopped"), (140, None, "up", None),
+    ]  # fmt: skip
+
+
+async def test_a_retired_site_has_no_state_any_more(lived: Lived) -> None:
+    await lived.read((0, OK), (3590, OK))
+    await lived.cast.sari.delete(f"/sites/{lived.id}")
+    site = await lived.get("")
+    assert (site["lifecycle"], site["state"]) == ("retired", "unknown")
+    last = (await lived.get("/segments", period="2h", limit="1000"))["items"][-1]
+    assert abs(lived.second(datetime.fromisoformat(last["ended_at"])) - 3600) <= 3
 
 
 async def test_a_long_blindness_is_unknown_and_says_why(lived: Lived) -> None:
@@ -191,7 +210,7 @@ async def test_a_batch_in_any_order_finds_its_blind_ranges(lived: Lived) -> None
     blind = BlindRange(lived.start + timedelta(seconds=68), lived.start + timedelta(seconds=80), "uplink")
     await lived.read((0, OK))
     await lived.read((70, TIMEOUT), (60, TIMEOUT), blind=[blind])
-    assert await lived.segments() == [(0, None, "up", None)]
+    assert await lived.segments() == [(0, 60, "up", None), (60, None, "unknown", "blind")]
 
 
 async def test_pages_of_segments_follow_each_other_while_time_goes_on(lived: Lived) -> None:

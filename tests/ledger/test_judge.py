@@ -69,6 +69,16 @@ def test_a_stop_of_any_length_leaves_unknown_from_one_interval_after_the_last_ev
     assert states(changes) == [(0, State.UP), (120, State.UNKNOWN), (100_000, State.UP)]
 
 
+def test_over_a_gap_of_our_own_making_a_state_holds_for_one_interval_only() -> None:
+    carry, _ = live((0, OK))
+    for reason, expected in (
+        (UnknownReason.SILENT, []),
+        (UnknownReason.STOPPED, [(60, State.UNKNOWN), (100, State.UP)]),
+    ):
+        _, changes = judge(carry, Look(at(100), OK, 60), gap_reason=reason)
+        assert states(changes) == expected
+
+
 def test_an_outage_is_not_believed_to_last_through_a_stop_either() -> None:
     _, changes = live((0, OK), (60, TIMEOUT), (70, TIMEOUT), (5000, TIMEOUT), (5010, TIMEOUT))
     assert states(changes) == [(0, State.UP), (60, State.DOWN), (130, State.UNKNOWN), (5000, State.DOWN)]

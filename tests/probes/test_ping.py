@@ -80,7 +80,7 @@ def test_a_name_that_does_not_resolve_means_exit_2_and_the_others_are_pinged(ans
     ("arguments", "words"),
     [
         ([], "no host given"),
-        (["127.0.0.1", "-c", "0"], "--count must be 1 or more"),
+        (["127.0.0.1", "-c", "0"], "--count must be 1 to 100,000"),
         (["127.0.0.1", "-i", "-1"], "--interval must be"),
         (["127.0.0.1", "-t", "0"], "--timeout must be"),
         (["127.0.0.1", "-t", "nan"], "--timeout must be"),

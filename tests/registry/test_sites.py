@@ -1,3 +1,4 @@
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -304,3 +305,45 @@ async def test_a_version_that_is_none_is_refused(cast: Cast, version: str) -> No
     made = await register(cast)
     answer = await cast.sari.patch(f"/sites/{made['id']}", {"name": "x"}, headers={"If-Match": version})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "If-Match")
+
+
+async def test_a_change_to_a_taken_address_is_a_conflict_too(cast: Cast) -> None:
+    first, second = await register(cast), await register(cast, host="198.51.100.21")
+    moved = await cast.sari.patch(f"/sites/{second['id']}", {"host": first["host"]})
+    assert (moved.status_code, moved.json()["errors"][0]["code"]) == (409, "duplicate_address")
+    await cast.sari.delete(f"/sites/{first['id']}")
+    await register(cast, host=first["host"])
+    again = await cast.sari.patch(f"/sites/{first['id']}", {"lifecycle": "active"})
+    assert (again.status_code, again.json()["errors"][0]["field"]) == (409, "host")
+
+
+async def test_a_patch_that_changes_nothing_makes_no_version(cast: Cast) -> None:
+    made = await register(cast)
+    for nothing in ({}, {"name": made["name"]}):
+        assert (await cast.sari.patch(f"/sites/{made['id']}", nothing)).json()["version"] == made["version"]
+
+
+async def test_a_parameter_that_does_not_exist_or_comes_twice_is_refused(cast: Cast) -> None:
+    for path, code in (("/status?tehnology=geo", "unknown_parameter"), ("/sites?state=up&state=down", "repeated"),
+                       ("/sites?region=6402", "unknown_region"), ("/status?region=", "unknown_region")):  # fmt: skip
+        answer = await cast.sari.get(path)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code), path
+    assert "technology" in (await cast.sari.get("/status?tehnology=geo")).json()["errors"][0]["suggestion"]
+    assert "64.02" in (await cast.sari.get("/sites?region=6402")).json()["errors"][0]["suggestion"]
+
+
+async def test_a_body_that_is_too_large_is_refused_and_nobody_unknown_is_read_at_all(cast: Cast) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b" " * 50_000
+
+    for content in (b" " * 2_000_000, chunks()):
+        answer = await cast.sari.client.post("/api/v1/sites", content=content)
+        assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (413, "too-large")
+    assert (await cast.stranger.client.post("/api/v1/sites", content=b"{")).status_code == 401
+
+
+async def test_head_is_get_without_its_body(cast: Cast) -> None:
+    answer = await cast.sari.client.head("/api/v1/sites")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["content-length"]) > 0

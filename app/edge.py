@@ -1,0 +1,46 @@
+"""What happens to a request before any route sees it: a body that is too large is refused, HEAD is a GET unsent."""
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LARGEST_BODY = 1_000_000
+
+
+class Edge:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
+        await self._app(scope, _limited(Headers(scope=scope), receive), send)
+
+
+def _limited(headers: Headers, receive: Receive) -> Receive:
+    """Raises 413, by what is announced or by what comes, once somebody reads it."""
+    announced, seen = headers.get("content-length", ""), 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        if announced.isdecimal() and int(announced[:18]) > LARGEST_BODY:
+            raise HTTPException(413)
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > LARGEST_BODY:
+            raise HTTPException(413)
+        return message
+
+    return counted
+
+
+def _without_body(send: Send) -> Send:
+    async def headers_only(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return headers_only
