@@ -76,11 +76,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _openapi(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
-    """Adds the problem's schema, and takes out FastAPI's own 422, which this service never answers with."""
+    """Adds the problem's schema, and takes out what callers never meet: FastAPI's own 422, the unsound body."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     problem = problems.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["ProblemOut"] = problem
-    for name in ("HTTPValidationError", "ValidationError"):
+    for name in ("HTTPValidationError", "ValidationError", "Unsound"):
         schemas.pop(name, None)
     return document

@@ -30,12 +30,13 @@ async def resolve(
 ) -> tuple[References, list[Fault]]:
     """A parent that a patch leaves alone is not looked at: it may be retired by now, or out of the caller's scope."""
     faults = []
-    village = await regions.find_region(session, values["village_code"])
-    if village is None or village.level is not Level.DESA_KELURAHAN:
-        faults.append(await regions.explain_unknown_village(session, values["village_code"]))
-    provider = await session.scalar(select(Provider).where(Provider.slug == values["provider"]))
-    if provider is None:
-        faults.append(await _unknown_provider(session, values["provider"]))
+    code, slug = values["village_code"], values["provider"]
+    village = await regions.find_region(session, code) if code else None
+    if code and (village is None or village.level is not Level.DESA_KELURAHAN):
+        faults.append(await regions.explain_unknown_village(session, code))
+    provider = await session.scalar(select(Provider).where(Provider.slug == slug)) if slug else None
+    if slug and provider is None:
+        faults.append(await _unknown_provider(session, slug))
     if values["parent_id"] is not None and "parent_id" in changed:
         faults += await _parent(session, values["parent_id"], caller=caller, site=site)
     return References(village.name if village else "", provider or Provider()), faults

@@ -9,7 +9,8 @@ from app.errors import Fault, Invalid
 from app.http import Cursor, Limit, Page, Session, SignedIn, next_page, read_cursor, row_id, write_cursor
 from app.problems import problems
 from app.profiles import Technology
-from app.registry import idempotency, providers, regions, rules, store
+from app.registry import bodies, idempotency, providers, regions, rules, store
+from app.registry.bodies import SentPatch, SentSite
 from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
 from app.registry.schemas import ProviderIn, ProviderOut, RegionOut, SiteIn, SiteOut, SitePatch
 from app.registry.store import SiteFilter
@@ -82,10 +83,11 @@ async def create_site(
     caller: SignedIn,
     request: Request,
     response: Response,
-    given: SiteIn,
+    sent: SentSite,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> dict[str, Any]:
     """Registers a site; it is measured within a minute. The same `Idempotency-Key` again gives the same site."""
+    given = await bodies.require_sound(session, sent, SiteIn, caller=caller, policy=policy(request))
     if idempotency_key is not None:
         made = await idempotency.find_answer(session, idempotency_key, given, caller=caller)
         if made is not None:
@@ -112,9 +114,13 @@ async def patch_site(
     caller: SignedIn,
     request: Request,
     id: SiteId,
-    given: SitePatch,
+    sent: SentPatch,
     if_match: Annotated[str | None, Header(description="the `version` that you saw")] = None,
 ) -> dict[str, Any]:
+    before, _ = await store.get_site(session, id, caller=caller)
+    given = await bodies.require_sound(
+        session, sent, SitePatch, caller=caller, policy=policy(request), site=before
+    )  # fmt: skip
     site, status = await store.patch_site(
         session, id, given, caller=caller, policy=policy(request), if_match=_version(if_match)
     )

@@ -137,6 +137,9 @@ async def test_without_a_good_token_there_is_no_answer(cast: Cast) -> None:
         ({"contract_id": 5}, {"contract_id": "unknown_contract"}),
         ({"tecnology": "fiber"}, {"tecnology": "extra_forbidden"}),
         ({"technology": "absent", "provider": "absent"}, {"technology": "missing", "provider": "missing"}),
+        ({"village_code": "1", "technology": "y", "host": "10.0.0.1", "provider": "x", "name": "a\0", "port": "b"},
+         {"village_code": "unknown_village", "technology": "enum", "host": "forbidden_host",
+          "provider": "unknown_provider", "name": "nul", "port": "int_parsing"}),
         ({"village_code": "1", "host": "10.0.0.1", "provider": "x"},
          {"village_code": "unknown_village", "host": "forbidden_host", "provider": "unknown_provider"}),
     ],
@@ -347,3 +350,14 @@ async def test_head_is_get_without_its_body(cast: Cast) -> None:
     answer = await cast.sari.client.head("/api/v1/sites")
     assert (answer.status_code, answer.content) == (200, b"")
     assert int(answer.headers["content-length"]) > 0
+
+
+async def test_a_patch_names_everything_wrong_at_once_too(cast: Cast) -> None:
+    made = await register(cast)
+    wrong = {"technology": None, "latitude": 117.0, "longitude": -0.4, "parent_id": 9999, "hots": "x"}
+    answer = await cast.sari.patch(f"/sites/{made['id']}", wrong)
+    assert {fault["field"] for fault in answer.json()["errors"]} >= {"latitude", "parent_id", "hots"}
+    assert (await cast.sari.get(f"/sites/{made['id']}")).json()["version"] == made["version"]
+    for body in (b"[]", b'"x"', b"null", b"7"):
+        answer = await cast.sari.client.patch(f"/api/v1/sites/{made['id']}", content=body)
+        assert answer.status_code == 422, body
