@@ -57,7 +57,7 @@ class Rounds:
         self._writing = asyncio.Lock()
         self._stepped = False
         self._set_back_to: datetime | None = None
-        self._last_write = 0.0
+        self._last_write = float("-inf")
         self._away = False
 
     async def begin(self) -> None:

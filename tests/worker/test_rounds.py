@@ -200,3 +200,28 @@ async def test_a_write_that_is_cut_off_gives_its_readings_back(
     monkeypatch.setattr(store, "write_batch", real)
     await rounds.finish()
     assert len(rounds.buffer) == 0
+
+
+async def test_an_outside_watcher_hears_only_while_rounds_are_written(rounds: Rounds) -> None:
+    heard: list[bytes] = []
+
+    async def watch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readline())
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    watcher = await asyncio.start_server(watch, "127.0.0.1", 0)
+    rounds.settings.heartbeat_url = f"http://127.0.0.1:{watcher.sockets[0].getsockname()[1]}/beat"
+    await rounds.heartbeat()
+    assert heard == [], "nothing has been written yet"
+    await rounds.write()
+    await rounds.heartbeat()
+    assert heard == [b"GET /beat HTTP/1.1\r\n"]
+    rounds._last_write -= 61
+    await rounds.heartbeat()
+    assert len(heard) == 1
+    watcher.close()
+    await watcher.wait_closed()
+    rounds._last_write += 61
+    await rounds.heartbeat()  # a watcher that is away is no reason to stop
