@@ -24,7 +24,7 @@ from app.problems import AWAY, NO_TOKEN
 from app.validation import MESSAGES
 
 CALLER_TTL_S, LOOK_UP_S = 5.0, 2.0
-DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
+MAX_LIMIT = 1000
 
 T = TypeVar("T")
 

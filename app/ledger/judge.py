@@ -50,11 +50,6 @@ class Change:
     last_ok_at: datetime | None = None
 
 
-def first_carry(at: datetime, valid_s: int) -> Carry:
-    """Of a site that nobody has seen yet."""
-    return Carry(State.UNKNOWN, UnknownReason.NEVER_SEEN, at, valid_s, addressed_at=at)
-
-
 def judge(carry: Carry, look: Look, *, gap_reason: UnknownReason = UnknownReason.SILENT) -> tuple[Carry, list[Change]]:
     """The next carry, and the changes of state that this look makes certain, in the order of time.
 

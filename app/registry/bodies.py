@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.errors import Invalid
-from app.registry import references, rules
+from app.registry import references, rules, store
 from app.registry.models import Site
 from app.registry.schemas import SiteFields, SiteIn, SitePatch
 from app.validation import faults_of
@@ -32,9 +32,12 @@ async def require_sound(
     *,
     caller: Caller,
     policy: Policy,
-    site: Site | None = None,
+    ident: str | None = None,
 ) -> Model:
-    """Raises Invalid with the faults of form, and those of what the fields of sound form say."""
+    """`ident` names the site that a patch is for.
+
+    Raises Invalid with the faults of form, and those of what the fields of sound form say.
+    """
     if not isinstance(sent, Unsound):
         return sent
     try:
@@ -43,6 +46,7 @@ async def require_sound(
         faults = faults_of(map(dict, error.errors()), fields=list(model.model_fields))
     if not isinstance(sent.root, dict):
         raise Invalid(*faults)
+    site = (await store.get_site(session, ident, caller=caller))[0] if ident is not None else None
     wrong = {fault.field for fault in faults}
     sound = {name: sent.root[name] for name in sent.root.keys() & SiteFields.model_fields.keys() - wrong}
     values = _before(site) | SiteFields.model_validate(sound).model_dump(exclude_unset=True)

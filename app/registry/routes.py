@@ -117,10 +117,7 @@ async def patch_site(
     sent: SentPatch,
     if_match: Annotated[str | None, Header(description="the `version` that you saw")] = None,
 ) -> dict[str, Any]:
-    before, _ = await store.get_site(session, id, caller=caller)
-    given = await bodies.require_sound(
-        session, sent, SitePatch, caller=caller, policy=policy(request), site=before
-    )  # fmt: skip
+    given = await bodies.require_sound(session, sent, SitePatch, caller=caller, policy=policy(request), ident=id)
     site, status = await store.patch_site(
         session, id, given, caller=caller, policy=policy(request), if_match=_version(if_match)
     )

@@ -111,7 +111,7 @@ async def get_site(
     else:
         query = query.where(Site.code == ident)
     if for_update:
-        query = query.with_for_update(of=Site, key_share=True)
+        query = query.with_for_update(of=Site, key_share=True).execution_options(populate_existing=True)
     found = (await session.execute(query)).one_or_none()
     if found is None:
         raise NotFound(f"There is no site {ident[:60]} within your scope")

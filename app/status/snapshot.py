@@ -26,7 +26,7 @@ ROWS = text("""
         SELECT site_id FROM site_status WHERE version > :status UNION SELECT id FROM site WHERE version > :registry
     )
     SELECT s.id, s.code, s.name, s.village_code, s.technology, s.provider_id, p.slug AS provider, s.latitude,
-        s.longitude, s.lifecycle, s.probe, s.kind, st.version, st.state, st.unknown_reason, st.since, st.evidence_at,
+        s.longitude, s.lifecycle, s.probe, st.version, st.state, st.unknown_reason, st.since, st.evidence_at,
         st.valid_s, st.last_ok_at, st.rtt_us, st.loss_pct
     FROM changed JOIN site s ON s.id = changed.site_id JOIN site_status st ON st.site_id = s.id
         JOIN provider p ON p.id = s.provider_id
@@ -47,7 +47,6 @@ class Entry:
     provider_id: int
     technology: str
     provider: str
-    kind: str
     state: str
     unknown_reason: str | None
     since: datetime
@@ -102,7 +101,7 @@ class Snapshot:
             self.entries.pop(row.id, None)
             return
         self.entries[row.id] = Entry(
-            row.id, row.village_code, row.provider_id, row.technology, row.provider, row.kind, row.state,
+            row.id, row.village_code, row.provider_id, row.technology, row.provider, row.state,
             row.unknown_reason, row.since,
             row.evidence_at, row.valid_s, holds_until(row.evidence_at, row.valid_s) if row.evidence_at else None,
             {

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ledger.judge import Carry, Change, Look, first_carry, judge, readdress
+from app.ledger.judge import Carry, Change, Look, judge, readdress
 from app.registry.models import State, UnknownReason
 from probes.contract import Outcome
 
@@ -14,6 +14,11 @@ OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
 
 def at(second: int) -> datetime:
     return START + timedelta(seconds=second)
+
+
+def first_carry(at: datetime, valid_s: int) -> Carry:
+    """Of a site that nobody has seen yet."""
+    return Carry(State.UNKNOWN, UnknownReason.NEVER_SEEN, at, valid_s, addressed_at=at)
 
 
 def live(*looks: tuple[int, Outcome], interval: int = 60, carry: Carry | None = None) -> tuple[Carry, list[Change]]:

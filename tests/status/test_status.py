@@ -14,10 +14,11 @@ from app.access.models import Role
 from app.access.scope import Caller
 from app.clock import utc_now
 from app.database import Counter, Sessions, next_version, open_engine, open_sessions, transaction
+from app.errors import Stale
 from app.migrate import migrate
 from app.registry import providers
 from app.registry import store as registry
-from app.registry.schemas import SiteIn
+from app.registry.schemas import SiteIn, SitePatch
 from app.status.snapshot import Follower, Snapshot
 from app.worker import store as worker
 from probes.policy import Policy
@@ -193,6 +194,21 @@ async def test_two_registrations_at_once_get_two_codes_and_one_address_goes_to_o
     async with engine.connect() as connection:
         codes = (await connection.scalars(text("SELECT code FROM site ORDER BY code"))).all()
     assert codes == [f"64.02.05.2003-{n:02d}" for n in range(1, 7)]
+
+
+async def test_a_change_is_made_to_the_site_as_it_is_now_not_as_it_was_first_read(
+    committed: tuple[str, AsyncEngine, Sessions],
+) -> None:
+    _, _, sessions = committed
+    ident, caller = str(await add_site(sessions, "198.51.100.1")), Caller(0, "test", Role.PROVINCE_ADMIN, "64")
+    async with transaction(sessions) as slow:
+        seen, _ = await registry.get_site(slow, ident, caller=caller)
+        before = seen.version
+        async with transaction(sessions) as quick:
+            patch = SitePatch(notes="baru")
+            await registry.patch_site(quick, ident, patch, caller=caller, policy=Policy(), if_match=before)
+        with pytest.raises(Stale):
+            await registry.patch_site(slow, ident, SitePatch(ssid="x"), caller=caller, policy=Policy(), if_match=before)
 
 
 async def test_two_starts_at_once_migrate_once(server_url: str) -> None:
