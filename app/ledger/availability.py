@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.ledger.store import Piece
+from app.ledger.timeline import Piece
 from app.registry.models import State
 
 GOOD, BAD = ("up", "degraded"), ("down", "unreachable")

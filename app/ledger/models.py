@@ -31,6 +31,7 @@ class StateSegment(Base):
     unknown_reason: Mapped[UnknownReason | None]
     last_ok_at: Mapped[Moment | None]  # the last answer before it began
     first_ok_after: Mapped[Moment | None]  # the answer that ended it
+    confirmed_at: Mapped[Moment | None]  # of an outage: slot of the loss that made it certain
 
 
 class Blind(Base):

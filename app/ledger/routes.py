@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from app.asked import Asked
 from app.clock import parse_moment, utc_now
 from app.http import Cursor, Limit, Session, SignedIn, read_cursor, write_cursor
-from app.ledger import store
+from app.ledger import timeline
 from app.ledger.schemas import SegmentsOut, UptimeOut
 from app.ledger.uptime import in_service, uptime
 from app.periods import Period, Step, chosen_step
@@ -53,5 +53,5 @@ def _place(text: str) -> tuple[Period, datetime]:
     return Period(first, last), start
 
 
-def _fields(piece: store.Piece) -> dict[str, Any]:
-    return {name: getattr(piece, name) for name in store.Piece.__slots__}
+def _fields(piece: timeline.Piece) -> dict[str, Any]:
+    return {name: getattr(piece, name) for name in timeline.Piece.__slots__}

@@ -8,15 +8,15 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.ledger import store
+from app.ledger import timeline
 from app.ledger.availability import Availability, Window, availability
-from app.ledger.store import Piece
+from app.ledger.timeline import Piece
 from app.periods import Period, Step
 from app.registry.models import Lifecycle, Site, SiteConfiguration
 
 
 async def uptime(session: AsyncSession, site: Site, period: Period, step: Step, *, now: datetime) -> dict[str, Any]:
-    pieces = await store.timeline(session, site, period.start, period.end, now=now)
+    pieces = await timeline.timeline(session, site, period.start, period.end, now=now)
     windows = await active_windows(session, site.id, period)
     return {
         "from": period.start,
@@ -29,7 +29,7 @@ async def uptime(session: AsyncSession, site: Site, period: Period, step: Step, 
 
 async def in_service(session: AsyncSession, site: Site, period: Period, *, now: datetime) -> list[Piece]:
     """The timeline, without what lies outside the site's time in service."""
-    pieces = await store.timeline(session, site, period.start, period.end, now=now)
+    pieces = await timeline.timeline(session, site, period.start, period.end, now=now)
     windows = await active_windows(session, site.id, period)
     cut = [
         replace(p, started_at=max(p.started_at, w.started_at), ended_at=min(p.ended_at, w.ended_at))

@@ -1,6 +1,8 @@
+from datetime import date, time
+from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import REAL, BigInteger, ForeignKey, Index, SmallInteger, text
+from sqlalchemy import ARRAY, REAL, BigInteger, ForeignKey, Index, Integer, Numeric, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql import func
@@ -71,6 +73,37 @@ class Provider(Base):
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
 
 
+class Contract(Base):
+    __tablename__ = "contract"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(unique=True)
+    provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"), index=True)
+    valid_from: Mapped[date]
+    valid_to: Mapped[date | None]  # exclusive
+    version: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
+class ContractTerms(Base):
+    """In force from `started_on` (a WITA day) until the next terms of the same contract."""
+
+    __tablename__ = "contract_terms"
+
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id"), primary_key=True)
+    started_on: Mapped[date] = mapped_column(primary_key=True)
+    sla_target_pct: Mapped[Decimal] = mapped_column(Numeric(6, 3))
+    min_outage_s: Mapped[int]
+    excluded_causes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    excuses_parent: Mapped[bool]
+    service_from: Mapped[time | None]  # WITA
+    service_to: Mapped[time | None]
+    bandwidth_down_mbps: Mapped[float | None]
+    bandwidth_up_mbps: Mapped[float | None]
+    monthly_fee_idr: Mapped[int | None] = mapped_column(BigInteger)
+    recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
 class Site(Base):
     __tablename__ = "site"
     __table_args__ = (
@@ -111,6 +144,7 @@ class Site(Base):
     url: Mapped[str | None]
     speed_url: Mapped[str | None]
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"), index=True)
+    contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
     device_model: Mapped[str | None]
     contact_name: Mapped[str | None]
     contact_phone: Mapped[str | None]
@@ -125,8 +159,10 @@ class Site(Base):
 
     @property
     def configuration(self) -> tuple[object, ...]:
-        """What judgement depends on: a change of it starts a new dated configuration."""
-        return self.lifecycle, self.technology, self.provider_id, self.parent_id
+        """What judgement and its counting depend on: a change of it starts a new dated configuration."""
+        return (
+            self.lifecycle, self.technology, self.provider_id, self.parent_id, self.contract_id, self.addressed_at,
+        )  # fmt: skip
 
     @property
     def address(self) -> tuple[object, ...]:
@@ -154,6 +190,8 @@ class SiteConfiguration(Base):
     technology: Mapped[Technology]
     provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"))
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
+    contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
+    addressed_at: Mapped[Moment]  # since when it is measured where it is
 
 
 class State(StrEnum):
@@ -178,6 +216,7 @@ class SiteStatus(Base):
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger)
+    looks: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default="{}")  # the judge's window
     state: Mapped[State]
     unknown_reason: Mapped[UnknownReason | None]
     since: Mapped[Moment]

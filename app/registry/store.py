@@ -213,6 +213,7 @@ async def _redate(session: AsyncSession, site: Site, at: datetime) -> None:
     if current is not None and current.started_at >= at:
         current.lifecycle, current.technology = site.lifecycle, site.technology
         current.provider_id, current.parent_id = site.provider_id, site.parent_id
+        current.contract_id, current.addressed_at = site.contract_id, site.addressed_at
     else:
         if current is not None:
             current.ended_at = at
@@ -224,7 +225,8 @@ async def _redate(session: AsyncSession, site: Site, at: datetime) -> None:
 def _configuration(site: Site, at: datetime) -> SiteConfiguration:
     return SiteConfiguration(
         site_id=site.id, started_at=at, ended_at=None, lifecycle=site.lifecycle, technology=site.technology,
-        provider_id=site.provider_id, parent_id=site.parent_id,
+        provider_id=site.provider_id, parent_id=site.parent_id, contract_id=site.contract_id,
+        addressed_at=site.addressed_at,
     )  # fmt: skip
 
 

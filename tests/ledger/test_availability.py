@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ledger.availability import Window, availability, percent
-from app.ledger.store import Piece
+from app.ledger.timeline import Piece
 from app.registry.models import State
 
 START = datetime(2026, 11, 24, tzinfo=UTC)

@@ -1,0 +1,26 @@
+"""Availability by day, closed months and their corrections."""
+
+from alembic import op
+
+revision = "20261124_availability"
+down_revision = "20261124_incidents"
+branch_labels = None
+depends_on = None
+
+TABLES = """
+"""
+
+DROPPED = """
+"""
+
+
+def upgrade() -> None:
+    for statement in TABLES.split(";\n"):
+        if statement.strip():
+            op.execute(statement)
+
+
+def downgrade() -> None:
+    for statement in DROPPED.split(";\n"):
+        if statement.strip():
+            op.execute(statement)

@@ -1,0 +1,26 @@
+"""Incidents: outages that people deal with."""
+
+from alembic import op
+
+revision = "20261124_incidents"
+down_revision = "20261124_contracts"
+branch_labels = None
+depends_on = None
+
+TABLES = """
+"""
+
+DROPPED = """
+"""
+
+
+def upgrade() -> None:
+    for statement in TABLES.split(";\n"):
+        if statement.strip():
+            op.execute(statement)
+
+
+def downgrade() -> None:
+    for statement in DROPPED.split(";\n"):
+        if statement.strip():
+            op.execute(statement)
