@@ -23,6 +23,8 @@ class Profile(BaseModel):
 
     interval_s: int = Field(ge=5, le=3600)
     timeout_ms: int = Field(ge=100, le=3000)
+    loss_pct: float = Field(gt=0, le=100)
+    rtt_ms: int = Field(ge=1, le=60_000)
 
 
 def load_profiles(path: Path, *, interval_s: int | None = None) -> dict[Technology, Profile]:

@@ -1,10 +1,12 @@
 """When we could not look: recorded ranges, and why a site went unseen."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import utc_now
@@ -16,6 +18,27 @@ LAST_PACKET_WAITS_S = 3  # the longest packet timeout of any profile
 REASONS = {"stopped": UnknownReason.STOPPED, "uplink": UnknownReason.BLIND, "clock": UnknownReason.BLIND}
 
 
+RANGES = text("""
+    SELECT started_at, ended_at, reason FROM blind
+    WHERE source = :source AND started_at < :end AND ended_at > :start
+    UNION ALL
+    SELECT started_at, coalesce(ended_at, '9999-01-01'), 'uplink' FROM suspicion
+    WHERE source = :source AND upheld IS NOT false AND started_at < :end AND coalesce(ended_at, '9999-01-01') > :start
+""")
+DOUBTFUL = text("""
+    WITH near AS (
+        SELECT site_id, slot, outcome, sent, valid_s, lag(slot) OVER (PARTITION BY site_id ORDER BY slot) AS before
+        FROM measurement
+        WHERE source = :source AND outcome <> 'fault'
+            AND slot > cast(:start AS timestamptz) - cast(:hold AS interval)
+            AND slot < cast(:end AS timestamptz) + cast(:hold AS interval)
+    )
+    SELECT DISTINCT site_id FROM near
+    WHERE outcome = 'timeout' AND slot < :end AND slot + make_interval(secs => greatest(sent - 1, 0) + :waits) > :start
+        OR slot - before > make_interval(secs => valid_s) AND before < :end AND slot > :start
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class BlindRange:
     started_at: datetime
@@ -24,6 +47,23 @@ class BlindRange:
 
     def overlaps(self, start: datetime, end: datetime) -> bool:
         return self.started_at < end and start < self.ended_at
+
+
+class BlindRanges:
+    """Many ranges, quick to ask."""
+
+    def __init__(self, ranges: Iterable[BlindRange]) -> None:
+        self._ranges = sorted(ranges, key=lambda one: one.started_at)
+        self._starts = [one.started_at for one in self._ranges]
+        self._ends = list(accumulate((one.ended_at for one in self._ranges), max))  # the latest end up to here
+
+    def overlapping(self, start: datetime, end: datetime) -> list[BlindRange]:
+        found, place = [], bisect_left(self._starts, end)
+        while place > 0 and self._ends[place - 1] > start:
+            place -= 1
+            if self._ranges[place].overlaps(start, end):
+                found.append(self._ranges[place])
+        return found
 
 
 def look_ends(slot: datetime, sent: int) -> datetime:
@@ -37,12 +77,18 @@ async def record(session: AsyncSession, found: Sequence[BlindRange], *, source: 
 
 
 async def list_ranges(session: AsyncSession, start: datetime, end: datetime, *, source: str) -> list[BlindRange]:
-    rows = await session.execute(
-        select(Blind.started_at, Blind.ended_at, Blind.reason)
-        .where(Blind.source == source, Blind.started_at < end, Blind.ended_at > start)
-        .order_by(Blind.started_at)
-    )
+    """What was recorded, and what is suspected and not yet dismissed: that goes on, or for good if it was upheld."""
+    rows = await session.execute(RANGES, {"source": source, "start": start, "end": end})
     return [BlindRange(*row) for row in rows]
+
+
+async def list_doubtful(session: AsyncSession, found: BlindRange, *, source: str, hold: timedelta) -> list[int]:
+    """The sites whose stored readings may have been judged otherwise, had the range been known.
+
+    They lost a look in it, or went unseen for more than an interval next to it. `hold`: how long a state may hold.
+    """
+    bounds = {"start": found.started_at, "end": found.ended_at, "hold": hold, "source": source}
+    return list(await session.scalars(DOUBTFUL, bounds | {"waits": LAST_PACKET_WAITS_S}))
 
 
 def gap_reason(ranges: Sequence[BlindRange], start: datetime, end: datetime) -> UnknownReason:

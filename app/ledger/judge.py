@@ -4,14 +4,38 @@ Nothing is inferred from silence. A state reaches as far as the evidence for it 
 `unknown`. A fault of ours is no evidence at all: it neither confirms nor ends anything, it only lets time pass.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
+from statistics import median_high
+from typing import NamedTuple
 
 from app.evidence import holds_until, lapses_at
 from app.registry.models import State, UnknownReason
 from probes.contract import Outcome
 
 CONFIRM = 2  # consecutive timeouts that make an outage
+POOLED = 10  # readings over which loss is pooled
+MEDIAN_OF = 3  # answered readings whose median round trip is judged
+GOOD, BAD = frozenset({State.UP, State.DEGRADED}), frozenset({State.DOWN, State.UNREACHABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where `degraded` begins, for one technology."""
+
+    loss_pct: float
+    rtt_us: int
+
+
+class Pooled(NamedTuple):
+    """A reading of the window that `degraded` is judged by; `rtt_us` is its median, 0 if nothing answered."""
+
+    slot: datetime
+    sent: int
+    received: int
+    rtt_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +49,12 @@ class Carry:
     addressed_at: datetime
     evidence_at: datetime | None = None  # slot of the last reading that supports the state
     seen_at: datetime | None = None  # slot of the last reading judged
-    timeouts: int = 0  # consecutive, at most CONFIRM
+    timeouts: int = 0  # consecutive and not yet an outage: below CONFIRM
     pending_at: datetime | None = None  # slot of the first of them
+    pending_behind: bool = False  # whether that one was lost behind a parent that is out
     last_ok_at: datetime | None = None
     commissioned_at: datetime | None = None  # the first answer from the present address or an earlier one
+    window: tuple[Pooled, ...] = ()  # the last POOLED readings while the state is good
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +64,11 @@ class Look:
     slot: datetime
     outcome: Outcome
     valid_s: int
+    sent: int
+    received: int
+    rtt_us: int  # the median
+    limits: Limits
+    behind: bool = False  # its parent was out
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +79,7 @@ class Change:
     state: State
     unknown_reason: UnknownReason | None = None
     last_ok_at: datetime | None = None
+    confirmed_at: datetime | None = None
 
 
 def judge(carry: Carry, look: Look, *, gap_reason: UnknownReason = UnknownReason.SILENT) -> tuple[Carry, list[Change]]:
@@ -62,27 +94,19 @@ def judge(carry: Carry, look: Look, *, gap_reason: UnknownReason = UnknownReason
     carry = replace(carry, seen_at=look.slot)
     carry = _without_stale(carry, look.slot, changes, gap_reason)
     if look.outcome is Outcome.OK:
-        carry = _answered(carry, look, changes)
+        carry = _graded(_answered(carry, look, changes), look.limits, changes)
     elif look.outcome is Outcome.TIMEOUT:
         carry = _unanswered(carry, look, changes)
     return carry, changes
 
 
 def readdress(carry: Carry, at: datetime) -> tuple[Carry, list[Change]]:
-    """The site is measured somewhere else from now on, and there nobody has been seen yet."""
+    """The site is measured somewhere else from `at` on, and there nobody has been seen yet."""
     changes: list[Change] = []
-    at = max(at, carry.since)
-    carry = _without_stale(carry, at, changes, UnknownReason.SILENT)
-    carry = _to(carry, changes, Change(at, State.UNKNOWN, UnknownReason.NEVER_SEEN, carry.last_ok_at))
-    return replace(carry, addressed_at=at, last_ok_at=None, timeouts=0, pending_at=None), changes
-
-
-def rewind(carry: Carry, at: datetime) -> tuple[Carry, list[Change]]:
-    """The clock was set back to `at`, before what was judged last: from there on nothing is known any more."""
-    changes = [Change(at, State.UNKNOWN, UnknownReason.BLIND, carry.last_ok_at)]
-    carry = replace(carry, state=State.UNKNOWN, unknown_reason=UnknownReason.BLIND, since=at, evidence_at=None)
-    last_ok_at = carry.last_ok_at and min(carry.last_ok_at, at)
-    return replace(carry, seen_at=None, timeouts=0, pending_at=None, last_ok_at=last_ok_at), changes
+    since = max(at, carry.since)
+    carry = _without_stale(carry, since, changes, UnknownReason.SILENT)
+    carry = _to(carry, changes, Change(since, State.UNKNOWN, UnknownReason.NEVER_SEEN, carry.last_ok_at))
+    return replace(carry, addressed_at=at, last_ok_at=None), changes
 
 
 def _without_stale(carry: Carry, at: datetime, changes: list[Change], reason: UnknownReason) -> Carry:
@@ -100,9 +124,8 @@ def _without_stale(carry: Carry, at: datetime, changes: list[Change], reason: Un
 
 
 def _answered(carry: Carry, look: Look, changes: list[Change]) -> Carry:
-    if carry.state is not State.UP:
-        change = Change(look.slot, State.UP, None, carry.last_ok_at)
-        carry = _to(carry, changes, change)
+    if carry.state not in GOOD:
+        carry = _to(carry, changes, Change(look.slot, State.UP, None, carry.last_ok_at))
     return replace(
         carry,
         evidence_at=look.slot,
@@ -111,32 +134,107 @@ def _answered(carry: Carry, look: Look, changes: list[Change]) -> Carry:
         pending_at=None,
         last_ok_at=look.slot,
         commissioned_at=carry.commissioned_at or look.slot,
+        window=_pooled(carry, look),
     )
 
 
 def _unanswered(carry: Carry, look: Look, changes: list[Change]) -> Carry:
     if carry.last_ok_at is None:
         return carry  # a mistyped address is not an outage
-    if carry.state is State.DOWN:
-        return replace(carry, evidence_at=look.slot, valid_s=look.valid_s)
-    pending_at = carry.pending_at or look.slot
-    carry = replace(carry, timeouts=carry.timeouts + 1, pending_at=pending_at)
-    if carry.timeouts < CONFIRM:
-        return carry
-    carry = _to(carry, changes, Change(pending_at, State.DOWN, None, carry.last_ok_at))
+    if carry.state not in BAD:
+        carry = _pending(carry, look)
+        if carry.timeouts < CONFIRM:
+            return carry
+        first, behind = carry.pending_at or look.slot, carry.pending_behind
+        carry = _to(carry, changes, _outage(first, behind, carry, look))
+    if carry.state is not _bad(look.behind):
+        carry = _to(carry, changes, _outage(look.slot, look.behind, carry, look))
     return replace(carry, evidence_at=look.slot, valid_s=look.valid_s)
+
+
+def _pending(carry: Carry, look: Look) -> Carry:
+    first = carry.pending_at is None
+    return replace(
+        carry,
+        timeouts=carry.timeouts + 1,
+        pending_at=look.slot if first else carry.pending_at,
+        pending_behind=look.behind if first else carry.pending_behind,
+        window=_pooled(carry, look) if carry.state in GOOD else (),
+    )
+
+
+def _outage(at: datetime, behind: bool, carry: Carry, look: Look) -> Change:
+    return Change(at, _bad(behind), None, carry.last_ok_at, confirmed_at=look.slot)
+
+
+def _bad(behind: bool) -> State:
+    return State.UNREACHABLE if behind else State.DOWN
+
+
+def _pooled(carry: Carry, look: Look) -> tuple[Pooled, ...]:
+    return (*carry.window, Pooled(look.slot, look.sent, look.received, look.rtt_us))[-POOLED:]
+
+
+def _graded(carry: Carry, limits: Limits, changes: list[Change]) -> Carry:
+    """Between up and degraded; either begins with the reading that belongs to it, not with the one that proves it."""
+    if carry.state is State.UP:
+        if (first := _first_offence(carry.window, limits)) is None:
+            return carry
+        return _to(carry, changes, Change(first, State.DEGRADED, None, _last_answer(carry.window, first)))
+    sound = _sound_again(carry.window, limits)
+    if not sound:
+        return carry
+    at = sound[0].slot
+    return replace(_to(carry, changes, Change(at, State.UP, None, _last_answer(carry.window, at))), window=sound)
+
+
+def _first_offence(window: Sequence[Pooled], limits: Limits) -> datetime | None:
+    """Slot of the first reading at fault: with loss where the whole window loses too much, else too slow."""
+    offences = []
+    if len(window) == POOLED and _loses(window, limits.loss_pct):
+        offences.append(next(one.slot for one in window if one.received < one.sent))
+    if _is_slow(window, limits):
+        offences.append(next(one.slot for one in _answering(window) if one.rtt_us > limits.rtt_us))
+    return min(offences, default=None)
+
+
+def _sound_again(window: Sequence[Pooled], limits: Limits) -> tuple[Pooled, ...]:
+    """The clean readings at the window's end, once it has settled: loss below half its limit, round trips normal."""
+    if _loses(window, limits.loss_pct / 2) or _is_slow(window, limits):
+        return ()
+    clean = takewhile(lambda one: one.received == one.sent and one.rtt_us <= limits.rtt_us, reversed(window))
+    return tuple(clean)[::-1]
+
+
+def _loses(window: Sequence[Pooled], loss_pct: float) -> bool:
+    sent, received = sum(one.sent for one in window), sum(one.received for one in window)
+    return sent > received and 100 * (sent - received) >= loss_pct * sent
+
+
+def _is_slow(window: Sequence[Pooled], limits: Limits) -> bool:
+    latest = _answering(window)
+    return len(latest) == MEDIAN_OF and median_high(one.rtt_us for one in latest) > limits.rtt_us
+
+
+def _answering(window: Sequence[Pooled]) -> list[Pooled]:
+    return [one for one in window if one.received][-MEDIAN_OF:]
+
+
+def _last_answer(window: Sequence[Pooled], before: datetime) -> datetime | None:
+    return max((one.slot for one in window if one.received and one.slot < before), default=None)
 
 
 def _to(carry: Carry, changes: list[Change], change: Change) -> Carry:
     if (change.state, change.unknown_reason) != (carry.state, carry.unknown_reason):
         changes.append(change)
-    evidence_at = None if change.state is State.UNKNOWN else carry.evidence_at
     return replace(
         carry,
         state=change.state,
         unknown_reason=change.unknown_reason,
         since=change.at,
-        evidence_at=evidence_at,
-        timeouts=0 if change.state is State.UNKNOWN else carry.timeouts,
-        pending_at=None if change.state is State.UNKNOWN else carry.pending_at,
+        evidence_at=None if change.state is State.UNKNOWN else carry.evidence_at,
+        timeouts=0,
+        pending_at=None,
+        pending_behind=False,
+        window=carry.window if change.state in GOOD else (),
     )

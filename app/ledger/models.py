@@ -1,11 +1,12 @@
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Integer, text
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql import func
 
 from app.database import Base, Moment
+from app.profiles import Technology
 from app.registry.models import State, UnknownReason
 
 
@@ -45,6 +46,40 @@ class Blind(Base):
     ended_at: Mapped[Moment]
     reason: Mapped[str]  # uplink, stopped, clock
     recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
+class Suspicion(Base):
+    """Many sites of several providers lost at once: perhaps it was us. Unknown until a further round of looks tells."""
+
+    __tablename__ = "suspicion"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    started_at: Mapped[Moment] = mapped_column(index=True)
+    detected_at: Mapped[Moment]
+    ended_at: Mapped[Moment | None]
+    upheld: Mapped[bool | None]  # true: it was us, so the stretch stays blind; false: they really were out
+    sites: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+
+
+class Checkpoint(Base):
+    """What judgement carried at a full hour, all readings before it judged: where a rejudgement can begin."""
+
+    __tablename__ = "checkpoint"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    at: Mapped[Moment] = mapped_column(primary_key=True)
+    carry: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class DatedProfile(Base):
+    """A technology's profile, in force from `started_at` until the next one of it."""
+
+    __tablename__ = "dated_profile"
+
+    technology: Mapped[Technology] = mapped_column(primary_key=True)
+    started_at: Mapped[Moment] = mapped_column(primary_key=True)
+    profile: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
 class WorkerBeat(Base):

@@ -1,50 +1,40 @@
-"""The ledger: readings folded into segments, and read back as a timeline without gaps."""
+"""The one door into the ledger: readings and blindness come in, and what follows from them is written."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import from_slot
-from app.database import Counter, next_version
-from app.evidence import lapses_at
-from app.ledger import blindness
+from app.evidence import HOLD, lapses_at
+from app.ledger import around, blindness, carries, segments
 from app.ledger.blindness import BlindRange
-from app.ledger.judge import Carry, Change, Look, judge, readdress, rewind
-from app.registry.models import SiteStatus, State, UnknownReason
-from probes.contract import Outcome, Reading
+from app.ledger.fold import Folded, fold
+from app.ledger.judge import Carry
+from app.ledger.rejudge import FAR_AHEAD, keep_checkpoints, rejudge
+from app.ledger.span import Span
+from app.measurements import store as measurements
+from app.profiles import profiles
+from app.registry.models import SiteKind, State
+from probes.contract import CENTRAL, Outcome, Reading
 
-CARRIES = text("""
-    SELECT st.*, s.addressed_at AS configured_at FROM site_status st JOIN site s ON s.id = st.site_id
-    WHERE st.site_id = ANY(:ids) ORDER BY st.site_id FOR UPDATE OF st
+DESCENDANTS = text("""
+    WITH RECURSIVE below AS (
+        SELECT id FROM site WHERE parent_id = ANY(:ids)
+        UNION SELECT s.id FROM site s JOIN below b ON s.parent_id = b.id
+    ) SELECT id FROM below
+""")
+CHILDREN = text("""
+    SELECT DISTINCT c.site_id FROM site_configuration c JOIN measurement m ON m.site_id = c.site_id
+    WHERE c.parent_id = :parent AND m.outcome = 'timeout' AND m.slot >= :start AND m.slot <= :end
+        AND m.slot >= c.started_at AND (c.ended_at IS NULL OR m.slot < c.ended_at)
 """)
 
-WRITE_CARRIES = text("""
-    UPDATE site_status st SET
-        version = :version, state = n.state, unknown_reason = n.unknown_reason, since = n.since,
-        evidence_at = n.evidence_at, valid_s = n.valid_s, seen_at = n.seen_at, timeouts = n.timeouts,
-        pending_at = n.pending_at, last_ok_at = n.last_ok_at, commissioned_at = n.commissioned_at,
-        addressed_at = n.addressed_at, rtt_us = n.rtt_us, loss_pct = n.loss_pct
-    FROM json_populate_recordset(NULL::site_status, cast(:rows AS json)) n
-    WHERE st.site_id = n.site_id
-""")
-
-CHANGES = "json_to_recordset(cast(:rows AS json)) AS n(site_id int, at timestamptz, state text, " \
-          "unknown_reason text, last_ok_at timestamptz)"  # fmt: skip
-GIVE_WAY = text(f"DELETE FROM state_segment g USING {CHANGES} WHERE g.site_id = n.site_id AND g.started_at >= n.at")
-CLOSE = text(f"""
-    UPDATE state_segment g SET ended_at = n.at, first_ok_after = CASE WHEN n.state = 'up' THEN n.at END
-    FROM {CHANGES} WHERE g.site_id = n.site_id AND g.started_at < n.at AND (g.ended_at IS NULL OR g.ended_at > n.at)
-""")
-OPEN = text(f"""
-    INSERT INTO state_segment (site_id, started_at, state, unknown_reason, last_ok_at)
-    SELECT n.site_id, n.at, n.state, n.unknown_reason, n.last_ok_at FROM {CHANGES}
-""")
+Item = tuple[Reading, datetime]  # with the moment since when its address is the site's
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,128 +45,160 @@ class Judged:
     state: State
     since: datetime
     seen_at: datetime | None
-    pending: bool
+    pending_at: datetime | None = None
+    parent_id: int | None = None
+
+    @property
+    def pending(self) -> bool:
+        return self.pending_at is not None
 
 
-async def fold(session: AsyncSession, readings: Sequence[tuple[Reading, datetime]], *, source: str) -> list[Judged]:
-    """Judges readings, each with the moment since when its address was the site's, and writes what follows.
+@dataclass(slots=True)
+class Taken:
+    judged: list[Judged] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)  # what was written anew
 
-    A reading of an address that is no longer the site's is left out; one that is not newer than what was judged
-    changes nothing, so a batch may come twice.
+
+async def take_in(session: AsyncSession, items: Sequence[Item], found: Sequence[BlindRange] = ()) -> Taken:
+    """Records blindness and readings, and judges what they bear on. A batch may come twice, late or in any order.
+
+    A reading of an address that is no longer the site's is kept as our fault: it says nothing of the site.
     """
-    by_site: dict[int, list[tuple[Reading, datetime]]] = defaultdict(list)
-    for item in readings:
-        by_site[item[0].key].append(item)
-    rows = (await session.execute(CARRIES, {"ids": sorted(by_site)})).all()
-    blind = await _blind_ranges(session, rows, readings, source=source)
-    carries: list[dict[str, Any]] = []
-    changes: dict[int, list[Change]] = {}
-    judged: list[Judged] = []
+    again = await _doubtful(session, found)
+    await blindness.record(session, found, source=CENTRAL)
+    ids = {reading.key for reading, _ in items} | {span.site_id for span in again}
+    ids |= set(await session.scalars(DESCENDANTS, {"ids": sorted(ids)}))
+    rows = await carries.lock(session, list(ids))
+    readings = [_of_address(*item, rows) for item in items if item[0].key in rows]
+    new = set(await measurements.record(session, readings))
+    fresh: dict[int, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        if (reading.key, from_slot(reading.slot)) in new:
+            fresh[reading.key].append(reading)
+    again += [_span(late) for site_id, late in fresh.items() if _is_late(rows[site_id], late)]
+    for span in again:
+        fresh.pop(span.site_id, None)
+    return await _judge(session, rows, fresh, again)
+
+
+async def rejudge_all(session: AsyncSession, spans: Iterable[Span]) -> tuple[list[Span], dict[int, Carry]]:
+    """Judges the spans again, then what hangs on those sites, until nothing follows any more."""
+    done: list[Span] = []
+    carried: dict[int, Carry] = {}
+    waiting = list(spans)
+    while waiting:
+        result = await rejudge(session, waiting)
+        done += result.spans
+        carried |= result.carries
+        waiting = await _below(session, [span for span in result.spans if span.site_id in result.changed])
+    return done, carried
+
+
+async def _judge(
+    session: AsyncSession, rows: Mapping[int, Row[Any]], fresh: Mapping[int, list[Reading]], again: list[Span]
+) -> Taken:
+    taken = Taken()
+    carried: dict[int, Carry] = {}
+    for wave in _parents_first(rows, fresh):
+        folded = await _fold(session, [rows[site_id] for site_id in wave], fresh)
+        carried |= {site_id: one.carry for site_id, one in folded.items()}
+        taken.spans += [_live_span(rows[site_id], one) for site_id, one in folded.items()]
+        changed = {site_id for site_id, one in folded.items() if one.changes and rows[site_id].kind == SiteKind.NODE}
+        again += await _below(session, [span for span in taken.spans if span.site_id in changed])
+    spans, rejudged = await rejudge_all(session, again)
+    taken.spans += spans
+    carried |= rejudged
+    taken.judged = [_judged(rows[site_id], carry) for site_id, carry in carried.items() if site_id in rows]
+    return taken
+
+
+def _parents_first(rows: Mapping[int, Row[Any]], fresh: Mapping[int, list[Reading]]) -> list[list[int]]:
+    """The sites in waves: none hangs on another of the same or a later one."""
+    waves: list[list[int]] = []
+    left = set(fresh)
+    while left:
+        wave = sorted(site_id for site_id in left if rows[site_id].parent_id not in left) or sorted(left)
+        waves.append(wave)
+        left -= set(wave)
+    return waves
+
+
+async def _fold(
+    session: AsyncSession, rows: Sequence[Row[Any]], fresh: Mapping[int, list[Reading]]
+) -> dict[int, Folded]:
+    readings = {row.site_id: sorted(fresh[row.site_id], key=lambda one: (one.slot, one.source)) for row in rows}
+    about = await around.load(session, list(readings), **_reach(rows, readings))
+    folded = {row.site_id: fold(carries.of_row(row), readings[row.site_id], about[row.site_id]) for row in rows}
+    await segments.apply(session, {site_id: one.changes for site_id, one in folded.items() if one.changes})
+    await keep_checkpoints(session, folded)
+    await carries.write(session, [(row, folded[row.site_id].carry, folded[row.site_id].last) for row in rows])
+    return folded
+
+
+def _reach(rows: Sequence[Row[Any]], readings: Mapping[int, Sequence[Reading]]) -> dict[str, Any]:
+    """From when to when blindness and parents bear on these readings: around losses, and over what went unseen."""
+    moments = [from_slot(one.slot) for found in readings.values() for one in found if one.outcome is Outcome.TIMEOUT]
     for row in rows:
-        carry, found, last = _fold_site(row, by_site[row.site_id], blind)
-        carries.append(_carry_row(row, carry, last))
-        if found:
-            changes[row.site_id] = found
-        judged.append(Judged(row.site_id, carry.state, carry.since, carry.seen_at, carry.pending_at is not None))
-    await apply_changes(session, changes)
-    if carries:
-        version = await next_version(session, Counter.STATUS)
-        await session.execute(WRITE_CARRIES, {"version": version, "rows": _json(carries)})
-    return judged
+        newest = from_slot(readings[row.site_id][-1].slot)
+        if row.evidence_at is not None and lapses_at(row.evidence_at, row.valid_s) < newest:
+            moments += [row.evidence_at, newest]
+    sources = {one.source for found in readings.values() for one in found} if moments else set()
+    return {"sources": sources, "start": min(moments, default=FAR_AHEAD), "end": max(moments, default=FAR_AHEAD)}
 
 
-async def restart(session: AsyncSession, at: datetime) -> None:
-    """The clock was set back to `at`: what was judged beyond it lies in the future, and gives way to unknown."""
-    ids = select(SiteStatus.site_id).where(SiteStatus.seen_at >= at)
-    rows = (await session.execute(CARRIES, {"ids": list(await session.scalars(ids))})).all()
-    restarted = {row.site_id: rewind(_carry(row), at) for row in rows}
-    await apply_changes(session, {site_id: changes for site_id, (_, changes) in restarted.items()})
-    if rows:
-        carries = [_carry_row(row, restarted[row.site_id][0], None) for row in rows]
-        version = await next_version(session, Counter.STATUS)
-        await session.execute(WRITE_CARRIES, {"version": version, "rows": _json(carries)})
+async def _doubtful(session: AsyncSession, found: Sequence[BlindRange]) -> list[Span]:
+    """What was judged before a blindness became known that bears on it."""
+    hold = longest_hold()
+    spans = []
+    for one in found:
+        for site_id in await blindness.list_doubtful(session, one, source=CENTRAL, hold=hold):
+            spans.append(Span(site_id, one.started_at - hold, one.ended_at + hold))
+    return spans
 
 
-def _fold_site(
-    row: Row[Any], items: list[tuple[Reading, datetime]], blind: Sequence[BlindRange]
-) -> tuple[Carry, list[Change], Reading | None]:
-    carry, last = _carry(row), None
-    changes: list[Change] = []
-    if row.configured_at > carry.addressed_at:
-        carry, changes = readdress(carry, row.configured_at)
-        carry = replace(carry, addressed_at=row.configured_at)
-    for reading, addressed_at in sorted(items, key=lambda item: item[0].slot):
-        if addressed_at != row.configured_at:
-            continue
-        look = _look(reading, blind)
-        since = carry.evidence_at or carry.since
-        carry, found = judge(carry, look, gap_reason=blindness.gap_reason(blind, since, look.slot))
-        changes = changes + found
-        if carry.seen_at == look.slot and look.outcome is not Outcome.FAULT:
-            last = reading
-    return carry, changes, last
+async def _below(session: AsyncSession, parents: Iterable[Span]) -> list[Span]:
+    """What was lost behind parents whose states changed: it may read otherwise now."""
+    hold = longest_hold()
+    spans = []
+    for parent in parents:
+        start, end = parent.start - hold, parent.end + hold
+        rows = await session.scalars(CHILDREN, {"parent": parent.site_id, "start": start, "end": end})
+        spans += [Span(site_id, start, end) for site_id in rows]
+    return spans
 
 
-def _look(reading: Reading, blind: Sequence[BlindRange]) -> Look:
-    slot, outcome = from_slot(reading.slot), reading.outcome
-    if outcome is Outcome.TIMEOUT:
-        ends = blindness.look_ends(slot, reading.sent)
-        if any(r.overlaps(slot, ends) for r in blind):
-            outcome = Outcome.FAULT
-    return Look(slot, outcome, reading.valid_s)
+def longest_hold() -> timedelta:
+    """No state outlives its last evidence by more."""
+    return timedelta(seconds=int(HOLD * max(profile.interval_s for profile in profiles().values())))
 
 
-async def _blind_ranges(
-    session: AsyncSession, rows: Sequence[Row[Any]], readings: Sequence[tuple[Reading, datetime]], *, source: str
-) -> list[BlindRange]:
-    """The blind ranges that this batch needs: around its timeouts, and over what it finds unseen. Mostly none."""
-    newest: dict[int, datetime] = {}
-    for reading, _ in readings:
-        newest[reading.key] = max(from_slot(reading.slot), newest.get(reading.key, from_slot(0)))
-    starts = [from_slot(reading.slot) for reading, _ in readings if reading.outcome is Outcome.TIMEOUT]
-    starts += [
-        row.evidence_at for row in rows
-        if row.evidence_at is not None and lapses_at(row.evidence_at, row.valid_s) < newest[row.site_id]
-    ]  # fmt: skip
-    if not starts:
-        return []
-    return await blindness.list_ranges(
-        session, min(starts), blindness.look_ends(max(newest.values()), 5), source=source
-    )
+def _of_address(reading: Reading, addressed_at: datetime, rows: Mapping[int, Row[Any]]) -> Reading:
+    if addressed_at == rows[reading.key].configured_at:
+        return reading
+    return replace(reading, outcome=Outcome.FAULT, reason="moved")
 
 
-async def apply_changes(session: AsyncSession, changes: dict[int, list[Change]]) -> None:
-    """Writes changes of state, the first of every site, then the second, and so on: each site's in their order."""
-    for wave in range(max(map(len, changes.values()), default=0)):
-        rows = [_change_row(site_id, found[wave]) for site_id, found in changes.items() if len(found) > wave]
-        for statement in (GIVE_WAY, CLOSE, OPEN):
-            await session.execute(statement, {"rows": _json(rows)})
+def _is_late(row: Row[Any], readings: Sequence[Reading]) -> bool:
+    return row.seen_at is not None and from_slot(min(one.slot for one in readings)) <= row.seen_at
 
 
-def _change_row(site_id: int, change: Change) -> dict[str, Any]:
-    return {
-        "site_id": site_id, "at": change.at, "state": change.state, "unknown_reason": change.unknown_reason,
-        "last_ok_at": change.last_ok_at,
-    }  # fmt: skip
+def _span(readings: Sequence[Reading]) -> Span:
+    slots = [one.slot for one in readings]
+    return Span(readings[0].key, from_slot(min(slots)), from_slot(max(slots)))
 
 
-def _carry(row: Row[Any]) -> Carry:
-    return Carry(
-        State(row.state), UnknownReason(row.unknown_reason) if row.unknown_reason else None, row.since, row.valid_s,
-        row.addressed_at, row.evidence_at, row.seen_at, row.timeouts, row.pending_at, row.last_ok_at,
-        row.commissioned_at,
-    )  # fmt: skip
+def _live_span(row: Row[Any], folded: Folded) -> Span:
+    """From the evidence before, which may have been thought to reach less far."""
+    end = folded.carry.seen_at or folded.carry.since
+    return Span(row.site_id, min([row.evidence_at or end, *(one.at for one in folded.changes)]), end)
 
 
-def _carry_row(row: Row[Any], carry: Carry, last: Reading | None) -> dict[str, Any]:
-    out = {name: getattr(carry, name) for name in Carry.__slots__}
-    out |= {"site_id": row.site_id, "rtt_us": row.rtt_us, "loss_pct": row.loss_pct}
-    if last is not None:
-        answered = sorted(last.rtt_us)
-        out["rtt_us"] = answered[len(answered) // 2] if answered else None
-        out["loss_pct"] = round(100 * (1 - len(answered) / last.sent), 1) if last.sent else None
-    return out
+def _judged(row: Row[Any], carry: Carry) -> Judged:
+    return Judged(row.site_id, carry.state, carry.since, carry.seen_at, carry.pending_at, row.parent_id)
 
 
-def _json(rows: list[dict[str, Any]]) -> str:
-    return orjson.dumps(rows).decode()
+async def restart(session: AsyncSession, at: datetime) -> list[Span]:
+    """The clock was set back to `at`. When the readings beyond it were really taken nobody knows: they are dropped."""
+    ids = await measurements.drop_from(session, at, source=CENTRAL)
+    spans, _ = await rejudge_all(session, [Span(site_id, at, at) for site_id in ids])
+    return spans

@@ -16,12 +16,26 @@ RECORD = text("""
     FROM json_to_recordset(cast(:rows AS json)) AS n(
         key int, slot bigint, source text, outcome text, sent int, valid_s int, rtt_us int[], reason text)
     ON CONFLICT DO NOTHING
+    RETURNING site_id, slot
+""")
+DROP_FROM = text("""
+    WITH dropped AS (DELETE FROM measurement WHERE slot >= :at AND source = :source RETURNING site_id)
+    SELECT DISTINCT site_id FROM dropped
 """)
 
 
-async def record(session: AsyncSession, readings: Sequence[Reading]) -> None:
-    """Keeps each reading once: (site, slot, source) is its identity, so a batch may come twice."""
-    await session.execute(RECORD, {"rows": orjson.dumps(list(readings)).decode()})
+async def record(session: AsyncSession, readings: Sequence[Reading]) -> list[tuple[int, datetime]]:
+    """Keeps each reading once: (site, slot, source) is its identity, so a batch may come twice.
+
+    Site and slot of those that are new.
+    """
+    rows = await session.execute(RECORD, {"rows": orjson.dumps(list(readings)).decode()})
+    return [(site_id, slot) for site_id, slot in rows]
+
+
+async def drop_from(session: AsyncSession, at: datetime, *, source: str) -> list[int]:
+    """The sites that lost readings with slots from `at` on."""
+    return list(await session.scalars(DROP_FROM, {"at": at, "source": source}))
 
 
 async def list_measurements(

@@ -1,9 +1,10 @@
 from datetime import date, time
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ARRAY, REAL, BigInteger, ForeignKey, Index, Integer, Numeric, SmallInteger, Text, text
-from sqlalchemy.dialects.postgresql import ExcludeConstraint
+from sqlalchemy import ARRAY, REAL, BigInteger, ForeignKey, Index, Numeric, SmallInteger, Text, text
+from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql import func
 
@@ -216,7 +217,6 @@ class SiteStatus(Base):
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger)
-    looks: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default="{}")  # the judge's window
     state: Mapped[State]
     unknown_reason: Mapped[UnknownReason | None]
     since: Mapped[Moment]
@@ -225,8 +225,10 @@ class SiteStatus(Base):
     seen_at: Mapped[Moment | None]  # slot of the last reading that was judged
     timeouts: Mapped[int] = mapped_column(SmallInteger)
     pending_at: Mapped[Moment | None]  # slot of the first of the timeouts that await confirmation
+    pending_behind: Mapped[bool] = mapped_column(server_default=text("false"))  # that one was lost behind a parent
     last_ok_at: Mapped[Moment | None]
     commissioned_at: Mapped[Moment | None]  # the first answer ever
+    pooled: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'"))  # the judge's window of readings
     addressed_at: Mapped[Moment]  # since when it is measured at its present address
     rtt_us: Mapped[int | None]
     loss_pct: Mapped[float | None] = mapped_column(REAL)

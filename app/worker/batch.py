@@ -3,14 +3,12 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
+from app.ledger.store import Item
 from app.worker.canaries import Canaries
-from probes.contract import Outcome, Reading
+from probes.contract import Outcome
 
 LARGEST = 5_000  # readings a transaction
-
-Item = tuple[Reading, datetime]  # with the moment since when its address is the site's
 
 
 @dataclass(slots=True)

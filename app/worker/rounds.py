@@ -13,16 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Sessions, transaction
+from app.ledger import limits
 from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
-from app.ledger.store import Judged
+from app.ledger.store import Item, Judged
 from app.measurements import partitions
 from app.profiles import profiles
 from app.registry import idempotency
 from app.settings import Settings
 from app.worker import canaries as canary
 from app.worker import store
-from app.worker.batch import LARGEST, Buffer, Item
+from app.worker.batch import LARGEST, Buffer
 from app.worker.canaries import Canaries
 from app.worker.figures import Figures
 from app.worker.schedule import Schedule
@@ -65,6 +66,7 @@ class Rounds:
         now = utc_now().replace(microsecond=0)
         async with transaction(self.sessions) as session:
             await partitions.make_ahead(session, now)
+            await limits.date_profiles(session, now)
             beat_at = await store.last_beat(session)
         await self.refresh()
         if beat_at is not None and beat_at < now:
@@ -124,7 +126,7 @@ class Rounds:
             if self._stepped:
                 await partitions.make_ahead(session, utc_now())
             if self._set_back_to is not None:
-                await ledger.restart(session, self._set_back_to)
+                await store.follow(session, await ledger.restart(session, self._set_back_to))
             judged = await store.write_batch(session, items, blind)
             await self._write_beat(session)
         return judged

@@ -8,22 +8,22 @@ import orjson
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.ledger import blindness
 from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
 from app.ledger.models import WorkerBeat
-from app.ledger.store import Judged
-from app.measurements import store as measurements
+from app.ledger.span import Span
+from app.ledger.store import Item, Judged
 from app.profiles import Profile, Technology
 from app.registry.models import State
-from app.worker.batch import Item
 from app.worker.schedule import Plan
 from probes.contract import CENTRAL, Kind, Target
 
 SITES = text("""
     SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
-        st.state, st.since, st.seen_at, st.pending_at
-    FROM site s JOIN site_status st ON st.site_id = s.id WHERE s.version > :seen
+        s.parent_id, st.state, st.since, st.seen_at, st.pending_at, c.started_at AS setup_at
+    FROM site s JOIN site_status st ON st.site_id = s.id
+        JOIN site_configuration c ON c.site_id = s.id AND c.ended_at IS NULL
+    WHERE s.version > :seen
 """)
 BEAT = text("""
     INSERT INTO worker_beat (source, beat_at, started_at, blind_since, figures)
@@ -54,7 +54,7 @@ def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
 
 
 def standing(row: Any) -> Judged:
-    return Judged(row.id, State(row.state), row.since, row.seen_at, row.pending_at is not None)
+    return Judged(row.id, State(row.state), row.since, row.seen_at, row.pending_at, row.parent_id)
 
 
 async def last_beat(session: AsyncSession) -> datetime | None:
@@ -62,13 +62,16 @@ async def last_beat(session: AsyncSession) -> datetime | None:
 
 
 async def write_batch(session: AsyncSession, items: Sequence[Item], blind: Sequence[BlindRange]) -> list[Judged]:
-    """Blindness first, then readings, then what follows from them: one transaction."""
-    if blind:
-        await blindness.record(session, blind, source=CENTRAL)
-    if not items:
+    """What was found, what follows from it, and what follows from that: one transaction."""
+    if not items and not blind:
         return []
-    await measurements.record(session, [reading for reading, _ in items])
-    return await ledger.fold(session, items, source=CENTRAL)
+    taken = await ledger.take_in(session, items, blind)
+    await follow(session, taken.spans)
+    return taken.judged
+
+
+async def follow(session: AsyncSession, spans: Sequence[Span]) -> None:
+    """What is counted or opened by the ledger, where it was written anew."""
 
 
 async def write_beat(

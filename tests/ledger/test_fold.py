@@ -61,7 +61,7 @@ async def lived(cast: Cast, sessions: Sessions, session: AsyncSession) -> Lived:
         for statement in (
             "UPDATE site SET addressed_at = :start, created_at = :start WHERE id = :id",
             "UPDATE site_status SET addressed_at = :start, since = :start WHERE site_id = :id",
-            "UPDATE site_configuration SET started_at = :start WHERE site_id = :id",
+            "UPDATE site_configuration SET started_at = :start, addressed_at = :start WHERE site_id = :id",
         ):
             await session.execute(text(statement), {"start": start, "id": site["id"]})
     return Lived(sessions, cast, site, start)
@@ -132,7 +132,13 @@ async def test_a_reading_of_an_earlier_address_says_nothing_of_the_new_one(lived
     await lived.read((0, OK))
     async with session.begin():
         moved = lived.start + timedelta(seconds=30)
-        await session.execute(text("UPDATE site SET addressed_at = :at WHERE id = :id"), {"at": moved, "id": lived.id})
+        for statement in (
+            "UPDATE site SET addressed_at = :at WHERE id = :id",
+            "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
+            "INSERT INTO site_configuration (site_id, started_at, addressed_at, lifecycle, technology, provider_id) "
+            "SELECT id, :at, :at, lifecycle, technology, provider_id FROM site WHERE id = :id",
+        ):
+            await session.execute(text(statement), {"at": moved, "id": lived.id})
     await lived.read((60, OK))
     assert await lived.segments() == [(0, 30, "up", None), (30, None, "unknown", "never_seen")]
 

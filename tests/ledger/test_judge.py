@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ledger.judge import Carry, Change, Look, judge, readdress
+from app.ledger.judge import Carry, Change, Limits, Look, judge, readdress
 from app.registry.models import State, UnknownReason
 from probes.contract import Outcome
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
+LIMITS = Limits(loss_pct=15, rtt_us=150_000)
 
 
 def at(second: int) -> datetime:
@@ -21,11 +22,19 @@ def first_carry(at: datetime, valid_s: int) -> Carry:
     return Carry(State.UNKNOWN, UnknownReason.NEVER_SEEN, at, valid_s, addressed_at=at)
 
 
+def look(
+    second: int, outcome: Outcome, interval: int = 60, *, lost: int = 0, rtt_us: int = 20_000, behind: bool = False
+) -> Look:
+    sent = 0 if outcome is FAULT else 3
+    received = sent - lost if outcome is OK else 0
+    return Look(at(second), outcome, interval, sent, received, rtt_us if received else 0, LIMITS, behind)
+
+
 def live(*looks: tuple[int, Outcome], interval: int = 60, carry: Carry | None = None) -> tuple[Carry, list[Change]]:
     carry = carry or first_carry(START, interval)
     changes: list[Change] = []
     for second, outcome in looks:
-        carry, found = judge(carry, Look(at(second), outcome, interval))
+        carry, found = judge(carry, look(second, outcome, interval))
         changes += found
     return carry, changes
 
@@ -80,7 +89,7 @@ def test_over_a_gap_of_our_own_making_a_state_holds_for_one_interval_only() -> N
         (UnknownReason.SILENT, []),
         (UnknownReason.STOPPED, [(60, State.UNKNOWN), (100, State.UP)]),
     ):
-        _, changes = judge(carry, Look(at(100), OK, 60), gap_reason=reason)
+        _, changes = judge(carry, look(100, OK), gap_reason=reason)
         assert states(changes) == expected
 
 
@@ -113,7 +122,7 @@ def test_behind_a_new_address_nobody_has_been_seen_yet() -> None:
 
 def test_the_reason_for_a_gap_is_kept() -> None:
     carry, _ = live((0, OK))
-    _, changes = judge(carry, Look(at(9000), OK, 60), gap_reason=UnknownReason.STOPPED)
+    _, changes = judge(carry, look(9000, OK), gap_reason=UnknownReason.STOPPED)
     assert [change.unknown_reason for change in changes] == [UnknownReason.STOPPED, None]
 
 

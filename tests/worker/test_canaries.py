@@ -1,7 +1,8 @@
 from datetime import UTC, datetime, timedelta
 
 from app.clock import from_slot
-from app.worker.batch import Buffer, Item
+from app.ledger.store import Item
+from app.worker.batch import Buffer
 from app.worker.canaries import Canaries
 from probes.contract import Outcome, Reading
 

@@ -169,7 +169,7 @@ async def test_a_clock_that_was_set_back_leaves_no_state_in_the_future(
     rounds.clock._wall += 3600  # as if the slot clock had run an hour ahead of the wall clock, now put right
     assert rounds.check_clock()
     await rounds.write()
-    assert await states(session) == [("unknown", "blind")]
+    assert await states(session) == [("up", None)], "of the reading a minute ago"
     again = Reading(made["id"], now + 1, Outcome.OK, 3, (900,), 60)
     rounds.buffer.put([(again, since)], ended=rounds.clock.now())
     await rounds.write()

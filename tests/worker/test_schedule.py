@@ -17,7 +17,7 @@ def plan(key: int, interval_s: int = 60) -> Plan:
 
 
 def judged(key: int, state: State, *, seen: int, since: int | None = None, pending: bool = False) -> Judged:
-    return Judged(key, state, from_slot(since or seen), from_slot(seen), pending)
+    return Judged(key, state, from_slot(since or seen), from_slot(seen), from_slot(seen) if pending else None)
 
 
 def run(schedule: Schedule, first: int, last: int) -> list[tuple[int, int, int]]:

@@ -1,0 +1,58 @@
+"""Loads what bears on readings: dated configurations, profiles, blindness, parents that were out."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.ledger import blindness, limits
+from app.ledger.blindness import BlindRanges
+from app.ledger.fold import Circumstances, Out, Setup
+from app.registry.models import SiteConfiguration
+
+# An outage reaches back to the last answer, unless the parent went unseen in between.
+OUTS = text("""
+    SELECT site_id, CASE WHEN EXISTS (
+        SELECT 1 FROM state_segment b
+        WHERE b.site_id = g.site_id AND b.ended_at = g.started_at AND b.state IN ('up', 'degraded')
+    ) THEN last_ok_at ELSE started_at END, ended_at
+    FROM state_segment g
+    WHERE site_id = ANY(:ids) AND state IN ('down', 'unreachable') AND (ended_at IS NULL OR ended_at >= :start)
+        AND started_at <= :end
+""")
+
+
+async def load(
+    session: AsyncSession, site_ids: Collection[int], sources: Iterable[str], start: datetime, end: datetime
+) -> dict[int, Circumstances]:
+    """By site, for readings with slots from start to end."""
+    setups: dict[int, list[Setup]] = defaultdict(list)
+    rows = await session.execute(
+        select(SiteConfiguration.site_id, SiteConfiguration.started_at, SiteConfiguration.addressed_at,
+               SiteConfiguration.technology, SiteConfiguration.parent_id)
+        .where(SiteConfiguration.site_id.in_(site_ids)).order_by(SiteConfiguration.started_at)
+    )  # fmt: skip
+    for site_id, started_at, addressed_at, technology, parent_id in rows:
+        setups[site_id].append(Setup(started_at, addressed_at, technology, parent_id))
+    dated = await limits.load(session)
+    blind = {source: await _blind(session, source, start, end) for source in set(sources)}
+    parents = {setup.parent_id for found in setups.values() for setup in found if setup.parent_id is not None}
+    outs = await load_outs(session, parents, start, end)
+    return {site_id: Circumstances(found, dated, blind, outs) for site_id, found in setups.items()}
+
+
+async def _blind(session: AsyncSession, source: str, start: datetime, end: datetime) -> BlindRanges:
+    return BlindRanges(await blindness.list_ranges(session, start, blindness.look_ends(end, 5), source=source))
+
+
+async def load_outs(
+    session: AsyncSession, parent_ids: Collection[int], start: datetime, end: datetime
+) -> dict[int, list[Out]]:
+    outs: dict[int, list[Out]] = defaultdict(list)
+    if parent_ids:
+        rows = await session.execute(OUTS, {"ids": sorted(parent_ids), "start": start, "end": end})
+        for parent_id, last_ok_at, ended_at in rows:
+            outs[parent_id].append(Out(last_ok_at, ended_at))
+    return outs

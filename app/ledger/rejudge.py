@@ -1,0 +1,244 @@
+"""Judging a stretch again: late readings, blindness found afterwards, a parent's change, a corrected clock.
+
+The fold starts at the last checkpoint before the stretch and goes on beyond it until it carries what was carried there
+before. Exactly the segments and checkpoints in between are replaced.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clock import utc_now
+from app.ledger import around, carries, segments
+from app.ledger.carries import as_json
+from app.ledger.fold import Circumstances, Folded, Setup, fold
+from app.ledger.judge import Carry
+from app.ledger.segments import Segment, Stretch
+from app.ledger.span import Span
+from app.profiles import profiles
+from app.registry.models import State, UnknownReason
+from app.settings import settings
+from probes.contract import CENTRAL, Outcome, Reading
+
+log = structlog.get_logger()
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+FAR_AHEAD = datetime(9999, 1, 1, tzinfo=UTC)
+FIRST_LEAP = timedelta(hours=2)  # so far beyond the stretch readings are fetched at first
+
+WANTED = "json_to_recordset(cast(:rows AS json)) AS w(site_id int, start timestamptz, until timestamptz)"
+BEFORE = text(f"""
+    SELECT w.site_id, c.at, c.carry::text FROM {WANTED}, LATERAL (
+        SELECT at, carry FROM checkpoint c WHERE c.site_id = w.site_id AND c.at <= w.start ORDER BY at DESC LIMIT 1) c
+""")
+EARLIEST = text(f"""
+    SELECT w.site_id, c.at, c.carry::text FROM {WANTED}, LATERAL (
+        SELECT at, carry FROM checkpoint c WHERE c.site_id = w.site_id ORDER BY at LIMIT 1) c
+""")
+BEYOND = text(f"""
+    SELECT c.site_id, c.at, c.carry::text FROM {WANTED} JOIN checkpoint c USING (site_id)
+    WHERE c.at > w.start AND c.at <= w.until
+""")
+READINGS = text(f"""
+    SELECT m.site_id, extract(epoch FROM m.slot)::bigint, m.outcome, m.sent, m.rtt_us, m.valid_s, m.reason, m.source
+    FROM {WANTED} JOIN measurement m ON m.site_id = w.site_id AND m.slot >= w.start AND m.slot < w.until
+    ORDER BY m.site_id, m.slot, m.source
+""")
+FORGET = text(f"DELETE FROM checkpoint c USING {WANTED} "
+              "WHERE c.site_id = w.site_id AND c.at > w.start AND c.at <= w.until")  # fmt: skip
+KEEP = text("""
+    INSERT INTO checkpoint (site_id, at, carry) SELECT site_id, at, carry
+    FROM json_populate_recordset(NULL::checkpoint, cast(:rows AS json))
+    ON CONFLICT (site_id, at) DO UPDATE SET carry = excluded.carry
+""")
+
+
+@dataclass(slots=True)
+class Work:
+    """One site's stretch on its way: from the checkpoint `begins` on, with what was carried there."""
+
+    row: Row[Any]
+    start: datetime
+    end: datetime
+    begins: datetime = LONG_AGO
+    carry: Carry | None = None
+    until: datetime = FAR_AHEAD
+    stored: dict[datetime, Carry] = field(default_factory=dict)
+    folded: Folded = field(init=False)
+
+    @property
+    def site_id(self) -> int:
+        return int(self.row.site_id)
+
+    @property
+    def met_at(self) -> datetime | None:
+        """The checkpoint where it came to the same again."""
+        return self.folded.met_at
+
+    def meets(self, at: datetime, carry: Carry) -> bool:
+        return at > self.end and self.stored.get(at) == carry
+
+
+@dataclass(frozen=True, slots=True)
+class Rejudged:
+    spans: list[Span]
+    changed: set[int]  # the sites whose segments came out otherwise
+    carries: dict[int, Carry]  # of those whose present was written anew too
+
+
+async def rejudge(session: AsyncSession, spans: Iterable[Span]) -> Rejudged:
+    """Judges the sites' readings in the spans again. What is older than the raw readings is closed: it stays."""
+    merged = _merged(spans, closed_before())
+    rows = await carries.lock(session, list(merged))
+    works = [Work(row, *merged[site_id]) for site_id, row in rows.items() if row.seen_at is not None]
+    works = await _begin(session, works)
+    await _fold_all(session, works)
+    return await _write(session, works)
+
+
+def closed_before() -> datetime:
+    return utc_now() - timedelta(days=settings().raw_retention_days)
+
+
+def _merged(spans: Iterable[Span], closed: datetime) -> dict[int, tuple[datetime, datetime]]:
+    merged: dict[int, tuple[datetime, datetime]] = {}
+    for span in spans:
+        if span.end > closed:
+            start, end = merged.get(span.site_id, (span.start, span.end))
+            merged[span.site_id] = max(min(start, span.start), closed), max(end, span.end)
+    return merged
+
+
+async def _begin(session: AsyncSession, works: Sequence[Work]) -> list[Work]:
+    """Puts each at its last checkpoint, else at its registration; one whose beginnings are gone at its first."""
+    found = await _checkpoints(session, BEFORE, works)
+    orphans = [one for one in works if one.site_id not in found and one.row.created_at < closed_before()]
+    found |= await _checkpoints(session, EARLIEST, orphans)
+    begun = []
+    for one in works:
+        if one.site_id in found:
+            one.begins, one.carry = found[one.site_id]
+        elif one in orphans:
+            log.warning("not_rejudged", site=one.site_id, why="its first readings are gone, and no checkpoint is left")
+            continue
+        begun.append(one)
+    return begun
+
+
+async def _checkpoints(session: AsyncSession, query: Any, works: Sequence[Work]) -> dict[int, tuple[datetime, Carry]]:
+    rows = await session.execute(query, _wanted((one.site_id, one.start, one.end) for one in works))
+    return {site_id: (at, carries.of_checkpoint(stored)) for site_id, at, stored in rows}
+
+
+async def _fold_all(session: AsyncSession, works: Sequence[Work]) -> None:
+    """Fetches further ahead, for those that have not yet come to the same again, until all have or are at the end."""
+    if not works:
+        return
+    leap = FIRST_LEAP
+    circumstances = await around.load(
+        session, [one.site_id for one in works], [CENTRAL], min(one.begins for one in works) - timedelta(days=1),
+        max(one.row.seen_at for one in works) + timedelta(days=1),
+    )  # fmt: skip
+    open_works = list(works)
+    while open_works:
+        for one in open_works:
+            one.until = one.end + leap if one.end + leap <= one.row.seen_at else FAR_AHEAD
+        await _fold_some(session, open_works, circumstances)
+        open_works = [one for one in open_works if one.met_at is None and one.until < FAR_AHEAD]
+        leap *= 4
+
+
+async def _fold_some(session: AsyncSession, works: Sequence[Work], circumstances: Mapping[int, Circumstances]) -> None:
+    readings = await _readings(session, works)
+    stored: dict[int, dict[datetime, Carry]] = defaultdict(dict)
+    for site_id, at, carry in await session.execute(BEYOND, _wanted((w.site_id, w.begins, w.until) for w in works)):
+        stored[site_id][at] = carries.of_checkpoint(carry)
+    for one in works:
+        about = circumstances[one.site_id]
+        one.stored = stored[one.site_id]
+        start = one.carry or registration(about.setups[0])
+        one.folded = fold(start, readings[one.site_id], about, meets=one.meets)
+
+
+def registration(setup: Setup) -> Carry:
+    """What was carried of a site before its first reading."""
+    valid_s = profiles()[setup.technology].interval_s
+    return Carry(State.UNKNOWN, UnknownReason.NEVER_SEEN, setup.addressed_at, valid_s, setup.addressed_at)
+
+
+async def _readings(session: AsyncSession, works: Sequence[Work]) -> dict[int, list[Reading]]:
+    found: dict[int, list[Reading]] = defaultdict(list)
+    rows = await session.execute(READINGS, _wanted((one.site_id, one.begins, one.until) for one in works))
+    for site_id, slot, outcome, sent, rtt_us, valid_s, reason, source in rows:
+        found[site_id].append(Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), valid_s, reason, source))
+    return found
+
+
+async def _write(session: AsyncSession, works: Sequence[Work]) -> Rejudged:
+    stretches = {one.site_id: _stretch(one) for one in works}
+    before = await segments.read(session, stretches)
+    after = {one.site_id: _laid(one, before[one.site_id]) for one in works}
+    changed = {site_id for site_id in after if after[site_id] != before[site_id]}
+    await segments.replace_all(
+        session, {i: stretches[i] for i in changed}, {i: after[i] for i in changed}
+    )  # fmt: skip
+    await _keep_checkpoints(session, works)
+    present = [one for one in works if one.met_at is None]
+    await carries.write(session, [(w.row, w.folded.carry, w.folded.last) for w in present])
+    spans = [_span(one, before[one.site_id], after[one.site_id]) for one in works]
+    return Rejudged(spans, changed, {w.site_id: w.folded.carry for w in present})
+
+
+def _stretch(work: Work) -> Stretch:
+    first = work.carry.since if work.carry is not None else LONG_AGO
+    return Stretch(first, work.folded.carry.since if work.met_at is not None else FAR_AHEAD)
+
+
+def _laid(work: Work, before: Sequence[Segment]) -> list[Segment]:
+    first: list[Segment] = []
+    if work.carry is not None and before and before[0].started_at == work.carry.since:
+        first = [segments.reopened(before[0])]
+    laid = segments.lay(first, work.folded.changes)
+    if work.met_at is not None and laid and before and laid[-1].started_at == before[-1].started_at:
+        laid[-1] = segments.ended_like(laid[-1], before[-1])
+    return laid
+
+
+def _span(work: Work, before: Sequence[Segment], after: Sequence[Segment]) -> Span:
+    """What was asked for, and whatever beyond it came out otherwise than before."""
+    differing = set(before) ^ set(after)
+    start = min([work.start, *(one.started_at for one in differing)])
+    end = max([work.end, *(one.ended_at or work.row.seen_at for one in differing)])
+    return Span(work.site_id, start, end)
+
+
+async def _keep_checkpoints(session: AsyncSession, works: Sequence[Work]) -> None:
+    fresh = []
+    for one in works:
+        known = {at: carry for at, carry in one.stored.items() if one.met_at is None or at < one.met_at}
+        if dict(one.folded.checkpoints) != known:
+            fresh.append(one)
+    if fresh:
+        ends = [(w.site_id, w.begins, w.met_at - timedelta(seconds=1) if w.met_at else FAR_AHEAD) for w in fresh]
+        await session.execute(FORGET, _wanted(ends))
+        await keep_checkpoints(session, {one.site_id: one.folded for one in fresh})
+
+
+async def keep_checkpoints(session: AsyncSession, folded: Mapping[int, Folded]) -> None:
+    rows = [
+        {"site_id": site_id, "at": at, "carry": carries.as_fields(carry)}
+        for site_id, one in folded.items()
+        for at, carry in one.checkpoints
+    ]
+    if rows:
+        await session.execute(KEEP, {"rows": as_json(rows)})
+
+
+def _wanted(rows: Iterable[tuple[int, datetime, datetime]]) -> dict[str, Any]:
+    return {"rows": as_json([{"site_id": i, "start": start, "until": until} for i, start, until in rows])}
