@@ -178,7 +178,7 @@ def _pooled(carry: Carry, look: Look) -> tuple[Pooled, ...]:
 def _graded(carry: Carry, limits: Limits, changes: list[Change]) -> Carry:
     """Between up and degraded; either begins with the reading that belongs to it, not with the one that proves it."""
     if carry.state is State.UP:
-        if (first := _first_offence(carry.window, limits)) is None:
+        if (first := _first_offence(carry, limits)) is None:
             return carry
         return _to(carry, changes, Change(first, State.DEGRADED, None, _last_answer(carry.window, first)))
     sound = _sound_again(carry.window, limits)
@@ -188,14 +188,17 @@ def _graded(carry: Carry, limits: Limits, changes: list[Change]) -> Carry:
     return replace(_to(carry, changes, Change(at, State.UP, None, _last_answer(carry.window, at))), window=sound)
 
 
-def _first_offence(window: Sequence[Pooled], limits: Limits) -> datetime | None:
-    """Slot of the first reading at fault: with loss where the whole window loses too much, else too slow."""
-    offences = []
+def _first_offence(carry: Carry, limits: Limits) -> datetime | None:
+    """Slot of the first reading at fault: with loss where the whole window loses too much, else too slow.
+
+    The answer that brought the site back is `up` all the same: no state is without a second.
+    """
+    window, offences = carry.window, []
     if len(window) == POOLED and _loses(window, limits.loss_pct):
-        offences.append(next(one.slot for one in window if one.received < one.sent))
+        offences += [one.slot for one in window if one.received < one.sent]
     if _is_slow(window, limits):
-        offences.append(next(one.slot for one in _answering(window) if one.rtt_us > limits.rtt_us))
-    return min(offences, default=None)
+        offences += [one.slot for one in _answering(window) if one.rtt_us > limits.rtt_us]
+    return min((slot for slot in offences if slot > carry.since), default=None)
 
 
 def _sound_again(window: Sequence[Pooled], limits: Limits) -> tuple[Pooled, ...]:

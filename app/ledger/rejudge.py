@@ -82,7 +82,10 @@ class Work:
         return self.folded.met_at
 
     def meets(self, at: datetime, carry: Carry) -> bool:
-        return at > self.end and self.stored.get(at) == carry
+        """Not before there is evidence from beyond the stretch: until then what lies in it bears on what comes."""
+        newer = carry.seen_at is not None and carry.seen_at > self.end
+        renewed = carry.evidence_at is None or carry.evidence_at > self.end
+        return newer and renewed and self.stored.get(at) == carry
 
 
 @dataclass(frozen=True, slots=True)

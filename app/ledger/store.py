@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import from_slot
 from app.evidence import HOLD, lapses_at
-from app.ledger import around, blindness, carries, segments
+from app.ledger import around, blindness, carries, segments, suspicion
 from app.ledger.blindness import BlindRange
 from app.ledger.fold import Folded, fold
 from app.ledger.judge import Carry
@@ -108,8 +108,27 @@ async def _judge(
     spans, rejudged = await rejudge_all(session, again)
     taken.spans += spans
     carried |= rejudged
-    taken.judged = [_judged(rows[site_id], carry) for site_id, carry in carried.items() if site_id in rows]
+    suspects = await _review(session, taken, carried, fresh) if fresh else set()
+    taken.judged = [
+        _judged(rows[site_id], carry, suspect=site_id in suspects)
+        for site_id, carry in carried.items()
+        if site_id in rows
+    ]
     return taken
+
+
+async def _review(
+    session: AsyncSession, taken: Taken, carried: dict[int, Carry], fresh: Mapping[int, list[Reading]]
+) -> set[int]:
+    """The sites whose outage is held until they have been looked at again: too many were lost at once."""
+    newest = from_slot(max(reading.slot for found in fresh.values() for reading in found))
+    lost = any(carry.state is State.DOWN and carry.evidence_at == carry.seen_at for carry in carried.values())
+    reviewed = await suspicion.review(session, newest, lost=lost)
+    if reviewed.changed is not None:
+        spans, rejudged = await rejudge_all(session, await _doubtful(session, [reviewed.changed]))
+        taken.spans += spans
+        carried |= rejudged
+    return reviewed.suspects
 
 
 def _parents_first(rows: Mapping[int, Row[Any]], fresh: Mapping[int, list[Reading]]) -> list[list[int]]:
@@ -139,9 +158,9 @@ def _reach(rows: Sequence[Row[Any]], readings: Mapping[int, Sequence[Reading]]) 
     """From when to when blindness and parents bear on these readings: around losses, and over what went unseen."""
     moments = [from_slot(one.slot) for found in readings.values() for one in found if one.outcome is Outcome.TIMEOUT]
     for row in rows:
-        newest = from_slot(readings[row.site_id][-1].slot)
-        if row.evidence_at is not None and lapses_at(row.evidence_at, row.valid_s) < newest:
-            moments += [row.evidence_at, newest]
+        oldest, newest = (from_slot(readings[row.site_id][place].slot) for place in (0, -1))
+        if lapses_at(row.evidence_at or oldest, row.valid_s) < newest:
+            moments += [row.evidence_at or oldest, newest]
     sources = {one.source for found in readings.values() for one in found} if moments else set()
     return {"sources": sources, "start": min(moments, default=FAR_AHEAD), "end": max(moments, default=FAR_AHEAD)}
 
@@ -152,7 +171,7 @@ async def _doubtful(session: AsyncSession, found: Sequence[BlindRange]) -> list[
     spans = []
     for one in found:
         for site_id in await blindness.list_doubtful(session, one, source=CENTRAL, hold=hold):
-            spans.append(Span(site_id, one.started_at - hold, one.ended_at + hold))
+            spans.append(Span(site_id, one.started_at - hold, one.ended_at))
     return spans
 
 
@@ -193,8 +212,9 @@ def _live_span(row: Row[Any], folded: Folded) -> Span:
     return Span(row.site_id, min([row.evidence_at or end, *(one.at for one in folded.changes)]), end)
 
 
-def _judged(row: Row[Any], carry: Carry) -> Judged:
-    return Judged(row.site_id, carry.state, carry.since, carry.seen_at, carry.pending_at, row.parent_id)
+def _judged(row: Row[Any], carry: Carry, *, suspect: bool) -> Judged:
+    pending_at = carry.seen_at if suspect else carry.pending_at
+    return Judged(row.site_id, carry.state, carry.since, carry.seen_at, pending_at, row.parent_id)
 
 
 async def restart(session: AsyncSession, at: datetime) -> list[Span]:

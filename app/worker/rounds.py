@@ -181,9 +181,12 @@ class Rounds:
 
     async def refresh(self) -> None:
         """Takes in what changed in the registry; a site that is new or has moved is looked at at once."""
+        first = self._registry_seen < 0
         async with transaction(self.sessions) as session:
             version, rows = await store.list_changed_sites(session, self._registry_seen)
-        now, first = int(self.clock.now()), self._registry_seen < 0
+            if not first:
+                await store.judge_reconfigured(session, rows)
+        now = int(self.clock.now())
         for row in rows:
             plan, known = store.plan_of(row, profiles()), self.schedule.plans.get(row.id)
             if plan is None:

@@ -50,6 +50,7 @@ class Schedule:
     _due: dict[int, Due] = field(default_factory=dict)
     _heap: list[tuple[int, int]] = field(default_factory=list)
     _rereads: Counter[int] = field(default_factory=Counter)
+    _looked: dict[int, int] = field(default_factory=dict)  # the last slot of each site
 
     def put(self, plan: Plan, *, now: int, at_once: bool = False) -> None:
         """Adds or replaces a site's plan; `at_once` for one that has just been registered."""
@@ -60,11 +61,13 @@ class Schedule:
     def remove(self, key: int) -> None:
         self.plans.pop(key, None)
         self._due.pop(key, None)
+        self._looked.pop(key, None)
 
     def restart(self, now: int) -> None:
         """The clock was stepped: every site waits for its next regular slot from here."""
         self._heap.clear()
         self._rereads.clear()
+        self._looked.clear()
         for key, plan in self.plans.items():
             self._set(key, Due(plan.next_regular(now)))
 
@@ -78,6 +81,7 @@ class Schedule:
                 continue  # replaced since
             if now - slot <= LATEST_START_S:
                 taken.append((_aim(plan, due), plan.addressed_at))
+                self._looked[key] = slot
             else:
                 self.missed += 1
             over = slot + _lasts_s(_aim(plan, due))  # two looks at one site never overlap
@@ -91,12 +95,19 @@ class Schedule:
             plan = self.plans.get(item.site_id)
             if plan is None or (every := _reread_s(item, plan, now)) is None:
                 continue
+            if item.pending_at is not None and item.parent_id in self.plans:
+                self._ask_parent(item.parent_id, to_slot(item.pending_at), now)
             slot = max(to_slot(item.seen_at) + every if item.seen_at else 0, now + 1)
             while self._rereads[slot] >= MOST_REREADS_A_SLOT:
                 slot += 1
             if slot < self._due[item.site_id].slot:
                 self._rereads[slot] += 1
                 self._set(item.site_id, Due(slot, confirms=True))
+
+    def _ask_parent(self, parent_id: int, since: int, now: int) -> None:
+        """What hangs on a node that is out is not out itself: the node is looked at right away."""
+        if self._looked.get(parent_id, 0) < since and self._due[parent_id].slot > now + 1:
+            self._set(parent_id, Due(now + 1, confirms=True))
 
     def _set(self, key: int, due: Due) -> None:
         self._due[key] = due

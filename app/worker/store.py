@@ -41,6 +41,13 @@ async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Seq
     return int(version or 0), (await session.execute(SITES, {"seen": seen})).all()
 
 
+async def judge_reconfigured(session: AsyncSession, rows: Sequence[Any]) -> None:
+    """Sites whose configuration changed before looks that were judged by the former one."""
+    spans = [Span(row.id, row.setup_at, row.seen_at) for row in rows if row.seen_at and row.seen_at >= row.setup_at]
+    if spans:
+        await follow(session, (await ledger.rejudge_all(session, spans))[0])
+
+
 def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
     """How a site is looked at from here; None when it is not in service, or reports itself."""
     if row.lifecycle != "active" or row.probe == Kind.PUSH or row.host is None:

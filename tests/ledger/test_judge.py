@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -120,22 +121,80 @@ def test_behind_a_new_address_nobody_has_been_seen_yet() -> None:
     assert carry.commissioned_at == at(0)
 
 
+def seen(*looks: Look, carry: Carry | None = None) -> tuple[Carry, list[tuple[int, State]]]:
+    carry = carry or first_carry(START, 60)
+    changes: list[Change] = []
+    for one in looks:
+        carry, found = judge(carry, one)
+        changes += found
+    return carry, states(changes)
+
+
+def test_a_slow_spell_is_degraded_from_its_first_slow_reading_to_its_last() -> None:
+    slow = [look(second, OK, rtt_us=400_000) for second in range(180, 480, 60)]
+    _, changes = seen(*(look(second, OK) for second in (0, 60, 120)), *slow, look(480, OK), look(540, OK))
+    assert changes == [(0, State.UP), (180, State.DEGRADED), (480, State.UP)]
+
+
+def test_one_slow_reading_is_nothing() -> None:
+    _, changes = seen(look(0, OK), look(60, OK), look(120, OK, rtt_us=900_000), look(180, OK), look(240, OK))
+    assert changes == [(0, State.UP)]
+
+
+def test_loss_is_pooled_over_ten_readings_and_begins_with_the_first_that_lost() -> None:
+    clean = [look(second, OK) for second in range(0, 600, 60)]
+    lossy = [look(second, OK, lost=1) for second in range(600, 900, 60)]
+    carry, changes = seen(*clean, *lossy[:4])
+    assert changes == [(0, State.UP)], "4 of 30 packets: below 15%"
+    carry, changes = seen(lossy[4], carry=carry)
+    assert changes == [(600, State.DEGRADED)]
+    carry, changes = seen(*(look(second, OK) for second in range(900, 1320, 60)), carry=carry)
+    assert changes == [], "3 of 30 are still more than half of the limit"
+    carry, changes = seen(look(1320, OK), carry=carry)
+    assert changes == [(900, State.UP)], "sound from the first clean reading on"
+
+
+def test_losses_of_an_outage_do_not_make_what_follows_degraded() -> None:
+    outage = [look(second, TIMEOUT) for second in (60, 70, 80, 90)]
+    _, changes = seen(look(0, OK), *outage, *(look(second, OK) for second in range(100, 900, 60)))
+    assert changes == [(0, State.UP), (60, State.DOWN), (100, State.UP)]
+
+
+def test_behind_a_parent_that_is_out_a_loss_is_unreachable_and_an_answer_is_up() -> None:
+    behind = [look(second, TIMEOUT, behind=True) for second in (60, 70, 80)]
+    _, changes = seen(look(0, OK), *behind, look(90, TIMEOUT), look(100, OK))
+    assert changes == [(0, State.UP), (60, State.UNREACHABLE), (90, State.DOWN), (100, State.UP)]
+    _, changes = seen(look(0, OK), look(60, TIMEOUT), look(70, TIMEOUT, behind=True))
+    assert changes == [(0, State.UP), (60, State.DOWN), (70, State.UNREACHABLE)]
+
+
 def test_the_reason_for_a_gap_is_kept() -> None:
     carry, _ = live((0, OK))
     _, changes = judge(carry, look(9000, OK), gap_reason=UnknownReason.STOPPED)
     assert [change.unknown_reason for change in changes] == [UnknownReason.STOPPED, None]
 
 
-looks = st.lists(st.tuples(st.integers(1, 400), st.sampled_from(list(Outcome))), max_size=60)
+looks = st.lists(
+    st.builds(
+        look, st.integers(1, 400), st.sampled_from(list(Outcome)), lost=st.sampled_from([0, 0, 1, 2]),
+        rtt_us=st.sampled_from([20_000, 20_000, 400_000]), behind=st.booleans(),
+    ),
+    max_size=60,
+)  # fmt: skip
+
+
+def one_after_the_other(steps: list[Look]) -> list[Look]:
+    """Each look that many seconds after the one before."""
+    moments = itertools.accumulate(one.slot - START for one in steps)
+    return [replace(one, slot=START + moment) for one, moment in zip(steps, moments, strict=True)]
 
 
 @given(looks)
-def test_changes_come_in_order_and_each_is_a_change(steps: list[tuple[int, Outcome]]) -> None:
-    second, timed = 0, []
-    for step, outcome in steps:
-        second += step
-        timed.append((second, outcome))
-    carry, changes = live(*timed)
+def test_changes_come_in_order_and_each_is_a_change(steps: list[Look]) -> None:
+    carry, changes = first_carry(START, 60), []
+    for one in one_after_the_other(steps):
+        carry, found = judge(carry, one)
+        changes += found
     moments = [change.at for change in changes]
     assert moments == sorted(set(moments))
     sequence = [(State.UNKNOWN, UnknownReason.NEVER_SEEN), *((c.state, c.unknown_reason) for c in changes)]
@@ -144,13 +203,8 @@ def test_changes_come_in_order_and_each_is_a_change(steps: list[tuple[int, Outco
 
 
 @given(looks)
-def test_no_second_is_down_without_two_lost_readings_in_a_row(steps: list[tuple[int, Outcome]]) -> None:
-    second, timed = 0, []
-    for step, outcome in steps:
-        second += step
-        timed.append((second, outcome))
-    evidence = [outcome for _, outcome in timed if outcome is not FAULT]
-    pairs = itertools.pairwise(evidence)
-    _, changes = live(*timed)
-    if all(pair != (TIMEOUT, TIMEOUT) for pair in pairs):
-        assert State.DOWN not in {change.state for change in changes}
+def test_no_second_is_bad_without_two_lost_readings_in_a_row(steps: list[Look]) -> None:
+    evidence = [one.outcome for one in steps if one.outcome is not FAULT]
+    _, changes = seen(*one_after_the_other(steps))
+    if all(pair != (TIMEOUT, TIMEOUT) for pair in itertools.pairwise(evidence)):
+        assert not {State.DOWN, State.UNREACHABLE} & {state for _, state in changes}
