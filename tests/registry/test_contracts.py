@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit import AuditOut
 from app.clock import WITA, midnight, utc_now
 from app.contracts import terms as dated
-from app.contracts.schemas import ContractOut
+from app.contracts.schemas import ContractIn, ContractOut, ContractPatch, TermsOut
 from app.ledger import recount
 from app.ledger.span import Span
 from app.registry.models import ContractTerms
@@ -236,7 +237,13 @@ async def test_a_closed_month_changes_only_for_a_reason_and_that_is_recorded(
     assert (entry["before"]["sla_target_pct"], len(entry["after"]["terms"])) == (99, 2)
 
 
-async def test_terms_are_in_force_from_their_day_until_the_next() -> None:
+def test_the_examples_of_contracts_are_true() -> None:
+    for model in (ContractIn, ContractPatch, ContractOut, TermsOut, AuditOut):
+        for example in model.model_json_schema()["examples"]:
+            model.model_validate(example)
+
+
+def test_terms_are_in_force_from_their_day_until_the_next() -> None:
     first, second = (ContractTerms(started_on=date(2026, month, 1)) for month in (1, 6))
     in_force = [dated.in_force([first, second], day) for day in (date(2025, 1, 1), date(2026, 5, 31), date(2026, 6, 1))]
     assert in_force == [first, first, second]
