@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import utc_now
+from app.database import among
 from app.ledger import recount
 from app.ledger.models import OutageCause
 from app.ledger.span import Span
@@ -49,7 +50,7 @@ async def causes_of(
     """By site, in the order of time, without overlap, clipped to start and end; a site without any is left out."""
     rows = await session.execute(
         select(OutageCause.site_id, OutageCause.started_at, OutageCause.ended_at, OutageCause.cause)
-        .where(OutageCause.site_id.in_(site_ids), OutageCause.withdrawn_at.is_(None), OutageCause.started_at < end)
+        .where(among(OutageCause.site_id, site_ids), OutageCause.withdrawn_at.is_(None), OutageCause.started_at < end)
         .where(or_(OutageCause.ended_at > start, OutageCause.ended_at.is_(None)))
         .order_by(OutageCause.started_at)
     )
@@ -61,8 +62,10 @@ async def causes_of(
 
 async def _lock(session: AsyncSession, site_ids: Sequence[int]) -> None:
     """Two people who say something of one site at once follow each other; nobody else waits for them."""
-    for site_id in sorted(set(site_ids)):
-        await session.execute(select(func.pg_advisory_xact_lock(func.hashtext("outage_cause"), site_id)))
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtext('outage_cause'), id) FROM unnest(cast(:ids AS integer[])) AS id"),
+        {"ids": sorted(set(site_ids))},
+    )
 
 
 async def _withdraw(
@@ -71,7 +74,7 @@ async def _withdraw(
     overlap = func.tstzrange(OutageCause.started_at, OutageCause.ended_at).op("&&")(func.tstzrange(start, end))
     withdrawn = await session.scalars(
         update(OutageCause)
-        .where(OutageCause.site_id.in_(site_ids), OutageCause.withdrawn_at.is_(None), overlap)
+        .where(among(OutageCause.site_id, site_ids), OutageCause.withdrawn_at.is_(None), overlap)
         .values(withdrawn_at=func.now())
         .returning(OutageCause)
         .execution_options(synchronize_session=False, populate_existing=True)

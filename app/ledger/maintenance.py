@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database import among
 from app.ledger.models import MaintenanceWindow as Planned
 from app.registry.models import Site, SiteConfiguration
 
@@ -44,7 +45,7 @@ async def windows_of(
         .select_from(configured)
         .join(Site, Site.id == configured.site_id)
         .join(Planned, and_(covers(configured.provider_id), Planned.cancelled_at.is_(None)))
-        .where(configured.site_id.in_(site_ids), Planned.started_at < end, Planned.ended_at > start)
+        .where(among(configured.site_id, site_ids), Planned.started_at < end, Planned.ended_at > start)
         .where(Planned.ended_at > configured.started_at)
         .where(or_(configured.ended_at.is_(None), configured.ended_at > Planned.started_at))
     )

@@ -7,6 +7,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import WITA, utc_now
+from app.database import among
 from app.errors import Fault, Invalid
 from app.ledger import recount
 from app.ledger.span import Span
@@ -56,7 +57,7 @@ async def touches_closed_month(
     """Starts (WITA) of the closed months in which one of the sites was under contract, within start and end."""
     held = (await session.execute(
         select(SiteConfiguration.started_at, SiteConfiguration.ended_at)
-        .where(SiteConfiguration.site_id.in_(site_ids), SiteConfiguration.contract_id.is_not(None))
+        .where(among(SiteConfiguration.site_id, site_ids), SiteConfiguration.contract_id.is_not(None))
         .where(SiteConfiguration.started_at < end)
         .where(or_(SiteConfiguration.ended_at > start, SiteConfiguration.ended_at.is_(None)))
         .distinct()
