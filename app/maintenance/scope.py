@@ -89,6 +89,13 @@ def touching(code: str) -> ColumnElement[bool]:
     return or_(of_site, and_(MaintenanceWindow.site_id.is_(None), _meets(code)))
 
 
+def of_provider(slug: str) -> ColumnElement[bool]:
+    """Of its network, or of a site of its own."""
+    provider_id = select(Provider.id).where(Provider.slug == slug).scalar_subquery()
+    own = select(Site.id).where(Site.id == MaintenanceWindow.site_id, Site.provider_id == provider_id).exists()
+    return or_(MaintenanceWindow.provider_id == provider_id, own)
+
+
 def _meets(code: str) -> ColumnElement[bool]:
     """The window's region lies within this one or around it, or it has none."""
     parts = code.split(".")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -18,7 +18,7 @@ from app.ledger import past
 from app.ledger.maintenance import covers
 from app.ledger.models import MaintenanceWindow
 from app.ledger.past import Stretch
-from app.maintenance import scope
+from app.maintenance import scope, status
 from app.maintenance.schemas import Status, WindowIn, WindowPatch
 from app.maintenance.scope import Place
 from app.periods import Period
@@ -75,7 +75,7 @@ async def list_windows(
     window, now = MaintenanceWindow, utc_now()
     query = _windows(caller).where(window.started_at < wanted.period.end, window.ended_at > wanted.period.start)
     if wanted.status is not None:
-        query = query.where(_has(wanted.status, now))
+        query = query.where(status.has(wanted.status, now))
     if wanted.region is not None:
         require_region(caller, wanted.region)
         query = query.where(scope.touching(wanted.region))
@@ -83,38 +83,11 @@ async def list_windows(
         site, _ = await registry.get_site(session, wanted.site, caller=caller)
         query = query.where(select(Site.id).where(Site.id == site.id, covers(Site.provider_id)).exists())
     if wanted.provider is not None:
-        query = query.where(_of_provider(wanted.provider))
+        query = query.where(scope.of_provider(wanted.provider))
     if after is not None:
         query = query.where(tuple_(window.started_at, window.id) > tuple_(*after))
     rows = await session.execute(query.order_by(window.started_at, window.id).limit(limit))
     return [Found(*row) for row in rows]
-
-
-def _has(status: Status, now: datetime) -> ColumnElement[bool]:
-    window = MaintenanceWindow
-    if status is Status.CANCELLED:
-        return window.cancelled_at.is_not(None)
-    when = {
-        Status.PLANNED: window.started_at > now,
-        Status.RUNNING: (window.started_at <= now) & (window.ended_at > now),
-        Status.PAST: window.ended_at <= now,
-    }[status]
-    return window.cancelled_at.is_(None) & when
-
-
-def status_of(window: MaintenanceWindow, now: datetime) -> Status:
-    if window.cancelled_at is not None:
-        return Status.CANCELLED
-    if window.started_at > now:
-        return Status.PLANNED
-    return Status.RUNNING if window.ended_at > now else Status.PAST
-
-
-def _of_provider(slug: str) -> ColumnElement[bool]:
-    """Of its network, or of a site of its own."""
-    provider_id = select(Provider.id).where(Provider.slug == slug).scalar_subquery()
-    own = select(Site.id).where(Site.id == MaintenanceWindow.site_id, Site.provider_id == provider_id).exists()
-    return or_(MaintenanceWindow.provider_id == provider_id, own)
 
 
 async def get_window(session: AsyncSession, window_id: int, *, caller: Caller, for_update: bool = False) -> Found:
@@ -238,7 +211,7 @@ def present(found: Found) -> dict[str, Any]:
         "duration_s": round((window.ended_at - window.started_at).total_seconds()),
         "site": site and site.code, "region": window.region_code,
         "region_name": window.region_code and regions.names()[window.region_code],
-        "provider": provider and provider.slug, "status": status_of(window, utc_now()), "sites": found.sites,
+        "provider": provider and provider.slug, "status": status.status_of(window, utc_now()), "sites": found.sites,
     }  # fmt: skip
 
 
