@@ -33,8 +33,8 @@ def parse_moment(text: str) -> datetime:
     An unescaped `+` in a URL arrives as a space and is accepted. Raises NaiveTime or ValueError.
     """
     moment = _read_moment(text)
-    if moment.year < 2000:
-        raise ValueError("before the year 2000")
+    if not 2000 <= moment.year < 9000:
+        raise ValueError("no time of ours, and arithmetic with it may overflow")
     return moment
 
 

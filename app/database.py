@@ -1,17 +1,18 @@
 """The one way to PostgreSQL: engine, sessions, and the counters that give every change a version."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import orjson
-from sqlalchemy import DateTime, Enum, MetaData, Text, text
+from sqlalchemy import ARRAY, ColumnElement, DateTime, Enum, Integer, MetaData, Text, any_, literal, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from app.embedded import Cluster
+from app.errors import Stale
 from app.settings import Settings, SettingsError
 
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
@@ -94,6 +95,11 @@ async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
         yield session
 
 
+def among(column: Any, ids: Collection[int]) -> ColumnElement[bool]:
+    """`column IN ids` as one array: a statement takes no more than 32,767 parameters."""
+    return column == any_(literal(list(ids), ARRAY(Integer)))  # type: ignore[no-any-return]
+
+
 async def lock_counter(session: AsyncSession, counter: Counter) -> None:
     """Waits for all who are about to take a version, and keeps the next ones waiting until the commit."""
     await session.execute(text("SELECT 1 FROM change_counter WHERE name = :name FOR UPDATE"), {"name": counter.value})
@@ -114,3 +120,12 @@ async def next_version(session: AsyncSession, counter: Counter) -> int:
         {"channel": CHANNEL, "payload": f"{counter.value}:{version}"},
     )
     return version
+
+
+def require_version(seen: int | None, current: int) -> None:
+    """Raises Stale when the caller saw another version (If-Match) than the one that is there."""
+    if seen is not None and seen != current:
+        raise Stale(
+            f"You saw version {seen}, it is at {current} by now: read it again",
+            your_version=seen, current_version=current,
+        )  # fmt: skip

@@ -12,9 +12,12 @@ from prometheus_client import CollectorRegistry
 
 from app import docs, health, http, problems
 from app.aggregates.routes import router as aggregates
+from app.audit import router as audit
+from app.contracts.routes import router as contracts
 from app.database import database_url, open_engine, open_sessions
 from app.edge import Edge
 from app.ledger.routes import router as ledger
+from app.maintenance.routes import router as maintenance
 from app.measurements.routes import router as measurements
 from app.metrics import Requests
 from app.registry.routes import router as registry
@@ -40,7 +43,16 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.callers = http.Callers()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
-    for router in (registry, status, ledger, measurements, aggregates):
+    for router in (
+        registry,
+        contracts,
+        status,
+        ledger,
+        measurements,
+        aggregates,
+        maintenance,
+        audit,
+    ):
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
     problems.install(app)

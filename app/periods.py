@@ -20,7 +20,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """UTC, whole seconds, the end exclusive and never in the future."""
+    """UTC, whole seconds, the end exclusive; of what was measured, never in the future."""
 
     start: datetime
     end: datetime
@@ -40,10 +40,10 @@ def _next_cut(moment: datetime, step: Step) -> datetime:
         return (local.replace(minute=0, second=0) + timedelta(hours=1)).astimezone(moment.tzinfo)
     if step is Step.DAY:
         return midnight(local.date() + timedelta(days=1))
-    return midnight(_first_of_next(local.date()))
+    return midnight(first_of_next(local.date()))
 
 
-def _first_of_next(day: date) -> date:
+def first_of_next(day: date) -> date:
     return date(day.year + day.month // 12, day.month % 12 + 1, 1)
 
 
@@ -52,14 +52,21 @@ def named_period(period: str, now: datetime) -> Period:
     if last := re.fullmatch(r"([1-9]\d{0,2})([hd])", period):
         hours = int(last[1]) * (24 if last[2] == "d" else 1)
         return Period(now - timedelta(hours=hours), now)
-    if month := re.fullmatch(r"(20\d\d)-(0[1-9]|1[0-2])", period):
-        first = date(int(month[1]), int(month[2]), 1)
-        start, end = midnight(first), midnight(_first_of_next(first))
-        if start >= now:
+    if month := whole_month(period):
+        if month.start >= now:
             raise Invalid(Fault("period", "in_the_future", "{given} has not begun", values={"given": period}))
-        return Period(start, min(end, now))
+        return Period(month.start, min(month.end, now))
     raise Invalid(Fault("period", "bad_period", "{given} is not a period", "Write it like 24h, 7d, 30d or 2026-11",
                         values={"given": period[:40]}))  # fmt: skip
+
+
+def whole_month(period: str) -> Period | None:
+    """`2026-11`: that month in WITA, the days that have not come included."""
+    month = re.fullmatch(r"(20\d\d)-(0[1-9]|1[0-2])", period)
+    if month is None:
+        return None
+    first = date(int(month[1]), int(month[2]), 1)
+    return Period(midnight(first), midnight(first_of_next(first)))
 
 
 def chosen_step(period: Period, step: Step | None) -> Step:

@@ -7,7 +7,7 @@ from sqlalchemy.sql import func
 
 from app.database import Base, Moment
 from app.profiles import Technology
-from app.registry.models import State, UnknownReason
+from app.registry.models import Cause, State, UnknownReason
 
 
 class StateSegment(Base):
@@ -92,3 +92,49 @@ class WorkerBeat(Base):
     started_at: Mapped[Moment]
     blind_since: Mapped[Moment | None]
     figures: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class MaintenanceWindow(Base):
+    """Announced work on one site, or on a region's, a provider's, or a provider's within a region. Never deleted."""
+
+    __tablename__ = "maintenance_window"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    started_at: Mapped[Moment] = mapped_column(index=True)
+    ended_at: Mapped[Moment]
+    site_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
+    region_code: Mapped[str | None] = mapped_column(ForeignKey("region.code"))
+    provider_id: Mapped[int | None] = mapped_column(ForeignKey("provider.id"))
+    title: Mapped[str]
+    reason: Mapped[str | None]
+    created_by: Mapped[str]
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    updated_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    cancelled_at: Mapped[Moment | None]
+    cancelled_by: Mapped[str | None]
+    version: Mapped[int] = mapped_column(BigInteger)
+
+
+class OutageCause(Base):
+    """What a person said a site was down of, and for which stretch: withdrawn when said otherwise, never deleted."""
+
+    __tablename__ = "outage_cause"
+    __table_args__ = (
+        ExcludeConstraint(
+            ("site_id", "="),
+            (text("tstzrange(started_at, ended_at)"), "&&"),
+            name="ex_outage_cause_overlap",
+            using="gist",
+            where=text("withdrawn_at IS NULL"),
+        ),
+        Index("ix_outage_cause_site_id_started_at", "site_id", "started_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    started_at: Mapped[Moment]
+    ended_at: Mapped[Moment | None]  # null: the outage still runs
+    cause: Mapped[Cause]
+    confirmed_by: Mapped[str]
+    recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    withdrawn_at: Mapped[Moment | None]

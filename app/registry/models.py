@@ -53,6 +53,23 @@ class PowerSource(StrEnum):
     NONE = "none"
 
 
+class Cause(StrEnum):
+    """Why a site was down: contracts exclude some, people confirm them."""
+
+    LINK = "link"
+    PROVIDER = "provider"
+    POWER = "power"
+    DEVICE = "device"
+    UNPLUGGED = "unplugged"
+    BILLING = "billing"
+    QUOTA = "quota"
+    WEATHER = "weather"
+    VANDALISM = "vandalism"
+    PLANNED = "planned"
+    MONITORING = "monitoring"
+    UNCLASSIFIED = "unclassified"
+
+
 class Region(Base):
     __tablename__ = "region"
 
@@ -84,6 +101,9 @@ class Contract(Base):
     valid_to: Mapped[date | None]  # exclusive
     version: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+    provider: Mapped[Provider] = relationship(lazy="raise")
+    terms: Mapped[list["ContractTerms"]] = relationship(lazy="raise", order_by="ContractTerms.started_on")
 
 
 class ContractTerms(Base):

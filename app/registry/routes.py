@@ -1,12 +1,22 @@
-import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from app.access.scope import Caller
 from app.clock import utc_now
-from app.errors import Fault, Invalid
-from app.http import Cursor, Limit, Page, Session, SignedIn, next_page, read_cursor, row_id, write_cursor
+from app.http import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Page,
+    Session,
+    SignedIn,
+    next_page,
+    read_cursor,
+    read_version,
+    row_id,
+    write_cursor,
+)
 from app.problems import problems
 from app.profiles import Technology
 from app.registry import bodies, idempotency, providers, regions, rules, store
@@ -115,11 +125,11 @@ async def patch_site(
     request: Request,
     id: SiteId,
     sent: SentPatch,
-    if_match: Annotated[str | None, Header(description="the `version` that you saw")] = None,
+    if_match: IfMatch = None,
 ) -> dict[str, Any]:
     given = await bodies.require_sound(session, sent, SitePatch, caller=caller, policy=policy(request), ident=id)
     site, status = await store.patch_site(
-        session, id, given, caller=caller, policy=policy(request), if_match=_version(if_match)
+        session, id, given, caller=caller, policy=policy(request), if_match=read_version(if_match)
     )
     return present(site, status, regions.names(), caller)
 
@@ -141,7 +151,7 @@ def present(site: Site, status: SiteStatus, names: dict[str, str], caller: Calle
     out |= {
         "province": names.get(site.village_code[:2]), "district": names.get(site.village_code[:5]),
         "subdistrict": names.get(site.village_code[:8]), "village": names.get(site.village_code),
-        "provider": site.provider.slug, "contract_id": None,
+        "provider": site.provider.slug,
         "state": shown.state, "since": shown.since,
         "last_seen_at": status.last_ok_at, "commissioned_at": status.commissioned_at,
         "warnings": rules.warnings({"probe": site.probe, "technology": site.technology}),
@@ -149,13 +159,3 @@ def present(site: Site, status: SiteStatus, names: dict[str, str], caller: Calle
     if not caller.sees_contacts:
         out |= {"contact_name": None, "contact_phone": None}
     return out
-
-
-def _version(if_match: str | None) -> int | None:
-    if if_match is None or if_match == "*":
-        return None
-    text = if_match.removeprefix("W/").strip('"')
-    if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise Invalid(Fault("If-Match", "bad_version", "{given} is not a version", "Send back `version` as you got it",
-                            values={"given": if_match[:40]}))  # fmt: skip
-    return int(text)

@@ -63,9 +63,6 @@ def _probe(values: Values) -> Iterator[Fault]:
         yield Fault(
             "url", "missing", "probe=http needs a url", "Give the address of the page, like https://desa.example.id/"
         )
-    if values["contract_id"] is not None:
-        yield Fault("contract_id", "unknown_contract", "There is no contract {given}", "Leave it out",
-                    values={"given": values["contract_id"]})  # fmt: skip
 
 
 def _urls(values: Values, policy: Policy) -> Iterator[Fault]:

@@ -12,8 +12,8 @@ from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller, in_region, require_region, require_writer, visible_to
 from app.clock import floor_second, utc_now
-from app.database import Counter, lock_counter, next_version
-from app.errors import Conflict, Fault, Invalid, NotFound, Stale
+from app.database import Counter, lock_counter, next_version, require_version
+from app.errors import Conflict, Fault, Invalid, NotFound
 from app.evidence import AHEAD, HOLD, holds, lapses_at
 from app.profiles import Technology, profiles
 from app.registry import references, rules
@@ -134,7 +134,7 @@ async def create_site(
     require_writer(caller, values["village_code"])
     now = utc_now()
     site = Site(
-        **{k: v for k, v in values.items() if k not in {"provider", "contract_id"}},
+        **{k: v for k, v in values.items() if k != "provider"},
         code=await _next_code(session, values["village_code"]),
         version=await next_version(session, Counter.REGISTRY),
         addressed_at=floor_second(now), created_at=now, updated_at=now,
@@ -155,11 +155,7 @@ async def patch_site(
     """Changes only the fields that were given; a change of address or set-up is dated, so history keeps its own."""
     site, status = await get_site(session, ident, caller=caller, for_update=True)
     require_writer(caller, site.village_code)
-    if if_match is not None and if_match != site.version:
-        raise Stale(
-            f"You saw version {if_match}, the site is at {site.version}: read it again",
-            your_version=if_match, current_version=site.version,
-        )  # fmt: skip
+    require_version(if_match, site.version)
     changes = given.model_dump(exclude_unset=True)
     if "parent_id" in changes:
         await lock_counter(session, Counter.REGISTRY)  # two changes of parents at once could close a cycle
@@ -171,7 +167,7 @@ async def patch_site(
     if faults:
         raise Invalid(*faults)
     before = site.configuration, site.address
-    for name in changes.keys() - {"provider", "contract_id"}:
+    for name in changes.keys() - {"provider"}:
         setattr(site, name, changes[name])
     site.provider, site.provider_id = found.provider, found.provider.id
     if site.name is None:

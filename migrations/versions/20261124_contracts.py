@@ -73,7 +73,9 @@ CREATE TABLE outage_cause (
     confirmed_by text NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now(),
     withdrawn_at timestamptz,
-    CONSTRAINT ck_outage_cause_order CHECK (started_at < ended_at)
+    CONSTRAINT ck_outage_cause_order CHECK (started_at < ended_at),
+    CONSTRAINT ex_outage_cause_overlap
+        EXCLUDE USING gist (site_id WITH =, tstzrange(started_at, ended_at) WITH &&) WHERE (withdrawn_at IS NULL)
 );
 CREATE INDEX ix_outage_cause_site_id_started_at ON outage_cause (site_id, started_at);
 
@@ -91,10 +93,15 @@ CREATE TABLE audit (
     after jsonb
 );
 CREATE INDEX ix_audit_at ON audit (at);
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP; END $$;
+CREATE TRIGGER tr_audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 """
 
 DROPPED = """
 DROP TABLE audit;
+DROP FUNCTION refuse_change;
 DROP TABLE outage_cause;
 DROP TABLE maintenance_window;
 ALTER TABLE site_configuration DROP COLUMN contract_id;

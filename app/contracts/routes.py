@@ -1,0 +1,62 @@
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from app.contracts import store
+from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
+from app.http import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Page,
+    RowId,
+    Session,
+    SignedIn,
+    read_cursor,
+    read_version,
+    row_id,
+    write_cursor,
+)
+from app.problems import problems
+from app.registry.routes import Search
+
+router = APIRouter(prefix="/contracts", tags=["registry"])
+
+
+@router.get("", response_model=Page[ContractOut], responses=problems())
+async def list_contracts(
+    session: Session, caller: SignedIn, provider: Search = None, limit: Limit = 100, cursor: Cursor = None
+) -> dict[str, Any]:
+    """All contracts; a provider sees its own."""
+    found = await store.list_contracts(
+        session, caller=caller, provider=provider, after=read_cursor(cursor, kind=row_id), limit=limit + 1
+    )
+    items = [store.present(contract) for contract in found[:limit]]
+    return {"items": items, "next_cursor": write_cursor(items[-1]["id"]) if len(found) > limit else None}
+
+
+@router.post("", response_model=ContractOut, status_code=201, responses=problems(403, 409))
+async def create_contract(
+    session: Session, caller: SignedIn, given: ContractIn, request: Request, response: Response
+) -> dict[str, Any]:
+    """The province registers it; its terms are in force from `valid_from` on."""
+    contract = await store.create_contract(session, given, caller=caller)
+    response.headers["Location"] = f"{request.url.path}/{contract.id}"
+    response.headers["ETag"] = f'"{contract.version}"'
+    return store.present(contract)
+
+
+@router.get("/{id}", response_model=ContractOut, responses=problems(404))
+async def get_contract(session: Session, caller: SignedIn, id: RowId, response: Response) -> dict[str, Any]:
+    contract = await store.get_contract(session, id, caller=caller)
+    response.headers["ETag"] = f'"{contract.version}"'
+    return store.present(contract)
+
+
+@router.patch("/{id}", response_model=ContractOut, responses=problems(403, 404, 409, 412))
+async def patch_contract(
+    session: Session, caller: SignedIn, id: RowId, given: ContractPatch, if_match: IfMatch = None
+) -> dict[str, Any]:
+    """Changed terms are in force from `effective_from` (default today) until the next dated ones; earlier days keep
+    theirs. A change that reaches into a closed month needs a `reason`."""
+    return store.present(await store.patch_contract(session, id, given, caller=caller, if_match=read_version(if_match)))

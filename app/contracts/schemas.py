@@ -1,0 +1,154 @@
+import re
+from datetime import date, datetime, time
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+from app.errors import Fault
+from app.registry.models import Cause
+from app.registry.schemas import Mbps, Text
+from app.validation import FaultError
+
+
+def _day(given: Any, info: ValidationInfo) -> Any:
+    try:
+        day = date.fromisoformat(given) if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given) else date.min
+        if 2000 <= day.year <= 2200:
+            return day
+    except (TypeError, ValueError):
+        pass
+    raise FaultError(Fault(info.field_name or "", "bad_date", "{given} is not a date", "Write it like {example}",
+                           values={"given": str(given)[:40], "example": "2026-11-24"}))  # fmt: skip
+
+
+def _hour(given: Any, info: ValidationInfo) -> Any:
+    if isinstance(given, str) and re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", given):
+        return time.fromisoformat(given)
+    raise FaultError(Fault(info.field_name or "", "bad_hour", "{given} is not a time of day", "Write it like {example}",
+                           values={"given": str(given)[:40], "example": "07:00"}))  # fmt: skip
+
+
+def _three_decimals(given: float, info: ValidationInfo) -> float:
+    if round(given, 3) != given:
+        raise FaultError(Fault(info.field_name or "", "too_precise", "At most three decimals"))
+    return given
+
+
+def _once(given: list[Cause]) -> list[Cause]:
+    return sorted(set(given))
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+Hour = Annotated[time, BeforeValidator(_hour), Field(json_schema_extra={"format": "HH:MM", "examples": ["07:00"]})]
+Percent = Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False), AfterValidator(_three_decimals)]
+Causes = Annotated[list[Cause], Field(max_length=len(Cause)), AfterValidator(_once)]
+Seconds = Annotated[int, Field(ge=0, le=86_400)]
+Rupiah = Annotated[int, Field(ge=0, le=10**15)]
+
+VALID_TO = "the first day on which it no longer holds; null: until further notice"
+SERVICE = "WITA, HH:MM; with service_to, or neither: the whole day. `service_to` 00:00 is the day's end"
+TERMS: dict[str, Any] = {
+    "sla_target_pct": 99.0, "min_outage_s": 300, "excluded_causes": ["power"], "excuses_parent": False,
+    "service_from": None, "service_to": None, "bandwidth_down_mbps": 50, "bandwidth_up_mbps": 25,
+    "monthly_fee_idr": 4_500_000,
+}  # fmt: skip
+EXAMPLE: dict[str, Any] = {
+    "number": "027/1123/DISKOMINFO/2026", "provider": "telkom-wms", "valid_from": "2026-01-01",
+    "valid_to": "2027-01-01", **TERMS,
+}  # fmt: skip
+
+
+class ContractIn(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
+
+    number: Text
+    provider: Annotated[Text, Field(description="the provider's slug")]
+    valid_from: Day
+    valid_to: Annotated[Day, Field(description=VALID_TO)] | None = None
+    sla_target_pct: Percent
+    min_outage_s: Annotated[Seconds, Field(description="outages of up to this length do not count")] = 300
+    excluded_causes: Annotated[Causes, Field(description="outages of these causes do not count")] = [Cause.POWER]
+    excuses_parent: bool = Field(False, description="whether an outage of a parent that is not its own excuses it")
+    service_from: Annotated[Hour, Field(description=SERVICE)] | None = None
+    service_to: Hour | None = None
+    bandwidth_down_mbps: Mbps | None = None
+    bandwidth_up_mbps: Mbps | None = None
+    monthly_fee_idr: Rupiah | None = None
+
+
+NEVER_NULL = (
+    "number", "provider", "valid_from", "sla_target_pct", "min_outage_s", "excluded_causes", "excuses_parent",
+)  # fmt: skip
+
+
+class ContractPatch(BaseModel):
+    """Only the fields that are given change; terms change from `effective_from` on, until the next dated terms."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"sla_target_pct": 98.5, "effective_from": "2026-12-01"}]}
+    )
+
+    number: Text | None = None
+    provider: Annotated[Text, Field(description="stays what it is")] | None = None
+    valid_from: Day | None = None
+    valid_to: Annotated[Day, Field(description=VALID_TO)] | None = None
+    sla_target_pct: Percent | None = None
+    min_outage_s: Seconds | None = None
+    excluded_causes: Causes | None = None
+    excuses_parent: bool | None = None
+    service_from: Annotated[Hour, Field(description=SERVICE)] | None = None
+    service_to: Hour | None = None
+    bandwidth_down_mbps: Mbps | None = None
+    bandwidth_up_mbps: Mbps | None = None
+    monthly_fee_idr: Rupiah | None = None
+    effective_from: Annotated[Day, Field(description="of the terms; a day in WITA, default today")] | None = None
+    reason: Annotated[Text, Field(description="needed where a closed month is changed; recorded")] | None = None
+
+    @model_validator(mode="after")
+    def _never_null(self) -> Self:
+        for name in NEVER_NULL:
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise FaultError(Fault(name, "null", "This field cannot be emptied", "Leave it out to keep it"))
+        return self
+
+
+class TermsOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"started_on": "2026-01-01", **TERMS}]})
+
+    started_on: date = Field(description="in force from this day (WITA) until the next terms")
+    sla_target_pct: float
+    min_outage_s: int
+    excluded_causes: list[Cause]
+    excuses_parent: bool
+    service_from: str | None = Field(examples=["07:00"])
+    service_to: str | None
+    bandwidth_down_mbps: float | None
+    bandwidth_up_mbps: float | None
+    monthly_fee_idr: int | None
+
+
+class ContractOut(BaseModel):
+    """The terms in force today, flat (before it begins: the first ones), and all of them as `terms`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "id": 7, **EXAMPLE, "terms": [{"started_on": "2026-01-01", **TERMS}], "version": 1041,
+        "created_at": "2026-01-02T03:04:05Z",
+    }]})  # fmt: skip
+
+    id: int
+    number: str
+    provider: str
+    valid_from: date
+    valid_to: date | None = Field(description=VALID_TO)
+    sla_target_pct: float
+    min_outage_s: int
+    excluded_causes: list[Cause]
+    excuses_parent: bool
+    service_from: str | None
+    service_to: str | None
+    bandwidth_down_mbps: float | None
+    bandwidth_up_mbps: float | None
+    monthly_fee_idr: int | None
+    terms: list[TermsOut] = Field(description="in the order of their days")
+    version: int = Field(description="opaque: send it back as If-Match")
+    created_at: datetime

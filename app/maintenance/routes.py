@@ -1,0 +1,94 @@
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.asked import AskedAhead
+from app.clock import parse_moment
+from app.http import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Page,
+    RowId,
+    Session,
+    SignedIn,
+    read_cursor,
+    read_version,
+    row_id,
+    write_cursor,
+)
+from app.maintenance import store
+from app.maintenance.schemas import Status, WindowIn, WindowOut, WindowPatch
+from app.maintenance.store import WindowFilter
+from app.problems import problems
+from app.registry import regions
+from app.registry.routes import RegionCode, Search
+
+router = APIRouter(prefix="/maintenance", tags=["operations"])
+
+Reason = Annotated[
+    str | None, Query(min_length=1, max_length=4000, description="needed where a closed month is changed; recorded")
+]
+
+
+@router.get("", response_model=Page[WindowOut], responses=problems(403, 404))
+async def list_windows(
+    session: Session,
+    caller: SignedIn,
+    period: AskedAhead,
+    status: Status | None = None,
+    region: RegionCode = None,
+    site: Annotated[str | None, Query(max_length=60, description="id or code: what covers it")] = None,
+    provider: Search = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """Windows that reach into the period (default: 30 days back to 90 days ahead), in the order of their starts."""
+    regions.require_known(region)
+    wanted = WindowFilter(period, status, region, site, provider)
+    after = read_cursor(cursor, kind=_place)
+    found = await store.list_windows(session, wanted, caller=caller, after=after, limit=limit + 1)
+    items = [store.present(window) for window in found[:limit]]
+    return {"items": items, "next_cursor": _next(items[-1]) if len(found) > limit else None}
+
+
+@router.post("", response_model=WindowOut, status_code=201, responses=problems(403, 409))
+async def create_window(
+    session: Session, caller: SignedIn, given: WindowIn, request: Request, response: Response
+) -> dict[str, Any]:
+    """Its seconds are `maintenance`, whatever the site's state. One in the past is counted from now on."""
+    made = store.present(await store.create_window(session, given, caller=caller))
+    response.headers["Location"] = f"{request.url.path}/{made['id']}"
+    response.headers["ETag"] = f'"{made["version"]}"'
+    return made
+
+
+@router.get("/{id}", response_model=WindowOut, responses=problems(404))
+async def get_window(session: Session, caller: SignedIn, id: RowId, response: Response) -> dict[str, Any]:
+    found = store.present(await store.get_window(session, id, caller=caller))
+    response.headers["ETag"] = f'"{found["version"]}"'
+    return found
+
+
+@router.patch("/{id}", response_model=WindowOut, responses=problems(403, 404, 409, 412))
+async def patch_window(
+    session: Session, caller: SignedIn, id: RowId, given: WindowPatch, if_match: IfMatch = None
+) -> dict[str, Any]:
+    """Times, title and reason change; a window stays where it was planned."""
+    return store.present(await store.patch_window(session, id, given, caller=caller, if_match=read_version(if_match)))
+
+
+@router.delete("/{id}", status_code=204, responses=problems(403, 404))
+async def cancel_window(session: Session, caller: SignedIn, id: RowId, reason: Reason = None) -> None:
+    """Cancels it as if it had never been planned; to end a running one early, PATCH its `ended_at`. Again: 204."""
+    await store.cancel_window(session, id, caller=caller, reason=reason)
+
+
+def _next(item: dict[str, Any]) -> str:
+    return write_cursor(f"{item['started_at'].isoformat()}~{item['id']}")
+
+
+def _place(text: str) -> tuple[datetime, int]:
+    started_at, window_id = text.split("~")
+    return parse_moment(started_at), row_id(window_id)
