@@ -54,7 +54,7 @@ def _carry(stored: Any, moments: dict[str, Any]) -> Carry:
     return Carry(
         state=State(stored["state"]),
         unknown_reason=UnknownReason(reason) if reason else None,
-        window=tuple(Pooled(datetime.fromisoformat(slot), *rest) for slot, *rest in stored["pooled"]),
+        window=tuple(map(Pooled._make, stored["pooled"])),
         **{name: stored[name] for name in PLAIN},
         **moments,
     )
@@ -62,7 +62,7 @@ def _carry(stored: Any, moments: dict[str, Any]) -> Carry:
 
 def as_fields(carry: Carry) -> dict[str, Any]:
     fields = {name: getattr(carry, name) for name in ("state", "unknown_reason", *MOMENTS, *PLAIN)}
-    return fields | {"pooled": [tuple(one) for one in carry.window]}
+    return fields | {"pooled": list(map(tuple, carry.window))}
 
 
 async def write(session: AsyncSession, carries: Sequence[tuple[Row[Any], Carry, Reading | None]]) -> None:

@@ -11,6 +11,7 @@ from itertools import takewhile
 from statistics import median_high
 from typing import NamedTuple
 
+from app.clock import from_slot, to_slot
 from app.evidence import holds_until, lapses_at
 from app.registry.models import State, UnknownReason
 from probes.contract import Outcome
@@ -30,9 +31,12 @@ class Limits:
 
 
 class Pooled(NamedTuple):
-    """A reading of the window that `degraded` is judged by; `rtt_us` is its median, 0 if nothing answered."""
+    """A reading of the window that `degraded` is judged by, as it is stored: its slot in seconds since 1970.
 
-    slot: datetime
+    `rtt_us` is its median, 0 if nothing answered.
+    """
+
+    slot: int
     sent: int
     received: int
     rtt_us: int
@@ -91,12 +95,13 @@ def judge(carry: Carry, look: Look, *, gap_reason: UnknownReason = UnknownReason
     if carry.seen_at is not None and look.slot <= carry.seen_at:
         return carry, []
     changes: list[Change] = []
-    carry = replace(carry, seen_at=look.slot)
     carry = _without_stale(carry, look.slot, changes, gap_reason)
     if look.outcome is Outcome.OK:
         carry = _graded(_answered(carry, look, changes), look.limits, changes)
     elif look.outcome is Outcome.TIMEOUT:
-        carry = _unanswered(carry, look, changes)
+        carry = replace(_unanswered(carry, look, changes), seen_at=look.slot)
+    else:
+        carry = replace(carry, seen_at=look.slot)
     return carry, changes
 
 
@@ -129,6 +134,7 @@ def _answered(carry: Carry, look: Look, changes: list[Change]) -> Carry:
     return replace(
         carry,
         evidence_at=look.slot,
+        seen_at=look.slot,
         valid_s=look.valid_s,
         timeouts=0,
         pending_at=None,
@@ -172,7 +178,7 @@ def _bad(behind: bool) -> State:
 
 
 def _pooled(carry: Carry, look: Look) -> tuple[Pooled, ...]:
-    return (*carry.window, Pooled(look.slot, look.sent, look.received, look.rtt_us))[-POOLED:]
+    return (*carry.window, Pooled(to_slot(look.slot), look.sent, look.received, look.rtt_us))[-POOLED:]
 
 
 def _graded(carry: Carry, limits: Limits, changes: list[Change]) -> Carry:
@@ -184,7 +190,7 @@ def _graded(carry: Carry, limits: Limits, changes: list[Change]) -> Carry:
     sound = _sound_again(carry.window, limits)
     if not sound:
         return carry
-    at = sound[0].slot
+    at = from_slot(sound[0].slot)
     return replace(_to(carry, changes, Change(at, State.UP, None, _last_answer(carry.window, at))), window=sound)
 
 
@@ -194,19 +200,24 @@ def _first_offence(carry: Carry, limits: Limits) -> datetime | None:
     The answer that brought the site back is `up` all the same: no state is without a second.
     """
     window, offences = carry.window, []
+    if all(_is_clean(one, limits) for one in window):
+        return None
     if len(window) == POOLED and _loses(window, limits.loss_pct):
         offences += [one.slot for one in window if one.received < one.sent]
     if _is_slow(window, limits):
         offences += [one.slot for one in _answering(window) if one.rtt_us > limits.rtt_us]
-    return min((slot for slot in offences if slot > carry.since), default=None)
+    return min((slot for slot in map(from_slot, offences) if slot > carry.since), default=None)
 
 
 def _sound_again(window: Sequence[Pooled], limits: Limits) -> tuple[Pooled, ...]:
     """The clean readings at the window's end, once it has settled: loss below half its limit, round trips normal."""
     if _loses(window, limits.loss_pct / 2) or _is_slow(window, limits):
         return ()
-    clean = takewhile(lambda one: one.received == one.sent and one.rtt_us <= limits.rtt_us, reversed(window))
-    return tuple(clean)[::-1]
+    return tuple(takewhile(lambda one: _is_clean(one, limits), reversed(window)))[::-1]
+
+
+def _is_clean(one: Pooled, limits: Limits) -> bool:
+    return one.received == one.sent and one.rtt_us <= limits.rtt_us
 
 
 def _loses(window: Sequence[Pooled], loss_pct: float) -> bool:
@@ -224,7 +235,7 @@ def _answering(window: Sequence[Pooled]) -> list[Pooled]:
 
 
 def _last_answer(window: Sequence[Pooled], before: datetime) -> datetime | None:
-    return max((one.slot for one in window if one.received and one.slot < before), default=None)
+    return max((slot for one in window if one.received and (slot := from_slot(one.slot)) < before), default=None)
 
 
 def _to(carry: Carry, changes: list[Change], change: Change) -> Carry:

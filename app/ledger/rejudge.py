@@ -187,10 +187,7 @@ async def _write(session: AsyncSession, works: Sequence[Work]) -> Rejudged:
     stretches = {one.site_id: _stretch(one) for one in works}
     before = await segments.read(session, stretches)
     after = {one.site_id: _laid(one, before[one.site_id]) for one in works}
-    changed = {site_id for site_id in after if after[site_id] != before[site_id]}
-    await segments.replace_all(
-        session, {i: stretches[i] for i in changed}, {i: after[i] for i in changed}
-    )  # fmt: skip
+    changed = await segments.replace_all(session, before, after)
     await _keep_checkpoints(session, works)
     present = [one for one in works if one.met_at is None]
     await carries.write(session, [(w.row, w.folded.carry, w.folded.last) for w in present])

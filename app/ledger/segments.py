@@ -1,7 +1,7 @@
 """Segments as rows: the live path lays change upon change, a rejudgement replaces a stretch whole."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,9 +30,9 @@ READ = text(f"""
     SELECT site_id, {FIELDS} FROM state_segment g JOIN {STRETCHES} USING (site_id)
     WHERE g.started_at >= n.first AND g.started_at <= n.last ORDER BY site_id, started_at
 """)
-REMOVE = text(f"""
-    DELETE FROM state_segment g USING {STRETCHES}
-    WHERE g.site_id = n.site_id AND g.started_at >= n.first AND g.started_at <= n.last
+REMOVE = text("""
+    DELETE FROM state_segment g USING json_to_recordset(cast(:rows AS json)) AS n(site_id int, started_at timestamptz)
+    WHERE g.site_id = n.site_id AND g.started_at = n.started_at
 """)
 WRITE = text(f"""
     INSERT INTO state_segment (site_id, {FIELDS}) SELECT site_id, {FIELDS}
@@ -88,7 +88,7 @@ async def apply(session: AsyncSession, changes: Mapping[int, Sequence[Change]]) 
     """Writes changes of state, the first of every site, then the second, and so on: each site's in their order."""
     for wave in range(max(map(len, changes.values()), default=0)):
         rows = as_json([
-            {"site_id": site_id} | asdict(found[wave]) for site_id, found in changes.items() if len(found) > wave
+            _row(site_id, found[wave]) for site_id, found in changes.items() if len(found) > wave
         ])  # fmt: skip
         for statement in (GIVE_WAY, CLOSE, OPEN):
             await session.execute(statement, {"rows": rows})
@@ -96,20 +96,29 @@ async def apply(session: AsyncSession, changes: Mapping[int, Sequence[Change]]) 
 
 async def read(session: AsyncSession, stretches: Mapping[int, Stretch]) -> dict[int, list[Segment]]:
     found: dict[int, list[Segment]] = {site_id: [] for site_id in stretches}
-    for site_id, started_at, ended_at, state, reason, *evidence in await session.execute(READ, _rows(stretches)):
+    rows = as_json([_row(site_id, one) for site_id, one in stretches.items()])
+    for site_id, started_at, ended_at, state, reason, *evidence in await session.execute(READ, {"rows": rows}):
         reason = UnknownReason(reason) if reason else None
         found[site_id].append(Segment(started_at, ended_at, State(state), reason, *evidence))
     return found
 
 
 async def replace_all(
-    session: AsyncSession, stretches: Mapping[int, Stretch], segments: Mapping[int, Sequence[Segment]]
-) -> None:
-    """In each site's stretch these segments and no others."""
-    await session.execute(REMOVE, _rows(stretches))
-    rows = [{"site_id": site_id} | asdict(one) for site_id, found in segments.items() for one in found]
-    await session.execute(WRITE, {"rows": as_json(rows)})
+    session: AsyncSession, before: Mapping[int, Sequence[Segment]], after: Mapping[int, Sequence[Segment]]
+) -> set[int]:
+    """Makes each site's stretch read like `after`: what is in both stays untouched. The sites that differed."""
+    gone = _rows({site_id: set(found) - set(after[site_id]) for site_id, found in before.items()})
+    new = _rows({site_id: set(found) - set(before[site_id]) for site_id, found in after.items()})
+    if gone:
+        await session.execute(REMOVE, {"rows": as_json(gone)})
+    if new:
+        await session.execute(WRITE, {"rows": as_json(new)})
+    return {row["site_id"] for row in (*gone, *new)}
 
 
-def _rows(stretches: Mapping[int, Stretch]) -> dict[str, Any]:
-    return {"rows": as_json([{"site_id": site_id} | asdict(one) for site_id, one in stretches.items()])}
+def _rows(segments: Mapping[int, Iterable[Segment]]) -> list[dict[str, Any]]:
+    return [_row(site_id, one) for site_id, found in segments.items() for one in found]
+
+
+def _row(site_id: int, one: Change | Segment | Stretch) -> dict[str, Any]:
+    return {"site_id": site_id} | {name: getattr(one, name) for name in one.__slots__}

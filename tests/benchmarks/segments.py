@@ -1,0 +1,103 @@
+"""How long it takes to replace segments of many sites, and to judge a stretch of them again."""
+
+import asyncio
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import text
+
+from app.clock import floor_second, utc_now
+from app.database import Sessions, open_engine, open_sessions, transaction
+from app.embedded import Cluster
+from app.ledger import segments, store
+from app.ledger.segments import Stretch
+from app.ledger.span import Span
+from app.measurements import partitions
+from app.migrate import migrate
+from probes.contract import Outcome, Reading
+from tests.conftest import make_database
+
+SITES = 5_000
+MINUTES = int(sys.argv[1]) if len(sys.argv) > 1 else 120
+
+REGISTER = """
+INSERT INTO provider (slug, name) VALUES ('p', 'P');
+INSERT INTO site (code, kind, village_code, name, host, host_static, technology, provider_id, link_role, probe,
+    lifecycle, addressed_at, version, created_at, updated_at)
+SELECT v.code || '-' || n, 'access_point', v.code, 'x', '127.1.' || n / 250 || '.' || n % 250, true, 'fiber', 1,
+    'primary', 'icmp', 'active', '{start}', 1, '{start}', '{start}'
+FROM generate_series(1, {sites}) n, (SELECT code FROM region WHERE level = 'desa_kelurahan' LIMIT 1) v;
+INSERT INTO site_configuration (site_id, started_at, addressed_at, lifecycle, technology, provider_id)
+SELECT id, addressed_at, addressed_at, lifecycle, technology, provider_id FROM site;
+INSERT INTO site_status (site_id, version, state, unknown_reason, since, valid_s, timeouts, addressed_at)
+SELECT id, 1, 'unknown', 'never_seen', addressed_at, 60, 0, addressed_at FROM site
+"""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="sinyal-bench-") as folder:
+        cluster = Cluster(Path(folder))
+        cluster.start()
+        try:
+            asyncio.run(_measure(cluster.url))
+        finally:
+            cluster.stop()
+
+
+async def _measure(server_url: str) -> None:
+    engine = open_engine(await make_database(server_url), name="bench", command_timeout_s=None)
+    sessions, start = open_sessions(engine), floor_second(utc_now()) - timedelta(minutes=MINUTES)
+    await migrate(engine)
+    async with transaction(sessions) as session:
+        await partitions.make_ahead(session, utc_now())
+        for statement in REGISTER.format(start=start.isoformat(), sites=SITES).split(";"):
+            await session.execute(text(statement))
+        ids = list(await session.scalars(text("SELECT id FROM site ORDER BY id")))
+    await _live(sessions, ids, start)
+    await _replace(sessions, ids, start)
+    await _rejudge(sessions, ids, start)
+    await engine.dispose()
+
+
+async def _live(sessions: Sessions, ids: list[int], start: datetime) -> None:
+    began = time.perf_counter()
+    for minute in range(MINUTES):
+        lost = minute % 40 in {10, 11, 12}
+        outcome, rtt_us = (Outcome.TIMEOUT, ()) if lost else (Outcome.OK, (20_000, 21_000, 22_000))
+        slot = int(start.timestamp()) + 60 * minute
+        async with transaction(sessions) as session:
+            await store.take_in(session, [(Reading(i, slot, outcome, 3, rtt_us, 60), start) for i in ids])
+    took = time.perf_counter() - began
+    print(f"live: {SITES * MINUTES:,} readings taken in and judged in {took:.1f} s: {SITES * MINUTES / took:,.0f}/s")
+
+
+async def _replace(sessions: Sessions, ids: list[int], start: datetime) -> None:
+    """Every site's latest outage, and what lies on either side of it, comes out otherwise: by a second."""
+    latest = dict.fromkeys(ids, Stretch(start + timedelta(minutes=41), start + timedelta(minutes=MINUTES)))
+    timings = []
+    for _ in range(3):
+        async with transaction(sessions) as session:
+            found = await segments.read(session, latest)
+            moved = {i: [replace(one, last_ok_at=start) for one in before] for i, before in found.items()}
+            began = time.perf_counter()
+            await segments.replace_all(session, found, moved)
+            timings.append(time.perf_counter() - began)
+            await session.rollback()
+    rows = sum(len(one) for one in found.values())
+    print(f"replaced {rows:,} segments of {SITES:,} sites in {sorted(timings)[1]:.2f} s (at most 1)")
+
+
+async def _rejudge(sessions: Sessions, ids: list[int], start: datetime) -> None:
+    at = start + timedelta(minutes=70)
+    began = time.perf_counter()
+    async with transaction(sessions) as session:
+        await store.rejudge_all(session, [Span(i, at, at + timedelta(minutes=5)) for i in ids])
+    print(f"judged 5 minutes of {SITES:,} sites again in {time.perf_counter() - began:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
