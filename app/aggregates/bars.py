@@ -21,17 +21,19 @@ BLINDED = """
 COUNTS = f"""(m.outcome = 'ok' OR m.outcome = 'timeout' AND NOT EXISTS (
     SELECT FROM blinded b WHERE b.source = m.source AND b.ranges && tstzrange(
         m.slot, m.slot + make_interval(secs => greatest(m.sent - 1, 0) + {LAST_PACKET_WAITS_S}))))"""
+# What was not answered is one packet without a time.
 READ = f"""CASE WHEN {COUNTS} THEN m.sent ELSE 0 END AS sent,
-    CASE WHEN m.outcome = 'ok' THEN m.rtt_us ELSE cast(ARRAY[] AS int[]) END AS rtt_us"""
+    CASE WHEN m.outcome = 'ok' AND cardinality(m.rtt_us) > 0 THEN m.rtt_us ELSE cast(ARRAY[NULL] AS int[])
+    END AS rtt_us"""
 
 
 def of_readings(readings: str, keys: str) -> str:
-    """Bars of rows (keys, sent, rtt_us). A reading's last packet, or the lack of any, stands for the whole reading."""
+    """Bars of rows (keys, sent, rtt_us), no array empty. Its last packet (next is null) stands for a whole reading."""
     return f"""
-        SELECT {keys}, {BUCKET} AS bar, count(rtt) AS packets,
-            sum(sent) FILTER (WHERE next IS NULL) AS sent, sum(rtt) AS rtt_sum, min(rtt) AS rtt_min,
-            max(rtt) AS rtt_max, sum(abs(rtt - next)) AS jitter_sum, count(next) AS jitter_count
-        FROM {readings} r LEFT JOIN LATERAL unnest(r.rtt_us, r.rtt_us[2:]) AS packet(rtt, next) ON true
+        SELECT {keys}, {BUCKET} AS bar, count(rtt) AS packets, sum(sent) FILTER (WHERE next IS NULL) AS sent,
+            sum(rtt) AS rtt_sum, min(rtt) AS rtt_min, max(rtt) AS rtt_max, sum(abs(rtt - next)) AS jitter_sum,
+            count(next) AS jitter_count
+        FROM (SELECT {keys}, sent, unnest(rtt_us) AS rtt, unnest(rtt_us[2:]) AS next FROM {readings} r) packet
         GROUP BY {keys}, bar"""
 
 
@@ -42,7 +44,7 @@ def of_histograms(rows: str, keys: str) -> str:
         SELECT {keys}, bar, sum(through - before) AS packets, sum(sent) {once} AS sent, sum(rtt_sum) {once} AS rtt_sum,
             min(rtt_min) {once} AS rtt_min, max(rtt_max) {once} AS rtt_max, sum(jitter_sum) {once} AS jitter_sum,
             sum(jitter_count) {once} AS jitter_count
-        FROM {rows} r CROSS JOIN LATERAL unnest(r.bucket, r.upto, 0 || r.upto) AS line(bar, through, before)
+        FROM (SELECT *, unnest(bucket) AS bar, unnest(upto) AS through, unnest(0 || upto) AS before FROM {rows} r) line
         GROUP BY {keys}, bar"""
 
 

@@ -35,7 +35,7 @@ SITES = """
 
 async def latency(session: AsyncSession, of: OneSite | Group, period: Period, step: Step) -> dict[str, Any]:
     """Where single readings are gone, the period is widened to whole hours; `from` and `to` say what was covered."""
-    counted = await _counted(session, of, period)
+    counted = await counted_so_far(session, of, period)
     period = await _covered(session, period, counted)
     composed = Composed(of, period, step, counted)
     found = {row.n: row for row in await session.execute(text(composed.sql), composed.values)}
@@ -46,7 +46,7 @@ async def latency(session: AsyncSession, of: OneSite | Group, period: Period, st
     return answer if isinstance(of, OneSite) else {**answer, "sites": await _sites(session, of, period, counted)}
 
 
-async def _counted(session: AsyncSession, of: OneSite | Group, period: Period) -> Counted:
+async def counted_so_far(session: AsyncSession, of: OneSite | Group, period: Period) -> Counted:
     upto = {row.stage: row.upto for row in await session.execute(WATERMARKS)}
     span = {"first": floor(period.start, Tier.MONTH), "last": ceil(period.end, Tier.MONTH)}
     stale = await session.scalars(text(STALE_DAYS.format(members=of.members)), {**span, **of.values})

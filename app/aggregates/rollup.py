@@ -16,7 +16,7 @@ from app.aggregates import statements
 from app.clock import WITA, midnight
 from app.registry.regions import names
 
-SITES_A_STEP = 10_000
+SITES_A_STEP = 20_000  # about 4 s; a connection gives a statement 15
 STALE_A_STEP = 1_000
 CLOSES_AFTER = timedelta(seconds=30)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -27,6 +27,7 @@ async def roll_up(session: AsyncSession, now: datetime, *, sites_a_step: int = S
 
     Two at once wait for each other.
     """
+    await session.execute(statements.ROOM)
     hours, days = await _reached(session, "hours"), await _reached(session, "days")
     closed: datetime = await session.scalar(statements.CLOSED)
     if days.upto + DAY <= hours.upto:
@@ -66,11 +67,11 @@ async def _roll_day(session: AsyncSession, reached: Any, sites_a_step: int) -> N
     day = reached.upto.astimezone(WITA).date()
     sites = await _next_sites(session, reached.site_id, sites_a_step)
     if sites:
-        await _count_day(session, day, sites)
+        await count_day(session, day, sites)
         return await _advance(session, "days", reached.upto, site_id=sites[-1])
-    await _count_region_day(session, day, _every_region())
+    await count_region_day(session, day, every_region())
     if (day + DAY).day == 1:
-        await _count_region_month(session, day.replace(day=1), _every_region())
+        await count_region_month(session, day.replace(day=1), every_region())
     return await _advance(session, "days", reached.upto + DAY)
 
 
@@ -97,28 +98,28 @@ async def _recount(session: AsyncSession, counted: datetime) -> bool:
     months: dict[date, set[str]] = {}
     for day, sites in sorted(sites_by_day.items()):
         if midnight(day) < counted:
-            await _count_day(session, day, sorted(sites))
+            await count_day(session, day, sorted(sites))
             touched = list(await session.scalars(statements.REGIONS, {"sites": sorted(sites)}))
-            await _count_region_day(session, day, touched)
+            await count_region_day(session, day, touched)
             months.setdefault(day.replace(day=1), set()).update(touched)
     for month, codes in sorted(months.items()):
         if midnight(_next_month(month)) <= counted:
-            await _count_region_month(session, month, sorted(codes))
+            await count_region_month(session, month, sorted(codes))
     return True
 
 
-async def _count_day(session: AsyncSession, day: date, sites: Sequence[int]) -> None:
+async def count_day(session: AsyncSession, day: date, sites: Sequence[int]) -> None:
     span = {"first": midnight(day), "last": midnight(day + DAY)}
     await session.execute(statements.ROLL_DAY, {"day": day, **span, "sites": sites})
 
 
-async def _count_region_day(session: AsyncSession, day: date, regions: Sequence[str]) -> None:
+async def count_region_day(session: AsyncSession, day: date, regions: Sequence[str]) -> None:
     given = {"day": day, "regions": regions}
     await session.execute(statements.CLEAR_REGION_DAY, given)
     await session.execute(statements.ROLL_REGION_DAY, {**given, "last": midnight(day + DAY)})
 
 
-async def _count_region_month(session: AsyncSession, month: date, regions: Sequence[str]) -> None:
+async def count_region_month(session: AsyncSession, month: date, regions: Sequence[str]) -> None:
     given = {"month": month, "regions": regions}
     await session.execute(statements.CLEAR_REGION_MONTH, given)
     await session.execute(statements.ROLL_REGION_MONTH, {**given, "next": _next_month(month)})
@@ -128,5 +129,5 @@ def _next_month(month: date) -> date:
     return (month + timedelta(days=31)).replace(day=1)
 
 
-def _every_region() -> list[str]:
+def every_region() -> list[str]:
     return sorted(code for code in names() if len(code) <= len("64.02.05"))

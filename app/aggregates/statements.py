@@ -6,6 +6,7 @@ from app.aggregates import bars
 from app.aggregates.bars import COLUMNS, FIGURES
 from app.ledger.blindness import LAST_PACKET_WAITS_S
 
+ROOM = text("SET LOCAL work_mem = '64MB'")  # the bars of a step are grouped in memory
 REACHED = text("SELECT upto, site_id FROM rollup_watermark WHERE stage = :stage FOR UPDATE")
 CLOSED = text("SELECT upto FROM rollup_watermark WHERE stage = 'closed'")
 CLOSE = text("UPDATE rollup_watermark SET upto = :upto WHERE stage = 'closed'")
@@ -73,8 +74,8 @@ OF_DAY = f"""
     JOIN site_configuration c ON c.site_id = s.id AND c.started_at < :last AND coalesce(c.ended_at >= :last, true)
     WHERE s.kind = 'access_point'
 """
-SUMS = """sum(packets) AS packets, sum(sent) AS sent, sum(rtt_sum) AS rtt_sum, min(rtt_min) AS rtt_min, max(rtt_max) AS rtt_max,
-    sum(jitter_sum) AS jitter_sum, sum(jitter_count) AS jitter_count"""
+SUMS = """sum(packets) AS packets, sum(sent) AS sent, sum(rtt_sum) AS rtt_sum, min(rtt_min) AS rtt_min,
+    max(rtt_max) AS rtt_max, sum(jitter_sum) AS jitter_sum, sum(jitter_count) AS jitter_count"""
 REGION_BARS = f"""
     SELECT region_code, coalesce(provider_id, 0) AS provider_id, coalesce(technology, 'all') AS technology, bar, {SUMS}
     FROM ({bars.of_histograms(f"({OF_DAY})", "kecamatan, provider_id, technology")}) k,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
 
 from app.aggregates.rollup import roll_up
 from app.clock import WITA, midnight, to_slot, utc_now
@@ -49,9 +49,7 @@ class Living:
 
     async def site(self, technology: str = "fiber", **changes: Any) -> int:
         self.sites += 1
-        made = await register(
-            self.cast, technology=technology, host=f"198.51.100.{self.sites}", **changes
-        )
+        made = await register(self.cast, technology=technology, host=f"198.51.100.{self.sites}", **changes)
         for statement in (
             "UPDATE site SET addressed_at = :start, created_at = :start WHERE id = :id",
             "UPDATE site_configuration SET started_at = :start, addressed_at = :start WHERE site_id = :id",
@@ -91,7 +89,7 @@ class Living:
     async def execute(self, statement: str, **values: Any) -> Sequence[Any]:
         async with transaction(self.sessions) as session:
             result = await session.execute(text(statement), values)
-            return result.all() if result.returns_rows else []
+            return result.all() if isinstance(result, CursorResult) and result.returns_rows else []
 
     async def rows(self) -> dict[str, set[str]]:
         """Everything that was counted, to the byte."""
@@ -99,8 +97,8 @@ class Living:
             table: {row[0] for row in await self.execute(f"SELECT t::text FROM {table} t")} for table in TABLES
         }  # fmt: skip
 
-    async def versions(self) -> dict[tuple[str, str], int]:
-        """Which transaction or savepoint wrote each row; by table and key."""
+    async def versions(self) -> dict[tuple[str, str], str]:
+        """Where each row lies, by table and key: a row that is written again lies elsewhere."""
         keys = {
             "rollup_hour": "site_id, hour", "rollup_day": "site_id, day",
             "region_day": "region_code, day, provider_id, technology",

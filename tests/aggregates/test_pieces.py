@@ -31,7 +31,7 @@ def test_pieces_cover_the_period_exactly_and_never_trust_what_is_not_counted(
         {date(2026, 1, 1) + timedelta(days=day) for day in stale},
     )  # fmt: skip
     found = list(pieces(start, end, TIERS[shortest:], counted))
-    assert [p.start for p in found] + [end] == [start] + [p.end for p in found] or not found and start == end
+    assert [p.start for p in found] + [end] == [start] + [p.end for p in found] or (not found and start == end)
     for piece in found:
         assert piece.start < piece.end
         if piece.tier is not Tier.RAW:

@@ -108,7 +108,7 @@ async def test_twice_in_halves_and_out_of_order_comes_to_the_same_rows(living: L
 
 
 async def test_readings_in_any_order_and_after_the_count_come_to_the_same_rows(living: Living) -> None:
-    sites, readings = await lived(living)
+    _, readings = await lived(living)
     await living.record(readings)
     await living.count()
     rows = await living.rows()
@@ -244,7 +244,10 @@ async def test_a_month_is_counted_when_it_is_over_and_again_when_something_late_
     following = (first + timedelta(days=31)).replace(day=1)
     await living.record([living.reading(site, living.since, [20_000, 30_000])])
     await living.count(now=midnight(following) + 2 * HOUR)
-    query = "SELECT month, sent, received, rtt_sum FROM region_month WHERE region_code = '64.02' AND provider_id = 0 AND technology = 'all'"
+    query = (
+        "SELECT month, sent, received, rtt_sum FROM region_month "
+        "WHERE region_code = '64.02' AND provider_id = 0 AND technology = 'all'"
+    )
     assert [tuple(row) for row in await living.execute(query)] == [(first, 3, 2, 50_000)]
     await living.record([living.reading(site, living.since + 5 * HOUR, [40_000])])
     await living.count(now=midnight(following) + 2 * HOUR)
