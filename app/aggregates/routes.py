@@ -1,27 +1,69 @@
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path, Query
 
+from app.aggregates import selection
 from app.aggregates.latency import latency
-from app.aggregates.schemas import LatencyOut
+from app.aggregates.schemas import GroupLatencyOut, LatencyOut
+from app.aggregates.selection import OneSite
 from app.asked import Asked
 from app.http import Session, SignedIn
 from app.periods import Step, chosen_step
 from app.problems import problems
+from app.profiles import Technology
 from app.registry import store as registry
-from app.registry.routes import SiteId
+from app.registry.routes import RegionCode, SiteId
 
-router = APIRouter(prefix="/sites/{id}", tags=["one site"])
+router = APIRouter()
+
+Code = Annotated[str, Path(description="a Kemendagri code", examples=["64.02"])]
+ProviderId = Annotated[str, Path(description="the provider's id, or its slug", examples=["iconplus"])]
+OfProvider = Annotated[str | None, Query(min_length=1, max_length=100, description="only its sites: id or slug")]
+OfTechnology = Annotated[Technology | None, Query(description="only its sites")]
 
 
-@router.get("/latency", response_model=LatencyOut, responses=problems(404))
+@router.get("/sites/{id}/latency", response_model=LatencyOut, responses=problems(404), tags=["one site"])
 async def get_latency(
+    session: Session, caller: SignedIn, id: SiteId, period: Asked, step: Step | None = None
+) -> dict[str, Any]:
+    """Round-trip times of the packets that were answered, and the share of those that were not.
+
+    Where single readings are no longer kept, `from` and `to` are widened to whole hours.
+    """
+    site, _ = await registry.get_site(session, id, caller=caller)
+    return await latency(session, OneSite(site.id), period, chosen_step(period, step))
+
+
+@router.get("/regions/{code}/latency", response_model=GroupLatencyOut, responses=problems(403), tags=["aggregates"])
+async def get_region_latency(
     session: Session,
     caller: SignedIn,
-    id: SiteId,
+    code: Code,
     period: Asked,
     step: Step | None = None,
+    technology: OfTechnology = None,
+    provider: OfProvider = None,
 ) -> dict[str, Any]:
-    """Round-trip times of the packets that were answered, and the share of those that were not."""
-    site, _ = await registry.get_site(session, id, caller=caller)
-    return await latency(session, site.id, period, chosen_step(period, step))
+    """Of all packets of the region's access points. Fibre and GEO mixed give figures of neither: ask by technology.
+
+    A site counts for the provider and the technology that it had at the end of each day.
+    """
+    of = await selection.of_region(session, code, caller=caller, provider=provider, technology=technology)
+    return await latency(session, of, period, chosen_step(period, step))
+
+
+@router.get(
+    "/providers/{id}/latency", response_model=GroupLatencyOut, responses=problems(403, 404), tags=["aggregates"]
+)
+async def get_provider_latency(
+    session: Session,
+    caller: SignedIn,
+    id: ProviderId,
+    period: Asked,
+    step: Step | None = None,
+    technology: OfTechnology = None,
+    region: RegionCode = None,
+) -> dict[str, Any]:
+    """Of all packets of the provider's access points, within your region. Ask by technology to compare."""
+    of = await selection.of_provider(session, id, caller=caller, region=region, technology=technology)
+    return await latency(session, of, period, chosen_step(period, step))

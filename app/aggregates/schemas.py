@@ -21,7 +21,7 @@ class LatencyRow(BaseModel):
     loss_pct: float | None = Field(description="of the packets sent; null when none were")
     min_ms: float | None
     mean_ms: float | None
-    p50_ms: float | None
+    p50_ms: float | None = Field(description="percentiles are within 2% of the exact ones")
     p95_ms: float | None
     p99_ms: float | None
     max_ms: float | None
@@ -38,3 +38,15 @@ class LatencyOut(BaseModel):
     step: Step
     series: list[LatencyRow]
     total: LatencyRow
+
+
+class GroupLatencyOut(LatencyOut):
+    """Of all packets of the sites together, whatever their technology: ask for one technology to compare like with
+    like."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "from": "2026-11-24T13:00:00Z", "to": "2026-11-24T13:07:31Z", "step": "hour", "series": [ROW], "total": ROW,
+        "sites": 1,
+    }]})  # fmt: skip
+
+    sites: int = Field(description="access points of which there are readings in this period")

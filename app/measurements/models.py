@@ -1,4 +1,4 @@
-from sqlalchemy import ARRAY, Integer, SmallInteger
+from sqlalchemy import ARRAY, Index, Integer, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, Moment
@@ -9,7 +9,10 @@ class Measurement(Base):
     """A reading as a row; partitioned by WITA day."""
 
     __tablename__ = "measurement"
-    __table_args__ = {"postgresql_partition_by": "RANGE (slot)"}  # noqa: RUF012  # SQLAlchemy's own convention
+    __table_args__ = (
+        Index("ix_measurement_slot", "slot", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
+        {"postgresql_partition_by": "RANGE (slot)"},
+    )
 
     site_id: Mapped[int] = mapped_column(primary_key=True)
     slot: Mapped[Moment] = mapped_column(primary_key=True)
@@ -19,3 +22,23 @@ class Measurement(Base):
     valid_s: Mapped[int] = mapped_column(SmallInteger)
     rtt_us: Mapped[list[int]] = mapped_column(ARRAY(Integer))
     reason: Mapped[str | None]
+
+
+class RollupWatermark(Base):
+    """How far the counting has come. `closed`: what arrives for an earlier hour marks that hour as stale; `hours`,
+    `days`: all before is rolled up, and of what comes next the sites up to `site_id`."""
+
+    __tablename__ = "rollup_watermark"
+
+    stage: Mapped[str] = mapped_column(primary_key=True)  # closed, hours, days
+    upto: Mapped[Moment]
+    site_id: Mapped[int] = mapped_column(server_default="0")
+
+
+class StaleHour(Base):
+    """An hour of a site of which something became known after it was closed: it is counted again."""
+
+    __tablename__ = "stale_hour"
+
+    site_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hour: Mapped[Moment] = mapped_column(primary_key=True)

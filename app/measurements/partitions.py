@@ -10,6 +10,11 @@ from app.clock import WITA, midnight
 BACK_DAYS = 8  # late rows are accepted for a week
 AHEAD_DAYS = 3
 
+UNROLLED = text("""
+    SELECT EXISTS (SELECT FROM rollup_watermark WHERE stage = 'hours' AND upto < :end)
+        OR EXISTS (SELECT FROM stale_hour WHERE hour >= :start AND hour < :end)
+""")
+
 
 def name_of(day: date) -> str:
     return f"measurement_{day:%Y%m%d}"
@@ -29,13 +34,26 @@ async def make_ahead(session: AsyncSession, now: datetime) -> None:
 
 
 async def drop_oldest(session: AsyncSession, now: datetime, *, keep_days: int) -> str | None:
-    """The name of the one partition that was dropped, if any is beyond its time."""
+    """The name of the one partition that was dropped, if any is beyond its time and wholly rolled up."""
     limit = name_of(now.astimezone(WITA).date() - timedelta(days=keep_days))
     oldest = min(await _existing(session), default=limit)
     if oldest >= limit:
         return None
+    await session.execute(text(f"LOCK TABLE {oldest} IN ACCESS EXCLUSIVE MODE"))  # no late row slips in after the look
+    if await session.scalar(UNROLLED, {"start": start_of(oldest), "end": start_of(oldest) + timedelta(days=1)}):
+        return None
     await session.execute(text(f"DROP TABLE {oldest}"))
     return oldest
+
+
+async def oldest_reading(session: AsyncSession) -> datetime | None:
+    """Since when single readings are kept, None when none are."""
+    oldest = min(await _existing(session), default=None)
+    return None if oldest is None else start_of(oldest)
+
+
+def start_of(name: str) -> datetime:
+    return midnight(date.fromisoformat(name.removeprefix("measurement_")))
 
 
 async def _existing(session: AsyncSession) -> set[str]:

@@ -2,9 +2,10 @@
 
 import sys
 
-from tests.benchmarks import demo, detection, echo
+from tests.benchmarks import demo, detection, echo, rollups
 
-PARTS = {"echo": echo.main, "cost": demo.cost, "truth": demo.truth, "detection": detection.main}
+PARTS = {"echo": echo.main, "cost": demo.cost, "truth": demo.truth, "detection": detection.main,
+         "rollups": rollups.main}  # fmt: skip
 
 
 def main() -> None:
