@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from app.embedded import Cluster
+from app.errors import Stale
 from app.settings import Settings, SettingsError
 
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
@@ -23,6 +24,7 @@ CHANNEL = "sinyal_change"  # payload: "<counter>:<version>"
 class Counter(StrEnum):
     STATUS = "status"
     REGISTRY = "registry"
+    INCIDENT = "incident"
 
 
 class Base(DeclarativeBase):
@@ -114,3 +116,12 @@ async def next_version(session: AsyncSession, counter: Counter) -> int:
         {"channel": CHANNEL, "payload": f"{counter.value}:{version}"},
     )
     return version
+
+
+def require_version(seen: int | None, current: int) -> None:
+    """Raises Stale when the caller saw another version (If-Match) than the one that is there."""
+    if seen is not None and seen != current:
+        raise Stale(
+            f"You saw version {seen}, it is at {current} by now: read it again",
+            your_version=seen, current_version=current,
+        )  # fmt: skip

@@ -4,12 +4,13 @@ import asyncio
 import base64
 import binascii
 import difflib
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -19,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import store as access
 from app.access.scope import Caller
 from app.database import transaction
-from app.errors import Fault, Invalid, NotSignedIn
+from app.errors import Fault, Invalid, NotFound, NotSignedIn
 from app.problems import AWAY, NO_TOKEN
 from app.validation import MESSAGES
 
@@ -112,6 +113,7 @@ def check_parameters(request: Request) -> None:
 
 SignedIn = Annotated[Caller, Depends(signed_in)]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds")]
+IfMatch = Annotated[str | None, Header(description="the `version` that you saw")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
 
 
@@ -146,8 +148,29 @@ def read_cursor(cursor: str | None, *, kind: Callable[[str], Any] = str) -> Any:
 
 
 def row_id(text: str) -> int:
-    """For a cursor over ids."""
+    """For a cursor over ids, or an id in a path. Raises ValueError."""
     found = int(text)
     if not 0 < found < 2**31:
         raise ValueError(text)
     return found
+
+
+def path_id(id: Annotated[str, Path(description="an integer", examples=["7"])]) -> int:
+    """What no row can have for its id is not there: 404, like any other that is unknown."""
+    try:
+        return row_id(id)
+    except ValueError:
+        raise NotFound(f"There is no {id[:60]} within your scope") from None
+
+
+RowId = Annotated[int, Depends(path_id)]
+
+
+def read_version(if_match: str | None) -> int | None:
+    if if_match is None or if_match == "*":
+        return None
+    text = if_match.removeprefix("W/").strip('"')
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise Invalid(Fault("If-Match", "bad_version", "{given} is not a version", "Send back `version` as you got it",
+                            values={"given": if_match[:40]}))  # fmt: skip
+    return int(text)

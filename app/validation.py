@@ -2,10 +2,12 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import PydanticCustomError
 
+from app.clock import NaiveTime, parse_moment
 from app.errors import Fault
 
 MESSAGES = {
@@ -36,6 +38,7 @@ MESSAGES = {
     "body_unreadable": "The body cannot be read as JSON",
     "nul": "A text must not contain the character NUL",
 }
+EXAMPLE_MOMENT = "2026-11-24T06:00:00+08:00"
 WHEREABOUTS = {"body", "query", "path", "header"}
 
 
@@ -76,6 +79,19 @@ class FaultError(ValueError):
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.message)
         self.fault = fault
+
+
+def read_moment(field: str, given: str) -> datetime:
+    """A moment as callers write it, in UTC. Raises FaultError."""
+    values = {"given": given[:60], "example": EXAMPLE_MOMENT}
+    try:
+        return parse_moment(given)
+    except NaiveTime:
+        fault = Fault(field, "naive_time", "{given} has no offset: which hour it means depends on who reads it",
+                      "Add the offset, for WITA: {example}", values=values)  # fmt: skip
+    except (ValueError, OverflowError, OSError):
+        fault = Fault(field, "bad_time", "{given} is not a time", "Write it like {example}", values=values)
+    raise FaultError(fault)
 
 
 def refuse_nul(value: str) -> str:
