@@ -1,7 +1,7 @@
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from app.errors import Fault
 from app.incidents.models import Happening, Kind, Status
@@ -52,13 +52,15 @@ class IncidentPatch(BaseModel):
         None, description="when it was reported to the provider"
     )
 
-    @model_validator(mode="after")
-    def _never_null(self) -> Self:
-        if "status" in self.model_fields_set and self.status is None:
-            raise FaultError(Fault("status", "null", "This field cannot be emptied", "Leave it out to keep it"))
-        if "cause" in self.model_fields_set and self.cause is None:
-            raise FaultError(Fault("cause", "null", "This field cannot be emptied", "Set it to unclassified"))
-        return self
+    @field_validator("status", "cause")
+    @classmethod
+    def _never_null(cls, value: object, info: ValidationInfo) -> object:
+        if value is None:
+            raise FaultError(Fault(
+                str(info.field_name), "null", "This field cannot be emptied",
+                "Set it to unclassified" if info.field_name == "cause" else "Leave it out to keep it",
+            ))  # fmt: skip
+        return value
 
 
 class NoteIn(BaseModel):

@@ -40,7 +40,7 @@ class Field:
     def second(self, moment: str | datetime | None) -> int | None:
         if isinstance(moment, str):
             moment = datetime.fromisoformat(moment)
-        return moment and round((moment - self.start).total_seconds())
+        return None if moment is None else round((moment - self.start).total_seconds())
 
     async def site(self, **changes: Any) -> int:
         """Registered since `start`."""

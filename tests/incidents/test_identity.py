@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -114,8 +114,8 @@ def _seen(ledger: Sequence[Piece]) -> list[Seen]:
     return [Seen(START + at(a), None if b is None else START + at(b), State(state)) for a, b, state in ledger]
 
 
-def _second(moment: object) -> int:
-    return round((moment - START).total_seconds())  # type: ignore[operator]
+def _second(moment: datetime) -> int:
+    return round((moment - START).total_seconds())
 
 
 def _overlap(one: Outage, other: Outage) -> bool:
