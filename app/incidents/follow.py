@@ -43,6 +43,7 @@ class Work:
     session: AsyncSession
     now: datetime
     moved: list[IncidentSite] = field(default_factory=list)  # with bounds that are new
+    starting: list[IncidentSite] = field(default_factory=list)  # of those, with a start that is
     fresh: list[IncidentSite] = field(default_factory=list)  # of no incident yet
     merged: list[tuple[Incident, Incident]] = field(default_factory=list)
     changed: dict[int, Incident] = field(default_factory=dict)  # by identity
@@ -63,6 +64,8 @@ class Work:
     def _move(self, row: IncidentSite, outage: Outage) -> None:
         bounds = asdict(outage)
         if any(getattr(row, name) != value for name, value in bounds.items()):
+            if row.started_at != outage.started_at:
+                self.starting.append(row)
             for name, value in bounds.items():
                 setattr(row, name, value)
             self.moved.append(row)
@@ -90,10 +93,11 @@ class Work:
             if row.incident.kind is Kind.SHARED:
                 self._tell(row, Happening.JOINED)
             self._touch(row.incident)
+            self.starting.append(row)
             self._move(row, outage)
 
     async def finish(self) -> None:
-        starting = [*self.fresh, *self.moved]
+        starting = [*self.fresh, *self.starting]
         if starting:
             for group in await groups.load(self.session, starting):
                 self._share(group, {id(row) for row in starting})

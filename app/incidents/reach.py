@@ -1,8 +1,8 @@
 """Which sites' ledgers are looked at after they were written, and how far, so that every outage is seen whole."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,19 +20,25 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 LOOK_BACK = timedelta(minutes=10)  # an outage may have been over before its parent's word came
 
 STRETCHES = 'json_to_recordset(cast(:rows AS json)) AS n(site_id int, start timestamptz, "end" timestamptz)'
+SPANS = STRETCHES.replace("start timestamptz", "back timestamptz, start timestamptz")
 TOUCHED = text(f"""
-    SELECT n.site_id, n.start, n."end" FROM {STRETCHES}
-    WHERE EXISTS (SELECT 1 FROM state_segment g WHERE g.site_id = n.site_id AND g.state = 'down'
-            AND tstzrange(g.started_at, g.ended_at, '[]') && tstzrange(n.start, n."end", '[]'))
-        OR EXISTS (SELECT 1 FROM incident_site m WHERE m.site_id = n.site_id AND m.withdrawn_at IS NULL
-            AND m.started_at <= n."end" AND coalesce(m.ended_at, 'infinity') >= n.start)
+    SELECT n.site_id, n.back, n."end"
+    FROM {SPANS} LEFT JOIN state_segment l ON l.site_id = n.site_id AND l.ended_at IS NULL
+    WHERE (EXISTS (SELECT 1 FROM state_segment g WHERE g.site_id = n.site_id AND g.state = 'down'
+            AND tstzrange(g.started_at, g.ended_at) && tstzrange(n.back, n."end", '[]'))
+        OR (SELECT coalesce(m.ended_at, 'infinity') FROM incident_site m
+            WHERE m.site_id = n.site_id AND m.withdrawn_at IS NULL AND m.started_at <= n."end"
+            ORDER BY m.started_at DESC LIMIT 1) >= n.back)
+        AND NOT (coalesce(l.state = 'down' AND l.started_at <= n.start, false) AND EXISTS (
+            SELECT 1 FROM incident_site m WHERE m.site_id = n.site_id AND m.ended_at IS NULL
+                AND m.withdrawn_at IS NULL AND m.started_at <= n.start))
     UNION ALL
     SELECT m.site_id, m.started_at, :now FROM incident_site m JOIN site s ON s.id = m.site_id
     WHERE m.ended_at IS NULL AND m.withdrawn_at IS NULL AND s.lifecycle <> 'active'
-""")
+""")  # a site that stays down with its incident open is left out
 BETWEEN_ANSWERS = text(f"""
     SELECT n.site_id,
-        coalesce((SELECT g.started_at FROM state_segment g WHERE g.site_id = n.site_id AND g.started_at < n.start
+        coalesce((SELECT g.started_at FROM state_segment g WHERE g.site_id = n.site_id AND g.started_at <= n.start
             AND g.state IN ('up', 'degraded') ORDER BY g.started_at DESC LIMIT 1), :long_ago) AS start,
         coalesce((SELECT g.started_at FROM state_segment g WHERE g.site_id = n.site_id AND g.started_at >= n."end"
             AND g.state IN ('up', 'degraded') ORDER BY g.started_at LIMIT 1), :far_ahead) AS "end"
@@ -91,7 +97,7 @@ async def views(session: AsyncSession, touched: Stretches, *, now: datetime) -> 
 
 async def touched(session: AsyncSession, spans: Sequence[Span], *, now: datetime) -> Stretches:
     """The few sites of which there is anything to follow: one statement, that mostly finds none."""
-    rows = _rows((span.site_id, span.start - LOOK_BACK, span.end) for span in spans)
+    rows = _json(asdict(span) | {"back": span.start - LOOK_BACK} for span in spans)
     found: Stretches = {}
     for site_id, start, end in await session.execute(TOUCHED, {"rows": rows, "now": now}):
         known = found.get(site_id, (start, end))
@@ -103,7 +109,7 @@ async def _whole(session: AsyncSession, touched: Stretches) -> tuple[Stretches, 
     """From answer to answer, and so wide that nothing known reaches beyond."""
     wanted = dict(touched)
     while True:
-        given = {"rows": _rows((site_id, *wanted[site_id]) for site_id in wanted)}
+        given = {"rows": _rows(wanted)}
         found = await session.execute(BETWEEN_ANSWERS, given | {"long_ago": LONG_AGO, "far_ahead": FAR_AHEAD})
         stretches: Stretches = {site_id: (start, end) for site_id, start, end in found}
         rows = await _known(session, stretches)
@@ -144,7 +150,7 @@ def _reaches_into(row: IncidentSite, start: datetime, end: datetime) -> bool:
 
 async def _segments(session: AsyncSession, stretches: Stretches, now: datetime) -> Mapping[int, list[Seen]]:
     found: dict[int, list[Seen]] = defaultdict(list)
-    given = {"rows": _rows((site_id, *stretches[site_id]) for site_id in stretches), "now": now}
+    given = {"rows": _rows(stretches), "now": now}
     for site_id, started_at, ended_at, state, *evidence in await session.execute(SEGMENTS, given):
         found[site_id].append(Seen(started_at, ended_at, State(state), *evidence))
     return found
@@ -166,5 +172,9 @@ async def _services(session: AsyncSession, stretches: Stretches) -> Mapping[int,
     return found
 
 
-def _rows(stretches: Any) -> str:
-    return orjson.dumps([{"site_id": s, "start": start, "end": end} for s, start, end in stretches]).decode()
+def _rows(stretches: Stretches) -> str:
+    return _json({"site_id": site_id, "start": start, "end": end} for site_id, (start, end) in stretches.items())
+
+
+def _json(rows: Iterable[dict[str, Any]]) -> str:
+    return orjson.dumps(list(rows)).decode()
