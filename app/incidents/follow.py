@@ -80,8 +80,9 @@ class Work:
             self.merged.append((row.incident, into))
 
     def _open(self, view: View, found: Iterable[Outage]) -> None:
-        """What was withdrawn and is back is the same as before."""
-        withdrawn = list(view.withdrawn)
+        """What was withdrawn and is back is the same as before; what a shared incident took over stays with that."""
+        shared = {row.incident_id for row in (*view.known, *view.withdrawn) if row.incident.kind is Kind.SHARED}
+        withdrawn = [row for row in view.withdrawn if row.incident.merged_into not in shared]
         for outage in found:
             near = [row for row in withdrawn if overlap_s(row, outage) > 0]
             if not near:

@@ -111,7 +111,7 @@ async def list_members(
         .join(Incident, Incident.id == IncidentSite.incident_id)
         .where(IncidentSite.incident_id.in_([one.id for one in incidents]))
         .where(or_(IncidentSite.withdrawn_at.is_(None), withdrawn))
-        .order_by(IncidentSite.started_at, IncidentSite.id)
+        .order_by(IncidentSite.started_at, IncidentSite.site_id)
     )  # fmt: skip
     found: dict[int, list[Member]] = defaultdict(list)
     for row in rows:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.clock import floor_second, to_slot, utc_now
 from app.database import Sessions, transaction
 from app.incidents import follow as incidents
+from app.ledger.blindness import BlindRange
 from app.ledger.span import Span
 from app.worker import store as worker
 from probes.contract import CENTRAL, Outcome, Reading
@@ -76,18 +77,19 @@ class Field:
         async with transaction(self.sessions) as session:
             await incidents.follow(session, given, now=now or self.now)
 
-    async def read(self, site: int, *looks: tuple[int, Outcome], valid_s: int = 60) -> None:
+    async def read(self, site: int, *looks: tuple[int, Outcome], blind: tuple[int, int] | None = None) -> None:
         """Real readings, as the worker writes them."""
-        items = [(self._reading(site, *look, valid_s), self.at(-100)) for look in looks]
+        items = [(self._reading(site, *look), self.at(-100)) for look in looks]
+        unseen = [BlindRange(self.at(blind[0]), self.at(blind[1]), "uplink")] if blind else []
         async with transaction(self.sessions) as session:
-            await worker.write_batch(session, items, [])
+            await worker.write_batch(session, items, unseen)
             seconds = [second for second, _ in looks]
             await incidents.follow(session, [Span(site, self.at(min(seconds)), self.at(max(seconds)))], now=self.now)
 
-    def _reading(self, site: int, second: int, outcome: Outcome, valid_s: int) -> Reading:
+    def _reading(self, site: int, second: int, outcome: Outcome) -> Reading:
         rtt = (20_000, 21_000, 25_000) if outcome is Outcome.OK else ()
         slot = to_slot(self.start) + second
-        return Reading(site, slot, outcome, 0 if outcome is Outcome.FAULT else 3, rtt, valid_s, None, CENTRAL)
+        return Reading(site, slot, outcome, 0 if outcome is Outcome.FAULT else 3, rtt, 60, None, CENTRAL)
 
     async def listed(self, person: Person | None = None, **params: str) -> list[dict[str, Any]]:
         """Oldest first."""

@@ -66,6 +66,15 @@ async def test_a_gap_that_ends_with_an_answer_bounds_the_outage(field_: Field) -
     assert (over["status"], found) == ("resolved", (800, 10, 860))
 
 
+async def test_losses_while_we_were_blind_prove_nothing(field_: Field) -> None:
+    site = await field_.site()
+    await field_.read(site, (0, OK), (60, TIMEOUT), (70, TIMEOUT), (80, TIMEOUT))
+    await field_.read(site, (100, TIMEOUT), (130, TIMEOUT), blind=(85, 200))
+    await field_.read(site, (210, OK))
+    (over,) = await field_.listed()
+    assert (over["duration_s"], over["duration_min_s"], over["duration_max_s"]) == (150, 20, 210)
+
+
 async def test_a_parent_that_goes_out_meanwhile_makes_no_second_incident(field_: Field) -> None:
     site = await field_.site()
     await field_.write(site, (0, 100, "up"), (100, 200, "down"), (200, 300, "unreachable"), (300, None, "down"))

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from pydantic import BaseModel
 from sqlalchemy import text
 
 from app.clock import utc_now
 from app.database import transaction
+from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
 from tests.conftest import Cast
 from tests.incidents.conftest import Field
 from tests.status.test_status import status
@@ -260,3 +262,10 @@ async def test_the_answer_has_the_fields_of_the_contract(field_: Field) -> None:
         "reported_at", "version",
     } <= shown.keys()  # fmt: skip
     assert [field_.second(shown[name]) for name in ("last_ok_at", "started_at", "confirmed_at")] == [40, 100, 110]
+
+
+def test_the_examples_are_true() -> None:
+    models: tuple[type[BaseModel], ...] = (IncidentOut, IncidentDetail, IncidentPatch, NoteIn, NoteOut)
+    for model in models:
+        for example in model.model_json_schema()["examples"]:
+            model.model_validate(example)

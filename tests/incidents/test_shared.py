@@ -150,6 +150,17 @@ async def test_following_a_shared_incident_again_changes_nothing(field_: Field) 
     assert await field_.everything() == before
 
 
+async def test_a_member_whose_outage_splits_is_a_member_twice(field_: Field) -> None:
+    five = await sites(field_, 5)
+    for site in five:
+        await out(field_, site, 100)
+    (shared,) = await field_.listed(kind="shared")
+    await field_.write(five[0], (0, 100, "up"), (100, 200, "down"), (200, 300, "up"), (300, None, "down"))
+    members = [(one["id"], field_.second(one["started_at"])) for one in (await field_.get(shared["id"]))["sites"]]
+    assert members == [*((site, 100) for site in five), (five[0], 300)]
+    assert {one["merged_into"] for one in await field_.listed(kind="single")} == {shared["id"]}
+
+
 async def test_another_district_is_another_cause(field_: Field) -> None:
     here, there = await sites(field_, 3), await sites(field_, 3, village_code="64.03.01.2001")
     for site in (*here, *there):
