@@ -24,6 +24,7 @@ CHANNEL = "sinyal_change"  # payload: "<counter>:<version>"
 class Counter(StrEnum):
     STATUS = "status"
     REGISTRY = "registry"
+    INCIDENT = "incident"
 
 
 class Base(DeclarativeBase):

@@ -86,5 +86,5 @@ def _rests(row: OutageCause, start: datetime, end: datetime | None) -> Iterator[
     said = {"site_id": row.site_id, "cause": row.cause, "confirmed_by": row.confirmed_by}
     if row.started_at < start:
         yield OutageCause(**said, started_at=row.started_at, ended_at=start)
-    if end is not None and (row.ended_at is None or end < row.ended_at):
+    if end is not None and row.ended_at is not None and end < row.ended_at:  # what "lasts" ends where it now ends
         yield OutageCause(**said, started_at=end, ended_at=row.ended_at)

@@ -21,6 +21,7 @@ class StateSegment(Base):
             name="ex_state_segment_overlap",
             using="gist",
         ),
+        Index("ix_state_segment_site_id_started_at", "site_id", "started_at"),
         Index("uq_state_segment_open", "site_id", unique=True, postgresql_where=text("ended_at IS NULL")),
     )
 

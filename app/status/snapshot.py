@@ -24,15 +24,20 @@ log = structlog.get_logger()
 ROWS = text("""
     WITH changed AS (
         SELECT site_id FROM site_status WHERE version > :status UNION SELECT id FROM site WHERE version > :registry
+        UNION SELECT m.site_id FROM incident_site m JOIN incident i ON i.id = m.incident_id WHERE i.version > :incident
     )
     SELECT s.id, s.code, s.name, s.village_code, s.technology, s.provider_id, p.slug AS provider, s.latitude,
         s.longitude, s.lifecycle, s.probe, st.version, st.state, st.unknown_reason, st.since, st.evidence_at,
-        st.valid_s, st.last_ok_at, st.rtt_us, st.loss_pct
+        st.valid_s, st.last_ok_at, st.rtt_us, st.loss_pct, i.id AS incident_id,
+        i.acknowledged_at IS NOT NULL AS acknowledged
     FROM changed JOIN site s ON s.id = changed.site_id JOIN site_status st ON st.site_id = s.id
         JOIN provider p ON p.id = s.provider_id
+        LEFT JOIN incident_site m ON m.site_id = s.id AND m.ended_at IS NULL AND m.withdrawn_at IS NULL
+        LEFT JOIN incident i ON i.id = m.incident_id
 """)
 VERSIONS = text("SELECT (SELECT version FROM change_counter WHERE name = 'status') AS status, "
-                "(SELECT version FROM change_counter WHERE name = 'registry') AS registry")  # fmt: skip
+                "(SELECT version FROM change_counter WHERE name = 'registry') AS registry, "
+                "(SELECT version FROM change_counter WHERE name = 'incident') AS incident")  # fmt: skip
 BEAT = text("SELECT beat_at, blind_since FROM worker_beat ORDER BY beat_at DESC LIMIT 1")
 
 RESYNC_S = 5.0  # a notice that was lost, and a beat that nobody gave notice of, are found after this long
@@ -57,6 +62,8 @@ class Entry:
     rtt_ms: float | None = None
     loss_pct: float | None = None
     last_seen_at: datetime | None = None
+    incident_id: int | None = None  # the one that is open
+    acknowledged: bool = False
 
     def state_at(self, now: datetime) -> str:
         return State.UNKNOWN.value if self.is_stale(now) else self.state
@@ -76,23 +83,25 @@ class Snapshot:
     entries: dict[int, Entry] = field(default_factory=dict)
     status_seen: int = -1
     registry_seen: int = -1
+    incident_seen: int = -1
     version: str = "0"
     loaded: bool = False
     beat_at: datetime | None = None
     blind_since: datetime | None = None
     _shown: dict[int, str] = field(default_factory=dict)
+    _incident_shown: int = -1
     _refreshed: float = 0.0
 
     async def refresh(self, sessions: Sessions) -> None:
         """Reads what changed since the last time. The versions are read first, so nothing can fall between."""
         async with transaction(sessions) as session:
             versions = (await session.execute(VERSIONS)).one()
-            seen = {"status": self.status_seen, "registry": self.registry_seen}
-            if versions.status != self.status_seen or versions.registry != self.registry_seen:
+            seen = {"status": self.status_seen, "registry": self.registry_seen, "incident": self.incident_seen}
+            if versions._asdict() != seen:
                 for row in await session.execute(ROWS, seen):
                     self._take(row)
             beat = (await session.execute(BEAT)).one_or_none()
-        self.status_seen, self.registry_seen = versions.status, versions.registry
+        self.status_seen, self.registry_seen, self.incident_seen = versions
         self.beat_at, self.blind_since = (beat.beat_at, beat.blind_since) if beat else (None, None)
         self.loaded = True
 
@@ -110,14 +119,15 @@ class Snapshot:
                 "longitude": row.longitude, "evidence": "agent" if row.probe == "push" else "central",
             },
             None if row.rtt_us is None else row.rtt_us / 1000, row.loss_pct, row.last_ok_at,
+            row.incident_id, row.acknowledged,
         )  # fmt: skip
 
     def publish(self, now: datetime) -> None:
-        """Moves the version when a state, as shown now, is another than before, or every `refresh_s` seconds."""
+        """Moves the version when a state, as shown now, or an incident is another, or every `refresh_s` seconds."""
         shown = {entry.id: entry.state_at(now) for entry in self.entries.values()}
         due = time.monotonic() - self._refreshed >= self.refresh_s
-        if shown != self._shown or due:
-            self._shown, self._refreshed = shown, time.monotonic()
+        if shown != self._shown or self.incident_seen != self._incident_shown or due:
+            self._shown, self._incident_shown, self._refreshed = shown, self.incident_seen, time.monotonic()
             self.version = f"{self.status_seen}.{self.registry_seen}.{int(now.timestamp() * 1000)}"
 
     def visible(self, caller: Caller) -> Iterable[Entry]:
@@ -132,7 +142,7 @@ class Snapshot:
         return entry.fixed | {
             "state": state, "unknown_reason": reason, "since": since, "last_seen_at": entry.last_seen_at,
             "rtt_ms": entry.rtt_ms if fresh else None, "loss_pct": None if state == "unknown" else entry.loss_pct,
-            "maintenance": False, "incident_id": None, "acknowledged": False,
+            "maintenance": False, "incident_id": entry.incident_id, "acknowledged": entry.acknowledged,
         }  # fmt: skip
 
 

@@ -8,6 +8,9 @@ import orjson
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clock import utc_now
+from app.incidents import follow as incidents
+from app.ledger import recount
 from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
 from app.ledger.models import WorkerBeat
@@ -78,7 +81,9 @@ async def write_batch(session: AsyncSession, items: Sequence[Item], blind: Seque
 
 
 async def follow(session: AsyncSession, spans: Sequence[Span]) -> None:
-    """What is counted or opened by the ledger, where it was written anew."""
+    """What is counted, opened or closed by the ledger, where it was written anew."""
+    await recount.touch(session, spans)
+    await incidents.follow(session, spans, now=utc_now())
 
 
 async def write_beat(

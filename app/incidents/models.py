@@ -1,0 +1,125 @@
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.database import Base, Moment
+from app.registry.models import Cause
+
+
+class Kind(StrEnum):
+    SINGLE = "single"
+    SHARED = "shared"
+
+
+class Status(StrEnum):
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    WITHDRAWN = "withdrawn"
+
+
+class Happening(StrEnum):
+    OPENED = "opened"
+    MOVED = "moved"  # its bounds did
+    RESOLVED = "resolved"
+    REOPENED = "reopened"
+    WITHDRAWN = "withdrawn"
+    JOINED = "joined"  # a site
+    LEFT = "left"
+    CHANGED = "changed"  # by a person
+
+
+class Incident(Base):
+    """What a person deals with. Its bounds are those of its sites' outages together."""
+
+    __tablename__ = "incident"
+    __table_args__ = (Index("ix_incident_started_at_id", "started_at", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[Kind]
+    status: Mapped[Status]
+    opened_at: Mapped[Moment]
+    started_at: Mapped[Moment]
+    last_ok_at: Mapped[Moment | None]
+    confirmed_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]
+    first_ok_after: Mapped[Moment | None]
+    cause: Mapped[Cause | None]
+    cause_hint: Mapped[Cause | None]
+    cause_confirmed_by: Mapped[str | None]
+    assignee: Mapped[str | None]
+    ticket_no: Mapped[str | None]
+    reported_at: Mapped[Moment | None]
+    acknowledged_at: Mapped[Moment | None]
+    acknowledged_by: Mapped[str | None]
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("incident.id"), index=True)
+    shared_parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
+    shared_provider_id: Mapped[int | None] = mapped_column(ForeignKey("provider.id"))
+    shared_district: Mapped[str | None] = mapped_column(ForeignKey("region.code"))
+    version: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class IncidentSite(Base):
+    """One outage of one site, as the incident's: its bounds follow the ledger. Withdrawn: the ledger has it no more."""
+
+    __tablename__ = "incident_site"
+    __table_args__ = (
+        Index("ix_incident_site_site_id_started_at", "site_id", "started_at"),
+        Index(
+            "ix_incident_site_open", "site_id", postgresql_where=text("ended_at IS NULL AND withdrawn_at IS NULL")
+        ),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incident.id"), index=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    started_at: Mapped[Moment]  # the first lost slot
+    last_ok_at: Mapped[Moment | None]
+    confirmed_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]  # the first answer's slot, or the end of service
+    first_ok_after: Mapped[Moment | None]
+    last_loss_at: Mapped[Moment | None]  # null while it is seen down: then it is the site's evidence
+    unseen_s: Mapped[int]  # between first and last loss, when nobody saw it down
+    withdrawn_at: Mapped[Moment | None]
+
+    incident: Mapped[Incident] = relationship(lazy="raise")
+
+    @property
+    def open(self) -> bool:
+        return self.ended_at is None and self.withdrawn_at is None
+
+
+class IncidentEvent(Base):
+    """What changed, when and by whom (null: the evidence itself). Append-only."""
+
+    __tablename__ = "incident_event"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incident.id"), index=True)
+    site_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
+    at: Mapped[Moment]
+    by: Mapped[str | None]
+    kind: Mapped[Happening]
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+
+    incident: Mapped[Incident] = relationship(lazy="raise")
+
+
+class IncidentNote(Base):
+    __tablename__ = "incident_note"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incident.id"), index=True)
+    at: Mapped[Moment]
+    by: Mapped[str]
+    text: Mapped[str]
+
+
+def jsonable(value: object) -> object:
+    """As an event keeps it."""
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,102 @@
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from app.access.scope import Caller
+from app.asked import Asked
+from app.clock import parse_moment
+from app.http import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Page,
+    RowId,
+    Session,
+    SignedIn,
+    read_cursor,
+    read_version,
+    row_id,
+    write_cursor,
+)
+from app.incidents import handling, present, store
+from app.incidents.models import Incident, IncidentNote, Kind, Status
+from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
+from app.incidents.store import IncidentFilter
+from app.periods import Period
+from app.problems import problems
+from app.profiles import Technology
+from app.registry import regions
+from app.registry.models import Cause
+from app.registry.routes import RegionCode
+
+router = APIRouter(prefix="/incidents", tags=["operations"])
+
+
+def asked_at_all(request: Request, period: Asked) -> Period | None:
+    """Without from, to and period: all of time."""
+    return period if {"from", "to", "period"} & request.query_params.keys() else None
+
+
+@router.get("", response_model=Page[IncidentOut], responses=problems(403))
+async def list_incidents(
+    session: Session,
+    caller: SignedIn,
+    period: Annotated[Period | None, Depends(asked_at_all)],
+    status: Status | None = None,
+    kind: Kind | None = None,
+    cause: Cause | None = None,
+    region: RegionCode = None,
+    provider: Annotated[str | None, Query(max_length=60)] = None,
+    technology: Technology | None = None,
+    site: Annotated[str | None, Query(min_length=1, max_length=60, description="its id, or its code")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """Those that touch a site of yours, the newest outage first; with a period, those that reach into it."""
+    regions.require_known(region)
+    wanted = IncidentFilter(status, kind, cause, period, region, provider, technology, site)
+    after = read_cursor(cursor, kind=_place)
+    found = await store.list_incidents(session, wanted, caller=caller, after=after, limit=limit + 1)
+    return {
+        "items": await present.present(session, found[:limit], caller=caller),
+        "next_cursor": _next_place(found[limit - 1]) if len(found) > limit else None,
+    }
+
+
+@router.get("/{id}", response_model=IncidentDetail, responses=problems(404))
+async def get_incident(session: Session, caller: SignedIn, id: RowId, response: Response) -> dict[str, Any]:
+    """With its notes, and the history of every change."""
+    return await _whole(session, await store.get_incident(session, id, caller=caller), caller, response)
+
+
+@router.patch("/{id}", response_model=IncidentDetail, responses=problems(403, 404, 412))
+async def patch_incident(
+    session: Session, caller: SignedIn, id: RowId, given: IncidentPatch, response: Response, if_match: IfMatch = None
+) -> dict[str, Any]:
+    """Acknowledge it, take it on, name its cause (also when it is over). Evidence alone resolves it."""
+    incident = await handling.patch_incident(session, id, given, caller=caller, if_match=read_version(if_match))
+    return await _whole(session, incident, caller, response)
+
+
+@router.post("/{id}/notes", response_model=NoteOut, status_code=201, responses=problems(403, 404))
+async def add_note(session: Session, caller: SignedIn, id: RowId, given: NoteIn) -> IncidentNote:
+    """Notes are kept as they were written, whatever becomes of the incident."""
+    return await store.add_note(session, id, given.text, caller=caller)
+
+
+async def _whole(session: Session, incident: Incident, caller: Caller, response: Response) -> dict[str, Any]:
+    response.headers["ETag"] = f'"{incident.version}"'
+    (shown,) = await present.present(session, [incident], caller=caller)
+    notes: Sequence[Any] = await store.list_notes(session, incident)
+    return shown | {"notes": notes, "events": await store.list_events(session, incident, caller=caller)}
+
+
+def _next_place(incident: Incident) -> str:
+    return write_cursor(f"{incident.started_at.isoformat()}~{incident.id}")
+
+
+def _place(text: str) -> tuple[datetime, int]:
+    started_at, _, incident_id = text.partition("~")
+    return parse_moment(started_at), row_id(incident_id)

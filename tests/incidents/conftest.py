@@ -1,0 +1,139 @@
+"""Sites with a ledger that a test writes itself, at seconds after `start`, and incidents that follow it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.clock import floor_second, to_slot, utc_now
+from app.database import Sessions, transaction
+from app.incidents import follow as incidents
+from app.ledger.blindness import BlindRange
+from app.ledger.span import Span
+from app.worker import store as worker
+from probes.contract import CENTRAL, Outcome, Reading
+from tests.conftest import Cast, Person
+from tests.registry.test_sites import register
+
+Piece = tuple[int, int | None, str]  # from, to, state
+
+INSERT = text("""
+    INSERT INTO state_segment (site_id, started_at, ended_at, state, unknown_reason, last_ok_at, confirmed_at,
+        first_ok_after) VALUES (:site, :start, :end, :state, :reason, :last_ok, :confirmed, :first_ok)
+""")
+
+
+@dataclass
+class Field:
+    cast: Cast
+    sessions: Sessions
+    start: datetime
+    now: datetime
+    sites: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def at(self, second: float) -> datetime:
+        return self.start + timedelta(seconds=second)
+
+    def second(self, moment: str | datetime | None) -> int | None:
+        if isinstance(moment, str):
+            moment = datetime.fromisoformat(moment)
+        return None if moment is None else round((moment - self.start).total_seconds())
+
+    async def site(self, **changes: Any) -> int:
+        """Registered since `start`."""
+        made = await register(self.cast, host=f"198.51.100.{len(self.sites) + 20}", **changes)
+        async with transaction(self.sessions) as session:
+            for statement in (
+                "UPDATE site SET addressed_at = :start, created_at = :start WHERE id = :id",
+                "UPDATE site_status SET addressed_at = :start, since = :start WHERE site_id = :id",
+                "UPDATE site_configuration SET started_at = :start, addressed_at = :start WHERE site_id = :id",
+            ):
+                await session.execute(text(statement), {"start": self.at(-100), "id": made["id"]})
+        self.sites[made["id"]] = made
+        return int(made["id"])
+
+    async def write(self, site: int, *pieces: Piece, follow: bool = True, span: tuple[int, int] | None = None) -> None:
+        """The site's whole ledger anew; incidents follow the span, by default all of it."""
+        async with transaction(self.sessions) as session:
+            await session.execute(text("DELETE FROM state_segment WHERE site_id = :id"), {"id": site})
+            for start, end, state in pieces:
+                down = state == "down"
+                await session.execute(INSERT, {
+                    "site": site, "start": self.at(start), "end": None if end is None else self.at(end),
+                    "state": state, "reason": "silent" if state == "unknown" else None,
+                    "last_ok": self.at(start - 60) if down else None,
+                    "confirmed": self.at(start + 10) if down else None,
+                    "first_ok": self.at(end) if down and end and (end, state) in _answered(pieces) else None,
+                })  # fmt: skip
+        if follow:
+            await self.follow((site, *(span or (-100, 3600))))
+
+    async def follow(self, *spans: tuple[int, int, int], now: datetime | None = None) -> None:
+        given = [Span(site, self.at(start), self.at(end)) for site, start, end in spans]
+        async with transaction(self.sessions) as session:
+            await incidents.follow(session, given, now=now or self.now)
+
+    async def read(self, site: int, *looks: tuple[int, Outcome], blind: tuple[int, int] | None = None) -> None:
+        """Real readings, as the worker writes them."""
+        items = [(self._reading(site, *look), self.at(-100)) for look in looks]
+        unseen = [BlindRange(self.at(blind[0]), self.at(blind[1]), "uplink")] if blind else []
+        async with transaction(self.sessions) as session:
+            await worker.write_batch(session, items, unseen)
+            seconds = [second for second, _ in looks]
+            await incidents.follow(session, [Span(site, self.at(min(seconds)), self.at(max(seconds)))], now=self.now)
+
+    def _reading(self, site: int, second: int, outcome: Outcome) -> Reading:
+        rtt = (20_000, 21_000, 25_000) if outcome is Outcome.OK else ()
+        slot = to_slot(self.start) + second
+        return Reading(site, slot, outcome, 0 if outcome is Outcome.FAULT else 3, rtt, 60, None, CENTRAL)
+
+    async def listed(self, person: Person | None = None, **params: str) -> list[dict[str, Any]]:
+        """Oldest first."""
+        answer = await (person or self.cast.sari).get("/incidents", params=params)
+        assert answer.status_code == 200, answer.text
+        return list(reversed(answer.json()["items"]))
+
+    async def get(self, incident_id: int, person: Person | None = None) -> dict[str, Any]:
+        answer = await (person or self.cast.sari).get(f"/incidents/{incident_id}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    async def patch(self, incident_id: int, person: Person | None = None, **changes: Any) -> dict[str, Any]:
+        answer = await (person or self.cast.sari).patch(f"/incidents/{incident_id}", changes)
+        assert answer.status_code == 200, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    async def short(self) -> list[tuple[int, str, int | None, int | None]]:
+        """(id, status, from, to) of every incident, the oldest outage first."""
+        return [
+            (one["id"], one["status"], self.second(one["started_at"]), self.second(one["ended_at"]))
+            for one in await self.listed()
+        ]
+
+    async def count(self, table: str) -> int:
+        async with transaction(self.sessions) as session:
+            return int(await session.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
+
+    async def everything(self) -> list[Any]:
+        """Every row of incidents as it stands."""
+        async with transaction(self.sessions) as session:
+            return [
+                (await session.execute(text(f"SELECT * FROM {table} ORDER BY id"))).all()
+                for table in ("incident", "incident_site", "incident_event", "incident_note", "outage_cause")
+            ]
+
+
+def _answered(pieces: Sequence[Piece]) -> set[tuple[int, str]]:
+    """The ends of outages that an answer made."""
+    up = {start for start, _, state in pieces if state == "up"}
+    return {(end, state) for _, end, state in pieces if end in up}
+
+
+@pytest.fixture
+async def field_(cast: Cast, sessions: Sessions, session: AsyncSession) -> Field:
+    now = floor_second(utc_now())
+    return Field(cast, sessions, now - timedelta(hours=1), now)
