@@ -74,6 +74,9 @@ class Running:
     site_ids: frozenset[int] = frozenset()
     until: datetime | None = None
 
+    def is_over(self, now: datetime) -> bool:
+        return self.until is not None and self.until <= now
+
 
 async def running_now(session: AsyncSession, now: datetime) -> Running:
     """Two small statements over the windows that have not ended. Every change of one takes a registry version."""

@@ -17,6 +17,7 @@ from app.clock import utc_now
 from app.database import CHANNEL, Sessions, connect_args, transaction
 from app.evidence import AHEAD, holds_until, lapses_at
 from app.ledger.blindness import reason_from_beat
+from app.ledger.maintenance import Running, running_now
 from app.registry.models import State
 
 log = structlog.get_logger()
@@ -40,6 +41,7 @@ VERSIONS = text("SELECT (SELECT version FROM change_counter WHERE name = 'status
                 "(SELECT version FROM change_counter WHERE name = 'incident') AS incident")  # fmt: skip
 BEAT = text("SELECT beat_at, blind_since FROM worker_beat ORDER BY beat_at DESC LIMIT 1")
 
+NO_WORK = Running()
 RESYNC_S = 5.0  # a notice that was lost, and a beat that nobody gave notice of, are found after this long
 
 
@@ -88,8 +90,8 @@ class Snapshot:
     loaded: bool = False
     beat_at: datetime | None = None
     blind_since: datetime | None = None
-    _shown: dict[int, str] = field(default_factory=dict)
-    _incident_shown: int = -1
+    under_maintenance: Running = NO_WORK
+    _shown: dict[int, Any] = field(default_factory=dict)
     _refreshed: float = 0.0
 
     async def refresh(self, sessions: Sessions) -> None:
@@ -101,6 +103,8 @@ class Snapshot:
                 for row in await session.execute(ROWS, seen):
                     self._take(row)
             beat = (await session.execute(BEAT)).one_or_none()
+            if versions.registry != self.registry_seen or self.under_maintenance.is_over(utc_now()):
+                self.under_maintenance = await running_now(session, utc_now())
         self.status_seen, self.registry_seen, self.incident_seen = versions
         self.beat_at, self.blind_since = (beat.beat_at, beat.blind_since) if beat else (None, None)
         self.loaded = True
@@ -123,11 +127,15 @@ class Snapshot:
         )  # fmt: skip
 
     def publish(self, now: datetime) -> None:
-        """Moves the version when a state, as shown now, or an incident is another, or every `refresh_s` seconds."""
-        shown = {entry.id: entry.state_at(now) for entry in self.entries.values()}
+        """Moves the version when what is shown of a site is another, but for its figures: they wait `refresh_s`."""
+        at_work = self.under_maintenance.site_ids
+        shown = {
+            entry.id: (entry.state_at(now), entry.incident_id, entry.acknowledged, entry.id in at_work)
+            for entry in self.entries.values()
+        }
         due = time.monotonic() - self._refreshed >= self.refresh_s
-        if shown != self._shown or self.incident_seen != self._incident_shown or due:
-            self._shown, self._incident_shown, self._refreshed = shown, self.incident_seen, time.monotonic()
+        if shown != self._shown or due:
+            self._shown, self._refreshed = shown, time.monotonic()
             self.version = f"{self.status_seen}.{self.registry_seen}.{int(now.timestamp() * 1000)}"
 
     def visible(self, caller: Caller) -> Iterable[Entry]:
@@ -142,7 +150,8 @@ class Snapshot:
         return entry.fixed | {
             "state": state, "unknown_reason": reason, "since": since, "last_seen_at": entry.last_seen_at,
             "rtt_ms": entry.rtt_ms if fresh else None, "loss_pct": None if state == "unknown" else entry.loss_pct,
-            "maintenance": False, "incident_id": entry.incident_id, "acknowledged": entry.acknowledged,
+            "maintenance": entry.id in self.under_maintenance.site_ids, "incident_id": entry.incident_id,
+            "acknowledged": entry.acknowledged,
         }  # fmt: skip
 
 
