@@ -1,10 +1,16 @@
-"""`make bench`: everything measured, one part after the other. `ARGS="echo cost truth detection"` picks some."""
+"""`make bench`: everything measured, one part after the other. `ARGS="echo cost truth detection ledger"` picks some."""
 
 import sys
 
-from tests.benchmarks import demo, detection, echo
+from tests.benchmarks import demo, detection, echo, truthrun
 
-PARTS = {"echo": echo.main, "cost": demo.cost, "truth": demo.truth, "detection": detection.main}
+PARTS = {
+    "echo": echo.main,
+    "cost": demo.cost,
+    "truth": demo.truth,
+    "detection": detection.main,
+    "ledger": truthrun.main,
+}
 
 
 def main() -> None:
