@@ -14,24 +14,27 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests.benchmarks.truth import gaps, incidents, quality, silences, sums
+from tests.benchmarks.truth.drawing import plot
 from tests.benchmarks.truth.facts import Facts, Stop
-from tests.benchmarks.truth.plot import INTERVAL_S, Kill, Plot, plot
+from tests.benchmarks.truth.plot import INTERVAL_S, Kill, Pause, Plot
 from tests.benchmarks.truth.stretches import moment
 from tests.benchmarks.truth.verdict import Verdict
 from tests.running import Demo, demo, wait_for
 
 CHECKS = (
     silences.outages, silences.inventions, silences.boundaries, silences.unreachables, gaps.blindness, gaps.knowledge,
-    quality.spells, quality.losses, sums.seconds, incidents.incidents, gaps.recoveries,
+    quality.spells, quality.losses, sums.seconds, sums.pauses, incidents.incidents, gaps.recoveries,
 )  # fmt: skip
 SETTLE_S = 4 * INTERVAL_S
 TOLD = 3  # failures of a check that are told in full
@@ -45,6 +48,7 @@ def main() -> None:
         with _folder(options.keep) as folder:
             record = run(plot(options.seed, options.sites, options.nodes, options.minutes), folder)
             (folder / "facts.json").write_text(json.dumps(record))
+    print("the worker's own trouble: " + ", ".join(f"{name} {value:g}" for name, value in record["figures"].items()))
     if not report(Facts.read(record)):
         sys.exit(1)
 
@@ -55,10 +59,10 @@ def run(plotted: Plot, folder: Path) -> dict[str, Any]:
         zero = _zero(running)
         print(f"{plotted.sites} sites, {plotted.nodes} nodes, {len(plotted.events)} events in {plotted.ends_s:.0f} s, "
               f"every {INTERVAL_S} s a look; kills: {plotted.kills}", flush=True)  # fmt: skip
-        stops = [_kill(running, kill, zero) for kill in plotted.kills]
+        stops, paused = _act(running, plotted, zero)
         time.sleep(max(0.0, zero + plotted.ends_s + SETTLE_S - time.time()))
         record = gather(running, int(zero), int(time.time()), plotted.loss_pct)
-    return record | {"stops": [asdict(stop) for stop in stops], "loss_pct": plotted.loss_pct}
+    return record | {"stops": [asdict(stop) for stop in stops], "loss_pct": plotted.loss_pct, "paused": paused}
 
 
 def _zero(running: Demo) -> float:
@@ -73,8 +77,37 @@ def _zero(running: Demo) -> float:
     return moment(found[0])
 
 
-def _kill(running: Demo, kill: Kill, zero: float) -> Stop:
-    time.sleep(max(0.0, zero + kill.at_s - time.time()))
+def _act(running: Demo, plotted: Plot, zero: float) -> tuple[list[Stop], dict[str, list[list[float]]]]:
+    """Kills, suspends and takes back, each at its time."""
+    stops: list[Stop] = []
+    paused: dict[str, list[list[float]]] = defaultdict(list)
+
+    def kill(victim: Kill) -> None:
+        stops.append(_kill(running, victim))
+
+    def suspend(pause: Pause) -> None:
+        _patch(running, pause.code, "suspended")
+        paused[pause.code].append([time.time()])
+
+    def take_back(pause: Pause) -> None:
+        _patch(running, pause.code, "active")
+        paused[pause.code][-1].append(time.time())
+
+    acts: list[tuple[float, Callable[[], None]]] = []
+    acts += [(one.at_s, partial(kill, one)) for one in plotted.kills]
+    acts += [(one.at_s, partial(suspend, one)) for one in plotted.pauses]
+    acts += [(one.at_s + one.for_s, partial(take_back, one)) for one in plotted.pauses]
+    for at_s, act in sorted(acts, key=lambda timed: timed[0]):
+        time.sleep(max(0.0, zero + at_s - time.time()))
+        act()
+    return stops, paused
+
+
+def _patch(running: Demo, code: str, lifecycle: str) -> None:
+    running.client.patch(f"/sites/{code}", json={"lifecycle": lifecycle}).raise_for_status()
+
+
+def _kill(running: Demo, kill: Kill) -> Stop:
     killed = last = time.time()
     victim = running.child(kill.child)
     os.kill(victim, signal.SIGKILL)
@@ -110,7 +143,7 @@ def gather(running: Demo, start: int, end: int, lossy: dict[str, float]) -> dict
         "segments": {code: list(_pages(running, f"/sites/{code}/segments", **period)) for code in codes},
         "uptime": {code: running.get(f"/sites/{code}/uptime", step="hour", **period) for code in codes},
         "readings": {code: list(_pages(running, f"/sites/{code}/measurements", **period)) for code in lossy},
-        "incidents": _incidents(running, {site["id"]: site["code"] for site in sites}),
+        "incidents": _incidents(running),
         "figures": _figures(running),
     }  # fmt: skip
 
@@ -123,21 +156,17 @@ def _pages(running: Demo, path: str, **asked: Any) -> Iterator[dict[str, Any]]:
         yield from page["items"]
 
 
-def _incidents(running: Demo, codes: dict[int, str]) -> list[dict[str, Any]] | None:
-    """Incidents with their sites by code; None where they are not served."""
+def _incidents(running: Demo) -> list[dict[str, Any]] | None:
+    """A row for each site of each incident that stands; None where they are not served."""
     try:
         found = list(_pages(running, "/incidents"))
     except httpx.HTTPStatusError as error:
         if error.response.status_code == 404:
             return None
         raise
-    return [one | {"sites": [_code(site, codes) for site in one["sites"]]} for one in found]
-
-
-def _code(site: Any, codes: dict[int, str]) -> str:
-    if isinstance(site, dict):
-        return str(site["code"])
-    return codes[site] if isinstance(site, int) else str(site)
+    standing = [one for one in found if one["status"] != "withdrawn"]
+    members = [site for one in standing for site in one["sites"]]
+    return [{name: member[name] for name in ("code", "started_at", "ended_at")} for member in members]
 
 
 def _figures(running: Demo) -> dict[str, float]:

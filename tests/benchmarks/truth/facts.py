@@ -56,6 +56,7 @@ class Site:
     segments: list[Segment] = field(default_factory=list)
     uptime: dict[str, Any] = field(default_factory=dict)
     readings: list[dict[str, Any]] = field(default_factory=list)  # of hosts under scripted loss alone
+    paused: list[Stretch] = field(default_factory=list)  # suspended over REST
 
     def spells(self, *states: str) -> list[list[Segment]]:
         """Runs of segments in these states that follow each other without a gap."""
@@ -82,7 +83,7 @@ class Facts:
     blind: list[Stretch] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
     loss_pct: dict[str, float] = field(default_factory=dict)
-    incidents: list[dict[str, Any]] | None = None  # None: not served
+    incidents: list[dict[str, Any]] | None = None  # a row a member: code, started_at, ended_at; None: not served
 
     @property
     def certain_s(self) -> float:
@@ -108,6 +109,7 @@ class Facts:
             site.segments = [_segment(row) for row in record["segments"][code]]
             site.uptime = record["uptime"][code]
             site.readings = record["readings"].get(code, [])
+            site.paused = [Stretch(start, end) for start, end in record["paused"].get(code, [])]
         return facts
 
 

@@ -14,7 +14,8 @@ def blindness(facts: Facts) -> Verdict:
     verdict = Verdict("blind and stopped")
     for stretch, reason in _unseen(facts):
         for site in facts.sites.values():
-            at_rest = not meeting(stretch.wider(6 * facts.interval_s, 6 * facts.interval_s), site.disturbed)
+            near = stretch.wider(6 * facts.interval_s, 6 * facts.interval_s)
+            at_rest = not meeting(near, [*site.disturbed, *site.paused])
             if at_rest and stretch.length_s > facts.interval_s + LOOK_S + LATE_S:
                 there = [s for s in site.segments if s.state == "unknown" and s.stretch.meets(stretch)]
                 verdict.expect(any(s.reason == reason for s in there), told(facts, site, stretch, f"not {reason}"))
@@ -38,7 +39,8 @@ def knowledge(facts: Facts) -> Verdict:
     for site in facts.sites.values():
         verdict.expected += 1
         seen = [s for s in site.segments if s.state == "unknown" and s.reason != "never_seen"]
-        causeless = [s for s in seen if minus(s.stretch, hidden)]
+        paused = [one.wider(LATE_S, 2 * facts.interval_s) for one in site.paused]
+        causeless = [s for s in seen if minus(s.stretch, hidden + paused)]
         verdict.found += not causeless
         for segment in causeless:
             verdict.invent(told(facts, site, segment.stretch, f"unknown ({segment.reason}) while we looked"))

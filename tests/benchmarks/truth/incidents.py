@@ -14,7 +14,7 @@ def incidents(facts: Facts) -> Verdict:
         verdict.notes.append("not served yet")
         return verdict
     for site in facts.sites.values():
-        mine = [_stretch(facts, one) for one in facts.incidents if site.code in one["sites"]]
+        mine = [_stretch(facts, one) for one in facts.incidents if one["code"] == site.code]
         parent = facts.sites.get(site.parent or "")
         for silence in site.silent:
             own = minus(silence, parent.silent) if parent else [silence]
@@ -32,6 +32,6 @@ def incidents(facts: Facts) -> Verdict:
     return verdict
 
 
-def _stretch(facts: Facts, incident: dict[str, Any]) -> Stretch:
-    ended = incident["ended_at"]
-    return Stretch(moment(incident["started_at"]), moment(ended) if ended else facts.period.end)
+def _stretch(facts: Facts, member: dict[str, Any]) -> Stretch:
+    ended = member["ended_at"]
+    return Stretch(moment(member["started_at"]), moment(ended) if ended else facts.period.end)

@@ -4,9 +4,9 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
-from tests.benchmarks.truth.facts import Facts, Site
-from tests.benchmarks.truth.stretches import moment
-from tests.benchmarks.truth.verdict import Verdict
+from tests.benchmarks.truth.facts import BAD, LATE_S, Facts, Segment, Site
+from tests.benchmarks.truth.stretches import Stretch, meeting, moment
+from tests.benchmarks.truth.verdict import Verdict, told
 
 
 def seconds(facts: Facts) -> Verdict:
@@ -28,11 +28,34 @@ def _adds_up(facts: Facts, site: Site, counted: dict[str, int]) -> tuple[bool, s
     said: Counter[str] = Counter()
     for segment in site.segments:
         said[segment.state] += round(segment.stretch.length_s)
-    gaps = [(one, two) for one, two in pairwise(site.segments) if one.end != two.start]
+    pairs = list(pairwise(site.segments))
+    gaps = [(one, two) for one, two in pairs if one.end != two.start and not meeting(_between(one, two), site.paused)]
     ends = site.segments[-1].end if site.segments else None
     expected = Counter({state: n for state, n in counted.items() if state not in {"inactive", "maintenance"}})
     sound = not gaps and ends == facts.period.end and (counted["maintenance"] > 0 or said == expected)
     return sound, f"{site.code}: segments {dict(said)}, uptime {counted}, gaps {gaps[:2]}, end {ends}"
+
+
+def _between(one: Segment, two: Segment) -> Stretch:
+    return Stretch(min(one.end, two.start), max(one.end, two.start))
+
+
+def pauses(facts: Facts) -> Verdict:
+    """A site that was suspended over REST has as many inactive seconds, and no outage in or just after them."""
+    verdict = Verdict("suspended and back")
+    for site in facts.sites.values():
+        if not site.paused:
+            continue
+        wanted, found = sum(p.length_s for p in site.paused), site.uptime["total"]["seconds"]["inactive"]
+        verdict.err(found - wanted)
+        verdict.expect(
+            abs(found - wanted) <= 2 * LATE_S, f"{site.code}: {found} s inactive, suspended for {wanted:.1f}"
+        )
+        for pause in site.paused:
+            for segment in site.segments:
+                if segment.state in BAD and segment.stretch.meets(pause.wider(0, facts.interval_s)):
+                    verdict.invent(told(facts, site, pause, "down while it was suspended"))
+    return verdict
 
 
 def length_s(row: dict[str, Any]) -> float:

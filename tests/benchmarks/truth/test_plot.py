@@ -5,7 +5,8 @@ import pytest
 
 from simulator.network import Network
 from simulator.script import EventKind, parse
-from tests.benchmarks.truth.plot import LEAST_SHARED, QUIET_S, hosts, plot
+from tests.benchmarks.truth.drawing import LEAST_SHARED, QUIET_S, plot
+from tests.benchmarks.truth.plot import hosts
 
 SIZES = [(60, 3, 4.0), (300, 10, 15.0)]
 

@@ -2,91 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.benchmarks.truth import gaps, incidents, quality, silences, sums
-from tests.benchmarks.truth.facts import Facts, Segment, Site, Stop
+from tests.benchmarks.truth.facts import Facts, Segment, Stop
+from tests.benchmarks.truth.honest import END, at_rest, count, honest, incident, iso, laid, reading
 from tests.benchmarks.truth.stretches import Stretch, minus, union
 from tests.benchmarks.truth.verdict import Verdict
 from tests.benchmarks.truthrun import CHECKS
-
-END = 1000
-BLIND = Stretch(500.4, 530.7)
-
-
-def iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat()
-
-
-def laid(*pieces: tuple[float, str], reason: str | None = None) -> list[Segment]:
-    """Segments from (start, state) pairs up to the end, bounded as a ledger with a look each 10 s would bound them."""
-    ends = [start for start, _ in pieces[1:]] + [END]
-    return [
-        Segment(
-            start, end, state, _reason(start) if state == "unknown" else None,
-            start - 10 if start else None, end if state in {"down", "unreachable"} else None,
-        )
-        for (start, state), end in zip(pieces, ends, strict=True)
-    ]  # fmt: skip
-
-
-def _reason(start: float) -> str:
-    return "never_seen" if start == 0 else "blind" if 490 < start < 540 else "stopped"
-
-
-def at_rest(*pieces: tuple[float, str], phase: int = 3) -> list[Segment]:
-    """The pieces, between a beginning and a blind spell that everybody has."""
-    whole = [(0, "unknown"), (phase, "up"), *pieces, (500 + phase + 5, "unknown"), (530 + phase, "up")]
-    return laid(*sorted(whole, key=lambda piece: piece[0]))
-
-
-def honest() -> Facts:
-    sites = [
-        Site("calm", segments=at_rest()),
-        Site("out", silent=[Stretch(100.5, 160.2)], segments=at_rest((103, "down"), (163, "up"))),
-        Site("brief", silent=[Stretch(104.5, 111.0)], segments=at_rest()),
-        Site("unlucky", silent=[Stretch(102.9, 115.2)], segments=at_rest((103, "down"), (123, "up"))),
-        Site("node", "node", silent=[Stretch(300, 400)], segments=at_rest((304, "down"), (404, "up"), phase=4)),
-        Site(
-            "child", parent="node", silent=[Stretch(260, 440)], segments=at_rest((266, "down"), (306, "unreachable"),
-            (406, "down"), (446, "up"), phase=6),
-        ),
-        Site("slow", slow=[Stretch(700, 800)], segments=at_rest((703, "degraded"), (803, "up"))),
-        Site(
-            "through", silent=[Stretch(450, 600)],
-            segments=laid((0, "unknown"), (3, "up"), (453, "down"), (503, "unknown"), (543, "down"), (603, "up")),
-        ),
-        Site("hidden", silent=[Stretch(505, 525)], segments=at_rest()),
-        Site("lossy", lossy=[Stretch(700, 800)], segments=at_rest((733, "down"), (753, "up")),
-             readings=[reading(703 + 10 * n, {3: 3, 4: 3}.get(n, n % 2)) for n in range(-1, 10)]),
-    ]  # fmt: skip
-    facts = Facts(10, Stretch(0, END), {site.code: site for site in sites}, blind=[BLIND])
-    facts.stops, facts.loss_pct = [Stop("database", 880.0, 882.5)], {"lossy": 45.0}
-    facts.incidents = [incident("out", 103, 163), incident("node", 304, 404), incident("child", 266, 446),
-                       incident("through", 453, None), incident("lossy", 733, 753)]  # fmt: skip
-    for site in sites:
-        count(site)
-    return facts
-
-
-def reading(slot: float, lost: int) -> dict[str, Any]:
-    return {"slot": iso(slot), "sent": 3, "received": 3 - lost, "outcome": "timeout" if lost == 3 else "ok"}
-
-
-def incident(code: str, start: float, end: float | None) -> dict[str, Any]:
-    return {"sites": [code], "started_at": iso(start), "ended_at": end and iso(end)}
-
-
-def count(site: Site) -> None:
-    """Its uptime, in one row."""
-    seconds = dict.fromkeys(("up", "degraded", "down", "unreachable", "unknown", "maintenance", "inactive"), 0)
-    for segment in site.segments:
-        seconds[segment.state] += round(segment.end - segment.start)
-    row = {"start": iso(0), "end": iso(END), "seconds": seconds}
-    site.uptime = {"total": row, "series": [row]}
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -132,6 +57,16 @@ def gap(facts: Facts) -> None:
 def short_of_the_end(facts: Facts) -> None:
     last = facts.sites["calm"].segments.pop()
     facts.sites["calm"].segments.append(replace(last, end=END - 1))
+
+
+def paused_too_short(facts: Facts) -> None:
+    site = facts.sites["paused"]
+    site.uptime["total"]["seconds"] |= {"inactive": 40, "up": site.uptime["total"]["seconds"]["up"] + 20}
+
+
+def down_while_paused(facts: Facts) -> None:
+    site = facts.sites["paused"]
+    site.segments = [replace(s, state="down") if s.start == 660 else s for s in site.segments]
 
 
 def lost_incident(facts: Facts) -> None:
@@ -203,6 +138,8 @@ PLANTED: list[tuple[str, Callable[[Facts], Verdict], Callable[[Facts], None]]] =
     ("a row too many", sums.seconds, unequal_rows),
     ("a gap between segments", sums.seconds, gap),
     ("segments that end early", sums.seconds, short_of_the_end),
+    ("seconds of a pause that are missing", sums.pauses, paused_too_short),
+    ("an outage in a pause", sums.pauses, down_while_paused),
     ("an outage without an incident", incidents.incidents, lost_incident),
     ("an incident without an outage", incidents.incidents, invented_incident),
     ("an incident of a child behind its node", incidents.incidents, childs_incident),
@@ -259,6 +196,7 @@ def test_the_truth_is_read_line_by_line_and_overlapping_silences_are_one() -> No
 
     record: dict[str, Any] = {
         "interval_s": 10, "from": 0, "to": 1000, "loss_pct": {}, "incidents": None, "readings": {},
+        "paused": {"child": [[40.0, 45.0]]},
         "stops": [{"child": "worker", "killed": 5.0, "back": 7.0}],
         "sites": [{"id": 1, "code": "node", "kind": "node", "parent_id": None},
                   {"id": 2, "code": "child", "kind": "access_point", "parent_id": 1}],
@@ -273,6 +211,7 @@ def test_the_truth_is_read_line_by_line_and_overlapping_silences_are_one() -> No
     assert facts.sites["node"].silent == [Stretch(10, 30)]
     assert facts.sites["child"].parent == "node"
     assert facts.blind == [Stretch(50, 60)]
+    assert facts.sites["child"].paused == [Stretch(40, 45)]
     assert facts.sites["child"].segments == [Segment(0, 9, "up", None, None, 9)]
 
 

@@ -60,8 +60,8 @@ def at(facts: Facts, moment: float | None) -> str:
 
 
 def judged(facts: Facts, stretch: Stretch, edge: float) -> bool:
-    """Whether evidence on both sides of a boundary was to be had."""
-    near = Stretch(edge - facts.interval_s - LATE_S, edge + facts.interval_s + LOOK_S + LATE_S)
+    """Whether the looks that tell a boundary were in full sight."""
+    near = Stretch(edge - LOOK_S - LATE_S, edge + facts.interval_s + LOOK_S + LATE_S)
     if meeting(near, facts.hidden) or not (facts.period.start < near.start and near.end < facts.period.end):
         return False
     whole = minus(stretch, facts.hidden)
