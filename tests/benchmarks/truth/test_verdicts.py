@@ -69,6 +69,11 @@ def down_while_paused(facts: Facts) -> None:
     site.segments = [replace(s, state="down") if s.start == 660 else s for s in site.segments]
 
 
+def late_after_blindness(facts: Facts) -> None:
+    facts.sites["calm"].silent = [Stretch(537.5, 620)]
+    relay("calm", (543, "unknown"), (553, "down"), (623, "up"))(facts)
+
+
 def lost_incident(facts: Facts) -> None:
     assert facts.incidents is not None
     del facts.incidents[0]
@@ -108,6 +113,7 @@ PLANTED: list[tuple[str, Callable[[Facts], Verdict], Callable[[Facts], None]]] =
     ("an unreachable site with a sound node", silences.inventions, relay("calm", (203, "unreachable"), (223, "up"))),
     ("a beginning too late", silences.boundaries, relay("out", (113, "down"), (163, "up"))),
     ("a beginning too early", silences.boundaries, relay("out", (93, "down"), (163, "up"))),
+    ("a beginning too late soon after a blind spell", silences.boundaries, late_after_blindness),
     ("an end too late", silences.boundaries, relay("out", (103, "down"), (173, "up"))),
     ("an end too early", silences.boundaries, relay("out", (103, "down"), (153, "up"))),
     ("an answer within the outage", silences.boundaries, retouch("out", "down", last_ok=103.0)),

@@ -61,7 +61,8 @@ def at(facts: Facts, moment: float | None) -> str:
 
 def judged(facts: Facts, stretch: Stretch, edge: float) -> bool:
     """Whether the looks that tell a boundary were in full sight."""
-    near = Stretch(edge - LOOK_S - LATE_S, edge + facts.interval_s + LOOK_S + LATE_S)
+    before_s = LATE_S if edge == stretch.start else LOOK_S + LATE_S  # an end may show in a look that began before it
+    near = Stretch(edge - before_s, edge + facts.interval_s + LOOK_S + LATE_S)
     if meeting(near, facts.hidden) or not (facts.period.start < near.start and near.end < facts.period.end):
         return False
     whole = minus(stretch, facts.hidden)
