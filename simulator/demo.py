@@ -5,30 +5,21 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import select
 
 from app import datadir
 from app.access import store as access
 from app.access.models import Role
-from app.access.scope import Caller
 from app.database import open_engine, open_sessions, transaction
 from app.registry import providers
-from app.registry import store as registry
-from app.registry.models import Lifecycle, Site
 from app.registry.regions import REGIONS_CSV
-from app.registry.schemas import SiteIn, SitePatch
 from app.settings import Settings, SettingsError, settings
 from app.supervise import Child, database, sinyal, stop_on_signals, supervise
 from app.up import address_of, require_port
-from probes.policy import Policy
 from simulator.namespace import Namespace, NamespaceUnavailable
+from simulator.registration import LOOPBACK, register, wanted
 from simulator.script import Script, load
+from simulator.towers import towers
 from simulator.villages import CANARIES, PROVIDERS, villages
-
-LOOPBACK = "127.0.0.0/8"
-FOUNDER = Caller(0, "demo", Role.PROVINCE_ADMIN, "64")
 
 Say = Callable[[str], None]
 
@@ -45,8 +36,7 @@ async def run(given: Settings, script_file: Path | None, *, say: Say) -> None:
             environment = _environment(given, script)
 
             def ready() -> None:
-                say(f"ready: {address_of(given)}{given.root_path} (API: /docs; simulated villages: "
-                    f"{len(villages(REGIONS_CSV, script.sites))})")  # fmt: skip
+                say(f"ready: {address_of(given)}{given.root_path} (API: /docs; {_crowd(script)})")
                 say(f"token: {token}")
 
             await supervise(
@@ -65,6 +55,12 @@ def _namespace(say: Say) -> Iterator[Namespace | None]:
         return
     with namespace:
         yield namespace
+
+
+def _crowd(script: Script) -> str:
+    there = villages(REGIONS_CSV, script.sites)
+    built = len(towers(REGIONS_CSV, there, script.nodes))
+    return f"simulated villages: {len(there)}" + (f", towers: {built}" if built else "")
 
 
 def _require_unix_socket(url: str) -> None:
@@ -110,23 +106,10 @@ async def _populate(url: str, script: Script) -> str:
     try:
         async with transaction(open_sessions(engine)) as session:
             await providers.ensure_providers(session, PROVIDERS)
-            await _register(session, villages(REGIONS_CSV), script.sites)
+            await register(session, wanted(REGIONS_CSV, script))
             return await access.create_token(session, name="demo", role=Role.PROVINCE_ADMIN, days=30)
     finally:
         await engine.dispose()
-
-
-async def _register(session: Any, wanted: list[dict[str, Any]], first: int | None) -> None:
-    policy = Policy(allow=[LOOPBACK])
-    known = {site.host: site for site in await session.scalars(select(Site))}
-    for number, fields in enumerate(wanted):
-        active = first is None or number < first
-        site = known.get(fields["host"])
-        if site is None and active:
-            await registry.create_site(session, SiteIn(**fields), caller=FOUNDER, policy=policy)
-        elif site is not None and site.lifecycle is (Lifecycle.SUSPENDED if active else Lifecycle.ACTIVE):
-            change = SitePatch(lifecycle=Lifecycle.ACTIVE if active else Lifecycle.SUSPENDED)
-            await registry.patch_site(session, str(site.id), change, caller=FOUNDER, policy=policy, if_match=None)
 
 
 def main(script_file: Path | None, *, say: Say) -> None:

@@ -14,7 +14,10 @@ LINGER_S = 5.0  # an ended event is remembered for packets that came before its 
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """An event under way: its sites are settled at its start, its bounds are whole microseconds."""
+    """An event under way: its sites are settled at its start, its bounds are whole microseconds.
+
+    `codes` are the selected sites, and after them those that an outage silences because they hang on these.
+    """
 
     event: Event
     codes: tuple[str, ...]
@@ -103,8 +106,9 @@ class Network:
             count = max(1, math.floor(event.select.fraction * len(matching) + 0.5))
             matching.sort(key=lambda code: key(self.script.seed, f"event {number}/{code}"))
             matching = sorted(matching[:count])
+        behind = sorted(self.plan.behind(matching)) if event.kind is EventKind.OUTAGE else []
         end_s = _whole_us(event.start_s + event.duration_s)
-        return Acting(event, tuple(matching), _whole_us(event.start_s), end_s)
+        return Acting(event, (*matching, *behind), _whole_us(event.start_s), end_s)
 
     def _spread(self) -> None:
         """Lays the events upon the addresses where their sites are found now."""
@@ -119,7 +123,8 @@ class Network:
 
 def matches(select: Select, host: Host) -> bool:
     return (
-        (select.technology is None or select.technology == host.technology)
+        (select.kind is None or select.kind == host.kind)
+        and (select.technology is None or select.technology == host.technology)
         and (select.provider is None or select.provider == host.provider)
         and (select.region is None or f"{host.village_code}.".startswith(f"{select.region}."))
         and (select.sites is None or host.code in select.sites)

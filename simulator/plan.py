@@ -1,6 +1,7 @@
 """Who is on the network and how each behaves when nothing happens: fixed by the seed and the address."""
 
 import socket
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,13 +12,18 @@ from simulator.villages import CANARIES
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A site as the network knows it; `code` is the site's, the rest is what a script can select by."""
+    """A site as the network knows it; `code` is the site's, the rest is what a script can select by.
+
+    `parent` is the code of the node that it hangs on, empty where it hangs on none.
+    """
 
     address: str
     technology: str
     code: str = ""
     village_code: str = ""
     provider: str = ""
+    kind: str = "access_point"
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,22 @@ class Plan:
                 tuple(host.code for host in there),
             )
         self.addresses: dict[str, bytes] = {host.code: packed(host.address) for host in self.hosts}
+        self._children: dict[str, list[str]] = defaultdict(list)
+        for host in self.hosts:
+            if host.parent:
+                self._children[host.parent].append(host.code)
+
+    def behind(self, codes: Iterable[str]) -> set[str]:
+        """Every site that hangs on one of these, near or far, and is none of them."""
+        given = set(codes)
+        found: set[str] = set()
+        waiting = deque(given)
+        while waiting:
+            for child in self._children.get(waiting.popleft(), ()):
+                if child not in found:
+                    found.add(child)
+                    waiting.append(child)
+        return found - given
 
 
 def packed(address: str) -> bytes:

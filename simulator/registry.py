@@ -14,13 +14,14 @@ EVERY_S = 3.0
 _TIMEOUT_S = 10.0
 _JOIN_S = 0.5
 
-_FROM = "FROM site s JOIN provider p ON p.id = s.provider_id WHERE s.lifecycle <> 'retired'"
-_HOSTS = f"SELECT s.code, s.village_code, s.host, s.technology, p.slug {_FROM}"
-# Whether anything changed is asked first: reading every row would make answers late each time.
-_FINGERPRINT = (
-    "SELECT coalesce(md5(string_agg(concat_ws(' ', s.code, s.village_code, s.host, s.technology, p.slug), ','"
-    f" ORDER BY s.code)), '') {_FROM}"
+_COLUMNS = "s.host, s.technology, s.code, s.village_code, p.slug, s.kind, coalesce(parent.code, '')"
+_FROM = (
+    "FROM site s JOIN provider p ON p.id = s.provider_id LEFT JOIN site parent ON parent.id = s.parent_id"
+    " WHERE s.lifecycle <> 'retired'"
 )
+_HOSTS = f"SELECT {_COLUMNS} {_FROM} AND s.host IS NOT NULL"
+# Whether anything changed is asked first: reading every row would make answers late each time.
+_FINGERPRINT = f"SELECT coalesce(md5(string_agg(concat_ws(' ', {_COLUMNS}), ',' ORDER BY s.code)), '') {_FROM}"
 
 logger = logging.getLogger(__name__)
 
@@ -81,13 +82,7 @@ class Registry(threading.Thread):
         if fingerprint == self._fingerprint:
             return
         rows = await connection.fetch(_HOSTS)
-        self._told(
-            [
-                Host(str(host), technology, code, village, provider)
-                for code, village, host, technology, provider in rows
-                if host is not None
-            ]
-        )
+        self._told([Host(*row) for row in rows])
         self._fingerprint = fingerprint
 
     def _say(self, trouble: str) -> None:

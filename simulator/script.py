@@ -11,6 +11,7 @@ from types import MappingProxyType
 from simulator.table import Table
 
 TECHNOLOGIES = ("fiber", "radio", "cellular", "leo", "geo")
+KINDS = ("access_point", "node")
 SLOWEST_MS = 60_000.0
 
 _REGION = re.compile(r"\d\d(\.\d\d(\.\d\d(\.\d{4})?)?)?")
@@ -49,6 +50,7 @@ class Select:
     provider: str | None = None
     sites: tuple[str, ...] | None = None
     fraction: float | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Script:
     seed: int = 1
     interval_s: int | None = None
     sites: int | None = None
+    nodes: int = 0
     technologies: Mapping[str, Behaviour] = field(default_factory=lambda: MappingProxyType({}))
     events: tuple[Event, ...] = ()
     lively: bool = False  # endless random events instead of `events`
@@ -98,6 +101,7 @@ def _script(table: Table) -> Script:
         seed=table.whole("seed", "a whole number from 0", 0, default=1),
         interval_s=table.whole("interval_s", "whole seconds from 1", 1),
         sites=table.whole("sites", "a whole number of villages from 1", 1),
+        nodes=table.whole("nodes", "a whole number of towers from 0", 0, default=0),
         technologies=_technologies(table),
         events=_events(table),
     )
@@ -162,6 +166,7 @@ def _select(table: Table) -> Select:
         provider=table.take("provider", "a provider's slug, like 'iconplus'", _is_text),
         sites=_tuple(table.take("sites", "a list of site codes, like ['64.02.05.2003-01']", _is_texts)),
         fraction=table.number("fraction", "above 0 to 1", lambda value: 0 < value <= 1),
+        kind=table.one_of("kind", KINDS),
     )
     table.finish()
     return select

@@ -94,13 +94,13 @@ def _technologies(known: Sequence[_Village]) -> dict[str, str]:
         return sorted(among, key=weight, reverse=True)[:count]
 
     def outlying(code: str) -> float:
-        return far[code] * (0.15 + _draw(code, "satellite"))
+        return far[code] * (0.15 + draw(code, "satellite"))
 
     def old_dish(code: str) -> float:
-        return (far[code] + 40) * _draw(code, "geo")
+        return (far[code] + 40) * draw(code, "geo")
 
     def mobile(code: str) -> float:
-        return (far[code] and far[code] + 3) * (0.15 + _draw(code, "cellular"))
+        return (far[code] and far[code] + 3) * (0.15 + draw(code, "cellular"))
 
     leo = most(satellites, codes, outlying)
     geo = most(round(satellites * _GEO_OF_SATELLITE), leo, old_dish)
@@ -144,7 +144,7 @@ def _site(village: _Village, technology: str, address: str) -> dict[str, Any]:
         "host_static": True,
         "technology": technology,
         "provider": _pick(_PROVIDERS[technology], code, "provider"),
-        "service_no": f"{47_00_000_000 + int(_draw(code, 'service') * 99_999_999)}",
+        "service_no": f"{47_00_000_000 + int(draw(code, 'service') * 99_999_999)}",
         "link_role": "primary",
         "venue": _pick(_VENUES, code, "venue"),
         "latitude": latitude,
@@ -161,8 +161,8 @@ def _site(village: _Village, technology: str, address: str) -> dict[str, Any]:
 
 def _nearby(village: _Village) -> tuple[float, float]:
     """A point 0.2 to 1.8 km off the polygon's centroid, where the village office might really stand."""
-    degrees = (0.2 + 1.6 * _draw(village.code, "distance")) / _KM_PER_DEGREE
-    angle = 2 * math.pi * _draw(village.code, "direction")
+    degrees = (0.2 + 1.6 * draw(village.code, "distance")) / _KM_PER_DEGREE
+    angle = 2 * math.pi * draw(village.code, "direction")
     return (
         round(village.latitude + degrees * math.sin(angle), 5),
         round(village.longitude + degrees * math.cos(angle), 5),
@@ -170,7 +170,7 @@ def _nearby(village: _Village) -> tuple[float, float]:
 
 
 def _pick(weighted: Sequence[tuple[T, int]], code: str, purpose: str) -> T:
-    left = _draw(code, purpose) * sum(weight for _, weight in weighted)
+    left = draw(code, purpose) * sum(weight for _, weight in weighted)
     for value, weight in weighted:
         left -= weight
         if left < 0:
@@ -178,7 +178,7 @@ def _pick(weighted: Sequence[tuple[T, int]], code: str, purpose: str) -> T:
     return weighted[-1][0]
 
 
-def _draw(code: str, purpose: str) -> float:
+def draw(code: str, purpose: str) -> float:
     """A number in [0, 1) that belongs to this village and purpose, whichever villages are asked for."""
     digest = hashlib.blake2b(f"{purpose}/{code}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest) >> 11) / (1 << 53)

@@ -1,11 +1,18 @@
-"""`make bench`: everything measured, one part after the other. `ARGS="echo cost truth detection"` picks some."""
+"""`make bench`: everything measured, one part after the other. `ARGS="echo ledger"` picks some."""
 
 import sys
 
-from tests.benchmarks import demo, detection, echo, rollups
+from tests.benchmarks import demo, detection, echo, rollups, segments, truthrun
 
-PARTS = {"echo": echo.main, "cost": demo.cost, "truth": demo.truth, "detection": detection.main,
-         "rollups": rollups.main}  # fmt: skip
+PARTS = {
+    "echo": echo.main,
+    "cost": demo.cost,
+    "truth": demo.truth,
+    "detection": detection.main,
+    "ledger": truthrun.main,
+    "segments": segments.main,
+    "rollups": rollups.main,
+}
 
 
 def main() -> None:

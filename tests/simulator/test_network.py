@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -156,6 +157,50 @@ def test_strangers_stay_silent_until_they_are_registered_and_canaries_always_ans
     assert all(growing.verdict(canary, 0.0, 1) == pytest.approx(0.002, abs=0.0002) for canary in CANARIES)
     growing.adopt(Plan(growing.script, [*HOSTS, stranger]))
     assert growing.verdict(stranger.address, 0.0, 1) == pytest.approx(0.04)
+
+
+TOWER = Host("127.2.9.254", "fiber", "tower", "64.02.05.2001", "telkom-wms", "node")
+BELOW = Host("127.2.9.253", "radio", "below", "64.02.05.2001", "orbit", "node", parent="tower")
+NEAR = Host("127.2.9.1", "fiber", "near", "64.02.05.2002", "telkom-wms", parent="tower")
+FAR = Host("127.2.9.2", "cellular", "far", "64.02.05.2003", "orbit", parent="below")
+ASIDE = Host("127.2.9.3", "fiber", "aside", "64.02.05.2004", "telkom-wms")
+TREE = [FAR, NEAR, ASIDE, BELOW, TOWER]
+
+
+@pytest.mark.parametrize(
+    ("select", "silent"),
+    [
+        (Select(sites=("tower",)), ("tower", "below", "far", "near")),
+        (Select(kind="node"), ("below", "tower", "far", "near")),
+        (Select(kind="node", provider="orbit"), ("below", "far")),
+        (Select(region="64.02.05.2001"), ("below", "tower", "far", "near")),
+        (Select(technology="radio"), ("below", "far")),
+        (Select(kind="access_point", region="64.02.05"), ("aside", "far", "near")),
+        (Select(sites=("near",)), ("near",)),
+    ],
+)
+def test_whoever_hangs_on_a_silent_node_is_silent_too_and_told_after_it(
+    select: Select, silent: tuple[str, ...]
+) -> None:
+    tree = Network(Script(technologies=EXACT, events=(Event(EventKind.OUTAGE, 1, 10, select),)), TREE)
+    (begin,) = tree.advance(2.0)
+    assert begin.acting.codes == silent
+    assert {host.code for host in TREE if tree.verdict(host.address, 2.0, 1) is None} == set(silent)
+    tree.advance(11.0)
+    assert all(tree.verdict(host.address, 11.0, 1) is not None for host in TREE)
+
+
+@pytest.mark.parametrize("event", [Event(EventKind.SLOW, 1, 10, rtt_ms=900), Event(EventKind.LOSS, 1, 10, loss_pct=9)])
+def test_a_nodes_slowness_or_loss_is_its_own(event: Event) -> None:
+    tree = Network(Script(events=(replace(event, select=Select(sites=("tower",))),)), TREE)
+    assert tree.advance(2.0)[0].acting.codes == ("tower",)
+
+
+def test_nodes_that_hang_on_each_other_end_no_simulator() -> None:
+    ring = [replace(TOWER, parent="below"), BELOW, FAR]
+    turning = Network(Script(events=(Event(EventKind.OUTAGE, 1, 10, Select(sites=("far",))),)), ring)
+    assert turning.plan.behind(["tower"]) == {"below", "far"}
+    assert turning.advance(2.0)[0].acting.codes == ("far",)
 
 
 def test_a_blind_spell_silences_everyone_and_names_every_site() -> None:

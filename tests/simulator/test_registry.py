@@ -19,7 +19,8 @@ TABLES = """
 CREATE TABLE provider (id int PRIMARY KEY, slug text NOT NULL);
 CREATE TABLE site (
     id serial PRIMARY KEY, code text, village_code text, host text, technology text,
-    provider_id int REFERENCES provider, lifecycle text DEFAULT 'active'
+    provider_id int REFERENCES provider, lifecycle text DEFAULT 'active', kind text DEFAULT 'access_point',
+    parent_id int REFERENCES site
 );
 INSERT INTO provider VALUES (1, 'iconplus');
 INSERT INTO site (code, village_code, host, technology, provider_id, lifecycle) VALUES
@@ -74,6 +75,27 @@ async def test_the_registry_is_told_at_first_and_after_a_change_only(
     assert [host.address for host in await told.times(2)] == ["127.11.1.1", "127.11.1.2"]
     registry.stop()
     assert not registry.is_alive()
+
+
+async def test_who_hangs_on_which_node_is_told_and_told_anew_when_it_changes(
+    url: str, database: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await database.execute(TABLES)
+    await database.execute(
+        "INSERT INTO site (code, village_code, host, technology, provider_id, kind)"
+        " VALUES ('64.11.01.2003-02', '64.11.01.2003', '127.11.1.254', 'fiber', 1, 'node')"
+    )
+    told = Told()
+    registry = Registry(url, told.all.append, every_s=0.02)
+    registry.start()
+    assert {host.code: (host.kind, host.parent) for host in await told.times(1)} == {
+        FIRST.code: ("access_point", ""), "64.11.01.2003-02": ("node", "")
+    }  # fmt: skip
+    await database.execute("UPDATE site SET parent_id = 4 WHERE code = '64.11.01.2001-01'")
+    assert {host.code: host.parent for host in await told.times(2)} == {
+        FIRST.code: "64.11.01.2003-02", "64.11.01.2003-02": ""
+    }  # fmt: skip
+    registry.stop()
 
 
 async def test_a_registry_that_cannot_be_read_yet_is_read_later_and_complained_about_once(

@@ -8,6 +8,7 @@ FULL = """
 seed = 7
 interval_s = 10
 sites = 300
+nodes = 10
 [technology.geo]
 rtt_ms = 600
 jitter_ms = 30
@@ -22,6 +23,7 @@ region = "64.11"
 provider = "iconplus"
 sites = ["64.02.05.2003-01"]
 fraction = 0.1
+kind = "node"
 [[event]]
 kind = "loss"
 start_s = 1.5
@@ -42,10 +44,10 @@ EVENT = '[[event]]\nkind = "outage"\nstart_s = 1\nduration_s = 2\n'
 
 def test_a_full_script_is_read_as_written() -> None:
     script = parse(FULL)
-    assert (script.seed, script.interval_s, script.sites, script.lively) == (7, 10, 300, False)
+    assert (script.seed, script.interval_s, script.sites, script.nodes, script.lively) == (7, 10, 300, 10, False)
     assert script.technologies == {"geo": Behaviour(600, 30, 0.5)}
     assert script.events == (
-        Event(EventKind.OUTAGE, 60, 45, Select("geo", "64.11", "iconplus", ("64.02.05.2003-01",), 0.1)),
+        Event(EventKind.OUTAGE, 60, 45, Select("geo", "64.11", "iconplus", ("64.02.05.2003-01",), 0.1, "node")),
         Event(EventKind.LOSS, 1.5, 2, loss_pct=40),
         Event(EventKind.SLOW, 1, 2, rtt_ms=900),
         Event(EventKind.BLIND, 100, 20),
@@ -72,9 +74,10 @@ MISTAKES = {
     "seed = -1": "script: seed is -1; allowed: a whole number from 0",
     "seed = true": "script: seed is True; allowed: a whole number from 0",
     "sites = 0": "script: sites is 0; allowed: a whole number of villages from 1",
+    "nodes = -1": "script: nodes is -1; allowed: a whole number of towers from 0",
     "interval_s = 2.5": "script: interval_s is 2.5; allowed: whole seconds from 1",
     "intervall_s = 5": "script: unknown key 'intervall_s' (= 5); allowed: seed, interval_s, sites,"
-    " technology, event (did you mean 'interval_s'?)",
+    " nodes, technology, event (did you mean 'interval_s'?)",
     "[technology.fibre]": f"technology: unknown key 'fibre' (= {{}}); allowed: {A_TECHNOLOGY} (did you mean 'fiber'?)",
     "[technology.geo]\nrtt_ms = '600'": f"technology.geo: rtt_ms is '600'; allowed: {A_DELAY}",
     "[technology.geo]\nloss_pct = 101": "technology.geo: loss_pct is 101; allowed: 0 to 100 (%)",
@@ -96,6 +99,7 @@ MISTAKES = {
     EVENT + "select = { region = '6402' }": "event 1, select: region is '6402'; allowed:"
     " a code by dotted parts, like 64, 64.02 or 64.02.05.2003",
     EVENT + "select = { technology = 'sat' }": "event 1, select: technology is 'sat'; allowed: " + A_TECHNOLOGY,
+    EVENT + "select = { kind = 'tower' }": "event 1, select: kind is 'tower'; allowed: access_point, node",
     EVENT + "select = { sites = [] }": "event 1, select: sites is []; allowed:"
     " a list of site codes, like ['64.02.05.2003-01']",
     EVENT + "select = { fraction = 1.1 }": "event 1, select: fraction is 1.1; allowed: above 0 to 1",

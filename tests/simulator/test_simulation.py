@@ -130,6 +130,29 @@ def test_what_was_lost_is_what_the_truth_tells_to_the_packet(namespace: Namespac
     assert usual(late) == pytest.approx(90, abs=1)
 
 
+def test_behind_a_silent_node_nobody_answers_and_the_truth_names_them_all(namespace: Namespace, tmp_path: Path) -> None:
+    tower = Host("127.20.4.254", "fiber", "tower", "64.02.05.2001", "telkom-wms", "node")
+    child = Host("127.20.4.1", "fiber", "child", "64.02.05.2002", "telkom-wms", parent="tower")
+    hosts = [child, tower, FIBRE[0]]
+    script = write(
+        tmp_path,
+        """
+        [[event]]
+        kind = "outage"
+        start_s = 0.3
+        duration_s = 0.5
+        select = { kind = "node", region = "64.02.05" }
+        """,
+    )
+    with Simulation(namespace, data_dir=tmp_path, script=script, hosts=hosts):
+        seen = look(namespace, [[host.address for host in hosts]] * 250, every_s=0.005)
+    (outage,) = truth.read(tmp_path)
+    assert outage["sites"] == ["tower", "child"]
+    check(seen[tower.address], [outage])
+    check(seen[child.address], [outage])
+    assert len(rtts_ms(seen[FIBRE[0].address])) == 250
+
+
 def check(pings: Sequence[Ping], silences: Sequence[dict[str, str]]) -> None:
     """The kernel stamps a request a little after it was sent: within 3 ms of an edge either will do."""
     near = timedelta(milliseconds=3)

@@ -1,0 +1,56 @@
+"""Where nobody could look, and where everybody could: what is unknown, and why."""
+
+from collections.abc import Iterator
+
+from tests.benchmarks.truth.facts import BAD, LATE_S, LOOK_S, Facts
+from tests.benchmarks.truth.stretches import Stretch, meeting, minus
+from tests.benchmarks.truth.verdict import Verdict, told
+
+RECOVERY_S = 15.0
+
+
+def blindness(facts: Facts) -> Verdict:
+    """Where we could not look, nothing is down: healthy sites are unknown there, for the reason that it was."""
+    verdict = Verdict("blind and stopped")
+    for stretch, reason in _unseen(facts):
+        for site in facts.sites.values():
+            near = stretch.wider(6 * facts.interval_s, 6 * facts.interval_s)
+            at_rest = not meeting(near, [*site.disturbed, *site.paused])
+            if at_rest and stretch.length_s > facts.interval_s + LOOK_S + LATE_S:
+                there = [s for s in site.segments if s.state == "unknown" and s.stretch.meets(stretch)]
+                verdict.expect(any(s.reason == reason for s in there), told(facts, site, stretch, f"not {reason}"))
+            inside = [one for one in site.silent if stretch.start <= one.start and one.end <= stretch.end]
+            for segment in site.segments:
+                begins = segment.state in BAD and stretch.holds(segment.start)
+                if begins and (inside or not meeting(stretch, site.disturbed)):
+                    verdict.invent(told(facts, site, segment.stretch, "down while we could not look"))
+    return verdict
+
+
+def _unseen(facts: Facts) -> Iterator[tuple[Stretch, str]]:
+    yield from ((one, "blind") for one in facts.blind)
+    yield from ((Stretch(one.killed, one.back), "stopped") for one in facts.stops if one.child == "worker")
+
+
+def knowledge(facts: Facts) -> Verdict:
+    """While we could look, every site that has been seen is known."""
+    verdict = Verdict("unknown without cause")
+    hidden = [one.wider(facts.interval_s, facts.interval_s + LOOK_S) for one in facts.hidden]
+    for site in facts.sites.values():
+        verdict.expected += 1
+        seen = [s for s in site.segments if s.state == "unknown" and s.reason != "never_seen"]
+        paused = [one.wider(LATE_S, 2 * facts.interval_s) for one in site.paused]
+        causeless = [s for s in seen if minus(s.stretch, hidden + paused)]
+        verdict.found += not causeless
+        for segment in causeless:
+            verdict.invent(told(facts, site, segment.stretch, f"unknown ({segment.reason}) while we looked"))
+    return verdict
+
+
+def recoveries(facts: Facts) -> Verdict:
+    verdict = Verdict("kills survived")
+    for stop in facts.stops:
+        took = stop.back - stop.killed
+        verdict.worst_s = max(verdict.worst_s, took)
+        verdict.expect(took <= RECOVERY_S, f"{stop.child} was away for {took:.1f} s (at most {RECOVERY_S:g})")
+    return verdict

@@ -1,0 +1,108 @@
+"""The demo's registry on a real database: what is registered at first, and what a later start mends."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.registry import providers
+from app.registry import store as registry
+from app.registry.models import Lifecycle, Site, SiteKind
+from app.registry.regions import REGIONS_CSV
+from app.registry.schemas import SitePatch
+from simulator.registration import FOUNDER, POLICY, register, wanted
+from simulator.script import Script
+from simulator.villages import PROVIDERS, villages
+
+
+@pytest.fixture(autouse=True)
+async def known_providers(session: AsyncSession) -> None:
+    await providers.ensure_providers(session, PROVIDERS)
+
+
+async def registered(session: AsyncSession, **script: Any) -> dict[str, Site]:
+    """The registry by host after a start of the demo."""
+    await register(session, wanted(REGIONS_CSV, Script(**script)))
+    sites = await session.scalars(select(Site).execution_options(populate_existing=True))
+    return {site.host or "": site for site in sites}
+
+
+def nodes(sites: dict[str, Site]) -> list[Site]:
+    return [site for site in sites.values() if site.kind is SiteKind.NODE]
+
+
+def hanging(sites: dict[str, Site]) -> dict[str, int]:
+    return {site.code: site.parent_id for site in sites.values() if site.parent_id is not None}
+
+
+async def patch(session: AsyncSession, site: Site, **change: Any) -> None:
+    given = SitePatch(**change)
+    await registry.patch_site(session, str(site.id), given, caller=FOUNDER, policy=POLICY, if_match=None)
+
+
+async def test_without_nodes_there_are_access_points_alone_in_the_order_of_their_codes(session: AsyncSession) -> None:
+    sites = await registered(session, sites=30)
+    assert [site.host for site in sorted(sites.values(), key=lambda site: site.id)] == [
+        fields["host"] for fields in villages(REGIONS_CSV, 30)
+    ]
+    assert nodes(sites) == []
+    assert hanging(sites) == {}
+
+
+def test_every_village_and_nothing_else_is_wanted_by_default() -> None:
+    active = [one for one in wanted(REGIONS_CSV, Script()) if one.active]
+    assert [one.fields for one in active] == villages(REGIONS_CSV)
+
+
+async def test_towers_are_nodes_with_children_and_no_village_loses_its_code(session: AsyncSession) -> None:
+    sites = await registered(session, sites=60, nodes=3)
+    assert len(sites) == 63
+    for fields in villages(REGIONS_CSV, 60):
+        assert sites[fields["host"]].code == f"{fields['village_code']}-01"
+    parents = set(hanging(sites).values())
+    assert parents == {node.id for node in nodes(sites)}
+    assert len(parents) == 3
+    assert len(hanging(sites)) > 20
+
+
+async def test_a_second_start_changes_nothing(session: AsyncSession) -> None:
+    first = {host: site.version for host, site in (await registered(session, sites=40, nodes=2)).items()}
+    second = {host: site.version for host, site in (await registered(session, sites=40, nodes=2)).items()}
+    assert second == first
+
+
+async def test_towers_come_and_go_with_the_script(session: AsyncSession) -> None:
+    none = await registered(session, sites=40)
+    some = await registered(session, sites=40, nodes=2)
+    assert {host: some[host].id for host in none} == {host: site.id for host, site in none.items()}
+    assert len(hanging(some)) > 10
+    gone = await registered(session, sites=40)
+    assert hanging(gone) == {}
+    assert {node.lifecycle for node in nodes(gone)} == {Lifecycle.SUSPENDED}
+    again = await registered(session, sites=40, nodes=2)
+    assert hanging(again) == hanging(some)
+    assert {node.lifecycle for node in nodes(again)} == {Lifecycle.ACTIVE}
+
+
+async def test_what_a_user_retired_or_hung_elsewhere_stays_so(session: AsyncSession) -> None:
+    sites = await registered(session, sites=40, nodes=2)
+    first, second = nodes(sites)
+    child = next(site for site in sites.values() if site.parent_id == first.id)
+    own = next(site for site in sites.values() if site.parent_id is None and site.kind is SiteKind.ACCESS_POINT)
+    await patch(session, own, kind="node", name="Menara sendiri")
+    await patch(session, child, parent_id=own.id)
+    await registry.retire_site(session, str(second.id), caller=FOUNDER)
+    after = await registered(session, sites=40, nodes=2)
+    assert after[child.host or ""].parent_id == own.id
+    assert after[second.host or ""].lifecycle is Lifecycle.RETIRED
+    assert second.id not in hanging(after).values()
+
+
+async def test_a_tower_that_a_user_made_their_own_is_left_alone(session: AsyncSession) -> None:
+    sites = await registered(session, sites=40, nodes=1)
+    (tower,) = nodes(sites)
+    await patch(session, tower, name="Menara milik desa")
+    after = await registered(session, sites=40)
+    assert after[tower.host or ""].lifecycle is Lifecycle.ACTIVE
+    assert hanging(after) == hanging(sites)
