@@ -94,6 +94,11 @@ async def rejudge_all(session: AsyncSession, spans: Iterable[Span]) -> tuple[lis
     return done, carried
 
 
+async def reconfigured(session: AsyncSession, sites: Sequence[Span]) -> list[Span]:
+    """Configurations changed at the starts of these spans: what was judged by the former ones is judged again."""
+    return (await rejudge_all(session, [*sites, *await _below(session, sites)]))[0]
+
+
 async def _judge(
     session: AsyncSession, rows: Mapping[int, Row[Any]], fresh: Mapping[int, list[Reading]], again: list[Span]
 ) -> Taken:

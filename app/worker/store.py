@@ -17,13 +17,13 @@ from app.ledger.models import WorkerBeat
 from app.ledger.span import Span
 from app.ledger.store import Item, Judged
 from app.profiles import Profile, Technology
-from app.registry.models import State
+from app.registry.models import SiteKind, State
 from app.worker.schedule import Plan
 from probes.contract import CENTRAL, Kind, Target
 
 SITES = text("""
     SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
-        s.parent_id, st.state, st.since, st.seen_at, st.pending_at, c.started_at AS setup_at
+        s.parent_id, s.kind, st.state, st.since, st.seen_at, st.pending_at, c.started_at AS setup_at
     FROM site s JOIN site_status st ON st.site_id = s.id
         JOIN site_configuration c ON c.site_id = s.id AND c.ended_at IS NULL
     WHERE s.version > :seen
@@ -47,8 +47,9 @@ async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Seq
 async def judge_reconfigured(session: AsyncSession, rows: Sequence[Any]) -> None:
     """Sites whose configuration changed before looks that were judged by the former one."""
     spans = [Span(row.id, row.setup_at, row.seen_at) for row in rows if row.seen_at and row.seen_at >= row.setup_at]
+    spans += [Span(row.id, row.setup_at, utc_now()) for row in rows if row.kind == SiteKind.NODE]
     if spans:
-        await follow(session, (await ledger.rejudge_all(session, spans))[0])
+        await follow(session, await ledger.reconfigured(session, spans))
 
 
 def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
