@@ -123,7 +123,7 @@ def _kill(running: Demo, kill: Kill) -> Stop:
         return answer.status_code == 200 and _child(running, kill.child) != victim and beat_at > last + 0.5
 
     wait_for(beats, 60, every_s=0.1)
-    return Stop(kill.child, killed, time.time())
+    return Stop(kill.child, killed, time.time(), last)
 
 
 def _child(running: Demo, name: str) -> int | None:

@@ -38,11 +38,15 @@ def whole(run: Sequence[Segment]) -> Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A child of the supervisor that was killed: from the kill to the first beat of who came after it."""
+    """A child of the supervisor that was killed: from the kill to the first beat of who came after it.
+
+    Killed again and again, `last` is the last kill.
+    """
 
     child: str
     killed: float
     back: float
+    last: float
 
 
 @dataclass

@@ -33,14 +33,16 @@ def _unseen(facts: Facts) -> Iterator[tuple[Stretch, str]]:
 
 
 def knowledge(facts: Facts) -> Verdict:
-    """While we could look, every site that has been seen is known."""
+    """While we could look, every site that has been seen is known; what was left of a silence may be too short."""
     verdict = Verdict("unknown without cause")
     hidden = [one.wider(facts.interval_s, facts.interval_s + LOOK_S) for one in facts.hidden]
     for site in facts.sites.values():
         verdict.expected += 1
         seen = [s for s in site.segments if s.state == "unknown" and s.reason != "never_seen"]
         paused = [one.wider(LATE_S, 2 * facts.interval_s) for one in site.paused]
-        causeless = [s for s in seen if minus(s.stretch, hidden + paused)]
+        rests = [part for silence in site.silent for part in minus(silence, facts.hidden) if part != silence]
+        short = [part.wider(0, facts.interval_s + LATE_S) for part in rests if part.length_s < facts.certain_s]
+        causeless = [s for s in seen if minus(s.stretch, hidden + paused + short)]
         verdict.found += not causeless
         for segment in causeless:
             verdict.invent(told(facts, site, segment.stretch, f"unknown ({segment.reason}) while we looked"))
@@ -50,7 +52,7 @@ def knowledge(facts: Facts) -> Verdict:
 def recoveries(facts: Facts) -> Verdict:
     verdict = Verdict("kills survived")
     for stop in facts.stops:
-        took = stop.back - stop.killed
+        took = stop.back - stop.last
         verdict.worst_s = max(verdict.worst_s, took)
         verdict.expect(took <= RECOVERY_S, f"{stop.child} was away for {took:.1f} s (at most {RECOVERY_S:g})")
     return verdict

@@ -59,7 +59,7 @@ def honest() -> Facts:
              readings=[reading(703 + 10 * n, {3: 3, 4: 3}.get(n, n % 2)) for n in range(-1, 10)]),
     ]  # fmt: skip
     facts = Facts(10, Stretch(0, END), {site.code: site for site in sites}, blind=[BLIND])
-    facts.stops, facts.loss_pct = [Stop("database", 880.0, 882.5)], {"lossy": 45.0}
+    facts.stops, facts.loss_pct = [Stop("database", 880.0, 882.5, 880.0)], {"lossy": 45.0}
     facts.incidents = [incident("out", 103, 163), incident("node", 304, 404), incident("child", 266, 446),
                        incident("through", 453, None), incident("lossy", 733, 753)]  # fmt: skip
     paused = facts.sites["paused"]

@@ -90,7 +90,7 @@ def childs_incident(facts: Facts) -> None:
 
 
 def late_recovery(facts: Facts) -> None:
-    facts.stops.append(Stop("worker", 950.0, 975.0))
+    facts.stops.append(Stop("worker", 950.0, 975.0, 955.0))
 
 
 def lost_too_much(facts: Facts) -> None:
@@ -183,6 +183,17 @@ def test_a_boundary_that_fell_into_a_blind_spell_is_exempt_and_counted() -> None
     assert (verdict.exempt, verdict.expected) == (before.exempt + 1, before.expected + 1)
 
 
+def test_what_a_blind_spell_leaves_of_a_silence_may_be_too_short_to_be_known() -> None:
+    facts = honest()
+    facts.sites["calm"].silent = [Stretch(450, 552)]
+    relay("calm", (453, "down"), (503, "unknown"), (553, "up"))(facts)
+    facts.sites["calm"].segments = [s for s in facts.sites["calm"].segments if s.start not in {508, 533}]
+    facts.sites["calm"].segments = [replace(s, end=553) if s.start == 503 else s for s in facts.sites["calm"].segments]
+    assert gaps.knowledge(facts).holds
+    facts.sites["calm"].silent = [Stretch(450, 480)]
+    assert not gaps.knowledge(facts).holds
+
+
 def test_without_incidents_served_nothing_is_asked_of_them() -> None:
     facts = honest()
     facts.incidents = None
@@ -203,7 +214,7 @@ def test_the_truth_is_read_line_by_line_and_overlapping_silences_are_one() -> No
     record: dict[str, Any] = {
         "interval_s": 10, "from": 0, "to": 1000, "loss_pct": {}, "incidents": None, "readings": {},
         "paused": {"child": [[40.0, 45.0]]},
-        "stops": [{"child": "worker", "killed": 5.0, "back": 7.0}],
+        "stops": [{"child": "worker", "killed": 5.0, "back": 7.0, "last": 5.0}],
         "sites": [{"id": 1, "code": "node", "kind": "node", "parent_id": None},
                   {"id": 2, "code": "child", "kind": "access_point", "parent_id": 1}],
         "lines": [line("outage", ["node", "child"], 10, None), line("outage", ["child"], 5, 20),
