@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.clock import from_slot
+from app.evidence import lapses_at
 from app.ledger.blindness import BlindRange, BlindRanges, gap_reason, look_ends
 from app.ledger.carries import median_us
 from app.ledger.judge import Carry, Change, Look, judge, readdress
 from app.ledger.limits import DatedLimits
 from app.profiles import Technology
+from app.registry.models import UnknownReason
 from probes.contract import Outcome, Reading
 
 
@@ -110,9 +112,15 @@ def _fold_one(folded: Folded, reading: Reading, around: Circumstances) -> None:
         if carry.addressed_at < setup.addressed_at <= look.slot:
             carry, changes = readdress(carry, setup.addressed_at)
             folded.changes += changes
-    since = carry.evidence_at or carry.since
-    reason = gap_reason(around.blinded(reading.source, since, look.slot), since, look.slot)
-    folded.carry, changes = judge(carry, look, gap_reason=reason)
+    folded.carry, changes = judge(carry, look, gap_reason=_gap_reason(carry, reading, look, around))
     folded.changes += changes
     if look.outcome is not Outcome.FAULT:
         folded.last = reading
+
+
+def _gap_reason(carry: Carry, reading: Reading, look: Look, around: Circumstances) -> UnknownReason:
+    """Why nothing was seen beyond the interval that the last evidence speaks for."""
+    if carry.evidence_at is None:
+        return UnknownReason.SILENT
+    since = lapses_at(carry.evidence_at, carry.valid_s)
+    return gap_reason(around.blinded(reading.source, since, look.slot), since, look.slot)

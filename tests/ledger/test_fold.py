@@ -107,6 +107,14 @@ async def test_a_stop_of_any_length_is_unknown_for_the_looks_it_cost(lived: Live
     ]  # fmt: skip
 
 
+async def test_an_outage_right_after_a_blind_spell_begins_with_its_first_lost_look(lived: Lived) -> None:
+    blind = BlindRange(lived.start + timedelta(seconds=74), lived.start + timedelta(seconds=121), "uplink")
+    await lived.read((0, OK), (60, OK))
+    await lived.read((120, OK), blind=[blind])
+    await lived.read((180, TIMEOUT), (190, TIMEOUT))
+    assert await lived.segments() == [(0, 180, "up", None), (180, None, "down", None)]
+
+
 async def test_a_retired_site_has_no_state_any_more(lived: Lived) -> None:
     await lived.read((0, OK), (3590, OK))
     await lived.cast.sari.delete(f"/sites/{lived.id}")

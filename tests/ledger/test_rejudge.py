@@ -152,7 +152,59 @@ async def test_whatever_comes_late_twice_or_in_any_order_the_ledger_ends_as_if_l
         size = village.random.choice([1, 5, 40, 200])
         batch, arriving = arriving[:size], arriving[size:]
         village.random.shuffle(batch)
-        for site_id, count in ((tower, 3), (child, 5)):
+        await village.take_in(batch + batch[:2], [blind.pop()] if blind and village.random.random() < 0.2 else [])
+    await village.take_in([], blind)
+    _same(await village.stored(), await village.expected(readings))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_judging_any_window_again_changes_nothing(
+    sessions: Sessions, cast: Cast, session: AsyncSession, seed: int
+) -> None:
+    village = await settle(sessions, cast, session, seed)
+    readings = sorted(village.lives(), key=lambda one: one.slot)
+    for first in range(0, len(readings), 50):
+        await village.take_in(readings[first : first + 50])
+    before = await village.stored()
+    for _ in range(10):
+        start = village.start + timedelta(seconds=village.random.randrange(HOURS * 3600))
+        spans = [Span(i, start, start + timedelta(seconds=village.random.randrange(7200))) for i in village.ids]
+        async with transaction(sessions) as writing:
+            await store.rejudge_all(writing, spans)
+        assert await village.stored() == before
+
+
+async def test_a_tower_that_fails_takes_the_sites_behind_it_along_and_gives_them_back(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await settle(sessions, cast, session, 0)
+    tower, child, _, other = village.ids
+
+    def looks(site_id: int, *seconds: tuple[int, Outcome]) -> list[Reading]:
+        return [village._reading(site_id, second, outcome, "well") for second, outcome in seconds]
+
+    async def states(site_id: int) -> list[tuple[int, str]]:
+        found = (await village.stored())[site_id][0]
+        return [(round((one.started_at - village.start).total_seconds()), one.state.value) for one in found]
+
+    await village.take_in([*looks(tower, (0, OK)), *looks(child, (10, OK)), *looks(other, (10, OK))])
+    await village.take_in([*looks(child, (70, TIMEOUT), (80, TIMEOUT)), *looks(other, (70, TIMEOUT), (80, TIMEOUT))])
+    assert await states(child) == [(10, "up"), (70, "down")]
+    spans = await village.take_in(looks(tower, (75, TIMEOUT), (85, TIMEOUT)))
+    assert await states(child) == [(10, "up"), (70, "unreachable")]
+    assert await states(other) == [(10, "up"), (70, "down")], "it does not hang on the tower"
+    assert child in {span.site_id for span in spans}
+    await village.take_in([*looks(tower, (120, OK)), *looks(child, (130, TIMEOUT)), *looks(child, (140, OK))])
+    assert await states(child) == [(10, "up"), (70, "unreachable"), (130, "down"), (140, "up")]
+
+
+async def test_a_tower_that_is_taken_out_of_service_hides_nothing_any_more(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await settle(sessions, cast, session, 0)
+    tower, child, *_ = village.ids
+    looks = [(0, OK), (60, TIMEOUT), (70, TIMEOUT), (130, TIMEOUT), (190, TIMEOUT)]
+    for site_id, count in ((tower, 3), (child, 5)):
         await village.take_in([village._reading(site_id, at, outcome, "well") for at, outcome in looks[:count]])
     retired_at = village.start + timedelta(seconds=100)
     async with session.begin():
