@@ -130,8 +130,8 @@ async def year() -> None:
 async def fill(sessions: Sessions) -> None:
     await register(sessions, SITES)
     await execute(sessions, MAKE_HOURS)
-    for day in range(YEAR):
-        low = midnight(FIRST + timedelta(days=day))
+    for number in range(YEAR):
+        low = midnight(FIRST + timedelta(days=number))
         await execute(sessions, MAKE_YEAR, low=low, high=low + timedelta(hours=23))
     for table in ("hour_of_a_kind", "rollup_hour", "site", "site_configuration"):
         await execute(sessions, f"ANALYZE {table}")
