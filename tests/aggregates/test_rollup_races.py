@@ -61,7 +61,8 @@ async def waits(task: "asyncio.Task[Any]") -> bool:
 
 
 async def received(session: AsyncSession) -> int | None:
-    return await session.scalar(text("SELECT received FROM rollup_hour"))
+    found: int | None = await session.scalar(text("SELECT received FROM rollup_hour"))
+    return found
 
 
 async def test_an_hour_is_closed_only_when_all_who_record_in_it_have_done(apart: Sessions) -> None:
