@@ -71,11 +71,7 @@ def _quantile(q: float) -> str:
     return f"CASE WHEN received > 0 THEN {low} + ({high} - {low}) * ({place} - floor({place})) END"
 
 
-# Of rows with COLUMNS, upto as bigint[]. Loss is rounded down: less than all is never shown as all.
-SHOWN = f"""
-    received AS samples,
-    CASE WHEN sent > 0 THEN floor(100000.0 * (sent - received) / sent) / 1000 END AS loss_pct,
-    rtt_min / 1000.0 AS min_ms, rtt_sum / nullif(received, 0)::float8 / 1000 AS mean_ms, rtt_max / 1000.0 AS max_ms,
-    jitter_sum / nullif(jitter_count, 0)::float8 / 1000 AS jitter_ms,
-    {", ".join(f"{_quantile(q)} / 1000 AS {name}_ms" for name, q in QUANTILES.items())}
-"""
+# Of rows with COLUMNS, upto as bigint[]: what an answer is made of, in µs.
+SHOWN = "sent, received, rtt_sum, rtt_min, rtt_max, jitter_sum, jitter_count, " + ", ".join(
+    f"{_quantile(q)} AS {name}" for name, q in QUANTILES.items()
+)

@@ -68,9 +68,17 @@ async def _sites(session: AsyncSession, of: Group, period: Period, counted: Coun
 
 
 def _row(part: Period, row: Any) -> dict[str, Any]:
-    figures = {name: _rounded(getattr(row, name, None)) for name in FIGURES}
-    return {"start": part.start, "end": part.end, "samples": row.samples if row else 0, **figures}
+    """In ms, with three decimals; loss is rounded down, so that less than all is never shown as all."""
+    if row is None:
+        return {"start": part.start, "end": part.end, "samples": 0, **dict.fromkeys(FIGURES)}
+    lost = (row.sent - row.received) * 100_000 // row.sent / 1000 if row.sent else None
+    return {
+        "start": part.start, "end": part.end, "samples": row.received, "loss_pct": lost,
+        "min_ms": _ms(row.rtt_min), "mean_ms": _ms(row.rtt_sum, row.received), "p50_ms": _ms(row.p50),
+        "p95_ms": _ms(row.p95), "p99_ms": _ms(row.p99), "max_ms": _ms(row.rtt_max),
+        "jitter_ms": _ms(row.jitter_sum, row.jitter_count),
+    }  # fmt: skip
 
 
-def _rounded(value: Any) -> float | None:
-    return None if value is None else round(float(value), 3)
+def _ms(us: float | None, count: int = 1) -> float | None:
+    return None if us is None else round(us / count / 1000, 3)

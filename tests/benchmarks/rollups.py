@@ -125,13 +125,14 @@ async def year() -> None:
         print(f"a year of {SITES} sites made in {time.monotonic() - began:.0f} s")
         await sizes(sessions, "rollup_hour", "rollup_day", "region_day", "region_month")
         await ask(sessions)
+        await ask_now(sessions)
 
 
 async def fill(sessions: Sessions) -> None:
     await register(sessions, SITES)
     await execute(sessions, MAKE_HOURS)
-    for day in range(YEAR):
-        low = midnight(FIRST + timedelta(days=day))
+    for number in range(YEAR):
+        low = midnight(FIRST + timedelta(days=number))
         await execute(sessions, MAKE_YEAR, low=low, high=low + timedelta(hours=23))
     for table in ("hour_of_a_kind", "rollup_hour", "site", "site_configuration"):
         await execute(sessions, f"ANALYZE {table}")
@@ -179,6 +180,25 @@ async def ask(sessions: Sessions) -> None:
     await row(sessions, "province-year by month, geo", [geo], whole, Step.MONTH, 50)
     await row(sessions, "district-day by hour", [Group("64.02")], last, Step.HOUR)
     await row(sessions, "province-day by hour", [Group("64")], last, Step.HOUR)
+
+
+async def ask_now(sessions: Sessions) -> None:
+    """Ten hours into a day, with its running hour in single readings: what a dashboard asks."""
+    now = midnight(LAST) + timedelta(hours=11)
+    running = now - timedelta(hours=1)
+    async with transaction(sessions) as session:
+        await partitions.make_ahead(session, now)
+    await execute(sessions, MAKE_YEAR, low=midnight(LAST), high=running - timedelta(hours=1))
+    await execute(sessions, MAKE_READINGS, hour=running)
+    await execute(sessions, "UPDATE rollup_watermark SET upto = :at WHERE stage <> 'days'", at=running)
+    for table in ("rollup_hour", "measurement"):
+        await execute(sessions, f"ANALYZE {table}")
+    day, long = Period(now - timedelta(days=1), now), Period(now - timedelta(days=YEAR), now)
+    print("with the running hour and day")
+    await row(sessions, "site, 24 h by hour", [OneSite(500)], day, Step.HOUR)
+    await row(sessions, "district, 24 h by hour", [Group("64.02")], day, Step.HOUR)
+    await row(sessions, "province, 24 h by hour", [Group("64")], day, Step.HOUR)
+    await row(sessions, "province, 365 days by day", [Group("64")], long, Step.DAY)
 
 
 async def row(
@@ -253,7 +273,7 @@ async def _exact(packets: int) -> None:
             shown = await by_postgresql(sessions, found)
             twin, line = Histogram.of(found), ""
             for label, q in bars.QUANTILES.items():
-                ours, right = getattr(shown, f"{label}_ms"), percentile(found, q) / 1000
+                ours, right = getattr(shown, label) / 1000, percentile(found, q) / 1000
                 assert abs(ours * 1000 - (twin.quantile(q) or 0)) < 1e-3
                 worst = max(worst, abs(ours - right) / right)
                 line += f"{right:>14.3f} /{ours:>8.3f}"
