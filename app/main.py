@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from app import docs, health, http, problems
 from app.aggregates.routes import router as aggregates
+from app.aggregates.uptime_routes import router as uptimes
 from app.database import database_url, open_engine, open_sessions
 from app.edge import Edge
 from app.ledger.routes import router as ledger
@@ -40,7 +41,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.callers = http.Callers()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
-    for router in (registry, status, ledger, measurements, aggregates):
+    for router in (registry, status, ledger, measurements, aggregates, uptimes):
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
     problems.install(app)
