@@ -26,7 +26,7 @@ async def site_since(
     """A site in service since then, `up` until the first of the states begins; the last one goes on."""
     async with session.begin():
         count = await session.scalar(text("SELECT count(*) FROM site"))
-    site_id = (await register(cast, host=f"198.51.100.{count + 1}", **fields))["id"]
+    site_id: int = (await register(cast, host=f"198.51.100.{count + 1}", **fields))["id"]
     await execute(session, "UPDATE site SET created_at = :since, addressed_at = :since WHERE id = :id",
                   "UPDATE site_configuration SET started_at = :since, addressed_at = :since WHERE site_id = :id",
                   id=site_id, since=since)  # fmt: skip
@@ -41,8 +41,8 @@ async def set_states(session: AsyncSession, site_id: int, *states: tuple[datetim
     for (began, state), ended in zip(states, ends, strict=True):
         await execute(
             session, "INSERT INTO state_segment (site_id, started_at, ended_at, state, unknown_reason) "
-            "VALUES (:id, :began, :ended, cast(:state AS text), CASE WHEN cast(:state AS text) = 'unknown' THEN 'silent' END)",
-            id=site_id, began=began, ended=ended, state=state,
+            "VALUES (:id, :began, :ended, cast(:state AS text), :reason)",
+            id=site_id, began=began, ended=ended, state=state, reason="silent" if state == "unknown" else None,
         )  # fmt: skip
     await execute(session, "UPDATE site_status SET evidence_at = :now, valid_s = 3600 WHERE site_id = :id",
                   id=site_id, now=floor_second(utc_now()))  # fmt: skip
@@ -52,8 +52,8 @@ async def under_contract(
     session: AsyncSession, site_id: int, *, valid_from: date, terms: Sequence[tuple[date, dict[str, Any]]]
 ) -> None:
     async with session.begin():
-        contract = Contract(number=f"K-{site_id}", provider_id=await session.scalar(text(
-            "SELECT provider_id FROM site WHERE id = :id"), {"id": site_id}), valid_from=valid_from, version=1)  # fmt: skip
+        provider_id = await session.scalar(text("SELECT provider_id FROM site WHERE id = :id"), {"id": site_id})
+        contract = Contract(number=f"K-{site_id}", provider_id=provider_id, valid_from=valid_from, version=1)
         session.add(contract)
         await session.flush()
         for started_on, changed in terms:
