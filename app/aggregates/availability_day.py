@@ -8,13 +8,19 @@ from typing import Any, TypeVar
 from sqlalchemy import delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.aggregates.availability_models import AvailabilityDay, CountedDay, OutagePart
+from app.aggregates.availability_models import (
+    ALL_PROVIDERS,
+    ALL_TECHNOLOGIES,
+    AvailabilityDay,
+    CountedDay,
+    OutagePart,
+)
 from app.clock import WITA, from_slot, midnight, to_slot
 from app.ledger import facts
 from app.ledger.availability import History, Tally, slices
 from app.registry.models import Site, SiteConfiguration, SiteKind
 
-DAYS, STALE_DAYS = 7, 50  # a run
+DAYS, STALE_DAYS = 1, 10  # a run: who writes the ledger may wait for the marks that it took
 CHUNK = 100  # sites at a time: the worker's loop has probes to serve in between
 SETTLES_AFTER = timedelta(minutes=10)
 
@@ -54,36 +60,42 @@ MARK_UNSETTLED = text("""
     ON CONFLICT DO NOTHING
 """)
 CLEAR_REGIONS = text("DELETE FROM region_availability_day WHERE day = :day")
-SUM_REGIONS = text("""
+SUM_REGIONS = text(f"""
 WITH placed AS (
     SELECT left(s.village_code, level.width) AS region_code, a.*
     FROM availability_day a JOIN site s ON s.id = a.site_id, (VALUES (2), (5), (8)) AS level(width)
     WHERE a.day = :day AND a.inactive < 86400
+), summed AS (
+    SELECT region_code, coalesce(provider_id, {ALL_PROVIDERS}) AS provider_id,
+        coalesce(technology, '{ALL_TECHNOLOGIES}') AS technology, sum(up) AS up, sum(degraded) AS degraded,
+        sum(down) AS down, sum(unreachable) AS unreachable, sum(unknown) AS unknown, sum(maintenance) AS maintenance,
+        sum(outages) AS outages, max(longest_outage_s) AS longest_outage_s, sum(countable_down_s) AS countable_down_s,
+        sum(contract_s) AS contract_s
+    FROM placed GROUP BY region_code, CUBE (provider_id, technology)
 ), cause AS (
     SELECT region_code, provider_id, technology, jsonb_object_agg(key, seconds) AS down_by_cause FROM (
-        SELECT region_code, provider_id, technology, key, sum(value::integer) AS seconds
-        FROM placed, jsonb_each_text(down_by_cause) GROUP BY region_code, provider_id, technology, key
+        SELECT region_code, coalesce(provider_id, {ALL_PROVIDERS}) AS provider_id,
+            coalesce(technology, '{ALL_TECHNOLOGIES}') AS technology, key, sum(value::integer) AS seconds
+        FROM placed, jsonb_each_text(down_by_cause) GROUP BY region_code, key, CUBE (provider_id, technology)
     ) c GROUP BY region_code, provider_id, technology
 )
 INSERT INTO region_availability_day (region_code, day, provider_id, technology, up, degraded, down, unreachable,
     unknown, maintenance, outages, longest_outage_s, countable_down_s, contract_s, down_by_cause)
-SELECT p.region_code, :day, p.provider_id, p.technology, sum(p.up), sum(p.degraded), sum(p.down), sum(p.unreachable),
-    sum(p.unknown), sum(p.maintenance), sum(p.outages), max(p.longest_outage_s), sum(p.countable_down_s),
-    sum(p.contract_s), coalesce((
-        SELECT c.down_by_cause FROM cause c
-        WHERE (c.region_code, c.provider_id, c.technology) = (p.region_code, p.provider_id, p.technology)
-    ), '{}')
-FROM placed p GROUP BY p.region_code, p.provider_id, p.technology
+SELECT region_code, :day, provider_id, technology, up, degraded, down, unreachable, unknown, maintenance, outages,
+    longest_outage_s, countable_down_s, contract_s, coalesce(down_by_cause, '{{}}')
+FROM summed LEFT JOIN cause USING (region_code, provider_id, technology)
 """)
 
 
-async def count_days(session: AsyncSession, now: datetime, *, days: int = DAYS, stale_days: int = STALE_DAYS) -> None:
+async def count_days(session: AsyncSession, now: datetime, *, days: int = DAYS, stale_days: int = STALE_DAYS) -> int:
     """Counts days that are over and not counted yet, the latest first, and again those that changed since.
 
-    A run takes on so many days at most; the next one goes on. Run twice it comes to the same.
+    A run takes on so many days at most, and says how many it counted; the next one goes on. Run twice it comes to the
+    same.
     """
     last = (now - SETTLES_AFTER).astimezone(WITA).date() - timedelta(days=1)
-    for day in list(await session.scalars(DUE, {"last": last, "days": days})):
+    due = list(await session.scalars(DUE, {"last": last, "days": days}))
+    for day in due:
         await session.execute(MARKS_OF_DAY, {"day": day})
         wanted = select(SiteConfiguration.site_id).where(
             SiteConfiguration.started_at < midnight(day + timedelta(days=1))
@@ -96,6 +108,7 @@ async def count_days(session: AsyncSession, now: datetime, *, days: int = DAYS, 
         stale[row.day].append(row.site_id)
     for day, ids in sorted(stale.items()):
         await _count(session, day, await _access_points(session, ids), now=now)
+    return len(due) + len(stale)
 
 
 async def _access_points(session: AsyncSession, ids: Any) -> list[facts.Place]:

@@ -59,15 +59,21 @@ class OutagePart(Base):
     seconds: Mapped[int]
 
 
+ALL_PROVIDERS, ALL_TECHNOLOGIES = 0, "all"
+
+
 class RegionAvailabilityDay(Base):
-    """The days of a kecamatan's, a kabupaten/kota's or the province's access points together. Nodes never count."""
+    """The days of a kecamatan's, a kabupaten/kota's or the province's access points together. Nodes never count.
+
+    By provider and technology, and for all of either together, so that any question needs one row a day.
+    """
 
     __tablename__ = "region_availability_day"
 
     region_code: Mapped[str] = mapped_column(ForeignKey("region.code"), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True, index=True)
-    provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"), primary_key=True)
-    technology: Mapped[Technology] = mapped_column(primary_key=True)
+    provider_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    technology: Mapped[str] = mapped_column(primary_key=True)
     up: Mapped[int] = mapped_column(BigInteger)
     degraded: Mapped[int] = mapped_column(BigInteger)
     down: Mapped[int] = mapped_column(BigInteger)

@@ -38,7 +38,7 @@ async def uptime(
                             "Choose a longer step or a shorter period", values={"sites": len(sites)}))  # fmt: skip
     known = Days(set(), ()) if step is Step.HOUR else await counted(session, chosen, period)
     regions = [chosen.region] if len(chosen.region) <= len("64.02.05") else None
-    found = await tallies(session, chosen, sites, parts, Grouping(regions=regions), known, now=now)
+    found = await tallies(session, chosen, sites, parts, Grouping(regions=regions, causes=True), known, now=now)
     series = [found.get((number,), Tally()) for number in range(len(parts))]
     total = Tally()
     for tally in series:

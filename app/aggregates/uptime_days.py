@@ -10,7 +10,14 @@ from sqlalchemy import ARRAY, Date, Integer, Select, cast, func, literal_column,
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import in_region
-from app.aggregates.availability_models import AvailabilityDay, CountedDay, OutagePart, RegionAvailabilityDay
+from app.aggregates.availability_models import (
+    ALL_PROVIDERS,
+    ALL_TECHNOLOGIES,
+    AvailabilityDay,
+    CountedDay,
+    OutagePart,
+    RegionAvailabilityDay,
+)
 from app.aggregates.selection import Selection
 from app.clock import WITA, midnight, to_slot
 from app.ledger.availability import Setup, Tally
@@ -31,6 +38,7 @@ class Grouping:
     of_sites: Callable[[Any], Sequence[Any]] = lambda table: ()
     of_regions: Sequence[Any] = ()
     regions: Sequence[str] | None = None  # whose rows together are the selection, if there are any
+    causes: bool = False  # whether they are asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,8 @@ async def read_days(
         if days:
             source = _Source(table, chosen, days, found.stale, starts, grouping)
             await _sums(session, source, tallies)
-            await _causes(session, source, tallies)
+            if grouping.causes:
+                await _causes(session, source, tallies)
     if found.days:
         await _parts(session, _Source(OutagePart, chosen, found.days, found.stale, starts, grouping), tallies)
     return tallies
@@ -95,15 +104,26 @@ class _Source:
         query = (
             select(*key, *columns).select_from(table).where(table.day == func.any(cast(list(self.days), ARRAY(Date))))
         )
-        if self.chosen.provider_id is not None:
-            query = query.where(table.provider_id == self.chosen.provider_id)
-        if self.chosen.technology is not None:
-            query = query.where(table.technology == self.chosen.technology)
-        query = query.where(table.region_code.in_(self.grouping.regions or ())) if of_region else self._of_sites(query)
+        query = self._of_regions(query) if of_region else self._of_sites(query)
         return query.group_by(*(literal_column(str(place + 1)) for place in range(len(key))))
+
+    def _of_regions(self, query: Select[Any]) -> Select[Any]:
+        """The rows of one provider and technology, or of all together, but for what the grouping keeps apart."""
+        chosen, table, apart = self.chosen, self.table, {column.key for column in self.grouping.of_regions}
+        for column, one, together in (
+            (table.provider_id, chosen.provider_id, ALL_PROVIDERS),
+            (table.technology, chosen.technology, ALL_TECHNOLOGIES),
+        ):
+            wanted = together if one is None else one
+            query = query.where(column != together if one is None and column.key in apart else column == wanted)
+        return query.where(table.region_code.in_(self.grouping.regions or ()))
 
     def _of_sites(self, query: Select[Any]) -> Select[Any]:
         query = query.join(Site, Site.id == self.table.site_id).where(in_region(Site.village_code, self.chosen.region))
+        if self.chosen.provider_id is not None:
+            query = query.where(self.table.provider_id == self.chosen.provider_id)
+        if self.chosen.technology is not None:
+            query = query.where(self.table.technology == self.chosen.technology)
         if not self.stale:
             return query
         ids, days = zip(*self.stale, strict=True)

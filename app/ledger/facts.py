@@ -117,15 +117,16 @@ def _date(site: Dated, row: Any) -> None:
 async def agreements(session: AsyncSession, ids: Collection[int]) -> dict[int, Agreement]:
     if not ids:
         return {}
-    contracts = await session.execute(
-        select(Contract.id, Contract.valid_from, Contract.valid_to).where(Contract.id.in_(ids))
-    )
-    terms: dict[int, list[tuple[Any, Policy]]] = defaultdict(list)
-    for row in await session.scalars(
-        select(ContractTerms).where(ContractTerms.contract_id.in_(ids)).order_by(ContractTerms.started_on)
-    ):
-        terms[row.contract_id].append((row.started_on, _policy(row)))
-    return {number: Agreement(first, last, terms[number]) for number, first, last in contracts}
+    found: dict[int, Agreement] = {}
+    for contract, terms in await session.execute(
+        select(Contract, ContractTerms)
+        .outerjoin(ContractTerms, ContractTerms.contract_id == Contract.id)
+        .where(Contract.id.in_(ids)).order_by(ContractTerms.started_on)
+    ):  # fmt: skip
+        agreement = found.setdefault(contract.id, Agreement(contract.valid_from, contract.valid_to, []))
+        if terms is not None:
+            agreement.terms.append((terms.started_on, _policy(terms)))
+    return found
 
 
 def _policy(row: ContractTerms) -> Policy:

@@ -68,10 +68,10 @@ async def closed_months(
 async def closed_figures(session: AsyncSession, site_id: int, parts: Sequence[Period]) -> dict[Period, dict[str, Any]]:
     """The rows of those parts that are whole closed months, as they were closed."""
     whole = {month: part for part in parts if (month := _month_of(part)) is not None}
-    closed = await session.scalars(
-        select(ClosedMonth).where(ClosedMonth.site_id == site_id, ClosedMonth.month.in_(whole))
-    )
-    rows = {row.month: row for row in closed} if whole else {}
+    if not whole:
+        return {}
+    query = select(ClosedMonth).where(ClosedMonth.site_id == site_id, ClosedMonth.month.in_(whole))
+    rows = {row.month: row for row in await session.scalars(query)}
     corrections = await _last_corrections(session, [(site_id, month) for month in rows])
     return {whole[month]: _shown(row, corrections.get((site_id, month))) for month, row in rows.items()}
 

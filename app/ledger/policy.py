@@ -1,6 +1,6 @@
 """What a contract counts, and when it is in force: dated terms as a track. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
@@ -39,7 +39,7 @@ class Agreement:
 
     valid_from: date
     valid_to: date | None  # exclusive
-    terms: Sequence[tuple[date, Policy]]
+    terms: list[tuple[date, Policy]]
 
     @property
     def track(self) -> Track[Policy]:

@@ -82,8 +82,8 @@ CREATE TABLE outage_part (
 CREATE TABLE region_availability_day (
     region_code text NOT NULL CONSTRAINT fk_region_availability_day_region_code REFERENCES region (code),
     day date NOT NULL,
-    provider_id integer NOT NULL CONSTRAINT fk_region_availability_day_provider_id REFERENCES provider (id),
-    technology varchar(20) NOT NULL,
+    provider_id integer NOT NULL,
+    technology text NOT NULL,
     up bigint NOT NULL,
     degraded bigint NOT NULL,
     down bigint NOT NULL,

@@ -1,10 +1,11 @@
-"""`make bench`: everything measured, one part after the other. `ARGS="echo cost truth detection"` picks some."""
+"""`make bench`: everything measured, one part after the other. `ARGS="echo cost truth availability"` picks some."""
 
 import sys
 
-from tests.benchmarks import demo, detection, echo
+from tests.benchmarks import availability, demo, detection, echo
 
-PARTS = {"echo": echo.main, "cost": demo.cost, "truth": demo.truth, "detection": detection.main}
+PARTS = {"echo": echo.main, "cost": demo.cost, "truth": demo.truth, "detection": detection.main,
+         "availability": availability.main}  # fmt: skip
 
 
 def main() -> None:
