@@ -88,11 +88,16 @@ FROM summed LEFT JOIN cause USING (region_code, provider_id, technology)
 
 
 async def count_days(session: AsyncSession, now: datetime, *, days: int = DAYS, stale_days: int = STALE_DAYS) -> int:
-    """Counts days that are over and not counted yet, the latest first, and again those that changed since.
+    """Counts again the days that changed since they were, then those that are over and not counted, latest first.
 
     A run takes on so many days at most, and says how many it counted; the next one goes on. Run twice it comes to the
     same.
     """
+    stale: dict[date, list[int]] = defaultdict(list)
+    for row in await session.execute(MARKS_OF_COUNTED, {"days": stale_days}):
+        stale[row.day].append(row.site_id)
+    for day, ids in sorted(stale.items()):
+        await _count(session, day, await _access_points(session, ids), now=now)
     last = (now - SETTLES_AFTER).astimezone(WITA).date() - timedelta(days=1)
     due = list(await session.scalars(DUE, {"last": last, "days": days}))
     for day in due:
@@ -103,11 +108,6 @@ async def count_days(session: AsyncSession, now: datetime, *, days: int = DAYS, 
         await _count(session, day, await _access_points(session, wanted), now=now)
         session.add(CountedDay(day=day, counted_at=now))
         await session.flush()
-    stale: dict[date, list[int]] = defaultdict(list)
-    for row in await session.execute(MARKS_OF_COUNTED, {"days": stale_days}):
-        stale[row.day].append(row.site_id)
-    for day, ids in sorted(stale.items()):
-        await _count(session, day, await _access_points(session, ids), now=now)
     return len(due) + len(stale)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, Integer, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.availability_models import RegionAvailabilityDay
@@ -73,7 +73,9 @@ async def _names(session: AsyncSession, by: By, ids: set[Any]) -> Mapping[Any, E
     if by is By.REGION:
         return {code: {"id": None, "code": code, "name": regions.names()[code]} for code in ids}
     table, code = (Site, Site.code) if by is By.SITE else (Provider, Provider.slug)
-    rows = await session.execute(select(table.id, code, table.name).where(table.id.in_(ids)))
+    rows = await session.execute(
+        select(table.id, code, table.name).where(table.id == func.any(cast(list(ids), ARRAY(Integer))))
+    )
     return {number: {"id": number, "code": code, "name": name} for number, code, name in rows}
 
 

@@ -98,7 +98,9 @@ class _Source:
     def query(self, *columns: Any, by: Sequence[Any] = ()) -> Select[Any]:
         """The columns, grouped by part and group, and by what is given beside; selected after the key."""
         table = self.table
-        number = func.width_bucket(table.day, cast(list(self.starts), ARRAY(Date))) - 1
+        number: Any = literal_column("0")
+        if len(self.starts) > 1:
+            number = func.width_bucket(table.day, cast(list(self.starts), ARRAY(Date))) - 1
         of_region = table is RegionAvailabilityDay
         key = (number, *(self.grouping.of_regions if of_region else self.grouping.of_sites(table)), *by)
         query = (

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.availability_day import count_days
+from app.aggregates.uptime_schemas import RankingOut, SumUptimeOut
 from app.clock import utc_now
 from app.ledger import recount
 from app.ledger.span import Span
@@ -293,3 +294,27 @@ async def test_a_wrong_question_is_told_what_is_wrong(cast: Cast, path: str, fie
     answer = await cast.sari.get(path)
     assert answer.status_code == 422, answer.text
     assert [(fault["field"], fault["code"]) for fault in answer.json()["errors"]] == [(field, code)]
+
+
+async def test_the_description_shows_examples_that_hold(cast: Cast) -> None:
+    schemas = (await cast.stranger.client.get("/openapi.json")).json()["components"]["schemas"]
+    for model in (SumUptimeOut, RankingOut):
+        assert schemas[model.__name__]["examples"]
+        for example in model.model_json_schema()["examples"]:
+            model.model_validate(example)
+
+
+async def test_hours_of_too_much_at_once_are_refused(session: AsyncSession, cast: Cast) -> None:
+    await site_since(session, cast, day(1))
+    answer = await cast.sari.get("/regions/64/uptime?from=2025-01-01&to=2026-01-01&step=hour")
+    assert answer.status_code == 200
+    await execute(
+        session, "INSERT INTO site (code, kind, village_code, name, host_static, technology, provider_id, link_role, "
+        "probe, lifecycle, addressed_at, version, created_at, updated_at) SELECT code || '-99', 'access_point', code, "
+        "name, true, 'fiber', (SELECT min(id) FROM provider), 'primary', 'push', 'active', now(), 1, now(), now() "
+        "FROM region WHERE level = 'desa_kelurahan'",
+        "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at) "
+        "SELECT id, now(), 'active', 'fiber', provider_id, now() FROM site WHERE code LIKE '%-99'",
+    )  # fmt: skip
+    answer = await cast.sari.get("/regions/64/uptime?from=2025-01-01&to=2026-01-01&step=hour")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_much_at_once")
