@@ -71,9 +71,9 @@ class RegionAvailabilityDay(Base):
     __tablename__ = "region_availability_day"
 
     region_code: Mapped[str] = mapped_column(ForeignKey("region.code"), primary_key=True)
-    day: Mapped[date] = mapped_column(primary_key=True, index=True)
     provider_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     technology: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
     up: Mapped[int] = mapped_column(BigInteger)
     degraded: Mapped[int] = mapped_column(BigInteger)
     down: Mapped[int] = mapped_column(BigInteger)

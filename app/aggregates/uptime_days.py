@@ -103,9 +103,9 @@ class _Source:
             number = func.width_bucket(table.day, cast(list(self.starts), ARRAY(Date))) - 1
         of_region = table is RegionAvailabilityDay
         key = (number, *(self.grouping.of_regions if of_region else self.grouping.of_sites(table)), *by)
-        query = (
-            select(*key, *columns).select_from(table).where(table.day == func.any(cast(list(self.days), ARRAY(Date))))
-        )
+        query = select(*key, *columns).select_from(table).where(table.day.between(min(self.days), max(self.days)))
+        if max(self.days) - min(self.days) >= timedelta(days=len(self.days)):  # days are missing in between
+            query = query.where(table.day == func.any(cast(list(self.days), ARRAY(Date))))
         query = self._of_regions(query) if of_region else self._of_sites(query)
         return query.group_by(*(literal_column(str(place + 1)) for place in range(len(key))))
 

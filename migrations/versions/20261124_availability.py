@@ -95,7 +95,7 @@ CREATE TABLE region_availability_day (
     countable_down_s bigint NOT NULL,
     contract_s bigint NOT NULL,
     down_by_cause jsonb NOT NULL,
-    CONSTRAINT pk_region_availability_day PRIMARY KEY (region_code, day, provider_id, technology)
+    CONSTRAINT pk_region_availability_day PRIMARY KEY (region_code, provider_id, technology, day)
 );
 CREATE INDEX ix_region_availability_day_day ON region_availability_day (day);
 """

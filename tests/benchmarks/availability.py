@@ -53,8 +53,9 @@ SELECT id, 1, 'up', :first, :now, 60, 0, :first FROM site;
 CREATE TEMPORARY TABLE outage AS
 SELECT s.id AS site_id, began, began + make_interval(secs => 60 + floor(random() * 1740)) AS ended
 FROM site s, generate_series(0, :days * 3 - 1) n,
-    LATERAL (SELECT cast(:first AS timestamptz) + make_interval(secs => n * 28800 + floor(random() * 26900) + 0 * s.id))
-        AS o(began)
+    LATERAL (SELECT cast(:first AS timestamptz) + make_interval(
+        secs => n * 28800 + 14400 + floor(random() * 26900) + 0 * s.id  -- some cross midnight
+    )) AS o(began)
 WHERE began < cast(:now AS timestamptz) - interval '1 hour';
 INSERT INTO state_segment (site_id, started_at, ended_at, state)
 SELECT site_id, began, ended, 'down' FROM outage
