@@ -17,7 +17,8 @@ from app.aggregates.availability_models import (
 )
 from app.clock import WITA, from_slot, midnight, to_slot
 from app.ledger import facts
-from app.ledger.availability import History, Tally, slices
+from app.ledger.availability import History, slices
+from app.ledger.tally import Tally
 from app.registry.models import Site, SiteConfiguration, SiteKind
 
 DAYS, STALE_DAYS = 1, 10  # a run: who writes the ledger may wait for the marks that it took

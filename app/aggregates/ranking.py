@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.aggregates.availability_models import RegionAvailabilityDay
 from app.aggregates.selection import Selection
 from app.aggregates.uptime import tallies
-from app.aggregates.uptime_days import Grouping, Key, counted
+from app.aggregates.uptime_days import Grouping, Key, add_crossing, counted
 from app.aggregates.uptime_presence import active
 from app.aggregates.uptime_schemas import By, Order, Reason
 from app.ledger import facts
-from app.ledger.availability import Tally
+from app.ledger.tally import Tally
 from app.periods import Period
 from app.registry import regions
 from app.registry.models import Level, Provider, Site
@@ -34,6 +34,7 @@ async def ranking(
     sites = await facts.places(session, chosen.sites)
     known = await counted(session, chosen, period)
     found = await tallies(session, chosen, sites, [period], grouping, known, now=now)
+    await add_crossing(session, chosen, known, [period], grouping, found)
     dated = await facts.dated_setups(session, [site.id for site in sites])
     numbers = Counter(
         key for site in sites

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, in_region, require_region
 from app.errors import Fault, Invalid, NotFound
-from app.ledger.availability import Setup
+from app.ledger.tally import Setup
 from app.profiles import Technology
 from app.registry import regions
 from app.registry.models import Provider, Site, SiteConfiguration, SiteKind

@@ -13,14 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.availability_day import chunks
 from app.aggregates.selection import Selection
-from app.aggregates.uptime_days import Days, Grouping, Key, counted, ranges_without, read_days
+from app.aggregates.uptime_days import Days, Grouping, Key, add_crossing, counted, ranges_without, read_days
 from app.aggregates.uptime_presence import in_service, seconds_set_up
 from app.clock import from_slot, midnight, to_slot
 from app.errors import Fault, Invalid
 from app.ledger import facts
-from app.ledger.availability import Tally, slices
+from app.ledger.availability import slices
 from app.ledger.facts import Place
 from app.ledger.figures import row
+from app.ledger.tally import Tally
 from app.periods import Period, Step
 
 CHUNK = 200  # sites at a time: other requests have their turn in between
@@ -38,11 +39,14 @@ async def uptime(
                             "Choose a longer step or a shorter period", values={"sites": len(sites)}))  # fmt: skip
     known = Days(set(), ()) if step is Step.HOUR else await counted(session, chosen, period)
     regions = [chosen.region] if len(chosen.region) <= len("64.02.05") else None
-    found = await tallies(session, chosen, sites, parts, Grouping(regions=regions, causes=True), known, now=now)
-    series = [found.get((number,), Tally()) for number in range(len(parts))]
+    grouping = Grouping(regions=regions, causes=True)
+    found = await tallies(session, chosen, sites, parts, grouping, known, now=now)
     total = Tally()
-    for tally in series:
+    for tally in found.values():
         total.merge(tally)
+    await add_crossing(session, chosen, known, parts, grouping, found)
+    await add_crossing(session, chosen, known, [period], grouping, {(0,): total})
+    series = [found.get((number,), Tally()) for number in range(len(parts))]
     dated = list((await facts.dated_setups(session, [site.id for site in sites])).values())
     shown = [
         _row(part, tally, count, seconds)
@@ -64,7 +68,7 @@ async def tallies(
     session: AsyncSession, chosen: Selection, sites: Sequence[Place], parts: Sequence[Period], grouping: Grouping,
     known: Days, *, now: datetime,
 ) -> dict[Key, Tally]:  # fmt: skip
-    """By part, and by what the grouping keeps apart. The parts follow each other."""
+    """By part, and by what the grouping keeps apart, still without the outages that cross midnight."""
     found = await read_days(session, chosen, known, parts, grouping)
     for low, high in ranges_without(Period(parts[0].start, parts[-1].end), known.days):
         await _add_live(session, chosen, sites, (low, high), parts, grouping, found, now=now)

@@ -1,12 +1,12 @@
 """Counted days read back, merged into tallies: from the sums of regions, or site by site where some are stale."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, Date, Integer, Select, cast, func, literal_column, select, true
+from sqlalchemy import ARRAY, Date, DateTime, Integer, Select, cast, func, literal_column, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import in_region
@@ -19,10 +19,10 @@ from app.aggregates.availability_models import (
     RegionAvailabilityDay,
 )
 from app.aggregates.selection import Selection
-from app.clock import WITA, midnight, to_slot
-from app.ledger.availability import Setup, Tally
+from app.clock import WITA, from_slot, midnight, to_slot
 from app.ledger.facts import Place
 from app.ledger.models import StaleDay
+from app.ledger.tally import Setup, Tally
 from app.periods import Period
 from app.registry.models import Site
 
@@ -81,8 +81,6 @@ async def read_days(
             await _sums(session, source, tallies)
             if grouping.causes:
                 await _causes(session, source, tallies)
-    if found.days:
-        await _parts(session, _Source(OutagePart, chosen, found.days, found.stale, starts, grouping), tallies)
     return tallies
 
 
@@ -103,7 +101,8 @@ class _Source:
             number = func.width_bucket(table.day, cast(list(self.starts), ARRAY(Date))) - 1
         of_region = table is RegionAvailabilityDay
         key = (number, *(self.grouping.of_regions if of_region else self.grouping.of_sites(table)), *by)
-        query = select(*key, *columns).select_from(table).where(table.day.between(min(self.days), max(self.days)))
+        named = [column.label(f"key_{place}") for place, column in enumerate(key)]
+        query = select(*named, *columns).select_from(table).where(table.day.between(min(self.days), max(self.days)))
         if max(self.days) - min(self.days) >= timedelta(days=len(self.days)):  # days are missing in between
             query = query.where(table.day == func.any(cast(list(self.days), ARRAY(Date))))
         query = self._of_regions(query) if of_region else self._of_sites(query)
@@ -161,11 +160,34 @@ async def _causes(session: AsyncSession, source: _Source, tallies: dict[Key, Tal
         tallies[tuple(key)].merge(Tally(causes={cause: seconds}))
 
 
-async def _parts(session: AsyncSession, source: _Source, tallies: dict[Key, Tally]) -> None:
-    table = source.table
-    query = source.query(func.sum(table.seconds), by=[table.site_id, func.extract("epoch", table.started_at)])
-    for *key, site_id, slot, seconds in await session.execute(query):
-        tallies[tuple(key)].parts[site_id, int(slot)] = seconds
+async def add_crossing(
+    session: AsyncSession, chosen: Selection, found: Days, parts: Sequence[Period], grouping: Grouping,
+    tallies: dict[Key, Tally],
+) -> None:  # fmt: skip
+    """Adds the outages that cross midnight, once each: what was counted live of one joins what the days hold of it."""
+    if not found.days:
+        return
+    source = _Source(OutagePart, chosen, found.days, found.stale, [_first_whole(part) for part in parts], grouping)
+    by = [OutagePart.site_id, OutagePart.started_at]
+    columns = list(source.query(func.sum(OutagePart.seconds).label("seconds"), by=by).subquery().c)
+    key, outage, seconds = columns[: source.width], columns[source.width : -1], columns[-1]
+    apart = select(*key, func.count(), func.max(seconds)).group_by(*key)
+    live = {outage for tally in tallies.values() for outage in tally.parts}
+    if live:
+        joined = _any_of(live, *outage)
+        apart = apart.where(~joined)
+        for *place, site_id, started_at, length in await session.execute(select(*columns).where(joined)):
+            known = tallies[tuple(place)].parts
+            known[site_id, to_slot(started_at)] = known.get((site_id, to_slot(started_at)), 0) + length
+    for *place, outages, longest in await session.execute(apart):
+        tallies[tuple(place)].merge(Tally(whole_outages=outages, longest_whole_s=longest))
+
+
+def _any_of(outages: Collection[tuple[int, int]], site_id: Any, started_at: Any) -> Any:
+    ids, starts = [number for number, _ in outages], [from_slot(slot) for _, slot in outages]
+    pairs = func.unnest(cast(ids, ARRAY(Integer)), cast(starts, ARRAY(DateTime(timezone=True))))
+    named = pairs.table_valued("site_id", "started_at").render_derived()
+    return select(named.c.site_id).where(named.c.site_id == site_id, named.c.started_at == started_at).exists()
 
 
 def ranges_without(period: Period, days: set[date]) -> Iterator[tuple[int, int]]:

@@ -6,8 +6,8 @@ from itertools import accumulate
 
 from app.aggregates.selection import Selection
 from app.clock import to_slot
-from app.ledger.availability import Setup
 from app.ledger.facts import Dated
+from app.ledger.tally import Setup
 from app.ledger.tracks import Track, clip
 from app.periods import Period
 

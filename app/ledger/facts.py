@@ -10,8 +10,9 @@ from sqlalchemy import ARRAY, Integer, Row, Select, cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import floor_second, from_slot, to_slot
-from app.ledger.availability import History, Setup
+from app.ledger.availability import History
 from app.ledger.policy import Agreement, Policy
+from app.ledger.tally import Setup
 from app.ledger.timeline import timelines
 from app.ledger.tracks import ALWAYS, Stretch, Track, clip, paint
 from app.registry.models import Contract, ContractTerms, Lifecycle, Site, SiteConfiguration, State

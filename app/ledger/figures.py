@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.ledger.availability import Tally
+from app.ledger.tally import Tally
 from app.periods import Period
 
 

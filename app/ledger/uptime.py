@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import to_slot
 from app.ledger import facts, months, timeline
-from app.ledger.availability import Tally, Window, count
+from app.ledger.availability import Window, count
 from app.ledger.figures import row
+from app.ledger.tally import Tally
 from app.ledger.timeline import Piece
 from app.periods import Period, Step
 from app.registry.models import Lifecycle, Site, SiteConfiguration

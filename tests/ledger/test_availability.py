@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.clock import midnight, to_slot
-from app.ledger.availability import CLASSES, Cause, History, Setup, Tally, Terms, Window, availability, count, percent
+from app.ledger.availability import Cause, History, Terms, Window, availability, count
 from app.ledger.policy import Agreement, InForce, Policy, in_force
+from app.ledger.tally import CLASSES, Setup, Tally, percent
 from app.ledger.timeline import Piece
 from app.ledger.tracks import paint, weave
 from app.registry.models import State
