@@ -1,7 +1,7 @@
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey
+from sqlalchemy import BigInteger, ForeignKey, Index
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -50,6 +50,7 @@ class OutagePart(Base):
     """What an outage that crosses midnight, or a change of set-up, has on this side: known again by its start."""
 
     __tablename__ = "outage_part"
+    __table_args__ = (Index("ix_outage_part_site_id_day", "site_id", "day"),)
 
     day: Mapped[date] = mapped_column(primary_key=True)
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)

@@ -78,6 +78,7 @@ CREATE TABLE outage_part (
     seconds integer NOT NULL,
     CONSTRAINT pk_outage_part PRIMARY KEY (day, site_id, provider_id, technology, started_at)
 );
+CREATE INDEX ix_outage_part_site_id_day ON outage_part (site_id, day);
 
 CREATE TABLE region_availability_day (
     region_code text NOT NULL CONSTRAINT fk_region_availability_day_region_code REFERENCES region (code),
