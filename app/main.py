@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from app import docs, health, http, problems
 from app.aggregates.routes import router as aggregates
+from app.aggregates.uptime_routes import router as uptimes
 from app.audit import router as audit
 from app.contracts.routes import router as contracts
 from app.database import database_url, open_engine, open_sessions
@@ -44,8 +45,9 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.callers = http.Callers()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
-    routers = (registry, contracts, status, ledger, measurements, aggregates, incidents, maintenance, audit)
-    for router in routers:
+    for router in (
+        registry, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
+    ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
     problems.install(app)

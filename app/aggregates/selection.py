@@ -1,17 +1,20 @@
-"""Whose packets an aggregate is of: one site's, or those of the access points of a region, provider, technology."""
+"""Whose figures an aggregate is: one site's, or the access points' of a region, a provider, a technology."""
 
+import difflib
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.scope import Caller, require_region
+from app.access.scope import Caller, in_region, require_region
 from app.errors import Fault, Invalid, NotFound
+from app.ledger.tally import Setup
 from app.profiles import Technology
 from app.registry import regions
-from app.registry.models import Provider
-from app.registry.store import MAX_ID
+from app.registry.models import Provider, Site, SiteConfiguration, SiteKind
+
 
 KECAMATAN = len("64.02.05")
 
@@ -36,12 +39,31 @@ class OneSite:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """A site belongs to the provider and technology that its set-up at a day's end says, for that whole day."""
+class Selection:
+    """Access points of a region, for the time that their set-up named this provider and this technology."""
 
     region: str
     provider_id: int | None = None
     technology: Technology | None = None
+
+    def takes(self, setup: Setup) -> bool:
+        return self.provider_id in {None, setup.provider_id} and self.technology in {None, setup.technology}
+
+    @property
+    def sites(self) -> Select[int]:
+        """The ids of all that ever were so set up."""
+        configured = SiteConfiguration
+        query = (
+            select(Site.id)
+            .join(configured, configured.site_id == Site.id)
+            .where(Site.kind == SiteKind.ACCESS_POINT, in_region(Site.village_code, self.region))
+            .distinct()
+        )
+        if self.provider_id is not None:
+            query = query.where(configured.provider_id == self.provider_id)
+        if self.technology is not None:
+            query = query.where(configured.technology == self.technology)
+        return query
 
     @property
     def by_region(self) -> bool:
@@ -51,7 +73,7 @@ class Group:
     @property
     def members(self) -> str:
         """Rows (site_id, since, until), cut at midnight: a site may leave and come back."""
-        wanted = ["s.kind = 'access_point'", "left(s.village_code, length(:region)) = :region"]
+        wanted = ["s.kind = 'access_point'", "s.village_code ^@ :region"]
         wanted += ["c.provider_id = :provider_id"] if self.provider_id is not None else []
         wanted += ["c.technology = :technology"] if self.technology is not None else []
         return f"""
@@ -69,37 +91,66 @@ class Group:
         }  # fmt: skip
 
 
-async def of_region(
-    session: AsyncSession, code: str, *, caller: Caller, provider: str | None, technology: Technology | None
-) -> Group:
-    """Raises Invalid for an unknown region or provider, NotAllowed for a region out of scope."""
-    regions.require_known(code, field="code")
+
+async def select_region(
+    session: AsyncSession, code: str, provider: str | None, technology: Technology | None, *, caller: Caller
+) -> Selection:
+    """Raises NotFound for a code that is no region's, NotAllowed outside the caller's, Invalid for no such provider."""
+    if code not in regions.names():
+        raise NotFound(f"There is no region {code[:60]} in Kalimantan Timur")
     require_region(caller, code)
-    found = None if provider is None else await _find_provider(session, provider, caller)
-    if provider is not None and found is None:
-        raise Invalid(Fault("provider", "unknown_provider", "There is no provider {given}",
-                            "Look them up: GET /api/v1/providers", values={"given": provider[:60]}))  # fmt: skip
-    return Group(code, found or caller.provider_id, technology)
+    return Selection(code, await _asked_provider(session, provider, caller=caller), technology)
 
 
-async def of_provider(
-    session: AsyncSession, ident: str, *, caller: Caller, region: str | None, technology: Technology | None
-) -> Group:
-    """Of the provider's sites within the caller's region. Raises NotFound for an unknown provider, or another's."""
+async def select_any(
+    session: AsyncSession, region: str | None, provider: str | None, technology: Technology | None, *, caller: Caller
+) -> Selection:
+    """Like `select_region`, by parameters: without a region all that the caller may see."""
     regions.require_known(region)
-    require_region(caller, region or caller.region_code)
-    found = await _find_provider(session, ident, caller)
+    if region is not None:
+        require_region(caller, region)
+    chosen = await _asked_provider(session, provider, caller=caller)
+    return Selection(region or caller.region_code, chosen, technology)
+
+
+async def get_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider:
+    """By id or slug; raises NotFound alike for what is unknown and what lies out of scope."""
+    found = await _find_provider(session, ident, caller=caller)
     if found is None:
         raise NotFound(f"There is no provider {ident[:60]} within your scope")
-    return Group(region or caller.region_code, found, technology)
+    return found
 
 
-async def _find_provider(session: AsyncSession, ident: str, caller: Caller) -> int | None:
-    """By slug or id; a provider's own viewer knows of no other."""
-    named = [Provider.slug == ident]
-    if ident.isascii() and ident.isdigit() and len(ident) <= 10 and int(ident) <= MAX_ID:
-        named.append(Provider.id == int(ident))
-    query = select(Provider.id).where(or_(*named))
-    if caller.provider_id is not None:
-        query = query.where(Provider.id == caller.provider_id)
-    return await session.scalar(query.order_by(Provider.slug == ident).limit(1))
+async def select_provider(
+    session: AsyncSession, ident: str, region: str | None, technology: Technology | None, *, caller: Caller
+) -> Selection:
+    """Of the provider's sites within the caller's region. Raises NotFound for an unknown provider, or another's."""
+    found = await get_provider(session, ident, caller=caller)
+    return await select_any(session, region, found.slug, technology, caller=caller)
+
+
+async def _asked_provider(session: AsyncSession, ident: str | None, *, caller: Caller) -> int | None:
+    if ident is None:
+        return caller.provider_id
+    found = await _find_provider(session, ident, caller=caller)
+    if found is not None:
+        return found.id
+    slugs = list(await session.scalars(_visible(caller).order_by(Provider.slug)))
+    near = difflib.get_close_matches(ident.lower(), [provider.slug for provider in slugs], 1)
+    raise Invalid(Fault(
+        "provider", "unknown_provider", "There is no provider {given}",
+        "Did you mean {near}?" if near else "Known providers: {known}",
+        values={"given": ident[:60], "near": near and near[0], "known": ", ".join(p.slug for p in slugs)},
+    ))  # fmt: skip
+
+
+async def _find_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider | None:
+    query = _visible(caller)
+    if re.fullmatch(r"[0-9]{1,9}", ident):
+        return await session.scalar(query.where(Provider.id == int(ident)))
+    return await session.scalar(query.where(Provider.slug == ident))
+
+
+def _visible(caller: Caller) -> Select[Provider]:
+    query = select(Provider)
+    return query if caller.provider_id is None else query.where(Provider.id == caller.provider_id)

@@ -1,3 +1,4 @@
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Integer, text
@@ -23,6 +24,7 @@ class StateSegment(Base):
         ),
         Index("ix_state_segment_site_id_started_at", "site_id", "started_at"),
         Index("uq_state_segment_open", "site_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+        Index("ix_state_segment_site_id_started_at", "site_id", "started_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
@@ -139,3 +141,48 @@ class OutageCause(Base):
     confirmed_by: Mapped[str]
     recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
     withdrawn_at: Mapped[Moment | None]
+
+
+class StaleDay(Base):
+    """A day of a site of which the ledger changed after it was over: it is counted again, live until then."""
+
+    __tablename__ = "stale_day"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
+    marked_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
+class StaleMonth(Base):
+    """A month of a site, over for long enough to be closed, of which the ledger changed."""
+
+    __tablename__ = "stale_month"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)  # its first day
+    reason: Mapped[str]
+
+
+class ClosedMonth(Base):
+    """What a contract month of a site came to when it was closed: never rewritten."""
+
+    __tablename__ = "closed_month"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)
+    figures: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    closed_at: Mapped[Moment]
+
+
+class MonthCorrection(Base):
+    """What a closed month would come to by what was learnt later: append-only, beside the closed figures."""
+
+    __tablename__ = "month_correction"
+    __table_args__ = (Index("ix_month_correction_site_id_month", "site_id", "month"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    month: Mapped[date]
+    figures: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    recorded_at: Mapped[Moment]
+    reason: Mapped[str]

@@ -1,17 +1,51 @@
 """The ledger read back as a timeline without gaps: every second has a state, and the evidence that bounds it."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import floor_second
 from app.evidence import holds, lapses_at
 from app.ledger import blindness
-from app.ledger.models import StateSegment
-from app.registry.models import Site, SiteStatus, State, UnknownReason
+from app.registry.models import Site, State, UnknownReason
+
+# One statement: segments and evidence of the same moment. An outage that reaches over an edge is followed to its ends:
+# whether it counts depends on its whole length.
+SEGMENTS = text("""
+WITH RECURSIVE inside AS MATERIALIZED (
+    SELECT g.* FROM unnest(cast(:ids AS integer[])) AS w(id), LATERAL (
+        SELECT * FROM state_segment g WHERE g.site_id = w.id AND g.started_at < :until
+            AND g.started_at >= coalesce((
+                SELECT max(p.started_at) FROM state_segment p WHERE p.site_id = w.id AND p.started_at <= :since
+            ), '-infinity') AND (g.ended_at > :since OR g.ended_at IS NULL)
+    ) g
+), earlier AS (
+    SELECT * FROM inside WHERE started_at <= :since AND state IN ('down', 'unreachable')
+    UNION ALL
+    SELECT g.* FROM earlier e, LATERAL (
+        SELECT * FROM state_segment p WHERE p.site_id = e.site_id AND p.started_at < e.started_at
+        ORDER BY p.started_at DESC LIMIT 1
+    ) g WHERE g.ended_at = e.started_at AND g.state IN ('down', 'unreachable')
+), later AS (
+    SELECT * FROM inside WHERE ended_at >= :until AND state IN ('down', 'unreachable')
+    UNION ALL
+    SELECT g.* FROM later l JOIN state_segment g ON g.site_id = l.site_id AND g.started_at = l.ended_at
+    WHERE g.state IN ('down', 'unreachable')
+)
+SELECT g.site_id, g.started_at, g.ended_at, g.state, g.unknown_reason, g.last_ok_at, g.first_ok_after, g.confirmed_at,
+    s.evidence_at, s.valid_s
+FROM (
+    SELECT * FROM inside
+    UNION ALL SELECT * FROM earlier WHERE ended_at <= :since
+    UNION ALL SELECT * FROM later WHERE started_at >= :until
+) g JOIN site_status s ON s.site_id = g.site_id
+ORDER BY g.site_id, g.started_at
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +58,7 @@ class Piece:
     unknown_reason: UnknownReason | None = None
     last_ok_at: datetime | None = None
     first_ok_after: datetime | None = None
+    confirmed_at: datetime | None = None
 
 
 async def timeline(session: AsyncSession, site: Site, start: datetime, end: datetime, *, now: datetime) -> list[Piece]:
@@ -31,25 +66,33 @@ async def timeline(session: AsyncSession, site: Site, start: datetime, end: date
 
     The last state reaches only as far as its evidence.
     """
-    rows = await session.execute(  # one statement: segments and evidence of the same moment
-        select(StateSegment, SiteStatus.evidence_at, SiteStatus.valid_s)
-        .join(SiteStatus, SiteStatus.site_id == StateSegment.site_id)
-        .where(StateSegment.site_id == site.id, StateSegment.started_at < end)
-        .where((StateSegment.ended_at > start) | StateSegment.ended_at.is_(None))
-        .order_by(StateSegment.started_at)
-    )
-    stretches = [Piece(
-        segment.started_at, segment.ended_at or _reach(segment.started_at, evidence_at, valid_s, now), segment.state,
-        segment.unknown_reason, segment.last_ok_at, segment.first_ok_after,
-    ) for segment, evidence_at, valid_s in rows]  # fmt: skip
+    found = await timelines(session, {site.id: site.created_at}, start, end, now=now)
+    clipped = (replace(p, started_at=max(p.started_at, start), ended_at=min(p.ended_at, end)) for p in found[site.id])
+    return [piece for piece in clipped if piece.started_at < piece.ended_at]
+
+
+async def timelines(
+    session: AsyncSession, registered: Mapping[int, datetime], start: datetime, end: datetime, *, now: datetime
+) -> dict[int, list[Piece]]:
+    """The timelines of sites, known by id with the moment of their registration, over at least start to end.
+
+    Nothing is cut at the edges: a piece keeps its whole length, and an outage all of its pieces.
+    """
+    stretches: dict[int, list[Piece]] = defaultdict(list)
+    bounds = {"ids": sorted(registered), "since": start, "until": end}
+    for row in await session.execute(SEGMENTS, bounds):
+        stretches[row.site_id].append(_piece(row, now))
     silence = await blindness.silence_reason(session)
-    return lay_out(stretches, start, end, registered_at=floor_second(site.created_at), silence=silence)
+    return {
+        site_id: lay_out(stretches[site_id], end, registered_at=floor_second(at), silence=silence)
+        for site_id, at in registered.items()
+    }
 
 
 def lay_out(
-    stretches: Sequence[Piece], start: datetime, end: datetime, *, registered_at: datetime, silence: UnknownReason
+    stretches: Sequence[Piece], end: datetime, *, registered_at: datetime, silence: UnknownReason
 ) -> list[Piece]:
-    """The stretches within start and end; unknown before the first (nobody was seen) and after the last."""
+    """The stretches up to the end; unknown before the first (nobody was seen) and after the last."""
     pieces = [piece for piece in stretches if piece.started_at < piece.ended_at]
     first = pieces[0].started_at if pieces else end
     if registered_at < first:
@@ -57,8 +100,16 @@ def lay_out(
     last = pieces[-1] if pieces else None
     if last is not None and last.ended_at < end:
         pieces.append(Piece(last.ended_at, end, State.UNKNOWN, silence))
-    clipped = (replace(p, started_at=max(p.started_at, start), ended_at=min(p.ended_at, end)) for p in pieces)
-    return [piece for piece in clipped if piece.started_at < piece.ended_at]
+    return pieces
+
+
+def _piece(row: Row[Any], now: datetime) -> Piece:
+    ended_at = row.ended_at or _reach(row.started_at, row.evidence_at, row.valid_s, now)
+    return Piece(row.started_at, ended_at, State(row.state), _reason(row.unknown_reason), *row[5:8])
+
+
+def _reason(text: str | None) -> UnknownReason | None:
+    return None if text is None else UnknownReason(text)
 
 
 def _reach(started_at: datetime, evidence_at: datetime | None, valid_s: int, now: datetime) -> datetime:

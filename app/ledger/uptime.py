@@ -1,4 +1,4 @@
-"""The answer to "was it up": a site's timeline, cut into steps and counted."""
+"""The answer to "was it up": a site's history, cut into steps and counted."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,23 +8,37 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.ledger import timeline
-from app.ledger.availability import Availability, Window, availability
+from app.clock import to_slot
+from app.ledger import facts, months, timeline
+from app.ledger.availability import Window, count
+from app.ledger.figures import row
+from app.ledger.tally import Tally
 from app.ledger.timeline import Piece
 from app.periods import Period, Step
 from app.registry.models import Lifecycle, Site, SiteConfiguration
 
 
 async def uptime(session: AsyncSession, site: Site, period: Period, step: Step, *, now: datetime) -> dict[str, Any]:
-    pieces = await timeline.timeline(session, site, period.start, period.end, now=now)
-    windows = await active_windows(session, site.id, period)
+    """A whole month that is closed shows the figures it was closed with, and its last correction beside them."""
+    parts = list(period.cut(step))
+    tallies = await count_site(session, site, parts, now=now)
+    total = Tally()
+    for tally in tallies:
+        total.merge(tally)
+    series = [row(part, tally) for part, tally in zip(parts, tallies, strict=True)]
+    closed = await months.closed_figures(session, site.id, [*(parts if step is Step.MONTH else ()), period])
     return {
         "from": period.start,
         "to": period.end,
         "step": step,
-        "series": [row(part) for part in _count(pieces, windows, list(period.cut(step)))],
-        "total": row(availability(pieces, windows, period.start, period.end)),
+        "series": [closed.get(part, shown) for part, shown in zip(parts, series, strict=True)],
+        "total": closed.get(period, row(period, total)),
     }
+
+
+async def count_site(session: AsyncSession, site: Site, parts: Sequence[Period], *, now: datetime) -> list[Tally]:
+    found = await facts.histories(session, [facts.place(site)], parts[0].start, parts[-1].end, now=now)
+    return count(found[site.id], [(to_slot(part.start), to_slot(part.end)) for part in parts])
 
 
 async def in_service(session: AsyncSession, site: Site, period: Period, *, now: datetime) -> list[Piece]:
@@ -49,32 +63,3 @@ async def active_windows(session: AsyncSession, site_id: int, period: Period) ->
         )
     )
     return [Window(start, end or period.end) for start, end in rows]
-
-
-def _count(pieces: Sequence[Piece], windows: Sequence[Window], parts: Sequence[Period]) -> list[Availability]:
-    """Each part counts only the pieces that reach into it; both are in the order of time."""
-    counted, first = [], 0
-    for part in parts:
-        while first < len(pieces) and pieces[first].ended_at <= part.start:
-            first += 1
-        last = first
-        while last < len(pieces) and pieces[last].started_at < part.end:
-            last += 1
-        counted.append(availability(pieces[first:last], windows, part.start, part.end))
-    return counted
-
-
-def row(counted: Availability) -> dict[str, Any]:
-    down = counted.seconds["down"]
-    return {
-        "start": counted.start,
-        "end": counted.end,
-        "seconds": counted.seconds,
-        **counted.percentages,
-        "outages": counted.outages,
-        "longest_outage_s": counted.longest_outage_s,
-        "down_by_cause": {"unclassified": down} if down else {},
-        "countable_down_s": None,
-        "sla_target_pct": None,
-        "sla_verdict": None,
-    }

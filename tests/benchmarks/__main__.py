@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.benchmarks import demo, detection, echo, rollups, segments, truthrun
+from tests.benchmarks import availability, demo, detection, echo, rollups, segments, truthrun
 
 PARTS = {
     "echo": echo.main,
@@ -12,6 +12,7 @@ PARTS = {
     "ledger": truthrun.main,
     "segments": segments.main,
     "rollups": rollups.main,
+    "availability": availability.main,
 }
 
 
