@@ -51,7 +51,7 @@ class Group:
     @property
     def members(self) -> str:
         """Rows (site_id, since, until), cut at midnight: a site may leave and come back."""
-        wanted = ["s.kind = 'access_point'", "left(s.village_code, length(:region)) = :region"]
+        wanted = ["s.kind = 'access_point'", "s.village_code ^@ :region"]
         wanted += ["c.provider_id = :provider_id"] if self.provider_id is not None else []
         wanted += ["c.technology = :technology"] if self.technology is not None else []
         return f"""
