@@ -46,6 +46,7 @@ class Composed:
     def __init__(self, of: OneSite | Group, period: Period, step: Step, counted: Counted) -> None:
         self.of, self.step, self.parts = of, Tier(step.value), list(period.cut(step))
         self.alone: list[str] = []  # selects that give one row for each of their n
+        self.shared: list[str] = []  # selects whose rows go into a part and into the whole
         self.merged: list[str] = []
         self.readings: list[str] = []
         self.values: dict[str, Any] = {
@@ -55,14 +56,11 @@ class Composed:
             "whole_from": ceil(period.start, Tier.HOUR), "whole_to": floor(min(period.end, counted.hours), Tier.HOUR),
         }  # fmt: skip
         tiers = [Tier.MONTH, Tier.DAY, Tier.HOUR] if of.by_region else [Tier.DAY, Tier.HOUR]
+        within = tiers[tiers.index(self.step) :] if self.step in tiers else tiers
         whole = list(pieces(period.start, period.end, tiers, counted))
+        series = list(pieces(period.start, period.end, within, counted)) if self.several else []
         for tier in tiers:
-            self._count(tier, [piece for piece in whole if piece.tier is tier], "whole")
-        if len(self.parts) > 1:
-            within = tiers[tiers.index(self.step) :] if self.step in tiers else tiers
-            series = list(pieces(period.start, period.end, within, counted))
-            for tier in within:
-                self._count(tier, [piece for piece in series if piece.tier is tier], "series")
+            self._count(tier, *([piece for piece in found if piece.tier is tier] for found in (whole, series)))
         for piece in whole:
             if piece.tier is Tier.RAW:
                 self._read(piece)
@@ -71,21 +69,36 @@ class Composed:
             self.readings.append(READINGS.format(hours=hours, low="stale.hour", high="stale.hour + interval '1 hour'"))
 
     @property
+    def several(self) -> bool:
+        return len(self.parts) > 1
+
+    @property
     def sql(self) -> str:
         ctes = [f"member AS MATERIALIZED ({MEMBER.format(members=self.of.members)})", f"stale AS ({STALE})"]
-        parts, alone = list(self.merged), list(self.alone)
+        parts, shared, alone = list(self.merged), list(self.shared), list(self.alone)
         if self.readings:
-            bar = bars.of_readings("reading", "n")
             ctes.append(f"blinded AS MATERIALIZED ({bars.BLINDED}), reading AS ({' UNION ALL '.join(self.readings)})")
-            ctes.append(f"live AS MATERIALIZED ({bars.stacked(bar, 'n')})")
-            parts.append(f"SELECT 0 AS n, {COLUMNS} FROM live")
-            parts += [f"SELECT n, {COLUMNS} FROM live"] if len(self.parts) > 1 else []
+            ctes.append(f"live AS MATERIALIZED ({bars.stacked(bars.of_readings('reading', 'n'), 'n')})")
+            shared.append(f"SELECT n, {COLUMNS} FROM live")
+        if shared:
+            ctes.append(f"shared AS MATERIALIZED ({_merged(' UNION ALL '.join(shared))})")
+            parts += [f"SELECT {n}, {COLUMNS} FROM shared" for n in (["0 AS n", "n"] if self.several else ["0 AS n"])]
         if parts:
-            ctes.append(f"part AS ({' UNION ALL '.join(parts)})")
-            alone.append(f"SELECT n, {COLUMNS} FROM ({bars.stacked(bars.of_histograms('part', 'n'), 'n')}) m")
+            alone.append(f"SELECT n, {COLUMNS} FROM ({_merged(' UNION ALL '.join(parts))}) merged")
         return f"WITH {', '.join(ctes)} SELECT n, {bars.SHOWN} FROM ({' UNION ALL '.join(alone)}) answer"
 
-    def _count(self, tier: Tier, found: Sequence[Piece], kind: str) -> None:
+    def _count(self, tier: Tier, whole: Sequence[Piece], series: Sequence[Piece]) -> None:
+        one_row = isinstance(self.of, OneSite) or (self.of.by_region and tier is not Tier.HOUR)
+        if tier is self.step and one_row:
+            self._select(tier, series, "alone", self.alone)
+            self._select(tier, whole, "whole", self.merged)
+        elif whole == series:
+            self._select(tier, whole, "shared", self.shared)
+        else:
+            self._select(tier, series, "series", self.merged)
+            self._select(tier, whole, "whole", self.merged)
+
+    def _select(self, tier: Tier, found: Sequence[Piece], kind: str, into: list[str]) -> None:
         if not found:
             return
         table = f"region_{tier}" if self.of.by_region and tier is not Tier.HOUR else f"rollup_{tier}"
@@ -95,14 +108,16 @@ class Composed:
         starts = "cast(:starts AS timestamptz[])" if tier is Tier.HOUR else "cast(:days AS date[])"
         n = "0" if kind == "whole" else f"width_bucket(c.{tier}, {starts})"
         span = f"unnest(cast(:{name}_low AS {sort}[]), cast(:{name}_high AS {sort}[])) AS span(low, high)"
-        select = f"SELECT {n} AS n, {FIGURES} FROM {COUNTED[table].format(span=span)}"
-        one_row = isinstance(self.of, OneSite) or table.startswith("region")
-        (self.alone if kind == "series" and tier is self.step and one_row else self.merged).append(select)
+        into.append(f"SELECT {n} AS n, {FIGURES} FROM {COUNTED[table].format(span=span)}")
 
     def _read(self, piece: Piece) -> None:
         low, high = f"raw{len(self.readings)}_low", f"raw{len(self.readings)}_high"
         self.values |= {low: piece.start, high: piece.end}
         self.readings.append(READINGS.format(hours="member", low=f":{low}", high=f":{high}"))
+
+
+def _merged(rows: str) -> str:
+    return bars.stacked(bars.of_histograms(f"({rows})", "n"), "n")
 
 
 def _key(moment: Any, tier: Tier) -> Any:

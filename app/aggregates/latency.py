@@ -16,6 +16,7 @@ from app.measurements import partitions
 from app.periods import Period, Step
 
 FIGURES = ("loss_pct", "min_ms", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms", "jitter_ms")
+PLANNED_EACH_TIME = text("SET LOCAL plan_cache_mode = 'force_custom_plan'")  # a day's plan is no plan for a year
 WATERMARKS = text("SELECT stage, upto FROM rollup_watermark")
 STALE_DAYS = """
     SELECT DISTINCT date_trunc('day', hour, 'Asia/Makassar') FROM stale_hour
@@ -35,6 +36,7 @@ SITES = """
 
 async def latency(session: AsyncSession, of: OneSite | Group, period: Period, step: Step) -> dict[str, Any]:
     """Where single readings are gone, the period is widened to whole hours; `from` and `to` say what was covered."""
+    await session.execute(PLANNED_EACH_TIME)
     counted = await counted_so_far(session, of, period)
     period = await _covered(session, period, counted)
     composed = Composed(of, period, step, counted)

@@ -6,7 +6,8 @@ from app.aggregates import bars
 from app.aggregates.bars import COLUMNS, FIGURES
 from app.ledger.blindness import LAST_PACKET_WAITS_S
 
-ROOM = text("SET LOCAL work_mem = '64MB'")  # the bars of a step are grouped in memory
+# The bars of a step are grouped in memory; each is planned for its own span, partitions and number of sites.
+ROOM = text("SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true)")
 REACHED = text("SELECT upto, site_id FROM rollup_watermark WHERE stage = :stage FOR UPDATE")
 CLOSED = text("SELECT upto FROM rollup_watermark WHERE stage = 'closed'")
 CLOSE = text("UPDATE rollup_watermark SET upto = :upto WHERE stage = 'closed'")

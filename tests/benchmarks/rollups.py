@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.aggregates import bars, statements
 from app.aggregates.composed import Composed
 from app.aggregates.histogram import Histogram
-from app.aggregates.latency import counted_so_far, latency
+from app.aggregates.latency import PLANNED_EACH_TIME, counted_so_far, latency
 from app.aggregates.rollup import count_region_day, count_region_month, every_region, roll_up
 from app.aggregates.selection import Group, OneSite
 from app.clock import midnight
@@ -211,6 +211,7 @@ async def row(
 
 async def _statements(session: AsyncSession, of: list[Any], period: Period, step: Step) -> float:
     spent = 0.0
+    await session.execute(PLANNED_EACH_TIME)
     for one in of:
         composed = Composed(one, period, step, await counted_so_far(session, one, period))
         statement, began = text(composed.sql), time.perf_counter()
