@@ -6,7 +6,7 @@ from typing import Any
 from app.aggregates import bars
 from app.aggregates.bars import COLUMNS
 from app.aggregates.pieces import Counted, Piece, Tier, ceil, floor, pieces
-from app.aggregates.selection import Group, OneSite
+from app.aggregates.selection import OneSite, Selection
 from app.clock import WITA
 from app.periods import Period, Step
 
@@ -43,7 +43,7 @@ READINGS = f"""
 class Composed:
     """`sql` with `values` answers rows (n, what is shown of a row); with one part, that is row 0."""
 
-    def __init__(self, of: OneSite | Group, period: Period, step: Step, counted: Counted) -> None:
+    def __init__(self, of: OneSite | Selection, period: Period, step: Step, counted: Counted) -> None:
         self.of, self.step, self.parts = of, Tier(step.value), list(period.cut(step))
         self.alone: list[str] = []  # selects that give one row for each of their n
         self.shared: list[str] = []  # selects whose rows go into a part and into the whole

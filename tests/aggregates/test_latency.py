@@ -221,13 +221,14 @@ async def test_nobody_sees_beyond_their_scope(province: Province) -> None:
 async def test_what_does_not_exist_is_said_so(living: Living) -> None:
     sari = living.cast.sari
     for path, status, field in (
-        ("/regions/6402/latency", 422, "code"), ("/regions/64.99/latency", 422, "code"),
         ("/regions/64/latency?provider=nobody", 422, "provider"),
         ("/regions/64/latency?technology=smoke", 422, "technology"),
         ("/providers/iconplus/latency?region=64.99", 422, "region"),
     ):  # fmt: skip
         answer = await sari.get(path)
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (status, field), path
+    for code in ("6402", "64.99"):
+        assert (await sari.get(f"/regions/{code}/latency")).status_code == 404
     for ident in ("nobody", "0", "99999999999", "999999"):
         assert (await sari.get(f"/providers/{ident}/latency")).status_code == 404
     provider = next(item for item in (await sari.get("/providers")).json()["items"] if item["slug"] == "iconplus")
