@@ -8,7 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import floor_second, midnight, utc_now
-from app.registry.models import Contract, ContractTerms
+from app.ledger import causes
+from app.registry.models import Cause, Contract, ContractTerms
 from tests.conftest import Cast
 from tests.registry.test_sites import register
 
