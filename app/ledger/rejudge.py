@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 FAR_AHEAD = datetime(9999, 1, 1, tzinfo=UTC)
+KEPT_LONGER = timedelta(days=1)
 FIRST_LEAP = timedelta(hours=2)  # so far beyond the stretch readings are fetched at first
 
 WANTED = "json_to_recordset(cast(:rows AS json)) AS w(site_id int, start timestamptz, until timestamptz)"
@@ -238,6 +239,11 @@ async def keep_checkpoints(session: AsyncSession, folded: Mapping[int, Folded]) 
     ]
     if rows:
         await session.execute(KEEP, {"rows": as_json(rows)})
+
+
+async def forget_checkpoints(session: AsyncSession) -> None:
+    """Those from before the stretch that can still be judged again."""
+    await session.execute(text("DELETE FROM checkpoint WHERE at < :before"), {"before": closed_before() - KEPT_LONGER})
 
 
 def _wanted(rows: Iterable[tuple[int, datetime, datetime]]) -> dict[str, Any]:

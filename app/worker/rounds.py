@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.aggregates import availability_day, rollup
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Sessions, transaction
-from app.ledger import limits, months
+from app.ledger import limits, months, rejudge
 from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
 from app.ledger.store import Item, Judged
@@ -204,6 +204,7 @@ class Rounds:
             await partitions.make_ahead(session, utc_now())
             dropped = await partitions.drop_oldest(session, utc_now(), keep_days=self.settings.raw_retention_days)
             await idempotency.forget_old(session)
+            await rejudge.forget_checkpoints(session)
         if dropped:
             log.info("partition_dropped", name=dropped)
 
