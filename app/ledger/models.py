@@ -68,6 +68,7 @@ class Checkpoint(Base):
     """What judgement carried at a full hour, all readings before it judged: where a rejudgement can begin."""
 
     __tablename__ = "checkpoint"
+    __table_args__ = (Index("ix_checkpoint_at", "at", postgresql_using="brin"),)
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     at: Mapped[Moment] = mapped_column(primary_key=True)
