@@ -5,9 +5,11 @@ from typing import Any
 
 from app.aggregates import bars
 from app.aggregates.bars import COLUMNS
+from app.aggregates.models import RegionDay, RegionMonth, RollupDay, RollupHour
 from app.aggregates.pieces import Counted, Piece, Tier, ceil, floor, pieces
-from app.aggregates.selection import Group, OneSite
+from app.aggregates.selection import OneSite, Selection
 from app.clock import WITA
+from app.database import Base
 from app.periods import Period, Step
 
 MEMBER = """
@@ -19,17 +21,19 @@ STALE = """
     SELECT site_id, hour FROM stale_hour WHERE hour >= :whole_from AND hour < :whole_to
         AND (hour AT TIME ZONE 'Asia/Makassar')::date = ANY(cast(:stale_days AS date[]))
 """
-COUNTED = {
-    "rollup_hour": """member JOIN {span} ON true
+OF_SITES: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RollupDay}
+OF_REGION: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RegionDay, Tier.MONTH: RegionMonth}
+COUNTED: dict[type[Base], str] = {
+    RollupHour: """member JOIN {span} ON true
         JOIN rollup_hour c ON c.site_id = member.site_id AND c.hour >= low AND c.hour < high
             AND c.hour >= since AND c.hour < until
         WHERE NOT EXISTS (SELECT FROM stale WHERE stale.site_id = c.site_id AND stale.hour = c.hour)""",
-    "rollup_day": """member JOIN {span} ON true
+    RollupDay: """member JOIN {span} ON true
         JOIN rollup_day c ON c.site_id = member.site_id AND c.day >= low AND c.day < high
             AND c.day >= first_day AND c.day < until_day""",
-    "region_day": """{span} JOIN region_day c ON c.region_code = :region AND c.day >= low AND c.day < high
+    RegionDay: """{span} JOIN region_day c ON c.region_code = :region AND c.day >= low AND c.day < high
             AND c.provider_id = :cell_provider AND c.technology = :cell_technology""",
-    "region_month": """{span} JOIN region_month c ON c.region_code = :region AND c.month >= low AND c.month < high
+    RegionMonth: """{span} JOIN region_month c ON c.region_code = :region AND c.month >= low AND c.month < high
             AND c.provider_id = :cell_provider AND c.technology = :cell_technology""",
 }
 FIGURES = COLUMNS.replace("upto", "upto::bigint[] AS upto")
@@ -43,7 +47,7 @@ READINGS = f"""
 class Composed:
     """`sql` with `values` answers rows (n, what is shown of a row); with one part, that is row 0."""
 
-    def __init__(self, of: OneSite | Group, period: Period, step: Step, counted: Counted) -> None:
+    def __init__(self, of: OneSite | Selection, period: Period, step: Step, counted: Counted) -> None:
         self.of, self.step, self.parts = of, Tier(step.value), list(period.cut(step))
         self.alone: list[str] = []  # selects that give one row for each of their n
         self.shared: list[str] = []  # selects whose rows go into a part and into the whole
@@ -101,7 +105,7 @@ class Composed:
     def _select(self, tier: Tier, found: Sequence[Piece], kind: str, into: list[str]) -> None:
         if not found:
             return
-        table = f"region_{tier}" if self.of.by_region and tier is not Tier.HOUR else f"rollup_{tier}"
+        table = (OF_REGION if self.of.by_region else OF_SITES)[tier]
         name, sort = f"{tier}_{kind}", "timestamptz" if tier is Tier.HOUR else "date"
         self.values[f"{name}_low"] = [_key(piece.start, tier) for piece in found]
         self.values[f"{name}_high"] = [_key(piece.end, tier) for piece in found]

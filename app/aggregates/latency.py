@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.composed import Composed
 from app.aggregates.pieces import Counted, Tier, ceil, floor
-from app.aggregates.selection import Group, OneSite
+from app.aggregates.selection import OneSite, Selection
 from app.clock import WITA
 from app.measurements import partitions
 from app.periods import Period, Step
@@ -34,7 +34,7 @@ SITES = """
 """
 
 
-async def latency(session: AsyncSession, of: OneSite | Group, period: Period, step: Step) -> dict[str, Any]:
+async def latency(session: AsyncSession, of: OneSite | Selection, period: Period, step: Step) -> dict[str, Any]:
     """Where single readings are gone, the period is widened to whole hours; `from` and `to` say what was covered."""
     await session.execute(PLANNED_EACH_TIME)
     counted = await counted_so_far(session, of, period)
@@ -48,7 +48,7 @@ async def latency(session: AsyncSession, of: OneSite | Group, period: Period, st
     return answer if isinstance(of, OneSite) else {**answer, "sites": await _sites(session, of, period, counted)}
 
 
-async def counted_so_far(session: AsyncSession, of: OneSite | Group, period: Period) -> Counted:
+async def counted_so_far(session: AsyncSession, of: OneSite | Selection, period: Period) -> Counted:
     upto = {row.stage: row.upto for row in await session.execute(WATERMARKS)}
     span = {"first": floor(period.start, Tier.MONTH), "last": ceil(period.end, Tier.MONTH)}
     stale = await session.scalars(text(STALE_DAYS.format(members=of.members)), {**span, **of.values})
@@ -63,7 +63,7 @@ async def _covered(session: AsyncSession, period: Period, counted: Counted) -> P
     return Period(start if start < kept else period.start, end if end <= kept else period.end)
 
 
-async def _sites(session: AsyncSession, of: Group, period: Period, counted: Counted) -> int:
+async def _sites(session: AsyncSession, of: Selection, period: Period, counted: Counted) -> int:
     """How many sites were looked at."""
     given = {"first": period.start, "last": period.end, "live": counted.hours}
     return await session.scalar(text(SITES.format(members=of.members)), {**given, **of.values}) or 0

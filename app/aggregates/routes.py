@@ -34,7 +34,9 @@ async def get_latency(
     return await latency(session, OneSite(site.id), period, chosen_step(period, step))
 
 
-@router.get("/regions/{code}/latency", response_model=GroupLatencyOut, responses=problems(403), tags=["aggregates"])
+@router.get(
+    "/regions/{code}/latency", response_model=GroupLatencyOut, responses=problems(403, 404), tags=["aggregates"]
+)
 async def get_region_latency(
     session: Session,
     caller: SignedIn,
@@ -48,7 +50,7 @@ async def get_region_latency(
 
     A site counts for the provider and the technology that it had at the end of each day.
     """
-    of = await selection.of_region(session, code, caller=caller, provider=provider, technology=technology)
+    of = await selection.select_region(session, code, provider, technology, caller=caller)
     return await latency(session, of, period, chosen_step(period, step))
 
 
@@ -65,5 +67,5 @@ async def get_provider_latency(
     region: RegionCode = None,
 ) -> dict[str, Any]:
     """Of all packets of the provider's access points, within your region. Ask by technology to compare."""
-    of = await selection.of_provider(session, id, caller=caller, region=region, technology=technology)
+    of = await selection.select_provider(session, id, region, technology, caller=caller)
     return await latency(session, of, period, chosen_step(period, step))

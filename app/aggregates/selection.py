@@ -15,7 +15,6 @@ from app.profiles import Technology
 from app.registry import regions
 from app.registry.models import Provider, Site, SiteConfiguration, SiteKind
 
-
 KECAMATAN = len("64.02.05")
 
 
@@ -89,7 +88,6 @@ class Selection:
             "region": self.region, "provider_id": self.provider_id, "technology": technology,
             "cell_provider": self.provider_id or 0, "cell_technology": technology or "all",
         }  # fmt: skip
-
 
 
 async def select_region(

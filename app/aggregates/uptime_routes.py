@@ -1,9 +1,10 @@
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
 from app.aggregates import selection
 from app.aggregates.ranking import ranking
+from app.aggregates.routes import Code, OfProvider, OfTechnology, ProviderId
 from app.aggregates.uptime import uptime
 from app.aggregates.uptime_schemas import By, Order, RankingOut, SumUptimeOut
 from app.asked import Asked
@@ -12,9 +13,8 @@ from app.errors import Fault, Invalid
 from app.http import Cursor, Limit, Session, SignedIn, read_cursor, write_cursor
 from app.periods import Period, Step, chosen_step
 from app.problems import problems
-from app.profiles import Technology
 from app.registry.models import Level
-from app.registry.routes import RegionCode, Search
+from app.registry.routes import RegionCode
 
 router = APIRouter(tags=["aggregates"])
 
@@ -23,11 +23,11 @@ router = APIRouter(tags=["aggregates"])
 async def get_region_uptime(
     session: Session,
     caller: SignedIn,
-    code: Annotated[str, Path(description="a Kemendagri code", examples=["64.02"])],
+    code: Code,
     period: Asked,
     step: Step | None = None,
-    technology: Technology | None = None,
-    provider: Search = None,
+    technology: OfTechnology = None,
+    provider: OfProvider = None,
 ) -> dict[str, Any]:
     """Seconds of all access points of a region together; nodes are never counted."""
     chosen = await selection.select_region(session, code, provider, technology, caller=caller)
@@ -38,15 +38,14 @@ async def get_region_uptime(
 async def get_provider_uptime(
     session: Session,
     caller: SignedIn,
-    id: Annotated[str, Path(description="the provider's id, or its slug", examples=["telkom-wms"])],
+    id: ProviderId,
     period: Asked,
     step: Step | None = None,
-    technology: Technology | None = None,
+    technology: OfTechnology = None,
     region: RegionCode = None,
 ) -> dict[str, Any]:
     """Seconds of a provider's access points together, each for as long as it was this provider's."""
-    found = await selection.get_provider(session, id, caller=caller)
-    chosen = await selection.select_any(session, region, found.slug, technology, caller=caller)
+    chosen = await selection.select_provider(session, id, region, technology, caller=caller)
     return await uptime(session, chosen, period, chosen_step(period, step), now=utc_now())
 
 
@@ -56,7 +55,7 @@ async def get_ranking(
     caller: SignedIn,
     by: By,
     period: Asked,
-    technology: Technology | None = None,
+    technology: OfTechnology = None,
     region: RegionCode = None,
     level: Annotated[Level | None, Query(description="with by=region; default kabupaten_kota")] = None,
     min_coverage_pct: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = 80,

@@ -66,7 +66,7 @@ class ContractIn(BaseModel):
     valid_from: Day
     valid_to: Annotated[Day, Field(description=VALID_TO)] | None = None
     sla_target_pct: Percent
-    min_outage_s: Annotated[Seconds, Field(description="outages of up to this length do not count")] = 300
+    min_outage_s: Annotated[Seconds, Field(description="shorter outages do not count")] = 300
     excluded_causes: Annotated[Causes, Field(description="outages of these causes do not count")] = [Cause.POWER]
     excuses_parent: bool = Field(False, description="whether an outage of a parent that is not its own excuses it")
     service_from: Annotated[Hour, Field(description=SERVICE)] | None = None

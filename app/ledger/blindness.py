@@ -22,8 +22,8 @@ RANGES = text("""
     SELECT started_at, ended_at, reason FROM blind
     WHERE source = :source AND started_at < :end AND ended_at > :start
     UNION ALL
-    SELECT started_at, coalesce(ended_at, '9999-01-01'), 'uplink' FROM suspicion
-    WHERE source = :source AND upheld IS NOT false AND started_at < :end AND coalesce(ended_at, '9999-01-01') > :start
+    SELECT started_at, timestamptz '9999-01-01', 'uplink' FROM suspicion
+    WHERE source = :source AND ended_at IS NULL AND started_at < :end
 """)
 # `near` are the looks around the range; where they leave its edge open, what lies beyond them was a gap.
 DOUBTFUL = text("""
@@ -89,7 +89,7 @@ async def record(session: AsyncSession, found: Sequence[BlindRange], *, source: 
 
 
 async def list_ranges(session: AsyncSession, start: datetime, end: datetime, *, source: str) -> list[BlindRange]:
-    """What was recorded, and what is suspected and not yet dismissed: that goes on, or for good if it was upheld."""
+    """What was recorded, and what is suspected and not yet settled: that goes on."""
     rows = await session.execute(RANGES, {"source": source, "start": start, "end": end})
     return [BlindRange(*row) for row in rows]
 

@@ -1,31 +1,22 @@
 """All that counting needs of many sites at once, in a few statements: timelines, set-ups, windows, causes, terms."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Integer, Row, Select, cast, func, select, text
+from sqlalchemy import ARRAY, Integer, Select, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import floor_second, from_slot, to_slot
+from app.ledger import maintenance
 from app.ledger.availability import History
+from app.ledger.causes import causes_of
 from app.ledger.policy import Agreement, Policy
 from app.ledger.tally import Setup
 from app.ledger.timeline import timelines
-from app.ledger.tracks import ALWAYS, Stretch, Track, clip, paint
+from app.ledger.tracks import ALWAYS, Track, clip
 from app.registry.models import Contract, ContractTerms, Lifecycle, Site, SiteConfiguration, State
-
-MAINTENANCE = text("""
-    SELECT started_at, ended_at, site_id, region_code, provider_id FROM maintenance_window
-    WHERE cancelled_at IS NULL AND started_at < :until AND ended_at > :since ORDER BY id
-""")
-CAUSES = text("""
-    SELECT site_id, started_at, ended_at, cause FROM outage_cause
-    WHERE withdrawn_at IS NULL AND site_id = ANY(:ids) AND started_at < :until
-        AND (ended_at > :since OR ended_at IS NULL) ORDER BY recorded_at, id
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +61,13 @@ async def histories(
     since, until = _extent(states.values(), start, end)
     dated = await dated_setups(session, registered)
     terms = await agreements(session, {number for site in dated.values() for _, _, number in site.contracts})
-    windows = (await session.execute(MAINTENANCE, {"since": since, "until": until})).all()
-    bounds = {"ids": list(registered), "since": since, "until": until}
-    causes: dict[int, list[Stretch[str]]] = defaultdict(list)
-    for row in await session.execute(CAUSES, bounds):
-        causes[row.site_id].append((to_slot(row.started_at), _slot(row.ended_at), row.cause))
+    windows = await maintenance.windows_of(session, list(registered), since, until)
+    causes = await causes_of(session, list(registered), since, until)
     return {
         site.id: History(
             site_id=site.id, states=states[site.id], setups=dated[site.id].setups,
-            maintenance=_maintenance(site, dated[site.id].setups, windows), causes=paint(causes[site.id]),
+            maintenance=[(to_slot(a), to_slot(b), True) for a, b in windows.get(site.id, ())],
+            causes=[(to_slot(c.started_at), to_slot(c.ended_at), c.cause.value) for c in causes.get(site.id, ())],
             policies=[part for a, b, number in dated[site.id].contracts for part in clip(terms[number].track, a, b)],
         )
         for site in sites
@@ -135,23 +124,6 @@ def _policy(row: ContractTerms) -> Policy:
         row.sla_target_pct, row.min_outage_s, frozenset(row.excluded_causes), row.excuses_parent, row.service_from,
         row.service_to,
     )  # fmt: skip
-
-
-def _maintenance(site: Place, setups: Track[Setup], windows: Sequence[Row[Any]]) -> Track[bool]:
-    """The windows that cover a site: its own, its region's, those of the provider that it had at the time."""
-    found: list[Stretch[bool]] = []
-    for window in windows:
-        low, high = to_slot(window.started_at), to_slot(window.ended_at)
-        if window.site_id is not None and window.site_id != site.id:
-            continue
-        if window.region_code is not None and not f"{site.village_code}.".startswith(f"{window.region_code}."):
-            continue
-        if window.provider_id is None:
-            found.append((low, high, True))
-        else:
-            found += [(a, b, True) for a, b, setup in clip(setups, low, high)
-                      if setup.provider_id == window.provider_id]  # fmt: skip
-    return paint(found)
 
 
 def _slot(moment: datetime | None) -> int:

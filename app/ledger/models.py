@@ -24,7 +24,6 @@ class StateSegment(Base):
         ),
         Index("ix_state_segment_site_id_started_at", "site_id", "started_at"),
         Index("uq_state_segment_open", "site_id", unique=True, postgresql_where=text("ended_at IS NULL")),
-        Index("ix_state_segment_site_id_started_at", "site_id", "started_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)

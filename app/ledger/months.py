@@ -42,15 +42,19 @@ DELETE FROM stale_month WHERE (site_id, month) IN (
 """)
 
 
-async def close_months(session: AsyncSession, now: datetime, *, batch: int = BATCH) -> None:
-    """Closes the contract months that are due, and corrects the closed ones that came to something else since."""
+async def close_months(session: AsyncSession, now: datetime, *, batch: int = BATCH) -> bool:
+    """Closes the contract months that are due, and corrects the closed ones that came to something else since.
+
+    False when there was nothing left to do.
+    """
     stale = (await session.execute(STALE, {"batch": batch})).all()
     await _correct(session, [(row.site_id, row.month, row.reason) for row in stale], now)
-    due = await session.execute(DUE, {"last": _last_due(now), "batch": batch})
+    due = (await session.execute(DUE, {"last": _last_due(now), "batch": batch})).all()
     for month, ids in _by_month((found.site_id, found.month) for found in due):
         figures = await _figures(session, ids, month, now=now)
         rows = [{"site_id": n, "month": month, "figures": figures[n], "closed_at": now} for n in ids]
         await session.execute(insert(ClosedMonth).on_conflict_do_nothing(), rows)
+    return bool(stale or due)
 
 
 async def closed_months(

@@ -1,20 +1,14 @@
 """Changes to what has been: they are counted again, and one that reaches into a closed month says why it is made."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import WITA, utc_now
-from app.database import among
+from app.clock import utc_now
 from app.errors import Fault, Invalid
-from app.ledger import recount
+from app.ledger import months, recount
 from app.ledger.span import Span
-from app.periods import Period, Step
-from app.registry.models import SiteConfiguration
-
-CLOSES_AFTER = timedelta(days=8)  # a month's last late beats have arrived by then
 
 Stretch = tuple[datetime, datetime]
 
@@ -43,31 +37,9 @@ def difference(before: Stretch, after: Stretch) -> list[Stretch]:
 
 
 async def _require_open(session: AsyncSession, site_ids: Sequence[int], start: datetime, end: datetime) -> None:
-    closed = await touches_closed_month(session, site_ids, start, end)
+    closed = await months.closed_months(session, start, end, site_ids=site_ids)
     if closed:
         raise Invalid(Fault(
             "reason", "reason_needed", "This changes {month}, a month that is closed and settled",
             "Say in reason why it is changed: it is recorded", values={"month": f"{closed[0]:%Y-%m}"},
         ))  # fmt: skip
-
-
-async def touches_closed_month(
-    session: AsyncSession, site_ids: Sequence[int], start: datetime, end: datetime
-) -> list[datetime]:
-    """Starts (WITA) of the closed months in which one of the sites was under contract, within start and end."""
-    held = (await session.execute(
-        select(SiteConfiguration.started_at, SiteConfiguration.ended_at)
-        .where(among(SiteConfiguration.site_id, site_ids), SiteConfiguration.contract_id.is_not(None))
-        .where(SiteConfiguration.started_at < end)
-        .where(or_(SiteConfiguration.ended_at > start, SiteConfiguration.ended_at.is_(None)))
-        .distinct()
-    )).all()  # fmt: skip
-    months = _closed_months(start, end, utc_now())
-    return [m.start.astimezone(WITA) for m in months if any(a < m.end and (b is None or b > m.start) for a, b in held)]
-
-
-def _closed_months(start: datetime, end: datetime, now: datetime) -> Iterator[Period]:
-    for month in Period(start, end).cut(Step.MONTH):
-        whole_end = next(Period(month.start, month.start + timedelta(days=32)).cut(Step.MONTH)).end
-        if whole_end + CLOSES_AFTER <= now:
-            yield month

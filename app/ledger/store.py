@@ -57,6 +57,7 @@ class Judged:
 class Taken:
     judged: list[Judged] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)  # what was written anew
+    blind: list[BlindRange] = field(default_factory=list)  # what was recorded: losses in it are our fault
 
 
 async def take_in(session: AsyncSession, items: Sequence[Item], found: Sequence[BlindRange] = ()) -> Taken:
@@ -78,7 +79,9 @@ async def take_in(session: AsyncSession, items: Sequence[Item], found: Sequence[
     again += [_span(late) for site_id, late in fresh.items() if _is_late(rows[site_id], late)]
     for span in again:
         fresh.pop(span.site_id, None)
-    return await _judge(session, rows, fresh, again)
+    taken = await _judge(session, rows, fresh, again)
+    taken.blind += found
+    return taken
 
 
 async def rejudge_all(session: AsyncSession, spans: Iterable[Span]) -> tuple[list[Span], dict[int, Carry]]:
@@ -129,6 +132,7 @@ async def _review(
     newest = from_slot(max(reading.slot for found in fresh.values() for reading in found))
     lost = any(carry.state is State.DOWN and carry.evidence_at == carry.seen_at for carry in carried.values())
     reviewed = await suspicion.review(session, newest, lost=lost)
+    taken.blind += reviewed.blind
     if reviewed.changed is not None:
         spans, rejudged = await rejudge_all(session, await _doubtful(session, [reviewed.changed]))
         taken.spans += spans

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.ledger import blindness
 from app.ledger.blindness import BlindRange
 from app.ledger.models import Suspicion
 from app.registry.models import Lifecycle, Site
@@ -43,6 +44,7 @@ class Reviewed:
 
     changed: BlindRange | None = None
     suspects: set[int] = field(default_factory=set)
+    blind: list[BlindRange] = field(default_factory=list)  # recorded for good
 
 
 async def review(session: AsyncSession, newest: datetime, *, lost: bool) -> Reviewed:
@@ -78,9 +80,12 @@ async def _settle(session: AsyncSession, open_one: Suspicion, newest: datetime) 
         return Reviewed(suspects=set(open_one.sites))
     open_one.upheld = 2 * counted.answered >= counted.heard
     open_one.ended_at = newest + timedelta(seconds=1)
+    settled = _range(open_one.started_at, newest)
+    if open_one.upheld:
+        await blindness.record(session, [settled], source=CENTRAL)
     await session.flush()
     log.warning("mass_outage_settled", ours=open_one.upheld, answered=counted.answered, heard=counted.heard)
-    return Reviewed(_range(open_one.started_at, newest))
+    return Reviewed(settled, blind=[settled] if open_one.upheld else [])
 
 
 def _range(started_at: datetime, newest: datetime) -> BlindRange:

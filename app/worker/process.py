@@ -35,6 +35,7 @@ JOBS = (
     Job("beat_canaries", BEAT_S, Rounds.beat_canaries),
     Job("refresh", 3, Rounds.refresh),
     Job("heartbeat", 60, Rounds.heartbeat),
+    Job("count", 60, Rounds.count, waits=True),
     Job("tidy", 3600, Rounds.tidy, waits=True),
 )
 

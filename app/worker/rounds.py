@@ -11,9 +11,10 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.aggregates import availability_day, rollup
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Sessions, transaction
-from app.ledger import limits
+from app.ledger import limits, months
 from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
 from app.ledger.store import Item, Judged
@@ -35,6 +36,7 @@ log = structlog.get_logger()
 IDLE_BEAT_S = 5.0
 STEP_TOLERANCE_S = 1.0
 LAST_LOOKS_S = 3.0  # at an orderly end, which the supervisor gives 6 s in all
+MOST_STEPS = 100  # a minute; after a long stop the rest waits for the next one
 TARDY_S = 2.0  # a round that takes this much longer than its packets is an overrun
 
 
@@ -204,6 +206,14 @@ class Rounds:
             await idempotency.forget_old(session)
         if dropped:
             log.info("partition_dropped", name=dropped)
+
+    async def count(self) -> None:
+        """What is over is counted, and what has been over for long is closed: a step a transaction."""
+        for job in (rollup.roll_up, availability_day.count_days, months.close_months):
+            for _ in range(MOST_STEPS):
+                async with transaction(self.sessions) as session:
+                    if not await job(session, utc_now()):
+                        break
 
     async def heartbeat(self) -> None:
         """Tells an outside watcher that rounds run and are written: the dead man's switch."""

@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.aggregates import rollup
 from app.clock import utc_now
 from app.incidents import follow as incidents
 from app.ledger import recount
@@ -78,6 +79,8 @@ async def write_batch(session: AsyncSession, items: Sequence[Item], blind: Seque
         return []
     taken = await ledger.take_in(session, items, blind)
     await follow(session, taken.spans)
+    for one in taken.blind:
+        await rollup.reopen(session, one.started_at, one.ended_at)
     return taken.judged
 
 

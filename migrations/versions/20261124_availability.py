@@ -8,8 +8,6 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
-CREATE INDEX ix_state_segment_site_id_started_at ON state_segment (site_id, started_at);
-
 CREATE TABLE stale_day (
     site_id integer NOT NULL CONSTRAINT fk_stale_day_site_id REFERENCES site (id),
     day date NOT NULL,
@@ -110,7 +108,6 @@ DROP TABLE month_correction;
 DROP TABLE closed_month;
 DROP TABLE stale_month;
 DROP TABLE stale_day;
-DROP INDEX ix_state_segment_site_id_started_at;
 """
 
 

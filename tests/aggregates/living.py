@@ -86,6 +86,10 @@ class Living:
                     return step
         return steps
 
+    async def pass_over(self, until: datetime) -> None:
+        """The hours until then, in which nothing was measured, need not be counted one by one."""
+        await self.execute("UPDATE rollup_watermark SET upto = :until WHERE stage <> 'days'", until=until)
+
     async def execute(self, statement: str, **values: Any) -> Sequence[Any]:
         async with transaction(self.sessions) as session:
             result = await session.execute(text(statement), values)

@@ -23,7 +23,7 @@ from app.aggregates.composed import Composed
 from app.aggregates.histogram import Histogram
 from app.aggregates.latency import PLANNED_EACH_TIME, counted_so_far, latency
 from app.aggregates.rollup import count_region_day, count_region_month, every_region, roll_up
-from app.aggregates.selection import Group, OneSite
+from app.aggregates.selection import OneSite, Selection
 from app.clock import midnight
 from app.database import Sessions, open_engine, open_sessions, transaction
 from app.embedded import Cluster
@@ -170,16 +170,18 @@ async def ask(sessions: Sessions) -> None:
     whole = Period(midnight(FIRST), midnight(LAST))
     month = Period(midnight(date(2025, 6, 1)), midnight(date(2025, 7, 1)))
     districts = [code for code in every_region() if len(code) == len("64.02")]
-    geo, one = Group("64", None, Technology.GEO), Group("64", 2, Technology.GEO)
+    geo, one = Selection("64", None, Technology.GEO), Selection("64", 2, Technology.GEO)
     last = Period(month.end - timedelta(days=1), month.end)
     print(f"{'median of 15, warm':<44}{'statement ms':>14}{'all ms':>10}{'limit':>8}")
     await row(sessions, "site-month by hour", [OneSite(500)], month, Step.HOUR, 10)
-    await row(sessions, "province-year by day", [Group("64")], whole, Step.DAY, 50)
-    await row(sessions, "province-year, each of ten districts", [Group(d) for d in districts], whole, Step.MONTH, 50)
+    await row(sessions, "province-year by day", [Selection("64")], whole, Step.DAY, 50)
+    await row(
+        sessions, "province-year, each of ten districts", [Selection(d) for d in districts], whole, Step.MONTH, 50
+    )
     await row(sessions, "province-year by day, one provider, geo", [one], whole, Step.DAY, 50)
     await row(sessions, "province-year by month, geo", [geo], whole, Step.MONTH, 50)
-    await row(sessions, "district-day by hour", [Group("64.02")], last, Step.HOUR)
-    await row(sessions, "province-day by hour", [Group("64")], last, Step.HOUR)
+    await row(sessions, "district-day by hour", [Selection("64.02")], last, Step.HOUR)
+    await row(sessions, "province-day by hour", [Selection("64")], last, Step.HOUR)
 
 
 async def ask_now(sessions: Sessions) -> None:
@@ -196,9 +198,9 @@ async def ask_now(sessions: Sessions) -> None:
     day, long = Period(now - timedelta(days=1), now), Period(now - timedelta(days=YEAR), now)
     print("with the running hour and day")
     await row(sessions, "site, 24 h by hour", [OneSite(500)], day, Step.HOUR)
-    await row(sessions, "district, 24 h by hour", [Group("64.02")], day, Step.HOUR)
-    await row(sessions, "province, 24 h by hour", [Group("64")], day, Step.HOUR)
-    await row(sessions, "province, 365 days by day", [Group("64")], long, Step.DAY)
+    await row(sessions, "district, 24 h by hour", [Selection("64.02")], day, Step.HOUR)
+    await row(sessions, "province, 24 h by hour", [Selection("64")], day, Step.HOUR)
+    await row(sessions, "province, 365 days by day", [Selection("64")], long, Step.DAY)
 
 
 async def row(

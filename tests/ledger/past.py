@@ -8,7 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import floor_second, midnight, utc_now
-from app.registry.models import Contract, ContractTerms
+from app.ledger import causes
+from app.registry.models import Cause, Contract, ContractTerms
 from tests.conftest import Cast
 from tests.registry.test_sites import register
 
@@ -75,10 +76,8 @@ async def maintain(session: AsyncSession, start: datetime, end: datetime, **scop
 
 
 async def blame(session: AsyncSession, site_id: int, start: datetime, end: datetime | None, cause: str) -> None:
-    await execute(
-        session, "INSERT INTO outage_cause (site_id, started_at, ended_at, cause, confirmed_by) "
-        "VALUES (:id, :a, :b, :cause, 'sari')", id=site_id, a=start, b=end, cause=cause,
-    )  # fmt: skip
+    async with session.begin():
+        await causes.set_cause(session, [site_id], start, end, Cause(cause), "sari")
 
 
 async def execute(session: AsyncSession, *statements: str, **values: Any) -> None:

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import floor_second, utc_now
-from app.ledger import maintenance, past, recount
+from app.clock import floor_second, midnight, utc_now
+from app.ledger import maintenance, months, past, recount
 from app.ledger.maintenance import Running
 from app.ledger.span import Span
 from app.maintenance.schemas import WindowIn, WindowOut, WindowPatch
@@ -284,6 +284,7 @@ async def test_a_closed_month_wants_a_reason_for_each_change_and_all_is_audited(
     free = await register(cast, host="198.51.100.21", village_code=BERAU_VILLAGE)
     await registered_long_ago(session)
     await under_contract(session, here["id"], terms["id"], (NOW - timedelta(days=150)).date())
+    await close_months(session)
     old = -24 * 100
     assert await faults(cast.ana, start=old, end=old + 2) == {"reason": "reason_needed"}
     assert (touched, await ids(cast.sari, **{"from": at(old - 1)})) == ([], [])
@@ -303,15 +304,22 @@ async def test_a_closed_month_wants_a_reason_for_each_change_and_all_is_audited(
     ]  # fmt: skip
 
 
+async def close_months(session: AsyncSession) -> None:
+    async with session.begin():
+        while await months.close_months(session, NOW):
+            pass
+
+
 async def test_a_month_is_closed_eight_days_after_its_end(cast: Cast, session: AsyncSession) -> None:
     here, terms = await register(cast), await agree(cast)
+    await registered_long_ago(session)
     await under_contract(session, here["id"], terms["id"], (NOW - timedelta(days=150)).date())
+    await close_months(session)
     async with session.begin():
-        closed = await past.touches_closed_month(session, [here["id"]], NOW - timedelta(days=100), NOW)
-        assert await past.touches_closed_month(session, [here["id"]], NOW - timedelta(days=8), NOW) == []
-        assert await past.touches_closed_month(session, [], NOW - timedelta(days=100), NOW) == []
-    last = closed[-1]
-    following = (last.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0, minute=0, second=0)
+        closed = await months.closed_months(session, NOW - timedelta(days=100), NOW, site_ids=[here["id"]])
+        assert await months.closed_months(session, NOW - timedelta(days=8), NOW, site_ids=[here["id"]]) == []
+        assert await months.closed_months(session, NOW - timedelta(days=100), NOW, site_ids=[]) == []
+    following = midnight((closed[-1] + timedelta(days=32)).replace(day=1))
     assert 2 <= len(closed) <= 4
     assert following + timedelta(days=8) <= NOW < following + timedelta(days=8 + 31)
 

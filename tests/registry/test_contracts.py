@@ -11,7 +11,7 @@ from app.audit import AuditOut
 from app.clock import WITA, midnight, utc_now
 from app.contracts import terms as dated
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch, TermsOut
-from app.ledger import recount
+from app.ledger import months, recount
 from app.ledger.span import Span
 from app.registry.models import ContractTerms
 from tests.conftest import Cast
@@ -226,6 +226,9 @@ async def test_a_closed_month_changes_only_for_a_reason_and_that_is_recorded(
     made, here = await agree(cast), await register(cast)
     change = {"sla_target_pct": 95, "effective_from": day(-100)}
     await under_contract(session, here["id"], made["id"], LONG_AGO)
+    async with session.begin():
+        while await months.close_months(session, utc_now()):
+            pass
     refused = await cast.sari.patch(f"/contracts/{made['id']}", change)
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "reason_needed")
     assert (TODAY - timedelta(days=100)).isoformat()[:7] in refused.json()["errors"][0]["message"]
