@@ -24,6 +24,8 @@ from app.measurements.routes import router as measurements
 from app.metrics import Requests
 from app.registry.routes import router as registry
 from app.settings import Settings, settings
+from app.simulation import HEADER as SIMULATED
+from app.simulation import SimulatedPast
 from app.status.routes import router as status
 from app.status.snapshot import Follower, Snapshot
 
@@ -52,11 +54,12 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     problems.install(app)
     docs.install(app)
+    app.add_middleware(SimulatedPast, prefix=API)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     if app.state.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=app.state.settings.cors_origins, allow_methods=["*"],
-            allow_headers=["*"], expose_headers=["ETag", "Retry-After"],
+            allow_headers=["*"], expose_headers=["ETag", "Retry-After", SIMULATED],
         )  # fmt: skip
     app.add_middleware(Edge)
     app.add_middleware(Requests, registry=app.state.metrics)

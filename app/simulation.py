@@ -43,6 +43,11 @@ async def simulated_until(session: AsyncSession) -> datetime | None:
     return await session.scalar(select(func.max(Simulation.ended_at)))
 
 
+async def readings_from(session: AsyncSession) -> datetime | None:
+    """Since when there are single readings; None where none were left out."""
+    return await session.scalar(select(func.max(Simulation.readings_from)))
+
+
 class Marked(BaseModel):
     """An answer about the past."""
 
@@ -67,7 +72,7 @@ class SimulatedPast:
         self._reading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(self._prefix):
+        if scope["type"] != "http" or not self._is_ours(scope):
             return await self._app(scope, receive, send)
         until = await self._read(scope["app"].state.sessions)
         token = simulated.set(until)
@@ -75,6 +80,10 @@ class SimulatedPast:
             await self._app(scope, receive, send if until is None else _saying(until, send))
         finally:
             simulated.reset(token)
+
+    def _is_ours(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        return path.removeprefix(scope.get("root_path", "")).startswith(self._prefix)
 
     async def _read(self, sessions: Sessions) -> datetime | None:
         """While the database is away, what was known last."""

@@ -11,7 +11,6 @@ from app.http import (
     Cursor,
     IfMatch,
     Limit,
-    Page,
     RowId,
     Session,
     SignedIn,
@@ -22,7 +21,7 @@ from app.http import (
 )
 from app.incidents import handling, present, store
 from app.incidents.models import Incident, IncidentNote, Kind, Status
-from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
+from app.incidents.schemas import IncidentDetail, IncidentPatch, IncidentsOut, NoteIn, NoteOut
 from app.incidents.store import IncidentFilter
 from app.periods import Period
 from app.problems import problems
@@ -39,7 +38,7 @@ def asked_at_all(request: Request, period: Asked) -> Period | None:
     return period if {"from", "to", "period"} & request.query_params.keys() else None
 
 
-@router.get("", response_model=Page[IncidentOut], responses=problems(403))
+@router.get("", response_model=IncidentsOut, responses=problems(403))
 async def list_incidents(
     session: Session,
     caller: SignedIn,

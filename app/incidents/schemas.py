@@ -4,9 +4,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from app.errors import Fault
+from app.http import Page
 from app.incidents.models import Happening, Kind, Status
 from app.registry.models import Cause
 from app.registry.schemas import Note, Text
+from app.simulation import Marked
 from app.validation import FaultError, read_moment
 
 BOUNDS: dict[str, Any] = {
@@ -87,7 +89,7 @@ class MemberOut(Bounds):
     village_code: str
 
 
-class IncidentOut(Bounds):
+class IncidentOut(Bounds, Marked):
     model_config = ConfigDict(json_schema_extra={"examples": [INCIDENT]})
 
     id: int
@@ -106,6 +108,11 @@ class IncidentOut(Bounds):
     acknowledged_by: str | None
     merged_into: int | None = Field(description="the incident that took it over")
     version: int = Field(description="opaque: send it back as If-Match")
+
+
+class IncidentsOut(Page[IncidentOut], Marked):
+    def told_of(self) -> list[datetime]:
+        return [one.started_at for one in self.items]
 
 
 class NoteOut(BaseModel):

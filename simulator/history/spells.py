@@ -53,10 +53,7 @@ def draw(seed: int, subjects: Sequence[Subject], start: int, end: int) -> Spells
         found[subject.id] += _own(random, subject, start, end)
     for site_id, spell in _shared(Random(f"{seed}/shared"), subjects, start, end):
         found[site_id].append(spell)
-    for site_id in _towers_first(subjects):
-        parent = next((one.parent_id for one in subjects if one.id == site_id), None)
-        found[site_id] += [spell for spell in found.get(parent or 0, ()) if spell.kind is EventKind.OUTAGE]
-    return {site_id: list(_apart(spells, end)) for site_id, spells in found.items()}
+    return {site_id: list(apart(spells, end)) for site_id, spells in under_towers(subjects, found).items()}
 
 
 def blind(seed: int, start: int, end: int) -> list[BlindRange]:
@@ -129,20 +126,19 @@ def _shared(random: Random, subjects: Sequence[Subject], start: int, end: int) -
                 yield site_id, Spell(EventKind.OUTAGE, at, at + lasts)
 
 
-def _towers_first(subjects: Sequence[Subject]) -> list[int]:
-    """Those that hang on something, each after what it hangs on."""
+def under_towers(subjects: Sequence[Subject], spells: Spells) -> Spells:
+    """What hangs on a tower is out while the tower is, or what that hangs on."""
     parents = {one.id: one.parent_id for one in subjects}
+    found: Spells = {}
+    for site_id in parents:
+        found[site_id], above, steps = list(spells.get(site_id, ())), parents[site_id], 0
+        while above is not None and steps < len(parents):
+            found[site_id] += [spell for spell in spells.get(above, ()) if spell.kind is EventKind.OUTAGE]
+            above, steps = parents.get(above), steps + 1
+    return found
 
-    def depth(site_id: int) -> int:
-        parent, steps = parents.get(site_id), 0
-        while parent is not None and steps < len(parents):
-            parent, steps = parents.get(parent), steps + 1
-        return steps
 
-    return sorted((one.id for one in subjects if one.parent_id is not None), key=depth)
-
-
-def _apart(spells: Sequence[Spell], end: int) -> Iterator[Spell]:
+def apart(spells: Sequence[Spell], end: int) -> Iterator[Spell]:
     """Outages that touch are one; what is loss or slowness may lie under them."""
     outages: list[Spell] = []
     for spell in sorted(spells, key=lambda one: (one.start, one.end)):

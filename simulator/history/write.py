@@ -16,6 +16,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.aggregates.availability_day import count_days
+from app.aggregates.availability_models import CountedDay
 from app.aggregates.rollup import count_day, count_region_day, count_region_month, every_region
 from app.aggregates.statements import ROOM
 from app.clock import WITA, from_slot, midnight, to_slot, utc_now
@@ -36,16 +37,17 @@ from app.simulation import Simulation, simulated_until
 from app.worker import store as worker
 from app.worker.schedule import Plan
 from probes.contract import CENTRAL, Kind, Outcome, Reading, Target
-from simulator.history import spells, store
+from simulator.history import store
 from simulator.history.air import HOUR_S, PACKETS, Air, air_of
 from simulator.history.life import Life, outs
-from simulator.history.spells import Spells, Subject
+from simulator.history.spells import Spells, Subject, blind, draw
 from simulator.script import Behaviour
 
 MOST_DAYS = 400
 CHUNK = 50  # sites whose readings are held at once
 DAY = timedelta(days=1)
 CAUGHT_UP_S = 5
+DAYS_A_STEP = 10
 
 Say = Callable[[str], None]
 NO_SCRIPT: Mapping[str, Behaviour] = MappingProxyType({})
@@ -147,8 +149,8 @@ async def _plan(
     start, end = to_slot(midnight(now.astimezone(WITA).date() - days * DAY)), to_slot(now)
     readings_from = max(start, (end // HOUR_S - raw_hours) * HOUR_S)
     past = Past(
-        seed, start, end, readings_from, subjects, spells.draw(seed, subjects, start + 2 * HOUR_S, end),
-        spells.blind(seed, start + 2 * HOUR_S, end), await limits.load(session), every, scripted,
+        seed, start, end, readings_from, subjects, draw(seed, subjects, start + 2 * HOUR_S, end),
+        blind(seed, start + 2 * HOUR_S, end), await limits.load(session), every, scripted,
     )  # fmt: skip
     past.prepare()
     return past
@@ -239,16 +241,19 @@ async def _count_latency(sessions: Sessions, past: Past) -> None:
 
 
 async def _count_availability(sessions: Sessions, past: Past, days: int, say: Say) -> None:
-    counted, more = 0, 1
-    while more:
-        async with transaction(sessions) as session:
-            more = await count_days(session, from_slot(past.end), days=5)
-        counted += more
-        if more and counted % 10 == 0:
-            say(f"history: {counted} of {days} days counted")
+    """Marks that come back, of outages that still run, are left to the worker."""
+    counted = -1
+    while counted != (counted := await _count_days(sessions, past)):
+        say(f"history: {counted} of {days} days counted")
     closed = -1
     while closed != (closed := await _close(sessions, past)):
         pass
+
+
+async def _count_days(sessions: Sessions, past: Past) -> int:
+    async with transaction(sessions) as session:
+        await count_days(session, from_slot(past.end), days=DAYS_A_STEP)
+        return await session.scalar(select(func.count()).select_from(CountedDay)) or 0
 
 
 async def _close(sessions: Sessions, past: Past) -> int:

@@ -56,7 +56,7 @@ async def measure(server_url: str, *, days: int, sites: int) -> None:
     async with transaction(sessions) as session:
         for table in TABLES:
             rows = await session.scalar(text(f"SELECT count(*) FROM {table}")) or 0
-            size = await session.scalar(text(SIZE.format(table=table))) or 0
+            size = float(await session.scalar(text(SIZE.format(table=table))) or 0)
             print(f"{table:<24} {rows:>11,} rows {size / 1e6:>9.1f} MB")
     await engine.dispose()
 
