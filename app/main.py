@@ -20,12 +20,12 @@ from app.edge import Edge
 from app.incidents.routes import router as incidents
 from app.ledger.routes import router as ledger
 from app.maintenance.routes import router as maintenance
+from app.marking import HEADER as SIMULATED
+from app.marking import SimulatedPast
 from app.measurements.routes import router as measurements
 from app.metrics import Requests
 from app.registry.routes import router as registry
 from app.settings import Settings, settings
-from app.simulation import HEADER as SIMULATED
-from app.simulation import SimulatedPast
 from app.status.routes import router as status
 from app.status.snapshot import Follower, Snapshot
 

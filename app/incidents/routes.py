@@ -11,6 +11,7 @@ from app.http import (
     Cursor,
     IfMatch,
     Limit,
+    Page,
     RowId,
     Session,
     SignedIn,
@@ -21,7 +22,7 @@ from app.http import (
 )
 from app.incidents import handling, present, store
 from app.incidents.models import Incident, IncidentNote, Kind, Status
-from app.incidents.schemas import IncidentDetail, IncidentPatch, IncidentsOut, NoteIn, NoteOut
+from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
 from app.incidents.store import IncidentFilter
 from app.periods import Period
 from app.problems import problems
@@ -29,8 +30,14 @@ from app.profiles import Technology
 from app.registry import regions
 from app.registry.models import Cause
 from app.registry.routes import RegionCode
+from app.simulation import Marked
 
 router = APIRouter(prefix="/incidents", tags=["operations"])
+
+
+class IncidentsOut(Page[IncidentOut], Marked):
+    def told_of(self) -> list[datetime]:
+        return [one.started_at for one in self.items]
 
 
 def asked_at_all(request: Request, period: Asked) -> Period | None:

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from app.errors import Fault
-from app.http import Page
 from app.incidents.models import Happening, Kind, Status
 from app.registry.models import Cause
 from app.registry.schemas import Note, Text
@@ -108,11 +107,6 @@ class IncidentOut(Bounds, Marked):
     acknowledged_by: str | None
     merged_into: int | None = Field(description="the incident that took it over")
     version: int = Field(description="opaque: send it back as If-Match")
-
-
-class IncidentsOut(Page[IncidentOut], Marked):
-    def told_of(self) -> list[datetime]:
-        return [one.started_at for one in self.items]
 
 
 class NoteOut(BaseModel):

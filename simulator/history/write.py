@@ -39,11 +39,11 @@ from app.worker.schedule import Plan
 from probes.contract import CENTRAL, Kind, Outcome, Reading, Target
 from simulator.history import store
 from simulator.history.air import HOUR_S, PACKETS, Air, air_of
+from simulator.history.length import HistoryError
 from simulator.history.life import Life, outs
 from simulator.history.spells import Spells, Subject, blind, draw
 from simulator.script import Behaviour
 
-MOST_DAYS = 400
 CHUNK = 50  # sites whose readings are held at once
 DAY = timedelta(days=1)
 CAUGHT_UP_S = 5
@@ -51,10 +51,6 @@ DAYS_A_STEP = 10
 
 Say = Callable[[str], None]
 NO_SCRIPT: Mapping[str, Behaviour] = MappingProxyType({})
-
-
-class HistoryError(Exception):
-    """No past can be written here; the message says why."""
 
 
 @dataclass

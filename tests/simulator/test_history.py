@@ -36,8 +36,9 @@ from app.worker import store as worker
 from probes.contract import CENTRAL, Outcome, Reading
 from simulator.history import rest, spells
 from simulator.history.air import SAMPLES, harmless
+from simulator.history.length import HistoryError, read_days
 from simulator.history.spells import Spell, Spells, Subject
-from simulator.history.write import HistoryError, write_history
+from simulator.history.write import write_history
 from simulator.registration import register, wanted
 from simulator.script import EventKind, Script
 from simulator.villages import PROVIDERS
@@ -380,3 +381,13 @@ def test_the_same_seed_draws_the_same_past() -> None:
     assert spells.draw(1, found, 0, 9_000_000) == spells.draw(1, found, 0, 9_000_000)
     assert spells.draw(1, found, 0, 9_000_000) != spells.draw(2, found, 0, 9_000_000)
     assert SAMPLES > 1
+
+
+@pytest.mark.parametrize("given", ["", "90", "0d", "401d", "90 d", "58w", "-1d", "1y", "٣d"])
+def test_a_wrong_length_is_one_line(given: str) -> None:
+    with pytest.raises(HistoryError, match="90d or 13w"):
+        read_days(given)
+
+
+def test_a_length_is_days_or_weeks() -> None:
+    assert [read_days(given) for given in ("1d", "90d", "400d", "13w")] == [1, 90, 400, 91]
