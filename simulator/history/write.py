@@ -5,6 +5,7 @@ are counted after it by the product's own jobs, which would go on with them if t
 """
 
 import asyncio
+import gc
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -176,15 +177,31 @@ async def _write(session: AsyncSession, past: Past, say: Say) -> None:
 
 
 async def _live(session: AsyncSession, past: Past, say: Say) -> None:
-    for wave in _parents_first(past.subjects):
-        for first in range(0, len(wave), CHUNK):
-            lives = [past.live(one) for one in wave[first : first + CHUNK]]
-            await store.keep_readings(session, lives)
-            await store.keep_passed(session, lives)
-            await store.keep_checkpoints(
-                session, ((one.air.site_id, at, carry) for one in lives for at, carry in one.checkpoints)
-            )
-            say(f"history: {len(past.segments)} of {len(past.subjects)} sites lived through")
+    """While some sites' readings are written, the next ones live."""
+    keeping: asyncio.Task[None] | None = None
+    gc.disable()  # millions of small things, none of them in a cycle
+    try:
+        for wave in _parents_first(past.subjects):
+            for first in range(0, len(wave), CHUNK):
+                lives = await asyncio.to_thread(lambda chunk: [past.live(one) for one in chunk], wave[first:][:CHUNK])
+                if keeping is not None:
+                    await keeping
+                keeping = asyncio.create_task(_keep(session, lives))
+                say(f"history: {len(past.segments)} of {len(past.subjects)} sites lived through")
+        if keeping is not None:
+            await keeping
+    finally:
+        gc.enable()
+        if keeping is not None:
+            keeping.cancel()
+
+
+async def _keep(session: AsyncSession, lives: Sequence[Life]) -> None:
+    await store.keep_readings(session, lives)
+    await store.keep_passed(session, lives)
+    await store.keep_checkpoints(
+        session, ((one.air.site_id, at, carry) for one in lives for at, carry in one.checkpoints)
+    )
 
 
 def _parents_first(subjects: Sequence[Subject]) -> list[list[Subject]]:
