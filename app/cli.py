@@ -75,14 +75,17 @@ def up(port: Port = None) -> None:
 def demo(
     script: Annotated[Path | None, typer.Option(help="What happens, as TOML; without it, a lively day.")] = None,
     port: Port = None,
+    history: Annotated[str | None, typer.Option(help="Before it starts, a simulated past: 90d.")] = None,
 ) -> None:
     """Run everything over a simulated network: every village of Kaltim, measured by real ICMP."""
     from simulator import demo as simulated
+    from simulator.history.length import HistoryError, read_days
     from simulator.script import ScriptError
 
     try:
-        asyncio.run(simulated.run(configured("demo", port=port), script, say=say))
-    except ScriptError as error:
+        days = None if history is None else read_days(history)
+        asyncio.run(simulated.run(configured("demo", port=port), script, history_days=days, say=say))
+    except (ScriptError, HistoryError) as error:
         fail(str(error))
 
 

@@ -20,6 +20,8 @@ from app.edge import Edge
 from app.incidents.routes import router as incidents
 from app.ledger.routes import router as ledger
 from app.maintenance.routes import router as maintenance
+from app.marking import HEADER as SIMULATED
+from app.marking import SimulatedPast
 from app.measurements.routes import router as measurements
 from app.metrics import Requests
 from app.registry.routes import router as registry
@@ -52,11 +54,12 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     problems.install(app)
     docs.install(app)
+    app.add_middleware(SimulatedPast, prefix=API)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     if app.state.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=app.state.settings.cors_origins, allow_methods=["*"],
-            allow_headers=["*"], expose_headers=["ETag", "Retry-After"],
+            allow_headers=["*"], expose_headers=["ETag", "Retry-After", SIMULATED],
         )  # fmt: skip
     app.add_middleware(Edge)
     app.add_middleware(Requests, registry=app.state.metrics)

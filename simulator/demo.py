@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from app import datadir
@@ -13,8 +14,10 @@ from app.database import open_engine, open_sessions, transaction
 from app.registry import providers
 from app.registry.regions import REGIONS_CSV
 from app.settings import Settings, SettingsError, settings
+from app.simulation import simulated_until
 from app.supervise import Child, database, sinyal, stop_on_signals, supervise
 from app.up import address_of, require_port
+from simulator.history.write import write_history
 from simulator.namespace import Namespace, NamespaceUnavailable
 from simulator.registration import LOOPBACK, register, wanted
 from simulator.script import Script, load
@@ -24,7 +27,7 @@ from simulator.villages import CANARIES, PROVIDERS, villages
 Say = Callable[[str], None]
 
 
-async def run(given: Settings, script_file: Path | None, *, say: Say) -> None:
+async def run(given: Settings, script_file: Path | None, *, history_days: int | None = None, say: Say) -> None:
     script = load(script_file)
     require_port(given)
     stop = stop_on_signals()
@@ -33,10 +36,15 @@ async def run(given: Settings, script_file: Path | None, *, say: Say) -> None:
             _require_unix_socket(given.database_url)
         async with database(given) as (url, cluster):
             token = await _populate(url, script)
+            if history_days is not None:
+                await _write_history(url, script, history_days, stop=stop, say=say)
+            until = await _simulated_until(url)
             environment = _environment(given, script)
 
             def ready() -> None:
                 say(f"ready: {address_of(given)}{given.root_path} (API: /docs; {_crowd(script)})")
+                if until is not None:
+                    say(f"simulated: all before {until:%Y-%m-%d %H:%M:%S} UTC, and every answer about it says so")
                 say(f"token: {token}")
 
             await supervise(
@@ -108,6 +116,33 @@ async def _populate(url: str, script: Script) -> str:
             await providers.ensure_providers(session, PROVIDERS)
             await register(session, wanted(REGIONS_CSV, script))
             return await access.create_token(session, name="demo", role=Role.PROVINCE_ADMIN, days=30)
+    finally:
+        await engine.dispose()
+
+
+async def _write_history(url: str, script: Script, days: int, *, stop: asyncio.Event, say: Say) -> None:
+    """Until it is written, or a signal comes: then nothing is kept of it, or the worker goes on counting."""
+    engine = open_engine(url, name="history", command_timeout_s=None)
+    writing = asyncio.create_task(write_history(
+        engine, days=days, seed=script.seed, interval_s=script.interval_s, scripted=script.technologies, say=say
+    ))  # fmt: skip
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({writing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if writing.done():
+            writing.result()
+    finally:
+        for task in (writing, stopping):
+            task.cancel()
+        await asyncio.gather(writing, stopping, return_exceptions=True)
+        await engine.dispose()
+
+
+async def _simulated_until(url: str) -> datetime | None:
+    engine = open_engine(url, name="demo")
+    try:
+        async with transaction(open_sessions(engine)) as session:
+            return await simulated_until(session)
     finally:
         await engine.dispose()
 

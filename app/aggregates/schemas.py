@@ -4,6 +4,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.periods import Step
+from app.simulation import Marked
 
 ROW: dict[str, Any] = {
     "start": "2026-11-24T13:00:00Z", "end": "2026-11-24T13:07:31Z", "samples": 21, "loss_pct": 4.545,
@@ -28,7 +29,7 @@ class LatencyRow(BaseModel):
     jitter_ms: float | None = Field(description="mean absolute difference of neighbouring packets")
 
 
-class LatencyOut(BaseModel):
+class LatencyOut(Marked):
     model_config = ConfigDict(json_schema_extra={"examples": [{
         "from": "2026-11-24T13:00:00Z", "to": "2026-11-24T13:07:31Z", "step": "hour", "series": [ROW], "total": ROW,
     }]})  # fmt: skip

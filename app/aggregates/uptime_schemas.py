@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.ledger.schemas import PERIOD, ROW, UptimeRow
 from app.periods import Step
 from app.profiles import Technology
+from app.simulation import Marked
 
 SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None}
 RANKED: dict[str, Any] = {
@@ -32,7 +33,7 @@ class SumRow(UptimeRow):
     sites: int = Field(description="access points that were in service at some time in it")
 
 
-class SumUptimeOut(BaseModel):
+class SumUptimeOut(Marked):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [SUM], "total": SUM}]}
     )
@@ -87,7 +88,7 @@ class UnrankedOut(Standing):
     reason: Reason = Field(description="why too little was seen of it to be ranked")
 
 
-class RankingOut(BaseModel):
+class RankingOut(Marked):
     model_config = ConfigDict(json_schema_extra={"examples": [{
         **PERIOD, "items": [RANKED], "next_cursor": None, "unranked": [UNRANKED],
     }]})  # fmt: skip

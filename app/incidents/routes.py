@@ -30,8 +30,14 @@ from app.profiles import Technology
 from app.registry import regions
 from app.registry.models import Cause
 from app.registry.routes import RegionCode
+from app.simulation import Marked
 
 router = APIRouter(prefix="/incidents", tags=["operations"])
+
+
+class IncidentsOut(Page[IncidentOut], Marked):
+    def told_of(self) -> list[datetime]:
+        return [one.started_at for one in self.items]
 
 
 def asked_at_all(request: Request, period: Asked) -> Period | None:
@@ -39,7 +45,7 @@ def asked_at_all(request: Request, period: Asked) -> Period | None:
     return period if {"from", "to", "period"} & request.query_params.keys() else None
 
 
-@router.get("", response_model=Page[IncidentOut], responses=problems(403))
+@router.get("", response_model=IncidentsOut, responses=problems(403))
 async def list_incidents(
     session: Session,
     caller: SignedIn,

@@ -7,6 +7,7 @@ from app.errors import Fault
 from app.incidents.models import Happening, Kind, Status
 from app.registry.models import Cause
 from app.registry.schemas import Note, Text
+from app.simulation import Marked
 from app.validation import FaultError, read_moment
 
 BOUNDS: dict[str, Any] = {
@@ -87,7 +88,7 @@ class MemberOut(Bounds):
     village_code: str
 
 
-class IncidentOut(Bounds):
+class IncidentOut(Bounds, Marked):
     model_config = ConfigDict(json_schema_extra={"examples": [INCIDENT]})
 
     id: int

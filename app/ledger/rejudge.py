@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import simulation
 from app.clock import utc_now
 from app.ledger import around, carries, segments
 from app.ledger.carries import as_json
@@ -98,16 +99,19 @@ class Rejudged:
 
 async def rejudge(session: AsyncSession, spans: Iterable[Span]) -> Rejudged:
     """Judges the sites' readings in the spans again. What is older than the raw readings is closed: it stays."""
-    merged = _merged(spans, closed_before())
+    closed = await closed_before(session)
+    merged = _merged(spans, closed)
     rows = await carries.lock(session, list(merged))
     works = [Work(row, *merged[site_id]) for site_id, row in rows.items() if row.seen_at is not None]
-    works = await _begin(session, works)
+    works = await _begin(session, works, closed)
     await _fold_all(session, works)
     return await _write(session, works)
 
 
-def closed_before() -> datetime:
-    return utc_now() - timedelta(days=settings().raw_retention_days)
+async def closed_before(session: AsyncSession) -> datetime:
+    """Of what is older there are no single readings: they are over their time, or were simulated and never kept."""
+    kept = utc_now() - timedelta(days=settings().raw_retention_days)
+    return max(kept, await simulation.readings_from(session) or kept)
 
 
 def _merged(spans: Iterable[Span], closed: datetime) -> dict[int, tuple[datetime, datetime]]:
@@ -119,10 +123,10 @@ def _merged(spans: Iterable[Span], closed: datetime) -> dict[int, tuple[datetime
     return merged
 
 
-async def _begin(session: AsyncSession, works: Sequence[Work]) -> list[Work]:
+async def _begin(session: AsyncSession, works: Sequence[Work], closed: datetime) -> list[Work]:
     """Puts each at its last checkpoint, else at its registration; one whose beginnings are gone at its first."""
     found = await _checkpoints(session, BEFORE, works)
-    orphans = [one for one in works if one.site_id not in found and one.row.created_at < closed_before()]
+    orphans = [one for one in works if one.site_id not in found and one.row.created_at < closed]
     found |= await _checkpoints(session, EARLIEST, orphans)
     begun = []
     for one in works:

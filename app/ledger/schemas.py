@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.periods import Step
 from app.registry.models import State, UnknownReason
+from app.simulation import Marked
 
 ROW: dict[str, Any] = {
     "start": "2026-11-24T12:31:44Z", "end": "2026-11-24T13:31:44Z",
@@ -71,7 +72,7 @@ class SiteUptimeRow(UptimeRow):
     correction: CorrectedRow | None = Field(None, description="the last one beside a closed month")
 
 
-class UptimeOut(BaseModel):
+class UptimeOut(Marked):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [ROW], "total": ROW}]}
     )
@@ -96,7 +97,7 @@ class SegmentOut(BaseModel):
     confirmed_at: datetime | None = Field(None, description="of an outage: the loss that made it certain")
 
 
-class SegmentsOut(BaseModel):
+class SegmentsOut(Marked):
     model_config = ConfigDict(json_schema_extra={"examples": [{**PERIOD, "items": [SEGMENT], "next_cursor": None}]})
 
     from_: datetime = Field(alias="from")

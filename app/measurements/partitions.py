@@ -1,5 +1,6 @@
 """One partition of `measurement` a WITA day: made ahead, dropped whole when its days are over."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import text
@@ -22,9 +23,13 @@ def name_of(day: date) -> str:
 
 async def make_ahead(session: AsyncSession, now: datetime) -> None:
     today = now.astimezone(WITA).date()
+    await make(session, [today + timedelta(days=offset) for offset in range(-BACK_DAYS, AHEAD_DAYS + 1)])
+
+
+async def make(session: AsyncSession, days: Sequence[date]) -> None:
+    """Those of them that are not there yet."""
     existing = await _existing(session)
-    for offset in range(-BACK_DAYS, AHEAD_DAYS + 1):
-        day = today + timedelta(days=offset)
+    for day in days:
         if name_of(day) not in existing:
             start, end = midnight(day).isoformat(), midnight(day + timedelta(days=1)).isoformat()
             await session.execute(text(

@@ -3,6 +3,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.simulation import Marked
 from probes.contract import Outcome
 
 EXAMPLE: dict[str, Any] = {
@@ -24,7 +25,7 @@ class MeasurementOut(BaseModel):
     reason: str | None = Field(description="why we failed to look, or how a tcp or http look failed")
 
 
-class MeasurementsOut(BaseModel):
+class MeasurementsOut(Marked):
     model_config = ConfigDict(json_schema_extra={"examples": [{
         "from": "2026-11-24T13:00:00Z", "to": "2026-11-24T14:00:00Z", "items": [EXAMPLE], "next_cursor": None,
     }]})  # fmt: skip

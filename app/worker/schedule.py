@@ -84,7 +84,7 @@ class Schedule:
                 self._looked[key] = slot
             else:
                 self.missed += 1
-            over = slot + _lasts_s(_aim(plan, due))  # two looks at one site never overlap
+            over = slot + lasts_s(_aim(plan, due))  # two looks at one site never overlap
             self._set(key, Due(plan.next_regular(max(over, now - LATEST_START_S - 1))))
         self._forget_rereads(now)
         return taken
@@ -93,7 +93,7 @@ class Schedule:
         """Looks again soon where judgement wants to know more, and less often the longer an outage lasts."""
         for item in judged:
             plan = self.plans.get(item.site_id)
-            if plan is None or (every := _reread_s(item, plan, now)) is None:
+            if plan is None or (every := reread_s(item, plan, now)) is None:
                 continue
             if item.pending_at is not None and item.parent_id in self.plans:
                 self._ask_parent(item.parent_id, to_slot(item.pending_at), now)
@@ -118,7 +118,8 @@ class Schedule:
             del self._rereads[slot]
 
 
-def _reread_s(item: Judged, plan: Plan, now: int) -> int | None:
+def reread_s(item: Judged, plan: Plan, now: int) -> int | None:
+    """After so many seconds it is looked at again out of turn; None: in its turn."""
     if item.pending:
         return CONFIRM_S
     if item.state is not State.DOWN:
@@ -128,7 +129,7 @@ def _reread_s(item: Judged, plan: Plan, now: int) -> int | None:
     return every if every < plan.interval_s else None
 
 
-def _lasts_s(target: Target) -> int:
+def lasts_s(target: Target) -> int:
     return ceil((target.packets - 1) * target.spacing_s + target.timeout_s)
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.benchmarks import availability, demo, detection, echo, rollups, segments, truthrun
+from tests.benchmarks import availability, demo, detection, echo, history, rollups, segments, truthrun
 
 PARTS = {
     "echo": echo.main,
@@ -13,6 +13,7 @@ PARTS = {
     "segments": segments.main,
     "rollups": rollups.main,
     "availability": availability.main,
+    "history": history.main,
 }
 
 
