@@ -247,7 +247,8 @@ async def keep_checkpoints(session: AsyncSession, folded: Mapping[int, Folded]) 
 
 async def forget_checkpoints(session: AsyncSession) -> None:
     """Those from before the stretch that can still be judged again."""
-    await session.execute(text("DELETE FROM checkpoint WHERE at < :before"), {"before": closed_before() - KEPT_LONGER})
+    before = await closed_before(session) - KEPT_LONGER
+    await session.execute(text("DELETE FROM checkpoint WHERE at < :before"), {"before": before})
 
 
 def _wanted(rows: Iterable[tuple[int, datetime, datetime]]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from datetime import datetime
 from math import ceil
 
 from app.clock import to_slot
+from app.ledger.judge import BAD
 from app.ledger.store import Judged
-from app.registry.models import State
 from probes.contract import Target
 
 GOLDEN = 0.6180339887498949  # successive multiples of it fill an interval evenly, however many there are
@@ -122,7 +122,7 @@ def reread_s(item: Judged, plan: Plan, now: int) -> int | None:
     """After so many seconds it is looked at again out of turn; None: in its turn."""
     if item.pending:
         return CONFIRM_S
-    if item.state is not State.DOWN:
+    if item.state not in BAD:
         return None
     lasted = now - to_slot(item.since)
     every = CONFIRM_S if lasted < 600 else 30 if lasted < 3600 else plan.interval_s
