@@ -4,7 +4,7 @@ Problem
 ├── NotSignedIn        401  no token, or one that is wrong, expired or revoked
 ├── NotAllowed         403  the role does not allow it, or a named region lies outside the scope
 ├── NotFound           404  unknown, or out of scope
-├── Conflict           409  something of the same identity exists
+├── Conflict           409  something of the same identity exists, or it is over
 ├── Stale              412  If-Match names an older version
 ├── TooLarge           413  the body is larger than any request of ours
 ├── Invalid            422  fields or parameters are wrong: all of them are listed
@@ -54,7 +54,7 @@ class NotFound(Problem):
 
 
 class Conflict(Problem):
-    status, type, title = 409, "conflict", "It exists already"
+    status, type, title = 409, "conflict", "It conflicts with what is there"
 
 
 class Stale(Problem):

@@ -37,6 +37,7 @@ MESSAGES = {
     "model_type": "The body must be a JSON object",
     "string_pattern_mismatch": "{given} does not have the form {pattern}",
     "string_unicode": "The text is not valid Unicode",
+    "not_json": "The body was not sent as JSON",
     "body_unreadable": "The body cannot be read as JSON",
     "nul": "A text must not contain the character NUL",
 }
@@ -69,6 +70,8 @@ def _fault(error: dict[str, Any], fields: Sequence[str]) -> Fault:
         near = difflib.get_close_matches(str(error.get("input")).lower(), choices, 1)
         suggestion = "Did you mean {near}?" if near else None
         values["near"] = near[0] if near else None
+    if kind == "model_attributes_type" and isinstance(error.get("input"), (bytes, str)) and not place:
+        return Fault("Content-Type", "not_json", MESSAGES["not_json"], "Send the header Content-Type: application/json")
     message = MESSAGES.get(kind)
     if message is None:
         message, values = "{said}", {"said": error["msg"].removeprefix("Value error, ")}

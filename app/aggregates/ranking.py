@@ -30,7 +30,8 @@ async def ranking(
     min_coverage_pct: float, now: datetime,
 ) -> tuple[list[Entry], list[Entry]]:  # fmt: skip
     """The ranked, best or worst first within each technology, and those of which too little was seen."""
-    grouping = _grouping(by, WIDTHS[level], chosen)
+    width = max(WIDTHS[level], len(chosen.region))  # a region that reaches beyond would be ranked by a part of itself
+    grouping = _grouping(by, width, chosen)
     sites = await facts.places(session, chosen.sites)
     known = await counted(session, chosen, period)
     found = await tallies(session, chosen, sites, [period], grouping, known, now=now)

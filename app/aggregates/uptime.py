@@ -86,14 +86,21 @@ async def _add_live(
     session: AsyncSession, chosen: Selection, sites: Sequence[Place], span: tuple[int, int], parts: Sequence[Period],
     grouping: Grouping, found: dict[Key, Tally], *, now: datetime,
 ) -> None:  # fmt: skip
-    low, high = span
+    low, high = max(span[0], _first_second(sites)), span[1]
     bounds = [
         (number, max(to_slot(part.start), low), min(to_slot(part.end), high)) for number, part in enumerate(parts)
     ]
     within = [(number, a, b) for number, a, b in bounds if a < b]
+    if not within:
+        return
     for chunk in chunks(sites, CHUNK):
         histories = await facts.histories(session, chunk, from_slot(low), from_slot(high), now=now)
         for site in chunk:
             for piece in slices(histories[site.id], [(a, b) for _, a, b in within]):
                 if piece.setup is not None and piece.kind != "inactive" and chosen.takes(piece.setup):
                     found[within[piece.part][0], *grouping.live(site, piece.setup)].add(piece)
+
+
+def _first_second(sites: Sequence[Place]) -> int:
+    """Before any of them was registered there is nothing to lay out, however long ago a question begins."""
+    return min((to_slot(site.registered_at) for site in sites), default=0)

@@ -48,7 +48,7 @@ class Member:
 async def list_incidents(
     session: AsyncSession, wanted: IncidentFilter, *, caller: Caller, after: Place | None, limit: int
 ) -> list[Incident]:
-    """The newest outages first."""
+    """The newest outages first. What was withdrawn counts for the moment at which it was thought to begin."""
     query = _visible(caller, *_of_sites(caller, wanted)).order_by(Incident.started_at.desc(), Incident.id.desc())
     for column, value in (
         (Incident.status, wanted.status),
@@ -59,7 +59,8 @@ async def list_incidents(
             query = query.where(column == value)
     if wanted.period is not None:
         query = query.where(Incident.started_at < wanted.period.end)
-        query = query.where(Incident.ended_at.is_(None) | (Incident.ended_at > wanted.period.start))
+        lasts = Incident.ended_at.is_(None) & (Incident.status != Status.WITHDRAWN)
+        query = query.where(lasts | (func.coalesce(Incident.ended_at, Incident.started_at) > wanted.period.start))
     if after is not None:
         query = query.where(tuple_(Incident.started_at, Incident.id) < after)
     return list(await session.scalars(query.limit(limit)))

@@ -12,18 +12,18 @@ from app.ledger.blindness import BlindRanges
 from app.ledger.fold import Circumstances, Out, Setup
 from app.registry.models import SiteConfiguration
 
-# An outage reaches back to the last answer, unless the parent went unseen in between, and ends with its service.
+# An outage reaches back to the last answer, seen or unseen in between, but not beyond the parent's time in service.
 OUTS = text("""
-    SELECT site_id, CASE WHEN EXISTS (
-        SELECT 1 FROM state_segment b
-        WHERE b.site_id = g.site_id AND b.ended_at = g.started_at AND b.state IN ('up', 'degraded')
-    ) THEN last_ok_at ELSE started_at END, coalesce(ended_at, (
+    SELECT g.site_id, greatest(coalesce(g.last_ok_at, g.started_at), (
+        SELECT max(c.ended_at) FROM site_configuration c
+        WHERE c.site_id = g.site_id AND c.lifecycle <> 'active' AND c.ended_at <= g.started_at
+    )), coalesce(g.ended_at, (
         SELECT min(c.started_at) FROM site_configuration c
         WHERE c.site_id = g.site_id AND c.lifecycle <> 'active' AND c.started_at > g.started_at
     ))
     FROM state_segment g
-    WHERE site_id = ANY(:ids) AND state IN ('down', 'unreachable') AND (ended_at IS NULL OR ended_at >= :start)
-        AND started_at <= :end
+    WHERE g.site_id = ANY(:ids) AND g.state IN ('down', 'unreachable')
+        AND (g.ended_at IS NULL OR g.ended_at >= :start) AND coalesce(g.last_ok_at, g.started_at) <= :end
 """)
 
 

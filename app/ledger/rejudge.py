@@ -19,7 +19,7 @@ from app.clock import utc_now
 from app.ledger import around, carries, segments
 from app.ledger.carries import as_json
 from app.ledger.fold import Circumstances, Folded, Setup, fold
-from app.ledger.judge import Carry
+from app.ledger.judge import BAD, Carry
 from app.ledger.segments import Segment, Stretch
 from app.ledger.span import Span
 from app.profiles import profiles
@@ -216,11 +216,15 @@ def _laid(work: Work, before: Sequence[Segment]) -> list[Segment]:
 
 
 def _span(work: Work, before: Sequence[Segment], after: Sequence[Segment]) -> Span:
-    """What was asked for, and whatever beyond it came out otherwise than before."""
+    """What was asked for, and whatever beyond it came out otherwise than before: an outage from its last answer on."""
     differing = set(before) ^ set(after)
-    start = min([work.start, *(one.started_at for one in differing)])
+    start = min([work.start, *(_reaches_back(one) for one in differing)])
     end = max([work.end, *(one.ended_at or work.row.seen_at for one in differing)])
     return Span(work.site_id, start, end)
+
+
+def _reaches_back(segment: Segment) -> datetime:
+    return (segment.last_ok_at or segment.started_at) if segment.state in BAD else segment.started_at
 
 
 async def _keep_checkpoints(session: AsyncSession, works: Sequence[Work]) -> None:

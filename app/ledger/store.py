@@ -14,7 +14,7 @@ from app.evidence import HOLD, lapses_at
 from app.ledger import around, blindness, carries, segments, suspicion
 from app.ledger.blindness import BlindRange
 from app.ledger.fold import Folded, fold
-from app.ledger.judge import Carry
+from app.ledger.judge import BAD, Carry
 from app.ledger.rejudge import FAR_AHEAD, keep_checkpoints, rejudge
 from app.ledger.span import Span
 from app.measurements import store as measurements
@@ -216,9 +216,10 @@ def _span(readings: Sequence[Reading]) -> Span:
 
 
 def _live_span(row: Row[Any], folded: Folded) -> Span:
-    """From the evidence before, which may have been thought to reach less far."""
+    """From the evidence before, which may have been thought to reach less far; an outage from its last answer on."""
     end = folded.carry.seen_at or folded.carry.since
-    return Span(row.site_id, min([row.evidence_at or end, *(one.at for one in folded.changes)]), end)
+    starts = [one.last_ok_at or one.at if one.state in BAD else one.at for one in folded.changes]
+    return Span(row.site_id, min([row.evidence_at or end, *starts]), end)
 
 
 def _judged(row: Row[Any], carry: Carry, *, suspect: bool) -> Judged:

@@ -72,7 +72,7 @@ async def test_regions_and_providers_merge_seconds(session: AsyncSession, cast: 
             assert code in {item["code"] for item in items}
             assert sum(item["down_s"] for item in items) == 4 * 3600
         (deep,) = (await rank(cast, by="region", region="64.02.05", technology="geo"))["items"]
-        assert (deep["code"], deep["longest_outage_s"]) == ("64.02", 25 * 3600)
+        assert (deep["code"], deep["longest_outage_s"]) == ("64.02.05", 25 * 3600), "never as its whole district"
 
 
 async def test_a_ranking_stays_within_the_callers_scope(session: AsyncSession, cast: Cast) -> None:
