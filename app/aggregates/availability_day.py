@@ -44,17 +44,22 @@ MARKS_OF_DAY = text(TAKE_MARKS.format(which="day = :day"))
 MARKS_OF_COUNTED = text(
     TAKE_MARKS.format(
         which="""
-    day IN (SELECT s.day FROM stale_day s JOIN counted_day c ON c.day = s.day GROUP BY s.day ORDER BY s.day LIMIT :days)
+    due_at <= :now AND day IN (
+        SELECT s.day FROM stale_day s JOIN counted_day c ON c.day = s.day WHERE s.due_at <= :now
+        GROUP BY s.day ORDER BY s.day LIMIT :days)
 """
     )
 )
 # What the rest of a day came to can still change with no new word from the site: its last evidence may turn out to
-# have lapsed before midnight, and an outage that goes on may yet become long enough to count.
+# have lapsed before midnight, and an outage that goes on may yet become long enough for its contract. Such a day is
+# answered live, and counted again when that is known, or after a while.
 MARK_UNSETTLED = text("""
-    INSERT INTO stale_day (site_id, day)
-    SELECT g.site_id, :day FROM state_segment g JOIN site_status s ON s.site_id = g.site_id
+    INSERT INTO stale_day (site_id, day, due_at)
+    SELECT g.site_id, :day, CASE WHEN g.site_id = ANY(:undecided) THEN cast(:now AS timestamptz) + interval '1 hour'
+        ELSE s.evidence_at + make_interval(secs => 2.5 * s.valid_s + 1) END
+    FROM state_segment g JOIN site_status s ON s.site_id = g.site_id
     WHERE g.site_id = ANY(:ids) AND g.ended_at IS NULL AND g.started_at < :until AND (
-        (g.state IN ('down', 'unreachable') AND g.started_at > cast(:now AS timestamptz) - interval '1 day')
+        g.state IN ('down', 'unreachable') AND g.site_id = ANY(:undecided)
         OR (s.evidence_at + make_interval(secs => s.valid_s) < :until
             AND s.evidence_at + make_interval(secs => 2.5 * s.valid_s) >= :now)
     )
@@ -95,7 +100,7 @@ async def count_days(session: AsyncSession, now: datetime, *, days: int = DAYS, 
     same.
     """
     stale: dict[date, list[int]] = defaultdict(list)
-    for row in await session.execute(MARKS_OF_COUNTED, {"days": stale_days}):
+    for row in await session.execute(MARKS_OF_COUNTED, {"days": stale_days, "now": now}):
         stale[row.day].append(row.site_id)
     for day, ids in sorted(stale.items()):
         await _count(session, day, await _access_points(session, ids), now=now)
@@ -119,12 +124,14 @@ async def _access_points(session: AsyncSession, ids: Any) -> list[facts.Place]:
 async def _count(session: AsyncSession, day: date, sites: Sequence[facts.Place], *, now: datetime) -> None:
     start, end = midnight(day), midnight(day + timedelta(days=1))
     second = timedelta(seconds=1)
+    undecided: list[int] = []
     for chunk in chunks(sites, CHUNK):
         found = await facts.histories(session, chunk, start - second, end + second, now=now)
         await _replace(session, day, [place.id for place in chunk], [
             cell for history in found.values() for cell in cells(history, to_slot(start), to_slot(end))
         ])  # fmt: skip
-    marks = {"day": day, "ids": [place.id for place in sites], "until": end, "now": now}
+        undecided += [i for i, history in found.items() if is_undecided(history, to_slot(start), to_slot(end))]
+    marks = {"day": day, "ids": [place.id for place in sites], "undecided": undecided, "until": end, "now": now}
     await session.execute(MARK_UNSETTLED, marks)
     await session.execute(CLEAR_REGIONS, {"day": day})
     await session.execute(SUM_REGIONS, {"day": day})
@@ -153,6 +160,14 @@ def cells(history: History, low: int, high: int) -> list[Cell]:
     met = Counter(outage for tally in tallies.values() for outage in tally.parts)
     crossing |= {outage for outage, times in met.items() if times > 1}
     return [_cell(history.site_id, key, tally, crossing) for key, tally in tallies.items()]
+
+
+def is_undecided(history: History, low: int, high: int) -> bool:
+    """Whether an outage of the day is still too short for its contract: it may grow."""
+    if not history.policies:
+        return False
+    pieces = slices(history, [(low, high)])
+    return any(piece.run is not None and not piece.countable for piece in pieces)
 
 
 def _cell(site_id: int, key: tuple[int, str], tally: Tally, crossing: Collection[tuple[int, int] | None]) -> Cell:

@@ -28,24 +28,26 @@ RANGES = text("""
 # `near` are the looks around the range; where they leave its edge open, what lies beyond them was a gap.
 DOUBTFUL = text("""
     WITH near AS (
-        SELECT site_id, slot, outcome, sent, valid_s, lag(slot) OVER (PARTITION BY site_id ORDER BY slot) AS before,
+        SELECT site_id, source, slot, outcome, sent,
+            least(valid_s, lag(valid_s) OVER (PARTITION BY site_id ORDER BY slot)) AS valid_s,
+            lag(slot) OVER (PARTITION BY site_id ORDER BY slot) AS before,
             max(slot) FILTER (WHERE outcome = 'ok')
                 OVER (PARTITION BY site_id ORDER BY slot ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ok_before
         FROM measurement
-        WHERE source = :source AND outcome <> 'fault'
+        WHERE outcome <> 'fault'
             AND slot > cast(:start AS timestamptz) - cast(:hold AS interval)
             AND slot < cast(:end AS timestamptz) + cast(:hold AS interval)
     ), around AS (
         SELECT site_id, max(slot) AS last, min(slot) FILTER (WHERE outcome = 'ok') AS first_ok,
             max(slot) FILTER (WHERE outcome = 'ok') AS last_ok,
-            bool_or(outcome = 'timeout' AND slot < :end
+            bool_or(outcome = 'timeout' AND source = :source AND slot < :end
                 AND slot + make_interval(secs => greatest(sent - 1, 0) + :waits) > :start) AS lost,
             bool_or(slot - least(before, ok_before) > make_interval(secs => valid_s)
                 AND least(before, ok_before) < :end AND slot > :start) AS unseen
         FROM near GROUP BY site_id
     )
     SELECT st.site_id FROM site_status st LEFT JOIN around a USING (site_id)
-    WHERE st.seen_at > :start
+    WHERE st.seen_at + make_interval(secs => 4 + :waits) > :start
         AND (a.first_ok IS NULL OR a.lost OR a.unseen OR a.first_ok > :start
             OR a.last_ok < :end AND st.seen_at > a.last)
 """)

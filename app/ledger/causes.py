@@ -41,7 +41,8 @@ async def set_cause(
     now = utc_now()
     until = min(end or now, now)
     if start < until:
-        await recount.touch(session, [Span(site_id, start, until) for site_id in set(site_ids)])
+        spans = [Span(site_id, start, until) for site_id in set(site_ids)]
+        await recount.touch(session, spans, reason=f"cause {cause.value}, by {by}")
 
 
 async def causes_of(

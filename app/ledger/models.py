@@ -151,6 +151,7 @@ class StaleDay(Base):
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True, index=True)
     marked_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    due_at: Mapped[Moment] = mapped_column(server_default=func.now())  # not counted again before
 
 
 class StaleMonth(Base):

@@ -25,7 +25,8 @@ async def changed(
     if reason is None:
         for start, end in gone:
             await _require_open(session, site_ids, start, end)
-    await recount.touch(session, [Span(site_id, start, end) for site_id in site_ids for start, end in gone])
+    spans = [Span(site_id, start, end) for site_id in site_ids for start, end in gone]
+    await recount.touch(session, spans, reason=reason or "changed by hand")
 
 
 def difference(before: Stretch, after: Stretch) -> list[Stretch]:

@@ -14,11 +14,11 @@ CLOSES_AFTER_DAYS = 8  # after a month's end: late data is accepted for seven da
 # day and takes the mark away meanwhile.
 REACH = """
 WITH RECURSIVE reach AS (
-    SELECT * FROM unnest(cast(:ids AS integer[]), cast(:lows AS timestamptz[]), cast(:highs AS timestamptz[]))
-        AS s(site_id, low, high)
+    SELECT * FROM unnest(cast(:ids AS integer[]), cast(:lows AS timestamptz[]), cast(:highs AS timestamptz[]),
+        cast(:wholes AS boolean[])) AS s(site_id, low, high, whole)
     UNION
-    SELECT r.site_id, least(r.low, g.started_at), greatest(r.high, coalesce(g.ended_at, r.high))
-    FROM reach r JOIN state_segment g ON g.site_id = r.site_id AND g.state IN ('down', 'unreachable')
+    SELECT r.site_id, least(r.low, g.started_at), greatest(r.high, coalesce(g.ended_at, r.high)), r.whole
+    FROM reach r JOIN state_segment g ON r.whole AND g.site_id = r.site_id AND g.state IN ('down', 'unreachable')
         AND tstzrange(g.started_at, g.ended_at) && tstzrange(r.low - interval '1 microsecond', r.high, '[]')
 ), touched AS (
     SELECT DISTINCT r.site_id, day::date AS day
@@ -33,13 +33,13 @@ WITH RECURSIVE reach AS (
 MARK_DAYS = text(f"""{REACH}
 INSERT INTO stale_day (site_id, day)
 SELECT t.site_id, t.day FROM touched t JOIN site s ON s.id = t.site_id WHERE s.kind = 'access_point' ORDER BY 1, 2
-ON CONFLICT (site_id, day) DO UPDATE SET marked_at = now()
+ON CONFLICT (site_id, day) DO UPDATE SET marked_at = now(), due_at = now()
 """)
 MARK_MONTHS = text(f"""{REACH}
 INSERT INTO stale_month (site_id, month, reason)
 SELECT DISTINCT site_id, date_trunc('month', day)::date AS month, :reason FROM touched
 WHERE date_trunc('month', day) + interval '1 month {CLOSES_AFTER_DAYS} days'
-    <= now() AT TIME ZONE interval '8 hours'
+    <= now() AT TIME ZONE interval '8 hours' + interval '1 hour'
 ORDER BY site_id, month
 ON CONFLICT (site_id, month) DO UPDATE SET reason = excluded.reason
 """)
@@ -53,6 +53,6 @@ async def touch(session: AsyncSession, spans: Sequence[Span], *, reason: str = "
     if not spans:
         return
     bounds = {"ids": [span.site_id for span in spans], "lows": [span.start for span in spans],
-              "highs": [span.end for span in spans]}  # fmt: skip
+              "highs": [span.end for span in spans], "wholes": [span.whole for span in spans]}  # fmt: skip
     await session.execute(MARK_DAYS, bounds)
     await session.execute(MARK_MONTHS, {**bounds, "reason": reason})

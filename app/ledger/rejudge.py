@@ -43,6 +43,10 @@ EARLIEST = text(f"""
     SELECT w.site_id, c.at, c.carry::text FROM {WANTED}, LATERAL (
         SELECT at, carry FROM checkpoint c WHERE c.site_id = w.site_id ORDER BY at LIMIT 1) c
 """)
+FIRST_SERVED = text("""
+    SELECT site_id, min(started_at) AS started_at FROM site_configuration
+    WHERE site_id = ANY(:ids) AND lifecycle = 'active' GROUP BY site_id
+""")
 BEYOND = text(f"""
     SELECT c.site_id, c.at, c.carry::text FROM {WANTED} JOIN checkpoint c USING (site_id)
     WHERE c.at > w.start AND c.at <= w.until
@@ -50,7 +54,7 @@ BEYOND = text(f"""
 READINGS = text(f"""
     SELECT m.site_id, extract(epoch FROM m.slot)::bigint, m.outcome, m.sent, m.rtt_us, m.valid_s, m.reason, m.source
     FROM {WANTED} JOIN measurement m ON m.site_id = w.site_id AND m.slot >= w.start AND m.slot < w.until
-    ORDER BY m.site_id, m.slot, m.source
+    ORDER BY m.site_id, m.slot, m.outcome <> 'ok', m.source
 """)
 FORGET = text(f"DELETE FROM checkpoint c USING {WANTED} "
               "WHERE c.site_id = w.site_id AND c.at > w.start AND c.at <= w.until")  # fmt: skip
@@ -95,6 +99,7 @@ class Rejudged:
     spans: list[Span]
     changed: set[int]  # the sites whose segments came out otherwise
     carries: dict[int, Carry]  # of those whose present was written anew too
+    skipped: set[int]  # whose beginnings are gone, with no checkpoint left
 
 
 async def rejudge(session: AsyncSession, spans: Iterable[Span]) -> Rejudged:
@@ -103,9 +108,9 @@ async def rejudge(session: AsyncSession, spans: Iterable[Span]) -> Rejudged:
     merged = _merged(spans, closed)
     rows = await carries.lock(session, list(merged))
     works = [Work(row, *merged[site_id]) for site_id, row in rows.items() if row.seen_at is not None]
-    works = await _begin(session, works, closed)
-    await _fold_all(session, works)
-    return await _write(session, works)
+    begun = await _begin(session, works, closed)
+    await _fold_all(session, begun)
+    return await _write(session, begun, skipped={one.site_id for one in works} - {one.site_id for one in begun})
 
 
 async def closed_before(session: AsyncSession) -> datetime:
@@ -126,7 +131,10 @@ def _merged(spans: Iterable[Span], closed: datetime) -> dict[int, tuple[datetime
 async def _begin(session: AsyncSession, works: Sequence[Work], closed: datetime) -> list[Work]:
     """Puts each at its last checkpoint, else at its registration; one whose beginnings are gone at its first."""
     found = await _checkpoints(session, BEFORE, works)
-    orphans = [one for one in works if one.site_id not in found and one.row.created_at < closed]
+    lost = [one for one in works if one.site_id not in found and one.row.created_at < closed]
+    rows = await session.execute(FIRST_SERVED, {"ids": [one.site_id for one in lost]})
+    in_service = {row.site_id: row.started_at for row in rows}
+    orphans = [one for one in lost if in_service.get(one.site_id, closed) < closed]
     found |= await _checkpoints(session, EARLIEST, orphans)
     begun = []
     for one in works:
@@ -188,7 +196,7 @@ async def _readings(session: AsyncSession, works: Sequence[Work]) -> dict[int, l
     return found
 
 
-async def _write(session: AsyncSession, works: Sequence[Work]) -> Rejudged:
+async def _write(session: AsyncSession, works: Sequence[Work], *, skipped: set[int]) -> Rejudged:
     stretches = {one.site_id: _stretch(one) for one in works}
     before = await segments.read(session, stretches)
     after = {one.site_id: _laid(one, before[one.site_id]) for one in works}
@@ -197,7 +205,7 @@ async def _write(session: AsyncSession, works: Sequence[Work]) -> Rejudged:
     present = [one for one in works if one.met_at is None]
     await carries.write(session, [(w.row, w.folded.carry, w.folded.last) for w in present])
     spans = [_span(one, before[one.site_id], after[one.site_id]) for one in works]
-    return Rejudged(spans, changed, {w.site_id: w.folded.carry for w in present})
+    return Rejudged(spans, changed, {w.site_id: w.folded.carry for w in present}, skipped)
 
 
 def _stretch(work: Work) -> Stretch:
@@ -219,8 +227,8 @@ def _span(work: Work, before: Sequence[Segment], after: Sequence[Segment]) -> Sp
     """What was asked for, and whatever beyond it came out otherwise than before: an outage from its last answer on."""
     differing = set(before) ^ set(after)
     start = min([work.start, *(_reaches_back(one) for one in differing)])
-    end = max([work.end, *(one.ended_at or work.row.seen_at for one in differing)])
-    return Span(work.site_id, start, end)
+    end = max([work.end, *(one.ended_at or utc_now() for one in differing)])
+    return Span(work.site_id, start, end, whole=bool(differing))
 
 
 def _reaches_back(segment: Segment) -> datetime:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import from_slot
+from app.clock import from_slot, utc_now
 from app.evidence import HOLD, lapses_at
 from app.ledger import around, blindness, carries, segments, suspicion
 from app.ledger.blindness import BlindRange
@@ -77,24 +77,28 @@ async def take_in(session: AsyncSession, items: Sequence[Item], found: Sequence[
         if (reading.key, from_slot(reading.slot)) in new:
             fresh[reading.key].append(reading)
     again += [_span(late) for site_id, late in fresh.items() if _is_late(rows[site_id], late)]
-    for span in again:
-        fresh.pop(span.site_id, None)
-    taken = await _judge(session, rows, fresh, again)
+    late = {span.site_id: fresh.pop(span.site_id) for span in again if span.site_id in fresh}
+    taken = await _judge(session, rows, fresh, again, late)
     taken.blind += found
     return taken
 
 
-async def rejudge_all(session: AsyncSession, spans: Iterable[Span]) -> tuple[list[Span], dict[int, Carry]]:
-    """Judges the spans again, then what hangs on those sites, until nothing follows any more."""
+async def rejudge_all(session: AsyncSession, spans: Iterable[Span]) -> tuple[list[Span], dict[int, Carry], set[int]]:
+    """Judges the spans again, then what hangs on those sites, until nothing follows any more.
+
+    What was written anew, what the sites carry now, and those that could not be judged again.
+    """
     done: list[Span] = []
     carried: dict[int, Carry] = {}
+    skipped: set[int] = set()
     waiting = list(spans)
     while waiting:
         result = await rejudge(session, waiting)
         done += result.spans
         carried |= result.carries
+        skipped |= result.skipped
         waiting = await _below(session, [span for span in result.spans if span.site_id in result.changed])
-    return done, carried
+    return done, carried, skipped
 
 
 async def reconfigured(session: AsyncSession, sites: Sequence[Span]) -> list[Span]:
@@ -103,8 +107,9 @@ async def reconfigured(session: AsyncSession, sites: Sequence[Span]) -> list[Spa
 
 
 async def _judge(
-    session: AsyncSession, rows: Mapping[int, Row[Any]], fresh: Mapping[int, list[Reading]], again: list[Span]
-) -> Taken:
+    session: AsyncSession, rows: Mapping[int, Row[Any]], fresh: Mapping[int, list[Reading]], again: list[Span],
+    late: Mapping[int, list[Reading]],
+) -> Taken:  # fmt: skip
     taken = Taken()
     carried: dict[int, Carry] = {}
     for wave in _parents_first(rows, fresh):
@@ -113,9 +118,12 @@ async def _judge(
         taken.spans += [_live_span(rows[site_id], one) for site_id, one in folded.items()]
         changed = {site_id for site_id, one in folded.items() if one.changes and rows[site_id].kind == SiteKind.NODE}
         again += await _below(session, [span for span in taken.spans if span.site_id in changed])
-    spans, rejudged = await rejudge_all(session, again)
+    spans, rejudged, skipped = await rejudge_all(session, again)
     taken.spans += spans
     carried |= rejudged
+    left = [rows[site_id] for site_id in skipped if site_id in late]
+    if left:  # what cannot be judged again is not lost: whatever is newer goes on from here
+        carried |= {site_id: one.carry for site_id, one in (await _fold(session, left, late)).items()}
     suspects = await _review(session, taken, carried, fresh) if fresh else set()
     taken.judged = [
         _judged(rows[site_id], carry, suspect=site_id in suspects)
@@ -134,7 +142,7 @@ async def _review(
     reviewed = await suspicion.review(session, newest, lost=lost)
     taken.blind += reviewed.blind
     if reviewed.changed is not None:
-        spans, rejudged = await rejudge_all(session, await _doubtful(session, [reviewed.changed]))
+        spans, rejudged, _ = await rejudge_all(session, await _doubtful(session, [reviewed.changed]))
         taken.spans += spans
         carried |= rejudged
     return reviewed.suspects
@@ -154,7 +162,7 @@ def _parents_first(rows: Mapping[int, Row[Any]], fresh: Mapping[int, list[Readin
 async def _fold(
     session: AsyncSession, rows: Sequence[Row[Any]], fresh: Mapping[int, list[Reading]]
 ) -> dict[int, Folded]:
-    readings = {row.site_id: sorted(fresh[row.site_id], key=lambda one: (one.slot, one.source)) for row in rows}
+    readings = {row.site_id: sorted(fresh[row.site_id], key=_in_order) for row in rows}
     about = await around.load(session, list(readings), **_reach(rows, readings))
     folded = {row.site_id: fold(carries.of_row(row), readings[row.site_id], about[row.site_id]) for row in rows}
     await segments.apply(session, {site_id: one.changes for site_id, one in folded.items() if one.changes})
@@ -163,12 +171,18 @@ async def _fold(
     return folded
 
 
+def _in_order(reading: Reading) -> tuple[int, bool, str]:
+    """Of two looks in one second the one that was answered counts."""
+    return reading.slot, reading.outcome is not Outcome.OK, reading.source
+
+
 def _reach(rows: Sequence[Row[Any]], readings: Mapping[int, Sequence[Reading]]) -> dict[str, Any]:
     """From when to when blindness and parents bear on these readings: around losses, and over what went unseen."""
     moments = [from_slot(one.slot) for found in readings.values() for one in found if one.outcome is Outcome.TIMEOUT]
     for row in rows:
         oldest, newest = (from_slot(readings[row.site_id][place].slot) for place in (0, -1))
-        if lapses_at(row.evidence_at or oldest, row.valid_s) < newest:
+        shortest = min([row.valid_s, *(one.valid_s for one in readings[row.site_id])])
+        if lapses_at(row.evidence_at or oldest, shortest) < newest:
             moments += [row.evidence_at or oldest, newest]
     sources = {one.source for found in readings.values() for one in found} if moments else set()
     return {"sources": sources, "start": min(moments, default=FAR_AHEAD), "end": max(moments, default=FAR_AHEAD)}
@@ -189,7 +203,7 @@ async def _below(session: AsyncSession, parents: Iterable[Span]) -> list[Span]:
     hold = longest_hold()
     spans = []
     for parent in parents:
-        start, end = parent.start - hold, parent.end + hold
+        start, end = parent.start - hold, utc_now()
         rows = await session.scalars(CHILDREN, {"parent": parent.site_id, "start": start, "end": end})
         spans += [Span(site_id, start, end) for site_id in rows]
     return spans
@@ -219,7 +233,7 @@ def _live_span(row: Row[Any], folded: Folded) -> Span:
     """From the evidence before, which may have been thought to reach less far; an outage from its last answer on."""
     end = folded.carry.seen_at or folded.carry.since
     starts = [one.last_ok_at or one.at if one.state in BAD else one.at for one in folded.changes]
-    return Span(row.site_id, min([row.evidence_at or end, *starts]), end)
+    return Span(row.site_id, min([row.evidence_at or end, *starts]), end, whole=bool(folded.changes))
 
 
 def _judged(row: Row[Any], carry: Carry, *, suspect: bool) -> Judged:
@@ -230,5 +244,4 @@ def _judged(row: Row[Any], carry: Carry, *, suspect: bool) -> Judged:
 async def restart(session: AsyncSession, at: datetime) -> list[Span]:
     """The clock was set back to `at`. When the readings beyond it were really taken nobody knows: they are dropped."""
     ids = await measurements.drop_from(session, at, source=CENTRAL)
-    spans, _ = await rejudge_all(session, [Span(site_id, at, at) for site_id in ids])
-    return spans
+    return (await rejudge_all(session, [Span(site_id, at, at) for site_id in ids]))[0]

@@ -44,7 +44,9 @@ async def drop_oldest(session: AsyncSession, now: datetime, *, keep_days: int) -
     oldest = min(await _existing(session), default=limit)
     if oldest >= limit:
         return None
-    await session.execute(text(f"LOCK TABLE {oldest} IN ACCESS EXCLUSIVE MODE"))  # no late row slips in after the look
+    await session.execute(text("SET LOCAL lock_timeout = '3s'"))
+    # The whole first, as every reader does; and no late row slips in after the look.
+    await session.execute(text(f"LOCK TABLE ONLY measurement, {oldest} IN ACCESS EXCLUSIVE MODE"))
     if await session.scalar(UNROLLED, {"start": start_of(oldest), "end": start_of(oldest) + timedelta(days=1)}):
         return None
     await session.execute(text(f"DROP TABLE {oldest}"))

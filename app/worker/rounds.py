@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -57,6 +57,7 @@ class Rounds:
         self._looks: set[asyncio.Task[None]] = set()
         self._blind: list[BlindRange] = []
         self._largest = LARGEST
+        self._ranges_alone = False  # a batch was refused with them: whose fault it is shows when they go by themselves
         self._writing = asyncio.Lock()
         self._stepped = False
         self._set_back_to: datetime | None = None
@@ -109,7 +110,8 @@ class Rounds:
         """One transaction: what was read, what follows, and the beat. While the database is away, nothing is lost."""
         async with self._writing:
             self.buffer.release(self.canaries)
-            items, blind = self.buffer.take(self._largest), list(self._blind)
+            blind = list(self._blind)
+            items = [] if self._ranges_alone and blind else self.buffer.take(self._largest)
             if not items and not blind and time.monotonic() - self._last_write < IDLE_BEAT_S:
                 return
             steps = self.figures.clock_steps
@@ -135,6 +137,7 @@ class Rounds:
 
     def _written(self, judged: Sequence[Judged], blind: Sequence[BlindRange], *, steps: int) -> None:
         del self._blind[: len(blind)]
+        self._ranges_alone = False
         if steps == self.figures.clock_steps:  # none came while it was written
             self._stepped, self._set_back_to = False, None
         self.schedule.follow(judged, now=int(self.clock.now()))
@@ -151,6 +154,11 @@ class Rounds:
         if refused and not items:
             log.error("blind_ranges_refused", ranges=[str(found) for found in self._blind])
             self._blind.clear()
+            self._ranges_alone = False
+        if refused and items and self._blind:
+            self._ranges_alone = True
+            self.buffer.give_back(items)
+            return
         if refused and len(items) == 1:
             self.buffer.dropped += 1
             log.error("reading_refused", site=items[0][0].key, slot=items[0][0].slot, error=type(error).__name__)
@@ -184,7 +192,7 @@ class Rounds:
     async def refresh(self) -> None:
         """Takes in what changed in the registry; a site that is new or has moved is looked at at once."""
         first = self._registry_seen < 0
-        async with transaction(self.sessions) as session:
+        async with self._writing, transaction(self.sessions) as session:  # both lock carries, then the counter
             version, rows = await store.list_changed_sites(session, self._registry_seen)
             if not first:
                 await store.judge_reconfigured(session, rows)
@@ -211,10 +219,16 @@ class Rounds:
     async def count(self) -> None:
         """What is over is counted, and what has been over for long is closed: a step a transaction."""
         for job in (rollup.roll_up, availability_day.count_days, months.close_months):
-            for _ in range(MOST_STEPS):
-                async with transaction(self.sessions) as session:
-                    if not await job(session, utc_now()):
-                        break
+            try:
+                await self._count(job)
+            except Exception as error:  # one that fails must not keep the others from their work
+                log.error("not_counted", job=job.__name__, error=repr(error))
+
+    async def _count(self, job: Callable[[AsyncSession, datetime], Awaitable[object]]) -> None:
+        for _ in range(MOST_STEPS):
+            async with transaction(self.sessions) as session:
+                if not await job(session, utc_now()):
+                    return
 
     async def heartbeat(self) -> None:
         """Tells an outside watcher that rounds run and are written: the dead man's switch."""

@@ -86,8 +86,8 @@ async def write_batch(session: AsyncSession, items: Sequence[Item], blind: Seque
 
 async def follow(session: AsyncSession, spans: Sequence[Span]) -> None:
     """What is counted, opened or closed by the ledger, where it was written anew."""
+    await incidents.follow(session, spans, now=utc_now())  # first: people who name a cause lock in this order, too
     await recount.touch(session, spans)
-    await incidents.follow(session, spans, now=utc_now())
 
 
 async def write_beat(

@@ -12,6 +12,7 @@ CREATE TABLE stale_day (
     site_id integer NOT NULL CONSTRAINT fk_stale_day_site_id REFERENCES site (id),
     day date NOT NULL,
     marked_at timestamptz NOT NULL DEFAULT now(),
+    due_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_stale_day PRIMARY KEY (site_id, day)
 );
 CREATE INDEX ix_stale_day_day ON stale_day (day);

@@ -84,7 +84,7 @@ async def test_what_a_cause_lies_over_is_counted_again_as_far_as_it_has_been(
 ) -> None:
     spans: list[Span] = []
 
-    async def touch(session: AsyncSession, given: Any) -> None:
+    async def touch(session: AsyncSession, given: Any, *, reason: str = "") -> None:
         spans.extend(given)
 
     monkeypatch.setattr(recount, "touch", touch)

@@ -43,7 +43,7 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
     """What was given to be counted again."""
     spans: list[Span] = []
 
-    async def touch(session: AsyncSession, given: Any) -> None:
+    async def touch(session: AsyncSession, given: Any, *, reason: str = "") -> None:
         spans.extend(given)
 
     monkeypatch.setattr(recount, "touch", touch)
