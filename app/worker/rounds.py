@@ -155,6 +155,7 @@ class Rounds:
             log.error("blind_ranges_refused", ranges=[str(found) for found in self._blind])
             self._blind.clear()
             self._ranges_alone = False
+            return
         if refused and items and self._blind:
             self._ranges_alone = True
             self.buffer.give_back(items)

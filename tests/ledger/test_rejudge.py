@@ -222,6 +222,55 @@ async def test_a_tower_that_is_taken_out_of_service_hides_nothing_any_more(
     assert seen == [(0, "up"), (60, "unreachable"), (130, "down")]
 
 
+async def test_a_tower_that_was_out_before_and_after_a_blindness_was_out_all_along(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    """The site behind it is looked at first when we see again: it is no outage of its own."""
+    village = await settle(sessions, cast, session, 0)
+    tower, child, *_ = village.ids
+
+    def looks(site_id: int, *seconds: tuple[int, Outcome]) -> list[Reading]:
+        return [village._reading(site_id, second, outcome, "well") for second, outcome in seconds]
+
+    for site_id in (tower, child):
+        await village.take_in(looks(site_id, (0, OK), (60, TIMEOUT), (70, TIMEOUT)))
+    blind = BlindRange(village.start + timedelta(seconds=75), village.start + timedelta(seconds=400), "uplink")
+    await village.take_in(looks(child, (405, TIMEOUT), (415, TIMEOUT)), [blind])
+    await village.take_in(looks(tower, (412, TIMEOUT), (422, TIMEOUT)))
+    found = (await village.stored())[child][0]
+    seen = [(round((one.started_at - village.start).total_seconds()), one.state.value) for one in found]
+    assert seen == [(0, "up"), (60, "unreachable"), (130, "unknown"), (405, "unreachable")]
+
+
+async def test_a_site_registered_long_ago_and_served_since_an_hour_is_judged_again_like_any(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await settle(sessions, cast, session, 0)
+    site = village.ids[3]
+    async with session.begin():
+        old = {"old": village.start - timedelta(days=60), "id": site}
+        await session.execute(text("UPDATE site SET created_at = :old WHERE id = :id"), old)
+    looks = [
+        village._reading(site, second, outcome, "well") for second, outcome in ((0, OK), (60, TIMEOUT), (70, TIMEOUT))
+    ]
+    await village.take_in(looks)
+    blind = BlindRange(village.start + timedelta(seconds=55), village.start + timedelta(seconds=80), "uplink")
+    await village.take_in([], [blind])
+    assert [one.state.value for one in (await village.stored())[site][0]] == ["up", "unknown"]
+
+
+async def test_what_cannot_be_judged_again_goes_on_from_where_it_is(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await settle(sessions, cast, session, 0)
+    site, now = village.ids[3], HOURS * 3600
+    await _backdate(session, village.start - timedelta(days=60))
+    await village.take_in([village._reading(site, now - 60, OK, "well")])
+    await village.take_in([village._reading(site, now - 120, OK, "well"), village._reading(site, now, OK, "well")])
+    seen_at = (await village.stored())[site][2].seen_at
+    assert seen_at == village.start + timedelta(seconds=now)
+
+
 async def test_a_mass_of_outages_at_several_providers_is_held_until_a_further_round_of_looks(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:

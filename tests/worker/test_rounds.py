@@ -3,14 +3,18 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.aggregates import availability_day, rollup
+from app.clock import from_slot
 from app.database import Sessions, transaction
+from app.ledger.blindness import BlindRange
 from app.settings import ProbeSettings, Settings
 from app.worker import store
 from app.worker.rounds import Rounds
@@ -225,3 +229,45 @@ async def test_an_outside_watcher_hears_only_while_rounds_are_written(rounds: Ro
     await watcher.wait_closed()
     rounds._last_write += 61
     await rounds.heartbeat()  # a watcher that is away is no reason to stop
+
+
+async def test_a_blind_range_that_is_refused_takes_no_reading_along(
+    rounds: Rounds, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await register(cast, host="127.7.7.7")
+    await rounds.begin()
+    since, now = rounds.schedule.plans[made["id"]].addressed_at, int(rounds.clock.now())
+    real = store.write_batch
+
+    async def refuses(session: AsyncSession, items: Any, blind: Any) -> Any:
+        if blind:
+            await session.execute(text("SELECT 1 / 0"))
+        return await real(session, items, blind)
+
+    monkeypatch.setattr(store, "write_batch", refuses)
+    rounds._blind.append(BlindRange(from_slot(now - 20), from_slot(now), "uplink"))
+    readings = [Reading(made["id"], now - 40 + second, Outcome.OK, 3, (900,), 60) for second in range(8)]
+    rounds.buffer.put([(reading, since) for reading in readings], ended=rounds.clock.now())
+    for _ in range(3):
+        await rounds.write()
+    async with session.begin():
+        assert await session.scalar(text("SELECT count(*) FROM measurement")) == 8
+    assert (rounds.buffer.dropped, rounds._blind) == (0, [])
+
+
+async def test_a_count_that_fails_does_not_keep_the_others_from_theirs(
+    rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+
+    async def roll_up(session: AsyncSession, now: datetime) -> bool:
+        raise RuntimeError("took too long")
+
+    async def count_days(session: AsyncSession, now: datetime) -> bool:
+        counted.append("days")
+        return len(counted) < 3
+
+    monkeypatch.setattr(rollup, "roll_up", roll_up)
+    monkeypatch.setattr(availability_day, "count_days", count_days)
+    await rounds.count()
+    assert counted == ["days"] * 3
