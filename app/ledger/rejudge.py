@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import simulation
 from app.clock import utc_now
-from app.ledger import around, carries, segments
-from app.ledger.carries import as_json
+from app.ledger import around, carries, checkpoints, segments
+from app.ledger.checkpoints import WANTED, wanted
 from app.ledger.fold import Circumstances, Folded, Setup, fold
 from app.ledger.judge import BAD, Carry
 from app.ledger.segments import Segment, Stretch
@@ -31,37 +31,16 @@ log = structlog.get_logger()
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 FAR_AHEAD = datetime(9999, 1, 1, tzinfo=UTC)
-KEPT_LONGER = timedelta(days=1)
 FIRST_LEAP = timedelta(hours=2)  # so far beyond the stretch readings are fetched at first
 
-WANTED = "json_to_recordset(cast(:rows AS json)) AS w(site_id int, start timestamptz, until timestamptz)"
-BEFORE = text(f"""
-    SELECT w.site_id, c.at, c.carry::text FROM {WANTED}, LATERAL (
-        SELECT at, carry FROM checkpoint c WHERE c.site_id = w.site_id AND c.at <= w.start ORDER BY at DESC LIMIT 1) c
-""")
-EARLIEST = text(f"""
-    SELECT w.site_id, c.at, c.carry::text FROM {WANTED}, LATERAL (
-        SELECT at, carry FROM checkpoint c WHERE c.site_id = w.site_id ORDER BY at LIMIT 1) c
-""")
 FIRST_SERVED = text("""
     SELECT site_id, min(started_at) AS started_at FROM site_configuration
     WHERE site_id = ANY(:ids) AND lifecycle = 'active' GROUP BY site_id
-""")
-BEYOND = text(f"""
-    SELECT c.site_id, c.at, c.carry::text FROM {WANTED} JOIN checkpoint c USING (site_id)
-    WHERE c.at > w.start AND c.at <= w.until
 """)
 READINGS = text(f"""
     SELECT m.site_id, extract(epoch FROM m.slot)::bigint, m.outcome, m.sent, m.rtt_us, m.valid_s, m.reason, m.source
     FROM {WANTED} JOIN measurement m ON m.site_id = w.site_id AND m.slot >= w.start AND m.slot < w.until
     ORDER BY m.site_id, m.slot, m.outcome <> 'ok', m.source
-""")
-FORGET = text(f"DELETE FROM checkpoint c USING {WANTED} "
-              "WHERE c.site_id = w.site_id AND c.at > w.start AND c.at <= w.until")  # fmt: skip
-KEEP = text("""
-    INSERT INTO checkpoint (site_id, at, carry) SELECT site_id, at, carry
-    FROM json_populate_recordset(NULL::checkpoint, cast(:rows AS json))
-    ON CONFLICT (site_id, at) DO UPDATE SET carry = excluded.carry
 """)
 
 
@@ -130,12 +109,12 @@ def _merged(spans: Iterable[Span], closed: datetime) -> dict[int, tuple[datetime
 
 async def _begin(session: AsyncSession, works: Sequence[Work], closed: datetime) -> list[Work]:
     """Puts each at its last checkpoint, else at its registration; one whose beginnings are gone at its first."""
-    found = await _checkpoints(session, BEFORE, works)
+    found = await checkpoints.last_before(session, ((one.site_id, one.start, one.end) for one in works))
     lost = [one for one in works if one.site_id not in found and one.row.created_at < closed]
     rows = await session.execute(FIRST_SERVED, {"ids": [one.site_id for one in lost]})
     in_service = {row.site_id: row.started_at for row in rows}
     orphans = [one for one in lost if in_service.get(one.site_id, closed) < closed]
-    found |= await _checkpoints(session, EARLIEST, orphans)
+    found |= await checkpoints.earliest(session, ((one.site_id, one.start, one.end) for one in orphans))
     begun = []
     for one in works:
         if one.site_id in found:
@@ -145,11 +124,6 @@ async def _begin(session: AsyncSession, works: Sequence[Work], closed: datetime)
             continue
         begun.append(one)
     return begun
-
-
-async def _checkpoints(session: AsyncSession, query: Any, works: Sequence[Work]) -> dict[int, tuple[datetime, Carry]]:
-    rows = await session.execute(query, _wanted((one.site_id, one.start, one.end) for one in works))
-    return {site_id: (at, carries.of_checkpoint(stored)) for site_id, at, stored in rows}
 
 
 async def _fold_all(session: AsyncSession, works: Sequence[Work]) -> None:
@@ -172,12 +146,10 @@ async def _fold_all(session: AsyncSession, works: Sequence[Work]) -> None:
 
 async def _fold_some(session: AsyncSession, works: Sequence[Work], circumstances: Mapping[int, Circumstances]) -> None:
     readings = await _readings(session, works)
-    stored: dict[int, dict[datetime, Carry]] = defaultdict(dict)
-    for site_id, at, carry in await session.execute(BEYOND, _wanted((w.site_id, w.begins, w.until) for w in works)):
-        stored[site_id][at] = carries.of_checkpoint(carry)
+    stored = await checkpoints.within(session, ((one.site_id, one.begins, one.until) for one in works))
     for one in works:
         about = circumstances[one.site_id]
-        one.stored = stored[one.site_id]
+        one.stored = stored.get(one.site_id, {})
         start = one.carry or registration(about.setups[0])
         one.folded = fold(start, readings[one.site_id], about, meets=one.meets)
 
@@ -190,7 +162,7 @@ def registration(setup: Setup) -> Carry:
 
 async def _readings(session: AsyncSession, works: Sequence[Work]) -> dict[int, list[Reading]]:
     found: dict[int, list[Reading]] = defaultdict(list)
-    rows = await session.execute(READINGS, _wanted((one.site_id, one.begins, one.until) for one in works))
+    rows = await session.execute(READINGS, wanted((one.site_id, one.begins, one.until) for one in works))
     for site_id, slot, outcome, sent, rtt_us, valid_s, reason, source in rows:
         found[site_id].append(Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), valid_s, reason, source))
     return found
@@ -243,25 +215,5 @@ async def _keep_checkpoints(session: AsyncSession, works: Sequence[Work]) -> Non
             fresh.append(one)
     if fresh:
         ends = [(w.site_id, w.begins, w.met_at - timedelta(seconds=1) if w.met_at else FAR_AHEAD) for w in fresh]
-        await session.execute(FORGET, _wanted(ends))
-        await keep_checkpoints(session, {one.site_id: one.folded for one in fresh})
-
-
-async def keep_checkpoints(session: AsyncSession, folded: Mapping[int, Folded]) -> None:
-    rows = [
-        {"site_id": site_id, "at": at, "carry": carries.as_fields(carry)}
-        for site_id, one in folded.items()
-        for at, carry in one.checkpoints
-    ]
-    if rows:
-        await session.execute(KEEP, {"rows": as_json(rows)})
-
-
-async def forget_checkpoints(session: AsyncSession) -> None:
-    """Those from before the stretch that can still be judged again."""
-    before = await closed_before(session) - KEPT_LONGER
-    await session.execute(text("DELETE FROM checkpoint WHERE at < :before"), {"before": before})
-
-
-def _wanted(rows: Iterable[tuple[int, datetime, datetime]]) -> dict[str, Any]:
-    return {"rows": as_json([{"site_id": i, "start": start, "until": until} for i, start, until in rows])}
+        await checkpoints.drop(session, ends)
+        await checkpoints.keep(session, {one.site_id: one.folded for one in fresh})

@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import from_slot, utc_now
 from app.evidence import HOLD, lapses_at
-from app.ledger import around, blindness, carries, segments, suspicion
+from app.ledger import around, blindness, carries, checkpoints, segments, suspicion
 from app.ledger.blindness import BlindRange
 from app.ledger.fold import Folded, fold
 from app.ledger.judge import BAD, Carry
-from app.ledger.rejudge import FAR_AHEAD, keep_checkpoints, rejudge
+from app.ledger.rejudge import FAR_AHEAD, rejudge
 from app.ledger.span import Span
 from app.measurements import store as measurements
 from app.profiles import profiles
@@ -166,7 +166,7 @@ async def _fold(
     about = await around.load(session, list(readings), **_reach(rows, readings))
     folded = {row.site_id: fold(carries.of_row(row), readings[row.site_id], about[row.site_id]) for row in rows}
     await segments.apply(session, {site_id: one.changes for site_id, one in folded.items() if one.changes})
-    await keep_checkpoints(session, folded)
+    await checkpoints.keep(session, folded)
     await carries.write(session, [(row, folded[row.site_id].carry, folded[row.site_id].last) for row in rows])
     return folded
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,19 +11,19 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.aggregates import availability_day, rollup
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Sessions, transaction
-from app.ledger import limits, months, rejudge
+from app.ledger import checkpoints, limits
 from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
+from app.ledger.rejudge import closed_before
 from app.ledger.store import Item, Judged
 from app.measurements import partitions
 from app.profiles import profiles
 from app.registry import idempotency
 from app.settings import Settings
 from app.worker import canaries as canary
-from app.worker import store
+from app.worker import counting, store
 from app.worker.batch import LARGEST, Buffer
 from app.worker.canaries import Canaries
 from app.worker.figures import Figures
@@ -36,7 +36,6 @@ log = structlog.get_logger()
 IDLE_BEAT_S = 5.0
 STEP_TOLERANCE_S = 1.0
 LAST_LOOKS_S = 3.0  # at an orderly end, which the supervisor gives 6 s in all
-MOST_STEPS = 100  # a minute; after a long stop the rest waits for the next one
 TARDY_S = 2.0  # a round that takes this much longer than its packets is an overrun
 
 
@@ -213,23 +212,12 @@ class Rounds:
             await partitions.make_ahead(session, utc_now())
             dropped = await partitions.drop_oldest(session, utc_now(), keep_days=self.settings.raw_retention_days)
             await idempotency.forget_old(session)
-            await rejudge.forget_checkpoints(session)
+            await checkpoints.drop_older(session, await closed_before(session))
         if dropped:
             log.info("partition_dropped", name=dropped)
 
     async def count(self) -> None:
-        """What is over is counted, and what has been over for long is closed: a step a transaction."""
-        for job in (rollup.roll_up, availability_day.count_days, months.close_months):
-            try:
-                await self._count(job)
-            except Exception as error:  # one that fails must not keep the others from their work
-                log.error("not_counted", job=job.__name__, error=repr(error))
-
-    async def _count(self, job: Callable[[AsyncSession, datetime], Awaitable[object]]) -> None:
-        for _ in range(MOST_STEPS):
-            async with transaction(self.sessions) as session:
-                if not await job(session, utc_now()):
-                    return
+        await counting.count(self.sessions)
 
     async def heartbeat(self) -> None:
         """Tells an outside watcher that rounds run and are written: the dead man's switch."""
