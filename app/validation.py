@@ -1,6 +1,7 @@
 """Faults of a request's fields, in our own words: one for each field that is wrong, with what to do about it."""
 
 import difflib
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -58,7 +59,7 @@ def _fault(error: dict[str, Any], fields: Sequence[str]) -> Fault:
         return said.fault
     if kind == "json_invalid":
         place = []
-    values = {"given": _short(error.get("input")), **context}
+    values = {"given": shown(error.get("input")), **context}
     suggestion = None
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(place[-1]), fields, 1)
@@ -86,11 +87,11 @@ class FaultError(ValueError):
         self.fault = fault
 
 
-def read_moment(field: str, given: str) -> datetime:
-    """A moment as callers write it, in UTC. Raises FaultError."""
-    values = {"given": given[:60], "example": EXAMPLE_MOMENT}
+def read_moment(field: str, given: object) -> datetime:
+    """A moment as callers write it, in UTC; epoch milliseconds also as a number. Raises FaultError."""
+    values = {"given": shown(given), "example": EXAMPLE_MOMENT}
     try:
-        return parse_moment(given)
+        return parse_moment(shown(given))
     except NaiveTime:
         fault = Fault(field, "naive_time", "{given} has no offset: which hour it means depends on who reads it",
                       "Add the offset, for WITA: {example}", values=values)  # fmt: skip
@@ -105,6 +106,7 @@ def refuse_nul(value: str) -> str:
     return value
 
 
-def _short(value: Any) -> str:
-    text = str(value)
+def shown(value: Any) -> str:
+    """As JSON spells it: null, true; at most 60 characters."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -32,10 +32,7 @@ EVENT: dict[str, Any] = {
 
 
 def _moment(given: object) -> object:
-    """Epoch milliseconds come as a number or as text."""
-    if isinstance(given, int) and not isinstance(given, bool):
-        given = str(given)
-    return read_moment("reported_at", given) if isinstance(given, str) else given
+    return None if given is None else read_moment("reported_at", given)
 
 
 class IncidentPatch(BaseModel):

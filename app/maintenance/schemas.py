@@ -18,7 +18,7 @@ class Status(StrEnum):
 
 
 def _moment(given: Any, info: ValidationInfo) -> datetime:
-    return floor_second(read_moment(info.field_name or "", str(given)))
+    return floor_second(read_moment(info.field_name or "", given))
 
 
 def _ident(given: Any) -> Any:
