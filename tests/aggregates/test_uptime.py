@@ -267,8 +267,10 @@ async def test_today_and_tomorrow_are_never_marked(session: AsyncSession, cast: 
 
 
 async def test_an_outage_that_goes_on_keeps_its_last_day_unsettled(session: AsyncSession, cast: Cast) -> None:
-    """Short by now, it may yet become long enough for a contract to count."""
+    """Short by now, it may yet become long enough for its contract to count."""
     site_id = await site_since(session, cast, day(3), (day(1, 23.99), "down"))
+    first = day(3).date()
+    await under_contract(session, site_id, valid_from=first, terms=[(first, {"min_outage_s": 3600})])
     await execute(session, "UPDATE site_status SET evidence_at = :at, valid_s = 60 WHERE site_id = :id",
                   id=site_id, at=day(0, 0.19))  # fmt: skip
     await count(session, day(0, 0.2))
