@@ -1,7 +1,7 @@
 """Loads what bears on readings: dated configurations, profiles, blindness, parents that were out."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import select, text
@@ -28,10 +28,23 @@ OUTS = text("""
 
 
 async def load(
-    session: AsyncSession, site_ids: Collection[int], sources: Iterable[str], start: datetime, end: datetime
-) -> dict[int, Circumstances]:
-    """By site, for readings with slots from start to end."""
+    session: AsyncSession, site_ids: Collection[int], sources: Iterable[str], start: datetime, end: datetime, *,
+    known: Mapping[int, Setup] | None = None,
+) -> dict[int, Circumstances]:  # fmt: skip
+    """By site, for readings with slots from start to end. `known`: the set-up where no other one bears on them."""
     setups: dict[int, list[Setup]] = defaultdict(list)
+    setups |= {site_id: [setup] for site_id, setup in (known or {}).items()}
+    unknown = [site_id for site_id in site_ids if site_id not in setups]
+    if unknown:
+        await _load_setups(session, unknown, setups)
+    dated = await limits.load(session)
+    blind = {source: await _blind(session, source, start, end) for source in set(sources)}
+    parents = {setup.parent_id for found in setups.values() for setup in found if setup.parent_id is not None}
+    outs = await load_outs(session, parents, start, end) if sources else {}
+    return {site_id: Circumstances(found, dated, blind, outs) for site_id, found in setups.items()}
+
+
+async def _load_setups(session: AsyncSession, site_ids: Collection[int], setups: dict[int, list[Setup]]) -> None:
     rows = await session.execute(
         select(SiteConfiguration.site_id, SiteConfiguration.started_at, SiteConfiguration.addressed_at,
                SiteConfiguration.technology, SiteConfiguration.parent_id)
@@ -39,11 +52,6 @@ async def load(
     )  # fmt: skip
     for site_id, started_at, addressed_at, technology, parent_id in rows:
         setups[site_id].append(Setup(started_at, addressed_at, technology, parent_id))
-    dated = await limits.load(session)
-    blind = {source: await _blind(session, source, start, end) for source in set(sources)}
-    parents = {setup.parent_id for found in setups.values() for setup in found if setup.parent_id is not None}
-    outs = await load_outs(session, parents, start, end)
-    return {site_id: Circumstances(found, dated, blind, outs) for site_id, found in setups.items()}
 
 
 async def _blind(session: AsyncSession, source: str, start: datetime, end: datetime) -> BlindRanges:

@@ -14,11 +14,15 @@ from app.registry.models import State, UnknownReason
 from probes.contract import Reading
 
 LOCK = text("""
+    WITH RECURSIVE wanted AS (
+        SELECT unnest(cast(:ids AS integer[])) AS id
+        UNION SELECT s.id FROM site s JOIN wanted w ON s.parent_id = w.id
+    )
     SELECT st.*, s.addressed_at AS configured_at, s.kind, s.created_at, s.village_code,
         c.started_at AS setup_at, c.technology, c.parent_id, c.provider_id, c.lifecycle
     FROM site_status st JOIN site s ON s.id = st.site_id
         JOIN site_configuration c ON c.site_id = st.site_id AND c.ended_at IS NULL
-    WHERE st.site_id = ANY(:ids) ORDER BY st.site_id FOR UPDATE OF st
+    WHERE st.site_id IN (SELECT id FROM wanted) ORDER BY st.site_id FOR UPDATE OF st
 """)
 WRITE = text("""
     UPDATE site_status st SET
@@ -36,7 +40,10 @@ PLAIN = ("valid_s", "timeouts", "pending_behind")
 
 
 async def lock(session: AsyncSession, site_ids: Sequence[int]) -> dict[int, Row[Any]]:
-    """The sites' rows with the configuration in force, held until the end of the transaction, in the order of ids."""
+    """The rows of these sites and of all that hang on them, with the configuration in force.
+
+    They are held until the end of the transaction, and locked in the order of ids.
+    """
     return {row.site_id: row for row in await session.execute(LOCK, {"ids": sorted(site_ids)})}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.clock import WITA, midnight, utc_now
 from app.ledger.span import Span
 
 CLOSES_AFTER_DAYS = 8  # after a month's end: late data is accepted for seven days
@@ -50,6 +51,8 @@ async def touch(session: AsyncSession, spans: Sequence[Span], *, reason: str = "
 
     To be called after the change itself, in the same transaction; `reason` is what a correction of a closed month says.
     """
+    today = midnight(utc_now().astimezone(WITA).date())
+    spans = [span for span in spans if span.whole or span.start < today]
     if not spans:
         return
     bounds = {"ids": [span.site_id for span in spans], "lows": [span.start for span in spans],

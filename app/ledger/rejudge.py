@@ -86,7 +86,7 @@ async def rejudge(session: AsyncSession, spans: Iterable[Span]) -> Rejudged:
     closed = await closed_before(session)
     merged = _merged(spans, closed)
     rows = await carries.lock(session, list(merged))
-    works = [Work(row, *merged[site_id]) for site_id, row in rows.items() if row.seen_at is not None]
+    works = [Work(rows[i], *bounds) for i, bounds in merged.items() if i in rows and rows[i].seen_at is not None]
     begun = await _begin(session, works, closed)
     await _fold_all(session, begun)
     return await _write(session, begun, skipped={one.site_id for one in works} - {one.site_id for one in begun})

@@ -13,21 +13,15 @@ from app.clock import from_slot, utc_now
 from app.evidence import HOLD, lapses_at
 from app.ledger import around, blindness, carries, checkpoints, segments, suspicion
 from app.ledger.blindness import BlindRange
-from app.ledger.fold import Folded, fold
+from app.ledger.fold import Folded, Setup, fold
 from app.ledger.judge import BAD, Carry
 from app.ledger.rejudge import FAR_AHEAD, rejudge
 from app.ledger.span import Span
 from app.measurements import store as measurements
-from app.profiles import profiles
+from app.profiles import Technology, profiles
 from app.registry.models import SiteKind, State
 from probes.contract import CENTRAL, Outcome, Reading
 
-DESCENDANTS = text("""
-    WITH RECURSIVE below AS (
-        SELECT id FROM site WHERE parent_id = ANY(:ids)
-        UNION SELECT s.id FROM site s JOIN below b ON s.parent_id = b.id
-    ) SELECT id FROM below
-""")
 CHILDREN = text("""
     SELECT DISTINCT c.site_id FROM site_configuration c JOIN measurement m ON m.site_id = c.site_id
     WHERE c.parent_id = :parent AND m.outcome = 'timeout' AND m.slot >= :start AND m.slot <= :end
@@ -68,7 +62,6 @@ async def take_in(session: AsyncSession, items: Sequence[Item], found: Sequence[
     again = await _doubtful(session, found)
     await blindness.record(session, found, source=CENTRAL)
     ids = {reading.key for reading, _ in items} | {span.site_id for span in again}
-    ids |= set(await session.scalars(DESCENDANTS, {"ids": sorted(ids)}))
     rows = await carries.lock(session, list(ids))
     readings = [_of_address(*item, rows) for item in items if item[0].key in rows]
     new = set(await measurements.record(session, readings))
@@ -163,12 +156,22 @@ async def _fold(
     session: AsyncSession, rows: Sequence[Row[Any]], fresh: Mapping[int, list[Reading]]
 ) -> dict[int, Folded]:
     readings = {row.site_id: sorted(fresh[row.site_id], key=_in_order) for row in rows}
-    about = await around.load(session, list(readings), **_reach(rows, readings))
+    known = {row.site_id: _setup(row) for row in rows if _is_settled(row, readings[row.site_id])}
+    about = await around.load(session, list(readings), **_reach(rows, readings), known=known)
     folded = {row.site_id: fold(carries.of_row(row), readings[row.site_id], about[row.site_id]) for row in rows}
     await segments.apply(session, {site_id: one.changes for site_id, one in folded.items() if one.changes})
     await checkpoints.keep(session, folded)
     await carries.write(session, [(row, folded[row.site_id].carry, folded[row.site_id].last) for row in rows])
     return folded
+
+
+def _setup(row: Row[Any]) -> Setup:
+    return Setup(row.setup_at, row.configured_at, Technology(row.technology), row.parent_id)
+
+
+def _is_settled(row: Row[Any], readings: Sequence[Reading]) -> bool:
+    """Whether the configuration in force is all that bears on these readings."""
+    return bool(row.addressed_at == row.configured_at and row.setup_at <= from_slot(readings[0].slot))
 
 
 def _in_order(reading: Reading) -> tuple[int, bool, str]:
