@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.access import audit
-from app.http import Cursor, Limit, Page, Session, SignedIn, next_page, read_cursor, row_id
+from app.http import Admin, Cursor, Limit, Page, Session, next_page, read_cursor, row_id
 from app.problems import problems
 
 router = APIRouter(tags=["access"])
@@ -38,7 +38,7 @@ class AuditOut(BaseModel):
 
 @router.get("/audit", response_model=Page[AuditOut], responses=problems(403))
 async def list_audit(
-    session: Session, caller: SignedIn, object: Word = None, actor: Word = None, limit: Limit = 100,
+    session: Session, caller: Admin, object: Word = None, actor: Word = None, limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Newest first. Admins read what lies within their region."""

@@ -3,10 +3,12 @@
 import importlib.util
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
+
+from app.http import open_to_all
 
 
 def install(app: FastAPI) -> None:
@@ -15,7 +17,7 @@ def install(app: FastAPI) -> None:
     assert carrier.origin is not None
     app.mount("/docs/assets", StaticFiles(directory=Path(carrier.origin).parent / "resources"), name="docs-assets")
 
-    @app.get("/docs", include_in_schema=False)
+    @app.get("/docs", include_in_schema=False, dependencies=[Depends(open_to_all)])
     async def docs(request: Request) -> HTMLResponse:
         def asset(name: str) -> str:
             return str(request.url_for("docs-assets", path=name))

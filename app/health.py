@@ -4,14 +4,15 @@ import asyncio
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from app import metrics
 from app.clock import utc_now
+from app.http import open_to_all
 from app.migrate import is_current
 from app.status.snapshot import Snapshot
 
-router = APIRouter(tags=["this service"])
+router = APIRouter(tags=["this service"], dependencies=[Depends(open_to_all)])
 
 
 @router.get("/healthz")

@@ -8,6 +8,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Header, Path, Query, Request
@@ -18,9 +19,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import store as access
+from app.access.rights import HOLDERS, WHO, Right
 from app.access.scope import Caller
 from app.database import transaction
-from app.errors import Fault, Invalid, NotFound, NotSignedIn
+from app.errors import Fault, Invalid, NotAllowed, NotFound, NotSignedIn
 from app.problems import AWAY, NO_TOKEN
 from app.validation import MESSAGES
 
@@ -81,7 +83,8 @@ async def signed_in(
 ) -> Caller:
     if credentials is None:
         raise NotSignedIn(NO_TOKEN)
-    return await request.app.state.callers.get(request, credentials.credentials)  # type: ignore[no-any-return]
+    caller: Caller = await request.app.state.callers.get(request, credentials.credentials)
+    return replace(caller, address=request.client.host if request.client else None)
 
 
 def _query_names(dependant: Dependant) -> list[str]:
@@ -111,7 +114,27 @@ def check_parameters(request: Request) -> None:
         raise Invalid(*faults)
 
 
-SignedIn = Annotated[Caller, Depends(signed_in)]
+class Allowed:
+    """A route's policy: who may call it at all. How far a caller reaches is for the stores to say."""
+
+    def __init__(self, right: Right) -> None:
+        self.right = right
+
+    async def __call__(self, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
+        """Raises NotAllowed."""
+        if caller.role not in HOLDERS[self.right]:
+            raise NotAllowed(f"Role {caller.role.value} does not do this: {WHO[self.right]}")
+        return caller
+
+
+def open_to_all() -> None:
+    """The policy of a route that needs no caller."""
+
+
+Reader = Annotated[Caller, Depends(Allowed(Right.READ))]
+Writer = Annotated[Caller, Depends(Allowed(Right.WRITE))]
+Provincial = Annotated[Caller, Depends(Allowed(Right.PROVINCE))]
+Admin = Annotated[Caller, Depends(Allowed(Right.ADMINISTER))]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds")]
 IfMatch = Annotated[str | None, Header(description="the `version` that you saw")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]

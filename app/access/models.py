@@ -1,7 +1,7 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey
+from sqlalchemy import BigInteger, ForeignKey, Index
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql import func
@@ -23,8 +23,61 @@ ADMINS = frozenset({Role.PROVINCE_ADMIN, Role.DISTRICT_ADMIN})
 PROVINCIAL = frozenset({Role.PROVINCE_ADMIN, Role.PROVINCE_OPERATOR})
 
 
+class Source(StrEnum):
+    """The way a change came in."""
+
+    API = "api"
+    CLI = "cli"
+    IMPORT = "import"
+
+
+class Account(Base):
+    """A person who signs in with a password, and owns tokens."""
+
+    __tablename__ = "account"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(unique=True)  # in lower case
+    name: Mapped[str]
+    password_hash: Mapped[str]
+    role: Mapped[Role]
+    region_code: Mapped[str] = mapped_column(ForeignKey("region.code"))
+    provider_id: Mapped[int | None] = mapped_column(ForeignKey("provider.id"))
+    must_change_password: Mapped[bool]
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    password_changed_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    last_signed_in_at: Mapped[Moment | None]
+    disabled_at: Mapped[Moment | None]
+    version: Mapped[int] = mapped_column(BigInteger)
+
+
+class SignIn(Base):
+    """A session of the console; only the digest of its cookie is kept."""
+
+    __tablename__ = "sign_in"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
+    address: Mapped[str | None]
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    seen_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    expires_at: Mapped[Moment]
+    ended_at: Mapped[Moment | None]
+
+
+class SignInFailure(Base):
+    """Failed sign-ins of late, by account and by address: what throttles the next."""
+
+    __tablename__ = "sign_in_failure"
+
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    last_at: Mapped[Moment]
+
+
 class Token(Base):
-    """An API token; only the digest of its secret is kept."""
+    """An API token; only the digest of its secret is kept. Without an account it was made on the command line."""
 
     __tablename__ = "token"
 
@@ -34,9 +87,12 @@ class Token(Base):
     role: Mapped[Role]
     region_code: Mapped[str] = mapped_column(ForeignKey("region.code"))
     provider_id: Mapped[int | None] = mapped_column(ForeignKey("provider.id"))
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"), index=True)
     created_at: Mapped[Moment]
+    created_by: Mapped[str | None]
     expires_at: Mapped[Moment | None]
     revoked_at: Mapped[Moment | None]
+    revoked_by: Mapped[str | None]
     last_used_at: Mapped[Moment | None]
 
 
@@ -44,10 +100,14 @@ class Audit(Base):
     """Who changed what, and why: append-only, the database refuses anything else."""
 
     __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_object", "object", "object_id"),)
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     at: Mapped[Moment] = mapped_column(server_default=func.now(), index=True)
+    account_id: Mapped[int | None]
     token_id: Mapped[int | None]
+    source: Mapped[Source] = mapped_column(server_default=Source.API.value)
+    address: Mapped[str | None]  # where the request came from
     actor: Mapped[str]
     action: Mapped[str]
     object: Mapped[str]

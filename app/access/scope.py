@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, true
 
-from app.access.models import PROVINCIAL, WRITERS, Role
+from app.access.models import PROVINCIAL, WRITERS, Role, Source
 from app.errors import NotAllowed
 
 
@@ -18,11 +18,19 @@ class Placed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    token_id: int
+    token_id: int | None
     name: str
     role: Role
     region_code: str
     provider_id: int | None = None
+    account_id: int | None = None
+    source: Source = Source.API
+    address: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Who it is, whatever the name."""
+        return f"token:{self.token_id}" if self.token_id is not None else f"account:{self.account_id}"
 
     @property
     def writes(self) -> bool:

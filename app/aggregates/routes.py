@@ -7,7 +7,7 @@ from app.aggregates.latency import latency
 from app.aggregates.schemas import GroupLatencyOut, LatencyOut
 from app.aggregates.selection import OneSite
 from app.asked import Asked
-from app.http import Session, SignedIn
+from app.http import Reader, Session
 from app.periods import Step, chosen_step
 from app.problems import problems
 from app.profiles import Technology
@@ -24,7 +24,7 @@ OfTechnology = Annotated[Technology | None, Query(description="only its sites")]
 
 @router.get("/sites/{id}/latency", response_model=LatencyOut, responses=problems(404), tags=["one site"])
 async def get_latency(
-    session: Session, caller: SignedIn, id: SiteId, period: Asked, step: Step | None = None
+    session: Session, caller: Reader, id: SiteId, period: Asked, step: Step | None = None
 ) -> dict[str, Any]:
     """Round-trip times of the packets that were answered, and the share of those that were not.
 
@@ -39,7 +39,7 @@ async def get_latency(
 )
 async def get_region_latency(
     session: Session,
-    caller: SignedIn,
+    caller: Reader,
     code: Code,
     period: Asked,
     step: Step | None = None,
@@ -59,7 +59,7 @@ async def get_region_latency(
 )
 async def get_provider_latency(
     session: Session,
-    caller: SignedIn,
+    caller: Reader,
     id: ProviderId,
     period: Asked,
     step: Step | None = None,

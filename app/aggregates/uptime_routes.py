@@ -10,7 +10,7 @@ from app.aggregates.uptime_schemas import By, Order, RankingOut, SumUptimeOut
 from app.asked import Asked
 from app.clock import parse_moment, utc_now
 from app.errors import Fault, Invalid
-from app.http import Cursor, Limit, Session, SignedIn, read_cursor, write_cursor
+from app.http import Cursor, Limit, Reader, Session, read_cursor, write_cursor
 from app.periods import Period, Step, chosen_step
 from app.problems import problems
 from app.registry.models import Level
@@ -22,7 +22,7 @@ router = APIRouter(tags=["aggregates"])
 @router.get("/regions/{code}/uptime", response_model=SumUptimeOut, responses=problems(403, 404))
 async def get_region_uptime(
     session: Session,
-    caller: SignedIn,
+    caller: Reader,
     code: Code,
     period: Asked,
     step: Step | None = None,
@@ -37,7 +37,7 @@ async def get_region_uptime(
 @router.get("/providers/{id}/uptime", response_model=SumUptimeOut, responses=problems(403, 404))
 async def get_provider_uptime(
     session: Session,
-    caller: SignedIn,
+    caller: Reader,
     id: ProviderId,
     period: Asked,
     step: Step | None = None,
@@ -52,7 +52,7 @@ async def get_provider_uptime(
 @router.get("/ranking", response_model=RankingOut, responses=problems(403))
 async def get_ranking(
     session: Session,
-    caller: SignedIn,
+    caller: Reader,
     by: By,
     period: Asked,
     technology: OfTechnology = None,

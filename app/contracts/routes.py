@@ -9,14 +9,16 @@ from app.http import (
     IfMatch,
     Limit,
     Page,
+    Provincial,
+    Reader,
     RowId,
     Session,
-    SignedIn,
     read_cursor,
     read_version,
     row_id,
     write_cursor,
 )
+from app.idempotency import SentOnce
 from app.problems import problems
 from app.registry.routes import Search
 
@@ -25,7 +27,7 @@ router = APIRouter(prefix="/contracts", tags=["registry"])
 
 @router.get("", response_model=Page[ContractOut], responses=problems())
 async def list_contracts(
-    session: Session, caller: SignedIn, provider: Search = None, limit: Limit = 100, cursor: Cursor = None
+    session: Session, caller: Reader, provider: Search = None, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
     """All contracts; a provider sees its own."""
     found = await store.list_contracts(
@@ -37,17 +39,20 @@ async def list_contracts(
 
 @router.post("", response_model=ContractOut, status_code=201, responses=problems(403, 409))
 async def create_contract(
-    session: Session, caller: SignedIn, given: ContractIn, request: Request, response: Response
+    session: Session, caller: Provincial, given: ContractIn, request: Request, response: Response, once: SentOnce
 ) -> dict[str, Any]:
     """The province registers it; its terms are in force from `valid_from` on."""
+    if made := await once.find(session, given, caller=caller):
+        return store.present(await store.get_contract(session, made, caller=caller))
     contract = await store.create_contract(session, given, caller=caller)
+    await once.keep(session, given, contract.id, caller=caller)
     response.headers["Location"] = f"{request.url.path}/{contract.id}"
     response.headers["ETag"] = f'"{contract.version}"'
     return store.present(contract)
 
 
 @router.get("/{id}", response_model=ContractOut, responses=problems(404))
-async def get_contract(session: Session, caller: SignedIn, id: RowId, response: Response) -> dict[str, Any]:
+async def get_contract(session: Session, caller: Reader, id: RowId, response: Response) -> dict[str, Any]:
     contract = await store.get_contract(session, id, caller=caller)
     response.headers["ETag"] = f'"{contract.version}"'
     return store.present(contract)
@@ -55,7 +60,7 @@ async def get_contract(session: Session, caller: SignedIn, id: RowId, response: 
 
 @router.patch("/{id}", response_model=ContractOut, responses=problems(403, 404, 409, 412))
 async def patch_contract(
-    session: Session, caller: SignedIn, id: RowId, given: ContractPatch, if_match: IfMatch = None
+    session: Session, caller: Provincial, id: RowId, given: ContractPatch, if_match: IfMatch = None
 ) -> dict[str, Any]:
     """Changed terms are in force from `effective_from` (default today) until the next dated ones; earlier days keep
     theirs. A change that reaches into a closed month needs a `reason`."""

@@ -12,14 +12,16 @@ from app.http import (
     IfMatch,
     Limit,
     Page,
+    Reader,
     RowId,
     Session,
-    SignedIn,
+    Writer,
     read_cursor,
     read_version,
     row_id,
     write_cursor,
 )
+from app.idempotency import SentOnce
 from app.incidents import handling, present, store
 from app.incidents.models import Incident, IncidentNote, Kind, Status
 from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
@@ -48,7 +50,7 @@ def asked_at_all(request: Request, period: Asked) -> Period | None:
 @router.get("", response_model=IncidentsOut, responses=problems(403))
 async def list_incidents(
     session: Session,
-    caller: SignedIn,
+    caller: Reader,
     period: Annotated[Period | None, Depends(asked_at_all)],
     status: Status | None = None,
     kind: Kind | None = None,
@@ -72,14 +74,14 @@ async def list_incidents(
 
 
 @router.get("/{id}", response_model=IncidentDetail, responses=problems(404))
-async def get_incident(session: Session, caller: SignedIn, id: RowId, response: Response) -> dict[str, Any]:
+async def get_incident(session: Session, caller: Reader, id: RowId, response: Response) -> dict[str, Any]:
     """With its notes, and the history of every change."""
     return await _whole(session, await store.get_incident(session, id, caller=caller), caller, response)
 
 
 @router.patch("/{id}", response_model=IncidentDetail, responses=problems(403, 404, 412))
 async def patch_incident(
-    session: Session, caller: SignedIn, id: RowId, given: IncidentPatch, response: Response, if_match: IfMatch = None
+    session: Session, caller: Writer, id: RowId, given: IncidentPatch, response: Response, if_match: IfMatch = None
 ) -> dict[str, Any]:
     """Acknowledge it, take it on, name its cause (also when it is over). Evidence alone resolves it."""
     incident = await handling.patch_incident(session, id, given, caller=caller, if_match=read_version(if_match))
@@ -87,9 +89,13 @@ async def patch_incident(
 
 
 @router.post("/{id}/notes", response_model=NoteOut, status_code=201, responses=problems(403, 404))
-async def add_note(session: Session, caller: SignedIn, id: RowId, given: NoteIn) -> IncidentNote:
+async def add_note(session: Session, caller: Writer, id: RowId, given: NoteIn, once: SentOnce) -> IncidentNote:
     """Notes are kept as they were written, whatever becomes of the incident."""
-    return await store.add_note(session, id, given.text, caller=caller)
+    if made := await once.find(session, given, caller=caller):
+        return await store.get_note(session, id, made, caller=caller)
+    note = await store.add_note(session, id, given.text, caller=caller)
+    await once.keep(session, given, note.id, caller=caller)
+    return note
 
 
 async def _whole(session: Session, incident: Incident, caller: Caller, response: Response) -> dict[str, Any]:

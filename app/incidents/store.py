@@ -137,6 +137,11 @@ async def count_children(session: AsyncSession, site_ids: Sequence[int], *, call
     return {row.top: row.sites for row in rows}
 
 
+async def get_note(session: AsyncSession, incident_id: int, note_id: int, *, caller: Caller) -> IncidentNote:
+    await get_incident(session, incident_id, caller=caller)
+    return await session.get_one(IncidentNote, note_id)
+
+
 async def list_notes(session: AsyncSession, incident: Incident) -> list[IncidentNote]:
     """Those of what was merged into it too: nothing that was said is lost."""
     merged = select(Incident.id).where(Incident.id == incident.id).cte("merged", recursive=True)

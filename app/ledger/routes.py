@@ -5,7 +5,7 @@ from fastapi import APIRouter
 
 from app.asked import Asked
 from app.clock import parse_moment, utc_now
-from app.http import Cursor, Limit, Session, SignedIn, read_cursor, write_cursor
+from app.http import Cursor, Limit, Reader, Session, read_cursor, write_cursor
 from app.ledger import timeline
 from app.ledger.schemas import SegmentsOut, UptimeOut
 from app.ledger.uptime import in_service, uptime
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/sites/{id}", tags=["one site"])
 
 @router.get("/uptime", response_model=UptimeOut, responses=problems(404))
 async def get_uptime(
-    session: Session, caller: SignedIn, id: SiteId, period: Asked, step: Step | None = None
+    session: Session, caller: Reader, id: SiteId, period: Asked, step: Step | None = None
 ) -> dict[str, Any]:
     """Seconds of every state, and the percentages with their bounds. Days and months are cut in WITA."""
     site, _ = await registry.get_site(session, id, caller=caller)
@@ -28,7 +28,7 @@ async def get_uptime(
 
 @router.get("/segments", response_model=SegmentsOut, responses=problems(404))
 async def list_segments(
-    session: Session, caller: SignedIn, id: SiteId, period: Asked, limit: Limit = 100, cursor: Cursor = None
+    session: Session, caller: Reader, id: SiteId, period: Asked, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
     """The stretches of one state each, clipped to from and to, with the evidence that bounds them."""
     site, _ = await registry.get_site(session, id, caller=caller)

@@ -10,14 +10,16 @@ from app.http import (
     IfMatch,
     Limit,
     Page,
+    Reader,
     RowId,
     Session,
-    SignedIn,
+    Writer,
     read_cursor,
     read_version,
     row_id,
     write_cursor,
 )
+from app.idempotency import SentOnce
 from app.maintenance import store
 from app.maintenance.schemas import Status, WindowIn, WindowOut, WindowPatch
 from app.maintenance.store import WindowFilter
@@ -35,7 +37,7 @@ Reason = Annotated[
 @router.get("", response_model=Page[WindowOut], responses=problems(403, 404))
 async def list_windows(
     session: Session,
-    caller: SignedIn,
+    caller: Reader,
     period: AskedAhead,
     status: Status | None = None,
     region: RegionCode = None,
@@ -55,17 +57,20 @@ async def list_windows(
 
 @router.post("", response_model=WindowOut, status_code=201, responses=problems(403, 409))
 async def create_window(
-    session: Session, caller: SignedIn, given: WindowIn, request: Request, response: Response
+    session: Session, caller: Writer, given: WindowIn, request: Request, response: Response, once: SentOnce
 ) -> dict[str, Any]:
     """Its seconds are `maintenance`, whatever the site's state. One in the past is counted from now on."""
+    if known := await once.find(session, given, caller=caller):
+        return store.present(await store.get_window(session, known, caller=caller))
     made = store.present(await store.create_window(session, given, caller=caller))
+    await once.keep(session, given, made["id"], caller=caller)
     response.headers["Location"] = f"{request.url.path}/{made['id']}"
     response.headers["ETag"] = f'"{made["version"]}"'
     return made
 
 
 @router.get("/{id}", response_model=WindowOut, responses=problems(404))
-async def get_window(session: Session, caller: SignedIn, id: RowId, response: Response) -> dict[str, Any]:
+async def get_window(session: Session, caller: Reader, id: RowId, response: Response) -> dict[str, Any]:
     found = store.present(await store.get_window(session, id, caller=caller))
     response.headers["ETag"] = f'"{found["version"]}"'
     return found
@@ -73,14 +78,14 @@ async def get_window(session: Session, caller: SignedIn, id: RowId, response: Re
 
 @router.patch("/{id}", response_model=WindowOut, responses=problems(403, 404, 409, 412))
 async def patch_window(
-    session: Session, caller: SignedIn, id: RowId, given: WindowPatch, if_match: IfMatch = None
+    session: Session, caller: Writer, id: RowId, given: WindowPatch, if_match: IfMatch = None
 ) -> dict[str, Any]:
     """Times, title and reason change; a window stays where it was planned."""
     return store.present(await store.patch_window(session, id, given, caller=caller, if_match=read_version(if_match)))
 
 
 @router.delete("/{id}", status_code=204, responses=problems(403, 404))
-async def cancel_window(session: Session, caller: SignedIn, id: RowId, reason: Reason = None) -> None:
+async def cancel_window(session: Session, caller: Writer, id: RowId, reason: Reason = None) -> None:
     """Cancels it as if it had never been planned; to end a running one early, PATCH its `ended_at`. Again: 204."""
     await store.cancel_window(session, id, caller=caller, reason=reason)
 

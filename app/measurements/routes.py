@@ -5,7 +5,7 @@ from fastapi import APIRouter
 
 from app.asked import Asked
 from app.clock import parse_moment
-from app.http import Cursor, Limit, Session, SignedIn, read_cursor, write_cursor
+from app.http import Cursor, Limit, Reader, Session, read_cursor, write_cursor
 from app.measurements import store
 from app.measurements.models import Measurement
 from app.measurements.schemas import MeasurementsOut
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/sites/{id}", tags=["one site"])
 @router.get("/measurements", response_model=MeasurementsOut, responses=problems(404))
 async def list_measurements(
     session: Session,
-    caller: SignedIn,
+    caller: Reader,
     id: SiteId,
     period: Asked,
     limit: Limit = 100,

@@ -80,6 +80,19 @@ class Region(Base):
     type: Mapped[str]
     latitude: Mapped[float]
     longitude: Mapped[float]
+    valid_from: Mapped[date | None]
+    valid_to: Mapped[date | None]  # exclusive
+
+
+class RegionAlias(Base):
+    """A code that a region had before."""
+
+    __tablename__ = "region_alias"
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+    region_code: Mapped[str] = mapped_column(ForeignKey("region.code"))
+    valid_to: Mapped[date | None]
+    note: Mapped[str | None]
 
 
 class Provider(Base):

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, require_writer
-from app.errors import Conflict, Fault
+from app.errors import Conflict, Fault, NotFound
 from app.registry.models import Provider
 from app.registry.schemas import ProviderIn
 
@@ -19,6 +19,13 @@ async def list_providers(session: AsyncSession, *, caller: Caller, after: int | 
     if caller.provider_id is not None:
         query = query.where(Provider.id == caller.provider_id)
     return list(await session.scalars(query))
+
+
+async def get_provider(session: AsyncSession, provider_id: int, *, caller: Caller) -> Provider:
+    provider = await session.get(Provider, provider_id)
+    if provider is None or caller.provider_id not in {None, provider.id}:
+        raise NotFound(f"There is no provider {provider_id} within your scope")
+    return provider
 
 
 async def create_provider(session: AsyncSession, given: ProviderIn, *, caller: Caller) -> Provider:

@@ -1,6 +1,6 @@
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.access.scope import Caller
 from app.clock import utc_now
@@ -9,17 +9,20 @@ from app.http import (
     IfMatch,
     Limit,
     Page,
+    Provincial,
+    Reader,
     Session,
-    SignedIn,
+    Writer,
     next_page,
     read_cursor,
     read_version,
     row_id,
     write_cursor,
 )
+from app.idempotency import SentOnce
 from app.problems import problems
 from app.profiles import Technology
-from app.registry import bodies, idempotency, providers, regions, rules, store
+from app.registry import bodies, providers, regions, rules, store
 from app.registry.bodies import SentPatch, SentSite
 from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
 from app.registry.schemas import ProviderIn, ProviderOut, RegionOut, SiteIn, SiteOut, SitePatch
@@ -36,7 +39,7 @@ Search = Annotated[str | None, Query(min_length=1, max_length=100)]
 @router.get("/regions", response_model=Page[RegionOut], responses=problems(), tags=["regions"])
 async def list_regions(
     session: Session,
-    caller: SignedIn,
+    caller: Reader,
     level: Level | None = None,
     parent: RegionCode = None,
     q: Search = None,
@@ -52,7 +55,7 @@ async def list_regions(
 
 
 @router.get("/providers", response_model=Page[ProviderOut], responses=problems(), tags=["registry"])
-async def list_providers(session: Session, caller: SignedIn, limit: Limit = 100, cursor: Cursor = None) -> Any:
+async def list_providers(session: Session, caller: Reader, limit: Limit = 100, cursor: Cursor = None) -> Any:
     found = await providers.list_providers(
         session, caller=caller, after=read_cursor(cursor, kind=row_id), limit=limit + 1
     )
@@ -60,14 +63,18 @@ async def list_providers(session: Session, caller: SignedIn, limit: Limit = 100,
 
 
 @router.post("/providers", response_model=ProviderOut, status_code=201, responses=problems(403, 409), tags=["registry"])
-async def create_provider(session: Session, caller: SignedIn, given: ProviderIn) -> Any:
-    return await providers.create_provider(session, given, caller=caller)
+async def create_provider(session: Session, caller: Provincial, given: ProviderIn, once: SentOnce) -> Any:
+    if made := await once.find(session, given, caller=caller):
+        return await providers.get_provider(session, made, caller=caller)
+    provider = await providers.create_provider(session, given, caller=caller)
+    await once.keep(session, given, provider.id, caller=caller)
+    return provider
 
 
 @router.get("/sites", response_model=Page[SiteOut], responses=problems(403), tags=["registry"])
 async def list_sites(
     session: Session,
-    caller: SignedIn,
+    caller: Reader,
     region: RegionCode = None,
     state: State | None = None,
     technology: Technology | None = None,
@@ -90,29 +97,25 @@ async def list_sites(
 @router.post("/sites", response_model=SiteOut, status_code=201, responses=problems(403, 409), tags=["registry"])
 async def create_site(
     session: Session,
-    caller: SignedIn,
+    caller: Writer,
     request: Request,
     response: Response,
     sent: SentSite,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    once: SentOnce,
 ) -> dict[str, Any]:
     """Registers a site; it is measured within a minute. The same `Idempotency-Key` again gives the same site."""
     given = await bodies.require_sound(session, sent, SiteIn, caller=caller, policy=policy(request))
-    if idempotency_key is not None:
-        made = await idempotency.find_answer(session, idempotency_key, given, caller=caller)
-        if made is not None:
-            response.headers["Idempotent-Replayed"] = "true"
-            return present(*await store.get_site(session, str(made), caller=caller), regions.names(), caller)
+    if made := await once.find(session, given, caller=caller):
+        return present(*await store.get_site(session, str(made), caller=caller), regions.names(), caller)
     site, status = await store.create_site(session, given, caller=caller, policy=policy(request))
-    if idempotency_key is not None:
-        await idempotency.remember(session, idempotency_key, given, site_id=site.id, caller=caller)
+    await once.keep(session, given, site.id, caller=caller)
     response.headers["Location"] = f"{request.url.path}/{site.id}"
     response.headers["ETag"] = f'"{site.version}"'
     return present(site, status, regions.names(), caller)
 
 
 @router.get("/sites/{id}", response_model=SiteOut, responses=problems(404), tags=["registry"])
-async def get_site(session: Session, caller: SignedIn, id: SiteId, response: Response) -> dict[str, Any]:
+async def get_site(session: Session, caller: Reader, id: SiteId, response: Response) -> dict[str, Any]:
     site, status = await store.get_site(session, id, caller=caller)
     response.headers["ETag"] = f'"{site.version}"'
     return present(site, status, regions.names(), caller)
@@ -121,7 +124,7 @@ async def get_site(session: Session, caller: SignedIn, id: SiteId, response: Res
 @router.patch("/sites/{id}", response_model=SiteOut, responses=problems(403, 404, 409, 412), tags=["registry"])
 async def patch_site(
     session: Session,
-    caller: SignedIn,
+    caller: Writer,
     request: Request,
     id: SiteId,
     sent: SentPatch,
@@ -135,7 +138,7 @@ async def patch_site(
 
 
 @router.delete("/sites/{id}", status_code=204, responses=problems(403, 404), tags=["registry"])
-async def retire_site(session: Session, caller: SignedIn, id: SiteId) -> None:
+async def retire_site(session: Session, caller: Writer, id: SiteId) -> None:
     """Retires it: no longer measured, never forgotten. Again: 204 again."""
     await store.retire_site(session, id, caller=caller)
 

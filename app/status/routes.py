@@ -5,7 +5,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.access.scope import Caller, require_region
 from app.clock import utc_now
-from app.http import SignedIn
+from app.http import Reader
 from app.problems import problems
 from app.profiles import Technology
 from app.registry import regions
@@ -24,7 +24,7 @@ router = APIRouter(tags=["dashboards"])
 )
 async def get_status(
     request: Request,
-    caller: SignedIn,
+    caller: Reader,
     region: RegionCode = None,
     state: State | None = None,
     technology: Technology | None = None,

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import answers
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Sessions, transaction
 from app.ledger import checkpoints, limits
@@ -20,7 +21,6 @@ from app.ledger.rejudge import closed_before
 from app.ledger.store import Item, Judged
 from app.measurements import partitions
 from app.profiles import profiles
-from app.registry import idempotency
 from app.settings import Settings
 from app.worker import canaries as canary
 from app.worker import counting, store
@@ -211,7 +211,7 @@ class Rounds:
         async with transaction(self.sessions) as session:
             await partitions.make_ahead(session, utc_now())
             dropped = await partitions.drop_oldest(session, utc_now(), keep_days=self.settings.raw_retention_days)
-            await idempotency.forget_old(session)
+            await answers.forget_old(session)
             await checkpoints.drop_older(session, await closed_before(session))
         if dropped:
             log.info("partition_dropped", name=dropped)
