@@ -25,18 +25,18 @@ class Buffer:
 
     limit: int
     dropped: int = 0
-    _ready: deque[Item] = field(default_factory=deque)
+    ready: deque[Item] = field(default_factory=deque)  # to be written
     _held: deque[Held] = field(default_factory=deque)
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._held)
+        return len(self.ready) + len(self._held)
 
     def put(self, items: Iterable[Item], *, ended: float) -> None:
         for item in items:
             if item[0].outcome is Outcome.TIMEOUT:
                 self._held.append(Held(item, ended))
             else:
-                self._ready.append(item)
+                self.ready.append(item)
         self._shed()
 
     def release(self, canaries: Canaries) -> None:
@@ -44,24 +44,24 @@ class Buffer:
         while self._held and canaries.clears(self._held[0].ended):
             held = self._held.popleft()
             blind = canaries.were_blind(held.item[0].slot, held.ended)
-            self._ready.append(_our_fault(held.item, "blind") if blind else held.item)
+            self.ready.append(_our_fault(held.item, "blind") if blind else held.item)
 
     def give_up_held(self) -> None:
         """We shall never know whether we could see then."""
-        self._ready.extend(_our_fault(held.item, "stopped") for held in self._held)
+        self.ready.extend(_our_fault(held.item, "stopped") for held in self._held)
         self._held.clear()
 
     def take(self, most: int) -> list[Item]:
-        return [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
+        return [self.ready.popleft() for _ in range(min(most, len(self.ready)))]
 
     def give_back(self, items: Sequence[Item]) -> None:
-        self._ready.extendleft(reversed(items))
+        self.ready.extendleft(reversed(items))
         self._shed()
 
     def _shed(self) -> None:
         while len(self) > self.limit:
-            if self._ready:
-                self._ready.popleft()
+            if self.ready:
+                self.ready.popleft()
             else:
                 self._held.popleft()
             self.dropped += 1

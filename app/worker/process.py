@@ -31,7 +31,7 @@ class Job:
 
 JOBS = (
     Job("tick", 1, Rounds.tick),
-    Job("write", 1, Rounds.write),
+    Job("write", 1, Rounds.write_due),
     Job("beat_canaries", BEAT_S, Rounds.beat_canaries),
     Job("refresh", 3, Rounds.refresh),
     Job("heartbeat", 60, Rounds.heartbeat),

@@ -21,6 +21,7 @@ from app.ledger.rejudge import closed_before
 from app.ledger.store import Item, Judged
 from app.measurements import partitions
 from app.profiles import profiles
+from app.registry.models import State
 from app.settings import Settings
 from app.worker import canaries as canary
 from app.worker import counting, store
@@ -34,6 +35,7 @@ from probes.sweep import Prober
 log = structlog.get_logger()
 
 IDLE_BEAT_S = 5.0
+UNHURRIED_S = 3.0  # so long what says nothing new waits for more: a write costs little more for many readings
 STEP_TOLERANCE_S = 1.0
 LAST_LOOKS_S = 3.0  # at an orderly end, which the supervisor gives 6 s in all
 TARDY_S = 2.0  # a round that takes this much longer than its packets is an overrun
@@ -62,6 +64,7 @@ class Rounds:
         self._set_back_to: datetime | None = None
         self._last_write = float("-inf")
         self._away = False
+        self._expected: dict[int, Outcome | None] = {}  # by site, what a look would find if nothing has changed
 
     async def begin(self) -> None:
         """Takes over from whoever worked before: what lies since its last beat was not looked at."""
@@ -105,6 +108,18 @@ class Rounds:
         self._blind += self.canaries.found
         self.canaries.found.clear()
 
+    async def write_due(self) -> None:
+        """At once where something may have changed, and every few seconds what has not."""
+        self.buffer.release(self.canaries)
+        if self._away or self._blind or time.monotonic() - self._last_write >= UNHURRIED_S or self._has_news():
+            await self.write()
+
+    def _has_news(self) -> bool:
+        return len(self.buffer) >= LARGEST or any(
+            reading.outcome is not Outcome.FAULT and reading.outcome is not self._expected.get(reading.key)
+            for reading, _ in self.buffer.ready
+        )
+
     async def write(self) -> None:
         """One transaction: what was read, what follows, and the beat. While the database is away, nothing is lost."""
         async with self._writing:
@@ -139,7 +154,7 @@ class Rounds:
         self._ranges_alone = False
         if steps == self.figures.clock_steps:  # none came while it was written
             self._stepped, self._set_back_to = False, None
-        self.schedule.follow(judged, now=int(self.clock.now()))
+        self._follow(judged)
         self.figures.writes += 1
         self._last_write, self._largest = time.monotonic(), LARGEST
         if self._away:
@@ -203,8 +218,14 @@ class Rounds:
                 self.schedule.remove(row.id)
             elif plan != known:
                 self.schedule.put(plan, now=now, at_once=not first)
-        self.schedule.follow([store.standing(row) for row in rows], now=now)
+        self._follow([store.standing(row) for row in rows])
         self._registry_seen = version
+
+    def _follow(self, judged: Sequence[Judged]) -> None:
+        self.schedule.follow(judged, now=int(self.clock.now()))
+        for one in judged:
+            good = one.state in {State.UP, State.DEGRADED}
+            self._expected[one.site_id] = None if one.pending else Outcome.OK if good else Outcome.TIMEOUT
 
     async def tidy(self) -> None:
         """Makes partitions ahead, drops those beyond retention (one an hour: a clock that is wrong takes little)."""

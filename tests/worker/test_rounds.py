@@ -102,6 +102,32 @@ async def test_what_was_read_while_the_database_was_away_is_stored_when_it_is_ba
         )
 
 
+async def test_what_says_nothing_new_waits_a_little_for_more_and_a_change_never_does(
+    rounds: Rounds, cast: Cast
+) -> None:
+    known, fresh = [(await register(cast, host=f"127.7.7.{n}"))["id"] for n in (7, 8)]
+    await rounds.begin()
+    now = int(rounds.clock.now())
+    rounds.canaries.seen_until = now + 60.0
+
+    async def writes_after(key: int, outcome: Outcome, second: int) -> int:
+        rtts = (900,) if outcome is Outcome.OK else ()
+        reading = Reading(key, now - 60 + second, outcome, 3, rtts, 60)
+        rounds.buffer.put([(reading, rounds.schedule.plans[key].addressed_at)], ended=rounds.clock.now())
+        await rounds.write_due()
+        return rounds.figures.writes
+
+    assert await writes_after(known, Outcome.OK, 0) == 1  # the first answer ever
+    assert await writes_after(known, Outcome.OK, 1) == 1
+    assert await writes_after(known, Outcome.FAULT, 2) == 1
+    assert await writes_after(fresh, Outcome.OK, 3) == 2
+    assert len(rounds.buffer) == 0
+    assert await writes_after(known, Outcome.TIMEOUT, 4) == 3
+    assert await writes_after(known, Outcome.TIMEOUT, 5) == 4  # the confirmation
+    assert await writes_after(known, Outcome.TIMEOUT, 6) == 4
+    assert await writes_after(known, Outcome.OK, 7) == 5
+
+
 async def test_one_reading_that_the_database_refuses_does_not_keep_the_others_back(
     rounds: Rounds, cast: Cast, session: AsyncSession
 ) -> None:
