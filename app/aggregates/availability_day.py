@@ -68,8 +68,8 @@ MARK_UNSETTLED = text("""
 CLEAR_REGIONS = text("DELETE FROM region_availability_day WHERE day = :day")
 SUM_REGIONS = text(f"""
 WITH placed AS (
-    SELECT left(s.village_code, level.width) AS region_code, a.*
-    FROM availability_day a JOIN site s ON s.id = a.site_id, (VALUES (2), (5), (8)) AS level(width)
+    SELECT left(a.village_code, level.width) AS region_code, a.*
+    FROM availability_day a, (VALUES (2), (5), (8)) AS level(width)
     WHERE a.day = :day AND a.inactive < 86400
 ), summed AS (
     SELECT region_code, coalesce(provider_id, {ALL_PROVIDERS}) AS provider_id,
@@ -142,21 +142,23 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[first : first + size]
 
 
+Key = tuple[int, str, str]
 Cell = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 def cells(history: History, low: int, high: int) -> list[Cell]:
-    """A day's rows, one for each provider and technology the site had: each with its parts of outages that cross.
+    """A day's rows, one for each provider, technology and village the site had: each with its parts of outages that
+    cross.
 
     One second on either side shows which outages go on there.
     """
-    tallies: dict[tuple[int, str], Tally] = defaultdict(Tally)
+    tallies: dict[Key, Tally] = defaultdict(Tally)
     crossing: set[tuple[int, int] | None] = set()
     for piece in slices(history, [(low - 1, low), (low, high), (high, high + 1)]):
         if piece.part != 1:
             crossing.add(piece.outage)
         elif piece.setup is not None:
-            tallies[piece.setup.provider_id, piece.setup.technology].add(piece)
+            tallies[piece.setup.provider_id, piece.setup.technology, piece.setup.village_code].add(piece)
     met = Counter(outage for tally in tallies.values() for outage in tally.parts)
     crossing |= {outage for outage, times in met.items() if times > 1}
     return [_cell(history.site_id, key, tally, crossing) for key, tally in tallies.items()]
@@ -170,8 +172,8 @@ def is_undecided(history: History, low: int, high: int) -> bool:
     return any(piece.run is not None and not piece.countable for piece in pieces)
 
 
-def _cell(site_id: int, key: tuple[int, str], tally: Tally, crossing: Collection[tuple[int, int] | None]) -> Cell:
-    of = {"site_id": site_id, "provider_id": key[0], "technology": key[1]}
+def _cell(site_id: int, key: Key, tally: Tally, crossing: Collection[tuple[int, int] | None]) -> Cell:
+    of = {"site_id": site_id, "provider_id": key[0], "technology": key[1], "village_code": key[2]}
     whole = [length for outage, length in tally.parts.items() if outage not in crossing]
     row = {
         **of, **tally.seconds, "outages": len(whole), "longest_outage_s": max(whole, default=0),

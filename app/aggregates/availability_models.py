@@ -19,7 +19,7 @@ class CountedDay(Base):
 
 
 class AvailabilityDay(Base):
-    """The seconds of a site on a day, as far as it was set up with this provider and technology.
+    """The seconds of a site on a day, as far as it was set up with this provider and technology in this village.
 
     `outages` and the longest are of those that lie wholly inside; the others are in `outage_part`. `down_by_cause`
     holds the causes that are known; the rest of `down` is unclassified.
@@ -31,6 +31,7 @@ class AvailabilityDay(Base):
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"), primary_key=True)
     technology: Mapped[Technology] = mapped_column(primary_key=True)
+    village_code: Mapped[str] = mapped_column(primary_key=True)
     up: Mapped[int]
     degraded: Mapped[int]
     down: Mapped[int]
@@ -56,6 +57,7 @@ class OutagePart(Base):
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"), primary_key=True)
     technology: Mapped[Technology] = mapped_column(primary_key=True)
+    village_code: Mapped[str] = mapped_column(primary_key=True)
     started_at: Mapped[Moment] = mapped_column(primary_key=True)
     seconds: Mapped[int]
 

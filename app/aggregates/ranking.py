@@ -66,8 +66,8 @@ def _grouping(by: By, width: int, chosen: Selection) -> Grouping:
     else:
         within = [code for code in regions.names() if len(code) == width and f"{code}.".startswith(f"{chosen.region}.")]
     return Grouping(
-        lambda site, setup: (site.village_code[:width], setup.technology),
-        lambda t: (func.left(Site.village_code, width), t.technology), (sums.region_code, sums.technology), within,
+        lambda site, setup: (setup.village_code[:width], setup.technology),
+        lambda t: (func.left(t.village_code, width), t.technology), (sums.region_code, sums.technology), within,
     )  # fmt: skip
 
 

@@ -39,14 +39,18 @@ class OneSite:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Access points of a region, for the time that their set-up named this provider and this technology."""
+    """Access points of a region, for the time that they were set up there, with this provider and this technology."""
 
     region: str
     provider_id: int | None = None
     technology: Technology | None = None
 
     def takes(self, setup: Setup) -> bool:
-        return self.provider_id in {None, setup.provider_id} and self.technology in {None, setup.technology}
+        return (
+            self.provider_id in {None, setup.provider_id}
+            and self.technology in {None, setup.technology}
+            and setup.village_code.startswith(self.region)
+        )
 
     @property
     def sites(self) -> Select[int]:
@@ -55,7 +59,7 @@ class Selection:
         query = (
             select(Site.id)
             .join(configured, configured.site_id == Site.id)
-            .where(Site.kind == SiteKind.ACCESS_POINT, in_region(Site.village_code, self.region))
+            .where(Site.kind == SiteKind.ACCESS_POINT, in_region(configured.village_code, self.region))
             .distinct()
         )
         if self.provider_id is not None:
@@ -72,7 +76,7 @@ class Selection:
     @property
     def members(self) -> str:
         """Rows (site_id, since, until), cut at midnight: a site may leave and come back."""
-        wanted = ["s.kind = 'access_point'", "s.village_code ^@ :region"]
+        wanted = ["s.kind = 'access_point'", "c.village_code ^@ :region"]
         wanted += ["c.provider_id = :provider_id"] if self.provider_id is not None else []
         wanted += ["c.technology = :technology"] if self.technology is not None else []
         return f"""

@@ -29,8 +29,9 @@ REOPEN = text(f"""
     ORDER BY 1, 2 ON CONFLICT DO NOTHING RETURNING site_id
 """)
 REGIONS = text("""
-    SELECT DISTINCT left(village_code, length) FROM site, unnest(ARRAY[2, 5, 8]) AS length
-    WHERE id = ANY(:sites) AND kind = 'access_point' ORDER BY 1
+    SELECT DISTINCT left(c.village_code, length)
+    FROM site s JOIN site_configuration c ON c.site_id = s.id, unnest(ARRAY[2, 5, 8]) AS length
+    WHERE s.id = ANY(:sites) AND s.kind = 'access_point' ORDER BY 1
 """)
 
 
@@ -70,7 +71,7 @@ ROLL_DAY = text(_replace("rollup_day", "site_id, day", bars.stacked(DAY_BARS, "s
 # A site belongs where its set-up at the day's end says. First each kecamatan's providers and technologies are merged,
 # then what is merged goes to all regions above, and to the cells that mean all providers or all technologies.
 OF_DAY = f"""
-    SELECT left(s.village_code, 8) AS kecamatan, c.provider_id, c.technology, {COLUMNS}
+    SELECT left(c.village_code, 8) AS kecamatan, c.provider_id, c.technology, {COLUMNS}
     FROM site s JOIN rollup_day d ON d.site_id = s.id AND d.day = :day
     JOIN site_configuration c ON c.site_id = s.id AND c.started_at < :last AND coalesce(c.ended_at >= :last, true)
     WHERE s.kind = 'access_point'

@@ -24,7 +24,6 @@ from app.ledger.facts import Place
 from app.ledger.models import StaleDay
 from app.ledger.tally import Setup, Tally
 from app.periods import Period
-from app.registry.models import Site
 
 Key = tuple[Any, ...]  # the number of a part, then what the grouping adds
 STATES = ("up", "degraded", "down", "unreachable", "unknown", "maintenance")
@@ -58,8 +57,8 @@ async def counted(session: AsyncSession, chosen: Selection, period: Period) -> D
     last = period.end.astimezone(WITA).date() - timedelta(days=1)
     days = set(await session.scalars(select(CountedDay.day).where(CountedDay.day.between(first, last))))
     stale = await session.execute(
-        select(StaleDay.site_id, StaleDay.day).join(Site, Site.id == StaleDay.site_id)
-        .where(StaleDay.day.between(first, last), in_region(Site.village_code, chosen.region))
+        select(StaleDay.site_id, StaleDay.day)
+        .where(StaleDay.day.between(first, last), StaleDay.site_id.in_(chosen.sites))
     )  # fmt: skip
     return Days(days, [(site_id, day) for site_id, day in stale if day in days])
 
@@ -120,7 +119,7 @@ class _Source:
         return query.where(table.region_code.in_(self.grouping.regions or ()))
 
     def _of_sites(self, query: Select[Any]) -> Select[Any]:
-        query = query.join(Site, Site.id == self.table.site_id).where(in_region(Site.village_code, self.chosen.region))
+        query = query.where(in_region(self.table.village_code, self.chosen.region))
         if self.chosen.provider_id is not None:
             query = query.where(self.table.provider_id == self.chosen.provider_id)
         if self.chosen.technology is not None:

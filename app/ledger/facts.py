@@ -85,7 +85,7 @@ async def dated_setups(session: AsyncSession, ids: Collection[int]) -> dict[int,
     configured = SiteConfiguration
     rows = await session.execute(
         select(configured.site_id, configured.started_at, configured.ended_at, configured.lifecycle,
-               configured.provider_id, configured.technology, configured.contract_id)
+               configured.provider_id, configured.technology, configured.village_code, configured.contract_id)
         .where(configured.site_id == func.any(cast(list(ids), ARRAY(Integer))))
         .order_by(configured.site_id, configured.started_at)
     )  # fmt: skip
@@ -98,10 +98,14 @@ async def dated_setups(session: AsyncSession, ids: Collection[int]) -> dict[int,
 def _date(site: Dated, row: Any) -> None:
     low, high = to_slot(row.started_at), _slot(row.ended_at)
     if not site.setups:
-        site.setups.append((0, low, Setup(False, row.provider_id, row.technology)))
-    site.setups.append((low, high, Setup(row.lifecycle is Lifecycle.ACTIVE, row.provider_id, row.technology)))
+        site.setups.append((0, low, _setup(row, active=False)))
+    site.setups.append((low, high, _setup(row, active=row.lifecycle is Lifecycle.ACTIVE)))
     if row.contract_id is not None:
         site.contracts.append((low, high, row.contract_id))
+
+
+def _setup(row: Any, *, active: bool) -> Setup:
+    return Setup(active, row.provider_id, row.technology, row.village_code)
 
 
 async def agreements(session: AsyncSession, ids: Collection[int]) -> dict[int, Agreement]:

@@ -150,6 +150,7 @@ class Site(Base):
             postgresql_where=text("lifecycle = 'active' AND host IS NOT NULL AND probe <> 'push'"),
         ),
         Index("ix_site_village_code", "village_code", postgresql_ops={"village_code": "text_pattern_ops"}),
+        Index("ix_site_code", "code", postgresql_ops={"code": "text_pattern_ops"}),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -196,6 +197,7 @@ class Site(Base):
         """What judgement and its counting depend on: a change of it starts a new dated configuration."""
         return (
             self.lifecycle, self.technology, self.provider_id, self.parent_id, self.contract_id, self.addressed_at,
+            self.village_code,
         )  # fmt: skip
 
     @property
@@ -226,6 +228,7 @@ class SiteConfiguration(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
     contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
     addressed_at: Mapped[Moment]  # since when it is measured where it is
+    village_code: Mapped[str] = mapped_column(ForeignKey("region.code"))
 
 
 class State(StrEnum):

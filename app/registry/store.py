@@ -131,7 +131,7 @@ async def create_site(
     faults += rules.check(values, policy=policy)
     if faults:
         raise Invalid(*faults)
-    require_writer(caller, values["village_code"])
+    require_writer(caller, str(values["village_code"]))
     now = utc_now()
     site = Site(
         **{k: v for k, v in values.items() if k != "provider"},
@@ -161,11 +161,11 @@ async def patch_site(
         await lock_counter(session, Counter.REGISTRY)  # two changes of parents at once could close a cycle
     values = {name: getattr(site, name, None) for name in SitePatch.model_fields} | {"provider": site.provider.slug}
     values |= changes
-    faults = await _unmovable(session, site, values)
-    found, more = await references.resolve(session, values, caller=caller, site=site, changed=set(changes))
-    faults += more + rules.check(values, policy=policy)
+    found, faults = await references.resolve(session, values, caller=caller, site=site, changed=set(changes))
+    faults += rules.check(values, policy=policy)
     if faults:
         raise Invalid(*faults)
+    require_writer(caller, str(values["village_code"]))  # across districts, a move is the province's
     before = site.configuration, site.address
     for name in changes.keys() - {"provider"}:
         setattr(site, name, changes[name])
@@ -210,6 +210,7 @@ async def _redate(session: AsyncSession, site: Site, at: datetime) -> None:
         current.lifecycle, current.technology = site.lifecycle, site.technology
         current.provider_id, current.parent_id = site.provider_id, site.parent_id
         current.contract_id, current.addressed_at = site.contract_id, site.addressed_at
+        current.village_code = site.village_code
     else:
         if current is not None:
             current.ended_at = at
@@ -222,7 +223,7 @@ def _configuration(site: Site, at: datetime) -> SiteConfiguration:
     return SiteConfiguration(
         site_id=site.id, started_at=at, ended_at=None, lifecycle=site.lifecycle, technology=site.technology,
         provider_id=site.provider_id, parent_id=site.parent_id, contract_id=site.contract_id,
-        addressed_at=site.addressed_at,
+        addressed_at=site.addressed_at, village_code=site.village_code,
     )  # fmt: skip
 
 
@@ -236,19 +237,11 @@ async def _open_status(session: AsyncSession, site: Site) -> SiteStatus:
     return status
 
 
-async def _unmovable(session: AsyncSession, site: Site, values: dict[str, Any]) -> list[Fault]:
-    if values["village_code"] == site.village_code:
-        return []
-    return [Fault(
-        "village_code", "cannot_move", "A site stays in its village: its code {code} tells where its history belongs",
-        "Retire it and register a new one in {given}", values={"code": site.code, "given": values["village_code"]},
-    )]  # fmt: skip
-
-
 async def _next_code(session: AsyncSession, village_code: str) -> str:
-    """`<village>-<nn>`, counting on; the village's row is locked so that two at once get two numbers."""
+    """`<village>-<nn>`, counting on, also past those that moved away; the village's row is locked so that two at once
+    get two numbers."""
     await session.execute(text("SELECT 1 FROM region WHERE code = :code FOR NO KEY UPDATE"), {"code": village_code})
-    codes = await session.scalars(select(Site.code).where(Site.village_code == village_code))
+    codes = await session.scalars(select(Site.code).where(Site.code.startswith(f"{village_code}-", autoescape=True)))
     return f"{village_code}-{max((int(code.rpartition('-')[2]) for code in codes), default=0) + 1:02d}"
 
 

@@ -174,8 +174,9 @@ async def test_a_site_counts_for_the_provider_and_technology_that_it_had_that_da
     noon = living.since + DAY + 12 * HOUR
     await living.execute("UPDATE site_configuration SET ended_at = :noon WHERE site_id = :id", noon=noon, id=site)
     await living.execute(
-        "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at) "
-        "SELECT site_id, :noon, lifecycle, 'radio', (SELECT id FROM provider WHERE slug = 'iconplus'), addressed_at "
+        "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, "
+        "village_code) SELECT site_id, :noon, lifecycle, 'radio', (SELECT id FROM provider WHERE slug = 'iconplus'), "
+        "addressed_at, village_code "
         "FROM site_configuration WHERE site_id = :id", noon=noon, id=site,
     )  # fmt: skip
     theirs = province.of(living.since + DAY, living.now, "fiber") + province.of(living.since, living.now, "radio")

@@ -126,8 +126,8 @@ async def test_a_provider_counts_a_site_only_while_it_was_its_own(session: Async
         iconplus = await session.scalar(text("SELECT id FROM provider WHERE slug = 'iconplus'"))
     await execute(
         session, "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
-        "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at) "
-        "VALUES (:id, :at, 'active', 'fiber', :provider, :at)",
+        "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, "
+        "village_code) SELECT :id, :at, 'active', 'fiber', :provider, :at, village_code FROM site WHERE id = :id",
         "UPDATE site SET provider_id = :provider WHERE id = :id", id=site_id, at=day(2, 12), provider=iconplus,
     )  # fmt: skip
     for counted in (False, True):
@@ -140,6 +140,28 @@ async def test_a_provider_counts_a_site_only_while_it_was_its_own(session: Async
             assert (total["outages"], total["longest_outage_s"], total["sites"]) == (1, down * 3600, 1)
         region = (await get(cast.sari, "/regions/64/uptime", step="day", **{"from": day(3), "to": day(0)}))["total"]
         assert (region["outages"], region["longest_outage_s"], region["sites"]) == (1, 3 * 3600, 1)
+
+
+async def test_a_region_counts_a_site_only_while_it_stood_there(session: AsyncSession, cast: Cast) -> None:
+    site_id = await site_since(session, cast, day(4), (day(2, 11), "down"), (day(2, 14), "up"))
+    await execute(
+        session, "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
+        "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, "
+        "village_code) SELECT id, :at, 'active', technology, provider_id, :at, '64.03.06.2006' FROM site "
+        "WHERE id = :id",
+        "UPDATE site SET village_code = '64.03.06.2006' WHERE id = :id", id=site_id, at=day(2, 12),
+    )  # fmt: skip
+    for counted in (False, True):
+        if counted:
+            await count(session)
+        for code, down in (("64.02", 1), ("64.02.05.2003", 1), ("64.03", 2), ("64.03.06.2006", 2), ("64", 3)):
+            answer = await get(cast.sari, f"/regions/{code}/uptime", step="day", **{"from": day(3), "to": day(0)})
+            total = answer["total"]
+            assert (total["seconds"]["down"], total["outages"], total["sites"]) == (down * 3600, 1, 1)
+            assert total["seconds"]["up"] + total["seconds"]["down"] == (72 if code == "64" else 36) * 3600
+        asked = {"by": "region", "level": "kabupaten_kota", "min_coverage_pct": 0, "from": day(3), "to": day(0)}
+        ranked = (await get(cast.sari, "/ranking", **asked))["items"]
+        assert {row["code"]: row["down_s"] for row in ranked} == {"64.02": 3600, "64.03": 2 * 3600}
 
 
 async def test_maintenance_is_subtracted_first_and_overlapping_windows_once(session: AsyncSession, cast: Cast) -> None:
@@ -214,7 +236,7 @@ async def test_days_counted_twice_come_to_the_same(session: AsyncSession, cast: 
     await execute(session, "DELETE FROM counted_day")
     await count(session)
     assert await counted_rows(session) == first
-    assert len({row[0] for row in first if len(row) == 17}) == 6
+    assert len({row[0] for row in first if len(row) == 18}) == 6
 
 
 async def test_a_day_is_counted_ten_minutes_after_its_midnight(session: AsyncSession, cast: Cast) -> None:
@@ -233,7 +255,7 @@ async def test_a_change_of_the_past_is_seen_at_once_and_recounts_its_days_alone(
     site_id = await site_since(session, cast, day(6))
     other = await site_since(session, cast, day(6), (day(5), "down"), (day(2), "up"))
     await count(session)
-    before = {row[:4]: row for row in await counted_rows(session) if len(row) == 17}
+    before = {row[:4]: row for row in await counted_rows(session) if len(row) == 18}
     await set_states(session, site_id, (day(6), "up"), (day(4, 22), "down"), (day(3, 1), "up"))
     async with session.begin():
         await recount.touch(session, [Span(site_id, day(3), day(3, 1))])
@@ -243,7 +265,7 @@ async def test_a_change_of_the_past_is_seen_at_once_and_recounts_its_days_alone(
     assert (live["total"]["outages"], live["total"]["longest_outage_s"]) == (2, 72 * 3600)
     await execute(session, "UPDATE availability_day SET up = 0 WHERE site_id = :other", other=other)
     await count(session)
-    after = {row[:4]: row for row in await counted_rows(session) if len(row) == 17}
+    after = {row[:4]: row for row in await counted_rows(session) if len(row) == 18}
     changed = {(key[0], key[1]) for key, row in after.items() if row != before[key] and key[1] == site_id}
     days = {(day(ago) + 8 * HOUR).date() for ago in (4, 3)}  # the outage reaches back over midnight
     assert changed == {(touched, site_id) for touched in days}
@@ -315,8 +337,9 @@ async def test_hours_of_too_much_at_once_are_refused(session: AsyncSession, cast
         "probe, lifecycle, addressed_at, version, created_at, updated_at) SELECT code || '-99', 'access_point', code, "
         "name, true, 'fiber', (SELECT min(id) FROM provider), 'primary', 'push', 'active', now(), 1, now(), now() "
         "FROM region WHERE level = 'desa_kelurahan'",
-        "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at) "
-        "SELECT id, now(), 'active', 'fiber', provider_id, now() FROM site WHERE code LIKE '%-99'",
+        "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, "
+        "village_code) SELECT id, now(), 'active', 'fiber', provider_id, now(), village_code FROM site "
+        "WHERE code LIKE '%-99'",
     )  # fmt: skip
     answer = await cast.sari.get("/regions/64/uptime?from=2025-01-01&to=2026-01-01&step=hour")
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_much_at_once")

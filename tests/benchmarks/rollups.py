@@ -48,8 +48,8 @@ MAKE_SITES = """
          WHERE level = 'desa_kelurahan') v ON v.place = 1 + n % v.all
 """
 CONFIGURE = """
-    INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at)
-    SELECT id, :start, 'active', technology, provider_id, :start FROM site
+    INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, village_code)
+    SELECT id, :start, 'active', technology, provider_id, :start, village_code FROM site
 """
 # Packets of a technology: some jitter around a site's own level, with a long tail.
 PACKET = "(1000 * base * (1 + random() * random() / 4 + CASE WHEN random() < 0.03 THEN random() * 4 ELSE 0 END))::int"

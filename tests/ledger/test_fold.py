@@ -143,8 +143,9 @@ async def test_a_reading_of_an_earlier_address_says_nothing_of_the_new_one(lived
         for statement in (
             "UPDATE site SET addressed_at = :at WHERE id = :id",
             "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
-            "INSERT INTO site_configuration (site_id, started_at, addressed_at, lifecycle, technology, provider_id) "
-            "SELECT id, :at, :at, lifecycle, technology, provider_id FROM site WHERE id = :id",
+            "INSERT INTO site_configuration (site_id, started_at, addressed_at, lifecycle, technology, provider_id, "
+            "village_code) SELECT id, :at, :at, lifecycle, technology, provider_id, village_code FROM site "
+            "WHERE id = :id",
         ):
             await session.execute(text(statement), {"at": moved, "id": lived.id})
     await lived.read((60, OK))

@@ -134,9 +134,9 @@ async def _reconfigure(session: AsyncSession, site_id: int, at: datetime, values
     """Parent, technology and address from `at` on."""
     for statement in (
         "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id AND ended_at IS NULL",
-        "INSERT INTO site_configuration (site_id, started_at, lifecycle, provider_id, parent_id, technology, "
-        f"addressed_at) SELECT site_id, :at, lifecycle, provider_id, {values} FROM site_configuration "
-        "WHERE site_id = :id",
+        "INSERT INTO site_configuration (site_id, started_at, lifecycle, provider_id, village_code, "
+        f"parent_id, technology, addressed_at) SELECT site_id, :at, lifecycle, provider_id, village_code, {values} "
+        "FROM site_configuration WHERE site_id = :id",
     ):
         await session.execute(text(statement), {"at": at, "id": site_id})
 
@@ -210,9 +210,9 @@ async def test_a_tower_that_is_taken_out_of_service_hides_nothing_any_more(
     async with session.begin():
         for statement in (
             "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
-            "INSERT INTO site_configuration (site_id, started_at, addressed_at, lifecycle, provider_id, technology) "
-            "SELECT site_id, :at, addressed_at, 'retired', provider_id, technology FROM site_configuration "
-            "WHERE site_id = :id",
+            "INSERT INTO site_configuration (site_id, started_at, addressed_at, lifecycle, provider_id, "
+            "technology, village_code) SELECT site_id, :at, addressed_at, 'retired', provider_id, technology, "
+            "village_code FROM site_configuration WHERE site_id = :id",
         ):
             await session.execute(text(statement), {"at": retired_at, "id": tower})
     async with transaction(sessions) as writing:

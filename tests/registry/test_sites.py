@@ -207,8 +207,25 @@ async def test_only_the_given_fields_change_and_a_stale_version_is_refused(cast:
     assert emptied["ssid"] is None
     assert (await cast.ana.patch(url, {"technology": None})).json()["errors"][0]["code"] == "null"
     assert (await cast.ana.patch(url, {"host": None})).json()["errors"][0]["field"] == "host"
-    moved = await cast.ana.patch(url, {"village_code": BERAU_VILLAGE})
-    assert moved.json()["errors"][0]["code"] == "cannot_move"
+
+
+async def test_a_site_moves_within_its_district_and_keeps_its_code_across_districts_it_is_the_provinces_to_move(
+    cast: Cast,
+) -> None:
+    made = await register(cast)
+    url = f"/sites/{made['id']}"
+    moved = await cast.ana.patch(url, {"village_code": "64.02.05.2004"})
+    assert (moved.status_code, moved.json()["village_code"], moved.json()["code"]) == (
+        200,
+        "64.02.05.2004",
+        made["code"],
+    )
+    assert (await cast.ana.patch(url, {"village_code": BERAU_VILLAGE})).status_code == 403
+    assert (await cast.ben.patch(url, {"village_code": BERAU_VILLAGE})).status_code == 404
+    assert (await cast.sari.patch(url, {"village_code": BERAU_VILLAGE})).json()["district"] == "Kabupaten Berau"
+    assert (await cast.ana.get(url)).status_code == 404
+    again = await register(cast, host="198.51.100.99")  # a code that was given is never given again
+    assert (made["code"], again["code"]) == ("64.02.05.2003-01", "64.02.05.2003-02")
 
 
 async def test_retiring_twice_is_retiring_once(cast: Cast) -> None:
