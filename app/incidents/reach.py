@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,7 +97,10 @@ async def views(session: AsyncSession, touched: Stretches, *, now: datetime) -> 
 
 async def touched(session: AsyncSession, spans: Sequence[Span], *, now: datetime) -> Stretches:
     """The few sites of which there is anything to follow: one statement, that mostly finds none."""
-    rows = _json(asdict(span) | {"back": span.start - LOOK_BACK} for span in spans)
+    rows = _json(
+        {"site_id": span.site_id, "back": span.start - LOOK_BACK, "start": span.start, "end": span.end}
+        for span in spans
+    )
     found: Stretches = {}
     for site_id, start, end in await session.execute(TOUCHED, {"rows": rows, "now": now}):
         known = found.get(site_id, (start, end))
