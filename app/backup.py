@@ -21,6 +21,11 @@ NOT_FOR_ALL = re.compile(
     rb"SET transaction_timeout = 0;\n|ALTER TABLE ONLY .+ ALTER COLUMN .+ SET \(pg_attver=\d+\);\n"
 )
 
+# What was read before a restore means nothing after it: the api's memory, and the versions that dashboards hold.
+ANEW = b"""
+UPDATE public.change_counter SET version = extract(epoch FROM clock_timestamp()) WHERE name = 'generation';
+"""
+
 # pg_restore --clean fails on partitions' keys ("cannot drop inherited constraint"), so the schema goes.
 EMPTY_FIRST = b"""
 BEGIN;
@@ -98,7 +103,7 @@ def _replace(url: str, file: Path) -> None:
             target.stdin.write(EMPTY_FIRST)
             target.stdin.writelines(_fit(source.stdout))
             if source.wait() == 0:
-                target.stdin.write(b"COMMIT;\n")
+                target.stdin.write(ANEW + b"COMMIT;\n")
         if source.returncode != 0 or target.returncode != 0:
             said.seek(0)
             raise BackupError(f"{file} was not restored, nothing has changed: {last_words(said.read())}")

@@ -5,6 +5,7 @@ Problem
 ├── NotAllowed         403  the role does not allow it, or a named region lies outside the scope
 ├── NotFound           404  unknown, or out of scope
 ├── Conflict           409  something of the same identity exists, or it is over
+├── Gone               410  what changed since then is not remembered any more
 ├── Stale              412  If-Match names an older version
 ├── TooLarge           413  the body is larger than any request of ours
 ├── Invalid            422  fields or parameters are wrong: all of them are listed
@@ -55,6 +56,10 @@ class NotFound(Problem):
 
 class Conflict(Problem):
     status, type, title = 409, "conflict", "It conflicts with what is there"
+
+
+class Gone(Problem):
+    status, type, title = 410, "version-too-old", "What changed since that version is not remembered any more"
 
 
 class Stale(Problem):

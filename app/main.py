@@ -26,8 +26,10 @@ from app.measurements.routes import router as measurements
 from app.metrics import Requests
 from app.registry.routes import router as registry
 from app.settings import Settings, settings
+from app.status.answers import Answers
+from app.status.follower import Follower
 from app.status.routes import router as status
-from app.status.snapshot import Follower, Snapshot
+from app.status.snapshot import Snapshot
 
 API = "/api/v1"
 ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
@@ -47,6 +49,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.callers = http.Callers()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
+    app.state.answers = Answers(app.state.snapshot)
     for router in (
         registry, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
     ):  # fmt: skip

@@ -63,7 +63,7 @@ class Current(Collector):
         now = utc_now()
         states: dict[str, int] = {}
         for entry in self._snapshot.entries.values():
-            state = entry.state_at(now)
+            state = entry.shows(now, gone="", maintenance=False).state
             states[state] = states.get(state, 0) + 1
         by_state = GaugeMetricFamily("sinyal_sites_by_state", "Active sites in each state", labels=["state"])
         for state, count in sorted(states.items()):

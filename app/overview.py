@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import DBAPIError
 
-from app.access.models import Role
-from app.access.scope import Caller
 from app.clock import WITA, utc_now
 from app.database import Sessions, database_url, open_engine, open_sessions
 from app.operate import DATABASE_AWAY
 from app.registry import regions
 from app.settings import Settings, SettingsError
-from app.status.snapshot import Entry, Snapshot
+from app.status.entry import Entry
+from app.status.selection import Selection
+from app.status.snapshot import Snapshot
 
 MOST_LISTED = 20
 EVERY_S = 5
@@ -25,7 +25,7 @@ async def run(settings: Settings, *, region: str | None, watch: bool, say: Calla
         raise SettingsError(f"--region {region}: there is no such region")
     engine = open_engine(database_url(settings), name="status")
     try:
-        snapshot = Snapshot(refresh_s=EVERY_S)
+        snapshot = Snapshot(refresh_s=0)
         while True:
             await _show(snapshot, open_sessions(engine), region or "64", say)
             if not watch:
@@ -40,15 +40,16 @@ async def run(settings: Settings, *, region: str | None, watch: bool, say: Calla
 async def _show(snapshot: Snapshot, sessions: Sessions, region: str, say: Callable[[str], None]) -> None:
     await snapshot.refresh(sessions)
     now = utc_now()
-    entries = list(snapshot.visible(Caller(0, "status", Role.VIEWER, region)))
-    states = Counter(entry.state_at(now) for entry in entries)
+    snapshot.tick(now)
+    entries = snapshot.select(Selection(region))
+    states = Counter(entry.shown.state for entry in entries)
     counts = "  ".join(f"{state} {count}" for state, count in sorted(states.items()))
     age = "never" if snapshot.beat_at is None else f"{(now - snapshot.beat_at).total_seconds():.0f} s ago"
     say(f"{now.astimezone(WITA):%Y-%m-%d %H:%M:%S} WITA  {regions.names()[region]}: {len(entries)} sites  {counts}  "
         f"(worker seen: {age})")  # fmt: skip
     if snapshot.blind_since is not None:
         say("  blind: no canary answers, so nothing is judged down (see `sinyal doctor`)")
-    troubled = sorted((e for e in entries if e.state_at(now) in TROUBLED), key=lambda entry: entry.since)
+    troubled = sorted((e for e in entries if e.shown.state in TROUBLED), key=lambda entry: entry.shown.since)
     for entry in troubled[:MOST_LISTED]:
         say(_line(entry))
     if len(troubled) > MOST_LISTED:
@@ -56,9 +57,9 @@ async def _show(snapshot: Snapshot, sessions: Sessions, region: str, say: Callab
 
 
 def _line(entry: Entry) -> str:
-    district = regions.names()[entry.village_code[:5]]
-    since = entry.since.astimezone(WITA)
+    district = regions.names()[entry.site.village_code[:5]]
+    since = entry.shown.since.astimezone(WITA)
     return (
-        f"  {entry.state:<11} {entry.fixed['code']}  since {since:%d %b %H:%M:%S}  {entry.technology:<8} "
-        f"{entry.provider:<18} {entry.fixed['name']}, {district}"
+        f"  {entry.shown.state:<11} {entry.site.code}  since {since:%d %b %H:%M:%S}  {entry.site.technology:<8} "
+        f"{entry.site.provider:<18} {entry.site.name}, {district}"
     )

@@ -89,6 +89,12 @@ def names() -> dict[str, str]:
     return {row["code"]: row["name"] for row in read_csv()}
 
 
+@cache
+def children(code: str) -> list[str]:
+    """The codes right below a region's."""
+    return sorted(row["code"] for row in read_csv() if row["parent_code"] == code)
+
+
 async def explain_unknown_village(session: AsyncSession, given: str, *, field: str = "village_code") -> Fault:
     """Why a code is not a village's, and which one was probably meant."""
     region = await find_region(session, given)

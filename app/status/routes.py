@@ -1,65 +1,91 @@
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
-import orjson
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.access.scope import Caller, require_region
-from app.clock import utc_now
+from app.errors import Fault, Invalid
 from app.http import Reader
 from app.problems import problems
 from app.profiles import Technology
 from app.registry import regions
 from app.registry.models import State
 from app.registry.routes import RegionCode
-from app.status.schemas import StatusOut
-from app.status.snapshot import Entry, Snapshot
+from app.status.answers import MEDIA, Answers, Form, Question
+from app.status.schemas import ChangeOut, StatusOut, SummaryOut
+from app.status.selection import Selection
+from app.status.version import Version
 
 router = APIRouter(tags=["dashboards"])
 
+UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing changed since the ETag of If-None-Match"}}
+Since = Annotated[str | None, Query(max_length=100, description="a `version` that you have: only what changed since")]
 
-@router.get(
-    "/status",
-    response_model=StatusOut,
-    responses={304: {"description": "Nothing changed since the ETag of If-None-Match"}, **problems(403)},
-)
-async def get_status(
-    request: Request,
+
+def _selection(
     caller: Reader,
     region: RegionCode = None,
     state: State | None = None,
     technology: Technology | None = None,
     provider: Annotated[str | None, Query(max_length=60)] = None,
-    if_none_match: Annotated[str | None, Header()] = None,
-) -> Response:
-    """Every active site's state now. Poll it with `If-None-Match`: mostly there is nothing new, and nothing is sent."""
-    snapshot: Snapshot = request.app.state.snapshot
+) -> Selection:
     regions.require_known(region)
-    if region is not None:
-        require_region(caller, region)
-    etag = f'"{snapshot.version}-{caller.region_code}-{caller.provider_id or 0}"'
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if if_none_match is not None and etag in {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}:
+    return Selection.of(caller, region, state, technology, provider)
+
+
+Wanted = Annotated[Selection, Depends(_selection)]
+
+
+@router.get(
+    "/status",
+    response_model=StatusOut | ChangeOut,
+    responses={**UNCHANGED, **problems(403, 410, 503)},
+)
+async def get_status(
+    request: Request,
+    wanted: Wanted,
+    since: Since = None,
+    format: Annotated[Literal[Form.JSON, Form.GEOJSON], Query(description="of the whole status")] = Form.JSON,
+) -> Response:
+    """Every active site's state now. Poll it with `If-None-Match`: mostly there is nothing new, and nothing is sent.
+
+    With `since`, only what changed: put `changed` over what you have, take out `removed`, and go on from its `version`.
+    """
+    if since is None:
+        return await _answer(request, Question(wanted, format))
+    if format is not Form.JSON:
+        raise Invalid(Fault("format", "whole_only", "Only the whole status is there as {given}", "Leave `since` out",
+                            values={"given": format.value}))  # fmt: skip
+    return await _answer(request, Question(wanted, since=Version.read(since)))
+
+
+@router.get("/status/summary", response_model=SummaryOut, responses={**UNCHANGED, **problems(403, 503)})
+async def get_summary(request: Request, caller: Reader, region: RegionCode = None) -> Response:
+    """Sites in each state: of a region and its children, by technology, by provider. Nodes are counted apart."""
+    regions.require_known(region)
+    return await _answer(request, Question(Selection.of(caller, region), Form.SUMMARY))
+
+
+async def _answer(request: Request, asked: Question) -> Response:
+    answers: Answers = request.app.state.answers
+    asked = replace(asked, zipped=_takes_gzip(request.headers.get("accept-encoding", "")))
+    etag = asked.etag(answers.version())
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
+    if etag in _tags(request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
-    body = _render(snapshot, caller, (region, state, technology, provider))
-    return Response(body, media_type="application/json", headers=headers)
+    answer = await answers.get(asked)
+    headers["ETag"] = answer.etag
+    if asked.zipped:
+        headers["Content-Encoding"] = "gzip"
+    return Response(answer.body, media_type=MEDIA[asked.form], headers=headers)
 
 
-def _render(snapshot: Snapshot, caller: Caller, wanted: tuple[str | None, ...]) -> bytes:
-    region, state, technology, provider = wanted
-    now = utc_now()
+def _tags(header: str) -> set[str]:
+    return {tag.strip().removeprefix("W/") for tag in header.split(",")}
 
-    def matches(entry: Entry) -> bool:
-        return (
-            (region is None or f"{entry.village_code}.".startswith(f"{region}."))
-            and (state is None or entry.state_at(now) == state)
-            and (technology is None or entry.technology == technology)
-            and (provider is None or entry.provider == provider)
-        )
 
-    sites = [snapshot.present(entry, now) for entry in snapshot.visible(caller) if matches(entry)]
-    return orjson.dumps({
-        "version": snapshot.version,
-        "generated_at": now,
-        "data_age_s": round((now - snapshot.beat_at).total_seconds(), 1) if snapshot.beat_at else None,
-        "sites": sorted(sites, key=lambda site: site["id"]),
-    }, option=orjson.OPT_UTC_Z)  # fmt: skip
+def _takes_gzip(accept_encoding: str) -> bool:
+    for part in accept_encoding.lower().split(","):
+        name, _, weight = part.partition(";")
+        if name.strip() in {"gzip", "*"}:
+            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False

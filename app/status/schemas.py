@@ -4,15 +4,20 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.profiles import Technology
-from app.registry.models import State, UnknownReason
+from app.registry.models import SiteKind, State, UnknownReason
 
 EXAMPLE: dict[str, Any] = {
     "id": 512, "code": "64.03.06.2006-01", "name": "Sambakungan", "village_code": "64.03.06.2006",
     "technology": "fiber", "provider": "indihome", "state": "down", "unknown_reason": None,
     "since": "2026-11-24T13:31:24Z", "last_seen_at": "2026-11-24T13:30:24Z", "evidence": "central", "rtt_ms": None,
     "loss_pct": 100.0, "maintenance": False, "incident_id": None, "acknowledged": False,
-    "latitude": 2.2131, "longitude": 117.4402,
+    "latitude": 2.2131, "longitude": 117.4402, "kind": "access_point",
 }  # fmt: skip
+COUNTS: dict[str, Any] = {
+    "sites": 2, "states": {"up": 1, "degraded": 0, "down": 1, "unreachable": 0, "unknown": 0}, "maintenance": 0,
+    "acknowledged": 1,
+}  # fmt: skip
+VERSION = "1795525651.1088.1038.12.1795525904000"
 
 
 class SiteStatusOut(BaseModel):
@@ -21,6 +26,7 @@ class SiteStatusOut(BaseModel):
     id: int
     code: str
     name: str
+    kind: SiteKind
     village_code: str
     technology: Technology
     provider: str
@@ -38,13 +44,55 @@ class SiteStatusOut(BaseModel):
     longitude: float | None
 
 
-class StatusOut(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "version": "1088.1038.1795525651000", "generated_at": "2026-11-24T13:31:44Z", "data_age_s": 0.4,
-        "sites": [EXAMPLE],
-    }]})  # fmt: skip
-
+class Aged(BaseModel):
     version: str = Field(description="opaque; it moves when a state changed or fresher figures are due")
     generated_at: datetime
     data_age_s: float | None = Field(description="how old the worker's last sign of life is; null if it never gave one")
+
+
+class StatusOut(Aged):
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "version": VERSION, "generated_at": "2026-11-24T13:31:44Z", "data_age_s": 0.4, "sites": [EXAMPLE],
+    }]})  # fmt: skip
+
     sites: list[SiteStatusOut]
+
+
+class ChangeOut(Aged):
+    changed: list[SiteStatusOut]
+    removed: list[int] = Field(description="ids of sites that went out of sight, or never matched")
+
+
+class Counts(BaseModel):
+    sites: int
+    states: dict[State, int]
+    maintenance: int
+    acknowledged: int
+
+
+class RegionCounts(Counts):
+    code: str
+    name: str
+
+
+class TechnologyCounts(Counts):
+    technology: Technology
+
+
+class ProviderCounts(Counts):
+    provider: str
+
+
+class SummaryOut(Aged):
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "version": VERSION, "generated_at": "2026-11-24T13:31:44Z", "data_age_s": 0.4,
+        "region": {"code": "64.03", "name": "Berau", **COUNTS}, "nodes": COUNTS | {"sites": 0},
+        "children": [{"code": "64.03.06", "name": "Talisayan", **COUNTS}],
+        "technologies": [{"technology": "fiber", **COUNTS}], "providers": [{"provider": "indihome", **COUNTS}],
+    }]})  # fmt: skip
+
+    region: RegionCounts
+    nodes: Counts
+    children: list[RegionCounts]
+    technologies: list[TechnologyCounts]
+    providers: list[ProviderCounts]

@@ -19,7 +19,8 @@ from app.migrate import migrate
 from app.registry import providers
 from app.registry import store as registry
 from app.registry.schemas import SiteIn, SitePatch
-from app.status.snapshot import Follower, Snapshot
+from app.status.follower import Follower
+from app.status.snapshot import Snapshot
 from app.worker import store as worker
 from probes.policy import Policy
 from tests.conftest import Cast, Person, drop_database, make_database
@@ -48,7 +49,7 @@ async def beat(session: AsyncSession, *, age_s: int = 0, blind: bool = False) ->
 async def status(app: FastAPI, person: Person, **params: str) -> dict[str, Any]:
     """By code, read anew from the database."""
     await app.state.snapshot.refresh(app.state.sessions)
-    app.state.snapshot.publish(utc_now())
+    app.state.snapshot.tick(utc_now())
     answer = await person.get("/status", params=params)
     assert answer.status_code == 200, answer.text
     return {item["code"]: item for item in answer.json()["sites"]}
@@ -125,9 +126,9 @@ async def test_ageing_alone_makes_a_new_version(app: FastAPI, cast: Cast, sessio
     await status(app, cast.vera)
     snapshot: Snapshot = app.state.snapshot
     before = snapshot.version
-    snapshot.publish(utc_now() + timedelta(seconds=5))
+    snapshot.tick(utc_now() + timedelta(seconds=5))
     assert snapshot.version == before
-    snapshot.publish(utc_now() + timedelta(seconds=200))
+    snapshot.tick(utc_now() + timedelta(seconds=200))
     assert snapshot.version != before
 
 

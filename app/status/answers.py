@@ -1,0 +1,125 @@
+"""Bodies of the version that is out, made once for all who ask the same."""
+
+import asyncio
+import gzip
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from app.clock import utc_now
+from app.errors import Gone, Unavailable
+from app.status.entry import Entry
+from app.status.selection import Selection
+from app.status.snapshot import Snapshot
+from app.status.summary import summary
+from app.status.version import Version
+
+ZIPPED = "-gzip"
+MOST_BYTES = 100_000_000
+WORTH_A_THREAD, LEVEL = 50_000, 5
+READ_ANEW = "Read the whole status without `since`, and go on from its version"
+
+
+class Form(StrEnum):
+    JSON = "json"
+    GEOJSON = "geojson"
+    SUMMARY = "summary"
+
+
+MEDIA = {Form.JSON: "application/json", Form.GEOJSON: "application/geo+json", Form.SUMMARY: "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    wanted: Selection
+    form: Form = Form.JSON
+    since: Version | None = None
+    zipped: bool = False
+
+    def etag(self, version: Version) -> str:
+        of = (self.wanted, self.form, self.since)
+        digest = hashlib.blake2s(repr(of).encode(), digest_size=6).hexdigest()
+        return f'"{version}-{digest}{ZIPPED if self.zipped else ""}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    etag: str
+    body: bytes
+
+
+class Answers:
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._version: Version | None = None
+        self._made: dict[Question, asyncio.Task[Answer]] = {}
+        self._bytes = 0
+
+    def version(self) -> Version:
+        """The version that is out, aged to this moment. Raises Unavailable until there is one."""
+        if self._snapshot.is_due:
+            self._snapshot.tick(utc_now())
+        if not self._snapshot.loaded:
+            raise Unavailable("The status is not read yet; try again shortly")
+        return self._snapshot.version
+
+    async def get(self, asked: Question) -> Answer:
+        """Raises Gone where `since` is too long ago."""
+        version = self.version()
+        if version != self._version:
+            self._version, self._made, self._bytes = version, {}, 0
+        task = self._made.get(asked)
+        if task is None:
+            task = self._made[asked] = asyncio.create_task(self._make(asked, version))
+        return await asyncio.shield(task)  # who asked first may hang up
+
+    async def _make(self, asked: Question, version: Version) -> Answer:
+        body = self._render(asked)
+        if asked.zipped:
+            aside = len(body) > WORTH_A_THREAD
+            body = await asyncio.to_thread(_zip, body) if aside else _zip(body)
+        self._bytes += len(body)
+        if self._bytes > MOST_BYTES and self._version == version:
+            self._made, self._bytes = {asked: self._made[asked]}, len(body)
+        return Answer(asked.etag(version), body)
+
+    def _render(self, asked: Question) -> bytes:
+        snapshot = self._snapshot
+        if asked.form is Form.SUMMARY:
+            return self._object(summary(snapshot.select(asked.wanted), asked.wanted.region))
+        if asked.since is not None:
+            change = snapshot.since(asked.since, asked.wanted)
+            if change is None:
+                raise Gone(READ_ANEW)
+            known = {"version": str(change.version), "removed": change.removed}
+            return _listing(self._object(known), "changed", [entry.row for entry in change.changed])
+        entries = snapshot.select(asked.wanted)
+        if asked.form is Form.GEOJSON:
+            return _listing(self._object({"type": "FeatureCollection"}), "features", map(_feature, entries))
+        return _listing(self._object(), "sites", [entry.row for entry in entries])
+
+    def _object(self, more: dict[str, Any] | None = None) -> bytes:
+        now, beat_at = utc_now(), self._snapshot.beat_at
+        return orjson.dumps({
+            "version": str(self._snapshot.version), "generated_at": now,
+            "data_age_s": round((now - beat_at).total_seconds(), 1) if beat_at else None,
+        } | (more or {}), option=orjson.OPT_UTC_Z)  # fmt: skip
+
+
+def _zip(body: bytes) -> bytes:
+    return gzip.compress(body, LEVEL, mtime=0)
+
+
+def _listing(head: bytes, name: str, rows: Iterable[bytes]) -> bytes:
+    """The object with one list more, of rows that are JSON already."""
+    return b'%b,"%b":[%b]}' % (head[:-1], name.encode(), b",".join(rows))
+
+
+def _feature(entry: Entry) -> bytes:
+    at = entry.site.longitude, entry.site.latitude
+    point = None if None in at else {"type": "Point", "coordinates": at}
+    return b'{"type":"Feature","id":%d,"geometry":%b,"properties":%b}' % (entry.site.id, orjson.dumps(point), entry.row)

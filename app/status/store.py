@@ -1,0 +1,46 @@
+"""What the snapshot reads: the sites that changed since it last looked, and the worker's beat."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+ROWS = text("""
+    WITH changed AS (
+        SELECT site_id FROM site_status WHERE version > :status UNION SELECT id FROM site WHERE version > :registry
+        UNION SELECT m.site_id FROM incident_site m JOIN incident i ON i.id = m.incident_id WHERE i.version > :incident
+    )
+    SELECT s.id, s.code, s.name, s.kind, s.village_code, s.technology, s.provider_id, p.slug AS provider, s.latitude,
+        s.longitude, s.lifecycle, s.probe, st.state, st.unknown_reason, st.since, st.evidence_at,
+        st.valid_s, st.last_ok_at, st.rtt_us, st.loss_pct, i.id AS incident_id,
+        i.acknowledged_at IS NOT NULL AS acknowledged
+    FROM changed JOIN site s ON s.id = changed.site_id JOIN site_status st ON st.site_id = s.id
+        JOIN provider p ON p.id = s.provider_id
+        LEFT JOIN incident_site m ON m.site_id = s.id AND m.ended_at IS NULL AND m.withdrawn_at IS NULL
+        LEFT JOIN incident i ON i.id = m.incident_id
+    ORDER BY s.id
+""")
+COUNTERS = text("""
+    SELECT coalesce(max(version) FILTER (WHERE name = 'generation'), 0), max(version) FILTER (WHERE name = 'status'),
+        max(version) FILTER (WHERE name = 'registry'), max(version) FILTER (WHERE name = 'incident')
+    FROM change_counter
+""")
+BEAT = text("SELECT beat_at, blind_since FROM worker_beat ORDER BY beat_at DESC LIMIT 1")
+PORTION = 2000
+
+
+async def counters(session: AsyncSession) -> tuple[int, int, int, int]:
+    """Generation, status, registry, incident."""
+    return tuple((await session.execute(COUNTERS)).one())
+
+
+async def changed(session: AsyncSession, *, status: int, registry: int, incident: int) -> AsyncIterator[Sequence[Any]]:
+    """Rows in portions: a hundred thousand of them are never all in memory at once."""
+    seen = {"status": status, "registry": registry, "incident": incident}
+    async for portion in (await session.stream(ROWS, seen)).partitions(PORTION):
+        yield portion
+
+
+async def beat(session: AsyncSession) -> Any | None:
+    return (await session.execute(BEAT)).one_or_none()
