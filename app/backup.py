@@ -21,11 +21,6 @@ NOT_FOR_ALL = re.compile(
     rb"SET transaction_timeout = 0;\n|ALTER TABLE ONLY .+ ALTER COLUMN .+ SET \(pg_attver=\d+\);\n"
 )
 
-# What was read before a restore means nothing after it: the api's memory, and the versions that dashboards hold.
-ANEW = b"""
-UPDATE public.change_counter SET version = extract(epoch FROM clock_timestamp()) WHERE name = 'generation';
-"""
-
 # pg_restore --clean fails on partitions' keys ("cannot drop inherited constraint"), so the schema goes.
 EMPTY_FIRST = b"""
 BEGIN;
@@ -64,14 +59,17 @@ def backup(url: str, file: Path, *, overwrite: bool = False) -> None:
         partial.unlink(missing_ok=True)
 
 
-def restore(url: str, file: Path, *, exclusive: AbstractContextManager[object] | None = None) -> None:
+def restore(
+    url: str, file: Path, *, exclusive: AbstractContextManager[object] | None = None, then: str = "SELECT"
+) -> None:
     """Put the dump in place of all that the schema `public` holds, whole or not at all.
 
-    `exclusive` is held meanwhile: there the caller takes the worker's advisory lock, or raises.
+    `exclusive` is held meanwhile: there the caller takes the worker's advisory lock, or raises. `then` is a statement
+    that belongs to it.
     """
     _require_dump(file)
     with exclusive or nullcontext():
-        _replace(url, file)
+        _replace(url, file, then)
 
 
 def _require_dump(file: Path) -> None:
@@ -87,7 +85,7 @@ def _require_dump(file: Path) -> None:
         raise BackupError(f"{file} is damaged: {last_words(listed.stderr)}")
 
 
-def _replace(url: str, file: Path) -> None:
+def _replace(url: str, file: Path, then: str) -> None:
     """One transaction, committed once pg_restore has reached the file's end: a torn file changes nothing."""
     unpack = [program("pg_restore"), "--no-owner", "--exit-on-error", "--file=-", str(file)]
     apply = [program("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
@@ -103,7 +101,7 @@ def _replace(url: str, file: Path) -> None:
             target.stdin.write(EMPTY_FIRST)
             target.stdin.writelines(_fit(source.stdout))
             if source.wait() == 0:
-                target.stdin.write(ANEW + b"COMMIT;\n")
+                target.stdin.write(f"{then};\nCOMMIT;\n".encode())
         if source.returncode != 0 or target.returncode != 0:
             said.seek(0)
             raise BackupError(f"{file} was not restored, nothing has changed: {last_words(said.read())}")

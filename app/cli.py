@@ -140,11 +140,12 @@ def backup(file: Path, overwrite: Annotated[bool, typer.Option(help="Replace FIL
 def restore(file: Path) -> None:
     """Replace the whole database by FILE, which `sinyal backup` wrote. No worker may run meanwhile."""
     from app import backup as copies
+    from app.database import NEW_GENERATION
     from app.operate import no_worker, running_database
 
     found = configured("restore")
     with running_database(found) as url:
-        copies.restore(url, file, exclusive=no_worker(url))
+        copies.restore(url, file, exclusive=no_worker(url), then=NEW_GENERATION)
     migrate()
 
 

@@ -20,6 +20,11 @@ Sessions = async_sessionmaker[AsyncSession]
 
 CHANNEL = "sinyal_change"  # payload: "<counter>:<version>"
 
+# What was read of a database before it was restored means nothing after: not in memory, nor on dashboards.
+NEW_GENERATION = (
+    "UPDATE public.change_counter SET version = extract(epoch FROM clock_timestamp()) WHERE name = 'generation'"
+)
+
 
 class Counter(StrEnum):
     STATUS = "status"
