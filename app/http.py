@@ -56,9 +56,11 @@ class Callers:
         elif until < now:
             caller = await self._read_again(request, secret, caller)
         else:
+            request.state.known_until = until
             return caller
         if len(self._known) > 10_000:
             self._known.clear()
+        request.state.known_until = now + CALLER_TTL_S
         self._known[key] = (now + CALLER_TTL_S, caller)
         return caller
 

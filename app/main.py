@@ -28,6 +28,7 @@ from app.registry.routes import router as registry
 from app.settings import Settings, settings
 from app.status.answers import Answers
 from app.status.follower import Follower
+from app.status.lane import FastLane
 from app.status.routes import router as status
 from app.status.snapshot import Snapshot
 
@@ -65,6 +66,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
             allow_headers=["*"], expose_headers=["ETag", "Retry-After", SIMULATED],
         )  # fmt: skip
     app.add_middleware(Edge)
+    app.add_middleware(FastLane, answers=app.state.answers)
     app.add_middleware(Requests, registry=app.state.metrics)
     app.openapi = lambda: _openapi(app, FastAPI.openapi(app))  # type: ignore[method-assign]  # FastAPI's own way
     return app

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -48,6 +48,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    version: Version
     etag: str
     body: bytes
 
@@ -78,14 +79,15 @@ class Answers:
         return await asyncio.shield(task)  # who asked first may hang up
 
     async def _make(self, asked: Question, version: Version) -> Answer:
-        body = self._render(asked)
         if asked.zipped:
-            aside = len(body) > WORTH_A_THREAD
-            body = await asyncio.to_thread(_zip, body) if aside else _zip(body)
+            plain = await self.get(replace(asked, zipped=False))  # of a later version, perhaps
+            version, body = plain.version, await _zipped(plain.body)
+        else:
+            body = self._render(asked)
         self._bytes += len(body)
         if self._bytes > MOST_BYTES and self._version == version:
             self._made, self._bytes = {asked: self._made[asked]}, len(body)
-        return Answer(asked.etag(version), body)
+        return Answer(version, asked.etag(version), body)
 
     def _render(self, asked: Question) -> bytes:
         snapshot = self._snapshot
@@ -110,8 +112,10 @@ class Answers:
         } | (more or {}), option=orjson.OPT_UTC_Z)  # fmt: skip
 
 
-def _zip(body: bytes) -> bytes:
-    return gzip.compress(body, LEVEL, mtime=0)
+async def _zipped(body: bytes) -> bytes:
+    if len(body) < WORTH_A_THREAD:
+        return gzip.compress(body, LEVEL, mtime=0)
+    return await asyncio.to_thread(gzip.compress, body, LEVEL, mtime=0)
 
 
 def _listing(head: bytes, name: str, rows: Iterable[bytes]) -> bytes:

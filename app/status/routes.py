@@ -68,12 +68,14 @@ async def get_summary(request: Request, caller: Reader, region: RegionCode = Non
 async def _answer(request: Request, asked: Question) -> Response:
     answers: Answers = request.app.state.answers
     asked = replace(asked, zipped=_takes_gzip(request.headers.get("accept-encoding", "")))
-    etag = asked.etag(answers.version())
+    version = request.state.repeatable = answers.version()
+    etag = asked.etag(version)
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
     if etag in _tags(request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     answer = await answers.get(asked)
     headers["ETag"] = answer.etag
+    request.state.repeatable = answer.version
     if asked.zipped:
         headers["Content-Encoding"] = "gzip"
     return Response(answer.body, media_type=MEDIA[asked.form], headers=headers)

@@ -239,3 +239,36 @@ async def test_a_site_under_maintenance_says_so_from_its_first_second_to_its_las
     assert app.state.snapshot.version != before
     await asyncio.sleep(1.5)
     assert not (await status(app, cast.vera))[made["code"]]["maintenance"], "past"
+
+
+async def test_what_is_repeated_is_what_would_be_answered_anew(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    made = await register(cast)
+    await judge(session, made["id"], "up")
+    await status(app, cast.vera)
+    first = await cast.vera.get("/status")
+    routed = Counting(app.state.callers.get)
+    app.state.callers.get = routed
+    again = await cast.vera.get("/status")
+    assert (again.content, dict(again.headers)) == (first.content, dict(first.headers))
+    unchanged = await cast.vera.get("/status", headers={"If-None-Match": first.headers["etag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert unchanged.headers["etag"] == first.headers["etag"]
+    assert routed.times == 0
+    plain = await cast.vera.get("/status", headers={"Accept-Encoding": "identity"})
+    assert (plain.content, "content-encoding" in plain.headers) == (first.content, False)
+    assert (await cast.vera.get("/status", params={"state": "down"})).json()["sites"] == []
+    assert (await cast.ana.get("/status")).headers["etag"] != first.headers["etag"]
+    assert routed.times == 3
+    assert (await cast.stranger.get("/status")).status_code == 401
+    await judge(session, made["id"], "down")
+    await status(app, cast.vera)
+    assert (await cast.vera.get("/status")).json()["sites"][0]["state"] == "down"
+
+
+class Counting:
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call, self.times = call, 0
+
+    async def __call__(self, *args: Any) -> Any:
+        self.times += 1
+        return await self._call(*args)
