@@ -86,7 +86,8 @@ class Entry:
     def show(self, shown: Shown) -> None:
         self.shown = shown
         answers = shown.state in {"up", "degraded"}
-        self.row = orjson.dumps(self.site._asdict() | shown._asdict() | {
+        row = orjson.dumps(self.site._asdict() | shown._asdict() | {
             "last_seen_at": self.last_seen_at, "rtt_ms": self.rtt_ms if answers else None,
             "loss_pct": None if shown.state == "unknown" else self.loss_pct,
         }, option=orjson.OPT_UTC_Z)  # fmt: skip
+        self.row = bytes(memoryview(row))  # a copy: orjson's own bytes hold 8 kB each

@@ -2,7 +2,18 @@
 
 import sys
 
-from tests.benchmarks import availability, demo, detection, echo, history, polling, rollups, segments, truthrun
+from tests.benchmarks import (
+    availability,
+    demo,
+    detection,
+    echo,
+    history,
+    polling,
+    rollups,
+    segments,
+    snapshot,
+    truthrun,
+)
 
 PARTS = {
     "echo": echo.main,
@@ -15,6 +26,7 @@ PARTS = {
     "availability": availability.main,
     "history": history.main,
     "polling": polling.main,
+    "snapshot": snapshot.main,
 }
 
 

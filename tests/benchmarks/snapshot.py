@@ -1,0 +1,107 @@
+"""The snapshot of 100,000 sites: building it, its memory, what a change of 1,000 costs, what `since` takes."""
+
+import asyncio
+import gc
+import multiprocessing
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from sqlalchemy import text
+
+from app.clock import utc_now
+from app.database import Sessions, open_engine, open_sessions, transaction
+from app.embedded import Cluster
+from app.status.answers import Answers, Question
+from app.status.selection import Selection
+from app.status.snapshot import Snapshot
+from tests.benchmarks.polling import fill
+from tests.conftest import make_database
+
+SITES, CHANGED, ROUNDS = 100_000, 1_000, 10
+CHANGE = """
+    WITH counted AS (UPDATE change_counter SET version = version + 1 WHERE name = 'status' RETURNING version)
+    UPDATE site_status SET state = CASE state WHEN 'up' THEN 'down' ELSE 'up' END, since = now(),
+        version = counted.version
+    FROM counted WHERE site_id % 100 = :turn
+"""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="sinyal-bench-") as folder:
+        cluster = Cluster(Path(folder))
+        cluster.start()
+        try:
+            url = asyncio.run(_filled(cluster.url))
+            measuring = multiprocessing.get_context("spawn").Process(target=_measure, args=(url,))
+            measuring.start()
+            measuring.join()
+            if measuring.exitcode:
+                raise SystemExit(measuring.exitcode)
+        finally:
+            cluster.stop()
+
+
+async def _filled(server: str) -> str:
+    url = await make_database(server)
+    await fill(url, SITES)
+    return url
+
+
+def _measure(url: str) -> None:
+    asyncio.run(_run(url))
+
+
+async def _run(url: str) -> None:
+    engine = open_engine(url, name="snapshot", command_timeout_s=None)
+    sessions = open_sessions(engine)
+    async with transaction(sessions) as session:
+        await session.execute(text("SELECT 1"))
+    gc.collect()
+    before, snapshot = _resident_mb(), Snapshot(refresh_s=3600)
+    answers, whole = Answers(snapshot), Question(Selection("64"))
+    wall, cpu = time.perf_counter(), time.process_time()
+    await snapshot.refresh(sessions)
+    snapshot.tick(utc_now())
+    print(f"{len(snapshot.entries):,} sites built in {time.perf_counter() - wall:.2f} s "
+          f"({time.process_time() - cpu:.2f} s CPU of ours; limit 3)")  # fmt: skip
+    print(f"memory: {before:.0f} MB before, {_resident_mb():.0f} MB with it (limit 400)")
+    changes, sinces, most = [], [], 0
+    for turn in range(ROUNDS):
+        seen = snapshot.version
+        await _change(sessions, turn)
+        wall = time.perf_counter()
+        await snapshot.refresh(sessions)
+        read = time.perf_counter()
+        snapshot.tick(utc_now())
+        changes.append((time.perf_counter() - wall, time.perf_counter() - read))
+        wall = time.perf_counter()
+        body = (await answers.get(Question(Selection("64"), since=seen))).body
+        sinces.append(time.perf_counter() - wall)
+        most = max(most, len(body))
+    print(f"a change of {CHANGED:,}: {1000 * statistics.median(one for one, _ in changes):.1f} ms with its reading "
+          f"(limit 50), of that {1000 * statistics.median(two for _, two in changes):.1f} ms to show it")  # fmt: skip
+    print(f"since: {1000 * statistics.median(sinces):.1f} ms, {most:,} bytes (limit 5)")
+    wall = time.perf_counter()
+    body = (await answers.get(whole)).body
+    print(
+        f"everything: {1000 * (time.perf_counter() - wall):.0f} ms, {len(body):,} bytes; memory {_resident_mb():.0f} MB"
+    )
+    await engine.dispose()
+
+
+async def _change(sessions: Sessions, turn: int) -> None:
+    async with transaction(sessions) as session:
+        await session.execute(text(CHANGE), {"turn": turn})
+
+
+def _resident_mb() -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError
+
+
+if __name__ == "__main__":
+    main()
