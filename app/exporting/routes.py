@@ -1,3 +1,4 @@
+import asyncio
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -9,12 +10,12 @@ from app.access import audit
 from app.access.scope import require_region
 from app.clock import WITA, utc_now
 from app.errors import NotAllowed
-from app.exporting import dictionary, files, sites
+from app.exporting import dictionary, files, sites, template
 from app.exporting.dictionary import ColumnOut
-from app.http import Page, Reader, Session
+from app.http import MAX_LIMIT, Page, Reader, Session
 from app.problems import problems
 from app.profiles import Technology
-from app.registry import regions
+from app.registry import providers, regions
 from app.registry.columns import SITE_COLUMNS
 from app.registry.models import Lifecycle, State
 from app.registry.routes import RegionCode, Search
@@ -103,6 +104,16 @@ async def read_dictionary(caller: Reader, format: Literal["json", "csv"] = "json
         return {"items": SITE_COLUMNS, "next_cursor": None}
     text = BOM + csv_text([dictionary.HEADER, *dictionary.rows()])
     return Response(text, media_type=CSV_TYPE, headers=attached("kamus-data", "csv"))
+
+
+@router.get("/import/template", response_class=Response, responses=problems() | {
+    200: {"content": {XLSX_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+})  # fmt: skip
+async def read_template(session: Session, caller: Reader) -> Response:
+    """An empty table to fill in and import: pick lists, the villages of your region, an example, what to mind."""
+    known = await providers.list_providers(session, caller=caller, after=None, limit=MAX_LIMIT)
+    written = await asyncio.to_thread(template.workbook, known, caller=caller)
+    return Response(written, media_type=XLSX_TYPE, headers=attached("templat-titik-akses", "xlsx"))
 
 
 def attached(name: str, extension: str) -> dict[str, str]:

@@ -7,12 +7,14 @@ from typing import Any
 import httpx
 import pytest
 from openpyxl import load_workbook
+from openpyxl.utils import get_column_letter
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit
 from app.exporting import sites
 from app.registry.columns import PERSONAL, SITE_COLUMNS
+from app.registry.words import CHOICES
 from app.spreadsheets import guarded, unguarded
 from tests.conftest import Cast
 from tests.registry.test_sites import BERAU_VILLAGE, register
@@ -166,3 +168,37 @@ async def test_the_dictionary_says_what_every_column_means(cast: Cast) -> None:
     assert (latitude["unit"], latitude["indonesian"], latitude["personal"]) == ("degree", "Lintang", False)
     rows = table(await cast.vera.get("/sites/export/dictionary", params={"format": "csv"}))
     assert [row["Field"] for row in rows] == [item["field"] for item in items]
+
+
+async def test_the_template_offers_what_the_import_reads(cast: Cast) -> None:
+    book = workbook(await cast.ben.get("/sites/import/template"))
+    assert book.sheetnames == ["Titik akses", "Contoh", "Petunjuk", "Wilayah", "Pilihan"]
+    sites_sheet = book["Titik akses"]
+    assert [cell.value for cell in sites_sheet[1]] == [column.indonesian for column in SITE_COLUMNS]
+    assert sites_sheet.max_row == 1
+    needed = [cell.value for cell in sites_sheet[1] if cell.comment.text.startswith("Wajib diisi")]
+    assert needed == ["Kode desa/kelurahan", "Teknologi", "Penyedia", "Cara ukur"]
+    villages = [row[0] for row in book["Wilayah"].iter_rows(min_row=2, values_only=True)]
+    assert len(villages) == len(set(villages)) > 100
+    assert all(code.startswith("64.03.") for code in villages)
+    phone = [column.field for column in SITE_COLUMNS].index("contact_phone") + 1
+    assert sites_sheet.column_dimensions[get_column_letter(phone)].number_format == "@"
+
+
+async def test_the_pick_lists_are_the_choices_there_are(cast: Cast) -> None:
+    book = workbook(await cast.ana.get("/sites/import/template"))
+    fields = [column.field for column in SITE_COLUMNS]
+    picked = {}
+    for rule in book["Titik akses"].data_validations.dataValidation:
+        column = fields[next(iter(rule.sqref.ranges)).min_col - 1]
+        sheet, cells = rule.formula1.split("!")
+        picked[column] = [row[0].value for row in book[sheet][cells.replace("$", "")]]
+    assert set(picked["provider"]) == {"Telkom WMS", "Icon+"}
+    assert picked["host_static"] == ["ya", "tidak"]
+    assert picked["village_code"][0].startswith("64.02.01.")
+    for field, words in CHOICES.items():
+        assert picked[field] == list(words.values())
+        assert list(words) == list(type(next(iter(words))))
+    example = dict(zip(fields, (cell.value for cell in book["Contoh"][2]), strict=True))
+    for field in CHOICES:
+        assert example[field] in picked[field]
