@@ -25,6 +25,7 @@ from app.marking import HEADER as SIMULATED
 from app.marking import SimulatedPast
 from app.measurements.routes import router as measurements
 from app.metrics import Requests
+from app.registry.check_routes import router as checks
 from app.registry.routes import router as registry
 from app.settings import Settings, settings
 from app.status.routes import router as status
@@ -50,7 +51,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     for router in (
         exporting,  # before the registry, whose /sites/{id} would take /sites/export for a site
-        registry, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
+        registry, checks, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
