@@ -25,13 +25,14 @@ from app.profiles import Technology
 from app.registry import bodies, providers, regions, rules, store
 from app.registry.bodies import SentPatch, SentSite
 from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
-from app.registry.schemas import ProviderIn, ProviderOut, RegionOut, SiteIn, SiteOut, SitePatch
+from app.registry.schemas import ProviderIn, ProviderOut, ProviderPatch, RegionOut, SiteIn, SiteOut, SitePatch
 from app.registry.store import SiteFilter
 from probes.policy import Policy
 
 router = APIRouter()
 
 SiteId = Annotated[str, Path(description="the site's id, or its code", examples=["64.02.05.2003-01"])]
+ProviderId = Annotated[str, Path(description="the provider's id, or its slug", examples=["telkom-wms"])]
 RegionCode = Annotated[str | None, Query(max_length=13, description="a Kemendagri code; its whole area counts")]
 Search = Annotated[str | None, Query(min_length=1, max_length=100)]
 
@@ -65,10 +66,21 @@ async def list_providers(session: Session, caller: Reader, limit: Limit = 100, c
 @router.post("/providers", response_model=ProviderOut, status_code=201, responses=problems(403, 409), tags=["registry"])
 async def create_provider(session: Session, caller: Provincial, given: ProviderIn, once: SentOnce) -> Any:
     if made := await once.find(session, given, caller=caller):
-        return await providers.get_provider(session, made, caller=caller)
+        return await providers.get_provider(session, str(made), caller=caller)
     provider = await providers.create_provider(session, given, caller=caller)
     await once.keep(session, given, provider.id, caller=caller)
     return provider
+
+
+@router.get("/providers/{id}", response_model=ProviderOut, responses=problems(404), tags=["registry"])
+async def get_provider(session: Session, caller: Reader, id: ProviderId) -> Any:
+    return await providers.get_provider(session, id, caller=caller)
+
+
+@router.patch("/providers/{id}", response_model=ProviderOut, responses=problems(403, 404), tags=["registry"])
+async def patch_provider(session: Session, caller: Provincial, id: ProviderId, given: ProviderPatch) -> Any:
+    """Its name changes; its slug stays."""
+    return await providers.rename_provider(session, id, given, caller=caller)
 
 
 @router.get("/sites", response_model=Page[SiteOut], responses=problems(403), tags=["registry"])

@@ -66,6 +66,12 @@ class ProviderIn(BaseModel):
     name: Text
 
 
+class ProviderPatch(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Telkom Orbit"}]})
+
+    name: Text
+
+
 class ProviderOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 

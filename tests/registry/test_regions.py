@@ -25,13 +25,3 @@ async def test_regions_feed_cascading_pickers(cast: Cast) -> None:
     assert all(code.startswith("64.02.") for code in await codes(parent="64.02"))
     assert "64.02.03.2002" in await codes(q="loa duri", level="desa_kelurahan")
     assert await codes(q="64.02.03.2002") == ["64.02.03.2002"]
-
-
-async def test_providers_are_added_by_the_province_alone(cast: Cast) -> None:
-    new = {"slug": "orbit", "name": "Orbit"}
-    assert (await cast.ana.post("/providers", new)).status_code == 403
-    assert (await cast.sari.post("/providers", new)).status_code == 201
-    assert (await cast.sari.post("/providers", new)).status_code == 409
-    slugs = [item["slug"] for item in (await cast.ana.get("/providers")).json()["items"]]
-    assert set(slugs) == {"telkom-wms", "iconplus", "orbit"}
-    assert [item["slug"] for item in (await cast.icon.get("/providers")).json()["items"]] == ["iconplus"]
