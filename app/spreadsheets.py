@@ -11,12 +11,20 @@ from typing import Any
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
+from app.clock import WITA, utc_now
+
 Cell = str | int | float | bool | None
 
 CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BOM = "\ufeff"  # without it Excel reads CSV as Windows-1252
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+
+
+def attached(name: str, extension: str) -> dict[str, str]:
+    """The headers of an answer that is saved as a file of today's."""
+    day = utc_now().astimezone(WITA).date()
+    return {"Content-Disposition": f'attachment; filename="{name}-{day}.{extension}"'}
 
 
 class Separator(StrEnum):

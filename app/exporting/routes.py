@@ -8,7 +8,6 @@ from fastapi.responses import StreamingResponse
 from app import language as languages
 from app.access import audit
 from app.access.scope import require_region
-from app.clock import WITA, utc_now
 from app.errors import NotAllowed
 from app.exporting import dictionary, files, sites, template
 from app.exporting.dictionary import ColumnOut
@@ -20,7 +19,7 @@ from app.registry.columns import SITE_COLUMNS
 from app.registry.models import Lifecycle, State
 from app.registry.routes import RegionCode, Search
 from app.registry.store import SiteFilter
-from app.spreadsheets import BOM, CSV_TYPE, XLSX_TYPE, Separator, csv_text
+from app.spreadsheets import BOM, CSV_TYPE, XLSX_TYPE, Separator, attached, csv_text
 
 router = APIRouter(prefix="/sites", tags=["registry"])
 
@@ -114,8 +113,3 @@ async def read_template(session: Session, caller: Reader) -> Response:
     known = await providers.list_providers(session, caller=caller, after=None, limit=MAX_LIMIT)
     written = await asyncio.to_thread(template.workbook, known, caller=caller)
     return Response(written, media_type=XLSX_TYPE, headers=attached("templat-titik-akses", "xlsx"))
-
-
-def attached(name: str, extension: str) -> dict[str, str]:
-    day = utc_now().astimezone(WITA).date()
-    return {"Content-Disposition": f'attachment; filename="{name}-{day}.{extension}"'}
