@@ -18,7 +18,6 @@ from app.asked import AskedBounds
 from app.database import Sessions, transaction
 from app.http import Admin, Cursor, Limit, Page, Session, next_page, read_cursor, row_id
 from app.problems import problems
-from app.registry import regions
 from app.registry.routes import RegionCode
 from app.spreadsheets import BOM, CSV_TYPE, Cell, attached, csv_text
 
@@ -60,7 +59,6 @@ def asked_entries(
     bounds: AskedBounds, object: Word = None, object_id: Word = None, actor: Word = None, action: Word = None,
     source: Source | None = None, region: RegionCode = None,
 ) -> AuditFilter:  # fmt: skip
-    regions.require_known(region)
     return AuditFilter(object, object_id, actor, action, source, region, *bounds)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
-from app.clock import WITA, utc_now
+from app.clock import today
 
 Cell = str | int | float | bool | None
 
@@ -23,8 +23,7 @@ FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 
 def attached(name: str, extension: str) -> dict[str, str]:
     """The headers of an answer that is saved as a file of today's."""
-    day = utc_now().astimezone(WITA).date()
-    return {"Content-Disposition": f'attachment; filename="{name}-{day}.{extension}"'}
+    return {"Content-Disposition": f'attachment; filename="{name}-{today()}.{extension}"'}
 
 
 class Separator(StrEnum):

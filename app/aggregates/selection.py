@@ -97,6 +97,7 @@ async def select_region(
     session: AsyncSession, code: str, provider: str | None, technology: Technology | None, *, caller: Caller
 ) -> Selection:
     """Raises NotFound for a code that is no region's, NotAllowed outside the caller's, Invalid for no such provider."""
+    code = await regions.current(session, code)
     if code not in regions.names():
         raise NotFound(f"There is no region {code[:60]} in Kalimantan Timur")
     require_region(caller, code)
@@ -107,7 +108,6 @@ async def select_any(
     session: AsyncSession, region: str | None, provider: str | None, technology: Technology | None, *, caller: Caller
 ) -> Selection:
     """Like `select_region`, by parameters: without a region all that the caller may see."""
-    regions.require_known(region)
     if region is not None:
         require_region(caller, region)
     chosen = await _asked_provider(session, provider, caller=caller)

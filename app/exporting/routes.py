@@ -14,7 +14,7 @@ from app.exporting.dictionary import ColumnOut
 from app.http import MAX_LIMIT, Page, Reader, Session
 from app.problems import problems
 from app.profiles import Technology
-from app.registry import providers, regions
+from app.registry import providers
 from app.registry.columns import SITE_COLUMNS
 from app.registry.models import Lifecycle, State
 from app.registry.routes import RegionCode, Search
@@ -37,7 +37,6 @@ def asked_sites(
     provider: Search = None, lifecycle: Lifecycle | None = None, q: Search = None,
 ) -> SiteFilter:  # fmt: skip
     """As `GET /sites` has them."""
-    regions.require_known(region)
     return SiteFilter(region, state, technology, provider, lifecycle, q)
 
 

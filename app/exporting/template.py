@@ -77,7 +77,7 @@ def workbook(providers: Sequence[Provider], *, caller: Caller) -> bytes:
 
 def _villages(caller: Caller) -> list[tuple[str, ...]]:
     names = regions.names()
-    codes = [row["code"] for row in regions.read_csv() if row["level"] == Level.DESA_KELURAHAN]
+    codes = [row["code"] for row in regions.read_csv() if row["level"] == Level.DESA_KELURAHAN and not row["valid_to"]]
     return [(code, names[code], names[code[:8]], names[code[:5]]) for code in codes if caller.covers(code)]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.errors import Invalid
-from app.registry import references, rules, store
+from app.registry import references, regions, rules, store
 from app.registry.models import Site
 from app.registry.schemas import SiteFields, SiteIn, SitePatch
 from app.validation import faults_of
@@ -39,6 +39,8 @@ async def require_sound(
     Raises Invalid with the faults of form, and those of what the fields of sound form say.
     """
     if not isinstance(sent, Unsound):
+        if sent.village_code is not None:
+            sent.village_code = await regions.current(session, sent.village_code)
         return sent
     try:
         return model.model_validate(sent.root)
@@ -50,6 +52,8 @@ async def require_sound(
     wrong = {fault.field for fault in faults}
     sound = {name: sent.root[name] for name in sent.root.keys() & SiteFields.model_fields.keys() - wrong}
     values = _before(site) | SiteFields.model_validate(sound).model_dump(exclude_unset=True)
+    if values["village_code"] is not None:
+        values["village_code"] = await regions.current(session, values["village_code"])
     _, more = await references.resolve(session, values, caller=caller, site=site, changed=sound)
     more += rules.check(values, policy=policy)
     raise Invalid(*faults, *(fault for fault in more if fault.field in sound))

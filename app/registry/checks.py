@@ -23,6 +23,7 @@ class Check(StrEnum):
     NEVER_SEEN = "never_seen"
     NO_CONTRACT = "no_contract"
     UNPINGABLE = "unpingable"
+    FORMER_VILLAGE = "former_village"
     VILLAGE_WITHOUT_SITE = "village_without_site"
 
 
@@ -91,6 +92,13 @@ QUESTIONS = {
         FROM site
         WHERE site.technology IN ('leo', 'cellular') AND site.probe = 'icmp' AND site.lifecycle <> 'retired'
     """,
+    Check.FORMER_VILLAGE: """
+        SELECT site.id AS site_id, NULL::text AS place, NULL::int[] AS others,
+            jsonb_build_object('given', site.village_code, 'now', region_alias.region_code) AS detail
+        FROM site JOIN region ON region.code = site.village_code
+            LEFT JOIN region_alias ON region_alias.code = site.village_code
+        WHERE region.valid_to <= current_date AND site.lifecycle <> 'retired'
+    """,
     Check.VILLAGE_WITHOUT_SITE: """
         SELECT NULL::int AS site_id, region.code AS place, NULL::int[] AS others, jsonb_build_object() AS detail
         FROM region
@@ -126,6 +134,10 @@ TOLD = {
     Check.UNPINGABLE: Fault(
         "probe", "unpingable", "{technology} sites usually sit behind carrier NAT: a ping does not reach them",
         "Set probe=push: the site reports by itself",
+    ),
+    Check.FORMER_VILLAGE: Fault(
+        "village_code", "former_village", "{given} is a village's code no longer",
+        "Move the site to the village that took its place, by village_code: its own code stays",
     ),
     Check.VILLAGE_WITHOUT_SITE: Fault(
         "village_code", "village_without_site", "{village} has no access point",

@@ -26,13 +26,14 @@ async def resolve(
     *,
     caller: Caller,
     site: Site | None = None,
-    changed: Collection[str] = ("parent_id", "contract_id", "provider"),
+    changed: Collection[str] = ("village_code", "parent_id", "contract_id", "provider"),
 ) -> tuple[References, list[Fault]]:
-    """A parent that a patch leaves alone is not looked at: it may be retired by now, or out of the caller's scope."""
+    """What a patch leaves alone may be over by now: a parent retired or out of the caller's scope, a village split."""
     faults: list[Fault] = []
     code, slug = values["village_code"], values["provider"]
     village = await regions.find_region(session, code) if code else None
-    if code and (village is None or village.level is not Level.DESA_KELURAHAN):
+    over = village is not None and village.over and "village_code" in changed
+    if code and (village is None or village.level is not Level.DESA_KELURAHAN or over):
         faults.append(await regions.explain_unknown_village(session, code))
     provider = await find_provider(session, slug, faults) if slug else None
     if values["parent_id"] is not None and "parent_id" in changed:

@@ -3,18 +3,21 @@
 import csv
 import difflib
 import re
+from datetime import date
 from functools import cache
 from typing import Any
 
-from sqlalchemy import insert, select, text, tuple_
+from sqlalchemy import func, insert, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.errors import Fault, Invalid
-from app.registry.models import Level, Region
+from app.clock import today
+from app.errors import Fault, Invalid, NotFound
+from app.registry.models import Level, Region, RegionAlias
 from app.settings import CONFIG_DIR
 
 REGIONS_CSV = CONFIG_DIR / "regions" / "kaltim_regions.csv"
+ALIASES_CSV = CONFIG_DIR / "regions" / "aliases.csv"
 LATITUDES, LONGITUDES = (-2.41, 2.57), (113.83, 119.04)  # the districts' bounding box
 GRACE_DEG = 0.5
 
@@ -33,28 +36,46 @@ def read_csv() -> list[dict[str, Any]]:
                 "code": row["code"], "level": row["level"], "parent_code": row["parent_code"] or None,
                 "name": row["name"], "type": row["type"],
                 "latitude": float(row["lat"]), "longitude": float(row["lon"]),
+                "valid_from": _day(row.get("valid_from")), "valid_to": _day(row.get("valid_to")),
             }
             for row in csv.DictReader(file)
         ]  # fmt: skip
 
 
+def read_aliases() -> list[dict[str, Any]]:
+    with ALIASES_CSV.open(encoding="utf-8", newline="") as file:
+        return [
+            row | {"valid_to": _day(row["valid_to"]), "note": row["note"] or None} for row in csv.DictReader(file)
+        ]  # fmt: skip
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
 async def seed(connection: AsyncConnection) -> None:
     """Inserts what is missing and corrects what changed; a region is never deleted, sites hang on it."""
-    rows = read_csv()
-    known = await connection.scalar(text("SELECT count(*) FROM region"))
-    if known == 0:
-        await connection.execute(insert(Region), rows)
+    await _upsert(connection, Region, read_csv())
+    if aliases := read_aliases():
+        await _upsert(connection, RegionAlias, aliases)
+
+
+async def _upsert(connection: AsyncConnection, table: type[Region | RegionAlias], rows: list[dict[str, Any]]) -> None:
+    if await connection.scalar(select(func.count()).select_from(table)) == 0:
+        await connection.execute(insert(table), rows)
         return
-    statement = upsert(Region)
+    statement = upsert(table)
     fresh = {name: statement.excluded[name] for name in rows[0] if name != "code"}
-    changed = tuple_(*(Region.__table__.c[name] for name in fresh)).is_distinct_from(tuple_(*fresh.values()))
+    changed = tuple_(*(table.__table__.c[name] for name in fresh)).is_distinct_from(tuple_(*fresh.values()))
     await connection.execute(statement.on_conflict_do_update(index_elements=["code"], set_=fresh, where=changed), rows)
 
 
 async def list_regions(
     session: AsyncSession, *, level: Level | None, parent: str | None, q: str | None, after: str | None, limit: int
 ) -> list[Region]:
-    query = select(Region).order_by(Region.code).limit(limit)
+    """Those that are in force; what was split or renamed is found by its code."""
+    over = Region.valid_to <= today()
+    query = select(Region).where(over.is_not(True)).order_by(Region.code).limit(limit)
     if level is not None:
         query = query.where(Region.level == level)
     if parent is not None:
@@ -68,6 +89,32 @@ async def list_regions(
 
 async def find_region(session: AsyncSession, code: str) -> Region | None:
     return await session.scalar(select(Region).where(Region.code == code))
+
+
+async def get_region(session: AsyncSession, code: str) -> tuple[Region, list[RegionAlias]]:
+    """By its code, or one that it had before; with all of those. Raises NotFound."""
+    region = await find_region(session, await current(session, code))
+    if region is None:
+        raise NotFound(f"There is no region {code[:60]} in Kalimantan Timur")
+    query = select(RegionAlias).where(RegionAlias.region_code == region.code).order_by(RegionAlias.code)
+    return region, list(await session.scalars(query))
+
+
+async def current(session: AsyncSession, code: str) -> str:
+    """The code that a region has now, by any that it had; what is no region's stays as it is."""
+    if code in _for_good():
+        return code
+    alias = await session.get(RegionAlias, code)
+    in_force = alias is not None and (alias.valid_to is None or alias.valid_to <= today())
+    return alias.region_code if alias is not None and in_force else code
+
+
+async def require_current(session: AsyncSession, code: str | None, *, field: str = "region") -> str | None:
+    """`current`; raises Invalid for a code that is no region's."""
+    if code is not None:
+        code = await current(session, code)
+        require_known(code, field=field)
+    return code
 
 
 def require_known(code: str | None, *, field: str = "region") -> None:
@@ -84,6 +131,11 @@ def require_known(code: str | None, *, field: str = "region") -> None:
 
 
 @cache
+def _for_good() -> frozenset[str]:
+    return frozenset(row["code"] for row in read_csv() if row["valid_to"] is None)
+
+
+@cache
 def names() -> dict[str, str]:
     """Every region's name by its code."""
     return {row["code"]: row["name"] for row in read_csv()}
@@ -92,6 +144,12 @@ def names() -> dict[str, str]:
 async def explain_unknown_village(session: AsyncSession, given: str, *, field: str = "village_code") -> Fault:
     """Why a code is not a village's, and which one was probably meant."""
     region = await find_region(session, given)
+    if region is not None and region.level is Level.DESA_KELURAHAN:
+        return Fault(
+            field, "former_village", "{given} ({name}) has been no village since {valid_to}",
+            "Look up what took its place: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
+            values={"given": given, "name": region.name, "valid_to": region.valid_to},
+        )  # fmt: skip
     if region is not None:
         return Fault(
             field, "not_a_village", "{given} is {name} ({level}), not a village",

@@ -1,6 +1,6 @@
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.access.scope import Caller
 from app.clock import utc_now
@@ -25,7 +25,16 @@ from app.profiles import Technology
 from app.registry import bodies, providers, regions, rules, store
 from app.registry.bodies import SentPatch, SentSite
 from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
-from app.registry.schemas import ProviderIn, ProviderOut, ProviderPatch, RegionOut, SiteIn, SiteOut, SitePatch
+from app.registry.schemas import (
+    ProviderIn,
+    ProviderOut,
+    ProviderPatch,
+    RegionDetail,
+    RegionOut,
+    SiteIn,
+    SiteOut,
+    SitePatch,
+)
 from app.registry.store import SiteFilter
 from probes.policy import Policy
 
@@ -33,8 +42,15 @@ router = APIRouter()
 
 SiteId = Annotated[str, Path(description="the site's id, or its code", examples=["64.02.05.2003-01"])]
 ProviderId = Annotated[str, Path(description="the provider's id, or its slug", examples=["telkom-wms"])]
-RegionCode = Annotated[str | None, Query(max_length=13, description="a Kemendagri code; its whole area counts")]
+Code = Annotated[str | None, Query(max_length=13, description="a Kemendagri code; its whole area counts")]
 Search = Annotated[str | None, Query(min_length=1, max_length=100)]
+
+
+async def asked_region(session: Session, region: Code = None) -> str | None:
+    return await regions.require_current(session, region)
+
+
+RegionCode = Annotated[str | None, Depends(asked_region)]  # of a region that there is, as it is now
 
 
 @router.get("/regions", response_model=Page[RegionOut], responses=problems(), tags=["regions"])
@@ -42,17 +58,24 @@ async def list_regions(
     session: Session,
     caller: Reader,
     level: Level | None = None,
-    parent: RegionCode = None,
+    parent: Code = None,
     q: Search = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
     """Regions in the order of their codes: by level, below a parent, by (part of) a name."""
-    regions.require_known(parent, field="parent")
+    parent = await regions.require_current(session, parent, field="parent")
     found: list[Region] = await regions.list_regions(
         session, level=level, parent=parent, q=q, after=read_cursor(cursor), limit=limit + 1
     )
     return next_page(found, limit, "code")
+
+
+@router.get("/regions/{code}", response_model=RegionDetail, responses=problems(404), tags=["regions"])
+async def get_region(session: Session, caller: Reader, code: Annotated[str, Path(examples=["64.02"])]) -> Any:
+    """By its code, or by one that it had before."""
+    region, aliases = await regions.get_region(session, code)
+    return RegionOut.model_validate(region).model_dump() | {"aliases": aliases}
 
 
 @router.get("/providers", response_model=Page[ProviderOut], responses=problems(), tags=["registry"])
@@ -96,7 +119,6 @@ async def list_sites(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    regions.require_known(region)
     wanted = SiteFilter(region, state, technology, provider, lifecycle, q)
     found = await store.list_sites(
         session, wanted, caller=caller, after=read_cursor(cursor, kind=row_id), limit=limit + 1

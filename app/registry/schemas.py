@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -57,6 +57,20 @@ class RegionOut(BaseModel):
     type: str = Field(description="provinsi, kabupaten, kota, kecamatan, desa or kelurahan")
     latitude: float = Field(description="of the polygon's centroid, not of the village office")
     longitude: float
+    valid_from: date | None
+    valid_to: date | None = Field(description="exclusive; null: for good")
+
+
+class AliasOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str
+    valid_to: date | None = Field(description="from that day on the region has its present code")
+    note: str | None
+
+
+class RegionDetail(RegionOut):
+    aliases: list[AliasOut] = Field(description="codes that it had before; each still finds it")
 
 
 class ProviderIn(BaseModel):
