@@ -14,10 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.models import Audit
 from app.exporting import sites
 from app.registry.columns import PERSONAL, SITE_COLUMNS
+from app.registry.schemas import SiteIn
 from app.registry.words import CHOICES
 from app.spreadsheets import guarded, unguarded
 from tests.conftest import Cast
-from tests.registry.test_sites import BERAU_VILLAGE, register
+from tests.registry.test_sites import BERAU_VILLAGE, register, site
 
 FIELDS = [column.field for column in SITE_COLUMNS if column.field not in PERSONAL]
 
@@ -51,6 +52,24 @@ async def test_what_is_registered_is_exported_field_by_field(cast: Cast) -> None
     assert {row["code"], row["parent"], row["notes"]} == {made["code"], node["code"], "dua\nbaris; ya"}
     assert (row["latitude"], row["longitude"], row["bandwidth_down_mbps"]) == ("-0.3617", "117.4391", "50")
     assert (row["technology"], row["host_static"], row["provider"], row["port"]) == ("fiber", "true", "telkom-wms", "")
+
+
+@pytest.mark.parametrize("separator", ["comma", "semicolon"])
+async def test_what_is_exported_registers_the_same_again(cast: Cast, separator: str) -> None:
+    given = site(
+        latitude=-0.3617, longitude=117.4391, bandwidth_down_mbps=50, bandwidth_up_mbps=2.5, probe="http",
+        host="desa.example.id", url="https://desa.example.id/", port=443, host_static=False, venue="kantor_desa",
+        power_source="pln_limited", location_note="-di belakang balai", contact_name="Ibu Rina",
+        contact_phone="+62 812 0000", notes='=SUM(1;2), "dua"\nbaris', ssid="'=ssid", lifecycle="suspended",
+    )  # fmt: skip
+    await register(cast, **given)
+    answer = await export(cast, lang="en", contacts="true", separator=separator)
+    (row,) = table(answer, {"comma": ",", "semicolon": ";"}[separator])
+    cells = {field: unguarded(text) for field, text in row.items() if text and field != "code"}
+    for field in ("latitude", "longitude", "bandwidth_down_mbps", "bandwidth_up_mbps"):
+        cells[field] = cells[field].replace(",", ".")
+    again = SiteIn.model_validate(cells).model_dump(exclude_unset=True)
+    assert again.items() >= SiteIn.model_validate(given).model_dump(exclude_unset=True).items()
 
 
 async def test_headers_are_indonesian_unless_english_is_asked_for(cast: Cast) -> None:
