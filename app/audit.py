@@ -81,9 +81,7 @@ async def list_audit(
     return next_page(found, limit, "id")
 
 
-async def _csv(
-    sessions: Sessions, wanted: AuditFilter, *, caller: Caller, before: int | None
-) -> AsyncIterator[str]:  # fmt: skip
+async def _csv(sessions: Sessions, wanted: AuditFilter, *, caller: Caller, before: int | None) -> AsyncIterator[str]:
     """Chunk by chunk, each in a transaction of its own: none stays open while a caller's line is slow."""
     yield BOM + csv_text([list(AuditOut.model_fields)])
     more = True

@@ -26,9 +26,7 @@ def header(columns: Sequence[Column], language: str) -> list[str]:
     return [column.field if language == "en" else column.indonesian for column in columns]
 
 
-async def csv(
-    rows: Rows, columns: Sequence[Column], *, language: str, separator: Separator
-) -> AsyncIterator[str]:  # fmt: skip
+async def csv(rows: Rows, columns: Sequence[Column], *, language: str, separator: Separator) -> AsyncIterator[str]:
     yield BOM + csv_text([header(columns, language)], separator)
     async for chunk in rows:
         yield csv_text((_values(row, columns) for row in chunk), separator)

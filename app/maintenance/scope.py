@@ -55,9 +55,7 @@ async def _site(session: AsyncSession, ident: str, faults: list[Fault], *, calle
         return None
 
 
-async def _region(
-    session: AsyncSession, given: str | None, faults: list[Fault], *, caller: Caller
-) -> str | None:  # fmt: skip
+async def _region(session: AsyncSession, given: str | None, faults: list[Fault], *, caller: Caller) -> str | None:
     try:
         code = await regions.require_current(session, given)
     except Invalid as error:

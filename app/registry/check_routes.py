@@ -24,7 +24,9 @@ class FindingOut(BaseModel):
     village: str | None
     district: str | None
     message: str
-    detail: dict[str, Any] = Field(description="the figures of the message; `others` are sites within your scope")
+    detail: dict[str, Any] = Field(
+        description="the figures of the message; `sites`: so many it concerns, `others`: those of them in your scope"
+    )
     suggestion: str | None
 
 
@@ -51,9 +53,7 @@ async def check_registry(
 ) -> dict[str, Any]:
     """What is probably wrong in the registry within your scope, village by village."""
     after = read_cursor(cursor, kind=_place)
-    found = await checks.list_findings(
-        session, caller=caller, region=region, check=check, after=after, limit=limit + 1
-    )  # fmt: skip
+    found = await checks.list_findings(session, caller=caller, region=region, check=check, after=after, limit=limit + 1)
     counts = await checks.count_findings(session, caller=caller, region=region, check=check)
     spoken = language.preferred(accept_language)
     total: Counter[Check] = Counter()
@@ -69,9 +69,7 @@ async def check_registry(
 
 def _present(finding: Finding, spoken: str) -> dict[str, Any]:
     told, names, code = finding.told(), regions.names(), finding.village_code
-    detail = dict(finding.detail)
-    if finding.others or finding.others_elsewhere:
-        detail |= {"others": finding.others, "others_elsewhere": finding.others_elsewhere}
+    detail = finding.detail | ({"others": finding.others} if "sites" in finding.detail else {})
     return {
         "check": finding.check, "severity": finding.severity, "site_id": finding.site_id, "code": finding.code,
         "name": finding.name, "village_code": code, "village": names.get(code), "district": names.get(code[:5]),

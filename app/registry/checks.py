@@ -1,6 +1,6 @@
 """What is probably wrong in the registry: one question in SQL for each, and what to do about the answer."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -36,24 +36,27 @@ HINTS = frozenset({Check.DUPLICATE_COORDINATES, Check.FAR_FROM_VILLAGE, Check.VI
 FAR_KM = 25
 NEVER_SEEN_DAYS = 7
 
-# Each gives: site_id (or the village's code), the ids of further sites, details.
+# Each gives: site_id (or the village's code), the ids of the first twenty sites concerned, details.
 QUESTIONS = {
     Check.DUPLICATE_HOST: """
-        SELECT site.id AS site_id, NULL::text AS place, array_agg(other.id ORDER BY other.id) AS others,
-            jsonb_build_object('host', site.host) AS detail
-        FROM site JOIN site other ON other.host = site.host AND other.id <> site.id
-        WHERE site.lifecycle <> 'retired' AND other.lifecycle <> 'retired'
-        GROUP BY site.id
+        SELECT site.id AS site_id, NULL::text AS place, alike.ids AS others,
+            jsonb_build_object('host', site.host, 'sites', alike.many) AS detail
+        FROM site JOIN (
+            SELECT host, count(*) AS many, (array_agg(id ORDER BY id))[1:20] AS ids
+            FROM site WHERE lifecycle <> 'retired' GROUP BY host HAVING count(*) > 1
+        ) AS alike ON alike.host = site.host
+        WHERE site.lifecycle <> 'retired'
     """,
     # A backup link beside the primary one, or a node beside a village's access point, is no mistake.
     Check.DUPLICATE_COORDINATES: """
-        SELECT site.id AS site_id, NULL::text AS place, array_agg(other.id ORDER BY other.id) AS others,
-            jsonb_build_object('latitude', site.latitude, 'longitude', site.longitude) AS detail
-        FROM site JOIN site other ON other.latitude = site.latitude AND other.longitude = site.longitude
-            AND other.id <> site.id AND other.kind = site.kind
-            AND (other.village_code <> site.village_code OR other.link_role = site.link_role)
-        WHERE site.lifecycle <> 'retired' AND other.lifecycle <> 'retired'
-        GROUP BY site.id
+        SELECT site.id AS site_id, NULL::text AS place, alike.ids AS others,
+            jsonb_build_object('latitude', site.latitude, 'longitude', site.longitude, 'sites', alike.many) AS detail
+        FROM site JOIN (
+            SELECT latitude, longitude, kind, count(*) AS many, (array_agg(id ORDER BY id))[1:20] AS ids
+            FROM site WHERE lifecycle <> 'retired' GROUP BY latitude, longitude, kind
+            HAVING count(*) > count(DISTINCT link_role) OR count(DISTINCT village_code) > 1
+        ) AS alike ON (alike.latitude, alike.longitude, alike.kind) = (site.latitude, site.longitude, site.kind)
+        WHERE site.lifecycle <> 'retired'
     """,
     Check.FAR_FROM_VILLAGE: f"""
         SELECT site_id, NULL::text AS place, NULL::int[] AS others,
@@ -156,8 +159,7 @@ class Finding:
     name: str | None
     village_code: str
     detail: dict[str, Any]
-    others: tuple[str, ...]  # further sites within the caller's scope
-    others_elsewhere: int
+    others: tuple[str, ...]  # of the further sites that it concerns, those within the caller's scope
 
     @property
     def severity(self) -> Severity:
@@ -169,7 +171,8 @@ class Finding:
 
     def told(self) -> Fault:
         """What is wrong and what to do, as templates to translate."""
-        also = ", ".join((*self.others, *([f"+{self.others_elsewhere}"] if self.others_elsewhere else [])))
+        more = self.detail.get("sites", 1) - 1 - len(self.others)
+        also = ", ".join((*self.others, *([f"+{more}"] if more else [])))
         village = regions.names().get(self.village_code)
         return replace(
             TOLD[self.check], values=self.detail | {"also": also, "village": village, "days": NEVER_SEEN_DAYS}
@@ -232,7 +235,5 @@ async def _codes(session: AsyncSession, ids: Collection[int], *, caller: Caller)
 
 
 def _finding(row: Any, codes: dict[int, str]) -> Finding:
-    others: Sequence[int] = row.others or ()
-    visible = tuple(codes[id] for id in others if id in codes)
-    return Finding(Check(row.check), row.site_id, row.code, row.name, row.village_code, row.detail, visible,
-                   len(others) - len(visible))  # fmt: skip
+    others = tuple(codes[id] for id in row.others or () if id in codes and id != row.site_id)
+    return Finding(Check(row.check), row.site_id, row.code, row.name, row.village_code, row.detail, others)

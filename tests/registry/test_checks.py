@@ -33,7 +33,7 @@ async def test_a_host_of_several_sites_is_found_whatever_their_probe_or_lifecycl
     items = await check(cast.ana, "duplicate_host")
     assert [item["code"] for item in items] == [first["code"], second["code"], third["code"]]
     assert items[0]["detail"] == {
-        "host": "198.51.100.20", "others": [second["code"], third["code"]], "others_elsewhere": 0,
+        "host": "198.51.100.20", "sites": 3, "others": [second["code"], third["code"]],
     }  # fmt: skip
     assert items[0]["severity"] == "warning"
     assert second["code"] in items[0]["message"]
@@ -43,7 +43,8 @@ async def test_of_sites_beyond_the_scope_only_their_number_is_told(cast: Cast) -
     here = await register(cast)
     there = await register(cast, village_code=BERAU_VILLAGE, probe="tcp", port=443)
     (item,) = await check(cast.ben, "duplicate_host")
-    assert (item["code"], item["detail"]["others"], item["detail"]["others_elsewhere"]) == (there["code"], [], 1)
+    assert (item["code"], item["detail"]["others"], item["detail"]["sites"]) == (there["code"], [], 2)
+    assert item["message"].endswith(": +1")
     assert here["code"] not in str(item)
 
 
@@ -52,11 +53,12 @@ async def test_the_same_position_is_found_but_not_of_a_backup_beside_its_primary
     first = await register(cast, **spot)
     await register(cast, host="198.51.100.21", link_role="backup", **spot)
     assert await found(cast.ana, "duplicate_coordinates") == []
-    second = await register(cast, host="198.51.100.22", **spot)
-    elsewhere = await register(cast, host="198.51.100.23", village_code=OTHER_VILLAGE, link_role="backup", **spot)
+    await register(cast, host="198.51.100.22", kind="node", **spot)
+    assert await found(cast.ana, "duplicate_coordinates") == []
+    elsewhere = await register(cast, host="198.51.100.23", village_code=OTHER_VILLAGE, **spot)
     items = await check(cast.ana, "duplicate_coordinates")
-    assert {first["code"], second["code"], elsewhere["code"]} <= {item["code"] for item in items}
-    assert items[0]["severity"] == "hint"
+    assert {first["code"], elsewhere["code"]} <= {item["code"] for item in items}
+    assert (len(items), items[0]["severity"], items[0]["detail"]["sites"]) == (3, "hint", 3)
 
 
 @pytest.mark.parametrize(("offset_km", "far"), [(24.9, False), (25.1, True), (60.0, True)])
@@ -153,7 +155,5 @@ async def test_nobody_checks_beyond_the_scope(cast: Cast) -> None:
 
 async def test_findings_are_told_in_the_caller_s_language(cast: Cast) -> None:
     await register(cast)
-    answer = await cast.ana.get(
-        "/registry/checks", params={"check": "no_contract"}, headers={"Accept-Language": "id"}
-    )  # fmt: skip
+    answer = await cast.ana.get("/registry/checks", params={"check": "no_contract"}, headers={"Accept-Language": "id"})
     assert answer.json()["items"][0]["message"].startswith("Belum ada kontrak")
