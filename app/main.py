@@ -89,11 +89,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _openapi(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
-    """Adds the problem's schema, and takes out what callers never meet: FastAPI's own 422, the unsound body."""
+    """Adds the problems that any route may answer with, and takes out what callers never meet: FastAPI's own 422, the
+    unsound body."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     problem = problems.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["ProblemOut"] = problem
     for name in ("HTTPValidationError", "ValidationError", "Unsound"):
         schemas.pop(name, None)
+    for path, operations in document["paths"].items():
+        for operation in operations.values() if path.startswith(API) else ():
+            anywhere = problems.problems(503, *((400, 413) if "requestBody" in operation else ()))
+            described = {str(status): answer for status, answer in anywhere.items()} | operation["responses"]
+            operation["responses"] = dict(sorted(described.items()))
     return document
