@@ -1,11 +1,11 @@
 """Who changed what, and why. Rows are added and never touched again: a trigger refuses it to the database role too."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit, Source
@@ -27,6 +27,19 @@ class AuditFilter:
     end: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`before` and `after` are of JSON's types; a contact person in them is masked, that there is one stays seen."""
+
+    action: str
+    object: str
+    object_id: int | str
+    region_code: str | None = None
+    reason: str | None = None
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+
+
 async def record(
     session: AsyncSession,
     caller: Caller,
@@ -39,13 +52,20 @@ async def record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    """`before` and `after` are of JSON's types; a contact person in them is masked, that there is one stays seen."""
-    session.add(Audit(
-        account_id=caller.account_id, token_id=caller.token_id, source=caller.source, address=caller.address,
-        actor=caller.name, action=action, object=object, object_id=str(object_id), region_code=region_code,
-        reason=reason, before=_masked(before), after=_masked(after),
-    ))  # fmt: skip
-    await session.flush()
+    entry = Entry(action, object, object_id, region_code, reason, before, after)
+    await record_all(session, caller, [entry])
+
+
+async def record_all(session: AsyncSession, caller: Caller, entries: Sequence[Entry]) -> None:
+    """What one request did to many things at once."""
+    who = {"account_id": caller.account_id, "token_id": caller.token_id, "source": caller.source,
+           "address": caller.address, "actor": caller.name}  # fmt: skip
+    await session.execute(insert(Audit), [
+        {**who, "action": entry.action, "object": entry.object, "object_id": str(entry.object_id),
+         "region_code": entry.region_code, "reason": entry.reason,
+         "before": _masked(entry.before), "after": _masked(entry.after)}
+        for entry in entries
+    ])  # fmt: skip
 
 
 async def list_entries(

@@ -3,11 +3,12 @@
 import csv
 import difflib
 import re
+from collections.abc import Collection
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import func, insert, select, tuple_
+from sqlalchemy import ARRAY, Text, any_, func, insert, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -117,6 +118,19 @@ async def require_current(session: AsyncSession, code: str | None, *, field: str
     return code
 
 
+async def find_villages(session: AsyncSession, codes: Collection[str]) -> dict[str, Region]:
+    """Villages by the codes they are asked for by: also by one that a village had before."""
+    wanted = sorted(set(codes))
+    named = any_(literal(wanted, ARRAY(Text)))
+    found = {region.code: region for region in await session.scalars(select(Region).where(Region.code == named))}
+    if len(found) < len(wanted):
+        former = select(RegionAlias.code, Region).join(Region, Region.code == RegionAlias.region_code)
+        in_force = or_(RegionAlias.valid_to.is_(None), RegionAlias.valid_to <= today())
+        rows = await session.execute(former.where(RegionAlias.code == named, in_force))
+        found = {row[0]: row[1] for row in rows} | found
+    return {code: region for code, region in found.items() if region.level is Level.DESA_KELURAHAN}
+
+
 def require_known(code: str | None, *, field: str = "region") -> None:
     """Raises Invalid for a code that is no region's."""
     if code is None or code in names():
@@ -141,37 +155,44 @@ def names() -> dict[str, str]:
     return {row["code"]: row["name"] for row in read_csv()}
 
 
-async def explain_unknown_village(session: AsyncSession, given: str, *, field: str = "village_code") -> Fault:
+@cache
+def _rows() -> dict[str, dict[str, Any]]:
+    return {row["code"]: row for row in read_csv()}
+
+
+def explain_former_village(region: Region) -> Fault:
+    return Fault(
+        "village_code", "former_village", "{given} ({name}) has been no village since {valid_to}",
+        "Look up what took its place: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
+        values={"given": region.code, "name": region.name, "valid_to": region.valid_to},
+    )  # fmt: skip
+
+
+@lru_cache(10_000)
+def explain_unknown_village(given: str) -> Fault:
     """Why a code is not a village's, and which one was probably meant."""
-    region = await find_region(session, given)
-    if region is not None and region.level is Level.DESA_KELURAHAN:
-        return Fault(
-            field, "former_village", "{given} ({name}) has been no village since {valid_to}",
-            "Look up what took its place: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
-            values={"given": given, "name": region.name, "valid_to": region.valid_to},
-        )  # fmt: skip
+    field, region = "village_code", _rows().get(given)
     if region is not None:
         return Fault(
             field, "not_a_village", "{given} is {name} ({level}), not a village",
             "Choose one of its villages: GET /api/v1/regions?level=desa_kelurahan&q={given}",
-            values={"given": given, "name": region.name, "level": region.level.value},
+            values={"given": given, "name": region["name"], "level": region["level"]},
         )  # fmt: skip
     digits = given.replace(".", "")
     dotted = ".".join((digits[:2], digits[2:4], digits[4:6], digits[6:]))
-    village = await find_region(session, dotted) if re.fullmatch(r"\d{10}", digits) else None
-    if village is not None:
+    if re.fullmatch(r"\d{10}", digits) and dotted in names():
         return Fault(
             field, "code_without_dots", "Village codes are written with dots",
-            "{code} is {name}", values={"code": dotted, "name": village.name},
+            "{code} is {name}", values={"code": dotted, "name": names()[dotted]},
         )  # fmt: skip
     looks_bps = re.fullmatch(r"\d{10}", digits) and not re.fullmatch(r"(\d\d\.){3}\d{4}", given)
     if looks_bps and digits[:4] in BPS_DISTRICTS:
-        district = await find_region(session, BPS_DISTRICTS[digits[:4]])
+        district = BPS_DISTRICTS[digits[:4]]
         return Fault(
             field, "bps_code", "{given} looks like a BPS code ({name}); sites are registered by Kemendagri codes",
             "Look the village up by its name: GET /api/v1/regions?level=desa_kelurahan&q=<name>; "
             "in {name} codes begin with {code}",
-            values={"given": given, "name": district and district.name, "code": district and district.code},
+            values={"given": given, "name": names()[district], "code": district},
         )  # fmt: skip
     codes = [row["code"] for row in read_csv() if row["level"] == Level.DESA_KELURAHAN]
     near = difflib.get_close_matches(given, codes, 1, cutoff=0.85)
