@@ -22,6 +22,9 @@ Until = Annotated[str | None, Query(description="exclusive; like from; default 9
 Named = Annotated[str | None, Query(description="instead of from and to", examples=["24h", "7d", "2026-11"])]
 
 
+Bounds = tuple[datetime | None, datetime | None]  # open where None
+
+
 def asked_period(from_: From = None, to: To = None, period: Named = None) -> Period:
     """Raises Invalid with every parameter that is wrong."""
     now = floor_second(utc_now())
@@ -52,6 +55,19 @@ def asked_ahead(from_: From = None, to: Until = None, period: Named = None) -> P
     return Period(*_in_order(start or min(now, end or now) - BACK, end or max(now, start or now) + AHEAD))
 
 
+def asked_bounds(from_: From = None, to: To = None, period: Named = None) -> Bounds:
+    """For what is kept for good: all of time where nothing is asked. Raises Invalid with every wrong parameter."""
+    if period is not None:
+        _require_alone(from_, to)
+        month = whole_month(period)
+        return (month.start, month.end) if month else (named_period(period, floor_second(utc_now())).start, None)
+    faults: list[Fault] = []
+    start, end = _moment("from", from_, faults), _moment("to", to, faults)
+    if faults:
+        raise Invalid(*faults)
+    return _in_order(start, end) if start and end else (start, end)
+
+
 def _require_alone(*others: str | None) -> None:
     if any(other is not None for other in others):
         raise Invalid(Fault("period", "period_and_from", "Give either period, or from and to"))
@@ -77,3 +93,4 @@ def _moment(field: str, given: str | None, faults: list[Fault]) -> datetime | No
 
 Asked = Annotated[Period, Depends(asked_period)]
 AskedAhead = Annotated[Period, Depends(asked_ahead)]
+AskedBounds = Annotated[Bounds, Depends(asked_bounds)]

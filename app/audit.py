@@ -1,24 +1,41 @@
-"""`GET /audit`: what was changed, by whom, and why."""
+"""`GET /audit`: what was changed, by whom, from where, and why."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+import orjson
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.access import audit
+from app.access.audit import AuditFilter
+from app.access.models import Audit, Source
+from app.access.scope import Caller, require_region
+from app.asked import AskedBounds
+from app.database import Sessions, transaction
 from app.http import Admin, Cursor, Limit, Page, Session, next_page, read_cursor, row_id
 from app.problems import problems
+from app.registry.routes import RegionCode
+from app.spreadsheets import BOM, CSV_TYPE, Cell, attached, csv_text
 
 router = APIRouter(tags=["access"])
 
 Word = Annotated[str | None, Query(min_length=1, max_length=100)]
 
+CHUNK = 1000
 EXAMPLE: dict[str, Any] = {
-    "id": 31, "at": "2026-11-24T05:00:00Z", "actor": "sari", "action": "change", "object": "contract", "object_id": "7",
-    "region_code": None, "reason": "addendum 2 of 20 November", "before": {"sla_target_pct": 99.0},
-    "after": {"sla_target_pct": 98.5},
+    "id": 31, "at": "2026-11-24T05:00:00Z", "actor": "sari", "source": "api", "address": "198.51.100.7",
+    "action": "change", "object": "contract", "object_id": "7", "region_code": None,
+    "reason": "addendum 2 of 20 November", "before": {"sla_target_pct": 99.0}, "after": {"sla_target_pct": 98.5},
 }  # fmt: skip
+
+
+class Format(StrEnum):
+    JSON = "json"
+    CSV = "csv"
 
 
 class AuditOut(BaseModel):
@@ -27,6 +44,8 @@ class AuditOut(BaseModel):
     id: int
     at: datetime
     actor: str = Field(description="the name of the token or account")
+    source: Source
+    address: str | None = Field(description="where the request came from")
     action: str
     object: str = Field(description="what kind of thing: contract, maintenance, …")
     object_id: str
@@ -36,13 +55,49 @@ class AuditOut(BaseModel):
     after: dict[str, Any] | None
 
 
-@router.get("/audit", response_model=Page[AuditOut], responses=problems(403))
+def asked_entries(
+    bounds: AskedBounds, object: Word = None, object_id: Word = None, actor: Word = None, action: Word = None,
+    source: Source | None = None, region: RegionCode = None,
+) -> AuditFilter:  # fmt: skip
+    return AuditFilter(object, object_id, actor, action, source, region, *bounds)
+
+
+@router.get("/audit", response_model=Page[AuditOut], responses=problems(403) | {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
+})  # fmt: skip
 async def list_audit(
-    session: Session, caller: Admin, object: Word = None, actor: Word = None, limit: Limit = 100,
-    cursor: Cursor = None,
-) -> dict[str, Any]:  # fmt: skip
+    session: Session, caller: Admin, request: Request, wanted: Annotated[AuditFilter, Depends(asked_entries)],
+    format: Annotated[Format | None, Query(description="else by Accept; csv holds all pages")] = None,
+    limit: Limit = 100, cursor: Cursor = None, accept: Annotated[str | None, Header()] = None,
+) -> Any:  # fmt: skip
     """Newest first. Admins read what lies within their region."""
-    found = await audit.list_entries(
-        session, caller=caller, object=object, actor=actor, before=read_cursor(cursor, kind=row_id), limit=limit + 1
-    )
+    before = read_cursor(cursor, kind=row_id)
+    if format is Format.CSV or (format is None and "text/csv" in (accept or "")):
+        if wanted.region is not None:
+            require_region(caller, wanted.region)
+        written = _csv(request.app.state.sessions, wanted, caller=caller, before=before)
+        return StreamingResponse(written, media_type=CSV_TYPE, headers=attached("jejak-audit", "csv"))
+    found = await audit.list_entries(session, wanted, caller=caller, before=before, limit=limit + 1)
     return next_page(found, limit, "id")
+
+
+async def _csv(sessions: Sessions, wanted: AuditFilter, *, caller: Caller, before: int | None) -> AsyncIterator[str]:
+    """Chunk by chunk, each in a transaction of its own: none stays open while a caller's line is slow."""
+    yield BOM + csv_text([list(AuditOut.model_fields)])
+    more = True
+    while more:
+        async with transaction(sessions) as session:
+            found = await audit.list_entries(session, wanted, caller=caller, before=before, limit=CHUNK)
+        yield csv_text(map(_row, found))
+        more = len(found) == CHUNK
+        before = found[-1].id if found else None
+
+
+def _row(entry: Audit) -> list[Cell]:
+    return [_cell(getattr(entry, name)) for name in AuditOut.model_fields]
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return orjson.dumps(value).decode() if isinstance(value, dict) else value

@@ -15,6 +15,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def today() -> date:
+    """In WITA."""
+    return utc_now().astimezone(WITA).date()
+
+
 def floor_second(moment: datetime) -> datetime:
     return moment.replace(microsecond=0)
 

@@ -17,6 +17,7 @@ from app.audit import router as audit
 from app.contracts.routes import router as contracts
 from app.database import database_url, open_engine, open_sessions
 from app.edge import Edge
+from app.exporting.routes import router as exporting
 from app.incidents.routes import router as incidents
 from app.ledger.routes import router as ledger
 from app.maintenance.routes import router as maintenance
@@ -24,6 +25,7 @@ from app.marking import HEADER as SIMULATED
 from app.marking import SimulatedPast
 from app.measurements.routes import router as measurements
 from app.metrics import Requests
+from app.registry.check_routes import router as checks
 from app.registry.routes import router as registry
 from app.settings import Settings, settings
 from app.status.answers import Answers
@@ -52,7 +54,8 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)
     for router in (
-        registry, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
+        exporting,  # before the registry, whose /sites/{id} would take /sites/export for a site
+        registry, checks, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
@@ -91,11 +94,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _openapi(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
-    """Adds the problem's schema, and takes out what callers never meet: FastAPI's own 422, the unsound body."""
+    """Adds the problems that any route may answer with, and takes out what callers never meet: FastAPI's own 422, the
+    unsound body."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     problem = problems.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["ProblemOut"] = problem
     for name in ("HTTPValidationError", "ValidationError", "Unsound"):
         schemas.pop(name, None)
+    for path, operations in document["paths"].items():
+        for operation in operations.values() if path.startswith(API) else ():
+            anywhere = problems.problems(503, *((400, 413) if "requestBody" in operation else ()))
+            described = {str(status): answer for status, answer in anywhere.items()} | operation["responses"]
+            operation["responses"] = dict(sorted(described.items()))
     return document

@@ -123,6 +123,8 @@ def _judged_by(address: Address) -> list[Address]:
         return [address, IPv4Address(bits >> 80 & 0xFFFFFFFF)]
     if address in _LOCAL_NAT64:
         return [address, *_local_nat64(bits)]
+    if address.teredo:
+        return [address, *address.teredo]  # its server and its client
     return [address]
 
 

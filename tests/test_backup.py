@@ -15,7 +15,9 @@ from sqlalchemy import make_url
 from app import backup as module
 from app import pginstall
 from app.backup import BackupError, backup, restore
+from app.database import open_engine
 from app.embedded import Cluster
+from app.migrate import migrate
 
 SCHEMA = r"""
 CREATE EXTENSION btree_gist;
@@ -152,6 +154,34 @@ def test_from_another_release_into_ours(
     backup(there, tmp_path / "foreign.dump")
     restore(ours, tmp_path / "foreign.dump")
     assert sql(ours, FINGERPRINT) == WHOLE
+
+
+AUDIT = """
+SELECT (SELECT string_agg(actor, ',') FROM audit),
+    (SELECT tgenabled FROM pg_trigger WHERE tgrelid = 'audit'::regclass AND tgname = 'tr_audit_append_only')
+"""
+
+
+async def test_the_audit_comes_back_as_it_was_and_stays_append_only_to_a_super_user_too(
+    embedded: str, foreign: str, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    ours = new_database(embedded)
+    engine = open_engine(ours, name="test")
+    await migrate(engine)
+    await engine.dispose()
+    sql(ours, "INSERT INTO audit (actor, action, object, object_id) VALUES ('sari', 'create', 'site', '1')")
+    backup(ours, tmp_path / "audit.dump")
+    for there in (ours, new_database(embedded), new_database(foreign)):
+        restore(there, tmp_path / "audit.dump")
+        for change in ("UPDATE audit SET actor = ''", "DELETE FROM audit", "TRUNCATE audit"):
+            for role in ("", "SET session_replication_role = replica;"):
+                tried = pginstall.run(
+                    [pginstall.program("psql"), "-XAtqw", "-v", "ON_ERROR_STOP=1", "-c", f"{role} {change}"],
+                    env=module.connection(there),
+                )  # fmt: skip
+                assert tried.returncode != 0
+                assert b"append-only" in tried.stderr or b"permission denied to set parameter" in tried.stderr
+        assert sql(there, AUDIT) == "sari|A"
 
 
 def test_a_backup_is_private_and_leaves_nothing_beside_it(kept: Path) -> None:

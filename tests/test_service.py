@@ -1,13 +1,11 @@
-"""The service about itself: health, metrics, its own description, and that it never falls over."""
+"""The service about itself: health, metrics, its own description."""
 
 import re
 from typing import Any
 
-import schemathesis
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given, settings
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -103,32 +101,3 @@ async def test_an_unknown_address_and_a_wrong_method_are_problems(cast: Cast) ->
 def test_stores_never_commit() -> None:
     for file in (ROOT / "app").rglob("*.py"):
         assert ".commit(" not in file.read_text(encoding="utf-8"), file
-
-
-async def test_no_request_whatsoever_makes_it_fall_over(app: FastAPI, cast: Cast) -> None:
-    """Schemathesis' generated requests, good and bad, by the service's own description: never a 5xx."""
-    await register(cast)
-    await app.state.snapshot.refresh(app.state.sessions)
-    schema = schemathesis.openapi.from_dict(app.openapi())
-    failed: list[str] = []
-
-    async def send(case: Any) -> None:
-        request = case.as_transport_kwargs(base_url="http://test")
-        known = ("method", "url", "params", "headers", "json", "content")
-        answer = await cast.sari.client.request(**{name: request[name] for name in known if name in request})
-        if answer.status_code >= 500:
-            failed.append(f"{case.method} {case.path} {answer.status_code} {request}")
-
-    cases: list[Any] = []
-    for operation in schema.get_all_operations():
-        strategy = operation.ok().as_strategy()  # type: ignore[union-attr]
-
-        @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-        @given(strategy)
-        def collect(case: Any) -> None:
-            cases.append(case)
-
-        collect()
-    for case in cases:
-        await send(case)
-    assert failed == []

@@ -1,16 +1,43 @@
 """Who changed what, and why. Rows are added and never touched again: a trigger refuses it to the database role too."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.models import Audit
-from app.access.scope import Caller, in_region
+from app.access.models import Audit, Source
+from app.access.scope import Caller, in_region, require_region
 
 CONTACT = frozenset({"contact_name", "contact_phone"})
 MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    object: str | None = None
+    object_id: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    source: Source | None = None
+    region: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`before` and `after` are of JSON's types; a contact person in them is masked, that there is one stays seen."""
+
+    action: str
+    object: str
+    object_id: int | str
+    region_code: str | None = None
+    reason: str | None = None
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
 
 
 async def record(
@@ -25,24 +52,37 @@ async def record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    """`before` and `after` are of JSON's types; a contact person in them is masked, that there is one stays seen."""
-    session.add(Audit(
-        account_id=caller.account_id, token_id=caller.token_id, source=caller.source, address=caller.address,
-        actor=caller.name, action=action, object=object, object_id=str(object_id), region_code=region_code,
-        reason=reason, before=_masked(before), after=_masked(after),
-    ))  # fmt: skip
-    await session.flush()
+    entry = Entry(action, object, object_id, region_code, reason, before, after)
+    await record_all(session, caller, [entry])
+
+
+async def record_all(session: AsyncSession, caller: Caller, entries: Sequence[Entry]) -> None:
+    """What one request did to many things at once."""
+    who = {"account_id": caller.account_id, "token_id": caller.token_id, "source": caller.source,
+           "address": caller.address, "actor": caller.name}  # fmt: skip
+    await session.execute(insert(Audit), [
+        {**who, "action": entry.action, "object": entry.object, "object_id": str(entry.object_id),
+         "region_code": entry.region_code, "reason": entry.reason,
+         "before": _masked(entry.before), "after": _masked(entry.after)}
+        for entry in entries
+    ])  # fmt: skip
 
 
 async def list_entries(
-    session: AsyncSession, *, caller: Caller, object: str | None, actor: str | None, before: int | None, limit: int
+    session: AsyncSession, wanted: AuditFilter, *, caller: Caller, before: int | None, limit: int
 ) -> list[Audit]:
-    """Newest first, below the id `before`. What belongs to no region is the province's."""
+    """Newest first, below the id `before`. What belongs to no region is the province's. Raises NotAllowed."""
     query = select(Audit).where(in_region(Audit.region_code, caller.region_code)).order_by(Audit.id.desc()).limit(limit)
-    if object is not None:
-        query = query.where(Audit.object == object)
-    if actor is not None:
-        query = query.where(Audit.actor == actor)
+    for name in ("object", "object_id", "actor", "action", "source"):
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(getattr(Audit, name) == value)
+    if wanted.region is not None:
+        require_region(caller, wanted.region)
+        query = query.where(in_region(Audit.region_code, wanted.region))
+    if wanted.start is not None:
+        query = query.where(Audit.at >= wanted.start)
+    if wanted.end is not None:
+        query = query.where(Audit.at < wanted.end)
     if before is not None:
         query = query.where(Audit.id < before)
     return list(await session.scalars(query))

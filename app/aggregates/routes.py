@@ -12,12 +12,11 @@ from app.periods import Step, chosen_step
 from app.problems import problems
 from app.profiles import Technology
 from app.registry import store as registry
-from app.registry.routes import RegionCode, SiteId
+from app.registry.routes import ProviderId, RegionCode, SiteId
 
 router = APIRouter()
 
 Code = Annotated[str, Path(description="a Kemendagri code", examples=["64.02"])]
-ProviderId = Annotated[str, Path(description="the provider's id, or its slug", examples=["iconplus"])]
 OfProvider = Annotated[str | None, Query(min_length=1, max_length=100, description="only its sites: id or slug")]
 OfTechnology = Annotated[Technology | None, Query(description="only its sites")]
 

@@ -1,7 +1,6 @@
 """Whose figures an aggregate is: one site's, or the access points' of a region, a provider, a technology."""
 
 import difflib
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from app.access.scope import Caller, in_region, require_region
 from app.errors import Fault, Invalid, NotFound
 from app.ledger.tally import Setup
 from app.profiles import Technology
-from app.registry import regions
+from app.registry import providers, regions
 from app.registry.models import Provider, Site, SiteConfiguration, SiteKind
 
 KECAMATAN = len("64.02.05")
@@ -98,6 +97,7 @@ async def select_region(
     session: AsyncSession, code: str, provider: str | None, technology: Technology | None, *, caller: Caller
 ) -> Selection:
     """Raises NotFound for a code that is no region's, NotAllowed outside the caller's, Invalid for no such provider."""
+    code = await regions.current(session, code)
     if code not in regions.names():
         raise NotFound(f"There is no region {code[:60]} in Kalimantan Timur")
     require_region(caller, code)
@@ -108,51 +108,30 @@ async def select_any(
     session: AsyncSession, region: str | None, provider: str | None, technology: Technology | None, *, caller: Caller
 ) -> Selection:
     """Like `select_region`, by parameters: without a region all that the caller may see."""
-    regions.require_known(region)
     if region is not None:
         require_region(caller, region)
     chosen = await _asked_provider(session, provider, caller=caller)
     return Selection(region or caller.region_code, chosen, technology)
 
 
-async def get_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider:
-    """By id or slug; raises NotFound alike for what is unknown and what lies out of scope."""
-    found = await _find_provider(session, ident, caller=caller)
-    if found is None:
-        raise NotFound(f"There is no provider {ident[:60]} within your scope")
-    return found
-
-
 async def select_provider(
     session: AsyncSession, ident: str, region: str | None, technology: Technology | None, *, caller: Caller
 ) -> Selection:
     """Of the provider's sites within the caller's region. Raises NotFound for an unknown provider, or another's."""
-    found = await get_provider(session, ident, caller=caller)
+    found = await providers.get_provider(session, ident, caller=caller)
     return await select_any(session, region, found.slug, technology, caller=caller)
 
 
 async def _asked_provider(session: AsyncSession, ident: str | None, *, caller: Caller) -> int | None:
     if ident is None:
         return caller.provider_id
-    found = await _find_provider(session, ident, caller=caller)
+    found = await providers.find_provider(session, ident, caller=caller)
     if found is not None:
         return found.id
-    slugs = list(await session.scalars(_visible(caller).order_by(Provider.slug)))
+    slugs = list(await session.scalars(providers.visible_providers(caller).order_by(Provider.slug)))
     near = difflib.get_close_matches(ident.lower(), [provider.slug for provider in slugs], 1)
     raise Invalid(Fault(
         "provider", "unknown_provider", "There is no provider {given}",
         "Did you mean {near}?" if near else "Known providers: {known}",
         values={"given": ident[:60], "near": near and near[0], "known": ", ".join(p.slug for p in slugs)},
     ))  # fmt: skip
-
-
-async def _find_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider | None:
-    query = _visible(caller)
-    if re.fullmatch(r"[0-9]{1,9}", ident):
-        return await session.scalar(query.where(Provider.id == int(ident)))
-    return await session.scalar(query.where(Provider.slug == ident))
-
-
-def _visible(caller: Caller) -> Select[Provider]:
-    query = select(Provider)
-    return query if caller.provider_id is None else query.where(Provider.id == caller.provider_id)

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Query
 
 from app.aggregates import selection
 from app.aggregates.ranking import ranking
-from app.aggregates.routes import Code, OfProvider, OfTechnology, ProviderId
+from app.aggregates.routes import Code, OfProvider, OfTechnology
 from app.aggregates.uptime import uptime
 from app.aggregates.uptime_schemas import By, Order, RankingOut, SumUptimeOut
 from app.asked import Asked
@@ -14,7 +14,7 @@ from app.http import Cursor, Limit, Reader, Session, read_cursor, write_cursor
 from app.periods import Period, Step, chosen_step
 from app.problems import problems
 from app.registry.models import Level
-from app.registry.routes import RegionCode
+from app.registry.routes import ProviderId, RegionCode
 
 router = APIRouter(tags=["aggregates"])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
 from app.access.scope import Caller
 from app.clock import utc_now
 from app.database import Counter, lock_counter, next_version, require_version
@@ -38,7 +39,7 @@ async def patch_incident(
     members = (await store.list_members(session, [incident], caller=caller))[incident.id]
     if "cause" in changes:
         _require_all(members)
-    changed = await _change(session, incident, _values(incident, changes, by=caller.name), by=caller.name)
+    changed = await _change(session, incident, members, _values(incident, changes, by=caller.name), caller=caller)
     if "cause" in changed or "cause_confirmed_by" in changed:
         await _set_cause(session, members, changes["cause"], by=caller.name)
     return incident
@@ -91,19 +92,22 @@ def _values(incident: Incident, changes: dict[str, Any], *, by: str) -> dict[str
     return values
 
 
-async def _change(session: AsyncSession, incident: Incident, values: dict[str, Any], *, by: str) -> Sequence[str]:
+async def _change(
+    session: AsyncSession, incident: Incident, members: Sequence[Member], values: dict[str, Any], *, caller: Caller
+) -> Sequence[str]:
     """The names of what is another than before."""
     changed = [name for name, value in values.items() if getattr(incident, name) != value]
     if changed:
         before = {name: jsonable(getattr(incident, name)) for name in changed}
+        after = {name: jsonable(values[name]) for name in changed}
         for name in changed:
             setattr(incident, name, values[name])
         incident.version = await next_version(session, Counter.INCIDENT)
         session.add(IncidentEvent(
-            incident_id=incident.id, at=utc_now(), by=by, kind=Happening.CHANGED, before=before,
-            after={name: jsonable(values[name]) for name in changed},
+            incident_id=incident.id, at=utc_now(), by=caller.name, kind=Happening.CHANGED, before=before, after=after,
         ))  # fmt: skip
-        await session.flush()
+        await audit.record(session, caller, "change", "incident", incident.id, region_code=store.region_of(members),
+                           before=before, after=after)  # fmt: skip
     return changed
 
 

@@ -29,7 +29,6 @@ from app.incidents.store import IncidentFilter
 from app.periods import Period
 from app.problems import problems
 from app.profiles import Technology
-from app.registry import regions
 from app.registry.models import Cause
 from app.registry.routes import RegionCode
 from app.simulation import Marked
@@ -63,7 +62,6 @@ async def list_incidents(
     cursor: Cursor = None,
 ) -> dict[str, Any]:
     """Those that touch a site of yours, the newest outage first; with a period, those that reach into it."""
-    regions.require_known(region)
     wanted = IncidentFilter(status, kind, cause, period, region, provider, technology, site)
     after = read_cursor(cursor, kind=_place)
     found = await store.list_incidents(session, wanted, caller=caller, after=after, limit=limit + 1)

@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
 from app.access.scope import Caller, in_region, require_region, visible_to
 from app.clock import utc_now
 from app.errors import NotAllowed, NotFound
@@ -161,12 +163,22 @@ async def list_events(session: AsyncSession, incident: Incident, *, caller: Call
 
 
 async def add_note(session: AsyncSession, incident_id: int, words: str, *, caller: Caller) -> IncidentNote:
-    await get_incident(session, incident_id, caller=caller)
+    incident = await get_incident(session, incident_id, caller=caller)
     require_role(caller)
     note = IncidentNote(incident_id=incident_id, at=utc_now(), by=caller.name, text=words)
     session.add(note)
     await session.flush()
+    members = (await list_members(session, [incident], caller=caller))[incident.id]
+    await audit.record(session, caller, "note", "incident", incident_id, region_code=region_of(members),
+                       after={"note_id": note.id})  # fmt: skip
     return note
+
+
+def region_of(members: Sequence[Member]) -> str | None:
+    """The smallest region that holds all of an incident's sites within the caller's scope."""
+    codes = [member.village_code.split(".") for member in members if member.visible]
+    alike = takewhile(lambda parts: len(set(parts)) == 1, zip(*codes, strict=True))
+    return ".".join(parts[0] for parts in alike) or None
 
 
 def require_role(caller: Caller) -> None:

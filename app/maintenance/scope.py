@@ -39,12 +39,11 @@ class Place:
 async def find_place(session: AsyncSession, given: WindowIn, faults: list[Fault], *, caller: Caller) -> Place:
     """What does not exist adds its fault; a named region outside the caller's scope raises NotAllowed."""
     site = await _site(session, given.site, faults, caller=caller) if given.site is not None else None
-    if given.region is not None:
-        _region(given.region, faults, caller=caller)
+    region = await _region(session, given.region, faults, caller=caller)
     provider = None
     if given.provider is not None:
         provider = await references.find_provider(session, given.provider, faults)
-    return Place(site, given.region, provider)
+    return Place(site, region, provider)
 
 
 async def _site(session: AsyncSession, ident: str, faults: list[Fault], *, caller: Caller) -> Site | None:
@@ -56,13 +55,15 @@ async def _site(session: AsyncSession, ident: str, faults: list[Fault], *, calle
         return None
 
 
-def _region(code: str, faults: list[Fault], *, caller: Caller) -> None:
+async def _region(session: AsyncSession, given: str | None, faults: list[Fault], *, caller: Caller) -> str | None:
     try:
-        regions.require_known(code)
+        code = await regions.require_current(session, given)
     except Invalid as error:
         faults.extend(error.faults)
-    else:
+        return None
+    if code is not None:
         require_region(caller, code)
+    return code
 
 
 def require_planner(caller: Caller, place: Place) -> None:

@@ -8,9 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.errors import Invalid
-from app.registry import references, rules, store
-from app.registry.models import Site
-from app.registry.schemas import SiteFields, SiteIn, SitePatch
+from app.registry import door, drafts, store
+from app.registry.schemas import SiteIn, SitePatch
 from app.validation import faults_of
 from probes.policy import Policy
 
@@ -40,22 +39,13 @@ async def require_sound(
     """
     if not isinstance(sent, Unsound):
         return sent
-    try:
-        return model.model_validate(sent.root)
-    except ValidationError as error:
-        faults = faults_of(map(dict, error.errors()), fields=list(model.model_fields))
     if not isinstance(sent.root, dict):
-        raise Invalid(*faults)
+        try:
+            return model.model_validate(sent.root)
+        except ValidationError as error:
+            raise Invalid(*faults_of(map(dict, error.errors()))) from None
     site = (await store.get_site(session, ident, caller=caller))[0] if ident is not None else None
-    wrong = {fault.field for fault in faults}
-    sound = {name: sent.root[name] for name in sent.root.keys() & SiteFields.model_fields.keys() - wrong}
-    values = _before(site) | SiteFields.model_validate(sound).model_dump(exclude_unset=True)
-    _, more = await references.resolve(session, values, caller=caller, site=site, changed=sound)
-    more += rules.check(values, policy=policy)
-    raise Invalid(*faults, *(fault for fault in more if fault.field in sound))
-
-
-def _before(site: Site | None) -> dict[str, Any]:
-    if site is None:
-        return dict.fromkeys(SiteFields.model_fields) | {"host_static": True}
-    return {name: getattr(site, name, None) for name in SiteFields.model_fields} | {"provider": site.provider.slug}
+    draft, faults = drafts.read(sent.root, site=site)
+    known = await door.look_up(session, [draft], caller=caller)
+    more = door.check(draft, known, policy=policy)
+    raise Invalid(*faults, *(fault for fault in more if fault.field in draft.given))

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql import func
 
+from app.clock import today
 from app.database import Base, Moment
 from app.profiles import Technology
 from probes.contract import Kind
@@ -82,6 +83,10 @@ class Region(Base):
     longitude: Mapped[float]
     valid_from: Mapped[date | None]
     valid_to: Mapped[date | None]  # exclusive
+
+    @property
+    def over(self) -> bool:
+        return self.valid_to is not None and self.valid_to <= today()
 
 
 class RegionAlias(Base):

@@ -1,36 +1,52 @@
 """Who the province pays: fibre, radio, cellular and satellite providers."""
 
+import re
 from collections.abc import Mapping
 
-from sqlalchemy import select, text
+from sqlalchemy import Select, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
 from app.access.scope import Caller, require_writer
 from app.errors import Conflict, Fault, NotFound
 from app.registry.models import Provider
-from app.registry.schemas import ProviderIn
+from app.registry.schemas import ProviderIn, ProviderPatch
+
+PROVINCE = "64"
+
+
+def visible_providers(caller: Caller) -> Select[Provider]:
+    query = select(Provider)
+    return query if caller.provider_id is None else query.where(Provider.id == caller.provider_id)
 
 
 async def list_providers(session: AsyncSession, *, caller: Caller, after: int | None, limit: int) -> list[Provider]:
-    query = select(Provider).order_by(Provider.id).limit(limit)
+    query = visible_providers(caller).order_by(Provider.id).limit(limit)
     if after is not None:
         query = query.where(Provider.id > after)
-    if caller.provider_id is not None:
-        query = query.where(Provider.id == caller.provider_id)
     return list(await session.scalars(query))
 
 
-async def get_provider(session: AsyncSession, provider_id: int, *, caller: Caller) -> Provider:
-    provider = await session.get(Provider, provider_id)
-    if provider is None or caller.provider_id not in {None, provider.id}:
-        raise NotFound(f"There is no provider {provider_id} within your scope")
-    return provider
+async def find_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider | None:
+    """By id or slug."""
+    query = visible_providers(caller)
+    if re.fullmatch(r"[0-9]{1,9}", ident):
+        return await session.scalar(query.where(Provider.id == int(ident)))
+    return await session.scalar(query.where(Provider.slug == ident))
+
+
+async def get_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider:
+    """Raises NotFound alike for what is unknown and what lies out of scope."""
+    found = await find_provider(session, ident, caller=caller)
+    if found is None:
+        raise NotFound(f"There is no provider {ident[:60]} within your scope")
+    return found
 
 
 async def create_provider(session: AsyncSession, given: ProviderIn, *, caller: Caller) -> Provider:
     """Providers serve many districts, so only the province adds one."""
-    require_writer(caller, "64")
+    require_writer(caller, PROVINCE)
     provider = Provider(slug=given.slug, name=given.name)
     session.add(provider)
     try:
@@ -40,6 +56,20 @@ async def create_provider(session: AsyncSession, given: ProviderIn, *, caller: C
         raise Conflict(faults=[Fault(
             "slug", "duplicate_provider", "There is a provider {given} already", values={"given": given.slug}
         )]) from None  # fmt: skip
+    await audit.record(session, caller, "create", "provider", provider.id, after=given.model_dump())
+    return provider
+
+
+async def rename_provider(session: AsyncSession, ident: str, given: ProviderPatch, *, caller: Caller) -> Provider:
+    """Its slug stays: callers and their files know it by that."""
+    provider = await get_provider(session, ident, caller=caller)
+    require_writer(caller, PROVINCE)
+    before = provider.name
+    if given.name != before:
+        provider.name = given.name
+        await session.flush()
+        await audit.record(session, caller, "change", "provider", provider.id, before={"name": before},
+                           after={"name": given.name})  # fmt: skip
     return provider
 
 

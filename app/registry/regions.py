@@ -3,18 +3,22 @@
 import csv
 import difflib
 import re
-from functools import cache
+from collections.abc import Collection
+from datetime import date
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import insert, select, text, tuple_
+from sqlalchemy import ARRAY, Text, any_, func, insert, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.errors import Fault, Invalid
-from app.registry.models import Level, Region
+from app.clock import today
+from app.errors import Fault, Invalid, NotFound
+from app.registry.models import Level, Region, RegionAlias
 from app.settings import CONFIG_DIR
 
 REGIONS_CSV = CONFIG_DIR / "regions" / "kaltim_regions.csv"
+ALIASES_CSV = CONFIG_DIR / "regions" / "aliases.csv"
 LATITUDES, LONGITUDES = (-2.41, 2.57), (113.83, 119.04)  # the districts' bounding box
 GRACE_DEG = 0.5
 
@@ -33,28 +37,46 @@ def read_csv() -> list[dict[str, Any]]:
                 "code": row["code"], "level": row["level"], "parent_code": row["parent_code"] or None,
                 "name": row["name"], "type": row["type"],
                 "latitude": float(row["lat"]), "longitude": float(row["lon"]),
+                "valid_from": _day(row.get("valid_from")), "valid_to": _day(row.get("valid_to")),
             }
             for row in csv.DictReader(file)
         ]  # fmt: skip
 
 
+def read_aliases() -> list[dict[str, Any]]:
+    with ALIASES_CSV.open(encoding="utf-8", newline="") as file:
+        return [
+            row | {"valid_to": _day(row["valid_to"]), "note": row["note"] or None} for row in csv.DictReader(file)
+        ]  # fmt: skip
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
 async def seed(connection: AsyncConnection) -> None:
     """Inserts what is missing and corrects what changed; a region is never deleted, sites hang on it."""
-    rows = read_csv()
-    known = await connection.scalar(text("SELECT count(*) FROM region"))
-    if known == 0:
-        await connection.execute(insert(Region), rows)
+    await _upsert(connection, Region, read_csv())
+    if aliases := read_aliases():
+        await _upsert(connection, RegionAlias, aliases)
+
+
+async def _upsert(connection: AsyncConnection, table: type[Region | RegionAlias], rows: list[dict[str, Any]]) -> None:
+    if await connection.scalar(select(func.count()).select_from(table)) == 0:
+        await connection.execute(insert(table), rows)
         return
-    statement = upsert(Region)
+    statement = upsert(table)
     fresh = {name: statement.excluded[name] for name in rows[0] if name != "code"}
-    changed = tuple_(*(Region.__table__.c[name] for name in fresh)).is_distinct_from(tuple_(*fresh.values()))
+    changed = tuple_(*(table.__table__.c[name] for name in fresh)).is_distinct_from(tuple_(*fresh.values()))
     await connection.execute(statement.on_conflict_do_update(index_elements=["code"], set_=fresh, where=changed), rows)
 
 
 async def list_regions(
     session: AsyncSession, *, level: Level | None, parent: str | None, q: str | None, after: str | None, limit: int
 ) -> list[Region]:
-    query = select(Region).order_by(Region.code).limit(limit)
+    """Those that are in force; what was split or renamed is found by its code."""
+    over = Region.valid_to <= today()
+    query = select(Region).where(over.is_not(True)).order_by(Region.code).limit(limit)
     if level is not None:
         query = query.where(Region.level == level)
     if parent is not None:
@@ -68,6 +90,45 @@ async def list_regions(
 
 async def find_region(session: AsyncSession, code: str) -> Region | None:
     return await session.scalar(select(Region).where(Region.code == code))
+
+
+async def get_region(session: AsyncSession, code: str) -> tuple[Region, list[RegionAlias]]:
+    """By its code, or one that it had before; with all of those. Raises NotFound."""
+    region = await find_region(session, await current(session, code))
+    if region is None:
+        raise NotFound(f"There is no region {code[:60]} in Kalimantan Timur")
+    query = select(RegionAlias).where(RegionAlias.region_code == region.code).order_by(RegionAlias.code)
+    return region, list(await session.scalars(query))
+
+
+async def current(session: AsyncSession, code: str) -> str:
+    """The code that a region has now, by any that it had; what is no region's stays as it is."""
+    if code in _for_good():
+        return code
+    alias = await session.get(RegionAlias, code)
+    in_force = alias is not None and (alias.valid_to is None or alias.valid_to <= today())
+    return alias.region_code if alias is not None and in_force else code
+
+
+async def require_current(session: AsyncSession, code: str | None, *, field: str = "region") -> str | None:
+    """`current`; raises Invalid for a code that is no region's."""
+    if code is not None:
+        code = await current(session, code)
+        require_known(code, field=field)
+    return code
+
+
+async def find_villages(session: AsyncSession, codes: Collection[str]) -> dict[str, Region]:
+    """Villages by the codes they are asked for by: also by one that a village had before."""
+    wanted = sorted(set(codes))
+    named = any_(literal(wanted, ARRAY(Text)))
+    found = {region.code: region for region in await session.scalars(select(Region).where(Region.code == named))}
+    if len(found) < len(wanted):
+        former = select(RegionAlias.code, Region).join(Region, Region.code == RegionAlias.region_code)
+        in_force = or_(RegionAlias.valid_to.is_(None), RegionAlias.valid_to <= today())
+        rows = await session.execute(former.where(RegionAlias.code == named, in_force))
+        found = {row[0]: row[1] for row in rows} | found
+    return {code: region for code, region in found.items() if region.level is Level.DESA_KELURAHAN}
 
 
 def require_known(code: str | None, *, field: str = "region") -> None:
@@ -84,6 +145,11 @@ def require_known(code: str | None, *, field: str = "region") -> None:
 
 
 @cache
+def _for_good() -> frozenset[str]:
+    return frozenset(row["code"] for row in read_csv() if row["valid_to"] is None)
+
+
+@cache
 def names() -> dict[str, str]:
     """Every region's name by its code."""
     return {row["code"]: row["name"] for row in read_csv()}
@@ -95,31 +161,44 @@ def children(code: str) -> list[str]:
     return sorted(row["code"] for row in read_csv() if row["parent_code"] == code)
 
 
-async def explain_unknown_village(session: AsyncSession, given: str, *, field: str = "village_code") -> Fault:
+@cache
+def _rows() -> dict[str, dict[str, Any]]:
+    return {row["code"]: row for row in read_csv()}
+
+
+def explain_former_village(region: Region) -> Fault:
+    return Fault(
+        "village_code", "former_village", "{given} ({name}) has been no village since {valid_to}",
+        "Look up what took its place: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
+        values={"given": region.code, "name": region.name, "valid_to": region.valid_to},
+    )  # fmt: skip
+
+
+@lru_cache(10_000)
+def explain_unknown_village(given: str) -> Fault:
     """Why a code is not a village's, and which one was probably meant."""
-    region = await find_region(session, given)
+    field, region = "village_code", _rows().get(given)
     if region is not None:
         return Fault(
             field, "not_a_village", "{given} is {name} ({level}), not a village",
             "Choose one of its villages: GET /api/v1/regions?level=desa_kelurahan&q={given}",
-            values={"given": given, "name": region.name, "level": region.level.value},
+            values={"given": given, "name": region["name"], "level": region["level"]},
         )  # fmt: skip
     digits = given.replace(".", "")
     dotted = ".".join((digits[:2], digits[2:4], digits[4:6], digits[6:]))
-    village = await find_region(session, dotted) if re.fullmatch(r"\d{10}", digits) else None
-    if village is not None:
+    if re.fullmatch(r"\d{10}", digits) and dotted in names():
         return Fault(
             field, "code_without_dots", "Village codes are written with dots",
-            "{code} is {name}", values={"code": dotted, "name": village.name},
+            "{code} is {name}", values={"code": dotted, "name": names()[dotted]},
         )  # fmt: skip
     looks_bps = re.fullmatch(r"\d{10}", digits) and not re.fullmatch(r"(\d\d\.){3}\d{4}", given)
     if looks_bps and digits[:4] in BPS_DISTRICTS:
-        district = await find_region(session, BPS_DISTRICTS[digits[:4]])
+        district = BPS_DISTRICTS[digits[:4]]
         return Fault(
             field, "bps_code", "{given} looks like a BPS code ({name}); sites are registered by Kemendagri codes",
             "Look the village up by its name: GET /api/v1/regions?level=desa_kelurahan&q=<name>; "
             "in {name} codes begin with {code}",
-            values={"given": given, "name": district and district.name, "code": district and district.code},
+            values={"given": given, "name": names()[district], "code": district},
         )  # fmt: skip
     codes = [row["code"] for row in read_csv() if row["level"] == Level.DESA_KELURAHAN]
     near = difflib.get_close_matches(given, codes, 1, cutoff=0.85)

@@ -1,6 +1,6 @@
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.access.scope import Caller
 from app.clock import utc_now
@@ -25,15 +25,32 @@ from app.profiles import Technology
 from app.registry import bodies, providers, regions, rules, store
 from app.registry.bodies import SentPatch, SentSite
 from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
-from app.registry.schemas import ProviderIn, ProviderOut, RegionOut, SiteIn, SiteOut, SitePatch
+from app.registry.schemas import (
+    ProviderIn,
+    ProviderOut,
+    ProviderPatch,
+    RegionDetail,
+    RegionOut,
+    SiteIn,
+    SiteOut,
+    SitePatch,
+)
 from app.registry.store import SiteFilter
 from probes.policy import Policy
 
 router = APIRouter()
 
 SiteId = Annotated[str, Path(description="the site's id, or its code", examples=["64.02.05.2003-01"])]
-RegionCode = Annotated[str | None, Query(max_length=13, description="a Kemendagri code; its whole area counts")]
+ProviderId = Annotated[str, Path(description="the provider's id, or its slug", examples=["telkom-wms"])]
+Code = Annotated[str | None, Query(max_length=13, description="a Kemendagri code; its whole area counts")]
 Search = Annotated[str | None, Query(min_length=1, max_length=100)]
+
+
+async def asked_region(session: Session, region: Code = None) -> str | None:
+    return await regions.require_current(session, region)
+
+
+RegionCode = Annotated[str | None, Depends(asked_region)]  # of a region that there is, as it is now
 
 
 @router.get("/regions", response_model=Page[RegionOut], responses=problems(), tags=["regions"])
@@ -41,17 +58,24 @@ async def list_regions(
     session: Session,
     caller: Reader,
     level: Level | None = None,
-    parent: RegionCode = None,
+    parent: Code = None,
     q: Search = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
     """Regions in the order of their codes: by level, below a parent, by (part of) a name."""
-    regions.require_known(parent, field="parent")
+    parent = await regions.require_current(session, parent, field="parent")
     found: list[Region] = await regions.list_regions(
         session, level=level, parent=parent, q=q, after=read_cursor(cursor), limit=limit + 1
     )
     return next_page(found, limit, "code")
+
+
+@router.get("/regions/{code}", response_model=RegionDetail, responses=problems(404), tags=["regions"])
+async def get_region(session: Session, caller: Reader, code: Annotated[str, Path(examples=["64.02"])]) -> Any:
+    """By its code, or by one that it had before."""
+    region, aliases = await regions.get_region(session, code)
+    return RegionOut.model_validate(region).model_dump() | {"aliases": aliases}
 
 
 @router.get("/providers", response_model=Page[ProviderOut], responses=problems(), tags=["registry"])
@@ -65,10 +89,21 @@ async def list_providers(session: Session, caller: Reader, limit: Limit = 100, c
 @router.post("/providers", response_model=ProviderOut, status_code=201, responses=problems(403, 409), tags=["registry"])
 async def create_provider(session: Session, caller: Provincial, given: ProviderIn, once: SentOnce) -> Any:
     if made := await once.find(session, given, caller=caller):
-        return await providers.get_provider(session, made, caller=caller)
+        return await providers.get_provider(session, str(made), caller=caller)
     provider = await providers.create_provider(session, given, caller=caller)
     await once.keep(session, given, provider.id, caller=caller)
     return provider
+
+
+@router.get("/providers/{id}", response_model=ProviderOut, responses=problems(404), tags=["registry"])
+async def get_provider(session: Session, caller: Reader, id: ProviderId) -> Any:
+    return await providers.get_provider(session, id, caller=caller)
+
+
+@router.patch("/providers/{id}", response_model=ProviderOut, responses=problems(403, 404), tags=["registry"])
+async def patch_provider(session: Session, caller: Provincial, id: ProviderId, given: ProviderPatch) -> Any:
+    """Its name changes; its slug stays."""
+    return await providers.rename_provider(session, id, given, caller=caller)
 
 
 @router.get("/sites", response_model=Page[SiteOut], responses=problems(403), tags=["registry"])
@@ -84,7 +119,6 @@ async def list_sites(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    regions.require_known(region)
     wanted = SiteFilter(region, state, technology, provider, lifecycle, q)
     found = await store.list_sites(
         session, wanted, caller=caller, after=read_cursor(cursor, kind=row_id), limit=limit + 1

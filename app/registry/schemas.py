@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -57,12 +57,32 @@ class RegionOut(BaseModel):
     type: str = Field(description="provinsi, kabupaten, kota, kecamatan, desa or kelurahan")
     latitude: float = Field(description="of the polygon's centroid, not of the village office")
     longitude: float
+    valid_from: date | None
+    valid_to: date | None = Field(description="exclusive; null: for good")
+
+
+class AliasOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str
+    valid_to: date | None = Field(description="from that day on the region has its present code")
+    note: str | None
+
+
+class RegionDetail(RegionOut):
+    aliases: list[AliasOut] = Field(description="codes that it had before; each still finds it")
 
 
 class ProviderIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"slug": "orbit", "name": "Orbit"}]})
 
     slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    name: Text
+
+
+class ProviderPatch(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Telkom Orbit"}]})
+
     name: Text
 
 

@@ -5,29 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, not_, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Select, case, func, not_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller, in_region, require_region, require_writer, visible_to
-from app.clock import floor_second, utc_now
-from app.database import Counter, lock_counter, next_version, require_version
-from app.errors import Conflict, Fault, Invalid, NotFound
+from app.database import Counter, lock_counter, require_version
+from app.errors import Conflict, Invalid, NotFound
 from app.evidence import AHEAD, HOLD, holds, lapses_at
-from app.profiles import Technology, profiles
-from app.registry import references, rules
-from app.registry.models import (
-    Lifecycle,
-    LinkRole,
-    Provider,
-    Site,
-    SiteConfiguration,
-    SiteKind,
-    SiteStatus,
-    State,
-    UnknownReason,
-)
+from app.profiles import Technology
+from app.registry import clashes, door, drafts
+from app.registry.drafts import Draft
+from app.registry.models import Lifecycle, Provider, Site, SiteStatus, State
 from app.registry.schemas import SiteIn, SitePatch
 from probes.policy import Policy
 
@@ -122,141 +111,48 @@ async def create_site(
     session: AsyncSession, given: SiteIn, *, caller: Caller, policy: Policy
 ) -> tuple[Site, SiteStatus]:
     """Raises Invalid with every fault, NotAllowed outside the scope, Conflict for an address that is taken."""
-    values = given.model_dump()
-    values["kind"] = given.kind or SiteKind.ACCESS_POINT
-    values["lifecycle"] = given.lifecycle or Lifecycle.ACTIVE
-    values["link_role"] = given.link_role or LinkRole.PRIMARY
-    values["host_static"] = given.host_static is not False
-    found, faults = await references.resolve(session, values, caller=caller)
-    faults += rules.check(values, policy=policy)
-    if faults:
-        raise Invalid(*faults)
-    require_writer(caller, str(values["village_code"]))
-    now = utc_now()
-    site = Site(
-        **{k: v for k, v in values.items() if k != "provider"},
-        code=await _next_code(session, values["village_code"]),
-        version=await next_version(session, Counter.REGISTRY),
-        addressed_at=floor_second(now), created_at=now, updated_at=now,
-    )  # fmt: skip
-    site.name = values["name"] or found.village_name
-    site.provider = found.provider
-    session.add(site)
-    await _flush(session, site)
-    session.add(_configuration(site, floor_second(now)))
-    status = await _open_status(session, site)
-    await session.flush()
-    return site, status
+    draft = drafts.new(given)
+    await _require_sound(session, draft, caller=caller, policy=policy)
+    await lock_counter(session, Counter.REGISTRY)
+    await _enter(session, draft, caller=caller)
+    assert draft.site is not None
+    return draft.site, await session.get_one(SiteStatus, draft.site.id)
 
 
 async def patch_site(
     session: AsyncSession, ident: str, given: SitePatch, *, caller: Caller, policy: Policy, if_match: int | None
 ) -> tuple[Site, SiteStatus]:
     """Changes only the fields that were given; a change of address or set-up is dated, so history keeps its own."""
-    site, status = await get_site(session, ident, caller=caller, for_update=True)
-    require_writer(caller, site.village_code)
+    site, status = await _get_to_change(session, ident, caller=caller)
     require_version(if_match, site.version)
-    changes = given.model_dump(exclude_unset=True)
-    if "parent_id" in changes:
-        await lock_counter(session, Counter.REGISTRY)  # two changes of parents at once could close a cycle
-    values = {name: getattr(site, name, None) for name in SitePatch.model_fields} | {"provider": site.provider.slug}
-    values |= changes
-    found, faults = await references.resolve(session, values, caller=caller, site=site, changed=set(changes))
-    faults += rules.check(values, policy=policy)
-    if faults:
-        raise Invalid(*faults)
-    require_writer(caller, str(values["village_code"]))  # across districts, a move is the province's
-    before = site.configuration, site.address
-    for name in changes.keys() - {"provider"}:
-        setattr(site, name, changes[name])
-    site.provider, site.provider_id = found.provider, found.provider.id
-    if site.name is None:
-        site.name = found.village_name
-    await _record_change(session, site, before)
+    draft = drafts.change(site, given)
+    await _require_sound(session, draft, caller=caller, policy=policy)
+    await _enter(session, draft, caller=caller)
     return site, status
 
 
 async def retire_site(session: AsyncSession, ident: str, *, caller: Caller) -> None:
     """Its history stays; retiring again changes nothing."""
-    site, _ = await get_site(session, ident, caller=caller, for_update=True)
+    site, _ = await _get_to_change(session, ident, caller=caller)
+    await door.write(session, [drafts.change(site, SitePatch(lifecycle=Lifecycle.RETIRED))], caller=caller)
+
+
+async def _get_to_change(session: AsyncSession, ident: str, *, caller: Caller) -> tuple[Site, SiteStatus]:
+    await lock_counter(session, Counter.REGISTRY)  # before the site's own row: every writer takes it first
+    site, status = await get_site(session, ident, caller=caller, for_update=True)
     require_writer(caller, site.village_code)
-    if site.lifecycle is not Lifecycle.RETIRED:
-        before = site.configuration, site.address
-        site.lifecycle = Lifecycle.RETIRED
-        await _record_change(session, site, before)
+    return site, status
 
 
-async def _record_change(session: AsyncSession, site: Site, before: tuple[Any, Any]) -> None:
-    if not session.is_modified(site):
-        return
-    now = utc_now()
-    site.updated_at = now
-    if site.address != before[1]:
-        site.addressed_at = floor_second(now)
-    await _flush(session, site)  # before anything else is asked: it turns a taken address into a Conflict
-    site.version = await next_version(session, Counter.REGISTRY)
-    if site.configuration != before[0]:
-        await _redate(session, site, floor_second(now))
+async def _require_sound(session: AsyncSession, draft: Draft, *, caller: Caller, policy: Policy) -> None:
+    known = await door.look_up(session, [draft], caller=caller)
+    if faults := door.check(draft, known, policy=policy):
+        raise Invalid(*faults)
 
 
-async def _redate(session: AsyncSession, site: Site, at: datetime) -> None:
-    """Ends the configuration in force and starts the new one; two changes within a second keep the last."""
-    current = await session.scalar(
-        select(SiteConfiguration).where(
-            SiteConfiguration.site_id == site.id, SiteConfiguration.ended_at.is_(None)
-        )
-    )  # fmt: skip
-    if current is not None and current.started_at >= at:
-        current.lifecycle, current.technology = site.lifecycle, site.technology
-        current.provider_id, current.parent_id = site.provider_id, site.parent_id
-        current.contract_id, current.addressed_at = site.contract_id, site.addressed_at
-        current.village_code = site.village_code
-    else:
-        if current is not None:
-            current.ended_at = at
-            await session.flush()
-        session.add(_configuration(site, at))
-    await session.flush()
-
-
-def _configuration(site: Site, at: datetime) -> SiteConfiguration:
-    return SiteConfiguration(
-        site_id=site.id, started_at=at, ended_at=None, lifecycle=site.lifecycle, technology=site.technology,
-        provider_id=site.provider_id, parent_id=site.parent_id, contract_id=site.contract_id,
-        addressed_at=site.addressed_at, village_code=site.village_code,
-    )  # fmt: skip
-
-
-async def _open_status(session: AsyncSession, site: Site) -> SiteStatus:
-    status = SiteStatus(
-        site_id=site.id, version=await next_version(session, Counter.STATUS),
-        state=State.UNKNOWN, unknown_reason=UnknownReason.NEVER_SEEN, since=site.addressed_at,
-        valid_s=profiles()[site.technology].interval_s, timeouts=0, addressed_at=site.addressed_at,
-    )  # fmt: skip
-    session.add(status)
-    return status
-
-
-async def _next_code(session: AsyncSession, village_code: str) -> str:
-    """`<village>-<nn>`, counting on, also past those that moved away; the village's row is locked so that two at once
-    get two numbers."""
-    await session.execute(text("SELECT 1 FROM region WHERE code = :code FOR NO KEY UPDATE"), {"code": village_code})
-    codes = await session.scalars(select(Site.code).where(Site.code.startswith(f"{village_code}-", autoescape=True)))
-    return f"{village_code}-{max((int(code.rpartition('-')[2]) for code in codes), default=0) + 1:02d}"
-
-
-async def _flush(session: AsyncSession, site: Site) -> None:
-    """Raises Conflict for an address that is taken: a unique index decides, so two at once cannot both win."""
-    probe, host, port = site.probe, site.host, site.port
-    try:
-        async with session.begin_nested():
-            await session.flush()
-    except IntegrityError as error:
-        if "uq_site_active_address" not in str(error.orig):
-            raise
-        port_text = f" port {port}" if port else ""
-        raise Conflict(faults=[Fault(
-            "host", "duplicate_address", "{given} is already measured by another active site (probe {probe})",
-            "Look for it: GET /api/v1/sites?q={host}",
-            values={"given": f"{host}{port_text}", "probe": probe.value, "host": host},
-        )]) from None  # fmt: skip
+async def _enter(session: AsyncSession, draft: Draft, *, caller: Caller) -> None:
+    """Raises NotAllowed, Invalid for a circle of parents, Conflict for an address that is taken."""
+    require_writer(caller, str(draft.values["village_code"]))  # across districts, a move is the province's
+    for clash in (await clashes.find(session, [draft])).values():
+        raise Invalid(clash.fault) if clash.fault.code == "cycle" else Conflict(faults=[clash.fault])
+    await door.write(session, [draft], caller=caller)

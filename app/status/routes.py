@@ -7,7 +7,6 @@ from app.errors import Fault, Invalid
 from app.http import Reader
 from app.problems import problems
 from app.profiles import Technology
-from app.registry import regions
 from app.registry.models import State
 from app.registry.routes import RegionCode
 from app.status.answers import MEDIA, Answers, Form, Question
@@ -28,7 +27,6 @@ def _selection(
     technology: Technology | None = None,
     provider: Annotated[str | None, Query(max_length=60)] = None,
 ) -> Selection:
-    regions.require_known(region)
     return Selection.of(caller, region, state, technology, provider)
 
 
@@ -61,7 +59,6 @@ async def get_status(
 @router.get("/status/summary", response_model=SummaryOut, responses={**UNCHANGED, **problems(403, 503)})
 async def get_summary(request: Request, caller: Reader, region: RegionCode = None) -> Response:
     """Sites in each state: of a region and its children, by technology, by provider. Nodes are counted apart."""
-    regions.require_known(region)
     return await _answer(request, Question(Selection.of(caller, region), Form.SUMMARY))
 
 

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261124_generation"
-down_revision = "20261124_moves"
+down_revision = "20261124_audit"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,18 @@
 """The audit: added to, never changed, read by admins within their region."""
 
+import csv
+import io
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit as routes
 from app.access import audit
 from app.access import store as access
-from app.access.models import Audit, Role
+from app.access.models import Audit, Role, Source
 from app.access.scope import Caller
 from tests.conftest import Cast
 
@@ -20,7 +25,17 @@ async def note(session: AsyncSession, *object_ids: str, region_code: str | None 
             await audit.record(session, actor, "change", "site", object_id, region_code=region_code)
 
 
-@pytest.mark.parametrize("statement", ["UPDATE audit SET actor = 'nobody'", "DELETE FROM audit", "TRUNCATE audit"])
+CHANGES = (
+    "UPDATE audit SET actor = 'nobody'",
+    "DELETE FROM audit",
+    "TRUNCATE audit",
+    "INSERT INTO audit (id, actor, action, object, object_id) SELECT id, 'nobody', 'x', 'x', 'x' FROM audit "
+    "ON CONFLICT (id) DO UPDATE SET actor = excluded.actor",
+    "MERGE INTO audit USING site ON true WHEN MATCHED THEN DELETE",
+)
+
+
+@pytest.mark.parametrize("statement", CHANGES)
 async def test_the_database_itself_refuses_to_change_the_audit(session: AsyncSession, statement: str) -> None:
     await note(session, "1")
     with pytest.raises(DBAPIError, match="append-only"):
@@ -63,3 +78,68 @@ async def test_admins_read_what_lies_within_their_region_and_nobody_else_any(cas
     read = await cast.stranger.get("/audit", headers={"Authorization": f"Bearer {secret}"})
     assert [item["object_id"] for item in read.json()["items"]] == ["here"]
     assert len((await cast.sari.get("/audit")).json()["items"]) == 3
+
+
+async def test_the_audit_is_read_by_what_where_and_when(cast: Cast, session: AsyncSession) -> None:
+    async with session.begin():
+        await audit.record(session, SARI, "change", "contract", 7)
+        await audit.record(
+            session, replace(SARI, source=Source.IMPORT), "create", "site", 7, region_code="64.02.05.2003"
+        )
+        await audit.record(session, SARI, "create", "site", 8, region_code="64.03.01.2001")
+        await session.execute(
+            text("INSERT INTO audit (at, actor, action, object, object_id) "
+                 "VALUES ('2026-10-31T15:59:59Z', 'sari', 'create', 'site', '1'), "
+                 "('2026-10-31T16:00:00Z', 'sari', 'create', 'site', '2')")
+        )  # fmt: skip
+
+    async def found(**params: str) -> list[str]:
+        answer = await cast.sari.get("/audit", params=params)
+        assert answer.status_code == 200, answer.text
+        return [item["object_id"] for item in reversed(answer.json()["items"])]
+
+    assert await found() == ["7", "7", "8", "1", "2"]
+    assert await found(object="site", object_id="7") == ["7"]
+    assert await found(action="change") == await found(object="contract") == ["7"]
+    assert await found(source="import") == await found(region="64.02.05") == ["7"]
+    assert await found(region="64.03") == ["8"]
+    assert await found(to="2026-11-01") == ["1"]
+    assert await found(period="2026-10") == ["1"]
+    assert await found(**{"from": "2026-11-01", "to": "2026-11-02"}) == ["2"]
+    assert await found(period="24h") == await found(**{"from": "2026-11-02"}) == ["7", "7", "8"]
+    for wrong in ({"source": "rumour"}, {"region": "99"}, {"from": "then"}, {"from": "2026-11-02", "to": "2026-11-01"},
+                  {"period": "24h", "to": "2026-11-01"}, {"format": "pdf"}):  # fmt: skip
+        assert (await cast.sari.get("/audit", params=wrong)).status_code == 422
+
+
+async def test_the_audit_is_exported_whole_and_no_cell_of_it_runs(
+    cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "CHUNK", 2)
+    async with session.begin():
+        for number in range(5):
+            await audit.record(
+                session,
+                SARI,
+                "change",
+                "site",
+                number,
+                region_code="64.03.01.2001",
+                reason="=1+1",
+                after={"host": "=x"},
+            )
+        await audit.record(session, SARI, "change", "contract", 9)
+        secret = await access.create_token(session, name="dewi", role=Role.DISTRICT_ADMIN, region_code="64.03")
+    for options in ({"params": {"format": "csv"}}, {"headers": {"Accept": "text/csv"}}):
+        answer = await cast.sari.get("/audit", **options)
+        assert answer.headers["content-type"].startswith("text/csv")
+        assert "jejak-audit-" in answer.headers["content-disposition"]
+        rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+        assert [row["object_id"] for row in rows] == ["9", "4", "3", "2", "1", "0"]
+    assert (rows[1]["reason"], rows[1]["after"], rows[1]["source"]) == ("'=1+1", '{"host":"=x"}', "api")
+    dewi = {"Authorization": f"Bearer {secret}"}
+    hers = await cast.stranger.get("/audit", params={"format": "csv"}, headers=dewi)
+    assert len(hers.text.splitlines()) == 6
+    for format in ("csv", "json"):
+        beyond = await cast.stranger.get("/audit", params={"format": format, "region": "64.02"}, headers=dewi)
+        assert beyond.status_code == 403

@@ -269,3 +269,37 @@ def test_the_examples_are_true() -> None:
     for model in models:
         for example in model.model_json_schema()["examples"]:
             model.model_validate(example)
+
+
+async def test_every_act_on_an_incident_is_audited_where_its_sites_lie(field_: Field) -> None:
+    made = await outage(field_)
+    ana, sari = field_.cast.ana, field_.cast.sari
+    await field_.patch(made, ana, status="acknowledged", assignee="Teknisi")
+    await field_.patch(made, ana, status="acknowledged")
+    await field_.patch(made, ana, cause="power")
+    note = (await ana.post(f"/incidents/{made}/notes", {"text": "PLN padam; 0812-0000-0000"})).json()
+    entries = (await sari.get("/audit", params={"object": "incident", "object_id": str(made)})).json()["items"]
+    assert [(entry["action"], entry["actor"], entry["region_code"]) for entry in reversed(entries)] == [
+        ("change", "ana", "64.02.05.2003"), ("change", "ana", "64.02.05.2003"), ("note", "ana", "64.02.05.2003"),
+    ]  # fmt: skip
+    noted, explained, acknowledged = entries
+    assert (acknowledged["before"]["status"], acknowledged["after"]["assignee"]) == ("open", "Teknisi")
+    assert (explained["before"]["cause"], explained["after"]["cause"]) == (None, "power")
+    assert noted["after"] == {"note_id": note["id"]}
+
+
+async def test_an_act_on_a_shared_incident_is_filed_under_the_smallest_region_of_the_caller_s_sites(
+    field_: Field,
+) -> None:
+    node = await field_.site(kind="node")
+    villages = ["64.02.05.2003", "64.02.05.2004", "64.02.03.2002", "64.02.01.2001", BERAU]
+    for village in villages:
+        await field_.write(
+            await field_.site(village_code=village, parent_id=node), (0, 100, "up"), (100, None, "down"), follow=False
+        )
+    await field_.follow(*((site, -100, 3600) for site in field_.sites))
+    (shared,) = [one["id"] for one in await field_.listed() if one["kind"] == "shared"]
+    for person, region in ((field_.cast.ana, "64.02"), (field_.cast.ben, BERAU), (field_.cast.sari, "64")):
+        await field_.patch(shared, person, assignee=f"Teknisi {region}")
+        entry = (await field_.cast.sari.get("/audit", params={"limit": "1"})).json()["items"][0]
+        assert entry["region_code"] == region

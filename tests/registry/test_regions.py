@@ -1,8 +1,15 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.registry import regions
 from tests.conftest import Cast
+from tests.registry.test_sites import VILLAGE, register, site
+
+OLD = "64.02.05.1999"  # a code that the village of the tests had before
 
 
 async def test_the_seed_is_every_region_of_kaltim_and_may_run_twice(connection: AsyncConnection) -> None:
@@ -27,11 +34,86 @@ async def test_regions_feed_cascading_pickers(cast: Cast) -> None:
     assert await codes(q="64.02.03.2002") == ["64.02.03.2002"]
 
 
-async def test_providers_are_added_by_the_province_alone(cast: Cast) -> None:
-    new = {"slug": "orbit", "name": "Orbit"}
-    assert (await cast.ana.post("/providers", new)).status_code == 403
-    assert (await cast.sari.post("/providers", new)).status_code == 201
-    assert (await cast.sari.post("/providers", new)).status_code == 409
-    slugs = [item["slug"] for item in (await cast.ana.get("/providers")).json()["items"]]
-    assert set(slugs) == {"telkom-wms", "iconplus", "orbit"}
-    assert [item["slug"] for item in (await cast.icon.get("/providers")).json()["items"]] == ["iconplus"]
+@pytest.fixture
+async def renamed(session: AsyncSession) -> None:
+    async with session.begin():
+        await session.execute(
+            text("INSERT INTO region_alias VALUES (:old, :now, '2022-02-02', 'UU 3/2022'), "
+                 "('64.99', '64.02', NULL, NULL), ('64.02.05.1998', :now, current_date + 30, NULL)"),
+            {"old": OLD, "now": VILLAGE},
+        )  # fmt: skip
+
+
+@pytest.mark.usefixtures("renamed")
+async def test_a_region_is_read_by_its_code_or_one_that_it_had(cast: Cast) -> None:
+    by_code = (await cast.ben.get(f"/regions/{VILLAGE}")).json()
+    assert (await cast.ben.get(f"/regions/{OLD}")).json() == by_code
+    assert by_code["code"] == VILLAGE
+    assert by_code["aliases"][1] == {"code": OLD, "valid_to": "2022-02-02", "note": "UU 3/2022"}
+    assert (await cast.ben.get("/regions/64")).json()["aliases"] == []
+    for code in ("64.02.05.9999", "64.02.05.1998", "x"):
+        assert (await cast.ben.get(f"/regions/{code}")).status_code == 404
+
+
+def _rows(answer: dict[str, Any]) -> Any:
+    return answer["items"] if "items" in answer else [entry["code"] for entry in answer["sites"]]
+
+
+@pytest.mark.usefixtures("renamed")
+async def test_an_old_code_finds_what_lies_in_the_region_now(cast: Cast) -> None:
+    made = await register(cast)
+    for path in ("/sites", "/status", "/incidents", "/maintenance", "/registry/checks"):
+        found = [(await cast.ana.get(path, params={"region": code})).json() for code in (VILLAGE, OLD)]
+        assert _rows(found[0]) == _rows(found[1]), path
+    assert [one["code"] for one in (await cast.ana.get("/sites", params={"region": OLD})).json()["items"]] == [
+        made["code"]
+    ]
+    assert len((await cast.ana.get("/regions", params={"parent": "64.99"})).json()["items"]) > 10
+    day = {"from": "2026-11-01", "to": "2026-11-02"}
+    by_alias, by_code = [await cast.ana.get(f"/regions/{code}/uptime", params=day) for code in ("64.99", "64.02")]
+    assert (by_alias.status_code, by_alias.json()) == (200, by_code.json())
+    assert (await cast.ben.get("/sites", params={"region": "64.99"})).status_code == 403
+    assert (await cast.ana.get("/sites", params={"region": "64.02.05.1998"})).status_code == 422
+
+
+@pytest.mark.usefixtures("renamed")
+async def test_what_is_registered_under_an_old_code_gets_the_present_one(cast: Cast) -> None:
+    made = await register(cast, village_code=OLD)
+    assert (made["village_code"], made["code"]) == (VILLAGE, f"{VILLAGE}-01")
+    other = await register(cast, host="198.51.100.21", village_code="64.02.05.2004")
+    moved = await cast.ana.patch(f"/sites/{other['id']}", {"village_code": OLD})
+    assert (moved.json()["village_code"], moved.json()["code"]) == (VILLAGE, other["code"])
+    refused = await cast.ana.post("/sites", site(village_code=OLD, port="x"))
+    assert {fault["field"] for fault in refused.json()["errors"]} == {"port"}
+    window = {"region": OLD, "started_at": "2026-12-01T00:00:00+08:00", "ended_at": "2026-12-01T02:00:00+08:00",
+              "title": "PLN", "reason": "pemeliharaan jaringan"}  # fmt: skip
+    planned = await cast.ana.post("/maintenance", window)
+    assert planned.json()["region"] == VILLAGE, planned.text
+
+
+async def test_a_village_that_is_over_takes_no_more_sites_and_those_it_has_are_pointed_out(
+    cast: Cast, session: AsyncSession
+) -> None:
+    made = await register(cast)
+    async with session.begin():
+        await session.execute(text("UPDATE region SET valid_to = '2026-01-01' WHERE code = :code"), {"code": VILLAGE})
+    refused = await cast.ana.post("/sites", site(host="198.51.100.21"))
+    assert [fault["code"] for fault in refused.json()["errors"]] == ["former_village"]
+    assert (await cast.ana.patch(f"/sites/{made['id']}", {"ssid": "Desa"})).status_code == 200
+    found = (await cast.ana.get("/registry/checks", params={"check": "former_village"})).json()["items"]
+    assert [item["code"] for item in found] == [made["code"]]
+    listed = (await cast.ana.get("/regions", params={"q": VILLAGE})).json()["items"]
+    assert listed == []
+    assert (await cast.ana.get(f"/regions/{VILLAGE}")).json()["valid_to"] == "2026-01-01"
+
+
+async def test_aliases_are_seeded_from_their_file(
+    connection: AsyncConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "aliases.csv"
+    monkeypatch.setattr(regions, "ALIASES_CSV", file)
+    for note in ("UU 3/2022", "Kepmendagri"):
+        file.write_text(f"code,region_code,valid_to,note\n{OLD},{VILLAGE},2022-02-02,{note}\n64.99,64.02,,\n")
+        await regions.seed(connection)
+        rows = (await connection.execute(text("SELECT code, region_code, note FROM region_alias ORDER BY code"))).all()
+        assert [tuple(row) for row in rows] == [(OLD, VILLAGE, note), ("64.99", "64.02", None)]

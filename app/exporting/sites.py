@@ -1,0 +1,61 @@
+"""Sites as rows of a table: the columns of the registry, with the words that an import reads back."""
+
+from collections.abc import AsyncIterator, Sequence
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.scope import Caller
+from app.database import Sessions, among, transaction
+from app.registry import store
+from app.registry.columns import SITE_COLUMNS, Column
+from app.registry.models import Contract, Site
+from app.registry.store import SiteFilter
+from app.spreadsheets import Cell
+
+CHUNK = 1000
+
+Row = dict[str, Cell]  # by the columns' fields
+
+
+def columns(*, contacts: bool) -> list[Column]:
+    return [column for column in SITE_COLUMNS if contacts or not column.personal]
+
+
+async def read(sessions: Sessions, wanted: SiteFilter, *, caller: Caller) -> AsyncIterator[list[Row]]:
+    """In chunks, by id, each in a transaction of its own: none stays open while a caller's line is slow."""
+    after: int | None = None
+    while True:
+        async with transaction(sessions) as session:
+            found = await store.list_sites(session, wanted, caller=caller, after=after, limit=CHUNK)
+            sites = [site for site, _ in found]
+            rows = await _rows(session, sites)
+        yield rows
+        if len(sites) < CHUNK:
+            return
+        after = sites[-1].id
+
+
+async def _rows(session: AsyncSession, sites: Sequence[Site]) -> list[Row]:
+    parents = await _names(session, Site.id, Site.code, {site.parent_id for site in sites})
+    contracts = await _names(session, Contract.id, Contract.number, {site.contract_id for site in sites})
+    return [
+        {column.field: _cell(getattr(site, column.field, None)) for column in SITE_COLUMNS}
+        | {
+            "provider": site.provider.slug,
+            "parent": parents.get(site.parent_id),
+            "contract": contracts.get(site.contract_id),
+        }
+        for site in sites
+    ]
+
+
+async def _names(session: AsyncSession, key: Any, name: Any, ids: set[int | None]) -> dict[int | None, str]:
+    found = await session.execute(select(key, name).where(among(key, [id for id in ids if id is not None])))
+    return {row[0]: row[1] for row in found}
+
+
+def _cell(value: Any) -> Cell:
+    return value.value if isinstance(value, StrEnum) else value

@@ -1,0 +1,30 @@
+"""The choices of a site's fields in Bahasa Indonesia, as GLOSSARY.md and the districts' tables have them."""
+
+from enum import StrEnum
+
+from app.profiles import Technology
+from app.registry.models import Lifecycle, LinkRole, PowerSource, SiteKind, Venue
+from probes.contract import Kind
+
+CHOICES: dict[str, dict[StrEnum, str]] = {
+    "kind": {SiteKind.ACCESS_POINT: "titik akses", SiteKind.NODE: "simpul"},
+    "technology": {
+        Technology.FIBER: "serat optik", Technology.RADIO: "radio", Technology.CELLULAR: "seluler",
+        Technology.LEO: "satelit orbit rendah", Technology.GEO: "satelit GEO (VSAT)",
+    },
+    "link_role": {LinkRole.PRIMARY: "utama", LinkRole.BACKUP: "cadangan"},
+    "venue": {
+        Venue.KANTOR_DESA: "kantor desa", Venue.SEKOLAH: "sekolah", Venue.PUSKESMAS: "puskesmas",
+        Venue.BALAI: "balai", Venue.LAINNYA: "lainnya",
+    },
+    "probe": {Kind.ICMP: "icmp", Kind.TCP: "tcp", Kind.HTTP: "http", Kind.PUSH: "laporan mandiri"},
+    "power_source": {
+        PowerSource.PLN: "PLN", PowerSource.PLN_LIMITED: "PLN terbatas", PowerSource.GENSET: "genset",
+        PowerSource.SOLAR: "surya", PowerSource.NONE: "tidak ada",
+    },
+    "lifecycle": {
+        Lifecycle.PLANNED: "direncanakan", Lifecycle.ACTIVE: "aktif",
+        Lifecycle.SUSPENDED: "dihentikan sementara", Lifecycle.RETIRED: "tidak digunakan lagi",
+    },
+}  # fmt: skip
+TRUTH = {True: "ya", False: "tidak"}

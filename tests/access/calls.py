@@ -1,0 +1,86 @@
+"""Every call that the application answers, read from the application itself: its policy, and a sound request for it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+
+from app.access.rights import Right
+from app.http import Allowed, open_to_all
+
+FRAMEWORK = {"/openapi.json", "/docs/assets"}  # of FastAPI's own making: the description, and the page's scripts
+
+# What no example in the description says, by method and path.
+REQUESTS: dict[str, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True)
+class Call:
+    method: str
+    path: str
+    right: Right | None  # None: open to all
+    request: Mapping[str, Any] = field(hash=False, default_factory=dict)  # httpx' keywords
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def thing(self) -> str | None:
+        """The path up to its first parameter: what it names."""
+        return self.path[: self.path.index("}") + 1] if "{" in self.path else None
+
+
+class NoPolicy(AssertionError):
+    pass
+
+
+def read_calls(app: FastAPI) -> list[Call]:
+    """Raises NoPolicy for a route that says nowhere who may call it."""
+    document = app.openapi()
+    return [
+        Call(method, str(route.path), _policy(route), _request(document, method, str(route.path)))
+        for route in iter_route_contexts(app.routes)
+        if route.path not in FRAMEWORK
+        for method in sorted((route.methods or {"any"}) - {"HEAD"})
+    ]
+
+
+def _policy(route: Any) -> Right | None:
+    found = set(_policies(route.dependant)) if hasattr(route, "dependant") else set()
+    if len(found) != 1:
+        raise NoPolicy(
+            f"{route.methods} {route.path} has {len(found) or 'no'} policies: take one caller of app/http.py "
+            "(Reader, Writer, Provincial, Admin), or Depends(open_to_all)"
+        )
+    return found.pop()
+
+
+def _policies(dependant: Dependant) -> Iterator[Right | None]:
+    if isinstance(dependant.call, Allowed):
+        yield dependant.call.right
+    elif dependant.call is open_to_all:
+        yield None
+    for below in dependant.dependencies:
+        yield from _policies(below)
+
+
+def _request(document: dict[str, Any], method: str, path: str) -> dict[str, Any]:
+    if given := REQUESTS.get(f"{method} {path}"):
+        return given
+    operation = document["paths"].get(path, {}).get(method.lower(), {})
+    request: dict[str, Any] = {}
+    if asked := [p for p in operation.get("parameters", []) if p["in"] == "query" and p.get("required")]:
+        request["params"] = {one["name"]: _value(document, one["schema"]) for one in asked}
+    if body := operation.get("requestBody", {}).get("content", {}).get("application/json"):
+        request["json"] = _value(document, body["schema"])
+    return request
+
+
+def _value(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    """The first example, or the first choice."""
+    if name := schema.get("$ref", "").rpartition("/")[2]:
+        schema = document["components"]["schemas"][name]
+    return next(iter(schema.get("examples") or schema.get("enum") or [None]))

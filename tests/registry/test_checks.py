@@ -1,0 +1,159 @@
+"""What is probably wrong in the registry: found, explained, counted, and only within the scope."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.conftest import Cast, Person
+from tests.registry.test_sites import BERAU_VILLAGE, VILLAGE, register
+
+OTHER_VILLAGE = "64.02.05.2004"
+
+
+async def check(person: Person, check: str, **params: str) -> list[dict[str, Any]]:
+    answer = await person.get("/registry/checks", params={"check": check, "limit": "1000", **params})
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    assert all(item["check"] == check and item["message"] and item["suggestion"] for item in items)
+    return items
+
+
+async def found(person: Person, name: str, **params: str) -> list[str | None]:
+    return [item["code"] for item in await check(person, name, **params)]
+
+
+async def test_a_host_of_several_sites_is_found_whatever_their_probe_or_lifecycle(cast: Cast) -> None:
+    first = await register(cast)
+    second = await register(cast, probe="tcp", port=443)
+    third = await register(cast, lifecycle="planned")
+    await register(cast, lifecycle="retired")
+    await register(cast, host="198.51.100.21")
+    items = await check(cast.ana, "duplicate_host")
+    assert [item["code"] for item in items] == [first["code"], second["code"], third["code"]]
+    assert items[0]["detail"] == {
+        "host": "198.51.100.20", "sites": 3, "others": [second["code"], third["code"]],
+    }  # fmt: skip
+    assert items[0]["severity"] == "warning"
+    assert second["code"] in items[0]["message"]
+
+
+async def test_of_sites_beyond_the_scope_only_their_number_is_told(cast: Cast) -> None:
+    here = await register(cast)
+    there = await register(cast, village_code=BERAU_VILLAGE, probe="tcp", port=443)
+    (item,) = await check(cast.ben, "duplicate_host")
+    assert (item["code"], item["detail"]["others"], item["detail"]["sites"]) == (there["code"], [], 2)
+    assert item["message"].endswith(": +1")
+    assert here["code"] not in str(item)
+
+
+async def test_the_same_position_is_found_but_not_of_a_backup_beside_its_primary(cast: Cast) -> None:
+    spot = {"latitude": -0.36, "longitude": 117.44}
+    first = await register(cast, **spot)
+    await register(cast, host="198.51.100.21", link_role="backup", **spot)
+    assert await found(cast.ana, "duplicate_coordinates") == []
+    await register(cast, host="198.51.100.22", kind="node", **spot)
+    assert await found(cast.ana, "duplicate_coordinates") == []
+    elsewhere = await register(cast, host="198.51.100.23", village_code=OTHER_VILLAGE, **spot)
+    items = await check(cast.ana, "duplicate_coordinates")
+    assert {first["code"], elsewhere["code"]} <= {item["code"] for item in items}
+    assert (len(items), items[0]["severity"], items[0]["detail"]["sites"]) == (3, "hint", 3)
+
+
+@pytest.mark.parametrize(("offset_km", "far"), [(24.9, False), (25.1, True), (60.0, True)])
+async def test_a_position_over_25_km_from_the_village_is_a_hint(
+    cast: Cast, session: AsyncSession, offset_km: float, far: bool
+) -> None:
+    async with session.begin():
+        centroid = (await session.execute(
+            text("SELECT latitude, longitude FROM region WHERE code = :code"), {"code": VILLAGE}
+        )).one()  # fmt: skip
+    made = await register(cast, latitude=centroid.latitude + offset_km / 111.195, longitude=centroid.longitude)
+    await register(cast, host="198.51.100.21")
+    items = await check(cast.ana, "far_from_village")
+    assert [item["code"] for item in items] == [made["code"]] * far
+    if far:
+        assert items[0]["detail"]["distance_km"] == pytest.approx(offset_km, abs=0.1)
+
+
+async def test_a_site_that_has_been_active_for_a_week_and_never_answered_is_found(
+    cast: Cast, session: AsyncSession
+) -> None:
+    old, seen, fresh, planned = [await register(cast, host=f"198.51.100.{n}") for n in range(1, 5)]
+    async with session.begin():
+        ids = {"ids": [old["id"], seen["id"], planned["id"]], "seen": seen["id"], "planned": planned["id"]}
+        await session.execute(
+            text("UPDATE site SET addressed_at = now() - interval '8 days' WHERE id = ANY(:ids)"), ids
+        )
+        await session.execute(text("UPDATE site_status SET commissioned_at = now() WHERE site_id = :seen"), ids)
+        await session.execute(
+            text("INSERT INTO site_configuration (site_id, started_at, ended_at, lifecycle, technology, provider_id, "
+                 "addressed_at, village_code) SELECT site_id, now() - interval '8 days', now() - interval '6 days', "
+                 "'planned', technology, provider_id, addressed_at, village_code FROM site_configuration "
+                 "WHERE site_id = :planned"), ids,
+        )  # fmt: skip
+    assert await found(cast.ana, "never_seen") == [old["code"]]
+    assert fresh["code"] != old["code"]
+
+
+async def test_access_points_without_a_contract_and_those_that_no_ping_reaches_are_found(cast: Cast) -> None:
+    fiber = await register(cast)
+    starlink = await register(cast, technology="leo", host="198.51.100.21")
+    await register(cast, technology="cellular", probe="push", host=None, lifecycle="planned")
+    await register(cast, kind="node", host="198.51.100.22")
+    assert await found(cast.ana, "no_contract") == [fiber["code"], starlink["code"]]
+    assert await found(cast.ana, "unpingable") == [starlink["code"]]
+
+
+async def test_a_village_without_a_site_is_found_also_when_its_only_one_is_retired(cast: Cast) -> None:
+    async def lacking(person: Person, **params: str) -> set[str]:
+        return {item["village_code"] for item in await check(person, "village_without_site", **params)}
+
+    everywhere = await lacking(cast.ana)
+    assert VILLAGE in everywhere
+    assert all(code.startswith("64.02.") for code in everywhere)
+    made = await register(cast)
+    assert everywhere - await lacking(cast.ana) == {VILLAGE}
+    assert (await cast.ana.delete(f"/sites/{made['id']}")).status_code == 204
+    assert await lacking(cast.ana, region="64.02.05") == {code for code in everywhere if code[:8] == "64.02.05"}
+    assert await lacking(cast.icon) == set()
+
+
+async def test_findings_come_page_by_page_and_are_counted_whole(cast: Cast) -> None:
+    await register(cast, technology="leo")
+    await register(cast, technology="leo", probe="tcp", port=443)
+    whole = (await cast.ana.get("/registry/checks", params={"region": "64.02.05", "limit": "1000"})).json()
+    paged: list[Any] = []
+    cursor = None
+    while cursor or not paged:
+        params = {"region": "64.02.05", "limit": "3"} | ({"cursor": cursor} if cursor else {})
+        page = (await cast.ana.get("/registry/checks", params=params)).json()
+        paged += page["items"]
+        cursor = page["next_cursor"]
+        assert page["counts"] == whole["counts"]
+    assert paged == whole["items"]
+    assert sum(whole["counts"].values()) == len(paged)
+    assert whole["counts"]["duplicate_host"] == 2
+    assert whole["counts"]["far_from_village"] == 0
+    (district,) = whole["districts"]
+    assert (district["code"], district["name"]) == ("64.02", "Kabupaten Kutai Kartanegara")
+    assert district["counts"] == {check: many for check, many in whole["counts"].items() if many}
+
+
+async def test_nobody_checks_beyond_the_scope(cast: Cast) -> None:
+    await register(cast)
+    assert await found(cast.ben, "no_contract") == []
+    assert await found(cast.icon, "no_contract") == []
+    assert await found(cast.vera, "no_contract") != []
+    for params, status in (
+        ({"region": "64.02"}, 403), ({"check": "everything"}, 422), ({"cursor": "%%"}, 422), ({"region": "99"}, 422),
+    ):  # fmt: skip
+        assert (await cast.ben.get("/registry/checks", params=params)).status_code == status
+    assert (await cast.stranger.get("/registry/checks")).status_code == 401
+
+
+async def test_findings_are_told_in_the_caller_s_language(cast: Cast) -> None:
+    await register(cast)
+    answer = await cast.ana.get("/registry/checks", params={"check": "no_contract"}, headers={"Accept-Language": "id"})
+    assert answer.json()["items"][0]["message"].startswith("Belum ada kontrak")

@@ -1,0 +1,48 @@
+"""Whom the province pays: added and renamed by the province alone, each with a trace."""
+
+from tests.conftest import Cast
+
+
+async def test_providers_are_added_by_the_province_alone(cast: Cast) -> None:
+    new = {"slug": "orbit", "name": "Orbit"}
+    assert (await cast.ana.post("/providers", new)).status_code == 403
+    assert (await cast.sari.post("/providers", new)).status_code == 201
+    assert (await cast.sari.post("/providers", new)).status_code == 409
+    slugs = [item["slug"] for item in (await cast.ana.get("/providers")).json()["items"]]
+    assert set(slugs) == {"telkom-wms", "iconplus", "orbit"}
+    assert [item["slug"] for item in (await cast.icon.get("/providers")).json()["items"]] == ["iconplus"]
+
+
+async def test_a_provider_is_found_by_id_and_by_slug_and_sees_only_itself(cast: Cast) -> None:
+    telkom = (await cast.ana.get("/providers/telkom-wms")).json()
+    assert telkom["name"] == "Telkom WMS"
+    assert (await cast.ana.get(f"/providers/{telkom['id']}")).json() == telkom
+    assert (await cast.icon.get("/providers/iconplus")).status_code == 200
+    for ident in ("telkom-wms", telkom["id"]):
+        assert (await cast.icon.get(f"/providers/{ident}")).status_code == 404
+    for ident in ("0", "nobody", "99999999999999999999"):
+        assert (await cast.sari.get(f"/providers/{ident}")).status_code == 404
+
+
+async def test_a_provider_is_renamed_by_the_province_alone_and_keeps_its_slug(cast: Cast) -> None:
+    for person in (cast.ana, cast.vera, cast.icon):
+        assert (await person.patch("/providers/iconplus", {"name": "PLN Icon Plus"})).status_code == 403
+    renamed = await cast.sari.patch("/providers/iconplus", {"name": "PLN Icon Plus"})
+    assert (renamed.status_code, renamed.json()["slug"]) == (200, "iconplus")
+    assert (await cast.icon.get("/providers/iconplus")).json()["name"] == "PLN Icon Plus"
+    for wrong in ({}, {"name": ""}, {"name": None}, {"slug": "icon"}, {"name": "a\0b"}):
+        assert (await cast.sari.patch("/providers/iconplus", wrong)).status_code == 422
+    assert (await cast.sari.patch("/providers/nobody", {"name": "X"})).status_code == 404
+
+
+async def test_every_change_of_a_provider_is_audited(cast: Cast) -> None:
+    made = (await cast.sari.post("/providers", {"slug": "orbit", "name": "Orbit"})).json()
+    for name in ("Telkom Orbit", "Telkom Orbit"):
+        await cast.sari.patch("/providers/orbit", {"name": name})
+    entries = (await cast.sari.get("/audit", params={"object": "provider"})).json()["items"]
+    assert [(entry["actor"], entry["action"], entry["object_id"]) for entry in entries] == [
+        ("sari", "change", str(made["id"])),
+        ("sari", "create", str(made["id"])),
+    ]
+    assert (entries[0]["before"], entries[0]["after"]) == ({"name": "Orbit"}, {"name": "Telkom Orbit"})
+    assert entries[1]["after"] == {"slug": "orbit", "name": "Orbit"}
