@@ -10,7 +10,10 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from prometheus_client import CollectorRegistry
 
-from app import docs, health, http, problems
+from app import callers, docs, health, http, problems
+from app.accounts.routes import router as accounts
+from app.accounts.session_routes import router as session
+from app.accounts.token_routes import router as tokens
 from app.aggregates.routes import router as aggregates
 from app.aggregates.uptime_routes import router as uptimes
 from app.audit import router as audit
@@ -44,11 +47,12 @@ def create_app(given: Settings | None = None) -> FastAPI:
     )  # fmt: skip
     app.state.settings = given or settings()
     app.state.policy = app.state.settings.probe.policy
-    app.state.callers = http.Callers()
+    app.state.callers = callers.Callers()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     for router in (
-        registry, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
+        registry, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit, accounts,
+        session, tokens,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
