@@ -1,7 +1,17 @@
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from app.access.models import Role
 from app.access.rights import Right
@@ -14,6 +24,15 @@ def _lower(given: Any) -> Any:
     return given.strip().lower() if isinstance(given, str) else given
 
 
+def _sound(given: SecretStr) -> SecretStr:
+    try:
+        given.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("string_unicode", "Unicode") from None
+    return given
+
+
+Password = Annotated[SecretStr, AfterValidator(_sound)]
 Username = Annotated[str, BeforeValidator(_lower), StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{2,39}$")]
 Name = Annotated[Text, StringConstraints(max_length=100)]
 Code = Annotated[Text, Field(description="how far it reaches, a Kemendagri code: 64 is the province")]
@@ -43,7 +62,7 @@ class AccountIn(BaseModel):
     role: Role
     region_code: Code
     provider: Slug | None = None
-    password: SecretStr | None = Field(None, description="left out: one is made, and shown once")
+    password: Password | None = Field(None, description="left out: one is made, and shown once")
 
 
 class AccountPatch(BaseModel):
@@ -132,14 +151,14 @@ class SignInIn(BaseModel):
     )
 
     username: Annotated[Text, BeforeValidator(_lower)]
-    password: SecretStr
+    password: Password
 
 
 class PasswordIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    current_password: SecretStr
-    new_password: SecretStr = Field(description="12 to 256 characters, not easily guessed")
+    current_password: Password
+    new_password: Password = Field(description="12 to 256 characters, not easily guessed")
 
 
 class MeOut(BaseModel):
