@@ -1,12 +1,12 @@
 """Who is asking: by an API token, or by the cookie of a console session."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from hmac import compare_digest
+from time import monotonic
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -52,7 +52,7 @@ class Callers:
     async def _get(
         self, request: Request, key: tuple[str, bytes], secret: str, look_up: LookUp, ttl_s: float
     ) -> Caller:
-        now = time.monotonic()
+        now = monotonic()
         until, known = self._known.get(key, (0.0, None))
         if known is not None and now < until:
             return known

@@ -91,9 +91,7 @@ def token_list() -> None:
     from app import keys
 
     for one in run(keys.list_tokens(configured("token"))):
-        state = (
-            "revoked" if one["revoked_at"] else f"until {_day(one['expires_at'])}" if one["expires_at"] else "no end"
-        )
+        state = "revoked" if one["revoked_at"] else f"ends {_day(one['expires_at'])}"
         used = f"used {_day(one['last_used_at'])}"
         say(f"{one['id']:>5} {_reach(one):<40} {one['username'] or '-':<20} {state:<16} {used:<15} {one['name']}")
 

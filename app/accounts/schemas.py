@@ -17,7 +17,7 @@ from app.access.models import Role
 from app.access.rights import Right
 from app.errors import Fault
 from app.registry.schemas import Text
-from app.validation import FaultError
+from app.validation import FaultError, refuse_nul
 
 
 def _lower(given: Any) -> Any:
@@ -34,7 +34,9 @@ def _sound(given: SecretStr) -> SecretStr:
 
 Password = Annotated[SecretStr, AfterValidator(_sound)]
 Username = Annotated[str, BeforeValidator(_lower), StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{2,39}$")]
-Name = Annotated[Text, StringConstraints(max_length=100)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(refuse_nul)
+]
 Code = Annotated[Text, Field(description="how far it reaches, a Kemendagri code: 64 is the province")]
 Slug = Annotated[Text, Field(description="the provider's slug, for provider_viewer only")]
 Days = Annotated[int, Field(ge=1, le=3650, description="until it expires")]

@@ -47,11 +47,11 @@ async def create_token(
     """
     region = region_code or (owner or caller).region_code
     grant, faults = await grants.resolve(session, role=role, region_code=region, provider=provider)
-    if not faults and owner is not None:
-        faults = _beyond(owner, grant)
     if faults:
         raise Invalid(*faults)
     grants.require_within(caller, grant)
+    if owner is not None:
+        _require_no_more_than(owner, grant)
     token, secret = await access.add_token(
         session, name=name, role=role, region_code=region, provider_id=grant.provider_id, days=days,
         account_id=owner.id if owner else None, created_by=caller.name,
@@ -88,17 +88,17 @@ async def revoke_token(session: AsyncSession, token_id: int, *, caller: Caller) 
                        before={"name": token.name, "role": token.role.value})  # fmt: skip
 
 
-def _beyond(owner: Account, grant: Grant) -> list[Fault]:
+def _require_no_more_than(owner: Account, grant: Grant) -> None:
     if owner.disabled_at is not None:
-        return [Fault("account_id", "disabled_account", "The account {username} is disabled",
-                      "Enable it first, or choose another owner", values={"username": owner.username})]  # fmt: skip
-    if excess(owner, grant) is None:
-        return []
-    return [Fault(
-        "role", "beyond_owner", "A token does no more than its owner: {username} is {role} for {region}",
-        "Choose a smaller role or region, or another owner",
-        values={"username": owner.username, "role": owner.role.value, "region": owner.region_code},
-    )]  # fmt: skip
+        raise Invalid(Fault("account_id", "disabled_account", "The account {username} is disabled",
+                            "Enable it first, or choose another owner",
+                            values={"username": owner.username}))  # fmt: skip
+    if excess(owner, grant):
+        raise Invalid(Fault(
+            "role", "beyond_owner", "A token does no more than its owner: {username} is {role} for {region}",
+            "Choose a smaller role or region, or another owner",
+            values={"username": owner.username, "role": owner.role.value, "region": owner.region_code},
+        ))  # fmt: skip
 
 
 def _tokens(caller: Caller) -> Select[Any, Any, Any]:

@@ -31,13 +31,23 @@ class Browser:
         return answer
 
 
+_once: dict[str, str] = {}
+
+
+async def _hashed() -> str:
+    """Of the password that all here have."""
+    if PASSWORD not in _once:
+        _once[PASSWORD] = await passwords.hashed(PASSWORD)
+    return _once[PASSWORD]
+
+
 async def account(
     session: AsyncSession, username: str, role: Role = Role.PROVINCE_ADMIN, region_code: str = "64", **more: Any
 ) -> Account:
     async with session.begin():
         found = Account(
             username=username, name=username.title(), role=role, region_code=region_code,
-            password_hash=await passwords.hashed(PASSWORD), must_change_password=False, created_at=utc_now(),
+            password_hash=await _hashed(), must_change_password=False, created_at=utc_now(),
             password_changed_at=utc_now(), version=1, **more,
         )  # fmt: skip
         session.add(found)
