@@ -35,8 +35,9 @@ from app.status.snapshot import Follower, Snapshot
 API = "/api/v1"
 ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
 
-Every call needs a token: `Authorization: Bearer <token>` (`sinyal token create`). Times are ISO 8601 with an offset;
-a bare date is midnight WITA (UTC+8); `to` is exclusive. Errors are problem details (RFC 9457).
+Every call needs a token, `Authorization: Bearer <token>` (`POST /tokens`, or `sinyal token create`), or the cookie of
+a session (`POST /session`). Times are ISO 8601 with an offset; a bare date is midnight WITA (UTC+8); `to` is exclusive.
+Errors are problem details (RFC 9457).
 """
 
 

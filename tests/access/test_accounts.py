@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,11 +13,10 @@ from app.access.models import Account, Audit, Role
 from app.access.scope import Caller, Grant, excess
 from app.accounts import store
 from app.accounts.schemas import AccountIn, AccountMade, AccountOut, AccountPatch
-from app.database import Sessions, open_engine, open_sessions, transaction
+from app.database import Sessions, transaction
 from app.errors import Conflict, Stale
-from app.migrate import migrate
 from tests.access.people import OTHER, PASSWORD, Browser, account
-from tests.conftest import Cast, drop_database, make_database
+from tests.conftest import Cast
 
 Open = Callable[..., Browser]
 SARI = Caller(None, "sari", Role.PROVINCE_ADMIN, "64")
@@ -310,16 +309,6 @@ def test_the_examples_hold() -> None:
         for example in model.model_json_schema()["examples"]:
             model.model_validate(example)
     assert AccountMade.model_fields.keys() - AccountOut.model_fields.keys() == {"initial_password"}
-
-
-@pytest.fixture
-async def committed(server_url: str) -> AsyncIterator[Sessions]:
-    url = await make_database(server_url)
-    engine = open_engine(url, name="test", pool_size=10)
-    await migrate(engine)
-    yield open_sessions(engine)
-    await engine.dispose()
-    await drop_database(url, server_url)
 
 
 async def test_of_the_last_two_admins_only_one_can_disable_the_other(committed: Sessions) -> None:

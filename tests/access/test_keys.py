@@ -143,6 +143,11 @@ def test_a_new_service_says_its_first_password_once(tmp_path: Path) -> None:
     port = free_port()
     ours = {name: value for name, value in os.environ.items() if name != "SINYAL_DATABASE_URL"}
     environment = ours | {"SINYAL_DATA_DIR": str(tmp_path / "var"), "SINYAL_PORT": str(port)}
+    environment["SINYAL_TRUSTED_PROXIES"] = "127.0.0.1"
+
+    def guess(body: dict[str, str], address: str) -> int:
+        url, header = f"http://127.0.0.1:{port}/api/v1/session", {"X-Forwarded-For": f"10.9.9.9, {address}"}
+        return httpx.post(url, json=body, headers=header, trust_env=False).status_code
 
     def start() -> list[str]:
         """What it says until it is ready; then it is asked for a session, and ended."""
@@ -160,6 +165,9 @@ def test_a_new_service_says_its_first_password_once(tmp_path: Path) -> None:
                     answer = httpx.post(f"http://127.0.0.1:{port}/api/v1/session", json=body, trust_env=False)
                     assert answer.status_code == 200, answer.text
                     assert answer.json()["account"]["must_change_password"]
+                    wrong = {"username": "admin", "password": "wrong"}
+                    assert [guess(wrong, "203.0.113.5") for _ in range(6)] == [401] * 5 + [429]
+                    assert guess(wrong, "203.0.113.6") == 401, "who is asking is what the trusted proxy says"
             finally:
                 process.terminate()
             return said

@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,13 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import passwords, sign_ins, throttle
 from app.access.models import Account, Audit, Role, SignIn, SignInFailure
 from app.accounts import signing
-from app.database import Sessions, open_engine, open_sessions
+from app.database import Sessions
 from app.errors import TooManyTries, WrongPassword
 from app.main import create_app
-from app.migrate import migrate
 from app.settings import Settings
 from tests.access.people import OTHER, PASSWORD, Browser, account
-from tests.conftest import Cast, drop_database, make_database
+from tests.conftest import Cast
 
 Open = Callable[..., Browser]
 ELSEWHERE = "203.0.113.66"
@@ -372,17 +371,6 @@ async def test_what_is_old_is_forgotten(browser: Open, session: AsyncSession) ->
 ])  # fmt: skip
 def test_a_place_is_an_address_or_a_whole_network_of_ipv6(address: str | None, place: str) -> None:
     assert throttle.place_of(address) == place
-
-
-@pytest.fixture
-async def committed(server_url: str) -> AsyncIterator[Sessions]:
-    """A database of the test's own, in which commits are commits and many come at once."""
-    url = await make_database(server_url)
-    engine = open_engine(url, name="test", pool_size=10)
-    await migrate(engine)
-    yield open_sessions(engine)
-    await engine.dispose()
-    await drop_database(url, server_url)
 
 
 async def test_fifty_guesses_at_once_are_no_more_than_five(committed: Sessions) -> None:
