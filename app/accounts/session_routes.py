@@ -7,8 +7,6 @@ from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import sign_ins
-from app.access.models import Account, SignIn
-from app.access.scope import Caller
 from app.accounts import me, signing
 from app.accounts.schemas import MeOut, PasswordIn, SessionOut, SignInIn
 from app.accounts.signing import Opened
@@ -26,7 +24,7 @@ NO_SESSION = "You came with a token: a session begins with POST /api/v1/session"
 
 
 @router.post("/session", response_model=SessionOut, responses=problems(429), dependencies=[Depends(open_to_all)])
-async def open_session(given: SignInIn, request: Request, response: Response) -> dict[str, Any]:
+async def sign_in(given: SignInIn, request: Request, response: Response) -> dict[str, Any]:
     """Signs in: a cookie that scripts cannot read, and a CSRF token for everything that changes something.
 
     Wrong passwords make ever longer waits (429 with `Retry-After`).
@@ -36,7 +34,7 @@ async def open_session(given: SignInIn, request: Request, response: Response) ->
         address=request.client.host if request.client else None, lasts=_lasts(request),
         presented=request.cookies.get(COOKIE),
     )  # fmt: skip
-    return await _answer(request, response, opened)
+    return await _hand_out(request, response, opened)
 
 
 @router.get("/session", response_model=SessionOut, responses=problems(404))
@@ -45,17 +43,15 @@ async def get_session(
 ) -> dict[str, Any]:
     if caller.token_id is not None or presented is None:
         raise NotFound(NO_SESSION)
-    idle = timedelta(minutes=_settings(request).sign_in.idle_minutes)
-    found, account = await sign_ins.get_sign_in(session, presented, idle=idle)
     response.headers["Cache-Control"] = "no-store"
-    return await _present(session, found, account, presented)
+    return await _present(session, await _find(session, request, presented))
 
 
 @router.delete("/session", status_code=204, responses=problems(403))
-async def end_session(
+async def sign_out(
     session: Session, caller: SignedIn, request: Request, response: Response, presented: Presented
 ) -> None:
-    """Signs out."""
+    """Signs out. A token is not revoked by it."""
     if caller.token_id is None and presented is not None:
         await sign_ins.end(session, presented)
         response.delete_cookie(COOKIE, **_cookie(request))
@@ -66,9 +62,8 @@ async def get_me(session: Session, caller: SignedIn, request: Request, presented
     """Who you are here, how far you reach, and what you may do."""
     if caller.token_id is not None or presented is None:
         return await me.of_token(session, caller)
-    idle = timedelta(minutes=_settings(request).sign_in.idle_minutes)
-    found, account = await sign_ins.get_sign_in(session, presented, idle=idle)
-    return await me.of_session(session, caller, account, found.expires_at)
+    found = await _find(session, request, presented)
+    return await me.of_session(session, found.account, found.sign_in.expires_at)
 
 
 @router.post("/me/password", response_model=SessionOut, responses=problems(403, 429))
@@ -80,22 +75,27 @@ async def change_password(caller: SignedIn, given: PasswordIn, request: Request,
         request.app.state.sessions, caller, given.current_password.get_secret_value(),
         given.new_password.get_secret_value(), lasts=_lasts(request),
     )  # fmt: skip
-    return await _answer(request, response, opened)
+    return await _hand_out(request, response, opened)
 
 
-async def _answer(request: Request, response: Response, opened: Opened) -> dict[str, Any]:
+async def _find(session: AsyncSession, request: Request, secret: str) -> Opened:
+    idle = timedelta(minutes=_settings(request).sign_in.idle_minutes)
+    return Opened(*await sign_ins.get_sign_in(session, secret, idle=idle), secret)
+
+
+async def _hand_out(request: Request, response: Response, opened: Opened) -> dict[str, Any]:
     lasts_s = int(_lasts(request).total_seconds())
     response.set_cookie(COOKIE, opened.secret, max_age=lasts_s, **_cookie(request))
     response.headers["Cache-Control"] = "no-store"
     async with transaction(request.app.state.sessions) as session:
-        return await _present(session, opened.sign_in, opened.account, opened.secret)
+        return await _present(session, opened)
 
 
-async def _present(session: AsyncSession, found: SignIn, account: Account, secret: str) -> dict[str, Any]:
-    caller: Caller = sign_ins.caller_of(account)
+async def _present(session: AsyncSession, opened: Opened) -> dict[str, Any]:
+    expires_at = opened.sign_in.expires_at
     return {
-        "account": await me.of_session(session, caller, account, found.expires_at),
-        "csrf_token": sign_ins.csrf_token(secret), "expires_at": found.expires_at,
+        "account": await me.of_session(session, opened.account, expires_at),
+        "csrf_token": sign_ins.csrf_token(opened.secret), "expires_at": expires_at,
     }  # fmt: skip
 
 
