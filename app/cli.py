@@ -1,24 +1,21 @@
 """The command line. Each command loads only what it needs, so `sinyal ping` starts as fast as a ping should."""
 
 import asyncio
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 
+from app.key_commands import account_commands, token_commands
 from app.ping import ping
-
-if TYPE_CHECKING:
-    from app.settings import Settings
+from app.terminal import configured, fail, run, say
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Evidence for how well the free village internet of East Kalimantan works.\n\n"
     "Settings come from SINYAL_* variables over config/sinyal.toml, where each one is described.",
 )  # fmt: skip
-token_commands = typer.Typer(no_args_is_help=True, help="API tokens.")
+app.add_typer(account_commands, name="account")
 app.add_typer(token_commands, name="token")
 app.command(short_help="Ping many hosts at once.")(ping)
 
@@ -38,29 +35,6 @@ def main() -> None:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or 'the database'}: {error.strerror or error}")
-
-
-def fail(problem: str, code: int = 2) -> NoReturn:
-    typer.echo(f"sinyal: {problem}", err=True)
-    raise SystemExit(code)
-
-
-def configured(component: str, *, port: int | None = None) -> "Settings":
-    from app import logs
-    from app.settings import settings
-
-    found = settings()
-    if port is not None:
-        found.port = port
-    logs.configure(component)
-    return found
-
-
-def run(work: Coroutine[Any, Any, Any]) -> Any:
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
 
 
 @app.command(short_help="Run everything: database, worker, api.")
@@ -165,27 +139,6 @@ def status(
     from app import overview
 
     run(overview.run(configured("status"), region=region, watch=watch, say=say))
-
-
-@token_commands.command("create")
-def token_create(
-    name: Annotated[str, typer.Option(help="Whose it is, and what for.")],
-    role: Annotated[str, typer.Option(help="province_admin, province_operator, district_admin, district_operator, "
-                                      "viewer or provider_viewer.")],
-    region: Annotated[str, typer.Option(help="How far it reaches: 64 is the province.")] = "64",
-    days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it expires.")] = None,
-    provider: Annotated[str | None, typer.Option(help="The provider's slug, for provider_viewer.")] = None,
-) -> None:  # fmt: skip
-    """Make an API token and print it, once: only its hash is kept. The database must run."""
-    from app import operate
-
-    found = configured("token")
-    typer.echo(run(operate.create_token(found, name=name, role=role, region=region, days=days, provider=provider)))
-
-
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
