@@ -55,6 +55,10 @@ TOKEN_OUT: dict[str, Any] = {
     "revoked_at": None, "revoked_by": None, "last_used_at": None,
 }  # fmt: skip
 
+PASSWORDS: dict[str, Any] = {
+    "current_password": "7c9u-x2mk-pw4e-hd3q", "new_password": "kapal lewat sungai pagi",
+}  # fmt: skip
+
 
 class AccountIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [ACCOUNT]})
@@ -157,7 +161,7 @@ class SignInIn(BaseModel):
 
 
 class PasswordIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [PASSWORDS]})
 
     current_password: Password
     new_password: Password = Field(description="12 to 256 characters, not easily guessed")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -18,7 +19,6 @@ from app.database import open_engine, open_sessions
 from tests.access.people import Browser, account
 from tests.access.test_accounts import admin, made
 from tests.conftest import Cast
-from tests.running import free_port
 
 Open = Callable[..., Browser]
 
@@ -162,7 +162,7 @@ async def test_a_token_that_is_still_within_its_narrowed_owner_goes_on(
 
 
 async def test_a_known_caller_stays_while_the_database_is_away_and_a_new_one_must_wait(
-    app: FastAPI, cast: Cast, browser: Open, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, cast: Cast, browser: Open, session: AsyncSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     await account(session, "dewi")
     dewi = browser()
@@ -170,8 +170,8 @@ async def test_a_known_caller_stays_while_the_database_is_away_and_a_new_one_mus
     await app.state.snapshot.refresh(app.state.sessions)
     assert (await cast.vera.get("/status")).status_code == (await dewi.person.get("/status")).status_code == 200
 
-    away = open_engine(f"postgresql+asyncpg://nobody@127.0.0.1:{free_port()}/none", name="test")
-    monkeypatch.setattr(app.state, "sessions", open_sessions(away))
+    nothing_there = open_engine(f"postgresql+asyncpg://sinyal@/sinyal?host={tmp_path}", name="test")
+    monkeypatch.setattr(app.state, "sessions", open_sessions(nothing_there))
     later(monkeypatch, 10)
     assert (await cast.vera.get("/status")).status_code == 200
     assert (await dewi.person.get("/status")).status_code == 200
