@@ -40,7 +40,7 @@ class Asker:
 
 
 async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
-    """By the path that names them: a new one belongs here."""
+    """By the path that names them, or that one with a slash for all below it: a new one belongs here."""
     cast = field.cast
     site = await field.site(
         name=f"Titik {MARK}", contact_name=f"Ibu {MARK}", service_no=f"SID-{MARK}", probe="tcp", port=8291
@@ -75,7 +75,8 @@ async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
         "/contracts/{id}": Thing(str(contract["id"]), other_district=None),
         "/accounts/{id}": Thing(str(account.id)),
         "/tokens/{id}": Thing(str(token.id)),
-        "/regions/{code}": Thing(HERE, other_district=403, other_provider=None),
+        "/regions/{code}": Thing(HERE, other_district=None, other_provider=None),
+        "/regions/{code}/": Thing(HERE, other_district=403, other_provider=None),
         "/providers/{id}": Thing("telkom-wms", other_district=None),
     }
 
