@@ -19,6 +19,7 @@ from tests.registry.test_contracts import agree
 
 MARK = "Rahasia"  # in the name of all that is Kutai Kartanegara's own
 CONTRACT_MARK = "K-7713"  # contracts are seen by every district, and by no other provider
+CONTACT_NAME, CONTACT_PHONE = "Ibu Rina Kartikasari", "0812-5550-7713"
 HERE, THERE = "64.02", "64.03"
 
 
@@ -43,8 +44,9 @@ async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
     """By the path that names them, or that one with a slash for all below it: a new one belongs here."""
     cast = field.cast
     site = await field.site(
-        name=f"Titik {MARK}", contact_name=f"Ibu {MARK}", service_no=f"SID-{MARK}", probe="tcp", port=8291
-    )
+        name=f"Titik {MARK}", service_no=f"SID-{MARK}", probe="tcp", port=8291, contact_name=CONTACT_NAME,
+        contact_phone=CONTACT_PHONE,
+    )  # fmt: skip
     await field.write(site, (0, 600, "up"), (600, None, "down"))
     (incident,) = await field.listed()
     note = await cast.ana.post(f"/incidents/{incident['id']}/notes", {"text": f"Catatan {MARK}"})
