@@ -54,7 +54,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_by_half(
     cluster: Cluster, tmp_path: Path, record_property: Any
 ) -> None:
     chance = Random(9)
-    token = asyncio.run(_prepare(cluster.url))
+    token = asyncio.run(prepare(cluster.url))
     apis = [Api(cluster.url, tmp_path / f"api-{n}") for n in range(REPLICAS)]
     clients = [Client(apis, token, Random(n), registration, "/sites") for n in range(CLIENTS)]
     try:
@@ -80,7 +80,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_by_half(
     record_property("kill -9", f"{KILLS} ({OF_THE_DATABASE} of PostgreSQL); {count}")
 
 
-async def _prepare(url: str) -> str:
+async def prepare(url: str) -> str:
     engine = open_engine(url, name="test")
     await migrate(engine)
     async with transaction(open_sessions(engine)) as session:
