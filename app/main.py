@@ -17,6 +17,7 @@ from app.audit import router as audit
 from app.contracts.routes import router as contracts
 from app.database import database_url, open_engine, open_sessions
 from app.edge import Edge
+from app.importing.routes import router as importing
 from app.incidents.routes import router as incidents
 from app.ledger.routes import router as ledger
 from app.maintenance.routes import router as maintenance
@@ -48,7 +49,8 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     for router in (
-        registry, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
+        importing, registry, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance,
+        audit,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
