@@ -66,7 +66,7 @@ def read(data: bytes) -> Sheet:
 
 def _rows(lines: Iterator[tuple[int, list[Cell]]], header: Header) -> Iterator[Row | None]:
     for count, (number, line) in enumerate(lines):
-        if count > MAX_ROWS:
+        if count >= MAX_ROWS:
             raise Invalid(Fault("file", "too_many_rows", "There are more than {most} rows", "Split the file",
                                 values={"most": MAX_ROWS}))  # fmt: skip
         said = {name: line[at] for at, name in header.fields.items() if at < len(line)}

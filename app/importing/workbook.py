@@ -8,6 +8,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 import openpyxl
@@ -85,17 +86,16 @@ def _lines(sheet: Any, formulas: Any) -> Lines:
         with sheet._get_source() as source:  # openpyxl tells merged cells only of sheets that it holds in memory
             xml = source.read()
         begin = _merges(xml)
-        rows = _cells(sheet)
-        if FORMULA.search(xml):
-            rows = map(_computed, rows, _cells(formulas))
+        written = _rows(formulas) if FORMULA.search(xml) else repeat(())
         running: dict[int, tuple[int, Cell]] = {}  # by column: the last row of a merge, and its value
-        for number, cells in enumerate(rows, 1):
-            for column, last in begin.get(number, ()):
-                running[column] = last, cells[column] if column < len(cells) else None
-            if all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells):
+        for number, (values, formula) in enumerate(zip(_rows(sheet), written, strict=False), 1):
+            if _blank(values) and _blank(formula):
                 continue
+            cells = _cells(values, formula)
+            for column, last in begin.get(number, ()):
+                running[column] = last, cells[column]
             for column, (last, value) in running.items():
-                if number <= last and column < len(cells) and cells[column] is None:
+                if number <= last and cells[column] is None:
                     cells[column] = value
             yield number, cells
     except Invalid:
@@ -114,15 +114,22 @@ def _merges(xml: bytes) -> dict[int, list[tuple[int, int]]]:
     return begin
 
 
-def _cells(sheet: Any) -> Iterator[list[Cell]]:
+def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
     sheet.reset_dimensions()  # what a file says of its own extent is often wrong
-    for row in sheet.iter_rows(max_row=LAST_ROW, max_col=LAST_COLUMN, values_only=True):
-        yield [Flaw.FAILED if isinstance(cell, str) and cell in ERRORS else cell for cell in row]
+    return sheet.iter_rows(max_row=LAST_ROW, max_col=LAST_COLUMN, values_only=True)  # type: ignore[no-any-return]
 
 
-def _computed(values: list[Cell], formulas: list[Cell]) -> list[Cell]:
+def _blank(row: tuple[Any, ...]) -> bool:
+    """Also where somebody left spaces."""
+    return row.count(None) == len(row) or all(
+        cell is None or (isinstance(cell, str) and not cell.strip()) for cell in row
+    )
+
+
+def _cells(values: tuple[Any, ...], formulas: tuple[Any, ...]) -> list[Cell]:
     """A formula without a stored result is a flaw, not a blank."""
-    return [
-        Flaw.UNCOMPUTED if value is None and formula is not None else value
-        for value, formula in zip(values, formulas, strict=True)
-    ]
+    cells = [Flaw.FAILED if isinstance(cell, str) and cell in ERRORS else cell for cell in values]
+    for column, formula in enumerate(formulas):
+        if formula is not None and cells[column] is None:
+            cells[column] = Flaw.UNCOMPUTED
+    return cells
