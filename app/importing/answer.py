@@ -42,6 +42,12 @@ def _row(row: Row, verdict: Verdict, spoken: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def line(fault: Fault, *, spoken: str) -> str:
+    """What is wrong and what to do, in one line."""
+    said = say(fault, spoken=spoken)
+    return said["message"] if said["suggestion"] is None else f"{said['message']}. {said['suggestion']}"
+
+
 def say(fault: Fault, *, spoken: str, row: Row | None = None) -> dict[str, Any]:
     said = {
         "field": fault.field, "row": fault.row if row is None else row.number, "code": fault.code,

@@ -74,13 +74,11 @@ def _free_column(page: Any, header: int) -> int:
 
 
 def _advice(row: Row, spoken: str) -> str:
-    lines = []
-    for said in (answer.say(fault, spoken=spoken) for fault in (*row.faults, *row.warnings)):
-        told = said["message"] if said["suggestion"] is None else f"{said['message']}. {said['suggestion']}"
-        lines.append(f"{_column(said['field'], spoken)}: {told}")
-    return "\n".join(lines)
+    return "\n".join(
+        f"{column(fault.field, spoken)}: {answer.line(fault, spoken=spoken)}" for fault in (*row.faults, *row.warnings)
+    )
 
 
-def _column(field: str, spoken: str) -> str:
+def column(field: str, spoken: str) -> str:
     found = COLUMNS.get(FIELDS.get(field, field))
     return field if found is None or spoken == "en" else found.indonesian
