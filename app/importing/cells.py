@@ -27,6 +27,7 @@ class Flaw(Enum):
 Cell = str | int | float | bool | datetime | date | time | Flaw | None
 
 EXACT = 10**15  # Excel keeps no more digits than this of a number
+GUARDED = re.compile(r"''*[=+\-@＝＋－＠]")  # an apostrophe that exports put before what would be a formula
 CODE = re.compile(r"(\d{2})[. -]?(\d{2})[. -]?(\d{2})[. -]?(\d{4})(-\d{2,})?")
 NUMBERS = (  # with what stands between its thousands
     (re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?"), "."),
@@ -36,8 +37,11 @@ NUMBERS = (  # with what stands between its thousands
 PROSE = frozenset({"notes", "public_hours", "power_hours"})  # where a date or an hour may well stand
 
 
-def read(field: str, cell: Cell, *, south: bool = False) -> Any:
-    """None for a blank one. Raises FaultError. `south`: the header says that latitudes are southern ones."""
+def read(field: str, cell: Cell, *, south: bool = False, english: bool = False) -> Any:
+    """None for a blank one. Raises FaultError.
+
+    `south`: the header says that latitudes are southern ones. `english`: 1.250 is one and a quarter in this file.
+    """
     if isinstance(cell, bool):
         cell = "ya" if cell else "tidak"
     text = "" if cell is None else text_of(field, cell)
@@ -46,7 +50,10 @@ def read(field: str, cell: Cell, *, south: bool = False) -> Any:
     if fold(text) in BLANK and not re.search(r"\d", text):
         return None
     if field in {"latitude", "longitude"}:
-        return degrees(field, text, south=south and field == "latitude")
+        down = south and field == "latitude"
+        return degrees(field, text, south=down) if isinstance(cell, str) else -abs(float(text)) if down else cell
+    if field in {"bandwidth_down_mbps", "bandwidth_up_mbps"}:
+        return _mbps(field, text, english) if isinstance(cell, str) else cell
     return READERS.get(field, _text)(field, text, cell)
 
 
@@ -62,8 +69,8 @@ def text_of(field: str, cell: Cell) -> str:
         raise FaultError(_rounded(field, str(cell)))
     if isinstance(cell, float):
         cell = f"{cell:.10f}".rstrip("0")
-    text = re.sub(r"[\s\u200b\ufeff]+", " ", str(cell)).strip()
-    return text[1:] if re.match(r"'[=+\-@\t]", text) else text  # what exports put before it
+    text = re.sub(r"[\u200b\ufeff]", "", str(cell)).replace("\u00a0", " ").strip()
+    return text[1:] if GUARDED.match(text) else text
 
 
 def _flaw(field: str, flaw: Flaw) -> Fault:
@@ -132,20 +139,20 @@ def _yes_or_no(field: str, text: str, cell: Cell) -> bool:
 
 
 def _number(field: str, text: str, cell: Cell) -> float:
-    if isinstance(cell, int | float):
-        return cell
-    return number(field, text)
+    return number(field, text) if isinstance(cell, str) else float(text)
 
 
-def _mbps(field: str, text: str, cell: Cell) -> float:
+def _mbps(field: str, text: str, english: bool) -> float:
     unit = re.fullmatch(r"(.+?)\s*(mbps|mb/s|mbit/s|mb|m|gbps|gb/s|gb|g)", text, re.IGNORECASE)
-    value = _number(field, unit[1] if unit else text, cell if unit is None else None)
+    value = number(field, unit[1] if unit else text, english=english)
     return value * 1000 if unit and unit[2].lower().startswith("g") else value
 
 
-def number(field: str, text: str) -> float:
+def number(field: str, text: str, *, english: bool = False) -> float:
     """Decimal comma, thousands with dots; also the English way, where it can only mean that."""
     digits = text.replace(" ", "")
+    if english and re.fullmatch(r"[+-]?\d+\.\d+", digits):
+        return float(digits)
     if re.fullmatch(r"[1-9]\d{0,2},\d{3}", digits):
         raise FaultError(Fault(
             field, "ambiguous_number", "{given} can be read as {thousands} and as {decimal}",
@@ -161,7 +168,6 @@ def number(field: str, text: str) -> float:
 READERS: dict[str, Callable[[str, str, Cell], Any]] = {
     **dict.fromkeys(("kind", "technology", "link_role", "venue", "power_source", "probe", "lifecycle"), _choice),
     **dict.fromkeys(("code", "village_code", "parent"), _code),
-    **dict.fromkeys(("bandwidth_down_mbps", "bandwidth_up_mbps"), _mbps),
     "host_static": _yes_or_no,
     "port": _number,
     "service_no": _number_text,

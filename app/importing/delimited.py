@@ -12,12 +12,12 @@ DELIMITERS = ";\t,|"
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-def read(data: bytes) -> Iterator[tuple[str | None, Iterator[tuple[int, list[Cell]]]]]:
+def read(data: bytes) -> Iterator[tuple[str, Iterator[tuple[int, list[Cell]]]]]:
     """What each delimiter makes of it. Raises Invalid for what is no text."""
     text = _decode(data)
     if text.lower().startswith("sep="):
         text = text.partition("\n")[2]  # Excel's own line, which it does not show
-    return ((None, _lines(text, delimiter)) for delimiter in DELIMITERS if delimiter in text)
+    return ((delimiter, _lines(text, delimiter)) for delimiter in DELIMITERS if delimiter in text)
 
 
 def _decode(data: bytes) -> str:

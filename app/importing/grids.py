@@ -16,6 +16,7 @@ class Grid:
 
     name: str | None  # the sheet's
     lines: Iterator[LineOf]
+    english: bool = False  # numbers have decimal points: who writes decimal commas delimits by something else
 
 
 def read(data: bytes) -> Iterator[Grid]:
@@ -23,10 +24,8 @@ def read(data: bytes) -> Iterator[Grid]:
     if not data.strip():
         raise Invalid(Fault("file", "empty_file", "The file is empty", "Choose the file again"))
     if data.startswith(workbook.SIGNATURE):
-        sheets: Iterator[tuple[str | None, Iterator[LineOf]]] = workbook.read(data)
-    elif data.startswith(workbook.OLD_SIGNATURE):
+        return (Grid(name, lines) for name, lines in workbook.read(data))
+    if data.startswith(workbook.OLD_SIGNATURE):
         raise Invalid(Fault("file", "old_workbook", "This is an old or password-protected Excel file",
                             "Save it as .xlsx (Excel workbook) without a password"))  # fmt: skip
-    else:
-        sheets = delimited.read(data)
-    return (Grid(name, lines) for name, lines in sheets)
+    return (Grid(None, lines, english=delimiter == ",") for delimiter, lines in delimited.read(data))

@@ -49,7 +49,9 @@ def _draft(rows: Sequence[Row], around: Around) -> None:
         site = matching.match(row, around)
         wrong = {fault.field for fault in row.faults}
         lost = site is None and bool(wrong & {"code", "village_code", "provider", "service_no"})
-        sent = {name: value for name, value in row.said.items() if name != "code"}
+        matching.hang(row, site, around)
+        before = {} if site is None else drafts.standing(site)  # what a row leaves alone is not looked at
+        sent = {name: said for name, said in row.said.items() if name != "code" and said != before.get(name)}
         row.draft, faults = drafts.read(sent, site=site, model=SiteFields if lost else None)
         row.blame(*faults)
 

@@ -3,7 +3,7 @@
 import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
 from sqlalchemy import ARRAY, Text, any_, literal, select
@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller, visible_to
+from app.clock import WITA, utc_now
+from app.database import among
 from app.errors import Fault
 from app.importing.sheets import Row
 from app.importing.words import fold
@@ -31,6 +33,7 @@ class Around:
     contracts: Mapping[str, int]  # ids by number, folded
     by_code: Mapping[str, Site] = field(default_factory=dict)
     by_village: Mapping[str, list[Site]] = field(default_factory=dict)
+    parents: Mapping[int, str] = field(default_factory=dict)  # codes by id: of those that sites hang on now
 
 
 async def look_around(session: AsyncSession, rows: Sequence[Row], *, caller: Caller) -> Around:
@@ -38,7 +41,8 @@ async def look_around(session: AsyncSession, rows: Sequence[Row], *, caller: Cal
     node = (Site.kind == SiteKind.NODE) & (Site.lifecycle != Lifecycle.RETIRED)
     nodes = await session.execute(select(Site.code, Site.id).where(node, visible_to(caller, Site)))
     contracts = await session.execute(select(Contract.number, Contract.id))
-    aliases = await session.execute(select(RegionAlias.code, RegionAlias.region_code))
+    in_force = RegionAlias.valid_to.is_(None) | (RegionAlias.valid_to <= utc_now().astimezone(WITA).date())
+    aliases = await session.execute(select(RegionAlias.code, RegionAlias.region_code).where(in_force))
     providers = list(await session.scalars(select(Provider)))
     return Around(
         caller,
@@ -64,7 +68,11 @@ async def with_sites(session: AsyncSession, around: Around, rows: Sequence[Row])
     for site in await session.scalars(query, execution_options={"populate_existing": True}):
         by_code[site.code] = site
         by_village[site.village_code].append(site)
-    return Around(around.caller, around.aliases, around.providers, around.nodes, around.contracts, by_code, by_village)
+    parents = select(Site.id, Site.code).where(
+        among(Site.id, {site.parent_id for site in by_code.values() if site.parent_id is not None})
+    )
+    hung_on = {row.id: row.code for row in await session.execute(parents)}
+    return replace(around, by_code=by_code, by_village=by_village, parents=hung_on)
 
 
 def resolve(row: Row, around: Around) -> None:
@@ -77,14 +85,22 @@ def resolve(row: Row, around: Around) -> None:
         else:
             row.blame(_unknown_provider(name, tuple(sorted({one.slug for one in around.providers.values()}))))
             del row.said["provider"]
-    for word, target, known in (("parent", "parent_id", around.nodes), ("contract", "contract_id", around.contracts)):
-        if (given := row.said.pop(word, None)) is None:
-            continue
-        found_id = known.get(given if word == "parent" else fold(given))
-        if found_id is not None:
-            row.said[target] = found_id
+    if (number := row.said.pop("contract", None)) is not None:
+        if (contract_id := around.contracts.get(fold(number))) is not None:
+            row.said["contract_id"] = contract_id
         else:
-            row.blame(_unknown_node(given) if word == "parent" else _unknown_contract(given))
+            row.blame(_unknown_contract(number))
+
+
+def hang(row: Row, site: Site | None, around: Around) -> None:
+    """The parent, once the site is known: the one that it has may lie out of the caller's scope."""
+    code = row.said.pop("parent", None)
+    if code is None or (site is not None and site.parent_id is not None and around.parents[site.parent_id] == code):
+        return
+    if (parent_id := around.nodes.get(code)) is not None:
+        row.said["parent_id"] = parent_id
+    else:
+        row.blame(_unknown_node(code))
 
 
 def _unknown_node(given: str) -> Fault:

@@ -37,7 +37,8 @@ def degrees(field: str, text: str, *, south: bool = False) -> float:
                                "Write it like -0,3617, or like 0°21'42\" LS",
                                values={"given": shown(text)}))  # fmt: skip
     value: float = sum(part / 60.0**power for power, part in enumerate(found))
-    return round(-value if negative else sign * value, 9)
+    value = round(value, 9) if len(found) > 1 else value
+    return -value if negative else sign * value
 
 
 def _is_angle(parts: list[float]) -> bool:

@@ -28,7 +28,7 @@ ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "
 Lines = Iterator[tuple[int, list[Cell]]]
 
 
-def read(data: bytes) -> Iterator[tuple[str | None, Lines]]:
+def read(data: bytes) -> Iterator[tuple[str, Lines]]:
     """Sheets that are not hidden, in their order. Raises Invalid."""
     try:
         _require_harmless(zipfile.ZipFile(io.BytesIO(data)))

@@ -263,3 +263,16 @@ async def test_two_rows_may_swap_their_addresses(cast: Cast) -> None:
     file = f"code;host\n{made[0]['code']};198.51.100.2\n{made[1]['code']};198.51.100.1"
     assert (await send(cast.ana, file)).json()["counts"]["update"] == 2
     assert (await cast.ana.get(f"/sites/{made[0]['code']}")).json()["host"] == "198.51.100.2"
+
+
+async def test_what_a_row_leaves_alone_is_not_looked_at(cast: Cast) -> None:
+    tower = await register(cast, kind="node", host="198.51.100.1", village_code="64.03.01.2001")
+    made = await register(cast, parent_id=tower["id"], notes="satu\ndua")
+    header = "code;parent;village_code;host;notes"
+    row = f"{made['code']};{tower['code']};{VILLAGE};{made['host']}"
+    (same,) = await verdicts(cast.ana, header, f'{row};"satu\ndua"')
+    (changed,) = await verdicts(cast.ana, header, f"{row};baru")
+    assert (same["verdict"], changed["verdict"], list(changed["changes"])) == ("same", "update", ["notes"])
+    other = await register(cast, host="198.51.100.21")
+    moved = (await verdicts(cast.ana, header, f"{other['code']};{tower['code']};;;"))[0]
+    assert codes(moved) == {"parent_id": "unknown_parent"}

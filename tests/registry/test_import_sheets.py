@@ -109,7 +109,9 @@ def test_a_code_is_a_code_with_or_without_dots(code: str, number: int) -> None:
         ("contact_phone", 81234567890.0, "081234567890"), ("contact_phone", "'+62 812-3456", "+62 812-3456"),
         ("contact_phone", "0812 3456", "0812 3456"), ("service_no", 4700001002.0, "4700001002"),
         ("service_no", "4700001-0021", "4700001-0021"), ("notes", "'=A1", "=A1"), ("notes", "'x", "'x"),
-        ("notes", "satu\n dua\u00a0", "satu dua"), ("notes", MIDNIGHT, "24/11/2026"),
+        ("notes", "''=A1", "'=A1"), ("latitude", -0.123456789012, -0.123456789012),
+        ("latitude", "-0.123456789012", -0.123456789012),
+        ("notes", "satu\n dua\u00a0", "satu\n dua"), ("notes", MIDNIGHT, "24/11/2026"),
         ("public_hours", time(8, 30), "08.30"), ("host_static", "Ya", True), ("host_static", "Dinamis", False),
         ("host_static", False, False), ("power_source", "tidak ada", "none"),
         ("power_source", "PLN Terbatas", "pln_limited"),
@@ -141,6 +143,13 @@ def test_a_cell_that_nobody_can_read_is_a_fault(field: str, cell: Cell, code: st
     assert fault(field, cell) == code
 
 
+def test_a_point_before_three_digits_is_a_decimal_point_only_where_commas_delimit() -> None:
+    line = "64.02.05.2003{0}fo{0}x{0}icmp{0}a.id{0}50.125"
+    for delimiter, mbps in ((",", 50.125), (";", 50_125)):
+        text = delimiter.join([*TOP, "Bandwidth"]) + "\n" + line.format(delimiter)
+        assert sheets.read(text.encode()).rows[0].said["bandwidth_down_mbps"] == mbps
+
+
 def test_every_choice_of_the_api_has_its_indonesian_word_and_none_means_two_things() -> None:
     for field, words in CHOICES.items():
         annotation: Any = SiteFields.model_fields[field].annotation
@@ -168,7 +177,7 @@ def test_csv_in_any_delimiter_and_encoding_numbers_its_rows_as_excel_does(delimi
              delimiter.join(["64.02.05.2003", "fo", "Telkom", "icmp", "198.51.100.20", '"Café\n""dua"""']),
              delimiter.join(["64.02.05.2004", "radio", "Telkom", "icmp", "198.51.100.21", "±5"])]  # fmt: skip
     found = sheets.read("\r\n".join(lines).encode(encoding))
-    assert [(number, values["notes"]) for number, values in said(found)] == [(3, 'Café "dua"'), (4, "±5")]
+    assert [(number, values["notes"]) for number, values in said(found)] == [(3, 'Café\n"dua"'), (4, "±5")]
 
 
 def test_titles_merges_blank_and_numbering_rows_and_repeated_headers_are_seen_through() -> None:
