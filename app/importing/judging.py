@@ -19,10 +19,15 @@ from app.registry.schemas import SiteFields
 from probes.policy import Policy
 
 
-async def judge(session: AsyncSession, rows: Sequence[Row], *, caller: Caller, policy: Policy) -> None:
-    """Gives every row its draft, or its faults. What needs no database is done beside the event loop."""
-    around = await matching.look_around(session, rows, caller=caller)
+async def read_words(session: AsyncSession, rows: Sequence[Row], *, caller: Caller) -> Around:
+    """Makes codes and ids of names: what takes long where much is wrong, and asks for no site."""
+    around = await matching.look_around(session, caller=caller)
     await _aside(_resolve, rows, around)
+    return around
+
+
+async def judge(session: AsyncSession, rows: Sequence[Row], around: Around, *, caller: Caller, policy: Policy) -> None:
+    """Gives every row its draft, or its faults. What needs no database is done beside the event loop."""
     around = await matching.with_sites(session, around, rows)
     await _aside(_draft, rows, around)
     known = await door.look_up(session, [row.draft for row in rows if row.draft is not None], caller=caller)

@@ -36,8 +36,8 @@ class Around:
     parents: Mapping[int, str] = field(default_factory=dict)  # codes by id: of those that sites hang on now
 
 
-async def look_around(session: AsyncSession, rows: Sequence[Row], *, caller: Caller) -> Around:
-    """All that the rows could mean, except the sites."""
+async def look_around(session: AsyncSession, *, caller: Caller) -> Around:
+    """All that rows could mean, except the sites."""
     node = (Site.kind == SiteKind.NODE) & (Site.lifecycle != Lifecycle.RETIRED)
     nodes = await session.execute(select(Site.code, Site.id).where(node, visible_to(caller, Site)))
     contracts = await session.execute(select(Contract.number, Contract.id))
@@ -130,6 +130,8 @@ def _village(row: Row, around: Around) -> None:
     code = row.said.get("village_code")
     if code is not None:
         code = row.said["village_code"] = around.aliases.get(code, code)
+        if code not in regions.names():
+            row.blame(regions.explain_unknown_village(code))
         if code in _villages() and names[0] and _plain(names[0]) != _plain(_villages()[code]):
             row.warnings.append(Fault(
                 "village_code", "other_name", "{code} is {name}, the row says {given}", "Check the code",

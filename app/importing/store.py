@@ -60,9 +60,10 @@ async def run(
 ) -> Outcome:
     """Writes nothing when it is a dry run, nor when a row is wrong unless `partial`. `tell` hears of the progress."""
     caller = replace(caller, source=Source.IMPORT)
+    around = await judging.read_words(session, sheet.rows, caller=caller)
     if not dry_run:
         await lock_counter(session, Counter.REGISTRY)  # what is judged stays so until it is written
-    await judging.judge(session, sheet.rows, caller=caller, policy=policy)
+    await judging.judge(session, sheet.rows, around, caller=caller, policy=policy)
     tell("checked", len(sheet.rows))
     outcome = Outcome(sheet, dry_run, False, [(row, _verdict(row)) for row in sheet.rows])
     if dry_run or (outcome.wrong and not partial):
