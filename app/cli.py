@@ -17,6 +17,8 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(account_commands, name="account")
 app.add_typer(token_commands, name="token")
+import_commands = typer.Typer(no_args_is_help=True, help="Spreadsheets into the registry.")
+app.add_typer(import_commands, name="import")
 app.command(short_help="Ping many hosts at once.")(ping)
 
 Supervised = Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")]
@@ -139,6 +141,29 @@ def status(
     from app import overview
 
     run(overview.run(configured("status"), region=region, watch=watch, say=say))
+
+
+@import_commands.command("sites", short_help="Sites from a CSV or XLSX file.")
+def import_sites(
+    file: Path,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would happen.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Write the rows that are right though others are wrong.")]
+    = False,
+    report: Annotated[Path | None, typer.Option(help="Write the file again, with what became of each row.")] = None,
+    lang: Annotated[str, typer.Option(help="id or en.")] = "id",
+) -> None:  # fmt: skip
+    """Register and change sites from a district's spreadsheet; ends with 1 when rows are wrong. The database must run.
+
+    All rows are written, or with a wrong one among them none (unless --partial). The same file again changes nothing.
+    """
+    from app import bring_in
+
+    if lang not in {"id", "en"}:
+        fail("--lang is id or en")
+    right = run(bring_in.sites(
+        configured("import"), file, dry_run=dry_run, partial=partial, report_to=report, spoken=lang, say=say
+    ))  # fmt: skip
+    raise SystemExit(0 if right else 1)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from app.contracts.routes import router as contracts
 from app.database import database_url, open_engine, open_sessions
 from app.edge import Edge
 from app.exporting.routes import router as exporting
+from app.importing.routes import router as importing
 from app.incidents.routes import router as incidents
 from app.ledger.routes import router as ledger
 from app.maintenance.routes import router as maintenance
@@ -54,7 +55,8 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     for router in (
-        exporting,  # before the registry, whose /sites/{id} would take /sites/export for a site
+        # before the registry, whose /sites/{id} would take /sites/export for a site
+        exporting, importing,
         registry, checks, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
         accounts, session, tokens,
     ):  # fmt: skip

@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.benchmarks import availability, demo, detection, echo, history, rollups, segments, truthrun
+from tests.benchmarks import availability, demo, detection, echo, history, importing, rollups, segments, truthrun
 
 PARTS = {
     "echo": echo.main,
@@ -14,6 +14,7 @@ PARTS = {
     "rollups": rollups.main,
     "availability": availability.main,
     "history": history.main,
+    "import": importing.main,
 }
 
 
