@@ -1,25 +1,24 @@
 """The command line. Each command loads only what it needs, so `sinyal ping` starts as fast as a ping should."""
 
 import asyncio
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 
+from app.key_commands import account_commands, token_commands
 from app.ping import ping
-
-if TYPE_CHECKING:
-    from app.settings import Settings
+from app.terminal import configured, fail, run, say
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Evidence for how well the free village internet of East Kalimantan works.\n\n"
     "Settings come from SINYAL_* variables over config/sinyal.toml, where each one is described.",
 )  # fmt: skip
-token_commands = typer.Typer(no_args_is_help=True, help="API tokens.")
+app.add_typer(account_commands, name="account")
 app.add_typer(token_commands, name="token")
+import_commands = typer.Typer(no_args_is_help=True, help="Spreadsheets into the registry.")
+app.add_typer(import_commands, name="import")
 app.command(short_help="Ping many hosts at once.")(ping)
 
 Supervised = Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")]
@@ -38,29 +37,6 @@ def main() -> None:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or 'the database'}: {error.strerror or error}")
-
-
-def fail(problem: str, code: int = 2) -> NoReturn:
-    typer.echo(f"sinyal: {problem}", err=True)
-    raise SystemExit(code)
-
-
-def configured(component: str, *, port: int | None = None) -> "Settings":
-    from app import logs
-    from app.settings import settings
-
-    found = settings()
-    if port is not None:
-        found.port = port
-    logs.configure(component)
-    return found
-
-
-def run(work: Coroutine[Any, Any, Any]) -> Any:
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
 
 
 @app.command(short_help="Run everything: database, worker, api.")
@@ -168,25 +144,27 @@ def status(
     run(overview.run(configured("status"), region=region, watch=watch, say=say))
 
 
-@token_commands.command("create")
-def token_create(
-    name: Annotated[str, typer.Option(help="Whose it is, and what for.")],
-    role: Annotated[str, typer.Option(help="province_admin, province_operator, district_admin, district_operator, "
-                                      "viewer or provider_viewer.")],
-    region: Annotated[str, typer.Option(help="How far it reaches: 64 is the province.")] = "64",
-    days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it expires.")] = None,
-    provider: Annotated[str | None, typer.Option(help="The provider's slug, for provider_viewer.")] = None,
+@import_commands.command("sites", short_help="Sites from a CSV or XLSX file.")
+def import_sites(
+    file: Path,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would happen.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Write the rows that are right though others are wrong.")]
+    = False,
+    report: Annotated[Path | None, typer.Option(help="Write the file again, with what became of each row.")] = None,
+    lang: Annotated[str, typer.Option(help="id or en.")] = "id",
 ) -> None:  # fmt: skip
-    """Make an API token and print it, once: only its hash is kept. The database must run."""
-    from app import operate
+    """Register and change sites from a district's spreadsheet; ends with 1 when rows are wrong. The database must run.
 
-    found = configured("token")
-    typer.echo(run(operate.create_token(found, name=name, role=role, region=region, days=days, provider=provider)))
+    All rows are written, or with a wrong one among them none (unless --partial). The same file again changes nothing.
+    """
+    from app import bring_in
 
-
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    if lang not in {"id", "en"}:
+        fail("--lang is id or en")
+    right = run(bring_in.sites(
+        configured("import"), file, dry_run=dry_run, partial=partial, report_to=report, spoken=lang, say=say
+    ))  # fmt: skip
+    raise SystemExit(0 if right else 1)
 
 
 if __name__ == "__main__":

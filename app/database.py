@@ -7,7 +7,10 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import orjson
-from sqlalchemy import ARRAY, ColumnElement, DateTime, Enum, Integer, MetaData, Text, any_, literal, text
+from asyncpg import InternalClientError
+from sqlalchemy import ARRAY, ColumnElement, DateTime, Enum, Integer, MetaData, Text, any_, event, literal, text
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
@@ -78,7 +81,7 @@ def connect_args(name: str, *, command_timeout_s: float | None = 15) -> dict[str
 
 
 def open_engine(url: str, *, name: str, pool_size: int = 5, command_timeout_s: float | None = 15) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -89,6 +92,18 @@ def open_engine(url: str, *, name: str, pool_size: int = 5, command_timeout_s: f
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
+    event.listen(engine.sync_engine, "handle_error", _away_too)
+    return engine
+
+
+def _away_too(context: ExceptionContext) -> OperationalError | None:
+    """A server that starts up, goes down or hangs up is away, like one that nobody reaches: one error for all."""
+    error = context.original_exception
+    away = (getattr(error, "sqlstate", None) or "").startswith(("08", "57P"))
+    confused = isinstance(error.__cause__, InternalClientError)  # hung up in the middle of a statement
+    if not (context.is_disconnect or away or confused):
+        return None
+    return OperationalError(context.statement, None, error, hide_parameters=True, connection_invalidated=True)
 
 
 def open_sessions(engine: AsyncEngine) -> Sessions:

@@ -5,6 +5,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST_BODY = 1_000_000
+LARGEST_FILE = 20_000_000
+FILES = ("/api/v1/sites/import",)  # where whole files are sent
 
 
 class Edge:
@@ -17,20 +19,24 @@ class Edge:
             return
         if scope["method"] == "HEAD":
             scope, send = {**scope, "method": "GET"}, _without_body(send)
-        await self._app(scope, _limited(Headers(scope=scope), receive), send)
+        await self._app(scope, _limited(Headers(scope=scope), receive, _largest(scope["path"])), send)
 
 
-def _limited(headers: Headers, receive: Receive) -> Receive:
+def _largest(path: str) -> int:
+    return LARGEST_FILE if path.endswith(FILES) else LARGEST_BODY
+
+
+def _limited(headers: Headers, receive: Receive, largest: int) -> Receive:
     """Raises 413, by what is announced or by what comes, once somebody reads it."""
     announced, seen = headers.get("content-length", ""), 0
 
     async def counted() -> Message:
         nonlocal seen
-        if announced.isdecimal() and int(announced[:18]) > LARGEST_BODY:
+        if announced.isdecimal() and int(announced[:18]) > largest:
             raise HTTPException(413)
         message = await receive()
         seen += len(message.get("body", b""))
-        if seen > LARGEST_BODY:
+        if seen > largest:
             raise HTTPException(413)
         return message
 

@@ -2,13 +2,17 @@
 
 Problem
 ├── NotSignedIn        401  no token, or one that is wrong, expired or revoked
+│   └── WrongPassword       no such account, or another password: which of them, nobody is told
 ├── NotAllowed         403  the role does not allow it, or a named region lies outside the scope
+│   ├── Forged              a session's unsafe request came without its CSRF token
+│   └── NewPasswordNeeded   the password was given by somebody else: its owner sets one first
 ├── NotFound           404  unknown, or out of scope
 ├── Conflict           409  something of the same identity exists, or it is over
 ├── Gone               410  what changed since then is not remembered any more
 ├── Stale              412  If-Match names an older version
 ├── TooLarge           413  the body is larger than any request of ours
 ├── Invalid            422  fields or parameters are wrong: all of them are listed
+├── TooManyTries       429  sign-ins that failed: the next one after a while
 └── Unavailable        503  the database is away
 """
 
@@ -46,8 +50,20 @@ class NotSignedIn(Problem):
     status, type, title = 401, "not-signed-in", "A valid token is needed"
 
 
+class WrongPassword(NotSignedIn):
+    type, title = "wrong-password", "Username or password is wrong"
+
+
 class NotAllowed(Problem):
     status, type, title = 403, "not-allowed", "Your role or region does not allow this"
+
+
+class Forged(NotAllowed):
+    type, title = "csrf-token-missing", "The session's CSRF token is missing or wrong"
+
+
+class NewPasswordNeeded(NotAllowed):
+    type, title = "new-password-needed", "Set a password of your own first: POST /api/v1/me/password"
 
 
 class NotFound(Problem):
@@ -75,6 +91,13 @@ class Invalid(Problem):
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__(faults=faults)
+
+
+class TooManyTries(Problem):
+    status, type, title = 429, "too-many-tries", "Too many sign-ins failed; try again later"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(retry_after_s=retry_after_s)
 
 
 class Unavailable(Problem):

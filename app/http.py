@@ -1,32 +1,26 @@
-"""What every route shares: the transaction, the caller, pages."""
+"""What every route shares: the transaction, the policy, pages."""
 
-import asyncio
 import base64
 import binascii
 import difflib
 import re
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import store as access
 from app.access.rights import HOLDERS, WHO, Right
 from app.access.scope import Caller
+from app.callers import signed_in
 from app.database import transaction
-from app.errors import Fault, Invalid, NotAllowed, NotFound, NotSignedIn
-from app.problems import AWAY, NO_TOKEN
+from app.errors import Fault, Invalid, NewPasswordNeeded, NotAllowed, NotFound
 from app.validation import MESSAGES
 
-CALLER_TTL_S, LOOK_UP_S = 5.0, 2.0
 MAX_LIMIT = 1000
 
 T = TypeVar("T")
@@ -38,55 +32,6 @@ async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 Session = Annotated[AsyncSession, Depends(open_session, scope="function")]
-
-bearer = HTTPBearer(auto_error=False, description="A token of `sinyal token create`")
-
-
-class Callers:
-    """Callers by their token's digest, remembered for a few seconds so that polling costs no look-up."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, tuple[float, Caller]] = {}
-
-    async def get(self, request: Request, secret: str) -> Caller:
-        key, now = access.digest(secret), time.monotonic()
-        until, caller = self._known.get(key, (0.0, None))
-        if caller is None:
-            caller = await self._read(request, secret)
-        elif until < now:
-            caller = await self._read_again(request, secret, caller)
-        else:
-            request.state.known_until = until
-            return caller
-        if len(self._known) > 10_000:
-            self._known.clear()
-        request.state.known_until = now + CALLER_TTL_S
-        self._known[key] = (now + CALLER_TTL_S, caller)
-        return caller
-
-    async def _read(self, request: Request, secret: str) -> Caller:
-        async with transaction(request.app.state.sessions) as session:
-            return await access.get_caller(session, secret)
-
-    async def _read_again(self, request: Request, secret: str, known: Caller) -> Caller:
-        """While the database is away nobody can be revoked there either: dashboards go on seeing how states age."""
-        try:
-            async with asyncio.timeout(LOOK_UP_S):
-                return await self._read(request, secret)
-        except AWAY:
-            return known
-        except NotSignedIn:
-            self._known.pop(access.digest(secret), None)
-            raise
-
-
-async def signed_in(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-) -> Caller:
-    if credentials is None:
-        raise NotSignedIn(NO_TOKEN)
-    caller: Caller = await request.app.state.callers.get(request, credentials.credentials)
-    return replace(caller, address=request.client.host if request.client else None)
 
 
 def _query_names(dependant: Dependant) -> list[str]:
@@ -119,11 +64,14 @@ def check_parameters(request: Request) -> None:
 class Allowed:
     """A route's policy: who may call it at all. How far a caller reaches is for the stores to say."""
 
-    def __init__(self, right: Right) -> None:
+    def __init__(self, right: Right, *, with_initial_password: bool = False) -> None:
         self.right = right
+        self.with_initial_password = with_initial_password
 
     async def __call__(self, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
-        """Raises NotAllowed."""
+        """Raises NotAllowed; NewPasswordNeeded while the caller's password is one that somebody else knows."""
+        if caller.must_change_password and not self.with_initial_password:
+            raise NewPasswordNeeded
         if caller.role not in HOLDERS[self.right]:
             raise NotAllowed(f"Role {caller.role.value} does not do this: {WHO[self.right]}")
         return caller
@@ -137,6 +85,7 @@ Reader = Annotated[Caller, Depends(Allowed(Right.READ))]
 Writer = Annotated[Caller, Depends(Allowed(Right.WRITE))]
 Provincial = Annotated[Caller, Depends(Allowed(Right.PROVINCE))]
 Admin = Annotated[Caller, Depends(Allowed(Right.ADMINISTER))]
+SignedIn = Annotated[Caller, Depends(Allowed(Right.READ, with_initial_password=True))]  # about the caller's own sign-in
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds")]
 IfMatch = Annotated[str | None, Header(description="the `version` that you saw")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]

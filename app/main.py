@@ -10,7 +10,10 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from prometheus_client import CollectorRegistry
 
-from app import docs, health, http, problems
+from app import callers, docs, health, http, problems
+from app.accounts.routes import router as accounts
+from app.accounts.session_routes import router as session
+from app.accounts.token_routes import router as tokens
 from app.aggregates.routes import router as aggregates
 from app.aggregates.uptime_routes import router as uptimes
 from app.audit import router as audit
@@ -18,6 +21,7 @@ from app.contracts.routes import router as contracts
 from app.database import database_url, open_engine, open_sessions
 from app.edge import Edge
 from app.exporting.routes import router as exporting
+from app.importing.routes import router as importing
 from app.incidents.routes import router as incidents
 from app.ledger.routes import router as ledger
 from app.maintenance.routes import router as maintenance
@@ -37,8 +41,9 @@ from app.status.snapshot import Snapshot
 API = "/api/v1"
 ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
 
-Every call needs a token: `Authorization: Bearer <token>` (`sinyal token create`). Times are ISO 8601 with an offset;
-a bare date is midnight WITA (UTC+8); `to` is exclusive. Errors are problem details (RFC 9457).
+Every call needs a token, `Authorization: Bearer <token>` (`POST /tokens`, or `sinyal token create`), or the cookie of
+a session (`POST /session`). Times are ISO 8601 with an offset; a bare date is midnight WITA (UTC+8); `to` is exclusive.
+Errors are problem details (RFC 9457).
 """
 
 
@@ -49,13 +54,15 @@ def create_app(given: Settings | None = None) -> FastAPI:
     )  # fmt: skip
     app.state.settings = given or settings()
     app.state.policy = app.state.settings.probe.policy
-    app.state.callers = http.Callers()
+    app.state.callers = callers.Callers()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)
     for router in (
-        exporting,  # before the registry, whose /sites/{id} would take /sites/export for a site
+        # before the registry, whose /sites/{id} would take /sites/export for a site
+        exporting, importing,
         registry, checks, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
+        accounts, session, tokens,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)

@@ -2,52 +2,43 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
-from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import store as access
-from app.access.models import Role
-from app.access.scope import check_grant
 from app.database import database_url, open_engine, open_sessions, transaction
 from app.embedded import Cluster
-from app.registry import regions
-from app.registry.models import Provider
+from app.errors import Problem
 from app.settings import Settings, SettingsError
 from app.worker.leadership import Leadership
 
 DATABASE_AWAY = "the database does not answer: it runs while `sinyal up` or `sinyal demo` does"
+OPTIONS = {"region_code": "--region", "password": "the password"}
 
 
-async def create_token(
-    settings: Settings, *, name: str, role: str, region: str, days: int | None, provider: str | None
-) -> str:
-    if role not in set(Role):
-        raise SettingsError(f"--role {role}: there is no such role; one of {', '.join(Role)}")
-    if problem := check_grant(Role(role), region):
-        raise SettingsError(f"--region {region}: {problem}")
-    if not name.strip():
-        raise SettingsError("--name is empty: say whose token it is, and what for")
-    if role == Role.PROVIDER_VIEWER and provider is None:
-        raise SettingsError("--role provider_viewer needs --provider, the provider's slug")
-    if role != Role.PROVIDER_VIEWER and provider is not None:
-        raise SettingsError("--provider goes with --role provider_viewer only")
-    engine = open_engine(database_url(settings), name="token")
+@contextlib.asynccontextmanager
+async def on_database(settings: Settings, *, name: str) -> AsyncIterator[AsyncSession]:
+    """A transaction on a database that runs. Raises SettingsError: whatever is wrong, in one line."""
+    engine = open_engine(database_url(settings), name=name)
     try:
         async with transaction(open_sessions(engine)) as session:
-            if await regions.find_region(session, region) is None:
-                raise SettingsError(f"--region {region}: there is no such region")
-            provider_id = await session.scalar(select(Provider.id).where(Provider.slug == provider))
-            if provider is not None and provider_id is None:
-                raise SettingsError(f"--provider {provider}: there is no such provider")
-            return await access.create_token(
-                session, name=name, role=Role(role), region_code=region, provider_id=provider_id, days=days
-            )
+            yield session
+    except Problem as problem:
+        raise SettingsError(in_one_line(problem)) from None
     except (OSError, DBAPIError) as error:
         raise SettingsError(f"{DATABASE_AWAY} ({type(error).__name__})") from None
     finally:
         await engine.dispose()
+
+
+def in_one_line(problem: Problem) -> str:
+    """With the options of the command line for the API's fields."""
+    said = []
+    for fault in problem.faults:
+        words = [text.format_map(fault.values) for text in (fault.message, fault.suggestion) if text is not None]
+        said.append(f"{OPTIONS.get(fault.field, '--' + fault.field)}: {'; '.join(words)}")
+    return ". ".join(said) or str(problem)
 
 
 @contextlib.contextmanager

@@ -7,8 +7,10 @@ import orjson
 import structlog
 from asyncpg import CannotConnectNowError, PostgresConnectionError
 from fastapi import FastAPI, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -72,6 +74,8 @@ def answer(request: Request, problem: Problem) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if problem.status == 503:
         headers["Retry-After"] = "5"
+    if "retry_after_s" in problem.extra:
+        headers["Retry-After"] = str(problem.extra["retry_after_s"])
     return ProblemResponse(orjson.dumps(body | problem.extra, default=str), problem.status, headers)
 
 
@@ -91,6 +95,16 @@ def _body_fields(request: Request) -> list[str]:
     route = request.scope.get("route")
     bodies = route.dependant.body_params if isinstance(route, APIRoute) else []
     return [name for body in bodies for name in getattr(body.field_info.annotation, "model_fields", ())]
+
+
+def _asks_who(request: Request) -> bool:
+    """Whether the route has any use for a token or a session."""
+
+    def asks(dependant: Dependant) -> bool:
+        return isinstance(dependant.call, SecurityBase) or any(map(asks, dependant.dependencies))
+
+    route = request.scope.get("route")
+    return isinstance(route, APIRoute) and asks(route.dependant)
 
 
 class NoSuchPath(Problem):
@@ -117,7 +131,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        if "authorization" not in request.headers:
+        if not {"authorization", "cookie"} & set(request.headers.keys()) and _asks_who(request):
             return answer(request, NotSignedIn(NO_TOKEN))  # bodies are read before tokens are asked for
         return answer(request, Invalid(*faults_of(error.errors(), fields=_body_fields(request))))
 

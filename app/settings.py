@@ -74,6 +74,13 @@ class StatusSettings(BaseModel):
     refresh_s: int = Field(10, ge=1, le=60)
 
 
+class SignInSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    idle_minutes: int = Field(60, ge=1, le=1440)
+    longest_hours: int = Field(12, ge=1, le=168)
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid")
 
@@ -91,6 +98,7 @@ class Settings(BaseSettings):
     raw_retention_days: int = Field(35, ge=8)
     probe: ProbeSettings = ProbeSettings()
     status: StatusSettings = StatusSettings()
+    sign_in: SignInSettings = SignInSettings()
 
     @field_validator("trusted_proxies", "cors_origins", "canaries", mode="before")
     @classmethod
@@ -145,7 +153,7 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
 
-GROUPS: dict[str, type[BaseModel]] = {"probe": ProbeSettings, "status": StatusSettings}
+GROUPS: dict[str, type[BaseModel]] = {"probe": ProbeSettings, "status": StatusSettings, "sign_in": SignInSettings}
 SINGLE = tuple(name for name in Settings.model_fields if name not in GROUPS)
 VARIABLES = (
     "SINYAL_CONFIG",

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 
 from app import datadir
+from app.keys import welcome
 from app.settings import Settings, SettingsError
 from app.supervise import Child, database, sinyal, stop_on_signals, supervise
 
@@ -19,6 +20,7 @@ async def run(given: Settings, *, say: Callable[[str], None]) -> None:
 
 async def _run(given: Settings, environment: dict[str, str], stop: asyncio.Event, say: Callable[[str], None]) -> None:
     async with database(given) as (_, cluster):
+        await welcome(given, say)
         address = address_of(given)
         await supervise(
             [Child("worker", sinyal("worker", "--supervised"), environment),

@@ -11,6 +11,7 @@ from app import datadir
 from app.access import store as access
 from app.access.models import Role
 from app.database import open_engine, open_sessions, transaction
+from app.keys import welcome
 from app.registry import providers
 from app.registry.regions import REGIONS_CSV
 from app.settings import Settings, SettingsError, settings
@@ -36,6 +37,7 @@ async def run(given: Settings, script_file: Path | None, *, history_days: int | 
             _require_unix_socket(given.database_url)
         async with database(given) as (url, cluster):
             token = await _populate(url, script)
+            await welcome(given, say)
             if history_days is not None:
                 await _write_history(url, script, history_days, stop=stop, say=say)
             until = await _simulated_until(url)

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.database import Sessions
 from app.main import API
-from tests.access.calls import read_calls
+from tests.access.calls import OWN, read_calls
 from tests.access.world import make_things
 from tests.conftest import Person
 from tests.incidents.conftest import Field, field_
@@ -64,7 +64,7 @@ async def test_every_answer_is_as_described_and_within_the_scope(
             well |= {_name(case)} if answer.is_success else set()
     assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong[:40])
     assert len(operations) == sum(map(len, app.openapi()["paths"].values()))
-    assert operations - well == set(), "no answer but refusals was seen"
+    assert operations - well - OWN.keys() == set(), "no answer but refusals was seen"
     record_property("requests", f"{len(cases)} x 2, of all {len(operations)} operations")
 
 
@@ -83,7 +83,8 @@ def _cases(app: FastAPI, idents: dict[str, list[str]]) -> Iterator[Any]:
         request = sound[f"{operation.method.upper()} {operation.path}"]
         yield operation.Case(
             path_parameters=named[0] if named else {}, query=request.get("params", {}),
-            body=request.get("json", NOT_SET), media_type="application/json",
+            body=request.get("json", request.get("content", NOT_SET)),
+            media_type="application/octet-stream" if "content" in request else "application/json",
         )  # fmt: skip
         for paths in (None, *named):
             for mode in GenerationMode:

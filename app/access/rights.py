@@ -25,3 +25,7 @@ WHO = {
     Right.PROVINCE: "the province's admins and operators do",
     Right.ADMINISTER: "admins do",
 }
+
+
+def rights_of(role: Role) -> frozenset[Right]:
+    return frozenset(right for right, holders in HOLDERS.items() if role in holders)

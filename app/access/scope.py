@@ -6,7 +6,10 @@ from typing import Any, Protocol
 from sqlalchemy import ColumnElement, true
 
 from app.access.models import PROVINCIAL, WRITERS, Role, Source
-from app.errors import NotAllowed
+from app.access.rights import rights_of
+from app.errors import Fault, NotAllowed
+
+PROVINCE = "64"
 
 
 class Placed(Protocol):
@@ -14,6 +17,26 @@ class Placed(Protocol):
 
     village_code: Any
     provider_id: Any
+
+
+class Holder(Protocol):
+    """Anyone or anything that holds a role for a region: a caller, an account, a token, or what one is to become."""
+
+    @property
+    def role(self) -> Role: ...
+    @property
+    def region_code(self) -> str: ...
+    @property
+    def provider_id(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role for a region, as it is about to be given."""
+
+    role: Role
+    region_code: str
+    provider_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +49,7 @@ class Caller:
     account_id: int | None = None
     source: Source = Source.API
     address: str | None = None
+    must_change_password: bool = False
 
     @property
     def key(self) -> str:
@@ -41,10 +65,14 @@ class Caller:
         return self.role in WRITERS
 
     def covers(self, code: str) -> bool:
-        return code == self.region_code or code.startswith(self.region_code + ".")
+        return covers(self.region_code, code)
 
     def sees(self, village_code: str, provider_id: int) -> bool:
         return self.covers(village_code) and self.provider_id in {None, provider_id}
+
+
+def covers(region_code: str, code: str) -> bool:
+    return code == region_code or code.startswith(region_code + ".")
 
 
 def visible_to(caller: Caller, table: type[Placed]) -> ColumnElement[bool]:
@@ -56,7 +84,7 @@ def visible_to(caller: Caller, table: type[Placed]) -> ColumnElement[bool]:
 
 
 def in_region(village_code: Any, code: str) -> ColumnElement[bool]:
-    if code == "64":
+    if code == PROVINCE:
         return true()
     return (village_code == code) | village_code.startswith(code + ".", autoescape=True)  # type: ignore[no-any-return]
 
@@ -73,10 +101,31 @@ def require_region(caller: Caller, code: str) -> None:
         raise NotAllowed(f"Region {code} lies outside your region {caller.region_code}")
 
 
-def check_grant(role: Role, region_code: str) -> str | None:
-    """Why a role cannot be given for a region, or None."""
-    if role in PROVINCIAL and region_code != "64":
-        return f"role {role.value} is for the whole province (region 64)"
-    if role in {Role.DISTRICT_ADMIN, Role.DISTRICT_OPERATOR} and len(region_code) < 5:
-        return f"role {role.value} needs a district, for example --region 64.02"
+def excess(holder: Holder, given: Holder) -> str | None:
+    """The one rule of giving: no right, region or provider beyond one's own. In words what is beyond, or None."""
+    if not rights_of(given.role) <= rights_of(holder.role):
+        return f"Role {given.role.value} may do more than {holder.role.value}"
+    if not covers(holder.region_code, given.region_code):
+        return f"Region {given.region_code} lies outside {holder.region_code}"
+    if holder.provider_id not in {None, given.provider_id}:
+        return "A provider's own sites are all that it may show"
     return None
+
+
+def check_grant(given: Holder) -> list[Fault]:
+    """What makes no sense of a role, its region and its provider, whoever gives it."""
+    faults = []
+    values = {"role": given.role.value}
+    if given.role in PROVINCIAL and given.region_code != PROVINCE:
+        faults.append(Fault("region_code", "province_role", "Role {role} is for the whole province",
+                            "Give region 64, or one of the district roles", values=values))  # fmt: skip
+    if given.role in {Role.DISTRICT_ADMIN, Role.DISTRICT_OPERATOR} and given.region_code == PROVINCE:
+        faults.append(Fault("region_code", "district_role", "Role {role} needs a district",
+                            "Give its code, for example 64.02", values=values))  # fmt: skip
+    if given.role is Role.PROVIDER_VIEWER and given.provider_id is None:
+        faults.append(Fault("provider", "missing", "Role {role} needs a provider", "Give the provider's slug",
+                            values=values))  # fmt: skip
+    if given.role is not Role.PROVIDER_VIEWER and given.provider_id is not None:
+        faults.append(Fault("provider", "no_provider", "A provider goes with role provider_viewer only",
+                            "Set it to null"))  # fmt: skip
+    return faults

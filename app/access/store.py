@@ -7,8 +7,8 @@ from datetime import timedelta
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.models import Role, Token
-from app.access.scope import Caller
+from app.access.models import Account, Role, Token
+from app.access.scope import Caller, excess
 from app.clock import utc_now
 from app.errors import NotSignedIn
 
@@ -29,29 +29,47 @@ async def create_token(
     provider_id: int | None = None,
     days: int | None = None,
 ) -> str:
-    """The secret: shown once, kept nowhere."""
-    secret = PREFIX + secrets.token_urlsafe(32)
-    session.add(
-        Token(
-            name=name,
-            digest=digest(secret),
-            role=role,
-            region_code=region_code,
-            provider_id=provider_id,
-            created_at=utc_now(),
-            expires_at=utc_now() + timedelta(days=days) if days else None,
-        )
-    )
+    """The secret of one that nobody owns: shown once, kept nowhere."""
+    return (await add_token(session, name=name, role=role, region_code=region_code, provider_id=provider_id,
+                            days=days))[1]  # fmt: skip
+
+
+async def add_token(
+    session: AsyncSession,
+    *,
+    name: str,
+    role: Role,
+    region_code: str,
+    provider_id: int | None,
+    days: int | None,
+    account_id: int | None = None,
+    created_by: str | None = None,
+) -> tuple[Token, str]:
+    secret, now = PREFIX + secrets.token_urlsafe(32), utc_now()
+    token = Token(
+        name=name, digest=digest(secret), role=role, region_code=region_code, provider_id=provider_id,
+        account_id=account_id, created_at=now, created_by=created_by,
+        expires_at=now + timedelta(days=days) if days else None,
+    )  # fmt: skip
+    session.add(token)
     await session.flush()
-    return secret
+    return token, secret
 
 
 async def get_caller(session: AsyncSession, secret: str) -> Caller:
-    """Raises NotSignedIn; the answer never tells which of unknown, expired and revoked it was."""
-    token = await session.scalar(select(Token).where(Token.digest == digest(secret)))
-    now = utc_now()
-    if token is None or token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now):
+    """Raises NotSignedIn; the answer never tells which of unknown, expired, revoked and beyond its owner it was."""
+    query = select(Token, Account).outerjoin(Account, Account.id == Token.account_id)
+    row = (await session.execute(query.where(Token.digest == digest(secret)))).one_or_none()
+    if row is None or not _holds(row[0], row[1]):
         raise NotSignedIn("The token is unknown, expired or revoked")
+    token, now = row[0], utc_now()
     if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
         await session.execute(update(Token).where(Token.id == token.id).values(last_used_at=now))
-    return Caller(token.id, token.name, token.role, token.region_code, token.provider_id)
+    return Caller(token.id, token.name, token.role, token.region_code, token.provider_id, token.account_id)
+
+
+def _holds(token: Token, owner: Account | None) -> bool:
+    """A token does what its owner may still do: it falls with them."""
+    if token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= utc_now()):
+        return False
+    return owner is None or (owner.disabled_at is None and excess(owner, token) is None)

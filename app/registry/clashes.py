@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.errors import Fault
 from app.registry.drafts import Address, Draft, address
 from app.registry.models import Lifecycle, Site
-from probes.contract import Kind
 
 UPWARD = text("WITH RECURSIVE up AS (SELECT id, parent_id FROM site WHERE id = ANY(:ids) "
               "UNION SELECT s.id, s.parent_id FROM site s JOIN up ON s.id = up.parent_id) "
@@ -28,40 +27,65 @@ class Clash:
 
 
 async def find(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, Clash]:
-    """One clash a draft at most. Whoever leaves out those that clash asks again: others may have counted on them."""
-    return {**await _circles(session, drafts), **await _addresses(session, drafts)}
+    """One clash a draft at most; without those that clash the others stand, whatever they counted on."""
+    held = await _held(session, drafts)
+    above = await _above(session, drafts)
+    clashes = _addresses(drafts, held)
+    while circling := _circles([draft for draft in drafts if draft not in clashes], above):
+        clashes |= circling
+        _pass_on(list(circling), clashes, drafts, held)
+    return clashes
 
 
-async def _addresses(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, Clash]:
+async def _held(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Address, int]:
+    """Who is measured now at the addresses that are wanted."""
+    hosts = {key[1] for draft in drafts if (key := address(draft.values)) is not None}
+    if not hosts:
+        return {}
+    rows = await session.execute(
+        select(Site.id, Site.probe, Site.host, Site.port, Site.lifecycle).where(
+            Site.host == any_(literal(sorted(hosts), ARRAY(Text))), Site.lifecycle == Lifecycle.ACTIVE
+        )
+    )
+    return {key: row.id for row in rows if (key := address(dict(row._mapping))) is not None}
+
+
+def _addresses(drafts: Sequence[Draft], held: Mapping[Address, int]) -> dict[Draft, Clash]:
+    ours = {draft.site.id for draft in drafts if draft.site is not None}
+    clashes: dict[Draft, Clash] = {}
+    for key, wanting in _wanted(drafts).items():
+        holder = held.get(key)
+        if holder is not None and holder not in ours:
+            clashes |= {draft: Clash(_taken(draft.values)) for draft in wanting}
+        elif len(wanting) > 1:  # who has it already may keep it
+            clashes |= {
+                draft: Clash(_shared(draft.values), [other for other in wanting if other is not draft])
+                for draft in wanting if draft.site is None or draft.site.id != holder
+            }  # fmt: skip
+    _pass_on(list(clashes), clashes, drafts, held)
+    return clashes
+
+
+def _pass_on(
+    stay: list[Draft], clashes: dict[Draft, Clash], drafts: Sequence[Draft], held: Mapping[Address, int]
+) -> None:
+    """A site that does not change keeps its address: whoever counted on that clashes too."""
+    wanted, has = _wanted(drafts), {site_id: key for key, site_id in held.items()}
+    while stay:
+        draft = stay.pop()
+        key = None if draft.site is None else has.get(draft.site.id)
+        for other in wanted.get(key, ()) if key is not None else ():
+            if other is not draft and other not in clashes:
+                clashes[other] = Clash(_taken(other.values))
+                stay.append(other)
+
+
+def _wanted(drafts: Sequence[Draft]) -> dict[Address, list[Draft]]:
     wanted: defaultdict[Address, list[Draft]] = defaultdict(list)
     for draft in drafts:
         if (key := address(draft.values)) is not None:
             wanted[key].append(draft)
-    ours = {draft.site.id for draft in drafts if draft.site is not None}
-    held = await _held(session, {host for _, host, _ in wanted}, ours)
-    clashes: dict[Draft, Clash] = {}
-    for key, wanting in wanted.items():
-        if key in held:
-            clashes |= {draft: Clash(_taken(draft.values)) for draft in wanting}
-        elif len(wanting) > 1:
-            clashes |= {
-                draft: Clash(_shared(draft.values), [other for other in wanting if other is not draft])
-                for draft in wanting
-            }
-    return clashes
-
-
-async def _held(session: AsyncSession, hosts: set[str], ours: set[int]) -> set[Address | None]:
-    """The addresses of other sites in service on these hosts."""
-    if not hosts:
-        return set()
-    rows = await session.execute(
-        select(Site.id, Site.probe, Site.host, Site.port, Site.lifecycle).where(
-            Site.host == any_(literal(sorted(hosts), ARRAY(Text))), Site.lifecycle == Lifecycle.ACTIVE,
-            Site.probe != Kind.PUSH,
-        )
-    )  # fmt: skip
-    return {address(dict(row._mapping)) for row in rows if row.id not in ours}
+    return dict(wanted)
 
 
 def _taken(values: Mapping[str, Any]) -> Fault:
@@ -83,18 +107,30 @@ def _said(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"given": f"{values['host']}{port}", "probe": values["probe"].value, "host": values["host"]}
 
 
-async def _circles(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, Clash]:
-    """A new site has no children yet, so only a change can close a circle, alone or along with others."""
-    hung = {draft.site.id: draft for draft in drafts if draft.site is not None and "parent_id" in draft.changes}
-    parents = {draft.values["parent_id"] for draft in hung.values()} - {None}
-    if not parents:
+async def _above(session: AsyncSession, drafts: Sequence[Draft]) -> dict[int, int | None]:
+    """Parents as they stand: of the sites that are hung elsewhere, and of all that will be above them."""
+    hung = _hung(drafts)
+    ids = {*hung, *(draft.values["parent_id"] for draft in hung.values())} - {None}
+    if not ids:
         return {}
-    above = {row.id: row.parent_id for row in await session.execute(UPWARD, {"ids": sorted(parents)})}
-    above |= {site_id: draft.values["parent_id"] for site_id, draft in hung.items()}
+    return {row.id: row.parent_id for row in await session.execute(UPWARD, {"ids": sorted(ids)})}
+
+
+def _circles(drafts: Sequence[Draft], above: Mapping[int, int | None]) -> dict[Draft, Clash]:
+    """A new site has no children yet, so only a change can close a circle, alone or along with others."""
+    hung = _hung(drafts)
+    then = {**above, **{site_id: draft.values["parent_id"] for site_id, draft in hung.items()}}
     return {
         draft: Clash(Fault("parent_id", "cycle", "Node {given} hangs on this site itself",
                            values={"given": draft.values["parent_id"]}))
-        for site_id, draft in hung.items() if site_id in _ancestors(site_id, above)
+        for site_id, draft in hung.items() if site_id in _ancestors(site_id, then)
+    }  # fmt: skip
+
+
+def _hung(drafts: Sequence[Draft]) -> dict[int, Draft]:
+    return {
+        draft.site.id: draft for draft in drafts
+        if draft.site is not None and draft.values["parent_id"] != draft.site.parent_id
     }  # fmt: skip
 
 

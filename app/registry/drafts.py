@@ -45,10 +45,12 @@ def change(site: Site, given: SiteFields) -> Draft:
     return Draft(standing(site) | said, frozenset(said), site)
 
 
-def read(sent: dict[str, Any], *, site: Site | None) -> tuple[Draft, list[Fault]]:
+def read(
+    sent: dict[str, Any], *, site: Site | None, model: type[SiteFields] | None = None
+) -> tuple[Draft, list[Fault]]:
     """What was sent for a new site, or for one that is there. A field of the wrong form is a fault, and left out of
     the draft: the others may be wrong too, and are looked at."""
-    model = SiteIn if site is None else SitePatch
+    model = model or (SiteIn if site is None else SitePatch)
     faults: list[Fault] = []
     given: SiteFields
     try:

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.access.scope import Caller
 from app.clock import utc_now
+from app.errors import Fault
 from app.http import (
     Cursor,
     IfMatch,
@@ -191,8 +192,12 @@ def present(site: Site, status: SiteStatus, names: dict[str, str], caller: Calle
         "provider": site.provider.slug,
         "state": shown.state, "since": shown.since,
         "last_seen_at": status.last_ok_at, "commissioned_at": status.commissioned_at,
-        "warnings": rules.warnings({"probe": site.probe, "technology": site.technology}),
+        "warnings": [_warning(one) for one in rules.warnings({"probe": site.probe, "technology": site.technology})],
     }  # fmt: skip
     if not caller.sees_contacts:
         out |= {"contact_name": None, "contact_phone": None}
     return out
+
+
+def _warning(fault: Fault) -> str:
+    return f"{fault.message}; {fault.suggestion}".format_map(fault.values)

@@ -17,12 +17,14 @@ def check(values: Values, *, policy: Policy) -> list[Fault]:
     return [*_host(values, policy), *_probe(values), *_urls(values, policy), *_position(values)]
 
 
-def warnings(values: Values) -> list[str]:
+def warnings(values: Values) -> list[Fault]:
+    """What is allowed but probably not meant."""
     if values["probe"] is Kind.ICMP and values["technology"] in {Technology.LEO, Technology.CELLULAR}:
-        return [
-            f"{values['technology'].value} sites usually sit behind carrier NAT: a central ping reaches the carrier's "
-            "equipment or nothing; probe=push reports from the site itself"
-        ]
+        return [Fault(
+            "probe", "behind_carrier_nat",
+            "{technology} sites usually sit behind carrier NAT: a central ping reaches the carrier or nothing",
+            "probe=push reports from the site itself", values={"technology": values["technology"].value},
+        )]  # fmt: skip
     return []
 
 

@@ -51,7 +51,8 @@ class Follower:
         """Waits for a notice, but never longer than it takes to find a line dead, or for maintenance to begin."""
         while time.monotonic() - started < (RESYNC_S if self._is_listening() else 1.0):
             try:
-                await asyncio.wait_for(self._changed.wait(), 0.5)
+                async with asyncio.timeout(0.5):
+                    await self._changed.wait()
                 break
             except TimeoutError:
                 if self._snapshot.work_is_over:

@@ -10,11 +10,20 @@ from fastapi.routing import iter_route_contexts
 
 from app.access.rights import Right
 from app.http import Allowed, open_to_all
+from app.main import API
 
 FRAMEWORK = {"/openapi.json", "/docs/assets"}  # of FastAPI's own making: the description, and the page's scripts
 
-# What no example in the description says, by method and path.
-REQUESTS: dict[str, dict[str, Any]] = {}
+CSV = b"village_code,technology,provider,probe,host\n64.02.05.2003,fiber,telkom-wms,icmp,198.51.100.30\n"
+
+# What no example in the description says, by method and path: httpx' keywords.
+REQUESTS: dict[str, dict[str, Any]] = {
+    f"POST {API}/sites/import": {"content": CSV, "headers": {"Content-Type": "application/octet-stream"}},
+    f"POST {API}/me/password": {"json": {"current_password": "perahu pagi", "new_password": "ulin sore terang 7"}},
+}
+
+# What those with a token are answered where only a person's own session goes, or nobody's password is right.
+OWN = {f"POST {API}/session": 401, f"GET {API}/session": 404, f"POST {API}/me/password": 403}
 
 
 @dataclass(frozen=True)
@@ -29,8 +38,8 @@ class Call:
 
     @property
     def thing(self) -> str | None:
-        """The path up to its first parameter: what it names."""
-        return self.path[: self.path.index("}") + 1] if "{" in self.path else None
+        """What the path names: all of it below /api/v1 up to its first parameter."""
+        return self.path.removeprefix(API).partition("}")[0] + "}" if "{" in self.path else None
 
 
 class NoPolicy(AssertionError):

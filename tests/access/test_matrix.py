@@ -16,7 +16,7 @@ from app.http import Allowed, open_to_all
 from app.main import API, create_app
 from app.registry.models import Provider
 from app.settings import Settings
-from tests.access.calls import Call, NoPolicy, read_calls
+from tests.access.calls import OWN, Call, NoPolicy, read_calls
 from tests.access.world import CONTRACT_MARK, MARK, Asker, Thing, everybody, make_things
 from tests.incidents.conftest import Field, field_
 
@@ -40,7 +40,7 @@ async def test_every_route_answers_everybody_as_its_policy_says(
     wrong, seen, count = [], set(), 0
     async with everybody(app, session, providers) as askers:
         for call in calls:
-            thing = things[call.thing.removeprefix(API)] if call.thing else None
+            thing = _thing(call, things)
             answers = {asker: await _ask(connection, asker, call, thing) for asker in askers}
             count += len(answers)
             for asker, answer in answers.items():
@@ -55,7 +55,14 @@ async def test_every_route_answers_everybody_as_its_policy_says(
 
 
 def _unmade(calls: list[Call], things: dict[str, Thing]) -> list[str]:
-    return sorted({call.thing.removeprefix(API) for call in calls if call.thing} - things.keys())
+    return sorted({call.thing for call in calls if call.thing} - things.keys())
+
+
+def _thing(call: Call, things: dict[str, Thing]) -> Thing | None:
+    if call.thing is None:
+        return None
+    itself = call.path.endswith(call.thing)
+    return things[call.thing] if itself else things.get(f"{call.thing}/", things[call.thing])
 
 
 async def _ask(connection: AsyncConnection, asker: Asker, call: Call, thing: Thing | None) -> httpx.Response:
@@ -78,17 +85,18 @@ def _wrong(call: Call, thing: Thing | None, asker: Asker, answer: httpx.Response
 
 
 FINE = frozenset({200, 201, 204})
-PUBLIC = {f"{API}/regions/{{code}}"}  # names and codes are everybody's
 
 
 def _expected(call: Call, thing: Thing | None, asker: Asker) -> frozenset[int]:
     if call.right is None:
-        return FINE | {503}  # /readyz
+        return frozenset({OWN[str(call)]}) if str(call) in OWN else FINE | {503}  # /readyz
     if asker.role is None:
         return frozenset({401})
+    if str(call) in OWN:
+        return frozenset({OWN[str(call)]})
     if asker.role not in HOLDERS[call.right]:
         return frozenset({403})
-    if asker.stranger is None or call.path in PUBLIC:
+    if asker.stranger is None:
         return FINE
     if thing is not None:
         refused = getattr(thing, asker.stranger)
@@ -116,6 +124,6 @@ def test_a_route_without_a_policy_fails_the_suite() -> None:
 
 def test_a_route_over_things_that_the_matrix_knows_none_of_fails_the_suite() -> None:
     calls = read_calls(with_route("/towers/{id}", Depends(Allowed(Right.READ))))
-    things = dict.fromkeys((call.thing.removeprefix(API) for call in calls if call.thing), Thing("1"))
+    things = {call.thing: Thing("1") for call in calls if call.thing}
     del things["/towers/{id}"]
     assert _unmade(calls, things) == ["/towers/{id}"]

@@ -19,6 +19,7 @@ from tests.registry.test_contracts import agree
 
 MARK = "Rahasia"  # in the name of all that is Kutai Kartanegara's own
 CONTRACT_MARK = "K-7713"  # contracts are seen by every district, and by no other provider
+CONTACT_NAME, CONTACT_PHONE = "Ibu Rina Kartikasari", "0812-5550-7713"
 HERE, THERE = "64.02", "64.03"
 
 
@@ -40,11 +41,12 @@ class Asker:
 
 
 async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
-    """By the path that names them: a new one belongs here."""
+    """By the path that names them, or that one with a slash for all below it: a new one belongs here."""
     cast = field.cast
     site = await field.site(
-        name=f"Titik {MARK}", contact_name=f"Ibu {MARK}", service_no=f"SID-{MARK}", probe="tcp", port=8291
-    )
+        name=f"Titik {MARK}", service_no=f"SID-{MARK}", probe="tcp", port=8291, contact_name=CONTACT_NAME,
+        contact_phone=CONTACT_PHONE,
+    )  # fmt: skip
     await field.write(site, (0, 600, "up"), (600, None, "down"))
     (incident,) = await field.listed()
     note = await cast.ana.post(f"/incidents/{incident['id']}/notes", {"text": f"Catatan {MARK}"})
@@ -75,7 +77,8 @@ async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
         "/contracts/{id}": Thing(str(contract["id"]), other_district=None),
         "/accounts/{id}": Thing(str(account.id)),
         "/tokens/{id}": Thing(str(token.id)),
-        "/regions/{code}": Thing(HERE, other_district=403, other_provider=None),
+        "/regions/{code}": Thing(HERE, other_district=None, other_provider=None),
+        "/regions/{code}/": Thing(HERE, other_district=403, other_provider=None),
         "/providers/{id}": Thing("telkom-wms", other_district=None),
     }
 

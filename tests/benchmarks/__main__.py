@@ -8,6 +8,7 @@ from tests.benchmarks import (
     detection,
     echo,
     history,
+    importing,
     polling,
     rollups,
     segments,
@@ -27,6 +28,7 @@ PARTS = {
     "history": history.main,
     "polling": polling.main,
     "snapshot": snapshot.main,
+    "import": importing.main,
 }
 
 

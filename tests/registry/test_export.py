@@ -127,11 +127,11 @@ async def test_contact_persons_are_exported_on_request_to_staff_alone_and_that_i
         assert "contact_name" not in shown
     for person in (cast.vera, cast.icon):
         assert (await person.get("/sites/export", params={"contacts": "true"})).status_code == 403
-    taken = select(Audit).where(Audit.object == "contacts")
-    assert (await session.scalars(taken)).all() == []
+    exports = select(Audit).where(Audit.object == "contacts")
+    assert (await session.scalars(exports)).all() == []
     row = table(await cast.ana.get("/sites/export", params={"contacts": "true", "lang": "en"}))[0]
     assert (row["contact_name"], row["contact_phone"]) == ("Ibu Rina", "0812-0000-0000")
-    entry = (await session.scalars(taken)).one()
+    entry = (await session.scalars(exports)).one()
     assert (entry.actor, entry.action, entry.object, entry.region_code) == ("ana", "export", "contacts", "64.02")
 
 

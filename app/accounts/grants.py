@@ -1,0 +1,29 @@
+"""A role for a region as callers name it: looked up, and never more than who gives it has."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.models import Role
+from app.access.scope import Caller, Grant, check_grant, excess
+from app.errors import Fault, Invalid, NotAllowed
+from app.registry import references, regions
+
+
+async def resolve(
+    session: AsyncSession, *, role: Role, region_code: str, provider: str | None
+) -> tuple[Grant, list[Fault]]:
+    """`provider` is its slug. With faults, the grant is not to be given."""
+    faults: list[Fault] = []
+    try:
+        regions.require_known(region_code, field="region_code")
+    except Invalid as unknown:
+        faults += unknown.faults
+    found = await references.find_provider(session, provider, faults) if provider is not None else None
+    grant = Grant(role, region_code, found.id if found else None)
+    named = {fault.field for fault in faults}
+    return grant, faults + [fault for fault in check_grant(grant) if fault.field not in named]
+
+
+def require_within(caller: Caller, grant: Grant) -> None:
+    """Raises NotAllowed."""
+    if beyond := excess(caller, grant):
+        raise NotAllowed(f"{beyond}: nobody gives more than they have")

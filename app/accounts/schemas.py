@@ -1,0 +1,187 @@
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from app.access.models import Role
+from app.access.rights import Right
+from app.errors import Fault
+from app.registry.schemas import Text
+from app.validation import FaultError, refuse_nul
+
+
+def _lower(given: Any) -> Any:
+    return given.strip().lower() if isinstance(given, str) else given
+
+
+def _sound(given: SecretStr) -> SecretStr:
+    try:
+        given.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("string_unicode", "Unicode") from None
+    return given
+
+
+Password = Annotated[SecretStr, AfterValidator(_sound)]
+Username = Annotated[str, BeforeValidator(_lower), StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{2,39}$")]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(refuse_nul)
+]
+Code = Annotated[Text, Field(description="how far it reaches, a Kemendagri code: 64 is the province")]
+Slug = Annotated[Text, Field(description="the provider's slug, for provider_viewer only")]
+Days = Annotated[int, Field(ge=1, le=3650, description="until it expires")]
+
+GRANTED: dict[str, Any] = {"role": "district_operator", "region_code": "64.02", "provider": None}
+ACCOUNT: dict[str, Any] = {"username": "ana", "name": "Ana Lestari", **GRANTED}
+ACCOUNT_OUT: dict[str, Any] = {
+    "id": 3, **ACCOUNT, "region": "Kabupaten Kutai Kartanegara", "must_change_password": False, "version": 1,
+    "created_at": "2026-11-24T06:00:00Z", "password_changed_at": "2026-11-24T06:10:00Z",
+    "last_signed_in_at": "2026-11-24T06:10:00Z", "disabled_at": None,
+}  # fmt: skip
+TOKEN: dict[str, Any] = {"name": "Excel of Kutai Kartanegara", **GRANTED, "days": 90}
+TOKEN_OUT: dict[str, Any] = {
+    "id": 12, "name": "Excel of Kutai Kartanegara", **GRANTED, "account_id": 3, "username": "ana",
+    "created_at": "2026-11-24T06:00:00Z", "created_by": "sari", "expires_at": "2027-02-22T06:00:00Z",
+    "revoked_at": None, "revoked_by": None, "last_used_at": None,
+}  # fmt: skip
+
+PASSWORDS: dict[str, Any] = {
+    "current_password": "7c9u-x2mk-pw4e-hd3q", "new_password": "kapal lewat sungai pagi",
+}  # fmt: skip
+
+
+class AccountIn(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [ACCOUNT]})
+
+    username: Username
+    name: Name
+    role: Role
+    region_code: Code
+    provider: Slug | None = None
+    password: Password | None = Field(None, description="left out: one is made, and shown once")
+
+
+class AccountPatch(BaseModel):
+    """Only the fields that are given change."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "viewer"}]})
+
+    name: Name | None = None
+    role: Role | None = None
+    region_code: Code | None = None
+    provider: Slug | None = None
+    disabled: bool | None = Field(None, description="a disabled account and its tokens do nothing; its sessions end")
+
+    @model_validator(mode="after")
+    def _never_null(self) -> Self:
+        for name in self.model_fields_set - {"provider"}:
+            if getattr(self, name) is None:
+                raise FaultError(Fault(name, "null", "This field cannot be emptied", "Leave it out to keep it"))
+        return self
+
+
+class AccountOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [ACCOUNT_OUT]})
+
+    id: int
+    username: str
+    name: str
+    role: Role
+    region_code: str
+    region: str | None = Field(description="the region's name")
+    provider: str | None
+    must_change_password: bool = Field(description="its password is one that somebody else knows")
+    created_at: datetime
+    password_changed_at: datetime
+    last_signed_in_at: datetime | None
+    disabled_at: datetime | None
+    version: int = Field(description="opaque: send it back as If-Match")
+
+
+class AccountMade(AccountOut):
+    initial_password: str | None = Field(
+        None, description="shown this once; null when it was given, or when this is the answer to a request sent again"
+    )
+
+
+class TokenIn(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [TOKEN]})
+
+    name: Annotated[Name, Field(description="whose it is, and what for")]
+    role: Role
+    region_code: Annotated[Code, Field(description="left out: the owner's")] | None = None
+    provider: Slug | None = None
+    account_id: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="its owner, beyond whom it never reaches; left out: you"
+    )
+    days: Days = 365
+
+
+class TokenOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [TOKEN_OUT]})
+
+    id: int
+    name: str
+    role: Role
+    region_code: str
+    provider: str | None
+    account_id: int | None = Field(description="null: made on the command line, owned by nobody")
+    username: str | None = Field(description="the owner's")
+    created_at: datetime
+    created_by: str | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    revoked_by: str | None
+    last_used_at: datetime | None
+
+
+class TokenMade(TokenOut):
+    token: str | None = Field(
+        None, description="the secret, shown this once; null when this is the answer to a request sent again"
+    )
+
+
+class SignInIn(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"username": "ana", "password": "kapal lewat sungai pagi"}]}
+    )
+
+    username: Annotated[Text, BeforeValidator(_lower)]
+    password: Password
+
+
+class PasswordIn(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [PASSWORDS]})
+
+    current_password: Password
+    new_password: Password = Field(description="12 to 256 characters, not easily guessed")
+
+
+class MeOut(BaseModel):
+    name: str
+    username: str | None = Field(description="of the account, or of the token's owner")
+    role: Role
+    region_code: str
+    region: str | None = Field(description="the region's name")
+    provider: str | None
+    account_id: int | None
+    token_id: int | None = Field(description="null in a session of the console")
+    expires_at: datetime | None = Field(description="when the token or the session ends at the latest")
+    rights: list[Right]
+    must_change_password: bool = Field(description="until then everything but /me and /session answers 403")
+
+
+class SessionOut(BaseModel):
+    account: MeOut
+    csrf_token: str = Field(description="goes into the header X-CSRF-Token of whatever changes something")
+    expires_at: datetime = Field(description="at the latest; sooner after a while without requests")

@@ -1,0 +1,41 @@
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from app.accounts import tokens
+from app.accounts.schemas import TokenIn, TokenMade, TokenOut
+from app.http import Admin, Cursor, Limit, Page, RowId, Session, read_cursor, row_id, write_cursor
+from app.idempotency import SentOnce
+from app.problems import problems
+
+router = APIRouter(prefix="/tokens", tags=["access"])
+
+
+@router.get("", response_model=Page[TokenOut], responses=problems(403))
+async def list_tokens(session: Session, caller: Admin, limit: Limit = 100, cursor: Cursor = None) -> dict[str, Any]:
+    """Tokens within your region, revoked and expired ones too; never their secrets."""
+    items = await tokens.list_tokens(session, caller=caller, after=read_cursor(cursor, kind=row_id), limit=limit + 1)
+    more = len(items) > limit
+    return {"items": items[:limit], "next_cursor": write_cursor(items[limit - 1]["id"]) if more else None}
+
+
+@router.post("", response_model=TokenMade, status_code=201, responses=problems(403))
+async def create_token(
+    session: Session, caller: Admin, given: TokenIn, response: Response, once: SentOnce
+) -> dict[str, Any]:
+    """A token belongs to an account and does no more than its owner may at that moment; the secret is shown once."""
+    if made := await once.find(session, given, caller=caller):
+        return await tokens.get_token(session, made, caller=caller)
+    made, secret = await tokens.create_token(
+        session, name=given.name, role=given.role, region_code=given.region_code, provider=given.provider,
+        owner=await tokens.owner_of_new(session, given.account_id, caller=caller), days=given.days, caller=caller,
+    )  # fmt: skip
+    await once.keep(session, given, made, caller=caller)
+    response.headers["Cache-Control"] = "no-store"
+    return await tokens.get_token(session, made, caller=caller) | {"token": secret}
+
+
+@router.delete("/{id}", status_code=204, responses=problems(403, 404))
+async def revoke_token(session: Session, caller: Admin, id: RowId) -> None:
+    """It is refused within five seconds. Again: 204 again."""
+    await tokens.revoke_token(session, id, caller=caller)

@@ -1,0 +1,113 @@
+"""API tokens as admins make and revoke them. A token never reaches beyond its owner, nor beyond who made it."""
+
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access import audit
+from app.access import store as access
+from app.access.models import Account, Role, Token
+from app.access.scope import Caller, Grant, excess, in_region
+from app.accounts import grants, store
+from app.accounts.schemas import TokenOut
+from app.clock import utc_now
+from app.errors import Fault, Invalid, NotFound
+from app.registry.models import Provider
+
+
+async def list_tokens(session: AsyncSession, *, caller: Caller, after: int | None, limit: int) -> list[dict[str, Any]]:
+    query = _tokens(caller).order_by(Token.id).limit(limit)
+    if after is not None:
+        query = query.where(Token.id > after)
+    return [_present(*row) for row in await session.execute(query)]
+
+
+async def get_token(session: AsyncSession, token_id: int, *, caller: Caller) -> dict[str, Any]:
+    row = (await session.execute(_tokens(caller).where(Token.id == token_id))).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no token {token_id} within your scope")
+    return _present(*row)
+
+
+async def create_token(
+    session: AsyncSession,
+    *,
+    name: str,
+    role: Role,
+    region_code: str | None,
+    provider: str | None,
+    owner: Account | None,
+    days: int | None,
+    caller: Caller,
+) -> tuple[int, str]:
+    """Its id and its secret. Without a region it reaches as far as its owner, or as who makes it.
+
+    Raises Invalid with every fault, NotAllowed beyond the caller's own scope.
+    """
+    region = region_code or (owner or caller).region_code
+    grant, faults = await grants.resolve(session, role=role, region_code=region, provider=provider)
+    if faults:
+        raise Invalid(*faults)
+    grants.require_within(caller, grant)
+    if owner is not None:
+        _require_no_more_than(owner, grant)
+    token, secret = await access.add_token(
+        session, name=name, role=role, region_code=region, provider_id=grant.provider_id, days=days,
+        account_id=owner.id if owner else None, created_by=caller.name,
+    )  # fmt: skip
+    record = {"name": name, "role": role.value, "region_code": region, "provider": provider,
+              "owner": owner and owner.username,
+              "expires_at": token.expires_at and token.expires_at.isoformat()}  # fmt: skip
+    await audit.record(session, caller, "create", "token", token.id, region_code=region, after=record)
+    return token.id, secret
+
+
+async def owner_of_new(session: AsyncSession, account_id: int | None, *, caller: Caller) -> Account | None:
+    """The account named, within the caller's scope; else the caller's own, which a token of the command line lacks."""
+    if account_id is None:
+        return await session.get(Account, caller.account_id) if caller.account_id is not None else None
+    try:
+        return (await store.get_account(session, account_id, caller=caller)).account
+    except NotFound:
+        raise Invalid(Fault("account_id", "unknown_account", "There is no account {given} within your scope",
+                            "Look it up: GET /api/v1/accounts", values={"given": account_id})) from None  # fmt: skip
+
+
+async def revoke_token(session: AsyncSession, token_id: int, *, caller: Caller) -> None:
+    """It is refused within five seconds; revoking again changes nothing."""
+    query = select(Token).where(Token.id == token_id, in_region(Token.region_code, caller.region_code))
+    token = await session.scalar(query.with_for_update(key_share=True))
+    if token is None:
+        raise NotFound(f"There is no token {token_id} within your scope")
+    if token.revoked_at is not None:
+        return
+    token.revoked_at, token.revoked_by = utc_now(), caller.name
+    await session.flush()
+    await audit.record(session, caller, "revoke", "token", token.id, region_code=token.region_code,
+                       before={"name": token.name, "role": token.role.value})  # fmt: skip
+
+
+def _require_no_more_than(owner: Account, grant: Grant) -> None:
+    if owner.disabled_at is not None:
+        raise Invalid(Fault("account_id", "disabled_account", "The account {username} is disabled",
+                            "Enable it first, or choose another owner",
+                            values={"username": owner.username}))  # fmt: skip
+    if excess(owner, grant):
+        raise Invalid(Fault(
+            "role", "beyond_owner", "A token does no more than its owner: {username} is {role} for {region}",
+            "Choose a smaller role or region, or another owner",
+            values={"username": owner.username, "role": owner.role.value, "region": owner.region_code},
+        ))  # fmt: skip
+
+
+def _tokens(caller: Caller) -> Select[Any, Any, Any]:
+    query = select(Token, Account.username, Provider.slug)
+    query = query.outerjoin(Account, Account.id == Token.account_id)
+    query = query.outerjoin(Provider, Provider.id == Token.provider_id)
+    return query.where(in_region(Token.region_code, caller.region_code))
+
+
+def _present(token: Token, username: str | None, provider: str | None) -> dict[str, Any]:
+    out = {name: getattr(token, name, None) for name in TokenOut.model_fields}
+    return out | {"username": username, "provider": provider}

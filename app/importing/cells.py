@@ -1,0 +1,175 @@
+"""What stands in a cell, as a value of the API: decimal comma, degrees and minutes, codes without dots, our own words.
+
+Each reader takes a cell that is not blank and raises FaultError. Whether the value will do is for the schemas to say.
+"""
+
+import difflib
+import re
+from collections.abc import Callable
+from datetime import date, datetime, time
+from enum import Enum
+from typing import Any
+
+from app.errors import Fault
+from app.importing.positions import degrees
+from app.importing.words import BLANK, NO, YES, choices, expected, fold
+from app.registry import regions
+from app.validation import MESSAGES, FaultError, shown
+
+
+class Flaw(Enum):
+    """A cell of a workbook that has no value."""
+
+    UNCOMPUTED = "a formula without a stored result"
+    FAILED = "one of Excel's errors"
+
+
+Cell = str | int | float | bool | datetime | date | time | Flaw | None
+
+EXACT = 10**15  # Excel keeps no more digits than this of a number
+GUARDED = re.compile(r"''*[=+\-@＝＋－＠]")  # an apostrophe that exports put before what would be a formula
+CODE = re.compile(r"(\d{2})[. -]?(\d{2})[. -]?(\d{2})[. -]?(\d{4})(-\d{2,})?")
+NUMBERS = (  # with what stands between its thousands
+    (re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?"), "."),
+    (re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"), ","),
+    (re.compile(r"[+-]?\d+([.,]\d+)?"), " "),
+)
+PROSE = frozenset({"notes", "public_hours", "power_hours"})  # where a date or an hour may well stand
+
+
+def read(field: str, cell: Cell, *, south: bool = False, english: bool = False) -> Any:
+    """None for a blank one. Raises FaultError.
+
+    `south`: the header says that latitudes are southern ones. `english`: 1.250 is one and a quarter in this file.
+    """
+    if isinstance(cell, bool):
+        cell = "ya" if cell else "tidak"
+    text = "" if cell is None else text_of(field, cell)
+    if field == "power_source" and fold(text) in choices(field):  # there, that there is none says something
+        return choices(field)[fold(text)]
+    if fold(text) in BLANK and not re.search(r"\d", text):
+        return None
+    if field in {"latitude", "longitude"}:
+        down = south and field == "latitude"
+        return degrees(field, text, south=down) if isinstance(cell, str) else -abs(float(text)) if down else cell
+    if field in {"bandwidth_down_mbps", "bandwidth_up_mbps"}:
+        return _mbps(field, text, english) if isinstance(cell, str) else cell
+    return READERS.get(field, _text)(field, text, cell)
+
+
+def text_of(field: str, cell: Cell) -> str:
+    """What a person sees in the cell. Raises FaultError where nobody can tell what was meant."""
+    if isinstance(cell, Flaw):
+        raise FaultError(_flaw(field, cell))
+    if isinstance(cell, datetime | date | time):
+        return _moment(field, cell)
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    if isinstance(cell, int) and abs(cell) >= EXACT:
+        raise FaultError(_rounded(field, str(cell)))
+    if isinstance(cell, float):
+        cell = f"{cell:.10f}".rstrip("0")
+    text = re.sub(r"[\u200b\ufeff]", "", str(cell)).replace("\u00a0", " ").strip()
+    return text[1:] if GUARDED.match(text) else text
+
+
+def _flaw(field: str, flaw: Flaw) -> Fault:
+    if flaw is Flaw.FAILED:
+        return Fault(field, "excel_error", "The cell shows an error of Excel", "Mend its formula, or type the value")
+    return Fault(field, "uncomputed", "The cell holds a formula without its result",
+                 "Open the file in Excel and save it again, or type the value")  # fmt: skip
+
+
+def _rounded(field: str, given: str) -> Fault:
+    return Fault(field, "rounded", "{given}: Excel has rounded this number, its last digits are lost",
+                 "Format the column as text and type it again", values={"given": given})  # fmt: skip
+
+
+def _moment(field: str, cell: datetime | date | time) -> str:
+    if field not in PROSE:
+        raise FaultError(Fault(
+            field, "became_date", "{given}: Excel has made a date of what was typed here",
+            "Format the column as text and type it again", values={"given": cell.isoformat()},
+        ))  # fmt: skip
+    if isinstance(cell, time):
+        return f"{cell:%H.%M}"
+    return f"{cell:%d/%m/%Y}" if not isinstance(cell, datetime) or not cell.hour else f"{cell:%d/%m/%Y %H.%M}"
+
+
+def _text(field: str, text: str, cell: Cell) -> str:
+    return text
+
+
+def _number_text(field: str, text: str, cell: Cell) -> str:
+    """For numbers that are names: a spreadsheet saved as CSV writes long ones as 4,7E+12."""
+    if re.fullmatch(r"\d([.,]\d+)?E\+?\d+", text, re.IGNORECASE):
+        raise FaultError(_rounded(field, text))
+    return text
+
+
+def _phone(field: str, text: str, cell: Cell) -> str:
+    """A number has lost the zero that it began with."""
+    text = _number_text(field, text, cell)
+    return f"0{text}" if isinstance(cell, int | float) and text.startswith("8") else text
+
+
+def _code(field: str, text: str, cell: Cell) -> str:
+    """With dots, where that makes a village of it: BPS's codes have as many digits."""
+    found = CODE.fullmatch(text)
+    dotted = ".".join(found.groups()[:4]) if found else ""
+    return dotted + (found[5] or "") if found and dotted in regions.names() else text
+
+
+def _choice(field: str, text: str, cell: Cell) -> str:
+    known = choices(field)
+    if (folded := fold(text)) in known:
+        return known[folded]
+    near = difflib.get_close_matches(folded, known, 1)
+    raise FaultError(Fault(
+        field, "enum", MESSAGES["enum"], "Did you mean {near}?" if near else None,
+        values={"given": shown(text), "expected": expected(field), "near": near[0] if near else None},
+    ))  # fmt: skip
+
+
+def _yes_or_no(field: str, text: str, cell: Cell) -> bool:
+    if (folded := fold(text)) in YES | NO:
+        return folded in YES
+    raise FaultError(Fault(field, "bool_parsing", "{given} is neither ya nor tidak", "Write ya or tidak",
+                           values={"given": shown(text)}))  # fmt: skip
+
+
+def _number(field: str, text: str, cell: Cell) -> float:
+    return number(field, text) if isinstance(cell, str) else float(text)
+
+
+def _mbps(field: str, text: str, english: bool) -> float:
+    unit = re.fullmatch(r"(.+?)\s*(mbps|mb/s|mbit/s|mb|m|gbps|gb/s|gb|g)", text, re.IGNORECASE)
+    value = number(field, unit[1] if unit else text, english=english)
+    return value * 1000 if unit and unit[2].lower().startswith("g") else value
+
+
+def number(field: str, text: str, *, english: bool = False) -> float:
+    """Decimal comma, thousands with dots; also the English way, where it can only mean that."""
+    digits = text.replace(" ", "")
+    if english and re.fullmatch(r"[+-]?\d+\.\d+", digits):
+        return float(digits)
+    if re.fullmatch(r"[1-9]\d{0,2},\d{3}", digits):
+        raise FaultError(Fault(
+            field, "ambiguous_number", "{given} can be read as {thousands} and as {decimal}",
+            "Write {thousands}, or {decimal}",
+            values={"given": text, "thousands": digits.replace(",", ""), "decimal": digits.rstrip("0").rstrip(",")},
+        ))  # fmt: skip
+    for pattern, thousands in NUMBERS:
+        if pattern.fullmatch(digits):
+            return float(digits.replace(thousands, "").replace(",", "."))
+    raise FaultError(Fault(field, "float_parsing", MESSAGES["float_parsing"], values={"given": shown(text)}))
+
+
+READERS: dict[str, Callable[[str, str, Cell], Any]] = {
+    **dict.fromkeys(("kind", "technology", "link_role", "venue", "power_source", "probe", "lifecycle"), _choice),
+    **dict.fromkeys(("code", "village_code", "parent"), _code),
+    "host_static": _yes_or_no,
+    "port": _number,
+    "service_no": _number_text,
+    "contact_phone": _phone,
+}

@@ -1,0 +1,31 @@
+"""A file's tables as rows of cells, numbered as its reader sees them. Whatever is not a table is refused here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.errors import Fault, Invalid
+from app.importing import delimited, workbook
+from app.importing.cells import Cell
+
+LineOf = tuple[int, list[Cell]]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """`lines` can be gone through once; blank lines are left out."""
+
+    name: str | None  # the sheet's
+    lines: Iterator[LineOf]
+    english: bool = False  # numbers have decimal points: who writes decimal commas delimits by something else
+
+
+def read(data: bytes) -> Iterator[Grid]:
+    """The sheets of a workbook; of a delimited file, what each delimiter makes of it. Raises Invalid."""
+    if not data.strip():
+        raise Invalid(Fault("file", "empty_file", "The file is empty", "Choose the file again"))
+    if data.startswith(workbook.SIGNATURE):
+        return (Grid(name, lines) for name, lines in workbook.read(data))
+    if data.startswith(workbook.OLD_SIGNATURE):
+        raise Invalid(Fault("file", "old_workbook", "This is an old or password-protected Excel file",
+                            "Save it as .xlsx (Excel workbook) without a password"))  # fmt: skip
+    return (Grid(None, lines, english=delimiter == ",") for delimiter, lines in delimited.read(data))

@@ -1,0 +1,47 @@
+"""Coordinates as people write them: 0°30'12" LS, 117,4391 BT, 0 30 12 S."""
+
+import re
+
+from app.errors import Fault
+from app.validation import FaultError, shown
+
+# What is said of a direction: to which axis it belongs, and its sign.
+DIRECTIONS = {
+    "ls": ("latitude", -1), "s": ("latitude", -1), "lintang selatan": ("latitude", -1), "selatan": ("latitude", -1),
+    "lu": ("latitude", 1), "n": ("latitude", 1), "u": ("latitude", 1), "lintang utara": ("latitude", 1),
+    "utara": ("latitude", 1), "bt": ("longitude", 1), "e": ("longitude", 1), "t": ("longitude", 1),
+    "bujur timur": ("longitude", 1), "timur": ("longitude", 1), "bb": ("longitude", -1), "w": ("longitude", -1),
+    "bujur barat": ("longitude", -1),
+}  # fmt: skip
+NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+MARKS = re.compile(r"[\s°º˚'’‘`´′\"”“″:]*")
+MINUS = str.maketrans({"−": "-", "–": "-", "—": "-"})
+
+
+def degrees(field: str, text: str, *, south: bool = False) -> float:
+    """Decimal degrees. `south`: the header says so of every latitude. Raises FaultError."""
+    plain = text.translate(MINUS).strip()
+    words = " ".join(re.findall(r"[a-z]+", plain.lower()))
+    axis, sign = DIRECTIONS.get(words, (field, -1 if south else 1))
+    if axis != field:
+        raise FaultError(Fault(
+            field, "other_axis", "{given} is not a {field}: the columns may be swapped", "Swap latitude and longitude",
+            values={"given": shown(text), "field": field},
+        ))  # fmt: skip
+    rest = re.sub(r"[A-Za-z]+", " ", plain).strip()
+    negative = rest.startswith("-")
+    found = [float(number.replace(",", ".")) for number in NUMBER.findall(rest)]
+    left = MARKS.fullmatch(NUMBER.sub(" ", rest.lstrip("+-")))
+    if (words and words not in DIRECTIONS) or left is None or not _is_angle(found):
+        raise FaultError(Fault(field, "bad_coordinate", "{given} is not a coordinate",
+                               "Write it like -0,3617, or like 0°21'42\" LS",
+                               values={"given": shown(text)}))  # fmt: skip
+    value: float = sum(part / 60.0**power for power, part in enumerate(found))
+    value = round(value, 9) if len(found) > 1 else value
+    return -value if negative else sign * value
+
+
+def _is_angle(parts: list[float]) -> bool:
+    """Degrees; minutes and seconds below 60, and only the last of them with decimals."""
+    whole = all(part.is_integer() for part in parts[:-1])
+    return 1 <= len(parts) <= 3 and whole and all(part < 60 for part in parts[1:])

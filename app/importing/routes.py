@@ -1,0 +1,104 @@
+"""`POST /sites/import`: the district's spreadsheet, every wrong row explained before anything is written."""
+
+import asyncio
+import hashlib
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+from starlette.datastructures import UploadFile
+
+from app import language
+from app.errors import Fault, Invalid
+from app.http import Session, Writer
+from app.idempotency import SentOnce
+from app.importing import answer, report, sheets, store
+from app.importing.schemas import ImportOut
+from app.importing.store import File
+from app.problems import problems
+
+router = APIRouter(tags=["registry"])
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+BODY = {"requestBody": {"required": True, "content": {
+    "text/csv": BINARY, XLSX: BINARY, "application/octet-stream": BINARY,
+    "multipart/form-data": {"schema": {
+        "type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}},
+    }},
+}}}  # fmt: skip
+
+
+class Format(StrEnum):
+    JSON = "json"
+    XLSX = "xlsx"
+
+
+class Sent(BaseModel):
+    """What makes two requests the same."""
+
+    digest: str
+    partial: bool
+
+
+Dry = Annotated[bool, Query(description="only tell what would happen")]
+Partial = Annotated[bool, Query(description="write the rows that are right although others are wrong")]
+As = Annotated[Format, Query(description="xlsx: the file given back, with result and suggestion columns")]
+
+
+@router.post(
+    "/sites/import", response_model=ImportOut, openapi_extra=BODY,
+    responses={**problems(400, 403, 409, 413), 200: {"content": {XLSX: BINARY}}},
+)  # fmt: skip
+async def import_sites(
+    session: Session,
+    caller: Writer,
+    request: Request,
+    once: SentOnce,
+    dry_run: Dry = False,
+    partial: Partial = False,
+    format: As = Format.JSON,
+) -> Any:
+    """Registers and changes sites from CSV or XLSX: all rows or none, unless `partial`. A blank cell changes nothing.
+
+    A row is matched by `code`, else by village and service number, else by village and provider where that is one
+    site. The same file again changes nothing.
+    """
+    name, data = await _file(request)
+    sheet = await asyncio.to_thread(sheets.read, data)
+    sent = Sent(digest=hashlib.sha256(data).hexdigest(), partial=partial)
+    done = not dry_run and await once.find(session, sent, caller=caller) is not None
+    outcome = await store.run(
+        session, sheet, File(name, sent.digest), caller=caller, policy=request.app.state.policy,
+        dry_run=dry_run or done, partial=partial,
+    )  # fmt: skip
+    spoken = language.preferred(request.headers.get("accept-language"))
+    headers = {"Content-Language": spoken}
+    if done:
+        headers["Idempotent-Replayed"] = "true"
+        outcome = replace(outcome, dry_run=False, applied=True)
+    elif outcome.applied:
+        await once.keep(session, sent, 0, caller=caller)
+    elif not dry_run:
+        raise answer.refusal(outcome, spoken=spoken)
+    if format is Format.XLSX:
+        book = await asyncio.to_thread(report.write, data, outcome, spoken=spoken)
+        headers["Content-Disposition"] = 'attachment; filename="hasil-impor.xlsx"'
+        return Response(book, media_type=XLSX, headers=headers)
+    return Response(
+        orjson.dumps(answer.present(outcome, spoken=spoken)), media_type="application/json", headers=headers
+    )
+
+
+async def _file(request: Request) -> tuple[str, bytes]:
+    """Its name, where it has one, and what it holds. Raises Invalid when there is none."""
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return "", await request.body()
+    async with request.form(max_files=1, max_fields=10) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise Invalid(Fault("file", "missing", "The form has no file", "Send it in the field `file`"))
+        return (file.filename or "")[:200], await file.read()

@@ -1,0 +1,52 @@
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from app.importing.store import Verdict
+from app.problems import FaultOut
+
+EXAMPLE: dict[str, Any] = {
+    "row": 7, "verdict": "update", "code": "64.02.05.2003-01", "site_id": 512,
+    "changes": {"host": {"before": "198.51.100.20", "after": "198.51.100.21"}}, "errors": [], "warnings": [],
+}  # fmt: skip
+
+
+class ChangeOut(BaseModel):
+    before: Any = None
+    after: Any = None
+
+
+class CellFaultOut(FaultOut):
+    value: str | None = Field(None, description="what stands in the cell")
+
+
+class RowOut(BaseModel):
+    row: int = Field(description="as Excel numbers it")
+    verdict: Verdict
+    code: str | None = Field(description="the site's; null as long as it is not registered")
+    site_id: int | None
+    changes: dict[str, ChangeOut]
+    errors: list[CellFaultOut]
+    warnings: list[CellFaultOut]
+
+
+class CountsOut(BaseModel):
+    create: int
+    update: int
+    same: int
+    error: int
+
+
+class ColumnsOut(BaseModel):
+    sheet: str | None = Field(description="the sheet that was read")
+    header_row: int
+    recognised: dict[str, str] = Field(description="the file's header by field")
+    ignored: list[FaultOut]
+
+
+class ImportOut(BaseModel):
+    dry_run: bool
+    applied: bool = Field(description="whether it was written; also true when there was nothing to write")
+    counts: CountsOut
+    columns: ColumnsOut
+    rows: list[RowOut]

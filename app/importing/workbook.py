@@ -1,0 +1,135 @@
+"""XLSX, read as data alone: a formula is its stored result, a merged cell stands in each of its rows.
+
+A workbook is a zip of XML from anybody: its size, its parts and its macros are looked at before openpyxl sees it,
+and it is streamed, so that neither a far-off cell nor a huge merge costs memory.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+import openpyxl
+from openpyxl.utils import range_boundaries
+
+from app.errors import Fault, Invalid
+from app.importing.cells import Cell, Flaw
+
+SIGNATURE, OLD_SIGNATURE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+MAX_PARTS, MAX_UNPACKED, MAX_CELLS = 2_000, 80_000_000, 1_000_000
+LAST_ROW, LAST_COLUMN = 1_048_576, 100
+MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3}[0-9]{1,7}:[A-Z]{1,3}[0-9]{1,7})"')
+CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
+FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
+ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"})
+
+Lines = Iterator[tuple[int, list[Cell]]]
+
+
+def read(data: bytes) -> Iterator[tuple[str, Lines]]:
+    """Sheets that are not hidden, in their order. Raises Invalid."""
+    try:
+        _require_harmless(zipfile.ZipFile(io.BytesIO(data)))
+        values, formulas = (
+            openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=results, keep_links=False)
+            for results in (True, False)
+        )
+    except Invalid:
+        raise
+    except Exception:  # whatever a broken file makes of zipfile, defusedxml and openpyxl, it is the file that is wrong
+        raise _broken() from None
+    return (
+        (sheet.title, _lines(sheet, other))
+        for sheet, other in zip(values.worksheets, formulas.worksheets, strict=True) if sheet.sheet_state == "visible"
+    )  # fmt: skip
+
+
+def _require_harmless(archive: zipfile.ZipFile) -> None:
+    """zipfile never unpacks more of a part than is announced, so what is announced can be counted on."""
+    parts = archive.infolist()
+    names = {part.filename.lower() for part in parts}
+    if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
+        raise Invalid(Fault("file", "too_much_inside", "The workbook holds far more than a registry does",
+                            "Copy the table alone into a new workbook"))  # fmt: skip
+    if any("vbaproject" in name or "/macrosheets/" in name for name in names):
+        raise Invalid(Fault("file", "macros", "The workbook contains macros", "Save it as .xlsx (Excel workbook)"))
+    if "xl/workbook.xml" not in names:
+        raise Invalid(Fault("file", "not_a_table", "The file is neither an Excel workbook (.xlsx) nor a CSV file",
+                            "Open it in Excel and save it as .xlsx"))  # fmt: skip
+
+
+def require_small(archive: zipfile.ZipFile) -> None:
+    """For a workbook that is to be held whole: openpyxl makes a cell of each that a merge covers. Raises Invalid."""
+    cells = 0
+    for part in archive.namelist():
+        if not part.startswith("xl/worksheets/"):
+            continue
+        xml = archive.read(part)
+        cells += sum(1 for _ in CELL.finditer(xml))
+        for found in MERGED.finditer(xml):
+            left, top, right, bottom = (edge or 0 for edge in range_boundaries(found[1].decode()))
+            cells += (right - left + 1) * (bottom - top + 1)
+    if cells > MAX_CELLS:
+        raise Invalid(Fault("file", "too_much_inside", "The workbook holds far more than a registry does",
+                            "Copy the table alone into a new workbook"))  # fmt: skip
+
+
+def _broken() -> Invalid:
+    return Invalid(Fault("file", "broken_workbook", "The workbook cannot be read: it is damaged",
+                         "Open it in Excel and save it again as .xlsx"))  # fmt: skip
+
+
+def _lines(sheet: Any, formulas: Any) -> Lines:
+    try:
+        with sheet._get_source() as source:  # openpyxl tells merged cells only of sheets that it holds in memory
+            xml = source.read()
+        begin = _merges(xml)
+        written = _rows(formulas) if FORMULA.search(xml) else repeat(())
+        running: dict[int, tuple[int, Cell]] = {}  # by column: the last row of a merge, and its value
+        for number, (values, formula) in enumerate(zip(_rows(sheet), written, strict=False), 1):
+            if _blank(values) and _blank(formula):
+                continue
+            cells = _cells(values, formula)
+            for column, last in begin.get(number, ()):
+                running[column] = last, cells[column]
+            for column, (last, value) in running.items():
+                if number <= last and cells[column] is None:
+                    cells[column] = value
+            yield number, cells
+    except Invalid:
+        raise
+    except Exception:  # as above: sheets are read while they are gone through
+        raise _broken() from None
+
+
+def _merges(xml: bytes) -> dict[int, list[tuple[int, int]]]:
+    """Of merges over several rows, by their first row: column (from 0), last row."""
+    begin: dict[int, list[tuple[int, int]]] = {}
+    for found in MERGED.finditer(xml):
+        column, first, _, last = (edge or 0 for edge in range_boundaries(found[1].decode()))
+        if first < last and column <= LAST_COLUMN:
+            begin.setdefault(first, []).append((column - 1, last))
+    return begin
+
+
+def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
+    sheet.reset_dimensions()  # what a file says of its own extent is often wrong
+    return sheet.iter_rows(max_row=LAST_ROW, max_col=LAST_COLUMN, values_only=True)  # type: ignore[no-any-return]
+
+
+def _blank(row: tuple[Any, ...]) -> bool:
+    """Also where somebody left spaces."""
+    return row.count(None) == len(row) or all(
+        cell is None or (isinstance(cell, str) and not cell.strip()) for cell in row
+    )
+
+
+def _cells(values: tuple[Any, ...], formulas: tuple[Any, ...]) -> list[Cell]:
+    """A formula without a stored result is a flaw, not a blank."""
+    cells = [Flaw.FAILED if isinstance(cell, str) and cell in ERRORS else cell for cell in values]
+    for column, formula in enumerate(formulas):
+        if formula is not None and cells[column] is None:
+            cells[column] = Flaw.UNCOMPUTED
+    return cells

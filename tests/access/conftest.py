@@ -1,0 +1,34 @@
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from fastapi import FastAPI
+
+from app.database import Sessions, open_engine, open_sessions
+from app.migrate import migrate
+from tests.access.people import Browser
+from tests.conftest import drop_database, make_database
+
+
+@pytest.fixture
+async def browser(app: FastAPI) -> AsyncIterator[Callable[..., Browser]]:
+    """Opens browsers, at an address."""
+    opened: list[Browser] = []
+
+    def open_browser(**options: str) -> Browser:
+        opened.append(Browser(app, **options))
+        return opened[-1]
+
+    yield open_browser
+    for one in opened:
+        await one.client.aclose()
+
+
+@pytest.fixture
+async def committed(server_url: str) -> AsyncIterator[Sessions]:
+    """A database of the test's own, in which commits are commits and many come at once."""
+    url = await make_database(server_url)
+    engine = open_engine(url, name="test", pool_size=10)
+    await migrate(engine)
+    yield open_sessions(engine)
+    await engine.dispose()
+    await drop_database(url, server_url)

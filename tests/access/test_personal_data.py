@@ -1,0 +1,135 @@
+"""A site's contact person is for the district's own staff and the province's: no list, log or message tells others."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.access.models import WRITERS
+from app.database import Sessions, open_engine
+from app.embedded import Cluster
+from app.main import API
+from app.registry.models import Provider
+from tests.access.calls import read_calls
+from tests.access.world import CONTACT_NAME, CONTACT_PHONE, Asker, everybody, make_things
+from tests.conftest import Cast
+from tests.incidents.conftest import Field, field_
+from tests.killing import Api
+from tests.registry.test_sites import site
+from tests.running import wait_for
+from tests.test_kill import prepare
+
+__all__ = ["field_"]
+
+SHOWN = {f"{API}/sites", f"{API}/sites/{{id}}"}  # to those who may see it; nowhere else unless it is asked for
+CONTACT = {"contact_name": CONTACT_NAME, "contact_phone": CONTACT_PHONE}
+
+
+def told(text: str) -> bool:
+    return "Kartikasari" in text or "5550" in text
+
+
+async def test_only_the_districts_own_staff_and_the_province_see_a_contact_person(
+    app: FastAPI, connection: AsyncConnection, sessions: Sessions, field_: Field, session: AsyncSession
+) -> None:
+    things = await make_things(field_, session)
+    await app.state.snapshot.refresh(sessions)
+    providers = {one.slug: one.id for one in await session.scalars(select(Provider))}
+    await session.rollback()
+    seen: set[tuple[str, str]] = set()
+    async with everybody(app, session, providers) as askers:
+        for call in (call for call in read_calls(app) if call.method == "GET"):
+            path = call.path.replace("{id}", things[call.thing].id) if call.thing in things else call.path
+            for asker in askers:
+                answer = await asker.client.get(path, **call.request)
+                seen |= {(asker.name, call.path)} if told(answer.text) else set()
+        staff = [asker.name for asker in askers if _may_see(asker)]
+    assert len(staff) == 4
+    assert seen == {(name, path) for name in staff for path in SHOWN}
+
+
+def _may_see(asker: Asker) -> bool:
+    return asker.role in WRITERS and asker.stranger is None
+
+
+WRONG: list[dict[str, Any]] = [
+    {**CONTACT, "host": "10.0.0.1"},
+    {**CONTACT, "technology": "fibre", "port": "x"},
+    {**CONTACT, "provider": None, "contact_fone": CONTACT_PHONE},
+    {"contact_name": [CONTACT_NAME], "contact_phone": 81255507713},
+    {"contact_name": CONTACT_NAME * 30, "contact_phone": {"mobile": CONTACT_PHONE}},
+    {"contact_name": f"{CONTACT_NAME}\0", "contact_phone": f"{CONTACT_PHONE}\0"},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_no_message_repeats_a_contact_person(cast: Cast, wrong: dict[str, Any]) -> None:
+    made = (await cast.ana.post("/sites", site(host="198.51.100.77"))).json()
+    for answer in (
+        await cast.ana.post("/sites", site() | wrong),
+        await cast.ana.patch(f"/sites/{made['id']}", wrong),
+        await cast.ana.post("/sites", [site() | wrong]),
+        await cast.ana.client.post(f"{API}/sites", content=json.dumps(site() | wrong)[:-1]),
+        await cast.ana.client.post(f"{API}/sites", content=json.dumps(site() | wrong).encode("utf-16")),
+        await cast.vera.post("/sites", site() | wrong),
+        await cast.ben.patch(f"/sites/{made['id']}", wrong),
+    ):
+        assert 400 <= answer.status_code < 500
+        assert not told(answer.text), answer.text
+
+
+async def test_the_audit_keeps_that_there_is_one_and_not_who(cast: Cast, session: AsyncSession) -> None:
+    made = (await cast.ana.post("/sites", site(**CONTACT))).json()
+    await cast.ana.patch(f"/sites/{made['id']}", {"contact_name": f"{CONTACT_NAME} S.Pd."})
+    await cast.ana.delete(f"/sites/{made['id']}")
+    kept = [row for (row,) in await session.execute(text("SELECT cast(audit AS text) FROM audit"))]
+    assert not told(" ".join(kept))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path / "var")
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+def test_neither_our_log_nor_the_databases_names_one(cluster: Cluster, tmp_path: Path) -> None:
+    """Also where something fails: a wrong request, a taken address, a table that is gone, a database that is away."""
+    token = asyncio.run(prepare(cluster.url))
+    api = Api(cluster.url, tmp_path / "api")
+    with httpx.Client(headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=30) as client:
+        api.start()
+        try:
+            wait_for(lambda: api.ready, 60)
+            sites = f"{api.url}{API}/sites"
+            answers = [client.post(sites, json=site(**CONTACT)), client.post(sites, json=site(**CONTACT))]
+            answers += [client.post(sites, json=site() | wrong) for wrong in WRONG]
+            asyncio.run(_break(cluster.url))
+            answers.append(client.post(sites, json=site(host="198.51.100.21", **CONTACT)))
+            cluster.stop()
+            answers.append(client.post(sites, json=site(host="198.51.100.22", **CONTACT)))
+            statuses = [answer.status_code for answer in answers]
+        finally:
+            api.close()
+    assert statuses == [201, 409, *[422] * len(WRONG), 500, 503]
+    logs = [tmp_path / "api.log", *(cluster.home / "log").iterdir()]
+    written = {file.name: file.read_text() for file in logs}
+    assert "unexpected" in written["api.log"]
+    assert "ERROR" in "".join(written.values())
+    assert [name for name, words in written.items() if told(words)] == []
+
+
+async def _break(url: str) -> None:
+    """A row that the database refuses, and would show in its own words."""
+    engine = open_engine(url, name="test")
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE site ADD CONSTRAINT none CHECK (contact_name IS NULL) NOT VALID"))
+    await engine.dispose()

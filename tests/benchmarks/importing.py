@@ -1,0 +1,87 @@
+"""A spreadsheet of 5,000 rows through the API: told first, then written, then sent again."""
+
+import asyncio
+import io
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+import openpyxl
+
+from app.access import store as access
+from app.access.models import Role
+from app.database import open_engine, open_sessions, transaction
+from app.embedded import Cluster
+from app.main import create_app
+from app.migrate import migrate
+from app.registry import providers, regions
+from app.registry.models import Level
+from app.settings import Settings
+from tests.conftest import make_database
+
+ROWS, AT_MOST_S = 5_000, 10
+HEADER = [
+    "No", "Kode desa/kelurahan", "Nama titik akses", "Teknologi", "Penyedia", "Nomor layanan (SID)", "Cara ukur",
+    "IP/Host", "Lintang", "Bujur", "Tempat pemasangan", "Sumber listrik", "Bandwidth (Mbps)", "Narahubung", "No HP",
+    "Keterangan",
+]  # fmt: skip
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="sinyal-bench-") as folder:
+        cluster = Cluster(Path(folder))
+        cluster.start()
+        try:
+            asyncio.run(_measure(cluster.url))
+        finally:
+            cluster.stop()
+
+
+async def _measure(server_url: str) -> None:
+    url = await make_database(server_url)
+    engine = open_engine(url, name="bench")
+    await migrate(engine)
+    async with transaction(open_sessions(engine)) as session:
+        await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS"})
+        secret = await access.create_token(session, name="bench", role=Role.PROVINCE_OPERATOR)
+    await engine.dispose()
+    app = create_app(Settings(database_url=url))
+    async with app.router.lifespan_context(app), httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://bench", headers={"Authorization": f"Bearer {secret}"},
+        timeout=120,
+    ) as client:  # fmt: skip
+        book = workbook()
+        print(f"{ROWS:,} rows, {len(book) / 1e6:.1f} MB of XLSX, {len(HEADER)} columns")
+        for what, params in (("dry run", {"dry_run": "true"}), ("for real", {}), ("again", {})):
+            await _import(client, book, what, params)
+
+
+async def _import(client: httpx.AsyncClient, book: bytes, what: str, params: dict[str, str]) -> None:
+    began, cpu = time.perf_counter(), time.process_time()
+    answer = await client.post("/api/v1/sites/import", content=book, params=params)
+    took, spent = time.perf_counter() - began, time.process_time() - cpu
+    counts = answer.raise_for_status().json()["counts"]
+    print(f"{what}: {took:.1f} s (at most {AT_MOST_S}), {spent:.1f} s CPU of ours; "
+          f"{', '.join(f'{name} {number:,}' for name, number in counts.items() if number)}")  # fmt: skip
+
+
+def workbook() -> bytes:
+    villages = [row for row in regions.read_csv() if row["level"] == Level.DESA_KELURAHAN]
+    book = openpyxl.Workbook(write_only=True)
+    page = book.create_sheet("Titik akses")
+    page.append(HEADER)
+    for n in range(ROWS):
+        village = villages[n % len(villages)]
+        page.append([
+            n + 1, village["code"], f"Titik {n + 1}", "serat optik", "Telkom WMS", f"4700-{n:05d}", "icmp",
+            f"203.0.{n // 250}.{n % 250}", str(village["latitude"]).replace(".", ","), village["longitude"],
+            "kantor desa", "PLN", 50, f"Narahubung {n}", f"0812{n:08d}", "catatan",
+        ])  # fmt: skip
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+if __name__ == "__main__":
+    main()

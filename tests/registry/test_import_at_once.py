@@ -1,0 +1,87 @@
+"""Two operators at once, on a database where commits are commits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import func, select
+
+from app.access.models import Audit, Role
+from app.access.scope import Caller
+from app.database import Sessions, open_engine, open_sessions, transaction
+from app.importing import sheets
+from app.importing import store as importing
+from app.importing.store import File, Outcome
+from app.migrate import migrate
+from app.registry import providers, store
+from app.registry.models import Site
+from app.registry.schemas import SiteIn, SitePatch
+from probes.policy import Policy
+from tests.conftest import drop_database, make_database
+from tests.registry.test_sites import VILLAGE, site
+
+SARI = Caller(1, "sari", Role.PROVINCE_ADMIN, "64")
+ROWS = 40
+FILE = "Kode desa;Teknologi;Penyedia;SID;Cara ukur;IP\n" + "".join(
+    f"64.02.05.{2003 + n % 4};fo;Telkom WMS;{n};icmp;198.51.100.{n}\n" for n in range(ROWS)
+)
+
+
+@pytest.fixture
+async def committed(server_url: str) -> AsyncIterator[Sessions]:
+    url = await make_database(server_url)
+    engine = open_engine(url, name="test")
+    await migrate(engine)
+    sessions = open_sessions(engine)
+    async with transaction(sessions) as session:
+        await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS"})
+    yield sessions
+    await engine.dispose()
+    await drop_database(url, server_url)
+
+
+async def bring_in(sessions: Sessions, content: str = FILE) -> Outcome:
+    async with transaction(sessions) as session:
+        return await importing.run(
+            session, sheets.read(content.encode()), File("kukar.csv", "0" * 64), caller=SARI, policy=Policy(),
+            dry_run=False, partial=False,
+        )  # fmt: skip
+
+
+async def test_the_same_file_twice_at_once_registers_each_site_once(committed: Sessions) -> None:
+    outcomes = await asyncio.gather(*(bring_in(committed) for _ in range(4)))
+    assert sorted(outcome.counts["create"] for outcome in outcomes) == [0, 0, 0, ROWS]
+    assert sorted(outcome.counts["same"] for outcome in outcomes) == [0, ROWS, ROWS, ROWS]
+    async with transaction(committed) as session:
+        codes = list(await session.scalars(select(Site.code)))
+        entries = await session.scalar(select(func.count()).select_from(Audit))
+    assert len(codes) == len(set(codes)) == ROWS
+    assert entries == ROWS + 1
+
+
+async def test_imports_registrations_and_changes_at_once_wait_for_each_other(committed: Sessions) -> None:
+    first = await bring_in(committed)
+    ids = [row.draft.site.id for row, _ in first.verdicts if row.draft is not None and row.draft.site is not None]
+
+    async def create(n: int) -> None:
+        async with transaction(committed) as session:
+            given = SiteIn(**site(host=f"203.0.113.{n}"))
+            await store.create_site(session, given, caller=SARI, policy=Policy())
+
+    async def change(site_id: int) -> None:
+        async with transaction(committed) as session:
+            patch = SitePatch(ssid="baru")
+            await store.patch_site(session, str(site_id), patch, caller=SARI, policy=Policy(), if_match=None)
+
+    renamed = FILE.replace("198.51.100.", "203.0.112.")
+    await asyncio.gather(
+        bring_in(committed, renamed), *(create(n) for n in range(4)), *(change(i) for i in reversed(ids[:4])),
+        bring_in(committed, FILE.replace("198.51.100.", "203.0.111.")),
+    )  # fmt: skip
+    async with transaction(committed) as session:
+        sites = list(await session.scalars(select(Site)))
+    assert len({one.code for one in sites}) == ROWS + 4
+    assert {one.code for one in sites if one.host and one.host.startswith("203.0.113.")} == {
+        f"{VILLAGE}-{n}" for n in (11, 12, 13, 14)
+    }
+    assert sum(one.ssid == "baru" for one in sites) == 4

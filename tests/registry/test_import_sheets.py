@@ -1,0 +1,293 @@
+"""Files as districts have them, and as nobody should send them: read without a database."""
+
+import io
+import zipfile
+from datetime import datetime, time
+from typing import Any
+
+import openpyxl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from app.errors import Fault, Invalid
+from app.importing import cells, headers, sheets, workbook
+from app.importing.cells import Cell
+from app.importing.sheets import Row, Sheet
+from app.importing.words import CHOICES, fold
+from app.registry import regions
+from app.registry.columns import SITE_COLUMNS
+from app.registry.schemas import SiteFields
+from app.validation import FaultError
+
+TOP = ["Kode desa", "Teknologi", "ISP", "Metode", "IP"]
+MIDNIGHT = datetime(2026, 11, 24)  # noqa: DTZ001  # as workbooks have them
+VILLAGES = [row["code"] for row in regions.read_csv() if row["level"] == "desa_kelurahan"]
+
+
+def book(*rows: list[Any], merges: tuple[str, ...] = ()) -> bytes:
+    made = openpyxl.Workbook()
+    page: Any = made.active
+    for row in rows:
+        page.append(row)
+    for merge in merges:
+        page.merge_cells(merge)
+    return saved(made)
+
+
+def saved(made: openpyxl.Workbook) -> bytes:
+    out = io.BytesIO()
+    made.save(out)
+    return out.getvalue()
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(Invalid) as error:
+        sheets.read(data)
+    return error.value.faults[0].code
+
+
+def fault(field: str, cell: Cell) -> str:
+    with pytest.raises(FaultError) as error:
+        cells.read(field, cell)
+    return error.value.fault.code
+
+
+def said(sheet: Sheet) -> list[tuple[int, dict[str, Any]]]:
+    return [(row.number, row.said) for row in sheet.rows]
+
+
+# What stands in a cell
+
+
+@given(some.decimals(min_value=-180, max_value=180, places=6))
+def test_a_decimal_comma_and_a_decimal_point_say_the_same(value: Any) -> None:
+    for text in (f"{value:f}", f"{value:f}".replace(".", ","), f" {value:f}\u00a0".replace("-", "−")):
+        assert cells.read("longitude", text) == pytest.approx(float(value), abs=1e-9)
+
+
+@given(some.integers(0, 2), some.integers(0, 59), some.decimals(min_value=0, max_value="59.99", places=2))
+def test_degrees_minutes_and_seconds_are_degrees(whole: int, minutes: int, seconds: Any) -> None:
+    expected = whole + minutes / 60 + float(seconds) / 3600
+    comma = f"{seconds}".replace(".", ",")
+    for south in (
+        f"{whole}°{minutes}'{comma}\" LS", f"{whole} {minutes} {seconds} S", f"S {whole}º{minutes}′{seconds}″",
+        f"-{whole}°{minutes}'{seconds}\"", f"{whole}° {minutes}’ {comma}” Lintang Selatan",
+    ):  # fmt: skip
+        assert cells.read("latitude", south) == pytest.approx(-expected, abs=1e-8)
+    for north in (f"{whole}°{minutes}'{comma}\" LU", f"{whole}:{minutes}:{seconds}", f"{whole} {minutes} {seconds} N"):
+        assert cells.read("latitude", north) == pytest.approx(expected, abs=1e-8)
+
+
+@given(some.sampled_from(VILLAGES), some.integers(1, 99))
+def test_a_code_is_a_code_with_or_without_dots(code: str, number: int) -> None:
+    digits = code.replace(".", "")
+    for written in (
+        code,
+        digits,
+        int(digits),
+        float(digits),
+        f" {code} ",
+        code.replace(".", " "),
+        code.replace(".", "-"),
+    ):
+        assert cells.read("village_code", written) == code
+    assert (
+        cells.read("code", f"{digits}-{number:02d}")
+        == cells.read("code", f"{code}-{number:02d}")
+        == f"{code}-{number:02d}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "cell", "value"),
+    [
+        ("bandwidth_down_mbps", "12,5", 12.5), ("bandwidth_down_mbps", "50 Mbps", 50), ("bandwidth_down_mbps", 50, 50),
+        ("bandwidth_down_mbps", "1 Gbps", 1000), ("bandwidth_down_mbps", "1.000", 1000),
+        ("bandwidth_down_mbps", "1.234,5", 1234.5), ("bandwidth_down_mbps", "1,234.5", 1234.5),
+        ("bandwidth_down_mbps", "0,512", 0.512), ("port", 8080.0, 8080), ("port", "443", 443),
+        ("contact_phone", 81234567890.0, "081234567890"), ("contact_phone", "'+62 812-3456", "+62 812-3456"),
+        ("contact_phone", "0812 3456", "0812 3456"), ("service_no", 4700001002.0, "4700001002"),
+        ("service_no", "4700001-0021", "4700001-0021"), ("notes", "'=A1", "=A1"), ("notes", "'x", "'x"),
+        ("notes", "''=A1", "'=A1"), ("latitude", -0.123456789012, -0.123456789012),
+        ("latitude", "-0.123456789012", -0.123456789012),
+        ("notes", "satu\n dua\u00a0", "satu\n dua"), ("notes", MIDNIGHT, "24/11/2026"),
+        ("public_hours", time(8, 30), "08.30"), ("host_static", "Ya", True), ("host_static", "Dinamis", False),
+        ("host_static", False, False), ("power_source", "tidak ada", "none"),
+        ("power_source", "PLN Terbatas", "pln_limited"),
+        ("venue", "tidak ada", None), ("notes", "-", None), ("notes", " n/a ", None), ("host", "–", None),
+        ("name", "7", "7"), ("village_code", "6403050003", "6403050003"), ("technology", "Fiber-Optik", "fiber"),
+        ("technology", "STARLINK", "leo"), ("technology", "Satelit GEO (VSAT)", "geo"),
+        ("technology", "4G/LTE", "cellular"),
+        ("probe", "Ping", "icmp"), ("link_role", "Cadangan", "backup"), ("lifecycle", "AKTIF", "active"),
+        ("venue", "Kantor Desa", "kantor_desa"), ("kind", "Simpul", "node"),
+    ],
+)  # fmt: skip
+def test_a_cell_means_what_its_reader_means(field: str, cell: Cell, value: Any) -> None:
+    assert cells.read(field, cell) == value
+
+
+@pytest.mark.parametrize(
+    ("field", "cell", "code"),
+    [
+        ("bandwidth_down_mbps", "50,000", "ambiguous_number"), ("bandwidth_down_mbps", "cepat", "float_parsing"),
+        ("latitude", "0°75'0\" LS", "bad_coordinate"), ("longitude", "117.439.100", "bad_coordinate"),
+        ("latitude", "di desa", "bad_coordinate"), ("latitude", "117,4 BT", "other_axis"),
+        ("technology", "satelit", "enum"), ("host_static", "mungkin", "bool_parsing"),
+        ("service_no", MIDNIGHT, "became_date"), ("service_no", 4700001002100021, "rounded"),
+        ("service_no", "4,70001E+15", "rounded"), ("name", cells.Flaw.FAILED, "excel_error"),
+        ("name", cells.Flaw.UNCOMPUTED, "uncomputed"),
+    ],
+)  # fmt: skip
+def test_a_cell_that_nobody_can_read_is_a_fault(field: str, cell: Cell, code: str) -> None:
+    assert fault(field, cell) == code
+
+
+def test_a_point_before_three_digits_is_a_decimal_point_only_where_commas_delimit() -> None:
+    line = "64.02.05.2003{0}fo{0}x{0}icmp{0}a.id{0}50.125"
+    for delimiter, mbps in ((",", 50.125), (";", 50_125)):
+        text = delimiter.join([*TOP, "Bandwidth"]) + "\n" + line.format(delimiter)
+        assert sheets.read(text.encode()).rows[0].said["bandwidth_down_mbps"] == mbps
+
+
+def test_every_choice_of_the_api_has_its_indonesian_word_and_none_means_two_things() -> None:
+    for field, words in CHOICES.items():
+        annotation: Any = SiteFields.model_fields[field].annotation
+        kind = next(one for one in annotation.__args__ if one is not type(None))
+        assert set(words) == {member.value for member in kind}
+        every = [fold(word) for value, those in words.items() for word in {value, *those}]
+        assert len(set(every)) == len({(fold(w), v) for v, those in words.items() for w in {v, *those}})
+
+
+def test_no_header_means_two_fields() -> None:
+    names = [fold(name) for column in headers.COLUMNS.values()
+             for name in {fold(name) for name in (column.field, column.indonesian, *column.aliases)}]  # fmt: skip
+    assert sorted(names) == sorted(set(names))
+    for column in SITE_COLUMNS:
+        assert headers.by_name()[fold(column.indonesian)] == column.field
+
+
+# Tables
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_in_any_delimiter_and_encoding_numbers_its_rows_as_excel_does(delimiter: str, encoding: str) -> None:
+    lines = ["sep=" + delimiter, delimiter.join([*TOP, "Catatan"]), "",
+             delimiter.join(["64.02.05.2003", "fo", "Telkom", "icmp", "198.51.100.20", '"Café\n""dua"""']),
+             delimiter.join(["64.02.05.2004", "radio", "Telkom", "icmp", "198.51.100.21", "±5"])]  # fmt: skip
+    found = sheets.read("\r\n".join(lines).encode(encoding))
+    assert [(number, values["notes"]) for number, values in said(found)] == [(3, 'Café\n"dua"'), (4, "±5")]
+
+
+def test_titles_merges_blank_and_numbering_rows_and_repeated_headers_are_seen_through() -> None:
+    found = sheets.read(book(
+        ["DAFTAR TITIK AKSES INTERNET DESA"], [], ["Tahun 2026"], ["No", *TOP],
+        ["(1)", "(2)", "(3)", "(4)", "(5)", "(6)"],
+        [1, "64.02.05.2003", "fo", "Telkom", "icmp", "198.51.100.20"],
+        [2, None, "radio", "Orbit", "icmp", "198.51.100.21"],
+        [None, " ", None, None, None, None], ["No", *TOP],
+        [3, 6402052004, "vsat", "Orbit", "push", None], ["Jumlah", None],
+        merges=("A1:F1", "B6:B7"),
+    ))  # fmt: skip
+    assert found.header.number == 4
+    assert [(number, values["village_code"], values["technology"]) for number, values in said(found)] == [
+        (6, "64.02.05.2003", "fiber"), (7, "64.02.05.2003", "radio"), (10, "64.02.05.2004", "geo"),
+    ]  # fmt: skip
+
+
+def test_a_header_over_two_rows_is_read_where_it_is_whole() -> None:
+    top = [*TOP, "Koordinat", None]
+    found = sheets.read(book(
+        top, [None] * 5 + ["Lintang", "Bujur"], ["64.02.05.2003", "fo", "Telkom", "icmp", "a.id", "-0,4", "117,4"],
+        merges=("A1:A2", "B1:B2", "C1:C2", "D1:D2", "E1:E2", "F1:G1"),
+    ))  # fmt: skip
+    assert (found.header.number, found.rows[0].said["latitude"], found.rows[0].said["longitude"]) == (2, -0.4, 117.4)
+
+
+def test_a_header_that_says_south_makes_its_latitudes_southern() -> None:
+    found = sheets.read(book([*TOP, "LS", "BT"], ["64.02.05.2003", "fo", "x", "icmp", "a.id", "0,4", "117,4"]))
+    assert (found.rows[0].said["latitude"], found.rows[0].said["longitude"]) == (-0.4, 117.4)
+
+
+def test_the_first_sheet_with_the_registrys_columns_is_read_and_hidden_ones_are_not() -> None:
+    made = openpyxl.Workbook()
+    first: Any = made.active
+    first.append(["Petunjuk pengisian"])
+    hidden, real = made.create_sheet("lama"), made.create_sheet("Data")
+    hidden.sheet_state = "hidden"
+    for page in (hidden, real):
+        page.append(TOP)
+        page.append(["64.02.05.2003", "fo", "x", "icmp", "a.id"])
+    assert sheets.read(saved(made)).name == "Data"
+
+
+def test_a_formula_is_its_stored_result_and_one_without_is_a_fault() -> None:
+    data = book(TOP, ["64.02.05.2003", "fo", "=A1", "icmp", "=1+1"], ["64.02.05.2004", "fo", "x", "icmp", "#REF!"])
+    first, second = sheets.read(data).rows
+    assert [one.code for one in first.faults] == ["uncomputed", "uncomputed"]
+    assert [one.code for one in second.faults] == ["excel_error"]
+    stored = repack(data, lambda xml: xml.replace(b"<f>A1</f><v />", b"<f>A1</f><v>5</v>").replace(
+        b"<f>1+1</f><v />", b"<f>1+1</f><v>2</v>"))  # fmt: skip
+    assert (sheets.read(stored).rows[0].said["provider"], sheets.read(stored).rows[0].said["host"]) == ("5", "2")
+
+
+# What nobody should send
+
+
+def repack(data: bytes, change: Any = lambda xml: xml, **more: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            xml = old.read(name)
+            new.writestr(name, change(xml) if name == "xl/worksheets/sheet1.xml" else xml)
+        for name, content in more.items():
+            new.writestr(name.replace("__", "/"), content)
+    return out.getvalue()
+
+
+GOOD = book(TOP, ["64.02.05.2003", "fo", "x", "icmp", "a.id"])
+
+
+def test_macros_and_bombs_are_refused_before_anything_is_unpacked() -> None:
+    assert refused(repack(GOOD, xl__vbaProject_bin=b"x").replace(b"vbaProject_bin", b"vbaProject.bin")) == "macros"
+    assert refused(repack(GOOD, xl__media__big=b"\0" * 90_000_000)) == "too_much_inside"
+    assert refused(repack(GOOD, **{f"part{n}": b"" for n in range(2_100)})) == "too_much_inside"
+    assert refused(GOOD[:-200]) == "broken_workbook"
+
+
+def test_an_entity_bomb_is_refused() -> None:
+    bomb = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
+    assert refused(repack(GOOD, lambda xml: bomb + xml.partition(b"?>")[2].replace(b"fo", b"&b;"))) == "broken_workbook"
+
+
+def test_a_part_that_lies_about_its_size_is_refused() -> None:
+    big = repack(GOOD, lambda xml: xml.replace(b"<sheetData>", b"<sheetData>" + b" " * 50_000_000))
+    with zipfile.ZipFile(io.BytesIO(big)) as archive:
+        size = archive.getinfo("xl/worksheets/sheet1.xml").file_size
+    lying = big.replace(size.to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    assert refused(lying) == "broken_workbook"
+
+
+@pytest.mark.parametrize("far", [b'<row r="1048576"><c r="A1048576" t="inlineStr"><is><t>x</t></is></c></row>', b""])
+def test_far_cells_and_huge_merges_cost_nothing(far: bytes) -> None:
+    merges = b"".join(b'<mergeCell ref="%s1:%s1048576"/>' % (c, c) for c in (b"F", b"G", b"H", b"XFD"))
+    odd = repack(GOOD, lambda xml: xml.replace(
+        b"</sheetData>", far + b"</sheetData><mergeCells>" + merges + b"</mergeCells>"))  # fmt: skip
+    assert sheets.read(odd).rows[0].number == 2
+    with zipfile.ZipFile(io.BytesIO(odd)) as archive, pytest.raises(Invalid):
+        workbook.require_small(archive)
+
+
+def test_more_rows_than_a_registry_has_are_refused() -> None:
+    line = b"64.02.05.2003;fo;x;icmp;a.id\n"
+    assert refused(";".join(TOP).encode() + b"\n" + line * 20_001) == "too_many_rows"
+    assert len(sheets.read(";".join(TOP).encode() + b"\n" + line * 20_000).rows) == 20_000
+
+
+def test_a_row_blames_each_field_once() -> None:
+    row = Row(1, {}, {"village": "x"})
+    for code in ("first", "second"):
+        row.blame(Fault("host", code, ""))
+    assert [one.code for one in row.faults] == ["first"]
+    assert row.value("village_code") == "x"
