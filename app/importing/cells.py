@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, time
 from enum import Enum
+from string import ascii_letters
 from typing import Any
 
 from app.errors import Fault
 from app.importing.positions import degrees
-from app.importing.words import BLANK, NO, YES, choices, expected, fold
+from app.importing.words import BLANK, NO, SHORT, YES, choices, expected, fold
 from app.registry import regions
 from app.validation import MESSAGES, FaultError, shown
 
@@ -34,6 +35,9 @@ NUMBERS = (  # with what stands between its thousands
     (re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"), ","),
     (re.compile(r"[+-]?\d+([.,]\d+)?"), " "),
 )
+UNITS = (
+    {"": 1} | dict.fromkeys(("mbps", "mb/s", "mbit/s", "mb", "m"), 1) | dict.fromkeys(("gbps", "gb/s", "gb", "g"), 1000)
+)
 PROSE = frozenset({"notes", "public_hours", "power_hours"})  # where a date or an hour may well stand
 
 
@@ -47,7 +51,7 @@ def read(field: str, cell: Cell, *, south: bool = False, english: bool = False) 
     text = "" if cell is None else text_of(field, cell)
     if field == "power_source" and fold(text) in choices(field):  # there, that there is none says something
         return choices(field)[fold(text)]
-    if fold(text) in BLANK and not re.search(r"\d", text):
+    if len(text) < SHORT and fold(text) in BLANK:
         return None
     if field in {"latitude", "longitude"}:
         down = south and field == "latitude"
@@ -69,7 +73,7 @@ def text_of(field: str, cell: Cell) -> str:
         raise FaultError(_rounded(field, str(cell)))
     if isinstance(cell, float):
         cell = f"{cell:.10f}".rstrip("0")
-    text = re.sub(r"[\u200b\ufeff]", "", str(cell)).replace("\u00a0", " ").strip()
+    text = re.sub(r"[\0\u200b\ufeff]", "", str(cell)).replace("\u00a0", " ").strip()
     return text[1:] if GUARDED.match(text) else text
 
 
@@ -82,7 +86,7 @@ def _flaw(field: str, flaw: Flaw) -> Fault:
 
 def _rounded(field: str, given: str) -> Fault:
     return Fault(field, "rounded", "{given}: Excel has rounded this number, its last digits are lost",
-                 "Format the column as text and type it again", values={"given": given})  # fmt: skip
+                 "Format the column as text and type it again", values={"given": shown(given)})  # fmt: skip
 
 
 def _moment(field: str, cell: datetime | date | time) -> str:
@@ -124,7 +128,7 @@ def _choice(field: str, text: str, cell: Cell) -> str:
     known = choices(field)
     if (folded := fold(text)) in known:
         return known[folded]
-    near = difflib.get_close_matches(folded, known, 1)
+    near = difflib.get_close_matches(folded[:SHORT], known, 1)
     raise FaultError(Fault(
         field, "enum", MESSAGES["enum"], "Did you mean {near}?" if near else None,
         values={"given": shown(text), "expected": expected(field), "near": near[0] if near else None},
@@ -143,9 +147,10 @@ def _number(field: str, text: str, cell: Cell) -> float:
 
 
 def _mbps(field: str, text: str, english: bool) -> float:
-    unit = re.fullmatch(r"(.+?)\s*(mbps|mb/s|mbit/s|mb|m|gbps|gb/s|gb|g)", text, re.IGNORECASE)
-    value = number(field, unit[1] if unit else text, english=english)
-    return value * 1000 if unit and unit[2].lower().startswith("g") else value
+    digits = text.rstrip(f"{ascii_letters}/ ")
+    unit = text[len(digits) :].strip().lower()
+    factor = UNITS.get(unit)
+    return number(field, digits, english=english) * factor if factor else number(field, text)
 
 
 def number(field: str, text: str, *, english: bool = False) -> float:
