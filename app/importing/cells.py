@@ -35,16 +35,14 @@ NUMBERS = (  # with what stands between its thousands
     (re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"), ","),
     (re.compile(r"[+-]?\d+([.,]\d+)?"), " "),
 )
-UNITS = (
-    {"": 1} | dict.fromkeys(("mbps", "mb/s", "mbit/s", "mb", "m"), 1) | dict.fromkeys(("gbps", "gb/s", "gb", "g"), 1000)
-)
+UNITS = dict.fromkeys(("", "mbps", "mb/s", "mbit/s", "mb", "m"), 1) | dict.fromkeys(("gbps", "gb/s", "gb", "g"), 1000)
 PROSE = frozenset({"notes", "public_hours", "power_hours"})  # where a date or an hour may well stand
 
 
-def read(field: str, cell: Cell, *, south: bool = False, english: bool = False) -> Any:
+def read(field: str, cell: Cell, *, south: bool = False, decimal: str | None = None) -> Any:
     """None for a blank one. Raises FaultError.
 
-    `south`: the header says that latitudes are southern ones. `english`: 1.250 is one and a quarter in this file.
+    `south`: the header says that latitudes are southern ones. `decimal`: the file's decimal mark, where it is sure.
     """
     if isinstance(cell, bool):
         cell = "ya" if cell else "tidak"
@@ -57,7 +55,7 @@ def read(field: str, cell: Cell, *, south: bool = False, english: bool = False) 
         down = south and field == "latitude"
         return degrees(field, text, south=down) if isinstance(cell, str) else -abs(float(text)) if down else cell
     if field in {"bandwidth_down_mbps", "bandwidth_up_mbps"}:
-        return _mbps(field, text, english) if isinstance(cell, str) else cell
+        return _mbps(field, text, decimal) if isinstance(cell, str) else cell
     return READERS.get(field, _text)(field, text, cell)
 
 
@@ -146,18 +144,18 @@ def _number(field: str, text: str, cell: Cell) -> float:
     return number(field, text) if isinstance(cell, str) else float(text)
 
 
-def _mbps(field: str, text: str, english: bool) -> float:
+def _mbps(field: str, text: str, decimal: str | None) -> float:
     digits = text.rstrip(f"{ascii_letters}/ ")
     unit = text[len(digits) :].strip().lower()
     factor = UNITS.get(unit)
-    return number(field, digits, english=english) * factor if factor else number(field, text)
+    return number(field, digits, decimal=decimal) * factor if factor else number(field, text)
 
 
-def number(field: str, text: str, *, english: bool = False) -> float:
+def number(field: str, text: str, *, decimal: str | None = None) -> float:
     """Decimal comma, thousands with dots; also the English way, where it can only mean that."""
     digits = text.replace(" ", "")
-    if english and re.fullmatch(r"[+-]?\d+\.\d+", digits):
-        return float(digits)
+    if decimal is not None and re.fullmatch(rf"[+-]?\d+[{decimal}]\d+", digits):
+        return float(digits.replace(decimal, "."))
     if re.fullmatch(r"[1-9]\d{0,2},\d{3}", digits):
         raise FaultError(Fault(
             field, "ambiguous_number", "{given} can be read as {thousands} and as {decimal}",

@@ -145,10 +145,10 @@ def test_a_cell_that_nobody_can_read_is_a_fault(field: str, cell: Cell, code: st
     assert fault(field, cell) == code
 
 
-def test_a_point_before_three_digits_is_a_decimal_point_only_where_commas_delimit() -> None:
-    line = "64.02.05.2003{0}fo{0}x{0}icmp{0}a.id{0}50.125"
-    for delimiter, mbps in ((",", 50.125), (";", 50_125)):
-        text = delimiter.join([*TOP, "Bandwidth"]) + "\n" + line.format(delimiter)
+def test_how_a_csv_file_is_delimited_says_what_its_decimal_mark_is() -> None:
+    line = "64.02.05.2003{0}fo{0}x{0}icmp{0}a.id{0}{1}"
+    for delimiter, written, mbps in ((",", "50.125", 50.125), (";", "50.125", 50_125), (";", "50,125", 50.125)):
+        text = delimiter.join([*TOP, "Bandwidth"]) + "\n" + line.format(delimiter, written)
         assert sheets.read(text.encode()).rows[0].said["bandwidth_down_mbps"] == mbps
 
 
