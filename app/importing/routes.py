@@ -51,7 +51,7 @@ As = Annotated[Format, Query(description="xlsx: the file given back, with result
 
 @router.post(
     "/sites/import", response_model=ImportOut, openapi_extra=BODY,
-    responses={**problems(400, 403, 409, 413), 200: {"content": {XLSX: BINARY}}},
+    responses={**problems(400, 403, 413), 200: {"content": {XLSX: BINARY}}},
 )  # fmt: skip
 async def import_sites(
     session: Session,
@@ -101,4 +101,4 @@ async def _file(request: Request) -> tuple[str, bytes]:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise Invalid(Fault("file", "missing", "The form has no file", "Send it in the field `file`"))
-        return (file.filename or "")[:200], await file.read()
+        return (file.filename or "").replace("\0", "")[:200], await file.read()

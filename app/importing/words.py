@@ -4,6 +4,7 @@ import re
 import unicodedata
 from functools import cache, lru_cache
 
+SHORT = 60  # what is longer is no name, and not worth remembering or comparing
 BLANK = frozenset({"", "n a", "na", "tidak ada", "none", "null", "nihil", "kosong", "belum ada"})  # folded
 
 YES = frozenset({"ya", "y", "yes", "true", "benar", "1", "ada", "tetap", "statis", "static"})
@@ -55,11 +56,17 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-@lru_cache(50_000)
 def fold(text: str) -> str:
     """Lower case, without diacritics, punctuation and needless spaces: what is left when people mean the same."""
+    return _remembered(text) if len(text) <= SHORT else _fold(text)
+
+
+def _fold(text: str) -> str:
     plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
     return re.sub(r"[\W_]+", " ", plain.lower()).strip()
+
+
+_remembered = lru_cache(20_000)(_fold)
 
 
 @cache
