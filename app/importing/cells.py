@@ -15,6 +15,7 @@ from app.errors import Fault
 from app.importing.positions import degrees
 from app.importing.words import BLANK, NO, SHORT, YES, choices, expected, fold
 from app.registry import regions
+from app.spreadsheets import unguarded
 from app.validation import MESSAGES, FaultError, shown
 
 
@@ -28,7 +29,6 @@ class Flaw(Enum):
 Cell = str | int | float | bool | datetime | date | time | Flaw | None
 
 EXACT = 10**15  # Excel keeps no more digits than this of a number
-GUARDED = re.compile(r"''*[=+\-@＝＋－＠]")  # an apostrophe that exports put before what would be a formula
 CODE = re.compile(r"(\d{2})[. -]?(\d{2})[. -]?(\d{2})[. -]?(\d{4})(-\d{2,})?")
 NUMBERS = (  # with what stands between its thousands
     (re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?"), "."),
@@ -72,7 +72,7 @@ def text_of(field: str, cell: Cell) -> str:
     if isinstance(cell, float):
         cell = f"{cell:.10f}".rstrip("0")
     text = re.sub(r"[\0\u200b\ufeff]", "", str(cell)).replace("\u00a0", " ").strip()
-    return text[1:] if GUARDED.match(text) else text
+    return unguarded(text)
 
 
 def _flaw(field: str, flaw: Flaw) -> Fault:

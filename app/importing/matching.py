@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller, visible_to
-from app.clock import WITA, utc_now
+from app.clock import today
 from app.database import among
 from app.errors import Fault
 from app.importing.sheets import Row
@@ -43,7 +43,7 @@ async def look_around(session: AsyncSession, *, caller: Caller) -> Around:
     node = (Site.kind == SiteKind.NODE) & (Site.lifecycle != Lifecycle.RETIRED)
     nodes = await session.execute(select(Site.code, Site.id).where(node, visible_to(caller, Site)))
     contracts = await session.execute(select(Contract.number, Contract.id))
-    in_force = RegionAlias.valid_to.is_(None) | (RegionAlias.valid_to <= utc_now().astimezone(WITA).date())
+    in_force = RegionAlias.valid_to.is_(None) | (RegionAlias.valid_to <= today())
     aliases = await session.execute(select(RegionAlias.code, RegionAlias.region_code).where(in_force))
     providers = list(await session.scalars(select(Provider)))
     return Around(
