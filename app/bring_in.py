@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from app.access.models import Role, Source
+from app.access.models import Role
 from app.access.scope import Caller
 from app.database import database_url, open_engine, open_sessions, transaction
 from app.edge import LARGEST_FILE
@@ -17,7 +17,7 @@ from app.importing.store import File, Outcome
 from app.operate import DATABASE_AWAY
 from app.settings import Settings, SettingsError
 
-CALLER = Caller(None, "command line", Role.PROVINCE_ADMIN, "64", source=Source.CLI)
+CALLER = Caller(None, "command line", Role.PROVINCE_ADMIN, "64")
 PROGRESS = {"read": "{rows:,} rows read", "checked": "{rows:,} checked", "written": "{rows:,} written"}
 
 

@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, time
 from enum import Enum
+from string import ascii_letters
 from typing import Any
 
 from app.errors import Fault
 from app.importing.positions import degrees
-from app.importing.words import BLANK, NO, YES, choices, expected, fold
+from app.importing.words import BLANK, NO, SHORT, YES, choices, expected, fold
 from app.registry import regions
+from app.spreadsheets import unguarded
 from app.validation import MESSAGES, FaultError, shown
 
 
@@ -27,33 +29,33 @@ class Flaw(Enum):
 Cell = str | int | float | bool | datetime | date | time | Flaw | None
 
 EXACT = 10**15  # Excel keeps no more digits than this of a number
-GUARDED = re.compile(r"''*[=+\-@＝＋－＠]")  # an apostrophe that exports put before what would be a formula
 CODE = re.compile(r"(\d{2})[. -]?(\d{2})[. -]?(\d{2})[. -]?(\d{4})(-\d{2,})?")
 NUMBERS = (  # with what stands between its thousands
     (re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?"), "."),
     (re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"), ","),
     (re.compile(r"[+-]?\d+([.,]\d+)?"), " "),
 )
+UNITS = dict.fromkeys(("", "mbps", "mb/s", "mbit/s", "mb", "m"), 1) | dict.fromkeys(("gbps", "gb/s", "gb", "g"), 1000)
 PROSE = frozenset({"notes", "public_hours", "power_hours"})  # where a date or an hour may well stand
 
 
-def read(field: str, cell: Cell, *, south: bool = False, english: bool = False) -> Any:
+def read(field: str, cell: Cell, *, south: bool = False, decimal: str | None = None) -> Any:
     """None for a blank one. Raises FaultError.
 
-    `south`: the header says that latitudes are southern ones. `english`: 1.250 is one and a quarter in this file.
+    `south`: the header says that latitudes are southern ones. `decimal`: the file's decimal mark, where it is sure.
     """
     if isinstance(cell, bool):
         cell = "ya" if cell else "tidak"
     text = "" if cell is None else text_of(field, cell)
     if field == "power_source" and fold(text) in choices(field):  # there, that there is none says something
         return choices(field)[fold(text)]
-    if fold(text) in BLANK and not re.search(r"\d", text):
+    if len(text) < SHORT and fold(text) in BLANK:
         return None
     if field in {"latitude", "longitude"}:
         down = south and field == "latitude"
         return degrees(field, text, south=down) if isinstance(cell, str) else -abs(float(text)) if down else cell
     if field in {"bandwidth_down_mbps", "bandwidth_up_mbps"}:
-        return _mbps(field, text, english) if isinstance(cell, str) else cell
+        return _mbps(field, text, decimal) if isinstance(cell, str) else cell
     return READERS.get(field, _text)(field, text, cell)
 
 
@@ -69,8 +71,8 @@ def text_of(field: str, cell: Cell) -> str:
         raise FaultError(_rounded(field, str(cell)))
     if isinstance(cell, float):
         cell = f"{cell:.10f}".rstrip("0")
-    text = re.sub(r"[\u200b\ufeff]", "", str(cell)).replace("\u00a0", " ").strip()
-    return text[1:] if GUARDED.match(text) else text
+    text = re.sub(r"[\0\u200b\ufeff]", "", str(cell)).replace("\u00a0", " ").strip()
+    return unguarded(text)
 
 
 def _flaw(field: str, flaw: Flaw) -> Fault:
@@ -82,7 +84,7 @@ def _flaw(field: str, flaw: Flaw) -> Fault:
 
 def _rounded(field: str, given: str) -> Fault:
     return Fault(field, "rounded", "{given}: Excel has rounded this number, its last digits are lost",
-                 "Format the column as text and type it again", values={"given": given})  # fmt: skip
+                 "Format the column as text and type it again", values={"given": shown(given)})  # fmt: skip
 
 
 def _moment(field: str, cell: datetime | date | time) -> str:
@@ -124,7 +126,7 @@ def _choice(field: str, text: str, cell: Cell) -> str:
     known = choices(field)
     if (folded := fold(text)) in known:
         return known[folded]
-    near = difflib.get_close_matches(folded, known, 1)
+    near = difflib.get_close_matches(folded[:SHORT], known, 1)
     raise FaultError(Fault(
         field, "enum", MESSAGES["enum"], "Did you mean {near}?" if near else None,
         values={"given": shown(text), "expected": expected(field), "near": near[0] if near else None},
@@ -142,17 +144,18 @@ def _number(field: str, text: str, cell: Cell) -> float:
     return number(field, text) if isinstance(cell, str) else float(text)
 
 
-def _mbps(field: str, text: str, english: bool) -> float:
-    unit = re.fullmatch(r"(.+?)\s*(mbps|mb/s|mbit/s|mb|m|gbps|gb/s|gb|g)", text, re.IGNORECASE)
-    value = number(field, unit[1] if unit else text, english=english)
-    return value * 1000 if unit and unit[2].lower().startswith("g") else value
+def _mbps(field: str, text: str, decimal: str | None) -> float:
+    digits = text.rstrip(f"{ascii_letters}/ ")
+    unit = text[len(digits) :].strip().lower()
+    factor = UNITS.get(unit)
+    return number(field, digits, decimal=decimal) * factor if factor else number(field, text)
 
 
-def number(field: str, text: str, *, english: bool = False) -> float:
+def number(field: str, text: str, *, decimal: str | None = None) -> float:
     """Decimal comma, thousands with dots; also the English way, where it can only mean that."""
     digits = text.replace(" ", "")
-    if english and re.fullmatch(r"[+-]?\d+\.\d+", digits):
-        return float(digits)
+    if decimal is not None and re.fullmatch(rf"[+-]?\d+[{decimal}]\d+", digits):
+        return float(digits.replace(decimal, "."))
     if re.fullmatch(r"[1-9]\d{0,2},\d{3}", digits):
         raise FaultError(Fault(
             field, "ambiguous_number", "{given} can be read as {thousands} and as {decimal}",

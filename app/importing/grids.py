@@ -7,7 +7,8 @@ from app.errors import Fault, Invalid
 from app.importing import delimited, workbook
 from app.importing.cells import Cell
 
-LineOf = tuple[int, list[Cell]]
+DECIMALS = {",": ".", ";": ","}  # by delimiter
+Line = tuple[int, list[Cell]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +16,8 @@ class Grid:
     """`lines` can be gone through once; blank lines are left out."""
 
     name: str | None  # the sheet's
-    lines: Iterator[LineOf]
-    english: bool = False  # numbers have decimal points: who writes decimal commas delimits by something else
+    lines: Iterator[Line]
+    decimal: str | None = None  # the decimal mark, where that is sure: who writes decimal commas delimits otherwise
 
 
 def read(data: bytes) -> Iterator[Grid]:
@@ -28,4 +29,4 @@ def read(data: bytes) -> Iterator[Grid]:
     if data.startswith(workbook.OLD_SIGNATURE):
         raise Invalid(Fault("file", "old_workbook", "This is an old or password-protected Excel file",
                             "Save it as .xlsx (Excel workbook) without a password"))  # fmt: skip
-    return (Grid(None, lines, english=delimiter == ",") for delimiter, lines in delimited.read(data))
+    return (Grid(None, lines, DECIMALS.get(delimiter)) for delimiter, lines in delimited.read(data))

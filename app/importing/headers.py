@@ -8,7 +8,7 @@ from itertools import islice
 
 from app.errors import Fault, Invalid
 from app.importing.cells import Cell
-from app.importing.words import fold
+from app.importing.words import SHORT, fold
 from app.registry.columns import SITE_COLUMNS, Column
 
 SEARCHED, ENOUGH = 20, 2  # rows that may come before the header; columns that make one
@@ -99,7 +99,7 @@ def _missing(fields: set[str], number: int) -> list[Fault]:
 
 
 def _unknown(text: str, number: int) -> Fault:
-    near = difflib.get_close_matches(fold(text), by_name(), 1)
+    near = difflib.get_close_matches(fold(text)[:SHORT], by_name(), 1)
     return Fault(
         "file", "unknown_column", "The column {given} is not one of the registry's: it is ignored",
         "Did you mean {near}?" if near else None, row=number,

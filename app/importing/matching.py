@@ -11,14 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller, visible_to
-from app.clock import WITA, utc_now
+from app.clock import today
 from app.database import among
 from app.errors import Fault
 from app.importing.sheets import Row
-from app.importing.words import fold
+from app.importing.words import SHORT, fold
 from app.registry import regions
 from app.registry.models import Contract, Level, Lifecycle, Provider, RegionAlias, Site, SiteKind
 
+LEVELS = {"village": 13, "subdistrict": 8, "district": 5}  # how much of a code is each one's
+KINDS = {13: {"desa", "ds", "kelurahan", "kel"}, 8: {"kecamatan", "kec"}, 5: {"kabupaten", "kab", "kota"}}
 LISTED = 5  # candidates that a message names
 
 
@@ -41,7 +43,7 @@ async def look_around(session: AsyncSession, *, caller: Caller) -> Around:
     node = (Site.kind == SiteKind.NODE) & (Site.lifecycle != Lifecycle.RETIRED)
     nodes = await session.execute(select(Site.code, Site.id).where(node, visible_to(caller, Site)))
     contracts = await session.execute(select(Contract.number, Contract.id))
-    in_force = RegionAlias.valid_to.is_(None) | (RegionAlias.valid_to <= utc_now().astimezone(WITA).date())
+    in_force = RegionAlias.valid_to.is_(None) | (RegionAlias.valid_to <= today())
     aliases = await session.execute(select(RegionAlias.code, RegionAlias.region_code).where(in_force))
     providers = list(await session.scalars(select(Provider)))
     return Around(
@@ -83,7 +85,7 @@ def resolve(row: Row, around: Around) -> None:
         if found is not None:
             row.said["provider"] = found.slug
         else:
-            row.blame(_unknown_provider(name, tuple(sorted({one.slug for one in around.providers.values()}))))
+            row.blame(_unknown_provider(name[:SHORT], tuple(sorted({one.slug for one in around.providers.values()}))))
             del row.said["provider"]
     if (number := row.said.pop("contract", None)) is not None:
         if (contract_id := around.contracts.get(fold(number))) is not None:
@@ -126,19 +128,16 @@ def _unknown_provider(given: str, slugs: tuple[str, ...]) -> Fault:
 
 
 def _village(row: Row, around: Around) -> None:
-    names = tuple(str(row.said.pop(name, "")) for name in ("village", "subdistrict", "district"))
+    names = [str(row.said.pop(name, ""))[:SHORT] for name in LEVELS]
     code = row.said.get("village_code")
     if code is not None:
         code = row.said["village_code"] = around.aliases.get(code, code)
         if code not in regions.names():
-            row.blame(regions.explain_unknown_village(code))
-        if code in _villages() and names[0] and _plain(names[0]) != _plain(_villages()[code]):
-            row.warnings.append(Fault(
-                "village_code", "other_name", "{code} is {name}, the row says {given}", "Check the code",
-                values={"code": code, "name": _villages()[code], "given": names[0][:60]},
-            ))  # fmt: skip
+            row.blame(regions.explain_unknown_village(code[:SHORT]))
+        if code in _villages():
+            row.warnings += _other_names(code, names)
     elif names[0]:
-        found = _named(*map(_plain, names), around.caller.region_code)
+        found = _named(*map(_plain, names, LEVELS.values()), around.caller.region_code)
         if len(found) == 1:
             code = row.said["village_code"] = found[0]
         else:
@@ -154,19 +153,28 @@ def _villages() -> dict[str, str]:
     return {row["code"]: row["name"] for row in regions.read_csv() if row["level"] == Level.DESA_KELURAHAN}
 
 
+def _other_names(code: str, names: Sequence[str]) -> list[Fault]:
+    """Where the names beside a code are another village's, the code may be, too."""
+    for given, level in zip(names, LEVELS.values(), strict=True):
+        name = regions.names()[code[:level]]
+        if given and _plain(given, level) != _plain(name, level):
+            return [Fault("village_code", "other_name", "{code} is {name}, the row says {given}", "Check the code",
+                          values={"code": code[:level], "name": name, "given": given})]  # fmt: skip
+    return []
+
+
 @lru_cache(10_000)
-def _plain(name: str) -> str:
+def _plain(name: str, level: int) -> str:
     """A region's name without what kind of region it is."""
     words = fold(name).split()
-    kinds = {"desa", "ds", "kelurahan", "kel", "kecamatan", "kec", "kabupaten", "kab"}
-    return " ".join(words[1:] if len(words) > 1 and words[0] in kinds else words)
+    return " ".join(words[1:] if len(words) > 1 and words[0] in KINDS[level] else words)
 
 
 @cache
 def _by_name() -> dict[str, list[str]]:
     by_name: defaultdict[str, list[str]] = defaultdict(list)
     for code, name in _villages().items():
-        by_name[_plain(name)].append(code)
+        by_name[_plain(name, LEVELS["village"])].append(code)
     return dict(by_name)
 
 
@@ -175,13 +183,12 @@ def _named(village: str, subdistrict: str, district: str, region: str) -> list[s
     """The villages of a name within a region; where the row says so, of one subdistrict and district."""
 
     def above(code: str, level: int) -> str:
-        return _plain(regions.names()[code[:level]])
+        return _plain(regions.names()[code[:level]], level)
 
-    district = district.removeprefix("kota ")
     return [
         code for code in _by_name().get(village, ())
         if (region == "64" or f"{code}.".startswith(f"{region}."))
-        and subdistrict in {"", above(code, 8)} and district in {"", above(code, 5).removeprefix("kota ")}
+        and subdistrict in {"", above(code, 8)} and district in {"", above(code, 5)}
     ]  # fmt: skip
 
 
@@ -195,7 +202,7 @@ def _ambiguous(given: str, found: Sequence[str]) -> Fault:
 @lru_cache(10_000)
 def _unknown_village(given: str, region: str) -> Fault:
     here = {name: codes for name, codes in _by_name().items() if _named(name, "", "", region)}
-    near = difflib.get_close_matches(_plain(given), here, 3, cutoff=0.7)
+    near = difflib.get_close_matches(_plain(given, LEVELS["village"]), here, 3, cutoff=0.7)
     candidates = [_place(code) for name in near for code in _named(name, "", "", region)]
     return Fault(
         "village_code", "unknown_village_name",

@@ -15,6 +15,7 @@ from app.importing.store import Outcome, Verdict
 from app.importing.words import fold
 
 HEADERS = {"id": ("Hasil", "Saran"), "en": ("Result", "Suggestion")}
+OURS = {fold(first) for first, _ in HEADERS.values()}
 VERDICTS = {
     "id": {Verdict.CREATE: "baru", Verdict.UPDATE: "diperbarui", Verdict.SAME: "tetap", Verdict.ERROR: "salah"},
     "en": {verdict: verdict.value for verdict in Verdict},
@@ -24,7 +25,7 @@ FIELDS = {target: word for word, target in TARGETS.items() if word != "village"}
 
 def write(data: bytes, outcome: Outcome, *, spoken: str) -> bytes:
     book, page = _book(data, outcome.sheet)
-    at = _free_column(page, outcome.sheet.header.number)
+    at = _free_column(page, outcome)
     said = {row.number: (VERDICTS[spoken][verdict], _advice(row, spoken)) for row, verdict in outcome.verdicts}
     for number, texts in {outcome.sheet.header.number: HEADERS[spoken], **said}.items():
         for place, text in enumerate(texts):
@@ -66,11 +67,14 @@ def _put(page: Any, row: int, column: int, text: str) -> None:
         cell.alignment = Alignment(vertical="top", wrap_text=False)
 
 
-def _free_column(page: Any, header: int) -> int:
-    """After the header's last; where a report stood before, in its place."""
-    texts = {column: fold(str(page.cell(header, column).value or "")) for column in range(1, workbook.LAST_COLUMN + 1)}
-    before = [column for column, text in texts.items() if text in {fold(pair[0]) for pair in HEADERS.values()}]
-    return before[0] if before else max((column for column, text in texts.items() if text), default=0) + 1
+def _free_column(page: Any, outcome: Outcome) -> int:
+    """After the last that holds anything; where a report stood before, in its place."""
+    header, every = outcome.sheet.header.number, range(1, workbook.LAST_COLUMN + 1)
+    before = [column for column in every if fold(str(page.cell(header, column).value or "")) in OURS]
+    if before:
+        return before[0]
+    rows = [header, *(row.number for row, _ in outcome.verdicts)]
+    return max(column for column in every for row in rows if page.cell(row, column).value is not None) + 1
 
 
 def _advice(row: Row, spoken: str) -> str:

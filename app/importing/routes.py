@@ -19,13 +19,13 @@ from app.importing import answer, report, sheets, store
 from app.importing.schemas import ImportOut
 from app.importing.store import File
 from app.problems import problems
+from app.spreadsheets import XLSX_TYPE, attached
 
 router = APIRouter(tags=["registry"])
 
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 BODY = {"requestBody": {"required": True, "content": {
-    "text/csv": BINARY, XLSX: BINARY, "application/octet-stream": BINARY,
+    "text/csv": BINARY, XLSX_TYPE: BINARY, "application/octet-stream": BINARY,
     "multipart/form-data": {"schema": {
         "type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}},
     }},
@@ -51,7 +51,7 @@ As = Annotated[Format, Query(description="xlsx: the file given back, with result
 
 @router.post(
     "/sites/import", response_model=ImportOut, openapi_extra=BODY,
-    responses={**problems(400, 403, 409, 413), 200: {"content": {XLSX: BINARY}}},
+    responses={**problems(400, 403, 413), 200: {"content": {XLSX_TYPE: BINARY}}},
 )  # fmt: skip
 async def import_sites(
     session: Session,
@@ -86,8 +86,7 @@ async def import_sites(
         raise answer.refusal(outcome, spoken=spoken)
     if format is Format.XLSX:
         book = await asyncio.to_thread(report.write, data, outcome, spoken=spoken)
-        headers["Content-Disposition"] = 'attachment; filename="hasil-impor.xlsx"'
-        return Response(book, media_type=XLSX, headers=headers)
+        return Response(book, media_type=XLSX_TYPE, headers=headers | attached("hasil-impor", "xlsx"))
     return Response(
         orjson.dumps(answer.present(outcome, spoken=spoken)), media_type="application/json", headers=headers
     )
@@ -101,4 +100,4 @@ async def _file(request: Request) -> tuple[str, bytes]:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise Invalid(Fault("file", "missing", "The form has no file", "Send it in the field `file`"))
-        return (file.filename or "")[:200], await file.read()
+        return (file.filename or "").replace("\0", "")[:200], await file.read()

@@ -14,11 +14,8 @@ from app.registry.drafts import Draft
 from app.validation import FaultError
 
 MAX_ROWS = 20_000
-TARGETS = {
-    "village": "village_code",
-    "parent": "parent_id",
-    "contract": "contract_id",
-}  # what the words of a row become
+# What the words of a row become.
+TARGETS = {"village": "village_code", "parent": "parent_id", "contract": "contract_id"}
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +53,7 @@ def read(data: bytes) -> Sheet:
     for grid in grids.read(data):
         if (found := headers.find(grid.lines)) is not None:
             header, looked_at = found
-            rows = [row for row in _rows(chain(looked_at, grid.lines), header, grid.english) if row is not None]
+            rows = [row for row in _rows(chain(looked_at, grid.lines), header, grid.decimal) if row is not None]
             if not rows:
                 raise Invalid(Fault("file", "no_rows", "There are no rows below the header", "Fill in at least one"))
             return Sheet(grid.name, header, rows)
@@ -64,22 +61,22 @@ def read(data: bytes) -> Sheet:
                         "Name the columns as the template does, above the first row"))  # fmt: skip
 
 
-def _rows(lines: Iterator[tuple[int, list[Cell]]], header: Header, english: bool) -> Iterator[Row | None]:
+def _rows(lines: Iterator[tuple[int, list[Cell]]], header: Header, decimal: str | None) -> Iterator[Row | None]:
     for count, (number, line) in enumerate(lines):
         if count >= MAX_ROWS:
             raise Invalid(Fault("file", "too_many_rows", "There are more than {most} rows", "Split the file",
                                 values={"most": MAX_ROWS}))  # fmt: skip
         said = {name: line[at] for at, name in header.fields.items() if at < len(line)}
         if not _repeats_header(said, header) and not (count == 0 and _numbers_columns(line)):
-            yield _row(number, said, header, english)
+            yield _row(number, said, header, decimal)
 
 
-def _row(number: int, line: dict[str, Cell], header: Header, english: bool) -> Row | None:
+def _row(number: int, line: dict[str, Cell], header: Header, decimal: str | None) -> Row | None:
     """None for one that says nothing in any of the registry's columns."""
     row = Row(number, {}, {})
     for name, cell in line.items():
         try:
-            value = cells.read(name, cell, south=header.south, english=english)
+            value = cells.read(name, cell, south=header.south, decimal=decimal)
         except FaultError as error:
             value = None
             row.blame(error.fault)

@@ -2,76 +2,73 @@
 
 import re
 import unicodedata
+from enum import StrEnum
 from functools import cache, lru_cache
 
+from app.profiles import Technology
+from app.registry.models import Lifecycle, LinkRole, PowerSource, SiteKind, Venue
+from app.registry.words import CHOICES
+from probes.contract import Kind
+
+SHORT = 60  # what is longer is no name, and not worth remembering or comparing
 BLANK = frozenset({"", "n a", "na", "tidak ada", "none", "null", "nihil", "kosong", "belum ada"})  # folded
 
 YES = frozenset({"ya", "y", "yes", "true", "benar", "1", "ada", "tetap", "statis", "static"})
 NO = frozenset({"tidak", "tdk", "t", "n", "no", "false", "salah", "0", "bukan", "dinamis", "dynamic"})
 
-# The first word of each is what the template and our messages say (GLOSSARY.md).
-CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
-    "kind": {
-        "access_point": ("titik akses", "akses point", "ap"),
-        "node": ("simpul", "menara", "tower", "pop", "gerbang", "gateway", "bts"),
-    },
-    "technology": {
-        "fiber": ("serat optik", "fibre", "fo", "fiber optik", "fiber optic", "fibre optic", "kabel optik", "ftth"),
-        "radio": ("radio", "radio link", "radiolink", "wireless", "nirkabel", "microwave"),
-        "cellular": ("seluler", "selular", "4g", "lte", "4g lte", "gsm", "seluler 4g", "modem 4g"),
-        "leo": ("satelit orbit rendah", "orbit rendah", "starlink", "satelit starlink", "satelit leo"),
-        "geo": ("satelit GEO (VSAT)", "satelit geo", "vsat", "satelit vsat", "vsat geo"),
-    },
-    "link_role": {
-        "primary": ("utama", "jalur utama", "main"),
-        "backup": ("cadangan", "jalur cadangan"),
-    },
-    "venue": {
-        "kantor_desa": ("kantor desa", "kantor kelurahan", "kantor lurah", "kantor kepala desa"),
-        "sekolah": ("sekolah", "sd", "smp", "sma", "smk", "school"),
-        "puskesmas": ("puskesmas", "pustu", "puskesmas pembantu", "poskesdes"),
-        "balai": ("balai", "balai desa", "balai pertemuan", "balai pertemuan umum", "bpu"),
-        "lainnya": ("lainnya", "lain lain", "other"),
-    },
-    "power_source": {
-        "pln": ("PLN", "listrik pln"),
-        "pln_limited": ("PLN terbatas",),
-        "genset": ("genset", "generator", "diesel"),
-        "solar": ("surya", "plts", "tenaga surya", "panel surya"),
-        "none": ("tidak ada", "tidak ada listrik"),
-    },
-    "probe": {
-        "icmp": ("icmp", "ping"),
-        "tcp": ("tcp",),
-        "http": ("http", "https", "web"),
-        "push": ("push", "laporan mandiri"),
-    },
-    "lifecycle": {
-        "planned": ("direncanakan", "rencana"),
-        "active": ("aktif", "beroperasi"),
-        "suspended": ("dihentikan sementara", "berhenti sementara"),
-        "retired": ("tidak digunakan lagi", "dibongkar"),
-    },
+# What districts write beside the API's own word and the template's (app/registry/words.py).
+ALSO: dict[StrEnum, tuple[str, ...]] = {
+    SiteKind.ACCESS_POINT: ("akses point", "ap"),
+    SiteKind.NODE: ("menara", "tower", "pop", "gerbang", "gateway", "bts"),
+    Technology.FIBER: ("fibre", "fo", "fiber optik", "fiber optic", "fibre optic", "kabel optik", "ftth"),
+    Technology.RADIO: ("radio link", "radiolink", "wireless", "nirkabel", "microwave"),
+    Technology.CELLULAR: ("selular", "4g", "lte", "4g lte", "gsm", "seluler 4g", "modem 4g"),
+    Technology.LEO: ("orbit rendah", "starlink", "satelit starlink", "satelit leo"),
+    Technology.GEO: ("satelit geo", "vsat", "satelit vsat", "vsat geo"),
+    LinkRole.PRIMARY: ("jalur utama", "main"),
+    LinkRole.BACKUP: ("jalur cadangan",),
+    Venue.KANTOR_DESA: ("kantor kelurahan", "kantor lurah", "kantor kepala desa"),
+    Venue.SEKOLAH: ("sd", "smp", "sma", "smk", "school"),
+    Venue.PUSKESMAS: ("pustu", "puskesmas pembantu", "poskesdes"),
+    Venue.BALAI: ("balai desa", "balai pertemuan", "balai pertemuan umum", "bpu"),
+    Venue.LAINNYA: ("lain lain", "other"),
+    PowerSource.PLN: ("listrik pln",),
+    PowerSource.GENSET: ("generator", "diesel"),
+    PowerSource.SOLAR: ("plts", "tenaga surya", "panel surya"),
+    PowerSource.NONE: ("tidak ada listrik",),
+    Kind.ICMP: ("ping",),
+    Kind.HTTP: ("https", "web"),
+    Lifecycle.PLANNED: ("rencana",),
+    Lifecycle.ACTIVE: ("beroperasi",),
+    Lifecycle.SUSPENDED: ("berhenti sementara",),
+    Lifecycle.RETIRED: ("dibongkar",),
 }
 
 
-@lru_cache(50_000)
 def fold(text: str) -> str:
     """Lower case, without diacritics, punctuation and needless spaces: what is left when people mean the same."""
+    return _remembered(text) if len(text) <= SHORT else _fold(text)
+
+
+def _fold(text: str) -> str:
     plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
     return re.sub(r"[\W_]+", " ", plain.lower()).strip()
+
+
+_remembered = lru_cache(20_000)(_fold)
 
 
 @cache
 def choices(field: str) -> dict[str, str]:
     """The API's value by every word for it."""
     return {
-        fold(word): value for value, words in CHOICES.get(field, {}).items() for word in (value, *words)
+        fold(word): value.value
+        for value, named in CHOICES[field].items() for word in (value.value, named, *ALSO.get(value, ()))
     }  # fmt: skip
 
 
 @cache
 def expected(field: str) -> str:
     """The choices as a message lists them: serat optik (fiber), radio, …"""
-    named = ((words[0], value) for value, words in CHOICES[field].items())
+    named = ((word, value.value) for value, word in CHOICES[field].items())
     return ", ".join(word if fold(word) == fold(value) else f"{word} ({value})" for word, value in named)

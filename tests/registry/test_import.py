@@ -276,3 +276,35 @@ async def test_what_a_row_leaves_alone_is_not_looked_at(cast: Cast) -> None:
     other = await register(cast, host="198.51.100.21")
     moved = (await verdicts(cast.ana, header, f"{other['code']};{tower['code']};;;"))[0]
     assert codes(moved) == {"parent_id": "unknown_parent"}
+
+
+async def test_names_beside_a_code_that_is_another_villages_are_warned_about(cast: Cast) -> None:
+    header = f"Desa;Kecamatan;Kabupaten;{HEADER}"
+    right, village, district = [
+        (await verdicts(cast.ana, header, f"{names};{MUARA}"))[0]["warnings"]
+        for names in ("Desa Muara Badak Ulu;Kec. Muara Badak;Kab. Kutai Kartanegara", "Tenggarong;;", ";;Berau")
+    ]
+    assert right == []
+    assert [village[0]["code"], district[0]["code"]] == ["other_name", "other_name"]
+    assert "64.02 " in district[0]["message"]
+
+
+async def test_text_that_no_database_holds_is_a_fault_or_taken_out_never_a_failure(cast: Cast) -> None:
+    header = f"Kode titik akses;{HEADER};Catatan;Desa"
+    for cells in ("a\0b;;;;;;;", ";\0;\0;\0;\0;\0;\0;\0", f";{VILLAGE};fo;a\0;icmp;a\0b;x\0y;z\0"):
+        answer = await send(cast.ana, f"{header}\n{cells}\n{MUARA}".encode("utf-16"), dry_run=True)
+        assert answer.status_code == 200, answer.text
+    form = {"file": ("a\0b.csv", f"{HEADER}\n{MUARA}".encode(), "text/csv")}
+    assert (await cast.ana.client.post("/api/v1/sites/import", files=form)).status_code == 200
+
+
+async def test_a_report_writes_over_nothing(cast: Cast) -> None:
+    book = openpyxl.Workbook()
+    page: Any = book.active
+    page.append(HEADER.split(";"))
+    page.append([*MUARA.split(";"), None, "tanpa judul"])
+    data = io.BytesIO()
+    book.save(data)
+    answer = await send(cast.ana, data.getvalue(), dry_run=True, format="xlsx")
+    back = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
+    assert [back["G2"].value, back["H1"].value, back["H2"].value] == ["tanpa judul", "Result", "create"]

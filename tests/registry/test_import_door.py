@@ -84,6 +84,18 @@ async def test_an_address_that_is_taken_or_wanted_twice_clashes(cast: Cast, sess
     assert (found[wanted[0]].others, found[wanted[1]].others) == ((), [wanted[2]])
 
 
+async def test_who_counted_on_an_address_that_stays_taken_clashes_too(cast: Cast, session: AsyncSession) -> None:
+    made = [await register(cast, host=f"198.51.100.{n}") for n in (1, 2, 3, 4)]
+    async with session.begin():
+        wanted = [
+            await there(session, made[0], host="198.51.100.2"),
+            await there(session, made[1], host="198.51.100.3"),  # which the third keeps
+            drafts.new(SiteIn(**site(host="198.51.100.1"))),
+            await there(session, made[3], host="198.51.100.9"),
+        ]
+        assert set(await clashes.find(session, await sound(session, wanted))) == set(wanted[:3])
+
+
 async def test_a_circle_that_two_changes_close_together_is_found(cast: Cast, session: AsyncSession) -> None:
     towers = [await register(cast, kind="node", host=f"198.51.100.{n}") for n in (1, 2, 3)]
     async with session.begin():

@@ -1,8 +1,10 @@
 """Files as districts have them, and as nobody should send them: read without a database."""
 
+import contextlib
 import io
 import zipfile
 from datetime import datetime, time
+from time import monotonic
 from typing import Any
 
 import openpyxl
@@ -14,10 +16,10 @@ from app.errors import Fault, Invalid
 from app.importing import cells, headers, sheets, workbook
 from app.importing.cells import Cell
 from app.importing.sheets import Row, Sheet
-from app.importing.words import CHOICES, fold
+from app.importing.words import ALSO, fold
 from app.registry import regions
 from app.registry.columns import SITE_COLUMNS
-from app.registry.schemas import SiteFields
+from app.registry.words import CHOICES
 from app.validation import FaultError
 
 TOP = ["Kode desa", "Teknologi", "ISP", "Metode", "IP"]
@@ -143,20 +145,18 @@ def test_a_cell_that_nobody_can_read_is_a_fault(field: str, cell: Cell, code: st
     assert fault(field, cell) == code
 
 
-def test_a_point_before_three_digits_is_a_decimal_point_only_where_commas_delimit() -> None:
-    line = "64.02.05.2003{0}fo{0}x{0}icmp{0}a.id{0}50.125"
-    for delimiter, mbps in ((",", 50.125), (";", 50_125)):
-        text = delimiter.join([*TOP, "Bandwidth"]) + "\n" + line.format(delimiter)
+def test_how_a_csv_file_is_delimited_says_what_its_decimal_mark_is() -> None:
+    line = "64.02.05.2003{0}fo{0}x{0}icmp{0}a.id{0}{1}"
+    for delimiter, written, mbps in ((",", "50.125", 50.125), (";", "50.125", 50_125), (";", "50,125", 50.125)):
+        text = delimiter.join([*TOP, "Bandwidth"]) + "\n" + line.format(delimiter, written)
         assert sheets.read(text.encode()).rows[0].said["bandwidth_down_mbps"] == mbps
 
 
-def test_every_choice_of_the_api_has_its_indonesian_word_and_none_means_two_things() -> None:
-    for field, words in CHOICES.items():
-        annotation: Any = SiteFields.model_fields[field].annotation
-        kind = next(one for one in annotation.__args__ if one is not type(None))
-        assert set(words) == {member.value for member in kind}
-        every = [fold(word) for value, those in words.items() for word in {value, *those}]
-        assert len(set(every)) == len({(fold(w), v) for v, those in words.items() for w in {v, *those}})
+@pytest.mark.parametrize("field", sorted(CHOICES))
+def test_no_word_means_two_choices(field: str) -> None:
+    words = [fold(word) for value, named in CHOICES[field].items()
+             for word in {fold(word) for word in (value.value, named, *ALSO.get(value, ()))}]  # fmt: skip
+    assert sorted(words) == sorted(set(words))
 
 
 def test_no_header_means_two_fields() -> None:
@@ -291,3 +291,21 @@ def test_a_row_blames_each_field_once() -> None:
         row.blame(Fault("host", code, ""))
     assert [one.code for one in row.faults] == ["first"]
     assert row.value("village_code") == "x"
+
+
+@given(some.sampled_from(sorted(headers.COLUMNS)), some.text() | some.floats() | some.integers() | some.datetimes())
+def test_no_cell_whatever_it_holds_is_more_than_a_fault(field: str, cell: Any) -> None:
+    with contextlib.suppress(FaultError):
+        cells.read(field, cell)
+
+
+@pytest.mark.parametrize("field", sorted(headers.COLUMNS))
+@pytest.mark.parametrize(
+    "text", ["1" + " " * 100_000 + "x", "a" * 100_000, "0°" * 50_000, "1.111" * 20_000, "'" * 100_000],
+    ids=["blanks", "letters", "degrees", "points", "apostrophes"],
+)  # fmt: skip
+def test_a_cell_of_a_hundred_thousand_characters_is_read_at_once(field: str, text: str) -> None:
+    began = monotonic()
+    with contextlib.suppress(FaultError):
+        cells.read(field, text)
+    assert monotonic() - began < 1

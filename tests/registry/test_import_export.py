@@ -1,0 +1,25 @@
+"""What was exported imports again, and changes nothing."""
+
+import pytest
+
+from tests.conftest import Cast
+from tests.registry.test_sites import BERAU_VILLAGE, register
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+@pytest.mark.parametrize(("format", "separator"), [("csv", "comma"), ("csv", "semicolon"), ("xlsx", "comma")])
+async def test_an_export_imports_as_what_is_there_already(
+    cast: Cast, format: str, separator: str, language: str
+) -> None:
+    tower = await register(cast, kind="node", host="198.51.100.1", village_code=BERAU_VILLAGE)
+    await register(
+        cast, parent_id=tower["id"], notes="=1+1\nsatu  dua", bandwidth_down_mbps=50.125, latitude=-0.361712345678,
+        longitude=117.4, contact_phone="+62 812", contact_name="Ibu", power_source="none", ssid="@x", name="A  B",
+        lifecycle="planned", service_no="0047000000000000001", port=80,
+    )  # fmt: skip
+    await register(cast, host="a.example.id", technology="leo", provider="iconplus", venue="kantor_desa")
+    asked = {"format": format, "separator": separator, "lang": language, "contacts": "true"}
+    file = await cast.ana.get("/sites/export", params=asked)
+    told = await cast.ana.client.post("/api/v1/sites/import", content=file.content, params={"dry_run": "true"})
+    assert told.json()["counts"] == {"create": 0, "update": 0, "same": 2, "error": 0}, told.text
+    assert told.json()["columns"]["ignored"] == []
