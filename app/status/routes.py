@@ -1,19 +1,32 @@
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 
 from app.access.scope import Caller, require_region
 from app.clock import utc_now
-from app.http import Reader
+from app.http import Reader, Session
 from app.problems import problems
 from app.profiles import Technology
+from app.registry import asked
+from app.registry.asked import Ident
 from app.registry.models import State
 from app.registry.routes import RegionCode
 from app.status.schemas import StatusOut
 from app.status.snapshot import Entry, Snapshot
 
 router = APIRouter(tags=["dashboards"])
+
+
+async def asked_provider(request: Request, session: Session, caller: Reader, provider: Ident = None) -> str | None:
+    """One that is shown is known: no question to the database, which may be away."""
+    snapshot: Snapshot = request.app.state.snapshot
+    if any(entry.provider == provider for entry in snapshot.visible(caller)):
+        return provider
+    return await asked.asked_provider(session, caller, provider)
+
+
+OfProvider = Annotated[str | None, Depends(asked_provider)]
 
 
 @router.get(
@@ -27,7 +40,7 @@ async def get_status(
     region: RegionCode = None,
     state: State | None = None,
     technology: Technology | None = None,
-    provider: Annotated[str | None, Query(max_length=60)] = None,
+    provider: OfProvider = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Every active site's state now. Poll it with `If-None-Match`: mostly there is nothing new, and nothing is sent."""
