@@ -44,7 +44,7 @@ class FaultOut(BaseModel):
 
 
 class ProblemOut(BaseModel):
-    """RFC 9457 problem details. `type` and every `code` are stable; `message` and `suggestion` are translated."""
+    """RFC 9457 problem details. `type` and every `code` are stable; all words but `detail` are translated."""
 
     type: str = Field(examples=[TYPE_BASE + "invalid"])
     title: str
@@ -67,7 +67,7 @@ def answer(request: Request, problem: Problem) -> Response:
     spoken = language.preferred(request.headers.get("accept-language"))
     body: dict[str, Any] = {
         "type": TYPE_BASE + problem.type,
-        "title": problem.title,
+        "title": language.translate(problem.title, {}, language=spoken),
         "status": problem.status,
     }
     if problem.detail is not None:
