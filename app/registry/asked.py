@@ -1,12 +1,11 @@
 """The provider or the site that a list is asked for, looked up: a typo is refused, and is no empty list."""
 
-import difflib
 from typing import Annotated
 
 from fastapi import Depends, Query
 
 from app.errors import Fault, Invalid, NotFound
-from app.http import MAX_LIMIT, Reader, Session
+from app.http import Reader, Session
 from app.registry import providers, store
 
 Ident = Annotated[str | None, Query(min_length=1, max_length=100, description="id or slug")]
@@ -17,17 +16,7 @@ async def asked_provider(session: Session, caller: Reader, provider: Ident = Non
     """Its slug. Raises Invalid, alike for one that is unknown and one that the caller does not see."""
     if provider is None:
         return None
-    known = await providers.list_providers(session, caller=caller, after=None, limit=MAX_LIMIT)
-    found = next((one.slug for one in known if provider in {one.slug, str(one.id)}), None)
-    if found is not None:
-        return found
-    slugs = sorted(one.slug for one in known)
-    near = difflib.get_close_matches(provider.lower(), slugs, 1)
-    raise Invalid(Fault(
-        "provider", "unknown_provider", "There is no provider {given}",
-        "Did you mean {near}?" if near else "Known providers: {known}",
-        values={"given": provider[:60], "near": near and near[0], "known": ", ".join(slugs)},
-    ))  # fmt: skip
+    return (await providers.choose_provider(session, provider, caller=caller)).slug
 
 
 async def asked_site(session: Session, caller: Reader, site: SiteIdent = None) -> int | None:
