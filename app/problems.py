@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 import structlog
-from asyncpg import CannotConnectNowError, PostgresConnectionError
+from asyncpg import CannotConnectNowError, InternalClientError, PostgresConnectionError
+from asyncpg import InterfaceError as ClosedMeanwhile
 from fastapi import FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
@@ -23,7 +24,10 @@ from app.validation import MESSAGES, faults_of
 log = structlog.get_logger()
 
 PASSING = ("08", "53", "57", "40P01", "40001")  # connection, resources, operator; deadlock: all worth another try
-AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError, PostgresConnectionError, CannotConnectNowError)
+AWAY = (
+    OperationalError, InterfaceError, PoolTimeout, OSError,
+    PostgresConnectionError, CannotConnectNowError, ClosedMeanwhile, InternalClientError,  # while one is being opened
+)  # fmt: skip
 TYPE_BASE = "https://sinyal-desa.id/problems/"
 
 NO_TOKEN = "Send the header Authorization: Bearer <token>"  # noqa: S105  # advice, no secret
@@ -40,7 +44,7 @@ class FaultOut(BaseModel):
 
 
 class ProblemOut(BaseModel):
-    """RFC 9457 problem details. `type` and every `code` are stable; `message` and `suggestion` are translated."""
+    """RFC 9457 problem details. `type` and every `code` are stable; all words but `detail` are translated."""
 
     type: str = Field(examples=[TYPE_BASE + "invalid"])
     title: str
@@ -63,7 +67,7 @@ def answer(request: Request, problem: Problem) -> Response:
     spoken = language.preferred(request.headers.get("accept-language"))
     body: dict[str, Any] = {
         "type": TYPE_BASE + problem.type,
-        "title": problem.title,
+        "title": language.translate(problem.title, {}, language=spoken),
         "status": problem.status,
     }
     if problem.detail is not None:

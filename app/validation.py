@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from app.clock import NaiveTime, parse_moment
 from app.errors import Fault
+from app.personal import MASK, PERSONAL
 
 MESSAGES = {
     "missing": "This field is required",
@@ -44,7 +45,6 @@ MESSAGES = {
 }
 EXAMPLE_MOMENT = "2026-11-24T06:00:00+08:00"
 WHEREABOUTS = {"body", "query", "path", "header"}
-PERSONAL = {"contact_name", "contact_phone"}  # never repeated: answers are kept in places where they should not be
 
 
 def faults_of(errors: Iterable[dict[str, Any]], *, fields: Sequence[str] = ()) -> list[Fault]:
@@ -60,7 +60,7 @@ def _fault(error: dict[str, Any], fields: Sequence[str]) -> Fault:
         return said.fault
     if kind == "json_invalid":
         place = []
-    values = {"given": "***" if PERSONAL & set(place) else shown(error.get("input")), **context}
+    values = {"given": MASK if PERSONAL & set(place) else shown(error.get("input")), **context}
     suggestion = None
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(place[-1]), fields, 1)

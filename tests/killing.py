@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -70,11 +71,13 @@ def kill_database(cluster: Cluster) -> None:
 
 @dataclass
 class Sent:
-    """One request to make something, asked until it is answered, or given up in between."""
+    """One request to make sites, asked until it is answered, or given up in between."""
 
+    path: str
     key: str
     hosts: list[str]
-    request: dict[str, Any]
+    form: str
+    body: str
     answer: Any = None
     cut_off: int = 0  # how often it was sent and not answered
 
@@ -86,8 +89,7 @@ class Client(threading.Thread):
     apis: list[Api]
     token: str
     chance: Random
-    make: Any  # (chance) -> Sent
-    path: str
+    make: Callable[[Random], Sent]
     sent: list[Sent] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
 
@@ -111,16 +113,16 @@ class Client(threading.Thread):
             if answer is not None and answer.status_code != 503:
                 self.surprises.append(f"{answer.status_code} {answer.text[:300]}")
                 return
-            if self.chance.random() < 0.2:
+            if sent.cut_off and self.chance.random() < 0.2:
                 return
             time.sleep(0.02)
 
     def ask(self, sent: Sent) -> httpx.Response | None:
         """None: there was no answer."""
-        headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": sent.key}
+        headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": sent.key, "Content-Type": sent.form}
         try:
-            url = f"{self.chance.choice(self.apis).url}/api/v1{self.path}"
-            return self._client.post(url, headers=headers, **sent.request)
+            url = f"{self.chance.choice(self.apis).url}/api/v1{sent.path}"
+            return self._client.post(url, headers=headers, content=sent.body)
         except httpx.ConnectError:
             return None
         except httpx.HTTPError:

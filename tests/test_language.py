@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from app.errors import Problem
 from app.language import preferred
 from app.settings import CONFIG_DIR, ROOT
 from app.validation import MESSAGES
@@ -12,13 +13,21 @@ INDONESIAN = tomllib.loads((CONFIG_DIR / "messages.id.toml").read_text(encoding=
 
 
 def spoken() -> Iterator[str]:
-    """Every template that a caller may be shown: messages and suggestions of each Fault, and of our validation."""
+    """Every template that a caller may be shown: titles of problems, messages and suggestions of each Fault, and of our
+    validation."""
     yield from MESSAGES.values()
+    yield from _titles(Problem)
     for file in sorted((ROOT / "app").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Fault":
                 for argument in node.args[2:4]:
                     yield from _texts(argument, file)
+
+
+def _titles(problem: type[Problem]) -> Iterator[str]:
+    yield problem.title
+    for kind in problem.__subclasses__():
+        yield from _titles(kind)
 
 
 def _texts(node: ast.expr, file: Path) -> Iterator[str]:

@@ -10,9 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit, Source
 from app.access.scope import Caller, in_region, require_region
-
-CONTACT = frozenset({"contact_name", "contact_phone"})
-MASK = "***"
+from app.personal import MASK, PERSONAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +88,5 @@ async def list_entries(
 
 def _masked(values: Any) -> Any:
     if isinstance(values, Mapping):
-        return {name: MASK if name in CONTACT and value else _masked(value) for name, value in values.items()}
+        return {name: MASK if name in PERSONAL and value else _masked(value) for name, value in values.items()}
     return [_masked(value) for value in values] if isinstance(values, list | tuple) else values

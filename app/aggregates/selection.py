@@ -1,6 +1,5 @@
 """Whose figures an aggregate is: one site's, or the access points' of a region, a provider, a technology."""
 
-import difflib
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +7,11 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, in_region, require_region
-from app.errors import Fault, Invalid, NotFound
+from app.errors import NotFound
 from app.ledger.tally import Setup
 from app.profiles import Technology
 from app.registry import providers, regions
-from app.registry.models import Provider, Site, SiteConfiguration, SiteKind
+from app.registry.models import Site, SiteConfiguration, SiteKind
 
 KECAMATAN = len("64.02.05")
 
@@ -125,13 +124,4 @@ async def select_provider(
 async def _asked_provider(session: AsyncSession, ident: str | None, *, caller: Caller) -> int | None:
     if ident is None:
         return caller.provider_id
-    found = await providers.find_provider(session, ident, caller=caller)
-    if found is not None:
-        return found.id
-    slugs = list(await session.scalars(providers.visible_providers(caller).order_by(Provider.slug)))
-    near = difflib.get_close_matches(ident.lower(), [provider.slug for provider in slugs], 1)
-    raise Invalid(Fault(
-        "provider", "unknown_provider", "There is no provider {given}",
-        "Did you mean {near}?" if near else "Known providers: {known}",
-        values={"given": ident[:60], "near": near and near[0], "known": ", ".join(p.slug for p in slugs)},
-    ))  # fmt: skip
+    return (await providers.choose_provider(session, ident, caller=caller)).id

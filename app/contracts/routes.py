@@ -20,14 +20,14 @@ from app.http import (
 )
 from app.idempotency import SentOnce
 from app.problems import problems
-from app.registry.routes import Search
+from app.registry.asked import OfProvider
 
 router = APIRouter(prefix="/contracts", tags=["registry"])
 
 
 @router.get("", response_model=Page[ContractOut], responses=problems())
 async def list_contracts(
-    session: Session, caller: Reader, provider: Search = None, limit: Limit = 100, cursor: Cursor = None
+    session: Session, caller: Reader, provider: OfProvider = None, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
     """All contracts; a provider sees its own."""
     found = await store.list_contracts(

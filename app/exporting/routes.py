@@ -15,6 +15,7 @@ from app.http import MAX_LIMIT, Page, Reader, Session
 from app.problems import problems
 from app.profiles import Technology
 from app.registry import providers
+from app.registry.asked import OfProvider
 from app.registry.columns import SITE_COLUMNS
 from app.registry.models import Lifecycle, State
 from app.registry.routes import RegionCode, Search
@@ -34,7 +35,7 @@ class Format(StrEnum):
 
 def asked_sites(
     region: RegionCode = None, state: State | None = None, technology: Technology | None = None,
-    provider: Search = None, lifecycle: Lifecycle | None = None, q: Search = None,
+    provider: OfProvider = None, lifecycle: Lifecycle | None = None, q: Search = None,
 ) -> SiteFilter:  # fmt: skip
     """As `GET /sites` has them."""
     return SiteFilter(region, state, technology, provider, lifecycle, q)

@@ -18,6 +18,7 @@ from app.importing.sheets import Row
 from app.importing.words import SHORT, fold
 from app.registry import regions
 from app.registry.models import Contract, Level, Lifecycle, Provider, RegionAlias, Site, SiteKind
+from app.registry.providers import unknown_provider
 
 LEVELS = {"village": 13, "subdistrict": 8, "district": 5}  # how much of a code is each one's
 KINDS = {13: {"desa", "ds", "kelurahan", "kel"}, 8: {"kecamatan", "kec"}, 5: {"kabupaten", "kab", "kota"}}
@@ -85,7 +86,7 @@ def resolve(row: Row, around: Around) -> None:
         if found is not None:
             row.said["provider"] = found.slug
         else:
-            row.blame(_unknown_provider(name[:SHORT], tuple(sorted({one.slug for one in around.providers.values()}))))
+            row.blame(unknown_provider(name[:SHORT], tuple(sorted({one.slug for one in around.providers.values()}))))
             del row.said["provider"]
     if (number := row.said.pop("contract", None)) is not None:
         if (contract_id := around.contracts.get(fold(number))) is not None:
@@ -115,16 +116,6 @@ def _unknown_node(given: str) -> Fault:
 def _unknown_contract(given: str) -> Fault:
     return Fault("contract_id", "unknown_contract", "There is no contract {given}",
                  "Give the number of a registered contract", values={"given": given[:60]})  # fmt: skip
-
-
-@lru_cache(1000)
-def _unknown_provider(given: str, slugs: tuple[str, ...]) -> Fault:
-    near = difflib.get_close_matches(fold(given).replace(" ", "-"), slugs, 1)
-    return Fault(
-        "provider", "unknown_provider", "There is no provider {given}",
-        "Did you mean {near}?" if near else "Known providers: {known}",
-        values={"given": given[:60], "near": near[0] if near else None, "known": ", ".join(slugs)},
-    )  # fmt: skip
 
 
 def _village(row: Row, around: Around) -> None:

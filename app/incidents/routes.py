@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from app.access.scope import Caller
 from app.asked import Asked
@@ -29,6 +29,7 @@ from app.incidents.store import IncidentFilter
 from app.periods import Period
 from app.problems import problems
 from app.profiles import Technology
+from app.registry.asked import OfProvider, OfSite
 from app.registry.models import Cause
 from app.registry.routes import RegionCode
 from app.simulation import Marked
@@ -55,9 +56,9 @@ async def list_incidents(
     kind: Kind | None = None,
     cause: Cause | None = None,
     region: RegionCode = None,
-    provider: Annotated[str | None, Query(max_length=60)] = None,
+    provider: OfProvider = None,
     technology: Technology | None = None,
-    site: Annotated[str | None, Query(min_length=1, max_length=60, description="its id, or its code")] = None,
+    site: OfSite = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:

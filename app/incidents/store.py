@@ -18,7 +18,6 @@ from app.incidents.models import Incident, IncidentEvent, IncidentNote, Incident
 from app.periods import Period
 from app.profiles import Technology
 from app.registry.models import Cause, Lifecycle, Provider, Site, SiteStatus, State
-from app.registry.store import MAX_ID
 
 Place = tuple[datetime, int]  # where a page ended: started_at, id
 
@@ -32,7 +31,7 @@ class IncidentFilter:
     region: str | None = None
     provider: str | None = None
     technology: Technology | None = None
-    site: str | None = None
+    site: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +78,7 @@ def _of_sites(caller: Caller, wanted: IncidentFilter) -> list[ColumnElement[bool
     if wanted.technology is not None:
         found.append(Site.technology == wanted.technology)
     if wanted.site is not None:
-        by_id = wanted.site.isascii() and wanted.site.isdigit() and int(wanted.site[:11]) <= MAX_ID
-        found.append(Site.id == int(wanted.site) if by_id else Site.code == wanted.site)
+        found.append(Site.id == wanted.site)
     return found
 
 

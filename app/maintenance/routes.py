@@ -24,7 +24,8 @@ from app.maintenance import store
 from app.maintenance.schemas import Status, WindowIn, WindowOut, WindowPatch
 from app.maintenance.store import WindowFilter
 from app.problems import problems
-from app.registry.routes import RegionCode, Search
+from app.registry.asked import OfProvider, OfSite
+from app.registry.routes import RegionCode
 
 router = APIRouter(prefix="/maintenance", tags=["operations"])
 
@@ -33,15 +34,15 @@ Reason = Annotated[
 ]
 
 
-@router.get("", response_model=Page[WindowOut], responses=problems(403, 404))
+@router.get("", response_model=Page[WindowOut], responses=problems(403))
 async def list_windows(
     session: Session,
     caller: Reader,
     period: AskedAhead,
     status: Status | None = None,
     region: RegionCode = None,
-    site: Annotated[str | None, Query(max_length=60, description="id or code: what covers it")] = None,
-    provider: Search = None,
+    site: OfSite = None,
+    provider: OfProvider = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:

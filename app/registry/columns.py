@@ -5,7 +5,7 @@ One list for the import, its template, the export and the data dictionary.
 
 from dataclasses import dataclass
 
-PERSONAL = frozenset({"contact_name", "contact_phone"})
+from app.personal import PERSONAL
 
 
 @dataclass(frozen=True, slots=True)

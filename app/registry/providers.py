@@ -1,7 +1,9 @@
 """Who the province pays: fibre, radio, cellular and satellite providers."""
 
+import difflib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from sqlalchemy import Select, select, text
 from sqlalchemy.exc import IntegrityError
@@ -9,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.access.scope import Caller, require_writer
-from app.errors import Conflict, Fault, NotFound
+from app.errors import Conflict, Fault, Invalid, NotFound
 from app.registry.models import Provider
 from app.registry.schemas import ProviderIn, ProviderPatch
 
@@ -34,6 +36,25 @@ async def find_provider(session: AsyncSession, ident: str, *, caller: Caller) ->
     if re.fullmatch(r"[0-9]{1,9}", ident):
         return await session.scalar(query.where(Provider.id == int(ident)))
     return await session.scalar(query.where(Provider.slug == ident))
+
+
+async def choose_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider:
+    """As a filter names it. Raises Invalid, alike for one that is unknown and one that the caller does not see."""
+    found = await find_provider(session, ident, caller=caller)
+    if found is None:
+        known = await session.scalars(visible_providers(caller).order_by(Provider.slug))
+        raise Invalid(unknown_provider(ident, tuple(one.slug for one in known)))
+    return found
+
+
+@lru_cache(1000)
+def unknown_provider(given: str, slugs: tuple[str, ...]) -> Fault:
+    near = difflib.get_close_matches(given.lower().replace(" ", "-"), slugs, 1)
+    return Fault(
+        "provider", "unknown_provider", "There is no provider {given}",
+        "Did you mean {near}?" if near else "Known providers: {known}",
+        values={"given": given[:60], "near": near[0] if near else None, "known": ", ".join(slugs)},
+    )  # fmt: skip
 
 
 async def get_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider:

@@ -3,7 +3,6 @@
 Read once for one site or for thousands.
 """
 
-import difflib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from app.errors import Fault
 from app.registry import regions
 from app.registry.drafts import Draft
 from app.registry.models import Contract, Lifecycle, Provider, Region, Site, SiteKind
+from app.registry.providers import unknown_provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Known:
         code, slug = draft.values["village_code"], draft.values["provider"]
         faults = [] if code is None else self._village(code, is_new="village_code" in draft.given)
         if slug is not None and slug not in self.providers:
-            faults.append(_unknown_provider(slug, sorted(self.providers)))
+            faults.append(unknown_provider(slug, tuple(sorted(self.providers))))
         if _names_parent(draft):
             faults += _parent(draft.values["parent_id"], self.nodes)
         if _names_contract(draft):
@@ -80,19 +80,9 @@ async def find_provider(session: AsyncSession, slug: str, faults: list[Fault]) -
     """By slug; one that does not exist adds the fault that says which do."""
     provider = await session.scalar(select(Provider).where(Provider.slug == slug))
     if provider is None:
-        faults.append(
-            _unknown_provider(slug, list(await session.scalars(select(Provider.slug).order_by(Provider.slug))))
-        )
+        slugs = await session.scalars(select(Provider.slug).order_by(Provider.slug))
+        faults.append(unknown_provider(slug, tuple(slugs)))
     return provider
-
-
-def _unknown_provider(slug: str, slugs: list[str]) -> Fault:
-    near = difflib.get_close_matches(slug.lower(), slugs, 1)
-    return Fault(
-        "provider", "unknown_provider", "There is no provider {given}",
-        "Did you mean {near}?" if near else "Known providers: {known}",
-        values={"given": slug, "near": near[0] if near else None, "known": ", ".join(slugs)},
-    )  # fmt: skip
 
 
 def _contract(contract_id: int, provider: Provider | None, contracts: Mapping[int, Contract]) -> list[Fault]:

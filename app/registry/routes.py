@@ -24,6 +24,7 @@ from app.idempotency import SentOnce
 from app.problems import problems
 from app.profiles import Technology
 from app.registry import bodies, providers, regions, rules, store
+from app.registry.asked import OfProvider
 from app.registry.bodies import SentPatch, SentSite
 from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
 from app.registry.schemas import (
@@ -114,7 +115,7 @@ async def list_sites(
     region: RegionCode = None,
     state: State | None = None,
     technology: Technology | None = None,
-    provider: Search = None,
+    provider: OfProvider = None,
     lifecycle: Lifecycle | None = None,
     q: Search = None,
     limit: Limit = 100,

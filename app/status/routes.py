@@ -4,14 +4,17 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.errors import Fault, Invalid
-from app.http import Reader
+from app.http import Reader, Session
 from app.problems import problems
 from app.profiles import Technology
+from app.registry import asked
+from app.registry.asked import Ident
 from app.registry.models import State
 from app.registry.routes import RegionCode
 from app.status.answers import MEDIA, Answers, Form, Question
 from app.status.schemas import ChangeOut, StatusOut, SummaryOut
 from app.status.selection import Selection
+from app.status.snapshot import Snapshot
 from app.status.version import Version
 
 router = APIRouter(tags=["dashboards"])
@@ -20,12 +23,23 @@ UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing chan
 Since = Annotated[str | None, Query(max_length=100, description="a `version` that you have: only what changed since")]
 
 
+async def asked_provider(request: Request, session: Session, caller: Reader, provider: Ident = None) -> str | None:
+    """One that is shown is known: no question to the database, which may be away."""
+    snapshot: Snapshot = request.app.state.snapshot
+    if any(entry.site.provider == provider for entry in snapshot.select(Selection.of(caller))):
+        return provider
+    return await asked.asked_provider(session, caller, provider)
+
+
+OfProvider = Annotated[str | None, Depends(asked_provider)]
+
+
 def _selection(
     caller: Reader,
     region: RegionCode = None,
     state: State | None = None,
     technology: Technology | None = None,
-    provider: Annotated[str | None, Query(max_length=60)] = None,
+    provider: OfProvider = None,
 ) -> Selection:
     return Selection.of(caller, region, state, technology, provider)
 

@@ -173,20 +173,18 @@ async def test_windows_are_listed_by_period_status_and_place(cast: Cast) -> None
     assert await ids(cast.sari, region="64.02") == [gone["id"], running["id"], planned["id"]]
     assert await ids(cast.sari, site=other["code"]) == [running["id"], planned["id"]]
     assert await ids(cast.sari, provider="telkom-wms") == [gone["id"]]
-    assert await ids(cast.sari, provider="nobody") == []
 
 
 @pytest.mark.parametrize(
-    ("params", "status"),
+    "params",
     [
-        ({"status": "done"}, 422), ({"region": "6402"}, 422), ({"site": "999"}, 404), ({"from": "yesterday"}, 422),
-        ({"from": "2026-11-24T06:00:00"}, 422), ({"period": "2026-13"}, 422), ({"period": "7d", "to": at(1)}, 422),
-        ({"from": at(2), "to": at(1)}, 422), ({"from": "9999-01-01"}, 422), ({"cursor": "%%"}, 422),
-        ({"until": "x"}, 422),
+        {"status": "done"}, {"region": "6402"}, {"site": "999"}, {"provider": "nobody"}, {"from": "yesterday"},
+        {"from": "2026-11-24T06:00:00"}, {"period": "2026-13"}, {"period": "7d", "to": at(1)},
+        {"from": at(2), "to": at(1)}, {"from": "9999-01-01"}, {"cursor": "%%"}, {"until": "x"},
     ],
 )  # fmt: skip
-async def test_a_bad_question_is_answered_with_what_is_wrong(cast: Cast, params: dict[str, str], status: int) -> None:
-    assert (await cast.sari.get("/maintenance", params=params)).status_code == status
+async def test_a_bad_question_is_answered_with_what_is_wrong(cast: Cast, params: dict[str, str]) -> None:
+    assert (await cast.sari.get("/maintenance", params=params)).status_code == 422
     assert (await cast.ben.get("/maintenance", params={"region": "64.02"})).status_code == 403
 
 

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit
 from app.exporting import sites
-from app.registry.columns import PERSONAL, SITE_COLUMNS
+from app.personal import PERSONAL
+from app.registry.columns import SITE_COLUMNS
 from app.registry.schemas import SiteIn
 from app.registry.words import CHOICES
 from app.spreadsheets import guarded, unguarded
