@@ -75,15 +75,20 @@ class Answers:
             self._version, self._made, self._bytes = version, {}, 0
         task = self._made.get(asked)
         if task is None:
-            task = self._made[asked] = asyncio.create_task(self._make(asked, version))
-        return await asyncio.shield(task)  # who asked first may hang up
+            task = self._made[asked] = asyncio.create_task(self._make(asked))
+        try:
+            return await asyncio.shield(task)  # who asked first may hang up
+        except Gone:
+            self._made.pop(asked, None)
+            raise
 
-    async def _make(self, asked: Question, version: Version) -> Answer:
+    async def _make(self, asked: Question) -> Answer:
+        """Of the version that is out by now."""
         if asked.zipped:
-            plain = await self.get(replace(asked, zipped=False))  # of a later version, perhaps
+            plain = await self.get(replace(asked, zipped=False))
             version, body = plain.version, await _zipped(plain.body)
         else:
-            body = self._render(asked)
+            version, body = self._snapshot.version, self._render(asked)
         self._bytes += len(body)
         if self._bytes > MOST_BYTES and self._version == version:
             self._made, self._bytes = {asked: self._made[asked]}, len(body)
