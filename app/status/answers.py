@@ -12,6 +12,7 @@ import orjson
 
 from app.clock import utc_now
 from app.errors import Gone, Unavailable
+from app.status import exposition
 from app.status.entry import Entry
 from app.status.selection import Selection
 from app.status.snapshot import Snapshot
@@ -28,9 +29,13 @@ class Form(StrEnum):
     JSON = "json"
     GEOJSON = "geojson"
     SUMMARY = "summary"
+    METRICS = "metrics"
 
 
-MEDIA = {Form.JSON: "application/json", Form.GEOJSON: "application/geo+json", Form.SUMMARY: "application/json"}
+MEDIA = {
+    Form.JSON: "application/json", Form.GEOJSON: "application/geo+json", Form.SUMMARY: "application/json",
+    Form.METRICS: "text/plain; version=0.0.4; charset=utf-8",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,8 @@ class Answers:
         if asked.zipped:
             plain = await self.get(replace(asked, zipped=False))
             version, body = plain.version, await _zipped(plain.body)
+        elif asked.form is Form.METRICS:
+            body = await self._exposed(asked.wanted)
         else:
             version, body = self._snapshot.version, self._render(asked)
         self._bytes += len(body)
@@ -109,11 +116,18 @@ class Answers:
             return _listing(self._object({"type": "FeatureCollection"}), "features", map(_feature, entries))
         return _listing(self._object(), "sites", [entry.row for entry in entries])
 
+    async def _exposed(self, wanted: Selection) -> bytes:
+        """Of the rows that stand in the version that is out; a thread writes them, for they may be a million lines."""
+        rows = [entry.row for entry in self._snapshot.select(wanted)]
+        return await asyncio.to_thread(exposition.text, rows, self._data_age_s())
+
+    def _data_age_s(self) -> float | None:
+        beat_at = self._snapshot.beat_at
+        return round((utc_now() - beat_at).total_seconds(), 1) if beat_at else None
+
     def _object(self, more: dict[str, Any] | None = None) -> bytes:
-        now, beat_at = utc_now(), self._snapshot.beat_at
         return orjson.dumps({
-            "version": str(self._snapshot.version), "generated_at": now,
-            "data_age_s": round((now - beat_at).total_seconds(), 1) if beat_at else None,
+            "version": str(self._snapshot.version), "generated_at": utc_now(), "data_age_s": self._data_age_s(),
         } | (more or {}), option=orjson.OPT_UTC_Z)  # fmt: skip
 
 

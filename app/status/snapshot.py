@@ -37,6 +37,7 @@ class Snapshot:
     refresh_s: float
     entries: dict[int, Entry] = field(default_factory=dict)
     version: Version = START
+    versions: int = 0  # published since the start
     loaded: bool = False
     beat_at: datetime | None = None
     blind_since: datetime | None = None
@@ -183,6 +184,7 @@ class Snapshot:
         if self.version.generation == self._read.generation:
             self._history.add(Step(self.version, self._touched, regrouped, self._left))
         self.version = self._read._replace(ms=max(int(now.timestamp() * 1000), self.version.ms + 1))
+        self.versions += 1
         self._touched, self._left, self._urgent, self._refreshed = set(), {}, False, time.monotonic()
         published, self.published = self.published, asyncio.Event()
         published.set()
