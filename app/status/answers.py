@@ -65,13 +65,21 @@ class Answers:
         self._made: dict[Question, asyncio.Task[Answer]] = {}
         self._bytes = 0
 
+    def is_out(self, version: Version) -> bool:
+        """Whether it is the version that is out at this moment."""
+        self._age()
+        return self._snapshot.loaded and version is self._snapshot.version
+
     def version(self) -> Version:
         """The version that is out, aged to this moment. Raises Unavailable until there is one."""
-        if self._snapshot.is_due:
-            self._snapshot.tick(utc_now())
+        self._age()
         if not self._snapshot.loaded:
             raise Unavailable("The status is not read yet; try again shortly")
         return self._snapshot.version
+
+    def _age(self) -> None:
+        if self._snapshot.is_due:
+            self._snapshot.tick(utc_now())
 
     async def get(self, asked: Question) -> Answer:
         """Raises Gone where `since` is too long ago."""
