@@ -26,6 +26,8 @@ Since = Annotated[str | None, Query(max_length=100, description="a `version` tha
 
 async def asked_provider(request: Request, session: Session, caller: Reader, provider: Ident = None) -> str | None:
     """One that is shown is known: no question to the database, which may be away."""
+    if provider is None:
+        return None
     snapshot: Snapshot = request.app.state.snapshot
     if any(entry.site.provider == provider for entry in snapshot.select(Selection.of(caller))):
         return provider
