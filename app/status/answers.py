@@ -101,7 +101,7 @@ class Answers:
             plain = await self.get(replace(asked, zipped=False))
             version, body = plain.version, await _zipped(plain.body)
         elif asked.form is Form.METRICS:
-            body = await self._exposed(asked.wanted)
+            version, body = self._snapshot.version, await self._exposed(asked.wanted)
         else:
             version, body = self._snapshot.version, self._render(asked)
         self._bytes += len(body)
