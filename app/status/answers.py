@@ -14,7 +14,7 @@ from app.clock import utc_now
 from app.errors import Gone, Unavailable
 from app.status.entry import Entry
 from app.status.selection import Selection
-from app.status.snapshot import Snapshot
+from app.status.snapshot import Change, Snapshot
 from app.status.summary import summary
 from app.status.version import Version
 
@@ -51,6 +51,7 @@ class Answer:
     version: Version
     etag: str
     body: bytes
+    change: Change | None = None  # of an answer to `since`
 
 
 class Answers:
@@ -81,28 +82,38 @@ class Answers:
     async def _make(self, asked: Question, version: Version) -> Answer:
         if asked.zipped:
             plain = await self.get(replace(asked, zipped=False))  # of a later version, perhaps
-            version, body = plain.version, await _zipped(plain.body)
+            version, change, body = plain.version, plain.change, await _zipped(plain.body)
         else:
-            body = self._render(asked)
+            version, change = self._snapshot.version, self._change(asked)
+            body = self._render(asked, change)
         self._bytes += len(body)
         if self._bytes > MOST_BYTES and self._version == version:
             self._made, self._bytes = {asked: self._made[asked]}, len(body)
-        return Answer(version, asked.etag(version), body)
+        return Answer(version, asked.etag(version), body, change)
 
-    def _render(self, asked: Question) -> bytes:
+    def _change(self, asked: Question) -> Change | None:
+        if asked.since is None:
+            return None
+        change = self._snapshot.since(asked.since, asked.wanted)
+        if change is None:
+            raise Gone(READ_ANEW)
+        return change
+
+    def _render(self, asked: Question, change: Change | None) -> bytes:
         snapshot = self._snapshot
         if asked.form is Form.SUMMARY:
             return self._object(summary(snapshot.select(asked.wanted), asked.wanted.region))
-        if asked.since is not None:
-            change = snapshot.since(asked.since, asked.wanted)
-            if change is None:
-                raise Gone(READ_ANEW)
+        if change is not None:
             known = {"version": str(change.version), "removed": change.removed}
             return _listing(self._object(known), "changed", [entry.row for entry in change.changed])
         entries = snapshot.select(asked.wanted)
         if asked.form is Form.GEOJSON:
             return _listing(self._object({"type": "FeatureCollection"}), "features", map(_feature, entries))
         return _listing(self._object(), "sites", [entry.row for entry in entries])
+
+    def age(self) -> bytes:
+        """The version that is out, and how old what it says is at this moment."""
+        return self._object()
 
     def _object(self, more: dict[str, Any] | None = None) -> bytes:
         now, beat_at = utc_now(), self._snapshot.beat_at
