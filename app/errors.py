@@ -14,6 +14,7 @@ Problem
 ├── Invalid            422  fields or parameters are wrong: all of them are listed
 ├── TooManyTries       429  sign-ins that failed: the next one after a while
 └── Unavailable        503  the database is away
+    └── TooManyStreams      as many are open here as may be
 """
 
 from collections.abc import Sequence
@@ -102,3 +103,7 @@ class TooManyTries(Problem):
 
 class Unavailable(Problem):
     status, type, title = 503, "unavailable", "The database is away; try again shortly"
+
+
+class TooManyStreams(Unavailable):
+    type, title = "too-many-streams", "Too many streams are open here; try again shortly, or poll /status"

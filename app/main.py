@@ -38,6 +38,8 @@ from app.status.lane import FastLane
 from app.status.routes import router as status
 from app.status.routes import scraped
 from app.status.snapshot import Snapshot
+from app.status.stream import Streams
+from app.status.stream_routes import router as streams
 
 API = "/api/v1"
 ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
@@ -59,11 +61,13 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)
+    most = app.state.settings.status.max_streams
+    app.state.streams = Streams(app.state.snapshot, app.state.answers, most=most)
     for router in (
         # before the registry, whose /sites/{id} would take /sites/export for a site
         exporting, importing,
-        registry, checks, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
-        accounts, session, tokens,
+        registry, checks, contracts, status, streams, ledger, measurements, aggregates, uptimes, incidents,
+        maintenance, audit, accounts, session, tokens,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
@@ -85,7 +89,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     chosen: Settings = app.state.settings
     url = database_url(chosen)
     app.state.engine = open_engine(url, name="api", pool_size=10)
@@ -93,7 +97,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     follower = Follower(app.state.snapshot, app.state.sessions, chosen.database_direct_url or url)
     following = asyncio.create_task(follower.run())
     try:
-        yield
+        yield {"streams": app.state.streams}  # for who serves them (app/serve.py)
     finally:
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):

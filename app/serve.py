@@ -1,17 +1,36 @@
 """`sinyal api`: uvicorn, behind a reverse proxy or by itself."""
 
+import asyncio
+import socket
+
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app import logs
 from app.main import create_app
 from app.settings import Settings
+
+UNREAD_MS = 20_000
+
+
+class Connection(HttpToolsProtocol):
+    """One that nobody can hold: uvicorn itself waits for good for a peer that takes nothing, and for streams to end."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+
+    def shutdown(self) -> None:
+        self.app_state["streams"].end()
+        super().shutdown()
 
 
 def run(settings: Settings, *, workers: int) -> None:
     uvicorn.run(
         "app.serve:make_app",
         factory=True,
+        http=Connection,
         host=settings.host,
         port=settings.port,
         workers=workers if workers > 1 else None,
