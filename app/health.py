@@ -10,6 +10,7 @@ from app import metrics
 from app.clock import utc_now
 from app.http import open_to_all
 from app.migrate import is_current
+from app.status.answers import MEDIA, Form
 from app.status.snapshot import Snapshot
 
 router = APIRouter(tags=["this service"], dependencies=[Depends(open_to_all)])
@@ -53,6 +54,4 @@ def _warnings(state: Any) -> list[str]:
 
 @router.get("/metrics", include_in_schema=False)
 async def get_metrics(request: Request) -> Response:
-    state = request.app.state
-    body = await metrics.render(state.metrics, state.snapshot, state.engine)
-    return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(await metrics.render(request.app.state), media_type=MEDIA[Form.METRICS])

@@ -38,6 +38,7 @@ from app.status.answers import Answers
 from app.status.follower import Follower
 from app.status.lane import FastLane
 from app.status.routes import router as status
+from app.status.routes import scraped
 from app.status.snapshot import Snapshot
 
 API = "/api/v1"
@@ -68,6 +69,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
+    app.include_router(scraped)
     problems.install(app)
     docs.install(app)
     app.add_middleware(SimulatedPast, prefix=API)

@@ -1,13 +1,16 @@
 """`sinyal api`: uvicorn, behind a reverse proxy or by itself."""
 
 import uvicorn
+from fastapi import FastAPI
 
+from app import logs
+from app.main import create_app
 from app.settings import Settings
 
 
 def run(settings: Settings, *, workers: int) -> None:
     uvicorn.run(
-        "app.main:create_app",
+        "app.serve:make_app",
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -20,3 +23,9 @@ def run(settings: Settings, *, workers: int) -> None:
         log_config=None,
         timeout_graceful_shutdown=4,
     )
+
+
+def make_app() -> FastAPI:
+    """In the process that serves, which may be a new one: what it logs must not fall back to showing locals."""
+    logs.configure("api")
+    return create_app()

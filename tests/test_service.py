@@ -6,7 +6,6 @@ from typing import Any
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fastapi import FastAPI
-from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,7 +17,6 @@ from app.registry.schemas import SiteIn, SiteOut, SitePatch
 from app.settings import ROOT
 from app.status.schemas import StatusOut
 from tests.conftest import Cast
-from tests.registry.test_sites import register
 
 
 async def test_it_is_ready_once_the_database_is_migrated_and_the_snapshot_is_loaded(app: FastAPI, cast: Cast) -> None:
@@ -30,17 +28,6 @@ async def test_it_is_ready_once_the_database_is_migrated_and_the_snapshot_is_loa
     ready = await client.get("/readyz")
     assert ready.status_code == 200
     assert ready.json()["worker_beat_age_s"] is None
-
-
-async def test_the_metrics_can_be_scraped(app: FastAPI, cast: Cast) -> None:
-    await register(cast)
-    await cast.sari.get("/sites")
-    await app.state.snapshot.refresh(app.state.sessions)
-    answer = await cast.stranger.client.get("/metrics")
-    found = {family.name: family for family in text_string_to_metric_families(answer.text)}
-    assert {sample.labels["state"]: sample.value for sample in found["sinyal_sites_by_state"].samples} == {"unknown": 1}
-    routes = {sample.labels["route"] for sample in found["sinyal_http_requests"].samples}
-    assert any(route.endswith("/sites") for route in routes)
 
 
 async def test_the_models_are_what_the_migrations_made(engine: AsyncEngine) -> None:

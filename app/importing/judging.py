@@ -85,9 +85,9 @@ def _compare(rows: Sequence[Row]) -> None:
             if row.said == first.said:
                 row.repeats = first.number
                 row.warnings.append(_repeated(first))
-        if any(row.repeats is None for row in others):
+        if (odd := next((row for row in others if row.repeats is None), None)) is not None:
             for row in group:
-                row.blame(_contradiction(row, next(other for other in group if other.said != row.said)))
+                row.blame(_contradiction(row, odd if row.said == first.said else first))
 
 
 def _identity(draft: Draft) -> object:

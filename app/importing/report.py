@@ -9,6 +9,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, MergedCell
 from openpyxl.styles import Alignment, Font
 
 from app.importing import answer, grids, headers, workbook
+from app.importing.cells import LAST_COLUMN
 from app.importing.headers import COLUMNS
 from app.importing.sheets import TARGETS, Row, Sheet
 from app.importing.store import Outcome, Verdict
@@ -69,7 +70,7 @@ def _put(page: Any, row: int, column: int, text: str) -> None:
 
 def _free_column(page: Any, outcome: Outcome) -> int:
     """After the last that holds anything; where a report stood before, in its place."""
-    header, every = outcome.sheet.header.number, range(1, workbook.LAST_COLUMN + 1)
+    header, every = outcome.sheet.header.number, range(1, min(LAST_COLUMN, page.max_column) + 1)
     before = [column for column in every if fold(str(page.cell(header, column).value or "")) in OURS]
     if before:
         return before[0]

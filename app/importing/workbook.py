@@ -15,11 +15,11 @@ import openpyxl
 from openpyxl.utils import range_boundaries
 
 from app.errors import Fault, Invalid
-from app.importing.cells import Cell, Flaw
+from app.importing.cells import LAST_COLUMN, Cell, Flaw
 
 SIGNATURE, OLD_SIGNATURE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 MAX_PARTS, MAX_UNPACKED, MAX_CELLS = 2_000, 80_000_000, 1_000_000
-LAST_ROW, LAST_COLUMN = 1_048_576, 100
+LAST_ROW = 1_048_576
 MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3}[0-9]{1,7}:[A-Z]{1,3}[0-9]{1,7})"')
 CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
 FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")

@@ -19,11 +19,13 @@ UPWARD = text("WITH RECURSIVE up AS (SELECT id, parent_id FROM site WHERE id = A
               "UNION SELECT s.id, s.parent_id FROM site s JOIN up ON s.id = up.parent_id) "
               "SELECT id, parent_id FROM up")  # fmt: skip
 
+NAMED = 6  # of those that want the same: thousands of rows may stand at one address
+
 
 @dataclass(frozen=True, slots=True)
 class Clash:
     fault: Fault
-    others: Sequence[Draft] = field(default=())  # the drafts that want the same; none where a site has it
+    others: Sequence[Draft] = field(default=())  # some of the drafts that want the same; none where a site has it
 
 
 async def find(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, Clash]:
@@ -59,7 +61,7 @@ def _addresses(drafts: Sequence[Draft], held: Mapping[Address, int]) -> dict[Dra
             clashes |= {draft: Clash(_taken(draft.values)) for draft in wanting}
         elif len(wanting) > 1:  # who has it already may keep it
             clashes |= {
-                draft: Clash(_shared(draft.values), [other for other in wanting if other is not draft])
+                draft: Clash(_shared(draft.values), [other for other in wanting[:NAMED] if other is not draft])
                 for draft in wanting if draft.site is None or draft.site.id != holder
             }  # fmt: skip
     _pass_on(list(clashes), clashes, drafts, held)

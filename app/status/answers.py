@@ -12,6 +12,7 @@ import orjson
 
 from app.clock import utc_now
 from app.errors import Gone, Unavailable
+from app.status import exposition
 from app.status.entry import Entry
 from app.status.selection import Selection
 from app.status.snapshot import Snapshot
@@ -28,9 +29,13 @@ class Form(StrEnum):
     JSON = "json"
     GEOJSON = "geojson"
     SUMMARY = "summary"
+    METRICS = "metrics"
 
 
-MEDIA = {Form.JSON: "application/json", Form.GEOJSON: "application/geo+json", Form.SUMMARY: "application/json"}
+MEDIA = {
+    Form.JSON: "application/json", Form.GEOJSON: "application/geo+json", Form.SUMMARY: "application/json",
+    Form.METRICS: "text/plain; version=0.0.4; charset=utf-8",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,21 @@ class Answers:
         self._made: dict[Question, asyncio.Task[Answer]] = {}
         self._bytes = 0
 
+    def is_out(self, version: Version) -> bool:
+        """Whether it is the version that is out at this moment."""
+        self._age()
+        return self._snapshot.loaded and version is self._snapshot.version
+
     def version(self) -> Version:
         """The version that is out, aged to this moment. Raises Unavailable until there is one."""
-        if self._snapshot.is_due:
-            self._snapshot.tick(utc_now())
+        self._age()
         if not self._snapshot.loaded:
             raise Unavailable("The status is not read yet; try again shortly")
         return self._snapshot.version
+
+    def _age(self) -> None:
+        if self._snapshot.is_due:
+            self._snapshot.tick(utc_now())
 
     async def get(self, asked: Question) -> Answer:
         """Raises Gone where `since` is too long ago."""
@@ -75,15 +88,22 @@ class Answers:
             self._version, self._made, self._bytes = version, {}, 0
         task = self._made.get(asked)
         if task is None:
-            task = self._made[asked] = asyncio.create_task(self._make(asked, version))
-        return await asyncio.shield(task)  # who asked first may hang up
+            task = self._made[asked] = asyncio.create_task(self._make(asked))
+        try:
+            return await asyncio.shield(task)  # who asked first may hang up
+        except Gone:
+            self._made.pop(asked, None)
+            raise
 
-    async def _make(self, asked: Question, version: Version) -> Answer:
+    async def _make(self, asked: Question) -> Answer:
+        """Of the version that is out by now."""
         if asked.zipped:
-            plain = await self.get(replace(asked, zipped=False))  # of a later version, perhaps
+            plain = await self.get(replace(asked, zipped=False))
             version, body = plain.version, await _zipped(plain.body)
+        elif asked.form is Form.METRICS:
+            version, body = self._snapshot.version, await self._exposed(asked.wanted)
         else:
-            body = self._render(asked)
+            version, body = self._snapshot.version, self._render(asked)
         self._bytes += len(body)
         if self._bytes > MOST_BYTES and self._version == version:
             self._made, self._bytes = {asked: self._made[asked]}, len(body)
@@ -104,11 +124,18 @@ class Answers:
             return _listing(self._object({"type": "FeatureCollection"}), "features", map(_feature, entries))
         return _listing(self._object(), "sites", [entry.row for entry in entries])
 
+    async def _exposed(self, wanted: Selection) -> bytes:
+        """Of the rows that stand in the version that is out; a thread writes them, for they may be a million lines."""
+        rows = [entry.row for entry in self._snapshot.select(wanted)]
+        return await asyncio.to_thread(exposition.text, rows, self._data_age_s())
+
+    def _data_age_s(self) -> float | None:
+        beat_at = self._snapshot.beat_at
+        return round((utc_now() - beat_at).total_seconds(), 1) if beat_at else None
+
     def _object(self, more: dict[str, Any] | None = None) -> bytes:
-        now, beat_at = utc_now(), self._snapshot.beat_at
         return orjson.dumps({
-            "version": str(self._snapshot.version), "generated_at": now,
-            "data_age_s": round((now - beat_at).total_seconds(), 1) if beat_at else None,
+            "version": str(self._snapshot.version), "generated_at": utc_now(), "data_age_s": self._data_age_s(),
         } | (more or {}), option=orjson.OPT_UTC_Z)  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.conditional import tags, takes_gzip
 from app.errors import Fault, Invalid
-from app.http import Reader, Session
+from app.http import Reader, Session, check_parameters
 from app.problems import problems
 from app.profiles import Technology
 from app.registry import asked
@@ -19,6 +19,7 @@ from app.status.snapshot import Snapshot
 from app.status.version import Version
 
 router = APIRouter(tags=["dashboards"])
+scraped = APIRouter(dependencies=[Depends(check_parameters)])  # outside of /api/v1
 
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing changed since the ETag of If-None-Match"}}
 Since = Annotated[str | None, Query(max_length=100, description="a `version` that you have: only what changed since")]
@@ -26,6 +27,8 @@ Since = Annotated[str | None, Query(max_length=100, description="a `version` tha
 
 async def asked_provider(request: Request, session: Session, caller: Reader, provider: Ident = None) -> str | None:
     """One that is shown is known: no question to the database, which may be away."""
+    if provider is None:
+        return None
     snapshot: Snapshot = request.app.state.snapshot
     if any(entry.site.provider == provider for entry in snapshot.select(Selection.of(caller))):
         return provider
@@ -75,6 +78,12 @@ async def get_status(
 async def get_summary(request: Request, caller: Reader, region: RegionCode = None) -> Response:
     """Sites in each state: of a region and its children, by technology, by provider. Nodes are counted apart."""
     return await _answer(request, Question(Selection.of(caller, region), Form.SUMMARY))
+
+
+@scraped.get("/metrics/sites", include_in_schema=False)
+async def get_metrics(request: Request, caller: Reader) -> Response:
+    """For Prometheus: every active site's state and figures, in its text format."""
+    return await _answer(request, Question(Selection.of(caller), Form.METRICS))
 
 
 async def _answer(request: Request, asked: Question) -> Response:

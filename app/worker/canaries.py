@@ -26,6 +26,7 @@ class Canaries:
     blind_since: float | None = None
     beats: int = 0
     silent: int = 0
+    answering: dict[str, bool] = field(default_factory=dict)  # by address, as of the last beat
     found: list[BlindRange] = field(default_factory=list)  # not yet recorded
     past: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=1000))
 
@@ -40,6 +41,7 @@ class Canaries:
         self.beats += 1
         if sent_at <= self.seen_until:
             return
+        self.answering = {self.addresses[-one.key - 1]: one.outcome is Outcome.OK for one in readings}
         if any(reading.outcome is Outcome.OK for reading in readings):
             if self.blind_since is not None:
                 self.found.append(blind_range(self.blind_since, sent_at))

@@ -197,7 +197,9 @@ class Rounds:
         figures.sites = len(self.schedule.plans)
         figures.missed_slots = self.schedule.missed
         figures.buffered_readings, figures.dropped_readings = len(self.buffer), self.buffer.dropped
+        figures.buffer_limit_readings = self.buffer.limit
         figures.canary_beats, figures.canary_silences = self.canaries.beats, self.canaries.silent
+        figures.canaries = {address: int(answers) for address, answers in self.canaries.answering.items()}
         if (echo := self.prober.echo) is not None:
             for name in ("sent", "received", "duplicates", "late", "foreign", "malformed", "drops", "send_errors"):
                 setattr(figures, f"echo_{name}", getattr(echo.counters, name))

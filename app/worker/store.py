@@ -92,7 +92,7 @@ async def follow(session: AsyncSession, spans: Sequence[Span]) -> None:
 
 async def write_beat(
     session: AsyncSession, *, now: datetime, started_at: datetime, blind_since: datetime | None,
-    figures: dict[str, int],
+    figures: dict[str, Any],
 ) -> None:  # fmt: skip
     await session.execute(BEAT, {
         "source": CENTRAL, "now": now, "started_at": started_at, "blind_since": blind_since,

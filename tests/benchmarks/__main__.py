@@ -7,6 +7,7 @@ from tests.benchmarks import (
     demo,
     detection,
     echo,
+    faults,
     history,
     importing,
     polling,
@@ -29,6 +30,7 @@ PARTS = {
     "polling": polling.main,
     "snapshot": snapshot.main,
     "import": importing.main,
+    "faults": faults.main,
 }
 
 

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from app.errors import Fault, Invalid
-from app.importing import cells, headers, sheets, workbook
+from app.importing import cells, headers, judging, sheets, workbook
 from app.importing.cells import Cell
 from app.importing.sheets import Row, Sheet
 from app.importing.words import ALSO, fold
-from app.registry import regions
+from app.registry import clashes, drafts, regions
 from app.registry.columns import SITE_COLUMNS
 from app.registry.words import CHOICES
 from app.validation import FaultError
@@ -309,3 +309,28 @@ def test_a_cell_of_a_hundred_thousand_characters_is_read_at_once(field: str, tex
     with contextlib.suppress(FaultError):
         cells.read(field, text)
     assert monotonic() - began < 1
+
+
+def test_thousands_of_rows_of_one_site_or_at_one_address_are_compared_in_no_time() -> None:
+    hosts = ["198.51.100.1"] * 10_000 + ["198.51.100.2"]
+    texts = [f"64.02.05.2003;fo;orbit;icmp;{host}" for host in hosts]
+    rows = sheets.read("\n".join([";".join(TOP), *texts]).encode()).rows
+    for row in rows:
+        row.draft, _ = drafts.read(row.said, site=None)
+    wanted = [row.draft for row in rows if row.draft is not None]
+    began = monotonic()
+    judging._compare(rows)
+    clashing = clashes._addresses(wanted, {})
+    assert monotonic() - began < 1
+    assert all([fault.code for fault in row.faults] == ["contradiction"] for row in rows)
+    assert len(clashing) == 10_000
+    assert max(len(clash.others) for clash in clashing.values()) < 10
+
+
+@pytest.mark.parametrize("header", ["ip", "kolom {}"])
+def test_a_line_of_a_hundred_thousand_columns_is_read_at_once(header: str) -> None:
+    wide = "".join(f";{header.format(n)}" for n in range(100_000))
+    began = monotonic()
+    with contextlib.suppress(Invalid):
+        sheets.read(f"{';'.join(TOP)}{wide}\n64.02.05.2003;fo;x;icmp;a.id\n".encode())
+    assert monotonic() - began < 2

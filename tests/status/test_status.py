@@ -272,3 +272,12 @@ class Counting:
     async def __call__(self, *args: Any) -> Any:
         self.times += 1
         return await self._call(*args)
+
+
+async def test_after_another_database_was_restored_it_says_to_wait_to_those_who_were_just_answered_too(
+    app: FastAPI, cast: Cast
+) -> None:
+    await status(app, cast.vera)
+    assert (await cast.vera.get("/status")).status_code == 200
+    app.state.snapshot._forget()
+    assert (await cast.vera.get("/status")).status_code == 503
