@@ -24,6 +24,7 @@ from app.exporting.routes import router as exporting
 from app.importing.routes import router as importing
 from app.incidents.routes import router as incidents
 from app.ledger.routes import router as ledger
+from app.limits import RateLimit
 from app.maintenance.routes import router as maintenance
 from app.marking import HEADER as SIMULATED
 from app.marking import SimulatedPast
@@ -31,6 +32,7 @@ from app.measurements.routes import router as measurements
 from app.metrics import Requests
 from app.registry.check_routes import router as checks
 from app.registry.routes import router as registry
+from app.security import Secured
 from app.settings import Settings, settings
 from app.status.answers import Answers
 from app.status.follower import Follower
@@ -76,23 +78,32 @@ def create_app(given: Settings | None = None) -> FastAPI:
     docs.install(app)
     app.add_middleware(SimulatedPast, prefix=API)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
-    if app.state.settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware, allow_origins=app.state.settings.cors_origins, allow_methods=["*"],
-            allow_headers=["*"], expose_headers=["ETag", "Retry-After", SIMULATED],
-        )  # fmt: skip
     app.add_middleware(Edge)
     app.add_middleware(FastLane, answers=app.state.answers)
+    _guard(app, app.state.settings)
     app.add_middleware(Requests, registry=app.state.metrics)
     app.openapi = lambda: _openapi(app, FastAPI.openapi(app))  # type: ignore[method-assign]  # FastAPI's own way
     return app
+
+
+def _guard(app: FastAPI, chosen: Settings) -> None:
+    """From the inside out: who is refused for asking too much may still read so on a page of another origin."""
+    if chosen.limits.requests_per_s:
+        limits = chosen.limits
+        app.add_middleware(RateLimit, requests_per_s=limits.requests_per_s, burst=limits.burst)
+    if chosen.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=chosen.cors_origins, allow_methods=["*"], allow_headers=["*"],
+            expose_headers=["ETag", "Retry-After", "Content-Disposition", "Location", SIMULATED],
+        )  # fmt: skip
+    app.add_middleware(Secured, https=(chosen.public_url or "").startswith("https://"))
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     chosen: Settings = app.state.settings
     url = database_url(chosen)
-    app.state.engine = open_engine(url, name="api", pool_size=10)
+    app.state.engine = open_engine(url, name="api", pool_size=10, query_s=chosen.limits.query_s)
     app.state.sessions = open_sessions(app.state.engine)
     follower = Follower(app.state.snapshot, app.state.sessions, chosen.database_direct_url or url)
     following = asyncio.create_task(follower.run())
@@ -117,7 +128,7 @@ def _openapi(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
         schemas.pop(name, None)
     for path, operations in document["paths"].items():
         for operation in operations.values() if path.startswith(API) else ():
-            anywhere = problems.problems(503, *((400, 413) if "requestBody" in operation else ()))
+            anywhere = problems.problems(429, 503, 504, *((400, 413) if "requestBody" in operation else ()))
             described = {str(status): answer for status, answer in anywhere.items()} | operation["responses"]
             operation["responses"] = dict(sorted(described.items()))
     return document
