@@ -11,6 +11,7 @@ import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from openpyxl.xml.constants import XLSM
 
 from app.errors import Fault, Invalid
 from app.importing import cells, headers, judging, sheets, workbook
@@ -236,13 +237,13 @@ def test_a_formula_is_its_stored_result_and_one_without_is_a_fault() -> None:
 
 
 def repack(data: bytes, change: Any = lambda xml: xml, **more: bytes) -> bytes:
-    out = io.BytesIO()
+    out, more = io.BytesIO(), {name.replace("__", "/"): content for name, content in more.items()}
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
+        for name in [one for one in old.namelist() if one not in more]:
             xml = old.read(name)
             new.writestr(name, change(xml) if name == "xl/worksheets/sheet1.xml" else xml)
         for name, content in more.items():
-            new.writestr(name.replace("__", "/"), content)
+            new.writestr(name, content)
     return out.getvalue()
 
 
@@ -334,3 +335,26 @@ def test_a_line_of_a_hundred_thousand_columns_is_read_at_once(header: str) -> No
     with contextlib.suppress(Invalid):
         sheets.read(f"{';'.join(TOP)}{wide}\n64.02.05.2003;fo;x;icmp;a.id\n".encode())
     assert monotonic() - began < 2
+
+
+def test_what_is_small_in_the_file_and_huge_in_memory_is_refused() -> None:
+    began = monotonic()
+    assert refused(repack(GOOD, **{"xl/styles.xml": b"<styleSheet>" + b"<xf/>" * 1_000_000})) == "too_much_inside"
+    with zipfile.ZipFile(io.BytesIO(GOOD)) as archive:
+        said = archive.read("[Content_Types].xml")
+    moved = b'<Override PartName="/xl/worksheets/big.xml" ContentType="%s"/></Types>' % XLSM.encode()
+    hidden = {
+        "[Content_Types].xml": said.replace(b"</Types>", moved),
+        "xl/worksheets/big.xml": b"<workbook>" + b"<x/>" * 1_000_000,
+    }
+    assert refused(repack(GOOD, **hidden)) == "too_much_inside"
+    assert monotonic() - began < 3
+
+
+def test_many_sheets_with_a_cell_in_the_last_row_are_not_gone_through() -> None:
+    made = openpyxl.Workbook()
+    for _ in range(20):
+        made.create_sheet().cell(1_048_576, 1, "x")
+    began = monotonic()
+    assert refused(saved(made)) == "too_much_inside"
+    assert monotonic() - began < 10
