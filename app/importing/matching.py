@@ -125,6 +125,7 @@ def _village(row: Row, around: Around) -> None:
         code = row.said["village_code"] = around.aliases.get(code, code)
         if code not in regions.names():
             row.blame(regions.explain_unknown_village(code[:SHORT]))
+            del row.said["village_code"]  # what takes long to explain is not looked up again
         if code in _villages():
             row.warnings += _other_names(code, names)
     elif names[0]:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit
+from app.registry import regions
 from tests.conftest import Cast, Person
 from tests.registry.test_sites import VILLAGE, register
 
@@ -308,3 +309,12 @@ async def test_a_report_writes_over_nothing(cast: Cast) -> None:
     answer = await send(cast.ana, data.getvalue(), dry_run=True, format="xlsx")
     back = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert [back["G2"].value, back["H1"].value, back["H2"].value] == ["tanpa judul", "Result", "create"]
+
+
+async def test_an_unknown_village_is_explained_once_and_not_again_while_others_wait(cast: Cast) -> None:
+    """To find what was meant takes a millisecond or two, and thousands of rows may be wrong."""
+    regions.explain_unknown_village.cache_clear()
+    (row,) = await verdicts(cast.ana, HEADER, MUARA.replace(VILLAGE, "64.02.05.9999"))
+    assert codes(row) == {"village_code": "unknown_village"}
+    told = regions.explain_unknown_village.cache_info()
+    assert (told.hits, told.misses) == (0, 1)
