@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.errors import Fault
 from app.importing import matching
+from app.importing.aside import aside
 from app.importing.headers import named
 from app.importing.matching import Around
 from app.importing.sheets import TARGETS, Row
@@ -22,22 +23,19 @@ from probes.policy import Policy
 async def read_words(session: AsyncSession, rows: Sequence[Row], *, caller: Caller) -> Around:
     """Makes codes and ids of names: what takes long where much is wrong, and asks for no site."""
     around = await matching.look_around(session, caller=caller)
-    await _aside(_resolve, rows, around)
+    await aside(_resolve, rows, around)
     return around
 
 
 async def judge(session: AsyncSession, rows: Sequence[Row], around: Around, *, caller: Caller, policy: Policy) -> None:
-    """Gives every row its draft, or its faults. What needs no database is done beside the event loop."""
+    """Gives every row its draft, or its faults. What needs no database is done beside the event loop,
+    and does not queue behind other files: others may be waiting for this one."""
     around = await matching.with_sites(session, around, rows)
-    await _aside(_draft, rows, around)
+    await asyncio.to_thread(_draft, rows, around)
     known = await door.look_up(session, [row.draft for row in rows if row.draft is not None], caller=caller)
-    await _aside(_check, rows, known, policy)
+    await asyncio.to_thread(_check, rows, known, policy)
     _compare(rows)
     await _clash(session, [row for row in rows if writes(row)])
-
-
-async def _aside(work: Callable[..., None], *arguments: object) -> None:
-    await asyncio.to_thread(work, *arguments)
 
 
 def writes(row: Row) -> bool:
