@@ -52,7 +52,7 @@ async def get_sign_in(session: AsyncSession, secret_digest: bytes, *, idle: time
 def caller_of(account: Account) -> Caller:
     return Caller(
         None, account.username, account.role, account.region_code, account.provider_id, account.id,
-        must_change_password=account.must_change_password,
+        must_change_password=account.must_change_password, username=account.username,
     )  # fmt: skip
 
 

@@ -212,7 +212,7 @@ async def test_what_is_wrong_with_a_token_is_named(cast: Cast, changes: dict[str
 
 async def test_a_token_of_the_command_line_makes_tokens_that_nobody_owns(cast: Cast) -> None:
     first = (await cast.sari.post("/tokens", token(region_code="64.02"))).json()
-    assert (first["account_id"], first["username"], first["created_by"]) == (None, None, "sari")
+    assert (first["account_id"], first["username"], first["created_by"]) == (None, None, "token sari")
     assert (await cast.sari.post("/me/password", {"current_password": "x", "new_password": "y"})).status_code == 403
 
 

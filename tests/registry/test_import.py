@@ -54,7 +54,7 @@ async def test_a_dry_run_tells_and_writes_nothing_a_real_run_writes_and_the_same
     assert (await cast.ana.get(f"/sites/{VILLAGE}-01")).json()["version"] == made["version"]
     entries = list(await session.scalars(select(Audit).order_by(Audit.id)))
     assert [(one.action, one.object, one.source, one.actor) for one in entries] == [
-        ("create", "site", "import", "ana"), ("import", "file", "import", "ana"),
+        ("create", "site", "import", "token ana"), ("import", "file", "import", "token ana"),
     ]  # fmt: skip
     assert (entries[1].after or {})["sha256"] == hashlib.sha256(file.encode()).hexdigest()
     assert (entries[1].after or {})["rows"]["create"] == 1

@@ -41,8 +41,8 @@ async def test_every_change_of_a_provider_is_audited(cast: Cast) -> None:
         await cast.sari.patch("/providers/orbit", {"name": name})
     entries = (await cast.sari.get("/audit", params={"object": "provider"})).json()["items"]
     assert [(entry["actor"], entry["action"], entry["object_id"]) for entry in entries] == [
-        ("sari", "change", str(made["id"])),
-        ("sari", "create", str(made["id"])),
+        ("token sari", "change", str(made["id"])),
+        ("token sari", "create", str(made["id"])),
     ]
     assert (entries[0]["before"], entries[0]["after"]) == ({"name": "Orbit"}, {"name": "Telkom Orbit"})
     assert entries[1]["after"] == {"slug": "orbit", "name": "Orbit"}
