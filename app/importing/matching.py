@@ -21,7 +21,13 @@ from app.registry.models import Contract, Level, Lifecycle, Provider, RegionAlia
 from app.registry.providers import unknown_provider
 
 LEVELS = {"village": 13, "subdistrict": 8, "district": 5}  # how much of a code is each one's
-KINDS = {13: {"desa", "ds", "kelurahan", "kel"}, 8: {"kecamatan", "kec"}, 5: {"kabupaten", "kab", "kota"}}
+KINDS = {
+    13: {"desa", "ds", "kelurahan", "kel", "kampung", "kp"},
+    8: {"kecamatan", "kec"},
+    5: {"kabupaten", "kab", "kota"},
+}
+SHORTENED = {"sei": "sungai", "tj": "tanjung", "tg": "tanjung", "ma": "muara"}
+ALIKE = 0.8  # names that are less alike than this are no spellings of one name
 LISTED = 5  # candidates that a message names
 
 
@@ -126,7 +132,7 @@ def _village(row: Row, around: Around) -> None:
         if code not in regions.names():
             row.blame(regions.explain_unknown_village(code[:SHORT]))
         if code in _villages():
-            row.warnings += _other_names(code, names)
+            _compare_names(row, code, names)
     elif names[0]:
         found = _named(*map(_plain, names, LEVELS.values()), around.caller.region_code)
         if len(found) == 1:
@@ -144,21 +150,36 @@ def _villages() -> dict[str, str]:
     return {row["code"]: row["name"] for row in regions.read_csv() if row["level"] == Level.DESA_KELURAHAN}
 
 
-def _other_names(code: str, names: Sequence[str]) -> list[Fault]:
+def _compare_names(row: Row, code: str, names: Sequence[str]) -> None:
     """Where the names beside a code are another village's, the code may be, too."""
     for given, level in zip(names, LEVELS.values(), strict=True):
         name = regions.names()[code[:level]]
-        if given and _plain(given, level) != _plain(name, level):
-            return [Fault("village_code", "other_name", "{code} is {name}, the row says {given}", "Check the code",
-                          values={"code": code[:level], "name": name, "given": given})]  # fmt: skip
-    return []
+        said, right = _plain(given, level), _plain(name, level)
+        if given and said != right:
+            fault = Fault("village_code", "other_name", "{code} is {name}, the row says {given}", "Check the code",
+                          values={"code": code[:level], "name": name, "given": given})  # fmt: skip
+            if level == LEVELS["village"] and _is_another(said, right):
+                row.blame(fault)
+            else:
+                row.warnings.append(fault)
+            return
+
+
+def _is_another(said: str, right: str) -> bool:
+    """Whether a village's name is more than another spelling of the right one, or the same with less or more to it."""
+    if said in _by_name():
+        return True
+    words, rights = set(said.split()), set(right.split())
+    return not (words <= rights or rights <= words) and difflib.SequenceMatcher(None, said, right).ratio() < ALIKE
 
 
 @lru_cache(10_000)
 def _plain(name: str, level: int) -> str:
     """A region's name without what kind of region it is."""
-    words = fold(name).split()
-    return " ".join(words[1:] if len(words) > 1 and words[0] in KINDS[level] else words)
+    words = [SHORTENED.get(word, word) for word in fold(name).split()]
+    while len(words) > 1 and words[0] in KINDS[level]:
+        del words[0]
+    return " ".join(words)
 
 
 @cache

@@ -278,15 +278,20 @@ async def test_what_a_row_leaves_alone_is_not_looked_at(cast: Cast) -> None:
     assert codes(moved) == {"parent_id": "unknown_parent"}
 
 
-async def test_names_beside_a_code_that_is_another_villages_are_warned_about(cast: Cast) -> None:
+async def test_a_name_beside_a_code_that_is_another_villages_is_an_error_another_spelling_a_warning(cast: Cast) -> None:
     header = f"Desa;Kecamatan;Kabupaten;{HEADER}"
-    right, village, district = [
-        (await verdicts(cast.ana, header, f"{names};{MUARA}"))[0]["warnings"]
-        for names in ("Desa Muara Badak Ulu;Kec. Muara Badak;Kab. Kutai Kartanegara", "Tenggarong;;", ";;Berau")
-    ]
-    assert right == []
-    assert [village[0]["code"], district[0]["code"]] == ["other_name", "other_name"]
-    assert "64.02 " in district[0]["message"]
+
+    async def told(names: str, code: str = VILLAGE) -> tuple[list[str], list[str]]:
+        row = (await verdicts(cast.sari, header, f"{names};{MUARA.replace(VILLAGE, code)}"))[0]
+        return [one["code"] for one in row["errors"]], [one["code"] for one in row["warnings"]]
+
+    assert await told("Desa Muara Badak Ulu;Kec. Muara Badak;Kab. Kutai Kartanegara") == ([], [])
+    assert await told("Kampung Merapun;;", "64.03.01.2003") == ([], [])
+    assert await told("Sepinggan;;", "64.03.01.2003") == (["other_name"], [])
+    assert await told("Antah Berantah;;") == (["other_name"], [])
+    for spelling in ("Muara Badak Hulu", "Ma. Badak Hulu", "Badak Ulu", "Muara Badak Ulu (RT 3)"):
+        assert await told(f"{spelling};;") == ([], ["other_name"]), spelling
+    assert await told(";;Berau") == ([], ["other_name"])
 
 
 async def test_text_that_no_database_holds_is_a_fault_or_taken_out_never_a_failure(cast: Cast) -> None:
