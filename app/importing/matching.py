@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
+from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,6 +20,7 @@ from app.importing.words import SHORT, fold
 from app.registry import regions
 from app.registry.models import Contract, Level, Lifecycle, Provider, RegionAlias, Site, SiteKind
 from app.registry.providers import unknown_provider
+from app.registry.words import CHOICES
 
 LEVELS = {"village": 13, "subdistrict": 8, "district": 5}  # how much of a code is each one's
 KINDS = {
@@ -234,8 +236,8 @@ def _listed(candidates: Iterable[str]) -> str:
 
 
 def match(row: Row, around: Around) -> Site | None:
-    """By code; else by village and service number; else by village and provider, where that is one site. A site whose
-    service number is another one is another site; one without may be the row's."""
+    """By code; else by village and service number; else by village and provider, where that is one site in use. A site
+    whose service number is another one is another site; one without may be the row's."""
     said = row.said
     if (code := said.get("code")) is not None:
         if (site := around.by_code.get(code)) is None:
@@ -254,9 +256,32 @@ def match(row: Row, around: Around) -> Site | None:
             return _one_of(row, same)
     if provider is None:
         return None
-    of_provider = [site for site in here if site.provider.slug == provider]
+    of_provider = [
+        site for site in here if site.provider.slug == provider and site.lifecycle is not Lifecycle.RETIRED
+    ]  # fmt: skip
     unnumbered = [site for site in of_provider if site.service_no is None]
-    return _one_of(row, unnumbered if number is not None else unnumbered or of_provider)
+    found = _one_of(row, unnumbered if number is not None else unnumbered or of_provider)
+    if found is not None and number is None and found.service_no is None and _may_be_another(found, said):
+        row.blame(_would_replace(found))
+    return found
+
+
+def _may_be_another(site: Site, said: Mapping[str, Any]) -> bool:
+    """Whether a row without any number tells of another installation, as a village's second access point does."""
+    other = {
+        name for name in ("technology", "venue", "host", "name")
+        if said.get(name) and (has := getattr(site, name)) is not None and fold(str(said[name])) != fold(str(has))
+    }  # fmt: skip
+    return bool(other & {"technology", "venue"}) or other >= {"host", "name"}
+
+
+def _would_replace(site: Site) -> Fault:
+    words = (CHOICES["technology"][site.technology], site.venue and CHOICES["venue"][site.venue], site.host, site.name)
+    return Fault(
+        "code", "may_be_another_site", "This row would replace {code} ({described})",
+        "The same site? Give its code: {code}. A new one? Give its Nomor layanan (service_no)",
+        values={"code": site.code, "described": ", ".join(filter(None, words))},
+    )  # fmt: skip
 
 
 def _one_of(row: Row, sites: Sequence[Site]) -> Site | None:

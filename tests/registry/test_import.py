@@ -26,9 +26,9 @@ async def send(
     return await person.client.post("/api/v1/sites/import", content=data, params=params, headers=kind)
 
 
-async def verdicts(person: Person, *lines: str, **params: Any) -> list[dict[str, Any]]:
+async def verdicts(person: Person, *lines: str, language: str = "en", **params: Any) -> list[dict[str, Any]]:
     """Of a dry run."""
-    answer = await send(person, "\n".join(lines), dry_run=True, **params)
+    answer = await send(person, "\n".join(lines), {"Accept-Language": language}, dry_run=True, **params)
     assert answer.status_code == 200, answer.text
     return answer.json()["rows"]  # type: ignore[no-any-return]
 
@@ -106,6 +106,38 @@ async def test_a_row_is_matched_by_code_else_by_service_number_else_by_provider_
     assert codes(either) == {"code": "ambiguous_site"}
     assert all(site["code"] in either["errors"][0]["suggestion"] for site in (first, second))
     assert codes(await row("64.02.05.2003-77", "telkom-wms", "")) == {"code": "unknown_site"}
+
+
+async def test_a_row_that_may_be_a_second_access_point_replaces_the_first_only_by_its_code(cast: Cast) -> None:
+    first = await register(cast, venue="kantor_desa", name="Kantor")
+    header = "Kode titik akses;Kode desa;Teknologi;Penyedia;Cara ukur;IP;Tempat;Nama"
+
+    async def row(
+        technology: str, host: str, venue: str, name: str, *, code: str = "", sid: str = ""
+    ) -> dict[str, Any]:
+        line = f"{code};{VILLAGE};{technology};telkom-wms;icmp;{host};{venue};{name}"
+        return (await verdicts(cast.ana, header, line, language="id"))[0]
+
+    radio = await row("radio", "", "", "")
+    assert codes(radio) == {"code": "may_be_another_site"}
+    (fault,) = radio["errors"]
+    assert f"mengganti {first['code']} (serat optik, kantor desa, 198.51.100.20, Kantor)" in fault["message"]
+    assert first["code"] in fault["suggestion"]
+    assert "SID" in fault["suggestion"]
+    for other in (("fo", "", "sekolah", ""), ("fo", "198.51.100.21", "", "SDN 3")):
+        assert codes(await row(*other)) == {"code": "may_be_another_site"}
+    for same in (("fo", "198.51.100.21", "kantor desa", ""), ("fo", "", "", "Kantor Desa")):
+        assert (await row(*same))["verdict"] == "update"
+    assert (await row("radio", "", "", "", code=first["code"]))["verdict"] == "update"
+
+
+async def test_a_retired_site_is_changed_by_its_code_alone(cast: Cast) -> None:
+    first = await register(cast)
+    await cast.sari.client.delete(f"/api/v1/sites/{first['code']}")
+    (new,) = await verdicts(cast.ana, HEADER, MUARA)
+    assert new["verdict"] == "create"
+    (same,) = await verdicts(cast.ana, "Kode titik akses;Catatan", f"{first['code']};x")
+    assert (same["verdict"], same["code"]) == ("update", first["code"])
 
 
 async def test_two_rows_of_one_site_that_contradict_each_other_name_each_other(cast: Cast) -> None:
