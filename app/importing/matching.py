@@ -39,7 +39,7 @@ class Around:
 
     caller: Caller
     aliases: Mapping[str, str]  # a village's present code by a former one
-    providers: Mapping[str, Provider]  # by slug and by name, folded
+    providers: Mapping[str, list[Provider]]  # by slug and by name, folded: names may be alike
     nodes: Mapping[str, int]  # ids by code
     contracts: Mapping[str, int]  # ids by number, folded
     by_code: Mapping[str, Site] = field(default_factory=dict)
@@ -54,11 +54,14 @@ async def look_around(session: AsyncSession, *, caller: Caller) -> Around:
     contracts = await session.execute(select(Contract.number, Contract.id))
     in_force = RegionAlias.valid_to.is_(None) | (RegionAlias.valid_to <= today())
     aliases = await session.execute(select(RegionAlias.code, RegionAlias.region_code).where(in_force))
-    providers = list(await session.scalars(select(Provider)))
+    providers: defaultdict[str, list[Provider]] = defaultdict(list)
+    for provider in await session.scalars(select(Provider).order_by(Provider.slug)):
+        for name in {fold(provider.name), fold(provider.slug)}:
+            providers[name].append(provider)
     return Around(
         caller,
         {row.code: row.region_code for row in aliases},
-        {fold(name): one for one in providers for name in (one.name, one.slug)},
+        dict(providers),
         {row.code: row.id for row in nodes},
         {fold(row.number): row.id for row in contracts},
     )
@@ -89,18 +92,38 @@ async def with_sites(session: AsyncSession, around: Around, rows: Sequence[Row])
 def resolve(row: Row, around: Around) -> None:
     """Words become codes and ids; what cannot is blamed."""
     _village(row, around)
-    if (name := row.said.get("provider")) is not None:
-        found = around.providers.get(fold(name))
-        if found is not None:
-            row.said["provider"] = found.slug
-        else:
-            row.blame(unknown_provider(name[:SHORT], tuple(sorted({one.slug for one in around.providers.values()}))))
-            del row.said["provider"]
+    _provider(row, around)
     if (number := row.said.pop("contract", None)) is not None:
         if (contract_id := around.contracts.get(fold(number))) is not None:
             row.said["contract_id"] = contract_id
         else:
             row.blame(_unknown_contract(number))
+
+
+def _provider(row: Row, around: Around) -> None:
+    """A slug as it is written is nobody else's; a name may be."""
+    if (given := row.said.get("provider")) is None:
+        return
+    found = around.providers.get(fold(given), [])
+    if given not in {one.name for one in found}:
+        found = [one for one in found if one.slug == given] or found
+    if len(found) == 1:
+        row.said["provider"] = found[0].slug
+        return
+    del row.said["provider"]
+    if found:
+        row.blame(_ambiguous_provider(given, found))
+    else:
+        slugs = {one.slug for several in around.providers.values() for one in several}
+        row.blame(unknown_provider(given[:SHORT], tuple(sorted(slugs))))
+
+
+def _ambiguous_provider(given: str, found: Sequence[Provider]) -> Fault:
+    return Fault(
+        "provider", "ambiguous_provider", "{given} may be any of {count} providers", "Write one of: {candidates}",
+        values={"given": given[:SHORT], "count": len(found),
+                "candidates": _listed(f"{one.slug} ({one.name})" for one in found)},
+    )  # fmt: skip
 
 
 def hang(row: Row, site: Site | None, around: Around) -> None:

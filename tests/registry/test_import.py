@@ -131,6 +131,22 @@ async def test_a_row_that_may_be_a_second_access_point_replaces_the_first_only_b
     assert (await row("radio", "", "", "", code=first["code"]))["verdict"] == "update"
 
 
+async def test_a_name_of_two_providers_is_neither_ones(cast: Cast) -> None:
+    for slug, name in (("satu", "Mega Net"), ("dua", "MEGA-NET"), ("tiga", "satu")):
+        assert (await cast.sari.post("/providers", {"slug": slug, "name": name})).status_code == 201
+
+    async def row(provider: str) -> dict[str, Any]:
+        return (await verdicts(cast.ana, HEADER, MUARA.replace("Telkom WMS", provider)))[0]
+
+    for name, candidates in (("Mega Net", ("satu", "dua")), ("satu", ("satu", "tiga"))):
+        (fault,) = (await row(name))["errors"]
+        assert fault["code"] == "ambiguous_provider"
+        assert all(f"{slug} (" in fault["suggestion"] for slug in candidates)
+    assert [(await row(slug))["changes"]["provider"]["after"] for slug in ("dua", "tiga")] == ["dua", "tiga"]
+    (unknown,) = (await row("qqqq"))["errors"]
+    assert all(slug in unknown["suggestion"] for slug in ("satu", "dua", "tiga", "telkom-wms"))
+
+
 async def test_a_retired_site_is_changed_by_its_code_alone(cast: Cast) -> None:
     first = await register(cast)
     await cast.sari.client.delete(f"/api/v1/sites/{first['code']}")
