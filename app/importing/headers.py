@@ -1,10 +1,9 @@
 """Which row is the header, and which field each column holds: the registry's columns by any of their names."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 
 from app.errors import Fault, Invalid
 from app.importing.cells import Cell
@@ -36,9 +35,9 @@ class Header:
     south: bool  # the header says of its latitudes that they are southern ones
 
 
-def find(lines: Iterator[tuple[int, list[Cell]]]) -> tuple[Header, list[tuple[int, list[Cell]]]] | None:
-    """The header, and the lines after it that were looked at. Raises Invalid for one that contradicts itself."""
-    top = list(islice(lines, SEARCHED))
+def find(top: Sequence[tuple[int, list[Cell]]]) -> tuple[Header, Sequence[tuple[int, list[Cell]]]] | None:
+    """The header, and the lines after it. `top`: the first lines. Raises Invalid for a header that lacks something or
+    contradicts itself."""
     known = [len(set(_fields(cells).values())) for _, cells in top]
     best = max(known, default=0)
     if best < ENOUGH:

@@ -361,3 +361,31 @@ async def test_a_report_writes_over_nothing(cast: Cast) -> None:
     answer = await send(cast.ana, data.getvalue(), dry_run=True, format="xlsx")
     back = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert [back["G2"].value, back["H1"].value, back["H2"].value] == ["tanpa judul", "Result", "create"]
+
+
+async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_told_and_reported(cast: Cast) -> None:
+    book = openpyxl.Workbook(write_only=True)
+    for title, lines in (
+        ("Muara", [HEADER.split(";"), MUARA.split(";")]),
+        ("Kenohan", [HEADER.split(";"), ["64.02.05.2004", *MUARA.split(";")[1:]]]),
+        ("Rekap", [["Kabupaten", "Jumlah"], ["Kutai Kartanegara", 2]]),
+    ):  # fmt: skip
+        page: Any = book.create_sheet(title)
+        for line in lines:
+            page.append(line)
+    data = io.BytesIO()
+    book.save(data)
+    told = (await send(cast.ana, data.getvalue(), ID, dry_run=True)).json()
+    assert [(row["sheet"], row["row"], codes(row)) for row in told["rows"]] == [
+        ("Muara", 2, {"host": "duplicate_address"}), ("Kenohan", 2, {"host": "duplicate_address"}),
+    ]  # fmt: skip
+    assert "Kenohan!2" in told["rows"][0]["errors"][0]["message"]
+    assert told["columns"]["other_sheets"] == [{"sheet": "Rekap", "rows": 2}]
+    (warning,) = told["warnings"]
+    assert "Lembar Rekap tidak dibaca (2 baris)" in warning["message"]
+    for _ in range(2):  # a report, and the report of it
+        answer = await send(cast.ana, data.getvalue(), ID, dry_run=True, format="xlsx")
+        back = openpyxl.load_workbook(io.BytesIO(answer.content))
+        assert [back["Muara"]["F2"].value, back["Kenohan"]["F2"].value] == ["salah", "salah"]
+        assert "Lembar Rekap" in str(back["Peringatan impor"]["A1"].value)
+        data = io.BytesIO(answer.content)
