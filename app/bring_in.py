@@ -76,7 +76,7 @@ def _summary(outcome: Outcome, spoken: str) -> Iterator[str]:
         yield answer.line(fault, spoken=spoken)
     for row in outcome.wrong:
         for fault in row.faults:
-            yield f"{row.place:>6}  {report.column(fault.field, spoken):<30}  {answer.line(fault, spoken=spoken)}"
+            yield f"{row.place:>6}  {report.place(row, fault.field, spoken):<30}  {answer.line(fault, spoken=spoken)}"
     counts = {verdicts[verdict]: outcome.counts[verdict.value] for verdict in verdicts}
     done = {"id": ("tertulis", "tidak ada yang ditulis"), "en": ("written", "nothing is written")}[spoken]
     yield f"{'  '.join(f'{name} {count:,}' for name, count in counts.items())}: {done[not outcome.applied]}"

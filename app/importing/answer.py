@@ -57,4 +57,8 @@ def say(fault: Fault, *, spoken: str, row: Row | None = None) -> dict[str, Any]:
         "message": language.translate(fault.message, fault.values, language=spoken),
         "suggestion": fault.suggestion and language.translate(fault.suggestion, fault.values, language=spoken),
     }  # fmt: skip
-    return said if row is None else {**said, "value": row.value(fault.field)}
+    if row is None:
+        return said
+    name = row.column(fault.field)
+    where = (None, None) if name is None else (row.header.letter(name), row.header.texts[name])
+    return said | {"value": row.value(fault.field), "column": where[0], "header": where[1]}

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from openpyxl.utils import get_column_letter
+
 from app.errors import Fault, Invalid
 from app.importing.cells import Cell
 from app.importing.words import SHORT, fold
@@ -33,6 +35,10 @@ class Header:
     texts: dict[str, str]  # the header as it stands in the file, by field
     ignored: list[Fault]  # a column each that is nobody's, as a warning
     south: bool  # the header says of its latitudes that they are southern ones
+
+    def letter(self, field: str) -> str:
+        """As Excel calls the column."""
+        return get_column_letter(next(at for at, name in self.fields.items() if name == field) + 1)
 
 
 def find(top: Sequence[tuple[int, list[Cell]]]) -> tuple[Header, Sequence[tuple[int, list[Cell]]]] | None:

@@ -11,7 +11,7 @@ from app.errors import Fault
 from app.importing import matching
 from app.importing.headers import named
 from app.importing.matching import Around
-from app.importing.sheets import TARGETS, Row
+from app.importing.sheets import SOURCES, Row
 from app.registry import clashes, door, drafts, rules
 from app.registry.drafts import Draft
 from app.registry.references import Known
@@ -103,11 +103,10 @@ def _repeated(first: Row) -> Fault:
 
 def _contradiction(row: Row, other: Row) -> Fault:
     fields = sorted(name for name in row.said.keys() | other.said.keys() if row.said.get(name) != other.said.get(name))
-    back = {target: word for word, target in TARGETS.items() if word != "village"}
     return Fault(
         fields[0], "contradiction", "Row {other} is of the same site and says something else: {fields}",
         "Delete one of the two; two sites are told apart by Nomor layanan (service_no) or Kode titik akses (code)",
-        values={"other": other.place, "fields": ", ".join(named(back.get(name, name)) for name in fields)},
+        values={"other": other.place, "fields": ", ".join(named(SOURCES.get(name, (name,))[0]) for name in fields)},
     )  # fmt: skip
 
 

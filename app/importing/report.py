@@ -13,9 +13,9 @@ from app.errors import Invalid
 from app.importing import answer, grids, headers, workbook
 from app.importing.cells import LAST_COLUMN
 from app.importing.headers import COLUMNS, SEARCHED
-from app.importing.sheets import TARGETS, Row, Sheet
+from app.importing.sheets import SOURCES, Row, Sheet
 from app.importing.store import Outcome, Verdict
-from app.importing.words import fold
+from app.importing.words import SHORT, fold
 from app.registry.words import WARNINGS
 
 HEADERS = {"id": ("Hasil", "Saran"), "en": ("Result", "Suggestion")}
@@ -24,7 +24,7 @@ VERDICTS = {
     "id": {Verdict.CREATE: "baru", Verdict.UPDATE: "diperbarui", Verdict.SAME: "tetap", Verdict.ERROR: "salah"},
     "en": {verdict: verdict.value for verdict in Verdict},
 }
-FIELDS = {target: word for word, target in TARGETS.items() if word != "village"}
+COLUMN, ROW = {"id": "kolom", "en": "column"}, {"id": "baris", "en": "row"}
 
 
 def write(data: bytes, outcome: Outcome, *, spoken: str) -> bytes:
@@ -110,10 +110,20 @@ def _free_column(page: Any, sheet: Sheet) -> int:
 
 def _advice(row: Row, spoken: str) -> str:
     return "\n".join(
-        f"{column(fault.field, spoken)}: {answer.line(fault, spoken=spoken)}" for fault in (*row.faults, *row.warnings)
+        f"{place(row, fault.field, spoken)}: {answer.line(fault, spoken=spoken)}"
+        for fault in (*row.faults, *row.warnings)
     )
 
 
-def column(field: str, spoken: str) -> str:
-    found = COLUMNS.get(FIELDS.get(field, field))
+def place(row: Row, field: str, spoken: str) -> str:
+    """Where it stands: kolom I (IP/Host). A field that the file has no column for is named."""
+    if (name := row.column(field)) is not None:
+        header = " ".join(row.header.texts[name].split())
+        return f"{COLUMN[spoken]} {row.header.letter(name)} ({header[:SHORT]})"
+    return ROW[spoken] if field == "row" else label(field, spoken)
+
+
+def label(field: str, spoken: str) -> str:
+    """What a field is called."""
+    found = COLUMNS.get(SOURCES.get(field, (field,))[0])
     return field if found is None or spoken == "en" else found.indonesian

@@ -18,6 +18,8 @@ class ChangeOut(BaseModel):
 
 class CellFaultOut(FaultOut):
     value: str | None = Field(None, description="what stands in the cell")
+    column: str | None = Field(None, description="the cell's, as Excel calls it", examples=["I"])
+    header: str | None = Field(None, description="what stands above that column", examples=["IP/Host"])
 
 
 class RowOut(BaseModel):

@@ -20,8 +20,8 @@ MAX_ROWS = 20_000
 LISTED = 20  # row numbers that a message names
 NO_DATA = frozenset(map(fold, (*BESIDE, *WARNINGS.values(), *DICTIONARY.values())))
 SITE = frozenset({"village", "village_code", "code", "technology", "provider", "probe", "host"})  # one makes a row
-# What the words of a row become.
-TARGETS = {"village": "village_code", "parent": "parent_id", "contract": "contract_id"}
+# The columns that tell a field, where they are not called as it is; the first of them comes before the others.
+SOURCES = {"village_code": ("village_code", "village"), "parent_id": ("parent",), "contract_id": ("contract",)}
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +30,8 @@ class Row:
 
     number: int  # as Excel shows it
     said: dict[str, Any]  # what its cells say, by field; blank ones say nothing
-    raw: dict[str, str]  # what stands in its cells, for those who have to find it
+    raw: dict[str, str]  # what stands in its cells that say something, for those who have to find it
+    header: Header
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
     draft: Draft | None = None
@@ -48,8 +49,13 @@ class Row:
             if all(fault.field != other.field for other in self.faults):
                 self.faults.append(fault)
 
-    def value(self, name: str) -> str | None:
-        return next((self.raw[one] for one in self.raw if name in {one, TARGETS.get(one)}), None)
+    def column(self, field: str) -> str | None:
+        """The one that told a field, or should have."""
+        there = [name for name in SOURCES.get(field, (field,)) if name in self.header.texts]
+        return next((name for name in there if name in self.raw), there[0] if there else None)
+
+    def value(self, field: str) -> str | None:
+        return self.raw.get(self.column(field) or "") or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +170,17 @@ def _rows(lines: Iterator[Line], header: Header, decimal: str | None, room: int)
 
 def _row(number: int, line: dict[str, Cell], header: Header, decimal: str | None) -> Row | None:
     """None for one that says nothing in any of the registry's columns."""
-    row = Row(number, {}, {})
+    row = Row(number, {}, {}, header)
     for name, cell in line.items():
         try:
             value = cells.read(name, cell, south=header.south, decimal=decimal)
         except FaultError as error:
-            value = None
             row.blame(error.fault)
-        if value is not None:
+        else:
+            if value is None:
+                continue
             row.said[name] = value
-        if cell is not None and not isinstance(cell, cells.Flaw):
-            row.raw[name] = str(cell).strip()
+        row.raw[name] = "" if isinstance(cell, cells.Flaw) else str(cell).strip()
     return row if row.said or row.faults else None
 
 

@@ -296,7 +296,7 @@ async def test_the_workbook_comes_back_with_a_result_and_a_suggestion_for_each_r
     assert [cell.value for cell in back[2]][-2:] == ["Hasil", "Saran"]
     assert back["F3"].value == "baru"
     assert back["F4"].value == "salah"
-    assert "Teknologi: " in str(back["G4"].value)
+    assert "kolom B (Teknologi): " in str(back["G4"].value)
     assert back["B4"].value == "=1+1"
     once_more = await send(cast.ana, answer.content, ID, dry_run=True, format="xlsx")
     again = openpyxl.load_workbook(io.BytesIO(once_more.content)).worksheets[0]
@@ -389,3 +389,25 @@ async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_
         assert [back["Muara"]["F2"].value, back["Kenohan"]["F2"].value] == ["salah", "salah"]
         assert "Lembar Rekap" in str(back["Peringatan impor"]["A1"].value)
         data = io.BytesIO(answer.content)
+
+
+async def test_an_error_shows_the_cell_that_is_wrong_by_its_column_and_the_files_own_header(cast: Cast) -> None:
+    header = "No;Desa;Kode Wilayah;Media Akses;ISP;Cara ukur;IP/Host (contoh)"
+    lines = ("1;Tenggarong;64.02.05.9999;fo;telkom wms;icmp;10.0.0.1", "2;Antah Berantah;;fo;telkom wms;icmp;",
+             "3;Muara Badak Ulu;;fo;telkom wms;-;198.51.100.9")  # fmt: skip
+    code, name, probe = await verdicts(cast.ana, header, *lines)
+
+    def cells(row: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
+        return {one["field"]: (one["column"], one["header"], one["value"]) for one in row["errors"]}
+
+    assert cells(code) == {
+        "village_code": ("C", "Kode Wilayah", "64.02.05.9999"), "host": ("G", "IP/Host (contoh)", "10.0.0.1"),
+    }  # fmt: skip
+    assert cells(name) == {"village_code": ("B", "Desa", "Antah Berantah")}
+    assert cells(probe) == {"probe": ("F", "Cara ukur", None)}
+
+
+async def test_the_indonesian_report_has_no_english_place(cast: Cast) -> None:
+    answer = await send(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA}", ID, dry_run=True, format="xlsx")
+    page = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
+    assert str(page["G3"].value).startswith("baris: Isinya sama dengan baris 2")

@@ -336,7 +336,7 @@ def test_more_rows_than_a_registry_has_are_refused() -> None:
 
 
 def test_a_row_blames_each_field_once() -> None:
-    row = Row(1, {}, {"village": "x"})
+    row = Row(1, {}, {"village": "x"}, headers.Header(1, {0: "village"}, {"village": "Desa"}, [], False))
     for code in ("first", "second"):
         row.blame(Fault("host", code, ""))
     assert [one.code for one in row.faults] == ["first"]
