@@ -49,7 +49,7 @@ async def test_a_file_is_told_about_then_written_and_wrong_rows_end_it_with_1(
         told = sinyal(url, file, *options)
         assert (told.returncode, told.stderr) == (1, "")
         assert "tidak ada yang ditulis" in told.stdout
-        assert "     3  Teknologi" in told.stdout
+        assert "     3  kolom B (Teknologi)" in told.stdout
     assert openpyxl.load_workbook(report).worksheets[0]["F3"].value == "salah"
     partly = sinyal(url, file, "--partial", "--lang", "en")
     assert (partly.returncode, partly.stdout.splitlines()[-1]) == (1, "create 1  update 0  same 0  error 1: written")
