@@ -11,15 +11,18 @@ from app import logs
 from app.main import create_app
 from app.settings import Settings
 
-UNREAD_MS = 20_000
+UNREAD_MS = 20_000  # a peer that takes nothing for so long is cut off
+UNSENT = 131_072  # as much waits in the kernel for a peer that is slow: what comes after it is made when its turn comes
 
 
 class Connection(HttpToolsProtocol):
-    """One that nobody can hold: uvicorn itself waits for good for a peer that takes nothing, and for streams to end."""
+    """One that nobody can hold: uvicorn itself would wait for good for who takes nothing, and for streams to end."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+        taken = transport.get_extra_info("socket")
+        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
     def shutdown(self) -> None:
         self.app_state["streams"].end()
