@@ -15,10 +15,10 @@ from app.clock import today
 from app.database import among
 from app.errors import Fault
 from app.importing.sheets import Row
+from app.importing.words import SHORT, fold
 from app.registry import regions
 from app.registry.models import Contract, Level, Lifecycle, Provider, RegionAlias, Site, SiteKind
 from app.registry.providers import unknown_provider
-from app.registry.words import SHORT, fold
 
 LEVELS = {"village": 13, "subdistrict": 8, "district": 5}  # how much of a code is each one's
 KINDS = {13: {"desa", "ds", "kelurahan", "kel"}, 8: {"kecamatan", "kec"}, 5: {"kabupaten", "kab", "kota"}}

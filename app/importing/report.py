@@ -13,7 +13,7 @@ from app.importing.cells import LAST_COLUMN
 from app.importing.headers import COLUMNS
 from app.importing.sheets import TARGETS, Row, Sheet
 from app.importing.store import Outcome, Verdict
-from app.registry.words import fold
+from app.importing.words import fold
 
 HEADERS = {"id": ("Hasil", "Saran"), "en": ("Result", "Suggestion")}
 OURS = {fold(first) for first, _ in HEADERS.values()}

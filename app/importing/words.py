@@ -5,7 +5,9 @@ from functools import cache
 
 from app.profiles import Technology
 from app.registry.models import Lifecycle, LinkRole, PowerSource, SiteKind, Venue
-from app.registry.words import CHOICES, fold
+from app.registry.words import CHOICES
+from app.registry.words import SHORT as SHORT
+from app.registry.words import fold as fold
 from probes.contract import Kind
 
 BLANK = frozenset({"", "n a", "na", "tidak ada", "none", "null", "nihil", "kosong", "belum ada"})  # folded

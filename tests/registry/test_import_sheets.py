@@ -16,10 +16,10 @@ from app.errors import Fault, Invalid
 from app.importing import cells, headers, judging, sheets, workbook
 from app.importing.cells import Cell
 from app.importing.sheets import Row, Sheet
-from app.importing.words import ALSO
+from app.importing.words import ALSO, fold
 from app.registry import clashes, drafts, regions
 from app.registry.columns import SITE_COLUMNS
-from app.registry.words import CHOICES, fold
+from app.registry.words import CHOICES
 from app.validation import FaultError
 
 TOP = ["Kode desa", "Teknologi", "ISP", "Metode", "IP"]
