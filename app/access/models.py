@@ -96,6 +96,24 @@ class Token(Base):
     last_used_at: Mapped[Moment | None]
 
 
+class Kind(StrEnum):
+    """What a caller comes with."""
+
+    TOKEN = "token"  # noqa: S105  # a kind, no secret
+    SESSION = "session"
+
+
+class StreamTicket(Base):
+    """Opens one stream, soon; `credential` is the digest of the secret that it was asked for with."""
+
+    __tablename__ = "stream_ticket"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    kind: Mapped[Kind]
+    credential: Mapped[bytes]
+    expires_at: Mapped[Moment]
+
+
 class Audit(Base):
     """Who changed what, and why: append-only, the database refuses anything else."""
 

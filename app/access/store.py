@@ -56,10 +56,10 @@ async def add_token(
     return token, secret
 
 
-async def get_caller(session: AsyncSession, secret: str) -> Caller:
+async def get_caller(session: AsyncSession, secret_digest: bytes) -> Caller:
     """Raises NotSignedIn; the answer never tells which of unknown, expired, revoked and beyond its owner it was."""
     query = select(Token, Account).outerjoin(Account, Account.id == Token.account_id)
-    row = (await session.execute(query.where(Token.digest == digest(secret)))).one_or_none()
+    row = (await session.execute(query.where(Token.digest == secret_digest))).one_or_none()
     if row is None or not _holds(row[0], row[1]):
         raise NotSignedIn("The token is unknown, expired or revoked")
     (token, owner), now = row, utc_now()

@@ -33,6 +33,11 @@ CHOICES: dict[str, dict[StrEnum, str]] = {
         Lifecycle.SUSPENDED: "dihentikan sementara", Lifecycle.RETIRED: "tidak digunakan lagi",
     },
 }  # fmt: skip
+# The template's sheets beside the one that is filled in.
+BESIDE = ("Contoh", "Petunjuk", "Wilayah", "Pilihan")
+# The sheet that a report of an import has more than the file.
+WARNINGS = {"id": "Peringatan impor", "en": "Import warnings"}
+DICTIONARY = {"id": "Kamus data", "en": "Data dictionary"}  # the export's second sheet
 TRUTH = {True: "ya", False: "tidak"}
 
 

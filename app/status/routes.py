@@ -3,6 +3,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from app.conditional import tags, takes_gzip
 from app.errors import Fault, Invalid
 from app.http import Reader, Session, check_parameters
 from app.problems import problems
@@ -87,11 +88,11 @@ async def get_metrics(request: Request, caller: Reader) -> Response:
 
 async def _answer(request: Request, asked: Question) -> Response:
     answers: Answers = request.app.state.answers
-    asked = replace(asked, zipped=_takes_gzip(request.headers.get("accept-encoding", "")))
+    asked = replace(asked, zipped=takes_gzip(request.headers.get("accept-encoding", "")))
     version = request.state.repeatable = answers.version()
     etag = asked.etag(version)
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
-    if etag in _tags(request.headers.get("if-none-match", "")):
+    if etag in tags(request.headers.get("if-none-match")):
         return Response(status_code=304, headers=headers)
     answer = await answers.get(asked)
     headers["ETag"] = answer.etag
@@ -99,15 +100,3 @@ async def _answer(request: Request, asked: Question) -> Response:
     if asked.zipped:
         headers["Content-Encoding"] = "gzip"
     return Response(answer.body, media_type=MEDIA[asked.form], headers=headers)
-
-
-def _tags(header: str) -> set[str]:
-    return {tag.strip().removeprefix("W/") for tag in header.split(",")}
-
-
-def _takes_gzip(accept_encoding: str) -> bool:
-    for part in accept_encoding.lower().split(","):
-        name, _, weight = part.partition(";")
-        if name.strip() in {"gzip", "*"}:
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from threading import Event
 
 import pytest
 from sqlalchemy import func, select
@@ -13,6 +14,7 @@ from app.contracts.schemas import ContractIn, ContractPatch
 from app.database import Sessions, open_engine, open_sessions, transaction
 from app.importing import sheets
 from app.importing import store as importing
+from app.importing.aside import aside
 from app.importing.store import File, Outcome
 from app.migrate import migrate
 from app.registry import providers, store
@@ -109,3 +111,16 @@ async def test_a_contract_that_is_renumbered_while_sites_come_under_it_waits_for
 
     for n in range(10):
         await asyncio.gather(*(one(4 * n + m) for m in range(4) for one in (renumber, change)))
+
+
+async def test_imports_leave_the_threads_of_everything_else_alone() -> None:
+    """The default ones pack what dashboards poll."""
+    over = Event()
+    imports = [asyncio.create_task(aside(over.wait)) for _ in range(64)]
+    await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(lambda: "packed") == "packed"
+    finally:
+        over.set()
+        await asyncio.gather(*imports)

@@ -396,3 +396,13 @@ async def test_a_patch_names_everything_wrong_at_once_too(cast: Cast) -> None:
     for body in (b"[]", b'"x"', b"null", b"7"):
         answer = await cast.sari.client.patch(f"/api/v1/sites/{made['id']}", content=body)
         assert answer.status_code == 422, body
+
+
+async def test_a_node_stays_one_while_sites_hang_on_it(cast: Cast) -> None:
+    node = await register(cast, kind="node")
+    child = await register(cast, host="198.51.100.2", parent_id=node["id"])
+    refused = await cast.sari.patch(f"/sites/{node['id']}", {"kind": "access_point"})
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "has_children")
+    assert child["code"] in refused.json()["errors"][0]["message"]
+    await cast.sari.patch(f"/sites/{child['id']}", {"parent_id": None})
+    assert (await cast.sari.patch(f"/sites/{node['id']}", {"kind": "access_point"})).status_code == 200
