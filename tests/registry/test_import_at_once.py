@@ -1,7 +1,9 @@
 """Two operators at once, on a database where commits are commits."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select
@@ -14,6 +16,7 @@ from app.database import Sessions, open_engine, open_sessions, transaction
 from app.importing import sheets
 from app.importing import store as importing
 from app.importing.store import File, Outcome
+from app.importing.turns import Turns
 from app.migrate import migrate
 from app.registry import providers, store
 from app.registry.models import Site
@@ -109,3 +112,20 @@ async def test_a_contract_that_is_renumbered_while_sites_come_under_it_waits_for
 
     for n in range(10):
         await asyncio.gather(*(one(4 * n + m) for m in range(4) for one in (renumber, change)))
+
+
+async def test_a_callers_imports_take_turns_and_two_files_are_read_at_once() -> None:
+    turns, running, most = Turns(), dict[str, int](), dict[str, int]()
+
+    async def bring(caller: Caller) -> None:
+        async with turns.of(caller):
+            for name, key in (("own", caller.key), ("all", "all")):
+                async with contextlib.nullcontext() if name == "own" else turns.working:
+                    running[key] = running.get(key, 0) + 1
+                    most[key] = max(most.get(key, 0), running[key])
+                    await asyncio.sleep(0.01)
+                    running[key] -= 1
+
+    ana, ben, tio = (replace(SARI, token_id=number) for number in (2, 3, 4))
+    await asyncio.gather(*(bring(caller) for caller in (ana, ana, ben, tio, SARI) * 2))
+    assert most == {"token:1": 1, "token:2": 1, "token:3": 1, "token:4": 1, "all": 2}

@@ -1,0 +1,22 @@
+"""Whose import is next. Files are large and their reading is work: whoever sends many leaves room for the others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+from app.access.scope import Caller
+
+AT_ONCE = 2  # files that a process reads or writes
+
+
+class Turns:
+    def __init__(self) -> None:
+        self.working = asyncio.Semaphore(AT_ONCE)
+        self._own: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def of(self, caller: Caller) -> AsyncIterator[None]:
+        """One import of a caller's at a time: the next ones wait."""
+        async with self._own.setdefault(caller.key, asyncio.Lock()):
+            yield
