@@ -10,12 +10,12 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, MergedCell
 from openpyxl.styles import Alignment, Font
 
 from app.errors import Invalid
-from app.importing import answer, grids, headers, workbook
+from app.importing import advice, answer, grids, headers, workbook
 from app.importing.cells import LAST_COLUMN
-from app.importing.headers import COLUMNS, SEARCHED
-from app.importing.sheets import SOURCES, Row, Sheet
+from app.importing.headers import SEARCHED
+from app.importing.sheets import Row, Sheet
 from app.importing.store import Outcome, Verdict
-from app.importing.words import SHORT, fold
+from app.importing.words import fold
 from app.registry.words import WARNINGS
 
 HEADERS = {"id": ("Hasil", "Saran"), "en": ("Result", "Suggestion")}
@@ -24,7 +24,6 @@ VERDICTS = {
     "id": {Verdict.CREATE: "baru", Verdict.UPDATE: "diperbarui", Verdict.SAME: "tetap", Verdict.ERROR: "salah"},
     "en": {verdict: verdict.value for verdict in Verdict},
 }
-COLUMN, ROW = {"id": "kolom", "en": "column"}, {"id": "baris", "en": "row"}
 
 
 def write(data: bytes, outcome: Outcome, *, spoken: str) -> bytes:
@@ -32,7 +31,9 @@ def write(data: bytes, outcome: Outcome, *, spoken: str) -> bytes:
     verdicts = dict(outcome.verdicts)
     for sheet in outcome.book.sheets:
         page = book.active if sheet.name is None else book[sheet.name]
-        said = {row.number: (VERDICTS[spoken][verdicts[row]], _advice(row, spoken)) for row in sheet.rows}
+        said = {
+            row.number: (VERDICTS[spoken][verdicts[row]], _advice(row, verdicts[row], spoken)) for row in sheet.rows
+        }
         _judged(page, sheet, said, spoken=spoken)
     _warn(book, [answer.line(fault, spoken=spoken) for fault in outcome.book.warnings], spoken=spoken)
     out = io.BytesIO()
@@ -108,22 +109,5 @@ def _free_column(page: Any, sheet: Sheet) -> int:
     return max(column for column in every for row in rows if page.cell(row, column).value is not None) + 1
 
 
-def _advice(row: Row, spoken: str) -> str:
-    return "\n".join(
-        f"{place(row, fault.field, spoken)}: {answer.line(fault, spoken=spoken)}"
-        for fault in (*row.faults, *row.warnings)
-    )
-
-
-def place(row: Row, field: str, spoken: str) -> str:
-    """Where it stands: kolom I (IP/Host). A field that the file has no column for is named."""
-    if (name := row.column(field)) is not None:
-        header = " ".join(row.header.texts[name].split())
-        return f"{COLUMN[spoken]} {row.header.letter(name)} ({header[:SHORT]})"
-    return ROW[spoken] if field == "row" else label(field, spoken)
-
-
-def label(field: str, spoken: str) -> str:
-    """What a field is called."""
-    found = COLUMNS.get(SOURCES.get(field, (field,))[0])
-    return field if found is None or spoken == "en" else found.indonesian
+def _advice(row: Row, verdict: Verdict, spoken: str) -> str:
+    return "\n".join(f"{where}: {what}" for where, what in advice.of_row(row, verdict, spoken=spoken))

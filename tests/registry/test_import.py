@@ -43,7 +43,7 @@ async def test_a_dry_run_tells_and_writes_nothing_a_real_run_writes_and_the_same
 ) -> None:
     file = f"{HEADER}\n{MUARA}\n"
     dry = (await send(cast.ana, file, dry_run=True)).json()
-    assert (dry["applied"], dry["counts"]) == (False, {"create": 1, "update": 0, "same": 0, "error": 0})
+    assert (dry["applied"], dry["counts"]) == (False, {"create": 1, "update": 0, "same": 0, "error": 0, "warning": 0})
     assert (await cast.ana.get("/sites")).json()["items"] == []
     real = (await send(cast.ana, file)).json()
     assert (real["applied"], real["rows"][0]["code"]) == (True, f"{VILLAGE}-01")
@@ -70,7 +70,7 @@ async def test_all_or_nothing_unless_partial(cast: Cast) -> None:
         (3, "host", "forbidden_host"),
     }  # fmt: skip
     assert "tidak termasuk pilihan" in next(one["message"] for one in problem["errors"] if one["code"] == "enum")
-    assert problem["counts"] == {"create": 1, "update": 0, "same": 0, "error": 1}
+    assert problem["counts"] == {"create": 1, "update": 0, "same": 0, "error": 1, "warning": 0}
     assert (await cast.ana.get("/sites")).json()["items"] == []
     partly = await send(cast.ana, file, partial=True)
     assert (partly.status_code, partly.json()["applied"]) == (200, True)
@@ -414,10 +414,28 @@ async def test_an_error_shows_the_cell_that_is_wrong_by_its_column_and_the_files
         "village_code": ("C", "Kode Wilayah", "64.02.05.9999"), "host": ("G", "IP/Host (contoh)", "10.0.0.1"),
     }  # fmt: skip
     assert cells(name) == {"village_code": ("B", "Desa", "Antah Berantah")}
-    assert cells(probe) == {"probe": ("F", "Cara ukur", None)}
+    assert (cells(probe)["probe"][:2], probe["errors"][0]["value"]) == (("F", "Cara ukur"), None)
 
 
 async def test_the_indonesian_report_has_no_english_place(cast: Cast) -> None:
     answer = await send(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA}", ID, dry_run=True, format="xlsx")
     page = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert str(page["G3"].value).startswith("baris: Isinya sama dengan baris 2")
+
+
+async def test_the_report_says_what_changes_and_which_village_was_found_but_no_contact(cast: Cast) -> None:
+    made = await register(cast, host="198.51.100.1", contact_name="Bu Rina", contact_phone="0812")
+    header = f"Kode titik akses;{HEADER};Telepon kontak;Tempat"
+    change, new = f"{made['code']};;;;;198.51.100.2;0813;balai", f";64.02.05.2004;{MUARA.partition(';')[2]};;"
+    answer = await send(cast.ana, f"{header}\n{change}\n{new}", ID, dry_run=True, format="xlsx")
+    page = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
+    assert str(page["J2"].value).splitlines() == [
+        "Alamat IP atau host: 198.51.100.1 → 198.51.100.2", "Tempat pemasangan: (kosong) → balai",
+        "Telepon kontak: diubah",
+    ]  # fmt: skip
+    assert page["J3"].value == "Kode desa/kelurahan: 64.02.05.2004 Muara Badak Ilir, Kecamatan Muara Badak"
+
+
+async def test_rows_with_warnings_are_counted(cast: Cast) -> None:
+    told = (await send(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA.replace('serat optik', 'starlink')}", dry_run=True)).json()
+    assert told["counts"]["warning"] == sum(1 for row in told["rows"] if row["warnings"]) == 1
