@@ -11,6 +11,7 @@ from tests.benchmarks import (
     importing,
     polling,
     rollups,
+    scraped,
     segments,
     snapshot,
     truthrun,
@@ -28,6 +29,7 @@ PARTS = {
     "history": history.main,
     "polling": polling.main,
     "snapshot": snapshot.main,
+    "prometheus": scraped.main,
     "import": importing.main,
 }
 
