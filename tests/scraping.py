@@ -1,6 +1,7 @@
 """A real Prometheus beside a running demo, set up as config/prometheus says."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,8 @@ from tests.running import Demo, free_port, wait_for
 
 FOLDER = CONFIG_DIR / "prometheus"
 EVERY_S = 2
-ACCESS_POINTS = 'sinyal_site_state{kind="access_point"}'
+
+Counts = dict[str, dict[tuple[str, ...], int]]  # access points by what, and by its value (but for `all`) and state
 
 
 def program(name: str) -> str:
@@ -45,6 +47,14 @@ class Prometheus:
         """By the values of labels."""
         samples = self.ask(promql, at)
         return {tuple(one["metric"][label] for label in labels): float(one["value"][1]) for one in samples}
+
+    def counts(self, *, at: float | None = None) -> Counts:
+        found = {}
+        for by in ("all", "district", "technology", "provider"):
+            labels = ("state",) if by == "all" else (by, "state")
+            counts = f'sum by ({", ".join(labels)}) (sinyal_site_state{{kind="access_point"}})'
+            found[by] = {key: int(value) for key, value in self.values(counts, *labels, at=at).items()}
+        return found
 
     def targets(self) -> dict[str, str]:
         """Health by job."""
@@ -76,18 +86,17 @@ def scraping(running: Demo, folder: Path, *, every_s: int = EVERY_S) -> Iterator
         prometheus.client.close()
 
 
-def counted(summary: dict[str, Any]) -> dict[str, dict[tuple[str, ...], int]]:
-    """How many access points are in each state, as /status/summary tells it: by what, and by its values and state."""
-    groups = {
-        "district": [(child["code"], child) for child in summary["children"] if child["sites"]],
-        "technology": [(one["technology"], one) for one in summary["technologies"]],
-        "provider": [(one["provider"], one) for one in summary["providers"]],
+def counted(summary: dict[str, Any]) -> Counts:
+    """The same as /status/summary tells it."""
+    named = {
+        "district": [(child["code"], child["states"]) for child in summary["children"] if child["sites"]],
+        "technology": [(one["technology"], one["states"]) for one in summary["technologies"]],
+        "provider": [(one["provider"], one["states"]) for one in summary["providers"]],
     }
-    found = {
-        by: {(name, state): count for name, one in named for state, count in one["states"].items()}
-        for by, named in groups.items()
-    }
-    return found | {"all": {(state,): count for state, count in summary["region"]["states"].items()}}
+    found: Counts = {"all": {(state,): count for state, count in summary["region"]["states"].items()}}
+    for by, groups in named.items():
+        found[by] = {(name, state): count for name, states in groups for state, count in states.items()}
+    return found
 
 
 def known_rules() -> str:
@@ -95,5 +104,7 @@ def known_rules() -> str:
 
 
 def dashboard_questions() -> list[str]:
+    """Grafana's variables replaced."""
     board = json.loads((CONFIG_DIR / "grafana" / "sinyal-prometheus.json").read_text(encoding="utf-8"))
-    return [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    return [re.sub(r"\$(district|technology)\b", ".*", one.replace("$__rate_interval", "1m")) for one in asked]

@@ -10,7 +10,6 @@ import pytest
 
 from tests.running import Demo, demo, wait_for
 from tests.scraping import (
-    ACCESS_POINTS,
     EVERY_S,
     FOLDER,
     Prometheus,
@@ -20,7 +19,6 @@ from tests.scraping import (
     program,
     scraping,
 )
-from tests.test_grafana import as_prometheus_reads
 
 SITES, NODES = 200, 3
 LOSSLESS = "".join(f"[technology.{name}]\nloss_pct = 0\n" for name in ("fiber", "radio", "cellular", "leo", "geo"))
@@ -79,10 +77,10 @@ def test_the_share_of_sites_up_is_that_of_the_summary(running: Demo, prometheus:
     assert told["region"]["sites"] == SITES
     assert states["down"] > SITES / 4
     assert shares == ({(): states["up"] / SITES}, {(): 1.0})
-    for by, expected in counted(told).items():
-        labels = ("state",) if by == "all" else (by, "state")
-        assert prometheus.values(f"sum by ({', '.join(labels)}) ({ACCESS_POINTS})", *labels) == expected
-        assert prometheus.values(f"{by}:sinyal_sites:count", *labels) == expected, "the rule counts the same"
+    assert prometheus.counts() == counted(told)
+    districts = prometheus.values("district:sinyal_sites_up:ratio", "district")
+    expected = {child["code"]: child["states"]["up"] / child["sites"] for child in told["children"] if child["sites"]}
+    assert districts == {(code,): pytest.approx(share) for code, share in expected.items()}
 
 
 def test_figures_are_there_for_the_sites_that_have_them(running: Demo, prometheus: Prometheus) -> None:
@@ -111,7 +109,7 @@ def test_whatever_rules_and_dashboards_name_is_there(prometheus: Prometheus) -> 
     recorded = {name for name in named if re.search(rf":{name}:", known_rules())}
     assert len(named) > 20
     assert named - recorded - present == set()
-    unanswered = [asked for asked in map(as_prometheus_reads, dashboard_questions()) if not prometheus.ask(asked)]
+    unanswered = [asked for asked in dashboard_questions() if not prometheus.ask(asked)]
     assert unanswered == []
 
 

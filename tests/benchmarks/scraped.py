@@ -8,16 +8,15 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.running import Demo, cpu_s, demo
-from tests.scraping import ACCESS_POINTS, Prometheus, counted, scraping
+from tests.scraping import Counts, Prometheus, counted, scraping
 
 MINUTES, SCRAPE_S, LOOK_S = 3, 5, 0.5
 JOB = '{job="sinyal-sites"}'
-
-Counts = dict[str, dict[tuple[str, ...], int]]
 
 
 class Look(NamedTuple):
@@ -61,8 +60,8 @@ def _report(prometheus: Prometheus, looks: Sequence[Look]) -> None:
     (sites,) = [series for series in ups if series["metric"]["job"] == "sinyal-sites"]
     moments = [float(moment) for moment, _ in sites["values"]]
     compared = {at: counts for at in moments if (counts := _stood(looks, at, max(took)))}
-    wrong = [at for at, counts in compared.items() if _as_prometheus_counts(prometheus, at) != counts]
-    changes = sum(before.counts != after.counts for before, after in zip(looks, looks[1:], strict=False))
+    wrong = [at for at, counts in compared.items() if prometheus.counts(at=at) != counts]
+    changes = sum(before.counts != after.counts for before, after in pairwise(looks))
     print(f"{len(moments)} scrapes, {len(compared)} of them where the summary stood still ({changes} changes between), "
           f"{len(wrong)} of these count otherwise (limit 0)")  # fmt: skip
     share = prometheus.values("all:sinyal_sites_up:ratio"), prometheus.values("all:sinyal_sites_known:ratio")
@@ -78,15 +77,6 @@ def _stood(looks: Sequence[Look], at: float, took: float) -> Counts | None:
     if not before or not after or before[-1].counts != after[0].counts:
         return None
     return after[0].counts
-
-
-def _as_prometheus_counts(prometheus: Prometheus, at: float) -> Counts:
-    found: Counts = {}
-    for by in ("all", "district", "technology", "provider"):
-        labels = ("state",) if by == "all" else (by, "state")
-        values = prometheus.values(f"sum by ({', '.join(labels)}) ({ACCESS_POINTS})", *labels, at=at)
-        found[by] = {key: int(value) for key, value in values.items()}
-    return found
 
 
 if __name__ == "__main__":
