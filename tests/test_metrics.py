@@ -3,6 +3,7 @@
 import subprocess
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import orjson
@@ -55,6 +56,11 @@ async def test_it_counts_sites_by_kind_and_state(app: FastAPI, cast: Cast, sessi
     assert {key: count for key, count in counts.items() if count} == {
         ("access_point", "up"): 1, ("access_point", "unknown"): 1, ("node", "unknown"): 1,
     }  # fmt: skip
+
+
+async def test_it_counts_the_streams_that_are_open(app: FastAPI, cast: Cast) -> None:
+    app.state.streams = SimpleNamespace(open=3)
+    assert value(await scraped(cast.stranger), "sinyal_status_streams") == 3
 
 
 async def test_it_counts_requests_by_route_and_knows_those_under_way(app: FastAPI, cast: Cast) -> None:
