@@ -12,6 +12,7 @@ from tests.benchmarks import (
     importing,
     polling,
     rollups,
+    scraped,
     segments,
     snapshot,
     truthrun,
@@ -29,6 +30,7 @@ PARTS = {
     "history": history.main,
     "polling": polling.main,
     "snapshot": snapshot.main,
+    "prometheus": scraped.main,
     "import": importing.main,
     "faults": faults.main,
 }
