@@ -427,5 +427,5 @@ def test_many_sheets_with_a_cell_in_the_last_row_are_not_gone_through() -> None:
     for _ in range(20):
         made.create_sheet().cell(1_048_576, 1, "x")
     began = monotonic()
-    assert refused(saved(made)) == "too_much_inside"
-    assert monotonic() - began < 10
+    assert refused(saved(made)) == "no_header"
+    assert monotonic() - began < 5
