@@ -147,6 +147,8 @@ async def test_a_token_is_refused_within_five_seconds_once_its_ground_is_gone(
         await session.execute(text(statement))
     later(monkeypatch, callers.TOKEN_TTL_S + 0.1)
     assert await works(sari, secret, "/sites") == 401, why
+    refused = await sari.client.get("/api/v1/sites", headers={"Authorization": f"Bearer {secret}"})
+    assert ("owner" in why) == ("owner" in refused.json()["detail"]), "whoever has the secret may know why"
     assert await works(browser(), secret, "/sites") == 401
 
 
