@@ -84,6 +84,4 @@ async def test_a_problem_is_told_wholly_in_the_callers_language(cast: Cast) -> N
     assert missing.json()["detail"] == "Tidak ada titik akses 64.02.05.2003-07 dalam wilayah kewenangan Anda"
     odd = await cast.sari.get("/sites/{x}", headers=indonesian)
     assert odd.json()["detail"] == "Tidak ada titik akses {x} dalam wilayah kewenangan Anda"
-        (await cast.sari.get("/sites/{x}", headers=indonesian)).json()["detail"].startswith("Tidak ada titik akses {x}")
-    )
     assert (await cast.vera.get("/audit")).json()["detail"] == "Role viewer does not do this: admins do"
