@@ -146,6 +146,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         problem = NAMED.get(error.status_code, BadRequest)()
+        if error.status_code == 413 and error.detail.isdecimal():
+            problem = TooLarge("At most {limit} MB are read: split it into several requests",
+                               values={"limit": error.detail})  # fmt: skip
         if error.status_code == 400:
             problem.faults = (Fault("body", "json_invalid", MESSAGES["body_unreadable"]),)
         problem.status = error.status_code

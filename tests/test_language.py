@@ -9,7 +9,7 @@ from app.access.rights import REFUSALS
 from app.errors import Problem
 from app.language import preferred
 from app.settings import CONFIG_DIR, ROOT
-from app.validation import MESSAGES
+from app.validation import FORMS, MESSAGES
 from tests.conftest import Cast
 
 SUPER = "super().__init__"  # of a Problem that says its own detail
@@ -19,7 +19,7 @@ INDONESIAN = tomllib.loads((CONFIG_DIR / "messages.id.toml").read_text(encoding=
 def spoken() -> Iterator[str]:
     """Every template that a caller may be shown: titles and details of problems, messages and suggestions of each
     Fault, and of our validation."""
-    yield from MESSAGES.values()
+    yield from (*MESSAGES.values(), *FORMS.values())
     yield from REFUSALS.values()
     problems = {kind.__name__: kind for kind in _kinds(Problem)}
     yield from (kind.title for kind in problems.values())
@@ -85,3 +85,15 @@ async def test_a_problem_is_told_wholly_in_the_callers_language(cast: Cast) -> N
     odd = await cast.sari.get("/sites/{x}", headers=indonesian)
     assert odd.json()["detail"] == "Tidak ada titik akses {x} dalam wilayah kewenangan Anda"
     assert (await cast.vera.get("/audit")).json()["detail"] == "Role viewer does not do this: admins do"
+
+
+async def test_what_has_a_form_is_told_it_in_words_and_choices_by_their_values(cast: Cast) -> None:
+    indonesian = {"Accept-Language": "id"}
+    for path, given, field in (
+        ("/providers", {"slug": "Telkom Baru", "name": "Telkom Baru"}, "slug"),
+        ("/accounts", {"username": "ana lestari", "name": "Ana", "role": "viewer", "region_code": "64"}, "username"),
+    ):
+        (fault,) = (await cast.sari.post(path, given, headers=indonesian)).json()["errors"]
+        assert (fault["field"], "huruf kecil" in fault["message"], "[a-z" in fault["message"]) == (field, True, False)
+    (fault,) = (await cast.sari.get("/status", params={"format": "csv"})).json()["errors"]
+    assert fault["message"] == "csv is not one of: json, geojson"
