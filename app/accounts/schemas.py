@@ -120,7 +120,7 @@ class TokenIn(BaseModel):
     name: Annotated[Name, Field(description="whose it is, and what for")]
     role: Role
     region_code: Annotated[Code, Field(description="left out: the owner's")] | None = None
-    provider: Slug | None = None
+    provider: Annotated[Slug, Field(description="for provider_viewer only; left out: the owner's")] | None = None
     account_id: int | None = Field(
         None, ge=1, le=2**31 - 1, description="its owner, beyond whom it never reaches; left out: you"
     )

@@ -41,11 +41,14 @@ async def create_token(
     days: int | None,
     caller: Caller,
 ) -> tuple[int, str]:
-    """Its id and its secret. Without a region it reaches as far as its owner, or as who makes it.
+    """Its id and its secret. Without a region it reaches as far as its owner, or as who makes it; without a provider it
+    sees its owner's.
 
     Raises Invalid with every fault, NotAllowed beyond the caller's own scope.
     """
     region = region_code or (owner or caller).region_code
+    if provider is None and owner is not None and role is Role.PROVIDER_VIEWER:
+        provider = await session.scalar(select(Provider.slug).where(Provider.id == owner.provider_id))
     grant, faults = await grants.resolve(session, role=role, region_code=region, provider=provider)
     if faults:
         raise Invalid(*faults)
