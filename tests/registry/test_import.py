@@ -429,3 +429,21 @@ async def test_the_report_says_what_changes_and_which_village_was_found_but_no_c
 async def test_rows_with_warnings_are_counted(cast: Cast) -> None:
     told = (await send(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA.replace('serat optik', 'starlink')}", dry_run=True)).json()
     assert told["counts"]["warning"] == sum(1 for row in told["rows"] if row["warnings"]) == 1
+
+
+async def test_a_latitude_without_its_ls_is_an_error_and_a_position_far_from_the_village_a_warning(cast: Cast) -> None:
+    header = f"{HEADER};Lintang;Bujur"
+
+    async def row(latitude: str, longitude: str, language: str = "id") -> dict[str, Any]:
+        return (await verdicts(cast.ana, header, f"{MUARA};{latitude};{longitude}", language=language))[0]
+
+    for north in ("0 21 42", "0,3617"):
+        (fault,) = (await row(north, "117 26 21"))["errors"]
+        assert (fault["code"], fault["column"]) == ("other_hemisphere", "F")
+        assert fault["suggestion"] == "Maksud Anda 0°21'42\" LS?"
+    right, far = await row("0 21 42 LS", "117 26 21"), await row("-0,36", "116,4")
+    assert (right["errors"], right["warnings"]) == ([], [])
+    assert (far["verdict"], [one["code"] for one in far["warnings"]]) == ("create", ["far_from_village"])
+    made = await register(cast, latitude=-0.36, longitude=116.4)
+    (quiet,) = await verdicts(cast.ana, "Kode titik akses;Catatan", f"{made['code']};x")
+    assert quiet["warnings"] == []
