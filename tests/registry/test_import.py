@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.models import Audit
 from app.registry import providers, regions
 from tests.conftest import Cast, Person
+from tests.registry.test_import_sheets import repack
 from tests.registry.test_sites import VILLAGE, register
 
 HEADER = "Kode desa/kelurahan;Teknologi;Penyedia;Cara ukur;Alamat IP atau host"
@@ -439,3 +440,47 @@ async def test_the_report_says_what_changes_and_which_village_was_found_but_no_c
 async def test_rows_with_warnings_are_counted(cast: Cast) -> None:
     told = (await send(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA.replace('serat optik', 'starlink')}", dry_run=True)).json()
     assert told["counts"]["warning"] == sum(1 for row in told["rows"] if row["warnings"]) == 1
+
+
+async def test_a_latitude_without_its_ls_is_an_error_and_a_position_far_from_the_village_a_warning(cast: Cast) -> None:
+    header = f"{HEADER};Lintang;Bujur"
+
+    async def row(latitude: str, longitude: str, language: str = "id") -> dict[str, Any]:
+        return (await verdicts(cast.ana, header, f"{MUARA};{latitude};{longitude}", language=language))[0]
+
+    for north in ("0 21 42", "0,3617"):
+        (fault,) = (await row(north, "117 26 21"))["errors"]
+        assert (fault["code"], fault["column"]) == ("other_hemisphere", "F")
+        assert fault["suggestion"] == "Maksud Anda 0°21'42\" LS?"
+    right, far = await row("0 21 42 LS", "117 26 21"), await row("-0,36", "116,4")
+    assert (right["errors"], right["warnings"]) == ([], [])
+    assert (far["verdict"], [one["code"] for one in far["warnings"]]) == ("create", ["far_from_village"])
+    made = await register(cast, latitude=-0.36, longitude=116.4)
+    (quiet,) = await verdicts(cast.ana, "Kode titik akses;Catatan", f"{made['code']};x")
+    assert quiet["warnings"] == []
+
+
+async def test_the_report_marks_what_is_wrong_and_imports_again_as_it_came(cast: Cast) -> None:
+    book = openpyxl.Workbook()
+    page: Any = book.active
+    for line in (HEADER.split(";"), ["64.02.05.2003", "fo", "telkom wms", "icmp", "=1+1"], ["64.02.05.2004", "fo"]):
+        page.append(line)
+    page["E3"] = "198.51.100.7"
+    data = io.BytesIO()
+    book.save(data)
+    stored = repack(data.getvalue(), lambda xml: xml.replace(b"<f>1+1</f><v />", b"<f>1+1</f><v>198</v>"))
+    answer = await send(cast.ana, stored, ID, dry_run=True, format="xlsx")
+    back: Any = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
+    assert (back["E2"].value, back.freeze_panes, back.auto_filter.ref) == (198, "A2", "A1:G3")
+    colours = {name: back[name].fill.fgColor.rgb[2:] for name in ("E2", "F2", "C3", "D3", "E3")}
+    assert colours == {"E2": "F8CBAD", "F2": "F8CBAD", "C3": "F8CBAD", "D3": "F8CBAD", "E3": "000000"}
+    assert back["G3"].alignment.wrap_text
+    back["C3"], back["D3"], back["E2"] = "telkom wms", "icmp", "198.51.100.8"
+    data = io.BytesIO()
+    back.parent.save(data)
+    again = await send(cast.ana, data.getvalue(), ID, dry_run=True, format="xlsx")
+    page = openpyxl.load_workbook(io.BytesIO(again.content)).worksheets[0]
+    assert [page[name].fill.fgColor.rgb[2:] for name in ("C3", "F3")] == ["000000", "E2EFDA"]
+    assert "kolom" not in str(page["G2"].value)
+    told = [(await send(cast.ana, one, dry_run=True)).json()["rows"] for one in (stored, answer.content)]
+    assert told[0] == told[1]
