@@ -13,6 +13,7 @@ from tests.benchmarks import (
     rollups,
     segments,
     snapshot,
+    streams,
     truthrun,
 )
 
@@ -28,6 +29,7 @@ PARTS = {
     "history": history.main,
     "polling": polling.main,
     "snapshot": snapshot.main,
+    "streams": streams.main,
     "import": importing.main,
 }
 
