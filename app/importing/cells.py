@@ -154,9 +154,7 @@ def _mbps(field: str, text: str, decimal: str | None) -> float:
     digits = text.rstrip(f"{ascii_letters}/ ")
     unit = text[len(digits) :].strip().lower()
     factor = UNITS.get(unit)
-    if (
-        factor == 1 and decimal != "." and re.fullmatch(r"[1-9]\d{1,2}\.\d{3}", digits)
-    ):  # as thousands more than any village has
+    if factor == 1 and decimal != "." and re.fullmatch(r"[1-9]\d{1,2}\.\d{3}", digits):  # no village has thousands
         raise FaultError(_ambiguous(field, digits, "."))
     return number(field, digits, decimal=decimal) * factor if factor else number(field, text)
 

@@ -49,8 +49,10 @@ def degrees(field: str, text: str, *, south: bool = False) -> float:
 
 def split(cell: Any) -> dict[str, Any]:
     """A cell that holds both coordinates; one that nobody can part is no latitude, which says so."""
-    found = next(filter(None, (pattern.fullmatch(str(cell).strip()) for pattern in BOTH)), None)
-    return {"latitude": cell} if found is None else {"latitude": found[1], "longitude": found[2]}
+    for found in filter(None, (pattern.fullmatch(str(cell).strip()) for pattern in BOTH)):
+        if all(NUMBER.search(part) for part in found.groups()):
+            return {"latitude": found[1], "longitude": found[2]}
+    return {"latitude": cell}
 
 
 def _is_angle(parts: list[float]) -> bool:
