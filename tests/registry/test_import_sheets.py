@@ -177,10 +177,10 @@ def test_a_cell_with_both_coordinates_is_two(cell: str) -> None:
 
 
 def test_a_cell_that_should_hold_both_coordinates_and_does_not_is_a_fault_of_that_cell() -> None:
-    (row,) = sheets.read(
-        book([*TOP, "Koordinat"], ["64.02.05.2003", "fo", "x", "icmp", "a.id", "dekat balai desa"])
-    ).rows
+    line = ["64.02.05.2003", "fo", "x", "icmp", "a.id"]
+    row, blank = sheets.read(book([*TOP, "Koordinat"], [*line, "dekat balai desa"], [*line, "tidak ada"])).rows
     assert ([one.code for one in row.faults], row.column("latitude")) == (["bad_coordinate"], "position")
+    assert (blank.faults, "latitude" in blank.said) == ([], False)
 
 
 def test_a_phone_number_with_letters_is_a_warning() -> None:
