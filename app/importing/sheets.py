@@ -127,6 +127,7 @@ def _required(book: Book, refused: Sequence[Invalid]) -> Book:
         ))  # fmt: skip
     if not book.rows:
         raise Invalid(Fault("file", "no_rows", "There are no rows below the header", "Fill in at least one"))
+    book.sheets[:] = [sheet for sheet in book.sheets if sheet.rows or sheet.skipped]
     if len(book.sheets) > 1:
         for sheet in book.sheets:
             for row in sheet.rows:

@@ -367,6 +367,7 @@ async def test_a_report_writes_over_nothing(cast: Cast) -> None:
 async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_told_and_reported(cast: Cast) -> None:
     book = openpyxl.Workbook(write_only=True)
     for title, lines in (
+        ("Titik akses", [HEADER.split(";")]),
         ("Muara", [HEADER.split(";"), MUARA.split(";")]),
         ("Kenohan", [HEADER.split(";"), ["64.02.05.2004", *MUARA.split(";")[1:]]]),
         ("Rekap", [["Kabupaten", "Jumlah"], ["Kutai Kartanegara", 2]]),
