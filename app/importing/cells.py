@@ -127,7 +127,12 @@ def _choice(field: str, text: str, cell: Cell) -> str:
     known = choices(field)
     if (folded := fold(text)) in known:
         return known[folded]
-    near = difflib.get_close_matches(folded[:SHORT], known, 1)
+    if field == "technology" and folded in {"satelit", "satellite"}:
+        raise FaultError(Fault(
+            field, "enum", MESSAGES["enum"], "Which one: low orbit (Starlink), or GEO (VSAT)?",
+            values={"given": shown(text), "expected": expected(field)},
+        ))  # fmt: skip
+    near = difflib.get_close_matches(folded[:SHORT], known, 1) or (["lainnya"] if field == "venue" else [])
     raise FaultError(Fault(
         field, "enum", MESSAGES["enum"], "Did you mean {near}?" if near else None,
         values={"given": shown(text), "expected": expected(field), "near": near[0] if near else None},
@@ -149,7 +154,34 @@ def _mbps(field: str, text: str, decimal: str | None) -> float:
     digits = text.rstrip(f"{ascii_letters}/ ")
     unit = text[len(digits) :].strip().lower()
     factor = UNITS.get(unit)
+    if factor == 1 and decimal != "." and re.fullmatch(r"[1-9]\d{1,2}\.\d{3}", digits):  # no village has thousands
+        raise FaultError(_ambiguous(field, digits, "."))
     return number(field, digits, decimal=decimal) * factor if factor else number(field, text)
+
+
+def _ambiguous(field: str, digits: str, mark: str) -> Fault:
+    decimal = digits.rstrip("0").rstrip(mark).replace(".", ",")
+    return Fault(
+        field, "ambiguous_number", "{given} can be read as {thousands} and as {decimal}",
+        "Write {thousands}, or {decimal}",
+        values={"given": digits, "thousands": digits.replace(mark, ""), "decimal": decimal},
+    )  # fmt: skip
+
+
+def _host(field: str, text: str, cell: Cell) -> str:
+    """What is often written instead of one address, or made of it by Excel."""
+    web = re.match(r"https?://", text, re.IGNORECASE)
+    network = re.search(r"[\d:]/\d{1,3}$", text)
+    undotted = isinstance(cell, int | float) or re.fullmatch(r"\d{1,3}(,\d{1,3}){3}|\d{4,12}", text)
+    if web or network or undotted:
+        raise FaultError(Fault(
+            field, "bad_host", "{given} is neither an address nor a DNS name",
+            "Write it without http://" if web
+            else "Write one address alone, without /…" if network
+            else "Excel has changed its dots: format the column as text and type it again",
+            values={"given": shown(text)},
+        ))  # fmt: skip
+    return text
 
 
 def number(field: str, text: str, *, decimal: str | None = None) -> float:
@@ -158,11 +190,7 @@ def number(field: str, text: str, *, decimal: str | None = None) -> float:
     if decimal is not None and re.fullmatch(rf"[+-]?\d+[{decimal}]\d+", digits):
         return float(digits.replace(decimal, "."))
     if re.fullmatch(r"[1-9]\d{0,2},\d{3}", digits):
-        raise FaultError(Fault(
-            field, "ambiguous_number", "{given} can be read as {thousands} and as {decimal}",
-            "Write {thousands}, or {decimal}",
-            values={"given": text, "thousands": digits.replace(",", ""), "decimal": digits.rstrip("0").rstrip(",")},
-        ))  # fmt: skip
+        raise FaultError(_ambiguous(field, digits, ","))
     for pattern, thousands in NUMBERS:
         if pattern.fullmatch(digits):
             return float(digits.replace(thousands, "").replace(",", "."))
@@ -176,4 +204,5 @@ READERS: dict[str, Callable[[str, str, Cell], Any]] = {
     "port": _number,
     "service_no": _number_text,
     "contact_phone": _phone,
+    "host": _host,
 }

@@ -20,6 +20,8 @@ PLACES = (
     Column("subdistrict", "Kecamatan", "the subdistrict's name", "nama kecamatan", aliases=("nama kecamatan", "kec")),
     Column("district", "Kabupaten/Kota", "the district's name", "nama kabupaten atau kota",
            aliases=("kabupaten", "kota", "kab/kota", "nama kabupaten", "kab")),
+    Column("position", "Titik koordinat", "latitude and longitude in one cell", "lintang dan bujur dalam satu sel",
+           aliases=("koordinat", "koordinat gps", "lintang bujur", "lat long", "latlong")),
 )  # fmt: skip
 COLUMNS = {column.field: column for column in (*SITE_COLUMNS, *PLACES)}
 PASSED_OVER = frozenset({"", "no", "no urut", "nomor", "nomor urut", "hasil", "saran", "result", "suggestion",
@@ -82,12 +84,15 @@ def _header(number: int, cells: Sequence[Cell]) -> Header:
                     values={"field": named(field),
                             "columns": ", ".join(str(cells[at]).strip() for at, one in fields.items() if one == field)})
               for field in twice]  # fmt: skip
+    ignored = [
+        _unknown(cell, number) for at, cell in enumerate(cells)
+        if at not in fields and isinstance(cell, str) and fold(cell) not in PASSED_OVER
+    ]  # fmt: skip
     if faults := faults + _missing(set(fields.values()), number):
-        raise Invalid(*faults)
+        raise Invalid(*faults, *ignored)
     return Header(
         number, fields, {field: str(cells[at]).strip() for at, field in fields.items()},
-        [_unknown(text, number) for at, cell in enumerate(cells)
-         if at not in fields and isinstance(cell, str) and fold(text := cell) not in PASSED_OVER],
+        ignored,
         any(field == "latitude" and fold(str(cells[at])) in SOUTHERN for at, field in fields.items()),
     )  # fmt: skip
 
@@ -104,7 +109,7 @@ def _missing(fields: set[str], number: int) -> list[Fault]:
 
 
 def _unknown(text: str, number: int) -> Fault:
-    near = difflib.get_close_matches(fold(text)[:SHORT], by_name(), 1)
+    near = difflib.get_close_matches(fold(text)[:SHORT], by_name(), 1, cutoff=0.75)
     return Fault(
         "file", "unknown_column", "The column {given} is not one of the registry's: it is ignored",
         "Did you mean {near}?" if near else None, row=number,

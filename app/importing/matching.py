@@ -30,6 +30,7 @@ KINDS = {
 }
 SHORTENED = {"sei": "sungai", "tj": "tanjung", "tg": "tanjung", "ma": "muara"}
 ALIKE = 0.8  # names that are less alike than this are no spellings of one name
+LOOK_UP = "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>"
 LISTED = 5  # candidates that a message names
 
 
@@ -155,7 +156,7 @@ def _village(row: Row, around: Around) -> None:
     if code is not None:
         code = row.said["village_code"] = around.aliases.get(code, code)
         if code not in regions.names():
-            row.blame(regions.explain_unknown_village(code[:SHORT]))
+            row.blame(_within(regions.explain_unknown_village(code[:SHORT]), around.caller))
             del row.said["village_code"]  # what takes long to explain is not looked up again
         if code in _villages():
             _compare_names(row, code, names)
@@ -169,6 +170,12 @@ def _village(row: Row, around: Around) -> None:
         row.blame(Fault("village_code", "outside_scope", "{given} lies outside your region {region}",
                         "Leave the row to its district, or check the code",
                         values={"given": code, "region": around.caller.region_code}))  # fmt: skip
+
+
+def _within(fault: Fault, caller: Caller) -> Fault:
+    """Suggests no village of somebody else's."""
+    near = fault.values.get("near")
+    return fault if near is None or caller.covers(near) else replace(fault, suggestion=LOOK_UP)
 
 
 @cache

@@ -1,6 +1,7 @@
 """Coordinates as people write them: 0°30'12" LS, 117,4391 BT, 0 30 12 S."""
 
 import re
+from typing import Any
 
 from app.errors import Fault
 from app.validation import FaultError, shown
@@ -15,6 +16,11 @@ DIRECTIONS = {
 }  # fmt: skip
 NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 MARKS = re.compile(r"[\s°º˚'’‘`´′\"”“″:]*")
+BOTH = (  # -1.0123, 117.1234; -1,01 117,12; 0°21'42" LS 117°26'21" BT
+    re.compile(r"([^;/|]{1,60}?)[,;/|]\s+(.{1,60})"), re.compile(r"([^;/|]{1,60})[;/|](.{1,60})"),
+    re.compile(r"([^,]{1,60}),([^,]{1,60})"), re.compile(r"(\S{1,30})\s+(\S{1,30})"),
+    re.compile(r"(.{1,60}(?<![a-z])(?:LS|LU|[SN]))(?![a-z])\s*(.{1,60})", re.IGNORECASE),
+)  # fmt: skip
 MINUS = str.maketrans({"−": "-", "–": "-", "—": "-"})
 
 
@@ -39,6 +45,14 @@ def degrees(field: str, text: str, *, south: bool = False) -> float:
     value: float = sum(part / 60.0**power for power, part in enumerate(found))
     value = round(value, 9) if len(found) > 1 else value
     return -value if negative else sign * value
+
+
+def split(cell: Any) -> dict[str, Any]:
+    """A cell that holds both coordinates; one that nobody can part is no latitude, which says so."""
+    for found in filter(None, (pattern.fullmatch(str(cell).strip()) for pattern in BOTH)):
+        if all(NUMBER.search(part) for part in found.groups()):
+            return {"latitude": found[1], "longitude": found[2]}
+    return {"latitude": cell}
 
 
 def _is_angle(parts: list[float]) -> bool:

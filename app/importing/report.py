@@ -34,7 +34,7 @@ COLOURS = {
 def write(data: bytes, outcome: Outcome, *, spoken: str) -> bytes:
     book = _book(data)
     verdicts = dict(outcome.verdicts)
-    for sheet in outcome.book.sheets:
+    for sheet in filter(lambda sheet: sheet.rows, outcome.book.sheets):
         page = book.active if sheet.name is None else book[sheet.name]
         _judge(page, sheet, verdicts, spoken=spoken)
     _warn(book, [answer.line(fault, spoken=spoken) for fault in outcome.book.warnings], spoken=spoken)

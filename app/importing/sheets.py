@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 from app.errors import Fault, Invalid
-from app.importing import cells, grids, headers
+from app.importing import cells, grids, headers, positions
 from app.importing.cells import Cell
 from app.importing.grids import Grid, Line
 from app.importing.headers import SEARCHED, Header
@@ -21,7 +21,8 @@ LISTED = 20  # row numbers that a message names
 NO_DATA = frozenset(map(fold, (*BESIDE, *WARNINGS.values(), *DICTIONARY.values())))
 SITE = frozenset({"village", "village_code", "code", "technology", "provider", "probe", "host"})  # one makes a row
 # The columns that tell a field, where they are not called as it is; the first of them comes before the others.
-SOURCES = {"village_code": ("village_code", "village"), "parent_id": ("parent",), "contract_id": ("contract",)}
+SOURCES = {"village_code": ("village_code", "village"), "parent_id": ("parent",), "contract_id": ("contract",),
+           "latitude": ("latitude", "position"), "longitude": ("longitude", "position")}  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
@@ -105,7 +106,7 @@ def read(data: bytes) -> Book:
             found = headers.find(top)
         except Invalid as error:
             refused.append(error)
-            missing = ", ".join(fault.values["field"] for fault in error.faults)
+            missing = ", ".join(fault.values["field"] for fault in error.faults if "field" in fault.values)
         if found is not None:
             header, looked_at = found
             book.sheets.append(_sheet(grid, header, chain(looked_at, grid.lines), room=MAX_ROWS - len(book.rows)))
@@ -126,6 +127,7 @@ def _required(book: Book, refused: Sequence[Invalid]) -> Book:
         ))  # fmt: skip
     if not book.rows:
         raise Invalid(Fault("file", "no_rows", "There are no rows below the header", "Fill in at least one"))
+    book.sheets[:] = [sheet for sheet in book.sheets if sheet.rows or sheet.skipped]
     if len(book.sheets) > 1:
         for sheet in book.sheets:
             for row in sheet.rows:
@@ -172,15 +174,20 @@ def _row(number: int, line: dict[str, Cell], header: Header, decimal: str | None
     """None for one that says nothing in any of the registry's columns."""
     row = Row(number, {}, {}, header)
     for name, cell in line.items():
-        try:
-            value = cells.read(name, cell, south=header.south, decimal=decimal)
-        except FaultError as error:
-            row.blame(error.fault)
-        else:
-            if value is None:
-                continue
-            row.said[name] = value
-        row.raw[name] = "" if isinstance(cell, cells.Flaw) else str(cell).strip()
+        parts = positions.split(cell) if name == "position" else {name: cell}
+        for told, part in parts.items():
+            try:
+                value = cells.read(told, part, south=header.south, decimal=decimal)
+            except FaultError as error:
+                row.blame(error.fault)
+            else:
+                if value is None:
+                    continue
+                row.said[told] = value
+            row.raw[name] = "" if isinstance(cell, cells.Flaw) else str(cell).strip()
+    if re.search(r"[^\W\d_]{2}", str(row.said.get("contact_phone", ""))):
+        row.warnings.append(Fault("contact_phone", "odd_phone", "The phone number has letters in it",
+                                  "Write digits alone; a name has a column of its own"))  # fmt: skip
     return row if row.said or row.faults else None
 
 

@@ -23,7 +23,7 @@ ALSO: dict[StrEnum, tuple[str, ...]] = {
     Technology.RADIO: ("radio link", "radiolink", "wireless", "nirkabel", "microwave"),
     Technology.CELLULAR: ("selular", "4g", "lte", "4g lte", "gsm", "seluler 4g", "modem 4g"),
     Technology.LEO: ("orbit rendah", "starlink", "satelit starlink", "satelit leo"),
-    Technology.GEO: ("satelit geo", "vsat", "satelit vsat", "vsat geo"),
+    Technology.GEO: ("satelit geo", "vsat", "satelit vsat", "vsat geo", "v sat", "satelit v sat"),
     LinkRole.PRIMARY: ("jalur utama", "main"),
     LinkRole.BACKUP: ("jalur cadangan",),
     Venue.KANTOR_DESA: ("kantor kelurahan", "kantor lurah", "kantor kepala desa"),

@@ -41,7 +41,7 @@ SITE_COLUMNS = (
            "titik akses atau simpul (menara, POP, gerbang)", aliases=("jenis titik", "tipe")),
     Column("technology", "Teknologi", "fiber, radio, cellular, leo or geo",
            "serat optik, radio, seluler, satelit orbit rendah, atau satelit GEO (VSAT)",
-           aliases=("media", "jenis koneksi", "akses", "media akses")),
+           aliases=("media", "jenis koneksi", "jenis layanan", "akses", "media akses")),
     Column("provider", "Penyedia", "the provider's slug, or its name", "penyedia jasa internet",
            aliases=("provider", "isp", "penyedia jasa", "penyedia layanan", "operator")),
     Column("service_no", "Nomor layanan (SID)", "the provider's number for this service",

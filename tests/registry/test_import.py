@@ -377,6 +377,7 @@ async def test_an_unknown_village_is_explained_once_and_not_again_while_others_w
 async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_told_and_reported(cast: Cast) -> None:
     book = openpyxl.Workbook(write_only=True)
     for title, lines in (
+        ("Titik akses", [HEADER.split(";")]),
         ("Muara", [HEADER.split(";"), MUARA.split(";")]),
         ("Kenohan", [HEADER.split(";"), ["64.02.05.2004", *MUARA.split(";")[1:]]]),
         ("Rekap", [["Kabupaten", "Jumlah"], ["Kutai Kartanegara", 2]]),
@@ -484,3 +485,13 @@ async def test_the_report_marks_what_is_wrong_and_imports_again_as_it_came(cast:
     assert "kolom" not in str(page["G2"].value)
     told = [(await send(cast.ana, one, dry_run=True)).json()["rows"] for one in (stored, answer.content)]
     assert told[0] == told[1]
+
+
+async def test_no_village_beyond_the_callers_reach_is_suggested(cast: Cast) -> None:
+    async def suggestion(person: Person, code: str) -> str:
+        (fault,) = (await verdicts(person, HEADER, MUARA.replace(VILLAGE, code)))[0]["errors"]
+        return str(fault["suggestion"])
+
+    assert "64.03." in await suggestion(cast.sari, "64.03.01.2901")
+    assert "64.03." not in await suggestion(cast.ana, "64.03.01.2901")
+    assert "64.02." in await suggestion(cast.ana, "64.02.05.2903")

@@ -124,7 +124,7 @@ def test_a_code_is_a_code_with_or_without_dots(code: str, number: int) -> None:
         ("power_source", "PLN Terbatas", "pln_limited"),
         ("venue", "tidak ada", None), ("notes", "-", None), ("notes", " n/a ", None), ("host", "–", None),
         ("name", "7", "7"), ("village_code", "6403050003", "6403050003"), ("technology", "Fiber-Optik", "fiber"),
-        ("technology", "STARLINK", "leo"), ("technology", "Satelit GEO (VSAT)", "geo"),
+        ("technology", "V-SAT", "geo"), ("technology", "STARLINK", "leo"), ("technology", "Satelit GEO (VSAT)", "geo"),
         ("technology", "4G/LTE", "cellular"),
         ("probe", "Ping", "icmp"), ("link_role", "Cadangan", "backup"), ("lifecycle", "AKTIF", "active"),
         ("venue", "Kantor Desa", "kantor_desa"), ("kind", "Simpul", "node"),
@@ -150,9 +150,59 @@ def test_a_cell_that_nobody_can_read_is_a_fault(field: str, cell: Cell, code: st
     assert fault(field, cell) == code
 
 
+@pytest.mark.parametrize(
+    ("field", "cell", "suggestion"),
+    [
+        ("technology", "Satelit", "Starlink"), ("venue", "Tower", "{near}"),
+        ("host", "http://36.66.10.49", "without http"),
+        ("host", "36.66.10.48/29", "one address"), ("host", "36,66,10,49", "dots"), ("host", 366610050, "dots"),
+        ("bandwidth_down_mbps", "50.000", "{thousands}, or {decimal}"),
+    ],
+)  # fmt: skip
+def test_a_usual_mistake_is_answered_with_what_to_write(field: str, cell: Cell, suggestion: str) -> None:
+    with pytest.raises(FaultError) as error:
+        cells.read(field, cell)
+    assert suggestion in str(error.value.fault.suggestion)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["-1.0123, 117.1234", "-1.0123,117.1234", "-1,0123, 117,1234", "-1,0123 117,1234", "-1,0123; 117,1234",
+     "-1.0123/117.1234", "1°0'44.28\" LS 117°7'24.24\" BT", "1°0'44,28\" LS, 117°7'24,24\" BT"],
+)  # fmt: skip
+def test_a_cell_with_both_coordinates_is_two(cell: str) -> None:
+    (row,) = sheets.read(book([*TOP, "Titik Koordinat"], ["64.02.05.2003", "fo", "x", "icmp", "a.id", cell])).rows
+    assert row.faults == []
+    assert (row.said["latitude"], row.said["longitude"]) == pytest.approx((-1.0123, 117.1234), abs=1e-6)
+    assert row.value("longitude") == cell
+
+
+def test_a_cell_that_should_hold_both_coordinates_and_does_not_is_a_fault_of_that_cell() -> None:
+    line = ["64.02.05.2003", "fo", "x", "icmp", "a.id"]
+    row, blank = sheets.read(book([*TOP, "Koordinat"], [*line, "dekat balai desa"], [*line, "tidak ada"])).rows
+    assert ([one.code for one in row.faults], row.column("latitude")) == (["bad_coordinate"], "position")
+    assert (blank.faults, "latitude" in blank.said) == ([], False)
+
+
+def test_a_phone_number_with_letters_is_a_warning() -> None:
+    rows = sheets.read(book([*TOP, "No HP"], *(["64.02.05.2003", "fo", "x", "icmp", "a.id", phone] for phone in (
+        "0812 3456", "+62 812", "Bu Rina 0812")))).rows  # fmt: skip
+    assert [[one.code for one in row.warnings] for row in rows] == [[], [], ["odd_phone"]]
+
+
+def test_a_missing_column_is_told_beside_those_that_nobody_knows() -> None:
+    with pytest.raises(Invalid) as error:
+        sheets.read(b"Kode desa;Jenis Layanan;Vendor;Status;Cara ukur\n1;2;3;4;5")
+    told = [(one.field, one.code, one.suggestion) for one in error.value.faults]
+    assert told == [
+        ("provider", "missing_column", "Add it: the template has it"), ("file", "unknown_column", None),
+        ("file", "unknown_column", None),
+    ]  # fmt: skip
+
+
 def test_how_a_csv_file_is_delimited_says_what_its_decimal_mark_is() -> None:
     line = "64.02.05.2003{0}fo{0}x{0}icmp{0}a.id{0}{1}"
-    for delimiter, written, mbps in ((",", "50.125", 50.125), (";", "50.125", 50_125), (";", "50,125", 50.125)):
+    for delimiter, written, mbps in ((",", "50.125", 50.125), (";", "1.125", 1_125), (";", "50,125", 50.125)):
         text = delimiter.join([*TOP, "Bandwidth"]) + "\n" + line.format(delimiter, written)
         assert sheets.read(text.encode()).rows[0].said["bandwidth_down_mbps"] == mbps
 
@@ -281,7 +331,8 @@ def test_a_formula_is_its_stored_result_and_one_without_is_a_fault() -> None:
     assert [one.code for one in second.faults] == ["excel_error"]
     stored = repack(data, lambda xml: xml.replace(b"<f>A1</f><v />", b"<f>A1</f><v>5</v>").replace(
         b"<f>1+1</f><v />", b"<f>1+1</f><v>2</v>"))  # fmt: skip
-    assert (sheets.read(stored).rows[0].said["provider"], sheets.read(stored).rows[0].said["host"]) == ("5", "2")
+    (row, _) = sheets.read(stored).rows
+    assert (row.said["provider"], row.value("host")) == ("5", "2")
 
 
 # What nobody should send
