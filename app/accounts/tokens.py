@@ -1,5 +1,6 @@
 """API tokens as admins make and revoke them. A token never reaches beyond its owner, nor beyond who made it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -50,11 +51,11 @@ async def create_token(
     if provider is None and owner is not None and role is Role.PROVIDER_VIEWER:
         provider = await session.scalar(select(Provider.slug).where(Provider.id == owner.provider_id))
     grant, faults = await grants.resolve(session, role=role, region_code=region, provider=provider)
+    if owner is not None and owner.id != caller.account_id:
+        faults = [*_beyond(owner, grant), *faults]
     if faults:
         raise Invalid(*faults)
     grants.require_within(caller, grant)
-    if owner is not None:
-        _require_no_more_than(owner, grant)
     token, secret = await access.add_token(
         session, name=name, role=role, region_code=region, provider_id=grant.provider_id, days=days,
         account_id=owner.id if owner else None, created_by=caller.who,
@@ -91,17 +92,16 @@ async def revoke_token(session: AsyncSession, token_id: int, *, caller: Caller) 
                        before={"name": token.name, "role": token.role.value})  # fmt: skip
 
 
-def _require_no_more_than(owner: Account, grant: Grant) -> None:
+def _beyond(owner: Account, grant: Grant) -> Iterator[Fault]:
     if owner.disabled_at is not None:
-        raise Invalid(Fault("account_id", "disabled_account", "The account {username} is disabled",
-                            "Enable it first, or choose another owner",
-                            values={"username": owner.username}))  # fmt: skip
+        yield Fault("account_id", "disabled_account", "The account {username} is disabled",
+                    "Enable it first, or choose another owner", values={"username": owner.username})  # fmt: skip
     if exceeds(owner, grant):
-        raise Invalid(Fault(
+        yield Fault(
             "role", "beyond_owner", "A token does no more than its owner: {username} is {role} for {region}",
             "Choose a smaller role or region, or another owner",
             values={"username": owner.username, "role": owner.role.value, "region": owner.region_code},
-        ))  # fmt: skip
+        )  # fmt: skip
 
 
 def _tokens(caller: Caller) -> Select[Any, Any, Any]:

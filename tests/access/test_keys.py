@@ -98,7 +98,7 @@ async def test_tokens_are_made_listed_and_revoked(sinyal: Sinyal) -> None:
 
 
 WRONG = {
-    "account create --username 'a b' --name A --role viewer": "--username: a b does not have",
+    "account create --username 'a b' --name A --role viewer": "--username: a b: 3 to 40 lower-case",
     "account create --username ana --name ' ' --role viewer": "--name: At least 1",
     "account create --username ana --name A --role vewer": "Did you mean viewer?",
     "account create --username ana --name A --role district_admin": "--region: Role district_admin needs a district",

@@ -97,6 +97,9 @@ async def test_an_admin_gives_no_more_than_it_has_and_no_more_than_the_owner_has
         for one in (tono, sari):
             refused = await one.person.post("/tokens", token(**beyond, **of_ben))
             assert [error["code"] for error in refused.json()["errors"]] == ["beyond_owner"], beyond
+    viewer = await account(session, "vivi", Role.VIEWER, "64")
+    wide = await sari.person.post("/tokens", token(role="district_admin", account_id=viewer.id))
+    assert wide.json()["errors"][0]["code"] == "beyond_owner"
     async with session.begin():
         ana = await account_id(session, "sari")
     refused = await tono.person.post("/tokens", token(account_id=ana))
@@ -237,3 +240,13 @@ def test_the_examples_hold() -> None:
     for model in (TokenIn, TokenOut):
         for example in model.model_json_schema()["examples"]:
             model.model_validate(example)
+
+
+async def test_a_region_without_its_dots_is_told_with_them(cast: Cast) -> None:
+    for path, given in (
+        ("/tokens", token(region_code="6402")),
+        ("/accounts", {"username": "ana", "name": "Ana", "role": "viewer", "region_code": "6402"}),
+        ("/maintenance", {"region": "6402", "title": "x", "started_at": "2026-11-24", "ended_at": "2026-11-25"}),
+    ):
+        faults = (await cast.sari.post(path, given)).json()["errors"]
+        assert "Did you mean 64.02?" in [fault["suggestion"] for fault in faults], path
