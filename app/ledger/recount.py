@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import WITA, midnight, utc_now
+from app.database import Counter, bump
 from app.ledger.span import Span
 
 CLOSES_AFTER_DAYS = 8  # after a month's end: late data is accepted for seven days
@@ -50,11 +51,13 @@ async def touch(session: AsyncSession, spans: Sequence[Span], *, reason: str = "
     """Marks the days that are over, and the months that may be closed, in which these spans lie.
 
     To be called after the change itself, in the same transaction; `reason` is what a correction of a closed month says.
+    The counter comes first: whoever else is here waits before it marks anything, so that no two wait for each other.
     """
     today = midnight(utc_now().astimezone(WITA).date())
     spans = [span for span in spans if span.whole or span.start < today]
     if not spans:
         return
+    await bump(session, Counter.PAST)
     bounds = {"ids": [span.site_id for span in spans], "lows": [span.start for span in spans],
               "highs": [span.end for span in spans], "wholes": [span.whole for span in spans]}  # fmt: skip
     await session.execute(MARK_DAYS, bounds)
