@@ -32,6 +32,7 @@ WITH RECURSIVE reach AS (
     WHERE day < (now() AT TIME ZONE interval '8 hours')::date
 )
 """
+TOUCHES = text(f"{REACH} SELECT EXISTS (SELECT FROM touched)")
 MARK_DAYS = text(f"""{REACH}
 INSERT INTO stale_day (site_id, day)
 SELECT t.site_id, t.day FROM touched t JOIN site s ON s.id = t.site_id WHERE s.kind = 'access_point' ORDER BY 1, 2
@@ -57,8 +58,10 @@ async def touch(session: AsyncSession, spans: Sequence[Span], *, reason: str = "
     spans = [span for span in spans if span.whole or span.start < today]
     if not spans:
         return
-    await bump(session, Counter.PAST)
     bounds = {"ids": [span.site_id for span in spans], "lows": [span.start for span in spans],
               "highs": [span.end for span in spans], "wholes": [span.whole for span in spans]}  # fmt: skip
+    if not await session.scalar(TOUCHES, bounds):
+        return
+    await bump(session, Counter.PAST)
     await session.execute(MARK_DAYS, bounds)
     await session.execute(MARK_MONTHS, {**bounds, "reason": reason})
