@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import tables, watermark
-from app.aggregates.remembered import Remembered
+from app.aggregates.remembered import Body, Remembered
 from app.aggregates.selection import OneSite, Selection
 from app.aggregates.watermark import Figures
 from app.conditional import prefers, tags, takes_gzip
@@ -53,41 +53,49 @@ class Asking:
         self, told: Told, period: Period, select: Callable[[AsyncSession], Awaitable[T]],
         count: Callable[[AsyncSession, T], Awaitable[dict[str, Any]]],
     ) -> Response:  # fmt: skip
-        state, headers = self.request.app.state, self.request.headers
         self._require_whole(told)
+        state, refresh_s = self.request.app.state, self.request.app.state.settings.aggregates.refresh_s
         async with transaction(state.sessions) as session:
             of = await select(session)
-            known = await watermark.read(
-                session, told.figures, period, site_id=of.site_id if isinstance(of, OneSite) else None,
-                refresh_s=state.settings.aggregates.refresh_s,
-            )  # fmt: skip
+            site_id = of.site_id if isinstance(of, OneSite) else None
+            known = await watermark.read(session, told.figures, period, site_id=site_id, refresh_s=refresh_s)
         query = tuple(sorted(self.request.query_params.multi_items()))
         question = (self.request.url.path, query, of, self.form, simulated.get())
-        tag = hashlib.blake2s(repr((question, known)).encode(), digest_size=8).hexdigest()
-        zips = takes_gzip(headers.get("accept-encoding", ""))
-        etag = f'"{tag}{"-gzip" if zips else ""}"'
-        said = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}
-        if etag in tags(headers.get("if-none-match")):
-            return Response(status_code=304, headers=said)
+        headers = self._headers(repr((question, known)))
+        if headers["ETag"] in tags(self.request.headers.get("if-none-match")):
+            return Response(status_code=304, headers=headers)
 
         async def counted() -> bytes:
             async with transaction(state.sessions) as session:
                 found = told.model.model_validate(await count(session, of))
-            if self.form is Form.CSV:
-                return told.table(found, self.separator)
-            return found.model_dump_json(by_alias=True).encode()
+            return self._written(found, told)
 
         remembered: Remembered = state.remembered
-        body = await remembered.get(question, known, counted)
-        if self.form is Form.CSV:
-            said |= attached(told.name, "csv")
-        if zips and body.zipped is not None:
-            return Response(body.zipped, headers=said | {"Content-Encoding": "gzip"}, media_type=self.media_type)
-        return Response(body.whole, headers=said, media_type=self.media_type)
+        return self._sent(await remembered.get(question, known, counted), told, headers)
 
     @property
-    def media_type(self) -> str:
-        return CSV_TYPE if self.form is Form.CSV else "application/json"
+    def _zips(self) -> bool:
+        return takes_gzip(self.request.headers.get("accept-encoding", ""))
+
+    def _headers(self, told_of: str) -> dict[str, str]:
+        tag = hashlib.blake2s(told_of.encode(), digest_size=8).hexdigest()
+        return {
+            "ETag": f'"{tag}-gzip"' if self._zips else f'"{tag}"',
+            "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding",
+        }  # fmt: skip
+
+    def _written(self, found: BaseModel, told: Told) -> bytes:
+        if self.form is Form.CSV:
+            return told.table(found, self.separator)
+        return found.model_dump_json(by_alias=True).encode()
+
+    def _sent(self, body: Body, told: Told, headers: dict[str, str]) -> Response:
+        media_type = "application/json"
+        if self.form is Form.CSV:
+            media_type, headers = CSV_TYPE, headers | attached(told.name, "csv")
+        if body.zipped is None or not self._zips:
+            return Response(body.whole, headers=headers, media_type=media_type)
+        return Response(body.zipped, headers=headers | {"Content-Encoding": "gzip"}, media_type=media_type)
 
     def _require_whole(self, told: Told) -> None:
         faults = [
