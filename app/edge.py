@@ -33,20 +33,22 @@ def _limited(headers: Headers, receive: Receive, largest: int) -> Receive:
     async def counted() -> Message:
         nonlocal seen
         if announced.isdecimal() and int(announced[:18]) > largest:
-            raise HTTPException(413)
+            raise HTTPException(413, str(largest // 1_000_000))  # said by app/problems.py
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > largest:
-            raise HTTPException(413)
+            raise HTTPException(413, str(largest // 1_000_000))  # said by app/problems.py
         return message
 
     return counted
 
 
 def _without_body(send: Send) -> Send:
+    """Its headers end it: a stream would never."""
+
     async def headers_only(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body"})
 
     return headers_only

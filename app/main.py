@@ -23,6 +23,7 @@ from app.database import database_url, open_engine, open_sessions
 from app.edge import Edge
 from app.exporting.routes import router as exporting
 from app.importing.routes import router as importing
+from app.importing.turns import Turns
 from app.incidents.routes import router as incidents
 from app.ledger.routes import router as ledger
 from app.limits import RateLimit
@@ -41,6 +42,8 @@ from app.status.lane import FastLane
 from app.status.routes import router as status
 from app.status.routes import scraped
 from app.status.snapshot import Snapshot
+from app.status.stream import Streams
+from app.status.stream_routes import router as streams
 
 API = "/api/v1"
 ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
@@ -59,15 +62,18 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.settings = given or settings()
     app.state.policy = app.state.settings.probe.policy
     app.state.callers = callers.Callers()
+    app.state.imports = Turns()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)
     app.state.remembered = Remembered()
+    most = app.state.settings.status.max_streams
+    app.state.streams = Streams(app.state.snapshot, app.state.answers, most=most)
     for router in (
         # before the registry, whose /sites/{id} would take /sites/export for a site
         exporting, importing,
-        registry, checks, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
-        accounts, session, tokens,
+        registry, checks, contracts, status, streams, ledger, measurements, aggregates, uptimes, incidents,
+        maintenance, audit, accounts, session, tokens,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
@@ -98,7 +104,7 @@ def _guard(app: FastAPI, chosen: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     chosen: Settings = app.state.settings
     url = database_url(chosen)
     app.state.engine = open_engine(url, name="api", pool_size=10, query_s=chosen.limits.query_s)
@@ -106,7 +112,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     follower = Follower(app.state.snapshot, app.state.sessions, chosen.database_direct_url or url)
     following = asyncio.create_task(follower.run())
     try:
-        yield
+        yield {"streams": app.state.streams}  # for who serves them (app/serve.py)
     finally:
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):

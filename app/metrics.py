@@ -20,7 +20,6 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.clock import utc_now
@@ -93,8 +92,11 @@ class Told:
 class Current(Collector):
     """What is true at the moment of the scrape. `told`: None while the database is away."""
 
-    def __init__(self, snapshot: Snapshot, engine: AsyncEngine, told: Told | None) -> None:
-        self._snapshot, self._pool, self._told = snapshot, engine.pool, told
+    def __init__(self, state: Any, told: Told | None) -> None:
+        self._snapshot: Snapshot = state.snapshot
+        self._pool: Any = state.engine.pool
+        self._streams: Any = getattr(state, "streams", None)
+        self._told = told
 
     def collect(self) -> Iterator[Metric]:
         now = utc_now()
@@ -114,9 +116,11 @@ class Current(Collector):
         if snapshot.versions:
             age = now.timestamp() - snapshot.version.ms / 1000
             yield GaugeMetricFamily("sinyal_status_version_age_seconds", "Since the last version of the status", age)
+        if self._streams is not None:
+            yield GaugeMetricFamily("sinyal_status_streams", "Streams of the status that are open", self._streams.open)
 
     def _database(self) -> Iterator[Metric]:
-        pool: Any = self._pool
+        pool = self._pool
         yield GaugeMetricFamily("sinyal_database_up", "Whether it answered this scrape", self._told is not None)
         for name, what, value in (
             ("in_use", "Connections of the api that are in use", pool.checkedout()),
@@ -160,7 +164,7 @@ async def render(state: Any) -> bytes:
     """Of an application by its state. What the worker told and counted is missing while the database is away."""
     current = CollectorRegistry()
     ProcessCollector(registry=current)
-    current.register(Current(state.snapshot, state.engine, await _ask(state.sessions)))
+    current.register(Current(state, await _ask(state.sessions)))
     return generate_latest(state.metrics) + generate_latest(current)
 
 

@@ -72,6 +72,7 @@ class StatusSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     refresh_s: int = Field(10, ge=1, le=60)
+    max_streams: int = Field(1000, ge=1, le=100_000)
 
 
 class SignInSettings(BaseModel):

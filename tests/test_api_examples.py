@@ -26,6 +26,8 @@ from tests.registry.test_sites import site
 from tests.running import wait_for
 
 EXAMPLES = re.findall(r"^```(sh|js)\n(.*?)^```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL | re.MULTILINE)
+NODE = ["node", "--experimental-eventsource", "--input-type=module", "-e"]
+ENDS = "\nsetTimeout(() => process.exit(), 2000);"  # streams do not
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +62,14 @@ async def _fill(url: str) -> str:
 def test_an_example_does_what_it_says(language: str, example: str, environment: dict[str, str], tmp_path: Path) -> None:
     if language == "js" and shutil.which("node") is None:
         pytest.skip("Node.js is not installed: apt-get install nodejs")
-    command = ["bash", "-euc", example] if language == "sh" else ["node", "--input-type=module", "-e", example]
+    command = ["bash", "-euc", example] if language == "sh" else [*NODE, example + ENDS]
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 0, ended.stderr
-    if "%{http_code}" in example:
+    if "EventSource" in example:
+        assert ended.stdout == "Muara Badak Ulu: unknown\n"
+    elif "/stream" in example:
+        assert "event: snapshot" in ended.stdout
+    elif "%{http_code}" in example:
         assert ended.stdout == "304\n"
     elif language == "js":
         assert ended.stdout == "[]\n"

@@ -1,9 +1,9 @@
 """What Prometheus is told: of the service itself, and of every site within a token's scope."""
 
-import shutil
 import subprocess
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import orjson
@@ -21,18 +21,11 @@ from app.worker import store as worker
 from app.worker.figures import Figures
 from tests.conftest import Cast, Person
 from tests.registry.test_sites import register
+from tests.scraping import program
 from tests.status.test_since import publish
 from tests.status.test_status import beat, judge
 
 STATES = {"up", "degraded", "down", "unreachable", "unknown"}
-
-
-@pytest.fixture
-def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("promtool is missing: apt-get install prometheus")
-    return found
 
 
 async def scraped(person: Person, path: str = "/metrics") -> dict[str, Metric]:
@@ -63,6 +56,11 @@ async def test_it_counts_sites_by_kind_and_state(app: FastAPI, cast: Cast, sessi
     assert {key: count for key, count in counts.items() if count} == {
         ("access_point", "up"): 1, ("access_point", "unknown"): 1, ("node", "unknown"): 1,
     }  # fmt: skip
+
+
+async def test_it_counts_the_streams_that_are_open(app: FastAPI, cast: Cast) -> None:
+    app.state.streams = SimpleNamespace(open=3)
+    assert value(await scraped(cast.stranger), "sinyal_status_streams") == 3
 
 
 async def test_it_counts_requests_by_route_and_knows_those_under_way(app: FastAPI, cast: Cast) -> None:
@@ -189,9 +187,7 @@ def test_label_values_are_escaped() -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/sites"])
-async def test_promtool_finds_nothing_to_mend(
-    path: str, promtool: str, app: FastAPI, cast: Cast, session: AsyncSession
-) -> None:
+async def test_promtool_finds_nothing_to_mend(path: str, app: FastAPI, cast: Cast, session: AsyncSession) -> None:
     made = await register(cast)
     await judge(session, made["id"], "up")
     async with session.begin():
@@ -200,5 +196,5 @@ async def test_promtool_finds_nothing_to_mend(
     await publish(app)
     body = (await cast.vera.client.get(path)).content
     assert body.count(b"\n") > 20
-    said = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True)  # noqa: ASYNC221
+    said = subprocess.run([program("promtool"), "check", "metrics"], input=body, capture_output=True)  # noqa: ASYNC221
     assert (said.returncode, said.stdout, said.stderr) == (0, b"", b"")

@@ -95,7 +95,7 @@ async def get_incident(session: AsyncSession, incident_id: int, *, caller: Calle
     query = _visible(caller).where(Incident.id == incident_id).execution_options(populate_existing=True)
     found = await session.scalar(query)
     if found is None:
-        raise NotFound(f"There is no incident {incident_id} within your scope")
+        raise NotFound("There is no incident {given} within your scope", values={"given": incident_id})
     return found
 
 
@@ -163,7 +163,7 @@ async def list_events(session: AsyncSession, incident: Incident, *, caller: Call
 async def add_note(session: AsyncSession, incident_id: int, words: str, *, caller: Caller) -> IncidentNote:
     incident = await get_incident(session, incident_id, caller=caller)
     require_role(caller)
-    note = IncidentNote(incident_id=incident_id, at=utc_now(), by=caller.name, text=words)
+    note = IncidentNote(incident_id=incident_id, at=utc_now(), by=caller.who, text=words)
     session.add(note)
     await session.flush()
     members = (await list_members(session, [incident], caller=caller))[incident.id]
@@ -182,4 +182,4 @@ def region_of(members: Sequence[Member]) -> str | None:
 def require_role(caller: Caller) -> None:
     """Whoever may write acts on an incident that touches a site of theirs."""
     if not caller.writes:
-        raise NotAllowed(f"Role {caller.role.value} only reads")
+        raise NotAllowed("Role {role} only reads", values={"role": caller.role.value})

@@ -15,7 +15,7 @@ from app.errors import Gone, Unavailable
 from app.status import exposition
 from app.status.entry import Entry
 from app.status.selection import Selection
-from app.status.snapshot import Snapshot
+from app.status.snapshot import Change, Snapshot
 from app.status.summary import summary
 from app.status.version import Version
 
@@ -56,6 +56,7 @@ class Answer:
     version: Version
     etag: str
     body: bytes
+    change: Change | None = None  # of an answer to `since`
 
 
 class Answers:
@@ -99,24 +100,30 @@ class Answers:
         """Of the version that is out by now."""
         if asked.zipped:
             plain = await self.get(replace(asked, zipped=False))
-            version, body = plain.version, await _zipped(plain.body)
+            version, change, body = plain.version, plain.change, await _zipped(plain.body)
         elif asked.form is Form.METRICS:
-            version, body = self._snapshot.version, await self._exposed(asked.wanted)
+            version, change, body = self._snapshot.version, None, await self._exposed(asked.wanted)
         else:
-            version, body = self._snapshot.version, self._render(asked)
+            version, change = self._snapshot.version, self._change(asked)
+            body = self._render(asked, change)
         self._bytes += len(body)
         if self._bytes > MOST_BYTES and self._version == version:
             self._made, self._bytes = {asked: self._made[asked]}, len(body)
-        return Answer(version, asked.etag(version), body)
+        return Answer(version, asked.etag(version), body, change)
 
-    def _render(self, asked: Question) -> bytes:
+    def _change(self, asked: Question) -> Change | None:
+        if asked.since is None:
+            return None
+        change = self._snapshot.since(asked.since, asked.wanted)
+        if change is None:
+            raise Gone(READ_ANEW)
+        return change
+
+    def _render(self, asked: Question, change: Change | None) -> bytes:
         snapshot = self._snapshot
         if asked.form is Form.SUMMARY:
             return self._object(summary(snapshot.select(asked.wanted), asked.wanted.region))
-        if asked.since is not None:
-            change = snapshot.since(asked.since, asked.wanted)
-            if change is None:
-                raise Gone(READ_ANEW)
+        if change is not None:
             known = {"version": str(change.version), "removed": change.removed}
             return _listing(self._object(known), "changed", [entry.row for entry in change.changed])
         entries = snapshot.select(asked.wanted)
@@ -132,6 +139,10 @@ class Answers:
     def _data_age_s(self) -> float | None:
         beat_at = self._snapshot.beat_at
         return round((utc_now() - beat_at).total_seconds(), 1) if beat_at else None
+
+    def age(self) -> bytes:
+        """The version that is out, and how old what it says is at this moment."""
+        return self._object()
 
     def _object(self, more: dict[str, Any] | None = None) -> bytes:
         return orjson.dumps({

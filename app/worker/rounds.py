@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import answers, sign_ins, throttle
+from app.access import answers, sign_ins, throttle, tickets
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Counter, Sessions, bump, transaction
 from app.ledger import checkpoints, limits
@@ -236,7 +236,7 @@ class Rounds:
             dropped = await partitions.drop_oldest(session, utc_now(), keep_days=self.settings.raw_retention_days)
             if dropped:
                 await bump(session, Counter.ROLLUP)  # what lies between full hours is counted by whole ones from now on
-            for kept in (answers, throttle, sign_ins):
+            for kept in (answers, throttle, sign_ins, tickets):
                 await kept.forget_old(session)
             await checkpoints.drop_older(session, await closed_before(session))
         if dropped:

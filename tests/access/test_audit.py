@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,9 +15,10 @@ from app.access import audit
 from app.access import store as access
 from app.access.models import Audit, Role, Source
 from app.access.scope import Caller
+from tests.access.people import Browser, account
 from tests.conftest import Cast
 
-SARI = Caller(1, "sari", Role.PROVINCE_ADMIN, "64")
+SARI = Caller(1, "Excel", Role.PROVINCE_ADMIN, "64", username="sari")
 
 
 async def note(session: AsyncSession, *object_ids: str, region_code: str | None = None, actor: Caller = SARI) -> None:
@@ -56,7 +58,7 @@ async def test_a_contact_person_is_masked_wherever_it_stands(session: AsyncSessi
 
 async def test_the_audit_is_read_newest_first_page_by_page(cast: Cast, session: AsyncSession) -> None:
     await note(session, "1", "2", "3")
-    await note(session, "4", actor=Caller(2, "ana", Role.DISTRICT_OPERATOR, "64.02"))
+    await note(session, "4", actor=Caller(2, "sari", Role.DISTRICT_OPERATOR, "64.02", username="ana"))
     first = (await cast.sari.get("/audit", params={"limit": 3})).json()
     rest = (await cast.sari.get("/audit", params={"limit": 3, "cursor": first["next_cursor"]})).json()
     assert [item["object_id"] for item in first["items"]] == ["4", "3", "2"]
@@ -108,7 +110,7 @@ async def test_the_audit_is_read_by_what_where_and_when(cast: Cast, session: Asy
     assert await found(**{"from": "2026-11-01", "to": "2026-11-02"}) == ["2"]
     assert await found(period="24h") == await found(**{"from": "2026-11-02"}) == ["7", "7", "8"]
     for wrong in ({"source": "rumour"}, {"region": "99"}, {"from": "then"}, {"from": "2026-11-02", "to": "2026-11-01"},
-                  {"period": "24h", "to": "2026-11-01"}, {"format": "pdf"}):  # fmt: skip
+                  {"period": "24h", "to": "2026-11-01"}, {"format": "pdf"}, {"object": "situs"}):  # fmt: skip
         assert (await cast.sari.get("/audit", params=wrong)).status_code == 422
 
 
@@ -137,9 +139,49 @@ async def test_the_audit_is_exported_whole_and_no_cell_of_it_runs(
         rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
         assert [row["object_id"] for row in rows] == ["9", "4", "3", "2", "1", "0"]
     assert (rows[1]["reason"], rows[1]["after"], rows[1]["source"]) == ("'=1+1", '{"host":"=x"}', "api")
+    assert rows[0]["at"].endswith("+08:00")
+    few = await cast.sari.get("/audit", params={"format": "csv", "limit": 2})
+    assert len(few.text.splitlines()) == 3
+    unknown = (await cast.sari.get("/audit", params={"object": "situs"})).json()["errors"][0]
+    assert (unknown["field"], "contract" in unknown["message"]) == ("object", True)
     dewi = {"Authorization": f"Bearer {secret}"}
     hers = await cast.stranger.get("/audit", params={"format": "csv"}, headers=dewi)
     assert len(hers.text.splitlines()) == 6
     for format in ("csv", "json"):
         beyond = await cast.stranger.get("/audit", params={"format": format, "region": "64.02"}, headers=dewi)
         assert beyond.status_code == 403
+
+
+async def test_whatever_a_token_is_called_what_it_does_is_put_down_to_its_owner(
+    cast: Cast, browser: Callable[..., Browser], session: AsyncSession
+) -> None:
+    for username in ("admin", "ana"):
+        await account(session, username)
+    ana = browser()
+    await ana.sign_in("ana")
+    made = (await ana.person.post("/tokens", {"name": "admin", "role": "province_admin"})).json()
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    done = await browser().person.post("/providers", {"slug": "orbit", "name": "Orbit"}, headers=headers)
+    assert done.status_code == 201
+    written = await browser().person.post("/tokens", {"name": "x", "role": "viewer"}, headers=headers)
+    assert written.json()["created_by"] == "ana"
+
+    found = (await cast.sari.get("/audit", params={"actor": "ana"})).json()["items"]
+    assert [(one["object"], one["token_id"], one["token_name"]) for one in found] == [
+        ("token", made["id"], "admin"), ("provider", made["id"], "admin"), ("token", None, None),
+        ("account", None, None),
+    ]  # fmt: skip
+    assert {one["account_id"] for one in found} == {made["account_id"]}
+    assert (await cast.sari.get("/audit", params={"actor": "admin"})).json()["items"] == []
+    exported = (await cast.sari.get("/audit", params={"actor": "ana", "format": "csv"})).text
+    rows = list(csv.DictReader(io.StringIO(exported.removeprefix("\ufeff"))))
+    assert (rows[0]["actor"], rows[0]["token_id"], rows[0]["token_name"]) == ("ana", str(made["id"]), "admin")
+
+
+async def test_what_no_account_did_cannot_pass_for_one(cast: Cast) -> None:
+    await cast.sari.post("/providers", {"slug": "orbit", "name": "Orbit"})
+    (entry,) = (await cast.sari.get("/audit")).json()["items"]
+    assert (entry["actor"], entry["token_name"], entry["account_id"]) == ("token sari", "sari", None)
+    refused = await cast.sari.post("/accounts", {"username": "token sari", "name": "x", "role": "viewer",
+                                                 "region_code": "64"})  # fmt: skip
+    assert refused.json()["errors"][0]["field"] == "username"

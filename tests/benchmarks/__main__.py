@@ -13,8 +13,10 @@ from tests.benchmarks import (
     polling,
     repeated,
     rollups,
+    scraped,
     segments,
     snapshot,
+    streams,
     truthrun,
 )
 
@@ -31,6 +33,8 @@ PARTS = {
     "polling": polling.main,
     "repeated": repeated.main,
     "snapshot": snapshot.main,
+    "prometheus": scraped.main,
+    "streams": streams.main,
     "import": importing.main,
     "faults": faults.main,
 }

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import zipfile
 from datetime import datetime, time
 from time import monotonic
@@ -11,11 +12,15 @@ import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from openpyxl.xml.constants import XLSM
 
+from app.access.models import Role
+from app.access.scope import Caller
 from app.errors import Fault, Invalid
+from app.exporting import template
 from app.importing import cells, headers, judging, sheets, workbook
 from app.importing.cells import Cell
-from app.importing.sheets import Row, Sheet
+from app.importing.sheets import Book, Row
 from app.importing.words import ALSO, fold
 from app.registry import clashes, drafts, regions
 from app.registry.columns import SITE_COLUMNS
@@ -55,8 +60,8 @@ def fault(field: str, cell: Cell) -> str:
     return error.value.fault.code
 
 
-def said(sheet: Sheet) -> list[tuple[int, dict[str, Any]]]:
-    return [(row.number, row.said) for row in sheet.rows]
+def said(book: Book) -> list[tuple[int, dict[str, Any]]]:
+    return [(row.number, row.said) for row in book.rows]
 
 
 # What stands in a cell
@@ -190,7 +195,7 @@ def test_titles_merges_blank_and_numbering_rows_and_repeated_headers_are_seen_th
         [3, 6402052004, "vsat", "Orbit", "push", None], ["Jumlah", None],
         merges=("A1:F1", "B6:B7"),
     ))  # fmt: skip
-    assert found.header.number == 4
+    assert found.sheets[0].header.number == 4
     assert [(number, values["village_code"], values["technology"]) for number, values in said(found)] == [
         (6, "64.02.05.2003", "fiber"), (7, "64.02.05.2003", "radio"), (10, "64.02.05.2004", "geo"),
     ]  # fmt: skip
@@ -202,7 +207,11 @@ def test_a_header_over_two_rows_is_read_where_it_is_whole() -> None:
         top, [None] * 5 + ["Lintang", "Bujur"], ["64.02.05.2003", "fo", "Telkom", "icmp", "a.id", "-0,4", "117,4"],
         merges=("A1:A2", "B1:B2", "C1:C2", "D1:D2", "E1:E2", "F1:G1"),
     ))  # fmt: skip
-    assert (found.header.number, found.rows[0].said["latitude"], found.rows[0].said["longitude"]) == (2, -0.4, 117.4)
+    assert (found.sheets[0].header.number, found.rows[0].said["latitude"], found.rows[0].said["longitude"]) == (
+        2,
+        -0.4,
+        117.4,
+    )
 
 
 def test_a_header_that_says_south_makes_its_latitudes_southern() -> None:
@@ -219,7 +228,50 @@ def test_the_first_sheet_with_the_registrys_columns_is_read_and_hidden_ones_are_
     for page in (hidden, real):
         page.append(TOP)
         page.append(["64.02.05.2003", "fo", "x", "icmp", "a.id"])
-    assert sheets.read(saved(made)).name == "Data"
+    assert sheets.read(saved(made)).sheets[0].name == "Data"
+
+
+def pages(**rows: list[list[Any]]) -> bytes:
+    made = openpyxl.Workbook(write_only=True)
+    for title, lines in rows.items():
+        page: Any = made.create_sheet(title)
+        for line in lines:
+            page.append(line)
+    return saved(made)
+
+
+def test_every_sheet_with_the_registrys_columns_is_read_and_the_others_are_named() -> None:
+    line = ["64.02.05.2003", "fo", "x", "icmp", "a.id"]
+    found = sheets.read(pages(
+        Muara=[TOP, line], Kenohan=[["Kecamatan Kenohan"], TOP[::-1], line[::-1]], Contoh=[TOP, line],
+        Rekap=[["Kecamatan", "Desa", "Jumlah"], ["Kenohan", "Kahala", 3]], Surat=[["Kepada"], [], ["Yth."]],
+        Kosong=[], Wilayah=[["Kode", "Desa", "Kecamatan"]],
+    ))  # fmt: skip
+    assert [(row.place, row.said["host"]) for row in found.rows] == [("Muara!2", "a.id"), ("Kenohan!3", "a.id")]
+    assert [(one.name, one.rows, "Teknologi" in one.missing) for one in found.unread] == [
+        ("Rekap", 2, True), ("Surat", 2, False),
+    ]  # fmt: skip
+    assert [one.code for one in found.warnings] == ["unread_sheet"] * 2
+    assert sheets.read(pages(Data=[TOP, line])).rows[0].place == "2"
+
+
+def test_the_templates_example_is_no_row() -> None:
+    given = template.workbook([], caller=Caller(1, "ana", Role.DISTRICT_OPERATOR, "64.02"))
+    made = openpyxl.load_workbook(io.BytesIO(given))
+    assert refused(saved(made)) == "no_rows"
+    for cell, value in zip(("B2", "E2", "F2", "M2", "N2"), ("64.02.05.2003", "fo", "x", "icmp", "a.id"), strict=True):
+        made.worksheets[0][cell] = value
+    found = sheets.read(saved(made))
+    assert ([row.place for row in found.rows], found.warnings) == (["2"], [])
+
+
+def test_sums_and_signatures_are_no_rows_and_are_told_once() -> None:
+    top = [*TOP, "Catatan", "Bandwidth"]
+    line = ["64.02.05.2003", "fo", "x", "icmp", "a.id", None, 5]
+    found = sheets.read(book(top, line, [*[None] * 5, "Jumlah", 5], [*[None] * 5, "NIP. 19700101"], line))
+    assert [row.number for row in found.rows] == [2, 5]
+    (warning,) = found.warnings
+    assert (warning.code, warning.values["rows"]) == ("skipped_rows", "Sheet: 3, 4")
 
 
 def test_a_formula_is_its_stored_result_and_one_without_is_a_fault() -> None:
@@ -236,13 +288,13 @@ def test_a_formula_is_its_stored_result_and_one_without_is_a_fault() -> None:
 
 
 def repack(data: bytes, change: Any = lambda xml: xml, **more: bytes) -> bytes:
-    out = io.BytesIO()
+    out, more = io.BytesIO(), {name.replace("__", "/"): content for name, content in more.items()}
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
+        for name in [one for one in old.namelist() if one not in more]:
             xml = old.read(name)
             new.writestr(name, change(xml) if name == "xl/worksheets/sheet1.xml" else xml)
         for name, content in more.items():
-            new.writestr(name.replace("__", "/"), content)
+            new.writestr(name, content)
     return out.getvalue()
 
 
@@ -279,6 +331,26 @@ def test_far_cells_and_huge_merges_cost_nothing(far: bytes) -> None:
         workbook.require_small(archive)
 
 
+def test_a_sheet_of_a_million_rows_before_the_table_is_passed_over_in_no_time() -> None:
+    rows = b"".join(b'<row r="%d"><c r="A%d" t="n"><v>1</v></c></row>' % (n, n) for n in range(1, 1_000_000))
+    many = pages(Log=[["x"]], Kosong=[["x"]], Data=[TOP, ["64.02.05.2003", "fo", "x", "icmp", "a.id"]])
+    blank = re.sub(rb"<c .*?</c>", b"", rows)
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(many)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            xml = old.read(name)
+            for sheet, instead in (("sheet1", rows), ("sheet2", blank)):
+                if name.endswith(f"{sheet}.xml"):
+                    xml = xml[: xml.index(b"<row")] + instead + xml[xml.index(b"</row>") + 6 :]
+            new.writestr(name, xml)
+    began = monotonic()
+    found = sheets.read(out.getvalue())
+    assert monotonic() - began < 6
+    assert ([row.number for row in found.rows], [(one.name, one.rows) for one in found.unread]) == (
+        [2], [("Log", sheets.MAX_ROWS)],
+    )  # fmt: skip
+
+
 def test_more_rows_than_a_registry_has_are_refused() -> None:
     line = b"64.02.05.2003;fo;x;icmp;a.id\n"
     assert refused(";".join(TOP).encode() + b"\n" + line * 20_001) == "too_many_rows"
@@ -286,7 +358,7 @@ def test_more_rows_than_a_registry_has_are_refused() -> None:
 
 
 def test_a_row_blames_each_field_once() -> None:
-    row = Row(1, {}, {"village": "x"})
+    row = Row(1, {}, {"village": "x"}, headers.Header(1, {0: "village"}, {"village": "Desa"}, [], False))
     for code in ("first", "second"):
         row.blame(Fault("host", code, ""))
     assert [one.code for one in row.faults] == ["first"]
@@ -334,3 +406,26 @@ def test_a_line_of_a_hundred_thousand_columns_is_read_at_once(header: str) -> No
     with contextlib.suppress(Invalid):
         sheets.read(f"{';'.join(TOP)}{wide}\n64.02.05.2003;fo;x;icmp;a.id\n".encode())
     assert monotonic() - began < 2
+
+
+def test_what_is_small_in_the_file_and_huge_in_memory_is_refused() -> None:
+    began = monotonic()
+    assert refused(repack(GOOD, **{"xl/styles.xml": b"<styleSheet>" + b"<xf/>" * 1_000_000})) == "too_much_inside"
+    with zipfile.ZipFile(io.BytesIO(GOOD)) as archive:
+        said = archive.read("[Content_Types].xml")
+    moved = b'<Override PartName="/xl/worksheets/big.xml" ContentType="%s"/></Types>' % XLSM.encode()
+    hidden = {
+        "[Content_Types].xml": said.replace(b"</Types>", moved),
+        "xl/worksheets/big.xml": b"<workbook>" + b"<x/>" * 1_000_000,
+    }
+    assert refused(repack(GOOD, **hidden)) == "too_much_inside"
+    assert monotonic() - began < 3
+
+
+def test_many_sheets_with_a_cell_in_the_last_row_are_not_gone_through() -> None:
+    made = openpyxl.Workbook()
+    for _ in range(20):
+        made.create_sheet().cell(1_048_576, 1, "x")
+    began = monotonic()
+    assert refused(saved(made)) == "no_header"
+    assert monotonic() - began < 5

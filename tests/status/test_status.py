@@ -246,8 +246,8 @@ async def test_what_is_repeated_is_what_would_be_answered_anew(app: FastAPI, cas
     await judge(session, made["id"], "up")
     await status(app, cast.vera)
     first = await cast.vera.get("/status")
-    routed = Counting(app.state.callers.by_token)
-    app.state.callers.by_token = routed
+    routed = Counting(app.state.callers.get)
+    app.state.callers.get = routed
     again = await cast.vera.get("/status")
     assert (again.content, dict(again.headers)) == (first.content, dict(first.headers))
     unchanged = await cast.vera.get("/status", headers={"If-None-Match": first.headers["etag"]})

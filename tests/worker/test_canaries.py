@@ -40,6 +40,15 @@ def test_while_one_canary_answers_we_see() -> None:
     assert (canaries.blind_since, canaries.found) == (None, [])
 
 
+def test_it_is_known_which_of_them_answered_last() -> None:
+    canaries = two()
+    assert canaries.answering == {}
+    beat(canaries, 0, Outcome.OK, Outcome.TIMEOUT)
+    assert canaries.answering == {"127.255.0.1": True, "127.255.0.2": False}
+    beat(canaries, 2, Outcome.TIMEOUT, Outcome.TIMEOUT)
+    assert set(canaries.answering.values()) == {False}
+
+
 def test_we_are_blind_from_the_last_answer_to_the_next() -> None:
     canaries = two()
     beat(canaries, 0, Outcome.OK, Outcome.OK)
