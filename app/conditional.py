@@ -11,3 +11,20 @@ def takes_gzip(accept_encoding: str) -> bool:
         if name.strip() in {"gzip", "*"}:
             return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
     return False
+
+
+def prefers(accept: str, wanted: str, other: str) -> bool:
+    """Whether it names the media type, and wants it no less than the other one."""
+    weights = {name.strip(): _weight(rest) for name, _, rest in (p.partition(";") for p in accept.lower().split(","))}
+    return weights.get(wanted, 0.0) > 0 and weights[wanted] >= weights.get(other, 0.0)
+
+
+def _weight(parameters: str) -> float:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0

@@ -35,6 +35,9 @@ class Counter(StrEnum):
     STATUS = "status"
     REGISTRY = "registry"
     INCIDENT = "incident"
+    PAST = "past"
+    ROLLUP = "rollup"
+    MONTHS = "months"
 
 
 class Base(DeclarativeBase):
@@ -150,6 +153,16 @@ async def next_version(session: AsyncSession, counter: Counter) -> int:
         {"channel": CHANNEL, "payload": f"{counter.value}:{version}"},
     )
     return version
+
+
+async def bump(session: AsyncSession, counter: Counter) -> None:
+    """A next version that nobody is told of: those who remember what was counted look for it. Locked as the others."""
+    await session.execute(
+        text(
+            "INSERT INTO change_counter AS c VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET version = c.version + 1"
+        ),
+        {"name": counter.value},
+    )
 
 
 def require_version(seen: int | None, current: int) -> None:

@@ -14,6 +14,7 @@ from app import callers, docs, health, http, problems
 from app.accounts.routes import router as accounts
 from app.accounts.session_routes import router as session
 from app.accounts.token_routes import router as tokens
+from app.aggregates.remembered import Remembered
 from app.aggregates.routes import router as aggregates
 from app.aggregates.uptime_routes import router as uptimes
 from app.audit import router as audit
@@ -65,6 +66,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)
+    app.state.remembered = Remembered()
     most = app.state.settings.status.max_streams
     app.state.streams = Streams(app.state.snapshot, app.state.answers, most=most)
     for router in (

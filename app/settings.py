@@ -82,6 +82,12 @@ class SignInSettings(BaseModel):
     longest_hours: int = Field(12, ge=1, le=168)
 
 
+class AggregatesSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    refresh_s: int = Field(10, ge=0, le=60)
+
+
 class LimitsSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -108,6 +114,7 @@ class Settings(BaseSettings):
     probe: ProbeSettings = ProbeSettings()
     status: StatusSettings = StatusSettings()
     sign_in: SignInSettings = SignInSettings()
+    aggregates: AggregatesSettings = AggregatesSettings()
     limits: LimitsSettings = LimitsSettings()
 
     @field_validator("trusted_proxies", "cors_origins", "canaries", mode="before")
@@ -164,7 +171,8 @@ class Settings(BaseSettings):
 
 
 GROUPS: dict[str, type[BaseModel]] = {
-    "probe": ProbeSettings, "status": StatusSettings, "sign_in": SignInSettings, "limits": LimitsSettings,
+    "probe": ProbeSettings, "status": StatusSettings, "sign_in": SignInSettings,
+    "aggregates": AggregatesSettings, "limits": LimitsSettings,
 }  # fmt: skip
 SINGLE = tuple(name for name in Settings.model_fields if name not in GROUPS)
 VARIABLES = (

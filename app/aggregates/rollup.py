@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import statements
 from app.clock import WITA, midnight
+from app.database import Counter, bump
 from app.registry.regions import names
 
 SITES_A_STEP = 10_000  # about 2 s; a connection gives a statement 15
@@ -106,6 +107,7 @@ async def _recount(session: AsyncSession, counted: datetime) -> bool:
     for month, codes in sorted(months.items()):
         if midnight(_next_month(month)) <= counted:
             await count_region_month(session, month, sorted(codes))
+    await bump(session, Counter.ROLLUP)
     return True
 
 

@@ -1,57 +1,90 @@
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.aggregates import selection
+from app.aggregates import selection, tables
+from app.aggregates.asking import AsAsked, Form, Told, answers
 from app.aggregates.ranking import ranking
-from app.aggregates.routes import Code, OfProvider, OfTechnology
+from app.aggregates.routes import Code, OfProvider, OfTechnology, one_site
+from app.aggregates.selection import OneSite, Selection
 from app.aggregates.uptime import uptime
 from app.aggregates.uptime_schemas import By, Order, RankingOut, SumUptimeOut
+from app.aggregates.watermark import Figures
 from app.asked import Asked
 from app.clock import parse_moment, utc_now
 from app.errors import Fault, Invalid
-from app.http import Cursor, Limit, Reader, Session, read_cursor, write_cursor
+from app.http import Cursor, Limit, Reader, read_cursor, write_cursor
+from app.ledger.schemas import UptimeOut
+from app.ledger.uptime import uptime as uptime_of_site
 from app.periods import Period, Step, chosen_step
-from app.problems import problems
-from app.registry.models import Level
-from app.registry.routes import ProviderId, RegionCode
+from app.registry.models import Level, Site
+from app.registry.routes import ProviderId, RegionCode, SiteId
 
 router = APIRouter(tags=["aggregates"])
 
+OF_SITE = Told(Figures.AVAILABILITY, UptimeOut, "ketersediaan")
+OF_GROUP = Told(Figures.AVAILABILITY, SumUptimeOut, "ketersediaan")
+RANKING = Told(Figures.AVAILABILITY, RankingOut, "peringkat", tables.ranking, pages=True)
 
-@router.get("/regions/{code}/uptime", response_model=SumUptimeOut, responses=problems(403, 404))
+
+@router.get("/sites/{id}/uptime", response_model=UptimeOut, responses=answers(404), tags=["one site"])
+async def get_uptime(asking: AsAsked, caller: Reader, id: SiteId, period: Asked, step: Step | None = None) -> Response:
+    """Seconds of every state, and the percentages with their bounds. Days and months are cut in WITA."""
+    chosen = chosen_step(period, step)
+
+    async def count(session: AsyncSession, of: OneSite) -> dict[str, Any]:
+        site = await session.get_one(Site, of.site_id)
+        return await uptime_of_site(session, site, period, chosen, now=utc_now())
+
+    return await asking.answer(OF_SITE, period, lambda session: one_site(session, id, caller), count)
+
+
+def _counting(period: Period, step: Step | None) -> Callable[[AsyncSession, Selection], Awaitable[dict[str, Any]]]:
+    chosen = chosen_step(period, step)
+    return lambda session, of: uptime(session, of, period, chosen, now=utc_now())
+
+
+@router.get("/regions/{code}/uptime", response_model=SumUptimeOut, responses=answers(403, 404))
 async def get_region_uptime(
-    session: Session,
+    asking: AsAsked,
     caller: Reader,
     code: Code,
     period: Asked,
     step: Step | None = None,
     technology: OfTechnology = None,
     provider: OfProvider = None,
-) -> dict[str, Any]:
+) -> Response:
     """Seconds of all access points of a region together; nodes are never counted."""
-    chosen = await selection.select_region(session, code, provider, technology, caller=caller)
-    return await uptime(session, chosen, period, chosen_step(period, step), now=utc_now())
+    return await asking.answer(
+        OF_GROUP, period,
+        lambda session: selection.select_region(session, code, provider, technology, caller=caller),
+        _counting(period, step),
+    )  # fmt: skip
 
 
-@router.get("/providers/{id}/uptime", response_model=SumUptimeOut, responses=problems(403, 404))
+@router.get("/providers/{id}/uptime", response_model=SumUptimeOut, responses=answers(403, 404))
 async def get_provider_uptime(
-    session: Session,
+    asking: AsAsked,
     caller: Reader,
     id: ProviderId,
     period: Asked,
     step: Step | None = None,
     technology: OfTechnology = None,
     region: RegionCode = None,
-) -> dict[str, Any]:
+) -> Response:
     """Seconds of a provider's access points together, each for as long as it was this provider's."""
-    chosen = await selection.select_provider(session, id, region, technology, caller=caller)
-    return await uptime(session, chosen, period, chosen_step(period, step), now=utc_now())
+    return await asking.answer(
+        OF_GROUP, period,
+        lambda session: selection.select_provider(session, id, region, technology, caller=caller),
+        _counting(period, step),
+    )  # fmt: skip
 
 
-@router.get("/ranking", response_model=RankingOut, responses=problems(403))
+@router.get("/ranking", response_model=RankingOut, responses=answers(403))
 async def get_ranking(
-    session: Session,
+    asking: AsAsked,
     caller: Reader,
     by: By,
     period: Asked,
@@ -62,23 +95,28 @@ async def get_ranking(
     order: Order = Order.BEST,
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> dict[str, Any]:
+) -> Response:
     """By uptime, inside one technology only: each item is ranked among those of its own technology."""
     if level is not None and by is not By.REGION:
         raise Invalid(
             Fault("level", "only_with_regions", "Only regions have a level", "Ask with by=region, or leave it out")
         )
     whole, first = read_cursor(cursor, kind=_place) or (period, 0)
-    chosen = await selection.select_any(session, region, None, technology, caller=caller)
-    ranked, unranked = await ranking(
-        session, chosen, whole, by=by, level=level or Level.KABUPATEN_KOTA, order=order,
-        min_coverage_pct=min_coverage_pct, now=utc_now(),
-    )  # fmt: skip
-    last = first + limit
-    return {
-        "from": whole.start, "to": whole.end, "items": ranked[first:last], "unranked": [] if first else unranked,
-        "next_cursor": _next_place(whole, last) if last < len(ranked) else None,
-    }  # fmt: skip
+
+    async def count(session: AsyncSession, chosen: Selection) -> dict[str, Any]:
+        ranked, unranked = await ranking(
+            session, chosen, whole, by=by, level=level or Level.KABUPATEN_KOTA, order=order,
+            min_coverage_pct=min_coverage_pct, now=utc_now(),
+        )  # fmt: skip
+        last = len(ranked) if asking.form is Form.CSV else first + limit
+        return {
+            "from": whole.start, "to": whole.end, "items": ranked[first:last], "unranked": [] if first else unranked,
+            "next_cursor": _next_place(whole, last) if last < len(ranked) else None,
+        }  # fmt: skip
+
+    return await asking.answer(
+        RANKING, whole, lambda session: selection.select_any(session, region, None, technology, caller=caller), count
+    )
 
 
 def _next_place(whole: Period, place: int) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import WITA, midnight, to_slot
+from app.database import Counter, bump
 from app.ledger import facts
 from app.ledger.availability import count
 from app.ledger.figures import row
@@ -54,7 +55,10 @@ async def close_months(session: AsyncSession, now: datetime, *, batch: int = BAT
         figures = await _figures(session, ids, month, now=now)
         rows = [{"site_id": n, "month": month, "figures": figures[n], "closed_at": now} for n in ids]
         await session.execute(insert(ClosedMonth).on_conflict_do_nothing(), rows)
-    return bool(stale or due)
+    if not stale and not due:
+        return False
+    await bump(session, Counter.MONTHS)
+    return True
 
 
 async def closed_months(

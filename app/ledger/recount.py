@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import WITA, midnight, utc_now
+from app.database import Counter, bump
 from app.ledger.span import Span
 
 CLOSES_AFTER_DAYS = 8  # after a month's end: late data is accepted for seven days
@@ -31,6 +32,7 @@ WITH RECURSIVE reach AS (
     WHERE day < (now() AT TIME ZONE interval '8 hours')::date
 )
 """
+TOUCHES = text(f"{REACH} SELECT EXISTS (SELECT FROM touched)")
 MARK_DAYS = text(f"""{REACH}
 INSERT INTO stale_day (site_id, day)
 SELECT t.site_id, t.day FROM touched t JOIN site s ON s.id = t.site_id WHERE s.kind = 'access_point' ORDER BY 1, 2
@@ -50,6 +52,7 @@ async def touch(session: AsyncSession, spans: Sequence[Span], *, reason: str = "
     """Marks the days that are over, and the months that may be closed, in which these spans lie.
 
     To be called after the change itself, in the same transaction; `reason` is what a correction of a closed month says.
+    The counter comes first: whoever else is here waits before it marks anything, so that no two wait for each other.
     """
     today = midnight(utc_now().astimezone(WITA).date())
     spans = [span for span in spans if span.whole or span.start < today]
@@ -57,5 +60,8 @@ async def touch(session: AsyncSession, spans: Sequence[Span], *, reason: str = "
         return
     bounds = {"ids": [span.site_id for span in spans], "lows": [span.start for span in spans],
               "highs": [span.end for span in spans], "wholes": [span.whole for span in spans]}  # fmt: skip
+    if not await session.scalar(TOUCHES, bounds):
+        return
+    await bump(session, Counter.PAST)
     await session.execute(MARK_DAYS, bounds)
     await session.execute(MARK_MONTHS, {**bounds, "reason": reason})

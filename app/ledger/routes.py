@@ -7,23 +7,14 @@ from app.asked import Asked
 from app.clock import parse_moment, utc_now
 from app.http import Cursor, Limit, Reader, Session, read_cursor, write_cursor
 from app.ledger import timeline
-from app.ledger.schemas import SegmentsOut, UptimeOut
-from app.ledger.uptime import in_service, uptime
-from app.periods import Period, Step, chosen_step
+from app.ledger.schemas import SegmentsOut
+from app.ledger.uptime import in_service
+from app.periods import Period
 from app.problems import problems
 from app.registry import store as registry
 from app.registry.routes import SiteId
 
 router = APIRouter(prefix="/sites/{id}", tags=["one site"])
-
-
-@router.get("/uptime", response_model=UptimeOut, responses=problems(404))
-async def get_uptime(
-    session: Session, caller: Reader, id: SiteId, period: Asked, step: Step | None = None
-) -> dict[str, Any]:
-    """Seconds of every state, and the percentages with their bounds. Days and months are cut in WITA."""
-    site, _ = await registry.get_site(session, id, caller=caller)
-    return await uptime(session, site, period, chosen_step(period, step), now=utc_now())
 
 
 @router.get("/segments", response_model=SegmentsOut, responses=problems(404))

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.access.scope import Caller, require_writer
-from app.database import Counter, lock_counter
+from app.database import Counter, lock_counter, next_version
 from app.errors import Conflict, Fault, Invalid, NotFound
 from app.registry.models import Provider
 from app.registry.schemas import ProviderIn, ProviderPatch
@@ -86,6 +86,7 @@ async def rename_provider(session: AsyncSession, ident: str, given: ProviderPatc
         await _require_free(session, given.model_dump(), but=provider.id)
         provider.name = given.name
         await session.flush()
+        await next_version(session, Counter.REGISTRY)  # rankings show it
         await audit.record(session, caller, "change", "provider", provider.id, before={"name": before},
                            after={"name": given.name})  # fmt: skip
     return provider

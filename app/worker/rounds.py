@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import answers, sign_ins, throttle, tickets
 from app.clock import SlotClock, from_slot, utc_now
-from app.database import Sessions, transaction
+from app.database import Counter, Sessions, bump, transaction
 from app.ledger import checkpoints, limits
 from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
@@ -234,6 +234,8 @@ class Rounds:
         async with transaction(self.sessions) as session:
             await partitions.make_ahead(session, utc_now())
             dropped = await partitions.drop_oldest(session, utc_now(), keep_days=self.settings.raw_retention_days)
+            if dropped:
+                await bump(session, Counter.ROLLUP)  # what lies between full hours is counted by whole ones from now on
             for kept in (answers, throttle, sign_ins, tickets):
                 await kept.forget_old(session)
             await checkpoints.drop_older(session, await closed_before(session))

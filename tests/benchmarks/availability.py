@@ -84,9 +84,9 @@ async def _measure(server_url: str) -> None:
     engine = open_engine(await make_database(server_url), name="bench", command_timeout_s=None)
     await migrate(engine)
     sessions = open_sessions(engine)
-    await _write_year(sessions)
-    await _count_year(sessions)
-    await _analyze(engine)
+    await write_past(sessions, days=DAYS)
+    await count_past(sessions, days=DAYS)
+    await analyze(engine)
     whole, month = Period(FIRST, TODAY), Period(TODAY - timedelta(days=30), TODAY)
     running, province = Period(NOW - timedelta(days=30), NOW), Selection("64")
     asked: dict[str, Callable[[Any], Awaitable[Any]]] = {
@@ -105,8 +105,8 @@ async def _measure(server_url: str) -> None:
     await engine.dispose()
 
 
-async def _write_year(sessions: Sessions) -> None:
-    started, values = time.monotonic(), {"first": FIRST, "now": NOW, "days": DAYS}
+async def write_past(sessions: Sessions, *, days: int) -> None:
+    started, values = time.monotonic(), {"first": TODAY - timedelta(days=days), "now": NOW, "days": days}
     async with transaction(sessions) as session:
         for statement in YEAR.split(";\n"):
             names = {name: value for name, value in values.items() if f":{name}" in statement}
@@ -115,11 +115,11 @@ async def _write_year(sessions: Sessions) -> None:
     print(f"{segments:,} segments written in {time.monotonic() - started:.0f} s")
 
 
-async def _count_year(sessions: Sessions) -> None:
+async def count_past(sessions: Sessions, *, days: int) -> None:
     async with transaction(sessions) as session:
         await session.execute(text("ANALYZE"))
     took = []
-    for _ in range(DAYS):
+    for _ in range(days):
         started = time.monotonic()
         async with transaction(sessions) as session:
             await count_days(session, NOW, days=1)
@@ -127,7 +127,7 @@ async def _count_year(sessions: Sessions) -> None:
     print(f"a day of 1,038 sites counted in {statistics.median(took):.0f} ms (median), {max(took):.0f} (longest)")
 
 
-async def _analyze(engine: AsyncEngine) -> None:
+async def analyze(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         own = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await own.execute(text("VACUUM ANALYZE"))

@@ -1,0 +1,79 @@
+"""Aggregates as CSV: the rows of the JSON with the same names, what lies within them named after both (`seconds_up`).
+
+The total is the last row: what is above it cannot be averaged to it. The column `row` tells them apart.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from app.aggregates.uptime_schemas import RankedOut, RankingOut, UnrankedOut
+from app.registry.models import Cause
+from app.spreadsheets import BOM, Cell, Separator, csv_text
+
+Row = dict[str, Cell]
+
+
+def series(answer: BaseModel, separator: Separator) -> bytes:
+    """Of an answer with `series` and `total`; where only the whole has `sites`, the total has them."""
+    said: Any = answer
+    rows = [_led("part", flat(type(one), one)) for one in said.series]
+    total = _led("total", flat(type(said.total), said.total))
+    if "sites" in type(said).model_fields:
+        rows, total = [row | {"sites": None} for row in rows], total | {"sites": said.sites}
+    return _csv([*rows, total], separator)
+
+
+def ranking(answer: RankingOut, separator: Separator) -> bytes:
+    """Those that could not be ranked come last, without a rank and with the reason."""
+    period: Row = {"from": _plain(answer.from_), "to": _plain(answer.to)}
+    nothing = flat(RankedOut, None) | flat(UnrankedOut, None)
+    rows = [period | nothing | flat(type(one), one) for one in (*answer.items, *answer.unranked)]
+    return _csv(rows or [period | nothing], separator, header_only=not rows)
+
+
+def _led(kind: str, row: Row) -> Row:
+    return {"row": kind, **row}
+
+
+def flat(model: type[BaseModel], value: Any, prefix: str = "") -> Row:
+    """A column for each plain field; the same ones whatever is there."""
+    row: Row = {}
+    for name, field in model.model_fields.items():
+        inside = None if value is None else getattr(value, name)
+        below = _model(field.annotation)
+        if below is not None:
+            row |= flat(below, inside, f"{prefix}{name}_")
+        elif name == "down_by_cause":
+            row |= {
+                f"{prefix}down_{cause.value}_s": None if inside is None else inside.get(cause.value, 0)
+                for cause in Cause
+            }
+        else:
+            row[prefix + name] = _plain(inside)
+    return row
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    found = [kind for kind in _kinds(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return found[0] if found else None
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    yield from get_args(annotation)
+
+
+def _plain(value: Any) -> Cell:
+    """A moment as the JSON has it."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    plain: Cell = value
+    return plain
+
+
+def _csv(rows: list[Row], separator: Separator, *, header_only: bool = False) -> bytes:
+    table: list[list[Cell]] = [list(rows[0]), *(list(row.values()) for row in ([] if header_only else rows))]
+    return (BOM + csv_text(table, separator)).encode()
