@@ -27,7 +27,8 @@ Word = Annotated[str | None, Query(min_length=1, max_length=100)]
 
 CHUNK = 1000
 EXAMPLE: dict[str, Any] = {
-    "id": 31, "at": "2026-11-24T05:00:00Z", "actor": "sari", "source": "api", "address": "198.51.100.7",
+    "id": 31, "at": "2026-11-24T05:00:00Z", "actor": "sari", "account_id": 3, "token_id": 12,
+    "token_name": "Excel of the province", "source": "api", "address": "198.51.100.7",
     "action": "change", "object": "contract", "object_id": "7", "region_code": None,
     "reason": "addendum 2 of 20 November", "before": {"sla_target_pct": 99.0}, "after": {"sla_target_pct": 98.5},
 }  # fmt: skip
@@ -43,7 +44,10 @@ class AuditOut(BaseModel):
 
     id: int
     at: datetime
-    actor: str = Field(description="the name of the token or account")
+    actor: str = Field(description="the username, also where a token of theirs did it; in two words: no account did")
+    account_id: int | None
+    token_id: int | None = Field(description="null: in a session of the console")
+    token_name: str | None
     source: Source
     address: str | None = Field(description="where the request came from")
     action: str

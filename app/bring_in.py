@@ -7,17 +7,14 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from app.access.models import Role
-from app.access.scope import Caller
 from app.database import database_url, open_engine, open_sessions, transaction
 from app.edge import LARGEST_FILE
 from app.errors import Invalid
 from app.importing import answer, report, sheets, store
 from app.importing.store import File, Outcome
-from app.operate import DATABASE_AWAY
+from app.operate import DATABASE_AWAY, by_command_line
 from app.settings import Settings, SettingsError
 
-CALLER = Caller(None, "command line", Role.PROVINCE_ADMIN, "64")
 PROGRESS = {"read": "{rows:,} rows read", "checked": "{rows:,} checked", "written": "{rows:,} written"}
 
 
@@ -48,11 +45,11 @@ def _write(file: Path, data: bytes) -> None:
 async def _import(settings: Settings, name: str, data: bytes, *, dry_run: bool, partial: bool, spoken: str) -> Outcome:
     engine = open_engine(database_url(settings), name="import", command_timeout_s=None)
     try:
-        sheet = sheets.read(data)
-        _tell("read", len(sheet.rows))
+        book = sheets.read(data)
+        _tell("read", len(book.rows))
         async with transaction(open_sessions(engine)) as session:
             return await store.run(
-                session, sheet, File(name, hashlib.sha256(data).hexdigest()), caller=CALLER,
+                session, book, File(name, hashlib.sha256(data).hexdigest()), caller=by_command_line(),
                 policy=settings.probe.policy, dry_run=dry_run, partial=partial, tell=_tell,
             )  # fmt: skip
     except Invalid as error:
@@ -72,11 +69,11 @@ def _tell(stage: str, rows: int) -> None:
 
 def _summary(outcome: Outcome, spoken: str) -> Iterator[str]:
     verdicts = report.VERDICTS[spoken]
-    for fault in outcome.sheet.header.ignored:
+    for fault in outcome.book.warnings:
         yield answer.line(fault, spoken=spoken)
     for row in outcome.wrong:
         for fault in row.faults:
-            yield f"{row.number:>6}  {report.column(fault.field, spoken):<30}  {answer.line(fault, spoken=spoken)}"
+            yield f"{row.place:>6}  {report.place(row, fault.field, spoken):<30}  {answer.line(fault, spoken=spoken)}"
     counts = {verdicts[verdict]: outcome.counts[verdict.value] for verdict in verdicts}
     done = {"id": ("tertulis", "tidak ada yang ditulis"), "en": ("written", "nothing is written")}[spoken]
     yield f"{'  '.join(f'{name} {count:,}' for name, count in counts.items())}: {done[not outcome.applied]}"

@@ -21,6 +21,8 @@ from app.settings import Settings, SettingsError
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Sessions = async_sessionmaker[AsyncSession]
 
+AFTER_THE_SERVER_S = 2  # where a pooler keeps our limit from the server, we give up so much later
+
 CHANNEL = "sinyal_change"  # payload: "<counter>:<version>"
 
 # What was read of a database before it was restored means nothing after: not in memory, nor on dashboards.
@@ -66,7 +68,9 @@ def database_url(settings: Settings) -> str:
     return cluster.url
 
 
-def connect_args(name: str, *, command_timeout_s: float | None = 15) -> dict[str, Any]:
+def connect_args(name: str, *, command_timeout_s: float | None = 15, query_s: int | None = None) -> dict[str, Any]:
+    """With `query_s` PostgreSQL itself ends a statement that takes longer: it goes on for nobody."""
+    limited = {} if query_s is None else {"statement_timeout": f"{query_s}s"}
     return {
         "timeout": 5,
         "command_timeout": command_timeout_s,
@@ -76,11 +80,16 @@ def connect_args(name: str, *, command_timeout_s: float | None = 15) -> dict[str
             "tcp_keepalives_idle": "30",
             "tcp_keepalives_interval": "10",
             "tcp_keepalives_count": "3",
+            **limited,
         },
     }
 
 
-def open_engine(url: str, *, name: str, pool_size: int = 5, command_timeout_s: float | None = 15) -> AsyncEngine:
+def open_engine(
+    url: str, *, name: str, pool_size: int = 5, command_timeout_s: float | None = 15, query_s: int | None = None
+) -> AsyncEngine:
+    if query_s is not None:
+        command_timeout_s = query_s + AFTER_THE_SERVER_S
     engine = create_async_engine(
         url,
         pool_size=pool_size,
@@ -88,7 +97,7 @@ def open_engine(url: str, *, name: str, pool_size: int = 5, command_timeout_s: f
         pool_timeout=5,
         pool_recycle=1800,
         hide_parameters=True,  # they may hold a contact person; errors are logged
-        connect_args=connect_args(name, command_timeout_s=command_timeout_s),
+        connect_args=connect_args(name, command_timeout_s=command_timeout_s, query_s=query_s),
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )

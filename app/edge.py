@@ -44,9 +44,11 @@ def _limited(headers: Headers, receive: Receive, largest: int) -> Receive:
 
 
 def _without_body(send: Send) -> Send:
+    """Its headers end it: a stream would never."""
+
     async def headers_only(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body"})
 
     return headers_only

@@ -12,8 +12,11 @@ Problem
 ├── Stale              412  If-Match names an older version
 ├── TooLarge           413  the body is larger than any request of ours
 ├── Invalid            422  fields or parameters are wrong: all of them are listed
-├── TooManyTries       429  sign-ins that failed: the next one after a while
-└── Unavailable        503  the database is away
+├── TooManyRequests    429  more than one caller may send: the next one after a while
+│   └── TooManyTries        sign-ins that failed
+├── Unavailable        503  the database is away
+│   └── TooManyStreams      as many are open here as may be
+└── TookTooLong        504  it was asked for more than it answers in time
 """
 
 from collections.abc import Sequence
@@ -93,12 +96,25 @@ class Invalid(Problem):
         super().__init__(faults=faults)
 
 
-class TooManyTries(Problem):
-    status, type, title = 429, "too-many-tries", "Too many sign-ins failed; try again later"
+class TooManyRequests(Problem):
+    status, type, title = 429, "too-many-requests", "Too many requests; slow down"
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(retry_after_s=retry_after_s)
 
 
+class TooManyTries(TooManyRequests):
+    type, title = "too-many-tries", "Too many sign-ins failed; try again later"
+
+
 class Unavailable(Problem):
     status, type, title = 503, "unavailable", "The database is away; try again shortly"
+
+
+class TooManyStreams(Unavailable):
+    type, title = "too-many-streams", "Too many streams are open here; try again shortly, or poll /status"
+
+
+class TookTooLong(Problem):
+    status, type = 504, "took-too-long"
+    title = "That was too much at once: choose a shorter period, a coarser step or fewer sites"

@@ -1,19 +1,16 @@
 """Accounts and tokens from the command line: by the same rules as over REST, and audited."""
 
-import getpass
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.models import Account, Role, Source
-from app.access.scope import PROVINCE, Caller
+from app.access.models import Account
 from app.accounts import store, tokens
 from app.accounts.schemas import AccountIn, TokenIn
 from app.errors import Invalid
-from app.operate import on_database
+from app.operate import by_command_line, on_database
 from app.settings import Settings, SettingsError
 from app.validation import faults_of
 
@@ -25,7 +22,7 @@ Model = TypeVar("Model", bound=BaseModel)
 async def welcome(settings: Settings, say: Callable[[str], None]) -> None:
     """On a database without any account: the first one, whose password is said this once and kept nowhere."""
     async with on_database(settings, name="welcome") as session:
-        password = await store.create_first(session, caller=_caller())
+        password = await store.create_first(session, caller=by_command_line())
     if password is not None:
         say(f"first account: {store.FIRST}, password {password} (shown this once; the first sign-in asks for another)")
 
@@ -33,25 +30,25 @@ async def welcome(settings: Settings, say: Callable[[str], None]) -> None:
 async def create_account(settings: Settings, **given: Any) -> str | None:
     """The password, where none was given."""
     async with on_database(settings, name="account") as session:
-        return (await store.create_account(session, _read(AccountIn, given), caller=_caller()))[1]
+        return (await store.create_account(session, _read(AccountIn, given), caller=by_command_line()))[1]
 
 
 async def list_accounts(settings: Settings) -> list[dict[str, Any]]:
     async with on_database(settings, name="account") as session:
-        found = await store.list_accounts(session, caller=_caller(), after=None, limit=ALL)
+        found = await store.list_accounts(session, caller=by_command_line(), after=None, limit=ALL)
         return [store.present(one) for one in found]
 
 
 async def disable_account(settings: Settings, username: str) -> None:
     async with on_database(settings, name="account") as session:
         account = await _account(session, username)
-        await store.disable_account(session, account.id, caller=_caller())
+        await store.disable_account(session, account.id, caller=by_command_line())
 
 
 async def reset_password(settings: Settings, username: str) -> str:
     async with on_database(settings, name="account") as session:
         account = await _account(session, username)
-        return (await store.reset_password(session, account.id, caller=_caller()))[1]
+        return (await store.reset_password(session, account.id, caller=by_command_line()))[1]
 
 
 async def create_token(settings: Settings, *, days: int | None, owner: str | None, **given: Any) -> str:
@@ -61,18 +58,18 @@ async def create_token(settings: Settings, *, days: int | None, owner: str | Non
         account = await _account(session, owner) if owner is not None else None
         return (await tokens.create_token(
             session, name=wanted.name, role=wanted.role, region_code=wanted.region_code, provider=wanted.provider,
-            owner=account, days=days, caller=_caller(),
+            owner=account, days=days, caller=by_command_line(),
         ))[1]  # fmt: skip
 
 
 async def list_tokens(settings: Settings) -> list[dict[str, Any]]:
     async with on_database(settings, name="token") as session:
-        return await tokens.list_tokens(session, caller=_caller(), after=None, limit=ALL)
+        return await tokens.list_tokens(session, caller=by_command_line(), after=None, limit=ALL)
 
 
 async def revoke_token(settings: Settings, token_id: int) -> None:
     async with on_database(settings, name="token") as session:
-        await tokens.revoke_token(session, token_id, caller=_caller())
+        await tokens.revoke_token(session, token_id, caller=by_command_line())
 
 
 async def _account(session: AsyncSession, username: str) -> Account:
@@ -87,12 +84,3 @@ def _read(model: type[Model], given: dict[str, Any]) -> Model:
         return model.model_validate(given)
     except ValidationError as error:
         raise Invalid(*faults_of(map(dict, error.errors()))) from None
-
-
-def _caller() -> Caller:
-    """Whoever may run this on the machine may do anything there; the audit keeps their name."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        user = str(os.getuid())
-    return Caller(None, f"command line ({user})", Role.PROVINCE_ADMIN, PROVINCE, source=Source.CLI)

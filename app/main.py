@@ -24,6 +24,7 @@ from app.exporting.routes import router as exporting
 from app.importing.routes import router as importing
 from app.incidents.routes import router as incidents
 from app.ledger.routes import router as ledger
+from app.limits import RateLimit
 from app.maintenance.routes import router as maintenance
 from app.marking import HEADER as SIMULATED
 from app.marking import SimulatedPast
@@ -31,6 +32,7 @@ from app.measurements.routes import router as measurements
 from app.metrics import Requests
 from app.registry.check_routes import router as checks
 from app.registry.routes import router as registry
+from app.security import Secured
 from app.settings import Settings, settings
 from app.status.answers import Answers
 from app.status.follower import Follower
@@ -38,6 +40,8 @@ from app.status.lane import FastLane
 from app.status.routes import router as status
 from app.status.routes import scraped
 from app.status.snapshot import Snapshot
+from app.status.stream import Streams
+from app.status.stream_routes import router as streams
 
 API = "/api/v1"
 ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
@@ -59,11 +63,13 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)
+    most = app.state.settings.status.max_streams
+    app.state.streams = Streams(app.state.snapshot, app.state.answers, most=most)
     for router in (
         # before the registry, whose /sites/{id} would take /sites/export for a site
         exporting, importing,
-        registry, checks, contracts, status, ledger, measurements, aggregates, uptimes, incidents, maintenance, audit,
-        accounts, session, tokens,
+        registry, checks, contracts, status, streams, ledger, measurements, aggregates, uptimes, incidents,
+        maintenance, audit, accounts, session, tokens,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
@@ -72,28 +78,37 @@ def create_app(given: Settings | None = None) -> FastAPI:
     docs.install(app)
     app.add_middleware(SimulatedPast, prefix=API)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
-    if app.state.settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware, allow_origins=app.state.settings.cors_origins, allow_methods=["*"],
-            allow_headers=["*"], expose_headers=["ETag", "Retry-After", SIMULATED],
-        )  # fmt: skip
     app.add_middleware(Edge)
     app.add_middleware(FastLane, answers=app.state.answers)
+    _guard(app, app.state.settings)
     app.add_middleware(Requests, registry=app.state.metrics)
     app.openapi = lambda: _openapi(app, FastAPI.openapi(app))  # type: ignore[method-assign]  # FastAPI's own way
     return app
 
 
+def _guard(app: FastAPI, chosen: Settings) -> None:
+    """From the inside out: who is refused for asking too much may still read so on a page of another origin."""
+    if chosen.limits.requests_per_s:
+        limits = chosen.limits
+        app.add_middleware(RateLimit, requests_per_s=limits.requests_per_s, burst=limits.burst)
+    if chosen.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=chosen.cors_origins, allow_methods=["*"], allow_headers=["*"],
+            expose_headers=["ETag", "Retry-After", "Content-Disposition", "Location", SIMULATED],
+        )  # fmt: skip
+    app.add_middleware(Secured, https=(chosen.public_url or "").startswith("https://"))
+
+
 @contextlib.asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     chosen: Settings = app.state.settings
     url = database_url(chosen)
-    app.state.engine = open_engine(url, name="api", pool_size=10)
+    app.state.engine = open_engine(url, name="api", pool_size=10, query_s=chosen.limits.query_s)
     app.state.sessions = open_sessions(app.state.engine)
     follower = Follower(app.state.snapshot, app.state.sessions, chosen.database_direct_url or url)
     following = asyncio.create_task(follower.run())
     try:
-        yield
+        yield {"streams": app.state.streams}  # for who serves them (app/serve.py)
     finally:
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -113,7 +128,7 @@ def _openapi(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
         schemas.pop(name, None)
     for path, operations in document["paths"].items():
         for operation in operations.values() if path.startswith(API) else ():
-            anywhere = problems.problems(503, *((400, 413) if "requestBody" in operation else ()))
+            anywhere = problems.problems(429, 503, 504, *((400, 413) if "requestBody" in operation else ()))
             described = {str(status): answer for status, answer in anywhere.items()} | operation["responses"]
             operation["responses"] = dict(sorted(described.items()))
     return document

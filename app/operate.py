@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import getpass
+import os
 from collections.abc import AsyncIterator, Iterator
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.models import Role, Source
+from app.access.scope import PROVINCE, Caller
 from app.database import database_url, open_engine, open_sessions, transaction
 from app.embedded import Cluster
 from app.errors import Problem
@@ -15,6 +19,15 @@ from app.worker.leadership import Leadership
 
 DATABASE_AWAY = "the database does not answer: it runs while `sinyal up` or `sinyal demo` does"
 OPTIONS = {"region_code": "--region", "password": "the password"}
+
+
+def by_command_line() -> Caller:
+    """Whoever may run this on the machine may do anything there; the audit keeps their name."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = str(os.getuid())
+    return Caller(None, f"command line ({user})", Role.PROVINCE_ADMIN, PROVINCE, source=Source.CLI)
 
 
 @contextlib.asynccontextmanager

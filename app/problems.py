@@ -18,16 +18,20 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from app import language
-from app.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, Unavailable
+from app.errors import Fault, Invalid, NotSignedIn, Problem, TookTooLong, TooLarge, Unavailable
+from app.security import HEADERS
 from app.validation import MESSAGES, faults_of
 
 log = structlog.get_logger()
 
+CANCELLED = "57014"
 PASSING = ("08", "53", "57", "40P01", "40001")  # connection, resources, operator; deadlock: all worth another try
 AWAY = (
     OperationalError, InterfaceError, PoolTimeout, OSError,
     PostgresConnectionError, CannotConnectNowError, ClosedMeanwhile, InternalClientError,  # while one is being opened
 )  # fmt: skip
+READING = {"GET", "HEAD"}  # what changes something and takes long waits for others: it may try again
+
 TYPE_BASE = "https://sinyal-desa.id/problems/"
 
 NO_TOKEN = "Send the header Authorization: Bearer <token>"  # noqa: S105  # advice, no secret
@@ -160,6 +164,9 @@ def install(app: FastAPI) -> None:
     async def _database(request: Request, error: DBAPIError) -> Response:
         """PostgreSQL's own words may hold the row at fault, contacts included: only the kind of error is logged."""
         state = getattr(error.orig, "sqlstate", None) or ""
+        if state == CANCELLED and request.method in READING:
+            log.warning("took_too_long", path=request.url.path)
+            return answer(request, TookTooLong())
         if error.connection_invalidated or state.startswith(PASSING):
             return await _away(request, error)
         where = "".join(traceback.format_tb(error.__traceback__))
@@ -169,4 +176,6 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:
         log.error("unexpected", path=request.url.path, exc_info=error)
-        return answer(request, Problem())
+        response = answer(request, Problem())
+        response.headers.update(HEADERS)  # it leaves outside of every middleware
+        return response

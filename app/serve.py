@@ -1,14 +1,39 @@
 """`sinyal api`: uvicorn, behind a reverse proxy or by itself."""
 
-import uvicorn
+import asyncio
+import socket
 
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app import logs
+from app.main import create_app
 from app.settings import Settings
+
+UNREAD_MS = 20_000  # a peer that takes nothing for so long is cut off
+UNSENT = 131_072  # as much waits in the kernel for a peer that is slow: what comes after it is made when its turn comes
+
+
+class Connection(HttpToolsProtocol):
+    """One that nobody can hold: uvicorn itself would wait for good for who takes nothing, and for streams to end."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        taken = transport.get_extra_info("socket")
+        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+
+    def shutdown(self) -> None:
+        self.app_state["streams"].end()
+        super().shutdown()
 
 
 def run(settings: Settings, *, workers: int) -> None:
     uvicorn.run(
-        "app.main:create_app",
+        "app.serve:make_app",
         factory=True,
+        http=Connection,
         host=settings.host,
         port=settings.port,
         workers=workers if workers > 1 else None,
@@ -20,3 +45,9 @@ def run(settings: Settings, *, workers: int) -> None:
         log_config=None,
         timeout_graceful_shutdown=4,
     )
+
+
+def make_app() -> FastAPI:
+    """In the process that serves, which may be a new one: what it logs must not fall back to showing locals."""
+    logs.configure("api")
+    return create_app()

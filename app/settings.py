@@ -72,6 +72,7 @@ class StatusSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     refresh_s: int = Field(10, ge=1, le=60)
+    max_streams: int = Field(1000, ge=1, le=100_000)
 
 
 class SignInSettings(BaseModel):
@@ -79,6 +80,14 @@ class SignInSettings(BaseModel):
 
     idle_minutes: int = Field(60, ge=1, le=1440)
     longest_hours: int = Field(12, ge=1, le=168)
+
+
+class LimitsSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    requests_per_s: int = Field(100, ge=0, le=100_000)
+    burst: int = Field(400, ge=1, le=1_000_000)
+    query_s: int = Field(15, ge=1, le=600)
 
 
 class Settings(BaseSettings):
@@ -99,6 +108,7 @@ class Settings(BaseSettings):
     probe: ProbeSettings = ProbeSettings()
     status: StatusSettings = StatusSettings()
     sign_in: SignInSettings = SignInSettings()
+    limits: LimitsSettings = LimitsSettings()
 
     @field_validator("trusted_proxies", "cors_origins", "canaries", mode="before")
     @classmethod
@@ -153,7 +163,9 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
 
-GROUPS: dict[str, type[BaseModel]] = {"probe": ProbeSettings, "status": StatusSettings, "sign_in": SignInSettings}
+GROUPS: dict[str, type[BaseModel]] = {
+    "probe": ProbeSettings, "status": StatusSettings, "sign_in": SignInSettings, "limits": LimitsSettings,
+}  # fmt: skip
 SINGLE = tuple(name for name in Settings.model_fields if name not in GROUPS)
 VARIABLES = (
     "SINYAL_CONFIG",

@@ -19,6 +19,9 @@ CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BOM = "\ufeff"  # without it Excel reads CSV as Windows-1252
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+# Where a cell begins, also for who splits the file at another separator than it was written with.
+BEGINS = r"(?:^(?='*[=+\-@\t\r\n＝＋－＠])|(?<=[;,\t\r\n])(?='*[=+\-@＝＋－＠]))"
+UNGUARDED, GUARDED = re.compile(BEGINS), re.compile(BEGINS + "'(?='*[=+\\-@\\t\\r\\n＝＋－＠])")
 
 
 def attached(name: str, extension: str) -> dict[str, str]:
@@ -33,12 +36,12 @@ class Separator(StrEnum):
 
 def guarded(text: str) -> str:
     """Behind an apostrophe, what a spreadsheet would run as a formula."""
-    return f"'{text}" if FORMULA.match(text) else text
+    return UNGUARDED.sub("'", text)
 
 
 def unguarded(text: str) -> str:
     """What `guarded` was given."""
-    return text[1:] if text.startswith("'") and FORMULA.match(text[1:]) else text
+    return GUARDED.sub("", text)
 
 
 def csv_text(rows: Iterable[Sequence[Cell]], separator: Separator = Separator.COMMA) -> str:

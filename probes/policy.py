@@ -35,6 +35,7 @@ _6TO4 = IPv6Network("2002::/16")
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII | re.IGNORECASE)
+_INSIDE_NAMES = (".localhost", ".ip6-localhost", ".ip6-loopback", ".local", ".internal", ".home.arpa")
 _KEPT = 200_000
 
 
@@ -71,11 +72,18 @@ class Policy:
         parsed = parse_address(address) if isinstance(address, str) else address
         if parsed is None:
             return f"{address!r} is not an IP address"
-        for inside in _judged_by(parsed):
+        if (found := self.denial(parsed)) is None:
+            return None
+        inside, network = found
+        via = "" if inside == parsed else f" (it carries {inside})"
+        return f"{parsed}{via} is in {network}, where probes may not go"
+
+    def denial(self, address: Address) -> tuple[Address, Network] | None:
+        """The address that it comes to, itself or one that it carries, and the network that is denied."""
+        for inside in _judged_by(address):
             denied = _first_holding(inside, self._deny)
-            if denied and not _first_holding(inside, self._allow) and not _first_holding(parsed, self._allow):
-                via = "" if inside == parsed else f" (it carries {inside})"
-                return f"{parsed}{via} is in {denied}, where probes may not go"
+            if denied and not _first_holding(inside, self._allow) and not _first_holding(address, self._allow):
+                return inside, denied
         return None
 
 
@@ -102,6 +110,11 @@ def is_hostname(text: str) -> bool:
     """RFC 1123; a name whose last label is a number (127.1, 0x7f.1, 2130706433) is an address in disguise."""
     labels = text.removesuffix(".").split(".")
     return len(text) <= 253 and all(map(_LABEL.fullmatch, labels)) and not _NUMBER.fullmatch(labels[-1])
+
+
+def is_inside_name(text: str) -> bool:
+    """A name that means this machine or its own network, whatever it resolves to here (RFC 6761, 6762, 8375)."""
+    return f".{text.lower().removesuffix('.')}".endswith(_INSIDE_NAMES)
 
 
 def _as_network(network: str | Network) -> Network:

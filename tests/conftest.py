@@ -26,7 +26,7 @@ from app.measurements import partitions
 from app.migrate import migrate
 from app.registry import providers
 from app.registry.models import Provider
-from app.settings import ProbeSettings, Settings
+from app.settings import LimitsSettings, ProbeSettings, Settings
 
 
 @pytest.hookimpl(wrapper=True)
@@ -117,7 +117,10 @@ async def session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 @pytest.fixture
 def app(sessions: Sessions, engine: AsyncEngine) -> FastAPI:
     allowed = ProbeSettings(allow=["127.0.0.0/8"])
-    app = create_app(Settings(canaries=["127.255.0.1", "127.255.0.2"], probe=allowed, database_url=None))
+    app = create_app(Settings(
+        canaries=["127.255.0.1", "127.255.0.2"], probe=allowed, database_url=None,
+        limits=LimitsSettings(requests_per_s=0),
+    ))  # fmt: skip
     app.state.sessions, app.state.engine = sessions, engine
     return app
 

@@ -51,6 +51,14 @@ class Api:
             assert self._process.stdin is not None
             self._process.stdin.close()
 
+    def end(self) -> float:
+        """Seconds that an orderly end took."""
+        started = time.monotonic()
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(20)
+        return time.monotonic() - started
+
     def close(self) -> None:
         self.kill()
         self._client.close()

@@ -1,9 +1,9 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index
+from sqlalchemy import BigInteger, ForeignKey, Index, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 from sqlalchemy.sql import func
 
 from app.database import Base, Moment
@@ -96,6 +96,24 @@ class Token(Base):
     last_used_at: Mapped[Moment | None]
 
 
+class Kind(StrEnum):
+    """What a caller comes with."""
+
+    TOKEN = "token"  # noqa: S105  # a kind, no secret
+    SESSION = "session"
+
+
+class StreamTicket(Base):
+    """Opens one stream, soon; `credential` is the digest of the secret that it was asked for with."""
+
+    __tablename__ = "stream_ticket"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    kind: Mapped[Kind]
+    credential: Mapped[bytes]
+    expires_at: Mapped[Moment]
+
+
 class Audit(Base):
     """Who changed what, and why: append-only, the database refuses anything else."""
 
@@ -105,10 +123,13 @@ class Audit(Base):
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     at: Mapped[Moment] = mapped_column(server_default=func.now(), index=True)
     account_id: Mapped[int | None]
-    token_id: Mapped[int | None]
+    token_id: Mapped[int | None] = mapped_column()
+    token_name: Mapped[str | None] = column_property(
+        select(Token.name).where(Token.id == token_id).scalar_subquery()  # tokens are never deleted
+    )
     source: Mapped[Source] = mapped_column(server_default=Source.API.value)
     address: Mapped[str | None]  # where the request came from
-    actor: Mapped[str]
+    actor: Mapped[str]  # `Caller.who`
     action: Mapped[str]
     object: Mapped[str]
     object_id: Mapped[str]

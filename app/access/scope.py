@@ -50,6 +50,13 @@ class Caller:
     source: Source = Source.API
     address: str | None = None
     must_change_password: bool = False
+    username: str | None = None  # of the account, or of the token's owner
+
+    @property
+    def who(self) -> str:
+        """Whom an act is put down to: the person, by whichever token. There is no space in a username, so nothing
+        else passes for one: not the name that somebody gave to a token."""
+        return self.username or (self.name if self.token_id is None else f"token {self.name}")
 
     @property
     def key(self) -> str:

@@ -28,19 +28,19 @@ async def open_sign_in(session: AsyncSession, account: Account, *, place: str, l
     return found, secret
 
 
-async def get_caller(session: AsyncSession, secret: str, *, idle: timedelta) -> Caller:
+async def get_caller(session: AsyncSession, secret_digest: bytes, *, idle: timedelta) -> Caller:
     """Raises NotSignedIn once it ended, was idle for too long, or its account was disabled."""
-    found, account = await get_sign_in(session, secret, idle=idle)
+    found, account = await get_sign_in(session, secret_digest, idle=idle)
     if (now := utc_now()) - found.seen_at > SEEN_EVERY:
         await session.execute(update(SignIn).where(SignIn.id == found.id).values(seen_at=now))
     return caller_of(account)
 
 
-async def get_sign_in(session: AsyncSession, secret: str, *, idle: timedelta) -> tuple[SignIn, Account]:
+async def get_sign_in(session: AsyncSession, secret_digest: bytes, *, idle: timedelta) -> tuple[SignIn, Account]:
     now = utc_now()
     row = (await session.execute(
         select(SignIn, Account).join(Account, Account.id == SignIn.account_id).where(
-            SignIn.digest == digest(secret), SignIn.ended_at.is_(None), SignIn.expires_at > now,
+            SignIn.digest == secret_digest, SignIn.ended_at.is_(None), SignIn.expires_at > now,
             SignIn.seen_at > now - idle, Account.disabled_at.is_(None),
         )
     )).one_or_none()  # fmt: skip
@@ -52,7 +52,7 @@ async def get_sign_in(session: AsyncSession, secret: str, *, idle: timedelta) ->
 def caller_of(account: Account) -> Caller:
     return Caller(
         None, account.username, account.role, account.region_code, account.provider_id, account.id,
-        must_change_password=account.must_change_password,
+        must_change_password=account.must_change_password, username=account.username,
     )  # fmt: skip
 
 

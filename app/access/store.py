@@ -56,16 +56,19 @@ async def add_token(
     return token, secret
 
 
-async def get_caller(session: AsyncSession, secret: str) -> Caller:
+async def get_caller(session: AsyncSession, secret_digest: bytes) -> Caller:
     """Raises NotSignedIn; the answer never tells which of unknown, expired, revoked and beyond its owner it was."""
     query = select(Token, Account).outerjoin(Account, Account.id == Token.account_id)
-    row = (await session.execute(query.where(Token.digest == digest(secret)))).one_or_none()
+    row = (await session.execute(query.where(Token.digest == secret_digest))).one_or_none()
     if row is None or not _holds(row[0], row[1]):
         raise NotSignedIn("The token is unknown, expired or revoked")
-    token, now = row[0], utc_now()
+    (token, owner), now = row, utc_now()
     if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
         await session.execute(update(Token).where(Token.id == token.id).values(last_used_at=now))
-    return Caller(token.id, token.name, token.role, token.region_code, token.provider_id, token.account_id)
+    return Caller(
+        token.id, token.name, token.role, token.region_code, token.provider_id, token.account_id,
+        username=owner.username if owner else None,
+    )  # fmt: skip
 
 
 def _holds(token: Token, owner: Account | None) -> bool:

@@ -15,22 +15,17 @@ from app.registry.models import Provider
 
 
 async def of_token(session: AsyncSession, caller: Caller) -> dict[str, Any]:
-    query = select(Token.expires_at, Account.username).outerjoin(Account, Account.id == Token.account_id)
-    expires_at, username = (await session.execute(query.where(Token.id == caller.token_id))).one()
-    return await _present(session, caller, username=username, expires_at=expires_at)
+    expires_at = await session.scalar(select(Token.expires_at).where(Token.id == caller.token_id))
+    return await _present(session, caller, expires_at)
 
 
 async def of_session(session: AsyncSession, account: Account, expires_at: datetime) -> dict[str, Any]:
-    caller = sign_ins.caller_of(account)
-    shown = await _present(session, caller, username=account.username, expires_at=expires_at)
-    return shown | {"name": account.name}
+    return await _present(session, sign_ins.caller_of(account), expires_at) | {"name": account.name}
 
 
-async def _present(
-    session: AsyncSession, caller: Caller, *, username: str | None, expires_at: datetime | None
-) -> dict[str, Any]:
+async def _present(session: AsyncSession, caller: Caller, expires_at: datetime | None) -> dict[str, Any]:
     return {
-        "name": caller.name, "username": username, "role": caller.role, "region_code": caller.region_code,
+        "name": caller.name, "username": caller.username, "role": caller.role, "region_code": caller.region_code,
         "region": regions.names().get(caller.region_code),
         "provider": await session.scalar(select(Provider.slug).where(Provider.id == caller.provider_id)),
         "account_id": caller.account_id, "token_id": caller.token_id, "expires_at": expires_at,

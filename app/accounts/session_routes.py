@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import sign_ins
+from app.access.store import digest
 from app.accounts import me, signing
 from app.accounts.schemas import MeOut, PasswordIn, SessionOut, SignInIn
 from app.accounts.signing import Opened
@@ -80,7 +81,7 @@ async def change_password(caller: SignedIn, given: PasswordIn, request: Request,
 
 async def _find(session: AsyncSession, request: Request, secret: str) -> Opened:
     idle = timedelta(minutes=_settings(request).sign_in.idle_minutes)
-    return Opened(*await sign_ins.get_sign_in(session, secret, idle=idle), secret)
+    return Opened(*await sign_ins.get_sign_in(session, digest(secret), idle=idle), secret)
 
 
 async def _hand_out(request: Request, response: Response, opened: Opened) -> dict[str, Any]:

@@ -112,7 +112,7 @@ async def _open(session: AsyncSession, account: Account, *, address: str | None,
 
 async def _note_guessing(session: AsyncSession, account: Account, failures: int, address: str | None) -> None:
     """Once when the waits begin, not for each: whoever guesses cannot fill the audit."""
-    somebody = replace(_as(account, address), name="somebody", account_id=None)
+    somebody = replace(_as(account, address), name="somebody unknown", username=None, account_id=None)
     await audit.record(session, somebody, "sign_in_failed", "account", account.id, region_code=account.region_code,
                        after={"failures": failures})  # fmt: skip
 

@@ -54,7 +54,7 @@ async def create_token(
         _require_no_more_than(owner, grant)
     token, secret = await access.add_token(
         session, name=name, role=role, region_code=region, provider_id=grant.provider_id, days=days,
-        account_id=owner.id if owner else None, created_by=caller.name,
+        account_id=owner.id if owner else None, created_by=caller.who,
     )  # fmt: skip
     record = {"name": name, "role": role.value, "region_code": region, "provider": provider,
               "owner": owner and owner.username,
@@ -82,7 +82,7 @@ async def revoke_token(session: AsyncSession, token_id: int, *, caller: Caller) 
         raise NotFound(f"There is no token {token_id} within your scope")
     if token.revoked_at is not None:
         return
-    token.revoked_at, token.revoked_by = utc_now(), caller.name
+    token.revoked_at, token.revoked_by = utc_now(), caller.who
     await session.flush()
     await audit.record(session, caller, "revoke", "token", token.id, region_code=token.region_code,
                        before={"name": token.name, "role": token.role.value})  # fmt: skip

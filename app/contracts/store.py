@@ -14,7 +14,7 @@ from app.clock import WITA, midnight, utc_now
 from app.contracts import terms as dated
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
 from app.contracts.terms import Days
-from app.database import Counter, next_version, require_version
+from app.database import Counter, lock_counter, next_version, require_version
 from app.errors import Conflict, Fault, Invalid, NotFound
 from app.ledger import past
 from app.registry import references
@@ -78,6 +78,7 @@ async def patch_contract(
 
     Raises Invalid too when it reaches into a closed month and gives no reason.
     """
+    await lock_counter(session, Counter.REGISTRY)  # before the contract's own row: every writer takes it first
     contract = await get_contract(session, contract_id, caller=caller, for_update=True)
     require_writer(caller, PROVINCE)
     require_version(if_match, contract.version)

@@ -14,6 +14,7 @@ from openpyxl.utils import get_column_letter
 from app.exporting import dictionary
 from app.exporting.sites import Row
 from app.registry.columns import Column
+from app.registry.words import DICTIONARY
 from app.spreadsheets import BOM, Cell, Separator, csv_text, xlsx_row
 
 Rows = AsyncIterator[list[Row]]
@@ -63,7 +64,7 @@ async def xlsx(rows: Rows, columns: Sequence[Column], *, language: str) -> Async
             async for chunk in rows:
                 await asyncio.to_thread(_append, sheet, [_values(row, columns) for row in chunk])
             _append(
-                _sheet(workbook, "Data dictionary" if language == "en" else "Kamus data", dictionary.HEADER),
+                _sheet(workbook, DICTIONARY[language], dictionary.HEADER),
                 dictionary.rows(columns),
             )
         finally:

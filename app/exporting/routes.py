@@ -18,13 +18,11 @@ from app.registry import providers
 from app.registry.asked import OfProvider
 from app.registry.columns import SITE_COLUMNS
 from app.registry.models import Lifecycle, State
-from app.registry.routes import RegionCode, Search
+from app.registry.routes import GEOJSON_TYPE, RegionCode, Search
 from app.registry.store import SiteFilter
 from app.spreadsheets import BOM, CSV_TYPE, XLSX_TYPE, Separator, attached, csv_text
 
 router = APIRouter(prefix="/sites", tags=["registry"])
-
-GEOJSON_TYPE = "application/geo+json"
 
 
 class Format(StrEnum):

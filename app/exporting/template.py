@@ -14,7 +14,7 @@ from app.access.scope import Caller
 from app.registry import regions
 from app.registry.columns import SITE_COLUMNS
 from app.registry.models import Level, Provider
-from app.registry.words import CHOICES, TRUTH
+from app.registry.words import BESIDE, CHOICES, TRUTH
 
 ROWS = 5000  # so many carry pick lists
 REQUIRED = frozenset({"village_code", "technology", "provider", "probe"})
@@ -51,7 +51,7 @@ def workbook(providers: Sequence[Provider], *, caller: Caller) -> bytes:
     book = Workbook()
     sites: Any = book.active
     sites.title = "Titik akses"
-    example, guide, places, lists = map(book.create_sheet, ("Contoh", "Petunjuk", "Wilayah", "Pilihan"))
+    example, guide, places, lists = map(book.create_sheet, BESIDE)
     villages = _villages(caller)
     _table(places, ("Kode", "Desa/kelurahan", "Kecamatan", "Kabupaten/kota"), villages)
     _guide(guide)

@@ -10,15 +10,18 @@ from app.importing.store import Outcome, Verdict
 
 
 def present(outcome: Outcome, *, spoken: str) -> dict[str, Any]:
-    header = outcome.sheet.header
+    book = outcome.book
+    first = book.sheets[0]
     return {
         "dry_run": outcome.dry_run,
         "applied": outcome.applied,
         "counts": outcome.counts,
         "columns": {
-            "sheet": outcome.sheet.name, "header_row": header.number, "recognised": header.texts,
-            "ignored": [say(fault, spoken=spoken) for fault in header.ignored],
+            "sheet": first.name, "header_row": first.header.number, "recognised": first.header.texts,
+            "ignored": [say(fault, spoken=spoken) for sheet in book.sheets for fault in sheet.header.ignored],
+            "other_sheets": [{"sheet": unread.name, "rows": unread.rows} for unread in book.unread],
         },
+        "warnings": [say(fault, spoken=spoken) for fault in book.warnings],
         "rows": [_row(row, verdict, spoken) for row, verdict in outcome.verdicts],
     }  # fmt: skip
 
@@ -34,7 +37,7 @@ def _row(row: Row, verdict: Verdict, spoken: str) -> dict[str, Any]:
     site = row.draft.site if row.draft is not None else None
     changes = {} if verdict is Verdict.ERROR else row.changes
     return {
-        "row": row.number, "verdict": verdict,
+        "sheet": row.sheet, "row": row.number, "verdict": verdict,
         "code": None if site is None else site.code, "site_id": None if site is None else site.id,
         "changes": {name: {"before": before, "after": after} for name, (before, after) in changes.items()},
         "errors": [say(fault, spoken=spoken, row=row) for fault in row.faults],
@@ -54,4 +57,8 @@ def say(fault: Fault, *, spoken: str, row: Row | None = None) -> dict[str, Any]:
         "message": language.translate(fault.message, fault.values, language=spoken),
         "suggestion": fault.suggestion and language.translate(fault.suggestion, fault.values, language=spoken),
     }  # fmt: skip
-    return said if row is None else {**said, "value": row.value(fault.field)}
+    if row is None:
+        return said
+    name = row.column(fault.field)
+    where = (None, None) if name is None else (row.header.letter(name), row.header.texts[name])
+    return said | {"value": row.value(fault.field), "column": where[0], "header": where[1]}

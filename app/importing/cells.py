@@ -28,6 +28,7 @@ class Flaw(Enum):
 
 Cell = str | int | float | bool | datetime | date | time | Flaw | None
 
+LAST_COLUMN = 100  # whatever stands further right is no column of ours
 EXACT = 10**15  # Excel keeps no more digits than this of a number
 CODE = re.compile(r"(\d{2})[. -]?(\d{2})[. -]?(\d{2})[. -]?(\d{4})(-\d{2,})?")
 NUMBERS = (  # with what stands between its thousands

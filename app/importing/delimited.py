@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 
 from app.errors import Fault, Invalid
-from app.importing.cells import Cell
+from app.importing.cells import LAST_COLUMN, Cell
 
 DELIMITERS = ";\t,|"
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -40,8 +40,8 @@ def _decode(data: bytes) -> str:
 def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[Cell]]]:
     """A quoted cell may hold line breaks: its row counts once, as Excel counts it."""
     try:
-        for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1):
-            if any(map(str.strip, cells)):
+        for number, line in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1):
+            if any(map(str.strip, cells := line[:LAST_COLUMN])):
                 yield number, list(cells)
     except csv.Error as error:
         raise Invalid(Fault(

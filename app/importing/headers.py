@@ -1,10 +1,11 @@
 """Which row is the header, and which field each column holds: the registry's columns by any of their names."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+
+from openpyxl.utils import get_column_letter
 
 from app.errors import Fault, Invalid
 from app.importing.cells import Cell
@@ -35,10 +36,14 @@ class Header:
     ignored: list[Fault]  # a column each that is nobody's, as a warning
     south: bool  # the header says of its latitudes that they are southern ones
 
+    def letter(self, field: str) -> str:
+        """As Excel calls the column."""
+        return get_column_letter(next(at for at, name in self.fields.items() if name == field) + 1)
 
-def find(lines: Iterator[tuple[int, list[Cell]]]) -> tuple[Header, list[tuple[int, list[Cell]]]] | None:
-    """The header, and the lines after it that were looked at. Raises Invalid for one that contradicts itself."""
-    top = list(islice(lines, SEARCHED))
+
+def find(top: Sequence[tuple[int, list[Cell]]]) -> tuple[Header, Sequence[tuple[int, list[Cell]]]] | None:
+    """The header, and the lines after it. `top`: the first lines. Raises Invalid for a header that lacks something or
+    contradicts itself."""
     known = [len(set(_fields(cells).values())) for _, cells in top]
     best = max(known, default=0)
     if best < ENOUGH:

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.errors import Fault
 from app.importing import matching
+from app.importing.aside import aside
 from app.importing.headers import named
 from app.importing.matching import Around
-from app.importing.sheets import TARGETS, Row
+from app.importing.sheets import SOURCES, Row
 from app.registry import clashes, door, drafts, rules
 from app.registry.drafts import Draft
 from app.registry.references import Known
@@ -22,22 +23,19 @@ from probes.policy import Policy
 async def read_words(session: AsyncSession, rows: Sequence[Row], *, caller: Caller) -> Around:
     """Makes codes and ids of names: what takes long where much is wrong, and asks for no site."""
     around = await matching.look_around(session, caller=caller)
-    await _aside(_resolve, rows, around)
+    await aside(_resolve, rows, around)
     return around
 
 
 async def judge(session: AsyncSession, rows: Sequence[Row], around: Around, *, caller: Caller, policy: Policy) -> None:
-    """Gives every row its draft, or its faults. What needs no database is done beside the event loop."""
+    """Gives every row its draft, or its faults. What needs no database is done beside the event loop,
+    and does not queue behind other files: others may be waiting for this one."""
     around = await matching.with_sites(session, around, rows)
-    await _aside(_draft, rows, around)
+    await asyncio.to_thread(_draft, rows, around)
     known = await door.look_up(session, [row.draft for row in rows if row.draft is not None], caller=caller)
-    await _aside(_check, rows, known, policy)
+    await asyncio.to_thread(_check, rows, known, policy)
     _compare(rows)
     await _clash(session, [row for row in rows if writes(row)])
-
-
-async def _aside(work: Callable[..., None], *arguments: object) -> None:
-    await asyncio.to_thread(work, *arguments)
 
 
 def writes(row: Row) -> bool:
@@ -83,11 +81,11 @@ def _compare(rows: Sequence[Row]) -> None:
         first, *others = group
         for row in others:
             if row.said == first.said:
-                row.repeats = first.number
+                row.repeats = first
                 row.warnings.append(_repeated(first))
-        if any(row.repeats is None for row in others):
+        if (odd := next((row for row in others if row.repeats is None), None)) is not None:
             for row in group:
-                row.blame(_contradiction(row, next(other for other in group if other.said != row.said)))
+                row.blame(_contradiction(row, odd if row.said == first.said else first))
 
 
 def _identity(draft: Draft) -> object:
@@ -98,29 +96,28 @@ def _identity(draft: Draft) -> object:
 
 def _repeated(first: Row) -> Fault:
     return Fault("row", "repeated_row", "It says the same as row {other}", "Delete one of the two",
-                 values={"other": first.number})  # fmt: skip
+                 values={"other": first.place})  # fmt: skip
 
 
 def _contradiction(row: Row, other: Row) -> Fault:
     fields = sorted(name for name in row.said.keys() | other.said.keys() if row.said.get(name) != other.said.get(name))
-    back = {target: word for word, target in TARGETS.items() if word != "village"}
     return Fault(
         fields[0], "contradiction", "Row {other} is of the same site and says something else: {fields}",
         "Delete one of the two; two sites are told apart by Nomor layanan (service_no) or Kode titik akses (code)",
-        values={"other": other.number, "fields": ", ".join(named(back.get(name, name)) for name in fields)},
+        values={"other": other.place, "fields": ", ".join(named(SOURCES.get(name, (name,))[0]) for name in fields)},
     )  # fmt: skip
 
 
 async def _clash(session: AsyncSession, rows: Sequence[Row]) -> None:
     by_draft = {row.draft: row for row in rows if row.draft is not None}
     for draft, clash in (await clashes.find(session, list(by_draft))).items():
-        others = [by_draft[other].number for other in clash.others]
+        others = [by_draft[other].place for other in clash.others]
         by_draft[draft].blame(_shared(draft, others) if others else clash.fault)
 
 
-def _shared(draft: Draft, others: Sequence[int]) -> Fault:
+def _shared(draft: Draft, others: Sequence[str]) -> Fault:
     return Fault(
         "host", "duplicate_address", "{given} stands in row {others} too",
         "Only one active site is measured at an address: give each its own",
-        values={"given": draft.values["host"], "others": ", ".join(map(str, others[:5]))},
+        values={"given": draft.values["host"], "others": ", ".join(others[:5])},
     )  # fmt: skip

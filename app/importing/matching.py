@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
+from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,9 +20,16 @@ from app.importing.words import SHORT, fold
 from app.registry import regions
 from app.registry.models import Contract, Level, Lifecycle, Provider, RegionAlias, Site, SiteKind
 from app.registry.providers import unknown_provider
+from app.registry.words import CHOICES
 
 LEVELS = {"village": 13, "subdistrict": 8, "district": 5}  # how much of a code is each one's
-KINDS = {13: {"desa", "ds", "kelurahan", "kel"}, 8: {"kecamatan", "kec"}, 5: {"kabupaten", "kab", "kota"}}
+KINDS = {
+    13: {"desa", "ds", "kelurahan", "kel", "kampung", "kp"},
+    8: {"kecamatan", "kec"},
+    5: {"kabupaten", "kab", "kota"},
+}
+SHORTENED = {"sei": "sungai", "tj": "tanjung", "tg": "tanjung", "ma": "muara"}
+ALIKE = 0.8  # names that are less alike than this are no spellings of one name
 LISTED = 5  # candidates that a message names
 
 
@@ -31,7 +39,7 @@ class Around:
 
     caller: Caller
     aliases: Mapping[str, str]  # a village's present code by a former one
-    providers: Mapping[str, Provider]  # by slug and by name, folded
+    providers: Mapping[str, list[Provider]]  # by slug and by name, folded: names may be alike
     nodes: Mapping[str, int]  # ids by code
     contracts: Mapping[str, int]  # ids by number, folded
     by_code: Mapping[str, Site] = field(default_factory=dict)
@@ -46,11 +54,14 @@ async def look_around(session: AsyncSession, *, caller: Caller) -> Around:
     contracts = await session.execute(select(Contract.number, Contract.id))
     in_force = RegionAlias.valid_to.is_(None) | (RegionAlias.valid_to <= today())
     aliases = await session.execute(select(RegionAlias.code, RegionAlias.region_code).where(in_force))
-    providers = list(await session.scalars(select(Provider)))
+    providers: defaultdict[str, list[Provider]] = defaultdict(list)
+    for provider in await session.scalars(select(Provider).order_by(Provider.slug)):
+        for name in {fold(provider.name), fold(provider.slug)}:
+            providers[name].append(provider)
     return Around(
         caller,
         {row.code: row.region_code for row in aliases},
-        {fold(name): one for one in providers for name in (one.name, one.slug)},
+        dict(providers),
         {row.code: row.id for row in nodes},
         {fold(row.number): row.id for row in contracts},
     )
@@ -81,18 +92,38 @@ async def with_sites(session: AsyncSession, around: Around, rows: Sequence[Row])
 def resolve(row: Row, around: Around) -> None:
     """Words become codes and ids; what cannot is blamed."""
     _village(row, around)
-    if (name := row.said.get("provider")) is not None:
-        found = around.providers.get(fold(name))
-        if found is not None:
-            row.said["provider"] = found.slug
-        else:
-            row.blame(unknown_provider(name[:SHORT], tuple(sorted({one.slug for one in around.providers.values()}))))
-            del row.said["provider"]
+    _provider(row, around)
     if (number := row.said.pop("contract", None)) is not None:
         if (contract_id := around.contracts.get(fold(number))) is not None:
             row.said["contract_id"] = contract_id
         else:
             row.blame(_unknown_contract(number))
+
+
+def _provider(row: Row, around: Around) -> None:
+    """A slug as it is written is nobody else's; a name may be."""
+    if (given := row.said.get("provider")) is None:
+        return
+    found = around.providers.get(fold(given), [])
+    if given not in {one.name for one in found}:
+        found = [one for one in found if one.slug == given] or found
+    if len(found) == 1:
+        row.said["provider"] = found[0].slug
+        return
+    del row.said["provider"]
+    if found:
+        row.blame(_ambiguous_provider(given, found))
+    else:
+        slugs = {one.slug for several in around.providers.values() for one in several}
+        row.blame(unknown_provider(given[:SHORT], tuple(sorted(slugs))))
+
+
+def _ambiguous_provider(given: str, found: Sequence[Provider]) -> Fault:
+    return Fault(
+        "provider", "ambiguous_provider", "{given} may be any of {count} providers", "Write one of: {candidates}",
+        values={"given": given[:SHORT], "count": len(found),
+                "candidates": _listed(f"{one.slug} ({one.name})" for one in found)},
+    )  # fmt: skip
 
 
 def hang(row: Row, site: Site | None, around: Around) -> None:
@@ -125,8 +156,9 @@ def _village(row: Row, around: Around) -> None:
         code = row.said["village_code"] = around.aliases.get(code, code)
         if code not in regions.names():
             row.blame(regions.explain_unknown_village(code[:SHORT]))
+            del row.said["village_code"]  # what takes long to explain is not looked up again
         if code in _villages():
-            row.warnings += _other_names(code, names)
+            _compare_names(row, code, names)
     elif names[0]:
         found = _named(*map(_plain, names, LEVELS.values()), around.caller.region_code)
         if len(found) == 1:
@@ -144,21 +176,36 @@ def _villages() -> dict[str, str]:
     return {row["code"]: row["name"] for row in regions.read_csv() if row["level"] == Level.DESA_KELURAHAN}
 
 
-def _other_names(code: str, names: Sequence[str]) -> list[Fault]:
+def _compare_names(row: Row, code: str, names: Sequence[str]) -> None:
     """Where the names beside a code are another village's, the code may be, too."""
     for given, level in zip(names, LEVELS.values(), strict=True):
         name = regions.names()[code[:level]]
-        if given and _plain(given, level) != _plain(name, level):
-            return [Fault("village_code", "other_name", "{code} is {name}, the row says {given}", "Check the code",
-                          values={"code": code[:level], "name": name, "given": given})]  # fmt: skip
-    return []
+        said, right = _plain(given, level), _plain(name, level)
+        if given and said != right:
+            fault = Fault("village_code", "other_name", "{code} is {name}, the row says {given}", "Check the code",
+                          values={"code": code[:level], "name": name, "given": given})  # fmt: skip
+            if level == LEVELS["village"] and _is_another(said, right):
+                row.blame(fault)
+            else:
+                row.warnings.append(fault)
+            return
+
+
+def _is_another(said: str, right: str) -> bool:
+    """Whether a village's name is more than another spelling of the right one, or the same with less or more to it."""
+    if said in _by_name():
+        return True
+    words, rights = set(said.split()), set(right.split())
+    return not (words <= rights or rights <= words) and difflib.SequenceMatcher(None, said, right).ratio() < ALIKE
 
 
 @lru_cache(10_000)
 def _plain(name: str, level: int) -> str:
     """A region's name without what kind of region it is."""
-    words = fold(name).split()
-    return " ".join(words[1:] if len(words) > 1 and words[0] in KINDS[level] else words)
+    words = [SHORTENED.get(word, word) for word in fold(name).split()]
+    while len(words) > 1 and words[0] in KINDS[level]:
+        del words[0]
+    return " ".join(words)
 
 
 @cache
@@ -213,8 +260,8 @@ def _listed(candidates: Iterable[str]) -> str:
 
 
 def match(row: Row, around: Around) -> Site | None:
-    """By code; else by village and service number; else by village and provider, where that is one site. A site whose
-    service number is another one is another site; one without may be the row's."""
+    """By code; else by village and service number; else by village and provider, where that is one site in use. A site
+    whose service number is another one is another site; one without may be the row's."""
     said = row.said
     if (code := said.get("code")) is not None:
         if (site := around.by_code.get(code)) is None:
@@ -233,9 +280,32 @@ def match(row: Row, around: Around) -> Site | None:
             return _one_of(row, same)
     if provider is None:
         return None
-    of_provider = [site for site in here if site.provider.slug == provider]
+    of_provider = [
+        site for site in here if site.provider.slug == provider and site.lifecycle is not Lifecycle.RETIRED
+    ]  # fmt: skip
     unnumbered = [site for site in of_provider if site.service_no is None]
-    return _one_of(row, unnumbered if number is not None else unnumbered or of_provider)
+    found = _one_of(row, unnumbered if number is not None else unnumbered or of_provider)
+    if found is not None and number is None and found.service_no is None and _may_be_another(found, said):
+        row.blame(_would_replace(found))
+    return found
+
+
+def _may_be_another(site: Site, said: Mapping[str, Any]) -> bool:
+    """Whether a row without any number tells of another installation, as a village's second access point does."""
+    other = {
+        name for name in ("technology", "venue", "host", "name")
+        if said.get(name) and (has := getattr(site, name)) is not None and fold(str(said[name])) != fold(str(has))
+    }  # fmt: skip
+    return bool(other & {"technology", "venue"}) or other >= {"host", "name"}
+
+
+def _would_replace(site: Site) -> Fault:
+    words = (CHOICES["technology"][site.technology], site.venue and CHOICES["venue"][site.venue], site.host, site.name)
+    return Fault(
+        "code", "may_be_another_site", "This row would replace {code} ({described})",
+        "The same site? Give its code: {code}. A new one? Give its Nomor layanan (service_no)",
+        values={"code": site.code, "described": ", ".join(filter(None, words))},
+    )  # fmt: skip
 
 
 def _one_of(row: Row, sites: Sequence[Site]) -> Site | None:

@@ -1,6 +1,5 @@
 """`POST /sites/import`: the district's spreadsheet, every wrong row explained before anything is written."""
 
-import asyncio
 import hashlib
 from dataclasses import replace
 from enum import StrEnum
@@ -16,6 +15,7 @@ from app.errors import Fault, Invalid
 from app.http import Session, Writer
 from app.idempotency import SentOnce
 from app.importing import answer, report, sheets, store
+from app.importing.aside import aside
 from app.importing.schemas import ImportOut
 from app.importing.store import File
 from app.problems import problems
@@ -68,11 +68,11 @@ async def import_sites(
     site. The same file again changes nothing.
     """
     name, data = await _file(request)
-    sheet = await asyncio.to_thread(sheets.read, data)
+    book = await aside(sheets.read, data)
     sent = Sent(digest=hashlib.sha256(data).hexdigest(), partial=partial)
     done = not dry_run and await once.find(session, sent, caller=caller) is not None
     outcome = await store.run(
-        session, sheet, File(name, sent.digest), caller=caller, policy=request.app.state.policy,
+        session, book, File(name, sent.digest), caller=caller, policy=request.app.state.policy,
         dry_run=dry_run or done, partial=partial,
     )  # fmt: skip
     spoken = language.preferred(request.headers.get("accept-language"))
@@ -85,8 +85,8 @@ async def import_sites(
     elif not dry_run:
         raise answer.refusal(outcome, spoken=spoken)
     if format is Format.XLSX:
-        book = await asyncio.to_thread(report.write, data, outcome, spoken=spoken)
-        return Response(book, media_type=XLSX_TYPE, headers=headers | attached("hasil-impor", "xlsx"))
+        back = await aside(report.write, data, outcome, spoken=spoken)
+        return Response(back, media_type=XLSX_TYPE, headers=headers | attached("hasil-impor", "xlsx"))
     return Response(
         orjson.dumps(answer.present(outcome, spoken=spoken)), media_type="application/json", headers=headers
     )

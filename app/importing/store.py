@@ -12,7 +12,7 @@ from app.access.models import Source
 from app.access.scope import Caller
 from app.database import Counter, lock_counter
 from app.importing import judging
-from app.importing.sheets import Row, Sheet
+from app.importing.sheets import Book, Row
 from app.registry import door
 from probes.policy import Policy
 
@@ -32,7 +32,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    sheet: Sheet
+    book: Book
     dry_run: bool
     applied: bool
     verdicts: list[tuple[Row, Verdict]]
@@ -49,7 +49,7 @@ class Outcome:
 
 async def run(
     session: AsyncSession,
-    sheet: Sheet,
+    book: Book,
     file: File,
     *,
     caller: Caller,
@@ -60,15 +60,15 @@ async def run(
 ) -> Outcome:
     """Writes nothing when it is a dry run, nor when a row is wrong unless `partial`. `tell` hears of the progress."""
     caller = replace(caller, source=Source.IMPORT)
-    around = await judging.read_words(session, sheet.rows, caller=caller)
+    around = await judging.read_words(session, book.rows, caller=caller)
     if not dry_run:
         await lock_counter(session, Counter.REGISTRY)  # what is judged stays so until it is written
-    await judging.judge(session, sheet.rows, around, caller=caller, policy=policy)
-    tell("checked", len(sheet.rows))
-    outcome = Outcome(sheet, dry_run, False, [(row, _verdict(row)) for row in sheet.rows])
+    await judging.judge(session, book.rows, around, caller=caller, policy=policy)
+    tell("checked", len(book.rows))
+    outcome = Outcome(book, dry_run, False, [(row, _verdict(row)) for row in book.rows])
     if dry_run or (outcome.wrong and not partial):
         return outcome
-    drafts = [row.draft for row in sheet.rows if row.draft is not None and judging.writes(row)]
+    drafts = [row.draft for row in book.rows if row.draft is not None and judging.writes(row)]
     written = await door.write(session, drafts, caller=caller)
     if written:
         await _record(session, caller, file, outcome)

@@ -1,16 +1,15 @@
-"""How words are compared, and the words that districts write for what the API names in English."""
+"""The words that districts write for what the API names in English."""
 
-import re
-import unicodedata
 from enum import StrEnum
-from functools import cache, lru_cache
+from functools import cache
 
 from app.profiles import Technology
 from app.registry.models import Lifecycle, LinkRole, PowerSource, SiteKind, Venue
 from app.registry.words import CHOICES
+from app.registry.words import SHORT as SHORT
+from app.registry.words import fold as fold
 from probes.contract import Kind
 
-SHORT = 60  # what is longer is no name, and not worth remembering or comparing
 BLANK = frozenset({"", "n a", "na", "tidak ada", "none", "null", "nihil", "kosong", "belum ada"})  # folded
 
 YES = frozenset({"ya", "y", "yes", "true", "benar", "1", "ada", "tetap", "statis", "static"})
@@ -43,19 +42,6 @@ ALSO: dict[StrEnum, tuple[str, ...]] = {
     Lifecycle.SUSPENDED: ("berhenti sementara",),
     Lifecycle.RETIRED: ("dibongkar",),
 }
-
-
-def fold(text: str) -> str:
-    """Lower case, without diacritics, punctuation and needless spaces: what is left when people mean the same."""
-    return _remembered(text) if len(text) <= SHORT else _fold(text)
-
-
-def _fold(text: str) -> str:
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
-    return re.sub(r"[\W_]+", " ", plain.lower()).strip()
-
-
-_remembered = lru_cache(20_000)(_fold)
 
 
 @cache

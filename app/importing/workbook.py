@@ -8,20 +8,27 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any
 
 import openpyxl
+from openpyxl.packaging.manifest import Manifest
 from openpyxl.utils import range_boundaries
+from openpyxl.xml.constants import ARC_CONTENT_TYPES, SHARED_STRINGS, XLSM, XLSX, XLTM, XLTX
+from openpyxl.xml.functions import fromstring
 
 from app.errors import Fault, Invalid
-from app.importing.cells import Cell, Flaw
+from app.importing.cells import LAST_COLUMN, Cell, Flaw
 
 SIGNATURE, OLD_SIGNATURE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 MAX_PARTS, MAX_UNPACKED, MAX_CELLS = 2_000, 80_000_000, 1_000_000
-LAST_ROW, LAST_COLUMN = 1_048_576, 100
+MAX_STRINGS, MAX_TREES = 20_000_000, 2_000_000  # bytes: of the shared strings, and of styles and whatever is no table
+LAST_ROW = 1_048_576
+MAX_WALKED = 4 * LAST_ROW  # of all sheets together: a sheet with one cell in its last row takes a third of a second
+STREAMED = re.compile(r"xl/(worksheets/[^/]+\.xml|[sS]haredStrings\.xml|media/[^/]+)")
 MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3}[0-9]{1,7}:[A-Z]{1,3}[0-9]{1,7})"')
 CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
+RULE = re.compile(rb"<(?!/|(?:\w+:)?(?:row|c|v|f|is|t|mergeCell)[\s/>])")  # pick lists, links: larger in memory
 FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
 ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"})
 
@@ -40,8 +47,9 @@ def read(data: bytes) -> Iterator[tuple[str, Lines]]:
         raise
     except Exception:  # whatever a broken file makes of zipfile, defusedxml and openpyxl, it is the file that is wrong
         raise _broken() from None
+    walked = count()
     return (
-        (sheet.title, _lines(sheet, other))
+        (sheet.title, _lines(sheet, other, walked))
         for sheet, other in zip(values.worksheets, formulas.worksheets, strict=True) if sheet.sheet_state == "visible"
     )  # fmt: skip
 
@@ -51,13 +59,27 @@ def _require_harmless(archive: zipfile.ZipFile) -> None:
     parts = archive.infolist()
     names = {part.filename.lower() for part in parts}
     if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
-        raise Invalid(Fault("file", "too_much_inside", "The workbook holds far more than a registry does",
-                            "Copy the table alone into a new workbook"))  # fmt: skip
+        raise _too_much()
     if any("vbaproject" in name or "/macrosheets/" in name for name in names):
         raise Invalid(Fault("file", "macros", "The workbook contains macros", "Save it as .xlsx (Excel workbook)"))
     if "xl/workbook.xml" not in names:
         raise Invalid(Fault("file", "not_a_table", "The file is neither an Excel workbook (.xlsx) nor a CSV file",
                             "Open it in Excel and save it as .xlsx"))  # fmt: skip
+    _require_small_trees(archive)
+
+
+def _require_small_trees(archive: zipfile.ZipFile) -> None:
+    """openpyxl streams tables and shared strings; of any other part it makes a tree, a thousand times its size."""
+    sizes = {part.filename: part.file_size for part in archive.infolist()}
+    if sizes[ARC_CONTENT_TYPES] > MAX_TREES:
+        raise _too_much()
+    root: Any = fromstring(archive.read(ARC_CONTENT_TYPES))
+    said: Any = Manifest.from_tree(root)
+    strings = {part.PartName[1:] for part in said.findall(SHARED_STRINGS)}
+    books = {part.PartName[1:] for kind in (XLSX, XLTX, XLSM, XLTM) for part in said.findall(kind)}
+    trees = {name for name in sizes if not STREAMED.fullmatch(name)} | books
+    if sum(sizes.get(name, 0) for name in strings) > MAX_STRINGS or sum(sizes.get(n, 0) for n in trees) > MAX_TREES:
+        raise _too_much()
 
 
 def require_small(archive: zipfile.ZipFile) -> None:
@@ -67,13 +89,17 @@ def require_small(archive: zipfile.ZipFile) -> None:
         if not part.startswith("xl/worksheets/"):
             continue
         xml = archive.read(part)
-        cells += sum(1 for _ in CELL.finditer(xml))
+        cells += sum(1 for _ in CELL.finditer(xml)) + 10 * sum(1 for _ in RULE.finditer(xml))
         for found in MERGED.finditer(xml):
             left, top, right, bottom = (edge or 0 for edge in range_boundaries(found[1].decode()))
             cells += (right - left + 1) * (bottom - top + 1)
     if cells > MAX_CELLS:
-        raise Invalid(Fault("file", "too_much_inside", "The workbook holds far more than a registry does",
-                            "Copy the table alone into a new workbook"))  # fmt: skip
+        raise _too_much()
+
+
+def _too_much() -> Invalid:
+    return Invalid(Fault("file", "too_much_inside", "The workbook holds far more than a registry does",
+                         "Copy the table alone into a new workbook"))  # fmt: skip
 
 
 def _broken() -> Invalid:
@@ -81,7 +107,7 @@ def _broken() -> Invalid:
                          "Open it in Excel and save it again as .xlsx"))  # fmt: skip
 
 
-def _lines(sheet: Any, formulas: Any) -> Lines:
+def _lines(sheet: Any, formulas: Any, walked: "count[int]") -> Lines:
     try:
         with sheet._get_source() as source:  # openpyxl tells merged cells only of sheets that it holds in memory
             xml = source.read()
@@ -89,6 +115,8 @@ def _lines(sheet: Any, formulas: Any) -> Lines:
         written = _rows(formulas) if FORMULA.search(xml) else repeat(())
         running: dict[int, tuple[int, Cell]] = {}  # by column: the last row of a merge, and its value
         for number, (values, formula) in enumerate(zip(_rows(sheet), written, strict=False), 1):
+            if next(walked) > MAX_WALKED:
+                raise _too_much()
             if _blank(values) and _blank(formula):
                 continue
             cells = _cells(values, formula)

@@ -39,9 +39,9 @@ async def patch_incident(
     members = (await store.list_members(session, [incident], caller=caller))[incident.id]
     if "cause" in changes:
         _require_all(members)
-    changed = await _change(session, incident, members, _values(incident, changes, by=caller.name), caller=caller)
+    changed = await _change(session, incident, members, _values(incident, changes, by=caller.who), caller=caller)
     if "cause" in changed or "cause_confirmed_by" in changed:
-        await _set_cause(session, members, changes["cause"], by=caller.name)
+        await _set_cause(session, members, changes["cause"], by=caller.who)
     return incident
 
 
@@ -104,7 +104,7 @@ async def _change(
             setattr(incident, name, values[name])
         incident.version = await next_version(session, Counter.INCIDENT)
         session.add(IncidentEvent(
-            incident_id=incident.id, at=utc_now(), by=caller.name, kind=Happening.CHANGED, before=before, after=after,
+            incident_id=incident.id, at=utc_now(), by=caller.who, kind=Happening.CHANGED, before=before, after=after,
         ))  # fmt: skip
         await audit.record(session, caller, "change", "incident", incident.id, region_code=store.region_of(members),
                            before=before, after=after)  # fmt: skip

@@ -163,7 +163,7 @@ async def list_events(session: AsyncSession, incident: Incident, *, caller: Call
 async def add_note(session: AsyncSession, incident_id: int, words: str, *, caller: Caller) -> IncidentNote:
     incident = await get_incident(session, incident_id, caller=caller)
     require_role(caller)
-    note = IncidentNote(incident_id=incident_id, at=utc_now(), by=caller.name, text=words)
+    note = IncidentNote(incident_id=incident_id, at=utc_now(), by=caller.who, text=words)
     session.add(note)
     await session.flush()
     members = (await list_members(session, [incident], caller=caller))[incident.id]

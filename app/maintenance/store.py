@@ -108,7 +108,7 @@ async def create_window(session: AsyncSession, given: WindowIn, *, caller: Calle
     scope.require_planner(caller, place)
     window = MaintenanceWindow(
         started_at=given.started_at, ended_at=given.ended_at, title=given.title, reason=given.reason,
-        created_by=caller.name, **place.columns, version=await next_version(session, Counter.REGISTRY),
+        created_by=caller.who, **place.columns, version=await next_version(session, Counter.REGISTRY),
     )  # fmt: skip
     await _require_new(session, window)
     session.add(window)
@@ -158,7 +158,7 @@ async def cancel_window(session: AsyncSession, window_id: int, *, caller: Caller
     if window.cancelled_at is not None:
         return
     window.cancelled_at = window.updated_at = utc_now()
-    window.cancelled_by = caller.name
+    window.cancelled_by = caller.who
     window.version = await next_version(session, Counter.REGISTRY)
     await session.flush()
     await _recount(session, window, [(window.started_at, window.ended_at)], reason)

@@ -8,33 +8,53 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, any_, literal, select, text
+from sqlalchemy import ARRAY, Text, any_, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database import among
 from app.errors import Fault
 from app.registry.drafts import Address, Draft, address
-from app.registry.models import Lifecycle, Site
+from app.registry.models import Lifecycle, Site, SiteKind
 
 UPWARD = text("WITH RECURSIVE up AS (SELECT id, parent_id FROM site WHERE id = ANY(:ids) "
               "UNION SELECT s.id, s.parent_id FROM site s JOIN up ON s.id = up.parent_id) "
               "SELECT id, parent_id FROM up")  # fmt: skip
 
+NAMED = 6  # of those that want the same: thousands of rows may stand at one address
+
 
 @dataclass(frozen=True, slots=True)
 class Clash:
     fault: Fault
-    others: Sequence[Draft] = field(default=())  # the drafts that want the same; none where a site has it
+    others: Sequence[Draft] = field(default=())  # some of the drafts that want the same; none where a site has it
 
 
 async def find(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, Clash]:
     """One clash a draft at most; without those that clash the others stand, whatever they counted on."""
     held = await _held(session, drafts)
     above = await _above(session, drafts)
-    clashes = _addresses(drafts, held)
+    clashes = _addresses(drafts, held) | await _deserted(session, drafts)
     while circling := _circles([draft for draft in drafts if draft not in clashes], above):
         clashes |= circling
         _pass_on(list(circling), clashes, drafts, held)
     return clashes
+
+
+async def _deserted(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, Clash]:
+    """Nodes that are to be none, and have sites hanging on them."""
+    leaving = {
+        draft.site.id: draft for draft in drafts
+        if draft.site is not None and draft.site.kind is SiteKind.NODE and draft.values["kind"] is not SiteKind.NODE
+    }  # fmt: skip
+    if not leaving:
+        return {}
+    hanging = among(Site.parent_id, leaving) & (Site.lifecycle != Lifecycle.RETIRED)
+    rows = await session.execute(select(Site.parent_id, func.min(Site.code)).where(hanging).group_by(Site.parent_id))
+    return {
+        leaving[node_id]: Clash(Fault("kind", "has_children", "{child} hangs on it", "Give it another parent first",
+                                      values={"child": child}))
+        for node_id, child in rows if node_id is not None
+    }  # fmt: skip
 
 
 async def _held(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Address, int]:
@@ -59,7 +79,7 @@ def _addresses(drafts: Sequence[Draft], held: Mapping[Address, int]) -> dict[Dra
             clashes |= {draft: Clash(_taken(draft.values)) for draft in wanting}
         elif len(wanting) > 1:  # who has it already may keep it
             clashes |= {
-                draft: Clash(_shared(draft.values), [other for other in wanting if other is not draft])
+                draft: Clash(_shared(draft.values), [other for other in wanting[:NAMED] if other is not draft])
                 for draft in wanting if draft.site is None or draft.site.id != holder
             }  # fmt: skip
     _pass_on(list(clashes), clashes, drafts, held)

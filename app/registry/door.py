@@ -4,7 +4,7 @@ Whoever writes holds the registry's counter first (`store`, `importing`): addres
 they were looked at until the commit, and two writers at once wait for each other instead of for a deadlock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -45,7 +45,7 @@ def check(draft: Draft, known: Known, *, policy: Policy) -> list[Fault]:
 
 
 async def write(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller) -> int:
-    """Makes and changes sites out of sound drafts that do not clash: under one version, each with its own entry in
+    """Makes and changes sites out of sound drafts that do not clash: under one version, each with its entries in
     the audit. Returns how many there were to write. Raises NotAllowed outside the caller's scope."""
     new = [draft for draft in drafts if draft.site is None]
     changes = {draft: changes for draft in drafts if draft.site is not None and (changes := draft.changes)}
@@ -56,11 +56,11 @@ async def write(session: AsyncSession, drafts: Sequence[Draft], *, caller: Calle
     if not new and not changes:
         return 0
     version, now = await next_version(session, Counter.REGISTRY), utc_now()
-    entries = [_change_entry(draft, said) for draft, said in changes.items()]
+    entries = [entry for draft, said in changes.items() for entry in _change_entries(draft, said)]
     await _change(session, changes, version=version, now=now)
     entries += await _make(session, new, version=version, now=now)
     await audit.record_all(session, caller, entries)
-    return len(entries)
+    return len(new) + len(changes)
 
 
 async def _make(session: AsyncSession, drafts: Sequence[Draft], *, version: int, now: datetime) -> list[Entry]:
@@ -106,14 +106,19 @@ async def _open_statuses(session: AsyncSession, sites: Sequence[Site]) -> None:
     ])  # fmt: skip
 
 
-def _change_entry(draft: Draft, said: Mapping[str, tuple[Any, Any]]) -> Entry:
+def _change_entries(draft: Draft, said: Mapping[str, tuple[Any, Any]]) -> Iterator[Entry]:
+    """Where the site lies then; of one that moves, also where it lay: who answers for that place sees it leave."""
     assert draft.site is not None
     retires = said.get("lifecycle", (None, None))[1] is Lifecycle.RETIRED
-    return Entry(
+    yield Entry(
         "retire" if retires else "change", "site", draft.site.code, draft.values["village_code"],
         before={name: before for name, (before, _) in said.items()},
         after={name: after for name, (_, after) in said.items()},
     )  # fmt: skip
+    if moved := said.get("village_code"):
+        there, here = moved
+        yield Entry("move_away", "site", draft.site.code, there, before={"village_code": there},
+                    after={"village_code": here})  # fmt: skip
 
 
 async def _change(

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from sqlalchemy import Select, select, text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.access.scope import Caller, require_writer
+from app.database import Counter, lock_counter
 from app.errors import Conflict, Fault, Invalid, NotFound
 from app.registry.models import Provider
 from app.registry.schemas import ProviderIn, ProviderPatch
+from app.registry.words import fold
 
 PROVINCE = "64"
 
@@ -68,15 +69,10 @@ async def get_provider(session: AsyncSession, ident: str, *, caller: Caller) -> 
 async def create_provider(session: AsyncSession, given: ProviderIn, *, caller: Caller) -> Provider:
     """Providers serve many districts, so only the province adds one."""
     require_writer(caller, PROVINCE)
+    await _require_free(session, given.model_dump())
     provider = Provider(slug=given.slug, name=given.name)
     session.add(provider)
-    try:
-        async with session.begin_nested():
-            await session.flush()
-    except IntegrityError:
-        raise Conflict(faults=[Fault(
-            "slug", "duplicate_provider", "There is a provider {given} already", values={"given": given.slug}
-        )]) from None  # fmt: skip
+    await session.flush()
     await audit.record(session, caller, "create", "provider", provider.id, after=given.model_dump())
     return provider
 
@@ -87,11 +83,26 @@ async def rename_provider(session: AsyncSession, ident: str, given: ProviderPatc
     require_writer(caller, PROVINCE)
     before = provider.name
     if given.name != before:
+        await _require_free(session, given.model_dump(), but=provider.id)
         provider.name = given.name
         await session.flush()
         await audit.record(session, caller, "change", "provider", provider.id, before={"name": before},
                            after={"name": given.name})  # fmt: skip
     return provider
+
+
+async def _require_free(session: AsyncSession, given: dict[str, str], *, but: int | None = None) -> None:
+    """Files name a provider by its name or its slug, however it is written: each means one. Raises Conflict."""
+    await lock_counter(session, Counter.REGISTRY)
+    others = await session.scalars(select(Provider).where(Provider.id.is_distinct_from(but)).order_by(Provider.id))
+    taken = {fold(word): one for one in others for word in (one.name, one.slug)}
+    faults = [
+        Fault(field, "duplicate_provider", "There is a provider {name} ({slug}) already",
+              "Use that one, or choose another word", values={"name": one.name, "slug": one.slug})
+        for field, word in given.items() if (one := taken.get(fold(word))) is not None
+    ]  # fmt: skip
+    if faults:
+        raise Conflict(faults=faults)
 
 
 async def ensure_providers(session: AsyncSession, names: Mapping[str, str]) -> None:

@@ -72,7 +72,13 @@ async def _upsert(connection: AsyncConnection, table: type[Region | RegionAlias]
 
 
 async def list_regions(
-    session: AsyncSession, *, level: Level | None, parent: str | None, q: str | None, after: str | None, limit: int
+    session: AsyncSession,
+    *,
+    level: Level | None,
+    parent: str | None,
+    q: str | None,
+    after: str | None = None,
+    limit: int | None = None,
 ) -> list[Region]:
     """Those that are in force; what was split or renamed is found by its code."""
     over = Region.valid_to <= today()

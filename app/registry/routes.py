@@ -1,10 +1,12 @@
-from typing import Annotated, Any
+import hashlib
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.access.scope import Caller
 from app.clock import utc_now
-from app.errors import Fault
+from app.conditional import tags
+from app.errors import Fault, Invalid
 from app.http import (
     Cursor,
     IfMatch,
@@ -23,7 +25,7 @@ from app.http import (
 from app.idempotency import SentOnce
 from app.problems import problems
 from app.profiles import Technology
-from app.registry import bodies, providers, regions, rules, store
+from app.registry import bodies, providers, regions, rules, shapes, store
 from app.registry.asked import OfProvider
 from app.registry.bodies import SentPatch, SentSite
 from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
@@ -42,6 +44,8 @@ from probes.policy import Policy
 
 router = APIRouter()
 
+GEOJSON_TYPE = "application/geo+json"
+
 SiteId = Annotated[str, Path(description="the site's id, or its code", examples=["64.02.05.2003-01"])]
 ProviderId = Annotated[str, Path(description="the provider's id, or its slug", examples=["telkom-wms"])]
 Code = Annotated[str | None, Query(max_length=13, description="a Kemendagri code; its whole area counts")]
@@ -55,22 +59,57 @@ async def asked_region(session: Session, region: Code = None) -> str | None:
 RegionCode = Annotated[str | None, Depends(asked_region)]  # of a region that there is, as it is now
 
 
-@router.get("/regions", response_model=Page[RegionOut], responses=problems(), tags=["regions"])
+@router.get(
+    "/regions",
+    response_model=Page[RegionOut],
+    responses=problems() | {
+        200: {"content": {GEOJSON_TYPE: {"schema": {"type": "object"}}}},
+        304: {"description": "The GeoJSON is the one of If-None-Match"},
+    },
+    tags=["regions"],
+)  # fmt: skip
 async def list_regions(
     session: Session,
     caller: Reader,
+    request: Request,
     level: Level | None = None,
     parent: Code = None,
     q: Search = None,
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> dict[str, Any]:
-    """Regions in the order of their codes: by level, below a parent, by (part of) a name."""
+    format: Annotated[Literal["json", "geojson"], Query(description="GeoJSON comes whole, without pages")] = "json",
+) -> Any:
+    """Regions in the order of their codes: by level, below a parent, by (part of) a name.
+
+    As GeoJSON, districts have their boundaries (indicative, no legal ones), all others a point.
+    """
     parent = await regions.require_current(session, parent, field="parent")
+    if format == "geojson":
+        _require_whole(request)
+        shown = await regions.list_regions(session, level=level, parent=parent, q=q)
+        return _geojson(shapes.collection(shown), request)
     found: list[Region] = await regions.list_regions(
         session, level=level, parent=parent, q=q, after=read_cursor(cursor), limit=limit + 1
     )
     return next_page(found, limit, "code")
+
+
+def _require_whole(request: Request) -> None:
+    faults = [
+        Fault(name, "whole_only", "GeoJSON comes whole, without pages", "Leave it out")
+        for name in ("limit", "cursor") if name in request.query_params
+    ]  # fmt: skip
+    if faults:
+        raise Invalid(*faults)
+
+
+def _geojson(body: bytes, request: Request) -> Response:
+    """Weak, because it may be sent zipped. What regions are changes with a decree: a day old is as good."""
+    tag = f'"{hashlib.blake2s(body, digest_size=8).hexdigest()}"'
+    headers = {"ETag": f"W/{tag}", "Cache-Control": "private, max-age=86400"}
+    if tag in tags(request.headers.get("if-none-match")):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=GEOJSON_TYPE, headers=headers)
 
 
 @router.get("/regions/{code}", response_model=RegionDetail, responses=problems(404), tags=["regions"])

@@ -8,7 +8,7 @@ from app.errors import Fault
 from app.profiles import Technology
 from app.registry.regions import GRACE_DEG, LATITUDES, LONGITUDES
 from probes.contract import Kind
-from probes.policy import Forbidden, Policy, canonical_host, is_hostname, parse_address
+from probes.policy import Policy, canonical_host, is_hostname, is_inside_name, parse_address
 
 Values = dict[str, Any]
 
@@ -47,12 +47,19 @@ def _host(values: Values, policy: Policy) -> Iterator[Fault]:
 def _allowed(field: str, host: str, policy: Policy) -> Iterator[Fault]:
     address = parse_address(host)
     if address is not None:
-        try:
-            policy.check(address)
-        except Forbidden as error:
-            yield Fault(field, "forbidden_host", "{given} may not be probed: {why}",
-                        "Use the site's public address, or ask the province to allow its network (probe.allow)",
-                        values={"given": host, "why": str(error)})  # fmt: skip
+        if found := policy.denial(address):
+            inside, network = found
+            yield Fault(
+                field, "forbidden_host",
+                "{given} is in {network}, where probes may not go" if inside == address
+                else "{given} carries {inside}, which is in {network}, where probes may not go",
+                "Use the site's public address, or ask the province to allow its network (probe.allow)",
+                values={"given": host, "inside": inside, "network": network},
+            )  # fmt: skip
+    elif is_inside_name(host):
+        yield Fault(field, "forbidden_host", "{given} means another machine wherever it is asked for",
+                    "Use the site's public address, or a DNS name that is known everywhere",
+                    values={"given": host})  # fmt: skip
     elif not is_hostname(host):
         yield Fault(field, "bad_host", "{given} is neither an address nor a DNS name",
                     "Write it like 198.51.100.20, 2001:db8::20 or desa.example.id", values={"given": host})  # fmt: skip

@@ -1,10 +1,16 @@
-"""The choices of a site's fields in Bahasa Indonesia, as GLOSSARY.md and the districts' tables have them."""
+"""How words are compared, and the choices of a site's fields in Bahasa Indonesia, as GLOSSARY.md and the districts'
+tables have them."""
 
+import re
+import unicodedata
 from enum import StrEnum
+from functools import lru_cache
 
 from app.profiles import Technology
 from app.registry.models import Lifecycle, LinkRole, PowerSource, SiteKind, Venue
 from probes.contract import Kind
+
+SHORT = 60  # what is longer is no name, and not worth remembering or comparing
 
 CHOICES: dict[str, dict[StrEnum, str]] = {
     "kind": {SiteKind.ACCESS_POINT: "titik akses", SiteKind.NODE: "simpul"},
@@ -27,4 +33,22 @@ CHOICES: dict[str, dict[StrEnum, str]] = {
         Lifecycle.SUSPENDED: "dihentikan sementara", Lifecycle.RETIRED: "tidak digunakan lagi",
     },
 }  # fmt: skip
+# The template's sheets beside the one that is filled in.
+BESIDE = ("Contoh", "Petunjuk", "Wilayah", "Pilihan")
+# The sheet that a report of an import has more than the file.
+WARNINGS = {"id": "Peringatan impor", "en": "Import warnings"}
+DICTIONARY = {"id": "Kamus data", "en": "Data dictionary"}  # the export's second sheet
 TRUTH = {True: "ya", False: "tidak"}
+
+
+def fold(text: str) -> str:
+    """Lower case, without diacritics, punctuation and needless spaces: what is left when people mean the same."""
+    return _remembered(text) if len(text) <= SHORT else _fold(text)
+
+
+def _fold(text: str) -> str:
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    return re.sub(r"[\W_]+", " ", plain.lower()).strip()
+
+
+_remembered = lru_cache(20_000)(_fold)

@@ -15,7 +15,7 @@ from app.errors import Gone, Unavailable
 from app.status import exposition
 from app.status.entry import Entry
 from app.status.selection import Selection
-from app.status.snapshot import Snapshot
+from app.status.snapshot import Change, Snapshot
 from app.status.summary import summary
 from app.status.version import Version
 
@@ -56,6 +56,7 @@ class Answer:
     version: Version
     etag: str
     body: bytes
+    change: Change | None = None  # of an answer to `since`
 
 
 class Answers:
@@ -65,13 +66,21 @@ class Answers:
         self._made: dict[Question, asyncio.Task[Answer]] = {}
         self._bytes = 0
 
+    def is_out(self, version: Version) -> bool:
+        """Whether it is the version that is out at this moment."""
+        self._age()
+        return self._snapshot.loaded and version is self._snapshot.version
+
     def version(self) -> Version:
         """The version that is out, aged to this moment. Raises Unavailable until there is one."""
-        if self._snapshot.is_due:
-            self._snapshot.tick(utc_now())
+        self._age()
         if not self._snapshot.loaded:
             raise Unavailable("The status is not read yet; try again shortly")
         return self._snapshot.version
+
+    def _age(self) -> None:
+        if self._snapshot.is_due:
+            self._snapshot.tick(utc_now())
 
     async def get(self, asked: Question) -> Answer:
         """Raises Gone where `since` is too long ago."""
@@ -80,30 +89,41 @@ class Answers:
             self._version, self._made, self._bytes = version, {}, 0
         task = self._made.get(asked)
         if task is None:
-            task = self._made[asked] = asyncio.create_task(self._make(asked, version))
-        return await asyncio.shield(task)  # who asked first may hang up
+            task = self._made[asked] = asyncio.create_task(self._make(asked))
+        try:
+            return await asyncio.shield(task)  # who asked first may hang up
+        except Gone:
+            self._made.pop(asked, None)
+            raise
 
-    async def _make(self, asked: Question, version: Version) -> Answer:
+    async def _make(self, asked: Question) -> Answer:
+        """Of the version that is out by now."""
         if asked.zipped:
-            plain = await self.get(replace(asked, zipped=False))  # of a later version, perhaps
-            version, body = plain.version, await _zipped(plain.body)
+            plain = await self.get(replace(asked, zipped=False))
+            version, change, body = plain.version, plain.change, await _zipped(plain.body)
         elif asked.form is Form.METRICS:
-            body = await self._exposed(asked.wanted)
+            version, change, body = self._snapshot.version, None, await self._exposed(asked.wanted)
         else:
-            body = self._render(asked)
+            version, change = self._snapshot.version, self._change(asked)
+            body = self._render(asked, change)
         self._bytes += len(body)
         if self._bytes > MOST_BYTES and self._version == version:
             self._made, self._bytes = {asked: self._made[asked]}, len(body)
-        return Answer(version, asked.etag(version), body)
+        return Answer(version, asked.etag(version), body, change)
 
-    def _render(self, asked: Question) -> bytes:
+    def _change(self, asked: Question) -> Change | None:
+        if asked.since is None:
+            return None
+        change = self._snapshot.since(asked.since, asked.wanted)
+        if change is None:
+            raise Gone(READ_ANEW)
+        return change
+
+    def _render(self, asked: Question, change: Change | None) -> bytes:
         snapshot = self._snapshot
         if asked.form is Form.SUMMARY:
             return self._object(summary(snapshot.select(asked.wanted), asked.wanted.region))
-        if asked.since is not None:
-            change = snapshot.since(asked.since, asked.wanted)
-            if change is None:
-                raise Gone(READ_ANEW)
+        if change is not None:
             known = {"version": str(change.version), "removed": change.removed}
             return _listing(self._object(known), "changed", [entry.row for entry in change.changed])
         entries = snapshot.select(asked.wanted)
@@ -119,6 +139,10 @@ class Answers:
     def _data_age_s(self) -> float | None:
         beat_at = self._snapshot.beat_at
         return round((utc_now() - beat_at).total_seconds(), 1) if beat_at else None
+
+    def age(self) -> bytes:
+        """The version that is out, and how old what it says is at this moment."""
+        return self._object()
 
     def _object(self, more: dict[str, Any] | None = None) -> bytes:
         return orjson.dumps({

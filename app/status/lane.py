@@ -40,7 +40,7 @@ class FastLane:
             return
         key, seen = _key(scope)
         kept = self._kept.get(key)
-        if kept is not None and kept.until > time.monotonic() and kept.version is self._answers.version():
+        if kept is not None and kept.until > time.monotonic() and self._answers.is_out(kept.version):
             messages = kept.unchanged if kept.etag in seen else kept.whole
             if messages is not None:
                 scope["route"] = kept.route  # it is counted like any other

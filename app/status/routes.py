@@ -3,6 +3,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from app.conditional import tags, takes_gzip
 from app.errors import Fault, Invalid
 from app.http import Reader, Session, check_parameters
 from app.problems import problems
@@ -26,6 +27,8 @@ Since = Annotated[str | None, Query(max_length=100, description="a `version` tha
 
 async def asked_provider(request: Request, session: Session, caller: Reader, provider: Ident = None) -> str | None:
     """One that is shown is known: no question to the database, which may be away."""
+    if provider is None:
+        return None
     snapshot: Snapshot = request.app.state.snapshot
     if any(entry.site.provider == provider for entry in snapshot.select(Selection.of(caller))):
         return provider
@@ -85,11 +88,11 @@ async def get_metrics(request: Request, caller: Reader) -> Response:
 
 async def _answer(request: Request, asked: Question) -> Response:
     answers: Answers = request.app.state.answers
-    asked = replace(asked, zipped=_takes_gzip(request.headers.get("accept-encoding", "")))
+    asked = replace(asked, zipped=takes_gzip(request.headers.get("accept-encoding", "")))
     version = request.state.repeatable = answers.version()
     etag = asked.etag(version)
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
-    if etag in _tags(request.headers.get("if-none-match", "")):
+    if etag in tags(request.headers.get("if-none-match")):
         return Response(status_code=304, headers=headers)
     answer = await answers.get(asked)
     headers["ETag"] = answer.etag
@@ -97,15 +100,3 @@ async def _answer(request: Request, asked: Question) -> Response:
     if asked.zipped:
         headers["Content-Encoding"] = "gzip"
     return Response(answer.body, media_type=MEDIA[asked.form], headers=headers)
-
-
-def _tags(header: str) -> set[str]:
-    return {tag.strip().removeprefix("W/") for tag in header.split(",")}
-
-
-def _takes_gzip(accept_encoding: str) -> bool:
-    for part in accept_encoding.lower().split(","):
-        name, _, weight = part.partition(";")
-        if name.strip() in {"gzip", "*"}:
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False

@@ -16,9 +16,10 @@ from typing import Any
 
 from app.clock import utc_now
 from app.database import Sessions, transaction
-from app.evidence import AHEAD, holds_until
+from app.evidence import AHEAD, HOLD
 from app.ledger.blindness import reason_from_beat
 from app.ledger.maintenance import Running, running_now
+from app.registry.models import State
 from app.status import store
 from app.status.entry import NOTHING, Entry, Shown
 from app.status.history import History, Place, Step
@@ -120,8 +121,8 @@ class Snapshot:
         """When its evidence begins and ceases to speak for it."""
         if entry.evidence_at is None:
             return
-        for moment in (entry.evidence_at - AHEAD, holds_until(entry.evidence_at, entry.valid_s)):
-            second = math.floor(moment.timestamp())
+        evidence = math.ceil(entry.evidence_at.timestamp())
+        for second in (evidence - AHEAD.seconds, evidence + int(HOLD * entry.valid_s)):
             if second >= self._aged:
                 self._lapses[second].append(entry.site.id)
 
@@ -177,7 +178,8 @@ class Snapshot:
             site_id = entry.site.id
             if before.state != shown.state and before is not NOTHING:
                 regrouped.append(site_id)
-            (self._stale.add if entry.is_stale(now) else self._stale.discard)(site_id)
+            unknown = shown.state == State.UNKNOWN and entry.evidence_at is not None
+            (self._stale.add if unknown else self._stale.discard)(site_id)
         self._history.most = REMEMBERED + 4 * len(self.entries)
         if self.version.generation == self._read.generation:
             self._history.add(Step(self.version, self._touched, regrouped, self._left))

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import answers, sign_ins, throttle
+from app.access import answers, sign_ins, throttle, tickets
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Sessions, transaction
 from app.ledger import checkpoints, limits
@@ -234,7 +234,7 @@ class Rounds:
         async with transaction(self.sessions) as session:
             await partitions.make_ahead(session, utc_now())
             dropped = await partitions.drop_oldest(session, utc_now(), keep_days=self.settings.raw_retention_days)
-            for kept in (answers, throttle, sign_ins):
+            for kept in (answers, throttle, sign_ins, tickets):
                 await kept.forget_old(session)
             await checkpoints.drop_older(session, await closed_before(session))
         if dropped:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,9 +15,10 @@ from app.access import audit
 from app.access import store as access
 from app.access.models import Audit, Role, Source
 from app.access.scope import Caller
+from tests.access.people import Browser, account
 from tests.conftest import Cast
 
-SARI = Caller(1, "sari", Role.PROVINCE_ADMIN, "64")
+SARI = Caller(1, "Excel", Role.PROVINCE_ADMIN, "64", username="sari")
 
 
 async def note(session: AsyncSession, *object_ids: str, region_code: str | None = None, actor: Caller = SARI) -> None:
@@ -56,7 +58,7 @@ async def test_a_contact_person_is_masked_wherever_it_stands(session: AsyncSessi
 
 async def test_the_audit_is_read_newest_first_page_by_page(cast: Cast, session: AsyncSession) -> None:
     await note(session, "1", "2", "3")
-    await note(session, "4", actor=Caller(2, "ana", Role.DISTRICT_OPERATOR, "64.02"))
+    await note(session, "4", actor=Caller(2, "sari", Role.DISTRICT_OPERATOR, "64.02", username="ana"))
     first = (await cast.sari.get("/audit", params={"limit": 3})).json()
     rest = (await cast.sari.get("/audit", params={"limit": 3, "cursor": first["next_cursor"]})).json()
     assert [item["object_id"] for item in first["items"]] == ["4", "3", "2"]
@@ -143,3 +145,38 @@ async def test_the_audit_is_exported_whole_and_no_cell_of_it_runs(
     for format in ("csv", "json"):
         beyond = await cast.stranger.get("/audit", params={"format": format, "region": "64.02"}, headers=dewi)
         assert beyond.status_code == 403
+
+
+async def test_whatever_a_token_is_called_what_it_does_is_put_down_to_its_owner(
+    cast: Cast, browser: Callable[..., Browser], session: AsyncSession
+) -> None:
+    for username in ("admin", "ana"):
+        await account(session, username)
+    ana = browser()
+    await ana.sign_in("ana")
+    made = (await ana.person.post("/tokens", {"name": "admin", "role": "province_admin"})).json()
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    done = await browser().person.post("/providers", {"slug": "orbit", "name": "Orbit"}, headers=headers)
+    assert done.status_code == 201
+    written = await browser().person.post("/tokens", {"name": "x", "role": "viewer"}, headers=headers)
+    assert written.json()["created_by"] == "ana"
+
+    found = (await cast.sari.get("/audit", params={"actor": "ana"})).json()["items"]
+    assert [(one["object"], one["token_id"], one["token_name"]) for one in found] == [
+        ("token", made["id"], "admin"), ("provider", made["id"], "admin"), ("token", None, None),
+        ("account", None, None),
+    ]  # fmt: skip
+    assert {one["account_id"] for one in found} == {made["account_id"]}
+    assert (await cast.sari.get("/audit", params={"actor": "admin"})).json()["items"] == []
+    exported = (await cast.sari.get("/audit", params={"actor": "ana", "format": "csv"})).text
+    rows = list(csv.DictReader(io.StringIO(exported.removeprefix("\ufeff"))))
+    assert (rows[0]["actor"], rows[0]["token_id"], rows[0]["token_name"]) == ("ana", str(made["id"]), "admin")
+
+
+async def test_what_no_account_did_cannot_pass_for_one(cast: Cast) -> None:
+    await cast.sari.post("/providers", {"slug": "orbit", "name": "Orbit"})
+    (entry,) = (await cast.sari.get("/audit")).json()["items"]
+    assert (entry["actor"], entry["token_name"], entry["account_id"]) == ("token sari", "sari", None)
+    refused = await cast.sari.post("/accounts", {"username": "token sari", "name": "x", "role": "viewer",
+                                                 "region_code": "64"})  # fmt: skip
+    assert refused.json()["errors"][0]["field"] == "username"

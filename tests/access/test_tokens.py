@@ -19,6 +19,7 @@ from app.database import open_engine, open_sessions
 from tests.access.people import Browser, account
 from tests.access.test_accounts import admin, made
 from tests.conftest import Cast
+from tests.registry.test_sites import site
 
 Open = Callable[..., Browser]
 
@@ -178,6 +179,25 @@ async def test_a_known_caller_stays_while_the_database_is_away_and_a_new_one_mus
     assert (await cast.ben.get("/status")).status_code == 503
 
 
+async def test_who_cannot_be_looked_up_changes_nothing_and_is_not_trusted_for_long(
+    cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is only busy may have revoked them long ago."""
+    assert (await cast.ana.get("/sites")).status_code == 200
+    async with session.begin():
+        await session.execute(text("UPDATE token SET revoked_at = now() WHERE name = 'ana'"))
+
+    async def busy(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("app.access.store.get_caller", busy)
+    later(monkeypatch, 10)
+    assert (await cast.ana.post("/sites", site())).status_code == 503
+    assert (await cast.ana.get("/sites")).status_code == 200
+    later(monkeypatch, 3600)
+    assert (await cast.ana.get("/sites")).status_code == 503
+
+
 @pytest.mark.parametrize(("changes", "field"), [
     ({"name": "  "}, "name"), ({"name": "a\0"}, "name"), ({"role": "root"}, "role"), ({"days": 0}, "days"),
     ({"days": 3651}, "days"), ({"days": None}, "days"), ({"region_code": "65"}, "region_code"),
@@ -192,7 +212,7 @@ async def test_what_is_wrong_with_a_token_is_named(cast: Cast, changes: dict[str
 
 async def test_a_token_of_the_command_line_makes_tokens_that_nobody_owns(cast: Cast) -> None:
     first = (await cast.sari.post("/tokens", token(region_code="64.02"))).json()
-    assert (first["account_id"], first["username"], first["created_by"]) == (None, None, "sari")
+    assert (first["account_id"], first["username"], first["created_by"]) == (None, None, "token sari")
     assert (await cast.sari.post("/me/password", {"current_password": "x", "new_password": "y"})).status_code == 403
 
 

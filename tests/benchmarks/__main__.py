@@ -7,6 +7,7 @@ from tests.benchmarks import (
     demo,
     detection,
     echo,
+    faults,
     history,
     importing,
     polling,
@@ -31,6 +32,7 @@ PARTS = {
     "snapshot": snapshot.main,
     "prometheus": scraped.main,
     "import": importing.main,
+    "faults": faults.main,
 }
 
 

@@ -11,14 +11,16 @@ from app.clock import utc_now
 from app.database import open_engine, open_sessions
 from app.http import Session
 from app.main import create_app
+from app.settings import LimitsSettings, settings
 from app.status import store
 from app.status.entry import Entry
 from app.status.schemas import StatusOut
 
 
 def held_still() -> FastAPI:
-    """Ours; only that no refresh of the figures moves the version meanwhile."""
-    app = create_app()
+    """Ours; only that no refresh of the figures moves the version meanwhile, and that one client may do it all."""
+    given = settings()
+    app = create_app(given.model_copy(update={"limits": LimitsSettings(requests_per_s=0)}))
     app.state.snapshot.refresh_s = 3600
     return app
 

@@ -118,7 +118,7 @@ async def test_an_outage_that_is_rejudged_away_is_withdrawn_and_what_people_did_
         "power",
         "T-1",
     )
-    assert (gone["acknowledged_by"], gone["notes"][0]["text"]) == ("sari", "PLN padam")
+    assert (gone["acknowledged_by"], gone["notes"][0]["text"]) == ("token sari", "PLN padam")
     assert [one["id"] for one in gone["sites"]] == [site]
     assert await field_.count("outage_cause") == 1
     assert [event["kind"] for event in gone["events"]] == ["opened", "changed", "withdrawn"]
@@ -179,7 +179,7 @@ async def test_a_confirmed_cause_goes_with_its_outage(field_: Field) -> None:
             text("SELECT started_at, ended_at, cause, confirmed_by FROM outage_cause WHERE withdrawn_at IS NULL")
         )
         assert [(field_.second(a), field_.second(b), cause, by) for a, b, cause, by in rows] == [
-            (90, 300, "power", "sari")
+            (90, 300, "power", "token sari")
         ]
 
 

@@ -74,7 +74,7 @@ async def test_a_window_is_planned_for_a_site_a_region_a_provider_or_a_providers
     assert (district["region_name"], district["sites"]) == ("Kabupaten Kutai Kartanegara", 2)
     assert (await plan(cast.sari, provider="telkom-wms"))["sites"] == 2
     both = await plan(cast.ana, region="64.02", provider="telkom-wms")
-    assert (both["sites"], both["status"], both["created_by"], both["duration_s"]) == (1, "planned", "ana", 7200)
+    assert (both["sites"], both["status"], both["created_by"], both["duration_s"]) == (1, "planned", "token ana", 7200)
     WindowOut.model_validate(both)
     assert (await cast.ana.get(f"/maintenance/{both['id']}")).json() == both
 
@@ -247,7 +247,7 @@ async def test_cancelling_twice_is_cancelling_once_and_the_row_stays(cast: Cast)
     url = f"/maintenance/{made['id']}"
     assert (await cast.ana.delete(url)).status_code == 204
     first = (await cast.ana.get(url)).json()
-    assert (first["status"], first["cancelled_by"]) == ("cancelled", "ana")
+    assert (first["status"], first["cancelled_by"]) == ("cancelled", "token ana")
     assert (await cast.sari.delete(url)).status_code == 204
     assert (await cast.ana.get(url)).json() == first
     late = await cast.ana.patch(url, {"title": "x"})
@@ -297,8 +297,8 @@ async def test_a_closed_month_wants_a_reason_for_each_change_and_all_is_audited(
     await plan(cast.ben, old, old + 2, site=free["id"])
     entries = (await cast.sari.get("/audit", params={"object": "maintenance"})).json()["items"]
     assert [(e["action"], e["actor"], e["reason"], e["region_code"]) for e in entries] == [
-        ("create", "ben", None, BERAU_VILLAGE), ("cancel", "ana", "salah tanggal", "64.02"),
-        ("change", "ana", None, "64.02"), ("create", "ana", "laporan terlambat", "64.02"),
+        ("create", "token ben", None, BERAU_VILLAGE), ("cancel", "token ana", "salah tanggal", "64.02"),
+        ("change", "token ana", None, "64.02"), ("create", "token ana", "laporan terlambat", "64.02"),
     ]  # fmt: skip
 
 

@@ -68,6 +68,10 @@ URLS = [
 ]  # fmt: skip
 
 OUTSIDE = "198.51.100.9"
+LOCAL_NAMES = [  # refused at registration already, whatever they resolve to
+    "LOCALHOST", "localhost.", "desa.localhost", "ip6-localhost", "ip6-loopback", "router.local",
+    "a.b.local.", "local", "metadata.google.internal", "internal", "gw.home.arpa", "home.arpa",
+]  # fmt: skip
 NAMES = {f"inside-{n}.uji.example": [address] for n, address in enumerate((*INSIDE, *INSIDE6[:10]))} | {
     f"carried-{n}.uji.example": [form] for n, form in enumerate(_carriers("127.0.0.1"))
 } | {
@@ -81,4 +85,4 @@ REDIRECTS = [
     for address in ("127.0.0.1", "169.254.169.254", "[::1]", "inside-0.uji.example")
 ]
 
-COUNT = len([*ADDRESSES, *DISGUISED, *ODD, *URLS, *NAMES, *REBOUND, *REDIRECTS])
+COUNT = len([*ADDRESSES, *DISGUISED, *ODD, *URLS, *LOCAL_NAMES, *NAMES, *REBOUND, *REDIRECTS])

@@ -91,11 +91,11 @@ def strict(app: FastAPI) -> None:
 
 async def test_none_of_them_can_be_registered(cast: Cast, strict: None) -> None:
     let_in = []
-    for host in HOSTS:
+    for host in (*HOSTS, *forbidden.LOCAL_NAMES, "localhost"):
         answer = await cast.ana.post("/sites", site(host=host))
         if answer.status_code != 422 or {fault["field"] for fault in answer.json()["errors"]} != {"host"}:
             let_in.append((host, answer.text))
-    for url in forbidden.URLS:
+    for url in (*forbidden.URLS, *(f"http://{name}:{{port}}/" for name in forbidden.LOCAL_NAMES)):
         given = url.replace("{port}", "8080")
         answer = await cast.ana.post("/sites", site(host=None, probe="http", url=given, speed_url=given))
         fields = {fault["field"] for fault in answer.json()["errors"]} if answer.status_code == 422 else set()
@@ -113,7 +113,8 @@ async def test_a_registered_site_does_not_move_there_either(cast: Cast, strict: 
 
 
 async def test_a_name_is_registered_and_judged_when_it_is_sent_to(cast: Cast, strict: None) -> None:
-    for name in (*forbidden.NAMES, *forbidden.REBOUND):
+    names = {*forbidden.NAMES, *forbidden.REBOUND, "localhost.desa.example", "mylocal", "internal.example"}
+    for name in names - {"localhost"}:
         assert (await cast.ana.post("/sites", site(host=name))).status_code == 201, name
 
 

@@ -236,7 +236,7 @@ async def test_a_closed_month_changes_only_for_a_reason_and_that_is_recorded(
     allowed = await cast.sari.patch(f"/contracts/{made['id']}", {**change, "reason": "adendum 2"})
     assert (allowed.status_code, len(touched)) == (200, 1)
     entry = (await cast.sari.get("/audit", params={"object": "contract"})).json()["items"][0]
-    assert (entry["actor"], entry["action"], entry["reason"]) == ("sari", "change", "adendum 2")
+    assert (entry["actor"], entry["action"], entry["reason"]) == ("token sari", "change", "adendum 2")
     assert (entry["before"]["sla_target_pct"], len(entry["after"]["terms"])) == (99, 2)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import Any
 
 import httpx
@@ -133,7 +134,14 @@ async def test_contact_persons_are_exported_on_request_to_staff_alone_and_that_i
     row = table(await cast.ana.get("/sites/export", params={"contacts": "true", "lang": "en"}))[0]
     assert (row["contact_name"], row["contact_phone"]) == ("Ibu Rina", "0812-0000-0000")
     entry = (await session.scalars(exports)).one()
-    assert (entry.actor, entry.action, entry.object, entry.region_code) == ("ana", "export", "contacts", "64.02")
+    assert (entry.actor, entry.action, entry.object, entry.region_code) == ("token ana", "export", "contacts", "64.02")
+
+
+@pytest.mark.parametrize("text", ["x;=1+1", "x,+1", "x\t@A1", "a;'=1", "=1;=2", "\t=1", "x;;-1,'＝2", "x\n=1"])
+def test_the_guard_holds_for_who_splits_at_another_separator(text: str) -> None:
+    for part in re.split(r"[;,\t\n]", guarded(text)):
+        assert not part.startswith(("=", "+", "-", "@", "＝"))
+    assert unguarded(guarded(text)) == text
 
 
 RUN = ("=1+1", "+62 812", "-2+3", "@SUM(A1)", "'=1+1", "＝1+1", '=HYPERLINK("http://x.test")')

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit
+from app.registry import regions
 from tests.conftest import Cast, Person
 from tests.registry.test_sites import VILLAGE, register
 
@@ -26,9 +27,9 @@ async def send(
     return await person.client.post("/api/v1/sites/import", content=data, params=params, headers=kind)
 
 
-async def verdicts(person: Person, *lines: str, **params: Any) -> list[dict[str, Any]]:
+async def verdicts(person: Person, *lines: str, language: str = "en", **params: Any) -> list[dict[str, Any]]:
     """Of a dry run."""
-    answer = await send(person, "\n".join(lines), dry_run=True, **params)
+    answer = await send(person, "\n".join(lines), {"Accept-Language": language}, dry_run=True, **params)
     assert answer.status_code == 200, answer.text
     return answer.json()["rows"]  # type: ignore[no-any-return]
 
@@ -53,7 +54,7 @@ async def test_a_dry_run_tells_and_writes_nothing_a_real_run_writes_and_the_same
     assert (await cast.ana.get(f"/sites/{VILLAGE}-01")).json()["version"] == made["version"]
     entries = list(await session.scalars(select(Audit).order_by(Audit.id)))
     assert [(one.action, one.object, one.source, one.actor) for one in entries] == [
-        ("create", "site", "import", "ana"), ("import", "file", "import", "ana"),
+        ("create", "site", "import", "token ana"), ("import", "file", "import", "token ana"),
     ]  # fmt: skip
     assert (entries[1].after or {})["sha256"] == hashlib.sha256(file.encode()).hexdigest()
     assert (entries[1].after or {})["rows"]["create"] == 1
@@ -106,6 +107,54 @@ async def test_a_row_is_matched_by_code_else_by_service_number_else_by_provider_
     assert codes(either) == {"code": "ambiguous_site"}
     assert all(site["code"] in either["errors"][0]["suggestion"] for site in (first, second))
     assert codes(await row("64.02.05.2003-77", "telkom-wms", "")) == {"code": "unknown_site"}
+
+
+async def test_a_row_that_may_be_a_second_access_point_replaces_the_first_only_by_its_code(cast: Cast) -> None:
+    first = await register(cast, venue="kantor_desa", name="Kantor")
+    header = "Kode titik akses;Kode desa;Teknologi;Penyedia;Cara ukur;IP;Tempat;Nama"
+
+    async def row(
+        technology: str, host: str, venue: str, name: str, *, code: str = "", sid: str = ""
+    ) -> dict[str, Any]:
+        line = f"{code};{VILLAGE};{technology};telkom-wms;icmp;{host};{venue};{name}"
+        return (await verdicts(cast.ana, header, line, language="id"))[0]
+
+    radio = await row("radio", "", "", "")
+    assert codes(radio) == {"code": "may_be_another_site"}
+    (fault,) = radio["errors"]
+    assert f"mengganti {first['code']} (serat optik, kantor desa, 198.51.100.20, Kantor)" in fault["message"]
+    assert first["code"] in fault["suggestion"]
+    assert "SID" in fault["suggestion"]
+    for other in (("fo", "", "sekolah", ""), ("fo", "198.51.100.21", "", "SDN 3")):
+        assert codes(await row(*other)) == {"code": "may_be_another_site"}
+    for same in (("fo", "198.51.100.21", "kantor desa", ""), ("fo", "", "", "Kantor Desa")):
+        assert (await row(*same))["verdict"] == "update"
+    assert (await row("radio", "", "", "", code=first["code"]))["verdict"] == "update"
+
+
+async def test_a_name_of_two_providers_is_neither_ones(cast: Cast) -> None:
+    for slug, name in (("satu", "Mega Net"), ("dua", "MEGA-NET"), ("tiga", "satu")):
+        assert (await cast.sari.post("/providers", {"slug": slug, "name": name})).status_code == 201
+
+    async def row(provider: str) -> dict[str, Any]:
+        return (await verdicts(cast.ana, HEADER, MUARA.replace("Telkom WMS", provider)))[0]
+
+    for name, candidates in (("Mega Net", ("satu", "dua")), ("satu", ("satu", "tiga"))):
+        (fault,) = (await row(name))["errors"]
+        assert fault["code"] == "ambiguous_provider"
+        assert all(f"{slug} (" in fault["suggestion"] for slug in candidates)
+    assert [(await row(slug))["changes"]["provider"]["after"] for slug in ("dua", "tiga")] == ["dua", "tiga"]
+    (unknown,) = (await row("qqqq"))["errors"]
+    assert all(slug in unknown["suggestion"] for slug in ("satu", "dua", "tiga", "telkom-wms"))
+
+
+async def test_a_retired_site_is_changed_by_its_code_alone(cast: Cast) -> None:
+    first = await register(cast)
+    await cast.sari.client.delete(f"/api/v1/sites/{first['code']}")
+    (new,) = await verdicts(cast.ana, HEADER, MUARA)
+    assert new["verdict"] == "create"
+    (same,) = await verdicts(cast.ana, "Kode titik akses;Catatan", f"{first['code']};x")
+    assert (same["verdict"], same["code"]) == ("update", first["code"])
 
 
 async def test_two_rows_of_one_site_that_contradict_each_other_name_each_other(cast: Cast) -> None:
@@ -248,7 +297,7 @@ async def test_the_workbook_comes_back_with_a_result_and_a_suggestion_for_each_r
     assert [cell.value for cell in back[2]][-2:] == ["Hasil", "Saran"]
     assert back["F3"].value == "baru"
     assert back["F4"].value == "salah"
-    assert "Teknologi: " in str(back["G4"].value)
+    assert "kolom B (Teknologi): " in str(back["G4"].value)
     assert back["B4"].value == "=1+1"
     once_more = await send(cast.ana, answer.content, ID, dry_run=True, format="xlsx")
     again = openpyxl.load_workbook(io.BytesIO(once_more.content)).worksheets[0]
@@ -278,15 +327,20 @@ async def test_what_a_row_leaves_alone_is_not_looked_at(cast: Cast) -> None:
     assert codes(moved) == {"parent_id": "unknown_parent"}
 
 
-async def test_names_beside_a_code_that_is_another_villages_are_warned_about(cast: Cast) -> None:
+async def test_a_name_beside_a_code_that_is_another_villages_is_an_error_another_spelling_a_warning(cast: Cast) -> None:
     header = f"Desa;Kecamatan;Kabupaten;{HEADER}"
-    right, village, district = [
-        (await verdicts(cast.ana, header, f"{names};{MUARA}"))[0]["warnings"]
-        for names in ("Desa Muara Badak Ulu;Kec. Muara Badak;Kab. Kutai Kartanegara", "Tenggarong;;", ";;Berau")
-    ]
-    assert right == []
-    assert [village[0]["code"], district[0]["code"]] == ["other_name", "other_name"]
-    assert "64.02 " in district[0]["message"]
+
+    async def told(names: str, code: str = VILLAGE) -> tuple[list[str], list[str]]:
+        row = (await verdicts(cast.sari, header, f"{names};{MUARA.replace(VILLAGE, code)}"))[0]
+        return [one["code"] for one in row["errors"]], [one["code"] for one in row["warnings"]]
+
+    assert await told("Desa Muara Badak Ulu;Kec. Muara Badak;Kab. Kutai Kartanegara") == ([], [])
+    assert await told("Kampung Merapun;;", "64.03.01.2003") == ([], [])
+    assert await told("Sepinggan;;", "64.03.01.2003") == (["other_name"], [])
+    assert await told("Antah Berantah;;") == (["other_name"], [])
+    for spelling in ("Muara Badak Hulu", "Ma. Badak Hulu", "Badak Ulu", "Muara Badak Ulu (RT 3)"):
+        assert await told(f"{spelling};;") == ([], ["other_name"]), spelling
+    assert await told(";;Berau") == ([], ["other_name"])
 
 
 async def test_text_that_no_database_holds_is_a_fault_or_taken_out_never_a_failure(cast: Cast) -> None:
@@ -308,3 +362,62 @@ async def test_a_report_writes_over_nothing(cast: Cast) -> None:
     answer = await send(cast.ana, data.getvalue(), dry_run=True, format="xlsx")
     back = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert [back["G2"].value, back["H1"].value, back["H2"].value] == ["tanpa judul", "Result", "create"]
+
+
+async def test_an_unknown_village_is_explained_once_and_not_again_while_others_wait(cast: Cast) -> None:
+    """To find what was meant takes a millisecond or two, and thousands of rows may be wrong."""
+    regions.explain_unknown_village.cache_clear()
+    (row,) = await verdicts(cast.ana, HEADER, MUARA.replace(VILLAGE, "64.02.05.9999"))
+    assert codes(row) == {"village_code": "unknown_village"}
+    told = regions.explain_unknown_village.cache_info()
+    assert (told.hits, told.misses) == (0, 1)
+
+
+async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_told_and_reported(cast: Cast) -> None:
+    book = openpyxl.Workbook(write_only=True)
+    for title, lines in (
+        ("Muara", [HEADER.split(";"), MUARA.split(";")]),
+        ("Kenohan", [HEADER.split(";"), ["64.02.05.2004", *MUARA.split(";")[1:]]]),
+        ("Rekap", [["Kabupaten", "Jumlah"], ["Kutai Kartanegara", 2]]),
+    ):  # fmt: skip
+        page: Any = book.create_sheet(title)
+        for line in lines:
+            page.append(line)
+    data = io.BytesIO()
+    book.save(data)
+    told = (await send(cast.ana, data.getvalue(), ID, dry_run=True)).json()
+    assert [(row["sheet"], row["row"], codes(row)) for row in told["rows"]] == [
+        ("Muara", 2, {"host": "duplicate_address"}), ("Kenohan", 2, {"host": "duplicate_address"}),
+    ]  # fmt: skip
+    assert "Kenohan!2" in told["rows"][0]["errors"][0]["message"]
+    assert told["columns"]["other_sheets"] == [{"sheet": "Rekap", "rows": 2}]
+    (warning,) = told["warnings"]
+    assert "Lembar Rekap tidak dibaca (2 baris)" in warning["message"]
+    for _ in range(2):  # a report, and the report of it
+        answer = await send(cast.ana, data.getvalue(), ID, dry_run=True, format="xlsx")
+        back = openpyxl.load_workbook(io.BytesIO(answer.content))
+        assert [back["Muara"]["F2"].value, back["Kenohan"]["F2"].value] == ["salah", "salah"]
+        assert "Lembar Rekap" in str(back["Peringatan impor"]["A1"].value)
+        data = io.BytesIO(answer.content)
+
+
+async def test_an_error_shows_the_cell_that_is_wrong_by_its_column_and_the_files_own_header(cast: Cast) -> None:
+    header = "No;Desa;Kode Wilayah;Media Akses;ISP;Cara ukur;IP/Host (contoh)"
+    lines = ("1;Tenggarong;64.02.05.9999;fo;telkom wms;icmp;10.0.0.1", "2;Antah Berantah;;fo;telkom wms;icmp;",
+             "3;Muara Badak Ulu;;fo;telkom wms;-;198.51.100.9")  # fmt: skip
+    code, name, probe = await verdicts(cast.ana, header, *lines)
+
+    def cells(row: dict[str, Any]) -> dict[str, tuple[str, str, str | None]]:
+        return {one["field"]: (one["column"], one["header"], one["value"]) for one in row["errors"]}
+
+    assert cells(code) == {
+        "village_code": ("C", "Kode Wilayah", "64.02.05.9999"), "host": ("G", "IP/Host (contoh)", "10.0.0.1"),
+    }  # fmt: skip
+    assert cells(name) == {"village_code": ("B", "Desa", "Antah Berantah")}
+    assert cells(probe) == {"probe": ("F", "Cara ukur", None)}
+
+
+async def test_the_indonesian_report_has_no_english_place(cast: Cast) -> None:
+    answer = await send(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA}", ID, dry_run=True, format="xlsx")
+    page = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
+    assert str(page["G3"].value).startswith("baris: Isinya sama dengan baris 2")

@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from threading import Event
 
 import pytest
 from sqlalchemy import func, select
 
 from app.access.models import Audit, Role
 from app.access.scope import Caller
+from app.contracts import store as contracts
+from app.contracts.schemas import ContractIn, ContractPatch
 from app.database import Sessions, open_engine, open_sessions, transaction
 from app.importing import sheets
 from app.importing import store as importing
+from app.importing.aside import aside
 from app.importing.store import File, Outcome
 from app.migrate import migrate
 from app.registry import providers, store
@@ -85,3 +89,38 @@ async def test_imports_registrations_and_changes_at_once_wait_for_each_other(com
         f"{VILLAGE}-{n}" for n in (11, 12, 13, 14)
     }
     assert sum(one.ssid == "baru" for one in sites) == 4
+
+
+async def test_a_contract_that_is_renumbered_while_sites_come_under_it_waits_for_them(committed: Sessions) -> None:
+    given = ContractIn.model_validate(
+        {"number": "1", "provider": "telkom-wms", "valid_from": "2026-01-01", "sla_target_pct": 99}
+    )
+    async with transaction(committed) as session:
+        contract_id = (await contracts.create_contract(session, given, caller=SARI)).id
+        site_id = (await store.create_site(session, SiteIn(**site()), caller=SARI, policy=Policy()))[0].id
+
+    async def renumber(n: int) -> None:
+        async with transaction(committed) as session:
+            patch = ContractPatch(number=f"1-{n}")
+            await contracts.patch_contract(session, contract_id, patch, caller=SARI, if_match=None)
+
+    async def change(n: int) -> None:
+        async with transaction(committed) as session:
+            patch = SitePatch(contract_id=contract_id if n % 2 else None)
+            await store.patch_site(session, str(site_id), patch, caller=SARI, policy=Policy(), if_match=None)
+
+    for n in range(10):
+        await asyncio.gather(*(one(4 * n + m) for m in range(4) for one in (renumber, change)))
+
+
+async def test_imports_leave_the_threads_of_everything_else_alone() -> None:
+    """The default ones pack what dashboards poll."""
+    over = Event()
+    imports = [asyncio.create_task(aside(over.wait)) for _ in range(64)]
+    await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(lambda: "packed") == "packed"
+    finally:
+        over.set()
+        await asyncio.gather(*imports)

@@ -1,5 +1,6 @@
 """`sinyal import sites`, as a process of its own."""
 
+import getpass
 import os
 import subprocess
 import sys
@@ -48,7 +49,7 @@ async def test_a_file_is_told_about_then_written_and_wrong_rows_end_it_with_1(
         told = sinyal(url, file, *options)
         assert (told.returncode, told.stderr) == (1, "")
         assert "tidak ada yang ditulis" in told.stdout
-        assert "     3  Teknologi" in told.stdout
+        assert "     3  kolom B (Teknologi)" in told.stdout
     assert openpyxl.load_workbook(report).worksheets[0]["F3"].value == "salah"
     partly = sinyal(url, file, "--partial", "--lang", "en")
     assert (partly.returncode, partly.stdout.splitlines()[-1]) == (1, "create 1  update 0  same 0  error 1: written")
@@ -57,8 +58,9 @@ async def test_a_file_is_told_about_then_written_and_wrong_rows_end_it_with_1(
     assert (again.returncode, again.stdout) == (0, "baru 0  diperbarui 0  tetap 1  salah 0: tertulis\n")
     async with transaction(open_sessions(engine)) as session:
         entries = list(await session.scalars(select(Audit).order_by(Audit.id)))
+    who = f"command line ({getpass.getuser()})"
     assert [(one.actor, one.source, one.action) for one in entries] == [
-        ("command line", "import", "create"), ("command line", "import", "import"),
+        (who, "import", "create"), (who, "import", "import"),
     ]  # fmt: skip
 
 

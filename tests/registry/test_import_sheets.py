@@ -11,13 +11,17 @@ import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from openpyxl.xml.constants import XLSM
 
+from app.access.models import Role
+from app.access.scope import Caller
 from app.errors import Fault, Invalid
-from app.importing import cells, headers, sheets, workbook
+from app.exporting import template
+from app.importing import cells, headers, judging, sheets, workbook
 from app.importing.cells import Cell
-from app.importing.sheets import Row, Sheet
+from app.importing.sheets import Book, Row
 from app.importing.words import ALSO, fold
-from app.registry import regions
+from app.registry import clashes, drafts, regions
 from app.registry.columns import SITE_COLUMNS
 from app.registry.words import CHOICES
 from app.validation import FaultError
@@ -55,8 +59,8 @@ def fault(field: str, cell: Cell) -> str:
     return error.value.fault.code
 
 
-def said(sheet: Sheet) -> list[tuple[int, dict[str, Any]]]:
-    return [(row.number, row.said) for row in sheet.rows]
+def said(book: Book) -> list[tuple[int, dict[str, Any]]]:
+    return [(row.number, row.said) for row in book.rows]
 
 
 # What stands in a cell
@@ -190,7 +194,7 @@ def test_titles_merges_blank_and_numbering_rows_and_repeated_headers_are_seen_th
         [3, 6402052004, "vsat", "Orbit", "push", None], ["Jumlah", None],
         merges=("A1:F1", "B6:B7"),
     ))  # fmt: skip
-    assert found.header.number == 4
+    assert found.sheets[0].header.number == 4
     assert [(number, values["village_code"], values["technology"]) for number, values in said(found)] == [
         (6, "64.02.05.2003", "fiber"), (7, "64.02.05.2003", "radio"), (10, "64.02.05.2004", "geo"),
     ]  # fmt: skip
@@ -202,7 +206,11 @@ def test_a_header_over_two_rows_is_read_where_it_is_whole() -> None:
         top, [None] * 5 + ["Lintang", "Bujur"], ["64.02.05.2003", "fo", "Telkom", "icmp", "a.id", "-0,4", "117,4"],
         merges=("A1:A2", "B1:B2", "C1:C2", "D1:D2", "E1:E2", "F1:G1"),
     ))  # fmt: skip
-    assert (found.header.number, found.rows[0].said["latitude"], found.rows[0].said["longitude"]) == (2, -0.4, 117.4)
+    assert (found.sheets[0].header.number, found.rows[0].said["latitude"], found.rows[0].said["longitude"]) == (
+        2,
+        -0.4,
+        117.4,
+    )
 
 
 def test_a_header_that_says_south_makes_its_latitudes_southern() -> None:
@@ -219,7 +227,50 @@ def test_the_first_sheet_with_the_registrys_columns_is_read_and_hidden_ones_are_
     for page in (hidden, real):
         page.append(TOP)
         page.append(["64.02.05.2003", "fo", "x", "icmp", "a.id"])
-    assert sheets.read(saved(made)).name == "Data"
+    assert sheets.read(saved(made)).sheets[0].name == "Data"
+
+
+def pages(**rows: list[list[Any]]) -> bytes:
+    made = openpyxl.Workbook(write_only=True)
+    for title, lines in rows.items():
+        page: Any = made.create_sheet(title)
+        for line in lines:
+            page.append(line)
+    return saved(made)
+
+
+def test_every_sheet_with_the_registrys_columns_is_read_and_the_others_are_named() -> None:
+    line = ["64.02.05.2003", "fo", "x", "icmp", "a.id"]
+    found = sheets.read(pages(
+        Muara=[TOP, line], Kenohan=[["Kecamatan Kenohan"], TOP[::-1], line[::-1]], Contoh=[TOP, line],
+        Rekap=[["Kecamatan", "Desa", "Jumlah"], ["Kenohan", "Kahala", 3]], Surat=[["Kepada"], [], ["Yth."]],
+        Kosong=[], Wilayah=[["Kode", "Desa", "Kecamatan"]],
+    ))  # fmt: skip
+    assert [(row.place, row.said["host"]) for row in found.rows] == [("Muara!2", "a.id"), ("Kenohan!3", "a.id")]
+    assert [(one.name, one.rows, "Teknologi" in one.missing) for one in found.unread] == [
+        ("Rekap", 2, True), ("Surat", 2, False),
+    ]  # fmt: skip
+    assert [one.code for one in found.warnings] == ["unread_sheet"] * 2
+    assert sheets.read(pages(Data=[TOP, line])).rows[0].place == "2"
+
+
+def test_the_templates_example_is_no_row() -> None:
+    given = template.workbook([], caller=Caller(1, "ana", Role.DISTRICT_OPERATOR, "64.02"))
+    made = openpyxl.load_workbook(io.BytesIO(given))
+    assert refused(saved(made)) == "no_rows"
+    for cell, value in zip(("B2", "E2", "F2", "M2", "N2"), ("64.02.05.2003", "fo", "x", "icmp", "a.id"), strict=True):
+        made.worksheets[0][cell] = value
+    found = sheets.read(saved(made))
+    assert ([row.place for row in found.rows], found.warnings) == (["2"], [])
+
+
+def test_sums_and_signatures_are_no_rows_and_are_told_once() -> None:
+    top = [*TOP, "Catatan", "Bandwidth"]
+    line = ["64.02.05.2003", "fo", "x", "icmp", "a.id", None, 5]
+    found = sheets.read(book(top, line, [*[None] * 5, "Jumlah", 5], [*[None] * 5, "NIP. 19700101"], line))
+    assert [row.number for row in found.rows] == [2, 5]
+    (warning,) = found.warnings
+    assert (warning.code, warning.values["rows"]) == ("skipped_rows", "Sheet: 3, 4")
 
 
 def test_a_formula_is_its_stored_result_and_one_without_is_a_fault() -> None:
@@ -236,13 +287,13 @@ def test_a_formula_is_its_stored_result_and_one_without_is_a_fault() -> None:
 
 
 def repack(data: bytes, change: Any = lambda xml: xml, **more: bytes) -> bytes:
-    out = io.BytesIO()
+    out, more = io.BytesIO(), {name.replace("__", "/"): content for name, content in more.items()}
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
+        for name in [one for one in old.namelist() if one not in more]:
             xml = old.read(name)
             new.writestr(name, change(xml) if name == "xl/worksheets/sheet1.xml" else xml)
         for name, content in more.items():
-            new.writestr(name.replace("__", "/"), content)
+            new.writestr(name, content)
     return out.getvalue()
 
 
@@ -286,7 +337,7 @@ def test_more_rows_than_a_registry_has_are_refused() -> None:
 
 
 def test_a_row_blames_each_field_once() -> None:
-    row = Row(1, {}, {"village": "x"})
+    row = Row(1, {}, {"village": "x"}, headers.Header(1, {0: "village"}, {"village": "Desa"}, [], False))
     for code in ("first", "second"):
         row.blame(Fault("host", code, ""))
     assert [one.code for one in row.faults] == ["first"]
@@ -309,3 +360,51 @@ def test_a_cell_of_a_hundred_thousand_characters_is_read_at_once(field: str, tex
     with contextlib.suppress(FaultError):
         cells.read(field, text)
     assert monotonic() - began < 1
+
+
+def test_thousands_of_rows_of_one_site_or_at_one_address_are_compared_in_no_time() -> None:
+    hosts = ["198.51.100.1"] * 10_000 + ["198.51.100.2"]
+    texts = [f"64.02.05.2003;fo;orbit;icmp;{host}" for host in hosts]
+    rows = sheets.read("\n".join([";".join(TOP), *texts]).encode()).rows
+    for row in rows:
+        row.draft, _ = drafts.read(row.said, site=None)
+    wanted = [row.draft for row in rows if row.draft is not None]
+    began = monotonic()
+    judging._compare(rows)
+    clashing = clashes._addresses(wanted, {})
+    assert monotonic() - began < 1
+    assert all([fault.code for fault in row.faults] == ["contradiction"] for row in rows)
+    assert len(clashing) == 10_000
+    assert max(len(clash.others) for clash in clashing.values()) < 10
+
+
+@pytest.mark.parametrize("header", ["ip", "kolom {}"])
+def test_a_line_of_a_hundred_thousand_columns_is_read_at_once(header: str) -> None:
+    wide = "".join(f";{header.format(n)}" for n in range(100_000))
+    began = monotonic()
+    with contextlib.suppress(Invalid):
+        sheets.read(f"{';'.join(TOP)}{wide}\n64.02.05.2003;fo;x;icmp;a.id\n".encode())
+    assert monotonic() - began < 2
+
+
+def test_what_is_small_in_the_file_and_huge_in_memory_is_refused() -> None:
+    began = monotonic()
+    assert refused(repack(GOOD, **{"xl/styles.xml": b"<styleSheet>" + b"<xf/>" * 1_000_000})) == "too_much_inside"
+    with zipfile.ZipFile(io.BytesIO(GOOD)) as archive:
+        said = archive.read("[Content_Types].xml")
+    moved = b'<Override PartName="/xl/worksheets/big.xml" ContentType="%s"/></Types>' % XLSM.encode()
+    hidden = {
+        "[Content_Types].xml": said.replace(b"</Types>", moved),
+        "xl/worksheets/big.xml": b"<workbook>" + b"<x/>" * 1_000_000,
+    }
+    assert refused(repack(GOOD, **hidden)) == "too_much_inside"
+    assert monotonic() - began < 3
+
+
+def test_many_sheets_with_a_cell_in_the_last_row_are_not_gone_through() -> None:
+    made = openpyxl.Workbook()
+    for _ in range(20):
+        made.create_sheet().cell(1_048_576, 1, "x")
+    began = monotonic()
+    assert refused(saved(made)) == "too_much_inside"
+    assert monotonic() - began < 10

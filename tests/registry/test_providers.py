@@ -13,6 +13,22 @@ async def test_providers_are_added_by_the_province_alone(cast: Cast) -> None:
     assert [item["slug"] for item in (await cast.icon.get("/providers")).json()["items"]] == ["iconplus"]
 
 
+async def test_two_providers_are_never_called_the_same_however_it_is_written(cast: Cast) -> None:
+    """Telkom WMS (telkom-wms) and Icon+ (iconplus) are there."""
+    for slug, name, wrong in (
+        ("telkom", "TELKOM  wms", {"name"}), ("telkom", "Telkom-WMS.", {"name"}), ("orbit", "iconplus", {"name"}),
+        ("telkom-wms", "Telkom", {"slug"}), ("icon", "Orbit", {"slug"}),
+        ("icon", "telkom_wms", {"slug", "name"}),
+    ):  # fmt: skip
+        refused = await cast.sari.post("/providers", {"slug": slug, "name": name})
+        assert (refused.status_code, {fault["field"] for fault in refused.json()["errors"]}) == (409, wrong), name
+    assert "Telkom WMS (telkom-wms)" in refused.json()["errors"][1]["message"]
+    for name in ("telkom wms", "Telkom-WMS"):
+        assert (await cast.sari.patch("/providers/iconplus", {"name": name})).status_code == 409
+    for name in ("ICON+", "Icon Plus", "iconplus"):
+        assert (await cast.sari.patch("/providers/iconplus", {"name": name})).status_code == 200
+
+
 async def test_a_provider_is_found_by_id_and_by_slug_and_sees_only_itself(cast: Cast) -> None:
     telkom = (await cast.ana.get("/providers/telkom-wms")).json()
     assert telkom["name"] == "Telkom WMS"
@@ -41,8 +57,8 @@ async def test_every_change_of_a_provider_is_audited(cast: Cast) -> None:
         await cast.sari.patch("/providers/orbit", {"name": name})
     entries = (await cast.sari.get("/audit", params={"object": "provider"})).json()["items"]
     assert [(entry["actor"], entry["action"], entry["object_id"]) for entry in entries] == [
-        ("sari", "change", str(made["id"])),
-        ("sari", "create", str(made["id"])),
+        ("token sari", "change", str(made["id"])),
+        ("token sari", "create", str(made["id"])),
     ]
     assert (entries[0]["before"], entries[0]["after"]) == ({"name": "Orbit"}, {"name": "Telkom Orbit"})
     assert entries[1]["after"] == {"slug": "orbit", "name": "Orbit"}

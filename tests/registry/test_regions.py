@@ -1,10 +1,13 @@
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.clock import utc_now
 from app.registry import regions
 from tests.conftest import Cast
 from tests.registry.test_sites import VILLAGE, register, site
@@ -60,8 +63,10 @@ def _rows(answer: dict[str, Any]) -> Any:
 
 
 @pytest.mark.usefixtures("renamed")
-async def test_an_old_code_finds_what_lies_in_the_region_now(cast: Cast) -> None:
+async def test_an_old_code_finds_what_lies_in_the_region_now(app: FastAPI, cast: Cast) -> None:
     made = await register(cast)
+    await app.state.snapshot.refresh(app.state.sessions)
+    app.state.snapshot.tick(utc_now())
     for path in ("/sites", "/status", "/incidents", "/maintenance", "/registry/checks"):
         found = [(await cast.ana.get(path, params={"region": code})).json() for code in (VILLAGE, OLD)]
         assert _rows(found[0]) == _rows(found[1]), path
@@ -117,3 +122,70 @@ async def test_aliases_are_seeded_from_their_file(
         await regions.seed(connection)
         rows = (await connection.execute(text("SELECT code, region_code, note FROM region_alias ORDER BY code"))).all()
         assert [tuple(row) for row in rows] == [(OLD, VILLAGE, note), ("64.99", "64.02", None)]
+
+
+async def geojson(cast: Cast, **params: str) -> list[dict[str, Any]]:
+    answer = await cast.ben.get("/regions", params={"format": "geojson", **params})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/geo+json"
+    body = answer.json()
+    assert body["type"] == "FeatureCollection"
+    assert "Cahya DSN" in body["attribution"]
+    assert "MIT" in body["attribution"]
+    found: list[dict[str, Any]] = body["features"]
+    return found
+
+
+def within(point: list[float], polygon: list[list[list[float]]]) -> bool:
+    """Whether a ray from the point crosses the rings an odd number of times."""
+    x, y = point
+    crossed = 0
+    for ring in polygon:
+        for (ax, ay), (bx, by) in pairwise(ring):
+            crossed += (ay > y) != (by > y) and x < ax + (y - ay) * (bx - ax) / (by - ay)
+    return crossed % 2 == 1
+
+
+async def test_districts_come_as_their_boundaries_and_hold_their_villages(cast: Cast) -> None:
+    districts = await geojson(cast, level="kabupaten_kota")
+    assert len(districts) == 10
+    assert districts[1]["properties"] == {
+        "code": "64.02", "name": "Kabupaten Kutai Kartanegara", "level": "kabupaten_kota", "parent": "64",
+    }  # fmt: skip
+    shapes = {}
+    for district in districts:
+        shape = district["geometry"]
+        assert shape["type"] in {"Polygon", "MultiPolygon"}
+        shapes[district["id"]] = [shape["coordinates"]] if shape["type"] == "Polygon" else shape["coordinates"]
+    villages = await geojson(cast, level="desa_kelurahan")
+    assert len(villages) == 1038, "whole, though a page holds fewer"
+    at_home = sum(
+        any(within(village["geometry"]["coordinates"], polygon) for polygon in shapes[village["id"][:5]])
+        for village in villages
+    )
+    assert at_home > 1038 * 0.98, "boundaries are simplified"
+    subdistricts = await geojson(cast, parent="64.03")
+    assert {feature["geometry"]["type"] for feature in subdistricts} == {"Point"}
+    assert {feature["properties"]["parent"] for feature in subdistricts} == {"64.03"}
+
+
+async def test_who_has_the_shapes_gets_them_once(cast: Cast) -> None:
+    path = "/regions?level=kabupaten_kota&format=geojson"
+    first = await cast.ben.get(path)
+    assert first.headers["cache-control"] == "private, max-age=86400"
+    known = {"If-None-Match": first.headers["etag"]}
+    again = await cast.ben.get(path, headers=known)
+    assert (again.status_code, again.content) == (304, b"")
+    other = await cast.ben.get(
+        "/regions?level=kecamatan&format=geojson", headers={"If-None-Match": first.headers["etag"]}
+    )
+    assert other.status_code == 200
+    assert other.headers["etag"] != first.headers["etag"]
+    assert (await cast.stranger.get(path)).status_code == 401
+
+
+async def test_shapes_come_without_pages(cast: Cast) -> None:
+    refused = await cast.ben.get("/regions?format=geojson&limit=5&cursor=x")
+    assert refused.status_code == 422
+    assert [error["field"] for error in refused.json()["errors"]] == ["limit", "cursor"]
+    assert {error["code"] for error in refused.json()["errors"]} == {"whole_only"}

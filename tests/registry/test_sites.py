@@ -228,6 +228,24 @@ async def test_a_site_moves_within_its_district_and_keeps_its_code_across_distri
     assert (made["code"], again["code"]) == ("64.02.05.2003-01", "64.02.05.2003-02")
 
 
+async def test_a_move_out_of_a_district_is_told_in_both(cast: Cast) -> None:
+    made = await register(cast)
+    imported = await cast.sari.post(
+        "/sites/import", content=f"code,village_code\n{made['code']},{BERAU_VILLAGE}\n",
+        headers={"Content-Type": "text/csv"},
+    )  # fmt: skip
+    assert imported.json()["applied"], imported.text
+    back = await cast.sari.patch(f"/sites/{made['id']}", {"village_code": VILLAGE})
+    assert back.status_code == 200
+
+    async def told(region: str) -> list[tuple[str, str]]:
+        found = (await cast.sari.get("/audit", params={"object": "site", "region": region})).json()["items"]
+        return [(one["action"], one["after"]["village_code"]) for one in reversed(found)]
+
+    assert await told("64.02") == [("create", VILLAGE), ("move_away", BERAU_VILLAGE), ("change", VILLAGE)]
+    assert await told("64.03") == [("change", BERAU_VILLAGE), ("move_away", VILLAGE)]
+
+
 async def test_retiring_twice_is_retiring_once(cast: Cast) -> None:
     made = await register(cast)
     assert (await cast.ana.delete(f"/sites/{made['id']}")).status_code == 204
@@ -378,3 +396,13 @@ async def test_a_patch_names_everything_wrong_at_once_too(cast: Cast) -> None:
     for body in (b"[]", b'"x"', b"null", b"7"):
         answer = await cast.sari.client.patch(f"/api/v1/sites/{made['id']}", content=body)
         assert answer.status_code == 422, body
+
+
+async def test_a_node_stays_one_while_sites_hang_on_it(cast: Cast) -> None:
+    node = await register(cast, kind="node")
+    child = await register(cast, host="198.51.100.2", parent_id=node["id"])
+    refused = await cast.sari.patch(f"/sites/{node['id']}", {"kind": "access_point"})
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "has_children")
+    assert child["code"] in refused.json()["errors"][0]["message"]
+    await cast.sari.patch(f"/sites/{child['id']}", {"parent_id": None})
+    assert (await cast.sari.patch(f"/sites/{node['id']}", {"kind": "access_point"})).status_code == 200

@@ -246,8 +246,8 @@ async def test_what_is_repeated_is_what_would_be_answered_anew(app: FastAPI, cas
     await judge(session, made["id"], "up")
     await status(app, cast.vera)
     first = await cast.vera.get("/status")
-    routed = Counting(app.state.callers.by_token)
-    app.state.callers.by_token = routed
+    routed = Counting(app.state.callers.get)
+    app.state.callers.get = routed
     again = await cast.vera.get("/status")
     assert (again.content, dict(again.headers)) == (first.content, dict(first.headers))
     unchanged = await cast.vera.get("/status", headers={"If-None-Match": first.headers["etag"]})
@@ -272,3 +272,12 @@ class Counting:
     async def __call__(self, *args: Any) -> Any:
         self.times += 1
         return await self._call(*args)
+
+
+async def test_after_another_database_was_restored_it_says_to_wait_to_those_who_were_just_answered_too(
+    app: FastAPI, cast: Cast
+) -> None:
+    await status(app, cast.vera)
+    assert (await cast.vera.get("/status")).status_code == 200
+    app.state.snapshot._forget()
+    assert (await cast.vera.get("/status")).status_code == 503

@@ -1,0 +1,105 @@
+"""Streams: the status once, then what changes, as server-sent events.
+
+Nothing is queued for anybody. A stream knows the version that it has told, waits for a newer one, and asks for the
+change from the one to the other, which is made once for all who ask the same. Who reads slowly skips versions; who does
+not read at all is cut off by the kernel (app/serve.py).
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import NamedTuple
+
+from app.errors import Gone, TooManyStreams, Unavailable
+from app.status.answers import Answers, Question
+from app.status.selection import Selection
+from app.status.snapshot import Snapshot
+from app.status.version import Version
+
+BEAT_S = 15.0  # when there was nothing to tell for so long, a sign of life
+LOOK_S = 2.0  # how often a stream looks whether its caller may still see it
+BACK_MS = 2_000, 5_000  # when a reader comes back after an end: not all of them at once
+PIECE = 65_536  # as much as waits in memory for one that reads slowly
+
+
+class Event(NamedTuple):
+    kind: str  # snapshot, change, beat; empty: nothing to tell
+    version: Version
+    body: bytes = b""
+
+    def pieces(self) -> Iterator[bytes]:
+        yield f"event: {self.kind}\nid: {self.version}\ndata: ".encode() + self.body[:PIECE]
+        for start in range(PIECE, len(self.body), PIECE):
+            yield self.body[start : start + PIECE]
+        yield b"\n\n"
+
+
+class Streams:
+    """All that are open in this process."""
+
+    def __init__(self, snapshot: Snapshot, answers: Answers, *, most: int) -> None:
+        self._snapshot, self._answers, self._most = snapshot, answers, most
+        self.open = 0
+        self._ending = False
+
+    def require_room(self) -> None:
+        """Raises TooManyStreams."""
+        if self.open >= self._most:
+            raise TooManyStreams
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        self.open += 1
+        try:
+            yield
+        finally:
+            self.open -= 1
+
+    def end(self) -> None:
+        """With the service: no stream ends by itself."""
+        self._ending = True
+        self._snapshot.published.set()
+
+    async def tell(
+        self, wanted: Selection, seen: Version | None, is_allowed: Callable[[], Awaitable[bool]]
+    ) -> AsyncIterator[bytes]:
+        """`seen`: the version that the reader has; None where it has none."""
+        yield f"retry: {random.randint(*BACK_MS)}\n\n".encode()
+        told_at = float("-inf")
+        while True:
+            published = self._snapshot.published
+            event = await self._news(wanted, seen)
+            if not event.kind and time.monotonic() - told_at >= BEAT_S:
+                event = Event("beat", event.version, self._answers.age())
+            if event.kind:
+                for piece in event.pieces():
+                    yield piece
+                told_at = time.monotonic()
+            seen = event.version
+            if self._ending:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await published.wait()
+            if not await is_allowed():
+                return
+
+    async def _news(self, wanted: Selection, seen: Version | None) -> Event:
+        try:
+            return await self._change(wanted, seen) if seen is not None else await self._whole(wanted)
+        except Gone:
+            return await self._whole(wanted)
+        except Unavailable:  # another database is being read
+            return Event("", seen or self._snapshot.version)
+
+    async def _whole(self, wanted: Selection) -> Event:
+        answer = await self._answers.get(Question(wanted))
+        return Event("snapshot", answer.version, answer.body)
+
+    async def _change(self, wanted: Selection, seen: Version) -> Event:
+        answer = await self._answers.get(Question(wanted, since=seen))
+        assert answer.change is not None
+        something = answer.change.changed or answer.change.removed
+        return Event("change" if something else "", answer.change.version, answer.body)

@@ -1,0 +1,109 @@
+"""`/status/stream`, and the tickets with which a browser opens it."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+from starlette.types import Receive, Scope, Send
+
+from app.access import tickets
+from app.callers import by_ticket
+from app.errors import Invalid, NotSignedIn
+from app.http import Reader, Session
+from app.problems import AWAY, problems
+from app.status.routes import Since, Wanted
+from app.status.schemas import Aged
+from app.status.stream import Streams
+from app.status.version import Version
+
+router = APIRouter(tags=["dashboards"])
+
+UNBUFFERED = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+LastEventId = Annotated[str | None, Header(description="as browsers send it: the stream goes on from there")]
+
+
+def _event(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object", "required": ["event", "id", "data"],
+        "properties": {
+            "event": {"const": kind}, "id": {"type": "string"},
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
+        },
+    }  # fmt: skip
+
+
+EVENTS = {
+    "description": "Until the reader, the caller's rights or the service end it",
+    "content": {"text/event-stream": {"itemSchema": {"oneOf": [
+        _event("snapshot", {"$ref": "#/components/schemas/StatusOut"}),
+        _event("change", {"$ref": "#/components/schemas/ChangeOut"}),
+        _event("beat", Aged.model_json_schema()),
+    ]}}},
+}  # fmt: skip
+
+
+class TicketOut(BaseModel):
+    ticket: str = Field(description="good once: `GET /status/stream?ticket=…`")
+    expires_at: datetime
+
+
+class EventStream(StreamingResponse):
+    media_type = "text/event-stream"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        streams: Streams = scope["app"].state.streams
+        with streams.counted():
+            await super().__call__(scope, receive, send)
+
+
+@router.get(
+    "/status/stream",
+    response_class=StreamingResponse,
+    dependencies=[Depends(by_ticket)],
+    responses={200: EVENTS, **problems(403, 503)},
+)
+async def get_stream(
+    request: Request, caller: Reader, wanted: Wanted, since: Since = None, last_event_id: LastEventId = None
+) -> Response:
+    """Server-sent events: a `snapshot` (what `GET /status` answers), then each `change` (as with `since`) at once.
+
+    After 15 s without either, a `beat` says how old the data is. Each `id` is a version: a reader that comes back with
+    it, as `Last-Event-ID` or as `since`, gets only what changed meanwhile, where that is still remembered.
+    """
+    streams: Streams = request.app.state.streams
+    seen = _version(last_event_id) or (Version.read(since) if since is not None else None)
+    streams.require_room()
+    request.app.state.answers.version()
+
+    async def is_allowed() -> bool:
+        try:
+            found = await request.app.state.callers.watch(request, request.state.credential)
+        except NotSignedIn:
+            return False
+        except AWAY:
+            return True  # nobody can be revoked there meanwhile
+        return bool(replace(found, address=caller.address) == caller)
+
+    return EventStream(streams.tell(wanted, seen, is_allowed), headers=UNBUFFERED)
+
+
+def _version(event_id: str | None) -> Version | None:
+    """None for what is none of ours, perhaps by now: a browser would give up for good at a refusal."""
+    try:
+        return Version.read(event_id or "")
+    except Invalid:
+        return None
+
+
+@router.post("/status/stream-ticket", response_model=TicketOut, status_code=201, responses=problems(403))
+async def create_ticket(session: Session, caller: Reader, request: Request, response: Response) -> dict[str, Any]:
+    """For a browser, whose EventSource sends no headers. The ticket opens one stream within a minute.
+
+    The stream sees what you may see, for as long as you may see it.
+    """
+    ticket, expires_at = await tickets.issue(session, request.state.credential)
+    response.headers["Cache-Control"] = "no-store"
+    return {"ticket": ticket, "expires_at": expires_at}

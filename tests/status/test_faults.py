@@ -1,0 +1,12 @@
+from pathlib import Path
+
+from tests.faults import FAULTS, watched
+
+
+def test_whatever_fails_no_dashboard_shows_stale_as_fresh(tmp_path: Path) -> None:
+    with watched(tmp_path / "data") as (running, dashboards):
+        for fail in FAULTS:
+            fail(running, 30)  # how soon: make bench ARGS=faults
+    for dashboard in dashboards:
+        assert dashboard.stale == []
+        assert dashboard.answered > dashboard.asked / 2

@@ -1,0 +1,31 @@
+"""The processes that serve, as uvicorn starts them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+FAILING = """
+import structlog
+from app import serve
+
+def fail(secret):
+    raise RuntimeError("broken")
+
+app = serve.make_app()
+try:
+    fail("sinyal_" + "s3cr3t")
+except RuntimeError as error:
+    structlog.get_logger().error("unexpected", exc_info=error)
+"""
+
+
+def test_a_process_of_several_logs_as_the_only_one_does_and_no_values(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", FAILING], capture_output=True, text=True, check=True,
+        env={"SINYAL_DATA_DIR": str(tmp_path)},
+    )  # fmt: skip
+    logged = json.loads(ran.stderr.splitlines()[-1])
+    assert (logged["event"], logged["component"]) == ("unexpected", "api")
+    assert "RuntimeError: broken" in logged["exception"]
+    assert "s3cr3t" not in ran.stdout + ran.stderr
