@@ -12,17 +12,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.access import audit
 from app.access.audit import AuditFilter
-from app.access.models import Audit, Source
+from app.access.models import Audit, Audited, Source
 from app.access.scope import Caller, require_region
 from app.asked import AskedBounds
+from app.clock import WITA
 from app.database import Sessions, transaction
-from app.http import Admin, Cursor, Limit, Page, Session, next_page, read_cursor, row_id
+from app.http import MAX_LIMIT, Admin, Cursor, Page, Session, next_page, read_cursor, row_id
 from app.problems import problems
 from app.registry.routes import RegionCode
 from app.spreadsheets import BOM, CSV_TYPE, Cell, attached, csv_text
 
 router = APIRouter(tags=["access"])
 
+AuditLimit = Annotated[int | None, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds: 100, a csv all")]
 Word = Annotated[str | None, Query(min_length=1, max_length=100)]
 
 CHUNK = 1000
@@ -51,7 +53,7 @@ class AuditOut(BaseModel):
     source: Source
     address: str | None = Field(description="where the request came from")
     action: str
-    object: str = Field(description="what kind of thing: contract, maintenance, …")
+    object: Audited
     object_id: str
     region_code: str | None = Field(description="null: a matter of the whole province")
     reason: str | None
@@ -60,7 +62,7 @@ class AuditOut(BaseModel):
 
 
 def asked_entries(
-    bounds: AskedBounds, object: Word = None, object_id: Word = None, actor: Word = None, action: Word = None,
+    bounds: AskedBounds, object: Audited | None = None, object_id: Word = None, actor: Word = None, action: Word = None,
     source: Source | None = None, region: RegionCode = None,
 ) -> AuditFilter:  # fmt: skip
     return AuditFilter(object, object_id, actor, action, source, region, *bounds)
@@ -71,29 +73,33 @@ def asked_entries(
 })  # fmt: skip
 async def list_audit(
     session: Session, caller: Admin, request: Request, wanted: Annotated[AuditFilter, Depends(asked_entries)],
-    format: Annotated[Format | None, Query(description="else by Accept; csv holds all pages")] = None,
-    limit: Limit = 100, cursor: Cursor = None, accept: Annotated[str | None, Header()] = None,
+    format: Annotated[Format | None, Query(description="else by Accept")] = None,
+    limit: AuditLimit = None, cursor: Cursor = None, accept: Annotated[str | None, Header()] = None,
 ) -> Any:  # fmt: skip
     """Newest first. Admins read what lies within their region."""
     before = read_cursor(cursor, kind=row_id)
     if format is Format.CSV or (format is None and "text/csv" in (accept or "")):
         if wanted.region is not None:
             require_region(caller, wanted.region)
-        written = _csv(request.app.state.sessions, wanted, caller=caller, before=before)
+        written = _csv(request.app.state.sessions, wanted, caller=caller, before=before, limit=limit)
         return StreamingResponse(written, media_type=CSV_TYPE, headers=attached("jejak-audit", "csv"))
+    limit = limit or 100
     found = await audit.list_entries(session, wanted, caller=caller, before=before, limit=limit + 1)
     return next_page(found, limit, "id")
 
 
-async def _csv(sessions: Sessions, wanted: AuditFilter, *, caller: Caller, before: int | None) -> AsyncIterator[str]:
-    """Chunk by chunk, each in a transaction of its own: none stays open while a caller's line is slow."""
+async def _csv(
+    sessions: Sessions, wanted: AuditFilter, *, caller: Caller, before: int | None, limit: int | None
+) -> AsyncIterator[str]:
+    """All of it, or as many as were asked for, which is one chunk. Each is read in a transaction of its own: none stays
+    open while a caller's line is slow."""
     yield BOM + csv_text([list(AuditOut.model_fields)])
     more = True
     while more:
         async with transaction(sessions) as session:
-            found = await audit.list_entries(session, wanted, caller=caller, before=before, limit=CHUNK)
+            found = await audit.list_entries(session, wanted, caller=caller, before=before, limit=limit or CHUNK)
         yield csv_text(map(_row, found))
-        more = len(found) == CHUNK
+        more = limit is None and len(found) == CHUNK
         before = found[-1].id if found else None
 
 
@@ -103,5 +109,5 @@ def _row(entry: Audit) -> list[Cell]:
 
 def _cell(value: Any) -> Cell:
     if isinstance(value, datetime):
-        return value.isoformat()
+        return value.astimezone(WITA).isoformat(timespec="seconds")
     return orjson.dumps(value).decode() if isinstance(value, dict) else value

@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from app.database import database_url, open_engine, open_sessions, transaction
 from app.edge import LARGEST_FILE
 from app.errors import Invalid
-from app.importing import answer, report, sheets, store
-from app.importing.store import File, Outcome
+from app.importing import advice, answer, report, sheets, store
+from app.importing.store import File, Outcome, Verdict
 from app.operate import DATABASE_AWAY, by_command_line
 from app.settings import Settings, SettingsError
 
@@ -71,9 +71,12 @@ def _summary(outcome: Outcome, spoken: str) -> Iterator[str]:
     verdicts = report.VERDICTS[spoken]
     for fault in outcome.book.warnings:
         yield answer.line(fault, spoken=spoken)
-    for row in outcome.wrong:
-        for fault in row.faults:
-            yield f"{row.place:>6}  {report.place(row, fault.field, spoken):<30}  {answer.line(fault, spoken=spoken)}"
+    for row, verdict in outcome.verdicts:
+        if verdict is not Verdict.CREATE or row.warnings:
+            for where, what in advice.of_row(row, verdict, spoken=spoken):
+                yield f"{row.place:>6}  {where:<30}  {what}"
     counts = {verdicts[verdict]: outcome.counts[verdict.value] for verdict in verdicts}
+    if outcome.counts["warning"]:
+        counts[{"id": "peringatan", "en": "warning"}[spoken]] = outcome.counts["warning"]
     done = {"id": ("tertulis", "tidak ada yang ditulis"), "en": ("written", "nothing is written")}[spoken]
     yield f"{'  '.join(f'{name} {count:,}' for name, count in counts.items())}: {done[not outcome.applied]}"

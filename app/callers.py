@@ -133,4 +133,4 @@ def _presented(credentials: HTTPAuthorizationCredentials | None, session_secret:
 def _require_csrf_token(request: Request, secret: str) -> None:
     given = request.headers.get(CSRF_HEADER, "")
     if not compare_digest(given.encode(), sign_ins.csrf_token(secret).encode()):
-        raise Forged(f"Send the session's csrf_token in the header {CSRF_HEADER}")
+        raise Forged("Send the session's csrf_token in the header {header}", values={"header": CSRF_HEADER})

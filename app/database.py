@@ -156,6 +156,7 @@ def require_version(seen: int | None, current: int) -> None:
     """Raises Stale when the caller saw another version (If-Match) than the one that is there."""
     if seen is not None and seen != current:
         raise Stale(
-            f"You saw version {seen}, it is at {current} by now: read it again",
+            "You saw version {seen}, it is at {current} by now: read it again",
+            values={"seen": seen, "current": current},
             your_version=seen, current_version=current,
         )  # fmt: skip

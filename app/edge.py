@@ -33,11 +33,11 @@ def _limited(headers: Headers, receive: Receive, largest: int) -> Receive:
     async def counted() -> Message:
         nonlocal seen
         if announced.isdecimal() and int(announced[:18]) > largest:
-            raise HTTPException(413)
+            raise HTTPException(413, str(largest // 1_000_000))  # said by app/problems.py
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > largest:
-            raise HTTPException(413)
+            raise HTTPException(413, str(largest // 1_000_000))  # said by app/problems.py
         return message
 
     return counted

@@ -38,13 +38,22 @@ class Fault:
 
 
 class Problem(Exception):
+    """`detail` is a template with its `values`, as a Fault's message is; what is `extra` stands beside it."""
+
     status = 500
     type = "internal-error"
     title = "Something went wrong on our side"
 
-    def __init__(self, detail: str | None = None, *, faults: Sequence[Fault] = (), **extra: Any) -> None:
-        super().__init__(detail or self.title)
-        self.detail = detail
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        values: dict[str, Any] | None = None,
+        faults: Sequence[Fault] = (),
+        **extra: Any,
+    ) -> None:
+        self.detail, self.values = detail, values or {}
+        super().__init__((detail or self.title).format_map(self.values))
         self.faults = tuple(faults)
         self.extra = extra
 
@@ -100,7 +109,7 @@ class TooManyRequests(Problem):
     status, type, title = 429, "too-many-requests", "Too many requests; slow down"
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(retry_after_s=retry_after_s)
+        super().__init__("Wait for {seconds} s", values={"seconds": retry_after_s}, retry_after_s=retry_after_s)
 
 
 class TooManyTries(TooManyRequests):

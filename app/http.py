@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.rights import HOLDERS, WHO, Right
+from app.access.rights import HOLDERS, REFUSALS, Right
 from app.access.scope import Caller
 from app.callers import signed_in
 from app.database import transaction
@@ -73,7 +73,7 @@ class Allowed:
         if caller.must_change_password and not self.with_initial_password:
             raise NewPasswordNeeded
         if caller.role not in HOLDERS[self.right]:
-            raise NotAllowed(f"Role {caller.role.value} does not do this: {WHO[self.right]}")
+            raise NotAllowed(REFUSALS[self.right], values={"role": caller.role.value})
         return caller
 
 
@@ -134,7 +134,7 @@ def path_id(id: Annotated[str, Path(description="an integer", examples=["7"])]) 
     try:
         return row_id(id)
     except ValueError:
-        raise NotFound(f"There is no {id[:60]} within your scope") from None
+        raise NotFound("There is no {given} within your scope", values={"given": id[:60]}) from None
 
 
 RowId = Annotated[int, Depends(path_id)]

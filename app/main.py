@@ -22,6 +22,7 @@ from app.database import database_url, open_engine, open_sessions
 from app.edge import Edge
 from app.exporting.routes import router as exporting
 from app.importing.routes import router as importing
+from app.importing.turns import Turns
 from app.incidents.routes import router as incidents
 from app.ledger.routes import router as ledger
 from app.limits import RateLimit
@@ -60,6 +61,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.settings = given or settings()
     app.state.policy = app.state.settings.probe.policy
     app.state.callers = callers.Callers()
+    app.state.imports = Turns()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)

@@ -48,7 +48,7 @@ class FaultOut(BaseModel):
 
 
 class ProblemOut(BaseModel):
-    """RFC 9457 problem details. `type` and every `code` are stable; all words but `detail` are translated."""
+    """RFC 9457 problem details. `type` and every `code` are stable; all words are translated."""
 
     type: str = Field(examples=[TYPE_BASE + "invalid"])
     title: str
@@ -75,7 +75,7 @@ def answer(request: Request, problem: Problem) -> Response:
         "status": problem.status,
     }
     if problem.detail is not None:
-        body["detail"] = problem.detail
+        body["detail"] = language.translate(problem.detail, problem.values, language=spoken)
     body["errors"] = [_spoken(fault, spoken) for fault in problem.faults]
     headers = {"Content-Language": spoken}
     if problem.status == 401:
@@ -146,6 +146,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         problem = NAMED.get(error.status_code, BadRequest)()
+        if error.status_code == 413 and error.detail.isdecimal():
+            problem = TooLarge("At most {limit} MB are read: split it into several requests",
+                               values={"limit": error.detail})  # fmt: skip
         if error.status_code == 400:
             problem.faults = (Fault("body", "json_invalid", MESSAGES["body_unreadable"]),)
         problem.status = error.status_code

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -43,7 +44,13 @@ MESSAGES = {
     "body_unreadable": "The body cannot be read as JSON",
     "nul": "A text must not contain the character NUL",
 }
+SLUG, USERNAME = r"^[a-z0-9]+(-[a-z0-9]+)*$", r"^[a-z0-9][a-z0-9._-]{2,39}$"
+FORMS = {  # a pattern in words
+    SLUG: "{given}: only lower-case letters and digits, with single hyphens between them",
+    USERNAME: "{given}: 3 to 40 lower-case letters, digits, dots, hyphens and underscores, a letter or digit first",
+}
 EXAMPLE_MOMENT = "2026-11-24T06:00:00+08:00"
+ENUM_MEMBER = re.compile(r"<[^<>]*: ('[^']*')>")  # as a Literal of them names one
 WHEREABOUTS = {"body", "query", "path", "header"}
 
 
@@ -67,14 +74,15 @@ def _fault(error: dict[str, Any], fields: Sequence[str]) -> Fault:
         suggestion = "Did you mean {near}?" if near else None
         values["near"] = near[0] if near else None
     if kind in {"enum", "literal_error"}:
-        choices = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")]
+        expected = ENUM_MEMBER.sub(r"\1", str(context["expected"]))
+        choices = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
         values["expected"] = ", ".join(choices)
         near = difflib.get_close_matches(str(error.get("input")).lower(), choices, 1)
         suggestion = "Did you mean {near}?" if near else None
         values["near"] = near[0] if near else None
     if kind == "model_attributes_type" and isinstance(error.get("input"), (bytes, str)) and not place:
         return Fault("Content-Type", "not_json", MESSAGES["not_json"], "Send the header Content-Type: application/json")
-    message = MESSAGES.get(kind)
+    message = FORMS.get(context.get("pattern", "")) or MESSAGES.get(kind)
     if message is None:
         message, values = "{said}", {"said": error["msg"].removeprefix("Value error, ")}
     return Fault(".".join(map(str, place)) or "body", kind, message, suggestion, values=values)

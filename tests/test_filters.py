@@ -22,6 +22,7 @@ def filtered(app: FastAPI, name: str) -> list[Call]:
 async def test_an_unknown_provider_is_refused_by_every_list(app: FastAPI, cast: Cast) -> None:
     made = await register(cast)
     await app.state.snapshot.refresh(app.state.sessions)
+    app.state.streams.end()  # each tells once, and is over
     provider = next(p for p in (await cast.sari.get("/providers")).json()["items"] if p["slug"] == made["provider"])
     calls = filtered(app, "provider")
     assert len(calls) >= 5

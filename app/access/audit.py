@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.models import Audit, Source
+from app.access.models import Audit, Audited, Source
 from app.access.scope import Caller, in_region, require_region
 from app.personal import MASK, PERSONAL
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    object: str | None = None
+    object: Audited | None = None
     object_id: str | None = None
     actor: str | None = None
     action: str | None = None
@@ -59,7 +59,7 @@ async def record_all(session: AsyncSession, caller: Caller, entries: Sequence[En
     who = {"account_id": caller.account_id, "token_id": caller.token_id, "source": caller.source,
            "address": caller.address, "actor": caller.who}  # fmt: skip
     await session.execute(insert(Audit), [
-        {**who, "action": entry.action, "object": entry.object, "object_id": str(entry.object_id),
+        {**who, "action": entry.action, "object": Audited(entry.object).value, "object_id": str(entry.object_id),
          "region_code": entry.region_code, "reason": entry.reason,
          "before": _masked(entry.before), "after": _masked(entry.after)}
         for entry in entries

@@ -31,6 +31,20 @@ class Source(StrEnum):
     IMPORT = "import"
 
 
+class Audited(StrEnum):
+    """What kind of thing an entry of the audit is about."""
+
+    ACCOUNT = "account"
+    TOKEN = "token"  # noqa: S105  # no secret
+    PROVIDER = "provider"
+    CONTRACT = "contract"
+    SITE = "site"
+    FILE = "file"  # that was imported
+    CONTACTS = "contacts"  # that were exported
+    MAINTENANCE = "maintenance"
+    INCIDENT = "incident"
+
+
 class Account(Base):
     """A person who signs in with a password, and owns tokens."""
 
@@ -131,7 +145,7 @@ class Audit(Base):
     address: Mapped[str | None]  # where the request came from
     actor: Mapped[str]  # `Caller.who`
     action: Mapped[str]
-    object: Mapped[str]
+    object: Mapped[str]  # an `Audited`
     object_id: Mapped[str]
     region_code: Mapped[str | None]  # null: a matter of the province
     reason: Mapped[str | None]

@@ -19,11 +19,11 @@ HOLDERS: dict[Right, frozenset[Role]] = {
     Right.ADMINISTER: ADMINS,
 }
 
-WHO = {
-    Right.READ: "everyone does",
-    Right.WRITE: "admins and operators do",
-    Right.PROVINCE: "the province's admins and operators do",
-    Right.ADMINISTER: "admins do",
+REFUSALS = {
+    Right.READ: "Role {role} does not do this: everyone does",
+    Right.WRITE: "Role {role} does not do this: admins and operators do",
+    Right.PROVINCE: "Role {role} does not do this: the province's admins and operators do",
+    Right.ADMINISTER: "Role {role} does not do this: admins do",
 }
 
 

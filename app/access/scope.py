@@ -99,24 +99,24 @@ def in_region(village_code: Any, code: str) -> ColumnElement[bool]:
 def require_writer(caller: Caller, village_code: str) -> None:
     """Raises NotAllowed: the role only reads, or the village lies outside the caller's region."""
     if not caller.writes:
-        raise NotAllowed(f"Role {caller.role.value} only reads")
+        raise NotAllowed("Role {role} only reads", values={"role": caller.role.value})
     require_region(caller, village_code)
 
 
 def require_region(caller: Caller, code: str) -> None:
     if not caller.covers(code):
-        raise NotAllowed(f"Region {code} lies outside your region {caller.region_code}")
+        raise NotAllowed(
+            "Region {given} lies outside your region {own}", values={"given": code, "own": caller.region_code}
+        )
 
 
-def excess(holder: Holder, given: Holder) -> str | None:
-    """The one rule of giving: no right, region or provider beyond one's own. In words what is beyond, or None."""
-    if not rights_of(given.role) <= rights_of(holder.role):
-        return f"Role {given.role.value} may do more than {holder.role.value}"
-    if not covers(holder.region_code, given.region_code):
-        return f"Region {given.region_code} lies outside {holder.region_code}"
-    if holder.provider_id not in {None, given.provider_id}:
-        return "A provider's own sites are all that it may show"
-    return None
+def exceeds(holder: Holder, given: Holder) -> bool:
+    """The one rule of giving: no right, region or provider beyond one's own."""
+    return not (
+        rights_of(given.role) <= rights_of(holder.role)
+        and covers(holder.region_code, given.region_code)
+        and holder.provider_id in {None, given.provider_id}
+    )
 
 
 def check_grant(given: Holder) -> list[Fault]:

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Account, Role, Token
-from app.access.scope import Caller, excess
+from app.access.scope import Caller, exceeds
 from app.clock import utc_now
 from app.errors import NotSignedIn
 
@@ -57,22 +57,18 @@ async def add_token(
 
 
 async def get_caller(session: AsyncSession, secret_digest: bytes) -> Caller:
-    """Raises NotSignedIn; the answer never tells which of unknown, expired, revoked and beyond its owner it was."""
+    """Raises NotSignedIn; the answer never tells which of unknown, expired and revoked it was."""
     query = select(Token, Account).outerjoin(Account, Account.id == Token.account_id)
     row = (await session.execute(query.where(Token.digest == secret_digest))).one_or_none()
-    if row is None or not _holds(row[0], row[1]):
+    now = utc_now()
+    if row is None or row[0].revoked_at is not None or (row[0].expires_at is not None and row[0].expires_at <= now):
         raise NotSignedIn("The token is unknown, expired or revoked")
-    (token, owner), now = row, utc_now()
+    token, owner = row
+    if owner is not None and (owner.disabled_at is not None or exceeds(owner, token)):
+        raise NotSignedIn("The token's owner may not do that any more")  # a token falls with its owner
     if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
         await session.execute(update(Token).where(Token.id == token.id).values(last_used_at=now))
     return Caller(
         token.id, token.name, token.role, token.region_code, token.provider_id, token.account_id,
         username=owner.username if owner else None,
     )  # fmt: skip
-
-
-def _holds(token: Token, owner: Account | None) -> bool:
-    """A token does what its owner may still do: it falls with them."""
-    if token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= utc_now()):
-        return False
-    return owner is None or (owner.disabled_at is None and excess(owner, token) is None)

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Role
-from app.access.scope import Caller, Grant, check_grant, excess
+from app.access.scope import Caller, Grant, check_grant, exceeds
 from app.errors import Fault, Invalid, NotAllowed
 from app.registry import references, regions
 
@@ -25,5 +25,9 @@ async def resolve(
 
 def require_within(caller: Caller, grant: Grant) -> None:
     """Raises NotAllowed."""
-    if beyond := excess(caller, grant):
-        raise NotAllowed(f"{beyond}: nobody gives more than they have")
+    if exceeds(caller, grant):
+        raise NotAllowed(
+            "Nobody gives more than they have: {role} for {region} is beyond {own_role} for {own_region}",
+            values={"role": grant.role.value, "region": grant.region_code, "own_role": caller.role.value,
+                    "own_region": caller.region_code},
+        )  # fmt: skip

@@ -17,7 +17,7 @@ from app.access.models import Role
 from app.access.rights import Right
 from app.errors import Fault
 from app.registry.schemas import Text
-from app.validation import FaultError, refuse_nul
+from app.validation import USERNAME, FaultError, refuse_nul
 
 
 def _lower(given: Any) -> Any:
@@ -33,7 +33,7 @@ def _sound(given: SecretStr) -> SecretStr:
 
 
 Password = Annotated[SecretStr, AfterValidator(_sound)]
-Username = Annotated[str, BeforeValidator(_lower), StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{2,39}$")]
+Username = Annotated[str, BeforeValidator(_lower), StringConstraints(pattern=USERNAME)]
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(refuse_nul)
 ]
@@ -120,7 +120,7 @@ class TokenIn(BaseModel):
     name: Annotated[Name, Field(description="whose it is, and what for")]
     role: Role
     region_code: Annotated[Code, Field(description="left out: the owner's")] | None = None
-    provider: Slug | None = None
+    provider: Annotated[Slug, Field(description="for provider_viewer only; left out: the owner's")] | None = None
     account_id: int | None = Field(
         None, ge=1, le=2**31 - 1, description="its owner, beyond whom it never reaches; left out: you"
     )

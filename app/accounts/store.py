@@ -42,7 +42,7 @@ async def get_account(session: AsyncSession, account_id: int, *, caller: Caller,
         query = query.with_for_update(of=Account, key_share=True).execution_options(populate_existing=True)
     row = (await session.execute(query)).one_or_none()
     if row is None:
-        raise NotFound(f"There is no account {account_id} within your scope")
+        raise NotFound("There is no account {given} within your scope", values={"given": account_id})
     return Found(row[0], row[1])
 
 
@@ -159,7 +159,8 @@ async def _keep(session: AsyncSession, found: Found, before: dict[str, Any], *, 
     enabled = exists().where(Account.role == Role.PROVINCE_ADMIN, Account.disabled_at.is_(None))
     was_one = before["role"] == Role.PROVINCE_ADMIN and not before["disabled"]
     if was_one and not await session.scalar(select(enabled)):
-        raise Conflict(f"{account.username} is the last admin of the province: make another one first")
+        raise Conflict("{username} is the last admin of the province: make another one first",
+                       values={"username": account.username})  # fmt: skip
     if account.disabled_at is not None:
         await sign_ins.end_all(session, account.id)
     action = {(False, True): "disable", (True, False): "enable"}.get(

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.access import store as access
 from app.access.models import Account, Role, Token
-from app.access.scope import Caller, Grant, excess, in_region
+from app.access.scope import Caller, Grant, exceeds, in_region
 from app.accounts import grants, store
 from app.accounts.schemas import TokenOut
 from app.clock import utc_now
@@ -26,7 +26,7 @@ async def list_tokens(session: AsyncSession, *, caller: Caller, after: int | Non
 async def get_token(session: AsyncSession, token_id: int, *, caller: Caller) -> dict[str, Any]:
     row = (await session.execute(_tokens(caller).where(Token.id == token_id))).one_or_none()
     if row is None:
-        raise NotFound(f"There is no token {token_id} within your scope")
+        raise NotFound("There is no token {given} within your scope", values={"given": token_id})
     return _present(*row)
 
 
@@ -41,11 +41,14 @@ async def create_token(
     days: int | None,
     caller: Caller,
 ) -> tuple[int, str]:
-    """Its id and its secret. Without a region it reaches as far as its owner, or as who makes it.
+    """Its id and its secret. Without a region it reaches as far as its owner, or as who makes it; without a provider it
+    sees its owner's.
 
     Raises Invalid with every fault, NotAllowed beyond the caller's own scope.
     """
     region = region_code or (owner or caller).region_code
+    if provider is None and owner is not None and role is Role.PROVIDER_VIEWER:
+        provider = await session.scalar(select(Provider.slug).where(Provider.id == owner.provider_id))
     grant, faults = await grants.resolve(session, role=role, region_code=region, provider=provider)
     if faults:
         raise Invalid(*faults)
@@ -79,7 +82,7 @@ async def revoke_token(session: AsyncSession, token_id: int, *, caller: Caller) 
     query = select(Token).where(Token.id == token_id, in_region(Token.region_code, caller.region_code))
     token = await session.scalar(query.with_for_update(key_share=True))
     if token is None:
-        raise NotFound(f"There is no token {token_id} within your scope")
+        raise NotFound("There is no token {given} within your scope", values={"given": token_id})
     if token.revoked_at is not None:
         return
     token.revoked_at, token.revoked_by = utc_now(), caller.who
@@ -93,7 +96,7 @@ def _require_no_more_than(owner: Account, grant: Grant) -> None:
         raise Invalid(Fault("account_id", "disabled_account", "The account {username} is disabled",
                             "Enable it first, or choose another owner",
                             values={"username": owner.username}))  # fmt: skip
-    if excess(owner, grant):
+    if exceeds(owner, grant):
         raise Invalid(Fault(
             "role", "beyond_owner", "A token does no more than its owner: {username} is {role} for {region}",
             "Choose a smaller role or region, or another owner",

@@ -98,7 +98,7 @@ async def select_region(
     """Raises NotFound for a code that is no region's, NotAllowed outside the caller's, Invalid for no such provider."""
     code = await regions.current(session, code)
     if code not in regions.names():
-        raise NotFound(f"There is no region {code[:60]} in Kalimantan Timur")
+        raise NotFound("There is no region {given} in Kalimantan Timur", values={"given": code[:60]})
     require_region(caller, code)
     return Selection(code, await _asked_provider(session, provider, caller=caller), technology)
 

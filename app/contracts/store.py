@@ -49,7 +49,7 @@ async def get_contract(
         query = query.with_for_update(of=Contract, key_share=True).execution_options(populate_existing=True)
     found = await session.scalar(query)
     if found is None:
-        raise NotFound(f"There is no contract {contract_id} within your scope")
+        raise NotFound("There is no contract {given} within your scope", values={"given": contract_id})
     return found
 
 

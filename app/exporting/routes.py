@@ -75,7 +75,9 @@ async def export_sites(
     if wanted.region is not None:
         require_region(caller, wanted.region)
     if contacts and not caller.sees_contacts:
-        raise NotAllowed(f"Role {caller.role.value} does not see contact persons: leave out contacts")
+        raise NotAllowed(
+            "Role {role} does not see contact persons: leave out contacts", values={"role": caller.role.value}
+        )
     if contacts:
         await audit.record(session, caller, "export", "contacts", wanted.region or caller.region_code,
                            region_code=wanted.region or caller.region_code)  # fmt: skip

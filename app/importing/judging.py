@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.errors import Fault
-from app.importing import matching
+from app.importing import matching, places
 from app.importing.aside import aside
 from app.importing.headers import named
 from app.importing.matching import Around
@@ -69,6 +69,8 @@ def _check(rows: Sequence[Row], known: Known, policy: Policy) -> None:
         if draft.values["probe"] is not None and draft.values["technology"] is not None:
             row.warnings += rules.warnings(draft.values)
         row.changes = draft.changes
+        if {"latitude", "longitude", "village_code"} & row.changes.keys():
+            places.compare(row, draft.values)
 
 
 def _compare(rows: Sequence[Row]) -> None:

@@ -2,20 +2,21 @@
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import openpyxl
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, MergedCell
-from openpyxl.styles import Alignment, Font
+from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.utils import get_column_letter
 
 from app.errors import Invalid
-from app.importing import answer, grids, headers, workbook
+from app.importing import advice, answer, grids, headers, workbook
 from app.importing.cells import LAST_COLUMN
-from app.importing.headers import COLUMNS, SEARCHED
-from app.importing.sheets import SOURCES, Row, Sheet
+from app.importing.headers import SEARCHED, Header
+from app.importing.sheets import Row, Sheet
 from app.importing.store import Outcome, Verdict
-from app.importing.words import SHORT, fold
+from app.importing.words import fold
 from app.registry.words import WARNINGS
 
 HEADERS = {"id": ("Hasil", "Saran"), "en": ("Result", "Suggestion")}
@@ -24,7 +25,10 @@ VERDICTS = {
     "id": {Verdict.CREATE: "baru", Verdict.UPDATE: "diperbarui", Verdict.SAME: "tetap", Verdict.ERROR: "salah"},
     "en": {verdict: verdict.value for verdict in Verdict},
 }
-COLUMN, ROW = {"id": "kolom", "en": "column"}, {"id": "baris", "en": "row"}
+COLOURS = {
+    verdict: PatternFill("solid", fgColor=colour)
+    for verdict, colour in zip(Verdict, ("E2EFDA", "FFF2CC", "FFFFFF", "F8CBAD"), strict=True)
+}  # fmt: skip
 
 
 def write(data: bytes, outcome: Outcome, *, spoken: str) -> bytes:
@@ -32,8 +36,7 @@ def write(data: bytes, outcome: Outcome, *, spoken: str) -> bytes:
     verdicts = dict(outcome.verdicts)
     for sheet in outcome.book.sheets:
         page = book.active if sheet.name is None else book[sheet.name]
-        said = {row.number: (VERDICTS[spoken][verdicts[row]], _advice(row, spoken)) for row in sheet.rows}
-        _judged(page, sheet, said, spoken=spoken)
+        _judge(page, sheet, verdicts, spoken=spoken)
     _warn(book, [answer.line(fault, spoken=spoken) for fault in outcome.book.warnings], spoken=spoken)
     out = io.BytesIO()
     book.save(out)
@@ -52,14 +55,32 @@ def _warn(book: Any, warnings: Sequence[str], *, spoken: str) -> None:
             _put(page, number, 1, warning)
 
 
-def _judged(page: Any, sheet: Sheet, said: dict[int, tuple[str, str]], *, spoken: str) -> None:
-    at = _free_column(page, sheet)
-    for number, texts in {sheet.header.number: HEADERS[spoken], **said}.items():
-        for place, text in enumerate(texts):
-            _put(page, number, at + place, text)
-    for place, width in ((0, 12), (1, 80)):
-        page.column_dimensions[openpyxl.utils.get_column_letter(at + place)].width = width
-        page.cell(sheet.header.number, at + place).font = Font(bold=True)
+def _judge(page: Any, sheet: Sheet, verdicts: Mapping[Row, Verdict], *, spoken: str) -> None:
+    at, top = _free_column(page, sheet), sheet.header.number
+    for place, (text, width) in enumerate(zip(HEADERS[spoken], (12, 80), strict=True)):
+        _put(page, top, at + place, text)
+        page.cell(top, at + place).font = Font(bold=True)
+        page.column_dimensions[get_column_letter(at + place)].width = width
+    for row in sheet.rows:
+        verdict = verdicts[row]
+        _put(page, row.number, at, VERDICTS[spoken][verdict])
+        page.cell(row.number, at).fill = COLOURS[verdict]
+        _put(page, row.number, at + 1, _advice(row, verdict, spoken), wrap=True)
+        _mark(page, row, sheet.header)
+    page.freeze_panes = page.freeze_panes or f"A{top + 1}"
+    if not page.tables:  # which have filters of their own
+        page.auto_filter.ref = f"A{top}:{get_column_letter(at + 1)}{sheet.rows[-1].number}"
+
+
+def _mark(page: Any, row: Row, header: Header) -> None:
+    """The wrong cells; those that a report marked before are right now."""
+    wrong = {row.column(fault.field) for fault in row.faults}
+    for column, name in header.fields.items():
+        cell = page.cell(row.number, column + 1)
+        if name in wrong:
+            cell.fill = COLOURS[Verdict.ERROR]
+        elif cell.fill == COLOURS[Verdict.ERROR]:
+            cell.fill = PatternFill()
 
 
 def _book(data: bytes) -> Any:
@@ -67,7 +88,9 @@ def _book(data: bytes) -> Any:
     if data.startswith(workbook.SIGNATURE):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             workbook.require_small(archive)
-        return openpyxl.load_workbook(io.BytesIO(data))
+        book = openpyxl.load_workbook(io.BytesIO(data))
+        _keep_results(book, data)
+        return book
     book = openpyxl.Workbook()
     page: Any = book.active
     for grid in grids.read(data):
@@ -81,6 +104,18 @@ def _book(data: bytes) -> Any:
     return book
 
 
+def _keep_results(book: Any, data: bytes) -> None:
+    """In the place of formulas: openpyxl writes these without what they came to, and nobody could read the file."""
+    formulas = [cell for page in book for line in page.iter_rows() for cell in line if cell.data_type == "f"]
+    values = openpyxl.load_workbook(io.BytesIO(data), data_only=True) if formulas else None
+    for cell in formulas:
+        assert values is not None
+        if (value := values[cell.parent.title][cell.coordinate].value) is not None:
+            cell.value = value
+            if cell.data_type == "f":
+                cell.data_type = "s"
+
+
 def _is_other(top: list[grids.Line]) -> bool:
     """Whether it is another delimiter that makes a table of the file."""
     try:
@@ -89,13 +124,15 @@ def _is_other(top: list[grids.Line]) -> bool:
         return True
 
 
-def _put(page: Any, row: int, column: int, text: str) -> None:
+def _put(page: Any, row: int, column: int, text: str, *, wrap: bool = False) -> None:
     """As text, whatever it looks like: Excel computes nothing that somebody wrote into a cell."""
     cell = page.cell(row, column)
-    if text and not isinstance(cell, MergedCell):
-        cell.value = ILLEGAL_CHARACTERS_RE.sub("", text)
+    if isinstance(cell, MergedCell):
+        return
+    cell.value = ILLEGAL_CHARACTERS_RE.sub("", text) or None
+    cell.alignment = Alignment(vertical="top", wrap_text=wrap)
+    if cell.value is not None:
         cell.data_type = "s"
-        cell.alignment = Alignment(vertical="top", wrap_text=False)
 
 
 def _free_column(page: Any, sheet: Sheet) -> int:
@@ -108,22 +145,5 @@ def _free_column(page: Any, sheet: Sheet) -> int:
     return max(column for column in every for row in rows if page.cell(row, column).value is not None) + 1
 
 
-def _advice(row: Row, spoken: str) -> str:
-    return "\n".join(
-        f"{place(row, fault.field, spoken)}: {answer.line(fault, spoken=spoken)}"
-        for fault in (*row.faults, *row.warnings)
-    )
-
-
-def place(row: Row, field: str, spoken: str) -> str:
-    """Where it stands: kolom I (IP/Host). A field that the file has no column for is named."""
-    if (name := row.column(field)) is not None:
-        header = " ".join(row.header.texts[name].split())
-        return f"{COLUMN[spoken]} {row.header.letter(name)} ({header[:SHORT]})"
-    return ROW[spoken] if field == "row" else label(field, spoken)
-
-
-def label(field: str, spoken: str) -> str:
-    """What a field is called."""
-    found = COLUMNS.get(SOURCES.get(field, (field,))[0])
-    return field if found is None or spoken == "en" else found.indonesian
+def _advice(row: Row, verdict: Verdict, spoken: str) -> str:
+    return "\n".join(f"{where}: {what}" for where, what in advice.of_row(row, verdict, spoken=spoken))

@@ -18,6 +18,7 @@ from app.importing import answer, report, sheets, store
 from app.importing.aside import aside
 from app.importing.schemas import ImportOut
 from app.importing.store import File
+from app.importing.turns import Turns
 from app.problems import problems
 from app.spreadsheets import XLSX_TYPE, attached
 
@@ -67,26 +68,28 @@ async def import_sites(
     A row is matched by `code`, else by village and service number, else by village and provider where that is one
     site. The same file again changes nothing.
     """
-    name, data = await _file(request)
-    book = await aside(sheets.read, data)
-    sent = Sent(digest=hashlib.sha256(data).hexdigest(), partial=partial)
-    done = not dry_run and await once.find(session, sent, caller=caller) is not None
-    outcome = await store.run(
-        session, book, File(name, sent.digest), caller=caller, policy=request.app.state.policy,
-        dry_run=dry_run or done, partial=partial,
-    )  # fmt: skip
-    spoken = language.preferred(request.headers.get("accept-language"))
-    headers = {"Content-Language": spoken}
-    if done:
-        headers["Idempotent-Replayed"] = "true"
-        outcome = replace(outcome, dry_run=False, applied=True)
-    elif outcome.applied:
-        await once.keep(session, sent, 0, caller=caller)
-    elif not dry_run:
-        raise answer.refusal(outcome, spoken=spoken)
-    if format is Format.XLSX:
-        back = await aside(report.write, data, outcome, spoken=spoken)
-        return Response(back, media_type=XLSX_TYPE, headers=headers | attached("hasil-impor", "xlsx"))
+    turns: Turns = request.app.state.imports
+    async with turns.of(caller):
+        name, data = await _file(request)
+        book = await aside(sheets.read, data)
+        sent = Sent(digest=hashlib.sha256(data).hexdigest(), partial=partial)
+        done = not dry_run and await once.find(session, sent, caller=caller) is not None
+        outcome = await store.run(
+            session, book, File(name, sent.digest), caller=caller, policy=request.app.state.policy,
+            dry_run=dry_run or done, partial=partial,
+        )  # fmt: skip
+        spoken = language.preferred(request.headers.get("accept-language"))
+        headers = {"Content-Language": spoken}
+        if done:
+            headers["Idempotent-Replayed"] = "true"
+            outcome = replace(outcome, dry_run=False, applied=True)
+        elif outcome.applied:
+            await once.keep(session, sent, 0, caller=caller)
+        elif not dry_run:
+            raise answer.refusal(outcome, spoken=spoken)
+        if format is Format.XLSX:
+            back = await aside(report.write, data, outcome, spoken=spoken)
+            return Response(back, media_type=XLSX_TYPE, headers=headers | attached("hasil-impor", "xlsx"))
     return Response(
         orjson.dumps(answer.present(outcome, spoken=spoken)), media_type="application/json", headers=headers
     )

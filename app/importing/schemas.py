@@ -38,6 +38,7 @@ class CountsOut(BaseModel):
     update: int
     same: int
     error: int
+    warning: int = Field(description="of all of them, those with warnings")
 
 
 class UnreadOut(BaseModel):

@@ -71,7 +71,7 @@ class Unread:
     """A sheet with cells whose columns are not the registry's, or not enough of them."""
 
     name: str
-    rows: int
+    rows: int  # counted up to MAX_ROWS
     missing: str  # columns
 
 
@@ -110,7 +110,7 @@ def read(data: bytes) -> Book:
             header, looked_at = found
             book.sheets.append(_sheet(grid, header, chain(looked_at, grid.lines), room=MAX_ROWS - len(book.rows)))
         elif grid.name is not None:
-            rows = len(top) + sum(1 for _ in islice(grid.lines, MAX_ROWS))
+            rows = len(top) + sum(1 for _ in islice(grid.lines, MAX_ROWS - len(top)))
             book.unread.append(Unread(grid.name, rows, missing))
         if grid.name is None and book.sheets:
             break  # the other delimiters make nothing of it

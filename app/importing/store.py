@@ -40,7 +40,8 @@ class Outcome:
     @property
     def counts(self) -> dict[str, int]:
         found = Count(verdict for _, verdict in self.verdicts)
-        return {verdict.value: found[verdict] for verdict in Verdict}
+        warned = sum(1 for row, _ in self.verdicts if row.warnings)
+        return {verdict.value: found[verdict] for verdict in Verdict} | {"warning": warned}
 
     @property
     def wrong(self) -> list[Row]:

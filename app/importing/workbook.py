@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from itertools import count, repeat
 from typing import Any
 
-import openpyxl
 from openpyxl.packaging.manifest import Manifest
+from openpyxl.reader.excel import ExcelReader
 from openpyxl.utils import range_boundaries
+from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 from openpyxl.xml.constants import ARC_CONTENT_TYPES, SHARED_STRINGS, XLSM, XLSX, XLTM, XLTX
 from openpyxl.xml.functions import fromstring
 
@@ -32,17 +33,33 @@ RULE = re.compile(rb"<(?!/|(?:\w+:)?(?:row|c|v|f|is|t|mergeCell)[\s/>])")  # pic
 FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
 ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"})
 
+MAX_BLANK = 20_000  # rows; what stands below so many is not looked for
+
 Lines = Iterator[tuple[int, list[Cell]]]
+
+
+class _Sheet(ReadOnlyWorksheet):
+    def _get_size(self) -> None:
+        """Not looked for: openpyxl goes through all of a sheet that does not tell it."""
+
+
+class _Reader(ExcelReader):
+    """openpyxl's, for sheets of cells alone."""
+
+    def read_worksheets(self) -> None:
+        book: Any = self.wb
+        for sheet, part in self.parser.find_sheets():
+            if part.target in self.valid_files and "chartsheet" not in part.Type:
+                page: Any = _Sheet(book, sheet.name, part.target, self.shared_strings)
+                page.sheet_state = sheet.state
+                book._sheets.append(page)
 
 
 def read(data: bytes) -> Iterator[tuple[str, Lines]]:
     """Sheets that are not hidden, in their order. Raises Invalid."""
     try:
         _require_harmless(zipfile.ZipFile(io.BytesIO(data)))
-        values, formulas = (
-            openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=results, keep_links=False)
-            for results in (True, False)
-        )
+        values, formulas = (_open(data, results=results) for results in (True, False))
     except Invalid:
         raise
     except Exception:  # whatever a broken file makes of zipfile, defusedxml and openpyxl, it is the file that is wrong
@@ -52,6 +69,12 @@ def read(data: bytes) -> Iterator[tuple[str, Lines]]:
         (sheet.title, _lines(sheet, other, walked))
         for sheet, other in zip(values.worksheets, formulas.worksheets, strict=True) if sheet.sheet_state == "visible"
     )  # fmt: skip
+
+
+def _open(data: bytes, *, results: bool) -> Any:
+    reader = _Reader(io.BytesIO(data), read_only=True, data_only=results, keep_links=False)
+    reader.read()
+    return reader.wb
 
 
 def _require_harmless(archive: zipfile.ZipFile) -> None:
@@ -114,10 +137,13 @@ def _lines(sheet: Any, formulas: Any, walked: "count[int]") -> Lines:
         begin = _merges(xml)
         written = _rows(formulas) if FORMULA.search(xml) else repeat(())
         running: dict[int, tuple[int, Cell]] = {}  # by column: the last row of a merge, and its value
+        blank = 0
         for number, (values, formula) in enumerate(zip(_rows(sheet), written, strict=False), 1):
             if next(walked) > MAX_WALKED:
                 raise _too_much()
             if _blank(values) and _blank(formula):
+                if (blank := blank + 1) > MAX_BLANK:
+                    return
                 continue
             cells = _cells(values, formula)
             for column, last in begin.get(number, ()):

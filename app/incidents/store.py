@@ -95,7 +95,7 @@ async def get_incident(session: AsyncSession, incident_id: int, *, caller: Calle
     query = _visible(caller).where(Incident.id == incident_id).execution_options(populate_existing=True)
     found = await session.scalar(query)
     if found is None:
-        raise NotFound(f"There is no incident {incident_id} within your scope")
+        raise NotFound("There is no incident {given} within your scope", values={"given": incident_id})
     return found
 
 
@@ -182,4 +182,4 @@ def region_of(members: Sequence[Member]) -> str | None:
 def require_role(caller: Caller) -> None:
     """Whoever may write acts on an incident that touches a site of theirs."""
     if not caller.writes:
-        raise NotAllowed(f"Role {caller.role.value} only reads")
+        raise NotAllowed("Role {role} only reads", values={"role": caller.role.value})

@@ -70,7 +70,8 @@ def require_planner(caller: Caller, place: Place) -> None:
     """Raises NotAllowed: the role only reads, or the place is not wholly within the caller's region."""
     if place.site is None and place.region is None and caller.writes and not caller.covers(PROVINCE):
         raise NotAllowed(
-            f"A provider's whole network is the province's: name your region {caller.region_code} along with it"
+            "A provider's whole network is the province's: name your region {own} along with it",
+            values={"own": caller.region_code},
         )
     require_writer(caller, place.code)
 

@@ -95,7 +95,7 @@ async def get_window(session: AsyncSession, window_id: int, *, caller: Caller, f
         query = query.with_for_update(of=MaintenanceWindow).execution_options(populate_existing=True)
     found = (await session.execute(query)).one_or_none()
     if found is None:
-        raise NotFound(f"There is no maintenance window {window_id} within your scope")
+        raise NotFound("There is no maintenance window {given} within your scope", values={"given": window_id})
     return Found(*found)
 
 

@@ -62,7 +62,7 @@ async def get_provider(session: AsyncSession, ident: str, *, caller: Caller) -> 
     """Raises NotFound alike for what is unknown and what lies out of scope."""
     found = await find_provider(session, ident, caller=caller)
     if found is None:
-        raise NotFound(f"There is no provider {ident[:60]} within your scope")
+        raise NotFound("There is no provider {given} within your scope", values={"given": ident[:60]})
     return found
 
 

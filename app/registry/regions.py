@@ -102,7 +102,7 @@ async def get_region(session: AsyncSession, code: str) -> tuple[Region, list[Reg
     """By its code, or one that it had before; with all of those. Raises NotFound."""
     region = await find_region(session, await current(session, code))
     if region is None:
-        raise NotFound(f"There is no region {code[:60]} in Kalimantan Timur")
+        raise NotFound("There is no region {given} in Kalimantan Timur", values={"given": code[:60]})
     query = select(RegionAlias).where(RegionAlias.region_code == region.code).order_by(RegionAlias.code)
     return region, list(await session.scalars(query))
 

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from app.errors import Fault
 from app.profiles import Technology
 from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, SiteKind, State, Venue
-from app.validation import FaultError, refuse_nul
+from app.validation import SLUG, FaultError, refuse_nul
 from probes.contract import Kind
 from probes.policy import canonical_host
 
@@ -76,7 +76,7 @@ class RegionDetail(RegionOut):
 class ProviderIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"slug": "orbit", "name": "Orbit"}]})
 
-    slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    slug: Annotated[str, Field(pattern=SLUG, max_length=60)]
     name: Text
 
 

@@ -103,7 +103,7 @@ async def get_site(
         query = query.with_for_update(of=Site, key_share=True).execution_options(populate_existing=True)
     found = (await session.execute(query)).one_or_none()
     if found is None:
-        raise NotFound(f"There is no site {ident[:60]} within your scope")
+        raise NotFound("There is no site {given} within your scope", values={"given": ident[:60]})
     return found[0], found[1]
 
 

@@ -21,6 +21,7 @@ from app.status.version import Version
 BEAT_S = 15.0  # when there was nothing to tell for so long, a sign of life
 LOOK_S = 2.0  # how often a stream looks whether its caller may still see it
 BACK_MS = 2_000, 5_000  # when a reader comes back after an end: not all of them at once
+AT_ONCE = 16  # streams that are told in one go, before whoever polls has a turn
 PIECE = 65_536  # as much as waits in memory for one that reads slowly
 
 
@@ -42,6 +43,7 @@ class Streams:
     def __init__(self, snapshot: Snapshot, answers: Answers, *, most: int) -> None:
         self._snapshot, self._answers, self._most = snapshot, answers, most
         self.open = 0
+        self._turn = asyncio.Semaphore(AT_ONCE)
         self._ending = False
 
     def require_room(self) -> None:
@@ -69,6 +71,8 @@ class Streams:
         yield f"retry: {random.randint(*BACK_MS)}\n\n".encode()
         told_at = float("-inf")
         while True:
+            async with self._turn:
+                await asyncio.sleep(0)
             published = self._snapshot.published
             event = await self._news(wanted, seen)
             if not event.kind and time.monotonic() - told_at >= BEAT_S:

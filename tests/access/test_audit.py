@@ -110,7 +110,7 @@ async def test_the_audit_is_read_by_what_where_and_when(cast: Cast, session: Asy
     assert await found(**{"from": "2026-11-01", "to": "2026-11-02"}) == ["2"]
     assert await found(period="24h") == await found(**{"from": "2026-11-02"}) == ["7", "7", "8"]
     for wrong in ({"source": "rumour"}, {"region": "99"}, {"from": "then"}, {"from": "2026-11-02", "to": "2026-11-01"},
-                  {"period": "24h", "to": "2026-11-01"}, {"format": "pdf"}):  # fmt: skip
+                  {"period": "24h", "to": "2026-11-01"}, {"format": "pdf"}, {"object": "situs"}):  # fmt: skip
         assert (await cast.sari.get("/audit", params=wrong)).status_code == 422
 
 
@@ -139,6 +139,11 @@ async def test_the_audit_is_exported_whole_and_no_cell_of_it_runs(
         rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
         assert [row["object_id"] for row in rows] == ["9", "4", "3", "2", "1", "0"]
     assert (rows[1]["reason"], rows[1]["after"], rows[1]["source"]) == ("'=1+1", '{"host":"=x"}', "api")
+    assert rows[0]["at"].endswith("+08:00")
+    few = await cast.sari.get("/audit", params={"format": "csv", "limit": 2})
+    assert len(few.text.splitlines()) == 3
+    unknown = (await cast.sari.get("/audit", params={"object": "situs"})).json()["errors"][0]
+    assert (unknown["field"], "contract" in unknown["message"]) == ("object", True)
     dewi = {"Authorization": f"Bearer {secret}"}
     hers = await cast.stranger.get("/audit", params={"format": "csv"}, headers=dewi)
     assert len(hers.text.splitlines()) == 6

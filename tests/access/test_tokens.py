@@ -106,6 +106,21 @@ async def test_an_admin_gives_no_more_than_it_has_and_no_more_than_the_owner_has
     assert refused.json()["errors"][0]["code"] == "disabled_account"
 
 
+async def test_a_token_of_a_providers_account_sees_that_provider(
+    browser: Open, cast: Cast, session: AsyncSession
+) -> None:
+    sari = await admin(browser, session, "sari")
+    async with session.begin():
+        iconplus: int = await session.scalar(text("SELECT id FROM provider WHERE slug = 'iconplus'"))
+    dian = await account(session, "dian", Role.PROVIDER_VIEWER, "64", provider_id=iconplus)
+    assert (await minted(sari, role="provider_viewer", account_id=dian.id))["provider"] == "iconplus"
+    refused = await sari.person.post("/tokens", token(role="provider_viewer"))  # sari has none
+    assert [error["code"] for error in refused.json()["errors"]] == ["missing"]
+    beyond = token(role="provider_viewer", provider="telkom-wms", account_id=dian.id)
+    refused = await sari.person.post("/tokens", beyond)
+    assert [error["code"] for error in refused.json()["errors"]] == ["beyond_owner"]
+
+
 async def account_id(session: AsyncSession, username: str) -> int:
     found: int = await session.scalar(text("SELECT id FROM account WHERE username = :name"), {"name": username})
     return found
@@ -147,6 +162,8 @@ async def test_a_token_is_refused_within_five_seconds_once_its_ground_is_gone(
         await session.execute(text(statement))
     later(monkeypatch, callers.TOKEN_TTL_S + 0.1)
     assert await works(sari, secret, "/sites") == 401, why
+    refused = await sari.client.get("/api/v1/sites", headers={"Authorization": f"Bearer {secret}"})
+    assert ("owner" in why) == ("owner" in refused.json()["detail"]), "whoever has the secret may know why"
     assert await works(browser(), secret, "/sites") == 401
 
 

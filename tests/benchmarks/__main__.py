@@ -15,6 +15,7 @@ from tests.benchmarks import (
     scraped,
     segments,
     snapshot,
+    streams,
     truthrun,
 )
 
@@ -31,6 +32,7 @@ PARTS = {
     "polling": polling.main,
     "snapshot": snapshot.main,
     "prometheus": scraped.main,
+    "streams": streams.main,
     "import": importing.main,
     "faults": faults.main,
 }

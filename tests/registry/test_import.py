@@ -10,8 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit
-from app.registry import regions
+from app.registry import providers, regions
 from tests.conftest import Cast, Person
+from tests.registry.test_import_sheets import repack
 from tests.registry.test_sites import VILLAGE, register
 
 HEADER = "Kode desa/kelurahan;Teknologi;Penyedia;Cara ukur;Alamat IP atau host"
@@ -43,7 +44,7 @@ async def test_a_dry_run_tells_and_writes_nothing_a_real_run_writes_and_the_same
 ) -> None:
     file = f"{HEADER}\n{MUARA}\n"
     dry = (await send(cast.ana, file, dry_run=True)).json()
-    assert (dry["applied"], dry["counts"]) == (False, {"create": 1, "update": 0, "same": 0, "error": 0})
+    assert (dry["applied"], dry["counts"]) == (False, {"create": 1, "update": 0, "same": 0, "error": 0, "warning": 0})
     assert (await cast.ana.get("/sites")).json()["items"] == []
     real = (await send(cast.ana, file)).json()
     assert (real["applied"], real["rows"][0]["code"]) == (True, f"{VILLAGE}-01")
@@ -70,7 +71,7 @@ async def test_all_or_nothing_unless_partial(cast: Cast) -> None:
         (3, "host", "forbidden_host"),
     }  # fmt: skip
     assert "tidak termasuk pilihan" in next(one["message"] for one in problem["errors"] if one["code"] == "enum")
-    assert problem["counts"] == {"create": 1, "update": 0, "same": 0, "error": 1}
+    assert problem["counts"] == {"create": 1, "update": 0, "same": 0, "error": 1, "warning": 0}
     assert (await cast.ana.get("/sites")).json()["items"] == []
     partly = await send(cast.ana, file, partial=True)
     assert (partly.status_code, partly.json()["applied"]) == (200, True)
@@ -132,9 +133,9 @@ async def test_a_row_that_may_be_a_second_access_point_replaces_the_first_only_b
     assert (await row("radio", "", "", "", code=first["code"]))["verdict"] == "update"
 
 
-async def test_a_name_of_two_providers_is_neither_ones(cast: Cast) -> None:
-    for slug, name in (("satu", "Mega Net"), ("dua", "MEGA-NET"), ("tiga", "satu")):
-        assert (await cast.sari.post("/providers", {"slug": slug, "name": name})).status_code == 201
+async def test_a_name_of_two_providers_is_neither_ones(cast: Cast, session: AsyncSession) -> None:
+    async with session.begin():  # of before such names were refused
+        await providers.ensure_providers(session, {"satu": "Mega Net", "dua": "MEGA-NET", "tiga": "satu"})
 
     async def row(provider: str) -> dict[str, Any]:
         return (await verdicts(cast.ana, HEADER, MUARA.replace("Telkom WMS", provider)))[0]
@@ -414,10 +415,72 @@ async def test_an_error_shows_the_cell_that_is_wrong_by_its_column_and_the_files
         "village_code": ("C", "Kode Wilayah", "64.02.05.9999"), "host": ("G", "IP/Host (contoh)", "10.0.0.1"),
     }  # fmt: skip
     assert cells(name) == {"village_code": ("B", "Desa", "Antah Berantah")}
-    assert cells(probe) == {"probe": ("F", "Cara ukur", None)}
+    assert (cells(probe)["probe"][:2], probe["errors"][0]["value"]) == (("F", "Cara ukur"), None)
 
 
 async def test_the_indonesian_report_has_no_english_place(cast: Cast) -> None:
     answer = await send(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA}", ID, dry_run=True, format="xlsx")
     page = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert str(page["G3"].value).startswith("baris: Isinya sama dengan baris 2")
+
+
+async def test_the_report_says_what_changes_and_which_village_was_found_but_no_contact(cast: Cast) -> None:
+    made = await register(cast, host="198.51.100.1", contact_name="Bu Rina", contact_phone="0812")
+    header = f"Kode titik akses;{HEADER};Telepon kontak;Tempat"
+    change, new = f"{made['code']};;;;;198.51.100.2;0813;balai", f";64.02.05.2004;{MUARA.partition(';')[2]};;"
+    answer = await send(cast.ana, f"{header}\n{change}\n{new}", ID, dry_run=True, format="xlsx")
+    page = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
+    assert str(page["J2"].value).splitlines() == [
+        "Alamat IP atau host: 198.51.100.1 → 198.51.100.2", "Tempat pemasangan: (kosong) → balai",
+        "Telepon kontak: diubah",
+    ]  # fmt: skip
+    assert page["J3"].value == "Kode desa/kelurahan: 64.02.05.2004 Muara Badak Ilir, Kecamatan Muara Badak"
+
+
+async def test_rows_with_warnings_are_counted(cast: Cast) -> None:
+    told = (await send(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA.replace('serat optik', 'starlink')}", dry_run=True)).json()
+    assert told["counts"]["warning"] == sum(1 for row in told["rows"] if row["warnings"]) == 1
+
+
+async def test_a_latitude_without_its_ls_is_an_error_and_a_position_far_from_the_village_a_warning(cast: Cast) -> None:
+    header = f"{HEADER};Lintang;Bujur"
+
+    async def row(latitude: str, longitude: str, language: str = "id") -> dict[str, Any]:
+        return (await verdicts(cast.ana, header, f"{MUARA};{latitude};{longitude}", language=language))[0]
+
+    for north in ("0 21 42", "0,3617"):
+        (fault,) = (await row(north, "117 26 21"))["errors"]
+        assert (fault["code"], fault["column"]) == ("other_hemisphere", "F")
+        assert fault["suggestion"] == "Maksud Anda 0°21'42\" LS?"
+    right, far = await row("0 21 42 LS", "117 26 21"), await row("-0,36", "116,4")
+    assert (right["errors"], right["warnings"]) == ([], [])
+    assert (far["verdict"], [one["code"] for one in far["warnings"]]) == ("create", ["far_from_village"])
+    made = await register(cast, latitude=-0.36, longitude=116.4)
+    (quiet,) = await verdicts(cast.ana, "Kode titik akses;Catatan", f"{made['code']};x")
+    assert quiet["warnings"] == []
+
+
+async def test_the_report_marks_what_is_wrong_and_imports_again_as_it_came(cast: Cast) -> None:
+    book = openpyxl.Workbook()
+    page: Any = book.active
+    for line in (HEADER.split(";"), ["64.02.05.2003", "fo", "telkom wms", "icmp", "=1+1"], ["64.02.05.2004", "fo"]):
+        page.append(line)
+    page["E3"] = "198.51.100.7"
+    data = io.BytesIO()
+    book.save(data)
+    stored = repack(data.getvalue(), lambda xml: xml.replace(b"<f>1+1</f><v />", b"<f>1+1</f><v>198</v>"))
+    answer = await send(cast.ana, stored, ID, dry_run=True, format="xlsx")
+    back: Any = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
+    assert (back["E2"].value, back.freeze_panes, back.auto_filter.ref) == (198, "A2", "A1:G3")
+    colours = {name: back[name].fill.fgColor.rgb[2:] for name in ("E2", "F2", "C3", "D3", "E3")}
+    assert colours == {"E2": "F8CBAD", "F2": "F8CBAD", "C3": "F8CBAD", "D3": "F8CBAD", "E3": "000000"}
+    assert back["G3"].alignment.wrap_text
+    back["C3"], back["D3"], back["E2"] = "telkom wms", "icmp", "198.51.100.8"
+    data = io.BytesIO()
+    back.parent.save(data)
+    again = await send(cast.ana, data.getvalue(), ID, dry_run=True, format="xlsx")
+    page = openpyxl.load_workbook(io.BytesIO(again.content)).worksheets[0]
+    assert [page[name].fill.fgColor.rgb[2:] for name in ("C3", "F3")] == ["000000", "E2EFDA"]
+    assert "kolom" not in str(page["G2"].value)
+    told = [(await send(cast.ana, one, dry_run=True)).json()["rows"] for one in (stored, answer.content)]
+    assert told[0] == told[1]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from threading import Event
 
 import pytest
@@ -16,6 +17,7 @@ from app.importing import sheets
 from app.importing import store as importing
 from app.importing.aside import aside
 from app.importing.store import File, Outcome
+from app.importing.turns import Turns
 from app.migrate import migrate
 from app.registry import providers, store
 from app.registry.models import Site
@@ -124,3 +126,20 @@ async def test_imports_leave_the_threads_of_everything_else_alone() -> None:
     finally:
         over.set()
         await asyncio.gather(*imports)
+
+
+async def test_a_callers_imports_take_turns() -> None:
+    turns, running, most = Turns(), dict[str, int](), dict[str, int]()
+
+    async def bring(caller: Caller) -> None:
+        async with turns.of(caller):
+            for key in (caller.key, "all"):
+                running[key] = running.get(key, 0) + 1
+                most[key] = max(most.get(key, 0), running[key])
+            await asyncio.sleep(0.01)
+            for key in (caller.key, "all"):
+                running[key] -= 1
+
+    ana, ben, tio = (replace(SARI, token_id=number) for number in (2, 3, 4))
+    await asyncio.gather(*(bring(caller) for caller in (ana, ana, ben, tio, SARI) * 2))
+    assert most == {"token:1": 1, "token:2": 1, "token:3": 1, "token:4": 1, "all": 4}

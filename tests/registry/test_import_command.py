@@ -56,6 +56,10 @@ async def test_a_file_is_told_about_then_written_and_wrong_rows_end_it_with_1(
     file.write_text(f"{HEADER}\n{MUARA}\n")
     again = sinyal(url, file)
     assert (again.returncode, again.stdout) == (0, "baru 0  diperbarui 0  tetap 1  salah 0: tertulis\n")
+    file.write_text(f"{HEADER};Telepon kontak\n{MUARA.replace('100.20', '100.22').replace('serat', 'SERAT')};0812\n")
+    changed = sinyal(url, file, "--dry-run").stdout
+    assert "198.51.100.20 → 198.51.100.22" in changed
+    assert ("Telepon kontak" in changed, "0812" in changed) == (True, False)
     async with transaction(open_sessions(engine)) as session:
         entries = list(await session.scalars(select(Audit).order_by(Audit.id)))
     who = f"command line ({getpass.getuser()})"

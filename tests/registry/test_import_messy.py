@@ -28,8 +28,15 @@ async def test_exactly_the_planted_errors_are_told_and_everything_else_is_writte
     assert wrong(dry.json()) == book.wrong
     assert dry.json()["columns"]["sheet"] == "Titik Akses 2026"
     assert dry.json()["columns"]["ignored"] == []
+    warned = sum(1 for row in dry.json()["rows"] if row["warnings"])
     right = book.rows - len(book.wrong) - len(book.repeated)
-    assert dry.json()["counts"] == {"create": right, "update": 0, "same": 2, "error": len(book.wrong)}
+    assert dry.json()["counts"] == {
+        "create": right,
+        "update": 0,
+        "same": 2,
+        "error": len(book.wrong),
+        "warning": warned,
+    }
     assert {row["row"] for row in dry.json()["rows"] if row["verdict"] == "same"} == book.repeated
 
     refused = await send(cast.sari, book.data)
@@ -45,7 +52,7 @@ async def test_exactly_the_planted_errors_are_told_and_everything_else_is_writte
     async with session.begin():
         recorded = await session.scalar(select(func.count()).select_from(Audit))
     again = (await send(cast.sari, book.data, partial=True)).json()
-    assert again["counts"] == {"create": 0, "update": 0, "same": right + 2, "error": len(book.wrong)}
+    assert again["counts"] == {"create": 0, "update": 0, "same": right + 2, "error": len(book.wrong), "warning": warned}
     async with session.begin():
         assert await session.scalar(select(func.count()).select_from(Audit)) == recorded == right + 1
 

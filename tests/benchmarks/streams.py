@@ -1,0 +1,215 @@
+"""500 streams and 200 polls a second while the demo measures every village: what the measuring notices of them.
+
+The same demo is looked at twice, alone and then with its audience. RTTs are held to the script, packets to the whole
+second at which they were due; and each change of state, from the moment it was committed, to its arrival everywhere.
+"""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import asyncpg
+from sqlalchemy.engine import make_url
+
+from app.database import CHANNEL
+from app.embedded import Cluster
+from app.settings import ROOT
+from tests.benchmarks.audience import POLLS_A_SECOND, STREAMS, token_of
+from tests.benchmarks.demo import RTT_MS
+from tests.running import Demo, cpu_s, demo
+
+INTERVAL_S, SETTLE_S, LOOK_S, JOIN_S = 20, 40, 60, 15
+LIMIT_S = 2.0
+SCRIPT = "".join([
+    f"seed = 1\ninterval_s = {INTERVAL_S}\n",
+    *(f"[technology.{name}]\nrtt_ms = {rtt}\njitter_ms = 0\nloss_pct = 0\n" for name, rtt in RTT_MS.items()),
+    *(f'[[event]]\nkind = "outage"\nstart_s = {start}\nduration_s = 40\nselect = {{ fraction = 0.01 }}\n'
+      for start in range(10, 220, 4)),
+])  # fmt: skip
+READINGS = """
+    SELECT s.technology, m.rtt_us FROM measurement m JOIN site s ON s.id = m.site_id
+    WHERE m.slot >= $1 AND m.slot < $2 AND m.outcome = 'ok'
+"""
+CHANGED = "SELECT s.code, t.state, t.version FROM site_status t JOIN site s ON s.id = t.site_id WHERE t.version > $1"
+
+
+class Change(NamedTuple):
+    at: float
+    code: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the measuring was like for a while."""
+
+    errors_ms: list[float]
+    late_ms: list[float]
+    troubles: dict[str, float]
+    cpu: dict[str, float]  # share of a core
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="sinyal-bench-") as parent, demo(Path(parent, "data"), SCRIPT) as running:
+        asyncio.run(_run(running))
+
+
+async def _run(running: Demo) -> None:
+    tokens = [running.token, *(_viewer(running, code) for code in _districts(running))]
+    await asyncio.sleep(SETTLE_S)
+    alone = await _look(running)
+    seconds = JOIN_S + LOOK_S
+    streaming = _start(running, "streams", seconds, tokens)
+    polling = _start(running, "polls", seconds, tokens)
+    await asyncio.sleep(JOIN_S)
+    async with _changes(running) as changes:
+        watched = await _look(running)
+        last = time.time() - 2 * LIMIT_S
+    streamed, polled = json.loads(streaming.communicate()[0]), json.loads(polling.communicate()[0])
+    print(f"{len(running.sites())} sites each {INTERVAL_S} s; {STREAMS} streams, {POLLS_A_SECOND} polls a second, "
+          f"{LOOK_S} s without them and {LOOK_S} s with them")  # fmt: skip
+    _report_looks(alone, watched)
+    _report_polls(polled)
+    _report_changes([change for change in changes if change.at < last], streamed, scopes=["64", *_districts(running)])
+
+
+def _districts(running: Demo) -> list[str]:
+    return [item["code"] for item in running.get("/regions", level="kabupaten_kota")["items"]]
+
+
+def _viewer(running: Demo, region: str) -> str:
+    made = running.client.post("/tokens", json={"name": f"wall {region}", "role": "viewer", "region_code": region})
+    made.raise_for_status()
+    return str(made.json()["token"])
+
+
+def _start(running: Demo, part: str, seconds: float, tokens: Sequence[str], *, inside: bool = False) -> Any:
+    user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+    enter = ["nsenter", "--target", str(running.child("worker")), *user, "--net", "--"] if inside else []
+    port = running.url.rpartition(":")[2]
+    command = [*enter, sys.executable, "-m", "tests.benchmarks.audience", part, port, str(seconds), *tokens]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+async def _connect(running: Demo) -> asyncpg.Connection:
+    url = make_url(Cluster(running.folder).url).set(drivername="postgresql")
+    return await asyncpg.connect(url.render_as_string(hide_password=False))
+
+
+async def _look(running: Demo) -> Look:
+    pids = {name: running.child(name) for name in ("worker", "api", "database")}
+    troubles, spent, began = _troubles(running), {name: cpu_s(pid) for name, pid in pids.items()}, time.time()
+    pinging = _start(running, "pings", LOOK_S, [], inside=True)
+    await asyncio.sleep(LOOK_S)
+    late = json.loads((await asyncio.to_thread(pinging.communicate))[0])["late"]
+    took = time.time() - began
+    cpu = {name: (cpu_s(pid) - spent[name]) / took for name, pid in pids.items()}
+    troubled = {name: value - troubles[name] for name, value in _troubles(running).items()}
+    await asyncio.sleep(5)  # what was read last is written
+    connection = await _connect(running)
+    rows = await connection.fetch(READINGS, _moment(began), _moment(began + LOOK_S))
+    await connection.close()
+    errors = [abs(rtt / 1000 - RTT_MS[technology]) for technology, rtts in rows for rtt in rtts]
+    return Look(errors, late, troubled, cpu)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _troubles(running: Demo) -> dict[str, float]:
+    text = running.client.get(f"{running.url}/metrics").text
+    wanted = r"^sinyal_worker_(missed_slots|overruns|misfires|faults)\w* (\S+)$"
+    return {name: float(value) for name, value in re.findall(wanted, text, re.MULTILINE)}
+
+
+@asynccontextmanager
+async def _changes(running: Demo) -> AsyncIterator[list[Change]]:
+    """Every change of a site's state, by the notice of its commit, for as long as one looks."""
+    found: list[Change] = []
+    line, asking = await _connect(running), await _connect(running)
+    notices: asyncio.Queue[float] = asyncio.Queue()
+    await line.add_listener(CHANNEL, lambda *_: notices.put_nowait(time.time()))
+    following = asyncio.create_task(_follow(asking, notices, found))
+    try:
+        yield found
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await asyncio.gather(line.close(), asking.close())
+
+
+async def _follow(asking: asyncpg.Connection, notices: asyncio.Queue[float], found: list[Change]) -> None:
+    states: dict[str, str] = {}
+    version, at = -1, time.time()
+    while True:
+        for code, state, changed in await asking.fetch(CHANGED, version):
+            if states.get(code, state) != state:
+                found.append(Change(at, code, changed))
+            states[code], version = state, max(version, changed)
+        at = await notices.get()
+
+
+def _report_looks(alone: Look, watched: Look) -> None:
+    print(f"{'':<34}{'alone':>12}{'watched':>12}")
+    _compare("|measured - scripted| ms", alone.errors_ms, watched.errors_ms)
+    _compare("packet sent after its second, ms", alone.late_ms, watched.late_ms)
+    for name in alone.troubles:
+        print(f"{name:<34}{alone.troubles[name]:>12.0f}{watched.troubles[name]:>12.0f}")
+    for name in alone.cpu:
+        print(f"{'CPU of the ' + name:<34}{alone.cpu[name]:>12.1%}{watched.cpu[name]:>12.1%}")
+
+
+def _compare(name: str, *found: Sequence[float]) -> None:
+    print(f"{name:<34}" + "".join(f"{len(one):>12,}" for one in found))
+    both = [sorted(one) for one in found]
+    for label, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)):
+        print(f"  {label:<32}" + "".join(f"{_at(ordered, share):>12.3f}" for ordered in both))
+
+
+def _at(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def _report_polls(polled: dict[str, Any]) -> None:
+    took = sorted(1000 * one for one in polled["took"])
+    print(f"polls: {len(took) / (JOIN_S + LOOK_S):.0f} a second {polled['statuses']}, "
+          f"p50 {_at(took, 0.5):.1f} ms, p99 {_at(took, 0.99):.1f} ms")  # fmt: skip
+
+
+def _report_changes(changes: Sequence[Change], streamed: dict[str, Any], *, scopes: Sequence[str]) -> None:
+    """A stream was told once an event came that is about the site and of a version that has the change."""
+    telling: dict[tuple[int, str], list[tuple[int, str]]] = defaultdict(list)
+    for key, codes in streamed["told"].items():
+        which, _, event_id = key.split()
+        for code in codes:
+            telling[int(which), code].append((int(event_id.split(".")[1]), key))
+    delays, missed = [], 0
+    for change in changes:
+        for number, arrived in enumerate(streamed["arrivals"]):
+            which = token_of(number, len(scopes))
+            if scopes[which] != "64" and not change.code.startswith(f"{scopes[which]}."):
+                continue
+            keys = [key for version, key in telling[which, change.code] if version >= change.version]
+            found = [arrived[key] for key in keys if key in arrived]
+            delays += [min(found) - change.at] if found else []
+            missed += not found
+    delays.sort()
+    print(f"{len(changes)} changes of state, {len(delays):,} arrivals, {missed} missed: p50 {_at(delays, 0.5):.2f} s, "
+          f"p99 {_at(delays, 0.99):.2f} s, max {delays[-1]:.2f} s (limit {LIMIT_S:g} s)")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
