@@ -26,6 +26,7 @@ from app.clock import utc_now
 from app.database import Sessions, transaction
 from app.registry.models import SiteKind, State
 from app.status.snapshot import Snapshot
+from app.status.stream import Streams
 from app.worker.figures import Figures
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # most polls take less than 1 ms
@@ -95,7 +96,7 @@ class Current(Collector):
     def __init__(self, state: Any, told: Told | None) -> None:
         self._snapshot: Snapshot = state.snapshot
         self._pool: Any = state.engine.pool
-        self._streams: Any = getattr(state, "streams", None)
+        self._streams: Streams = state.streams
         self._told = told
 
     def collect(self) -> Iterator[Metric]:
@@ -116,8 +117,7 @@ class Current(Collector):
         if snapshot.versions:
             age = now.timestamp() - snapshot.version.ms / 1000
             yield GaugeMetricFamily("sinyal_status_version_age_seconds", "Since the last version of the status", age)
-        if self._streams is not None:
-            yield GaugeMetricFamily("sinyal_status_streams", "Streams of the status that are open", self._streams.open)
+        yield GaugeMetricFamily("sinyal_status_streams", "Streams of the status that are open", self._streams.open)
 
     def _database(self) -> Iterator[Metric]:
         pool = self._pool

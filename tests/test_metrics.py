@@ -3,7 +3,6 @@
 import subprocess
 import time
 from datetime import timedelta
-from types import SimpleNamespace
 from unittest.mock import Mock
 
 import orjson
@@ -59,8 +58,9 @@ async def test_it_counts_sites_by_kind_and_state(app: FastAPI, cast: Cast, sessi
 
 
 async def test_it_counts_the_streams_that_are_open(app: FastAPI, cast: Cast) -> None:
-    app.state.streams = SimpleNamespace(open=3)
-    assert value(await scraped(cast.stranger), "sinyal_status_streams") == 3
+    with app.state.streams.counted(), app.state.streams.counted():
+        assert value(await scraped(cast.stranger), "sinyal_status_streams") == 2
+    assert value(await scraped(cast.stranger), "sinyal_status_streams") == 0
 
 
 async def test_it_counts_requests_by_route_and_knows_those_under_way(app: FastAPI, cast: Cast) -> None:
