@@ -165,7 +165,7 @@ async def test_behind_a_pooler_that_ignores_the_limit_the_api_gives_up_by_itself
 def test_every_list_gives_at_most_a_thousand(app: FastAPI) -> None:
     paths = app.openapi()["paths"]
     found = [
-        p["schema"] for path in paths.values() if "get" in path
+        p["schema"].get("anyOf", [p["schema"]])[0] for path in paths.values() if "get" in path
         for p in path["get"].get("parameters", ()) if p["name"] == "limit"
     ]  # fmt: skip
     assert len(found) > 10

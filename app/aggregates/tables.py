@@ -3,7 +3,6 @@
 The total is the last row: what is above it cannot be averaged to it. The column `row` tells them apart.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, get_args
 
@@ -23,7 +22,7 @@ def series(answer: BaseModel, separator: Separator) -> bytes:
     total = _led("total", flat(type(said.total), said.total))
     if "sites" in type(said).model_fields:
         rows, total = [row | {"sites": None} for row in rows], total | {"sites": said.sites}
-    return _csv([*rows, total], separator)
+    return _csv(list(total), [*rows, total], separator)
 
 
 def ranking(answer: RankingOut, separator: Separator) -> bytes:
@@ -31,7 +30,7 @@ def ranking(answer: RankingOut, separator: Separator) -> bytes:
     period: Row = {"from": _plain(answer.from_), "to": _plain(answer.to)}
     nothing = flat(RankedOut, None) | flat(UnrankedOut, None)
     rows = [period | nothing | flat(type(one), one) for one in (*answer.items, *answer.unranked)]
-    return _csv(rows or [period | nothing], separator, header_only=not rows)
+    return _csv([*period, *nothing], rows, separator)
 
 
 def _led(kind: str, row: Row) -> Row:
@@ -57,13 +56,11 @@ def flat(model: type[BaseModel], value: Any, prefix: str = "") -> Row:
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
-    found = [kind for kind in _kinds(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
-    return found[0] if found else None
-
-
-def _kinds(annotation: Any) -> Iterator[Any]:
-    yield annotation
-    yield from get_args(annotation)
+    """The one that it is, or may be beside None."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
 
 
 def _plain(value: Any) -> Cell:
@@ -74,6 +71,5 @@ def _plain(value: Any) -> Cell:
     return plain
 
 
-def _csv(rows: list[Row], separator: Separator, *, header_only: bool = False) -> bytes:
-    table: list[list[Cell]] = [list(rows[0]), *(list(row.values()) for row in ([] if header_only else rows))]
-    return (BOM + csv_text(table, separator)).encode()
+def _csv(columns: list[str], rows: list[Row], separator: Separator) -> bytes:
+    return (BOM + csv_text([columns, *(list(row.values()) for row in rows)], separator)).encode()
