@@ -91,8 +91,8 @@ class AggregatesSettings(BaseModel):
 class LimitsSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    requests_per_s: int = Field(100, ge=0, le=100_000)
-    burst: int = Field(400, ge=1, le=1_000_000)
+    requests_per_s: int = Field(500, ge=0, le=100_000)
+    burst: int = Field(1000, ge=1, le=1_000_000)
     query_s: int = Field(15, ge=1, le=600)
 
 

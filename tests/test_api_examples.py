@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.access import store as access
@@ -39,7 +40,7 @@ def environment(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
     api = Api(url, folder / "data")
     try:
         api.start()
-        wait_for(lambda: api.ready, 30)
+        wait_for(lambda: httpx.get(f"{api.url}/readyz", trust_env=False).is_success, 30)
         yield os.environ | {"SINYAL": api.url, "TOKEN": token}
     finally:
         api.close()
