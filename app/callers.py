@@ -49,13 +49,22 @@ class Callers:
         return await self._get(request, credential, TOKEN_TTL_S if credential.kind is Kind.TOKEN else 0)
 
     async def watch(self, request: Request, credential: Credential) -> Caller:
-        """For streams, which ask every moment, and many at once: one look-up for all of the same caller."""
+        """For streams, which ask every moment, and many at once: one look-up for all of the same caller.
+
+        Raises TimeoutError, one of AWAY, rather than keep a stream waiting.
+        """
         looking = self._watched.get(credential)
         if looking is None:
             looking = asyncio.create_task(self._get(request, credential, TOKEN_TTL_S))
             self._watched[credential] = looking
-            looking.add_done_callback(lambda _: self._watched.pop(credential))
-        return await asyncio.shield(looking)
+            looking.add_done_callback(lambda done: self._looked(credential, done))
+        async with asyncio.timeout(LOOK_UP_S):
+            return await asyncio.shield(looking)
+
+    def _looked(self, credential: Credential, done: asyncio.Task[Caller]) -> None:
+        del self._watched[credential]
+        if not done.cancelled():
+            done.exception()  # seen, whether or not anybody still waits for it
 
     async def _get(self, request: Request, credential: Credential, ttl_s: float) -> Caller:
         now, key = monotonic(), (credential, ttl_s)

@@ -122,6 +122,7 @@ def app(sessions: Sessions, engine: AsyncEngine) -> FastAPI:
         limits=LimitsSettings(requests_per_s=0), aggregates=AggregatesSettings(refresh_s=0),
     ))  # fmt: skip
     app.state.sessions, app.state.engine = sessions, engine
+    app.state.streams.end()  # httpx waits here for an answer's end: each stream tells once, and is over
     return app
 
 

@@ -19,7 +19,7 @@ from app.status.snapshot import Snapshot
 from app.status.version import Version
 
 BEAT_S = 15.0  # when there was nothing to tell for so long, a sign of life
-LOOK_S = 2.0  # how often a stream looks whether its caller may still see it
+LOOK_S = 1.5  # how often a stream looks whether its caller may still see it: well within 5 s with what is remembered
 BACK_MS = 2_000, 5_000  # when a reader comes back after an end: not all of them at once
 AT_ONCE = 16  # streams that are told in one go, before whoever polls has a turn
 PIECE = 65_536  # as much as waits in memory for one that reads slowly

@@ -35,7 +35,6 @@ async def test_every_route_answers_everybody_as_its_policy_says(
     things = await make_things(field_, session)
     assert _unmade(calls, things) == [], "make one of these in Kutai Kartanegara: tests/access/world.py"
     await app.state.snapshot.refresh(sessions)
-    app.state.streams.end()  # each tells once, and is over
     providers = {one.slug: one.id for one in await session.scalars(select(Provider))}
     await session.rollback()
     wrong, seen, count = [], set(), 0
