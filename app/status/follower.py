@@ -1,6 +1,7 @@
 """Keeps a snapshot true: listens for notices, reads at most once a second, and resynchronises a lost line."""
 
 import asyncio
+import gc
 import time
 
 import asyncpg
@@ -28,12 +29,17 @@ class Follower:
             tasks.create_task(self._age())
 
     async def _follow(self) -> None:
+        settled = False
         while True:
             started = time.monotonic()
             try:
                 await self._listen()
                 await self._snapshot.refresh(self._sessions)
                 self._snapshot.tick(utc_now())
+                if not settled:
+                    settled = True
+                    gc.collect()
+                    gc.freeze()  # what is there by now stays: going through it again and again keeps pollers waiting
             except Exception as error:
                 log.warning("status_unread", error=type(error).__name__)
             await self._next_change(started)
