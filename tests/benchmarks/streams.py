@@ -71,12 +71,12 @@ async def _run(running: Demo) -> None:
     await asyncio.sleep(SETTLE_S)
     alone = await _look(running)
     seconds = JOIN_S + LOOK_S
+    last = time.time() + seconds - 2 * LIMIT_S  # what changes later may not arrive before the streams are closed
     streaming = _start(running, "streams", seconds, tokens)
     polling = _start(running, "polls", seconds, tokens)
     await asyncio.sleep(JOIN_S)
     async with _changes(running) as changes:
         watched = await _look(running)
-        last = time.time() - 2 * LIMIT_S
     streamed, polled = json.loads(streaming.communicate()[0]), json.loads(polling.communicate()[0])
     print(f"{len(running.sites())} sites each {INTERVAL_S} s; {STREAMS} streams, {POLLS_A_SECOND} polls a second, "
           f"{LOOK_S} s without them and {LOOK_S} s with them")  # fmt: skip
