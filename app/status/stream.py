@@ -92,8 +92,9 @@ class Streams:
 
     async def _news(self, wanted: Selection, seen: Version | None) -> Event:
         try:
-            return await self._change(wanted, seen) if seen is not None else await self._whole(wanted)
-        except Gone:
+            if seen is not None:
+                with contextlib.suppress(Gone):
+                    return await self._change(wanted, seen)
             return await self._whole(wanted)
         except Unavailable:  # another database is being read
             return Event("", seen or self._snapshot.version)

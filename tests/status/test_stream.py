@@ -263,12 +263,12 @@ async def judge_all(live: Served, state: str) -> None:
 
 
 async def test_who_reads_slowly_skips_versions(full: Served) -> None:
-    slow = await full.stream(full.cast.vera, receive_buffer=4096)
+    slow = await full.stream(full.cast.vera, receive_buffer=32_768)
     slow.pause()
     for state in ("degraded", "down", "degraded", "up"):
         await judge_all(full, state)
     slow.resume()
-    snapshot, change = await slow.event(), await slow.event()
+    snapshot, change = await slow.event(20), await slow.event(20)
     assert (snapshot.kind, change.kind, len(states(snapshot.data))) == ("snapshot", "change", 2_000)
     assert set(states(change.data).values()) == {"up"}
     assert change.id == str(full.app.state.snapshot.version)
