@@ -228,16 +228,16 @@ async def test_two_starts_at_once_migrate_once(server_url: str) -> None:
 async def test_a_site_under_maintenance_says_so_from_its_first_second_to_its_last(app: FastAPI, cast: Cast) -> None:
     made = await register(cast)
     assert not (await status(app, cast.vera))[made["code"]]["maintenance"]
-    soon = utc_now() + timedelta(seconds=1.2)
+    soon = utc_now() + timedelta(seconds=3)
     window = {"site": str(made["id"]), "title": "Ganti antena", "started_at": soon.isoformat(),
-              "ended_at": (soon + timedelta(seconds=1.5)).isoformat()}  # fmt: skip
+              "ended_at": (soon + timedelta(seconds=3)).isoformat()}  # fmt: skip
     assert (await cast.sari.post("/maintenance", window)).status_code == 201
     assert not (await status(app, cast.vera))[made["code"]]["maintenance"], "planned"
     before = app.state.snapshot.version
-    await asyncio.sleep(1.5)
+    await asyncio.sleep((soon - utc_now()).total_seconds() + 0.1)
     assert (await status(app, cast.vera))[made["code"]]["maintenance"], "running"
     assert app.state.snapshot.version != before
-    await asyncio.sleep(1.5)
+    await asyncio.sleep((soon - utc_now()).total_seconds() + 3.1)
     assert not (await status(app, cast.vera))[made["code"]]["maintenance"], "past"
 
 
