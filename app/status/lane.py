@@ -3,6 +3,7 @@
 An answer may be repeated while its version is the one that is out, and its caller is known (`known_until`).
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -33,26 +34,51 @@ class FastLane:
     def __init__(self, app: ASGIApp, answers: Answers) -> None:
         self._app, self._answers = app, answers
         self._kept: dict[Key, Kept] = {}
+        self._renewed: dict[Key, asyncio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
         key, seen = _key(scope)
+        if (messages := self._repeat(key, seen, scope)) is None and key in self._renewed:
+            await self._renewed[key].wait()
+            messages = self._repeat(key, seen, scope)
+        if messages is None:
+            await self._ask(key, scope, receive, send)
+            return
+        for message in messages:
+            await send(message)
+
+    def _repeat(self, key: Key, seen: list[bytes], scope: Scope) -> tuple[Message, Message] | None:
         kept = self._kept.get(key)
-        if kept is not None and kept.until > time.monotonic() and self._answers.is_out(kept.version):
-            messages = kept.unchanged if kept.etag in seen else kept.whole
-            if messages is not None:
-                scope["route"] = kept.route  # it is counted like any other
-                for message in messages:
-                    await send(message)
-                return
-        await self._app(scope, receive, _Keeping(self, key, scope, send))
+        if kept is None or kept.until <= time.monotonic() or not self._answers.is_out(kept.version):
+            return None
+        scope["route"] = kept.route  # it is counted like any other
+        return kept.unchanged if kept.etag in seen else kept.whole
+
+    async def _ask(self, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
+        """Of those who want what was kept too long, one asks anew, and the others wait for that."""
+        if key in self._kept and key not in self._renewed:
+            self._renewed[key] = asyncio.Event()
+        renewed = self._renewed.get(key)
+        try:
+            await self._app(scope, receive, _Keeping(self, key, scope, send))
+        finally:
+            if renewed is not None:
+                self._renew(key, renewed)
+
+    def _renew(self, key: Key, renewed: asyncio.Event) -> None:
+        renewed.set()
+        if self._renewed.get(key) is renewed:
+            del self._renewed[key]
 
     def keep(self, key: Key, kept: Kept) -> None:
         if len(self._kept) >= MOST:
             self._kept.clear()
         self._kept[key] = kept
+        if (renewed := self._renewed.get(key)) is not None:
+            self._renew(key, renewed)
 
 
 class _Keeping:

@@ -265,6 +265,18 @@ async def test_what_is_repeated_is_what_would_be_answered_anew(app: FastAPI, cas
     assert (await cast.vera.get("/status")).json()["sites"][0]["state"] == "down"
 
 
+async def test_of_many_who_poll_at_once_one_asks_anew(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    made = await register(cast)
+    await status(app, cast.vera)
+    await judge(session, made["id"], "up")
+    await status(app, cast.sari)
+    routed = Counting(app.state.callers.get)
+    app.state.callers.get = routed
+    answers = await asyncio.gather(*(cast.vera.get("/status") for _ in range(10)))
+    assert {answer.json()["sites"][0]["state"] for answer in answers} == {"up"}
+    assert routed.times == 1
+
+
 class Counting:
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call, self.times = call, 0
