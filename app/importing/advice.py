@@ -7,10 +7,9 @@ from app.importing import answer
 from app.importing.headers import COLUMNS
 from app.importing.sheets import SOURCES, Row
 from app.importing.store import Verdict
-from app.importing.words import SHORT
 from app.personal import PERSONAL
 from app.registry import regions
-from app.registry.words import CHOICES, TRUTH
+from app.registry.words import CHOICES, SHORT, TRUTH
 
 COLUMN, ROW = {"id": "kolom", "en": "column"}, {"id": "baris", "en": "row"}
 NOTHING, CHANGED = {"id": "(kosong)", "en": "(empty)"}, {"id": "diubah", "en": "changed"}

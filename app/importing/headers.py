@@ -9,8 +9,8 @@ from openpyxl.utils import get_column_letter
 
 from app.errors import Fault, Invalid
 from app.importing.cells import Cell
-from app.importing.words import SHORT, fold
 from app.registry.columns import SITE_COLUMNS, Column
+from app.registry.words import SHORT, fold
 
 SEARCHED, ENOUGH = 20, 2  # rows that may come before the header; columns that make one
 

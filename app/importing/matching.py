@@ -1,10 +1,8 @@
 """Which village, provider, parent and contract the words of a row mean, and which site of the registry it is."""
 
-import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, literal, select
@@ -15,23 +13,12 @@ from app.access.scope import Caller, visible_to
 from app.clock import today
 from app.database import among
 from app.errors import Fault
+from app.importing import villages
 from app.importing.sheets import Row
-from app.importing.words import SHORT, fold
-from app.registry import regions
-from app.registry.models import Contract, Level, Lifecycle, Provider, RegionAlias, Site, SiteKind
+from app.importing.words import listed
+from app.registry.models import Contract, Lifecycle, Provider, RegionAlias, Site, SiteKind
 from app.registry.providers import unknown_provider
-from app.registry.words import CHOICES
-
-LEVELS = {"village": 13, "subdistrict": 8, "district": 5}  # how much of a code is each one's
-KINDS = {
-    13: {"desa", "ds", "kelurahan", "kel", "kampung", "kp"},
-    8: {"kecamatan", "kec"},
-    5: {"kabupaten", "kab", "kota"},
-}
-SHORTENED = {"sei": "sungai", "tj": "tanjung", "tg": "tanjung", "ma": "muara"}
-ALIKE = 0.8  # names that are less alike than this are no spellings of one name
-LOOK_UP = "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>"
-LISTED = 5  # candidates that a message names
+from app.registry.words import CHOICES, SHORT, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +58,8 @@ async def look_around(session: AsyncSession, *, caller: Caller) -> Around:
 async def with_sites(session: AsyncSession, around: Around, rows: Sequence[Row]) -> Around:
     """The same, with the sites that rows name or that stand in their villages."""
     codes = sorted({str(row.said["code"]) for row in rows if "code" in row.said})
-    villages = sorted({row.said["village_code"] for row in rows if "village_code" in row.said})
-    named = (Site.code == any_(literal(codes, ARRAY(Text)))) | (
-        Site.village_code == any_(literal(villages, ARRAY(Text)))
-    )
+    here = sorted({row.said["village_code"] for row in rows if "village_code" in row.said})
+    named = (Site.code == any_(literal(codes, ARRAY(Text)))) | (Site.village_code == any_(literal(here, ARRAY(Text))))
     query = (
         select(Site).where(named, visible_to(around.caller, Site)).options(joinedload(Site.provider)).order_by(Site.id)
     )
@@ -92,7 +77,7 @@ async def with_sites(session: AsyncSession, around: Around, rows: Sequence[Row])
 
 def resolve(row: Row, around: Around) -> None:
     """Words become codes and ids; what cannot is blamed."""
-    _village(row, around)
+    villages.resolve(row, around.aliases, caller=around.caller)
     _provider(row, around)
     if (number := row.said.pop("contract", None)) is not None:
         if (contract_id := around.contracts.get(fold(number))) is not None:
@@ -123,7 +108,7 @@ def _ambiguous_provider(given: str, found: Sequence[Provider]) -> Fault:
     return Fault(
         "provider", "ambiguous_provider", "{given} may be any of {count} providers", "Write one of: {candidates}",
         values={"given": given[:SHORT], "count": len(found),
-                "candidates": _listed(f"{one.slug} ({one.name})" for one in found)},
+                "candidates": listed(f"{one.slug} ({one.name})" for one in found)},
     )  # fmt: skip
 
 
@@ -148,122 +133,6 @@ def _unknown_node(given: str) -> Fault:
 def _unknown_contract(given: str) -> Fault:
     return Fault("contract_id", "unknown_contract", "There is no contract {given}",
                  "Give the number of a registered contract", values={"given": given[:60]})  # fmt: skip
-
-
-def _village(row: Row, around: Around) -> None:
-    names = [str(row.said.pop(name, ""))[:SHORT] for name in LEVELS]
-    code = row.said.get("village_code")
-    if code is not None:
-        code = row.said["village_code"] = around.aliases.get(code, code)
-        if code not in regions.names():
-            row.blame(_within(regions.explain_unknown_village(code[:SHORT]), around.caller))
-            del row.said["village_code"]  # what takes long to explain is not looked up again
-        if code in _villages():
-            _compare_names(row, code, names)
-    elif names[0]:
-        found = _named(*map(_plain, names, LEVELS.values()), around.caller.region_code)
-        if len(found) == 1:
-            code = row.said["village_code"] = found[0]
-        else:
-            row.blame(_ambiguous(names[0], found) if found else _unknown_village(names[0], around.caller.region_code))
-    if code in _villages() and not around.caller.covers(code):
-        row.blame(Fault("village_code", "outside_scope", "{given} lies outside your region {region}",
-                        "Leave the row to its district, or check the code",
-                        values={"given": code, "region": around.caller.region_code}))  # fmt: skip
-
-
-def _within(fault: Fault, caller: Caller) -> Fault:
-    """Suggests no village of somebody else's."""
-    near = fault.values.get("near")
-    return fault if near is None or caller.covers(near) else replace(fault, suggestion=LOOK_UP)
-
-
-@cache
-def _villages() -> dict[str, str]:
-    return {row["code"]: row["name"] for row in regions.read_csv() if row["level"] == Level.DESA_KELURAHAN}
-
-
-def _compare_names(row: Row, code: str, names: Sequence[str]) -> None:
-    """Where the names beside a code are another village's, the code may be, too."""
-    for given, level in zip(names, LEVELS.values(), strict=True):
-        name = regions.names()[code[:level]]
-        said, right = _plain(given, level), _plain(name, level)
-        if given and said != right:
-            fault = Fault("village_code", "other_name", "{code} is {name}, the row says {given}", "Check the code",
-                          values={"code": code[:level], "name": name, "given": given})  # fmt: skip
-            if level == LEVELS["village"] and _is_another(said, right):
-                row.blame(fault)
-            else:
-                row.warnings.append(fault)
-            return
-
-
-def _is_another(said: str, right: str) -> bool:
-    """Whether a village's name is more than another spelling of the right one, or the same with less or more to it."""
-    if said in _by_name():
-        return True
-    words, rights = set(said.split()), set(right.split())
-    return not (words <= rights or rights <= words) and difflib.SequenceMatcher(None, said, right).ratio() < ALIKE
-
-
-@lru_cache(10_000)
-def _plain(name: str, level: int) -> str:
-    """A region's name without what kind of region it is."""
-    words = [SHORTENED.get(word, word) for word in fold(name).split()]
-    while len(words) > 1 and words[0] in KINDS[level]:
-        del words[0]
-    return " ".join(words)
-
-
-@cache
-def _by_name() -> dict[str, list[str]]:
-    by_name: defaultdict[str, list[str]] = defaultdict(list)
-    for code, name in _villages().items():
-        by_name[_plain(name, LEVELS["village"])].append(code)
-    return dict(by_name)
-
-
-@lru_cache(10_000)
-def _named(village: str, subdistrict: str, district: str, region: str) -> list[str]:
-    """The villages of a name within a region; where the row says so, of one subdistrict and district."""
-
-    def above(code: str, level: int) -> str:
-        return _plain(regions.names()[code[:level]], level)
-
-    return [
-        code for code in _by_name().get(village, ())
-        if (region == "64" or f"{code}.".startswith(f"{region}."))
-        and subdistrict in {"", above(code, 8)} and district in {"", above(code, 5)}
-    ]  # fmt: skip
-
-
-def _ambiguous(given: str, found: Sequence[str]) -> Fault:
-    return Fault(
-        "village_code", "ambiguous_village", "There are {count} villages named {given}", "Give the code: {candidates}",
-        values={"given": given[:60], "count": len(found), "candidates": _listed(map(_place, found))},
-    )  # fmt: skip
-
-
-@lru_cache(10_000)
-def _unknown_village(given: str, region: str) -> Fault:
-    here = {name: codes for name, codes in _by_name().items() if _named(name, "", "", region)}
-    near = difflib.get_close_matches(_plain(given, LEVELS["village"]), here, 3, cutoff=0.7)
-    candidates = [_place(code) for name in near for code in _named(name, "", "", region)]
-    return Fault(
-        "village_code", "unknown_village_name",
-        "There is no village named {given} where the row says, within your region",
-        "Did you mean {near}?" if near else "Give its code: Kode desa/kelurahan (village_code)",
-        values={"given": given[:60], "near": _listed(candidates)},
-    )  # fmt: skip
-
-
-def _place(code: str) -> str:
-    return f"{code} ({_villages()[code]}, {regions.names()[code[:8]]})"
-
-
-def _listed(candidates: Iterable[str]) -> str:
-    every = list(candidates)
-    return "; ".join(every[:LISTED]) + ("; …" if len(every) > LISTED else "")
 
 
 def match(row: Row, around: Around) -> Site | None:
@@ -300,10 +169,10 @@ def match(row: Row, around: Around) -> Site | None:
 def _may_be_another(site: Site, said: Mapping[str, Any]) -> bool:
     """Whether a row without any number tells of another installation, as a village's second access point does."""
     other = {
-        name for name in ("technology", "venue", "host", "name")
+        name for name in ("technology", "venue", "link_role", "host", "name")
         if said.get(name) and (has := getattr(site, name)) is not None and fold(str(said[name])) != fold(str(has))
     }  # fmt: skip
-    return bool(other & {"technology", "venue"}) or other >= {"host", "name"}
+    return bool(other & {"technology", "venue", "link_role"}) or other >= {"host", "name"}
 
 
 def _would_replace(site: Site) -> Fault:
@@ -320,7 +189,7 @@ def _one_of(row: Row, sites: Sequence[Site]) -> Site | None:
     if len(in_use) > 1:
         row.blame(Fault(
             "code", "ambiguous_site", "The row may be any of {count} sites", "Give the code: {candidates}",
-            values={"count": len(in_use), "candidates": _listed(f"{site.code} ({site.name})" for site in in_use)},
+            values={"count": len(in_use), "candidates": listed(f"{site.code} ({site.name})" for site in in_use)},
         ))  # fmt: skip
         return None
     if in_use and in_use[0].lifecycle is Lifecycle.RETIRED and "lifecycle" not in row.said:

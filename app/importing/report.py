@@ -16,8 +16,7 @@ from app.importing.cells import LAST_COLUMN
 from app.importing.headers import SEARCHED, Header
 from app.importing.sheets import Row, Sheet
 from app.importing.store import Outcome, Verdict
-from app.importing.words import fold
-from app.registry.words import WARNINGS
+from app.registry.words import WARNINGS, fold
 
 HEADERS = {"id": ("Hasil", "Saran"), "en": ("Result", "Suggestion")}
 OURS = {fold(first) for first, _ in HEADERS.values()}

@@ -11,9 +11,8 @@ from app.importing import cells, grids, headers, positions
 from app.importing.cells import Cell
 from app.importing.grids import Grid, Line
 from app.importing.headers import SEARCHED, Header
-from app.importing.words import fold
 from app.registry.drafts import Draft
-from app.registry.words import BESIDE, DICTIONARY, WARNINGS
+from app.registry.words import BESIDE, DICTIONARY, WARNINGS, fold
 from app.validation import FaultError
 
 MAX_ROWS = 20_000

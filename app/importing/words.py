@@ -1,14 +1,15 @@
 """The words that districts write for what the API names in English."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
 
 from app.profiles import Technology
 from app.registry.models import Lifecycle, LinkRole, PowerSource, SiteKind, Venue
-from app.registry.words import CHOICES
-from app.registry.words import SHORT as SHORT
-from app.registry.words import fold as fold
+from app.registry.words import CHOICES, fold
 from probes.contract import Kind
+
+LISTED = 5  # candidates that a message names
 
 BLANK = frozenset({"", "n a", "na", "tidak ada", "none", "null", "nihil", "kosong", "belum ada"})  # folded
 
@@ -58,3 +59,8 @@ def expected(field: str) -> str:
     """The choices as a message lists them: serat optik (fiber), radio, …"""
     named = ((word, value.value) for value, word in CHOICES[field].items())
     return ", ".join(word if fold(word) == fold(value) else f"{word} ({value})" for word, value in named)
+
+
+def listed(candidates: Iterable[str]) -> str:
+    every = list(candidates)
+    return "; ".join(every[:LISTED]) + ("; …" if len(every) > LISTED else "")

@@ -128,6 +128,8 @@ async def test_a_row_that_may_be_a_second_access_point_replaces_the_first_only_b
     assert "SID" in fault["suggestion"]
     for other in (("fo", "", "sekolah", ""), ("fo", "198.51.100.21", "", "SDN 3")):
         assert codes(await row(*other)) == {"code": "may_be_another_site"}
+    backup = f"{header};Peran jalur", f";{VILLAGE};fo;telkom-wms;icmp;198.51.100.21;;;cadangan"
+    assert codes((await verdicts(cast.ana, *backup))[0]) == {"code": "may_be_another_site"}
     for same in (("fo", "198.51.100.21", "kantor desa", ""), ("fo", "", "", "Kantor Desa")):
         assert (await row(*same))["verdict"] == "update"
     assert (await row("radio", "", "", "", code=first["code"]))["verdict"] == "update"
