@@ -5,7 +5,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from app.settings import CONFIG_DIR, SettingsError, settings
 
@@ -25,6 +25,20 @@ class Profile(BaseModel):
     timeout_ms: int = Field(ge=100, le=3000)
     loss_pct: float = Field(gt=0, le=100)
     rtt_ms: int = Field(ge=1, le=60_000)
+    beat_s: int = Field(60, ge=5, le=3600)
+    send_every_s: int = Field(60, ge=5, le=3600)
+    speed_monthly_mb: int = Field(0, ge=0, le=10_000_000)
+    speed_max_mb: int = Field(10, ge=1, le=10_000)
+    speed_max_s: int = Field(10, ge=1, le=60)
+    speed_hours: tuple[int, int] = (0, 24)
+    speed_spacing_h: float = Field(24, ge=0.1, le=744)
+
+    @field_validator("speed_hours")
+    @classmethod
+    def _hours(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if not (0 <= value[0] < 24 and 0 < value[1] <= 24 and value[0] != value[1]):
+            raise ValueError("two hours of the day (WITA), as [6, 22], or [22, 6] over midnight")
+        return value
 
 
 def load_profiles(path: Path, *, interval_s: int | None = None) -> dict[Technology, Profile]:
@@ -40,7 +54,8 @@ def load_profiles(path: Path, *, interval_s: int | None = None) -> dict[Technolo
         raise SettingsError(f"{path}: no profile for {', '.join(sorted(missing))}")
     if interval_s is None:
         return found
-    return {name: profile.model_copy(update={"interval_s": interval_s}) for name, profile in found.items()}
+    everywhere = dict.fromkeys(("interval_s", "beat_s", "send_every_s"), interval_s)
+    return {name: profile.model_copy(update=everywhere) for name, profile in found.items()}
 
 
 @cache

@@ -21,7 +21,9 @@ class Outcome(StrEnum):
     FAULT = "fault"  # we failed to look: never the site's fault
 
 
-CENTRAL = "central"  # the source name of readings taken by this service's own worker
+CENTRAL = "central"  # the source of readings taken by this service's own worker
+AGENT = "agent"  # of what a site's own device measured and pushed
+SILENCE = "silence"  # of a push that was due and did not come while ingest was proven alive
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.aggregates.schemas import LatencyOut
 from app.database import Base
+from app.diagnoses import models as _diagnoses  # noqa: F401  # every table is known
+from app.field import models as _field  # noqa: F401
 from app.ledger.schemas import SegmentsOut, UptimeOut
 from app.measurements.schemas import MeasurementsOut
 from app.registry.schemas import SiteIn, SiteOut, SitePatch
 from app.settings import ROOT
 from app.status.schemas import StatusOut
+from app.throughput import models as _throughput  # noqa: F401
 from tests.conftest import Cast
 
 

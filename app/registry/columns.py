@@ -66,6 +66,8 @@ SITE_COLUMNS = (
     Column("port", "Port", "for probe tcp", "untuk cara ukur tcp"),
     Column("url", "URL", "the page that probe http asks for", "halaman untuk cara ukur http"),
     Column("speed_url", "URL uji kecepatan", "what throughput is measured with", "berkas untuk mengukur kecepatan"),
+    Column("speed_budget_mb", "Kuota uji kecepatan (MB per bulan)", "what measuring the speed may cost a month",
+           "yang boleh terpakai untuk uji kecepatan dalam sebulan", unit="MB"),
     Column("bandwidth_down_mbps", "Kecepatan unduh kontrak (Mbps)", "contracted download", "kecepatan unduh kontrak",
            unit="Mbps", aliases=("bandwidth", "kecepatan", "unduh", "download", "bandwidth mbps", "kecepatan mbps")),
     Column("bandwidth_up_mbps", "Kecepatan unggah kontrak (Mbps)", "contracted upload", "kecepatan unggah kontrak",

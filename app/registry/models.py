@@ -183,6 +183,7 @@ class Site(Base):
     port: Mapped[int | None]
     url: Mapped[str | None]
     speed_url: Mapped[str | None]
+    speed_budget_mb: Mapped[int | None]  # a month; without one, the profile's
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"), index=True)
     contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
     device_model: Mapped[str | None]

@@ -39,7 +39,8 @@ OUT_EXAMPLE: dict[str, Any] = {
     "id": 512, "code": "64.02.05.2003-01", "kind": "access_point", "province": "Kalimantan Timur",
     "district": "Kabupaten Kutai Kartanegara", "subdistrict": "Muara Badak", "village": "Muara Badak Ulu",
     "host_static": True, "link_role": "primary", "location_note": None, "ssid": None, "public_hours": None,
-    "power_hours": None, "bandwidth_up_mbps": None, "port": None, "url": None, "speed_url": None, "parent_id": None,
+    "power_hours": None, "bandwidth_up_mbps": None, "port": None, "url": None, "speed_url": None,
+    "speed_budget_mb": None, "parent_id": None,
     "contract_id": None, "device_model": None, "contact_name": None, "contact_phone": None, "notes": None,
     "lifecycle": "active", "state": "up", "since": "2026-11-24T13:06:37Z", "last_seen_at": "2026-11-24T13:31:37Z",
     "commissioned_at": "2026-11-24T13:06:37Z", "version": 1040, "created_at": "2026-11-24T13:06:31.085168Z",
@@ -122,6 +123,12 @@ class SiteFields(BaseModel):
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     url: Text | None = None
     speed_url: Text | None = None
+    speed_budget_mb: int | None = Field(
+        None,
+        ge=0,
+        le=10_000_000,
+        description="megabytes a month that measuring its speed may cost; null: its technology's; 0: none",
+    )
     parent_id: int | None = Field(None, ge=1, le=2**31 - 1, description="the node this site hangs on")
     contract_id: int | None = Field(None, ge=1, le=2**31 - 1)
     device_model: Text | None = None
@@ -198,6 +205,7 @@ class SiteOut(BaseModel):
     port: int | None
     url: str | None
     speed_url: str | None
+    speed_budget_mb: int | None
     parent_id: int | None
     contract_id: int | None = None
     device_model: str | None

@@ -1,0 +1,53 @@
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql import func
+
+from app.database import Base, Moment
+
+
+class DiagnosisKind(StrEnum):
+    PING = "ping"
+    TRACEROUTE = "traceroute"
+
+
+class DiagnosisStatus(StrEnum):
+    WAITING = "waiting"  # for the worker
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Diagnosis(Base):
+    """A look at one site that somebody asked for: the worker runs it, where the prober's network is."""
+
+    __tablename__ = "diagnosis"
+    __table_args__ = (
+        Index("ix_diagnosis_open", "id", postgresql_where=text("status IN ('waiting', 'running')")),
+        Index("ix_diagnosis_site_id_requested_at", "site_id", "requested_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    kind: Mapped[DiagnosisKind]
+    count: Mapped[int]  # packets of a ping, probes of each hop
+    requested_by: Mapped[str]
+    requested_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    status: Mapped[DiagnosisStatus]
+    problem: Mapped[str | None]  # why it failed
+    started_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]
+
+
+class DiagnosisLine(Base):
+    """What a diagnosis found, line by line, as it was found."""
+
+    __tablename__ = "diagnosis_line"
+
+    diagnosis_id: Mapped[int] = mapped_column(ForeignKey("diagnosis.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[Moment] = mapped_column(server_default=func.now())
+    found: Mapped[dict[str, Any]] = mapped_column(JSONB)
