@@ -29,6 +29,7 @@ from app.worker.batch import LARGEST, Buffer
 from app.worker.canaries import Canaries
 from app.worker.figures import Figures
 from app.worker.schedule import Schedule
+from app.worker.speed import Speed, pulling
 from probes.contract import Outcome, Target
 from probes.sweep import Prober
 
@@ -53,6 +54,7 @@ class Rounds:
     def __post_init__(self) -> None:
         self.canaries = Canaries(self.settings.canaries)
         self.buffer = Buffer(self.settings.probe.buffer_readings)
+        self.speed = Speed(self.sessions, pulling(self.prober))
         self.started_at = utc_now()
         self._registry_seen = -1
         self._looks: set[asyncio.Task[None]] = set()
@@ -278,6 +280,7 @@ class Rounds:
 
     async def finish(self) -> None:
         """Waits for the looks under way and writes them: nothing that was read is lost at an orderly end."""
+        await self.speed.finish()
         if self._looks:
             await asyncio.wait(self._looks, timeout=LAST_LOOKS_S)
         await self.beat_canaries()
