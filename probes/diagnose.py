@@ -8,7 +8,7 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -85,6 +85,7 @@ class Problem:
 
 
 Fact = Aim | Packet | Summary | Hop | Route | Problem
+Facts = AsyncGenerator[Fact, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def open_socket(version: int, raw_only: bool) -> Any:
 
 async def ping(
     prober: Prober, host: str, *, count: int, timeout_s: float = TIMEOUT_S, opened: OpenSocket = open_socket
-) -> AsyncIterator[Fact]:
+) -> Facts:
     """A packet a second; an Aim, a Packet each in their order, a Summary."""
     async with contextlib.aclosing(_guarded(_ping(prober, host, count, timeout_s, opened))) as facts:
         async for fact in facts:
@@ -125,17 +126,18 @@ async def ping(
 
 async def traceroute(
     prober: Prober, host: str, *, count: int, timeout_s: float = TIMEOUT_S, opened: OpenSocket = open_socket
-) -> AsyncIterator[Fact]:
+) -> Facts:
     """`count` packets a hop; an Aim, a Hop each, and the Route. It needs raw sockets."""
     async with contextlib.aclosing(_guarded(_traceroute(prober, host, count, timeout_s, opened))) as facts:
         async for fact in facts:
             yield fact
 
 
-async def _guarded(facts: AsyncIterator[Fact]) -> AsyncIterator[Fact]:
+async def _guarded(facts: Facts) -> Facts:
     try:
-        async for fact in facts:
-            yield fact
+        async with contextlib.aclosing(facts):
+            async for fact in facts:
+                yield fact
     except (Forbidden, Unresolvable, IcmpNotPermitted) as problem:
         yield Problem(str(problem))
     except (ICMPLibError, OSError) as problem:
@@ -144,7 +146,7 @@ async def _guarded(facts: AsyncIterator[Fact]) -> AsyncIterator[Fact]:
         yield Problem(f"unexpected: {type(error).__name__}: {error}")
 
 
-async def _ping(prober: Prober, host: str, count: int, timeout_s: float, opened: OpenSocket) -> AsyncIterator[Fact]:
+async def _ping(prober: Prober, host: str, count: int, timeout_s: float, opened: OpenSocket) -> Facts:
     address = await prober.address_of(host)
     with Exchange(address, timeout_s, opened(ip_address(address).version, False)) as exchange:
         yield Aim(host, address)
@@ -168,9 +170,7 @@ def _summary(sent: int, rtts: Sequence[float]) -> Summary:
     return Summary(sent, len(rtts), loss_pct, min(rtts), round(sum(rtts) / len(rtts), 3), max(rtts))
 
 
-async def _traceroute(
-    prober: Prober, host: str, count: int, timeout_s: float, opened: OpenSocket
-) -> AsyncIterator[Fact]:
+async def _traceroute(prober: Prober, host: str, count: int, timeout_s: float, opened: OpenSocket) -> Facts:
     address = await prober.address_of(host)
     until, silent = time.monotonic() + LONGEST_S, 0
     with Exchange(address, timeout_s, opened(ip_address(address).version, True)) as exchange:

@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
-from socket import AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, SOCK_DGRAM, SOCK_RAW, inet_aton
+from socket import AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, SOCK_DGRAM, SOCK_RAW, has_ipv6, inet_aton
 from typing import Any
 
 import pytest
@@ -136,7 +135,7 @@ async def test_a_route_is_told_hop_by_hop_until_it_arrives(
 
 @pytest.mark.parametrize("host", [HOST, "::1"])
 async def test_the_loopback_itself_is_one_hop_away(answering: Namespace, host: str) -> None:
-    if ":" in host and not Path("/proc/sys/net/ipv6").exists():
+    if ":" in host and not has_ipv6:
         pytest.skip("this kernel has no IPv6")
     async with Prober.open(Policy(allow=["127.30.0.0/16", "::1/128"]), sockets=[]) as prober:
         facts = await told(diagnose.traceroute(prober, host, count=3, opened=inside(answering)))
@@ -173,7 +172,7 @@ async def test_a_diagnosis_goes_nowhere_that_a_probe_may_not_go(
         for host in ("127.31.0.1", "192.168.1.1", "::ffff:10.0.0.1", "localhost", "inside.example.id"):
             (problem,) = await told(look(prober, host, count=1, opened=inside(silent)))
             assert isinstance(problem, Problem), host
-        assert "10.1.1.1" in problem.reason
+            assert host != "inside.example.id" or "10.1.1.1" in problem.reason
         facts = await told(diagnose.ping(prober, "village.example.id", count=1, timeout_s=0.1, opened=inside(silent)))
     assert facts[0] == Aim("village.example.id", HOST)
     await asyncio.sleep(0.05)
