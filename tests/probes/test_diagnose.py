@@ -11,7 +11,7 @@ import pytest
 from icmplib import ICMPv4Socket, ICMPv6Socket
 from icmplib.exceptions import SocketPermissionError
 
-from probes import diagnose
+from probes import diagnose, exchange
 from probes.contract import Kind, Outcome, Target
 from probes.diagnose import Aim, Fact, Hop, Packet, Problem, Route, Summary
 from probes.policy import Policy
@@ -23,7 +23,7 @@ from tests.probes.conftest import Request, Responder, with_checksum
 HOST = "127.30.0.1"
 
 
-def inside(namespace: Namespace, *, kind: int = SOCK_RAW) -> diagnose.OpenSocket:
+def inside(namespace: Namespace, *, kind: int = SOCK_RAW) -> exchange.OpenSocket:
     """Sockets of that network, of the kind that is allowed there."""
 
     class Inside(ICMPv4Socket):  # type: ignore[misc]
@@ -183,7 +183,7 @@ async def test_where_no_icmp_is_allowed_it_says_what_to_set(prober: Prober, monk
     def refused(privileged: bool) -> None:
         raise SocketPermissionError(privileged)
 
-    monkeypatch.setattr(diagnose, "ICMPv4Socket", refused)
+    monkeypatch.setattr(exchange, "ICMPv4Socket", refused)
     (problem,) = await told(diagnose.ping(prober, HOST, count=1))
     assert isinstance(problem, Problem)
     assert "CAP_NET_RAW" in problem.reason
