@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 from icmplib import ICMPLibError
 
-from probes.exchange import Answer, Exchange, OpenSocket, open_socket
+from probes.exchange import Answer, Exchange, OpenSocket, RawNotPermitted, open_socket
 from probes.icmp_socket import IcmpNotPermitted
 from probes.policy import Forbidden
 from probes.resolve import Unresolvable
@@ -103,7 +103,7 @@ async def _guarded(facts: Facts) -> Facts:
         async with contextlib.aclosing(facts):
             async for fact in facts:
                 yield fact
-    except (Forbidden, Unresolvable, IcmpNotPermitted) as problem:
+    except (Forbidden, Unresolvable, IcmpNotPermitted, RawNotPermitted) as problem:
         yield Problem(str(problem))
     except (ICMPLibError, OSError) as problem:
         yield Problem(f"no socket: {problem}")

@@ -36,6 +36,16 @@ class Answer:
         return self.final and self.problem is None
 
 
+class RawNotPermitted(Exception):
+    """What routers between say reaches raw sockets alone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no raw ICMP socket may be opened here: grant CAP_NET_RAW (AmbientCapabilities=CAP_NET_RAW in the systemd"
+            " unit, or setcap cap_net_raw+ep on the Python binary); a ping may do without"
+        )
+
+
 OpenSocket = Callable[[int, bool], Any]
 
 
@@ -45,14 +55,16 @@ def open_socket(version: int, raw_only: bool) -> Any:
     for privileged in (True,) if raw_only else (True, False):
         with contextlib.suppress(SocketPermissionError):
             return kind(privileged=privileged)
+    if raw_only:
+        raise RawNotPermitted
     raise IcmpNotPermitted
 
 
 class Exchange:
     """Many packets may be open at once.
 
-    icmplib's own receiving would block, or not tell who answered: here the event loop says when something is there, and the
-    kernel when it came, so that a busy loop makes no round trip longer.
+    icmplib's own receiving would block, or not tell who answered: here the event loop says when something is there,
+    and the kernel when it came, so that a busy loop makes no round trip longer.
     """
 
     def __init__(self, address: str, timeout_s: float, icmp: Any) -> None:

@@ -186,6 +186,9 @@ async def test_where_no_icmp_is_allowed_it_says_what_to_set(prober: Prober, monk
     monkeypatch.setattr(exchange, "ICMPv4Socket", refused)
     (problem,) = await told(diagnose.ping(prober, HOST, count=1))
     assert isinstance(problem, Problem)
+    assert "ping_group_range" in problem.reason
+    (problem,) = await told(diagnose.traceroute(prober, HOST, count=1))
+    assert isinstance(problem, Problem)
     assert "CAP_NET_RAW" in problem.reason
 
 
