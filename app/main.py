@@ -20,6 +20,7 @@ from app.aggregates.uptime_routes import router as uptimes
 from app.audit import router as audit
 from app.contracts.routes import router as contracts
 from app.database import database_url, open_engine, open_sessions
+from app.diagnoses.routes import router as diagnoses
 from app.edge import Edge
 from app.exporting.routes import router as exporting
 from app.importing.routes import router as importing
@@ -73,7 +74,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
         # before the registry, whose /sites/{id} would take /sites/export for a site
         exporting, importing,
         registry, checks, contracts, status, streams, ledger, measurements, aggregates, uptimes, incidents,
-        maintenance, audit, accounts, session, tokens,
+        maintenance, audit, accounts, session, tokens, diagnoses,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)

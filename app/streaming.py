@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -50,6 +51,17 @@ class EventStream(StreamingResponse):
         room: Room = scope["app"].state.streams
         with room.counted():
             await super().__call__(scope, receive, send)
+
+
+def event_schema(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    """How an event of a stream is described (OpenAPI)."""
+    return {
+        "type": "object", "required": ["event", "id", "data"],
+        "properties": {
+            "event": {"const": kind}, "id": {"type": "string"},
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
+        },
+    }  # fmt: skip
 
 
 async def is_still_allowed(request: Request, caller: Caller) -> bool:

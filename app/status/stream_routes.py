@@ -17,29 +17,19 @@ from app.status.routes import Since, Wanted
 from app.status.schemas import Aged
 from app.status.stream import Streams
 from app.status.version import Version
-from app.streaming import UNBUFFERED, EventStream, is_still_allowed
+from app.streaming import UNBUFFERED, EventStream, event_schema, is_still_allowed
 
 router = APIRouter(tags=["dashboards"])
 
 LastEventId = Annotated[str | None, Header(description="as browsers send it: the stream goes on from there")]
 
 
-def _event(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object", "required": ["event", "id", "data"],
-        "properties": {
-            "event": {"const": kind}, "id": {"type": "string"},
-            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
-        },
-    }  # fmt: skip
-
-
 EVENTS = {
     "description": "Until the reader, the caller's rights or the service end it",
     "content": {"text/event-stream": {"itemSchema": {"oneOf": [
-        _event("snapshot", {"$ref": "#/components/schemas/StatusOut"}),
-        _event("change", {"$ref": "#/components/schemas/ChangeOut"}),
-        _event("beat", Aged.model_json_schema()),
+        event_schema("snapshot", {"$ref": "#/components/schemas/StatusOut"}),
+        event_schema("change", {"$ref": "#/components/schemas/ChangeOut"}),
+        event_schema("beat", Aged.model_json_schema()),
     ]}}},
 }  # fmt: skip
 
