@@ -1,0 +1,57 @@
+"""What the simulated agents prove themselves with: drawn from one secret of the demo's own, so it is kept once."""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.store import digest
+from app.clock import utc_now
+from app.field.devices import PREFIX
+from app.field.models import DeviceToken
+from app.registry.models import Site
+from probes.contract import Kind
+
+FILE = "agents.secret"
+DEMO = "demo"
+
+
+def secret_of(folder: Path) -> str:
+    """Made with the first call; nobody but us may read it."""
+    file = folder / FILE
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(handle, "w") as made:
+            made.write(drawn := secrets.token_hex(32))
+        return drawn
+
+
+def token(secret: str, code: str) -> str:
+    drawn = hmac.digest(secret.encode(), code.encode(), hashlib.sha256)
+    return PREFIX + base64.urlsafe_b64encode(drawn).rstrip(b"=").decode()
+
+
+async def ensure(session: AsyncSession, secret: str, codes: Sequence[str]) -> None:
+    """Makes them good for those of these sites that report themselves, unless a user gave or took such a token."""
+    rows = await session.execute(select(Site.id, Site.code).where(Site.probe == Kind.PUSH, Site.code.in_(codes)))
+    ids = {row.id: digest(token(secret, row.code)) for row in rows}
+    known: dict[int, list[DeviceToken]] = {}
+    for one in await session.scalars(select(DeviceToken).where(DeviceToken.site_id.in_(ids))):
+        known.setdefault(one.site_id or 0, []).append(one)
+    for site_id, ours in ids.items():
+        there = known.get(site_id, [])
+        good = [one for one in there if one.revoked_at is None]
+        if any(one.digest == ours for one in there) or any(one.created_by != DEMO for one in good):
+            continue
+        for one in good:  # of a secret that is gone
+            one.revoked_at, one.revoked_by = utc_now(), DEMO
+        session.add(DeviceToken(site_id=site_id, digest=ours, created_by=DEMO))
+    await session.flush()
