@@ -19,12 +19,13 @@ Fields = Mapping[str, Any]
 def form(site: Fields, agents: Agents | None) -> dict[str, Any]:
     """`site` is a village as the network knows it, with its address; what comes is for `POST /sites`."""
     if agents is None:
-        return {**site, "speed_url": None}
+        return dict(site)
     if agents.all or site["technology"] in _BEHIND_NAT:
-        return {**site, "probe": "push", "host": None, "speed_url": None}
+        return {**site, "probe": "push", "host": None}
     return {**site, "speed_url": f"http://{site['host']}:{SPEED_PORT}/speed"}
 
 
 def forms(site: Fields) -> list[dict[str, Any]]:
     """Every one that a start of the demo may have given it: what else a site says, a user made it say."""
-    return [{key: given[key] for key in KEYS} for given in (form(site, says) for says in (None, Agents(), Agents(True)))]
+    every = (form(site, says) for says in (None, Agents(), Agents(all=True)))
+    return [{key: given.get(key) for key in KEYS} for given in every]

@@ -58,11 +58,9 @@ def wanted(regions: Path, script: Script) -> list[Wanted]:
     ]  # fmt: skip
 
 
-async def register(session: AsyncSession, sites: Sequence[Wanted], places: Mapping[str, str]) -> None:
-    """Registers what is missing and mends what differs; what a user retired or hung elsewhere stays as it is.
-
-    `places` are the villages' addresses on the network, by the code of their first site.
-    """
+async def register(session: AsyncSession, sites: Sequence[Wanted]) -> None:
+    """Registers what is missing and mends what differs; what a user retired or hung elsewhere stays as it is."""
+    places = {f"{one.fields['village_code']}-01": one.place for one in sites if one.fields["kind"] != SiteKind.NODE}
     rows = await session.scalars(select(Site).order_by(Site.lifecycle != Lifecycle.RETIRED, Site.id))
     known = {_place(site, places): site for site in rows}  # of several behind one address, one in service
     ours = {

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -95,7 +95,7 @@ class Registry(threading.Thread):
         self._told(list(self._placed(rows)))
         self._fingerprint = fingerprint
 
-    def _placed(self, rows: Sequence[Sequence[Any]]) -> Iterator[Host]:
+    def _placed(self, rows: Iterable[Any]) -> Iterator[Host]:
         """Without those that the network has no place for: a user's own that reports itself."""
         for address, technology, code, *rest in rows:
             if (place := address or self._places.get(code)) is not None:

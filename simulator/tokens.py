@@ -1,42 +1,18 @@
-"""What the simulated agents prove themselves with: drawn from one secret of the demo's own, so it is kept once."""
+"""The agents' device tokens, as the product knows them."""
 
-import base64
-import hashlib
-import hmac
-import os
-import secrets
 from collections.abc import Sequence
-from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.store import digest
 from app.clock import utc_now
-from app.field.devices import PREFIX
 from app.field.models import DeviceToken
 from app.registry.models import Site
 from probes.contract import Kind
+from simulator.secret import token
 
-FILE = "agents.secret"
 DEMO = "demo"
-
-
-def secret_of(folder: Path) -> str:
-    """Made with the first call; nobody but us may read it."""
-    file = folder / FILE
-    try:
-        return file.read_text().strip()
-    except FileNotFoundError:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(handle, "w") as made:
-            made.write(drawn := secrets.token_hex(32))
-        return drawn
-
-
-def token(secret: str, code: str) -> str:
-    drawn = hmac.digest(secret.encode(), code.encode(), hashlib.sha256)
-    return PREFIX + base64.urlsafe_b64encode(drawn).rstrip(b"=").decode()
 
 
 async def ensure(session: AsyncSession, secret: str, codes: Sequence[str]) -> None:
