@@ -53,7 +53,7 @@ async def take(session: AsyncSession, grant: str, direction: Direction) -> Throu
     """Raises NotFound for no grant of ours, Conflict for one that is over or whose direction was taken before."""
     test, now = ThroughputTest, utc_now()
     began = test.down_began_at if direction is Direction.DOWN else test.up_began_at
-    lasts_until = now + test.max_s * timedelta(seconds=2) + timedelta(seconds=AFTERWARDS_S)
+    lasts_until = now + func.make_interval(0, 0, 0, 0, 0, 0, 2 * test.max_s + AFTERWARDS_S)
     taken: ThroughputTest | None = await session.scalar(
         update(test)
         .where(test.grant == grant, test.status == TestStatus.RUNNING, test.expires_at > now, began.is_(None))
