@@ -23,12 +23,9 @@ from app.database import database_url, open_engine, open_sessions
 from app.diagnoses.routes import router as diagnoses
 from app.edge import Edge
 from app.exporting.routes import router as exporting
-<<<<<<< HEAD
-from app.field.speed_routes import router as speedtests
-=======
 from app.field.push import Door
 from app.field.push_routes import router as pushes
->>>>>>> main
+from app.field.speed_routes import router as speedtests
 from app.importing.routes import router as importing
 from app.importing.turns import Turns
 from app.incidents.routes import router as incidents
@@ -82,12 +79,9 @@ def create_app(given: Settings | None = None) -> FastAPI:
         exporting, importing,
         registry, checks, contracts, status, streams, ledger, measurements, aggregates, uptimes, incidents,
         maintenance, audit, accounts, session, tokens,
-<<<<<<< HEAD
-        speedtests,
-=======
         diagnoses,
         pushes,
->>>>>>> main
+        speedtests,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)

@@ -3,15 +3,16 @@
 What a direction may cost is reserved while it runs. Who vanishes, or a service that is killed, leaves it reserved.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import utc_now
+from app.database import among
 from app.errors import Conflict, NotFound
 from app.throughput import plausible
 from app.throughput.budget import SLACK_BYTES
@@ -27,6 +28,12 @@ class Direction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenGrant:
+    code: str
+    limits: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """What an agent says of its test: its own time, whatever it includes."""
 
@@ -38,15 +45,21 @@ class Told:
     rtt_loaded_ms: float | None = None
 
 
-async def find_open(session: AsyncSession, site_id: int) -> ThroughputTest | None:
-    """The grant that a site's agent is to be told of; none once both directions have begun."""
+async def list_open(session: AsyncSession, site_ids: Collection[int]) -> dict[int, OpenGrant]:
+    """By site, the grant that its agent is to be told of; none once it has begun."""
     test = ThroughputTest
-    return (await session.scalars(
+    rows = await session.scalars(
         select(test).where(
-            test.site_id == site_id, test.status == TestStatus.RUNNING, test.grant.is_not(None),
-            test.expires_at > utc_now(), or_(test.down_began_at.is_(None), test.up_began_at.is_(None)),
-        ).order_by(test.id.desc()).limit(1)
-    )).one_or_none()  # fmt: skip
+            among(test.site_id, site_ids), test.status == TestStatus.RUNNING, test.grant.is_not(None),
+            test.expires_at > utc_now(), test.down_began_at.is_(None), test.up_began_at.is_(None),
+        )
+    )  # fmt: skip
+    return {
+        row.site_id: OpenGrant(row.grant or "", {
+            "down_bytes": row.allowed_down_bytes, "up_bytes": row.allowed_up_bytes, "max_s": row.max_s,
+        })
+        for row in rows
+    }  # fmt: skip
 
 
 async def take(session: AsyncSession, grant: str, direction: Direction) -> ThroughputTest:
