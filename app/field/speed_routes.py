@@ -19,7 +19,7 @@ from app.http import Session, open_to_all
 from app.problems import problems
 from app.throughput import grants
 from app.throughput.grants import Direction, Told
-from app.throughput.models import TestStatus, ThroughputTest
+from app.throughput.models import Stage, ThroughputTest
 from probes.rate import Sample, rate_of
 from probes.throughput import SAMPLE_S
 
@@ -148,7 +148,7 @@ class ReportIn(BaseModel):
 
 
 class ReportedOut(BaseModel):
-    status: TestStatus
+    status: Stage
     reason: str | None
     down_mbps: float | None = Field(description="by our clock, without the warm-up")
     up_mbps: float | None
