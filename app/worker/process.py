@@ -37,6 +37,7 @@ JOBS = (
     Job("take_in", 1, Rounds.take_in),
     Job("beat_ingest", proof.BEAT_S, Rounds.beat_ingest),
     Job("refresh", 3, Rounds.refresh),
+    Job("diagnose", 1, Rounds.diagnose),
     Job("heartbeat", 60, Rounds.heartbeat),
     Job("count", 60, Rounds.count, waits=True),
     Job("tidy", 3600, Rounds.tidy, waits=True),

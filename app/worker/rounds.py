@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import answers, sign_ins, throttle, tickets
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Counter, Sessions, bump, transaction
+from app.diagnoses import store as diagnoses
 from app.ledger import checkpoints, limits
 from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
@@ -26,6 +27,7 @@ from app.worker import canaries as canary
 from app.worker import counting, store
 from app.worker.batch import LARGEST, Buffer
 from app.worker.canaries import Canaries
+from app.worker.diagnose import Diagnoses
 from app.worker.figures import Figures
 from app.worker.intake import Intake
 from app.worker.proof import own_beat
@@ -54,6 +56,7 @@ class Rounds:
     def __post_init__(self) -> None:
         self.canaries = Canaries(self.settings.canaries)
         self.buffer = Buffer(self.settings.probe.buffer_readings)
+        self.diagnoses = Diagnoses(self.sessions, self.prober)
         self.started_at = utc_now()
         self._registry_seen = -1
         self._looks: set[asyncio.Task[None]] = set()
@@ -74,6 +77,7 @@ class Rounds:
         async with transaction(self.sessions) as session:
             await partitions.make_ahead(session, now)
             await limits.date_profiles(session, now)
+            await diagnoses.fail_running(session)
             beat_at = await store.last_beat(session)
             await self.intake.begin(session)
         await self.refresh()
@@ -255,11 +259,14 @@ class Rounds:
             dropped = await partitions.drop_oldest(session, utc_now(), keep_days=self.settings.raw_retention_days)
             if dropped:
                 await bump(session, Counter.ROLLUP)  # what lies between full hours is counted by whole ones from now on
-            for kept in (answers, throttle, sign_ins, tickets):
+            for kept in (answers, throttle, sign_ins, tickets, diagnoses):
                 await kept.forget_old(session)
             await checkpoints.drop_older(session, await closed_before(session))
         if dropped:
             log.info("partition_dropped", name=dropped)
+
+    async def diagnose(self) -> None:
+        await self.diagnoses.take()
 
     async def count(self) -> None:
         await counting.count(self.sessions)
@@ -298,6 +305,7 @@ class Rounds:
 
     async def finish(self) -> None:
         """Waits for the looks under way and writes them: nothing that was read is lost at an orderly end."""
+        await self.diagnoses.stop()
         if self._looks:
             await asyncio.wait(self._looks, timeout=LAST_LOOKS_S)
         await self.intake.own.close()
