@@ -72,8 +72,9 @@ async def take_in(
         if (reading.key, from_slot(reading.slot)) in new:
             fresh[reading.key].append(reading)
     again += await _overrule(session, fresh, rows)
-    again += [_span(late) for site_id, late in fresh.items() if _is_late(rows[site_id], late)]
-    late = {span.site_id: fresh.pop(span.site_id) for span in again if span.site_id in fresh}
+    behind = {span.site_id for span in again} | {i for i, found in fresh.items() if _is_late(rows[i], found)}
+    late = {site_id: fresh.pop(site_id) for site_id in behind if site_id in fresh}
+    again += [_span(found) for found in late.values()]  # up to the newest of them, which was never judged
     taken = await _judge(session, rows, fresh, again, late)
     taken.blind += found
     return taken

@@ -14,6 +14,7 @@ from app.access import answers, sign_ins, throttle, tickets
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Counter, Sessions, bump, transaction
 from app.diagnoses import store as diagnoses
+from app.field import receipts
 from app.ledger import checkpoints, limits
 from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
@@ -261,6 +262,7 @@ class Rounds:
                 await bump(session, Counter.ROLLUP)  # what lies between full hours is counted by whole ones from now on
             for kept in (answers, throttle, sign_ins, tickets, diagnoses):
                 await kept.forget_old(session)
+            await receipts.forget_old(session)
             await checkpoints.drop_older(session, await closed_before(session))
         if dropped:
             log.info("partition_dropped", name=dropped)
