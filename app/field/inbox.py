@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 import orjson
@@ -67,8 +68,8 @@ async def put(session: AsyncSession, deliveries: Sequence[Delivery]) -> None:
 
 async def take(session: AsyncSession, *, most: int, most_bytes: int = 2**62) -> list[Delivery]:
     """The oldest, in the order in which they came; they are gone with the commit of what was made of them."""
-    taken = sorted(await session.execute(TAKE, {"most": most, "most_bytes": most_bytes}))
-    return [Delivery(row.site_id, row.received_at, _rows(row.rows), row.id) for row in taken]
+    taken = await session.execute(TAKE, {"most": most, "most_bytes": most_bytes})
+    return [Delivery(row.site_id, row.received_at, _rows(row.rows), row.id) for row in sorted(taken, key=itemgetter(0))]
 
 
 def _rows(stored: bytes) -> list[Row]:

@@ -24,7 +24,7 @@ from probes.contract import SILENCE, Reading
 
 log = structlog.get_logger()
 
-MOST, MOST_BYTES = 5_000, 400_000  # deliveries a transaction, and what they may weigh: some 6,000 rows
+MOST, MOST_BYTES = 2_000, 400_000  # deliveries a transaction, and what they may weigh: some 6,000 rows
 AHEAD = timedelta(days=partitions.AHEAD_DAYS - 1)
 BACK = timedelta(days=partitions.BACK_DAYS - 1)
 

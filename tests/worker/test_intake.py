@@ -5,22 +5,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import rollup
-from app.clock import floor_second, to_slot, utc_now
+from app.clock import floor_second, midnight, to_slot, utc_now
 from app.database import Sessions, transaction
 from app.field import inbox
 from app.field.inbox import Delivery, Row
+from app.ledger import months
 from app.ledger.blindness import BlindRange
+from app.settings import Settings
 from app.worker import store
 from app.worker.figures import Figures
 from app.worker.intake import Intake
 from app.worker.proof import OwnBeat, Proof
 from tests.conftest import Cast
+from tests.ledger.past import TODAY, under_contract
 from tests.registry.test_sites import register
 
 
@@ -366,3 +370,63 @@ async def test_late_rows_of_an_hour_that_was_counted_have_it_counted_again(field
             "SELECT sum(sent), sum(received) FROM rollup_hour WHERE site_id = :id"
         ), {"id": site})).one()  # fmt: skip
     assert (sent, received) == (12, 9)
+
+
+async def test_a_month_that_was_closed_is_corrected_beside_by_what_was_pushed_late(
+    field: Field, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows were acknowledged in time, and the worker was away for long."""
+    monkeypatch.setattr("app.ledger.rejudge.settings", lambda: Settings(raw_retention_days=70))
+    site, month = field.ids[0], (TODAY.replace(day=1) - timedelta(days=45)).replace(day=1)
+    end = midnight((month + timedelta(days=31)).replace(day=1))
+    since = {"since": midnight(month) - timedelta(days=1)}
+    async with session.begin():
+        for statement in ("UPDATE site SET addressed_at = :since, created_at = :since",
+                          "UPDATE site_configuration SET started_at = :since, addressed_at = :since"):  # fmt: skip
+            await session.execute(text(statement), since)
+    await under_contract(session, site, valid_from=month, terms=[(month, {"sla_target_pct": 99.5})])
+    last = int((end - field.start).total_seconds())
+    well = [*range(last - 7200, last - 3540, 60), *range(last + 3600, last + 7200, 60)]
+    await field.push(site, [field.row(second) for second in well])
+    await field.drain()
+
+    async def corrections() -> list[Any]:
+        async with field.sessions() as closing, closing.begin():
+            while await months.close_months(closing, utc_now()):
+                pass
+            return list((await closing.execute(text("SELECT month, figures FROM month_correction ORDER BY id"))).all())
+
+    assert await corrections() == []
+    await field.push(site, [field.row(second, "timeout") for second in range(last - 3540, last + 3600, 60)])
+    await field.drain()
+    (corrected,) = [row for row in await corrections() if row.month == month]
+    assert corrected.figures["seconds"]["down"] == 3540
+    assert sum(corrected.figures["seconds"].values()) == (end - midnight(month)).total_seconds()
+
+
+async def test_our_own_beat_goes_through_the_api_and_proves_that_ingest_is_alive(field: Field) -> None:
+    intake = field.intake
+    async with transaction(field.sessions) as session:
+        await intake.begin(session)
+    intake.own.url = "http://test/api/v1/push"
+    intake.own._client = httpx.AsyncClient(transport=httpx.ASGITransport(field.app))
+    await intake.listen(utc_now())
+    assert intake.figures.ingest_proven == 0
+    await intake.own.send()
+    assert intake.own.answered
+    await field.drain()
+    await intake.listen(utc_now())
+    counted = intake.figures
+    assert (counted.ingest_proven, counted.own_beats_sent, counted.own_beats_heard) == (1, 1, 1)
+    assert intake.own.ahead == timedelta()
+    intake.own.secret = "sd-of-another"
+    await intake.own.send()
+    assert not intake.own.answered
+    await intake.own.close()
+
+
+async def test_an_ingest_that_does_not_answer_is_no_error_of_the_worker(field: Field) -> None:
+    await field.intake.own.send()
+    await field.intake.own.send()
+    assert (field.intake.own.answered, field.intake.own.sent) == (False, 2)
+    await field.intake.own.close()
