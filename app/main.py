@@ -22,6 +22,7 @@ from app.contracts.routes import router as contracts
 from app.database import database_url, open_engine, open_sessions
 from app.edge import Edge
 from app.exporting.routes import router as exporting
+from app.field.lane import PushLane
 from app.field.push import Door
 from app.field.push_routes import router as pushes
 from app.importing.routes import router as importing
@@ -84,6 +85,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.include_router(scraped)
     problems.install(app)
     docs.install(app)
+    app.add_middleware(PushLane, door=app.state.door, prefix=API)
     app.add_middleware(SimulatedPast, prefix=API)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(Edge)

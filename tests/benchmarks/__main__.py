@@ -10,6 +10,7 @@ from tests.benchmarks import (
     faults,
     history,
     importing,
+    ingest,
     polling,
     repeated,
     rollups,
@@ -36,6 +37,7 @@ PARTS = {
     "prometheus": scraped.main,
     "streams": streams.main,
     "import": importing.main,
+    "ingest": ingest.main,
     "faults": faults.main,
 }
 
