@@ -39,7 +39,7 @@ class Api:
 
     @property
     def pid(self) -> int | None:
-        return self._process and self._process.pid
+        return self._process.pid if self._process is not None else None
 
     @property
     def ready(self) -> bool:

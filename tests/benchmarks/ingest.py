@@ -88,10 +88,10 @@ def _measure(name: str, part: dict[str, Any], cluster: Cluster, url: str, tokens
     asyncio.run(_check(url, found["by_token"], part["rows"] or 1))
     rows = found["requests"] * (part["rows"] or 1)
     rate, limit = rows / found["seconds"], ROWS_LIMIT if part["rows"] else BEATS_LIMIT
-    print(f"{name:<24} {found['requests'] / found['seconds']:>7,.0f} requests/s  {rate:>8,.0f} rows/s (limit {limit:,})"
-          f"   p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms")  # fmt: skip
-    print(f"{'':<24} CPU s: api {after[0] - before[0]:.1f}, database {after[1] - before[1]:.1f}, client "
-          f"{found['cpu_s']:.1f} in {found['seconds']:.1f} s; all {rows:,} rows are there once", flush=True)  # fmt: skip
+    print(f"{name}: {found['requests'] / found['seconds']:,.0f} requests/s, {rate:,.0f} rows/s (limit {limit:,}), "
+          f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms")  # fmt: skip
+    print(f"    CPU s in {found['seconds']:.1f} s: api {after[0] - before[0]:.1f}, database {after[1] - before[1]:.1f}, "
+          f"client {found['cpu_s']:.1f}; each of {rows:,} rows is there once", flush=True)  # fmt: skip
 
 
 def _run(asked: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +115,7 @@ async def _check(url: str, by_token: dict[str, int], rows: int) -> None:
     await engine.dispose()
     for token, sent in by_token.items():
         site = sites[digest(token)]
-        expected = "{[0,%d)}" % (sent * rows) if sent else None
+        expected = f"{{[0,{sent * rows})}}" if sent else None
         assert (seen.get(site), len(waiting.get(site, []))) == (expected, sent * rows), (site, sent, seen.get(site))
 
 

@@ -7,6 +7,7 @@ import json
 import resource
 import sys
 import time
+from functools import partial
 from typing import Any
 
 ROW = '{"seq":%d,"uptime_s":%d,"sent":3,"rtt_ms":[21.3,22.0,21.8]}'
@@ -69,13 +70,17 @@ class Line(asyncio.Protocol):
             self.transport.close()
 
 
+def _itself(line: Line) -> Line:
+    return line
+
+
 async def main() -> None:
     asked = json.load(sys.stdin)
     loop, connections = asyncio.get_running_loop(), asked["connections"]
     lines = []
     for number in range(connections):
         line = Line(asked, asked["tokens"][number::connections])
-        await loop.create_connection(lambda line=line: line, "127.0.0.1", asked["port"])
+        await loop.create_connection(partial(_itself, line), "127.0.0.1", asked["port"])
         lines.append(line)
     began = time.perf_counter()
     for line in lines:
