@@ -20,6 +20,7 @@ from app.aggregates.uptime_routes import router as uptimes
 from app.audit import router as audit
 from app.contracts.routes import router as contracts
 from app.database import database_url, open_engine, open_sessions
+from app.diagnoses.routes import router as diagnoses
 from app.edge import Edge
 from app.exporting.routes import router as exporting
 from app.field.lane import PushLane
@@ -78,6 +79,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
         exporting, importing,
         registry, checks, contracts, status, streams, ledger, measurements, aggregates, uptimes, incidents,
         maintenance, audit, accounts, session, tokens,
+        diagnoses,
         pushes,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])

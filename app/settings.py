@@ -49,6 +49,7 @@ class ProbeSettings(BaseModel):
     deny: Words = []
     packets_per_second: int = Field(20_000, ge=1, le=1_000_000)
     interval_s: int | None = Field(None, ge=5, le=3600)
+    send_every_s: int | None = Field(None, ge=5, le=3600)
     buffer_readings: int = Field(500_000, ge=1_000)
 
     @property

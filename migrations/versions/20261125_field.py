@@ -124,7 +124,7 @@ CREATE TABLE diagnosis (
     started_at timestamptz,
     ended_at timestamptz
 );
-CREATE INDEX ix_diagnosis_open ON diagnosis (id) WHERE status IN ('waiting', 'running');
+CREATE UNIQUE INDEX uq_diagnosis_open ON diagnosis (site_id) WHERE status IN ('waiting', 'running');
 CREATE INDEX ix_diagnosis_site_id_requested_at ON diagnosis (site_id, requested_at);
 
 CREATE TABLE diagnosis_line (

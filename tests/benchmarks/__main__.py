@@ -18,6 +18,7 @@ from tests.benchmarks import (
     segments,
     snapshot,
     streams,
+    throughput,
     truthrun,
 )
 
@@ -38,6 +39,7 @@ PARTS = {
     "streams": streams.main,
     "import": importing.main,
     "ingest": ingest.main,
+    "throughput": throughput.main,
     "faults": faults.main,
 }
 
