@@ -23,6 +23,7 @@ from app.database import database_url, open_engine, open_sessions
 from app.diagnoses.routes import router as diagnoses
 from app.edge import Edge
 from app.exporting.routes import router as exporting
+from app.field.device_routes import router as devices
 from app.field.lane import PushLane
 from app.field.push import Door
 from app.field.push_routes import router as pushes
@@ -80,7 +81,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
         registry, checks, contracts, status, streams, ledger, measurements, aggregates, uptimes, incidents,
         maintenance, audit, accounts, session, tokens,
         diagnoses,
-        pushes,
+        pushes, devices,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
