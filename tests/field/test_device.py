@@ -1,13 +1,10 @@
 from datetime import datetime
 
-from fastapi import FastAPI
-from sqlalchemy import text
-
 from app.clock import today, utc_now
 from app.field.receipts import OVERHEAD_BYTES
 from tests.conftest import Cast
 from tests.field.conftest import Agent
-from tests.field.test_push import BEAT
+from tests.field.test_push import BEAT, grown_old
 from tests.registry.test_sites import register
 
 
@@ -57,10 +54,9 @@ async def test_two_agents_with_one_token_are_noticed(cast: Cast, agent: Agent) -
     assert await two_agents() is not None
 
 
-async def test_what_an_earlier_start_left_on_disk_is_no_second_agent(app: FastAPI, cast: Cast, agent: Agent) -> None:
+async def test_what_an_earlier_start_left_on_disk_is_no_second_agent(cast: Cast, agent: Agent) -> None:
     await agent.push(BEAT | {"boot": "before", "seq": 1})
-    async with agent.session.begin():
-        await agent.session.execute(text("UPDATE site SET addressed_at = now() - interval '1 day'"))
+    await grown_old(agent)
     now = utc_now().isoformat()
     old = {"boot": "before", "seq": 2, "clock": now, "sent": 3, "rtt_ms": [20]}
     for seq in (3, 4):
