@@ -14,26 +14,16 @@ import orjson
 from sqlalchemy import text
 
 from app.access.store import digest
-from app.database import open_engine, open_sessions, transaction
+from app.database import open_engine
 from app.embedded import Cluster
-from app.migrate import migrate
-from app.registry import providers
 from app.settings import ROOT
-from tests.benchmarks.rollups import CONFIGURE, KINDS, MAKE_SITES
 from tests.conftest import make_database
+from tests.field.fleet import fill
 from tests.killing import Api
 from tests.running import cpu_s, wait_for
 
 DEVICES, SECONDS = 6_000, 10
 BEATS_LIMIT, ROWS_LIMIT = 3_000, 50_000  # a second
-PUSHED = """
-    UPDATE site SET probe = 'push', host = NULL, technology = 'fiber', addressed_at = now() - interval '30 days'
-"""
-TOKENS = """
-    INSERT INTO device_token (site_id, digest, created_by)
-    SELECT s.id, n.digest, 'bench' FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM site) s
-    JOIN unnest(cast(:digests AS bytea[])) WITH ORDINALITY AS n(digest, number) ON n.number = s.number
-"""
 PARTS: dict[str, dict[str, Any]] = {
     "beats": {"rows": 0, "gzip": False, "connections": 64},
     "batches of 1,000": {"rows": 1000, "gzip": False, "connections": 8},
@@ -48,27 +38,10 @@ def main() -> None:
         try:
             for name, part in PARTS.items():
                 url = asyncio.run(make_database(cluster.url))
-                tokens = asyncio.run(_fill(url))
+                tokens = asyncio.run(fill(url, DEVICES))
                 _measure(name, part, cluster, url, tokens, Path(folder))
         finally:
             cluster.stop()
-
-
-async def _fill(url: str) -> list[str]:
-    engine = open_engine(url, name="bench", command_timeout_s=None)
-    await migrate(engine)
-    tokens = [f"sd-{number:040d}" for number in range(DEVICES)]
-    async with transaction(open_sessions(engine)) as session:
-        await providers.ensure_providers(session, {f"provider-{n}": f"Provider {n}" for n in range(5)})
-        start = (await session.execute(text("SELECT date_trunc('second', now()) - interval '30 days'"))).scalar_one()
-        await session.execute(text(MAKE_SITES.format(kinds=KINDS)), {"sites": DEVICES, "start": start})
-        await session.execute(text(PUSHED))
-        await session.execute(text(CONFIGURE), {"start": start})
-        await session.execute(text(TOKENS), {"digests": [digest(token) for token in tokens]})
-    async with engine.connect() as connection:
-        await connection.execute(text("ANALYZE"))
-    await engine.dispose()
-    return tokens
 
 
 def _measure(name: str, part: dict[str, Any], cluster: Cluster, url: str, tokens: list[str], folder: Path) -> None:
