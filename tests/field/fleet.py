@@ -6,6 +6,7 @@ from app.access.store import digest
 from app.database import open_engine, open_sessions, transaction
 from app.migrate import migrate
 from app.registry import providers
+from tests.benchmarks.polling import STATUS
 from tests.benchmarks.rollups import CONFIGURE, KINDS, MAKE_SITES
 
 PUSHED = """
@@ -28,6 +29,7 @@ async def fill(url: str, count: int) -> list[str]:
         start = (await session.execute(text("SELECT date_trunc('second', now()) - interval '30 days'"))).scalar_one()
         await session.execute(text(MAKE_SITES.format(kinds=KINDS)), {"sites": count, "start": start})
         await session.execute(text(PUSHED))
+        await session.execute(text(STATUS))
         await session.execute(text(CONFIGURE), {"start": start})
         await session.execute(text(TOKENS), {"digests": [digest(token) for token in tokens]})
     async with engine.connect() as connection:

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import random
+import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -23,22 +25,14 @@ from app.field.ingest import Ingest
 from app.field.placing import Terms, place
 from app.field.receipts import Arrived
 from app.main import API
-from tests.conftest import drop_database, make_database
+from tests.conftest import make_database
+from tests.field.conftest import SITES
 from tests.field.fleet import fill
 from tests.killing import Api
 from tests.running import wait_for
 
-SITES = 12
 TERMS = Terms("active", 0, 60, 60)
 BOOTS = count()
-
-
-@pytest.fixture(scope="module")
-def fleet(server_url: str) -> Iterator[tuple[str, list[str]]]:
-    """A database of its own, and the tokens of its sites."""
-    url = asyncio.run(make_database(server_url))
-    yield url, asyncio.run(fill(url, SITES))
-    asyncio.run(drop_database(url, server_url))
 
 
 @pytest.fixture
@@ -46,20 +40,6 @@ async def own(fleet: tuple[str, list[str]]) -> AsyncIterator[Sessions]:
     engine = open_engine(fleet[0], name="test")
     yield open_sessions(engine)
     await engine.dispose()
-
-
-@pytest.fixture(scope="module")
-def apis(fleet: tuple[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Api]]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SINYAL_PUSH__REQUESTS_PER_MIN", "0")
-        found = [Api(fleet[0], tmp_path_factory.mktemp(name) / "data") for name in ("one", "other")]
-    for api in found:
-        api.start()
-    for api in found:
-        wait_for(lambda api=api: httpx.get(f"{api.url}/readyz", trust_env=False).is_success, 30)  # type: ignore[misc]
-    yield found
-    for api in found:
-        api.close()
 
 
 def arrived(site_id: int, boot: str, *seqs: int) -> Arrived:
@@ -197,6 +177,9 @@ async def test_a_process_that_is_killed_loses_nothing_and_counts_nothing_twice(
 
     reports = [asyncio.create_task(report(token)) for token in fleet[1]]
     await asyncio.sleep(0.3)
+    assert killed.pid is not None
+    os.kill(killed.pid, signal.SIGSTOP)
+    await asyncio.sleep(0.2)  # what it had told the database to commit is committed, and nobody is told
     killed.kill()
     kept = sum(await asyncio.gather(*reports))
     killed.start()
