@@ -117,6 +117,9 @@ async def test_a_push_of_nothing_but_bad_rows_still_proves_the_link(agent: Agent
     (row,) = await agent.taken()
     assert (row.outcome, row.reason) == ("ok", "arrival")
     assert (await agent.push(BEAT))["accepted"] == 1, "sent again as it should be, it is taken"
+    await agent.taken()
+    await agent.push({"boot": "k3f9", "batch": []})
+    assert [one.reason for one in await agent.taken()] == ["arrival"]
 
 
 async def test_a_row_twice_in_a_batch_counts_once_and_a_reset_is_a_new_boot(agent: Agent) -> None:

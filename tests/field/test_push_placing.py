@@ -3,11 +3,13 @@
 from itertools import pairwise
 from typing import Any
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.field import rows
 from app.field.placing import KEPT_S, Placed, Terms, place, seconds_apart
+from app.field.push_schemas import MEASURED, SENDER
 
 NOW = 1_795_500_000
 TERMS = Terms("active", NOW - 30 * 86_400, beat_s=60, send_every_s=300)
@@ -129,3 +131,29 @@ def test_no_row_is_in_the_future_nor_too_old_nor_shares_its_second(
     assert len(set(taken)) == len(taken)
     assert all(NOW - KEPT_S <= slot <= NOW for slot in taken)
     assert [one.measured.number for one in found] == list(range(len(clocks)))
+
+
+ANY = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False, allow_infinity=False),
+        st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(["1w2d03:04:05", "2026-11-24T06:00:00Z"]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+    max_leaves=5,
+)  # fmt: skip
+FIELDS = [*MEASURED, *SENDER, "sent_at"]
+ROWS = st.dictionaries(st.sampled_from(FIELDS), st.one_of(ANY, st.integers(0, 100)), max_size=9)
+
+
+@given(st.one_of(ROWS, st.builds(lambda beside, batch: beside | {"batch": batch}, ROWS, st.lists(ROWS, max_size=5))))
+def test_whatever_is_sent_is_taken_or_told_and_fits_where_it_goes(body: dict[str, Any]) -> None:
+    push = rows.read(rows.load(orjson.dumps(body)))
+    found = place(push, NOW * 1_000_000, TERMS)
+    assert all(one.message.format_map(one.values) for one in push.faults)
+    assert len(found) + len({one.row for one in push.faults} - {None}) == len(body.get("batch", [body]))
+    for one in found:
+        assert 0 <= one.measured.seq <= 2**53
+        if one.row is not None:
+            assert NOW - KEPT_S <= one.row.slot <= NOW
+            assert len(one.row.rtt_us) <= one.row.sent <= 100
+            assert all(0 <= rtt <= 60_000_000 for rtt in one.row.rtt_us)
