@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import httpx
 import structlog
@@ -64,7 +64,7 @@ class Rounds:
         self._ranges_alone = False  # a batch was refused with them: whose fault it is shows when they go by themselves
         self._writing = asyncio.Lock()
         self._stepped = False
-        self._set_back_to: datetime | None = None
+        self._set_back: tuple[datetime, timedelta] | None = None  # to when, and how far
         self._last_write = float("-inf")
         self._away = False
         self._expected: dict[int, Outcome | None] = {}  # by site, what a look would find if nothing has changed
@@ -147,8 +147,9 @@ class Rounds:
         async with transaction(self.sessions) as session:
             if self._stepped:
                 await partitions.make_ahead(session, utc_now())
-            if self._set_back_to is not None:
-                await store.follow(session, await ledger.restart(session, self._set_back_to))
+            if self._set_back is not None:
+                at, by = self._set_back
+                await store.follow(session, await ledger.restart(session, at, by=by))
             judged = await store.write_batch(session, items, blind)
             await self._write_beat(session)
         return judged
@@ -157,7 +158,7 @@ class Rounds:
         del self._blind[: len(blind)]
         self._ranges_alone = False
         if steps == self.figures.clock_steps:  # none came while it was written
-            self._stepped, self._set_back_to = False, None
+            self._stepped, self._set_back = False, None
         self._follow(judged)
         self.figures.writes += 1
         self._last_write, self._largest = time.monotonic(), LARGEST
@@ -278,7 +279,8 @@ class Rounds:
             self.figures.repeated_slots += before - after
             self.canaries.step_back(float(after))
             self.buffer.give_up_held()
-            self._set_back_to = from_slot(after)
+            by = timedelta(seconds=before - after) + (self._set_back[1] if self._set_back else timedelta())
+            self._set_back = from_slot(after), by
         self.schedule.restart(after)
         log.warning("clock_stepped", seconds=round(step, 1))
         return True

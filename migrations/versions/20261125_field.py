@@ -37,9 +37,9 @@ CREATE INDEX ix_enrolment_site_id ON enrolment (site_id);
 CREATE TABLE device (
     site_id integer CONSTRAINT pk_device PRIMARY KEY CONSTRAINT fk_device_site_id_site REFERENCES site (id),
     heard_at timestamptz NOT NULL,
-    boot text NOT NULL,
+    boot text,
     booted_at timestamptz,
-    seq bigint NOT NULL,
+    seq bigint,
     agent text,
     clients integer,
     clock_offset_s double precision,
