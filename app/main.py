@@ -22,6 +22,8 @@ from app.contracts.routes import router as contracts
 from app.database import database_url, open_engine, open_sessions
 from app.edge import Edge
 from app.exporting.routes import router as exporting
+from app.field.agent_routes import router as agents
+from app.field.enrol_pages import router as enrolment
 from app.importing.routes import router as importing
 from app.importing.turns import Turns
 from app.incidents.routes import router as incidents
@@ -74,10 +76,12 @@ def create_app(given: Settings | None = None) -> FastAPI:
         exporting, importing,
         registry, checks, contracts, status, streams, ledger, measurements, aggregates, uptimes, incidents,
         maintenance, audit, accounts, session, tokens,
+        agents,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
     app.include_router(scraped)
+    app.include_router(enrolment)
     problems.install(app)
     docs.install(app)
     app.add_middleware(SimulatedPast, prefix=API)
