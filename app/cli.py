@@ -79,7 +79,12 @@ def worker(supervised: Supervised = False) -> None:
 
 
 @app.command()
-def api(port: Port = None, workers: Annotated[int, typer.Option(min=1)] = 1, supervised: Supervised = False) -> None:
+def api(
+    port: Port = None,
+    workers: Annotated[int, typer.Option(min=1)] = 1,
+    supervised: Supervised = False,
+    listen_fd: Annotated[int | None, typer.Option(hidden=True, help="A listening socket that was handed down.")] = None,
+) -> None:
     """Serve the REST API."""
     from app import serve
     from app.supervise import end_with_parent
@@ -87,7 +92,7 @@ def api(port: Port = None, workers: Annotated[int, typer.Option(min=1)] = 1, sup
     found = configured("api", port=port)
     if supervised:
         end_with_parent()
-    serve.run(found, workers=workers)
+    serve.run(found, workers=workers, listen_fd=listen_fd)
 
 
 @app.command(short_help="Bring the database up to date.")

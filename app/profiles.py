@@ -41,7 +41,9 @@ class Profile(BaseModel):
         return value
 
 
-def load_profiles(path: Path, *, interval_s: int | None = None) -> dict[Technology, Profile]:
+def load_profiles(
+    path: Path, *, interval_s: int | None = None, send_every_s: int | None = None
+) -> dict[Technology, Profile]:  # fmt: skip
     """Raises SettingsError when a technology is missing or a value is out of its range."""
     try:
         found = TypeAdapter(dict[Technology, Profile]).validate_python(tomllib.loads(path.read_text()))
@@ -52,12 +54,17 @@ def load_profiles(path: Path, *, interval_s: int | None = None) -> dict[Technolo
         raise SettingsError(f"{path}: {error}") from None
     if missing := set(Technology) - set(found):
         raise SettingsError(f"{path}: no profile for {', '.join(sorted(missing))}")
-    if interval_s is None:
-        return found
-    everywhere = dict.fromkeys(("interval_s", "beat_s", "send_every_s"), interval_s)
-    return {name: profile.model_copy(update=everywhere) for name, profile in found.items()}
+    return {name: _changed(profile, interval_s, send_every_s) for name, profile in found.items()}
+
+
+def _changed(profile: Profile, interval_s: int | None, send_every_s: int | None) -> Profile:
+    update = {} if interval_s is None else dict.fromkeys(("interval_s", "beat_s", "send_every_s"), interval_s)
+    if send_every_s is not None and profile.send_every_s > profile.beat_s:  # a metered link
+        update["send_every_s"] = send_every_s
+    return profile.model_copy(update=update)
 
 
 @cache
 def profiles() -> dict[Technology, Profile]:
-    return load_profiles(CONFIG_DIR / "profiles.toml", interval_s=settings().probe.interval_s)
+    probe = settings().probe
+    return load_profiles(CONFIG_DIR / "profiles.toml", interval_s=probe.interval_s, send_every_s=probe.send_every_s)

@@ -1,11 +1,15 @@
 """`sinyal api`: uvicorn, behind a reverse proxy or by itself."""
 
 import asyncio
+import contextlib
 import socket
+import sys
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.supervisors import Multiprocess
 
 from app import logs
 from app.main import create_app
@@ -29,8 +33,9 @@ class Connection(HttpToolsProtocol):
         super().shutdown()
 
 
-def run(settings: Settings, *, workers: int) -> None:
-    uvicorn.run(
+def run(settings: Settings, *, workers: int, listen_fd: int | None = None) -> None:
+    """`listen_fd` is a listening socket that was handed down: served, too."""
+    config = uvicorn.Config(
         "app.serve:make_app",
         factory=True,
         http=Connection,
@@ -45,6 +50,18 @@ def run(settings: Settings, *, workers: int) -> None:
         log_config=None,
         timeout_graceful_shutdown=4,
     )
+    sockets = [config.bind_socket()]
+    if listen_fd is not None:
+        sockets.append(socket.socket(fileno=listen_fd))
+    with contextlib.suppress(KeyboardInterrupt):
+        if workers > 1:
+            Multiprocess(config, sockets=sockets).run()
+            return
+        config.load_app()
+        server = uvicorn.Server(config)
+        server.run(sockets=sockets)
+        if not server.started:
+            sys.exit(STARTUP_FAILURE)
 
 
 def make_app() -> FastAPI:

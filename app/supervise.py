@@ -34,6 +34,7 @@ class Child:
     argv: Sequence[str]
     environment: dict[str, str] = field(default_factory=dict)
     talks: bool = True  # whether its standard output is for people
+    pass_fds: tuple[int, ...] = ()  # sockets of ours that it is given, each time anew
     process: asyncio.subprocess.Process | None = None
     started: float = 0.0
     pause_s: float = 0.0
@@ -64,6 +65,7 @@ class Child:
             stdout=None if self.talks else asyncio.subprocess.DEVNULL,
             env=os.environ | self.environment,
             start_new_session=True,
+            pass_fds=self.pass_fds,
         )
         log.info("child_started", child=self.name, pid=self.process.pid)
 

@@ -12,17 +12,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from simulator.clock import Clock
+from simulator.feed import Feed
 from simulator.network import Change, Network
 from simulator.plan import Host, Plan
 from simulator.registry import Registry
 from simulator.responder import Responder
 from simulator.script import Script, ScriptError, load
 from simulator.truth import Truth
+from simulator.villages import addresses
 
 _PR_SET_PDEATHSIG, _PR_SET_TIMERSLACK = 1, 29
 _NICE = -10
+_MBPS = ("down_mbps", "up_mbps")
+_REGIONS = Path(__file__).resolve().parents[1] / "config" / "regions" / "kaltim_regions.csv"
 _SWITCH_S = 0.000_5  # the registry's thread may hold an answer up by this much, no more
 
 logger = logging.getLogger("simulator")
@@ -37,7 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         script = load(options.script)
         hosts = None if options.hosts is None else read_hosts(options.hosts)
-        _run(script, hosts, database_url, Truth(options.data_dir))
+        feed = None
+        if script.agents is not None and options.server:
+            feed = Feed(server=options.server, data_dir=options.data_dir, script=options.script)
+        _run(script, hosts, database_url, Truth(options.data_dir), feed)
     except PermissionError as problem:
         return _fail(f"{problem}: a raw ICMP socket and the data folder are needed; run it inside the namespace")
     except (OSError, ScriptError) as problem:
@@ -50,35 +58,57 @@ def read_hosts(path: Path) -> list[Host]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     try:
-        return [Host(**row) for row in rows]
+        return [Host(**_typed(row)) for row in rows]
     except TypeError as problem:
         columns = ", ".join(field.name for field in fields(Host))
         raise ScriptError([f"the hosts {path} have other columns than {columns}"]) from problem
 
 
-def _run(script: Script, hosts: list[Host] | None, database_url: str | None, truth: Truth) -> None:
+def _typed(row: dict[str, str]) -> dict[str, Any]:
+    return row | {name: float(row[name] or 0) for name in _MBPS if name in row}
+
+
+def _run(
+    script: Script, hosts: list[Host] | None, database_url: str | None, truth: Truth, feed: Feed | None
+) -> None:  # fmt: skip
     clock = Clock()
     network = Network(script, hosts or ())
 
     def changed(change: Change) -> None:
         _tell(change, network, clock, truth)
+        if feed is not None and change.begins:
+            feed.act(change.acting)
 
-    responder = Responder(network, clock, changed, started=_started)
+    def started(start_ns: int) -> None:
+        _say_started(clock)
+        if feed is not None:
+            feed.begin(start_ns)
+
+    def told(found: list[Host]) -> None:
+        responder.adopt(Plan(script, found))
+        if feed is not None:
+            feed.adopt(found)
+
+    responder = Responder(network, clock, changed, started=started)
     _end_with_parent(responder)
     _tune()
+    if feed is not None:
+        feed.start()
     if hosts is not None:
-        responder.adopt(network.plan)
+        told(hosts)
         responder.answer()
     elif database_url:
-        registry = Registry(database_url, lambda found: responder.adopt(Plan(script, found)))
+        registry = Registry(database_url, told, places=addresses(_REGIONS))
         registry.start()
         responder.answer()
         registry.stop()
     responder.close()
+    if feed is not None:
+        feed.stop()
     truth.close()
 
 
-def _started(clock: Clock) -> None:
+def _say_started(clock: Clock) -> None:
     logger.info("simulator_started_at=%s", clock.moment(0).isoformat(timespec="microseconds"))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -126,6 +156,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
     parser.add_argument("--script", type=Path, help="what happens, TOML; without one a lively default")
     parser.add_argument("--data-dir", type=Path, required=True, help="where truth.jsonl is written")
+    parser.add_argument("--server", help="where agents push to; $SIMULATOR_SECRET is theirs")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--database-url-env", metavar="NAME", help="the variable that holds the registry's URL")
     source.add_argument("--hosts", type=Path, metavar="FILE", help="a CSV of hosts instead of the registry")

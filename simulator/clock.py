@@ -12,18 +12,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Clock:
     """Runs on the monotonic clock, so a step of the wall clock neither holds nor hurries an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, start_ns: int | None = None) -> None:
+        """`start_ns` is another process's start (`start` there answers it), to share its time."""
         self._ahead_ns = time.time_ns() - time.monotonic_ns()  # wall clock minus monotonic
-        self._start_ns: int | None = None
+        self._start_ns = start_ns
 
     @property
     def started(self) -> bool:
         return self._start_ns is not None
 
-    def start(self) -> None:
-        """The zero of every script, at a whole microsecond of the wall clock."""
+    def start(self) -> int:
+        """The zero of every script, at a whole microsecond of the wall clock; in monotonic nanoseconds."""
         self.refresh()
         self._start_ns = (time.monotonic_ns() + self._ahead_ns) // 1_000 * 1_000 - self._ahead_ns
+        return self._start_ns
 
     def refresh(self) -> int:
         """Notices a step of the wall clock; answers the monotonic time."""

@@ -35,7 +35,8 @@ class _Spell:
 
 
 _SPELLS = (
-    _Spell(EventKind.OUTAGE, 0.006, 12.0, 600.0),
+    _Spell(EventKind.OUTAGE, 0.004, 12.0, 600.0),
+    _Spell(EventKind.POWER, 0.002, 60.0, 900.0),
     _Spell(EventKind.LOSS, 0.005, 40.0, 600.0),
     _Spell(EventKind.SLOW, 0.004, 40.0, 600.0),
 )

@@ -14,7 +14,8 @@ from simulator.villages import CANARIES
 class Host:
     """A site as the network knows it; `code` is the site's, the rest is what a script can select by.
 
-    `parent` is the code of the node that it hangs on, empty where it hangs on none.
+    `parent` is the code of the node that it hangs on, empty where it hangs on none. Behind carrier NAT (`probe`
+    is push) no ping reaches it. `down_mbps` and `up_mbps` are what its contract promises, 0 where nothing is known.
     """
 
     address: str
@@ -24,6 +25,9 @@ class Host:
     provider: str = ""
     kind: str = "access_point"
     parent: str = ""
+    probe: str = "icmp"
+    down_mbps: float = 0.0
+    up_mbps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Link:
     jitter_ms: float
     loss_pct: float
     codes: tuple[str, ...]  # the sites behind the address: one, as a rule; a canary has none
+    answers: bool = True  # pings from outside
 
     def delay_ms(self, rtt_ms: float, chance: int) -> float:
         """The round trip of one packet: within the jitter on either side, likelier near than far."""
@@ -82,6 +87,7 @@ class Plan:
                 DEFAULTS.get(technology, DEFAULTS["fiber"]),
                 script.technologies.get(technology),
                 tuple(host.code for host in there),
+                answers=any(host.probe != "push" for host in there),
             )
         self.addresses: dict[str, bytes] = {host.code: packed(host.address) for host in self.hosts}
         self._children: dict[str, list[str]] = defaultdict(list)
@@ -106,7 +112,10 @@ def packed(address: str) -> bytes:
     return socket.inet_aton(address)
 
 
-def _link(seed: int, address: str, usual: Technology, scripted: Behaviour | None, codes: tuple[str, ...]) -> Link:
+def _link(
+    seed: int, address: str, usual: Technology, scripted: Behaviour | None, codes: tuple[str, ...], *,
+    answers: bool = True,
+) -> Link:  # fmt: skip
     own = key(seed, address)
     says = scripted or Behaviour()
     width_ms = usual.slowest_ms - usual.fastest_ms
@@ -116,6 +125,7 @@ def _link(seed: int, address: str, usual: Technology, scripted: Behaviour | None
         jitter_ms=usual.jitter_ms if says.jitter_ms is None else says.jitter_ms,
         loss_pct=usual.loss_pct if says.loss_pct is None else says.loss_pct,
         codes=codes,
+        answers=answers,
     )
 
 

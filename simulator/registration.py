@@ -13,7 +13,9 @@ from app.access.scope import Caller
 from app.registry import store as registry
 from app.registry.models import Lifecycle, Site, SiteKind
 from app.registry.schemas import SiteIn, SitePatch
+from probes.contract import Kind
 from probes.policy import Policy
+from simulator.form import KEYS, form, forms
 from simulator.script import Script
 from simulator.towers import towers
 from simulator.villages import villages
@@ -27,9 +29,11 @@ POLICY = Policy(allow=[LOOPBACK])
 class Wanted:
     """A site as it should stand; an inactive one is only of interest where it is registered already."""
 
+    place: str  # its address on the simulated network, whether it is registered with it or not
     fields: Mapping[str, Any]
     active: bool
     tower: str | None = None  # the address of the node it hangs on
+    forms: Sequence[Mapping[str, Any]] = ()  # see `simulator.form`
 
 
 def wanted(regions: Path, script: Script) -> list[Wanted]:
@@ -46,26 +50,36 @@ def wanted(regions: Path, script: Script) -> list[Wanted]:
         *possible.values(),
         *(fields for fields in every if fields["host"] in tower_of),
     ]
-    return [Wanted(fields, fields["host"] in active, tower_of.get(fields["host"])) for fields in order]
+    return [
+        Wanted(fields["host"], fields, fields["host"] in active) if fields["kind"] == SiteKind.NODE
+        else Wanted(fields["host"], form(fields, script.agents), fields["host"] in active,
+                    tower_of.get(fields["host"]), forms(fields))
+        for fields in order
+    ]  # fmt: skip
 
 
 async def register(session: AsyncSession, sites: Sequence[Wanted]) -> None:
     """Registers what is missing and mends what differs; what a user retired or hung elsewhere stays as it is."""
+    places = {f"{one.fields['village_code']}-01": one.place for one in sites if one.fields["kind"] != SiteKind.NODE}
     rows = await session.scalars(select(Site).order_by(Site.lifecycle != Lifecycle.RETIRED, Site.id))
-    known = {site.host: site for site in rows}  # of several behind one address, one in service
+    known = {_place(site, places): site for site in rows}  # of several behind one address, one in service
     ours = {
-        known[one.fields["host"]].id
+        known[one.place].id
         for one in sites
-        if one.fields["kind"] == SiteKind.NODE and _is_ours(known.get(one.fields["host"]), one)
+        if one.fields["kind"] == SiteKind.NODE and _is_ours(known.get(one.place), one)
     }
     for one in sites:
-        site, tower = known.get(one.fields["host"]), _tower(known.get(one.tower))
+        site, tower = known.get(one.place), _tower(known.get(one.tower))
         if site is None and one.active:
             given = SiteIn(**one.fields, parent_id=None if tower is None else tower.id)
-            site, _ = await registry.create_site(session, given, caller=FOUNDER, policy=POLICY)
-            known[site.host] = site
+            known[one.place], _ = await registry.create_site(session, given, caller=FOUNDER, policy=POLICY)
         elif site is not None and (_is_ours(site, one) or one.fields["kind"] != SiteKind.NODE):
             await _mend(session, site, dict(_change(site, one, tower, ours)))
+
+
+def _place(site: Site, places: Mapping[str, str]) -> str | None:
+    """Who reports himself is found by his code: an address he may have is only said of him."""
+    return places.get(site.code) if site.probe is Kind.PUSH else site.host
 
 
 async def _mend(session: AsyncSession, site: Site, change: dict[str, Any]) -> None:
@@ -79,6 +93,10 @@ def _change(site: Site, one: Wanted, tower: Site | None, ours: set[int]) -> Iter
         yield "lifecycle", Lifecycle.ACTIVE if one.active else Lifecycle.SUSPENDED
     elif site.lifecycle is not Lifecycle.ACTIVE:
         return
+    if one.active:
+        said = {key: getattr(site, key) for key in KEYS}
+        wanted = {key: one.fields.get(key) for key in KEYS}
+        yield from wanted.items() if said != wanted and said in one.forms else ()
     parent_id = None if tower is None else tower.id
     if one.active and site.parent_id != parent_id and (site.parent_id is None or site.parent_id in ours):
         yield "parent_id", parent_id

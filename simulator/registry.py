@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import asyncpg
 
@@ -14,12 +16,15 @@ EVERY_S = 3.0
 _TIMEOUT_S = 10.0
 _JOIN_S = 0.5
 
-_COLUMNS = "s.host, s.technology, s.code, s.village_code, p.slug, s.kind, coalesce(parent.code, '')"
+_COLUMNS = (
+    "CASE WHEN s.probe <> 'push' THEN s.host END, s.technology, s.code, s.village_code, p.slug, s.kind,"
+    " coalesce(parent.code, ''), s.probe, coalesce(s.bandwidth_down_mbps, 0), coalesce(s.bandwidth_up_mbps, 0)"
+)
 _FROM = (
     "FROM site s JOIN provider p ON p.id = s.provider_id LEFT JOIN site parent ON parent.id = s.parent_id"
     " WHERE s.lifecycle <> 'retired'"
 )
-_HOSTS = f"SELECT {_COLUMNS} {_FROM} AND s.host IS NOT NULL"
+_HOSTS = f"SELECT {_COLUMNS} {_FROM} AND (s.host IS NOT NULL OR s.probe = 'push')"
 # Whether anything changed is asked first: reading every row would make answers late each time.
 _FINGERPRINT = f"SELECT coalesce(md5(string_agg(concat_ws(' ', {_COLUMNS}), ',' ORDER BY s.code)), '') {_FROM}"
 
@@ -29,10 +34,15 @@ logger = logging.getLogger(__name__)
 class Registry(threading.Thread):
     """Calls `told` with all hosts at the first reading and after a change; outlives an absent database."""
 
-    def __init__(self, url: str, told: Callable[[list[Host]], None], *, every_s: float = EVERY_S) -> None:
+    def __init__(
+        self, url: str, told: Callable[[list[Host]], None], *, places: Mapping[str, str] = MappingProxyType({}),
+        every_s: float = EVERY_S,
+    ) -> None:  # fmt: skip
+        """`places` are the addresses of sites that are registered without one, by code."""
         super().__init__(name="registry", daemon=True)
         self._url = url.replace("postgresql+asyncpg://", "postgresql://", 1)
         self._told = told
+        self._places = places
         self._every_s = every_s
         self._fingerprint: str | None = None
         self._trouble = ""
@@ -82,8 +92,14 @@ class Registry(threading.Thread):
         if fingerprint == self._fingerprint:
             return
         rows = await connection.fetch(_HOSTS)
-        self._told([Host(*row) for row in rows])
+        self._told(list(self._placed(rows)))
         self._fingerprint = fingerprint
+
+    def _placed(self, rows: Iterable[Any]) -> Iterator[Host]:
+        """Without those that the network has no place for: a user's own that reports itself."""
+        for address, technology, code, *rest in rows:
+            if (place := address or self._places.get(code)) is not None:
+                yield Host(place, technology, code, *rest)
 
     def _say(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:

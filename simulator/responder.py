@@ -44,7 +44,7 @@ class Responder:
         clock: Clock,
         changed: Callable[[Change], None],
         *,
-        started: Callable[[Clock], None],
+        started: Callable[[int], None],
     ) -> None:
         self._network = network
         self._clock = clock
@@ -99,8 +99,7 @@ class Responder:
         while self._plans:
             self._network.adopt(self._plans.popleft())
             if not self._clock.started:
-                self._clock.start()
-                self._started(self._clock)
+                self._started(self._clock.start())
 
     def _live_on(self, now_s: float) -> None:
         if now_s >= self._network.next_change_s:
@@ -131,6 +130,9 @@ class Responder:
         now_s = self._clock.since_start(arrived_ns)
         self._live_on(now_s)
         address = packet[16:20]
+        link = self._network.plan.links.get(address)
+        if link is None or not link.answers:
+            return
         self._seen[address] += 1
         delay_s = self._network.verdict(address, now_s, self._seen[address])
         if delay_s is not None:

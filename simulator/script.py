@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from simulator.table import Table
 
@@ -22,6 +23,7 @@ class EventKind(StrEnum):
     LOSS = "loss"
     SLOW = "slow"
     BLIND = "blind"  # everything silent, canaries too: our own fault
+    POWER = "power"  # no electricity at the site: an agent forgets all it kept, and what it counted
 
 
 class ScriptError(ValueError):
@@ -64,20 +66,39 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Agents:
+    """How the sites behind carrier NAT, or all of them, report themselves; and what goes wrong with it."""
+
+    all: bool = False  # every village, not only those on satellite and cellular links
+    duplicate_pct: float = 0.0  # of what is sent, sent again although it came
+    late_pct: float = 0.0  # of the batches: all but the newest reading comes `late_s` later
+    late_s: float = 600.0
+    clock_wrong_pct: float = 0.0  # of the agents
+    backlog_pct: float = 0.0  # of the agents, which come with readings of an earlier boot
+    backlog_s: float = 7200.0  # how old those are
+    backlog_rows: int = 20
+    stop_s: float | None = None  # after that nothing is measured any more, and what is left is sent
+    log: bool = False  # every reading and every sending is told in agents.jsonl
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     seed: int = 1
     interval_s: int | None = None
+    send_every_s: int | None = None  # of metered links
+    registered_s: int = 0  # the sites of a new demo are there since so long before its start
     sites: int | None = None
     nodes: int = 0
     technologies: Mapping[str, Behaviour] = field(default_factory=lambda: MappingProxyType({}))
     events: tuple[Event, ...] = ()
     lively: bool = False  # endless random events instead of `events`
+    agents: Agents | None = None  # without, every site is measured by ping
 
 
 def load(path: Path | None) -> Script:
     """The script in the file, or the lively default one where there is none."""
     if path is None:
-        return Script(lively=True)
+        return Script(lively=True, agents=Agents())
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as problem:
@@ -100,13 +121,48 @@ def _script(table: Table) -> Script:
     script = Script(
         seed=table.whole("seed", "a whole number from 0", 0, default=1),
         interval_s=table.whole("interval_s", "whole seconds from 1", 1),
+        send_every_s=table.whole("send_every_s", "whole seconds from 1", 1),
+        registered_s=table.whole("registered_s", "whole seconds from 0", 0, default=0),
         sites=table.whole("sites", "a whole number of villages from 1", 1),
         nodes=table.whole("nodes", "a whole number of towers from 0", 0, default=0),
         technologies=_technologies(table),
         events=_events(table),
+        lively=table.take("lively", "true or false", _is_truth) or False,
+        agents=_agents(table),
     )
+    if script.lively and script.events:
+        table.say("lively = true draws its own events; allowed: it, or [[event]] tables")
     table.finish()
     return script
+
+
+def _agents(table: Table) -> Agents | None:
+    """A table of theirs means that there are some."""
+    given = table.take("agents", "true, false or a table", lambda value: _is_truth(value) or isinstance(value, dict))
+    if not isinstance(given, dict):
+        return Agents() if given else None
+    found, usual = Table(given, "agents", table.problems), Agents()
+
+    def share(key: str) -> float:
+        return found.number(key, "0 to 100 (%)", lambda value: 0 <= value <= 100) or 0.0
+
+    def seconds(key: str) -> Any:
+        return found.number(key, "seconds above 0", lambda value: value > 0)
+
+    agents = Agents(
+        all=found.take("all", "true or false", _is_truth) or False,
+        duplicate_pct=share("duplicate_pct"),
+        late_pct=share("late_pct"),
+        late_s=seconds("late_s") or usual.late_s,
+        clock_wrong_pct=share("clock_wrong_pct"),
+        backlog_pct=share("backlog_pct"),
+        backlog_s=seconds("backlog_s") or usual.backlog_s,
+        backlog_rows=found.whole("backlog_rows", "a whole number from 1", 1, default=usual.backlog_rows),
+        stop_s=seconds("stop_s"),
+        log=found.take("log", "true or false", _is_truth) or False,
+    )
+    found.finish()
+    return agents
 
 
 def _technologies(table: Table) -> Mapping[str, Behaviour]:
@@ -190,6 +246,10 @@ def _is_texts(value: object) -> bool:
 
 def _is_region(value: object) -> bool:
     return isinstance(value, str) and _REGION.fullmatch(value) is not None
+
+
+def _is_truth(value: object) -> bool:
+    return isinstance(value, bool)
 
 
 def _is_tables(value: object) -> bool:

@@ -74,6 +74,12 @@ def villages(regions: Path, first: int | None = None) -> list[dict[str, Any]]:
     return sites[:first]
 
 
+def addresses(regions: Path) -> dict[str, str]:
+    """Where each village's own access point is found on the network, by its site's code: the village's first one."""
+    known = _read(regions)
+    return {f"{village.code}-01": address for village, address in zip(known, _addresses(known), strict=True)}
+
+
 def _read(regions: Path) -> list[_Village]:
     with regions.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["level"] == "desa_kelurahan"]

@@ -1,6 +1,7 @@
-from simulator.network import Acting, Network
+from simulator.network import Network
 from simulator.plan import Host
 from simulator.script import EventKind, Script
+from simulator.weather import Acting
 
 
 def lively(hosts: int = 1038, seed: int = 3) -> Network:

@@ -20,7 +20,7 @@ CREATE TABLE provider (id int PRIMARY KEY, slug text NOT NULL);
 CREATE TABLE site (
     id serial PRIMARY KEY, code text, village_code text, host text, technology text,
     provider_id int REFERENCES provider, lifecycle text DEFAULT 'active', kind text DEFAULT 'access_point',
-    parent_id int REFERENCES site
+    parent_id int REFERENCES site, probe text DEFAULT 'icmp', bandwidth_down_mbps float8, bandwidth_up_mbps float8
 );
 INSERT INTO provider VALUES (1, 'iconplus');
 INSERT INTO site (code, village_code, host, technology, provider_id, lifecycle) VALUES

@@ -76,8 +76,8 @@ MISTAKES = {
     "sites = 0": "script: sites is 0; allowed: a whole number of villages from 1",
     "nodes = -1": "script: nodes is -1; allowed: a whole number of towers from 0",
     "interval_s = 2.5": "script: interval_s is 2.5; allowed: whole seconds from 1",
-    "intervall_s = 5": "script: unknown key 'intervall_s' (= 5); allowed: seed, interval_s, sites,"
-    " nodes, technology, event (did you mean 'interval_s'?)",
+    "intervall_s = 5": "script: unknown key 'intervall_s' (= 5); allowed: seed, interval_s,"
+    " send_every_s, registered_s, sites, nodes, technology, event, lively, agents (did you mean 'interval_s'?)",
     "[technology.fibre]": f"technology: unknown key 'fibre' (= {{}}); allowed: {A_TECHNOLOGY} (did you mean 'fiber'?)",
     "[technology.geo]\nrtt_ms = '600'": f"technology.geo: rtt_ms is '600'; allowed: {A_DELAY}",
     "[technology.geo]\nloss_pct = 101": "technology.geo: loss_pct is 101; allowed: 0 to 100 (%)",

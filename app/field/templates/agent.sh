@@ -7,7 +7,7 @@
 #   sinyal-agent remove   hapus agen            remove it
 set -u
 umask 077
-PATH="${PATH:-/bin}:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH=${PATH:-/usr/sbin:/usr/bin:/sbin:/bin}
 CONF=${SINYAL_CONF:-${CREDENTIALS_DIRECTORY:+$CREDENTIALS_DIRECTORY/conf}}
 CONF=${CONF:-/etc/sinyal.conf}
 # URL TOKEN SITE AGENT ANCHORS PACKETS PING_WAIT_S BEAT_S SEND_S JITTER_S KEEP_ROWS BATCH_ROWS SINCE RUN SPOOL

@@ -1,0 +1,85 @@
+"""HTTP as a small device speaks it: one connection a request, out of the site's own address."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+TIMEOUT_S = 15.0
+_MOST_BYTES = 1 << 20
+_BUFFER = 65_536  # what waits unread in the kernel is small, or a test of speed would measure that
+
+Send = Callable[[asyncio.StreamWriter], Awaitable[None]]
+Read = Callable[[asyncio.StreamReader], Awaitable[None]]
+
+
+class NoAnswer(Exception):
+    """Nobody listens, or it took too long, or what came was not HTTP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`server` is like http://127.254.0.1:8000; a device never keeps a connection."""
+
+    server: str
+    source: str
+
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> Answer:
+        async def send(writer: asyncio.StreamWriter) -> None:
+            writer.write(body)
+
+        return await self.ask("POST", path, headers, size=len(body), send=send, timeout_s=timeout_s)
+
+    async def ask(
+        self, method: str, path: str, headers: Mapping[str, str], *, size: int = 0, send: Send | None = None,
+        read: Read | None = None, timeout_s: float = TIMEOUT_S,
+    ) -> Answer:  # fmt: skip
+        """`read` takes the body where it is long; else it is in the answer. Raises NoAnswer."""
+        try:
+            async with asyncio.timeout(timeout_s), self._open() as (reader, writer):
+                writer.write(self._head(method, path, headers, size))
+                if send is not None:
+                    await send(writer)
+                await writer.drain()
+                status = int((await reader.readline()).split()[1])
+                while (await reader.readline()).strip():
+                    pass
+                if read is None:
+                    return Answer(status, await reader.read(_MOST_BYTES))
+                await read(reader)
+                return Answer(status)
+        except (OSError, TimeoutError, ValueError, IndexError, asyncio.IncompleteReadError) as problem:
+            raise NoAnswer(str(problem)) from problem
+
+    def _head(self, method: str, path: str, headers: Mapping[str, str], size: int) -> bytes:
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {urlsplit(self.server).netloc}", "Connection: close"]
+        lines += [f"Content-Length: {size}"] if method == "POST" else []
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode()
+
+    @contextlib.asynccontextmanager
+    async def _open(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        parts = urlsplit(self.server)
+        handle = socket.socket()
+        try:
+            handle.setblocking(False)
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+            handle.bind((self.source, 0))
+            await asyncio.get_running_loop().sock_connect(handle, (parts.hostname, parts.port))
+        except BaseException:
+            handle.close()
+            raise
+        reader, writer = await asyncio.open_connection(sock=handle)
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort() if reader.exception() else writer.close()
