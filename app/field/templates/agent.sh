@@ -56,7 +56,7 @@ identify() {
     put "$RUN/seq" "$seq"
 }
 
-times() { sed -n '/DUP/d; s/.*time[=<]\([0-9.]*\).*/\1/p' "$1"; }
+trips() { sed -n '/DUP/d; s/.*time[=<]\([0-9.]*\).*/\1/p' "$1"; }
 mean() { awk '{s += $1} END {if (NR) printf "%.1f", s / NR; else print "null"}'; }
 
 # All anchors at once; the one that answered most tells: an anchor that is dead itself is no loss of this link.
@@ -71,7 +71,7 @@ measure() {
     most=-1 rtts=
     while [ "$count" -gt 0 ]; do
         count=$((count - 1))
-        found=$(times "$RUN/ping.$count" | head -n "$PACKETS")
+        found=$(trips "$RUN/ping.$count" | head -n "$PACKETS")
         many=$(echo "$found" | grep -c .)
         [ "$many" -lt "$most" ] || { most=$many rtts=$found; }
     done
@@ -221,6 +221,7 @@ deliver() {
         put "$RUN/sent" "$(now)"
         cadence=$(told next_s)
         case $cadence in '' | *[!0-9]*) cadence=$SEND_S ;; esac
+        [ "$cadence" -le "${LONGEST_S:-3600}" ] || cadence=${LONGEST_S:-3600}
         put "$RUN/next" $((started + cadence - BEAT_S / 2)) # cron is not to the second
         say "terkirim / sent"
         grant=$(told speedtest_grant)
@@ -301,7 +302,7 @@ speedtest() {
     [ "$up_bytes" -le "${free:-1000000}" ] || up_bytes=${free:-1000000}
     set -- $ANCHORS
     ping -c 3 -W "$PING_WAIT_S" "$1" > "$RUN/ping.idle" 2>&1
-    idle=$(times "$RUN/ping.idle" | mean)
+    idle=$(trips "$RUN/ping.idle" | mean)
     ping -c $((limit_s * 2)) -W "$PING_WAIT_S" "$1" > "$RUN/ping.load" 2>&1 &
     pinging=$!
     from=$(hundredths)
@@ -316,7 +317,7 @@ speedtest() {
     fi
     [ "$up_ms" != null ] && [ "$CODE" = 200 ] || up_bytes=null up_ms=null
     kill "$pinging" 2>/dev/null
-    loaded=$(times "$RUN/ping.load" | mean)
+    loaded=$(trips "$RUN/ping.load" | mean)
     printf '{"grant":"%s","down_bytes":%s,"down_ms":%s,"up_bytes":%s,"up_ms":%s,"rtt_idle_ms":%s,"rtt_loaded_ms":%s}' \
         "$code" "$down_bytes" "$down_ms" "$up_bytes" "$up_ms" "$idle" "$loaded" > "$RUN/report"
     TIMEOUT_S=30
