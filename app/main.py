@@ -29,6 +29,7 @@ from app.field.agent_routes import router as agents
 from app.field.enrol_pages import router as enrolment
 from app.field.push import Door
 from app.field.push_routes import router as pushes
+from app.field.speed_routes import router as speedtests
 from app.importing.routes import router as importing
 from app.importing.turns import Turns
 from app.incidents.routes import router as incidents
@@ -85,6 +86,8 @@ def create_app(given: Settings | None = None) -> FastAPI:
         agents,
         diagnoses,
         pushes, devices,
+        pushes,
+        speedtests,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
