@@ -13,7 +13,8 @@ Problem
 ├── TooLarge           413  the body is larger than any request of ours
 ├── Invalid            422  fields or parameters are wrong: all of them are listed
 ├── TooManyRequests    429  more than one caller may send: the next one after a while
-│   └── TooManyTries        sign-ins that failed
+│   ├── TooManyTries        sign-ins that failed
+│   └── TooManyDiagnoses    one of a site at a time, few a minute
 ├── Unavailable        503  the database is away
 │   └── TooManyStreams      as many are open here as may be
 └── TookTooLong        504  it was asked for more than it answers in time
@@ -114,6 +115,13 @@ class TooManyRequests(Problem):
 
 class TooManyTries(TooManyRequests):
     type, title = "too-many-tries", "Too many sign-ins failed; try again later"
+
+
+class TooManyDiagnoses(TooManyRequests):
+    type, title = "too-many-diagnoses", "Too much is being diagnosed at once"
+
+    def __init__(self, detail: str, retry_after_s: int, **values: Any) -> None:
+        Problem.__init__(self, detail, values={**values, "seconds": retry_after_s}, retry_after_s=retry_after_s)
 
 
 class Unavailable(Problem):

@@ -7,6 +7,7 @@ passed without another, nothing is known from one interval after it.
 from datetime import datetime, timedelta
 
 HOLD = 2.5
+LATE = 0.4  # of an interval: a device keeps its own pace, and what comes within so much of when it was due is in time
 AHEAD = timedelta(seconds=5)  # evidence from further in the future is of a clock that was wrong
 
 

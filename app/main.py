@@ -20,8 +20,11 @@ from app.aggregates.uptime_routes import router as uptimes
 from app.audit import router as audit
 from app.contracts.routes import router as contracts
 from app.database import database_url, open_engine, open_sessions
+from app.diagnoses.routes import router as diagnoses
 from app.edge import Edge
 from app.exporting.routes import router as exporting
+from app.field.push import Door
+from app.field.push_routes import router as pushes
 from app.importing.routes import router as importing
 from app.importing.turns import Turns
 from app.incidents.routes import router as incidents
@@ -67,6 +70,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)
     app.state.remembered = Remembered()
+    app.state.door = Door(lambda: app.state.sessions, app.state.settings.push)
     most = app.state.settings.status.max_streams
     app.state.streams = Streams(app.state.snapshot, app.state.answers, most=most)
     for router in (
@@ -74,6 +78,8 @@ def create_app(given: Settings | None = None) -> FastAPI:
         exporting, importing,
         registry, checks, contracts, status, streams, ledger, measurements, aggregates, uptimes, incidents,
         maintenance, audit, accounts, session, tokens,
+        diagnoses,
+        pushes,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
@@ -118,6 +124,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         with contextlib.suppress(asyncio.CancelledError):
             await following
         await follower.close()
+        await app.state.door.close()
         await app.state.engine.dispose()
 
 

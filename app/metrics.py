@@ -31,7 +31,7 @@ from app.worker.figures import Figures
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # most polls take less than 1 ms
 METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"}
-BEAT = text("SELECT figures, beat_at, started_at, blind_since FROM worker_beat ORDER BY beat_at DESC LIMIT 1")
+BEAT = text("SELECT figures, beat_at, started_at, blind_since FROM worker_beat WHERE source = 'central'")
 LAGS = text("""
     WITH over AS (SELECT date_trunc('hour', now(), 'UTC') AS hour, date_trunc('day', now(), 'Asia/Makassar') AS day),
     counted AS (

@@ -97,6 +97,13 @@ class LimitsSettings(BaseModel):
     query_s: int = Field(15, ge=1, le=600)
 
 
+class PushSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    requests_per_min: int = Field(30, ge=0, le=100_000)
+    burst: int = Field(60, ge=1, le=100_000)
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid")
 
@@ -117,6 +124,7 @@ class Settings(BaseSettings):
     sign_in: SignInSettings = SignInSettings()
     aggregates: AggregatesSettings = AggregatesSettings()
     limits: LimitsSettings = LimitsSettings()
+    push: PushSettings = PushSettings()
 
     @field_validator("trusted_proxies", "cors_origins", "canaries", mode="before")
     @classmethod
@@ -173,7 +181,7 @@ class Settings(BaseSettings):
 
 GROUPS: dict[str, type[BaseModel]] = {
     "probe": ProbeSettings, "status": StatusSettings, "sign_in": SignInSettings,
-    "aggregates": AggregatesSettings, "limits": LimitsSettings,
+    "aggregates": AggregatesSettings, "limits": LimitsSettings, "push": PushSettings,
 }  # fmt: skip
 SINGLE = tuple(name for name in Settings.model_fields if name not in GROUPS)
 VARIABLES = (

@@ -43,8 +43,12 @@ def open_client(tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
 
 def host_of(target: Target) -> str | None:
     """The host that the target's URL names; None if it is no HTTP URL."""
+    return host_in(target.url)
+
+
+def host_in(named: str | None) -> str | None:
     try:
-        url = httpx.URL(target.url or "")
+        url = httpx.URL(named or "")
     except (httpx.InvalidURL, ValueError):
         return None
     return url.host if url.scheme in ("http", "https") and url.host else None
@@ -58,7 +62,7 @@ async def probe(target: Target, address: str, client: httpx.AsyncClient) -> Read
     started = time.monotonic_ns()
     try:
         async with asyncio.timeout(target.timeout_s):
-            response = await client.send(_request(target, address, client), stream=True)
+            response = await client.send(request_to(address, target.url or "", client), stream=True)
     except TimeoutError:
         return verdict.timed_out(target, started)
     except httpx.HTTPError as error:
@@ -71,18 +75,19 @@ async def probe(target: Target, address: str, client: httpx.AsyncClient) -> Read
     return verdict.answered(target, [elapsed], reason=warning)
 
 
-def _request(target: Target, address: str, client: httpx.AsyncClient) -> httpx.Request:
-    url = httpx.URL(target.url or "")
+def request_to(address: str, url: str, client: httpx.AsyncClient, **headers: str) -> httpx.Request:
+    """A GET of `url` that connects to `address`; Host and SNI are the URL's."""
+    named = httpx.URL(url)
     return client.build_request(
         "GET",
-        url.copy_with(host=address),
-        headers={"Host": url.netloc.decode("ascii")},
-        extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        named.copy_with(host=address),
+        headers={"Host": named.netloc.decode("ascii"), **headers},
+        extensions={"sni_hostname": named.raw_host.decode("ascii")},
     )
 
 
 def _failed(target: Target, error: httpx.HTTPError) -> Reading:
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return verdict.unanswered(target, reason=f"certificate: {cause.verify_message}")
         if isinstance(cause, ConnectionRefusedError):
@@ -92,7 +97,7 @@ def _failed(target: Target, error: httpx.HTTPError) -> Reading:
     return verdict.unanswered(target, reason=str(error).lower() or type(error).__name__)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
         yield cause

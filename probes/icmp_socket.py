@@ -62,10 +62,16 @@ def prepare(sock: socket.socket, *, receive_buffer: int = RECEIVE_BUFFER) -> Non
         sock.setsockopt(SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)  # the kernel caps it at net.core.rmem_max
     if sock.type != SOCK_RAW:
         sock.bind(("", 0))  # the kernel chooses the identifier and lets up its replies alone
-    elif sock.family == AF_INET:
-        sock.setsockopt(SOL_RAW, ICMP_FILTER, _blocking_all_but([REPLY[AF_INET]], words=1))
     else:
-        sock.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, _blocking_all_but([REPLY[AF_INET6]], words=8))
+        let_up(sock, [REPLY[sock.family]])
+
+
+def let_up(sock: socket.socket, types: Iterable[int]) -> None:
+    """Of all ICMP that comes in, a raw socket gets these types alone."""
+    if sock.family == AF_INET:
+        sock.setsockopt(SOL_RAW, ICMP_FILTER, _blocking_all_but(types, words=1))
+    else:
+        sock.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, _blocking_all_but(types, words=8))
 
 
 def drops(sock: socket.socket) -> int:

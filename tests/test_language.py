@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.access.rights import REFUSALS
 from app.errors import Problem
+from app.field.verdicts import REJECTED
 from app.language import preferred
 from app.settings import CONFIG_DIR, ROOT
 from app.validation import FORMS, MESSAGES
@@ -21,6 +22,7 @@ def spoken() -> Iterator[str]:
     Fault, and of our validation."""
     yield from (*MESSAGES.values(), *FORMS.values())
     yield from REFUSALS.values()
+    yield from REJECTED.values()
     problems = {kind.__name__: kind for kind in _kinds(Problem)}
     yield from (kind.title for kind in problems.values())
     for file in sorted((ROOT / "app").rglob("*.py")):

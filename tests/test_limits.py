@@ -10,11 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import limits
+from app.buckets import Buckets
 from app.callers import COOKIE
 from app.database import Sessions, open_engine, open_sessions
 from app.http import MAX_LIMIT, Session
-from app.limits import RateLimit
 from app.main import API, create_app
 from app.security import HEADERS, POLICY
 from app.settings import LimitsSettings, Settings
@@ -87,35 +86,31 @@ async def test_the_limit_can_be_taken_off(sessions: Sessions, engine: AsyncEngin
     assert await statuses(free, 20) == [401] * 20
 
 
-async def nothing(*_: Any) -> None: ...
-
-
 def test_a_bucket_fills_up_evenly_and_no_further_than_a_burst() -> None:
-    bucket = RateLimit(nothing, requests_per_s=10, burst=5)
+    bucket = Buckets(per_s=10, burst=5)
 
     def taken(now: float, times: int) -> int:
-        return sum(bucket._take(b"one", now) == 0 for _ in range(times))
+        return sum(bucket.take(b"one", now) == 0 for _ in range(times))
 
     assert taken(100.0, 20) == 5
-    assert bucket._take(b"one", 100.0) == pytest.approx(0.1)
+    assert bucket.take(b"one", 100.0) == pytest.approx(0.1)
     assert taken(100.05, 20) == 0
     assert taken(100.301, 20) == 3
     assert taken(10_000.0, 20) == 5
     assert sum(taken(20_000 + n / 10 + 0.001, 3) for n in range(100)) == 104, "over 9.9 s: the burst, and ten a second"
 
 
-def test_callers_who_come_no_more_are_forgotten_and_those_who_owe_most_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MOST", 100)
-    bucket = RateLimit(nothing, requests_per_s=1, burst=2)
-    assert [bucket._take(b"greedy", 0.0) for _ in range(3)] == [0, 0, 1.0]
+def test_callers_who_come_no_more_are_forgotten_and_those_who_owe_most_last() -> None:
+    bucket = Buckets(per_s=1, burst=2, most=100)
+    assert [bucket.take(b"greedy", 0.0) for _ in range(3)] == [0, 0, 1.0]
     for number in range(1000):
-        bucket._take(str(number).encode(), 0.5)
-        assert len(bucket._full_at) <= 100
-    assert bucket._take(b"greedy", 0.5) == pytest.approx(0.5)
+        bucket.take(str(number).encode(), 0.5)
+        assert len(bucket) <= 100
+    assert bucket.take(b"greedy", 0.5) == pytest.approx(0.5)
     for number in range(100):
-        bucket._take(str(number).encode(), 60.0)
-    assert len(bucket._full_at) <= 100
-    assert bucket._take(b"greedy", 60.0) == 0
+        bucket.take(str(number).encode(), 60.0)
+    assert len(bucket) <= 100
+    assert bucket.take(b"greedy", 60.0) == 0
 
 
 async def test_a_query_that_takes_too_long_is_ended_and_the_answer_says_what_to_do(

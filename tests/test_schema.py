@@ -51,8 +51,9 @@ async def test_every_answer_is_as_described_and_within_the_scope(
     foreign = await register(field_.cast, village_code=BERAU_VILLAGE, host="198.51.100.90", name=NEIGHBOUR)
     await app.state.snapshot.refresh(sessions)
     idents = {path: [thing.id, "0"] for path, thing in things.items()}
+    below = {name: ident for thing in things.values() for name, ident in thing.below.items()}
     idents["/sites/{id}"].append(str(foreign["id"]))
-    cases = list(_cases(app, idents))
+    cases = list(_cases(app, idents, below))
     wrong: list[str] = []
     operations, well = {_name(case) for case in cases}, set()
     for person in (field_.cast.ana, field_.cast.sari):  # of a district; of the province, for what only it may do
@@ -72,14 +73,15 @@ def _name(case: Any) -> str:
     return f"{case.method} {case.path}"
 
 
-def _cases(app: FastAPI, idents: dict[str, list[str]]) -> Iterator[Any]:
+def _cases(app: FastAPI, idents: dict[str, list[str]], below: dict[str, str]) -> Iterator[Any]:
     """The same every time. Paths name what is there, what is a neighbour's, what is nobody's, or anything."""
     sound = {str(call): call.request for call in read_calls(app)}
     for result in schemathesis.openapi.from_dict(app.openapi()).get_all_operations():
         operation: Any = result.ok()  # type: ignore[union-attr]  # FastAPI's own description is sound
         thing = re.match(r"[^}]*\}", operation.path.removeprefix(API))
         known = idents[thing[0]] if thing else []
-        named = [{operation.path.partition("{")[2].partition("}")[0]: ident} for ident in known]
+        first, *further = re.findall(r"\{(\w+)\}", operation.path) or [""]
+        named = [{first: ident} | {name: below[name] for name in further} for ident in known]
         request = sound[f"{operation.method.upper()} {operation.path}"]
         yield operation.Case(
             path_parameters=named[0] if named else {}, query=request.get("params", {}),

@@ -26,7 +26,7 @@ class Diagnosis(Base):
 
     __tablename__ = "diagnosis"
     __table_args__ = (
-        Index("ix_diagnosis_open", "id", postgresql_where=text("status IN ('waiting', 'running')")),
+        Index("uq_diagnosis_open", "site_id", unique=True, postgresql_where=text("status IN ('waiting', 'running')")),
         Index("ix_diagnosis_site_id_requested_at", "site_id", "requested_at"),
     )
 

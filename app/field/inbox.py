@@ -54,7 +54,7 @@ async def put(session: AsyncSession, deliveries: Sequence[Delivery]) -> None:
     await session.execute(PUT, {
         "site_ids": [one.site_id for one in deliveries],
         "received": [one.received_at for one in deliveries],
-        "rows": [orjson.dumps(one.rows) for one in deliveries],
+        "rows": [orjson.dumps([tuple(row) for row in one.rows]) for one in deliveries],
     })  # fmt: skip
 
 

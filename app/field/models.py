@@ -54,9 +54,9 @@ class Device(Base):
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     heard_at: Mapped[Moment]  # when the last push came
-    boot: Mapped[str]
+    boot: Mapped[str | None]  # null while it has said none that can be read
     booted_at: Mapped[Moment | None]  # by its uptime
-    seq: Mapped[int] = mapped_column(BigInteger)
+    seq: Mapped[int | None] = mapped_column(BigInteger)
     agent: Mapped[str | None]  # what it says it is, for example "openwrt/1"
     clients: Mapped[int | None]
     clock_offset_s: Mapped[float | None]  # our clock less its own

@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.ledger import blindness, limits
-from app.ledger.blindness import BlindRanges
+from app.ledger.blindness import EYES, BlindRanges
 from app.ledger.fold import Circumstances, Out, Setup
 from app.registry.models import SiteConfiguration
 
@@ -38,7 +38,7 @@ async def load(
     if unknown:
         await _load_setups(session, unknown, setups)
     dated = await limits.load(session)
-    blind = {source: await _blind(session, source, start, end) for source in set(sources)}
+    blind = {eyes: await _blind(session, eyes, start, end) for eyes in {EYES.get(one, one) for one in sources}}
     parents = {setup.parent_id for found in setups.values() for setup in found if setup.parent_id is not None}
     outs = await load_outs(session, parents, start, end) if sources else {}
     return {site_id: Circumstances(found, dated, blind, outs) for site_id, found in setups.items()}

@@ -1,7 +1,7 @@
 """When we could not look: recorded ranges, and why a site went unseen."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -12,10 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.clock import utc_now
 from app.ledger.models import Blind, WorkerBeat
 from app.registry.models import UnknownReason
+from probes.contract import AGENT, CENTRAL, SILENCE
 
 BEAT_TOLERANCE = timedelta(seconds=15)
 LAST_PACKET_WAITS_S = 3  # the longest packet timeout of any profile
-REASONS = {"stopped": UnknownReason.STOPPED, "uplink": UnknownReason.BLIND, "clock": UnknownReason.BLIND}
+REASONS = {
+    "stopped": UnknownReason.STOPPED, "uplink": UnknownReason.BLIND, "clock": UnknownReason.BLIND,
+    "ingest": UnknownReason.BLIND,
+}  # fmt: skip
+# Whose blindness tells why readings of a source are missing. A loss itself is excused by its own source's alone: what a
+# device measured out there is true whether we could hear it or not.
+EYES = {CENTRAL: CENTRAL, AGENT: SILENCE, SILENCE: SILENCE}
 
 
 RANGES = text("""
@@ -43,11 +50,12 @@ DOUBTFUL = text("""
             bool_or(outcome = 'timeout' AND source = :source AND slot < :end
                 AND slot + make_interval(secs => greatest(sent - 1, 0) + :waits) > :start) AS lost,
             bool_or(slot - least(before, ok_before) > make_interval(secs => valid_s)
-                AND least(before, ok_before) < :end AND slot > :start) AS unseen
+                AND least(before, ok_before) < :end AND slot > :start) AS unseen,
+            bool_or(source = ANY(:seen)) AS concerned
         FROM near GROUP BY site_id
     )
     SELECT st.site_id FROM site_status st LEFT JOIN around a USING (site_id)
-    WHERE st.seen_at + make_interval(secs => 4 + :waits) > :start
+    WHERE st.seen_at + make_interval(secs => 4 + :waits) > :start AND (a.concerned OR a.site_id IS NULL)
         AND (a.first_ok IS NULL OR a.lost OR a.unseen OR a.first_ok > :start
             OR a.last_ok < :end AND st.seen_at > a.last)
 """)
@@ -101,7 +109,8 @@ async def list_doubtful(session: AsyncSession, found: BlindRange, *, source: str
 
     They lost a look in it, or went unseen for more than an interval next to it. `hold`: how long a state may hold.
     """
-    bounds = {"start": found.started_at, "end": found.ended_at, "hold": hold, "source": source}
+    seen = [name for name, eyes in EYES.items() if eyes == source]
+    bounds = {"start": found.started_at, "end": found.ended_at, "hold": hold, "source": source, "seen": seen}
     return list(await session.scalars(DOUBTFUL, bounds | {"waits": LAST_PACKET_WAITS_S}))
 
 
@@ -113,12 +122,20 @@ def gap_reason(ranges: Sequence[BlindRange], start: datetime, end: datetime) -> 
     return REASONS[max(covering, key=lambda r: min(r.ended_at, end) - max(r.started_at, start)).reason]
 
 
-async def silence_reason(session: AsyncSession) -> UnknownReason:
-    """Why evidence that should be there by now is not: the worker is away, it is blind, or the site is silent."""
-    beat = (await session.execute(
-        select(WorkerBeat.beat_at, WorkerBeat.blind_since).order_by(WorkerBeat.beat_at.desc()).limit(1)
-    )).one_or_none()  # fmt: skip
-    return reason_from_beat(beat.beat_at if beat else None, beat.blind_since if beat else None, utc_now())
+async def silence_reasons(session: AsyncSession) -> dict[str, UnknownReason]:
+    """By source, why evidence that should be there by now is not: the worker is away, blind, or the site is silent."""
+    rows = await session.execute(select(WorkerBeat.source, WorkerBeat.beat_at, WorkerBeat.blind_since))
+    beats = {source: (beat_at, blind_since) for source, beat_at, blind_since in rows}
+    return reasons_from_beats(beats, utc_now())
+
+
+def reasons_from_beats(
+    beats: Mapping[str, tuple[datetime, datetime | None]], now: datetime
+) -> dict[str, UnknownReason]:
+    """`beats`: of the worker, and of what it proves about hearing devices. Nothing is heard while nobody takes it in."""
+    beat_at, blind_since = beats.get(CENTRAL, (None, None))
+    _, deaf_since = beats.get(SILENCE, (None, None))
+    return {CENTRAL: reason_from_beat(beat_at, blind_since, now), AGENT: reason_from_beat(beat_at, deaf_since, now)}
 
 
 def reason_from_beat(beat_at: datetime | None, blind_since: datetime | None, now: datetime) -> UnknownReason:

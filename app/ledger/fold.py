@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.clock import from_slot
-from app.evidence import lapses_at
-from app.ledger.blindness import BlindRange, BlindRanges, gap_reason, look_ends
+from app.evidence import LATE, lapses_at
+from app.ledger.blindness import EYES, BlindRange, BlindRanges, gap_reason, look_ends
 from app.ledger.carries import median_us
 from app.ledger.judge import Carry, Change, Look, judge, readdress
 from app.ledger.limits import DatedLimits
 from app.profiles import Technology
 from app.registry.models import UnknownReason
-from probes.contract import Outcome, Reading
+from probes.contract import CENTRAL, Outcome, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +123,6 @@ def _gap_reason(carry: Carry, reading: Reading, look: Look, around: Circumstance
     if carry.evidence_at is None:
         return UnknownReason.SILENT
     since = lapses_at(carry.evidence_at, carry.valid_s)
-    return gap_reason(around.blinded(reading.source, since, look.slot), since, look.slot)
+    if reading.source != CENTRAL and look.slot <= since + timedelta(seconds=LATE * carry.valid_s):
+        return UnknownReason.SILENT  # nothing is missing
+    return gap_reason(around.blinded(EYES.get(reading.source, reading.source), since, look.slot), since, look.slot)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import simulation
 from app.clock import utc_now
 from app.ledger import around, carries, checkpoints, segments
+from app.ledger.blindness import EYES
 from app.ledger.checkpoints import WANTED, wanted
 from app.ledger.fold import Circumstances, Folded, Setup, fold
 from app.ledger.judge import BAD, Carry
@@ -25,7 +26,7 @@ from app.ledger.span import Span
 from app.profiles import profiles
 from app.registry.models import State, UnknownReason
 from app.settings import settings
-from probes.contract import CENTRAL, Outcome, Reading
+from probes.contract import Outcome, Reading
 
 log = structlog.get_logger()
 
@@ -132,7 +133,7 @@ async def _fold_all(session: AsyncSession, works: Sequence[Work]) -> None:
         return
     leap = FIRST_LEAP
     circumstances = await around.load(
-        session, [one.site_id for one in works], [CENTRAL], min(one.begins for one in works) - timedelta(days=1),
+        session, [one.site_id for one in works], EYES, min(one.begins for one in works) - timedelta(days=1),
         max(one.row.seen_at for one in works) + timedelta(days=1),
     )  # fmt: skip
     open_works = list(works)

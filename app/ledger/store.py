@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import from_slot, utc_now
-from app.evidence import HOLD, lapses_at
-from app.ledger import around, blindness, carries, checkpoints, segments, suspicion
+from app.clock import floor_second, from_slot, utc_now
+from app.evidence import AHEAD, HOLD, lapses_at
+from app.ledger import around, blindness, carries, checkpoints, hearing, segments, suspicion
 from app.ledger.blindness import BlindRange
 from app.ledger.fold import Folded, Setup, fold
 from app.ledger.judge import BAD, Carry
@@ -20,7 +20,7 @@ from app.ledger.span import Span
 from app.measurements import store as measurements
 from app.profiles import Technology, profiles
 from app.registry.models import SiteKind, State
-from probes.contract import CENTRAL, Outcome, Reading
+from probes.contract import AGENT, CENTRAL, SILENCE, Outcome, Reading
 
 CHILDREN = text("""
     SELECT DISTINCT c.site_id FROM site_configuration c JOIN measurement m ON m.site_id = c.site_id
@@ -28,7 +28,7 @@ CHILDREN = text("""
         AND m.slot >= c.started_at AND (c.ended_at IS NULL OR m.slot < c.ended_at)
 """)
 
-Item = tuple[Reading, datetime]  # with the moment since when its address is the site's
+Item = tuple[Reading, datetime | None]  # with the moment since when its address is the site's; None: its slot tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,15 @@ class Taken:
     blind: list[BlindRange] = field(default_factory=list)  # what was recorded: losses in it are our fault
 
 
-async def take_in(session: AsyncSession, items: Sequence[Item], found: Sequence[BlindRange] = ()) -> Taken:
-    """Records blindness and readings, and judges what they bear on. A batch may come twice, late or in any order.
+async def take_in(
+    session: AsyncSession, items: Sequence[Item], found: Sequence[BlindRange] = (), *, source: str = CENTRAL
+) -> Taken:
+    """Records blindness (of `source`) and readings, and judges what they bear on: twice, late or in any order.
 
     A reading of an address that is no longer the site's is kept as our fault: it says nothing of the site.
     """
-    again = await _doubtful(session, found)
-    await blindness.record(session, found, source=CENTRAL)
+    again = await _doubtful(session, found, source=source)
+    await blindness.record(session, found, source=source)
     ids = {reading.key for reading, _ in items} | {span.site_id for span in again}
     rows = await carries.lock(session, list(ids))
     readings = [_of_address(*item, rows) for item in items if item[0].key in rows]
@@ -69,11 +71,21 @@ async def take_in(session: AsyncSession, items: Sequence[Item], found: Sequence[
     for reading in readings:
         if (reading.key, from_slot(reading.slot)) in new:
             fresh[reading.key].append(reading)
+    again += await _overrule(session, fresh, rows)
     again += [_span(late) for site_id, late in fresh.items() if _is_late(rows[site_id], late)]
     late = {span.site_id: fresh.pop(span.site_id) for span in again if span.site_id in fresh}
     taken = await _judge(session, rows, fresh, again, late)
     taken.blind += found
     return taken
+
+
+async def _overrule(session: AsyncSession, fresh: dict[int, list[Reading]], rows: Mapping[int, Row[Any]]) -> list[Span]:
+    """Silences that were refuted: among the fresh ones at once, the stretches of the others are to be judged again."""
+    overruled = await hearing.overrule(session, fresh, rows)
+    known = {(one.key, from_slot(one.slot)) for found in fresh.values() for one in found if one.source == SILENCE}
+    for site_id in {site_id for site_id, _ in overruled & known}:
+        fresh[site_id] = hearing.as_overruled(fresh[site_id], overruled)
+    return [Span(site_id, slot, slot) for site_id, slot in overruled - known]
 
 
 async def rejudge_all(session: AsyncSession, spans: Iterable[Span]) -> tuple[list[Span], dict[int, Carry], set[int]]:
@@ -117,7 +129,8 @@ async def _judge(
     left = [rows[site_id] for site_id in skipped if site_id in late]
     if left:  # what cannot be judged again is not lost: whatever is newer goes on from here
         carried |= {site_id: one.carry for site_id, one in (await _fold(session, left, late)).items()}
-    suspects = await _review(session, taken, carried, fresh) if fresh else set()
+    looks = [one.slot for found in fresh.values() for one in found if one.source == CENTRAL]
+    suspects = await _review(session, taken, carried, from_slot(max(looks))) if looks else set()
     taken.judged = [
         _judged(rows[site_id], carry, suspect=site_id in suspects)
         for site_id, carry in carried.items()
@@ -126,16 +139,13 @@ async def _judge(
     return taken
 
 
-async def _review(
-    session: AsyncSession, taken: Taken, carried: dict[int, Carry], fresh: Mapping[int, list[Reading]]
-) -> set[int]:
+async def _review(session: AsyncSession, taken: Taken, carried: dict[int, Carry], newest: datetime) -> set[int]:
     """The sites whose outage is held until they have been looked at again: too many were lost at once."""
-    newest = from_slot(max(reading.slot for found in fresh.values() for reading in found))
     lost = any(carry.state is State.DOWN and carry.evidence_at == carry.seen_at for carry in carried.values())
     reviewed = await suspicion.review(session, newest, lost=lost)
     taken.blind += reviewed.blind
     if reviewed.changed is not None:
-        spans, rejudged, _ = await rejudge_all(session, await _doubtful(session, [reviewed.changed]))
+        spans, rejudged, _ = await rejudge_all(session, await _doubtful(session, [reviewed.changed], source=CENTRAL))
         taken.spans += spans
         carried |= rejudged
     return reviewed.suspects
@@ -191,12 +201,12 @@ def _reach(rows: Sequence[Row[Any]], readings: Mapping[int, Sequence[Reading]]) 
     return {"sources": sources, "start": min(moments, default=FAR_AHEAD), "end": max(moments, default=FAR_AHEAD)}
 
 
-async def _doubtful(session: AsyncSession, found: Sequence[BlindRange]) -> list[Span]:
+async def _doubtful(session: AsyncSession, found: Sequence[BlindRange], *, source: str) -> list[Span]:
     """What was judged before a blindness became known that bears on it."""
     hold = longest_hold()
     spans = []
     for one in found:
-        for site_id in await blindness.list_doubtful(session, one, source=CENTRAL, hold=hold):
+        for site_id in await blindness.list_doubtful(session, one, source=source, hold=hold):
             spans.append(Span(site_id, one.started_at - hold, one.ended_at))
     return spans
 
@@ -214,11 +224,15 @@ async def _below(session: AsyncSession, parents: Iterable[Span]) -> list[Span]:
 
 def longest_hold() -> timedelta:
     """No state outlives its last evidence by more."""
-    return timedelta(seconds=int(HOLD * max(profile.interval_s for profile in profiles().values())))
+    longest = max(max(one.interval_s, one.beat_s, one.send_every_s) for one in profiles().values())
+    return timedelta(seconds=int(HOLD * longest))
 
 
-def _of_address(reading: Reading, addressed_at: datetime, rows: Mapping[int, Row[Any]]) -> Reading:
-    if addressed_at == rows[reading.key].configured_at:
+def _of_address(reading: Reading, addressed_at: datetime | None, rows: Mapping[int, Row[Any]]) -> Reading:
+    configured_at = rows[reading.key].configured_at
+    if addressed_at == configured_at or (
+        addressed_at is None and from_slot(reading.slot) >= floor_second(configured_at)
+    ):
         return reading
     return replace(reading, outcome=Outcome.FAULT, reason="moved")
 
@@ -244,7 +258,16 @@ def _judged(row: Row[Any], carry: Carry, *, suspect: bool) -> Judged:
     return Judged(row.site_id, carry.state, carry.since, carry.seen_at, pending_at, row.parent_id)
 
 
-async def restart(session: AsyncSession, at: datetime) -> list[Span]:
-    """The clock was set back to `at`. When the readings beyond it were really taken nobody knows: they are dropped."""
-    ids = await measurements.drop_from(session, at, source=CENTRAL)
-    return (await rejudge_all(session, [Span(site_id, at, at) for site_id in ids]))[0]
+async def restart(session: AsyncSession, at: datetime, *, by: timedelta) -> list[Span]:
+    """The clock was set back to `at`, by so much. When what lies beyond was really read or missed nobody knows: it is
+    dropped. What devices measured was acknowledged, and is kept: it was placed by that clock, so it goes back with it.
+    """
+    ids = await measurements.drop_from(session, at, sources=[CENTRAL, SILENCE])
+    spans = [Span(site_id, at, at) for site_id in ids]
+    ahead = await measurements.take_from(session, at + AHEAD, source=AGENT)
+    moved = [replace(one, slot=max(one.slot - int(by.total_seconds()), 0)) for one in ahead]
+    if moved:
+        moved = await measurements.apart(session, moved)
+        await measurements.record(session, moved)
+        spans += [Span(one.key, min(from_slot(one.slot), at), at) for one in moved]
+    return (await rejudge_all(session, spans))[0]

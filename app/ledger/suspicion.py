@@ -1,7 +1,8 @@
 """Many sites of several providers lost within a minute: perhaps it was us, though our canaries answered.
 
 Until a further round of looks has come back, what was lost reads as our fault. If most of the sites answer again it
-was ours; if they do not they are out, from the first look that was lost.
+was ours; if they do not they are out, from the first look that was lost. Sites that report themselves neither raise a suspicion nor suffer it:
+of them there are no looks.
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ from app.ledger import blindness
 from app.ledger.blindness import BlindRange
 from app.ledger.models import Suspicion
 from app.registry.models import Lifecycle, Site
-from probes.contract import CENTRAL
+from probes.contract import CENTRAL, Kind
 
 log = structlog.get_logger()
 
@@ -27,9 +28,10 @@ LEAST_SITES, LEAST_SHARE = 10, 0.1
 PATIENCE = timedelta(seconds=60)  # the further round comes after 10 s; it may be cut off
 BELIEVED = timedelta(minutes=5)  # once a mass of outages has turned out real, those that follow are its own
 
+LOOKED_AT = Site.lifecycle == Lifecycle.ACTIVE, Site.probe != Kind.PUSH
 LOST = text("""
     SELECT g.site_id, g.started_at, s.provider_id FROM state_segment g JOIN site s ON s.id = g.site_id
-    WHERE g.ended_at IS NULL AND g.state = 'down' AND g.confirmed_at > :since
+    WHERE g.ended_at IS NULL AND g.state = 'down' AND g.confirmed_at > :since AND s.probe <> 'push'
 """)
 HEARD = text("""
     SELECT count(*) FILTER (WHERE outcome = 'ok') AS answered, count(*) AS heard FROM (
@@ -62,7 +64,7 @@ async def _is_mass(session: AsyncSession, rows: Sequence[Row[Any]]) -> bool:
     providers = Counter(row.provider_id for row in rows)
     if len(rows) < LEAST_SITES or sum(count > 1 for count in providers.values()) < 2:
         return False
-    active = await session.scalar(select(func.count()).select_from(Site).where(Site.lifecycle == Lifecycle.ACTIVE))
+    active = await session.scalar(select(func.count()).select_from(Site).where(*LOOKED_AT))
     return len(rows) >= LEAST_SHARE * (active or 0)
 
 

@@ -13,6 +13,7 @@ from app.clock import floor_second
 from app.evidence import holds, lapses_at
 from app.ledger import blindness
 from app.registry.models import Site, State, UnknownReason
+from probes.contract import AGENT, CENTRAL
 
 # One statement: segments and evidence of the same moment. An outage that reaches over an edge is followed to its ends:
 # whether it counts depends on its whole length.
@@ -38,12 +39,12 @@ WITH RECURSIVE inside AS MATERIALIZED (
     WHERE g.state IN ('down', 'unreachable')
 )
 SELECT g.site_id, g.started_at, g.ended_at, g.state, g.unknown_reason, g.last_ok_at, g.first_ok_after, g.confirmed_at,
-    s.evidence_at, s.valid_s
+    s.evidence_at, s.valid_s, x.probe = 'push' AS pushed
 FROM (
     SELECT * FROM inside
     UNION ALL SELECT * FROM earlier WHERE ended_at <= :since
     UNION ALL SELECT * FROM later WHERE started_at >= :until
-) g JOIN site_status s ON s.site_id = g.site_id
+) g JOIN site_status s ON s.site_id = g.site_id JOIN site x ON x.id = g.site_id
 ORDER BY g.site_id, g.started_at
 """)
 
@@ -80,13 +81,17 @@ async def timelines(
     """
     stretches: dict[int, list[Piece]] = defaultdict(list)
     bounds = {"ids": sorted(registered), "since": start, "until": end}
+    pushed = set()
     for row in await session.execute(SEGMENTS, bounds):
         stretches[row.site_id].append(_piece(row, now))
-    silence = await blindness.silence_reason(session)
+        if row.pushed:
+            pushed.add(row.site_id)
+    silence = await blindness.silence_reasons(session)
     return {
-        site_id: lay_out(stretches[site_id], end, registered_at=floor_second(at), silence=silence)
+        site_id: lay_out(stretches[site_id], end, registered_at=floor_second(at),
+                         silence=silence[AGENT if site_id in pushed else CENTRAL])
         for site_id, at in registered.items()
-    }
+    }  # fmt: skip
 
 
 def lay_out(

@@ -1,6 +1,7 @@
 """Readings as rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import orjson
@@ -8,7 +9,7 @@ from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.measurements.models import Measurement
-from probes.contract import Reading
+from probes.contract import Outcome, Reading
 
 # The lock makes whoever closes an hour wait for us: either the count of that hour sees our rows, or we see that it is
 # closed and leave a mark. Nobody's clock decides it.
@@ -31,8 +32,18 @@ RECORD = text("""
 
 
 DROP_FROM = text("""
-    WITH dropped AS (DELETE FROM measurement WHERE slot >= :at AND source = :source RETURNING site_id)
+    WITH dropped AS (DELETE FROM measurement WHERE slot >= :at AND source = ANY(:sources) RETURNING site_id)
     SELECT DISTINCT site_id FROM dropped
+""")
+TAKE_FROM = text("""
+    DELETE FROM measurement WHERE slot >= :at AND source = :source
+    RETURNING site_id, extract(epoch FROM slot)::bigint, outcome, sent, rtt_us, valid_s, reason, source
+""")
+TAKEN = text("""
+    SELECT m.site_id, extract(epoch FROM m.slot)::bigint
+    FROM unnest(cast(:sites AS int[]), cast(:slots AS bigint[])) AS n(site_id, slot)
+        JOIN measurement m ON m.site_id = n.site_id AND m.slot = to_timestamp(n.slot) AND m.source = :source
+    WHERE m.slot >= to_timestamp(:first) AND m.slot <= to_timestamp(:last)
 """)
 
 
@@ -47,9 +58,50 @@ async def record(session: AsyncSession, readings: Sequence[Reading]) -> list[tup
     return [(row.site_id, row.slot) for row in found]
 
 
-async def drop_from(session: AsyncSession, at: datetime, *, source: str) -> list[int]:
+async def apart(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:
+    """Each of them in a second of its own: where one has been taken by another of its site and source, in a later one.
+
+    For readings of which each is known to be new: none may be lost because it shares its second.
+    """
+    found: list[Reading] = []
+    used: set[tuple[int, int]] = set()
+    waiting = list(readings)
+    while waiting:
+        taken = used | await _taken(session, waiting)
+        moved = []
+        for one in waiting:
+            slot = one.slot
+            while (one.key, slot) in taken:
+                slot += 1
+            taken.add((one.key, slot))
+            if slot == one.slot:
+                used.add((one.key, slot))
+                found.append(one)
+            else:
+                moved.append(replace(one, slot=slot))
+        waiting = moved
+    return found
+
+
+async def _taken(session: AsyncSession, readings: Sequence[Reading]) -> set[tuple[int, int]]:
+    slots = [one.slot for one in readings]
+    bounds = {"first": min(slots), "last": max(slots), "source": readings[0].source}
+    rows = await session.execute(TAKEN, {"sites": [one.key for one in readings], "slots": slots, **bounds})
+    return {(site_id, slot) for site_id, slot in rows}
+
+
+async def drop_from(session: AsyncSession, at: datetime, *, sources: Sequence[str]) -> list[int]:
     """The sites that lost readings with slots from `at` on."""
-    return list(await session.scalars(DROP_FROM, {"at": at, "source": source}))
+    return list(await session.scalars(DROP_FROM, {"at": at, "sources": list(sources)}))
+
+
+async def take_from(session: AsyncSession, at: datetime, *, source: str) -> list[Reading]:
+    """The readings with slots from `at` on: they are gone from here."""
+    rows = await session.execute(TAKE_FROM, {"at": at, "source": source})
+    return [
+        Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), *rest)
+        for site_id, slot, outcome, sent, rtt_us, *rest in rows
+    ]
 
 
 async def list_measurements(

@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from app.clock import utc_now
 from app.database import Sessions, transaction
 from app.evidence import AHEAD, HOLD
-from app.ledger.blindness import reason_from_beat
+from app.ledger.blindness import reasons_from_beats
 from app.ledger.maintenance import Running, running_now
 from app.registry.models import State
 from app.status import store
@@ -25,6 +25,9 @@ from app.status.entry import NOTHING, Entry, Shown
 from app.status.history import History, Place, Step
 from app.status.selection import Selection
 from app.status.version import START, Version
+from probes.contract import CENTRAL
+
+Beats = Mapping[str, tuple[datetime, datetime | None]]
 
 NO_WORK = Running()
 REMEMBERED = 20_000  # moves, and four more for each site: minutes of them
@@ -49,7 +52,8 @@ class Snapshot:
     _urgent: bool = False
     _left: dict[int, Place] = field(default_factory=dict)
     _stale: set[int] = field(default_factory=set)
-    _gone: str = ""  # why nothing is known of those
+    _beats: Beats = field(default_factory=dict)
+    _gone: dict[str, str] = field(default_factory=lambda: _reasons({}, utc_now()))  # why nothing is known of those
     _lapses: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # by the second
     _aged: int = field(default_factory=lambda: math.floor(time.time()))  # the next of those seconds
     _refreshed: float = 0.0
@@ -67,11 +71,12 @@ class Snapshot:
                 ):
                     self._take(rows)
                     await asyncio.sleep(0)
-            beat = await store.beat(session)
+            beats = await store.beats(session)
             if counted[1] != seen.registry or self.work_is_over:
                 self._work(await running_now(session, utc_now()))
         self._read = Version(generation, counted[0], counted[1], counted[2], 0)
-        self.beat_at, self.blind_since = (beat.beat_at, beat.blind_since) if beat else (None, None)
+        self._beats = beats
+        self.beat_at, self.blind_since = beats.get(CENTRAL, (None, None))
         self.loaded = True
 
     def _forget(self) -> None:
@@ -115,7 +120,9 @@ class Snapshot:
         self._urgent = self._urgent or self._shows(entry, now) != entry.shown
 
     def _shows(self, entry: Entry, now: datetime) -> Shown:
-        return entry.shows(now, gone=self._gone, maintenance=entry.site.id in self._at_work.site_ids)
+        return entry.shows(
+            now, gone=self._gone[entry.site.evidence], maintenance=entry.site.id in self._at_work.site_ids
+        )
 
     def _watch(self, entry: Entry) -> None:
         """When its evidence begins and ceases to speak for it."""
@@ -151,7 +158,7 @@ class Snapshot:
         if not self.loaded:
             return
         self._age(now)
-        gone = reason_from_beat(self.beat_at, self.blind_since, now).value
+        gone = _reasons(self._beats, now)
         if gone != self._gone:
             self._gone = gone
             for entry in self._known(self._stale):
@@ -211,6 +218,10 @@ class Snapshot:
         return Change(
             self.version.told(seen), [changed[site_id] for site_id in sorted(changed)], sorted(removed - changed.keys())
         )
+
+
+def _reasons(beats: Beats, now: datetime) -> dict[str, str]:
+    return {evidence: reason.value for evidence, reason in reasons_from_beats(beats, now).items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the snapshot reads: the sites that changed since it last looked, and the worker's beat."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -26,7 +27,7 @@ COUNTERS = text("""
         max(version) FILTER (WHERE name = 'registry'), max(version) FILTER (WHERE name = 'incident')
     FROM change_counter
 """)
-BEAT = text("SELECT beat_at, blind_since FROM worker_beat ORDER BY beat_at DESC LIMIT 1")
+BEATS = text("SELECT source, beat_at, blind_since FROM worker_beat")
 PORTION = 2000
 
 
@@ -42,5 +43,6 @@ async def changed(session: AsyncSession, *, status: int, registry: int, incident
         yield portion
 
 
-async def beat(session: AsyncSession) -> Any | None:
-    return (await session.execute(BEAT)).one_or_none()
+async def beats(session: AsyncSession) -> dict[str, tuple[datetime, datetime | None]]:
+    """By source: when the worker last beat, and since when nothing is seen or heard by it."""
+    return {source: (beat_at, blind_since) for source, beat_at, blind_since in await session.execute(BEATS)}

@@ -12,14 +12,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import NamedTuple
 
-from app.errors import Gone, TooManyStreams, Unavailable
+from app.errors import Gone, Unavailable
 from app.status.answers import Answers, Question
 from app.status.selection import Selection
 from app.status.snapshot import Snapshot
 from app.status.version import Version
+from app.streaming import BEAT_S, LOOK_S, Room
 
-BEAT_S = 15.0  # when there was nothing to tell for so long, a sign of life
-LOOK_S = 1.5  # how often a stream looks whether its caller may still see it: well within 5 s with what is remembered
 BACK_MS = 2_000, 5_000  # when a reader comes back after an end: not all of them at once
 AT_ONCE = 16  # streams that are told in one go, before whoever polls has a turn
 PIECE = 65_536  # as much as waits in memory for one that reads slowly
@@ -37,31 +36,16 @@ class Event(NamedTuple):
         yield b"\n\n"
 
 
-class Streams:
-    """All that are open in this process."""
+class Streams(Room):
+    """Of the status: what all that are open in this process are told."""
 
     def __init__(self, snapshot: Snapshot, answers: Answers, *, most: int) -> None:
-        self._snapshot, self._answers, self._most = snapshot, answers, most
-        self.open = 0
+        super().__init__(most=most)
+        self._snapshot, self._answers = snapshot, answers
         self._turn = asyncio.Semaphore(AT_ONCE)
-        self._ending = False
-
-    def require_room(self) -> None:
-        """Raises TooManyStreams."""
-        if self.open >= self._most:
-            raise TooManyStreams
-
-    @contextlib.contextmanager
-    def counted(self) -> Iterator[None]:
-        self.open += 1
-        try:
-            yield
-        finally:
-            self.open -= 1
 
     def end(self) -> None:
-        """With the service: no stream ends by itself."""
-        self._ending = True
+        super().end()
         self._snapshot.published.set()
 
     async def tell(
@@ -82,7 +66,7 @@ class Streams:
                     yield piece
                 told_at = time.monotonic()
             seen = event.version
-            if self._ending:
+            if self.ending:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):

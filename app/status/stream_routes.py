@@ -1,46 +1,35 @@
 """`/status/stream`, and the tickets with which a browser opens it."""
 
-from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
-from starlette.types import Receive, Scope, Send
 
 from app.access import tickets
 from app.callers import by_ticket
-from app.errors import Invalid, NotSignedIn
+from app.errors import Invalid
 from app.http import Reader, Session
-from app.problems import AWAY, problems
+from app.problems import problems
 from app.status.routes import Since, Wanted
 from app.status.schemas import Aged
 from app.status.stream import Streams
 from app.status.version import Version
+from app.streaming import UNBUFFERED, EventStream, event_schema, is_still_allowed
 
 router = APIRouter(tags=["dashboards"])
 
-UNBUFFERED = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 LastEventId = Annotated[str | None, Header(description="as browsers send it: the stream goes on from there")]
-
-
-def _event(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object", "required": ["event", "id", "data"],
-        "properties": {
-            "event": {"const": kind}, "id": {"type": "string"},
-            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
-        },
-    }  # fmt: skip
 
 
 EVENTS = {
     "description": "Until the reader, the caller's rights or the service end it",
     "content": {"text/event-stream": {"itemSchema": {"oneOf": [
-        _event("snapshot", {"$ref": "#/components/schemas/StatusOut"}),
-        _event("change", {"$ref": "#/components/schemas/ChangeOut"}),
-        _event("beat", Aged.model_json_schema()),
+        event_schema("snapshot", {"$ref": "#/components/schemas/StatusOut"}),
+        event_schema("change", {"$ref": "#/components/schemas/ChangeOut"}),
+        event_schema("beat", Aged.model_json_schema()),
     ]}}},
 }  # fmt: skip
 
@@ -48,15 +37,6 @@ EVENTS = {
 class TicketOut(BaseModel):
     ticket: str = Field(description="good once: `GET /status/stream?ticket=…`")
     expires_at: datetime
-
-
-class EventStream(StreamingResponse):
-    media_type = "text/event-stream"
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        streams: Streams = scope["app"].state.streams
-        with streams.counted():
-            await super().__call__(scope, receive, send)
 
 
 @router.get(
@@ -78,16 +58,8 @@ async def get_stream(
     streams.require_room()
     request.app.state.answers.version()
 
-    async def is_allowed() -> bool:
-        try:
-            found = await request.app.state.callers.watch(request, request.state.credential)
-        except NotSignedIn:
-            return False
-        except AWAY:
-            return True  # nobody can be revoked there meanwhile
-        return bool(replace(found, address=caller.address) == caller)
-
-    return EventStream(streams.tell(wanted, seen, is_allowed), headers=UNBUFFERED)
+    leave = partial(is_still_allowed, request, caller)
+    return EventStream(streams.tell(wanted, seen, leave), headers=UNBUFFERED)
 
 
 def _version(event_id: str | None) -> Version | None:

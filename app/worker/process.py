@@ -34,6 +34,7 @@ JOBS = (
     Job("write", 1, Rounds.write_due),
     Job("beat_canaries", BEAT_S, Rounds.beat_canaries),
     Job("refresh", 3, Rounds.refresh),
+    Job("diagnose", 1, Rounds.diagnose),
     Job("heartbeat", 60, Rounds.heartbeat),
     Job("count", 60, Rounds.count, waits=True),
     Job("tidy", 3600, Rounds.tidy, waits=True),

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import httpx
 import structlog
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import answers, sign_ins, throttle, tickets
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Counter, Sessions, bump, transaction
+from app.diagnoses import store as diagnoses
 from app.ledger import checkpoints, limits
 from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
@@ -27,6 +28,7 @@ from app.worker import canaries as canary
 from app.worker import counting, store
 from app.worker.batch import LARGEST, Buffer
 from app.worker.canaries import Canaries
+from app.worker.diagnose import Diagnoses
 from app.worker.figures import Figures
 from app.worker.schedule import Schedule
 from probes.contract import Outcome, Target
@@ -53,6 +55,7 @@ class Rounds:
     def __post_init__(self) -> None:
         self.canaries = Canaries(self.settings.canaries)
         self.buffer = Buffer(self.settings.probe.buffer_readings)
+        self.diagnoses = Diagnoses(self.sessions, self.prober)
         self.started_at = utc_now()
         self._registry_seen = -1
         self._looks: set[asyncio.Task[None]] = set()
@@ -61,7 +64,7 @@ class Rounds:
         self._ranges_alone = False  # a batch was refused with them: whose fault it is shows when they go by themselves
         self._writing = asyncio.Lock()
         self._stepped = False
-        self._set_back_to: datetime | None = None
+        self._set_back: tuple[datetime, timedelta] | None = None  # to when, and how far
         self._last_write = float("-inf")
         self._away = False
         self._expected: dict[int, Outcome | None] = {}  # by site, what a look would find if nothing has changed
@@ -72,6 +75,7 @@ class Rounds:
         async with transaction(self.sessions) as session:
             await partitions.make_ahead(session, now)
             await limits.date_profiles(session, now)
+            await diagnoses.fail_running(session)
             beat_at = await store.last_beat(session)
         await self.refresh()
         if beat_at is not None and beat_at < now:
@@ -143,8 +147,9 @@ class Rounds:
         async with transaction(self.sessions) as session:
             if self._stepped:
                 await partitions.make_ahead(session, utc_now())
-            if self._set_back_to is not None:
-                await store.follow(session, await ledger.restart(session, self._set_back_to))
+            if self._set_back is not None:
+                at, by = self._set_back
+                await store.follow(session, await ledger.restart(session, at, by=by))
             judged = await store.write_batch(session, items, blind)
             await self._write_beat(session)
         return judged
@@ -153,7 +158,7 @@ class Rounds:
         del self._blind[: len(blind)]
         self._ranges_alone = False
         if steps == self.figures.clock_steps:  # none came while it was written
-            self._stepped, self._set_back_to = False, None
+            self._stepped, self._set_back = False, None
         self._follow(judged)
         self.figures.writes += 1
         self._last_write, self._largest = time.monotonic(), LARGEST
@@ -236,11 +241,14 @@ class Rounds:
             dropped = await partitions.drop_oldest(session, utc_now(), keep_days=self.settings.raw_retention_days)
             if dropped:
                 await bump(session, Counter.ROLLUP)  # what lies between full hours is counted by whole ones from now on
-            for kept in (answers, throttle, sign_ins, tickets):
+            for kept in (answers, throttle, sign_ins, tickets, diagnoses):
                 await kept.forget_old(session)
             await checkpoints.drop_older(session, await closed_before(session))
         if dropped:
             log.info("partition_dropped", name=dropped)
+
+    async def diagnose(self) -> None:
+        await self.diagnoses.take()
 
     async def count(self) -> None:
         await counting.count(self.sessions)
@@ -271,13 +279,15 @@ class Rounds:
             self.figures.repeated_slots += before - after
             self.canaries.step_back(float(after))
             self.buffer.give_up_held()
-            self._set_back_to = from_slot(after)
+            by = timedelta(seconds=before - after) + (self._set_back[1] if self._set_back else timedelta())
+            self._set_back = from_slot(after), by
         self.schedule.restart(after)
         log.warning("clock_stepped", seconds=round(step, 1))
         return True
 
     async def finish(self) -> None:
         """Waits for the looks under way and writes them: nothing that was read is lost at an orderly end."""
+        await self.diagnoses.stop()
         if self._looks:
             await asyncio.wait(self._looks, timeout=LAST_LOOKS_S)
         await self.beat_canaries()

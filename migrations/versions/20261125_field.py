@@ -37,9 +37,9 @@ CREATE INDEX ix_enrolment_site_id ON enrolment (site_id);
 CREATE TABLE device (
     site_id integer CONSTRAINT pk_device PRIMARY KEY CONSTRAINT fk_device_site_id_site REFERENCES site (id),
     heard_at timestamptz NOT NULL,
-    boot text NOT NULL,
+    boot text,
     booted_at timestamptz,
-    seq bigint NOT NULL,
+    seq bigint,
     agent text,
     clients integer,
     clock_offset_s double precision,
@@ -124,7 +124,7 @@ CREATE TABLE diagnosis (
     started_at timestamptz,
     ended_at timestamptz
 );
-CREATE INDEX ix_diagnosis_open ON diagnosis (id) WHERE status IN ('waiting', 'running');
+CREATE UNIQUE INDEX uq_diagnosis_open ON diagnosis (site_id) WHERE status IN ('waiting', 'running');
 CREATE INDEX ix_diagnosis_site_id_requested_at ON diagnosis (site_id, requested_at);
 
 CREATE TABLE diagnosis_line (

@@ -9,6 +9,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 from app.access.rights import Right
+from app.field.push_routes import by_device_token
 from app.http import Allowed, open_to_all
 from app.main import API
 
@@ -24,6 +25,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
 
 # What those with a token are answered where only a person's own session goes, or nobody's password is right.
 OWN = {f"POST {API}/session": 401, f"GET {API}/session": 404, f"POST {API}/me/password": 403}
+# Only a device's own token is good here, and no person's.
+OWN |= {f"POST {API}/push": 401}
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def _policy(route: Any) -> Right | None:
 def _policies(dependant: Dependant) -> Iterator[Right | None]:
     if isinstance(dependant.call, Allowed):
         yield dependant.call.right
-    elif dependant.call is open_to_all:
+    elif dependant.call in (open_to_all, by_device_token):
         yield None
     for below in dependant.dependencies:
         yield from _policies(below)

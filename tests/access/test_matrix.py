@@ -67,7 +67,7 @@ def _thing(call: Call, things: dict[str, Thing]) -> Thing | None:
 
 async def _ask(connection: AsyncConnection, asker: Asker, call: Call, thing: Thing | None) -> httpx.Response:
     """What it changed is undone, so that everybody finds the same."""
-    path = re.sub(r"{\w+}", thing.id, call.path, count=1) if thing else call.path
+    path = re.sub(r"{\w+}", thing.id, call.path, count=1).format(**thing.below) if thing else call.path
     undone = await connection.begin_nested()
     answer = await asker.client.request(call.method, path, **call.request)
     await undone.rollback()

@@ -1,8 +1,8 @@
 """One of each thing, made in Kutai Kartanegara and Telkom's; and everybody who may come along and ask for it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import store as access
 from app.access.models import Account, Role, Token
 from app.clock import utc_now
+from tests.diagnoses.conftest import make_diagnosis
 from tests.incidents.conftest import Field
 from tests.registry.test_contracts import agree
 
@@ -30,6 +31,7 @@ class Thing:
     id: str
     other_district: int | None = 404
     other_provider: int | None = 404
+    below: Mapping[str, str] = field(default_factory=dict, hash=False)  # what further parameters of a path name
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
         session.add(token)
         await session.flush()
     return {
-        "/sites/{id}": Thing(str(site)),
+        "/sites/{id}": Thing(str(site), below={"diagnosis_id": str(await make_diagnosis(session, site))}),
         "/incidents/{id}": Thing(str(incident["id"])),
         "/maintenance/{id}": Thing(str(window.json()["id"])),
         "/contracts/{id}": Thing(str(contract["id"]), other_district=None),

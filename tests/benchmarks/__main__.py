@@ -17,6 +17,7 @@ from tests.benchmarks import (
     segments,
     snapshot,
     streams,
+    throughput,
     truthrun,
 )
 
@@ -36,6 +37,7 @@ PARTS = {
     "prometheus": scraped.main,
     "streams": streams.main,
     "import": importing.main,
+    "throughput": throughput.main,
     "faults": faults.main,
 }
 

@@ -1,0 +1,111 @@
+"""`POST /push` from its bytes to its answer: whose it is, what it says, when that was, and that it is kept."""
+
+import time
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import language
+from app.access.store import digest
+from app.buckets import Buckets
+from app.database import Sessions
+from app.errors import Fault, Invalid, NotSignedIn, TooLarge, TooManyRequests
+from app.field import rows, verdicts
+from app.field.ingest import Ingest
+from app.field.placing import place
+from app.field.receipts import Arrived, Taken
+from app.field.registered import Devices, Registered
+from app.settings import PushSettings
+
+LARGEST = 1_000_000  # bytes, packed and unpacked alike
+TOO_LARGE = "At most {limit} MB are read: split it into several requests"
+NO_DEVICE_TOKEN = "Send the device's token: Authorization: Bearer <token>, or as token in the body"  # noqa: S105
+DEVICES = 50_000
+
+
+class Door:
+    """What one api process keeps for all pushes."""
+
+    def __init__(self, sessions: Callable[[], Sessions], settings: PushSettings) -> None:
+        self.devices, self.ingest = Devices(sessions), Ingest(sessions)
+        per_min = settings.requests_per_min
+        self._buckets = Buckets(per_s=per_min / 60, burst=settings.burst, most=DEVICES) if per_min else None
+
+    async def enter(self, token: str) -> Registered:
+        """Raises NotSignedIn, TooManyRequests, and NotPushed for a site whose agent has nothing to do."""
+        secret = digest(token)
+        device = await self.devices.get(secret)
+        if self._buckets is not None and (wait_s := self._buckets.take(secret, time.monotonic())) > 0:
+            raise TooManyRequests(ceil(wait_s))
+        device.require_pushed()
+        return device
+
+    async def close(self) -> None:
+        await self.ingest.close()
+        await self.devices.close()
+
+
+async def receive(request: Request, door: Door) -> Response:
+    """Raises problems; whatever they are, nothing of it was half kept."""
+    headers = request.headers
+    device = await door.enter(_bearer(authorization)) if (authorization := headers.get("authorization")) else None
+    sent = await request.body()
+    if len(sent) > LARGEST:
+        raise TooLarge(TOO_LARGE, values={"limit": LARGEST // 1_000_000})
+    now_ns = time.time_ns()
+    if device is None and not sent:
+        raise NotSignedIn(NO_DEVICE_TOKEN)
+    body = rows.load(_unpacked(sent, headers.get("content-encoding")))
+    if device is None:
+        if type(token := body.get("token")) is not str:
+            raise NotSignedIn(NO_DEVICE_TOKEN)
+        device = await door.enter(token)
+    push = rows.read(body) if device.site_id is not None else rows.Push(live=True)
+    received_us = now_ns // 1000
+    received_at = datetime.fromtimestamp(received_us // 1_000_000, UTC).replace(microsecond=received_us % 1_000_000)
+    placed = place(push, received_us, device.terms)
+    taken = await door.ingest.take(
+        Arrived(device.site_id, device.terms, received_at, received_us, len(sent), push, placed)
+    )
+    spoken = language.preferred(headers.get("accept-language")) if taken.rejected else "en"
+    return Response(orjson.dumps(_answer(taken, device, spoken)), media_type="application/json")
+
+
+def _answer(taken: Taken, device: Registered, spoken: str) -> dict[str, Any]:
+    return {
+        "accepted": taken.accepted, "duplicates": taken.duplicates, "rejected": verdicts.told(taken.rejected, spoken),
+        "next_s": device.terms.send_every_s,
+        "speedtest_grant": taken.grant and taken.grant.code, "speedtest": taken.grant and taken.grant.limits,
+        "server_time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }  # fmt: skip
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise NotSignedIn(NO_DEVICE_TOKEN)
+    return token.strip()
+
+
+def _unpacked(sent: bytes, encoding: str | None) -> bytes:
+    """Raises TooLarge for what grows beyond all bounds, without letting it."""
+    if encoding is None or encoding == "identity":
+        return sent
+    if encoding.lower() != "gzip":
+        raise Invalid(Fault("Content-Encoding", "unknown_encoding", "Bodies are packed with gzip, or not at all"))
+    unpacking = zlib.decompressobj(31)
+    try:
+        found = unpacking.decompress(sent, LARGEST + 1)
+    except zlib.error:
+        found = b""
+    if len(found) > LARGEST:
+        raise TooLarge(TOO_LARGE, values={"limit": LARGEST // 1_000_000})
+    if not unpacking.eof or unpacking.unused_data:
+        raise Invalid(Fault("body", "bad_gzip", "The body is not whole gzip"))
+    return found

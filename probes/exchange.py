@@ -1,0 +1,149 @@
+"""Packets to one host over a socket of icmplib, and what comes back for each: an answer, or a router's word."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from icmplib import ICMPLibError, ICMPRequest, ICMPv4Socket, ICMPv6Socket
+from icmplib.exceptions import SocketPermissionError
+from icmplib.utils import unique_identifier
+
+from probes.icmp_socket import SO_TIMESTAMPNS, IcmpNotPermitted, let_up
+
+TYPES = {4: (0, 3, 11), 6: (129, 1, 3)}  # by IP version: echo reply, destination unreachable, time exceeded
+SHORTEST = 56  # whatever is shorter answers none of ours
+STAMP = struct.Struct("qq")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one packet; `problem`: what a router said of it, or why it was not sent."""
+
+    rtt_ms: float | None = None
+    source: str | None = None
+    problem: str | None = None
+    sent: bool = True
+    final: bool = False  # from the host itself, or of whom nobody further will answer
+
+    @property
+    def arrived(self) -> bool:
+        return self.final and self.problem is None
+
+
+class RawNotPermitted(Exception):
+    """What routers between say reaches raw sockets alone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no raw ICMP socket may be opened here: grant CAP_NET_RAW (AmbientCapabilities=CAP_NET_RAW in the systemd"
+            " unit, or setcap cap_net_raw+ep on the Python binary); a ping may do without"
+        )
+
+
+OpenSocket = Callable[[int, bool], Any]
+
+
+def open_socket(version: int, raw_only: bool) -> Any:
+    """icmplib's own, of IP version 4 or 6: raw where allowed, the kernel's unprivileged kind otherwise."""
+    kind = ICMPv4Socket if version == 4 else ICMPv6Socket
+    for privileged in (True,) if raw_only else (True, False):
+        with contextlib.suppress(SocketPermissionError):
+            return kind(privileged=privileged)
+    if raw_only:
+        raise RawNotPermitted
+    raise IcmpNotPermitted
+
+
+class Exchange:
+    """Many packets may be open at once.
+
+    icmplib's own receiving would block, or not tell who answered: here the event loop says when something is there,
+    and the kernel when it came, so that a busy loop makes no round trip longer.
+    """
+
+    def __init__(self, address: str, timeout_s: float, icmp: Any) -> None:
+        self._address, self._timeout_s, self._icmp = address, timeout_s, icmp
+        self._types = TYPES[ip_address(address).version]
+        self._id, self._sequence = unique_identifier(), 0
+        self._open: dict[int, tuple[Any, float, asyncio.Future[Answer]]] = {}
+
+    def __enter__(self) -> "Exchange":
+        sock = self._icmp.sock
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        if self._icmp.is_privileged:
+            let_up(sock, self._types)
+        asyncio.get_running_loop().add_reader(sock, self._read)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._icmp.sock)
+        self._icmp.close()
+
+    async def ask(self, *, after_s: float, ttl: int) -> Answer:
+        await asyncio.sleep(after_s)
+        self._sequence += 1
+        sequence = self._sequence
+        request = ICMPRequest(self._address, self._id, sequence, ttl=ttl)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._open[sequence] = request, time.monotonic(), future
+        try:
+            self._icmp.send(request)
+            async with asyncio.timeout(self._timeout_s):
+                return await future
+        except TimeoutError:
+            return Answer()
+        except ICMPLibError as error:
+            return Answer(problem=f"not sent: {error}", sent=False)
+        finally:
+            del self._open[sequence]
+
+    def _read(self) -> None:
+        """One packet; whatever is left makes the loop call again."""
+        sock = self._icmp.sock
+        try:
+            sock.setblocking(False)
+            data, extras, _, _ = sock.recvmsg(SHORTEST, 64, socket.MSG_PEEK)
+            if len(data) < SHORTEST:
+                sock.recv(SHORTEST)
+                return
+            reply = self._icmp.receive(None, 0.25)  # it is there: nothing waits
+        except (OSError, ICMPLibError):
+            return
+        request, sent_at, future = self._open.get(reply.sequence, (None, 0.0, None))
+        if request is not None and future is not None and reply.id == request.id and not future.done():
+            took_s = _stamp_s(extras, reply.time) - request.time
+            elapsed_s = time.monotonic() - sent_at
+            if not 0 <= took_s <= elapsed_s + 0.01:  # the wall clock was stepped in between
+                took_s = elapsed_s
+            if (answer := self._answer(reply, round(took_s * 1000, 3))) is not None:
+                future.set_result(answer)
+
+    def _answer(self, reply: Any, rtt_ms: float) -> Answer | None:
+        answered, unreachable, _ = self._types
+        if reply.type == answered:
+            itself = ip_address(reply.source.partition("%")[0]) == ip_address(self._address)
+            return Answer(rtt_ms, reply.source, final=True) if itself else None
+        return Answer(rtt_ms, reply.source, _said(reply), final=reply.type == unreachable)
+
+
+def _said(reply: Any) -> str:
+    try:
+        reply.raise_for_status()
+    except ICMPLibError as error:
+        return str(error)
+    return "unreachable"
+
+
+def _stamp_s(extras: Sequence[tuple[int, int, bytes]], otherwise: float) -> float:
+    for level, kind, content in extras:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+            seconds, nanoseconds = STAMP.unpack(content)
+            return float(seconds + nanoseconds / 1e9)
+    return otherwise

@@ -1,0 +1,107 @@
+"""Throughput held against links that are known: four rates over two paths, all of them at once.
+
+The servers run in a process of their own and count what was acknowledged, so that neither side's loop bends the figures.
+"""
+
+import asyncio
+import itertools
+import multiprocessing
+import struct
+import sys
+from multiprocessing.connection import Connection
+from socket import IPPROTO_TCP, TCP_INFO
+
+from probes import http
+from probes.throughput import SLACK_BYTES, Found, Limits, pull
+from simulator.shaped import Shape, send
+
+RATES_MBPS, PATHS_MS = (2, 20, 50, 200), (30, 600)
+SECONDS = {30: 5.0, 600: 10.0}  # 200 Mbps over 600 ms rise for 6 s: a test that ends before has no figure
+LIMIT_PCT, ROUNDS = 10.0, 3
+BUDGETS_MB = (1, 12, 25, 100)
+ACKED = 120  # tcpi_bytes_acked of struct tcp_info
+
+
+def main() -> None:
+    asyncio.run(_main())
+
+
+async def _main() -> None:
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    ports: dict[Shape, int] = await asyncio.to_thread(ours.recv)
+    try:
+        worst = 0.0
+        print("link                  found Mbps (error) in each round")
+        rounds = [await asyncio.gather(*(_look(shape, ports[shape]) for shape in ports)) for _ in range(ROUNDS)]
+        for shape, found in zip(ports, zip(*rounds, strict=True), strict=True):
+            errors = [_error_pct(shape, one) for one in found]
+            worst = max([worst, *errors])
+            told = ", ".join(f"{one.mbps or 0:.2f} ({error:.1f}%)" for one, error in zip(found, errors, strict=True))
+            print(f"{shape.mbps:>3} Mbps over {shape.rtt_ms:>3.0f} ms  {told}")
+        print(f"worst error: {worst:.1f}% (at most {LIMIT_PCT:g}%)")
+        over = await _spent(ports[Shape(200, 30)], ours)
+        if worst > LIMIT_PCT or over > SLACK_BYTES:
+            sys.exit("FAILED")
+    finally:
+        process.terminate()
+
+
+def _error_pct(shape: Shape, found: Found) -> float:
+    return 100.0 if found.mbps is None else abs(found.mbps / shape.mbps - 1) * 100
+
+
+async def _look(shape: Shape, port: int) -> Found:
+    return await _pull(port, Limits(max_bytes=2_000_000_000, max_s=SECONDS[int(shape.rtt_ms)]))
+
+
+async def _pull(port: int, limits: Limits) -> Found:
+    async with http.open_client() as client:
+        return await pull(f"http://127.0.0.1:{port}/", "127.0.0.1", client, limits)
+
+
+async def _spent(port: int, counted: Connection) -> int:
+    """The most that came beyond a limit, by the sender's kernel."""
+    most = -SLACK_BYTES
+    for budget_mb in BUDGETS_MB:
+        await asyncio.sleep(0.5)  # those before have told by then
+        while counted.poll():
+            counted.recv()
+        found = await _pull(port, Limits(max_bytes=budget_mb * 1_000_000, max_s=10))
+        acked = await asyncio.to_thread(counted.recv)
+        most = max(most, acked - budget_mb * 1_000_000)
+        print(f"{budget_mb} MB allowed: {acked:,} bytes were sent and acknowledged, {found.bytes:,} counted")
+    print(f"beyond a limit at most: {max(0, most):,} bytes (at most {SLACK_BYTES:,})")
+    return most
+
+
+def _serve(pipe: Connection) -> None:
+    asyncio.run(_served(pipe))
+
+
+async def _served(pipe: Connection) -> None:
+    ports = {}
+    for mbps, rtt_ms in itertools.product(RATES_MBPS, PATHS_MS):
+        shape = Shape(mbps, rtt_ms)
+        server = await asyncio.start_server(_serving(shape, pipe), "127.0.0.1", 0)
+        ports[shape] = server.sockets[0].getsockname()[1]
+    pipe.send(ports)
+    await asyncio.Event().wait()
+
+
+def _serving(shape: Shape, pipe: Connection) -> "asyncio.streams._ClientConnectedCallback":
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sock = writer.get_extra_info("socket").dup()
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2000000000\r\n\r\n")
+            await send(writer, shape)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            pipe.send(struct.unpack_from("Q", sock.getsockopt(IPPROTO_TCP, TCP_INFO, 232), ACKED)[0])
+            sock.close()
+            writer.close()
+
+    return serve

@@ -1,0 +1,245 @@
+"""One host on demand, by icmplib's sockets inside a network of our own."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from socket import AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, SOCK_DGRAM, SOCK_RAW, has_ipv6, inet_aton
+from typing import Any
+
+import pytest
+from icmplib import ICMPv4Socket, ICMPv6Socket
+from icmplib.exceptions import SocketPermissionError
+
+from probes import diagnose, exchange
+from probes.contract import Kind, Outcome, Target
+from probes.diagnose import Aim, Fact, Hop, Packet, Problem, Route, Summary
+from probes.policy import Policy
+from probes.resolve import Resolver
+from probes.sweep import Prober
+from simulator.namespace import Namespace
+from tests.probes.conftest import Request, Responder, with_checksum
+
+HOST = "127.30.0.1"
+
+
+def inside(namespace: Namespace, *, kind: int = SOCK_RAW) -> exchange.OpenSocket:
+    """Sockets of that network, of the kind that is allowed there."""
+
+    class Inside(ICMPv4Socket):  # type: ignore[misc]
+        def _create_socket(self, type: int) -> Any:
+            return namespace.socket(AF_INET, type, IPPROTO_ICMP)
+
+    class Inside6(ICMPv6Socket):  # type: ignore[misc]
+        def _create_socket(self, type: int) -> Any:
+            return namespace.socket(AF_INET6, type, IPPROTO_ICMPV6)
+
+    def opened(version: int, raw_only: bool) -> Any:
+        return (Inside if version == 4 else Inside6)(privileged=kind == SOCK_RAW)
+
+    return opened
+
+
+@pytest.fixture
+async def prober(silent: Namespace) -> AsyncIterator[Prober]:
+    raw = silent.socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)
+    async with Prober.open(Policy(allow=["127.30.0.0/16"]), sockets=[raw]) as prober:
+        yield prober
+
+
+async def told(facts: AsyncIterator[Fact]) -> list[Fact]:
+    return [fact async for fact in facts]
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnose, "SPACING_S", 0.05)
+
+
+@pytest.mark.parametrize("kind", [SOCK_RAW, SOCK_DGRAM])
+async def test_each_packet_of_a_ping_is_told_in_its_order_and_then_their_sum(
+    silent: Namespace, responder: Responder, prober: Prober, kind: int
+) -> None:
+    facts = await told(diagnose.ping(prober, HOST, count=4, opened=inside(silent, kind=kind)))
+    aim, *packets, summary = facts
+    assert aim == Aim(HOST, HOST)
+    assert [packet.number for packet in packets if isinstance(packet, Packet)] == [1, 2, 3, 4]
+    rtts = [packet.rtt_ms for packet in packets if isinstance(packet, Packet) and packet.rtt_ms]
+    assert len(rtts) == 4
+    assert all(0 < rtt < 500 for rtt in rtts)
+    assert isinstance(summary, Summary)
+    assert (summary.sent, summary.received, summary.loss_pct) == (4, 4, 0)
+    assert (summary.rtt_min_ms, summary.rtt_max_ms) == (min(rtts), max(rtts))
+
+
+async def test_what_is_lost_is_told_where_it_was_lost(silent: Namespace, responder: Responder, prober: Prober) -> None:
+    lost = iter([True, False, True, False])
+    responder.behave = lambda request: None if next(lost) else responder.reply(request)
+    facts = await told(diagnose.ping(prober, HOST, count=4, timeout_s=0.3, opened=inside(silent)))
+    assert [fact.rtt_ms is None for fact in facts if isinstance(fact, Packet)] == [True, False, True, False]
+    assert isinstance(facts[-1], Summary)
+    assert (facts[-1].received, facts[-1].loss_pct) == (2, 50)
+
+
+async def test_a_dead_host_and_a_router_that_says_why_are_told_apart(
+    silent: Namespace, responder: Responder, prober: Prober
+) -> None:
+    responder.behave = lambda request: None
+    facts = await told(diagnose.ping(prober, HOST, count=2, timeout_s=0.1, opened=inside(silent)))
+    assert facts[1:] == [Packet(1, None), Packet(2, None), Summary(2, 0, 100, None, None, None)]
+    responder.behave = lambda request: refuse(responder, request, kind=3, code=1)
+    facts = await told(diagnose.ping(prober, HOST, count=1, opened=inside(silent)))
+    assert facts[1] == Packet(1, None, "127.30.9.9", "Destination host unreachable")
+
+
+async def test_answers_of_another_host_or_cut_short_are_none(
+    silent: Namespace, responder: Responder, prober: Prober
+) -> None:
+    def misbehave(request: Request) -> None:
+        responder.reply(request, source="127.30.0.2")
+        responder.reply(request, icmp=with_checksum(b"\0\0\0\0" + request.icmp[4:8]))
+
+    responder.behave = misbehave
+    facts = await told(diagnose.ping(prober, HOST, count=1, timeout_s=0.2, opened=inside(silent)))
+    assert facts[1] == Packet(1, None)
+
+
+def refuse(responder: Responder, request: Request, *, kind: int, code: int = 0, source: str = "127.30.9.9") -> None:
+    """As a router between would: an ICMP error around what was sent."""
+    header = b"\x45\0\0\x54\0\0\0\0\x40\x01\0\0" + inet_aton(request.source) + inet_aton(request.to)
+    responder.reply(request, source=source, icmp=with_checksum(bytes([kind, code]) + bytes(6) + header + request.icmp))
+
+
+async def test_a_route_is_told_hop_by_hop_until_it_arrives(
+    silent: Namespace, responder: Responder, prober: Prober
+) -> None:
+    seen: list[Request] = []
+
+    def behave(request: Request) -> None:
+        seen.append(request)
+        hop = (len(seen) + 1) // 2
+        if hop == 1:
+            refuse(responder, request, kind=11, source="127.30.9.1")
+        elif hop == 3:
+            refuse(responder, request, kind=11, source=f"127.30.9.{len(seen)}")
+        elif hop == 4:
+            responder.reply(request)
+
+    responder.behave = behave
+    facts = await told(diagnose.traceroute(prober, HOST, count=2, timeout_s=0.2, opened=inside(silent)))
+    hops = [fact for fact in facts if isinstance(fact, Hop)]
+    assert [hop.addresses for hop in hops] == [("127.30.9.1",), (), ("127.30.9.5", "127.30.9.6"), (HOST,)]
+    assert [(hop.sent, len(hop.rtt_ms)) for hop in hops] == [(2, 2), (2, 0), (2, 2), (2, 2)]
+    assert facts[-1] == Route(4, reached=True)
+
+
+@pytest.mark.parametrize("host", [HOST, "::1"])
+async def test_the_loopback_itself_is_one_hop_away(answering: Namespace, host: str) -> None:
+    if ":" in host and not has_ipv6:
+        pytest.skip("this kernel has no IPv6")
+    async with Prober.open(Policy(allow=["127.30.0.0/16", "::1/128"]), sockets=[]) as prober:
+        facts = await told(diagnose.traceroute(prober, host, count=3, opened=inside(answering)))
+        (_, packet, _) = await told(diagnose.ping(prober, host, count=1, opened=inside(answering)))
+    aim, hop, route = facts
+    assert isinstance(hop, Hop)
+    assert (aim, hop.addresses, len(hop.rtt_ms), route) == (Aim(host, host), (host,), 3, Route(1, reached=True))
+    assert isinstance(packet, Packet)
+    assert packet.rtt_ms is not None
+
+
+async def test_beyond_a_few_silent_hops_nobody_is_expected(
+    silent: Namespace, responder: Responder, prober: Prober
+) -> None:
+    responder.behave = lambda request: None
+    facts = await told(diagnose.traceroute(prober, HOST, count=1, timeout_s=0.05, opened=inside(silent)))
+    assert facts[-1] == Route(diagnose.SILENT_HOPS, reached=False)
+
+
+class Book(Resolver):
+    """Names of the tests' own."""
+
+    async def resolve(self, name: str) -> list[str]:
+        return {"inside.example.id": ["10.1.1.1"], "village.example.id": ["192.168.7.7", HOST]}[name]
+
+
+@pytest.mark.parametrize("look", [diagnose.ping, diagnose.traceroute])
+async def test_a_diagnosis_goes_nowhere_that_a_probe_may_not_go(
+    silent: Namespace, responder: Responder, look: Any
+) -> None:
+    seen: list[Request] = []
+    responder.behave = seen.append
+    async with Prober.open(Policy(allow=["127.30.0.0/16"]), sockets=[], resolver=Book()) as prober:
+        for host in ("127.31.0.1", "192.168.1.1", "::ffff:10.0.0.1", "localhost", "inside.example.id"):
+            (problem,) = await told(look(prober, host, count=1, opened=inside(silent)))
+            assert isinstance(problem, Problem), host
+            assert host != "inside.example.id" or "10.1.1.1" in problem.reason
+        facts = await told(diagnose.ping(prober, "village.example.id", count=1, timeout_s=0.1, opened=inside(silent)))
+    assert facts[0] == Aim("village.example.id", HOST)
+    await asyncio.sleep(0.05)
+    assert {request.to for request in seen} == {HOST}, "nobody else was sent a packet"
+
+
+async def test_where_no_icmp_is_allowed_it_says_what_to_set(prober: Prober, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(privileged: bool) -> None:
+        raise SocketPermissionError(privileged)
+
+    monkeypatch.setattr(exchange, "ICMPv4Socket", refused)
+    (problem,) = await told(diagnose.ping(prober, HOST, count=1))
+    assert isinstance(problem, Problem)
+    assert "ping_group_range" in problem.reason
+    (problem,) = await told(diagnose.traceroute(prober, HOST, count=1))
+    assert isinstance(problem, Problem)
+    assert "CAP_NET_RAW" in problem.reason
+
+
+async def test_one_that_is_given_up_leaves_nothing_behind(
+    silent: Namespace, responder: Responder, prober: Prober
+) -> None:
+    responder.behave = lambda request: None
+    sockets = []
+
+    def opened(version: int, raw_only: bool) -> Any:
+        sockets.append(inside(silent)(version, raw_only))
+        return sockets[-1]
+
+    begun, before = asyncio.Event(), asyncio.all_tasks()
+
+    async def watch() -> None:
+        async with contextlib.aclosing(diagnose.ping(prober, HOST, count=20, opened=opened)) as facts:
+            async for _ in facts:
+                begun.set()
+
+    watching = asyncio.create_task(watch())
+    await begun.wait()
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    assert sockets[0].is_closed
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_sweep_beside_a_diagnosis_reads_what_it_would_read_alone(
+    silent: Namespace, responder: Responder, prober: Prober
+) -> None:
+    draw = random.Random(1)
+    lossy: dict[str, list[bool]] = {f"127.30.1.{n}": [draw.random() < 0.3 for _ in range(3)] for n in range(1, 200)}
+    left = {host: iter(losses) for host, losses in lossy.items()}
+    diagnosed = 0
+
+    def behave(request: Request) -> None:
+        nonlocal diagnosed
+        diagnosed += request.to == HOST
+        if request.to == HOST or not next(left[request.to]):
+            responder.reply(request)
+
+    responder.behave = behave
+    targets = [Target(n, 0, Kind.ICMP, host, spacing_s=0.2, timeout_s=1) for n, host in enumerate(lossy)]
+    facts, readings = await asyncio.gather(
+        told(diagnose.ping(prober, HOST, count=10, opened=inside(silent))), prober.sweep(targets)
+    )
+    assert isinstance(facts[-1], Summary)
+    assert (facts[-1].received, diagnosed) == (10, 10)
+    for reading, losses in zip(readings, lossy.values(), strict=True):
+        answered = losses.count(False)
+        assert (reading.sent, len(reading.rtt_us)) == (3, answered)
+        assert reading.outcome is (Outcome.OK if answered else Outcome.TIMEOUT)
