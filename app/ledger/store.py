@@ -230,9 +230,11 @@ def longest_hold() -> timedelta:
 
 def _of_address(reading: Reading, addressed_at: datetime | None, rows: Mapping[int, Row[Any]]) -> Reading:
     configured_at = rows[reading.key].configured_at
-    if addressed_at == configured_at or (
-        addressed_at is None and from_slot(reading.slot) >= floor_second(configured_at)
-    ):
+    if addressed_at is None:
+        present = from_slot(reading.slot) >= floor_second(configured_at)
+    else:
+        present = addressed_at == configured_at
+    if present:
         return reading
     return replace(reading, outcome=Outcome.FAULT, reason="moved")
 
