@@ -25,6 +25,7 @@ from tests.benchmarks import (
 PARTS = {
     "echo": echo.main,
     "cost": demo.cost,
+    "field": demo.field,
     "truth": demo.truth,
     "detection": detection.main,
     "ledger": truthrun.main,
