@@ -136,8 +136,9 @@ def _kill(running: Demo, child: str) -> Stop:
 
     def is_back() -> bool:
         answer = running.client.get(f"{running.url}/readyz")
-        beat_at = time.time() - float(answer.json()["worker_beat_age_s"])
-        return answer.status_code == 200 and _child(running, child) not in (None, victim) and beat_at > killed
+        age_s = answer.json()["worker_beat_age_s"]
+        is_fresh = age_s is not None and time.time() - age_s > killed
+        return answer.status_code == 200 and is_fresh and _child(running, child) not in (None, victim)
 
     wait_for(is_back, 60, every_s=0.1)
     return Stop(child, killed, time.time(), killed)

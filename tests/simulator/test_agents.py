@@ -77,6 +77,7 @@ async def server() -> AsyncIterator[Server]:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simulator.agent.FIRST_S", 0.0)
     monkeypatch.setattr("simulator.agent.BOOT_S", (0.0, 0.0))
+    monkeypatch.setattr("simulator.agent.SPACING_S", 0.0)
     monkeypatch.setattr("simulator.agent.TRIES_S", (0.0,))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from tests.benchmarks.truth.verdict import Verdict
 
-NEAR_S = 4.0  # a live beat is placed when it came: its handshake took so long at most
-LATE_S = 20.0  # or so long, where a SYN was lost or the api was away
+NEAR_S = 4.0
+LATE_S = 20.0  # a live beat is placed when it came: after its packets, lost SYNs, and while no api was there
 
 Name = tuple[str, str, int]  # site, boot, seq
 

@@ -9,7 +9,7 @@ from tests.benchmarks.truth.stretches import Stretch, meeting, minus, moment
 from tests.benchmarks.truth.verdict import Verdict, told
 
 LOOK_S = 2.0  # three packets, a second apart: a reading that begins before an outage may still be answered
-TRIES_S = 9.0  # the SYNs of one sending: what is heard by the last of them was up by then
+TRIES_S = 11.0  # a reading and the SYNs of its sending: what is heard by the last of them was up, says its date
 BOOT_S = 12.0  # after the power is back
 GRACE = 0.4  # of the sending interval, before a silence is one
 WRITTEN_S = 5.0
