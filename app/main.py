@@ -23,10 +23,10 @@ from app.database import database_url, open_engine, open_sessions
 from app.diagnoses.routes import router as diagnoses
 from app.edge import Edge
 from app.exporting.routes import router as exporting
-from app.field.device_routes import router as devices
-from app.field.lane import PushLane
 from app.field.agent_routes import router as agents
+from app.field.device_routes import router as devices
 from app.field.enrol_pages import router as enrolment
+from app.field.lane import PushLane
 from app.field.push import Door
 from app.field.push_routes import router as pushes
 from app.field.speed_routes import router as speedtests

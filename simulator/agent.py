@@ -125,7 +125,7 @@ class Agent:
             self._tasks["send"] = asyncio.create_task(self._send_all(memory))
 
     def _measure(self, memory: Memory, now: float) -> None:
-        """Three packets a second apart, of which the last has just been answered, or has not; the first one dates it."""
+        """Three packets a second apart, of which the last was just answered, or was not; the first one dates it."""
         now_s, ago_s = self._now_s(), (PACKETS - 1) * SPACING_S
         delays = [self._packet(now_s - ago_s + n * SPACING_S) for n in range(PACKETS)]
         answered = [delay for delay in delays if delay is not None and delay <= self.cadence.timeout_s]
