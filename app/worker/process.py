@@ -13,7 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from app.database import database_url, open_engine, open_sessions
 from app.settings import Settings
-from app.worker import proof
+from app.worker import proof, speed
 from app.worker.canaries import BEAT_S
 from app.worker.leadership import Leadership
 from app.worker.rounds import Rounds
@@ -39,6 +39,7 @@ JOBS = (
     Job("refresh", 3, Rounds.refresh),
     Job("diagnose", 1, Rounds.diagnose),
     Job("heartbeat", 60, Rounds.heartbeat),
+    Job("measure_speed", speed.EVERY_S, lambda rounds: rounds.speed.tick(), waits=True),
     Job("count", 60, Rounds.count, waits=True),
     Job("tidy", 3600, Rounds.tidy, waits=True),
 )

@@ -33,6 +33,7 @@ from app.worker.figures import Figures
 from app.worker.intake import Intake
 from app.worker.proof import own_beat
 from app.worker.schedule import Schedule
+from app.worker.speed import Speed, pulling
 from probes.contract import Outcome, Target
 from probes.sweep import Prober
 
@@ -58,6 +59,7 @@ class Rounds:
         self.canaries = Canaries(self.settings.canaries)
         self.buffer = Buffer(self.settings.probe.buffer_readings)
         self.diagnoses = Diagnoses(self.sessions, self.prober)
+        self.speed = Speed(self.sessions, pulling(self.prober))
         self.started_at = utc_now()
         self._registry_seen = -1
         self._looks: set[asyncio.Task[None]] = set()
@@ -308,6 +310,7 @@ class Rounds:
     async def finish(self) -> None:
         """Waits for the looks under way and writes them: nothing that was read is lost at an orderly end."""
         await self.diagnoses.stop()
+        await self.speed.finish()
         if self._looks:
             await asyncio.wait(self._looks, timeout=LAST_LOOKS_S)
         await self.intake.own.close()
