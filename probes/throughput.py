@@ -133,9 +133,7 @@ async def _take_all(url: str, address: str, client: httpx.AsyncClient, limits: L
 
 
 @contextlib.asynccontextmanager
-async def _asked(
-    url: str, address: str, client: httpx.AsyncClient, limits: Limits
-) -> AsyncIterator[httpx.Response]:
+async def _asked(url: str, address: str, client: httpx.AsyncClient, limits: Limits) -> AsyncIterator[httpx.Response]:
     request = http.request_to(address, url, client, Range=f"bytes=0-{limits.max_bytes - 1}")
     request.extensions["timeout"] = {"connect": limits.answer_s, "write": limits.answer_s, "read": limits.stall_s}
     response = await client.send(request, stream=True)
