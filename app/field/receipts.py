@@ -20,6 +20,8 @@ from app.field.inbox import Delivery, Row
 from app.field.placing import Placed, Terms, arrival
 from app.field.rows import Push
 from app.field.seen import Seen
+from app.throughput import grants
+from app.throughput.grants import OpenGrant
 
 KEPT = timedelta(days=8)
 OVERHEAD_BYTES = 5_000  # headers and TLS handshake: a POST a minute was measured to come to 170-260 MB a month
@@ -77,7 +79,7 @@ METER = text("""
     ON CONFLICT (site_id, month) DO UPDATE SET
         requests = t.requests + excluded.requests, bytes = t.bytes + excluded.bytes
 """)
-FORGET = text("DELETE FROM push_receipt WHERE last_at < now() - :kept")
+FORGET = text("DELETE FROM push_receipt WHERE last_at < now() - cast(:kept AS interval)")
 
 
 class Overtaken(Exception):  # no error: the same again succeeds
@@ -104,7 +106,7 @@ class Taken:
     accepted: int = 0
     duplicates: int = 0
     rejected: list[Fault] = field(default_factory=list)
-    grant: Any = None
+    grant: OpenGrant | None = None
 
 
 Key = tuple[int, str]
@@ -143,6 +145,9 @@ async def take(session: AsyncSession, arrivals: Sequence[Arrived]) -> list[Taken
     if heard:
         await session.execute(HEAR, {"rows": _json(list(heard.values()))})
         await session.execute(METER, {"rows": _json(_metered(arrivals))})
+        granted = await grants.list_open(session, list(heard))
+        for one, found in zip(arrivals, taken, strict=True):
+            found.grant = granted.get(one.site_id or 0)
     return taken
 
 

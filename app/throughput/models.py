@@ -1,7 +1,7 @@
 from datetime import date
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, Moment
@@ -14,6 +14,7 @@ class Mode(StrEnum):
 
 
 class TestStatus(StrEnum):
+    WAITING = "waiting"  # its moment has come, something else is in its way: `reason`
     RUNNING = "running"  # or granted, and not reported yet: what it may cost is reserved
     DONE = "done"
     INVALID = "invalid"  # it ran, and what it measured was not the link
@@ -29,6 +30,7 @@ class ThroughputTest(Base):
         UniqueConstraint("site_id", "planned_at"),
         Index("ix_throughput_test_planned_at", "planned_at"),
         Index("ix_throughput_test_month_site_id", "month", "site_id"),
+        Index("ix_throughput_test_open", "id", postgresql_where=text("status IN ('waiting', 'running')")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
@@ -45,16 +47,34 @@ class ThroughputTest(Base):
     village_code: Mapped[str] = mapped_column(ForeignKey("region.code"))
     contract_down_mbps: Mapped[float | None]
     contract_up_mbps: Mapped[float | None]
-    reserved_bytes: Mapped[int] = mapped_column(BigInteger)  # the most it may cost; 0 once it is over
+    allowed_down_bytes: Mapped[int] = mapped_column(BigInteger)
+    allowed_up_bytes: Mapped[int] = mapped_column(BigInteger)
+    max_s: Mapped[int]  # either direction
+    # what it may cost beyond the bytes below; of one that nobody settled it stays, and counts as spent
+    reserved_bytes: Mapped[int] = mapped_column(BigInteger)
+    waits_until: Mapped[Moment]  # as long it may wait to begin
     started_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
     down_bytes: Mapped[int] = mapped_column(BigInteger)  # spent, warm-up included
     up_bytes: Mapped[int] = mapped_column(BigInteger)
-    down_mbps: Mapped[float | None]  # by our clock
+    down_began_at: Mapped[Moment | None]  # of a push test: a grant is good for one download and one upload
+    up_began_at: Mapped[Moment | None]
+    down_ms: Mapped[int | None]  # by our clock, warm-up included
+    up_ms: Mapped[int | None]
+    down_mbps: Mapped[float | None]  # by our clock, without the warm-up
     up_mbps: Mapped[float | None]
     agent_down_mbps: Mapped[float | None]  # by the agent's
     agent_up_mbps: Mapped[float | None]
     rtt_idle_ms: Mapped[float | None]
     rtt_loaded_ms: Mapped[float | None]
     grant: Mapped[str | None] = mapped_column("grant_code", unique=True)  # of a push test; good with the device token
-    expires_at: Mapped[Moment | None]  # of the grant
+    expires_at: Mapped[Moment | None]  # who has told nothing by then is over
+
+
+class Watermark(Base):
+    """Up to when planned moments have become rows."""
+
+    __tablename__ = "throughput_watermark"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    upto: Mapped[Moment]

@@ -24,10 +24,20 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "GET /enrol/{code}": {"params": {"kind": "openwrt"}},
 }
 
+SPEED_TEST = f"{API}/speedtest"
+REQUESTS |= {
+    f"GET {SPEED_TEST}": {"params": {"grant": "none"}},
+    f"POST {SPEED_TEST}": {"params": {"grant": "none"}, "content": b"x"},
+}
+
 # What those with a token are answered where only a person's own session goes, or nobody's password is right.
 OWN = {f"POST {API}/session": 401, f"GET {API}/session": 404, f"POST {API}/me/password": 403}
 # Only a device's own token is good here, and no person's.
 OWN |= {f"POST {API}/push": 401}
+
+
+# A grant is all that it takes, and nobody here has one.
+OWN |= dict.fromkeys((f"GET {SPEED_TEST}", f"POST {SPEED_TEST}", f"POST {SPEED_TEST}/report"), 404)
 
 
 @dataclass(frozen=True)

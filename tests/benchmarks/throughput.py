@@ -1,6 +1,6 @@
 """Throughput held against links that are known: four rates over two paths, all of them at once.
 
-The servers run in a process of their own and count what was acknowledged, so that neither side's loop bends the figures.
+The servers run in a process of their own and count what was acknowledged: neither side's loop bends the figures.
 """
 
 import asyncio

@@ -9,6 +9,12 @@ from tests.field.conftest import Agent
 BEAT = {"boot": "k3f9", "seq": 181, "uptime_s": 86400, "sent": 3, "rtt_ms": [21.3, 22.0], "clients": 14}
 
 
+async def grown_old(agent: Agent) -> None:
+    """A site that was set up a month ago."""
+    async with agent.session.begin():
+        await agent.session.execute(text("UPDATE site SET addressed_at = now() - interval '30 days'"))
+
+
 async def test_a_live_beat_is_taken_in_the_second_it_came(agent: Agent) -> None:
     before = int(time.time())
     answer = await agent.push(BEAT | {"agent": "openwrt/1"})
@@ -30,13 +36,11 @@ async def test_a_beat_that_came_twice_counts_once(agent: Agent) -> None:
 
 
 async def test_a_batch_is_placed_by_uptime_and_its_newest_row_is_how_the_site_is_now(agent: Agent) -> None:
-    await agent.session.rollback()
+    await grown_old(agent)
     batch = [
         {"seq": 1, "uptime_s": 1000 - 15, "sent": 3, "rtt_ms": []},
         {"seq": 2, "uptime_s": 1000 - 5, "sent": 3, "rtt_ms": []},
     ]
-    async with agent.session.begin():
-        await agent.session.execute(text("UPDATE site SET addressed_at = now() - interval '1 day'"))
     answer = await agent.push({"boot": "b1", "uptime_s": 1000, "batch": batch})
     assert answer["accepted"] == 2, answer
     older, newer = await agent.taken()

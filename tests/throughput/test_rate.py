@@ -26,9 +26,8 @@ def of_link(shape: Shape, seconds: float) -> list[Sample]:
 @given(mbps=st.floats(0.2, 1000), seconds=st.floats(1, 30))
 def test_a_constant_rate_is_found_exactly(mbps: float, seconds: float) -> None:
     count = max(4, int(seconds / EACH_S))
-    found = rate_of(
-        [Sample(n * seconds / count, round(mbps * 125_000 * n * seconds / count)) for n in range(count + 1)]
-    )
+    moments = [n * seconds / count for n in range(count + 1)]
+    found = rate_of([Sample(at_s, round(mbps * 125_000 * at_s)) for at_s in moments])
     assert found.mbps == pytest.approx(mbps, rel=1e-3)
     assert found.warm_up_s == pytest.approx(WARM_UP * seconds)
 

@@ -1,0 +1,43 @@
+"""A database in which commits are commits: tests of speed begin and end on connections of their own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from app.clock import utc_now
+from app.database import Sessions, open_engine, open_sessions, transaction
+from app.measurements import partitions
+from app.migrate import migrate
+from app.registry import providers
+from tests.conftest import drop_database, make_database
+
+
+@pytest.fixture(scope="module")
+async def migrated(server_url: str) -> AsyncIterator[Sessions]:
+    url = await make_database(server_url)
+    engine = open_engine(url, name="test")
+    async with engine.begin() as connection:  # nobody pulls its plug, and a month has thousands of commits
+        await connection.execute(text(f'ALTER DATABASE "{make_url(url).database}" SET synchronous_commit = off'))
+    await engine.dispose()
+    await migrate(engine)
+    sessions = open_sessions(engine)
+    async with transaction(sessions) as session:
+        await partitions.make_ahead(session, utc_now())
+        await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS", "iconplus": "Icon+", "orbit": "Orbit"})
+    yield sessions
+    await engine.dispose()
+    await drop_database(url, server_url)
+
+
+@pytest.fixture
+async def apart(migrated: Sessions) -> AsyncIterator[Sessions]:
+    yield migrated
+    async with transaction(migrated) as session:
+        await session.execute(
+            text("""
+            TRUNCATE throughput_test, throughput_watermark, push_traffic, device, site_configuration, site_status, site
+            CASCADE
+        """)
+        )

@@ -1,0 +1,130 @@
+"""An agent's download and upload under a grant, through a real uvicorn; figures roughly, for a machine under load."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.clock import utc_now
+from app.settings import CONFIG_DIR
+from app.throughput.models import TestStatus
+from probes.throughput import SLACK_BYTES
+from simulator.shaped import Shape
+from tests.status.serving import Served
+from tests.status.test_nginx import NGINX, behind_nginx
+from tests.status.test_stream import live
+from tests.throughput.agents import Agent, grant, test_of
+
+__all__ = ["live"]
+
+LINK = Shape(20, 20)
+
+
+async def test_a_test_by_the_agent_is_timed_by_us_and_told_by_it(live: Served) -> None:
+    code, agent = await grant(live, down=5_000_000, up=3_000_000), Agent(live.port, LINK)
+    down = await agent.download(code)
+    up = await agent.upload(code, 3_000_000)
+    assert "content-encoding: identity" in down["head"].lower()
+    assert "cache-control: no-store" in down["head"].lower()
+    assert "x-accel-buffering: no" in down["head"].lower()
+    answer = await agent.report(code, **down, **up, rtt_idle_ms=31.0, rtt_loaded_ms=80.5)
+    assert answer.status_code == 200, answer.text
+    found = await test_of(live, code)
+    assert (found.status, found.reason, found.reserved_bytes) == (TestStatus.DONE, None, 0)
+    assert (found.down_bytes, found.up_bytes) == (5_000_000, 3_000_000)
+    assert found.down_mbps == pytest.approx(20, rel=0.3)
+    assert found.up_mbps == pytest.approx(20, rel=0.3)
+    assert found.agent_down_mbps == pytest.approx(20, rel=0.4)
+    assert (found.rtt_idle_ms, found.rtt_loaded_ms) == (31.0, 80.5)
+
+
+async def test_a_download_ends_with_its_time_and_counts_what_was_taken(live: Served) -> None:
+    code = await grant(live, down=500_000_000, max_s=1)
+    down = await Agent(live.port, Shape(8, 10)).download(code)
+    found = await test_of(live, code)
+    assert found.down_ms is not None
+    assert 900 < found.down_ms < 2000
+    assert down["down_bytes"] <= found.down_bytes < down["down_bytes"] + 4_000_000, "the rest lay in kernels"
+    assert found.reserved_bytes == found.allowed_up_bytes + SLACK_BYTES
+
+
+async def test_a_direction_is_taken_once_by_whoever_comes_first(live: Served) -> None:
+    code, agent = await grant(live, down=200_000), Agent(live.port, Shape(500, 1))
+    answers = await asyncio.gather(*(agent.download(code) for _ in range(5)))
+    assert sorted(answer["head"].split()[1] for answer in answers) == ["200", *["409"] * 4]
+    assert (await test_of(live, code)).down_bytes == 200_000
+
+
+async def test_what_was_sent_to_one_who_vanished_is_counted(live: Served) -> None:
+    code = await grant(live, down=50_000_000)
+    down = await Agent(live.port, Shape(40, 5)).download(code, most=1_000_000)
+    found = await test_of(live, code)
+    for _ in range(100):
+        if found.down_ms is not None:
+            break
+        await asyncio.sleep(0.05)
+        found = await test_of(live, code)
+    assert down["down_bytes"] <= found.down_bytes < 10_000_000
+    assert found.reserved_bytes == found.allowed_up_bytes + SLACK_BYTES
+
+
+async def test_more_than_is_granted_is_refused_whether_it_is_announced_or_just_comes(live: Served) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}/api/v1", trust_env=False) as client:
+        code = await grant(live, up=100_000)
+        answer = await client.post(f"/speedtest?grant={code}", content=b"x" * 100_001)
+        assert (answer.status_code, answer.json()["detail"]) == (413, "This grant allows 100000 bytes")
+        assert (await test_of(live, code)).up_bytes == 0
+
+        async def endless() -> object:
+            for _ in range(40):
+                yield b"x" * 10_000
+
+        code = await grant(live, up=100_000)
+        answer = await client.post(f"/speedtest?grant={code}", content=endless())  # type: ignore[arg-type]
+        assert answer.status_code == 413
+        assert 100_000 < (await test_of(live, code)).up_bytes <= 100_000 + SLACK_BYTES
+
+
+async def test_a_grant_that_is_unknown_or_over_says_so(live: Served) -> None:
+    over = await grant(live, expires_at=utc_now())
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}/api/v1", trust_env=False) as client:
+        for code, status in (("none", 404), (over, 409)):
+            assert (await client.get(f"/speedtest?grant={code}")).status_code == status
+            assert (await client.post(f"/speedtest?grant={code}", content=b"x")).status_code == status
+            assert (await client.post("/speedtest/report", json={"grant": code})).status_code == status
+        fresh = await grant(live)
+        assert (await client.post("/speedtest/report", json={"grant": fresh})).status_code == 409, "nothing measured"
+        assert (await client.head(f"/speedtest?grant={fresh}")).status_code == 405
+        assert (await client.get("/speedtest")).status_code == 422
+        sick = {"grant": fresh, "down_ms": -1, "up_bytes": "many", "rtt_idle_ms": 1e12}
+        assert len((await client.post("/speedtest/report", json=sick)).json()["errors"]) == 3
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light")
+async def test_through_nginx_the_link_is_measured_and_through_one_that_buffers_nothing_is(
+    live: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = await grant(live, down=5_000_000, up=3_000_000)
+    async with behind_nginx(live.port, tmp_path) as port:
+        agent = Agent(port, LINK)
+        found = await agent.download(code) | await agent.upload(code, 3_000_000)
+        answer = (await agent.report(code, **found)).json()
+        assert (answer["status"], answer["reason"]) == ("done", None)
+        assert answer["down_mbps"] == pytest.approx(20, rel=0.4)
+        assert answer["up_mbps"] == pytest.approx(20, rel=0.4)
+
+    (tmp_path / "buffering" / "nginx").mkdir(parents=True)
+    example = (CONFIG_DIR / "nginx" / "sinyal.conf").read_text()
+    before, _, block = example.partition("location = /api/v1/speedtest {")
+    block = block.replace("proxy_buffering off", "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering", 1)
+    (tmp_path / "buffering" / "nginx" / "sinyal.conf").write_text(
+        before + "location = /api/v1/speedtest {" + block.replace("request_buffering off", "request_buffering on", 1)
+    )
+    monkeypatch.setattr("tests.status.test_nginx.CONFIG_DIR", tmp_path / "buffering")
+    code = await grant(live, down=5_000_000, up=3_000_000)
+    async with behind_nginx(live.port, tmp_path / "buffering") as port:
+        agent = Agent(port, LINK)
+        found = await agent.download(code) | await agent.upload(code, 3_000_000)
+        answer = (await agent.report(code, **found)).json()
+    assert (answer["status"], answer["reason"]) == ("invalid", "buffered")
