@@ -250,6 +250,11 @@ refused() {
             put "$RUN/next" $((started + 21600))
             return 1
             ;;
+        409)
+            say "titik akses ini tidak memakai agen lagi / this site has no agent any more"
+            put "$RUN/next" $((started + 3600))
+            return 1
+            ;;
         000) # the link is down: looked for at each beat
             put "$RUN/next" "$started"
             say "server tidak terjangkau / no answer: $(tail -n 1 "$RUN/problem" 2>/dev/null || tail -n 1 "$RUN/head" 2>/dev/null)"
