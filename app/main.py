@@ -86,7 +86,6 @@ def create_app(given: Settings | None = None) -> FastAPI:
         agents,
         diagnoses,
         pushes, devices,
-        pushes,
         speedtests,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])

@@ -25,7 +25,7 @@ from tests.running import cpu_s, wait_for
 DEVICES, SECONDS = 6_000, 10
 BEATS_LIMIT, ROWS_LIMIT = 3_000, 50_000  # a second
 PARTS: dict[str, dict[str, Any]] = {
-    "beats": {"rows": 0, "gzip": False, "connections": 64},
+    "beats": {"rows": 0, "gzip": False, "connections": 128},
     "batches of 1,000": {"rows": 1000, "gzip": False, "connections": 8},
     "batches of 1,000, gzip": {"rows": 1000, "gzip": True, "connections": 8},
 }
