@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.key_commands import account_commands, token_commands
+from app.key_commands import account_commands, agent, token_commands
 from app.ping import ping
 from app.terminal import configured, fail, run, say
 
@@ -20,6 +20,7 @@ app.add_typer(token_commands, name="token")
 import_commands = typer.Typer(no_args_is_help=True, help="Spreadsheets into the registry.")
 app.add_typer(import_commands, name="import")
 app.command(short_help="Ping many hosts at once.")(ping)
+app.command(short_help="A site's agent, as a script.")(agent)
 
 Supervised = Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Instead of SINYAL_PORT.")]

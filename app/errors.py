@@ -9,6 +9,8 @@ Problem
 ├── NotFound           404  unknown, or out of scope
 ├── Conflict           409  something of the same identity exists, or it is over
 ├── Gone               410  what changed since then is not remembered any more
+├── CodeOver           410  an enrolment code that was never given out, or is over: which of them, nobody is told
+│   └── CodeUsed            a script was fetched with it already
 ├── Stale              412  If-Match names an older version
 ├── TooLarge           413  the body is larger than any request of ours
 ├── Invalid            422  fields or parameters are wrong: all of them are listed
@@ -91,6 +93,14 @@ class Gone(Problem):
     status, type, title = 410, "version-too-old", "What changed since that version is not remembered any more"
 
 
+class CodeOver(Problem):
+    status, type, title = 410, "code-over", "This code is wrong, or it has expired: ask for a new one"
+
+
+class CodeUsed(CodeOver):
+    type, title = "code-used", "This code was used already: ask for a new one"
+
+
 class Stale(Problem):
     status, type, title = 412, "stale-version", "Somebody changed it in the meantime"
 
@@ -114,7 +124,7 @@ class TooManyRequests(Problem):
 
 
 class TooManyTries(TooManyRequests):
-    type, title = "too-many-tries", "Too many sign-ins failed; try again later"
+    type, title = "too-many-tries", "Too many tries failed; try again later"
 
 
 class TooManyDiagnoses(TooManyRequests):

@@ -41,15 +41,26 @@ async def readyz(request: Request) -> Response:
 
 def _worker(snapshot: Snapshot) -> dict[str, Any]:
     age = (utc_now() - snapshot.beat_at).total_seconds() if snapshot.beat_at else None
-    return {"worker_beat_age_s": None if age is None else round(age, 1), "blind_since": snapshot.blind_since}
+    return {
+        "worker_beat_age_s": None if age is None else round(age, 1),
+        "blind_since": snapshot.blind_since, "deaf_since": snapshot.deaf_since,
+    }  # fmt: skip
 
 
 def _warnings(state: Any) -> list[str]:
-    if state.snapshot.blind_since is not None:
-        return ["no canary answers, so nothing is judged down: look at our own uplink, and at SINYAL_CANARIES"]
-    if len(state.settings.canaries) < 2:
-        return ["fewer than two canaries (SINYAL_CANARIES): a dead uplink of ours would look like their outage"]
-    return []
+    snapshot: Snapshot = state.snapshot
+    found = []
+    if snapshot.blind_since is not None:
+        found.append("no canary answers, so nothing is judged down: look at our own uplink, and at SINYAL_CANARIES")
+    elif len(state.settings.canaries) < 2:
+        found.append("fewer than two canaries (SINYAL_CANARIES): a dead uplink of ours would look like their outage")
+    if (snapshot.deaf_since is not None or state.settings.public_url is None) and snapshot.has_pushing_sites:
+        if snapshot.deaf_since is not None:
+            found.append("our own beat does not come through, so no site that reports itself is judged silent: look at "
+                         "SINYAL_PUBLIC_URL and what stands before the api")  # fmt: skip
+        else:
+            found.append("sites report themselves, and SINYAL_PUBLIC_URL, where they do, is not set")
+    return found
 
 
 @router.get("/metrics", include_in_schema=False)

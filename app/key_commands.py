@@ -1,4 +1,4 @@
-"""`sinyal account …` and `sinyal token …`. A secret stands alone on standard output; words go to standard error."""
+"""`sinyal account …`, `token …` and `agent …`. A secret stands alone on standard output; words go to standard error."""
 
 import sys
 from datetime import datetime
@@ -103,6 +103,22 @@ def token_revoke(id: TokenId) -> None:
 
     run(keys.revoke_token(configured("token"), id))
     typer.echo(f"token {id} is revoked", err=True)
+
+
+def agent(
+    site: Annotated[str, typer.Argument(help="Its id or its code.")],
+    kind: Annotated[str, typer.Option(help="routeros, openwrt, linux or windows.")] = "openwrt",
+    revoke: Annotated[bool, typer.Option("--revoke", help="End the token of its agent instead.")] = False,
+) -> None:
+    """Print a site's agent as a script, with a new token: the one before is over. The database must run."""
+    from app import keys
+
+    found = configured("agent")
+    if revoke:
+        count = run(keys.revoke_agent(found, site))
+        typer.echo(f"{count} token{'' if count == 1 else 's'} revoked", err=True)
+        return
+    typer.echo(run(keys.issue_agent(found, site, kind)), nl=False)
 
 
 def _ask_password(*, from_stdin: bool) -> str | None:

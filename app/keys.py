@@ -1,4 +1,4 @@
-"""Accounts and tokens from the command line: by the same rules as over REST, and audited."""
+"""Accounts, tokens and agents from the command line: by the same rules as over REST, and audited."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,6 +10,8 @@ from app.access.models import Account
 from app.accounts import store, tokens
 from app.accounts.schemas import AccountIn, TokenIn
 from app.errors import Invalid
+from app.field import agents
+from app.field.models import AgentKind
 from app.operate import by_command_line, on_database
 from app.settings import Settings, SettingsError
 from app.validation import faults_of
@@ -70,6 +72,22 @@ async def list_tokens(settings: Settings) -> list[dict[str, Any]]:
 async def revoke_token(settings: Settings, token_id: int) -> None:
     async with on_database(settings, name="token") as session:
         await tokens.revoke_token(session, token_id, caller=by_command_line())
+
+
+async def issue_agent(settings: Settings, site: str, kind: str) -> str:
+    """The script, with a new token in it."""
+    if kind not in set(AgentKind):
+        raise SettingsError(f"--kind is one of {', '.join(AgentKind)}")
+    async with on_database(settings, name="agent") as session:
+        return await agents.issue(
+            session, site, AgentKind(kind), caller=by_command_line(), settings=settings,
+            url=agents.public_url(settings),
+        )  # fmt: skip
+
+
+async def revoke_agent(settings: Settings, site: str) -> int:
+    async with on_database(settings, name="agent") as session:
+        return await agents.revoke(session, site, caller=by_command_line())
 
 
 async def _account(session: AsyncSession, username: str) -> Account:

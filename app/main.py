@@ -23,6 +23,10 @@ from app.database import database_url, open_engine, open_sessions
 from app.diagnoses.routes import router as diagnoses
 from app.edge import Edge
 from app.exporting.routes import router as exporting
+from app.field.agent_routes import router as agents
+from app.field.device_routes import router as devices
+from app.field.enrol_pages import router as enrolment
+from app.field.lane import PushLane
 from app.field.push import Door
 from app.field.push_routes import router as pushes
 from app.field.speed_routes import router as speedtests
@@ -80,15 +84,20 @@ def create_app(given: Settings | None = None) -> FastAPI:
         exporting, importing,
         registry, checks, contracts, status, streams, ledger, measurements, aggregates, uptimes, incidents,
         maintenance, audit, accounts, session, tokens,
+        agents,
         diagnoses,
         pushes,
         speedtests, throughputs,
+        pushes, devices,
+        speedtests,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
     app.include_router(scraped)
+    app.include_router(enrolment)
     problems.install(app)
     docs.install(app)
+    app.add_middleware(PushLane, door=app.state.door, prefix=API)
     app.add_middleware(SimulatedPast, prefix=API)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(Edge)

@@ -32,6 +32,12 @@ from app.worker.figures import Figures
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # most polls take less than 1 ms
 METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"}
 BEAT = text("SELECT figures, beat_at, started_at, blind_since FROM worker_beat WHERE source = 'central'")
+INBOX = text("""
+    SELECT (SELECT count(*) FROM (SELECT FROM push_inbox WHERE refused_at IS NULL LIMIT 100000) w) AS waiting,
+        coalesce((SELECT extract(epoch FROM now() - received_at)::float FROM push_inbox
+            WHERE refused_at IS NULL ORDER BY id LIMIT 1), 0) AS age_s,
+        (SELECT count(*) FROM (SELECT FROM push_inbox WHERE refused_at IS NOT NULL LIMIT 100000) r) AS refused
+""")
 LAGS = text("""
     WITH over AS (SELECT date_trunc('hour', now(), 'UTC') AS hour, date_trunc('day', now(), 'Asia/Makassar') AS day),
     counted AS (
@@ -88,6 +94,7 @@ class Told:
 
     beat: Any | None
     lags: Sequence[Any]
+    inbox: Any
 
 
 class Current(Collector):
@@ -135,6 +142,14 @@ class Current(Collector):
         for row in self._told.lags if self._told else ():
             lags.add_metric([row.stage], row.lag_s)
         yield lags
+        if self._told:
+            inbox = self._told.inbox
+            for name, what, value in (
+                ("waiting", "Pushes that the worker has not taken in yet, up to 100000", inbox.waiting),
+                ("age_seconds", "How long the oldest of them waits", max(0.0, inbox.age_s)),
+                ("refused", "Pushes that it could not take in, set aside", inbox.refused),
+            ):
+                yield GaugeMetricFamily(f"sinyal_inbox_{name}", what, value)
 
     def _worker(self, now: datetime) -> Iterator[Metric]:
         beat = self._told.beat if self._told else None
@@ -172,6 +187,6 @@ async def _ask(sessions: Sessions) -> Told | None:
     try:
         async with asyncio.timeout(2), transaction(sessions) as session:
             beat = (await session.execute(BEAT)).one_or_none()
-            return Told(beat, (await session.execute(LAGS)).all())
+            return Told(beat, (await session.execute(LAGS)).all(), (await session.execute(INBOX)).one())
     except Exception:  # a scrape must answer when the database does not
         return None

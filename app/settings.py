@@ -118,6 +118,7 @@ class Settings(BaseSettings):
     cors_origins: Words = []
     heartbeat_url: str | None = None
     canaries: Words = []
+    anchors: Words = []
     raw_retention_days: int = Field(35, ge=8)
     probe: ProbeSettings = ProbeSettings()
     status: StatusSettings = StatusSettings()
@@ -126,7 +127,7 @@ class Settings(BaseSettings):
     limits: LimitsSettings = LimitsSettings()
     push: PushSettings = PushSettings()
 
-    @field_validator("trusted_proxies", "cors_origins", "canaries", mode="before")
+    @field_validator("trusted_proxies", "cors_origins", "canaries", "anchors", mode="before")
     @classmethod
     def _words(cls, value: Any) -> Any:
         return _split(value)
@@ -152,7 +153,7 @@ class Settings(BaseSettings):
             raise ValueError("names no host, or no sound port")
         return value
 
-    @field_validator("canaries")
+    @field_validator("canaries", "anchors")
     @classmethod
     def _hosts(cls, value: list[str]) -> list[str]:
         for host in value:

@@ -24,6 +24,7 @@ from simulator.weather import Weather
 PUSH = "/api/v1/push"
 NAME = "simulator/1"
 BATCH = 120
+SPACING_S = 1.0  # between the packets of a reading
 FIRST_S = 10.0  # all begin within this time
 BOOT_S = (4.0, 12.0)
 TRIES_S = (0.0, 1.0, 2.0, 4.0)  # how long a lost SYN is waited for, one after the other
@@ -98,8 +99,9 @@ class Agent:
         if uptime_s and self._wrong_s is not None and self._random.random() * 100 < self.world.says.backlog_pct:
             self._remember(self._memory)
         self._next_send, self._behind, self._is_first = 0.0, False, True
-        self._due = loop.time()
-        self._beat(self._memory)
+        measures_s = (PACKETS - 1) * SPACING_S
+        self._due = loop.time() + measures_s
+        self._later(measures_s, self._beat, self._memory)
 
     def _remember(self, memory: Memory) -> None:
         """Readings of a boot before, kept over it, with nothing but the clock to tell their time."""
@@ -123,12 +125,13 @@ class Agent:
             self._tasks["send"] = asyncio.create_task(self._send_all(memory))
 
     def _measure(self, memory: Memory, now: float) -> None:
-        """Three packets a second apart, of which the last has just been answered, or has not."""
-        now_s = self._now_s()
-        delays = [self._packet(now_s - PACKETS + 1 + n) for n in range(PACKETS)]
+        """Three packets a second apart, of which the last was just answered, or was not; the first one dates it."""
+        now_s, ago_s = self._now_s(), (PACKETS - 1) * SPACING_S
+        delays = [self._packet(now_s - ago_s + n * SPACING_S) for n in range(PACKETS)]
         answered = [delay for delay in delays if delay is not None and delay <= self.cadence.timeout_s]
-        row = memory.measured([round(delay * 1000, 2) for delay in answered], now=now, wall=time.time())
-        self.world.journal.measured(self.host.code, row, time.time())
+        wall, rtts_ms = time.time() - ago_s, [round(delay * 1000, 2) for delay in answered]
+        row = memory.measured(rtts_ms, now=now - ago_s, wall=wall)
+        self.world.journal.measured(self.host.code, row, wall)
 
     def _packet(self, now_s: float) -> float | None:
         self._packets += 1
@@ -194,13 +197,19 @@ class Agent:
             about["token"] = secret
         else:
             headers["Authorization"] = f"Bearer {secret}"
-        if len(rows) == 1 and self.cadence.send_every_s <= self.cadence.beat_s and rows[0]["boot"] == memory.boot:
+        uptime_s = round(now - memory.booted, 2)
+        if len(rows) == 1 and self._is_live(rows[0], memory, uptime_s):
             return json.dumps(about | rows[0]).encode(), headers
-        about |= {"boot": memory.boot, "uptime_s": round(now - memory.booted, 2), "sent_at": memory.clock(time.time())}
+        about |= {"boot": memory.boot, "uptime_s": uptime_s, "sent_at": memory.clock(time.time())}
         body = json.dumps(about | {"batch": list(rows)}).encode()
         if self._zips:
             headers["Content-Encoding"], body = "gzip", gzip.compress(body, 6)
         return body, headers
+
+    def _is_live(self, row: Row, memory: Memory, uptime_s: float) -> bool:
+        """Whether it may be dated by when it comes: just measured, by one that sends each reading at once."""
+        is_fresh = row["boot"] == memory.boot and uptime_s - row["uptime_s"] < self.cadence.beat_s
+        return is_fresh and self.cadence.send_every_s <= self.cadence.beat_s
 
     async def _reaches(self) -> bool:
         """Whether the server could be had, and not before what was sent has gone there and back."""

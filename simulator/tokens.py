@@ -24,10 +24,10 @@ async def ensure(session: AsyncSession, secret: str, codes: Sequence[str]) -> No
         known.setdefault(one.site_id or 0, []).append(one)
     for site_id, ours in ids.items():
         there = known.get(site_id, [])
-        good = [one for one in there if one.revoked_at is None]
-        if any(one.digest == ours for one in there) or any(one.created_by != DEMO for one in good):
+        users = [one for one in there if one.created_by != DEMO or (one.revoked_by or DEMO) != DEMO]
+        if users or any(one.digest == ours for one in there):
             continue
-        for one in good:  # of a secret that is gone
-            one.revoked_at, one.revoked_by = utc_now(), DEMO
+        for one in there:  # of a secret that is gone
+            one.revoked_at, one.revoked_by = one.revoked_at or utc_now(), DEMO
         session.add(DeviceToken(site_id=site_id, digest=ours, created_by=DEMO))
     await session.flush()

@@ -38,6 +38,10 @@ class Api:
         self.url = f"http://127.0.0.1:{port}"
 
     @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    @property
     def ready(self) -> bool:
         try:
             return self._client.get(f"{self.url}/healthz").is_success

@@ -187,7 +187,7 @@ async def own_database(server_url: str) -> AsyncIterator[dict[str, str]]:
 
 
 def test_after_a_stop_the_gap_is_unknown_and_the_end_is_orderly(tmp_path: Path, own_database: dict[str, str]) -> None:
-    script = "seed = 3\ninterval_s = 5\nsites = 12\n"
+    script = "seed = 3\ninterval_s = 5\nsites = 14\nagents = true\n"  # five of them report themselves
     with demo(tmp_path / "data", script, **own_database) as first:
         wait_for(lambda: all(site["state"] == "up" for site in first.sites().values()), 30)
         code = next(iter(first.sites()))

@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from app import datadir
 from app.clock import utc_now
 from app.database import open_engine
-from app.doctor import checkup, database, machine, network
+from app.doctor import checkup, database, field, machine, network
 from app.doctor.finding import Check, Finding, Level
 from app.migrate import migrate
 from app.settings import ROOT, ProbeSettings, Settings
@@ -25,6 +25,12 @@ from probes.icmp_socket import IcmpNotPermitted, open_icmp_sockets
 from tests.conftest import drop_database, make_database
 
 SECRET = "s3cret"
+PUSHING = """
+    INSERT INTO site (kind, code, name, village_code, technology, provider_id, probe, lifecycle, link_role, host_static,
+        addressed_at, created_at, updated_at, version)
+    SELECT 'access_point', '64.02.05.2003-01', 'Doctor', '64.02.05.2003', 'leo', id, 'push', 'active', 'primary', true,
+        now(), now(), now(), 1 FROM provider LIMIT 1
+"""
 SEES_LOOPBACK = ProbeSettings(allow=["127.0.0.0/8"])
 
 
@@ -188,6 +194,56 @@ async def test_a_worker_is_judged_by_its_last_beat(migrated_url: str, age_s: int
 
 async def test_a_worker_that_never_was_is_no_dead_worker(migrated_url: str) -> None:
     assert (await found(database.check_worker, database_url=migrated_url)).level is Level.WARN
+
+
+async def test_sites_that_report_themselves_want_an_address(migrated_url: str) -> None:
+    finding = await found(field.check_public_url, database_url=migrated_url)
+    assert (finding.level, "no site reports itself" in finding.what) == (Level.OK, True)
+    await execute(migrated_url, "INSERT INTO provider (slug, name) VALUES ('doctor', 'Doctor')")
+    await execute(migrated_url, PUSHING)
+    without = await found(field.check_public_url, database_url=migrated_url)
+    public = await found(field.check_public_url, database_url=migrated_url, public_url="https://sinyal.example.id")
+    await execute(migrated_url, "DELETE FROM site")
+    assert (without.level, "1 sites" in without.what, public.level) == (Level.WARN, True, Level.OK)
+
+
+@pytest.mark.parametrize(
+    ("sent", "deaf", "level"), [(0, None, Level.OK), (9, False, Level.OK), (9, True, Level.FAIL), (9, None, Level.FAIL)]
+)
+async def test_whether_devices_are_heard_is_told_by_our_own_beat(
+    migrated_url: str, sent: int, deaf: bool | None, level: Level
+) -> None:
+    insert = (
+        "INSERT INTO worker_beat (source, beat_at, started_at, blind_since, figures)"
+        " VALUES ($1, now(), now(), $2, jsonb_build_object('own_beats_sent', $3::int))"
+    )
+    await execute(migrated_url, insert, "central", None, sent)
+    if deaf is not None:
+        await execute(migrated_url, insert, "silence", utc_now() if deaf else None, 0)
+    finding = await found(field.check_ingest, database_url=migrated_url)
+    await execute(migrated_url, "DELETE FROM worker_beat")
+    assert finding.level is level
+
+
+@pytest.mark.parametrize(
+    ("waits_s", "aside", "level"), [(2, False, Level.OK), (300, False, Level.FAIL), (300, True, Level.WARN)]
+)
+async def test_what_came_and_nobody_takes_in_is_told(
+    migrated_url: str, waits_s: int, aside: bool, level: Level
+) -> None:
+    came = utc_now() - timedelta(seconds=waits_s)
+    await execute(
+        migrated_url, "INSERT INTO push_inbox (site_id, received_at, rows, refused_at) VALUES (NULL, $1, '[]', $2)",
+        came, came if aside else None,
+    )  # fmt: skip
+    finding = await found(field.check_inbox, database_url=migrated_url)
+    await execute(migrated_url, "DELETE FROM push_inbox")
+    assert finding.level is level
+
+
+async def test_of_the_field_nothing_is_asked_where_there_are_no_tables(empty_url: str) -> None:
+    for check in (field.check_public_url, field.check_ingest, field.check_inbox):
+        assert await checkup.look(check, Settings(database_url=empty_url)) is None
 
 
 async def test_the_clock_is_read_and_a_senseless_year_fails(monkeypatch: pytest.MonkeyPatch) -> None:

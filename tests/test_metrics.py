@@ -57,6 +57,19 @@ async def test_it_counts_sites_by_kind_and_state(app: FastAPI, cast: Cast, sessi
     }  # fmt: skip
 
 
+async def test_what_sites_reported_and_nobody_has_taken_in_is_counted(cast: Cast, session: AsyncSession) -> None:
+    found = await scraped(cast.stranger)
+    assert [value(found, f"sinyal_inbox_{name}") for name in ("waiting", "age_seconds", "refused")] == [0, 0, 0]
+    async with session.begin():
+        await session.execute(text(
+            "INSERT INTO push_inbox (received_at, rows, refused_at) VALUES (now() - interval '9 min', '[]', now()), "
+            "(now() - interval '5 min', '[]', NULL), (now() - interval '1 min', '[]', NULL)"
+        ))  # fmt: skip
+    found = await scraped(cast.stranger)
+    assert [value(found, f"sinyal_inbox_{name}") for name in ("waiting", "refused")] == [2, 1]
+    assert value(found, "sinyal_inbox_age_seconds") == 300
+
+
 async def test_it_counts_the_streams_that_are_open(app: FastAPI, cast: Cast) -> None:
     with app.state.streams.counted(), app.state.streams.counted():
         assert value(await scraped(cast.stranger), "sinyal_status_streams") == 2

@@ -7,7 +7,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fastapi import FastAPI
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.aggregates.schemas import LatencyOut
 from app.database import Base
@@ -19,7 +20,9 @@ from app.registry.schemas import SiteIn, SiteOut, SitePatch
 from app.settings import ROOT
 from app.status.schemas import StatusOut
 from app.throughput import models as _throughput  # noqa: F401
+from probes.contract import SILENCE
 from tests.conftest import Cast
+from tests.registry.test_sites import register
 
 
 async def test_it_is_ready_once_the_database_is_migrated_and_the_snapshot_is_loaded(app: FastAPI, cast: Cast) -> None:
@@ -31,6 +34,27 @@ async def test_it_is_ready_once_the_database_is_migrated_and_the_snapshot_is_loa
     ready = await client.get("/readyz")
     assert ready.status_code == 200
     assert ready.json()["worker_beat_age_s"] is None
+
+
+async def test_readiness_warns_where_sites_report_themselves_and_are_not_proven_to_be_heard(
+    app: FastAPI, cast: Cast, session: AsyncSession
+) -> None:
+    async def warnings() -> list[str]:
+        await app.state.snapshot.refresh(app.state.sessions)
+        return list((await cast.stranger.client.get("/readyz")).json()["warnings"])
+
+    assert await warnings() == []
+    await register(cast, probe="push", host=None, technology="leo")
+    assert ["SINYAL_PUBLIC_URL" in warning for warning in await warnings()] == [True]
+    app.state.settings.public_url = "https://sinyal.example.id"
+    assert await warnings() == []
+    async with session.begin():
+        await session.execute(
+            text("INSERT INTO worker_beat (source, beat_at, started_at, blind_since, figures) "
+                 "VALUES (:source, now(), now(), now(), '{}')"), {"source": SILENCE},
+        )  # fmt: skip
+    (warning,) = await warnings()
+    assert "our own beat does not come through" in warning
 
 
 async def test_the_models_are_what_the_migrations_made(engine: AsyncEngine) -> None:

@@ -39,6 +39,11 @@ def limits(username: str, place: str, *, familiar: bool) -> list[Limit]:
     ]
 
 
+def guesses(what: str, place: str) -> Limit:
+    """For codes that anybody may try: what is missed from one place counts, whoever sits there."""
+    return Limit(_digest(what, place), free=20, forgiven_s=60)
+
+
 def place_of(address: str | None) -> str:
     """Where a request comes from; whoever has an IPv6 address has its whole /64."""
     try:
@@ -83,6 +88,14 @@ async def charge(session: AsyncSession, limit: Limit) -> int:
         left = await session.scalar(text(LEFT.format(wait=WAIT)), values)
         raise TooManyTries(max(1, ceil(left or 0)))
     return failures
+
+
+async def require_free(session: AsyncSession, limit: Limit) -> None:
+    """Raises TooManyTries while the wait for the last failure runs; nothing is counted."""
+    values = {"subject": limit.subject, "free": limit.free, "longest_s": LONGEST_WAIT_S}
+    left = await session.scalar(text(LEFT.format(wait=WAIT)), values)
+    if left is not None and left > 0:
+        raise TooManyTries(ceil(left))
 
 
 async def refund(session: AsyncSession, charged: list[Limit]) -> None:

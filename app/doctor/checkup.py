@@ -6,7 +6,7 @@ No line shows a secret: of an unexpected error only its kind is told.
 import asyncio
 from collections.abc import Callable
 
-from app.doctor import database, machine, network
+from app.doctor import database, field, machine, network
 from app.doctor.finding import Away, Check, Finding, Level, in_thread, why
 from app.settings import Settings
 
@@ -47,5 +47,5 @@ CHECKS: tuple[Check, ...] = (
     network.check_icmp, network.check_receive_buffer, network.check_canaries, machine.check_clock,
     machine.check_data_folder, machine.check_disk, machine.check_open_files, network.check_port,
     database.check_database, database.check_schema, database.check_direct_line, database.check_worker,
-    network.check_heartbeat,
+    network.check_heartbeat, field.check_public_url, field.check_ingest, field.check_inbox,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 import orjson
@@ -17,9 +18,15 @@ PUT = text("""
 """)
 TAKE = text("""
     DELETE FROM push_inbox WHERE id IN (
-        SELECT id FROM push_inbox ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+        SELECT id FROM (
+            SELECT id, sum(octet_length(rows)) OVER (ORDER BY id) - octet_length(rows) AS before FROM (
+                SELECT id, rows FROM push_inbox WHERE refused_at IS NULL ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+            ) oldest
+        ) counted WHERE before < :most_bytes
     ) RETURNING id, site_id, received_at, rows
 """)
+SET_ASIDE = text("UPDATE push_inbox SET refused_at = now() WHERE id = :id")
+BRING_BACK = text("UPDATE push_inbox SET refused_at = NULL WHERE refused_at IS NOT NULL")
 
 
 class Row(NamedTuple):
@@ -40,6 +47,7 @@ class Delivery:
     site_id: int | None
     received_at: datetime
     rows: Sequence[Row]
+    id: int = 0  # in the inbox
 
     def readings(self) -> list[Reading]:
         assert self.site_id is not None
@@ -58,9 +66,22 @@ async def put(session: AsyncSession, deliveries: Sequence[Delivery]) -> None:
     })  # fmt: skip
 
 
-async def take(session: AsyncSession, *, most: int) -> list[Delivery]:
+async def take(session: AsyncSession, *, most: int, most_bytes: int = 2**62) -> list[Delivery]:
     """The oldest, in the order in which they came; they are gone with the commit of what was made of them."""
-    taken = sorted(await session.execute(TAKE, {"most": most}))
-    return [
-        Delivery(row.site_id, row.received_at, [Row(*values) for values in orjson.loads(row.rows)]) for row in taken
-    ]
+    taken = await session.execute(TAKE, {"most": most, "most_bytes": most_bytes})
+    return [Delivery(row.site_id, row.received_at, _rows(row.rows), row.id) for row in sorted(taken, key=itemgetter(0))]
+
+
+def _rows(stored: bytes) -> list[Row]:
+    """What a newer api says beyond what is known here is left out."""
+    return [Row(*values[: len(Row._fields)]) for values in orjson.loads(stored)]
+
+
+async def set_aside(session: AsyncSession, delivery_id: int) -> None:
+    """What cannot be taken in is kept, out of the way of what came after it."""
+    await session.execute(SET_ASIDE, {"id": delivery_id})
+
+
+async def bring_back(session: AsyncSession) -> None:
+    """What was set aside is among the oldest again."""
+    await session.execute(BRING_BACK)

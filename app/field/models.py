@@ -92,6 +92,7 @@ class PushInbox(Base):
     site_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
     received_at: Mapped[Moment]
     rows: Mapped[bytes] = mapped_column(LargeBinary)  # JSON, see app/field/inbox.py
+    refused_at: Mapped[Moment | None]  # it could not be taken in, and waits aside
 
 
 class PushTraffic(Base):

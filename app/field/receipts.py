@@ -79,7 +79,7 @@ METER = text("""
     ON CONFLICT (site_id, month) DO UPDATE SET
         requests = t.requests + excluded.requests, bytes = t.bytes + excluded.bytes
 """)
-FORGET = text("DELETE FROM push_receipt WHERE last_at < now() - :kept")
+FORGET = text("DELETE FROM push_receipt WHERE last_at < now() - cast(:kept AS interval)")
 
 
 class Overtaken(Exception):  # no error: the same again succeeds

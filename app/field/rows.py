@@ -25,7 +25,7 @@ UPTIME = re.compile(
     r"(?:(\d{1,5})w)?(?:(\d{1,6})d)?(?:(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)|(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?)"
 )
 UNIT_S = (604_800, 86_400, 3_600, 60, 1, 3_600, 60, 1)
-NOT_JSON = re.compile(rb"-?(NaN|Inf(inity)?)", re.IGNORECASE)
+NOT_JSON = re.compile(rb"NaN|Inf(inity)?", re.IGNORECASE)
 
 
 class Measured(NamedTuple):
@@ -77,10 +77,9 @@ def load(body: bytes) -> dict[str, Any]:
 
 def _unreadable(body: bytes, error: orjson.JSONDecodeError) -> Fault:
     at = len(body.decode(errors="replace")[: error.pos].encode())
-    if (no_number := NOT_JSON.match(body, at)) or NOT_JSON.match(body, max(0, at - 1)):
-        given = (no_number or NOT_JSON.match(body, max(0, at - 1)))[0].decode()  # type: ignore[index]
+    if found := NOT_JSON.match(body, at):
         return Fault("body", "not_a_number", "JSON has no {given} (character {position}): leave the value out",
-                     values={"given": given, "position": error.pos + 1})  # fmt: skip
+                     values={"given": found[0].decode(), "position": error.pos + 1})  # fmt: skip
     said = f"{error.msg} (line {error.lineno}, character {error.colno})"
     return Fault("body", "json_invalid", MESSAGES["json_invalid"], values={"error": said})
 

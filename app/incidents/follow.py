@@ -9,9 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Counter, lock_counter, next_version
-from app.incidents import groups, reach
+from app.incidents import boots, groups, reach
 from app.incidents.groups import Group
-from app.incidents.hint import hint
 from app.incidents.models import Happening, Incident, IncidentEvent, IncidentSite, Kind, Status
 from app.incidents.outages import Outage, overlap_s, pair
 from app.incidents.reach import View
@@ -144,7 +143,7 @@ class Work:
         key = group.key if group else None
         made = Incident(
             kind=kind, status=Status.OPEN, opened_at=self.now, started_at=row.started_at, version=0,
-            cause_hint=hint(shared=kind is Kind.SHARED), shared_parent_id=key and key.parent_id,
+            shared_parent_id=key and key.parent_id,
             shared_provider_id=key and key.provider_id, shared_district=key and key.district,
         )  # fmt: skip
         self._touch(made)
@@ -165,8 +164,10 @@ class Work:
             select(IncidentSite).where(IncidentSite.incident_id.in_([one.id for one in self.changed.values()]))
         ):
             sites[row.incident_id].append(row)
+        single = [one.id for one in self.changed.values() if one.kind is Kind.SINGLE]
+        back = await boots.returns(self.session, [row for incident_id in single for row in sites[incident_id]])
         for incident in self.changed.values():
-            event = settle(incident, sites[incident.id], into=into.get(id(incident)), now=self.now)
+            event = settle(incident, sites[incident.id], into=into.get(id(incident)), back=back, now=self.now)
             if event is not None:
                 self.session.add(event)
             incident.version = version

@@ -1,12 +1,22 @@
 """What the evidence alone suggests as the cause of an outage: a person confirms or knows better. Pure."""
 
+from dataclasses import dataclass
+
 from app.registry.models import Cause
 
 
-def hint(*, shared: bool, uptime_s: int | None = None, outage_s: int | None = None) -> Cause | None:
-    """`uptime_s` is what the site's agent says when it is back: shorter than the outage means its power was off."""
+@dataclass(frozen=True, slots=True)
+class Return:
+    """`uptime_s` is what the site's device had when it was back, `outage_s` how long it may have been away."""
+
+    uptime_s: float
+    outage_s: float
+
+
+def hint(*, shared: bool, back: Return | None = None) -> Cause | None:
+    """Up for shorter than it was away: its power was off meanwhile. For longer: it ran, and only its link was gone."""
     if shared:
         return Cause.PROVIDER
-    if uptime_s is None or outage_s is None:
+    if back is None:
         return None
-    return Cause.POWER if uptime_s < outage_s else Cause.LINK
+    return Cause.POWER if back.uptime_s < back.outage_s else Cause.LINK

@@ -132,7 +132,7 @@ async def silence_reasons(session: AsyncSession) -> dict[str, UnknownReason]:
 def reasons_from_beats(
     beats: Mapping[str, tuple[datetime, datetime | None]], now: datetime
 ) -> dict[str, UnknownReason]:
-    """`beats`: of the worker, and of what it proves about hearing devices. Nothing is heard while nobody takes it in."""
+    """`beats` by source. What devices push is heard by nobody while the worker is away."""
     beat_at, blind_since = beats.get(CENTRAL, (None, None))
     _, deaf_since = beats.get(SILENCE, (None, None))
     return {CENTRAL: reason_from_beat(beat_at, blind_since, now), AGENT: reason_from_beat(beat_at, deaf_since, now)}

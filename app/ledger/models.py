@@ -46,7 +46,7 @@ class Blind(Base):
     source: Mapped[str]
     started_at: Mapped[Moment] = mapped_column(index=True)
     ended_at: Mapped[Moment]
-    reason: Mapped[str]  # uplink, stopped, clock
+    reason: Mapped[str]  # uplink, stopped, clock, ingest
     recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
 
 

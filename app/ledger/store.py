@@ -72,8 +72,9 @@ async def take_in(
         if (reading.key, from_slot(reading.slot)) in new:
             fresh[reading.key].append(reading)
     again += await _overrule(session, fresh, rows)
-    again += [_span(late) for site_id, late in fresh.items() if _is_late(rows[site_id], late)]
-    late = {span.site_id: fresh.pop(span.site_id) for span in again if span.site_id in fresh}
+    behind = {span.site_id for span in again} | {i for i, found in fresh.items() if _is_late(rows[i], found)}
+    late = {site_id: fresh.pop(site_id) for site_id in behind if site_id in fresh}
+    again += [_span(found) for found in late.values()]  # up to the newest of them, which was never judged
     taken = await _judge(session, rows, fresh, again, late)
     taken.blind += found
     return taken
@@ -230,9 +231,11 @@ def longest_hold() -> timedelta:
 
 def _of_address(reading: Reading, addressed_at: datetime | None, rows: Mapping[int, Row[Any]]) -> Reading:
     configured_at = rows[reading.key].configured_at
-    if addressed_at == configured_at or (
-        addressed_at is None and from_slot(reading.slot) >= floor_second(configured_at)
-    ):
+    if addressed_at is None:
+        present = from_slot(reading.slot) >= floor_second(configured_at)
+    else:
+        present = addressed_at == configured_at
+    if present:
         return reading
     return replace(reading, outcome=Outcome.FAULT, reason="moved")
 

@@ -1,8 +1,8 @@
 """Many sites of several providers lost within a minute: perhaps it was us, though our canaries answered.
 
 Until a further round of looks has come back, what was lost reads as our fault. If most of the sites answer again it
-was ours; if they do not they are out, from the first look that was lost. Sites that report themselves neither raise a suspicion nor suffer it:
-of them there are no looks.
+was ours; if they do not they are out, from the first look that was lost. Sites that report themselves neither raise a
+suspicion nor suffer it: there is no further look at them.
 """
 
 from collections import Counter

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import Caller, in_region, require_region, visible_to
 from app.database import among
 from app.errors import Fault
-from app.registry import regions
+from app.registry import device_checks, regions
 from app.registry.models import Site
 
 
@@ -25,6 +25,11 @@ class Check(StrEnum):
     UNPINGABLE = "unpingable"
     FORMER_VILLAGE = "former_village"
     VILLAGE_WITHOUT_SITE = "village_without_site"
+    NEVER_HEARD = "never_heard"
+    TWO_AGENTS = "two_agents"
+    DEVICE_CLOCK = "device_clock"
+    READINGS_REFUSED = "readings_refused"
+    READINGS_DROPPED = "readings_dropped"
 
 
 class Severity(StrEnum):
@@ -32,7 +37,9 @@ class Severity(StrEnum):
     HINT = "hint"  # may well be as it should
 
 
-HINTS = frozenset({Check.DUPLICATE_COORDINATES, Check.FAR_FROM_VILLAGE, Check.VILLAGE_WITHOUT_SITE})
+HINTS = frozenset({
+    Check.DUPLICATE_COORDINATES, Check.FAR_FROM_VILLAGE, Check.VILLAGE_WITHOUT_SITE, Check.DEVICE_CLOCK,
+})  # fmt: skip
 FAR_KM = 25
 NEVER_SEEN_DAYS = 7
 
@@ -76,7 +83,7 @@ QUESTIONS = {
         SELECT site.id AS site_id, NULL::text AS place, NULL::int[] AS others,
             jsonb_build_object('addressed_at', site.addressed_at) AS detail
         FROM site JOIN site_status ON site_status.site_id = site.id
-        WHERE site.lifecycle = 'active' AND site_status.commissioned_at IS NULL
+        WHERE site.lifecycle = 'active' AND site.probe <> 'push' AND site_status.commissioned_at IS NULL
             AND site.addressed_at < now() - interval '{NEVER_SEEN_DAYS} days'
             AND NOT EXISTS (
                 SELECT FROM site_configuration
@@ -111,7 +118,7 @@ QUESTIONS = {
                 WHERE site.village_code = region.code AND site.kind = 'access_point' AND site.lifecycle <> 'retired'
             )
     """,
-}
+} | {Check(name): question for name, question in device_checks.QUESTIONS.items()}
 
 TOLD = {
     Check.DUPLICATE_HOST: Fault(
@@ -146,7 +153,7 @@ TOLD = {
         "village_code", "village_without_site", "{village} has no access point",
         "Register it, also one that is only planned",
     ),
-}  # fmt: skip
+} | {Check(name): told for name, told in device_checks.TOLD.items()}  # fmt: skip
 
 Place = tuple[str, str, int]  # village code, check, site id or 0: the order of the findings
 
@@ -175,7 +182,8 @@ class Finding:
         also = ", ".join((*self.others, *([f"+{more}"] if more else [])))
         village = regions.names().get(self.village_code)
         return replace(
-            TOLD[self.check], values=self.detail | {"also": also, "village": village, "days": NEVER_SEEN_DAYS}
+            TOLD[self.check],
+            values=self.detail | {"also": also, "village": village, "days": NEVER_SEEN_DAYS, "id": self.site_id},
         )
 
 

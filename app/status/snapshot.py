@@ -25,7 +25,7 @@ from app.status.entry import NOTHING, Entry, Shown
 from app.status.history import History, Place, Step
 from app.status.selection import Selection
 from app.status.version import START, Version
-from probes.contract import CENTRAL
+from probes.contract import AGENT, CENTRAL, SILENCE
 
 Beats = Mapping[str, tuple[datetime, datetime | None]]
 
@@ -57,6 +57,15 @@ class Snapshot:
     _lapses: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # by the second
     _aged: int = field(default_factory=lambda: math.floor(time.time()))  # the next of those seconds
     _refreshed: float = 0.0
+
+    @property
+    def deaf_since(self) -> datetime | None:
+        """Since when it is not proven that devices' pushes are heard."""
+        return self._beats.get(SILENCE, (None, None))[1]
+
+    @property
+    def has_pushing_sites(self) -> bool:
+        return any(entry.site.evidence == AGENT for entry in self.entries.values())
 
     async def refresh(self, sessions: Sessions) -> None:
         """Reads what changed since the last time. The counters are read first, so nothing can fall between."""

@@ -40,6 +40,16 @@ class Figures:
     echo_drops: int = counted("Packets that the kernel dropped before we could read them")
     echo_send_errors: int = counted("Echo requests that could not be sent")
     echo_in_flight: int = current("Echo requests that await their reply")
+    pushes: int = counted("Pushes of devices taken in")
+    pushed_rows: int = counted("Readings that they brought")
+    refused_pushes: int = counted("Pushes that the ledger did not take, set aside in the inbox")
+    failed_intakes: int = counted("Attempts to take pushes in that failed")
+    closed_rows: int = counted("Pushed readings that came later than single readings are kept")
+    inbox_age_seconds: int = current("So many seconds the last push that was taken in had waited")
+    silences: int = counted("Pushes that were due and did not come while they could have")
+    own_beats_sent: int = counted("Beats of our own sent the way that devices go")
+    own_beats_heard: int = counted("Of them, those that arrived where devices' do")
+    ingest_proven: int = current("Whether ingest is proven to hear devices: only then silence counts")
     canaries: dict[str, int] = field(default_factory=dict)  # by address: whether it answered the last beat
 
     def as_dict(self) -> dict[str, Any]:

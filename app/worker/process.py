@@ -13,7 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from app.database import database_url, open_engine, open_sessions
 from app.settings import Settings
-from app.worker import speed
+from app.worker import proof, speed
 from app.worker.canaries import BEAT_S
 from app.worker.leadership import Leadership
 from app.worker.rounds import Rounds
@@ -34,10 +34,12 @@ JOBS = (
     Job("tick", 1, Rounds.tick),
     Job("write", 1, Rounds.write_due),
     Job("beat_canaries", BEAT_S, Rounds.beat_canaries),
+    Job("take_in", 1, Rounds.take_in),
+    Job("beat_ingest", proof.BEAT_S, Rounds.beat_ingest),
     Job("refresh", 3, Rounds.refresh),
     Job("diagnose", 1, Rounds.diagnose),
     Job("heartbeat", 60, Rounds.heartbeat),
-    Job("measure_speed", speed.EVERY_S, lambda rounds: rounds.speed.tick(), waits=True),
+    Job("measure_speed", speed.EVERY_S, Rounds.measure_speed, waits=True),
     Job("count", 60, Rounds.count, waits=True),
     Job("tidy", 3600, Rounds.tidy, waits=True),
 )
@@ -64,6 +66,8 @@ def schedule_jobs(scheduler: AsyncIOScheduler, rounds: Rounds) -> None:
 
 
 def _noted(event: Any, rounds: Rounds) -> None:
+    if event.code == EVENT_JOB_MAX_INSTANCES and event.job_id == "take_in":
+        return  # it goes on by itself while there is more
     if event.code == EVENT_JOB_ERROR and isinstance(event, JobExecutionEvent):
         log.error("job_failed", job=event.job_id, error=repr(event.exception))
     else:

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 import httpx
 import structlog
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import answers, sign_ins, throttle, tickets
 from app.clock import SlotClock, from_slot, utc_now
 from app.database import Counter, Sessions, bump, transaction
 from app.diagnoses import store as diagnoses
+from app.field import receipts
 from app.ledger import checkpoints, limits
 from app.ledger import store as ledger
 from app.ledger.blindness import BlindRange
@@ -30,6 +30,8 @@ from app.worker.batch import LARGEST, Buffer
 from app.worker.canaries import Canaries
 from app.worker.diagnose import Diagnoses
 from app.worker.figures import Figures
+from app.worker.intake import Intake
+from app.worker.proof import own_beat
 from app.worker.schedule import Schedule
 from app.worker.speed import Speed, pulling
 from probes.contract import Outcome, Target
@@ -69,6 +71,7 @@ class Rounds:
         self._set_back: tuple[datetime, timedelta] | None = None  # to when, and how far
         self._last_write = float("-inf")
         self._away = False
+        self.intake = Intake(self.sessions, self.figures, own_beat(self.settings))
         self._expected: dict[int, Outcome | None] = {}  # by site, what a look would find if nothing has changed
 
     async def begin(self) -> None:
@@ -79,6 +82,7 @@ class Rounds:
             await limits.date_profiles(session, now)
             await diagnoses.fail_running(session)
             beat_at = await store.last_beat(session)
+            await self.intake.begin(session)
         await self.refresh()
         if beat_at is not None and beat_at < now:
             self._blind.append(BlindRange(beat_at.replace(microsecond=0), now, "stopped"))
@@ -113,6 +117,21 @@ class Rounds:
             log.info("sighted")
         self._blind += self.canaries.found
         self.canaries.found.clear()
+
+    async def take_in(self) -> None:
+        """What devices pushed, until nothing is left of it; then what it says that others did not."""
+        more = True
+        while more:
+            now = utc_now()
+            async with self._writing:
+                judged, more = await self.intake.step()
+            self._follow(judged)
+        if self.intake.is_up_to_date:
+            async with self._writing:
+                self._follow(await self.intake.listen(now))
+
+    async def beat_ingest(self) -> None:
+        await self.intake.own.send()
 
     async def write_due(self) -> None:
         """At once where something may have changed, and every few seconds what has not."""
@@ -171,7 +190,7 @@ class Rounds:
     def _not_written(self, items: Sequence[Item], error: Exception) -> None:
         """Back into the buffer; a batch that the database refuses is halved until the one bad reading is found."""
         self.figures.failed_writes += 1
-        refused = _is_refused(error)
+        refused = store.is_refused(error)
         if refused and not items:
             log.error("blind_ranges_refused", ranges=[str(found) for found in self._blind])
             self._blind.clear()
@@ -245,6 +264,7 @@ class Rounds:
                 await bump(session, Counter.ROLLUP)  # what lies between full hours is counted by whole ones from now on
             for kept in (answers, throttle, sign_ins, tickets, diagnoses):
                 await kept.forget_old(session)
+            await receipts.forget_old(session)
             await checkpoints.drop_older(session, await closed_before(session))
         if dropped:
             log.info("partition_dropped", name=dropped)
@@ -287,12 +307,16 @@ class Rounds:
         log.warning("clock_stepped", seconds=round(step, 1))
         return True
 
+    async def measure_speed(self) -> None:
+        await self.speed.tick()
+
     async def finish(self) -> None:
         """Waits for the looks under way and writes them: nothing that was read is lost at an orderly end."""
         await self.diagnoses.stop()
         await self.speed.finish()
         if self._looks:
             await asyncio.wait(self._looks, timeout=LAST_LOOKS_S)
+        await self.intake.own.close()
         await self.beat_canaries()
         if self.canaries.blind_since is not None:
             self._blind.append(canary.blind_range(self.canaries.blind_since, self.clock.now()))
@@ -302,9 +326,3 @@ class Rounds:
         while (len(self.buffer) or self._blind) and written != self.figures.writes:
             written = self.figures.writes
             await self.write()
-
-
-def _is_refused(error: Exception) -> bool:
-    """Whether it is the data that the database does not take (classes 22 and 23), and not the database that is away."""
-    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
-    return isinstance(error, DBAPIError) and state.startswith(("22", "23"))

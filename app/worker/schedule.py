@@ -92,11 +92,11 @@ class Schedule:
     def follow(self, judged: Iterable[Judged], *, now: int) -> None:
         """Looks again soon where judgement wants to know more, and less often the longer an outage lasts."""
         for item in judged:
+            if item.pending_at is not None and item.parent_id in self.plans:  # of a site that reports itself, too
+                self._ask_parent(item.parent_id, to_slot(item.pending_at), now)
             plan = self.plans.get(item.site_id)
             if plan is None or (every := reread_s(item, plan, now)) is None:
                 continue
-            if item.pending_at is not None and item.parent_id in self.plans:
-                self._ask_parent(item.parent_id, to_slot(item.pending_at), now)
             slot = max(to_slot(item.seen_at) + every if item.seen_at else 0, now + 1)
             while self._rereads[slot] >= MOST_REREADS_A_SLOT:
                 slot += 1

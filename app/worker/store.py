@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import rollup
@@ -19,8 +20,9 @@ from app.ledger.span import Span
 from app.ledger.store import Item, Judged
 from app.profiles import Profile, Technology
 from app.registry.models import SiteKind, State
+from app.worker.proof import Proof
 from app.worker.schedule import Plan
-from probes.contract import CENTRAL, Kind, Target
+from probes.contract import CENTRAL, SILENCE, Kind, Target
 
 SITES = text("""
     SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
@@ -73,13 +75,15 @@ async def last_beat(session: AsyncSession) -> datetime | None:
     return await session.scalar(select(WorkerBeat.beat_at).where(WorkerBeat.source == CENTRAL))
 
 
-async def write_batch(session: AsyncSession, items: Sequence[Item], blind: Sequence[BlindRange]) -> list[Judged]:
-    """What was found, what follows from it, and what follows from that: one transaction."""
+async def write_batch(
+    session: AsyncSession, items: Sequence[Item], blind: Sequence[BlindRange], *, source: str = CENTRAL
+) -> list[Judged]:
+    """What was found, what follows from it, and what follows from that: one transaction. `source`: who was blind."""
     if not items and not blind:
         return []
-    taken = await ledger.take_in(session, items, blind)
+    taken = await ledger.take_in(session, items, blind, source=source)
     await follow(session, taken.spans)
-    for one in taken.blind:
+    for one in taken.blind if source == CENTRAL else ():  # a silence has no packets that could count otherwise
         await rollup.reopen(session, one.started_at, one.ended_at)
     return taken.judged
 
@@ -88,6 +92,22 @@ async def follow(session: AsyncSession, spans: Sequence[Span]) -> None:
     """What is counted, opened or closed by the ledger, where it was written anew."""
     await incidents.follow(session, spans, now=utc_now())  # first: people who name a cause lock in this order, too
     await recount.touch(session, spans)
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether it is the data that the database does not take (classes 22 and 23), and not the database that is away."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, DBAPIError) and state.startswith(("22", "23"))
+
+
+async def deaf_beat(session: AsyncSession) -> WorkerBeat | None:
+    """What was last proven of hearing devices: from `started_at` to `beat_at`, unless it is `blind_since`."""
+    return await session.get(WorkerBeat, SILENCE)
+
+
+async def write_deaf_beat(session: AsyncSession, proof: Proof, deaf_since: datetime | None) -> None:
+    given = {"now": proof.last, "started_at": proof.since or proof.last, "blind_since": deaf_since, "figures": "{}"}
+    await session.execute(BEAT, {"source": SILENCE, **given})
 
 
 async def write_beat(

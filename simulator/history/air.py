@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from app.ledger.judge import POOLED, Limits
+from probes.contract import CENTRAL, Outcome, Reading
 from simulator.chance import key, mix, share
 from simulator.plan import DEFAULTS
 from simulator.script import Behaviour
@@ -38,7 +39,12 @@ class Air:
     site_id: int
     interval_s: int
     phase: int
+    source: str = CENTRAL
     samples: list[list[Rtts]] = field(default_factory=list)
+
+    def reading(self, slot: int, rtts: Rtts, packets: int = PACKETS) -> Reading:
+        outcome = Outcome.OK if rtts else Outcome.TIMEOUT
+        return Reading(self.site_id, slot, outcome, packets, rtts, self.interval_s, source=self.source)
 
     def rtts(self, slot: int) -> Rtts:
         return self.samples[sample_of(self.site_id, slot // HOUR_S)][slot % HOUR_S // self.interval_s]
@@ -46,7 +52,7 @@ class Air:
 
 def air_of(
     seed: int, site_id: int, host: str, technology: str, limits: Limits, *, interval_s: int, phase: int,
-    scripted: Mapping[str, Behaviour],
+    scripted: Mapping[str, Behaviour], source: str = CENTRAL,
 ) -> Air:  # fmt: skip
     """As the simulated network answers for this address, held within what counts as healthy."""
     usual, says = DEFAULTS.get(technology, DEFAULTS["fiber"]), scripted.get(technology, Behaviour())
@@ -55,7 +61,7 @@ def air_of(
     rtt_us = 1_000 * (drawn_ms if says.rtt_ms is None else says.rtt_ms)
     jitter_us = 1_000 * (usual.jitter_ms if says.jitter_ms is None else says.jitter_ms)
     loses = (usual.loss_pct if says.loss_pct is None else says.loss_pct) > 0
-    air, random = Air(site_id, interval_s, phase), Random(own)
+    air, random = Air(site_id, interval_s, phase, source), Random(own)
     for number in range(SAMPLES):
         busy = 1.0 if number < BY_DAY else 1.15
         centre = min(rtt_us * busy + jitter_us * (random.random() - 0.5), limits.rtt_us - 1.5 * jitter_us)

@@ -18,7 +18,7 @@ from app.ledger.segments import Segment
 from app.ledger.store import Judged
 from app.registry.models import State
 from app.worker.schedule import CONFIRM_PACKETS, Plan, lasts_s, reread_s
-from probes.contract import Outcome, Reading
+from probes.contract import AGENT, Outcome, Reading
 from simulator.chance import mix, share
 from simulator.history import rest
 from simulator.history.air import HOUR_S, PACKETS, Air, Rtts
@@ -129,14 +129,12 @@ class Life:
         carry, plan = self.carry, self.plan
         regular = plan.next_regular(slot + self._lasts[packets])
         judged = Judged(plan.target.key, carry.state, carry.since, from_slot(slot), carry.pending_at)
-        every = reread_s(judged, plan, slot)
+        every = self._reread_s(judged, slot)
         return (slot + every, True) if every is not None and slot + every < regular else (regular, False)
 
     def _look(self, slot: int, confirms: bool) -> Reading:
         packets = CONFIRM_PACKETS if confirms else PACKETS
-        rtts = self._answers(slot, packets)
-        outcome = Outcome.OK if rtts else Outcome.TIMEOUT
-        return Reading(self.air.site_id, slot, outcome, packets, rtts, self.plan.interval_s)
+        return self.air.reading(slot, self._answers(slot, packets), packets)
 
     def _answers(self, slot: int, packets: int) -> Rtts:
         acting = self._acting(slot)
@@ -154,7 +152,7 @@ class Life:
         return rtts
 
     def _regular(self, slot: int) -> Reading:
-        return Reading(self.air.site_id, slot, Outcome.OK, PACKETS, self.air.rtts(slot), self.plan.interval_s)
+        return self.air.reading(slot, self.air.rtts(slot))
 
     def _after_calm(self, slot: int, upto: int) -> Carry:
         """What is carried once the regular looks from slot on, before `upto`, have been judged."""
@@ -190,7 +188,7 @@ class Life:
                 slot = last + plan.interval_s
                 continue
             packets = CONFIRM_PACKETS if confirms else PACKETS
-            self.readings.append(Reading(self.air.site_id, slot, Outcome.TIMEOUT, packets, (), plan.interval_s))
+            self.readings.append(self.air.reading(slot, (), packets))
             self.last, last = self.readings[-1], slot
             slot, confirms = self._follow(slot, packets)
             if slot - last > plan.interval_s:
@@ -205,7 +203,11 @@ class Life:
     def _is_slow_paced(self, slot: int) -> bool:
         """Whether it is looked at in its turn only, as long as this outage lasts."""
         judged = Judged(self.air.site_id, self.carry.state, self.carry.since, from_slot(slot))
-        return reread_s(judged, self.plan, slot) is None
+        return self._reread_s(judged, slot) is None
+
+    def _reread_s(self, judged: Judged, slot: int) -> int | None:
+        """An agent keeps its pace, whatever it found."""
+        return None if self.air.source == AGENT else reread_s(judged, self.plan, slot)
 
     def _first_hour(self, slot: int) -> int:
         """The start of the first hour of which every look is still to come."""

@@ -8,6 +8,7 @@ from random import Random
 
 from app.clock import WITA, from_slot, midnight, to_slot
 from app.ledger.blindness import BlindRange
+from probes.contract import CENTRAL
 from simulator.script import EventKind
 
 DAY_S, HOUR_S = 86_400, 3_600
@@ -29,6 +30,7 @@ class Subject:
     technology: str
     power_source: str | None
     parent_id: int | None
+    source: str = CENTRAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ from app.ledger import carries
 from app.ledger.judge import Carry
 from app.ledger.segments import FIELDS, Segment
 from app.measurements import partitions
-from probes.contract import CENTRAL, Outcome, Reading
-from simulator.history.air import HOUR_S, PACKETS, SAMPLE_SQL, SAMPLES, Air
+from app.registry.regions import REGIONS_CSV
+from probes.contract import Reading
+from simulator.history.air import HOUR_S, SAMPLE_SQL, SAMPLES, Air
 from simulator.history.life import Life
 from simulator.history.spells import Subject
+from simulator.villages import addresses
 
 READING = ("site_id", "slot", "source", "outcome", "sent", "valid_s", "rtt_us", "reason")
 LOST = SAMPLES  # the number of the sample hour in which nothing answers
@@ -28,8 +30,9 @@ HOLDS_ANYTHING = text("""
 """)
 SUBJECTS = text("""
     SELECT s.id, s.code, coalesce(s.host, s.code) AS host, s.village_code, s.provider_id, s.technology, s.power_source,
-        s.parent_id FROM site s JOIN site_configuration c ON c.site_id = s.id
-    WHERE s.lifecycle = 'active' AND s.probe <> 'push'
+        s.parent_id, CASE WHEN s.probe = 'push' THEN 'agent' ELSE 'central' END
+    FROM site s JOIN site_configuration c ON c.site_id = s.id
+    WHERE s.lifecycle = 'active'
     GROUP BY s.id HAVING count(*) = 1 ORDER BY s.id
 """)
 # Whatever they were registered for, they have been there from the beginning.
@@ -77,7 +80,11 @@ OPENED = (
 
 async def subjects(session: AsyncSession) -> list[Subject]:
     """The sites in service that have been set up one way only, ever."""
-    return [Subject(*row) for row in await session.execute(SUBJECTS)]
+    places = addresses(REGIONS_CSV)  # where those that are registered without an address are found
+    return [
+        Subject(site_id, code, places.get(code, host) if host == code else host, *rest)
+        for site_id, code, host, *rest in await session.execute(SUBJECTS)
+    ]
 
 
 async def make_partitions(session: AsyncSession, start: datetime, end: datetime) -> None:
@@ -112,9 +119,9 @@ def _sampled(air: Air, base: int) -> Iterator[Reading]:
         for n in range(HOUR_S // air.interval_s):
             slot = (base + number) * HOUR_S + air.phase + n * air.interval_s
             if number == LOST:
-                yield Reading(air.site_id, slot, Outcome.TIMEOUT, PACKETS, (), air.interval_s)
+                yield air.reading(slot, ())
             else:
-                yield Reading(air.site_id, slot, Outcome.OK, PACKETS, air.samples[number][n], air.interval_s)
+                yield air.reading(slot, air.samples[number][n])
 
 
 async def keep_readings(session: AsyncSession, lives: Sequence[Life]) -> None:
@@ -170,4 +177,4 @@ async def _copy(session: AsyncSession, table: str, columns: Sequence[str], rows:
 
 
 def _row(one: Reading) -> tuple[Any, ...]:
-    return one.key, from_slot(one.slot), CENTRAL, one.outcome, one.sent, one.valid_s, one.rtt_us, one.reason
+    return one.key, from_slot(one.slot), one.source, one.outcome, one.sent, one.valid_s, one.rtt_us, one.reason

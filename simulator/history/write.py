@@ -37,9 +37,9 @@ from app.registry.models import State, UnknownReason
 from app.simulation import Simulation, simulated_until
 from app.worker import store as worker
 from app.worker.schedule import Plan
-from probes.contract import CENTRAL, Kind, Outcome, Reading, Target
+from probes.contract import CENTRAL, Kind, Reading, Target
 from simulator.history import store
-from simulator.history.air import HOUR_S, PACKETS, Air, air_of
+from simulator.history.air import HOUR_S, Air, air_of
 from simulator.history.length import HistoryError
 from simulator.history.life import Life, outs
 from simulator.history.spells import Spells, Subject, blind, draw
@@ -83,19 +83,20 @@ class Past:
             plan = self.plans[one.id] = Plan(target, every, from_slot(self.start))
             self.airs[one.id] = air_of(
                 self.seed, one.id, one.host, one.technology, self.limits.at(technology, from_slot(self.start)),
-                interval_s=every, phase=plan.phase, scripted=self.scripted,
+                interval_s=every, phase=plan.phase, scripted=self.scripted, source=one.source,
             )  # fmt: skip
 
     def live(self, subject: Subject) -> Life:
         technology, start = Technology(subject.technology), from_slot(self.start)
+        blind = self.blind if subject.source == CENTRAL else []  # an agent goes on measuring, and tells it afterwards
         about = Circumstances(
-            [Setup(start, start, technology, subject.parent_id)], self.limits, {CENTRAL: BlindRanges(self.blind)},
+            [Setup(start, start, technology, subject.parent_id)], self.limits, {subject.source: BlindRanges(blind)},
             {subject.parent_id: self.outs.get(subject.parent_id, [])} if subject.parent_id is not None else {},
         )  # fmt: skip
         unseen = Carry(State.UNKNOWN, UnknownReason.NEVER_SEEN, start, self.interval_s[technology], start)
         life = Life(
             self.plans[subject.id], self.airs[subject.id], about, self.limits.at(technology, start),
-            self.spells.get(subject.id, []), self.blind, unseen, self.start, self.end, self.readings_from,
+            self.spells.get(subject.id, []), blind, unseen, self.start, self.end, self.readings_from,
         )  # fmt: skip
         life.live()
         self._keep(subject.id, life)
@@ -295,4 +296,4 @@ def _slots(plan: Plan, after: int, upto: int) -> range:
 
 def _answer(past: Past, site_id: int, slot: int) -> Reading:
     air = past.airs[site_id]
-    return Reading(site_id, slot, Outcome.OK, PACKETS, air.rtts(slot), air.interval_s)
+    return air.reading(slot, air.rtts(slot))

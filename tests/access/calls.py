@@ -21,6 +21,7 @@ CSV = b"village_code,technology,provider,probe,host\n64.02.05.2003,fiber,telkom-
 REQUESTS: dict[str, dict[str, Any]] = {
     f"POST {API}/sites/import": {"content": CSV, "headers": {"Content-Type": "application/octet-stream"}},
     f"POST {API}/me/password": {"json": {"current_password": "perahu pagi", "new_password": "ulin sore terang 7"}},
+    "GET /enrol/{code}": {"params": {"kind": "openwrt"}},
 }
 
 SPEED_TEST = f"{API}/speedtest"

@@ -61,6 +61,8 @@ def _unmade(calls: list[Call], things: dict[str, Thing]) -> list[str]:
 def _thing(call: Call, things: dict[str, Thing]) -> Thing | None:
     if call.thing is None:
         return None
+    if exact := things.get(call.path.removeprefix(API)):
+        return exact
     itself = call.path.endswith(call.thing)
     return things[call.thing] if itself else things.get(f"{call.thing}/", things[call.thing])
 

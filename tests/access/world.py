@@ -72,8 +72,13 @@ async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
         )  # fmt: skip
         session.add(token)
         await session.flush()
+    pushing = await field.site(name="Titik mandiri", probe="push")  # whoever has its code sees its page
+    code = (await cast.ana.post(f"/sites/{pushing}/enrolment")).json()["code"]
     return {
         "/sites/{id}": Thing(str(site), below={"diagnosis_id": str(await make_diagnosis(session, site))}),
+        "/sites/{id}/agent": Thing(str(pushing)),
+        "/sites/{id}/enrolment": Thing(str(pushing)),
+        "/enrol/{code}": Thing(code, None, None),
         "/incidents/{id}": Thing(str(incident["id"])),
         "/maintenance/{id}": Thing(str(window.json()["id"])),
         "/contracts/{id}": Thing(str(contract["id"]), other_district=None),

@@ -30,8 +30,8 @@ INSERT INTO site (code, kind, village_code, name, host, host_static, technology,
 SELECT v.code || '-' || n, 'access_point', v.code, 'x', '127.1.' || n / 250 || '.' || n % 250, true, 'fiber', 1,
     'primary', 'icmp', 'active', '{start}', 1, '{start}', '{start}'
 FROM generate_series(1, {sites}) n, (SELECT code FROM region WHERE level = 'desa_kelurahan' LIMIT 1) v;
-INSERT INTO site_configuration (site_id, started_at, addressed_at, lifecycle, technology, provider_id)
-SELECT id, addressed_at, addressed_at, lifecycle, technology, provider_id FROM site;
+INSERT INTO site_configuration (site_id, started_at, addressed_at, lifecycle, technology, provider_id, village_code)
+SELECT id, addressed_at, addressed_at, lifecycle, technology, provider_id, village_code FROM site;
 INSERT INTO site_status (site_id, version, state, unknown_reason, since, valid_s, timeouts, addressed_at)
 SELECT id, 1, 'unknown', 'never_seen', addressed_at, 60, 0, addressed_at FROM site
 """

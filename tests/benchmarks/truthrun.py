@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -165,8 +165,11 @@ def _incidents(running: Demo) -> list[dict[str, Any]] | None:
             return None
         raise
     standing = [one for one in found if one["status"] != "withdrawn"]
-    members = [site for one in standing for site in one["sites"]]
-    return [{name: member[name] for name in ("code", "started_at", "ended_at")} for member in members]
+    return [
+        {name: member[name] for name in ("code", "started_at", "ended_at")}
+        | {name: one[name] for name in ("kind", "cause_hint")}
+        for one in standing for member in one["sites"]
+    ]  # fmt: skip
 
 
 def _figures(running: Demo) -> dict[str, float]:
@@ -178,7 +181,10 @@ def _figures(running: Demo) -> dict[str, float]:
 
 def report(facts: Facts) -> bool:
     """Prints every verdict; whether all hold."""
-    verdicts = [check(facts) for check in CHECKS]
+    return tell([check(facts) for check in CHECKS])
+
+
+def tell(verdicts: Sequence[Verdict]) -> bool:
     words = ("expected", "found", "missed", "invented", "exempt", "worst s")
     print(f"{'':<28}" + "".join(f"{word:>10}" for word in words))
     for verdict in verdicts:

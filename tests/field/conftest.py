@@ -1,4 +1,5 @@
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.field import devices, inbox
 from app.field.inbox import Row
 from app.main import API
-from tests.conftest import Cast
+from tests.conftest import Cast, drop_database, make_database
+from tests.field.fleet import fill
+from tests.killing import Api
 from tests.registry.test_sites import register
+from tests.running import wait_for
+
+SITES = 12
 
 
 @dataclass
@@ -60,3 +66,25 @@ async def agent(app: FastAPI, cast: Cast, session: AsyncSession) -> AsyncIterato
     made = await make_agent(app, cast, session)
     yield made
     await made.client.aclose()
+
+
+@pytest.fixture(scope="session")
+def fleet(server_url: str) -> Iterator[tuple[str, list[str]]]:
+    """A database of its own, and the tokens of its sites."""
+    url = asyncio.run(make_database(server_url))
+    yield url, asyncio.run(fill(url, SITES))
+    asyncio.run(drop_database(url, server_url))
+
+
+@pytest.fixture(scope="session")
+def apis(fleet: tuple[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Api]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SINYAL_PUSH__REQUESTS_PER_MIN", "0")
+        found = [Api(fleet[0], tmp_path_factory.mktemp(name) / "data") for name in ("one", "other")]
+    for api in found:
+        api.start()
+    for api in found:
+        wait_for(lambda api=api: httpx.get(f"{api.url}/readyz", trust_env=False).is_success, 30)  # type: ignore[misc]
+    yield found
+    for api in found:
+        api.close()

@@ -2,10 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from app.incidents.hint import hint
 from app.incidents.outages import Seen, Service, outages
 from app.incidents.shared import clusters
-from app.registry.models import Cause, State
+from app.registry.models import State
 from tests.incidents.conftest import Field
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
@@ -36,13 +35,6 @@ def test_what_goes_down_before_the_last_is_back_joins() -> None:
     assert found(*five, Down(6, 999, 2000), Down(7, 1999), Down(8, 1999)) == [[1, 2, 3, 4, 5, 6, 7, 8]]
     assert found(*five, Down(6, 1000)) == [[1, 2, 3, 4, 5]]
     assert found(Down(1, 0, known=True), Down(2, 5000)) == [[1, 2]]
-
-
-def test_the_hint_is_what_the_evidence_suggests() -> None:
-    assert hint(shared=True) is Cause.PROVIDER
-    assert hint(shared=False) is hint(shared=False, uptime_s=5) is None
-    assert hint(shared=False, uptime_s=100, outage_s=300) is Cause.POWER
-    assert hint(shared=False, uptime_s=9000, outage_s=300) is Cause.LINK
 
 
 def test_an_outage_ends_with_its_service() -> None:

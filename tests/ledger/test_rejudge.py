@@ -292,3 +292,17 @@ async def test_a_mass_of_outages_at_several_providers_is_held_until_a_further_ro
         assert [round((one.started_at - village.start).total_seconds()) for one in down] == (
             [] if answers_again else [2060]
         )
+
+
+async def test_what_is_new_is_judged_though_it_comes_with_a_blindness_of_long_ago(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await settle(sessions, cast, session, 0)
+    site, last = village.ids[3], HOURS * 3600
+    lost = (120, 1200, 1260)  # an outage after the blindness: there the state begins anew, whatever was before
+    await village.take_in([
+        village._reading(site, at, TIMEOUT if at in lost else OK, "well") for at in range(0, last, 60)
+    ])  # fmt: skip
+    blind = BlindRange(village.start + timedelta(seconds=119), village.start + timedelta(seconds=130), "uplink")
+    await village.take_in([village._reading(site, last, OK, "well")], [blind])
+    assert (await village.stored())[site][2].seen_at == village.start + timedelta(seconds=last)

@@ -33,14 +33,14 @@ from app.registry.models import State
 from app.registry.regions import REGIONS_CSV
 from app.settings import Settings
 from app.worker import store as worker
-from probes.contract import CENTRAL, Outcome, Reading
+from probes.contract import AGENT, CENTRAL, Outcome, Reading
 from simulator.history import rest, spells
 from simulator.history.air import SAMPLES, harmless
 from simulator.history.length import HistoryError, read_days
 from simulator.history.spells import Spell, Spells, Subject
 from simulator.history.write import write_history
 from simulator.registration import register, wanted
-from simulator.script import EventKind, Script
+from simulator.script import Agents, EventKind, Script
 from simulator.villages import PROVIDERS
 from tests.conftest import drop_database, make_database
 
@@ -93,7 +93,7 @@ async def made(server_url: str, patch: pytest.MonkeyPatch, *, raw_hours: int, da
     world = World(engine, open_sessions(engine), {}, [])
     async with transaction(world.sessions) as session:
         await providers.ensure_providers(session, PROVIDERS)
-        await register(session, wanted(REGIONS_CSV, Script(sites=sites, nodes=TOWERS)))
+        await register(session, wanted(REGIONS_CSV, Script(sites=sites, nodes=TOWERS, agents=Agents())))
 
     def draw(*given: Any) -> Spells:
         world.drawn = eventful(*given)
@@ -127,15 +127,15 @@ async def older(server_url: str) -> AsyncIterator[World]:
 
 
 READINGS = """
-    SELECT site_id, extract(epoch FROM slot)::bigint, outcome, sent, rtt_us, valid_s FROM measurement
+    SELECT site_id, extract(epoch FROM slot)::bigint, outcome, sent, rtt_us, valid_s, source FROM measurement
     ORDER BY site_id, slot
 """
 
 
 async def readings(world: World) -> dict[int, list[Reading]]:
     found: dict[int, list[Reading]] = {}
-    for site_id, slot, outcome, sent, rtt_us, valid_s in await world.rows(READINGS):
-        one = Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), valid_s)
+    for site_id, slot, outcome, sent, rtt_us, valid_s, source in await world.rows(READINGS):
+        one = Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), valid_s, source=source)
         found.setdefault(site_id, []).append(one)
     return found
 
@@ -161,7 +161,7 @@ async def test_it_is_exactly_what_judging_every_single_reading_comes_to(world: W
         stored = await written(session, ids)
         for site_id in ids:
             span = from_slot(read[site_id][0].slot - 86_400), utc_now()
-            about = (await around.load(session, [site_id], [CENTRAL], *span))[site_id]
+            about = (await around.load(session, [site_id], [CENTRAL, AGENT], *span))[site_id]
             folded = fold(registration(about.setups[0]), read[site_id], about)
             laid, checkpoints, carry = stored[site_id]
             assert laid == segments.lay([], folded.changes)
@@ -177,6 +177,22 @@ async def test_no_look_is_missing_and_none_is_too_many(world: World) -> None:
             stopped = any(to_slot(low) < b.slot and to_slot(high) > a.slot for low, high in stops)
             assert b.slot - a.slot <= 66 or stopped
             assert b.slot - a.slot >= 60 or a.outcome is Outcome.TIMEOUT or a.sent == 5
+
+
+async def test_who_reports_himself_is_read_by_his_agent_alone_at_its_own_pace_and_is_never_hidden(world: World) -> None:
+    pushing = {n for (n,) in await world.rows("SELECT id FROM site WHERE probe = 'push'")}
+    assert 0 < len(pushing) < SITES
+    read = await readings(world)
+    assert {n: {one.source for one in found} for n, found in read.items()} == {
+        n: {AGENT if n in pushing else CENTRAL} for n in read
+    }
+    for n in pushing:
+        assert {(b.slot - a.slot, b.sent) for a, b in pairwise(read[n])} == {(60, 3)}
+    unknown = await world.rows(
+        "SELECT DISTINCT site_id FROM state_segment WHERE state = 'unknown' AND unknown_reason <> 'never_seen'"
+    )
+    assert unknown
+    assert not pushing & {n for (n,) in unknown}
 
 
 async def test_every_drawn_outage_is_there_with_its_bounds_and_none_besides(world: World) -> None:

@@ -236,3 +236,24 @@ def test_names_and_addresses_elsewhere_are_not_on_the_network() -> None:
 def test_an_event_without_sites_is_still_told() -> None:
     nobody = network(Event(EventKind.OUTAGE, 1, 1, Select(provider="nobody")))
     assert [change.acting.codes for change in nobody.advance(5.0)] == [(), ()]
+
+
+def test_a_power_cut_is_silence_and_what_hangs_on_it_loses_its_link_alone() -> None:
+    tower = replace(ONE, kind="node")
+    child = replace(HOSTS[5], parent=tower.code)
+    cut = Event(EventKind.POWER, 10, 20, Select(sites=(tower.code,)))
+    alive = Network(Script(technologies=EXACT, events=(cut,)), [tower, child])
+    begun = [change.acting for change in alive.advance(15) if change.begins]
+    assert [(one.event.kind, one.codes) for one in begun] == [
+        (EventKind.POWER, (tower.code,)), (EventKind.OUTAGE, (child.code,))
+    ]  # fmt: skip
+    assert (at(alive, 15, tower), at(alive, 15, child)) == (None, None)
+    assert alive.dark_until(packed(tower.address), 15) == 30
+    assert alive.dark_until(packed(child.address), 15) is None
+    assert at(alive, 31, tower) is not None
+
+
+def test_what_is_sent_from_a_site_never_crosses_our_uplink() -> None:
+    alive = network(Event(EventKind.BLIND, 10, 20))
+    assert at(alive, 15) is None
+    assert alive.anchor(packed(ONE.address), 15, 1) == pytest.approx(0.04)

@@ -6,13 +6,19 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.store import digest
+from app.field import devices
+from app.field.models import DeviceToken
 from app.registry import providers
 from app.registry import store as registry
 from app.registry.models import Lifecycle, Site, SiteKind
 from app.registry.regions import REGIONS_CSV
 from app.registry.schemas import SitePatch
+from probes.contract import Kind
+from simulator import tokens
 from simulator.registration import FOUNDER, POLICY, register, wanted
-from simulator.script import Script
+from simulator.script import Agents, Script
+from simulator.secret import token
 from simulator.villages import PROVIDERS, villages
 
 
@@ -106,3 +112,79 @@ async def test_a_tower_that_a_user_made_their_own_is_left_alone(session: AsyncSe
     after = await registered(session, sites=40)
     assert after[tower.host or ""].lifecycle is Lifecycle.ACTIVE
     assert hanging(after) == hanging(sites)
+
+
+async def everyone(session: AsyncSession, **script: Any) -> dict[str, Site]:
+    """The registry by code after a start of the demo."""
+    await register(session, wanted(REGIONS_CSV, Script(**script)))
+    sites = await session.scalars(select(Site).execution_options(populate_existing=True))
+    return {site.code: site for site in sites}
+
+
+def test_with_agents_what_sits_behind_carrier_nat_reports_itself() -> None:
+    active = [one.fields for one in wanted(REGIONS_CSV, Script(agents=Agents())) if one.active]
+    pushing = [fields for fields in active if fields["probe"] == "push"]
+    assert {fields["technology"] for fields in pushing} == {"cellular", "leo", "geo"}
+    assert 0.44 < len(pushing) / len(active) < 0.46
+    assert {fields["host"] for fields in pushing} == {None}
+    pinged = [fields for fields in active if fields["probe"] != "push"]
+    assert {fields["technology"] for fields in pinged} == {"fiber"}
+    assert all(fields["speed_url"] == f"http://{fields['host']}:8081/speed" for fields in pinged)
+
+
+async def test_one_that_reports_itself_is_found_again_by_its_code_and_hangs_on_its_tower(session: AsyncSession) -> None:
+    first = await everyone(session, sites=120, nodes=3, agents=Agents())
+    versions = {code: site.version for code, site in first.items()}
+    pushing = [site for site in first.values() if site.probe is Kind.PUSH]
+    assert pushing
+    assert {site.host for site in pushing} == {None}
+    again = await everyone(session, sites=120, nodes=3, agents=Agents())
+    assert {code: site.version for code, site in again.items()} == versions
+
+
+async def test_a_demo_of_an_earlier_version_gets_its_agents_and_one_without_loses_them(session: AsyncSession) -> None:
+    pinged = await everyone(session, sites=60)
+    hosts = {code: site.host for code, site in pinged.items()}
+    ids = {code: site.id for code, site in pinged.items()}
+    mixed = await everyone(session, sites=60, agents=Agents())
+    assert {code: site.id for code, site in mixed.items()} == ids
+    assert {site.probe for site in mixed.values() if site.technology != "fiber"} == {Kind.PUSH}
+    back = await everyone(session, sites=60)
+    assert {code: site.host for code, site in back.items()} == hosts
+    assert {(site.probe, site.speed_url) for site in back.values()} == {(Kind.ICMP, None)}
+
+
+async def test_how_a_user_has_a_site_measured_stays_so(session: AsyncSession) -> None:
+    sites = await everyone(session, sites=30, agents=Agents())
+    one, other, *_ = (site for site in sites.values() if site.probe is Kind.PUSH)
+    fibre = next(site for site in sites.values() if site.probe is Kind.ICMP)
+    await patch(session, one, probe="icmp", host="127.77.0.1")
+    await patch(session, other, host="127.77.0.2")
+    await patch(session, fibre, speed_url="http://127.77.0.3/object")
+    for says in (None, Agents(), Agents(all=True)):
+        after = await everyone(session, sites=30, agents=says)
+        assert (after[one.code].probe, after[one.code].host) == (Kind.ICMP, "127.77.0.1")
+        assert (after[other.code].probe, after[other.code].host) == (Kind.PUSH, "127.77.0.2")
+        assert after[fibre.code].speed_url == "http://127.77.0.3/object"
+
+
+async def test_every_agent_has_a_token_and_a_user_who_gives_or_takes_one_wins(session: AsyncSession) -> None:
+    sites = await everyone(session, sites=30, agents=Agents())
+    codes = [site.code for site in sites.values()]
+    first, second, *others = (site for site in sites.values() if site.probe is Kind.PUSH)
+
+    async def good() -> dict[int, DeviceToken]:
+        found = await session.scalars(select(DeviceToken).where(DeviceToken.revoked_at.is_(None)))
+        return {one.site_id or 0: one for one in found}
+
+    await tokens.ensure(session, "secret", codes)
+    before = {site_id: one.id for site_id, one in (await good()).items()}
+    assert set(before) == {first.id, second.id, *(site.id for site in others)}
+    assert (await good())[first.id].digest == digest(token("secret", first.code))
+    await devices.mint(session, first.id, by="sari")
+    await devices.revoke(session, second.id, by="sari")
+    for secret in ("secret", "another"):
+        await tokens.ensure(session, secret, codes)
+        assert (await good())[first.id].created_by == "sari"
+        assert second.id not in await good()
+    assert (await good())[others[0].id].digest == digest(token("another", others[0].code))

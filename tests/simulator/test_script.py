@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.script import Behaviour, Event, EventKind, Script, ScriptError, Select, load, parse
+from simulator.script import Agents, Behaviour, Event, EventKind, Script, ScriptError, Select, load, parse
 
 FULL = """
 seed = 7
@@ -84,7 +84,7 @@ MISTAKES = {
     "[technology.geo]\njitter = 3": "technology.geo: unknown key 'jitter' (= 3); allowed: rtt_ms, jitter_ms,"
     " loss_pct (did you mean 'jitter_ms'?)",
     "event = 3": "script: event is 3; allowed: [[event]] tables",
-    EVENT.replace("outage", "outtage"): "event 1: kind is 'outtage'; allowed: outage, loss, slow, blind"
+    EVENT.replace("outage", "outtage"): "event 1: kind is 'outtage'; allowed: outage, loss, slow, blind, power"
     " (did you mean 'outage'?)",
     EVENT.replace("start_s = 1\n", ""): "event 1: start_s is missing; allowed: seconds from 0",
     EVENT.replace("= 1", "= -1"): "event 1: start_s is -1; allowed: seconds from 0",
@@ -122,3 +122,25 @@ def test_all_mistakes_are_told_at_once_with_the_number_of_their_event() -> None:
 def test_what_is_not_toml_says_where() -> None:
     with pytest.raises(ScriptError, match=r"not TOML: .*line 1"):
         parse("seed = = 1")
+
+
+def test_without_a_script_there_are_agents_and_a_script_has_those_that_it_asks_for() -> None:
+    assert load(None).agents == Agents()
+    assert parse("").agents is None
+    assert parse("agents = false").agents is None
+    assert parse("agents = true").agents == Agents()
+    asked = "[agents]\nall = true\nduplicate_pct = 20\nlate_pct = 10\nlate_s = 90\nlog = true\nstop_s = 600"
+    assert parse(asked).agents == Agents(all=True, duplicate_pct=20, late_pct=10, late_s=90, log=True, stop_s=600)
+    assert (parse("send_every_s = 30").send_every_s, parse("registered_s = 90").registered_s) == (30, 90)
+
+
+@pytest.mark.parametrize(("text", "problem"), {
+    "agents = 3": "script: agents is 3; allowed: true, false or a table",
+    "[agents]\nlate_pct = 101": "agents: late_pct is 101; allowed: 0 to 100 (%)",
+    "[agents]\nduplicates = 1": "unknown key 'duplicates'",
+    f"lively = true\n{EVENT}": "script: lively = true draws its own events",
+}.items())  # fmt: skip
+def test_a_mistake_about_agents_is_named(text: str, problem: str) -> None:
+    with pytest.raises(ScriptError) as caught:
+        parse(text)
+    assert any(problem in said for said in caught.value.problems)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.aggregates import availability_day, rollup
 from app.clock import from_slot
 from app.database import Sessions, transaction
+from app.field import devices
 from app.ledger.blindness import BlindRange
 from app.settings import ProbeSettings, Settings
 from app.worker import store
@@ -297,3 +299,19 @@ async def test_a_count_that_fails_does_not_keep_the_others_from_theirs(
     monkeypatch.setattr(availability_day, "count_days", count_days)
     await rounds.count()
     assert counted == ["days"] * 3
+
+
+async def test_what_a_site_pushes_is_taken_in_while_rounds_run_and_it_is_never_looked_at(
+    rounds: Rounds, cast: Cast, app: FastAPI, session: AsyncSession
+) -> None:
+    made = await register(cast, probe="push", host=None)
+    await rounds.begin()
+    assert rounds.schedule.plans == {}
+    async with session.begin():
+        _, secret = await devices.mint(session, made["id"], by="Sari")
+    beat = {"boot": "a1", "seq": 1, "sent": 3, "rtt_ms": [20.5, 21, 22]}
+    answer = await cast.stranger.post("/push", beat, headers={"Authorization": f"Bearer {secret}"})
+    assert answer.json()["accepted"] == 1
+    await rounds.take_in()
+    assert await states(session) == [("up", None)]
+    assert rounds.counted().pushed_rows == 1

@@ -77,6 +77,15 @@ def test_a_long_outage_is_looked_at_less_often() -> None:
         assert run(schedule, slot + 5, slot + 70)[0][0] == slot + every
 
 
+def test_the_parent_of_a_site_that_reports_itself_is_looked_at_when_a_push_of_it_is_missed() -> None:
+    schedule = Schedule()
+    schedule.put(plan(1), now=NOW)
+    ((slot, _, _),) = run(schedule, NOW, NOW + 60)
+    child = Judged(7, State.UP, from_slot(NOW), from_slot(slot + 2), from_slot(slot + 2), parent_id=1)
+    schedule.follow([child], now=slot + 26)
+    assert run(schedule, slot + 26, slot + 30) == [(slot + 27, 1, 5)]
+
+
 def test_looks_at_one_site_never_overlap() -> None:
     schedule = Schedule()
     schedule.put(plan(1), now=NOW)

@@ -3,6 +3,7 @@
 `Facts.read` takes the run's own record (facts.json): truth.jsonl's lines, the kills, and the answers of the REST API.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ class Site:
     kind: str = "access_point"
     parent: str | None = None
     silent: list[Stretch] = field(default_factory=list)  # true: nothing answers, whoever's fault
+    cut: list[Stretch] = field(default_factory=list)  # of these: its link is out
+    dark: list[Stretch] = field(default_factory=list)  # of these: it has no electricity
     slow: list[Stretch] = field(default_factory=list)
     lossy: list[Stretch] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
@@ -75,6 +78,10 @@ class Site:
         return runs
 
     @property
+    def first_known(self) -> float:
+        return min((one.start for one in self.segments if one.state != "unknown"), default=math.inf)
+
+    @property
     def disturbed(self) -> list[Stretch]:
         return [*self.silent, *self.slow, *self.lossy]
 
@@ -87,6 +94,7 @@ class Facts:
     blind: list[Stretch] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
     loss_pct: dict[str, float] = field(default_factory=dict)
+    send_every_s: dict[str, float] = field(default_factory=dict)  # of sites that report themselves
     incidents: list[dict[str, Any]] | None = None  # a row a member: code, started_at, ended_at; None: not served
 
     @property
@@ -101,6 +109,11 @@ class Facts:
         hidden += [Stretch(s.killed - UNWRITTEN_S, s.back + BEAT_S) for s in self.stops if s.child == "worker"]
         return union(hidden)
 
+    @property
+    def deaf(self) -> list[Stretch]:
+        """When sites could not reach us."""
+        return union([*self.blind, *(Stretch(one.killed, one.back) for one in self.stops)])
+
     @classmethod
     def read(cls, record: dict[str, Any]) -> "Facts":
         codes = {row["id"]: row["code"] for row in record["sites"]}
@@ -108,6 +121,7 @@ class Facts:
         facts = cls(record["interval_s"], Stretch(record["from"], record["to"]), sites)
         facts.stops = [Stop(**row) for row in record["stops"]]
         facts.loss_pct, facts.incidents = record["loss_pct"], record["incidents"]
+        facts.send_every_s = record.get("send_every_s", {})
         _tell(facts, record["lines"])
         for code, site in sites.items():
             site.segments = [_segment(row) for row in record["segments"][code]]
@@ -130,7 +144,8 @@ def _tell(facts: Facts, lines: Sequence[dict[str, Any]]) -> None:
             for code in line["sites"]:
                 found[line["kind"], code].append(stretch)
     for code, site in facts.sites.items():
-        site.silent = union(found["outage", code])
+        site.cut, site.dark = union(found["outage", code]), union(found["power", code])
+        site.silent = union([*site.cut, *site.dark])
         site.slow, site.lossy = union(found["slow", code]), union(found["loss", code])
 
 

@@ -1,0 +1,84 @@
+"""A site's agent: its script with a new token, its script to read, and the end of its token."""
+
+import re
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access import audit
+from app.access.scope import Caller, require_writer
+from app.clock import utc_now
+from app.errors import Conflict, Fault, Invalid
+from app.field import devices, scripts
+from app.field.models import AgentKind, DeviceToken
+from app.field.scripts import Place
+from app.profiles import profiles
+from app.registry import regions, store
+from app.registry.models import Site
+from app.settings import Settings
+from probes.contract import Kind
+
+ANCHORS = ["1.1.1.1", "8.8.8.8"]  # where none are set: addresses that answer from everywhere
+ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-_~:\[\]]+(/[A-Za-z0-9.\-_~/]*)?")
+
+
+def public_url(settings: Settings, base: str | None = None) -> str:
+    """Where devices reach us, without a slash at its end. `base`: as the request at hand did. Raises Invalid."""
+    url = settings.public_url or base or f"http://{settings.host}:{settings.port}"
+    if not ADDRESS.fullmatch(url):  # it becomes a part of scripts
+        raise Invalid(Fault("Host", "bad_address", "{given} is no address that a device could use",
+                            "Set SINYAL_PUBLIC_URL", values={"given": url[:80]}))  # fmt: skip
+    return url.rstrip("/")
+
+
+async def issue(
+    session: AsyncSession, ident: str, kind: AgentKind, *, caller: Caller, settings: Settings, url: str
+) -> str:
+    """The script with a new token; the one before is over. Raises NotFound, NotAllowed, Conflict."""
+    site = await get_pushing(session, ident, caller=caller)
+    return (await install(session, site, kind, caller=caller, settings=settings, url=url))[1]
+
+
+async def install(
+    session: AsyncSession, site: Site, kind: AgentKind, *, caller: Caller, settings: Settings, url: str
+) -> tuple[DeviceToken, str]:
+    token, secret = await devices.mint(session, site.id, by=caller.who, kind=kind)
+    await audit.record(session, caller, "issue_agent", "site", site.id, region_code=site.village_code,
+                       after={"kind": kind.value, "device_token_id": token.id})  # fmt: skip
+    return token, written(site, kind, secret, settings=settings, url=url, now=utc_now())
+
+
+async def preview(
+    session: AsyncSession, ident: str, kind: AgentKind, *, caller: Caller, settings: Settings, url: str
+) -> str:
+    """The script with a placeholder for the token. Raises NotFound."""
+    site, _ = await store.get_site(session, ident, caller=caller)
+    return written(site, kind, scripts.PLACEHOLDER, settings=settings, url=url, now=utc_now())
+
+
+async def revoke(session: AsyncSession, ident: str, *, caller: Caller) -> int:
+    """How many tokens there were. Raises NotFound, NotAllowed."""
+    site, _ = await store.get_site(session, ident, caller=caller)
+    require_writer(caller, site.village_code)
+    count = await devices.revoke(session, site.id, by=caller.who)
+    if count:
+        await audit.record(session, caller, "revoke_agent", "site", site.id, region_code=site.village_code)
+    return count
+
+
+async def get_pushing(session: AsyncSession, ident: str, *, caller: Caller) -> Site:
+    """Locked, so that of two tokens minted at once one is the good one. Raises NotFound, NotAllowed, Conflict."""
+    site, _ = await store.get_site(session, ident, caller=caller, for_update=True)
+    require_writer(caller, site.village_code)
+    if site.probe is not Kind.PUSH:
+        raise Conflict("This site is measured by {probe}: set its probe to push first",
+                       values={"probe": site.probe.value})  # fmt: skip
+    return site
+
+
+def written(site: Site, kind: AgentKind, token: str, *, settings: Settings, url: str, now: datetime) -> str:
+    place = Place(site.code, regions.names().get(site.village_code, site.village_code), site.provider.name)
+    return scripts.render(
+        kind, place, url=url, token=token, anchors=(settings.anchors or settings.canaries or ANCHORS)[:2],
+        profile=profiles()[site.technology], now=now,
+    )  # fmt: skip

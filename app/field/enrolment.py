@@ -1,0 +1,134 @@
+"""Codes that a technician types at the site: one installs one agent, within a week, once."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
+
+from app.access import audit, throttle
+from app.access.models import Role
+from app.access.scope import Caller
+from app.access.store import digest
+from app.clock import utc_now
+from app.database import Sessions, transaction
+from app.errors import CodeOver, CodeUsed
+from app.field import agents
+from app.field.models import AgentKind, Device, DeviceToken, Enrolment
+from app.profiles import Profile, profiles
+from app.registry.models import Lifecycle, Site, SiteStatus
+from app.settings import Settings
+from probes.contract import Kind
+
+ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # nothing that is taken for something else: no 0 O, 1 I L
+LENGTH = 8
+LASTS = timedelta(days=7)
+
+
+async def create(session: AsyncSession, ident: str, *, caller: Caller) -> tuple[Enrolment, str]:
+    """The code, which is kept nowhere. One that was still open is over. Raises NotFound, NotAllowed, Conflict."""
+    site = await agents.get_pushing(session, ident, caller=caller)
+    now = utc_now()
+    still_open = Enrolment.site_id == site.id, Enrolment.used_at.is_(None), Enrolment.expires_at > now
+    await session.execute(update(Enrolment).where(*still_open).values(expires_at=now))
+    code = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    made = Enrolment(site_id=site.id, digest=digest(code), created_by=caller.who, expires_at=now + LASTS)
+    session.add(made)
+    await session.flush()
+    await audit.record(session, caller, "enrol", "site", site.id, region_code=site.village_code,
+                       after={"enrolment_id": made.id, "expires_at": made.expires_at.isoformat()})  # fmt: skip
+    return made, code
+
+
+def normal(code: str) -> str:
+    """As it was given out, however it was typed."""
+    return code.upper().replace("-", "").replace(" ", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a code leads to, as long as it is not over."""
+
+    enrolment: Enrolment
+    site: Site
+    status: SiteStatus
+    token: DeviceToken | None  # that the code was used for
+    device: Device | None
+
+    @property
+    def profile(self) -> Profile:
+        return profiles()[self.site.technology]
+
+
+async def get(sessions: Sessions, code: str, *, address: str | None) -> Known:
+    """Raises CodeOver for a wrong and for an expired one alike, and TooManyTries where too many were missed."""
+    limit = throttle.guesses("enrolment", throttle.place_of(address))
+    async with transaction(sessions) as session:
+        await throttle.require_free(session, limit)
+        known = await _find(session, code)
+    if known is None:
+        async with transaction(sessions) as session:
+            await throttle.charge(session, limit)
+        raise CodeOver
+    return known
+
+
+async def redeem(sessions: Sessions, known: Known, kind: AgentKind, *, settings: Settings, url: str) -> str:
+    """The script with a new token, once. Raises CodeUsed, and CodeOver for a site that has no agent any more."""
+    async with transaction(sessions) as session:
+        enrolment = await session.get_one(Enrolment, known.enrolment.id, with_for_update=True, populate_existing=True)
+        if enrolment.used_at is not None:
+            raise CodeUsed
+        site = await _site(session, enrolment.site_id)
+        now = utc_now()
+        if enrolment.expires_at <= now or site.probe is not Kind.PUSH or site.lifecycle is Lifecycle.RETIRED:
+            raise CodeOver
+        token, script = await agents.install(
+            session, site, kind, caller=_as(enrolment, site), settings=settings, url=url
+        )  # fmt: skip
+        enrolment.used_at, enrolment.device_token_id = now, token.id
+    return script
+
+
+def _as(enrolment: Enrolment, site: Site) -> Caller:
+    """Whoever typed the code acts for whoever gave it out."""
+    return Caller(None, f"enrolment by {enrolment.created_by}", Role.DISTRICT_OPERATOR, site.village_code)
+
+
+async def _find(session: AsyncSession, code: str) -> Known | None:
+    query = (
+        select(Enrolment, Site, SiteStatus, DeviceToken, Device)
+        .join(Site, Site.id == Enrolment.site_id)
+        .join(SiteStatus, SiteStatus.site_id == Site.id)
+        .outerjoin(DeviceToken, DeviceToken.id == Enrolment.device_token_id)
+        .outerjoin(Device, Device.site_id == Site.id)
+        .options(joinedload(Site.provider))
+        .where(Enrolment.digest == digest(normal(code)), Enrolment.expires_at > utc_now())
+    )
+    found = (await session.execute(query)).one_or_none()
+    return None if found is None else Known(*found)
+
+
+async def _site(session: AsyncSession, site_id: int) -> Site:
+    query = select(Site).options(joinedload(Site.provider)).where(Site.id == site_id)
+    return (await session.scalars(query.with_for_update(of=Site, key_share=True))).one()
+
+
+class Stage:
+    """How far an installation has come, told by what the server saw of it."""
+
+    OPEN, WAITING, WORKS, SILENT, REVOKED = "open", "waiting", "works", "silent", "revoked"
+
+
+def stage(known: Known, now: datetime) -> str:
+    enrolment, device = known.enrolment, known.device
+    if enrolment.used_at is None:
+        return Stage.OPEN
+    if known.token is not None and known.token.revoked_at is not None:
+        return Stage.REVOKED
+    if device is None or device.heard_at < enrolment.used_at:
+        return Stage.WAITING
+    late = now - device.heard_at > timedelta(seconds=2.5 * known.profile.send_every_s)
+    return Stage.SILENT if late else Stage.WORKS

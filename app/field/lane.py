@@ -1,0 +1,44 @@
+"""The way of a push past FastAPI: most of what the api is sent, and a router costs more than all it does with one."""
+
+from typing import NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.errors import Problem, TooLarge
+from app.field import push
+from app.field.push import Door
+from app.problems import answer
+
+
+class Route(NamedTuple):
+    path: str
+
+
+class PushLane:
+    """Does what the route of the same path does, and is counted as that."""
+
+    def __init__(self, app: ASGIApp, *, door: Door, prefix: str) -> None:
+        self._app, self._door, self._path = app, door, f"{prefix}/push"
+        self._counted_as = Route(self._path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not self._is_push(scope):
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = self._counted_as
+        request = Request(scope, receive)
+        try:
+            response = await push.receive(request, self._door)
+        except Problem as problem:
+            response = answer(request, problem)
+        except HTTPException:  # by app/edge.py, for a body that is larger than it reads
+            response = answer(request, TooLarge(push.TOO_LARGE, values={"limit": push.LARGEST // 1_000_000}))
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+
+    def _is_push(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        return path.endswith(self._path) and path.removeprefix(scope.get("root_path", "")) == self._path

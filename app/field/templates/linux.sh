@@ -1,0 +1,68 @@
+#!/bin/sh
+# Sinyal Desa: agen Linux untuk titik akses «site.code», «site.village» («site.provider»).
+#
+# Pasang  : sudo sh sinyal.sh      (perlu systemd, curl, ping)
+# Periksa : sudo sinyal-agent status      (log: journalctl -t sinyal)
+# Hapus   : sudo sinyal-agent remove
+#
+# English: run it with sudo (systemd, curl and ping are needed); `sinyal-agent status` shows how it is doing,
+# `sinyal-agent remove` removes it. The agent measures every «beat_s» s as a user of its own, keeps readings in
+# /var/lib/sinyal while the link is down (restarts too), and sends every «send_every_s» s.
+# It carries the token of this one site and no other secret. SINYAL_ROOT=folder prepares an image instead.
+
+install() {
+    ROOT=${SINYAL_ROOT:-}
+    if [ -z "$ROOT" ]; then
+        [ "$(id -u)" = 0 ] || { echo "Jalankan dengan sudo / run with sudo" >&2; return 1; }
+        for needed in systemctl curl ping; do
+            command -v "$needed" > /dev/null || { echo "Perlu $needed / $needed is needed" >&2; return 1; }
+        done
+    fi
+    umask 077
+    mkdir -p "$ROOT/etc/systemd/system" "$ROOT/usr/local/bin" || return 1
+    # what was measured at another site is not this one's
+    grep -qs "^SITE=«site.code|sh»$" "$ROOT/etc/sinyal.conf" ||
+        rm -rf "$ROOT/run/sinyal" "$ROOT/var/lib/private/sinyal" "$ROOT/var/lib/sinyal"
+    rm -f "$ROOT/run/sinyal/next" "$ROOT/run/sinyal/said"
+    cat > "$ROOT/etc/sinyal.conf" <<'SINYAL_CONF' || return 1
+«% include "agent.conf" %»
+RUN=/run/sinyal
+SPOOL=/var/lib/sinyal
+SINYAL_CONF
+    cat > "$ROOT/usr/local/bin/sinyal-agent" <<'SINYAL_AGENT' || return 1
+«% include "agent.sh" %»
+SINYAL_AGENT
+    chmod 755 "$ROOT/usr/local/bin/sinyal-agent"
+    cat > "$ROOT/etc/systemd/system/sinyal-agent.service" <<'SINYAL_UNIT' || return 1
+[Unit]
+Description=Sinyal Desa: agen titik akses «site.code»
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=/usr/local/bin/sinyal-agent loop
+Restart=always
+RestartSec=10
+DynamicUser=yes
+LoadCredential=conf:/etc/sinyal.conf
+RuntimeDirectory=sinyal
+RuntimeDirectoryPreserve=yes
+StateDirectory=sinyal
+AmbientCapabilities=CAP_NET_RAW
+CapabilityBoundingSet=CAP_NET_RAW
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateDevices=yes
+MemoryMax=64M
+
+[Install]
+WantedBy=multi-user.target
+SINYAL_UNIT
+    chmod 644 "$ROOT/etc/systemd/system/sinyal-agent.service"
+    [ -z "$ROOT" ] || return 0
+    systemctl daemon-reload && systemctl enable sinyal-agent.service && systemctl restart sinyal-agent.service
+    echo "Terpasang. Periksa sebentar lagi: sudo sinyal-agent status / installed, look again in a moment"
+}
+
+install

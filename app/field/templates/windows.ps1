@@ -1,0 +1,215 @@
+# Sinyal Desa: agen Windows (PowerShell 5.1+) untuk titik akses «site.code», «site.village» («site.provider»).
+#
+# Pasang  : buka PowerShell sebagai Administrator, lalu jalankan berkas ini
+# Periksa : Get-Content C:\ProgramData\Sinyal\log.txt -Tail 5
+# Hapus   : Unregister-ScheduledTask Sinyal -Confirm:$false; Remove-Item C:\ProgramData\Sinyal -Recurse
+#
+# English: run it in a PowerShell of an administrator; the log tells how it is doing, the line above removes it.
+# It measures every «beat_s» s as the scheduled task "Sinyal" (account SYSTEM), keeps readings in a file while the link
+# is down, and sends every «send_every_s» s. It carries the token of this one site and no other secret.
+# It does no speed tests.
+
+$ErrorActionPreference = 'Stop'
+$me = New-Object Security.Principal.WindowsPrincipal ([Security.Principal.WindowsIdentity]::GetCurrent())
+if (-not $me.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) {
+    throw 'Jalankan sebagai Administrator / run as administrator'
+}
+$folder = Join-Path $env:ProgramData 'Sinyal'
+New-Item -ItemType Directory -Force $folder | Out-Null
+# SYSTEM and administrators alone may read the token (well-known SIDs: names of groups are translated)
+& icacls.exe $folder /inheritance:r /grant:r '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F' | Out-Null
+$old = Join-Path $folder 'site.txt'
+if (-not (Test-Path $old) -or (Get-Content $old -Raw).Trim() -ne '«site.code»') {
+    # what was measured at another site is not this one's
+    Remove-Item (Join-Path $folder 'rows.txt'), (Join-Path $folder 'batch.txt') -ErrorAction SilentlyContinue
+}
+Set-Content $old '«site.code»' -Encoding Ascii
+
+$agent = @'
+$ErrorActionPreference = 'Stop'
+$url = «url|ps»
+$token = «token|ps»
+$anchors = «anchors_windows»
+$packets = 3
+$timeoutMs = «ping_timeout_ms»
+$beatS = «beat_s»
+$sendS = «send_every_s»
+$keepRows = «keep_rows»
+$batchRows = 500
+$since = «since»
+$folder = Join-Path $env:ProgramData 'Sinyal'
+$rowsFile = Join-Path $folder 'rows.txt'
+$batchFile = Join-Path $folder 'batch.txt'
+$culture = [Globalization.CultureInfo]::InvariantCulture
+[Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
+
+function Say([string]$text) {
+    $log = Join-Path $folder 'log.txt'
+    Add-Content $log ('{0:yyyy-MM-dd HH:mm:ss} {1}' -f (Get-Date), $text) -Encoding UTF8
+    if ((Get-Item $log).Length -gt 200KB) { Move-Item $log "$log.old" -Force }
+}
+
+# Counts from the start of Windows, whatever the clock says
+function Uptime { [Diagnostics.Stopwatch]::GetTimestamp() / [Diagnostics.Stopwatch]::Frequency }
+
+function Seconds([double]$value) { $value.ToString('0.00', $culture) }
+
+# A volatile key lives as long as Windows runs: a power cut draws a new boot, and seq begins again
+$volatile = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey('SOFTWARE\SinyalDesa',
+    [Microsoft.Win32.RegistryKeyPermissionCheck]::ReadWriteSubTree, [Microsoft.Win32.RegistryOptions]::Volatile)
+
+function Get-Number([string]$name) { [long]$volatile.GetValue($name, 0) }
+function Set-Number([string]$name, [long]$value) { $volatile.SetValue($name, $value, 'QWord') }
+
+function Clock { (Get-Date).ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", $culture) }
+function Test-Clock { ([DateTime]::UtcNow - [DateTime]'1970-01-01').TotalSeconds -ge $since }
+
+function Measure-Anchor([string]$anchor) {
+    $found = @()
+    $ping = New-Object Net.NetworkInformation.Ping
+    for ($i = 0; $i -lt $packets; $i++) {
+        if ($i -gt 0) { Start-Sleep -Seconds 1 }
+        try {
+            $answer = $ping.Send($anchor, $timeoutMs)
+            if ($answer.Status -eq 'Success') { $found += $answer.RoundtripTime }
+        } catch [Net.NetworkInformation.PingException] { }
+    }
+    $ping.Dispose()
+    , $found
+}
+
+# The anchor that answered most tells: one that is dead itself is no loss of this link
+function Measure-Link {
+    $best = @()
+    foreach ($anchor in $anchors) {
+        $found = Measure-Anchor $anchor
+        if ($found.Count -gt $best.Count) { $best = $found }
+        if ($best.Count -eq $packets) { break }
+    }
+    , $best
+}
+
+function Add-Row {
+    $uptime = Uptime
+    $boot = $volatile.GetValue('boot', '')
+    if (-not $boot) {
+        $boot = [Guid]::NewGuid().ToString('N').Substring(0, 8)
+        $volatile.SetValue('boot', $boot)
+    }
+    $seq = (Get-Number 'seq') + 1
+    Set-Number 'seq' $seq
+    $clock = ''
+    if (Test-Clock) { $clock = ',"clock":"' + (Clock) + '"' }
+    $times = (Measure-Link) -join ','
+    $row = '{{"boot":"{0}","seq":{1},"uptime_s":{2},"sent":{3},"rtt_ms":[{4}]{5}}}' -f $boot, $seq, (Seconds $uptime), $packets, $times, $clock
+    Add-Content $rowsFile $row -Encoding Ascii
+    $rows = @(Get-Content $rowsFile)
+    if ($rows.Count -gt $keepRows) { # the oldest go first
+        Set-Number 'dropped' ((Get-Number 'dropped') + $rows.Count - $keepRows)
+        Save-Rows $rowsFile @($rows | Select-Object -Last $keepRows)
+    }
+}
+
+function Save-Rows([string]$file, [string[]]$rows) {
+    Set-Content "$file.new" $rows -Encoding Ascii
+    Move-Item "$file.new" $file -Force
+}
+
+# The oldest rows become the batch, which stays until it is acknowledged; twice sent they count once
+function Get-Batch {
+    if (Test-Path $batchFile) { return , @(Get-Content $batchFile) }
+    if (-not (Test-Path $rowsFile)) { return , @() }
+    $rows = @(Get-Content $rowsFile)
+    $limit = Get-Number 'limit'
+    if ($limit -lt 1) { $limit = $batchRows }
+    $batch = @($rows | Select-Object -First $limit | Where-Object { $_ -match '^\{"boot":".*\}$' })
+    $rest = @($rows | Select-Object -Skip $limit)
+    if ($batch.Count -gt 0) { Save-Rows $batchFile $batch }
+    if ($rest.Count -gt 0) { Save-Rows $rowsFile $rest } else { Remove-Item $rowsFile }
+    , $batch
+}
+
+function Get-Waiting {
+    if (Test-Path $rowsFile) { @(Get-Content $rowsFile).Count } else { 0 }
+}
+
+function Get-Body([string[]]$batch) {
+    $sentAt = ''
+    if (Test-Clock) { $sentAt = ',"sent_at":"' + (Clock) + '"' }
+    '{{"agent":"windows/«version»","boot":"{0}","uptime_s":{1},"waiting":{2},"dropped":{3}{4},"batch":[{5}]}}' -f `
+        $volatile.GetValue('boot'), (Seconds (Uptime)), (Get-Waiting), (Get-Number 'dropped'), $sentAt, ($batch -join ',')
+}
+
+# Returns the seconds until the next sending
+function Send-Rows {
+    for ($i = 0; $i -lt 100; $i++) {
+        $batch = Get-Batch
+        if ($batch.Count -eq 0) { return $sendS }
+        try {
+            $answer = Invoke-RestMethod -Uri "$url/api/v1/push" -Method Post -TimeoutSec 45 -ContentType 'application/json' `
+                -Headers @{ Authorization = "Bearer $token" } -Body (Get-Body $batch)
+        } catch {
+            $code = 0
+            if ($_.Exception.Response) { $code = [int]$_.Exception.Response.StatusCode }
+            if ($code -in 400, 413, 422) {
+                Split-Batch $batch $code
+                continue
+            }
+            if ($code -eq 401) {
+                Say 'token dicabut atau diganti: pasang ulang agen ini (token revoked)'
+                return 21600
+            }
+            Say "belum terkirim (not sent yet, $code): $($_.Exception.Message)"
+            if ($code -eq 0) { return 0 }
+            $pause = [Math]::Min(600, [Math]::Max($beatS, 2 * (Get-Number 'pause')))
+            Set-Number 'pause' $pause
+            return $pause
+        }
+        # a provider's own page may answer as well: only ours says what it accepted
+        if ($null -eq $answer.accepted) {
+            Say 'jawaban asing (not our server)'
+            return 0
+        }
+        Remove-Item $batchFile
+        Set-Number 'limit' 0
+        Set-Number 'pause' 0
+        Say "terkirim (sent): $($answer.accepted) baru, $($answer.duplicates) ganda, $(@($answer.rejected).Count) ditolak"
+    }
+    $sendS
+}
+
+# Sent again in smaller batches; one row that is refused alone is set aside, not thrown away
+function Split-Batch([string[]]$batch, [int]$code) {
+    if ($batch.Count -gt 1) {
+        Set-Number 'limit' ([Math]::Floor($batch.Count / 2))
+        $rest = @()
+        if (Test-Path $rowsFile) { $rest = @(Get-Content $rowsFile) }
+        Save-Rows $rowsFile @($batch + $rest)
+    } else {
+        Add-Content (Join-Path $folder 'refused.txt') $batch -Encoding Ascii
+        Set-Number 'dropped' ((Get-Number 'dropped') + 1)
+        Say "server menolak satu hasil ukur ($code), disimpan di refused.txt (one row was refused)"
+    }
+    Remove-Item $batchFile
+}
+
+try {
+    Add-Row
+    $uptime = Uptime
+    if ($uptime -ge (Get-Number 'next')) { Set-Number 'next' ([long]$uptime + (Send-Rows) - [Math]::Floor($beatS / 2)) }
+} catch {
+    Say "kesalahan (error): $($_.Exception.Message)"
+}
+'@
+Set-Content (Join-Path $folder 'agent.ps1') $agent -Encoding UTF8
+
+$action = New-ScheduledTaskAction -Execute 'powershell.exe' `
+    -Argument "-NoProfile -NonInteractive -ExecutionPolicy Bypass -File `"$folder\agent.ps1`""
+$begin = (Get-Date).Date.AddSeconds(«jitter_s»)
+$trigger = New-ScheduledTaskTrigger -Once -At $begin -RepetitionInterval (New-TimeSpan -Seconds «beat_s_windows»)
+$settings = New-ScheduledTaskSettingsSet -MultipleInstances IgnoreNew -StartWhenAvailable -AllowStartIfOnBatteries `
+    -DontStopIfGoingOnBatteries -ExecutionTimeLimit (New-TimeSpan -Minutes 10)
+Register-ScheduledTask -TaskName 'Sinyal' -Action $action -Trigger $trigger -Settings $settings -User 'SYSTEM' `
+    -RunLevel Highest -Force | Out-Null
+Start-ScheduledTask -TaskName 'Sinyal'
+Write-Host "Terpasang. Periksa: Get-Content $folder\log.txt -Tail 5"

@@ -1,0 +1,96 @@
+"""Pushes: one `sinyal api` process, 6,000 devices, the client and PostgreSQL on the same machine. All that was
+acknowledged is looked for afterwards: in the receipts, and once in what waits for the worker."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from sqlalchemy import text
+
+from app.access.store import digest
+from app.database import open_engine
+from app.embedded import Cluster
+from app.settings import ROOT
+from tests.conftest import make_database
+from tests.field.fleet import fill
+from tests.killing import Api
+from tests.running import cpu_s, wait_for
+
+DEVICES, SECONDS = 6_000, 10
+BEATS_LIMIT, ROWS_LIMIT = 3_000, 50_000  # a second
+PARTS: dict[str, dict[str, Any]] = {
+    "beats": {"rows": 0, "gzip": False, "connections": 128},
+    "batches of 1,000": {"rows": 1000, "gzip": False, "connections": 8},
+    "batches of 1,000, gzip": {"rows": 1000, "gzip": True, "connections": 8},
+}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="sinyal-bench-") as folder:
+        cluster = Cluster(Path(folder) / "data")
+        cluster.start()
+        try:
+            for name, part in PARTS.items():
+                url = asyncio.run(make_database(cluster.url))
+                tokens = asyncio.run(fill(url, DEVICES))
+                _measure(name, part, cluster, url, tokens, Path(folder))
+        finally:
+            cluster.stop()
+
+
+def _measure(name: str, part: dict[str, Any], cluster: Cluster, url: str, tokens: list[str], folder: Path) -> None:
+    api = Api(url, folder / "api")
+    try:
+        api.start()
+        wait_for(lambda: httpx.get(f"{api.url}/readyz", trust_env=False).is_success, 30)
+        assert cluster.pid is not None
+        assert api.pid is not None
+        asked = part | {"tokens": tokens, "port": int(api.url.rpartition(":")[2])}
+        _run(asked | {"seconds": 0.5, "tokens": tokens[-600:]})
+        before = cpu_s(api.pid), cpu_s(cluster.pid)
+        found = _run(asked | {"seconds": SECONDS, "tokens": tokens[:-600]})
+        after = cpu_s(api.pid), cpu_s(cluster.pid)
+    finally:
+        api.close()
+    asyncio.run(_check(url, found["by_token"], part["rows"] or 1))
+    rows = found["requests"] * (part["rows"] or 1)
+    rate, limit = rows / found["seconds"], ROWS_LIMIT if part["rows"] else BEATS_LIMIT
+    print(f"{name}: {found['requests'] / found['seconds']:,.0f} requests/s, {rate:,.0f} rows/s (limit {limit:,}), "
+          f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms")  # fmt: skip
+    print(f"    in {found['seconds']:.1f} s, CPU s: api {after[0] - before[0]:.1f}, database {after[1] - before[1]:.1f}"
+          f", client {found['cpu_s']:.1f}; each of {rows:,} rows is there once", flush=True)  # fmt: skip
+
+
+def _run(asked: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.benchmarks.pushing"]
+    ended = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True, cwd=ROOT)
+    found: dict[str, Any] = json.loads(ended.stdout)
+    assert not found["bad"], found["bad"]
+    return found
+
+
+async def _check(url: str, by_token: dict[str, int], rows: int) -> None:
+    """Each acknowledged number of a device is in its receipt, and as many rows of it wait for the worker."""
+    engine = open_engine(url, name="bench", command_timeout_s=None)
+    async with engine.connect() as connection:
+        sites = {row.digest: row.site_id for row in await connection.execute(text("SELECT * FROM device_token"))}
+        query = text("SELECT site_id, seen::text AS seen FROM push_receipt")
+        seen = {row.site_id: row.seen for row in await connection.execute(query)}
+        waiting: dict[int, list[int]] = {}
+        for row in await connection.execute(text("SELECT site_id, rows FROM push_inbox")):
+            waiting.setdefault(row.site_id, []).extend(slot for slot, *_ in orjson.loads(row.rows))
+    await engine.dispose()
+    for token, sent in by_token.items():
+        site = sites[digest(token)]
+        expected = f"{{[0,{sent * rows})}}" if sent else None
+        assert (seen.get(site), len(waiting.get(site, []))) == (expected, sent * rows), (site, sent, seen.get(site))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What the ledger says of sites that report themselves, against the truth.
+
+An outage of the link is told afterwards by the agent, reading by reading: it is found and dated within a beat. When
+the power goes nobody tells: two sendings that fail to come are an outage, from the first of them on.
+"""
+
+from tests.benchmarks.truth.facts import BAD, LATE_S, Facts, whole
+from tests.benchmarks.truth.stretches import Stretch, meeting, minus, moment
+from tests.benchmarks.truth.verdict import Verdict, told
+
+LOOK_S = 2.0  # three packets, a second apart: a reading that begins before an outage may still be answered
+TRIES_S = 11.0  # a reading and the SYNs of its sending: what is heard by the last of them was up, says its date
+BOOT_S = 12.0  # after the power is back
+GRACE = 0.4  # of the sending interval, before a silence is one
+WRITTEN_S = 5.0
+
+
+def outages(facts: Facts) -> Verdict:
+    """Every outage that holds two readings for sure is found, and both its ends are right to a beat."""
+    verdict, beat_s, short = Verdict("outages of the link"), facts.interval_s, 0
+    for site in facts.sites.values():
+        bad = [whole(run) for run in site.spells(*BAD)]
+        for outage in site.cut:
+            if outage.length_s < 2 * beat_s + LOOK_S + LATE_S:
+                short += 1
+                continue
+            met = meeting(outage, bad)
+            verdict.expect(bool(met), told(facts, site, outage, "not found"))
+            if met:
+                begins, ends = met[0].start - outage.start, met[-1].end - outage.end
+                sound = -LATE_S <= begins <= beat_s + LOOK_S + LATE_S
+                sound = sound and -TRIES_S - LATE_S <= ends <= beat_s + LATE_S
+                verdict.err(begins)
+                verdict.err(ends)
+                verdict.expect(sound, told(facts, site, outage, f"off by {begins:.1f} s and {ends:.1f} s"))
+    verdict.notes.append(f"{short} too short to hold two readings for sure")
+    return verdict
+
+
+def power(facts: Facts) -> Verdict:
+    """Silence that is long enough is an outage, from when the first sending was missed to when it is heard again."""
+    verdict = Verdict("power cuts")
+    for site in facts.sites.values():
+        send_s = facts.send_every_s[site.code]
+        certain_s = (2 + GRACE) * send_s + WRITTEN_S
+        bad = [whole(run) for run in site.spells(*BAD)]
+        for cut in site.dark:
+            if cut.length_s < certain_s or meeting(cut.wider(send_s, send_s), facts.deaf):
+                verdict.exempt += 1
+                continue
+            met = meeting(cut, bad)
+            verdict.expect(bool(met), told(facts, site, cut, "not found"))
+            if met:
+                begins, ends = met[0].start - cut.start, met[-1].end - cut.end
+                sound = -LATE_S <= begins <= send_s + LATE_S and -LATE_S <= ends <= BOOT_S + TRIES_S + LATE_S
+                verdict.err(begins)
+                verdict.err(ends)
+                verdict.expect(sound, told(facts, site, cut, f"off by {begins:.1f} s and {ends:.1f} s"))
+    return verdict
+
+
+def inventions(facts: Facts) -> Verdict:
+    """Down only where it was out or dark; a blind spell of ours, a restart or a kill is nobody's outage."""
+    verdict = Verdict("outages invented")
+    for site in facts.sites.values():
+        true = [one.wider(LATE_S, facts.interval_s + LATE_S) for one in site.cut]
+        true += [one.wider(LATE_S, BOOT_S + TRIES_S + LATE_S) for one in site.dark]
+        for segment in site.segments:
+            if segment.state not in BAD:
+                continue
+            verdict.expected, verdict.found = verdict.expected + 1, verdict.found + 1
+            for left in minus(segment.stretch, true):
+                if left.length_s >= 1:
+                    verdict.invent(told(facts, site, left, "down, and nothing was the matter"))
+    return verdict
+
+
+def knowledge(facts: Facts) -> Verdict:
+    """Unknown only before a site was first heard, and around a power cut that took its readings along."""
+    verdict = Verdict("known all along")
+    for site in facts.sites.values():
+        send_s, known = facts.send_every_s[site.code], site.first_known
+        lost = [one.wider(send_s + LATE_S, send_s + BOOT_S + TRIES_S) for one in site.dark]
+        for segment in site.segments:
+            stretch = Stretch(max(segment.start, known), segment.end)
+            if segment.state == "unknown" and stretch.length_s > 0:
+                for left in minus(stretch, lost):
+                    verdict.expect(left.length_s < 1, told(facts, site, left, f"unknown ({segment.reason})"))
+            else:
+                verdict.expect(True, "")
+    return verdict
+
+
+def hints(facts: Facts) -> Verdict:
+    """A device that came back younger than its outage had no power; one that is older had, and the link was out."""
+    verdict = Verdict("hints of the cause")
+    for member in facts.incidents or ():
+        site = facts.sites[member["code"]]
+        if member["ended_at"] is None or member["kind"] == "shared":
+            continue
+        span = Stretch(moment(member["started_at"]), moment(member["ended_at"]))
+        is_dark, is_cut = meeting(span, site.dark), meeting(span, site.cut)
+        if bool(is_dark) != bool(is_cut):
+            wanted = "power" if is_dark else "link"
+            said = member["cause_hint"]
+            verdict.expect(said == wanted, told(facts, site, span, f"hint {said}, and it was {wanted}"))
+    return verdict
+
+
+CHECKS = (outages, power, inventions, knowledge, hints)

@@ -1,0 +1,432 @@
+"""From the inbox to what people see: real rows, a real database, and the moments that the test chooses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.aggregates import rollup
+from app.clock import floor_second, midnight, to_slot, utc_now
+from app.database import Sessions, transaction
+from app.field import inbox
+from app.field.inbox import Delivery, Row
+from app.ledger import months
+from app.ledger.blindness import BlindRange
+from app.settings import Settings
+from app.worker import store
+from app.worker.figures import Figures
+from app.worker.intake import Intake
+from app.worker.proof import OwnBeat, Proof
+from tests.conftest import Cast
+from tests.ledger.past import TODAY, under_contract
+from tests.registry.test_sites import register
+
+
+@dataclass
+class Field:
+    """Sites that report themselves, registered three hours ago. Seconds are counted from `start`, an hour ago."""
+
+    sessions: Sessions
+    cast: Cast
+    app: FastAPI
+    start: datetime
+    ids: list[int]
+    intake: Intake
+
+    def at(self, second: float) -> datetime:
+        return self.start + timedelta(seconds=second)
+
+    def second(self, moment: str | datetime | None) -> int | None:
+        if isinstance(moment, str):
+            moment = datetime.fromisoformat(moment)
+        return None if moment is None else round((moment - self.start).total_seconds())
+
+    def row(self, second: float, outcome: str = "ok", *, answered: int = 3, sent: int = 3, valid_s: int = 60) -> Row:
+        rtt_us = (20_000,) * (answered if outcome == "ok" else 0)
+        return Row(to_slot(self.at(second)), outcome, sent, rtt_us, valid_s, "claimed")
+
+    async def push(self, site_id: int | None, rows: Sequence[Row] = (), *, received: float | None = None) -> None:
+        at = utc_now() if received is None else self.at(received)
+        async with transaction(self.sessions) as session:
+            await inbox.put(session, [Delivery(site_id, at, rows)])
+            if site_id is not None:
+                await session.execute(text(
+                    "INSERT INTO device (site_id, heard_at, boot, seq, accepted, duplicates, rejected) "
+                    "VALUES (:id, :at, 'b', 1, 1, 0, 0) "
+                    "ON CONFLICT (site_id) DO UPDATE SET heard_at = greatest(device.heard_at, excluded.heard_at)"
+                ), {"id": site_id, "at": at})  # fmt: skip
+
+    async def beat(self, site_id: int, *seconds: float, **fields: Any) -> None:
+        """Live: each came in the second it belongs to."""
+        for second in seconds:
+            await self.push(site_id, [self.row(second, **fields)], received=second)
+
+    async def drain(self) -> None:
+        more = True
+        while more:
+            _, more = await self.intake.step()
+
+    async def listen(self, now: float) -> None:
+        await self.drain()
+        await self.intake.listen(self.at(now))
+
+    async def live(self, first: float, last: float, *, sites: Sequence[int], every: int = 60) -> None:
+        """What the worker does each second, at the moments that matter: our own beats, the sites' and its listening."""
+        second = first
+        while second <= last:
+            await self.push(None, received=second)
+            for site_id in sites:
+                if second % every == 0:
+                    await self.beat(site_id, second)
+            await self.listen(second + 1)
+            second += 15
+
+    async def states(self, site_id: int) -> list[tuple[int | None, str, str | None]]:
+        async with transaction(self.sessions) as session:
+            rows = await session.execute(text(
+                "SELECT started_at, state, unknown_reason FROM state_segment WHERE site_id = :id ORDER BY started_at"
+            ), {"id": site_id})  # fmt: skip
+            return [(self.second(row.started_at), row.state, row.unknown_reason) for row in rows]
+
+    async def silences(self, site_id: int) -> list[tuple[int | None, str]]:
+        async with transaction(self.sessions) as session:
+            rows = await session.execute(text(
+                "SELECT slot, outcome FROM measurement WHERE site_id = :id AND source = 'silence' ORDER BY slot"
+            ), {"id": site_id})  # fmt: skip
+            return [(self.second(row.slot), row.outcome) for row in rows]
+
+    async def get(self, path: str, **params: Any) -> Any:
+        answer = await self.cast.sari.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def uptime(self, site_id: int, first: float, last: float) -> dict[str, Any]:
+        bounds = {"from": self.at(first).isoformat(), "to": self.at(last).isoformat()}
+        return (await self.get(f"/sites/{site_id}/uptime", **bounds))["total"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+async def field(sessions: Sessions, cast: Cast, session: AsyncSession, app: FastAPI) -> Field:
+    start = floor_second(utc_now()) - timedelta(hours=1)
+    ids = [(await register(cast, probe="push", host=None))["id"] for _ in range(4)]
+    async with session.begin():
+        for statement in (
+            "UPDATE site SET addressed_at = :since, created_at = :since",
+            "UPDATE site_status SET addressed_at = :since, since = :since",
+            "UPDATE site_configuration SET started_at = :since, addressed_at = :since",
+        ):
+            await session.execute(text(statement), {"since": start - timedelta(hours=2)})
+    intake = Intake(sessions, Figures(), OwnBeat("http://127.0.0.1:9"), Proof(start), start)
+    return Field(sessions, cast, app, start, ids, intake)
+
+
+async def test_what_was_pushed_becomes_readings_states_and_figures(field: Field) -> None:
+    site = field.ids[0]
+    await field.push(site, [field.row(second) for second in range(0, 600, 60)], received=541)
+    await field.push(site, [Row(to_slot(field.at(600)), "ok", 0, (), 60, "arrival")], received=600)
+    await field.push(site, [field.row(660, answered=1)], received=660)
+    await field.drain()
+    assert await field.states(site) == [(0, "up", None)]
+    shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
+    assert len(shown) == 12
+    assert {one["source"] for one in shown} == {"agent"}
+    assert [(one["sent"], one["received"], one["reason"]) for one in shown[-2:]] == [
+        (0, 0, "arrival"), (3, 1, "claimed")
+    ]  # fmt: skip
+    latency = (await field.get(f"/sites/{site}/latency", period="2h"))["total"]
+    assert (latency["samples"], latency["loss_pct"]) == (31, pytest.approx(100 * 2 / 33, abs=0.01))
+    made = await field.get(f"/sites/{site}")
+    assert field.second(made["commissioned_at"]) == 0
+    counted = field.intake.figures
+    assert (counted.pushes, counted.pushed_rows, counted.refused_pushes) == (3, 12, 0)
+    async with transaction(field.sessions) as session:
+        assert await session.scalar(text("SELECT count(*) FROM push_inbox")) == 0
+
+
+async def test_a_site_is_degraded_by_the_loss_its_anchors_saw_and_never_by_an_arrival_alone(field: Field) -> None:
+    well, lossy = field.ids[:2]
+    for second in range(0, 900, 60):
+        await field.push(well, [Row(to_slot(field.at(second)), "ok", 0, (), 60, "arrival")], received=second)
+        await field.beat(lossy, second, answered=0)
+    await field.drain()
+    assert await field.states(well) == [(0, "up", None)]
+    assert await field.states(lossy) == [(0, "up", None), (60, "degraded", None)]
+    snapshot = await _status(field)
+    assert (snapshot[well]["evidence"], snapshot[well]["loss_pct"], snapshot[well]["rtt_ms"]) == ("agent", None, None)
+
+
+async def _status(field: Field) -> dict[int, dict[str, Any]]:
+    snapshot = field.app.state.snapshot
+    await snapshot.refresh(field.sessions)
+    snapshot.tick(utc_now())
+    return {one["id"]: one for one in (await field.get("/status"))["sites"]}
+
+
+async def test_rows_of_one_second_are_all_kept(field: Field) -> None:
+    site = field.ids[0]
+    await field.push(site, [field.row(0), field.row(0), field.row(1)])
+    await field.drain()
+    await field.push(site, [field.row(0), field.row(2)])
+    await field.drain()
+    shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
+    assert sorted(field.second(one["slot"]) or 0 for one in shown) == [0, 1, 2, 3, 4]
+
+
+async def test_a_site_that_falls_silent_while_others_are_heard_is_down_from_the_push_that_was_due(
+    field: Field,
+) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 600, sites=others)
+    assert await field.states(silent) == [(0, "up", None), (360, "down", None)]
+    (incident,) = (await field.get("/incidents"))["items"]
+    bounds = [field.second(incident[name]) for name in ("last_ok_at", "started_at", "confirmed_at", "ended_at")]
+    assert bounds == [300, 360, 420, None]
+    await field.beat(silent, 640)
+    await field.drain()
+    (incident,) = (await field.get("/incidents"))["items"]
+    assert (incident["status"], field.second(incident["ended_at"])) == ("resolved", 640)
+    down = next(one for one in (await field.get(f"/sites/{silent}/segments", period="2h"))["items"]
+                if one["state"] == "down")  # fmt: skip
+    assert (field.second(down["last_ok_at"]), field.second(down["first_ok_after"])) == (300, 640)
+    total = await field.uptime(silent, 0, 700)
+    assert (total["seconds"]["down"], sum(total["seconds"].values()), total["outages"]) == (280, 700, 1)
+
+
+async def test_the_wall_never_flashes_unknown_between_up_and_down(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    for second in range(301, 460):
+        if second % 15 == 0:
+            await field.push(None, received=second)
+        for other in others:
+            if second % 60 == 0:
+                await field.beat(other, second)
+        await field.listen(second)
+        async with transaction(field.sessions) as session:
+            known = (await session.execute(text(
+                "SELECT state, evidence_at, valid_s FROM site_status WHERE site_id = :id"
+            ), {"id": silent})).one()  # fmt: skip
+        assert known.state != "up" or field.at(second) <= known.evidence_at + timedelta(seconds=2.5 * known.valid_s)
+    assert (await field.states(silent))[-1] == (360, "down", None)
+
+
+async def test_what_the_device_had_measured_meanwhile_wins_and_the_incident_is_withdrawn(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 600, sites=others)
+    rows = [field.row(second) for second in range(360, 660, 60)]
+    await field.push(silent, rows, received=610)
+    await field.drain()
+    assert await field.states(silent) == [(0, "up", None)]
+    assert {outcome for _, outcome in await field.silences(silent)} == {"fault"}
+    (incident,) = (await field.get("/incidents"))["items"]
+    assert incident["status"] == "withdrawn"
+    total = await field.uptime(silent, 0, 600)
+    assert (total["seconds"]["up"], sum(total["seconds"].values())) == (600, 600)
+
+
+async def test_the_push_that_ends_an_outage_does_not_undo_it(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 450, sites=others)
+    await field.beat(silent, 452)
+    await field.drain()
+    assert await field.states(silent) == [(0, "up", None), (360, "down", None), (452, "up", None)]
+
+
+async def test_while_ingest_is_not_proven_nothing_is_said_of_anybody(field: Field) -> None:
+    await field.live(0, 300, sites=field.ids)
+    for second in range(301, 900, 15):
+        await field.listen(second)
+    assert [await field.silences(site_id) for site_id in field.ids] == [[]] * 4
+    assert (await _status(field))[field.ids[0]]["state"] == "unknown"
+    await field.live(900, 1020, sites=field.ids)
+    found = [await field.states(site_id) for site_id in field.ids]
+    assert found == [[(0, "up", None), (360, "unknown", "blind"), (900, "up", None)]] * 4
+    total = await field.uptime(field.ids[0], 0, 1000)
+    assert (total["seconds"]["unknown"], sum(total["seconds"].values())) == (540, 1000)
+
+
+async def test_a_worker_that_was_away_says_nothing_of_that_time_and_loses_nothing_of_it(field: Field) -> None:
+    """Ingest went on: what came is taken in. Who did not come may not have been there, or not been heard."""
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    for second in range(360, 1200, 60):
+        for other in others:
+            await field.beat(other, second)
+    again = Intake(field.sessions, Figures(), OwnBeat("http://127.0.0.1:9"), began_at=field.at(1200))
+    async with transaction(field.sessions) as session:
+        await again.begin(session)
+    field.intake = again
+    await field.live(1200, 1275, sites=others)
+    assert [await field.states(other) for other in others] == [[(0, "up", None)]] * 3
+    assert await field.silences(silent) == []
+    await field.live(1290, 1500, sites=others)
+    assert await field.states(silent) == [(0, "up", None), (360, "unknown", "stopped"), (1260, "down", None)]
+    total = await field.uptime(silent, 0, 1400)
+    assert (total["seconds"]["unknown"], total["seconds"]["down"]) == (900, 140)
+
+
+async def test_a_worker_that_comes_back_at_once_goes_on_listening(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    again = Intake(field.sessions, Figures(), OwnBeat("http://127.0.0.1:9"), began_at=field.at(310))
+    async with transaction(field.sessions) as session:
+        await again.begin(session)
+    field.intake = again
+    await field.live(315, 480, sites=others)
+    assert (await field.states(silent))[-1] == (360, "down", None)
+
+
+async def test_a_worker_or_uplink_that_was_blind_says_nothing_of_sites_that_report_themselves(field: Field) -> None:
+    site = field.ids[0]
+    await field.beat(site, 0, 60, 120)
+    await field.push(site, [field.row(180, "timeout"), field.row(240, "timeout")], received=1000)
+    await field.beat(site, 1000)
+    await field.drain()
+    before = await field.states(site)
+    async with transaction(field.sessions) as session:
+        await store.write_batch(session, [], [BlindRange(field.at(100), field.at(900), "stopped")])
+    assert await field.states(site) == before == [
+        (0, "up", None), (180, "down", None), (300, "unknown", "silent"), (1000, "up", None),
+    ]  # fmt: skip
+
+
+async def test_a_push_that_cannot_be_taken_in_is_set_aside_and_keeps_nobody_waiting(
+    field: Field, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, bad = field.ids[:2]
+    for second in range(0, 300, 60):
+        await field.beat(good, second)
+    await field.push(bad, [field.row(0, valid_s=99_999)])
+    for second in range(300, 600, 60):
+        await field.beat(good, second)
+    await field.drain()
+    assert len((await field.get(f"/sites/{good}/measurements", period="2h"))["items"]) == 10
+    assert field.intake.figures.refused_pushes == 1
+    async with transaction(field.sessions) as session:
+        (kept,) = await session.execute(text("SELECT site_id, refused_at FROM push_inbox"))
+        assert kept.site_id == bad
+        await session.execute(text("UPDATE push_inbox SET rows = '[]'"))
+        await field.intake.begin(session)
+    await field.drain()
+    async with transaction(field.sessions) as session:
+        assert await session.scalar(text("SELECT count(*) FROM push_inbox")) == 0, "it is tried again"
+
+
+async def test_rows_that_waited_for_weeks_find_room_and_those_of_a_closed_past_are_counted(field: Field) -> None:
+    site = field.ids[0]
+    old, closed = -20 * 86_400, -90 * 86_400
+    async with transaction(field.sessions) as session:
+        for statement in ("UPDATE site SET addressed_at = :since, created_at = :since",
+                          "UPDATE site_configuration SET started_at = :since, addressed_at = :since"):  # fmt: skip
+            await session.execute(text(statement), {"since": field.at(closed)})
+    await field.push(site, [field.row(closed), field.row(old), field.row(0)])
+    await field.drain()
+    assert len((await field.get(f"/sites/{site}/measurements", period="30d"))["items"]) == 2
+    assert (field.intake.figures.closed_rows, field.intake.figures.refused_pushes) == (1, 0)
+
+
+async def test_what_was_measured_where_the_site_is_no_more_says_nothing_of_it(field: Field) -> None:
+    site = field.ids[0]
+    await field.push(site, [field.row(0)])
+    async with transaction(field.sessions) as session:
+        for statement in ("UPDATE site SET addressed_at = :at WHERE id = :id",
+                          "UPDATE site_configuration SET addressed_at = :at WHERE site_id = :id"):  # fmt: skip
+            await session.execute(text(statement), {"at": field.at(30), "id": site})
+    await field.push(site, [field.row(60)])
+    await field.drain()
+    shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
+    assert [(one["outcome"], one["reason"]) for one in shown] == [("fault", "moved"), ("ok", "claimed")]
+    assert await field.states(site) == [(60, "up", None)]
+
+
+async def test_late_rows_of_an_hour_that_was_counted_have_it_counted_again(field: Field) -> None:
+    site = field.ids[0]
+    await field.push(site, [field.row(60), field.row(120)])
+    await field.drain()
+    async with transaction(field.sessions) as session:
+        await session.execute(text("UPDATE rollup_watermark SET upto = date_trunc('hour', cast(:at AS timestamptz))"),
+                              {"at": field.start - timedelta(hours=1)})  # fmt: skip
+    for _ in range(20):
+        async with transaction(field.sessions) as session:
+            if not await rollup.roll_up(session, utc_now() + timedelta(hours=1)):
+                break
+    await field.push(site, [field.row(180), field.row(240, "timeout")])
+    await field.drain()
+    async with transaction(field.sessions) as session:
+        marked = await session.scalar(text("SELECT count(*) FROM stale_hour WHERE site_id = :id"), {"id": site})
+        assert marked == 1
+        while await rollup.roll_up(session, utc_now() + timedelta(hours=1)):
+            pass
+        sent, received = (await session.execute(text(
+            "SELECT sum(sent), sum(received) FROM rollup_hour WHERE site_id = :id"
+        ), {"id": site})).one()  # fmt: skip
+    assert (sent, received) == (12, 9)
+
+
+async def test_a_month_that_was_closed_is_corrected_beside_by_what_was_pushed_late(
+    field: Field, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows were acknowledged in time, and the worker was away for long."""
+    monkeypatch.setattr("app.ledger.rejudge.settings", lambda: Settings(raw_retention_days=70))
+    site, month = field.ids[0], (TODAY.replace(day=1) - timedelta(days=45)).replace(day=1)
+    end = midnight((month + timedelta(days=31)).replace(day=1))
+    since = {"since": midnight(month) - timedelta(days=1)}
+    async with session.begin():
+        for statement in ("UPDATE site SET addressed_at = :since, created_at = :since",
+                          "UPDATE site_configuration SET started_at = :since, addressed_at = :since"):  # fmt: skip
+            await session.execute(text(statement), since)
+    await under_contract(session, site, valid_from=month, terms=[(month, {"sla_target_pct": 99.5})])
+    last = int((end - field.start).total_seconds())
+    well = [*range(last - 7200, last - 3540, 60), *range(last + 3600, last + 7200, 60)]
+    await field.push(site, [field.row(second) for second in well])
+    await field.drain()
+
+    async def corrections() -> list[Any]:
+        async with field.sessions() as closing, closing.begin():
+            while await months.close_months(closing, utc_now()):
+                pass
+            return list((await closing.execute(text("SELECT month, figures FROM month_correction ORDER BY id"))).all())
+
+    assert await corrections() == []
+    await field.push(site, [field.row(second, "timeout") for second in range(last - 3540, last + 3600, 60)])
+    await field.drain()
+    (corrected,) = [row for row in await corrections() if row.month == month]
+    assert corrected.figures["seconds"]["down"] == 3540
+    assert sum(corrected.figures["seconds"].values()) == (end - midnight(month)).total_seconds()
+
+
+async def test_our_own_beat_goes_through_the_api_and_proves_that_ingest_is_alive(field: Field) -> None:
+    intake = field.intake
+    async with transaction(field.sessions) as session:
+        await intake.begin(session)
+    intake.own.url = "http://test/api/v1/push"
+    intake.own._client = httpx.AsyncClient(transport=httpx.ASGITransport(field.app))
+    await intake.listen(utc_now())
+    assert intake.figures.ingest_proven == 0
+    await intake.own.send()
+    assert intake.own.unanswered == 0
+    await field.drain()
+    await intake.listen(utc_now())
+    counted = intake.figures
+    assert (counted.ingest_proven, counted.own_beats_sent, counted.own_beats_heard) == (1, 1, 1)
+    assert intake.own.ahead == timedelta()
+    intake.own.secret = "sd-of-another"
+    await intake.own.send()
+    assert intake.own.unanswered == 1
+    await intake.own.close()
+
+
+async def test_an_ingest_that_does_not_answer_is_no_error_of_the_worker(field: Field) -> None:
+    await field.intake.own.send()
+    await field.intake.own.send()
+    assert (field.intake.own.unanswered, field.intake.own.sent) == (2, 2)
+    await field.intake.own.close()

@@ -1,0 +1,103 @@
+"""When silence says something: decided without a clock or a database."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.clock import to_slot
+from app.settings import Settings
+from app.worker.proof import Proof, own_beat
+from app.worker.silence import Awaited, Heard, silences
+from probes.contract import SILENCE, Outcome
+
+T = datetime(2026, 11, 25, 4, tzinfo=UTC)
+
+
+def at(second: float) -> datetime:
+    return T + timedelta(seconds=second)
+
+
+def due(now: float, *, every: int = 60, proven: tuple[float, float] | None = None,
+        others: tuple[float, ...] = (1e6, 1e6)) -> list[int]:  # fmt: skip
+    """The seconds of a site's silences: it was last heard at 0. `proven`: from when to when, by default all along."""
+    since, last = proven or (-1000, now)
+    newest = [Heard(1, T), *(Heard(2 + number, at(second)) for number, second in enumerate(others))]
+    found = list(silences(Awaited(1, T, every, T), Proof(at(last), at(since)), newest, at(now)))
+    assert all(
+        (one.source, one.outcome, one.sent, one.valid_s) == (SILENCE, Outcome.TIMEOUT, 0, every) for one in found
+    )
+    return [one.slot - to_slot(T) for one in found]
+
+
+def test_a_push_is_missed_only_when_it_is_late_by_more_than_a_devices_own_pace() -> None:
+    assert due(83) == []
+    assert due(84) == [60]
+    assert due(143) == [60]
+    assert due(144) == [60, 120], "before the evidence of 0 ceases to hold at 150"
+    assert due(419, every=300) == []
+    assert due(720, every=300) == [300, 600]
+
+
+def test_nothing_is_said_while_ingest_is_not_proven_alive_from_when_it_was_due_until_now() -> None:
+    assert due(90, proven=(-1000, 44)) == []
+    assert due(90, proven=(-1000, 45)) == [60]
+    assert due(90, proven=(61, 90)) == []
+
+
+def test_after_a_break_in_the_proof_a_site_has_a_whole_turn_first() -> None:
+    """Its push may have failed meanwhile, and it tries again in its turn."""
+    assert due(1083, proven=(1000, 1083)) == []
+    assert due(1084, proven=(1000, 1084)) == [1060]
+
+
+def test_others_must_have_been_heard_since_the_push_before_was_due() -> None:
+    assert due(90, others=()) == []
+    assert due(90, others=(50,)) == []
+    assert due(90, others=(50, -1)) == []
+    assert due(90, others=(50, 0)) == [60]
+
+
+def test_when_everybody_falls_silent_at_once_nobody_is_down() -> None:
+    """Perhaps it is our own way to the outside, which our own beat does not take: one silence, never two."""
+    assert due(1000, others=(50, 59)) == [60]
+
+
+def test_the_proof_is_broken_by_more_than_two_lost_beats() -> None:
+    proof = Proof(T)
+    assert proof.deaf_since(T) == T, "nothing came as yet"
+    proof, unproven = proof.heard(at(10), began_at=T)
+    assert (proof, unproven) == (Proof(at(10), at(10)), [])
+    proof, unproven = proof.heard(at(55), began_at=T)
+    assert (proof, unproven) == (Proof(at(55), at(10)), [])
+    assert proof.deaf_since(at(100)) is None
+    assert proof.deaf_since(at(101)) == at(55)
+    proof, (unheard,) = proof.heard(at(101), began_at=T)
+    assert proof == Proof(at(101), at(101))
+    assert (unheard.started_at, unheard.ended_at, unheard.reason) == (at(55), at(102), "ingest")
+
+
+def test_while_the_worker_was_away_nothing_was_proven() -> None:
+    _, (stopped,) = Proof(T, at(-100)).heard(at(700), began_at=at(690))
+    assert (stopped.started_at, stopped.ended_at, stopped.reason) == (T, at(701), "stopped")
+    _, ranges = Proof(T, at(-100)).heard(at(700), began_at=at(300))
+    assert [(one.ended_at, one.reason) for one in ranges] == [(at(301), "stopped"), (at(701), "ingest")]
+    unbroken, nothing = Proof(T, at(-100)).heard(at(30), began_at=at(20))
+    assert (unbroken.since, nothing) == (at(-100), [])
+
+
+def test_a_clock_that_was_set_back_proves_nothing_of_before() -> None:
+    proof, _ = Proof(at(3600), at(1000)).heard(T, began_at=T)
+    assert proof == Proof(T, T)
+
+
+@pytest.mark.parametrize(("given", "url"), [
+    ({}, "http://127.0.0.1:8000"),
+    ({"host": "0.0.0.0", "port": 80}, "http://127.0.0.1:80"),
+    ({"host": "::"}, "http://[::1]:8000"),
+    ({"public_url": "https://sinyal.example/"}, "https://sinyal.example"),
+    ({"public_url": "https://example.id", "root_path": "/sinyal"}, "https://example.id/sinyal"),
+    ({"public_url": "https://example.id/sinyal", "root_path": "/sinyal"}, "https://example.id/sinyal"),
+    ({"root_path": "/sinyal"}, "http://127.0.0.1:8000"),
+])  # fmt: skip
+def test_our_own_beat_goes_the_way_that_devices_go(given: dict[str, str], url: str) -> None:
+    assert own_beat(Settings(**given)).url == url + "/api/v1/push"  # type: ignore[arg-type]
