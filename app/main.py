@@ -86,10 +86,8 @@ def create_app(given: Settings | None = None) -> FastAPI:
         maintenance, audit, accounts, session, tokens,
         agents,
         diagnoses,
-        pushes,
-        speedtests, throughputs,
         pushes, devices,
-        speedtests,
+        speedtests, throughputs,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)

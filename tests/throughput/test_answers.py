@@ -109,3 +109,25 @@ async def test_only_what_is_done_counts_as_a_speed(cast: Cast, session: AsyncSes
     await with_tests(session, site, 900.0, status=Stage.INVALID, reason="buffered")
     total = (await cast.ana.get(f"/sites/{site['id']}/throughput")).json()["total"]
     assert (total["invalid"], total["done"], total["down_mbps"]) == (1, 0, None)
+
+
+async def test_a_spreadsheet_brings_budgets_and_what_is_tested_with(cast: Cast) -> None:
+    head = "Kode desa/kelurahan;Teknologi;Penyedia;Cara ukur;Alamat IP atau host;URL uji kecepatan;"
+    head += "Kuota uji kecepatan (MB per bulan)\n"
+    row = "64.02.05.2003;serat optik;Telkom WMS;icmp;198.51.100.77;{url};{quota}\n"
+    for url, quota, fault in (
+        ("http://198.51.100.77/uji", "1.500", None),
+        ("http://169.254.169.254/uji", "1500", ("speed_url", "forbidden_host")),
+        ("ftp://198.51.100.77/uji", "1500", ("speed_url", "bad_url")),
+        ("", "-5", ("speed_budget_mb", "greater_than_equal")),
+        ("", "banyak", ("speed_budget_mb", "float_parsing")),
+    ):
+        sheet = (head + row.format(url=url, quota=quota)).encode()
+        answer = await cast.ana.client.post("/api/v1/sites/import", content=sheet, headers={
+            "Content-Type": "application/octet-stream",
+        }, params={"dry_run": "true"} if fault else {})  # fmt: skip
+        if fault:
+            (found,) = [one for told in answer.json()["rows"] for one in told["errors"]]
+            assert (found["field"], found["code"]) == fault, url or quota
+    (site,) = (await cast.ana.get("/sites?q=198.51.100.77")).json()["items"]
+    assert (site["speed_url"], site["speed_budget_mb"]) == ("http://198.51.100.77/uji", 1500)
