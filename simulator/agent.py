@@ -197,13 +197,19 @@ class Agent:
             about["token"] = secret
         else:
             headers["Authorization"] = f"Bearer {secret}"
-        if len(rows) == 1 and self.cadence.send_every_s <= self.cadence.beat_s and rows[0]["boot"] == memory.boot:
+        uptime_s = round(now - memory.booted, 2)
+        if len(rows) == 1 and self._is_live(rows[0], memory, uptime_s):
             return json.dumps(about | rows[0]).encode(), headers
-        about |= {"boot": memory.boot, "uptime_s": round(now - memory.booted, 2), "sent_at": memory.clock(time.time())}
+        about |= {"boot": memory.boot, "uptime_s": uptime_s, "sent_at": memory.clock(time.time())}
         body = json.dumps(about | {"batch": list(rows)}).encode()
         if self._zips:
             headers["Content-Encoding"], body = "gzip", gzip.compress(body, 6)
         return body, headers
+
+    def _is_live(self, row: Row, memory: Memory, uptime_s: float) -> bool:
+        """Whether it may be dated by when it comes: just measured, by one that sends each reading at once."""
+        is_fresh = row["boot"] == memory.boot and uptime_s - row["uptime_s"] < self.cadence.beat_s
+        return is_fresh and self.cadence.send_every_s <= self.cadence.beat_s
 
     async def _reaches(self) -> bool:
         """Whether the server could be had, and not before what was sent has gone there and back."""

@@ -118,7 +118,8 @@ def wait_for(what: Callable[[], Any], timeout_s: float, *, every_s: float = 0.25
 
 
 def _children(pid: int) -> list[int]:
-    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")  # of each thread that started some
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def processes_below(pid: int) -> list[int]:

@@ -21,6 +21,14 @@ REMOVALS = {
     AgentKind.WINDOWS: r"Unregister-ScheduledTask Sinyal -Confirm:$false; Remove-Item C:\ProgramData\Sinyal -Recurse",
 }
 
+BEFORE = {  # so that the server's certificate can be checked
+    AgentKind.ROUTEROS: (
+        "RouterOS 7.19 dan 7.20, sekali sebelumnya: /certificate settings set builtin-trust-anchors=trusted. "
+        "Yang lebih lama: impor dulu sertifikat akar server.",
+        "7.19 and 7.20: run that once before; older: import the server's root certificate first",
+    )
+}
+
 
 def lines(url: str, code: str) -> dict[AgentKind, str]:
     """A line that is answered with an error runs nothing, and says so."""

@@ -47,7 +47,7 @@ def status(known: Known, now: datetime) -> str:
         heard_at=None if device is None else moment(device.heard_at),
         offset_s=offset_s, clock_off=offset_s is not None and abs(offset_s) > CLOCK_OFF_S,
         rejection=_rejection(device.last_rejection if device is not None else None),
-        expires_at=moment(known.enrolment.expires_at), send_every_s=known.profile.send_every_s,
+        expires_at=moment(known.enrolment.expires_at, seconds=False), send_every_s=known.profile.send_every_s,
         checks=[(commands.NAMES[kind], line) for kind, line in commands.CHECKS.items() if _concerns(known, kind)],
         now=moment(now), refresh_s=15,
     )  # fmt: skip
@@ -56,12 +56,19 @@ def status(known: Known, now: datetime) -> str:
 def card(known: Known, url: str, code: str) -> str:
     lines = commands.lines(url, code)
     kinds = [
-        (commands.NAMES[kind], line, commands.CHECKS[kind], commands.REMOVALS[kind]) for kind, line in lines.items()
+        (
+            commands.NAMES[kind],
+            line,
+            commands.CHECKS[kind],
+            commands.REMOVALS[kind],
+            commands.BEFORE.get(kind) if url.startswith("https://") else None,
+        )
+        for kind, line in lines.items()
     ]
     status_url = f"{url}/enrol/{code}/status"
     return _render(
         "card.html", known, code=f"{code[:4]}-{code[4:]}", kinds=kinds, status_url=status_url,
-        used=known.enrolment.used_at is not None, expires_at=moment(known.enrolment.expires_at),
+        used=known.enrolment.used_at is not None, expires_at=moment(known.enrolment.expires_at, seconds=False),
         qr=segno.make(status_url, error="m").svg_inline(border=0, omitsize=True),
     )  # fmt: skip
 
@@ -81,9 +88,9 @@ def policy(page: str) -> str:
     return f"default-src 'none'; style-src {styles}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
-def moment(at: datetime) -> str:
+def moment(at: datetime, *, seconds: bool = True) -> str:
     local = at.astimezone(WITA)
-    return f"{local.day} {MONTHS[local.month - 1]} {local.year} {local:%H.%M.%S} WITA"
+    return f"{local.day} {MONTHS[local.month - 1]} {local.year} {local:{'%H.%M.%S' if seconds else '%H.%M'}} WITA"
 
 
 def ago(gone: timedelta) -> tuple[str, str]:

@@ -21,6 +21,7 @@ log = structlog.get_logger()
 BEAT_S = 15
 GAP = timedelta(seconds=45)  # two beats may be lost
 TIMEOUT_S = 5.0
+TOLD_AFTER = 2  # the api may be starting, too
 PATH = "/api/v1/push"
 
 
@@ -65,7 +66,7 @@ class OwnBeat:
     url: str
     secret: str = field(default="", repr=False)
     sent: int = 0
-    answered: bool = True
+    unanswered: int = 0  # in a row
     ahead: timedelta = timedelta()  # of ingest's clock, as far as it is certain
     _boot: str = field(default_factory=lambda: secrets.token_hex(8))
     _client: httpx.AsyncClient | None = None
@@ -85,11 +86,12 @@ class OwnBeat:
             problem = None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
             problem = str(error) or type(error).__name__
-        if problem is not None and self.answered:
+        if problem is None:
+            self.unanswered = 0
+            return
+        self.unanswered += 1
+        if self.unanswered == TOLD_AFTER:
             log.warning("own_beat_unanswered", url=self.url, problem=problem)
-        elif problem is None and not self.answered:
-            log.info("own_beat_answered")
-        self.answered = problem is None
 
     def _compare(self, before: datetime, told: datetime, after: datetime) -> None:
         told = told.replace(tzinfo=UTC) if told.tzinfo is None else told

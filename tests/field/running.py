@@ -39,6 +39,7 @@ class Link:
         self.swallows = False  # requests pass, answers do not
         self.says: bytes | None = None  # instead of the server
         self.requests = 0
+        self.heads: list[bytes] = []  # how each request began
 
     async def mend(self) -> None:
         handle = self._namespace.socket()
@@ -68,7 +69,7 @@ class Link:
         """Until either side has said all. Swallowed, the request was taken, and nobody is told."""
         back, out = await asyncio.open_connection("127.0.0.1", self._server)
         both = {
-            asyncio.create_task(_pump(reader, out)),
+            asyncio.create_task(_pump(reader, out, self.heads)),
             asyncio.create_task(back.read(65536) if self.swallows else _pump(back, writer)),
         }
         _, pending = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -78,9 +79,12 @@ class Link:
         out.close()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heads: list[bytes] | None = None) -> None:
     with contextlib.suppress(OSError):
         while chunk := await reader.read(65536):
+            if heads is not None:
+                heads.append(chunk)
+                heads = None
             writer.write(chunk)
             await writer.drain()
 
@@ -90,7 +94,7 @@ class Machine:
 
     def __init__(self, namespace: Namespace, folder: Path, script: str, *, shell: str, tools: Path) -> None:
         self._namespace, self.folder, self._shell = namespace, folder, shell
-        self._tools = tools
+        self.tools = tools
         folder.mkdir(exist_ok=True)
         (folder / "sinyal.sh").write_text(script)
         installed = self.run(str(folder / "sinyal.sh"), SINYAL_ROOT=str(folder))
@@ -106,7 +110,7 @@ class Machine:
 
     def _command(self, *argv: str, **environment: str) -> list[str]:
         """With the machine's own tools alone."""
-        given = [f"{name}={value}" for name, value in {"PATH": self._tools, **environment}.items()]
+        given = [f"{name}={value}" for name, value in {"PATH": self.tools, **environment}.items()]
         shell, *words = self._shell.split()
         return self._namespace.command(["/usr/bin/env", "-i", *given, shutil.which(shell) or shell, *words, *argv])
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from tests.field.running import (
 )
 from tests.registry.test_sites import register
 from tests.status.serving import Served, served
+from tests.throughput.agents import grant
+from tests.throughput.agents import test_of as granted
 
 SHELLS = {"openwrt": "busybox ash", "linux": "dash"}
 TOOLS = {"openwrt": busybox_tools, "linux": linux_tools}
@@ -250,3 +253,37 @@ async def test_a_machine_that_moved_to_another_site_brings_no_readings_along(fie
     script.write_text(script.read_text().replace("SITE=64.", "SITE=65.").replace("^SITE=64.", "^SITE=65."))
     field.machine.run(str(script), SINYAL_ROOT=str(field.machine.folder))
     assert not elsewhere.exists()
+
+
+async def test_speed_tests_run_when_they_are_granted_and_only_then(
+    village: Namespace, server: Served, tmp_path: Path
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        router = await settle(stack, village, server, tmp_path, "openwrt", 8003)
+        machine = await settle(stack, village, server, tmp_path, "linux", 8004)
+        await asyncio.gather(measure_speed(router), measure_speed(machine))
+
+
+async def measure_speed(field: Field) -> None:
+    await field.machine.tick()
+    assert field.link.requests == 1
+    code = await grant(field.server, site_id=field.site_id, down=3_000_000, up=500_000)
+    await field.machine.tick(now=True)
+    test = await granted(field.server, code)
+    assert (test.down_bytes, test.up_bytes) == (3_000_000, 500_000)
+    assert test.ended_at is not None, "it was reported"
+    assert None not in (test.agent_down_mbps, test.agent_up_mbps, test.rtt_idle_ms, test.rtt_loaded_ms)
+    asked = field.link.requests
+    await field.machine.tick(now=True)
+    assert field.link.requests == asked + 1
+    assert not (field.machine.ram / "up").exists()
+
+
+async def test_a_client_that_sets_no_headers_puts_the_token_into_the_body(field: Field) -> None:
+    (wget := field.machine.tools / "wget").unlink()
+    wget.write_text('#!/bin/sh\n[ "$1" = --help ] || exec busybox wget "$@"\n')
+    wget.chmod(0o755)
+    (field.machine.tools / "busybox").symlink_to(shutil.which("busybox") or "")
+    await field.machine.tick()
+    assert await field.received.seqs() != {}
+    assert field.link.heads[-1].lower().count(b"authorization") == 0

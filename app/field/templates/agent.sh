@@ -59,24 +59,20 @@ identify() {
 trips() { sed -n '/DUP/d; s/.*time[=<]\([0-9.]*\).*/\1/p' "$1"; }
 mean() { awk '{s += $1} END {if (NR) printf "%.1f", s / NR; else print "null"}'; }
 
-# All anchors at once; the one that answered most tells: an anchor that is dead itself is no loss of this link.
-# False if nothing could be sent for a reason of our own: that is no outage, and no row.
+# The first anchor; the next one only where that lost something, so that a month costs half. The one that answered most
+# tells: an anchor that is dead itself is no loss of this link. False if nothing could be sent for a reason of our own:
+# that is no outage, and no row.
 measure() {
-    count=0
-    for anchor in $ANCHORS; do
-        ping -c "$PACKETS" -W "$PING_WAIT_S" "$anchor" > "$RUN/ping.$count" 2>&1 &
-        count=$((count + 1))
-    done
-    wait
     most=-1 rtts=
-    while [ "$count" -gt 0 ]; do
-        count=$((count - 1))
-        found=$(trips "$RUN/ping.$count" | head -n "$PACKETS")
+    for anchor in $ANCHORS; do
+        ping -c "$PACKETS" -W "$PING_WAIT_S" "$anchor" > "$RUN/ping" 2>&1
+        found=$(trips "$RUN/ping" | head -n "$PACKETS")
         many=$(echo "$found" | grep -c .)
-        [ "$many" -lt "$most" ] || { most=$many rtts=$found; }
+        [ "$many" -le "$most" ] || { most=$many rtts=$found; }
+        [ "$most" -lt "$PACKETS" ] || break
     done
     rtts=$(echo $rtts | tr ' ' ',')
-    [ "$most" -gt 0 ] || ! grep -qi -e 'permi' -e 'not found' "$RUN/ping.0"
+    [ "$most" -gt 0 ] || ! grep -qi -e 'permi' -e 'not found' "$RUN/ping"
 }
 
 clock_is_sound() { [ "$(date +%s)" -ge "$SINCE" ]; }
@@ -90,7 +86,7 @@ beat() {
     if measure; then
         keep "{\"boot\":\"$boot\",\"seq\":$seq,\"uptime_s\":$up,\"sent\":$PACKETS,\"rtt_ms\":[$rtts]$at}"
     else
-        say "ping tidak bisa dijalankan / ping cannot run: $(tail -n 1 "$RUN/ping.0")"
+        say "ping tidak bisa dijalankan / ping cannot run: $(tail -n 1 "$RUN/ping")"
     fi
     release beat
 }
@@ -196,7 +192,9 @@ fetch() { # URL [FILE TYPE]: POST the file, or GET
 push() {
     TIMEOUT_S=${PUSH_TIMEOUT_S:-45} zipped=
     body > "$RUN/body"
-    if [ "$HEADERS" = yes ] && [ "$(wc -c < "$RUN/body")" -gt 2000 ] && gzip -c "$RUN/body" > "$RUN/body.gz" 2>/dev/null; then
+    # BusyBox' wget ends a file at its first NUL
+    if [ "$HEADERS" = yes ] && [ "$CLIENT" != busybox ] && [ "$(wc -c < "$RUN/body")" -gt 2000 ] &&
+        gzip -c "$RUN/body" > "$RUN/body.gz" 2>/dev/null; then
         mv -f "$RUN/body.gz" "$RUN/body"
         zipped=yes
     fi
@@ -252,6 +250,11 @@ refused() {
             put "$RUN/next" $((started + 21600))
             return 1
             ;;
+        409)
+            say "titik akses ini tidak memakai agen lagi / this site has no agent any more"
+            put "$RUN/next" $((started + 3600))
+            return 1
+            ;;
         000) # the link is down: looked for at each beat
             put "$RUN/next" "$started"
             say "server tidak terjangkau / no answer: $(tail -n 1 "$RUN/problem" 2>/dev/null || tail -n 1 "$RUN/head" 2>/dev/null)"
@@ -297,9 +300,10 @@ speedtest() {
     up_bytes=$(sed -n 's/.*"up_bytes": *\([0-9]*\).*/\1/p' "$RUN/answer.speed")
     rm -f "$RUN/answer.speed"
     limit_s=${limit_s:-10} up_bytes=${up_bytes:-0}
-    free=$(awk '/^MemAvailable/ {printf "%d", $2 * 1024 / 5}' /proc/meminfo)
+    free_kb=$(awk '/^MemAvailable/ {printf "%d", $2 / 5}' /proc/meminfo)
+    free=$((${free_kb:-1000} * 1024))
     [ "$up_bytes" -le 4000000 ] || up_bytes=4000000
-    [ "$up_bytes" -le "${free:-1000000}" ] || up_bytes=${free:-1000000}
+    [ "$up_bytes" -le "$free" ] || up_bytes=$free
     set -- $ANCHORS
     ping -c 3 -W "$PING_WAIT_S" "$1" > "$RUN/ping.idle" 2>&1
     idle=$(trips "$RUN/ping.idle" | mean)
@@ -307,13 +311,13 @@ speedtest() {
     pinging=$!
     from=$(hundredths)
     down_bytes=$(stream "$URL/api/v1/speedtest?grant=$code" | wc -c | tr -d ' ')
-    down_ms=$((($(hundredths) - from) * 10))
+    down_ms=$((($(hundredths) - from) * 10 + 5))
     up_ms=null
-    if [ "$up_bytes" -gt 0 ] && head -c "$up_bytes" /dev/urandom > "$RUN/up" 2>/dev/null; then
+    if [ "$up_bytes" -gt 0 ] && tr -d '\0' < /dev/urandom | head -c "$up_bytes" > "$RUN/up" 2>/dev/null; then
         TIMEOUT_S=$((limit_s + 15))
         from=$(hundredths)
         fetch "$URL/api/v1/speedtest?grant=$code" "$RUN/up" application/octet-stream
-        up_ms=$((($(hundredths) - from) * 10))
+        up_ms=$((($(hundredths) - from) * 10 + 5))
     fi
     [ "$up_ms" != null ] && [ "$CODE" = 200 ] || up_bytes=null up_ms=null
     kill "$pinging" 2>/dev/null

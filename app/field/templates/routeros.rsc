@@ -70,10 +70,11 @@
     :local uptime [/system resource get uptime]
     :set sinyalSeq ($sinyalSeq + 1)
 
-    # three packets to each anchor; the one that answered most tells: a dead anchor is no loss of this link
+    # three packets to the first anchor, and to the next one only where that lost some; the one that answered most
+    # tells: a dead anchor is no loss of this link
     :local received 0
     :local times ""
-    :foreach anchor in=$anchors do={
+    :foreach anchor in=$anchors do={ :if ($received < 3) do={
         :local count 0
         :local list ""
         :do {
@@ -100,7 +101,7 @@
             :set received $count
             :set times $list
         }
-    }
+    } }
     :local row "{\"boot\":\"$sinyalBoot\",\"seq\":$sinyalSeq,\"uptime_s\":\"$uptime\",\"sent\":3,\"rtt_ms\":[$times]}"
     :set ($sinyalRows->[:len $sinyalRows]) $row
     :if ([:len $sinyalRows] > $keep) do={
