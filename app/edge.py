@@ -19,9 +19,14 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["method"] == "HEAD" and not scope["path"].endswith(UPLOADS):  # there a GET is not free
+        if scope["method"] == "HEAD" and not _costs(scope["path"]):
             scope, send = {**scope, "method": "GET"}, _without_body(send)
         await self._app(scope, _limited(Headers(scope=scope), receive, _largest(scope["path"])), send)
+
+
+def _costs(path: str) -> bool:
+    """There a GET uses something up: a grant, a code."""
+    return path.endswith(UPLOADS) or "/enrol/" in path
 
 
 def _largest(path: str) -> int:

@@ -39,7 +39,7 @@ JOBS = (
     Job("refresh", 3, Rounds.refresh),
     Job("diagnose", 1, Rounds.diagnose),
     Job("heartbeat", 60, Rounds.heartbeat),
-    Job("measure_speed", speed.EVERY_S, lambda rounds: rounds.speed.tick(), waits=True),
+    Job("measure_speed", speed.EVERY_S, Rounds.measure_speed, waits=True),
     Job("count", 60, Rounds.count, waits=True),
     Job("tidy", 3600, Rounds.tidy, waits=True),
 )

@@ -307,6 +307,9 @@ class Rounds:
         log.warning("clock_stepped", seconds=round(step, 1))
         return True
 
+    async def measure_speed(self) -> None:
+        await self.speed.tick()
+
     async def finish(self) -> None:
         """Waits for the looks under way and writes them: nothing that was read is lost at an orderly end."""
         await self.diagnoses.stop()

@@ -17,9 +17,15 @@ from app.access import store as access
 from app.access.models import Account, Audit, Token
 from app.database import open_engine, open_sessions
 from app.migrate import migrate
+from app.operate import by_command_line
+from app.registry import providers
+from app.registry import store as registry
+from app.registry.schemas import SiteIn
 from app.settings import ROOT
+from probes.policy import Policy
 from tests.access.people import PASSWORD
 from tests.conftest import drop_database, make_database
+from tests.registry.test_sites import site
 from tests.running import free_port
 
 
@@ -49,6 +55,23 @@ async def sinyal(server_url: str) -> AsyncIterator[Sinyal]:
         yield Sinyal(url, session)
     await engine.dispose()
     await drop_database(url, server_url)
+
+
+async def test_a_sites_agent_is_printed_alone_and_its_token_revoked(sinyal: Sinyal) -> None:
+    async with sinyal.session.begin():
+        await providers.ensure_providers(sinyal.session, {"telkom-wms": "Telkom WMS"})
+        given = SiteIn.model_validate(site(probe="push", host=None))
+        made, _ = await registry.create_site(sinyal.session, given, caller=by_command_line(), policy=Policy([], []))
+        ident = made.code
+    code, script, said = sinyal.run("agent", ident, "--kind", "linux")
+    assert (code, said) == (0, ""), said
+    assert script.startswith("#!/bin/sh\n")
+    assert script.endswith("\ninstall\n")
+    assert sinyal.run("agent", ident, "--revoke")[::2] == (0, "1 token revoked\n")
+    assert sinyal.run("agent", ident, "--revoke")[::2] == (0, "0 tokens revoked\n")
+    code, out, said = sinyal.run("agent", "64.99.01.2001-01")
+    assert (code, out, said) == (2, "", "sinyal: There is no site 64.99.01.2001-01 within your scope\n")
+    assert sinyal.run("agent", ident, "--kind", "amiga")[2].startswith("sinyal: --kind is one of routeros")
 
 
 async def test_accounts_are_made_listed_reset_and_disabled(sinyal: Sinyal) -> None:

@@ -130,6 +130,12 @@ async def test_who_only_looks_uses_up_no_code(
     assert len(TOKEN.findall(fetched.text)) == 1
 
 
+async def test_a_head_request_uses_up_no_code(cast: Cast, anybody: httpx.AsyncClient) -> None:
+    code = (await enrolled(cast, await pushing(cast)))["code"]
+    assert (await anybody.head(f"/enrol/{code}?kind=openwrt")).status_code == 405
+    assert (await anybody.get(f"/enrol/{code}?kind=openwrt")).status_code == 200
+
+
 async def test_without_a_kind_the_code_leads_to_its_page(cast: Cast, anybody: httpx.AsyncClient) -> None:
     made = await enrolled(cast, await pushing(cast))
     answer = await anybody.get(f"/enrol/{made['code']}")
