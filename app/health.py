@@ -54,12 +54,9 @@ def _warnings(state: Any) -> list[str]:
         found.append("no canary answers, so nothing is judged down: look at our own uplink, and at SINYAL_CANARIES")
     elif len(state.settings.canaries) < 2:
         found.append("fewer than two canaries (SINYAL_CANARIES): a dead uplink of ours would look like their outage")
-    if (snapshot.deaf_since is not None or state.settings.public_url is None) and snapshot.has_pushing_sites:
-        if snapshot.deaf_since is not None:
-            found.append("our own beat does not come through, so no site that reports itself is judged silent: look at "
-                         "SINYAL_PUBLIC_URL and what stands before the api")  # fmt: skip
-        else:
-            found.append("sites report themselves, and SINYAL_PUBLIC_URL, where they do, is not set")
+    if snapshot.deaf_since is not None and snapshot.has_pushing_sites:
+        found.append("our own beat does not come through, so no site that reports itself is judged silent: look at "
+                     "SINYAL_PUBLIC_URL and what stands before the api")  # fmt: skip
     return found
 
 

@@ -76,7 +76,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)
     app.state.remembered = Remembered()
-    app.state.door = Door(lambda: app.state.sessions, app.state.settings.push)
+    app.state.door = Door(lambda: app.state.sessions, app.state.settings.push, app.state.metrics)
     most = app.state.settings.status.max_streams
     app.state.streams = Streams(app.state.snapshot, app.state.answers, most=most)
     for router in (

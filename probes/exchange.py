@@ -14,7 +14,7 @@ from icmplib import ICMPLibError, ICMPRequest, ICMPv4Socket, ICMPv6Socket
 from icmplib.exceptions import SocketPermissionError
 from icmplib.utils import unique_identifier
 
-from probes.icmp_socket import SO_TIMESTAMPNS, IcmpNotPermitted, let_up
+from probes.icmp_socket import SO_TIMESTAMPNS, IcmpNotPermitted, let_up, let_up_replies_to
 
 TYPES = {4: (0, 3, 11), 6: (129, 1, 3)}  # by IP version: echo reply, destination unreachable, time exceeded
 SHORTEST = 56  # whatever is shorter answers none of ours
@@ -79,6 +79,7 @@ class Exchange:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         if self._icmp.is_privileged:
             let_up(sock, self._types)
+            let_up_replies_to(sock, self._id, reply=self._types[0])
         asyncio.get_running_loop().add_reader(sock, self._read)
         return self
 

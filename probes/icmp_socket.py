@@ -1,6 +1,7 @@
 """Opening ICMP sockets: raw where allowed, the kernel's unprivileged datagram kind otherwise."""
 
 import contextlib
+import ctypes
 import errno
 import socket
 import struct
@@ -18,6 +19,8 @@ ICMP6_FILTER = 1
 SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = 35
 SO_MEMINFO = 55
+SO_ATTACH_FILTER = 26
+INSTRUCTION = struct.Struct("=HBBI")
 _MEMINFO_DROPS = 8 * 4
 
 _PROTOCOL: dict[int, int] = {AF_INET: IPPROTO_ICMP, AF_INET6: IPPROTO_ICMPV6}
@@ -72,6 +75,26 @@ def let_up(sock: socket.socket, types: Iterable[int]) -> None:
         sock.setsockopt(SOL_RAW, ICMP_FILTER, _blocking_all_but(types, words=1))
     else:
         sock.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, _blocking_all_but(types, words=8))
+
+
+def let_up_replies_to(sock: socket.socket, identifier: int, *, reply: int) -> None:
+    """Of all echo replies a raw socket gets those to its own identifier alone: the answers to a sweep beside it are
+    not copied to it. A program for the kernel's classic packet filter, over what such a socket reads."""
+    program = b"".join(
+        INSTRUCTION.pack(*one)
+        for one in (
+            (0xB1, 0, 0, 0) if sock.family == AF_INET else (0x01, 0, 0, 0),  # x = where ICMP begins
+            (0x50, 0, 0, 0),  # its type
+            (0x15, 0, 2, reply),  # no echo reply: let up
+            (0x48, 0, 0, 4),  # its identifier
+            (0x15, 0, 1, identifier),  # another: not let up
+            (0x06, 0, 0, 0x40000),
+            (0x06, 0, 0, 0),
+        )
+    )
+    kept = ctypes.create_string_buffer(program, len(program))
+    given = struct.pack("@HP", len(program) // INSTRUCTION.size, ctypes.addressof(kept))
+    sock.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, given)
 
 
 def drops(sock: socket.socket) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import asyncpg
 import orjson
 
+from app import datadir
 from app.clock import utc_now
 from app.doctor.database import database
-from app.doctor.finding import Away, Finding, Level
+from app.doctor.finding import Away, Finding, Level, in_thread
 from app.settings import Settings
 from probes.contract import CENTRAL, SILENCE
 
@@ -19,6 +20,8 @@ BEATS = 4  # of our own, before anything is concluded from them
 async def check_public_url(settings: Settings) -> Finding:
     if settings.public_url is not None:
         return Finding(Level.OK, f"public URL: sites report to {settings.public_url}")
+    if await in_thread(lambda: datadir.purpose_of(settings.data_dir)) == datadir.DEMO:
+        return Finding(Level.OK, "public URL: the demo's agents need none")
     async with database(settings) as line:
         with _of_this_release():
             pushing = await line.fetchval("SELECT count(*) FROM site WHERE probe = 'push' AND lifecycle = 'active'")

@@ -10,7 +10,8 @@ import structlog
 from app.database import Sessions, transaction
 from app.errors import Unavailable
 from app.field import receipts
-from app.field.receipts import Arrived, Overtaken, Taken
+from app.field.receipts import Overtaken
+from app.field.sifting import Arrived, Taken
 
 log = structlog.get_logger()
 
@@ -30,6 +31,9 @@ class Ingest:
         self._waiting: deque[tuple[Arrived, asyncio.Future[Taken]]] = deque()
         self._rows = 0
         self._flushing: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     async def take(self, arrived: Arrived) -> Taken:
         """Returns after the commit. Raises Unavailable where there was none, or nobody knows whether there was."""

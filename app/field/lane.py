@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.errors import Problem, TooLarge
 from app.field import push
 from app.field.push import Door
-from app.problems import answer
+from app.problems import BadRequest, answer
 
 
 class Route(NamedTuple):
@@ -36,7 +36,7 @@ class PushLane:
         except HTTPException:  # by app/edge.py, for a body that is larger than it reads
             response = answer(request, TooLarge(push.TOO_LARGE, values={"limit": push.LARGEST // 1_000_000}))
         except ClientDisconnect:
-            return
+            response = answer(request, BadRequest())  # read by nobody, and counted
         await response(scope, receive, send)
 
     def _is_push(self, scope: Scope) -> bool:

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any
 
 import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,8 +20,8 @@ from app.errors import Fault, Invalid, NotSignedIn, TooLarge, TooManyRequests
 from app.field import rows, verdicts
 from app.field.ingest import Ingest
 from app.field.placing import place
-from app.field.receipts import Arrived, Taken
 from app.field.registered import Devices, Registered
+from app.field.sifting import Arrived, Taken
 from app.settings import PushSettings
 
 LARGEST = 1_000_000  # bytes, packed and unpacked alike
@@ -32,8 +33,11 @@ DEVICES = 50_000
 class Door:
     """What one api process keeps for all pushes."""
 
-    def __init__(self, sessions: Callable[[], Sessions], settings: PushSettings) -> None:
+    def __init__(self, sessions: Callable[[], Sessions], settings: PushSettings, metrics: CollectorRegistry) -> None:
         self.devices, self.ingest = Devices(sessions), Ingest(sessions)
+        self._rows = Counter("sinyal_push_rows", "Rows that devices sent, by verdict", ["verdict"], registry=metrics)
+        waiting = Gauge("sinyal_push_waiting", "Pushes that wait for their commit", registry=metrics)
+        waiting.set_function(lambda: len(self.ingest))
         per_min = settings.requests_per_min
         self._buckets = Buckets(per_s=per_min / 60, burst=settings.burst, most=DEVICES) if per_min else None
 
@@ -45,6 +49,13 @@ class Door:
             raise TooManyRequests(ceil(wait_s))
         device.require_pushed()
         return device
+
+    def count(self, taken: Taken) -> None:
+        for verdict, many in (
+            ("accepted", taken.accepted), ("duplicate", taken.duplicates), ("rejected", len(taken.rejected)),
+        ):  # fmt: skip
+            if many:
+                self._rows.labels(verdict).inc(many)
 
     async def close(self) -> None:
         await self.ingest.close()
@@ -73,6 +84,7 @@ async def receive(request: Request, door: Door) -> Response:
     taken = await door.ingest.take(
         Arrived(device.site_id, device.terms, received_at, received_us, len(sent), push, placed)
     )
+    door.count(taken)
     spoken = language.preferred(headers.get("accept-language")) if taken.rejected else "en"
     return Response(orjson.dumps(_answer(taken, device, spoken)), media_type="application/json")
 

@@ -5,26 +5,15 @@ A row that cannot be used becomes a Fault with its number (0 is the first). Only
 
 import re
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
 
 from app.errors import Fault, Invalid, TooLarge
-from app.field import verdicts
-from app.validation import EXAMPLE_MOMENT, MESSAGES, shown
+from app.field import values
+from app.validation import MESSAGES, shown
 
-MOST_ROWS, MOST_SENT = 1000, 100
-LARGEST_SEQ, LARGEST_COUNT = 2**53, 2**31 - 1
-LARGEST_RTT_MS = 60_000
-LONGEST_UP_S = 10**9  # 31 years
-LAST_MOMENT_S, MS_FROM = 253_402_300_799, 10**11  # the end of 9999; a number from there on counts milliseconds
-BOOT = re.compile(r"[A-Za-z0-9_-]{1,32}")
-AGENT = re.compile(r"[ -~]{1,60}")
-UPTIME = re.compile(
-    r"(?:(\d{1,5})w)?(?:(\d{1,6})d)?(?:(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)|(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?)"
-)
-UNIT_S = (604_800, 86_400, 3_600, 60, 1, 3_600, 60, 1)
+MOST_ROWS, MOST_SENT, LARGEST_SEQ = 1000, 100, 2**53
 NOT_JSON = re.compile(rb"NaN|Inf(inity)?", re.IGNORECASE)
 
 
@@ -59,11 +48,6 @@ class Push:
     faults: list[Fault] = field(default_factory=list)
 
 
-class _Wrong(Exception):  # a row's fault on its way up
-    def __init__(self, field: str, code: str, **values: Any) -> None:
-        self.fault = verdicts.fault(field, code, **values)
-
-
 def load(body: bytes) -> dict[str, Any]:
     """Raises Invalid, with where it stops being JSON."""
     try:
@@ -96,11 +80,11 @@ def read(body: dict[str, Any]) -> Push:
                        values={"most": MOST_ROWS, "given": len(batch)})  # fmt: skip
     push = Push(live=False)
     _read_sender(push, body, "sent_at" if body.get("sent_at") is not None else "clock")
-    for index, raw in enumerate(batch):
+    for number, raw in enumerate(batch):
         try:
-            push.rows.append(_read_row(index, raw, push.boot))
-        except _Wrong as error:
-            push.faults.append(_numbered(error.fault, index))
+            push.rows.append(_read_row(number, raw, push.boot))
+        except values.Wrong as error:
+            push.faults.append(_numbered(error.fault, number))
     if push.boot is None and push.rows:
         push.boot = push.rows[-1].boot
     return push
@@ -111,7 +95,7 @@ def _read_beat(body: dict[str, Any]) -> Push:
     _read_sender(push, body, "clock")
     try:
         row = _read_row(0, body, None)
-    except _Wrong as error:
+    except values.Wrong as error:
         push.faults = [_numbered(error.fault, 0)]  # what else is wrong with it is wrong with the same row
     else:
         if push.faults:
@@ -124,46 +108,48 @@ def _read_beat(body: dict[str, Any]) -> Push:
 def _read_sender(push: Push, body: dict[str, Any], moment: str) -> None:
     """What is wrong here makes a fault of no row; the rows that do without it stand."""
     for name, to, read_one in (
-        ("boot", "boot", _boot), ("uptime_s", "uptime_us", _uptime), (moment, "sent_us", _moment),
-        ("clients", "clients", _count), ("agent", "agent", _agent), ("waiting", "waiting", _count),
-        ("dropped", "dropped", _count),
+        ("boot", "boot", values.boot), ("uptime_s", "uptime_us", values.uptime), (moment, "sent_us", values.moment),
+        ("clients", "clients", values.count), ("agent", "agent", values.agent), ("waiting", "waiting", values.count),
+        ("dropped", "dropped", values.count),
     ):  # fmt: skip
         if (value := body.get(name)) is not None:
             try:
                 setattr(push, to, read_one(name, value))
-            except _Wrong as error:
+            except values.Wrong as error:
                 push.faults.append(error.fault)
 
 
-def _numbered(fault: Fault, index: int) -> Fault:
-    return replace(fault, row=index)
+def _numbered(fault: Fault, number: int) -> Fault:
+    return replace(fault, row=number)
 
 
-def _read_row(index: int, raw: Any, boot: str | None) -> Measured:
+def _read_row(number: int, raw: Any, boot: str | None) -> Measured:
     if type(raw) is not dict:
-        raise _Wrong("row", "not_an_object", given=shown(raw))
+        raise values.Wrong("row", "not_an_object", given=shown(raw))
     get = raw.get
     if (own := get("boot")) is not None:
-        boot = own if own == boot else _boot("boot", own)
+        boot = own if own == boot else values.boot("boot", own)
     elif boot is None:
-        raise _missing("boot")
+        raise values.missing("boot")
     seq, sent, uptime, clock = get("seq"), get("sent"), get("uptime_s"), get("clock")
     if type(seq) is not int or not 0 <= seq <= LARGEST_SEQ:
-        raise _not_whole("seq", seq, LARGEST_SEQ)
+        raise values.not_whole("seq", seq, LARGEST_SEQ)
     if type(sent) is not int or not 0 <= sent <= MOST_SENT:
-        raise _not_whole("sent", sent, MOST_SENT)
+        raise values.not_whole("sent", sent, MOST_SENT)
     if (clients := get("clients")) is not None:
-        _count("clients", clients)
+        values.count("clients", clients)
     if (rtts := get("rtt_ms")) is None:
         rtt_us = _summary(get, sent)
-    elif type(rtts) is list:
-        rtt_us = [_rtt_us("rtt_ms", rtt) for rtt in rtts] if len(rtts) <= sent else _too_many(len(rtts), sent)
+    elif type(rtts) is not list:
+        raise values.Wrong("rtt_ms", "not_a_list", given=shown(rtts))
+    elif len(rtts) > sent:
+        raise values.Wrong("rtt_ms", "too_many_answers", received=len(rtts), sent=sent)
     else:
-        raise _Wrong("rtt_ms", "not_a_list", given=shown(rtts))
+        rtt_us = [values.rtt_us("rtt_ms", rtt) for rtt in rtts]
     return Measured(
-        index, boot, seq,
-        None if uptime is None else _uptime("uptime_s", uptime),
-        None if clock is None else _moment("clock", clock),
+        number, boot, seq,
+        None if uptime is None else values.uptime("uptime_s", uptime),
+        None if clock is None else values.moment("clock", clock),
         sent, rtt_us,
     )  # fmt: skip
 
@@ -176,117 +162,25 @@ def _summary(get: Any, sent: int) -> list[int]:
     """
     received = get("received")
     if received is None:
-        raise _missing("rtt_ms")
+        raise values.missing("rtt_ms")
     if type(received) is not int or received < 0:
-        raise _not_whole("received", received, MOST_SENT)
+        raise values.not_whole("received", received, MOST_SENT)
     if received > sent:
-        _too_many(received, sent)
+        raise values.Wrong("received", "too_many_answers", received=received, sent=sent)
     if received == 0:
         return []
     low, mean, high = (
-        None if (value := get(name)) is None else _rtt_us(name, value)
+        None if (value := get(name)) is None else values.rtt_us(name, value)
         for name in ("rtt_min_ms", "rtt_avg_ms", "rtt_max_ms")
     )
     if mean is None:
         if low is None or high is None:
-            raise _missing("rtt_avg_ms")
+            raise values.missing("rtt_avg_ms")
         mean = (low + high) // 2
     low, high = mean if low is None else low, mean if high is None else high
     if low > high:
-        raise _Wrong("rtt_min_ms", "wrong_order", given=shown(get("rtt_min_ms")))
+        raise values.Wrong("rtt_min_ms", "wrong_order", given=shown(get("rtt_min_ms")))
     if received == 1:
         return [min(max(mean, low), high)]
     between = (received * mean - low - high) // (received - 2) if received > 2 else 0
     return [low, *[min(max(between, low), high)] * (received - 2), high]
-
-
-def _rtt_us(name: str, value: Any) -> int:
-    if type(value) is not float and type(value) is not int:
-        raise _not_a_number(name, value)
-    if not 0 <= value <= LARGEST_RTT_MS:
-        raise _Wrong(name, "out_of_range", given=shown(value), most=LARGEST_RTT_MS)
-    return round(value * 1000)
-
-
-def _too_many(received: int, sent: int) -> list[int]:
-    raise _Wrong("received", "too_many_answers", received=received, sent=sent)
-
-
-def _boot(name: str, value: Any) -> str:
-    if type(value) is not str or BOOT.fullmatch(value) is None:
-        raise _Wrong(name, "bad_boot", given=shown(value))
-    return value
-
-
-def _agent(name: str, value: Any) -> str:
-    if type(value) is not str or AGENT.fullmatch(value) is None:
-        raise _Wrong(name, "bad_agent", given=shown(value))
-    return value
-
-
-def _count(name: str, value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= LARGEST_COUNT:
-        raise _not_whole(name, value, LARGEST_COUNT)
-    return value
-
-
-def _uptime(name: str, value: Any) -> int:
-    """In microseconds, from seconds or as RouterOS writes it: 1w2d03:04:05."""
-    if type(value) is str:
-        seconds = _spelt_uptime(name, value)
-    elif type(value) is int or type(value) is float:
-        seconds = value
-    else:
-        raise _not_a_number(name, value)
-    if not 0 <= seconds <= LONGEST_UP_S:
-        raise _Wrong(name, "out_of_range", given=shown(value), most=LONGEST_UP_S)
-    return round(seconds * 1_000_000)
-
-
-def _spelt_uptime(name: str, value: str) -> float:
-    found = UPTIME.fullmatch(value) if value else None
-    if found is None:
-        raise _Wrong(name, "bad_uptime", given=shown(value))
-    return sum(float(part) * unit for part, unit in zip(found.groups(), UNIT_S, strict=True) if part)
-
-
-def _moment(name: str, value: Any) -> int:
-    """In microseconds since 1970, from ISO 8601 with an offset, or from seconds or milliseconds since 1970."""
-    if type(value) is str:
-        return _spelt_moment(name, value)
-    if type(value) is not int and type(value) is not float:
-        raise _bad_time(name, value)
-    seconds = value / 1000 if value >= MS_FROM else value
-    if not 0 <= seconds <= LAST_MOMENT_S:
-        raise _bad_time(name, value)
-    return round(seconds * 1_000_000)
-
-
-def _spelt_moment(name: str, value: str) -> int:
-    try:
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            raise _Wrong(name, "naive_time", given=shown(value))
-        return round(moment.timestamp() * 1_000_000)
-    except (ValueError, OverflowError):
-        raise _bad_time(name, value) from None
-
-
-def _bad_time(name: str, value: Any) -> _Wrong:
-    return _Wrong(name, "bad_time", given=shown(value), example=EXAMPLE_MOMENT)
-
-
-def _missing(name: str) -> _Wrong:
-    return _Wrong(name, "missing")
-
-
-def _not_a_number(name: str, value: Any) -> _Wrong:
-    return _Wrong(name, "not_a_number", given=shown(value))
-
-
-def _not_whole(name: str, value: Any, most: int) -> _Wrong:
-    if value is None:
-        return _missing(name)
-    if type(value) is int or (type(value) is float and value.is_integer()):
-        return _Wrong(name, "out_of_range", given=shown(value), most=most)
-    return _Wrong(name, "not_whole", given=shown(value))

@@ -1,7 +1,7 @@
 from datetime import datetime
 
 from app.clock import today, utc_now
-from app.field.receipts import OVERHEAD_BYTES
+from app.field.sifting import OVERHEAD_BYTES
 from tests.conftest import Cast
 from tests.field.conftest import Agent
 from tests.field.test_push import BEAT, grown_old

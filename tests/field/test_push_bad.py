@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -175,7 +176,8 @@ async def test_whatever_the_content_type_the_body_is_json(agent: Agent) -> None:
 
 async def test_a_device_that_sends_too_often_is_told_to_wait(agent: Agent, app: FastAPI) -> None:
     door = app.state.door
-    door._buckets = Door(lambda: app.state.sessions, PushSettings(requests_per_min=1, burst=2))._buckets
+    narrow = PushSettings(requests_per_min=1, burst=2)
+    door._buckets = Door(lambda: app.state.sessions, narrow, CollectorRegistry())._buckets
     assert [(await agent.send(BEAT | {"seq": n})).status_code for n in range(3)] == [200, 200, 429]
     refused = await agent.send(BEAT | {"seq": 9})
     assert 50 <= int(refused.headers["retry-after"]) <= 60

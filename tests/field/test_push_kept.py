@@ -23,7 +23,7 @@ from app.errors import Unavailable
 from app.field import ingest, receipts, rows
 from app.field.ingest import Ingest
 from app.field.placing import Terms, place
-from app.field.receipts import Arrived
+from app.field.sifting import Arrived
 from app.main import API
 from tests.conftest import make_database
 from tests.field.conftest import SITES

@@ -1,5 +1,7 @@
 """The short way of a push is the same to everybody: counted, marked, guarded, and found behind a proxy's path."""
 
+from typing import Any
+
 import httpx
 from fastapi import FastAPI
 
@@ -23,7 +25,23 @@ async def test_a_push_is_counted_by_its_route_and_guarded_like_any_other(agent: 
     counted = (await agent.client.get("/metrics")).text
     for status in (200, 422):
         assert f'sinyal_http_requests_total{{method="POST",route="/api/v1/push",status="{status}"}} 1.0' in counted
+    assert 'sinyal_push_rows_total{verdict="accepted"} 1.0' in counted
     assert (await agent.client.get("/api/v1/push")).status_code == 405
+
+
+async def test_who_hangs_up_in_the_middle_of_a_body_is_no_fault_of_ours(app: FastAPI, agent: Agent) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        answered.append(message.get("status"))
+
+    answered: list[int | None] = []
+    headers = [(b"authorization", f"Bearer {agent.token}".encode()), (b"content-length", b"100")]
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/push", "headers": headers, "query_string": b""}
+    await app(scope, receive, send)
+    assert answered[0] == 400
+    assert await agent.taken() == []
 
 
 async def test_the_description_says_how_a_device_signs_in(app: FastAPI) -> None:

@@ -14,6 +14,7 @@ from icmplib.exceptions import SocketPermissionError
 from probes import diagnose, exchange
 from probes.contract import Kind, Outcome, Target
 from probes.diagnose import Aim, Fact, Hop, Packet, Problem, Route, Summary
+from probes.exchange import Exchange
 from probes.policy import Policy
 from probes.resolve import Resolver
 from probes.sweep import Prober
@@ -216,6 +217,20 @@ async def test_one_that_is_given_up_leaves_nothing_behind(
         await watching
     assert sockets[0].is_closed
     assert asyncio.all_tasks() == before
+
+
+async def test_a_diagnosis_is_not_woken_by_the_answers_to_a_sweep_beside_it(
+    silent: Namespace, responder: Responder, prober: Prober
+) -> None:
+    icmp = inside(silent)(4, True)
+    with Exchange(HOST, 1, icmp) as exchange:
+        asyncio.get_running_loop().remove_reader(icmp.sock)
+        targets = [Target(n, 0, Kind.ICMP, f"127.30.1.{n}", packets=1, timeout_s=1) for n in range(1, 100)]
+        assert {reading.outcome for reading in await prober.sweep(targets)} == {Outcome.OK}
+        with pytest.raises(BlockingIOError):
+            icmp.sock.recv(1)
+        await asyncio.wait([asyncio.create_task(exchange.ask(after_s=0, ttl=64))])
+        assert icmp.sock.recv(64), "its own"
 
 
 async def test_a_sweep_beside_a_diagnosis_reads_what_it_would_read_alone(

@@ -315,3 +315,15 @@ async def test_what_a_site_pushes_is_taken_in_while_rounds_run_and_it_is_never_l
     await rounds.take_in()
     assert await states(session) == [("up", None)]
     assert rounds.counted().pushed_rows == 1
+
+
+async def test_what_a_worker_that_died_was_diagnosing_is_over_when_the_next_one_begins(
+    rounds: Rounds, cast: Cast, session: AsyncSession
+) -> None:
+    made = await register(cast, host="127.7.7.7")
+    asked = (await cast.ana.post(f"/sites/{made['id']}/diagnose", {"kind": "ping"})).json()
+    async with session.begin():
+        await session.execute(text("UPDATE diagnosis SET status = 'running', started_at = now()"))
+    await rounds.begin()
+    left = (await cast.ana.get(f"/sites/{made['id']}/diagnoses/{asked['id']}")).json()
+    assert (left["status"], left["problem"]) == ("failed", "the worker ended before it was done")
