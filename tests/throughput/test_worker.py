@@ -111,6 +111,31 @@ async def test_a_test_that_a_dead_worker_left_is_given_up_and_counts_in_full(mon
     assert (await month.spent_bytes())[row.site_id] == row.allowed_down_bytes + SLACK_BYTES
 
 
+@pytest.mark.parametrize(("happened", "status", "reason", "kept"), [
+    ("", "skipped", "not_taken", "0"),
+    ("down_began_at = :at", "failed", "cut_off", "allowed_down_bytes + 65536"),  # the api was killed meanwhile
+    ("down_began_at = :at, up_began_at = :at", "failed", "cut_off", "reserved_bytes"),
+    ("down_began_at = :at, down_ms = 900, down_mbps = 8, down_bytes = 900000, "
+     "reserved_bytes = allowed_up_bytes + 327680", "invalid", "not_reported", "0"),
+])  # fmt: skip
+async def test_a_grant_that_ends_by_its_time_keeps_reserved_what_nobody_counted(
+    happened: str, status: str, reason: str, kept: str, month: Month
+) -> None:
+    await month.register(1, [None])
+    speed, at = Speed(month.sessions, at_once), month.now
+    while not await count(month, "mode = 'push' AND status = 'running'"):
+        await speed.tick(at)
+        at += timedelta(minutes=20)
+    async with transaction(month.sessions) as session:
+        if happened:
+            await session.execute(text(f"UPDATE throughput_test SET {happened} WHERE status = 'running'"), {"at": at})
+        expected = await session.scalar(text(f"SELECT {kept} FROM throughput_test WHERE status = 'running'"))
+    await speed.tick(at + timedelta(minutes=20))
+    (row,) = [row for row in await month.rows() if row.grant_code]
+    assert (row.status, row.reason, row.reserved_bytes) == (status, reason, expected)
+    assert (row.started_at is None) == (status == "skipped"), "who never began may be asked again soon"
+
+
 @pytest.mark.parametrize(("url", "came"), [
     ("http://127.77.0.1:{port}/", ("done", None)),
     ("http://127.99.0.1:{port}/", ("failed", "forbidden")),
