@@ -46,6 +46,7 @@ class Intake:
 
     async def begin(self, session: AsyncSession) -> None:
         """Goes on from what was proven before; what was set aside is tried again, by a newer version perhaps."""
+        await devices.forget_own(session)
         _, self.own.secret = await devices.mint(session, None, by="worker")
         await inbox.bring_back(session)
         told = await store.deaf_beat(session)
