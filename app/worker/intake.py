@@ -93,7 +93,8 @@ class Intake:
             self.figures.closed_rows += len(readings) - len(kept)
             log.warning("pushed_too_late", rows=len(readings) - len(kept), why="older than the raw readings kept")
         await _make_room(session, kept)
-        return [(one, None) for one in await measurements.apart(session, kept)]
+        kept = await store.as_in_service(session, await measurements.apart(session, kept)) if kept else []
+        return [(one, None) for one in kept]
 
     def _taken(self, deliveries: Sequence[Delivery], proof: Proof, items: Sequence[Item], now: datetime) -> None:
         self.proof = proof

@@ -1,6 +1,7 @@
 """What the worker reads and writes: plans out of the registry, batches into the ledger, its own beat."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,7 @@ from app.profiles import Profile, Technology
 from app.registry.models import SiteKind, State
 from app.worker.proof import Proof
 from app.worker.schedule import Plan
-from probes.contract import CENTRAL, SILENCE, Kind, Target
+from probes.contract import CENTRAL, SILENCE, Kind, Outcome, Reading, Target
 
 SITES = text("""
     SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
@@ -36,6 +37,13 @@ BEAT = text("""
     VALUES (:source, :now, :started_at, :blind_since, cast(:figures AS jsonb))
     ON CONFLICT (source) DO UPDATE SET beat_at = excluded.beat_at, started_at = excluded.started_at,
         blind_since = excluded.blind_since, figures = excluded.figures
+""")
+
+
+OUT_OF_SERVICE = text("""
+    SELECT n.site_id, n.slot FROM unnest(cast(:sites AS int[]), cast(:slots AS bigint[])) AS n(site_id, slot)
+        JOIN site_configuration c ON c.site_id = n.site_id AND c.lifecycle <> 'active'
+            AND c.started_at <= to_timestamp(n.slot) AND (c.ended_at IS NULL OR c.ended_at > to_timestamp(n.slot))
 """)
 
 
@@ -69,6 +77,16 @@ def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
 
 def standing(row: Any) -> Judged:
     return Judged(row.id, State(row.state), row.since, row.seen_at, row.pending_at, row.parent_id)
+
+
+async def as_in_service(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:
+    """What a device went on measuring while its site was not in service, and sent when it was again, says nothing."""
+    given = {"sites": [one.key for one in readings], "slots": [one.slot for one in readings]}
+    out = {(site_id, slot) for site_id, slot in await session.execute(OUT_OF_SERVICE, given)}
+    return [
+        replace(one, outcome=Outcome.FAULT, reason="not active") if (one.key, one.slot) in out else one
+        for one in readings
+    ]
 
 
 async def last_beat(session: AsyncSession) -> datetime | None:
