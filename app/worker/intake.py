@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import WITA, from_slot, utc_now
-from app.database import Sessions, transaction
+from app.database import Sessions, is_refused, transaction
 from app.field import devices, inbox
 from app.field.inbox import Delivery
 from app.ledger.blindness import BlindRange
@@ -172,4 +172,4 @@ async def _make_room(session: AsyncSession, readings: Sequence[Reading]) -> None
 def _is_its_own(error: Exception) -> bool:
     """Whether it lies with what was delivered: then the same again fails again, and anything else need not."""
     unreadable = isinstance(error, ValueError | TypeError | LookupError | ArithmeticError)
-    return unreadable or store.is_refused(error)
+    return unreadable or is_refused(error)

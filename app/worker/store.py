@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 from sqlalchemy import select, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import rollup
@@ -110,12 +109,6 @@ async def follow(session: AsyncSession, spans: Sequence[Span]) -> None:
     """What is counted, opened or closed by the ledger, where it was written anew."""
     await incidents.follow(session, spans, now=utc_now())  # first: people who name a cause lock in this order, too
     await recount.touch(session, spans)
-
-
-def is_refused(error: Exception) -> bool:
-    """Whether it is the data that the database does not take (classes 22 and 23), and not the database that is away."""
-    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
-    return isinstance(error, DBAPIError) and state.startswith(("22", "23"))
 
 
 async def deaf_beat(session: AsyncSession) -> WorkerBeat | None:
