@@ -52,6 +52,7 @@ from app.status.routes import scraped
 from app.status.snapshot import Snapshot
 from app.status.stream import Streams
 from app.status.stream_routes import router as streams
+from app.throughput.routes import router as throughputs
 
 API = "/api/v1"
 ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
@@ -86,7 +87,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
         agents,
         diagnoses,
         pushes, devices,
-        speedtests,
+        speedtests, throughputs,
     ):  # fmt: skip
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)

@@ -78,8 +78,9 @@ def _cases(app: FastAPI, idents: dict[str, list[str]], below: dict[str, str]) ->
     sound = {str(call): call.request for call in read_calls(app)}
     for result in schemathesis.openapi.from_dict(app.openapi()).get_all_operations():
         operation: Any = result.ok()  # type: ignore[union-attr]  # FastAPI's own description is sound
-        thing = re.match(r"[^}]*\}", operation.path.removeprefix(API))
-        known = idents[thing[0]] if thing else []
+        path = operation.path.removeprefix(API)
+        thing = re.match(r"[^}]*\}", path)
+        known = idents.get(path, []) + (idents[thing[0]] if thing else [])
         first, *further = re.findall(r"\{(\w+)\}", operation.path) or [""]
         named = [{first: ident} | {name: below[name] for name in further} for ident in known]
         request = sound[f"{operation.method.upper()} {operation.path}"]

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 import structlog
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -19,7 +19,8 @@ from app.http import Session, open_to_all
 from app.problems import problems
 from app.throughput import grants
 from app.throughput.grants import Direction, Told
-from app.throughput.models import TestStatus, ThroughputTest
+from app.throughput.models import Stage, ThroughputTest
+from app.validation import refuse_nul
 from probes.rate import Sample, rate_of
 from probes.throughput import SAMPLE_S
 
@@ -138,7 +139,7 @@ class ReportIn(BaseModel):
         "rtt_idle_ms": 611.0, "rtt_loaded_ms": 780.5,
     }]})  # fmt: skip
 
-    grant: str = Field(min_length=1, max_length=60)
+    grant: Annotated[str, StringConstraints(min_length=1, max_length=60), AfterValidator(refuse_nul)]
     down_bytes: Bytes = None
     down_ms: Milliseconds = None
     up_bytes: Bytes = None
@@ -148,7 +149,7 @@ class ReportIn(BaseModel):
 
 
 class ReportedOut(BaseModel):
-    status: TestStatus
+    status: Stage
     reason: str | None
     down_mbps: float | None = Field(description="by our clock, without the warm-up")
     up_mbps: float | None

@@ -202,7 +202,7 @@ READERS: dict[str, Callable[[str, str, Cell], Any]] = {
     **dict.fromkeys(("kind", "technology", "link_role", "venue", "power_source", "probe", "lifecycle"), _choice),
     **dict.fromkeys(("code", "village_code", "parent"), _code),
     "host_static": _yes_or_no,
-    "port": _number,
+    **dict.fromkeys(("port", "speed_budget_mb"), _number),
     "service_no": _number_text,
     "contact_phone": _phone,
     "host": _host,

@@ -15,8 +15,8 @@ from app.clock import utc_now
 from app.database import among
 from app.errors import Conflict, NotFound
 from app.throughput import plausible
-from app.throughput.budget import SLACK_BYTES
-from app.throughput.models import TestStatus, ThroughputTest
+from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
+from app.throughput.models import Stage, ThroughputTest
 from probes.rate import Rate
 
 AFTERWARDS_S = 60  # for the other direction, and the report
@@ -50,7 +50,7 @@ async def list_open(session: AsyncSession, site_ids: Collection[int]) -> dict[in
     test = ThroughputTest
     rows = await session.scalars(
         select(test).where(
-            among(test.site_id, site_ids), test.status == TestStatus.RUNNING, test.grant.is_not(None),
+            among(test.site_id, site_ids), test.status == Stage.RUNNING, test.grant.is_not(None),
             test.expires_at > utc_now(), test.down_began_at.is_(None), test.up_began_at.is_(None),
         )
     )  # fmt: skip
@@ -69,14 +69,14 @@ async def take(session: AsyncSession, grant: str, direction: Direction) -> Throu
     lasts_until = now + func.make_interval(0, 0, 0, 0, 0, 0, 2 * test.max_s + AFTERWARDS_S)
     taken: ThroughputTest | None = await session.scalar(
         update(test)
-        .where(test.grant == grant, test.status == TestStatus.RUNNING, test.expires_at > now, began.is_(None))
+        .where(test.grant == grant, test.status == Stage.RUNNING, test.expires_at > now, began.is_(None))
         .values({began: now, test.expires_at: func.greatest(test.expires_at, lasts_until)})
         .returning(test)
     )
     if taken is not None:
         return taken
     found = await _get(session, grant)
-    if found.status is TestStatus.RUNNING and found.expires_at is not None and found.expires_at > now:
+    if found.status is Stage.RUNNING and found.expires_at is not None and found.expires_at > now:
         raise Conflict("This grant was used for that direction already: one download and one upload are allowed")
     raise Conflict("This grant is over: wait for the next one")
 
@@ -84,14 +84,14 @@ async def take(session: AsyncSession, grant: str, direction: Direction) -> Throu
 async def settle(session: AsyncSession, test_id: int, direction: Direction, size: int, ms: float, rate: Rate) -> None:
     """What a direction cost, and how fast it was by our clock: also of a test that was given up meanwhile."""
     test, down = ThroughputTest, direction is Direction.DOWN
-    allowed = test.allowed_down_bytes if down else test.allowed_up_bytes
+    kept = test.allowed_down_bytes + SLACK_BYTES if down else test.allowed_up_bytes + UP_SLACK_BYTES
     ours = (
         {test.down_bytes: size, test.down_ms: round(ms), test.down_mbps: rate.mbps}
         if down
         else {test.up_bytes: size, test.up_ms: round(ms), test.up_mbps: rate.mbps}
     )
     released: dict[Any, Any] = {
-        test.reserved_bytes: func.greatest(0, test.reserved_bytes - allowed - SLACK_BYTES),
+        test.reserved_bytes: func.greatest(0, test.reserved_bytes - kept),
         test.reason: func.coalesce(test.reason, rate.reason),
     }
     unsettled = (test.down_ms if down else test.up_ms).is_(None)
@@ -102,7 +102,7 @@ async def report(session: AsyncSession, grant: str, told: Told) -> ThroughputTes
     """Ends the test. Raises NotFound, or Conflict for one that is over or that nothing was measured of."""
     found = await _get(session, grant, for_update=True)
     now = utc_now()
-    if found.status is not TestStatus.RUNNING or found.expires_at is None or found.expires_at <= now:
+    if found.status is not Stage.RUNNING or found.expires_at is None or found.expires_at <= now:
         raise Conflict("This grant is over: wait for the next one")
     if found.down_began_at is None and found.up_began_at is None:
         raise Conflict("Nothing was measured under this grant yet: download or upload first")
@@ -115,21 +115,21 @@ async def report(session: AsyncSession, grant: str, told: Told) -> ThroughputTes
     return found
 
 
-def _outcome(found: ThroughputTest, told: Told) -> tuple[TestStatus, str | None]:
+def _outcome(found: ThroughputTest, told: Told) -> tuple[Stage, str | None]:
     problem = plausible.problem(found.down_bytes, found.down_ms, told.down_bytes, told.down_ms) or plausible.problem(
         found.up_bytes, found.up_ms, told.up_bytes, told.up_ms
     )
     if problem is not None:
-        return TestStatus.INVALID, problem
+        return Stage.INVALID, problem
     if found.down_mbps is None and found.up_mbps is None:
-        return TestStatus.INVALID, found.reason or "cut_off"
-    return TestStatus.DONE, found.reason
+        return Stage.INVALID, found.reason or "cut_off"
+    return Stage.DONE, found.reason
 
 
 def _unused(found: ThroughputTest) -> int:
     """What was kept for a direction that never began; of one that was never settled it stays."""
     down = found.allowed_down_bytes + SLACK_BYTES if found.down_began_at is None else 0
-    return down + (found.allowed_up_bytes + SLACK_BYTES if found.up_began_at is None else 0)
+    return down + (found.allowed_up_bytes + UP_SLACK_BYTES if found.up_began_at is None else 0)
 
 
 def _or(told: int | None, ours: int) -> int:

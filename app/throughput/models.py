@@ -13,7 +13,7 @@ class Mode(StrEnum):
     PUSH = "push"  # its agent downloads from us and uploads to us, under a grant
 
 
-class TestStatus(StrEnum):
+class Stage(StrEnum):
     WAITING = "waiting"  # its moment has come, something else is in its way: `reason`
     RUNNING = "running"  # or granted, and not reported yet: what it may cost is reserved
     DONE = "done"
@@ -38,7 +38,7 @@ class ThroughputTest(Base):
     planned_at: Mapped[Moment]
     month: Mapped[date]  # WITA, its first day: whose budget pays
     mode: Mapped[Mode]
-    status: Mapped[TestStatus]
+    status: Mapped[Stage]
     reason: Mapped[str | None]  # why it was skipped or failed, or is invalid
     # as the site was then
     technology: Mapped[Technology]

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.clock import WITA
 from app.periods import first_of_next
 from app.profiles import Profile, Technology
-from app.throughput.budget import DOWN_SHARE, MB, SLACK_BYTES, Allowance, Plan, plan
+from app.throughput.budget import DOWN_SHARE, MB, SLACK_BYTES, UP_SLACK_BYTES, Allowance, Plan, plan
 from app.throughput.models import Mode
 
 SITES = text("""
@@ -42,11 +42,13 @@ class Measured:
         """What it may download, and upload: by so much less than a test may cost as either may pass its limit."""
         if self.mode is Mode.PULL:
             return self.allowance.test_bytes - SLACK_BYTES
-        return int((self.allowance.test_bytes - 2 * SLACK_BYTES) * DOWN_SHARE)
+        return int((self.allowance.test_bytes - SLACK_BYTES - UP_SLACK_BYTES) * DOWN_SHARE)
 
     @property
     def up_bytes(self) -> int:
-        return 0 if self.mode is Mode.PULL else self.allowance.test_bytes - 2 * SLACK_BYTES - self.down_bytes
+        if self.mode is Mode.PULL:
+            return 0
+        return self.allowance.test_bytes - SLACK_BYTES - UP_SLACK_BYTES - self.down_bytes
 
 
 def allowance(profile: Profile, budget_mb: int | None, *, pushes: bool) -> Allowance:

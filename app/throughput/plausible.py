@@ -1,7 +1,7 @@
 """Whether what we timed of a push test was the link, and not a proxy that took it all at once: pure."""
 
 BUFFERED = 3.0  # our rate is so many times the agent's
-CLEAR_MS = 1000  # shorter differences are handshakes and polling
+CLEAR_MS = 500  # shorter differences are handshakes and polling
 
 
 def mbps(size: int, ms: float | None) -> float | None:

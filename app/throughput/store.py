@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.clock import WITA
 from app.ledger.maintenance import running_now
 from app.registry.models import State
-from app.throughput.budget import PUSH_BYTES, SLACK_BYTES, month_end
+from app.throughput.budget import PUSH_BYTES, SLACK_BYTES, UP_SLACK_BYTES, month_end
 from app.throughput.deciding import Decision, Standing, Verdict, decide
-from app.throughput.models import Mode, TestStatus, ThroughputTest, Watermark
+from app.throughput.models import Mode, Stage, ThroughputTest, Watermark
 from app.throughput.planned import Measured, Plans
 
 PLANNED = "planned"
@@ -76,7 +76,7 @@ EXPIRED = text("""
             ELSE started_at END,
         reserved_bytes = reserved_bytes
             - CASE WHEN mode = 'push' AND down_began_at IS NULL THEN allowed_down_bytes + :slack ELSE 0 END
-            - CASE WHEN mode = 'push' AND up_began_at IS NULL THEN allowed_up_bytes + :slack ELSE 0 END
+            - CASE WHEN mode = 'push' AND up_began_at IS NULL THEN allowed_up_bytes + :up_slack ELSE 0 END
     WHERE status = 'running' AND expires_at < :now
 """)
 
@@ -125,7 +125,7 @@ def _row(site: Measured, moment: datetime, waits_until: datetime) -> dict[str, A
 
 async def end_overdue(session: AsyncSession, now: datetime) -> None:
     await session.execute(OVERDUE, {"now": now})
-    await session.execute(EXPIRED, {"now": now, "slack": SLACK_BYTES})
+    await session.execute(EXPIRED, {"now": now, "slack": SLACK_BYTES, "up_slack": UP_SLACK_BYTES})
 
 
 async def begin_waiting(session: AsyncSession, sites: Mapping[int, Measured], now: datetime) -> list[Order]:
@@ -168,7 +168,7 @@ def _standing(
 
 def cost_bytes(row: Any) -> int:
     """Each direction may pass its limit by the slack."""
-    up = row.allowed_up_bytes + SLACK_BYTES if row.mode == Mode.PUSH else 0
+    up = row.allowed_up_bytes + UP_SLACK_BYTES if row.mode == Mode.PUSH else 0
     return int(row.allowed_down_bytes + SLACK_BYTES + up)
 
 
@@ -184,8 +184,8 @@ def _left_bytes(row: Any, site: Measured | None, now: datetime) -> int:
 async def _begin(session: AsyncSession, row: Any, site: Measured, standing: Standing, now: datetime) -> list[Order]:
     pushes = row.mode == Mode.PUSH
     await session.execute(
-        update(ThroughputTest).where(ThroughputTest.id == row.id, ThroughputTest.status == TestStatus.WAITING).values(
-            status=TestStatus.RUNNING, reason=None, started_at=now, reserved_bytes=cost_bytes(row),
+        update(ThroughputTest).where(ThroughputTest.id == row.id, ThroughputTest.status == Stage.WAITING).values(
+            status=Stage.RUNNING, reason=None, started_at=now, reserved_bytes=cost_bytes(row),
             grant=secrets.token_urlsafe(9) if pushes else None, expires_at=_over_at(row, site, standing, now),
         )
     )  # fmt: skip
@@ -203,18 +203,18 @@ def _over_at(row: Any, site: Measured, standing: Standing, now: datetime) -> dat
 
 
 async def _put_off(session: AsyncSession, test_id: int, decision: Decision) -> None:
-    status = TestStatus.SKIPPED if decision.verdict is Verdict.SKIP else TestStatus.WAITING
-    mine = ThroughputTest.id == test_id, ThroughputTest.status == TestStatus.WAITING
+    status = Stage.SKIPPED if decision.verdict is Verdict.SKIP else Stage.WAITING
+    mine = ThroughputTest.id == test_id, ThroughputTest.status == Stage.WAITING
     await session.execute(update(ThroughputTest).where(*mine).values(status=status, reason=decision.reason))
 
 
 async def count_open(session: AsyncSession) -> int:
-    open_ones = select(ThroughputTest.id).where(ThroughputTest.status.in_((TestStatus.WAITING, TestStatus.RUNNING)))
+    open_ones = select(ThroughputTest.id).where(ThroughputTest.status.in_((Stage.WAITING, Stage.RUNNING)))
     return len((await session.scalars(open_ones)).all())
 
 
 async def give_up(session: AsyncSession, test_ids: Sequence[int], now: datetime) -> None:
     """Downloads that we end before they do: nobody knows what they cost, so their reservations stay."""
-    mine = ThroughputTest.id.in_(test_ids), ThroughputTest.status == TestStatus.RUNNING
-    ended = {"status": TestStatus.FAILED, "reason": "stopped", "ended_at": now}
+    mine = ThroughputTest.id.in_(test_ids), ThroughputTest.status == Stage.RUNNING
+    ended = {"status": Stage.FAILED, "reason": "stopped", "ended_at": now}
     await session.execute(update(ThroughputTest).where(*mine).values(**ended))

@@ -4,6 +4,7 @@ import sys
 
 from tests.benchmarks import (
     availability,
+    budget,
     demo,
     detection,
     echo,
@@ -45,6 +46,7 @@ PARTS = {
     "import": importing.main,
     "ingest": ingest.main,
     "throughput": throughput.main,
+    "budget": budget.main,
     "faults": faults.main,
 }
 

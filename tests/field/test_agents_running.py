@@ -29,7 +29,7 @@ from tests.field.running import (
 from tests.registry.test_sites import register
 from tests.status.serving import Served, served
 from tests.throughput.agents import grant
-from tests.throughput.agents import test_of as granted
+from tests.throughput.agents import row_of as granted
 
 SHELLS = {"openwrt": "busybox ash", "linux": "dash"}
 TOOLS = {"openwrt": busybox_tools, "linux": linux_tools}

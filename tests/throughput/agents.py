@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from app.clock import utc_now
 from app.database import transaction
-from app.throughput.models import Mode, TestStatus, ThroughputTest
-from probes.throughput import SLACK_BYTES
+from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
+from app.throughput.models import Mode, Stage, ThroughputTest
 from simulator.shaped import TICK_S, Shape, send
 from tests.registry.test_sites import register
 from tests.status.serving import Served
@@ -23,8 +23,9 @@ async def grant(live: Served, *, down: int = 4_000_000, up: int = 1_000_000, max
     now = utc_now()
     row = ThroughputTest(
         site_id=made["id"], planned_at=now, month=now.date().replace(day=1), mode=Mode.PUSH, max_s=max_s,
-        status=TestStatus.RUNNING, technology="leo", provider_id=1, village_code=made["village_code"], waits_until=now,
-        allowed_down_bytes=down, allowed_up_bytes=up, reserved_bytes=down + up + 2 * SLACK_BYTES, started_at=now,
+        status=Stage.RUNNING, technology="leo", provider_id=1, village_code=made["village_code"], waits_until=now,
+        allowed_down_bytes=down, allowed_up_bytes=up, started_at=now,
+        reserved_bytes=down + up + SLACK_BYTES + UP_SLACK_BYTES,
         grant=f"grant-{made['id']}", expires_at=now.replace(year=now.year + 1), down_bytes=0, up_bytes=0,
     )  # fmt: skip
     for name, value in changes.items():
@@ -34,7 +35,7 @@ async def grant(live: Served, *, down: int = 4_000_000, up: int = 1_000_000, max
     return f"grant-{made['id']}"
 
 
-async def test_of(live: Served, code: str) -> ThroughputTest:
+async def row_of(live: Served, code: str) -> ThroughputTest:
     async with transaction(live.sessions) as session:
         return (await session.scalars(select(ThroughputTest).where(ThroughputTest.grant == code))).one()
 
@@ -79,6 +80,7 @@ class Agent:
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)  # the loopback's own would swallow megabytes
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
         return await asyncio.open_connection(sock=sock, limit=16_384)

@@ -16,7 +16,7 @@ from app.clock import WITA, midnight
 from app.database import Sessions, transaction
 from app.profiles import profiles
 from app.throughput import store
-from app.throughput.budget import MB, plan
+from app.throughput.budget import MB, UP_SLACK_BYTES, plan
 from app.throughput.planned import list_measured
 from app.throughput.store import Order
 from app.worker.speed import Speed
@@ -67,7 +67,7 @@ SPENT = text("""
 """)
 TAKEN = text("""
     UPDATE throughput_test SET status = 'done', down_bytes = allowed_down_bytes + :slack, ended_at = :now,
-        up_bytes = allowed_up_bytes + :slack, reserved_bytes = 0, down_began_at = :now, up_began_at = :now,
+        up_bytes = allowed_up_bytes + :up_slack, reserved_bytes = 0, down_began_at = :now, up_began_at = :now,
         expires_at = NULL
     WHERE status = 'running' AND mode = 'push' AND site_id = ANY(:ids) AND started_at < :before AND site_id % 7 <> 0
 """)
@@ -159,7 +159,8 @@ class Month:
                     "ids": list(self.sites), "now": self.now, "month": month, "passed": passed_s, "each": PUSH_BYTES,
                 })  # fmt: skip
             await session.execute(TAKEN, {
-                "ids": list(self.sites), "now": self.now, "slack": SLACK_BYTES, "before": self.now - every / 2,
+                "ids": list(self.sites), "now": self.now, "slack": SLACK_BYTES, "up_slack": UP_SLACK_BYTES,
+                "before": self.now - every / 2,
             })  # fmt: skip
             return await store.count_open(session)
 

@@ -8,13 +8,13 @@ import pytest
 
 from app.clock import utc_now
 from app.settings import CONFIG_DIR
-from app.throughput.models import TestStatus
-from probes.throughput import SLACK_BYTES
+from app.throughput.budget import UP_SLACK_BYTES
+from app.throughput.models import Stage
 from simulator.shaped import Shape
 from tests.status.serving import Served
 from tests.status.test_nginx import NGINX, behind_nginx
 from tests.status.test_stream import live
-from tests.throughput.agents import Agent, grant, test_of
+from tests.throughput.agents import Agent, grant, row_of
 
 __all__ = ["live"]
 
@@ -30,8 +30,8 @@ async def test_a_test_by_the_agent_is_timed_by_us_and_told_by_it(live: Served) -
     assert "x-accel-buffering: no" in down["head"].lower()
     answer = await agent.report(code, **down, **up, rtt_idle_ms=31.0, rtt_loaded_ms=80.5)
     assert answer.status_code == 200, answer.text
-    found = await test_of(live, code)
-    assert (found.status, found.reason, found.reserved_bytes) == (TestStatus.DONE, None, 0)
+    found = await row_of(live, code)
+    assert (found.status, found.reason, found.reserved_bytes) == (Stage.DONE, None, 0)
     assert (found.down_bytes, found.up_bytes) == (5_000_000, 3_000_000)
     assert found.down_mbps == pytest.approx(20, rel=0.3)
     assert found.up_mbps == pytest.approx(20, rel=0.3)
@@ -42,31 +42,31 @@ async def test_a_test_by_the_agent_is_timed_by_us_and_told_by_it(live: Served) -
 async def test_a_download_ends_with_its_time_and_counts_what_was_taken(live: Served) -> None:
     code = await grant(live, down=500_000_000, max_s=1)
     down = await Agent(live.port, Shape(8, 10)).download(code)
-    found = await test_of(live, code)
+    found = await row_of(live, code)
     assert found.down_ms is not None
     assert 900 < found.down_ms < 2000
-    assert down["down_bytes"] <= found.down_bytes < down["down_bytes"] + 4_000_000, "the rest lay in kernels"
-    assert found.reserved_bytes == found.allowed_up_bytes + SLACK_BYTES
+    assert down["down_bytes"] == pytest.approx(found.down_bytes, rel=0.01), "but for the chunks' frames"
+    assert found.reserved_bytes == found.allowed_up_bytes + UP_SLACK_BYTES
 
 
 async def test_a_direction_is_taken_once_by_whoever_comes_first(live: Served) -> None:
     code, agent = await grant(live, down=200_000), Agent(live.port, Shape(500, 1))
     answers = await asyncio.gather(*(agent.download(code) for _ in range(5)))
     assert sorted(answer["head"].split()[1] for answer in answers) == ["200", *["409"] * 4]
-    assert (await test_of(live, code)).down_bytes == 200_000
+    assert (await row_of(live, code)).down_bytes == 200_000
 
 
 async def test_what_was_sent_to_one_who_vanished_is_counted(live: Served) -> None:
     code = await grant(live, down=50_000_000)
     down = await Agent(live.port, Shape(40, 5)).download(code, most=1_000_000)
-    found = await test_of(live, code)
+    found = await row_of(live, code)
     for _ in range(100):
         if found.down_ms is not None:
             break
         await asyncio.sleep(0.05)
-        found = await test_of(live, code)
+        found = await row_of(live, code)
     assert down["down_bytes"] <= found.down_bytes < 10_000_000
-    assert found.reserved_bytes == found.allowed_up_bytes + SLACK_BYTES
+    assert found.reserved_bytes == found.allowed_up_bytes + UP_SLACK_BYTES
 
 
 async def test_more_than_is_granted_is_refused_whether_it_is_announced_or_just_comes(live: Served) -> None:
@@ -74,7 +74,7 @@ async def test_more_than_is_granted_is_refused_whether_it_is_announced_or_just_c
         code = await grant(live, up=100_000)
         answer = await client.post(f"/speedtest?grant={code}", content=b"x" * 100_001)
         assert (answer.status_code, answer.json()["detail"]) == (413, "This grant allows 100000 bytes")
-        assert (await test_of(live, code)).up_bytes == 0
+        assert (await row_of(live, code)).up_bytes == 0
 
         async def endless() -> object:
             for _ in range(40):
@@ -83,7 +83,7 @@ async def test_more_than_is_granted_is_refused_whether_it_is_announced_or_just_c
         code = await grant(live, up=100_000)
         answer = await client.post(f"/speedtest?grant={code}", content=endless())  # type: ignore[arg-type]
         assert answer.status_code == 413
-        assert 100_000 < (await test_of(live, code)).up_bytes <= 100_000 + SLACK_BYTES
+        assert 100_000 < (await row_of(live, code)).up_bytes <= 100_000 + UP_SLACK_BYTES
 
 
 async def test_a_grant_that_is_unknown_or_over_says_so(live: Served) -> None:
@@ -101,30 +101,39 @@ async def test_a_grant_that_is_unknown_or_over_says_so(live: Served) -> None:
         assert len((await client.post("/speedtest/report", json=sick)).json()["errors"]) == 3
 
 
+# In memory: as root its worker may not write into our folder.
+BUFFERING = """
+    proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;
+    client_body_buffer_size 8m; proxy_buffer_size 1m; proxy_buffers 8 1m; proxy_busy_buffers_size 2m;
+"""
+
+
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light")
 async def test_through_nginx_the_link_is_measured_and_through_one_that_buffers_nothing_is(
     live: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = await grant(live, down=5_000_000, up=3_000_000)
+    code = await grant(live, down=9_000_000, up=3_000_000, max_s=5)  # nginx' kernel may swallow some of it at once
     async with behind_nginx(live.port, tmp_path) as port:
         agent = Agent(port, LINK)
         found = await agent.download(code) | await agent.upload(code, 3_000_000)
         answer = (await agent.report(code, **found)).json()
-        assert (answer["status"], answer["reason"]) == ("done", None)
+        timed = await row_of(live, code)
+        assert (answer["status"], answer["reason"]) == ("done", None), (timed.down_ms, timed.up_ms, found)
         assert answer["down_mbps"] == pytest.approx(20, rel=0.4)
         assert answer["up_mbps"] == pytest.approx(20, rel=0.4)
 
     (tmp_path / "buffering" / "nginx").mkdir(parents=True)
     example = (CONFIG_DIR / "nginx" / "sinyal.conf").read_text()
     before, _, block = example.partition("location = /api/v1/speedtest {")
-    block = block.replace("proxy_buffering off", "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering", 1)
+    block = block.replace("proxy_buffering off;", BUFFERING, 1)
     (tmp_path / "buffering" / "nginx" / "sinyal.conf").write_text(
         before + "location = /api/v1/speedtest {" + block.replace("request_buffering off", "request_buffering on", 1)
     )
     monkeypatch.setattr("tests.status.test_nginx.CONFIG_DIR", tmp_path / "buffering")
-    code = await grant(live, down=5_000_000, up=3_000_000)
+    code = await grant(live, down=5_000_000, up=4_000_000)
     async with behind_nginx(live.port, tmp_path / "buffering") as port:
         agent = Agent(port, LINK)
-        found = await agent.download(code) | await agent.upload(code, 3_000_000)
+        found = await agent.download(code) | await agent.upload(code, 4_000_000)
         answer = (await agent.report(code, **found)).json()
-    assert (answer["status"], answer["reason"]) == ("invalid", "buffered")
+    timed = await row_of(live, code)
+    assert (answer["status"], answer["reason"]) == ("invalid", "buffered"), (timed.down_ms, timed.up_ms, found)

@@ -1,0 +1,135 @@
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.profiles import Technology
+from app.simulation import Marked
+from app.throughput.models import Mode, Stage
+
+REASONS = (
+    "skipped: not_up, not_active, maintenance, over_budget, too_soon, parent_busy, provider_busy, agent_not_due, "
+    "not_taken, stopped. Without a figure: too_short, too_little, still_rising, stalled, cut_off, no_answer, "
+    "unreachable, refused, redirected, status 404 (as it was), certificate, forbidden, unresolvable, bad_url, no_http, "
+    "buffered, not_reported, stopped"
+)
+TEST: dict[str, Any] = {
+    "planned_at": "2026-11-24T06:40:12Z", "started_at": "2026-11-24T06:40:14Z", "ended_at": "2026-11-24T06:40:27Z",
+    "mode": "push", "status": "done", "reason": None, "down_bytes": 8_900_000, "up_bytes": 2_900_000,
+    "down_mbps": 17.4, "up_mbps": 4.9, "agent_down_mbps": 16.2, "agent_up_mbps": 4.7, "rtt_idle_ms": 612.0,
+    "rtt_loaded_ms": 790.5, "contract_down_mbps": 20.0, "contract_up_mbps": 5.0,
+}  # fmt: skip
+TOTAL: dict[str, Any] = {
+    "planned": 3, "done": 1, "invalid": 0, "failed": 1, "skipped": 1, "open": 0, "down_mbps": 17.4,
+    "down_p10_mbps": 17.4, "up_mbps": 4.9, "up_p10_mbps": 4.9, "down_of_contract_pct": 87.0, "up_of_contract_pct": 98.0,
+    "under_half": 0, "bufferbloat_ms": 178.5,
+}  # fmt: skip
+BUDGET: dict[str, Any] = {
+    "month": "2026-11-01", "budget_mb": 500.0, "spent_mb": 71.2, "tests_mb": 35.4, "push_mb": 35.8, "reserved_mb": 0.0,
+    "push_to_come_mb": 10.5, "left_mb": 418.3,
+}  # fmt: skip
+
+
+class TestOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [TEST]})
+
+    planned_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    mode: Mode
+    status: Stage
+    reason: str | None = Field(description=REASONS)
+    down_bytes: int = Field(description="what it cost, warm-up included")
+    up_bytes: int
+    down_mbps: float | None = Field(description="by our clock, without the warm-up: the figure that counts")
+    up_mbps: float | None
+    agent_down_mbps: float | None = Field(description="by the agent's clock, all of its time")
+    agent_up_mbps: float | None
+    rtt_idle_ms: float | None
+    rtt_loaded_ms: float | None = Field(description="while it ran")
+    contract_down_mbps: float | None = Field(description="what was contracted on that day")
+    contract_up_mbps: float | None
+
+
+class BudgetOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [BUDGET]})
+
+    month: date = Field(description="WITA, its first day")
+    budget_mb: float
+    spent_mb: float
+    tests_mb: float
+    push_mb: float = Field(description="what the site's own reports came to")
+    reserved_mb: float = Field(description="of tests that run, or of which nobody knows what they cost")
+    push_to_come_mb: float = Field(description="kept for its reports until the month ends")
+    left_mb: float
+
+
+class TotalOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [TOTAL]})
+
+    planned: int
+    done: int
+    invalid: int
+    failed: int
+    skipped: int
+    open: int = Field(description="that wait or run")
+    down_mbps: float | None = Field(description="the median of tests that are done")
+    down_p10_mbps: float | None = Field(description="nine of ten were faster")
+    up_mbps: float | None
+    up_p10_mbps: float | None
+    down_of_contract_pct: float | None = Field(description="the median of each test's share of its day's contract")
+    up_of_contract_pct: float | None
+    under_half: int = Field(description="tests below half of the contracted download")
+    bufferbloat_ms: float | None = Field(description="the median of how much longer a round trip takes under load")
+
+
+class SiteThroughputOut(Marked):
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "from": "2026-11-24T00:00:00Z", "to": "2026-11-25T00:00:00Z", "budget": BUDGET, "total": TOTAL,
+        "items": [TEST], "next_cursor": None,
+    }]})  # fmt: skip
+
+    from_: datetime = Field(alias="from")
+    to: datetime
+    budget: BudgetOut = Field(description="of the month in which the period ends")
+    total: TotalOut = Field(description="of all tests planned in the period")
+    items: list[TestOut] = Field(description="the latest first")
+    next_cursor: str | None = None
+
+
+GROUP: dict[str, Any] = {
+    "technology": "geo", "sites": 24, "without_result": 3, "down_mbps": 9.8, "down_p10_mbps": 4.1, "up_mbps": 2.2,
+    "up_p10_mbps": 0.9, "down_of_contract_pct": 82.0, "under_half": 2, "under_half_pct": 9.523, "bufferbloat_ms": 140.2,
+    "tests": 610,
+}  # fmt: skip
+
+
+class GroupRow(BaseModel):
+    """Of sites, not of tests: each site by the median of its own tests, then the median and p10 of the sites."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [GROUP]})
+
+    technology: Technology | None = Field(description="null: of all")
+    sites: int = Field(description="with a test that is done")
+    without_result: int = Field(description="for which tests were planned, and none is done")
+    down_mbps: float | None
+    down_p10_mbps: float | None
+    up_mbps: float | None
+    up_p10_mbps: float | None
+    down_of_contract_pct: float | None
+    under_half: int = Field(description="sites whose median is below half of the contracted download")
+    under_half_pct: float | None = Field(description="of the sites with a result and a contracted rate")
+    bufferbloat_ms: float | None
+    tests: int = Field(description="that are done")
+
+
+class GroupThroughputOut(Marked):
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "from": "2026-11-01T00:00:00Z", "to": "2026-11-25T00:00:00Z", "series": [GROUP],
+        "total": GROUP | {"technology": None},
+    }]})  # fmt: skip
+
+    from_: datetime = Field(alias="from")
+    to: datetime
+    series: list[GroupRow] = Field(description="by technology")
+    total: GroupRow
