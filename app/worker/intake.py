@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import WITA, from_slot, utc_now
-from app.database import Sessions, transaction
+from app.database import Sessions, is_refused, transaction
 from app.field import devices, inbox
 from app.field.inbox import Delivery
 from app.ledger.blindness import BlindRange
@@ -93,7 +93,8 @@ class Intake:
             self.figures.closed_rows += len(readings) - len(kept)
             log.warning("pushed_too_late", rows=len(readings) - len(kept), why="older than the raw readings kept")
         await _make_room(session, kept)
-        return [(one, None) for one in await measurements.apart(session, kept)]
+        kept = await store.as_in_service(session, await measurements.apart(session, kept)) if kept else []
+        return [(one, None) for one in kept]
 
     def _taken(self, deliveries: Sequence[Delivery], proof: Proof, items: Sequence[Item], now: datetime) -> None:
         self.proof = proof
@@ -171,4 +172,4 @@ async def _make_room(session: AsyncSession, readings: Sequence[Reading]) -> None
 def _is_its_own(error: Exception) -> bool:
     """Whether it lies with what was delivered: then the same again fails again, and anything else need not."""
     unreadable = isinstance(error, ValueError | TypeError | LookupError | ArithmeticError)
-    return unreadable or store.is_refused(error)
+    return unreadable or is_refused(error)

@@ -405,6 +405,31 @@ async def test_what_was_measured_where_the_site_is_no_more_says_nothing_of_it(fi
     assert await field.states(site) == [(60, "up", None)]
 
 
+async def test_what_was_measured_while_the_site_was_suspended_says_nothing_of_it(field: Field) -> None:
+    """Its bill was not paid, its agent went on, and sent what it had kept when the site was in service again."""
+    site = field.ids[0]
+    await field.beat(site, 0, 60)
+    async with transaction(field.sessions) as session:
+        for statement in (
+            "UPDATE site_configuration SET ended_at = :out WHERE site_id = :id",
+            """INSERT INTO site_configuration
+                (site_id, started_at, ended_at, lifecycle, technology, provider_id, addressed_at, village_code)
+            SELECT site_id, n.started_at, n.ended_at, n.lifecycle, technology, provider_id, addressed_at, village_code
+            FROM site_configuration, (VALUES (cast(:out AS timestamptz), cast(:back AS timestamptz), 'suspended'),
+                (:back, NULL, 'active')) AS n(started_at, ended_at, lifecycle) WHERE site_id = :id""",
+        ):
+            times = {"id": site, "out": field.at(100), "back": field.at(400)}
+            await session.execute(text(statement), {name: times[name] for name in times if f":{name}" in statement})
+    rows = [field.row(second, "timeout") for second in range(120, 400, 60)]
+    await field.push(site, [*rows, field.row(420)], received=420)
+    await field.drain()
+    shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
+    assert [one["reason"] for one in shown] == ["claimed"] * 2 + ["not active"] * 5 + ["claimed"]
+    total = await field.uptime(site, 0, 500)
+    assert (total["seconds"]["down"], total["seconds"]["inactive"], sum(total["seconds"].values())) == (0, 300, 500)
+    assert (await field.get("/incidents"))["items"] == []
+
+
 async def test_late_rows_of_an_hour_that_was_counted_have_it_counted_again(field: Field) -> None:
     site = field.ids[0]
     await field.push(site, [field.row(60), field.row(120)])
