@@ -68,6 +68,12 @@ async def test_a_site_that_reports_itself_keeps_room_for_its_reports(cast: Cast,
     assert budget["left_mb"] == pytest.approx(495 - budget["push_to_come_mb"], abs=0.01)
 
 
+async def test_a_whole_months_budget_is_that_months(cast: Cast) -> None:
+    site = await register(cast)
+    answer = (await cast.ana.get(f"/sites/{site['id']}/throughput?period=2026-10")).json()
+    assert answer["budget"]["month"] == "2026-10-01"
+
+
 async def test_a_region_is_the_median_of_its_sites_and_not_of_their_tests(cast: Cast, session: AsyncSession) -> None:
     eager = await register(cast)
     slow = await register(cast, host="198.51.100.21")
