@@ -18,24 +18,16 @@ WRITTEN_S = 5.0
 def outages(facts: Facts) -> Verdict:
     """Every outage that holds two readings for sure is found, and both its ends are right to a beat.
 
-<<<<<<< HEAD
     Not where readings of it were still kept at a site whose power then went.
-=======
-    What was measured right before the link was back may be the reading that came through: that one says `up`.
->>>>>>> review1
     """
     verdict, beat_s, short = Verdict("outages of the link"), facts.interval_s, 0
     for site in facts.sites.values():
         bad = [whole(run) for run in site.spells(*BAD)]
         for outage in site.cut:
-<<<<<<< HEAD
             if any(outage.wider(beat_s, beat_s).holds(at) for at in site.lost):
                 verdict.exempt += 1
                 continue
-            if outage.length_s < 2 * beat_s + LOOK_S + LATE_S:
-=======
             if outage.length_s < 2 * beat_s + LOOK_S + TRIES_S + LATE_S:
->>>>>>> review1
                 short += 1
                 continue
             met = meeting(outage, bad)
