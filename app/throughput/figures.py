@@ -77,7 +77,7 @@ async def of_site(session: AsyncSession, site_id: int, period: Period) -> dict[s
 
 
 async def list_tests(
-    session: AsyncSession, site_id: int, period: Period, *, before: datetime | None, limit: int
+    session: AsyncSession, site_id: int, period: Period, *, before: datetime | None = None, limit: int | None = None
 ) -> list[ThroughputTest]:
     """The latest first."""
     test = ThroughputTest

@@ -31,7 +31,7 @@ BUDGET: dict[str, Any] = {
 
 
 class TestOut(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [TEST]})
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [TEST]})
 
     planned_at: datetime
     started_at: datetime | None
