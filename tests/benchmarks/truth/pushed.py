@@ -19,6 +19,7 @@ def outages(facts: Facts) -> Verdict:
     """Every outage that holds two readings for sure is found, and both its ends are right to a beat.
 
     Not where readings of it were still kept at a site whose power then went.
+    What was measured right before the link was back may be the reading that came through: that one says `up`.
     """
     verdict, beat_s, short = Verdict("outages of the link"), facts.interval_s, 0
     for site in facts.sites.values():
