@@ -25,6 +25,13 @@ def series(answer: BaseModel, separator: Separator) -> bytes:
     return _csv(list(total), [*rows, total], separator)
 
 
+def items(answer: BaseModel, separator: Separator) -> bytes:
+    """Of an answer with `items`: these alone, since no total is one of them."""
+    said: Any = answer
+    (model,) = get_args(type(said).model_fields["items"].annotation)
+    return _csv(list(flat(model, None)), [flat(model, one) for one in said.items], separator)
+
+
 def ranking(answer: RankingOut, separator: Separator) -> bytes:
     """Those that could not be ranked come last, without a rank and with the reason."""
     period: Row = {"from": _plain(answer.from_), "to": _plain(answer.to)}

@@ -78,10 +78,10 @@ async def get(sessions: Sessions, code: str, *, address: str | None) -> Known:
 async def redeem(sessions: Sessions, known: Known, kind: AgentKind, *, settings: Settings, url: str) -> str:
     """The script with a new token, once. Raises CodeUsed, and CodeOver for a site that has no agent any more."""
     async with transaction(sessions) as session:
+        site = await _site(session, known.site.id)  # first: whoever gives out a new code locks in this order, too
         enrolment = await session.get_one(Enrolment, known.enrolment.id, with_for_update=True, populate_existing=True)
         if enrolment.used_at is not None:
             raise CodeUsed
-        site = await _site(session, enrolment.site_id)
         now = utc_now()
         if enrolment.expires_at <= now or site.probe is not Kind.PUSH or site.lifecycle is Lifecycle.RETIRED:
             raise CodeOver

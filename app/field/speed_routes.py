@@ -51,6 +51,7 @@ class Timed:
         self.samples = [Sample(0.0, 0)]
         self.most = test.allowed_down_bytes if direction is Direction.DOWN else test.allowed_up_bytes
         self.max_s = test.max_s
+        self.open_end = False  # the peer may go on sending what nobody counts
 
     @property
     def elapsed_s(self) -> float:
@@ -74,8 +75,9 @@ class Timed:
         try:
             async with transaction(self._sessions) as session:
                 await grants.settle(
-                    session, self._test.id, self._direction, self.bytes, last.at_s * 1000, rate_of(self.samples)
-                )
+                    session, self._test.id, self._direction, self.bytes, last.at_s * 1000, rate_of(self.samples),
+                    open_end=self.open_end,
+                )  # fmt: skip
         except Exception as error:  # what it may have cost stays reserved
             log.error("test_not_settled", site=self._test.site_id, error=type(error).__name__)
 
@@ -185,12 +187,16 @@ async def _read_all(request: Request, timed: Timed) -> None:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:18]) > timed.most:
         raise too_large
-    with contextlib.suppress(TimeoutError, ClientDisconnect):
+    try:
         async with asyncio.timeout(timed.max_s):
             async for piece in request.stream():
                 timed.take(len(piece))
                 if timed.bytes > timed.most:
                     raise too_large
+    except ClientDisconnect:
+        pass
+    except TimeoutError:  # most clients go on until they have sent what they announced, whatever they are answered
+        timed.open_end = True
 
 
 @router.post("/report", response_model=ReportedOut, responses=problems(404, 409))

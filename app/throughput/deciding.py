@@ -7,9 +7,7 @@ from enum import StrEnum
 from app.evidence import holds
 from app.registry.models import State
 
-COMING_SOON = timedelta(
-    seconds=20
-)  # a grant waits for an agent that is about to come: meanwhile nobody else has a turn
+COMING_SOON = timedelta(seconds=20)  # a grant waits for an agent that is about to come: nobody else has a turn then
 
 
 class Verdict(StrEnum):
@@ -40,6 +38,7 @@ class Standing:
     parent_busy: bool
     provider_busy: bool
     push_due_at: datetime | None = None  # of a push site whose agent was heard
+    agent_can: bool = True  # and does speed tests, as far as is known
 
 
 def decide(site: Standing, waited_for: str | None, waits_until: datetime, now: datetime) -> Decision:
@@ -58,6 +57,8 @@ def _never(site: Standing, now: datetime) -> str | None:
         return "not_active"
     if site.in_maintenance:
         return "maintenance"
+    if not site.agent_can:
+        return "agent_cannot"
     is_up = site.state is State.UP and site.evidence_at is not None and holds(site.evidence_at, site.valid_s, now)
     if not is_up:
         return "not_up"

@@ -1,6 +1,6 @@
 """What tests came to: of one site by its tests, of many by their sites. Medians are taken once, never averaged."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, text
@@ -77,7 +77,7 @@ async def of_site(session: AsyncSession, site_id: int, period: Period) -> dict[s
 
 
 async def list_tests(
-    session: AsyncSession, site_id: int, period: Period, *, before: datetime | None, limit: int
+    session: AsyncSession, site_id: int, period: Period, *, before: datetime | None = None, limit: int | None = None
 ) -> list[ThroughputTest]:
     """The latest first."""
     test = ThroughputTest
@@ -89,7 +89,7 @@ async def list_tests(
 
 async def budget(session: AsyncSession, site: Site, moment: datetime, now: datetime) -> dict[str, Any]:
     """Of the month of that moment; what pushing will still cost is asked of this month only."""
-    month = moment.astimezone(WITA).date().replace(day=1)
+    month = (moment - timedelta(seconds=1)).astimezone(WITA).date().replace(day=1)  # its end is not of it
     spent = (await session.execute(SPENT, {"site_id": site.id, "month": month})).one()
     allowed = allowance(profiles()[site.technology], site.speed_budget_mb, pushes=site.probe is Kind.PUSH)
     each = spent.push / spent.requests if spent.requests >= KNOWN_REQUESTS else PUSH_BYTES

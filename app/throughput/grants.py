@@ -81,17 +81,22 @@ async def take(session: AsyncSession, grant: str, direction: Direction) -> Throu
     raise Conflict("This grant is over: wait for the next one")
 
 
-async def settle(session: AsyncSession, test_id: int, direction: Direction, size: int, ms: float, rate: Rate) -> None:
-    """What a direction cost, and how fast it was by our clock: also of a test that was given up meanwhile."""
+async def settle(
+    session: AsyncSession, test_id: int, direction: Direction, size: int, ms: float, rate: Rate, *, open_end: bool
+) -> None:
+    """What a direction cost, and how fast it was by our clock: also of a test that was given up meanwhile.
+
+    `open_end`: more may be sent than we counted, and what is not accounted for stays reserved.
+    """
     test, down = ThroughputTest, direction is Direction.DOWN
-    kept = test.allowed_down_bytes + SLACK_BYTES if down else test.allowed_up_bytes + UP_SLACK_BYTES
+    allowed = test.allowed_down_bytes + SLACK_BYTES if down else test.allowed_up_bytes + UP_SLACK_BYTES
     ours = (
         {test.down_bytes: size, test.down_ms: round(ms), test.down_mbps: rate.mbps}
         if down
         else {test.up_bytes: size, test.up_ms: round(ms), test.up_mbps: rate.mbps}
     )
     released: dict[Any, Any] = {
-        test.reserved_bytes: func.greatest(0, test.reserved_bytes - kept),
+        test.reserved_bytes: func.greatest(0, test.reserved_bytes - (size if open_end else allowed)),
         test.reason: func.coalesce(test.reason, rate.reason),
     }
     unsettled = (test.down_ms if down else test.up_ms).is_(None)

@@ -9,9 +9,9 @@ from app.throughput.models import Mode, Stage
 
 REASONS = (
     "skipped: not_up, not_active, maintenance, over_budget, too_soon, parent_busy, provider_busy, agent_not_due, "
-    "not_taken, stopped. Without a figure: too_short, too_little, still_rising, stalled, cut_off, no_answer, "
-    "unreachable, refused, redirected, status 404 (as it was), certificate, forbidden, unresolvable, bad_url, no_http, "
-    "buffered, not_reported, stopped"
+    "agent_cannot, not_taken, stopped. Without a figure: too_short, too_little, still_rising, stalled, cut_off, "
+    "no_answer, unreachable, refused, redirected, status 404 (as it was), certificate, forbidden, unresolvable, "
+    "bad_url, no_http, buffered, not_reported, stopped"
 )
 TEST: dict[str, Any] = {
     "planned_at": "2026-11-24T06:40:12Z", "started_at": "2026-11-24T06:40:14Z", "ended_at": "2026-11-24T06:40:27Z",
@@ -31,7 +31,7 @@ BUDGET: dict[str, Any] = {
 
 
 class TestOut(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [TEST]})
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [TEST]})
 
     planned_at: datetime
     started_at: datetime | None

@@ -21,10 +21,9 @@ from app.throughput.planned import Measured, Plans
 PLANNED = "planned"
 REMEMBERED = timedelta(days=35)  # moments that passed longer ago while nobody planned leave no row
 GRANTED_S, PULLED_S = 60, 60  # beyond what it takes by itself, until a grant or a download is over
+CANNOT = ("routeros/", "windows/")  # agents that do no speed tests: a grant would keep their gateway for nothing
 KNOWN_REQUESTS = 20  # from so many pushes on, what one costs is known
-UNMEASURED = frozenset(
-    {"too_short", "too_little", "still_rising", "buffered", "not_reported"}
-)  # it ran, without figure
+UNMEASURED = frozenset({"too_short", "too_little", "still_rising", "buffered", "not_reported"})  # without a figure
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext('sinyal throughput'))")
 PLAN = text("""
@@ -49,7 +48,7 @@ PLAN = text("""
 """)
 WAITING = text("""
     SELECT t.id, t.site_id, t.mode, t.month, t.reason, t.waits_until, t.parent_id, t.provider_id, t.max_s,
-        t.allowed_down_bytes, t.allowed_up_bytes, s.host, st.state, st.evidence_at, st.valid_s, d.heard_at,
+        t.allowed_down_bytes, t.allowed_up_bytes, s.host, st.state, st.evidence_at, st.valid_s, d.heard_at, d.agent,
         (SELECT max(started_at) FROM throughput_test r WHERE r.site_id = t.site_id AND r.planned_at < t.planned_at
             AND r.planned_at > t.planned_at - interval '32 days') AS last_ran_at,
         (SELECT coalesce(sum(r.down_bytes + r.up_bytes + r.reserved_bytes), 0) FROM throughput_test r
@@ -87,6 +86,7 @@ class Order:
 
     test_id: int
     site_id: int
+    parent_id: int | None
     url: str
     host: str | None
     max_bytes: int
@@ -104,7 +104,8 @@ async def plan_due(session: AsyncSession, plans: Plans, now: datetime) -> int:
     if mark is None:
         session.add(Watermark(name=PLANNED, upto=now))
         return 0
-    if mark.upto >= now:  # a clock that was set back plans nothing twice
+    if mark.upto >= now:  # the clock was set back: what is planned again is there already
+        mark.upto = now
         return 0
     due = list(plans.due(max(mark.upto, now - REMEMBERED), now))
     mark.upto = now
@@ -163,6 +164,7 @@ def _standing(
         valid_s=row.valid_s, in_maintenance=maintained, last_ran_at=row.last_ran_at,
         spacing_s=site.allowance.spacing_s if site else 0, left_bytes=_left_bytes(row, site, now),
         cost_bytes=cost_bytes(row), parent_busy=parent_busy, provider_busy=provider_busy, push_due_at=due_at,
+        agent_can=row.mode == Mode.PULL or not (row.agent or "").startswith(CANNOT),
     )  # fmt: skip
 
 
@@ -191,7 +193,8 @@ async def _begin(session: AsyncSession, row: Any, site: Measured, standing: Stan
     )  # fmt: skip
     if pushes:
         return []
-    return [Order(row.id, row.site_id, site.speed_url or "", row.host, row.allowed_down_bytes, row.max_s)]
+    url = site.speed_url or ""
+    return [Order(row.id, row.site_id, row.parent_id, url, row.host, row.allowed_down_bytes, row.max_s)]
 
 
 def _over_at(row: Any, site: Measured, standing: Standing, now: datetime) -> datetime:

@@ -26,7 +26,7 @@ from app.registry.models import State
 from app.settings import Settings
 from app.worker import canaries as canary
 from app.worker import counting, store
-from app.worker.batch import LARGEST, Buffer
+from app.worker.batch import LARGEST, Buffer, excused
 from app.worker.canaries import Canaries
 from app.worker.diagnose import Diagnoses
 from app.worker.figures import Figures
@@ -106,7 +106,7 @@ class Rounds:
         self.figures.readings += len(readings)
         self.figures.faults += sum(reading.outcome is Outcome.FAULT for reading in readings)
         items = [(reading, at) for reading, (_, at) in zip(readings, taken, strict=True)]
-        self.buffer.put(items, ended=self.clock.now())
+        self.buffer.put(excused(items, self.speed.loaded(started)), ended=self.clock.now())
 
     async def beat_canaries(self) -> None:
         before = self.canaries.blind_since

@@ -1,6 +1,8 @@
 """Speed tests in their turn: what was planned begins, waits or is left out; what began is settled."""
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
@@ -24,6 +26,7 @@ from probes.throughput import Found, Limits, pull
 log = structlog.get_logger()
 
 EVERY_S = 5.0
+DRAINED_S = 2.0  # after a test: what still stands in queues
 REGISTRY = text("SELECT version FROM change_counter WHERE name = 'registry'")
 
 Run = Callable[[Order], Awaitable[Found]]
@@ -37,6 +40,7 @@ class Speed:
         self._plans = Plans({})
         self._registry_seen: int | None = None
         self.running: dict[int, asyncio.Task[None]] = {}  # by test
+        self._loaded: dict[int, float] = {}  # by site, until when, on the monotonic clock
 
     async def tick(self, now: datetime | None = None) -> None:
         now = now or utc_now()
@@ -48,6 +52,15 @@ class Speed:
             orders = await store.begin_waiting(session, self._plans.sites, now)
         for order in orders:
             self.running[order.test_id] = asyncio.create_task(self._measure(order))
+
+    def loaded(self, since: float) -> set[int]:
+        """Sites, and what they hang on, whose links a download of ours filled at some time since."""
+        return {site_id for site_id, until in self._loaded.items() if until > since}
+
+    def _load(self, order: Order, until: float) -> None:
+        self._loaded[order.site_id] = until
+        if order.parent_id is not None:
+            self._loaded[order.parent_id] = until
 
     async def finish(self) -> None:
         """What runs is ended: nobody waits ten seconds for an orderly end."""
@@ -68,7 +81,11 @@ class Speed:
 
     async def _measure(self, order: Order) -> None:
         try:
-            found = await self._run(order)
+            self._load(order, math.inf)
+            try:
+                found = await self._run(order)
+            finally:
+                self._load(order, time.monotonic() + DRAINED_S)
             async with transaction(self._sessions) as session:
                 await settling.settle(session, order.test_id, found, utc_now())
         except Exception as error:  # it stays reserved, and is given up in time

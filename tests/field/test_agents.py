@@ -159,3 +159,15 @@ def test_the_lines_that_a_technician_types_are_short_and_quoted() -> None:
     assert all(len(line) < 200 and "\n" not in line for line in lines.values())
     assert "?" not in lines[AgentKind.ROUTEROS], "its console would take it for a call for help"
     assert lines[AgentKind.LINUX] == "curl -sS 'https://sinyal.kaltimprov.go.id/enrol/K7QX2MRD?kind=linux' | sudo sh"
+
+
+def test_on_linux_what_systemd_keeps_apart_is_removed_too() -> None:
+    script = rendered(AgentKind.LINUX)
+    removal = script[script.index("remove() {") :]
+    for folder in ("/run/private/sinyal", "/run/sinyal", "/var/lib/private/sinyal", "/var/lib/sinyal"):
+        assert f" {folder} " in removal.partition("}")[0], "the token lies there: RuntimeDirectoryPreserve"
+
+
+def test_no_folder_of_a_script_is_one_that_anybody_could_have_made() -> None:
+    for kind in (AgentKind.OPENWRT, AgentKind.LINUX):
+        assert re.search(r"^(RUN|SPOOL)=/tmp", rendered(kind), re.MULTILINE) is None

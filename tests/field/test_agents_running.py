@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -246,10 +247,13 @@ async def test_a_torn_line_spoils_no_batch(field: Field) -> None:
 
 
 async def test_a_machine_that_moved_to_another_site_brings_no_readings_along(field: Field) -> None:
-    script, elsewhere = field.machine.folder / "sinyal.sh", field.machine.folder / "tmp/sinyal"
+    script, elsewhere = field.machine.folder / "sinyal.sh", field.machine.folder / "var/run/sinyal"
     elsewhere.mkdir(parents=True)
+    running = field.machine.agent.open()
     field.machine.run(str(script), SINYAL_ROOT=str(field.machine.folder))
     assert elsewhere.exists(), "the same site again"
+    assert os.fstat(running.fileno()).st_nlink == 0, "a shell reads on in the file that it began with"
+    running.close()
     script.write_text(script.read_text().replace("SITE=64.", "SITE=65.").replace("^SITE=64.", "^SITE=65."))
     field.machine.run(str(script), SINYAL_ROOT=str(field.machine.folder))
     assert not elsewhere.exists()
@@ -277,6 +281,18 @@ async def measure_speed(field: Field) -> None:
     await field.machine.tick(now=True)
     assert field.link.requests == asked + 1
     assert not (field.machine.ram / "up").exists()
+
+
+async def test_nothing_is_measured_while_a_speed_test_fills_the_link(field: Field) -> None:
+    await field.machine.tick()
+    test = await asyncio.create_subprocess_exec("sh", "-c", "sleep 30; :", "sinyal-agent")
+    (field.machine.ram / "speed.lock").symlink_to(str(test.pid))
+    await field.machine.tick(now=True)
+    assert len(await field.received.rows()) == 1
+    test.kill()
+    await test.wait()
+    await field.machine.tick(now=True)
+    assert len(await field.received.rows()) == 2, "a lock whose holder is dead holds nothing"
 
 
 async def test_a_client_that_sets_no_headers_puts_the_token_into_the_body(field: Field) -> None:

@@ -1,5 +1,6 @@
 """What the API says of speed: single tests, the budget, and figures of sites, never of averages."""
 
+import csv
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,6 +69,12 @@ async def test_a_site_that_reports_itself_keeps_room_for_its_reports(cast: Cast,
     assert budget["left_mb"] == pytest.approx(495 - budget["push_to_come_mb"], abs=0.01)
 
 
+async def test_a_whole_months_budget_is_that_months(cast: Cast) -> None:
+    site = await register(cast)
+    answer = (await cast.ana.get(f"/sites/{site['id']}/throughput?period=2026-10")).json()
+    assert answer["budget"]["month"] == "2026-10-01"
+
+
 async def test_a_region_is_the_median_of_its_sites_and_not_of_their_tests(cast: Cast, session: AsyncSession) -> None:
     eager = await register(cast)
     slow = await register(cast, host="198.51.100.21")
@@ -102,6 +109,23 @@ async def test_what_is_another_regions_or_providers_stays_theirs(cast: Cast, ses
     assert (whole["total"]["sites"], whole["total"]["down_mbps"]) == (1, 10.0)
     empty = (await cast.vera.get("/regions/64.03/throughput?period=24h&technology=geo")).json()
     assert (empty["series"], empty["total"]["sites"], empty["total"]["down_mbps"]) == ([], 0, None)
+
+
+async def test_tests_and_figures_come_as_tables_too(cast: Cast, session: AsyncSession) -> None:
+    site = await register(cast)
+    await with_tests(session, site, 18.0, None, 8.0)
+    tests = (await cast.ana.get(f"/sites/{site['id']}/throughput?period=24h&format=csv")).text.lstrip("\ufeff")
+    rows = list(csv.DictReader(tests.splitlines()))
+    assert [(row["status"], row["reason"], row["down_mbps"]) for row in rows] == [
+        ("done", "", "18"), ("skipped", "not_up", ""), ("done", "", "8"),
+    ]  # fmt: skip
+    assert (await cast.ana.get(f"/sites/{site['id']}/throughput?format=csv&limit=1")).status_code == 422
+    for asked in ("/regions/64.02", "/providers/telkom-wms"):
+        told = (await cast.ana.get(f"{asked}/throughput?period=24h&format=csv")).text.lstrip("\ufeff")
+        rows = list(csv.DictReader(told.splitlines()))
+        assert [(row["row"], row["technology"], row["sites"], row["down_mbps"]) for row in rows] == [
+            ("part", "fiber", "1", "13"), ("total", "", "1", "13"),
+        ]  # fmt: skip
 
 
 async def test_only_what_is_done_counts_as_a_speed(cast: Cast, session: AsyncSession) -> None:

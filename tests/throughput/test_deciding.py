@@ -1,10 +1,15 @@
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+import random
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from app.profiles import Technology, profiles
 from app.registry.models import State
+from app.throughput.budget import Plan, plan
 from app.throughput.deciding import Decision, Standing, Verdict, decide
+from app.throughput.planned import allowance
 from app.throughput.plausible import problem
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
@@ -64,3 +69,45 @@ def test_a_time_far_shorter_than_the_agents_is_a_proxys(
     our_ms: int | None, agent_bytes: int | None, agent_ms: float | None, expected: str | None
 ) -> None:
     assert problem(9_000_000, our_ms, agent_bytes, agent_ms) == expected
+
+
+@dataclass
+class Agent:
+    """It sends each five minutes at its own second, and a test takes 35 s once it is told, or is never taken up."""
+
+    phase_s: int
+    takes_s: int
+    plan: Plan
+    waiting: list[datetime] = field(default_factory=list)
+
+    def due_at(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=(self.phase_s - now.timestamp()) % 300)
+
+
+@pytest.mark.parametrize(("technology", "sites"), [(Technology.CELLULAR, 166), (Technology.LEO, 200)])
+def test_a_test_a_day_of_each_site_of_a_province_passes_one_gateway(technology: Technology, sites: int) -> None:
+    month, chance = date(2026, 11, 1), random.Random(1)
+    terms = allowance(profiles()[technology], None, pushes=True)
+    agents = [
+        Agent(chance.randrange(300), 35 if key % 4 else 230, plan(terms, month, key)) for key in range(1, sites + 1)
+    ]
+    start, came = datetime(2026, 11, 24, 16, tzinfo=UTC), Counter[str]()
+    moments = [[one for one in agent.plan.moments if start <= one < start + timedelta(days=1)] for agent in agents]
+    assert sum(map(len, moments)) == pytest.approx(sites, rel=0.05), "a test a day each"
+    free_at = start
+    for now in (start + timedelta(seconds=5 * tick) for tick in range(25 * 720)):
+        for agent, due in zip(agents, moments, strict=True):
+            while due and due[0] <= now:
+                agent.waiting.append(due.pop(0))
+            for moment in list(agent.waiting):
+                standing = replace(
+                    READY, evidence_at=now, last_ran_at=None, provider_busy=now < free_at, push_due_at=agent.due_at(now)
+                )
+                found = decide(standing, "", agent.plan.waits_until(moment), now)
+                if found.verdict is not Verdict.WAIT:
+                    agent.waiting.remove(moment)
+                    came[found.verdict] += 1
+                if found.verdict is Verdict.RUN:
+                    free_at = agent.due_at(now) + timedelta(seconds=agent.takes_s)
+    assert came["run"] > 0.99 * sites * 0.95, came
+    assert came["skip"] <= sites / 100, came

@@ -1,6 +1,7 @@
 """An agent's download and upload under a grant, through a real uvicorn; figures roughly, for a machine under load."""
 
 import asyncio
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 
 from app.clock import utc_now
 from app.settings import CONFIG_DIR
-from app.throughput.budget import UP_SLACK_BYTES
+from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
 from app.throughput.models import Stage
 from simulator.shaped import Shape
 from tests.status.serving import Served
@@ -67,6 +68,19 @@ async def test_what_was_sent_to_one_who_vanished_is_counted(live: Served) -> Non
         found = await row_of(live, code)
     assert down["down_bytes"] <= found.down_bytes < 10_000_000
     assert found.reserved_bytes == found.allowed_up_bytes + UP_SLACK_BYTES
+
+
+async def test_an_upload_that_its_time_cut_costs_what_may_still_have_been_sent(live: Served) -> None:
+    code = await grant(live, up=3_000_000, max_s=1)
+    url = f"http://127.0.0.1:{live.port}/api/v1/speedtest?grant={code}"
+    slowly = ["--limit-rate", "1M", "-w", "%{size_upload}"]
+    curl = await asyncio.create_subprocess_exec("curl", "-sS", "-o", "/dev/null", *slowly, "--data-binary", "@-", url,
+                                                stdin=PIPE, stdout=PIPE)  # fmt: skip
+    sent = int((await curl.communicate(b"x" * 3_000_000))[0])
+    found = await row_of(live, code)
+    assert found.up_bytes < 2_000_000 < sent, "it goes on, whatever it is answered meanwhile"
+    for_download = found.allowed_down_bytes + SLACK_BYTES
+    assert sent <= found.up_bytes + found.reserved_bytes - for_download == 3_000_000 + UP_SLACK_BYTES
 
 
 async def test_more_than_is_granted_is_refused_whether_it_is_announced_or_just_comes(live: Served) -> None:

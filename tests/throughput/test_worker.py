@@ -1,6 +1,8 @@
 """The worker's turns: what was due while nobody worked, two workers at once, one that died; real downloads."""
 
 import asyncio
+import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +11,9 @@ from sqlalchemy import text
 
 from app.database import Sessions, transaction
 from app.throughput.store import Order
+from app.worker.batch import excused
 from app.worker.speed import Speed, pulling
+from probes.contract import Outcome, Reading
 from probes.policy import Policy
 from probes.sweep import Prober
 from probes.throughput import SLACK_BYTES, Found
@@ -136,6 +140,72 @@ async def test_a_grant_that_ends_by_its_time_keeps_reserved_what_nobody_counted(
     assert (row.started_at is None) == (status == "skipped"), "who never began may be asked again soon"
 
 
+async def test_a_look_into_a_test_of_ours_judges_neither_loss_nor_round_trips(month: Month) -> None:
+    await month.register(8, [None])
+    ended = asyncio.Event()
+
+    async def run(order: Order) -> Found:
+        await ended.wait()
+        return Found(mbps=20.0, bytes=order.max_bytes)
+
+    speed, at, before = Speed(month.sessions, run), month.now, time.monotonic()
+    while not await count(month, "mode = 'pull' AND status = 'running' AND parent_id IS NOT NULL"):
+        await speed.tick(at)
+        at += timedelta(minutes=20)
+    await asyncio.sleep(0)
+    (row,) = [row for row in await month.rows() if row.status == "running" and row.parent_id]
+    busy = speed.loaded(time.monotonic())
+    assert {row.site_id, row.parent_id} <= busy
+    slow = Reading(row.site_id, 1, Outcome.OK, 3, (900_000, 900_000), 60)
+    lost = Reading(row.parent_id, 1, Outcome.TIMEOUT, 3, (), 60)
+    sound = Reading(0, 1, Outcome.TIMEOUT, 3, (), 60)
+    assert [one for one, _ in excused([(one, at) for one in (slow, lost, sound)], busy)] == [
+        replace(slow, sent=0, rtt_us=(), reason="speed test"),
+        replace(lost, outcome=Outcome.FAULT, reason="speed test"),
+        sound,
+    ]
+    ended.set()
+    await asyncio.gather(*speed.running.values())
+    assert row.site_id in speed.loaded(before), "a look that began before it was over"
+    assert row.site_id not in speed.loaded(time.monotonic() + 3)
+
+
+@pytest.mark.parametrize(("agent", "came"), [
+    ("routeros/1", ("skipped", "agent_cannot")), ("windows/1", ("skipped", "agent_cannot")),
+    ("openwrt/1", ("running", None)), (None, ("running", None)),
+])  # fmt: skip
+async def test_an_agent_that_does_no_speed_tests_keeps_nobody_waiting(
+    agent: str | None, came: tuple[str, str | None], month: Month
+) -> None:
+    await month.register(1, [None])
+    async with transaction(month.sessions) as session:
+        await session.execute(text("""
+            INSERT INTO device (site_id, heard_at, boot, seq, agent, accepted, duplicates, rejected)
+            SELECT id, :at, 'a', 1, :agent, 1, 0, 0 FROM site
+        """), {"at": month.now, "agent": agent})  # fmt: skip
+    speed, at = Speed(month.sessions, at_once), month.now
+    while not (rows := [row for row in await month.rows() if row.status != "waiting"]):
+        await speed.tick(at)
+        at += timedelta(minutes=20)
+    assert (rows[0].status, rows[0].reason) == came
+
+
+async def test_a_clock_that_was_ahead_for_a_while_stops_no_plans_and_doubles_none(month: Month) -> None:
+    await month.register(10, [None])
+    speed = Speed(month.sessions, at_once)
+    await speed.tick(month.now)
+    await speed.tick(month.now + 20 * DAY)
+    ahead = await count(month, "true")
+    for hours in (0, 24):
+        await speed.tick(month.now + timedelta(hours=hours))
+        await asyncio.gather(*speed.running.values())
+    assert await count(month, "true") == ahead, "each moment is there once"
+    async with transaction(month.sessions) as session:
+        await session.execute(text("DELETE FROM throughput_test"))
+    await speed.tick(month.now + 2 * DAY)
+    assert await count(month, "true") > 0
+
+
 @pytest.mark.parametrize(("url", "came"), [
     ("http://127.77.0.1:{port}/", ("done", None)),
     ("http://127.99.0.1:{port}/", ("failed", "forbidden")),
@@ -153,7 +223,7 @@ async def test_a_real_download_goes_where_the_policy_lets_it(url: str, came: tup
             pull = pulling(prober)
 
             async def briefly(order: Order) -> Found:
-                return await pull(Order(order.test_id, order.site_id, order.url, None, 6_000_000, 2))
+                return await pull(replace(order, host=None, max_bytes=6_000_000, max_s=2))
 
             speed, at = Speed(month.sessions, briefly), month.now
             while not await count(month, "mode = 'pull' AND started_at IS NOT NULL"):

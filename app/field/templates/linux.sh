@@ -22,17 +22,20 @@ install() {
     mkdir -p "$ROOT/etc/systemd/system" "$ROOT/usr/local/bin" || return 1
     # what was measured at another site is not this one's
     grep -qs "^SITE=«site.code|sh»$" "$ROOT/etc/sinyal.conf" ||
-        rm -rf "$ROOT/run/sinyal" "$ROOT/var/lib/private/sinyal" "$ROOT/var/lib/sinyal"
+        rm -rf "$ROOT/run/private/sinyal" "$ROOT/run/sinyal" "$ROOT/var/lib/private/sinyal" "$ROOT/var/lib/sinyal"
     rm -f "$ROOT/run/sinyal/next" "$ROOT/run/sinyal/said"
-    cat > "$ROOT/etc/sinyal.conf" <<'SINYAL_CONF' || return 1
+    # in one step each: what runs goes on with the file that it began with
+    cat > "$ROOT/etc/sinyal.conf.new" <<'SINYAL_CONF' || return 1
 «% include "agent.conf" %»
 RUN=/run/sinyal
 SPOOL=/var/lib/sinyal
 SINYAL_CONF
-    cat > "$ROOT/usr/local/bin/sinyal-agent" <<'SINYAL_AGENT' || return 1
+    mv -f "$ROOT/etc/sinyal.conf.new" "$ROOT/etc/sinyal.conf" || return 1
+    cat > "$ROOT/usr/local/bin/sinyal-agent.new" <<'SINYAL_AGENT' || return 1
 «% include "agent.sh" %»
 SINYAL_AGENT
-    chmod 755 "$ROOT/usr/local/bin/sinyal-agent"
+    chmod 755 "$ROOT/usr/local/bin/sinyal-agent.new" || return 1
+    mv -f "$ROOT/usr/local/bin/sinyal-agent.new" "$ROOT/usr/local/bin/sinyal-agent" || return 1
     cat > "$ROOT/etc/systemd/system/sinyal-agent.service" <<'SINYAL_UNIT' || return 1
 [Unit]
 Description=Sinyal Desa: agen titik akses «site.code»

@@ -18,23 +18,30 @@ install() {
     umask 077
     mkdir -p "$ROOT/etc/crontabs" "$ROOT/usr/bin" "$ROOT/lib/upgrade/keep.d" || return 1
     # what was measured at another site is not this one's
-    grep -qs "^SITE=«site.code|sh»$" "$ROOT/etc/sinyal.conf" || rm -rf "$ROOT/tmp/sinyal"
-    rm -f "$ROOT/tmp/sinyal/next" "$ROOT/tmp/sinyal/said"
-    cat > "$ROOT/etc/sinyal.conf" <<'SINYAL_CONF' || return 1
+    grep -qs "^SITE=«site.code|sh»$" "$ROOT/etc/sinyal.conf" || rm -rf "$ROOT/var/run/sinyal"
+    rm -f "$ROOT/var/run/sinyal/next" "$ROOT/var/run/sinyal/said"
+    # in one step each: what runs goes on with the file that it began with
+    cat > "$ROOT/etc/sinyal.conf.new" <<'SINYAL_CONF' || return 1
 «% include "agent.conf" %»
-RUN=/tmp/sinyal
-SPOOL=/tmp/sinyal
+RUN=/var/run/sinyal
+SPOOL=/var/run/sinyal
 SINYAL_CONF
-    cat > "$ROOT/usr/bin/sinyal-agent" <<'SINYAL_AGENT' || return 1
+    mv -f "$ROOT/etc/sinyal.conf.new" "$ROOT/etc/sinyal.conf" || return 1
+    cat > "$ROOT/usr/bin/sinyal-agent.new" <<'SINYAL_AGENT' || return 1
 «% include "agent.sh" %»
 SINYAL_AGENT
-    chmod 755 "$ROOT/usr/bin/sinyal-agent"
+    chmod 755 "$ROOT/usr/bin/sinyal-agent.new" && mv -f "$ROOT/usr/bin/sinyal-agent.new" "$ROOT/usr/bin/sinyal-agent" ||
+        return 1
     printf '/etc/sinyal.conf\n/usr/bin/sinyal-agent\n' > "$ROOT/lib/upgrade/keep.d/sinyal"
     touch "$ROOT/etc/crontabs/root"
     sed -i '/sinyal-agent/d' "$ROOT/etc/crontabs/root"
     echo '* * * * * /usr/bin/sinyal-agent each-minute' >> "$ROOT/etc/crontabs/root"
     [ -z "$ROOT" ] || return 0
-    /etc/init.d/cron enable && /etc/init.d/cron restart
+    case $0 in /tmp/*) rm -f "$0" ;; esac # it holds the token
+    if ! /etc/init.d/cron enable || ! /etc/init.d/cron restart; then
+        echo "cron tidak berjalan, agen tidak akan mengukur / cron does not run: nothing will be measured" >&2
+        return 1
+    fi
     sinyal-agent tick
     sinyal-agent status
 }
