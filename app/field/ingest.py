@@ -9,7 +9,7 @@ import structlog
 
 from app.database import Sessions, is_refused, sqlstate, transaction
 from app.errors import Unavailable
-from app.field import receipts
+from app.field import inbox, receipts
 from app.field.receipts import Overtaken
 from app.field.sifting import Arrived, Taken
 
@@ -31,6 +31,7 @@ class Ingest:
         self._waiting: deque[tuple[Arrived, asyncio.Future[Taken]]] = deque()
         self._rows = 0
         self._flushing: asyncio.Task[None] | None = None
+        self._has_begun = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -94,7 +95,11 @@ class Ingest:
         for tries_left in range(TRIES - 1, -1, -1):
             try:
                 async with transaction(self._sessions()) as session:
-                    return await receipts.take(session, arrivals)
+                    if not self._has_begun:
+                        await inbox.put(session, [inbox.begun(arrivals[0].received_at)])
+                    taken = await receipts.take(session, arrivals)
+                self._has_begun = True
+                return taken
             except Exception as error:
                 again = isinstance(error, Overtaken) or sqlstate(error) in AGAIN
                 if not again or not tries_left:

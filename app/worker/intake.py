@@ -79,8 +79,8 @@ class Intake:
 
     def _hear(self, deliveries: Sequence[Delivery]) -> tuple[Proof, list[BlindRange]]:
         proof, blind = self.proof, list[BlindRange]()
-        for at in sorted(one.received_at for one in deliveries if one.site_id is None):
-            proof, unproven = proof.heard(at, began_at=self.began_at)
+        for at, is_begin in sorted((one.received_at, one.is_begin) for one in deliveries if one.site_id is None):
+            proof, unproven = proof.heard(at, began_at=self.began_at, api_began=is_begin)
             blind += unproven
         return proof, blind
 
@@ -103,7 +103,7 @@ class Intake:
             if one.site_id is not None:
                 self.crowd.hear(one.site_id, one.received_at)
         self.figures.pushes += sum(one.site_id is not None for one in deliveries)
-        self.figures.own_beats_heard += sum(one.site_id is None for one in deliveries)
+        self.figures.own_beats_heard += sum(one.site_id is None and not one.is_begin for one in deliveries)
         self.figures.pushed_rows += len(items)
         waited = now - deliveries[0].received_at if deliveries else timedelta()
         self.figures.inbox_age_seconds = max(0, int(waited.total_seconds()))

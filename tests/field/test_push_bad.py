@@ -203,7 +203,8 @@ async def test_our_own_beat_is_passed_on_and_says_nothing_of_any_site(agent: Age
     answer = await agent.push({}, headers={"Authorization": f"Bearer {token}"})
     assert (answer["accepted"], answer["rejected"]) == (0, [])
     async with session.begin():
-        (beat,) = await inbox.take(session, most=10)
+        begun, beat = await inbox.take(session, most=10)
         assert (await session.execute(text("SELECT count(*) FROM device"))).scalar_one() == 0
+    assert (begun.site_id, begun.is_begin, beat.is_begin) == (None, True, False), "of each process the first is told"
     assert (beat.site_id, list(beat.rows)) == (None, [])
     assert abs((utc_now() - beat.received_at).total_seconds()) < 60

@@ -272,6 +272,21 @@ async def test_a_site_that_is_back_before_others_says_nothing_of_those_that_were
     assert (await field.get("/incidents"))["items"] == []
 
 
+async def test_a_push_that_fell_into_a_short_absence_of_the_api_is_not_missed(field: Field) -> None:
+    """Its power went before it could try again: the outage begins with the push after."""
+    silent, *others = field.ids
+    await field.live(0, 345, sites=field.ids)
+    await field.live(360, 360, sites=())
+    async with transaction(field.sessions) as session:
+        await inbox.put(session, [inbox.begun(field.at(363))])
+    for other in others:
+        await field.beat(other, 364)
+    await field.live(375, 600, sites=others)
+    assert await field.silences(silent) == [(360, "timeout"), (420, "timeout"), (480, "timeout"), (540, "timeout")]
+    assert (await field.states(silent))[-1] == (420, "down", None)
+    assert [await field.states(other) for other in others] == [[(0, "up", None)]] * 3
+
+
 async def test_a_device_that_may_be_trying_with_a_token_that_is_over_is_not_down(field: Field) -> None:
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)
