@@ -1,6 +1,6 @@
 """Readings as rows."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -45,6 +45,32 @@ TAKEN = text("""
         JOIN measurement m ON m.site_id = n.site_id AND m.slot = to_timestamp(n.slot) AND m.source = :source
     WHERE m.slot >= to_timestamp(:first) AND m.slot <= to_timestamp(:last)
 """)
+
+
+BEGUN = text("""
+    SELECT n.site_id, n.slot, n.outcome, min(m.source) AS source
+    FROM unnest(cast(:sites AS int[]), cast(:slots AS timestamptz[]), cast(:outcomes AS text[]))
+            AS n(site_id, slot, outcome)
+        JOIN measurement m ON m.site_id = n.site_id AND m.slot = n.slot AND m.outcome = n.outcome
+    WHERE m.slot >= :first AND m.slot <= :last GROUP BY 1, 2, 3
+""")
+
+Look = tuple[int, datetime, Outcome]  # of a site, at a second
+
+
+async def sources_of(session: AsyncSession, looks: Collection[Look]) -> dict[Look, str]:
+    """Where readings of that site, second and outcome came from; those that are kept no more are left out.
+
+    Where there are several, what a device measured comes before our own look, and silence last.
+    """
+    if not looks:
+        return {}
+    sites, slots, outcomes = zip(*looks, strict=True)
+    rows = await session.execute(BEGUN, {
+        "sites": list(sites), "slots": list(slots), "outcomes": [one.value for one in outcomes],
+        "first": min(slots), "last": max(slots),
+    })  # fmt: skip
+    return {(row.site_id, row.slot, Outcome(row.outcome)): row.source for row in rows}
 
 
 async def record(session: AsyncSession, readings: Sequence[Reading]) -> list[tuple[int, datetime]]:

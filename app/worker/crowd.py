@@ -42,21 +42,22 @@ class Crowd:
     def since(self) -> datetime | None:
         return self._moments[0] if self._moments else None
 
-    def came_through(self, due: datetime, every: timedelta, *, but: int) -> bool:
-        """Whether others did about `due`: in the turn that ended then, or before and after, none of their own missed.
+    def came_through(self, due: datetime, every: timedelta, *, but: int) -> tuple[int, ...]:
+        """Two others that did about `due`: in the turn that ended then, or before and after, none of their own missed.
 
-        Of two turns on end it cannot be said of both if ingest was out of reach at both and all between.
+        None where there are fewer. Of two turns on end it cannot be said of both if ingest was out of reach at both and
+        all between.
         """
         first, last = bisect_left(self._moments, due - every), bisect_right(self._moments, due)
         last = bisect_right(self._moments, due + every * (1 + LATE), last, min(last + FEW, len(self._moments)))
-        others: set[int] = set()
+        others: list[int] = []
         for place in range(first, last):
             one = self._heard[place]
-            if one.site_id != but and (one.at <= due or _keeps_pace(one, due, every)):
-                others.add(one.site_id)
+            if one.site_id not in (but, *others) and (one.at <= due or _keeps_pace(one, due, every)):
+                others.append(one.site_id)
                 if len(others) == OTHERS:
-                    return True
-        return False
+                    return tuple(others)
+        return ()
 
 
 def _keeps_pace(one: Heard, due: datetime, every: timedelta) -> bool:

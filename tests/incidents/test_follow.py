@@ -124,6 +124,27 @@ async def test_an_outage_that_is_rejudged_away_is_withdrawn_and_what_people_did_
     assert [event["kind"] for event in gone["events"]] == ["opened", "changed", "withdrawn"]
 
 
+async def test_what_an_outage_rests_on_is_told_however_its_stretch_is_cut(field_: Field) -> None:
+    site = await field_.site()
+    await field_.read(site, (0, Outcome.OK), (60, Outcome.TIMEOUT), (70, Outcome.TIMEOUT), (130, Outcome.OK))
+    (incident,) = await field_.listed()
+    assert [one["evidence"] for one in incident["sites"]] == ["central"]
+    bounds = {"from": field_.at(-50).isoformat(), "to": field_.at(190).isoformat()}
+    assert await _rests(field_, site, bounds) == [("unknown", None), ("up", "central"), ("down", "central"),
+                                                  ("up", "central")]  # fmt: skip
+    bounds = {"from": field_.at(90).isoformat(), "to": field_.at(120).isoformat()}
+    assert await _rests(field_, site, bounds) == [("down", "central")]
+    async with transaction(field_.sessions) as session:
+        await session.execute(text("DELETE FROM measurement"))
+    assert await _rests(field_, site, bounds) == [("down", None)], "kept no more"
+
+
+async def _rests(field_: Field, site: int, bounds: dict[str, str]) -> list[tuple[str, str | None]]:
+    answer = await field_.cast.sari.get(f"/sites/{site}/segments", params=bounds)
+    assert answer.status_code == 200, answer.text
+    return [(one["state"], one["evidence"]) for one in answer.json()["items"]]
+
+
 async def test_what_was_withdrawn_and_is_back_is_the_same_as_before(field_: Field) -> None:
     site = await field_.site()
     await field_.write(site, (0, 100, "up"), (100, None, "down"))

@@ -210,6 +210,8 @@ async def test_a_site_that_falls_silent_while_others_are_heard_is_down_from_the_
     (incident,) = (await field.get("/incidents"))["items"]
     bounds = [field.second(incident[name]) for name in ("last_ok_at", "started_at", "confirmed_at", "ended_at")]
     assert bounds == [300, 360, 420, None]
+    assert incident["sites"][0]["evidence"] == "silence"
+    await _silent_as_others_were_heard(field, silent, others)
     await field.beat(silent, 640)
     await field.drain()
     (incident,) = (await field.get("/incidents"))["items"]
@@ -217,8 +219,19 @@ async def test_a_site_that_falls_silent_while_others_are_heard_is_down_from_the_
     down = next(one for one in (await field.get(f"/sites/{silent}/segments", period="2h"))["items"]
                 if one["state"] == "down")  # fmt: skip
     assert (field.second(down["last_ok_at"]), field.second(down["first_ok_after"])) == (300, 640)
+    assert down["evidence"] == "silence"
     total = await field.uptime(silent, 0, 700)
     assert (total["seconds"]["down"], sum(total["seconds"].values()), total["outages"]) == (280, 700, 1)
+
+
+async def _silent_as_others_were_heard(field: Field, silent: int, others: Sequence[int]) -> None:
+    codes = {(await field.get(f"/sites/{other}"))["code"] for other in others}
+    shown = (await field.get(f"/sites/{silent}/measurements", period="2h"))["items"]
+    said = [one for one in shown if one["source"] == "silence"]
+    assert {(one["outcome"], one["sent"], one["valid_s"]) for one in said} == {("timeout", 0, 60)}
+    for one in said:
+        words = one["reason"].removeprefix("not heard, as ").removesuffix(" were").split(" and ")
+        assert (len(words), set(words) <= codes) == (2, True), one["reason"]
 
 
 async def test_the_wall_never_flashes_unknown_between_up_and_down(field: Field) -> None:
