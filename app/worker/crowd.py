@@ -7,9 +7,8 @@ from bisect import bisect_left, bisect_right
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from app.evidence import LATE
+from app.evidence import LATE, OTHERS
 
-OTHERS = 2
 KEPT_TURNS = 3  # of the slowest profile
 FEW = 50  # of so many that come after another somebody was heard in the turn before, however they are ordered
 

@@ -332,6 +332,38 @@ async def test_a_device_that_may_be_trying_with_a_token_that_is_over_is_not_down
     assert (await field.states(silent))[-1] == (975, "down", None), "with the new one it is waited for again"
 
 
+async def test_a_device_tells_when_it_is_expected_and_whether_its_silence_counts(field: Field) -> None:
+    site, *others = field.ids
+
+    async def shown() -> tuple[bool, str | None, float | None]:
+        found = await field.get(f"/sites/{site}/device")
+        return found["silence_counts"], found["silence_ignored"], field.second(found["next_expected_at"])
+
+    assert await shown() == (False, "never_heard", None)
+    now = (utc_now() - field.start).total_seconds() // 1
+    await field.beat(site, now)
+    await field.drain()
+    assert await shown() == (False, "ingest", now + 60)
+    await _beats(field)
+    assert await shown() == (False, "few_others", now + 60)
+    for other in others:
+        await field.beat(other, now)
+    assert await shown() == (True, None, now + 60)
+    async with transaction(field.sessions) as session:
+        await devices.mint(session, site, by="Sari")
+    assert await shown() == (False, "token", now + 60)
+
+
+async def _beats(field: Field) -> None:
+    """The worker lives, and what it sends to itself comes through."""
+    async with transaction(field.sessions) as session:
+        await session.execute(text("DELETE FROM worker_beat"))
+        for source in ("central", "silence"):
+            await session.execute(text(
+                "INSERT INTO worker_beat (source, beat_at, started_at, figures) VALUES (:source, now(), now(), '{}')"
+            ), {"source": source})  # fmt: skip
+
+
 async def test_a_device_is_waited_for_at_the_pace_that_it_was_told_last(field: Field) -> None:
     """A satellite site that sends each five minutes becomes one on fibre: it hears of that with its next push."""
     changed, *others = field.ids
