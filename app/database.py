@@ -173,3 +173,13 @@ def require_version(seen: int | None, current: int) -> None:
             values={"seen": seen, "current": current},
             your_version=seen, current_version=current,
         )  # fmt: skip
+
+
+def sqlstate(error: Exception) -> str:
+    """PostgreSQL's word for what happened; empty where it did not come from there."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether it is the data that the database does not take (classes 22 and 23), and not the database that is away."""
+    return sqlstate(error).startswith(("22", "23"))

@@ -1,5 +1,6 @@
 """One real PostgreSQL for all tests, migrated once by Alembic; each test lives in a transaction that is thrown away."""
 
+import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -72,14 +73,24 @@ async def make_database(server_url: str) -> str:
 
 
 async def drop_database(url: str, server_url: str) -> None:
-    await _administer(server_url, f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
+    """Again while PostgreSQL itself tidies up in there: its workers are not ours to end."""
+    for tries_left in range(9, -1, -1):
+        try:
+            await _administer(server_url, f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
+            return
+        except asyncpg.InsufficientPrivilegeError:
+            if not tries_left:
+                raise
+            await asyncio.sleep(0.5)
 
 
 async def _administer(server_url: str, statement: str) -> None:
     plain = make_url(server_url).set(drivername="postgresql").render_as_string(hide_password=False)
     connection = await asyncpg.connect(plain)
-    await connection.execute(statement)
-    await connection.close()
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import secrets
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.store import digest
@@ -29,6 +29,11 @@ async def revoke(session: AsyncSession, site_id: int | None, *, by: str) -> int:
     good = DeviceToken.site_id.is_not_distinct_from(site_id), DeviceToken.revoked_at.is_(None)
     found = await session.execute(update(DeviceToken).where(*good).values(revoked_at=utc_now(), revoked_by=by))
     return found.rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+async def forget_own(session: AsyncSession) -> None:
+    """Those of our own beat, of which each start of a worker makes one: they are nobody's history."""
+    await session.execute(delete(DeviceToken).where(DeviceToken.site_id.is_(None)))
 
 
 async def find_good(session: AsyncSession, site_id: int) -> DeviceToken | None:

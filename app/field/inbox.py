@@ -42,12 +42,16 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one push brought. `site_id` None: our own beat, which proves that ingest is alive."""
+    """What one push brought. `site_id` None: our own beat, which proves that ingest is alive, or `begun`."""
 
     site_id: int | None
     received_at: datetime
     rows: Sequence[Row]
     id: int = 0  # in the inbox
+
+    @property
+    def is_begin(self) -> bool:
+        return self.site_id is None and bool(self.rows)
 
     def readings(self) -> list[Reading]:
         assert self.site_id is not None
@@ -56,6 +60,11 @@ class Delivery:
                     AGENT)
             for row in self.rows
         ]  # fmt: skip
+
+
+def begun(at: datetime) -> Delivery:
+    """The first that a process of the api took in: whoever came right before may have come in vain."""
+    return Delivery(None, at, [Row(0, Outcome.FAULT.value, 0, (), 0, "begun")])
 
 
 async def put(session: AsyncSession, deliveries: Sequence[Delivery]) -> None:

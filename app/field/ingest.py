@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from app.database import Sessions, transaction
+from app.database import Sessions, is_refused, sqlstate, transaction
 from app.errors import Unavailable
-from app.field import receipts
+from app.field import inbox, receipts
 from app.field.receipts import Overtaken
 from app.field.sifting import Arrived, Taken
 
@@ -31,6 +31,7 @@ class Ingest:
         self._waiting: deque[tuple[Arrived, asyncio.Future[Taken]]] = deque()
         self._rows = 0
         self._flushing: asyncio.Task[None] | None = None
+        self._has_begun = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -78,7 +79,7 @@ class Ingest:
         try:
             taken = await self._commit([arrived for arrived, _ in group])
         except Exception as error:
-            if _is_refused(error) and len(group) > 1:
+            if is_refused(error) and len(group) > 1:
                 middle = len(group) // 2
                 await self._write(group[:middle])
                 await self._write(group[middle:])
@@ -94,18 +95,13 @@ class Ingest:
         for tries_left in range(TRIES - 1, -1, -1):
             try:
                 async with transaction(self._sessions()) as session:
-                    return await receipts.take(session, arrivals)
+                    if not self._has_begun:
+                        await inbox.put(session, [inbox.begun(arrivals[0].received_at)])
+                    taken = await receipts.take(session, arrivals)
+                self._has_begun = True
+                return taken
             except Exception as error:
-                again = isinstance(error, Overtaken) or _state(error) in AGAIN
+                again = isinstance(error, Overtaken) or sqlstate(error) in AGAIN
                 if not again or not tries_left:
                     raise
         raise AssertionError("unreachable")
-
-
-def _state(error: Exception) -> str:
-    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
-
-
-def _is_refused(error: Exception) -> bool:
-    """Whether it is the data that the database does not take (classes 22 and 23), and not the database that is away."""
-    return _state(error).startswith(("22", "23"))

@@ -2,11 +2,10 @@
 
 from typing import NamedTuple
 
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import Problem, TooLarge
+from app.errors import Problem
 from app.field import push
 from app.field.push import Door
 from app.problems import BadRequest, answer
@@ -33,8 +32,6 @@ class PushLane:
             response = await push.receive(request, self._door)
         except Problem as problem:
             response = answer(request, problem)
-        except HTTPException:  # by app/edge.py, for a body that is larger than it reads
-            response = answer(request, TooLarge(push.TOO_LARGE, values={"limit": push.LARGEST // 1_000_000}))
         except ClientDisconnect:
             response = answer(request, BadRequest())  # read by nobody, and counted
         await response(scope, receive, send)

@@ -1,14 +1,17 @@
 """`POST /push` from its bytes to its answer: whose it is, what it says, when that was, and that it is kept."""
 
+import contextlib
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,7 +19,7 @@ from app import language
 from app.access.store import digest
 from app.buckets import Buckets
 from app.database import Sessions
-from app.errors import Fault, Invalid, NotSignedIn, TooLarge, TooManyRequests
+from app.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, TooManyRequests, Unavailable
 from app.field import rows, verdicts
 from app.field.ingest import Ingest
 from app.field.placing import place
@@ -63,30 +66,56 @@ class Door:
 
 
 async def receive(request: Request, door: Door) -> Response:
-    """Raises problems; whatever they are, nothing of it was half kept."""
-    headers = request.headers
-    device = await door.enter(_bearer(authorization)) if (authorization := headers.get("authorization")) else None
-    sent = await request.body()
-    if len(sent) > LARGEST:
-        raise TooLarge(TOO_LARGE, values={"limit": LARGEST // 1_000_000})
-    now_ns = time.time_ns()
-    if device is None and not sent:
-        raise NotSignedIn(NO_DEVICE_TOKEN)
-    body = rows.load(_unpacked(sent, headers.get("content-encoding")))
-    if device is None:
-        if type(token := body.get("token")) is not str:
+    """Raises problems; whatever they are, no row of it was kept."""
+    authorization = request.headers.get("authorization")
+    device = await door.enter(_bearer(authorization)) if authorization else None
+    try:
+        sent = await _body(request)
+        received_us = time.time_ns() // 1000
+        if device is None and not sent:
             raise NotSignedIn(NO_DEVICE_TOKEN)
-        device = await door.enter(token)
-    push = rows.read(body) if device.site_id is not None else rows.Push(live=True)
-    received_us = now_ns // 1000
+        body = rows.load(_unpacked(sent, request.headers.get("content-encoding")))
+        if device is None:
+            if type(token := body.get("token")) is not str:
+                raise NotSignedIn(NO_DEVICE_TOKEN)
+            device = await door.enter(token)
+        push = rows.read(body) if device.site_id is not None else rows.Push(live=True)
+    except (TooLarge, Invalid) as problem:
+        if device is not None and device.site_id is not None:
+            await _hear(device, door, problem)
+        raise
+    taken = await door.ingest.take(_arrived(device, push, received_us, len(sent)))
+    door.count(taken)
+    spoken = language.preferred(request.headers.get("accept-language")) if taken.rejected else "en"
+    return Response(orjson.dumps(_answer(taken, device, spoken)), media_type="application/json")
+
+
+def _arrived(device: Registered, push: rows.Push, received_us: int, size: int) -> Arrived:
     received_at = datetime.fromtimestamp(received_us // 1_000_000, UTC).replace(microsecond=received_us % 1_000_000)
     placed = place(push, received_us, device.terms)
-    taken = await door.ingest.take(
-        Arrived(device.site_id, device.terms, received_at, received_us, len(sent), push, placed)
-    )
-    door.count(taken)
-    spoken = language.preferred(headers.get("accept-language")) if taken.rejected else "en"
-    return Response(orjson.dumps(_answer(taken, device, spoken)), media_type="application/json")
+    return Arrived(device.site_id, device.terms, received_at, received_us, size, push, placed)
+
+
+async def _body(request: Request) -> bytes:
+    try:
+        sent = await request.body()
+    except HTTPException:  # by app/edge.py, which reads no more of it
+        raise _too_large() from None
+    if len(sent) > LARGEST:
+        raise _too_large()
+    return sent
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(TOO_LARGE, values={"limit": LARGEST // 1_000_000})
+
+
+async def _hear(device: Registered, door: Door, problem: Problem) -> None:
+    """Nothing that it says can be used, and that it came proves the link: an agent with a fault is no outage."""
+    fault = problem.faults[0] if problem.faults else Fault("body", "too_large", problem.title)
+    push = rows.Push(live=False, faults=[replace(fault, row=None)])
+    with contextlib.suppress(Unavailable):
+        door.count(await door.ingest.take(_arrived(device, push, time.time_ns() // 1000, 0)))
 
 
 def _answer(taken: Taken, device: Registered, spoken: str) -> dict[str, Any]:
@@ -117,7 +146,7 @@ def _unpacked(sent: bytes, encoding: str | None) -> bytes:
     except zlib.error:
         found = b""
     if len(found) > LARGEST:
-        raise TooLarge(TOO_LARGE, values={"limit": LARGEST // 1_000_000})
+        raise _too_large()
     if not unpacking.eof or unpacking.unused_data:
         raise Invalid(Fault("body", "bad_gzip", "The body is not whole gzip"))
     return found

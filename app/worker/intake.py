@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import WITA, from_slot, utc_now
-from app.database import Sessions, transaction
+from app.database import Sessions, is_refused, transaction
 from app.field import devices, inbox
 from app.field.inbox import Delivery
 from app.ledger.blindness import BlindRange
@@ -17,7 +17,8 @@ from app.ledger.store import Item, Judged
 from app.measurements import partitions
 from app.measurements import store as measurements
 from app.profiles import profiles
-from app.worker import silence, store
+from app.worker import crowd, silence, store
+from app.worker.crowd import Crowd
 from app.worker.figures import Figures
 from app.worker.proof import OwnBeat, Proof
 from probes.contract import SILENCE, Reading
@@ -38,17 +39,21 @@ class Intake:
     own: OwnBeat
     proof: Proof = field(default_factory=lambda: Proof(utc_now()))
     began_at: datetime = field(default_factory=utc_now)
+    crowd: Crowd = field(default_factory=Crowd)
     _most: int = MOST
     _away: bool = False
     _told: tuple[Proof, datetime | None] | None = None  # what the database knows of the proof
 
     async def begin(self, session: AsyncSession) -> None:
         """Goes on from what was proven before; what was set aside is tried again, by a newer version perhaps."""
+        await devices.forget_own(session)
         _, self.own.secret = await devices.mint(session, None, by="worker")
         await inbox.bring_back(session)
         told = await store.deaf_beat(session)
         if told is not None:
             self.proof = Proof(told.beat_at, told.started_at if told.blind_since is None else None)
+            for site_id, heard_at in await silence.heard_since(session, told.beat_at - _remembered()):
+                self.crowd.hear(site_id, heard_at)
 
     @property
     def is_up_to_date(self) -> bool:
@@ -74,8 +79,8 @@ class Intake:
 
     def _hear(self, deliveries: Sequence[Delivery]) -> tuple[Proof, list[BlindRange]]:
         proof, blind = self.proof, list[BlindRange]()
-        for at in sorted(one.received_at for one in deliveries if one.site_id is None):
-            proof, unproven = proof.heard(at, began_at=self.began_at)
+        for at, is_begin in sorted((one.received_at, one.is_begin) for one in deliveries if one.site_id is None):
+            proof, unproven = proof.heard(at, began_at=self.began_at, api_began=is_begin)
             blind += unproven
         return proof, blind
 
@@ -88,13 +93,17 @@ class Intake:
             self.figures.closed_rows += len(readings) - len(kept)
             log.warning("pushed_too_late", rows=len(readings) - len(kept), why="older than the raw readings kept")
         await _make_room(session, kept)
-        return [(one, None) for one in await measurements.apart(session, kept)]
+        kept = await store.as_in_service(session, await measurements.apart(session, kept)) if kept else []
+        return [(one, None) for one in kept]
 
     def _taken(self, deliveries: Sequence[Delivery], proof: Proof, items: Sequence[Item], now: datetime) -> None:
         self.proof = proof
         self._most, self._away = MOST, False
+        for one in deliveries:
+            if one.site_id is not None:
+                self.crowd.hear(one.site_id, one.received_at)
         self.figures.pushes += sum(one.site_id is not None for one in deliveries)
-        self.figures.own_beats_heard += sum(one.site_id is None for one in deliveries)
+        self.figures.own_beats_heard += sum(one.site_id is None and not one.is_begin for one in deliveries)
         self.figures.pushed_rows += len(items)
         waited = now - deliveries[0].received_at if deliveries else timedelta()
         self.figures.inbox_age_seconds = max(0, int(waited.total_seconds()))
@@ -121,13 +130,14 @@ class Intake:
     async def listen(self, now: datetime) -> list[Judged]:
         """Once the inbox is empty as of `now`: writes down the silences that are certain, and tells what is proven."""
         now += self.own.ahead
+        self.crowd.forget(now - _remembered())
         deaf_since = self.proof.deaf_since(now)
         self.figures.ingest_proven = int(deaf_since is None)
         self.figures.own_beats_sent = self.own.sent
         async with transaction(self.sessions) as session:
             due: list[Item] = []
             if deaf_since is None:
-                due = await silence.list_due(session, self.proof, now, profiles=profiles())
+                due = await silence.list_due(session, self.proof, self.crowd, now, profiles=profiles())
             judged = await store.write_batch(session, due, [])
             if (self.proof, deaf_since) != self._told:
                 await store.write_deaf_beat(session, self.proof, deaf_since)
@@ -146,6 +156,10 @@ class Intake:
         self._told = self.proof, deaf_since
 
 
+def _remembered() -> timedelta:
+    return crowd.KEPT_TURNS * timedelta(seconds=max(profile.send_every_s for profile in profiles().values()))
+
+
 async def _make_room(session: AsyncSession, readings: Sequence[Reading]) -> None:
     """Partitions for rows that waited long, or were placed by a clock ahead of ours."""
     now = utc_now()
@@ -158,4 +172,4 @@ async def _make_room(session: AsyncSession, readings: Sequence[Reading]) -> None
 def _is_its_own(error: Exception) -> bool:
     """Whether it lies with what was delivered: then the same again fails again, and anything else need not."""
     unreadable = isinstance(error, ValueError | TypeError | LookupError | ArithmeticError)
-    return unreadable or store.is_refused(error)
+    return unreadable or is_refused(error)

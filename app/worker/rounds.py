@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import answers, sign_ins, throttle, tickets
 from app.clock import SlotClock, from_slot, utc_now
-from app.database import Counter, Sessions, bump, transaction
+from app.database import Counter, Sessions, bump, is_refused, transaction
 from app.diagnoses import store as diagnoses
 from app.field import receipts
 from app.ledger import checkpoints, limits
@@ -190,7 +190,7 @@ class Rounds:
     def _not_written(self, items: Sequence[Item], error: Exception) -> None:
         """Back into the buffer; a batch that the database refuses is halved until the one bad reading is found."""
         self.figures.failed_writes += 1
-        refused = store.is_refused(error)
+        refused = is_refused(error)
         if refused and not items:
             log.error("blind_ranges_refused", ranges=[str(found) for found in self._blind])
             self._blind.clear()

@@ -1,10 +1,10 @@
 """What it says that a site's push did not come, while we know that it could have come.
 
 Nothing is inferred from silence alone: ingest must be proven alive from when the push was due until now, and others
-must have been heard meanwhile. Then it is a reading like any: two of them make an outage.
+must have come through about then. Then it is a reading like any: two of them make an outage.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,28 +15,40 @@ from app.clock import to_slot
 from app.evidence import LATE
 from app.ledger.store import Item
 from app.profiles import Profile, Technology
+from app.worker.crowd import Crowd
 from app.worker.proof import Proof
 from probes.contract import SILENCE, Outcome, Reading
 
-OTHERS = 2  # whom we heard meanwhile
 REASON = "not heard"
+SETTLED_S = 5  # a token that is over is believed for a moment longer (app/field/registered.py)
 
 # Since when a site is waited for: its last reading or push, the last one before that it was silent on, or its service.
+# It goes by the pace that it was told last. A device that has not come with the site's present token yet may be trying
+# with one that is over: that it is refused says nothing of its link. A moment ahead of us is of a clock that was wrong.
 AWAITED = text("""
     SELECT * FROM (
-        SELECT s.id, s.addressed_at, p.send_every_s, greatest(st.seen_at, d.heard_at, s.addressed_at, (
-            SELECT max(c.ended_at) FROM site_configuration c WHERE c.site_id = s.id AND c.lifecycle <> 'active'
-        )) AS heard_at
-        FROM site s JOIN site_status st ON st.site_id = s.id LEFT JOIN device d ON d.site_id = s.id
+        SELECT s.id, s.addressed_at, greatest(p.send_every_s, st.valid_s) AS send_every_s, greatest(
+            st.seen_at, s.addressed_at,
+            CASE WHEN d.heard_at < cast(:now AS timestamptz) + interval '1 minute' THEN d.heard_at END,
+            (SELECT max(c.ended_at) FROM site_configuration c WHERE c.site_id = s.id AND c.lifecycle <> 'active')
+        ) AS heard_at
+        FROM site s JOIN site_status st ON st.site_id = s.id
+            JOIN device d ON d.site_id = s.id
             JOIN unnest(cast(:technologies AS text[]), cast(:every AS int[])) AS p(technology, send_every_s)
                 ON p.technology = s.technology
         WHERE s.probe = 'push' AND s.lifecycle = 'active'
             AND st.last_ok_at >= date_trunc('second', s.addressed_at)
+            AND EXISTS (
+                SELECT FROM device_token t WHERE t.site_id = s.id AND t.revoked_at IS NULL
+                    AND d.heard_at > t.created_at + :settled * interval '1 second'
+            )
     ) awaited
     WHERE heard_at <= cast(:now AS timestamptz) - send_every_s * (1 + cast(:late AS float8)) * interval '1 second'
     ORDER BY id
 """)
-NEWEST = text("SELECT site_id, heard_at FROM device ORDER BY heard_at DESC LIMIT :most")
+
+
+HEARD = text("SELECT site_id, heard_at FROM device WHERE heard_at > :after ORDER BY heard_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +61,29 @@ class Awaited:
     heard_at: datetime  # a push would be due so long after it
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    site_id: int
-    at: datetime
-
-
 async def list_due(
-    session: AsyncSession, proof: Proof, now: datetime, *, profiles: Mapping[Technology, Profile]
+    session: AsyncSession, proof: Proof, crowd: Crowd, now: datetime, *, profiles: Mapping[Technology, Profile]
 ) -> list[Item]:
     """The silences that are certain by now. What has been recorded moves on what is awaited, so none comes twice."""
     every = {technology.value: profile.send_every_s for technology, profile in profiles.items()}
-    given = {"technologies": list(every), "every": list(every.values()), "now": now, "late": LATE}
+    given = {"technologies": list(every), "every": list(every.values()), "now": now, "late": LATE, "settled": SETTLED_S}
     awaited = [Awaited(*row) for row in await session.execute(AWAITED, given)]
-    if not awaited:
-        return []
-    newest = [Heard(*row) for row in await session.execute(NEWEST, {"most": OTHERS + 1})]
-    return [(reading, one.addressed_at) for one in awaited for reading in silences(one, proof, newest, now)]
+    return [(reading, one.addressed_at) for one in awaited for reading in silences(one, proof, crowd, now)]
 
 
-def silences(one: Awaited, proof: Proof, newest: Sequence[Heard], now: datetime) -> Iterator[Reading]:
-    """Pure. `newest`: the sites that were heard last; among them must be others, since the push before was due."""
+async def heard_since(session: AsyncSession, after: datetime) -> list[tuple[int, datetime]]:
+    return [(site_id, heard_at) for site_id, heard_at in await session.execute(HEARD, {"after": after})]
+
+
+def silences(one: Awaited, proof: Proof, crowd: Crowd, now: datetime) -> Iterator[Reading]:
+    """Pure."""
     every, late = timedelta(seconds=one.send_every_s), timedelta(seconds=LATE * one.send_every_s)
-    others = sorted((other.at for other in newest if other.site_id != one.site_id), reverse=True)[:OTHERS]
     due = one.heard_at + every
     if proof.since is not None and due < proof.since:
         due = proof.since + every  # it may have tried in vain, and has its turn first
+    if crowd.since is not None and due < crowd.since:
+        due += (crowd.since - due) // every * every  # nobody can vouch for what lies before
     while due + late <= now and proof.covers(due, now):
-        if len(others) == OTHERS and others[-1] >= due - every:
+        if crowd.came_through(due, every, but=one.site_id):
             yield Reading(one.site_id, to_slot(due), Outcome.TIMEOUT, 0, (), one.send_every_s, REASON, SILENCE)
         due += every

@@ -1,12 +1,12 @@
 """What the worker reads and writes: plans out of the registry, batches into the ledger, its own beat."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import select, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import rollup
@@ -22,7 +22,7 @@ from app.profiles import Profile, Technology
 from app.registry.models import SiteKind, State
 from app.worker.proof import Proof
 from app.worker.schedule import Plan
-from probes.contract import CENTRAL, SILENCE, Kind, Target
+from probes.contract import CENTRAL, SILENCE, Kind, Outcome, Reading, Target
 
 SITES = text("""
     SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
@@ -36,6 +36,13 @@ BEAT = text("""
     VALUES (:source, :now, :started_at, :blind_since, cast(:figures AS jsonb))
     ON CONFLICT (source) DO UPDATE SET beat_at = excluded.beat_at, started_at = excluded.started_at,
         blind_since = excluded.blind_since, figures = excluded.figures
+""")
+
+
+OUT_OF_SERVICE = text("""
+    SELECT n.site_id, n.slot FROM unnest(cast(:sites AS int[]), cast(:slots AS bigint[])) AS n(site_id, slot)
+        JOIN site_configuration c ON c.site_id = n.site_id AND c.lifecycle <> 'active'
+            AND c.started_at <= to_timestamp(n.slot) AND (c.ended_at IS NULL OR c.ended_at > to_timestamp(n.slot))
 """)
 
 
@@ -71,6 +78,16 @@ def standing(row: Any) -> Judged:
     return Judged(row.id, State(row.state), row.since, row.seen_at, row.pending_at, row.parent_id)
 
 
+async def as_in_service(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:
+    """What a device went on measuring while its site was not in service, and sent when it was again, says nothing."""
+    given = {"sites": [one.key for one in readings], "slots": [one.slot for one in readings]}
+    out = {(site_id, slot) for site_id, slot in await session.execute(OUT_OF_SERVICE, given)}
+    return [
+        replace(one, outcome=Outcome.FAULT, reason="not active") if (one.key, one.slot) in out else one
+        for one in readings
+    ]
+
+
 async def last_beat(session: AsyncSession) -> datetime | None:
     return await session.scalar(select(WorkerBeat.beat_at).where(WorkerBeat.source == CENTRAL))
 
@@ -92,12 +109,6 @@ async def follow(session: AsyncSession, spans: Sequence[Span]) -> None:
     """What is counted, opened or closed by the ledger, where it was written anew."""
     await incidents.follow(session, spans, now=utc_now())  # first: people who name a cause lock in this order, too
     await recount.touch(session, spans)
-
-
-def is_refused(error: Exception) -> bool:
-    """Whether it is the data that the database does not take (classes 22 and 23), and not the database that is away."""
-    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
-    return isinstance(error, DBAPIError) and state.startswith(("22", "23"))
 
 
 async def deaf_beat(session: AsyncSession) -> WorkerBeat | None:

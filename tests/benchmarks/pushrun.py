@@ -162,6 +162,8 @@ async def _held(running: Demo) -> dict[str, Any]:
 def report(record: dict[str, Any]) -> bool:
     facts, account = Facts.read(record), Account.read(record["journal"])
     receipts = {(site, boot): ranges for site, boots in record["receipts"].items() for boot, ranges in boots.items()}
+    for name in account.lost - account.acknowledged:
+        facts.sites[name[0]].lost.append(account.measured[name])
     inbox = Verdict("inbox empty")
     inbox.expect(record["left"] == 0, f"{record['left']} deliveries were never taken in")
     return tell([

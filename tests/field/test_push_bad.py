@@ -168,6 +168,20 @@ async def test_what_is_no_push_at_all_is_refused_with_its_place(agent: Agent, co
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+async def test_that_it_came_proves_the_link_though_nothing_of_it_can_be_read(agent: Agent) -> None:
+    """An agent with a fault is no outage: it is answered with its fault, and nobody takes it for silent."""
+    packed, many = {"Content-Encoding": "gzip"}, orjson.dumps({"boot": "b", "batch": [BEAT] * 1001})
+    for number, (content, headers, code) in enumerate((
+        (b'{"seq": NaN}', {}, "not_a_number"), (b" " * 10_000_000, {}, "too_large"), (many, {}, "too_large"),
+        (gzip.compress(b" " * 50_000_000), packed, "too_large"), (b"?", packed, "bad_gzip"),
+    ), start=1):  # fmt: skip
+        assert (await agent.send(content=content, headers=headers)).status_code in {413, 422}
+        (row,) = await agent.taken()
+        assert (row.outcome, row.reason, row.sent) == ("ok", "arrival", 0)
+        device = await agent.row("device")
+        assert (device["rejected"], device["last_rejection"], device["boot"]) == (number, code, None)
+
+
 async def test_whatever_the_content_type_the_body_is_json(agent: Agent) -> None:
     for number, kind in enumerate(("text/plain", "application/x-www-form-urlencoded", "nonsense")):
         body = orjson.dumps(BEAT | {"seq": number, "more": "from newer agents"})
@@ -189,7 +203,8 @@ async def test_our_own_beat_is_passed_on_and_says_nothing_of_any_site(agent: Age
     answer = await agent.push({}, headers={"Authorization": f"Bearer {token}"})
     assert (answer["accepted"], answer["rejected"]) == (0, [])
     async with session.begin():
-        (beat,) = await inbox.take(session, most=10)
+        begun, beat = await inbox.take(session, most=10)
         assert (await session.execute(text("SELECT count(*) FROM device"))).scalar_one() == 0
+    assert (begun.site_id, begun.is_begin, beat.is_begin) == (None, True, False), "of each process the first is told"
     assert (beat.site_id, list(beat.rows)) == (None, [])
     assert abs((utc_now() - beat.received_at).total_seconds()) < 60

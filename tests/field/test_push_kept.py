@@ -60,7 +60,8 @@ async def waiting(sessions: Sessions) -> Counter[int]:
     """Rows by site; all of them taken away."""
     async with sessions() as session, session.begin():
         found = await session.execute(text("DELETE FROM push_inbox RETURNING site_id, rows"))
-        return Counter(row.site_id for row in found for reading in json.loads(row.rows) if reading[5] != "arrival")
+        rows = [(row.site_id, *reading) for row in found if row.site_id is not None for reading in json.loads(row.rows)]
+        return Counter(site_id for site_id, *_, reason in rows if reason != "arrival")
 
 
 async def test_what_is_refused_by_the_database_takes_no_neighbour_with_it(own: Sessions) -> None:

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.field import rows
@@ -145,6 +145,7 @@ FIELDS = [*MEASURED, *SENDER, "sent_at"]
 ROWS = st.dictionaries(st.sampled_from(FIELDS), st.one_of(ANY, st.integers(0, 100)), max_size=9)
 
 
+@settings(deadline=None)
 @given(st.one_of(ROWS, st.builds(lambda beside, batch: beside | {"batch": batch}, ROWS, st.lists(ROWS, max_size=5))))
 def test_whatever_is_sent_is_taken_or_told_and_fits_where_it_goes(body: dict[str, Any]) -> None:
     push = rows.read(rows.load(orjson.dumps(body)))

@@ -33,6 +33,7 @@ class Server:
     """Takes everything in, unless told otherwise."""
 
     def __init__(self) -> None:
+        self.url = ""
         self.status = 200
         self.said: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -67,7 +68,7 @@ class Server:
 async def server() -> AsyncIterator[Server]:
     made = Server()
     listening = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"  # type: ignore[attr-defined]
+    made.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
     yield made
     listening.close()
     await listening.wait_closed()
@@ -89,8 +90,7 @@ class Site:
         self.clock.start()
         self.folder, self.weather = tmp_path, Weather(Plan(SCRIPT, [HOST]))
         self.journal = Journal(tmp_path)
-        url: str = server.url  # type: ignore[attr-defined]
-        world = World(self.weather, self.clock, url, "secret", 1, Agents(**says), self.journal)
+        world = World(self.weather, self.clock, server.url, "secret", 1, Agents(**says), self.journal)
         self.agent = Agent(HOST, Cadence(BEAT_S, send_every_s, 3.0), world)
         self.agent.start()
 
@@ -252,7 +252,7 @@ async def test_nobody_listening_is_no_answer() -> None:
 async def test_the_field_follows_the_registry_and_cuts_the_power_of_those_meant(server: Server, tmp_path: Path) -> None:
     clock = Clock()
     clock.start()
-    field = Field(SCRIPT, clock, Journal(None), server=server.url, secret="x")  # type: ignore[attr-defined]
+    field = Field(SCRIPT, clock, Journal(None), server=server.url, secret="x")
     pinged = replace(HOST, address="127.9.9.3", code="64.02.05.2004-01", probe="icmp", down_mbps=50.0)
     field.adopt([HOST, pinged])
     assert list(field.agents) == [HOST.code]

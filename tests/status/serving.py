@@ -70,7 +70,7 @@ class Served:
         """Until all that was written is to be seen."""
         async with transaction(self.sessions) as session:
             generation, *written = await store.counters(session)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):  # figures alone wait for their turn
             while list(self.app.state.snapshot.version[:4]) != [generation, *written]:  # noqa: ASYNC110  # as above
                 await asyncio.sleep(0.02)
 

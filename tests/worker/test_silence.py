@@ -1,13 +1,15 @@
 """When silence says something: decided without a clock or a database."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.clock import to_slot
 from app.settings import Settings
+from app.worker.crowd import Crowd
 from app.worker.proof import Proof, own_beat
-from app.worker.silence import Awaited, Heard, silences
+from app.worker.silence import Awaited, silences
 from probes.contract import SILENCE, Outcome
 
 T = datetime(2026, 11, 25, 4, tzinfo=UTC)
@@ -17,12 +19,20 @@ def at(second: float) -> datetime:
     return T + timedelta(seconds=second)
 
 
+Turns = Iterable[float]
+ALWAYS = range(-900, 3_600, 60)
+
+
 def due(now: float, *, every: int = 60, proven: tuple[float, float] | None = None,
-        others: tuple[float, ...] = (1e6, 1e6)) -> list[int]:  # fmt: skip
-    """The seconds of a site's silences: it was last heard at 0. `proven`: from when to when, by default all along."""
+        others: Sequence[Turns] = (ALWAYS, ALWAYS)) -> list[int]:  # fmt: skip
+    """The seconds of a site's silences: it was last heard at 0. `proven`: from when to when, by default all along.
+    `others`: when other sites were heard."""
     since, last = proven or (-1000, now)
-    newest = [Heard(1, T), *(Heard(2 + number, at(second)) for number, second in enumerate(others))]
-    found = list(silences(Awaited(1, T, every, T), Proof(at(last), at(since)), newest, at(now)))
+    crowd = Crowd()
+    for second, site_id in sorted((second, 2 + n) for n, turns in enumerate(others) for second in turns):
+        if second <= now:
+            crowd.hear(site_id, at(second))
+    found = list(silences(Awaited(1, T, every, T), Proof(at(last), at(since)), crowd, at(now)))
     assert all(
         (one.source, one.outcome, one.sent, one.valid_s) == (SILENCE, Outcome.TIMEOUT, 0, every) for one in found
     )
@@ -50,16 +60,31 @@ def test_after_a_break_in_the_proof_a_site_has_a_whole_turn_first() -> None:
     assert due(1084, proven=(1000, 1084)) == [1060]
 
 
-def test_others_must_have_been_heard_since_the_push_before_was_due() -> None:
+def test_two_others_must_have_come_through_in_the_turn_that_ended_when_it_was_due() -> None:
     assert due(90, others=()) == []
-    assert due(90, others=(50,)) == []
-    assert due(90, others=(50, -1)) == []
-    assert due(90, others=(50, 0)) == [60]
+    assert due(90, others=([50],)) == []
+    assert due(90, others=([50], [-1])) == []
+    assert due(90, others=([40, 50],)) == []
+    assert due(90, others=([50], [0])) == [60]
+
+
+def test_who_keeps_its_pace_over_the_moment_when_it_was_due_came_through_about_then() -> None:
+    """Devices whose clocks start them all at the full minute are never quite in the same order."""
+    assert due(144, others=([-1, 61, 121], [-0.5, 60.2, 120.1])) == [60, 120]
 
 
 def test_when_everybody_falls_silent_at_once_nobody_is_down() -> None:
     """Perhaps it is our own way to the outside, which our own beat does not take: one silence, never two."""
-    assert due(1000, others=(50, 59)) == [60]
+    assert due(1000, others=([50], [59])) == [60]
+
+
+@pytest.mark.parametrize("over_s", range(61, 600, 7))
+def test_nor_when_the_others_are_back_before_it(over_s: int) -> None:
+    """All were out of reach from 1 to `over_s`, and each came back in its own turn: nobody can have missed two of its
+    turns that others did not miss."""
+    fleet = [[turn + phase for turn in ALWAYS if not 1 <= turn + phase <= over_s] for phase in range(0, 60, 3)]
+    turn_missed_last = over_s // 60 * 60
+    assert len([second for second in due(turn_missed_last + 60, others=fleet) if second <= over_s]) <= 1
 
 
 def test_the_proof_is_broken_by_more_than_two_lost_beats() -> None:

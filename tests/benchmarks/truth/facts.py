@@ -58,6 +58,7 @@ class Site:
     silent: list[Stretch] = field(default_factory=list)  # true: nothing answers, whoever's fault
     cut: list[Stretch] = field(default_factory=list)  # of these: its link is out
     dark: list[Stretch] = field(default_factory=list)  # of these: it has no electricity
+    lost: list[float] = field(default_factory=list)  # when readings were taken that went with the power
     slow: list[Stretch] = field(default_factory=list)
     lossy: list[Stretch] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)

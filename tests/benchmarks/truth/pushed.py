@@ -16,12 +16,19 @@ WRITTEN_S = 5.0
 
 
 def outages(facts: Facts) -> Verdict:
-    """Every outage that holds two readings for sure is found, and both its ends are right to a beat."""
+    """Every outage that holds two readings for sure is found, and both its ends are right to a beat.
+
+    Not where readings of it were still kept at a site whose power then went.
+    What was measured right before the link was back may be the reading that came through: that one says `up`.
+    """
     verdict, beat_s, short = Verdict("outages of the link"), facts.interval_s, 0
     for site in facts.sites.values():
         bad = [whole(run) for run in site.spells(*BAD)]
         for outage in site.cut:
-            if outage.length_s < 2 * beat_s + LOOK_S + LATE_S:
+            if any(outage.wider(beat_s, beat_s).holds(at) for at in site.lost):
+                verdict.exempt += 1
+                continue
+            if outage.length_s < 2 * beat_s + LOOK_S + TRIES_S + LATE_S:
                 short += 1
                 continue
             met = meeting(outage, bad)
@@ -81,6 +88,7 @@ def knowledge(facts: Facts) -> Verdict:
     for site in facts.sites.values():
         send_s, known = facts.send_every_s[site.code], site.first_known
         lost = [one.wider(send_s + LATE_S, send_s + BOOT_S + TRIES_S) for one in site.dark]
+        lost += [Stretch(at, at).wider(send_s, send_s) for at in site.lost]
         for segment in site.segments:
             stretch = Stretch(max(segment.start, known), segment.end)
             if segment.state == "unknown" and stretch.length_s > 0:

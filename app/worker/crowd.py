@@ -1,0 +1,63 @@
+"""Whom we heard when: that others came through about a moment is what makes a missing push tell something of its site.
+
+Our own beat may take a shorter way than devices do. When all of them were away together, nobody of them was down.
+"""
+
+from bisect import bisect_left, bisect_right
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from app.evidence import LATE
+
+OTHERS = 2
+KEPT_TURNS = 3  # of the slowest profile
+FEW = 50  # of so many that come after another somebody was heard in the turn before, however they are ordered
+
+
+class Heard(NamedTuple):
+    site_id: int
+    at: datetime
+    before: datetime | None  # when it was heard the time before
+
+
+class Crowd:
+    """Of the last while, in memory: who was not heard by this worker proves nothing."""
+
+    def __init__(self) -> None:
+        self._moments: list[datetime] = []  # of the same places in `_heard`
+        self._heard: list[Heard] = []
+        self._last: dict[int, datetime] = {}
+
+    def hear(self, site_id: int, at: datetime) -> None:
+        place = bisect_right(self._moments, at)
+        self._moments.insert(place, at)
+        self._heard.insert(place, Heard(site_id, at, self._last.get(site_id)))
+        self._last[site_id] = at
+
+    def forget(self, before: datetime) -> None:
+        place = bisect_left(self._moments, before)
+        del self._moments[:place], self._heard[:place]
+
+    @property
+    def since(self) -> datetime | None:
+        return self._moments[0] if self._moments else None
+
+    def came_through(self, due: datetime, every: timedelta, *, but: int) -> bool:
+        """Whether others did about `due`: in the turn that ended then, or before and after, none of their own missed.
+
+        Of two turns on end it cannot be said of both if ingest was out of reach at both and all between.
+        """
+        first, last = bisect_left(self._moments, due - every), bisect_right(self._moments, due)
+        last = bisect_right(self._moments, due + every * (1 + LATE), last, min(last + FEW, len(self._moments)))
+        others: set[int] = set()
+        for place in range(first, last):
+            one = self._heard[place]
+            if one.site_id != but and (one.at <= due or _keeps_pace(one, due, every)):
+                others.add(one.site_id)
+                if len(others) == OTHERS:
+                    return True
+        return False
+
+
+def _keeps_pace(one: Heard, due: datetime, every: timedelta) -> bool:
+    return one.before is not None and one.before <= due and one.at - one.before <= every * (1 + LATE)

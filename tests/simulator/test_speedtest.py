@@ -1,0 +1,81 @@
+"""An agent's test of its speed, against a real HTTP server that is as fast as anyone takes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from simulator.line import Line
+from simulator.plan import Host
+from simulator.speedtest import Speedtest, health, shape
+
+HOST = Host("127.9.8.1", "leo", "64.02.05.2003-01", probe="push", down_mbps=40.0, up_mbps=20.0)
+DOWN, UP = 300_000, 100_000
+
+
+class Server:
+    def __init__(self) -> None:
+        self.url = ""
+        self.uploaded = 0
+        self.report: dict[str, Any] = {}
+        self.asked: list[str] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in head[1:] if line)
+        self.asked.append(head[0].rsplit(" ", 1)[0])
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        if head[0].startswith("GET"):
+            writer.write(b"x" * DOWN)
+        else:
+            body = await reader.readexactly(int(headers["Content-Length"]))
+            if "report" in head[0]:
+                self.report = json.loads(body)
+            else:
+                self.uploaded = len(body)
+        await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server()
+    listening = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    yield made
+    listening.close()
+    await listening.wait_closed()
+
+
+async def test_it_goes_down_up_and_is_reported_no_faster_than_the_link(server: Server) -> None:
+    test = Speedtest(Line(server.url, HOST.address), HOST, lambda: 40.0)
+    await test.take("c0de", {"down_bytes": DOWN, "up_bytes": UP, "max_s": 5})
+    assert server.asked == [
+        "GET /api/v1/speedtest?grant=c0de", "POST /api/v1/speedtest?grant=c0de", "POST /api/v1/speedtest/report",
+    ]  # fmt: skip
+    said = server.report
+    assert (said["down_bytes"], said["up_bytes"], server.uploaded) == (DOWN, UP, UP)
+    assert said["down_bytes"] * 8 / said["down_ms"] / 1000 < HOST.down_mbps
+    assert said["up_bytes"] * 8 / said["up_ms"] / 1000 < HOST.up_mbps
+    assert (said["grant"], said["rtt_idle_ms"]) == ("c0de", 40.0)
+
+
+async def test_without_an_upload_or_an_answer_nothing_is_made_up(server: Server) -> None:
+    test = Speedtest(Line(server.url, HOST.address), HOST, lambda: None)
+    await test.take("c0de", {"down_bytes": DOWN})
+    assert "up_bytes" not in server.report
+    assert server.report["rtt_loaded_ms"] is None
+    nobody = Speedtest(Line("http://127.0.0.1:1", HOST.address), HOST, lambda: None)
+    await nobody.take("c0de", {})
+
+
+def test_some_links_bring_far_less_than_their_contract_and_none_brings_more() -> None:
+    brought = [health(f"64.02.05.{n}-01") for n in range(1000)]
+    poor = [share for share in brought if share < 0.6]
+    assert 100 < len(poor) < 200
+    assert min(brought) >= 0.3
+    assert max(brought) <= 1
+    assert shape(HOST).mbps == HOST.down_mbps * health(HOST.code)
+    assert shape(HOST, up=True).mbps == HOST.up_mbps * health(HOST.code)
