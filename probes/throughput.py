@@ -26,7 +26,7 @@ from probes.rate import Sample, rate_of
 SAMPLE_S = 0.25
 ANSWER_S = 10.0  # until the answer begins
 STALL_S = 5.0  # nothing came for so long
-SLACK_BYTES = 65_536  # by so much at most the limit may be passed
+SLACK_BYTES = 262_144  # by so much at most the limit may be passed
 PIECE_BYTES = 65_536  # the most that is read at once; so near to the limit we hang up
 TCP_WINDOW_CLAMP = 10
 IDLE_PINGS, PING_EACH_S, PING_TIMEOUT_S = 5, 0.25, 3.0
