@@ -15,7 +15,7 @@ from app.clock import midnight
 from app.periods import first_of_next
 
 MB = 1_000_000
-SLACK_BYTES = 262_144  # by so much a download may pass its limit (probes/throughput.py)
+SLACK_BYTES = 65_536  # by so much a download may pass its limit (probes/throughput.py)
 UP_SLACK_BYTES = 327_680  # an upload: as much is read at once, and waits, before anybody counts it
 PUSH_BYTES = 6_000  # what a push costs on the air until that is known: a handshake, headers, a batch
 DOWN_SHARE = 0.75  # of what a push test may cost: villages download

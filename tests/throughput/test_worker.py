@@ -117,7 +117,7 @@ async def test_a_test_that_a_dead_worker_left_is_given_up_and_counts_in_full(mon
 
 @pytest.mark.parametrize(("happened", "status", "reason", "kept"), [
     ("", "skipped", "not_taken", "0"),
-    ("down_began_at = :at", "failed", "cut_off", "allowed_down_bytes + 262144"),  # the api was killed meanwhile
+    ("down_began_at = :at", "failed", "cut_off", "allowed_down_bytes + 65536"),  # the api was killed meanwhile
     ("down_began_at = :at, up_began_at = :at", "failed", "cut_off", "reserved_bytes"),
     ("down_began_at = :at, down_ms = 900, down_mbps = 8, down_bytes = 900000, "
      "reserved_bytes = allowed_up_bytes + 327680", "invalid", "not_reported", "0"),
