@@ -163,7 +163,9 @@ async def _take(response: httpx.Response, limits: Limits, taken: Taken) -> None:
                 break
     finally:
         taken.sample()  # before anything else takes time
-        taken.left = _waiting(sock) if sock is not None else 0
+        if sock is not None:
+            taken.left = _waiting(sock)
+            _hang_up(sock)
 
 
 def _socket(response: httpx.Response) -> Any:
@@ -190,6 +192,12 @@ def _offer(sock: Any, room: int, *, ends: bool) -> int:
             if not ends:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, max(1, room // 4))  # the kernel doubles it
     return room
+
+
+def _hang_up(sock: Any) -> None:
+    """At once, when it is closed: a peer that waits for room would not notice before it asks again."""
+    with contextlib.suppress(OSError, AttributeError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _waiting(sock: Any) -> int:
