@@ -83,6 +83,14 @@ async def apart(session: AsyncSession, readings: Sequence[Reading]) -> list[Read
     return found
 
 
+async def alone(session: AsyncSession, readings: Sequence[Reading], among: Sequence[Reading]) -> list[Reading]:
+    """One of each second, where neither `among` nor what is kept has one of its site and source."""
+    if not readings:
+        return []
+    taken = {(one.key, one.slot) for one in among} | await _taken(session, readings)
+    return [one for key, one in {(one.key, one.slot): one for one in readings}.items() if key not in taken]
+
+
 async def _taken(session: AsyncSession, readings: Sequence[Reading]) -> set[tuple[int, int]]:
     slots = [one.slot for one in readings]
     bounds = {"first": min(slots), "last": max(slots), "source": readings[0].source}

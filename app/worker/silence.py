@@ -20,11 +20,10 @@ from app.worker.proof import Proof
 from probes.contract import SILENCE, Outcome, Reading
 
 REASON = "not heard"
-SETTLED_S = 5  # a token that is over is believed for a moment longer (app/field/registered.py)
 
 # Since when a site is waited for: its last reading or push, the last one before that it was silent on, or its service.
-# It goes by the pace that it was told last. A device that has not come with the site's present token yet may be trying
-# with one that is over: that it is refused says nothing of its link. A moment ahead of us is of a clock that was wrong.
+# It goes by the pace that it was told last. A device that did not come with a token that is good now may be trying with
+# one that is over: that it is refused says nothing of its link. A moment ahead of us is of a clock that was wrong.
 AWAITED = text("""
     SELECT * FROM (
         SELECT s.id, s.addressed_at, greatest(p.send_every_s, st.valid_s) AS send_every_s, greatest(
@@ -39,8 +38,7 @@ AWAITED = text("""
         WHERE s.probe = 'push' AND s.lifecycle = 'active'
             AND st.last_ok_at >= date_trunc('second', s.addressed_at)
             AND EXISTS (
-                SELECT FROM device_token t WHERE t.site_id = s.id AND t.revoked_at IS NULL
-                    AND d.heard_at > t.created_at + :settled * interval '1 second'
+                SELECT FROM device_token t WHERE t.id = d.token_id AND t.site_id = s.id AND t.revoked_at IS NULL
             )
     ) awaited
     WHERE heard_at <= cast(:now AS timestamptz) - send_every_s * (1 + cast(:late AS float8)) * interval '1 second'
@@ -66,7 +64,7 @@ async def list_due(
 ) -> list[Item]:
     """The silences that are certain by now. What has been recorded moves on what is awaited, so none comes twice."""
     every = {technology.value: profile.send_every_s for technology, profile in profiles.items()}
-    given = {"technologies": list(every), "every": list(every.values()), "now": now, "late": LATE, "settled": SETTLED_S}
+    given = {"technologies": list(every), "every": list(every.values()), "now": now, "late": LATE}
     awaited = [Awaited(*row) for row in await session.execute(AWAITED, given)]
     return [(reading, one.addressed_at) for one in awaited for reading in silences(one, proof, crowd, now)]
 

@@ -134,6 +134,20 @@ async def test_what_was_withdrawn_and_is_back_is_the_same_as_before(field_: Fiel
     assert await field_.short() == [(made, "acknowledged", 110, None)]
 
 
+async def test_what_goes_down_after_one_was_withdrawn_is_another(field_: Field) -> None:
+    site = await field_.site()
+    field_.now = field_.at(161)
+    await field_.write(site, (0, 100, "up"), (100, None, "down"))
+    ((first, *_),) = await field_.short()
+    field_.now = field_.at(200)
+    await field_.write(site, (0, None, "up"))
+    field_.now = field_.at(320)
+    await field_.write(site, (0, 260, "up"), (260, None, "down"))
+    gone, made = await field_.listed()
+    assert (gone["id"], gone["status"]) == (first, "withdrawn")
+    assert (made["status"], field_.second(made["started_at"]), field_.second(made["opened_at"])) == ("open", 260, 320)
+
+
 async def test_an_incident_keeps_its_id_by_the_largest_overlap(field_: Field) -> None:
     site = await field_.site()
     await field_.write(

@@ -57,9 +57,10 @@ class Field:
             await inbox.put(session, [Delivery(site_id, at, rows)])
             if site_id is not None:
                 await session.execute(text(
-                    "INSERT INTO device (site_id, heard_at, boot, seq, accepted, duplicates, rejected) "
-                    "VALUES (:id, :at, 'b', 1, 1, 0, 0) "
-                    "ON CONFLICT (site_id) DO UPDATE SET heard_at = greatest(device.heard_at, excluded.heard_at)"
+                    "INSERT INTO device (site_id, heard_at, boot, seq, accepted, duplicates, rejected, token_id) "
+                    "VALUES (:id, :at, 'b', 1, 1, 0, 0, (SELECT max(id) FROM device_token WHERE site_id = :id)) "
+                    "ON CONFLICT (site_id) DO UPDATE SET "
+                    "heard_at = greatest(device.heard_at, excluded.heard_at), token_id = excluded.token_id"
                 ), {"id": site_id, "at": at})  # fmt: skip
 
     async def beat(self, site_id: int, *seconds: float, **fields: Any) -> None:
@@ -117,8 +118,7 @@ async def field(sessions: Sessions, cast: Cast, session: AsyncSession, app: Fast
     ids = [(await register(cast, probe="push", host=None))["id"] for _ in range(4)]
     async with session.begin():
         for site_id in ids:
-            token, _ = await devices.mint(session, site_id, by="Sari")
-            token.created_at = start - timedelta(hours=2)
+            await devices.mint(session, site_id, by="Sari")
         for statement in (
             "UPDATE site SET addressed_at = :since, created_at = :since",
             "UPDATE site_status SET addressed_at = :since, since = :since",
@@ -179,6 +179,25 @@ async def test_rows_of_one_second_are_all_kept(field: Field) -> None:
     await field.drain()
     shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
     assert sorted(field.second(one["slot"]) or 0 for one in shown) == [0, 1, 2, 3, 4]
+
+
+async def test_that_something_came_is_said_once_of_a_second_and_never_of_another(field: Field) -> None:
+    site, came = field.ids[0], field.row(0)._replace(sent=0, rtt_us=(), reason="arrival")
+    for _ in range(3):
+        for _ in range(4):
+            await field.push(site, [came])
+        await field.drain()
+    assert await _seconds(field, site) == [(0, "arrival")]
+    await field.push(site, [field.row(30), came._replace(slot=came.slot + 30)])
+    await field.drain()
+    await field.push(site, [came._replace(slot=came.slot + 30)])
+    await field.drain()
+    assert await _seconds(field, site) == [(0, "arrival"), (30, "claimed")]
+
+
+async def _seconds(field: Field, site: int) -> list[tuple[int | None, str | None]]:
+    shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
+    return [(field.second(one["slot"]), one["reason"]) for one in shown]
 
 
 async def test_a_site_that_falls_silent_while_others_are_heard_is_down_from_the_push_that_was_due(
@@ -291,8 +310,7 @@ async def test_a_device_that_may_be_trying_with_a_token_that_is_over_is_not_down
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)
     async with transaction(field.sessions) as session:
-        token, _ = await devices.mint(session, silent, by="Sari")
-        token.created_at = field.at(301)
+        await devices.mint(session, silent, by="Sari")
     await field.live(315, 900, sites=others)
     assert (await _status(field))[silent]["state"] == "unknown"
     assert await field.silences(silent) == []
