@@ -26,6 +26,8 @@ class Crowd:
         self._moments: list[datetime] = []  # of the same places in `_heard`
         self._heard: list[Heard] = []
         self._last: dict[int, datetime] = {}
+        self._own: datetime | None = None
+        self._absences: list[tuple[datetime, datetime]] = []
 
     def hear(self, site_id: int, at: datetime) -> None:
         place = bisect_right(self._moments, at)
@@ -33,7 +35,17 @@ class Crowd:
         self._heard.insert(place, Heard(site_id, at, self._last.get(site_id)))
         self._last[site_id] = at
 
+    def hear_own(self, at: datetime) -> None:
+        """Our own beat."""
+        self._own = at
+
+    def miss(self, until: datetime) -> None:
+        """A process of the api began: since our beat before there may have been none, however short that was."""
+        if self._own is not None:
+            self._absences.append((self._own, until))
+
     def forget(self, before: datetime) -> None:
+        self._absences = [one for one in self._absences if one[1] >= before]
         place = bisect_left(self._moments, before)
         del self._moments[:place], self._heard[:place]
 
@@ -47,6 +59,8 @@ class Crowd:
         None where there are fewer. Of two turns on end it cannot be said of both if ingest was out of reach at both and
         all between.
         """
+        if any(start <= due <= end for start, end in self._absences):
+            return False
         first, last = bisect_left(self._moments, due - every), bisect_right(self._moments, due)
         last = bisect_right(self._moments, due + every * (1 + LATE), last, min(last + FEW, len(self._moments)))
         others: list[int] = []

@@ -80,8 +80,8 @@ class Intake:
 
     def _hear(self, deliveries: Sequence[Delivery]) -> tuple[Proof, list[BlindRange]]:
         proof, blind = self.proof, list[BlindRange]()
-        for at, is_begin in sorted((one.received_at, one.is_begin) for one in deliveries if one.site_id is None):
-            proof, unproven = proof.heard(at, began_at=self.began_at, api_began=is_begin)
+        for at in sorted(one.received_at for one in deliveries if one.site_id is None and not one.is_begin):
+            proof, unproven = proof.heard(at, began_at=self.began_at)
             blind += unproven
         return proof, blind
 
@@ -106,6 +106,10 @@ class Intake:
         for one in deliveries:
             if one.site_id is not None:
                 self.crowd.hear(one.site_id, one.received_at)
+            elif one.is_begin:
+                self.crowd.miss(one.received_at)
+            else:
+                self.crowd.hear_own(one.received_at)
         self.figures.pushes += sum(one.site_id is not None for one in deliveries)
         self.figures.own_beats_heard += sum(one.site_id is None and not one.is_begin for one in deliveries)
         self.figures.pushed_rows += len(items)
