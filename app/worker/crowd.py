@@ -60,7 +60,7 @@ class Crowd:
         all between.
         """
         if any(start <= due <= end for start, end in self._absences):
-            return False
+            return ()
         first, last = bisect_left(self._moments, due - every), bisect_right(self._moments, due)
         last = bisect_right(self._moments, due + every * (1 + LATE), last, min(last + FEW, len(self._moments)))
         others: list[int] = []
