@@ -10,7 +10,8 @@ Problem
 ├── Conflict           409  something of the same identity exists, or it is over
 ├── Gone               410  what changed since then is not remembered any more
 ├── CodeOver           410  an enrolment code that was never given out, or is over: which of them, nobody is told
-│   └── CodeUsed            a script was fetched with it already
+│   ├── CodeUsed            an agent was installed with it already
+│   └── CodeWithdrawn       the office ended it, or gave out a newer one
 ├── Stale              412  If-Match names an older version
 ├── TooLarge           413  the body is larger than any request of ours
 ├── Invalid            422  fields or parameters are wrong: all of them are listed
@@ -99,6 +100,10 @@ class CodeOver(Problem):
 
 class CodeUsed(CodeOver):
     type, title = "code-used", "This code was used already: ask for a new one"
+
+
+class CodeWithdrawn(CodeOver):
+    type, title = "code-withdrawn", "This code was withdrawn: ask for a new one"
 
 
 class Stale(Problem):

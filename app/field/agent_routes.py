@@ -1,20 +1,38 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
+from app import language
+from app.errors import Fault, Invalid
 from app.field import agents, commands, enrolment
 from app.field.models import AgentKind
 from app.http import Reader, Session, Writer
 from app.problems import ProblemResponses, problems
 from app.registry.routes import SiteId
 from app.settings import Settings
+from app.validation import MESSAGES
 
 router = APIRouter(prefix="/sites/{id}", tags=["field"])
 
-AskedKind = Annotated[AgentKind, Query(description="what it runs on", examples=["openwrt"])]
+
+def asked_kind(
+    kind: Annotated[AgentKind | None, Query(description="needed: what it runs on", examples=["openwrt"])] = None,
+) -> AgentKind:
+    """Raises Invalid where it is left out, with what there is."""
+    if kind is None:
+        raise Invalid(Fault("kind", "missing", MESSAGES["missing"], "One of: {kinds}",
+                            values={"kinds": ", ".join(AgentKind)}))  # fmt: skip
+    return kind
+
+
+AskedKind = Annotated[AgentKind, Depends(asked_kind)]
+SET_IT = "Set it to the address at which every device reaches the service"
+UNSET = Fault(
+    "url", "not_set", "SINYAL_PUBLIC_URL is not set: devices are to send to {url}, where this request came to", SET_IT
+)
 SECRET = {"Cache-Control": "no-store"}
 TEXT = {"description": "The script", "content": {"text/plain": {"schema": {"type": "string"}}}}
 
@@ -24,20 +42,26 @@ def script(status: int, *others: int) -> ProblemResponses:
 
 
 class EnrolmentOut(BaseModel):
-    code: str = Field(examples=["K7QX2MRD"], description="good once, until `expires_at`; shown this once")
+    code: str = Field(examples=["K7QX2MRD"], description="for one agent, until `expires_at`; shown this once")
     expires_at: datetime
     commands: dict[AgentKind, str] = Field(description="the one line that installs the agent, by what it runs on")
     card_url: str = Field(description="to print for the technician")
     status_url: str = Field(description="tells whoever is at the site whether readings arrive")
+    warnings: list[str] = Field([], description="what is allowed but probably not meant")
 
 
 @router.post(
     "/agent", status_code=201, response_class=PlainTextResponse, responses=script(201, 403, 404, 409)
 )  # fmt: skip
 async def issue_agent(session: Session, caller: Writer, request: Request, id: SiteId, kind: AskedKind) -> Response:
-    """The script of the site's agent, with a token of its own, shown this once. The token before it is over."""
+    """The script of the site's agent, with a token of its own, shown this once. The token before it is over.
+
+    Of the kind `own` the token alone, for an agent of your own making. Where `SINYAL_PUBLIC_URL` is not set, the header
+    `X-Sinyal-Warning` says what address was taken instead.
+    """
     found = await agents.issue(session, id, kind, caller=caller, settings=settings(request), url=base(request))
-    return PlainTextResponse(found, 201, headers=SECRET)
+    told = warnings(request)  # beside the body, which is a script
+    return PlainTextResponse(found, 201, headers=SECRET | ({"X-Sinyal-Warning": "; ".join(told)} if told else {}))
 
 
 @router.get("/agent", response_class=PlainTextResponse, responses=script(200, 404))
@@ -49,7 +73,7 @@ async def preview_agent(session: Session, caller: Reader, request: Request, id: 
 
 @router.delete("/agent", status_code=204, responses=problems(403, 404))
 async def revoke_agent(session: Session, caller: Writer, id: SiteId) -> None:
-    """Its token is over; the site's history stays. Again: 204 again."""
+    """Its token is over, and so are codes that nobody used; the site's history stays. Again: 204 again."""
     await agents.revoke(session, id, caller=caller)
 
 
@@ -62,11 +86,19 @@ async def enrol(session: Session, caller: Writer, request: Request, response: Re
     return {
         "code": code, "expires_at": made.expires_at, "commands": commands.lines(url, code),
         "card_url": f"{url}/enrol/{code}/card", "status_url": f"{url}/enrol/{code}/status",
+        "warnings": warnings(request),
     }  # fmt: skip
 
 
 def settings(request: Request) -> Settings:
     return request.app.state.settings  # type: ignore[no-any-return]
+
+
+def warnings(request: Request) -> list[str]:
+    if settings(request).public_url:
+        return []
+    spoken, values = language.preferred(request.headers.get("accept-language")), {"url": base(request)}
+    return ["; ".join(language.translate(part, values, language=spoken) for part in (UNSET.message, SET_IT))]
 
 
 def base(request: Request) -> str:

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
@@ -10,7 +11,7 @@ from app.access.scope import Caller, require_writer
 from app.clock import utc_now
 from app.errors import Conflict, Fault, Invalid
 from app.field import devices, scripts
-from app.field.models import AgentKind, DeviceToken
+from app.field.models import AgentKind, DeviceToken, Enrolment
 from app.field.scripts import Place
 from app.profiles import profiles
 from app.registry import regions, store
@@ -40,9 +41,10 @@ async def issue(
 
 
 async def install(
-    session: AsyncSession, site: Site, kind: AgentKind, *, caller: Caller, settings: Settings, url: str
-) -> tuple[DeviceToken, str]:
-    token, secret = await devices.mint(session, site.id, by=caller.who, kind=kind)
+    session: AsyncSession, site: Site, kind: AgentKind, *, caller: Caller, settings: Settings, url: str,
+    at_once: bool = True,
+) -> tuple[DeviceToken, str]:  # fmt: skip
+    token, secret = await devices.mint(session, site.id, by=caller.who, kind=kind, at_once=at_once)
     await audit.record(session, caller, "issue_agent", "site", site.id, region_code=site.village_code,
                        after={"kind": kind.value, "device_token_id": token.id})  # fmt: skip
     return token, written(site, kind, secret, settings=settings, url=url, now=utc_now())
@@ -61,9 +63,22 @@ async def revoke(session: AsyncSession, ident: str, *, caller: Caller) -> int:
     site, _ = await store.get_site(session, ident, caller=caller)
     require_writer(caller, site.village_code)
     count = await devices.revoke(session, site.id, by=caller.who)
-    if count:
-        await audit.record(session, caller, "revoke_agent", "site", site.id, region_code=site.village_code)
+    codes = await withdraw(session, site.id)
+    if count or codes:
+        await audit.record(session, caller, "revoke_agent", "site", site.id, region_code=site.village_code,
+                           after={"device_tokens": count, "codes": codes})  # fmt: skip
     return count
+
+
+async def withdraw(session: AsyncSession, site_id: int) -> int:
+    """How many codes of the site could still have been fetched with."""
+    now = utc_now()
+    reported = select(DeviceToken.id).where(DeviceToken.used_at.is_not(None))
+    found = await session.execute(update(Enrolment).where(
+        Enrolment.site_id == site_id, Enrolment.withdrawn_at.is_(None), Enrolment.expires_at > now,
+        or_(Enrolment.device_token_id.is_(None), Enrolment.device_token_id.not_in(reported)),
+    ).values(withdrawn_at=now))  # fmt: skip
+    return found.rowcount  # type: ignore[attr-defined, no-any-return]
 
 
 async def get_pushing(session: AsyncSession, ident: str, *, caller: Caller) -> Site:

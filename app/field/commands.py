@@ -12,13 +12,14 @@ CHECKS = {
     AgentKind.ROUTEROS: '/log print where message~"sinyal"',
     AgentKind.OPENWRT: "sinyal-agent status",
     AgentKind.LINUX: "sudo sinyal-agent status",
-    AgentKind.WINDOWS: r"Get-Content C:\ProgramData\Sinyal\log.txt -Tail 5",
+    AgentKind.WINDOWS: r"Get-Content 'C:\Program Files\Sinyal\log.txt' -Tail 5",
 }
 REMOVALS = {
-    AgentKind.ROUTEROS: "/system scheduler remove sinyal; /system script remove sinyal",
+    AgentKind.ROUTEROS: '/system scheduler remove sinyal; :global sinyalEnd "yes"; /system script run sinyal; '
+    "/system script remove sinyal",
     AgentKind.OPENWRT: "sinyal-agent remove",
     AgentKind.LINUX: "sudo sinyal-agent remove",
-    AgentKind.WINDOWS: r"Unregister-ScheduledTask Sinyal -Confirm:$false; Remove-Item C:\ProgramData\Sinyal -Recurse",
+    AgentKind.WINDOWS: r"powershell -ExecutionPolicy Bypass -File 'C:\Program Files\Sinyal\agent.ps1' -Remove",
 }
 
 BEFORE = {  # so that the server's certificate can be checked
@@ -31,14 +32,14 @@ BEFORE = {  # so that the server's certificate can be checked
 
 
 def lines(url: str, code: str) -> dict[AgentKind, str]:
-    """A line that is answered with an error runs nothing, and says so."""
-    at = {kind: f"{url}/enrol/{code}?kind={kind.value}" for kind in AgentKind}
+    """A line that is answered with an error runs nothing, and says so. No file with the token is left behind."""
+    at = {kind: f"{url}/enrol/{code}?kind={kind.value}" for kind in NAMES}
     checked = " check-certificate=yes-without-crl" if url.startswith("https://") else ""
     router = at[AgentKind.ROUTEROS].replace("?", r"\3F")  # typed, a question mark would ask its console for help
     return {
-        AgentKind.ROUTEROS: f'{{ /tool fetch url="{router}"{checked} dst-path=sinyal.rsc; /import sinyal.rsc; '
-                            "/file remove sinyal.rsc }",
-        AgentKind.OPENWRT: f"wget -O /tmp/sinyal.sh '{at[AgentKind.OPENWRT]}' && sh /tmp/sinyal.sh",
+        AgentKind.ROUTEROS: f'{{ /tool fetch url="{router}"{checked} dst-path=sd.rsc; '
+                            ":onerror e in={/import sd.rsc} do={:put $e}; /file remove sd.rsc }",
+        AgentKind.OPENWRT: f"f=$(mktemp) && wget -O $f '{at[AgentKind.OPENWRT]}' && sh $f; rm -f $f",
         AgentKind.LINUX: f"curl -sS '{at[AgentKind.LINUX]}' | sudo sh",
         AgentKind.WINDOWS: "[Net.ServicePointManager]::SecurityProtocol = 'Tls12'; "
                            f"irm '{at[AgentKind.WINDOWS]}' | iex",

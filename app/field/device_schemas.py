@@ -24,6 +24,7 @@ class DeviceOut(BaseModel):
     booted_at: datetime | None = Field(description="by its uptime")
     seq: int | None = Field(description="the last of its boot")
     clients: int | None
+    measures: bool | None = Field(description="false: it reports, but its ping cannot run (`sent` 0)")
     clock_offset_s: float | None = Field(description="our clock less its own: positive where its own is slow")
     waiting: int | None = Field(description="rows that it still keeps")
     dropped: int | None = Field(description="rows that it had no room for, since its start")

@@ -1,22 +1,32 @@
-"""Device tokens: what a site's agent proves itself with. One of a site is good at a time."""
+"""Device tokens: what a site's agent proves itself with.
+
+One of a site is good at a time, but for one case: what a technician fetched ends the one before it only when its agent
+first came with it. An installation that failed leaves the agent that worked as it was.
+"""
 
 import secrets
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
+from app.access.models import Role
+from app.access.scope import Caller
 from app.access.store import digest
 from app.clock import utc_now
 from app.field.models import AgentKind, DeviceToken
+from app.registry.models import Site
 
 PREFIX = "sd-"  # letters, digits, '-' and '_' only: RouterOS splits headers at commas
 
 
 async def mint(
-    session: AsyncSession, site_id: int | None, *, by: str, kind: AgentKind | None = None
+    session: AsyncSession, site_id: int | None, *, by: str, kind: AgentKind | None = None, at_once: bool = True
 ) -> tuple[DeviceToken, str]:
-    """The new token and its secret, which is kept nowhere. Those that the site had are over."""
-    await revoke(session, site_id, by=by)
+    """The new token and its secret, which is kept nowhere. Those that the site had are over: at once, or once an agent
+    comes with the new one."""
+    if at_once:
+        await revoke(session, site_id, by=by)
     secret = PREFIX + secrets.token_urlsafe(32)
     token = DeviceToken(site_id=site_id, digest=digest(secret), kind=kind, created_by=by)
     session.add(token)
@@ -31,11 +41,50 @@ async def revoke(session: AsyncSession, site_id: int | None, *, by: str) -> int:
     return found.rowcount  # type: ignore[attr-defined, no-any-return]
 
 
+async def come(session: AsyncSession, digests: list[bytes]) -> None:
+    """Agents came with these for the first time: what their sites had before is over. Locked in one order, since every
+    api process may find the same."""
+    fresh = (
+        select(DeviceToken)
+        .where(DeviceToken.digest.in_(digests), DeviceToken.used_at.is_(None), DeviceToken.revoked_at.is_(None))
+        .order_by(DeviceToken.id).with_for_update().execution_options(populate_existing=True)
+    )  # fmt: skip
+    for token in list(await session.scalars(fresh)):
+        token.used_at = utc_now()
+        older = DeviceToken.site_id == token.site_id, DeviceToken.id < token.id, DeviceToken.revoked_at.is_(None)
+        by = f"{token.created_by}: replaced by token {token.id}"
+        found = await session.execute(
+            update(DeviceToken).where(*older).values(revoked_at=utc_now(), revoked_by=by).returning(DeviceToken.id)
+        )
+        if ended := sorted(found.scalars()):
+            await _record(session, token, f"device of token {token.id}", ended)
+
+
+async def end(session: AsyncSession, digest: bytes) -> bool:
+    """Its agent is removed. Again: nothing more. Whether there is such a token, good or over."""
+    query = select(DeviceToken).where(DeviceToken.digest == digest, DeviceToken.site_id.is_not(None))
+    token = (await session.scalars(query.with_for_update())).one_or_none()
+    if token is not None and token.revoked_at is None:
+        token.revoked_at, token.revoked_by = utc_now(), "the agent, when it was removed"
+        await _record(session, token, f"device of token {token.id}", [token.id])
+    return token is not None
+
+
+async def _record(session: AsyncSession, token: DeviceToken, by: str, ended: list[int]) -> None:
+    assert token.site_id is not None
+    village_code = await session.scalar(select(Site.village_code).where(Site.id == token.site_id))
+    caller = Caller(None, by, Role.DISTRICT_OPERATOR, village_code or "")
+    await audit.record(session, caller, "revoke_agent", "site", token.site_id, region_code=village_code,
+                       after={"device_token_ids": ended})  # fmt: skip
+
+
 async def forget_own(session: AsyncSession) -> None:
     """Those of our own beat, of which each start of a worker makes one: they are nobody's history."""
     await session.execute(delete(DeviceToken).where(DeviceToken.site_id.is_(None)))
 
 
 async def find_good(session: AsyncSession, site_id: int) -> DeviceToken | None:
+    """Of those that are good, the one that its agent comes with."""
     query = select(DeviceToken).where(DeviceToken.site_id == site_id, DeviceToken.revoked_at.is_(None))
-    return (await session.scalars(query.order_by(DeviceToken.id.desc()).limit(1))).one_or_none()
+    order = DeviceToken.used_at.is_(None), DeviceToken.id.desc()
+    return (await session.scalars(query.order_by(*order).limit(1))).one_or_none()

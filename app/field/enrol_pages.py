@@ -27,22 +27,31 @@ LOOKS = re.compile(r"bot\b|whatsapp|telegram|facebook|preview|slack|discord|Mozi
 async def fetch_script(
     request: Request, code: Code, kind: Annotated[AgentKind | None, Query(description="what it runs on")] = None
 ) -> Response:
-    """The script, with a token of its own, once. Who only looks (a browser, a messenger's preview) uses up nothing.
+    """The script, with a token of its own. Who only looks (a browser, a messenger's preview) uses up nothing.
 
-    A code that is used, wrong or over is answered with a script that says so and fails.
+    A code that is used, wrong or over is answered with a script that says so and fails: with 200 for OpenWrt, whose
+    wget drops what comes with any other status.
     """
-    if kind is None:
+    if kind is None or kind is AgentKind.OWN:
         return RedirectResponse(f"{base(request)}/enrol/{enrolment.normal(code)}/status", 303)
     try:
         known = await _known(request, code)
         if _only_looks(request):
             return _page(pages.look(kind, commands.lines(base(request), enrolment.normal(code))[kind]))
         script = await enrolment.redeem(
-            request.app.state.sessions, known, kind, settings=settings(request), url=base(request)
+            request.app.state.sessions,
+            known,
+            kind,
+            settings=settings(request),
+            url=base(request),
+            address=request.client.host if request.client else None,
         )
     except Problem as problem:
+        if _only_looks(request):
+            return _page(pages.problem(_indonesian(problem), problem.title), problem.status, _headers(problem))
         said = f"Sinyal Desa: {_indonesian(problem)} / {problem.title}"
-        return PlainTextResponse(commands.refusal(kind, said), problem.status, headers=_headers(problem))
+        status = 200 if kind is AgentKind.OPENWRT else problem.status
+        return PlainTextResponse(commands.refusal(kind, said), status, headers=_headers(problem))
     return PlainTextResponse(script, headers=SECRET)
 
 

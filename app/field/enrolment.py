@@ -1,10 +1,10 @@
-"""Codes that a technician types at the site: one installs one agent, within a week, once."""
+"""Codes that a technician types at the site: one installs one agent, within a week. What failed may be done again."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
@@ -14,7 +14,7 @@ from app.access.scope import Caller
 from app.access.store import digest
 from app.clock import utc_now
 from app.database import Sessions, transaction
-from app.errors import CodeOver, CodeUsed
+from app.errors import CodeOver, CodeUsed, CodeWithdrawn
 from app.field import agents
 from app.field.models import AgentKind, Device, DeviceToken, Enrolment
 from app.profiles import Profile, profiles
@@ -25,14 +25,14 @@ from probes.contract import Kind
 ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # nothing that is taken for something else: no 0 O, 1 I L
 LENGTH = 8
 LASTS = timedelta(days=7)
+AGAIN_FOR, AT_MOST = timedelta(hours=1), 5  # so long, from the first time, and so often a script may be fetched
 
 
 async def create(session: AsyncSession, ident: str, *, caller: Caller) -> tuple[Enrolment, str]:
     """The code, which is kept nowhere. One that was still open is over. Raises NotFound, NotAllowed, Conflict."""
     site = await agents.get_pushing(session, ident, caller=caller)
     now = utc_now()
-    still_open = Enrolment.site_id == site.id, Enrolment.used_at.is_(None), Enrolment.expires_at > now
-    await session.execute(update(Enrolment).where(*still_open).values(expires_at=now))
+    await agents.withdraw(session, site.id)
     code = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
     made = Enrolment(site_id=site.id, digest=digest(code), created_by=caller.who, expires_at=now + LASTS)
     session.add(made)
@@ -54,7 +54,7 @@ class Known:
     enrolment: Enrolment
     site: Site
     status: SiteStatus
-    token: DeviceToken | None  # that the code was used for
+    token: DeviceToken | None  # of the script that was fetched last
     device: Device | None
 
     @property
@@ -75,21 +75,43 @@ async def get(sessions: Sessions, code: str, *, address: str | None) -> Known:
     return known
 
 
-async def redeem(sessions: Sessions, known: Known, kind: AgentKind, *, settings: Settings, url: str) -> str:
-    """The script with a new token, once. Raises CodeUsed, and CodeOver for a site that has no agent any more."""
+async def redeem(
+    sessions: Sessions, known: Known, kind: AgentKind, *, settings: Settings, url: str, address: str | None
+) -> str:
+    """The script with a new token. Raises CodeUsed, CodeWithdrawn, and CodeOver for a site that has no agent any more.
+
+    Again, as long as its agent has not reported: the token before it, which nobody came with, is over. The one of an
+    agent that works at the site is good until the new one has reported.
+    """
     async with transaction(sessions) as session:
         site = await _site(session, known.site.id)  # first: whoever gives out a new code locks in this order, too
         enrolment = await session.get_one(Enrolment, known.enrolment.id, with_for_update=True, populate_existing=True)
-        if enrolment.used_at is not None:
-            raise CodeUsed
         now = utc_now()
+        caller = replace(_as(enrolment, site), address=address)
+        if enrolment.withdrawn_at is not None:
+            raise CodeWithdrawn
+        if enrolment.device_token_id is not None:
+            await _replace(session, enrolment, now, by=caller.who)
         if enrolment.expires_at <= now or site.probe is not Kind.PUSH or site.lifecycle is Lifecycle.RETIRED:
             raise CodeOver
         token, script = await agents.install(
-            session, site, kind, caller=_as(enrolment, site), settings=settings, url=url
+            session, site, kind, caller=caller, settings=settings, url=url, at_once=False
         )  # fmt: skip
-        enrolment.used_at, enrolment.device_token_id = now, token.id
+        enrolment.used_at, enrolment.device_token_id = enrolment.used_at or now, token.id
+        enrolment.fetches += 1
     return script
+
+
+async def _replace(session: AsyncSession, enrolment: Enrolment, now: datetime, *, by: str) -> None:
+    """Raises CodeUsed."""
+    assert enrolment.used_at is not None
+    before = await session.get_one(
+        DeviceToken, enrolment.device_token_id, with_for_update=True, populate_existing=True
+    )  # fmt: skip
+    over = before.used_at is not None or before.revoked_at is not None
+    if over or now - enrolment.used_at > AGAIN_FOR or enrolment.fetches >= AT_MOST:
+        raise CodeUsed
+    before.revoked_at, before.revoked_by = now, f"{by}: fetched again"
 
 
 def _as(enrolment: Enrolment, site: Site) -> Caller:
@@ -119,16 +141,18 @@ async def _site(session: AsyncSession, site_id: int) -> Site:
 class Stage:
     """How far an installation has come, told by what the server saw of it."""
 
-    OPEN, WAITING, WORKS, SILENT, REVOKED = "open", "waiting", "works", "silent", "revoked"
+    OPEN, WAITING, WORKS, SILENT, REVOKED, WITHDRAWN = (
+        "open", "waiting", "works", "silent", "revoked", "withdrawn",
+    )  # fmt: skip
 
 
 def stage(known: Known, now: datetime) -> str:
     enrolment, device = known.enrolment, known.device
     if enrolment.used_at is None:
-        return Stage.OPEN
+        return Stage.OPEN if enrolment.withdrawn_at is None else Stage.WITHDRAWN
     if known.token is not None and known.token.revoked_at is not None:
         return Stage.REVOKED
-    if device is None or device.heard_at < enrolment.used_at:
-        return Stage.WAITING
+    if device is None or known.token is None or known.token.used_at is None:
+        return Stage.WAITING  # the agent before it may still be heard
     late = now - device.heard_at > timedelta(seconds=2.5 * known.profile.send_every_s)
     return Stage.SILENT if late else Stage.WORKS

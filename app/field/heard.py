@@ -11,7 +11,7 @@ from app.field.models import Device, PushTraffic
 
 RECEIPTS = text("SELECT count(*) AS boots, min(first_at) AS first_at FROM push_receipt WHERE site_id = :site_id")
 SAID = (
-    "heard_at", "boot", "booted_at", "seq", "agent", "clients", "clock_offset_s", "waiting", "dropped",
+    "heard_at", "boot", "booted_at", "seq", "agent", "clients", "measures", "clock_offset_s", "waiting", "dropped",
     "last_rejection", "last_rejected_at", "two_agents_at",
 )  # fmt: skip
 COUNTS = ("accepted", "duplicates", "rejected")

@@ -15,6 +15,7 @@ class AgentKind(StrEnum):
     OPENWRT = "openwrt"
     LINUX = "linux"
     WINDOWS = "windows"
+    OWN = "own"  # of somebody's own making: it gets its token alone
 
 
 class DeviceToken(Base):
@@ -28,12 +29,13 @@ class DeviceToken(Base):
     kind: Mapped[AgentKind | None]
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     created_by: Mapped[str]
+    used_at: Mapped[Moment | None]  # when an agent first came with it; the tokens before it were good until then
     revoked_at: Mapped[Moment | None]
     revoked_by: Mapped[str | None]
 
 
 class Enrolment(Base):
-    """A code that a technician types once, at the site; only its digest is kept."""
+    """A code that a technician types at the site; only its digest is kept."""
 
     __tablename__ = "enrolment"
 
@@ -43,8 +45,10 @@ class Enrolment(Base):
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     created_by: Mapped[str]
     expires_at: Mapped[Moment]
-    used_at: Mapped[Moment | None]
-    device_token_id: Mapped[int | None] = mapped_column(ForeignKey("device_token.id"))  # that it was used for
+    used_at: Mapped[Moment | None]  # when the script was first fetched
+    fetches: Mapped[int] = mapped_column(server_default="0")
+    withdrawn_at: Mapped[Moment | None]
+    device_token_id: Mapped[int | None] = mapped_column(ForeignKey("device_token.id"))  # of the script fetched last
 
 
 class Device(Base):
@@ -61,6 +65,7 @@ class Device(Base):
     clients: Mapped[int | None]
     clock_offset_s: Mapped[float | None]  # our clock less its own
     waiting: Mapped[int | None]  # readings that it still keeps
+    measures: Mapped[bool | None]  # false: its last row says that nothing could be sent, its ping cannot run
     dropped: Mapped[int | None]  # readings that it had no room to keep, since its boot
     accepted: Mapped[int] = mapped_column(BigInteger)
     duplicates: Mapped[int] = mapped_column(BigInteger)

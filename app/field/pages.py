@@ -68,7 +68,8 @@ def card(known: Known, url: str, code: str) -> str:
     status_url = f"{url}/enrol/{code}/status"
     return _render(
         "card.html", known, code=f"{code[:4]}-{code[4:]}", kinds=kinds, status_url=status_url,
-        used=known.enrolment.used_at is not None, expires_at=moment(known.enrolment.expires_at, seconds=False),
+        withdrawn=known.enrolment.withdrawn_at is not None, used=known.enrolment.used_at is not None,
+        expires_at=moment(known.enrolment.expires_at, seconds=False),
         qr=segno.make(status_url, error="m").svg_inline(border=0, omitsize=True),
     )  # fmt: skip
 

@@ -18,9 +18,9 @@ from starlette.responses import Response
 from app import language
 from app.access.store import digest
 from app.buckets import Buckets
-from app.database import Sessions
+from app.database import Sessions, transaction
 from app.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, TooManyRequests, Unavailable
-from app.field import rows, verdicts
+from app.field import devices, rows, verdicts
 from app.field.ingest import Ingest
 from app.field.placing import place
 from app.field.registered import Devices, Registered
@@ -37,6 +37,7 @@ class Door:
     """What one api process keeps for all pushes."""
 
     def __init__(self, sessions: Callable[[], Sessions], settings: PushSettings, metrics: CollectorRegistry) -> None:
+        self._sessions = sessions
         self.devices, self.ingest = Devices(sessions), Ingest(sessions)
         self._rows = Counter("sinyal_push_rows", "Rows that devices sent, by verdict", ["verdict"], registry=metrics)
         waiting = Gauge("sinyal_push_waiting", "Pushes that wait for their commit", registry=metrics)
@@ -59,6 +60,10 @@ class Door:
         ):  # fmt: skip
             if many:
                 self._rows.labels(verdict).inc(many)
+
+    async def end(self, secret: bytes) -> bool:
+        async with transaction(self._sessions()) as session:
+            return await devices.end(session, secret)
 
     async def close(self) -> None:
         await self.ingest.close()
@@ -88,6 +93,21 @@ async def receive(request: Request, door: Door) -> Response:
     door.count(taken)
     spoken = language.preferred(request.headers.get("accept-language")) if taken.rejected else "en"
     return Response(orjson.dumps(_answer(taken, device, spoken)), media_type="application/json")
+
+
+async def end(request: Request, door: Door) -> None:
+    """Raises NotSignedIn for a token that never was, TooLarge, Invalid."""
+    if authorization := request.headers.get("authorization"):
+        token: object = _bearer(authorization)
+    else:
+        sent = await _body(request)
+        token = rows.load(sent).get("token") if sent else None
+    if type(token) is not str:
+        raise NotSignedIn(NO_DEVICE_TOKEN)
+    secret = digest(token)
+    door.devices.forget(secret)
+    if not await door.end(secret):
+        raise NotSignedIn("This device's token is unknown or revoked: set its agent up anew")
 
 
 def _arrived(device: Registered, push: rows.Push, received_us: int, size: int) -> Arrived:

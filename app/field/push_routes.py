@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.field import push
-from app.field.push_schemas import BODY, EXAMPLES, PushOut
+from app.field.push_schemas import BODY, EXAMPLES, SENDER, PushOut
 from app.problems import problems
 
 router = APIRouter(tags=["field"])
@@ -20,6 +20,8 @@ def by_device_token(_: Annotated[HTTPAuthorizationCredentials | None, Depends(de
 
 
 SENT = {"requestBody": {"required": True, "content": {"application/json": {"schema": BODY, "examples": EXAMPLES}}}}
+TOKEN = {"type": "object", "properties": {"token": SENDER["token"]}}
+ENDED = {"requestBody": {"required": False, "content": {"application/json": {"schema": TOKEN}}}}
 
 
 @router.post(
@@ -34,3 +36,13 @@ async def receive_push(request: Request) -> Response:
     that a device sends again whatever was not answered.
     """
     return await push.receive(request, request.app.state.door)
+
+
+@router.post(
+    "/push/end", status_code=204, responses=problems(401, 413), openapi_extra=ENDED,
+    dependencies=[Depends(by_device_token)],
+)  # fmt: skip
+async def end_push(request: Request) -> Response:
+    """The device's agent is removed: its token is over, and its silence is no outage. Again: 204 again."""
+    await push.end(request, request.app.state.door)
+    return Response(status_code=204)

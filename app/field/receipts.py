@@ -42,12 +42,15 @@ RENEW = text(f"""
     FROM {GIVEN} WHERE r.site_id = n.site_id AND r.boot = n.boot
 """)
 HEAR = text("""
-    INSERT INTO device AS d (site_id, heard_at, boot, booted_at, seq, agent, clients, clock_offset_s, waiting, dropped,
+    INSERT INTO device AS d (site_id, heard_at, boot, booted_at, seq, agent, clients, measures,
+        clock_offset_s, waiting, dropped,
         accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, token_id)
-    SELECT site_id, heard_at, boot, booted_at, seq, agent, clients, clock_offset_s, waiting, dropped,
+    SELECT site_id, heard_at, boot, booted_at, seq, agent, clients, measures,
+        clock_offset_s, waiting, dropped,
         accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, token_id
     FROM json_to_recordset(cast(:rows AS json)) AS n(
         site_id int, heard_at timestamptz, boot text, booted_at timestamptz, seq bigint, agent text, clients int,
+        measures boolean,
         clock_offset_s float, waiting int, dropped int, accepted int, duplicates int, rejected int,
         last_rejection text, last_rejected_at timestamptz, two_agents_at timestamptz, token_id int)
     ORDER BY site_id
@@ -58,6 +61,7 @@ HEAR = text("""
         seq = CASE WHEN excluded.boot IS NULL OR excluded.boot = d.boot
             THEN greatest(excluded.seq, d.seq) ELSE excluded.seq END,
         agent = coalesce(excluded.agent, d.agent), clients = excluded.clients,
+        measures = coalesce(excluded.measures, d.measures),
         clock_offset_s = coalesce(excluded.clock_offset_s, d.clock_offset_s),
         waiting = excluded.waiting, dropped = excluded.dropped,
         accepted = d.accepted + excluded.accepted, duplicates = d.duplicates + excluded.duplicates,

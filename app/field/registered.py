@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.clock import to_slot
 from app.database import Sessions, transaction
 from app.errors import Conflict, NotSignedIn, Unavailable
+from app.field import devices
 from app.field.placing import Terms
 from app.profiles import profiles
 from probes.contract import Kind
@@ -23,7 +24,7 @@ TTL_S = 2.5  # so long a token that was revoked may still be taken
 MOST = 50_000
 BEAT_S = 15  # of our own beat
 LOOK_UP = text("""
-    SELECT t.digest, t.id AS token_id, t.site_id, s.lifecycle, s.probe, s.technology, s.addressed_at
+    SELECT t.digest, t.id AS token_id, t.site_id, t.used_at, s.lifecycle, s.probe, s.technology, s.addressed_at
     FROM device_token t LEFT JOIN site s ON s.id = t.site_id
     WHERE t.digest = ANY(cast(:digests AS bytea[])) AND t.revoked_at IS NULL
 """)
@@ -102,6 +103,9 @@ class Devices:
         until = time.monotonic() + TTL_S
         self._known.update({digest: (until, one) for digest, one in found.items()})
 
+    def forget(self, digest: bytes) -> None:
+        self._known.pop(digest, None)
+
     async def close(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
@@ -110,11 +114,14 @@ class Devices:
 
 
 async def _look_up(session: AsyncSession, digests: list[bytes]) -> dict[bytes, Registered]:
+    rows = (await session.execute(LOOK_UP, {"digests": digests})).all()
+    if fresh := [row.digest for row in rows if row.used_at is None and row.site_id is not None]:
+        await devices.come(session, fresh)
     rates = {name.value: (profile.beat_s, profile.send_every_s) for name, profile in profiles().items()}
     return {
         row.digest: OWN if row.site_id is None else Registered(
             row.site_id, Terms(row.lifecycle, to_slot(row.addressed_at), *rates[row.technology]), row.probe,
             row.token_id,
         )
-        for row in await session.execute(LOOK_UP, {"digests": digests})
+        for row in rows
     }  # fmt: skip

@@ -40,6 +40,8 @@ class Place:
 def render(
     kind: AgentKind, place: Place, *, url: str, token: str, anchors: list[str], profile: Profile, now: datetime
 ) -> str:
+    if kind is AgentKind.OWN:
+        return f"{token}\n"
     beat_s = profile.beat_s
     keep_rows = max(100, KEPT_S // beat_s)
     return _environment().get_template(FILES[kind]).render(

@@ -114,7 +114,7 @@ def heard(one: Arrived, found: Taken, *, two_agents: bool) -> dict[str, Any]:
             (row.measured.seq for row in one.placed if row.row is not None and row.measured.boot == push.boot),
             default=None,
         ),
-        "agent": push.agent, "clients": push.clients,
+        "agent": push.agent, "clients": push.clients, "measures": push.rows[-1].sent > 0 if push.rows else None,
         "clock_offset_s": None if push.sent_us is None else (one.received_us - push.sent_us) / 1_000_000,
         "waiting": push.waiting, "dropped": push.dropped,
         "accepted": found.accepted, "duplicates": found.duplicates, "rejected": len(found.rejected),

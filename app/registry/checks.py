@@ -44,6 +44,7 @@ class Check(StrEnum):
     DEVICE_CLOCK = "device_clock"
     READINGS_REFUSED = "readings_refused"
     READINGS_DROPPED = "readings_dropped"
+    NOT_MEASURING = "not_measuring"
 
 
 class Severity(StrEnum):

@@ -42,6 +42,10 @@ QUESTIONS = {
         {_NOBODY_ELSE}, jsonb_build_object('dropped', device.dropped) AS detail {_PUSHED}
             AND device.dropped > 0 AND device.heard_at > now() - interval '{RECENT_DAYS} days'
     """,
+    "not_measuring": f"""
+        {_NOBODY_ELSE}, jsonb_build_object('heard_at', device.heard_at) AS detail {_PUSHED}
+            AND NOT device.measures AND device.heard_at > now() - interval '1 day'
+    """,
 }
 
 TOLD = {
@@ -64,5 +68,9 @@ TOLD = {
     "readings_dropped": Fault(
         "probe", "readings_dropped", "The agent had no room for {dropped} readings since it started",
         "It was offline for longer than it can keep: give it more room, or a device with more memory",
+    ),
+    "not_measuring": Fault(
+        "probe", "not_measuring", "The agent reports, and cannot ping: nothing says how the link is beyond it",
+        "Install ping on the device, or let the agent run it",
     ),
 }  # fmt: skip

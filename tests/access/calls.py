@@ -21,6 +21,8 @@ CSV = b"village_code,technology,provider,probe,host\n64.02.05.2003,fiber,telkom-
 REQUESTS: dict[str, dict[str, Any]] = {
     f"POST {API}/sites/import": {"content": CSV, "headers": {"Content-Type": "application/octet-stream"}},
     f"POST {API}/me/password": {"json": {"current_password": "perahu pagi", "new_password": "ulin sore terang 7"}},
+    f"GET {API}/sites/{{id}}/agent": {"params": {"kind": "openwrt"}},
+    f"POST {API}/sites/{{id}}/agent": {"params": {"kind": "openwrt"}},
     "GET /enrol/{code}": {"params": {"kind": "openwrt"}},
 }
 
@@ -33,7 +35,7 @@ REQUESTS |= {
 # What those with a token are answered where only a person's own session goes, or nobody's password is right.
 OWN = {f"POST {API}/session": 401, f"GET {API}/session": 404, f"POST {API}/me/password": 403}
 # Only a device's own token is good here, and no person's.
-OWN |= {f"POST {API}/push": 401}
+OWN |= {f"POST {API}/push": 401, f"POST {API}/push/end": 401}
 
 
 # A grant is all that it takes, and nobody here has one.

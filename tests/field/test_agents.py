@@ -23,7 +23,7 @@ def rendered(kind: AgentKind, *, place: Place = PLACE, technology: Technology = 
     )
 
 
-@pytest.mark.parametrize("kind", AgentKind)
+@pytest.mark.parametrize("kind", scripts.FILES)
 def test_a_script_holds_one_token_and_no_other_secret(kind: AgentKind) -> None:
     text = rendered(kind)
     assert re.findall(r"\bsd-[A-Za-z0-9_-]+", text) == [TOKEN]
@@ -31,7 +31,7 @@ def test_a_script_holds_one_token_and_no_other_secret(kind: AgentKind) -> None:
     assert "»" not in text
 
 
-@pytest.mark.parametrize("kind", AgentKind)
+@pytest.mark.parametrize("kind", scripts.FILES)
 def test_a_script_says_first_in_indonesian_how_it_is_installed_looked_after_and_removed(kind: AgentKind) -> None:
     head = rendered(kind).split("\n\n")[0]
     assert [word for word in ("Pasang", "Periksa", "Hapus", "English") if word in head] == [
@@ -42,7 +42,7 @@ def test_a_script_says_first_in_indonesian_how_it_is_installed_looked_after_and_
     assert "64.02.05.2003-01" in head
 
 
-@pytest.mark.parametrize("kind", AgentKind)
+@pytest.mark.parametrize("kind", scripts.FILES)
 def test_no_name_of_a_site_becomes_a_command(kind: AgentKind) -> None:
     evil = Place("64.02.05.2003-01", "Desa\n$(reboot) `id` \"x\" 'y' ]}; #", "P\r\n&& halt")
     assert len(rendered(kind, place=evil).splitlines()) == len(rendered(kind).splitlines())
@@ -110,7 +110,7 @@ def unbalanced(text: str, *, escape: str) -> list[str]:
 def test_what_the_routeros_script_sends_is_a_push() -> None:
     text = rendered(AgentKind.ROUTEROS)
     known = {"sinyalBoot": "k3f9ab2c", "sinyalSeq": "7", "uptime": "1w2d03:04:05", "times": "21.866,22.001",
-             "at": "1w2d03:04:11", "waiting": "0", "sinyalDropped": "2", "token": TOKEN}  # fmt: skip
+             "at": "1w2d03:04:11", "waiting": "0", "sinyalDropped": "2", "token": TOKEN, "sent": "3"}  # fmt: skip
     known["row"] = filled(text, "row", known)
     known["batch"] = known["row"] + "," + known["row"].replace("7", "8", 1).replace("21.866,22.001", "")
     known["head"] = filled(text, "head", known)
@@ -142,9 +142,9 @@ def test_what_the_windows_script_sends_is_a_push() -> None:
 
 
 def test_certificates_are_checked_wherever_there_are_some() -> None:
-    assert rendered(AgentKind.ROUTEROS).count("check-certificate=yes-without-crl") == 1
+    assert rendered(AgentKind.ROUTEROS).count("check-certificate=yes-without-crl") == 2
     assert "check-certificate" not in rendered(AgentKind.ROUTEROS, url="http://192.0.2.9:8000")
-    for kind in AgentKind:
+    for kind in scripts.FILES:
         assert re.search(r"check-certificate=no\b|--no-check|-k |SkipCertificate|insecure", rendered(kind)) is None
 
 
@@ -156,7 +156,7 @@ def test_routers_do_not_all_send_in_the_same_second() -> None:
 
 def test_the_lines_that_a_technician_types_are_short_and_quoted() -> None:
     lines = commands.lines("https://sinyal.kaltimprov.go.id", "K7QX2MRD")
-    assert all(len(line) < 200 and "\n" not in line for line in lines.values())
+    assert all(len(line) < 220 and "\n" not in line for line in lines.values())
     assert "?" not in lines[AgentKind.ROUTEROS], "its console would take it for a call for help"
     assert lines[AgentKind.LINUX] == "curl -sS 'https://sinyal.kaltimprov.go.id/enrol/K7QX2MRD?kind=linux' | sudo sh"
 
@@ -171,3 +171,20 @@ def test_on_linux_what_systemd_keeps_apart_is_removed_too() -> None:
 def test_no_folder_of_a_script_is_one_that_anybody_could_have_made() -> None:
     for kind in (AgentKind.OPENWRT, AgentKind.LINUX):
         assert re.search(r"^(RUN|SPOOL)=/tmp", rendered(kind), re.MULTILINE) is None
+
+
+def test_what_windows_runs_as_its_system_lies_where_no_user_could_have_put_it() -> None:
+    for said in (rendered(AgentKind.WINDOWS), commands.CHECKS[AgentKind.WINDOWS], commands.REMOVALS[AgentKind.WINDOWS]):
+        assert "ProgramData" not in said
+
+
+@pytest.mark.parametrize("kind", scripts.FILES)
+def test_whoever_removes_an_agent_ends_its_token(kind: AgentKind) -> None:
+    text = rendered(kind)
+    assert "/api/v1/push/end" in text.replace('"$url/end"', '"https://x/api/v1/push/end"')
+
+
+def test_no_line_that_a_technician_types_leaves_the_token_in_a_file() -> None:
+    lines = commands.lines("https://sinyal.example", "K7QX2MRD")
+    assert lines[AgentKind.OPENWRT].endswith("; rm -f $f")
+    assert lines[AgentKind.ROUTEROS].endswith("/file remove sd.rsc }")

@@ -234,6 +234,42 @@ async def test_a_dead_anchor_is_no_loss_of_the_link_and_two_are(field: Field, vi
     assert found == [1, 0]
 
 
+async def test_an_agent_that_cannot_ping_says_so_and_is_not_silent(field: Field) -> None:
+    field.machine.agent.write_text(field.machine.agent.read_text().replace(" ping -c", " /nowhere/ping -c"))
+    await field.machine.tick()
+    assert field.link.requests == 1
+    query = text("SELECT measures FROM device WHERE site_id = :site")
+    async with transaction(field.server.sessions) as session:
+        assert await session.scalar(query, {"site": field.site_id}) is False
+    assert "TIDAK MENGUKUR / NOT MEASURING" in (await field.machine.status()).stdout
+
+
+async def test_an_agent_with_nothing_to_tell_sends_that(field: Field) -> None:
+    test = await asyncio.create_subprocess_exec("sh", "-c", "sleep 30; :", "sinyal-agent")
+    await field.machine.tick()
+    (field.machine.ram / "beat.lock").symlink_to(str(test.pid))
+    await field.machine.tick(now=True)
+    test.kill()
+    await test.wait()
+    assert field.link.requests == 2
+    assert field.machine.read("code") == "200"
+
+
+async def test_a_removed_agent_ends_its_token(field: Field) -> None:
+    await field.machine.tick()
+    agent, folder = field.machine.agent, field.machine.folder
+    moved = agent.read_text()
+    for place in ("/etc/", "/usr/bin/", "/lib/upgrade/", "/var/", "/run/"):
+        moved = moved.replace(f" {place}", f" {folder}{place}")
+    agent.write_text(moved)
+    removed = await asyncio.to_thread(field.machine.run, str(agent), "remove", SINYAL_CONF=str(field.machine.conf))
+    assert "token diakhiri" in removed.stdout
+    assert not agent.exists()
+    query = text("SELECT count(*) FROM device_token WHERE site_id = :site AND revoked_at IS NULL")
+    async with transaction(field.server.sessions) as session:
+        assert await session.scalar(query, {"site": field.site_id}) == 0
+
+
 async def test_a_torn_line_spoils_no_batch(field: Field) -> None:
     await field.link.cut()
     await field.machine.tick()

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit
 from app.clock import utc_now
-from app.field import commands, enrolment
+from app.field import commands, enrolment, scripts
 from app.field.models import AgentKind, DeviceToken, Enrolment
 from tests.conftest import Cast
 from tests.field.conftest import Agent
@@ -53,7 +53,7 @@ async def good_tokens(session: AsyncSession, site_id: int) -> int:
 async def test_a_code_is_easily_read_and_kept_as_a_digest(cast: Cast, session: AsyncSession) -> None:
     made = await enrolled(cast, await pushing(cast))
     assert re.fullmatch(r"[A-HJKMNP-Z2-9]{8}", made["code"])
-    assert made["commands"].keys() == set(AgentKind)
+    assert made["commands"].keys() == set(scripts.FILES)
     assert made["card_url"].endswith(f"/enrol/{made['code']}/card")
     async with session.begin():
         kept = (await session.scalars(select(Enrolment))).one()
@@ -63,26 +63,116 @@ async def test_a_code_is_easily_read_and_kept_as_a_digest(cast: Cast, session: A
     assert made["code"] not in told
 
 
-async def test_a_code_gives_the_script_once_and_then_a_script_that_fails_aloud(
+async def fetch(anybody: httpx.AsyncClient, code: str, kind: str = "linux") -> str:
+    """The token of the script."""
+    answer = await anybody.get(f"/enrol/{code}?kind={kind}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    (token,) = TOKEN.findall(answer.text)
+    return str(token)
+
+
+async def pushed(anybody: httpx.AsyncClient, token: str) -> int:
+    headers = {"Authorization": f"Bearer {token}"}
+    return (await anybody.post("/api/v1/push", json={"boot": "b1", "batch": []}, headers=headers)).status_code
+
+
+async def test_a_code_gives_its_script_until_the_agent_has_reported_and_then_one_that_fails_aloud(
     cast: Cast, anybody: httpx.AsyncClient, session: AsyncSession
 ) -> None:
     site_id = await pushing(cast)
     code = (await enrolled(cast, site_id))["code"]
-    first = await anybody.get(f"/enrol/{code[:4].lower()}-{code[4:]}?kind=openwrt")
-    assert (first.status_code, first.headers["content-type"]) == (200, "text/plain; charset=utf-8")
-    assert len(TOKEN.findall(first.text)) == 1
-    assert await good_tokens(session, site_id) == 1
-    second = await anybody.get(f"/enrol/{code}?kind=openwrt")
-    assert second.status_code == 410
-    assert TOKEN.search(second.text) is None
-    done = await asyncio.to_thread(shell, second.text)
+    first = await fetch(anybody, f"{code[:4].lower()}-{code[4:]}", "linux")
+    second = await fetch(anybody, code, "openwrt")
+    assert await good_tokens(session, site_id) == 1, "nobody came with the first"
+    assert [await pushed(anybody, token) for token in (first, second)] == [401, 200]
+    refused = await anybody.get(f"/enrol/{code}?kind=linux")
+    assert (refused.status_code, TOKEN.search(refused.text)) == (410, None)
+    for_busybox = await anybody.get(f"/enrol/{code}?kind=openwrt")
+    assert (for_busybox.status_code, for_busybox.text) == (200, refused.text), "its wget drops what a 410 says"
+    done = await asyncio.to_thread(shell, refused.text)
     assert (done.returncode, "sudah dipakai" in done.stderr, done.stdout) == (1, True, "")
     async with session.begin():
-        acts = [(one.actor, one.after) for one in await session.scalars(select(Audit)) if one.action == "issue_agent"]
-    ((actor, after),) = acts
-    assert actor.startswith("enrolment by ")
-    assert after is not None
-    assert after["kind"] == "openwrt"
+        acts = [one for one in await session.scalars(select(Audit)) if one.action == "issue_agent"]
+    assert all(one.actor.startswith("enrolment by ") and one.address == "127.0.0.1" for one in acts)
+    assert [one.after["kind"] for one in acts if one.after] == ["linux", "openwrt"]
+
+
+async def test_a_script_is_fetched_again_for_an_hour_and_five_times(
+    cast: Cast, anybody: httpx.AsyncClient, session: AsyncSession
+) -> None:
+    often, late = (
+        (await enrolled(cast, await pushing(cast)))["code"],
+        (await enrolled(cast, await pushing(cast)))["code"],
+    )
+    for _ in range(5):
+        await fetch(anybody, often)
+    assert "sudah dipakai" in (await anybody.get(f"/enrol/{often}?kind=linux")).text
+    await fetch(anybody, late)
+    async with session.begin():
+        await session.execute(update(Enrolment).values(used_at=utc_now() - timedelta(hours=1)))
+    assert (await anybody.get(f"/enrol/{late}?kind=linux")).status_code == 410
+
+
+async def test_an_installation_that_fails_leaves_the_agent_that_works_as_it_was(
+    cast: Cast, anybody: httpx.AsyncClient, agent: Agent, session: AsyncSession
+) -> None:
+    assert await pushed(anybody, agent.token) == 200
+    new = await fetch(anybody, (await enrolled(cast, agent.site["id"]))["code"])
+    assert await pushed(anybody, agent.token) == 200, "the new one has not reported"
+    assert await pushed(anybody, new) == 200
+    async with session.begin():
+        query = select(DeviceToken).where(DeviceToken.site_id == agent.site["id"]).order_by(DeviceToken.id)
+        old, present = await session.scalars(query)
+        told = [one.after for one in await session.scalars(select(Audit)) if one.action == "revoke_agent"]
+    assert (old.revoked_by or "").endswith(f"replaced by token {present.id}")
+    assert present.revoked_at is None
+    assert told == [{"device_token_ids": [old.id]}]
+
+
+async def test_with_the_agent_the_codes_are_over_too(cast: Cast, anybody: httpx.AsyncClient) -> None:
+    site_id = await pushing(cast)
+    open_, fetched = (await enrolled(cast, site_id))["code"], (await enrolled(cast, site_id))["code"]
+    await fetch(anybody, fetched)
+    assert (await cast.ana.client.delete(f"/api/v1/sites/{site_id}/agent")).status_code == 204
+    for code in (open_, fetched):
+        refused = await anybody.get(f"/enrol/{code}?kind=linux")
+        assert (refused.status_code, "sudah ditarik" in refused.text) == (410, True)
+    assert "sudah ditarik" in (await anybody.get(f"/enrol/{open_}/status")).text
+    assert "sudah dicabut" in (await anybody.get(f"/enrol/{fetched}/status")).text
+
+
+async def test_a_phone_that_opens_a_code_that_is_over_sees_a_page(anybody: httpx.AsyncClient) -> None:
+    for kind in ("linux", "openwrt"):
+        seen = await anybody.get(f"/enrol/ZZZZ2222?kind={kind}", headers={"Accept": "text/html,*/*"})
+        assert (seen.status_code, seen.headers["content-type"]) == (410, "text/html; charset=utf-8")
+        assert "<h1>" in seen.text or "verdict" in seen.text
+
+
+async def test_where_the_kind_is_left_out_it_says_which_there_are(cast: Cast) -> None:
+    refused = await cast.ana.post(f"/sites/{await pushing(cast)}/agent")
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert (error["field"], error["suggestion"]) == ("kind", "One of: routeros, openwrt, linux, windows, own")
+
+
+async def test_for_an_agent_of_ones_own_making_there_is_the_token_alone(cast: Cast, anybody: httpx.AsyncClient) -> None:
+    site_id = await pushing(cast)
+    given = await cast.ana.post(f"/sites/{site_id}/agent?kind=own")
+    assert (given.status_code, TOKEN.sub("", given.text)) == (201, "\n")
+    assert await pushed(anybody, given.text.strip()) == 200
+    assert (await cast.vera.get(f"/sites/{site_id}/agent?kind=own")).text == "sd-TOKEN\n"
+    assert (await cast.vera.get(f"/sites/{site_id}/device")).json()["kind"] == "own"
+
+
+async def test_without_an_address_of_its_own_it_says_which_one_it_took(cast: Cast, app: FastAPI) -> None:
+    site_id = await pushing(cast)
+    made = await enrolled(cast, site_id)
+    assert "SINYAL_PUBLIC_URL is not set" in made["warnings"][0]
+    assert made["card_url"].partition("/enrol")[0] in made["warnings"][0]
+    answer = await cast.ana.post(f"/sites/{site_id}/agent?kind=linux")
+    assert answer.headers["x-sinyal-warning"] == made["warnings"][0]
+    app.state.settings = app.state.settings.model_copy(update={"public_url": "https://sinyal.example"})
+    assert (await enrolled(cast, site_id))["warnings"] == []
 
 
 async def test_wrong_and_expired_codes_are_answered_alike(

@@ -61,18 +61,20 @@ mean() { awk '{s += $1} END {if (NR) printf "%.1f", s / NR; else print "null"}';
 
 # The first anchor; the next one only where that lost something, so that a month costs half. The one that answered most
 # tells: an anchor that is dead itself is no loss of this link. False if nothing could be sent for a reason of our own:
-# that is no outage, and no row.
+# that is no outage, and a row that says so.
 measure() {
-    most=-1 rtts=
+    most=-1 rtts= ran=0
     for anchor in $ANCHORS; do
-        ping -c "$PACKETS" -W "$PING_WAIT_S" "$anchor" > "$RUN/ping" 2>&1
+        ping -c "$PACKETS" -W "$PING_WAIT_S" "$anchor" > "$RUN/ping" 2>&1 || ran=$?
         found=$(trips "$RUN/ping" | head -n "$PACKETS")
         many=$(echo "$found" | grep -c .)
         [ "$many" -le "$most" ] || { most=$many rtts=$found; }
         [ "$most" -lt "$PACKETS" ] || break
     done
     rtts=$(echo $rtts | tr ' ' ',')
-    [ "$most" -gt 0 ] || ! grep -qi -e 'permi' -e 'not found' "$RUN/ping"
+    [ "$most" -gt 0 ] && return
+    case $ran in 126 | 127) return 1 ;; esac # the shell's: it cannot be run
+    ! grep -qi -e 'permi' -e 'not found' -e 'cap_net_raw' "$RUN/ping"
 }
 
 clock_is_sound() { [ "$(date +%s)" -ge "$SINCE" ]; }
@@ -85,11 +87,15 @@ beat() {
     identify
     read -r up _ < /proc/uptime
     at=$(clock clock)
+    sent=$PACKETS
     if measure; then
-        keep "{\"boot\":\"$boot\",\"seq\":$seq,\"uptime_s\":$up,\"sent\":$PACKETS,\"rtt_ms\":[$rtts]$at}"
-    else
-        say "ping tidak bisa dijalankan / ping cannot run: $(tail -n 1 "$RUN/ping")"
+        rm -f "$RUN/unable"
+    else # it goes on sending: that it comes proves the link
+        sent=0 rtts=
+        put "$RUN/unable" "ping tidak bisa dijalankan / ping cannot run: $(tail -n 1 "$RUN/ping" 2>/dev/null)"
+        say "$(cat "$RUN/unable")"
     fi
+    keep "{\"boot\":\"$boot\",\"seq\":$seq,\"uptime_s\":$up,\"sent\":$sent,\"rtt_ms\":[$rtts]$at}"
     release beat
 }
 
@@ -144,7 +150,7 @@ body() {
     clients
     [ "$HEADERS" = yes ] || printf ',"token":"%s"' "$TOKEN"
     printf ',"batch":['
-    sed '$!s/$/,/' "$SPOOL/batch"
+    [ ! -s "$SPOOL/batch" ] || sed '$!s/$/,/' "$SPOOL/batch"
     printf ']}'
 }
 
@@ -212,7 +218,7 @@ told() { sed -n "s/.*\"$1\": *\"\{0,1\}\([A-Za-z0-9_-]*\).*/\1/p" "$RUN/answer" 
 deliver() {
     hold send 0 || return 0
     most=100
-    while [ "$most" -gt 0 ] && pack; do
+    while [ "$most" -gt 0 ] && { pack || [ "$most" = 100 ]; }; do # with nothing to tell it tells that: it is not silent
         most=$((most - 1))
         push
         put "$RUN/code" "$CODE"
@@ -240,6 +246,7 @@ refused() {
                 unpack
                 return
             fi
+            [ "$rows" = 1 ] || { again_later; return 1; }
             cat "$SPOOL/batch" >> "$SPOOL/refused"
             tail -n 50 "$SPOOL/refused" > "$SPOOL/refused.new" && mv -f "$SPOOL/refused.new" "$SPOOL/refused"
             rm -f "$SPOOL/batch"
@@ -263,6 +270,11 @@ refused() {
             return 1
             ;;
     esac
+    again_later
+    return 1
+}
+
+again_later() {
     pause=${PAUSE_S:-}
     if [ -z "$pause" ]; then
         pause=$(($(number "$RUN/pause" $((BEAT_S / 2))) * 2))
@@ -273,7 +285,6 @@ refused() {
     [ "$pause" -le 3600 ] || pause=3600
     put "$RUN/next" $((started + pause))
     say "server menjawab $CODE, dicoba lagi $pause detik lagi / answered $CODE, again in $pause s"
-    return 1
 }
 
 due() {
@@ -383,20 +394,36 @@ status() {
     if [ -n "$sent" ]; then echo "terakhir terkirim / last sent: $(($(now) - sent)) s"; else echo "belum pernah terkirim / nothing sent yet"; fi
     echo "jawaban terakhir / last answer: $(cat "$RUN/code" 2>/dev/null || echo -)"
     echo "menunggu / waiting: $(lines "$SPOOL/rows" "$SPOOL/batch")   dibuang / dropped: $(number "$RUN/dropped" 0)"
+    [ ! -s "$RUN/unable" ] || echo "TIDAK MENGUKUR / NOT MEASURING: $(cat "$RUN/unable")"
     echo "pesan / message: $(sed 's/^[^ ]* //' "$RUN/said" 2>/dev/null)"
     [ "$(cat "$RUN/code" 2>/dev/null)" = 200 ]
+}
+
+# Its token is over, and its silence is no outage. Without a connection the office says so (DELETE …/agent).
+end() {
+    choose
+    TIMEOUT_S=20
+    printf '{"token":"%s"}' "$TOKEN" > "$RUN/body"
+    fetch "$URL/api/v1/push/end" "$RUN/body" application/json
+    rm -f "$RUN/body"
+    case $CODE in
+        2?? | 401) echo "token diakhiri / its token is over" ;;
+        *) echo "server tidak terjangkau ($CODE): minta Diskominfo mengakhiri token titik akses $SITE / not reached: ask the office to end the token" >&2 ;;
+    esac
 }
 
 «% if kind == "openwrt" %»
 remove() {
     sed -i '/sinyal-agent/d' /etc/crontabs/root
     /etc/init.d/cron restart
+    end
     rm -rf "$RUN" /etc/sinyal.conf /lib/upgrade/keep.d/sinyal /usr/bin/sinyal-agent
     echo "terhapus / removed"
 }
 «% else %»
 remove() {
     systemctl disable --now sinyal-agent.service
+    end
     rm -rf /etc/systemd/system/sinyal-agent.service /etc/sinyal.conf /usr/local/bin/sinyal-agent
     rm -rf /run/private/sinyal /run/sinyal /var/lib/private/sinyal /var/lib/sinyal # systemd's own, and links to them
     systemctl daemon-reload

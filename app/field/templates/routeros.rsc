@@ -2,7 +2,7 @@
 #
 # Pasang  : unggah berkas ini ke router, lalu di Terminal: /import sinyal.rsc
 # Periksa : /log print where message~"sinyal"      dan  :put [:len $sinyalRows]
-# Hapus   : /system scheduler remove sinyal; /system script remove sinyal
+# Hapus   : /system scheduler remove sinyal; :global sinyalEnd "yes"; /system script run sinyal; /system script remove sinyal
 #
 # English: upload, then /import. The log tells how it is doing; the line above removes it. It measures every «beat_s» s,
 # keeps readings in a global variable while the link is down (a power cut loses them, and draws a new boot), and sends
@@ -51,6 +51,7 @@
     :global sinyalNext
     :global sinyalDropped
     :global sinyalBusy
+    :global sinyalEnd
     :local url "«url»/api/v1/push"
     :local token "«token»"
     :local anchors {«anchors_routeros»}
@@ -58,104 +59,133 @@
     :local keep «keep_rows_routeros»
     :local most 50
 
-    # nothing of it outlives a power cut, and so a new boot begins
-    :if ([:typeof $sinyalBoot] != "str") do={
-        :set sinyalBoot [:rndstr length=8 from="abcdefghijkmnopqrstuvwxyz23456789"]
-        :set sinyalSeq 0
-        :set sinyalRows [:toarray ""]
-        :set sinyalNext 0s
-        :set sinyalDropped 0
-        :set sinyalBusy 0s
-    }
-    :local uptime [/system resource get uptime]
-    :set sinyalSeq ($sinyalSeq + 1)
+    # it is removed: its token is over, and its silence is no outage. Without a connection the office says so
+    :if ([:tostr $sinyalEnd] = "yes") do={
+        :onerror problem in={
+            /tool fetch url="$url/end" http-method=post http-header-field="Authorization: Bearer $token" http-data="{}" «check_certificate»output=none
+            :put "Token diakhiri (its token is over)"
+        } do={
+            :put "Server tidak terjangkau: minta Diskominfo mengakhiri token titik akses ini (ask the office to end it): $problem"
+        }
+    } else={
+        # nothing of it outlives a power cut, and so a new boot begins
+        :if ([:typeof $sinyalBoot] != "str") do={
+            :set sinyalBoot [:rndstr length=8 from="abcdefghijkmnopqrstuvwxyz23456789"]
+            :set sinyalSeq 0
+            :set sinyalRows [:toarray ""]
+            :set sinyalNext 0s
+            :set sinyalDropped 0
+            :set sinyalBusy 0s
+        }
+        :local uptime [/system resource get uptime]
+        :set sinyalSeq ($sinyalSeq + 1)
 
-    # three packets to the first anchor, and to the next one only where that lost some; the one that answered most
-    # tells: a dead anchor is no loss of this link
-    :local received 0
-    :local times ""
-    :foreach anchor in=$anchors do={ :if ($received < 3) do={
-        :local count 0
-        :local list ""
-        :do {
-            :foreach packet in=[/ping $anchor count=3 as-value] do={
-                # 00:00:00.021866; of a packet that was not answered: nothing
-                :local text [:tostr ($packet->"time")]
-                :if (([:len $text] >= 8) && ($count < 3)) do={
-                    :local micro "000000"
-                    :local dot [:find $text "."]
-                    :if ([:typeof $dot] = "num") do={
-                        :set micro [:pick ([:pick $text ($dot + 1) [:len $text]] . "000000") 0 6]
-                        :set text [:pick $text 0 $dot]
+        # three packets to the first anchor, and to the next one only where that lost some; the one that answered most
+        # tells: a dead anchor is no loss of this link
+        :local received 0
+        :local times ""
+        :local sent 0
+        :foreach anchor in=$anchors do={ :if ($received < 3) do={
+            :local count 0
+            :local list ""
+            :do {
+                :foreach packet in=[/ping $anchor count=3 as-value] do={
+                    # 00:00:00.021866; of a packet that was not answered: nothing
+                    :local text [:tostr ($packet->"time")]
+                    :if (([:len $text] >= 8) && ($count < 3)) do={
+                        :local micro "000000"
+                        :local dot [:find $text "."]
+                        :if ([:typeof $dot] = "num") do={
+                            :set micro [:pick ([:pick $text ($dot + 1) [:len $text]] . "000000") 0 6]
+                            :set text [:pick $text 0 $dot]
+                        }
+                        # a 1 before it: a number that begins with 0 would be octal
+                        :local ms ([:tonum ("1" . [:pick $micro 0 3])] - 1000)
+                        :set ms ($ms + (([:tonum ("1" . [:pick $text ([:len $text] - 2) [:len $text]])] - 100) * 1000))
+                        :if ($count > 0) do={ :set list ($list . ",") }
+                        :set list ($list . $ms . "." . [:pick $micro 3 6])
+                        :set count ($count + 1)
                     }
-                    # a 1 before it: a number that begins with 0 would be octal
-                    :local ms ([:tonum ("1" . [:pick $micro 0 3])] - 1000)
-                    :set ms ($ms + (([:tonum ("1" . [:pick $text ([:len $text] - 2) [:len $text]])] - 100) * 1000))
-                    :if ($count > 0) do={ :set list ($list . ",") }
-                    :set list ($list . $ms . "." . [:pick $micro 3 6])
-                    :set count ($count + 1)
                 }
+                :set sent 3
+            } on-error={}
+            :if ($count > $received) do={
+                :set received $count
+                :set times $list
             }
-        } on-error={}
-        :if ($count > $received) do={
-            :set received $count
-            :set times $list
+        } }
+        # it sends all the same: that it comes proves the link
+        :if ($sent = 0) do={ :log warning "sinyal: ping tidak bisa dijalankan (ping cannot run)" }
+        :local row "{\"boot\":\"$sinyalBoot\",\"seq\":$sinyalSeq,\"uptime_s\":\"$uptime\",\"sent\":$sent,\"rtt_ms\":[$times]}"
+        :set ($sinyalRows->[:len $sinyalRows]) $row
+        :if ([:len $sinyalRows] > $keep) do={
+            :set sinyalDropped ($sinyalDropped + ([:len $sinyalRows] - $keep))
+            :set sinyalRows [:pick $sinyalRows ([:len $sinyalRows] - $keep) [:len $sinyalRows]]
         }
-    } }
-    :local row "{\"boot\":\"$sinyalBoot\",\"seq\":$sinyalSeq,\"uptime_s\":\"$uptime\",\"sent\":3,\"rtt_ms\":[$times]}"
-    :set ($sinyalRows->[:len $sinyalRows]) $row
-    :if ([:len $sinyalRows] > $keep) do={
-        :set sinyalDropped ($sinyalDropped + ([:len $sinyalRows] - $keep))
-        :set sinyalRows [:pick $sinyalRows ([:len $sinyalRows] - $keep) [:len $sinyalRows]]
-    }
 
-    # one at a time sends; one that hung for five minutes hangs no longer
-    :if (($uptime >= $sinyalNext) && (($sinyalBusy = 0s) || ($uptime > ($sinyalBusy + 5m)))) do={
-        :set sinyalBusy $uptime
-        :local more true
-        :while ($more && ([:len $sinyalRows] > 0)) do={
-            :local count [:len $sinyalRows]
-            :if ($count > $most) do={ :set count $most }
-            :local batch ""
-            :for i from=0 to=($count - 1) do={
-                :if ($i > 0) do={ :set batch ($batch . ",") }
-                :set batch ($batch . ($sinyalRows->$i))
-            }
-            :local waiting ([:len $sinyalRows] - $count)
-            :local at [/system resource get uptime]
-            :local head "{\"agent\":\"routeros/«version»\",\"boot\":\"$sinyalBoot\",\"uptime_s\":\"$at\""
-            :local body "$head,\"waiting\":$waiting,\"dropped\":$sinyalDropped,\"batch\":[$batch]}"
-            :local dropped $sinyalDropped
-            # a comma parts headers: neither token nor type has one
-            :local headers "Authorization: Bearer $token,Content-Type: application/json"
-            :onerror problem in={
-                :local answer [/tool fetch url=$url http-method=post http-header-field=$headers http-data=$body «check_certificate»output=user as-value]
-                # a provider's own page may answer as well: only ours says what it accepted
-                :if ([:typeof [:find ($answer->"data") "\"accepted\""]] = "nil") do={ :error "jawaban asing" }
-                # what was dropped meanwhile were the oldest: these very rows
-                :set count ($count - ($sinyalDropped - $dropped))
-                :if ($count > 0) do={ :set sinyalRows [:pick $sinyalRows $count [:len $sinyalRows]] }
-                :set sinyalNext ($uptime + [:totime $sendEvery] - «beat_s // 2»s)
-            } do={
-                :set more false
-                :set sinyalNext $uptime
-                :if ([:typeof [:find $problem "401"]] = "num") do={
-                    :log error "sinyal: token dicabut atau diganti, pasang ulang agen ini (token revoked)"
-                    :set sinyalNext ($uptime + 6h)
-                } else={
-                    # it answered, but not well: it is left in peace for a while
-                    :if ([:typeof [:find $problem "status"]] = "num") do={ :set sinyalNext ($uptime + 5m) }
-                    :log warning "sinyal: belum terkirim, $[:len $sinyalRows] menunggu: $problem"
+        # one at a time sends; one that hung for five minutes hangs no longer
+        :if (($uptime >= $sinyalNext) && (($sinyalBusy = 0s) || ($uptime > ($sinyalBusy + 5m)))) do={
+            :set sinyalBusy $uptime
+            :local more true
+            :while ($more && ([:len $sinyalRows] > 0)) do={
+                :local count [:len $sinyalRows]
+                :if ($count > $most) do={ :set count $most }
+                :local batch ""
+                :for i from=0 to=($count - 1) do={
+                    :if ($i > 0) do={ :set batch ($batch . ",") }
+                    :set batch ($batch . ($sinyalRows->$i))
+                }
+                :local waiting ([:len $sinyalRows] - $count)
+                :local at [/system resource get uptime]
+                :local head "{\"agent\":\"routeros/«version»\",\"boot\":\"$sinyalBoot\",\"uptime_s\":\"$at\""
+                :local body "$head,\"waiting\":$waiting,\"dropped\":$sinyalDropped,\"batch\":[$batch]}"
+                :local dropped $sinyalDropped
+                # a comma parts headers: neither token nor type has one
+                :local headers "Authorization: Bearer $token,Content-Type: application/json"
+                :onerror problem in={
+                    :local answer [/tool fetch url=$url http-method=post http-header-field=$headers http-data=$body «check_certificate»output=user as-value]
+                    # a provider's own page may answer as well: only ours says what it accepted
+                    :if ([:typeof [:find ($answer->"data") "\"accepted\""]] = "nil") do={ :error "jawaban asing" }
+                    # what was dropped meanwhile were the oldest: these very rows
+                    :set count ($count - ($sinyalDropped - $dropped))
+                    :if ($count > 0) do={ :set sinyalRows [:pick $sinyalRows $count [:len $sinyalRows]] }
+                    :set sinyalNext ($uptime + [:totime $sendEvery] - «beat_s // 2»s)
+                } do={
+                    :set more false
+                    :set sinyalNext $uptime
+                    :local refused false
+                    :foreach code in={"400";"413";"422"} do={
+                        :if ([:typeof [:find $problem ("status " . $code)]] = "num") do={ :set refused true }
+                    }
+                    :if ($refused && ($count > 1)) do={
+                        # again at once, in halves: what is refused for good is found, and holds up no other
+                        :set most ($count / 2)
+                        :set more true
+                    } else={ :if ($refused) do={
+                        :log error "sinyal: server menolak satu hasil ukur, dibuang (one row was refused): $[:pick $sinyalRows 0 1]"
+                        :set sinyalDropped ($sinyalDropped + 1)
+                        :set sinyalRows [:pick $sinyalRows 1 [:len $sinyalRows]]
+                        :set more true
+                    } else={ :if ([:typeof [:find $problem "401"]] = "num") do={
+                        :log error "sinyal: token dicabut atau diganti, pasang ulang agen ini (token revoked)"
+                        :set sinyalNext ($uptime + 6h)
+                    } else={
+                        # it answered, but not well: it is left in peace for a while
+                        :if ([:typeof [:find $problem "status"]] = "num") do={ :set sinyalNext ($uptime + 5m) }
+                        :log warning "sinyal: belum terkirim, $[:len $sinyalRows] menunggu: $problem"
+                    } } }
                 }
             }
+            :set sinyalBusy 0s
         }
-        :set sinyalBusy 0s
     }
 }
 
 /system scheduler add name="sinyal" comment="Sinyal Desa «site.code»" interval=«beat_s»s start-time=startup \
     policy=ftp,read,write,test on-event=":delay «jitter_s»s; /system script run sinyal"
 # a token that was refused before is no reason to wait
+:global sinyalEnd
+:set sinyalEnd "no"
 :global sinyalNext
 :set sinyalNext 0s
 :log info "sinyal: agen terpasang (installed)"

@@ -1,8 +1,8 @@
 # Sinyal Desa: agen Windows (PowerShell 5.1+) untuk titik akses «site.code», «site.village» («site.provider»).
 #
 # Pasang  : buka PowerShell sebagai Administrator, lalu jalankan berkas ini
-# Periksa : Get-Content C:\ProgramData\Sinyal\log.txt -Tail 5
-# Hapus   : Unregister-ScheduledTask Sinyal -Confirm:$false; Remove-Item C:\ProgramData\Sinyal -Recurse
+# Periksa : Get-Content 'C:\Program Files\Sinyal\log.txt' -Tail 5
+# Hapus   : powershell -ExecutionPolicy Bypass -File 'C:\Program Files\Sinyal\agent.ps1' -Remove
 #
 # English: run it in a PowerShell of an administrator; the log tells how it is doing, the line above removes it.
 # It measures every «beat_s» s as the scheduled task "Sinyal" (account SYSTEM), keeps readings in a file while the link
@@ -14,10 +14,12 @@ $me = New-Object Security.Principal.WindowsPrincipal ([Security.Principal.Window
 if (-not $me.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) {
     throw 'Jalankan sebagai Administrator / run as administrator'
 }
-$folder = Join-Path $env:ProgramData 'Sinyal'
+# Nobody but an administrator can have made it there: what lies in it runs as SYSTEM
+$folder = Join-Path $env:ProgramFiles 'Sinyal'
 New-Item -ItemType Directory -Force $folder | Out-Null
 # SYSTEM and administrators alone may read the token (well-known SIDs: names of groups are translated)
 & icacls.exe $folder /inheritance:r /grant:r '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F' | Out-Null
+if ($LASTEXITCODE -ne 0) { throw "Folder $folder tidak bisa diamankan / cannot be secured" }
 $old = Join-Path $folder 'site.txt'
 if (-not (Test-Path $old) -or (Get-Content $old -Raw).Trim() -ne '«site.code»') {
     # what was measured at another site is not this one's
@@ -26,6 +28,7 @@ if (-not (Test-Path $old) -or (Get-Content $old -Raw).Trim() -ne '«site.code»'
 Set-Content $old '«site.code»' -Encoding Ascii
 
 $agent = @'
+param([switch]$Remove)
 $ErrorActionPreference = 'Stop'
 $url = «url|ps»
 $token = «token|ps»
@@ -37,7 +40,7 @@ $sendS = «send_every_s»
 $keepRows = «keep_rows»
 $batchRows = 500
 $since = «since»
-$folder = Join-Path $env:ProgramData 'Sinyal'
+$folder = $PSScriptRoot
 $rowsFile = Join-Path $folder 'rows.txt'
 $batchFile = Join-Path $folder 'batch.txt'
 $culture = [Globalization.CultureInfo]::InvariantCulture
@@ -54,6 +57,21 @@ function Uptime { [Diagnostics.Stopwatch]::GetTimestamp() / [Diagnostics.Stopwat
 
 function Seconds([double]$value) { $value.ToString('0.00', $culture) }
 
+# Its token is over, and its silence is no outage. Without a connection the office says so (DELETE .../agent)
+if ($Remove) {
+    Unregister-ScheduledTask -TaskName 'Sinyal' -Confirm:$false -ErrorAction SilentlyContinue
+    try {
+        Invoke-RestMethod -Uri "$url/api/v1/push/end" -Method Post -TimeoutSec 20 -ContentType 'application/json' `
+            -Headers @{ Authorization = "Bearer $token" } -Body '{}' | Out-Null
+        Write-Host 'Token diakhiri / its token is over'
+    } catch {
+        Write-Host "Server tidak terjangkau: minta Diskominfo mengakhiri token titik akses ini / not reached: ask the office to end the token ($($_.Exception.Message))"
+    }
+    Remove-Item $folder -Recurse -Force
+    Write-Host 'Terhapus / removed'
+    exit 0
+}
+
 # A volatile key lives as long as Windows runs: a power cut draws a new boot, and seq begins again
 $volatile = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey('SOFTWARE\SinyalDesa',
     [Microsoft.Win32.RegistryKeyPermissionCheck]::ReadWriteSubTree, [Microsoft.Win32.RegistryOptions]::Volatile)
@@ -64,29 +82,32 @@ function Set-Number([string]$name, [long]$value) { $volatile.SetValue($name, $va
 function Clock { (Get-Date).ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", $culture) }
 function Test-Clock { ([DateTime]::UtcNow - [DateTime]'1970-01-01').TotalSeconds -ge $since }
 
+# How many could be sent, and the times of those that were answered
 function Measure-Anchor([string]$anchor) {
     $found = @()
+    $sent = 0
     $ping = New-Object Net.NetworkInformation.Ping
     for ($i = 0; $i -lt $packets; $i++) {
         if ($i -gt 0) { Start-Sleep -Seconds 1 }
         try {
             $answer = $ping.Send($anchor, $timeoutMs)
+            $sent++
             if ($answer.Status -eq 'Success') { $found += $answer.RoundtripTime }
-        } catch [Net.NetworkInformation.PingException] { }
+        } catch { $script:problem = $_.Exception.Message }
     }
     $ping.Dispose()
-    , $found
+    @{ Sent = $sent; Found = $found }
 }
 
 # The anchor that answered most tells: one that is dead itself is no loss of this link
 function Measure-Link {
-    $best = @()
+    $best = @{ Sent = 0; Found = @() }
     foreach ($anchor in $anchors) {
-        $found = Measure-Anchor $anchor
-        if ($found.Count -gt $best.Count) { $best = $found }
-        if ($best.Count -eq $packets) { break }
+        $one = Measure-Anchor $anchor
+        if ($one.Found.Count -gt $best.Found.Count -or $best.Sent -eq 0) { $best = $one }
+        if ($best.Found.Count -eq $packets) { break }
     }
-    , $best
+    $best
 }
 
 function Add-Row {
@@ -100,8 +121,10 @@ function Add-Row {
     Set-Number 'seq' $seq
     $clock = ''
     if (Test-Clock) { $clock = ',"clock":"' + (Clock) + '"' }
-    $times = (Measure-Link) -join ','
-    $row = '{{"boot":"{0}","seq":{1},"uptime_s":{2},"sent":{3},"rtt_ms":[{4}]{5}}}' -f $boot, $seq, (Seconds $uptime), $packets, $times, $clock
+    $link = Measure-Link
+    if ($link.Sent -eq 0) { Say "ping tidak bisa dijalankan (ping cannot run): $problem" }
+    $times = $link.Found -join ','
+    $row = '{{"boot":"{0}","seq":{1},"uptime_s":{2},"sent":{3},"rtt_ms":[{4}]{5}}}' -f $boot, $seq, (Seconds $uptime), $link.Sent, $times, $clock
     Add-Content $rowsFile $row -Encoding Ascii
     $rows = @(Get-Content $rowsFile)
     if ($rows.Count -gt $keepRows) { # the oldest go first
@@ -144,14 +167,15 @@ function Get-Body([string[]]$batch) {
 function Send-Rows {
     for ($i = 0; $i -lt 100; $i++) {
         $batch = Get-Batch
-        if ($batch.Count -eq 0) { return $sendS }
+        # with nothing to tell it tells that once: it is not silent
+        if ($batch.Count -eq 0 -and $i -gt 0) { return $sendS }
         try {
             $answer = Invoke-RestMethod -Uri "$url/api/v1/push" -Method Post -TimeoutSec 45 -ContentType 'application/json' `
                 -Headers @{ Authorization = "Bearer $token" } -Body (Get-Body $batch)
         } catch {
             $code = 0
             if ($_.Exception.Response) { $code = [int]$_.Exception.Response.StatusCode }
-            if ($code -in 400, 413, 422) {
+            if ($code -in 400, 413, 422 -and $batch.Count -gt 0) {
                 Split-Batch $batch $code
                 continue
             }
@@ -170,7 +194,7 @@ function Send-Rows {
             Say 'jawaban asing (not our server)'
             return 0
         }
-        Remove-Item $batchFile
+        Remove-Item $batchFile -ErrorAction SilentlyContinue
         Set-Number 'limit' 0
         Set-Number 'pause' 0
         Say "terkirim (sent): $($answer.accepted) baru, $($answer.duplicates) ganda, $(@($answer.rejected).Count) ditolak"
@@ -193,8 +217,8 @@ function Split-Batch([string[]]$batch, [int]$code) {
     Remove-Item $batchFile
 }
 
+try { Add-Row } catch { Say "tidak mengukur (not measuring): $($_.Exception.Message)" }
 try {
-    Add-Row
     $uptime = Uptime
     if ($uptime -ge (Get-Number 'next')) { Set-Number 'next' ([long]$uptime + (Send-Rows) - [Math]::Floor($beatS / 2)) }
 } catch {
