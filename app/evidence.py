@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 HOLD = 2.5
 LATE = 0.4  # of an interval: a device keeps its own pace, and what comes within so much of when it was due is in time
+OTHERS = 2  # so many sites must have been heard about then for one's silence to say anything
 AHEAD = timedelta(seconds=5)  # evidence from further in the future is of a clock that was wrong
 
 

@@ -40,6 +40,7 @@ from app.marking import HEADER as SIMULATED
 from app.marking import SimulatedPast
 from app.measurements.routes import router as measurements
 from app.metrics import Requests
+from app.registry import words
 from app.registry.check_routes import router as checks
 from app.registry.routes import router as registry
 from app.security import Secured
@@ -93,7 +94,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(scraped)
     app.include_router(enrolment)
-    problems.install(app)
+    problems.install(app, meant=words.meant)
     docs.install(app)
     app.add_middleware(PushLane, door=app.state.door, prefix=API)
     app.add_middleware(SimulatedPast, prefix=API)

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from app import language
 from app.errors import Fault, Invalid, NotSignedIn, Problem, TookTooLong, TooLarge, Unavailable
 from app.security import HEADERS
-from app.validation import MESSAGES, faults_of
+from app.validation import MESSAGES, Meant, faults_of
 
 log = structlog.get_logger()
 
@@ -130,8 +130,11 @@ class BadRequest(Problem):
 NAMED: dict[int, type[Problem]] = {404: NoSuchPath, 405: NoSuchMethod, 413: TooLarge}
 
 
-def install(app: FastAPI) -> None:
-    """Every failure leaves as a problem; what is ours to mend is logged without the request's content."""
+def install(app: FastAPI, *, meant: Meant = lambda field, given: None) -> None:
+    """Every failure leaves as a problem; what is ours to mend is logged without the request's content.
+
+    `meant`: see `faults_of`.
+    """
 
     @app.exception_handler(Problem)
     async def _problem(request: Request, error: Problem) -> Response:
@@ -141,7 +144,7 @@ def install(app: FastAPI) -> None:
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
         if not {"authorization", "cookie"} & set(request.headers.keys()) and _asks_who(request):
             return answer(request, NotSignedIn(NO_TOKEN))  # bodies are read before tokens are asked for
-        return answer(request, Invalid(*faults_of(error.errors(), fields=_body_fields(request))))
+        return answer(request, Invalid(*faults_of(error.errors(), fields=_body_fields(request), meant=meant)))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:

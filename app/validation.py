@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -53,13 +53,17 @@ EXAMPLE_MOMENT = "2026-11-24T06:00:00+08:00"
 ENUM_MEMBER = re.compile(r"<[^<>]*: ('[^']*')>")  # as a Literal of them names one
 WHEREABOUTS = {"body", "query", "path", "header"}
 
-
-def faults_of(errors: Iterable[dict[str, Any]], *, fields: Sequence[str] = ()) -> list[Fault]:
-    """pydantic's errors as faults. `fields` are the names that exist, for a did-you-mean."""
-    return [_fault(error, fields) for error in errors]
+Meant = Callable[[str, str], str | None]  # of a field and a word: the choice that the word means
 
 
-def _fault(error: dict[str, Any], fields: Sequence[str]) -> Fault:
+def faults_of(
+    errors: Iterable[dict[str, Any]], *, fields: Sequence[str] = (), meant: Meant = lambda field, given: None
+) -> list[Fault]:
+    """pydantic's errors as faults. For a did-you-mean: `fields` are the names that exist, `meant` knows other words."""
+    return [_fault(error, fields, meant) for error in errors]
+
+
+def _fault(error: dict[str, Any], fields: Sequence[str], meant: Meant) -> Fault:
     place = [part for part in error["loc"] if part not in WHEREABOUTS]
     kind, context = error["type"], dict(error.get("ctx") or {})
     said = context.get("error")
@@ -77,15 +81,20 @@ def _fault(error: dict[str, Any], fields: Sequence[str]) -> Fault:
         expected = ENUM_MEMBER.sub(r"\1", str(context["expected"]))
         choices = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
         values["expected"] = ", ".join(choices)
-        near = difflib.get_close_matches(str(error.get("input")).lower(), choices, 1)
-        suggestion = "Did you mean {near}?" if near else None
-        values["near"] = near[0] if near else None
+        field = str(place[-1]) if place else ""
+        values["near"] = _near(str(error.get("input")), choices, meant(field, values["given"]))
+        suggestion = "Did you mean {near}?" if values["near"] else None
     if kind == "model_attributes_type" and isinstance(error.get("input"), (bytes, str)) and not place:
         return Fault("Content-Type", "not_json", MESSAGES["not_json"], "Send the header Content-Type: application/json")
     message = FORMS.get(context.get("pattern", "")) or MESSAGES.get(kind)
     if message is None:
         message, values = "{said}", {"said": error["msg"].removeprefix("Value error, ")}
     return Fault(".".join(map(str, place)) or "body", kind, message, suggestion, values=values)
+
+
+def _near(given: str, choices: Sequence[str], meant: str | None) -> str | None:
+    """A word that means one of them, rather than one that looks like it: lte is no leo."""
+    return meant if meant in choices else next(iter(difflib.get_close_matches(given.lower(), choices, 1)), None)
 
 
 class FaultError(ValueError):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 WARM_UP = 0.25  # of the time, at least
 LEVEL = 0.9  # settled: the next second is no slower than this share of all that follows
+BURST = 1.3  # and no faster than this one
 WINDOW_S = 1.0
 SHORTEST_S = 1.0
 LEAST_BYTES = 20_000
@@ -26,7 +27,8 @@ class Rate:
 
 
 def rate_of(samples: Sequence[Sample]) -> Rate:
-    """Bytes by time after the warm-up: until the rate had settled, and a quarter of the time at least.
+    """Bytes by time after the warm-up: until the rate had settled, from a rise or a burst, and a quarter of the time at
+    least.
 
     A rate that never settles has no figure: half of a rise says nothing of where it ends. A stall counts like any time.
     """
@@ -49,16 +51,25 @@ def mbps(size: float, seconds: float) -> float:
 
 
 def _settled_at(samples: Sequence[Sample], window_s: float) -> float | None:
-    """Two windows at least must follow, or there is nothing to compare with."""
-    last = samples[-1]
+    """Two windows at least must follow, or there is nothing to compare with. A burst at first is left out as a rise is:
+    what a buffer on the way swallowed; but what lasts for half of the time is a link that became slower."""
+    last, level_at_s = samples[-1], None
+    half_s = (samples[0].at_s + last.at_s) / 2
     for sample in samples:
         rest_s = last.at_s - sample.at_s
         if rest_s < 2 * window_s - 1e-9:
-            return None
-        soon = bytes_at(samples, sample.at_s + window_s) - sample.bytes
-        if soon / window_s >= LEVEL * (last.bytes - sample.bytes) / rest_s:
+            break
+        soon = (bytes_at(samples, sample.at_s + window_s) - sample.bytes) / window_s
+        rest = (last.bytes - sample.bytes) / rest_s
+        if soon < LEVEL * rest:
+            continue
+        if level_at_s is None:
+            level_at_s = sample.at_s
+        if sample.at_s >= half_s:
+            break
+        if soon <= BURST * rest:
             return sample.at_s
-    return None
+    return level_at_s
 
 
 def bytes_at(samples: Sequence[Sample], at_s: float) -> float:

@@ -151,19 +151,21 @@ def _require_body(response: httpx.Response) -> None:
 
 
 async def _take(response: httpx.Response, limits: Limits, taken: Taken) -> None:
-    sock = _socket(response)
-    room = limits.max_bytes if sock is None else _offer(sock, limits.max_bytes)
+    sock, ends = _socket(response), _ends(response, limits)
+    room = limits.max_bytes if sock is None else _offer(sock, limits.max_bytes, ends=ends)
     try:
         async for chunk in response.aiter_raw():
             taken.take(len(chunk))
             room = limits.max_bytes - taken.bytes
             if sock is not None:
-                room = _offer(sock, room)
+                room = _offer(sock, room, ends=ends)
             if room <= PIECE_BYTES or taken.elapsed_s >= limits.max_s:
                 break
     finally:
         taken.sample()  # before anything else takes time
-        taken.left = _waiting(sock) if sock is not None else 0
+        if sock is not None:
+            taken.left = _waiting(sock)
+            _hang_up(sock)
 
 
 def _socket(response: httpx.Response) -> Any:
@@ -171,13 +173,31 @@ def _socket(response: httpx.Response) -> Any:
     return stream.get_extra_info("socket") if stream is not None else None
 
 
-def _offer(sock: Any, room: int) -> int:
-    """Lets the peer send no more than there is room for, once its window may be larger. What room is left."""
+def _ends(response: httpx.Response, limits: Limits) -> bool:
+    """Whether the server says that it sends no more than we asked for."""
+    announced = response.headers.get("content-length", "")
+    return announced.isdecimal() and int(announced[:18]) <= limits.max_bytes
+
+
+def _offer(sock: Any, room: int, *, ends: bool) -> int:
+    """Lets the peer send no more than there is room for, once its window may be larger. What room is left.
+
+    A window slides on with all that comes between two of our turns, which may be far apart: a peer that does not end by
+    itself is left a buffer of half the room, too.
+    """
     room -= _waiting(sock)
     with contextlib.suppress(OSError, AttributeError):
         if room < 2 * sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) + PIECE_BYTES:  # it may have grown since
             sock.setsockopt(socket.IPPROTO_TCP, TCP_WINDOW_CLAMP, max(1, room))
+            if not ends:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, max(1, room // 4))  # the kernel doubles it
     return room
+
+
+def _hang_up(sock: Any) -> None:
+    """At once, when it is closed: a peer that waits for room would not notice before it asks again."""
+    with contextlib.suppress(OSError, AttributeError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _waiting(sock: Any) -> int:

@@ -2,6 +2,7 @@ from datetime import date, datetime
 
 from pydantic import BaseModel, Field
 
+from app.field.awaited import Unheeded
 from app.field.models import AgentKind
 
 
@@ -11,6 +12,13 @@ class DeviceOut(BaseModel):
     token_created_at: datetime | None
     token_created_by: str | None
     heard_at: datetime | None = Field(description="when its last push came; null: none ever did")
+    next_expected_at: datetime | None = Field(description="when its next push is due, at the pace it was told last")
+    silence_counts: bool = Field(description="whether a push that does not come would say that the site is down")
+    silence_ignored: Unheeded | None = Field(
+        description="why it would not: the site is not active or not measured by an agent (`not_pushed`), or was never "
+        "heard; its last push did not come with a token that is good now (`token`); it is not proven that we could "
+        "hear it (`ingest`), or fewer than two others were heard lately (`few_others`)"
+    )
     agent: str | None = Field(examples=["openwrt/1"])
     boot: str | None
     booted_at: datetime | None = Field(description="by its uptime")

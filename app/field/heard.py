@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import today
-from app.field import devices
+from app.clock import today, utc_now
+from app.field import awaited, devices
 from app.field.models import Device, PushTraffic
 
 RECEIPTS = text("SELECT count(*) AS boots, min(first_at) AS first_at FROM push_receipt WHERE site_id = :site_id")
@@ -33,6 +33,7 @@ async def read_device(session: AsyncSession, site_id: int) -> dict[str, Any]:
         **{name: getattr(device, name, None) for name in SAID},
         **{name: getattr(device, name, 0) for name in COUNTS},
         "boots": receipts.boots, "boots_since": receipts.first_at,
+        **await awaited.read_awaited(session, site_id, now=utc_now()),
         "month": month, "month_requests": traffic.requests if traffic else 0,
         "month_bytes": traffic.bytes if traffic else 0,
     }  # fmt: skip

@@ -73,6 +73,7 @@ class Device(Base):
     last_rejection: Mapped[str | None]  # its code
     last_rejected_at: Mapped[Moment | None]
     two_agents_at: Mapped[Moment | None]  # when last a push came of a boot that another had followed already
+    token_id: Mapped[int | None] = mapped_column(ForeignKey("device_token.id"))  # that its last push came with
 
 
 class PushReceipt(Base):

@@ -113,7 +113,7 @@ async def end(request: Request, door: Door) -> None:
 def _arrived(device: Registered, push: rows.Push, received_us: int, size: int) -> Arrived:
     received_at = datetime.fromtimestamp(received_us // 1_000_000, UTC).replace(microsecond=received_us % 1_000_000)
     placed = place(push, received_us, device.terms)
-    return Arrived(device.site_id, device.terms, received_at, received_us, size, push, placed)
+    return Arrived(device.site_id, device.terms, received_at, received_us, size, push, placed, device.token_id)
 
 
 async def _body(request: Request) -> bytes:

@@ -44,15 +44,15 @@ RENEW = text(f"""
 HEAR = text("""
     INSERT INTO device AS d (site_id, heard_at, boot, booted_at, seq, agent, clients, measures,
         clock_offset_s, waiting, dropped,
-        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at)
+        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, token_id)
     SELECT site_id, heard_at, boot, booted_at, seq, agent, clients, measures,
         clock_offset_s, waiting, dropped,
-        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at
+        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, token_id
     FROM json_to_recordset(cast(:rows AS json)) AS n(
         site_id int, heard_at timestamptz, boot text, booted_at timestamptz, seq bigint, agent text, clients int,
         measures boolean,
         clock_offset_s float, waiting int, dropped int, accepted int, duplicates int, rejected int,
-        last_rejection text, last_rejected_at timestamptz, two_agents_at timestamptz)
+        last_rejection text, last_rejected_at timestamptz, two_agents_at timestamptz, token_id int)
     ORDER BY site_id
     ON CONFLICT (site_id) DO UPDATE SET
         heard_at = greatest(d.heard_at, excluded.heard_at), boot = coalesce(excluded.boot, d.boot),
@@ -67,7 +67,8 @@ HEAR = text("""
         accepted = d.accepted + excluded.accepted, duplicates = d.duplicates + excluded.duplicates,
         rejected = d.rejected + excluded.rejected, last_rejection = coalesce(excluded.last_rejection, d.last_rejection),
         last_rejected_at = coalesce(excluded.last_rejected_at, d.last_rejected_at),
-        two_agents_at = coalesce(excluded.two_agents_at, d.two_agents_at)
+        two_agents_at = coalesce(excluded.two_agents_at, d.two_agents_at),
+        token_id = coalesce(excluded.token_id, d.token_id)
 """)
 METER = text("""
     INSERT INTO push_traffic AS t (site_id, month, requests, bytes)

@@ -24,7 +24,7 @@ TTL_S = 2.5  # so long a token that was revoked may still be taken
 MOST = 50_000
 BEAT_S = 15  # of our own beat
 LOOK_UP = text("""
-    SELECT t.digest, t.site_id, t.used_at, s.lifecycle, s.probe, s.technology, s.addressed_at
+    SELECT t.digest, t.id AS token_id, t.site_id, t.used_at, s.lifecycle, s.probe, s.technology, s.addressed_at
     FROM device_token t LEFT JOIN site s ON s.id = t.site_id
     WHERE t.digest = ANY(cast(:digests AS bytea[])) AND t.revoked_at IS NULL
 """)
@@ -40,6 +40,7 @@ class Registered(NamedTuple):
     site_id: int | None
     terms: Terms
     probe: str
+    token_id: int | None = None
 
     def require_pushed(self) -> None:
         """Raises NotPushed for a site that is over or measured in another way: its agent has nothing to do there."""
@@ -119,7 +120,8 @@ async def _look_up(session: AsyncSession, digests: list[bytes]) -> dict[bytes, R
     rates = {name.value: (profile.beat_s, profile.send_every_s) for name, profile in profiles().items()}
     return {
         row.digest: OWN if row.site_id is None else Registered(
-            row.site_id, Terms(row.lifecycle, to_slot(row.addressed_at), *rates[row.technology]), row.probe
+            row.site_id, Terms(row.lifecycle, to_slot(row.addressed_at), *rates[row.technology]), row.probe,
+            row.token_id,
         )
         for row in rows
     }  # fmt: skip

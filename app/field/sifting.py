@@ -27,6 +27,7 @@ class Arrived:
     size: int  # bytes, as they were sent
     push: Push
     placed: Sequence[Placed]
+    token_id: int | None = None  # that it came with
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ def sift(one: Arrived, receipts: dict[Key, Receipt]) -> tuple[Taken, list[Row]]:
         else:
             found.duplicates += 1
     found.accepted = len(rows)
+    found.rejected.sort(key=_place)
     rows.sort()
     if not live and (rows or not found.duplicates) and one.terms.lifecycle == "active":
         rows.append(arrival(one.received_us, one.terms))
@@ -81,6 +83,11 @@ def sift(one: Arrived, receipts: dict[Key, Receipt]) -> tuple[Taken, list[Row]]:
     if one.push.boot is not None and (booted_at := _booted_at(one)) is not None:
         receipts[site_id, one.push.boot].booted_at = booted_at
     return found, rows
+
+
+def _place(fault: Fault) -> tuple[bool, int]:
+    """What concerns no row comes last."""
+    return fault.row is None, fault.row or 0
 
 
 def _booted_at(one: Arrived) -> datetime | None:
@@ -103,13 +110,17 @@ def heard(one: Arrived, found: Taken, *, two_agents: bool) -> dict[str, Any]:
     push, at = one.push, one.received_at
     return {
         "site_id": one.site_id, "heard_at": at, "boot": push.boot, "booted_at": _booted_at(one),
-        "seq": max((row.seq for row in push.rows if row.boot == push.boot), default=None),
+        "seq": max(
+            (row.measured.seq for row in one.placed if row.row is not None and row.measured.boot == push.boot),
+            default=None,
+        ),
         "agent": push.agent, "clients": push.clients, "measures": push.rows[-1].sent > 0 if push.rows else None,
         "clock_offset_s": None if push.sent_us is None else (one.received_us - push.sent_us) / 1_000_000,
         "waiting": push.waiting, "dropped": push.dropped,
         "accepted": found.accepted, "duplicates": found.duplicates, "rejected": len(found.rejected),
         "last_rejection": found.rejected[-1].code if found.rejected else None,
         "last_rejected_at": at if found.rejected else None, "two_agents_at": at if two_agents else None,
+        "token_id": one.token_id,
     }  # fmt: skip
 
 

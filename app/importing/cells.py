@@ -13,9 +13,9 @@ from typing import Any
 
 from app.errors import Fault
 from app.importing.positions import degrees
-from app.importing.words import BLANK, NO, YES, choices, expected
+from app.importing.words import BLANK, NO, YES, expected
 from app.registry import regions
-from app.registry.words import SHORT, fold
+from app.registry.words import SHORT, choices, fold
 from app.spreadsheets import unguarded
 from app.validation import MESSAGES, FaultError, shown
 

@@ -79,11 +79,12 @@ class Work:
             self.merged.append((row.incident, into))
 
     def _open(self, view: View, found: Iterable[Outage]) -> None:
-        """What was withdrawn and is back is the same as before; what a shared incident took over stays with that."""
+        """What was withdrawn and is back is the same as before; what a shared incident took over stays with that. What
+        began after it was withdrawn is another."""
         shared = {row.incident_id for row in (*view.known, *view.withdrawn) if row.incident.kind is Kind.SHARED}
         withdrawn = [row for row in view.withdrawn if row.incident.merged_into not in shared]
         for outage in found:
-            near = [row for row in withdrawn if overlap_s(row, outage) > 0]
+            near = [row for row in withdrawn if overlap_s(row, outage) > 0 and _began_before(outage, row.withdrawn_at)]
             if not near:
                 self.fresh.append(IncidentSite(site_id=view.site_id, **asdict(outage)))
                 continue
@@ -191,6 +192,10 @@ def waits(view: View, outage: Outage, now: datetime) -> bool:
         return False
     unseen = parent.seen_at is None or parent.seen_at < outage.started_at
     return unseen or parent.pending_at is not None or parent.state in {State.DOWN, State.UNREACHABLE}
+
+
+def _began_before(outage: Outage, moment: datetime | None) -> bool:
+    return moment is None or outage.started_at < moment
 
 
 def _swallowed_by(row: IncidentSite, pairs: Iterable[tuple[IncidentSite, Outage]]) -> Incident | None:

@@ -1,6 +1,6 @@
 """An incident as it is answered: its bounds, how long it was at least and at most, and the sites its caller may see."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,9 @@ from app.incidents.models import Incident
 from app.incidents.schemas import IncidentOut
 from app.incidents.settle import BOUNDS
 from app.incidents.store import Member
+from app.measurements import store as measurements
+from app.measurements.store import Look
+from probes.contract import Outcome
 
 
 async def present(session: AsyncSession, incidents: Sequence[Incident], *, caller: Caller) -> list[dict[str, Any]]:
@@ -20,14 +23,17 @@ async def present(session: AsyncSession, incidents: Sequence[Incident], *, calle
     members = await store.list_members(session, incidents, caller=caller)
     sites = sorted({member.outage.site_id for found in members.values() for member in found})
     children = await store.count_children(session, sites, caller=caller)
-    return [_incident(one, members[one.id], children) for one in incidents]
+    began = await measurements.sources_of(session, {_first_loss(one) for found in members.values() for one in found})
+    return [_incident(one, members[one.id], children, began) for one in incidents]
 
 
-def _incident(incident: Incident, members: Sequence[Member], children: dict[int, int]) -> dict[str, Any]:
+def _incident(
+    incident: Incident, members: Sequence[Member], children: Mapping[int, int], began: Mapping[Look, str]
+) -> dict[str, Any]:
     out = {name: getattr(incident, name, None) for name in IncidentOut.model_fields}
     proven = [least for member in members if (least := least_s(member)) is not None]
     return out | {
-        "sites": [_site(member) for member in members if member.visible],
+        "sites": [_site(member) | {"evidence": began.get(_first_loss(member))} for member in members if member.visible],
         "children": sum(children.get(site_id, 0) for site_id in {member.outage.site_id for member in members}),
         "duration_s": seconds(incident.started_at, incident.ended_at),
         "duration_min_s": max(proven, default=None),
@@ -42,6 +48,10 @@ def _site(member: Member) -> dict[str, Any]:
         "duration_s": seconds(outage.started_at, outage.ended_at), "duration_min_s": least_s(member),
         "duration_max_s": seconds(outage.last_ok_at, outage.first_ok_after),
     }  # fmt: skip
+
+
+def _first_loss(member: Member) -> Look:
+    return member.outage.site_id, member.outage.started_at, Outcome.TIMEOUT
 
 
 def least_s(member: Member) -> int | None:

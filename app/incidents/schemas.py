@@ -5,6 +5,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from app.errors import Fault
 from app.incidents.models import Happening, Kind, Status
+from app.measurements.schemas import Evidence
 from app.registry.models import Cause
 from app.registry.schemas import Note, Text
 from app.simulation import Marked
@@ -17,6 +18,7 @@ BOUNDS: dict[str, Any] = {
 }  # fmt: skip
 SITE: dict[str, Any] = {
     "id": 512, "code": "64.03.06.2006-01", "name": "Sambakungan", "village_code": "64.03.06.2006", **BOUNDS,
+    "evidence": "central",
 }  # fmt: skip
 INCIDENT: dict[str, Any] = {
     "id": 71, "kind": "single", "status": "resolved", "sites": [SITE], "children": 0, **BOUNDS, "cause": "power",
@@ -83,6 +85,7 @@ class MemberOut(Bounds):
     code: str
     name: str
     village_code: str
+    evidence: Evidence
 
 
 class IncidentOut(Bounds, Marked):

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from app.asked import Asked
 from app.clock import parse_moment, utc_now
 from app.http import Cursor, Limit, Reader, Session, read_cursor, write_cursor
-from app.ledger import timeline
+from app.ledger import beginnings, timeline
 from app.ledger.schemas import SegmentsOut
 from app.ledger.uptime import in_service
 from app.periods import Period
@@ -25,11 +25,11 @@ async def list_segments(
     site, _ = await registry.get_site(session, id, caller=caller)
     whole, start = read_cursor(cursor, kind=_place) or (period, period.start)
     pieces = await in_service(session, site, Period(start, whole.end), now=utc_now())
+    began = await beginnings.evidence(session, site.id, pieces[:limit])
     return {
         "from": whole.start,
         "to": whole.end,
-        "items": [{**_fields(piece), "duration_s": round((piece.ended_at - piece.started_at).total_seconds())}
-                  for piece in pieces[:limit]],
+        "items": [_fields(piece) | {"evidence": source} for piece, source in zip(pieces[:limit], began, strict=True)],
         "next_cursor": _next_place(whole, pieces[limit].started_at) if len(pieces) > limit else None,
     }  # fmt: skip
 
@@ -45,4 +45,5 @@ def _place(text: str) -> tuple[Period, datetime]:
 
 
 def _fields(piece: timeline.Piece) -> dict[str, Any]:
-    return {name: getattr(piece, name) for name in timeline.Piece.__slots__}
+    duration_s = round((piece.ended_at - piece.started_at).total_seconds())
+    return {name: getattr(piece, name) for name in timeline.Piece.__slots__} | {"duration_s": duration_s}

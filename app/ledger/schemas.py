@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.measurements.schemas import Evidence
 from app.periods import Step
 from app.registry.models import State, UnknownReason
 from app.simulation import Marked
@@ -19,7 +20,7 @@ ROW: dict[str, Any] = {
 SEGMENT: dict[str, Any] = {
     "started_at": "2026-11-24T13:31:24Z", "ended_at": "2026-11-24T13:31:44Z", "duration_s": 20, "state": "down",
     "unknown_reason": None, "last_ok_at": "2026-11-24T13:30:24Z", "first_ok_after": None,
-    "confirmed_at": "2026-11-24T13:31:34Z",
+    "confirmed_at": "2026-11-24T13:31:34Z", "evidence": "central",
 }  # fmt: skip
 PERIOD = {"from": "2026-11-24T12:31:44Z", "to": "2026-11-24T13:31:44Z"}
 
@@ -95,6 +96,7 @@ class SegmentOut(BaseModel):
     last_ok_at: datetime | None = Field(description="the last answer before it began")
     first_ok_after: datetime | None = Field(description="the answer that ended it; null while it lasts")
     confirmed_at: datetime | None = Field(None, description="of an outage: the loss that made it certain")
+    evidence: Evidence
 
 
 class SegmentsOut(Marked):

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -60,6 +60,7 @@ class Piece:
     last_ok_at: datetime | None = None
     first_ok_after: datetime | None = None
     confirmed_at: datetime | None = None
+    began_at: datetime | None = field(default=None, compare=False)  # of its segment, however the piece was cut
 
 
 async def timeline(session: AsyncSession, site: Site, start: datetime, end: datetime, *, now: datetime) -> list[Piece]:
@@ -110,7 +111,7 @@ def lay_out(
 
 def _piece(row: Row[Any], now: datetime) -> Piece:
     ended_at = row.ended_at or _reach(row.started_at, row.evidence_at, row.valid_s, now)
-    return Piece(row.started_at, ended_at, State(row.state), _reason(row.unknown_reason), *row[5:8])
+    return Piece(row.started_at, ended_at, State(row.state), _reason(row.unknown_reason), *row[5:8], row.started_at)
 
 
 def _reason(text: str | None) -> UnknownReason | None:

@@ -1,5 +1,6 @@
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,17 +13,37 @@ EXAMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 
+class Source(StrEnum):
+    CENTRAL = "central"
+    AGENT = "agent"
+    SILENCE = "silence"
+
+
+Evidence = Annotated[
+    Source | None,
+    Field(
+        description="whose reading it began with: `central`, our own look; `agent`, the site's device; `silence`, a "
+        "push that was due did not come while those of other sites did. null: nobody's, or it is not kept any more"
+    ),
+]
+
+
 class MeasurementOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     slot: datetime = Field(description="the second the reading belongs to")
-    source: str
+    source: Source
     outcome: Outcome = Field(description="fault: we failed to look; never the site's")
     sent: int
     received: int
     rtt_ms: list[float]
     valid_s: int
-    reason: str | None = Field(description="why we failed to look, or how a tcp or http look failed")
+    reason: str | None = Field(
+        description="why we failed to look, or how a tcp or http look failed. Of what a device measured: `claimed`, it "
+        "came later than it was measured; `arrival`, nothing but that something came; `not sent`, nothing was tried; "
+        "`moved`, measured where the site is no more. Of silence: `not heard, as … were`, with two sites that were "
+        "heard about then; `heard later`, what the device had measured came after all"
+    )
 
 
 class MeasurementsOut(Marked):

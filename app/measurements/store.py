@@ -1,6 +1,6 @@
 """Readings as rows."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -47,6 +47,32 @@ TAKEN = text("""
 """)
 
 
+BEGUN = text("""
+    SELECT n.site_id, n.slot, n.outcome, min(m.source) AS source
+    FROM unnest(cast(:sites AS int[]), cast(:slots AS timestamptz[]), cast(:outcomes AS text[]))
+            AS n(site_id, slot, outcome)
+        JOIN measurement m ON m.site_id = n.site_id AND m.slot = n.slot AND m.outcome = n.outcome
+    WHERE m.slot >= :first AND m.slot <= :last GROUP BY 1, 2, 3
+""")
+
+Look = tuple[int, datetime, Outcome]  # of a site, at a second
+
+
+async def sources_of(session: AsyncSession, looks: Collection[Look]) -> dict[Look, str]:
+    """Where readings of that site, second and outcome came from; those that are kept no more are left out.
+
+    Where there are several, what a device measured comes before our own look, and silence last.
+    """
+    if not looks:
+        return {}
+    sites, slots, outcomes = zip(*looks, strict=True)
+    rows = await session.execute(BEGUN, {
+        "sites": list(sites), "slots": list(slots), "outcomes": [one.value for one in outcomes],
+        "first": min(slots), "last": max(slots),
+    })  # fmt: skip
+    return {(row.site_id, row.slot, Outcome(row.outcome)): row.source for row in rows}
+
+
 async def record(session: AsyncSession, readings: Sequence[Reading]) -> list[tuple[int, datetime]]:
     """Keeps each reading once: (site, slot, source) is its identity, so a batch may come twice.
 
@@ -81,6 +107,14 @@ async def apart(session: AsyncSession, readings: Sequence[Reading]) -> list[Read
                 moved.append(replace(one, slot=slot))
         waiting = moved
     return found
+
+
+async def alone(session: AsyncSession, readings: Sequence[Reading], among: Sequence[Reading]) -> list[Reading]:
+    """One of each second, where neither `among` nor what is kept has one of its site and source."""
+    if not readings:
+        return []
+    taken = {(one.key, one.slot) for one in among} | await _taken(session, readings)
+    return [one for key, one in {(one.key, one.slot): one for one in readings}.items() if key not in taken]
 
 
 async def _taken(session: AsyncSession, readings: Sequence[Reading]) -> set[tuple[int, int]]:

@@ -51,7 +51,7 @@ async def check_registry(
     cursor: Cursor = None,
     accept_language: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
-    """What is probably wrong in the registry within your scope, village by village."""
+    """What is probably wrong in the registry within your scope: the warnings, then the hints, village by village."""
     after = read_cursor(cursor, kind=_place)
     found = await checks.list_findings(session, caller=caller, region=region, check=check, after=after, limit=limit + 1)
     counts = await checks.count_findings(session, caller=caller, region=region, check=check)
@@ -80,5 +80,5 @@ def _present(finding: Finding, spoken: str) -> dict[str, Any]:
 
 
 def _place(text: str) -> Place:
-    village_code, check, site_id = text.split("~")
-    return village_code, Check(check).value, row_id(site_id) if site_id != "0" else 0
+    severity, village_code, check, site_id = text.split("~")
+    return int(severity == "1"), village_code, Check(check).value, row_id(site_id) if site_id != "0" else 0

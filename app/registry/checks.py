@@ -5,7 +5,21 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, Select, Text, and_, func, literal, select, text, tuple_, union_all
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+    text,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -156,7 +170,8 @@ TOLD = {
     ),
 } | {Check(name): told for name, told in device_checks.TOLD.items()}  # fmt: skip
 
-Place = tuple[str, str, int]  # village code, check, site id or 0: the order of the findings
+# How severe, village code, check, site id or 0: what is wrong comes first, however many villages have no site yet.
+Place = tuple[int, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +190,7 @@ class Finding:
 
     @property
     def place(self) -> Place:
-        return self.village_code, self.check.value, self.site_id or 0
+        return int(self.check in HINTS), self.village_code, self.check.value, self.site_id or 0
 
     def told(self) -> Fault:
         """What is wrong and what to do, as templates to translate."""
@@ -193,7 +208,9 @@ async def list_findings(
 ) -> list[Finding]:
     """In the order of their places. Raises NotAllowed for a region beyond the caller's."""
     found = _found(caller, region, check).subquery()
-    place = tuple_(found.c.village_code, found.c["check"], func.coalesce(found.c.site_id, 0))
+    check_name, site_id = found.c["check"], func.coalesce(found.c.site_id, 0)
+    severity = case((check_name.in_([hint.value for hint in HINTS]), 1), else_=0)
+    place = tuple_(severity, found.c.village_code, check_name, site_id)
     query = select(found).order_by(*place).limit(limit)
     if after is not None:
         query = query.where(place > tuple_(*after))

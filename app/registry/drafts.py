@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from app.errors import Fault
 from app.registry.models import Lifecycle, LinkRole, Provider, Site, SiteKind
 from app.registry.schemas import SiteFields, SiteIn, SitePatch
+from app.registry.words import meant
 from app.validation import faults_of
 from probes.contract import Kind
 
@@ -56,7 +57,7 @@ def read(
     try:
         given = model.model_validate(sent)
     except ValidationError as error:
-        faults = faults_of(map(dict, error.errors()), fields=list(model.model_fields))
+        faults = faults_of(map(dict, error.errors()), fields=list(model.model_fields), meant=meant)
         sound = sent.keys() & SiteFields.model_fields.keys() - {fault.field for fault in faults}
         given = SiteFields.model_validate({name: sent[name] for name in sound})
     return new(given) if site is None else change(site, given), faults

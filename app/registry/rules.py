@@ -1,6 +1,7 @@
 """What a site must look like, beyond the type of each field: pure checks that return every fault they find."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,13 +36,19 @@ def _host(values: Values, policy: Policy) -> Iterator[Fault]:
             yield Fault("host", "missing", "A site that is measured from the centre needs a host",
                         "Give its address or DNS name, or probe=push if it sits behind carrier NAT")  # fmt: skip
         return
-    yield from _allowed("host", host, policy)
+    yield from (_unneeded(fault) if probe is Kind.PUSH else fault for fault in _allowed("host", host, policy))
     if parse_address(host) and not values["host_static"] and probe in {Kind.ICMP, Kind.TCP}:
         yield Fault(
             "host", "address_not_static",
             "{given} is not the site's own for good: whoever answers there later is not it",
             "Use a DNS name that follows the site, or probe=push", values={"given": host},
         )  # fmt: skip
+
+
+def _unneeded(fault: Fault) -> Fault:
+    """Of a site's address behind NAT, which its agent has no use for."""
+    advice = Fault(fault.field, fault.code, fault.message, "A site that reports itself needs no host: leave it out")
+    return replace(advice, values=fault.values)
 
 
 def _allowed(field: str, host: str, policy: Policy) -> Iterator[Fault]:

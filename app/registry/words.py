@@ -4,7 +4,7 @@ tables have them."""
 import re
 import unicodedata
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from app.profiles import Technology
 from app.registry.models import Lifecycle, LinkRole, PowerSource, SiteKind, Venue
@@ -33,6 +33,33 @@ CHOICES: dict[str, dict[StrEnum, str]] = {
         Lifecycle.SUSPENDED: "dihentikan sementara", Lifecycle.RETIRED: "tidak digunakan lagi",
     },
 }  # fmt: skip
+# What districts write beside the API's own word and the template's.
+ALSO: dict[StrEnum, tuple[str, ...]] = {
+    SiteKind.ACCESS_POINT: ("akses point", "ap"),
+    SiteKind.NODE: ("menara", "tower", "pop", "gerbang", "gateway", "bts"),
+    Technology.FIBER: ("fibre", "fo", "fiber optik", "fiber optic", "fibre optic", "kabel optik", "ftth"),
+    Technology.RADIO: ("radio link", "radiolink", "wireless", "nirkabel", "microwave"),
+    Technology.CELLULAR: ("selular", "4g", "lte", "4g lte", "gsm", "seluler 4g", "modem 4g"),
+    Technology.LEO: ("orbit rendah", "starlink", "satelit starlink", "satelit leo"),
+    Technology.GEO: ("satelit geo", "vsat", "satelit vsat", "vsat geo", "v sat", "satelit v sat"),
+    LinkRole.PRIMARY: ("jalur utama", "main"),
+    LinkRole.BACKUP: ("jalur cadangan",),
+    Venue.KANTOR_DESA: ("kantor kelurahan", "kantor lurah", "kantor kepala desa"),
+    Venue.SEKOLAH: ("sd", "smp", "sma", "smk", "school"),
+    Venue.PUSKESMAS: ("pustu", "puskesmas pembantu", "poskesdes"),
+    Venue.BALAI: ("balai desa", "balai pertemuan", "balai pertemuan umum", "bpu"),
+    Venue.LAINNYA: ("lain lain", "other"),
+    PowerSource.PLN: ("listrik pln",),
+    PowerSource.GENSET: ("generator", "diesel"),
+    PowerSource.SOLAR: ("plts", "tenaga surya", "panel surya"),
+    PowerSource.NONE: ("tidak ada listrik",),
+    Kind.ICMP: ("ping",),
+    Kind.HTTP: ("https", "web"),
+    Lifecycle.PLANNED: ("rencana",),
+    Lifecycle.ACTIVE: ("beroperasi",),
+    Lifecycle.SUSPENDED: ("berhenti sementara",),
+    Lifecycle.RETIRED: ("dibongkar",),
+}
 # The template's sheets beside the one that is filled in.
 BESIDE = ("Contoh", "Petunjuk", "Wilayah", "Pilihan")
 # The sheet that a report of an import has more than the file.
@@ -52,3 +79,17 @@ def _fold(text: str) -> str:
 
 
 _remembered = lru_cache(20_000)(_fold)
+
+
+@cache
+def choices(field: str) -> dict[str, str]:
+    """The API's value by every word for it."""
+    return {
+        fold(word): value.value
+        for value, named in CHOICES[field].items() for word in (value.value, named, *ALSO.get(value, ()))
+    }  # fmt: skip
+
+
+def meant(field: str, given: str) -> str | None:
+    """The API's value where somebody wrote another word for it."""
+    return choices(field).get(fold(given)) if field in CHOICES else None

@@ -121,8 +121,11 @@ async def report(session: AsyncSession, grant: str, told: Told) -> ThroughputTes
 
 
 def _outcome(found: ThroughputTest, told: Told) -> tuple[Stage, str | None]:
-    problem = plausible.problem(found.down_bytes, found.down_ms, told.down_bytes, told.down_ms) or plausible.problem(
-        found.up_bytes, found.up_ms, told.up_bytes, told.up_ms
+    rtt_ms = told.rtt_idle_ms
+    problem = plausible.problem(
+        found.down_bytes, found.down_ms, told.down_bytes, told.down_ms, figure_mbps=found.down_mbps, rtt_ms=rtt_ms
+    ) or plausible.problem(
+        found.up_bytes, found.up_ms, told.up_bytes, told.up_ms, figure_mbps=found.up_mbps, rtt_ms=rtt_ms
     )
     if problem is not None:
         return Stage.INVALID, problem

@@ -1,27 +1,35 @@
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.scope import Caller
 from app.aggregates import selection, tables
-from app.aggregates.asking import AsAsked, Form, Told, answers
+from app.aggregates.asking import AsAsked, Asking, Form, Told, answers
 from app.aggregates.routes import Code, OfProvider, OfTechnology, one_site
 from app.aggregates.selection import OneSite, Selection
 from app.aggregates.watermark import Figures
 from app.asked import Asked
 from app.clock import parse_moment, utc_now
-from app.http import Cursor, Limit, Reader, next_page, read_cursor, write_cursor
+from app.http import Cursor, Limit, Reader, next_page, read_cursor, row_id, write_cursor
 from app.periods import Period
+from app.profiles import Technology
 from app.registry.models import Site
 from app.registry.routes import ProviderId, RegionCode, SiteId
-from app.throughput import figures
-from app.throughput.schemas import GroupThroughputOut, SiteThroughputOut
+from app.throughput import figures, of_sites
+from app.throughput.schemas import GroupThroughputOut, SitesThroughputOut, SiteThroughputOut
 
 router = APIRouter()
 
 OF_SITE = Told(Figures.THROUGHPUT, SiteThroughputOut, "kecepatan", tables.items, pages=True)
 OF_GROUP = Told(Figures.THROUGHPUT, GroupThroughputOut, "kecepatan")
+OF_SITES = Told(Figures.THROUGHPUT, SitesThroughputOut, "kecepatan-titik-akses", tables.items, pages=True)
+
+UnderPct = Annotated[
+    float | None, Query(gt=0, le=1000, description="only sites that deliver less than this share of their contract")
+]
 
 
 @router.get("/sites/{id}/throughput", response_model=SiteThroughputOut, responses=answers(404), tags=["one site"])
@@ -53,7 +61,8 @@ async def get_region_throughput(
 ) -> Response:
     """Of a region's access points, by technology: each site by the median of its tests, then the sites' median and p10.
 
-    A site counts for the region, provider and technology that it had when it was tested.
+    A site counts for the region, provider and technology that it had when it was tested. Which sites these are is told
+    by `/throughput/sites` below it.
     """
 
     async def select(session: AsyncSession) -> Selection:
@@ -79,6 +88,86 @@ async def get_provider_throughput(
         return await selection.select_provider(session, id, region, technology, caller=caller)
 
     return await asking.answer(OF_GROUP, period, select, lambda session, of: figures.of_group(session, of, period))
+
+
+@router.get(
+    "/regions/{code}/throughput/sites",
+    response_model=SitesThroughputOut,
+    responses=answers(403, 404),
+    tags=["aggregates"],
+)
+async def list_region_throughput(
+    asking: AsAsked,
+    caller: Reader,
+    code: Code,
+    period: Asked,
+    technology: OfTechnology = None,
+    provider: OfProvider = None,
+    under_pct: UnderPct = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """Who delivers less than the contract: each access point of a region that was to be tested, the worst share first.
+
+    `under_pct=50` leaves those that `under_half` counts. A site that has left your scope since is not told.
+    """
+
+    async def select(session: AsyncSession) -> Selection:
+        of = await selection.select_region(session, code, provider, technology, caller=caller)
+        return of_sites.listed(of, caller=caller)
+
+    return await asking.answer(OF_SITES, period, select, _listing(asking, caller, period, under_pct, limit, cursor))
+
+
+@router.get(
+    "/providers/{id}/throughput/sites",
+    response_model=SitesThroughputOut,
+    responses=answers(403, 404),
+    tags=["aggregates"],
+)
+async def list_provider_throughput(
+    asking: AsAsked,
+    caller: Reader,
+    id: ProviderId,
+    period: Asked,
+    technology: OfTechnology = None,
+    region: RegionCode = None,
+    under_pct: UnderPct = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """Of a provider's access points within your region, as above."""
+
+    async def select(session: AsyncSession) -> Selection:
+        of = await selection.select_provider(session, id, region, technology, caller=caller)
+        return of_sites.listed(of, caller=caller)
+
+    return await asking.answer(OF_SITES, period, select, _listing(asking, caller, period, under_pct, limit, cursor))
+
+
+def _listing(
+    asking: Asking, caller: Caller, period: Period, under_pct: float | None, limit: int, cursor: str | None
+) -> Callable[[AsyncSession, Selection], Awaitable[dict[str, Any]]]:
+    after = read_cursor(cursor, kind=_place)
+
+    async def listed(session: AsyncSession, of: Selection) -> dict[str, Any]:
+        whole = asking.form is Form.CSV
+        rows = await of_sites.list_sites(
+            session, of, period, caller=caller, under_pct=under_pct, after=after, limit=None if whole else limit + 1
+        )
+        items = rows if whole else rows[:limit]
+        more = len(rows) > len(items)
+        return {
+            "from": period.start, "to": period.end, "items": items,
+            "next_cursor": write_cursor("~".join(map(str, items[-1]["place"]))) if more else None,
+        }  # fmt: skip
+
+    return listed
+
+
+def _place(text: str) -> of_sites.Place:
+    share, down, site_id, technology = text.split("~")
+    return float(share), float(down), row_id(site_id), Technology(technology).value
 
 
 async def _of_site(

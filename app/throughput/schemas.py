@@ -1,11 +1,13 @@
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.profiles import Technology
 from app.simulation import Marked
 from app.throughput.models import Mode, Stage
+
+Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 
 REASONS = (
     "skipped: not_up, not_active, maintenance, over_budget, too_soon, parent_busy, provider_busy, agent_not_due, "
@@ -41,14 +43,14 @@ class TestOut(BaseModel):
     reason: str | None = Field(description=REASONS)
     down_bytes: int = Field(description="what it cost, warm-up included")
     up_bytes: int
-    down_mbps: float | None = Field(description="by our clock, without the warm-up: the figure that counts")
-    up_mbps: float | None
-    agent_down_mbps: float | None = Field(description="by the agent's clock, all of its time")
-    agent_up_mbps: float | None
-    rtt_idle_ms: float | None
-    rtt_loaded_ms: float | None = Field(description="while it ran")
-    contract_down_mbps: float | None = Field(description="what was contracted on that day")
-    contract_up_mbps: float | None
+    down_mbps: Rounded | None = Field(description="by our clock, without the warm-up: the figure that counts")
+    up_mbps: Rounded | None
+    agent_down_mbps: Rounded | None = Field(description="by the agent's clock, all of its time")
+    agent_up_mbps: Rounded | None
+    rtt_idle_ms: Rounded | None
+    rtt_loaded_ms: Rounded | None = Field(description="while it ran")
+    contract_down_mbps: Rounded | None = Field(description="what was contracted on that day")
+    contract_up_mbps: Rounded | None
 
 
 class BudgetOut(BaseModel):
@@ -80,7 +82,9 @@ class TotalOut(BaseModel):
     down_of_contract_pct: float | None = Field(description="the median of each test's share of its day's contract")
     up_of_contract_pct: float | None
     under_half: int = Field(description="tests below half of the contracted download")
-    bufferbloat_ms: float | None = Field(description="the median of how much longer a round trip takes under load")
+    bufferbloat_ms: float | None = Field(
+        description="the median of how much longer a round trip takes under load, never below 0"
+    )
 
 
 class SiteThroughputOut(Marked):
@@ -123,13 +127,74 @@ class GroupRow(BaseModel):
     tests: int = Field(description="that are done")
 
 
+COST: dict[str, Any] = {
+    "first_month": "2026-11-01", "last_month": "2026-11-01", "spent_mb": 4210.7, "tests_mb": 3890.2, "push_mb": 320.5,
+}  # fmt: skip
+
+
+class CostOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [COST]})
+
+    first_month: date = Field(description="WITA, its first day: budgets are paid by whole months")
+    last_month: date
+    spent_mb: float = Field(description="both together")
+    tests_mb: float = Field(description="warm-ups and tests without a figure included")
+    push_mb: float = Field(description="the reports of sites that report themselves, where they are now")
+
+
 class GroupThroughputOut(Marked):
     model_config = ConfigDict(json_schema_extra={"examples": [{
         "from": "2026-11-01T00:00:00Z", "to": "2026-11-25T00:00:00Z", "series": [GROUP],
-        "total": GROUP | {"technology": None},
+        "total": GROUP | {"technology": None}, "cost": COST,
     }]})  # fmt: skip
 
     from_: datetime = Field(alias="from")
     to: datetime
-    series: list[GroupRow] = Field(description="by technology")
-    total: GroupRow
+    series: list[GroupRow] = Field(description="by technology: compare these, like with like")
+    total: GroupRow = Field(
+        description="of all technologies together: shares of the contract compare across them; rates and round trips "
+        "of unlike links do not, take those of `series`"
+    )
+    cost: CostOut = Field(description="of all months that the period touches")
+
+
+SLOW: dict[str, Any] = {
+    "site_id": 512, "code": "64.02.05.2003-01", "name": "Kantor Desa Muara Badak Ulu", "village_code": "64.02.05.2003",
+    "technology": "geo", "provider": "telkom-wms", "tests": 24, "down_mbps": 4.1, "up_mbps": 0.9,
+    "contract_down_mbps": 20.0, "share_pct": 20.5, "under_half": True, "spent_mb": 213.6,
+    "last_test_at": "2026-11-24T06:40:14Z",
+}  # fmt: skip
+
+
+class SiteRow(BaseModel):
+    """As in the group's series: a site that was tested as two technologies is there as both."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [SLOW]})
+
+    site_id: int
+    code: str
+    name: str
+    village_code: str = Field(description="at its last test, as provider and contract are")
+    technology: Technology
+    provider: str
+    tests: int = Field(description="that are done")
+    down_mbps: Rounded | None = Field(description="the median of its tests in the period")
+    up_mbps: Rounded | None
+    contract_down_mbps: Rounded | None
+    share_pct: Rounded | None = Field(description="the median of each test's share of its day's contract")
+    under_half: bool = Field(description="whether that is below 50")
+    spent_mb: Rounded = Field(description="what its tests cost, those without a figure included")
+    last_test_at: datetime | None = Field(description="of those that are done")
+
+
+class SitesThroughputOut(Marked):
+    model_config = ConfigDict(json_schema_extra={"examples": [{
+        "from": "2026-11-01T00:00:00Z", "to": "2026-11-25T00:00:00Z", "items": [SLOW], "next_cursor": None,
+    }]})  # fmt: skip
+
+    from_: datetime = Field(alias="from")
+    to: datetime
+    items: list[SiteRow] = Field(
+        description="the worst share first; then those without a contract; last those of which no test is done"
+    )
+    next_cursor: str | None = None

@@ -7,9 +7,8 @@ from bisect import bisect_left, bisect_right
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from app.evidence import LATE
+from app.evidence import LATE, OTHERS
 
-OTHERS = 2
 KEPT_TURNS = 3  # of the slowest profile
 FEW = 50  # of so many that come after another somebody was heard in the turn before, however they are ordered
 
@@ -27,6 +26,8 @@ class Crowd:
         self._moments: list[datetime] = []  # of the same places in `_heard`
         self._heard: list[Heard] = []
         self._last: dict[int, datetime] = {}
+        self._own: datetime | None = None
+        self._absences: list[tuple[datetime, datetime]] = []
 
     def hear(self, site_id: int, at: datetime) -> None:
         place = bisect_right(self._moments, at)
@@ -34,7 +35,17 @@ class Crowd:
         self._heard.insert(place, Heard(site_id, at, self._last.get(site_id)))
         self._last[site_id] = at
 
+    def hear_own(self, at: datetime) -> None:
+        """Our own beat."""
+        self._own = at
+
+    def miss(self, until: datetime) -> None:
+        """A process of the api began: since our beat before there may have been none, however short that was."""
+        if self._own is not None:
+            self._absences.append((self._own, until))
+
     def forget(self, before: datetime) -> None:
+        self._absences = [one for one in self._absences if one[1] >= before]
         place = bisect_left(self._moments, before)
         del self._moments[:place], self._heard[:place]
 
@@ -42,21 +53,24 @@ class Crowd:
     def since(self) -> datetime | None:
         return self._moments[0] if self._moments else None
 
-    def came_through(self, due: datetime, every: timedelta, *, but: int) -> bool:
-        """Whether others did about `due`: in the turn that ended then, or before and after, none of their own missed.
+    def came_through(self, due: datetime, every: timedelta, *, but: int) -> tuple[int, ...]:
+        """Two others that did about `due`: in the turn that ended then, or before and after, none of their own missed.
 
-        Of two turns on end it cannot be said of both if ingest was out of reach at both and all between.
+        None where there are fewer. Of two turns on end it cannot be said of both if ingest was out of reach at both and
+        all between.
         """
+        if any(start <= due <= end for start, end in self._absences):
+            return ()
         first, last = bisect_left(self._moments, due - every), bisect_right(self._moments, due)
         last = bisect_right(self._moments, due + every * (1 + LATE), last, min(last + FEW, len(self._moments)))
-        others: set[int] = set()
+        others: list[int] = []
         for place in range(first, last):
             one = self._heard[place]
-            if one.site_id != but and (one.at <= due or _keeps_pace(one, due, every)):
-                others.add(one.site_id)
+            if one.site_id not in (but, *others) and (one.at <= due or _keeps_pace(one, due, every)):
+                others.append(one.site_id)
                 if len(others) == OTHERS:
-                    return True
-        return False
+                    return tuple(others)
+        return ()
 
 
 def _keeps_pace(one: Heard, due: datetime, every: timedelta) -> bool:

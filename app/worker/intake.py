@@ -11,6 +11,7 @@ from app.clock import WITA, from_slot, utc_now
 from app.database import Sessions, is_refused, transaction
 from app.field import devices, inbox
 from app.field.inbox import Delivery
+from app.field.placing import ARRIVAL
 from app.ledger.blindness import BlindRange
 from app.ledger.rejudge import closed_before
 from app.ledger.store import Item, Judged
@@ -79,13 +80,14 @@ class Intake:
 
     def _hear(self, deliveries: Sequence[Delivery]) -> tuple[Proof, list[BlindRange]]:
         proof, blind = self.proof, list[BlindRange]()
-        for at, is_begin in sorted((one.received_at, one.is_begin) for one in deliveries if one.site_id is None):
-            proof, unproven = proof.heard(at, began_at=self.began_at, api_began=is_begin)
+        for at in sorted(one.received_at for one in deliveries if one.site_id is None and not one.is_begin):
+            proof, unproven = proof.heard(at, began_at=self.began_at)
             blind += unproven
         return proof, blind
 
     async def _items(self, session: AsyncSession, deliveries: Sequence[Delivery]) -> list[Item]:
-        """Each row in a second of its own: receipts say that it is new, so none is lost for sharing one."""
+        """Each row in a second of its own: receipts say that it is new, so none is lost for sharing one. That something
+        came is said once of a second, if no row says it."""
         readings = [reading for one in deliveries if one.site_id is not None for reading in one.readings()]
         closed = int((await closed_before(session)).timestamp())
         kept = [one for one in readings if one.slot >= closed]
@@ -93,8 +95,10 @@ class Intake:
             self.figures.closed_rows += len(readings) - len(kept)
             log.warning("pushed_too_late", rows=len(readings) - len(kept), why="older than the raw readings kept")
         await _make_room(session, kept)
-        kept = await store.as_in_service(session, await measurements.apart(session, kept)) if kept else []
-        return [(one, None) for one in kept]
+        arrivals = [one for one in kept if one.reason == ARRIVAL]
+        kept = await measurements.apart(session, [one for one in kept if one.reason != ARRIVAL])
+        kept += await measurements.alone(session, arrivals, kept)
+        return [(one, None) for one in (await store.as_in_service(session, kept) if kept else [])]
 
     def _taken(self, deliveries: Sequence[Delivery], proof: Proof, items: Sequence[Item], now: datetime) -> None:
         self.proof = proof
@@ -102,6 +106,10 @@ class Intake:
         for one in deliveries:
             if one.site_id is not None:
                 self.crowd.hear(one.site_id, one.received_at)
+            elif one.is_begin:
+                self.crowd.miss(one.received_at)
+            else:
+                self.crowd.hear_own(one.received_at)
         self.figures.pushes += sum(one.site_id is not None for one in deliveries)
         self.figures.own_beats_heard += sum(one.site_id is None and not one.is_begin for one in deliveries)
         self.figures.pushed_rows += len(items)

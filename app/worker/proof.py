@@ -38,20 +38,13 @@ class Proof:
     def deaf_since(self, now: datetime) -> datetime | None:
         return self.last if self.since is None or now - self.last > GAP else None
 
-    def heard(
-        self, at: datetime, *, began_at: datetime, api_began: bool = False
-    ) -> tuple["Proof", list[BlindRange]]:  # fmt: skip
-        """One beat more, and what it shows to be unproven for good; `began_at`: since when this worker sends them.
-
-        `api_began`: a process of the api took in its first push. Since the beat before nobody may have been there: who
-        came then is not missed.
-        """
+    def heard(self, at: datetime, *, began_at: datetime) -> tuple["Proof", list[BlindRange]]:
+        """One beat more, and what it shows to be unproven for good; `began_at`: since when this worker sends them."""
         if at - self.last > GAP:
             return Proof(at, at), _unproven(self.last, at, began_at)
         if at < self.last - GAP:  # the clock was set back
             return Proof(at, at), []
-        away = api_began and self.since is not None and self.last < at
-        return Proof(max(at, self.last), self.since or at), [_range(self.last, at, "ingest")] if away else []
+        return Proof(max(at, self.last), self.since or at), []
 
 
 def _unproven(start: datetime, end: datetime, began_at: datetime) -> list[BlindRange]:

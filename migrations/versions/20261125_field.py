@@ -53,7 +53,8 @@ CREATE TABLE device (
     rejected bigint NOT NULL,
     last_rejection text,
     last_rejected_at timestamptz,
-    two_agents_at timestamptz
+    two_agents_at timestamptz,
+    token_id integer CONSTRAINT fk_device_token_id_device_token REFERENCES device_token (id)
 ) WITH (fillfactor = 50);
 
 CREATE TABLE push_receipt (

@@ -1,6 +1,9 @@
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.clock import today, utc_now
+from app.field import devices
 from app.field.sifting import OVERHEAD_BYTES
 from tests.conftest import Cast
 from tests.field.conftest import Agent
@@ -32,6 +35,17 @@ async def test_what_a_device_said_of_itself_and_what_it_costs_is_shown_and_its_s
     assert (found["month"], found["month_requests"]) == (today().replace(day=1).isoformat(), 2)
     assert 2 * OVERHEAD_BYTES + size < found["month_bytes"] < 2 * (OVERHEAD_BYTES + size) + 100
     assert agent.token not in shown.text
+
+
+async def test_with_which_token_a_device_was_heard_last_is_known_from_its_first_push_on(
+    agent: Agent, session: AsyncSession
+) -> None:
+    """Silence counts from then on: an installation sends with its new token at once."""
+    await agent.push(BEAT)
+    async with session.begin():
+        token = await devices.find_good(session, agent.site["id"])
+    assert token is not None
+    assert (await agent.row("device"))["token_id"] == token.id
 
 
 async def test_only_who_sees_the_site_sees_its_device(cast: Cast, agent: Agent) -> None:

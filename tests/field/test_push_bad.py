@@ -107,10 +107,19 @@ async def test_what_is_wrong_with_rows_is_told_one_by_one_in_the_devices_languag
     answer = await agent.push(body, headers={"Accept-Language": "id"})
     assert answer["accepted"] == 2
     refused = [(1, "in_future"), (2, "too_old"), (3, "no_clock"), (4, "out_of_range"), (5, "not_whole")]
-    assert sorted(codes(answer)) == refused
+    assert codes(answer) == refused, "in the order of the rows"
     assert "di masa depan" in next(one["message"] for one in answer["rejected"] if one["row"] == 1)
     older, newer, came = await agent.taken()
     assert (newer.slot - older.slot, came.reason, came.sent, came.valid_s) == (35 * 60, "arrival", 0, 60)
+    assert (await agent.row("device"))["seq"] == 7
+
+
+async def test_what_was_refused_is_not_the_last_that_is_known_of_a_device(agent: Agent) -> None:
+    rows = [{"seq": 9_000, "sent": 1, "rtt_ms": [20]}, {"seq": 1, "uptime_s": 100, "sent": 1, "rtt_ms": [20]},
+            {"seq": 2, "sent": -1}]  # fmt: skip
+    answer = await agent.push({"boot": "b", "uptime_s": 100, "clients": -1, "batch": rows})
+    assert codes(answer) == [(0, "no_clock"), (2, "out_of_range"), (None, "out_of_range")]
+    assert (await agent.row("device"))["seq"] == 1
 
 
 async def test_a_push_of_nothing_but_bad_rows_still_proves_the_link(agent: Agent) -> None:

@@ -124,6 +124,27 @@ async def test_an_outage_that_is_rejudged_away_is_withdrawn_and_what_people_did_
     assert [event["kind"] for event in gone["events"]] == ["opened", "changed", "withdrawn"]
 
 
+async def test_what_an_outage_rests_on_is_told_however_its_stretch_is_cut(field_: Field) -> None:
+    site = await field_.site()
+    await field_.read(site, (0, Outcome.OK), (60, Outcome.TIMEOUT), (70, Outcome.TIMEOUT), (130, Outcome.OK))
+    (incident,) = await field_.listed()
+    assert [one["evidence"] for one in incident["sites"]] == ["central"]
+    bounds = {"from": field_.at(-50).isoformat(), "to": field_.at(190).isoformat()}
+    assert await _rests(field_, site, bounds) == [("unknown", None), ("up", "central"), ("down", "central"),
+                                                  ("up", "central")]  # fmt: skip
+    bounds = {"from": field_.at(90).isoformat(), "to": field_.at(120).isoformat()}
+    assert await _rests(field_, site, bounds) == [("down", "central")]
+    async with transaction(field_.sessions) as session:
+        await session.execute(text("DELETE FROM measurement"))
+    assert await _rests(field_, site, bounds) == [("down", None)], "kept no more"
+
+
+async def _rests(field_: Field, site: int, bounds: dict[str, str]) -> list[tuple[str, str | None]]:
+    answer = await field_.cast.sari.get(f"/sites/{site}/segments", params=bounds)
+    assert answer.status_code == 200, answer.text
+    return [(one["state"], one["evidence"]) for one in answer.json()["items"]]
+
+
 async def test_what_was_withdrawn_and_is_back_is_the_same_as_before(field_: Field) -> None:
     site = await field_.site()
     await field_.write(site, (0, 100, "up"), (100, None, "down"))
@@ -132,6 +153,20 @@ async def test_what_was_withdrawn_and_is_back_is_the_same_as_before(field_: Fiel
     await field_.write(site, (0, 300, "up"), (300, None, "unknown"))
     await field_.write(site, (0, 110, "up"), (110, None, "down"))
     assert await field_.short() == [(made, "acknowledged", 110, None)]
+
+
+async def test_what_goes_down_after_one_was_withdrawn_is_another(field_: Field) -> None:
+    site = await field_.site()
+    field_.now = field_.at(161)
+    await field_.write(site, (0, 100, "up"), (100, None, "down"))
+    ((first, *_),) = await field_.short()
+    field_.now = field_.at(200)
+    await field_.write(site, (0, None, "up"))
+    field_.now = field_.at(320)
+    await field_.write(site, (0, 260, "up"), (260, None, "down"))
+    gone, made = await field_.listed()
+    assert (gone["id"], gone["status"]) == (first, "withdrawn")
+    assert (made["status"], field_.second(made["started_at"]), field_.second(made["opened_at"])) == ("open", 260, 320)
 
 
 async def test_an_incident_keeps_its_id_by_the_largest_overlap(field_: Field) -> None:

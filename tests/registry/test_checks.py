@@ -133,6 +133,9 @@ async def test_findings_come_page_by_page_and_are_counted_whole(cast: Cast) -> N
         cursor = page["next_cursor"]
         assert page["counts"] == whole["counts"]
     assert paged == whole["items"]
+    severities = [item["severity"] for item in paged]
+    assert severities == sorted(severities, reverse=True)
+    assert len(set(severities)) == 2
     assert sum(whole["counts"].values()) == len(paged)
     assert whole["counts"]["duplicate_host"] == 2
     assert whole["counts"]["far_from_village"] == 0

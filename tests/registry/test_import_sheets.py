@@ -21,10 +21,9 @@ from app.exporting import template
 from app.importing import cells, headers, judging, sheets, workbook
 from app.importing.cells import Cell
 from app.importing.sheets import Book, Row
-from app.importing.words import ALSO
 from app.registry import clashes, drafts, regions
 from app.registry.columns import SITE_COLUMNS
-from app.registry.words import CHOICES, fold
+from app.registry.words import ALSO, CHOICES, fold
 from app.validation import FaultError
 
 TOP = ["Kode desa", "Teknologi", "ISP", "Metode", "IP"]

@@ -158,6 +158,17 @@ async def test_a_suggestion_says_what_was_probably_meant(cast: Cast) -> None:
     assert "64.02" in await suggestion(village_code="6403050003")
     assert "64.02.05.2003" in await suggestion(village_code="64.02.5.2003")
     assert "telkom-wms" in await suggestion(provider="telkom_wms")
+    for field, given, said in (
+        ("technology", "lte", "cellular"), ("technology", "VSAT", "geo"), ("technology", "fo", "fiber"),
+        ("technology", "fibre", "fiber"), ("probe", "ping", "icmp"), ("venue", "SD", "sekolah"),
+        ("power_source", "PLTS", "solar"), ("technology", "x", "None"),
+    ):  # fmt: skip
+        assert await suggestion(**{field: given}) in {f"Did you mean {said}?", said}, given
+    asked = await cast.sari.get("/status?technology=starlink")
+    assert asked.json()["errors"][0]["suggestion"] == "Did you mean leo?"
+    for host in ("10.0.0.1", "localhost"):
+        assert "leave it out" in await suggestion(probe="push", host=host)
+    assert "public address" in await suggestion(host="10.0.0.1")
     assert "fiber" in await suggestion(technology="fibre")
     assert "technology" in await suggestion(tecnology="fiber")
     assert "swapped" in await suggestion(latitude=117.03, longitude=-0.6)

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import utc_now
+from app.clock import parse_moment, utc_now
 from app.throughput.models import Mode, Stage, ThroughputTest
 from tests.conftest import Cast
-from tests.registry.test_sites import register
+from tests.registry.test_sites import BERAU_VILLAGE, register
 
 NOW = utc_now()
 
@@ -92,6 +92,87 @@ async def test_a_region_is_the_median_of_its_sites_and_not_of_their_tests(cast: 
     assert (fiber["down_mbps"], fiber["down_p10_mbps"]) == (10.0, 5.2)
     assert (fiber["under_half"], fiber["under_half_pct"]) == (1, 33.333)
     assert (fiber["down_of_contract_pct"], fiber["bufferbloat_ms"]) == (50.0, 40.0)
+
+
+async def test_who_delivers_less_than_the_contract_is_told_by_name(cast: Cast, session: AsyncSession) -> None:
+    names = [f"198.51.100.{number}" for number in range(30, 35)]
+    half, worst, fine, unbound, untested = [await register(cast, host=host) for host in names]
+    await with_tests(session, half, 9.0, 10.0, 9.5)
+    await with_tests(session, worst, 2.0, None, 4.0, up_mbps=1.23456)
+    await with_tests(session, fine, 20.0)
+    await with_tests(session, unbound, 5.0, contract_down_mbps=None)
+    await with_tests(session, untested, None)
+    for asked in ("/regions/64.02", "/providers/telkom-wms"):
+        whole = (await cast.ana.get(f"{asked}/throughput/sites?period=24h")).json()
+        codes = [one["code"] for one in whole["items"]]
+        assert codes == [one["code"] for one in (worst, half, fine, unbound, untested)]
+        under = (await cast.ana.get(f"{asked}/throughput/sites?period=24h&under_pct=50&technology=fiber")).json()
+        assert [one["code"] for one in under["items"]] == codes[:2]
+        assert (
+            len(under["items"]) == (await cast.ana.get(f"{asked}/throughput?period=24h")).json()["total"]["under_half"]
+        )
+        paged: list[str] = []
+        cursor = ""
+        while cursor is not None:
+            page = (await cast.ana.get(f"{asked}/throughput/sites?period=24h&limit=1{cursor}")).json()
+            paged += [one["code"] for one in page["items"]]
+            cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+        assert paged == codes
+        table = (await cast.ana.get(f"{asked}/throughput/sites?period=24h&format=csv")).text.lstrip("\ufeff")
+        assert [row["code"] for row in csv.DictReader(table.splitlines())] == codes
+    first = whole["items"][0]
+    assert {name: first[name] for name in first.keys() - {"last_test_at", "name"}} == {
+        "site_id": worst["id"], "code": worst["code"], "village_code": worst["village_code"], "technology": "fiber",
+        "provider": "telkom-wms", "tests": 2, "down_mbps": 3.0, "up_mbps": 1.235, "contract_down_mbps": 20.0,
+        "share_pct": 15.0, "under_half": True, "spent_mb": 20.0,
+    }  # fmt: skip
+    assert parse_moment(first["last_test_at"]) == NOW - timedelta(hours=1)
+    wrong = await cast.ana.get("/regions/64.02/throughput/sites?cursor=MX4y")
+    assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "bad_cursor")
+
+
+async def test_names_are_told_only_of_sites_within_the_scope(cast: Cast, session: AsyncSession) -> None:
+    moved, icons = await register(cast), await register(cast, host="198.51.100.21", provider="iconplus")
+    await with_tests(session, moved, 10.0)
+    await with_tests(session, icons, 5.0)
+    async with session.begin():
+        await session.execute(text("UPDATE site SET village_code = :there WHERE id = :id"),
+                              {"there": BERAU_VILLAGE, "id": moved["id"]})  # fmt: skip
+    listed = "/regions/64.02/throughput/sites?period=24h"
+    assert [one["code"] for one in (await cast.vera.get(listed)).json()["items"]] == [icons["code"], moved["code"]]
+    assert [one["code"] for one in (await cast.ana.get(listed)).json()["items"]] == [icons["code"]]
+    seen = (await cast.icon.get("/regions/64/throughput/sites?period=24h")).json()
+    assert [one["code"] for one in seen["items"]] == [icons["code"]]
+    assert (await cast.ben.get(listed)).status_code == 403
+    assert (await cast.icon.get("/providers/telkom-wms/throughput/sites")).status_code == 404
+
+
+async def test_figures_of_many_say_what_they_cost(cast: Cast, session: AsyncSession) -> None:
+    pushing = await register(cast, probe="push", host=None, technology="geo")
+    pulled = await register(cast, host="198.51.100.21")
+    await with_tests(session, pushing, 10.0)
+    await with_tests(session, pulled, 10.0, 20.0)
+    async with session.begin():
+        await session.execute(text("INSERT INTO push_traffic VALUES (:id, :month, 100, 5000000)"),
+                              {"id": pushing["id"], "month": month_of(NOW)})  # fmt: skip
+    asked = f"period={month_of(NOW):%Y-%m}"
+    cost = (await cast.vera.get(f"/regions/64.02/throughput?{asked}")).json()["cost"]
+    month = month_of(NOW).isoformat()
+    assert cost == {"first_month": month, "last_month": month, "spent_mb": 35, "tests_mb": 30, "push_mb": 5}
+    fiber = (await cast.vera.get(f"/regions/64.02/throughput?{asked}&technology=fiber")).json()["cost"]
+    assert (fiber["tests_mb"], fiber["push_mb"]) == (20, 0)
+    others = (await cast.vera.get(f"/providers/iconplus/throughput?{asked}")).json()["cost"]
+    assert others["spent_mb"] == 0
+
+
+async def test_noise_is_no_negative_delay_and_figures_have_three_decimals(cast: Cast, session: AsyncSession) -> None:
+    site = await register(cast)
+    await with_tests(session, site, 18.123456, rtt_idle_ms=20.123456, rtt_loaded_ms=19.0)
+    one = (await cast.ana.get(f"/sites/{site['id']}/throughput?period=24h")).json()
+    assert one["total"]["bufferbloat_ms"] == 0
+    assert (one["items"][0]["down_mbps"], one["items"][0]["rtt_idle_ms"]) == (18.123, 20.123)
+    many = (await cast.ana.get("/regions/64.02/throughput?period=24h")).json()
+    assert many["series"][0]["bufferbloat_ms"] == many["total"]["bufferbloat_ms"] == 0
 
 
 async def test_what_is_another_regions_or_providers_stays_theirs(cast: Cast, session: AsyncSession) -> None:

@@ -51,6 +51,19 @@ def test_what_passes_is_waited_for_as_long_as_the_plan_allows(changes: dict[str,
     assert decide(waiting, reason, NOW - timedelta(seconds=1), NOW) == Decision(Verdict.SKIP, reason)
 
 
+@pytest.mark.parametrize(("figure_mbps", "our_ms", "agent_ms", "rtt_ms", "expected"), [
+    (20.5, 2500, 3615, 30.0, None),  # nginx' kernel swallowed 3 MB at first: left out as a burst
+    (34.7, 1600, 3615, 30.0, "buffered"),  # it swallowed half of it, all along
+    (20.0, 6800, 9400, 600.0, None),  # 4 s of it were the rise, and 2.4 s the handshakes
+    (20.0, 1200, 1800, 600.0, None),  # nothing is left beside the handshakes
+    (None, 1600, 3615, 30.0, None),
+])  # fmt: skip
+def test_a_figure_that_the_agents_time_does_not_allow_is_none(
+    figure_mbps: float | None, our_ms: int, agent_ms: float, rtt_ms: float, expected: str | None
+) -> None:
+    assert problem(9_000_000, our_ms, 9_000_000, agent_ms, figure_mbps=figure_mbps, rtt_ms=rtt_ms) == expected
+
+
 def test_what_nobody_looked_at_in_time_was_stopped() -> None:
     assert decide(READY, None, NOW - timedelta(seconds=1), NOW) == Decision(Verdict.SKIP, "stopped")
 

@@ -56,6 +56,8 @@ def test_a_stall_after_the_warm_up_counts() -> None:
 
 def test_what_a_burst_gained_at_first_is_left_out() -> None:
     assert rate_of(samples((2, 100), (8, 10))).mbps == pytest.approx(10, rel=1e-3)
+    assert rate_of(samples((3, 100), (7, 10))).mbps == pytest.approx(10, rel=1e-3), "longer than a quarter of the time"
+    assert rate_of(samples((0.75, 55), (1.5, 20))).mbps == pytest.approx(20, rel=1e-3), "what nginx' kernel swallows"
 
 
 def test_what_is_too_short_or_too_little_has_no_figure() -> None:

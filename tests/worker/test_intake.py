@@ -57,9 +57,10 @@ class Field:
             await inbox.put(session, [Delivery(site_id, at, rows)])
             if site_id is not None:
                 await session.execute(text(
-                    "INSERT INTO device (site_id, heard_at, boot, seq, accepted, duplicates, rejected) "
-                    "VALUES (:id, :at, 'b', 1, 1, 0, 0) "
-                    "ON CONFLICT (site_id) DO UPDATE SET heard_at = greatest(device.heard_at, excluded.heard_at)"
+                    "INSERT INTO device (site_id, heard_at, boot, seq, accepted, duplicates, rejected, token_id) "
+                    "VALUES (:id, :at, 'b', 1, 1, 0, 0, (SELECT max(id) FROM device_token WHERE site_id = :id)) "
+                    "ON CONFLICT (site_id) DO UPDATE SET "
+                    "heard_at = greatest(device.heard_at, excluded.heard_at), token_id = excluded.token_id"
                 ), {"id": site_id, "at": at})  # fmt: skip
 
     async def beat(self, site_id: int, *seconds: float, **fields: Any) -> None:
@@ -117,8 +118,7 @@ async def field(sessions: Sessions, cast: Cast, session: AsyncSession, app: Fast
     ids = [(await register(cast, probe="push", host=None))["id"] for _ in range(4)]
     async with session.begin():
         for site_id in ids:
-            token, _ = await devices.mint(session, site_id, by="Sari")
-            token.created_at = start - timedelta(hours=2)
+            await devices.mint(session, site_id, by="Sari")
         for statement in (
             "UPDATE site SET addressed_at = :since, created_at = :since",
             "UPDATE site_status SET addressed_at = :since, since = :since",
@@ -181,6 +181,25 @@ async def test_rows_of_one_second_are_all_kept(field: Field) -> None:
     assert sorted(field.second(one["slot"]) or 0 for one in shown) == [0, 1, 2, 3, 4]
 
 
+async def test_that_something_came_is_said_once_of_a_second_and_never_of_another(field: Field) -> None:
+    site, came = field.ids[0], field.row(0)._replace(sent=0, rtt_us=(), reason="arrival")
+    for _ in range(3):
+        for _ in range(4):
+            await field.push(site, [came])
+        await field.drain()
+    assert await _seconds(field, site) == [(0, "arrival")]
+    await field.push(site, [field.row(30), came._replace(slot=came.slot + 30)])
+    await field.drain()
+    await field.push(site, [came._replace(slot=came.slot + 30)])
+    await field.drain()
+    assert await _seconds(field, site) == [(0, "arrival"), (30, "claimed")]
+
+
+async def _seconds(field: Field, site: int) -> list[tuple[int | None, str | None]]:
+    shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
+    return [(field.second(one["slot"]), one["reason"]) for one in shown]
+
+
 async def test_a_site_that_falls_silent_while_others_are_heard_is_down_from_the_push_that_was_due(
     field: Field,
 ) -> None:
@@ -191,6 +210,8 @@ async def test_a_site_that_falls_silent_while_others_are_heard_is_down_from_the_
     (incident,) = (await field.get("/incidents"))["items"]
     bounds = [field.second(incident[name]) for name in ("last_ok_at", "started_at", "confirmed_at", "ended_at")]
     assert bounds == [300, 360, 420, None]
+    assert incident["sites"][0]["evidence"] == "silence"
+    await _silent_as_others_were_heard(field, silent, others)
     await field.beat(silent, 640)
     await field.drain()
     (incident,) = (await field.get("/incidents"))["items"]
@@ -198,8 +219,19 @@ async def test_a_site_that_falls_silent_while_others_are_heard_is_down_from_the_
     down = next(one for one in (await field.get(f"/sites/{silent}/segments", period="2h"))["items"]
                 if one["state"] == "down")  # fmt: skip
     assert (field.second(down["last_ok_at"]), field.second(down["first_ok_after"])) == (300, 640)
+    assert down["evidence"] == "silence"
     total = await field.uptime(silent, 0, 700)
     assert (total["seconds"]["down"], sum(total["seconds"].values()), total["outages"]) == (280, 700, 1)
+
+
+async def _silent_as_others_were_heard(field: Field, silent: int, others: Sequence[int]) -> None:
+    codes = {(await field.get(f"/sites/{other}"))["code"] for other in others}
+    shown = (await field.get(f"/sites/{silent}/measurements", period="2h"))["items"]
+    said = [one for one in shown if one["source"] == "silence"]
+    assert {(one["outcome"], one["sent"], one["valid_s"]) for one in said} == {("timeout", 0, 60)}
+    for one in said:
+        words = one["reason"].removeprefix("not heard, as ").removesuffix(" were").split(" and ")
+        assert (len(words), set(words) <= codes) == (2, True), one["reason"]
 
 
 async def test_the_wall_never_flashes_unknown_between_up_and_down(field: Field) -> None:
@@ -273,7 +305,7 @@ async def test_a_site_that_is_back_before_others_says_nothing_of_those_that_were
 
 
 async def test_a_push_that_fell_into_a_short_absence_of_the_api_is_not_missed(field: Field) -> None:
-    """Its power went before it could try again: the outage begins with the push after."""
+    """Its power went before it could try again: of that turn nobody knows."""
     silent, *others = field.ids
     await field.live(0, 345, sites=field.ids)
     await field.live(360, 360, sites=())
@@ -282,8 +314,8 @@ async def test_a_push_that_fell_into_a_short_absence_of_the_api_is_not_missed(fi
     for other in others:
         await field.beat(other, 364)
     await field.live(375, 600, sites=others)
-    assert await field.silences(silent) == [(360, "timeout"), (420, "timeout"), (480, "timeout"), (540, "timeout")]
-    assert (await field.states(silent))[-1] == (420, "down", None)
+    assert await field.silences(silent) == [(420, "timeout"), (480, "timeout"), (540, "timeout")]
+    assert await field.states(silent) == [(0, "up", None), (360, "unknown", "silent"), (480, "down", None)]
     assert [await field.states(other) for other in others] == [[(0, "up", None)]] * 3
 
 
@@ -291,14 +323,58 @@ async def test_a_device_that_may_be_trying_with_a_token_that_is_over_is_not_down
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)
     async with transaction(field.sessions) as session:
-        token, _ = await devices.mint(session, silent, by="Sari")
-        token.created_at = field.at(301)
+        await devices.mint(session, silent, by="Sari")
     await field.live(315, 900, sites=others)
     assert (await _status(field))[silent]["state"] == "unknown"
     assert await field.silences(silent) == []
     await field.beat(silent, 915)
     await field.live(915, 1080, sites=others)
     assert (await field.states(silent))[-1] == (975, "down", None), "with the new one it is waited for again"
+
+
+async def test_an_agent_that_was_removed_is_unknown_and_no_outage(field: Field) -> None:
+    gone, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    async with transaction(field.sessions) as session:
+        query = text("SELECT digest FROM device_token WHERE site_id = :site AND revoked_at IS NULL")
+        digest = await session.scalar(query, {"site": gone})
+        assert digest is not None
+        assert await devices.end(session, digest)
+    await field.live(315, 900, sites=others)
+    assert (await _status(field))[gone]["state"] == "unknown"
+    assert await field.silences(gone) == []
+
+
+async def test_a_device_tells_when_it_is_expected_and_whether_its_silence_counts(field: Field) -> None:
+    site, *others = field.ids
+
+    async def shown() -> tuple[bool, str | None, float | None]:
+        found = await field.get(f"/sites/{site}/device")
+        return found["silence_counts"], found["silence_ignored"], field.second(found["next_expected_at"])
+
+    assert await shown() == (False, "never_heard", None)
+    now = (utc_now() - field.start).total_seconds() // 1
+    await field.beat(site, now)
+    await field.drain()
+    assert await shown() == (False, "ingest", now + 60)
+    await _beats(field)
+    assert await shown() == (False, "few_others", now + 60)
+    for other in others:
+        await field.beat(other, now)
+    assert await shown() == (True, None, now + 60)
+    async with transaction(field.sessions) as session:
+        await devices.mint(session, site, by="Sari")
+    assert await shown() == (False, "token", now + 60)
+
+
+async def _beats(field: Field) -> None:
+    """The worker lives, and what it sends to itself comes through."""
+    async with transaction(field.sessions) as session:
+        await session.execute(text("DELETE FROM worker_beat"))
+        for source in ("central", "silence"):
+            await session.execute(text(
+                "INSERT INTO worker_beat (source, beat_at, started_at, figures) VALUES (:source, now(), now(), '{}')"
+            ), {"source": source})  # fmt: skip
 
 
 async def test_a_device_is_waited_for_at_the_pace_that_it_was_told_last(field: Field) -> None:
