@@ -332,6 +332,19 @@ async def test_a_device_that_may_be_trying_with_a_token_that_is_over_is_not_down
     assert (await field.states(silent))[-1] == (975, "down", None), "with the new one it is waited for again"
 
 
+async def test_an_agent_that_was_removed_is_unknown_and_no_outage(field: Field) -> None:
+    gone, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    async with transaction(field.sessions) as session:
+        query = text("SELECT digest FROM device_token WHERE site_id = :site AND revoked_at IS NULL")
+        digest = await session.scalar(query, {"site": gone})
+        assert digest is not None
+        assert await devices.end(session, digest)
+    await field.live(315, 900, sites=others)
+    assert (await _status(field))[gone]["state"] == "unknown"
+    assert await field.silences(gone) == []
+
+
 async def test_a_device_tells_when_it_is_expected_and_whether_its_silence_counts(field: Field) -> None:
     site, *others = field.ids
 
