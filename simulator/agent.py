@@ -139,16 +139,16 @@ class Agent:
 
     async def _send_all(self, memory: Memory) -> None:
         """Until nothing is left, or something does not come through: then at the next beat again."""
-        loop, says = asyncio.get_running_loop(), self.world.says
-        memory.release(loop.time())
-        if len(memory.rows) > 1 and self._random.random() * 100 < says.late_pct:
-            memory.hold_back(loop.time() + says.late_s)
+        now, says = asyncio.get_running_loop().time(), self.world.says
+        late_enough = memory.release(now) or (says.stop_s is not None and self._now_s() >= says.stop_s)
+        if len(memory.rows) > 1 and not late_enough and self._random.random() * 100 < says.late_pct:
+            memory.hold_back(now + says.late_s)
         self._behind = True
         while memory.rows:
             if not await self._send(memory, list(memory.rows)[:BATCH]):
                 return
         self._behind = False
-        every_s, now = self.cadence.send_every_s, loop.time()
+        every_s = self.cadence.send_every_s
         if self._is_first:  # from here on at a phase of its own
             self._next_send, self._is_first = now + self._random.uniform(0.2, 1) * every_s, False
         while self._next_send < now + 0.5 * self.cadence.beat_s:
@@ -208,7 +208,7 @@ class Agent:
 
     def _is_live(self, row: Row, memory: Memory, uptime_s: float) -> bool:
         """Whether it may be dated by when it comes: just measured, by one that sends each reading at once."""
-        is_fresh = row["boot"] == memory.boot and uptime_s - row["uptime_s"] < self.cadence.beat_s
+        is_fresh = row["boot"] == memory.boot and uptime_s - row["uptime_s"] < 0.5 * self.cadence.beat_s
         return is_fresh and self.cadence.send_every_s <= self.cadence.beat_s
 
     async def _reaches(self) -> bool:

@@ -56,10 +56,13 @@ class Memory:
         held, self.rows = list(self.rows)[:-1], deque(list(self.rows)[-1:])
         self.aside.append((until, held))
 
-    def release(self, now: float) -> None:
-        for _, rows in [one for one in self.aside if one[0] <= now]:
+    def release(self, now: float) -> bool:
+        """Whether there was anything whose time had come."""
+        due = [rows for until, rows in self.aside if until <= now]
+        for rows in due:
             self.rows.extendleft(reversed(rows))
         self.aside = [one for one in self.aside if one[0] > now]
+        return bool(due)
 
     def everything(self) -> Iterator[Row]:
         yield from self.rows

@@ -88,7 +88,7 @@ def knowledge(facts: Facts) -> Verdict:
     for site in facts.sites.values():
         send_s, known = facts.send_every_s[site.code], site.first_known
         lost = [one.wider(send_s + LATE_S, send_s + BOOT_S + TRIES_S) for one in site.dark]
-        lost += [Stretch(at, at).wider(send_s, send_s) for at in site.lost]
+        lost += [Stretch(at, at).wider(send_s, send_s + TRIES_S) for at in site.lost]
         for segment in site.segments:
             stretch = Stretch(max(segment.start, known), segment.end)
             if segment.state == "unknown" and stretch.length_s > 0:
