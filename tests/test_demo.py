@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import drop_database, make_database
 from tests.running import Demo, demo, free_port, processes_below, wait_for
 
-OUTAGE_FROM_S, OUTAGE_S = 55, 60
+OUTAGE_FROM_S, OUTAGE_S = 40, 45
 STRICKEN = ("64.01.01.2010-01", "64.01.01.2011-01")
 SCRIPT = f"""
 seed = 7
@@ -36,7 +36,7 @@ duration_s = {OUTAGE_S}
 select = {{ sites = {list(STRICKEN)} }}
 [[event]]
 kind = "blind"
-start_s = 160
+start_s = 120
 duration_s = 20
 """
 

@@ -30,7 +30,7 @@ nodes = {NODES}
 {LOSSLESS}
 [[event]]
 kind = "outage"
-start_s = 25
+start_s = 15
 duration_s = 3600
 select = {{ fraction = 0.4, kind = "access_point" }}
 """

@@ -28,7 +28,7 @@ from tests.registry.test_sites import BERAU_VILLAGE, register
 
 __all__ = ["field_"]
 
-EXAMPLES = 4  # of each operation, for each way of making them up
+EXAMPLES = 3  # of each operation, for each way of making them up
 NEIGHBOUR = "Tetangga"  # in the names of what is Berau's
 PLACES = {"village_code", "region_code", "region", "code"}
 
