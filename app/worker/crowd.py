@@ -28,6 +28,7 @@ class Crowd:
         self._last: dict[int, datetime] = {}
         self._own: datetime | None = None
         self._absences: list[tuple[datetime, datetime]] = []
+        self.clear_until: datetime | None = None  # so far a canary tells that our own way is open; None: there is none
 
     def hear(self, site_id: int, at: datetime) -> None:
         place = bisect_right(self._moments, at)
@@ -44,6 +45,10 @@ class Crowd:
         if self._own is not None:
             self._absences.append((self._own, until))
 
+    def was_away(self, start: datetime, end: datetime) -> None:
+        """Our own way to the outside was out, as our canaries tell."""
+        self._absences.append((start, end))
+
     def forget(self, before: datetime) -> None:
         self._absences = [one for one in self._absences if one[1] >= before]
         place = bisect_left(self._moments, before)
@@ -59,7 +64,10 @@ class Crowd:
         None where there are fewer. Of two turns on end it cannot be said of both if ingest was out of reach at both and
         all between.
         """
-        if any(start <= due <= end for start, end in self._absences):
+        latest = due + every * LATE
+        if self.clear_until is not None and self.clear_until < latest:
+            return ()
+        if any(start <= latest and due <= end for start, end in self._absences):
             return ()
         first, last = bisect_left(self._moments, due - every), bisect_right(self._moments, due)
         last = bisect_right(self._moments, due + every * (1 + LATE), last, min(last + FEW, len(self._moments)))

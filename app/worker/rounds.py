@@ -115,6 +115,7 @@ class Rounds:
             log.warning("blind", canaries=len(self.canaries.addresses), why="no canary answers: nothing is judged down")
         elif before is not None and self.canaries.blind_since is None:
             log.info("sighted")
+        self._tell_crowd()
         self._blind += self.canaries.found
         self.canaries.found.clear()
 
@@ -132,6 +133,13 @@ class Rounds:
 
     async def beat_ingest(self) -> None:
         await self.intake.own.send()
+
+    def _tell_crowd(self) -> None:
+        """While our own uplink is out no device comes through either: its silence tells nothing of it."""
+        crowd, canaries = self.intake.crowd, self.canaries
+        crowd.clear_until = from_slot(int(canaries.seen_until)) if canaries.addresses else None
+        for one in canaries.found:
+            crowd.was_away(one.started_at, one.ended_at)
 
     async def write_due(self) -> None:
         """At once where something may have changed, and every few seconds what has not."""

@@ -84,6 +84,24 @@ def test_nor_when_the_others_are_back_before_it(over_s: int) -> None:
     assert len([second for second in due(turn_missed_last + 60, others=fleet) if second <= over_s]) <= 1
 
 
+def test_while_our_own_uplink_is_out_nobodys_silence_counts_nor_before_a_canary_tells_that_it_is_not() -> None:
+    """Slower devices may have come through before and after: they keep their pace, and were away as well."""
+    crowd, awaited = Crowd(), Awaited(1, T, 60, T)
+    for second in range(-600, 900, 10):
+        crowd.hear(2 + second // 10 % 7, at(second))
+
+    def told(now: float) -> list[int]:
+        return [to_slot(one.due) - to_slot(T) for one in silences(awaited, Proof(at(now), at(-1000)), crowd, at(now))]
+
+    crowd.clear_until = at(83)
+    assert told(150) == []
+    crowd.clear_until = at(84)
+    assert told(150) == [60]
+    crowd.was_away(at(100), at(181))
+    crowd.clear_until = at(300)
+    assert told(270) == [60, 240]
+
+
 def test_the_proof_is_broken_by_more_than_two_lost_beats() -> None:
     proof = Proof(T)
     assert proof.deaf_since(T) == T, "nothing came as yet"
