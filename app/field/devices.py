@@ -5,8 +5,9 @@ first came with it. An installation that failed leaves the agent that worked as 
 """
 
 import secrets
+from collections import defaultdict
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
@@ -18,6 +19,18 @@ from app.field.models import AgentKind, DeviceToken
 from app.registry.models import Site
 
 PREFIX = "sd-"  # letters, digits, '-' and '_' only: RouterOS splits headers at commas
+
+FRESH = text("""
+    SELECT id FROM device_token
+    WHERE digest = ANY(cast(:digests AS bytea[])) AND used_at IS NULL AND revoked_at IS NULL ORDER BY id FOR UPDATE
+""")
+USE = text("UPDATE device_token SET used_at = now() WHERE id = ANY(:ids)")
+REPLACE = text("""
+    UPDATE device_token older SET revoked_at = now(), revoked_by = t.created_by || ': replaced by token ' || t.id
+    FROM device_token t
+    WHERE t.id = ANY(:ids) AND older.site_id = t.site_id AND older.id < t.id AND older.revoked_at IS NULL
+    RETURNING t.id, t.site_id, older.id
+""")
 
 
 async def mint(
@@ -44,20 +57,15 @@ async def revoke(session: AsyncSession, site_id: int | None, *, by: str) -> int:
 async def come(session: AsyncSession, digests: list[bytes]) -> None:
     """Agents came with these for the first time: what their sites had before is over. Locked in one order, since every
     api process may find the same."""
-    fresh = (
-        select(DeviceToken)
-        .where(DeviceToken.digest.in_(digests), DeviceToken.used_at.is_(None), DeviceToken.revoked_at.is_(None))
-        .order_by(DeviceToken.id).with_for_update().execution_options(populate_existing=True)
-    )  # fmt: skip
-    for token in list(await session.scalars(fresh)):
-        token.used_at = utc_now()
-        older = DeviceToken.site_id == token.site_id, DeviceToken.id < token.id, DeviceToken.revoked_at.is_(None)
-        by = f"{token.created_by}: replaced by token {token.id}"
-        found = await session.execute(
-            update(DeviceToken).where(*older).values(revoked_at=utc_now(), revoked_by=by).returning(DeviceToken.id)
-        )
-        if ended := sorted(found.scalars()):
-            await _record(session, token, f"device of token {token.id}", ended)
+    ids = list(await session.scalars(FRESH, {"digests": digests}))
+    if not ids:
+        return
+    await session.execute(USE, {"ids": ids})
+    ended: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for token_id, site_id, older in await session.execute(REPLACE, {"ids": ids}):
+        ended[token_id, site_id].append(older)
+    for (token_id, site_id), tokens in ended.items():
+        await _record(session, site_id, f"device of token {token_id}", sorted(tokens))
 
 
 async def end(session: AsyncSession, digest: bytes) -> bool:
@@ -66,15 +74,15 @@ async def end(session: AsyncSession, digest: bytes) -> bool:
     token = (await session.scalars(query.with_for_update())).one_or_none()
     if token is not None and token.revoked_at is None:
         token.revoked_at, token.revoked_by = utc_now(), "the agent, when it was removed"
-        await _record(session, token, f"device of token {token.id}", [token.id])
+        assert token.site_id is not None
+        await _record(session, token.site_id, f"device of token {token.id}", [token.id])
     return token is not None
 
 
-async def _record(session: AsyncSession, token: DeviceToken, by: str, ended: list[int]) -> None:
-    assert token.site_id is not None
-    village_code = await session.scalar(select(Site.village_code).where(Site.id == token.site_id))
+async def _record(session: AsyncSession, site_id: int, by: str, ended: list[int]) -> None:
+    village_code = await session.scalar(select(Site.village_code).where(Site.id == site_id))
     caller = Caller(None, by, Role.DISTRICT_OPERATOR, village_code or "")
-    await audit.record(session, caller, "revoke_agent", "site", token.site_id, region_code=village_code,
+    await audit.record(session, caller, "revoke_agent", "site", site_id, region_code=village_code,
                        after={"device_token_ids": ended})  # fmt: skip
 
 
