@@ -83,6 +83,7 @@ class Rounds:
             await diagnoses.fail_running(session)
             beat_at = await store.last_beat(session)
             await self.intake.begin(session)
+        self._tell_crowd()  # until a canary answers, nobody's silence tells anything
         await self.refresh()
         if beat_at is not None and beat_at < now:
             self._blind.append(BlindRange(beat_at.replace(microsecond=0), now, "stopped"))

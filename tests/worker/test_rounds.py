@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import availability_day, rollup
-from app.clock import from_slot
+from app.clock import from_slot, utc_now
 from app.database import Sessions, transaction
 from app.field import devices
 from app.ledger.blindness import BlindRange
@@ -75,6 +75,17 @@ async def test_a_dead_uplink_is_our_fault_whatever_the_villages_do(
     assert await states(session) == [("up", None)]
     async with session.begin():
         assert await session.scalar(text("SELECT count(*) FROM blind WHERE reason = 'uplink'")) == 1
+
+
+async def test_nobodys_silence_counts_before_a_canary_answers_this_worker(rounds: Rounds) -> None:
+    await rounds.begin()
+    due, turn = utc_now(), timedelta(seconds=60)
+    for site_id in (1, 2):
+        rounds.intake.crowd.hear(site_id, due - timedelta(seconds=5))
+    assert rounds.intake.crowd.came_through(due, turn, but=3) == ()
+    rounds.canaries.seen_until = due.timestamp() + 60
+    await rounds.beat_canaries()
+    assert rounds.intake.crowd.came_through(due, turn, but=3) == (1, 2)
 
 
 async def test_what_was_read_while_the_database_was_away_is_stored_when_it_is_back(
