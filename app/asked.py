@@ -76,8 +76,15 @@ def _require_alone(*others: str | None) -> None:
 def _in_order(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     start, end = floor_second(start), floor_second(end)
     if end <= start:
-        raise Invalid(Fault("to", "to_before_from", "to ({to}) is not after from ({from_})", "Swap them, perhaps",
-                            values={"to": end.isoformat(), "from_": start.isoformat()}))  # fmt: skip
+        raise Invalid(
+            Fault(
+                "to",
+                "to_before_from",
+                "to ({to}) is not after from ({from_})",
+                "Swap them, perhaps",
+                values={"to": end.isoformat(), "from_": start.isoformat()},
+            )
+        )
     return start, end
 
 

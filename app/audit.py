@@ -29,11 +29,22 @@ Word = Annotated[str | None, Query(min_length=1, max_length=100)]
 
 CHUNK = 1000
 EXAMPLE: dict[str, Any] = {
-    "id": 31, "at": "2026-11-24T05:00:00Z", "actor": "sari", "account_id": 3, "token_id": 12,
-    "token_name": "Excel of the province", "source": "api", "address": "198.51.100.7",
-    "action": "change", "object": "contract", "object_id": "7", "region_code": None,
-    "reason": "addendum 2 of 20 November", "before": {"sla_target_pct": 99.0}, "after": {"sla_target_pct": 98.5},
-}  # fmt: skip
+    "id": 31,
+    "at": "2026-11-24T05:00:00Z",
+    "actor": "sari",
+    "account_id": 3,
+    "token_id": 12,
+    "token_name": "Excel of the province",
+    "source": "api",
+    "address": "198.51.100.7",
+    "action": "change",
+    "object": "contract",
+    "object_id": "7",
+    "region_code": None,
+    "reason": "addendum 2 of 20 November",
+    "before": {"sla_target_pct": 99.0},
+    "after": {"sla_target_pct": 98.5},
+}
 
 
 class Format(StrEnum):
@@ -62,20 +73,35 @@ class AuditOut(BaseModel):
 
 
 def asked_entries(
-    bounds: AskedBounds, object: Audited | None = None, object_id: Word = None, actor: Word = None, action: Word = None,
-    source: Source | None = None, region: RegionCode = None,
-) -> AuditFilter:  # fmt: skip
+    bounds: AskedBounds,
+    object: Audited | None = None,
+    object_id: Word = None,
+    actor: Word = None,
+    action: Word = None,
+    source: Source | None = None,
+    region: RegionCode = None,
+) -> AuditFilter:
     return AuditFilter(object, object_id, actor, action, source, region, *bounds)
 
 
-@router.get("/audit", response_model=Page[AuditOut], responses=problems(403) | {
-    200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
-})  # fmt: skip
+@router.get(
+    "/audit",
+    response_model=Page[AuditOut],
+    responses=problems(403)
+    | {
+        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
+    },
+)
 async def list_audit(
-    session: Session, caller: Admin, request: Request, wanted: Annotated[AuditFilter, Depends(asked_entries)],
+    session: Session,
+    caller: Admin,
+    request: Request,
+    wanted: Annotated[AuditFilter, Depends(asked_entries)],
     format: Annotated[Format | None, Query(description="else by Accept")] = None,
-    limit: AuditLimit = None, cursor: Cursor = None, accept: Annotated[str | None, Header()] = None,
-) -> Any:  # fmt: skip
+    limit: AuditLimit = None,
+    cursor: Cursor = None,
+    accept: Annotated[str | None, Header()] = None,
+) -> Any:
     """Newest first. Admins read what lies within their region."""
     before = read_cursor(cursor, kind=row_id)
     if format is Format.CSV or (format is None and "text/csv" in (accept or "")):

@@ -19,9 +19,15 @@ PROGRESS = {"read": "{rows:,} rows read", "checked": "{rows:,} checked", "writte
 
 
 async def sites(
-    settings: Settings, file: Path, *, dry_run: bool, partial: bool, report_to: Path | None, spoken: str,
+    settings: Settings,
+    file: Path,
+    *,
+    dry_run: bool,
+    partial: bool,
+    report_to: Path | None,
+    spoken: str,
     say: Callable[[str], None],
-) -> bool:  # fmt: skip
+) -> bool:
     """Whether every row is right. Raises SettingsError for a file that is no table."""
     data = _read(file)
     outcome = await _import(settings, file.name, data, dry_run=dry_run, partial=partial, spoken=spoken)
@@ -49,9 +55,15 @@ async def _import(settings: Settings, name: str, data: bytes, *, dry_run: bool, 
         _tell("read", len(book.rows))
         async with transaction(open_sessions(engine)) as session:
             return await store.run(
-                session, book, File(name, hashlib.sha256(data).hexdigest()), caller=by_command_line(),
-                policy=settings.probe.policy, dry_run=dry_run, partial=partial, tell=_tell,
-            )  # fmt: skip
+                session,
+                book,
+                File(name, hashlib.sha256(data).hexdigest()),
+                caller=by_command_line(),
+                policy=settings.probe.policy,
+                dry_run=dry_run,
+                partial=partial,
+                tell=_tell,
+            )
     except Invalid as error:
         raise SettingsError(
             f"{name}: " + "; ".join(answer.line(fault, spoken=spoken) for fault in error.faults)

@@ -32,9 +32,10 @@ LookUp = Callable[[AsyncSession, bytes], Awaitable[Caller]]
 
 bearer = HTTPBearer(auto_error=False, description="A token of `sinyal token create` or `POST /tokens`")
 cookie = APIKeyCookie(
-    name=COOKIE, auto_error=False,
+    name=COOKIE,
+    auto_error=False,
     description=f"A session of `POST /session`; requests that change something also send {CSRF_HEADER}",
-)  # fmt: skip
+)
 
 
 class Callers:

@@ -11,10 +11,13 @@ from app.ping import ping
 from app.terminal import configured, fail, run, say
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Evidence for how well the free village internet of East Kalimantan works.\n\n"
     "Settings come from SINYAL_* variables over config/sinyal.toml, where each one is described.",
-)  # fmt: skip
+)
 app.add_typer(account_commands, name="account")
 app.add_typer(token_commands, name="token")
 import_commands = typer.Typer(no_args_is_help=True, help="Spreadsheets into the registry.")
@@ -154,11 +157,12 @@ def status(
 def import_sites(
     file: Path,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would happen.")] = False,
-    partial: Annotated[bool, typer.Option("--partial", help="Write the rows that are right though others are wrong.")]
-    = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Write the rows that are right though others are wrong.")
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="Write the file again, with what became of each row.")] = None,
     lang: Annotated[str, typer.Option(help="id or en.")] = "id",
-) -> None:  # fmt: skip
+) -> None:
     """Register and change sites from a district's spreadsheet; ends with 1 when rows are wrong. The database must run.
 
     All rows are written, or with a wrong one among them none (unless --partial). The same file again changes nothing.
@@ -167,9 +171,11 @@ def import_sites(
 
     if lang not in {"id", "en"}:
         fail("--lang is id or en")
-    right = run(bring_in.sites(
-        configured("import"), file, dry_run=dry_run, partial=partial, report_to=report, spoken=lang, say=say
-    ))  # fmt: skip
+    right = run(
+        bring_in.sites(
+            configured("import"), file, dry_run=dry_run, partial=partial, report_to=report, spoken=lang, say=say
+        )
+    )
     raise SystemExit(0 if right else 1)
 
 

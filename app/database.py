@@ -171,8 +171,9 @@ def require_version(seen: int | None, current: int) -> None:
         raise Stale(
             "You saw version {seen}, it is at {current} by now: read it again",
             values={"seen": seen, "current": current},
-            your_version=seen, current_version=current,
-        )  # fmt: skip
+            your_version=seen,
+            current_version=current,
+        )
 
 
 def sqlstate(error: Exception) -> str:

@@ -43,8 +43,9 @@ def _worker(snapshot: Snapshot) -> dict[str, Any]:
     age = (utc_now() - snapshot.beat_at).total_seconds() if snapshot.beat_at else None
     return {
         "worker_beat_age_s": None if age is None else round(age, 1),
-        "blind_since": snapshot.blind_since, "deaf_since": snapshot.deaf_since,
-    }  # fmt: skip
+        "blind_since": snapshot.blind_since,
+        "deaf_since": snapshot.deaf_since,
+    }
 
 
 def _warnings(state: Any) -> list[str]:
@@ -55,8 +56,10 @@ def _warnings(state: Any) -> list[str]:
     elif len(state.settings.canaries) < 2:
         found.append("fewer than two canaries (SINYAL_CANARIES): a dead uplink of ours would look like their outage")
     if snapshot.deaf_since is not None and snapshot.has_pushing_sites:
-        found.append("our own beat does not come through, so no site that reports itself is judged silent: look at "
-                     "SINYAL_PUBLIC_URL and what stands before the api")  # fmt: skip
+        found.append(
+            "our own beat does not come through, so no site that reports itself is judged silent: look at "
+            "SINYAL_PUBLIC_URL and what stands before the api"
+        )
     return found
 
 

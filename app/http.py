@@ -47,11 +47,15 @@ def check_parameters(request: Request) -> None:
     for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         near = difflib.get_close_matches(name, known, 1)
         if name not in known:
-            faults.append(Fault(
-                name, "unknown_parameter", "There is no parameter {given}",
-                "Did you mean {near}?" if near else "Parameters here: {known}",
-                values={"given": name[:40], "near": near and near[0], "known": ", ".join(known)},
-            ))  # fmt: skip
+            faults.append(
+                Fault(
+                    name,
+                    "unknown_parameter",
+                    "There is no parameter {given}",
+                    "Did you mean {near}?" if near else "Parameters here: {known}",
+                    values={"given": name[:40], "near": near and near[0], "known": ", ".join(known)},
+                )
+            )
         elif times > 1:
             faults.append(Fault(name, "repeated", "This parameter is given more than once", "Give it once"))
     for name, value in (*request.path_params.items(), *request.query_params.items()):
@@ -145,6 +149,13 @@ def read_version(if_match: str | None) -> int | None:
         return None
     text = if_match.removeprefix("W/").strip('"')
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise Invalid(Fault("If-Match", "bad_version", "{given} is not a version", "Send back `version` as you got it",
-                            values={"given": if_match[:40]}))  # fmt: skip
+        raise Invalid(
+            Fault(
+                "If-Match",
+                "bad_version",
+                "{given} is not a version",
+                "Send back `version` as you got it",
+                values={"given": if_match[:40]},
+            )
+        )
     return int(text)

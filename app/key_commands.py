@@ -11,8 +11,12 @@ from app.terminal import configured, run, say
 account_commands = typer.Typer(no_args_is_help=True, help="Accounts that sign in with a password.")
 token_commands = typer.Typer(no_args_is_help=True, help="API tokens.")
 
-Role = Annotated[str, typer.Option(help="province_admin, province_operator, district_admin, district_operator, "
-                                        "viewer or provider_viewer.")]  # fmt: skip
+Role = Annotated[
+    str,
+    typer.Option(
+        help="province_admin, province_operator, district_admin, district_operator, viewer or provider_viewer."
+    ),
+]
 Provider = Annotated[str | None, typer.Option(help="The provider's slug, for provider_viewer.")]
 TokenId = Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="As `sinyal token list` shows it.")]
 Username = Annotated[str, typer.Argument(help="As `sinyal account list` shows it.")]
@@ -32,9 +36,11 @@ def account_create(
 
     found = configured("account")
     password = _ask_password(from_stdin=password_stdin)
-    initial = run(keys.create_account(
-        found, username=username, name=name, role=role, region_code=region, provider=provider, password=password
-    ))  # fmt: skip
+    initial = run(
+        keys.create_account(
+            found, username=username, name=name, role=role, region_code=region, provider=provider, password=password
+        )
+    )
     _show_password(initial)
     typer.echo(f"account {username.strip().lower()} is there", err=True)
 
@@ -70,19 +76,24 @@ def account_reset_password(username: Username) -> None:
 def token_create(
     name: Annotated[str, typer.Option(help="Whose it is, and what for.")],
     role: Role,
-    region: Annotated[str | None, typer.Option(help="How far it reaches; left out: as far as its account, else the "
-                                               "province, 64.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="How far it reaches; left out: as far as its account, else the province, 64.")
+    ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it expires.")] = None,
     provider: Provider = None,
     account: Annotated[str | None, typer.Option(help="The account that owns it; it never does more.")] = None,
-) -> None:  # fmt: skip
+) -> None:
     """Make an API token and print it, once: only its hash is kept. The database must run."""
     from app import keys
 
     found = configured("token")
-    typer.echo(run(keys.create_token(
-        found, name=name, role=role, region_code=region, provider=provider, days=days, owner=account
-    )))  # fmt: skip
+    typer.echo(
+        run(
+            keys.create_token(
+                found, name=name, role=role, region_code=region, provider=provider, days=days, owner=account
+            )
+        )
+    )
 
 
 @token_commands.command("list")
@@ -127,9 +138,13 @@ def _ask_password(*, from_stdin: bool) -> str | None:
     if not sys.stdin.isatty():
         return None
     asked: str = typer.prompt(
-        "Password (empty: one is made)", default="", show_default=False, hide_input=True, confirmation_prompt=True,
+        "Password (empty: one is made)",
+        default="",
+        show_default=False,
+        hide_input=True,
+        confirmation_prompt=True,
         err=True,
-    )  # fmt: skip
+    )
     return asked or None
 
 

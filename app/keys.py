@@ -58,10 +58,18 @@ async def create_token(settings: Settings, *, days: int | None, owner: str | Non
     async with on_database(settings, name="token") as session:
         wanted = _read(TokenIn, given)
         account = await _account(session, owner) if owner is not None else None
-        return (await tokens.create_token(
-            session, name=wanted.name, role=wanted.role, region_code=wanted.region_code, provider=wanted.provider,
-            owner=account, days=days, caller=by_command_line(),
-        ))[1]  # fmt: skip
+        return (
+            await tokens.create_token(
+                session,
+                name=wanted.name,
+                role=wanted.role,
+                region_code=wanted.region_code,
+                provider=wanted.provider,
+                owner=account,
+                days=days,
+                caller=by_command_line(),
+            )
+        )[1]
 
 
 async def list_tokens(settings: Settings) -> list[dict[str, Any]]:
@@ -80,9 +88,13 @@ async def issue_agent(settings: Settings, site: str, kind: str) -> str:
         raise SettingsError(f"--kind is one of {', '.join(AgentKind)}")
     async with on_database(settings, name="agent") as session:
         return await agents.issue(
-            session, site, AgentKind(kind), caller=by_command_line(), settings=settings,
+            session,
+            site,
+            AgentKind(kind),
+            caller=by_command_line(),
+            settings=settings,
             url=agents.public_url(settings),
-        )  # fmt: skip
+        )
 
 
 async def revoke_agent(settings: Settings, site: str) -> int:

@@ -24,10 +24,12 @@ def configure(component: str) -> None:
     )
     structlog.contextvars.bind_contextvars(component=component)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *exceptions, end],
-        foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-    ))  # fmt: skip
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *exceptions, end],
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+        )
+    )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("app").setLevel(logging.INFO)
     logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # the worker tells of its jobs itself, and counts

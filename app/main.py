@@ -66,9 +66,14 @@ Errors are problem details (RFC 9457).
 
 def create_app(given: Settings | None = None) -> FastAPI:
     app = FastAPI(
-        title="Sinyal Desa", version="0.1.0", description=ABOUT, docs_url=None, redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None, lifespan=_lifespan,
-    )  # fmt: skip
+        title="Sinyal Desa",
+        version="0.1.0",
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        lifespan=_lifespan,
+    )
     app.state.settings = given or settings()
     app.state.policy = app.state.settings.probe.policy
     app.state.callers = callers.Callers()
@@ -82,14 +87,30 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.streams = Streams(app.state.snapshot, app.state.answers, most=most)
     for router in (
         # before the registry, whose /sites/{id} would take /sites/export for a site
-        exporting, importing,
-        registry, checks, contracts, status, streams, ledger, measurements, aggregates, uptimes, incidents,
-        maintenance, audit, accounts, session, tokens,
+        exporting,
+        importing,
+        registry,
+        checks,
+        contracts,
+        status,
+        streams,
+        ledger,
+        measurements,
+        aggregates,
+        uptimes,
+        incidents,
+        maintenance,
+        audit,
+        accounts,
+        session,
+        tokens,
         agents,
         diagnoses,
-        pushes, devices,
-        speedtests, throughputs,
-    ):  # fmt: skip
+        pushes,
+        devices,
+        speedtests,
+        throughputs,
+    ):
         app.include_router(router, prefix=API, dependencies=[Depends(http.check_parameters)])
     app.include_router(health.router)
     app.include_router(scraped)
@@ -114,9 +135,12 @@ def _guard(app: FastAPI, chosen: Settings) -> None:
         app.add_middleware(RateLimit, requests_per_s=limits.requests_per_s, burst=limits.burst)
     if chosen.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=chosen.cors_origins, allow_methods=["*"], allow_headers=["*"],
+            CORSMiddleware,
+            allow_origins=chosen.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
             expose_headers=["ETag", "Retry-After", "Content-Disposition", "Location", SIMULATED],
-        )  # fmt: skip
+        )
     app.add_middleware(Secured, https=(chosen.public_url or "").startswith("https://"))
 
 

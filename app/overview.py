@@ -45,8 +45,10 @@ async def _show(snapshot: Snapshot, sessions: Sessions, region: str, say: Callab
     states = Counter(entry.shown.state for entry in entries)
     counts = "  ".join(f"{state} {count}" for state, count in sorted(states.items()))
     age = "never" if snapshot.beat_at is None else f"{(now - snapshot.beat_at).total_seconds():.0f} s ago"
-    say(f"{now.astimezone(WITA):%Y-%m-%d %H:%M:%S} WITA  {regions.names()[region]}: {len(entries)} sites  {counts}  "
-        f"(worker seen: {age})")  # fmt: skip
+    say(
+        f"{now.astimezone(WITA):%Y-%m-%d %H:%M:%S} WITA  {regions.names()[region]}: {len(entries)} sites  {counts}  "
+        f"(worker seen: {age})"
+    )
     if snapshot.blind_since is not None:
         say("  blind: no canary answers, so nothing is judged down (see `sinyal doctor`)")
     troubled = sorted((e for e in entries if e.shown.state in TROUBLED), key=lambda entry: entry.shown.since)

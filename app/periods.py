@@ -56,8 +56,15 @@ def named_period(period: str, now: datetime) -> Period:
         if month.start >= now:
             raise Invalid(Fault("period", "in_the_future", "{given} has not begun", values={"given": period}))
         return Period(month.start, min(month.end, now))
-    raise Invalid(Fault("period", "bad_period", "{given} is not a period", "Write it like 24h, 7d, 30d or 2026-11",
-                        values={"given": period[:40]}))  # fmt: skip
+    raise Invalid(
+        Fault(
+            "period",
+            "bad_period",
+            "{given} is not a period",
+            "Write it like 24h, 7d, 30d or 2026-11",
+            values={"given": period[:40]},
+        )
+    )
 
 
 def whole_month(period: str) -> Period | None:
@@ -76,6 +83,13 @@ def chosen_step(period: Period, step: Step | None) -> Step:
         step = Step.HOUR if length <= timedelta(days=3) else Step.DAY if length <= timedelta(days=92) else Step.MONTH
     hours = {Step.HOUR: 1, Step.DAY: 24, Step.MONTH: 24 * 28}[step]
     if length / timedelta(hours=hours) > MAX_ROWS:
-        raise Invalid(Fault("step", "too_many_rows", "step={given} over this period yields over 10,000 rows",
-                            "Choose a longer step or a shorter period", values={"given": step.value}))  # fmt: skip
+        raise Invalid(
+            Fault(
+                "step",
+                "too_many_rows",
+                "step={given} over this period yields over 10,000 rows",
+                "Choose a longer step or a shorter period",
+                values={"given": step.value},
+            )
+        )
     return step

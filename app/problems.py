@@ -27,9 +27,15 @@ log = structlog.get_logger()
 CANCELLED = "57014"
 PASSING = ("08", "53", "57", "40P01", "40001")  # connection, resources, operator; deadlock: all worth another try
 AWAY = (
-    OperationalError, InterfaceError, PoolTimeout, OSError,
-    PostgresConnectionError, CannotConnectNowError, ClosedMeanwhile, InternalClientError,  # while one is being opened
-)  # fmt: skip
+    OperationalError,
+    InterfaceError,
+    PoolTimeout,
+    OSError,
+    PostgresConnectionError,
+    CannotConnectNowError,
+    ClosedMeanwhile,
+    InternalClientError,  # while one is being opened
+)
 READING = {"GET", "HEAD"}  # what changes something and takes long waits for others: it may try again
 
 TYPE_BASE = "https://sinyal-desa.id/problems/"
@@ -89,10 +95,12 @@ def answer(request: Request, problem: Problem) -> Response:
 
 def _spoken(fault: Fault, spoken: str) -> dict[str, Any]:
     out = {
-        "field": fault.field, "row": fault.row, "code": fault.code,
+        "field": fault.field,
+        "row": fault.row,
+        "code": fault.code,
         "message": language.translate(fault.message, fault.values, language=spoken),
         "suggestion": None,
-    }  # fmt: skip
+    }
     if fault.suggestion is not None:
         out["suggestion"] = language.translate(fault.suggestion, fault.values, language=spoken)
     return out
@@ -150,8 +158,9 @@ def install(app: FastAPI, *, meant: Meant = lambda field, given: None) -> None:
     async def _http(request: Request, error: HTTPException) -> Response:
         problem = NAMED.get(error.status_code, BadRequest)()
         if error.status_code == 413 and error.detail.isdecimal():
-            problem = TooLarge("At most {limit} MB are read: split it into several requests",
-                               values={"limit": error.detail})  # fmt: skip
+            problem = TooLarge(
+                "At most {limit} MB are read: split it into several requests", values={"limit": error.detail}
+            )
         if error.status_code == 400:
             problem.faults = (Fault("body", "json_invalid", MESSAGES["body_unreadable"]),)
         problem.status = error.status_code

@@ -43,7 +43,7 @@ class Profile(BaseModel):
 
 def load_profiles(
     path: Path, *, interval_s: int | None = None, send_every_s: int | None = None
-) -> dict[Technology, Profile]:  # fmt: skip
+) -> dict[Technology, Profile]:
     """Raises SettingsError when a technology is missing or a value is out of its range."""
     try:
         found = TypeAdapter(dict[Technology, Profile]).validate_python(tomllib.loads(path.read_text()))

@@ -181,9 +181,13 @@ class Settings(BaseSettings):
 
 
 GROUPS: dict[str, type[BaseModel]] = {
-    "probe": ProbeSettings, "status": StatusSettings, "sign_in": SignInSettings,
-    "aggregates": AggregatesSettings, "limits": LimitsSettings, "push": PushSettings,
-}  # fmt: skip
+    "probe": ProbeSettings,
+    "status": StatusSettings,
+    "sign_in": SignInSettings,
+    "aggregates": AggregatesSettings,
+    "limits": LimitsSettings,
+    "push": PushSettings,
+}
 SINGLE = tuple(name for name in Settings.model_fields if name not in GROUPS)
 VARIABLES = (
     "SINYAL_CONFIG",

@@ -56,12 +56,14 @@ class EventStream(StreamingResponse):
 def event_schema(kind: str, data: dict[str, Any]) -> dict[str, Any]:
     """How an event of a stream is described (OpenAPI)."""
     return {
-        "type": "object", "required": ["event", "id", "data"],
+        "type": "object",
+        "required": ["event", "id", "data"],
         "properties": {
-            "event": {"const": kind}, "id": {"type": "string"},
+            "event": {"const": kind},
+            "id": {"type": "string"},
             "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
         },
-    }  # fmt: skip
+    }
 
 
 async def is_still_allowed(request: Request, caller: Caller) -> bool:

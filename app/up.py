@@ -23,11 +23,15 @@ async def _run(given: Settings, environment: dict[str, str], stop: asyncio.Event
         await welcome(given, say)
         address = address_of(given)
         await supervise(
-            [Child("worker", sinyal("worker", "--supervised"), environment),
-             Child("api", sinyal("api", "--supervised"), environment)],
-            cluster=cluster, stop=stop, ready_url=f"{address}/readyz",
+            [
+                Child("worker", sinyal("worker", "--supervised"), environment),
+                Child("api", sinyal("api", "--supervised"), environment),
+            ],
+            cluster=cluster,
+            stop=stop,
+            ready_url=f"{address}/readyz",
             when_ready=lambda: say(f"ready: {address}{given.root_path} (API: /docs)"),
-        )  # fmt: skip
+        )
 
 
 def address_of(given: Settings) -> str:

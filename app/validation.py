@@ -111,8 +111,13 @@ def read_moment(field: str, given: object) -> datetime:
     try:
         return parse_moment(shown(given))
     except NaiveTime:
-        fault = Fault(field, "naive_time", "{given} has no offset: which hour it means depends on who reads it",
-                      "Add the offset, for WITA: {example}", values=values)  # fmt: skip
+        fault = Fault(
+            field,
+            "naive_time",
+            "{given} has no offset: which hour it means depends on who reads it",
+            "Add the offset, for WITA: {example}",
+            values=values,
+        )
     except (ValueError, OverflowError, OSError):
         fault = Fault(field, "bad_time", "{given} is not a time", "Write it like {example}", values=values)
     raise FaultError(fault)

@@ -83,9 +83,14 @@ class _Refused(Exception):
 
 
 async def pull(
-    url: str, address: str, client: httpx.AsyncClient, limits: Limits, *, echo: Echo | None = None,
+    url: str,
+    address: str,
+    client: httpx.AsyncClient,
+    limits: Limits,
+    *,
+    echo: Echo | None = None,
     ping: str | None = None,
-) -> Found:  # fmt: skip
+) -> Found:
     """Downloads `url` from `address`, already judged by the policy; round trips to `ping`, where there is ICMP."""
     taken = Taken()
     idle = await _idle(echo, ping)

@@ -68,9 +68,7 @@ def _typed(row: dict[str, str]) -> dict[str, Any]:
     return row | {name: float(row[name] or 0) for name in _MBPS if name in row}
 
 
-def _run(
-    script: Script, hosts: list[Host] | None, database_url: str | None, truth: Truth, feed: Feed | None
-) -> None:  # fmt: skip
+def _run(script: Script, hosts: list[Host] | None, database_url: str | None, truth: Truth, feed: Feed | None) -> None:
     clock = Clock()
     network = Network(script, hosts or ())
 

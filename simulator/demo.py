@@ -77,8 +77,10 @@ def _namespace(say: Say) -> Iterator[Namespace | None]:
     try:
         namespace = Namespace.open()
     except NamespaceUnavailable as problem:
-        say("no simulated network here, so every village answers pings from plain loopback, without outages or agents: "
-            f"{problem}")  # fmt: skip
+        say(
+            "no simulated network here, so every village answers pings from plain loopback, without outages or agents: "
+            f"{problem}"
+        )
         yield None
         return
     with namespace:
@@ -128,9 +130,14 @@ def _environment(given: Settings, script: Script) -> dict[str, str]:
 
 
 def _children(
-    namespace: Namespace | None, inside: socket.socket | None, url: str, given: Settings, script_file: Path | None,
-    environment: dict[str, str], secret: dict[str, str],
-) -> list[Child]:  # fmt: skip
+    namespace: Namespace | None,
+    inside: socket.socket | None,
+    url: str,
+    given: Settings,
+    script_file: Path | None,
+    environment: dict[str, str],
+    secret: dict[str, str],
+) -> list[Child]:
     worker, api = sinyal("worker", "--supervised"), sinyal("api", "--supervised")
     if namespace is None or inside is None:
         return [Child("worker", worker, environment), Child("api", api, environment)]
@@ -172,9 +179,11 @@ async def _set_back(session: AsyncSession, by_s: int) -> None:
 async def _write_history(url: str, script: Script, days: int, *, stop: asyncio.Event, say: Say) -> None:
     """Until it is written, or a signal comes: then nothing is kept of it, or the worker goes on counting."""
     engine = open_engine(url, name="history", command_timeout_s=None)
-    writing = asyncio.create_task(write_history(
-        engine, days=days, seed=script.seed, interval_s=script.interval_s, scripted=script.technologies, say=say
-    ))  # fmt: skip
+    writing = asyncio.create_task(
+        write_history(
+            engine, days=days, seed=script.seed, interval_s=script.interval_s, scripted=script.technologies, say=say
+        )
+    )
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({writing, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -44,10 +44,16 @@ class Feed(threading.Thread):
 
     def act(self, acting: Acting) -> None:
         event = acting.event
-        self._told.put({
-            "kind": event.kind.value, "codes": acting.codes, "start_s": acting.start_s, "end_s": acting.end_s,
-            "loss_pct": event.loss_pct, "rtt_ms": event.rtt_ms,
-        })  # fmt: skip
+        self._told.put(
+            {
+                "kind": event.kind.value,
+                "codes": acting.codes,
+                "start_s": acting.start_s,
+                "end_s": acting.end_s,
+                "loss_pct": event.loss_pct,
+                "rtt_ms": event.rtt_ms,
+            }
+        )
 
     def stop(self) -> None:
         self._told.put(None)

@@ -78,8 +78,13 @@ def cadence(profile: Profile) -> Cadence:
 
 
 def acting_of(told: Mapping[str, Any]) -> Acting:
-    event = Event(EventKind(told["kind"]), told["start_s"], told["end_s"] - told["start_s"],
-                  loss_pct=told["loss_pct"], rtt_ms=told["rtt_ms"])  # fmt: skip
+    event = Event(
+        EventKind(told["kind"]),
+        told["start_s"],
+        told["end_s"] - told["start_s"],
+        loss_pct=told["loss_pct"],
+        rtt_ms=told["rtt_ms"],
+    )
     return Acting(event, tuple(told["codes"]), told["start_s"], told["end_s"])
 
 

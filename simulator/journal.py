@@ -18,8 +18,17 @@ class Journal:
 
     def measured(self, site: str, row: Row, at: float) -> None:
         """`at` is when it truly was (seconds since 1970); the row says what the device says."""
-        self._tell({"what": "measured", "site": site, "boot": row["boot"], "seq": row["seq"], "at": round(at, 2),
-                    "clock": row["clock"], "received": row.get("received", len(row.get("rtt_ms", ())))})  # fmt: skip
+        self._tell(
+            {
+                "what": "measured",
+                "site": site,
+                "boot": row["boot"],
+                "seq": row["seq"],
+                "at": round(at, 2),
+                "clock": row["clock"],
+                "received": row.get("received", len(row.get("rtt_ms", ()))),
+            }
+        )
 
     def tried(self, site: str, rows: Sequence[Row]) -> None:
         self._tell({"what": "tried", "site": site, "rows": _names(rows)})

@@ -39,9 +39,16 @@ class Line:
         return await self.ask("POST", path, headers, size=len(body), send=send, timeout_s=timeout_s)
 
     async def ask(
-        self, method: str, path: str, headers: Mapping[str, str], *, size: int = 0, send: Send | None = None,
-        read: Read | None = None, timeout_s: float = TIMEOUT_S,
-    ) -> Answer:  # fmt: skip
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        size: int = 0,
+        send: Send | None = None,
+        read: Read | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Answer:
         """`read` takes the body where it is long; else it is in the answer. Raises NoAnswer."""
         try:
             async with asyncio.timeout(timeout_s), self._open() as (reader, writer):

@@ -113,9 +113,14 @@ def packed(address: str) -> bytes:
 
 
 def _link(
-    seed: int, address: str, usual: Technology, scripted: Behaviour | None, codes: tuple[str, ...], *,
+    seed: int,
+    address: str,
+    usual: Technology,
+    scripted: Behaviour | None,
+    codes: tuple[str, ...],
+    *,
     answers: bool = True,
-) -> Link:  # fmt: skip
+) -> Link:
     own = key(seed, address)
     says = scripted or Behaviour()
     width_ms = usual.slowest_ms - usual.fastest_ms

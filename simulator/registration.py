@@ -51,11 +51,17 @@ def wanted(regions: Path, script: Script) -> list[Wanted]:
         *(fields for fields in every if fields["host"] in tower_of),
     ]
     return [
-        Wanted(fields["host"], fields, fields["host"] in active) if fields["kind"] == SiteKind.NODE
-        else Wanted(fields["host"], form(fields, script.agents), fields["host"] in active,
-                    tower_of.get(fields["host"]), forms(fields))
+        Wanted(fields["host"], fields, fields["host"] in active)
+        if fields["kind"] == SiteKind.NODE
+        else Wanted(
+            fields["host"],
+            form(fields, script.agents),
+            fields["host"] in active,
+            tower_of.get(fields["host"]),
+            forms(fields),
+        )
         for fields in order
-    ]  # fmt: skip
+    ]
 
 
 async def register(session: AsyncSession, sites: Sequence[Wanted]) -> None:

@@ -35,9 +35,13 @@ class Registry(threading.Thread):
     """Calls `told` with all hosts at the first reading and after a change; outlives an absent database."""
 
     def __init__(
-        self, url: str, told: Callable[[list[Host]], None], *, places: Mapping[str, str] = MappingProxyType({}),
+        self,
+        url: str,
+        told: Callable[[list[Host]], None],
+        *,
+        places: Mapping[str, str] = MappingProxyType({}),
         every_s: float = EVERY_S,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`places` are the addresses of sites that are registered without one, by code."""
         super().__init__(name="registry", daemon=True)
         self._url = url.replace("postgresql+asyncpg://", "postgresql://", 1)

@@ -47,9 +47,13 @@ ShapeOf = Callable[[str], Shape]  # by the address that was connected to
 
 
 async def start(
-    shape_of: ShapeOf, *, host: str = "127.0.0.1", port: int = 0, sock: socket | None = None,
+    shape_of: ShapeOf,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    sock: socket | None = None,
     headers: Iterable[str] = (),
-) -> asyncio.Server:  # fmt: skip
+) -> asyncio.Server:
     """Answers every GET with as much as is taken; `sock` is one that was made elsewhere (not yet listening, or so)."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

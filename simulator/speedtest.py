@@ -74,9 +74,13 @@ class Speedtest:
             await send(writer, link, size=size)
 
         await self._line.ask(
-            "POST", f"{SPEEDTEST}?grant={grant}", {"Content-Type": "application/octet-stream"},
-            size=size, send=write, timeout_s=longest_s + 15,
-        )  # fmt: skip
+            "POST",
+            f"{SPEEDTEST}?grant={grant}",
+            {"Content-Type": "application/octet-stream"},
+            size=size,
+            send=write,
+            timeout_s=longest_s + 15,
+        )
         return {"up_bytes": size, "up_ms": _ms_since(began)}
 
 

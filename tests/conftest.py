@@ -128,10 +128,15 @@ async def session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 @pytest.fixture
 def app(sessions: Sessions, engine: AsyncEngine) -> FastAPI:
     allowed = ProbeSettings(allow=["127.0.0.0/8"])
-    app = create_app(Settings(
-        canaries=["127.255.0.1", "127.255.0.2"], probe=allowed, database_url=None,
-        limits=LimitsSettings(requests_per_s=0), aggregates=AggregatesSettings(refresh_s=0),
-    ))  # fmt: skip
+    app = create_app(
+        Settings(
+            canaries=["127.255.0.1", "127.255.0.2"],
+            probe=allowed,
+            database_url=None,
+            limits=LimitsSettings(requests_per_s=0),
+            aggregates=AggregatesSettings(refresh_s=0),
+        )
+    )
     app.state.sessions, app.state.engine = sessions, engine
     app.state.streams.end()  # httpx waits here for an answer's end: each stream tells once, and is over
     return app

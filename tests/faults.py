@@ -42,8 +42,9 @@ class Dashboard(threading.Thread):
 
     def __init__(self, running: Demo, *, follows: bool) -> None:
         super().__init__(daemon=True)
-        self._client = httpx.Client(base_url=f"{running.url}/api/v1", headers=running.client.headers, timeout=3,
-                                    trust_env=False)  # fmt: skip
+        self._client = httpx.Client(
+            base_url=f"{running.url}/api/v1", headers=running.client.headers, timeout=3, trust_env=False
+        )
         self._follows, self._ends = follows, threading.Event()
         self._etag, self._version = "", ""
         self.sites: dict[int, dict[str, Any]] = {}
@@ -60,8 +61,11 @@ class Dashboard(threading.Thread):
                 continue
             if answer.status_code in {200, 304}:
                 self.answered += 1
-                self.stale += [f"{site['code']} {age:.2f} s" for site in self.sites.values()
-                               if site["state"] == "up" and (age := _age(site, asked_at)) > HOLD_S]  # fmt: skip
+                self.stale += [
+                    f"{site['code']} {age:.2f} s"
+                    for site in self.sites.values()
+                    if site["state"] == "up" and (age := _age(site, asked_at)) > HOLD_S
+                ]
 
     def _ask(self) -> httpx.Response:
         if not self._follows:

@@ -32,9 +32,13 @@ class Api:
     def start(self) -> None:
         port = free_port()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "api", "--supervised", "--port", str(port)], cwd=ROOT,
-            env=self._environment, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log,
-        )  # fmt: skip
+            [sys.executable, "-m", "app.cli", "api", "--supervised", "--port", str(port)],
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+        )
         self.url = f"http://127.0.0.1:{port}"
 
     @property

@@ -34,9 +34,11 @@ class Demo:
             if line.startswith("token: "):
                 self.token = line.split()[1]
                 self.client = httpx.Client(
-                    base_url=f"{self.url}/api/v1", headers={"Authorization": f"Bearer {self.token}"},
-                    timeout=10, trust_env=False,
-                )  # fmt: skip
+                    base_url=f"{self.url}/api/v1",
+                    headers={"Authorization": f"Bearer {self.token}"},
+                    timeout=10,
+                    trust_env=False,
+                )
                 return
         raise AssertionError(f"the demo ended with {self.process.poll()} before it was ready")
 

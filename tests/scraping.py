@@ -72,8 +72,13 @@ def scraping(running: Demo, folder: Path, *, every_s: int = EVERY_S) -> Iterator
     checked = subprocess.run([program("promtool"), "check", "config", str(config)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
     port = free_port()
-    argv = [program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]  # fmt: skip
+    argv = [
+        program("prometheus"),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+    ]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     prometheus = Prometheus(port)

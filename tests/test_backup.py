@@ -178,7 +178,7 @@ async def test_the_audit_comes_back_as_it_was_and_stays_append_only_to_a_super_u
                 tried = pginstall.run(
                     [pginstall.program("psql"), "-XAtqw", "-v", "ON_ERROR_STOP=1", "-c", f"{role} {change}"],
                     env=module.connection(there),
-                )  # fmt: skip
+                )
                 assert tried.returncode != 0
                 assert b"append-only" in tried.stderr or b"permission denied to set parameter" in tried.stderr
         assert sql(there, AUDIT) == "sari|A"

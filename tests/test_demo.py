@@ -78,9 +78,12 @@ def test_every_village_of_the_script_is_up_with_the_latency_of_its_technology(ru
 
 def test_a_site_registered_over_rest_is_measured_at_once(running: Demo) -> None:
     body = {
-        "village_code": "64.02.05.2003", "technology": "fiber", "provider": "iconplus", "probe": "icmp",
+        "village_code": "64.02.05.2003",
+        "technology": "fiber",
+        "provider": "iconplus",
+        "probe": "icmp",
         "host": "127.99.1.1",
-    }  # fmt: skip
+    }
     answer = running.client.post("/sites", json=body)
     assert answer.status_code == 201, answer.text
     made = answer.json()
@@ -121,9 +124,12 @@ def test_our_own_blindness_is_no_villages_outage(running: Demo) -> None:
 def test_a_kill_is_survived_and_nothing_acknowledged_is_lost(running: Demo, victim: str) -> None:
     def register(number: int) -> str | None:
         body = {
-            "village_code": "64.03.01.2001", "technology": "fiber", "provider": "iconplus", "probe": "icmp",
+            "village_code": "64.03.01.2001",
+            "technology": "fiber",
+            "provider": "iconplus",
+            "probe": "icmp",
             "host": f"127.98.{['worker', 'api', 'database'].index(victim)}.{number}",
-        }  # fmt: skip
+        }
         try:
             answer = running.client.post("/sites", json=body)
             return str(answer.json()["code"]) if answer.status_code == 201 else None

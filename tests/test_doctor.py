@@ -185,8 +185,9 @@ async def test_a_worker_is_judged_by_its_last_beat(migrated_url: str, age_s: int
         migrated_url,
         "INSERT INTO worker_beat (source, beat_at, started_at, blind_since, figures)"
         " VALUES ('central', $1, $1, $2, '{}')",
-        beat, beat if blind else None,
-    )  # fmt: skip
+        beat,
+        beat if blind else None,
+    )
     finding = await found(database.check_worker, database_url=migrated_url)
     await execute(migrated_url, "DELETE FROM worker_beat")
     assert finding.level is level
@@ -233,9 +234,11 @@ async def test_what_came_and_nobody_takes_in_is_told(
 ) -> None:
     came = utc_now() - timedelta(seconds=waits_s)
     await execute(
-        migrated_url, "INSERT INTO push_inbox (site_id, received_at, rows, refused_at) VALUES (NULL, $1, '[]', $2)",
-        came, came if aside else None,
-    )  # fmt: skip
+        migrated_url,
+        "INSERT INTO push_inbox (site_id, received_at, rows, refused_at) VALUES (NULL, $1, '[]', $2)",
+        came,
+        came if aside else None,
+    )
     finding = await found(field.check_inbox, database_url=migrated_url)
     await execute(migrated_url, "DELETE FROM push_inbox")
     assert finding.level is level
@@ -402,8 +405,12 @@ def run_doctor(folder: Path, *, prefix: list[str] | None = None, **env: str) -> 
     return subprocess.run(
         [*(prefix or []), sys.executable, "-m", "app.cli", "doctor"],
         env={"PATH": os.environ["PATH"], "SINYAL_DATA_DIR": str(folder / "var")} | env,
-        cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 def test_the_command_says_a_line_a_check_and_no_secret(port: int, tmp_path: Path) -> None:

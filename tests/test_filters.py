@@ -13,10 +13,12 @@ def filtered(app: FastAPI, name: str) -> list[Call]:
     """Every list that can be asked for with this parameter."""
     paths = app.openapi()["paths"]
     return [
-        call for call in read_calls(app)
-        if call.method == "GET" and "{" not in call.path
+        call
+        for call in read_calls(app)
+        if call.method == "GET"
+        and "{" not in call.path
         and name in {one["name"] for one in paths.get(call.path, {}).get("get", {}).get("parameters", [])}
-    ]  # fmt: skip
+    ]
 
 
 async def test_an_unknown_provider_is_refused_by_every_list(app: FastAPI, cast: Cast) -> None:

@@ -73,21 +73,54 @@ async def count_some(session: AsyncSession, site_id: int) -> None:
     """A day of every kind that the service counts."""
     site = await session.get_one(Site, site_id)
     day = utc_now().astimezone(WITA).date() - timedelta(days=1)
-    seconds = {"up": 80_000, "degraded": 0, "down": 6_400, "unreachable": 0, "unknown": 0, "maintenance": 0,
-               "outages": 1, "longest_outage_s": 6_400, "countable_down_s": 6_400, "contract_s": 0,
-               "down_by_cause": {}}  # fmt: skip
-    session.add(AvailabilityDay(
-        day=day, site_id=site.id, provider_id=site.provider_id, technology=Technology.FIBER,
-        village_code=site.village_code, inactive=0, contract_unknown_s=0, **seconds,
-    ))  # fmt: skip
+    seconds = {
+        "up": 80_000,
+        "degraded": 0,
+        "down": 6_400,
+        "unreachable": 0,
+        "unknown": 0,
+        "maintenance": 0,
+        "outages": 1,
+        "longest_outage_s": 6_400,
+        "countable_down_s": 6_400,
+        "contract_s": 0,
+        "down_by_cause": {},
+    }
+    session.add(
+        AvailabilityDay(
+            day=day,
+            site_id=site.id,
+            provider_id=site.provider_id,
+            technology=Technology.FIBER,
+            village_code=site.village_code,
+            inactive=0,
+            contract_unknown_s=0,
+            **seconds,
+        )
+    )
     for provider_id, technology in ((0, "all"), (0, "fiber"), (site.provider_id, "all")):
-        session.add(RegionAvailabilityDay(
-            region_code="64.02", provider_id=provider_id, technology=technology, day=day, **seconds
-        ))  # fmt: skip
-    session.add(RegionDay(
-        region_code="64", provider_id=0, technology="fiber", day=day, sent=100, received=98, rtt_sum=98 * 21_000,
-        jitter_sum=0, jitter_count=0, rtt_min=20_000, rtt_max=22_000, bucket=[250], upto=[98],
-    ))  # fmt: skip
+        session.add(
+            RegionAvailabilityDay(
+                region_code="64.02", provider_id=provider_id, technology=technology, day=day, **seconds
+            )
+        )
+    session.add(
+        RegionDay(
+            region_code="64",
+            provider_id=0,
+            technology="fiber",
+            day=day,
+            sent=100,
+            received=98,
+            rtt_sum=98 * 21_000,
+            jitter_sum=0,
+            jitter_count=0,
+            rtt_min=20_000,
+            rtt_max=22_000,
+            bucket=[250],
+            upto=[98],
+        )
+    )
     await session.flush()
 
 
@@ -122,10 +155,18 @@ async def test_the_dashboards_counts_are_the_services_own(app: FastAPI, cast: Ca
 TITLE = "Titik akses menurut status"
 
 
-@pytest.mark.parametrize("question", [
-    "SELECT contact_name FROM site", "SELECT host FROM site", "SELECT latitude FROM site", "SELECT * FROM token",
-    "SELECT * FROM account", "UPDATE site_status SET state = 'up'", "DELETE FROM incident",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "question",
+    [
+        "SELECT contact_name FROM site",
+        "SELECT host FROM site",
+        "SELECT latitude FROM site",
+        "SELECT * FROM token",
+        "SELECT * FROM account",
+        "UPDATE site_status SET state = 'up'",
+        "DELETE FROM incident",
+    ],
+)
 async def test_the_reader_sees_no_contact_person_and_no_secret_and_changes_nothing(
     question: str, session: AsyncSession
 ) -> None:

@@ -160,9 +160,12 @@ async def test_behind_a_pooler_that_ignores_the_limit_the_api_gives_up_by_itself
 def test_every_list_gives_at_most_a_thousand(app: FastAPI) -> None:
     paths = app.openapi()["paths"]
     found = [
-        p["schema"].get("anyOf", [p["schema"]])[0] for path in paths.values() if "get" in path
-        for p in path["get"].get("parameters", ()) if p["name"] == "limit"
-    ]  # fmt: skip
+        p["schema"].get("anyOf", [p["schema"]])[0]
+        for path in paths.values()
+        if "get" in path
+        for p in path["get"].get("parameters", ())
+        if p["name"] == "limit"
+    ]
     assert len(found) > 10
     most = {one.get("maximum") for schema in found for one in schema.get("anyOf", [schema])} - {None}
     assert most == {MAX_LIMIT} == {1000}
@@ -178,9 +181,10 @@ async def test_a_list_that_is_asked_for_more_says_how_many_it_gives(cast: Cast) 
 
 async def test_pages_of_other_origins_may_call_only_where_it_is_set(app: FastAPI, narrow: FastAPI) -> None:
     asked = {
-        "Origin": ORIGIN, "Access-Control-Request-Method": "PATCH",
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "PATCH",
         "Access-Control-Request-Headers": "authorization, if-none-match, x-csrf-token, idempotency-key, if-match",
-    }  # fmt: skip
+    }
     async with asking(app) as client:
         assert "access-control-allow-origin" not in (await client.get("/healthz", headers=asked)).headers
         assert (await client.options(f"{API}/sites", headers=asked)).status_code == 405

@@ -53,18 +53,23 @@ async def test_it_counts_sites_by_kind_and_state(app: FastAPI, cast: Cast, sessi
     counts = {(one.labels["kind"], one.labels["state"]): one.value for one in samples}
     assert counts.keys() == {(kind, state) for kind in ("access_point", "node") for state in STATES}
     assert {key: count for key, count in counts.items() if count} == {
-        ("access_point", "up"): 1, ("access_point", "unknown"): 1, ("node", "unknown"): 1,
-    }  # fmt: skip
+        ("access_point", "up"): 1,
+        ("access_point", "unknown"): 1,
+        ("node", "unknown"): 1,
+    }
 
 
 async def test_what_sites_reported_and_nobody_has_taken_in_is_counted(cast: Cast, session: AsyncSession) -> None:
     found = await scraped(cast.stranger)
     assert [value(found, f"sinyal_inbox_{name}") for name in ("waiting", "age_seconds", "refused")] == [0, 0, 0]
     async with session.begin():
-        await session.execute(text(
-            "INSERT INTO push_inbox (received_at, rows, refused_at) VALUES (now() - interval '9 min', '[]', now()), "
-            "(now() - interval '5 min', '[]', NULL), (now() - interval '1 min', '[]', NULL)"
-        ))  # fmt: skip
+        await session.execute(
+            text(
+                "INSERT INTO push_inbox (received_at, rows, refused_at) VALUES "
+                "(now() - interval '9 min', '[]', now()), "
+                "(now() - interval '5 min', '[]', NULL), (now() - interval '1 min', '[]', NULL)"
+            )
+        )
     found = await scraped(cast.stranger)
     assert [value(found, f"sinyal_inbox_{name}") for name in ("waiting", "refused")] == [2, 1]
     assert value(found, "sinyal_inbox_age_seconds") == 300
@@ -105,17 +110,21 @@ async def test_it_tells_how_the_worker_fares(app: FastAPI, cast: Cast, session: 
 
 async def test_it_tells_how_far_counting_is_behind(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
     async with session.begin():
-        await session.execute(text(
-            "UPDATE rollup_watermark SET upto = date_trunc('hour', now(), 'UTC') - interval '3 hours' "
-            "WHERE stage = 'hours'"
-        ))  # fmt: skip
-        await session.execute(text(
-            "UPDATE rollup_watermark SET upto = date_trunc('day', now(), 'Asia/Makassar') WHERE stage = 'days'"
-        ))  # fmt: skip
-        await session.execute(text(
-            "INSERT INTO counted_day (day, counted_at) "
-            "SELECT (now() AT TIME ZONE 'Asia/Makassar')::date - 2, now() ON CONFLICT DO NOTHING"
-        ))  # fmt: skip
+        await session.execute(
+            text(
+                "UPDATE rollup_watermark SET upto = date_trunc('hour', now(), 'UTC') - interval '3 hours' "
+                "WHERE stage = 'hours'"
+            )
+        )
+        await session.execute(
+            text("UPDATE rollup_watermark SET upto = date_trunc('day', now(), 'Asia/Makassar') WHERE stage = 'days'")
+        )
+        await session.execute(
+            text(
+                "INSERT INTO counted_day (day, counted_at) "
+                "SELECT (now() AT TIME ZONE 'Asia/Makassar')::date - 2, now() ON CONFLICT DO NOTHING"
+            )
+        )
     lags = values((await scraped(cast.stranger))["sinyal_rollup_lag_seconds"], "stage")
     assert lags == {"hours": 3 * 3600, "days": 0, "availability": 86400}
 
@@ -142,8 +151,14 @@ async def test_every_site_shows_its_state_and_figures(app: FastAPI, cast: Cast, 
     await beat(session, age_s=2)
     await publish(app)
     found = await scraped(cast.vera, "/metrics/sites")
-    labels = {"site": made["code"], "region": "64.02.05.2003", "district": "64.02", "technology": "leo",
-              "provider": "telkom-wms", "kind": "access_point"}  # fmt: skip
+    labels = {
+        "site": made["code"],
+        "region": "64.02.05.2003",
+        "district": "64.02",
+        "technology": "leo",
+        "provider": "telkom-wms",
+        "kind": "access_point",
+    }
     assert values(found["sinyal_site_state"], "state") == {state: float(state == "up") for state in STATES}
     for name, shown in (("rtt_seconds", 0.0415), ("loss_ratio", 0), ("maintenance", 0)):
         (sample,) = found[f"sinyal_site_{name}"].samples
@@ -169,9 +184,11 @@ async def test_a_token_shows_the_sites_of_its_scope_alone(app: FastAPI, cast: Ca
     there = await register(cast, village_code="64.03.01.2001", host="198.51.100.9", provider="iconplus")
     await publish(app)
     for person, codes in (
-        (cast.sari, {here["code"], there["code"]}), (cast.ana, {here["code"]}), (cast.ben, {there["code"]}),
+        (cast.sari, {here["code"], there["code"]}),
+        (cast.ana, {here["code"]}),
+        (cast.ben, {there["code"]}),
         (cast.icon, {there["code"]}),
-    ):  # fmt: skip
+    ):
         assert set(values((await scraped(person, "/metrics/sites"))["sinyal_site_maintenance"], "site")) == codes
     assert (await cast.stranger.client.get("/metrics/sites")).status_code == 401
     assert (await cast.vera.client.get("/metrics/sites?region=64.02")).status_code == 422, "nothing is silently ignored"
@@ -193,8 +210,18 @@ async def test_the_same_version_is_written_once_and_travels_compressed(
 
 def test_label_values_are_escaped() -> None:
     odd = 'a"b\\c\nd'
-    row = {"code": odd, "village_code": "64.02.05.2003", "technology": "fiber", "provider": "x", "kind": "node",
-           "state": "up", "rtt_ms": None, "loss_pct": None, "last_seen_at": None, "maintenance": True}  # fmt: skip
+    row = {
+        "code": odd,
+        "village_code": "64.02.05.2003",
+        "technology": "fiber",
+        "provider": "x",
+        "kind": "node",
+        "state": "up",
+        "rtt_ms": None,
+        "loss_pct": None,
+        "last_seen_at": None,
+        "maintenance": True,
+    }
     families = text_string_to_metric_families(exposition.text([orjson.dumps(row)], None).decode())
     assert {sample.labels["site"] for family in families for sample in family.samples} == {odd}
 

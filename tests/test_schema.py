@@ -33,10 +33,15 @@ NEIGHBOUR = "Tetangga"  # in the names of what is Berau's
 PLACES = {"village_code", "region_code", "region", "code"}
 
 load_all_checks()
-DESCRIBED = CHECKS.get_by_names([
-    "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
-    "response_schema_conformance",
-])  # fmt: skip
+DESCRIBED = CHECKS.get_by_names(
+    [
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+    ]
+)
 
 
 async def test_every_answer_is_as_described_and_within_the_scope(
@@ -85,10 +90,11 @@ def _cases(app: FastAPI, idents: dict[str, list[str]], below: dict[str, str]) ->
         named = [{first: ident} | {name: below[name] for name in further} for ident in known]
         request = sound[f"{operation.method.upper()} {operation.path}"]
         yield operation.Case(
-            path_parameters=named[0] if named else {}, query=request.get("params", {}),
+            path_parameters=named[0] if named else {},
+            query=request.get("params", {}),
             body=request.get("json", request.get("content", NOT_SET)),
             media_type="application/octet-stream" if "content" in request else "application/json",
-        )  # fmt: skip
+        )
         for paths in (None, *named):
             for mode in GenerationMode:
                 yield from _drawn(operation.as_strategy(mode, path_parameters=paths))
@@ -97,8 +103,9 @@ def _cases(app: FastAPI, idents: dict[str, list[str]], below: dict[str, str]) ->
 def _drawn(strategy: Any) -> list[Any]:
     found: list[Any] = []
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None,
-              derandomize=True)  # fmt: skip
+    @settings(
+        max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True
+    )
     @given(strategy)
     def draw(case: Any) -> None:
         found.append(case)
@@ -121,8 +128,10 @@ def _wrong(case: Any, answer: httpx.Response, *, everywhere: bool) -> Iterator[s
     try:
         case.validate_response(answer, checks=DESCRIBED)
     except FailureGroup as failures:
-        yield from (f"{case.method} {answer.url}: {one}\n{answer.status_code} {answer.text[:300]}"
-                    for one in failures.exceptions)  # fmt: skip
+        yield from (
+            f"{case.method} {answer.url}: {one}\n{answer.status_code} {answer.text[:300]}"
+            for one in failures.exceptions
+        )
     if everywhere or not answer.is_success:
         return
     if NEIGHBOUR in answer.text:

@@ -22,9 +22,12 @@ except RuntimeError as error:
 
 def test_a_process_of_several_logs_as_the_only_one_does_and_no_values(tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", FAILING], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", FAILING],
+        capture_output=True,
+        text=True,
+        check=True,
         env={"SINYAL_DATA_DIR": str(tmp_path)},
-    )  # fmt: skip
+    )
     logged = json.loads(ran.stderr.splitlines()[-1])
     assert (logged["event"], logged["component"]) == ("unexpected", "api")
     assert "RuntimeError: broken" in logged["exception"]

@@ -48,9 +48,12 @@ async def test_readiness_warns_where_sites_report_themselves_and_are_not_proven_
     assert await warnings() == []
     async with session.begin():
         await session.execute(
-            text("INSERT INTO worker_beat (source, beat_at, started_at, blind_since, figures) "
-                 "VALUES (:source, now(), now(), now(), '{}')"), {"source": SILENCE},
-        )  # fmt: skip
+            text(
+                "INSERT INTO worker_beat (source, beat_at, started_at, blind_since, figures) "
+                "VALUES (:source, now(), now(), now(), '{}')"
+            ),
+            {"source": SILENCE},
+        )
     (warning,) = await warnings()
     assert "our own beat does not come through" in warning
 
@@ -73,8 +76,16 @@ def _ours(name: str, internal: set[str]) -> bool:
 async def test_the_description_is_complete(app: FastAPI, cast: Cast) -> None:
     document = (await cast.stranger.client.get("/openapi.json")).json()
     paths = document["paths"]
-    for path in ("/regions", "/sites", "/sites/{id}", "/status", "/sites/{id}/uptime", "/sites/{id}/latency",
-                 "/sites/{id}/measurements", "/sites/{id}/segments"):  # fmt: skip
+    for path in (
+        "/regions",
+        "/sites",
+        "/sites/{id}",
+        "/status",
+        "/sites/{id}/uptime",
+        "/sites/{id}/latency",
+        "/sites/{id}/measurements",
+        "/sites/{id}/segments",
+    ):
         assert f"/api/v1{path}" in paths
     assert set(paths["/api/v1/sites/{id}"]) == {"get", "patch", "delete"}
     for path, methods in paths.items():
@@ -85,8 +96,15 @@ async def test_the_description_is_complete(app: FastAPI, cast: Cast) -> None:
                     assert operation["security"], (path, method)
     schemas = document["components"]["schemas"]
     models: tuple[type[BaseModel], ...] = (
-        SiteIn, SitePatch, SiteOut, StatusOut, UptimeOut, LatencyOut, SegmentsOut, MeasurementsOut,
-    )  # fmt: skip
+        SiteIn,
+        SitePatch,
+        SiteOut,
+        StatusOut,
+        UptimeOut,
+        LatencyOut,
+        SegmentsOut,
+        MeasurementsOut,
+    )
     for model in models:
         assert schemas[model.__name__]["examples"]
         for example in model.model_json_schema()["examples"]:

@@ -236,8 +236,12 @@ def sinyal(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[st
     return subprocess.run(
         [sys.executable, "-m", "app.cli", *words],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | env,
-        cwd=cwd, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 def test_up_with_a_wrong_setting_says_one_line_and_ends_with_2(tmp_path: Path) -> None:

@@ -56,14 +56,29 @@ async def record(
 
 async def record_all(session: AsyncSession, caller: Caller, entries: Sequence[Entry]) -> None:
     """What one request did to many things at once."""
-    who = {"account_id": caller.account_id, "token_id": caller.token_id, "source": caller.source,
-           "address": caller.address, "actor": caller.who}  # fmt: skip
-    await session.execute(insert(Audit), [
-        {**who, "action": entry.action, "object": Audited(entry.object).value, "object_id": str(entry.object_id),
-         "region_code": entry.region_code, "reason": entry.reason,
-         "before": _masked(entry.before), "after": _masked(entry.after)}
-        for entry in entries
-    ])  # fmt: skip
+    who = {
+        "account_id": caller.account_id,
+        "token_id": caller.token_id,
+        "source": caller.source,
+        "address": caller.address,
+        "actor": caller.who,
+    }
+    await session.execute(
+        insert(Audit),
+        [
+            {
+                **who,
+                "action": entry.action,
+                "object": Audited(entry.object).value,
+                "object_id": str(entry.object_id),
+                "region_code": entry.region_code,
+                "reason": entry.reason,
+                "before": _masked(entry.before),
+                "after": _masked(entry.after),
+            }
+            for entry in entries
+        ],
+    )
 
 
 async def list_entries(

@@ -21,12 +21,48 @@ LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # none that is mistaken for another
 
 # What guessers here try first and zxcvbn's lists do not know.
 LOCAL = (
-    "sinyal", "desa", "sinyaldesa", "kaltim", "kalimantan", "timur", "kalimantantimur", "diskominfo", "kominfo",
-    "samarinda", "balikpapan", "bontang", "kutai", "kukar", "kutim", "kubar", "berau", "paser", "penajam", "mahakam",
-    "nusantara", "indonesia", "borneo", "internet", "admin", "operator", "provinsi", "kabupaten", "kelurahan",
-    "katasandi", "kata", "sandi", "dinas", "rahasia", "bismillah", "sayang", "merdeka", "selamat", "datang", "gratis",
+    "sinyal",
+    "desa",
+    "sinyaldesa",
+    "kaltim",
+    "kalimantan",
+    "timur",
+    "kalimantantimur",
+    "diskominfo",
+    "kominfo",
+    "samarinda",
+    "balikpapan",
+    "bontang",
+    "kutai",
+    "kukar",
+    "kutim",
+    "kubar",
+    "berau",
+    "paser",
+    "penajam",
+    "mahakam",
+    "nusantara",
+    "indonesia",
+    "borneo",
+    "internet",
+    "admin",
+    "operator",
+    "provinsi",
+    "kabupaten",
+    "kelurahan",
+    "katasandi",
+    "kata",
+    "sandi",
+    "dinas",
+    "rahasia",
+    "bismillah",
+    "sayang",
+    "merdeka",
+    "selamat",
+    "datang",
+    "gratis",
     "pemprov",
-)  # fmt: skip
+)
 
 T = TypeVar("T")
 
@@ -35,12 +71,20 @@ async def check(password: str, *, field: str, about: tuple[str, ...]) -> Fault |
     """Why it is no good password, or None; `about` is what everybody knows of its owner."""
     given = _normal(password)
     if not SHORTEST <= len(given) <= LONGEST:
-        return Fault(field, "password_length", "A password has {shortest} to {longest} characters",
-                     "Take four or more words that nobody would put together",
-                     values={"shortest": SHORTEST, "longest": LONGEST})  # fmt: skip
+        return Fault(
+            field,
+            "password_length",
+            "A password has {shortest} to {longest} characters",
+            "Take four or more words that nobody would put together",
+            values={"shortest": SHORTEST, "longest": LONGEST},
+        )
     if await _apart(lambda: _score(given, about)) < GOOD:
-        return Fault(field, "password_weak", "This password is easily guessed",
-                     "Take four or more words that nobody would put together, without names and years")  # fmt: skip
+        return Fault(
+            field,
+            "password_weak",
+            "This password is easily guessed",
+            "Take four or more words that nobody would put together, without names and years",
+        )
     return None
 
 

@@ -124,15 +124,31 @@ def check_grant(given: Holder) -> list[Fault]:
     faults = []
     values = {"role": given.role.value}
     if given.role in PROVINCIAL and given.region_code != PROVINCE:
-        faults.append(Fault("region_code", "province_role", "Role {role} is for the whole province",
-                            "Give region 64, or one of the district roles", values=values))  # fmt: skip
+        faults.append(
+            Fault(
+                "region_code",
+                "province_role",
+                "Role {role} is for the whole province",
+                "Give region 64, or one of the district roles",
+                values=values,
+            )
+        )
     if given.role in {Role.DISTRICT_ADMIN, Role.DISTRICT_OPERATOR} and given.region_code == PROVINCE:
-        faults.append(Fault("region_code", "district_role", "Role {role} needs a district",
-                            "Give its code, for example 64.02", values=values))  # fmt: skip
+        faults.append(
+            Fault(
+                "region_code",
+                "district_role",
+                "Role {role} needs a district",
+                "Give its code, for example 64.02",
+                values=values,
+            )
+        )
     if given.role is Role.PROVIDER_VIEWER and given.provider_id is None:
-        faults.append(Fault("provider", "missing", "Role {role} needs a provider", "Give the provider's slug",
-                            values=values))  # fmt: skip
+        faults.append(
+            Fault("provider", "missing", "Role {role} needs a provider", "Give the provider's slug", values=values)
+        )
     if given.role is not Role.PROVIDER_VIEWER and given.provider_id is not None:
-        faults.append(Fault("provider", "no_provider", "A provider goes with role provider_viewer only",
-                            "Set it to null"))  # fmt: skip
+        faults.append(
+            Fault("provider", "no_provider", "A provider goes with role provider_viewer only", "Set it to null")
+        )
     return faults

@@ -21,8 +21,9 @@ SEEN_EVERY = timedelta(minutes=1)
 async def open_sign_in(session: AsyncSession, account: Account, *, place: str, lasts: timedelta) -> tuple[SignIn, str]:
     """With its secret, which goes into the cookie and is kept nowhere."""
     secret, now = secrets.token_urlsafe(32), utc_now()
-    found = SignIn(digest=digest(secret), account_id=account.id, address=place, created_at=now, seen_at=now,
-                   expires_at=now + lasts)  # fmt: skip
+    found = SignIn(
+        digest=digest(secret), account_id=account.id, address=place, created_at=now, seen_at=now, expires_at=now + lasts
+    )
     session.add(found)
     await session.flush()
     return found, secret
@@ -38,12 +39,19 @@ async def get_caller(session: AsyncSession, secret_digest: bytes, *, idle: timed
 
 async def get_sign_in(session: AsyncSession, secret_digest: bytes, *, idle: timedelta) -> tuple[SignIn, Account]:
     now = utc_now()
-    row = (await session.execute(
-        select(SignIn, Account).join(Account, Account.id == SignIn.account_id).where(
-            SignIn.digest == secret_digest, SignIn.ended_at.is_(None), SignIn.expires_at > now,
-            SignIn.seen_at > now - idle, Account.disabled_at.is_(None),
+    row = (
+        await session.execute(
+            select(SignIn, Account)
+            .join(Account, Account.id == SignIn.account_id)
+            .where(
+                SignIn.digest == secret_digest,
+                SignIn.ended_at.is_(None),
+                SignIn.expires_at > now,
+                SignIn.seen_at > now - idle,
+                Account.disabled_at.is_(None),
+            )
         )
-    )).one_or_none()  # fmt: skip
+    ).one_or_none()
     if row is None:
         raise NotSignedIn("The session has ended: sign in again")
     return row[0], row[1]
@@ -51,9 +59,15 @@ async def get_sign_in(session: AsyncSession, secret_digest: bytes, *, idle: time
 
 def caller_of(account: Account) -> Caller:
     return Caller(
-        None, account.username, account.role, account.region_code, account.provider_id, account.id,
-        must_change_password=account.must_change_password, username=account.username,
-    )  # fmt: skip
+        None,
+        account.username,
+        account.role,
+        account.region_code,
+        account.provider_id,
+        account.id,
+        must_change_password=account.must_change_password,
+        username=account.username,
+    )
 
 
 def csrf_token(secret: str) -> str:

@@ -30,8 +30,9 @@ async def create_token(
     days: int | None = None,
 ) -> str:
     """The secret of one that nobody owns: shown once, kept nowhere."""
-    return (await add_token(session, name=name, role=role, region_code=region_code, provider_id=provider_id,
-                            days=days))[1]  # fmt: skip
+    return (
+        await add_token(session, name=name, role=role, region_code=region_code, provider_id=provider_id, days=days)
+    )[1]
 
 
 async def add_token(
@@ -47,10 +48,16 @@ async def add_token(
 ) -> tuple[Token, str]:
     secret, now = PREFIX + secrets.token_urlsafe(32), utc_now()
     token = Token(
-        name=name, digest=digest(secret), role=role, region_code=region_code, provider_id=provider_id,
-        account_id=account_id, created_at=now, created_by=created_by,
+        name=name,
+        digest=digest(secret),
+        role=role,
+        region_code=region_code,
+        provider_id=provider_id,
+        account_id=account_id,
+        created_at=now,
+        created_by=created_by,
         expires_at=now + timedelta(days=days) if days else None,
-    )  # fmt: skip
+    )
     session.add(token)
     await session.flush()
     return token, secret
@@ -69,6 +76,11 @@ async def get_caller(session: AsyncSession, secret_digest: bytes) -> Caller:
     if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
         await session.execute(update(Token).where(Token.id == token.id).values(last_used_at=now))
     return Caller(
-        token.id, token.name, token.role, token.region_code, token.provider_id, token.account_id,
+        token.id,
+        token.name,
+        token.role,
+        token.region_code,
+        token.provider_id,
+        token.account_id,
         username=owner.username if owner else None,
-    )  # fmt: skip
+    )

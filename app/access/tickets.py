@@ -28,9 +28,14 @@ class Credential(NamedTuple):
 async def issue(session: AsyncSession, credential: Credential) -> tuple[str, datetime]:
     """The secret, which is kept nowhere, and until when it is good."""
     secret, expires_at = secrets.token_urlsafe(32), utc_now() + LASTS
-    session.add(StreamTicket(
-        digest=digest(secret), kind=credential.kind, credential=credential.digest, expires_at=expires_at,
-    ))  # fmt: skip
+    session.add(
+        StreamTicket(
+            digest=digest(secret),
+            kind=credential.kind,
+            credential=credential.digest,
+            expires_at=expires_at,
+        )
+    )
     await session.flush()
     return secret, expires_at
 

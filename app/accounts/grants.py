@@ -28,6 +28,10 @@ def require_within(caller: Caller, grant: Grant) -> None:
     if exceeds(caller, grant):
         raise NotAllowed(
             "Nobody gives more than they have: {role} for {region} is beyond {own_role} for {own_region}",
-            values={"role": grant.role.value, "region": grant.region_code, "own_role": caller.role.value,
-                    "own_region": caller.region_code},
-        )  # fmt: skip
+            values={
+                "role": grant.role.value,
+                "region": grant.region_code,
+                "own_role": caller.role.value,
+                "own_region": caller.region_code,
+            },
+        )

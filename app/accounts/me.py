@@ -25,9 +25,15 @@ async def of_session(session: AsyncSession, account: Account, expires_at: dateti
 
 async def _present(session: AsyncSession, caller: Caller, expires_at: datetime | None) -> dict[str, Any]:
     return {
-        "name": caller.name, "username": caller.username, "role": caller.role, "region_code": caller.region_code,
+        "name": caller.name,
+        "username": caller.username,
+        "role": caller.role,
+        "region_code": caller.region_code,
         "region": regions.names().get(caller.region_code),
         "provider": await session.scalar(select(Provider.slug).where(Provider.id == caller.provider_id)),
-        "account_id": caller.account_id, "token_id": caller.token_id, "expires_at": expires_at,
-        "rights": sorted(rights_of(caller.role)), "must_change_password": caller.must_change_password,
-    }  # fmt: skip
+        "account_id": caller.account_id,
+        "token_id": caller.token_id,
+        "expires_at": expires_at,
+        "rights": sorted(rights_of(caller.role)),
+        "must_change_password": caller.must_change_password,
+    }

@@ -44,20 +44,35 @@ Days = Annotated[int, Field(ge=1, le=3650, description="until it expires")]
 GRANTED: dict[str, Any] = {"role": "district_operator", "region_code": "64.02", "provider": None}
 ACCOUNT: dict[str, Any] = {"username": "ana", "name": "Ana Lestari", **GRANTED}
 ACCOUNT_OUT: dict[str, Any] = {
-    "id": 3, **ACCOUNT, "region": "Kabupaten Kutai Kartanegara", "must_change_password": False, "version": 1,
-    "created_at": "2026-11-24T06:00:00Z", "password_changed_at": "2026-11-24T06:10:00Z",
-    "last_signed_in_at": "2026-11-24T06:10:00Z", "disabled_at": None,
-}  # fmt: skip
+    "id": 3,
+    **ACCOUNT,
+    "region": "Kabupaten Kutai Kartanegara",
+    "must_change_password": False,
+    "version": 1,
+    "created_at": "2026-11-24T06:00:00Z",
+    "password_changed_at": "2026-11-24T06:10:00Z",
+    "last_signed_in_at": "2026-11-24T06:10:00Z",
+    "disabled_at": None,
+}
 TOKEN: dict[str, Any] = {"name": "Excel of Kutai Kartanegara", **GRANTED, "days": 90}
 TOKEN_OUT: dict[str, Any] = {
-    "id": 12, "name": "Excel of Kutai Kartanegara", **GRANTED, "account_id": 3, "username": "ana",
-    "created_at": "2026-11-24T06:00:00Z", "created_by": "sari", "expires_at": "2027-02-22T06:00:00Z",
-    "revoked_at": None, "revoked_by": None, "last_used_at": None,
-}  # fmt: skip
+    "id": 12,
+    "name": "Excel of Kutai Kartanegara",
+    **GRANTED,
+    "account_id": 3,
+    "username": "ana",
+    "created_at": "2026-11-24T06:00:00Z",
+    "created_by": "sari",
+    "expires_at": "2027-02-22T06:00:00Z",
+    "revoked_at": None,
+    "revoked_by": None,
+    "last_used_at": None,
+}
 
 PASSWORDS: dict[str, Any] = {
-    "current_password": "7c9u-x2mk-pw4e-hd3q", "new_password": "kapal lewat sungai pagi",
-}  # fmt: skip
+    "current_password": "7c9u-x2mk-pw4e-hd3q",
+    "new_password": "kapal lewat sungai pagi",
+}
 
 
 class AccountIn(BaseModel):

@@ -31,10 +31,13 @@ async def sign_in(given: SignInIn, request: Request, response: Response) -> dict
     Wrong passwords make ever longer waits (429 with `Retry-After`).
     """
     opened = await signing.sign_in(
-        request.app.state.sessions, given.username, given.password.get_secret_value(),
-        address=request.client.host if request.client else None, lasts=_lasts(request),
+        request.app.state.sessions,
+        given.username,
+        given.password.get_secret_value(),
+        address=request.client.host if request.client else None,
+        lasts=_lasts(request),
         presented=request.cookies.get(COOKIE),
-    )  # fmt: skip
+    )
     return await _hand_out(request, response, opened)
 
 
@@ -73,9 +76,12 @@ async def change_password(caller: SignedIn, given: PasswordIn, request: Request,
     if caller.token_id is not None:
         raise NotAllowed(NO_SESSION)
     opened = await signing.change_password(
-        request.app.state.sessions, caller, given.current_password.get_secret_value(),
-        given.new_password.get_secret_value(), lasts=_lasts(request),
-    )  # fmt: skip
+        request.app.state.sessions,
+        caller,
+        given.current_password.get_secret_value(),
+        given.new_password.get_secret_value(),
+        lasts=_lasts(request),
+    )
     return await _hand_out(request, response, opened)
 
 
@@ -96,17 +102,20 @@ async def _present(session: AsyncSession, opened: Opened) -> dict[str, Any]:
     expires_at = opened.sign_in.expires_at
     return {
         "account": await me.of_session(session, opened.account, expires_at),
-        "csrf_token": sign_ins.csrf_token(opened.secret), "expires_at": expires_at,
-    }  # fmt: skip
+        "csrf_token": sign_ins.csrf_token(opened.secret),
+        "expires_at": expires_at,
+    }
 
 
 def _cookie(request: Request) -> dict[str, Any]:
     """Sent back to this service alone, only over TLS where that is how the outside reaches it, and never to scripts."""
     given = _settings(request)
     return {
-        "path": given.root_path or "/", "httponly": True, "samesite": "lax",
+        "path": given.root_path or "/",
+        "httponly": True,
+        "samesite": "lax",
         "secure": (given.public_url or "").startswith("https://"),
-    }  # fmt: skip
+    }
 
 
 def _lasts(request: Request) -> timedelta:

@@ -42,8 +42,9 @@ async def sign_in(
             await sign_ins.end(session, presented)
         account.last_signed_in_at = utc_now()
         opened = await _open(session, account, address=address, lasts=lasts)
-        await audit.record(session, _as(account, address), "sign_in", "account", account.id,
-                           region_code=account.region_code)  # fmt: skip
+        await audit.record(
+            session, _as(account, address), "sign_in", "account", account.id, region_code=account.region_code
+        )
     return opened
 
 
@@ -51,8 +52,14 @@ async def change_password(sessions: Sessions, caller: Caller, current: str, new:
     """All sessions of the account end, and one begins. Raises Invalid, TooManyTries."""
     tried = await _try(sessions, caller.name, current, address=caller.address)
     if not tried.good or tried.account is None:
-        raise Invalid(Fault("current_password", "wrong_password", "This is not your current password",
-                            "An admin can reset a forgotten one"))  # fmt: skip
+        raise Invalid(
+            Fault(
+                "current_password",
+                "wrong_password",
+                "This is not your current password",
+                "An admin can reset a forgotten one",
+            )
+        )
     fault = await passwords.check(new, field="new_password", about=(tried.account.username, tried.account.name))
     if fault is None and new == current:
         fault = Fault("new_password", "same_password", "This is the password that you have", "Choose another one")
@@ -63,8 +70,9 @@ async def change_password(sessions: Sessions, caller: Caller, current: str, new:
             set_password(account, new_hash, must_change=False)
             await sign_ins.end_all(session, account.id)
             opened = await _open(session, account, address=caller.address, lasts=lasts)
-            await audit.record(session, caller, "change_password", "account", account.id,
-                               region_code=account.region_code)  # fmt: skip
+            await audit.record(
+                session, caller, "change_password", "account", account.id, region_code=account.region_code
+            )
     if fault is not None:
         raise Invalid(fault)
     return opened
@@ -92,10 +100,13 @@ async def _settle(session: AsyncSession, tried: _Tried) -> Account:
         raise WrongPassword
     account = await session.scalar(
         select(Account)
-        .where(Account.id == tried.account.id, Account.disabled_at.is_(None),
-               Account.password_hash == tried.account.password_hash)
+        .where(
+            Account.id == tried.account.id,
+            Account.disabled_at.is_(None),
+            Account.password_hash == tried.account.password_hash,
+        )
         .with_for_update()
-    )  # fmt: skip
+    )
     if account is None:
         raise WrongPassword
     await throttle.refund(session, tried.charged)
@@ -113,8 +124,15 @@ async def _open(session: AsyncSession, account: Account, *, address: str | None,
 async def _note_guessing(session: AsyncSession, account: Account, failures: int, address: str | None) -> None:
     """Once when the waits begin, not for each: whoever guesses cannot fill the audit."""
     somebody = replace(_as(account, address), name="somebody unknown", username=None, account_id=None)
-    await audit.record(session, somebody, "sign_in_failed", "account", account.id, region_code=account.region_code,
-                       after={"failures": failures})  # fmt: skip
+    await audit.record(
+        session,
+        somebody,
+        "sign_in_failed",
+        "account",
+        account.id,
+        region_code=account.region_code,
+        after={"failures": failures},
+    )
 
 
 def _as(account: Account, address: str | None) -> Caller:

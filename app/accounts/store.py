@@ -59,9 +59,9 @@ async def create_account(session: AsyncSession, given: AccountIn, *, caller: Cal
         session, role=given.role, region_code=given.region_code, provider=given.provider
     )
     chosen = None if given.password is None else given.password.get_secret_value()
-    if chosen is not None and (fault := await passwords.check(
-        chosen, field="password", about=(given.username, given.name)
-    )):  # fmt: skip
+    if chosen is not None and (
+        fault := await passwords.check(chosen, field="password", about=(given.username, given.name))
+    ):
         faults.append(fault)
     if faults:
         raise Invalid(*faults)
@@ -69,15 +69,23 @@ async def create_account(session: AsyncSession, given: AccountIn, *, caller: Cal
     initial = passwords.generate() if chosen is None else None
     now = utc_now()
     account = Account(
-        username=given.username, name=given.name, role=grant.role, region_code=grant.region_code,
-        provider_id=grant.provider_id, password_hash=await passwords.hashed(chosen or initial or ""),
-        must_change_password=chosen is None, created_at=now, password_changed_at=now, version=1,
-    )  # fmt: skip
+        username=given.username,
+        name=given.name,
+        role=grant.role,
+        region_code=grant.region_code,
+        provider_id=grant.provider_id,
+        password_hash=await passwords.hashed(chosen or initial or ""),
+        must_change_password=chosen is None,
+        created_at=now,
+        password_changed_at=now,
+        version=1,
+    )
     session.add(account)
     await _flush(session, given.username)
     found = Found(account, given.provider)
-    await audit.record(session, caller, "create", "account", account.id, region_code=account.region_code,
-                       after=_record(found))  # fmt: skip
+    await audit.record(
+        session, caller, "create", "account", account.id, region_code=account.region_code, after=_record(found)
+    )
     return found, initial
 
 
@@ -126,8 +134,7 @@ async def reset_password(session: AsyncSession, account_id: int, *, caller: Call
     set_password(found.account, await passwords.hashed(initial), must_change=True)
     await session.flush()
     await sign_ins.end_all(session, account_id)
-    await audit.record(session, caller, "reset_password", "account", account_id,
-                       region_code=found.account.region_code)  # fmt: skip
+    await audit.record(session, caller, "reset_password", "account", account_id, region_code=found.account.region_code)
     return found, initial
 
 
@@ -159,15 +166,25 @@ async def _keep(session: AsyncSession, found: Found, before: dict[str, Any], *, 
     enabled = exists().where(Account.role == Role.PROVINCE_ADMIN, Account.disabled_at.is_(None))
     was_one = before["role"] == Role.PROVINCE_ADMIN and not before["disabled"]
     if was_one and not await session.scalar(select(enabled)):
-        raise Conflict("{username} is the last admin of the province: make another one first",
-                       values={"username": account.username})  # fmt: skip
+        raise Conflict(
+            "{username} is the last admin of the province: make another one first",
+            values={"username": account.username},
+        )
     if account.disabled_at is not None:
         await sign_ins.end_all(session, account.id)
     action = {(False, True): "disable", (True, False): "enable"}.get(
         (before["disabled"], account.disabled_at is not None), "change"
     )
-    await audit.record(session, caller, action, "account", account.id, region_code=account.region_code,
-                       before=before, after=_record(found))  # fmt: skip
+    await audit.record(
+        session,
+        caller,
+        action,
+        "account",
+        account.id,
+        region_code=account.region_code,
+        before=before,
+        after=_record(found),
+    )
 
 
 async def _flush(session: AsyncSession, username: str) -> None:
@@ -177,13 +194,26 @@ async def _flush(session: AsyncSession, username: str) -> None:
     except IntegrityError as error:
         if "uq_account_username" not in str(error.orig):
             raise
-        raise Conflict(faults=[Fault("username", "duplicate_username", "The username {given} is taken",
-                                     "Choose another one", values={"given": username})]) from None  # fmt: skip
+        raise Conflict(
+            faults=[
+                Fault(
+                    "username",
+                    "duplicate_username",
+                    "The username {given} is taken",
+                    "Choose another one",
+                    values={"given": username},
+                )
+            ]
+        ) from None
 
 
 def _record(found: Found) -> dict[str, Any]:
     account = found.account
     return {
-        "username": account.username, "name": account.name, "role": account.role.value,
-        "region_code": account.region_code, "provider": found.provider, "disabled": account.disabled_at is not None,
-    }  # fmt: skip
+        "username": account.username,
+        "name": account.name,
+        "role": account.role.value,
+        "region_code": account.region_code,
+        "provider": found.provider,
+        "disabled": account.disabled_at is not None,
+    }

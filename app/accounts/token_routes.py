@@ -27,9 +27,15 @@ async def create_token(
     if made := await once.find(session, given, caller=caller):
         return await tokens.get_token(session, made, caller=caller)
     made, secret = await tokens.create_token(
-        session, name=given.name, role=given.role, region_code=given.region_code, provider=given.provider,
-        owner=await tokens.owner_of_new(session, given.account_id, caller=caller), days=given.days, caller=caller,
-    )  # fmt: skip
+        session,
+        name=given.name,
+        role=given.role,
+        region_code=given.region_code,
+        provider=given.provider,
+        owner=await tokens.owner_of_new(session, given.account_id, caller=caller),
+        days=given.days,
+        caller=caller,
+    )
     await once.keep(session, given, made, caller=caller)
     response.headers["Cache-Control"] = "no-store"
     return await tokens.get_token(session, made, caller=caller) | {"token": secret}

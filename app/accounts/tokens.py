@@ -57,12 +57,23 @@ async def create_token(
         raise Invalid(*faults)
     grants.require_within(caller, grant)
     token, secret = await access.add_token(
-        session, name=name, role=role, region_code=region, provider_id=grant.provider_id, days=days,
-        account_id=owner.id if owner else None, created_by=caller.who,
-    )  # fmt: skip
-    record = {"name": name, "role": role.value, "region_code": region, "provider": provider,
-              "owner": owner and owner.username,
-              "expires_at": token.expires_at and token.expires_at.isoformat()}  # fmt: skip
+        session,
+        name=name,
+        role=role,
+        region_code=region,
+        provider_id=grant.provider_id,
+        days=days,
+        account_id=owner.id if owner else None,
+        created_by=caller.who,
+    )
+    record = {
+        "name": name,
+        "role": role.value,
+        "region_code": region,
+        "provider": provider,
+        "owner": owner and owner.username,
+        "expires_at": token.expires_at and token.expires_at.isoformat(),
+    }
     await audit.record(session, caller, "create", "token", token.id, region_code=region, after=record)
     return token.id, secret
 
@@ -74,8 +85,15 @@ async def owner_of_new(session: AsyncSession, account_id: int | None, *, caller:
     try:
         return (await store.get_account(session, account_id, caller=caller)).account
     except NotFound:
-        raise Invalid(Fault("account_id", "unknown_account", "There is no account {given} within your scope",
-                            "Look it up: GET /api/v1/accounts", values={"given": account_id})) from None  # fmt: skip
+        raise Invalid(
+            Fault(
+                "account_id",
+                "unknown_account",
+                "There is no account {given} within your scope",
+                "Look it up: GET /api/v1/accounts",
+                values={"given": account_id},
+            )
+        ) from None
 
 
 async def revoke_token(session: AsyncSession, token_id: int, *, caller: Caller) -> None:
@@ -88,20 +106,34 @@ async def revoke_token(session: AsyncSession, token_id: int, *, caller: Caller) 
         return
     token.revoked_at, token.revoked_by = utc_now(), caller.who
     await session.flush()
-    await audit.record(session, caller, "revoke", "token", token.id, region_code=token.region_code,
-                       before={"name": token.name, "role": token.role.value})  # fmt: skip
+    await audit.record(
+        session,
+        caller,
+        "revoke",
+        "token",
+        token.id,
+        region_code=token.region_code,
+        before={"name": token.name, "role": token.role.value},
+    )
 
 
 def _beyond(owner: Account, grant: Grant) -> Iterator[Fault]:
     if owner.disabled_at is not None:
-        yield Fault("account_id", "disabled_account", "The account {username} is disabled",
-                    "Enable it first, or choose another owner", values={"username": owner.username})  # fmt: skip
+        yield Fault(
+            "account_id",
+            "disabled_account",
+            "The account {username} is disabled",
+            "Enable it first, or choose another owner",
+            values={"username": owner.username},
+        )
     if exceeds(owner, grant):
         yield Fault(
-            "role", "beyond_owner", "A token does no more than its owner: {username} is {role} for {region}",
+            "role",
+            "beyond_owner",
+            "A token does no more than its owner: {username} is {role} for {region}",
             "Choose a smaller role or region, or another owner",
             values={"username": owner.username, "role": owner.role.value, "region": owner.region_code},
-        )  # fmt: skip
+        )
 
 
 def _tokens(caller: Caller) -> Select[Any, Any, Any]:

@@ -50,9 +50,12 @@ class Asking:
     separator: Separator
 
     async def answer(
-        self, told: Told, period: Period, select: Callable[[AsyncSession], Awaitable[T]],
+        self,
+        told: Told,
+        period: Period,
+        select: Callable[[AsyncSession], Awaitable[T]],
         count: Callable[[AsyncSession, T], Awaitable[dict[str, Any]]],
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         self._require_whole(told)
         state, refresh_s = self.request.app.state, self.request.app.state.settings.aggregates.refresh_s
         async with transaction(state.sessions) as session:
@@ -81,8 +84,9 @@ class Asking:
         tag = hashlib.blake2s(told_of.encode(), digest_size=8).hexdigest()
         return {
             "ETag": f'"{tag}-gzip"' if self._zips else f'"{tag}"',
-            "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding",
-        }  # fmt: skip
+            "Cache-Control": "private, no-cache",
+            "Vary": "Accept, Accept-Encoding",
+        }
 
     def _written(self, found: BaseModel, told: Told) -> bytes:
         if self.form is Form.CSV:
@@ -102,7 +106,7 @@ class Asking:
             Fault(name, "whole_only", "CSV comes whole, without pages", "Leave it out")
             for name in ("limit", "cursor")
             if told.pages and self.form is Form.CSV and name in self.request.query_params
-        ]  # fmt: skip
+        ]
         if faults:
             raise Invalid(*faults)
 

@@ -127,9 +127,12 @@ async def _count(session: AsyncSession, day: date, sites: Sequence[facts.Place],
     undecided: list[int] = []
     for chunk in chunks(sites, CHUNK):
         found = await facts.histories(session, chunk, start - second, end + second, now=now)
-        await _replace(session, day, [place.id for place in chunk], [
-            cell for history in found.values() for cell in cells(history, to_slot(start), to_slot(end))
-        ])  # fmt: skip
+        await _replace(
+            session,
+            day,
+            [place.id for place in chunk],
+            [cell for history in found.values() for cell in cells(history, to_slot(start), to_slot(end))],
+        )
         undecided += [i for i, history in found.items() if is_undecided(history, to_slot(start), to_slot(end))]
     marks = {"day": day, "ids": [place.id for place in sites], "undecided": undecided, "until": end, "now": now}
     await session.execute(MARK_UNSETTLED, marks)
@@ -176,14 +179,20 @@ def _cell(site_id: int, key: Key, tally: Tally, crossing: Collection[tuple[int, 
     of = {"site_id": site_id, "provider_id": key[0], "technology": key[1], "village_code": key[2]}
     whole = [length for outage, length in tally.parts.items() if outage not in crossing]
     row = {
-        **of, **tally.seconds, "outages": len(whole), "longest_outage_s": max(whole, default=0),
-        "countable_down_s": tally.countable_down_s, "contract_s": tally.contract_s,
-        "contract_unknown_s": tally.contract_unknown_s, "down_by_cause": tally.causes,
-    }  # fmt: skip
+        **of,
+        **tally.seconds,
+        "outages": len(whole),
+        "longest_outage_s": max(whole, default=0),
+        "countable_down_s": tally.countable_down_s,
+        "contract_s": tally.contract_s,
+        "contract_unknown_s": tally.contract_unknown_s,
+        "down_by_cause": tally.causes,
+    }
     parts = [
         {**of, "started_at": from_slot(outage[1]), "seconds": length}
-        for outage, length in tally.parts.items() if outage in crossing
-    ]  # fmt: skip
+        for outage, length in tally.parts.items()
+        if outage in crossing
+    ]
     return row, parts
 
 

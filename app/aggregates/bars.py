@@ -6,8 +6,16 @@ from app.aggregates.histogram import GAMMA, LN_GAMMA
 from app.ledger.blindness import LAST_PACKET_WAITS_S
 
 FIGURES = (
-    "sent", "received", "rtt_sum", "rtt_min", "rtt_max", "jitter_sum", "jitter_count", "bucket", "upto",
-)  # fmt: skip
+    "sent",
+    "received",
+    "rtt_sum",
+    "rtt_min",
+    "rtt_max",
+    "jitter_sum",
+    "jitter_count",
+    "bucket",
+    "upto",
+)
 COLUMNS = ", ".join(FIGURES)
 BUCKET = f"ceil(ln((CASE WHEN rtt < 1 THEN 1 ELSE rtt END)::float8) / {LN_GAMMA!r}::float8)::smallint"
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}

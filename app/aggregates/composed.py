@@ -54,11 +54,15 @@ class Composed:
         self.merged: list[str] = []
         self.readings: list[str] = []
         self.values: dict[str, Any] = {
-            **of.values, "first": period.start, "last": period.end, "stale_days": sorted(counted.stale),
+            **of.values,
+            "first": period.start,
+            "last": period.end,
+            "stale_days": sorted(counted.stale),
             "starts": [part.start for part in self.parts],
             "days": [part.start.astimezone(WITA).date() for part in self.parts],
-            "whole_from": ceil(period.start, Tier.HOUR), "whole_to": floor(min(period.end, counted.hours), Tier.HOUR),
-        }  # fmt: skip
+            "whole_from": ceil(period.start, Tier.HOUR),
+            "whole_to": floor(min(period.end, counted.hours), Tier.HOUR),
+        }
         tiers = [Tier.MONTH, Tier.DAY, Tier.HOUR] if of.by_region else [Tier.DAY, Tier.HOUR]
         within = tiers[tiers.index(self.step) :] if self.step in tiers else tiers
         whole = list(pieces(period.start, period.end, tiers, counted))

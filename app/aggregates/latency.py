@@ -75,11 +75,18 @@ def _row(part: Period, row: Any) -> dict[str, Any]:
         return {"start": part.start, "end": part.end, "samples": 0, **dict.fromkeys(FIGURES)}
     lost = (row.sent - row.received) * 100_000 // row.sent / 1000 if row.sent else None
     return {
-        "start": part.start, "end": part.end, "samples": row.received, "loss_pct": lost,
-        "min_ms": _ms(row.rtt_min), "mean_ms": _ms(row.rtt_sum, row.received), "p50_ms": _ms(row.p50),
-        "p95_ms": _ms(row.p95), "p99_ms": _ms(row.p99), "max_ms": _ms(row.rtt_max),
+        "start": part.start,
+        "end": part.end,
+        "samples": row.received,
+        "loss_pct": lost,
+        "min_ms": _ms(row.rtt_min),
+        "mean_ms": _ms(row.rtt_sum, row.received),
+        "p50_ms": _ms(row.p50),
+        "p95_ms": _ms(row.p95),
+        "p99_ms": _ms(row.p99),
+        "max_ms": _ms(row.rtt_max),
         "jitter_ms": _ms(row.jitter_sum, row.jitter_count),
-    }  # fmt: skip
+    }
 
 
 def _ms(us: float | None, count: int = 1) -> float | None:

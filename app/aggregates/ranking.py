@@ -26,9 +26,16 @@ Entry = dict[str, Any]
 
 
 async def ranking(
-    session: AsyncSession, chosen: Selection, period: Period, *, by: By, level: Level, order: Order,
-    min_coverage_pct: float, now: datetime,
-) -> tuple[list[Entry], list[Entry]]:  # fmt: skip
+    session: AsyncSession,
+    chosen: Selection,
+    period: Period,
+    *,
+    by: By,
+    level: Level,
+    order: Order,
+    min_coverage_pct: float,
+    now: datetime,
+) -> tuple[list[Entry], list[Entry]]:
     """The ranked, best or worst first within each technology, and those of which too little was seen."""
     width = max(WIDTHS[level], len(chosen.region))  # a region that reaches beyond would be ranked by a part of itself
     grouping = _grouping(by, width, chosen)
@@ -38,9 +45,10 @@ async def ranking(
     await add_crossing(session, chosen, known, [period], grouping, found)
     dated = await facts.dated_setups(session, [site.id for site in sites])
     numbers = Counter(
-        key for site in sites
+        key
+        for site in sites
         for key in {grouping.live(site, setup) for _, _, setup in active(dated[site.id], chosen, period)}
-    )  # fmt: skip
+    )
     names = await _names(session, by, {key[0] for key in numbers})
     entries = [_entry(names[key[0]], key, count, found.get((0, *key), Tally())) for key, count in numbers.items()]
     seen = [entry for entry in entries if _reason(entry, min_coverage_pct) is None]
@@ -58,17 +66,21 @@ def _grouping(by: By, width: int, chosen: Selection) -> Grouping:
         return Grouping(lambda site, setup: (site.id, setup.technology), lambda t: (t.site_id, t.technology))
     if by is By.PROVIDER:
         return Grouping(
-            lambda site, setup: (setup.provider_id, setup.technology), lambda t: (t.provider_id, t.technology),
-            (sums.provider_id, sums.technology), within,
-        )  # fmt: skip
+            lambda site, setup: (setup.provider_id, setup.technology),
+            lambda t: (t.provider_id, t.technology),
+            (sums.provider_id, sums.technology),
+            within,
+        )
     if not len(chosen.region) <= width <= WIDTHS[Level.KECAMATAN]:
         within = None
     else:
         within = [code for code in regions.names() if len(code) == width and f"{code}.".startswith(f"{chosen.region}.")]
     return Grouping(
         lambda site, setup: (setup.village_code[:width], setup.technology),
-        lambda t: (func.left(t.village_code, width), t.technology), (sums.region_code, sums.technology), within,
-    )  # fmt: skip
+        lambda t: (func.left(t.village_code, width), t.technology),
+        (sums.region_code, sums.technology),
+        within,
+    )
 
 
 async def _names(session: AsyncSession, by: By, ids: set[Any]) -> Mapping[Any, Entry]:
@@ -83,9 +95,14 @@ async def _names(session: AsyncSession, by: By, ids: set[Any]) -> Mapping[Any, E
 
 def _entry(name: Entry, key: Key, sites: int, tally: Tally) -> Entry:
     return {
-        **name, "technology": key[1], "sites": sites, **tally.percentages, "outages": tally.outages,
-        "longest_outage_s": tally.longest_outage_s, "down_s": tally.seconds["down"],
-    }  # fmt: skip
+        **name,
+        "technology": key[1],
+        "sites": sites,
+        **tally.percentages,
+        "outages": tally.outages,
+        "longest_outage_s": tally.longest_outage_s,
+        "down_s": tally.seconds["down"],
+    }
 
 
 def _reason(entry: Entry, min_coverage_pct: float) -> Reason | None:

@@ -66,10 +66,11 @@ async def get_region_latency(
     A site counts for the provider and the technology that it had at the end of each day.
     """
     return await asking.answer(
-        OF_GROUP, period,
+        OF_GROUP,
+        period,
         lambda session: selection.select_region(session, code, provider, technology, caller=caller),
         _counting(period, step),
-    )  # fmt: skip
+    )
 
 
 @router.get("/providers/{id}/latency", response_model=GroupLatencyOut, responses=answers(403, 404), tags=["aggregates"])
@@ -84,7 +85,8 @@ async def get_provider_latency(
 ) -> Response:
     """Of all packets of the provider's access points, within your region. Ask by technology to compare."""
     return await asking.answer(
-        OF_GROUP, period,
+        OF_GROUP,
+        period,
         lambda session: selection.select_provider(session, id, region, technology, caller=caller),
         _counting(period, step),
-    )  # fmt: skip
+    )

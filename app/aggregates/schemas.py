@@ -7,10 +7,18 @@ from app.periods import Step
 from app.simulation import Marked
 
 ROW: dict[str, Any] = {
-    "start": "2026-11-24T13:00:00Z", "end": "2026-11-24T13:07:31Z", "samples": 21, "loss_pct": 4.545,
-    "min_ms": 22.759, "mean_ms": 23.218, "p50_ms": 23.157, "p95_ms": 23.681, "p99_ms": 23.727, "max_ms": 23.739,
+    "start": "2026-11-24T13:00:00Z",
+    "end": "2026-11-24T13:07:31Z",
+    "samples": 21,
+    "loss_pct": 4.545,
+    "min_ms": 22.759,
+    "mean_ms": 23.218,
+    "p50_ms": 23.157,
+    "p95_ms": 23.681,
+    "p99_ms": 23.727,
+    "max_ms": 23.739,
     "jitter_ms": 0.781,
-}  # fmt: skip
+}
 
 
 class LatencyRow(BaseModel):
@@ -30,9 +38,19 @@ class LatencyRow(BaseModel):
 
 
 class LatencyOut(Marked):
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "from": "2026-11-24T13:00:00Z", "to": "2026-11-24T13:07:31Z", "step": "hour", "series": [ROW], "total": ROW,
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "from": "2026-11-24T13:00:00Z",
+                    "to": "2026-11-24T13:07:31Z",
+                    "step": "hour",
+                    "series": [ROW],
+                    "total": ROW,
+                }
+            ]
+        }
+    )
 
     from_: datetime = Field(alias="from")
     to: datetime
@@ -45,9 +63,19 @@ class GroupLatencyOut(LatencyOut):
     """Of all packets of the sites together, whatever their technology: ask for one technology to compare like with
     like."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "from": "2026-11-24T13:00:00Z", "to": "2026-11-24T13:07:31Z", "step": "hour", "series": [ROW], "total": ROW,
-        "sites": 1,
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "from": "2026-11-24T13:00:00Z",
+                    "to": "2026-11-24T13:07:31Z",
+                    "step": "hour",
+                    "series": [ROW],
+                    "total": ROW,
+                    "sites": 1,
+                }
+            ]
+        }
+    )
 
     sites: int = Field(description="access points of which there are readings in this period")

@@ -87,9 +87,12 @@ class Selection:
         """Of `members`, and of the cell that is counted of them."""
         technology = self.technology and self.technology.value
         return {
-            "region": self.region, "provider_id": self.provider_id, "technology": technology,
-            "cell_provider": self.provider_id or 0, "cell_technology": technology or "all",
-        }  # fmt: skip
+            "region": self.region,
+            "provider_id": self.provider_id,
+            "technology": technology,
+            "cell_provider": self.provider_id or 0,
+            "cell_technology": technology or "all",
+        }
 
 
 async def select_region(

@@ -49,16 +49,20 @@ def _hours(readings: str) -> str:
     return f"WITH blinded AS MATERIALIZED ({bars.BLINDED}) {_replace('rollup_hour', 'site_id, hour', counted)}"
 
 
-ROLL_HOUR = text(_hours(f"""
+ROLL_HOUR = text(
+    _hours(f"""
     SELECT m.site_id, cast(:first AS timestamptz) AS hour, {bars.READ} FROM measurement m
     WHERE m.slot >= :first AND m.slot < :last AND m.site_id > :after AND m.site_id <= :upto
-"""))  # fmt: skip
-RECOUNT_HOURS = text(_hours(f"""
+""")
+)
+RECOUNT_HOURS = text(
+    _hours(f"""
     SELECT m.site_id, stale.hour, {bars.READ}
     FROM unnest(cast(:sites AS int[]), cast(:hours AS timestamptz[])) AS stale(site_id, hour)
     JOIN measurement m ON m.site_id = stale.site_id AND m.slot >= stale.hour AND m.slot < stale.hour + interval '1 hour'
     WHERE m.slot >= :first AND m.slot < :last
-"""))  # fmt: skip
+""")
+)
 
 DAY_OF_SITE = f"""
     SELECT h.site_id, cast(:day AS date) AS day, {COLUMNS}

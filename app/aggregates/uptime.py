@@ -35,8 +35,15 @@ async def uptime(
     parts = list(period.cut(step))
     sites = await facts.places(session, chosen.sites)
     if step is Step.HOUR and len(sites) * (period.end - period.start) / timedelta(days=1) > MAX_SITE_DAYS:
-        raise Invalid(Fault("step", "too_much_at_once", "step=hour over this period and {sites} sites is too much",
-                            "Choose a longer step or a shorter period", values={"sites": len(sites)}))  # fmt: skip
+        raise Invalid(
+            Fault(
+                "step",
+                "too_much_at_once",
+                "step=hour over this period and {sites} sites is too much",
+                "Choose a longer step or a shorter period",
+                values={"sites": len(sites)},
+            )
+        )
     known = Days(set(), ()) if step is Step.HOUR else await counted(session, chosen, period)
     regions = [chosen.region] if len(chosen.region) <= len("64.02.05") else None
     grouping = Grouping(regions=regions, causes=True)
@@ -51,11 +58,13 @@ async def uptime(
     shown = [
         _row(part, tally, count, seconds)
         for part, tally, count, seconds in zip(
-            [*parts, period], [*series, total],
+            [*parts, period],
+            [*series, total],
             [*in_service(dated, chosen, parts), *in_service(dated, chosen, [period])],
-            [*seconds_set_up(dated, chosen, parts), *seconds_set_up(dated, chosen, [period])], strict=True,
+            [*seconds_set_up(dated, chosen, parts), *seconds_set_up(dated, chosen, [period])],
+            strict=True,
         )
-    ]  # fmt: skip
+    ]
     return {"from": period.start, "to": period.end, "step": step, "series": shown[:-1], "total": shown[-1]}
 
 
@@ -65,9 +74,15 @@ def _row(part: Period, tally: Tally, sites: int, seconds: int) -> dict[str, Any]
 
 
 async def tallies(
-    session: AsyncSession, chosen: Selection, sites: Sequence[Place], parts: Sequence[Period], grouping: Grouping,
-    known: Days, *, now: datetime,
-) -> dict[Key, Tally]:  # fmt: skip
+    session: AsyncSession,
+    chosen: Selection,
+    sites: Sequence[Place],
+    parts: Sequence[Period],
+    grouping: Grouping,
+    known: Days,
+    *,
+    now: datetime,
+) -> dict[Key, Tally]:
     """By part, and by what the grouping keeps apart, still without the outages that cross midnight."""
     found = await read_days(session, chosen, known, parts, grouping)
     for low, high in ranges_without(Period(parts[0].start, parts[-1].end), known.days):
@@ -83,9 +98,16 @@ async def tallies(
 
 
 async def _add_live(
-    session: AsyncSession, chosen: Selection, sites: Sequence[Place], span: tuple[int, int], parts: Sequence[Period],
-    grouping: Grouping, found: dict[Key, Tally], *, now: datetime,
-) -> None:  # fmt: skip
+    session: AsyncSession,
+    chosen: Selection,
+    sites: Sequence[Place],
+    span: tuple[int, int],
+    parts: Sequence[Period],
+    grouping: Grouping,
+    found: dict[Key, Tally],
+    *,
+    now: datetime,
+) -> None:
     low, high = max(span[0], _first_second(sites)), span[1]
     bounds = [
         (number, max(to_slot(part.start), low), min(to_slot(part.end), high)) for number, part in enumerate(parts)

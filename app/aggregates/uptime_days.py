@@ -57,9 +57,10 @@ async def counted(session: AsyncSession, chosen: Selection, period: Period) -> D
     last = period.end.astimezone(WITA).date() - timedelta(days=1)
     days = set(await session.scalars(select(CountedDay.day).where(CountedDay.day.between(first, last))))
     stale = await session.execute(
-        select(StaleDay.site_id, StaleDay.day)
-        .where(StaleDay.day.between(first, last), StaleDay.site_id.in_(chosen.sites))
-    )  # fmt: skip
+        select(StaleDay.site_id, StaleDay.day).where(
+            StaleDay.day.between(first, last), StaleDay.site_id.in_(chosen.sites)
+        )
+    )
     return Days(days, [(site_id, day) for site_id, day in stale if day in days])
 
 
@@ -145,11 +146,16 @@ async def _sums(session: AsyncSession, source: _Source, tallies: dict[Key, Tally
     columns = [func.sum(getattr(table, name)).label(name) for name in names]
     for found in await session.execute(source.query(*columns, func.max(table.longest_outage_s))):
         figures = dict(zip(names, map(int, found[source.width : -1]), strict=True))
-        tallies[tuple(found[: source.width])].merge(Tally(
-            seconds={name: figures[name] for name in STATES}, whole_outages=figures["outages"],
-            longest_whole_s=found[-1], contracted=figures["contract_s"] > 0,
-            countable_down_s=figures["countable_down_s"], contract_s=figures["contract_s"],
-        ))  # fmt: skip
+        tallies[tuple(found[: source.width])].merge(
+            Tally(
+                seconds={name: figures[name] for name in STATES},
+                whole_outages=figures["outages"],
+                longest_whole_s=found[-1],
+                contracted=figures["contract_s"] > 0,
+                countable_down_s=figures["countable_down_s"],
+                contract_s=figures["contract_s"],
+            )
+        )
 
 
 async def _causes(session: AsyncSession, source: _Source, tallies: dict[Key, Tally]) -> None:
@@ -160,9 +166,13 @@ async def _causes(session: AsyncSession, source: _Source, tallies: dict[Key, Tal
 
 
 async def add_crossing(
-    session: AsyncSession, chosen: Selection, found: Days, parts: Sequence[Period], grouping: Grouping,
+    session: AsyncSession,
+    chosen: Selection,
+    found: Days,
+    parts: Sequence[Period],
+    grouping: Grouping,
     tallies: dict[Key, Tally],
-) -> None:  # fmt: skip
+) -> None:
     """Adds the outages that cross midnight, once each: what was counted live of one joins what the days hold of it."""
     if not found.days:
         return

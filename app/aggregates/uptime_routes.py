@@ -58,10 +58,11 @@ async def get_region_uptime(
 ) -> Response:
     """Seconds of all access points of a region together; nodes are never counted."""
     return await asking.answer(
-        OF_GROUP, period,
+        OF_GROUP,
+        period,
         lambda session: selection.select_region(session, code, provider, technology, caller=caller),
         _counting(period, step),
-    )  # fmt: skip
+    )
 
 
 @router.get("/providers/{id}/uptime", response_model=SumUptimeOut, responses=answers(403, 404))
@@ -76,10 +77,11 @@ async def get_provider_uptime(
 ) -> Response:
     """Seconds of a provider's access points together, each for as long as it was this provider's."""
     return await asking.answer(
-        OF_GROUP, period,
+        OF_GROUP,
+        period,
         lambda session: selection.select_provider(session, id, region, technology, caller=caller),
         _counting(period, step),
-    )  # fmt: skip
+    )
 
 
 @router.get("/ranking", response_model=RankingOut, responses=answers(403))
@@ -105,14 +107,23 @@ async def get_ranking(
 
     async def count(session: AsyncSession, chosen: Selection) -> dict[str, Any]:
         ranked, unranked = await ranking(
-            session, chosen, whole, by=by, level=level or Level.KABUPATEN_KOTA, order=order,
-            min_coverage_pct=min_coverage_pct, now=utc_now(),
-        )  # fmt: skip
+            session,
+            chosen,
+            whole,
+            by=by,
+            level=level or Level.KABUPATEN_KOTA,
+            order=order,
+            min_coverage_pct=min_coverage_pct,
+            now=utc_now(),
+        )
         last = len(ranked) if asking.form is Form.CSV else first + limit
         return {
-            "from": whole.start, "to": whole.end, "items": ranked[first:last], "unranked": [] if first else unranked,
+            "from": whole.start,
+            "to": whole.end,
+            "items": ranked[first:last],
+            "unranked": [] if first else unranked,
             "next_cursor": _next_place(whole, last) if last < len(ranked) else None,
-        }  # fmt: skip
+        }
 
     return await asking.answer(
         RANKING, whole, lambda session: selection.select_any(session, region, None, technology, caller=caller), count

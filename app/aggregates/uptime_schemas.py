@@ -11,10 +11,20 @@ from app.simulation import Marked
 
 SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None}
 RANKED: dict[str, Any] = {
-    "rank": 1, "id": 7, "code": "64.02.05.2003-01", "name": "Muara Kaman Ulu", "technology": "fiber", "sites": 1,
-    "uptime_pct": 99.412, "coverage_pct": 99.9, "worst_pct": 99.313, "best_pct": 99.413, "outages": 3,
-    "longest_outage_s": 9120, "down_s": 15220,
-}  # fmt: skip
+    "rank": 1,
+    "id": 7,
+    "code": "64.02.05.2003-01",
+    "name": "Muara Kaman Ulu",
+    "technology": "fiber",
+    "sites": 1,
+    "uptime_pct": 99.412,
+    "coverage_pct": 99.9,
+    "worst_pct": 99.313,
+    "best_pct": 99.413,
+    "outages": 3,
+    "longest_outage_s": 9120,
+    "down_s": 15220,
+}
 UNRANKED: dict[str, Any] = {
     **RANKED,
     "coverage_pct": 41.2,
@@ -89,9 +99,18 @@ class UnrankedOut(Standing):
 
 
 class RankingOut(Marked):
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        **PERIOD, "items": [RANKED], "next_cursor": None, "unranked": [UNRANKED],
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **PERIOD,
+                    "items": [RANKED],
+                    "next_cursor": None,
+                    "unranked": [UNRANKED],
+                }
+            ]
+        }
+    )
 
     from_: datetime = Field(alias="from")
     to: datetime

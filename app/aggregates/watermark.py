@@ -26,20 +26,28 @@ READ = "SELECT (SELECT jsonb_object_agg(name, version) FROM change_counter) AS v
 class Figures(Enum):
     """Of which kind they are, with what makes a period of theirs settled. Nodes are left out of counted days."""
 
-    AVAILABILITY = text(READ.format(settled="""
+    AVAILABILITY = text(
+        READ.format(
+            settled="""
         (SELECT count(*) FROM counted_day WHERE day BETWEEN :first AND :last) > cast(:last AS date) - greatest(
             cast(:first AS date),
             (SELECT (min(started_at) AT TIME ZONE interval '8 hours')::date FROM site_configuration)
         )
         AND NOT EXISTS (SELECT FROM stale_day WHERE day BETWEEN :first AND :last)
         AND NOT EXISTS (SELECT FROM site WHERE id = cast(:site_id AS int) AND kind = 'node')
-    """))  # fmt: skip
-    LATENCY = text(READ.format(settled="""
+    """
+        )
+    )
+    LATENCY = text(
+        READ.format(
+            settled="""
         (SELECT upto FROM rollup_watermark WHERE stage = 'days') >= :end
         AND NOT EXISTS (
             SELECT FROM stale_hour WHERE hour > cast(:start AS timestamptz) - interval '1 hour' AND hour < :end
         )
-    """))  # fmt: skip
+    """
+        )
+    )
     THROUGHPUT = text(READ.format(settled="false"))  # cheap, and tests are settled late
 
 

@@ -17,15 +17,29 @@ def _day(given: Any, info: ValidationInfo) -> Any:
             return day
     except (TypeError, ValueError):
         pass
-    raise FaultError(Fault(info.field_name or "", "bad_date", "{given} is not a date", "Write it like {example}",
-                           values={"given": str(given)[:40], "example": "2026-11-24"}))  # fmt: skip
+    raise FaultError(
+        Fault(
+            info.field_name or "",
+            "bad_date",
+            "{given} is not a date",
+            "Write it like {example}",
+            values={"given": str(given)[:40], "example": "2026-11-24"},
+        )
+    )
 
 
 def _hour(given: Any, info: ValidationInfo) -> Any:
     if isinstance(given, str) and re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", given):
         return time.fromisoformat(given)
-    raise FaultError(Fault(info.field_name or "", "bad_hour", "{given} is not a time of day", "Write it like {example}",
-                           values={"given": str(given)[:40], "example": "07:00"}))  # fmt: skip
+    raise FaultError(
+        Fault(
+            info.field_name or "",
+            "bad_hour",
+            "{given} is not a time of day",
+            "Write it like {example}",
+            values={"given": str(given)[:40], "example": "07:00"},
+        )
+    )
 
 
 def _three_decimals(given: float, info: ValidationInfo) -> float:
@@ -48,14 +62,23 @@ Rupiah = Annotated[int, Field(ge=0, le=10**15)]
 VALID_TO = "the first day on which it no longer holds; null: until further notice"
 SERVICE = "WITA, HH:MM; with service_to, or neither: the whole day. `service_to` 00:00 is the day's end"
 TERMS: dict[str, Any] = {
-    "sla_target_pct": 99.0, "min_outage_s": 300, "excluded_causes": ["power"], "excuses_parent": False,
-    "service_from": None, "service_to": None, "bandwidth_down_mbps": 50, "bandwidth_up_mbps": 25,
+    "sla_target_pct": 99.0,
+    "min_outage_s": 300,
+    "excluded_causes": ["power"],
+    "excuses_parent": False,
+    "service_from": None,
+    "service_to": None,
+    "bandwidth_down_mbps": 50,
+    "bandwidth_up_mbps": 25,
     "monthly_fee_idr": 4_500_000,
-}  # fmt: skip
+}
 EXAMPLE: dict[str, Any] = {
-    "number": "027/1123/DISKOMINFO/2026", "provider": "telkom-wms", "valid_from": "2026-01-01",
-    "valid_to": "2027-01-01", **TERMS,
-}  # fmt: skip
+    "number": "027/1123/DISKOMINFO/2026",
+    "provider": "telkom-wms",
+    "valid_from": "2026-01-01",
+    "valid_to": "2027-01-01",
+    **TERMS,
+}
 
 
 class ContractIn(BaseModel):
@@ -77,8 +100,14 @@ class ContractIn(BaseModel):
 
 
 NEVER_NULL = (
-    "number", "provider", "valid_from", "sla_target_pct", "min_outage_s", "excluded_causes", "excuses_parent",
-)  # fmt: skip
+    "number",
+    "provider",
+    "valid_from",
+    "sla_target_pct",
+    "min_outage_s",
+    "excluded_causes",
+    "excuses_parent",
+)
 
 
 class ContractPatch(BaseModel):
@@ -130,10 +159,19 @@ class TermsOut(BaseModel):
 class ContractOut(BaseModel):
     """The terms in force today, flat (before it begins: the first ones), and all of them as `terms`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "id": 7, **EXAMPLE, "terms": [{"started_on": "2026-01-01", **TERMS}], "version": 1041,
-        "created_at": "2026-01-02T03:04:05Z",
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": 7,
+                    **EXAMPLE,
+                    "terms": [{"started_on": "2026-01-01", **TERMS}],
+                    "version": 1041,
+                    "created_at": "2026-01-02T03:04:05Z",
+                }
+            ]
+        }
+    )
 
     id: int
     number: str

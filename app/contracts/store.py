@@ -96,24 +96,42 @@ async def patch_contract(
     contract.version = await next_version(session, Counter.REGISTRY)
     await session.flush()
     await _recount(session, contract, touched, given.reason)
-    await audit.record(session, caller, "change", "contract", contract.id, reason=given.reason, before=before,
-                       after=_record(contract))  # fmt: skip
+    await audit.record(
+        session, caller, "change", "contract", contract.id, reason=given.reason, before=before, after=_record(contract)
+    )
     return contract
 
 
 def _require_sound(
-    contract: Contract, given: ContractPatch, head: dict[str, Any], wanted: dict[str, Any], *, day: date,
+    contract: Contract,
+    given: ContractPatch,
+    head: dict[str, Any],
+    wanted: dict[str, Any],
+    *,
+    day: date,
     dated_news: bool,
-) -> None:  # fmt: skip
+) -> None:
     faults = list(dated.check(head | wanted))
     if given.provider not in {None, contract.provider.slug}:
-        faults.append(Fault("provider", "provider_stays", "A contract stays with its provider",
-                            "Register the other provider's contract as one of its own"))  # fmt: skip
+        faults.append(
+            Fault(
+                "provider",
+                "provider_stays",
+                "A contract stays with its provider",
+                "Register the other provider's contract as one of its own",
+            )
+        )
     if dated_news:
         faults += dated.check_day(day, head["valid_from"], head["valid_to"])
     elif given.effective_from is not None:
-        faults.append(Fault("effective_from", "nothing_to_date", "No term changes: there is nothing to date",
-                            "Leave it out, or give the terms that change"))  # fmt: skip
+        faults.append(
+            Fault(
+                "effective_from",
+                "nothing_to_date",
+                "No term changes: there is nothing to date",
+                "Leave it out, or give the terms that change",
+            )
+        )
     if faults:
         raise Invalid(*faults)
 
@@ -165,9 +183,17 @@ async def _flush(session: AsyncSession, number: str) -> None:
     except IntegrityError as error:
         if "uq_contract_number" not in str(error.orig):
             raise
-        raise Conflict(faults=[Fault("number", "duplicate_contract", "There is a contract {given} already",
-                                     "Change that one, or check the number",
-                                     values={"given": number})]) from None  # fmt: skip
+        raise Conflict(
+            faults=[
+                Fault(
+                    "number",
+                    "duplicate_contract",
+                    "There is a contract {given} already",
+                    "Change that one, or check the number",
+                    values={"given": number},
+                )
+            ]
+        ) from None
 
 
 def _today() -> date:
@@ -175,9 +201,15 @@ def _today() -> date:
 
 
 def present(contract: Contract) -> dict[str, Any]:
-    out = {"id": contract.id, "number": contract.number, "provider": contract.provider.slug,
-           "valid_from": contract.valid_from, "valid_to": contract.valid_to, "version": contract.version,
-           "created_at": contract.created_at}  # fmt: skip
+    out = {
+        "id": contract.id,
+        "number": contract.number,
+        "provider": contract.provider.slug,
+        "valid_from": contract.valid_from,
+        "valid_to": contract.valid_to,
+        "version": contract.version,
+        "created_at": contract.created_at,
+    }
     history = [{"started_on": terms.started_on, **_shown(terms)} for terms in contract.terms]
     return out | _shown(dated.in_force(contract.terms, _today())) | {"terms": history}
 

@@ -8,9 +8,16 @@ from app.errors import Fault
 from app.registry.models import ContractTerms
 
 NAMES = (
-    "sla_target_pct", "min_outage_s", "excluded_causes", "excuses_parent", "service_from", "service_to",
-    "bandwidth_down_mbps", "bandwidth_up_mbps", "monthly_fee_idr",
-)  # fmt: skip
+    "sla_target_pct",
+    "min_outage_s",
+    "excluded_causes",
+    "excuses_parent",
+    "service_from",
+    "service_to",
+    "bandwidth_down_mbps",
+    "bandwidth_up_mbps",
+    "monthly_fee_idr",
+)
 
 Days = tuple[date, date | None]
 
@@ -34,22 +41,40 @@ def reach(terms: Sequence[ContractTerms], start: date, end: date | None) -> Days
 def check(wanted: Mapping[str, Any]) -> Iterator[Fault]:
     """What must hold between the fields of a contract."""
     if wanted["valid_to"] is not None and wanted["valid_to"] <= wanted["valid_from"]:
-        yield Fault("valid_to", "ends_before_start", "It ends before it begins",
-                    "valid_to is the first day on which it no longer holds")  # fmt: skip
+        yield Fault(
+            "valid_to",
+            "ends_before_start",
+            "It ends before it begins",
+            "valid_to is the first day on which it no longer holds",
+        )
     begins, ends = wanted["service_from"], wanted["service_to"]
     if (begins is None) != (ends is None):
         missing = "service_from" if begins is None else "service_to"
         yield Fault(missing, "missing", "service_from and service_to go together", "Give both, or neither")
     elif begins is not None and ends not in {time(0)} and ends <= begins:
-        yield Fault("service_to", "bad_service_hours", "Service hours end before they begin",
-                    "Write the end of the day as 00:00; leave both out for the whole day")  # fmt: skip
+        yield Fault(
+            "service_to",
+            "bad_service_hours",
+            "Service hours end before they begin",
+            "Write the end of the day as 00:00; leave both out for the whole day",
+        )
 
 
 def check_day(effective_from: date, valid_from: date, valid_to: date | None) -> Iterator[Fault]:
     """Terms change only while the contract holds."""
     if effective_from < valid_from:
-        yield Fault("effective_from", "before_contract", "The contract begins on {day} only",
-                    "Choose a day on which it holds", values={"day": valid_from.isoformat()})  # fmt: skip
+        yield Fault(
+            "effective_from",
+            "before_contract",
+            "The contract begins on {day} only",
+            "Choose a day on which it holds",
+            values={"day": valid_from.isoformat()},
+        )
     elif valid_to is not None and effective_from >= valid_to:
-        yield Fault("effective_from", "after_contract", "The contract has ended by {day}",
-                    "Choose a day on which it holds", values={"day": valid_to.isoformat()})  # fmt: skip
+        yield Fault(
+            "effective_from",
+            "after_contract",
+            "The contract has ended by {day}",
+            "Choose a day on which it holds",
+            values={"day": valid_to.isoformat()},
+        )

@@ -22,12 +22,18 @@ router = APIRouter(prefix="/sites/{id}", tags=["field"])
 
 EVENTS = {
     "description": "Until it is over, and the reader is told so",
-    "content": {"text/event-stream": {"itemSchema": {"oneOf": [
-        event_schema("status", {"$ref": "#/components/schemas/DiagnosisOut"}),
-        event_schema("line", {"$ref": "#/components/schemas/LineOut"}),
-        event_schema("end", {"$ref": "#/components/schemas/DiagnosisOut"}),
-    ]}}},
-}  # fmt: skip
+    "content": {
+        "text/event-stream": {
+            "itemSchema": {
+                "oneOf": [
+                    event_schema("status", {"$ref": "#/components/schemas/DiagnosisOut"}),
+                    event_schema("line", {"$ref": "#/components/schemas/LineOut"}),
+                    event_schema("end", {"$ref": "#/components/schemas/DiagnosisOut"}),
+                ]
+            }
+        }
+    },
+}
 
 
 def _diagnosis_id(diagnosis_id: Annotated[str, Path(description="an integer", examples=["7"])]) -> int:
@@ -42,9 +48,14 @@ DiagnosisId = Annotated[int, Depends(_diagnosis_id)]
 
 @router.post("/diagnose", response_model=DiagnosisOut, status_code=201, responses=problems(403, 404, 409, 429))
 async def create_diagnosis(
-    session: Session, caller: Writer, id: SiteId, given: DiagnosisIn, request: Request, response: Response,
+    session: Session,
+    caller: Writer,
+    id: SiteId,
+    given: DiagnosisIn,
+    request: Request,
+    response: Response,
     once: SentOnce,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """The worker looks at the site's address, from where it always looks: follow it at `Location`, or stream it.
 
     One of a site at a time, and few a minute. A site that reports itself has no address to look at.

@@ -67,22 +67,40 @@ async def ask(session: AsyncSession, site: Site, given: DiagnosisIn, *, caller: 
     await expire(session)
     await _require_few(session, site, caller)
     asked = Diagnosis(
-        site_id=site.id, kind=given.kind, count=given.count, requested_by=caller.who,
-        requested_at=utc_now(), status=DiagnosisStatus.WAITING,
-    )  # fmt: skip
+        site_id=site.id,
+        kind=given.kind,
+        count=given.count,
+        requested_by=caller.who,
+        requested_at=utc_now(),
+        status=DiagnosisStatus.WAITING,
+    )
     session.add(asked)
     await session.flush()
-    await audit.record(session, caller, "diagnose", "site", site.id, region_code=site.village_code,
-                       after={"diagnosis": asked.id, **given.model_dump(mode="json")})  # fmt: skip
+    await audit.record(
+        session,
+        caller,
+        "diagnose",
+        "site",
+        site.id,
+        region_code=site.village_code,
+        after={"diagnosis": asked.id, **given.model_dump(mode="json")},
+    )
     return asked
 
 
 def _require_looked_at(site: Site) -> None:
     if site.probe is Kind.PUSH or site.host is None:
-        raise Conflict(faults=[Fault(
-            "id", "reports_itself", "This site reports itself: it has no address that could be looked at from here",
-            "See what its device told last: GET /api/v1/sites/{given}/device", values={"given": site.id},
-        )])  # fmt: skip
+        raise Conflict(
+            faults=[
+                Fault(
+                    "id",
+                    "reports_itself",
+                    "This site reports itself: it has no address that could be looked at from here",
+                    "See what its device told last: GET /api/v1/sites/{given}/device",
+                    values={"given": site.id},
+                )
+            ]
+        )
     if site.lifecycle is Lifecycle.RETIRED:
         raise Conflict(faults=[Fault("id", "retired", "This site is retired: whoever has its address now is not it")])
 
@@ -156,8 +174,11 @@ def _notice(diagnosis: Diagnosis, beat_at: datetime | None, now: datetime) -> st
 def present(shown: Shown) -> dict[str, Any]:
     names = ("id", "site_id", "kind", "count", "requested_by", "requested_at", "started_at")
     return {name: getattr(shown.diagnosis, name) for name in names} | {
-        "status": shown.status, "problem": shown.problem, "ended_at": shown.ended_at, "notice": shown.notice,
-    }  # fmt: skip
+        "status": shown.status,
+        "problem": shown.problem,
+        "ended_at": shown.ended_at,
+        "notice": shown.notice,
+    }
 
 
 def present_line(line: DiagnosisLine) -> dict[str, Any]:
@@ -188,9 +209,9 @@ async def end(session: AsyncSession, diagnosis_id: int, *, problem: str | None) 
 
 async def fail_running(session: AsyncSession) -> None:
     """Of a worker that is no more."""
-    await session.execute(text(
-        f"UPDATE diagnosis SET status = 'failed', problem = '{LEFT}', ended_at = now() WHERE status = 'running'"
-    ))  # fmt: skip
+    await session.execute(
+        text(f"UPDATE diagnosis SET status = 'failed', problem = '{LEFT}', ended_at = now() WHERE status = 'running'")
+    )
 
 
 async def forget_old(session: AsyncSession) -> None:

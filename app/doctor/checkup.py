@@ -44,8 +44,20 @@ async def look(check: Check, settings: Settings, *, limit_s: float = LIMIT_S) ->
 
 
 CHECKS: tuple[Check, ...] = (
-    network.check_icmp, network.check_receive_buffer, network.check_canaries, machine.check_clock,
-    machine.check_data_folder, machine.check_disk, machine.check_open_files, network.check_port,
-    database.check_database, database.check_schema, database.check_direct_line, database.check_worker,
-    network.check_heartbeat, field.check_public_url, field.check_ingest, field.check_inbox,
-)  # fmt: skip
+    network.check_icmp,
+    network.check_receive_buffer,
+    network.check_canaries,
+    machine.check_clock,
+    machine.check_data_folder,
+    machine.check_disk,
+    machine.check_open_files,
+    network.check_port,
+    database.check_database,
+    database.check_schema,
+    database.check_direct_line,
+    database.check_worker,
+    network.check_heartbeat,
+    field.check_public_url,
+    field.check_ingest,
+    field.check_inbox,
+)

@@ -85,9 +85,10 @@ def could_run(cluster: Cluster) -> Finding:
     who.require_passage(nearest(cluster.home.parent) / "postgres")
     state = "does not run" if cluster.exists() else "is not made yet"
     return Finding(
-        Level.OK, f"database: the embedded PostgreSQL {major_version()} {state}, and could run",
+        Level.OK,
+        f"database: the embedded PostgreSQL {major_version()} {state}, and could run",
         "Ask again while `sinyal up` runs, for what only then can be seen",
-    )  # fmt: skip
+    )
 
 
 async def fitness(line: asyncpg.Connection, whose: str) -> Finding:

@@ -28,9 +28,11 @@ class Timex(ctypes.Structure):
     """The head of Linux's struct timex; the kernel writes all of it."""
 
     _fields_ = (
-        ("modes", ctypes.c_uint), *((name, ctypes.c_long) for name in ("offset", "freq", "maxerror", "esterror")),
-        ("status", ctypes.c_int), ("rest", ctypes.c_char * 256),
-    )  # fmt: skip
+        ("modes", ctypes.c_uint),
+        *((name, ctypes.c_long) for name in ("offset", "freq", "maxerror", "esterror")),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_char * 256),
+    )
 
 
 def check_clock(settings: Settings) -> Finding:

@@ -63,10 +63,12 @@ async def check_canaries(settings: Settings) -> Finding:
     async with Prober.open(settings.probe.policy) as prober:
         if prober.icmp_problem:
             return Finding(Level.WARN, "canaries: not asked, without ICMP")
-        readings = await prober.sweep([
-            Target(number, int(time.time()), Kind.ICMP, host, packets=3, spacing_s=0.3, timeout_s=1.5)
-            for number, host in enumerate(settings.canaries)
-        ])  # fmt: skip
+        readings = await prober.sweep(
+            [
+                Target(number, int(time.time()), Kind.ICMP, host, packets=3, spacing_s=0.3, timeout_s=1.5)
+                for number, host in enumerate(settings.canaries)
+            ]
+        )
     silent = [
         f"{host} ({reading.reason or 'silent'})"
         for host, reading in zip(settings.canaries, readings, strict=True)

@@ -48,10 +48,11 @@ async def geojson(rows: Rows, columns: Sequence[Column]) -> AsyncIterator[bytes]
 
 def _feature(row: Row, columns: Sequence[Column]) -> dict[str, Any]:
     return {
-        "type": "Feature", "id": row["code"],
+        "type": "Feature",
+        "id": row["code"],
         "geometry": {"type": "Point", "coordinates": [row["longitude"], row["latitude"]]},
         "properties": {column.field: row[column.field] for column in columns},
-    }  # fmt: skip
+    }
 
 
 async def xlsx(rows: Rows, columns: Sequence[Column], *, language: str) -> AsyncIterator[bytes]:

@@ -32,9 +32,13 @@ class Format(StrEnum):
 
 
 def asked_sites(
-    region: RegionCode = None, state: State | None = None, technology: Technology | None = None,
-    provider: OfProvider = None, lifecycle: Lifecycle | None = None, q: Search = None,
-) -> SiteFilter:  # fmt: skip
+    region: RegionCode = None,
+    state: State | None = None,
+    technology: Technology | None = None,
+    provider: OfProvider = None,
+    lifecycle: Lifecycle | None = None,
+    q: Search = None,
+) -> SiteFilter:
     """As `GET /sites` has them."""
     return SiteFilter(region, state, technology, provider, lifecycle, q)
 
@@ -79,8 +83,14 @@ async def export_sites(
             "Role {role} does not see contact persons: leave out contacts", values={"role": caller.role.value}
         )
     if contacts:
-        await audit.record(session, caller, "export", "contacts", wanted.region or caller.region_code,
-                           region_code=wanted.region or caller.region_code)  # fmt: skip
+        await audit.record(
+            session,
+            caller,
+            "export",
+            "contacts",
+            wanted.region or caller.region_code,
+            region_code=wanted.region or caller.region_code,
+        )
     chosen = sites.columns(contacts=contacts)
     rows = sites.read(request.app.state.sessions, wanted, caller=caller)
     if format is Format.CSV:
@@ -94,9 +104,14 @@ async def export_sites(
     )
 
 
-@router.get("/export/dictionary", response_model=Page[ColumnOut], responses=problems() | {
-    200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
-})  # fmt: skip
+@router.get(
+    "/export/dictionary",
+    response_model=Page[ColumnOut],
+    responses=problems()
+    | {
+        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
+    },
+)
 async def read_dictionary(caller: Reader, format: Literal["json", "csv"] = "json") -> Any:
     """What each column means, in which unit, by which reference."""
     if format == "json":
@@ -105,9 +120,14 @@ async def read_dictionary(caller: Reader, format: Literal["json", "csv"] = "json
     return Response(text, media_type=CSV_TYPE, headers=attached("kamus-data", "csv"))
 
 
-@router.get("/import/template", response_class=Response, responses=problems() | {
-    200: {"content": {XLSX_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-})  # fmt: skip
+@router.get(
+    "/import/template",
+    response_class=Response,
+    responses=problems()
+    | {
+        200: {"content": {XLSX_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+    },
+)
 async def read_template(session: Session, caller: Reader) -> Response:
     """An empty table to fill in and import: pick lists, the villages of your region, an example, what to mind."""
     known = await providers.list_providers(session, caller=caller, after=None, limit=MAX_LIMIT)

@@ -20,19 +20,40 @@ ROWS = 5000  # so many carry pick lists
 REQUIRED = frozenset({"village_code", "technology", "provider", "probe"})
 BOLD = Font(bold=True)
 NEEDED, OPTIONAL = (PatternFill("solid", fgColor=colour) for colour in ("FFE699", "DDEBF7"))
-NUMBERS = {"latitude": "0.000000", "longitude": "0.000000", "bandwidth_down_mbps": "General",
-           "bandwidth_up_mbps": "General", "port": "0"}  # fmt: skip
+NUMBERS = {
+    "latitude": "0.000000",
+    "longitude": "0.000000",
+    "bandwidth_down_mbps": "General",
+    "bandwidth_up_mbps": "General",
+    "port": "0",
+}
 AS_TEXT = "@"  # codes, phones and service numbers keep their zeros and signs
 
 EXAMPLE = {
-    "village_code": "64.02.05.2003", "name": "Kantor Desa Muara Badak Ulu", "kind": "titik akses",
-    "technology": "serat optik", "provider": "Telkom WMS", "service_no": "4700001-0021", "link_role": "utama",
-    "venue": "kantor desa", "location_note": "Jl. Poros Muara Badak, samping balai", "latitude": -0.3617,
-    "longitude": 117.4391, "probe": "icmp", "host": "198.51.100.20", "host_static": "ya",
-    "bandwidth_down_mbps": 50, "bandwidth_up_mbps": 10, "ssid": "Desa Muara Badak Ulu", "public_hours": "08.00-22.00",
-    "power_source": "PLN", "power_hours": "24 jam", "contact_name": "nama narahubung",
-    "contact_phone": "081200000000", "lifecycle": "aktif",
-}  # fmt: skip
+    "village_code": "64.02.05.2003",
+    "name": "Kantor Desa Muara Badak Ulu",
+    "kind": "titik akses",
+    "technology": "serat optik",
+    "provider": "Telkom WMS",
+    "service_no": "4700001-0021",
+    "link_role": "utama",
+    "venue": "kantor desa",
+    "location_note": "Jl. Poros Muara Badak, samping balai",
+    "latitude": -0.3617,
+    "longitude": 117.4391,
+    "probe": "icmp",
+    "host": "198.51.100.20",
+    "host_static": "ya",
+    "bandwidth_down_mbps": 50,
+    "bandwidth_up_mbps": 10,
+    "ssid": "Desa Muara Badak Ulu",
+    "public_hours": "08.00-22.00",
+    "power_source": "PLN",
+    "power_hours": "24 jam",
+    "contact_name": "nama narahubung",
+    "contact_phone": "081200000000",
+    "lifecycle": "aktif",
+}
 
 GUIDE = (
     "Isi lembar pertama, satu baris untuk satu titik akses. Lembar Contoh menunjukkan satu baris yang lengkap.",
@@ -112,8 +133,15 @@ def _lists(sheet: Any, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 def _pick(source: str, cells: str) -> DataValidation:
     """Offers the choices and warns of others: the import reads synonyms too."""
-    found = DataValidation(type="list", formula1=source, allow_blank=True, errorStyle="warning", showErrorMessage=True,
-                           errorTitle="Di luar daftar", error="Nilai ini tidak ada di daftar pilihan.")  # fmt: skip
+    found = DataValidation(
+        type="list",
+        formula1=source,
+        allow_blank=True,
+        errorStyle="warning",
+        showErrorMessage=True,
+        errorTitle="Di luar daftar",
+        error="Nilai ini tidak ada di daftar pilihan.",
+    )
     found.add(cells)
     return found
 

@@ -23,8 +23,9 @@ def asked_kind(
 ) -> AgentKind:
     """Raises Invalid where it is left out, with what there is."""
     if kind is None:
-        raise Invalid(Fault("kind", "missing", MESSAGES["missing"], "One of: {kinds}",
-                            values={"kinds": ", ".join(AgentKind)}))  # fmt: skip
+        raise Invalid(
+            Fault("kind", "missing", MESSAGES["missing"], "One of: {kinds}", values={"kinds": ", ".join(AgentKind)})
+        )
     return kind
 
 
@@ -50,9 +51,7 @@ class EnrolmentOut(BaseModel):
     warnings: list[str] = Field([], description="what is allowed but probably not meant")
 
 
-@router.post(
-    "/agent", status_code=201, response_class=PlainTextResponse, responses=script(201, 403, 404, 409)
-)  # fmt: skip
+@router.post("/agent", status_code=201, response_class=PlainTextResponse, responses=script(201, 403, 404, 409))
 async def issue_agent(session: Session, caller: Writer, request: Request, id: SiteId, kind: AskedKind) -> Response:
     """The script of the site's agent, with a token of its own, shown this once. The token before it is over.
 
@@ -84,10 +83,13 @@ async def enrol(session: Session, caller: Writer, request: Request, response: Re
     response.headers.update(SECRET)
     url = base(request)
     return {
-        "code": code, "expires_at": made.expires_at, "commands": commands.lines(url, code),
-        "card_url": f"{url}/enrol/{code}/card", "status_url": f"{url}/enrol/{code}/status",
+        "code": code,
+        "expires_at": made.expires_at,
+        "commands": commands.lines(url, code),
+        "card_url": f"{url}/enrol/{code}/card",
+        "status_url": f"{url}/enrol/{code}/status",
         "warnings": warnings(request),
-    }  # fmt: skip
+    }
 
 
 def settings(request: Request) -> Settings:

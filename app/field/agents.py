@@ -27,8 +27,15 @@ def public_url(settings: Settings, base: str | None = None) -> str:
     """Where devices reach us, without a slash at its end. `base`: as the request at hand did. Raises Invalid."""
     url = settings.public_url or base or f"http://{settings.host}:{settings.port}"
     if not ADDRESS.fullmatch(url):  # it becomes a part of scripts
-        raise Invalid(Fault("Host", "bad_address", "{given} is no address that a device could use",
-                            "Set SINYAL_PUBLIC_URL", values={"given": url[:80]}))  # fmt: skip
+        raise Invalid(
+            Fault(
+                "Host",
+                "bad_address",
+                "{given} is no address that a device could use",
+                "Set SINYAL_PUBLIC_URL",
+                values={"given": url[:80]},
+            )
+        )
     return url.rstrip("/")
 
 
@@ -41,12 +48,25 @@ async def issue(
 
 
 async def install(
-    session: AsyncSession, site: Site, kind: AgentKind, *, caller: Caller, settings: Settings, url: str,
+    session: AsyncSession,
+    site: Site,
+    kind: AgentKind,
+    *,
+    caller: Caller,
+    settings: Settings,
+    url: str,
     at_once: bool = True,
-) -> tuple[DeviceToken, str]:  # fmt: skip
+) -> tuple[DeviceToken, str]:
     token, secret = await devices.mint(session, site.id, by=caller.who, kind=kind, at_once=at_once)
-    await audit.record(session, caller, "issue_agent", "site", site.id, region_code=site.village_code,
-                       after={"kind": kind.value, "device_token_id": token.id})  # fmt: skip
+    await audit.record(
+        session,
+        caller,
+        "issue_agent",
+        "site",
+        site.id,
+        region_code=site.village_code,
+        after={"kind": kind.value, "device_token_id": token.id},
+    )
     return token, written(site, kind, secret, settings=settings, url=url, now=utc_now())
 
 
@@ -65,8 +85,15 @@ async def revoke(session: AsyncSession, ident: str, *, caller: Caller) -> int:
     count = await devices.revoke(session, site.id, by=caller.who)
     codes = await withdraw(session, site.id)
     if count or codes:
-        await audit.record(session, caller, "revoke_agent", "site", site.id, region_code=site.village_code,
-                           after={"device_tokens": count, "codes": codes})  # fmt: skip
+        await audit.record(
+            session,
+            caller,
+            "revoke_agent",
+            "site",
+            site.id,
+            region_code=site.village_code,
+            after={"device_tokens": count, "codes": codes},
+        )
     return count
 
 
@@ -74,10 +101,16 @@ async def withdraw(session: AsyncSession, site_id: int) -> int:
     """How many codes of the site could still have been fetched with."""
     now = utc_now()
     reported = select(DeviceToken.id).where(DeviceToken.used_at.is_not(None))
-    found = await session.execute(update(Enrolment).where(
-        Enrolment.site_id == site_id, Enrolment.withdrawn_at.is_(None), Enrolment.expires_at > now,
-        or_(Enrolment.device_token_id.is_(None), Enrolment.device_token_id.not_in(reported)),
-    ).values(withdrawn_at=now))  # fmt: skip
+    found = await session.execute(
+        update(Enrolment)
+        .where(
+            Enrolment.site_id == site_id,
+            Enrolment.withdrawn_at.is_(None),
+            Enrolment.expires_at > now,
+            or_(Enrolment.device_token_id.is_(None), Enrolment.device_token_id.not_in(reported)),
+        )
+        .values(withdrawn_at=now)
+    )
     return found.rowcount  # type: ignore[attr-defined, no-any-return]
 
 
@@ -86,14 +119,20 @@ async def get_pushing(session: AsyncSession, ident: str, *, caller: Caller) -> S
     site, _ = await store.get_site(session, ident, caller=caller, for_update=True)
     require_writer(caller, site.village_code)
     if site.probe is not Kind.PUSH:
-        raise Conflict("This site is measured by {probe}: set its probe to push first",
-                       values={"probe": site.probe.value})  # fmt: skip
+        raise Conflict(
+            "This site is measured by {probe}: set its probe to push first", values={"probe": site.probe.value}
+        )
     return site
 
 
 def written(site: Site, kind: AgentKind, token: str, *, settings: Settings, url: str, now: datetime) -> str:
     place = Place(site.code, regions.names().get(site.village_code, site.village_code), site.provider.name)
     return scripts.render(
-        kind, place, url=url, token=token, anchors=(settings.anchors or settings.canaries or ANCHORS)[:2],
-        profile=profiles()[site.technology], now=now,
-    )  # fmt: skip
+        kind,
+        place,
+        url=url,
+        token=token,
+        anchors=(settings.anchors or settings.canaries or ANCHORS)[:2],
+        profile=profiles()[site.technology],
+        now=now,
+    )

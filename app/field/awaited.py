@@ -58,8 +58,9 @@ async def read_awaited(session: AsyncSession, site_id: int, *, now: datetime) ->
     waits = facts.pushed and facts.heard_at is not None
     return {
         "next_expected_at": facts.heard_at + every if waits else None,
-        "silence_counts": why is None, "silence_ignored": why,
-    }  # fmt: skip
+        "silence_counts": why is None,
+        "silence_ignored": why,
+    }
 
 
 async def _others(session: AsyncSession, site_id: int, now: datetime, *, within: timedelta) -> int:

@@ -38,12 +38,12 @@ def lines(url: str, code: str) -> dict[AgentKind, str]:
     router = at[AgentKind.ROUTEROS].replace("?", r"\3F")  # typed, a question mark would ask its console for help
     return {
         AgentKind.ROUTEROS: f'{{ /tool fetch url="{router}"{checked} dst-path=sd.rsc; '
-                            ":onerror e in={/import sd.rsc} do={:put $e}; /file remove sd.rsc }",
+        ":onerror e in={/import sd.rsc} do={:put $e}; /file remove sd.rsc }",
         AgentKind.OPENWRT: f"f=$(mktemp) && wget -O $f '{at[AgentKind.OPENWRT]}' && sh $f; rm -f $f",
         AgentKind.LINUX: f"curl -sS '{at[AgentKind.LINUX]}' | sudo sh",
         AgentKind.WINDOWS: "[Net.ServicePointManager]::SecurityProtocol = 'Tls12'; "
-                           f"irm '{at[AgentKind.WINDOWS]}' | iex",
-    }  # fmt: skip
+        f"irm '{at[AgentKind.WINDOWS]}' | iex",
+    }
 
 
 def refusal(kind: AgentKind, said: str) -> str:

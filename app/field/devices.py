@@ -82,8 +82,9 @@ async def end(session: AsyncSession, digest: bytes) -> bool:
 async def _record(session: AsyncSession, site_id: int, by: str, ended: list[int]) -> None:
     village_code = await session.scalar(select(Site.village_code).where(Site.id == site_id))
     caller = Caller(None, by, Role.DISTRICT_OPERATOR, village_code or "")
-    await audit.record(session, caller, "revoke_agent", "site", site_id, region_code=village_code,
-                       after={"device_token_ids": ended})  # fmt: skip
+    await audit.record(
+        session, caller, "revoke_agent", "site", site_id, region_code=village_code, after={"device_token_ids": ended}
+    )
 
 
 async def forget_own(session: AsyncSession) -> None:

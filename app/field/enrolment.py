@@ -37,8 +37,15 @@ async def create(session: AsyncSession, ident: str, *, caller: Caller) -> tuple[
     made = Enrolment(site_id=site.id, digest=digest(code), created_by=caller.who, expires_at=now + LASTS)
     session.add(made)
     await session.flush()
-    await audit.record(session, caller, "enrol", "site", site.id, region_code=site.village_code,
-                       after={"enrolment_id": made.id, "expires_at": made.expires_at.isoformat()})  # fmt: skip
+    await audit.record(
+        session,
+        caller,
+        "enrol",
+        "site",
+        site.id,
+        region_code=site.village_code,
+        after={"enrolment_id": made.id, "expires_at": made.expires_at.isoformat()},
+    )
     return made, code
 
 
@@ -96,7 +103,7 @@ async def redeem(
             raise CodeOver
         token, script = await agents.install(
             session, site, kind, caller=caller, settings=settings, url=url, at_once=False
-        )  # fmt: skip
+        )
         enrolment.used_at, enrolment.device_token_id = enrolment.used_at or now, token.id
         enrolment.fetches += 1
     return script
@@ -105,9 +112,7 @@ async def redeem(
 async def _replace(session: AsyncSession, enrolment: Enrolment, now: datetime, *, by: str) -> None:
     """Raises CodeUsed."""
     assert enrolment.used_at is not None
-    before = await session.get_one(
-        DeviceToken, enrolment.device_token_id, with_for_update=True, populate_existing=True
-    )  # fmt: skip
+    before = await session.get_one(DeviceToken, enrolment.device_token_id, with_for_update=True, populate_existing=True)
     over = before.used_at is not None or before.revoked_at is not None
     if over or now - enrolment.used_at > AGAIN_FOR or enrolment.fetches >= AT_MOST:
         raise CodeUsed
@@ -142,8 +147,13 @@ class Stage:
     """How far an installation has come, told by what the server saw of it."""
 
     OPEN, WAITING, WORKS, SILENT, REVOKED, WITHDRAWN = (
-        "open", "waiting", "works", "silent", "revoked", "withdrawn",
-    )  # fmt: skip
+        "open",
+        "waiting",
+        "works",
+        "silent",
+        "revoked",
+        "withdrawn",
+    )
 
 
 def stage(known: Known, now: datetime) -> str:

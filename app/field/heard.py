@@ -11,9 +11,20 @@ from app.field.models import Device, PushTraffic
 
 RECEIPTS = text("SELECT count(*) AS boots, min(first_at) AS first_at FROM push_receipt WHERE site_id = :site_id")
 SAID = (
-    "heard_at", "boot", "booted_at", "seq", "agent", "clients", "measures", "clock_offset_s", "waiting", "dropped",
-    "last_rejection", "last_rejected_at", "two_agents_at",
-)  # fmt: skip
+    "heard_at",
+    "boot",
+    "booted_at",
+    "seq",
+    "agent",
+    "clients",
+    "measures",
+    "clock_offset_s",
+    "waiting",
+    "dropped",
+    "last_rejection",
+    "last_rejected_at",
+    "two_agents_at",
+)
 COUNTS = ("accepted", "duplicates", "rejected")
 
 
@@ -22,18 +33,21 @@ async def read_device(session: AsyncSession, site_id: int) -> dict[str, Any]:
     token = await devices.find_good(session, site_id)
     device = await session.get(Device, site_id)
     month = today().replace(day=1)
-    traffic = (await session.scalars(
-        select(PushTraffic).where(PushTraffic.site_id == site_id, PushTraffic.month == month)
-    )).one_or_none()  # fmt: skip
+    traffic = (
+        await session.scalars(select(PushTraffic).where(PushTraffic.site_id == site_id, PushTraffic.month == month))
+    ).one_or_none()
     receipts = (await session.execute(RECEIPTS, {"site_id": site_id})).one()
     return {
         "site_id": site_id,
         "kind": token and token.kind,
-        "token_created_at": token and token.created_at, "token_created_by": token and token.created_by,
+        "token_created_at": token and token.created_at,
+        "token_created_by": token and token.created_by,
         **{name: getattr(device, name, None) for name in SAID},
         **{name: getattr(device, name, 0) for name in COUNTS},
-        "boots": receipts.boots, "boots_since": receipts.first_at,
+        "boots": receipts.boots,
+        "boots_since": receipts.first_at,
         **await awaited.read_awaited(session, site_id, now=utc_now()),
-        "month": month, "month_requests": traffic.requests if traffic else 0,
+        "month": month,
+        "month_requests": traffic.requests if traffic else 0,
         "month_bytes": traffic.bytes if traffic else 0,
-    }  # fmt: skip
+    }

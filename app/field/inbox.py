@@ -56,10 +56,18 @@ class Delivery:
     def readings(self) -> list[Reading]:
         assert self.site_id is not None
         return [
-            Reading(self.site_id, row.slot, Outcome(row.outcome), row.sent, tuple(row.rtt_us), row.valid_s, row.reason,
-                    AGENT)
+            Reading(
+                self.site_id,
+                row.slot,
+                Outcome(row.outcome),
+                row.sent,
+                tuple(row.rtt_us),
+                row.valid_s,
+                row.reason,
+                AGENT,
+            )
             for row in self.rows
-        ]  # fmt: skip
+        ]
 
 
 def begun(at: datetime) -> Delivery:
@@ -68,11 +76,14 @@ def begun(at: datetime) -> Delivery:
 
 
 async def put(session: AsyncSession, deliveries: Sequence[Delivery]) -> None:
-    await session.execute(PUT, {
-        "site_ids": [one.site_id for one in deliveries],
-        "received": [one.received_at for one in deliveries],
-        "rows": [orjson.dumps([tuple(row) for row in one.rows]) for one in deliveries],
-    })  # fmt: skip
+    await session.execute(
+        PUT,
+        {
+            "site_ids": [one.site_id for one in deliveries],
+            "received": [one.received_at for one in deliveries],
+            "rows": [orjson.dumps([tuple(row) for row in one.rows]) for one in deliveries],
+        },
+    )
 
 
 async def take(session: AsyncSession, *, most: int, most_bytes: int = 2**62) -> list[Delivery]:

@@ -18,8 +18,20 @@ from app.field.scripts import TEMPLATES
 from app.registry import regions, store
 
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
-MONTHS = ("Januari", "Februari", "Maret", "April", "Mei", "Juni", "Juli", "Agustus", "September", "Oktober",
-          "November", "Desember")  # fmt: skip
+MONTHS = (
+    "Januari",
+    "Februari",
+    "Maret",
+    "April",
+    "Mei",
+    "Juni",
+    "Juli",
+    "Agustus",
+    "September",
+    "Oktober",
+    "November",
+    "Desember",
+)
 STATES = {
     "up": ("normal", "up"),
     "degraded": ("menurun", "degraded"),
@@ -42,15 +54,22 @@ def status(known: Known, now: datetime) -> str:
     stage = enrolment.stage(known, now)
     offset_s = device.clock_offset_s if device is not None else None
     return _render(
-        "status.html", known, stage=stage, state=STATES[shown.state.value], device=device,
+        "status.html",
+        known,
+        stage=stage,
+        state=STATES[shown.state.value],
+        device=device,
         heard=None if device is None else ago(now - device.heard_at),
         heard_at=None if device is None else moment(device.heard_at),
-        offset_s=offset_s, clock_off=offset_s is not None and abs(offset_s) > CLOCK_OFF_S,
+        offset_s=offset_s,
+        clock_off=offset_s is not None and abs(offset_s) > CLOCK_OFF_S,
         rejection=_rejection(device.last_rejection if device is not None else None),
-        expires_at=moment(known.enrolment.expires_at, seconds=False), send_every_s=known.profile.send_every_s,
+        expires_at=moment(known.enrolment.expires_at, seconds=False),
+        send_every_s=known.profile.send_every_s,
         checks=[(commands.NAMES[kind], line) for kind, line in commands.CHECKS.items() if _concerns(known, kind)],
-        now=moment(now), refresh_s=15,
-    )  # fmt: skip
+        now=moment(now),
+        refresh_s=15,
+    )
 
 
 def card(known: Known, url: str, code: str) -> str:
@@ -67,11 +86,16 @@ def card(known: Known, url: str, code: str) -> str:
     ]
     status_url = f"{url}/enrol/{code}/status"
     return _render(
-        "card.html", known, code=f"{code[:4]}-{code[4:]}", kinds=kinds, status_url=status_url,
-        withdrawn=known.enrolment.withdrawn_at is not None, used=known.enrolment.used_at is not None,
+        "card.html",
+        known,
+        code=f"{code[:4]}-{code[4:]}",
+        kinds=kinds,
+        status_url=status_url,
+        withdrawn=known.enrolment.withdrawn_at is not None,
+        used=known.enrolment.used_at is not None,
         expires_at=moment(known.enrolment.expires_at, seconds=False),
         qr=segno.make(status_url, error="m").svg_inline(border=0, omitsize=True),
-    )  # fmt: skip
+    )
 
 
 def look(kind: AgentKind, line: str) -> str:
@@ -112,17 +136,28 @@ def _concerns(known: Known, kind: AgentKind) -> bool:
 
 def _render(name: str, known: Known, **values: Any) -> str:
     names, site = regions.names(), known.site
-    return _environment().get_template(name).render(
-        site=site, village=names.get(site.village_code, site.village_code), district=names.get(site.village_code[:5]),
-        subdistrict=names.get(site.village_code[:8]), provider=site.provider.name, **values,
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template(name)
+        .render(
+            site=site,
+            village=names.get(site.village_code, site.village_code),
+            district=names.get(site.village_code[:5]),
+            subdistrict=names.get(site.village_code[:8]),
+            provider=site.provider.name,
+            **values,
+        )
+    )
 
 
 @cache
 def _environment() -> Environment:
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True, trim_blocks=True,
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     made.filters["decimal"] = lambda number, places=1: f"{number:.{places}f}".replace(".", ",")
     return made

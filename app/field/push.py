@@ -56,8 +56,10 @@ class Door:
 
     def count(self, taken: Taken) -> None:
         for verdict, many in (
-            ("accepted", taken.accepted), ("duplicate", taken.duplicates), ("rejected", len(taken.rejected)),
-        ):  # fmt: skip
+            ("accepted", taken.accepted),
+            ("duplicate", taken.duplicates),
+            ("rejected", len(taken.rejected)),
+        ):
             if many:
                 self._rows.labels(verdict).inc(many)
 
@@ -140,11 +142,14 @@ async def _hear(device: Registered, door: Door, problem: Problem) -> None:
 
 def _answer(taken: Taken, device: Registered, spoken: str) -> dict[str, Any]:
     return {
-        "accepted": taken.accepted, "duplicates": taken.duplicates, "rejected": verdicts.told(taken.rejected, spoken),
+        "accepted": taken.accepted,
+        "duplicates": taken.duplicates,
+        "rejected": verdicts.told(taken.rejected, spoken),
         "next_s": device.terms.send_every_s,
-        "speedtest_grant": taken.grant and taken.grant.code, "speedtest": taken.grant and taken.grant.limits,
+        "speedtest_grant": taken.grant and taken.grant.code,
+        "speedtest": taken.grant and taken.grant.limits,
         "server_time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-    }  # fmt: skip
+    }
 
 
 def _bearer(authorization: str) -> str:

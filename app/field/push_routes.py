@@ -10,9 +10,11 @@ from app.problems import problems
 router = APIRouter(tags=["field"])
 
 device_bearer = HTTPBearer(
-    scheme_name="DeviceToken", auto_error=False, bearerFormat="sd-…",
+    scheme_name="DeviceToken",
+    auto_error=False,
+    bearerFormat="sd-…",
     description="A device's own token (`POST /sites/{id}/agent`), good for its site's pushes alone",
-)  # fmt: skip
+)
 
 
 def by_device_token(_: Annotated[HTTPAuthorizationCredentials | None, Depends(device_bearer)]) -> None:
@@ -25,9 +27,12 @@ ENDED = {"requestBody": {"required": False, "content": {"application/json": {"sc
 
 
 @router.post(
-    "/push", response_model=PushOut, responses=problems(409, 413), openapi_extra=SENT,
+    "/push",
+    response_model=PushOut,
+    responses=problems(409, 413),
+    openapi_extra=SENT,
     dependencies=[Depends(by_device_token)],
-)  # fmt: skip
+)
 async def receive_push(request: Request) -> Response:
     """What a site's own device measured: one row now, or a batch of up to 1,000.
 
@@ -39,9 +44,12 @@ async def receive_push(request: Request) -> Response:
 
 
 @router.post(
-    "/push/end", status_code=204, responses=problems(401, 413), openapi_extra=ENDED,
+    "/push/end",
+    status_code=204,
+    responses=problems(401, 413),
+    openapi_extra=ENDED,
     dependencies=[Depends(by_device_token)],
-)  # fmt: skip
+)
 async def end_push(request: Request) -> Response:
     """The device's agent is removed: its token is over, and its silence is no outage. Again: 204 again."""
     await push.end(request, request.app.state.door)

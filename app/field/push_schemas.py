@@ -24,8 +24,10 @@ MEASURED: dict[str, Any] = {
     "sent": {"type": "integer", "minimum": 0, "maximum": MOST_SENT, "description": "packets to its anchors"},
     "rtt_ms": {"type": "array", "items": RTT, "maxItems": MOST_SENT, "description": "one for each answer"},
     "received": {**COUNT, "description": "instead of rtt_ms, with the three below"},
-    "rtt_min_ms": RTT, "rtt_avg_ms": RTT, "rtt_max_ms": RTT,
-}  # fmt: skip
+    "rtt_min_ms": RTT,
+    "rtt_avg_ms": RTT,
+    "rtt_max_ms": RTT,
+}
 SENDER: dict[str, Any] = {
     "clients": {**COUNT, "description": "who is on the village's Wi-Fi"},
     "agent": {"type": "string", "maxLength": 60, "description": "what it is, and of which version"},
@@ -37,22 +39,41 @@ BODY: dict[str, Any] = {
     "type": "object",
     "description": "One row, measured now; or a `batch` of them, and beside it what is at the moment of sending. "
     "Fields that are not named here are ignored.",
-    "properties": MEASURED | SENDER | {
+    "properties": MEASURED
+    | SENDER
+    | {
         "sent_at": {**CLOCK, "description": "the device's clock when it sends a batch"},
-        "batch": {"type": "array", "maxItems": MOST_ROWS, "items": {
-            "type": "object", "properties": MEASURED, "required": ["seq", "sent"],
-        }},
+        "batch": {
+            "type": "array",
+            "maxItems": MOST_ROWS,
+            "items": {
+                "type": "object",
+                "properties": MEASURED,
+                "required": ["seq", "sent"],
+            },
+        },
     },
-}  # fmt: skip
+}
 BEAT = {"boot": "k3f9", "seq": 181, "uptime_s": 86400, "sent": 3, "rtt_ms": [21.3, 22.0], "clients": 14}
 BATCH = {
-    "boot": "k3f9", "uptime_s": "1d00:05:00", "sent_at": "2026-11-24T06:05:00Z", "agent": "openwrt/1", "waiting": 0,
+    "boot": "k3f9",
+    "uptime_s": "1d00:05:00",
+    "sent_at": "2026-11-24T06:05:00Z",
+    "agent": "openwrt/1",
+    "waiting": 0,
     "batch": [
         {"seq": 181, "uptime_s": "1d00:03:59", "sent": 3, "rtt_ms": [21.3, 22.0, 21.8]},
-        {"seq": 182, "uptime_s": "1d00:04:59", "sent": 3, "received": 2, "rtt_min_ms": 20, "rtt_avg_ms": 21,
-         "rtt_max_ms": 22},
+        {
+            "seq": 182,
+            "uptime_s": "1d00:04:59",
+            "sent": 3,
+            "received": 2,
+            "rtt_min_ms": 20,
+            "rtt_avg_ms": 21,
+            "rtt_max_ms": 22,
+        },
     ],
-}  # fmt: skip
+}
 BODY["examples"] = [BEAT, BATCH]
 EXAMPLES = {"beat": {"summary": "one row, now", "value": BEAT}, "batch": {"summary": "several", "value": BATCH}}
 

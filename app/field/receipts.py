@@ -143,10 +143,16 @@ async def _lock(session: AsyncSession, arrivals: Sequence[Arrived]) -> tuple[dic
 async def _keep(session: AsyncSession, receipts: dict[Key, Receipt]) -> None:
     rows: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     for (site_id, boot), receipt in receipts.items():
-        rows[receipt.known].append({
-            "site_id": site_id, "boot": boot, "seen": str(receipt.seen), "booted_at": receipt.booted_at,
-            "first_at": receipt.first_at, "last_at": receipt.last_at,
-        })  # fmt: skip
+        rows[receipt.known].append(
+            {
+                "site_id": site_id,
+                "boot": boot,
+                "seen": str(receipt.seen),
+                "booted_at": receipt.booted_at,
+                "first_at": receipt.first_at,
+                "last_at": receipt.last_at,
+            }
+        )
     if fresh := rows[False]:
         entered = (await session.execute(ENTER, {"rows": _json(fresh)})).all()
         if len(entered) < len(fresh):

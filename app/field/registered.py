@@ -119,9 +119,13 @@ async def _look_up(session: AsyncSession, digests: list[bytes]) -> dict[bytes, R
         await devices.come(session, fresh)
     rates = {name.value: (profile.beat_s, profile.send_every_s) for name, profile in profiles().items()}
     return {
-        row.digest: OWN if row.site_id is None else Registered(
-            row.site_id, Terms(row.lifecycle, to_slot(row.addressed_at), *rates[row.technology]), row.probe,
+        row.digest: OWN
+        if row.site_id is None
+        else Registered(
+            row.site_id,
+            Terms(row.lifecycle, to_slot(row.addressed_at), *rates[row.technology]),
+            row.probe,
             row.token_id,
         )
         for row in rows
-    }  # fmt: skip
+    }

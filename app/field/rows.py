@@ -62,8 +62,12 @@ def load(body: bytes) -> dict[str, Any]:
 def _unreadable(body: bytes, error: orjson.JSONDecodeError) -> Fault:
     at = len(body.decode(errors="replace")[: error.pos].encode())
     if found := NOT_JSON.match(body, at):
-        return Fault("body", "not_a_number", "JSON has no {given} (character {position}): leave the value out",
-                     values={"given": found[0].decode(), "position": error.pos + 1})  # fmt: skip
+        return Fault(
+            "body",
+            "not_a_number",
+            "JSON has no {given} (character {position}): leave the value out",
+            values={"given": found[0].decode(), "position": error.pos + 1},
+        )
     said = f"{error.msg} (line {error.lineno}, character {error.colno})"
     return Fault("body", "json_invalid", MESSAGES["json_invalid"], values={"error": said})
 
@@ -76,8 +80,10 @@ def read(body: dict[str, Any]) -> Push:
     if type(batch) is not list:
         raise Invalid(Fault("batch", "list_type", MESSAGES["list_type"], values={"given": shown(batch)}))
     if len(batch) > MOST_ROWS:
-        raise TooLarge("At most {most} rows fit in a batch, this one has {given}: send several",
-                       values={"most": MOST_ROWS, "given": len(batch)})  # fmt: skip
+        raise TooLarge(
+            "At most {most} rows fit in a batch, this one has {given}: send several",
+            values={"most": MOST_ROWS, "given": len(batch)},
+        )
     push = Push(live=False)
     _read_sender(push, body, "sent_at" if body.get("sent_at") is not None else "clock")
     for number, raw in enumerate(batch):
@@ -108,10 +114,14 @@ def _read_beat(body: dict[str, Any]) -> Push:
 def _read_sender(push: Push, body: dict[str, Any], moment: str) -> None:
     """What is wrong here makes a fault of no row; the rows that do without it stand."""
     for name, to, read_one in (
-        ("boot", "boot", values.boot), ("uptime_s", "uptime_us", values.uptime), (moment, "sent_us", values.moment),
-        ("clients", "clients", values.count), ("agent", "agent", values.agent), ("waiting", "waiting", values.count),
+        ("boot", "boot", values.boot),
+        ("uptime_s", "uptime_us", values.uptime),
+        (moment, "sent_us", values.moment),
+        ("clients", "clients", values.count),
+        ("agent", "agent", values.agent),
+        ("waiting", "waiting", values.count),
         ("dropped", "dropped", values.count),
-    ):  # fmt: skip
+    ):
         if (value := body.get(name)) is not None:
             try:
                 setattr(push, to, read_one(name, value))
@@ -147,11 +157,14 @@ def _read_row(number: int, raw: Any, boot: str | None) -> Measured:
     else:
         rtt_us = [values.rtt_us("rtt_ms", rtt) for rtt in rtts]
     return Measured(
-        number, boot, seq,
+        number,
+        boot,
+        seq,
         None if uptime is None else values.uptime("uptime_s", uptime),
         None if clock is None else values.moment("clock", clock),
-        sent, rtt_us,
-    )  # fmt: skip
+        sent,
+        rtt_us,
+    )
 
 
 def _summary(get: Any, sent: int) -> list[int]:

@@ -44,18 +44,31 @@ def render(
         return f"{token}\n"
     beat_s = profile.beat_s
     keep_rows = max(100, KEPT_S // beat_s)
-    return _environment().get_template(FILES[kind]).render(
-        kind=kind.value, version=VERSION, url=url, token=token, anchors=anchors,
-        site=Place(place.code, _plain(place.village), _plain(place.provider)),
-        beat_s=beat_s, send_every_s=profile.send_every_s, ping_timeout_ms=profile.timeout_ms,
-        ping_wait_s=-(-profile.timeout_ms // 1000), keep_rows=keep_rows,
-        keep_rows_routeros=min(2880, keep_rows),  # its arrays are copied whole: two days of minutes
-        beat_s_windows=max(RUNS_EACH_S, beat_s), jitter_s=jitter_s(place.code, beat_s), since=_midnight(now),
-        https=url.startswith("https://"),
-        check_certificate="check-certificate=yes-without-crl " if url.startswith("https://") else "",
-        anchors_routeros=";".join(f'"{anchor}"' for anchor in anchors),
-        anchors_windows=", ".join(_ps(anchor) for anchor in anchors),
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template(FILES[kind])
+        .render(
+            kind=kind.value,
+            version=VERSION,
+            url=url,
+            token=token,
+            anchors=anchors,
+            site=Place(place.code, _plain(place.village), _plain(place.provider)),
+            beat_s=beat_s,
+            send_every_s=profile.send_every_s,
+            ping_timeout_ms=profile.timeout_ms,
+            ping_wait_s=-(-profile.timeout_ms // 1000),
+            keep_rows=keep_rows,
+            keep_rows_routeros=min(2880, keep_rows),  # its arrays are copied whole: two days of minutes
+            beat_s_windows=max(RUNS_EACH_S, beat_s),
+            jitter_s=jitter_s(place.code, beat_s),
+            since=_midnight(now),
+            https=url.startswith("https://"),
+            check_certificate="check-certificate=yes-without-crl " if url.startswith("https://") else "",
+            anchors_routeros=";".join(f'"{anchor}"' for anchor in anchors),
+            anchors_windows=", ".join(_ps(anchor) for anchor in anchors),
+        )
+    )
 
 
 def jitter_s(code: str, beat_s: int) -> int:
@@ -72,10 +85,18 @@ def _midnight(now: datetime) -> int:
 def _environment() -> Environment:
     """Guillemets: every other bracket means something in one of these languages."""
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=False,  # noqa: S701  # no HTML
-        variable_start_string="«", variable_end_string="»", block_start_string="«%", block_end_string="%»",
-        comment_start_string="«#", comment_end_string="#»", trim_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701  # no HTML
+        variable_start_string="«",
+        variable_end_string="»",
+        block_start_string="«%",
+        block_end_string="%»",
+        comment_start_string="«#",
+        comment_end_string="#»",
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
     made.filters |= {"sh": shlex.quote, "ps": _ps}
     return made
 

@@ -109,19 +109,28 @@ def follows(one: Arrived, receipts: dict[Key, Receipt], boots: dict[int, str | N
 def heard(one: Arrived, found: Taken, *, two_agents: bool) -> dict[str, Any]:
     push, at = one.push, one.received_at
     return {
-        "site_id": one.site_id, "heard_at": at, "boot": push.boot, "booted_at": _booted_at(one),
+        "site_id": one.site_id,
+        "heard_at": at,
+        "boot": push.boot,
+        "booted_at": _booted_at(one),
         "seq": max(
             (row.measured.seq for row in one.placed if row.row is not None and row.measured.boot == push.boot),
             default=None,
         ),
-        "agent": push.agent, "clients": push.clients, "measures": push.rows[-1].sent > 0 if push.rows else None,
+        "agent": push.agent,
+        "clients": push.clients,
+        "measures": push.rows[-1].sent > 0 if push.rows else None,
         "clock_offset_s": None if push.sent_us is None else (one.received_us - push.sent_us) / 1_000_000,
-        "waiting": push.waiting, "dropped": push.dropped,
-        "accepted": found.accepted, "duplicates": found.duplicates, "rejected": len(found.rejected),
+        "waiting": push.waiting,
+        "dropped": push.dropped,
+        "accepted": found.accepted,
+        "duplicates": found.duplicates,
+        "rejected": len(found.rejected),
         "last_rejection": found.rejected[-1].code if found.rejected else None,
-        "last_rejected_at": at if found.rejected else None, "two_agents_at": at if two_agents else None,
+        "last_rejected_at": at if found.rejected else None,
+        "two_agents_at": at if two_agents else None,
         "token_id": one.token_id,
-    }  # fmt: skip
+    }
 
 
 def merged(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:

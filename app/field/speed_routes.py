@@ -31,9 +31,11 @@ BLOCK = 65_536
 BLOCKS = 16
 # identity: nothing on the way, and nothing of ours, takes it for worth zipping
 UNTOUCHED = {
-    "Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no", "Content-Encoding": "identity",
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+    "Content-Encoding": "identity",
     "Content-Type": "application/octet-stream",
-}  # fmt: skip
+}
 Grant = Annotated[str, Query(min_length=1, max_length=60, description="`speedtest_grant` of a push's answer")]
 Milliseconds = Annotated[float | None, Field(ge=0, le=3_600_000, allow_inf_nan=False)]
 Bytes = Annotated[int | None, Field(ge=0, le=2**53)]
@@ -75,9 +77,14 @@ class Timed:
         try:
             async with transaction(self._sessions) as session:
                 await grants.settle(
-                    session, self._test.id, self._direction, self.bytes, last.at_s * 1000, rate_of(self.samples),
+                    session,
+                    self._test.id,
+                    self._direction,
+                    self.bytes,
+                    last.at_s * 1000,
+                    rate_of(self.samples),
                     open_end=self.open_end,
-                )  # fmt: skip
+                )
         except Exception as error:  # what it may have cost stays reserved
             log.error("test_not_settled", site=self._test.site_id, error=type(error).__name__)
 
@@ -136,10 +143,21 @@ class UploadedOut(BaseModel):
 class ReportIn(BaseModel):
     """By the agent's own clock; what it does not know it leaves out. Unknown fields are ignored: agents get newer."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "grant": "q3Vn0x2LhTzA", "down_bytes": 8_900_000, "down_ms": 5020, "up_bytes": 2_900_000, "up_ms": 4900,
-        "rtt_idle_ms": 611.0, "rtt_loaded_ms": 780.5,
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "grant": "q3Vn0x2LhTzA",
+                    "down_bytes": 8_900_000,
+                    "down_ms": 5020,
+                    "up_bytes": 2_900_000,
+                    "up_ms": 4900,
+                    "rtt_idle_ms": 611.0,
+                    "rtt_loaded_ms": 780.5,
+                }
+            ]
+        }
+    )
 
     grant: Annotated[str, StringConstraints(min_length=1, max_length=60), AfterValidator(refuse_nul)]
     down_bytes: Bytes = None

@@ -17,13 +17,15 @@ def present(outcome: Outcome, *, spoken: str) -> dict[str, Any]:
         "applied": outcome.applied,
         "counts": outcome.counts,
         "columns": {
-            "sheet": first.name, "header_row": first.header.number, "recognised": first.header.texts,
+            "sheet": first.name,
+            "header_row": first.header.number,
+            "recognised": first.header.texts,
             "ignored": [say(fault, spoken=spoken) for sheet in book.sheets for fault in sheet.header.ignored],
             "other_sheets": [{"sheet": unread.name, "rows": unread.rows} for unread in book.unread],
         },
         "warnings": [say(fault, spoken=spoken) for fault in book.warnings],
         "rows": [_row(row, verdict, spoken) for row, verdict in outcome.verdicts],
-    }  # fmt: skip
+    }
 
 
 def refusal(outcome: Outcome, *, spoken: str) -> Invalid:
@@ -37,12 +39,15 @@ def _row(row: Row, verdict: Verdict, spoken: str) -> dict[str, Any]:
     site = row.draft.site if row.draft is not None else None
     changes = {} if verdict is Verdict.ERROR else row.changes
     return {
-        "sheet": row.sheet, "row": row.number, "verdict": verdict,
-        "code": None if site is None else site.code, "site_id": None if site is None else site.id,
+        "sheet": row.sheet,
+        "row": row.number,
+        "verdict": verdict,
+        "code": None if site is None else site.code,
+        "site_id": None if site is None else site.id,
         "changes": {name: {"before": before, "after": after} for name, (before, after) in changes.items()},
         "errors": [say(fault, spoken=spoken, row=row) for fault in row.faults],
         "warnings": [say(fault, spoken=spoken, row=row) for fault in row.warnings],
-    }  # fmt: skip
+    }
 
 
 def line(fault: Fault, *, spoken: str) -> str:
@@ -53,10 +58,12 @@ def line(fault: Fault, *, spoken: str) -> str:
 
 def say(fault: Fault, *, spoken: str, row: Row | None = None) -> dict[str, Any]:
     said = {
-        "field": fault.field, "row": fault.row if row is None else row.number, "code": fault.code,
+        "field": fault.field,
+        "row": fault.row if row is None else row.number,
+        "code": fault.code,
         "message": language.translate(fault.message, fault.values, language=spoken),
         "suggestion": fault.suggestion and language.translate(fault.suggestion, fault.values, language=spoken),
-    }  # fmt: skip
+    }
     if row is None:
         return said
     name = row.column(fault.field)

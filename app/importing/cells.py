@@ -80,21 +80,35 @@ def text_of(field: str, cell: Cell) -> str:
 def _flaw(field: str, flaw: Flaw) -> Fault:
     if flaw is Flaw.FAILED:
         return Fault(field, "excel_error", "The cell shows an error of Excel", "Mend its formula, or type the value")
-    return Fault(field, "uncomputed", "The cell holds a formula without its result",
-                 "Open the file in Excel and save it again, or type the value")  # fmt: skip
+    return Fault(
+        field,
+        "uncomputed",
+        "The cell holds a formula without its result",
+        "Open the file in Excel and save it again, or type the value",
+    )
 
 
 def _rounded(field: str, given: str) -> Fault:
-    return Fault(field, "rounded", "{given}: Excel has rounded this number, its last digits are lost",
-                 "Format the column as text and type it again", values={"given": shown(given)})  # fmt: skip
+    return Fault(
+        field,
+        "rounded",
+        "{given}: Excel has rounded this number, its last digits are lost",
+        "Format the column as text and type it again",
+        values={"given": shown(given)},
+    )
 
 
 def _moment(field: str, cell: datetime | date | time) -> str:
     if field not in PROSE:
-        raise FaultError(Fault(
-            field, "became_date", "{given}: Excel has made a date of what was typed here",
-            "Format the column as text and type it again", values={"given": cell.isoformat()},
-        ))  # fmt: skip
+        raise FaultError(
+            Fault(
+                field,
+                "became_date",
+                "{given}: Excel has made a date of what was typed here",
+                "Format the column as text and type it again",
+                values={"given": cell.isoformat()},
+            )
+        )
     if isinstance(cell, time):
         return f"{cell:%H.%M}"
     return f"{cell:%d/%m/%Y}" if not isinstance(cell, datetime) or not cell.hour else f"{cell:%d/%m/%Y %H.%M}"
@@ -129,22 +143,35 @@ def _choice(field: str, text: str, cell: Cell) -> str:
     if (folded := fold(text)) in known:
         return known[folded]
     if field == "technology" and folded in {"satelit", "satellite"}:
-        raise FaultError(Fault(
-            field, "enum", MESSAGES["enum"], "Which one: low orbit (Starlink), or GEO (VSAT)?",
-            values={"given": shown(text), "expected": expected(field)},
-        ))  # fmt: skip
+        raise FaultError(
+            Fault(
+                field,
+                "enum",
+                MESSAGES["enum"],
+                "Which one: low orbit (Starlink), or GEO (VSAT)?",
+                values={"given": shown(text), "expected": expected(field)},
+            )
+        )
     near = difflib.get_close_matches(folded[:SHORT], known, 1) or (["lainnya"] if field == "venue" else [])
-    raise FaultError(Fault(
-        field, "enum", MESSAGES["enum"], "Did you mean {near}?" if near else None,
-        values={"given": shown(text), "expected": expected(field), "near": near[0] if near else None},
-    ))  # fmt: skip
+    raise FaultError(
+        Fault(
+            field,
+            "enum",
+            MESSAGES["enum"],
+            "Did you mean {near}?" if near else None,
+            values={"given": shown(text), "expected": expected(field), "near": near[0] if near else None},
+        )
+    )
 
 
 def _yes_or_no(field: str, text: str, cell: Cell) -> bool:
     if (folded := fold(text)) in YES | NO:
         return folded in YES
-    raise FaultError(Fault(field, "bool_parsing", "{given} is neither ya nor tidak", "Write ya or tidak",
-                           values={"given": shown(text)}))  # fmt: skip
+    raise FaultError(
+        Fault(
+            field, "bool_parsing", "{given} is neither ya nor tidak", "Write ya or tidak", values={"given": shown(text)}
+        )
+    )
 
 
 def _number(field: str, text: str, cell: Cell) -> float:
@@ -163,10 +190,12 @@ def _mbps(field: str, text: str, decimal: str | None) -> float:
 def _ambiguous(field: str, digits: str, mark: str) -> Fault:
     decimal = digits.rstrip("0").rstrip(mark).replace(".", ",")
     return Fault(
-        field, "ambiguous_number", "{given} can be read as {thousands} and as {decimal}",
+        field,
+        "ambiguous_number",
+        "{given} can be read as {thousands} and as {decimal}",
         "Write {thousands}, or {decimal}",
         values={"given": digits, "thousands": digits.replace(mark, ""), "decimal": decimal},
-    )  # fmt: skip
+    )
 
 
 def _host(field: str, text: str, cell: Cell) -> str:
@@ -175,13 +204,19 @@ def _host(field: str, text: str, cell: Cell) -> str:
     network = re.search(r"[\d:]/\d{1,3}$", text)
     undotted = isinstance(cell, int | float) or re.fullmatch(r"\d{1,3}(,\d{1,3}){3}|\d{4,12}", text)
     if web or network or undotted:
-        raise FaultError(Fault(
-            field, "bad_host", "{given} is neither an address nor a DNS name",
-            "Write it without http://" if web
-            else "Write one address alone, without /…" if network
-            else "Excel has changed its dots: format the column as text and type it again",
-            values={"given": shown(text)},
-        ))  # fmt: skip
+        raise FaultError(
+            Fault(
+                field,
+                "bad_host",
+                "{given} is neither an address nor a DNS name",
+                "Write it without http://"
+                if web
+                else "Write one address alone, without /…"
+                if network
+                else "Excel has changed its dots: format the column as text and type it again",
+                values={"given": shown(text)},
+            )
+        )
     return text
 
 

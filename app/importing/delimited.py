@@ -33,8 +33,14 @@ def _decode(data: bytes) -> str:
             return data.decode(encoding)
     except UnicodeDecodeError:
         pass
-    raise Invalid(Fault("file", "not_a_table", "The file is neither an Excel workbook (.xlsx) nor a CSV file",
-                        "Open it in Excel and save it as .xlsx"))  # fmt: skip
+    raise Invalid(
+        Fault(
+            "file",
+            "not_a_table",
+            "The file is neither an Excel workbook (.xlsx) nor a CSV file",
+            "Open it in Excel and save it as .xlsx",
+        )
+    )
 
 
 def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[Cell]]]:
@@ -44,7 +50,12 @@ def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[Cell]]]:
             if any(map(str.strip, cells := line[:LAST_COLUMN])):
                 yield number, list(cells)
     except csv.Error as error:
-        raise Invalid(Fault(
-            "file", "broken_csv", "The CSV file cannot be read: {error}",
-            "Look for a quotation mark that is never closed", values={"error": str(error)},
-        )) from None  # fmt: skip
+        raise Invalid(
+            Fault(
+                "file",
+                "broken_csv",
+                "The CSV file cannot be read: {error}",
+                "Look for a quotation mark that is never closed",
+                values={"error": str(error)},
+            )
+        ) from None

@@ -27,6 +27,12 @@ def read(data: bytes) -> Iterator[Grid]:
     if data.startswith(workbook.SIGNATURE):
         return (Grid(name, lines) for name, lines in workbook.read(data))
     if data.startswith(workbook.OLD_SIGNATURE):
-        raise Invalid(Fault("file", "old_workbook", "This is an old or password-protected Excel file",
-                            "Save it as .xlsx (Excel workbook) without a password"))  # fmt: skip
+        raise Invalid(
+            Fault(
+                "file",
+                "old_workbook",
+                "This is an old or password-protected Excel file",
+                "Save it as .xlsx (Excel workbook) without a password",
+            )
+        )
     return (Grid(None, lines, DECIMALS.get(delimiter)) for delimiter, lines in delimited.read(data))

@@ -15,17 +15,33 @@ from app.registry.words import SHORT, fold
 SEARCHED, ENOUGH = 20, 2  # rows that may come before the header; columns that make one
 
 PLACES = (
-    Column("village", "Desa/Kelurahan", "the village's name", "nama desa atau kelurahan",
-           aliases=("desa", "kelurahan", "nama desa", "nama kelurahan", "nama desa/kelurahan", "village name")),
+    Column(
+        "village",
+        "Desa/Kelurahan",
+        "the village's name",
+        "nama desa atau kelurahan",
+        aliases=("desa", "kelurahan", "nama desa", "nama kelurahan", "nama desa/kelurahan", "village name"),
+    ),
     Column("subdistrict", "Kecamatan", "the subdistrict's name", "nama kecamatan", aliases=("nama kecamatan", "kec")),
-    Column("district", "Kabupaten/Kota", "the district's name", "nama kabupaten atau kota",
-           aliases=("kabupaten", "kota", "kab/kota", "nama kabupaten", "kab")),
-    Column("position", "Titik koordinat", "latitude and longitude in one cell", "lintang dan bujur dalam satu sel",
-           aliases=("koordinat", "koordinat gps", "lintang bujur", "lat long", "latlong")),
-)  # fmt: skip
+    Column(
+        "district",
+        "Kabupaten/Kota",
+        "the district's name",
+        "nama kabupaten atau kota",
+        aliases=("kabupaten", "kota", "kab/kota", "nama kabupaten", "kab"),
+    ),
+    Column(
+        "position",
+        "Titik koordinat",
+        "latitude and longitude in one cell",
+        "lintang dan bujur dalam satu sel",
+        aliases=("koordinat", "koordinat gps", "lintang bujur", "lat long", "latlong"),
+    ),
+)
 COLUMNS = {column.field: column for column in (*SITE_COLUMNS, *PLACES)}
-PASSED_OVER = frozenset({"", "no", "no urut", "nomor", "nomor urut", "hasil", "saran", "result", "suggestion",
-                         "provinsi", "province"})  # fmt: skip
+PASSED_OVER = frozenset(
+    {"", "no", "no urut", "nomor", "nomor urut", "hasil", "saran", "result", "suggestion", "provinsi", "province"}
+)
 SOUTHERN = frozenset({"ls", "lintang selatan"})
 REQUIRED = ("technology", "provider", "probe")
 
@@ -61,8 +77,9 @@ def by_name() -> dict[str, str]:
     """Fields by every name of theirs, folded."""
     return {
         fold(name): column.field
-        for column in COLUMNS.values() for name in (column.field, column.indonesian, *column.aliases)
-    }  # fmt: skip
+        for column in COLUMNS.values()
+        for name in (column.field, column.indonesian, *column.aliases)
+    }
 
 
 def _fields(cells: Sequence[Cell]) -> dict[int, str]:
@@ -79,22 +96,34 @@ def _field(text: str) -> str | None:
 def _header(number: int, cells: Sequence[Cell]) -> Header:
     fields = _fields(cells)
     twice = sorted({field for field in fields.values() if list(fields.values()).count(field) > 1})
-    faults = [Fault(field, "column_twice", "More than one column holds {field}: {columns}",
-                    "Keep one of them, or give the other another header", row=number,
-                    values={"field": named(field),
-                            "columns": ", ".join(str(cells[at]).strip() for at, one in fields.items() if one == field)})
-              for field in twice]  # fmt: skip
+    faults = [
+        Fault(
+            field,
+            "column_twice",
+            "More than one column holds {field}: {columns}",
+            "Keep one of them, or give the other another header",
+            row=number,
+            values={
+                "field": named(field),
+                "columns": ", ".join(str(cells[at]).strip() for at, one in fields.items() if one == field),
+            },
+        )
+        for field in twice
+    ]
     ignored = [
-        _unknown(cell, number) for at, cell in enumerate(cells)
+        _unknown(cell, number)
+        for at, cell in enumerate(cells)
         if at not in fields and isinstance(cell, str) and fold(cell) not in PASSED_OVER
-    ]  # fmt: skip
+    ]
     if faults := faults + _missing(set(fields.values()), number):
         raise Invalid(*faults, *ignored)
     return Header(
-        number, fields, {field: str(cells[at]).strip() for at, field in fields.items()},
+        number,
+        fields,
+        {field: str(cells[at]).strip() for at, field in fields.items()},
         ignored,
         any(field == "latitude" and fold(str(cells[at])) in SOUTHERN for at, field in fields.items()),
-    )  # fmt: skip
+    )
 
 
 def _missing(fields: set[str], number: int) -> list[Fault]:
@@ -104,17 +133,29 @@ def _missing(fields: set[str], number: int) -> list[Fault]:
     wanted = [field for field in REQUIRED if field not in fields]
     if not {"village_code", "village"} & fields:
         wanted.insert(0, "village_code")
-    return [Fault(field, "missing_column", "There is no column {field}", "Add it: the template has it",
-                  row=number, values={"field": named(field)}) for field in wanted]  # fmt: skip
+    return [
+        Fault(
+            field,
+            "missing_column",
+            "There is no column {field}",
+            "Add it: the template has it",
+            row=number,
+            values={"field": named(field)},
+        )
+        for field in wanted
+    ]
 
 
 def _unknown(text: str, number: int) -> Fault:
     near = difflib.get_close_matches(fold(text)[:SHORT], by_name(), 1, cutoff=0.75)
     return Fault(
-        "file", "unknown_column", "The column {given} is not one of the registry's: it is ignored",
-        "Did you mean {near}?" if near else None, row=number,
+        "file",
+        "unknown_column",
+        "The column {given} is not one of the registry's: it is ignored",
+        "Did you mean {near}?" if near else None,
+        row=number,
         values={"given": text.strip()[:60], "near": named(by_name()[near[0]]) if near else None},
-    )  # fmt: skip
+    )
 
 
 def named(field: str) -> str:

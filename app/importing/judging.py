@@ -97,17 +97,20 @@ def _identity(draft: Draft) -> object:
 
 
 def _repeated(first: Row) -> Fault:
-    return Fault("row", "repeated_row", "It says the same as row {other}", "Delete one of the two",
-                 values={"other": first.place})  # fmt: skip
+    return Fault(
+        "row", "repeated_row", "It says the same as row {other}", "Delete one of the two", values={"other": first.place}
+    )
 
 
 def _contradiction(row: Row, other: Row) -> Fault:
     fields = sorted(name for name in row.said.keys() | other.said.keys() if row.said.get(name) != other.said.get(name))
     return Fault(
-        fields[0], "contradiction", "Row {other} is of the same site and says something else: {fields}",
+        fields[0],
+        "contradiction",
+        "Row {other} is of the same site and says something else: {fields}",
         "Delete one of the two; two sites are told apart by Nomor layanan (service_no) or Kode titik akses (code)",
         values={"other": other.place, "fields": ", ".join(named(SOURCES.get(name, (name,))[0]) for name in fields)},
-    )  # fmt: skip
+    )
 
 
 async def _clash(session: AsyncSession, rows: Sequence[Row]) -> None:
@@ -119,7 +122,9 @@ async def _clash(session: AsyncSession, rows: Sequence[Row]) -> None:
 
 def _shared(draft: Draft, others: Sequence[str]) -> Fault:
     return Fault(
-        "host", "duplicate_address", "{given} stands in row {others} too",
+        "host",
+        "duplicate_address",
+        "{given} stands in row {others} too",
         "Only one active site is measured at an address: give each its own",
         values={"given": draft.values["host"], "others": ", ".join(others[:5])},
-    )  # fmt: skip
+    )

@@ -106,10 +106,16 @@ def _provider(row: Row, around: Around) -> None:
 
 def _ambiguous_provider(given: str, found: Sequence[Provider]) -> Fault:
     return Fault(
-        "provider", "ambiguous_provider", "{given} may be any of {count} providers", "Write one of: {candidates}",
-        values={"given": given[:SHORT], "count": len(found),
-                "candidates": listed(f"{one.slug} ({one.name})" for one in found)},
-    )  # fmt: skip
+        "provider",
+        "ambiguous_provider",
+        "{given} may be any of {count} providers",
+        "Write one of: {candidates}",
+        values={
+            "given": given[:SHORT],
+            "count": len(found),
+            "candidates": listed(f"{one.slug} ({one.name})" for one in found),
+        },
+    )
 
 
 def hang(row: Row, site: Site | None, around: Around) -> None:
@@ -125,14 +131,22 @@ def hang(row: Row, site: Site | None, around: Around) -> None:
 
 def _unknown_node(given: str) -> Fault:
     return Fault(
-        "parent_id", "unknown_parent", "There is no node {given} within your scope",
-        "Give the code of a registered node; import new nodes first", values={"given": given[:60]},
-    )  # fmt: skip
+        "parent_id",
+        "unknown_parent",
+        "There is no node {given} within your scope",
+        "Give the code of a registered node; import new nodes first",
+        values={"given": given[:60]},
+    )
 
 
 def _unknown_contract(given: str) -> Fault:
-    return Fault("contract_id", "unknown_contract", "There is no contract {given}",
-                 "Give the number of a registered contract", values={"given": given[:60]})  # fmt: skip
+    return Fault(
+        "contract_id",
+        "unknown_contract",
+        "There is no contract {given}",
+        "Give the number of a registered contract",
+        values={"given": given[:60]},
+    )
 
 
 def match(row: Row, around: Around) -> Site | None:
@@ -141,10 +155,15 @@ def match(row: Row, around: Around) -> Site | None:
     said = row.said
     if (code := said.get("code")) is not None:
         if (site := around.by_code.get(code)) is None:
-            row.blame(Fault(
-                "code", "unknown_site", "There is no site {given} within your scope",
-                "Leave the code empty to register a new site", values={"given": str(code)[:60]},
-            ))  # fmt: skip
+            row.blame(
+                Fault(
+                    "code",
+                    "unknown_site",
+                    "There is no site {given} within your scope",
+                    "Leave the code empty to register a new site",
+                    values={"given": str(code)[:60]},
+                )
+            )
         return site
     kind = said.get("kind", SiteKind.ACCESS_POINT)  # what hangs on a tower is not the tower
     here = [site for site in around.by_village.get(said.get("village_code", ""), ()) if site.kind == kind]
@@ -156,9 +175,7 @@ def match(row: Row, around: Around) -> Site | None:
             return _one_of(row, same)
     if provider is None:
         return None
-    of_provider = [
-        site for site in here if site.provider.slug == provider and site.lifecycle is not Lifecycle.RETIRED
-    ]  # fmt: skip
+    of_provider = [site for site in here if site.provider.slug == provider and site.lifecycle is not Lifecycle.RETIRED]
     unnumbered = [site for site in of_provider if site.service_no is None]
     found = _one_of(row, unnumbered if number is not None else unnumbered or of_provider)
     if found is not None and number is None and found.service_no is None and _may_be_another(found, said):
@@ -169,32 +186,45 @@ def match(row: Row, around: Around) -> Site | None:
 def _may_be_another(site: Site, said: Mapping[str, Any]) -> bool:
     """Whether a row without any number tells of another installation, as a village's second access point does."""
     other = {
-        name for name in ("technology", "venue", "link_role", "host", "name")
+        name
+        for name in ("technology", "venue", "link_role", "host", "name")
         if said.get(name) and (has := getattr(site, name)) is not None and fold(str(said[name])) != fold(str(has))
-    }  # fmt: skip
+    }
     return bool(other & {"technology", "venue", "link_role"}) or other >= {"host", "name"}
 
 
 def _would_replace(site: Site) -> Fault:
     words = (CHOICES["technology"][site.technology], site.venue and CHOICES["venue"][site.venue], site.host, site.name)
     return Fault(
-        "code", "may_be_another_site", "This row would replace {code} ({described})",
+        "code",
+        "may_be_another_site",
+        "This row would replace {code} ({described})",
         "The same site? Give its code: {code}. A new one? Give its Nomor layanan (service_no)",
         values={"code": site.code, "described": ", ".join(filter(None, words))},
-    )  # fmt: skip
+    )
 
 
 def _one_of(row: Row, sites: Sequence[Site]) -> Site | None:
     in_use = [site for site in sites if site.lifecycle is not Lifecycle.RETIRED] or list(sites)
     if len(in_use) > 1:
-        row.blame(Fault(
-            "code", "ambiguous_site", "The row may be any of {count} sites", "Give the code: {candidates}",
-            values={"count": len(in_use), "candidates": listed(f"{site.code} ({site.name})" for site in in_use)},
-        ))  # fmt: skip
+        row.blame(
+            Fault(
+                "code",
+                "ambiguous_site",
+                "The row may be any of {count} sites",
+                "Give the code: {candidates}",
+                values={"count": len(in_use), "candidates": listed(f"{site.code} ({site.name})" for site in in_use)},
+            )
+        )
         return None
     if in_use and in_use[0].lifecycle is Lifecycle.RETIRED and "lifecycle" not in row.said:
-        row.warnings.append(Fault(
-            "lifecycle", "retired", "{code} is retired: it is not measured", "Write aktif as its Tahap layanan",
-            values={"code": in_use[0].code},
-        ))  # fmt: skip
+        row.warnings.append(
+            Fault(
+                "lifecycle",
+                "retired",
+                "{code} is retired: it is not measured",
+                "Write aktif as its Tahap layanan",
+                values={"code": in_use[0].code},
+            )
+        )
     return in_use[0] if in_use else None

@@ -24,10 +24,15 @@ def compare(row: Row, values: dict[str, Any]) -> None:
         return
     told = {"distance_km": round(km), "village": regions.names()[values["village_code"]]}
     if _distance_km((-latitude, longitude), middle) <= FAR_KM:
-        row.blame(Fault(
-            "latitude", "other_hemisphere", "It lies {distance_km} km from the middle of {village}",
-            "Did you mean {near}?", values=told | {"near": _written(-latitude)},
-        ))  # fmt: skip
+        row.blame(
+            Fault(
+                "latitude",
+                "other_hemisphere",
+                "It lies {distance_km} km from the middle of {village}",
+                "Did you mean {near}?",
+                values=told | {"near": _written(-latitude)},
+            )
+        )
     elif values["kind"] is SiteKind.ACCESS_POINT and values["lifecycle"] is not Lifecycle.RETIRED:
         row.warnings.append(replace(TOLD[Check.FAR_FROM_VILLAGE], values=told))
 

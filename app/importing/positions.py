@@ -8,19 +8,33 @@ from app.validation import FaultError, shown
 
 # What is said of a direction: to which axis it belongs, and its sign.
 DIRECTIONS = {
-    "ls": ("latitude", -1), "s": ("latitude", -1), "lintang selatan": ("latitude", -1), "selatan": ("latitude", -1),
-    "lu": ("latitude", 1), "n": ("latitude", 1), "u": ("latitude", 1), "lintang utara": ("latitude", 1),
-    "utara": ("latitude", 1), "bt": ("longitude", 1), "e": ("longitude", 1), "t": ("longitude", 1),
-    "bujur timur": ("longitude", 1), "timur": ("longitude", 1), "bb": ("longitude", -1), "w": ("longitude", -1),
+    "ls": ("latitude", -1),
+    "s": ("latitude", -1),
+    "lintang selatan": ("latitude", -1),
+    "selatan": ("latitude", -1),
+    "lu": ("latitude", 1),
+    "n": ("latitude", 1),
+    "u": ("latitude", 1),
+    "lintang utara": ("latitude", 1),
+    "utara": ("latitude", 1),
+    "bt": ("longitude", 1),
+    "e": ("longitude", 1),
+    "t": ("longitude", 1),
+    "bujur timur": ("longitude", 1),
+    "timur": ("longitude", 1),
+    "bb": ("longitude", -1),
+    "w": ("longitude", -1),
     "bujur barat": ("longitude", -1),
-}  # fmt: skip
+}
 NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 MARKS = re.compile(r"[\s°º˚'’‘`´′\"”“″:]*")
 BOTH = (  # -1.0123, 117.1234; -1,01 117,12; 0°21'42" LS 117°26'21" BT
-    re.compile(r"([^;/|]{1,60}?)[,;/|]\s+(.{1,60})"), re.compile(r"([^;/|]{1,60})[;/|](.{1,60})"),
-    re.compile(r"([^,]{1,60}),([^,]{1,60})"), re.compile(r"(\S{1,30})\s+(\S{1,30})"),
+    re.compile(r"([^;/|]{1,60}?)[,;/|]\s+(.{1,60})"),
+    re.compile(r"([^;/|]{1,60})[;/|](.{1,60})"),
+    re.compile(r"([^,]{1,60}),([^,]{1,60})"),
+    re.compile(r"(\S{1,30})\s+(\S{1,30})"),
     re.compile(r"(.{1,60}(?<![a-z])(?:LS|LU|[SN]))(?![a-z])\s*(.{1,60})", re.IGNORECASE),
-)  # fmt: skip
+)
 MINUS = str.maketrans({"−": "-", "–": "-", "—": "-"})
 
 
@@ -30,18 +44,29 @@ def degrees(field: str, text: str, *, south: bool = False) -> float:
     words = " ".join(re.findall(r"[a-z]+", plain.lower()))
     axis, sign = DIRECTIONS.get(words, (field, -1 if south else 1))
     if axis != field:
-        raise FaultError(Fault(
-            field, "other_axis", "{given} is not a {field}: the columns may be swapped", "Swap latitude and longitude",
-            values={"given": shown(text), "field": field},
-        ))  # fmt: skip
+        raise FaultError(
+            Fault(
+                field,
+                "other_axis",
+                "{given} is not a {field}: the columns may be swapped",
+                "Swap latitude and longitude",
+                values={"given": shown(text), "field": field},
+            )
+        )
     rest = re.sub(r"[A-Za-z]+", " ", plain).strip()
     negative = rest.startswith("-")
     found = [float(number.replace(",", ".")) for number in NUMBER.findall(rest)]
     left = MARKS.fullmatch(NUMBER.sub(" ", rest.lstrip("+-")))
     if (words and words not in DIRECTIONS) or left is None or not _is_angle(found):
-        raise FaultError(Fault(field, "bad_coordinate", "{given} is not a coordinate",
-                               "Write it like -0,3617, or like 0°21'42\" LS",
-                               values={"given": shown(text)}))  # fmt: skip
+        raise FaultError(
+            Fault(
+                field,
+                "bad_coordinate",
+                "{given} is not a coordinate",
+                "Write it like -0,3617, or like 0°21'42\" LS",
+                values={"given": shown(text)},
+            )
+        )
     value: float = sum(part / 60.0**power for power, part in enumerate(found))
     value = round(value, 9) if len(found) > 1 else value
     return -value if negative else sign * value

@@ -27,7 +27,7 @@ VERDICTS = {
 COLOURS = {
     verdict: PatternFill("solid", fgColor=colour)
     for verdict, colour in zip(Verdict, ("E2EFDA", "FFF2CC", "FFFFFF", "F8CBAD"), strict=True)
-}  # fmt: skip
+}
 
 
 def write(data: bytes, outcome: Outcome, *, spoken: str) -> bytes:

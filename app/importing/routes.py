@@ -25,12 +25,23 @@ from app.spreadsheets import XLSX_TYPE, attached
 router = APIRouter(tags=["registry"])
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
-BODY = {"requestBody": {"required": True, "content": {
-    "text/csv": BINARY, XLSX_TYPE: BINARY, "application/octet-stream": BINARY,
-    "multipart/form-data": {"schema": {
-        "type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}},
-    }},
-}}}  # fmt: skip
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/csv": BINARY,
+            XLSX_TYPE: BINARY,
+            "application/octet-stream": BINARY,
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+        },
+    }
+}
 
 
 class Format(StrEnum):
@@ -51,9 +62,11 @@ As = Annotated[Format, Query(description="xlsx: the file given back, with result
 
 
 @router.post(
-    "/sites/import", response_model=ImportOut, openapi_extra=BODY,
+    "/sites/import",
+    response_model=ImportOut,
+    openapi_extra=BODY,
     responses={**problems(400, 403, 413), 200: {"content": {XLSX_TYPE: BINARY}}},
-)  # fmt: skip
+)
 async def import_sites(
     session: Session,
     caller: Writer,
@@ -75,9 +88,14 @@ async def import_sites(
         sent = Sent(digest=hashlib.sha256(data).hexdigest(), partial=partial)
         done = not dry_run and await once.find(session, sent, caller=caller) is not None
         outcome = await store.run(
-            session, book, File(name, sent.digest), caller=caller, policy=request.app.state.policy,
-            dry_run=dry_run or done, partial=partial,
-        )  # fmt: skip
+            session,
+            book,
+            File(name, sent.digest),
+            caller=caller,
+            policy=request.app.state.policy,
+            dry_run=dry_run or done,
+            partial=partial,
+        )
         spoken = language.preferred(request.headers.get("accept-language"))
         headers = {"Content-Language": spoken}
         if done:

@@ -6,9 +6,15 @@ from app.importing.store import Verdict
 from app.problems import FaultOut
 
 EXAMPLE: dict[str, Any] = {
-    "sheet": None, "row": 7, "verdict": "update", "code": "64.02.05.2003-01", "site_id": 512,
-    "changes": {"host": {"before": "198.51.100.20", "after": "198.51.100.21"}}, "errors": [], "warnings": [],
-}  # fmt: skip
+    "sheet": None,
+    "row": 7,
+    "verdict": "update",
+    "code": "64.02.05.2003-01",
+    "site_id": 512,
+    "changes": {"host": {"before": "198.51.100.20", "after": "198.51.100.21"}},
+    "errors": [],
+    "warnings": [],
+}
 
 
 class ChangeOut(BaseModel):

@@ -20,8 +20,13 @@ LISTED = 20  # row numbers that a message names
 NO_DATA = frozenset(map(fold, (*BESIDE, *WARNINGS.values(), *DICTIONARY.values())))
 SITE = frozenset({"village", "village_code", "code", "technology", "provider", "probe", "host"})  # one makes a row
 # The columns that tell a field, where they are not called as it is; the first of them comes before the others.
-SOURCES = {"village_code": ("village_code", "village"), "parent_id": ("parent",), "contract_id": ("contract",),
-           "latitude": ("latitude", "position"), "longitude": ("longitude", "position")}  # fmt: skip
+SOURCES = {
+    "village_code": ("village_code", "village"),
+    "parent_id": ("parent",),
+    "contract_id": ("contract",),
+    "latitude": ("latitude", "position"),
+    "longitude": ("longitude", "position"),
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -120,10 +125,18 @@ def read(data: bytes) -> Book:
 def _required(book: Book, refused: Sequence[Invalid]) -> Book:
     """With rows, that say which sheet they are on where there is a choice. Raises Invalid."""
     if not book.sheets:
-        raise refused[0] if refused else Invalid(Fault(
-            "file", "no_header", "No row of the file has the registry's columns for its header",
-            "Name the columns as the template does, above the first row",
-        ))  # fmt: skip
+        raise (
+            refused[0]
+            if refused
+            else Invalid(
+                Fault(
+                    "file",
+                    "no_header",
+                    "No row of the file has the registry's columns for its header",
+                    "Name the columns as the template does, above the first row",
+                )
+            )
+        )
     if not book.rows:
         raise Invalid(Fault("file", "no_rows", "There are no rows below the header", "Fill in at least one"))
     book.sheets[:] = [sheet for sheet in book.sheets if sheet.rows or sheet.skipped]
@@ -143,27 +156,39 @@ def _sheet(grid: Grid, header: Header, lines: Iterator[Line], *, room: int) -> S
 def _skipped(sheet: Sheet) -> Fault:
     numbers = ", ".join(map(str, sheet.skipped[:LISTED])) + (", …" if len(sheet.skipped) > LISTED else "")
     return Fault(
-        "file", "skipped_rows", "No rows of sites, skipped: {rows}",
+        "file",
+        "skipped_rows",
+        "No rows of sites, skipped: {rows}",
         "If one is a site, fill in its village or code, technology, provider, probe and host",
-        row=sheet.skipped[0], values={"rows": f"{sheet.name}: {numbers}" if sheet.name else numbers},
-    )  # fmt: skip
+        row=sheet.skipped[0],
+        values={"rows": f"{sheet.name}: {numbers}" if sheet.name else numbers},
+    )
 
 
 def _unread(unread: Unread) -> Fault:
     return Fault(
-        "file", "unread_sheet",
-        "The sheet {sheet} is not read ({rows} rows): it lacks {missing}" if unread.missing
+        "file",
+        "unread_sheet",
+        "The sheet {sheet} is not read ({rows} rows): it lacks {missing}"
+        if unread.missing
         else "The sheet {sheet} is not read ({rows} rows): it has no row with the registry's columns",
         "If it has sites, name its columns as the template does",
         values={"sheet": unread.name, "rows": unread.rows, "missing": unread.missing},
-    )  # fmt: skip
+    )
 
 
 def _rows(lines: Iterator[Line], header: Header, decimal: str | None, room: int) -> Iterator[Row | None]:
     for count, (number, line) in enumerate(lines):
         if count >= room:
-            raise Invalid(Fault("file", "too_many_rows", "There are more than {most} rows", "Split the file",
-                                values={"most": MAX_ROWS}))  # fmt: skip
+            raise Invalid(
+                Fault(
+                    "file",
+                    "too_many_rows",
+                    "There are more than {most} rows",
+                    "Split the file",
+                    values={"most": MAX_ROWS},
+                )
+            )
         said = {name: line[at] for at, name in header.fields.items() if at < len(line)}
         if not _repeats_header(said, header) and not (count == 0 and _numbers_columns(line)):
             yield _row(number, said, header, decimal)
@@ -185,8 +210,14 @@ def _row(number: int, line: dict[str, Cell], header: Header, decimal: str | None
                 row.said[told] = value
             row.raw[name] = "" if isinstance(cell, cells.Flaw) else str(cell).strip()
     if re.search(r"[^\W\d_]{2}", str(row.said.get("contact_phone", ""))):
-        row.warnings.append(Fault("contact_phone", "odd_phone", "The phone number has letters in it",
-                                  "Write digits alone; a name has a column of its own"))  # fmt: skip
+        row.warnings.append(
+            Fault(
+                "contact_phone",
+                "odd_phone",
+                "The phone number has letters in it",
+                "Write digits alone; a name has a column of its own",
+            )
+        )
     return row if row.said or row.faults else None
 
 

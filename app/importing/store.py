@@ -89,6 +89,11 @@ def _verdict(row: Row) -> Verdict:
 async def _record(session: AsyncSession, caller: Caller, file: File, outcome: Outcome) -> None:
     region = None if caller.covers("64") else caller.region_code
     await audit.record(
-        session, caller, "import", "file", file.digest[:16], region_code=region,
+        session,
+        caller,
+        "import",
+        "file",
+        file.digest[:16],
+        region_code=region,
         after={"name": file.name, "sha256": file.digest, "rows": outcome.counts},
-    )  # fmt: skip
+    )

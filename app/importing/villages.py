@@ -46,9 +46,15 @@ def resolve(row: Row, aliases: Mapping[str, str], *, caller: Caller) -> None:
         else:
             row.blame(_ambiguous(names[0], found) if found else _unknown_village(names[0], caller.region_code))
     if code in _villages() and not caller.covers(code):
-        row.blame(Fault("village_code", "outside_scope", "{given} lies outside your region {region}",
-                        "Leave the row to its district, or check the code",
-                        values={"given": code, "region": caller.region_code}))  # fmt: skip
+        row.blame(
+            Fault(
+                "village_code",
+                "outside_scope",
+                "{given} lies outside your region {region}",
+                "Leave the row to its district, or check the code",
+                values={"given": code, "region": caller.region_code},
+            )
+        )
 
 
 def _within(fault: Fault, caller: Caller) -> Fault:
@@ -68,8 +74,13 @@ def _compare_names(row: Row, code: str, names: Sequence[str]) -> None:
         name = regions.names()[code[:level]]
         said, right = _plain(given, level), _plain(name, level)
         if given and said != right:
-            fault = Fault("village_code", "other_name", "{code} is {name}, the row says {given}", "Check the code",
-                          values={"code": code[:level], "name": name, "given": given})  # fmt: skip
+            fault = Fault(
+                "village_code",
+                "other_name",
+                "{code} is {name}, the row says {given}",
+                "Check the code",
+                values={"code": code[:level], "name": name, "given": given},
+            )
             if level == LEVELS["village"] and _is_another(said, right):
                 row.blame(fault)
             else:
@@ -110,17 +121,22 @@ def _named(village: str, subdistrict: str, district: str, region: str) -> list[s
         return _plain(regions.names()[code[:level]], level)
 
     return [
-        code for code in _by_name().get(village, ())
+        code
+        for code in _by_name().get(village, ())
         if (region == "64" or f"{code}.".startswith(f"{region}."))
-        and subdistrict in {"", above(code, 8)} and district in {"", above(code, 5)}
-    ]  # fmt: skip
+        and subdistrict in {"", above(code, 8)}
+        and district in {"", above(code, 5)}
+    ]
 
 
 def _ambiguous(given: str, found: Sequence[str]) -> Fault:
     return Fault(
-        "village_code", "ambiguous_village", "There are {count} villages named {given}", "Give the code: {candidates}",
+        "village_code",
+        "ambiguous_village",
+        "There are {count} villages named {given}",
+        "Give the code: {candidates}",
         values={"given": given[:60], "count": len(found), "candidates": listed(map(_place, found))},
-    )  # fmt: skip
+    )
 
 
 @lru_cache(10_000)
@@ -129,11 +145,12 @@ def _unknown_village(given: str, region: str) -> Fault:
     near = difflib.get_close_matches(_plain(given, LEVELS["village"]), here, 3, cutoff=0.7)
     candidates = [_place(code) for name in near for code in _named(name, "", "", region)]
     return Fault(
-        "village_code", "unknown_village_name",
+        "village_code",
+        "unknown_village_name",
         "There is no village named {given} where the row says, within your region",
         "Did you mean {near}?" if near else "Give its code: Kode desa/kelurahan (village_code)",
         values={"given": given[:60], "near": listed(candidates)},
-    )  # fmt: skip
+    )
 
 
 def _place(code: str) -> str:

@@ -67,8 +67,9 @@ def read(data: bytes) -> Iterator[tuple[str, Lines]]:
     walked = count()
     return (
         (sheet.title, _lines(sheet, other, walked))
-        for sheet, other in zip(values.worksheets, formulas.worksheets, strict=True) if sheet.sheet_state == "visible"
-    )  # fmt: skip
+        for sheet, other in zip(values.worksheets, formulas.worksheets, strict=True)
+        if sheet.sheet_state == "visible"
+    )
 
 
 def _open(data: bytes, *, results: bool) -> Any:
@@ -86,8 +87,14 @@ def _require_harmless(archive: zipfile.ZipFile) -> None:
     if any("vbaproject" in name or "/macrosheets/" in name for name in names):
         raise Invalid(Fault("file", "macros", "The workbook contains macros", "Save it as .xlsx (Excel workbook)"))
     if "xl/workbook.xml" not in names:
-        raise Invalid(Fault("file", "not_a_table", "The file is neither an Excel workbook (.xlsx) nor a CSV file",
-                            "Open it in Excel and save it as .xlsx"))  # fmt: skip
+        raise Invalid(
+            Fault(
+                "file",
+                "not_a_table",
+                "The file is neither an Excel workbook (.xlsx) nor a CSV file",
+                "Open it in Excel and save it as .xlsx",
+            )
+        )
     _require_small_trees(archive)
 
 
@@ -121,13 +128,25 @@ def require_small(archive: zipfile.ZipFile) -> None:
 
 
 def _too_much() -> Invalid:
-    return Invalid(Fault("file", "too_much_inside", "The workbook holds far more than a registry does",
-                         "Copy the table alone into a new workbook"))  # fmt: skip
+    return Invalid(
+        Fault(
+            "file",
+            "too_much_inside",
+            "The workbook holds far more than a registry does",
+            "Copy the table alone into a new workbook",
+        )
+    )
 
 
 def _broken() -> Invalid:
-    return Invalid(Fault("file", "broken_workbook", "The workbook cannot be read: it is damaged",
-                         "Open it in Excel and save it again as .xlsx"))  # fmt: skip
+    return Invalid(
+        Fault(
+            "file",
+            "broken_workbook",
+            "The workbook cannot be read: it is damaged",
+            "Open it in Excel and save it again as .xlsx",
+        )
+    )
 
 
 def _lines(sheet: Any, formulas: Any, walked: "count[int]") -> Lines:

@@ -117,8 +117,11 @@ class Work:
         def belongs(row: IncidentSite) -> bool:
             return groups.key_of(row.incident) == group.key
 
-        free = [row for row in group.outages if row.withdrawn_at is None
-                and (groups.key_of(row.incident) is None or belongs(row))]  # fmt: skip
+        free = [
+            row
+            for row in group.outages
+            if row.withdrawn_at is None and (groups.key_of(row.incident) is None or belongs(row))
+        ]
         for cluster in clusters(free, group.size, belongs=belongs):
             joining = [row for row in cluster if not belongs(row)]
             if not joining or starting.isdisjoint(map(id, cluster)):
@@ -143,10 +146,15 @@ class Work:
     def _incident(self, row: IncidentSite, kind: Kind, group: Group | None = None) -> Incident:
         key = group.key if group else None
         made = Incident(
-            kind=kind, status=Status.OPEN, opened_at=self.now, started_at=row.started_at, version=0,
+            kind=kind,
+            status=Status.OPEN,
+            opened_at=self.now,
+            started_at=row.started_at,
+            version=0,
             shared_parent_id=key and key.parent_id,
-            shared_provider_id=key and key.provider_id, shared_district=key and key.district,
-        )  # fmt: skip
+            shared_provider_id=key and key.provider_id,
+            shared_district=key and key.district,
+        )
         self._touch(made)
         return made
 
@@ -180,9 +188,13 @@ class Work:
             incident = row.incident
             if row.withdrawn_at is None and incident.cause is not None:
                 await causes.set_cause(
-                    self.session, [row.site_id], row.started_at, row.ended_at, incident.cause,
+                    self.session,
+                    [row.site_id],
+                    row.started_at,
+                    row.ended_at,
+                    incident.cause,
                     incident.cause_confirmed_by or "",
-                )  # fmt: skip
+                )
 
 
 def waits(view: View, outage: Outage, now: datetime) -> bool:

@@ -91,10 +91,11 @@ async def _outages(session: AsyncSession, keys: Collection[Key], since: datetime
         shares.append(tuple_(Site.provider_id, DISTRICT).in_(pairs))
     rows = await session.scalars(
         select(IncidentSite)
-        .join(IncidentSite.incident).options(contains_eager(IncidentSite.incident))
+        .join(IncidentSite.incident)
+        .options(contains_eager(IncidentSite.incident))
         .join(Site, Site.id == IncidentSite.site_id)
         .where(IncidentSite.withdrawn_at.is_(None), or_(*shares))
         .where(IncidentSite.ended_at.is_(None) | (IncidentSite.ended_at > since))
         .order_by(IncidentSite.id)
-    )  # fmt: skip
+    )
     return list(rows)

@@ -50,8 +50,13 @@ def _faults(incident: Incident, changes: dict[str, Any], now: datetime) -> Itera
     if "status" in changes and changes["status"] is not incident.status:
         yield from _status_faults(incident, changes["status"], values)
     if "cause" in changes and incident.status is Status.WITHDRAWN:
-        yield Fault("cause", "withdrawn", "Nothing is left of incident {id}: there is no outage to explain",
-                    "It goes on as incident {into}" if incident.merged_into else None, values=values)  # fmt: skip
+        yield Fault(
+            "cause",
+            "withdrawn",
+            "Nothing is left of incident {id}: there is no outage to explain",
+            "It goes on as incident {into}" if incident.merged_into else None,
+            values=values,
+        )
     reported_at = changes.get("reported_at")
     if reported_at is not None and reported_at > now + SKEW:
         yield Fault(
@@ -59,23 +64,40 @@ def _faults(incident: Incident, changes: dict[str, Any], now: datetime) -> Itera
         )
     earliest = incident.last_ok_at or incident.started_at
     if reported_at is not None and reported_at < earliest:
-        yield Fault("reported_at", "before_outage", "At {given} the outage had not begun",
-                    "The site still answered at {earliest}",
-                    values={"given": reported_at.isoformat(), "earliest": earliest.isoformat()})  # fmt: skip
+        yield Fault(
+            "reported_at",
+            "before_outage",
+            "At {given} the outage had not begun",
+            "The site still answered at {earliest}",
+            values={"given": reported_at.isoformat(), "earliest": earliest.isoformat()},
+        )
 
 
 def _status_faults(incident: Incident, wanted: Status, values: dict[str, Any]) -> Iterable[Fault]:
     if wanted in {Status.RESOLVED, Status.WITHDRAWN}:
-        yield Fault("status", "not_by_hand", "{given} follows from the evidence: nobody sets it by hand",
-                    "Set acknowledged or open; add a note for what you know",
-                    values={"given": wanted.value})  # fmt: skip
+        yield Fault(
+            "status",
+            "not_by_hand",
+            "{given} follows from the evidence: nobody sets it by hand",
+            "Set acknowledged or open; add a note for what you know",
+            values={"given": wanted.value},
+        )
     elif incident.status is Status.RESOLVED:
-        yield Fault("status", "already_resolved",
-                    "Incident {id} ended at {ended_at}: there is nothing left to acknowledge",
-                    "Its cause, ticket and notes can still be added", values=values)  # fmt: skip
+        yield Fault(
+            "status",
+            "already_resolved",
+            "Incident {id} ended at {ended_at}: there is nothing left to acknowledge",
+            "Its cause, ticket and notes can still be added",
+            values=values,
+        )
     elif incident.status is Status.WITHDRAWN:
-        yield Fault("status", "already_resolved", "Incident {id} was withdrawn: late evidence left nothing of it",
-                    "It goes on as incident {into}" if incident.merged_into else None, values=values)  # fmt: skip
+        yield Fault(
+            "status",
+            "already_resolved",
+            "Incident {id} was withdrawn: late evidence left nothing of it",
+            "It goes on as incident {into}" if incident.merged_into else None,
+            values=values,
+        )
 
 
 def _values(incident: Incident, changes: dict[str, Any], *, by: str) -> dict[str, Any]:
@@ -103,11 +125,26 @@ async def _change(
         for name in changed:
             setattr(incident, name, values[name])
         incident.version = await next_version(session, Counter.INCIDENT)
-        session.add(IncidentEvent(
-            incident_id=incident.id, at=utc_now(), by=caller.who, kind=Happening.CHANGED, before=before, after=after,
-        ))  # fmt: skip
-        await audit.record(session, caller, "change", "incident", incident.id, region_code=store.region_of(members),
-                           before=before, after=after)  # fmt: skip
+        session.add(
+            IncidentEvent(
+                incident_id=incident.id,
+                at=utc_now(),
+                by=caller.who,
+                kind=Happening.CHANGED,
+                before=before,
+                after=after,
+            )
+        )
+        await audit.record(
+            session,
+            caller,
+            "change",
+            "incident",
+            incident.id,
+            region_code=store.region_of(members),
+            before=before,
+            after=after,
+        )
     return changed
 
 

@@ -69,10 +69,8 @@ class IncidentSite(Base):
     __tablename__ = "incident_site"
     __table_args__ = (
         Index("ix_incident_site_site_id_started_at", "site_id", "started_at"),
-        Index(
-            "ix_incident_site_open", "site_id", postgresql_where=text("ended_at IS NULL AND withdrawn_at IS NULL")
-        ),
-    )  # fmt: skip
+        Index("ix_incident_site_open", "site_id", postgresql_where=text("ended_at IS NULL AND withdrawn_at IS NULL")),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     incident_id: Mapped[int] = mapped_column(ForeignKey("incident.id"), index=True)

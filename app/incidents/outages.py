@@ -88,9 +88,14 @@ def _outage(run: Sequence[Seen], ended_at: datetime | None, first_ok_after: date
     if last.ended_at is not None:
         last_loss_at = max(last.last_loss_at or last.confirmed_at or last.started_at, last.started_at)
     return Outage(
-        first.started_at, first.last_ok_at, first.confirmed_at, ended_at, first_ok_after, last_loss_at,
+        first.started_at,
+        first.last_ok_at,
+        first.confirmed_at,
+        ended_at,
+        first_ok_after,
+        last_loss_at,
         round(sum((_end(one) - one.started_at).total_seconds() for one in unseen)),
-    )  # fmt: skip
+    )
 
 
 def pair(known: Sequence[R], found: Sequence[Outage]) -> list[tuple[R, Outage]]:

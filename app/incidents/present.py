@@ -44,10 +44,14 @@ def _incident(
 def _site(member: Member) -> dict[str, Any]:
     outage = member.outage
     return {name: getattr(outage, name) for name in BOUNDS} | {
-        "id": outage.site_id, "code": member.code, "name": member.name, "village_code": member.village_code,
-        "duration_s": seconds(outage.started_at, outage.ended_at), "duration_min_s": least_s(member),
+        "id": outage.site_id,
+        "code": member.code,
+        "name": member.name,
+        "village_code": member.village_code,
+        "duration_s": seconds(outage.started_at, outage.ended_at),
+        "duration_min_s": least_s(member),
         "duration_max_s": seconds(outage.last_ok_at, outage.first_ok_after),
-    }  # fmt: skip
+    }
 
 
 def _first_loss(member: Member) -> Look:

@@ -12,25 +12,51 @@ from app.simulation import Marked
 from app.validation import FaultError, read_moment
 
 BOUNDS: dict[str, Any] = {
-    "last_ok_at": "2026-11-24T13:30:24Z", "started_at": "2026-11-24T13:31:24Z", "confirmed_at": "2026-11-24T13:31:34Z",
-    "ended_at": "2026-11-24T13:36:14Z", "first_ok_after": "2026-11-24T13:36:14Z", "duration_s": 290,
-    "duration_min_s": 280, "duration_max_s": 350,
-}  # fmt: skip
+    "last_ok_at": "2026-11-24T13:30:24Z",
+    "started_at": "2026-11-24T13:31:24Z",
+    "confirmed_at": "2026-11-24T13:31:34Z",
+    "ended_at": "2026-11-24T13:36:14Z",
+    "first_ok_after": "2026-11-24T13:36:14Z",
+    "duration_s": 290,
+    "duration_min_s": 280,
+    "duration_max_s": 350,
+}
 SITE: dict[str, Any] = {
-    "id": 512, "code": "64.03.06.2006-01", "name": "Sambakungan", "village_code": "64.03.06.2006", **BOUNDS,
+    "id": 512,
+    "code": "64.03.06.2006-01",
+    "name": "Sambakungan",
+    "village_code": "64.03.06.2006",
+    **BOUNDS,
     "evidence": "central",
-}  # fmt: skip
+}
 INCIDENT: dict[str, Any] = {
-    "id": 71, "kind": "single", "status": "resolved", "sites": [SITE], "children": 0, **BOUNDS, "cause": "power",
-    "cause_hint": None, "cause_confirmed_by": "Ana", "assignee": "Teknisi Berau", "ticket_no": "T-2026-118",
-    "reported_at": "2026-11-24T13:33:00Z", "opened_at": "2026-11-24T13:31:37Z",
-    "acknowledged_at": "2026-11-24T13:32:05Z", "acknowledged_by": "Ana", "merged_into": None, "version": 143,
-}  # fmt: skip
+    "id": 71,
+    "kind": "single",
+    "status": "resolved",
+    "sites": [SITE],
+    "children": 0,
+    **BOUNDS,
+    "cause": "power",
+    "cause_hint": None,
+    "cause_confirmed_by": "Ana",
+    "assignee": "Teknisi Berau",
+    "ticket_no": "T-2026-118",
+    "reported_at": "2026-11-24T13:33:00Z",
+    "opened_at": "2026-11-24T13:31:37Z",
+    "acknowledged_at": "2026-11-24T13:32:05Z",
+    "acknowledged_by": "Ana",
+    "merged_into": None,
+    "version": 143,
+}
 NOTE: dict[str, Any] = {"id": 9, "at": "2026-11-24T13:32:40Z", "by": "Ana", "text": "PLN padam, genset menyala"}
 EVENT: dict[str, Any] = {
-    "at": "2026-11-24T13:32:05Z", "by": "Ana", "kind": "changed", "site_id": None,
-    "before": {"status": "open"}, "after": {"status": "acknowledged"},
-}  # fmt: skip
+    "at": "2026-11-24T13:32:05Z",
+    "by": "Ana",
+    "kind": "changed",
+    "site_id": None,
+    "before": {"status": "open"},
+    "after": {"status": "acknowledged"},
+}
 
 
 def _moment(given: object) -> object:
@@ -56,10 +82,14 @@ class IncidentPatch(BaseModel):
     @classmethod
     def _never_null(cls, value: object, info: ValidationInfo) -> object:
         if value is None:
-            raise FaultError(Fault(
-                str(info.field_name), "null", "This field cannot be emptied",
-                "Set it to unclassified" if info.field_name == "cause" else "Leave it out to keep it",
-            ))  # fmt: skip
+            raise FaultError(
+                Fault(
+                    str(info.field_name),
+                    "null",
+                    "This field cannot be emptied",
+                    "Set it to unclassified" if info.field_name == "cause" else "Leave it out to keep it",
+                )
+            )
         return value
 
 

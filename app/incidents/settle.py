@@ -39,10 +39,12 @@ def settle(
     if not changed:
         return None
     return IncidentEvent(
-        incident=incident, at=now, kind=Happening.OPENED if new else _kind(before["status"], incident.status, changed),
+        incident=incident,
+        at=now,
+        kind=Happening.OPENED if new else _kind(before["status"], incident.status, changed),
         before=None if new else {name: jsonable(before[name]) for name in changed},
         after={name: jsonable(getattr(incident, name)) for name in changed},
-    )  # fmt: skip
+    )
 
 
 def _bounds(alive: Sequence[IncidentSite]) -> dict[str, Any]:

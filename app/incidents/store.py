@@ -84,10 +84,13 @@ def _of_sites(caller: Caller, wanted: IncidentFilter) -> list[ColumnElement[bool
 
 def _visible(caller: Caller, *of_sites: ColumnElement[bool]) -> Select[Incident]:
     """Incidents that touch a site within the caller's scope (and as asked for)."""
-    return select(Incident).where(exists(
-        select(IncidentSite.id).join(Site, Site.id == IncidentSite.site_id)
-        .where(IncidentSite.incident_id == Incident.id, visible_to(caller, Site), *of_sites)
-    ))  # fmt: skip
+    return select(Incident).where(
+        exists(
+            select(IncidentSite.id)
+            .join(Site, Site.id == IncidentSite.site_id)
+            .where(IncidentSite.incident_id == Incident.id, visible_to(caller, Site), *of_sites)
+        )
+    )
 
 
 async def get_incident(session: AsyncSession, incident_id: int, *, caller: Caller) -> Incident:
@@ -105,14 +108,22 @@ async def list_members(
     """By incident: its outages; those it had, of one that is withdrawn."""
     withdrawn = Incident.status == Status.WITHDRAWN
     rows = await session.execute(
-        select(IncidentSite, Site.code, Site.name, Site.village_code, visible_to(caller, Site).label("visible"),
-               SiteStatus.state, SiteStatus.evidence_at)
-        .join(Site, Site.id == IncidentSite.site_id).join(SiteStatus, SiteStatus.site_id == Site.id)
+        select(
+            IncidentSite,
+            Site.code,
+            Site.name,
+            Site.village_code,
+            visible_to(caller, Site).label("visible"),
+            SiteStatus.state,
+            SiteStatus.evidence_at,
+        )
+        .join(Site, Site.id == IncidentSite.site_id)
+        .join(SiteStatus, SiteStatus.site_id == Site.id)
         .join(Incident, Incident.id == IncidentSite.incident_id)
         .where(IncidentSite.incident_id.in_([one.id for one in incidents]))
         .where(or_(IncidentSite.withdrawn_at.is_(None), withdrawn))
         .order_by(IncidentSite.started_at, IncidentSite.site_id)
-    )  # fmt: skip
+    )
     found: dict[int, list[Member]] = defaultdict(list)
     for row in rows:
         found[row.IncidentSite.incident_id].append(_member(row))
@@ -131,9 +142,11 @@ async def count_children(session: AsyncSession, site_ids: Sequence[int], *, call
     tree = select(Site.parent_id.label("top"), Site.id).where(Site.parent_id.in_(site_ids)).cte("tree", recursive=True)
     tree = tree.union(select(tree.c.top, Site.id).join(tree, Site.parent_id == tree.c.id))
     rows = await session.execute(
-        select(tree.c.top, func.count().label("sites")).join(Site, Site.id == tree.c.id)
-        .where(Site.lifecycle == Lifecycle.ACTIVE, visible_to(caller, Site)).group_by(tree.c.top)
-    )  # fmt: skip
+        select(tree.c.top, func.count().label("sites"))
+        .join(Site, Site.id == tree.c.id)
+        .where(Site.lifecycle == Lifecycle.ACTIVE, visible_to(caller, Site))
+        .group_by(tree.c.top)
+    )
     return {row.top: row.sites for row in rows}
 
 
@@ -167,8 +180,9 @@ async def add_note(session: AsyncSession, incident_id: int, words: str, *, calle
     session.add(note)
     await session.flush()
     members = (await list_members(session, [incident], caller=caller))[incident.id]
-    await audit.record(session, caller, "note", "incident", incident_id, region_code=region_of(members),
-                       after={"note_id": note.id})  # fmt: skip
+    await audit.record(
+        session, caller, "note", "incident", incident_id, region_code=region_of(members), after={"note_id": note.id}
+    )
     return note
 
 

@@ -28,9 +28,14 @@ OUTS = text("""
 
 
 async def load(
-    session: AsyncSession, site_ids: Collection[int], sources: Iterable[str], start: datetime, end: datetime, *,
+    session: AsyncSession,
+    site_ids: Collection[int],
+    sources: Iterable[str],
+    start: datetime,
+    end: datetime,
+    *,
     known: Mapping[int, Setup] | None = None,
-) -> dict[int, Circumstances]:  # fmt: skip
+) -> dict[int, Circumstances]:
     """By site, for readings with slots from start to end. `known`: the set-up where no other one bears on them."""
     setups: dict[int, list[Setup]] = defaultdict(list)
     setups |= {site_id: [setup] for site_id, setup in (known or {}).items()}
@@ -46,10 +51,16 @@ async def load(
 
 async def _load_setups(session: AsyncSession, site_ids: Collection[int], setups: dict[int, list[Setup]]) -> None:
     rows = await session.execute(
-        select(SiteConfiguration.site_id, SiteConfiguration.started_at, SiteConfiguration.addressed_at,
-               SiteConfiguration.technology, SiteConfiguration.parent_id)
-        .where(SiteConfiguration.site_id.in_(site_ids)).order_by(SiteConfiguration.started_at)
-    )  # fmt: skip
+        select(
+            SiteConfiguration.site_id,
+            SiteConfiguration.started_at,
+            SiteConfiguration.addressed_at,
+            SiteConfiguration.technology,
+            SiteConfiguration.parent_id,
+        )
+        .where(SiteConfiguration.site_id.in_(site_ids))
+        .order_by(SiteConfiguration.started_at)
+    )
     for site_id, started_at, addressed_at, technology, parent_id in rows:
         setups[site_id].append(Setup(started_at, addressed_at, technology, parent_id))
 

@@ -63,8 +63,13 @@ def slices(history: History, parts: Sequence[tuple[int, int]]) -> list[Slice]:
     low, high = min(parts[0][0], states[0][0]), max(parts[-1][1], states[-1][1])
     numbered = [(a, b, number) for number, (a, b) in enumerate(parts)]
     tracks: list[Track[Any]] = [
-        numbered, states, history.setups, history.maintenance, history.causes, in_force(history.policies, low, high)
-    ]  # fmt: skip
+        numbered,
+        states,
+        history.setups,
+        history.maintenance,
+        history.causes,
+        in_force(history.policies, low, high),
+    ]
     found: list[Slice] = []
     down_since: int | None = None
     run: Run | None = None
@@ -104,9 +109,15 @@ def count(history: History, parts: Sequence[tuple[int, int]]) -> list[Tally]:
 
 
 def availability(
-    pieces: Sequence[Piece], in_service: Sequence[Window], start: datetime, end: datetime, *,
-    maintenance: Sequence[Window] = (), causes: Sequence[Cause] = (), policies: Sequence[Terms] = (),
-) -> Tally:  # fmt: skip
+    pieces: Sequence[Piece],
+    in_service: Sequence[Window],
+    start: datetime,
+    end: datetime,
+    *,
+    maintenance: Sequence[Window] = (),
+    causes: Sequence[Cause] = (),
+    policies: Sequence[Terms] = (),
+) -> Tally:
     """`pieces` follow each other without overlap; windows may overlap and come in any order."""
     history = History(
         states=[(to_slot(p.started_at), to_slot(p.ended_at), p.state) for p in pieces],

@@ -11,8 +11,11 @@ from app.registry.models import State
 from probes.contract import Outcome
 
 BEGINS = {
-    State.UP: Outcome.OK, State.DEGRADED: Outcome.OK, State.DOWN: Outcome.TIMEOUT, State.UNREACHABLE: Outcome.TIMEOUT,
-}  # fmt: skip
+    State.UP: Outcome.OK,
+    State.DEGRADED: Outcome.OK,
+    State.DOWN: Outcome.TIMEOUT,
+    State.UNREACHABLE: Outcome.TIMEOUT,
+}
 
 
 async def evidence(session: AsyncSession, site_id: int, pieces: Sequence[Piece]) -> list[str | None]:

@@ -17,9 +17,11 @@ from probes.contract import AGENT, CENTRAL, SILENCE
 BEAT_TOLERANCE = timedelta(seconds=15)
 LAST_PACKET_WAITS_S = 3  # the longest packet timeout of any profile
 REASONS = {
-    "stopped": UnknownReason.STOPPED, "uplink": UnknownReason.BLIND, "clock": UnknownReason.BLIND,
+    "stopped": UnknownReason.STOPPED,
+    "uplink": UnknownReason.BLIND,
+    "clock": UnknownReason.BLIND,
     "ingest": UnknownReason.BLIND,
-}  # fmt: skip
+}
 # Whose blindness tells why readings of a source are missing. A loss itself is excused by its own source's alone: what a
 # device measured out there is true whether we could hear it or not.
 EYES = {CENTRAL: CENTRAL, AGENT: SILENCE, SILENCE: SILENCE}

@@ -28,8 +28,9 @@ BEYOND = text(f"""
     SELECT c.site_id, c.at, c.carry::text FROM {WANTED} JOIN checkpoint c USING (site_id)
     WHERE c.at > w.start AND c.at <= w.until
 """)
-FORGET = text(f"DELETE FROM checkpoint c USING {WANTED} "
-              "WHERE c.site_id = w.site_id AND c.at > w.start AND c.at <= w.until")  # fmt: skip
+FORGET = text(
+    f"DELETE FROM checkpoint c USING {WANTED} WHERE c.site_id = w.site_id AND c.at > w.start AND c.at <= w.until"
+)
 KEEP = text("""
     INSERT INTO checkpoint (site_id, at, carry) SELECT site_id, at, carry
     FROM json_populate_recordset(NULL::checkpoint, cast(:rows AS json))

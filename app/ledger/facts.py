@@ -65,13 +65,15 @@ async def histories(
     causes = await causes_of(session, list(registered), since, until)
     return {
         site.id: History(
-            site_id=site.id, states=states[site.id], setups=dated[site.id].setups,
+            site_id=site.id,
+            states=states[site.id],
+            setups=dated[site.id].setups,
             maintenance=[(to_slot(a), to_slot(b), True) for a, b in windows.get(site.id, ())],
             causes=[(to_slot(c.started_at), to_slot(c.ended_at), c.cause.value) for c in causes.get(site.id, ())],
             policies=[part for a, b, number in dated[site.id].contracts for part in clip(terms[number].track, a, b)],
         )
         for site in sites
-    }  # fmt: skip
+    }
 
 
 def _extent(states: Iterable[Track[State]], start: datetime, end: datetime) -> tuple[datetime, datetime]:
@@ -84,11 +86,19 @@ def _extent(states: Iterable[Track[State]], start: datetime, end: datetime) -> t
 async def dated_setups(session: AsyncSession, ids: Collection[int]) -> dict[int, Dated]:
     configured = SiteConfiguration
     rows = await session.execute(
-        select(configured.site_id, configured.started_at, configured.ended_at, configured.lifecycle,
-               configured.provider_id, configured.technology, configured.village_code, configured.contract_id)
+        select(
+            configured.site_id,
+            configured.started_at,
+            configured.ended_at,
+            configured.lifecycle,
+            configured.provider_id,
+            configured.technology,
+            configured.village_code,
+            configured.contract_id,
+        )
         .where(configured.site_id == func.any(cast(list(ids), ARRAY(Integer))))
         .order_by(configured.site_id, configured.started_at)
-    )  # fmt: skip
+    )
     found: dict[int, Dated] = {site_id: Dated() for site_id in ids}
     for row in rows:
         _date(found[row.site_id], row)
@@ -115,8 +125,9 @@ async def agreements(session: AsyncSession, ids: Collection[int]) -> dict[int, A
     for contract, terms in await session.execute(
         select(Contract, ContractTerms)
         .outerjoin(ContractTerms, ContractTerms.contract_id == Contract.id)
-        .where(Contract.id.in_(ids)).order_by(ContractTerms.started_on)
-    ):  # fmt: skip
+        .where(Contract.id.in_(ids))
+        .order_by(ContractTerms.started_on)
+    ):
         agreement = found.setdefault(contract.id, Agreement(contract.valid_from, contract.valid_to, []))
         if terms is not None:
             agreement.terms.append((terms.started_on, _policy(terms)))
@@ -125,9 +136,13 @@ async def agreements(session: AsyncSession, ids: Collection[int]) -> dict[int, A
 
 def _policy(row: ContractTerms) -> Policy:
     return Policy(
-        row.sla_target_pct, row.min_outage_s, frozenset(row.excluded_causes), row.excuses_parent, row.service_from,
+        row.sla_target_pct,
+        row.min_outage_s,
+        frozenset(row.excluded_causes),
+        row.excuses_parent,
+        row.service_from,
         row.service_to,
-    )  # fmt: skip
+    )
 
 
 def _slot(moment: datetime | None) -> int:

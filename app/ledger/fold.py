@@ -60,9 +60,15 @@ class Circumstances:
             if self.blinded(reading.source, slot, ends):
                 outcome = Outcome.FAULT
         return Look(
-            slot, outcome, reading.valid_s, reading.sent, len(reading.rtt_us), median_us(reading),
-            self.limits.at(setup.technology, slot), behind,
-        )  # fmt: skip
+            slot,
+            outcome,
+            reading.valid_s,
+            reading.sent,
+            len(reading.rtt_us),
+            median_us(reading),
+            self.limits.at(setup.technology, slot),
+            behind,
+        )
 
 
 @dataclass(slots=True)

@@ -72,6 +72,4 @@ def _bears(row: Row[Any], readings: Sequence[Reading]) -> bool:
 def _wanted(row: Row[Any], readings: Sequence[Reading]) -> dict[str, Any]:
     slots = [one.slot for one in readings]
     beat_s = profiles()[Technology(row.technology)].beat_s
-    return {
-        "site_id": row.site_id, "first": from_slot(min(slots)), "last": from_slot(max(slots)), "beat_s": beat_s
-    }  # fmt: skip
+    return {"site_id": row.site_id, "first": from_slot(min(slots)), "last": from_slot(max(slots)), "beat_s": beat_s}

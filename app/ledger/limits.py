@@ -28,8 +28,10 @@ class DatedLimits:
 
 async def load(session: AsyncSession) -> DatedLimits:
     rows = await _stored(session)
-    dated = {technology: [(row.started_at, _limits(Profile(**row.profile))) for row in rows
-                          if row.technology is technology] for technology in Technology}  # fmt: skip
+    dated = {
+        technology: [(row.started_at, _limits(Profile(**row.profile))) for row in rows if row.technology is technology]
+        for technology in Technology
+    }
     now, always = profiles(), datetime(1970, 1, 1, tzinfo=UTC)
     return DatedLimits({name: found or [(always, _limits(now[name]))] for name, found in dated.items()})
 

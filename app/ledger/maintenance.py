@@ -82,9 +82,10 @@ async def running_now(session: AsyncSession, now: datetime) -> Running:
     """Two small statements over the windows that have not ended. Every change of one takes a registry version."""
     ahead = Planned.cancelled_at.is_(None) & (Planned.ended_at > now)
     until = await session.scalar(
-        select(func.least(func.min(Planned.started_at).filter(Planned.started_at > now), func.min(Planned.ended_at)))
-        .where(ahead)
-    )  # fmt: skip
+        select(
+            func.least(func.min(Planned.started_at).filter(Planned.started_at > now), func.min(Planned.ended_at))
+        ).where(ahead)
+    )
     if until is None:
         return Running()
     ids = await session.scalars(

@@ -85,9 +85,7 @@ async def closed_figures(session: AsyncSession, site_id: int, parts: Sequence[Pe
 
 
 def _shown(closed: ClosedMonth, corrected: MonthCorrection | None) -> dict[str, Any]:
-    correction = corrected and {
-        **corrected.figures, "recorded_at": corrected.recorded_at, "reason": corrected.reason
-    }  # fmt: skip
+    correction = corrected and {**corrected.figures, "recorded_at": corrected.recorded_at, "reason": corrected.reason}
     return {**closed.figures, "closed_at": closed.closed_at, "correction": correction}
 
 
@@ -129,8 +127,9 @@ async def _correct(session: AsyncSession, stale: Sequence[tuple[int, date, str]]
         figures = await _figures(session, ids, month, now=now)
         session.add_all(
             MonthCorrection(site_id=n, month=month, figures=figures[n], recorded_at=now, reason=reasons[n, month])
-            for n in ids if figures[n] != said[n, month]
-        )  # fmt: skip
+            for n in ids
+            if figures[n] != said[n, month]
+        )
     await session.flush()
 
 

@@ -40,7 +40,12 @@ def difference(before: Stretch, after: Stretch) -> list[Stretch]:
 async def _require_open(session: AsyncSession, site_ids: Sequence[int], start: datetime, end: datetime) -> None:
     closed = await months.closed_months(session, start, end, site_ids=site_ids)
     if closed:
-        raise Invalid(Fault(
-            "reason", "reason_needed", "This changes {month}, a month that is closed and settled",
-            "Say in reason why it is changed: it is recorded", values={"month": f"{closed[0]:%Y-%m}"},
-        ))  # fmt: skip
+        raise Invalid(
+            Fault(
+                "reason",
+                "reason_needed",
+                "This changes {month}, a month that is closed and settled",
+                "Say in reason why it is changed: it is recorded",
+                values={"month": f"{closed[0]:%Y-%m}"},
+            )
+        )

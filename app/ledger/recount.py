@@ -58,8 +58,12 @@ async def touch(session: AsyncSession, spans: Sequence[Span], *, reason: str = "
     spans = [span for span in spans if span.whole or span.start < today]
     if not spans:
         return
-    bounds = {"ids": [span.site_id for span in spans], "lows": [span.start for span in spans],
-              "highs": [span.end for span in spans], "wholes": [span.whole for span in spans]}  # fmt: skip
+    bounds = {
+        "ids": [span.site_id for span in spans],
+        "lows": [span.start for span in spans],
+        "highs": [span.end for span in spans],
+        "wholes": [span.whole for span in spans],
+    }
     if not await session.scalar(TOUCHES, bounds):
         return
     await bump(session, Counter.PAST)

@@ -133,9 +133,12 @@ async def _fold_all(session: AsyncSession, works: Sequence[Work]) -> None:
         return
     leap = FIRST_LEAP
     circumstances = await around.load(
-        session, [one.site_id for one in works], EYES, min(one.begins for one in works) - timedelta(days=1),
+        session,
+        [one.site_id for one in works],
+        EYES,
+        min(one.begins for one in works) - timedelta(days=1),
         max(one.row.seen_at for one in works) + timedelta(days=1),
-    )  # fmt: skip
+    )
     open_works = list(works)
     while open_works:
         for one in open_works:

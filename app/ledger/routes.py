@@ -31,7 +31,7 @@ async def list_segments(
         "to": whole.end,
         "items": [_fields(piece) | {"evidence": source} for piece, source in zip(pieces[:limit], began, strict=True)],
         "next_cursor": _next_place(whole, pieces[limit].started_at) if len(pieces) > limit else None,
-    }  # fmt: skip
+    }
 
 
 def _next_place(whole: Period, start: datetime) -> str:

@@ -10,18 +10,39 @@ from app.registry.models import State, UnknownReason
 from app.simulation import Marked
 
 ROW: dict[str, Any] = {
-    "start": "2026-11-24T12:31:44Z", "end": "2026-11-24T13:31:44Z",
-    "seconds": {"up": 60, "degraded": 0, "down": 20, "unreachable": 0, "unknown": 13, "maintenance": 0,
-                "inactive": 3507},
-    "uptime_pct": 75.0, "coverage_pct": 86.021, "worst_pct": 64.516, "best_pct": 78.494, "outages": 1,
-    "longest_outage_s": 20, "down_by_cause": {"unclassified": 20}, "countable_down_s": 0, "sla_target_pct": 97.5,
+    "start": "2026-11-24T12:31:44Z",
+    "end": "2026-11-24T13:31:44Z",
+    "seconds": {
+        "up": 60,
+        "degraded": 0,
+        "down": 20,
+        "unreachable": 0,
+        "unknown": 13,
+        "maintenance": 0,
+        "inactive": 3507,
+    },
+    "uptime_pct": 75.0,
+    "coverage_pct": 86.021,
+    "worst_pct": 64.516,
+    "best_pct": 78.494,
+    "outages": 1,
+    "longest_outage_s": 20,
+    "down_by_cause": {"unclassified": 20},
+    "countable_down_s": 0,
+    "sla_target_pct": 97.5,
     "sla_verdict": "undetermined",
-}  # fmt: skip
+}
 SEGMENT: dict[str, Any] = {
-    "started_at": "2026-11-24T13:31:24Z", "ended_at": "2026-11-24T13:31:44Z", "duration_s": 20, "state": "down",
-    "unknown_reason": None, "last_ok_at": "2026-11-24T13:30:24Z", "first_ok_after": None,
-    "confirmed_at": "2026-11-24T13:31:34Z", "evidence": "central",
-}  # fmt: skip
+    "started_at": "2026-11-24T13:31:24Z",
+    "ended_at": "2026-11-24T13:31:44Z",
+    "duration_s": 20,
+    "state": "down",
+    "unknown_reason": None,
+    "last_ok_at": "2026-11-24T13:30:24Z",
+    "first_ok_after": None,
+    "confirmed_at": "2026-11-24T13:31:34Z",
+    "evidence": "central",
+}
 PERIOD = {"from": "2026-11-24T12:31:44Z", "to": "2026-11-24T13:31:44Z"}
 
 

@@ -12,8 +12,10 @@ from app.ledger.carries import as_json
 from app.ledger.judge import Change
 from app.registry.models import State, UnknownReason
 
-CHANGES = "json_to_recordset(cast(:rows AS json)) AS n(site_id int, at timestamptz, state text, " \
-          "unknown_reason text, last_ok_at timestamptz, confirmed_at timestamptz)"  # fmt: skip
+CHANGES = (
+    "json_to_recordset(cast(:rows AS json)) AS n(site_id int, at timestamptz, state text, "
+    "unknown_reason text, last_ok_at timestamptz, confirmed_at timestamptz)"
+)
 GIVE_WAY = text(f"DELETE FROM state_segment g USING {CHANGES} WHERE g.site_id = n.site_id AND g.started_at >= n.at")
 CLOSE = text(f"""
     UPDATE state_segment g SET ended_at = n.at, first_ok_after = CASE WHEN n.state = 'up' THEN n.at END
@@ -70,9 +72,9 @@ def lay(segments: Sequence[Segment], changes: Iterable[Change]) -> list[Segment]
         if laid and (laid[-1].ended_at is None or laid[-1].ended_at > change.at):
             answered = change.at if change.state is State.UP else None
             laid[-1] = replace(laid[-1], ended_at=change.at, first_ok_after=answered)
-        laid.append(Segment(
-            change.at, None, change.state, change.unknown_reason, change.last_ok_at, change.confirmed_at, None
-        ))  # fmt: skip
+        laid.append(
+            Segment(change.at, None, change.state, change.unknown_reason, change.last_ok_at, change.confirmed_at, None)
+        )
     return laid
 
 
@@ -87,9 +89,7 @@ def ended_like(segment: Segment, other: Segment) -> Segment:
 async def apply(session: AsyncSession, changes: Mapping[int, Sequence[Change]]) -> None:
     """Writes changes of state, the first of every site, then the second, and so on: each site's in their order."""
     for wave in range(max(map(len, changes.values()), default=0)):
-        rows = as_json([
-            _row(site_id, found[wave]) for site_id, found in changes.items() if len(found) > wave
-        ])  # fmt: skip
+        rows = as_json([_row(site_id, found[wave]) for site_id, found in changes.items() if len(found) > wave])
         for statement in (GIVE_WAY, CLOSE, OPEN):
             await session.execute(statement, {"rows": rows})
 

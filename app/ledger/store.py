@@ -113,9 +113,12 @@ async def reconfigured(session: AsyncSession, sites: Sequence[Span]) -> list[Spa
 
 
 async def _judge(
-    session: AsyncSession, rows: Mapping[int, Row[Any]], fresh: Mapping[int, list[Reading]], again: list[Span],
+    session: AsyncSession,
+    rows: Mapping[int, Row[Any]],
+    fresh: Mapping[int, list[Reading]],
+    again: list[Span],
     late: Mapping[int, list[Reading]],
-) -> Taken:  # fmt: skip
+) -> Taken:
     taken = Taken()
     carried: dict[int, Carry] = {}
     for wave in _parents_first(rows, fresh):

@@ -42,9 +42,9 @@ class Slice:
 
     @property
     def countable(self) -> bool:
-        return self.run is not None and self.force is not None and (
-            self.run.countable_s >= self.force.policy.min_outage_s
-        )  # fmt: skip
+        return (
+            self.run is not None and self.force is not None and (self.run.countable_s >= self.force.policy.min_outage_s)
+        )
 
 
 @dataclass(slots=True)

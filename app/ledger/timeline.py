@@ -89,10 +89,14 @@ async def timelines(
             pushed.add(row.site_id)
     silence = await blindness.silence_reasons(session)
     return {
-        site_id: lay_out(stretches[site_id], end, registered_at=floor_second(at),
-                         silence=silence[AGENT if site_id in pushed else CENTRAL])
+        site_id: lay_out(
+            stretches[site_id],
+            end,
+            registered_at=floor_second(at),
+            silence=silence[AGENT if site_id in pushed else CENTRAL],
+        )
         for site_id, at in registered.items()
-    }  # fmt: skip
+    }
 
 
 def lay_out(

@@ -34,9 +34,12 @@ Ident = Annotated[Text, BeforeValidator(_ident), WithJsonSchema({"anyOf": [{"typ
 
 SCOPE = ("site", "region", "provider")
 EXAMPLE: dict[str, Any] = {
-    "started_at": "2026-12-01T22:00:00+08:00", "ended_at": "2026-12-02T02:00:00+08:00", "region": "64.02.05",
-    "provider": "telkom-wms", "title": "Penggantian kabel utama",
-}  # fmt: skip
+    "started_at": "2026-12-01T22:00:00+08:00",
+    "ended_at": "2026-12-02T02:00:00+08:00",
+    "region": "64.02.05",
+    "provider": "telkom-wms",
+    "title": "Penggantian kabel utama",
+}
 
 
 class WindowIn(BaseModel):
@@ -56,11 +59,24 @@ class WindowIn(BaseModel):
     def _one_scope(self) -> Self:
         given = [name for name in SCOPE if getattr(self, name) is not None]
         if not given:
-            raise FaultError(Fault("site", "no_scope", "It says nowhere what is worked on",
-                                   "Give site, region or provider; the last two together mean both"))  # fmt: skip
+            raise FaultError(
+                Fault(
+                    "site",
+                    "no_scope",
+                    "It says nowhere what is worked on",
+                    "Give site, region or provider; the last two together mean both",
+                )
+            )
         if "site" in given and len(given) > 1:
-            raise FaultError(Fault("site", "two_scopes", "A window is for one site, or for a region or provider",
-                                   "Leave {others} out, or site", values={"others": ", ".join(given[1:])}))  # fmt: skip
+            raise FaultError(
+                Fault(
+                    "site",
+                    "two_scopes",
+                    "A window is for one site, or for a region or provider",
+                    "Leave {others} out, or site",
+                    values={"others": ", ".join(given[1:])},
+                )
+            )
         return self
 
 
@@ -81,8 +97,9 @@ class WindowPatch(BaseModel):
     def _in_place(cls, given: Any) -> Any:
         for name in SCOPE:
             if isinstance(given, dict) and name in given:
-                raise FaultError(Fault(name, "scope_stays", "A window stays where it was planned",
-                                       "Cancel it and plan another"))  # fmt: skip
+                raise FaultError(
+                    Fault(name, "scope_stays", "A window stays where it was planned", "Cancel it and plan another")
+                )
         return given
 
     @model_validator(mode="after")
@@ -94,12 +111,31 @@ class WindowPatch(BaseModel):
 
 
 class WindowOut(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "id": 4, **EXAMPLE, "started_at": "2026-12-01T14:00:00Z", "ended_at": "2026-12-01T18:00:00Z",
-        "duration_s": 14_400, "site": None, "site_id": None, "region_name": "Muara Badak", "reason": None,
-        "status": "planned", "sites": 9, "created_by": "ana", "created_at": "2026-11-24T03:04:05Z",
-        "updated_at": "2026-11-24T03:04:05Z", "cancelled_at": None, "cancelled_by": None, "version": 1042,
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": 4,
+                    **EXAMPLE,
+                    "started_at": "2026-12-01T14:00:00Z",
+                    "ended_at": "2026-12-01T18:00:00Z",
+                    "duration_s": 14_400,
+                    "site": None,
+                    "site_id": None,
+                    "region_name": "Muara Badak",
+                    "reason": None,
+                    "status": "planned",
+                    "sites": 9,
+                    "created_by": "ana",
+                    "created_at": "2026-11-24T03:04:05Z",
+                    "updated_at": "2026-11-24T03:04:05Z",
+                    "cancelled_at": None,
+                    "cancelled_by": None,
+                    "version": 1042,
+                }
+            ]
+        }
+    )
 
     id: int
     started_at: datetime

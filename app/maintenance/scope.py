@@ -27,8 +27,11 @@ class Place:
 
     @property
     def columns(self) -> dict[str, Any]:
-        return {"site_id": self.site and self.site.id, "region_code": self.region,
-                "provider_id": self.provider and self.provider.id}  # fmt: skip
+        return {
+            "site_id": self.site and self.site.id,
+            "region_code": self.region,
+            "provider_id": self.provider and self.provider.id,
+        }
 
     @property
     def code(self) -> str:
@@ -50,8 +53,15 @@ async def _site(session: AsyncSession, ident: str, faults: list[Fault], *, calle
     try:
         return (await registry.get_site(session, ident, caller=caller))[0]
     except NotFound:
-        faults.append(Fault("site", "unknown_site", "There is no site {given} within your scope",
-                            "Look it up: GET /api/v1/sites?q=<name>", values={"given": ident[:60]}))  # fmt: skip
+        faults.append(
+            Fault(
+                "site",
+                "unknown_site",
+                "There is no site {given} within your scope",
+                "Look it up: GET /api/v1/sites?q=<name>",
+                values={"given": ident[:60]},
+            )
+        )
         return None
 
 

@@ -54,10 +54,12 @@ class Found:
 def _windows(caller: Caller) -> Select[Any]:
     """The columns of `Found`."""
     counted = (
-        select(func.count()).select_from(Site)
+        select(func.count())
+        .select_from(Site)
         .where(covers(Site.provider_id), Site.lifecycle != Lifecycle.RETIRED, visible_to(caller, Site))
-        .correlate(MaintenanceWindow).scalar_subquery()
-    )  # fmt: skip
+        .correlate(MaintenanceWindow)
+        .scalar_subquery()
+    )
     on_site = aliased(Site)
     return (
         select(MaintenanceWindow, on_site, Provider, counted)
@@ -107,16 +109,29 @@ async def create_window(session: AsyncSession, given: WindowIn, *, caller: Calle
         raise Invalid(*faults)
     scope.require_planner(caller, place)
     window = MaintenanceWindow(
-        started_at=given.started_at, ended_at=given.ended_at, title=given.title, reason=given.reason,
-        created_by=caller.who, **place.columns, version=await next_version(session, Counter.REGISTRY),
-    )  # fmt: skip
+        started_at=given.started_at,
+        ended_at=given.ended_at,
+        title=given.title,
+        reason=given.reason,
+        created_by=caller.who,
+        **place.columns,
+        version=await next_version(session, Counter.REGISTRY),
+    )
     await _require_new(session, window)
     session.add(window)
     await session.flush()
     await _recount(session, window, [(window.started_at, window.ended_at)], given.reason)
     made = await get_window(session, window.id, caller=caller)
-    await audit.record(session, caller, "create", "maintenance", window.id, region_code=place.code,
-                       reason=given.reason, after=_record(made))  # fmt: skip
+    await audit.record(
+        session,
+        caller,
+        "create",
+        "maintenance",
+        window.id,
+        region_code=place.code,
+        reason=given.reason,
+        after=_record(made),
+    )
     return made
 
 
@@ -145,8 +160,17 @@ async def patch_window(
     await session.flush()
     await _recount(session, window, past.difference(stretch, (window.started_at, window.ended_at)), given.reason)
     changed = await get_window(session, window.id, caller=caller)
-    await audit.record(session, caller, "change", "maintenance", window.id, region_code=place.code,
-                       reason=given.reason, before=before, after=_record(changed))  # fmt: skip
+    await audit.record(
+        session,
+        caller,
+        "change",
+        "maintenance",
+        window.id,
+        region_code=place.code,
+        reason=given.reason,
+        before=before,
+        after=_record(changed),
+    )
     return changed
 
 
@@ -162,30 +186,53 @@ async def cancel_window(session: AsyncSession, window_id: int, *, caller: Caller
     window.version = await next_version(session, Counter.REGISTRY)
     await session.flush()
     await _recount(session, window, [(window.started_at, window.ended_at)], reason)
-    await audit.record(session, caller, "cancel", "maintenance", window.id, region_code=place.code, reason=reason,
-                       before=_record(found))  # fmt: skip
+    await audit.record(
+        session,
+        caller,
+        "cancel",
+        "maintenance",
+        window.id,
+        region_code=place.code,
+        reason=reason,
+        before=_record(found),
+    )
 
 
 def _check(start: datetime, end: datetime) -> Iterator[Fault]:
     if end <= start:
         yield Fault("ended_at", "ends_before_start", "It ends before it begins", "Swap them, perhaps")
     elif end - start > LONGEST:
-        yield Fault("ended_at", "too_long_window", "A window lasts at most {days} days",
-                    "Plan several, or suspend the site", values={"days": LONGEST.days})  # fmt: skip
+        yield Fault(
+            "ended_at",
+            "too_long_window",
+            "A window lasts at most {days} days",
+            "Plan several, or suspend the site",
+            values={"days": LONGEST.days},
+        )
     if start > utc_now() + FURTHEST:
         yield Fault("started_at", "too_far", "It begins more than a year from now", "Check the year")
 
 
 async def _require_new(session: AsyncSession, window: MaintenanceWindow) -> None:
     """Whoever comes here holds the registry's counter, so that the same window twice at once is one too."""
-    same = [getattr(MaintenanceWindow, name).is_not_distinct_from(getattr(window, name))
-            for name in ("started_at", "ended_at", "site_id", "region_code", "provider_id")]  # fmt: skip
+    same = [
+        getattr(MaintenanceWindow, name).is_not_distinct_from(getattr(window, name))
+        for name in ("started_at", "ended_at", "site_id", "region_code", "provider_id")
+    ]
     query = select(MaintenanceWindow.id).where(*same, MaintenanceWindow.cancelled_at.is_(None))
     other = await session.scalar(query.where(MaintenanceWindow.id.is_distinct_from(window.id)).limit(1))
     if other is not None:
-        raise Conflict(faults=[Fault("started_at", "duplicate_window", "Window {given} is the same already",
-                                     "Change that one: PATCH /api/v1/maintenance/{given}",
-                                     values={"given": other})])  # fmt: skip
+        raise Conflict(
+            faults=[
+                Fault(
+                    "started_at",
+                    "duplicate_window",
+                    "Window {given} is the same already",
+                    "Change that one: PATCH /api/v1/maintenance/{given}",
+                    values={"given": other},
+                )
+            ]
+        )
 
 
 async def _recount(
@@ -193,24 +240,41 @@ async def _recount(
 ) -> None:
     """For every site that the window ever covered, by its dated configurations."""
     ids = await session.scalars(
-        select(Site.id).distinct()
+        select(Site.id)
+        .distinct()
         .join(SiteConfiguration, SiteConfiguration.site_id == Site.id)
         .join(MaintenanceWindow, covers(SiteConfiguration.provider_id))
-        .where(MaintenanceWindow.id == window.id).order_by(Site.id)
-    )  # fmt: skip
+        .where(MaintenanceWindow.id == window.id)
+        .order_by(Site.id)
+    )
     await past.changed(session, list(ids), stretches, reason=reason)
 
 
 def present(found: Found) -> dict[str, Any]:
     window, site, provider = found.window, found.site, found.provider
-    columns = ("id", "started_at", "ended_at", "site_id", "title", "reason", "created_by", "created_at", "updated_at",
-               "cancelled_at", "cancelled_by", "version")  # fmt: skip
+    columns = (
+        "id",
+        "started_at",
+        "ended_at",
+        "site_id",
+        "title",
+        "reason",
+        "created_by",
+        "created_at",
+        "updated_at",
+        "cancelled_at",
+        "cancelled_by",
+        "version",
+    )
     return {name: getattr(window, name) for name in columns} | {
         "duration_s": round((window.ended_at - window.started_at).total_seconds()),
-        "site": site and site.code, "region": window.region_code,
+        "site": site and site.code,
+        "region": window.region_code,
         "region_name": window.region_code and regions.names()[window.region_code],
-        "provider": provider and provider.slug, "status": status.status_of(window, utc_now()), "sites": found.sites,
-    }  # fmt: skip
+        "provider": provider and provider.slug,
+        "status": status.status_of(window, utc_now()),
+        "sites": found.sites,
+    }
 
 
 def _record(found: Found) -> dict[str, Any]:

@@ -32,10 +32,12 @@ async def make(session: AsyncSession, days: Sequence[date]) -> None:
     for day in days:
         if name_of(day) not in existing:
             start, end = midnight(day).isoformat(), midnight(day + timedelta(days=1)).isoformat()
-            await session.execute(text(
-                f"CREATE TABLE IF NOT EXISTS {name_of(day)} PARTITION OF measurement "
-                f"FOR VALUES FROM ('{start}') TO ('{end}')"
-            ))  # fmt: skip
+            await session.execute(
+                text(
+                    f"CREATE TABLE IF NOT EXISTS {name_of(day)} PARTITION OF measurement "
+                    f"FOR VALUES FROM ('{start}') TO ('{end}')"
+                )
+            )
 
 
 async def drop_oldest(session: AsyncSession, now: datetime, *, keep_days: int) -> str | None:
@@ -64,7 +66,11 @@ def start_of(name: str) -> datetime:
 
 
 async def _existing(session: AsyncSession) -> set[str]:
-    return set(await session.scalars(text(
-        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
-        "WHERE i.inhparent = 'measurement'::regclass"
-    )))  # fmt: skip
+    return set(
+        await session.scalars(
+            text(
+                "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+                "WHERE i.inhparent = 'measurement'::regclass"
+            )
+        )
+    )

@@ -28,9 +28,7 @@ async def list_measurements(
     """Single readings, oldest first."""
     site, _ = await registry.get_site(session, id, caller=caller)
     after = read_cursor(cursor, kind=_place)
-    found = await store.list_measurements(
-        session, site.id, period.start, period.end, after=after, limit=limit + 1
-    )  # fmt: skip
+    found = await store.list_measurements(session, site.id, period.start, period.end, after=after, limit=limit + 1)
     more = len(found) > limit
     return {
         "from": period.start,
@@ -47,7 +45,12 @@ def _place(text: str) -> tuple[datetime, str]:
 
 def _present(reading: Measurement) -> dict[str, Any]:
     return {
-        "slot": reading.slot, "source": reading.source, "outcome": reading.outcome, "sent": reading.sent,
-        "received": len(reading.rtt_us), "rtt_ms": [rtt / 1000 for rtt in reading.rtt_us],
-        "valid_s": reading.valid_s, "reason": reading.reason,
-    }  # fmt: skip
+        "slot": reading.slot,
+        "source": reading.source,
+        "outcome": reading.outcome,
+        "sent": reading.sent,
+        "received": len(reading.rtt_us),
+        "rtt_ms": [rtt / 1000 for rtt in reading.rtt_us],
+        "valid_s": reading.valid_s,
+        "reason": reading.reason,
+    }

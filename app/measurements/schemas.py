@@ -8,9 +8,15 @@ from app.simulation import Marked
 from probes.contract import Outcome
 
 EXAMPLE: dict[str, Any] = {
-    "slot": "2026-11-24T13:06:37Z", "source": "central", "outcome": "ok", "sent": 3, "received": 3,
-    "rtt_ms": [22.759, 23.739, 23.157], "valid_s": 60, "reason": None,
-}  # fmt: skip
+    "slot": "2026-11-24T13:06:37Z",
+    "source": "central",
+    "outcome": "ok",
+    "sent": 3,
+    "received": 3,
+    "rtt_ms": [22.759, 23.739, 23.157],
+    "valid_s": 60,
+    "reason": None,
+}
 
 
 class Source(StrEnum):
@@ -47,9 +53,18 @@ class MeasurementOut(BaseModel):
 
 
 class MeasurementsOut(Marked):
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "from": "2026-11-24T13:00:00Z", "to": "2026-11-24T14:00:00Z", "items": [EXAMPLE], "next_cursor": None,
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "from": "2026-11-24T13:00:00Z",
+                    "to": "2026-11-24T14:00:00Z",
+                    "items": [EXAMPLE],
+                    "next_cursor": None,
+                }
+            ]
+        }
+    )
 
     from_: datetime = Field(alias="from")
     to: datetime

@@ -66,10 +66,16 @@ async def sources_of(session: AsyncSession, looks: Collection[Look]) -> dict[Loo
     if not looks:
         return {}
     sites, slots, outcomes = zip(*looks, strict=True)
-    rows = await session.execute(BEGUN, {
-        "sites": list(sites), "slots": list(slots), "outcomes": [one.value for one in outcomes],
-        "first": min(slots), "last": max(slots),
-    })  # fmt: skip
+    rows = await session.execute(
+        BEGUN,
+        {
+            "sites": list(sites),
+            "slots": list(slots),
+            "outcomes": [one.value for one in outcomes],
+            "first": min(slots),
+            "last": max(slots),
+        },
+    )
     return {(row.site_id, row.slot, Outcome(row.outcome)): row.source for row in rows}
 
 

@@ -26,10 +26,15 @@ async def asked_site(session: Session, caller: Reader, site: SiteIdent = None) -
     try:
         found, _ = await store.get_site(session, site, caller=caller)
     except NotFound:
-        raise Invalid(Fault(
-            "site", "unknown_site", "There is no site {given} within your scope",
-            "Look it up: GET /api/v1/sites?q=<name>", values={"given": site[:60]},
-        )) from None  # fmt: skip
+        raise Invalid(
+            Fault(
+                "site",
+                "unknown_site",
+                "There is no site {given} within your scope",
+                "Look it up: GET /api/v1/sites?q=<name>",
+                values={"given": site[:60]},
+            )
+        ) from None
     return found.id
 
 

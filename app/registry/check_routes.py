@@ -71,12 +71,18 @@ def _present(finding: Finding, spoken: str) -> dict[str, Any]:
     told, names, code = finding.told(), regions.names(), finding.village_code
     detail = finding.detail | ({"others": finding.others} if "sites" in finding.detail else {})
     return {
-        "check": finding.check, "severity": finding.severity, "site_id": finding.site_id, "code": finding.code,
-        "name": finding.name, "village_code": code, "village": names.get(code), "district": names.get(code[:5]),
+        "check": finding.check,
+        "severity": finding.severity,
+        "site_id": finding.site_id,
+        "code": finding.code,
+        "name": finding.name,
+        "village_code": code,
+        "village": names.get(code),
+        "district": names.get(code[:5]),
         "message": language.translate(told.message, told.values, language=spoken),
         "detail": detail,
         "suggestion": told.suggestion and language.translate(told.suggestion, told.values, language=spoken),
-    }  # fmt: skip
+    }
 
 
 def _place(text: str) -> Place:

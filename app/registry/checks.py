@@ -52,9 +52,14 @@ class Severity(StrEnum):
     HINT = "hint"  # may well be as it should
 
 
-HINTS = frozenset({
-    Check.DUPLICATE_COORDINATES, Check.FAR_FROM_VILLAGE, Check.VILLAGE_WITHOUT_SITE, Check.DEVICE_CLOCK,
-})  # fmt: skip
+HINTS = frozenset(
+    {
+        Check.DUPLICATE_COORDINATES,
+        Check.FAR_FROM_VILLAGE,
+        Check.VILLAGE_WITHOUT_SITE,
+        Check.DEVICE_CLOCK,
+    }
+)
 FAR_KM = 25
 NEVER_SEEN_DAYS = 7
 
@@ -137,38 +142,54 @@ QUESTIONS = {
 
 TOLD = {
     Check.DUPLICATE_HOST: Fault(
-        "host", "duplicate_host", "{host} is the host of other sites too: {also}",
+        "host",
+        "duplicate_host",
+        "{host} is the host of other sites too: {also}",
         "Find out which of them is there, and correct or retire the others",
     ),
     Check.DUPLICATE_COORDINATES: Fault(
-        "latitude", "duplicate_coordinates", "Other sites have the same position: {also}",
+        "latitude",
+        "duplicate_coordinates",
+        "Other sites have the same position: {also}",
         "Take the position at each site; leave it empty where it is not known",
     ),
     Check.FAR_FROM_VILLAGE: Fault(
-        "latitude", "far_from_village", "It lies {distance_km} km from the middle of {village}",
+        "latitude",
+        "far_from_village",
+        "It lies {distance_km} km from the middle of {village}",
         "Check the position, and whether the village is the right one",
     ),
     Check.NEVER_SEEN: Fault(
-        "host", "never_seen", "Active for over {days} days, and it has never answered",
+        "host",
+        "never_seen",
+        "Active for over {days} days, and it has never answered",
         "Check the host; probe=push if it sits behind carrier NAT; planned if it is not installed yet",
     ),
     Check.NO_CONTRACT: Fault(
-        "contract_id", "no_contract", "No contract: nothing says what was promised here",
+        "contract_id",
+        "no_contract",
+        "No contract: nothing says what was promised here",
         "Set contract_id; the province registers contracts",
     ),
     Check.UNPINGABLE: Fault(
-        "probe", "unpingable", "{technology} sites usually sit behind carrier NAT: a ping does not reach them",
+        "probe",
+        "unpingable",
+        "{technology} sites usually sit behind carrier NAT: a ping does not reach them",
         "Set probe=push: the site reports by itself",
     ),
     Check.FORMER_VILLAGE: Fault(
-        "village_code", "former_village", "{given} is a village's code no longer",
+        "village_code",
+        "former_village",
+        "{given} is a village's code no longer",
         "Move the site to the village that took its place, by village_code: its own code stays",
     ),
     Check.VILLAGE_WITHOUT_SITE: Fault(
-        "village_code", "village_without_site", "{village} has no access point",
+        "village_code",
+        "village_without_site",
+        "{village} has no access point",
         "Register it, also one that is only planned",
     ),
-} | {Check(name): told for name, told in device_checks.TOLD.items()}  # fmt: skip
+} | {Check(name): told for name, told in device_checks.TOLD.items()}
 
 # How severe, village code, check, site id or 0: what is wrong comes first, however many villages have no site yet.
 Place = tuple[int, str, str, int]

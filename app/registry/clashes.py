@@ -16,9 +16,11 @@ from app.errors import Fault
 from app.registry.drafts import Address, Draft, address
 from app.registry.models import Lifecycle, Site, SiteKind
 
-UPWARD = text("WITH RECURSIVE up AS (SELECT id, parent_id FROM site WHERE id = ANY(:ids) "
-              "UNION SELECT s.id, s.parent_id FROM site s JOIN up ON s.id = up.parent_id) "
-              "SELECT id, parent_id FROM up")  # fmt: skip
+UPWARD = text(
+    "WITH RECURSIVE up AS (SELECT id, parent_id FROM site WHERE id = ANY(:ids) "
+    "UNION SELECT s.id, s.parent_id FROM site s JOIN up ON s.id = up.parent_id) "
+    "SELECT id, parent_id FROM up"
+)
 
 NAMED = 6  # of those that want the same: thousands of rows may stand at one address
 
@@ -43,18 +45,23 @@ async def find(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, Cl
 async def _deserted(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, Clash]:
     """Nodes that are to be none, and have sites hanging on them."""
     leaving = {
-        draft.site.id: draft for draft in drafts
+        draft.site.id: draft
+        for draft in drafts
         if draft.site is not None and draft.site.kind is SiteKind.NODE and draft.values["kind"] is not SiteKind.NODE
-    }  # fmt: skip
+    }
     if not leaving:
         return {}
     hanging = among(Site.parent_id, leaving) & (Site.lifecycle != Lifecycle.RETIRED)
     rows = await session.execute(select(Site.parent_id, func.min(Site.code)).where(hanging).group_by(Site.parent_id))
     return {
-        leaving[node_id]: Clash(Fault("kind", "has_children", "{child} hangs on it", "Give it another parent first",
-                                      values={"child": child}))
-        for node_id, child in rows if node_id is not None
-    }  # fmt: skip
+        leaving[node_id]: Clash(
+            Fault(
+                "kind", "has_children", "{child} hangs on it", "Give it another parent first", values={"child": child}
+            )
+        )
+        for node_id, child in rows
+        if node_id is not None
+    }
 
 
 async def _held(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Address, int]:
@@ -80,8 +87,9 @@ def _addresses(drafts: Sequence[Draft], held: Mapping[Address, int]) -> dict[Dra
         elif len(wanting) > 1:  # who has it already may keep it
             clashes |= {
                 draft: Clash(_shared(draft.values), [other for other in wanting[:NAMED] if other is not draft])
-                for draft in wanting if draft.site is None or draft.site.id != holder
-            }  # fmt: skip
+                for draft in wanting
+                if draft.site is None or draft.site.id != holder
+            }
     _pass_on(list(clashes), clashes, drafts, held)
     return clashes
 
@@ -110,16 +118,22 @@ def _wanted(drafts: Sequence[Draft]) -> dict[Address, list[Draft]]:
 
 def _taken(values: Mapping[str, Any]) -> Fault:
     return Fault(
-        "host", "duplicate_address", "{given} is already measured by another active site (probe {probe})",
-        "Look for it: GET /api/v1/sites?q={host}", values=_said(values),
-    )  # fmt: skip
+        "host",
+        "duplicate_address",
+        "{given} is already measured by another active site (probe {probe})",
+        "Look for it: GET /api/v1/sites?q={host}",
+        values=_said(values),
+    )
 
 
 def _shared(values: Mapping[str, Any]) -> Fault:
     return Fault(
-        "host", "duplicate_address", "{given} stands here more than once (probe {probe})",
-        "Only one active site is measured at an address: give each its own", values=_said(values),
-    )  # fmt: skip
+        "host",
+        "duplicate_address",
+        "{given} stands here more than once (probe {probe})",
+        "Only one active site is measured at an address: give each its own",
+        values=_said(values),
+    )
 
 
 def _said(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,17 +155,25 @@ def _circles(drafts: Sequence[Draft], above: Mapping[int, int | None]) -> dict[D
     hung = _hung(drafts)
     then = {**above, **{site_id: draft.values["parent_id"] for site_id, draft in hung.items()}}
     return {
-        draft: Clash(Fault("parent_id", "cycle", "Node {given} hangs on this site itself",
-                           values={"given": draft.values["parent_id"]}))
-        for site_id, draft in hung.items() if site_id in _ancestors(site_id, then)
-    }  # fmt: skip
+        draft: Clash(
+            Fault(
+                "parent_id",
+                "cycle",
+                "Node {given} hangs on this site itself",
+                values={"given": draft.values["parent_id"]},
+            )
+        )
+        for site_id, draft in hung.items()
+        if site_id in _ancestors(site_id, then)
+    }
 
 
 def _hung(drafts: Sequence[Draft]) -> dict[int, Draft]:
     return {
-        draft.site.id: draft for draft in drafts
+        draft.site.id: draft
+        for draft in drafts
         if draft.site is not None and draft.values["parent_id"] != draft.site.parent_id
-    }  # fmt: skip
+    }
 
 
 def _ancestors(site_id: int, above: Mapping[int, int | None]) -> set[int]:

@@ -50,27 +50,39 @@ QUESTIONS = {
 
 TOLD = {
     "never_heard": Fault(
-        "probe", "never_heard", "Active for over a day, and its agent has never reported",
+        "probe",
+        "never_heard",
+        "Active for over a day, and its agent has never reported",
         "Set the agent up at the site: POST /api/v1/sites/{id}/enrolment gives a code; planned if it is not installed",
     ),
     "two_agents": Fault(
-        "probe", "two_agents", "Two agents report for this site with the same token, one of them from elsewhere",
+        "probe",
+        "two_agents",
+        "Two agents report for this site with the same token, one of them from elsewhere",
         "Switch one of them off; where you do not know it, make a new token: POST /api/v1/sites/{id}/agent",
     ),
     "device_clock": Fault(
-        "probe", "device_clock", "The device's clock is off by {off_s} s",
+        "probe",
+        "device_clock",
+        "The device's clock is off by {off_s} s",
         "Set its NTP server: readings are put right, but certificates may be refused",
     ),
     "readings_refused": Fault(
-        "probe", "readings_refused", "{refused} readings of its agent were refused, the last one as {last_code}",
+        "probe",
+        "readings_refused",
+        "{refused} readings of its agent were refused, the last one as {last_code}",
         "Set the agent up anew, or correct its clock",
     ),
     "readings_dropped": Fault(
-        "probe", "readings_dropped", "The agent had no room for {dropped} readings since it started",
+        "probe",
+        "readings_dropped",
+        "The agent had no room for {dropped} readings since it started",
         "It was offline for longer than it can keep: give it more room, or a device with more memory",
     ),
     "not_measuring": Fault(
-        "probe", "not_measuring", "The agent reports, and cannot ping: nothing says how the link is beyond it",
+        "probe",
+        "not_measuring",
+        "The agent reports, and cannot ping: nothing says how the link is beyond it",
         "Install ping on the device, or let the agent run it",
     ),
-}  # fmt: skip
+}

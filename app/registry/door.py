@@ -33,7 +33,7 @@ LAST_NUMBERS = text("""
         SELECT max(substr(code, length(village) + 2)::int) FROM site
         WHERE code ~>=~ (village || '-') AND code ~<~ (village || '.')
     ), 0) AS number FROM unnest(cast(:villages AS text[])) village
-""")  # fmt: skip
+""")
 
 
 def check(draft: Draft, known: Known, *, policy: Policy) -> list[Fault]:
@@ -70,8 +70,12 @@ async def _make(session: AsyncSession, drafts: Sequence[Draft], *, version: int,
     for draft, code in zip(drafts, await _next_codes(session, [d.values["village_code"] for d in drafts]), strict=True):
         draft.site = Site(
             **{name: value for name, value in draft.values.items() if name != "provider"},
-            code=code, version=version, addressed_at=at, created_at=now, updated_at=now,
-        )  # fmt: skip
+            code=code,
+            version=version,
+            addressed_at=at,
+            created_at=now,
+            updated_at=now,
+        )
         assert draft.provider is not None
         draft.site.provider = draft.provider
         session.add(draft.site)
@@ -98,12 +102,22 @@ async def _next_codes(session: AsyncSession, villages: Sequence[str]) -> list[st
 
 async def _open_statuses(session: AsyncSession, sites: Sequence[Site]) -> None:
     version = await next_version(session, Counter.STATUS)
-    await session.execute(insert(SiteStatus), [
-        {"site_id": site.id, "version": version, "state": State.UNKNOWN, "unknown_reason": UnknownReason.NEVER_SEEN,
-         "since": site.addressed_at, "valid_s": profiles()[site.technology].interval_s, "timeouts": 0,
-         "addressed_at": site.addressed_at}
-        for site in sites
-    ])  # fmt: skip
+    await session.execute(
+        insert(SiteStatus),
+        [
+            {
+                "site_id": site.id,
+                "version": version,
+                "state": State.UNKNOWN,
+                "unknown_reason": UnknownReason.NEVER_SEEN,
+                "since": site.addressed_at,
+                "valid_s": profiles()[site.technology].interval_s,
+                "timeouts": 0,
+                "addressed_at": site.addressed_at,
+            }
+            for site in sites
+        ],
+    )
 
 
 def _change_entries(draft: Draft, said: Mapping[str, tuple[Any, Any]]) -> Iterator[Entry]:
@@ -111,14 +125,18 @@ def _change_entries(draft: Draft, said: Mapping[str, tuple[Any, Any]]) -> Iterat
     assert draft.site is not None
     retires = said.get("lifecycle", (None, None))[1] is Lifecycle.RETIRED
     yield Entry(
-        "retire" if retires else "change", "site", draft.site.code, draft.values["village_code"],
+        "retire" if retires else "change",
+        "site",
+        draft.site.code,
+        draft.values["village_code"],
         before={name: before for name, (before, _) in said.items()},
         after={name: after for name, (_, after) in said.items()},
-    )  # fmt: skip
+    )
     if moved := said.get("village_code"):
         there, here = moved
-        yield Entry("move_away", "site", draft.site.code, there, before={"village_code": there},
-                    after={"village_code": here})  # fmt: skip
+        yield Entry(
+            "move_away", "site", draft.site.code, there, before={"village_code": there}, after={"village_code": here}
+        )
 
 
 async def _change(
@@ -148,8 +166,10 @@ async def _leave_addresses(session: AsyncSession, drafts: Sequence[Draft]) -> No
     """Sites may take over each other's addresses, in whatever order the rows are written."""
     sites = [d.site for d in drafts if d.site is not None and _has(d.site) not in {None, address(d.values)}]
     if sites:
-        await session.execute(update(Site).where(among(Site.id, [site.id for site in sites])).values(host=None),
-                              execution_options={"synchronize_session": False})  # fmt: skip
+        await session.execute(
+            update(Site).where(among(Site.id, [site.id for site in sites])).values(host=None),
+            execution_options={"synchronize_session": False},
+        )
         for site in sites:
             flag_modified(site, "host")
 
@@ -183,7 +203,14 @@ async def _redate(session: AsyncSession, sites: Sequence[Site], at: datetime) ->
 
 def _configuration(site: Site, at: datetime) -> dict[str, Any]:
     return {
-        "site_id": site.id, "started_at": at, "ended_at": None, "lifecycle": site.lifecycle,
-        "technology": site.technology, "provider_id": site.provider_id, "parent_id": site.parent_id,
-        "contract_id": site.contract_id, "addressed_at": site.addressed_at, "village_code": site.village_code,
-    }  # fmt: skip
+        "site_id": site.id,
+        "started_at": at,
+        "ended_at": None,
+        "lifecycle": site.lifecycle,
+        "technology": site.technology,
+        "provider_id": site.provider_id,
+        "parent_id": site.parent_id,
+        "contract_id": site.contract_id,
+        "addressed_at": site.addressed_at,
+        "village_code": site.village_code,
+    }

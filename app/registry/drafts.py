@@ -14,8 +14,11 @@ from probes.contract import Kind
 
 FIELDS = tuple(SiteFields.model_fields)
 DEFAULTS = {
-    "kind": SiteKind.ACCESS_POINT, "lifecycle": Lifecycle.ACTIVE, "link_role": LinkRole.PRIMARY, "host_static": True,
-}  # fmt: skip
+    "kind": SiteKind.ACCESS_POINT,
+    "lifecycle": Lifecycle.ACTIVE,
+    "link_role": LinkRole.PRIMARY,
+    "host_static": True,
+}
 
 Address = tuple[Kind, str, int]
 
@@ -37,8 +40,9 @@ class Draft:
 def new(given: SiteFields) -> Draft:
     said = given.model_dump(exclude_unset=True)
     values: dict[str, Any] = dict.fromkeys(FIELDS) | {name: value for name, value in said.items() if value is not None}
-    return Draft({name: DEFAULTS.get(name) if value is None else value for name, value in values.items()},
-                 frozenset(said))  # fmt: skip
+    return Draft(
+        {name: DEFAULTS.get(name) if value is None else value for name, value in values.items()}, frozenset(said)
+    )
 
 
 def change(site: Site, given: SiteFields) -> Draft:

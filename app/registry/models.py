@@ -202,9 +202,14 @@ class Site(Base):
     def configuration(self) -> tuple[object, ...]:
         """What judgement and its counting depend on: a change of it starts a new dated configuration."""
         return (
-            self.lifecycle, self.technology, self.provider_id, self.parent_id, self.contract_id, self.addressed_at,
+            self.lifecycle,
+            self.technology,
+            self.provider_id,
+            self.parent_id,
+            self.contract_id,
+            self.addressed_at,
             self.village_code,
-        )  # fmt: skip
+        )
 
     @property
     def address(self) -> tuple[object, ...]:

@@ -52,10 +52,12 @@ async def choose_provider(session: AsyncSession, ident: str, *, caller: Caller) 
 def unknown_provider(given: str, slugs: tuple[str, ...]) -> Fault:
     near = difflib.get_close_matches(given.lower().replace(" ", "-"), slugs, 1)
     return Fault(
-        "provider", "unknown_provider", "There is no provider {given}",
+        "provider",
+        "unknown_provider",
+        "There is no provider {given}",
         "Did you mean {near}?" if near else "Known providers: {known}",
         values={"given": given[:60], "near": near[0] if near else None, "known": ", ".join(slugs)},
-    )  # fmt: skip
+    )
 
 
 async def get_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider:
@@ -87,8 +89,9 @@ async def rename_provider(session: AsyncSession, ident: str, given: ProviderPatc
         provider.name = given.name
         await session.flush()
         await next_version(session, Counter.REGISTRY)  # rankings show it
-        await audit.record(session, caller, "change", "provider", provider.id, before={"name": before},
-                           after={"name": given.name})  # fmt: skip
+        await audit.record(
+            session, caller, "change", "provider", provider.id, before={"name": before}, after={"name": given.name}
+        )
     return provider
 
 
@@ -98,10 +101,16 @@ async def _require_free(session: AsyncSession, given: dict[str, str], *, but: in
     others = await session.scalars(select(Provider).where(Provider.id.is_distinct_from(but)).order_by(Provider.id))
     taken = {fold(word): one for one in others for word in (one.name, one.slug)}
     faults = [
-        Fault(field, "duplicate_provider", "There is a provider {name} ({slug}) already",
-              "Use that one, or choose another word", values={"name": one.name, "slug": one.slug})
-        for field, word in given.items() if (one := taken.get(fold(word))) is not None
-    ]  # fmt: skip
+        Fault(
+            field,
+            "duplicate_provider",
+            "There is a provider {name} ({slug}) already",
+            "Use that one, or choose another word",
+            values={"name": one.name, "slug": one.slug},
+        )
+        for field, word in given.items()
+        if (one := taken.get(fold(word))) is not None
+    ]
     if faults:
         raise Conflict(faults=faults)
 
@@ -109,7 +118,9 @@ async def _require_free(session: AsyncSession, given: dict[str, str], *, but: in
 async def ensure_providers(session: AsyncSession, names: Mapping[str, str]) -> None:
     """Names by slug; those that exist stay as they are."""
     await session.execute(
-        text("INSERT INTO provider (slug, name) SELECT * FROM unnest(cast(:slugs AS text[]), cast(:names AS text[])) "
-             "ON CONFLICT (slug) DO NOTHING"),
+        text(
+            "INSERT INTO provider (slug, name) SELECT * FROM unnest(cast(:slugs AS text[]), cast(:names AS text[])) "
+            "ON CONFLICT (slug) DO NOTHING"
+        ),
         {"slugs": list(names), "names": list(names.values())},
-    )  # fmt: skip
+    )

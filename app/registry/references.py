@@ -89,22 +89,41 @@ def _contract(contract_id: int, provider: Provider | None, contracts: Mapping[in
     """A site's contract is one of its provider's: whoever changes the one, changes the other along with it."""
     contract = contracts.get(contract_id)
     if contract is None:
-        return [Fault("contract_id", "unknown_contract", "There is no contract {given}",
-                      "Look it up: GET /api/v1/contracts?provider=<slug>", values={"given": contract_id})]  # fmt: skip
+        return [
+            Fault(
+                "contract_id",
+                "unknown_contract",
+                "There is no contract {given}",
+                "Look it up: GET /api/v1/contracts?provider=<slug>",
+                values={"given": contract_id},
+            )
+        ]
     if provider is None or contract.provider_id == provider.id:
         return []
     of_provider = sorted((one for one in contracts.values() if one.provider_id == provider.id), key=lambda one: -one.id)
     known = [f"{other.id} ({other.number})" for other in of_provider[:5]]
-    return [Fault(
-        "contract_id", "other_provider", "Contract {number} is not with {provider}",
-        "Give a contract of {provider}: {known}" if known
-        else "{provider} has no contract yet: set contract_id to null, or register one first",
-        values={"number": contract.number, "provider": provider.slug, "known": ", ".join(known)},
-    )]  # fmt: skip
+    return [
+        Fault(
+            "contract_id",
+            "other_provider",
+            "Contract {number} is not with {provider}",
+            "Give a contract of {provider}: {known}"
+            if known
+            else "{provider} has no contract yet: set contract_id to null, or register one first",
+            values={"number": contract.number, "provider": provider.slug, "known": ", ".join(known)},
+        )
+    ]
 
 
 def _parent(parent_id: int, nodes: Container[int]) -> list[Fault]:
     if parent_id in nodes:
         return []
-    return [Fault("parent_id", "unknown_parent", "There is no node {given} within your scope",
-                  "A parent is a site of kind node", values={"given": parent_id})]  # fmt: skip
+    return [
+        Fault(
+            "parent_id",
+            "unknown_parent",
+            "There is no node {given} within your scope",
+            "A parent is a site of kind node",
+            values={"given": parent_id},
+        )
+    ]

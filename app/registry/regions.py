@@ -24,9 +24,17 @@ GRACE_DEG = 0.5
 
 # BPS numbers Kaltim's districts differently from Kemendagri; the same digits mean different districts.
 BPS_DISTRICTS = {
-    "6401": "64.01", "6402": "64.07", "6403": "64.02", "6404": "64.08", "6405": "64.03",
-    "6409": "64.09", "6411": "64.11", "6471": "64.71", "6472": "64.72", "6474": "64.74",
-}  # fmt: skip
+    "6401": "64.01",
+    "6402": "64.07",
+    "6403": "64.02",
+    "6404": "64.08",
+    "6405": "64.03",
+    "6409": "64.09",
+    "6411": "64.11",
+    "6471": "64.71",
+    "6472": "64.72",
+    "6474": "64.74",
+}
 
 
 @cache
@@ -34,20 +42,23 @@ def read_csv() -> list[dict[str, Any]]:
     with REGIONS_CSV.open(encoding="utf-8", newline="") as file:
         return [
             {
-                "code": row["code"], "level": row["level"], "parent_code": row["parent_code"] or None,
-                "name": row["name"], "type": row["type"],
-                "latitude": float(row["lat"]), "longitude": float(row["lon"]),
-                "valid_from": _day(row.get("valid_from")), "valid_to": _day(row.get("valid_to")),
+                "code": row["code"],
+                "level": row["level"],
+                "parent_code": row["parent_code"] or None,
+                "name": row["name"],
+                "type": row["type"],
+                "latitude": float(row["lat"]),
+                "longitude": float(row["lon"]),
+                "valid_from": _day(row.get("valid_from")),
+                "valid_to": _day(row.get("valid_to")),
             }
             for row in csv.DictReader(file)
-        ]  # fmt: skip
+        ]
 
 
 def read_aliases() -> list[dict[str, Any]]:
     with ALIASES_CSV.open(encoding="utf-8", newline="") as file:
-        return [
-            row | {"valid_to": _day(row["valid_to"]), "note": row["note"] or None} for row in csv.DictReader(file)
-        ]  # fmt: skip
+        return [row | {"valid_to": _day(row["valid_to"]), "note": row["note"] or None} for row in csv.DictReader(file)]
 
 
 def _day(text: str | None) -> date | None:
@@ -143,11 +154,15 @@ def require_known(code: str | None, *, field: str = "region") -> None:
         return
     dotted = re.sub(r"^(\d\d)\.?(\d\d)?\.?(\d\d)?\.?(\d{4})?$", lambda m: ".".join(filter(None, m.groups())), code)
     near = dotted if dotted in names() else next(iter(difflib.get_close_matches(code, names(), 1)), None)
-    raise Invalid(Fault(
-        field, "unknown_region", "There is no region {given} in Kalimantan Timur",
-        "Did you mean {near}?" if near else "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
-        values={"given": code, "near": near},
-    ))  # fmt: skip
+    raise Invalid(
+        Fault(
+            field,
+            "unknown_region",
+            "There is no region {given} in Kalimantan Timur",
+            "Did you mean {near}?" if near else "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
+            values={"given": code, "near": near},
+        )
+    )
 
 
 @cache
@@ -174,10 +189,12 @@ def _rows() -> dict[str, dict[str, Any]]:
 
 def explain_former_village(region: Region) -> Fault:
     return Fault(
-        "village_code", "former_village", "{given} ({name}) has been no village since {valid_to}",
+        "village_code",
+        "former_village",
+        "{given} ({name}) has been no village since {valid_to}",
         "Look up what took its place: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
         values={"given": region.code, "name": region.name, "valid_to": region.valid_to},
-    )  # fmt: skip
+    )
 
 
 @lru_cache(10_000)
@@ -186,30 +203,39 @@ def explain_unknown_village(given: str) -> Fault:
     field, region = "village_code", _rows().get(given)
     if region is not None:
         return Fault(
-            field, "not_a_village", "{given} is {name} ({level}), not a village",
+            field,
+            "not_a_village",
+            "{given} is {name} ({level}), not a village",
             "Choose one of its villages: GET /api/v1/regions?level=desa_kelurahan&q={given}",
             values={"given": given, "name": region["name"], "level": region["level"]},
-        )  # fmt: skip
+        )
     digits = given.replace(".", "")
     dotted = ".".join((digits[:2], digits[2:4], digits[4:6], digits[6:]))
     if re.fullmatch(r"\d{10}", digits) and dotted in names():
         return Fault(
-            field, "code_without_dots", "Village codes are written with dots",
-            "{code} is {name}", values={"code": dotted, "name": names()[dotted]},
-        )  # fmt: skip
+            field,
+            "code_without_dots",
+            "Village codes are written with dots",
+            "{code} is {name}",
+            values={"code": dotted, "name": names()[dotted]},
+        )
     looks_bps = re.fullmatch(r"\d{10}", digits) and not re.fullmatch(r"(\d\d\.){3}\d{4}", given)
     if looks_bps and digits[:4] in BPS_DISTRICTS:
         district = BPS_DISTRICTS[digits[:4]]
         return Fault(
-            field, "bps_code", "{given} looks like a BPS code ({name}); sites are registered by Kemendagri codes",
+            field,
+            "bps_code",
+            "{given} looks like a BPS code ({name}); sites are registered by Kemendagri codes",
             "Look the village up by its name: GET /api/v1/regions?level=desa_kelurahan&q=<name>; "
             "in {name} codes begin with {code}",
             values={"given": given, "name": names()[district], "code": district},
-        )  # fmt: skip
+        )
     codes = [row["code"] for row in read_csv() if row["level"] == Level.DESA_KELURAHAN]
     near = difflib.get_close_matches(given, codes, 1, cutoff=0.85)
     return Fault(
-        field, "unknown_village", "There is no village {given} in Kalimantan Timur",
+        field,
+        "unknown_village",
+        "There is no village {given} in Kalimantan Timur",
         "Did you mean {near}?" if near else "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
         values={"given": given, "near": near[0] if near else None},
-    )  # fmt: skip
+    )

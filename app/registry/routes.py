@@ -62,12 +62,13 @@ RegionCode = Annotated[str | None, Depends(asked_region)]  # of a region that th
 @router.get(
     "/regions",
     response_model=Page[RegionOut],
-    responses=problems() | {
+    responses=problems()
+    | {
         200: {"content": {GEOJSON_TYPE: {"schema": {"type": "object"}}}},
         304: {"description": "The GeoJSON is the one of If-None-Match"},
     },
     tags=["regions"],
-)  # fmt: skip
+)
 async def list_regions(
     session: Session,
     caller: Reader,
@@ -97,8 +98,9 @@ async def list_regions(
 def _require_whole(request: Request) -> None:
     faults = [
         Fault(name, "whole_only", "GeoJSON comes whole, without pages", "Leave it out")
-        for name in ("limit", "cursor") if name in request.query_params
-    ]  # fmt: skip
+        for name in ("limit", "cursor")
+        if name in request.query_params
+    ]
     if faults:
         raise Invalid(*faults)
 
@@ -227,13 +229,17 @@ def present(site: Site, status: SiteStatus, names: dict[str, str], caller: Calle
     out = {name: getattr(site, name, None) for name in SiteOut.model_fields}
     shown = store.shown_state(site, status, utc_now())
     out |= {
-        "province": names.get(site.village_code[:2]), "district": names.get(site.village_code[:5]),
-        "subdistrict": names.get(site.village_code[:8]), "village": names.get(site.village_code),
+        "province": names.get(site.village_code[:2]),
+        "district": names.get(site.village_code[:5]),
+        "subdistrict": names.get(site.village_code[:8]),
+        "village": names.get(site.village_code),
         "provider": site.provider.slug,
-        "state": shown.state, "since": shown.since,
-        "last_seen_at": status.last_ok_at, "commissioned_at": status.commissioned_at,
+        "state": shown.state,
+        "since": shown.since,
+        "last_seen_at": status.last_ok_at,
+        "commissioned_at": status.commissioned_at,
         "warnings": [_warning(one) for one in rules.warnings({"probe": site.probe, "technology": site.technology})],
-    }  # fmt: skip
+    }
     if not caller.sees_contacts:
         out |= {"contact_name": None, "contact_phone": None}
     return out

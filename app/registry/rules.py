@@ -21,11 +21,15 @@ def check(values: Values, *, policy: Policy) -> list[Fault]:
 def warnings(values: Values) -> list[Fault]:
     """What is allowed but probably not meant."""
     if values["probe"] is Kind.ICMP and values["technology"] in {Technology.LEO, Technology.CELLULAR}:
-        return [Fault(
-            "probe", "behind_carrier_nat",
-            "{technology} sites usually sit behind carrier NAT: a central ping reaches the carrier or nothing",
-            "probe=push reports from the site itself", values={"technology": values["technology"].value},
-        )]  # fmt: skip
+        return [
+            Fault(
+                "probe",
+                "behind_carrier_nat",
+                "{technology} sites usually sit behind carrier NAT: a central ping reaches the carrier or nothing",
+                "probe=push reports from the site itself",
+                values={"technology": values["technology"].value},
+            )
+        ]
     return []
 
 
@@ -33,16 +37,22 @@ def _host(values: Values, policy: Policy) -> Iterator[Fault]:
     host, probe = values["host"], values["probe"]
     if host is None:
         if probe is not Kind.PUSH:
-            yield Fault("host", "missing", "A site that is measured from the centre needs a host",
-                        "Give its address or DNS name, or probe=push if it sits behind carrier NAT")  # fmt: skip
+            yield Fault(
+                "host",
+                "missing",
+                "A site that is measured from the centre needs a host",
+                "Give its address or DNS name, or probe=push if it sits behind carrier NAT",
+            )
         return
     yield from (_unneeded(fault) if probe is Kind.PUSH else fault for fault in _allowed("host", host, policy))
     if parse_address(host) and not values["host_static"] and probe in {Kind.ICMP, Kind.TCP}:
         yield Fault(
-            "host", "address_not_static",
+            "host",
+            "address_not_static",
             "{given} is not the site's own for good: whoever answers there later is not it",
-            "Use a DNS name that follows the site, or probe=push", values={"given": host},
-        )  # fmt: skip
+            "Use a DNS name that follows the site, or probe=push",
+            values={"given": host},
+        )
 
 
 def _unneeded(fault: Fault) -> Fault:
@@ -57,19 +67,30 @@ def _allowed(field: str, host: str, policy: Policy) -> Iterator[Fault]:
         if found := policy.denial(address):
             inside, network = found
             yield Fault(
-                field, "forbidden_host",
-                "{given} is in {network}, where probes may not go" if inside == address
+                field,
+                "forbidden_host",
+                "{given} is in {network}, where probes may not go"
+                if inside == address
                 else "{given} carries {inside}, which is in {network}, where probes may not go",
                 "Use the site's public address, or ask the province to allow its network (probe.allow)",
                 values={"given": host, "inside": inside, "network": network},
-            )  # fmt: skip
+            )
     elif is_inside_name(host):
-        yield Fault(field, "forbidden_host", "{given} means another machine wherever it is asked for",
-                    "Use the site's public address, or a DNS name that is known everywhere",
-                    values={"given": host})  # fmt: skip
+        yield Fault(
+            field,
+            "forbidden_host",
+            "{given} means another machine wherever it is asked for",
+            "Use the site's public address, or a DNS name that is known everywhere",
+            values={"given": host},
+        )
     elif not is_hostname(host):
-        yield Fault(field, "bad_host", "{given} is neither an address nor a DNS name",
-                    "Write it like 198.51.100.20, 2001:db8::20 or desa.example.id", values={"given": host})  # fmt: skip
+        yield Fault(
+            field,
+            "bad_host",
+            "{given} is neither an address nor a DNS name",
+            "Write it like 198.51.100.20, 2001:db8::20 or desa.example.id",
+            values={"given": host},
+        )
 
 
 def _probe(values: Values) -> Iterator[Fault]:
@@ -91,11 +112,21 @@ def _urls(values: Values, policy: Policy) -> Iterator[Fault]:
         except ValueError:
             name = None
         if name is None or parts.scheme not in {"http", "https"} or parts.username is not None:
-            yield Fault(field, "bad_url", "{given} is not a web address", "Write it like https://desa.example.id/",
-                        values={"given": values[field]})  # fmt: skip
+            yield Fault(
+                field,
+                "bad_url",
+                "{given} is not a web address",
+                "Write it like https://desa.example.id/",
+                values={"given": values[field]},
+            )
         elif field == "url" and values["host"] and canonical_host(name) != values["host"]:
-            yield Fault(field, "other_host", "{given} is not on the site's host {host}", "Make the two the same",
-                        values={"given": values[field], "host": values["host"]})  # fmt: skip
+            yield Fault(
+                field,
+                "other_host",
+                "{given} is not on the site's host {host}",
+                "Make the two the same",
+                values={"given": values[field], "host": values["host"]},
+            )
         else:
             yield from _allowed(field, name, policy)
 
@@ -111,11 +142,14 @@ def _position(values: Values) -> Iterator[Fault]:
         swapped = in_kaltim(longitude, latitude)
         field = "latitude" if swapped or not _within(latitude, LATITUDES) else "longitude"
         yield Fault(
-            field, "outside_kaltim", "{latitude}, {longitude} lies outside Kalimantan Timur",
-            "They seem to be swapped: latitude {longitude}, longitude {latitude}" if swapped
+            field,
+            "outside_kaltim",
+            "{latitude}, {longitude} lies outside Kalimantan Timur",
+            "They seem to be swapped: latitude {longitude}, longitude {latitude}"
+            if swapped
             else "Latitude lies between -2.91 and 3.07, longitude between 113.33 and 119.54",
             values={"latitude": latitude, "longitude": longitude},
-        )  # fmt: skip
+        )
 
 
 def in_kaltim(latitude: float, longitude: float) -> bool:

@@ -23,10 +23,14 @@ def collection(found: Sequence[Region]) -> bytes:
 
 def _feature(region: Region) -> bytes:
     properties = {"code": region.code, "name": region.name, "level": region.level, "parent": region.parent_code}
-    return orjson.dumps({
-        "type": "Feature", "id": region.code, "geometry": boundaries().get(region.code, _point(region)),
-        "properties": properties,
-    })  # fmt: skip
+    return orjson.dumps(
+        {
+            "type": "Feature",
+            "id": region.code,
+            "geometry": boundaries().get(region.code, _point(region)),
+            "properties": properties,
+        }
+    )
 
 
 def _point(region: Region) -> dict[str, Any]:

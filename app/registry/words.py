@@ -15,24 +15,35 @@ SHORT = 60  # what is longer is no name, and not worth remembering or comparing
 CHOICES: dict[str, dict[StrEnum, str]] = {
     "kind": {SiteKind.ACCESS_POINT: "titik akses", SiteKind.NODE: "simpul"},
     "technology": {
-        Technology.FIBER: "serat optik", Technology.RADIO: "radio", Technology.CELLULAR: "seluler",
-        Technology.LEO: "satelit orbit rendah", Technology.GEO: "satelit GEO (VSAT)",
+        Technology.FIBER: "serat optik",
+        Technology.RADIO: "radio",
+        Technology.CELLULAR: "seluler",
+        Technology.LEO: "satelit orbit rendah",
+        Technology.GEO: "satelit GEO (VSAT)",
     },
     "link_role": {LinkRole.PRIMARY: "utama", LinkRole.BACKUP: "cadangan"},
     "venue": {
-        Venue.KANTOR_DESA: "kantor desa", Venue.SEKOLAH: "sekolah", Venue.PUSKESMAS: "puskesmas",
-        Venue.BALAI: "balai", Venue.LAINNYA: "lainnya",
+        Venue.KANTOR_DESA: "kantor desa",
+        Venue.SEKOLAH: "sekolah",
+        Venue.PUSKESMAS: "puskesmas",
+        Venue.BALAI: "balai",
+        Venue.LAINNYA: "lainnya",
     },
     "probe": {Kind.ICMP: "icmp", Kind.TCP: "tcp", Kind.HTTP: "http", Kind.PUSH: "laporan mandiri"},
     "power_source": {
-        PowerSource.PLN: "PLN", PowerSource.PLN_LIMITED: "PLN terbatas", PowerSource.GENSET: "genset",
-        PowerSource.SOLAR: "surya", PowerSource.NONE: "tidak ada",
+        PowerSource.PLN: "PLN",
+        PowerSource.PLN_LIMITED: "PLN terbatas",
+        PowerSource.GENSET: "genset",
+        PowerSource.SOLAR: "surya",
+        PowerSource.NONE: "tidak ada",
     },
     "lifecycle": {
-        Lifecycle.PLANNED: "direncanakan", Lifecycle.ACTIVE: "aktif",
-        Lifecycle.SUSPENDED: "dihentikan sementara", Lifecycle.RETIRED: "tidak digunakan lagi",
+        Lifecycle.PLANNED: "direncanakan",
+        Lifecycle.ACTIVE: "aktif",
+        Lifecycle.SUSPENDED: "dihentikan sementara",
+        Lifecycle.RETIRED: "tidak digunakan lagi",
     },
-}  # fmt: skip
+}
 # What districts write beside the API's own word and the template's.
 ALSO: dict[StrEnum, tuple[str, ...]] = {
     SiteKind.ACCESS_POINT: ("akses point", "ap"),
@@ -86,8 +97,9 @@ def choices(field: str) -> dict[str, str]:
     """The API's value by every word for it."""
     return {
         fold(word): value.value
-        for value, named in CHOICES[field].items() for word in (value.value, named, *ALSO.get(value, ()))
-    }  # fmt: skip
+        for value, named in CHOICES[field].items()
+        for word in (value.value, named, *ALSO.get(value, ()))
+    }
 
 
 def meant(field: str, given: str) -> str | None:

@@ -33,9 +33,11 @@ class Form(StrEnum):
 
 
 MEDIA = {
-    Form.JSON: "application/json", Form.GEOJSON: "application/geo+json", Form.SUMMARY: "application/json",
+    Form.JSON: "application/json",
+    Form.GEOJSON: "application/geo+json",
+    Form.SUMMARY: "application/json",
     Form.METRICS: "text/plain; version=0.0.4; charset=utf-8",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,15 @@ class Answers:
         return self._object()
 
     def _object(self, more: dict[str, Any] | None = None) -> bytes:
-        return orjson.dumps({
-            "version": str(self._snapshot.version), "generated_at": utc_now(), "data_age_s": self._data_age_s(),
-        } | (more or {}), option=orjson.OPT_UTC_Z)  # fmt: skip
+        return orjson.dumps(
+            {
+                "version": str(self._snapshot.version),
+                "generated_at": utc_now(),
+                "data_age_s": self._data_age_s(),
+            }
+            | (more or {}),
+            option=orjson.OPT_UTC_Z,
+        )
 
 
 async def _zipped(body: bytes) -> bytes:

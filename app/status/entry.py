@@ -60,14 +60,31 @@ class Entry:
     @classmethod
     def read(cls, row: Any) -> "Entry":
         site = Site(
-            row.id, row.code, row.name, intern(row.kind), row.village_code, intern(row.technology),
-            intern(row.provider), "agent" if row.probe == "push" else "central", row.latitude, row.longitude,
-        )  # fmt: skip
+            row.id,
+            row.code,
+            row.name,
+            intern(row.kind),
+            row.village_code,
+            intern(row.technology),
+            intern(row.provider),
+            "agent" if row.probe == "push" else "central",
+            row.latitude,
+            row.longitude,
+        )
         return cls(
-            site, row.provider_id, intern(row.state), row.unknown_reason, row.since, row.evidence_at, row.valid_s,
-            row.last_ok_at, None if row.rtt_us is None else row.rtt_us / 1000, row.loss_pct, row.incident_id,
+            site,
+            row.provider_id,
+            intern(row.state),
+            row.unknown_reason,
+            row.since,
+            row.evidence_at,
+            row.valid_s,
+            row.last_ok_at,
+            None if row.rtt_us is None else row.rtt_us / 1000,
+            row.loss_pct,
+            row.incident_id,
             row.acknowledged,
-        )  # fmt: skip
+        )
 
     def is_stale(self, now: datetime) -> bool:
         """Whether its evidence does not speak for it now."""
@@ -86,8 +103,14 @@ class Entry:
     def show(self, shown: Shown) -> None:
         self.shown = shown
         answers = shown.state in {"up", "degraded"}
-        row = orjson.dumps(self.site._asdict() | shown._asdict() | {
-            "last_seen_at": self.last_seen_at, "rtt_ms": self.rtt_ms if answers else None,
-            "loss_pct": None if shown.state == "unknown" else self.loss_pct,
-        }, option=orjson.OPT_UTC_Z)  # fmt: skip
+        row = orjson.dumps(
+            self.site._asdict()
+            | shown._asdict()
+            | {
+                "last_seen_at": self.last_seen_at,
+                "rtt_ms": self.rtt_ms if answers else None,
+                "loss_pct": None if shown.state == "unknown" else self.loss_pct,
+            },
+            option=orjson.OPT_UTC_Z,
+        )
         self.row = bytes(memoryview(row))  # a copy: orjson's own bytes hold 8 kB each

@@ -23,8 +23,9 @@ LABELS = '{site="%s",region="%s",district="%s",technology="%s",provider="%s",kin
 STATES = {  # every state, so that no series of a site ends by itself
     is_in.value: "".join(
         f'sinyal_site_state%(labels)s,state="{state.value}"}} {int(state is is_in)}\n' for state in State
-    ) for is_in in State
-}  # fmt: skip
+    )
+    for is_in in State
+}
 SPECIAL = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 DISTRICT = len("64.02")
 

@@ -69,8 +69,15 @@ async def get_status(
     if since is None:
         return await _answer(request, Question(wanted, format))
     if format is not Form.JSON:
-        raise Invalid(Fault("format", "whole_only", "Only the whole status is there as {given}", "Leave `since` out",
-                            values={"given": format.value}))  # fmt: skip
+        raise Invalid(
+            Fault(
+                "format",
+                "whole_only",
+                "Only the whole status is there as {given}",
+                "Leave `since` out",
+                values={"given": format.value},
+            )
+        )
     return await _answer(request, Question(wanted, since=Version.read(since)))
 
 

@@ -7,16 +7,32 @@ from app.profiles import Technology
 from app.registry.models import SiteKind, State, UnknownReason
 
 EXAMPLE: dict[str, Any] = {
-    "id": 512, "code": "64.03.06.2006-01", "name": "Sambakungan", "village_code": "64.03.06.2006",
-    "technology": "fiber", "provider": "indihome", "state": "down", "unknown_reason": None,
-    "since": "2026-11-24T13:31:24Z", "last_seen_at": "2026-11-24T13:30:24Z", "evidence": "central", "rtt_ms": None,
-    "loss_pct": 100.0, "maintenance": False, "incident_id": None, "acknowledged": False,
-    "latitude": 2.2131, "longitude": 117.4402, "kind": "access_point",
-}  # fmt: skip
+    "id": 512,
+    "code": "64.03.06.2006-01",
+    "name": "Sambakungan",
+    "village_code": "64.03.06.2006",
+    "technology": "fiber",
+    "provider": "indihome",
+    "state": "down",
+    "unknown_reason": None,
+    "since": "2026-11-24T13:31:24Z",
+    "last_seen_at": "2026-11-24T13:30:24Z",
+    "evidence": "central",
+    "rtt_ms": None,
+    "loss_pct": 100.0,
+    "maintenance": False,
+    "incident_id": None,
+    "acknowledged": False,
+    "latitude": 2.2131,
+    "longitude": 117.4402,
+    "kind": "access_point",
+}
 COUNTS: dict[str, Any] = {
-    "sites": 2, "states": {"up": 1, "degraded": 0, "down": 1, "unreachable": 0, "unknown": 0}, "maintenance": 0,
+    "sites": 2,
+    "states": {"up": 1, "degraded": 0, "down": 1, "unreachable": 0, "unknown": 0},
+    "maintenance": 0,
     "acknowledged": 1,
-}  # fmt: skip
+}
 VERSION = "1795525651.1088.1038.12.1795525904000"
 
 
@@ -51,9 +67,18 @@ class Aged(BaseModel):
 
 
 class StatusOut(Aged):
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "version": VERSION, "generated_at": "2026-11-24T13:31:44Z", "data_age_s": 0.4, "sites": [EXAMPLE],
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "version": VERSION,
+                    "generated_at": "2026-11-24T13:31:44Z",
+                    "data_age_s": 0.4,
+                    "sites": [EXAMPLE],
+                }
+            ]
+        }
+    )
 
     sites: list[SiteStatusOut]
 
@@ -84,12 +109,22 @@ class ProviderCounts(Counts):
 
 
 class SummaryOut(Aged):
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "version": VERSION, "generated_at": "2026-11-24T13:31:44Z", "data_age_s": 0.4,
-        "region": {"code": "64.03", "name": "Berau", **COUNTS}, "nodes": COUNTS | {"sites": 0},
-        "children": [{"code": "64.03.06", "name": "Talisayan", **COUNTS}],
-        "technologies": [{"technology": "fiber", **COUNTS}], "providers": [{"provider": "indihome", **COUNTS}],
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "version": VERSION,
+                    "generated_at": "2026-11-24T13:31:44Z",
+                    "data_age_s": 0.4,
+                    "region": {"code": "64.03", "name": "Berau", **COUNTS},
+                    "nodes": COUNTS | {"sites": 0},
+                    "children": [{"code": "64.03.06", "name": "Talisayan", **COUNTS}],
+                    "technologies": [{"technology": "fiber", **COUNTS}],
+                    "providers": [{"provider": "indihome", **COUNTS}],
+                }
+            ]
+        }
+    )
 
     region: RegionCounts
     nodes: Counts

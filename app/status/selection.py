@@ -16,19 +16,22 @@ class Selection:
 
     @classmethod
     def of(
-        cls, caller: Caller, region: str | None = None, state: str | None = None, technology: str | None = None,
+        cls,
+        caller: Caller,
+        region: str | None = None,
+        state: str | None = None,
+        technology: str | None = None,
         provider: str | None = None,
-    ) -> "Selection":  # fmt: skip
+    ) -> "Selection":
         """Raises NotAllowed for a region outside the caller's."""
         if region is not None:
             require_region(caller, region)
         return cls(region or caller.region_code, caller.provider_id, state, technology, provider)
 
     def reaches(self, village_code: str, provider_id: int) -> bool:
-        return (
-            (self.region == "64" or f"{village_code}.".startswith(f"{self.region}."))
-            and (self.provider_id is None or self.provider_id == provider_id)
-        )  # fmt: skip
+        return (self.region == "64" or f"{village_code}.".startswith(f"{self.region}.")) and (
+            self.provider_id is None or self.provider_id == provider_id
+        )
 
     def holds(self, entry: Entry) -> bool:
         return (

@@ -219,11 +219,10 @@ class Snapshot:
         moved = {site_id for step in steps for site_id in step.moved}
         changed = {entry.site.id: entry for entry in self._known(moved) if wanted.holds(entry)}
         removed = {
-            entry.site.id for entry in self._known({site_id for step in steps for site_id in step.regrouped})
+            entry.site.id
+            for entry in self._known({site_id for step in steps for site_id in step.regrouped})
             if wanted.reaches(entry.site.village_code, entry.provider_id)
-        } | {
-            site_id for step in steps for site_id, place in step.left.items() if wanted.reaches(*place)
-        }  # fmt: skip
+        } | {site_id for step in steps for site_id, place in step.left.items() if wanted.reaches(*place)}
         return Change(
             self.version.told(seen), [changed[site_id] for site_id in sorted(changed)], sorted(removed - changed.keys())
         )

@@ -26,12 +26,18 @@ LastEventId = Annotated[str | None, Header(description="as browsers send it: the
 
 EVENTS = {
     "description": "Until the reader, the caller's rights or the service end it",
-    "content": {"text/event-stream": {"itemSchema": {"oneOf": [
-        event_schema("snapshot", {"$ref": "#/components/schemas/StatusOut"}),
-        event_schema("change", {"$ref": "#/components/schemas/ChangeOut"}),
-        event_schema("beat", Aged.model_json_schema()),
-    ]}}},
-}  # fmt: skip
+    "content": {
+        "text/event-stream": {
+            "itemSchema": {
+                "oneOf": [
+                    event_schema("snapshot", {"$ref": "#/components/schemas/StatusOut"}),
+                    event_schema("change", {"$ref": "#/components/schemas/ChangeOut"}),
+                    event_schema("beat", Aged.model_json_schema()),
+                ]
+            }
+        }
+    },
+}
 
 
 class TicketOut(BaseModel):

@@ -25,8 +25,15 @@ class Version(NamedTuple):
     def read(cls, given: str) -> Self:
         """Raises Invalid."""
         if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15}){4}", given):
-            raise Invalid(Fault("since", "bad_version", "{given} is not a version",
-                                "Send back `version` as you got it", values={"given": given[:60]}))  # fmt: skip
+            raise Invalid(
+                Fault(
+                    "since",
+                    "bad_version",
+                    "{given} is not a version",
+                    "Send back `version` as you got it",
+                    values={"given": given[:60]},
+                )
+            )
         return cls(*map(int, given.split(".")))
 
     def is_within(self, other: "Version", *, slack_ms: int = 0) -> bool:

@@ -82,8 +82,16 @@ COST = """
         WHERE p.month BETWEEN :first AND :last {chosen}
     ) AS push
 """
-FIGURES = ("down_mbps", "down_p10_mbps", "up_mbps", "up_p10_mbps", "down_of_contract_pct", "up_of_contract_pct",
-           "under_half_pct", "bufferbloat_ms")  # fmt: skip
+FIGURES = (
+    "down_mbps",
+    "down_p10_mbps",
+    "up_mbps",
+    "up_p10_mbps",
+    "down_of_contract_pct",
+    "up_of_contract_pct",
+    "under_half_pct",
+    "bufferbloat_ms",
+)
 NONE = dict.fromkeys(FIGURES) | {"sites": 0, "without_result": 0, "under_half": 0, "with_contract": 0, "tests": 0}
 
 
@@ -112,9 +120,14 @@ async def budget(session: AsyncSession, site: Site, moment: datetime, now: datet
     to_come = allowed.pushes_bytes((month_end(month) - now).total_seconds(), each=float(each))
     left = allowed.monthly_bytes - int(spent.tests) - int(spent.reserved) - spent.push - to_come
     sizes = {
-        "budget": allowed.monthly_bytes, "spent": int(spent.tests) + spent.push, "tests": int(spent.tests),
-        "push": spent.push, "reserved": int(spent.reserved), "push_to_come": to_come, "left": max(0, left),
-    }  # fmt: skip
+        "budget": allowed.monthly_bytes,
+        "spent": int(spent.tests) + spent.push,
+        "tests": int(spent.tests),
+        "push": spent.push,
+        "reserved": int(spent.reserved),
+        "push_to_come": to_come,
+        "left": max(0, left),
+    }
     return {"month": month, **{f"{name}_mb": round(size / MB, 3) for name, size in sizes.items()}}
 
 
@@ -125,10 +138,12 @@ async def of_group(session: AsyncSession, of: Selection, period: Period) -> dict
     rows = await session.execute(query, {**values, "start": period.start, "end": period.end})
     found = [_row(row._asdict()) for row in rows]
     return {
-        "from": period.start, "to": period.end, "series": [row for row in found if row["technology"] is not None],
+        "from": period.start,
+        "to": period.end,
+        "series": [row for row in found if row["technology"] is not None],
         "total": next((row for row in found if row["technology"] is None), _row({"technology": None, **NONE})),
         "cost": await _cost(session, of, period),
-    }  # fmt: skip
+    }
 
 
 async def _cost(session: AsyncSession, of: Selection, period: Period) -> dict[str, Any]:
@@ -137,9 +152,10 @@ async def _cost(session: AsyncSession, of: Selection, period: Period) -> dict[st
     spent = (await session.execute(text(COST.format(chosen=chosen)), values | months)).one()
     sizes = {"spent": spent.tests + spent.push, "tests": spent.tests, "push": spent.push}
     return {
-        "first_month": months["first"], "last_month": months["last"],
+        "first_month": months["first"],
+        "last_month": months["last"],
         **{f"{name}_mb": round(int(size) / MB, 3) for name, size in sizes.items()},
-    }  # fmt: skip
+    }
 
 
 def _month(moment: datetime) -> date:

@@ -50,16 +50,25 @@ async def list_open(session: AsyncSession, site_ids: Collection[int]) -> dict[in
     test = ThroughputTest
     rows = await session.scalars(
         select(test).where(
-            among(test.site_id, site_ids), test.status == Stage.RUNNING, test.grant.is_not(None),
-            test.expires_at > utc_now(), test.down_began_at.is_(None), test.up_began_at.is_(None),
+            among(test.site_id, site_ids),
+            test.status == Stage.RUNNING,
+            test.grant.is_not(None),
+            test.expires_at > utc_now(),
+            test.down_began_at.is_(None),
+            test.up_began_at.is_(None),
         )
-    )  # fmt: skip
+    )
     return {
-        row.site_id: OpenGrant(row.grant or "", {
-            "down_bytes": row.allowed_down_bytes, "up_bytes": row.allowed_up_bytes, "max_s": row.max_s,
-        })
+        row.site_id: OpenGrant(
+            row.grant or "",
+            {
+                "down_bytes": row.allowed_down_bytes,
+                "up_bytes": row.allowed_up_bytes,
+                "max_s": row.max_s,
+            },
+        )
         for row in rows
-    }  # fmt: skip
+    }
 
 
 async def take(session: AsyncSession, grant: str, direction: Direction) -> ThroughputTest:

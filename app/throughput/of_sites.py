@@ -42,16 +42,30 @@ SITES = f"""
     GROUP BY t.site_id, t.technology
 """
 COLUMNS: dict[str, Any] = {
-    "site_id": sql.Integer, "technology": sql.Text, "tests": sql.Integer, "down": sql.Double, "up": sql.Double,
-    "share": sql.Double, "bytes": sql.Numeric, "last_test_at": sql.DateTime(timezone=True), "provider_id": sql.Integer,
-    "village_code": sql.Text, "contract_down_mbps": sql.Double,
-}  # fmt: skip
+    "site_id": sql.Integer,
+    "technology": sql.Text,
+    "tests": sql.Integer,
+    "down": sql.Double,
+    "up": sql.Double,
+    "share": sql.Double,
+    "bytes": sql.Numeric,
+    "last_test_at": sql.DateTime(timezone=True),
+    "provider_id": sql.Integer,
+    "village_code": sql.Text,
+    "contract_down_mbps": sql.Double,
+}
 
 
 async def list_sites(
-    session: AsyncSession, of: Selection, period: Period, *, caller: Caller, under_pct: float | None,
-    after: Place | None, limit: int | None,
-) -> list[dict[str, Any]]:  # fmt: skip
+    session: AsyncSession,
+    of: Selection,
+    period: Period,
+    *,
+    caller: Caller,
+    under_pct: float | None,
+    after: Place | None,
+    limit: int | None,
+) -> list[dict[str, Any]]:
     """Those without a contract or without a result come last."""
     query, values = _asked(of, period, caller, under_pct, after)
     rows = await session.execute(query.limit(limit), values)
@@ -65,8 +79,10 @@ def _asked(
     found = text(SITES.format(chosen=chosen)).columns(**COLUMNS).subquery()
     place = (
         func.coalesce(found.c.share, literal(NOWHERE, sql.Double)),
-        func.coalesce(found.c.down, literal(NOWHERE, sql.Double)), found.c.site_id, found.c.technology,
-    )  # fmt: skip
+        func.coalesce(found.c.down, literal(NOWHERE, sql.Double)),
+        found.c.site_id,
+        found.c.technology,
+    )
     wanted: list[ColumnElement[bool]] = [visible_to(caller, Site)]
     if under_pct is not None:
         wanted.append(found.c.share < under_pct / 100)
@@ -85,12 +101,29 @@ def _asked(
 
 def _present(row: Any) -> dict[str, Any]:
     return {
-        **{name: getattr(row, name) for name in (
-            "site_id", "code", "name", "village_code", "technology", "provider", "tests", "contract_down_mbps",
-            "last_test_at",
-        )},
-        "down_mbps": row.down, "up_mbps": row.up, "share_pct": None if row.share is None else 100 * row.share,
-        "under_half": row.share is not None and row.share < HALF, "spent_mb": int(row.bytes) / MB,
-        "place": (NOWHERE if row.share is None else row.share, NOWHERE if row.down is None else row.down,
-                  row.site_id, row.technology),
-    }  # fmt: skip
+        **{
+            name: getattr(row, name)
+            for name in (
+                "site_id",
+                "code",
+                "name",
+                "village_code",
+                "technology",
+                "provider",
+                "tests",
+                "contract_down_mbps",
+                "last_test_at",
+            )
+        },
+        "down_mbps": row.down,
+        "up_mbps": row.up,
+        "share_pct": None if row.share is None else 100 * row.share,
+        "under_half": row.share is not None and row.share < HALF,
+        "spent_mb": int(row.bytes) / MB,
+        "place": (
+            NOWHERE if row.share is None else row.share,
+            NOWHERE if row.down is None else row.down,
+            row.site_id,
+            row.technology,
+        ),
+    }

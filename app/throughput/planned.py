@@ -53,10 +53,13 @@ class Measured:
 
 def allowance(profile: Profile, budget_mb: int | None, *, pushes: bool) -> Allowance:
     return Allowance(
-        (profile.speed_monthly_mb if budget_mb is None else budget_mb) * MB, profile.speed_max_mb * MB,
-        int(profile.speed_spacing_h * 3600), profile.speed_hours, profile.speed_max_s,
+        (profile.speed_monthly_mb if budget_mb is None else budget_mb) * MB,
+        profile.speed_max_mb * MB,
+        int(profile.speed_spacing_h * 3600),
+        profile.speed_hours,
+        profile.speed_max_s,
         profile.send_every_s if pushes else None,
-    )  # fmt: skip
+    )
 
 
 async def list_measured(session: AsyncSession, profiles: Mapping[Technology, Profile]) -> list[Measured]:
@@ -66,9 +69,16 @@ async def list_measured(session: AsyncSession, profiles: Mapping[Technology, Pro
 def _measured(row: Any, profile: Profile) -> Measured:
     mode = Mode.PUSH if row.probe == "push" else Mode.PULL
     return Measured(
-        row.id, mode, Technology(row.technology), row.provider_id, row.parent_id, row.village_code, row.speed_url,
-        row.setup_at, allowance(profile, row.speed_budget_mb, pushes=mode is Mode.PUSH),
-    )  # fmt: skip
+        row.id,
+        mode,
+        Technology(row.technology),
+        row.provider_id,
+        row.parent_id,
+        row.village_code,
+        row.speed_url,
+        row.setup_at,
+        allowance(profile, row.speed_budget_mb, pushes=mode is Mode.PUSH),
+    )
 
 
 @dataclass(slots=True)

@@ -43,9 +43,11 @@ async def get_throughput(
     before = read_cursor(cursor, kind=parse_moment)
     most = None if asking.form is Form.CSV else limit
     return await asking.answer(
-        OF_SITE, period, lambda session: one_site(session, id, caller),
+        OF_SITE,
+        period,
+        lambda session: one_site(session, id, caller),
         lambda session, of: _of_site(session, of, period, before, most),
-    )  # fmt: skip
+    )
 
 
 @router.get(
@@ -158,9 +160,11 @@ def _listing(
         items = rows if whole else rows[:limit]
         more = len(rows) > len(items)
         return {
-            "from": period.start, "to": period.end, "items": items,
+            "from": period.start,
+            "to": period.end,
+            "items": items,
             "next_cursor": write_cursor("~".join(map(str, items[-1]["place"]))) if more else None,
-        }  # fmt: skip
+        }
 
     return listed
 
@@ -180,6 +184,9 @@ async def _of_site(
     if page["next_cursor"] is not None:
         page["next_cursor"] = write_cursor(page["items"][-1].planned_at.isoformat())
     return {
-        "from": period.start, "to": period.end, **page, "total": await figures.of_site(session, site.id, period),
+        "from": period.start,
+        "to": period.end,
+        **page,
+        "total": await figures.of_site(session, site.id, period),
         "budget": await figures.budget(session, site, period.end, utc_now()),
-    }  # fmt: skip
+    }

@@ -16,20 +16,49 @@ REASONS = (
     "bad_url, no_http, buffered, not_reported, stopped"
 )
 TEST: dict[str, Any] = {
-    "planned_at": "2026-11-24T06:40:12Z", "started_at": "2026-11-24T06:40:14Z", "ended_at": "2026-11-24T06:40:27Z",
-    "mode": "push", "status": "done", "reason": None, "down_bytes": 8_900_000, "up_bytes": 2_900_000,
-    "down_mbps": 17.4, "up_mbps": 4.9, "agent_down_mbps": 16.2, "agent_up_mbps": 4.7, "rtt_idle_ms": 612.0,
-    "rtt_loaded_ms": 790.5, "contract_down_mbps": 20.0, "contract_up_mbps": 5.0,
-}  # fmt: skip
+    "planned_at": "2026-11-24T06:40:12Z",
+    "started_at": "2026-11-24T06:40:14Z",
+    "ended_at": "2026-11-24T06:40:27Z",
+    "mode": "push",
+    "status": "done",
+    "reason": None,
+    "down_bytes": 8_900_000,
+    "up_bytes": 2_900_000,
+    "down_mbps": 17.4,
+    "up_mbps": 4.9,
+    "agent_down_mbps": 16.2,
+    "agent_up_mbps": 4.7,
+    "rtt_idle_ms": 612.0,
+    "rtt_loaded_ms": 790.5,
+    "contract_down_mbps": 20.0,
+    "contract_up_mbps": 5.0,
+}
 TOTAL: dict[str, Any] = {
-    "planned": 3, "done": 1, "invalid": 0, "failed": 1, "skipped": 1, "open": 0, "down_mbps": 17.4,
-    "down_p10_mbps": 17.4, "up_mbps": 4.9, "up_p10_mbps": 4.9, "down_of_contract_pct": 87.0, "up_of_contract_pct": 98.0,
-    "under_half": 0, "bufferbloat_ms": 178.5,
-}  # fmt: skip
+    "planned": 3,
+    "done": 1,
+    "invalid": 0,
+    "failed": 1,
+    "skipped": 1,
+    "open": 0,
+    "down_mbps": 17.4,
+    "down_p10_mbps": 17.4,
+    "up_mbps": 4.9,
+    "up_p10_mbps": 4.9,
+    "down_of_contract_pct": 87.0,
+    "up_of_contract_pct": 98.0,
+    "under_half": 0,
+    "bufferbloat_ms": 178.5,
+}
 BUDGET: dict[str, Any] = {
-    "month": "2026-11-01", "budget_mb": 500.0, "spent_mb": 71.2, "tests_mb": 35.4, "push_mb": 35.8, "reserved_mb": 0.0,
-    "push_to_come_mb": 10.5, "left_mb": 418.3,
-}  # fmt: skip
+    "month": "2026-11-01",
+    "budget_mb": 500.0,
+    "spent_mb": 71.2,
+    "tests_mb": 35.4,
+    "push_mb": 35.8,
+    "reserved_mb": 0.0,
+    "push_to_come_mb": 10.5,
+    "left_mb": 418.3,
+}
 
 
 class TestOut(BaseModel):
@@ -88,10 +117,20 @@ class TotalOut(BaseModel):
 
 
 class SiteThroughputOut(Marked):
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "from": "2026-11-24T00:00:00Z", "to": "2026-11-25T00:00:00Z", "budget": BUDGET, "total": TOTAL,
-        "items": [TEST], "next_cursor": None,
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "from": "2026-11-24T00:00:00Z",
+                    "to": "2026-11-25T00:00:00Z",
+                    "budget": BUDGET,
+                    "total": TOTAL,
+                    "items": [TEST],
+                    "next_cursor": None,
+                }
+            ]
+        }
+    )
 
     from_: datetime = Field(alias="from")
     to: datetime
@@ -102,10 +141,19 @@ class SiteThroughputOut(Marked):
 
 
 GROUP: dict[str, Any] = {
-    "technology": "geo", "sites": 24, "without_result": 3, "down_mbps": 9.8, "down_p10_mbps": 4.1, "up_mbps": 2.2,
-    "up_p10_mbps": 0.9, "down_of_contract_pct": 82.0, "under_half": 2, "under_half_pct": 9.523, "bufferbloat_ms": 140.2,
+    "technology": "geo",
+    "sites": 24,
+    "without_result": 3,
+    "down_mbps": 9.8,
+    "down_p10_mbps": 4.1,
+    "up_mbps": 2.2,
+    "up_p10_mbps": 0.9,
+    "down_of_contract_pct": 82.0,
+    "under_half": 2,
+    "under_half_pct": 9.523,
+    "bufferbloat_ms": 140.2,
     "tests": 610,
-}  # fmt: skip
+}
 
 
 class GroupRow(BaseModel):
@@ -128,8 +176,12 @@ class GroupRow(BaseModel):
 
 
 COST: dict[str, Any] = {
-    "first_month": "2026-11-01", "last_month": "2026-11-01", "spent_mb": 4210.7, "tests_mb": 3890.2, "push_mb": 320.5,
-}  # fmt: skip
+    "first_month": "2026-11-01",
+    "last_month": "2026-11-01",
+    "spent_mb": 4210.7,
+    "tests_mb": 3890.2,
+    "push_mb": 320.5,
+}
 
 
 class CostOut(BaseModel):
@@ -143,10 +195,19 @@ class CostOut(BaseModel):
 
 
 class GroupThroughputOut(Marked):
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "from": "2026-11-01T00:00:00Z", "to": "2026-11-25T00:00:00Z", "series": [GROUP],
-        "total": GROUP | {"technology": None}, "cost": COST,
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "from": "2026-11-01T00:00:00Z",
+                    "to": "2026-11-25T00:00:00Z",
+                    "series": [GROUP],
+                    "total": GROUP | {"technology": None},
+                    "cost": COST,
+                }
+            ]
+        }
+    )
 
     from_: datetime = Field(alias="from")
     to: datetime
@@ -159,11 +220,21 @@ class GroupThroughputOut(Marked):
 
 
 SLOW: dict[str, Any] = {
-    "site_id": 512, "code": "64.02.05.2003-01", "name": "Kantor Desa Muara Badak Ulu", "village_code": "64.02.05.2003",
-    "technology": "geo", "provider": "telkom-wms", "tests": 24, "down_mbps": 4.1, "up_mbps": 0.9,
-    "contract_down_mbps": 20.0, "share_pct": 20.5, "under_half": True, "spent_mb": 213.6,
+    "site_id": 512,
+    "code": "64.02.05.2003-01",
+    "name": "Kantor Desa Muara Badak Ulu",
+    "village_code": "64.02.05.2003",
+    "technology": "geo",
+    "provider": "telkom-wms",
+    "tests": 24,
+    "down_mbps": 4.1,
+    "up_mbps": 0.9,
+    "contract_down_mbps": 20.0,
+    "share_pct": 20.5,
+    "under_half": True,
+    "spent_mb": 213.6,
     "last_test_at": "2026-11-24T06:40:14Z",
-}  # fmt: skip
+}
 
 
 class SiteRow(BaseModel):
@@ -188,9 +259,18 @@ class SiteRow(BaseModel):
 
 
 class SitesThroughputOut(Marked):
-    model_config = ConfigDict(json_schema_extra={"examples": [{
-        "from": "2026-11-01T00:00:00Z", "to": "2026-11-25T00:00:00Z", "items": [SLOW], "next_cursor": None,
-    }]})  # fmt: skip
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "from": "2026-11-01T00:00:00Z",
+                    "to": "2026-11-25T00:00:00Z",
+                    "items": [SLOW],
+                    "next_cursor": None,
+                }
+            ]
+        }
+    )
 
     from_: datetime = Field(alias="from")
     to: datetime

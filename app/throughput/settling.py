@@ -22,10 +22,17 @@ async def settle(session: AsyncSession, test_id: int, found: Found, now: datetim
         update(ThroughputTest)
         .where(ThroughputTest.id == test_id, ThroughputTest.status == Stage.RUNNING)
         .values(
-            status=status_of(found), reason=found.reason, ended_at=now, expires_at=None, reserved_bytes=0,
-            down_bytes=found.bytes, down_ms=round(found.seconds * 1000), down_mbps=found.mbps,
-            rtt_idle_ms=found.rtt_idle_ms, rtt_loaded_ms=found.rtt_loaded_ms,
+            status=status_of(found),
+            reason=found.reason,
+            ended_at=now,
+            expires_at=None,
+            reserved_bytes=0,
+            down_bytes=found.bytes,
+            down_ms=round(found.seconds * 1000),
+            down_mbps=found.mbps,
+            rtt_idle_ms=found.rtt_idle_ms,
+            rtt_loaded_ms=found.rtt_loaded_ms,
         )
         .returning(ThroughputTest.id)
-    )  # fmt: skip
+    )
     return done.first() is not None

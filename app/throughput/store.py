@@ -117,11 +117,19 @@ async def plan_due(session: AsyncSession, plans: Plans, now: datetime) -> int:
 
 def _row(site: Measured, moment: datetime, waits_until: datetime) -> dict[str, Any]:
     return {
-        "site_id": site.id, "planned_at": moment, "month": moment.astimezone(WITA).date().replace(day=1),
-        "mode": site.mode, "technology": site.technology, "provider_id": site.provider_id, "parent_id": site.parent_id,
-        "village_code": site.village_code, "down": site.down_bytes, "up": site.up_bytes,
-        "max_s": site.allowance.max_s, "waits_until": waits_until,
-    }  # fmt: skip
+        "site_id": site.id,
+        "planned_at": moment,
+        "month": moment.astimezone(WITA).date().replace(day=1),
+        "mode": site.mode,
+        "technology": site.technology,
+        "provider_id": site.provider_id,
+        "parent_id": site.parent_id,
+        "village_code": site.village_code,
+        "down": site.down_bytes,
+        "up": site.up_bytes,
+        "max_s": site.allowance.max_s,
+        "waits_until": waits_until,
+    }
 
 
 async def end_overdue(session: AsyncSession, now: datetime) -> None:
@@ -140,8 +148,9 @@ async def begin_waiting(session: AsyncSession, sites: Mapping[int, Measured], no
     orders = []
     for row in rows:
         site = sites.get(row.site_id)
-        standing = _standing(row, site, now, row.site_id in maintained, row.parent_id in parents,
-                             row.provider_id in providers)  # fmt: skip
+        standing = _standing(
+            row, site, now, row.site_id in maintained, row.parent_id in parents, row.provider_id in providers
+        )
         decision = decide(standing, row.reason, row.waits_until, now)
         if decision.verdict is Verdict.RUN and site is not None:
             orders += await _begin(session, row, site, standing, now)
@@ -160,12 +169,20 @@ def _standing(
     if due_at is not None and due_at < now - send_every:  # it has missed its turn: whenever it comes
         due_at = None
     return Standing(
-        active=site is not None and site.mode == row.mode, state=State(row.state), evidence_at=row.evidence_at,
-        valid_s=row.valid_s, in_maintenance=maintained, last_ran_at=row.last_ran_at,
-        spacing_s=site.allowance.spacing_s if site else 0, left_bytes=_left_bytes(row, site, now),
-        cost_bytes=cost_bytes(row), parent_busy=parent_busy, provider_busy=provider_busy, push_due_at=due_at,
+        active=site is not None and site.mode == row.mode,
+        state=State(row.state),
+        evidence_at=row.evidence_at,
+        valid_s=row.valid_s,
+        in_maintenance=maintained,
+        last_ran_at=row.last_ran_at,
+        spacing_s=site.allowance.spacing_s if site else 0,
+        left_bytes=_left_bytes(row, site, now),
+        cost_bytes=cost_bytes(row),
+        parent_busy=parent_busy,
+        provider_busy=provider_busy,
+        push_due_at=due_at,
         agent_can=row.mode == Mode.PULL or not (row.agent or "").startswith(CANNOT),
-    )  # fmt: skip
+    )
 
 
 def cost_bytes(row: Any) -> int:
@@ -186,11 +203,17 @@ def _left_bytes(row: Any, site: Measured | None, now: datetime) -> int:
 async def _begin(session: AsyncSession, row: Any, site: Measured, standing: Standing, now: datetime) -> list[Order]:
     pushes = row.mode == Mode.PUSH
     await session.execute(
-        update(ThroughputTest).where(ThroughputTest.id == row.id, ThroughputTest.status == Stage.WAITING).values(
-            status=Stage.RUNNING, reason=None, started_at=now, reserved_bytes=cost_bytes(row),
-            grant=secrets.token_urlsafe(9) if pushes else None, expires_at=_over_at(row, site, standing, now),
+        update(ThroughputTest)
+        .where(ThroughputTest.id == row.id, ThroughputTest.status == Stage.WAITING)
+        .values(
+            status=Stage.RUNNING,
+            reason=None,
+            started_at=now,
+            reserved_bytes=cost_bytes(row),
+            grant=secrets.token_urlsafe(9) if pushes else None,
+            expires_at=_over_at(row, site, standing, now),
         )
-    )  # fmt: skip
+    )
     if pushes:
         return []
     url = site.speed_url or ""

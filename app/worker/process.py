@@ -60,9 +60,18 @@ def schedule_jobs(scheduler: AsyncIOScheduler, rounds: Rounds) -> None:
     for job in JOBS:
         first = start + timedelta(seconds=job.every_s if job.waits else 0)
         scheduler.add_job(
-            job.run, "interval", args=[rounds], id=job.name, seconds=job.every_s, next_run_time=first,
-            start_date=first, max_instances=1, coalesce=True, misfire_grace_time=1, replace_existing=True,
-        )  # fmt: skip
+            job.run,
+            "interval",
+            args=[rounds],
+            id=job.name,
+            seconds=job.every_s,
+            next_run_time=first,
+            start_date=first,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=1,
+            replace_existing=True,
+        )
 
 
 def _noted(event: Any, rounds: Rounds) -> None:

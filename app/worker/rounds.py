@@ -222,10 +222,12 @@ class Rounds:
     async def _write_beat(self, session: AsyncSession) -> None:
         blind_since = self.canaries.blind_since
         await store.write_beat(
-            session, now=utc_now(), started_at=self.started_at,
+            session,
+            now=utc_now(),
+            started_at=self.started_at,
             blind_since=from_slot(int(blind_since)) if blind_since is not None else None,
             figures=self.counted().as_dict(),
-        )  # fmt: skip
+        )
 
     def counted(self) -> Figures:
         figures = self.figures

@@ -68,9 +68,15 @@ def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
         return None
     profile = profiles[Technology(row.technology)]
     target = Target(
-        row.id, 0, Kind(row.probe), row.host, row.port, row.url, timeout_s=profile.timeout_ms / 1000,
+        row.id,
+        0,
+        Kind(row.probe),
+        row.host,
+        row.port,
+        row.url,
+        timeout_s=profile.timeout_ms / 1000,
         valid_s=profile.interval_s,
-    )  # fmt: skip
+    )
     return Plan(target, profile.interval_s, row.addressed_at)
 
 
@@ -122,10 +128,20 @@ async def write_deaf_beat(session: AsyncSession, proof: Proof, deaf_since: datet
 
 
 async def write_beat(
-    session: AsyncSession, *, now: datetime, started_at: datetime, blind_since: datetime | None,
+    session: AsyncSession,
+    *,
+    now: datetime,
+    started_at: datetime,
+    blind_since: datetime | None,
     figures: dict[str, Any],
-) -> None:  # fmt: skip
-    await session.execute(BEAT, {
-        "source": CENTRAL, "now": now, "started_at": started_at, "blind_since": blind_since,
-        "figures": orjson.dumps(figures).decode(),
-    })  # fmt: skip
+) -> None:
+    await session.execute(
+        BEAT,
+        {
+            "source": CENTRAL,
+            "now": now,
+            "started_at": started_at,
+            "blind_since": blind_since,
+            "figures": orjson.dumps(figures).decode(),
+        },
+    )

@@ -51,9 +51,17 @@ class Air:
 
 
 def air_of(
-    seed: int, site_id: int, host: str, technology: str, limits: Limits, *, interval_s: int, phase: int,
-    scripted: Mapping[str, Behaviour], source: str = CENTRAL,
-) -> Air:  # fmt: skip
+    seed: int,
+    site_id: int,
+    host: str,
+    technology: str,
+    limits: Limits,
+    *,
+    interval_s: int,
+    phase: int,
+    scripted: Mapping[str, Behaviour],
+    source: str = CENTRAL,
+) -> Air:
     """As the simulated network answers for this address, held within what counts as healthy."""
     usual, says = DEFAULTS.get(technology, DEFAULTS["fiber"]), scripted.get(technology, Behaviour())
     own = key(seed, host)

@@ -87,9 +87,7 @@ def _own(random: Random, subject: Subject, start: int, end: int) -> Iterator[Spe
             yield Spell(EventKind.LOSS, low, high, loss_pct=random.uniform(30, 60))
 
 
-def _outages(
-    random: Random, start: int, end: int, *, every_s: float, typical_s: int, most_s: int
-) -> Iterator[Spell]:  # fmt: skip
+def _outages(random: Random, start: int, end: int, *, every_s: float, typical_s: int, most_s: int) -> Iterator[Spell]:
     at = start
     while (at := at + int(random.expovariate(1 / every_s)) + 1) < end:
         lasts = min(int(random.lognormvariate(0, 1.1) * typical_s) + 5, most_s)

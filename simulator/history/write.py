@@ -82,22 +82,39 @@ class Past:
             target = Target(one.id, 0, Kind.ICMP, one.host, timeout_s=profile.timeout_ms / 1000, valid_s=every)
             plan = self.plans[one.id] = Plan(target, every, from_slot(self.start))
             self.airs[one.id] = air_of(
-                self.seed, one.id, one.host, one.technology, self.limits.at(technology, from_slot(self.start)),
-                interval_s=every, phase=plan.phase, scripted=self.scripted, source=one.source,
-            )  # fmt: skip
+                self.seed,
+                one.id,
+                one.host,
+                one.technology,
+                self.limits.at(technology, from_slot(self.start)),
+                interval_s=every,
+                phase=plan.phase,
+                scripted=self.scripted,
+                source=one.source,
+            )
 
     def live(self, subject: Subject) -> Life:
         technology, start = Technology(subject.technology), from_slot(self.start)
         blind = self.blind if subject.source == CENTRAL else []  # an agent goes on measuring, and tells it afterwards
         about = Circumstances(
-            [Setup(start, start, technology, subject.parent_id)], self.limits, {subject.source: BlindRanges(blind)},
+            [Setup(start, start, technology, subject.parent_id)],
+            self.limits,
+            {subject.source: BlindRanges(blind)},
             {subject.parent_id: self.outs.get(subject.parent_id, [])} if subject.parent_id is not None else {},
-        )  # fmt: skip
+        )
         unseen = Carry(State.UNKNOWN, UnknownReason.NEVER_SEEN, start, self.interval_s[technology], start)
         life = Life(
-            self.plans[subject.id], self.airs[subject.id], about, self.limits.at(technology, start),
-            self.spells.get(subject.id, []), blind, unseen, self.start, self.end, self.readings_from,
-        )  # fmt: skip
+            self.plans[subject.id],
+            self.airs[subject.id],
+            about,
+            self.limits.at(technology, start),
+            self.spells.get(subject.id, []),
+            blind,
+            unseen,
+            self.start,
+            self.end,
+            self.readings_from,
+        )
         life.live()
         self._keep(subject.id, life)
         return life
@@ -111,9 +128,15 @@ class Past:
 
 
 async def write_history(
-    engine: AsyncEngine, *, days: int, seed: int = 1, raw_hours: int = 24, interval_s: int | None = None,
-    scripted: Mapping[str, Behaviour] = NO_SCRIPT, say: Say = print,
-) -> bool:  # fmt: skip
+    engine: AsyncEngine,
+    *,
+    days: int,
+    seed: int = 1,
+    raw_hours: int = 24,
+    interval_s: int | None = None,
+    scripted: Mapping[str, Behaviour] = NO_SCRIPT,
+    say: Say = print,
+) -> bool:
     """Gives every active site a past of so many days, up to now. False where there is one already.
 
     No worker may run. `engine` needs connections without a command timeout. Raises HistoryError.
@@ -129,15 +152,21 @@ async def write_history(
         await _write(session, past, say)
     await asyncio.gather(_count_latency(sessions, past), _count_availability(sessions, past, days, say))
     await _catch_up(sessions, past)
-    say(f"history: {days} days of {len(past.subjects)} sites in {time.perf_counter() - began:.0f} s "
-        f"({time.process_time() - cpu:.0f} s CPU beside the database's)")  # fmt: skip
+    say(
+        f"history: {days} days of {len(past.subjects)} sites in {time.perf_counter() - began:.0f} s "
+        f"({time.process_time() - cpu:.0f} s CPU beside the database's)"
+    )
     return True
 
 
 async def _plan(
-    session: AsyncSession, days: int, seed: int, raw_hours: int, interval_s: int | None,
+    session: AsyncSession,
+    days: int,
+    seed: int,
+    raw_hours: int,
+    interval_s: int | None,
     scripted: Mapping[str, Behaviour],
-) -> Past:  # fmt: skip
+) -> Past:
     if await session.scalar(store.HOLDS_ANYTHING):
         raise HistoryError("this database holds measurements already; a history is only written to a new one")
     every = {name: interval_s or profile.interval_s for name, profile in profiles().items()}
@@ -147,9 +176,17 @@ async def _plan(
     start, end = to_slot(midnight(now.astimezone(WITA).date() - days * DAY)), to_slot(now)
     readings_from = max(start, (end // HOUR_S - raw_hours) * HOUR_S)
     past = Past(
-        seed, start, end, readings_from, subjects, draw(seed, subjects, start + 2 * HOUR_S, end),
-        blind(seed, start + 2 * HOUR_S, end), await limits.load(session), every, scripted,
-    )  # fmt: skip
+        seed,
+        start,
+        end,
+        readings_from,
+        subjects,
+        draw(seed, subjects, start + 2 * HOUR_S, end),
+        blind(seed, start + 2 * HOUR_S, end),
+        await limits.load(session),
+        every,
+        scripted,
+    )
     past.prepare()
     return past
 
@@ -172,9 +209,11 @@ async def _write(session: AsyncSession, past: Past, say: Say) -> None:
     await _follow(session, past)
     await store.drop_before(session, start, readings_from)
     await session.execute(store.UPTO, {"start": start, "hours": from_slot(hours * HOUR_S)})
-    await session.execute(insert(Simulation).values(
-        started_at=start, ended_at=from_slot(past.end), readings_from=readings_from, seed=past.seed
-    ))  # fmt: skip
+    await session.execute(
+        insert(Simulation).values(
+            started_at=start, ended_at=from_slot(past.end), readings_from=readings_from, seed=past.seed
+        )
+    )
 
 
 async def _live(session: AsyncSession, past: Past, say: Say) -> None:
@@ -224,8 +263,9 @@ async def _follow(session: AsyncSession, past: Past) -> None:
     """Incidents, day by day, as they would have been opened: while their readings are still there."""
     for low, high in _days(past):
         rows = (await session.execute(store.OUTAGES, {"low": low, "high": high})).all()
-        await follow(session, [Span(row.site_id, row.started_at, row.started_at) for row in rows],
-                     now=from_slot(past.end))  # fmt: skip
+        await follow(
+            session, [Span(row.site_id, row.started_at, row.started_at) for row in rows], now=from_slot(past.end)
+        )
         session.expunge_all()
     for statement in store.OPENED:
         await session.execute(text(statement))
@@ -281,8 +321,11 @@ async def _catch_up(sessions: Sessions, past: Past) -> None:
     upto = past.end
     while (now := to_slot(utc_now())) - upto > CAUGHT_UP_S:
         for low in range(upto, now, 300):
-            items = [(_answer(past, one.id, slot), from_slot(past.start)) for one in past.subjects
-                     for slot in _slots(past.plans[one.id], low, min(low + 300, now))]  # fmt: skip
+            items = [
+                (_answer(past, one.id, slot), from_slot(past.start))
+                for one in past.subjects
+                for slot in _slots(past.plans[one.id], low, min(low + 300, now))
+            ]
             async with transaction(sessions) as session:
                 await worker.write_batch(session, items, [])
         upto = now

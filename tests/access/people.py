@@ -46,10 +46,17 @@ async def account(
 ) -> Account:
     async with session.begin():
         found = Account(
-            username=username, name=username.title(), role=role, region_code=region_code,
-            password_hash=await _hashed(), must_change_password=False, created_at=utc_now(),
-            password_changed_at=utc_now(), version=1, **more,
-        )  # fmt: skip
+            username=username,
+            name=username.title(),
+            role=role,
+            region_code=region_code,
+            password_hash=await _hashed(),
+            must_change_password=False,
+            created_at=utc_now(),
+            password_changed_at=utc_now(),
+            version=1,
+            **more,
+        )
         session.add(found)
         await session.flush()
     return found

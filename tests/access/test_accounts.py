@@ -95,30 +95,35 @@ async def test_sent_again_it_makes_no_second_one_and_shows_no_password(browser: 
     assert other.json()["errors"][0]["code"] == "key_reused"
 
 
-@pytest.mark.parametrize(("changes", "expected"), [
-    ({"username": "a\0na"}, {"username": "string_pattern_mismatch"}),
-    ({"username": "a" * 10_000}, {"username": "string_pattern_mismatch"}),
-    ({"username": "an"}, {"username": "string_pattern_mismatch"}),
-    ({"username": "ana lestari"}, {"username": "string_pattern_mismatch"}),
-    ({"username": 7}, {"username": "string_type"}),
-    ({"name": "A\0"}, {"name": "nul"}),
-    ({"name": "A" * 101}, {"name": "string_too_long"}),
-    ({"role": "king"}, {"role": "enum"}),
-    ({"region_code": "64.99"}, {"region_code": "unknown_region"}),
-    ({"region_code": "6402"}, {"region_code": "unknown_region"}),
-    ({"region_code": "64"}, {"region_code": "district_role"}),
-    ({"role": "province_operator"}, {"region_code": "province_role"}),
-    ({"role": "provider_viewer"}, {"provider": "missing"}),
-    ({"role": "provider_viewer", "provider": "iconpluss"}, {"provider": "unknown_provider"}),
-    ({"provider": "iconplus"}, {"provider": "no_provider"}),
-    ({"password": "short"}, {"password": "password_length"}),
-    ({"password": "lestari12345"}, {"password": "password_weak"}),
-    ({"password": "\ud800" * 12}, {"password": "string_unicode"}),
-    ({"password": "x" * 900_000}, {"password": "password_length"}),
-    ({"region_code": "64.99", "provider": "nobody", "password": "short"},
-     {"region_code": "unknown_region", "provider": "unknown_provider", "password": "password_length"}),
-    ({"id": 7}, {"id": "extra_forbidden"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"username": "a\0na"}, {"username": "string_pattern_mismatch"}),
+        ({"username": "a" * 10_000}, {"username": "string_pattern_mismatch"}),
+        ({"username": "an"}, {"username": "string_pattern_mismatch"}),
+        ({"username": "ana lestari"}, {"username": "string_pattern_mismatch"}),
+        ({"username": 7}, {"username": "string_type"}),
+        ({"name": "A\0"}, {"name": "nul"}),
+        ({"name": "A" * 101}, {"name": "string_too_long"}),
+        ({"role": "king"}, {"role": "enum"}),
+        ({"region_code": "64.99"}, {"region_code": "unknown_region"}),
+        ({"region_code": "6402"}, {"region_code": "unknown_region"}),
+        ({"region_code": "64"}, {"region_code": "district_role"}),
+        ({"role": "province_operator"}, {"region_code": "province_role"}),
+        ({"role": "provider_viewer"}, {"provider": "missing"}),
+        ({"role": "provider_viewer", "provider": "iconpluss"}, {"provider": "unknown_provider"}),
+        ({"provider": "iconplus"}, {"provider": "no_provider"}),
+        ({"password": "short"}, {"password": "password_length"}),
+        ({"password": "lestari12345"}, {"password": "password_weak"}),
+        ({"password": "\ud800" * 12}, {"password": "string_unicode"}),
+        ({"password": "x" * 900_000}, {"password": "password_length"}),
+        (
+            {"region_code": "64.99", "provider": "nobody", "password": "short"},
+            {"region_code": "unknown_region", "provider": "unknown_provider", "password": "password_length"},
+        ),
+        ({"id": 7}, {"id": "extra_forbidden"}),
+    ],
+)
 async def test_what_is_wrong_is_named_field_by_field(
     cast: Cast, changes: dict[str, Any], expected: dict[str, str]
 ) -> None:
@@ -231,9 +236,11 @@ async def test_a_disabled_account_is_out_at_once_and_comes_back_with_a_new_sign_
     assert (await desk.person.get("/me")).status_code == 401, "the old session stays ended"
     assert (await desk.sign_in("ana")).status_code == 200
     async with session.begin():
-        actions = (await session.scalars(
-            select(Audit.action).where(Audit.object_id == str(ana["id"]), Audit.actor == "sari").order_by(Audit.id)
-        )).all()  # fmt: skip
+        actions = (
+            await session.scalars(
+                select(Audit.action).where(Audit.object_id == str(ana["id"]), Audit.actor == "sari").order_by(Audit.id)
+            )
+        ).all()
     assert actions == ["create", "disable", "enable"]
 
 
@@ -253,8 +260,10 @@ async def test_the_last_admin_of_the_province_stays(browser: Open, session: Asyn
     sari = await admin(browser, session, "sari")
     own = (await sari.person.get("/me")).json()["account_id"]
     changes: tuple[dict[str, Any], ...] = (
-        {"disabled": True}, {"role": "viewer"}, {"role": "district_admin", "region_code": "64.02"},
-    )  # fmt: skip
+        {"disabled": True},
+        {"role": "viewer"},
+        {"role": "district_admin", "region_code": "64.02"},
+    )
     for change in changes:
         refused = await sari.person.patch(f"/accounts/{own}", change)
         assert refused.status_code == 409, change

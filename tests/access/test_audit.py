@@ -90,10 +90,12 @@ async def test_the_audit_is_read_by_what_where_and_when(cast: Cast, session: Asy
         )
         await audit.record(session, SARI, "create", "site", 8, region_code="64.03.01.2001")
         await session.execute(
-            text("INSERT INTO audit (at, actor, action, object, object_id) "
-                 "VALUES ('2026-10-31T15:59:59Z', 'sari', 'create', 'site', '1'), "
-                 "('2026-10-31T16:00:00Z', 'sari', 'create', 'site', '2')")
-        )  # fmt: skip
+            text(
+                "INSERT INTO audit (at, actor, action, object, object_id) "
+                "VALUES ('2026-10-31T15:59:59Z', 'sari', 'create', 'site', '1'), "
+                "('2026-10-31T16:00:00Z', 'sari', 'create', 'site', '2')"
+            )
+        )
 
     async def found(**params: str) -> list[str]:
         answer = await cast.sari.get("/audit", params=params)
@@ -109,8 +111,15 @@ async def test_the_audit_is_read_by_what_where_and_when(cast: Cast, session: Asy
     assert await found(period="2026-10") == ["1"]
     assert await found(**{"from": "2026-11-01", "to": "2026-11-02"}) == ["2"]
     assert await found(period="24h") == await found(**{"from": "2026-11-02"}) == ["7", "7", "8"]
-    for wrong in ({"source": "rumour"}, {"region": "99"}, {"from": "then"}, {"from": "2026-11-02", "to": "2026-11-01"},
-                  {"period": "24h", "to": "2026-11-01"}, {"format": "pdf"}, {"object": "situs"}):  # fmt: skip
+    for wrong in (
+        {"source": "rumour"},
+        {"region": "99"},
+        {"from": "then"},
+        {"from": "2026-11-02", "to": "2026-11-01"},
+        {"period": "24h", "to": "2026-11-01"},
+        {"format": "pdf"},
+        {"object": "situs"},
+    ):
         assert (await cast.sari.get("/audit", params=wrong)).status_code == 422
 
 
@@ -168,9 +177,11 @@ async def test_whatever_a_token_is_called_what_it_does_is_put_down_to_its_owner(
 
     found = (await cast.sari.get("/audit", params={"actor": "ana"})).json()["items"]
     assert [(one["object"], one["token_id"], one["token_name"]) for one in found] == [
-        ("token", made["id"], "admin"), ("provider", made["id"], "admin"), ("token", None, None),
+        ("token", made["id"], "admin"),
+        ("provider", made["id"], "admin"),
+        ("token", None, None),
         ("account", None, None),
-    ]  # fmt: skip
+    ]
     assert {one["account_id"] for one in found} == {made["account_id"]}
     assert (await cast.sari.get("/audit", params={"actor": "admin"})).json()["items"] == []
     exported = (await cast.sari.get("/audit", params={"actor": "ana", "format": "csv"})).text
@@ -182,6 +193,7 @@ async def test_what_no_account_did_cannot_pass_for_one(cast: Cast) -> None:
     await cast.sari.post("/providers", {"slug": "orbit", "name": "Orbit"})
     (entry,) = (await cast.sari.get("/audit")).json()["items"]
     assert (entry["actor"], entry["token_name"], entry["account_id"]) == ("token sari", "sari", None)
-    refused = await cast.sari.post("/accounts", {"username": "token sari", "name": "x", "role": "viewer",
-                                                 "region_code": "64"})  # fmt: skip
+    refused = await cast.sari.post(
+        "/accounts", {"username": "token sari", "name": "x", "role": "viewer", "region_code": "64"}
+    )
     assert refused.json()["errors"][0]["field"] == "username"

@@ -36,9 +36,15 @@ class Sinyal:
 
     def run(self, *words: str, given: str = "") -> tuple[int, str, str]:
         ended = subprocess.run(
-            [sys.executable, "-m", "app.cli", *words], cwd=ROOT, env=self.environment, input=given,
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "app.cli", *words],
+            cwd=ROOT,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         return ended.returncode, ended.stdout, ended.stderr
 
     def account(self, username: str, role: str, *more: str, given: str = "") -> tuple[int, str, str]:
@@ -155,9 +161,13 @@ async def test_the_last_admin_stays_from_here_too(sinyal: Sinyal) -> None:
 
 def test_without_a_database_it_says_so(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "app.cli", "account", "list"], cwd=ROOT, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "app.cli", "account", "list"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
         env=os.environ | {"SINYAL_DATABASE_URL": f"postgresql://x@/x?host={tmp_path}"},
-    )  # fmt: skip
+    )
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert "the database does not answer" in ended.stderr
 
@@ -174,10 +184,17 @@ def test_a_new_service_says_its_first_password_once(tmp_path: Path) -> None:
 
     def start() -> list[str]:
         """What it says until it is ready; then it is asked for a session, and ended."""
-        with (tmp_path / "log").open("a") as log, subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "up"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log,
-            text=True,
-        ) as process:  # fmt: skip
+        with (
+            (tmp_path / "log").open("a") as log,
+            subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "up"],
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            ) as process,
+        ):
             assert process.stdout is not None
             said: list[str] = []
             while (line := process.stdout.readline()) and not line.startswith("ready: "):

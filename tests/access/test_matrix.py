@@ -49,8 +49,19 @@ async def test_every_route_answers_everybody_as_its_policy_says(
             if call.right is None and len({answer.status_code for answer in answers.values()}) > 1:
                 wrong.append(f"{call} is open to all, and yet not alike to all")
     assert wrong == []
-    assert seen >= {f"{API}/{path}" for path in ("sites", "sites/{id}", "incidents", "incidents/{id}", "maintenance",
-                    "maintenance/{id}", "status", "audit")}, "who may see it, sees it"  # fmt: skip
+    assert seen >= {
+        f"{API}/{path}"
+        for path in (
+            "sites",
+            "sites/{id}",
+            "incidents",
+            "incidents/{id}",
+            "maintenance",
+            "maintenance/{id}",
+            "status",
+            "audit",
+        )
+    }, "who may see it, sees it"
     record_property("calls", f"{count} ({len(calls)} routes x {len(askers)} callers)")
 
 

@@ -124,9 +124,15 @@ async def test_signing_out_ends_it_at_once(browser: Open, session: AsyncSession)
         assert (await dewi.client.get("/api/v1/me", headers=headers)).status_code == 401
 
 
-@pytest.mark.parametrize(("column", "seconds", "expected"), [
-    ("seen_at", 3590, 200), ("seen_at", 3610, 401), ("expires_at", 12 * 3600 - 10, 200), ("expires_at", 12 * 3600, 401),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("column", "seconds", "expected"),
+    [
+        ("seen_at", 3590, 200),
+        ("seen_at", 3610, 401),
+        ("expires_at", 12 * 3600 - 10, 200),
+        ("expires_at", 12 * 3600, 401),
+    ],
+)
 async def test_a_session_ends_when_idle_and_in_any_case_after_its_hours(
     browser: Open, session: AsyncSession, column: str, seconds: int, expected: int
 ) -> None:
@@ -175,25 +181,29 @@ async def test_a_change_of_password_ends_every_other_session_and_renews_this_one
     assert PASSWORD not in str([(e.before, e.after) for e in entries])
 
 
-@pytest.mark.parametrize(("current", "new", "expected"), [
-    ("wrong wrong wrong", OTHER, ("current_password", "wrong_password")),
-    (PASSWORD, PASSWORD, ("new_password", "same_password")),
-    (PASSWORD, "sungai", ("new_password", "password_length")),
-    (PASSWORD, "x" * 300, ("new_password", "password_length")),
-    (PASSWORD, "kaltimkaltim", ("new_password", "password_weak")),
-    (PASSWORD, "password12345", ("new_password", "password_weak")),
-    (PASSWORD, "diskominfo2026", ("new_password", "password_weak")),
-    (PASSWORD, "dewidewidewi", ("new_password", "password_weak")),
-    (PASSWORD, "katasandirahasia", ("new_password", "password_weak")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("current", "new", "expected"),
+    [
+        ("wrong wrong wrong", OTHER, ("current_password", "wrong_password")),
+        (PASSWORD, PASSWORD, ("new_password", "same_password")),
+        (PASSWORD, "sungai", ("new_password", "password_length")),
+        (PASSWORD, "x" * 300, ("new_password", "password_length")),
+        (PASSWORD, "kaltimkaltim", ("new_password", "password_weak")),
+        (PASSWORD, "password12345", ("new_password", "password_weak")),
+        (PASSWORD, "diskominfo2026", ("new_password", "password_weak")),
+        (PASSWORD, "dewidewidewi", ("new_password", "password_weak")),
+        (PASSWORD, "katasandirahasia", ("new_password", "password_weak")),
+    ],
+)
 async def test_a_bad_new_password_is_refused_with_advice(
     browser: Open, session: AsyncSession, current: str, new: str, expected: tuple[str, str]
 ) -> None:
     await account(session, "dewi")
     dewi = browser()
     await dewi.sign_in("dewi")
-    answer = await dewi.person.post("/me/password", {"current_password": current, "new_password": new},
-                                    headers={"Accept-Language": "id"})  # fmt: skip
+    answer = await dewi.person.post(
+        "/me/password", {"current_password": current, "new_password": new}, headers={"Accept-Language": "id"}
+    )
     assert answer.status_code == 422
     (error,) = answer.json()["errors"]
     assert (error["field"], error["code"]) == expected
@@ -232,11 +242,20 @@ async def test_an_older_hash_is_renewed_at_the_next_sign_in(browser: Open, sessi
     assert (await browser().sign_in("dewi")).status_code == 200
 
 
-@pytest.mark.parametrize("body", [
-    b"{", b"null", b"[]", b'{"username": "dewi"}', b'{"username": 7, "password": "x"}',
-    b'{"username": "a\\u0000b", "password": "x"}', b'{"username": "' + b"a" * 10_000 + b'", "password": "x"}',
-    b'{"username": "dewi", "password": "\\ud800"}', b'{"username": "dewi", "password": "x", "more": 1}',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"null",
+        b"[]",
+        b'{"username": "dewi"}',
+        b'{"username": 7, "password": "x"}',
+        b'{"username": "a\\u0000b", "password": "x"}',
+        b'{"username": "' + b"a" * 10_000 + b'", "password": "x"}',
+        b'{"username": "dewi", "password": "\\ud800"}',
+        b'{"username": "dewi", "password": "x", "more": 1}',
+    ],
+)
 async def test_a_bad_body_is_explained_to_a_stranger_too(browser: Open, body: bytes) -> None:
     answer = await browser().client.post("/api/v1/session", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422, answer.text
@@ -367,10 +386,16 @@ async def test_what_is_old_is_forgotten(browser: Open, session: AsyncSession) ->
         assert (await session.scalars(select(SignIn))).all() == []
 
 
-@pytest.mark.parametrize(("address", "place"), [
-    ("198.51.100.7", "198.51.100.7"), ("::ffff:198.51.100.7", "198.51.100.7"),
-    ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), (None, "unknown"), ("testclient", "unknown"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("198.51.100.7", "198.51.100.7"),
+        ("::ffff:198.51.100.7", "198.51.100.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (None, "unknown"),
+        ("testclient", "unknown"),
+    ],
+)
 def test_a_place_is_an_address_or_a_whole_network_of_ipv6(address: str | None, place: str) -> None:
     assert throttle.place_of(address) == place
 
@@ -381,8 +406,9 @@ async def test_fifty_guesses_at_once_are_no_more_than_five(committed: Sessions) 
 
     async def try_it(password: str, address: str = ELSEWHERE) -> str:
         try:
-            await signing.sign_in(committed, "dewi", password, address=address, lasts=timedelta(hours=1),
-                                  presented=None)  # fmt: skip
+            await signing.sign_in(
+                committed, "dewi", password, address=address, lasts=timedelta(hours=1), presented=None
+            )
         except (WrongPassword, TooManyTries) as problem:
             return type(problem).__name__
         return "in"

@@ -70,8 +70,11 @@ async def test_what_a_token_may_do_is_told_at_me(browser: Open, session: AsyncSe
     first = await minted(sari, role="district_operator", region_code="64.02")
     me = (await browser().client.get("/api/v1/me", headers={"Authorization": f"Bearer {first['token']}"})).json()
     assert (me["name"], me["username"], me["role"], me["region"]) == (
-        "Excel", "sari", "district_operator", "Kabupaten Kutai Kartanegara",
-    )  # fmt: skip
+        "Excel",
+        "sari",
+        "district_operator",
+        "Kabupaten Kutai Kartanegara",
+    )
     assert (me["token_id"], me["rights"]) == (first["id"], ["read", "write"])
 
 
@@ -147,13 +150,16 @@ def test_a_caller_is_remembered_for_less_than_five_seconds() -> None:
     assert callers.TOKEN_TTL_S + callers.LOOK_UP_S < 5
 
 
-@pytest.mark.parametrize(("statement", "why"), [
-    ("UPDATE token SET revoked_at = now()", "revoked"),
-    ("UPDATE token SET expires_at = now()", "expired"),
-    ("UPDATE account SET disabled_at = now() WHERE username = 'ana'", "its owner is disabled"),
-    ("UPDATE account SET role = 'viewer' WHERE username = 'ana'", "its owner may do less"),
-    ("UPDATE account SET region_code = '64.02.05' WHERE username = 'ana'", "its owner reaches less far"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("UPDATE token SET revoked_at = now()", "revoked"),
+        ("UPDATE token SET expires_at = now()", "expired"),
+        ("UPDATE account SET disabled_at = now() WHERE username = 'ana'", "its owner is disabled"),
+        ("UPDATE account SET role = 'viewer' WHERE username = 'ana'", "its owner may do less"),
+        ("UPDATE account SET region_code = '64.02.05' WHERE username = 'ana'", "its owner reaches less far"),
+    ],
+)
 async def test_a_token_is_refused_within_five_seconds_once_its_ground_is_gone(
     browser: Open, session: AsyncSession, monkeypatch: pytest.MonkeyPatch, statement: str, why: str
 ) -> None:
@@ -218,12 +224,23 @@ async def test_who_cannot_be_looked_up_changes_nothing_and_is_not_trusted_for_lo
     assert (await cast.ana.get("/sites")).status_code == 503
 
 
-@pytest.mark.parametrize(("changes", "field"), [
-    ({"name": "  "}, "name"), ({"name": "a\0"}, "name"), ({"role": "root"}, "role"), ({"days": 0}, "days"),
-    ({"days": 3651}, "days"), ({"days": None}, "days"), ({"region_code": "65"}, "region_code"),
-    ({"account_id": 2**40}, "account_id"), ({"account_id": 999}, "account_id"),
-    ({"role": "provider_viewer"}, "provider"), ({"role": "district_admin"}, "region_code"), ({"secret": "x"}, "secret"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": "  "}, "name"),
+        ({"name": "a\0"}, "name"),
+        ({"role": "root"}, "role"),
+        ({"days": 0}, "days"),
+        ({"days": 3651}, "days"),
+        ({"days": None}, "days"),
+        ({"region_code": "65"}, "region_code"),
+        ({"account_id": 2**40}, "account_id"),
+        ({"account_id": 999}, "account_id"),
+        ({"role": "provider_viewer"}, "provider"),
+        ({"role": "district_admin"}, "region_code"),
+        ({"secret": "x"}, "secret"),
+    ],
+)
 async def test_what_is_wrong_with_a_token_is_named(cast: Cast, changes: dict[str, Any], field: str) -> None:
     answer = await cast.sari.post("/tokens", token(**changes))
     assert answer.status_code == 422, answer.text

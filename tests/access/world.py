@@ -46,30 +46,48 @@ async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
     """By the path that names them, or that one with a slash for all below it: a new one belongs here."""
     cast = field.cast
     site = await field.site(
-        name=f"Titik {MARK}", service_no=f"SID-{MARK}", probe="tcp", port=8291, contact_name=CONTACT_NAME,
+        name=f"Titik {MARK}",
+        service_no=f"SID-{MARK}",
+        probe="tcp",
+        port=8291,
+        contact_name=CONTACT_NAME,
         contact_phone=CONTACT_PHONE,
-    )  # fmt: skip
+    )
     await field.write(site, (0, 600, "up"), (600, None, "down"))
     (incident,) = await field.listed()
     note = await cast.ana.post(f"/incidents/{incident['id']}/notes", {"text": f"Catatan {MARK}"})
     assert note.status_code == 201, note.text
     contract = await agree(cast, number=CONTRACT_MARK)
-    window = await cast.ana.post("/maintenance", {
-        "site": str(site), "title": f"Kerja {MARK}", "started_at": field.at(0).isoformat(),
-        "ended_at": field.at(60).isoformat(),
-    })  # fmt: skip
+    window = await cast.ana.post(
+        "/maintenance",
+        {
+            "site": str(site),
+            "title": f"Kerja {MARK}",
+            "started_at": field.at(0).isoformat(),
+            "ended_at": field.at(60).isoformat(),
+        },
+    )
     assert window.status_code == 201, window.text
     async with session.begin():
         account = Account(
-            username=f"dian-{MARK.lower()}", name=f"Dian {MARK}", password_hash="none", role=Role.DISTRICT_OPERATOR,
-            region_code=HERE, must_change_password=False, version=1,
-        )  # fmt: skip
+            username=f"dian-{MARK.lower()}",
+            name=f"Dian {MARK}",
+            password_hash="none",
+            role=Role.DISTRICT_OPERATOR,
+            region_code=HERE,
+            must_change_password=False,
+            version=1,
+        )
         session.add(account)
         await session.flush()
         token = Token(
-            name=f"sensor {MARK}", digest=b"none", role=Role.VIEWER, region_code=HERE, account_id=account.id,
+            name=f"sensor {MARK}",
+            digest=b"none",
+            role=Role.VIEWER,
+            region_code=HERE,
+            account_id=account.id,
             created_at=utc_now(),
-        )  # fmt: skip
+        )
         session.add(token)
         await session.flush()
     pushing = await field.site(name="Titik mandiri", probe="push")  # whoever has its code sees its page
@@ -95,15 +113,20 @@ async def everybody(app: FastAPI, session: AsyncSession, providers: dict[str, in
     """The six roles within reach of the things; tokens that are none; and two districts' and one provider's others."""
     telkom = providers["telkom-wms"]
     good: list[tuple[str, Role, str, int | None, str | None]] = [
-        (role.value, role, "64" if role.value.startswith("pro") else HERE,
-         telkom if role is Role.PROVIDER_VIEWER else None, None)
+        (
+            role.value,
+            role,
+            "64" if role.value.startswith("pro") else HERE,
+            telkom if role is Role.PROVIDER_VIEWER else None,
+            None,
+        )
         for role in Role
     ] + [
         ("other district's admin", Role.DISTRICT_ADMIN, THERE, None, "other_district"),
         ("other district's operator", Role.DISTRICT_OPERATOR, THERE, None, "other_district"),
         ("other district's viewer", Role.VIEWER, THERE, None, "other_district"),
         ("other provider's viewer", Role.PROVIDER_VIEWER, "64", providers["iconplus"], "other_provider"),
-    ]  # fmt: skip
+    ]
     askers = [Asker("no token", _client(app, None), None)]
     async with session.begin():
         for name, role, region, provider, stranger in good:

@@ -97,17 +97,16 @@ class Living:
 
     async def rows(self) -> dict[str, set[str]]:
         """Everything that was counted, to the byte."""
-        return {
-            table: {row[0] for row in await self.execute(f"SELECT t::text FROM {table} t")} for table in TABLES
-        }  # fmt: skip
+        return {table: {row[0] for row in await self.execute(f"SELECT t::text FROM {table} t")} for table in TABLES}
 
     async def versions(self) -> dict[tuple[str, str], str]:
         """Where each row lies, by table and key: a row that is written again lies elsewhere."""
         keys = {
-            "rollup_hour": "site_id, hour", "rollup_day": "site_id, day",
+            "rollup_hour": "site_id, hour",
+            "rollup_day": "site_id, day",
             "region_day": "region_code, day, provider_id, technology",
             "region_month": "region_code, month, provider_id, technology",
-        }  # fmt: skip
+        }
         return {
             (table, row.key): row.place
             for table, key in keys.items()

@@ -94,11 +94,14 @@ class Watched:
     @property
     def questions(self) -> dict[str, str]:
         return {
-            "site": f"/sites/{self.site_id}/uptime", "region": "/regions/64.02/uptime",
-            "provider": "/providers/telkom-wms/uptime", "ranking": "/ranking?by=provider",
-            "site latency": f"/sites/{self.site_id}/latency", "region latency": "/regions/64.02/latency",
+            "site": f"/sites/{self.site_id}/uptime",
+            "region": "/regions/64.02/uptime",
+            "provider": "/providers/telkom-wms/uptime",
+            "ranking": "/ranking?by=provider",
+            "site latency": f"/sites/{self.site_id}/latency",
+            "region latency": "/regions/64.02/latency",
             "provider latency": "/providers/telkom-wms/latency",
-        }  # fmt: skip
+        }
 
     async def ask(self, name: str, period: dict[str, str] = SETTLED, **headers: str) -> tuple[str, Any]:
         path, _, query = self.questions[name].partition("?")
@@ -186,8 +189,13 @@ async def cause(watched: Watched, session: AsyncSession) -> None:
 
 
 async def maintenance(watched: Watched, session: AsyncSession) -> None:
-    wanted = {"site": str(watched.site_id), "started_at": OUTAGE[0].isoformat(), "ended_at": OUTAGE[1].isoformat(),
-              "title": "works", "reason": "was announced"}  # fmt: skip
+    wanted = {
+        "site": str(watched.site_id),
+        "started_at": OUTAGE[0].isoformat(),
+        "ended_at": OUTAGE[1].isoformat(),
+        "title": "works",
+        "reason": "was announced",
+    }
     made = await watched.cast.sari.post("/maintenance", wanted)
     assert made.status_code == 201, made.text
 

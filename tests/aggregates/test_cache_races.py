@@ -22,7 +22,7 @@ async def mark(sessions: Sessions) -> Watermark:
     async with transaction(sessions) as session:
         return await watermark.read(
             session, Figures.AVAILABILITY, Period(day(3), day(1)), site_id=None, refresh_s=10**9
-        )  # fmt: skip
+        )
 
 
 async def test_a_change_moves_the_mark_when_it_is_to_be_seen_and_not_before(committed: Committed) -> None:

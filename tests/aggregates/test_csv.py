@@ -62,10 +62,14 @@ async def test_a_closed_month_has_its_correction_beside_it(session: AsyncSession
 
 async def test_latency_comes_with_how_many_sites_were_looked_at(session: AsyncSession, cast: Cast, site: int) -> None:
     await execute(
-        session, "INSERT INTO measurement (site_id, slot, source, outcome, sent, valid_s, rtt_us) "
+        session,
+        "INSERT INTO measurement (site_id, slot, source, outcome, sent, valid_s, rtt_us) "
         "VALUES (:id, :at, 'central', 'ok', 3, 60, ARRAY[20000, 21000, 22000])",
-        "UPDATE rollup_watermark SET upto = :start", id=site, at=day(1, 3), start=day(4),
-    )  # fmt: skip
+        "UPDATE rollup_watermark SET upto = :start",
+        id=site,
+        at=day(1, 3),
+        start=day(4),
+    )
     for path in (f"/sites/{site}/latency", "/regions/64.02/latency", "/providers/telkom-wms/latency"):
         path = f"{path}?{PERIOD}&step=day"
         told = (await cast.sari.get(path)).json()
@@ -84,8 +88,10 @@ async def test_a_ranking_comes_whole_with_those_that_could_not_be_ranked(session
     await execute(session, "UPDATE site SET name = '=1+1' WHERE id = :id", id=best)
     rows = await table(cast.sari, f"/ranking?by=site&{PERIOD}&format=csv")
     assert [(row["id"], row["rank"], row["reason"]) for row in rows] == [
-        (str(best), "1", ""), (str(worst), "2", ""), (str(unseen), "", "no_evidence"),
-    ]  # fmt: skip
+        (str(best), "1", ""),
+        (str(worst), "2", ""),
+        (str(unseen), "", "no_evidence"),
+    ]
     assert rows[0]["name"] == "'=1+1", "no spreadsheet runs it"
     assert {row["from"] for row in rows} == {f"{day(3):%Y-%m-%dT%H:%M:%SZ}"}
     refused = await cast.sari.get(f"/ranking?by=site&{PERIOD}&format=csv&limit=1")
@@ -103,9 +109,14 @@ async def test_a_semicolon_comes_with_decimal_commas(session: AsyncSession, cast
 async def test_a_table_is_what_accept_asks_for_unless_the_query_says_otherwise(cast: Cast, site: int) -> None:
     path = f"/sites/{site}/uptime?{PERIOD}"
     kinds = {
-        "text/csv": "csv", "text/csv;q=0.9, */*;q=0.1": "csv", "application/json, text/csv;q=0.5": "json",
-        "*/*": "json", "text/csv;q=0": "json", "text/html, text/csv;q=zzz": "json", "text/*": "json",
-    }  # fmt: skip
+        "text/csv": "csv",
+        "text/csv;q=0.9, */*;q=0.1": "csv",
+        "application/json, text/csv;q=0.5": "json",
+        "*/*": "json",
+        "text/csv;q=0": "json",
+        "text/html, text/csv;q=zzz": "json",
+        "text/*": "json",
+    }
     for accept, kind in kinds.items():
         assert kind in (await cast.sari.get(path, headers={"Accept": accept})).headers["content-type"], accept
     answer = await cast.sari.get(path + "&format=json", headers={"Accept": "text/csv"})

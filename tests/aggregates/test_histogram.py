@@ -37,11 +37,7 @@ def test_the_centre_of_a_bucket_is_within_2_percent_of_all_that_falls_into_it() 
 
 def test_no_round_trip_time_is_near_enough_to_a_buckets_edge_to_be_rounded_across_it() -> None:
     """So that Python and PostgreSQL, or two machines, never disagree about a bucket."""
-    nearest = min(
-        abs(place - round(place))
-        for rtt in range(2, 3_000_000, 7)
-        if (place := math.log(rtt) / LN_GAMMA)
-    )  # fmt: skip
+    nearest = min(abs(place - round(place)) for rtt in range(2, 3_000_000, 7) if (place := math.log(rtt) / LN_GAMMA))
     assert nearest > 1e-9
 
 

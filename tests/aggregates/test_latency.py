@@ -47,10 +47,12 @@ class Province:
 
     async def found(self) -> None:
         for technology, changes in (
-            ("fiber", {}), ("geo", {"provider": "iconplus"}), ("leo", {"village_code": "64.02.05.2001"}),
+            ("fiber", {}),
+            ("geo", {"provider": "iconplus"}),
+            ("leo", {"village_code": "64.02.05.2001"}),
             ("cellular", {"village_code": "64.03.01.2001"}),
             ("radio", {"village_code": "64.03.01.2001", "provider": "iconplus"}),
-        ):  # fmt: skip
+        ):
             site = self.sites[technology] = await self.living.site(technology, **changes)
             self.readings += self.living.readings(site, technology, self.living.since, 3 * 86, every_s=1200)
 
@@ -161,9 +163,12 @@ async def test_how_many_sites_there_were_readings_of(province: Province) -> None
     sari = living.cast.sari
     for _ in ("live", "counted"):
         for path, params, sites in (
-            ("/regions/64/latency", {}, 5), ("/regions/64.02/latency", {}, 3), ("/regions/64.74/latency", {}, 0),
-            ("/providers/iconplus/latency", {}, 2), ("/regions/64/latency", {"technology": "geo"}, 1),
-        ):  # fmt: skip
+            ("/regions/64/latency", {}, 5),
+            ("/regions/64.02/latency", {}, 3),
+            ("/regions/64.74/latency", {}, 0),
+            ("/providers/iconplus/latency", {}, 2),
+            ("/regions/64/latency", {"technology": "geo"}, 1),
+        ):
             assert (await province.ask(sari, path, living.since, living.now, **params))["sites"] == sites, path
         assert (await province.ask(sari, "/regions/64/latency", living.since - DAY, living.since))["sites"] == 0
         await living.count()
@@ -177,8 +182,10 @@ async def test_a_site_counts_for_the_provider_and_technology_that_it_had_that_da
         "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, "
         "village_code) SELECT site_id, :noon, lifecycle, 'radio', (SELECT id FROM provider WHERE slug = 'iconplus'), "
         "addressed_at, village_code "
-        "FROM site_configuration WHERE site_id = :id", noon=noon, id=site,
-    )  # fmt: skip
+        "FROM site_configuration WHERE site_id = :id",
+        noon=noon,
+        id=site,
+    )
     theirs = province.of(living.since + DAY, living.now, "fiber") + province.of(living.since, living.now, "radio")
     sari = living.cast.sari
     for _ in ("live", "counted"):
@@ -207,8 +214,10 @@ async def test_nobody_sees_beyond_their_scope(province: Province) -> None:
     living = province.living
     cast, span = living.cast, (living.since, living.now)
     await living.count()
-    holds((await province.ask(cast.ana, "/regions/64.02/latency", *span))["total"],
-          province.of(*span, "fiber", "geo", "leo"))  # fmt: skip
+    holds(
+        (await province.ask(cast.ana, "/regions/64.02/latency", *span))["total"],
+        province.of(*span, "fiber", "geo", "leo"),
+    )
     for path in ("/regions/64/latency", "/regions/64.03/latency", "/providers/iconplus/latency?region=64.03"):
         assert (await cast.ana.get(path)).status_code == 403
     holds((await province.ask(cast.ana, "/providers/iconplus/latency", *span))["total"], province.of(*span, "geo"))
@@ -226,7 +235,7 @@ async def test_what_does_not_exist_is_said_so(living: Living) -> None:
         ("/regions/64/latency?provider=nobody", 422, "provider"),
         ("/regions/64/latency?technology=smoke", 422, "technology"),
         ("/providers/iconplus/latency?region=64.99", 422, "region"),
-    ):  # fmt: skip
+    ):
         answer = await sari.get(path)
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (status, field), path
     for code in ("6402", "64.99"):
@@ -255,18 +264,21 @@ async def test_faults_and_losses_never_enter_latency(living: Living) -> None:
     site = await living.site()
     at = living.since + timedelta(minutes=3)
     mixed = [
-        living.reading(site, at, [20_000]), living.reading(site, at + timedelta(minutes=1), None),
+        living.reading(site, at, [20_000]),
+        living.reading(site, at + timedelta(minutes=1), None),
         living.reading(site, at + timedelta(minutes=2), None, outcome=Outcome.FAULT),
         living.reading(site, at + 2 * HOUR, None),
-    ]  # fmt: skip
+    ]
     await living.record(mixed)
     for _ in ("live", "counted"):
         params = {"from": living.since.isoformat(), "to": (living.since + 3 * HOUR).isoformat(), "step": "hour"}
         answer = (await living.cast.sari.get(f"/sites/{site}/latency", params=params)).json()
         holds(answer["total"], mixed)
         assert [(row["samples"], row["loss_pct"]) for row in answer["series"]] == [
-            (1, 83.333), (0, None), (0, 100.0),
-        ]  # fmt: skip
+            (1, 83.333),
+            (0, None),
+            (0, 100.0),
+        ]
         await living.count()
 
 

@@ -27,9 +27,10 @@ def test_pieces_cover_the_period_exactly_and_never_trust_what_is_not_counted(
     start, end = (START + timedelta(seconds=second) for second in sorted((a, b)))
     reached = START + timedelta(hours=hours)
     counted = Counted(
-        reached, min(floor(reached, Tier.DAY), midnight(date(2026, 1, 1) + timedelta(days=days))),
+        reached,
+        min(floor(reached, Tier.DAY), midnight(date(2026, 1, 1) + timedelta(days=days))),
         {date(2026, 1, 1) + timedelta(days=day) for day in stale},
-    )  # fmt: skip
+    )
     found = list(pieces(start, end, TIERS[shortest:], counted))
     assert [p.start for p in found] + [end] == [start] + [p.end for p in found] or (not found and start == end)
     for piece in found:
@@ -54,7 +55,11 @@ def test_a_year_is_twelve_months_and_ragged_edges_are_as_short_as_they_can_be() 
         for piece in pieces(start, end, TIERS, counted)
     ]
     assert ragged == [
-        ("raw", "2026-01-30T22:30"), ("hour", "2026-01-30T23:00"), ("day", "2026-01-31T00:00"),
-        ("month", "2026-02-01T00:00"), ("day", "2026-03-01T00:00"), ("hour", "2026-03-02T00:00"),
+        ("raw", "2026-01-30T22:30"),
+        ("hour", "2026-01-30T23:00"),
+        ("day", "2026-01-31T00:00"),
+        ("month", "2026-02-01T00:00"),
+        ("day", "2026-03-01T00:00"),
+        ("hour", "2026-03-02T00:00"),
         ("raw", "2026-03-02T01:00"),
-    ]  # fmt: skip
+    ]

@@ -20,10 +20,13 @@ async def down_since(session: AsyncSession, cast: Cast, since: datetime) -> tupl
     """A site that has been down since then, seen to be so a minute ago; and now."""
     site, now = await site_since(session, cast, since - timedelta(days=10), (since, "down")), floor_second(utc_now())
     await execute(
-        session, "UPDATE site_status SET state = 'down', unknown_reason = NULL, since = :since, evidence_at = :seen, "
+        session,
+        "UPDATE site_status SET state = 'down', unknown_reason = NULL, since = :since, evidence_at = :seen, "
         "seen_at = :seen, last_ok_at = :since, valid_s = 60 WHERE site_id = :id",
-        since=since, seen=now - timedelta(seconds=60), id=site,
-    )  # fmt: skip
+        since=since,
+        seen=now - timedelta(seconds=60),
+        id=site,
+    )
     return site, now
 
 
@@ -79,9 +82,13 @@ async def test_a_correction_of_a_closed_month_says_the_reason_that_was_given(
     await under_contract(session, site, valid_from=first, terms=[(first, {})])
     await _close(sessions)
     await execute(
-        session, "INSERT INTO maintenance_window (started_at, ended_at, site_id, title, created_by, version) "
-        "VALUES (:a, :b, :id, 'w', 'sari', 1)", a=day(60, 3), b=day(60, 5), id=site,
-    )  # fmt: skip
+        session,
+        "INSERT INTO maintenance_window (started_at, ended_at, site_id, title, created_by, version) "
+        "VALUES (:a, :b, :id, 'w', 'sari', 1)",
+        a=day(60, 3),
+        b=day(60, 5),
+        id=site,
+    )
     async with transaction(sessions) as writing:
         await past.changed(writing, [site], [(day(60, 3), day(60, 5))], reason="surat PLN 17")
     await _close(sessions)

@@ -21,9 +21,11 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 async def lived(living: Living) -> tuple[list[int], list[Reading]]:
     """Four sites of four kinds, measured every ten minutes since the counting began, now and then in vain."""
     kinds = [
-        ("fiber", {}), ("geo", {"provider": "iconplus"}), ("leo", {"village_code": "64.02.05.2001"}),
+        ("fiber", {}),
+        ("geo", {"provider": "iconplus"}),
+        ("leo", {"village_code": "64.02.05.2001"}),
         ("cellular", {"village_code": "64.03.01.2001"}),
-    ]  # fmt: skip
+    ]
     sites, readings = [], []
     for technology, changes in kinds:
         sites.append(await living.site(technology, **changes))
@@ -47,9 +49,16 @@ def twin(readings: list[Reading]) -> tuple[object, ...]:
     for bucket in buckets:
         upto.append(below := below + histogram.counts[bucket])
     return (
-        sum(r.sent for r in readings), len(rtts), sum(rtts) if rtts else None, histogram.least, histogram.most,
-        sum(steps) if steps else None, len(steps), buckets, upto,
-    )  # fmt: skip
+        sum(r.sent for r in readings),
+        len(rtts),
+        sum(rtts) if rtts else None,
+        histogram.least,
+        histogram.most,
+        sum(steps) if steps else None,
+        len(steps),
+        buckets,
+        upto,
+    )
 
 
 async def test_postgresql_counts_an_hour_as_python_does(living: Living) -> None:
@@ -71,13 +80,20 @@ async def test_days_and_regions_are_the_histogram_of_all_their_readings(living: 
     within = [r for r in readings if midnight(day) <= from_slot(r.slot) < midnight(day + DAY)]
     columns = "sent, received, rtt_sum, rtt_min, rtt_max, jitter_sum, jitter_count, bucket, upto"
     for code, technology, members in (
-        ("64", "all", sites), ("64.02", "all", sites[:3]), ("64.02.05", "all", sites[:3]), ("64.03", "all", sites[3:]),
-        ("64.02", "geo", sites[1:2]), ("64", "leo", sites[2:3]),
-    ):  # fmt: skip
+        ("64", "all", sites),
+        ("64.02", "all", sites[:3]),
+        ("64.02.05", "all", sites[:3]),
+        ("64.03", "all", sites[3:]),
+        ("64.02", "geo", sites[1:2]),
+        ("64", "leo", sites[2:3]),
+    ):
         (row,) = await living.execute(
             f"SELECT {columns} FROM region_day WHERE day = :day AND region_code = :code AND provider_id = 0 "
-            "AND technology = :technology", day=day, code=code, technology=technology,
-        )  # fmt: skip
+            "AND technology = :technology",
+            day=day,
+            code=code,
+            technology=technology,
+        )
         assert tuple(row) == twin([r for r in within if r.key in members])
 
 
@@ -179,10 +195,13 @@ async def test_record_answers_what_is_new(living: Living) -> None:
 
 async def test_losses_never_enter_latency_and_faults_never_count(living: Living) -> None:
     site, at = await living.site(), living.since + timedelta(minutes=5)
-    await living.record([
-        living.reading(site, at, [20_000, 21_000]), living.reading(site, at + timedelta(minutes=1), None),
-        living.reading(site, at + timedelta(minutes=2), None, outcome=Outcome.FAULT),
-    ])  # fmt: skip
+    await living.record(
+        [
+            living.reading(site, at, [20_000, 21_000]),
+            living.reading(site, at + timedelta(minutes=1), None),
+            living.reading(site, at + timedelta(minutes=2), None, outcome=Outcome.FAULT),
+        ]
+    )
     await living.count()
     (row,) = await living.execute("SELECT * FROM rollup_hour")
     assert (row.sent, row.received, row.rtt_sum, row.rtt_min, row.rtt_max) == (6, 2, 41_000, 20_000, 21_000)
@@ -199,8 +218,12 @@ async def test_timeouts_while_we_were_blind_do_not_count_as_lost_even_if_that_is
     await living.record([living.reading(site, at + timedelta(seconds=155), [30_000])])
     await living.record([living.reading(site, at + HOUR, None)])
     await living.count()
-    assert {row.sent for row in await living.execute("SELECT sent FROM rollup_hour WHERE site_id = :id AND hour = :at",
-                                                     id=site, at=at)} == {15}  # fmt: skip
+    assert {
+        row.sent
+        for row in await living.execute(
+            "SELECT sent FROM rollup_hour WHERE site_id = :id AND hour = :at", id=site, at=at
+        )
+    } == {15}
 
     # The look at 100 ends at 105 (three packets, a second apart, the last one waits 3 s); blind from 104 to 160.
     blind = BlindRange(at + timedelta(seconds=104), at + timedelta(seconds=160), "uplink")
@@ -226,9 +249,12 @@ async def test_another_sources_blindness_excuses_nothing(living: Living) -> None
 
 async def test_days_are_cut_in_wita(living: Living) -> None:
     site, midnight_of = await living.site(), living.since + DAY
-    await living.record([
-        living.reading(site, midnight_of - timedelta(seconds=1), [10_000]), living.reading(site, midnight_of, [30_000]),
-    ])  # fmt: skip
+    await living.record(
+        [
+            living.reading(site, midnight_of - timedelta(seconds=1), [10_000]),
+            living.reading(site, midnight_of, [30_000]),
+        ]
+    )
     await living.count()
     days = await living.execute("SELECT day, rtt_sum FROM rollup_day WHERE received > 0 ORDER BY day")
     second = midnight_of.astimezone(WITA).date()

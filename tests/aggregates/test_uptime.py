@@ -36,8 +36,11 @@ async def count(session: AsyncSession, now: datetime | None = None) -> None:
 
 async def counted_rows(session: AsyncSession) -> list[Any]:
     async with session.begin():
-        return [tuple(row) for table in ("availability_day", "outage_part", "region_availability_day")
-                for row in await session.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4, 5"))]  # fmt: skip
+        return [
+            tuple(row)
+            for table in ("availability_day", "outage_part", "region_availability_day")
+            for row in await session.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4, 5"))
+        ]
 
 
 async def test_a_regions_seconds_are_those_of_its_access_points_and_never_of_nodes(
@@ -75,12 +78,17 @@ async def test_every_level_and_filter_tells_the_same_seconds(session: AsyncSessi
     await count(session)
     period = {"from": day(4), "to": day(0)}
     asked = {
-        "/regions/64/uptime": (25 + 1 + 2 + 3, 4, 4), "/regions/64.02/uptime": (25 + 1 + 3, 3, 3),
-        f"/regions/{VILLAGE[:8]}/uptime": (29, 3, 3), f"/regions/{VILLAGE}/uptime": (29, 3, 3),
-        "/regions/64.03/uptime": (2, 1, 1), "/regions/64/uptime?technology=geo": (1, 1, 1),
-        "/regions/64/uptime?provider=iconplus": (3, 1, 1), "/providers/telkom-wms/uptime": (28, 3, 3),
-        "/providers/telkom-wms/uptime?region=64.02": (26, 2, 2), "/providers/iconplus/uptime?technology=geo": (0, 0, 0),
-    }  # fmt: skip
+        "/regions/64/uptime": (25 + 1 + 2 + 3, 4, 4),
+        "/regions/64.02/uptime": (25 + 1 + 3, 3, 3),
+        f"/regions/{VILLAGE[:8]}/uptime": (29, 3, 3),
+        f"/regions/{VILLAGE}/uptime": (29, 3, 3),
+        "/regions/64.03/uptime": (2, 1, 1),
+        "/regions/64/uptime?technology=geo": (1, 1, 1),
+        "/regions/64/uptime?provider=iconplus": (3, 1, 1),
+        "/providers/telkom-wms/uptime": (28, 3, 3),
+        "/providers/telkom-wms/uptime?region=64.02": (26, 2, 2),
+        "/providers/iconplus/uptime?technology=geo": (0, 0, 0),
+    }
     for path, (hours, outages, sites) in asked.items():
         bounds = "&".join(f"{name}={moment.isoformat().replace('+', '%2B')}" for name, moment in period.items())
         answer = await cast.sari.get(f"{path}{'&' if '?' in path else '?'}{bounds}&step=day")
@@ -125,11 +133,15 @@ async def test_a_provider_counts_a_site_only_while_it_was_its_own(session: Async
     async with session.begin():
         iconplus = await session.scalar(text("SELECT id FROM provider WHERE slug = 'iconplus'"))
     await execute(
-        session, "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
+        session,
+        "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
         "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, "
         "village_code) SELECT :id, :at, 'active', 'fiber', :provider, :at, village_code FROM site WHERE id = :id",
-        "UPDATE site SET provider_id = :provider WHERE id = :id", id=site_id, at=day(2, 12), provider=iconplus,
-    )  # fmt: skip
+        "UPDATE site SET provider_id = :provider WHERE id = :id",
+        id=site_id,
+        at=day(2, 12),
+        provider=iconplus,
+    )
     for counted in (False, True):
         if counted:
             await count(session)
@@ -145,12 +157,15 @@ async def test_a_provider_counts_a_site_only_while_it_was_its_own(session: Async
 async def test_a_region_counts_a_site_only_while_it_stood_there(session: AsyncSession, cast: Cast) -> None:
     site_id = await site_since(session, cast, day(4), (day(2, 11), "down"), (day(2, 14), "up"))
     await execute(
-        session, "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
+        session,
+        "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
         "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, "
         "village_code) SELECT id, :at, 'active', technology, provider_id, :at, '64.03.06.2006' FROM site "
         "WHERE id = :id",
-        "UPDATE site SET village_code = '64.03.06.2006' WHERE id = :id", id=site_id, at=day(2, 12),
-    )  # fmt: skip
+        "UPDATE site SET village_code = '64.03.06.2006' WHERE id = :id",
+        id=site_id,
+        at=day(2, 12),
+    )
     for counted in (False, True):
         if counted:
             await count(session)
@@ -193,21 +208,34 @@ async def test_causes_say_whose_fault_it_was_and_the_rest_is_unclassified(sessio
         answer = await get(cast.sari, path, step="day", **{"from": day(2), "to": day(0)})
         assert answer["total"]["down_by_cause"] == expected
         assert [row["down_by_cause"] for row in answer["series"]] == [
-            {"power": 3600, "unclassified": 3600}, {"power": 3600, "link": 3600},
-        ]  # fmt: skip
+            {"power": 3600, "unclassified": 3600},
+            {"power": 3600, "link": 3600},
+        ]
 
 
 async def test_a_contract_counts_outages_by_their_whole_length(session: AsyncSession, cast: Cast) -> None:
     """Three minutes before and three after midnight are one outage of six."""
     site_id = await site_since(
-        session, cast, day(4), (day(3, 12), "down"), (day(3, 12.05), "up"), (day(2, -0.05), "down"),
-        (day(2, 0.05), "up"), (day(2, 6), "down"), (day(2, 6.5), "up"),
-    )  # fmt: skip
+        session,
+        cast,
+        day(4),
+        (day(3, 12), "down"),
+        (day(3, 12.05), "up"),
+        (day(2, -0.05), "down"),
+        (day(2, 0.05), "up"),
+        (day(2, 6), "down"),
+        (day(2, 6.5), "up"),
+    )
     await blame(session, site_id, day(2, 6), day(2, 7), "power")
     assert (await get(cast.sari, f"/sites/{site_id}/uptime"))["total"]["countable_down_s"] is None
-    await under_contract(session, site_id, valid_from=day(9).date(), terms=[
-        (day(9).date(), {"excluded_causes": ["power"], "sla_target_pct": 99.9}),
-    ])  # fmt: skip
+    await under_contract(
+        session,
+        site_id,
+        valid_from=day(9).date(),
+        terms=[
+            (day(9).date(), {"excluded_causes": ["power"], "sla_target_pct": 99.9}),
+        ],
+    )
     answer = await get(cast.sari, f"/sites/{site_id}/uptime", step="day", **{"from": day(3), "to": day(1)})
     assert [row["countable_down_s"] for row in answer["series"]] == [180, 180]
     assert answer["total"]["countable_down_s"] == 360
@@ -220,9 +248,15 @@ async def test_a_contract_counts_outages_by_their_whole_length(session: AsyncSes
 async def test_the_total_of_two_targets_has_none(session: AsyncSession, cast: Cast) -> None:
     site_id = await site_since(session, cast, day(4))
     first, second = (day(4) + 8 * HOUR).date(), (day(2) + 8 * HOUR).date()
-    await under_contract(session, site_id, valid_from=first, terms=[
-        (first, {"sla_target_pct": 97}), (second, {"sla_target_pct": 99}),
-    ])  # fmt: skip
+    await under_contract(
+        session,
+        site_id,
+        valid_from=first,
+        terms=[
+            (first, {"sla_target_pct": 97}),
+            (second, {"sla_target_pct": 99}),
+        ],
+    )
     answer = await get(cast.sari, f"/sites/{site_id}/uptime", step="day", **{"from": day(3), "to": day(1)})
     shown = [(row["sla_target_pct"], row["sla_verdict"]) for row in [*answer["series"], answer["total"]]]
     assert shown == [(97.0, "met"), (99.0, "met"), (None, None)]
@@ -293,8 +327,12 @@ async def test_an_outage_that_goes_on_keeps_its_last_day_unsettled(session: Asyn
     site_id = await site_since(session, cast, day(3), (day(1, 23.99), "down"))
     first = day(3).date()
     await under_contract(session, site_id, valid_from=first, terms=[(first, {"min_outage_s": 3600})])
-    await execute(session, "UPDATE site_status SET evidence_at = :at, valid_s = 60 WHERE site_id = :id",
-                  id=site_id, at=day(0, 0.19))  # fmt: skip
+    await execute(
+        session,
+        "UPDATE site_status SET evidence_at = :at, valid_s = 60 WHERE site_id = :id",
+        id=site_id,
+        at=day(0, 0.19),
+    )
     await count(session, day(0, 0.2))
     async with session.begin():
         assert list(await session.scalars(text("SELECT site_id FROM stale_day"))) == [site_id]
@@ -333,13 +371,15 @@ async def test_hours_of_too_much_at_once_are_refused(session: AsyncSession, cast
     answer = await cast.sari.get("/regions/64/uptime?from=2025-01-01&to=2026-01-01&step=hour")
     assert answer.status_code == 200
     await execute(
-        session, "INSERT INTO site (code, kind, village_code, name, host_static, technology, provider_id, link_role, "
+        session,
+        "INSERT INTO site (code, kind, village_code, name, host_static, technology, provider_id, link_role, "
         "probe, lifecycle, addressed_at, version, created_at, updated_at) SELECT code || '-99', 'access_point', code, "
         "name, true, 'fiber', (SELECT min(id) FROM provider), 'primary', 'push', 'active', now(), 1, now(), now() "
         "FROM region WHERE level = 'desa_kelurahan'",
         "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, "
         "village_code) SELECT id, now(), 'active', 'fiber', provider_id, now(), village_code FROM site "
-        "WHERE code LIKE '%-99'", "UPDATE change_counter SET version = version + 1 WHERE name = 'registry'",
-    )  # fmt: skip
+        "WHERE code LIKE '%-99'",
+        "UPDATE change_counter SET version = version + 1 WHERE name = 'registry'",
+    )
     answer = await cast.sari.get("/regions/64/uptime?from=2025-01-01&to=2026-01-01&step=hour")
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_much_at_once")

@@ -69,8 +69,12 @@ async def test_late_data_never_rewrites_a_closed_month_but_stands_beside_it(
         assert rows[:1] == closed
         assert [row[:2] for row in rows[1:]] == [(contracted, "late readings")]  # the second time nothing differs
     whole = await get(cast.sari, f"/sites/{contracted}/uptime", period=f"{MONTH:%Y-%m}", step="month")
-    around = await get(cast.sari, f"/sites/{contracted}/uptime", step="month",
-                       **{"from": START - timedelta(days=1), "to": END + timedelta(days=1)})  # fmt: skip
+    around = await get(
+        cast.sari,
+        f"/sites/{contracted}/uptime",
+        step="month",
+        **{"from": START - timedelta(days=1), "to": END + timedelta(days=1)},
+    )
     assert [row["closed_at"] is not None for row in around["series"]] == [False, True, False]
     assert around["total"]["seconds"]["down"] == 2 * 3600
     for row in (whole["total"], whole["series"][0], around["series"][1]):

@@ -19,12 +19,10 @@ async def five_sites(session: AsyncSession, cast: Cast) -> list[int]:
     return [
         await site_since(session, cast, day(4), (day(2, 3), "down"), (day(2, 4), "up")),
         await site_since(session, cast, day(4), (day(2, 3), "down"), (day(2, 5), "up"), provider="iconplus"),
-        await site_since(
-            session, cast, day(4), (day(1, 3), "down"), (day(1, 4), "up"), village_code=BERAU_VILLAGE
-        ),
+        await site_since(session, cast, day(4), (day(1, 3), "down"), (day(1, 4), "up"), village_code=BERAU_VILLAGE),
         await site_since(session, cast, day(4), (day(2, 5), "unknown"), (day(1, 23), "up")),
         await site_since(session, cast, day(4), (day(2, 3), "down"), (day(1, 4), "up"), technology="geo"),
-    ]  # fmt: skip
+    ]
 
 
 async def test_sites_are_ranked_inside_their_technology_and_what_was_not_seen_is_never_last(
@@ -37,8 +35,11 @@ async def test_sites_are_ranked_inside_their_technology_and_what_was_not_seen_is
         answer = await rank(cast, by="site")
         shown = [(item["id"], item["technology"], item["rank"]) for item in answer["items"]]
         assert shown == [
-            (sites[0], "fiber", 1), (sites[2], "fiber", 1), (sites[1], "fiber", 3), (sites[4], "geo", 1),
-        ]  # fmt: skip
+            (sites[0], "fiber", 1),
+            (sites[2], "fiber", 1),
+            (sites[1], "fiber", 3),
+            (sites[4], "geo", 1),
+        ]
         assert [(item["id"], item["reason"]) for item in answer["unranked"]] == [(sites[3], "low_coverage")]
         best = answer["items"][0]
         assert (best["uptime_pct"], best["coverage_pct"], best["outages"]) == (97.916, 100.0, 1)

@@ -58,8 +58,9 @@ async def polls(port: int, seconds: float, tokens: list[str]) -> dict[str, Any]:
     until = time.monotonic() + seconds
     took: list[float] = []
     statuses: Counter[str] = Counter()
-    pollers = (_poll(port, tokens[n % len(tokens)], n / POLLS_A_SECOND, until, took, statuses)
-               for n in range(POLLS_A_SECOND))  # fmt: skip
+    pollers = (
+        _poll(port, tokens[n % len(tokens)], n / POLLS_A_SECOND, until, took, statuses) for n in range(POLLS_A_SECOND)
+    )
     await asyncio.gather(*pollers)
     return {"took": took, "statuses": statuses}
 

@@ -97,8 +97,9 @@ async def _measure(server_url: str) -> None:
         "ranking of all sites, a month (50)": lambda s: _ranking(s, month, By.SITE),
         "the same, the last 30 days until now": lambda s: _ranking(s, running, By.SITE),
         "the province's last 24 hours by hours": lambda s: uptime_of_many(
-            s, province, Period(NOW - timedelta(days=1), NOW), Step.HOUR, now=NOW),
-    }  # fmt: skip
+            s, province, Period(NOW - timedelta(days=1), NOW), Step.HOUR, now=NOW
+        ),
+    }
     print(f"{'':<40}{'database ms':>14}{'whole ms':>12}{'statements':>12}   median of {REPEATS}, warm")
     for name, ask in asked.items():
         print(f"{name:<40}" + await _timed(engine, sessions, ask))
@@ -139,8 +140,16 @@ async def _site(session: Any, period: Period) -> Any:
 
 
 async def _ranking(session: Any, period: Period, by: By) -> Any:
-    return await ranking(session, Selection("64"), period, by=by, level=Level.KABUPATEN_KOTA, order=Order.BEST,
-                         min_coverage_pct=80, now=NOW)  # fmt: skip
+    return await ranking(
+        session,
+        Selection("64"),
+        period,
+        by=by,
+        level=Level.KABUPATEN_KOTA,
+        order=Order.BEST,
+        min_coverage_pct=80,
+        now=NOW,
+    )
 
 
 async def _timed(engine: AsyncEngine, sessions: Sessions, ask: Callable[[Any], Awaitable[Any]]) -> str:

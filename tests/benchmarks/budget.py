@@ -21,8 +21,10 @@ from tests.throughput.month import DONE, Month
 
 SITES, PROVIDERS = 300, 12
 BUDGETS_MB: dict[str, list[int | None]] = {
-    "each technology's own": [None], "300 MB": [300], "own, 300 and 900 MB mixed": [None, 300, 900],
-}  # fmt: skip
+    "each technology's own": [None],
+    "300 MB": [300],
+    "own, 300 and 900 MB mixed": [None, 300, 900],
+}
 
 
 def main() -> None:
@@ -50,8 +52,12 @@ async def _main(url: str) -> None:
     for name, budgets in BUDGETS_MB.items():
         failed |= not await _month(sessions, known, name, budgets)
         async with transaction(sessions) as session:
-            await session.execute(text("TRUNCATE throughput_test, throughput_watermark, push_traffic, device, "
-                                       "site_configuration, site_status, site CASCADE"))  # fmt: skip
+            await session.execute(
+                text(
+                    "TRUNCATE throughput_test, throughput_watermark, push_traffic, device, "
+                    "site_configuration, site_status, site CASCADE"
+                )
+            )
     await engine.dispose()
     if failed:
         sys.exit("FAILED")

@@ -45,8 +45,13 @@ def main() -> None:
 
 
 def _registered(running: Demo) -> float:
-    body = {"village_code": "64.02.05.2003", "technology": "fiber", "provider": "iconplus", "probe": "icmp",
-            "host": "127.99.1.1"}  # fmt: skip
+    body = {
+        "village_code": "64.02.05.2003",
+        "technology": "fiber",
+        "provider": "iconplus",
+        "probe": "icmp",
+        "host": "127.99.1.1",
+    }
     made, started = running.client.post("/sites", json=body).json(), time.monotonic()
     while not running.get(f"/sites/{made['id']}/measurements")["items"]:
         time.sleep(0.2)

@@ -21,9 +21,19 @@ from simulator.villages import PROVIDERS
 from tests.conftest import make_database
 
 TABLES = (
-    "state_segment", "measurement", "checkpoint", "rollup_hour", "rollup_day", "region_day", "region_month",
-    "availability_day", "region_availability_day", "outage_part", "incident", "incident_site",
-)  # fmt: skip
+    "state_segment",
+    "measurement",
+    "checkpoint",
+    "rollup_hour",
+    "rollup_day",
+    "region_day",
+    "region_month",
+    "availability_day",
+    "region_availability_day",
+    "outage_part",
+    "incident",
+    "incident_site",
+)
 SIZE = """
     SELECT coalesce(sum(pg_total_relation_size(i.inhrelid)), 0) + pg_total_relation_size('{table}')
     FROM pg_inherits i WHERE i.inhparent = '{table}'::regclass
@@ -51,8 +61,10 @@ async def measure(server_url: str, *, days: int, sites: int) -> None:
     began, cpu = time.perf_counter(), time.process_time()
     await write_history(engine, days=days, say=_say(began))
     took, own = time.perf_counter() - began, time.process_time() - cpu
-    print(f"{days} days of {sites:,} sites and 20 towers: {took:.1f} s, {own:.1f} s CPU of our own; "
-          f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")  # fmt: skip
+    print(
+        f"{days} days of {sites:,} sites and 20 towers: {took:.1f} s, {own:.1f} s CPU of our own; "
+        f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
+    )
     async with transaction(sessions) as session:
         for table in TABLES:
             rows = await session.scalar(text(f"SELECT count(*) FROM {table}")) or 0

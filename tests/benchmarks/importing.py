@@ -22,10 +22,23 @@ from tests.conftest import make_database
 
 ROWS, AT_MOST_S = 5_000, 10
 HEADER = [
-    "No", "Kode desa/kelurahan", "Nama titik akses", "Teknologi", "Penyedia", "Nomor layanan (SID)", "Cara ukur",
-    "IP/Host", "Lintang", "Bujur", "Tempat pemasangan", "Sumber listrik", "Bandwidth (Mbps)", "Narahubung", "No HP",
+    "No",
+    "Kode desa/kelurahan",
+    "Nama titik akses",
+    "Teknologi",
+    "Penyedia",
+    "Nomor layanan (SID)",
+    "Cara ukur",
+    "IP/Host",
+    "Lintang",
+    "Bujur",
+    "Tempat pemasangan",
+    "Sumber listrik",
+    "Bandwidth (Mbps)",
+    "Narahubung",
+    "No HP",
     "Keterangan",
-]  # fmt: skip
+]
 
 
 def main() -> None:
@@ -47,10 +60,15 @@ async def _measure(server_url: str) -> None:
         secret = await access.create_token(session, name="bench", role=Role.PROVINCE_OPERATOR)
     await engine.dispose()
     app = create_app(Settings(database_url=url))
-    async with app.router.lifespan_context(app), httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://bench", headers={"Authorization": f"Bearer {secret}"},
-        timeout=120,
-    ) as client:  # fmt: skip
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://bench",
+            headers={"Authorization": f"Bearer {secret}"},
+            timeout=120,
+        ) as client,
+    ):
         book = workbook()
         print(f"{ROWS:,} rows, {len(book) / 1e6:.1f} MB of XLSX, {len(HEADER)} columns")
         for what, params in (("dry run", {"dry_run": "true"}), ("for real", {}), ("again", {})):
@@ -62,8 +80,10 @@ async def _import(client: httpx.AsyncClient, book: bytes, what: str, params: dic
     answer = await client.post("/api/v1/sites/import", content=book, params=params)
     took, spent = time.perf_counter() - began, time.process_time() - cpu
     counts = answer.raise_for_status().json()["counts"]
-    print(f"{what}: {took:.1f} s (at most {AT_MOST_S}), {spent:.1f} s CPU of ours; "
-          f"{', '.join(f'{name} {number:,}' for name, number in counts.items() if number)}")  # fmt: skip
+    print(
+        f"{what}: {took:.1f} s (at most {AT_MOST_S}), {spent:.1f} s CPU of ours; "
+        f"{', '.join(f'{name} {number:,}' for name, number in counts.items() if number)}"
+    )
 
 
 def workbook() -> bytes:
@@ -73,11 +93,26 @@ def workbook() -> bytes:
     page.append(HEADER)
     for n in range(ROWS):
         village = villages[n % len(villages)]
-        page.append([
-            n + 1, village["code"], f"Titik {n + 1}", "serat optik", "Telkom WMS", f"4700-{n:05d}", "icmp",
-            f"203.0.{n // 250}.{n % 250}", str(village["latitude"]).replace(".", ","), village["longitude"],
-            "kantor desa", "PLN", 50, f"Narahubung {n}", f"0812{n:08d}", "catatan",
-        ])  # fmt: skip
+        page.append(
+            [
+                n + 1,
+                village["code"],
+                f"Titik {n + 1}",
+                "serat optik",
+                "Telkom WMS",
+                f"4700-{n:05d}",
+                "icmp",
+                f"203.0.{n // 250}.{n % 250}",
+                str(village["latitude"]).replace(".", ","),
+                village["longitude"],
+                "kantor desa",
+                "PLN",
+                50,
+                f"Narahubung {n}",
+                f"0812{n:08d}",
+                "catatan",
+            ]
+        )
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()

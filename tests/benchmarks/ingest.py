@@ -61,10 +61,15 @@ def _measure(name: str, part: dict[str, Any], cluster: Cluster, url: str, tokens
     asyncio.run(_check(url, found["by_token"], part["rows"] or 1))
     rows = found["requests"] * (part["rows"] or 1)
     rate, limit = rows / found["seconds"], ROWS_LIMIT if part["rows"] else BEATS_LIMIT
-    print(f"{name}: {found['requests'] / found['seconds']:,.0f} requests/s, {rate:,.0f} rows/s (limit {limit:,}), "
-          f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms")  # fmt: skip
-    print(f"    in {found['seconds']:.1f} s, CPU s: api {after[0] - before[0]:.1f}, database {after[1] - before[1]:.1f}"
-          f", client {found['cpu_s']:.1f}; each of {rows:,} rows is there once", flush=True)  # fmt: skip
+    print(
+        f"{name}: {found['requests'] / found['seconds']:,.0f} requests/s, {rate:,.0f} rows/s (limit {limit:,}), "
+        f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms"
+    )
+    print(
+        f"    in {found['seconds']:.1f} s, CPU s: api {after[0] - before[0]:.1f}, database {after[1] - before[1]:.1f}"
+        f", client {found['cpu_s']:.1f}; each of {rows:,} rows is there once",
+        flush=True,
+    )
 
 
 def _run(asked: dict[str, Any]) -> dict[str, Any]:

@@ -55,10 +55,13 @@ async def _measure(server_url: str) -> None:
     late = [Delivery(i, utc_now(), [_row(now - 4 * 3600 + 60 * n) for n in range(LATE_ROWS)]) for i in ids[:LATE_SITES]]
     await _put(sessions, late)
     await _drain(sessions, start, f"late: {LATE_SITES:,} sites' {LATE_ROWS} rows each, of four hours ago")
-    await _put(sessions, [
-        Delivery(i, utc_now(), [_row(now - 4 * 3600 + 60 * n) for n in range(3 * LATE_ROWS)])
-        for i in ids[LATE_SITES : LATE_SITES + 200]
-    ])  # fmt: skip
+    await _put(
+        sessions,
+        [
+            Delivery(i, utc_now(), [_row(now - 4 * 3600 + 60 * n) for n in range(3 * LATE_ROWS)])
+            for i in ids[LATE_SITES : LATE_SITES + 200]
+        ],
+    )
     await _drain(sessions, start, f"late: 200 sites' {3 * LATE_ROWS} rows each, of four hours ago")
     await engine.dispose()
 
@@ -81,5 +84,7 @@ async def _drain(sessions: Sessions, start: datetime, what: str) -> None:
         longest = max(longest, time.perf_counter() - step)
     took, rows = time.perf_counter() - began, intake.figures.pushed_rows
     each = 1e3 * (time.process_time() - cpu) / rows
-    print(f"{what}: {rows:,} taken in and judged in {took:.1f} s: {rows / took:,.0f}/s; "
-          f"{each:.3f} ms CPU each on our side of the database; the longest transaction: {longest:.2f} s")  # fmt: skip
+    print(
+        f"{what}: {rows:,} taken in and judged in {took:.1f} s: {rows / took:,.0f}/s; "
+        f"{each:.3f} ms CPU each on our side of the database; the longest transaction: {longest:.2f} s"
+    )

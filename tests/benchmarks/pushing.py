@@ -88,13 +88,18 @@ async def main() -> None:
     await asyncio.gather(*(line.over for line in lines))
     took = sorted(one for line in lines for one in line.took)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    json.dump({
-        "seconds": time.perf_counter() - began, "requests": sum(sum(line.sent) for line in lines),
-        "by_token": {token: sent for line in lines for token, sent in zip(line.tokens, line.sent, strict=True)},
-        "bad": [bad for line in lines for bad in line.bad][:3],
-        "p50_ms": took[len(took) // 2] * 1000, "p99_ms": took[len(took) * 99 // 100] * 1000,
-        "cpu_s": used.ru_utime + used.ru_stime,
-    }, sys.stdout)  # fmt: skip
+    json.dump(
+        {
+            "seconds": time.perf_counter() - began,
+            "requests": sum(sum(line.sent) for line in lines),
+            "by_token": {token: sent for line in lines for token, sent in zip(line.tokens, line.sent, strict=True)},
+            "bad": [bad for line in lines for bad in line.bad][:3],
+            "p50_ms": took[len(took) // 2] * 1000,
+            "p99_ms": took[len(took) * 99 // 100] * 1000,
+            "cpu_s": used.ru_utime + used.ru_stime,
+        },
+        sys.stdout,
+    )
 
 
 if __name__ == "__main__":

@@ -124,10 +124,17 @@ def run(agents: int, minutes: float, seed: int, folder: Path) -> dict[str, Any]:
         record = gather(running, int(zero), end, {})
         held = asyncio.run(_held(running))
         send_s = {site["code"]: BEAT_S if site["technology"] == "fiber" else SEND_EVERY_S for site in record["sites"]}
-        return record | held | {
-            "stops": [asdict(stop) for stop in stops], "loss_pct": {}, "paused": {}, "send_every_s": send_s,
-            "journal": journal.read(running.folder),
-        }  # fmt: skip
+        return (
+            record
+            | held
+            | {
+                "stops": [asdict(stop) for stop in stops],
+                "loss_pct": {},
+                "paused": {},
+                "send_every_s": send_s,
+                "journal": journal.read(running.folder),
+            }
+        )
 
 
 def _kill(running: Demo, child: str) -> Stop:
@@ -166,11 +173,16 @@ def report(record: dict[str, Any]) -> bool:
         facts.sites[name[0]].lost.append(account.measured[name])
     inbox = Verdict("inbox empty")
     inbox.expect(record["left"] == 0, f"{record['left']} deliveries were never taken in")
-    return tell([
-        counted.arrived(account), counted.received(account, receipts),
-        counted.stored(account, receipts, record["rows"]), inbox,
-        *(check(facts) for check in pushed.CHECKS), sums.seconds(facts),
-    ])  # fmt: skip
+    return tell(
+        [
+            counted.arrived(account),
+            counted.received(account, receipts),
+            counted.stored(account, receipts, record["rows"]),
+            inbox,
+            *(check(facts) for check in pushed.CHECKS),
+            sums.seconds(facts),
+        ]
+    )
 
 
 def _options() -> argparse.Namespace:

@@ -162,8 +162,10 @@ async def sizes(sessions: Sessions, *tables: str) -> None:
         ((rows, heap, index),) = await execute(
             sessions, f"SELECT count(*), pg_table_size('{table}'), pg_indexes_size('{table}') FROM {table}"
         )
-        print(f"{table:<14} {rows:>10,} rows, {heap / rows:6.0f} + {index / rows:4.0f} bytes a row, "
-              f"{(heap + index) / 2**20:7.0f} MB")  # fmt: skip
+        print(
+            f"{table:<14} {rows:>10,} rows, {heap / rows:6.0f} + {index / rows:4.0f} bytes a row, "
+            f"{(heap + index) / 2**20:7.0f} MB"
+        )
 
 
 async def ask(sessions: Sessions) -> None:
@@ -293,8 +295,10 @@ async def by_postgresql(sessions: Sessions, rtts: list[int]) -> Any:
 
 
 PARTS: dict[str, Callable[[], None]] = {
-    "exact": exact, "hour": lambda: asyncio.run(hour()), "year": lambda: asyncio.run(year()),
-}  # fmt: skip
+    "exact": exact,
+    "hour": lambda: asyncio.run(hour()),
+    "year": lambda: asyncio.run(year()),
+}
 
 
 def main() -> None:

@@ -36,8 +36,10 @@ def main() -> None:
             spent = cpu_s(running.child("api")) - spent
             _report(prometheus, looks)
         size = len(running.client.get(f"{running.url}/metrics/sites").content)
-        print(f"{len(running.sites())} sites and nodes, {size:,} bytes; api CPU {spent / MINUTES:.2f} s a minute, "
-              f"with {1 / LOOK_S:g} summaries a second")  # fmt: skip
+        print(
+            f"{len(running.sites())} sites and nodes, {size:,} bytes; api CPU {spent / MINUTES:.2f} s a minute, "
+            f"with {1 / LOOK_S:g} summaries a second"
+        )
 
 
 def _look(running: Demo, seconds: float) -> list[Look]:
@@ -62,8 +64,10 @@ def _report(prometheus: Prometheus, looks: Sequence[Look]) -> None:
     compared = {at: counts for at in moments if (counts := _stood(looks, at, max(took)))}
     wrong = [at for at, counts in compared.items() if prometheus.counts(at=at) != counts]
     changes = sum(before.counts != after.counts for before, after in pairwise(looks))
-    print(f"{len(moments)} scrapes, {len(compared)} of them where the summary stood still ({changes} changes between), "
-          f"{len(wrong)} of these count otherwise (limit 0)")  # fmt: skip
+    print(
+        f"{len(moments)} scrapes, {len(compared)} of them where the summary stood still ({changes} changes between), "
+        f"{len(wrong)} of these count otherwise (limit 0)"
+    )
     share = prometheus.values("all:sinyal_sites_up:ratio"), prometheus.values("all:sinyal_sites_known:ratio")
     print(f"share of sites up now: {share[0][()]:.4f}, known: {share[1][()]:.4f}")
     if wrong or len(compared) < len(moments) / 3 or any(value != "1" for s in ups for _, value in s["values"]):

@@ -72,8 +72,10 @@ async def _live(sessions: Sessions, ids: list[int], start: datetime) -> None:
             await store.take_in(session, [(Reading(i, slot, outcome, 3, rtt_us, 60), start) for i in ids])
     took = time.perf_counter() - began
     each = 1e3 * (time.process_time() - cpu) / (SITES * MINUTES)
-    print(f"live: {SITES * MINUTES:,} readings taken in and judged in {took:.1f} s: {SITES * MINUTES / took:,.0f}/s; "
-          f"{each:.3f} ms CPU each on our side of the database")  # fmt: skip
+    print(
+        f"live: {SITES * MINUTES:,} readings taken in and judged in {took:.1f} s: {SITES * MINUTES / took:,.0f}/s; "
+        f"{each:.3f} ms CPU each on our side of the database"
+    )
 
 
 async def _replace(sessions: Sessions, ids: list[int], start: datetime) -> None:

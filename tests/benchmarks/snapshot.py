@@ -64,8 +64,10 @@ async def _run(url: str) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     await snapshot.refresh(sessions)
     snapshot.tick(utc_now())
-    print(f"{len(snapshot.entries):,} sites built in {time.perf_counter() - wall:.2f} s "
-          f"({time.process_time() - cpu:.2f} s CPU of ours; limit 3)")  # fmt: skip
+    print(
+        f"{len(snapshot.entries):,} sites built in {time.perf_counter() - wall:.2f} s "
+        f"({time.process_time() - cpu:.2f} s CPU of ours; limit 3)"
+    )
     print(f"memory: {before:.0f} MB before, {_resident_mb():.0f} MB with it (limit 400)")
     changes, sinces, most = [], [], 0
     for turn in range(ROUNDS):
@@ -79,8 +81,10 @@ async def _run(url: str) -> None:
         body = (await answers.get(Question(Selection("64"), since=seen))).body
         sinces.append(time.perf_counter() - wall)
         most = max(most, len(body))
-    print(f"a change of {CHANGED:,}: {1000 * statistics.median(wall for wall, _ in changes):.1f} ms with its reading, "
-          f"{1000 * statistics.median(cpu for _, cpu in changes):.1f} ms CPU of ours (limit 50)")  # fmt: skip
+    print(
+        f"a change of {CHANGED:,}: {1000 * statistics.median(wall for wall, _ in changes):.1f} ms with its reading, "
+        f"{1000 * statistics.median(cpu for _, cpu in changes):.1f} ms CPU of ours (limit 50)"
+    )
     print(f"since: {1000 * statistics.median(sinces):.1f} ms, {most:,} bytes (limit 5)")
     wall = time.perf_counter()
     body = (await answers.get(whole)).body

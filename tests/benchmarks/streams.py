@@ -32,12 +32,16 @@ from tests.running import Demo, cpu_s, demo
 
 INTERVAL_S, SETTLE_S, LOOK_S, JOIN_S = 20, 40, 60, 15
 LIMIT_S = 2.0
-SCRIPT = "".join([
-    f"seed = 1\ninterval_s = {INTERVAL_S}\n",
-    *(f"[technology.{name}]\nrtt_ms = {rtt}\njitter_ms = 0\nloss_pct = 0\n" for name, rtt in RTT_MS.items()),
-    *(f'[[event]]\nkind = "outage"\nstart_s = {start}\nduration_s = 40\nselect = {{ fraction = 0.01 }}\n'
-      for start in range(10, 220, 4)),
-])  # fmt: skip
+SCRIPT = "".join(
+    [
+        f"seed = 1\ninterval_s = {INTERVAL_S}\n",
+        *(f"[technology.{name}]\nrtt_ms = {rtt}\njitter_ms = 0\nloss_pct = 0\n" for name, rtt in RTT_MS.items()),
+        *(
+            f'[[event]]\nkind = "outage"\nstart_s = {start}\nduration_s = 40\nselect = {{ fraction = 0.01 }}\n'
+            for start in range(10, 220, 4)
+        ),
+    ]
+)
 READINGS = """
     SELECT s.technology, m.rtt_us FROM measurement m JOIN site s ON s.id = m.site_id
     WHERE m.slot >= $1 AND m.slot < $2 AND m.outcome = 'ok'
@@ -78,8 +82,10 @@ async def _run(running: Demo) -> None:
     async with _changes(running) as changes:
         watched = await _look(running)
     streamed, polled = json.loads(streaming.communicate()[0]), json.loads(polling.communicate()[0])
-    print(f"{len(running.sites())} sites each {INTERVAL_S} s; {STREAMS} streams, {POLLS_A_SECOND} polls a second, "
-          f"{LOOK_S} s without them and {LOOK_S} s with them")  # fmt: skip
+    print(
+        f"{len(running.sites())} sites each {INTERVAL_S} s; {STREAMS} streams, {POLLS_A_SECOND} polls a second, "
+        f"{LOOK_S} s without them and {LOOK_S} s with them"
+    )
     _report_looks(alone, watched)
     _report_polls(polled)
     _report_changes([change for change in changes if change.at < last], streamed, scopes=["64", *_districts(running)])
@@ -185,8 +191,10 @@ def _at(ordered: Sequence[float], share: float) -> float:
 
 def _report_polls(polled: dict[str, Any]) -> None:
     took = sorted(1000 * one for one in polled["took"])
-    print(f"polls: {len(took) / (JOIN_S + LOOK_S):.0f} a second {polled['statuses']}, "
-          f"p50 {_at(took, 0.5):.1f} ms, p99 {_at(took, 0.99):.1f} ms")  # fmt: skip
+    print(
+        f"polls: {len(took) / (JOIN_S + LOOK_S):.0f} a second {polled['statuses']}, "
+        f"p50 {_at(took, 0.5):.1f} ms, p99 {_at(took, 0.99):.1f} ms"
+    )
 
 
 def _report_changes(changes: Sequence[Change], streamed: dict[str, Any], *, scopes: Sequence[str]) -> None:
@@ -207,8 +215,10 @@ def _report_changes(changes: Sequence[Change], streamed: dict[str, Any], *, scop
             delays += [min(found) - change.at] if found else []
             missed += not found
     delays.sort()
-    print(f"{len(changes)} changes of state, {len(delays):,} arrivals, {missed} missed: p50 {_at(delays, 0.5):.2f} s, "
-          f"p99 {_at(delays, 0.99):.2f} s, max {delays[-1]:.2f} s (limit {LIMIT_S:g} s)")  # fmt: skip
+    print(
+        f"{len(changes)} changes of state, {len(delays):,} arrivals, {missed} missed: p50 {_at(delays, 0.5):.2f} s, "
+        f"p99 {_at(delays, 0.99):.2f} s, max {delays[-1]:.2f} s (limit {LIMIT_S:g} s)"
+    )
 
 
 if __name__ == "__main__":

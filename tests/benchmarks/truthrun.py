@@ -33,9 +33,19 @@ from tests.benchmarks.truth.verdict import Verdict
 from tests.running import Demo, demo, wait_for
 
 CHECKS = (
-    silences.outages, silences.inventions, silences.boundaries, silences.unreachables, gaps.blindness, gaps.knowledge,
-    quality.spells, quality.losses, sums.seconds, sums.pauses, incidents.incidents, gaps.recoveries,
-)  # fmt: skip
+    silences.outages,
+    silences.inventions,
+    silences.boundaries,
+    silences.unreachables,
+    gaps.blindness,
+    gaps.knowledge,
+    quality.spells,
+    quality.losses,
+    sums.seconds,
+    sums.pauses,
+    incidents.incidents,
+    gaps.recoveries,
+)
 SETTLE_S = 4 * INTERVAL_S
 TOLD = 3  # failures of a check that are told in full
 
@@ -57,8 +67,11 @@ def run(plotted: Plot, folder: Path) -> dict[str, Any]:
     """Lives the plot through, and gathers what happened and what the product says of it."""
     with demo(folder / "data", plotted.script) as running:
         zero = _zero(running)
-        print(f"{plotted.sites} sites, {plotted.nodes} nodes, {len(plotted.events)} events in {plotted.ends_s:.0f} s, "
-              f"every {INTERVAL_S} s a look; kills: {plotted.kills}", flush=True)  # fmt: skip
+        print(
+            f"{plotted.sites} sites, {plotted.nodes} nodes, {len(plotted.events)} events in {plotted.ends_s:.0f} s, "
+            f"every {INTERVAL_S} s a look; kills: {plotted.kills}",
+            flush=True,
+        )
         stops, paused = _act(running, plotted, zero)
         time.sleep(max(0.0, zero + plotted.ends_s + SETTLE_S - time.time()))
         record = gather(running, int(zero), int(time.time()), plotted.loss_pct)
@@ -138,14 +151,17 @@ def gather(running: Demo, start: int, end: int, lossy: dict[str, float]) -> dict
     sites = list(_pages(running, "/sites"))
     codes = [site["code"] for site in sites]
     return {
-        "interval_s": INTERVAL_S, "from": start, "to": end, "lines": running.truth(),
+        "interval_s": INTERVAL_S,
+        "from": start,
+        "to": end,
+        "lines": running.truth(),
         "sites": [{name: site[name] for name in ("id", "code", "kind", "parent_id", "technology")} for site in sites],
         "segments": {code: list(_pages(running, f"/sites/{code}/segments", **period)) for code in codes},
         "uptime": {code: running.get(f"/sites/{code}/uptime", step="hour", **period) for code in codes},
         "readings": {code: list(_pages(running, f"/sites/{code}/measurements", **period)) for code in lossy},
         "incidents": _incidents(running),
         "figures": _figures(running),
-    }  # fmt: skip
+    }
 
 
 def _pages(running: Demo, path: str, **asked: Any) -> Iterator[dict[str, Any]]:
@@ -168,8 +184,9 @@ def _incidents(running: Demo) -> list[dict[str, Any]] | None:
     return [
         {name: member[name] for name in ("code", "started_at", "ended_at")}
         | {name: one[name] for name in ("kind", "cause_hint")}
-        for one in standing for member in one["sites"]
-    ]  # fmt: skip
+        for one in standing
+        for member in one["sites"]
+    ]
 
 
 def _figures(running: Demo) -> dict[str, float]:
@@ -199,8 +216,11 @@ def tell(verdicts: Sequence[Verdict]) -> bool:
 
 def _row(verdict: Verdict) -> None:
     numbers = (verdict.expected, verdict.found, verdict.missed, verdict.invented, verdict.exempt)
-    print(f"{verdict.name:<28}" + "".join(f"{number:>10}" for number in numbers)
-          + f"{verdict.worst_s:>10.1f}  {'holds' if verdict.holds else 'FAILS'}")  # fmt: skip
+    print(
+        f"{verdict.name:<28}"
+        + "".join(f"{number:>10}" for number in numbers)
+        + f"{verdict.worst_s:>10.1f}  {'holds' if verdict.holds else 'FAILS'}"
+    )
     for note in verdict.notes:
         print(f"  {note}")
 

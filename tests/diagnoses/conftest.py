@@ -14,18 +14,30 @@ FOUND: list[dict[str, Any]] = [
     {"kind": "target", "host": "desa.example.id", "address": "198.51.100.20"},
     {"kind": "packet", "number": 1, "rtt_ms": 21.5, "source": None, "problem": None},
     {"kind": "packet", "number": 2, "rtt_ms": None, "source": "203.0.113.1", "problem": "Packet filtered"},
-    {"kind": "summary", "sent": 2, "received": 1, "loss_pct": 50.0, "rtt_min_ms": 21.5, "rtt_avg_ms": 21.5,
-     "rtt_max_ms": 21.5},
-]  # fmt: skip
+    {
+        "kind": "summary",
+        "sent": 2,
+        "received": 1,
+        "loss_pct": 50.0,
+        "rtt_min_ms": 21.5,
+        "rtt_avg_ms": 21.5,
+        "rtt_max_ms": 21.5,
+    },
+]
 
 
 async def make_diagnosis(session: AsyncSession, site_id: int) -> int:
     """One that is done."""
     async with session.begin():
         asked = Diagnosis(
-            site_id=site_id, kind=DiagnosisKind.PING, count=2, requested_by="ana", requested_at=utc_now(),
-            status=DiagnosisStatus.RUNNING, started_at=utc_now(),
-        )  # fmt: skip
+            site_id=site_id,
+            kind=DiagnosisKind.PING,
+            count=2,
+            requested_by="ana",
+            requested_at=utc_now(),
+            status=DiagnosisStatus.RUNNING,
+            started_at=utc_now(),
+        )
         session.add(asked)
         await session.flush()
         await store.tell(session, asked.id, [(n, utc_now(), found) for n, found in enumerate(FOUND, 1)])

@@ -95,8 +95,11 @@ async def test_a_stream_tells_each_line_while_the_worker_finds_it(live: Live, mo
     stream = await live.stream(made)
     first = await stream.event()
     assert (stream.status, first.kind, first.data["status"], "no worker" in first.data["notice"]) == (
-        200, "status", "waiting", True,
-    )  # fmt: skip
+        200,
+        "status",
+        "waiting",
+        True,
+    )
     await live.diagnoses.take()
     events = await until(stream, "line")
     assert [event.data.get("status") for event in events[:-1]] == ["running"] * (len(events) - 1)
@@ -156,8 +159,11 @@ async def test_a_stream_ends_when_its_callers_token_is_revoked_or_the_service_en
 
 async def test_two_that_ask_at_once_are_not_both_served(live: Live) -> None:
     site = await register(live.served.cast, host="127.30.0.7")
-    answers = await asyncio.gather(*(
-        person.post(f"/sites/{site['id']}/diagnose", {"kind": "ping"})
-        for person in (live.served.cast.ana, live.served.cast.sari) for _ in range(3)
-    ))  # fmt: skip
+    answers = await asyncio.gather(
+        *(
+            person.post(f"/sites/{site['id']}/diagnose", {"kind": "ping"})
+            for person in (live.served.cast.ana, live.served.cast.sari)
+            for _ in range(3)
+        )
+    )
     assert sorted(answer.status_code for answer in answers) == [201, 429, 429, 429, 429, 429]

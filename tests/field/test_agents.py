@@ -35,8 +35,11 @@ def test_a_script_holds_one_token_and_no_other_secret(kind: AgentKind) -> None:
 def test_a_script_says_first_in_indonesian_how_it_is_installed_looked_after_and_removed(kind: AgentKind) -> None:
     head = rendered(kind).split("\n\n")[0]
     assert [word for word in ("Pasang", "Periksa", "Hapus", "English") if word in head] == [
-        "Pasang", "Periksa", "Hapus", "English",
-    ]  # fmt: skip
+        "Pasang",
+        "Periksa",
+        "Hapus",
+        "English",
+    ]
     assert head.index("Pasang") < head.index("English")
     assert commands.REMOVALS[kind].partition(";")[0] in head
     assert "64.02.05.2003-01" in head
@@ -64,8 +67,13 @@ def test_a_script_that_came_half_does_nothing(kind: AgentKind, tmp_path_factory:
     text = rendered(kind)
     for cut in range(200, len(text) - 12, 1500):
         root = tmp_path_factory.mktemp("root")
-        subprocess.run(["sh", "-c", text[:cut]], env={"SINYAL_ROOT": str(root), "PATH": "/bin:/usr/bin"},
-                       capture_output=True, timeout=10, check=False)  # fmt: skip
+        subprocess.run(
+            ["sh", "-c", text[:cut]],
+            env={"SINYAL_ROOT": str(root), "PATH": "/bin:/usr/bin"},
+            capture_output=True,
+            timeout=10,
+            check=False,
+        )
         assert list(root.iterdir()) == []
 
 
@@ -109,8 +117,17 @@ def unbalanced(text: str, *, escape: str) -> list[str]:
 
 def test_what_the_routeros_script_sends_is_a_push() -> None:
     text = rendered(AgentKind.ROUTEROS)
-    known = {"sinyalBoot": "k3f9ab2c", "sinyalSeq": "7", "uptime": "1w2d03:04:05", "times": "21.866,22.001",
-             "at": "1w2d03:04:11", "waiting": "0", "sinyalDropped": "2", "token": TOKEN, "sent": "3"}  # fmt: skip
+    known = {
+        "sinyalBoot": "k3f9ab2c",
+        "sinyalSeq": "7",
+        "uptime": "1w2d03:04:05",
+        "times": "21.866,22.001",
+        "at": "1w2d03:04:11",
+        "waiting": "0",
+        "sinyalDropped": "2",
+        "token": TOKEN,
+        "sent": "3",
+    }
     known["row"] = filled(text, "row", known)
     known["batch"] = known["row"] + "," + known["row"].replace("7", "8", 1).replace("21.866,22.001", "")
     known["head"] = filled(text, "head", known)

@@ -84,9 +84,15 @@ async def settle(
     tools = TOOLS[kind](folder / f"{kind}-tools")
     machine = Machine(village, folder / kind, answer.text, shell=SHELLS[kind], tools=tools)
     machine.set(
-        RUN=machine.ram, SPOOL=machine.disk if kind == "linux" else machine.ram, BEAT_S=1, LONGEST_S=2, JITTER_S=0,
-        PACKETS=1, PING_WAIT_S=1, PUSH_TIMEOUT_S=3,
-    )  # fmt: skip
+        RUN=machine.ram,
+        SPOOL=machine.disk if kind == "linux" else machine.ram,
+        BEAT_S=1,
+        LONGEST_S=2,
+        JITTER_S=0,
+        PACKETS=1,
+        PING_WAIT_S=1,
+        PUSH_TIMEOUT_S=3,
+    )
     stack.callback(machine.kill)
     return Field(machine, link, Received(server.sessions, site["id"]), site["id"], server)
 

@@ -203,14 +203,15 @@ async def test_who_guesses_codes_waits_ever_longer(cast: Cast, anybody: httpx.As
     assert (await anybody.get(f"/enrol/{code}/status")).status_code == 429, "nor is a right one told from there"
 
 
-@pytest.mark.parametrize("headers", [
-    {"User-Agent": "WhatsApp/2.23.20.0"},
-    {"User-Agent": "facebookexternalhit/1.1"},
-    {"User-Agent": "Mozilla/5.0 (Linux; Android 14) Chrome/130", "Accept": "text/html,*/*"},
-])  # fmt: skip
-async def test_who_only_looks_uses_up_no_code(
-    cast: Cast, anybody: httpx.AsyncClient, headers: dict[str, str]
-) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"User-Agent": "WhatsApp/2.23.20.0"},
+        {"User-Agent": "facebookexternalhit/1.1"},
+        {"User-Agent": "Mozilla/5.0 (Linux; Android 14) Chrome/130", "Accept": "text/html,*/*"},
+    ],
+)
+async def test_who_only_looks_uses_up_no_code(cast: Cast, anybody: httpx.AsyncClient, headers: dict[str, str]) -> None:
     code = (await enrolled(cast, await pushing(cast)))["code"]
     looked = await anybody.get(f"/enrol/{code}?kind=openwrt", headers=headers)
     assert "text/html" in looked.headers["content-type"]
@@ -255,8 +256,10 @@ async def test_the_page_tells_how_far_the_installation_has_come(
     assert "1 diterima, 1 ditolak" in page
     assert "jam perangkat belum diatur (NTP)" in page
     async with session.begin():
-        await session.execute(text("UPDATE device SET heard_at = heard_at - interval '1 hour' "
-                                   "WHERE site_id = :site"), {"site": agent.site["id"]})  # fmt: skip
+        await session.execute(
+            text("UPDATE device SET heard_at = heard_at - interval '1 hour' WHERE site_id = :site"),
+            {"site": agent.site["id"]},
+        )
         await session.execute(update(Enrolment).values(used_at=utc_now() - timedelta(hours=2)))
     assert "Tidak ada laporan: yang terakhir 60 menit lalu" in await shown()
     await cast.ana.client.delete(f"/api/v1/sites/{agent.site['id']}/agent")
@@ -265,9 +268,13 @@ async def test_the_page_tells_how_far_the_installation_has_come(
 
 async def test_pages_show_no_person_and_no_exact_position(cast: Cast, anybody: httpx.AsyncClient) -> None:
     site_id = await pushing(
-        cast, contact_name="Ibu Rina Kartikasari", contact_phone="0812-5550-7713", latitude=-0.4321, longitude=117.1234,
+        cast,
+        contact_name="Ibu Rina Kartikasari",
+        contact_phone="0812-5550-7713",
+        latitude=-0.4321,
+        longitude=117.1234,
         location_note="di belakang rumah Pak RT",
-    )  # fmt: skip
+    )
     code = (await enrolled(cast, site_id))["code"]
     for page in ("status", "card"):
         answer = await anybody.get(f"/enrol/{code}/{page}")
@@ -280,8 +287,10 @@ async def test_pages_show_no_person_and_no_exact_position(cast: Cast, anybody: h
 
 async def test_only_sites_that_report_themselves_have_an_agent(cast: Cast) -> None:
     site = await register(cast, probe="icmp")
-    for refused in (await cast.ana.post(f"/sites/{site['id']}/enrolment"),
-                    await cast.ana.post(f"/sites/{site['id']}/agent?kind=linux")):  # fmt: skip
+    for refused in (
+        await cast.ana.post(f"/sites/{site['id']}/enrolment"),
+        await cast.ana.post(f"/sites/{site['id']}/agent?kind=linux"),
+    ):
         assert refused.status_code == 409
         assert refused.json()["detail"] == "This site is measured by icmp: set its probe to push first"
 

@@ -69,8 +69,22 @@ async def test_an_open_grant_is_told_until_it_is_taken_or_over(agent: Agent) -> 
 def granted(site: Site, code: str) -> ThroughputTest:
     now = utc_now()
     return ThroughputTest(
-        site_id=site.id, planned_at=now, month=now.date().replace(day=1), mode=Mode.PUSH, status="running",
-        technology=site.technology, provider_id=site.provider_id, village_code=site.village_code,
-        allowed_down_bytes=4_000_000, allowed_up_bytes=1_000_000, max_s=10, reserved_bytes=6_000_000, waits_until=now,
-        started_at=now, down_bytes=0, up_bytes=0, grant=code, expires_at=now + timedelta(minutes=5),
-    )  # fmt: skip
+        site_id=site.id,
+        planned_at=now,
+        month=now.date().replace(day=1),
+        mode=Mode.PUSH,
+        status="running",
+        technology=site.technology,
+        provider_id=site.provider_id,
+        village_code=site.village_code,
+        allowed_down_bytes=4_000_000,
+        allowed_up_bytes=1_000_000,
+        max_s=10,
+        reserved_bytes=6_000_000,
+        waits_until=now,
+        started_at=now,
+        down_bytes=0,
+        up_bytes=0,
+        grant=code,
+        expires_at=now + timedelta(minutes=5),
+    )

@@ -36,10 +36,16 @@ async def test_a_token_may_come_in_the_body_and_the_header_wins(agent: Agent) ->
     assert (await agent.send(BEAT | {"token": agent.token}, headers=wrong)).status_code == 401
 
 
-@pytest.mark.parametrize("headers", [
-    {}, {"Authorization": "Bearer sd-nobody"}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer"},
-    {"Authorization": "Bearer sd-\xe9"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer sd-nobody"},
+        {"Authorization": "Basic eDp5"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer sd-\xe9"},
+    ],
+)
 async def test_without_a_good_token_nothing_is_taken(agent: Agent, headers: dict[str, str]) -> None:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     answer = await agent.client.post("/api/v1/push", json=BEAT, headers=raw)
@@ -115,8 +121,11 @@ async def test_what_is_wrong_with_rows_is_told_one_by_one_in_the_devices_languag
 
 
 async def test_what_was_refused_is_not_the_last_that_is_known_of_a_device(agent: Agent) -> None:
-    rows = [{"seq": 9_000, "sent": 1, "rtt_ms": [20]}, {"seq": 1, "uptime_s": 100, "sent": 1, "rtt_ms": [20]},
-            {"seq": 2, "sent": -1}]  # fmt: skip
+    rows = [
+        {"seq": 9_000, "sent": 1, "rtt_ms": [20]},
+        {"seq": 1, "uptime_s": 100, "sent": 1, "rtt_ms": [20]},
+        {"seq": 2, "sent": -1},
+    ]
     answer = await agent.push({"boot": "b", "uptime_s": 100, "clients": -1, "batch": rows})
     assert codes(answer) == [(0, "no_clock"), (2, "out_of_range"), (None, "out_of_range")]
     assert (await agent.row("device"))["seq"] == 1
@@ -146,9 +155,10 @@ async def test_a_row_twice_in_a_batch_counts_once_and_a_reset_is_a_new_boot(agen
 
 async def test_a_body_that_is_too_large_is_refused_whether_packed_or_not(agent: Agent) -> None:
     for body, encoding in (
-        (b" " * 10_000_000, None), (gzip.compress(b" " * 50_000_000), "gzip"),
+        (b" " * 10_000_000, None),
+        (gzip.compress(b" " * 50_000_000), "gzip"),
         (gzip.compress(b'{"a":' + b"0" * 1_000_000), "gzip"),
-    ):  # fmt: skip
+    ):
         packed = {"Content-Encoding": encoding} if encoding else {}
         answer = await agent.send(content=body, headers=packed)
         assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (413, "too-large")
@@ -160,17 +170,27 @@ async def test_a_body_may_be_packed(agent: Agent) -> None:
     packed = gzip.compress(orjson.dumps(BEAT))
     assert (await agent.push(content=packed, headers={"Content-Encoding": "gzip"}))["accepted"] == 1
     for content, encoding, code in (
-        (packed[:-4], "gzip", "bad_gzip"), (packed + packed, "gzip", "bad_gzip"), (b"{}", "gzip", "bad_gzip"),
+        (packed[:-4], "gzip", "bad_gzip"),
+        (packed + packed, "gzip", "bad_gzip"),
+        (b"{}", "gzip", "bad_gzip"),
         (zlib.compress(b"{}"), "deflate", "unknown_encoding"),
-    ):  # fmt: skip
+    ):
         answer = await agent.send(content=content, headers={"Content-Encoding": encoding})
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code)
 
 
-@pytest.mark.parametrize(("content", "code"), [
-    (b"", "json_invalid"), (b"[]", "model_type"), (b'{"seq": NaN}', "not_a_number"), (b"sent=3", "json_invalid"),
-    (b'{"batch": {}}', "list_type"), (b'{"batch": 7}', "list_type"), (b"\x00", "json_invalid"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "json_invalid"),
+        (b"[]", "model_type"),
+        (b'{"seq": NaN}', "not_a_number"),
+        (b"sent=3", "json_invalid"),
+        (b'{"batch": {}}', "list_type"),
+        (b'{"batch": 7}', "list_type"),
+        (b"\x00", "json_invalid"),
+    ],
+)
 async def test_what_is_no_push_at_all_is_refused_with_its_place(agent: Agent, content: bytes, code: str) -> None:
     answer = await agent.send(content=content)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code)
@@ -180,10 +200,16 @@ async def test_what_is_no_push_at_all_is_refused_with_its_place(agent: Agent, co
 async def test_that_it_came_proves_the_link_though_nothing_of_it_can_be_read(agent: Agent) -> None:
     """An agent with a fault is no outage: it is answered with its fault, and nobody takes it for silent."""
     packed, many = {"Content-Encoding": "gzip"}, orjson.dumps({"boot": "b", "batch": [BEAT] * 1001})
-    for number, (content, headers, code) in enumerate((
-        (b'{"seq": NaN}', {}, "not_a_number"), (b" " * 10_000_000, {}, "too_large"), (many, {}, "too_large"),
-        (gzip.compress(b" " * 50_000_000), packed, "too_large"), (b"?", packed, "bad_gzip"),
-    ), start=1):  # fmt: skip
+    for number, (content, headers, code) in enumerate(
+        (
+            (b'{"seq": NaN}', {}, "not_a_number"),
+            (b" " * 10_000_000, {}, "too_large"),
+            (many, {}, "too_large"),
+            (gzip.compress(b" " * 50_000_000), packed, "too_large"),
+            (b"?", packed, "bad_gzip"),
+        ),
+        start=1,
+    ):
         assert (await agent.send(content=content, headers=headers)).status_code in {413, 422}
         (row,) = await agent.taken()
         assert (row.outcome, row.reason, row.sent) == ("ok", "arrival", 0)

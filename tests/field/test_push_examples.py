@@ -30,8 +30,11 @@ def environment(apis: list[Api], fleet: tuple[str, list[str]]) -> dict[str, str]
         return made
 
     return os.environ | {
-        "SINYAL": apis[1].url, "DEVICE_TOKEN": fleet[1][-1], "TOKEN": asyncio.run(token()), "SITE": "1",
-    }  # fmt: skip
+        "SINYAL": apis[1].url,
+        "DEVICE_TOKEN": fleet[1][-1],
+        "TOKEN": asyncio.run(token()),
+        "SITE": "1",
+    }
 
 
 def test_the_examples_do_what_the_page_says(environment: dict[str, str], tmp_path: Path) -> None:

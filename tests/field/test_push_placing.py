@@ -51,9 +51,17 @@ def test_an_older_boots_rows_are_placed_by_clock_never_by_this_boots_uptime() ->
 
 
 def test_rows_that_cannot_be_are_refused_and_the_others_stand() -> None:
-    found = placed([
-        row(1, uptime_s=0), row(2, uptime_s=1000 + 61), row(3), row(4, uptime_s=1000 + 59), row(5, clock=5),
-    ], uptime_s=1000, sent_at=5 + 8 * 86_400)  # fmt: skip
+    found = placed(
+        [
+            row(1, uptime_s=0),
+            row(2, uptime_s=1000 + 61),
+            row(3),
+            row(4, uptime_s=1000 + 59),
+            row(5, clock=5),
+        ],
+        uptime_s=1000,
+        sent_at=5 + 8 * 86_400,
+    )
     assert slots(found) == [NOW - 1000, "in_future", "no_clock", NOW, "too_old"]
     young = TERMS._replace(since=NOW - 500)
     assert slots(placed([row(1, uptime_s=0), row(2, uptime_s=900)], uptime_s=1000, terms=young)) == [
@@ -135,12 +143,16 @@ def test_no_row_is_in_the_future_nor_too_old_nor_shares_its_second(
 
 ANY = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False, allow_infinity=False),
-        st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(["1w2d03:04:05", "2026-11-24T06:00:00Z"]),
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(st.characters(exclude_categories=["Cs"])),
+        st.sampled_from(["1w2d03:04:05", "2026-11-24T06:00:00Z"]),
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
     max_leaves=5,
-)  # fmt: skip
+)
 FIELDS = [*MEASURED, *SENDER, "sent_at"]
 ROWS = st.dictionaries(st.sampled_from(FIELDS), st.one_of(ANY, st.integers(0, 100)), max_size=9)
 

@@ -62,13 +62,19 @@ class Field:
             await session.execute(text("DELETE FROM state_segment WHERE site_id = :id"), {"id": site})
             for start, end, state in pieces:
                 down = state == "down"
-                await session.execute(INSERT, {
-                    "site": site, "start": self.at(start), "end": None if end is None else self.at(end),
-                    "state": state, "reason": "silent" if state == "unknown" else None,
-                    "last_ok": self.at(start - 60) if down else None,
-                    "confirmed": self.at(start + 10) if down else None,
-                    "first_ok": self.at(end) if down and end and (end, state) in _answered(pieces) else None,
-                })  # fmt: skip
+                await session.execute(
+                    INSERT,
+                    {
+                        "site": site,
+                        "start": self.at(start),
+                        "end": None if end is None else self.at(end),
+                        "state": state,
+                        "reason": "silent" if state == "unknown" else None,
+                        "last_ok": self.at(start - 60) if down else None,
+                        "confirmed": self.at(start + 10) if down else None,
+                        "first_ok": self.at(end) if down and end and (end, state) in _answered(pieces) else None,
+                    },
+                )
         if follow:
             await self.follow((site, *(span or (-100, 3600))))
 

@@ -50,8 +50,9 @@ async def test_silence_resolves_nothing(field_: Field) -> None:
     assert made[1:] == ("open", 100, None)
     await field_.write(site, (0, 100, "up"), (100, 200, "down"), (200, 900, "unknown"), (900, None, "down"))
     assert await field_.short() == [made]
-    await field_.write(site, (0, 100, "up"), (100, 200, "down"), (200, 900, "unknown"), (900, 960, "down"),
-                       (960, None, "up"))  # fmt: skip
+    await field_.write(
+        site, (0, 100, "up"), (100, 200, "down"), (200, 900, "unknown"), (900, 960, "down"), (960, None, "up")
+    )
     (over,) = await field_.listed()
     assert (over["id"], over["status"], over["duration_s"]) == (made[0], "resolved", 860)
     assert over["duration_max_s"] == 960 - 40
@@ -130,8 +131,12 @@ async def test_what_an_outage_rests_on_is_told_however_its_stretch_is_cut(field_
     (incident,) = await field_.listed()
     assert [one["evidence"] for one in incident["sites"]] == ["central"]
     bounds = {"from": field_.at(-50).isoformat(), "to": field_.at(190).isoformat()}
-    assert await _rests(field_, site, bounds) == [("unknown", None), ("up", "central"), ("down", "central"),
-                                                  ("up", "central")]  # fmt: skip
+    assert await _rests(field_, site, bounds) == [
+        ("unknown", None),
+        ("up", "central"),
+        ("down", "central"),
+        ("up", "central"),
+    ]
     bounds = {"from": field_.at(90).isoformat(), "to": field_.at(120).isoformat()}
     assert await _rests(field_, site, bounds) == [("down", "central")]
     async with transaction(field_.sessions) as session:

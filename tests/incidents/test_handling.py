@@ -57,8 +57,10 @@ async def test_every_change_is_in_the_history(field_: Field) -> None:
     opened, acknowledged, explained = whole["events"]
     assert (opened["kind"], opened["by"], opened["after"]["status"]) == ("opened", None, "open")
     assert (acknowledged["by"], acknowledged["before"]["status"], acknowledged["after"]["status"]) == (
-        "token ana", "open", "acknowledged",
-    )  # fmt: skip
+        "token ana",
+        "open",
+        "acknowledged",
+    )
     assert explained["before"] == {"cause": None, "cause_confirmed_by": None, "reported_at": None}
     assert (explained["after"]["cause"], explained["after"]["cause_confirmed_by"]) == ("weather", "token sari")
 
@@ -113,19 +115,22 @@ async def test_what_was_merged_says_where_it_went(field_: Field) -> None:
     assert answer.json()["errors"][0]["suggestion"] == f"Penanganannya berlanjut pada insiden {first}"
 
 
-@pytest.mark.parametrize(("changes", "found"), [
-    ({"cause": "lightning"}, {"cause": "enum"}),
-    ({"cause": None}, {"cause": "null"}),
-    ({"status": None}, {"status": "null"}),
-    ({"status": "closed"}, {"status": "enum"}),
-    ({"ticket_no": "  "}, {"ticket_no": "string_too_short"}),
-    ({"assignee": "a\0b"}, {"assignee": "nul"}),
-    ({"assigne": "x"}, {"assigne": "extra_forbidden"}),
-    ({"reported_at": "2026-11-24T06:00:00"}, {"reported_at": "naive_time"}),
-    ({"reported_at": "yesterday"}, {"reported_at": "bad_time"}),
-    ({"reported_at": True}, {"reported_at": "bad_time"}),
-    ({"version": 3}, {"version": "extra_forbidden"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"cause": "lightning"}, {"cause": "enum"}),
+        ({"cause": None}, {"cause": "null"}),
+        ({"status": None}, {"status": "null"}),
+        ({"status": "closed"}, {"status": "enum"}),
+        ({"ticket_no": "  "}, {"ticket_no": "string_too_short"}),
+        ({"assignee": "a\0b"}, {"assignee": "nul"}),
+        ({"assigne": "x"}, {"assigne": "extra_forbidden"}),
+        ({"reported_at": "2026-11-24T06:00:00"}, {"reported_at": "naive_time"}),
+        ({"reported_at": "yesterday"}, {"reported_at": "bad_time"}),
+        ({"reported_at": True}, {"reported_at": "bad_time"}),
+        ({"version": 3}, {"version": "extra_forbidden"}),
+    ],
+)
 async def test_a_wrong_change_is_refused(field_: Field, changes: dict[str, Any], found: dict[str, str]) -> None:
     made = await outage(field_)
     assert await faults(field_.cast, made, assignee_ok=1, **changes) == {"assignee_ok": "extra_forbidden", **found}
@@ -174,8 +179,13 @@ async def test_nobody_sees_or_touches_beyond_their_scope(field_: Field) -> None:
     cast = field_.cast
     here = await outage(field_)
     there = await outage(field_, village_code=BERAU, provider="iconplus")
-    for person, seen in ((cast.sari, [here, there]), (cast.vera, [here, there]), (cast.ana, [here]),
-                         (cast.ben, [there]), (cast.icon, [there])):  # fmt: skip
+    for person, seen in (
+        (cast.sari, [here, there]),
+        (cast.vera, [here, there]),
+        (cast.ana, [here]),
+        (cast.ben, [there]),
+        (cast.icon, [there]),
+    ):
         assert sorted(one["id"] for one in await field_.listed(person)) == seen
     assert (await cast.ben.get(f"/incidents/{here}")).status_code == 404
     assert (await cast.ben.patch(f"/incidents/{here}", {"status": "acknowledged"})).status_code == 404
@@ -192,8 +202,7 @@ async def test_nobody_sees_or_touches_beyond_their_scope(field_: Field) -> None:
 async def test_of_a_shared_incident_each_district_sees_its_own_sites(field_: Field) -> None:
     cast = field_.cast
     node = await field_.site(kind="node")
-    sites = [await field_.site(parent_id=node, village_code=village) for village in
-             (BERAU, *["64.02.05.2003"] * 4)]  # fmt: skip
+    sites = [await field_.site(parent_id=node, village_code=village) for village in (BERAU, *["64.02.05.2003"] * 4)]
     for site in sites:
         await field_.write(site, (0, 100, "up"), (100, None, "down"))
     (shared,) = await field_.listed(cast.ben, kind="shared")
@@ -213,15 +222,31 @@ async def test_incidents_are_filtered(field_: Field) -> None:
     there = await outage(field_, village_code=BERAU, provider="iconplus", technology="geo")
     await field_.patch(there, cause="quota")
     site = (await field_.get(there))["sites"][0]
-    for params in ({"status": "open"}, {"provider": "iconplus"}, {"technology": "geo"}, {"cause": "quota"},
-                   {"region": "64.03"}, {"site": str(site["id"])}, {"site": site["code"]}, {"period": "24h", "kind":
-                   "single", "status": "open"}, {"from": field_.at(301).isoformat()}):  # fmt: skip
+    for params in (
+        {"status": "open"},
+        {"provider": "iconplus"},
+        {"technology": "geo"},
+        {"cause": "quota"},
+        {"region": "64.03"},
+        {"site": str(site["id"])},
+        {"site": site["code"]},
+        {"period": "24h", "kind": "single", "status": "open"},
+        {"from": field_.at(301).isoformat()},
+    ):
         assert [one["id"] for one in await field_.listed(**params)] == [there], params
     assert [one["id"] for one in await field_.listed(status="resolved")] == [here]
     assert {one["id"] for one in await field_.listed(period="24h")} == {here, there}
     assert await field_.listed(to="2026-01-01") == []
-    for params in ({"status": "closed"}, {"cause": "x"}, {"region": "64.99"}, {"colour": "x"}, {"cursor": "x"},
-                   {"from": "x"}, {"limit": "0"}, {"period": "1y"}):  # fmt: skip
+    for params in (
+        {"status": "closed"},
+        {"cause": "x"},
+        {"region": "64.99"},
+        {"colour": "x"},
+        {"cursor": "x"},
+        {"from": "x"},
+        {"limit": "0"},
+        {"period": "1y"},
+    ):
         assert (await field_.cast.sari.get("/incidents", params=params)).status_code == 422, params
 
 
@@ -260,10 +285,25 @@ async def test_the_answer_has_the_fields_of_the_contract(field_: Field) -> None:
     await outage(field_)
     (shown,) = await field_.listed()
     assert {
-        "id", "kind", "status", "sites", "last_ok_at", "started_at", "confirmed_at", "ended_at", "duration_s",
-        "duration_min_s", "duration_max_s", "cause", "cause_hint", "cause_confirmed_by", "assignee", "ticket_no",
-        "reported_at", "version",
-    } <= shown.keys()  # fmt: skip
+        "id",
+        "kind",
+        "status",
+        "sites",
+        "last_ok_at",
+        "started_at",
+        "confirmed_at",
+        "ended_at",
+        "duration_s",
+        "duration_min_s",
+        "duration_max_s",
+        "cause",
+        "cause_hint",
+        "cause_confirmed_by",
+        "assignee",
+        "ticket_no",
+        "reported_at",
+        "version",
+    } <= shown.keys()
     assert [field_.second(shown[name]) for name in ("last_ok_at", "started_at", "confirmed_at")] == [40, 100, 110]
 
 
@@ -283,8 +323,9 @@ async def test_every_act_on_an_incident_is_audited_where_its_sites_lie(field_: F
     note = (await ana.post(f"/incidents/{made}/notes", {"text": "PLN padam; 0812-0000-0000"})).json()
     entries = (await sari.get("/audit", params={"object": "incident", "object_id": str(made)})).json()["items"]
     assert [(entry["action"], entry["actor"], entry["region_code"]) for entry in reversed(entries)] == [
-        *[("change", "token ana", "64.02.05.2003")] * 2, ("note", "token ana", "64.02.05.2003"),
-    ]  # fmt: skip
+        *[("change", "token ana", "64.02.05.2003")] * 2,
+        ("note", "token ana", "64.02.05.2003"),
+    ]
     noted, explained, acknowledged = entries
     assert (acknowledged["before"]["status"], acknowledged["after"]["assignee"]) == ("open", "Teknisi")
     assert (explained["before"]["cause"], explained["after"]["cause"]) == (None, "power")

@@ -13,12 +13,19 @@ async def heard(field: Field, site: int, boot: str, *, booted: int | None, first
     """What the receipts know of a boot, at seconds after the start."""
     async with transaction(field.sessions) as session:
         await session.execute(
-            text("INSERT INTO push_receipt (site_id, boot, seen, booted_at, first_at, last_at) "
-                 "VALUES (:site, :boot, '{[1,2)}', :booted, :first, :last) ON CONFLICT (site_id, boot) "
-                 "DO UPDATE SET booted_at = excluded.booted_at, last_at = excluded.last_at"),
-            {"site": site, "boot": boot, "booted": None if booted is None else field.at(booted),
-             "first": field.at(first), "last": field.at(last)},
-        )  # fmt: skip
+            text(
+                "INSERT INTO push_receipt (site_id, boot, seen, booted_at, first_at, last_at) "
+                "VALUES (:site, :boot, '{[1,2)}', :booted, :first, :last) ON CONFLICT (site_id, boot) "
+                "DO UPDATE SET booted_at = excluded.booted_at, last_at = excluded.last_at"
+            ),
+            {
+                "site": site,
+                "boot": boot,
+                "booted": None if booted is None else field.at(booted),
+                "first": field.at(first),
+                "last": field.at(last),
+            },
+        )
 
 
 async def hinted(field: Field) -> str | None:

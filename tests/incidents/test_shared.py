@@ -44,8 +44,9 @@ def test_an_outage_ends_with_its_service() -> None:
     segments = [Seen(at(0), at(100), State.DOWN), Seen(at(100), None, State.DOWN)]
     services = [Service(at(10), at(50)), Service(at(90), at(200))]
     assert [(one.started_at, one.ended_at, one.first_ok_after) for one in outages(segments, services)] == [
-        (at(10), at(50), None), (at(90), at(200), None),
-    ]  # fmt: skip
+        (at(10), at(50), None),
+        (at(90), at(200), None),
+    ]
 
 
 async def sites(field_: Field, count: int, **where: object) -> list[int]:
@@ -90,8 +91,11 @@ async def test_a_shared_incident_closes_with_its_last_member(field_: Field) -> N
     await out(field_, six[4], 100, 900)
     over = await field_.get(shared["id"])
     assert (over["status"], over["duration_s"], over["duration_min_s"], over["duration_max_s"]) == (
-        "resolved", 800, 10, 860,
-    )  # fmt: skip
+        "resolved",
+        800,
+        10,
+        860,
+    )
     await out(field_, six[5], 901)
     assert [one["kind"] for one in await field_.listed(status="open")] == ["single"]
 

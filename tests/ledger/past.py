@@ -28,9 +28,13 @@ async def site_since(
     async with session.begin():
         count = await session.scalar(text("SELECT count(*) FROM site"))
     site_id: int = (await register(cast, host=f"198.51.100.{count + 1}", **fields))["id"]
-    await execute(session, "UPDATE site SET created_at = :since, addressed_at = :since WHERE id = :id",
-                  "UPDATE site_configuration SET started_at = :since, addressed_at = :since WHERE site_id = :id",
-                  id=site_id, since=since)  # fmt: skip
+    await execute(
+        session,
+        "UPDATE site SET created_at = :since, addressed_at = :since WHERE id = :id",
+        "UPDATE site_configuration SET started_at = :since, addressed_at = :since WHERE site_id = :id",
+        id=site_id,
+        since=since,
+    )
     await set_states(session, site_id, (since, "up"), *states)
     return site_id
 
@@ -41,12 +45,21 @@ async def set_states(session: AsyncSession, site_id: int, *states: tuple[datetim
     ends: Sequence[datetime | None] = [*(began for began, _ in states[1:]), None]
     for (began, state), ended in zip(states, ends, strict=True):
         await execute(
-            session, "INSERT INTO state_segment (site_id, started_at, ended_at, state, unknown_reason) "
+            session,
+            "INSERT INTO state_segment (site_id, started_at, ended_at, state, unknown_reason) "
             "VALUES (:id, :began, :ended, cast(:state AS text), :reason)",
-            id=site_id, began=began, ended=ended, state=state, reason="silent" if state == "unknown" else None,
-        )  # fmt: skip
-    await execute(session, "UPDATE site_status SET evidence_at = :now, valid_s = 3600 WHERE site_id = :id",
-                  id=site_id, now=floor_second(utc_now()))  # fmt: skip
+            id=site_id,
+            began=began,
+            ended=ended,
+            state=state,
+            reason="silent" if state == "unknown" else None,
+        )
+    await execute(
+        session,
+        "UPDATE site_status SET evidence_at = :now, valid_s = 3600 WHERE site_id = :id",
+        id=site_id,
+        now=floor_second(utc_now()),
+    )
 
 
 async def under_contract(
@@ -61,18 +74,25 @@ async def under_contract(
             values = {"sla_target_pct": 97, "min_outage_s": 300, "excluded_causes": [], "excuses_parent": False}
             session.add(ContractTerms(contract_id=contract.id, started_on=started_on, **(values | changed)))
         number = contract.id
-    await execute(session, "UPDATE site SET contract_id = :number WHERE id = :id",
-                  "UPDATE site_configuration SET contract_id = :number WHERE site_id = :id",
-                  id=site_id, number=number)  # fmt: skip
+    await execute(
+        session,
+        "UPDATE site SET contract_id = :number WHERE id = :id",
+        "UPDATE site_configuration SET contract_id = :number WHERE site_id = :id",
+        id=site_id,
+        number=number,
+    )
 
 
 async def maintain(session: AsyncSession, start: datetime, end: datetime, **scope: Any) -> None:
     values = {"site_id": None, "region_code": None, "provider_id": None} | scope
     await execute(
-        session, "INSERT INTO maintenance_window (started_at, ended_at, site_id, region_code, provider_id, title, "
+        session,
+        "INSERT INTO maintenance_window (started_at, ended_at, site_id, region_code, provider_id, title, "
         "created_by, version) VALUES (:a, :b, :site_id, :region_code, :provider_id, 'works', 'sari', 1)",
-        a=start, b=end, **values,
-    )  # fmt: skip
+        a=start,
+        b=end,
+        **values,
+    )
 
 
 async def blame(session: AsyncSession, site_id: int, start: datetime, end: datetime | None, cause: str) -> None:

@@ -40,8 +40,14 @@ def test_every_second_is_accounted_for() -> None:
         pieces((State.UP, 500), (State.DOWN, 100), (State.UNKNOWN, 400)), [Window(at(100), at(900))], START, END
     )
     assert counted.seconds == {
-        "up": 400, "degraded": 0, "down": 100, "unreachable": 0, "unknown": 300, "maintenance": 0, "inactive": 200,
-    }  # fmt: skip
+        "up": 400,
+        "degraded": 0,
+        "down": 100,
+        "unreachable": 0,
+        "unknown": 300,
+        "maintenance": 0,
+        "inactive": 200,
+    }
     assert counted.percentages == {"uptime_pct": 80.0, "coverage_pct": 62.5, "worst_pct": 50.0, "best_pct": 87.5}
 
 
@@ -59,9 +65,12 @@ def test_percentages_are_rounded_down() -> None:
 
 def test_out_of_service_comes_before_maintenance_and_maintenance_before_any_state() -> None:
     counted = availability(
-        pieces((State.DOWN, 1000)), [Window(at(0), at(600))], START, END,
+        pieces((State.DOWN, 1000)),
+        [Window(at(0), at(600))],
+        START,
+        END,
         maintenance=[Window(at(500), at(800)), Window(at(450), at(550)), Window(at(550), at(520))],
-    )  # fmt: skip
+    )
     found = {name: seconds for name, seconds in counted.seconds.items() if seconds}
     assert found == {"down": 450, "maintenance": 150, "inactive": 400}
 
@@ -90,9 +99,12 @@ def test_the_longest_outage_is_measured_inside_the_period() -> None:
 
 def test_causes_are_told_and_the_later_one_holds_where_two_were_given() -> None:
     counted = availability(
-        pieces((State.DOWN, 600), (State.UNREACHABLE, 400)), WHOLE, START, END,
+        pieces((State.DOWN, 600), (State.UNREACHABLE, 400)),
+        WHOLE,
+        START,
+        END,
         causes=[Cause(at(0), at(300), "power"), Cause(at(200), at(400), "link"), Cause(at(700), at(900), "power")],
-    )  # fmt: skip
+    )
     assert counted.down_by_cause == {"power": 200, "link": 200, "unclassified": 200}
 
 
@@ -125,9 +137,16 @@ def test_without_a_contract_nothing_is_countable() -> None:
 
 @pytest.mark.parametrize(
     ("down", "unknown", "verdict"),
-    [(0, 0, "met"), (30, 0, "met"), (31, 0, "missed"), (0, 30, "met"), (0, 31, "undetermined"), (30, 1, "undetermined"),
-     (31, 900, "missed")],
-)  # fmt: skip
+    [
+        (0, 0, "met"),
+        (30, 0, "met"),
+        (31, 0, "missed"),
+        (0, 30, "met"),
+        (0, 31, "undetermined"),
+        (30, 1, "undetermined"),
+        (31, 900, "missed"),
+    ],
+)
 def test_a_verdict_is_only_given_when_what_was_not_seen_cannot_change_it(down: int, unknown: int, verdict: str) -> None:
     happened = pieces(*((s, n) for s, n in ((State.DOWN, down), (State.UNKNOWN, unknown)) if n))
     happened += [Piece(at(down + unknown), END, State.UP)]
@@ -166,11 +185,17 @@ spans = st.lists(st.tuples(st.integers(-500, 3500), st.integers(-500, 3500)), ma
 causes = st.lists(st.sampled_from(["power", "link"]), min_size=6, max_size=6)
 policies = st.lists(
     st.builds(
-        Policy, sla_target_pct=st.sampled_from([Decimal(95), Decimal("99.5")]), min_outage_s=st.integers(0, 600),
-        excluded_causes=st.sampled_from([frozenset(), frozenset({"power"})]), excuses_parent=st.booleans(),
-        service_from=st.sampled_from([None, time(8, 5)]), service_to=st.sampled_from([None, time(8, 20), time(7)]),
-    ), min_size=6, max_size=6,
-)  # fmt: skip
+        Policy,
+        sla_target_pct=st.sampled_from([Decimal(95), Decimal("99.5")]),
+        min_outage_s=st.integers(0, 600),
+        excluded_causes=st.sampled_from([frozenset(), frozenset({"power"})]),
+        excuses_parent=st.booleans(),
+        service_from=st.sampled_from([None, time(8, 5)]),
+        service_to=st.sampled_from([None, time(8, 20), time(7)]),
+    ),
+    min_size=6,
+    max_size=6,
+)
 
 
 @st.composite

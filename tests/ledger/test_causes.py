@@ -33,8 +33,10 @@ async def say(
 async def said(session: AsyncSession, *site_ids: int, start: float = -24, end: float = 0) -> dict[int, Any]:
     async with session.begin():
         found = await causes.causes_of(session, site_ids, at(start), at(end))
-    return {site_id: [((r.started_at - NOW) / HOUR, (r.ended_at - NOW) / HOUR, r.cause.value) for r in ranges]
-            for site_id, ranges in found.items()}  # fmt: skip
+    return {
+        site_id: [((r.started_at - NOW) / HOUR, (r.ended_at - NOW) / HOUR, r.cause.value) for r in ranges]
+        for site_id, ranges in found.items()
+    }
 
 
 async def test_a_cause_that_is_said_later_gives_way_to_nothing_but_where_it_lies(
@@ -48,8 +50,11 @@ async def test_a_cause_that_is_said_later_gives_way_to_nothing_but_where_it_lies
     async with session.begin():
         rows = (await session.scalars(select(OutageCause).order_by(OutageCause.id))).all()
     assert [(row.cause, row.withdrawn_at is None, row.confirmed_by) for row in rows] == [
-        ("link", False, "ana"), ("link", True, "ana"), ("link", True, "ana"), ("power", True, "sari"),
-    ]  # fmt: skip
+        ("link", False, "ana"),
+        ("link", True, "ana"),
+        ("link", True, "ana"),
+        ("power", True, "sari"),
+    ]
 
 
 async def test_said_twice_is_said_once(cast: Cast, session: AsyncSession) -> None:

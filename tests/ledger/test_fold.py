@@ -40,8 +40,12 @@ class Lived:
     async def segments(self) -> list[tuple[int, int | None, str, str | None]]:
         async with transaction(self.sessions) as session:
             rows = await session.execute(
-                text("SELECT started_at, ended_at, state, unknown_reason FROM state_segment "
-                     "WHERE site_id = :id ORDER BY started_at"), {"id": self.id})  # fmt: skip
+                text(
+                    "SELECT started_at, ended_at, state, unknown_reason FROM state_segment "
+                    "WHERE site_id = :id ORDER BY started_at"
+                ),
+                {"id": self.id},
+            )
             return [(self.second(a), b and self.second(b), state, reason) for a, b, state, reason in rows]
 
     def second(self, moment: datetime) -> int:
@@ -71,8 +75,10 @@ async def test_an_outage_is_written_from_its_first_lost_slot_with_the_evidence_t
     for look in ((0, OK), (60, OK), (120, TIMEOUT), (130, TIMEOUT), (140, OK)):
         await lived.read(look)
     assert await lived.segments() == [
-        (0, 120, "up", None), (120, 140, "down", None), (140, None, "up", None),
-    ]  # fmt: skip
+        (0, 120, "up", None),
+        (120, 140, "down", None),
+        (140, None, "up", None),
+    ]
     shown = (await lived.get("/segments", period="1h"))["items"]
     down = next(item for item in shown if item["state"] == "down")
     bounds = {name: lived.second(datetime.fromisoformat(down[name])) for name in ("last_ok_at", "first_ok_after")}
@@ -103,8 +109,10 @@ async def test_a_stop_of_any_length_is_unknown_for_the_looks_it_cost(lived: Live
     await lived.read((140, OK), blind=[stopped])
     await lived.read((200, OK), (320, OK))
     assert await lived.segments() == [
-        (0, 120, "up", None), (120, 140, "unknown", "stopped"), (140, None, "up", None),
-    ]  # fmt: skip
+        (0, 120, "up", None),
+        (120, 140, "unknown", "stopped"),
+        (140, None, "up", None),
+    ]
 
 
 async def test_an_outage_right_after_a_blind_spell_begins_with_its_first_lost_look(lived: Lived) -> None:
@@ -131,9 +139,12 @@ async def test_a_long_blindness_is_unknown_and_says_why(lived: Lived) -> None:
     await lived.read(*((second, TIMEOUT) for second in range(60, 900, 60)), (900, OK), blind=[blind])
     await lived.read((2000, OK), blind=[stopped])
     assert await lived.segments() == [
-        (0, 60, "up", None), (60, 900, "unknown", "blind"), (900, 960, "up", None),
-        (960, 2000, "unknown", "stopped"), (2000, None, "up", None),
-    ]  # fmt: skip
+        (0, 60, "up", None),
+        (60, 900, "unknown", "blind"),
+        (900, 960, "up", None),
+        (960, 2000, "unknown", "stopped"),
+        (2000, None, "up", None),
+    ]
 
 
 async def test_a_reading_of_an_earlier_address_says_nothing_of_the_new_one(lived: Lived, session: AsyncSession) -> None:
@@ -183,10 +194,14 @@ async def test_a_suspended_site_is_inactive_meanwhile(lived: Lived) -> None:
     answer = await lived.get("/uptime", period="1h")
     assert answer["total"]["seconds"]["inactive"] <= 2
     async with transaction(lived.sessions) as session:
-        await session.execute(text("UPDATE site_configuration SET ended_at = :at WHERE lifecycle = 'active'"),
-                              {"at": lived.start + timedelta(minutes=30)})  # fmt: skip
-        await session.execute(text("UPDATE site_configuration SET started_at = :at WHERE lifecycle = 'suspended'"),
-                              {"at": lived.start + timedelta(minutes=30)})  # fmt: skip
+        await session.execute(
+            text("UPDATE site_configuration SET ended_at = :at WHERE lifecycle = 'active'"),
+            {"at": lived.start + timedelta(minutes=30)},
+        )
+        await session.execute(
+            text("UPDATE site_configuration SET started_at = :at WHERE lifecycle = 'suspended'"),
+            {"at": lived.start + timedelta(minutes=30)},
+        )
     answer = await lived.get("/uptime", period="1h")
     assert answer["total"]["seconds"]["inactive"] == pytest.approx(1800, abs=2)
 

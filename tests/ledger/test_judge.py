@@ -176,11 +176,15 @@ def test_the_reason_for_a_gap_is_kept() -> None:
 
 looks = st.lists(
     st.builds(
-        look, st.integers(1, 400), st.sampled_from(list(Outcome)), lost=st.sampled_from([0, 0, 1, 2]),
-        rtt_us=st.sampled_from([20_000, 20_000, 400_000]), behind=st.booleans(),
+        look,
+        st.integers(1, 400),
+        st.sampled_from(list(Outcome)),
+        lost=st.sampled_from([0, 0, 1, 2]),
+        rtt_us=st.sampled_from([20_000, 20_000, 400_000]),
+        behind=st.booleans(),
     ),
     max_size=60,
-)  # fmt: skip
+)
 
 
 def one_after_the_other(steps: list[Look]) -> list[Look]:

@@ -99,11 +99,13 @@ async def test_a_window_is_planned_for_a_site_a_region_a_provider_or_a_providers
         ({"region": None, "site": 999}, {"site": "unknown_site"}),
         ({"region": None, "site": "64.02.05.2003-77"}, {"site": "unknown_site"}),
         ({"region": None, "site": True}, {"site": "string_type"}),
-        ({"region": "6402", "provider": "x", "start": 3, "end": 2},
-         {"region": "unknown_region", "provider": "unknown_provider", "ended_at": "ends_before_start"}),
+        (
+            {"region": "6402", "provider": "x", "start": 3, "end": 2},
+            {"region": "unknown_region", "provider": "unknown_provider", "ended_at": "ends_before_start"},
+        ),
         ({"reasn": "x"}, {"reasn": "extra_forbidden"}),
     ],
-)  # fmt: skip
+)
 async def test_a_bad_window_is_named_field_by_field(
     cast: Cast, changes: dict[str, Any], expected: dict[str, str]
 ) -> None:
@@ -178,11 +180,20 @@ async def test_windows_are_listed_by_period_status_and_place(cast: Cast) -> None
 @pytest.mark.parametrize(
     "params",
     [
-        {"status": "done"}, {"region": "6402"}, {"site": "999"}, {"provider": "nobody"}, {"from": "yesterday"},
-        {"from": "2026-11-24T06:00:00"}, {"period": "2026-13"}, {"period": "7d", "to": at(1)},
-        {"from": at(2), "to": at(1)}, {"from": "9999-01-01"}, {"cursor": "%%"}, {"until": "x"},
+        {"status": "done"},
+        {"region": "6402"},
+        {"site": "999"},
+        {"provider": "nobody"},
+        {"from": "yesterday"},
+        {"from": "2026-11-24T06:00:00"},
+        {"period": "2026-13"},
+        {"period": "7d", "to": at(1)},
+        {"from": at(2), "to": at(1)},
+        {"from": "9999-01-01"},
+        {"cursor": "%%"},
+        {"until": "x"},
     ],
-)  # fmt: skip
+)
 async def test_a_bad_question_is_answered_with_what_is_wrong(cast: Cast, params: dict[str, str]) -> None:
     assert (await cast.sari.get("/maintenance", params=params)).status_code == 422
     assert (await cast.ben.get("/maintenance", params={"region": "64.02"})).status_code == 403
@@ -297,9 +308,11 @@ async def test_a_closed_month_wants_a_reason_for_each_change_and_all_is_audited(
     await plan(cast.ben, old, old + 2, site=free["id"])
     entries = (await cast.sari.get("/audit", params={"object": "maintenance"})).json()["items"]
     assert [(e["action"], e["actor"], e["reason"], e["region_code"]) for e in entries] == [
-        ("create", "token ben", None, BERAU_VILLAGE), ("cancel", "token ana", "salah tanggal", "64.02"),
-        ("change", "token ana", None, "64.02"), ("create", "token ana", "laporan terlambat", "64.02"),
-    ]  # fmt: skip
+        ("create", "token ben", None, BERAU_VILLAGE),
+        ("cancel", "token ana", "salah tanggal", "64.02"),
+        ("change", "token ana", None, "64.02"),
+        ("create", "token ana", "laporan terlambat", "64.02"),
+    ]
 
 
 async def close_months(session: AsyncSession) -> None:
@@ -372,8 +385,12 @@ async def test_a_providers_window_covers_a_site_only_while_it_was_that_providers
     async with session.begin():
         for was, column in (("telkom-wms", "ended_at"), ("iconplus", "started_at")):
             await session.execute(
-                text(f"UPDATE site_configuration SET {column} = :at WHERE provider_id = "
-                     "(SELECT id FROM provider WHERE slug = :was)"), {"at": NOW - 5 * HOUR, "was": was})  # fmt: skip
+                text(
+                    f"UPDATE site_configuration SET {column} = :at WHERE provider_id = "
+                    "(SELECT id FROM provider WHERE slug = :was)"
+                ),
+                {"at": NOW - 5 * HOUR, "was": was},
+            )
     await plan(cast.sari, -6, -4, provider="telkom-wms")
     await plan(cast.sari, -5.5, -3, provider="iconplus")
     assert await windows(session, site["id"]) == {site["id"]: [(-6, -3)]}

@@ -76,14 +76,17 @@ def heard(readings: Sequence[Reading]) -> list[Reading]:
 
     def refuted(one: Reading) -> bool:
         late = min(60, 0.4 * one.valid_s)
-        return any(other.key == one.key and other.source == AGENT and one.slot - 60 < other.slot <= one.slot + late
-                   for other in readings)  # fmt: skip
+        return any(
+            other.key == one.key and other.source == AGENT and one.slot - 60 < other.slot <= one.slot + late
+            for other in readings
+        )
 
     return [
         Reading(one.key, one.slot, FAULT, 0, (), one.valid_s, "heard later", SILENCE)
-        if one.source == SILENCE and refuted(one) else one
+        if one.source == SILENCE and refuted(one)
+        else one
         for one in readings
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -129,10 +132,13 @@ async def test_a_tower_that_reports_itself_takes_the_sites_behind_it_along(
 
     async def take(site_id: int, *looks: tuple[int, Outcome, str]) -> None:
         async with transaction(sessions) as writing:
-            await store.take_in(writing, [
-                (Reading(site_id, to_slot(field.start) + second, outcome, 0, (), 60, None, source), None)
-                for second, outcome, source in looks
-            ])  # fmt: skip
+            await store.take_in(
+                writing,
+                [
+                    (Reading(site_id, to_slot(field.start) + second, outcome, 0, (), 60, None, source), None)
+                    for second, outcome, source in looks
+                ],
+            )
 
     for site_id in (tower, near, alone):
         await take(site_id, (0, OK, AGENT))
@@ -155,7 +161,7 @@ async def test_pushed_sites_neither_raise_nor_suffer_the_suspicion_of_a_mass_out
     sites = [
         (await register(cast, probe="push", host=None, provider="iconplus" if n % 2 else "telkom-wms"))["id"]
         for n in range(12)
-    ]  # fmt: skip
+    ]
     await _backdate(session, field.start)
     for second, outcome, source in ((0, OK, AGENT), (60, TIMEOUT, SILENCE), (120, TIMEOUT, SILENCE)):
         async with transaction(sessions) as writing:
@@ -181,11 +187,15 @@ async def test_a_clock_that_was_set_back_takes_along_what_was_pushed_and_loses_n
         await store.take_in(writing, [(one, None) for one in readings])
     async with transaction(sessions) as writing:
         await store.restart(writing, from_slot(now), by=timedelta(seconds=ahead))
-        kept = await writing.execute(text("SELECT slot, source FROM measurement WHERE site_id = :id ORDER BY slot"),
-                                     {"id": site})  # fmt: skip
+        kept = await writing.execute(
+            text("SELECT slot, source FROM measurement WHERE site_id = :id ORDER BY slot"), {"id": site}
+        )
         assert [(to_slot(row.slot) - now, row.source) for row in kept] == [
-            (-180, AGENT), (-120, AGENT), (-60, AGENT), (0, AGENT)
-        ]  # fmt: skip
+            (-180, AGENT),
+            (-120, AGENT),
+            (-60, AGENT),
+            (0, AGENT),
+        ]
     segments, _, carry = (await field.stored())[site]
     assert [one.state.value for one in segments] == ["up"]
     assert carry.seen_at == from_slot(now)

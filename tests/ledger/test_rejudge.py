@@ -278,7 +278,7 @@ async def test_a_mass_of_outages_at_several_providers_is_held_until_a_further_ro
     sites = [
         (await register(cast, host=f"127.8.1.{n}", provider="iconplus" if n % 2 else "telkom-wms"))["id"]
         for n in range(1, 13)
-    ]  # fmt: skip
+    ]
     await _backdate(session, village.start)
     for answers_again in (True, False):
         begin = 0 if answers_again else 2000
@@ -300,9 +300,9 @@ async def test_what_is_new_is_judged_though_it_comes_with_a_blindness_of_long_ag
     village = await settle(sessions, cast, session, 0)
     site, last = village.ids[3], HOURS * 3600
     lost = (120, 1200, 1260)  # an outage after the blindness: there the state begins anew, whatever was before
-    await village.take_in([
-        village._reading(site, at, TIMEOUT if at in lost else OK, "well") for at in range(0, last, 60)
-    ])  # fmt: skip
+    await village.take_in(
+        [village._reading(site, at, TIMEOUT if at in lost else OK, "well") for at in range(0, last, 60)]
+    )
     blind = BlindRange(village.start + timedelta(seconds=119), village.start + timedelta(seconds=130), "uplink")
     await village.take_in([village._reading(site, last, OK, "well")], [blind])
     assert (await village.stored())[site][2].seen_at == village.start + timedelta(seconds=last)

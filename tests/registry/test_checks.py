@@ -33,8 +33,10 @@ async def test_a_host_of_several_sites_is_found_whatever_their_probe_or_lifecycl
     items = await check(cast.ana, "duplicate_host")
     assert [item["code"] for item in items] == [first["code"], second["code"], third["code"]]
     assert items[0]["detail"] == {
-        "host": "198.51.100.20", "sites": 3, "others": [second["code"], third["code"]],
-    }  # fmt: skip
+        "host": "198.51.100.20",
+        "sites": 3,
+        "others": [second["code"], third["code"]],
+    }
     assert items[0]["severity"] == "warning"
     assert second["code"] in items[0]["message"]
 
@@ -66,9 +68,9 @@ async def test_a_position_over_25_km_from_the_village_is_a_hint(
     cast: Cast, session: AsyncSession, offset_km: float, far: bool
 ) -> None:
     async with session.begin():
-        centroid = (await session.execute(
-            text("SELECT latitude, longitude FROM region WHERE code = :code"), {"code": VILLAGE}
-        )).one()  # fmt: skip
+        centroid = (
+            await session.execute(text("SELECT latitude, longitude FROM region WHERE code = :code"), {"code": VILLAGE})
+        ).one()
     made = await register(cast, latitude=centroid.latitude + offset_km / 111.195, longitude=centroid.longitude)
     await register(cast, host="198.51.100.21")
     items = await check(cast.ana, "far_from_village")
@@ -88,11 +90,14 @@ async def test_a_site_that_has_been_active_for_a_week_and_never_answered_is_foun
         )
         await session.execute(text("UPDATE site_status SET commissioned_at = now() WHERE site_id = :seen"), ids)
         await session.execute(
-            text("INSERT INTO site_configuration (site_id, started_at, ended_at, lifecycle, technology, provider_id, "
-                 "addressed_at, village_code) SELECT site_id, now() - interval '8 days', now() - interval '6 days', "
-                 "'planned', technology, provider_id, addressed_at, village_code FROM site_configuration "
-                 "WHERE site_id = :planned"), ids,
-        )  # fmt: skip
+            text(
+                "INSERT INTO site_configuration (site_id, started_at, ended_at, lifecycle, technology, provider_id, "
+                "addressed_at, village_code) SELECT site_id, now() - interval '8 days', now() - interval '6 days', "
+                "'planned', technology, provider_id, addressed_at, village_code FROM site_configuration "
+                "WHERE site_id = :planned"
+            ),
+            ids,
+        )
     assert await found(cast.ana, "never_seen") == [old["code"]]
     assert fresh["code"] != old["code"]
 
@@ -150,8 +155,11 @@ async def test_nobody_checks_beyond_the_scope(cast: Cast) -> None:
     assert await found(cast.icon, "no_contract") == []
     assert await found(cast.vera, "no_contract") != []
     for params, status in (
-        ({"region": "64.02"}, 403), ({"check": "everything"}, 422), ({"cursor": "%%"}, 422), ({"region": "99"}, 422),
-    ):  # fmt: skip
+        ({"region": "64.02"}, 403),
+        ({"check": "everything"}, 422),
+        ({"cursor": "%%"}, 422),
+        ({"region": "99"}, 422),
+    ):
         assert (await cast.ben.get("/registry/checks", params=params)).status_code == status
     assert (await cast.stranger.get("/registry/checks")).status_code == 401
 

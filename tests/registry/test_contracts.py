@@ -27,9 +27,12 @@ def day(offset: int) -> str:
 
 def contract(**changes: Any) -> dict[str, Any]:
     return {
-        "number": "027/1123/2026", "provider": "telkom-wms", "valid_from": LONG_AGO.isoformat(),
-        "sla_target_pct": 99, **changes,
-    }  # fmt: skip
+        "number": "027/1123/2026",
+        "provider": "telkom-wms",
+        "valid_from": LONG_AGO.isoformat(),
+        "sla_target_pct": 99,
+        **changes,
+    }
 
 
 async def agree(cast: Cast, **changes: Any) -> dict[str, Any]:
@@ -53,8 +56,9 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
 async def under_contract(session: AsyncSession, site_id: int, contract_id: int, since: date) -> None:
     """As if the site had been registered under the contract on that day."""
     async with session.begin():
-        await session.execute(text("UPDATE site SET contract_id = :contract WHERE id = :id"),
-                              {"contract": contract_id, "id": site_id})  # fmt: skip
+        await session.execute(
+            text("UPDATE site SET contract_id = :contract WHERE id = :id"), {"contract": contract_id, "id": site_id}
+        )
         await session.execute(
             text("UPDATE site_configuration SET contract_id = :contract, started_at = :since WHERE site_id = :id"),
             {"contract": contract_id, "since": midnight(since), "id": site_id},
@@ -256,9 +260,12 @@ def test_terms_are_in_force_from_their_day_until_the_next() -> None:
 
 async def configurations(session: AsyncSession, site_id: int) -> list[int | None]:
     async with session.begin():
-        return list(await session.scalars(
-            text("SELECT contract_id FROM site_configuration WHERE site_id = :id ORDER BY started_at"), {"id": site_id}
-        ))  # fmt: skip
+        return list(
+            await session.scalars(
+                text("SELECT contract_id FROM site_configuration WHERE site_id = :id ORDER BY started_at"),
+                {"id": site_id},
+            )
+        )
 
 
 async def test_a_site_is_under_a_contract_of_its_provider_from_the_day_it_says_so(

@@ -53,12 +53,15 @@ async def test_a_site_that_should_report_and_never_did_is_found_after_a_day(cast
     [
         ("two_agents", {"two": timedelta(days=6)}, {"two": timedelta(days=8)}, "Two agents"),
         ("device_clock", {"clock": -86_400.0}, {"clock": 59.0}, "off by 86400 s"),
-        ("readings_refused", {"rejection": "too_old", "rejected": timedelta(hours=1)},
-         {"rejection": "too_old", "rejected": timedelta(days=2)},
-         "3 readings of its agent were refused, the last one as too_old"),
+        (
+            "readings_refused",
+            {"rejection": "too_old", "rejected": timedelta(hours=1)},
+            {"rejection": "too_old", "rejected": timedelta(days=2)},
+            "3 readings of its agent were refused, the last one as too_old",
+        ),
         ("readings_dropped", {"dropped": 41}, {"dropped": None}, "no room for 41 readings"),
     ],
-)  # fmt: skip
+)
 async def test_what_an_agent_tells_of_itself_is_found(
     cast: Cast, session: AsyncSession, name: str, wrong: dict[str, Any], fine: dict[str, Any], told: str
 ) -> None:

@@ -59,11 +59,24 @@ async def test_what_is_registered_is_exported_field_by_field(cast: Cast) -> None
 @pytest.mark.parametrize("separator", ["comma", "semicolon"])
 async def test_what_is_exported_registers_the_same_again(cast: Cast, separator: str) -> None:
     given = site(
-        latitude=-0.3617, longitude=117.4391, bandwidth_down_mbps=50, bandwidth_up_mbps=2.5, probe="http",
-        host="desa.example.id", url="https://desa.example.id/", port=443, host_static=False, venue="kantor_desa",
-        power_source="pln_limited", location_note="-di belakang balai", contact_name="Ibu Rina",
-        contact_phone="+62 812 0000", notes='=SUM(1;2), "dua"\nbaris', ssid="'=ssid", lifecycle="suspended",
-    )  # fmt: skip
+        latitude=-0.3617,
+        longitude=117.4391,
+        bandwidth_down_mbps=50,
+        bandwidth_up_mbps=2.5,
+        probe="http",
+        host="desa.example.id",
+        url="https://desa.example.id/",
+        port=443,
+        host_static=False,
+        venue="kantor_desa",
+        power_source="pln_limited",
+        location_note="-di belakang balai",
+        contact_name="Ibu Rina",
+        contact_phone="+62 812 0000",
+        notes='=SUM(1;2), "dua"\nbaris',
+        ssid="'=ssid",
+        lifecycle="suspended",
+    )
     await register(cast, **given)
     answer = await export(cast, lang="en", contacts="true", separator=separator)
     (row,) = table(answer, {"comma": ",", "semicolon": ";"}[separator])

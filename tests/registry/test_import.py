@@ -55,8 +55,9 @@ async def test_a_dry_run_tells_and_writes_nothing_a_real_run_writes_and_the_same
     assert (await cast.ana.get(f"/sites/{VILLAGE}-01")).json()["version"] == made["version"]
     entries = list(await session.scalars(select(Audit).order_by(Audit.id)))
     assert [(one.action, one.object, one.source, one.actor) for one in entries] == [
-        ("create", "site", "import", "token ana"), ("import", "file", "import", "token ana"),
-    ]  # fmt: skip
+        ("create", "site", "import", "token ana"),
+        ("import", "file", "import", "token ana"),
+    ]
     assert (entries[1].after or {})["sha256"] == hashlib.sha256(file.encode()).hexdigest()
     assert (entries[1].after or {})["rows"]["create"] == 1
 
@@ -67,9 +68,11 @@ async def test_all_or_nothing_unless_partial(cast: Cast) -> None:
     assert refused.status_code == 422
     problem = refused.json()
     assert {(one["row"], one["field"], one["code"]) for one in problem["errors"]} == {
-        (3, "village_code", "unknown_village"), (3, "technology", "enum"), (3, "provider", "unknown_provider"),
+        (3, "village_code", "unknown_village"),
+        (3, "technology", "enum"),
+        (3, "provider", "unknown_provider"),
         (3, "host", "forbidden_host"),
-    }  # fmt: skip
+    }
     assert "tidak termasuk pilihan" in next(one["message"] for one in problem["errors"] if one["code"] == "enum")
     assert problem["counts"] == {"create": 1, "update": 0, "same": 0, "error": 1, "warning": 0}
     assert (await cast.ana.get("/sites")).json()["items"] == []
@@ -211,15 +214,23 @@ async def test_moving_a_site_across_districts_is_the_provinces(cast: Cast) -> No
 
 async def test_a_parent_and_a_contract_are_named_by_code_and_number(cast: Cast) -> None:
     tower = await register(cast, kind="node", host="198.51.100.1")
-    contract = await cast.sari.post("/contracts", {
-        "number": "027/KONTRAK/2026", "provider": "telkom-wms", "valid_from": "2026-01-01", "sla_target_pct": 99,
-    })  # fmt: skip
+    contract = await cast.sari.post(
+        "/contracts",
+        {
+            "number": "027/KONTRAK/2026",
+            "provider": "telkom-wms",
+            "valid_from": "2026-01-01",
+            "sla_target_pct": 99,
+        },
+    )
     assert contract.status_code == 201, contract.text
     header = HEADER + ";Simpul induk;No Kontrak"
     good, bad = await verdicts(
-        cast.ana, header, f"{MUARA};{tower['code']};027/kontrak/2026",
+        cast.ana,
+        header,
+        f"{MUARA};{tower['code']};027/kontrak/2026",
         f"64.02.05.2004;fo;telkom wms;icmp;198.51.100.9;{VILLAGE}-09;028",
-    )  # fmt: skip
+    )
     assert good["changes"]["parent_id"]["after"] == tower["id"]
     assert good["changes"]["contract_id"]["after"] == contract.json()["id"]
     assert codes(bad) == {"parent_id": "unknown_parent", "contract_id": "unknown_contract"}
@@ -227,10 +238,16 @@ async def test_a_parent_and_a_contract_are_named_by_code_and_number(cast: Cast) 
 
 async def test_what_is_no_table_is_refused_with_what_to_do(cast: Cast) -> None:
     for content, code in (
-        (b"", "empty_file"), (b"  \n ", "empty_file"), (b"%PDF-1.7 \x00", "not_a_table"), (b"\x00\x01", "not_a_table"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" * 99, "old_workbook"), (b"PK\x03\x04 and nothing", "broken_workbook"),
-        (b"a;b;c\n1;2;3", "no_header"), (HEADER.encode(), "no_rows"), (b"<html><table>", "not_a_table"),
-    ):  # fmt: skip
+        (b"", "empty_file"),
+        (b"  \n ", "empty_file"),
+        (b"%PDF-1.7 \x00", "not_a_table"),
+        (b"\x00\x01", "not_a_table"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" * 99, "old_workbook"),
+        (b"PK\x03\x04 and nothing", "broken_workbook"),
+        (b"a;b;c\n1;2;3", "no_header"),
+        (HEADER.encode(), "no_rows"),
+        (b"<html><table>", "not_a_table"),
+    ):
         answer = await send(cast.ana, content)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code), content[:20]
         assert answer.json()["errors"][0]["suggestion"]
@@ -383,7 +400,7 @@ async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_
         ("Muara", [HEADER.split(";"), MUARA.split(";")]),
         ("Kenohan", [HEADER.split(";"), ["64.02.05.2004", *MUARA.split(";")[1:]]]),
         ("Rekap", [["Kabupaten", "Jumlah"], ["Kutai Kartanegara", 2]]),
-    ):  # fmt: skip
+    ):
         page: Any = book.create_sheet(title)
         for line in lines:
             page.append(line)
@@ -391,8 +408,9 @@ async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_
     book.save(data)
     told = (await send(cast.ana, data.getvalue(), ID, dry_run=True)).json()
     assert [(row["sheet"], row["row"], codes(row)) for row in told["rows"]] == [
-        ("Muara", 2, {"host": "duplicate_address"}), ("Kenohan", 2, {"host": "duplicate_address"}),
-    ]  # fmt: skip
+        ("Muara", 2, {"host": "duplicate_address"}),
+        ("Kenohan", 2, {"host": "duplicate_address"}),
+    ]
     assert "Kenohan!2" in told["rows"][0]["errors"][0]["message"]
     assert told["columns"]["other_sheets"] == [{"sheet": "Rekap", "rows": 2}]
     (warning,) = told["warnings"]
@@ -407,16 +425,20 @@ async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_
 
 async def test_an_error_shows_the_cell_that_is_wrong_by_its_column_and_the_files_own_header(cast: Cast) -> None:
     header = "No;Desa;Kode Wilayah;Media Akses;ISP;Cara ukur;IP/Host (contoh)"
-    lines = ("1;Tenggarong;64.02.05.9999;fo;telkom wms;icmp;10.0.0.1", "2;Antah Berantah;;fo;telkom wms;icmp;",
-             "3;Muara Badak Ulu;;fo;telkom wms;-;198.51.100.9")  # fmt: skip
+    lines = (
+        "1;Tenggarong;64.02.05.9999;fo;telkom wms;icmp;10.0.0.1",
+        "2;Antah Berantah;;fo;telkom wms;icmp;",
+        "3;Muara Badak Ulu;;fo;telkom wms;-;198.51.100.9",
+    )
     code, name, probe = await verdicts(cast.ana, header, *lines)
 
     def cells(row: dict[str, Any]) -> dict[str, tuple[str, str, str | None]]:
         return {one["field"]: (one["column"], one["header"], one["value"]) for one in row["errors"]}
 
     assert cells(code) == {
-        "village_code": ("C", "Kode Wilayah", "64.02.05.9999"), "host": ("G", "IP/Host (contoh)", "10.0.0.1"),
-    }  # fmt: skip
+        "village_code": ("C", "Kode Wilayah", "64.02.05.9999"),
+        "host": ("G", "IP/Host (contoh)", "10.0.0.1"),
+    }
     assert cells(name) == {"village_code": ("B", "Desa", "Antah Berantah")}
     assert (cells(probe)["probe"][:2], probe["errors"][0]["value"]) == (("F", "Cara ukur"), None)
 
@@ -434,9 +456,10 @@ async def test_the_report_says_what_changes_and_which_village_was_found_but_no_c
     answer = await send(cast.ana, f"{header}\n{change}\n{new}", ID, dry_run=True, format="xlsx")
     page = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert str(page["J2"].value).splitlines() == [
-        "Alamat IP atau host: 198.51.100.1 → 198.51.100.2", "Tempat pemasangan: (kosong) → balai",
+        "Alamat IP atau host: 198.51.100.1 → 198.51.100.2",
+        "Tempat pemasangan: (kosong) → balai",
         "Telepon kontak: diubah",
-    ]  # fmt: skip
+    ]
     assert page["J3"].value == "Kode desa/kelurahan: 64.02.05.2004 Muara Badak Ilir, Kecamatan Muara Badak"
 
 

@@ -49,9 +49,14 @@ async def committed(server_url: str) -> AsyncIterator[Sessions]:
 async def bring_in(sessions: Sessions, content: str = FILE) -> Outcome:
     async with transaction(sessions) as session:
         return await importing.run(
-            session, sheets.read(content.encode()), File("kukar.csv", "0" * 64), caller=SARI, policy=Policy(),
-            dry_run=False, partial=False,
-        )  # fmt: skip
+            session,
+            sheets.read(content.encode()),
+            File("kukar.csv", "0" * 64),
+            caller=SARI,
+            policy=Policy(),
+            dry_run=False,
+            partial=False,
+        )
 
 
 async def test_the_same_file_twice_at_once_registers_each_site_once(committed: Sessions) -> None:
@@ -81,9 +86,11 @@ async def test_imports_registrations_and_changes_at_once_wait_for_each_other(com
 
     renamed = FILE.replace("198.51.100.", "203.0.112.")
     await asyncio.gather(
-        bring_in(committed, renamed), *(create(n) for n in range(4)), *(change(i) for i in reversed(ids[:4])),
+        bring_in(committed, renamed),
+        *(create(n) for n in range(4)),
+        *(change(i) for i in reversed(ids[:4])),
         bring_in(committed, FILE.replace("198.51.100.", "203.0.111.")),
-    )  # fmt: skip
+    )
     async with transaction(committed) as session:
         sites = list(await session.scalars(select(Site)))
     assert len({one.code for one in sites}) == ROWS + 4

@@ -35,8 +35,12 @@ async def database(server_url: str) -> AsyncIterator[tuple[str, AsyncEngine]]:
 def sinyal(url: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "app.cli", "import", "sites", *map(str, arguments)],
-        env={**os.environ, "SINYAL_DATABASE_URL": url}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        env={**os.environ, "SINYAL_DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 async def test_a_file_is_told_about_then_written_and_wrong_rows_end_it_with_1(
@@ -64,8 +68,9 @@ async def test_a_file_is_told_about_then_written_and_wrong_rows_end_it_with_1(
         entries = list(await session.scalars(select(Audit).order_by(Audit.id)))
     who = f"command line ({getpass.getuser()})"
     assert [(one.actor, one.source, one.action) for one in entries] == [
-        (who, "import", "create"), (who, "import", "import"),
-    ]  # fmt: skip
+        (who, "import", "create"),
+        (who, "import", "import"),
+    ]
 
 
 async def test_what_is_no_table_is_one_line(database: tuple[str, AsyncEngine], tmp_path: Path) -> None:
@@ -73,9 +78,10 @@ async def test_what_is_no_table_is_one_line(database: tuple[str, AsyncEngine], t
     file = tmp_path / "surat.pdf"
     file.write_bytes(b"%PDF-1.7")
     for arguments, said in (
-        ((file,), "surat.pdf: Berkas ini bukan"), ((tmp_path / "none.csv",), "none.csv: No such file"),
+        ((file,), "surat.pdf: Berkas ini bukan"),
+        ((tmp_path / "none.csv",), "none.csv: No such file"),
         ((file, "--lang", "fr"), "--lang is id or en"),
-    ):  # fmt: skip
+    ):
         told = sinyal(url, *arguments)
         assert (told.returncode, told.stdout, len(told.stderr.splitlines())) == (2, "", 1)
         assert said in told.stderr

@@ -41,8 +41,10 @@ async def test_many_sites_are_made_under_one_version_and_their_codes_count_on(
     cast: Cast, session: AsyncSession
 ) -> None:
     await register(cast)
-    new = [drafts.new(SiteIn(**site(host=f"198.51.100.{n}", village_code=village)))
-           for n, village in ((1, VILLAGE), (2, BERAU_VILLAGE), (3, VILLAGE))]  # fmt: skip
+    new = [
+        drafts.new(SiteIn(**site(host=f"198.51.100.{n}", village_code=village)))
+        for n, village in ((1, VILLAGE), (2, BERAU_VILLAGE), (3, VILLAGE))
+    ]
     async with session.begin():
         assert await door.write(session, await sound(session, new), caller=SARI) == 3
         made = [draft.site for draft in new if draft.site is not None]
@@ -70,8 +72,11 @@ async def test_sites_swap_their_addresses_and_one_takes_a_retired_ones(cast: Cas
     async with session.begin():
         hosts = (await session.execute(select(Site.host, Site.lifecycle).order_by(Site.id))).all()
     assert [tuple(row) for row in hosts] == [
-        ("198.51.100.2", "active"), ("198.51.100.1", "active"), ("198.51.100.3", "retired"), ("198.51.100.3", "active"),
-    ]  # fmt: skip
+        ("198.51.100.2", "active"),
+        ("198.51.100.1", "active"),
+        ("198.51.100.3", "retired"),
+        ("198.51.100.3", "active"),
+    ]
 
 
 async def test_an_address_that_is_taken_or_wanted_twice_clashes(cast: Cast, session: AsyncSession) -> None:

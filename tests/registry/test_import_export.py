@@ -13,10 +13,21 @@ async def test_an_export_imports_as_what_is_there_already(
 ) -> None:
     tower = await register(cast, kind="node", host="198.51.100.1", village_code=BERAU_VILLAGE)
     await register(
-        cast, parent_id=tower["id"], notes="=1+1\nsatu  dua", bandwidth_down_mbps=50.125, latitude=-0.361712345678,
-        longitude=117.4, contact_phone="+62 812", contact_name="Ibu", power_source="none", ssid="@x", name="A  B",
-        lifecycle="planned", service_no="0047000000000000001", port=80,
-    )  # fmt: skip
+        cast,
+        parent_id=tower["id"],
+        notes="=1+1\nsatu  dua",
+        bandwidth_down_mbps=50.125,
+        latitude=-0.361712345678,
+        longitude=117.4,
+        contact_phone="+62 812",
+        contact_name="Ibu",
+        power_source="none",
+        ssid="@x",
+        name="A  B",
+        lifecycle="planned",
+        service_no="0047000000000000001",
+        port=80,
+    )
     await register(cast, host="a.example.id", technology="leo", provider="iconplus", venue="kantor_desa")
     asked = {"format": format, "separator": separator, "lang": language, "contacts": "true"}
     file = await cast.ana.get("/sites/export", params=asked)

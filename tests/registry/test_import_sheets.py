@@ -77,9 +77,12 @@ def test_degrees_minutes_and_seconds_are_degrees(whole: int, minutes: int, secon
     expected = whole + minutes / 60 + float(seconds) / 3600
     comma = f"{seconds}".replace(".", ",")
     for south in (
-        f"{whole}°{minutes}'{comma}\" LS", f"{whole} {minutes} {seconds} S", f"S {whole}º{minutes}′{seconds}″",
-        f"-{whole}°{minutes}'{seconds}\"", f"{whole}° {minutes}’ {comma}” Lintang Selatan",
-    ):  # fmt: skip
+        f"{whole}°{minutes}'{comma}\" LS",
+        f"{whole} {minutes} {seconds} S",
+        f"S {whole}º{minutes}′{seconds}″",
+        f"-{whole}°{minutes}'{seconds}\"",
+        f"{whole}° {minutes}’ {comma}” Lintang Selatan",
+    ):
         assert cells.read("latitude", south) == pytest.approx(-expected, abs=1e-8)
     for north in (f"{whole}°{minutes}'{comma}\" LU", f"{whole}:{minutes}:{seconds}", f"{whole} {minutes} {seconds} N"):
         assert cells.read("latitude", north) == pytest.approx(expected, abs=1e-8)
@@ -108,27 +111,52 @@ def test_a_code_is_a_code_with_or_without_dots(code: str, number: int) -> None:
 @pytest.mark.parametrize(
     ("field", "cell", "value"),
     [
-        ("bandwidth_down_mbps", "12,5", 12.5), ("bandwidth_down_mbps", "50 Mbps", 50), ("bandwidth_down_mbps", 50, 50),
-        ("bandwidth_down_mbps", "1 Gbps", 1000), ("bandwidth_down_mbps", "1.000", 1000),
-        ("bandwidth_down_mbps", "1.234,5", 1234.5), ("bandwidth_down_mbps", "1,234.5", 1234.5),
-        ("bandwidth_down_mbps", "0,512", 0.512), ("port", 8080.0, 8080), ("port", "443", 443),
-        ("contact_phone", 81234567890.0, "081234567890"), ("contact_phone", "'+62 812-3456", "+62 812-3456"),
-        ("contact_phone", "0812 3456", "0812 3456"), ("service_no", 4700001002.0, "4700001002"),
-        ("service_no", "4700001-0021", "4700001-0021"), ("notes", "'=A1", "=A1"), ("notes", "'x", "'x"),
-        ("notes", "''=A1", "'=A1"), ("latitude", -0.123456789012, -0.123456789012),
+        ("bandwidth_down_mbps", "12,5", 12.5),
+        ("bandwidth_down_mbps", "50 Mbps", 50),
+        ("bandwidth_down_mbps", 50, 50),
+        ("bandwidth_down_mbps", "1 Gbps", 1000),
+        ("bandwidth_down_mbps", "1.000", 1000),
+        ("bandwidth_down_mbps", "1.234,5", 1234.5),
+        ("bandwidth_down_mbps", "1,234.5", 1234.5),
+        ("bandwidth_down_mbps", "0,512", 0.512),
+        ("port", 8080.0, 8080),
+        ("port", "443", 443),
+        ("contact_phone", 81234567890.0, "081234567890"),
+        ("contact_phone", "'+62 812-3456", "+62 812-3456"),
+        ("contact_phone", "0812 3456", "0812 3456"),
+        ("service_no", 4700001002.0, "4700001002"),
+        ("service_no", "4700001-0021", "4700001-0021"),
+        ("notes", "'=A1", "=A1"),
+        ("notes", "'x", "'x"),
+        ("notes", "''=A1", "'=A1"),
+        ("latitude", -0.123456789012, -0.123456789012),
         ("latitude", "-0.123456789012", -0.123456789012),
-        ("notes", "satu\n dua\u00a0", "satu\n dua"), ("notes", MIDNIGHT, "24/11/2026"),
-        ("public_hours", time(8, 30), "08.30"), ("host_static", "Ya", True), ("host_static", "Dinamis", False),
-        ("host_static", False, False), ("power_source", "tidak ada", "none"),
+        ("notes", "satu\n dua\u00a0", "satu\n dua"),
+        ("notes", MIDNIGHT, "24/11/2026"),
+        ("public_hours", time(8, 30), "08.30"),
+        ("host_static", "Ya", True),
+        ("host_static", "Dinamis", False),
+        ("host_static", False, False),
+        ("power_source", "tidak ada", "none"),
         ("power_source", "PLN Terbatas", "pln_limited"),
-        ("venue", "tidak ada", None), ("notes", "-", None), ("notes", " n/a ", None), ("host", "–", None),
-        ("name", "7", "7"), ("village_code", "6403050003", "6403050003"), ("technology", "Fiber-Optik", "fiber"),
-        ("technology", "V-SAT", "geo"), ("technology", "STARLINK", "leo"), ("technology", "Satelit GEO (VSAT)", "geo"),
+        ("venue", "tidak ada", None),
+        ("notes", "-", None),
+        ("notes", " n/a ", None),
+        ("host", "–", None),
+        ("name", "7", "7"),
+        ("village_code", "6403050003", "6403050003"),
+        ("technology", "Fiber-Optik", "fiber"),
+        ("technology", "V-SAT", "geo"),
+        ("technology", "STARLINK", "leo"),
+        ("technology", "Satelit GEO (VSAT)", "geo"),
         ("technology", "4G/LTE", "cellular"),
-        ("probe", "Ping", "icmp"), ("link_role", "Cadangan", "backup"), ("lifecycle", "AKTIF", "active"),
-        ("venue", "Kantor Desa", "kantor_desa"), ("kind", "Simpul", "node"),
+        ("probe", "Ping", "icmp"),
+        ("link_role", "Cadangan", "backup"),
+        ("lifecycle", "AKTIF", "active"),
+        ("venue", "Kantor Desa", "kantor_desa"),
+        ("kind", "Simpul", "node"),
     ],
-)  # fmt: skip
+)
 def test_a_cell_means_what_its_reader_means(field: str, cell: Cell, value: Any) -> None:
     assert cells.read(field, cell) == value
 
@@ -136,15 +164,21 @@ def test_a_cell_means_what_its_reader_means(field: str, cell: Cell, value: Any) 
 @pytest.mark.parametrize(
     ("field", "cell", "code"),
     [
-        ("bandwidth_down_mbps", "50,000", "ambiguous_number"), ("bandwidth_down_mbps", "cepat", "float_parsing"),
-        ("latitude", "0°75'0\" LS", "bad_coordinate"), ("longitude", "117.439.100", "bad_coordinate"),
-        ("latitude", "di desa", "bad_coordinate"), ("latitude", "117,4 BT", "other_axis"),
-        ("technology", "satelit", "enum"), ("host_static", "mungkin", "bool_parsing"),
-        ("service_no", MIDNIGHT, "became_date"), ("service_no", 4700001002100021, "rounded"),
-        ("service_no", "4,70001E+15", "rounded"), ("name", cells.Flaw.FAILED, "excel_error"),
+        ("bandwidth_down_mbps", "50,000", "ambiguous_number"),
+        ("bandwidth_down_mbps", "cepat", "float_parsing"),
+        ("latitude", "0°75'0\" LS", "bad_coordinate"),
+        ("longitude", "117.439.100", "bad_coordinate"),
+        ("latitude", "di desa", "bad_coordinate"),
+        ("latitude", "117,4 BT", "other_axis"),
+        ("technology", "satelit", "enum"),
+        ("host_static", "mungkin", "bool_parsing"),
+        ("service_no", MIDNIGHT, "became_date"),
+        ("service_no", 4700001002100021, "rounded"),
+        ("service_no", "4,70001E+15", "rounded"),
+        ("name", cells.Flaw.FAILED, "excel_error"),
         ("name", cells.Flaw.UNCOMPUTED, "uncomputed"),
     ],
-)  # fmt: skip
+)
 def test_a_cell_that_nobody_can_read_is_a_fault(field: str, cell: Cell, code: str) -> None:
     assert fault(field, cell) == code
 
@@ -152,12 +186,15 @@ def test_a_cell_that_nobody_can_read_is_a_fault(field: str, cell: Cell, code: st
 @pytest.mark.parametrize(
     ("field", "cell", "suggestion"),
     [
-        ("technology", "Satelit", "Starlink"), ("venue", "Tower", "{near}"),
+        ("technology", "Satelit", "Starlink"),
+        ("venue", "Tower", "{near}"),
         ("host", "http://36.66.10.49", "without http"),
-        ("host", "36.66.10.48/29", "one address"), ("host", "36,66,10,49", "dots"), ("host", 366610050, "dots"),
+        ("host", "36.66.10.48/29", "one address"),
+        ("host", "36,66,10,49", "dots"),
+        ("host", 366610050, "dots"),
         ("bandwidth_down_mbps", "50.000", "{thousands}, or {decimal}"),
     ],
-)  # fmt: skip
+)
 def test_a_usual_mistake_is_answered_with_what_to_write(field: str, cell: Cell, suggestion: str) -> None:
     with pytest.raises(FaultError) as error:
         cells.read(field, cell)
@@ -166,9 +203,17 @@ def test_a_usual_mistake_is_answered_with_what_to_write(field: str, cell: Cell, 
 
 @pytest.mark.parametrize(
     "cell",
-    ["-1.0123, 117.1234", "-1.0123,117.1234", "-1,0123, 117,1234", "-1,0123 117,1234", "-1,0123; 117,1234",
-     "-1.0123/117.1234", "1°0'44.28\" LS 117°7'24.24\" BT", "1°0'44,28\" LS, 117°7'24,24\" BT"],
-)  # fmt: skip
+    [
+        "-1.0123, 117.1234",
+        "-1.0123,117.1234",
+        "-1,0123, 117,1234",
+        "-1,0123 117,1234",
+        "-1,0123; 117,1234",
+        "-1.0123/117.1234",
+        "1°0'44.28\" LS 117°7'24.24\" BT",
+        "1°0'44,28\" LS, 117°7'24,24\" BT",
+    ],
+)
 def test_a_cell_with_both_coordinates_is_two(cell: str) -> None:
     (row,) = sheets.read(book([*TOP, "Titik Koordinat"], ["64.02.05.2003", "fo", "x", "icmp", "a.id", cell])).rows
     assert row.faults == []
@@ -184,8 +229,15 @@ def test_a_cell_that_should_hold_both_coordinates_and_does_not_is_a_fault_of_tha
 
 
 def test_a_phone_number_with_letters_is_a_warning() -> None:
-    rows = sheets.read(book([*TOP, "No HP"], *(["64.02.05.2003", "fo", "x", "icmp", "a.id", phone] for phone in (
-        "0812 3456", "+62 812", "Bu Rina 0812")))).rows  # fmt: skip
+    rows = sheets.read(
+        book(
+            [*TOP, "No HP"],
+            *(
+                ["64.02.05.2003", "fo", "x", "icmp", "a.id", phone]
+                for phone in ("0812 3456", "+62 812", "Bu Rina 0812")
+            ),
+        )
+    ).rows
     assert [[one.code for one in row.warnings] for row in rows] == [[], [], ["odd_phone"]]
 
 
@@ -194,9 +246,10 @@ def test_a_missing_column_is_told_beside_those_that_nobody_knows() -> None:
         sheets.read(b"Kode desa;Jenis Layanan;Vendor;Status;Cara ukur\n1;2;3;4;5")
     told = [(one.field, one.code, one.suggestion) for one in error.value.faults]
     assert told == [
-        ("provider", "missing_column", "Add it: the template has it"), ("file", "unknown_column", None),
+        ("provider", "missing_column", "Add it: the template has it"),
         ("file", "unknown_column", None),
-    ]  # fmt: skip
+        ("file", "unknown_column", None),
+    ]
 
 
 def test_how_a_csv_file_is_delimited_says_what_its_decimal_mark_is() -> None:
@@ -208,14 +261,20 @@ def test_how_a_csv_file_is_delimited_says_what_its_decimal_mark_is() -> None:
 
 @pytest.mark.parametrize("field", sorted(CHOICES))
 def test_no_word_means_two_choices(field: str) -> None:
-    words = [fold(word) for value, named in CHOICES[field].items()
-             for word in {fold(word) for word in (value.value, named, *ALSO.get(value, ()))}]  # fmt: skip
+    words = [
+        fold(word)
+        for value, named in CHOICES[field].items()
+        for word in {fold(word) for word in (value.value, named, *ALSO.get(value, ()))}
+    ]
     assert sorted(words) == sorted(set(words))
 
 
 def test_no_header_means_two_fields() -> None:
-    names = [fold(name) for column in headers.COLUMNS.values()
-             for name in {fold(name) for name in (column.field, column.indonesian, *column.aliases)}]  # fmt: skip
+    names = [
+        fold(name)
+        for column in headers.COLUMNS.values()
+        for name in {fold(name) for name in (column.field, column.indonesian, *column.aliases)}
+    ]
     assert sorted(names) == sorted(set(names))
     for column in SITE_COLUMNS:
         assert headers.by_name()[fold(column.indonesian)] == column.field
@@ -227,35 +286,52 @@ def test_no_header_means_two_fields() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_csv_in_any_delimiter_and_encoding_numbers_its_rows_as_excel_does(delimiter: str, encoding: str) -> None:
-    lines = ["sep=" + delimiter, delimiter.join([*TOP, "Catatan"]), "",
-             delimiter.join(["64.02.05.2003", "fo", "Telkom", "icmp", "198.51.100.20", '"Café\n""dua"""']),
-             delimiter.join(["64.02.05.2004", "radio", "Telkom", "icmp", "198.51.100.21", "±5"])]  # fmt: skip
+    lines = [
+        "sep=" + delimiter,
+        delimiter.join([*TOP, "Catatan"]),
+        "",
+        delimiter.join(["64.02.05.2003", "fo", "Telkom", "icmp", "198.51.100.20", '"Café\n""dua"""']),
+        delimiter.join(["64.02.05.2004", "radio", "Telkom", "icmp", "198.51.100.21", "±5"]),
+    ]
     found = sheets.read("\r\n".join(lines).encode(encoding))
     assert [(number, values["notes"]) for number, values in said(found)] == [(3, 'Café\n"dua"'), (4, "±5")]
 
 
 def test_titles_merges_blank_and_numbering_rows_and_repeated_headers_are_seen_through() -> None:
-    found = sheets.read(book(
-        ["DAFTAR TITIK AKSES INTERNET DESA"], [], ["Tahun 2026"], ["No", *TOP],
-        ["(1)", "(2)", "(3)", "(4)", "(5)", "(6)"],
-        [1, "64.02.05.2003", "fo", "Telkom", "icmp", "198.51.100.20"],
-        [2, None, "radio", "Orbit", "icmp", "198.51.100.21"],
-        [None, " ", None, None, None, None], ["No", *TOP],
-        [3, 6402052004, "vsat", "Orbit", "push", None], ["Jumlah", None],
-        merges=("A1:F1", "B6:B7"),
-    ))  # fmt: skip
+    found = sheets.read(
+        book(
+            ["DAFTAR TITIK AKSES INTERNET DESA"],
+            [],
+            ["Tahun 2026"],
+            ["No", *TOP],
+            ["(1)", "(2)", "(3)", "(4)", "(5)", "(6)"],
+            [1, "64.02.05.2003", "fo", "Telkom", "icmp", "198.51.100.20"],
+            [2, None, "radio", "Orbit", "icmp", "198.51.100.21"],
+            [None, " ", None, None, None, None],
+            ["No", *TOP],
+            [3, 6402052004, "vsat", "Orbit", "push", None],
+            ["Jumlah", None],
+            merges=("A1:F1", "B6:B7"),
+        )
+    )
     assert found.sheets[0].header.number == 4
     assert [(number, values["village_code"], values["technology"]) for number, values in said(found)] == [
-        (6, "64.02.05.2003", "fiber"), (7, "64.02.05.2003", "radio"), (10, "64.02.05.2004", "geo"),
-    ]  # fmt: skip
+        (6, "64.02.05.2003", "fiber"),
+        (7, "64.02.05.2003", "radio"),
+        (10, "64.02.05.2004", "geo"),
+    ]
 
 
 def test_a_header_over_two_rows_is_read_where_it_is_whole() -> None:
     top = [*TOP, "Koordinat", None]
-    found = sheets.read(book(
-        top, [None] * 5 + ["Lintang", "Bujur"], ["64.02.05.2003", "fo", "Telkom", "icmp", "a.id", "-0,4", "117,4"],
-        merges=("A1:A2", "B1:B2", "C1:C2", "D1:D2", "E1:E2", "F1:G1"),
-    ))  # fmt: skip
+    found = sheets.read(
+        book(
+            top,
+            [None] * 5 + ["Lintang", "Bujur"],
+            ["64.02.05.2003", "fo", "Telkom", "icmp", "a.id", "-0,4", "117,4"],
+            merges=("A1:A2", "B1:B2", "C1:C2", "D1:D2", "E1:E2", "F1:G1"),
+        )
+    )
     assert (found.sheets[0].header.number, found.rows[0].said["latitude"], found.rows[0].said["longitude"]) == (
         2,
         -0.4,
@@ -291,15 +367,22 @@ def pages(**rows: list[list[Any]]) -> bytes:
 
 def test_every_sheet_with_the_registrys_columns_is_read_and_the_others_are_named() -> None:
     line = ["64.02.05.2003", "fo", "x", "icmp", "a.id"]
-    found = sheets.read(pages(
-        Muara=[TOP, line], Kenohan=[["Kecamatan Kenohan"], TOP[::-1], line[::-1]], Contoh=[TOP, line],
-        Rekap=[["Kecamatan", "Desa", "Jumlah"], ["Kenohan", "Kahala", 3]], Surat=[["Kepada"], [], ["Yth."]],
-        Kosong=[], Wilayah=[["Kode", "Desa", "Kecamatan"]],
-    ))  # fmt: skip
+    found = sheets.read(
+        pages(
+            Muara=[TOP, line],
+            Kenohan=[["Kecamatan Kenohan"], TOP[::-1], line[::-1]],
+            Contoh=[TOP, line],
+            Rekap=[["Kecamatan", "Desa", "Jumlah"], ["Kenohan", "Kahala", 3]],
+            Surat=[["Kepada"], [], ["Yth."]],
+            Kosong=[],
+            Wilayah=[["Kode", "Desa", "Kecamatan"]],
+        )
+    )
     assert [(row.place, row.said["host"]) for row in found.rows] == [("Muara!2", "a.id"), ("Kenohan!3", "a.id")]
     assert [(one.name, one.rows, "Teknologi" in one.missing) for one in found.unread] == [
-        ("Rekap", 2, True), ("Surat", 2, False),
-    ]  # fmt: skip
+        ("Rekap", 2, True),
+        ("Surat", 2, False),
+    ]
     assert [one.code for one in found.warnings] == ["unread_sheet"] * 2
     assert sheets.read(pages(Data=[TOP, line])).rows[0].place == "2"
 
@@ -328,8 +411,12 @@ def test_a_formula_is_its_stored_result_and_one_without_is_a_fault() -> None:
     first, second = sheets.read(data).rows
     assert [one.code for one in first.faults] == ["uncomputed", "uncomputed"]
     assert [one.code for one in second.faults] == ["excel_error"]
-    stored = repack(data, lambda xml: xml.replace(b"<f>A1</f><v />", b"<f>A1</f><v>5</v>").replace(
-        b"<f>1+1</f><v />", b"<f>1+1</f><v>2</v>"))  # fmt: skip
+    stored = repack(
+        data,
+        lambda xml: xml.replace(b"<f>A1</f><v />", b"<f>A1</f><v>5</v>").replace(
+            b"<f>1+1</f><v />", b"<f>1+1</f><v>2</v>"
+        ),
+    )
     (row, _) = sheets.read(stored).rows
     assert (row.said["provider"], row.value("host")) == ("5", "2")
 
@@ -374,8 +461,9 @@ def test_a_part_that_lies_about_its_size_is_refused() -> None:
 @pytest.mark.parametrize("far", [b'<row r="1048576"><c r="A1048576" t="inlineStr"><is><t>x</t></is></c></row>', b""])
 def test_far_cells_and_huge_merges_cost_nothing(far: bytes) -> None:
     merges = b"".join(b'<mergeCell ref="%s1:%s1048576"/>' % (c, c) for c in (b"F", b"G", b"H", b"XFD"))
-    odd = repack(GOOD, lambda xml: xml.replace(
-        b"</sheetData>", far + b"</sheetData><mergeCells>" + merges + b"</mergeCells>"))  # fmt: skip
+    odd = repack(
+        GOOD, lambda xml: xml.replace(b"</sheetData>", far + b"</sheetData><mergeCells>" + merges + b"</mergeCells>")
+    )
     assert sheets.read(odd).rows[0].number == 2
     with zipfile.ZipFile(io.BytesIO(odd)) as archive, pytest.raises(Invalid):
         workbook.require_small(archive)
@@ -397,8 +485,9 @@ def test_a_sheet_of_a_million_rows_before_the_table_is_passed_over_in_no_time() 
     found = sheets.read(out.getvalue())
     assert monotonic() - began < 6
     assert ([row.number for row in found.rows], [(one.name, one.rows) for one in found.unread]) == (
-        [2], [("Log", sheets.MAX_ROWS)],
-    )  # fmt: skip
+        [2],
+        [("Log", sheets.MAX_ROWS)],
+    )
 
 
 def test_more_rows_than_a_registry_has_are_refused() -> None:
@@ -423,9 +512,10 @@ def test_no_cell_whatever_it_holds_is_more_than_a_fault(field: str, cell: Any) -
 
 @pytest.mark.parametrize("field", sorted(headers.COLUMNS))
 @pytest.mark.parametrize(
-    "text", ["1" + " " * 100_000 + "x", "a" * 100_000, "0°" * 50_000, "1.111" * 20_000, "'" * 100_000],
+    "text",
+    ["1" + " " * 100_000 + "x", "a" * 100_000, "0°" * 50_000, "1.111" * 20_000, "'" * 100_000],
     ids=["blanks", "letters", "degrees", "points", "apostrophes"],
-)  # fmt: skip
+)
 def test_a_cell_of_a_hundred_thousand_characters_is_read_at_once(field: str, text: str) -> None:
     began = monotonic()
     with contextlib.suppress(FaultError):

@@ -16,10 +16,13 @@ async def test_providers_are_added_by_the_province_alone(cast: Cast) -> None:
 async def test_two_providers_are_never_called_the_same_however_it_is_written(cast: Cast) -> None:
     """Telkom WMS (telkom-wms) and Icon+ (iconplus) are there."""
     for slug, name, wrong in (
-        ("telkom", "TELKOM  wms", {"name"}), ("telkom", "Telkom-WMS.", {"name"}), ("orbit", "iconplus", {"name"}),
-        ("telkom-wms", "Telkom", {"slug"}), ("icon", "Orbit", {"slug"}),
+        ("telkom", "TELKOM  wms", {"name"}),
+        ("telkom", "Telkom-WMS.", {"name"}),
+        ("orbit", "iconplus", {"name"}),
+        ("telkom-wms", "Telkom", {"slug"}),
+        ("icon", "Orbit", {"slug"}),
         ("icon", "telkom_wms", {"slug", "name"}),
-    ):  # fmt: skip
+    ):
         refused = await cast.sari.post("/providers", {"slug": slug, "name": name})
         assert (refused.status_code, {fault["field"] for fault in refused.json()["errors"]}) == (409, wrong), name
     assert "Telkom WMS (telkom-wms)" in refused.json()["errors"][1]["message"]

@@ -41,10 +41,12 @@ async def test_regions_feed_cascading_pickers(cast: Cast) -> None:
 async def renamed(session: AsyncSession) -> None:
     async with session.begin():
         await session.execute(
-            text("INSERT INTO region_alias VALUES (:old, :now, '2022-02-02', 'UU 3/2022'), "
-                 "('64.99', '64.02', NULL, NULL), ('64.02.05.1998', :now, current_date + 30, NULL)"),
+            text(
+                "INSERT INTO region_alias VALUES (:old, :now, '2022-02-02', 'UU 3/2022'), "
+                "('64.99', '64.02', NULL, NULL), ('64.02.05.1998', :now, current_date + 30, NULL)"
+            ),
             {"old": OLD, "now": VILLAGE},
-        )  # fmt: skip
+        )
 
 
 @pytest.mark.usefixtures("renamed")
@@ -90,8 +92,13 @@ async def test_what_is_registered_under_an_old_code_gets_the_present_one(cast: C
     assert (moved.json()["village_code"], moved.json()["code"]) == (VILLAGE, other["code"])
     refused = await cast.ana.post("/sites", site(village_code=OLD, port="x"))
     assert {fault["field"] for fault in refused.json()["errors"]} == {"port"}
-    window = {"region": OLD, "started_at": "2026-12-01T00:00:00+08:00", "ended_at": "2026-12-01T02:00:00+08:00",
-              "title": "PLN", "reason": "pemeliharaan jaringan"}  # fmt: skip
+    window = {
+        "region": OLD,
+        "started_at": "2026-12-01T00:00:00+08:00",
+        "ended_at": "2026-12-01T02:00:00+08:00",
+        "title": "PLN",
+        "reason": "pemeliharaan jaringan",
+    }
     planned = await cast.ana.post("/maintenance", window)
     assert planned.json()["region"] == VILLAGE, planned.text
 
@@ -150,8 +157,11 @@ async def test_districts_come_as_their_boundaries_and_hold_their_villages(cast: 
     districts = await geojson(cast, level="kabupaten_kota")
     assert len(districts) == 10
     assert districts[1]["properties"] == {
-        "code": "64.02", "name": "Kabupaten Kutai Kartanegara", "level": "kabupaten_kota", "parent": "64",
-    }  # fmt: skip
+        "code": "64.02",
+        "name": "Kabupaten Kutai Kartanegara",
+        "level": "kabupaten_kota",
+        "parent": "64",
+    }
     shapes = {}
     for district in districts:
         shape = district["geometry"]

@@ -11,9 +11,13 @@ VILLAGE, BERAU_VILLAGE = "64.02.05.2003", "64.03.01.2001"
 
 def site(**changes: Any) -> dict[str, Any]:
     return {
-        "village_code": VILLAGE, "technology": "fiber", "provider": "telkom-wms", "probe": "icmp",
-        "host": "198.51.100.20", **changes,
-    }  # fmt: skip
+        "village_code": VILLAGE,
+        "technology": "fiber",
+        "provider": "telkom-wms",
+        "probe": "icmp",
+        "host": "198.51.100.20",
+        **changes,
+    }
 
 
 async def register(cast: Cast, **changes: Any) -> dict[str, Any]:
@@ -125,8 +129,10 @@ async def test_without_a_good_token_there_is_no_answer(cast: Cast) -> None:
         ({"probe": "http"}, {"url": "missing"}),
         ({"probe": "http", "url": "https://desa.example/"}, {"url": "other_host"}),
         ({"probe": "http", "url": "ftp://desa.example"}, {"url": "bad_url"}),
-        ({"probe": "http", "host": "169.254.169.254", "url": "http://169.254.169.254/"},
-         {"host": "forbidden_host", "url": "forbidden_host"}),
+        (
+            {"probe": "http", "host": "169.254.169.254", "url": "http://169.254.169.254/"},
+            {"host": "forbidden_host", "url": "forbidden_host"},
+        ),
         ({"speed_url": "http://[::1]/"}, {"speed_url": "forbidden_host"}),
         ({"port": 0}, {"port": "greater_than_equal"}),
         ({"name": "a\0b"}, {"name": "nul"}),
@@ -137,13 +143,23 @@ async def test_without_a_good_token_there_is_no_answer(cast: Cast) -> None:
         ({"contract_id": 5}, {"contract_id": "unknown_contract"}),
         ({"tecnology": "fiber"}, {"tecnology": "extra_forbidden"}),
         ({"technology": "absent", "provider": "absent"}, {"technology": "missing", "provider": "missing"}),
-        ({"village_code": "1", "technology": "y", "host": "10.0.0.1", "provider": "x", "name": "a\0", "port": "b"},
-         {"village_code": "unknown_village", "technology": "enum", "host": "forbidden_host",
-          "provider": "unknown_provider", "name": "nul", "port": "int_parsing"}),
-        ({"village_code": "1", "host": "10.0.0.1", "provider": "x"},
-         {"village_code": "unknown_village", "host": "forbidden_host", "provider": "unknown_provider"}),
+        (
+            {"village_code": "1", "technology": "y", "host": "10.0.0.1", "provider": "x", "name": "a\0", "port": "b"},
+            {
+                "village_code": "unknown_village",
+                "technology": "enum",
+                "host": "forbidden_host",
+                "provider": "unknown_provider",
+                "name": "nul",
+                "port": "int_parsing",
+            },
+        ),
+        (
+            {"village_code": "1", "host": "10.0.0.1", "provider": "x"},
+            {"village_code": "unknown_village", "host": "forbidden_host", "provider": "unknown_provider"},
+        ),
     ],
-)  # fmt: skip
+)
 async def test_bad_input_is_named_field_by_field(cast: Cast, changes: dict[str, Any], expected: dict[str, str]) -> None:
     assert await faults(cast, **changes) == expected
     assert (await cast.sari.get("/sites")).json()["items"] == []
@@ -159,10 +175,15 @@ async def test_a_suggestion_says_what_was_probably_meant(cast: Cast) -> None:
     assert "64.02.05.2003" in await suggestion(village_code="64.02.5.2003")
     assert "telkom-wms" in await suggestion(provider="telkom_wms")
     for field, given, said in (
-        ("technology", "lte", "cellular"), ("technology", "VSAT", "geo"), ("technology", "fo", "fiber"),
-        ("technology", "fibre", "fiber"), ("probe", "ping", "icmp"), ("venue", "SD", "sekolah"),
-        ("power_source", "PLTS", "solar"), ("technology", "x", "None"),
-    ):  # fmt: skip
+        ("technology", "lte", "cellular"),
+        ("technology", "VSAT", "geo"),
+        ("technology", "fo", "fiber"),
+        ("technology", "fibre", "fiber"),
+        ("probe", "ping", "icmp"),
+        ("venue", "SD", "sekolah"),
+        ("power_source", "PLTS", "solar"),
+        ("technology", "x", "None"),
+    ):
         assert await suggestion(**{field: given}) in {f"Did you mean {said}?", said}, given
     asked = await cast.sari.get("/status?technology=starlink")
     assert asked.json()["errors"][0]["suggestion"] == "Did you mean leo?"
@@ -242,9 +263,10 @@ async def test_a_site_moves_within_its_district_and_keeps_its_code_across_distri
 async def test_a_move_out_of_a_district_is_told_in_both(cast: Cast) -> None:
     made = await register(cast)
     imported = await cast.sari.post(
-        "/sites/import", content=f"code,village_code\n{made['code']},{BERAU_VILLAGE}\n",
+        "/sites/import",
+        content=f"code,village_code\n{made['code']},{BERAU_VILLAGE}\n",
         headers={"Content-Type": "text/csv"},
-    )  # fmt: skip
+    )
     assert imported.json()["applied"], imported.text
     back = await cast.sari.patch(f"/sites/{made['id']}", {"village_code": VILLAGE})
     assert back.status_code == 200
@@ -373,8 +395,12 @@ async def test_a_patch_that_changes_nothing_makes_no_version(cast: Cast) -> None
 
 
 async def test_a_parameter_that_does_not_exist_or_comes_twice_is_refused(cast: Cast) -> None:
-    for path, code in (("/status?tehnology=geo", "unknown_parameter"), ("/sites?state=up&state=down", "repeated"),
-                       ("/sites?region=6402", "unknown_region"), ("/status?region=", "unknown_region")):  # fmt: skip
+    for path, code in (
+        ("/status?tehnology=geo", "unknown_parameter"),
+        ("/sites?state=up&state=down", "repeated"),
+        ("/sites?region=6402", "unknown_region"),
+        ("/status?region=", "unknown_region"),
+    ):
         answer = await cast.sari.get(path)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code), path
     assert "technology" in (await cast.sari.get("/status?tehnology=geo")).json()["errors"][0]["suggestion"]

@@ -15,10 +15,27 @@ from app.registry.models import Level
 
 PROVIDERS = {"telkom-wms": "Telkom WMS", "iconplus": "Icon+", "orbit": "Orbit"}
 HEADER = [
-    "No", "Kabupaten/Kota", "Kecamatan", "Desa / Kelurahan", "Kode Wilayah", "Media Akses", "ISP", "SID", "Metode Ukur",
-    "IP/Host", "Lintang (derajat)", "Longitude (BT)", "Bandwidth (Mbps)", "IP Statis", "Tempat", "Listrik", "PIC",
-    "No. HP", "ALAMAT  LOKASI", "Ket.",
-]  # fmt: skip
+    "No",
+    "Kabupaten/Kota",
+    "Kecamatan",
+    "Desa / Kelurahan",
+    "Kode Wilayah",
+    "Media Akses",
+    "ISP",
+    "SID",
+    "Metode Ukur",
+    "IP/Host",
+    "Lintang (derajat)",
+    "Longitude (BT)",
+    "Bandwidth (Mbps)",
+    "IP Statis",
+    "Tempat",
+    "Listrik",
+    "PIC",
+    "No. HP",
+    "ALAMAT  LOKASI",
+    "Ket.",
+]
 HEADER_ROW, FIRST_ROW = 5, 7  # a row of column numbers stands between
 
 
@@ -59,9 +76,11 @@ PLANTED: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"Tempat": "#REF!"}, {"venue": "excel_error"}),
     ({"Listrik": "kincir air"}, {"power_source": "enum"}),
     ({"Metode Ukur": "tcp"}, {"port": "missing"}),
-    ({"ISP": "Telkomm", "IP/Host": "127.1", "Listrik": "aki", "Longitude (BT)": 250},
-     {"provider": "unknown_provider", "host": "bad_host", "power_source": "enum", "longitude": "outside_kaltim"}),
-]  # fmt: skip
+    (
+        {"ISP": "Telkomm", "IP/Host": "127.1", "Listrik": "aki", "Longitude (BT)": 250},
+        {"provider": "unknown_provider", "host": "bad_host", "power_source": "enum", "longitude": "outside_kaltim"},
+    ),
+]
 
 
 def messy() -> Messy:
@@ -120,18 +139,27 @@ def _rows() -> Iterator[list[Any]]:
         by_name = n % 5 == 3 and (code[:8], name) not in repeats
         push = n % 9 == 4
         yield [
-            n + 1, names[code[:5]], f"Kec. {names[code[:8]]}", _village(n, village),
+            n + 1,
+            names[code[:5]],
+            f"Kec. {names[code[:8]]}",
+            _village(n, village),
             None if by_name else _code(n, code),
             ("Serat Optik", "FO", "fiber", "Radio", "VSAT", "satelit GEO (VSAT)", "Starlink")[n % 7],
-            ("Telkom WMS", "telkom-wms", "ICON+", "Orbit\u00a0")[n % 4], _number(n),
-            "push" if push else ("ICMP", "ping ", "icmp")[n % 3], None if push else _host(n),
-            _degrees(n, village["latitude"], "LS", "LU"), _degrees(n + 2, village["longitude"], "BB", "BT"),
-            ("=25*2", "50", "12,5", "20 Mbps", "1.000", None)[n % 6], ("Ya", "ya", True, None)[n % 4],
+            ("Telkom WMS", "telkom-wms", "ICON+", "Orbit\u00a0")[n % 4],
+            _number(n),
+            "push" if push else ("ICMP", "ping ", "icmp")[n % 3],
+            None if push else _host(n),
+            _degrees(n, village["latitude"], "LS", "LU"),
+            _degrees(n + 2, village["longitude"], "BB", "BT"),
+            ("=25*2", "50", "12,5", "20 Mbps", "1.000", None)[n % 6],
+            ("Ya", "ya", True, None)[n % 4],
             ("Kantor Desa", "SEKOLAH", "Puskesmas", "-", "Balai Desa")[n % 5],
             ("PLN", "PLN terbatas", "Genset", "PLTS", "tidak ada", None)[n % 6],
-            f"Narahubung {n}", (f"0812{n:08d}", 81200000000.0 + n, "'+62 812 0000", "-")[n % 4],
-            f"Jl. Poros\nRT {n % 20}" if n % 3 else None, ("", "\u00a0", "N/A", "aman")[n % 4],
-        ]  # fmt: skip
+            f"Narahubung {n}",
+            (f"0812{n:08d}", 81200000000.0 + n, "'+62 812 0000", "-")[n % 4],
+            f"Jl. Poros\nRT {n % 20}" if n % 3 else None,
+            ("", "\u00a0", "N/A", "aman")[n % 4],
+        ]
 
 
 def _repeated_names() -> set[tuple[str, str]]:
@@ -168,9 +196,12 @@ def _degrees(n: int, value: float, negative: str, positive: str) -> Any:
     minutes, seconds = divmod(round(size * 3600, 2), 60)
     whole, minutes = divmod(int(minutes), 60)
     return (
-        value, f"{value}".replace(".", ","), f"{whole}°{minutes}'{seconds:.2f}\" {side}".replace(".", ","),
-        f"{whole} {minutes} {seconds:.2f} {side}", f"{size} {side}",
-    )[n % 5]  # fmt: skip
+        value,
+        f"{value}".replace(".", ","),
+        f"{whole}°{minutes}'{seconds:.2f}\" {side}".replace(".", ","),
+        f"{whole} {minutes} {seconds:.2f} {side}",
+        f"{size} {side}",
+    )[n % 5]
 
 
 def _merge_districts(page: Any, rows: list[dict[str, Any]]) -> None:
@@ -180,6 +211,7 @@ def _merge_districts(page: Any, rows: list[dict[str, Any]]) -> None:
         for at in range(1, len(rows) + 1):
             if at == len(rows) or rows[at][name] != rows[start][name]:
                 if at - start > 1:
-                    page.merge_cells(start_row=FIRST_ROW + start, end_row=FIRST_ROW + at - 1, start_column=column,
-                                     end_column=column)  # fmt: skip
+                    page.merge_cells(
+                        start_row=FIRST_ROW + start, end_row=FIRST_ROW + at - 1, start_column=column, end_column=column
+                    )
                 start = at

@@ -199,14 +199,21 @@ async def test_every_drawn_outage_is_there_with_its_bounds_and_none_besides(worl
     rows = await world.rows("SELECT site_id, state, started_at, ended_at FROM state_segment ORDER BY 1, 3")
     blind = [(to_slot(a) - 8, to_slot(b) + 120) for a, b in await world.rows("SELECT started_at, ended_at FROM blind")]
     (end,) = (await world.rows("SELECT extract(epoch FROM ended_at)::bigint FROM simulation"))[0]
-    outages = {(n, spell.start, spell.end) for n, many in world.drawn.items() for spell in many
-               if spell.kind is EventKind.OUTAGE and spell.end < end - 3 * HOUR_S}  # fmt: skip
+    outages = {
+        (n, spell.start, spell.end)
+        for n, many in world.drawn.items()
+        for spell in many
+        if spell.kind is EventKind.OUTAGE and spell.end < end - 3 * HOUR_S
+    }
     seen = 0
     for site_id, start, finish in outages:
         if finish - start < 120 or any(low < finish + 120 and start - 120 < high for low, high in blind):
             continue
-        bad = [(to_slot(low), high and to_slot(high)) for n, state, low, high in rows
-               if n == site_id and state in ("down", "unreachable") and to_slot(low) < finish]  # fmt: skip
+        bad = [
+            (to_slot(low), high and to_slot(high))
+            for n, state, low, high in rows
+            if n == site_id and state in ("down", "unreachable") and to_slot(low) < finish
+        ]
         low, high = min(a for a, _ in bad if a >= start - 60), max(b or 0 for _, b in bad)
         assert start <= low <= start + 66 or any(other.kind is EventKind.LOSS for other in world.drawn[site_id])
         assert finish <= high <= finish + 66 or any(other.kind is EventKind.LOSS for other in world.drawn[site_id])
@@ -216,9 +223,10 @@ async def test_every_drawn_outage_is_there_with_its_bounds_and_none_besides(worl
         if state in ("down", "unreachable"):
             assert any(
                 spell.kind in (EventKind.OUTAGE, EventKind.LOSS)
-                and spell.start <= to_slot(low) and (high is None or to_slot(low) < spell.end)
+                and spell.start <= to_slot(low)
+                and (high is None or to_slot(low) < spell.end)
                 for spell in world.drawn[site_id]
-            ), (site_id, low, high)  # fmt: skip
+            ), (site_id, low, high)
 
 
 async def test_every_second_of_every_site_and_day_is_counted_once(world: World) -> None:
@@ -233,9 +241,10 @@ async def test_every_second_of_every_site_and_day_is_counted_once(world: World) 
 
 
 FIGURES = {
-    "rollup_hour": "site_id, hour", "rollup_day": "site_id, day",
+    "rollup_hour": "site_id, hour",
+    "rollup_day": "site_id, day",
     "region_day": "region_code, day, provider_id, technology",
-}  # fmt: skip
+}
 
 
 async def test_counting_all_of_it_again_comes_to_the_same(world: World) -> None:
@@ -337,12 +346,19 @@ async def test_every_answer_says_up_to_when_it_is_simulated(world: World) -> Non
         transport=httpx.ASGITransport(app), base_url="http://test/api/v1", headers={"Authorization": f"Bearer {secret}"}
     ) as client:
         for path in (
-            f"/sites/{site}/uptime?period=2d", f"/sites/{site}/latency?period=2d", f"/sites/{site}/segments?period=2d",
-            f"/sites/{site}/measurements?period=2d", "/regions/64/uptime?period=2d", "/regions/64/latency?period=2d",
-            "/providers/indihome/uptime?period=2d", "/providers/indihome/latency?period=2d",
-            "/ranking?by=site&period=2d", "/ranking?by=region&period=2d", "/ranking?by=provider&period=2d",
+            f"/sites/{site}/uptime?period=2d",
+            f"/sites/{site}/latency?period=2d",
+            f"/sites/{site}/segments?period=2d",
+            f"/sites/{site}/measurements?period=2d",
+            "/regions/64/uptime?period=2d",
+            "/regions/64/latency?period=2d",
+            "/providers/indihome/uptime?period=2d",
+            "/providers/indihome/latency?period=2d",
+            "/ranking?by=site&period=2d",
+            "/ranking?by=region&period=2d",
+            "/ranking?by=provider&period=2d",
             "/incidents?period=3d",
-        ):  # fmt: skip
+        ):
             answer = await client.get(path)
             assert answer.status_code == 200, answer.text
             assert datetime.fromisoformat(answer.headers["Sinyal-Simulated-Until"]) == until

@@ -114,9 +114,7 @@ def test_an_outage_holds_from_its_start_until_just_before_its_end(start_s: float
 def test_changes_come_in_order_of_time_however_late_they_are_asked_for() -> None:
     busy = network(Event(EventKind.OUTAGE, 5, 10), Event(EventKind.OUTAGE, 1, 2), Event(EventKind.OUTAGE, 3, 1))
     told = [(change.begins, change.acting.start_s, change.acting.end_s) for change in busy.advance(100.0)]
-    assert told == [
-        (True, 1, 3), (False, 1, 3), (True, 3, 4), (False, 3, 4), (True, 5, 15), (False, 5, 15)
-    ]  # fmt: skip
+    assert told == [(True, 1, 3), (False, 1, 3), (True, 3, 4), (False, 3, 4), (True, 5, 15), (False, 5, 15)]
     assert busy.next_change_s == math.inf
 
 
@@ -245,8 +243,9 @@ def test_a_power_cut_is_silence_and_what_hangs_on_it_loses_its_link_alone() -> N
     alive = Network(Script(technologies=EXACT, events=(cut,)), [tower, child])
     begun = [change.acting for change in alive.advance(15) if change.begins]
     assert [(one.event.kind, one.codes) for one in begun] == [
-        (EventKind.POWER, (tower.code,)), (EventKind.OUTAGE, (child.code,))
-    ]  # fmt: skip
+        (EventKind.POWER, (tower.code,)),
+        (EventKind.OUTAGE, (child.code,)),
+    ]
     assert (at(alive, 15, tower), at(alive, 15, child)) == (None, None)
     assert alive.dark_until(packed(tower.address), 15) == 30
     assert alive.dark_until(packed(child.address), 15) is None

@@ -89,12 +89,14 @@ async def test_who_hangs_on_which_node_is_told_and_told_anew_when_it_changes(
     registry = Registry(url, told.all.append, every_s=0.02)
     registry.start()
     assert {host.code: (host.kind, host.parent) for host in await told.times(1)} == {
-        FIRST.code: ("access_point", ""), "64.11.01.2003-02": ("node", "")
-    }  # fmt: skip
+        FIRST.code: ("access_point", ""),
+        "64.11.01.2003-02": ("node", ""),
+    }
     await database.execute("UPDATE site SET parent_id = 4 WHERE code = '64.11.01.2001-01'")
     assert {host.code: host.parent for host in await told.times(2)} == {
-        FIRST.code: "64.11.01.2003-02", "64.11.01.2003-02": ""
-    }  # fmt: skip
+        FIRST.code: "64.11.01.2003-02",
+        "64.11.01.2003-02": "",
+    }
     registry.stop()
 
 

@@ -134,12 +134,15 @@ def test_without_a_script_there_are_agents_and_a_script_has_those_that_it_asks_f
     assert (parse("send_every_s = 30").send_every_s, parse("registered_s = 90").registered_s) == (30, 90)
 
 
-@pytest.mark.parametrize(("text", "problem"), {
-    "agents = 3": "script: agents is 3; allowed: true, false or a table",
-    "[agents]\nlate_pct = 101": "agents: late_pct is 101; allowed: 0 to 100 (%)",
-    "[agents]\nduplicates = 1": "unknown key 'duplicates'",
-    f"lively = true\n{EVENT}": "script: lively = true draws its own events",
-}.items())  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    {
+        "agents = 3": "script: agents is 3; allowed: true, false or a table",
+        "[agents]\nlate_pct = 101": "agents: late_pct is 101; allowed: 0 to 100 (%)",
+        "[agents]\nduplicates = 1": "unknown key 'duplicates'",
+        f"lively = true\n{EVENT}": "script: lively = true draws its own events",
+    }.items(),
+)
 def test_a_mistake_about_agents_is_named(text: str, problem: str) -> None:
     with pytest.raises(ScriptError) as caught:
         parse(text)

@@ -53,8 +53,10 @@ async def test_it_goes_down_up_and_is_reported_no_faster_than_the_link(server: S
     test = Speedtest(Line(server.url, HOST.address), HOST, lambda: 40.0)
     await test.take("c0de", {"down_bytes": DOWN, "up_bytes": UP, "max_s": 5})
     assert server.asked == [
-        "GET /api/v1/speedtest?grant=c0de", "POST /api/v1/speedtest?grant=c0de", "POST /api/v1/speedtest/report",
-    ]  # fmt: skip
+        "GET /api/v1/speedtest?grant=c0de",
+        "POST /api/v1/speedtest?grant=c0de",
+        "POST /api/v1/speedtest/report",
+    ]
     said = server.report
     assert (said["down_bytes"], said["up_bytes"], server.uploaded) == (DOWN, UP, UP)
     assert said["down_bytes"] * 8 / said["down_ms"] / 1000 < HOST.down_mbps

@@ -58,10 +58,15 @@ async def test_following_changes_shows_what_reading_everything_shows(
     made = [await register(cast, village_code=VILLAGES[n % 3], host=f"198.51.100.{n + 1}") for n in range(6)]
     await publish(app)
     walls = [
-        Wall(cast.sari), Wall(cast.ana), Wall(cast.ben), Wall(cast.icon), Wall(cast.sari, {"state": "down"}),
-        Wall(cast.sari, {"region": "64.02.05"}), Wall(cast.vera, {"technology": "geo"}),
+        Wall(cast.sari),
+        Wall(cast.ana),
+        Wall(cast.ben),
+        Wall(cast.icon),
+        Wall(cast.sari, {"state": "down"}),
+        Wall(cast.sari, {"region": "64.02.05"}),
+        Wall(cast.vera, {"technology": "geo"}),
         Wall(cast.vera, {"provider": "iconplus", "state": "up"}),
-    ]  # fmt: skip
+    ]
     for wall in walls:
         await wall.read()
     for step in range(60):
@@ -106,8 +111,12 @@ async def test_figures_alone_wait_for_the_refresh(app: FastAPI, cast: Cast, sess
     wall = Wall(cast.vera)
     await wall.read()
     async with session.begin():  # another look of the same state
-        await session.execute(text("UPDATE site_status SET rtt_us = 44000, version = version + 1, "
-                                   "evidence_at = evidence_at + interval '10 seconds'"))  # fmt: skip
+        await session.execute(
+            text(
+                "UPDATE site_status SET rtt_us = 44000, version = version + 1, "
+                "evidence_at = evidence_at + interval '10 seconds'"
+            )
+        )
         await session.execute(text("UPDATE change_counter SET version = version + 1 WHERE name = 'status'"))
     await publish(app)
     assert await wall.follow() == set()

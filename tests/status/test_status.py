@@ -33,11 +33,18 @@ async def judge(
     """As if the worker had judged the site, that long ago."""
     async with session.begin():
         await session.execute(
-            text("UPDATE site_status SET state = :state, unknown_reason = NULL, since = :at, evidence_at = :at, "
-                 "valid_s = 60, last_ok_at = :at, rtt_us = :rtt, loss_pct = 0, version = :version WHERE site_id = :id"),
-            {"id": site_id, "state": state, "at": utc_now() - timedelta(seconds=age_s), "rtt": rtt_us,
-             "version": await next_version(session, Counter.STATUS)},
-        )  # fmt: skip
+            text(
+                "UPDATE site_status SET state = :state, unknown_reason = NULL, since = :at, evidence_at = :at, "
+                "valid_s = 60, last_ok_at = :at, rtt_us = :rtt, loss_pct = 0, version = :version WHERE site_id = :id"
+            ),
+            {
+                "id": site_id,
+                "state": state,
+                "at": utc_now() - timedelta(seconds=age_s),
+                "rtt": rtt_us,
+                "version": await next_version(session, Counter.STATUS),
+            },
+        )
 
 
 async def beat(session: AsyncSession, *, age_s: int = 0, blind: bool = False) -> None:
@@ -170,10 +177,12 @@ async def test_a_change_reaches_the_snapshot_by_notice_and_a_cut_line_is_made_up
         first = await add_site(sessions, "198.51.100.1")
         await until(lambda: first in snapshot.entries, 3)
         async with engine.begin() as connection:
-            await connection.execute(text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sinyal api listen' "
-                "AND datname = current_database()"
-            ))  # fmt: skip
+            await connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE application_name = 'sinyal api listen' AND datname = current_database()"
+                )
+            )
         second = await add_site(sessions, "198.51.100.2")
         await until(lambda: second in snapshot.entries, 5)
     finally:
@@ -229,8 +238,12 @@ async def test_a_site_under_maintenance_says_so_from_its_first_second_to_its_las
     made = await register(cast)
     assert not (await status(app, cast.vera))[made["code"]]["maintenance"]
     soon = utc_now() + timedelta(seconds=3)
-    window = {"site": str(made["id"]), "title": "Ganti antena", "started_at": soon.isoformat(),
-              "ended_at": (soon + timedelta(seconds=3)).isoformat()}  # fmt: skip
+    window = {
+        "site": str(made["id"]),
+        "title": "Ganti antena",
+        "started_at": soon.isoformat(),
+        "ended_at": (soon + timedelta(seconds=3)).isoformat(),
+    }
     assert (await cast.sari.post("/maintenance", window)).status_code == 201
     assert not (await status(app, cast.vera))[made["code"]]["maintenance"], "planned"
     before = app.state.snapshot.version

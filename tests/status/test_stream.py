@@ -88,8 +88,11 @@ async def test_everybody_is_told_of_their_own_and_of_what_they_asked_for(live: S
         for person, asked in ((cast.ana, ""), (cast.ben, ""), (cast.icon, ""), (cast.vera, "state=down"))
     ]
     assert [set(states((await stream.event()).data)) for stream in (ana, ben, icon, down)] == [
-        {here["code"]}, {there["code"]}, {there["code"]}, set(),
-    ]  # fmt: skip
+        {here["code"]},
+        {there["code"]},
+        {there["code"]},
+        set(),
+    ]
     await judged(live, here, "down")
     await until_told(ana, here["code"], "down")
     await until_told(down, here["code"], "down")
@@ -257,8 +260,9 @@ async def full(server_url: str) -> AsyncIterator[Served]:
 async def judge_all(live: Served, state: str) -> None:
     async with transaction(live.sessions) as session:
         version = await next_version(session, Counter.STATUS)
-        await session.execute(text("UPDATE site_status SET state = :state, version = :version"),
-                              {"state": state, "version": version})  # fmt: skip
+        await session.execute(
+            text("UPDATE site_status SET state = :state, version = :version"), {"state": state, "version": version}
+        )
     await live.settle()
 
 

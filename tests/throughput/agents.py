@@ -22,12 +22,25 @@ async def grant(live: Served, *, down: int = 4_000_000, up: int = 1_000_000, max
     made = await register(live.cast, probe="push", host=None, technology="leo")
     now = utc_now()
     row = ThroughputTest(
-        site_id=made["id"], planned_at=now, month=now.date().replace(day=1), mode=Mode.PUSH, max_s=max_s,
-        status=Stage.RUNNING, technology="leo", provider_id=1, village_code=made["village_code"], waits_until=now,
-        allowed_down_bytes=down, allowed_up_bytes=up, started_at=now,
+        site_id=made["id"],
+        planned_at=now,
+        month=now.date().replace(day=1),
+        mode=Mode.PUSH,
+        max_s=max_s,
+        status=Stage.RUNNING,
+        technology="leo",
+        provider_id=1,
+        village_code=made["village_code"],
+        waits_until=now,
+        allowed_down_bytes=down,
+        allowed_up_bytes=up,
+        started_at=now,
         reserved_bytes=down + up + SLACK_BYTES + UP_SLACK_BYTES,
-        grant=f"grant-{made['id']}", expires_at=now.replace(year=now.year + 1), down_bytes=0, up_bytes=0,
-    )  # fmt: skip
+        grant=f"grant-{made['id']}",
+        expires_at=now.replace(year=now.year + 1),
+        down_bytes=0,
+        up_bytes=0,
+    )
     for name, value in changes.items():
         setattr(row, name, value)
     async with transaction(live.sessions) as session:
@@ -64,8 +77,10 @@ class Agent:
 
     async def upload(self, code: str, size: int) -> dict[str, Any]:
         reader, writer = await self._connect()
-        writer.write(f"POST /api/v1/speedtest?grant={code} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n"
-                     "Connection: close\r\n\r\n".encode())  # fmt: skip
+        writer.write(
+            f"POST /api/v1/speedtest?grant={code} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n"
+            "Connection: close\r\n\r\n".encode()
+        )
         began = time.monotonic()
         await send(writer, self.shape, size=size)
         answer = await reader.read()

@@ -92,11 +92,19 @@ class Month:
             for number in range(number_of):
                 technology, budget = TECHNOLOGIES[number % 5], budgets_mb[number // 2 % len(budgets_mb)]
                 push = number % 3 == 0
-                site_id = await session.scalar(REGISTER, {
-                    "code": f"uji-{number}", "technology": technology, "probe": "push" if push else "icmp",
-                    "provider": self.providers[number % len(self.providers)], "budget": budget, "since": since,
-                    "url": None if push else "http://198.51.100.9/", "parent": parents[0] if number % 4 == 3 else None,
-                })  # fmt: skip
+                site_id = await session.scalar(
+                    REGISTER,
+                    {
+                        "code": f"uji-{number}",
+                        "technology": technology,
+                        "probe": "push" if push else "icmp",
+                        "provider": self.providers[number % len(self.providers)],
+                        "budget": budget,
+                        "since": since,
+                        "url": None if push else "http://198.51.100.9/",
+                        "parent": parents[0] if number % 4 == 3 else None,
+                    },
+                )
                 parents.append(int(site_id or 0))
                 for statement in (SET_UP, STATUS):
                     await session.execute(statement, {"id": site_id, "since": since})
@@ -155,13 +163,26 @@ class Month:
             passed_s = int((self.now - self.pushed_at).total_seconds())
             if passed_s >= 300:
                 self.pushed_at = self.now
-                await session.execute(PUSHED, {
-                    "ids": list(self.sites), "now": self.now, "month": month, "passed": passed_s, "each": PUSH_BYTES,
-                })  # fmt: skip
-            await session.execute(TAKEN, {
-                "ids": list(self.sites), "now": self.now, "slack": SLACK_BYTES, "up_slack": UP_SLACK_BYTES,
-                "before": self.now - every / 2,
-            })  # fmt: skip
+                await session.execute(
+                    PUSHED,
+                    {
+                        "ids": list(self.sites),
+                        "now": self.now,
+                        "month": month,
+                        "passed": passed_s,
+                        "each": PUSH_BYTES,
+                    },
+                )
+            await session.execute(
+                TAKEN,
+                {
+                    "ids": list(self.sites),
+                    "now": self.now,
+                    "slack": SLACK_BYTES,
+                    "up_slack": UP_SLACK_BYTES,
+                    "before": self.now - every / 2,
+                },
+            )
             return await store.count_open(session)
 
     async def _end_runs(self, speed: Speed) -> None:

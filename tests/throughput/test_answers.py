@@ -23,16 +23,35 @@ async def with_tests(session: AsyncSession, site: dict[str, Any], *down_mbps: fl
         for hours, down in enumerate(down_mbps, start=1):
             at = NOW - timedelta(hours=hours)
             values: dict[str, Any] = {
-                "mode": Mode.PULL, "status": Stage.SKIPPED if down is None else Stage.DONE, "down_mbps": down,
-                "reason": "not_up" if down is None else None, "started_at": None if down is None else at,
-                "up_mbps": None, "rtt_idle_ms": 20.0, "rtt_loaded_ms": 60.0, "contract_down_mbps": 20.0,
-                "down_bytes": 0 if down is None else 10_000_000, **changes,
-            }  # fmt: skip
-            session.add(ThroughputTest(
-                site_id=site["id"], planned_at=at, month=month_of(NOW), technology=site["technology"],
-                provider_id=provider, village_code=site["village_code"], max_s=10, allowed_down_bytes=10_000_000,
-                allowed_up_bytes=0, reserved_bytes=0, waits_until=at, up_bytes=0, **values,
-            ))  # fmt: skip
+                "mode": Mode.PULL,
+                "status": Stage.SKIPPED if down is None else Stage.DONE,
+                "down_mbps": down,
+                "reason": "not_up" if down is None else None,
+                "started_at": None if down is None else at,
+                "up_mbps": None,
+                "rtt_idle_ms": 20.0,
+                "rtt_loaded_ms": 60.0,
+                "contract_down_mbps": 20.0,
+                "down_bytes": 0 if down is None else 10_000_000,
+                **changes,
+            }
+            session.add(
+                ThroughputTest(
+                    site_id=site["id"],
+                    planned_at=at,
+                    month=month_of(NOW),
+                    technology=site["technology"],
+                    provider_id=provider,
+                    village_code=site["village_code"],
+                    max_s=10,
+                    allowed_down_bytes=10_000_000,
+                    allowed_up_bytes=0,
+                    reserved_bytes=0,
+                    waits_until=at,
+                    up_bytes=0,
+                    **values,
+                )
+            )
 
 
 def month_of(moment: datetime) -> Any:
@@ -61,8 +80,10 @@ async def test_a_sites_tests_come_with_reasons_totals_and_what_is_left_to_spend(
 async def test_a_site_that_reports_itself_keeps_room_for_its_reports(cast: Cast, session: AsyncSession) -> None:
     site = await register(cast, probe="push", host=None, technology="geo")
     async with session.begin():
-        await session.execute(text("INSERT INTO push_traffic VALUES (:id, :month, 100, 5000000)"),
-                              {"id": site["id"], "month": month_of(NOW)})  # fmt: skip
+        await session.execute(
+            text("INSERT INTO push_traffic VALUES (:id, :month, 100, 5000000)"),
+            {"id": site["id"], "month": month_of(NOW)},
+        )
     budget = (await cast.ana.get(f"/sites/{site['id']}/throughput")).json()["budget"]
     assert (budget["budget_mb"], budget["push_mb"], budget["spent_mb"]) == (500, 5, 5)
     assert budget["push_to_come_mb"] > 0
@@ -122,10 +143,19 @@ async def test_who_delivers_less_than_the_contract_is_told_by_name(cast: Cast, s
         assert [row["code"] for row in csv.DictReader(table.splitlines())] == codes
     first = whole["items"][0]
     assert {name: first[name] for name in first.keys() - {"last_test_at", "name"}} == {
-        "site_id": worst["id"], "code": worst["code"], "village_code": worst["village_code"], "technology": "fiber",
-        "provider": "telkom-wms", "tests": 2, "down_mbps": 3.0, "up_mbps": 1.235, "contract_down_mbps": 20.0,
-        "share_pct": 15.0, "under_half": True, "spent_mb": 20.0,
-    }  # fmt: skip
+        "site_id": worst["id"],
+        "code": worst["code"],
+        "village_code": worst["village_code"],
+        "technology": "fiber",
+        "provider": "telkom-wms",
+        "tests": 2,
+        "down_mbps": 3.0,
+        "up_mbps": 1.235,
+        "contract_down_mbps": 20.0,
+        "share_pct": 15.0,
+        "under_half": True,
+        "spent_mb": 20.0,
+    }
     assert parse_moment(first["last_test_at"]) == NOW - timedelta(hours=1)
     wrong = await cast.ana.get("/regions/64.02/throughput/sites?cursor=MX4y")
     assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "bad_cursor")
@@ -136,8 +166,9 @@ async def test_names_are_told_only_of_sites_within_the_scope(cast: Cast, session
     await with_tests(session, moved, 10.0)
     await with_tests(session, icons, 5.0)
     async with session.begin():
-        await session.execute(text("UPDATE site SET village_code = :there WHERE id = :id"),
-                              {"there": BERAU_VILLAGE, "id": moved["id"]})  # fmt: skip
+        await session.execute(
+            text("UPDATE site SET village_code = :there WHERE id = :id"), {"there": BERAU_VILLAGE, "id": moved["id"]}
+        )
     listed = "/regions/64.02/throughput/sites?period=24h"
     assert [one["code"] for one in (await cast.vera.get(listed)).json()["items"]] == [icons["code"], moved["code"]]
     assert [one["code"] for one in (await cast.ana.get(listed)).json()["items"]] == [icons["code"]]
@@ -153,8 +184,10 @@ async def test_figures_of_many_say_what_they_cost(cast: Cast, session: AsyncSess
     await with_tests(session, pushing, 10.0)
     await with_tests(session, pulled, 10.0, 20.0)
     async with session.begin():
-        await session.execute(text("INSERT INTO push_traffic VALUES (:id, :month, 100, 5000000)"),
-                              {"id": pushing["id"], "month": month_of(NOW)})  # fmt: skip
+        await session.execute(
+            text("INSERT INTO push_traffic VALUES (:id, :month, 100, 5000000)"),
+            {"id": pushing["id"], "month": month_of(NOW)},
+        )
     asked = f"period={month_of(NOW):%Y-%m}"
     cost = (await cast.vera.get(f"/regions/64.02/throughput?{asked}")).json()["cost"]
     month = month_of(NOW).isoformat()
@@ -198,15 +231,18 @@ async def test_tests_and_figures_come_as_tables_too(cast: Cast, session: AsyncSe
     tests = (await cast.ana.get(f"/sites/{site['id']}/throughput?period=24h&format=csv")).text.lstrip("\ufeff")
     rows = list(csv.DictReader(tests.splitlines()))
     assert [(row["status"], row["reason"], row["down_mbps"]) for row in rows] == [
-        ("done", "", "18"), ("skipped", "not_up", ""), ("done", "", "8"),
-    ]  # fmt: skip
+        ("done", "", "18"),
+        ("skipped", "not_up", ""),
+        ("done", "", "8"),
+    ]
     assert (await cast.ana.get(f"/sites/{site['id']}/throughput?format=csv&limit=1")).status_code == 422
     for asked in ("/regions/64.02", "/providers/telkom-wms"):
         told = (await cast.ana.get(f"{asked}/throughput?period=24h&format=csv")).text.lstrip("\ufeff")
         rows = list(csv.DictReader(told.splitlines()))
         assert [(row["row"], row["technology"], row["sites"], row["down_mbps"]) for row in rows] == [
-            ("part", "fiber", "1", "13"), ("total", "", "1", "13"),
-        ]  # fmt: skip
+            ("part", "fiber", "1", "13"),
+            ("total", "", "1", "13"),
+        ]
 
 
 async def test_only_what_is_done_counts_as_a_speed(cast: Cast, session: AsyncSession) -> None:
@@ -228,9 +264,14 @@ async def test_a_spreadsheet_brings_budgets_and_what_is_tested_with(cast: Cast) 
         ("", "banyak", ("speed_budget_mb", "float_parsing")),
     ):
         sheet = (head + row.format(url=url, quota=quota)).encode()
-        answer = await cast.ana.client.post("/api/v1/sites/import", content=sheet, headers={
-            "Content-Type": "application/octet-stream",
-        }, params={"dry_run": "true"} if fault else {})  # fmt: skip
+        answer = await cast.ana.client.post(
+            "/api/v1/sites/import",
+            content=sheet,
+            headers={
+                "Content-Type": "application/octet-stream",
+            },
+            params={"dry_run": "true"} if fault else {},
+        )
         if fault:
             (found,) = [one for told in answer.json()["rows"] for one in told["errors"]]
             assert (found["field"], found["code"]) == fault, url or quota

@@ -15,10 +15,18 @@ from app.throughput.plausible import problem
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=30)
 READY = Standing(
-    active=True, state=State.UP, evidence_at=NOW - timedelta(seconds=40), valid_s=60, in_maintenance=False,
-    last_ran_at=NOW - timedelta(hours=7), spacing_s=6 * 3600, left_bytes=100, cost_bytes=100, parent_busy=False,
+    active=True,
+    state=State.UP,
+    evidence_at=NOW - timedelta(seconds=40),
+    valid_s=60,
+    in_maintenance=False,
+    last_ran_at=NOW - timedelta(hours=7),
+    spacing_s=6 * 3600,
+    left_bytes=100,
+    cost_bytes=100,
+    parent_busy=False,
     provider_busy=False,
-)  # fmt: skip
+)
 
 
 def test_what_nothing_stands_in_the_way_of_begins() -> None:
@@ -26,38 +34,47 @@ def test_what_nothing_stands_in_the_way_of_begins() -> None:
     assert decide(replace(READY, last_ran_at=None), "too_soon", LATER, NOW) == Decision(Verdict.RUN)
 
 
-@pytest.mark.parametrize(("changes", "reason"), [
-    ({"active": False}, "not_active"),
-    ({"in_maintenance": True}, "maintenance"),
-    ({"state": State.DOWN}, "not_up"),
-    ({"state": State.DEGRADED}, "not_up"),
-    ({"evidence_at": NOW - timedelta(seconds=151)}, "not_up"),
-    ({"evidence_at": None}, "not_up"),
-    ({"left_bytes": 99}, "over_budget"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"active": False}, "not_active"),
+        ({"in_maintenance": True}, "maintenance"),
+        ({"state": State.DOWN}, "not_up"),
+        ({"state": State.DEGRADED}, "not_up"),
+        ({"evidence_at": NOW - timedelta(seconds=151)}, "not_up"),
+        ({"evidence_at": None}, "not_up"),
+        ({"left_bytes": 99}, "over_budget"),
+    ],
+)
 def test_what_will_not_change_in_time_is_left_out_at_once(changes: dict[str, object], reason: str) -> None:
     assert decide(replace(READY, **changes), None, LATER, NOW) == Decision(Verdict.SKIP, reason)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("changes", "reason"), [
-    ({"last_ran_at": NOW - timedelta(hours=5, minutes=50)}, "too_soon"),
-    ({"parent_busy": True}, "parent_busy"),
-    ({"provider_busy": True}, "provider_busy"),
-    ({"push_due_at": NOW + timedelta(minutes=4)}, "agent_not_due"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"last_ran_at": NOW - timedelta(hours=5, minutes=50)}, "too_soon"),
+        ({"parent_busy": True}, "parent_busy"),
+        ({"provider_busy": True}, "provider_busy"),
+        ({"push_due_at": NOW + timedelta(minutes=4)}, "agent_not_due"),
+    ],
+)
 def test_what_passes_is_waited_for_as_long_as_the_plan_allows(changes: dict[str, object], reason: str) -> None:
     waiting = replace(READY, **changes)  # type: ignore[arg-type]
     assert decide(waiting, None, LATER, NOW) == Decision(Verdict.WAIT, reason)
     assert decide(waiting, reason, NOW - timedelta(seconds=1), NOW) == Decision(Verdict.SKIP, reason)
 
 
-@pytest.mark.parametrize(("figure_mbps", "our_ms", "agent_ms", "rtt_ms", "expected"), [
-    (20.5, 2500, 3615, 30.0, None),  # nginx' kernel swallowed 3 MB at first: left out as a burst
-    (34.7, 1600, 3615, 30.0, "buffered"),  # it swallowed half of it, all along
-    (20.0, 6800, 9400, 600.0, None),  # 4 s of it were the rise, and 2.4 s the handshakes
-    (20.0, 1200, 1800, 600.0, None),  # nothing is left beside the handshakes
-    (None, 1600, 3615, 30.0, None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("figure_mbps", "our_ms", "agent_ms", "rtt_ms", "expected"),
+    [
+        (20.5, 2500, 3615, 30.0, None),  # nginx' kernel swallowed 3 MB at first: left out as a burst
+        (34.7, 1600, 3615, 30.0, "buffered"),  # it swallowed half of it, all along
+        (20.0, 6800, 9400, 600.0, None),  # 4 s of it were the rise, and 2.4 s the handshakes
+        (20.0, 1200, 1800, 600.0, None),  # nothing is left beside the handshakes
+        (None, 1600, 3615, 30.0, None),
+    ],
+)
 def test_a_figure_that_the_agents_time_does_not_allow_is_none(
     figure_mbps: float | None, our_ms: int, agent_ms: float, rtt_ms: float, expected: str | None
 ) -> None:
@@ -68,16 +85,19 @@ def test_what_nobody_looked_at_in_time_was_stopped() -> None:
     assert decide(READY, None, NOW - timedelta(seconds=1), NOW) == Decision(Verdict.SKIP, "stopped")
 
 
-@pytest.mark.parametrize(("our_ms", "agent_bytes", "agent_ms", "expected"), [
-    (4000, 9_000_000, 4300, None),
-    (4000, 9_000_000, 9000, None),  # its time has handshakes in it, and the rise
-    (300, 9_000_000, 4300, "buffered"),
-    (0, None, 4300, "buffered"),
-    (4000, 1_000_000, 10_000, "buffered"),  # it gave up long after we were done
-    (100, 100_000, 420, None),  # so short that a handshake makes the difference
-    (None, 9_000_000, 4300, None),
-    (4000, None, None, None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("our_ms", "agent_bytes", "agent_ms", "expected"),
+    [
+        (4000, 9_000_000, 4300, None),
+        (4000, 9_000_000, 9000, None),  # its time has handshakes in it, and the rise
+        (300, 9_000_000, 4300, "buffered"),
+        (0, None, 4300, "buffered"),
+        (4000, 1_000_000, 10_000, "buffered"),  # it gave up long after we were done
+        (100, 100_000, 420, None),  # so short that a handshake makes the difference
+        (None, 9_000_000, 4300, None),
+        (4000, None, None, None),
+    ],
+)
 def test_a_time_far_shorter_than_the_agents_is_a_proxys(
     our_ms: int | None, agent_bytes: int | None, agent_ms: float | None, expected: str | None
 ) -> None:

@@ -98,23 +98,26 @@ async def test_no_more_arrives_than_may_from_one_who_sends_all_it_can(server: Se
     assert 2_500_000 < server.arrived <= limits.max_bytes + SLACK_BYTES, "by the kernel's own count, with the head"
 
 
-@pytest.mark.parametrize(("behave", "reason"), [
-    (answer("404 Not Found", b"", Content_Length=0), "status 404"),
-    (answer("500 Oops", b"x" * 100, Content_Length=100), "status 500"),
-    (answer("302 Found", b"", Location="http://169.254.169.254/latest/meta-data", Content_Length=0), "redirected"),
-    (answer("200 OK", b"tiny", Content_Length=4), "too_short"),
-    (answer("200 OK", b"", Content_Length=0), "too_short"),
-    (answer("200 OK", b"x" * 5000, Content_Length=1_000_000), "cut_off"),
-    (answer("200 OK", b"x" * 500_000, Content_Length=1000), "too_short"),
-    (answer("200 OK", b"x" * 100, Content_Length="many"), "no_http"),
-    (answer("200 OK", b"x" * 100, Content_Length=-5), "no_http"),
-    (answer("200 OK", b"zz\r\nnonsense", Transfer_Encoding="chunked"), "cut_off"),
-    (answer("HELO", b"\x00\xff" * 500), "no_http"),
-    (answer("200 OK", b"", X="y" * 300_000), "no_http"),
-    (slowly(b"x", 0.2, announced=1_000_000), "too_little"),
-    (slowly(b"x" * 2000, 0.05, announced=10_000_000, times=25), "cut_off"),
-    (slowly(b"x" * 9000, 10, announced=1_000_000), "stalled"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("behave", "reason"),
+    [
+        (answer("404 Not Found", b"", Content_Length=0), "status 404"),
+        (answer("500 Oops", b"x" * 100, Content_Length=100), "status 500"),
+        (answer("302 Found", b"", Location="http://169.254.169.254/latest/meta-data", Content_Length=0), "redirected"),
+        (answer("200 OK", b"tiny", Content_Length=4), "too_short"),
+        (answer("200 OK", b"", Content_Length=0), "too_short"),
+        (answer("200 OK", b"x" * 5000, Content_Length=1_000_000), "cut_off"),
+        (answer("200 OK", b"x" * 500_000, Content_Length=1000), "too_short"),
+        (answer("200 OK", b"x" * 100, Content_Length="many"), "no_http"),
+        (answer("200 OK", b"x" * 100, Content_Length=-5), "no_http"),
+        (answer("200 OK", b"zz\r\nnonsense", Transfer_Encoding="chunked"), "cut_off"),
+        (answer("HELO", b"\x00\xff" * 500), "no_http"),
+        (answer("200 OK", b"", X="y" * 300_000), "no_http"),
+        (slowly(b"x", 0.2, announced=1_000_000), "too_little"),
+        (slowly(b"x" * 2000, 0.05, announced=10_000_000, times=25), "cut_off"),
+        (slowly(b"x" * 9000, 10, announced=1_000_000), "stalled"),
+    ],
+)
 async def test_a_bad_server_gives_a_reason_and_no_figure(server: Server, behave: Behave, reason: str) -> None:
     server.behave = behave
     found = await server.pull()

@@ -86,8 +86,9 @@ async def test_an_upload_that_its_time_cut_costs_what_may_still_have_been_sent(l
     code = await grant(live, up=3_000_000, max_s=1)
     url = f"http://127.0.0.1:{live.port}/api/v1/speedtest?grant={code}"
     slowly = ["--limit-rate", "1M", "-w", "%{size_upload}"]
-    curl = await asyncio.create_subprocess_exec("curl", "-sS", "-o", "/dev/null", *slowly, "--data-binary", "@-", url,
-                                                stdin=PIPE, stdout=PIPE)  # fmt: skip
+    curl = await asyncio.create_subprocess_exec(
+        "curl", "-sS", "-o", "/dev/null", *slowly, "--data-binary", "@-", url, stdin=PIPE, stdout=PIPE
+    )
     sent = int((await curl.communicate(b"x" * 3_000_000))[0])
     found = await row_of(live, code)
     assert found.up_bytes < 2_000_000 < sent, "it goes on, whatever it is answered meanwhile"

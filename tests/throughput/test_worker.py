@@ -115,13 +115,21 @@ async def test_a_test_that_a_dead_worker_left_is_given_up_and_counts_in_full(mon
     assert (await month.spent_bytes())[row.site_id] == row.allowed_down_bytes + SLACK_BYTES
 
 
-@pytest.mark.parametrize(("happened", "status", "reason", "kept"), [
-    ("", "skipped", "not_taken", "0"),
-    ("down_began_at = :at", "failed", "cut_off", "allowed_down_bytes + 65536"),  # the api was killed meanwhile
-    ("down_began_at = :at, up_began_at = :at", "failed", "cut_off", "reserved_bytes"),
-    ("down_began_at = :at, down_ms = 900, down_mbps = 8, down_bytes = 900000, "
-     "reserved_bytes = allowed_up_bytes + 327680", "invalid", "not_reported", "0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("happened", "status", "reason", "kept"),
+    [
+        ("", "skipped", "not_taken", "0"),
+        ("down_began_at = :at", "failed", "cut_off", "allowed_down_bytes + 65536"),  # the api was killed meanwhile
+        ("down_began_at = :at, up_began_at = :at", "failed", "cut_off", "reserved_bytes"),
+        (
+            "down_began_at = :at, down_ms = 900, down_mbps = 8, down_bytes = 900000, "
+            "reserved_bytes = allowed_up_bytes + 327680",
+            "invalid",
+            "not_reported",
+            "0",
+        ),
+    ],
+)
 async def test_a_grant_that_ends_by_its_time_keeps_reserved_what_nobody_counted(
     happened: str, status: str, reason: str, kept: str, month: Month
 ) -> None:
@@ -170,19 +178,27 @@ async def test_a_look_into_a_test_of_ours_judges_neither_loss_nor_round_trips(mo
     assert row.site_id not in speed.loaded(time.monotonic() + 3)
 
 
-@pytest.mark.parametrize(("agent", "came"), [
-    ("routeros/1", ("skipped", "agent_cannot")), ("windows/1", ("skipped", "agent_cannot")),
-    ("openwrt/1", ("running", None)), (None, ("running", None)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("agent", "came"),
+    [
+        ("routeros/1", ("skipped", "agent_cannot")),
+        ("windows/1", ("skipped", "agent_cannot")),
+        ("openwrt/1", ("running", None)),
+        (None, ("running", None)),
+    ],
+)
 async def test_an_agent_that_does_no_speed_tests_keeps_nobody_waiting(
     agent: str | None, came: tuple[str, str | None], month: Month
 ) -> None:
     await month.register(1, [None])
     async with transaction(month.sessions) as session:
-        await session.execute(text("""
+        await session.execute(
+            text("""
             INSERT INTO device (site_id, heard_at, boot, seq, agent, accepted, duplicates, rejected)
             SELECT id, :at, 'a', 1, :agent, 1, 0, 0 FROM site
-        """), {"at": month.now, "agent": agent})  # fmt: skip
+        """),
+            {"at": month.now, "agent": agent},
+        )
     speed, at = Speed(month.sessions, at_once), month.now
     while not (rows := [row for row in await month.rows() if row.status != "waiting"]):
         await speed.tick(at)
@@ -206,19 +222,23 @@ async def test_a_clock_that_was_ahead_for_a_while_stops_no_plans_and_doubles_non
     assert await count(month, "true") > 0
 
 
-@pytest.mark.parametrize(("url", "came"), [
-    ("http://127.77.0.1:{port}/", ("done", None)),
-    ("http://127.99.0.1:{port}/", ("failed", "forbidden")),
-    ("http://tidak-ada.invalid:{port}/", ("failed", "unresolvable")),
-    ("nonsense", ("failed", "bad_url")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("url", "came"),
+    [
+        ("http://127.77.0.1:{port}/", ("done", None)),
+        ("http://127.99.0.1:{port}/", ("failed", "forbidden")),
+        ("http://tidak-ada.invalid:{port}/", ("failed", "unresolvable")),
+        ("nonsense", ("failed", "bad_url")),
+    ],
+)
 async def test_a_real_download_goes_where_the_policy_lets_it(url: str, came: tuple[str, Any], month: Month) -> None:
     await month.register(2, [None])
     async with await shaped.start(lambda _: Shape(30, 10), host="0.0.0.0") as server:
         port = server.sockets[0].getsockname()[1]
         async with transaction(month.sessions) as session:
-            await session.execute(text("UPDATE site SET speed_url = :url WHERE probe <> 'push'"),
-                                  {"url": url.format(port=port)})  # fmt: skip
+            await session.execute(
+                text("UPDATE site SET speed_url = :url WHERE probe <> 'push'"), {"url": url.format(port=port)}
+            )
         async with Prober.open(Policy(allow=["127.77.0.0/16"], deny=["127.0.0.0/8"]), sockets=[]) as prober:
             pull = pulling(prober)
 

@@ -11,8 +11,10 @@ SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def beat(canaries: Canaries, second: float, *outcomes: Outcome) -> None:
-    readings = [Reading(-n, NOW, outcome, 1, (500,) if outcome is Outcome.OK else (), 60)
-                for n, outcome in enumerate(outcomes, 1)]  # fmt: skip
+    readings = [
+        Reading(-n, NOW, outcome, 1, (500,) if outcome is Outcome.OK else (), 60)
+        for n, outcome in enumerate(outcomes, 1)
+    ]
     canaries.heard(readings, NOW + second)
 
 

@@ -56,12 +56,15 @@ class Field:
         async with transaction(self.sessions) as session:
             await inbox.put(session, [Delivery(site_id, at, rows)])
             if site_id is not None:
-                await session.execute(text(
-                    "INSERT INTO device (site_id, heard_at, boot, seq, accepted, duplicates, rejected, token_id) "
-                    "VALUES (:id, :at, 'b', 1, 1, 0, 0, (SELECT max(id) FROM device_token WHERE site_id = :id)) "
-                    "ON CONFLICT (site_id) DO UPDATE SET "
-                    "heard_at = greatest(device.heard_at, excluded.heard_at), token_id = excluded.token_id"
-                ), {"id": site_id, "at": at})  # fmt: skip
+                await session.execute(
+                    text(
+                        "INSERT INTO device (site_id, heard_at, boot, seq, accepted, duplicates, rejected, token_id) "
+                        "VALUES (:id, :at, 'b', 1, 1, 0, 0, (SELECT max(id) FROM device_token WHERE site_id = :id)) "
+                        "ON CONFLICT (site_id) DO UPDATE SET "
+                        "heard_at = greatest(device.heard_at, excluded.heard_at), token_id = excluded.token_id"
+                    ),
+                    {"id": site_id, "at": at},
+                )
 
     async def beat(self, site_id: int, *seconds: float, **fields: Any) -> None:
         """Live: each came in the second it belongs to."""
@@ -90,16 +93,21 @@ class Field:
 
     async def states(self, site_id: int) -> list[tuple[int | None, str, str | None]]:
         async with transaction(self.sessions) as session:
-            rows = await session.execute(text(
-                "SELECT started_at, state, unknown_reason FROM state_segment WHERE site_id = :id ORDER BY started_at"
-            ), {"id": site_id})  # fmt: skip
+            rows = await session.execute(
+                text(
+                    "SELECT started_at, state, unknown_reason FROM state_segment "
+                    "WHERE site_id = :id ORDER BY started_at"
+                ),
+                {"id": site_id},
+            )
             return [(self.second(row.started_at), row.state, row.unknown_reason) for row in rows]
 
     async def silences(self, site_id: int) -> list[tuple[int | None, str]]:
         async with transaction(self.sessions) as session:
-            rows = await session.execute(text(
-                "SELECT slot, outcome FROM measurement WHERE site_id = :id AND source = 'silence' ORDER BY slot"
-            ), {"id": site_id})  # fmt: skip
+            rows = await session.execute(
+                text("SELECT slot, outcome FROM measurement WHERE site_id = :id AND source = 'silence' ORDER BY slot"),
+                {"id": site_id},
+            )
             return [(self.second(row.slot), row.outcome) for row in rows]
 
     async def get(self, path: str, **params: Any) -> Any:
@@ -140,8 +148,9 @@ async def test_what_was_pushed_becomes_readings_states_and_figures(field: Field)
     assert len(shown) == 12
     assert {one["source"] for one in shown} == {"agent"}
     assert [(one["sent"], one["received"], one["reason"]) for one in shown[-2:]] == [
-        (0, 0, "arrival"), (3, 1, "claimed")
-    ]  # fmt: skip
+        (0, 0, "arrival"),
+        (3, 1, "claimed"),
+    ]
     latency = (await field.get(f"/sites/{site}/latency", period="2h"))["total"]
     assert (latency["samples"], latency["loss_pct"]) == (31, pytest.approx(100 * 2 / 33, abs=0.01))
     made = await field.get(f"/sites/{site}")
@@ -216,8 +225,9 @@ async def test_a_site_that_falls_silent_while_others_are_heard_is_down_from_the_
     await field.drain()
     (incident,) = (await field.get("/incidents"))["items"]
     assert (incident["status"], field.second(incident["ended_at"])) == ("resolved", 640)
-    down = next(one for one in (await field.get(f"/sites/{silent}/segments", period="2h"))["items"]
-                if one["state"] == "down")  # fmt: skip
+    down = next(
+        one for one in (await field.get(f"/sites/{silent}/segments", period="2h"))["items"] if one["state"] == "down"
+    )
     assert (field.second(down["last_ok_at"]), field.second(down["first_ok_after"])) == (300, 640)
     assert down["evidence"] == "silence"
     total = await field.uptime(silent, 0, 700)
@@ -245,9 +255,11 @@ async def test_the_wall_never_flashes_unknown_between_up_and_down(field: Field) 
                 await field.beat(other, second)
         await field.listen(second)
         async with transaction(field.sessions) as session:
-            known = (await session.execute(text(
-                "SELECT state, evidence_at, valid_s FROM site_status WHERE site_id = :id"
-            ), {"id": silent})).one()  # fmt: skip
+            known = (
+                await session.execute(
+                    text("SELECT state, evidence_at, valid_s FROM site_status WHERE site_id = :id"), {"id": silent}
+                )
+            ).one()
         assert known.state != "up" or field.at(second) <= known.evidence_at + timedelta(seconds=2.5 * known.valid_s)
     assert (await field.states(silent))[-1] == (360, "down", None)
 
@@ -372,9 +384,13 @@ async def _beats(field: Field) -> None:
     async with transaction(field.sessions) as session:
         await session.execute(text("DELETE FROM worker_beat"))
         for source in ("central", "silence"):
-            await session.execute(text(
-                "INSERT INTO worker_beat (source, beat_at, started_at, figures) VALUES (:source, now(), now(), '{}')"
-            ), {"source": source})  # fmt: skip
+            await session.execute(
+                text(
+                    "INSERT INTO worker_beat (source, beat_at, started_at, figures) "
+                    "VALUES (:source, now(), now(), '{}')"
+                ),
+                {"source": source},
+            )
 
 
 async def test_a_device_is_waited_for_at_the_pace_that_it_was_told_last(field: Field) -> None:
@@ -396,8 +412,9 @@ async def test_a_device_that_was_heard_by_a_clock_far_ahead_is_waited_for_all_th
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)
     async with transaction(field.sessions) as session:
-        await session.execute(text("UPDATE device SET heard_at = heard_at + interval '1 year' WHERE site_id = :id"),
-                              {"id": silent})  # fmt: skip
+        await session.execute(
+            text("UPDATE device SET heard_at = heard_at + interval '1 year' WHERE site_id = :id"), {"id": silent}
+        )
     await field.live(315, 480, sites=others)
     assert (await field.states(silent))[-1] == (360, "down", None)
 
@@ -442,9 +459,16 @@ async def test_a_worker_or_uplink_that_was_blind_says_nothing_of_sites_that_repo
     before = await field.states(site)
     async with transaction(field.sessions) as session:
         await store.write_batch(session, [], [BlindRange(field.at(100), field.at(900), "stopped")])
-    assert await field.states(site) == before == [
-        (0, "up", None), (180, "down", None), (300, "unknown", "silent"), (1000, "up", None),
-    ]  # fmt: skip
+    assert (
+        await field.states(site)
+        == before
+        == [
+            (0, "up", None),
+            (180, "down", None),
+            (300, "unknown", "silent"),
+            (1000, "up", None),
+        ]
+    )
 
 
 async def test_a_push_that_cannot_be_taken_in_is_set_aside_and_keeps_nobody_waiting(
@@ -473,8 +497,10 @@ async def test_rows_that_waited_for_weeks_find_room_and_those_of_a_closed_past_a
     site = field.ids[0]
     old, closed = -20 * 86_400, -90 * 86_400
     async with transaction(field.sessions) as session:
-        for statement in ("UPDATE site SET addressed_at = :since, created_at = :since",
-                          "UPDATE site_configuration SET started_at = :since, addressed_at = :since"):  # fmt: skip
+        for statement in (
+            "UPDATE site SET addressed_at = :since, created_at = :since",
+            "UPDATE site_configuration SET started_at = :since, addressed_at = :since",
+        ):
             await session.execute(text(statement), {"since": field.at(closed)})
     await field.push(site, [field.row(closed), field.row(old), field.row(0)])
     await field.drain()
@@ -486,8 +512,10 @@ async def test_what_was_measured_where_the_site_is_no_more_says_nothing_of_it(fi
     site = field.ids[0]
     await field.push(site, [field.row(0)])
     async with transaction(field.sessions) as session:
-        for statement in ("UPDATE site SET addressed_at = :at WHERE id = :id",
-                          "UPDATE site_configuration SET addressed_at = :at WHERE site_id = :id"):  # fmt: skip
+        for statement in (
+            "UPDATE site SET addressed_at = :at WHERE id = :id",
+            "UPDATE site_configuration SET addressed_at = :at WHERE site_id = :id",
+        ):
             await session.execute(text(statement), {"at": field.at(30), "id": site})
     await field.push(site, [field.row(60)])
     await field.drain()
@@ -526,8 +554,10 @@ async def test_late_rows_of_an_hour_that_was_counted_have_it_counted_again(field
     await field.push(site, [field.row(60), field.row(120)])
     await field.drain()
     async with transaction(field.sessions) as session:
-        await session.execute(text("UPDATE rollup_watermark SET upto = date_trunc('hour', cast(:at AS timestamptz))"),
-                              {"at": field.start - timedelta(hours=1)})  # fmt: skip
+        await session.execute(
+            text("UPDATE rollup_watermark SET upto = date_trunc('hour', cast(:at AS timestamptz))"),
+            {"at": field.start - timedelta(hours=1)},
+        )
     for _ in range(20):
         async with transaction(field.sessions) as session:
             if not await rollup.roll_up(session, utc_now() + timedelta(hours=1)):
@@ -539,9 +569,11 @@ async def test_late_rows_of_an_hour_that_was_counted_have_it_counted_again(field
         assert marked in {1, 2}, "two where a full hour lies between"
         while await rollup.roll_up(session, utc_now() + timedelta(hours=1)):
             pass
-        sent, received = (await session.execute(text(
-            "SELECT sum(sent), sum(received) FROM rollup_hour WHERE site_id = :id"
-        ), {"id": site})).one()  # fmt: skip
+        sent, received = (
+            await session.execute(
+                text("SELECT sum(sent), sum(received) FROM rollup_hour WHERE site_id = :id"), {"id": site}
+            )
+        ).one()
     assert (sent, received) == (12, 9)
 
 
@@ -554,8 +586,10 @@ async def test_a_month_that_was_closed_is_corrected_beside_by_what_was_pushed_la
     end = midnight((month + timedelta(days=31)).replace(day=1))
     since = {"since": midnight(month) - timedelta(days=1)}
     async with session.begin():
-        for statement in ("UPDATE site SET addressed_at = :since, created_at = :since",
-                          "UPDATE site_configuration SET started_at = :since, addressed_at = :since"):  # fmt: skip
+        for statement in (
+            "UPDATE site SET addressed_at = :since, created_at = :since",
+            "UPDATE site_configuration SET started_at = :since, addressed_at = :since",
+        ):
             await session.execute(text(statement), since)
     await under_contract(session, site, valid_from=month, terms=[(month, {"sla_target_pct": 99.5})])
     last = int((end - field.start).total_seconds())

@@ -22,8 +22,13 @@ Turns = Iterable[float]
 ALWAYS = range(-900, 3_600, 60)
 
 
-def due(now: float, *, every: int = 60, proven: tuple[float, float] | None = None,
-        others: Sequence[Turns] = (ALWAYS, ALWAYS)) -> list[int]:  # fmt: skip
+def due(
+    now: float,
+    *,
+    every: int = 60,
+    proven: tuple[float, float] | None = None,
+    others: Sequence[Turns] = (ALWAYS, ALWAYS),
+) -> list[int]:
     """The seconds of a site's silences: it was last heard at 0. `proven`: from when to when, by default all along.
     `others`: when other sites were heard."""
     since, last = proven or (-1000, now)
@@ -130,14 +135,17 @@ def test_a_clock_that_was_set_back_proves_nothing_of_before() -> None:
     assert proof == Proof(T, T)
 
 
-@pytest.mark.parametrize(("given", "url"), [
-    ({}, "http://127.0.0.1:8000"),
-    ({"host": "0.0.0.0", "port": 80}, "http://127.0.0.1:80"),
-    ({"host": "::"}, "http://[::1]:8000"),
-    ({"public_url": "https://sinyal.example/"}, "https://sinyal.example"),
-    ({"public_url": "https://example.id", "root_path": "/sinyal"}, "https://example.id/sinyal"),
-    ({"public_url": "https://example.id/sinyal", "root_path": "/sinyal"}, "https://example.id/sinyal"),
-    ({"root_path": "/sinyal"}, "http://127.0.0.1:8000"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"host": "0.0.0.0", "port": 80}, "http://127.0.0.1:80"),
+        ({"host": "::"}, "http://[::1]:8000"),
+        ({"public_url": "https://sinyal.example/"}, "https://sinyal.example"),
+        ({"public_url": "https://example.id", "root_path": "/sinyal"}, "https://example.id/sinyal"),
+        ({"public_url": "https://example.id/sinyal", "root_path": "/sinyal"}, "https://example.id/sinyal"),
+        ({"root_path": "/sinyal"}, "http://127.0.0.1:8000"),
+    ],
+)
 def test_our_own_beat_goes_the_way_that_devices_go(given: dict[str, str], url: str) -> None:
     assert own_beat(Settings(**given)).url == url + "/api/v1/push"  # type: ignore[arg-type]

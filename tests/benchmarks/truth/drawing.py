@@ -71,17 +71,23 @@ class _Drawing:
         for spell in blind:
             start_s, end_s = spell.start_s, spell.start_s + spell.duration_s
             for first_s, last_s in (
-                (start_s - 45, end_s + 40), (start_s - 50, start_s + 9), (start_s + 9, end_s + 50),
-                (start_s + 3, end_s - 3), (start_s - 12, end_s + 60),
-            ):  # fmt: skip
+                (start_s - 45, end_s + 40),
+                (start_s - 50, start_s + 9),
+                (start_s + 9, end_s + 50),
+                (start_s + 3, end_s - 3),
+                (start_s - 12, end_s + 60),
+            ):
                 self._somebody(first_s, last_s)
             self._somebody(start_s - 60, end_s + 60, EventKind.SLOW)
         for kill in kills:
             over_s = kill.at_s + kill.held_s
             for first_s, last_s in (
-                (kill.at_s - 40, over_s + 50), (kill.at_s - 6, over_s + 45), (kill.at_s + 1, over_s + 50),
-                (kill.at_s - 45, over_s + 1), (kill.at_s - 18, over_s + 8),
-            ):  # fmt: skip
+                (kill.at_s - 40, over_s + 50),
+                (kill.at_s - 6, over_s + 45),
+                (kill.at_s + 1, over_s + 50),
+                (kill.at_s - 45, over_s + 1),
+                (kill.at_s - 18, over_s + 8),
+            ):
                 self._somebody(first_s, last_s)
 
     def _pauses(self) -> None:
@@ -181,7 +187,12 @@ class _Drawing:
         return True
 
     def _happens(
-        self, kind: EventKind, start_s: float, end_s: float, select: Select,
-        loss_pct: float | None = None, rtt_ms: float | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        kind: EventKind,
+        start_s: float,
+        end_s: float,
+        select: Select,
+        loss_pct: float | None = None,
+        rtt_ms: float | None = None,
+    ) -> None:
         self.plot.events.append(Event(kind, start_s, round(end_s - start_s, 3), select, loss_pct, rtt_ms))

@@ -153,6 +153,10 @@ def _tell(facts: Facts, lines: Sequence[dict[str, Any]]) -> None:
 def _segment(row: dict[str, Any]) -> Segment:
     last_ok, first_ok = row["last_ok_at"], row["first_ok_after"]
     return Segment(
-        moment(row["started_at"]), moment(row["ended_at"]), row["state"], row["unknown_reason"],
-        last_ok and moment(last_ok), first_ok and moment(first_ok),
-    )  # fmt: skip
+        moment(row["started_at"]),
+        moment(row["ended_at"]),
+        row["state"],
+        row["unknown_reason"],
+        last_ok and moment(last_ok),
+        first_ok and moment(first_ok),
+    )

@@ -20,11 +20,15 @@ def laid(*pieces: tuple[float, str], reason: str | None = None) -> list[Segment]
     ends = [start for start, _ in pieces[1:]] + [END]
     return [
         Segment(
-            start, end, state, _reason(start) if state == "unknown" else None,
-            start - 10 if start else None, end if state in {"down", "unreachable"} else None,
+            start,
+            end,
+            state,
+            _reason(start) if state == "unknown" else None,
+            start - 10 if start else None,
+            end if state in {"down", "unreachable"} else None,
         )
         for (start, state), end in zip(pieces, ends, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _reason(start: float) -> str:
@@ -45,23 +49,35 @@ def honest() -> Facts:
         Site("unlucky", silent=[Stretch(102.9, 115.2)], segments=at_rest((103, "down"), (123, "up"))),
         Site("node", "node", silent=[Stretch(300, 400)], segments=at_rest((304, "down"), (404, "up"), phase=4)),
         Site(
-            "child", parent="node", silent=[Stretch(260, 440)], segments=at_rest((266, "down"), (306, "unreachable"),
-            (406, "down"), (446, "up"), phase=6),
+            "child",
+            parent="node",
+            silent=[Stretch(260, 440)],
+            segments=at_rest((266, "down"), (306, "unreachable"), (406, "down"), (446, "up"), phase=6),
         ),
         Site("slow", slow=[Stretch(700, 800)], segments=at_rest((703, "degraded"), (803, "up"))),
         Site(
-            "through", silent=[Stretch(450, 600)],
+            "through",
+            silent=[Stretch(450, 600)],
             segments=laid((0, "unknown"), (3, "up"), (453, "down"), (503, "unknown"), (543, "down"), (603, "up")),
         ),
         Site("paused", paused=[Stretch(600.2, 660.4)], segments=at_rest((660, "unknown"), (663, "up"))),
         Site("hidden", silent=[Stretch(505, 525)], segments=at_rest()),
-        Site("lossy", lossy=[Stretch(700, 800)], segments=at_rest((733, "down"), (753, "up")),
-             readings=[reading(703 + 10 * n, {3: 3, 4: 3}.get(n, n % 2)) for n in range(-1, 10)]),
-    ]  # fmt: skip
+        Site(
+            "lossy",
+            lossy=[Stretch(700, 800)],
+            segments=at_rest((733, "down"), (753, "up")),
+            readings=[reading(703 + 10 * n, {3: 3, 4: 3}.get(n, n % 2)) for n in range(-1, 10)],
+        ),
+    ]
     facts = Facts(10, Stretch(0, END), {site.code: site for site in sites}, blind=[BLIND])
     facts.stops, facts.loss_pct = [Stop("database", 880.0, 882.5, 880.0)], {"lossy": 45.0}
-    facts.incidents = [incident("out", 103, 163), incident("node", 304, 404), incident("child", 266, 446),
-                       incident("through", 453, None), incident("lossy", 733, 753)]  # fmt: skip
+    facts.incidents = [
+        incident("out", 103, 163),
+        incident("node", 304, 404),
+        incident("child", 266, 446),
+        incident("through", 453, None),
+        incident("lossy", 733, 753),
+    ]
     paused = facts.sites["paused"]
     before = paused.segments[-3]
     paused.segments[-3] = replace(before, end=600)

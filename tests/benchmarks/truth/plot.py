@@ -43,8 +43,11 @@ class Plot:
 
     @property
     def loss_pct(self) -> dict[str, float]:
-        return {event.select.sites[0]: event.loss_pct or 0 for event in self.events
-                if event.kind is EventKind.LOSS and event.select.sites}  # fmt: skip
+        return {
+            event.select.sites[0]: event.loss_pct or 0
+            for event in self.events
+            if event.kind is EventKind.LOSS and event.select.sites
+        }
 
     @property
     def script(self) -> str:

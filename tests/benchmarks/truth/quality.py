@@ -64,8 +64,10 @@ def losses(facts: Facts) -> Verdict:
         downs += is_down
         degraded += any(s.state == "degraded" and meeting(s.stretch, near) for s in site.segments)
         chance += down_by_chance(share, [r["sent"] for r in looks])
-    verdict.notes.append(f"of {verdict.expected} hosts {degraded} degraded, {downs} down (by chance {chance:.1f}:"
-                         " a look of n packets is all lost with p^n, and two in a row are an outage)")  # fmt: skip
+    verdict.notes.append(
+        f"of {verdict.expected} hosts {degraded} degraded, {downs} down (by chance {chance:.1f}:"
+        " a look of n packets is all lost with p^n, and two in a row are an outage)"
+    )
     return verdict
 
 

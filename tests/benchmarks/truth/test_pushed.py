@@ -64,10 +64,15 @@ def honest() -> Facts:
         site("blink", (5, 310, "up"), (310, 330, "unknown"), (330, 1000, "up"), dark=[Stretch(300, 320)]),
     )
     made.incidents = [
-        {"code": code, "started_at": f"1970-01-01T00:{at}+00:00", "ended_at": "1970-01-01T00:08:00+00:00",
-         "kind": "single", "cause_hint": hint}
+        {
+            "code": code,
+            "started_at": f"1970-01-01T00:{at}+00:00",
+            "ended_at": "1970-01-01T00:08:00+00:00",
+            "kind": "single",
+            "cause_hint": hint,
+        }
         for code, at, hint in (("cut", "05:08", "link"), ("dark", "05:25", "power"))
-    ]  # fmt: skip
+    ]
     return made
 
 

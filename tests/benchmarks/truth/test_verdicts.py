@@ -107,8 +107,11 @@ PLANTED: list[tuple[str, Callable[[Facts], Verdict], Callable[[Facts], None]]] =
     ("an outage told only before a blind spell", silences.outages, relay("through", (453, "down"), (503, "up"))),
     ("an outage too short to be seen", silences.outages, relay("brief", (103, "down"), (113, "up"))),
     ("an outage of a site that answered", silences.inventions, relay("calm", (203, "down"), (223, "up"))),
-    ("an outage beside the true one", silences.inventions,
-     relay("out", (33, "down"), (53, "up"), (103, "down"), (163, "up"))),
+    (
+        "an outage beside the true one",
+        silences.inventions,
+        relay("out", (33, "down"), (53, "up"), (103, "down"), (163, "up")),
+    ),
     ("an outage that runs on and on", silences.inventions, relay("out", (103, "down"), (203, "up"))),
     ("an unreachable site with a sound node", silences.inventions, relay("calm", (203, "unreachable"), (223, "up"))),
     ("a beginning too late", silences.boundaries, relay("out", (113, "down"), (163, "up"))),
@@ -121,11 +124,17 @@ PLANTED: list[tuple[str, Callable[[Facts], Verdict], Callable[[Facts], None]]] =
     ("an end before the truth's", silences.boundaries, retouch("out", "down", first_ok=153.0)),
     ("an end without an answer", silences.boundaries, retouch("out", "down", first_ok=None)),
     ("a child that is down by itself", silences.unreachables, relay("child", (266, "down"), (446, "up"), phase=6)),
-    ("a child that is let go of early", silences.unreachables,
-     relay("child", (266, "down"), (306, "unreachable"), (366, "down"), (446, "up"), phase=6)),
+    (
+        "a child that is let go of early",
+        silences.unreachables,
+        relay("child", (266, "down"), (306, "unreachable"), (366, "down"), (446, "up"), phase=6),
+    ),
     ("unreachable without a node", silences.unreachables, relay("out", (103, "unreachable"), (163, "up"))),
-    ("unreachable before its node was lost", silences.unreachables,
-     relay("child", (266, "unreachable"), (286, "down"), (306, "unreachable"), (406, "down"), (446, "up"), phase=6)),
+    (
+        "unreachable before its node was lost",
+        silences.unreachables,
+        relay("child", (266, "unreachable"), (286, "down"), (306, "unreachable"), (406, "down"), (446, "up"), phase=6),
+    ),
     ("a blind spell passed over", gaps.blindness, retouch("calm", "unknown", state="up", reason=None)),
     ("a blind spell called silence", gaps.blindness, retouch("calm", "unknown", reason="silent")),
     ("an outage that begins in a blind spell", gaps.blindness, relay("calm", (505, "down"))),
@@ -149,7 +158,7 @@ PLANTED: list[tuple[str, Callable[[Facts], Verdict], Callable[[Facts], None]]] =
     ("an outage without an incident", incidents.incidents, lost_incident),
     ("an incident without an outage", incidents.incidents, invented_incident),
     ("an incident of a child behind its node", incidents.incidents, childs_incident),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("check", "plant"), [planted[1:] for planted in PLANTED], ids=[name for name, *_ in PLANTED])
@@ -212,17 +221,39 @@ def test_the_truth_is_read_line_by_line_and_overlapping_silences_are_one() -> No
         return {"kind": kind, "sites": codes, "started_at": iso(start), "ended_at": end and iso(end)}
 
     record: dict[str, Any] = {
-        "interval_s": 10, "from": 0, "to": 1000, "loss_pct": {}, "incidents": None, "readings": {},
+        "interval_s": 10,
+        "from": 0,
+        "to": 1000,
+        "loss_pct": {},
+        "incidents": None,
+        "readings": {},
         "paused": {"child": [[40.0, 45.0]]},
         "stops": [{"child": "worker", "killed": 5.0, "back": 7.0, "last": 5.0}],
-        "sites": [{"id": 1, "code": "node", "kind": "node", "parent_id": None},
-                  {"id": 2, "code": "child", "kind": "access_point", "parent_id": 1}],
-        "lines": [line("outage", ["node", "child"], 10, None), line("outage", ["child"], 5, 20),
-                  line("outage", ["node", "child"], 10, 30), line("blind", ["node", "child"], 50, 60)],
-        "segments": {"node": [], "child": [{"started_at": iso(0), "ended_at": iso(9), "state": "up",
-                                            "unknown_reason": None, "last_ok_at": None, "first_ok_after": iso(9)}]},
+        "sites": [
+            {"id": 1, "code": "node", "kind": "node", "parent_id": None},
+            {"id": 2, "code": "child", "kind": "access_point", "parent_id": 1},
+        ],
+        "lines": [
+            line("outage", ["node", "child"], 10, None),
+            line("outage", ["child"], 5, 20),
+            line("outage", ["node", "child"], 10, 30),
+            line("blind", ["node", "child"], 50, 60),
+        ],
+        "segments": {
+            "node": [],
+            "child": [
+                {
+                    "started_at": iso(0),
+                    "ended_at": iso(9),
+                    "state": "up",
+                    "unknown_reason": None,
+                    "last_ok_at": None,
+                    "first_ok_after": iso(9),
+                }
+            ],
+        },
         "uptime": {"node": {}, "child": {}},
-    }  # fmt: skip
+    }
     facts = Facts.read(record)
     assert facts.sites["child"].silent == [Stretch(5, 30)]
     assert facts.sites["node"].silent == [Stretch(10, 30)]
