@@ -27,7 +27,7 @@ demo: install  ## every village of Kaltim over a simulated network (PORT=8000, A
 up: install  ## the service (PORT=8000, ARGS=...)
 	@$(if $(PORT),SINYAL_PORT=$(PORT)) $(BIN)/sinyal up $(ARGS)
 
-test: install  ## all tests (ARGS=tests/test_backup.py)
+test: install  ## all tests (ARGS=tests/postgres/test_backup.py)
 	@$(BIN)/pytest $(ARGS)
 
 lint: install  ## style, types, layers

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that `app.migrate` passes in; the alembic command has the settings' own."""
+"""Runs migrations on the connection of `app.postgres.schema`, or on that of the settings for the alembic command."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.database import Base, database_url
+from app.postgres.engine import Base, database_url
 from app.settings import settings
 
 

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from socket import socket
 
 from probes import icmp_socket
-from probes.engine import Engine
-from probes.flight import Counters, Host, Line, Ping, Pong, Sweep, spell
+from probes.echo_loop import Engine
 from probes.icmp_socket import IcmpNotPermitted
+from probes.in_flight import Counters, Host, Line, Ping, Pong, Sweep, spell
 
 __all__ = ["Counters", "Echo", "EchoClosed", "IcmpNotPermitted", "Ping", "Pong"]
 

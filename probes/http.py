@@ -10,7 +10,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from probes import verdict
+from probes import outcomes
 from probes.contract import Reading, Target
 
 EXPIRY_WARNING_DAYS = 21
@@ -64,15 +64,15 @@ async def probe(target: Target, address: str, client: httpx.AsyncClient) -> Read
         async with asyncio.timeout(target.timeout_s):
             response = await client.send(request_to(address, target.url or "", client), stream=True)
     except TimeoutError:
-        return verdict.timed_out(target, started)
+        return outcomes.timed_out(target, started)
     except httpx.HTTPError as error:
         return _failed(target, error)
     elapsed = time.monotonic_ns() - started
     warning = _expiry_warning(response)
     await response.aclose()
     if response.status_code >= 500:
-        return verdict.unanswered(target, reason=f"status {response.status_code}")
-    return verdict.answered(target, [elapsed], reason=warning)
+        return outcomes.unanswered(target, reason=f"status {response.status_code}")
+    return outcomes.answered(target, [elapsed], reason=warning)
 
 
 def request_to(address: str, url: str, client: httpx.AsyncClient, **headers: str) -> httpx.Request:
@@ -89,12 +89,12 @@ def request_to(address: str, url: str, client: httpx.AsyncClient, **headers: str
 def _failed(target: Target, error: httpx.HTTPError) -> Reading:
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return verdict.unanswered(target, reason=f"certificate: {cause.verify_message}")
+            return outcomes.unanswered(target, reason=f"certificate: {cause.verify_message}")
         if isinstance(cause, ConnectionRefusedError):
-            return verdict.unanswered(target, reason="refused")
+            return outcomes.unanswered(target, reason="refused")
         if isinstance(cause, OSError) and cause.errno in _OURS:
-            return verdict.fault(target, f"cannot connect: {cause.strerror}")
-    return verdict.unanswered(target, reason=str(error).lower() or type(error).__name__)
+            return outcomes.fault(target, f"cannot connect: {cause.strerror}")
+    return outcomes.unanswered(target, reason=str(error).lower() or type(error).__name__)
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -9,7 +9,7 @@ from socket import socket
 
 import httpx
 
-from probes import http, tcp, verdict
+from probes import http, outcomes, tcp
 from probes.contract import Kind, Reading, Target
 from probes.echo import PACKETS_PER_SECOND, Echo, EchoClosed, IcmpNotPermitted, Ping, Pong
 from probes.policy import Forbidden, Policy, parse_address
@@ -75,7 +75,7 @@ class Prober:
                 await asyncio.gather(*(self._guarded(kind, some) for kind, some in kinds.items()))
         except TimeoutError:
             reason = "the sweep's deadline came first"
-        return [look.reading or verdict.fault(look.target, reason) for look in looks]
+        return [look.reading or outcomes.fault(look.target, reason) for look in looks]
 
     async def address_of(self, host: str) -> str:
         """The address to send to, checked; raises Forbidden or Unresolvable."""
@@ -184,16 +184,16 @@ async def _ping(echo: Echo, looks: Sequence[tuple[Look, str]]) -> None:
 
 def _echo_reading(target: Target, pong: Pong) -> Reading:
     if pong.rtts_ns:
-        return verdict.answered(target, pong.rtts_ns, sent=pong.sent)
+        return outcomes.answered(target, pong.rtts_ns, sent=pong.sent)
     if pong.sent:
-        return verdict.unanswered(target, sent=pong.sent)
-    return verdict.fault(target, pong.reason or "no packet was sent")
+        return outcomes.unanswered(target, sent=pong.sent)
+    return outcomes.fault(target, pong.reason or "no packet was sent")
 
 
 def _settle(looks: Iterable[Look], reason: str) -> None:
     for look in looks:
         if look.reading is None:
-            look.reading = verdict.fault(look.target, reason)
+            look.reading = outcomes.fault(look.target, reason)
 
 
 def _reason(error: Exception) -> str:

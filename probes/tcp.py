@@ -8,7 +8,7 @@ import struct
 import time
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_ERROR, SOCK_STREAM, SOL_SOCKET
 
-from probes import verdict
+from probes import outcomes
 from probes.contract import Reading, Target
 
 _RTT_US, _RESENT = 68, 100  # offsets in Linux's struct tcp_info
@@ -22,23 +22,23 @@ async def probe(target: Target, address: str) -> Reading:
     start is this machine's own (no route, no port left): a fault. A later one came from the network.
     """
     if not target.port:
-        return verdict.fault(target, "a tcp target needs a port")
+        return outcomes.fault(target, "a tcp target needs a port")
     with socket.socket(AF_INET6 if ":" in address else AF_INET, SOCK_STREAM) as sock:
         sock.setblocking(False)
         started = time.monotonic_ns()
         code = sock.connect_ex((address, target.port))
         if code not in (0, errno.EINPROGRESS, errno.ECONNREFUSED):
-            return verdict.fault(target, f"cannot connect: {os.strerror(code)}")
+            return outcomes.fault(target, f"cannot connect: {os.strerror(code)}")
         if code == errno.EINPROGRESS:
             try:
                 async with asyncio.timeout(target.timeout_s):
                     await _settled(sock)
             except TimeoutError:
-                return verdict.timed_out(target, started)
+                return outcomes.timed_out(target, started)
             code = sock.getsockopt(SOL_SOCKET, SO_ERROR)
         if code:
-            return verdict.unanswered(target, reason=_words(code))
-        return verdict.answered(target, [_connect_ns(sock, started)])
+            return outcomes.unanswered(target, reason=_words(code))
+        return outcomes.answered(target, [_connect_ns(sock, started)])
 
 
 async def _settled(sock: socket.socket) -> None:

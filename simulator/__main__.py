@@ -14,10 +14,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from simulator.agents_process import Feed
 from simulator.clock import Clock
-from simulator.feed import Feed
+from simulator.host_plan import Host, Plan
 from simulator.network import Change, Network
-from simulator.plan import Host, Plan
 from simulator.registry import Registry
 from simulator.responder import Responder
 from simulator.script import Script, ScriptError, load

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from simulator.agent_memory import PACKETS, Memory, Row
+from simulator.agent_secret import token
 from simulator.clock import Clock
-from simulator.device import PACKETS, Memory, Row
+from simulator.host_plan import Host, packed
+from simulator.http_client import Answer, Line, NoAnswer
 from simulator.journal import Journal
-from simulator.line import Answer, Line, NoAnswer
-from simulator.plan import Host, packed
+from simulator.network_model import Weather
 from simulator.script import Agents
-from simulator.secret import token
 from simulator.speedtest import Speedtest
-from simulator.weather import Weather
 
 PUSH = "/api/v1/push"
 NAME = "simulator/1"

@@ -12,27 +12,27 @@ from pathlib import Path
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import datadir
 from app.access import store as access
 from app.access.models import Role
-from app.clock import floor_second, utc_now
-from app.database import open_engine, open_sessions, transaction
-from app.keys import welcome
+from app.core.clock import floor_second, utc_now
+from app.measurements.simulated_past import simulated_until
+from app.postgres.engine import open_engine, open_sessions, transaction
 from app.registry import providers
 from app.registry.models import Site
 from app.registry.regions import REGIONS_CSV
+from app.runtime import data_dir
+from app.runtime.admin import welcome
+from app.runtime.supervisor import Child, database, sinyal, stop_on_signals, supervise
+from app.runtime.up import address_of, require_port
 from app.settings import Settings, SettingsError, settings
-from app.simulation import simulated_until
-from app.supervise import Child, database, sinyal, stop_on_signals, supervise
-from app.up import address_of, require_port
-from simulator import tokens
-from simulator.form import form
+from simulator import device_tokens
+from simulator.agent_secret import ENV, secret_of
 from simulator.history.store import HOLDS_ANYTHING, SINCE
 from simulator.history.write import write_history
 from simulator.namespace import Namespace, NamespaceUnavailable
 from simulator.registration import LOOPBACK, register, wanted
 from simulator.script import Script, load
-from simulator.secret import ENV, secret_of
+from simulator.site_form import form
 from simulator.towers import towers
 from simulator.villages import CANARIES, PROVIDERS, addresses, villages
 
@@ -46,7 +46,7 @@ async def run(given: Settings, script_file: Path | None, *, history_days: int | 
     script = load(script_file)
     require_port(given)
     stop = stop_on_signals()
-    with datadir.claimed(given.data_dir, datadir.DEMO), _namespace(say) as namespace:
+    with data_dir.claimed(given.data_dir, data_dir.DEMO), _namespace(say) as namespace:
         if namespace is not None and given.database_url is not None:
             _require_unix_socket(given.database_url)
         if namespace is None:
@@ -161,7 +161,7 @@ async def _populate(url: str, script: Script, secret: str) -> str:
             await providers.ensure_providers(session, PROVIDERS)
             places, is_new = addresses(REGIONS_CSV), not await session.scalar(HOLDS_ANYTHING)
             await register(session, wanted(REGIONS_CSV, script))
-            await tokens.ensure(session, secret, list(places))
+            await device_tokens.ensure(session, secret, list(places))
             if is_new and script.registered_s:
                 await _set_back(session, script.registered_s)
             return await access.create_token(session, name="demo", role=Role.PROVINCE_ADMIN, days=30)

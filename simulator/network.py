@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from simulator.chance import key
-from simulator.lively import lively
-from simulator.plan import Host, Plan
+from simulator.default_script import lively
+from simulator.host_plan import Host, Plan
+from simulator.network_model import Acting, Weather
 from simulator.script import Event, EventKind, Script, Select
-from simulator.weather import Acting, Weather
+from simulator.seeded_random import key
 
 
 @dataclass(frozen=True, slots=True)

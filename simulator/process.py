@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from simulator.host_plan import Host
 from simulator.namespace import Namespace
-from simulator.plan import Host
 
 STOP_TIMEOUT_S = 2.0
 _ROOT = Path(__file__).resolve().parents[1]

@@ -15,8 +15,8 @@ from app.registry.models import Lifecycle, Site, SiteKind
 from app.registry.schemas import SiteIn, SitePatch
 from probes.contract import Kind
 from probes.policy import Policy
-from simulator.form import KEYS, form, forms
 from simulator.script import Script
+from simulator.site_form import KEYS, form, forms
 from simulator.towers import towers
 from simulator.villages import villages
 
@@ -33,7 +33,7 @@ class Wanted:
     fields: Mapping[str, Any]
     active: bool
     tower: str | None = None  # the address of the node it hangs on
-    forms: Sequence[Mapping[str, Any]] = ()  # see `simulator.form`
+    forms: Sequence[Mapping[str, Any]] = ()  # see `simulator.site_form`
 
 
 def wanted(regions: Path, script: Script) -> list[Wanted]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from simulator.plan import Host
+from simulator.host_plan import Host
 
 EVERY_S = 3.0
 _TIMEOUT_S = 10.0

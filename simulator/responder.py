@@ -15,8 +15,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from simulator.clock import Clock
+from simulator.host_plan import Plan
 from simulator.network import Change, Network
-from simulator.plan import Plan
 
 _SPIN_NS = 80_000  # the kernel wakes a sleeper about this late, so the last stretch is waited awake
 _BATCH = 64

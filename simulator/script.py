@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from simulator.table import Table
+from simulator.toml_table import Table
 
 TECHNOLOGIES = ("fiber", "radio", "cellular", "leo", "geo")
 KINDS = ("access_point", "node")

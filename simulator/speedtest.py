@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from simulator.chance import key, mix, share
-from simulator.line import Line, NoAnswer
-from simulator.plan import DEFAULTS, Host
-from simulator.shaped import TICK_S, Shape, send
+from simulator.host_plan import DEFAULTS, Host
+from simulator.http_client import Line, NoAnswer
+from simulator.seeded_random import key, mix, share
+from simulator.shaped_server import TICK_S, Shape, send
 
 SPEEDTEST = "/api/v1/speedtest"
 USUAL_MBPS = 20.0

@@ -19,14 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 
 from app.access import store as access
 from app.access.models import Role
-from app.clock import utc_now
-from app.database import Sessions, open_engine
-from app.embedded import Cluster
-from app.main import create_app
+from app.api.app import create_app
+from app.core.clock import utc_now
 from app.measurements import partitions
-from app.migrate import migrate
+from app.postgres.embedded import Cluster
+from app.postgres.engine import Sessions, open_engine
 from app.registry import providers
 from app.registry.models import Provider
+from app.runtime.migrate import migrate
 from app.settings import AggregatesSettings, LimitsSettings, ProbeSettings, Settings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app import datadir
+from app.runtime import data_dir
 from app.settings import GROUPS, ROOT, Settings, SettingsError, load
 
 Write = Callable[[str], Path]
@@ -196,40 +196,40 @@ def test_a_settings_file_that_cannot_be_read_is_named(config: Write, monkeypatch
 def test_a_data_folder_is_made_closed_to_others_and_claimed_again(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     for _ in range(2):
-        datadir.claim(folder, datadir.SERVICE)
-    assert datadir.purpose_of(folder) == datadir.SERVICE
+        data_dir.claim(folder, data_dir.SERVICE)
+    assert data_dir.purpose_of(folder) == data_dir.SERVICE
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_foreign_data_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.doc").touch()
     with pytest.raises(SettingsError, match="not empty and not ours; set SINYAL_DATA_DIR"):
-        datadir.claim(tmp_path, datadir.SERVICE)
+        data_dir.claim(tmp_path, data_dir.SERVICE)
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.doc"]
 
 
 def test_a_file_is_no_data_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="File exists"):
-        datadir.claim(tmp_path / "file", datadir.SERVICE)
+        data_dir.claim(tmp_path / "file", data_dir.SERVICE)
 
 
 def test_a_file_system_of_its_own_is_no_foreign_folder(tmp_path: Path) -> None:
     (tmp_path / "lost+found").mkdir()
-    datadir.claim(tmp_path, datadir.SERVICE)
+    data_dir.claim(tmp_path, data_dir.SERVICE)
 
 
 @pytest.mark.parametrize(("mine", "other"), [("service", "demo"), ("demo", "service")])
 def test_demo_and_service_never_share_a_folder(mine: str, other: str, tmp_path: Path) -> None:
-    datadir.claim(tmp_path, mine)
+    data_dir.claim(tmp_path, mine)
     with pytest.raises(SettingsError, match="simulated and real measurements never share one"):
-        datadir.claim(tmp_path, other)
+        data_dir.claim(tmp_path, other)
 
 
 def test_a_crash_while_claiming_leaves_a_folder_that_can_be_claimed(tmp_path: Path) -> None:
-    (tmp_path / datadir.MARK).touch()
-    datadir.claim(tmp_path, datadir.DEMO)
-    assert datadir.purpose_of(tmp_path) == datadir.DEMO
+    (tmp_path / data_dir.MARK).touch()
+    data_dir.claim(tmp_path, data_dir.DEMO)
+    assert data_dir.purpose_of(tmp_path) == data_dir.DEMO
 
 
 def sinyal(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -267,10 +267,10 @@ def test_every_command_refuses_an_unknown_setting(command: str, tmp_path: Path) 
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
-    with datadir.claimed(tmp_path, datadir.DEMO), pytest.raises(SettingsError, match="in use"):  # noqa: SIM117
-        with datadir.claimed(tmp_path, datadir.DEMO):
+    with data_dir.claimed(tmp_path, data_dir.DEMO), pytest.raises(SettingsError, match="in use"):  # noqa: SIM117
+        with data_dir.claimed(tmp_path, data_dir.DEMO):
             raise AssertionError
-    with datadir.claimed(tmp_path, datadir.DEMO):
+    with data_dir.claimed(tmp_path, data_dir.DEMO):
         pass
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit, Audited, Source
 from app.access.scope import Caller, in_region, require_region
-from app.personal import MASK, PERSONAL
+from app.core.pii import MASK, PERSONAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 from sqlalchemy.sql import func
 
-from app.database import Base, Moment
+from app.postgres.engine import Base, Moment
 
 
 class Role(StrEnum):

@@ -11,7 +11,7 @@ from typing import TypeVar
 from pwdlib import PasswordHash
 from zxcvbn import zxcvbn
 
-from app.errors import Fault
+from app.core.errors import Fault
 
 SHORTEST, LONGEST = 12, 256
 WEIGHED = 72  # characters; that many decide whether it can be guessed, and weighing more takes long

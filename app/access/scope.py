@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, true
 
 from app.access.models import PROVINCIAL, WRITERS, Role, Source
 from app.access.rights import rights_of
-from app.errors import Fault, NotAllowed
+from app.core.errors import Fault, NotAllowed
 
 PROVINCE = "64"
 

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Account, Role, Token
 from app.access.scope import Caller, exceeds
-from app.clock import utc_now
-from app.errors import NotSignedIn
+from app.core.clock import utc_now
+from app.core.errors import NotSignedIn
 
 PREFIX = "sinyal_"
 

@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Role
 from app.access.scope import Caller, Grant, check_grant, exceeds
-from app.errors import Fault, Invalid, NotAllowed
+from app.core.errors import Fault, Invalid, NotAllowed
 from app.registry import references, regions
 
 

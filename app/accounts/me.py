@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import sign_ins
+from app.access import sessions
 from app.access.models import Account, Token
 from app.access.rights import rights_of
 from app.access.scope import Caller
@@ -20,7 +20,7 @@ async def of_token(session: AsyncSession, caller: Caller) -> dict[str, Any]:
 
 
 async def of_session(session: AsyncSession, account: Account, expires_at: datetime) -> dict[str, Any]:
-    return await _present(session, sign_ins.caller_of(account), expires_at) | {"name": account.name}
+    return await _present(session, sessions.caller_of(account), expires_at) | {"name": account.name}
 
 
 async def _present(session: AsyncSession, caller: Caller, expires_at: datetime | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.accounts import store
 from app.accounts.schemas import AccountIn, AccountMade, AccountOut, AccountPatch
-from app.http import (
+from app.web.deps import (
     Admin,
     Cursor,
     IfMatch,
@@ -17,8 +17,8 @@ from app.http import (
     row_id,
     write_cursor,
 )
-from app.idempotency import SentOnce
-from app.problems import problems
+from app.web.idempotency import SentOnce
+from app.web.problem_details import problems
 
 router = APIRouter(prefix="/accounts", tags=["access"])
 

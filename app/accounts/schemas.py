@@ -15,9 +15,9 @@ from pydantic_core import PydanticCustomError
 
 from app.access.models import Role
 from app.access.rights import Right
-from app.errors import Fault
+from app.core.errors import Fault
+from app.core.validation import USERNAME, FaultError, refuse_nul
 from app.registry.schemas import Text
-from app.validation import USERNAME, FaultError, refuse_nul
 
 
 def _lower(given: Any) -> Any:

@@ -6,17 +6,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import sign_ins
+from app.access import sessions
 from app.access.store import digest
-from app.accounts import me, signing
+from app.accounts import me
+from app.accounts import sign_in as signing
 from app.accounts.schemas import MeOut, PasswordIn, SessionOut, SignInIn
-from app.accounts.signing import Opened
-from app.callers import COOKIE, cookie
-from app.database import transaction
-from app.errors import NotAllowed, NotFound
-from app.http import Session, SignedIn, open_to_all
-from app.problems import problems
+from app.accounts.sign_in import Opened
+from app.core.errors import NotAllowed, NotFound
+from app.postgres.engine import transaction
 from app.settings import Settings
+from app.web.auth import COOKIE, cookie
+from app.web.deps import Session, SignedIn, open_to_all
+from app.web.problem_details import problems
 
 router = APIRouter(tags=["access"])
 
@@ -57,7 +58,7 @@ async def sign_out(
 ) -> None:
     """Signs out. A token is not revoked by it."""
     if caller.token_id is None and presented is not None:
-        await sign_ins.end(session, presented)
+        await sessions.end(session, presented)
         response.delete_cookie(COOKIE, **_cookie(request))
 
 
@@ -87,7 +88,7 @@ async def change_password(caller: SignedIn, given: PasswordIn, request: Request,
 
 async def _find(session: AsyncSession, request: Request, secret: str) -> Opened:
     idle = timedelta(minutes=_settings(request).sign_in.idle_minutes)
-    return Opened(*await sign_ins.get_sign_in(session, digest(secret), idle=idle), secret)
+    return Opened(*await sessions.get_sign_in(session, digest(secret), idle=idle), secret)
 
 
 async def _hand_out(request: Request, response: Response, opened: Opened) -> dict[str, Any]:
@@ -102,7 +103,7 @@ async def _present(session: AsyncSession, opened: Opened) -> dict[str, Any]:
     expires_at = opened.sign_in.expires_at
     return {
         "account": await me.of_session(session, opened.account, expires_at),
-        "csrf_token": sign_ins.csrf_token(opened.secret),
+        "csrf_token": sessions.csrf_token(opened.secret),
         "expires_at": expires_at,
     }
 

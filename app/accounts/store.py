@@ -7,14 +7,14 @@ from sqlalchemy import Select, exists, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import audit, passwords, sign_ins
+from app.access import audit, passwords, sessions
 from app.access.models import Account, Role
 from app.access.scope import PROVINCE, Caller, in_region
 from app.accounts import grants
 from app.accounts.schemas import AccountIn, AccountOut, AccountPatch
-from app.clock import utc_now
-from app.database import require_version
-from app.errors import Conflict, Fault, Invalid, NotFound
+from app.core.clock import utc_now
+from app.core.errors import Conflict, Fault, Invalid, NotFound
+from app.postgres.engine import require_version
 from app.registry import regions
 from app.registry.models import Provider
 
@@ -133,7 +133,7 @@ async def reset_password(session: AsyncSession, account_id: int, *, caller: Call
     initial = passwords.generate()
     set_password(found.account, await passwords.hashed(initial), must_change=True)
     await session.flush()
-    await sign_ins.end_all(session, account_id)
+    await sessions.end_all(session, account_id)
     await audit.record(session, caller, "reset_password", "account", account_id, region_code=found.account.region_code)
     return found, initial
 
@@ -171,7 +171,7 @@ async def _keep(session: AsyncSession, found: Found, before: dict[str, Any], *, 
             values={"username": account.username},
         )
     if account.disabled_at is not None:
-        await sign_ins.end_all(session, account.id)
+        await sessions.end_all(session, account.id)
     action = {(False, True): "disable", (True, False): "enable"}.get(
         (before["disabled"], account.disabled_at is not None), "change"
     )

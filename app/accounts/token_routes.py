@@ -4,9 +4,9 @@ from fastapi import APIRouter, Response
 
 from app.accounts import tokens
 from app.accounts.schemas import TokenIn, TokenMade, TokenOut
-from app.http import Admin, Cursor, Limit, Page, RowId, Session, read_cursor, row_id, write_cursor
-from app.idempotency import SentOnce
-from app.problems import problems
+from app.web.deps import Admin, Cursor, Limit, Page, RowId, Session, read_cursor, row_id, write_cursor
+from app.web.idempotency import SentOnce
+from app.web.problem_details import problems
 
 router = APIRouter(prefix="/tokens", tags=["access"])
 

@@ -12,8 +12,8 @@ from app.access.models import Account, Role, Token
 from app.access.scope import Caller, Grant, exceeds, in_region
 from app.accounts import grants, store
 from app.accounts.schemas import TokenOut
-from app.clock import utc_now
-from app.errors import Fault, Invalid, NotFound
+from app.core.clock import utc_now
+from app.core.errors import Fault, Invalid, NotFound
 from app.registry.models import Provider
 
 

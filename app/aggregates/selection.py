@@ -7,11 +7,11 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, in_region, require_region
-from app.errors import NotFound
-from app.ledger.tally import Setup
+from app.core.errors import NotFound
 from app.profiles import Technology
 from app.registry import providers, regions
 from app.registry.models import Site, SiteConfiguration, SiteKind
+from app.registry.site_setup import Setup
 
 KECAMATAN = len("64.02.05")
 

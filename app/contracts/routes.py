@@ -4,7 +4,8 @@ from fastapi import APIRouter, Request, Response
 
 from app.contracts import store
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
-from app.http import (
+from app.registry.params import OfProvider
+from app.web.deps import (
     Cursor,
     IfMatch,
     Limit,
@@ -18,9 +19,8 @@ from app.http import (
     row_id,
     write_cursor,
 )
-from app.idempotency import SentOnce
-from app.problems import problems
-from app.registry.asked import OfProvider
+from app.web.idempotency import SentOnce
+from app.web.problem_details import problems
 
 router = APIRouter(prefix="/contracts", tags=["registry"])
 

@@ -4,10 +4,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
-from app.errors import Fault
+from app.core.errors import Fault
+from app.core.validation import FaultError
 from app.registry.models import Cause
 from app.registry.schemas import Mbps, Text
-from app.validation import FaultError
 
 
 def _day(given: Any, info: ValidationInfo) -> Any:

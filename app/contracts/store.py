@@ -10,13 +10,13 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from app.access import audit
 from app.access.scope import Caller, require_writer
-from app.clock import WITA, midnight, utc_now
+from app.availability import past_changes
 from app.contracts import terms as dated
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
 from app.contracts.terms import Days
-from app.database import Counter, lock_counter, next_version, require_version
-from app.errors import Conflict, Fault, Invalid, NotFound
-from app.ledger import past
+from app.core.clock import WITA, midnight, utc_now
+from app.core.errors import Conflict, Fault, Invalid, NotFound
+from app.postgres.engine import Counter, lock_counter, next_version, require_version
 from app.registry import references
 from app.registry.models import Contract, ContractTerms, Provider, SiteConfiguration
 
@@ -169,7 +169,7 @@ def _set_terms(contract: Contract, wanted: dict[str, Any], day: date, valid_to: 
 async def _recount(session: AsyncSession, contract: Contract, touched: list[Days], reason: str | None) -> None:
     stretches = [(midnight(start), _end(end)) for start, end in touched]
     query = select(SiteConfiguration.site_id).where(SiteConfiguration.contract_id == contract.id).distinct()
-    await past.changed(session, list(await session.scalars(query)), stretches, reason=reason)
+    await past_changes.changed(session, list(await session.scalars(query)), stretches, reason=reason)
 
 
 def _end(day: date | None) -> datetime:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time
 from typing import Any
 
-from app.errors import Fault
+from app.core.errors import Fault
 from app.registry.models import ContractTerms
 
 NAMES = (

@@ -7,16 +7,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.callers import by_ticket
+from app.core.errors import NotFound
 from app.diagnoses import store, stream
 from app.diagnoses.schemas import DiagnosisIn, DiagnosisOut, DiagnosisWithLines
-from app.errors import NotFound
-from app.http import Cursor, Limit, Page, Reader, Session, Writer, read_cursor, row_id, write_cursor
-from app.idempotency import SentOnce
-from app.problems import problems
 from app.registry import store as registry
 from app.registry.routes import SiteId
-from app.streaming import UNBUFFERED, EventStream, Room, event_schema, is_still_allowed
+from app.web.auth import by_ticket
+from app.web.deps import Cursor, Limit, Page, Reader, Session, Writer, read_cursor, row_id, write_cursor
+from app.web.idempotency import SentOnce
+from app.web.problem_details import problems
+from app.web.sse import UNBUFFERED, EventStream, Room, event_schema, is_still_allowed
 
 router = APIRouter(prefix="/sites/{id}", tags=["field"])
 

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.access.scope import Caller, require_writer
-from app.clock import utc_now
+from app.core.clock import utc_now
+from app.core.errors import Conflict, Fault, NotFound, TooManyDiagnoses
 from app.diagnoses.models import Diagnosis, DiagnosisLine, DiagnosisStatus
 from app.diagnoses.schemas import DiagnosisIn
-from app.errors import Conflict, Fault, NotFound, TooManyDiagnoses
-from app.ledger.models import WorkerBeat
+from app.judging.models import WorkerBeat
 from app.registry.models import Lifecycle, Site
 from probes.contract import CENTRAL, Kind
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.database import Sessions, transaction
+from app.core.errors import NotFound
 from app.diagnoses import store
 from app.diagnoses.models import DiagnosisLine
 from app.diagnoses.schemas import DiagnosisOut, LineOut
 from app.diagnoses.store import OPEN, Shown
-from app.errors import NotFound
-from app.problems import AWAY
-from app.streaming import BEAT_S, LOOK_S, Room
+from app.postgres.engine import Sessions, transaction
+from app.web.problem_details import AWAY
+from app.web.sse import BEAT_S, LOOK_S, Room
 
 POLL_S = 0.5
 BACK_MS = 1_000, 3_000

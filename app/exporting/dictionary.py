@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.core.tabular import Cell
 from app.registry.columns import SITE_COLUMNS, Column
-from app.spreadsheets import Cell
 
 HEADER = ("Kolom", "Field", "Arti", "Meaning", "Satuan / unit", "Rujukan / reference")
 

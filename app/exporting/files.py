@@ -11,11 +11,11 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
+from app.core.tabular import BOM, Cell, Separator, csv_text, xlsx_row
 from app.exporting import dictionary
 from app.exporting.sites import Row
 from app.registry.columns import Column
-from app.registry.words import DICTIONARY
-from app.spreadsheets import BOM, Cell, Separator, csv_text, xlsx_row
+from app.registry.vocabulary import DICTIONARY
 
 Rows = AsyncIterator[list[Row]]
 

@@ -5,22 +5,22 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app import language as languages
 from app.access import audit
 from app.access.scope import require_region
-from app.errors import NotAllowed
+from app.core import i18n as languages
+from app.core.errors import NotAllowed
+from app.core.tabular import BOM, CSV_TYPE, XLSX_TYPE, Separator, attached, csv_text
 from app.exporting import dictionary, files, sites, template
 from app.exporting.dictionary import ColumnOut
-from app.http import MAX_LIMIT, Page, Reader, Session
-from app.problems import problems
 from app.profiles import Technology
 from app.registry import providers
-from app.registry.asked import OfProvider
 from app.registry.columns import SITE_COLUMNS
 from app.registry.models import Lifecycle, State
+from app.registry.params import OfProvider
 from app.registry.routes import GEOJSON_TYPE, RegionCode, Search
 from app.registry.store import SiteFilter
-from app.spreadsheets import BOM, CSV_TYPE, XLSX_TYPE, Separator, attached, csv_text
+from app.web.deps import MAX_LIMIT, Page, Reader, Session
+from app.web.problem_details import problems
 
 router = APIRouter(prefix="/sites", tags=["registry"])
 

@@ -8,12 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
-from app.database import Sessions, among, transaction
+from app.core.tabular import Cell
+from app.postgres.engine import Sessions, among, transaction
 from app.registry import store
 from app.registry.columns import SITE_COLUMNS, Column
 from app.registry.models import Contract, Site
 from app.registry.store import SiteFilter
-from app.spreadsheets import Cell
 
 CHUNK = 1000
 

@@ -14,7 +14,7 @@ from app.access.scope import Caller
 from app.registry import regions
 from app.registry.columns import SITE_COLUMNS
 from app.registry.models import Level, Provider
-from app.registry.words import BESIDE, CHOICES, TRUTH
+from app.registry.vocabulary import BESIDE, CHOICES, TRUTH
 
 ROWS = 5000  # so many carry pick lists
 REQUIRED = frozenset({"village_code", "technology", "provider", "probe"})

@@ -11,13 +11,13 @@ from enum import Enum
 from string import ascii_letters
 from typing import Any
 
-from app.errors import Fault
+from app.core.errors import Fault
+from app.core.tabular import unguarded
+from app.core.validation import MESSAGES, FaultError, shown
 from app.importing.positions import degrees
-from app.importing.words import BLANK, NO, YES, expected
+from app.importing.vocabulary import BLANK, NO, YES, expected
 from app.registry import regions
-from app.registry.words import SHORT, choices, fold
-from app.spreadsheets import unguarded
-from app.validation import MESSAGES, FaultError, shown
+from app.registry.vocabulary import SHORT, choices, fold
 
 
 class Flaw(Enum):

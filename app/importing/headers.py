@@ -7,10 +7,10 @@ from functools import cache
 
 from openpyxl.utils import get_column_letter
 
-from app.errors import Fault, Invalid
+from app.core.errors import Fault, Invalid
 from app.importing.cells import Cell
 from app.registry.columns import SITE_COLUMNS, Column
-from app.registry.words import SHORT, fold
+from app.registry.vocabulary import SHORT, fold
 
 SEARCHED, ENOUGH = 20, 2  # rows that may come before the header; columns that make one
 

@@ -10,15 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller, visible_to
-from app.clock import today
-from app.database import among
-from app.errors import Fault
+from app.core.clock import today
+from app.core.errors import Fault
 from app.importing import villages
 from app.importing.sheets import Row
-from app.importing.words import listed
+from app.importing.vocabulary import listed
+from app.postgres.engine import among
 from app.registry.models import Contract, Lifecycle, Provider, RegionAlias, Site, SiteKind
 from app.registry.providers import unknown_provider
-from app.registry.words import CHOICES, SHORT, fold
+from app.registry.vocabulary import CHOICES, SHORT, fold
 
 
 @dataclass(frozen=True, slots=True)

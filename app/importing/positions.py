@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from app.errors import Fault
-from app.validation import FaultError, shown
+from app.core.errors import Fault
+from app.core.validation import FaultError, shown
 
 # What is said of a direction: to which axis it belongs, and its sign.
 DIRECTIONS = {

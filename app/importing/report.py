@@ -10,13 +10,14 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, MergedCell
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
-from app.errors import Invalid
-from app.importing import advice, answer, grids, headers, workbook
+from app.core.errors import Invalid
+from app.importing import headers, report_lines, response
 from app.importing.cells import LAST_COLUMN
 from app.importing.headers import SEARCHED, Header
+from app.importing.readers import tables, xlsx_reader
 from app.importing.sheets import Row, Sheet
 from app.importing.store import Outcome, Verdict
-from app.registry.words import WARNINGS, fold
+from app.registry.vocabulary import WARNINGS, fold
 
 HEADERS = {"id": ("Hasil", "Saran"), "en": ("Result", "Suggestion")}
 OURS = {fold(first) for first, _ in HEADERS.values()}
@@ -36,7 +37,7 @@ def write(data: bytes, outcome: Outcome, *, spoken: str) -> bytes:
     for sheet in filter(lambda sheet: sheet.rows, outcome.book.sheets):
         page = book.active if sheet.name is None else book[sheet.name]
         _judge(page, sheet, verdicts, spoken=spoken)
-    _warn(book, [answer.line(fault, spoken=spoken) for fault in outcome.book.warnings], spoken=spoken)
+    _warn(book, [response.line(fault, spoken=spoken) for fault in outcome.book.warnings], spoken=spoken)
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
@@ -84,15 +85,15 @@ def _mark(page: Any, row: Row, header: Header) -> None:
 
 def _book(data: bytes) -> Any:
     """The workbook that was sent; of a CSV file, a new one. Raises Invalid for one too large to be held whole."""
-    if data.startswith(workbook.SIGNATURE):
+    if data.startswith(xlsx_reader.SIGNATURE):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            workbook.require_small(archive)
+            xlsx_reader.require_small(archive)
         book = openpyxl.load_workbook(io.BytesIO(data))
         _keep_results(book, data)
         return book
     book = openpyxl.Workbook()
     page: Any = book.active
-    for grid in grids.read(data):
+    for grid in tables.read(data):
         lines = list(grid.lines)
         if _is_other(lines[:SEARCHED]):
             continue
@@ -115,7 +116,7 @@ def _keep_results(book: Any, data: bytes) -> None:
                 cell.data_type = "s"
 
 
-def _is_other(top: list[grids.Line]) -> bool:
+def _is_other(top: list[tables.Line]) -> bool:
     """Whether it is another delimiter that makes a table of the file."""
     try:
         return headers.find(top) is None
@@ -145,4 +146,4 @@ def _free_column(page: Any, sheet: Sheet) -> int:
 
 
 def _advice(row: Row, verdict: Verdict, spoken: str) -> str:
-    return "\n".join(f"{where}: {what}" for where, what in advice.of_row(row, verdict, spoken=spoken))
+    return "\n".join(f"{where}: {what}" for where, what in report_lines.of_row(row, verdict, spoken=spoken))

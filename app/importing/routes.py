@@ -10,17 +10,17 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
-from app import language
-from app.errors import Fault, Invalid
-from app.http import Session, Writer
-from app.idempotency import SentOnce
-from app.importing import answer, report, sheets, store
-from app.importing.aside import aside
+from app.core import i18n
+from app.core.errors import Fault, Invalid
+from app.core.tabular import XLSX_TYPE, attached
+from app.importing import report, response, sheets, store
+from app.importing.concurrency import aside
 from app.importing.schemas import ImportOut
 from app.importing.store import File
 from app.importing.turns import Turns
-from app.problems import problems
-from app.spreadsheets import XLSX_TYPE, attached
+from app.web.deps import Session, Writer
+from app.web.idempotency import SentOnce
+from app.web.problem_details import problems
 
 router = APIRouter(tags=["registry"])
 
@@ -96,7 +96,7 @@ async def import_sites(
             dry_run=dry_run or done,
             partial=partial,
         )
-        spoken = language.preferred(request.headers.get("accept-language"))
+        spoken = i18n.preferred(request.headers.get("accept-language"))
         headers = {"Content-Language": spoken}
         if done:
             headers["Idempotent-Replayed"] = "true"
@@ -104,12 +104,12 @@ async def import_sites(
         elif outcome.applied:
             await once.keep(session, sent, 0, caller=caller)
         elif not dry_run:
-            raise answer.refusal(outcome, spoken=spoken)
+            raise response.refusal(outcome, spoken=spoken)
         if format is Format.XLSX:
             back = await aside(report.write, data, outcome, spoken=spoken)
             return Response(back, media_type=XLSX_TYPE, headers=headers | attached("hasil-impor", "xlsx"))
     return Response(
-        orjson.dumps(answer.present(outcome, spoken=spoken)), media_type="application/json", headers=headers
+        orjson.dumps(response.present(outcome, spoken=spoken)), media_type="application/json", headers=headers
     )
 
 

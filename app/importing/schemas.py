@@ -3,7 +3,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.importing.store import Verdict
-from app.problems import FaultOut
+from app.web.problem_details import FaultOut
 
 EXAMPLE: dict[str, Any] = {
     "sheet": None,

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
-from app.errors import Fault, Invalid
-from app.importing import cells, grids, headers, positions
+from app.core.errors import Fault, Invalid
+from app.core.validation import FaultError
+from app.importing import cells, headers, positions
 from app.importing.cells import Cell
-from app.importing.grids import Grid, Line
 from app.importing.headers import SEARCHED, Header
+from app.importing.readers import tables
+from app.importing.readers.tables import Grid, Line
 from app.registry.drafts import Draft
-from app.registry.words import BESIDE, DICTIONARY, WARNINGS, fold
-from app.validation import FaultError
+from app.registry.vocabulary import BESIDE, DICTIONARY, WARNINGS, fold
 
 MAX_ROWS = 20_000
 LISTED = 20  # row numbers that a message names
@@ -101,7 +102,7 @@ class Book:
 def read(data: bytes) -> Book:
     """Every table in the file that has the registry's columns. Raises Invalid when it has none."""
     book, refused = Book([], []), []
-    for grid in grids.read(data):
+    for grid in tables.read(data):
         top = list(islice(grid.lines, SEARCHED))
         if not top or fold(grid.name or "") in NO_DATA:
             continue

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.access.models import Source
 from app.access.scope import Caller
-from app.database import Counter, lock_counter
-from app.importing import judging
+from app.importing import planning
 from app.importing.sheets import Book, Row
-from app.registry import door
+from app.postgres.engine import Counter, lock_counter
+from app.registry import writer
 from probes.policy import Policy
 
 
@@ -61,16 +61,16 @@ async def run(
 ) -> Outcome:
     """Writes nothing when it is a dry run, nor when a row is wrong unless `partial`. `tell` hears of the progress."""
     caller = replace(caller, source=Source.IMPORT)
-    around = await judging.read_words(session, book.rows, caller=caller)
+    around = await planning.read_words(session, book.rows, caller=caller)
     if not dry_run:
         await lock_counter(session, Counter.REGISTRY)  # what is judged stays so until it is written
-    await judging.judge(session, book.rows, around, caller=caller, policy=policy)
+    await planning.judge(session, book.rows, around, caller=caller, policy=policy)
     tell("checked", len(book.rows))
     outcome = Outcome(book, dry_run, False, [(row, _verdict(row)) for row in book.rows])
     if dry_run or (outcome.wrong and not partial):
         return outcome
-    drafts = [row.draft for row in book.rows if row.draft is not None and judging.writes(row)]
-    written = await door.write(session, drafts, caller=caller)
+    drafts = [row.draft for row in book.rows if row.draft is not None and planning.writes(row)]
+    written = await writer.write(session, drafts, caller=caller)
     if written:
         await _record(session, caller, file, outcome)
     tell("written", written)
@@ -81,7 +81,7 @@ def _verdict(row: Row) -> Verdict:
     """Told before anything is written: afterwards a new site is there too."""
     if row.faults or row.draft is None:
         return Verdict.ERROR
-    if not judging.writes(row):
+    if not planning.writes(row):
         return Verdict.SAME
     return Verdict.CREATE if row.draft.site is None else Verdict.UPDATE
 

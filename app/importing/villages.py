@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import cache, lru_cache
 
 from app.access.scope import Caller
-from app.errors import Fault
+from app.core.errors import Fault
 from app.importing.sheets import Row
-from app.importing.words import listed
+from app.importing.vocabulary import listed
 from app.registry import regions
 from app.registry.models import Level
-from app.registry.words import SHORT, fold
+from app.registry.vocabulary import SHORT, fold
 
 LEVELS = {"village": 13, "subdistrict": 8, "district": 5}  # how much of a code is each one's
 KINDS = {

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
+from app.incidents.correlation import LEAST_SITES, TOGETHER, Key
 from app.incidents.models import Incident, IncidentSite, Kind
-from app.incidents.shared import LEAST_SITES, TOGETHER, Key
 from app.registry.models import Lifecycle, Site
 
 DISTRICT = func.left(Site.village_code, 5)

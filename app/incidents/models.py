@@ -3,10 +3,11 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.sql import func
 
-from app.database import Base, Moment
+from app.postgres.engine import Base, Moment
 from app.registry.models import Cause
 
 
@@ -121,3 +122,28 @@ class IncidentNote(Base):
 def jsonable(value: object) -> object:
     """As an event keeps it."""
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+class OutageCause(Base):
+    """What a person said a site was down of, and for which stretch: withdrawn when said otherwise, never deleted."""
+
+    __tablename__ = "outage_cause"
+    __table_args__ = (
+        ExcludeConstraint(
+            ("site_id", "="),
+            (text("tstzrange(started_at, ended_at)"), "&&"),
+            name="ex_outage_cause_overlap",
+            using="gist",
+            where=text("withdrawn_at IS NULL"),
+        ),
+        Index("ix_outage_cause_site_id_started_at", "site_id", "started_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    started_at: Mapped[Moment]
+    ended_at: Mapped[Moment | None]  # null: the outage still runs
+    cause: Mapped[Cause]
+    confirmed_by: Mapped[str]
+    recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    withdrawn_at: Mapped[Moment | None]

@@ -5,9 +5,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.access.scope import Caller
-from app.asked import Asked
-from app.clock import parse_moment
-from app.http import (
+from app.core.clock import parse_moment
+from app.core.periods import Period
+from app.incidents import actions, serializers, store
+from app.incidents.models import Incident, IncidentNote, Kind, Status
+from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
+from app.incidents.store import IncidentFilter
+from app.measurements.simulated_past import Marked
+from app.profiles import Technology
+from app.registry.models import Cause
+from app.registry.params import OfProvider, OfSite
+from app.registry.routes import RegionCode
+from app.web.deps import (
     Cursor,
     IfMatch,
     Limit,
@@ -21,18 +30,9 @@ from app.http import (
     row_id,
     write_cursor,
 )
-from app.idempotency import SentOnce
-from app.incidents import handling, present, store
-from app.incidents.models import Incident, IncidentNote, Kind, Status
-from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
-from app.incidents.store import IncidentFilter
-from app.periods import Period
-from app.problems import problems
-from app.profiles import Technology
-from app.registry.asked import OfProvider, OfSite
-from app.registry.models import Cause
-from app.registry.routes import RegionCode
-from app.simulation import Marked
+from app.web.idempotency import SentOnce
+from app.web.period_params import Asked
+from app.web.problem_details import problems
 
 router = APIRouter(prefix="/incidents", tags=["operations"])
 
@@ -67,7 +67,7 @@ async def list_incidents(
     after = read_cursor(cursor, kind=_place)
     found = await store.list_incidents(session, wanted, caller=caller, after=after, limit=limit + 1)
     return {
-        "items": await present.present(session, found[:limit], caller=caller),
+        "items": await serializers.present(session, found[:limit], caller=caller),
         "next_cursor": _next_place(found[limit - 1]) if len(found) > limit else None,
     }
 
@@ -83,7 +83,7 @@ async def patch_incident(
     session: Session, caller: Writer, id: RowId, given: IncidentPatch, response: Response, if_match: IfMatch = None
 ) -> dict[str, Any]:
     """Acknowledge it, take it on, name its cause (also when it is over). Evidence alone resolves it."""
-    incident = await handling.patch_incident(session, id, given, caller=caller, if_match=read_version(if_match))
+    incident = await actions.patch_incident(session, id, given, caller=caller, if_match=read_version(if_match))
     return await _whole(session, incident, caller, response)
 
 
@@ -99,7 +99,7 @@ async def add_note(session: Session, caller: Writer, id: RowId, given: NoteIn, o
 
 async def _whole(session: Session, incident: Incident, caller: Caller, response: Response) -> dict[str, Any]:
     response.headers["ETag"] = f'"{incident.version}"'
-    (shown,) = await present.present(session, [incident], caller=caller)
+    (shown,) = await serializers.present(session, [incident], caller=caller)
     notes: Sequence[Any] = await store.list_notes(session, incident)
     return shown | {"notes": notes, "events": await store.list_events(session, incident, caller=caller)}
 

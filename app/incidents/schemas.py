@@ -3,13 +3,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from app.errors import Fault
+from app.core.errors import Fault
+from app.core.validation import FaultError, read_moment
 from app.incidents.models import Happening, Kind, Status
 from app.measurements.schemas import Evidence
+from app.measurements.simulated_past import Marked
 from app.registry.models import Cause
 from app.registry.schemas import Note, Text
-from app.simulation import Marked
-from app.validation import FaultError, read_moment
 
 BOUNDS: dict[str, Any] = {
     "last_ok_at": "2026-11-24T13:30:24Z",

@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.access.scope import Caller, in_region, require_region, visible_to
-from app.clock import utc_now
-from app.errors import NotAllowed, NotFound
+from app.core.clock import utc_now
+from app.core.errors import NotAllowed, NotFound
+from app.core.periods import Period
 from app.incidents.models import Incident, IncidentEvent, IncidentNote, IncidentSite, Kind, Status
-from app.periods import Period
 from app.profiles import Technology
 from app.registry.models import Cause, Lifecycle, Provider, Site, SiteStatus, State
 

@@ -3,9 +3,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.asked import AskedAhead
-from app.clock import parse_moment
-from app.http import (
+from app.core.clock import parse_moment
+from app.maintenance import store
+from app.maintenance.schemas import Status, WindowIn, WindowOut, WindowPatch
+from app.maintenance.store import WindowFilter
+from app.registry.params import OfProvider, OfSite
+from app.registry.routes import RegionCode
+from app.web.deps import (
     Cursor,
     IfMatch,
     Limit,
@@ -19,13 +23,9 @@ from app.http import (
     row_id,
     write_cursor,
 )
-from app.idempotency import SentOnce
-from app.maintenance import store
-from app.maintenance.schemas import Status, WindowIn, WindowOut, WindowPatch
-from app.maintenance.store import WindowFilter
-from app.problems import problems
-from app.registry.asked import OfProvider, OfSite
-from app.registry.routes import RegionCode
+from app.web.idempotency import SentOnce
+from app.web.period_params import AskedAhead
+from app.web.problem_details import problems
 
 router = APIRouter(prefix="/maintenance", tags=["operations"])
 

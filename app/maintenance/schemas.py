@@ -4,10 +4,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, model_validator
 
-from app.clock import floor_second
-from app.errors import Fault
+from app.core.clock import floor_second
+from app.core.errors import Fault
+from app.core.validation import EXAMPLE_MOMENT, FaultError, read_moment
 from app.registry.schemas import Note, Text
-from app.validation import EXAMPLE_MOMENT, FaultError, read_moment
 
 
 class Status(StrEnum):

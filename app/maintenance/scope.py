@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, and_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, in_region, require_region, require_writer, visible_to
-from app.errors import Fault, Invalid, NotAllowed, NotFound
-from app.ledger.models import MaintenanceWindow
+from app.availability.models import MaintenanceWindow
+from app.core.errors import Fault, Invalid, NotAllowed, NotFound
 from app.maintenance.schemas import WindowIn
 from app.registry import references, regions
 from app.registry import store as registry

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement
 
-from app.ledger.models import MaintenanceWindow
+from app.availability.models import MaintenanceWindow
 from app.maintenance.schemas import Status
 
 

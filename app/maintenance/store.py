@@ -11,17 +11,17 @@ from sqlalchemy.orm import aliased
 
 from app.access import audit
 from app.access.scope import Caller, require_region, visible_to
-from app.clock import utc_now
-from app.database import Counter, next_version, require_version
-from app.errors import Conflict, Fault, Invalid, NotFound
-from app.ledger import past
-from app.ledger.maintenance import covers
-from app.ledger.models import MaintenanceWindow
-from app.ledger.past import Stretch
+from app.availability import past_changes
+from app.availability.maintenance_overlay import covers
+from app.availability.models import MaintenanceWindow
+from app.availability.past_changes import Stretch
+from app.core.clock import utc_now
+from app.core.errors import Conflict, Fault, Invalid, NotFound
+from app.core.periods import Period
 from app.maintenance import scope, status
 from app.maintenance.schemas import Status, WindowIn, WindowPatch
 from app.maintenance.scope import Place
-from app.periods import Period
+from app.postgres.engine import Counter, next_version, require_version
 from app.registry import regions
 from app.registry.models import Lifecycle, Provider, Site, SiteConfiguration
 
@@ -158,7 +158,9 @@ async def patch_window(
         await _require_new(session, window)
     window.updated_at = utc_now()
     await session.flush()
-    await _recount(session, window, past.difference(stretch, (window.started_at, window.ended_at)), given.reason)
+    await _recount(
+        session, window, past_changes.difference(stretch, (window.started_at, window.ended_at)), given.reason
+    )
     changed = await get_window(session, window.id, caller=caller)
     await audit.record(
         session,
@@ -247,7 +249,7 @@ async def _recount(
         .where(MaintenanceWindow.id == window.id)
         .order_by(Site.id)
     )
-    await past.changed(session, list(ids), stretches, reason=reason)
+    await past_changes.changed(session, list(ids), stretches, reason=reason)
 
 
 def present(found: Found) -> dict[str, Any]:

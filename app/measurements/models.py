@@ -1,7 +1,7 @@
 from sqlalchemy import ARRAY, Index, Integer, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database import Base, Moment
+from app.postgres.engine import Base, Moment
 from probes.contract import Outcome
 
 

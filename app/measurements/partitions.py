@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import WITA, midnight
+from app.core.clock import WITA, midnight
 
 BACK_DAYS = 8  # late rows are accepted for a week
 AHEAD_DAYS = 3

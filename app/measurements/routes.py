@@ -3,15 +3,15 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from app.asked import Asked
-from app.clock import parse_moment
-from app.http import Cursor, Limit, Reader, Session, read_cursor, write_cursor
+from app.core.clock import parse_moment
 from app.measurements import store
 from app.measurements.models import Measurement
 from app.measurements.schemas import MeasurementsOut
-from app.problems import problems
 from app.registry import store as registry
 from app.registry.routes import SiteId
+from app.web.deps import Cursor, Limit, Reader, Session, read_cursor, write_cursor
+from app.web.period_params import Asked
+from app.web.problem_details import problems
 
 router = APIRouter(prefix="/sites/{id}", tags=["one site"])
 

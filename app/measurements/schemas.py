@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.simulation import Marked
+from app.measurements.simulated_past import Marked
 from probes.contract import Outcome
 
 EXAMPLE: dict[str, Any] = {

@@ -5,7 +5,7 @@ One list for the import, its template, the export and the data dictionary.
 
 from dataclasses import dataclass
 
-from app.personal import PERSONAL
+from app.core.pii import PERSONAL
 
 
 @dataclass(frozen=True, slots=True)

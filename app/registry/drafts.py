@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.errors import Fault
+from app.core.errors import Fault
+from app.core.validation import faults_of
 from app.registry.models import Lifecycle, LinkRole, Provider, Site, SiteKind
 from app.registry.schemas import SiteFields, SiteIn, SitePatch
-from app.registry.words import meant
-from app.validation import faults_of
+from app.registry.vocabulary import meant
 from probes.contract import Kind
 
 FIELDS = tuple(SiteFields.model_fields)

@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql import func
 
-from app.clock import today
-from app.database import Base, Moment
+from app.core.clock import today
+from app.postgres.engine import Base, Moment
 from app.profiles import Technology
 from probes.contract import Kind
 

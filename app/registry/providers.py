@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.access.scope import Caller, require_writer
-from app.database import Counter, lock_counter, next_version
-from app.errors import Conflict, Fault, Invalid, NotFound
+from app.core.errors import Conflict, Fault, Invalid, NotFound
+from app.postgres.engine import Counter, lock_counter, next_version
 from app.registry.models import Provider
 from app.registry.schemas import ProviderIn, ProviderPatch
-from app.registry.words import fold
+from app.registry.vocabulary import fold
 
 PROVINCE = "64"
 

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, visible_to
-from app.database import among
-from app.errors import Fault
+from app.core.errors import Fault
+from app.postgres.engine import among
 from app.registry import regions
 from app.registry.drafts import Draft
 from app.registry.models import Contract, Lifecycle, Provider, Region, Site, SiteKind

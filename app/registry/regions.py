@@ -12,8 +12,8 @@ from sqlalchemy import ARRAY, Text, any_, func, insert, literal, or_, select, tu
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.clock import today
-from app.errors import Fault, Invalid, NotFound
+from app.core.clock import today
+from app.core.errors import Fault, Invalid, NotFound
 from app.registry.models import Level, Region, RegionAlias
 from app.settings import CONFIG_DIR
 

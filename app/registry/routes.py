@@ -4,10 +4,26 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.access.scope import Caller
-from app.clock import utc_now
-from app.conditional import tags
-from app.errors import Fault, Invalid
-from app.http import (
+from app.core.clock import utc_now
+from app.core.errors import Fault, Invalid
+from app.profiles import Technology
+from app.registry import geojson, lenient_body, providers, regions, rules, store
+from app.registry.lenient_body import SentPatch, SentSite
+from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
+from app.registry.params import OfProvider
+from app.registry.schemas import (
+    ProviderIn,
+    ProviderOut,
+    ProviderPatch,
+    RegionDetail,
+    RegionOut,
+    SiteIn,
+    SiteOut,
+    SitePatch,
+)
+from app.registry.store import SiteFilter
+from app.web.conditional import tags
+from app.web.deps import (
     Cursor,
     IfMatch,
     Limit,
@@ -22,24 +38,8 @@ from app.http import (
     row_id,
     write_cursor,
 )
-from app.idempotency import SentOnce
-from app.problems import problems
-from app.profiles import Technology
-from app.registry import bodies, providers, regions, rules, shapes, store
-from app.registry.asked import OfProvider
-from app.registry.bodies import SentPatch, SentSite
-from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
-from app.registry.schemas import (
-    ProviderIn,
-    ProviderOut,
-    ProviderPatch,
-    RegionDetail,
-    RegionOut,
-    SiteIn,
-    SiteOut,
-    SitePatch,
-)
-from app.registry.store import SiteFilter
+from app.web.idempotency import SentOnce
+from app.web.problem_details import problems
 from probes.policy import Policy
 
 router = APIRouter()
@@ -88,7 +88,7 @@ async def list_regions(
     if format == "geojson":
         _require_whole(request)
         shown = await regions.list_regions(session, level=level, parent=parent, q=q)
-        return _geojson(shapes.collection(shown), request)
+        return _geojson(geojson.collection(shown), request)
     found: list[Region] = await regions.list_regions(
         session, level=level, parent=parent, q=q, after=read_cursor(cursor), limit=limit + 1
     )
@@ -181,7 +181,7 @@ async def create_site(
     once: SentOnce,
 ) -> dict[str, Any]:
     """Registers a site; it is measured within a minute. The same `Idempotency-Key` again gives the same site."""
-    given = await bodies.require_sound(session, sent, SiteIn, caller=caller, policy=policy(request))
+    given = await lenient_body.require_sound(session, sent, SiteIn, caller=caller, policy=policy(request))
     if made := await once.find(session, given, caller=caller):
         return present(*await store.get_site(session, str(made), caller=caller), regions.names(), caller)
     site, status = await store.create_site(session, given, caller=caller, policy=policy(request))
@@ -207,7 +207,7 @@ async def patch_site(
     sent: SentPatch,
     if_match: IfMatch = None,
 ) -> dict[str, Any]:
-    given = await bodies.require_sound(session, sent, SitePatch, caller=caller, policy=policy(request), ident=id)
+    given = await lenient_body.require_sound(session, sent, SitePatch, caller=caller, policy=policy(request), ident=id)
     site, status = await store.patch_site(
         session, id, given, caller=caller, policy=policy(request), if_match=read_version(if_match)
     )

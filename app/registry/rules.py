@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.errors import Fault
+from app.core.errors import Fault
 from app.profiles import Technology
 from app.registry.regions import GRACE_DEG, LATITUDES, LONGITUDES
 from probes.contract import Kind

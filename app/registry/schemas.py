@@ -3,10 +3,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from app.errors import Fault
+from app.core.errors import Fault
+from app.core.validation import SLUG, FaultError, refuse_nul
 from app.profiles import Technology
 from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, SiteKind, State, Venue
-from app.validation import SLUG, FaultError, refuse_nul
 from probes.contract import Kind
 from probes.policy import canonical_host
 

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller, in_region, require_region, require_writer, visible_to
-from app.database import Counter, lock_counter, require_version
-from app.errors import Conflict, Invalid, NotFound
-from app.evidence import AHEAD, HOLD, holds, lapses_at
+from app.core.errors import Conflict, Invalid, NotFound
+from app.core.freshness import AHEAD, HOLD, holds, lapses_at
+from app.postgres.engine import Counter, lock_counter, require_version
 from app.profiles import Technology
-from app.registry import clashes, door, drafts
+from app.registry import conflicts, drafts, writer
 from app.registry.drafts import Draft
 from app.registry.models import Lifecycle, Provider, Site, SiteStatus, State
 from app.registry.schemas import SiteIn, SitePatch
@@ -134,7 +134,7 @@ async def patch_site(
 async def retire_site(session: AsyncSession, ident: str, *, caller: Caller) -> None:
     """Its history stays; retiring again changes nothing."""
     site, _ = await _get_to_change(session, ident, caller=caller)
-    await door.write(session, [drafts.change(site, SitePatch(lifecycle=Lifecycle.RETIRED))], caller=caller)
+    await writer.write(session, [drafts.change(site, SitePatch(lifecycle=Lifecycle.RETIRED))], caller=caller)
 
 
 async def _get_to_change(session: AsyncSession, ident: str, *, caller: Caller) -> tuple[Site, SiteStatus]:
@@ -145,14 +145,14 @@ async def _get_to_change(session: AsyncSession, ident: str, *, caller: Caller) -
 
 
 async def _require_sound(session: AsyncSession, draft: Draft, *, caller: Caller, policy: Policy) -> None:
-    known = await door.look_up(session, [draft], caller=caller)
-    if faults := door.check(draft, known, policy=policy):
+    known = await writer.look_up(session, [draft], caller=caller)
+    if faults := writer.check(draft, known, policy=policy):
         raise Invalid(*faults)
 
 
 async def _enter(session: AsyncSession, draft: Draft, *, caller: Caller) -> None:
     """Raises NotAllowed, Invalid for a circle of parents, Conflict for an address that is taken."""
     require_writer(caller, str(draft.values["village_code"]))  # across districts, a move is the province's
-    for clash in (await clashes.find(session, [draft])).values():
+    for clash in (await conflicts.find(session, [draft])).values():
         raise Invalid(clash.fault) if clash.fault.code == "cycle" else Conflict(faults=[clash.fault])
-    await door.write(session, [draft], caller=caller)
+    await writer.write(session, [draft], caller=caller)

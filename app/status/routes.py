@@ -3,20 +3,20 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.conditional import tags, takes_gzip
-from app.errors import Fault, Invalid
-from app.http import Reader, Session, check_parameters
-from app.problems import problems
+from app.core.errors import Fault, Invalid
 from app.profiles import Technology
-from app.registry import asked
-from app.registry.asked import Ident
+from app.registry import params as asked
 from app.registry.models import State
+from app.registry.params import Ident
 from app.registry.routes import RegionCode
-from app.status.answers import MEDIA, Answers, Form, Question
+from app.status.rendered import MEDIA, Answers, Form, Question
 from app.status.schemas import ChangeOut, StatusOut, SummaryOut
 from app.status.selection import Selection
 from app.status.snapshot import Snapshot
 from app.status.version import Version
+from app.web.conditional import tags, takes_gzip
+from app.web.deps import Reader, Session, check_parameters
+from app.web.problem_details import problems
 
 router = APIRouter(tags=["dashboards"])
 scraped = APIRouter(dependencies=[Depends(check_parameters)])  # outside of /api/v1

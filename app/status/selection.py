@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.access.scope import Caller, require_region
-from app.status.entry import NOTHING, Entry
+from app.status.row import NOTHING, Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.clock import utc_now
-from app.database import Sessions, transaction
-from app.evidence import AHEAD, HOLD
-from app.ledger.blindness import reasons_from_beats
-from app.ledger.maintenance import Running, running_now
+from app.availability.maintenance_overlay import Running, running_now
+from app.core.clock import utc_now
+from app.core.freshness import AHEAD, HOLD
+from app.judging.blind_ranges import reasons_from_beats
+from app.postgres.engine import Sessions, transaction
 from app.registry.models import State
 from app.status import store
-from app.status.entry import NOTHING, Entry, Shown
-from app.status.history import History, Place, Step
+from app.status.changelog import History, Place, Step
+from app.status.row import NOTHING, Entry, Shown
 from app.status.selection import Selection
 from app.status.version import START, Version
 from probes.contract import AGENT, CENTRAL, SILENCE

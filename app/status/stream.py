@@ -2,7 +2,7 @@
 
 Nothing is queued for anybody. A stream knows the version that it has told, waits for a newer one, and asks for the
 change from the one to the other, which is made once for all who ask the same. Who reads slowly skips versions; who does
-not read at all is cut off by the kernel (app/serve.py).
+not read at all is cut off by the kernel (app/runtime/server.py).
 """
 
 import asyncio
@@ -12,12 +12,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import NamedTuple
 
-from app.errors import Gone, Unavailable
-from app.status.answers import Answers, Question
+from app.core.errors import Gone, Unavailable
+from app.status.rendered import Answers, Question
 from app.status.selection import Selection
 from app.status.snapshot import Snapshot
 from app.status.version import Version
-from app.streaming import BEAT_S, LOOK_S, Room
+from app.web.sse import BEAT_S, LOOK_S, Room
 
 BACK_MS = 2_000, 5_000  # when a reader comes back after an end: not all of them at once
 AT_ONCE = 16  # streams that are told in one go, before whoever polls has a turn

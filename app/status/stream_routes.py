@@ -8,16 +8,16 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from app.access import tickets
-from app.callers import by_ticket
-from app.errors import Invalid
-from app.http import Reader, Session
-from app.problems import problems
+from app.access import stream_tickets
+from app.core.errors import Invalid
 from app.status.routes import Since, Wanted
 from app.status.schemas import Aged
 from app.status.stream import Streams
 from app.status.version import Version
-from app.streaming import UNBUFFERED, EventStream, event_schema, is_still_allowed
+from app.web.auth import by_ticket
+from app.web.deps import Reader, Session
+from app.web.problem_details import problems
+from app.web.sse import UNBUFFERED, EventStream, event_schema, is_still_allowed
 
 router = APIRouter(tags=["dashboards"])
 
@@ -82,6 +82,6 @@ async def create_ticket(session: Session, caller: Reader, request: Request, resp
 
     The stream sees what you may see, for as long as you may see it.
     """
-    ticket, expires_at = await tickets.issue(session, request.state.credential)
+    ticket, expires_at = await stream_tickets.issue(session, request.state.credential)
     response.headers["Cache-Control"] = "no-store"
     return {"ticket": ticket, "expires_at": expires_at}

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.registry import regions
 from app.registry.models import SiteKind, State
-from app.status.entry import Entry
+from app.status.row import Entry
 
 
 def summary(entries: Iterable[Entry], region: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ A restored database counts again from where it was: its generation tells that ve
 import re
 from typing import NamedTuple, Self
 
-from app.errors import Fault, Invalid
+from app.core.errors import Fault, Invalid
 
 SLACK_MS = 3_000  # states age by each replica's own clock, at its own second
 

@@ -11,8 +11,8 @@ from functools import cache
 from itertools import pairwise
 from math import ceil
 
-from app.clock import midnight
-from app.periods import first_of_next
+from app.core.clock import midnight
+from app.core.periods import first_of_next
 
 MB = 1_000_000
 SLACK_BYTES = 65_536  # by so much a download may pass its limit (probes/throughput.py)

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import utc_now
-from app.database import among
-from app.errors import Conflict, NotFound
-from app.throughput import plausible
+from app.core.clock import utc_now
+from app.core.errors import Conflict, NotFound
+from app.postgres.engine import among
+from app.throughput import plausibility
 from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
 from app.throughput.models import Stage, ThroughputTest
 from probes.rate import Rate
@@ -121,8 +121,8 @@ async def report(session: AsyncSession, grant: str, told: Told) -> ThroughputTes
     if found.down_began_at is None and found.up_began_at is None:
         raise Conflict("Nothing was measured under this grant yet: download or upload first")
     found.reserved_bytes -= _unused(found)
-    found.agent_down_mbps = plausible.mbps(_or(told.down_bytes, found.down_bytes), told.down_ms)
-    found.agent_up_mbps = plausible.mbps(_or(told.up_bytes, found.up_bytes), told.up_ms)
+    found.agent_down_mbps = plausibility.mbps(_or(told.down_bytes, found.down_bytes), told.down_ms)
+    found.agent_up_mbps = plausibility.mbps(_or(told.up_bytes, found.up_bytes), told.up_ms)
     found.rtt_idle_ms, found.rtt_loaded_ms = told.rtt_idle_ms, told.rtt_loaded_ms
     found.status, found.reason = _outcome(found, told)
     found.ended_at, found.expires_at = now, None
@@ -131,9 +131,9 @@ async def report(session: AsyncSession, grant: str, told: Told) -> ThroughputTes
 
 def _outcome(found: ThroughputTest, told: Told) -> tuple[Stage, str | None]:
     rtt_ms = told.rtt_idle_ms
-    problem = plausible.problem(
+    problem = plausibility.problem(
         found.down_bytes, found.down_ms, told.down_bytes, told.down_ms, figure_mbps=found.down_mbps, rtt_ms=rtt_ms
-    ) or plausible.problem(
+    ) or plausibility.problem(
         found.up_bytes, found.up_ms, told.up_bytes, told.up_ms, figure_mbps=found.up_mbps, rtt_ms=rtt_ms
     )
     if problem is not None:

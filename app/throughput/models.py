@@ -4,7 +4,7 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database import Base, Moment
+from app.postgres.engine import Base, Moment
 from app.profiles import Technology
 
 

@@ -6,26 +6,26 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
-from app.aggregates import selection, tables
-from app.aggregates.asking import AsAsked, Asking, Form, Told, answers
-from app.aggregates.routes import Code, OfProvider, OfTechnology, one_site
+from app.aggregates import csv_export, selection
+from app.aggregates.cache_key import Figures
+from app.aggregates.cached_endpoint import AsAsked, Asking, Form, Told, answers
 from app.aggregates.selection import OneSite, Selection
-from app.aggregates.watermark import Figures
-from app.asked import Asked
-from app.clock import parse_moment, utc_now
-from app.http import Cursor, Limit, Reader, next_page, read_cursor, row_id, write_cursor
-from app.periods import Period
+from app.core.clock import parse_moment, utc_now
+from app.core.periods import Period
+from app.latency.routes import Code, OfProvider, OfTechnology, one_site
 from app.profiles import Technology
 from app.registry.models import Site
 from app.registry.routes import ProviderId, RegionCode, SiteId
-from app.throughput import figures, of_sites
+from app.throughput import site_results, statistics
 from app.throughput.schemas import GroupThroughputOut, SitesThroughputOut, SiteThroughputOut
+from app.web.deps import Cursor, Limit, Reader, next_page, read_cursor, row_id, write_cursor
+from app.web.period_params import Asked
 
 router = APIRouter()
 
-OF_SITE = Told(Figures.THROUGHPUT, SiteThroughputOut, "kecepatan", tables.items, pages=True)
+OF_SITE = Told(Figures.THROUGHPUT, SiteThroughputOut, "kecepatan", csv_export.items, pages=True)
 OF_GROUP = Told(Figures.THROUGHPUT, GroupThroughputOut, "kecepatan")
-OF_SITES = Told(Figures.THROUGHPUT, SitesThroughputOut, "kecepatan-titik-akses", tables.items, pages=True)
+OF_SITES = Told(Figures.THROUGHPUT, SitesThroughputOut, "kecepatan-titik-akses", csv_export.items, pages=True)
 
 UnderPct = Annotated[
     float | None, Query(gt=0, le=1000, description="only sites that deliver less than this share of their contract")
@@ -70,7 +70,7 @@ async def get_region_throughput(
     async def select(session: AsyncSession) -> Selection:
         return await selection.select_region(session, code, provider, technology, caller=caller)
 
-    return await asking.answer(OF_GROUP, period, select, lambda session, of: figures.of_group(session, of, period))
+    return await asking.answer(OF_GROUP, period, select, lambda session, of: statistics.of_group(session, of, period))
 
 
 @router.get(
@@ -89,7 +89,7 @@ async def get_provider_throughput(
     async def select(session: AsyncSession) -> Selection:
         return await selection.select_provider(session, id, region, technology, caller=caller)
 
-    return await asking.answer(OF_GROUP, period, select, lambda session, of: figures.of_group(session, of, period))
+    return await asking.answer(OF_GROUP, period, select, lambda session, of: statistics.of_group(session, of, period))
 
 
 @router.get(
@@ -116,7 +116,7 @@ async def list_region_throughput(
 
     async def select(session: AsyncSession) -> Selection:
         of = await selection.select_region(session, code, provider, technology, caller=caller)
-        return of_sites.listed(of, caller=caller)
+        return site_results.listed(of, caller=caller)
 
     return await asking.answer(OF_SITES, period, select, _listing(asking, caller, period, under_pct, limit, cursor))
 
@@ -142,7 +142,7 @@ async def list_provider_throughput(
 
     async def select(session: AsyncSession) -> Selection:
         of = await selection.select_provider(session, id, region, technology, caller=caller)
-        return of_sites.listed(of, caller=caller)
+        return site_results.listed(of, caller=caller)
 
     return await asking.answer(OF_SITES, period, select, _listing(asking, caller, period, under_pct, limit, cursor))
 
@@ -154,7 +154,7 @@ def _listing(
 
     async def listed(session: AsyncSession, of: Selection) -> dict[str, Any]:
         whole = asking.form is Form.CSV
-        rows = await of_sites.list_sites(
+        rows = await site_results.list_sites(
             session, of, period, caller=caller, under_pct=under_pct, after=after, limit=None if whole else limit + 1
         )
         items = rows if whole else rows[:limit]
@@ -169,7 +169,7 @@ def _listing(
     return listed
 
 
-def _place(text: str) -> of_sites.Place:
+def _place(text: str) -> site_results.Place:
     share, down, site_id, technology = text.split("~")
     return float(share), float(down), row_id(site_id), Technology(technology).value
 
@@ -179,7 +179,7 @@ async def _of_site(
 ) -> dict[str, Any]:
     site = await session.get_one(Site, of.site_id)
     most = None if limit is None else limit + 1
-    tests = await figures.list_tests(session, site.id, period, before=before, limit=most)
+    tests = await statistics.list_tests(session, site.id, period, before=before, limit=most)
     page = next_page(tests, limit or len(tests), "planned_at")
     if page["next_cursor"] is not None:
         page["next_cursor"] = write_cursor(page["items"][-1].planned_at.isoformat())
@@ -187,6 +187,6 @@ async def _of_site(
         "from": period.start,
         "to": period.end,
         **page,
-        "total": await figures.of_site(session, site.id, period),
-        "budget": await figures.budget(session, site, period.end, utc_now()),
+        "total": await statistics.of_site(session, site.id, period),
+        "budget": await statistics.budget(session, site, period.end, utc_now()),
     }

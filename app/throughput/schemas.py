@@ -3,8 +3,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.measurements.simulated_past import Marked
 from app.profiles import Technology
-from app.simulation import Marked
 from app.throughput.models import Mode, Stage
 
 Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]

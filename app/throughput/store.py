@@ -10,13 +10,13 @@ import orjson
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import WITA
-from app.ledger.maintenance import running_now
+from app.availability.maintenance_overlay import running_now
+from app.core.clock import WITA
 from app.registry.models import State
+from app.throughput.admission import Decision, Standing, Verdict, decide
 from app.throughput.budget import PUSH_BYTES, SLACK_BYTES, UP_SLACK_BYTES, month_end
-from app.throughput.deciding import Decision, Standing, Verdict, decide
 from app.throughput.models import Mode, Stage, ThroughputTest, Watermark
-from app.throughput.planned import Measured, Plans
+from app.throughput.planner import Measured, Plans
 
 PLANNED = "planned"
 REMEMBERED = timedelta(days=35)  # moments that passed longer ago while nobody planned leave no row

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.clock import from_slot
-from app.ledger.blindness import BlindRange
+from app.core.clock import from_slot
+from app.judging.blind_ranges import BlindRange
 from probes.contract import Kind, Outcome, Reading, Target
 from probes.sweep import Prober
 

@@ -11,12 +11,12 @@ import structlog
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from app.database import database_url, open_engine, open_sessions
+from app.postgres.engine import database_url, open_engine, open_sessions
 from app.settings import Settings
-from app.worker import proof, speed
+from app.worker import ingest_heartbeat, speedtest_runner
 from app.worker.canaries import BEAT_S
-from app.worker.leadership import Leadership
-from app.worker.rounds import Rounds
+from app.worker.leader_lock import Leadership
+from app.worker.probe_loop import Rounds
 from probes.sweep import Prober
 
 log = structlog.get_logger()
@@ -35,11 +35,11 @@ JOBS = (
     Job("write", 1, Rounds.write_due),
     Job("beat_canaries", BEAT_S, Rounds.beat_canaries),
     Job("take_in", 1, Rounds.take_in),
-    Job("beat_ingest", proof.BEAT_S, Rounds.beat_ingest),
+    Job("beat_ingest", ingest_heartbeat.BEAT_S, Rounds.beat_ingest),
     Job("refresh", 3, Rounds.refresh),
     Job("diagnose", 1, Rounds.diagnose),
     Job("heartbeat", 60, Rounds.heartbeat),
-    Job("measure_speed", speed.EVERY_S, Rounds.measure_speed, waits=True),
+    Job("measure_speed", speedtest_runner.EVERY_S, Rounds.measure_speed, waits=True),
     Job("count", 60, Rounds.count, waits=True),
     Job("tidy", 3600, Rounds.tidy, waits=True),
 )

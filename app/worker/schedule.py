@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil
 
-from app.clock import to_slot
-from app.ledger.judge import BAD
-from app.ledger.store import Judged
+from app.core.clock import to_slot
+from app.judging.ingest import Judged
+from app.judging.judge import BAD
 from probes.contract import Target
 
 GOLDEN = 0.6180339887498949  # successive multiples of it fill an interval evenly, however many there are

@@ -8,18 +8,18 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.aggregates import statements
-from app.aggregates.bars import COLUMNS
-from app.clock import WITA, from_slot, midnight
-from app.ledger import carries
-from app.ledger.judge import Carry
-from app.ledger.segments import FIELDS, Segment
+from app.core.clock import WITA, from_slot, midnight
+from app.judging import judge_state_store
+from app.judging.judge import Carry
+from app.judging.segments import FIELDS, Segment
+from app.latency import rollup_sql
+from app.latency.histogram_sql import COLUMNS
 from app.measurements import partitions
 from app.registry.regions import REGIONS_CSV
 from probes.contract import Reading
-from simulator.history.air import HOUR_S, SAMPLE_SQL, SAMPLES, Air
-from simulator.history.life import Life
-from simulator.history.spells import Subject
+from simulator.history.samples import HOUR_S, SAMPLE_SQL, SAMPLES, Air
+from simulator.history.scenarios import Subject
+from simulator.history.site_history import Life
 from simulator.villages import addresses
 
 READING = ("site_id", "slot", "source", "outcome", "sent", "valid_s", "rtt_us", "reason")
@@ -104,12 +104,12 @@ async def drop_before(session: AsyncSession, first: datetime, readings_from: dat
 
 async def sample(session: AsyncSession, airs: Sequence[Air], base: int) -> None:
     """Rolls up each site's sample hours: number n as the hour base + n (since 1970), by the product's own statement."""
-    await session.execute(statements.ROOM)
+    await session.execute(rollup_sql.ROOM)
     await _copy(session, "measurement", READING, (_row(one) for air in airs for one in _sampled(air, base)))
     for number in range(SAMPLES + 1):
         first = from_slot((base + number) * HOUR_S)
         span = {"first": first, "last": first + timedelta(hours=1), "after": 0, "upto": 2**31 - 1}
-        await session.execute(statements.ROLL_HOUR, span)
+        await session.execute(rollup_sql.ROLL_HOUR, span)
     for statement in SAMPLED:
         await session.execute(text(statement), {"base": base} if ":base" in statement else {})
 
@@ -147,7 +147,7 @@ async def roll_up(session: AsyncSession, told: Mapping[int, Sequence[int]], hour
     for day, found in sorted(days.items()):
         span = {"first": midnight(day), "last": midnight(day + timedelta(days=1))}
         given = {"sites": [n for n, _ in found], "hours": [from_slot(hour * HOUR_S) for _, hour in found]}
-        await session.execute(statements.RECOUNT_HOURS, {**given, **span})
+        await session.execute(rollup_sql.RECOUNT_HOURS, {**given, **span})
     await session.execute(ROLL_PASSED)
 
 
@@ -164,7 +164,7 @@ async def keep_segments(session: AsyncSession, found: Mapping[int, Sequence[Segm
 
 
 async def keep_checkpoints(session: AsyncSession, found: Iterable[tuple[int, datetime, Carry]]) -> None:
-    rows = ((site_id, at, orjson.dumps(carries.as_fields(carry)).decode()) for site_id, at, carry in found)
+    rows = ((site_id, at, orjson.dumps(judge_state_store.as_fields(carry)).decode()) for site_id, at, carry in found)
     await _copy(session, "checkpoint", ("site_id", "at", "carry"), rows)
 
 

@@ -16,33 +16,33 @@ from types import MappingProxyType
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.aggregates.availability_day import count_days
-from app.aggregates.availability_models import CountedDay
-from app.aggregates.rollup import count_day, count_region_day, count_region_month, every_region
-from app.aggregates.statements import ROOM
-from app.clock import WITA, from_slot, midnight, to_slot, utc_now
-from app.database import Sessions, open_sessions, transaction
-from app.incidents.follow import follow
-from app.ledger import blindness, carries, limits
-from app.ledger.blindness import BlindRange, BlindRanges
-from app.ledger.fold import Circumstances, Out, Setup
-from app.ledger.judge import Carry
-from app.ledger.limits import DatedLimits
-from app.ledger.models import ClosedMonth
-from app.ledger.months import close_months
-from app.ledger.segments import Segment
-from app.ledger.span import Span
+from app.availability.daily_availability import count_days
+from app.availability.models import ClosedMonth, CountedDay
+from app.availability.monthly_close import close_months
+from app.core.clock import WITA, from_slot, midnight, to_slot, utc_now
+from app.incidents.reconcile import follow
+from app.judging import blind_ranges, judge_state_store
+from app.judging import thresholds as limits
+from app.judging.blind_ranges import BlindRange, BlindRanges
+from app.judging.dirty_range import Span
+from app.judging.fold import Circumstances, Out, Setup
+from app.judging.judge import Carry
+from app.judging.segments import Segment
+from app.judging.thresholds import DatedLimits
+from app.latency.rollup import count_day, count_region_day, count_region_month, every_region
+from app.latency.rollup_sql import ROOM
+from app.measurements.simulated_past import Simulation, simulated_until
+from app.postgres.engine import Sessions, open_sessions, transaction
 from app.profiles import Technology, profiles
 from app.registry.models import State, UnknownReason
-from app.simulation import Simulation, simulated_until
-from app.worker import store as worker
+from app.worker import writer as worker
 from app.worker.schedule import Plan
 from probes.contract import CENTRAL, Kind, Reading, Target
 from simulator.history import store
-from simulator.history.air import HOUR_S, Air, air_of
 from simulator.history.length import HistoryError
-from simulator.history.life import Life, outs
-from simulator.history.spells import Spells, Subject, blind, draw
+from simulator.history.samples import HOUR_S, Air, air_of
+from simulator.history.scenarios import Spells, Subject, blind, draw
+from simulator.history.site_history import Life, outs
 from simulator.script import Behaviour
 
 CHUNK = 50  # sites whose readings are held at once
@@ -198,7 +198,7 @@ async def _write(session: AsyncSession, past: Past, say: Say) -> None:
     ids = [one.id for one in past.subjects]
     for statement in store.SINCE:
         await session.execute(text(statement), {"start": start, "ids": ids})
-    await blindness.record(session, past.blind, source=CENTRAL)
+    await blind_ranges.record(session, past.blind, source=CENTRAL)
     await store.sample(session, list(past.airs.values()), base)
     await _live(session, past, say)
     await store.keep_segments(session, past.segments)
@@ -255,8 +255,8 @@ def _parents_first(subjects: Sequence[Subject]) -> list[list[Subject]]:
 
 
 async def _set_status(session: AsyncSession, past: Past) -> None:
-    rows = await carries.lock(session, list(past.carried))
-    await carries.write(session, [(rows[n], carry, last) for n, (carry, last) in past.carried.items()])
+    rows = await judge_state_store.lock(session, list(past.carried))
+    await judge_state_store.write(session, [(rows[n], carry, last) for n, (carry, last) in past.carried.items()])
 
 
 async def _follow(session: AsyncSession, past: Past) -> None:

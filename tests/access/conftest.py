@@ -3,9 +3,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from fastapi import FastAPI
 
-from app.database import Sessions, open_engine, open_sessions
-from app.migrate import migrate
-from tests.access.people import Browser
+from app.postgres.engine import Sessions, open_engine, open_sessions
+from app.runtime.migrate import migrate
+from tests.access.browser import Browser
 from tests.conftest import drop_database, make_database
 
 

@@ -11,13 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.access.rights import HOLDERS, Right
-from app.database import Sessions
-from app.http import Allowed, open_to_all
-from app.main import API, create_app
+from app.api.app import API, create_app
+from app.postgres.engine import Sessions
 from app.registry.models import Provider
 from app.settings import Settings
-from tests.access.calls import OWN, Call, NoPolicy, read_calls
-from tests.access.world import CONTRACT_MARK, MARK, Asker, Thing, everybody, make_things
+from app.web.deps import Allowed, open_to_all
+from tests.access.matrix_world import CONTRACT_MARK, MARK, Asker, Thing, everybody, make_things
+from tests.access.route_catalog import OWN, Call, NoPolicy, read_calls
 from tests.incidents.conftest import Field, field_
 
 __all__ = ["field_"]
@@ -33,7 +33,7 @@ async def test_every_route_answers_everybody_as_its_policy_says(
 ) -> None:
     calls = read_calls(app)
     things = await make_things(field_, session)
-    assert _unmade(calls, things) == [], "make one of these in Kutai Kartanegara: tests/access/world.py"
+    assert _unmade(calls, things) == [], "make one of these in Kutai Kartanegara: tests/access/matrix_world.py"
     await app.state.snapshot.refresh(sessions)
     providers = {one.slug: one.id for one in await session.scalars(select(Provider))}
     await session.rollback()

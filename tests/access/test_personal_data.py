@@ -13,18 +13,18 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.access.models import WRITERS
-from app.database import Sessions, open_engine
-from app.embedded import Cluster
-from app.main import API
+from app.api.app import API
+from app.postgres.embedded import Cluster
+from app.postgres.engine import Sessions, open_engine
 from app.registry.models import Provider
-from tests.access.calls import read_calls
-from tests.access.world import CONTACT_NAME, CONTACT_PHONE, Asker, everybody, make_things
+from tests.access.matrix_world import CONTACT_NAME, CONTACT_PHONE, Asker, everybody, make_things
+from tests.access.route_catalog import read_calls
+from tests.api.test_kill import prepare
 from tests.conftest import Cast
 from tests.incidents.conftest import Field, field_
-from tests.killing import Api
 from tests.registry.test_sites import site
-from tests.running import wait_for
-from tests.test_kill import prepare
+from tests.support.demo_process import wait_for
+from tests.support.killing import Api
 
 __all__ = ["field_"]
 

@@ -1,7 +1,7 @@
 import pytest
 
-from app.database import Sessions
-from tests.aggregates.living import Living
+from app.postgres.engine import Sessions
+from tests.aggregates.measured_sites import Living
 from tests.conftest import Cast
 
 

@@ -10,19 +10,19 @@ from fastapi import FastAPI
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.aggregates.availability_day import count_days
-from app.aggregates.remembered import Remembered
-from app.aggregates.rollup import roll_up
-from app.aggregates.watermark import Watermark
-from app.clock import to_slot, utc_now
-from app.database import Counter, Sessions, next_version, transaction
-from app.ledger.blindness import BlindRange
+from app.aggregates.cache_key import Watermark
+from app.aggregates.response_cache import Remembered
+from app.availability.daily_availability import count_days
+from app.core.clock import to_slot, utc_now
+from app.judging.blind_ranges import BlindRange
+from app.latency.rollup import roll_up
+from app.postgres.engine import Counter, Sessions, next_version, transaction
 from app.settings import AggregatesSettings
-from app.worker import store as worker
+from app.worker import writer as worker
 from probes.contract import CENTRAL, Outcome, Reading
-from tests.aggregates.test_uptime_months import CLOSES, END, MONTH, START, close, contracted
+from tests.availability.past import blame, day, under_contract
+from tests.availability.test_monthly_close import CLOSES, END, MONTH, START, close, contracted
 from tests.conftest import Cast, Person
-from tests.ledger.past import blame, day, under_contract
 from tests.registry.test_sites import BERAU_VILLAGE, register
 
 __all__ = ["contracted"]
@@ -47,7 +47,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """It says which few seconds it is, and stands still."""
     clock = Clock()
-    monkeypatch.setattr("app.aggregates.watermark.time.time", lambda: clock.now)
+    monkeypatch.setattr("app.aggregates.cache_key.time.time", lambda: clock.now)
     return clock
 
 

@@ -4,13 +4,13 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.aggregates import watermark
-from app.aggregates.watermark import Figures, Watermark
-from app.database import Sessions, transaction
-from app.ledger import recount
-from app.ledger.span import Span
-from app.periods import Period
-from tests.ledger.past import day
+from app.aggregates import cache_key
+from app.aggregates.cache_key import Figures, Watermark
+from app.core.periods import Period
+from app.judging import invalidation
+from app.judging.dirty_range import Span
+from app.postgres.engine import Sessions, transaction
+from tests.availability.past import day
 from tests.status.test_status import add_site, committed
 
 __all__ = ["committed"]
@@ -20,7 +20,7 @@ Committed = tuple[str, AsyncEngine, Sessions]
 
 async def mark(sessions: Sessions) -> Watermark:
     async with transaction(sessions) as session:
-        return await watermark.read(
+        return await cache_key.read(
             session, Figures.AVAILABILITY, Period(day(3), day(1)), site_id=None, refresh_s=10**9
         )
 
@@ -30,7 +30,7 @@ async def test_a_change_moves_the_mark_when_it_is_to_be_seen_and_not_before(comm
     site = await add_site(sessions, "198.51.100.1")
     before = await mark(sessions)
     async with transaction(sessions) as session:
-        await recount.touch(session, [Span(site, day(2), day(2, 1))])
+        await invalidation.touch(session, [Span(site, day(2), day(2, 1))])
         assert await mark(sessions) == before
     assert await mark(sessions) != before
 
@@ -41,14 +41,14 @@ async def test_two_who_change_the_same_days_wait_for_each_other_once(committed: 
 
     async def change_both() -> None:
         async with transaction(sessions) as session:
-            await recount.touch(session, [Span(first, day(2), day(2, 1)), Span(second, day(2), day(2, 1))])
+            await invalidation.touch(session, [Span(first, day(2), day(2, 1)), Span(second, day(2), day(2, 1))])
 
     async with transaction(sessions) as session:
-        await recount.touch(session, [Span(second, day(2), day(2, 1))])
+        await invalidation.touch(session, [Span(second, day(2), day(2, 1))])
         other = asyncio.create_task(change_both())
         await asyncio.sleep(0.3)
         assert not other.done()
-        await recount.touch(session, [Span(first, day(2), day(2, 1))])
+        await invalidation.touch(session, [Span(first, day(2), day(2, 1))])
     await other
 
 
@@ -57,5 +57,5 @@ async def test_a_change_of_today_leaves_the_past_alone(committed: Committed) -> 
     site = await add_site(sessions, "198.51.100.1")
     before = await mark(sessions)
     async with transaction(sessions) as session:
-        await recount.touch(session, [Span(site, day(0), day(0, 0.01))])
+        await invalidation.touch(session, [Span(site, day(0), day(0, 0.01))])
     assert await mark(sessions) == before

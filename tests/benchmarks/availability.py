@@ -12,18 +12,18 @@ from typing import Any
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.aggregates.availability_day import count_days
-from app.aggregates.ranking import ranking
 from app.aggregates.selection import Selection
-from app.aggregates.uptime import uptime as uptime_of_many
-from app.aggregates.uptime_schemas import By, Order
-from app.clock import WITA, floor_second, midnight, utc_now
-from app.database import Sessions, open_engine, open_sessions, transaction
-from app.embedded import Cluster
-from app.ledger.uptime import uptime
-from app.migrate import migrate
-from app.periods import Period, Step
+from app.availability.daily_availability import count_days
+from app.availability.group_schemas import By, Order
+from app.availability.group_uptime import uptime as uptime_of_many
+from app.availability.ranking import ranking
+from app.availability.site_uptime import uptime
+from app.core.clock import WITA, floor_second, midnight, utc_now
+from app.core.periods import Period, Step
+from app.postgres.embedded import Cluster
+from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.registry.models import Level, Site
+from app.runtime.migrate import migrate
 from tests.conftest import make_database
 
 DAYS, REPEATS = 365, 7

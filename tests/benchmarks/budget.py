@@ -10,13 +10,13 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from app.clock import WITA, utc_now
-from app.database import Sessions, open_engine, open_sessions, transaction
-from app.embedded import Cluster
+from app.core.clock import WITA, utc_now
 from app.measurements import partitions
-from app.migrate import migrate
+from app.postgres.embedded import Cluster
+from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.registry import providers
-from app.worker.speed import Speed
+from app.runtime.migrate import migrate
+from app.worker.speedtest_runner import Speed
 from tests.throughput.month import DONE, Month
 
 SITES, PROVIDERS = 300, 12

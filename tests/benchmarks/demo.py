@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.running import Demo, cpu_s, demo, processes_below, resident_mb
+from tests.support.demo_process import Demo, cpu_s, demo, processes_below, resident_mb
 
 ZABBIX_S = 0.82  # CPU seconds a minute that Zabbix 7.0 took for the same job (docs/adr/0001)
 RTT_MS = {"fiber": 25.0, "cellular": 60.0, "leo": 40.0, "geo": 600.0}

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.running import Demo, demo
+from tests.support.demo_process import Demo, demo
 
 OUTAGE_FROM_S, OUTAGE_S = 100, 150
 SCRIPT = f"""

@@ -21,7 +21,7 @@ import orjson
 REPETITIONS = 5
 WALL_RATIO, CPU_RATIO, MEDIAN_US = 1.3, 1.5, 10.0
 
-OURS = [sys.executable, "-c", "import typer; from app.ping import ping; typer.run(ping)"]
+OURS = [sys.executable, "-c", "import typer; from app.cli.ping import ping; typer.run(ping)"]
 FPING = ["fping", "-q", "-i", "0", "-c", "1"]
 ICMPLIB = [sys.executable, "-m", "tests.benchmarks.icmplib_ping"]
 

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from tests.faults import FAULTS, watched
+from tests.support.faults import FAULTS, watched
 
 LIMIT_S, ROUNDS = 5.0, 3
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from app.database import open_engine, open_sessions, transaction
-from app.embedded import Cluster
-from app.migrate import migrate
+from app.postgres.embedded import Cluster
+from app.postgres.engine import open_engine, open_sessions, transaction
 from app.registry import providers
 from app.registry.regions import REGIONS_CSV
+from app.runtime.migrate import migrate
 from simulator.history.write import write_history
 from simulator.registration import register, wanted
 from simulator.script import Script

@@ -11,12 +11,12 @@ import openpyxl
 
 from app.access import store as access
 from app.access.models import Role
-from app.database import open_engine, open_sessions, transaction
-from app.embedded import Cluster
-from app.main import create_app
-from app.migrate import migrate
+from app.api.app import create_app
+from app.postgres.embedded import Cluster
+from app.postgres.engine import open_engine, open_sessions, transaction
 from app.registry import providers, regions
 from app.registry.models import Level
+from app.runtime.migrate import migrate
 from app.settings import Settings
 from tests.conftest import make_database
 

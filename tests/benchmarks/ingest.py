@@ -14,13 +14,13 @@ import orjson
 from sqlalchemy import text
 
 from app.access.store import digest
-from app.database import open_engine
-from app.embedded import Cluster
+from app.postgres.embedded import Cluster
+from app.postgres.engine import open_engine
 from app.settings import ROOT
 from tests.conftest import make_database
-from tests.field.fleet import fill
-from tests.killing import Api
-from tests.running import cpu_s, wait_for
+from tests.push.fleet import fill
+from tests.support.demo_process import cpu_s, wait_for
+from tests.support.killing import Api
 
 DEVICES, SECONDS = 6_000, 10
 BEATS_LIMIT, ROWS_LIMIT = 3_000, 50_000  # a second
@@ -73,7 +73,7 @@ def _measure(name: str, part: dict[str, Any], cluster: Cluster, url: str, tokens
 
 
 def _run(asked: dict[str, Any]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.benchmarks.pushing"]
+    command = [sys.executable, "-m", "tests.benchmarks.push_clients"]
     ended = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True, cwd=ROOT)
     found: dict[str, Any] = json.loads(ended.stdout)
     assert not found["bad"], found["bad"]

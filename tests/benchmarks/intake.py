@@ -10,16 +10,16 @@ from pathlib import Path
 import structlog
 from sqlalchemy import text
 
-from app.clock import floor_second, to_slot, utc_now
-from app.database import Sessions, open_engine, open_sessions, transaction
-from app.embedded import Cluster
-from app.field import inbox
-from app.field.inbox import Delivery, Row
+from app.core.clock import floor_second, to_slot, utc_now
 from app.measurements import partitions
-from app.migrate import migrate
-from app.worker.figures import Figures
-from app.worker.intake import Intake
-from app.worker.proof import OwnBeat, Proof
+from app.postgres.embedded import Cluster
+from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
+from app.push import inbox
+from app.push.inbox import Delivery, Row
+from app.runtime.migrate import migrate
+from app.worker.counters import Figures
+from app.worker.inbox_consumer import Intake
+from app.worker.ingest_heartbeat import OwnBeat, Proof
 from tests.benchmarks.segments import REGISTER
 from tests.conftest import make_database
 

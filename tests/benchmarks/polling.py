@@ -22,13 +22,13 @@ from sqlalchemy import text
 
 from app.access import store as access
 from app.access.models import Role
-from app.database import open_engine, open_sessions, transaction
-from app.embedded import Cluster
-from app.migrate import migrate
+from app.postgres.embedded import Cluster
+from app.postgres.engine import open_engine, open_sessions, transaction
 from app.registry import providers
+from app.runtime.migrate import migrate
 from tests.benchmarks.rollups import CONFIGURE, KINDS, MAKE_SITES
 from tests.conftest import make_database
-from tests.running import free_port
+from tests.support.demo_process import free_port
 
 SITES, ROUNDS, SECONDS, CONNECTIONS = 1_038, 3, 5, 16
 STATUS = """
@@ -68,7 +68,7 @@ async def fill(url: str, sites: int) -> str:
 def served(name: str, port: int, **more: str) -> Iterator[subprocess.Popen[bytes]]:
     """A server of this process's own, ended with it."""
     command = [sys.executable, "-m", "uvicorn", "--factory", "--no-access-log", "--log-level", "warning"]
-    command += ["--port", str(port), f"tests.benchmarks.polled:{name}"]
+    command += ["--port", str(port), f"tests.benchmarks.poll_servers:{name}"]
     process = subprocess.Popen(command, env=os.environ | more)  # our own servers
     try:
         until = time.monotonic() + 60

@@ -18,20 +18,20 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.aggregates import bars, statements
-from app.aggregates.composed import Composed
-from app.aggregates.histogram import Histogram
-from app.aggregates.latency import PLANNED_EACH_TIME, counted_so_far, latency
-from app.aggregates.rollup import count_region_day, count_region_month, every_region, roll_up
 from app.aggregates.selection import OneSite, Selection
-from app.clock import midnight
-from app.database import Sessions, open_engine, open_sessions, transaction
-from app.embedded import Cluster
+from app.core.clock import midnight
+from app.core.periods import Period, Step
+from app.latency import histogram_sql, rollup_sql
+from app.latency.histogram import Histogram
+from app.latency.latency import PLANNED_EACH_TIME, counted_so_far, latency
+from app.latency.latency_query import Composed
+from app.latency.rollup import count_region_day, count_region_month, every_region, roll_up
 from app.measurements import partitions
-from app.migrate import migrate
-from app.periods import Period, Step
+from app.postgres.embedded import Cluster
+from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.profiles import Technology
-from tests.aggregates.living import TECHNOLOGIES, percentile, rtt_us
+from app.runtime.migrate import migrate
+from tests.aggregates.measured_sites import TECHNOLOGIES, percentile, rtt_us
 from tests.conftest import make_database
 
 YEAR, FIRST, LAST = 365, date(2025, 1, 1), date(2026, 1, 1)
@@ -58,8 +58,8 @@ HOURS_OF_A_KIND = 300
 MAKE_HOURS = f"""
     CREATE TABLE hour_of_a_kind AS
     SELECT row_number() OVER (PARTITION BY technology) - 1 AS number, h.* FROM ({
-    bars.stacked(
-        bars.of_readings(
+    histogram_sql.stacked(
+        histogram_sql.of_readings(
             '''(
         SELECT technology, sample, 3 AS sent, CASE WHEN random() < 0.01 THEN '{}' ELSE
             ARRAY[PACKET, PACKET, PACKET] END AS rtt_us
@@ -74,8 +74,8 @@ MAKE_HOURS = f"""
 }) h
 """
 MAKE_YEAR = f"""
-    INSERT INTO rollup_hour (site_id, hour, {bars.COLUMNS})
-    SELECT s.id, hour, {bars.COLUMNS}
+    INSERT INTO rollup_hour (site_id, hour, {histogram_sql.COLUMNS})
+    SELECT s.id, hour, {histogram_sql.COLUMNS}
     FROM generate_series(cast(:low AS timestamptz), :high, '1 hour') AS hour CROSS JOIN site s
     JOIN hour_of_a_kind k ON k.technology = s.technology
         AND k.number = (s.id * 7 + extract(epoch FROM hour)::bigint / 3600 * 13) % {HOURS_OF_A_KIND}
@@ -141,7 +141,7 @@ async def fill(sessions: Sessions) -> None:
         day = FIRST + timedelta(days=number)
         async with transaction(sessions) as session:
             span = {"first": midnight(day), "last": midnight(day + timedelta(days=1))}
-            await session.execute(statements.ROLL_DAY, {"day": day, **span, "sites": sites})
+            await session.execute(rollup_sql.ROLL_DAY, {"day": day, **span, "sites": sites})
             await count_region_day(session, day, every_region())
         if number == 30:
             await execute(sessions, "ANALYZE rollup_day")
@@ -277,7 +277,7 @@ async def _exact(packets: int) -> None:
         for name, found in {**rtts, "all together": [rtt for some in rtts.values() for rtt in some]}.items():
             shown = await by_postgresql(sessions, found)
             twin, line = Histogram.of(found), ""
-            for label, q in bars.QUANTILES.items():
+            for label, q in histogram_sql.QUANTILES.items():
                 ours, right = getattr(shown, label) / 1000, percentile(found, q) / 1000
                 assert abs(ours * 1000 - (twin.quantile(q) or 0)) < 1e-3
                 worst = max(worst, abs(ours - right) / right)
@@ -289,7 +289,9 @@ async def _exact(packets: int) -> None:
 async def by_postgresql(sessions: Sessions, rtts: list[int]) -> Any:
     readings = "(SELECT 1 AS n, 3 AS sent, ARRAY[rtt] AS rtt_us FROM unnest(cast(:rtts AS int[])) AS rtt)"
     (row,) = await execute(
-        sessions, f"SELECT {bars.SHOWN} FROM ({bars.stacked(bars.of_readings(readings, 'n'), 'n')}) s", rtts=rtts
+        sessions,
+        f"SELECT {histogram_sql.SHOWN} FROM ({histogram_sql.stacked(histogram_sql.of_readings(readings, 'n'), 'n')}) s",
+        rtts=rtts,
     )
     return row
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from app.clock import floor_second, utc_now
-from app.database import Sessions, open_engine, open_sessions, transaction
-from app.embedded import Cluster
-from app.ledger import segments, store
-from app.ledger.segments import Stretch
-from app.ledger.span import Span
+from app.core.clock import floor_second, utc_now
+from app.judging import ingest, segments
+from app.judging.dirty_range import Span
+from app.judging.segments import Stretch
 from app.measurements import partitions
-from app.migrate import migrate
+from app.postgres.embedded import Cluster
+from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
+from app.runtime.migrate import migrate
 from probes.contract import Outcome, Reading
 from tests.conftest import make_database
 
@@ -69,7 +69,7 @@ async def _live(sessions: Sessions, ids: list[int], start: datetime) -> None:
         outcome, rtt_us = (Outcome.TIMEOUT, ()) if lost else (Outcome.OK, (20_000, 21_000, 22_000))
         slot = int(start.timestamp()) + 60 * minute
         async with transaction(sessions) as session:
-            await store.take_in(session, [(Reading(i, slot, outcome, 3, rtt_us, 60), start) for i in ids])
+            await ingest.take_in(session, [(Reading(i, slot, outcome, 3, rtt_us, 60), start) for i in ids])
     took = time.perf_counter() - began
     each = 1e3 * (time.process_time() - cpu) / (SITES * MINUTES)
     print(
@@ -98,7 +98,7 @@ async def _rejudge(sessions: Sessions, ids: list[int], start: datetime) -> None:
     at = start + timedelta(minutes=70)
     began = time.perf_counter()
     async with transaction(sessions) as session:
-        await store.rejudge_all(session, [Span(i, at, at + timedelta(minutes=5)) for i in ids])
+        await ingest.rejudge_all(session, [Span(i, at, at + timedelta(minutes=5)) for i in ids])
     print(f"judged 5 minutes of {SITES:,} sites again in {time.perf_counter() - began:.1f} s")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from app.clock import utc_now
-from app.database import Sessions, open_engine, open_sessions, transaction
-from app.embedded import Cluster
-from app.status.answers import Answers, Form, Question
+from app.core.clock import utc_now
+from app.postgres.embedded import Cluster
+from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
+from app.status.rendered import Answers, Form, Question
 from app.status.selection import Selection
 from app.status.snapshot import Snapshot
 from tests.benchmarks.polling import fill

@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 import asyncpg
 from sqlalchemy.engine import make_url
 
-from app.database import CHANNEL
-from app.embedded import Cluster
+from app.postgres.embedded import Cluster
+from app.postgres.engine import CHANNEL
 from app.settings import ROOT
-from tests.benchmarks.audience import POLLS_A_SECOND, STREAMS, token_of
 from tests.benchmarks.demo import RTT_MS
-from tests.running import Demo, cpu_s, demo
+from tests.benchmarks.status_clients import POLLS_A_SECOND, STREAMS, token_of
+from tests.support.demo_process import Demo, cpu_s, demo
 
 INTERVAL_S, SETTLE_S, LOOK_S, JOIN_S = 20, 40, 60, 15
 LIMIT_S = 2.0
@@ -105,7 +105,7 @@ def _start(running: Demo, part: str, seconds: float, tokens: Sequence[str], *, i
     user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
     enter = ["nsenter", "--target", str(running.child("worker")), *user, "--net", "--"] if inside else []
     port = running.url.rpartition(":")[2]
-    command = [*enter, sys.executable, "-m", "tests.benchmarks.audience", part, port, str(seconds), *tokens]
+    command = [*enter, sys.executable, "-m", "tests.benchmarks.status_clients", part, port, str(seconds), *tokens]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 

@@ -13,7 +13,7 @@ from socket import IPPROTO_TCP, TCP_INFO
 
 from probes import http
 from probes.throughput import SLACK_BYTES, Found, Limits, pull
-from simulator.shaped import Shape, send
+from simulator.shaped_server import Shape, send
 
 RATES_MBPS, PATHS_MS = (2, 20, 50, 200), (30, 600)
 SECONDS = {30: 5.0, 600: 10.0}  # 200 Mbps over 600 ms rise for 6 s: a test that ends before has no figure

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import utc_now
+from app.core.clock import utc_now
 from app.diagnoses import store
 from app.diagnoses.models import Diagnosis, DiagnosisKind, DiagnosisStatus
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.database import open_engine, open_sessions, transaction
-from app.migrate import migrate
+from app.postgres.engine import open_engine, open_sessions, transaction
+from app.runtime.migrate import migrate
 from app.settings import ProbeSettings
-from app.worker.diagnose import Diagnoses
+from app.worker.diagnosis_runner import Diagnoses
 from probes import diagnose
 from probes.policy import Policy
 from probes.sweep import Prober
@@ -21,8 +21,8 @@ from tests.conftest import Person, drop_database, make_database
 from tests.probes.conftest import Responder
 from tests.probes.test_diagnose import inside
 from tests.registry.test_sites import register
-from tests.sse import Event, Sse
-from tests.status.serving import Served, served
+from tests.status.api_process import Served, served
+from tests.support.sse import Event, Sse
 
 ALLOWED = ["127.0.0.0/8"]
 

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import floor_second, to_slot, utc_now
-from app.database import Sessions, transaction
-from app.incidents import follow as incidents
-from app.ledger.blindness import BlindRange
-from app.ledger.span import Span
-from app.worker import store as worker
+from app.core.clock import floor_second, to_slot, utc_now
+from app.incidents import reconcile as incidents
+from app.judging.blind_ranges import BlindRange
+from app.judging.dirty_range import Span
+from app.postgres.engine import Sessions, transaction
+from app.worker import writer as worker
 from probes.contract import CENTRAL, Outcome, Reading
 from tests.conftest import Cast, Person
 from tests.registry.test_sites import register

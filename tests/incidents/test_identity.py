@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.database import transaction
 from app.incidents.outages import FAR_AHEAD, Outage, Seen, Service, outages, pair
+from app.postgres.engine import transaction
 from app.registry.models import State
 from tests.incidents.conftest import Field, Piece
-from tests.incidents.test_shared import START
+from tests.incidents.test_correlation import START
 
 STATES = st.sampled_from(["up", "down", "down", "unknown", "unreachable", "degraded"])
 LEDGERS = st.lists(st.tuples(st.integers(1, 40), STATES), min_size=1, max_size=9)

@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from probes.echo import Echo, EchoClosed, Ping
-from probes.flight import round_trip_ns
+from probes.in_flight import round_trip_ns
 from simulator.namespace import Namespace
 from tests.probes.conftest import OpenEcho, Request, Responder, answer_to, with_checksum
 

@@ -11,7 +11,7 @@ import pytest
 
 from simulator.namespace import Namespace
 
-COMMAND = [sys.executable, "-c", "import typer; from app.ping import ping; typer.run(ping)"]
+COMMAND = [sys.executable, "-c", "import typer; from app.cli.ping import ping; typer.run(ping)"]
 WITHOUT_RAW = ("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw")
 
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.clock import utc_now
+from app.core.clock import utc_now
 from app.registry import regions
 from tests.conftest import Cast
 from tests.registry.test_sites import VILLAGE, register, site

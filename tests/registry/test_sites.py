@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from app.http import write_cursor
+from app.web.deps import write_cursor
 from tests.conftest import Cast
 
 VILLAGE, BERAU_VILLAGE = "64.02.05.2003", "64.03.01.2001"

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from simulator.agent import Agent, Cadence, World
+from simulator.agent_memory import KEPT, Memory
+from simulator.agent_secret import secret_of, token
+from simulator.agents_main import Field, acting_of
 from simulator.clock import Clock
-from simulator.device import KEPT, Memory
-from simulator.field import Field, acting_of
+from simulator.host_plan import Host, Plan
+from simulator.http_client import Line, NoAnswer
 from simulator.journal import Journal, read
-from simulator.line import Line, NoAnswer
-from simulator.plan import Host, Plan
+from simulator.network_model import Acting, Weather
 from simulator.script import Agents, Behaviour, Script
-from simulator.secret import secret_of, token
-from simulator.weather import Acting, Weather
 
 HOST = Host("127.9.9.1", "cellular", "64.02.05.2003-01", "64.02.05.2003", probe="push")
 SCRIPT = Script(technologies={"cellular": Behaviour(rtt_ms=5, jitter_ms=0, loss_pct=0)}, agents=Agents())

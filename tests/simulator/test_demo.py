@@ -1,12 +1,12 @@
-"""How the demo is put together; what it then does: tests/test_demo.py."""
+"""How the demo is put together; what it then does: tests/simulator/test_demo_process.py."""
 
 import socket
 from pathlib import Path
 
 from app.settings import Settings
+from simulator.agent_secret import ENV
 from simulator.demo import INSIDE, _children, _inside
 from simulator.namespace import Namespace
-from simulator.secret import ENV
 
 GIVEN = Settings(database_url=None, data_dir=Path("data"))
 SECRET = "f00d"

@@ -14,30 +14,30 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.access import store as access
 from app.access.models import Role
-from app.aggregates.availability_day import count_days
-from app.aggregates.rollup import roll_up
-from app.clock import WITA, from_slot, midnight, to_slot, utc_now
-from app.database import Sessions, open_engine, open_sessions, transaction
-from app.ledger import around, carries, segments, store
-from app.ledger.blindness import BlindRange
-from app.ledger.carries import of_checkpoint
-from app.ledger.fold import fold
-from app.ledger.judge import POOLED, Carry
-from app.ledger.rejudge import registration
-from app.ledger.segments import Segment, Stretch
-from app.ledger.span import Span
-from app.main import create_app
-from app.migrate import migrate
+from app.api.app import create_app
+from app.availability.daily_availability import count_days
+from app.core.clock import WITA, from_slot, midnight, to_slot, utc_now
+from app.judging import ingest, judge_context, judge_state_store, segments
+from app.judging.blind_ranges import BlindRange
+from app.judging.dirty_range import Span
+from app.judging.fold import fold
+from app.judging.judge import POOLED, Carry
+from app.judging.judge_state_store import of_checkpoint
+from app.judging.rejudge import registration
+from app.judging.segments import Segment, Stretch
+from app.latency.rollup import roll_up
+from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.registry import providers
 from app.registry.models import State
 from app.registry.regions import REGIONS_CSV
+from app.runtime.migrate import migrate
 from app.settings import Settings
-from app.worker import store as worker
+from app.worker import writer as worker
 from probes.contract import AGENT, CENTRAL, Outcome, Reading
-from simulator.history import rest, spells
-from simulator.history.air import SAMPLES, harmless
+from simulator.history import scenarios, steady_state
 from simulator.history.length import HistoryError, read_days
-from simulator.history.spells import Spell, Spells, Subject
+from simulator.history.samples import SAMPLES, harmless
+from simulator.history.scenarios import Spell, Spells, Subject
 from simulator.history.write import write_history
 from simulator.registration import register, wanted
 from simulator.script import Agents, EventKind, Script
@@ -66,7 +66,7 @@ class World:
 
 def eventful(seed: int, found: Sequence[Subject], start: int, end: int) -> Spells:
     """Far more than ever happens: all that can, in three days."""
-    drawn = spells.draw(seed, found, start, end)
+    drawn = scenarios.draw(seed, found, start, end)
     for one in found:
         random = Random(f"{seed} {one.code}")
         for _ in range(random.randrange(7)):
@@ -75,7 +75,7 @@ def eventful(seed: int, found: Sequence[Subject], start: int, end: int) -> Spell
             high = low + random.choice([8, 50, 200, 900, 5_000, 20_000])
             spell = Spell(kind, low, high, 40.0 if kind is EventKind.LOSS else 0, 1_900.0)
             drawn.setdefault(one.id, []).append(spell)
-    return {site_id: list(spells.apart(many, end)) for site_id, many in spells.under_towers(found, drawn).items()}
+    return {site_id: list(scenarios.apart(many, end)) for site_id, many in scenarios.under_towers(found, drawn).items()}
 
 
 def often_blind(seed: int, start: int, end: int) -> list[BlindRange]:
@@ -142,13 +142,13 @@ async def readings(world: World) -> dict[int, list[Reading]]:
 
 async def written(session: AsyncSession, ids: Sequence[int]) -> dict[int, tuple[list[Segment], Any, Carry]]:
     found = await segments.read(session, dict.fromkeys(ids, Stretch(from_slot(0), from_slot(9_999_999_999))))
-    rows = await carries.lock(session, ids)
+    rows = await judge_state_store.lock(session, ids)
     query = text("SELECT at, carry::text FROM checkpoint WHERE site_id = :id ORDER BY at")
     return {
         n: (
             found[n],
             [(at, of_checkpoint(carry)) for at, carry in await session.execute(query, {"id": n})],
-            carries.of_row(rows[n]),
+            judge_state_store.of_row(rows[n]),
         )
         for n in ids
     }
@@ -161,7 +161,7 @@ async def test_it_is_exactly_what_judging_every_single_reading_comes_to(world: W
         stored = await written(session, ids)
         for site_id in ids:
             span = from_slot(read[site_id][0].slot - 86_400), utc_now()
-            about = (await around.load(session, [site_id], [CENTRAL, AGENT], *span))[site_id]
+            about = (await judge_context.load(session, [site_id], [CENTRAL, AGENT], *span))[site_id]
             folded = fold(registration(about.setups[0]), read[site_id], about)
             laid, checkpoints, carry = stored[site_id]
             assert laid == segments.lay([], folded.changes)
@@ -276,7 +276,7 @@ async def test_judging_any_of_it_again_changes_nothing(world: World) -> None:
         before = await written(session, ids)
         begins = [start + timedelta(seconds=random.randrange(60 * HOUR_S)) for _ in ids]
         spans = [Span(n, at, at + timedelta(hours=2)) for n, at in zip(ids, begins, strict=True)]
-        await store.rejudge_all(session, spans)
+        await ingest.rejudge_all(session, spans)
         assert await written(session, ids) == before
 
 
@@ -287,14 +287,14 @@ async def test_what_is_older_than_the_readings_stays_closed(older: World) -> Non
     assert len(await older.rows("SELECT DISTINCT site_id FROM measurement")) == len(ids)
     async with transaction(older.sessions) as session:
         before = await written(session, ids)
-        await store.rejudge_all(session, [Span(n, start, utc_now()) for n in ids])
+        await ingest.rejudge_all(session, [Span(n, start, utc_now()) for n in ids])
         assert await written(session, ids) == before
 
 
 async def test_the_worker_goes_on_without_a_seam(older: World) -> None:
     async with transaction(older.sessions) as session:
         ids = await older.ids()
-        rows = await carries.lock(session, ids)
+        rows = await judge_state_store.lock(session, ids)
         good = [n for n in ids if rows[n].state == State.UP]
         assert good
         newest = max(rows[n].seen_at for n in good)
@@ -377,7 +377,7 @@ async def test_resting_is_what_judging_every_reading_comes_to(world: World, seed
     random = Random(seed)
     async with transaction(world.sessions) as session:
         (site_id,) = random.sample(await world.ids(), 1)
-        about = (await around.load(session, [site_id], [], from_slot(0), from_slot(0)))[site_id]
+        about = (await judge_context.load(session, [site_id], [], from_slot(0), from_slot(0)))[site_id]
     limits = about.limits.at(about.setups[0].technology, utc_now())
     assert harmless(limits)
     first = to_slot(midnight(utc_now().astimezone(WITA).date()))
@@ -390,12 +390,12 @@ async def test_resting_is_what_judging_every_reading_comes_to(world: World, seed
         if length > 40:
             looks[20] = _one_lost(looks[20])
         carry = fold(carry, [_look(random, site_id, begins - 60, ok=True)], about).carry
-        assert rest.is_calm(carry, limits)
-        assert rest.calm(carry, looks[-POOLED:]) == fold(carry, looks, about).carry
+        assert steady_state.is_calm(carry, limits)
+        assert steady_state.calm(carry, looks[-POOLED:]) == fold(carry, looks, about).carry
         assert not fold(carry, looks, about).changes
     down = fold(carry, [_look(random, site_id, begins + n, ok=False) for n in (0, 10)], about).carry
     losses = [_look(random, site_id, begins + 60 * n, ok=False) for n in range(1, 200)]
-    assert rest.lost(down, losses[-1].slot, 60) == fold(down, losses, about).carry
+    assert steady_state.lost(down, losses[-1].slot, 60) == fold(down, losses, about).carry
     assert not fold(down, losses, about).changes
 
 
@@ -410,8 +410,8 @@ def _one_lost(one: Reading) -> Reading:
 
 def test_the_same_seed_draws_the_same_past() -> None:
     found = [Subject(n, f"site {n}", f"127.2.5.{n}", "64.02.05.2001", n % 2, "geo", "pln", None) for n in range(30)]
-    assert spells.draw(1, found, 0, 9_000_000) == spells.draw(1, found, 0, 9_000_000)
-    assert spells.draw(1, found, 0, 9_000_000) != spells.draw(2, found, 0, 9_000_000)
+    assert scenarios.draw(1, found, 0, 9_000_000) == scenarios.draw(1, found, 0, 9_000_000)
+    assert scenarios.draw(1, found, 0, 9_000_000) != scenarios.draw(2, found, 0, 9_000_000)
     assert SAMPLES > 1
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.host_plan import DEFAULTS, Host, Plan, packed
 from simulator.network import Network
-from simulator.plan import DEFAULTS, Host, Plan, packed
 from simulator.script import Behaviour, Event, EventKind, Script, Select
 from simulator.villages import CANARIES
 

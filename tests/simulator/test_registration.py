@@ -7,18 +7,18 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.store import digest
-from app.field import devices
-from app.field.models import DeviceToken
+from app.agents import agent_tokens
+from app.agents.models import DeviceToken
 from app.registry import providers
 from app.registry import store as registry
 from app.registry.models import Lifecycle, Site, SiteKind
 from app.registry.regions import REGIONS_CSV
 from app.registry.schemas import SitePatch
 from probes.contract import Kind
-from simulator import tokens
+from simulator import device_tokens
+from simulator.agent_secret import token
 from simulator.registration import FOUNDER, POLICY, register, wanted
 from simulator.script import Agents, Script
-from simulator.secret import token
 from simulator.villages import PROVIDERS, villages
 
 
@@ -177,14 +177,14 @@ async def test_every_agent_has_a_token_and_a_user_who_gives_or_takes_one_wins(se
         found = await session.scalars(select(DeviceToken).where(DeviceToken.revoked_at.is_(None)))
         return {one.site_id or 0: one for one in found}
 
-    await tokens.ensure(session, "secret", codes)
+    await device_tokens.ensure(session, "secret", codes)
     before = {site_id: one.id for site_id, one in (await good()).items()}
     assert set(before) == {first.id, second.id, *(site.id for site in others)}
     assert (await good())[first.id].digest == digest(token("secret", first.code))
-    await devices.mint(session, first.id, by="sari")
-    await devices.revoke(session, second.id, by="sari")
+    await agent_tokens.mint(session, first.id, by="sari")
+    await agent_tokens.revoke(session, second.id, by="sari")
     for secret in ("secret", "another"):
-        await tokens.ensure(session, secret, codes)
+        await device_tokens.ensure(session, secret, codes)
         assert (await good())[first.id].created_by == "sari"
         assert second.id not in await good()
     assert (await good())[others[0].id].digest == digest(token("another", others[0].code))

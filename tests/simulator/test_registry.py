@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from app.embedded import Cluster
+from app.postgres.embedded import Cluster
+from simulator.host_plan import Host
 from simulator.namespace import Namespace
-from simulator.plan import Host
 from simulator.process import Simulation
 from simulator.registry import Registry
 from tests.simulator.pings import ping

@@ -15,8 +15,8 @@ from statistics import quantiles
 import pytest
 
 from simulator import truth
+from simulator.host_plan import Host
 from simulator.namespace import Namespace
-from simulator.plan import Host
 from simulator.process import Simulation, SimulatorFailed
 from simulator.villages import CANARIES
 from tests.simulator.pings import Ping, ping
@@ -215,7 +215,7 @@ def test_it_ends_within_a_second_when_told_to(namespace: Namespace, tmp_path: Pa
 def test_it_ends_when_its_parent_is_killed(namespace: Namespace, tmp_path: Path) -> None:
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom simulator.namespace import Namespace\n"
-        "from simulator.plan import Host\nfrom simulator.process import Simulation\n"
+        "from simulator.host_plan import Host\nfrom simulator.process import Simulation\n"
         "running = Simulation(Namespace.open(), data_dir=Path(sys.argv[1]), hosts=[Host('127.9.9.9', 'geo')])"
         "\nprint(running.pid, flush=True)\ntime.sleep(60)"
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from simulator.line import Line
-from simulator.plan import Host
+from simulator.host_plan import Host
+from simulator.http_client import Line
 from simulator.speedtest import Speedtest, health, shape
 
 HOST = Host("127.9.8.1", "leo", "64.02.05.2003-01", probe="push", down_mbps=40.0, up_mbps=20.0)

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.faults import FAULTS, watched
+from tests.support.faults import FAULTS, watched
 
 
 def test_whatever_fails_no_dashboard_shows_stale_as_fresh(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 from app.settings import CONFIG_DIR
 from app.status import stream as streaming
 from tests.registry.test_sites import register
-from tests.running import free_port, wait_for
-from tests.status.serving import Served
+from tests.status.api_process import Served
 from tests.status.test_stream import judged, live, ticket, until_told
+from tests.support.demo_process import free_port, wait_for
 
 __all__ = ["live"]
 

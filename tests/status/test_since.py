@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.clock import utc_now
+from app.core.clock import utc_now
 from app.status.snapshot import Snapshot
 from app.status.version import Version
 from tests.conftest import Cast, Person

@@ -12,16 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.access.models import Role
 from app.access.scope import Caller
-from app.clock import utc_now
-from app.database import Counter, Sessions, next_version, open_engine, open_sessions, transaction
-from app.errors import Stale
-from app.migrate import migrate
+from app.core.clock import utc_now
+from app.core.errors import Stale
+from app.postgres.engine import Counter, Sessions, next_version, open_engine, open_sessions, transaction
 from app.registry import providers
 from app.registry import store as registry
 from app.registry.schemas import SiteIn, SitePatch
-from app.status.follower import Follower
+from app.runtime.migrate import migrate
+from app.status.refresher import Follower
 from app.status.snapshot import Snapshot
-from app.worker import store as worker
+from app.worker import writer as worker
 from probes.policy import Policy
 from tests.conftest import Cast, Person, drop_database, make_database
 from tests.registry.test_sites import register, site

@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from app import serve
 from app.access.models import Account, Role, StreamTicket, Token
-from app.clock import utc_now
-from app.database import Counter, next_version, open_engine, open_sessions, transaction
-from app.main import create_app
-from app.migrate import migrate
+from app.api.app import create_app
+from app.core.clock import utc_now
+from app.postgres.engine import Counter, next_version, open_engine, open_sessions, transaction
+from app.runtime import server
+from app.runtime.migrate import migrate
 from app.settings import Settings
 from app.status import stream as streaming
-from tests.access.people import PASSWORD, account
+from tests.access.browser import PASSWORD, account
 from tests.benchmarks.polling import fill
 from tests.conftest import Person, drop_database, make_database
-from tests.killing import Api
 from tests.registry.test_sites import BERAU_VILLAGE, register
-from tests.running import wait_for
-from tests.sse import Sse
-from tests.status.serving import Served, served, serving
+from tests.status.api_process import Served, served, serving
 from tests.status.test_status import judge
+from tests.support.demo_process import wait_for
+from tests.support.killing import Api
+from tests.support.sse import Sse
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ async def test_who_reads_slowly_skips_versions(full: Served) -> None:
 
 
 async def test_who_does_not_read_is_cut_off_and_the_others_go_on(full: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "UNREAD_MS", 2_000)
+    monkeypatch.setattr(server, "UNREAD_MS", 2_000)
     stuck = await full.stream(full.cast.vera, receive_buffer=4096)
     stuck.pause()
     other = await full.stream(full.cast.vera)

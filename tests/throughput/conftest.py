@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from app.clock import utc_now
-from app.database import Sessions, open_engine, open_sessions, transaction
+from app.core.clock import utc_now
 from app.measurements import partitions
-from app.migrate import migrate
+from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.registry import providers
+from app.runtime.migrate import migrate
 from tests.conftest import drop_database, make_database
 
 

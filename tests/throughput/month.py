@@ -12,14 +12,14 @@ from typing import Any
 
 from sqlalchemy import text
 
-from app.clock import WITA, midnight
-from app.database import Sessions, transaction
+from app.core.clock import WITA, midnight
+from app.postgres.engine import Sessions, transaction
 from app.profiles import profiles
 from app.throughput import store
 from app.throughput.budget import MB, UP_SLACK_BYTES, plan
-from app.throughput.planned import list_measured
+from app.throughput.planner import list_measured
 from app.throughput.store import Order
-from app.worker.speed import Speed
+from app.worker.speedtest_runner import Speed
 from probes.throughput import SLACK_BYTES, Found
 
 MONTH, NEXT = date(2027, 1, 1), date(2027, 2, 1)

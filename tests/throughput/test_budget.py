@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.clock import WITA
+from app.core.clock import WITA
 from app.profiles import Technology, profiles
 from app.throughput.budget import DAY_S, HOUR_S, MB, Allowance, month_end, plan
-from app.throughput.planned import allowance
+from app.throughput.planner import allowance
 
 MONTHS = st.dates(date(2026, 1, 1), date(2032, 12, 31)).map(lambda day: day.replace(day=1))
 HOURS = st.tuples(st.integers(0, 23), st.integers(1, 24)).filter(lambda pair: pair[0] != pair[1])

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import text
 
-from app.clock import WITA
-from app.database import Sessions, transaction
+from app.core.clock import WITA
+from app.postgres.engine import Sessions, transaction
 from app.profiles import profiles
-from app.worker.speed import Speed
+from app.worker.speedtest_runner import Speed
 from probes.throughput import SLACK_BYTES
 from tests.throughput.month import DONE, Month
 

@@ -9,8 +9,8 @@ import pytest
 
 from probes import http
 from probes.throughput import SLACK_BYTES, Found, Limits, pull
-from simulator import shaped
-from simulator.shaped import BLOCK, Shape
+from simulator import shaped_server
+from simulator.shaped_server import BLOCK, Shape
 
 Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 SHORT = Limits(max_bytes=10_000_000, max_s=1.5, stall_s=0.5, answer_s=1.0)
@@ -72,7 +72,7 @@ async def server() -> AsyncIterator[Server]:
 
 async def test_the_rate_of_a_link_is_found(server: Server) -> None:
     shape = Shape(20, 30)
-    async with await shaped.start(lambda address: shape) as listening:
+    async with await shaped_server.start(lambda address: shape) as listening:
         server.port = listening.sockets[0].getsockname()[1]
         found = await server.pull(Limits(max_bytes=50_000_000, max_s=2))
     assert found.reason is None

@@ -8,17 +8,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.clock import utc_now
-from app.database import open_engine, open_sessions
-from app.migrate import migrate
+from app.core.clock import utc_now
+from app.postgres.engine import open_engine, open_sessions
+from app.runtime.migrate import migrate
 from app.settings import CONFIG_DIR
 from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
 from app.throughput.models import Stage
-from simulator.shaped import Shape
+from simulator.shaped_server import Shape
 from tests.conftest import drop_database, make_database
-from tests.status.serving import Served, served
+from tests.status.api_process import Served, served
 from tests.status.test_nginx import NGINX, behind_nginx
-from tests.throughput.agents import Agent, grant, row_of
+from tests.throughput.speedtest_agent import Agent, grant, row_of
 
 LINK = Shape(20, 20)
 

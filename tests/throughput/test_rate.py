@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probes.rate import WARM_UP, Rate, Sample, rate_of
-from simulator.shaped import Shape
+from simulator.shaped_server import Shape
 
 EACH_S = 0.25
 

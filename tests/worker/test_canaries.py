@@ -1,9 +1,9 @@
 from datetime import UTC, datetime, timedelta
 
-from app.clock import from_slot
-from app.ledger.store import Item
-from app.worker.batch import Buffer
+from app.core.clock import from_slot
+from app.judging.ingest import Item
 from app.worker.canaries import Canaries
+from app.worker.write_buffer import Buffer
 from probes.contract import Outcome, Reading
 
 NOW = 1_800_000_000

@@ -2,8 +2,8 @@ import itertools
 from collections import Counter
 from datetime import UTC, datetime
 
-from app.clock import from_slot
-from app.ledger.store import Judged
+from app.core.clock import from_slot
+from app.judging.ingest import Judged
 from app.registry.models import State
 from app.worker.schedule import Plan, Schedule
 from probes.contract import Kind, Target

@@ -8,10 +8,10 @@ import pytest
 
 from tests.benchmarks.truth import gaps, incidents, quality, silences, sums
 from tests.benchmarks.truth.facts import Facts, Segment, Stop
-from tests.benchmarks.truth.honest import END, at_rest, count, honest, incident, iso, laid, reading
 from tests.benchmarks.truth.stretches import Stretch, minus, union
+from tests.benchmarks.truth.synthetic_ledger import END, at_rest, count, honest, incident, iso, laid, reading
 from tests.benchmarks.truth.verdict import Verdict
-from tests.benchmarks.truthrun import CHECKS
+from tests.benchmarks.truth_run import CHECKS
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -1,0 +1,139 @@
+"""`GET /audit`: what was changed, by whom, from where, and why."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.access import audit
+from app.access.audit import AuditFilter
+from app.access.models import Audit, Audited, Source
+from app.access.scope import Caller, require_region
+from app.core.clock import WITA
+from app.core.tabular import BOM, CSV_TYPE, Cell, attached, csv_text
+from app.postgres.engine import Sessions, transaction
+from app.registry.routes import RegionCode
+from app.web.deps import MAX_LIMIT, Admin, Cursor, Page, Session, next_page, read_cursor, row_id
+from app.web.period_params import AskedBounds
+from app.web.problem_details import problems
+
+router = APIRouter(tags=["access"])
+
+AuditLimit = Annotated[int | None, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds: 100, a csv all")]
+Word = Annotated[str | None, Query(min_length=1, max_length=100)]
+
+CHUNK = 1000
+EXAMPLE: dict[str, Any] = {
+    "id": 31,
+    "at": "2026-11-24T05:00:00Z",
+    "actor": "sari",
+    "account_id": 3,
+    "token_id": 12,
+    "token_name": "Excel of the province",
+    "source": "api",
+    "address": "198.51.100.7",
+    "action": "change",
+    "object": "contract",
+    "object_id": "7",
+    "region_code": None,
+    "reason": "addendum 2 of 20 November",
+    "before": {"sla_target_pct": 99.0},
+    "after": {"sla_target_pct": 98.5},
+}
+
+
+class Format(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+
+
+class AuditOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [EXAMPLE]})
+
+    id: int
+    at: datetime
+    actor: str = Field(description="the username, also where a token of theirs did it; in two words: no account did")
+    account_id: int | None
+    token_id: int | None = Field(description="null: in a session of the console")
+    token_name: str | None
+    source: Source
+    address: str | None = Field(description="where the request came from")
+    action: str
+    object: Audited
+    object_id: str
+    region_code: str | None = Field(description="null: a matter of the whole province")
+    reason: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+def asked_entries(
+    bounds: AskedBounds,
+    object: Audited | None = None,
+    object_id: Word = None,
+    actor: Word = None,
+    action: Word = None,
+    source: Source | None = None,
+    region: RegionCode = None,
+) -> AuditFilter:
+    return AuditFilter(object, object_id, actor, action, source, region, *bounds)
+
+
+@router.get(
+    "/audit",
+    response_model=Page[AuditOut],
+    responses=problems(403)
+    | {
+        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
+    },
+)
+async def list_audit(
+    session: Session,
+    caller: Admin,
+    request: Request,
+    wanted: Annotated[AuditFilter, Depends(asked_entries)],
+    format: Annotated[Format | None, Query(description="else by Accept")] = None,
+    limit: AuditLimit = None,
+    cursor: Cursor = None,
+    accept: Annotated[str | None, Header()] = None,
+) -> Any:
+    """Newest first. Admins read what lies within their region."""
+    before = read_cursor(cursor, kind=row_id)
+    if format is Format.CSV or (format is None and "text/csv" in (accept or "")):
+        if wanted.region is not None:
+            require_region(caller, wanted.region)
+        written = _csv(request.app.state.sessions, wanted, caller=caller, before=before, limit=limit)
+        return StreamingResponse(written, media_type=CSV_TYPE, headers=attached("jejak-audit", "csv"))
+    limit = limit or 100
+    found = await audit.list_entries(session, wanted, caller=caller, before=before, limit=limit + 1)
+    return next_page(found, limit, "id")
+
+
+async def _csv(
+    sessions: Sessions, wanted: AuditFilter, *, caller: Caller, before: int | None, limit: int | None
+) -> AsyncIterator[str]:
+    """All of it, or as many as were asked for, which is one chunk. Each is read in a transaction of its own: none stays
+    open while a caller's line is slow."""
+    yield BOM + csv_text([list(AuditOut.model_fields)])
+    more = True
+    while more:
+        async with transaction(sessions) as session:
+            found = await audit.list_entries(session, wanted, caller=caller, before=before, limit=limit or CHUNK)
+        yield csv_text(map(_row, found))
+        more = limit is None and len(found) == CHUNK
+        before = found[-1].id if found else None
+
+
+def _row(entry: Audit) -> list[Cell]:
+    return [_cell(getattr(entry, name)) for name in AuditOut.model_fields]
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, datetime):
+        return value.astimezone(WITA).isoformat(timespec="seconds")
+    return orjson.dumps(value).decode() if isinstance(value, dict) else value

@@ -1,0 +1,181 @@
+"""`create_app()`: the REST service, over one database and one snapshot of the current status."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
+from prometheus_client import CollectorRegistry
+
+from app.accounts.audit_routes import router as audit
+from app.accounts.routes import router as accounts
+from app.accounts.session_routes import router as session
+from app.accounts.token_routes import router as tokens
+from app.agents.device_routes import router as devices
+from app.agents.page_routes import router as enrolment
+from app.agents.routes import router as agents
+from app.aggregates.response_cache import Remembered
+from app.api import health, openapi_docs
+from app.api.metrics import Requests
+from app.api.middleware.body_limits import Edge
+from app.api.middleware.rate_limit import RateLimit
+from app.api.middleware.simulated_header import HEADER as SIMULATED
+from app.api.middleware.simulated_header import SimulatedPast
+from app.availability.routes import router as uptimes
+from app.availability.segment_routes import router as ledger
+from app.contracts.routes import router as contracts
+from app.diagnoses.routes import router as diagnoses
+from app.exporting.routes import router as exporting
+from app.importing.routes import router as importing
+from app.importing.turns import Turns
+from app.incidents.routes import router as incidents
+from app.latency.routes import router as aggregates
+from app.maintenance.routes import router as maintenance
+from app.measurements.routes import router as measurements
+from app.postgres.engine import database_url, open_engine, open_sessions
+from app.push.asgi_bypass import PushLane
+from app.push.endpoint import Door
+from app.push.routes import router as pushes
+from app.registry import vocabulary
+from app.registry.lint_routes import router as checks
+from app.registry.routes import router as registry
+from app.settings import Settings, settings
+from app.status.refresher import Follower
+from app.status.rendered import Answers
+from app.status.response_cache import FastLane
+from app.status.routes import router as status
+from app.status.routes import scraped
+from app.status.snapshot import Snapshot
+from app.status.stream import Streams
+from app.status.stream_routes import router as streams
+from app.throughput.routes import router as throughputs
+from app.throughput.speedtest_routes import router as speedtests
+from app.web import auth, deps, problem_details
+from app.web.security_headers import Secured
+
+API = "/api/v1"
+ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
+
+Every call needs a token, `Authorization: Bearer <token>` (`POST /tokens`, or `sinyal token create`), or the cookie of
+a session (`POST /session`). Times are ISO 8601 with an offset; a bare date is midnight WITA (UTC+8); `to` is exclusive.
+Errors are problem details (RFC 9457).
+"""
+
+
+def create_app(given: Settings | None = None) -> FastAPI:
+    app = FastAPI(
+        title="Sinyal Desa",
+        version="0.1.0",
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.settings = given or settings()
+    app.state.policy = app.state.settings.probe.policy
+    app.state.callers = auth.Callers()
+    app.state.imports = Turns()
+    app.state.metrics = CollectorRegistry()
+    app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
+    app.state.answers = Answers(app.state.snapshot)
+    app.state.remembered = Remembered()
+    app.state.door = Door(lambda: app.state.sessions, app.state.settings.push, app.state.metrics)
+    most = app.state.settings.status.max_streams
+    app.state.streams = Streams(app.state.snapshot, app.state.answers, most=most)
+    for router in (
+        # before the registry, whose /sites/{id} would take /sites/export for a site
+        exporting,
+        importing,
+        registry,
+        checks,
+        contracts,
+        status,
+        streams,
+        ledger,
+        measurements,
+        aggregates,
+        uptimes,
+        incidents,
+        maintenance,
+        audit,
+        accounts,
+        session,
+        tokens,
+        agents,
+        diagnoses,
+        pushes,
+        devices,
+        speedtests,
+        throughputs,
+    ):
+        app.include_router(router, prefix=API, dependencies=[Depends(deps.check_parameters)])
+    app.include_router(health.router)
+    app.include_router(scraped)
+    app.include_router(enrolment)
+    problem_details.install(app, meant=vocabulary.meant)
+    openapi_docs.install(app)
+    app.add_middleware(PushLane, door=app.state.door, prefix=API)
+    app.add_middleware(SimulatedPast, prefix=API)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(Edge)
+    app.add_middleware(FastLane, answers=app.state.answers)
+    _guard(app, app.state.settings)
+    app.add_middleware(Requests, registry=app.state.metrics)
+    app.openapi = lambda: _openapi(app, FastAPI.openapi(app))  # type: ignore[method-assign]  # FastAPI's own way
+    return app
+
+
+def _guard(app: FastAPI, chosen: Settings) -> None:
+    """From the inside out: who is refused for asking too much may still read so on a page of another origin."""
+    if chosen.limits.requests_per_s:
+        limits = chosen.limits
+        app.add_middleware(RateLimit, requests_per_s=limits.requests_per_s, burst=limits.burst)
+    if chosen.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=chosen.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Retry-After", "Content-Disposition", "Location", SIMULATED],
+        )
+    app.add_middleware(Secured, https=(chosen.public_url or "").startswith("https://"))
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    chosen: Settings = app.state.settings
+    url = database_url(chosen)
+    app.state.engine = open_engine(url, name="api", pool_size=10, query_s=chosen.limits.query_s)
+    app.state.sessions = open_sessions(app.state.engine)
+    follower = Follower(app.state.snapshot, app.state.sessions, chosen.database_direct_url or url)
+    following = asyncio.create_task(follower.run())
+    try:
+        yield {"streams": app.state.streams}  # for who serves them (app/runtime/server.py)
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+        await follower.close()
+        await app.state.door.close()
+        await app.state.engine.dispose()
+
+
+def _openapi(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
+    """Adds the problems that any route may answer with, and takes out what callers never meet: FastAPI's own 422, the
+    unsound body."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    problem = problem_details.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["ProblemOut"] = problem
+    for name in ("HTTPValidationError", "ValidationError", "Unsound"):
+        schemas.pop(name, None)
+    for path, operations in document["paths"].items():
+        for operation in operations.values() if path.startswith(API) else ():
+            anywhere = problem_details.problems(429, 503, 504, *((400, 413) if "requestBody" in operation else ()))
+            described = {str(status): answer for status, answer in anywhere.items()} | operation["responses"]
+            operation["responses"] = dict(sorted(described.items()))
+    return document

@@ -1,0 +1,68 @@
+"""`/healthz`: this process lives. `/readyz`: it can answer; its body tells how old the worker's beat is."""
+
+import asyncio
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
+
+from app.api import metrics
+from app.core.clock import utc_now
+from app.postgres.schema import is_current
+from app.status.rendered import MEDIA, Form
+from app.status.snapshot import Snapshot
+from app.web.deps import open_to_all
+
+router = APIRouter(tags=["this service"], dependencies=[Depends(open_to_all)])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "Not yet: the body says what is missing"}})
+async def readyz(request: Request) -> Response:
+    """200 once the database is migrated and the snapshot is loaded. A dead worker does not stop history."""
+    state = request.app.state
+    snapshot: Snapshot = state.snapshot
+    problems: list[str] = []
+    try:
+        async with asyncio.timeout(2), state.engine.connect() as connection:
+            if not await is_current(connection):
+                problems.append("the database is not migrated: run `sinyal migrate`")
+    except Exception as error:  # whatever it is, the answer is the same: not ready, and why
+        problems.append(f"the database does not answer ({type(error).__name__})")
+    if not snapshot.loaded:
+        problems.append("the status snapshot is not loaded yet")
+    body = {"ready": not problems, "problems": problems, "warnings": _warnings(state), **_worker(snapshot)}
+    return Response(orjson.dumps(body), 503 if problems else 200, media_type="application/json")
+
+
+def _worker(snapshot: Snapshot) -> dict[str, Any]:
+    age = (utc_now() - snapshot.beat_at).total_seconds() if snapshot.beat_at else None
+    return {
+        "worker_beat_age_s": None if age is None else round(age, 1),
+        "blind_since": snapshot.blind_since,
+        "deaf_since": snapshot.deaf_since,
+    }
+
+
+def _warnings(state: Any) -> list[str]:
+    snapshot: Snapshot = state.snapshot
+    found = []
+    if snapshot.blind_since is not None:
+        found.append("no canary answers, so nothing is judged down: look at our own uplink, and at SINYAL_CANARIES")
+    elif len(state.settings.canaries) < 2:
+        found.append("fewer than two canaries (SINYAL_CANARIES): a dead uplink of ours would look like their outage")
+    if snapshot.deaf_since is not None and snapshot.has_pushing_sites:
+        found.append(
+            "our own beat does not come through, so no site that reports itself is judged silent: look at "
+            "SINYAL_PUBLIC_URL and what stands before the api"
+        )
+    return found
+
+
+@router.get("/metrics", include_in_schema=False)
+async def get_metrics(request: Request) -> Response:
+    return Response(await metrics.render(request.app.state), media_type=MEDIA[Form.METRICS])

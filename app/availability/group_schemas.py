@@ -1,0 +1,119 @@
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.availability.schemas import PERIOD, ROW, UptimeRow
+from app.core.periods import Step
+from app.measurements.simulated_past import Marked
+from app.profiles import Technology
+
+SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None}
+RANKED: dict[str, Any] = {
+    "rank": 1,
+    "id": 7,
+    "code": "64.02.05.2003-01",
+    "name": "Muara Kaman Ulu",
+    "technology": "fiber",
+    "sites": 1,
+    "uptime_pct": 99.412,
+    "coverage_pct": 99.9,
+    "worst_pct": 99.313,
+    "best_pct": 99.413,
+    "outages": 3,
+    "longest_outage_s": 9120,
+    "down_s": 15220,
+}
+UNRANKED: dict[str, Any] = {
+    **RANKED,
+    "coverage_pct": 41.2,
+    "worst_pct": 40.957,
+    "best_pct": 99.757,
+    "reason": "low_coverage",
+}
+del UNRANKED["rank"]
+
+
+class SumRow(UptimeRow):
+    """Of many access points: their seconds together. Contracts have targets, areas and providers have none."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [SUM]})
+
+    sites: int = Field(description="access points that were in service at some time in it")
+
+
+class SumUptimeOut(Marked):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [SUM], "total": SUM}]}
+    )
+
+    from_: datetime = Field(alias="from")
+    to: datetime
+    step: Step
+    series: list[SumRow]
+    total: SumRow
+
+
+class By(StrEnum):
+    SITE = "site"
+    REGION = "region"
+    PROVIDER = "provider"
+
+
+class Order(StrEnum):
+    BEST = "best"
+    WORST = "worst"
+
+
+class Reason(StrEnum):
+    NO_EVIDENCE = "no_evidence"
+    LOW_COVERAGE = "low_coverage"
+
+
+class Standing(BaseModel):
+    id: int | None = Field(description="of the site or the provider; regions have a code alone")
+    code: str = Field(description="the site's or the region's code, the provider's slug")
+    name: str
+    technology: Technology
+    sites: int = Field(description="access points that were in service at some time in the period")
+    uptime_pct: float | None
+    coverage_pct: float | None
+    worst_pct: float | None
+    best_pct: float | None
+    outages: int
+    longest_outage_s: int
+    down_s: int
+
+
+class RankedOut(Standing):
+    model_config = ConfigDict(json_schema_extra={"examples": [RANKED]})
+
+    rank: int = Field(description="among those of the same technology, 1 is the best; equals share one")
+
+
+class UnrankedOut(Standing):
+    model_config = ConfigDict(json_schema_extra={"examples": [UNRANKED]})
+
+    reason: Reason = Field(description="why too little was seen of it to be ranked")
+
+
+class RankingOut(Marked):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **PERIOD,
+                    "items": [RANKED],
+                    "next_cursor": None,
+                    "unranked": [UNRANKED],
+                }
+            ]
+        }
+    )
+
+    from_: datetime = Field(alias="from")
+    to: datetime
+    items: list[RankedOut]
+    next_cursor: str | None = None
+    unranked: list[UnrankedOut] = Field(description="all of them, on the first page")

@@ -1,0 +1,158 @@
+from datetime import date
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql import func
+
+from app.postgres.engine import Base, Moment
+from app.profiles import Technology
+
+
+class CountedDay(Base):
+    """A WITA day of which the rows below are there for every access point."""
+
+    __tablename__ = "counted_day"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    counted_at: Mapped[Moment]
+
+
+class AvailabilityDay(Base):
+    """The seconds of a site on a day, as far as it was set up with this provider and technology in this village.
+
+    `outages` and the longest are of those that lie wholly inside; the others are in `outage_part`. `down_by_cause`
+    holds the causes that are known; the rest of `down` is unclassified.
+    """
+
+    __tablename__ = "availability_day"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"), primary_key=True)
+    technology: Mapped[Technology] = mapped_column(primary_key=True)
+    village_code: Mapped[str] = mapped_column(primary_key=True)
+    up: Mapped[int]
+    degraded: Mapped[int]
+    down: Mapped[int]
+    unreachable: Mapped[int]
+    unknown: Mapped[int]
+    maintenance: Mapped[int]
+    inactive: Mapped[int]
+    outages: Mapped[int]
+    longest_outage_s: Mapped[int]
+    countable_down_s: Mapped[int]
+    contract_s: Mapped[int]
+    contract_unknown_s: Mapped[int]
+    down_by_cause: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class OutagePart(Base):
+    """What an outage that crosses midnight, or a change of set-up, has on this side: known again by its start."""
+
+    __tablename__ = "outage_part"
+    __table_args__ = (Index("ix_outage_part_site_id_day", "site_id", "day"),)
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"), primary_key=True)
+    technology: Mapped[Technology] = mapped_column(primary_key=True)
+    village_code: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[Moment] = mapped_column(primary_key=True)
+    seconds: Mapped[int]
+
+
+ALL_PROVIDERS, ALL_TECHNOLOGIES = 0, "all"
+
+
+class RegionAvailabilityDay(Base):
+    """The days of a kecamatan's, a kabupaten/kota's or the province's access points together. Nodes never count.
+
+    By provider and technology, and for all of either together, so that any question needs one row a day.
+    """
+
+    __tablename__ = "region_availability_day"
+
+    region_code: Mapped[str] = mapped_column(ForeignKey("region.code"), primary_key=True)
+    provider_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    technology: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
+    up: Mapped[int] = mapped_column(BigInteger)
+    degraded: Mapped[int] = mapped_column(BigInteger)
+    down: Mapped[int] = mapped_column(BigInteger)
+    unreachable: Mapped[int] = mapped_column(BigInteger)
+    unknown: Mapped[int] = mapped_column(BigInteger)
+    maintenance: Mapped[int] = mapped_column(BigInteger)
+    outages: Mapped[int]
+    longest_outage_s: Mapped[int]
+    countable_down_s: Mapped[int] = mapped_column(BigInteger)
+    contract_s: Mapped[int] = mapped_column(BigInteger)
+    down_by_cause: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class MaintenanceWindow(Base):
+    """Announced work on one site, or on a region's, a provider's, or a provider's within a region. Never deleted."""
+
+    __tablename__ = "maintenance_window"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    started_at: Mapped[Moment] = mapped_column(index=True)
+    ended_at: Mapped[Moment]
+    site_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
+    region_code: Mapped[str | None] = mapped_column(ForeignKey("region.code"))
+    provider_id: Mapped[int | None] = mapped_column(ForeignKey("provider.id"))
+    title: Mapped[str]
+    reason: Mapped[str | None]
+    created_by: Mapped[str]
+    created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    updated_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    cancelled_at: Mapped[Moment | None]
+    cancelled_by: Mapped[str | None]
+    version: Mapped[int] = mapped_column(BigInteger)
+
+
+class StaleDay(Base):
+    """A day of a site of which the ledger changed after it was over: it is counted again, live until then."""
+
+    __tablename__ = "stale_day"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
+    marked_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    due_at: Mapped[Moment] = mapped_column(server_default=func.now())  # not counted again before
+
+
+class StaleMonth(Base):
+    """A month of a site, over for long enough to be closed, of which the ledger changed."""
+
+    __tablename__ = "stale_month"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)  # its first day
+    reason: Mapped[str]
+
+
+class ClosedMonth(Base):
+    """What a contract month of a site came to when it was closed: never rewritten."""
+
+    __tablename__ = "closed_month"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)
+    figures: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    closed_at: Mapped[Moment]
+
+
+class MonthCorrection(Base):
+    """What a closed month would come to by what was learnt later: append-only, beside the closed figures."""
+
+    __tablename__ = "month_correction"
+    __table_args__ = (Index("ix_month_correction_site_id_month", "site_id", "month"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    month: Mapped[date]
+    figures: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    recorded_at: Mapped[Moment]
+    reason: Mapped[str]

@@ -1,0 +1,157 @@
+"""Closed contract months: written once, eight days after their end; what is learnt later is a correction beside."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.availability import site_history
+from app.availability.counting import count
+from app.availability.figures import row
+from app.availability.models import ClosedMonth, MonthCorrection
+from app.core.clock import WITA, midnight, to_slot
+from app.core.periods import Period, Step
+from app.judging.invalidation import CLOSES_AFTER_DAYS
+from app.postgres.engine import Counter, bump
+from app.registry.models import Site
+
+BATCH = 500  # site-months a run
+CHUNK = 10  # sites at a time: the worker's loop has probes to serve in between
+
+# Every month that is over for long enough and in which the site was in service under a valid contract.
+DUE = text("""
+SELECT DISTINCT month::date AS month, c.site_id
+FROM site_configuration c JOIN contract k ON k.id = c.contract_id, LATERAL generate_series(
+    date_trunc('month', greatest(c.started_at AT TIME ZONE interval '8 hours', k.valid_from)),
+    least(cast(:last AS timestamp), c.ended_at AT TIME ZONE interval '8 hours' - interval '1 microsecond',
+          k.valid_to - interval '1 day'),
+    interval '1 month'
+) month
+WHERE c.lifecycle = 'active' AND EXISTS (
+    SELECT 1 FROM contract_terms t WHERE t.contract_id = k.id AND t.started_on < month + interval '1 month'
+) AND NOT EXISTS (SELECT 1 FROM closed_month d WHERE d.site_id = c.site_id AND d.month = month::date)
+ORDER BY month, c.site_id LIMIT :batch
+""")
+STALE = text("""
+DELETE FROM stale_month WHERE (site_id, month) IN (
+    SELECT site_id, month FROM stale_month ORDER BY month, site_id LIMIT :batch FOR UPDATE SKIP LOCKED
+) RETURNING site_id, month, reason
+""")
+
+
+async def close_months(session: AsyncSession, now: datetime, *, batch: int = BATCH) -> bool:
+    """Closes the contract months that are due, and corrects the closed ones that came to something else since.
+
+    False when there was nothing left to do.
+    """
+    stale = (await session.execute(STALE, {"batch": batch})).all()
+    await _correct(session, [(row.site_id, row.month, row.reason) for row in stale], now)
+    due = (await session.execute(DUE, {"last": _last_due(now), "batch": batch})).all()
+    for month, ids in _by_month((found.site_id, found.month) for found in due):
+        figures = await _figures(session, ids, month, now=now)
+        rows = [{"site_id": n, "month": month, "figures": figures[n], "closed_at": now} for n in ids]
+        await session.execute(insert(ClosedMonth).on_conflict_do_nothing(), rows)
+    if not stale and not due:
+        return False
+    await bump(session, Counter.MONTHS)
+    return True
+
+
+async def closed_months(
+    session: AsyncSession, start: datetime, end: datetime, *, site_ids: Sequence[int] | None
+) -> list[date]:
+    """The first days of the months between start and end that are closed for any of the sites, or any site at all."""
+    first, last = (moment.astimezone(WITA).date() for moment in (start, end - timedelta(microseconds=1)))
+    query = select(ClosedMonth.month).distinct().order_by(ClosedMonth.month)
+    query = query.where(ClosedMonth.month.between(first.replace(day=1), last))
+    if site_ids is not None:
+        query = query.where(ClosedMonth.site_id.in_(site_ids))
+    return list(await session.scalars(query))
+
+
+async def closed_figures(session: AsyncSession, site_id: int, parts: Sequence[Period]) -> dict[Period, dict[str, Any]]:
+    """The rows of those parts that are whole closed months, as they were closed."""
+    whole = {month: part for part in parts if (month := _month_of(part)) is not None}
+    if not whole:
+        return {}
+    query = select(ClosedMonth).where(ClosedMonth.site_id == site_id, ClosedMonth.month.in_(whole))
+    rows = {row.month: row for row in await session.scalars(query)}
+    corrections = await _last_corrections(session, [(site_id, month) for month in rows])
+    return {whole[month]: _shown(row, corrections.get((site_id, month))) for month, row in rows.items()}
+
+
+def _shown(closed: ClosedMonth, corrected: MonthCorrection | None) -> dict[str, Any]:
+    correction = corrected and {**corrected.figures, "recorded_at": corrected.recorded_at, "reason": corrected.reason}
+    return {**closed.figures, "closed_at": closed.closed_at, "correction": correction}
+
+
+def _month_of(part: Period) -> date | None:
+    """The first day of the month that the part is, if it is a whole one."""
+    first = part.start.astimezone(WITA).date()
+    return first if first.day == 1 and part == _period(first) else None
+
+
+def _period(month: date) -> Period:
+    start = midnight(month)
+    return next(Period(start, start + timedelta(days=40)).cut(Step.MONTH))
+
+
+def _last_due(now: datetime) -> datetime:
+    """The first day of the last month that may be closed by now, as WITA's clocks say it."""
+    over = (now - timedelta(days=CLOSES_AFTER_DAYS)).astimezone(WITA).replace(tzinfo=None)
+    last = over.replace(day=1) - timedelta(days=1)
+    return datetime(last.year, last.month, 1)  # noqa: DTZ001  # compared with WITA's wall time
+
+
+def _by_month(found: Iterable[tuple[int, date]]) -> Iterator[tuple[date, list[int]]]:
+    """Months with some of their sites each."""
+    months: dict[date, list[int]] = {}
+    for site_id, month in found:
+        months.setdefault(month, []).append(site_id)
+    for month, ids in months.items():
+        for first in range(0, len(ids), CHUNK):
+            yield month, ids[first : first + CHUNK]
+
+
+async def _correct(session: AsyncSession, stale: Sequence[tuple[int, date, str]], now: datetime) -> None:
+    """A correction is added where a month comes to something else than was said of it last."""
+    keys = [(site_id, month) for site_id, month, _ in stale]
+    said = await _closed(session, keys)
+    said |= {key: row.figures for key, row in (await _last_corrections(session, keys)).items()}
+    reasons = {(site_id, month): reason for site_id, month, reason in stale}
+    for month, ids in _by_month(said):
+        figures = await _figures(session, ids, month, now=now)
+        session.add_all(
+            MonthCorrection(site_id=n, month=month, figures=figures[n], recorded_at=now, reason=reasons[n, month])
+            for n in ids
+            if figures[n] != said[n, month]
+        )
+    await session.flush()
+
+
+async def _closed(session: AsyncSession, keys: Sequence[tuple[int, date]]) -> dict[tuple[int, date], Any]:
+    query = select(ClosedMonth).where(tuple_(ClosedMonth.site_id, ClosedMonth.month).in_(keys))
+    return {(row.site_id, row.month): row.figures for row in await session.scalars(query)} if keys else {}
+
+
+async def _last_corrections(
+    session: AsyncSession, keys: Sequence[tuple[int, date]]
+) -> dict[tuple[int, date], MonthCorrection]:
+    query = select(MonthCorrection).where(tuple_(MonthCorrection.site_id, MonthCorrection.month).in_(keys))
+    rows = await session.scalars(query.order_by(MonthCorrection.id)) if keys else ()
+    return {(row.site_id, row.month): row for row in rows}
+
+
+async def _figures(session: AsyncSession, ids: Sequence[int], month: date, *, now: datetime) -> dict[int, Any]:
+    """Rows by site, as they are stored."""
+    part = _period(month)
+    places = await site_history.places(session, select(Site.id).where(Site.id.in_(ids)))
+    found = await site_history.histories(session, places, part.start, part.end, now=now)
+    return {
+        site_id: orjson.loads(orjson.dumps(row(part, *count(history, [(to_slot(part.start), to_slot(part.end))]))))
+        for site_id, history in found.items()
+    }

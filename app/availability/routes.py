@@ -1,0 +1,143 @@
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.aggregates import selection
+from app.aggregates.cache_key import Figures
+from app.aggregates.cached_endpoint import AsAsked, Form, Told, answers
+from app.aggregates.selection import OneSite, Selection
+from app.availability import ranking
+from app.availability.group_schemas import By, Order, RankingOut, SumUptimeOut
+from app.availability.group_uptime import uptime
+from app.availability.schemas import UptimeOut
+from app.availability.site_uptime import uptime as uptime_of_site
+from app.core.clock import parse_moment, utc_now
+from app.core.errors import Fault, Invalid
+from app.core.periods import Period, Step, chosen_step
+from app.latency.routes import Code, OfProvider, OfTechnology, one_site
+from app.registry.models import Level, Site
+from app.registry.routes import ProviderId, RegionCode, SiteId
+from app.web.deps import Cursor, Limit, Reader, read_cursor, write_cursor
+from app.web.period_params import Asked
+
+router = APIRouter(tags=["aggregates"])
+
+OF_SITE = Told(Figures.AVAILABILITY, UptimeOut, "ketersediaan")
+OF_GROUP = Told(Figures.AVAILABILITY, SumUptimeOut, "ketersediaan")
+RANKING = Told(Figures.AVAILABILITY, RankingOut, "peringkat", ranking.as_csv, pages=True)
+
+
+@router.get("/sites/{id}/uptime", response_model=UptimeOut, responses=answers(404), tags=["one site"])
+async def get_uptime(asking: AsAsked, caller: Reader, id: SiteId, period: Asked, step: Step | None = None) -> Response:
+    """Seconds of every state, and the percentages with their bounds. Days and months are cut in WITA."""
+    chosen = chosen_step(period, step)
+
+    async def count(session: AsyncSession, of: OneSite) -> dict[str, Any]:
+        site = await session.get_one(Site, of.site_id)
+        return await uptime_of_site(session, site, period, chosen, now=utc_now())
+
+    return await asking.answer(OF_SITE, period, lambda session: one_site(session, id, caller), count)
+
+
+def _counting(period: Period, step: Step | None) -> Callable[[AsyncSession, Selection], Awaitable[dict[str, Any]]]:
+    chosen = chosen_step(period, step)
+    return lambda session, of: uptime(session, of, period, chosen, now=utc_now())
+
+
+@router.get("/regions/{code}/uptime", response_model=SumUptimeOut, responses=answers(403, 404))
+async def get_region_uptime(
+    asking: AsAsked,
+    caller: Reader,
+    code: Code,
+    period: Asked,
+    step: Step | None = None,
+    technology: OfTechnology = None,
+    provider: OfProvider = None,
+) -> Response:
+    """Seconds of all access points of a region together; nodes are never counted."""
+    return await asking.answer(
+        OF_GROUP,
+        period,
+        lambda session: selection.select_region(session, code, provider, technology, caller=caller),
+        _counting(period, step),
+    )
+
+
+@router.get("/providers/{id}/uptime", response_model=SumUptimeOut, responses=answers(403, 404))
+async def get_provider_uptime(
+    asking: AsAsked,
+    caller: Reader,
+    id: ProviderId,
+    period: Asked,
+    step: Step | None = None,
+    technology: OfTechnology = None,
+    region: RegionCode = None,
+) -> Response:
+    """Seconds of a provider's access points together, each for as long as it was this provider's."""
+    return await asking.answer(
+        OF_GROUP,
+        period,
+        lambda session: selection.select_provider(session, id, region, technology, caller=caller),
+        _counting(period, step),
+    )
+
+
+@router.get("/ranking", response_model=RankingOut, responses=answers(403))
+async def get_ranking(
+    asking: AsAsked,
+    caller: Reader,
+    by: By,
+    period: Asked,
+    technology: OfTechnology = None,
+    region: RegionCode = None,
+    level: Annotated[Level | None, Query(description="with by=region; default kabupaten_kota")] = None,
+    min_coverage_pct: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = 80,
+    order: Order = Order.BEST,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Response:
+    """By uptime, inside one technology only: each item is ranked among those of its own technology."""
+    if level is not None and by is not By.REGION:
+        raise Invalid(
+            Fault("level", "only_with_regions", "Only regions have a level", "Ask with by=region, or leave it out")
+        )
+    whole, first = read_cursor(cursor, kind=_place) or (period, 0)
+
+    async def count(session: AsyncSession, chosen: Selection) -> dict[str, Any]:
+        ranked, unranked = await ranking.ranking(
+            session,
+            chosen,
+            whole,
+            by=by,
+            level=level or Level.KABUPATEN_KOTA,
+            order=order,
+            min_coverage_pct=min_coverage_pct,
+            now=utc_now(),
+        )
+        last = len(ranked) if asking.form is Form.CSV else first + limit
+        return {
+            "from": whole.start,
+            "to": whole.end,
+            "items": ranked[first:last],
+            "unranked": [] if first else unranked,
+            "next_cursor": _next_place(whole, last) if last < len(ranked) else None,
+        }
+
+    return await asking.answer(
+        RANKING, whole, lambda session: selection.select_any(session, region, None, technology, caller=caller), count
+    )
+
+
+def _next_place(whole: Period, place: int) -> str:
+    """A page goes on over the period that the first one had."""
+    return write_cursor(f"{whole.start.isoformat()}~{whole.end.isoformat()}~{place}")
+
+
+def _place(text: str) -> tuple[Period, int]:
+    start, end, place = text.split("~")
+    whole = Period(parse_moment(start), parse_moment(end))
+    if not (0 < int(place) < 2**31 and whole.start < whole.end):
+        raise ValueError(text)
+    return whole, int(place)

@@ -1,0 +1,129 @@
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.core.periods import Step
+from app.measurements.schemas import Evidence
+from app.measurements.simulated_past import Marked
+from app.registry.models import State, UnknownReason
+
+ROW: dict[str, Any] = {
+    "start": "2026-11-24T12:31:44Z",
+    "end": "2026-11-24T13:31:44Z",
+    "seconds": {
+        "up": 60,
+        "degraded": 0,
+        "down": 20,
+        "unreachable": 0,
+        "unknown": 13,
+        "maintenance": 0,
+        "inactive": 3507,
+    },
+    "uptime_pct": 75.0,
+    "coverage_pct": 86.021,
+    "worst_pct": 64.516,
+    "best_pct": 78.494,
+    "outages": 1,
+    "longest_outage_s": 20,
+    "down_by_cause": {"unclassified": 20},
+    "countable_down_s": 0,
+    "sla_target_pct": 97.5,
+    "sla_verdict": "undetermined",
+}
+SEGMENT: dict[str, Any] = {
+    "started_at": "2026-11-24T13:31:24Z",
+    "ended_at": "2026-11-24T13:31:44Z",
+    "duration_s": 20,
+    "state": "down",
+    "unknown_reason": None,
+    "last_ok_at": "2026-11-24T13:30:24Z",
+    "first_ok_after": None,
+    "confirmed_at": "2026-11-24T13:31:34Z",
+    "evidence": "central",
+}
+PERIOD = {"from": "2026-11-24T12:31:44Z", "to": "2026-11-24T13:31:44Z"}
+
+
+class Seconds(BaseModel):
+    """Together exactly the period."""
+
+    up: int
+    degraded: int
+    down: int
+    unreachable: int
+    unknown: int = Field(description="nobody looked, or could not: never inferred either way")
+    maintenance: int
+    inactive: int = Field(description="before activation, planned, suspended, retired")
+
+
+class Verdict(StrEnum):
+    MET = "met"
+    MISSED = "missed"
+    UNDETERMINED = "undetermined"
+
+
+class UptimeRow(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [ROW]})
+
+    start: datetime
+    end: datetime
+    seconds: Seconds
+    uptime_pct: float | None = Field(description="good/(good+bad), rounded down; null when nothing was seen")
+    coverage_pct: float | None = Field(description="how much of the period was seen")
+    worst_pct: float | None = Field(description="if all that was not seen had been bad")
+    best_pct: float | None = Field(description="if all that was not seen had been good")
+    outages: int = Field(description="runs of down that reach into the period")
+    longest_outage_s: int = Field(description="its seconds inside the period, without maintenance")
+    down_by_cause: dict[str, int]
+    countable_down_s: int | None = Field(description="what a contract counts; null without a contract")
+    sla_target_pct: float | None = Field(description="null without a contract, or when more than one target applied")
+    sla_verdict: Verdict | None = Field(description="`undetermined` when what was not seen would decide it")
+
+
+class CorrectedRow(UptimeRow):
+    """What a closed month would come to by what was learnt later."""
+
+    recorded_at: datetime
+    reason: str
+
+
+class SiteUptimeRow(UptimeRow):
+    closed_at: datetime | None = Field(None, description="of a whole closed month: these figures stay as they are")
+    correction: CorrectedRow | None = Field(None, description="the last one beside a closed month")
+
+
+class UptimeOut(Marked):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [ROW], "total": ROW}]}
+    )
+
+    from_: datetime = Field(alias="from")
+    to: datetime
+    step: Step
+    series: list[SiteUptimeRow]
+    total: SiteUptimeRow
+
+
+class SegmentOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [SEGMENT]})
+
+    started_at: datetime
+    ended_at: datetime
+    duration_s: int
+    state: State
+    unknown_reason: UnknownReason | None
+    last_ok_at: datetime | None = Field(description="the last answer before it began")
+    first_ok_after: datetime | None = Field(description="the answer that ended it; null while it lasts")
+    confirmed_at: datetime | None = Field(None, description="of an outage: the loss that made it certain")
+    evidence: Evidence
+
+
+class SegmentsOut(Marked):
+    model_config = ConfigDict(json_schema_extra={"examples": [{**PERIOD, "items": [SEGMENT], "next_cursor": None}]})
+
+    from_: datetime = Field(alias="from")
+    to: datetime
+    items: list[SegmentOut]
+    next_cursor: str | None = None

@@ -1,0 +1,94 @@
+"""`sinyal import sites`: a spreadsheet into the database that runs, as the province's command line."""
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from app.api.middleware.body_limits import LARGEST_FILE
+from app.core.errors import Invalid
+from app.importing import report, report_lines, response, sheets, store
+from app.importing.store import File, Outcome, Verdict
+from app.postgres.engine import database_url, open_engine, open_sessions, transaction
+from app.runtime.admin_session import DATABASE_AWAY, by_command_line
+from app.settings import Settings, SettingsError
+
+PROGRESS = {"read": "{rows:,} rows read", "checked": "{rows:,} checked", "written": "{rows:,} written"}
+
+
+async def sites(
+    settings: Settings,
+    file: Path,
+    *,
+    dry_run: bool,
+    partial: bool,
+    report_to: Path | None,
+    spoken: str,
+    say: Callable[[str], None],
+) -> bool:
+    """Whether every row is right. Raises SettingsError for a file that is no table."""
+    data = _read(file)
+    outcome = await _import(settings, file.name, data, dry_run=dry_run, partial=partial, spoken=spoken)
+    if report_to is not None:
+        _write(report_to, report.write(data, outcome, spoken=spoken))
+    for line in _summary(outcome, spoken):
+        say(line)
+    return not outcome.wrong
+
+
+def _read(file: Path) -> bytes:
+    if file.stat().st_size > LARGEST_FILE:
+        raise SettingsError(f"{file}: it is larger than {LARGEST_FILE // 1_000_000} MB")
+    return file.read_bytes()
+
+
+def _write(file: Path, data: bytes) -> None:
+    file.write_bytes(data)
+
+
+async def _import(settings: Settings, name: str, data: bytes, *, dry_run: bool, partial: bool, spoken: str) -> Outcome:
+    engine = open_engine(database_url(settings), name="import", command_timeout_s=None)
+    try:
+        book = sheets.read(data)
+        _tell("read", len(book.rows))
+        async with transaction(open_sessions(engine)) as session:
+            return await store.run(
+                session,
+                book,
+                File(name, hashlib.sha256(data).hexdigest()),
+                caller=by_command_line(),
+                policy=settings.probe.policy,
+                dry_run=dry_run,
+                partial=partial,
+                tell=_tell,
+            )
+    except Invalid as error:
+        raise SettingsError(
+            f"{name}: " + "; ".join(response.line(fault, spoken=spoken) for fault in error.faults)
+        ) from None
+    except (OSError, DBAPIError) as error:
+        raise SettingsError(f"{DATABASE_AWAY} ({type(error).__name__})") from None
+    finally:
+        await engine.dispose()
+
+
+def _tell(stage: str, rows: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{PROGRESS[stage].format(rows=rows)}\n")
+
+
+def _summary(outcome: Outcome, spoken: str) -> Iterator[str]:
+    verdicts = report.VERDICTS[spoken]
+    for fault in outcome.book.warnings:
+        yield response.line(fault, spoken=spoken)
+    for row, verdict in outcome.verdicts:
+        if verdict is not Verdict.CREATE or row.warnings:
+            for where, what in report_lines.of_row(row, verdict, spoken=spoken):
+                yield f"{row.place:>6}  {where:<30}  {what}"
+    counts = {verdicts[verdict]: outcome.counts[verdict.value] for verdict in verdicts}
+    if outcome.counts["warning"]:
+        counts[{"id": "peringatan", "en": "warning"}[spoken]] = outcome.counts["warning"]
+    done = {"id": ("tertulis", "tidak ada yang ditulis"), "en": ("written", "nothing is written")}[spoken]
+    yield f"{'  '.join(f'{name} {count:,}' for name, count in counts.items())}: {done[not outcome.applied]}"

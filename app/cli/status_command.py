@@ -1,0 +1,67 @@
+"""`sinyal status`: how many sites are in each state, and which are down, straight from the database."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from sqlalchemy.exc import DBAPIError
+
+from app.core.clock import WITA, utc_now
+from app.postgres.engine import Sessions, database_url, open_engine, open_sessions
+from app.registry import regions
+from app.runtime.admin_session import DATABASE_AWAY
+from app.settings import Settings, SettingsError
+from app.status.row import Entry
+from app.status.selection import Selection
+from app.status.snapshot import Snapshot
+
+MOST_LISTED = 20
+EVERY_S = 5
+TROUBLED = ("down", "unreachable")
+
+
+async def run(settings: Settings, *, region: str | None, watch: bool, say: Callable[[str], None]) -> None:
+    if region is not None and region not in regions.names():
+        raise SettingsError(f"--region {region}: there is no such region")
+    engine = open_engine(database_url(settings), name="status")
+    try:
+        snapshot = Snapshot(refresh_s=0)
+        while True:
+            await _show(snapshot, open_sessions(engine), region or "64", say)
+            if not watch:
+                return
+            await asyncio.sleep(EVERY_S)
+    except (OSError, DBAPIError) as error:
+        raise SettingsError(f"{DATABASE_AWAY} ({type(error).__name__})") from None
+    finally:
+        await engine.dispose()
+
+
+async def _show(snapshot: Snapshot, sessions: Sessions, region: str, say: Callable[[str], None]) -> None:
+    await snapshot.refresh(sessions)
+    now = utc_now()
+    snapshot.tick(now)
+    entries = snapshot.select(Selection(region))
+    states = Counter(entry.shown.state for entry in entries)
+    counts = "  ".join(f"{state} {count}" for state, count in sorted(states.items()))
+    age = "never" if snapshot.beat_at is None else f"{(now - snapshot.beat_at).total_seconds():.0f} s ago"
+    say(
+        f"{now.astimezone(WITA):%Y-%m-%d %H:%M:%S} WITA  {regions.names()[region]}: {len(entries)} sites  {counts}  "
+        f"(worker seen: {age})"
+    )
+    if snapshot.blind_since is not None:
+        say("  blind: no canary answers, so nothing is judged down (see `sinyal doctor`)")
+    troubled = sorted((e for e in entries if e.shown.state in TROUBLED), key=lambda entry: entry.shown.since)
+    for entry in troubled[:MOST_LISTED]:
+        say(_line(entry))
+    if len(troubled) > MOST_LISTED:
+        say(f"  and {len(troubled) - MOST_LISTED} more: GET /api/v1/status?state=down")
+
+
+def _line(entry: Entry) -> str:
+    district = regions.names()[entry.site.village_code[:5]]
+    since = entry.shown.since.astimezone(WITA)
+    return (
+        f"  {entry.shown.state:<11} {entry.site.code}  since {since:%d %b %H:%M:%S}  {entry.site.technology:<8} "
+        f"{entry.site.provider:<18} {entry.site.name}, {district}"
+    )

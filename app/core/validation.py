@@ -1,0 +1,135 @@
+"""Faults of a request's fields, in our own words: one for each field that is wrong, with what to do about it."""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from app.core.clock import NaiveTime, parse_moment
+from app.core.errors import Fault
+from app.core.pii import MASK, PERSONAL
+
+MESSAGES = {
+    "missing": "This field is required",
+    "extra_forbidden": "There is no such field",
+    "json_invalid": "The body is not valid JSON: {error}",
+    "enum": "{given} is not one of: {expected}",
+    "literal_error": "{given} is not one of: {expected}",
+    "string_too_long": "At most {max_length} characters",
+    "string_too_short": "At least {min_length} characters",
+    "greater_than": "Must be greater than {gt}",
+    "greater_than_equal": "Must be at least {ge}",
+    "less_than": "Must be less than {lt}",
+    "less_than_equal": "Must be at most {le}",
+    "int_parsing": "{given} is not a whole number",
+    "int_type": "{given} is not a whole number",
+    "int_from_float": "{given} is not a whole number",
+    "float_parsing": "{given} is not a number",
+    "float_type": "{given} is not a number",
+    "finite_number": "{given} is not a finite number",
+    "bool_parsing": "{given} is not true or false",
+    "bool_type": "{given} is not true or false",
+    "string_type": "{given} is not a text",
+    "list_type": "{given} is not a list",
+    "too_long": "At most {max_length} items",
+    "model_attributes_type": "The body must be a JSON object",
+    "model_type": "The body must be a JSON object",
+    "string_pattern_mismatch": "{given} does not have the form {pattern}",
+    "string_unicode": "The text is not valid Unicode",
+    "not_json": "The body was not sent as JSON",
+    "body_unreadable": "The body cannot be read as JSON",
+    "nul": "A text must not contain the character NUL",
+}
+SLUG, USERNAME = r"^[a-z0-9]+(-[a-z0-9]+)*$", r"^[a-z0-9][a-z0-9._-]{2,39}$"
+FORMS = {  # a pattern in words
+    SLUG: "{given}: only lower-case letters and digits, with single hyphens between them",
+    USERNAME: "{given}: 3 to 40 lower-case letters, digits, dots, hyphens and underscores, a letter or digit first",
+}
+EXAMPLE_MOMENT = "2026-11-24T06:00:00+08:00"
+ENUM_MEMBER = re.compile(r"<[^<>]*: ('[^']*')>")  # as a Literal of them names one
+WHEREABOUTS = {"body", "query", "path", "header"}
+
+Meant = Callable[[str, str], str | None]  # of a field and a word: the choice that the word means
+
+
+def faults_of(
+    errors: Iterable[dict[str, Any]], *, fields: Sequence[str] = (), meant: Meant = lambda field, given: None
+) -> list[Fault]:
+    """pydantic's errors as faults. For a did-you-mean: `fields` are the names that exist, `meant` knows other words."""
+    return [_fault(error, fields, meant) for error in errors]
+
+
+def _fault(error: dict[str, Any], fields: Sequence[str], meant: Meant) -> Fault:
+    place = [part for part in error["loc"] if part not in WHEREABOUTS]
+    kind, context = error["type"], dict(error.get("ctx") or {})
+    said = context.get("error")
+    if isinstance(said, FaultError):
+        return said.fault
+    if kind == "json_invalid":
+        place = []
+    values = {"given": MASK if PERSONAL & set(place) else shown(error.get("input")), **context}
+    suggestion = None
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(place[-1]), fields, 1)
+        suggestion = "Did you mean {near}?" if near else None
+        values["near"] = near[0] if near else None
+    if kind in {"enum", "literal_error"}:
+        expected = ENUM_MEMBER.sub(r"\1", str(context["expected"]))
+        choices = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
+        values["expected"] = ", ".join(choices)
+        field = str(place[-1]) if place else ""
+        values["near"] = _near(str(error.get("input")), choices, meant(field, values["given"]))
+        suggestion = "Did you mean {near}?" if values["near"] else None
+    if kind == "model_attributes_type" and isinstance(error.get("input"), (bytes, str)) and not place:
+        return Fault("Content-Type", "not_json", MESSAGES["not_json"], "Send the header Content-Type: application/json")
+    message = FORMS.get(context.get("pattern", "")) or MESSAGES.get(kind)
+    if message is None:
+        message, values = "{said}", {"said": error["msg"].removeprefix("Value error, ")}
+    return Fault(".".join(map(str, place)) or "body", kind, message, suggestion, values=values)
+
+
+def _near(given: str, choices: Sequence[str], meant: str | None) -> str | None:
+    """A word that means one of them, rather than one that looks like it: lte is no leo."""
+    return meant if meant in choices else next(iter(difflib.get_close_matches(given.lower(), choices, 1)), None)
+
+
+class FaultError(ValueError):
+    """Raised inside a pydantic validator: the whole fault, not only a text."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def read_moment(field: str, given: object) -> datetime:
+    """A moment as callers write it, in UTC; epoch milliseconds also as a number. Raises FaultError."""
+    values = {"given": shown(given), "example": EXAMPLE_MOMENT}
+    try:
+        return parse_moment(shown(given))
+    except NaiveTime:
+        fault = Fault(
+            field,
+            "naive_time",
+            "{given} has no offset: which hour it means depends on who reads it",
+            "Add the offset, for WITA: {example}",
+            values=values,
+        )
+    except (ValueError, OverflowError, OSError):
+        fault = Fault(field, "bad_time", "{given} is not a time", "Write it like {example}", values=values)
+    raise FaultError(fault)
+
+
+def refuse_nul(value: str) -> str:
+    if "\0" in value:
+        raise PydanticCustomError("nul", "NUL")
+    return value
+
+
+def shown(value: Any) -> str:
+    """As JSON spells it: null, true; at most 60 characters."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

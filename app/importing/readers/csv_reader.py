@@ -1,0 +1,61 @@
+"""CSV as Excel and others save it: any delimiter, any encoding that is in use here."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+
+from app.core.errors import Fault, Invalid
+from app.importing.cells import LAST_COLUMN, Cell
+
+DELIMITERS = ";\t,|"
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def read(data: bytes) -> Iterator[tuple[str, Iterator[tuple[int, list[Cell]]]]]:
+    """What each delimiter makes of it. Raises Invalid for what is no text."""
+    text = _decode(data)
+    if text.lower().startswith("sep="):
+        text = text.partition("\n")[2]  # Excel's own line, which it does not show
+    return ((delimiter, _lines(text, delimiter)) for delimiter in DELIMITERS if delimiter in text)
+
+
+def _decode(data: bytes) -> str:
+    """UTF-8 where it is that, else what Windows writes."""
+    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), None)
+    try:
+        if encoding is None and b"\0" not in data and not data.startswith((b"%PDF", b"<")):
+            try:
+                return data.decode()
+            except UnicodeDecodeError:
+                return data.decode("cp1252", errors="replace")
+        if encoding is not None:
+            return data.decode(encoding)
+    except UnicodeDecodeError:
+        pass
+    raise Invalid(
+        Fault(
+            "file",
+            "not_a_table",
+            "The file is neither an Excel workbook (.xlsx) nor a CSV file",
+            "Open it in Excel and save it as .xlsx",
+        )
+    )
+
+
+def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[Cell]]]:
+    """A quoted cell may hold line breaks: its row counts once, as Excel counts it."""
+    try:
+        for number, line in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1):
+            if any(map(str.strip, cells := line[:LAST_COLUMN])):
+                yield number, list(cells)
+    except csv.Error as error:
+        raise Invalid(
+            Fault(
+                "file",
+                "broken_csv",
+                "The CSV file cannot be read: {error}",
+                "Look for a quotation mark that is never closed",
+                values={"error": str(error)},
+            )
+        ) from None

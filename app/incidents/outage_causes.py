@@ -1,0 +1,91 @@
+"""What people say an outage came of. A cause lies over the ledger, never in it: a rejudge cannot erase it."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import utc_now
+from app.incidents.models import OutageCause
+from app.judging import invalidation
+from app.judging.dirty_range import Span
+from app.postgres.engine import among
+from app.registry.models import Cause
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRange:
+    started_at: datetime
+    ended_at: datetime
+    cause: Cause
+
+
+async def set_cause(
+    session: AsyncSession, site_ids: Sequence[int], start: datetime, end: datetime | None, cause: Cause, by: str
+) -> None:
+    """From start to end (None: as long as it lasts) this is the cause; what was said before gives way there.
+
+    Append-only: a former row is withdrawn, and what sticks out of the new range is written again as it was.
+    """
+    await _lock(session, site_ids)
+    former = await _withdraw(session, site_ids, start, end)
+    session.add_all(rest for row in former for rest in _rests(row, start, end))
+    session.add_all(
+        OutageCause(site_id=site_id, started_at=start, ended_at=end, cause=cause, confirmed_by=by)
+        for site_id in set(site_ids)
+    )
+    await session.flush()
+    now = utc_now()
+    until = min(end or now, now)
+    if start < until:
+        spans = [Span(site_id, start, until) for site_id in set(site_ids)]
+        await invalidation.touch(session, spans, reason=f"cause {cause.value}, by {by}")
+
+
+async def causes_of(
+    session: AsyncSession, site_ids: Sequence[int], start: datetime, end: datetime
+) -> dict[int, list[CauseRange]]:
+    """By site, in the order of time, without overlap, clipped to start and end; a site without any is left out."""
+    rows = await session.execute(
+        select(OutageCause.site_id, OutageCause.started_at, OutageCause.ended_at, OutageCause.cause)
+        .where(among(OutageCause.site_id, site_ids), OutageCause.withdrawn_at.is_(None), OutageCause.started_at < end)
+        .where(or_(OutageCause.ended_at > start, OutageCause.ended_at.is_(None)))
+        .order_by(OutageCause.started_at)
+    )
+    found: dict[int, list[CauseRange]] = defaultdict(list)
+    for site_id, begins, ends, cause in rows:
+        found[site_id].append(CauseRange(max(begins, start), min(ends or end, end), cause))
+    return dict(found)
+
+
+async def _lock(session: AsyncSession, site_ids: Sequence[int]) -> None:
+    """Two people who say something of one site at once follow each other; nobody else waits for them."""
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtext('outage_cause'), id) FROM unnest(cast(:ids AS integer[])) AS id"),
+        {"ids": sorted(set(site_ids))},
+    )
+
+
+async def _withdraw(
+    session: AsyncSession, site_ids: Sequence[int], start: datetime, end: datetime | None
+) -> Sequence[OutageCause]:
+    overlap = func.tstzrange(OutageCause.started_at, OutageCause.ended_at).op("&&")(func.tstzrange(start, end))
+    withdrawn = await session.scalars(
+        update(OutageCause)
+        .where(among(OutageCause.site_id, site_ids), OutageCause.withdrawn_at.is_(None), overlap)
+        .values(withdrawn_at=func.now())
+        .returning(OutageCause)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    return withdrawn.all()
+
+
+def _rests(row: OutageCause, start: datetime, end: datetime | None) -> Iterator[OutageCause]:
+    said = {"site_id": row.site_id, "cause": row.cause, "confirmed_by": row.confirmed_by}
+    if row.started_at < start:
+        yield OutageCause(**said, started_at=row.started_at, ended_at=start)
+    if end is not None and row.ended_at is not None and end < row.ended_at:  # what "lasts" ends where it now ends
+        yield OutageCause(**said, started_at=end, ended_at=row.ended_at)

@@ -1,0 +1,68 @@
+"""An incident as it is answered: its bounds, how long it was at least and at most, and the sites its caller may see."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.scope import Caller
+from app.incidents import store
+from app.incidents.derive_status import BOUNDS
+from app.incidents.models import Incident
+from app.incidents.schemas import IncidentOut
+from app.incidents.store import Member
+from app.measurements import store as measurements
+from app.measurements.store import Look
+from probes.contract import Outcome
+
+
+async def present(session: AsyncSession, incidents: Sequence[Incident], *, caller: Caller) -> list[dict[str, Any]]:
+    if not incidents:
+        return []
+    members = await store.list_members(session, incidents, caller=caller)
+    sites = sorted({member.outage.site_id for found in members.values() for member in found})
+    children = await store.count_children(session, sites, caller=caller)
+    began = await measurements.sources_of(session, {_first_loss(one) for found in members.values() for one in found})
+    return [_incident(one, members[one.id], children, began) for one in incidents]
+
+
+def _incident(
+    incident: Incident, members: Sequence[Member], children: Mapping[int, int], began: Mapping[Look, str]
+) -> dict[str, Any]:
+    out = {name: getattr(incident, name, None) for name in IncidentOut.model_fields}
+    proven = [least for member in members if (least := least_s(member)) is not None]
+    return out | {
+        "sites": [_site(member) | {"evidence": began.get(_first_loss(member))} for member in members if member.visible],
+        "children": sum(children.get(site_id, 0) for site_id in {member.outage.site_id for member in members}),
+        "duration_s": seconds(incident.started_at, incident.ended_at),
+        "duration_min_s": max(proven, default=None),
+        "duration_max_s": seconds(incident.last_ok_at, incident.first_ok_after),
+    }
+
+
+def _site(member: Member) -> dict[str, Any]:
+    outage = member.outage
+    return {name: getattr(outage, name) for name in BOUNDS} | {
+        "id": outage.site_id,
+        "code": member.code,
+        "name": member.name,
+        "village_code": member.village_code,
+        "duration_s": seconds(outage.started_at, outage.ended_at),
+        "duration_min_s": least_s(member),
+        "duration_max_s": seconds(outage.last_ok_at, outage.first_ok_after),
+    }
+
+
+def _first_loss(member: Member) -> Look:
+    return member.outage.site_id, member.outage.started_at, Outcome.TIMEOUT
+
+
+def least_s(member: Member) -> int | None:
+    """From the first loss to the last, without what nobody saw in between: no silence is proof."""
+    found = seconds(member.outage.started_at, member.last_loss_at)
+    return None if found is None else max(0, found - member.outage.unseen_s)
+
+
+def seconds(start: datetime | None, end: datetime | None) -> int | None:
+    return None if start is None or end is None else round((end - start).total_seconds())

@@ -1,0 +1,98 @@
+"""What judgement carries, as a row of `site_status` (now) or of `checkpoint` (at a full hour)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.judging.judge import Carry, Pooled
+from app.postgres.engine import Counter, next_version
+from app.registry.models import State, UnknownReason
+from probes.contract import Reading
+
+LOCK = text("""
+    WITH RECURSIVE wanted AS (
+        SELECT unnest(cast(:ids AS integer[])) AS id
+        UNION SELECT s.id FROM site s JOIN wanted w ON s.parent_id = w.id
+    )
+    SELECT st.*, s.addressed_at AS configured_at, s.kind, s.created_at, s.village_code,
+        c.started_at AS setup_at, c.technology, c.parent_id, c.provider_id, c.lifecycle
+    FROM site_status st JOIN site s ON s.id = st.site_id
+        JOIN site_configuration c ON c.site_id = st.site_id AND c.ended_at IS NULL
+    WHERE st.site_id IN (SELECT id FROM wanted) ORDER BY st.site_id FOR UPDATE OF st
+""")
+WRITE = text("""
+    UPDATE site_status st SET
+        version = :version, state = n.state, unknown_reason = n.unknown_reason, since = n.since,
+        evidence_at = n.evidence_at, valid_s = n.valid_s, seen_at = n.seen_at, timeouts = n.timeouts,
+        pending_at = n.pending_at, pending_behind = n.pending_behind, last_ok_at = n.last_ok_at,
+        commissioned_at = n.commissioned_at, addressed_at = n.addressed_at, pooled = n.pooled,
+        rtt_us = n.rtt_us, loss_pct = n.loss_pct
+    FROM json_populate_recordset(NULL::site_status, cast(:rows AS json)) n
+    WHERE st.site_id = n.site_id
+""")
+
+MOMENTS = ("since", "addressed_at", "evidence_at", "seen_at", "pending_at", "last_ok_at", "commissioned_at")
+PLAIN = ("valid_s", "timeouts", "pending_behind")
+
+
+async def lock(session: AsyncSession, site_ids: Sequence[int]) -> dict[int, Row[Any]]:
+    """The rows of these sites and of all that hang on them, with the configuration in force.
+
+    They are held until the end of the transaction, and locked in the order of ids.
+    """
+    return {row.site_id: row for row in await session.execute(LOCK, {"ids": sorted(site_ids)})}
+
+
+def of_row(row: Row[Any]) -> Carry:
+    return _carry(row._mapping, {name: getattr(row, name) for name in MOMENTS})
+
+
+def of_checkpoint(text: str) -> Carry:
+    stored = orjson.loads(text)
+    return _carry(stored, {name: stored[name] and datetime.fromisoformat(stored[name]) for name in MOMENTS})
+
+
+def _carry(stored: Any, moments: dict[str, Any]) -> Carry:
+    reason = stored["unknown_reason"]
+    return Carry(
+        state=State(stored["state"]),
+        unknown_reason=UnknownReason(reason) if reason else None,
+        window=tuple(map(Pooled._make, stored["pooled"])),
+        **{name: stored[name] for name in PLAIN},
+        **moments,
+    )
+
+
+def as_fields(carry: Carry) -> dict[str, Any]:
+    fields = {name: getattr(carry, name) for name in ("state", "unknown_reason", *MOMENTS, *PLAIN)}
+    return fields | {"pooled": list(map(tuple, carry.window))}
+
+
+async def write(session: AsyncSession, carries: Sequence[tuple[Row[Any], Carry, Reading | None]]) -> None:
+    """Each with its row as it was read, and the reading that it ended with, which is shown."""
+    if not carries:
+        return
+    version = await next_version(session, Counter.STATUS)
+    rows = [as_fields(carry) | _shown(row, last) for row, carry, last in carries]
+    await session.execute(WRITE, {"version": version, "rows": as_json(rows)})
+
+
+def _shown(row: Row[Any], last: Reading | None) -> dict[str, Any]:
+    if last is None:
+        return {"site_id": row.site_id, "rtt_us": row.rtt_us, "loss_pct": row.loss_pct}
+    loss_pct = round(100 * (1 - len(last.rtt_us) / last.sent), 1) if last.sent else None
+    return {"site_id": row.site_id, "rtt_us": median_us(last) or None, "loss_pct": loss_pct}
+
+
+def median_us(reading: Reading) -> int:
+    """0 where nothing answered."""
+    answered = sorted(reading.rtt_us)
+    return answered[len(answered) // 2] if answered else 0
+
+
+def as_json(rows: Sequence[dict[str, Any]]) -> str:
+    return orjson.dumps(rows).decode()

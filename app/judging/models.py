@@ -1,0 +1,96 @@
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Integer, text
+from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql import func
+
+from app.postgres.engine import Base, Moment
+from app.profiles import Technology
+from app.registry.models import State, UnknownReason
+
+
+class StateSegment(Base):
+    """A stretch of one state of one site. The last one is open: how far it reaches is in `site_status`."""
+
+    __tablename__ = "state_segment"
+    __table_args__ = (
+        ExcludeConstraint(
+            ("site_id", "="),
+            (text("tstzrange(started_at, ended_at)"), "&&"),
+            name="ex_state_segment_overlap",
+            using="gist",
+        ),
+        Index("ix_state_segment_site_id_started_at", "site_id", "started_at"),
+        Index("uq_state_segment_open", "site_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    started_at: Mapped[Moment]
+    ended_at: Mapped[Moment | None]
+    state: Mapped[State]
+    unknown_reason: Mapped[UnknownReason | None]
+    last_ok_at: Mapped[Moment | None]  # the last answer before it began
+    first_ok_after: Mapped[Moment | None]  # the answer that ended it
+    confirmed_at: Mapped[Moment | None]  # of an outage: slot of the loss that made it certain
+
+
+class Blind(Base):
+    """A stretch in which a source could not look: append-only. Overlapping timeouts are our fault, not an outage."""
+
+    __tablename__ = "blind"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    started_at: Mapped[Moment] = mapped_column(index=True)
+    ended_at: Mapped[Moment]
+    reason: Mapped[str]  # uplink, stopped, clock, ingest
+    recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
+class Suspicion(Base):
+    """Many sites of several providers lost at once: perhaps it was us. Unknown until a further round of looks tells."""
+
+    __tablename__ = "suspicion"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    started_at: Mapped[Moment] = mapped_column(index=True)
+    detected_at: Mapped[Moment]
+    ended_at: Mapped[Moment | None]
+    upheld: Mapped[bool | None]  # true: it was us, so the stretch stays blind; false: they really were out
+    sites: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+
+
+class Checkpoint(Base):
+    """What judgement carried at a full hour, all readings before it judged: where a rejudgement can begin."""
+
+    __tablename__ = "checkpoint"
+    __table_args__ = (Index("ix_checkpoint_at", "at", postgresql_using="brin"),)
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    at: Mapped[Moment] = mapped_column(primary_key=True)
+    carry: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class DatedProfile(Base):
+    """A technology's profile, in force from `started_at` until the next one of it."""
+
+    __tablename__ = "dated_profile"
+
+    technology: Mapped[Technology] = mapped_column(primary_key=True)
+    started_at: Mapped[Moment] = mapped_column(primary_key=True)
+    profile: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class WorkerBeat(Base):
+    """A worker's sign of life: written with every batch."""
+
+    __tablename__ = "worker_beat"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    beat_at: Mapped[Moment]
+    started_at: Mapped[Moment]
+    blind_since: Mapped[Moment | None]
+    figures: Mapped[dict[str, Any]] = mapped_column(JSONB)

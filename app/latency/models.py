@@ -1,0 +1,63 @@
+from datetime import date
+
+from sqlalchemy import ARRAY, BigInteger, Integer, SmallInteger, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.postgres.engine import Base, Moment
+
+
+class Figures:
+    """What packets came to, in µs. The histogram: `bucket` in order, `upto` = how many fell into it or below."""
+
+    rtt_sum: Mapped[int | None] = mapped_column(BigInteger)
+    jitter_sum: Mapped[int | None] = mapped_column(BigInteger)  # |differences| of neighbouring packets of a reading
+    rtt_min: Mapped[int | None]
+    rtt_max: Mapped[int | None]
+    bucket: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+
+
+class SiteFigures(Figures):
+    sent: Mapped[int]
+    received: Mapped[int]
+    jitter_count: Mapped[int | None]
+    upto: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+
+
+class RegionFigures(Figures):
+    """Of the access points that lay in it that day. Provider 0 and technology `all` stand for all of them."""
+
+    sent: Mapped[int] = mapped_column(BigInteger)
+    received: Mapped[int] = mapped_column(BigInteger)
+    jitter_count: Mapped[int | None] = mapped_column(BigInteger)
+    upto: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    region_code: Mapped[str] = mapped_column(primary_key=True)
+    provider_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    technology: Mapped[str] = mapped_column(String(20), primary_key=True)
+
+
+class RollupHour(SiteFigures, Base):
+    __tablename__ = "rollup_hour"
+
+    site_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hour: Mapped[Moment] = mapped_column(primary_key=True)
+
+
+class RollupDay(SiteFigures, Base):
+    __tablename__ = "rollup_day"
+
+    site_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    day: Mapped[date] = mapped_column(primary_key=True)  # WITA
+
+
+class RegionDay(RegionFigures, Base):
+    __tablename__ = "region_day"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+
+
+class RegionMonth(RegionFigures, Base):
+    """Of whole months that are over."""
+
+    __tablename__ = "region_month"
+
+    month: Mapped[date] = mapped_column(primary_key=True)  # its first day

@@ -1,0 +1,81 @@
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.core.periods import Step
+from app.measurements.simulated_past import Marked
+
+ROW: dict[str, Any] = {
+    "start": "2026-11-24T13:00:00Z",
+    "end": "2026-11-24T13:07:31Z",
+    "samples": 21,
+    "loss_pct": 4.545,
+    "min_ms": 22.759,
+    "mean_ms": 23.218,
+    "p50_ms": 23.157,
+    "p95_ms": 23.681,
+    "p99_ms": 23.727,
+    "max_ms": 23.739,
+    "jitter_ms": 0.781,
+}
+
+
+class LatencyRow(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [ROW]})
+
+    start: datetime
+    end: datetime
+    samples: int = Field(description="packets that were answered")
+    loss_pct: float | None = Field(description="of the packets sent; null when none were")
+    min_ms: float | None
+    mean_ms: float | None
+    p50_ms: float | None = Field(description="percentiles are within 2% of the exact ones")
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    jitter_ms: float | None = Field(description="mean absolute difference of neighbouring packets")
+
+
+class LatencyOut(Marked):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "from": "2026-11-24T13:00:00Z",
+                    "to": "2026-11-24T13:07:31Z",
+                    "step": "hour",
+                    "series": [ROW],
+                    "total": ROW,
+                }
+            ]
+        }
+    )
+
+    from_: datetime = Field(alias="from")
+    to: datetime
+    step: Step
+    series: list[LatencyRow]
+    total: LatencyRow
+
+
+class GroupLatencyOut(LatencyOut):
+    """Of all packets of the sites together, whatever their technology: ask for one technology to compare like with
+    like."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "from": "2026-11-24T13:00:00Z",
+                    "to": "2026-11-24T13:07:31Z",
+                    "step": "hour",
+                    "series": [ROW],
+                    "total": ROW,
+                    "sites": 1,
+                }
+            ]
+        }
+    )
+
+    sites: int = Field(description="access points of which there are readings in this period")

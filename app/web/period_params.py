@@ -1,0 +1,103 @@
+"""The period that a request asks for: `from`, `to` and `period` of the query, checked."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import Depends, Query
+
+from app.core.clock import floor_second, utc_now
+from app.core.errors import Fault, Invalid
+from app.core.periods import Period, named_period, whole_month
+from app.core.validation import EXAMPLE_MOMENT as EXAMPLE
+from app.core.validation import FaultError, read_moment
+
+AHEAD, BACK = timedelta(days=90), timedelta(days=30)
+
+From = Annotated[
+    str | None,
+    Query(alias="from", description="ISO 8601 with offset, epoch ms, or a date (midnight WITA)", examples=[EXAMPLE]),
+]
+To = Annotated[str | None, Query(description="exclusive; like from; default now", examples=[EXAMPLE])]
+Until = Annotated[str | None, Query(description="exclusive; like from; default 90 days ahead", examples=[EXAMPLE])]
+Named = Annotated[str | None, Query(description="instead of from and to", examples=["24h", "7d", "2026-11"])]
+
+
+Bounds = tuple[datetime | None, datetime | None]  # open where None
+
+
+def asked_period(from_: From = None, to: To = None, period: Named = None) -> Period:
+    """Raises Invalid with every parameter that is wrong."""
+    now = floor_second(utc_now())
+    if period is not None:
+        _require_alone(from_, to)
+        return named_period(period, now)
+    faults: list[Fault] = []
+    end = _moment("to", to, faults) or now
+    start = _moment("from", from_, faults) or min(end, now) - timedelta(hours=24)
+    if faults:
+        raise Invalid(*faults)
+    start, end = _in_order(start, end)
+    if start >= now:
+        raise Invalid(Fault("from", "in_the_future", "from lies in the future: nothing has been measured there yet"))
+    return Period(start, min(end, now))
+
+
+def asked_ahead(from_: From = None, to: Until = None, period: Named = None) -> Period:
+    """For what is planned: reaches into the future. Raises Invalid with every parameter that is wrong."""
+    now = floor_second(utc_now())
+    if period is not None:
+        _require_alone(from_, to)
+        return whole_month(period) or named_period(period, now)
+    faults: list[Fault] = []
+    end, start = _moment("to", to, faults), _moment("from", from_, faults)
+    if faults:
+        raise Invalid(*faults)
+    return Period(*_in_order(start or min(now, end or now) - BACK, end or max(now, start or now) + AHEAD))
+
+
+def asked_bounds(from_: From = None, to: To = None, period: Named = None) -> Bounds:
+    """For what is kept for good: all of time where nothing is asked. Raises Invalid with every wrong parameter."""
+    if period is not None:
+        _require_alone(from_, to)
+        month = whole_month(period)
+        return (month.start, month.end) if month else (named_period(period, floor_second(utc_now())).start, None)
+    faults: list[Fault] = []
+    start, end = _moment("from", from_, faults), _moment("to", to, faults)
+    if faults:
+        raise Invalid(*faults)
+    return _in_order(start, end) if start and end else (start, end)
+
+
+def _require_alone(*others: str | None) -> None:
+    if any(other is not None for other in others):
+        raise Invalid(Fault("period", "period_and_from", "Give either period, or from and to"))
+
+
+def _in_order(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    start, end = floor_second(start), floor_second(end)
+    if end <= start:
+        raise Invalid(
+            Fault(
+                "to",
+                "to_before_from",
+                "to ({to}) is not after from ({from_})",
+                "Swap them, perhaps",
+                values={"to": end.isoformat(), "from_": start.isoformat()},
+            )
+        )
+    return start, end
+
+
+def _moment(field: str, given: str | None, faults: list[Fault]) -> datetime | None:
+    if given is None:
+        return None
+    try:
+        return read_moment(field, given)
+    except FaultError as error:
+        faults.append(error.fault)
+        return None
+
+
+Asked = Annotated[Period, Depends(asked_period)]
+AskedAhead = Annotated[Period, Depends(asked_ahead)]
+AskedBounds = Annotated[Bounds, Depends(asked_bounds)]

@@ -1,0 +1,151 @@
+"""One of each thing, made in Kutai Kartanegara and Telkom's; and everybody who may come along and ask for it."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access import store as access
+from app.access.models import Account, Role, Token
+from app.core.clock import utc_now
+from tests.contracts.test_contracts import agree
+from tests.diagnoses.conftest import make_diagnosis
+from tests.incidents.conftest import Field
+
+MARK = "Rahasia"  # in the name of all that is Kutai Kartanegara's own
+CONTRACT_MARK = "K-7713"  # contracts are seen by every district, and by no other provider
+CONTACT_NAME, CONTACT_PHONE = "Ibu Rina Kartikasari", "0812-5550-7713"
+HERE, THERE = "64.02", "64.03"
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What a path names, and how it answers those who may not see it. None: everybody may."""
+
+    id: str
+    other_district: int | None = 404
+    other_provider: int | None = 404
+    below: Mapping[str, str] = field(default_factory=dict, hash=False)  # what further parameters of a path name
+
+
+@dataclass(frozen=True)
+class Asker:
+    name: str
+    client: httpx.AsyncClient
+    role: Role | None  # None: no good token
+    stranger: str | None = None  # other_district or other_provider
+
+
+async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
+    """By the path that names them, or that one with a slash for all below it: a new one belongs here."""
+    cast = field.cast
+    site = await field.site(
+        name=f"Titik {MARK}",
+        service_no=f"SID-{MARK}",
+        probe="tcp",
+        port=8291,
+        contact_name=CONTACT_NAME,
+        contact_phone=CONTACT_PHONE,
+    )
+    await field.write(site, (0, 600, "up"), (600, None, "down"))
+    (incident,) = await field.listed()
+    note = await cast.ana.post(f"/incidents/{incident['id']}/notes", {"text": f"Catatan {MARK}"})
+    assert note.status_code == 201, note.text
+    contract = await agree(cast, number=CONTRACT_MARK)
+    window = await cast.ana.post(
+        "/maintenance",
+        {
+            "site": str(site),
+            "title": f"Kerja {MARK}",
+            "started_at": field.at(0).isoformat(),
+            "ended_at": field.at(60).isoformat(),
+        },
+    )
+    assert window.status_code == 201, window.text
+    async with session.begin():
+        account = Account(
+            username=f"dian-{MARK.lower()}",
+            name=f"Dian {MARK}",
+            password_hash="none",
+            role=Role.DISTRICT_OPERATOR,
+            region_code=HERE,
+            must_change_password=False,
+            version=1,
+        )
+        session.add(account)
+        await session.flush()
+        token = Token(
+            name=f"sensor {MARK}",
+            digest=b"none",
+            role=Role.VIEWER,
+            region_code=HERE,
+            account_id=account.id,
+            created_at=utc_now(),
+        )
+        session.add(token)
+        await session.flush()
+    pushing = await field.site(name="Titik mandiri", probe="push")  # whoever has its code sees its page
+    code = (await cast.ana.post(f"/sites/{pushing}/enrolment")).json()["code"]
+    return {
+        "/sites/{id}": Thing(str(site), below={"diagnosis_id": str(await make_diagnosis(session, site))}),
+        "/sites/{id}/agent": Thing(str(pushing)),
+        "/sites/{id}/enrolment": Thing(str(pushing)),
+        "/enrol/{code}": Thing(code, None, None),
+        "/incidents/{id}": Thing(str(incident["id"])),
+        "/maintenance/{id}": Thing(str(window.json()["id"])),
+        "/contracts/{id}": Thing(str(contract["id"]), other_district=None),
+        "/accounts/{id}": Thing(str(account.id)),
+        "/tokens/{id}": Thing(str(token.id)),
+        "/regions/{code}": Thing(HERE, other_district=None, other_provider=None),
+        "/regions/{code}/": Thing(HERE, other_district=403, other_provider=None),
+        "/providers/{id}": Thing("telkom-wms", other_district=None),
+    }
+
+
+@asynccontextmanager
+async def everybody(app: FastAPI, session: AsyncSession, providers: dict[str, int]) -> AsyncIterator[list[Asker]]:
+    """The six roles within reach of the things; tokens that are none; and two districts' and one provider's others."""
+    telkom = providers["telkom-wms"]
+    good: list[tuple[str, Role, str, int | None, str | None]] = [
+        (
+            role.value,
+            role,
+            "64" if role.value.startswith("pro") else HERE,
+            telkom if role is Role.PROVIDER_VIEWER else None,
+            None,
+        )
+        for role in Role
+    ] + [
+        ("other district's admin", Role.DISTRICT_ADMIN, THERE, None, "other_district"),
+        ("other district's operator", Role.DISTRICT_OPERATOR, THERE, None, "other_district"),
+        ("other district's viewer", Role.VIEWER, THERE, None, "other_district"),
+        ("other provider's viewer", Role.PROVIDER_VIEWER, "64", providers["iconplus"], "other_provider"),
+    ]
+    askers = [Asker("no token", _client(app, None), None)]
+    async with session.begin():
+        for name, role, region, provider, stranger in good:
+            secret = await _token(session, name, role, region, provider)
+            askers.append(Asker(name, _client(app, secret), role, stranger))
+        for name, spoiled in (("expired token", "expires_at"), ("revoked token", "revoked_at")):
+            secret = await _token(session, name, Role.PROVINCE_ADMIN, "64", None)
+            earlier: dict[str, Any] = {spoiled: utc_now() - timedelta(seconds=1)}
+            await session.execute(update(Token).where(Token.name == name).values(**earlier))
+            askers.append(Asker(name, _client(app, secret), None))
+    yield askers
+    for asker in askers:
+        await asker.client.aclose()
+
+
+async def _token(session: AsyncSession, name: str, role: Role, region: str, provider: int | None) -> str:
+    return await access.create_token(session, name=name, role=role, region_code=region, provider_id=provider)
+
+
+def _client(app: FastAPI, secret: str | None) -> httpx.AsyncClient:
+    headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test", headers=headers)

@@ -1,0 +1,111 @@
+"""Every call that the application answers, read from the application itself: its policy, and a sound request for it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+
+from app.access.rights import Right
+from app.api.app import API
+from app.push.routes import by_device_token
+from app.web.deps import Allowed, open_to_all
+
+FRAMEWORK = {"/openapi.json", "/docs/assets"}  # of FastAPI's own making: the description, and the page's scripts
+
+CSV = b"village_code,technology,provider,probe,host\n64.02.05.2003,fiber,telkom-wms,icmp,198.51.100.30\n"
+
+# What no example in the description says, by method and path: httpx' keywords.
+REQUESTS: dict[str, dict[str, Any]] = {
+    f"POST {API}/sites/import": {"content": CSV, "headers": {"Content-Type": "application/octet-stream"}},
+    f"POST {API}/me/password": {"json": {"current_password": "perahu pagi", "new_password": "ulin sore terang 7"}},
+    f"GET {API}/sites/{{id}}/agent": {"params": {"kind": "openwrt"}},
+    f"POST {API}/sites/{{id}}/agent": {"params": {"kind": "openwrt"}},
+    "GET /enrol/{code}": {"params": {"kind": "openwrt"}},
+}
+
+SPEED_TEST = f"{API}/speedtest"
+REQUESTS |= {
+    f"GET {SPEED_TEST}": {"params": {"grant": "none"}},
+    f"POST {SPEED_TEST}": {"params": {"grant": "none"}, "content": b"x"},
+}
+
+# What those with a token are answered where only a person's own session goes, or nobody's password is right.
+OWN = {f"POST {API}/session": 401, f"GET {API}/session": 404, f"POST {API}/me/password": 403}
+# Only a device's own token is good here, and no person's.
+OWN |= {f"POST {API}/push": 401, f"POST {API}/push/end": 401}
+
+
+# A grant is all that it takes, and nobody here has one.
+OWN |= dict.fromkeys((f"GET {SPEED_TEST}", f"POST {SPEED_TEST}", f"POST {SPEED_TEST}/report"), 404)
+
+
+@dataclass(frozen=True)
+class Call:
+    method: str
+    path: str
+    right: Right | None  # None: open to all
+    request: Mapping[str, Any] = field(hash=False, default_factory=dict)  # httpx' keywords
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def thing(self) -> str | None:
+        """What the path names: all of it below /api/v1 up to its first parameter."""
+        return self.path.removeprefix(API).partition("}")[0] + "}" if "{" in self.path else None
+
+
+class NoPolicy(AssertionError):
+    pass
+
+
+def read_calls(app: FastAPI) -> list[Call]:
+    """Raises NoPolicy for a route that says nowhere who may call it."""
+    document = app.openapi()
+    return [
+        Call(method, str(route.path), _policy(route), _request(document, method, str(route.path)))
+        for route in iter_route_contexts(app.routes)
+        if route.path not in FRAMEWORK
+        for method in sorted((route.methods or {"any"}) - {"HEAD"})
+    ]
+
+
+def _policy(route: Any) -> Right | None:
+    found = set(_policies(route.dependant)) if hasattr(route, "dependant") else set()
+    if len(found) != 1:
+        raise NoPolicy(
+            f"{route.methods} {route.path} has {len(found) or 'no'} policies: take one caller of app/web/deps.py "
+            "(Reader, Writer, Provincial, Admin), or Depends(open_to_all)"
+        )
+    return found.pop()
+
+
+def _policies(dependant: Dependant) -> Iterator[Right | None]:
+    if isinstance(dependant.call, Allowed):
+        yield dependant.call.right
+    elif dependant.call in (open_to_all, by_device_token):
+        yield None
+    for below in dependant.dependencies:
+        yield from _policies(below)
+
+
+def _request(document: dict[str, Any], method: str, path: str) -> dict[str, Any]:
+    if given := REQUESTS.get(f"{method} {path}"):
+        return given
+    operation = document["paths"].get(path, {}).get(method.lower(), {})
+    request: dict[str, Any] = {}
+    if asked := [p for p in operation.get("parameters", []) if p["in"] == "query" and p.get("required")]:
+        request["params"] = {one["name"]: _value(document, one["schema"]) for one in asked}
+    if body := operation.get("requestBody", {}).get("content", {}).get("application/json"):
+        request["json"] = _value(document, body["schema"])
+    return request
+
+
+def _value(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    """The first example, or the first choice."""
+    if name := schema.get("$ref", "").rpartition("/")[2]:
+        schema = document["components"]["schemas"][name]
+    return next(iter(schema.get("examples") or schema.get("enum") or [None]))

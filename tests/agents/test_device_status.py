@@ -1,0 +1,80 @@
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.agents import agent_tokens
+from app.core.clock import today, utc_now
+from app.push.dedupe import OVERHEAD_BYTES
+from tests.conftest import Cast
+from tests.push.conftest import Agent
+from tests.push.test_push import BEAT, grown_old
+from tests.registry.test_sites import register
+
+
+async def test_a_site_without_an_agent_has_a_device_that_was_never_heard(cast: Cast) -> None:
+    site = await register(cast, probe="push", host=None)
+    found = (await cast.vera.get(f"/sites/{site['code']}/device")).json()
+    assert (found["heard_at"], found["token_created_at"], found["accepted"], found["boots"]) == (None, None, 0, 0)
+
+
+async def test_what_a_device_said_of_itself_and_what_it_costs_is_shown_and_its_secret_is_not(
+    cast: Cast, agent: Agent
+) -> None:
+    sent = BEAT | {"agent": "openwrt/1", "waiting": 7, "dropped": 2, "clock": "2020-01-01T00:00:00Z"}
+    answer = await agent.send(sent)
+    assert answer.status_code == 200
+    size = int(answer.request.headers["content-length"])
+    await agent.push(BEAT | {"seq": 182, "sent": -1, "agent": "openwrt/1"})
+    shown = await cast.ana.get(f"/sites/{agent.site['id']}/device")
+    found = shown.json()
+    assert (found["agent"], found["boot"], found["clients"]) == ("openwrt/1", "k3f9", 14)
+    assert (found["accepted"], found["rejected"], found["last_rejection"]) == (1, 1, "out_of_range")
+    assert found["token_created_by"] == "Sari"
+    assert abs((utc_now() - datetime.fromisoformat(found["booted_at"])).total_seconds() - 86_400) < 60
+    assert found["clock_offset_s"] > 6 * 365 * 86_400
+    assert (found["month"], found["month_requests"]) == (today().replace(day=1).isoformat(), 2)
+    assert 2 * OVERHEAD_BYTES + size < found["month_bytes"] < 2 * (OVERHEAD_BYTES + size) + 100
+    assert agent.token not in shown.text
+
+
+async def test_with_which_token_a_device_was_heard_last_is_known_from_its_first_push_on(
+    agent: Agent, session: AsyncSession
+) -> None:
+    """Silence counts from then on: an installation sends with its new token at once."""
+    await agent.push(BEAT)
+    async with session.begin():
+        token = await agent_tokens.find_good(session, agent.site["id"])
+    assert token is not None
+    assert (await agent.row("device"))["token_id"] == token.id
+
+
+async def test_only_who_sees_the_site_sees_its_device(cast: Cast, agent: Agent) -> None:
+    path = f"/sites/{agent.site['id']}/device"
+    assert (await cast.ben.get(path)).status_code == 404
+    assert (await cast.icon.get(path)).status_code == 404
+    assert (await cast.stranger.get(path)).status_code == 401
+
+
+async def test_two_agents_with_one_token_are_noticed(cast: Cast, agent: Agent) -> None:
+    async def two_agents() -> str | None:
+        found: dict[str, str | None] = (await cast.sari.get(f"/sites/{agent.site['id']}/device")).json()
+        return found["two_agents_at"]
+
+    await agent.push(BEAT | {"boot": "one", "seq": 1})
+    await agent.push(BEAT | {"boot": "one", "seq": 2})
+    await agent.push(BEAT | {"boot": "other", "seq": 1})
+    assert await two_agents() is None, "one that was started again looks the same"
+    await agent.push(BEAT | {"boot": "one", "seq": 3})
+    assert await two_agents() is not None
+
+
+async def test_what_an_earlier_start_left_on_disk_is_no_second_agent(cast: Cast, agent: Agent) -> None:
+    await agent.push(BEAT | {"boot": "before", "seq": 1})
+    await grown_old(agent)
+    now = utc_now().isoformat()
+    old = {"boot": "before", "seq": 2, "clock": now, "sent": 3, "rtt_ms": [20]}
+    for seq in (3, 4):
+        answer = await agent.push({"boot": "after", "sent_at": now, "batch": [old | {"seq": seq}]})
+        assert answer["accepted"] == 1, answer
+    found = (await cast.sari.get(f"/sites/{agent.site['id']}/device")).json()
+    assert (found["two_agents_at"], found["boot"], found["boots"]) == (None, "after", 2)

@@ -1,0 +1,240 @@
+"""What Prometheus is told: of the service itself, and of every site within a token's scope."""
+
+import subprocess
+import time
+from datetime import timedelta
+from unittest.mock import Mock
+
+import orjson
+import pytest
+from fastapi import FastAPI
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import utc_now
+from app.postgres.engine import open_engine, open_sessions
+from app.status import prometheus
+from app.worker import writer as worker
+from app.worker.counters import Figures
+from tests.conftest import Cast, Person
+from tests.registry.test_sites import register
+from tests.status.test_since import publish
+from tests.status.test_status import beat, judge
+from tests.support.prometheus_server import program
+
+STATES = {"up", "degraded", "down", "unreachable", "unknown"}
+
+
+async def scraped(person: Person, path: str = "/metrics") -> dict[str, Metric]:
+    answer = await person.client.get(path)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return {family.name: family for family in text_string_to_metric_families(answer.text)}
+
+
+def values(family: Metric, label: str) -> dict[str, float]:
+    return {sample.labels[label]: sample.value for sample in family.samples}
+
+
+def value(found: dict[str, Metric], name: str) -> float:
+    (sample,) = found[name].samples
+    return float(sample.value)
+
+
+async def test_it_counts_sites_by_kind_and_state(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    made = await register(cast)
+    await register(cast, host="198.51.100.21")
+    await register(cast, host="198.51.100.22", kind="node")
+    await judge(session, made["id"], "up")
+    await publish(app)
+    samples = (await scraped(cast.stranger))["sinyal_sites_by_state"].samples
+    counts = {(one.labels["kind"], one.labels["state"]): one.value for one in samples}
+    assert counts.keys() == {(kind, state) for kind in ("access_point", "node") for state in STATES}
+    assert {key: count for key, count in counts.items() if count} == {
+        ("access_point", "up"): 1,
+        ("access_point", "unknown"): 1,
+        ("node", "unknown"): 1,
+    }
+
+
+async def test_what_sites_reported_and_nobody_has_taken_in_is_counted(cast: Cast, session: AsyncSession) -> None:
+    found = await scraped(cast.stranger)
+    assert [value(found, f"sinyal_inbox_{name}") for name in ("waiting", "age_seconds", "refused")] == [0, 0, 0]
+    async with session.begin():
+        await session.execute(
+            text(
+                "INSERT INTO push_inbox (received_at, rows, refused_at) VALUES "
+                "(now() - interval '9 min', '[]', now()), "
+                "(now() - interval '5 min', '[]', NULL), (now() - interval '1 min', '[]', NULL)"
+            )
+        )
+    found = await scraped(cast.stranger)
+    assert [value(found, f"sinyal_inbox_{name}") for name in ("waiting", "refused")] == [2, 1]
+    assert value(found, "sinyal_inbox_age_seconds") == 300
+
+
+async def test_it_counts_the_streams_that_are_open(app: FastAPI, cast: Cast) -> None:
+    with app.state.streams.counted(), app.state.streams.counted():
+        assert value(await scraped(cast.stranger), "sinyal_status_streams") == 2
+    assert value(await scraped(cast.stranger), "sinyal_status_streams") == 0
+
+
+async def test_it_counts_requests_by_route_and_knows_those_under_way(app: FastAPI, cast: Cast) -> None:
+    await register(cast)
+    await cast.sari.get("/sites/0")
+    await cast.sari.get("/sites/1999999")
+    await cast.stranger.get("/nothing")
+    found = await scraped(cast.stranger)
+    asked = {tuple(one.labels.values()): one.value for one in found["sinyal_http_requests"].samples}
+    assert asked["GET", "/sites/{id}", "404"] == 2
+    assert asked["GET", "none", "404"] == 1
+    assert value(found, "sinyal_http_requests_in_flight") == 1, "this scrape"
+    timed = {one.labels["route"] for one in found["sinyal_http_request_seconds"].samples}
+    assert {"/sites", "/sites/{id}", "none"} <= timed
+
+
+async def test_it_tells_how_the_worker_fares(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    figures = Figures(rounds=7, buffered_readings=3, canaries={"127.255.0.1": 1, "127.255.0.2": 0})
+    async with session.begin():
+        at = utc_now() - timedelta(seconds=9)
+        await worker.write_beat(session, now=at, started_at=at, blind_since=at, figures=figures.as_dict())
+    found = await scraped(cast.stranger)
+    assert value(found, "sinyal_worker_rounds") == 7
+    assert value(found, "sinyal_worker_buffered_readings") == 3
+    assert values(found["sinyal_worker_canary_up"], "canary") == {"127.255.0.1": 1, "127.255.0.2": 0}
+    assert value(found, "sinyal_worker_blind") == 1
+    assert 9 <= value(found, "sinyal_worker_beat_age_seconds") < 15
+
+
+async def test_it_tells_how_far_counting_is_behind(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    async with session.begin():
+        await session.execute(
+            text(
+                "UPDATE rollup_watermark SET upto = date_trunc('hour', now(), 'UTC') - interval '3 hours' "
+                "WHERE stage = 'hours'"
+            )
+        )
+        await session.execute(
+            text("UPDATE rollup_watermark SET upto = date_trunc('day', now(), 'Asia/Makassar') WHERE stage = 'days'")
+        )
+        await session.execute(
+            text(
+                "INSERT INTO counted_day (day, counted_at) "
+                "SELECT (now() AT TIME ZONE 'Asia/Makassar')::date - 2, now() ON CONFLICT DO NOTHING"
+            )
+        )
+    lags = values((await scraped(cast.stranger))["sinyal_rollup_lag_seconds"], "stage")
+    assert lags == {"hours": 3 * 3600, "days": 0, "availability": 86400}
+
+
+async def test_it_answers_while_the_database_is_away(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    await register(cast)
+    await beat(session, age_s=20)
+    await publish(app)
+    assert value(await scraped(cast.stranger), "sinyal_database_up") == 1
+    app.state.engine = open_engine("postgresql+asyncpg://nobody@127.0.0.1:9/nothing", name="away")
+    app.state.sessions = open_sessions(app.state.engine)
+    found = await scraped(cast.stranger)
+    assert value(found, "sinyal_database_up") == 0
+    assert value(found, "sinyal_worker_beat_age_seconds") >= 20, "it goes on growing"
+    assert "sinyal_worker_rounds" not in found
+    assert value(found, "sinyal_database_connections_in_use") == 0
+    assert value(found, "sinyal_status_versions") >= 1
+    assert value(found, "process_resident_memory_bytes") > 1e6
+
+
+async def test_every_site_shows_its_state_and_figures(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    made = await register(cast, technology="leo")
+    await judge(session, made["id"], "up", rtt_us=41_500)
+    await beat(session, age_s=2)
+    await publish(app)
+    found = await scraped(cast.vera, "/metrics/sites")
+    labels = {
+        "site": made["code"],
+        "region": "64.02.05.2003",
+        "district": "64.02",
+        "technology": "leo",
+        "provider": "telkom-wms",
+        "kind": "access_point",
+    }
+    assert values(found["sinyal_site_state"], "state") == {state: float(state == "up") for state in STATES}
+    for name, shown in (("rtt_seconds", 0.0415), ("loss_ratio", 0), ("maintenance", 0)):
+        (sample,) = found[f"sinyal_site_{name}"].samples
+        assert sample.labels == labels
+        assert sample.value == pytest.approx(shown)
+    assert time.time() - value(found, "sinyal_site_last_seen_timestamp_seconds") < 10
+    assert 2 <= value(found, "sinyal_status_data_age_seconds") < 10
+
+
+async def test_what_is_not_known_of_a_site_has_no_figure(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    never, aged = await register(cast), await register(cast, host="198.51.100.21")
+    await judge(session, aged["id"], "up", age_s=151)
+    await publish(app)
+    found = await scraped(cast.vera, "/metrics/sites")
+    states = {one.labels["site"]: one.labels["state"] for one in found["sinyal_site_state"].samples if one.value}
+    assert states == {never["code"]: "unknown", aged["code"]: "unknown"}
+    assert found["sinyal_site_rtt_seconds"].samples == found["sinyal_site_loss_ratio"].samples == []
+    assert set(values(found["sinyal_site_last_seen_timestamp_seconds"], "site")) == {aged["code"]}
+
+
+async def test_a_token_shows_the_sites_of_its_scope_alone(app: FastAPI, cast: Cast) -> None:
+    here = await register(cast)
+    there = await register(cast, village_code="64.03.01.2001", host="198.51.100.9", provider="iconplus")
+    await publish(app)
+    for person, codes in (
+        (cast.sari, {here["code"], there["code"]}),
+        (cast.ana, {here["code"]}),
+        (cast.ben, {there["code"]}),
+        (cast.icon, {there["code"]}),
+    ):
+        assert set(values((await scraped(person, "/metrics/sites"))["sinyal_site_maintenance"], "site")) == codes
+    assert (await cast.stranger.client.get("/metrics/sites")).status_code == 401
+    assert (await cast.vera.client.get("/metrics/sites?region=64.02")).status_code == 422, "nothing is silently ignored"
+
+
+async def test_the_same_version_is_written_once_and_travels_compressed(
+    app: FastAPI, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(cast)
+    await publish(app)
+    writing = Mock(side_effect=prometheus.text)
+    monkeypatch.setattr(prometheus, "text", writing)
+    zipped = await cast.vera.client.get("/metrics/sites", headers={"Accept-Encoding": "gzip"})
+    whole = await cast.vera.client.get("/metrics/sites", headers={"Accept-Encoding": "identity"})
+    again = await cast.sari.client.get("/metrics/sites", headers={"If-None-Match": zipped.headers["etag"]})
+    assert (zipped.headers["content-encoding"], zipped.content) == ("gzip", whole.content)
+    assert (again.status_code, writing.call_count) == (304, 1)
+
+
+def test_label_values_are_escaped() -> None:
+    odd = 'a"b\\c\nd'
+    row = {
+        "code": odd,
+        "village_code": "64.02.05.2003",
+        "technology": "fiber",
+        "provider": "x",
+        "kind": "node",
+        "state": "up",
+        "rtt_ms": None,
+        "loss_pct": None,
+        "last_seen_at": None,
+        "maintenance": True,
+    }
+    families = text_string_to_metric_families(prometheus.text([orjson.dumps(row)], None).decode())
+    assert {sample.labels["site"] for family in families for sample in family.samples} == {odd}
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics/sites"])
+async def test_promtool_finds_nothing_to_mend(path: str, app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    made = await register(cast)
+    await judge(session, made["id"], "up")
+    async with session.begin():
+        now, figures = utc_now(), Figures(canaries={"127.255.0.1": 1}).as_dict()
+        await worker.write_beat(session, now=now, started_at=now, blind_since=None, figures=figures)
+    await publish(app)
+    body = (await cast.vera.client.get(path)).content
+    assert body.count(b"\n") > 20
+    said = subprocess.run([program("promtool"), "check", "metrics"], input=body, capture_output=True)  # noqa: ASYNC221
+    assert (said.returncode, said.stdout, said.stderr) == (0, b"", b"")

@@ -1,0 +1,152 @@
+"""Requests that schemathesis makes up from the service's own description, good and bad: no answer is a 5xx, none is
+another than described, none holds a row from outside the caller's scope."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import requests
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.core import NOT_SET
+from schemathesis.core.failures import FailureGroup
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.api.app import API
+from app.postgres.engine import Sessions
+from tests.access.matrix_world import make_things
+from tests.access.route_catalog import OWN, read_calls
+from tests.conftest import Person
+from tests.incidents.conftest import Field, field_
+from tests.registry.test_sites import BERAU_VILLAGE, register
+
+__all__ = ["field_"]
+
+EXAMPLES = 3  # of each operation, for each way of making them up
+NEIGHBOUR = "Tetangga"  # in the names of what is Berau's
+PLACES = {"village_code", "region_code", "region", "code"}
+
+load_all_checks()
+DESCRIBED = CHECKS.get_by_names(
+    [
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+    ]
+)
+
+
+async def test_every_answer_is_as_described_and_within_the_scope(
+    app: FastAPI,
+    connection: AsyncConnection,
+    sessions: Sessions,
+    field_: Field,
+    session: AsyncSession,
+    record_property: Any,
+) -> None:
+    things = await make_things(field_, session)
+    foreign = await register(field_.cast, village_code=BERAU_VILLAGE, host="198.51.100.90", name=NEIGHBOUR)
+    await app.state.snapshot.refresh(sessions)
+    idents = {path: [thing.id, "0"] for path, thing in things.items()}
+    below = {name: ident for thing in things.values() for name, ident in thing.below.items()}
+    idents["/sites/{id}"].append(str(foreign["id"]))
+    cases = list(_cases(app, idents, below))
+    wrong: list[str] = []
+    operations, well = {_name(case) for case in cases}, set()
+    for person in (field_.cast.ana, field_.cast.sari):  # of a district; of the province, for what only it may do
+        for case in cases:
+            undone = await connection.begin_nested()
+            answer = await _send(person, case)
+            await undone.rollback()
+            wrong += _wrong(case, answer, everywhere=person is field_.cast.sari)
+            well |= {_name(case)} if answer.is_success else set()
+    assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong[:40])
+    assert len(operations) == sum(map(len, app.openapi()["paths"].values()))
+    assert operations - well - OWN.keys() == set(), "no answer but refusals was seen"
+    record_property("requests", f"{len(cases)} x 2, of all {len(operations)} operations")
+
+
+def _name(case: Any) -> str:
+    return f"{case.method} {case.path}"
+
+
+def _cases(app: FastAPI, idents: dict[str, list[str]], below: dict[str, str]) -> Iterator[Any]:
+    """The same every time. Paths name what is there, what is a neighbour's, what is nobody's, or anything."""
+    sound = {str(call): call.request for call in read_calls(app)}
+    for result in schemathesis.openapi.from_dict(app.openapi()).get_all_operations():
+        operation: Any = result.ok()  # type: ignore[union-attr]  # FastAPI's own description is sound
+        path = operation.path.removeprefix(API)
+        thing = re.match(r"[^}]*\}", path)
+        known = idents.get(path, []) + (idents[thing[0]] if thing else [])
+        first, *further = re.findall(r"\{(\w+)\}", operation.path) or [""]
+        named = [{first: ident} | {name: below[name] for name in further} for ident in known]
+        request = sound[f"{operation.method.upper()} {operation.path}"]
+        yield operation.Case(
+            path_parameters=named[0] if named else {},
+            query=request.get("params", {}),
+            body=request.get("json", request.get("content", NOT_SET)),
+            media_type="application/octet-stream" if "content" in request else "application/json",
+        )
+        for paths in (None, *named):
+            for mode in GenerationMode:
+                yield from _drawn(operation.as_strategy(mode, path_parameters=paths))
+
+
+def _drawn(strategy: Any) -> list[Any]:
+    found: list[Any] = []
+
+    @settings(
+        max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True
+    )
+    @given(strategy)
+    def draw(case: Any) -> None:
+        found.append(case)
+
+    with contextlib.suppress(Unsatisfiable):  # nothing can be wrong with a request that holds nothing
+        draw()
+    return found
+
+
+async def _send(person: Person, case: Any) -> httpx.Response:
+    made = case.as_transport_kwargs(base_url="http://test")
+    known = ("method", "url", "headers", "files", "data", "params", "json")
+    prepared: Any = requests.Request(**{name: made[name] for name in known if made.get(name) is not None}).prepare()
+    return await person.client.request(
+        prepared.method, prepared.url, headers=dict(prepared.headers), content=prepared.body
+    )
+
+
+def _wrong(case: Any, answer: httpx.Response, *, everywhere: bool) -> Iterator[str]:
+    try:
+        case.validate_response(answer, checks=DESCRIBED)
+    except FailureGroup as failures:
+        yield from (
+            f"{case.method} {answer.url}: {one}\n{answer.status_code} {answer.text[:300]}"
+            for one in failures.exceptions
+        )
+    if everywhere or not answer.is_success:
+        return
+    if NEIGHBOUR in answer.text:
+        yield f"{case.method} {answer.url} shows what is Berau's"
+    if case.path != f"{API}/regions" and answer.content and answer.headers["content-type"] == "application/json":
+        yield from (f"{case.method} {answer.url} shows {code}" for code in _places(answer.json()))
+
+
+def _places(found: Any) -> Iterator[str]:
+    """Codes of what lies outside Kutai Kartanegara."""
+    if isinstance(found, list):
+        for one in found:
+            yield from _places(one)
+    if isinstance(found, dict):
+        for name, value in found.items():
+            yield from _places(value)
+            if name in PLACES and re.match(r"64\.\d\d", str(value)) and not str(value).startswith("64.02"):
+                yield str(value)

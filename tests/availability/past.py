@@ -1,0 +1,107 @@
+"""Sites with a past: set up some time ago, and states written straight into the ledger."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import floor_second, midnight, utc_now
+from app.incidents import outage_causes
+from app.registry.models import Cause, Contract, ContractTerms
+from tests.conftest import Cast
+from tests.registry.test_sites import register
+
+TODAY = (utc_now() + timedelta(hours=8)).date()
+
+
+def day(ago: int, hours: float = 0) -> datetime:
+    """A moment of a WITA day so many days ago."""
+    return midnight(TODAY - timedelta(days=ago)) + timedelta(hours=hours)
+
+
+async def site_since(
+    session: AsyncSession, cast: Cast, since: datetime, *states: tuple[datetime, str], **fields: Any
+) -> int:
+    """A site in service since then, `up` until the first of the states begins; the last one goes on."""
+    async with session.begin():
+        count = await session.scalar(text("SELECT count(*) FROM site"))
+    site_id: int = (await register(cast, host=f"198.51.100.{count + 1}", **fields))["id"]
+    await execute(
+        session,
+        "UPDATE site SET created_at = :since, addressed_at = :since WHERE id = :id",
+        "UPDATE site_configuration SET started_at = :since, addressed_at = :since WHERE site_id = :id",
+        id=site_id,
+        since=since,
+    )
+    await set_states(session, site_id, (since, "up"), *states)
+    return site_id
+
+
+async def set_states(session: AsyncSession, site_id: int, *states: tuple[datetime, str]) -> None:
+    """The site's whole ledger anew; the evidence of the last state is of now."""
+    await execute(session, "DELETE FROM state_segment WHERE site_id = :id", id=site_id)
+    ends: Sequence[datetime | None] = [*(began for began, _ in states[1:]), None]
+    for (began, state), ended in zip(states, ends, strict=True):
+        await execute(
+            session,
+            "INSERT INTO state_segment (site_id, started_at, ended_at, state, unknown_reason) "
+            "VALUES (:id, :began, :ended, cast(:state AS text), :reason)",
+            id=site_id,
+            began=began,
+            ended=ended,
+            state=state,
+            reason="silent" if state == "unknown" else None,
+        )
+    await execute(
+        session,
+        "UPDATE site_status SET evidence_at = :now, valid_s = 3600 WHERE site_id = :id",
+        id=site_id,
+        now=floor_second(utc_now()),
+    )
+
+
+async def under_contract(
+    session: AsyncSession, site_id: int, *, valid_from: date, terms: Sequence[tuple[date, dict[str, Any]]]
+) -> None:
+    async with session.begin():
+        provider_id = await session.scalar(text("SELECT provider_id FROM site WHERE id = :id"), {"id": site_id})
+        contract = Contract(number=f"K-{site_id}", provider_id=provider_id, valid_from=valid_from, version=1)
+        session.add(contract)
+        await session.flush()
+        for started_on, changed in terms:
+            values = {"sla_target_pct": 97, "min_outage_s": 300, "excluded_causes": [], "excuses_parent": False}
+            session.add(ContractTerms(contract_id=contract.id, started_on=started_on, **(values | changed)))
+        number = contract.id
+    await execute(
+        session,
+        "UPDATE site SET contract_id = :number WHERE id = :id",
+        "UPDATE site_configuration SET contract_id = :number WHERE site_id = :id",
+        id=site_id,
+        number=number,
+    )
+
+
+async def maintain(session: AsyncSession, start: datetime, end: datetime, **scope: Any) -> None:
+    values = {"site_id": None, "region_code": None, "provider_id": None} | scope
+    await execute(
+        session,
+        "INSERT INTO maintenance_window (started_at, ended_at, site_id, region_code, provider_id, title, "
+        "created_by, version) VALUES (:a, :b, :site_id, :region_code, :provider_id, 'works', 'sari', 1)",
+        a=start,
+        b=end,
+        **values,
+    )
+
+
+async def blame(session: AsyncSession, site_id: int, start: datetime, end: datetime | None, cause: str) -> None:
+    async with session.begin():
+        await outage_causes.set_cause(session, [site_id], start, end, Cause(cause), "sari")
+
+
+async def execute(session: AsyncSession, *statements: str, **values: Any) -> None:
+    async with session.begin():
+        for statement in statements:
+            names = {name: value for name, value in values.items() if f":{name}" in statement}
+            await session.execute(text(statement), names)

@@ -1,0 +1,112 @@
+"""Closed months: written once, corrected beside."""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.availability import monthly_close
+from app.core.clock import midnight
+from app.judging import invalidation
+from app.judging.dirty_range import Span
+from tests.availability.past import TODAY, set_states, site_since, under_contract
+from tests.availability.test_uptime import get
+from tests.conftest import Cast
+
+MONTH = (TODAY.replace(day=1) - timedelta(days=45)).replace(day=1)  # over for more than eight days
+NEXT = (MONTH + timedelta(days=31)).replace(day=1)
+START, END = midnight(MONTH), midnight(NEXT)
+CLOSES = END + timedelta(days=8)
+AFTERWARDS = (END, "up")  # so that the month's last segment is not the open one, of which the evidence is of today
+
+
+async def close(session: AsyncSession, now: datetime) -> list[Any]:
+    """All that is closed, and all corrections, after a run."""
+    async with session.begin():
+        await monthly_close.close_months(session, now)
+        closed = await session.execute(text("SELECT site_id, month, figures FROM closed_month ORDER BY 1, 2"))
+        corrected = await session.execute(text("SELECT site_id, reason, figures FROM month_correction ORDER BY id"))
+        return [tuple(row) for row in (*closed, *corrected)]
+
+
+@pytest.fixture
+async def contracted(session: AsyncSession, cast: Cast) -> int:
+    began = START - timedelta(days=3)
+    outage = START + timedelta(days=9)
+    site_id = await site_since(session, cast, began, (outage, "down"), (outage + timedelta(hours=4), "up"), AFTERWARDS)
+    await under_contract(session, site_id, valid_from=MONTH, terms=[(MONTH, {"sla_target_pct": 99.5})])
+    return site_id
+
+
+async def test_a_contract_month_closes_eight_days_after_its_end_and_once(
+    session: AsyncSession, cast: Cast, contracted: int
+) -> None:
+    await site_since(session, cast, START - timedelta(days=3))  # without a contract
+    assert await close(session, CLOSES - timedelta(seconds=1)) == []
+    closed = await close(session, CLOSES)
+    assert [row[:2] for row in closed] == [(contracted, MONTH)]
+    assert closed[0][2]["sla_verdict"] == "missed"
+    assert await close(session, CLOSES + timedelta(hours=1)) == closed
+
+
+async def test_late_data_never_rewrites_a_closed_month_but_stands_beside_it(
+    session: AsyncSession, cast: Cast, contracted: int
+) -> None:
+    before = (await get(cast.sari, f"/sites/{contracted}/uptime", period=f"{MONTH:%Y-%m}", step="month"))["total"]
+    assert (before["closed_at"], before["correction"]) == (None, None)
+    closed = await close(session, CLOSES)
+    outage = START + timedelta(days=9)
+    await set_states(
+        session, contracted, (START, "up"), (outage, "down"), (outage + timedelta(hours=2), "up"), AFTERWARDS
+    )
+    for times in (1, 2):
+        async with session.begin():
+            await invalidation.touch(
+                session, [Span(contracted, outage, outage + timedelta(hours=4))], reason="late readings"
+            )
+        rows = await close(session, CLOSES + timedelta(days=times))
+        assert rows[:1] == closed
+        assert [row[:2] for row in rows[1:]] == [(contracted, "late readings")]  # the second time nothing differs
+    whole = await get(cast.sari, f"/sites/{contracted}/uptime", period=f"{MONTH:%Y-%m}", step="month")
+    around = await get(
+        cast.sari,
+        f"/sites/{contracted}/uptime",
+        step="month",
+        **{"from": START - timedelta(days=1), "to": END + timedelta(days=1)},
+    )
+    assert [row["closed_at"] is not None for row in around["series"]] == [False, True, False]
+    assert around["total"]["seconds"]["down"] == 2 * 3600
+    for row in (whole["total"], whole["series"][0], around["series"][1]):
+        assert {name: row[name] for name in before if name not in {"closed_at", "correction"}} == {
+            name: before[name] for name in before if name not in {"closed_at", "correction"}
+        }
+        assert datetime.fromisoformat(row["closed_at"]) == CLOSES
+        assert row["seconds"]["down"] == 4 * 3600
+        corrected = row["correction"]
+        assert (corrected["seconds"]["down"], corrected["reason"]) == (2 * 3600, "late readings")
+        assert corrected["sla_verdict"] == "met"
+    by_day = await get(cast.sari, f"/sites/{contracted}/uptime", period=f"{MONTH:%Y-%m}", step="day")
+    assert {row["closed_at"] for row in by_day["series"]} == {None}
+
+
+async def test_a_change_that_comes_to_the_same_is_no_correction(session: AsyncSession, contracted: int) -> None:
+    closed = await close(session, CLOSES)
+    async with session.begin():
+        await invalidation.touch(session, [Span(contracted, START, END)])
+    assert await close(session, CLOSES + timedelta(days=1)) == closed
+
+
+async def test_which_months_a_stretch_touches_that_are_closed(session: AsyncSession, contracted: int) -> None:
+    await close(session, CLOSES)
+    async with session.begin():
+
+        async def closed(start: datetime, end: datetime, site_ids: list[int] | None = None) -> list[date]:
+            return await monthly_close.closed_months(session, start, end, site_ids=site_ids)
+
+        second = timedelta(seconds=1)
+        assert await closed(END - second, END + second) == [MONTH]
+        assert await closed(START - second, START + second, [contracted]) == [MONTH]
+        assert await closed(START, END, [contracted + 1]) == await closed(START, END, []) == []
+        assert await closed(END, END + second) == await closed(START - second, START) == []

@@ -1,0 +1,73 @@
+"""The servers that are polled: ours, the best there could be, and the plain way."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
+
+from app.api.app import create_app
+from app.core.clock import utc_now
+from app.postgres.engine import open_engine, open_sessions
+from app.settings import LimitsSettings, settings
+from app.status import store
+from app.status.row import Entry
+from app.status.schemas import StatusOut
+from app.web.deps import Session
+
+
+def held_still() -> FastAPI:
+    """Ours; only that no refresh of the figures moves the version meanwhile, and that one client may do it all."""
+    given = settings()
+    app = create_app(given.model_copy(update={"limits": LimitsSettings(requests_per_s=0)}))
+    app.state.snapshot.refresh_s = 3600
+    return app
+
+
+def at_best() -> Any:
+    """An application that does nothing: what uvicorn takes for itself."""
+    body = Path(os.environ["BENCH_BODY"]).read_bytes()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        nothing = scope["path"] == "/nothing"
+        start = {"status": 304, "headers": []} if nothing else {"status": 200, "headers": headers}
+        await send({"type": "http.response.start", **start})
+        await send({"type": "http.response.body", "body": b"" if nothing else body})
+
+    return application
+
+
+async def _live(receive: Any, send: Any) -> None:
+    ended = False
+    while not ended:
+        message = (await receive())["type"]
+        ended = message == "lifespan.shutdown"
+        await send({"type": f"{message}.complete"})
+
+
+def the_plain_way() -> FastAPI:
+    """As it is usually written: rows, models, JSON, gzip, for each request."""
+    app = FastAPI()
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.state.sessions = open_sessions(open_engine(os.environ["BENCH_DATABASE"], name="plain", pool_size=10))
+
+    @app.get("/readyz")
+    async def ready() -> dict[str, str]:
+        return {}
+
+    @app.get("/status", response_model=StatusOut)
+    async def status(session: Session) -> Any:
+        now, sites = utc_now(), []
+        for row in await session.execute(store.ROWS, {"status": -1, "registry": -1, "incident": -1}):
+            entry = Entry.read(row)
+            shown = entry.shows(now, gone="stopped", maintenance=False)
+            figures = {"last_seen_at": entry.last_seen_at, "rtt_ms": entry.rtt_ms, "loss_pct": entry.loss_pct}
+            sites.append(entry.site._asdict() | shown._asdict() | figures)
+        return {"version": "1", "generated_at": now, "data_age_s": None, "sites": sites}
+
+    return app

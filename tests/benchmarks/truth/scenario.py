@@ -1,0 +1,85 @@
+"""The plot of a truth run: what happens to whom and when, and which processes are killed."""
+
+from dataclasses import dataclass, field
+
+from app.registry.regions import REGIONS_CSV
+from simulator.host_plan import Host
+from simulator.script import TECHNOLOGIES, Event, EventKind
+from simulator.towers import towers
+from simulator.villages import villages
+
+INTERVAL_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    at_s: float
+    child: str
+    held_s: float = 0.0  # killed again and again for so long
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A site suspended over REST and taken back."""
+
+    at_s: float
+    code: str
+    for_s: float
+
+
+@dataclass
+class Plot:
+    seed: int
+    sites: int
+    nodes: int
+    minutes: float
+    events: list[Event] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
+    pauses: list[Pause] = field(default_factory=list)
+
+    @property
+    def ends_s(self) -> float:
+        return max(event.start_s + event.duration_s for event in self.events)
+
+    @property
+    def loss_pct(self) -> dict[str, float]:
+        return {
+            event.select.sites[0]: event.loss_pct or 0
+            for event in self.events
+            if event.kind is EventKind.LOSS and event.select.sites
+        }
+
+    @property
+    def script(self) -> str:
+        """As `sinyal demo --script` takes it. Healthy links lose nothing: what is lost was scripted."""
+        head = f"seed = {self.seed}\ninterval_s = {INTERVAL_S}\nsites = {self.sites}\nnodes = {self.nodes}\n"
+        links = "".join(f"[technology.{name}]\nloss_pct = 0\n" for name in TECHNOLOGIES)
+        return head + links + "".join(map(_toml, sorted(self.events, key=lambda event: event.start_s)))
+
+
+def hosts(sites: int, nodes: int) -> list[Host]:
+    """Who will be on the network of a new demo: a tower is the second site of the village that houses it."""
+    there = villages(REGIONS_CSV, sites)
+    found: list[Host] = []
+    parents: dict[str, str] = {}
+    for tower in towers(REGIONS_CSV, there, nodes):
+        code = f"{tower.fields['village_code']}-02"
+        parents |= dict.fromkeys(tower.children, code)
+        found.append(_host(tower.fields, code, "node"))
+    return found + [_host(one, f"{one['village_code']}-01", parent=parents.get(one["host"], "")) for one in there]
+
+
+def _host(fields: dict[str, str], code: str, kind: str = "access_point", parent: str = "") -> Host:
+    return Host(fields["host"], fields["technology"], code, fields["village_code"], fields["provider"], kind, parent)
+
+
+def _toml(event: Event) -> str:
+    lines = ["[[event]]", f'kind = "{event.kind}"', f"start_s = {event.start_s}", f"duration_s = {event.duration_s}"]
+    lines += [f"loss_pct = {event.loss_pct}"] if event.loss_pct is not None else []
+    lines += [f"rtt_ms = {event.rtt_ms}"] if event.rtt_ms is not None else []
+    select = event.select
+    words = {"kind": select.kind, "provider": select.provider, "region": select.region}
+    parts = [f'{name} = "{value}"' for name, value in words.items() if value is not None]
+    parts += [f"sites = {list(select.sites)}"] if select.sites is not None else []
+    lines += [f"select = {{ {', '.join(parts)} }}"] if parts else []
+    return "\n".join(lines) + "\n"

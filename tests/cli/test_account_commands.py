@@ -1,0 +1,221 @@
+"""Accounts and tokens from the command line, run as its user runs it; and the first account of a new service."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access import passwords
+from app.access import store as access
+from app.access.models import Account, Audit, Token
+from app.postgres.engine import open_engine, open_sessions
+from app.registry import providers
+from app.registry import store as registry
+from app.registry.schemas import SiteIn
+from app.runtime.admin_session import by_command_line
+from app.runtime.migrate import migrate
+from app.settings import ROOT
+from probes.policy import Policy
+from tests.access.browser import PASSWORD
+from tests.conftest import drop_database, make_database
+from tests.registry.test_sites import site
+from tests.support.demo_process import free_port
+
+
+class Sinyal:
+    def __init__(self, url: str, session: AsyncSession) -> None:
+        self.session = session
+        self.environment = os.environ | {"SINYAL_DATABASE_URL": url}
+
+    def run(self, *words: str, given: str = "") -> tuple[int, str, str]:
+        ended = subprocess.run(
+            [sys.executable, "-m", "app.cli", *words],
+            cwd=ROOT,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return ended.returncode, ended.stdout, ended.stderr
+
+    def account(self, username: str, role: str, *more: str, given: str = "") -> tuple[int, str, str]:
+        words = ("--username", username, "--name", username.title(), "--role", role, *more)
+        return self.run("account", "create", *words, given=given)
+
+
+@pytest.fixture
+async def sinyal(server_url: str) -> AsyncIterator[Sinyal]:
+    url = await make_database(server_url)
+    engine = open_engine(url, name="test")
+    await migrate(engine)
+    async with open_sessions(engine)() as session:
+        yield Sinyal(url, session)
+    await engine.dispose()
+    await drop_database(url, server_url)
+
+
+async def test_a_sites_agent_is_printed_alone_and_its_token_revoked(sinyal: Sinyal) -> None:
+    async with sinyal.session.begin():
+        await providers.ensure_providers(sinyal.session, {"telkom-wms": "Telkom WMS"})
+        given = SiteIn.model_validate(site(probe="push", host=None))
+        made, _ = await registry.create_site(sinyal.session, given, caller=by_command_line(), policy=Policy([], []))
+        ident = made.code
+    code, script, said = sinyal.run("agent", ident, "--kind", "linux")
+    assert (code, said) == (0, ""), said
+    assert script.startswith("#!/bin/sh\n")
+    assert script.endswith("\ninstall\n")
+    assert sinyal.run("agent", ident, "--revoke")[::2] == (0, "1 token revoked\n")
+    assert sinyal.run("agent", ident, "--revoke")[::2] == (0, "0 tokens revoked\n")
+    code, out, said = sinyal.run("agent", "64.99.01.2001-01")
+    assert (code, out, said) == (2, "", "sinyal: There is no site 64.99.01.2001-01 within your scope\n")
+    assert sinyal.run("agent", ident, "--kind", "amiga")[2].startswith("sinyal: --kind is one of routeros")
+
+
+async def test_accounts_are_made_listed_reset_and_disabled(sinyal: Sinyal) -> None:
+    code, password, said = sinyal.account("Ana", "district_operator", "--region", "64.02")
+    assert (code, len(password.strip())) == (0, 19), said
+    assert password.strip() not in said
+    code, out, _ = sinyal.account("sari", "province_admin", "--password-stdin", given=PASSWORD + "\n")
+    assert (code, out) == (0, "")
+    code, renewed, _ = sinyal.run("account", "reset-password", "ana")
+    assert (code, len(renewed.strip())) == (0, 19)
+    assert sinyal.run("account", "disable", "ana")[0] == 0
+    listed = sinyal.run("account", "list")[1].splitlines()
+    assert ["disabled" in line for line in listed] == [True, False]
+    assert listed[0].startswith("ana ")
+    async with sinyal.session.begin():
+        ana, sari = (await sinyal.session.scalars(select(Account).order_by(Account.id))).all()
+        assert (ana.must_change_password, sari.must_change_password) == (True, False)
+        assert (await passwords.verify(renewed.strip(), ana.password_hash))[0]
+        assert (await passwords.verify(PASSWORD, sari.password_hash))[0]
+        audited = (await sinyal.session.scalars(select(Audit).order_by(Audit.id))).all()
+    assert [entry.action for entry in audited] == ["create", "create", "reset_password", "disable"]
+    assert {entry.source.value for entry in audited} == {"cli"}
+    assert all(entry.actor.startswith("command line (") for entry in audited)
+
+
+async def test_tokens_are_made_listed_and_revoked(sinyal: Sinyal) -> None:
+    sinyal.account("ana", "district_operator", "--region", "64.02")
+    code, secret, said = sinyal.run("token", "create", "--name", "Excel", "--role", "viewer", "--account", "ana")
+    assert (code, said) == (0, "")
+    assert secret.count("\n") == 1
+    code, other, _ = sinyal.run("token", "create", "--name", "Province", "--role", "viewer", "--days", "30")
+    assert code == 0
+    listed = sinyal.run("token", "list")[1]
+    assert secret.strip() not in listed
+    assert ("Excel" in listed, "Province" in listed) == (True, True)
+    async with sinyal.session.begin():
+        kept, unowned = (await sinyal.session.scalars(select(Token).order_by(Token.id))).all()
+    assert (kept.region_code, kept.expires_at, kept.digest) == ("64.02", None, access.digest(secret.strip()))
+    assert (unowned.region_code, unowned.account_id, unowned.digest) == ("64", None, access.digest(other.strip()))
+    assert unowned.expires_at is not None
+    assert [sinyal.run("token", "revoke", str(kept.id))[0] for _ in range(2)] == [0, 0]
+    async with sinyal.session.begin():
+        await sinyal.session.refresh(kept)
+        assert kept.revoked_at is not None
+        actions = (await sinyal.session.scalars(select(Audit.action).where(Audit.object == "token"))).all()
+    assert sorted(actions) == ["create", "create", "revoke"]
+
+
+WRONG = {
+    "account create --username 'a b' --name A --role viewer": "--username: a b: 3 to 40 lower-case",
+    "account create --username ana --name ' ' --role viewer": "--name: At least 1",
+    "account create --username ana --name A --role vewer": "Did you mean viewer?",
+    "account create --username ana --name A --role district_admin": "--region: Role district_admin needs a district",
+    "account create --username ana --name A --role viewer --region 6402": "Did you mean 64.02?",
+    "account create --username ana --name A --role provider_viewer": "--provider: Role provider_viewer needs",
+    "account create --username ana --name A --role viewer --password-stdin": "the password: A password has 12",
+    "account disable nobody": "there is no account nobody",
+    "account reset-password nobody": "there is no account nobody",
+    "token create --name x --role viewer --account nobody": "there is no account nobody",
+    "token create --name x --role province_admin --region 64.02": "--region: Role province_admin is for",
+    "token revoke 99": "There is no token 99",
+}
+
+
+async def test_what_is_wrong_is_one_line_and_leaves_nothing_behind(sinyal: Sinyal) -> None:
+    for line, said in WRONG.items():
+        code, out, problem = sinyal.run(*shlex.split(line), given="short\n")
+        assert (code, out, problem.count("\n")) == (2, "", 1), problem
+        assert problem.startswith("sinyal: ")
+        assert said in problem
+    async with sinyal.session.begin():
+        for model in (Account, Token, Audit):
+            assert (await sinyal.session.scalars(select(model))).all() == []
+
+
+async def test_the_last_admin_stays_from_here_too(sinyal: Sinyal) -> None:
+    sinyal.account("sari", "province_admin")
+    code, _, problem = sinyal.run("account", "disable", "sari")
+    assert (code, "last admin" in problem) == (2, True)
+
+
+def test_without_a_database_it_says_so(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "app.cli", "account", "list"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"SINYAL_DATABASE_URL": f"postgresql://x@/x?host={tmp_path}"},
+    )
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "the database does not answer" in ended.stderr
+
+
+def test_a_new_service_says_its_first_password_once(tmp_path: Path) -> None:
+    port = free_port()
+    ours = {name: value for name, value in os.environ.items() if name != "SINYAL_DATABASE_URL"}
+    environment = ours | {"SINYAL_DATA_DIR": str(tmp_path / "var"), "SINYAL_PORT": str(port)}
+    environment["SINYAL_TRUSTED_PROXIES"] = "127.0.0.1"
+
+    def guess(body: dict[str, str], address: str) -> int:
+        url, header = f"http://127.0.0.1:{port}/api/v1/session", {"X-Forwarded-For": f"10.9.9.9, {address}"}
+        return httpx.post(url, json=body, headers=header, trust_env=False).status_code
+
+    def start() -> list[str]:
+        """What it says until it is ready; then it is asked for a session, and ended."""
+        with (
+            (tmp_path / "log").open("a") as log,
+            subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "up"],
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            ) as process,
+        ):
+            assert process.stdout is not None
+            said: list[str] = []
+            while (line := process.stdout.readline()) and not line.startswith("ready: "):
+                said.append(line)
+            try:
+                for password in passwords_in(said):
+                    body = {"username": "admin", "password": password}
+                    answer = httpx.post(f"http://127.0.0.1:{port}/api/v1/session", json=body, trust_env=False)
+                    assert answer.status_code == 200, answer.text
+                    assert answer.json()["account"]["must_change_password"]
+                    wrong = {"username": "admin", "password": "wrong"}
+                    assert [guess(wrong, "203.0.113.5") for _ in range(6)] == [401] * 5 + [429]
+                    assert guess(wrong, "203.0.113.6") == 401, "who is asking is what the trusted proxy says"
+            finally:
+                process.terminate()
+            return said
+
+    def passwords_in(said: list[str]) -> list[str]:
+        return [line.split()[4] for line in said if line.startswith("first account: admin, password ")]
+
+    first = passwords_in(start())
+    assert len(first) == 1
+    assert passwords_in(start()) == []
+    assert first[0] not in (tmp_path / "log").read_text()

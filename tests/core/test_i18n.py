@@ -1,0 +1,101 @@
+import ast
+import string
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+from app.access.rights import REFUSALS
+from app.core.errors import Problem
+from app.core.i18n import preferred
+from app.core.validation import FORMS, MESSAGES
+from app.push.rejections import REJECTED
+from app.settings import CONFIG_DIR, ROOT
+from tests.conftest import Cast
+
+SUPER = "super().__init__"  # of a Problem that says its own detail
+INDONESIAN = tomllib.loads((CONFIG_DIR / "messages.id.toml").read_text(encoding="utf-8"))
+
+
+def spoken() -> Iterator[str]:
+    """Every template that a caller may be shown: titles and details of problems, messages and suggestions of each
+    Fault, and of our validation."""
+    yield from (*MESSAGES.values(), *FORMS.values())
+    yield from REFUSALS.values()
+    yield from REJECTED.values()
+    problems = {kind.__name__: kind for kind in _kinds(Problem)}
+    yield from (kind.title for kind in problems.values())
+    for file in sorted((ROOT / "app").rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "id", "")
+            if name == "Fault":
+                for argument in node.args[2:4]:
+                    yield from _texts(argument, file)
+            elif name in problems.keys() - {"Invalid"} or (file.stem == "errors" and ast.unparse(node.func) == SUPER):
+                for argument in node.args[:1]:
+                    assert not isinstance(argument, ast.JoinedStr), f"{file}:{node.lineno}: a template, with its values"
+                    yield from _texts(argument, file)
+
+
+def _kinds(problem: type[Problem]) -> Iterator[type[Problem]]:
+    yield problem
+    for kind in problem.__subclasses__():
+        yield from _kinds(kind)
+
+
+def _texts(node: ast.expr, file: Path) -> Iterator[str]:
+    if isinstance(node, ast.IfExp):
+        yield from _texts(node.body, file)
+        yield from _texts(node.orelse, file)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.Name):
+        given = getattr(import_module(".".join(file.relative_to(ROOT).with_suffix("").parts)), node.id, None)
+        if isinstance(given, str):
+            yield given
+
+
+def placeholders(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
+def test_every_message_has_its_indonesian() -> None:
+    assert sorted(set(spoken()) - set(INDONESIAN)) == []
+
+
+def test_the_indonesian_says_nothing_that_the_english_does_not() -> None:
+    assert sorted(set(INDONESIAN) - set(spoken())) == []
+    assert [english for english, said in INDONESIAN.items() if placeholders(english) != placeholders(said)] == []
+
+
+def test_the_language_is_the_one_the_caller_prefers() -> None:
+    assert preferred(None) == preferred("") == preferred("fr") == preferred("nonsense;q=x") == "en"
+    assert preferred("id-ID,id;q=0.9,en-US;q=0.8,en;q=0.7") == "id"
+    assert preferred("en;q=0.2, id;q=0.9") == "id"
+    assert preferred("id;q=0.1,en") == "en"
+
+
+async def test_a_problem_is_told_wholly_in_the_callers_language(cast: Cast) -> None:
+    indonesian = {"Accept-Language": "id"}
+    refused = await cast.vera.get("/audit", headers=indonesian)
+    assert refused.json()["detail"] == "Ini tidak dilakukan peran viewer, tetapi admin"
+    missing = await cast.sari.get("/sites/64.02.05.2003-07", headers=indonesian)
+    assert missing.json()["detail"] == "Tidak ada titik akses 64.02.05.2003-07 dalam wilayah kewenangan Anda"
+    odd = await cast.sari.get("/sites/{x}", headers=indonesian)
+    assert odd.json()["detail"] == "Tidak ada titik akses {x} dalam wilayah kewenangan Anda"
+    assert (await cast.vera.get("/audit")).json()["detail"] == "Role viewer does not do this: admins do"
+
+
+async def test_what_has_a_form_is_told_it_in_words_and_choices_by_their_values(cast: Cast) -> None:
+    indonesian = {"Accept-Language": "id"}
+    for path, given, field in (
+        ("/providers", {"slug": "Telkom Baru", "name": "Telkom Baru"}, "slug"),
+        ("/accounts", {"username": "ana lestari", "name": "Ana", "role": "viewer", "region_code": "64"}, "username"),
+    ):
+        (fault,) = (await cast.sari.post(path, given, headers=indonesian)).json()["errors"]
+        assert (fault["field"], "huruf kecil" in fault["message"], "[a-z" in fault["message"]) == (field, True, False)
+    (fault,) = (await cast.sari.get("/status", params={"format": "csv"})).json()["errors"]
+    assert fault["message"] == "csv is not one of: json, geojson"

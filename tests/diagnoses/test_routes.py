@@ -1,0 +1,170 @@
+"""What may be asked for, by whom, how often; and what is told of it when nobody takes it up."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import utc_now
+from app.diagnoses import store
+from app.postgres.engine import Sessions, transaction
+from app.worker import writer as worker
+from tests.conftest import Cast
+from tests.diagnoses.conftest import FOUND, age, make_diagnosis
+from tests.registry.test_sites import BERAU_VILLAGE, register
+
+PING = {"kind": "ping", "count": 4}
+
+
+async def ask(cast: Cast, site: dict[str, Any], given: dict[str, Any] = PING) -> dict[str, Any]:
+    answer = await cast.ana.post(f"/sites/{site['code']}/diagnose", given)
+    assert answer.status_code == 201, answer.text
+    return answer.json()  # type: ignore[no-any-return]
+
+
+async def test_what_was_asked_for_waits_at_its_own_address_and_is_audited(cast: Cast) -> None:
+    site = await register(cast)
+    answer = await cast.ana.post(f"/sites/{site['code']}/diagnose", {"kind": "traceroute"})
+    made = answer.json()
+    assert (answer.status_code, made["status"], made["count"]) == (201, "waiting", 3)
+    where = answer.headers["Location"]
+    assert where == f"/api/v1/sites/{site['code']}/diagnoses/{made['id']}"
+    read = (await cast.vera.get(where.removeprefix("/api/v1"))).json()
+    assert (read["status"], read["lines"], read["requested_by"]) == ("waiting", [], "token ana")
+    (entry,) = (await cast.sari.get("/audit", params={"action": "diagnose"})).json()["items"]
+    assert (entry["object"], entry["object_id"]) == ("site", str(site["id"]))
+    assert entry["after"] == {"diagnosis": made["id"], "kind": "traceroute", "count": 3}
+
+
+async def test_sent_again_with_its_key_it_is_the_same_one(cast: Cast) -> None:
+    site = await register(cast)
+    first, again = [
+        await cast.ana.post(f"/sites/{site['id']}/diagnose", PING, headers={"Idempotency-Key": "klik"})
+        for _ in range(2)
+    ]
+    assert (first.status_code, again.status_code, again.json()["id"]) == (201, 201, first.json()["id"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"kind": "ping", "count": 0},
+        {"kind": "ping", "count": 21},
+        {"kind": "mtr"},
+        {"kind": "ping", "host": "127.0.0.1"},
+    ],
+)
+async def test_what_makes_no_sense_is_refused(cast: Cast, given: dict[str, Any]) -> None:
+    site = await register(cast)
+    assert (await cast.ana.post(f"/sites/{site['id']}/diagnose", given)).status_code == 422
+
+
+async def test_who_only_reads_may_look_and_not_ask_and_other_districts_see_nothing(
+    cast: Cast, session: AsyncSession
+) -> None:
+    site = await register(cast)
+    done = await make_diagnosis(session, site["id"])
+    assert (await cast.vera.post(f"/sites/{site['id']}/diagnose", PING)).status_code == 403
+    assert (await cast.vera.get(f"/sites/{site['id']}/diagnoses/{done}")).status_code == 200
+    for path in (f"diagnoses/{done}", f"diagnoses/{done}/stream", "diagnoses"):
+        assert (await cast.ben.get(f"/sites/{site['id']}/{path}")).status_code == 404
+    assert (await cast.ben.post(f"/sites/{site['id']}/diagnose", PING)).status_code == 404
+    theirs = await register(cast, village_code=BERAU_VILLAGE, host="198.51.100.9")
+    assert (await cast.ben.get(f"/sites/{theirs['id']}/diagnoses/{done}")).status_code == 404, "by another's site"
+
+
+async def test_a_site_that_reports_itself_has_no_address_to_look_at(cast: Cast) -> None:
+    site = await register(cast, probe="push", host=None, technology="leo")
+    answer = await cast.ana.post(f"/sites/{site['id']}/diagnose", PING)
+    (fault,) = answer.json()["errors"]
+    assert (answer.status_code, fault["code"]) == (409, "reports_itself")
+    assert f"/sites/{site['id']}/device" in fault["suggestion"]
+
+
+async def test_one_of_a_site_at_a_time(cast: Cast) -> None:
+    site = await register(cast)
+    made = await ask(cast, site)
+    answer = await cast.sari.post(f"/sites/{site['id']}/diagnose", PING)
+    assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
+    assert f"Diagnosis {made['id']} " in answer.json()["detail"]
+
+
+async def test_few_a_minute_by_the_same_caller_and_few_open_in_all(
+    cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_A_MINUTE", 2)
+    sites = [await register(cast, host=f"198.51.100.{n}") for n in range(30, 34)]
+    made = [await ask(cast, site) for site in sites[:2]]
+    answer = await cast.ana.post(f"/sites/{sites[2]['id']}/diagnose", PING)
+    assert (answer.status_code, "2 a minute" in answer.json()["detail"]) == (429, True)
+    assert 1 <= int(answer.headers["Retry-After"]) <= 61
+    monkeypatch.setattr(store, "MOST_OPEN", 2)
+    answer = await cast.sari.post(f"/sites/{sites[2]['id']}/diagnose", PING)
+    assert (answer.status_code, "2 diagnoses wait" in answer.json()["detail"]) == (429, True)
+    for one in made:
+        await age(session, one["id"], 61)
+    await ask(cast, sites[2])
+
+
+async def test_while_no_worker_takes_it_that_is_told_and_after_a_minute_it_has_failed(
+    cast: Cast, session: AsyncSession
+) -> None:
+    site = await register(cast)
+    made = await ask(cast, site)
+    assert "no worker has been heard yet" in made["notice"]
+    async with session.begin():
+        await worker.write_beat(session, now=utc_now(), started_at=utc_now(), blind_since=None, figures={})
+    path = f"/sites/{site['id']}/diagnoses/{made['id']}"
+    assert (await cast.ana.get(path)).json()["notice"] is None
+    await age(session, made["id"], 61)
+    given_up = (await cast.ana.get(path)).json()
+    assert (given_up["status"], given_up["problem"], given_up["notice"]) == ("failed", "the worker is away", None)
+    assert (await cast.ana.post(f"/sites/{site['id']}/diagnose", PING)).status_code == 201
+    async with session.begin():
+        (claimed,) = await store.claim(session, most=5)
+    assert claimed.id != made["id"], "what was given up is not run later"
+
+
+async def test_none_runs_for_ever(cast: Cast, session: AsyncSession) -> None:
+    site = await register(cast)
+    made = await ask(cast, site)
+    path = f"/sites/{site['id']}/diagnoses/{made['id']}"
+    async with session.begin():
+        await store.claim(session, most=1)
+    assert (await cast.ana.get(path)).json()["status"] == "running"
+    await age(session, made["id"], store.LONGEST_S + 1)
+    left = (await cast.ana.get(path)).json()
+    assert (left["status"], left["problem"]) == ("failed", "the worker ended before it was done")
+    assert (await cast.ana.post(f"/sites/{site['id']}/diagnose", PING)).status_code == 201
+    async with session.begin():
+        await store.end(session, made["id"], problem=None)  # by a worker that wakes up after all
+    assert (await cast.ana.get(path)).json()["status"] == "failed"
+
+
+async def test_the_last_ones_come_in_pages_and_those_of_a_month_ago_are_forgotten(
+    cast: Cast, session: AsyncSession, sessions: Sessions
+) -> None:
+    site = await register(cast)
+    made = [await make_diagnosis(session, site["id"]) for _ in range(3)]
+    first = (await cast.vera.get(f"/sites/{site['id']}/diagnoses", params={"limit": 2})).json()
+    assert [one["id"] for one in first["items"]] == [made[2], made[1]]
+    rest = await cast.vera.get(f"/sites/{site['id']}/diagnoses", params={"cursor": first["next_cursor"]})
+    assert [one["id"] for one in rest.json()["items"]] == [made[0]]
+    await age(session, made[0], 30 * 86_400 + 1)
+    async with transaction(sessions) as tidying:
+        await store.forget_old(tidying)
+    async with session.begin():
+        assert await session.scalar(text("SELECT count(*) FROM diagnosis")) == 2
+        assert await session.scalar(text("SELECT count(*) FROM diagnosis_line")) == 2 * len(FOUND)
+
+
+async def test_what_was_found_is_read_in_its_order(cast: Cast, session: AsyncSession, app: FastAPI) -> None:
+    site = await register(cast)
+    done = await make_diagnosis(session, site["id"])
+    read = (await cast.vera.get(f"/sites/{site['id']}/diagnoses/{done}")).json()
+    assert [line["found"] for line in read["lines"]] == FOUND
+    stream = await cast.vera.get(f"/sites/{site['id']}/diagnoses/{done}/stream", headers={"Last-Event-ID": "2"})
+    told = [line for line in stream.text.splitlines() if line.startswith(("event", "id"))]
+    assert told == ["event: line", "id: 3", "event: line", "id: 4", "event: end", "id: 4"]

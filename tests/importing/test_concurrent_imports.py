@@ -1,0 +1,152 @@
+"""Two operators at once, on a database where commits are commits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from threading import Event
+
+import pytest
+from sqlalchemy import func, select
+
+from app.access.models import Audit, Role
+from app.access.scope import Caller
+from app.contracts import store as contracts
+from app.contracts.schemas import ContractIn, ContractPatch
+from app.importing import sheets
+from app.importing import store as importing
+from app.importing.concurrency import aside
+from app.importing.store import File, Outcome
+from app.importing.turns import Turns
+from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
+from app.registry import providers, store
+from app.registry.models import Site
+from app.registry.schemas import SiteIn, SitePatch
+from app.runtime.migrate import migrate
+from probes.policy import Policy
+from tests.conftest import drop_database, make_database
+from tests.registry.test_sites import VILLAGE, site
+
+SARI = Caller(1, "sari", Role.PROVINCE_ADMIN, "64")
+ROWS = 40
+FILE = "Kode desa;Teknologi;Penyedia;SID;Cara ukur;IP\n" + "".join(
+    f"64.02.05.{2003 + n % 4};fo;Telkom WMS;{n};icmp;198.51.100.{n}\n" for n in range(ROWS)
+)
+
+
+@pytest.fixture
+async def committed(server_url: str) -> AsyncIterator[Sessions]:
+    url = await make_database(server_url)
+    engine = open_engine(url, name="test")
+    await migrate(engine)
+    sessions = open_sessions(engine)
+    async with transaction(sessions) as session:
+        await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS"})
+    yield sessions
+    await engine.dispose()
+    await drop_database(url, server_url)
+
+
+async def bring_in(sessions: Sessions, content: str = FILE) -> Outcome:
+    async with transaction(sessions) as session:
+        return await importing.run(
+            session,
+            sheets.read(content.encode()),
+            File("kukar.csv", "0" * 64),
+            caller=SARI,
+            policy=Policy(),
+            dry_run=False,
+            partial=False,
+        )
+
+
+async def test_the_same_file_twice_at_once_registers_each_site_once(committed: Sessions) -> None:
+    outcomes = await asyncio.gather(*(bring_in(committed) for _ in range(4)))
+    assert sorted(outcome.counts["create"] for outcome in outcomes) == [0, 0, 0, ROWS]
+    assert sorted(outcome.counts["same"] for outcome in outcomes) == [0, ROWS, ROWS, ROWS]
+    async with transaction(committed) as session:
+        codes = list(await session.scalars(select(Site.code)))
+        entries = await session.scalar(select(func.count()).select_from(Audit))
+    assert len(codes) == len(set(codes)) == ROWS
+    assert entries == ROWS + 1
+
+
+async def test_imports_registrations_and_changes_at_once_wait_for_each_other(committed: Sessions) -> None:
+    first = await bring_in(committed)
+    ids = [row.draft.site.id for row, _ in first.verdicts if row.draft is not None and row.draft.site is not None]
+
+    async def create(n: int) -> None:
+        async with transaction(committed) as session:
+            given = SiteIn(**site(host=f"203.0.113.{n}"))
+            await store.create_site(session, given, caller=SARI, policy=Policy())
+
+    async def change(site_id: int) -> None:
+        async with transaction(committed) as session:
+            patch = SitePatch(ssid="baru")
+            await store.patch_site(session, str(site_id), patch, caller=SARI, policy=Policy(), if_match=None)
+
+    renamed = FILE.replace("198.51.100.", "203.0.112.")
+    await asyncio.gather(
+        bring_in(committed, renamed),
+        *(create(n) for n in range(4)),
+        *(change(i) for i in reversed(ids[:4])),
+        bring_in(committed, FILE.replace("198.51.100.", "203.0.111.")),
+    )
+    async with transaction(committed) as session:
+        sites = list(await session.scalars(select(Site)))
+    assert len({one.code for one in sites}) == ROWS + 4
+    assert {one.code for one in sites if one.host and one.host.startswith("203.0.113.")} == {
+        f"{VILLAGE}-{n}" for n in (11, 12, 13, 14)
+    }
+    assert sum(one.ssid == "baru" for one in sites) == 4
+
+
+async def test_a_contract_that_is_renumbered_while_sites_come_under_it_waits_for_them(committed: Sessions) -> None:
+    given = ContractIn.model_validate(
+        {"number": "1", "provider": "telkom-wms", "valid_from": "2026-01-01", "sla_target_pct": 99}
+    )
+    async with transaction(committed) as session:
+        contract_id = (await contracts.create_contract(session, given, caller=SARI)).id
+        site_id = (await store.create_site(session, SiteIn(**site()), caller=SARI, policy=Policy()))[0].id
+
+    async def renumber(n: int) -> None:
+        async with transaction(committed) as session:
+            patch = ContractPatch(number=f"1-{n}")
+            await contracts.patch_contract(session, contract_id, patch, caller=SARI, if_match=None)
+
+    async def change(n: int) -> None:
+        async with transaction(committed) as session:
+            patch = SitePatch(contract_id=contract_id if n % 2 else None)
+            await store.patch_site(session, str(site_id), patch, caller=SARI, policy=Policy(), if_match=None)
+
+    for n in range(10):
+        await asyncio.gather(*(one(4 * n + m) for m in range(4) for one in (renumber, change)))
+
+
+async def test_imports_leave_the_threads_of_everything_else_alone() -> None:
+    """The default ones pack what dashboards poll."""
+    over = Event()
+    imports = [asyncio.create_task(aside(over.wait)) for _ in range(64)]
+    await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(lambda: "packed") == "packed"
+    finally:
+        over.set()
+        await asyncio.gather(*imports)
+
+
+async def test_a_callers_imports_take_turns() -> None:
+    turns, running, most = Turns(), dict[str, int](), dict[str, int]()
+
+    async def bring(caller: Caller) -> None:
+        async with turns.of(caller):
+            for key in (caller.key, "all"):
+                running[key] = running.get(key, 0) + 1
+                most[key] = max(most.get(key, 0), running[key])
+            await asyncio.sleep(0.01)
+            for key in (caller.key, "all"):
+                running[key] -= 1
+
+    ana, ben, tio = (replace(SARI, token_id=number) for number in (2, 3, 4))
+    await asyncio.gather(*(bring(caller) for caller in (ana, ana, ben, tio, SARI) * 2))
+    assert most == {"token:1": 1, "token:2": 1, "token:3": 1, "token:4": 1, "all": 4}

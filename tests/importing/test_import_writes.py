@@ -1,0 +1,146 @@
+"""The one door into the registry: what many sites at once do to each other, and what the audit keeps of it."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.models import Audit, Role
+from app.access.scope import Caller
+from app.core.errors import NotAllowed
+from app.registry import conflicts, drafts, store, writer
+from app.registry.drafts import Draft
+from app.registry.models import RegionAlias, Site, SiteConfiguration, SiteStatus
+from app.registry.schemas import SiteIn, SitePatch
+from probes.policy import Policy
+from tests.conftest import Cast
+from tests.registry.test_sites import BERAU_VILLAGE, VILLAGE, register, site
+
+SARI = Caller(1, "sari", Role.PROVINCE_ADMIN, "64")
+ANA = Caller(2, "ana", Role.DISTRICT_OPERATOR, "64.02")
+
+
+async def sound(session: AsyncSession, wanted: list[Draft], *, caller: Caller = SARI) -> list[Draft]:
+    known = await writer.look_up(session, wanted, caller=caller)
+    assert [writer.check(draft, known, policy=Policy()) for draft in wanted] == [[] for _ in wanted]
+    return wanted
+
+
+async def there(session: AsyncSession, made: dict[str, Any], **change: Any) -> Draft:
+    found, _ = await store.get_site(session, made["code"], caller=SARI)
+    return drafts.change(found, SitePatch(**change))
+
+
+async def entries(session: AsyncSession) -> list[tuple[Any, ...]]:
+    rows = await session.scalars(select(Audit).where(Audit.object == "site").order_by(Audit.id))
+    return [(row.action, row.object_id, row.region_code, row.before, row.after) for row in rows]
+
+
+async def test_many_sites_are_made_under_one_version_and_their_codes_count_on(
+    cast: Cast, session: AsyncSession
+) -> None:
+    await register(cast)
+    new = [
+        drafts.new(SiteIn(**site(host=f"198.51.100.{n}", village_code=village)))
+        for n, village in ((1, VILLAGE), (2, BERAU_VILLAGE), (3, VILLAGE))
+    ]
+    async with session.begin():
+        assert await writer.write(session, await sound(session, new), caller=SARI) == 3
+        made = [draft.site for draft in new if draft.site is not None]
+        assert [one.code for one in made] == [f"{VILLAGE}-02", f"{BERAU_VILLAGE}-01", f"{VILLAGE}-03"]
+        assert len({one.version for one in made}) == 1
+        for table in (SiteStatus, SiteConfiguration):
+            ids = await session.scalars(select(table.site_id).order_by(table.site_id))
+            assert set(ids) >= {one.id for one in made}
+    assert [entry[:3] for entry in await entries(session)][1:] == [
+        ("create", one.code, one.village_code) for one in made
+    ]
+
+
+async def test_sites_swap_their_addresses_and_one_takes_a_retired_ones(cast: Cast, session: AsyncSession) -> None:
+    made = [await register(cast, host=f"198.51.100.{n}") for n in (1, 2, 3)]
+    async with session.begin():
+        wanted = [
+            await there(session, made[0], host="198.51.100.2"),
+            await there(session, made[1], host="198.51.100.1"),
+            await there(session, made[2], lifecycle="retired"),
+            drafts.new(SiteIn(**site(host="198.51.100.3"))),
+        ]
+        assert await conflicts.find(session, await sound(session, wanted)) == {}
+        assert await writer.write(session, wanted, caller=SARI) == 4
+    async with session.begin():
+        hosts = (await session.execute(select(Site.host, Site.lifecycle).order_by(Site.id))).all()
+    assert [tuple(row) for row in hosts] == [
+        ("198.51.100.2", "active"),
+        ("198.51.100.1", "active"),
+        ("198.51.100.3", "retired"),
+        ("198.51.100.3", "active"),
+    ]
+
+
+async def test_an_address_that_is_taken_or_wanted_twice_clashes(cast: Cast, session: AsyncSession) -> None:
+    await register(cast, host="198.51.100.1")
+    hosts = ["198.51.100.1", "198.51.100.2", "198.51.100.2", "198.51.100.3"]
+    wanted = [drafts.new(SiteIn(**site(host=host))) for host in hosts]
+    async with session.begin():
+        found = await conflicts.find(session, await sound(session, wanted))
+    assert list(found) == wanted[:3]
+    assert (found[wanted[0]].others, found[wanted[1]].others) == ((), [wanted[2]])
+
+
+async def test_who_counted_on_an_address_that_stays_taken_clashes_too(cast: Cast, session: AsyncSession) -> None:
+    made = [await register(cast, host=f"198.51.100.{n}") for n in (1, 2, 3, 4)]
+    async with session.begin():
+        wanted = [
+            await there(session, made[0], host="198.51.100.2"),
+            await there(session, made[1], host="198.51.100.3"),  # which the third keeps
+            drafts.new(SiteIn(**site(host="198.51.100.1"))),
+            await there(session, made[3], host="198.51.100.9"),
+        ]
+        assert set(await conflicts.find(session, await sound(session, wanted))) == set(wanted[:3])
+
+
+async def test_a_circle_that_two_changes_close_together_is_found(cast: Cast, session: AsyncSession) -> None:
+    towers = [await register(cast, kind="node", host=f"198.51.100.{n}") for n in (1, 2, 3)]
+    async with session.begin():
+        wanted = [
+            await there(session, towers[0], parent_id=towers[1]["id"]),
+            await there(session, towers[1], parent_id=towers[0]["id"]),
+            await there(session, towers[2], parent_id=towers[0]["id"]),
+        ]
+        found = await conflicts.find(session, await sound(session, wanted))
+        assert {draft: clash.fault.code for draft, clash in found.items()} == dict.fromkeys(wanted[:2], "cycle")
+        assert await conflicts.find(session, wanted[1:]) == {}
+
+
+async def test_nothing_is_written_beyond_the_callers_scope(cast: Cast, session: AsyncSession) -> None:
+    made = await register(cast, village_code=BERAU_VILLAGE)
+    for draft in (drafts.new(SiteIn(**site(village_code=BERAU_VILLAGE))), await there(session, made, ssid="x")):
+        with pytest.raises(NotAllowed):
+            await writer.write(session, await sound(session, [draft]), caller=ANA)
+
+
+async def test_a_villages_former_code_finds_it(cast: Cast, session: AsyncSession) -> None:
+    await session.rollback()
+    async with session.begin():
+        session.add(RegionAlias(code="64.02.99.2003", region_code=VILLAGE))
+    made = await register(cast, village_code="64.02.99.2003")
+    assert (made["village_code"], made["code"]) == (VILLAGE, f"{VILLAGE}-01")
+
+
+async def test_every_write_is_recorded_with_what_changed_and_contacts_masked(cast: Cast, session: AsyncSession) -> None:
+    made = await register(cast, contact_name="Ibu Rina")
+    await cast.ana.patch(f"/sites/{made['id']}", {"ssid": "Desa", "provider": "iconplus", "name": made["name"]})
+    await cast.ana.patch(f"/sites/{made['id']}", {"ssid": "Desa"})
+    await cast.ana.delete(f"/sites/{made['id']}")
+    await cast.ana.delete(f"/sites/{made['id']}")
+    created, *changed = await entries(session)
+    code = made["code"]
+    assert created[:4] == ("create", code, VILLAGE, None)
+    assert created[4]["contact_name"] == "***"
+    assert (created[4]["host"], created[4]["provider"], "ssid" in created[4]) == (made["host"], "telkom-wms", False)
+    assert changed == [
+        ("change", code, VILLAGE, {"ssid": None, "provider": "telkom-wms"}, {"ssid": "Desa", "provider": "iconplus"}),
+        ("retire", code, VILLAGE, {"lifecycle": "active"}, {"lifecycle": "retired"}),
+    ]

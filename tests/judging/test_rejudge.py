@@ -1,0 +1,311 @@
+"""The ledger is a function of its inputs: whatever comes late, twice or in any order, it ends as if lived through."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import floor_second, from_slot, to_slot, utc_now
+from app.judging import ingest, judge_context, judge_state_store, segments
+from app.judging.blind_ranges import BlindRange
+from app.judging.dirty_range import Span
+from app.judging.fold import fold
+from app.judging.ingest import Taken
+from app.judging.judge import Carry
+from app.judging.rejudge import registration
+from app.judging.segments import Segment, Stretch
+from app.postgres.engine import Sessions, transaction
+from probes.contract import CENTRAL, Outcome, Reading
+from tests.conftest import Cast
+from tests.registry.test_sites import register
+
+OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
+HOURS = 3
+LIKELY = {"well": (OK,) * 40 + (TIMEOUT, FAULT), "ill": (TIMEOUT,) * 9 + (OK, FAULT), "slow": (OK,) * 9 + (TIMEOUT,)}
+
+
+class Village:
+    """A tower, two sites behind it and one by itself, registered some hours ago."""
+
+    def __init__(self, sessions: Sessions, ids: Sequence[int], start: datetime, random: Random) -> None:
+        self.sessions, self.ids, self.start, self.random = sessions, ids, start, random
+
+    def lives(self) -> list[Reading]:
+        return [reading for site_id in self.ids for reading in self._life(site_id)]
+
+    def _life(self, site_id: int) -> list[Reading]:
+        readings, second, mood = [], self.random.randrange(60), "well"
+        while second < HOURS * 3600:
+            if self.random.random() < 0.07:
+                mood = self.random.choice(list(LIKELY))
+            readings.append(self._reading(site_id, second, self.random.choice(LIKELY[mood]), mood))
+            second += self.random.choice([60] * 12 + [10] * 3 + [180, 900])
+        return readings
+
+    def _reading(self, site_id: int, second: int, outcome: Outcome, mood: str) -> Reading:
+        answered = self.random.choice([3, 3, 3, 2, 1]) if mood == "slow" else 3
+        rtt_us = (400_000 if mood == "slow" and self.random.random() < 0.7 else 20_000,) * answered
+        sent = 0 if outcome is FAULT else 3
+        return Reading(site_id, to_slot(self.start) + second, outcome, sent, rtt_us if outcome is OK else (), 60)
+
+    def blindness(self, count: int) -> list[BlindRange]:
+        begins = [self.start + timedelta(seconds=self.random.randrange(HOURS * 3600)) for _ in range(count)]
+        lengths = [timedelta(seconds=self.random.choice([5, 40, 400])) for _ in begins]
+        reasons = [self.random.choice(["uplink", "stopped"]) for _ in begins]
+        return [BlindRange(a, a + length, why) for a, length, why in zip(begins, lengths, reasons, strict=True)]
+
+    async def take_in(self, readings: Sequence[Reading], found: Sequence[BlindRange] = ()) -> list[Span]:
+        return (await self.judge(readings, found)).spans
+
+    async def judge(self, readings: Sequence[Reading], found: Sequence[BlindRange] = ()) -> Taken:
+        async with transaction(self.sessions) as session:
+            return await ingest.take_in(session, [(one, self.start) for one in readings], found)
+
+    async def stored(self) -> dict[int, tuple[list[Segment], list[tuple[datetime, Carry]], Carry]]:
+        async with transaction(self.sessions) as session:
+            return await _stored(session, self.ids)
+
+    async def expected(self, readings: Sequence[Reading]) -> dict[int, Any]:
+        """One fold over everything, from the beginning."""
+        found = {}
+        async with transaction(self.sessions) as session:
+            for site_id in self.ids:  # the tower first
+                about = (await judge_context.load(session, [site_id], [CENTRAL], self.start, utc_now()))[site_id]
+                own = sorted((one for one in readings if one.key == site_id), key=lambda one: one.slot)
+                folded = fold(registration(about.setups[0]), own, about)
+                found[site_id] = segments.lay([], folded.changes), folded.checkpoints, folded.carry
+        return found
+
+
+async def _stored(session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
+    whole = Stretch(from_slot(0), from_slot(9_999_999_999))
+    found = await segments.read(session, dict.fromkeys(ids, whole))
+    rows = await judge_state_store.lock(session, ids)
+    query = text("SELECT at, carry::text FROM checkpoint WHERE site_id = :id ORDER BY at")
+    return {
+        site_id: (
+            found[site_id],
+            [
+                (at, judge_state_store.of_checkpoint(carry))
+                for at, carry in await session.execute(query, {"id": site_id})
+            ],
+            judge_state_store.of_row(rows[site_id]),
+        )
+        for site_id in ids
+    }
+
+
+def _same(stored: dict[int, Any], expected: dict[int, Any]) -> None:
+    for site_id, parts in expected.items():
+        for place, part in enumerate(parts):
+            assert stored[site_id][place] == part, f"site {site_id}: {('segments', 'checkpoints', 'carry')[place]}"
+
+
+async def settle(sessions: Sessions, cast: Cast, session: AsyncSession, seed: int) -> Village:
+    tower = await register(cast, host="127.9.9.1", kind="node")
+    children = [await register(cast, host=f"127.9.9.{n}", parent_id=tower["id"]) for n in (2, 3)]
+    ids = [tower["id"], *(child["id"] for child in children), (await register(cast, host="127.9.9.4"))["id"]]
+    start = floor_second(utc_now()) - timedelta(hours=HOURS + 1)
+    await _backdate(session, start)
+    async with session.begin():
+        if seed % 2:
+            await _reconfigure(session, ids[1], start + timedelta(hours=1, seconds=7), "NULL, 'geo', addressed_at")
+            await _reconfigure(session, ids[3], start + timedelta(hours=2, seconds=9), f"{ids[0]}, technology, :at")
+    return Village(sessions, ids, start, Random(seed))
+
+
+async def _backdate(session: AsyncSession, start: datetime) -> None:
+    async with session.begin():
+        for statement in (
+            "UPDATE site SET addressed_at = :start, created_at = :start",
+            "UPDATE site_status SET addressed_at = :start, since = :start",
+            "UPDATE site_configuration SET started_at = :start, addressed_at = :start",
+        ):
+            await session.execute(text(statement), {"start": start})
+
+
+async def _stored_for(sessions: Sessions, ids: Sequence[int]) -> list[list[Segment]]:
+    async with transaction(sessions) as session:
+        return [segments for segments, _, _ in (await _stored(session, ids)).values()]
+
+
+async def _reconfigure(session: AsyncSession, site_id: int, at: datetime, values: str) -> None:
+    """Parent, technology and address from `at` on."""
+    for statement in (
+        "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id AND ended_at IS NULL",
+        "INSERT INTO site_configuration (site_id, started_at, lifecycle, provider_id, village_code, "
+        f"parent_id, technology, addressed_at) SELECT site_id, :at, lifecycle, provider_id, village_code, {values} "
+        "FROM site_configuration WHERE site_id = :id",
+    ):
+        await session.execute(text(statement), {"at": at, "id": site_id})
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_comes_late_twice_or_in_any_order_the_ledger_ends_as_if_lived_through(
+    sessions: Sessions, cast: Cast, session: AsyncSession, seed: int
+) -> None:
+    village = await settle(sessions, cast, session, seed)
+    readings, blind = village.lives(), village.blindness(4)
+    arriving = sorted(readings, key=lambda one: one.slot + village.random.choice([0, 0, 0, 200, 4000]))
+    while arriving:
+        size = village.random.choice([1, 5, 40, 200])
+        batch, arriving = arriving[:size], arriving[size:]
+        village.random.shuffle(batch)
+        await village.take_in(batch + batch[:2], [blind.pop()] if blind and village.random.random() < 0.2 else [])
+    await village.take_in([], blind)
+    _same(await village.stored(), await village.expected(readings))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_judging_any_window_again_changes_nothing(
+    sessions: Sessions, cast: Cast, session: AsyncSession, seed: int
+) -> None:
+    village = await settle(sessions, cast, session, seed)
+    readings = sorted(village.lives(), key=lambda one: one.slot)
+    for first in range(0, len(readings), 50):
+        await village.take_in(readings[first : first + 50])
+    before = await village.stored()
+    for _ in range(10):
+        start = village.start + timedelta(seconds=village.random.randrange(HOURS * 3600))
+        spans = [Span(i, start, start + timedelta(seconds=village.random.randrange(7200))) for i in village.ids]
+        async with transaction(sessions) as writing:
+            await ingest.rejudge_all(writing, spans)
+        assert await village.stored() == before
+
+
+async def test_a_tower_that_fails_takes_the_sites_behind_it_along_and_gives_them_back(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await settle(sessions, cast, session, 0)
+    tower, child, _, other = village.ids
+
+    def looks(site_id: int, *seconds: tuple[int, Outcome]) -> list[Reading]:
+        return [village._reading(site_id, second, outcome, "well") for second, outcome in seconds]
+
+    async def states(site_id: int) -> list[tuple[int, str]]:
+        found = (await village.stored())[site_id][0]
+        return [(round((one.started_at - village.start).total_seconds()), one.state.value) for one in found]
+
+    await village.take_in([*looks(tower, (0, OK)), *looks(child, (10, OK)), *looks(other, (10, OK))])
+    await village.take_in([*looks(child, (70, TIMEOUT), (80, TIMEOUT)), *looks(other, (70, TIMEOUT), (80, TIMEOUT))])
+    assert await states(child) == [(10, "up"), (70, "down")]
+    spans = await village.take_in(looks(tower, (75, TIMEOUT), (85, TIMEOUT)))
+    assert await states(child) == [(10, "up"), (70, "unreachable")]
+    assert await states(other) == [(10, "up"), (70, "down")], "it does not hang on the tower"
+    assert child in {span.site_id for span in spans}
+    await village.take_in([*looks(tower, (120, OK)), *looks(child, (130, TIMEOUT)), *looks(child, (140, OK))])
+    assert await states(child) == [(10, "up"), (70, "unreachable"), (130, "down"), (140, "up")]
+
+
+async def test_a_tower_that_is_taken_out_of_service_hides_nothing_any_more(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await settle(sessions, cast, session, 0)
+    tower, child, *_ = village.ids
+    looks = [(0, OK), (60, TIMEOUT), (70, TIMEOUT), (130, TIMEOUT), (190, TIMEOUT)]
+    for site_id, count in ((tower, 3), (child, 5)):
+        await village.take_in([village._reading(site_id, at, outcome, "well") for at, outcome in looks[:count]])
+    retired_at = village.start + timedelta(seconds=100)
+    async with session.begin():
+        for statement in (
+            "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
+            "INSERT INTO site_configuration (site_id, started_at, addressed_at, lifecycle, provider_id, "
+            "technology, village_code) SELECT site_id, :at, addressed_at, 'retired', provider_id, technology, "
+            "village_code FROM site_configuration WHERE site_id = :id",
+        ):
+            await session.execute(text(statement), {"at": retired_at, "id": tower})
+    async with transaction(sessions) as writing:
+        await ingest.reconfigured(writing, [Span(tower, retired_at, utc_now())])
+    found = (await village.stored())[child][0]
+    seen = [(round((one.started_at - village.start).total_seconds()), one.state.value) for one in found]
+    assert seen == [(0, "up"), (60, "unreachable"), (130, "down")]
+
+
+async def test_a_tower_that_was_out_before_and_after_a_blindness_was_out_all_along(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    """The site behind it is looked at first when we see again: it is no outage of its own."""
+    village = await settle(sessions, cast, session, 0)
+    tower, child, *_ = village.ids
+
+    def looks(site_id: int, *seconds: tuple[int, Outcome]) -> list[Reading]:
+        return [village._reading(site_id, second, outcome, "well") for second, outcome in seconds]
+
+    for site_id in (tower, child):
+        await village.take_in(looks(site_id, (0, OK), (60, TIMEOUT), (70, TIMEOUT)))
+    blind = BlindRange(village.start + timedelta(seconds=75), village.start + timedelta(seconds=400), "uplink")
+    await village.take_in(looks(child, (405, TIMEOUT), (415, TIMEOUT)), [blind])
+    await village.take_in(looks(tower, (412, TIMEOUT), (422, TIMEOUT)))
+    found = (await village.stored())[child][0]
+    seen = [(round((one.started_at - village.start).total_seconds()), one.state.value) for one in found]
+    assert seen == [(0, "up"), (60, "unreachable"), (130, "unknown"), (405, "unreachable")]
+
+
+async def test_a_site_registered_long_ago_and_served_since_an_hour_is_judged_again_like_any(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await settle(sessions, cast, session, 0)
+    site = village.ids[3]
+    async with session.begin():
+        old = {"old": village.start - timedelta(days=60), "id": site}
+        await session.execute(text("UPDATE site SET created_at = :old WHERE id = :id"), old)
+    looks = [
+        village._reading(site, second, outcome, "well") for second, outcome in ((0, OK), (60, TIMEOUT), (70, TIMEOUT))
+    ]
+    await village.take_in(looks)
+    blind = BlindRange(village.start + timedelta(seconds=55), village.start + timedelta(seconds=80), "uplink")
+    await village.take_in([], [blind])
+    assert [one.state.value for one in (await village.stored())[site][0]] == ["up", "unknown"]
+
+
+async def test_what_cannot_be_judged_again_goes_on_from_where_it_is(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await settle(sessions, cast, session, 0)
+    site, now = village.ids[3], HOURS * 3600
+    await _backdate(session, village.start - timedelta(days=60))
+    await village.take_in([village._reading(site, now - 60, OK, "well")])
+    await village.take_in([village._reading(site, now - 120, OK, "well"), village._reading(site, now, OK, "well")])
+    seen_at = (await village.stored())[site][2].seen_at
+    assert seen_at == village.start + timedelta(seconds=now)
+
+
+async def test_a_mass_of_outages_at_several_providers_is_held_until_a_further_round_of_looks(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await settle(sessions, cast, session, 0)
+    sites = [
+        (await register(cast, host=f"127.8.1.{n}", provider="iconplus" if n % 2 else "telkom-wms"))["id"]
+        for n in range(1, 13)
+    ]
+    await _backdate(session, village.start)
+    for answers_again in (True, False):
+        begin = 0 if answers_again else 2000
+        for second, outcome in ((0, OK), (60, TIMEOUT), (70, TIMEOUT)):
+            taken = await village.judge([village._reading(i, begin + second, outcome, "well") for i in sites])
+        assert {(one.state.value, one.pending) for one in taken.judged} == {("unknown", True)}
+        last = OK if answers_again else TIMEOUT
+        taken = await village.judge([village._reading(i, begin + 80, last, "well") for i in sites])
+        assert {one.state.value for one in taken.judged} == {"up" if answers_again else "down"}
+        down = [one for one in (await _stored_for(sessions, sites))[0] if one.state.value == "down"]
+        assert [round((one.started_at - village.start).total_seconds()) for one in down] == (
+            [] if answers_again else [2060]
+        )
+
+
+async def test_what_is_new_is_judged_though_it_comes_with_a_blindness_of_long_ago(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await settle(sessions, cast, session, 0)
+    site, last = village.ids[3], HOURS * 3600
+    lost = (120, 1200, 1260)  # an outage after the blindness: there the state begins anew, whatever was before
+    await village.take_in(
+        [village._reading(site, at, TIMEOUT if at in lost else OK, "well") for at in range(0, last, 60)]
+    )
+    blind = BlindRange(village.start + timedelta(seconds=119), village.start + timedelta(seconds=130), "uplink")
+    await village.take_in([village._reading(site, last, OK, "well")], [blind])
+    assert (await village.stored())[site][2].seen_at == village.start + timedelta(seconds=last)

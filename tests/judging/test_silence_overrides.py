@@ -1,0 +1,232 @@
+"""What devices push and what their silence says, in any order: the ledger ends as one fold over all of it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from random import Random
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import from_slot, to_slot, utc_now
+from app.judging import blind_ranges, ingest, judge_context
+from app.judging.blind_ranges import BlindRange
+from app.judging.fold import fold
+from app.judging.rejudge import registration
+from app.judging.segments import lay
+from app.measurements import store as measurements
+from app.postgres.engine import Sessions, transaction
+from probes.contract import AGENT, CENTRAL, SILENCE, Outcome, Reading
+from tests.conftest import Cast
+from tests.judging.test_rejudge import HOURS, Village, _backdate, _same
+from tests.registry.test_sites import register
+
+OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
+
+
+class Devices(Village):
+    """A pushing tower, two pushing sites behind it, one of them metered, and one alone."""
+
+    def device_life(self, site_id: int, every: int) -> list[Reading]:
+        """Measured each minute at its own pace, with stretches without power or without a link."""
+        found, second = [], float(self.random.randrange(60))
+        while second < HOURS * 3600:
+            mood = self.random.choice(["well"] * 6 + ["cut", "dark", "lossy"])
+            for _ in range(self.random.randrange(3, 25)):
+                second += 60 + self.random.choice([0, 0, 0, 1, -1, 2])
+                if mood == "cut" or second >= HOURS * 3600:
+                    continue
+                found.append(self._measured(site_id, int(second), every, mood))
+        return found
+
+    def _measured(self, site_id: int, second: int, every: int, mood: str) -> Reading:
+        slot, live = to_slot(self.start) + second, self.random.random() < 60 / every
+        if mood == "dark" and not live:
+            return Reading(site_id, slot, TIMEOUT, 3, (), 60, "claimed", AGENT)
+        answered = self.random.choice([3, 3, 2, 0]) if mood == "lossy" else 3
+        sent = self.random.choice([3, 3, 3, 0])
+        return Reading(site_id, slot, OK, sent, (20_000,) * min(sent, answered), every if live else 60, None, AGENT)
+
+    def silences(self, site_id: int, every: int, life: Sequence[Reading]) -> list[Reading]:
+        """More than would be thought: here and there between readings, and all along where there are none."""
+        begins = [to_slot(self.start), *(one.slot for one in life)]
+        ends = [*begins[1:], to_slot(self.start) + HOURS * 3600]
+        found = []
+        for begin, end in zip(begins, ends, strict=True):
+            missed = end - begin > 1.4 * every
+            if missed or self.random.random() < 0.1:
+                slots = range(begin + every, end + 1 if missed else begin + every + 1, every)
+                found += [Reading(site_id, slot, TIMEOUT, 0, (), every, "not heard", SILENCE) for slot in slots]
+        return found
+
+
+async def settle(sessions: Sessions, cast: Cast, session: AsyncSession, seed: int) -> Devices:
+    push = {"probe": "push", "host": None}
+    tower = await register(cast, kind="node", **push)
+    near = await register(cast, parent_id=tower["id"], **push)
+    far = await register(cast, parent_id=tower["id"], technology="geo", **push)
+    alone = await register(cast, **push)
+    start = utc_now().replace(microsecond=0) - timedelta(hours=HOURS + 1)
+    await _backdate(session, start)
+    return Devices(sessions, [one["id"] for one in (tower, near, far, alone)], start, Random(seed))
+
+
+def heard(readings: Sequence[Reading]) -> list[Reading]:
+    """The rule of app/judging/silence_overrides.py said otherwise: what of them is refuted by all the others."""
+
+    def refuted(one: Reading) -> bool:
+        late = min(60, 0.4 * one.valid_s)
+        return any(
+            other.key == one.key and other.source == AGENT and one.slot - 60 < other.slot <= one.slot + late
+            for other in readings
+        )
+
+    return [
+        Reading(one.key, one.slot, FAULT, 0, (), one.valid_s, "heard later", SILENCE)
+        if one.source == SILENCE and refuted(one)
+        else one
+        for one in readings
+    ]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_pushed_late_twice_or_in_any_order_with_silences_in_between_it_ends_as_if_all_had_been_known(
+    sessions: Sessions, cast: Cast, session: AsyncSession, seed: int
+) -> None:
+    field = await settle(sessions, cast, session, seed)
+    readings: list[Reading] = []
+    for site_id, every in zip(field.ids, (60, 60, 300, 60), strict=True):
+        life = field.device_life(site_id, every)
+        readings += [*life, *field.silences(site_id, every, life)]
+    deaf, central = field.blindness(3), field.blindness(2)
+    arriving = sorted(readings, key=lambda one: one.slot + field.random.choice([0, 0, 100, 700, 6000]))
+    while arriving:
+        size = field.random.choice([1, 5, 40, 200])
+        batch, arriving = arriving[:size], arriving[size:]
+        field.random.shuffle(batch)
+        for source, ranges in ((SILENCE, deaf), (CENTRAL, central)):
+            found = [ranges.pop()] if ranges and field.random.random() < 0.1 else []
+            async with transaction(sessions) as writing:
+                items = [(one, None) for one in batch + batch[:2]]
+                await ingest.take_in(writing, items, found, source=source)
+    async with transaction(sessions) as writing:
+        await ingest.take_in(writing, [], deaf, source=SILENCE)
+        await ingest.take_in(writing, [], central)
+    kept = heard(readings)
+    stored, expected = await field.stored(), {}
+    async with transaction(sessions) as reading:
+        for site_id in field.ids:
+            about = (await judge_context.load(reading, [site_id], blind_ranges.EYES, field.start, utc_now()))[site_id]
+            own = sorted((one for one in kept if one.key == site_id), key=ingest._in_order)
+            folded = fold(registration(about.setups[0]), own, about)
+            expected[site_id] = lay([], folded.changes), folded.checkpoints, folded.carry
+    _same(stored, expected)
+    assert any(one.state.value == "down" for found, _, _ in stored.values() for one in found)
+
+
+async def test_a_tower_that_reports_itself_takes_the_sites_behind_it_along(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    field = await settle(sessions, cast, session, 0)
+    tower, near, _, alone = field.ids
+
+    async def take(site_id: int, *looks: tuple[int, Outcome, str]) -> None:
+        async with transaction(sessions) as writing:
+            await ingest.take_in(
+                writing,
+                [
+                    (Reading(site_id, to_slot(field.start) + second, outcome, 0, (), 60, None, source), None)
+                    for second, outcome, source in looks
+                ],
+            )
+
+    for site_id in (tower, near, alone):
+        await take(site_id, (0, OK, AGENT))
+    for site_id in (near, alone):
+        await take(site_id, (60, TIMEOUT, SILENCE), (120, TIMEOUT, SILENCE))
+    await take(tower, (60, TIMEOUT, SILENCE), (120, TIMEOUT, SILENCE))
+    stored = await field.stored()
+    found = {site_id: [one.state.value for one in stored[site_id][0]] for site_id in field.ids}
+    assert (found[tower], found[near], found[alone]) == (["up", "down"], ["up", "unreachable"], ["up", "down"])
+    await take(tower, (60, OK, AGENT), (120, OK, AGENT))
+    stored = await field.stored()
+    found = {site_id: [one.state.value for one in stored[site_id][0]] for site_id in field.ids}
+    assert (found[tower], found[near]) == (["up"], ["up", "down"]), "the tower was heard later"
+
+
+async def test_pushed_sites_neither_raise_nor_suffer_the_suspicion_of_a_mass_outage(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    field = await settle(sessions, cast, session, 0)
+    sites = [
+        (await register(cast, probe="push", host=None, provider="iconplus" if n % 2 else "telkom-wms"))["id"]
+        for n in range(12)
+    ]
+    await _backdate(session, field.start)
+    for second, outcome, source in ((0, OK, AGENT), (60, TIMEOUT, SILENCE), (120, TIMEOUT, SILENCE)):
+        async with transaction(sessions) as writing:
+            slot = to_slot(field.start) + second
+            taken = await ingest.take_in(
+                writing, [(Reading(site_id, slot, outcome, 0, (), 60, None, source), None) for site_id in sites]
+            )
+    assert {(one.state.value, one.pending) for one in taken.judged} == {("down", False)}
+    async with session.begin():
+        assert await session.scalar(text("SELECT count(*) FROM suspicion")) == 0
+
+
+async def test_a_clock_that_was_set_back_takes_along_what_was_pushed_and_loses_none_of_it(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    field = await settle(sessions, cast, session, 0)
+    site, ahead = field.ids[3], 3600
+    now = to_slot(utc_now())
+    slots = [now - 180, now - 120, now + ahead - 60, now + ahead]
+    readings = [Reading(site, slot, OK, 3, (20_000,) * 3, 60, None, AGENT) for slot in slots]
+    readings.append(Reading(site, now + ahead + 60, TIMEOUT, 0, (), 60, None, SILENCE))
+    async with transaction(sessions) as writing:
+        await ingest.take_in(writing, [(one, None) for one in readings])
+    async with transaction(sessions) as writing:
+        await ingest.restart(writing, from_slot(now), by=timedelta(seconds=ahead))
+        kept = await writing.execute(
+            text("SELECT slot, source FROM measurement WHERE site_id = :id ORDER BY slot"), {"id": site}
+        )
+        assert [(to_slot(row.slot) - now, row.source) for row in kept] == [
+            (-180, AGENT),
+            (-120, AGENT),
+            (-60, AGENT),
+            (0, AGENT),
+        ]
+    segments, _, carry = (await field.stored())[site]
+    assert [one.state.value for one in segments] == ["up"]
+    assert carry.seen_at == from_slot(now)
+
+
+async def test_readings_that_share_a_second_are_put_apart(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    field = await settle(sessions, cast, session, 0)
+    site, slot = field.ids[0], to_slot(field.start)
+    same = [Reading(site, slot, OK, 3, (1000 + n,), 60, None, AGENT) for n in range(500)]
+    async with transaction(sessions) as writing:
+        for _ in range(2):
+            apart = await measurements.apart(writing, same)
+            assert len(await measurements.record(writing, apart)) == 500
+        slots = await writing.scalars(text("SELECT slot FROM measurement WHERE site_id = :id"), {"id": site})
+        assert sorted(map(to_slot, slots)) == list(range(slot, slot + 1000))
+
+
+async def test_the_hold_of_a_metered_sites_reading_is_known_wherever_it_bears(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    """A live push of a metered site is valid for five minutes: what is found out 12 minutes later bears on it still."""
+    field = await settle(sessions, cast, session, 0)
+    metered = field.ids[2]
+    assert ingest.longest_hold() == timedelta(seconds=750)
+    pushed = [Reading(metered, to_slot(field.start) + second, OK, 0, (), 300, None, AGENT) for second in (0, 800)]
+    async with transaction(sessions) as writing:
+        await ingest.take_in(writing, [(one, None) for one in pushed])
+    deaf = BlindRange(field.start + timedelta(seconds=700), field.start + timedelta(seconds=790), "ingest")
+    async with transaction(sessions) as writing:
+        await ingest.take_in(writing, [], [deaf], source=SILENCE)
+    reasons = [(one.state.value, one.unknown_reason) for one in (await field.stored())[metered][0]]
+    assert reasons == [("up", None), ("unknown", "blind"), ("up", None)]

@@ -1,0 +1,45 @@
+import pytest
+
+from probes.pacing import BURST_PACKETS, Lanes, Pace
+
+MS = 1_000_000
+
+
+def test_a_pace_lets_through_its_rate_however_finely_it_is_asked() -> None:
+    for step in (MS // 10, MS, 5 * MS):
+        pace = Pace(20_000)
+        sent = sum(pace.take(now, 1_000) for now in range(1_000 * MS, 2_000 * MS, step))
+        assert 20_000 <= sent <= 20_200  # the first burst is on credit
+
+
+def test_a_long_silence_earns_no_flood() -> None:
+    pace = Pace(10_000)
+    pace.take(0, 1)
+    assert pace.take(60_000 * MS, 100_000) <= 101
+
+
+def test_a_slow_pace_lets_one_packet_through_at_a_time() -> None:
+    pace = Pace(2)
+    assert [pace.take(now * MS, 9) for now in (0, 100, 499, 500, 600, 1_000)] == [1, 0, 0, 1, 0, 1]
+
+
+def test_without_a_rate_every_turn_is_a_bounded_burst() -> None:
+    pace = Pace(0)
+    assert [pace.take(0, 1_000_000), pace.take(0, 5)] == [BURST_PACKETS, 5]
+
+
+@pytest.mark.parametrize("rate", [-1, float("nan")])
+def test_a_senseless_rate_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match="packets_per_second"):
+        Pace(rate)
+
+
+def test_lanes_give_back_what_fell_due_whatever_its_delay() -> None:
+    lanes: Lanes[str] = Lanes(lambda item: item != "gone")
+    lanes.lane(10).extend([(10, "gone"), (12, "early")])
+    lanes.lane(5).append((30, "late"))
+    assert lanes.next_due() == 12
+    assert list(lanes.take_due(20)) == ["early"]
+    assert lanes.next_due() == 30
+    assert list(lanes.take_due(30)) == ["late"]
+    assert lanes.next_due() is None

@@ -1,0 +1,90 @@
+import time
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text, update
+
+from app.core.clock import utc_now
+from app.push.inbox import Row
+from app.registry.models import Site
+from app.throughput.models import Mode, ThroughputTest
+from tests.push.conftest import Agent
+
+BEAT = {"boot": "k3f9", "seq": 181, "uptime_s": 86400, "sent": 3, "rtt_ms": [21.3, 22.0], "clients": 14}
+
+
+async def grown_old(agent: Agent) -> None:
+    """A site that was set up a month ago."""
+    async with agent.session.begin():
+        await agent.session.execute(text("UPDATE site SET addressed_at = now() - interval '30 days'"))
+
+
+async def test_a_live_beat_is_taken_in_the_second_it_came(agent: Agent) -> None:
+    before = int(time.time())
+    answer = await agent.push(BEAT | {"agent": "openwrt/1"})
+    assert (answer["accepted"], answer["duplicates"], answer["rejected"]) == (1, 0, [])
+    assert (answer["next_s"], answer["speedtest_grant"], answer["speedtest"]) == (60, None, None)
+    assert abs((datetime.fromisoformat(answer["server_time"]) - datetime.now(UTC)).total_seconds()) < 60
+    (row,) = await agent.taken()
+    assert before <= row.slot <= time.time()
+    assert row[1:] == ("ok", 3, [21300, 22000], 60, None)
+
+
+async def test_a_beat_that_came_twice_counts_once(agent: Agent) -> None:
+    assert (await agent.push(BEAT))["accepted"] == 1
+    again = await agent.push(BEAT)
+    assert (again["accepted"], again["duplicates"]) == (0, 1)
+    assert len(await agent.taken()) == 1
+    device = await agent.row("device")
+    assert (device["accepted"], device["duplicates"], device["boot"], device["seq"]) == (1, 1, "k3f9", 181)
+
+
+async def test_a_batch_is_placed_by_uptime_and_its_newest_row_is_how_the_site_is_now(agent: Agent) -> None:
+    await grown_old(agent)
+    batch = [
+        {"seq": 1, "uptime_s": 1000 - 15, "sent": 3, "rtt_ms": []},
+        {"seq": 2, "uptime_s": 1000 - 5, "sent": 3, "rtt_ms": []},
+    ]
+    answer = await agent.push({"boot": "b1", "uptime_s": 1000, "batch": batch})
+    assert answer["accepted"] == 2, answer
+    older, newer = await agent.taken()
+    assert newer.slot - older.slot == 10
+    assert older[1:] == ("timeout", 3, [], 60, "claimed")
+    assert newer[1:] == ("ok", 3, [], 60, None)
+    assert isinstance(newer, Row)
+
+
+async def test_an_open_grant_is_told_until_it_is_taken_or_over(agent: Agent) -> None:
+    async with agent.session.begin():
+        site = await agent.session.get_one(Site, agent.site["id"])
+        agent.session.add(test := granted(site, "kupon-7"))
+    answer = await agent.push(BEAT)
+    assert answer["speedtest_grant"] == "kupon-7"
+    assert answer["speedtest"] == {"down_bytes": 4_000_000, "up_bytes": 1_000_000, "max_s": 10}
+    for change in ({"down_began_at": utc_now()}, {"down_began_at": None, "expires_at": utc_now()}):
+        async with agent.session.begin():
+            await agent.session.execute(update(ThroughputTest).where(ThroughputTest.id == test.id).values(change))
+        assert (await agent.push(BEAT))["speedtest_grant"] is None
+
+
+def granted(site: Site, code: str) -> ThroughputTest:
+    now = utc_now()
+    return ThroughputTest(
+        site_id=site.id,
+        planned_at=now,
+        month=now.date().replace(day=1),
+        mode=Mode.PUSH,
+        status="running",
+        technology=site.technology,
+        provider_id=site.provider_id,
+        village_code=site.village_code,
+        allowed_down_bytes=4_000_000,
+        allowed_up_bytes=1_000_000,
+        max_s=10,
+        reserved_bytes=6_000_000,
+        waits_until=now,
+        started_at=now,
+        down_bytes=0,
+        up_bytes=0,
+        grant=code,
+        expires_at=now + timedelta(minutes=5),
+    )

@@ -1,0 +1,643 @@
+"""From the inbox to what people see: real rows, a real database, and the moments that the test chooses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.agents import agent_tokens
+from app.availability import monthly_close
+from app.core.clock import floor_second, midnight, to_slot, utc_now
+from app.judging.blind_ranges import BlindRange
+from app.latency import rollup
+from app.postgres.engine import Sessions, transaction
+from app.push import inbox
+from app.push.inbox import Delivery, Row
+from app.settings import Settings
+from app.worker import writer
+from app.worker.counters import Figures
+from app.worker.inbox_consumer import Intake
+from app.worker.ingest_heartbeat import OwnBeat, Proof
+from tests.availability.past import TODAY, under_contract
+from tests.conftest import Cast
+from tests.registry.test_sites import register
+
+
+@dataclass
+class Field:
+    """Sites that report themselves, registered three hours ago. Seconds are counted from `start`, an hour ago."""
+
+    sessions: Sessions
+    cast: Cast
+    app: FastAPI
+    start: datetime
+    ids: list[int]
+    intake: Intake
+
+    def at(self, second: float) -> datetime:
+        return self.start + timedelta(seconds=second)
+
+    def second(self, moment: str | datetime | None) -> int | None:
+        if isinstance(moment, str):
+            moment = datetime.fromisoformat(moment)
+        return None if moment is None else round((moment - self.start).total_seconds())
+
+    def row(self, second: float, outcome: str = "ok", *, answered: int = 3, sent: int = 3, valid_s: int = 60) -> Row:
+        rtt_us = (20_000,) * (answered if outcome == "ok" else 0)
+        return Row(to_slot(self.at(second)), outcome, sent, rtt_us, valid_s, "claimed")
+
+    async def push(self, site_id: int | None, rows: Sequence[Row] = (), *, received: float | None = None) -> None:
+        at = utc_now() if received is None else self.at(received)
+        async with transaction(self.sessions) as session:
+            await inbox.put(session, [Delivery(site_id, at, rows)])
+            if site_id is not None:
+                await session.execute(
+                    text(
+                        "INSERT INTO device (site_id, heard_at, boot, seq, accepted, duplicates, rejected, token_id) "
+                        "VALUES (:id, :at, 'b', 1, 1, 0, 0, (SELECT max(id) FROM device_token WHERE site_id = :id)) "
+                        "ON CONFLICT (site_id) DO UPDATE SET "
+                        "heard_at = greatest(device.heard_at, excluded.heard_at), token_id = excluded.token_id"
+                    ),
+                    {"id": site_id, "at": at},
+                )
+
+    async def beat(self, site_id: int, *seconds: float, **fields: Any) -> None:
+        """Live: each came in the second it belongs to."""
+        for second in seconds:
+            await self.push(site_id, [self.row(second, **fields)], received=second)
+
+    async def drain(self) -> None:
+        more = True
+        while more:
+            _, more = await self.intake.step()
+
+    async def listen(self, now: float) -> None:
+        await self.drain()
+        await self.intake.listen(self.at(now))
+
+    async def live(self, first: float, last: float, *, sites: Sequence[int], every: int = 60) -> None:
+        """What the worker does each second, at the moments that matter: our own beats, the sites' and its listening."""
+        second = first
+        while second <= last:
+            await self.push(None, received=second)
+            for site_id in sites:
+                if second % every == 0:
+                    await self.beat(site_id, second)
+            await self.listen(second + 1)
+            second += 15
+
+    async def states(self, site_id: int) -> list[tuple[int | None, str, str | None]]:
+        async with transaction(self.sessions) as session:
+            rows = await session.execute(
+                text(
+                    "SELECT started_at, state, unknown_reason FROM state_segment "
+                    "WHERE site_id = :id ORDER BY started_at"
+                ),
+                {"id": site_id},
+            )
+            return [(self.second(row.started_at), row.state, row.unknown_reason) for row in rows]
+
+    async def silences(self, site_id: int) -> list[tuple[int | None, str]]:
+        async with transaction(self.sessions) as session:
+            rows = await session.execute(
+                text("SELECT slot, outcome FROM measurement WHERE site_id = :id AND source = 'silence' ORDER BY slot"),
+                {"id": site_id},
+            )
+            return [(self.second(row.slot), row.outcome) for row in rows]
+
+    async def get(self, path: str, **params: Any) -> Any:
+        answer = await self.cast.sari.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def uptime(self, site_id: int, first: float, last: float) -> dict[str, Any]:
+        bounds = {"from": self.at(first).isoformat(), "to": self.at(last).isoformat()}
+        return (await self.get(f"/sites/{site_id}/uptime", **bounds))["total"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+async def field(sessions: Sessions, cast: Cast, session: AsyncSession, app: FastAPI) -> Field:
+    start = floor_second(utc_now()) - timedelta(hours=1)
+    ids = [(await register(cast, probe="push", host=None))["id"] for _ in range(4)]
+    async with session.begin():
+        for site_id in ids:
+            await agent_tokens.mint(session, site_id, by="Sari")
+        for statement in (
+            "UPDATE site SET addressed_at = :since, created_at = :since",
+            "UPDATE site_status SET addressed_at = :since, since = :since",
+            "UPDATE site_configuration SET started_at = :since, addressed_at = :since",
+        ):
+            await session.execute(text(statement), {"since": start - timedelta(hours=2)})
+    intake = Intake(sessions, Figures(), OwnBeat("http://127.0.0.1:9"), Proof(start), start)
+    return Field(sessions, cast, app, start, ids, intake)
+
+
+async def test_what_was_pushed_becomes_readings_states_and_figures(field: Field) -> None:
+    site = field.ids[0]
+    await field.push(site, [field.row(second) for second in range(0, 600, 60)], received=541)
+    await field.push(site, [Row(to_slot(field.at(600)), "ok", 0, (), 60, "arrival")], received=600)
+    await field.push(site, [field.row(660, answered=1)], received=660)
+    await field.drain()
+    assert await field.states(site) == [(0, "up", None)]
+    shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
+    assert len(shown) == 12
+    assert {one["source"] for one in shown} == {"agent"}
+    assert [(one["sent"], one["received"], one["reason"]) for one in shown[-2:]] == [
+        (0, 0, "arrival"),
+        (3, 1, "claimed"),
+    ]
+    latency = (await field.get(f"/sites/{site}/latency", period="2h"))["total"]
+    assert (latency["samples"], latency["loss_pct"]) == (31, pytest.approx(100 * 2 / 33, abs=0.01))
+    made = await field.get(f"/sites/{site}")
+    assert field.second(made["commissioned_at"]) == 0
+    counted = field.intake.figures
+    assert (counted.pushes, counted.pushed_rows, counted.refused_pushes) == (3, 12, 0)
+    async with transaction(field.sessions) as session:
+        assert await session.scalar(text("SELECT count(*) FROM push_inbox")) == 0
+
+
+async def test_a_site_is_degraded_by_the_loss_its_anchors_saw_and_never_by_an_arrival_alone(field: Field) -> None:
+    well, lossy = field.ids[:2]
+    for second in range(0, 900, 60):
+        await field.push(well, [Row(to_slot(field.at(second)), "ok", 0, (), 60, "arrival")], received=second)
+        await field.beat(lossy, second, answered=0)
+    await field.drain()
+    assert await field.states(well) == [(0, "up", None)]
+    assert await field.states(lossy) == [(0, "up", None), (60, "degraded", None)]
+    snapshot = await _status(field)
+    assert (snapshot[well]["evidence"], snapshot[well]["loss_pct"], snapshot[well]["rtt_ms"]) == ("agent", None, None)
+
+
+async def _status(field: Field) -> dict[int, dict[str, Any]]:
+    snapshot = field.app.state.snapshot
+    await snapshot.refresh(field.sessions)
+    snapshot.tick(utc_now())
+    return {one["id"]: one for one in (await field.get("/status"))["sites"]}
+
+
+async def test_rows_of_one_second_are_all_kept(field: Field) -> None:
+    site = field.ids[0]
+    await field.push(site, [field.row(0), field.row(0), field.row(1)])
+    await field.drain()
+    await field.push(site, [field.row(0), field.row(2)])
+    await field.drain()
+    shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
+    assert sorted(field.second(one["slot"]) or 0 for one in shown) == [0, 1, 2, 3, 4]
+
+
+async def test_that_something_came_is_said_once_of_a_second_and_never_of_another(field: Field) -> None:
+    site, came = field.ids[0], field.row(0)._replace(sent=0, rtt_us=(), reason="arrival")
+    for _ in range(3):
+        for _ in range(4):
+            await field.push(site, [came])
+        await field.drain()
+    assert await _seconds(field, site) == [(0, "arrival")]
+    await field.push(site, [field.row(30), came._replace(slot=came.slot + 30)])
+    await field.drain()
+    await field.push(site, [came._replace(slot=came.slot + 30)])
+    await field.drain()
+    assert await _seconds(field, site) == [(0, "arrival"), (30, "claimed")]
+
+
+async def _seconds(field: Field, site: int) -> list[tuple[int | None, str | None]]:
+    shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
+    return [(field.second(one["slot"]), one["reason"]) for one in shown]
+
+
+async def test_a_site_that_falls_silent_while_others_are_heard_is_down_from_the_push_that_was_due(
+    field: Field,
+) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 600, sites=others)
+    assert await field.states(silent) == [(0, "up", None), (360, "down", None)]
+    (incident,) = (await field.get("/incidents"))["items"]
+    bounds = [field.second(incident[name]) for name in ("last_ok_at", "started_at", "confirmed_at", "ended_at")]
+    assert bounds == [300, 360, 420, None]
+    assert incident["sites"][0]["evidence"] == "silence"
+    await _silent_as_others_were_heard(field, silent, others)
+    await field.beat(silent, 640)
+    await field.drain()
+    (incident,) = (await field.get("/incidents"))["items"]
+    assert (incident["status"], field.second(incident["ended_at"])) == ("resolved", 640)
+    down = next(
+        one for one in (await field.get(f"/sites/{silent}/segments", period="2h"))["items"] if one["state"] == "down"
+    )
+    assert (field.second(down["last_ok_at"]), field.second(down["first_ok_after"])) == (300, 640)
+    assert down["evidence"] == "silence"
+    total = await field.uptime(silent, 0, 700)
+    assert (total["seconds"]["down"], sum(total["seconds"].values()), total["outages"]) == (280, 700, 1)
+
+
+async def _silent_as_others_were_heard(field: Field, silent: int, others: Sequence[int]) -> None:
+    codes = {(await field.get(f"/sites/{other}"))["code"] for other in others}
+    shown = (await field.get(f"/sites/{silent}/measurements", period="2h"))["items"]
+    said = [one for one in shown if one["source"] == "silence"]
+    assert {(one["outcome"], one["sent"], one["valid_s"]) for one in said} == {("timeout", 0, 60)}
+    for one in said:
+        words = one["reason"].removeprefix("not heard, as ").removesuffix(" were").split(" and ")
+        assert (len(words), set(words) <= codes) == (2, True), one["reason"]
+
+
+async def test_the_wall_never_flashes_unknown_between_up_and_down(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    for second in range(301, 460):
+        if second % 15 == 0:
+            await field.push(None, received=second)
+        for other in others:
+            if second % 60 == 0:
+                await field.beat(other, second)
+        await field.listen(second)
+        async with transaction(field.sessions) as session:
+            known = (
+                await session.execute(
+                    text("SELECT state, evidence_at, valid_s FROM site_status WHERE site_id = :id"), {"id": silent}
+                )
+            ).one()
+        assert known.state != "up" or field.at(second) <= known.evidence_at + timedelta(seconds=2.5 * known.valid_s)
+    assert (await field.states(silent))[-1] == (360, "down", None)
+
+
+async def test_what_the_device_had_measured_meanwhile_wins_and_the_incident_is_withdrawn(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 600, sites=others)
+    rows = [field.row(second) for second in range(360, 660, 60)]
+    await field.push(silent, rows, received=610)
+    await field.drain()
+    assert await field.states(silent) == [(0, "up", None)]
+    assert {outcome for _, outcome in await field.silences(silent)} == {"fault"}
+    (incident,) = (await field.get("/incidents"))["items"]
+    assert incident["status"] == "withdrawn"
+    total = await field.uptime(silent, 0, 600)
+    assert (total["seconds"]["up"], sum(total["seconds"].values())) == (600, 600)
+
+
+async def test_the_push_that_ends_an_outage_does_not_undo_it(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 450, sites=others)
+    await field.beat(silent, 452)
+    await field.drain()
+    assert await field.states(silent) == [(0, "up", None), (360, "down", None), (452, "up", None)]
+
+
+async def test_while_ingest_is_not_proven_nothing_is_said_of_anybody(field: Field) -> None:
+    await field.live(0, 300, sites=field.ids)
+    for second in range(301, 900, 15):
+        await field.listen(second)
+    assert [await field.silences(site_id) for site_id in field.ids] == [[]] * 4
+    assert (await _status(field))[field.ids[0]]["state"] == "unknown"
+    await field.live(900, 1020, sites=field.ids)
+    found = [await field.states(site_id) for site_id in field.ids]
+    assert found == [[(0, "up", None), (360, "unknown", "blind"), (900, "up", None)]] * 4
+    total = await field.uptime(field.ids[0], 0, 1000)
+    assert (total["seconds"]["unknown"], sum(total["seconds"].values())) == (540, 1000)
+
+
+async def test_a_site_that_is_back_before_others_says_nothing_of_those_that_were_away_with_it(field: Field) -> None:
+    """Our own beat went on: perhaps it takes another way than they do."""
+    await field.live(0, 300, sites=field.ids)
+    await field.live(315, 930, sites=())
+    first, second, *others = field.ids
+    for site in (first, second):
+        await field.beat(site, 930)
+    await field.listen(932)
+    await field.live(945, 945, sites=())
+    await field.live(960, 1080, sites=field.ids)
+    for site in others:
+        assert await field.states(site) == [(0, "up", None), (360, "unknown", "silent"), (960, "up", None)]
+    assert (await field.get("/incidents"))["items"] == []
+
+
+async def test_a_push_that_fell_into_a_short_absence_of_the_api_is_not_missed(field: Field) -> None:
+    """Its power went before it could try again: of that turn nobody knows."""
+    silent, *others = field.ids
+    await field.live(0, 345, sites=field.ids)
+    await field.live(360, 360, sites=())
+    async with transaction(field.sessions) as session:
+        await inbox.put(session, [inbox.begun(field.at(363))])
+    for other in others:
+        await field.beat(other, 364)
+    await field.live(375, 600, sites=others)
+    assert await field.silences(silent) == [(420, "timeout"), (480, "timeout"), (540, "timeout")]
+    assert await field.states(silent) == [(0, "up", None), (360, "unknown", "silent"), (480, "down", None)]
+    assert [await field.states(other) for other in others] == [[(0, "up", None)]] * 3
+
+
+async def test_a_device_that_may_be_trying_with_a_token_that_is_over_is_not_down(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    async with transaction(field.sessions) as session:
+        await agent_tokens.mint(session, silent, by="Sari")
+    await field.live(315, 900, sites=others)
+    assert (await _status(field))[silent]["state"] == "unknown"
+    assert await field.silences(silent) == []
+    await field.beat(silent, 915)
+    await field.live(915, 1080, sites=others)
+    assert (await field.states(silent))[-1] == (975, "down", None), "with the new one it is waited for again"
+
+
+async def test_an_agent_that_was_removed_is_unknown_and_no_outage(field: Field) -> None:
+    gone, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    async with transaction(field.sessions) as session:
+        query = text("SELECT digest FROM device_token WHERE site_id = :site AND revoked_at IS NULL")
+        digest = await session.scalar(query, {"site": gone})
+        assert digest is not None
+        assert await agent_tokens.end(session, digest)
+    await field.live(315, 900, sites=others)
+    assert (await _status(field))[gone]["state"] == "unknown"
+    assert await field.silences(gone) == []
+
+
+async def test_a_device_tells_when_it_is_expected_and_whether_its_silence_counts(field: Field) -> None:
+    site, *others = field.ids
+
+    async def shown() -> tuple[bool, str | None, float | None]:
+        found = await field.get(f"/sites/{site}/device")
+        return found["silence_counts"], found["silence_ignored"], field.second(found["next_expected_at"])
+
+    assert await shown() == (False, "never_heard", None)
+    now = (utc_now() - field.start).total_seconds() // 1
+    await field.beat(site, now)
+    await field.drain()
+    assert await shown() == (False, "ingest", now + 60)
+    await _beats(field)
+    assert await shown() == (False, "few_others", now + 60)
+    for other in others:
+        await field.beat(other, now)
+    assert await shown() == (True, None, now + 60)
+    async with transaction(field.sessions) as session:
+        await agent_tokens.mint(session, site, by="Sari")
+    assert await shown() == (False, "token", now + 60)
+
+
+async def _beats(field: Field) -> None:
+    """The worker lives, and what it sends to itself comes through."""
+    async with transaction(field.sessions) as session:
+        await session.execute(text("DELETE FROM worker_beat"))
+        for source in ("central", "silence"):
+            await session.execute(
+                text(
+                    "INSERT INTO worker_beat (source, beat_at, started_at, figures) "
+                    "VALUES (:source, now(), now(), '{}')"
+                ),
+                {"source": source},
+            )
+
+
+async def test_a_device_is_waited_for_at_the_pace_that_it_was_told_last(field: Field) -> None:
+    """A satellite site that sends each five minutes becomes one on fibre: it hears of that with its next push."""
+    changed, *others = field.ids
+    for second in range(0, 660, 15):
+        await field.push(None, received=second)
+        for other in others:
+            if second % 60 == 0:
+                await field.beat(other, second)
+        if second % 300 == 0:
+            await field.beat(changed, second, valid_s=300)
+        await field.listen(second + 1)
+    assert await field.states(changed) == [(0, "up", None)]
+    assert await field.silences(changed) == []
+
+
+async def test_a_device_that_was_heard_by_a_clock_far_ahead_is_waited_for_all_the_same(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    async with transaction(field.sessions) as session:
+        await session.execute(
+            text("UPDATE device SET heard_at = heard_at + interval '1 year' WHERE site_id = :id"), {"id": silent}
+        )
+    await field.live(315, 480, sites=others)
+    assert (await field.states(silent))[-1] == (360, "down", None)
+
+
+async def test_a_worker_that_was_away_says_nothing_of_that_time_and_loses_nothing_of_it(field: Field) -> None:
+    """Ingest went on: what came is taken in. Who did not come may not have been there, or not been heard."""
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    for second in range(360, 1200, 60):
+        for other in others:
+            await field.beat(other, second)
+    again = Intake(field.sessions, Figures(), OwnBeat("http://127.0.0.1:9"), began_at=field.at(1200))
+    async with transaction(field.sessions) as session:
+        await again.begin(session)
+    field.intake = again
+    await field.live(1200, 1275, sites=others)
+    assert [await field.states(other) for other in others] == [[(0, "up", None)]] * 3
+    assert await field.silences(silent) == []
+    await field.live(1290, 1500, sites=others)
+    assert await field.states(silent) == [(0, "up", None), (360, "unknown", "stopped"), (1260, "down", None)]
+    total = await field.uptime(silent, 0, 1400)
+    assert (total["seconds"]["unknown"], total["seconds"]["down"]) == (900, 140)
+
+
+async def test_a_worker_that_comes_back_at_once_goes_on_listening(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    again = Intake(field.sessions, Figures(), OwnBeat("http://127.0.0.1:9"), began_at=field.at(310))
+    async with transaction(field.sessions) as session:
+        await again.begin(session)
+    field.intake = again
+    await field.live(315, 480, sites=others)
+    assert (await field.states(silent))[-1] == (360, "down", None)
+
+
+async def test_a_worker_or_uplink_that_was_blind_says_nothing_of_sites_that_report_themselves(field: Field) -> None:
+    site = field.ids[0]
+    await field.beat(site, 0, 60, 120)
+    await field.push(site, [field.row(180, "timeout"), field.row(240, "timeout")], received=1000)
+    await field.beat(site, 1000)
+    await field.drain()
+    before = await field.states(site)
+    async with transaction(field.sessions) as session:
+        await writer.write_batch(session, [], [BlindRange(field.at(100), field.at(900), "stopped")])
+    assert (
+        await field.states(site)
+        == before
+        == [
+            (0, "up", None),
+            (180, "down", None),
+            (300, "unknown", "silent"),
+            (1000, "up", None),
+        ]
+    )
+
+
+async def test_a_push_that_cannot_be_taken_in_is_set_aside_and_keeps_nobody_waiting(
+    field: Field, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, bad = field.ids[:2]
+    for second in range(0, 300, 60):
+        await field.beat(good, second)
+    await field.push(bad, [field.row(0, valid_s=99_999)])
+    for second in range(300, 600, 60):
+        await field.beat(good, second)
+    await field.drain()
+    assert len((await field.get(f"/sites/{good}/measurements", period="2h"))["items"]) == 10
+    assert field.intake.figures.refused_pushes == 1
+    async with transaction(field.sessions) as session:
+        (kept,) = await session.execute(text("SELECT site_id, refused_at FROM push_inbox"))
+        assert kept.site_id == bad
+        await session.execute(text("UPDATE push_inbox SET rows = '[]'"))
+        await field.intake.begin(session)
+    await field.drain()
+    async with transaction(field.sessions) as session:
+        assert await session.scalar(text("SELECT count(*) FROM push_inbox")) == 0, "it is tried again"
+
+
+async def test_rows_that_waited_for_weeks_find_room_and_those_of_a_closed_past_are_counted(field: Field) -> None:
+    site = field.ids[0]
+    old, closed = -20 * 86_400, -90 * 86_400
+    async with transaction(field.sessions) as session:
+        for statement in (
+            "UPDATE site SET addressed_at = :since, created_at = :since",
+            "UPDATE site_configuration SET started_at = :since, addressed_at = :since",
+        ):
+            await session.execute(text(statement), {"since": field.at(closed)})
+    await field.push(site, [field.row(closed), field.row(old), field.row(0)])
+    await field.drain()
+    assert len((await field.get(f"/sites/{site}/measurements", period="30d"))["items"]) == 2
+    assert (field.intake.figures.closed_rows, field.intake.figures.refused_pushes) == (1, 0)
+
+
+async def test_what_was_measured_where_the_site_is_no_more_says_nothing_of_it(field: Field) -> None:
+    site = field.ids[0]
+    await field.push(site, [field.row(0)])
+    async with transaction(field.sessions) as session:
+        for statement in (
+            "UPDATE site SET addressed_at = :at WHERE id = :id",
+            "UPDATE site_configuration SET addressed_at = :at WHERE site_id = :id",
+        ):
+            await session.execute(text(statement), {"at": field.at(30), "id": site})
+    await field.push(site, [field.row(60)])
+    await field.drain()
+    shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
+    assert [(one["outcome"], one["reason"]) for one in shown] == [("fault", "moved"), ("ok", "claimed")]
+    assert await field.states(site) == [(60, "up", None)]
+
+
+async def test_what_was_measured_while_the_site_was_suspended_says_nothing_of_it(field: Field) -> None:
+    """Its bill was not paid, its agent went on, and sent what it had kept when the site was in service again."""
+    site = field.ids[0]
+    await field.beat(site, 0, 60)
+    async with transaction(field.sessions) as session:
+        for statement in (
+            "UPDATE site_configuration SET ended_at = :out WHERE site_id = :id",
+            """INSERT INTO site_configuration
+                (site_id, started_at, ended_at, lifecycle, technology, provider_id, addressed_at, village_code)
+            SELECT site_id, n.started_at, n.ended_at, n.lifecycle, technology, provider_id, addressed_at, village_code
+            FROM site_configuration, (VALUES (cast(:out AS timestamptz), cast(:back AS timestamptz), 'suspended'),
+                (:back, NULL, 'active')) AS n(started_at, ended_at, lifecycle) WHERE site_id = :id""",
+        ):
+            times = {"id": site, "out": field.at(100), "back": field.at(400)}
+            await session.execute(text(statement), {name: times[name] for name in times if f":{name}" in statement})
+    rows = [field.row(second, "timeout") for second in range(120, 400, 60)]
+    await field.push(site, [*rows, field.row(420)], received=420)
+    await field.drain()
+    shown = (await field.get(f"/sites/{site}/measurements", period="2h"))["items"]
+    assert [one["reason"] for one in shown] == ["claimed"] * 2 + ["not active"] * 5 + ["claimed"]
+    total = await field.uptime(site, 0, 500)
+    assert (total["seconds"]["down"], total["seconds"]["inactive"], sum(total["seconds"].values())) == (0, 300, 500)
+    assert (await field.get("/incidents"))["items"] == []
+
+
+async def test_late_rows_of_an_hour_that_was_counted_have_it_counted_again(field: Field) -> None:
+    site = field.ids[0]
+    await field.push(site, [field.row(60), field.row(120)])
+    await field.drain()
+    async with transaction(field.sessions) as session:
+        await session.execute(
+            text("UPDATE rollup_watermark SET upto = date_trunc('hour', cast(:at AS timestamptz))"),
+            {"at": field.start - timedelta(hours=1)},
+        )
+    for _ in range(20):
+        async with transaction(field.sessions) as session:
+            if not await rollup.roll_up(session, utc_now() + timedelta(hours=1)):
+                break
+    await field.push(site, [field.row(180), field.row(240, "timeout")])
+    await field.drain()
+    async with transaction(field.sessions) as session:
+        marked = await session.scalar(text("SELECT count(*) FROM stale_hour WHERE site_id = :id"), {"id": site})
+        assert marked in {1, 2}, "two where a full hour lies between"
+        while await rollup.roll_up(session, utc_now() + timedelta(hours=1)):
+            pass
+        sent, received = (
+            await session.execute(
+                text("SELECT sum(sent), sum(received) FROM rollup_hour WHERE site_id = :id"), {"id": site}
+            )
+        ).one()
+    assert (sent, received) == (12, 9)
+
+
+async def test_a_month_that_was_closed_is_corrected_beside_by_what_was_pushed_late(
+    field: Field, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows were acknowledged in time, and the worker was away for long."""
+    monkeypatch.setattr("app.judging.rejudge.settings", lambda: Settings(raw_retention_days=70))
+    site, month = field.ids[0], (TODAY.replace(day=1) - timedelta(days=45)).replace(day=1)
+    end = midnight((month + timedelta(days=31)).replace(day=1))
+    since = {"since": midnight(month) - timedelta(days=1)}
+    async with session.begin():
+        for statement in (
+            "UPDATE site SET addressed_at = :since, created_at = :since",
+            "UPDATE site_configuration SET started_at = :since, addressed_at = :since",
+        ):
+            await session.execute(text(statement), since)
+    await under_contract(session, site, valid_from=month, terms=[(month, {"sla_target_pct": 99.5})])
+    last = int((end - field.start).total_seconds())
+    well = [*range(last - 7200, last - 3540, 60), *range(last + 3600, last + 7200, 60)]
+    await field.push(site, [field.row(second) for second in well])
+    await field.drain()
+
+    async def corrections() -> list[Any]:
+        async with field.sessions() as closing, closing.begin():
+            while await monthly_close.close_months(closing, utc_now()):
+                pass
+            return list((await closing.execute(text("SELECT month, figures FROM month_correction ORDER BY id"))).all())
+
+    assert await corrections() == []
+    await field.push(site, [field.row(second, "timeout") for second in range(last - 3540, last + 3600, 60)])
+    await field.drain()
+    (corrected,) = [row for row in await corrections() if row.month == month]
+    assert corrected.figures["seconds"]["down"] == 3540
+    assert sum(corrected.figures["seconds"].values()) == (end - midnight(month)).total_seconds()
+
+
+async def test_our_own_beat_goes_through_the_api_and_proves_that_ingest_is_alive(field: Field) -> None:
+    intake = field.intake
+    async with transaction(field.sessions) as session:
+        for _ in range(3):
+            await intake.begin(session)
+        own = text("SELECT count(*) FROM device_token WHERE site_id IS NULL")
+        assert await session.scalar(own) == 1, "a worker that often starts leaves none behind"
+    intake.own.url = "http://test/api/v1/push"
+    intake.own._client = httpx.AsyncClient(transport=httpx.ASGITransport(field.app))
+    await intake.listen(utc_now())
+    assert intake.figures.ingest_proven == 0
+    await intake.own.send()
+    assert intake.own.unanswered == 0
+    await field.drain()
+    await intake.listen(utc_now())
+    counted = intake.figures
+    assert (counted.ingest_proven, counted.own_beats_sent, counted.own_beats_heard) == (1, 1, 1)
+    assert intake.own.ahead == timedelta()
+    intake.own.secret = "sd-of-another"
+    await intake.own.send()
+    assert intake.own.unanswered == 1
+    await intake.own.close()
+
+
+async def test_an_ingest_that_does_not_answer_is_no_error_of_the_worker(field: Field) -> None:
+    await field.intake.own.send()
+    await field.intake.own.send()
+    assert (field.intake.own.unanswered, field.intake.own.sent) == (2, 2)
+    await field.intake.own.close()

@@ -1,0 +1,151 @@
+"""When silence says something: decided without a clock or a database."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.core.clock import to_slot
+from app.settings import Settings
+from app.worker.ingest_heartbeat import Proof, own_beat
+from app.worker.missed_pushes import Awaited, silences
+from app.worker.peer_quorum import Crowd
+
+T = datetime(2026, 11, 25, 4, tzinfo=UTC)
+
+
+def at(second: float) -> datetime:
+    return T + timedelta(seconds=second)
+
+
+Turns = Iterable[float]
+ALWAYS = range(-900, 3_600, 60)
+
+
+def due(
+    now: float,
+    *,
+    every: int = 60,
+    proven: tuple[float, float] | None = None,
+    others: Sequence[Turns] = (ALWAYS, ALWAYS),
+) -> list[int]:
+    """The seconds of a site's silences: it was last heard at 0. `proven`: from when to when, by default all along.
+    `others`: when other sites were heard."""
+    since, last = proven or (-1000, now)
+    crowd = Crowd()
+    for second, site_id in sorted((second, 2 + n) for n, turns in enumerate(others) for second in turns):
+        if second <= now:
+            crowd.hear(site_id, at(second))
+    found = list(silences(Awaited(1, T, every, T), Proof(at(last), at(since)), crowd, at(now)))
+    assert all(len({*one.others} - {1}) == 2 for one in found)
+    return [to_slot(one.due) - to_slot(T) for one in found]
+
+
+def test_a_push_is_missed_only_when_it_is_late_by_more_than_a_devices_own_pace() -> None:
+    assert due(83) == []
+    assert due(84) == [60]
+    assert due(143) == [60]
+    assert due(144) == [60, 120], "before the evidence of 0 ceases to hold at 150"
+    assert due(419, every=300) == []
+    assert due(720, every=300) == [300, 600]
+
+
+def test_nothing_is_said_while_ingest_is_not_proven_alive_from_when_it_was_due_until_now() -> None:
+    assert due(90, proven=(-1000, 44)) == []
+    assert due(90, proven=(-1000, 45)) == [60]
+    assert due(90, proven=(61, 90)) == []
+
+
+def test_after_a_break_in_the_proof_a_site_has_a_whole_turn_first() -> None:
+    """Its push may have failed meanwhile, and it tries again in its turn."""
+    assert due(1083, proven=(1000, 1083)) == []
+    assert due(1084, proven=(1000, 1084)) == [1060]
+
+
+def test_two_others_must_have_come_through_in_the_turn_that_ended_when_it_was_due() -> None:
+    assert due(90, others=()) == []
+    assert due(90, others=([50],)) == []
+    assert due(90, others=([50], [-1])) == []
+    assert due(90, others=([40, 50],)) == []
+    assert due(90, others=([50], [0])) == [60]
+
+
+def test_who_keeps_its_pace_over_the_moment_when_it_was_due_came_through_about_then() -> None:
+    """Devices whose clocks start them all at the full minute are never quite in the same order."""
+    assert due(144, others=([-1, 61, 121], [-0.5, 60.2, 120.1])) == [60, 120]
+
+
+def test_when_everybody_falls_silent_at_once_nobody_is_down() -> None:
+    """Perhaps it is our own way to the outside, which our own beat does not take: one silence, never two."""
+    assert due(1000, others=([50], [59])) == [60]
+
+
+@pytest.mark.parametrize("over_s", range(61, 600, 7))
+def test_nor_when_the_others_are_back_before_it(over_s: int) -> None:
+    """All were out of reach from 1 to `over_s`, and each came back in its own turn: nobody can have missed two of its
+    turns that others did not miss."""
+    fleet = [[turn + phase for turn in ALWAYS if not 1 <= turn + phase <= over_s] for phase in range(0, 60, 3)]
+    turn_missed_last = over_s // 60 * 60
+    assert len([second for second in due(turn_missed_last + 60, others=fleet) if second <= over_s]) <= 1
+
+
+def test_while_our_own_uplink_is_out_nobodys_silence_counts_nor_before_a_canary_tells_that_it_is_not() -> None:
+    """Slower devices may have come through before and after: they keep their pace, and were away as well."""
+    crowd, awaited = Crowd(), Awaited(1, T, 60, T)
+    for second in range(-600, 900, 10):
+        crowd.hear(2 + second // 10 % 7, at(second))
+
+    def told(now: float) -> list[int]:
+        return [to_slot(one.due) - to_slot(T) for one in silences(awaited, Proof(at(now), at(-1000)), crowd, at(now))]
+
+    crowd.clear_until = at(83)
+    assert told(150) == []
+    crowd.clear_until = at(84)
+    assert told(150) == [60]
+    crowd.was_away(at(100), at(181))
+    crowd.clear_until = at(300)
+    assert told(270) == [60, 240]
+
+
+def test_the_proof_is_broken_by_more_than_two_lost_beats() -> None:
+    proof = Proof(T)
+    assert proof.deaf_since(T) == T, "nothing came as yet"
+    proof, unproven = proof.heard(at(10), began_at=T)
+    assert (proof, unproven) == (Proof(at(10), at(10)), [])
+    proof, unproven = proof.heard(at(55), began_at=T)
+    assert (proof, unproven) == (Proof(at(55), at(10)), [])
+    assert proof.deaf_since(at(100)) is None
+    assert proof.deaf_since(at(101)) == at(55)
+    proof, (unheard,) = proof.heard(at(101), began_at=T)
+    assert proof == Proof(at(101), at(101))
+    assert (unheard.started_at, unheard.ended_at, unheard.reason) == (at(55), at(102), "ingest")
+
+
+def test_while_the_worker_was_away_nothing_was_proven() -> None:
+    _, (stopped,) = Proof(T, at(-100)).heard(at(700), began_at=at(690))
+    assert (stopped.started_at, stopped.ended_at, stopped.reason) == (T, at(701), "stopped")
+    _, ranges = Proof(T, at(-100)).heard(at(700), began_at=at(300))
+    assert [(one.ended_at, one.reason) for one in ranges] == [(at(301), "stopped"), (at(701), "ingest")]
+    unbroken, nothing = Proof(T, at(-100)).heard(at(30), began_at=at(20))
+    assert (unbroken.since, nothing) == (at(-100), [])
+
+
+def test_a_clock_that_was_set_back_proves_nothing_of_before() -> None:
+    proof, _ = Proof(at(3600), at(1000)).heard(T, began_at=T)
+    assert proof == Proof(T, T)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"host": "0.0.0.0", "port": 80}, "http://127.0.0.1:80"),
+        ({"host": "::"}, "http://[::1]:8000"),
+        ({"public_url": "https://sinyal.example/"}, "https://sinyal.example"),
+        ({"public_url": "https://example.id", "root_path": "/sinyal"}, "https://example.id/sinyal"),
+        ({"public_url": "https://example.id/sinyal", "root_path": "/sinyal"}, "https://example.id/sinyal"),
+        ({"root_path": "/sinyal"}, "http://127.0.0.1:8000"),
+    ],
+)
+def test_our_own_beat_goes_the_way_that_devices_go(given: dict[str, str], url: str) -> None:
+    assert own_beat(Settings(**given)).url == url + "/api/v1/push"  # type: ignore[arg-type]
