@@ -29,6 +29,8 @@ from app.registry.models import Provider
 from app.runtime.migrate import migrate
 from app.settings import AggregatesSettings, LimitsSettings, ProbeSettings, Settings
 
+pytest_plugins = ["tests.support.account_fixtures", "tests.support.agent_fixtures", "tests.support.measured_sites"]
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(

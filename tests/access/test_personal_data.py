@@ -21,8 +21,8 @@ from tests.access.matrix_world import CONTACT_NAME, CONTACT_PHONE, Asker, everyb
 from tests.access.route_catalog import read_calls
 from tests.api.test_kill import prepare
 from tests.conftest import Cast
+from tests.factories import site
 from tests.incidents.conftest import Field, field_
-from tests.registry.test_sites import site
 from tests.support.demo_process import wait_for
 from tests.support.killing import Api
 

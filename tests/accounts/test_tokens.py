@@ -19,7 +19,7 @@ from app.web import auth
 from tests.access.browser import Browser, account
 from tests.accounts.test_accounts import admin, made
 from tests.conftest import Cast
-from tests.registry.test_sites import site
+from tests.factories import site
 
 Open = Callable[..., Browser]
 

@@ -6,9 +6,9 @@ from app.agents import agent_tokens
 from app.core.clock import today, utc_now
 from app.push.dedupe import OVERHEAD_BYTES
 from tests.conftest import Cast
-from tests.push.conftest import Agent
+from tests.factories import register
 from tests.push.test_push import BEAT, grown_old
-from tests.registry.test_sites import register
+from tests.support.agent_fixtures import Agent
 
 
 async def test_a_site_without_an_agent_has_a_device_that_was_never_heard(cast: Cast) -> None:

@@ -17,8 +17,8 @@ from app.agents import enrolment, install_commands, scripts
 from app.agents.models import AgentKind, DeviceToken, Enrolment
 from app.core.clock import utc_now
 from tests.conftest import Cast
-from tests.push.conftest import Agent
-from tests.registry.test_sites import register
+from tests.factories import register
+from tests.support.agent_fixtures import Agent
 
 TOKEN = re.compile(r"sd-[A-Za-z0-9_-]{43}")
 

@@ -27,7 +27,7 @@ from tests.agents.agent_machine import (
     until,
 )
 from tests.conftest import drop_database, make_database
-from tests.registry.test_sites import register
+from tests.factories import register
 from tests.status.api_process import Served, served
 from tests.throughput.speedtest_agent import grant
 from tests.throughput.speedtest_agent import row_of as granted

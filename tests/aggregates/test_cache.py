@@ -23,7 +23,7 @@ from probes.contract import CENTRAL, Outcome, Reading
 from tests.availability.past import blame, day, under_contract
 from tests.availability.test_monthly_close import CLOSES, END, MONTH, START, close, contracted
 from tests.conftest import Cast, Person
-from tests.registry.test_sites import BERAU_VILLAGE, register
+from tests.factories import BERAU_VILLAGE, register
 
 __all__ = ["contracted"]
 

@@ -19,7 +19,7 @@ from app.postgres.embedded import Cluster
 from app.postgres.engine import open_engine, open_sessions, transaction
 from app.registry import providers, regions
 from app.runtime.migrate import migrate
-from tests.registry.test_sites import site
+from tests.factories import site
 from tests.support.demo_process import wait_for
 from tests.support.killing import Api, Client, Sent, kill_database
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from tests.access.route_catalog import Call, read_calls
 from tests.conftest import Cast
-from tests.registry.test_sites import BERAU_VILLAGE, register
+from tests.factories import BERAU_VILLAGE, register
 
 
 def filtered(app: FastAPI, name: str) -> list[Call]:

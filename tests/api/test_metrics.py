@@ -19,7 +19,7 @@ from app.status import prometheus
 from app.worker import writer as worker
 from app.worker.counters import Figures
 from tests.conftest import Cast, Person
-from tests.registry.test_sites import register
+from tests.factories import register
 from tests.status.test_since import publish
 from tests.status.test_status import beat, judge
 from tests.support.prometheus_server import program

@@ -23,8 +23,8 @@ from app.postgres.engine import Sessions
 from tests.access.matrix_world import make_things
 from tests.access.route_catalog import OWN, read_calls
 from tests.conftest import Person
+from tests.factories import BERAU_VILLAGE, register
 from tests.incidents.conftest import Field, field_
-from tests.registry.test_sites import BERAU_VILLAGE, register
 
 __all__ = ["field_"]
 

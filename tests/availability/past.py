@@ -11,7 +11,7 @@ from app.core.clock import floor_second, midnight, utc_now
 from app.incidents import outage_causes
 from app.registry.models import Cause, Contract, ContractTerms
 from tests.conftest import Cast
-from tests.registry.test_sites import register
+from tests.factories import register
 
 TODAY = (utc_now() + timedelta(hours=8)).date()
 

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.availability.past import day, site_since
 from tests.availability.test_uptime import count, get
 from tests.conftest import Cast
-from tests.registry.test_sites import BERAU_VILLAGE
+from tests.factories import BERAU_VILLAGE
 
 
 async def rank(cast: Cast, person: str = "sari", **params: Any) -> Any:

@@ -14,7 +14,7 @@ from app.judging import invalidation
 from app.judging.dirty_range import Span
 from tests.availability.past import blame, day, execute, maintain, set_states, site_since, under_contract
 from tests.conftest import Cast, Person
-from tests.registry.test_sites import BERAU_VILLAGE, VILLAGE
+from tests.factories import BERAU_VILLAGE, VILLAGE
 
 HOUR = timedelta(hours=1)
 

@@ -31,8 +31,8 @@ from app.postgres.embedded import Cluster
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.profiles import Technology
 from app.runtime.migrate import migrate
-from tests.aggregates.measured_sites import TECHNOLOGIES, percentile, rtt_us
 from tests.conftest import make_database
+from tests.support.measured_sites import TECHNOLOGIES, percentile, rtt_us
 
 YEAR, FIRST, LAST = 365, date(2025, 1, 1), date(2026, 1, 1)
 SITES = 1_038

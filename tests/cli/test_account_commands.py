@@ -25,7 +25,7 @@ from app.settings import ROOT
 from probes.policy import Policy
 from tests.access.browser import PASSWORD
 from tests.conftest import drop_database, make_database
-from tests.registry.test_sites import site
+from tests.factories import site
 from tests.support.demo_process import free_port
 
 

@@ -16,7 +16,7 @@ from app.judging import invalidation
 from app.judging.dirty_range import Span
 from app.registry.models import ContractTerms
 from tests.conftest import Cast
-from tests.registry.test_sites import register, site
+from tests.factories import register, site
 
 TODAY = utc_now().astimezone(WITA).date()
 LONG_AGO = TODAY - timedelta(days=200)

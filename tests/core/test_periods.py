@@ -10,7 +10,7 @@ from app.core.clock import NaiveTime, SlotClock, from_slot, parse_moment, to_slo
 from app.core.errors import Invalid
 from app.core.periods import Period, Step, chosen_step, named_period
 from tests.conftest import Cast
-from tests.registry.test_sites import register
+from tests.factories import register
 
 NOON = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)  # 12.00 WITA
 

@@ -18,9 +18,9 @@ from probes.policy import Policy
 from probes.sweep import Prober
 from simulator.namespace import Namespace, NamespaceUnavailable
 from tests.conftest import Person, drop_database, make_database
+from tests.factories import register
 from tests.probes.conftest import Responder
 from tests.probes.test_diagnose import inside
-from tests.registry.test_sites import register
 from tests.status.api_process import Served, served
 from tests.support.sse import Event, Sse
 

@@ -13,7 +13,7 @@ from app.postgres.engine import Sessions, transaction
 from app.worker import writer as worker
 from tests.conftest import Cast
 from tests.diagnoses.conftest import FOUND, age, make_diagnosis
-from tests.registry.test_sites import BERAU_VILLAGE, register
+from tests.factories import BERAU_VILLAGE, register
 
 PING = {"kind": "ping", "count": 4}
 

@@ -22,7 +22,7 @@ from app.runtime.migrate import migrate
 from app.settings import ROOT
 from probes.policy import Policy
 from tests.conftest import drop_database, make_database
-from tests.registry.test_sites import site
+from tests.factories import site
 from tests.support.demo_process import wait_for
 from tests.support.killing import Api
 

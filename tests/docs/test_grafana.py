@@ -21,8 +21,8 @@ from app.profiles import Technology
 from app.registry.models import Site
 from app.settings import CONFIG_DIR
 from tests.conftest import Cast
+from tests.factories import register
 from tests.incidents.conftest import Field, field_
-from tests.registry.test_sites import register
 from tests.status.test_since import publish
 from tests.status.test_status import beat, judge
 from tests.support.prometheus_server import dashboard_questions, program

@@ -20,7 +20,7 @@ from app.registry.columns import SITE_COLUMNS
 from app.registry.schemas import SiteIn
 from app.registry.vocabulary import CHOICES
 from tests.conftest import Cast
-from tests.registry.test_sites import BERAU_VILLAGE, register, site
+from tests.factories import BERAU_VILLAGE, register, site
 
 FIELDS = [column.field for column in SITE_COLUMNS if column.field not in PERSONAL]
 

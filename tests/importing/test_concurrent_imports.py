@@ -24,7 +24,7 @@ from app.registry.schemas import SiteIn, SitePatch
 from app.runtime.migrate import migrate
 from probes.policy import Policy
 from tests.conftest import drop_database, make_database
-from tests.registry.test_sites import VILLAGE, site
+from tests.factories import VILLAGE, site
 
 SARI = Caller(1, "sari", Role.PROVINCE_ADMIN, "64")
 ROWS = 40

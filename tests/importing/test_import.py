@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.models import Audit
 from app.registry import providers, regions
 from tests.conftest import Cast, Person
+from tests.factories import VILLAGE, register
 from tests.importing.test_sheets import repack
-from tests.registry.test_sites import VILLAGE, register
 
 HEADER = "Kode desa/kelurahan;Teknologi;Penyedia;Cara ukur;Alamat IP atau host"
 MUARA = f"{VILLAGE};serat optik;Telkom WMS;icmp;198.51.100.20"

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import Cast
-from tests.registry.test_sites import BERAU_VILLAGE, register
+from tests.factories import BERAU_VILLAGE, register
 
 
 @pytest.mark.parametrize("language", ["id", "en"])

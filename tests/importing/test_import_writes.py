@@ -15,7 +15,7 @@ from app.registry.models import RegionAlias, Site, SiteConfiguration, SiteStatus
 from app.registry.schemas import SiteIn, SitePatch
 from probes.policy import Policy
 from tests.conftest import Cast
-from tests.registry.test_sites import BERAU_VILLAGE, VILLAGE, register, site
+from tests.factories import BERAU_VILLAGE, VILLAGE, register, site
 
 SARI = Caller(1, "sari", Role.PROVINCE_ADMIN, "64")
 ANA = Caller(2, "ana", Role.DISTRICT_OPERATOR, "64.02")

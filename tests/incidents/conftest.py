@@ -17,7 +17,7 @@ from app.postgres.engine import Sessions, transaction
 from app.worker import writer as worker
 from probes.contract import CENTRAL, Outcome, Reading
 from tests.conftest import Cast, Person
-from tests.registry.test_sites import register
+from tests.factories import register
 
 Piece = tuple[int, int | None, str]  # from, to, state
 

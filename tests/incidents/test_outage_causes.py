@@ -14,7 +14,7 @@ from app.judging import invalidation
 from app.judging.dirty_range import Span
 from app.registry.models import Cause
 from tests.conftest import Cast
-from tests.registry.test_sites import register
+from tests.factories import register
 
 NOW = floor_second(utc_now())
 HOUR = timedelta(hours=1)

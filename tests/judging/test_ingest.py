@@ -16,7 +16,7 @@ from app.postgres.engine import Sessions, transaction
 from app.worker import writer as worker
 from probes.contract import CENTRAL, Outcome, Reading
 from tests.conftest import Cast
-from tests.registry.test_sites import register
+from tests.factories import register
 
 OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
 

@@ -21,7 +21,7 @@ from app.judging.segments import Segment, Stretch
 from app.postgres.engine import Sessions, transaction
 from probes.contract import CENTRAL, Outcome, Reading
 from tests.conftest import Cast
-from tests.registry.test_sites import register
+from tests.factories import register
 
 OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
 HOURS = 3

@@ -18,8 +18,8 @@ from app.measurements import store as measurements
 from app.postgres.engine import Sessions, transaction
 from probes.contract import AGENT, CENTRAL, SILENCE, Outcome, Reading
 from tests.conftest import Cast
+from tests.factories import register
 from tests.judging.test_rejudge import HOURS, Village, _backdate, _same
-from tests.registry.test_sites import register
 
 OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.latency.histogram import LN_GAMMA, Histogram, bucket_of, centre_of
-from tests.aggregates.measured_sites import percentile
+from tests.support.measured_sites import percentile
 
 rtts = st.lists(st.integers(0, 5_000_000), max_size=40)
 HELD = 0.02

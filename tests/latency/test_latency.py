@@ -13,8 +13,8 @@ from app.latency.histogram import Histogram
 from app.measurements import partitions
 from app.postgres.engine import transaction
 from probes.contract import Outcome, Reading
-from tests.aggregates.measured_sites import TECHNOLOGIES, Living, percentile, rtt_us
 from tests.conftest import Person
+from tests.support.measured_sites import TECHNOLOGIES, Living, percentile, rtt_us
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 QUANTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}

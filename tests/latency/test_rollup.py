@@ -13,7 +13,7 @@ from app.latency.histogram import Histogram
 from app.measurements import partitions
 from app.postgres.engine import transaction
 from probes.contract import CENTRAL, Outcome, Reading
-from tests.aggregates.measured_sites import Living
+from tests.support.measured_sites import Living
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

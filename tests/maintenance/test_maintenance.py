@@ -15,7 +15,7 @@ from app.judging.dirty_range import Span
 from app.maintenance.schemas import WindowIn, WindowOut, WindowPatch
 from tests.conftest import Cast, Person
 from tests.contracts.test_contracts import agree, under_contract
-from tests.registry.test_sites import BERAU_VILLAGE, register
+from tests.factories import BERAU_VILLAGE, register
 
 NOW = floor_second(utc_now())
 HOUR = timedelta(hours=1)

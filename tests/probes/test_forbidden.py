@@ -14,8 +14,8 @@ from app.settings import ROOT, ProbeSettings
 from probes.policy import Policy
 from simulator.namespace import Namespace
 from tests.conftest import Cast
+from tests.factories import site
 from tests.probes import forbidden
-from tests.registry.test_sites import site
 
 HOSTS = [*forbidden.ADDRESSES, *(form for form, _ in forbidden.DISGUISED), *forbidden.ODD]
 PUBLIC = ["icmp", forbidden.OUTSIDE], ["tcp", forbidden.OUTSIDE]

@@ -27,8 +27,8 @@ from app.push.dedupe import Arrived
 from app.push.group_commit import Ingest
 from app.push.timestamps import Terms, place
 from tests.conftest import make_database
-from tests.push.conftest import SITES
 from tests.push.fleet import fill
+from tests.support.agent_fixtures import SITES
 from tests.support.demo_process import wait_for
 from tests.support.killing import Api
 

@@ -7,7 +7,7 @@ from app.core.clock import utc_now
 from app.push.inbox import Row
 from app.registry.models import Site
 from app.throughput.models import Mode, ThroughputTest
-from tests.push.conftest import Agent
+from tests.support.agent_fixtures import Agent
 
 BEAT = {"boot": "k3f9", "seq": 181, "uptime_s": 86400, "sent": 3, "rtt_ms": [21.3, 22.0], "clients": 14}
 

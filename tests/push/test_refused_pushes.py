@@ -19,8 +19,8 @@ from app.push import inbox
 from app.push.endpoint import Door
 from app.settings import PushSettings
 from tests.conftest import Cast
-from tests.push.conftest import Agent
 from tests.push.test_push import BEAT, grown_old
+from tests.support.agent_fixtures import Agent
 
 
 def codes(answer: dict[str, Any]) -> list[tuple[int | None, str]]:

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.conftest import Cast
+from tests.factories import BERAU_VILLAGE, register
 from tests.registry.test_lint import check, found
-from tests.registry.test_sites import BERAU_VILLAGE, register
 
 HEARD = text("""
     INSERT INTO device (site_id, heard_at, boot, seq, accepted, duplicates, rejected, clock_offset_s, dropped,

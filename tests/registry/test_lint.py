@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.conftest import Cast, Person
-from tests.registry.test_sites import BERAU_VILLAGE, VILLAGE, register
+from tests.factories import BERAU_VILLAGE, VILLAGE, register
 
 OTHER_VILLAGE = "64.02.05.2004"
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from app.core.clock import utc_now
 from app.registry import regions
 from tests.conftest import Cast
-from tests.registry.test_sites import VILLAGE, register, site
+from tests.factories import VILLAGE, register, site
 
 OLD = "64.02.05.1999"  # a code that the village of the tests had before
 

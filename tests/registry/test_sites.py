@@ -5,25 +5,7 @@ import pytest
 
 from app.web.deps import write_cursor
 from tests.conftest import Cast
-
-VILLAGE, BERAU_VILLAGE = "64.02.05.2003", "64.03.01.2001"
-
-
-def site(**changes: Any) -> dict[str, Any]:
-    return {
-        "village_code": VILLAGE,
-        "technology": "fiber",
-        "provider": "telkom-wms",
-        "probe": "icmp",
-        "host": "198.51.100.20",
-        **changes,
-    }
-
-
-async def register(cast: Cast, **changes: Any) -> dict[str, Any]:
-    answer = await cast.sari.post("/sites", site(**changes))
-    assert answer.status_code == 201, answer.text
-    return answer.json()  # type: ignore[no-any-return]
+from tests.factories import BERAU_VILLAGE, VILLAGE, register, site
 
 
 async def faults(cast: Cast, **changes: Any) -> dict[str, Any]:

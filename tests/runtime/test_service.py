@@ -22,7 +22,7 @@ from app.status.schemas import StatusOut
 from app.throughput import models as _throughput  # noqa: F401
 from probes.contract import SILENCE
 from tests.conftest import Cast
-from tests.registry.test_sites import register
+from tests.factories import register
 
 
 async def test_it_is_ready_once_the_database_is_migrated_and_the_snapshot_is_loaded(app: FastAPI, cast: Cast) -> None:

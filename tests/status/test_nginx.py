@@ -12,7 +12,7 @@ import pytest
 
 from app.settings import CONFIG_DIR
 from app.status import stream as streaming
-from tests.registry.test_sites import register
+from tests.factories import register
 from tests.status.api_process import Served
 from tests.status.test_stream import judged, live, ticket, until_told
 from tests.support.demo_process import free_port, wait_for

@@ -14,7 +14,7 @@ from app.core.clock import utc_now
 from app.status.snapshot import Snapshot
 from app.status.version import Version
 from tests.conftest import Cast, Person
-from tests.registry.test_sites import register
+from tests.factories import register
 from tests.status.test_status import judge, status
 
 VILLAGES = ("64.02.05.2003", "64.02.06.1001", "64.03.01.2001")

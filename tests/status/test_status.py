@@ -24,7 +24,7 @@ from app.status.snapshot import Snapshot
 from app.worker import writer as worker
 from probes.policy import Policy
 from tests.conftest import Cast, Person, drop_database, make_database
-from tests.registry.test_sites import register, site
+from tests.factories import register, site
 
 
 async def judge(

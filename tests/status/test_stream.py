@@ -22,7 +22,7 @@ from app.status import stream as streaming
 from tests.access.browser import PASSWORD, account
 from tests.benchmarks.polling import fill
 from tests.conftest import Person, drop_database, make_database
-from tests.registry.test_sites import BERAU_VILLAGE, register
+from tests.factories import BERAU_VILLAGE, register
 from tests.status.api_process import Served, served, serving
 from tests.status.test_status import judge
 from tests.support.demo_process import wait_for

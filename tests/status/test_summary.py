@@ -2,7 +2,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.conftest import Cast
-from tests.registry.test_sites import register
+from tests.factories import register
 from tests.status.test_since import publish
 from tests.status.test_status import judge
 

@@ -14,7 +14,7 @@ from app.postgres.engine import transaction
 from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
 from app.throughput.models import Mode, Stage, ThroughputTest
 from simulator.shaped_server import TICK_S, Shape, send
-from tests.registry.test_sites import register
+from tests.factories import register
 from tests.status.api_process import Served
 
 

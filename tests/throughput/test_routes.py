@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import parse_moment, utc_now
 from app.throughput.models import Mode, Stage, ThroughputTest
 from tests.conftest import Cast
-from tests.registry.test_sites import BERAU_VILLAGE, register
+from tests.factories import BERAU_VILLAGE, register
 
 NOW = utc_now()
 

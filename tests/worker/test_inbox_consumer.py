@@ -26,7 +26,7 @@ from app.worker.inbox_consumer import Intake
 from app.worker.ingest_heartbeat import OwnBeat, Proof
 from tests.availability.past import TODAY, under_contract
 from tests.conftest import Cast
-from tests.registry.test_sites import register
+from tests.factories import register
 
 
 @dataclass

@@ -26,7 +26,7 @@ from probes.policy import Policy
 from probes.sweep import Prober
 from simulator.namespace import Namespace
 from tests.conftest import Cast
-from tests.registry.test_sites import register
+from tests.factories import register
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from app.api.app import API
 from app.push import inbox
 from app.push.inbox import Row
 from tests.conftest import Cast, drop_database, make_database
+from tests.factories import register
 from tests.push.fleet import fill
-from tests.registry.test_sites import register
 from tests.support.demo_process import wait_for
 from tests.support.killing import Api
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import CursorResult, text
 
 from app.core.clock import WITA, midnight, to_slot, utc_now
@@ -14,7 +15,7 @@ from app.measurements import store as measurements
 from app.postgres.engine import Sessions, transaction
 from probes.contract import CENTRAL, Outcome, Reading
 from tests.conftest import Cast
-from tests.registry.test_sites import register
+from tests.factories import register
 
 TABLES = ("rollup_hour", "rollup_day", "region_day", "region_month")
 # ms: from, to, and the share of long tails
@@ -112,3 +113,10 @@ class Living:
             for table, key in keys.items()
             for row in await self.execute(f"SELECT concat_ws('|', {key}) AS key, ctid::text AS place FROM {table}")
         }
+
+
+@pytest.fixture
+async def living(sessions: Sessions, cast: Cast) -> Living:
+    living = Living(sessions, cast)
+    await living.begin()
+    return living
