@@ -17,7 +17,7 @@ from app.access.scope import Caller, require_region
 from app.core.clock import WITA
 from app.core.tabular import BOM, CSV_TYPE, Cell, attached, csv_text
 from app.postgres.engine import Sessions, transaction
-from app.registry.routes import RegionCode
+from app.registry.params import RegionCode
 from app.web.deps import MAX_LIMIT, Admin, Cursor, Page, Session, next_page, read_cursor, row_id
 from app.web.period_params import AskedBounds
 from app.web.problem_details import problems

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from app.agents import device_status
 from app.agents.schemas import DeviceOut
 from app.registry import store as registry
-from app.registry.routes import SiteId
+from app.registry.params import SiteId
 from app.web.deps import Reader, Session
 from app.web.problem_details import problems
 

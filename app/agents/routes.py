@@ -11,7 +11,7 @@ from app.agents.models import AgentKind
 from app.core import i18n
 from app.core.errors import Fault, Invalid
 from app.core.validation import MESSAGES
-from app.registry.routes import SiteId
+from app.registry.params import SiteId
 from app.settings import Settings
 from app.web.deps import Reader, Session, Writer
 from app.web.problem_details import ProblemResponses, problems

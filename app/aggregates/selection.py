@@ -10,8 +10,8 @@ from app.access.scope import Caller, in_region, require_region
 from app.core.errors import NotFound
 from app.profiles import Technology
 from app.registry import providers, regions
+from app.registry.configuration import ConfigurationInForce
 from app.registry.models import Site, SiteConfiguration, SiteKind
-from app.registry.site_setup import Setup
 
 KECAMATAN = len("64.02.05")
 
@@ -43,7 +43,7 @@ class Selection:
     provider_id: int | None = None
     technology: Technology | None = None
 
-    def takes(self, setup: Setup) -> bool:
+    def takes(self, setup: ConfigurationInForce) -> bool:
         return (
             self.provider_id in {None, setup.provider_id}
             and self.technology in {None, setup.technology}

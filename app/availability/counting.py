@@ -14,8 +14,8 @@ from app.availability.policy import Policy, in_force
 from app.availability.tally import BAD, Run, Slice, Tally
 from app.availability.timeline import Piece
 from app.core.clock import to_slot
+from app.registry.configuration import ConfigurationInForce
 from app.registry.models import State
-from app.registry.site_setup import Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class History:
     """
 
     states: Track[State]
-    setups: Track[Setup]
+    setups: Track[ConfigurationInForce]
     maintenance: Track[bool]
     causes: Track[str]
     policies: Track[Policy]
@@ -87,7 +87,7 @@ def slices(history: History, parts: Sequence[tuple[int, int]]) -> list[Slice]:
     return found
 
 
-def _kind(state: State | None, setup: Setup | None, maintained: bool | None) -> str:
+def _kind(state: State | None, setup: ConfigurationInForce | None, maintained: bool | None) -> str:
     if setup is None or not setup.active:
         return "inactive"
     if maintained:
@@ -122,7 +122,7 @@ def availability(
     """`pieces` follow each other without overlap; windows may overlap and come in any order."""
     history = History(
         states=[(to_slot(p.started_at), to_slot(p.ended_at), p.state) for p in pieces],
-        setups=paint((*_span(window), Setup(active=True)) for window in in_service),
+        setups=paint((*_span(window), ConfigurationInForce(active=True)) for window in in_service),
         maintenance=paint((*_span(window), True) for window in maintenance),
         causes=paint((*_span(cause), cause.cause) for cause in causes),
         policies=paint((*_span(terms), terms.policy) for terms in policies),

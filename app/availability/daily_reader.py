@@ -24,7 +24,7 @@ from app.availability.site_history import Place
 from app.availability.tally import Tally
 from app.core.clock import WITA, from_slot, midnight, to_slot
 from app.core.periods import Period
-from app.registry.site_setup import Setup
+from app.registry.configuration import ConfigurationInForce
 
 Key = tuple[Any, ...]  # the number of a part, then what the grouping adds
 STATES = ("up", "degraded", "down", "unreachable", "unknown", "maintenance")
@@ -34,7 +34,7 @@ STATES = ("up", "degraded", "down", "unreachable", "unknown", "maintenance")
 class Grouping:
     """What tallies are kept apart by: the same three times, for the ledger, for rows of sites, for rows of regions."""
 
-    live: Callable[[Place, Setup], Key] = lambda place, setup: ()
+    live: Callable[[Place, ConfigurationInForce], Key] = lambda place, setup: ()
     of_sites: Callable[[Any], Sequence[Any]] = lambda table: ()
     of_regions: Sequence[Any] = ()
     regions: Sequence[str] | None = None  # whose rows together are the selection, if there are any

@@ -18,7 +18,7 @@ from app.core.errors import Fault, Invalid
 from app.core.periods import Period, Step, chosen_step
 from app.latency.routes import Code, OfProvider, OfTechnology, one_site
 from app.registry.models import Level, Site
-from app.registry.routes import ProviderId, RegionCode, SiteId
+from app.registry.params import ProviderId, RegionCode, SiteId
 from app.web.deps import Cursor, Limit, Reader, read_cursor, write_cursor
 from app.web.period_params import Asked
 

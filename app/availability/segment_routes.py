@@ -9,7 +9,7 @@ from app.availability.site_uptime import in_service
 from app.core.clock import parse_moment, utc_now
 from app.core.periods import Period
 from app.registry import store as registry
-from app.registry.routes import SiteId
+from app.registry.params import SiteId
 from app.web.deps import Cursor, Limit, Reader, Session, read_cursor, write_cursor
 from app.web.period_params import Asked
 from app.web.problem_details import problems

@@ -9,7 +9,7 @@ from app.availability.intervals import Track, clip
 from app.availability.site_history import Dated
 from app.core.clock import to_slot
 from app.core.periods import Period
-from app.registry.site_setup import Setup
+from app.registry.configuration import ConfigurationInForce
 
 
 def in_service(found: Iterable[Dated], chosen: Selection, parts: Sequence[Period]) -> list[int]:
@@ -50,7 +50,7 @@ class _Passed:
         return passed * now - self._sums[passed]
 
 
-def active(site: Dated, chosen: Selection, period: Period) -> Track[Setup]:
+def active(site: Dated, chosen: Selection, period: Period) -> Track[ConfigurationInForce]:
     """A site's set-ups of the period in which it was in service for the selection."""
     track = clip(site.setups, to_slot(period.start), to_slot(period.end))
     return [(low, high, setup) for low, high, setup in track if setup.active and chosen.takes(setup)]

@@ -15,8 +15,8 @@ from app.availability.policy import Agreement, Policy
 from app.availability.timeline import timelines
 from app.core.clock import floor_second, from_slot, to_slot
 from app.incidents.outage_causes import causes_of
+from app.registry.configuration import ConfigurationInForce
 from app.registry.models import Contract, ContractTerms, Lifecycle, Site, SiteConfiguration, State
-from app.registry.site_setup import Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Place:
 class Dated:
     """A site's set-ups, and under which contracts it was. The first set-up is told of the time before it, too."""
 
-    setups: Track[Setup] = field(default_factory=list)
+    setups: Track[ConfigurationInForce] = field(default_factory=list)
     contracts: Track[int] = field(default_factory=list)
 
 
@@ -114,8 +114,8 @@ def _date(site: Dated, row: Any) -> None:
         site.contracts.append((low, high, row.contract_id))
 
 
-def _setup(row: Any, *, active: bool) -> Setup:
-    return Setup(active, row.provider_id, row.technology, row.village_code)
+def _setup(row: Any, *, active: bool) -> ConfigurationInForce:
+    return ConfigurationInForce(active, row.provider_id, row.technology, row.village_code)
 
 
 async def agreements(session: AsyncSession, ids: Collection[int]) -> dict[int, Agreement]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from app.availability.policy import InForce
-from app.registry.site_setup import Setup
+from app.registry.configuration import ConfigurationInForce
 
 GOOD, BAD = ("up", "degraded"), ("down", "unreachable")
 CLASSES = ("up", "degraded", "down", "unreachable", "unknown", "maintenance", "inactive")
@@ -25,7 +25,7 @@ class Slice:
     part: int
     length_s: int
     kind: str
-    setup: Setup | None
+    setup: ConfigurationInForce | None
     outage: tuple[int, int] | None  # the site, and when this run of `down` began
     cause: str | None
     force: InForce | None

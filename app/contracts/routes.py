@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.contracts import store
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
-from app.registry.params import OfProvider
+from app.registry.params import ProviderSlug
 from app.web.deps import (
     Cursor,
     IfMatch,
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/contracts", tags=["registry"])
 
 @router.get("", response_model=Page[ContractOut], responses=problems())
 async def list_contracts(
-    session: Session, caller: Reader, provider: OfProvider = None, limit: Limit = 100, cursor: Cursor = None
+    session: Session, caller: Reader, provider: ProviderSlug = None, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
     """All contracts; a provider sees its own."""
     found = await store.list_contracts(

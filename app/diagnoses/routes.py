@@ -11,7 +11,7 @@ from app.core.errors import NotFound
 from app.diagnoses import store, stream
 from app.diagnoses.schemas import DiagnosisIn, DiagnosisOut, DiagnosisWithLines
 from app.registry import store as registry
-from app.registry.routes import SiteId
+from app.registry.params import SiteId
 from app.web.auth import by_ticket
 from app.web.deps import Cursor, Limit, Page, Reader, Session, Writer, read_cursor, row_id, write_cursor
 from app.web.idempotency import SentOnce

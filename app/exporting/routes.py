@@ -15,9 +15,9 @@ from app.exporting.dictionary import ColumnOut
 from app.profiles import Technology
 from app.registry import providers
 from app.registry.columns import SITE_COLUMNS
+from app.registry.geojson import GEOJSON_TYPE
 from app.registry.models import Lifecycle, State
-from app.registry.params import OfProvider
-from app.registry.routes import GEOJSON_TYPE, RegionCode, Search
+from app.registry.params import ProviderSlug, RegionCode, Search
 from app.registry.store import SiteFilter
 from app.web.deps import MAX_LIMIT, Page, Reader, Session
 from app.web.problem_details import problems
@@ -35,7 +35,7 @@ def asked_sites(
     region: RegionCode = None,
     state: State | None = None,
     technology: Technology | None = None,
-    provider: OfProvider = None,
+    provider: ProviderSlug = None,
     lifecycle: Lifecycle | None = None,
     q: Search = None,
 ) -> SiteFilter:

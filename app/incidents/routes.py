@@ -14,8 +14,7 @@ from app.incidents.store import IncidentFilter
 from app.measurements.simulated_past import Marked
 from app.profiles import Technology
 from app.registry.models import Cause
-from app.registry.params import OfProvider, OfSite
-from app.registry.routes import RegionCode
+from app.registry.params import ProviderSlug, RegionCode, SiteIdFilter
 from app.web.deps import (
     Cursor,
     IfMatch,
@@ -56,9 +55,9 @@ async def list_incidents(
     kind: Kind | None = None,
     cause: Cause | None = None,
     region: RegionCode = None,
-    provider: OfProvider = None,
+    provider: ProviderSlug = None,
     technology: Technology | None = None,
-    site: OfSite = None,
+    site: SiteIdFilter = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from app.latency.latency import latency
 from app.latency.schemas import GroupLatencyOut, LatencyOut
 from app.profiles import Technology
 from app.registry import store as registry
-from app.registry.routes import ProviderId, RegionCode, SiteId
+from app.registry.params import ProviderId, RegionCode, SiteId
 from app.web.deps import Reader
 from app.web.period_params import Asked
 

@@ -7,8 +7,7 @@ from app.core.clock import parse_moment
 from app.maintenance import store
 from app.maintenance.schemas import Status, WindowIn, WindowOut, WindowPatch
 from app.maintenance.store import WindowFilter
-from app.registry.params import OfProvider, OfSite
-from app.registry.routes import RegionCode
+from app.registry.params import ProviderSlug, RegionCode, SiteIdFilter
 from app.web.deps import (
     Cursor,
     IfMatch,
@@ -41,8 +40,8 @@ async def list_windows(
     period: AskedAhead,
     status: Status | None = None,
     region: RegionCode = None,
-    site: OfSite = None,
-    provider: OfProvider = None,
+    site: SiteIdFilter = None,
+    provider: ProviderSlug = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:

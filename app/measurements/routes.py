@@ -8,7 +8,7 @@ from app.measurements import store
 from app.measurements.models import Measurement
 from app.measurements.schemas import MeasurementsOut
 from app.registry import store as registry
-from app.registry.routes import SiteId
+from app.registry.params import SiteId
 from app.web.deps import Cursor, Limit, Reader, Session, read_cursor, write_cursor
 from app.web.period_params import Asked
 from app.web.problem_details import problems

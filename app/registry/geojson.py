@@ -9,6 +9,7 @@ import orjson
 from app.registry.models import Region
 from app.settings import CONFIG_DIR
 
+GEOJSON_TYPE = "application/geo+json"
 DISTRICTS = CONFIG_DIR / "regions" / "kaltim_districts.geojson"
 ATTRIBUTION = (
     "Boundaries and points: github.com/cahyadsn/wilayah_boundaries, codes and names: github.com/cahyadsn/wilayah, "

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from app.core import i18n
 from app.registry import lint, regions
 from app.registry.lint import Check, Finding, Place, Severity
-from app.registry.routes import RegionCode
+from app.registry.params import RegionCode
 from app.web.deps import Cursor, Limit, Page, Reader, Session, read_cursor, row_id, write_cursor
 from app.web.problem_details import problems
 

@@ -1,26 +1,37 @@
-"""The provider or the site that a list is asked for, looked up: a typo is refused, and is no empty list."""
+"""Path and query parameters naming a site, a provider or a region; a filter naming an unknown one is refused."""
 
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Path, Query
 
 from app.core.errors import Fault, Invalid, NotFound
-from app.registry import providers, store
+from app.registry import providers, regions, store
 from app.web.deps import Reader, Session
 
-Ident = Annotated[str | None, Query(min_length=1, max_length=100, description="id or slug")]
-SiteIdent = Annotated[str | None, Query(min_length=1, max_length=60, description="its id, or its code")]
+SiteId = Annotated[str, Path(description="the site's id, or its code", examples=["64.02.05.2003-01"])]
+ProviderId = Annotated[str, Path(description="the provider's id, or its slug", examples=["telkom-wms"])]
+RegionText = Annotated[
+    str | None, Query(max_length=13, description="a Kemendagri code; includes everything below that region")
+]
+ProviderText = Annotated[str | None, Query(min_length=1, max_length=100, description="id or slug")]
+SiteText = Annotated[str | None, Query(min_length=1, max_length=60, description="its id, or its code")]
+Search = Annotated[str | None, Query(min_length=1, max_length=100)]
 
 
-async def asked_provider(session: Session, caller: Reader, provider: Ident = None) -> str | None:
-    """Its slug. Raises Invalid, alike for one that is unknown and one that the caller does not see."""
+async def read_region(session: Session, region: RegionText = None) -> str | None:
+    """Return the region's present code, also for a former one. Raises Invalid for an unknown code."""
+    return await regions.require_current(session, region)
+
+
+async def read_provider(session: Session, caller: Reader, provider: ProviderText = None) -> str | None:
+    """Return the provider's slug. Raises Invalid, alike for unknown providers and those the caller may not see."""
     if provider is None:
         return None
     return (await providers.choose_provider(session, provider, caller=caller)).slug
 
 
-async def asked_site(session: Session, caller: Reader, site: SiteIdent = None) -> int | None:
-    """Its id. Raises Invalid, alike for one that is unknown and one that lies out of scope."""
+async def read_site(session: Session, caller: Reader, site: SiteText = None) -> int | None:
+    """Return the site's id. Raises Invalid, alike for unknown sites and those out of scope."""
     if site is None:
         return None
     try:
@@ -38,5 +49,6 @@ async def asked_site(session: Session, caller: Reader, site: SiteIdent = None) -
     return found.id
 
 
-OfProvider = Annotated[str | None, Depends(asked_provider)]
-OfSite = Annotated[int | None, Depends(asked_site)]
+RegionCode = Annotated[str | None, Depends(read_region)]
+ProviderSlug = Annotated[str | None, Depends(read_provider)]
+SiteIdFilter = Annotated[int | None, Depends(read_site)]

@@ -1,16 +1,17 @@
 import hashlib
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.access.scope import Caller
 from app.core.clock import utc_now
 from app.core.errors import Fault, Invalid
 from app.profiles import Technology
 from app.registry import geojson, lenient_body, providers, regions, rules, store
+from app.registry.geojson import GEOJSON_TYPE
 from app.registry.lenient_body import SentPatch, SentSite
 from app.registry.models import Level, Lifecycle, Region, Site, SiteStatus, State
-from app.registry.params import OfProvider
+from app.registry.params import ProviderId, ProviderSlug, RegionCode, RegionText, Search, SiteId
 from app.registry.schemas import (
     ProviderIn,
     ProviderOut,
@@ -44,20 +45,6 @@ from probes.policy import Policy
 
 router = APIRouter()
 
-GEOJSON_TYPE = "application/geo+json"
-
-SiteId = Annotated[str, Path(description="the site's id, or its code", examples=["64.02.05.2003-01"])]
-ProviderId = Annotated[str, Path(description="the provider's id, or its slug", examples=["telkom-wms"])]
-Code = Annotated[str | None, Query(max_length=13, description="a Kemendagri code; its whole area counts")]
-Search = Annotated[str | None, Query(min_length=1, max_length=100)]
-
-
-async def asked_region(session: Session, region: Code = None) -> str | None:
-    return await regions.require_current(session, region)
-
-
-RegionCode = Annotated[str | None, Depends(asked_region)]  # of a region that there is, as it is now
-
 
 @router.get(
     "/regions",
@@ -74,7 +61,7 @@ async def list_regions(
     caller: Reader,
     request: Request,
     level: Level | None = None,
-    parent: Code = None,
+    parent: RegionText = None,
     q: Search = None,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -156,7 +143,7 @@ async def list_sites(
     region: RegionCode = None,
     state: State | None = None,
     technology: Technology | None = None,
-    provider: OfProvider = None,
+    provider: ProviderSlug = None,
     lifecycle: Lifecycle | None = None,
     q: Search = None,
     limit: Limit = 100,

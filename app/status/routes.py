@@ -5,10 +5,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.core.errors import Fault, Invalid
 from app.profiles import Technology
-from app.registry import params as asked
+from app.registry import params
 from app.registry.models import State
-from app.registry.params import Ident
-from app.registry.routes import RegionCode
+from app.registry.params import ProviderText, RegionCode
 from app.status.rendered import MEDIA, Answers, Form, Question
 from app.status.schemas import ChangeOut, StatusOut, SummaryOut
 from app.status.selection import Selection
@@ -25,14 +24,16 @@ UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing chan
 Since = Annotated[str | None, Query(max_length=100, description="a `version` that you have: only what changed since")]
 
 
-async def asked_provider(request: Request, session: Session, caller: Reader, provider: Ident = None) -> str | None:
+async def asked_provider(
+    request: Request, session: Session, caller: Reader, provider: ProviderText = None
+) -> str | None:
     """One that is shown is known: no question to the database, which may be away."""
     if provider is None:
         return None
     snapshot: Snapshot = request.app.state.snapshot
     if any(entry.site.provider == provider for entry in snapshot.select(Selection.of(caller))):
         return provider
-    return await asked.asked_provider(session, caller, provider)
+    return await params.read_provider(session, caller, provider)
 
 
 OfProvider = Annotated[str | None, Depends(asked_provider)]

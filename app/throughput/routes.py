@@ -15,7 +15,7 @@ from app.core.periods import Period
 from app.latency.routes import Code, OfProvider, OfTechnology, one_site
 from app.profiles import Technology
 from app.registry.models import Site
-from app.registry.routes import ProviderId, RegionCode, SiteId
+from app.registry.params import ProviderId, RegionCode, SiteId
 from app.throughput import site_results, statistics
 from app.throughput.schemas import GroupThroughputOut, SitesThroughputOut, SiteThroughputOut
 from app.web.deps import Cursor, Limit, Reader, next_page, read_cursor, row_id, write_cursor

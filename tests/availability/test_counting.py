@@ -12,8 +12,8 @@ from app.availability.policy import Agreement, InForce, Policy, in_force
 from app.availability.tally import CLASSES, Tally, percent
 from app.availability.timeline import Piece
 from app.core.clock import midnight, to_slot
+from app.registry.configuration import ConfigurationInForce
 from app.registry.models import State
-from app.registry.site_setup import Setup
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 END = START + timedelta(seconds=1000)
@@ -210,7 +210,16 @@ def histories(draw: st.DrawFn) -> History:
 
     return History(
         states=[(base + a, base + b, s) for (s, _), a, b in zip(happened, edges, edges[1:], strict=False)],
-        setups=painted([Setup(True), Setup(False), Setup(True), Setup(True, 2), Setup(True), Setup(True)]),  # type: ignore[arg-type]
+        setups=painted(
+            [
+                ConfigurationInForce(True),
+                ConfigurationInForce(False),
+                ConfigurationInForce(True),
+                ConfigurationInForce(True, 2),
+                ConfigurationInForce(True),
+                ConfigurationInForce(True),
+            ]
+        ),  # type: ignore[arg-type]
         maintenance=painted([True] * 6),  # type: ignore[arg-type]
         causes=painted(draw(causes)),  # type: ignore[arg-type]
         policies=painted(draw(policies)),  # type: ignore[arg-type]
