@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from probes.policy import DENIED_BY_DEFAULT, Forbidden, Policy, is_hostname, parse_address
+from probes.policy import DENIED_BY_DEFAULT, AddressPolicy, Forbidden, is_hostname, parse_address
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG_DIR = ROOT / "config"
@@ -53,8 +53,8 @@ class ProbeSettings(BaseModel):
     buffer_readings: int = Field(500_000, ge=1_000)
 
     @property
-    def policy(self) -> Policy:
-        return Policy(self.allow, [*DENIED_BY_DEFAULT, *self.deny])
+    def policy(self) -> AddressPolicy:
+        return AddressPolicy(self.allow, [*DENIED_BY_DEFAULT, *self.deny])
 
     @field_validator("allow", "deny", mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class ProbeKind(StrEnum):
     ICMP = "icmp"
     TCP = "tcp"
     HTTP = "http"
@@ -30,7 +30,7 @@ SILENCE = "silence"  # of a push that was due and did not come while ingest was 
 class Target:
     key: int  # the caller's own number for it; comes back in the reading
     slot: int  # the whole second the reading will belong to
-    kind: Kind
+    kind: ProbeKind
     host: str  # an address or a name; names are resolved and every address is checked at sending
     port: int | None = None
     url: str | None = None

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 from icmplib import ICMPLibError
 
-from probes.exchange import Answer, Exchange, OpenSocket, RawNotPermitted, open_socket
+from probes.exchange import IcmpExchange, OpenSocket, PacketReply, RawNotPermitted, open_socket
 from probes.icmp_socket import IcmpNotPermitted
 from probes.policy import Forbidden
 from probes.resolve import Unresolvable
@@ -27,7 +27,7 @@ LONGEST_S = 60.0  # of a route
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class ResolvedHost:
     """What is looked at: the address was resolved and judged at that moment, and no other is sent to."""
 
     host: str
@@ -35,7 +35,7 @@ class Aim:
 
 
 @dataclass(frozen=True, slots=True)
-class Packet:
+class PacketResult:
     """`source`: who answered, if that was not the host itself: a router that says why it gets no further."""
 
     number: int
@@ -45,7 +45,7 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class PingSummary:
     sent: int
     received: int
     loss_pct: float | None
@@ -64,19 +64,19 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class RouteEnd:
     hops: int
     reached: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class DiagnosisProblem:
     """Why it went no further: our side's doing."""
 
     reason: str
 
 
-Fact = Aim | Packet | Summary | Hop | Route | Problem
+Fact = ResolvedHost | PacketResult | PingSummary | Hop | RouteEnd | DiagnosisProblem
 Facts = AsyncGenerator[Fact, None]
 
 
@@ -104,60 +104,60 @@ async def _guarded(facts: Facts) -> Facts:
             async for fact in facts:
                 yield fact
     except (Forbidden, Unresolvable, IcmpNotPermitted, RawNotPermitted) as problem:
-        yield Problem(str(problem))
+        yield DiagnosisProblem(str(problem))
     except (ICMPLibError, OSError) as problem:
-        yield Problem(f"no socket: {problem}")
+        yield DiagnosisProblem(f"no socket: {problem}")
     except Exception as error:
-        yield Problem(f"unexpected: {type(error).__name__}: {error}")
+        yield DiagnosisProblem(f"unexpected: {type(error).__name__}: {error}")
 
 
 async def _ping(prober: Prober, host: str, count: int, timeout_s: float, opened: OpenSocket) -> Facts:
-    address = await prober.address_of(host)
-    with Exchange(address, timeout_s, opened(ip_address(address).version, False)) as exchange:
-        yield Aim(host, address)
+    address = await prober.resolve_address(host)
+    with IcmpExchange(address, timeout_s, opened(ip_address(address).version, False)) as exchange:
+        yield ResolvedHost(host, address)
         answers = []
         async with _at_once(exchange, count, spacing_s=SPACING_S) as asked:
             for number, task in enumerate(asked, 1):
                 answers.append(answer := await task)
                 yield (
-                    Packet(number, answer.rtt_ms)
+                    PacketResult(number, answer.rtt_ms)
                     if answer.arrived
-                    else Packet(number, None, answer.source, answer.problem)
+                    else PacketResult(number, None, answer.source, answer.problem)
                 )
     rtts = [answer.rtt_ms for answer in answers if answer.arrived and answer.rtt_ms is not None]
     yield _summary(sum(answer.sent for answer in answers), rtts)
 
 
-def _summary(sent: int, rtts: Sequence[float]) -> Summary:
+def _summary(sent: int, rtts: Sequence[float]) -> PingSummary:
     loss_pct = round(100 * (sent - len(rtts)) / sent, 1) if sent else None
     if not rtts:
-        return Summary(sent, 0, loss_pct, None, None, None)
-    return Summary(sent, len(rtts), loss_pct, min(rtts), round(sum(rtts) / len(rtts), 3), max(rtts))
+        return PingSummary(sent, 0, loss_pct, None, None, None)
+    return PingSummary(sent, len(rtts), loss_pct, min(rtts), round(sum(rtts) / len(rtts), 3), max(rtts))
 
 
 async def _traceroute(prober: Prober, host: str, count: int, timeout_s: float, opened: OpenSocket) -> Facts:
-    address = await prober.address_of(host)
+    address = await prober.resolve_address(host)
     until, silent = time.monotonic() + LONGEST_S, 0
-    with Exchange(address, timeout_s, opened(ip_address(address).version, True)) as exchange:
-        yield Aim(host, address)
+    with IcmpExchange(address, timeout_s, opened(ip_address(address).version, True)) as exchange:
+        yield ResolvedHost(host, address)
         for number in range(1, MOST_HOPS + 1):
             async with _at_once(exchange, count, spacing_s=HOP_SPACING_S, ttl=number) as asked:
                 answers = [await task for task in asked]
             hop = _hop(number, answers)
             if not hop.sent:
-                yield Problem(hop.problem or "nothing was sent")
+                yield DiagnosisProblem(hop.problem or "nothing was sent")
                 return
             yield hop
             silent = 0 if hop.addresses else silent + 1
             if any(answer.final for answer in answers):
-                yield Route(number, reached=any(answer.arrived for answer in answers))
+                yield RouteEnd(number, reached=any(answer.arrived for answer in answers))
                 return
             if silent == SILENT_HOPS or time.monotonic() >= until:
                 break
-        yield Route(number, reached=False)
+        yield RouteEnd(number, reached=False)
 
 
-def _hop(number: int, answers: Sequence[Answer]) -> Hop:
+def _hop(number: int, answers: Sequence[PacketReply]) -> Hop:
     sources = dict.fromkeys(answer.source for answer in answers if answer.source is not None)
     rtts = tuple(answer.rtt_ms for answer in answers if answer.rtt_ms is not None)
     problem = next((answer.problem for answer in answers if answer.problem and (answer.final or not answer.sent)), None)
@@ -166,8 +166,8 @@ def _hop(number: int, answers: Sequence[Answer]) -> Hop:
 
 @contextlib.asynccontextmanager
 async def _at_once(
-    exchange: Exchange, count: int, *, spacing_s: float, ttl: int = 64
-) -> AsyncIterator[list[asyncio.Task[Answer]]]:
+    exchange: IcmpExchange, count: int, *, spacing_s: float, ttl: int = 64
+) -> AsyncIterator[list[asyncio.Task[PacketReply]]]:
     """Sent one after the other, whatever is answered meanwhile; none is left behind."""
     asked = [asyncio.create_task(exchange.ask(after_s=number * spacing_s, ttl=ttl)) for number in range(count)]
     try:

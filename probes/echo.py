@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from socket import socket
 
 from probes import icmp_socket
-from probes.echo_loop import Engine
+from probes.echo_loop import EchoEngine
 from probes.icmp_socket import IcmpNotPermitted
-from probes.in_flight import Counters, Host, Line, Ping, Pong, Sweep, spell
+from probes.in_flight import Counters, EchoSocket, EchoSweep, HostInFlight, Ping, Pong, canonical_address
 
 __all__ = ["Counters", "Echo", "EchoClosed", "IcmpNotPermitted", "Ping", "Pong"]
 
@@ -27,9 +27,9 @@ class EchoClosed(Exception):
 
 
 class Echo:
-    def __init__(self, lines: Iterable[Line], *, packets_per_second: float) -> None:
-        self._engine = Engine(lines, packets_per_second=packets_per_second)
-        self._sweeps: set[Sweep] = set()
+    def __init__(self, lines: Iterable[EchoSocket], *, packets_per_second: float) -> None:
+        self._engine = EchoEngine(lines, packets_per_second=packets_per_second)
+        self._sweeps: set[EchoSweep] = set()
         self._closed = False
 
     @classmethod
@@ -40,7 +40,7 @@ class Echo:
         """Raises IcmpNotPermitted. `sockets`: ICMP sockets made elsewhere; taken over, closed at the end."""
         socks = icmp_socket.open_icmp_sockets() if sockets is None else list(sockets)
         try:
-            echo = cls([Line(sock) for sock in socks], packets_per_second=packets_per_second)
+            echo = cls([EchoSocket(sock) for sock in socks], packets_per_second=packets_per_second)
             try:
                 await asyncio.sleep(_TIMESTAMPS_ON_S)
                 yield echo
@@ -66,13 +66,13 @@ class Echo:
         if self._closed:
             raise EchoClosed
         before = self._drops()
-        sweep = Sweep(asyncio.get_running_loop().create_future())
+        sweep = EchoSweep(asyncio.get_running_loop().create_future())
         hosts = [self._host(sweep, ping) for ping in pings]
-        await self._flown(sweep, [host for host in hosts if isinstance(host, Host)])
+        await self._flown(sweep, [host for host in hosts if isinstance(host, HostInFlight)])
         if self._closed:
             raise EchoClosed
         dropped = {line for line, drops in self._drops().items() if drops != before[line]}
-        return [host.pong(dropped=host.line in dropped) if isinstance(host, Host) else host for host in hosts]
+        return [host.pong(dropped=host.line in dropped) if isinstance(host, HostInFlight) else host for host in hosts]
 
     def close(self) -> None:
         """Sweeps under way end with EchoClosed; nothing stays registered with the event loop."""
@@ -82,17 +82,17 @@ class Echo:
             if not sweep.future.done():
                 sweep.future.set_exception(EchoClosed())
 
-    def _host(self, sweep: Sweep, ping: Ping) -> Host | Pong:
+    def _host(self, sweep: EchoSweep, ping: Ping) -> HostInFlight | Pong:
         if problem := ping.problem():
             return Pong(ping.address, 0, max(0, ping.count), [], problem)
-        spelt = spell(ping.address)
+        spelt = canonical_address(ping.address)
         line = self._engine.lines.get(spelt[0]) if spelt else None
         if spelt is None or line is None:
             reason = "no ICMP socket for this address family here" if spelt else "not an address"
             return Pong(ping.address, 0, ping.count, [], reason)
-        return Host(sweep, line, spelt[1], ping)
+        return HostInFlight(sweep, line, spelt[1], ping)
 
-    async def _flown(self, sweep: Sweep, hosts: Sequence[Host]) -> None:
+    async def _flown(self, sweep: EchoSweep, hosts: Sequence[HostInFlight]) -> None:
         """Returns once no packet of these hosts is open, and leaves nothing of them behind if it is cancelled."""
         if not hosts:
             return
@@ -108,10 +108,10 @@ class Echo:
             if not self._sweeps:
                 self._engine.rest()
 
-    def _drops(self) -> dict[Line, int]:
+    def _drops(self) -> dict[EchoSocket, int]:
         """Each socket's drop counter; what is new in it is counted."""
         for line in self._engine.lines.values():
-            now = icmp_socket.drops(line.sock)
+            now = icmp_socket.dropped_packets(line.sock)
             self.counters.drops += (now - line.drops) & 0xFFFFFFFF
             line.drops = now
         return {line: line.drops for line in self._engine.lines.values()}

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from secrets import randbits
 from time import monotonic_ns, time_ns
 
-from probes.in_flight import Counters, Host, Line, Sweep, round_trip_ns
-from probes.pacing import Lanes, Pace
+from probes.in_flight import Counters, EchoSocket, EchoSweep, HostInFlight, round_trip_ns
+from probes.pacing import DelayQueues, Pace
 from probes.packet import FOREIGN, MALFORMED
 
 _BATCH = 256  # packets read before the event loop gets a turn
@@ -26,19 +26,19 @@ _PASSING = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EPERM, errno.EINTR}
 _REMEMBERED = 1 << 20  # tokens of the past that are told apart as answered or timed out
 _TIMESPEC = struct.Struct("@ll")
 
-_Flight = tuple[Host, int, tuple[int, int]]  # the host, which packet of it, when it left (wall, monotonic)
+_Flight = tuple[HostInFlight, int, tuple[int, int]]  # the host, which packet of it, when it left (wall, monotonic)
 
 
-class Engine:
-    def __init__(self, lines: Iterable[Line], *, packets_per_second: float) -> None:
+class EchoEngine:
+    def __init__(self, lines: Iterable[EchoSocket], *, packets_per_second: float) -> None:
         self.counters = Counters()
         self.lines = {int(line.sock.family): line for line in lines}
         self.flights: dict[int, _Flight] = {}  # by token
         self._loop = asyncio.get_running_loop()
         self._pace = Pace(packets_per_second)
-        self._ready: deque[Host] = deque()  # their next packet may leave
-        self._spaced: Lanes[Host] = Lanes(lambda host: not host.sweep.future.done())
-        self._expiries: Lanes[int] = Lanes(self.flights.__contains__)
+        self._ready: deque[HostInFlight] = deque()  # their next packet may leave
+        self._spaced: DelayQueues[HostInFlight] = DelayQueues(lambda host: not host.sweep.future.done())
+        self._expiries: DelayQueues[int] = DelayQueues(self.flights.__contains__)
         self._token = randbits(32)
         self._answered = bytearray(_REMEMBERED)
         self._timer: asyncio.Handle | None = None
@@ -46,11 +46,11 @@ class Engine:
         for line in self.lines.values():
             self._loop.add_reader(line.sock, self._receive, line)
 
-    def start(self, hosts: Iterable[Host]) -> None:
+    def start(self, hosts: Iterable[HostInFlight]) -> None:
         self._ready.extend(hosts)
         self._wake_at(0)
 
-    def abandon(self, sweep: Sweep) -> None:
+    def abandon(self, sweep: EchoSweep) -> None:
         """Takes back all that is left of it, at once."""
         for token in [token for token, flight in self.flights.items() if flight[0].sweep is sweep]:
             del self.flights[token]
@@ -130,13 +130,13 @@ class Engine:
             self.counters.sent += 1
             self._advance(host, mono)
 
-    def _advance(self, host: Host, now: int) -> None:
+    def _advance(self, host: HostInFlight, now: int) -> None:
         host.next += 1
         host.tries = 0
         if host.next < host.count:
             self._spaced.lane(host.spacing_ns).append((now + host.spacing_ns, host))
 
-    def _not_sent(self, host: Host, now: int, error: OSError) -> None:
+    def _not_sent(self, host: HostInFlight, now: int, error: OSError) -> None:
         self.counters.send_errors += 1
         host.tries += 1
         if error.errno in _PASSING and host.tries <= _RETRIES:
@@ -147,7 +147,7 @@ class Engine:
         self._advance(host, now)
         host.sweep.close_packet()
 
-    def _receive(self, line: Line) -> int:
+    def _receive(self, line: EchoSocket) -> int:
         """Reads a batch, then judges it; answers how many there were."""
         recvmsg = line.sock.recvmsg
         batch: list[tuple[bytes, list[tuple[int, int, bytes]], int, tuple[str, int]]] = []

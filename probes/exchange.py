@@ -14,7 +14,7 @@ from icmplib import ICMPLibError, ICMPRequest, ICMPv4Socket, ICMPv6Socket
 from icmplib.exceptions import SocketPermissionError
 from icmplib.utils import unique_identifier
 
-from probes.icmp_socket import SO_TIMESTAMPNS, IcmpNotPermitted, let_up, let_up_replies_to
+from probes.icmp_socket import SO_TIMESTAMPNS, IcmpNotPermitted, receive_only_replies_to, receive_only_types
 
 TYPES = {4: (0, 3, 11), 6: (129, 1, 3)}  # by IP version: echo reply, destination unreachable, time exceeded
 SHORTEST = 56  # whatever is shorter answers none of ours
@@ -22,7 +22,7 @@ STAMP = struct.Struct("qq")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PacketReply:
     """What came of one packet; `problem`: what a router said of it, or why it was not sent."""
 
     rtt_ms: float | None = None
@@ -60,7 +60,7 @@ def open_socket(version: int, raw_only: bool) -> Any:
     raise IcmpNotPermitted
 
 
-class Exchange:
+class IcmpExchange:
     """Many packets may be open at once.
 
     icmplib's own receiving would block, or not tell who answered: here the event loop says when something is there,
@@ -71,15 +71,15 @@ class Exchange:
         self._address, self._timeout_s, self._icmp = address, timeout_s, icmp
         self._types = TYPES[ip_address(address).version]
         self._id, self._sequence = unique_identifier(), 0
-        self._open: dict[int, tuple[Any, float, asyncio.Future[Answer]]] = {}
+        self._open: dict[int, tuple[Any, float, asyncio.Future[PacketReply]]] = {}
 
-    def __enter__(self) -> "Exchange":
+    def __enter__(self) -> "IcmpExchange":
         sock = self._icmp.sock
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         if self._icmp.is_privileged:
-            let_up(sock, self._types)
-            let_up_replies_to(sock, self._id, reply=self._types[0])
+            receive_only_types(sock, self._types)
+            receive_only_replies_to(sock, self._id, reply=self._types[0])
         asyncio.get_running_loop().add_reader(sock, self._read)
         return self
 
@@ -87,21 +87,21 @@ class Exchange:
         asyncio.get_running_loop().remove_reader(self._icmp.sock)
         self._icmp.close()
 
-    async def ask(self, *, after_s: float, ttl: int) -> Answer:
+    async def ask(self, *, after_s: float, ttl: int) -> PacketReply:
         await asyncio.sleep(after_s)
         self._sequence += 1
         sequence = self._sequence
         request = ICMPRequest(self._address, self._id, sequence, ttl=ttl)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[PacketReply] = asyncio.get_running_loop().create_future()
         self._open[sequence] = request, time.monotonic(), future
         try:
             self._icmp.send(request)
             async with asyncio.timeout(self._timeout_s):
                 return await future
         except TimeoutError:
-            return Answer()
+            return PacketReply()
         except ICMPLibError as error:
-            return Answer(problem=f"not sent: {error}", sent=False)
+            return PacketReply(problem=f"not sent: {error}", sent=False)
         finally:
             del self._open[sequence]
 
@@ -126,12 +126,12 @@ class Exchange:
             if (answer := self._answer(reply, round(took_s * 1000, 3))) is not None:
                 future.set_result(answer)
 
-    def _answer(self, reply: Any, rtt_ms: float) -> Answer | None:
+    def _answer(self, reply: Any, rtt_ms: float) -> PacketReply | None:
         answered, unreachable, _ = self._types
         if reply.type == answered:
             itself = ip_address(reply.source.partition("%")[0]) == ip_address(self._address)
-            return Answer(rtt_ms, reply.source, final=True) if itself else None
-        return Answer(rtt_ms, reply.source, _said(reply), final=reply.type == unreachable)
+            return PacketReply(rtt_ms, reply.source, final=True) if itself else None
+        return PacketReply(rtt_ms, reply.source, _said(reply), final=reply.type == unreachable)
 
 
 def _said(reply: Any) -> str:

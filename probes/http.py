@@ -43,10 +43,10 @@ def open_client(tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
 
 def host_of(target: Target) -> str | None:
     """The host that the target's URL names; None if it is no HTTP URL."""
-    return host_in(target.url)
+    return host_of_url(target.url)
 
 
-def host_in(named: str | None) -> str | None:
+def host_of_url(named: str | None) -> str | None:
     try:
         url = httpx.URL(named or "")
     except (httpx.InvalidURL, ValueError):
@@ -87,7 +87,7 @@ def request_to(address: str, url: str, client: httpx.AsyncClient, **headers: str
 
 
 def _failed(target: Target, error: httpx.HTTPError) -> Reading:
-    for cause in causes(error):
+    for cause in cause_chain(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return outcomes.unanswered(target, reason=f"certificate: {cause.verify_message}")
         if isinstance(cause, ConnectionRefusedError):
@@ -97,7 +97,7 @@ def _failed(target: Target, error: httpx.HTTPError) -> Reading:
     return outcomes.unanswered(target, reason=str(error).lower() or type(error).__name__)
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
+def cause_chain(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
         yield cause

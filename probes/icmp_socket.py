@@ -66,10 +66,10 @@ def prepare(sock: socket.socket, *, receive_buffer: int = RECEIVE_BUFFER) -> Non
     if sock.type != SOCK_RAW:
         sock.bind(("", 0))  # the kernel chooses the identifier and lets up its replies alone
     else:
-        let_up(sock, [REPLY[sock.family]])
+        receive_only_types(sock, [REPLY[sock.family]])
 
 
-def let_up(sock: socket.socket, types: Iterable[int]) -> None:
+def receive_only_types(sock: socket.socket, types: Iterable[int]) -> None:
     """Of all ICMP that comes in, a raw socket gets these types alone."""
     if sock.family == AF_INET:
         sock.setsockopt(SOL_RAW, ICMP_FILTER, _blocking_all_but(types, words=1))
@@ -77,7 +77,7 @@ def let_up(sock: socket.socket, types: Iterable[int]) -> None:
         sock.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, _blocking_all_but(types, words=8))
 
 
-def let_up_replies_to(sock: socket.socket, identifier: int, *, reply: int) -> None:
+def receive_only_replies_to(sock: socket.socket, identifier: int, *, reply: int) -> None:
     """Of all echo replies a raw socket gets those to its own identifier alone: the answers to a sweep beside it are
     not copied to it. A program for the kernel's classic packet filter, over what such a socket reads."""
     program = b"".join(
@@ -97,7 +97,7 @@ def let_up_replies_to(sock: socket.socket, identifier: int, *, reply: int) -> No
     sock.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, given)
 
 
-def drops(sock: socket.socket) -> int:
+def dropped_packets(sock: socket.socket) -> int:
     """How many packets the kernel threw away for want of room in this socket's buffer (wraps at 32 bits)."""
     info = sock.getsockopt(SOL_SOCKET, SO_MEMINFO, _MEMINFO_DROPS + 4)
     return int(struct.unpack_from("=I", info, _MEMINFO_DROPS)[0])

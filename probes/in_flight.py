@@ -54,7 +54,7 @@ class Counters:
     receive_errors: int = 0
 
 
-class Line:
+class EchoSocket:
     """One prepared ICMP socket with its packet format."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -62,10 +62,10 @@ class Line:
         self.sock = sock
         self.raw = sock.type == SOCK_RAW
         self.format = EchoFormat(sock.family, sock.type)
-        self.drops = icmp_socket.drops(sock)
+        self.drops = icmp_socket.dropped_packets(sock)
 
 
-class Sweep:
+class EchoSweep:
     """Hosts asked together; `future` is done once no packet is open."""
 
     def __init__(self, future: asyncio.Future[None]) -> None:
@@ -78,7 +78,7 @@ class Sweep:
             self.future.set_result(None)
 
 
-class Host:
+class HostInFlight:
     __slots__ = (
         "address",
         "count",
@@ -94,7 +94,7 @@ class Host:
         "tries",
     )
 
-    def __init__(self, sweep: Sweep, line: Line, address: str, ping: Ping) -> None:
+    def __init__(self, sweep: EchoSweep, line: EchoSocket, address: str, ping: Ping) -> None:
         self.sweep = sweep
         self.line = line
         self.address = address  # as the kernel spells a reply's source
@@ -119,7 +119,7 @@ class Host:
         return Pong(self.address, self.count - faults, faults, rtts, reason)
 
 
-def spell(address: str) -> tuple[int, str] | None:
+def canonical_address(address: str) -> tuple[int, str] | None:
     """A literal address's family and the spelling that a reply's source has; None if it is no address."""
     family = socket.AF_INET6 if ":" in address else AF_INET
     try:

@@ -33,7 +33,7 @@ class Pace:
         return int(self._free_at)
 
 
-class Lanes(Generic[T]):
+class DelayQueues(Generic[T]):
     """What falls due later: a queue per delay, in which the order of adding is the order of falling due.
 
     Adding and taking cost the same however many wait. What is no longer `live` is passed over.

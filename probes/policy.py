@@ -43,7 +43,7 @@ class Forbidden(Exception):
     """The policy refuses this address or spelling; the message says why."""
 
 
-class Policy:
+class AddressPolicy:
     """`allow` wins over `deny`; what neither names is allowed."""
 
     def __init__(

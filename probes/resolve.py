@@ -52,7 +52,7 @@ class Resolver:
         self._running: dict[str, asyncio.Future[None]] = {}
         self._freed: asyncio.Event = asyncio.Event()
 
-    def known(self, name: str) -> list[str] | None:
+    def cached(self, name: str) -> list[str] | None:
         """What is fresh in memory; raises Unresolvable for a name that failed a moment ago."""
         known = self._fresh(name.lower())
         return _addresses(name, known) if known else None

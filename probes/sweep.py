@@ -10,9 +10,9 @@ from socket import socket
 import httpx
 
 from probes import http, outcomes, tcp
-from probes.contract import Kind, Reading, Target
+from probes.contract import ProbeKind, Reading, Target
 from probes.echo import PACKETS_PER_SECOND, Echo, EchoClosed, IcmpNotPermitted, Ping, Pong
-from probes.policy import Forbidden, Policy, parse_address
+from probes.policy import AddressPolicy, Forbidden, parse_address
 from probes.resolve import Resolver, Unresolvable
 
 CONNECTIONS = 200  # tcp and http looks under way at once
@@ -21,7 +21,7 @@ LONGEST_DEADLINE_S = 7200.0
 
 
 @dataclass(slots=True)
-class Look:
+class PendingReading:
     """A target, and its reading once there is one."""
 
     target: Target
@@ -32,7 +32,7 @@ class Look:
 class Prober:
     """All that a long-lived prober shares between its sweeps, of which many may be under way at once."""
 
-    policy: Policy
+    policy: AddressPolicy
     resolver: Resolver
     client: httpx.AsyncClient
     connections: asyncio.Semaphore
@@ -43,7 +43,7 @@ class Prober:
     @asynccontextmanager
     async def open(
         cls,
-        policy: Policy,
+        policy: AddressPolicy,
         *,
         packets_per_second: float = PACKETS_PER_SECOND,
         connections: int = CONNECTIONS,
@@ -65,8 +65,8 @@ class Prober:
 
     async def sweep(self, targets: Sequence[Target], *, deadline_s: float | None = None) -> list[Reading]:
         """One reading a target, in order; whatever has none when the deadline comes is a fault."""
-        looks = [Look(target) for target in targets]
-        kinds: dict[Kind, list[Look]] = {}
+        looks = [PendingReading(target) for target in targets]
+        kinds: dict[ProbeKind, list[PendingReading]] = {}
         for look in looks:
             kinds.setdefault(look.target.kind, []).append(look)
         reason = "no reading was taken"
@@ -77,16 +77,16 @@ class Prober:
             reason = "the sweep's deadline came first"
         return [look.reading or outcomes.fault(look.target, reason) for look in looks]
 
-    async def address_of(self, host: str) -> str:
+    async def resolve_address(self, host: str) -> str:
         """The address to send to, checked; raises Forbidden or Unresolvable."""
-        return self.address_known(host) or self._first_allowed(await self.resolver.resolve(host))
+        return self.cached_address(host) or self._first_allowed(await self.resolver.resolve(host))
 
-    def address_known(self, host: str) -> str | None:
+    def cached_address(self, host: str) -> str | None:
         """The same without waiting; None if the name must be looked up first."""
         self.policy.check_host(host)
         if parse_address(host):
             return _unmapped(host)
-        known = self.resolver.known(host)
+        known = self.resolver.cached(host)
         return self._first_allowed(known) if known else None
 
     def _first_allowed(self, addresses: Sequence[str]) -> str:
@@ -100,7 +100,7 @@ class Prober:
                 return _unmapped(address)
         raise problem
 
-    async def _guarded(self, kind: Kind, looks: Sequence[Look]) -> None:
+    async def _guarded(self, kind: ProbeKind, looks: Sequence[PendingReading]) -> None:
         probe = PROBES.get(kind)
         try:
             if probe is None:
@@ -110,18 +110,18 @@ class Prober:
             _settle(looks, _reason(error))
 
 
-Probe = Callable[[Prober, Sequence[Look]], Awaitable[None]]
+Probe = Callable[[Prober, Sequence[PendingReading]], Awaitable[None]]
 
 
-async def look_icmp(prober: Prober, looks: Sequence[Look]) -> None:
+async def probe_icmp(prober: Prober, looks: Sequence[PendingReading]) -> None:
     """All whose address is known in one call; a name still to be looked up keeps none of them waiting."""
     if prober.echo is None:
         return _settle(looks, prober.icmp_problem or "no ICMP here")
-    ready: list[tuple[Look, str]] = []
-    unknown: list[Look] = []
+    ready: list[tuple[PendingReading, str]] = []
+    unknown: list[PendingReading] = []
     for look in looks:
         try:
-            address = prober.address_known(look.target.host)
+            address = prober.cached_address(look.target.host)
         except (Forbidden, Unresolvable) as problem:
             _settle([look], str(problem))
         else:
@@ -133,32 +133,34 @@ async def look_icmp(prober: Prober, looks: Sequence[Look]) -> None:
     return None
 
 
-async def look_tcp(prober: Prober, looks: Sequence[Look]) -> None:
-    async def one(prober: Prober, look: Look) -> None:
-        address = await prober.address_of(look.target.host)
+async def probe_tcp(prober: Prober, looks: Sequence[PendingReading]) -> None:
+    async def one(prober: Prober, look: PendingReading) -> None:
+        address = await prober.resolve_address(look.target.host)
         async with prober.connections:
             look.reading = await tcp.probe(look.target, address)
 
     await _each(looks, prober, one)
 
 
-async def look_http(prober: Prober, looks: Sequence[Look]) -> None:
-    async def one(prober: Prober, look: Look) -> None:
+async def probe_http(prober: Prober, looks: Sequence[PendingReading]) -> None:
+    async def one(prober: Prober, look: PendingReading) -> None:
         host = http.host_of(look.target)
         if host is None:
             raise Forbidden(f"{look.target.url!r} is not an http or https URL")
-        address = await prober.address_of(host)
+        address = await prober.resolve_address(host)
         async with prober.connections:
             look.reading = await http.probe(look.target, address, prober.client)
 
     await _each(looks, prober, one)
 
 
-PROBES: dict[Kind, Probe] = {Kind.ICMP: look_icmp, Kind.TCP: look_tcp, Kind.HTTP: look_http}
+PROBES: dict[ProbeKind, Probe] = {ProbeKind.ICMP: probe_icmp, ProbeKind.TCP: probe_tcp, ProbeKind.HTTP: probe_http}
 
 
-async def _each(looks: Sequence[Look], prober: Prober, one: Callable[[Prober, Look], Awaitable[None]]) -> None:
-    async def guarded(look: Look) -> None:
+async def _each(
+    looks: Sequence[PendingReading], prober: Prober, one: Callable[[Prober, PendingReading], Awaitable[None]]
+) -> None:
+    async def guarded(look: PendingReading) -> None:
         try:
             await one(prober, look)
         except Exception as error:
@@ -167,12 +169,12 @@ async def _each(looks: Sequence[Look], prober: Prober, one: Callable[[Prober, Lo
     await asyncio.gather(*map(guarded, looks))
 
 
-async def _ping_named(prober: Prober, look: Look) -> None:
+async def _ping_named(prober: Prober, look: PendingReading) -> None:
     assert prober.echo is not None
-    await _ping(prober.echo, [(look, await prober.address_of(look.target.host))])
+    await _ping(prober.echo, [(look, await prober.resolve_address(look.target.host))])
 
 
-async def _ping(echo: Echo, looks: Sequence[tuple[Look, str]]) -> None:
+async def _ping(echo: Echo, looks: Sequence[tuple[PendingReading, str]]) -> None:
     targets = [look.target for look, _ in looks]
     pings = [
         Ping(address, target.packets, target.spacing_s, target.timeout_s)
@@ -190,7 +192,7 @@ def _echo_reading(target: Target, pong: Pong) -> Reading:
     return outcomes.fault(target, pong.reason or "no packet was sent")
 
 
-def _settle(looks: Iterable[Look], reason: str) -> None:
+def _settle(looks: Iterable[PendingReading], reason: str) -> None:
     for look in looks:
         if look.reading is None:
             look.reading = outcomes.fault(look.target, reason)

@@ -33,7 +33,7 @@ IDLE_PINGS, PING_EACH_S, PING_TIMEOUT_S = 5, 0.25, 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DownloadLimits:
     max_bytes: int
     max_s: float
     stall_s: float = STALL_S
@@ -41,7 +41,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DownloadResult:
     """What a test found and cost. Without `mbps` the reason says why: what it cost is spent all the same."""
 
     mbps: float | None = None
@@ -53,7 +53,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Taken:
+class DownloadProgress:
     """How much has come."""
 
     began: float = 0.0
@@ -82,17 +82,17 @@ class _Refused(Exception):
     """The answer is none to measure."""
 
 
-async def pull(
+async def download(
     url: str,
     address: str,
     client: httpx.AsyncClient,
-    limits: Limits,
+    limits: DownloadLimits,
     *,
     echo: Echo | None = None,
     ping: str | None = None,
-) -> Found:
+) -> DownloadResult:
     """Downloads `url` from `address`, already judged by the policy; round trips to `ping`, where there is ICMP."""
-    taken = Taken()
+    taken = DownloadProgress()
     idle = await _idle(echo, ping)
     pings: list[tuple[float, float]] = []
     pinging = asyncio.create_task(_ping_on(echo, ping, pings))
@@ -101,7 +101,7 @@ async def pull(
     finally:
         pinging.cancel()
         await asyncio.gather(pinging, return_exceptions=True)
-    found = Found(bytes=taken.bytes + taken.left, reason=reason, rtt_idle_ms=idle)
+    found = DownloadResult(bytes=taken.bytes + taken.left, reason=reason, rtt_idle_ms=idle)
     if not taken.samples:
         return found
     rate = rate_of(taken.samples)
@@ -111,7 +111,9 @@ async def pull(
     return replace(found, mbps=rate.mbps, reason=rate.reason) if reason is None else found
 
 
-async def _take_all(url: str, address: str, client: httpx.AsyncClient, limits: Limits, taken: Taken) -> str | None:
+async def _take_all(
+    url: str, address: str, client: httpx.AsyncClient, limits: DownloadLimits, taken: DownloadProgress
+) -> str | None:
     """Why there is nothing to measure."""
     try:
         async with asyncio.timeout(limits.answer_s) as deadline:
@@ -138,7 +140,9 @@ async def _take_all(url: str, address: str, client: httpx.AsyncClient, limits: L
 
 
 @contextlib.asynccontextmanager
-async def _asked(url: str, address: str, client: httpx.AsyncClient, limits: Limits) -> AsyncIterator[httpx.Response]:
+async def _asked(
+    url: str, address: str, client: httpx.AsyncClient, limits: DownloadLimits
+) -> AsyncIterator[httpx.Response]:
     request = http.request_to(address, url, client, Range=f"bytes=0-{limits.max_bytes - 1}")
     request.extensions["timeout"] = {"connect": limits.answer_s, "write": limits.answer_s, "read": limits.stall_s}
     response = await client.send(request, stream=True)
@@ -155,7 +159,7 @@ def _require_body(response: httpx.Response) -> None:
         raise _Refused(f"status {response.status_code}")
 
 
-async def _take(response: httpx.Response, limits: Limits, taken: Taken) -> None:
+async def _take(response: httpx.Response, limits: DownloadLimits, taken: DownloadProgress) -> None:
     sock, ends = _socket(response), _ends(response, limits)
     room = limits.max_bytes if sock is None else _offer(sock, limits.max_bytes, ends=ends)
     try:
@@ -178,7 +182,7 @@ def _socket(response: httpx.Response) -> Any:
     return stream.get_extra_info("socket") if stream is not None else None
 
 
-def _ends(response: httpx.Response, limits: Limits) -> bool:
+def _ends(response: httpx.Response, limits: DownloadLimits) -> bool:
     """Whether the server says that it sends no more than we asked for."""
     announced = response.headers.get("content-length", "")
     return announced.isdecimal() and int(announced[:18]) <= limits.max_bytes
@@ -214,7 +218,7 @@ def _waiting(sock: Any) -> int:
 
 
 def _reason(error: BaseException) -> str:
-    for cause in http.causes(error):
+    for cause in http.cause_chain(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"certificate: {cause.verify_message}"
         if isinstance(cause, ConnectionRefusedError):

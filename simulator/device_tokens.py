@@ -9,7 +9,7 @@ from app.access.store import digest
 from app.agents.models import DeviceToken
 from app.core.clock import utc_now
 from app.registry.models import Site
-from probes.contract import Kind
+from probes.contract import ProbeKind
 from simulator.agent_secret import token
 
 DEMO = "demo"
@@ -17,7 +17,7 @@ DEMO = "demo"
 
 async def ensure(session: AsyncSession, secret: str, codes: Sequence[str]) -> None:
     """Makes them good for those of these sites that report themselves, unless a user gave or took such a token."""
-    rows = await session.execute(select(Site.id, Site.code).where(Site.probe == Kind.PUSH, Site.code.in_(codes)))
+    rows = await session.execute(select(Site.id, Site.code).where(Site.probe == ProbeKind.PUSH, Site.code.in_(codes)))
     ids = {row.id: digest(token(secret, row.code)) for row in rows}
     known: dict[int, list[DeviceToken]] = {}
     for one in await session.scalars(select(DeviceToken).where(DeviceToken.site_id.in_(ids))):

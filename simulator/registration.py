@@ -13,8 +13,8 @@ from app.access.scope import Caller
 from app.registry import store as registry
 from app.registry.models import Lifecycle, Site, SiteKind
 from app.registry.schemas import SiteIn, SitePatch
-from probes.contract import Kind
-from probes.policy import Policy
+from probes.contract import ProbeKind
+from probes.policy import AddressPolicy
 from simulator.script import Script
 from simulator.site_form import KEYS, form, forms
 from simulator.towers import towers
@@ -22,7 +22,7 @@ from simulator.villages import villages
 
 LOOPBACK = "127.0.0.0/8"
 FOUNDER = Caller(0, "demo", Role.PROVINCE_ADMIN, "64")
-POLICY = Policy(allow=[LOOPBACK])
+POLICY = AddressPolicy(allow=[LOOPBACK])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ async def register(session: AsyncSession, sites: Sequence[Wanted]) -> None:
 
 def _place(site: Site, places: Mapping[str, str]) -> str | None:
     """Who reports himself is found by his code: an address he may have is only said of him."""
-    return places.get(site.code) if site.probe is Kind.PUSH else site.host
+    return places.get(site.code) if site.probe is ProbeKind.PUSH else site.host
 
 
 async def _mend(session: AsyncSession, site: Site, change: dict[str, Any]) -> None:

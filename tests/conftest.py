@@ -101,7 +101,7 @@ async def engine(server_url: str) -> AsyncIterator[AsyncEngine]:
     engine = open_engine(url, name="test")
     await migrate(engine)
     async with async_sessionmaker(engine)() as session, session.begin():
-        await partitions.make_ahead(session, utc_now())
+        await partitions.create_ahead(session, utc_now())
     yield engine
     await engine.dispose()
     await drop_database(url, server_url)

@@ -20,7 +20,7 @@ from app.postgres.engine import Sessions, transaction
 from app.profiles import Profile, profiles
 from app.registry.models import Lifecycle, Site, SiteStatus
 from app.settings import Settings
-from probes.contract import Kind
+from probes.contract import ProbeKind
 
 ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # nothing that is taken for something else: no 0 O, 1 I L
 LENGTH = 8
@@ -99,7 +99,7 @@ async def redeem(
             raise CodeWithdrawn
         if enrolment.device_token_id is not None:
             await _replace(session, enrolment, now, by=caller.who)
-        if enrolment.expires_at <= now or site.probe is not Kind.PUSH or site.lifecycle is Lifecycle.RETIRED:
+        if enrolment.expires_at <= now or site.probe is not ProbeKind.PUSH or site.lifecycle is Lifecycle.RETIRED:
             raise CodeOver
         token, script = await installation.install(
             session, site, kind, caller=caller, settings=settings, url=url, at_once=False

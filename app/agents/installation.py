@@ -17,7 +17,7 @@ from app.profiles import profiles
 from app.registry import regions, store
 from app.registry.models import Site
 from app.settings import Settings
-from probes.contract import Kind
+from probes.contract import ProbeKind
 
 ANCHORS = ["1.1.1.1", "8.8.8.8"]  # where none are set: addresses that answer from everywhere
 ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-_~:\[\]]+(/[A-Za-z0-9.\-_~/]*)?")
@@ -118,7 +118,7 @@ async def get_pushing(session: AsyncSession, ident: str, *, caller: Caller) -> S
     """Locked, so that of two tokens minted at once one is the good one. Raises NotFound, NotAllowed, Conflict."""
     site, _ = await store.get_site(session, ident, caller=caller, for_update=True)
     require_writer(caller, site.village_code)
-    if site.probe is not Kind.PUSH:
+    if site.probe is not ProbeKind.PUSH:
         raise Conflict(
             "This site is measured by {probe}: set its probe to push first", values={"probe": site.probe.value}
         )

@@ -51,7 +51,7 @@ async def read_awaited(session: AsyncSession, site_id: int, *, now: datetime) ->
         why = Unheeded.NEVER_HEARD
     elif not facts.token:
         why = Unheeded.TOKEN
-    elif (await blind_ranges.silence_reasons(session))[AGENT] is not UnknownReason.SILENT:
+    elif (await blind_ranges.missing_evidence_reasons(session))[AGENT] is not UnknownReason.SILENT:
         why = Unheeded.INGEST
     elif await _others(session, site_id, now, within=every * (1 + LATE)) < OTHERS:
         why = Unheeded.FEW_OTHERS

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.timeline import Piece
 from app.measurements import store as measurements
-from app.measurements.store import Look
+from app.measurements.store import MeasurementKey
 from app.registry.models import State
 from probes.contract import Outcome
 
@@ -25,6 +25,6 @@ async def evidence(session: AsyncSession, site_id: int, pieces: Sequence[Piece])
     return [None if look is None else found.get(look) for look in looks]
 
 
-def _look(site_id: int, piece: Piece) -> Look | None:
+def _look(site_id: int, piece: Piece) -> MeasurementKey | None:
     outcome = BEGINS.get(piece.state)
     return None if outcome is None or piece.began_at is None else (site_id, piece.began_at, outcome)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.availability.schemas import PERIOD, ROW, UptimeRow
 from app.core.periods import Step
-from app.measurements.simulated_past import Marked
+from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
 
 SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None}
@@ -43,7 +43,7 @@ class SumRow(UptimeRow):
     sites: int = Field(description="access points that were in service at some time in it")
 
 
-class SumUptimeOut(Marked):
+class SumUptimeOut(MarksSimulatedPast):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [SUM], "total": SUM}]}
     )
@@ -98,7 +98,7 @@ class UnrankedOut(Standing):
     reason: Reason = Field(description="why too little was seen of it to be ranked")
 
 
-class RankingOut(Marked):
+class RankingOut(MarksSimulatedPast):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [

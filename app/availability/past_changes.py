@@ -9,7 +9,7 @@ from app.availability import monthly_close
 from app.core.clock import utc_now
 from app.core.errors import Fault, Invalid
 from app.judging import invalidation
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 
 Stretch = tuple[datetime, datetime]
 
@@ -26,8 +26,8 @@ async def changed(
     if reason is None:
         for start, end in gone:
             await _require_open(session, site_ids, start, end)
-    spans = [Span(site_id, start, end) for site_id in site_ids for start, end in gone]
-    await invalidation.touch(session, spans, reason=reason or "changed by hand")
+    spans = [DirtyRange(site_id, start, end) for site_id in site_ids for start, end in gone]
+    await invalidation.invalidate(session, spans, reason=reason or "changed by hand")
 
 
 def difference(before: Stretch, after: Stretch) -> list[Stretch]:

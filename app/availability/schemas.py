@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.periods import Step
 from app.measurements.schemas import Evidence
-from app.measurements.simulated_past import Marked
+from app.measurements.simulated_past import MarksSimulatedPast
 from app.registry.models import State, UnknownReason
 
 ROW: dict[str, Any] = {
@@ -94,7 +94,7 @@ class SiteUptimeRow(UptimeRow):
     correction: CorrectedRow | None = Field(None, description="the last one beside a closed month")
 
 
-class UptimeOut(Marked):
+class UptimeOut(MarksSimulatedPast):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [ROW], "total": ROW}]}
     )
@@ -120,7 +120,7 @@ class SegmentOut(BaseModel):
     evidence: Evidence
 
 
-class SegmentsOut(Marked):
+class SegmentsOut(MarksSimulatedPast):
     model_config = ConfigDict(json_schema_extra={"examples": [{**PERIOD, "items": [SEGMENT], "next_cursor": None}]})
 
     from_: datetime = Field(alias="from")

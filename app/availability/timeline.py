@@ -87,7 +87,7 @@ async def timelines(
         stretches[row.site_id].append(_piece(row, now))
         if row.pushed:
             pushed.add(row.site_id)
-    silence = await blind_ranges.silence_reasons(session)
+    silence = await blind_ranges.missing_evidence_reasons(session)
     return {
         site_id: lay_out(
             stretches[site_id],

@@ -14,7 +14,7 @@ import orjson
 import typer
 
 from probes.echo import PACKETS_PER_SECOND, Echo, IcmpNotPermitted, Ping, Pong
-from probes.in_flight import spell
+from probes.in_flight import canonical_address
 from probes.policy import is_hostname
 from probes.resolve import Resolver, Unresolvable
 
@@ -90,7 +90,7 @@ def _check(count: int, interval: float, timeout: float, rate: float) -> None:
 
 
 def _named(text: str, where: str = "") -> Asked:
-    if spell(text):
+    if canonical_address(text):
         return Asked(text, address=text)
     if not is_hostname(text):
         raise BadArgument(f"{where}{text!r} is neither an IP address nor a hostname")

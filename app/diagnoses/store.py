@@ -16,7 +16,7 @@ from app.diagnoses.models import Diagnosis, DiagnosisLine, DiagnosisStatus
 from app.diagnoses.schemas import DiagnosisIn
 from app.judging.models import WorkerBeat
 from app.registry.models import Lifecycle, Site
-from probes.contract import CENTRAL, Kind
+from probes.contract import CENTRAL, ProbeKind
 
 PATIENCE_S = 60  # so long one waits for the worker
 LONGEST_S = 120  # and so long a running one may take, which is twice what any needs
@@ -89,7 +89,7 @@ async def ask(session: AsyncSession, site: Site, given: DiagnosisIn, *, caller: 
 
 
 def _require_looked_at(site: Site) -> None:
-    if site.probe is Kind.PUSH or site.host is None:
+    if site.probe is ProbeKind.PUSH or site.host is None:
         raise Conflict(
             faults=[
                 Fault(

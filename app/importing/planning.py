@@ -17,7 +17,7 @@ from app.registry import conflicts, drafts, rules, writer
 from app.registry.drafts import Draft
 from app.registry.references import Known
 from app.registry.schemas import SiteFields
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 
 
 async def read_words(session: AsyncSession, rows: Sequence[Row], *, caller: Caller) -> Around:
@@ -27,7 +27,9 @@ async def read_words(session: AsyncSession, rows: Sequence[Row], *, caller: Call
     return around
 
 
-async def judge(session: AsyncSession, rows: Sequence[Row], around: Around, *, caller: Caller, policy: Policy) -> None:
+async def judge(
+    session: AsyncSession, rows: Sequence[Row], around: Around, *, caller: Caller, policy: AddressPolicy
+) -> None:
     """Gives every row its draft, or its faults. What needs no database is done beside the event loop,
     and does not queue behind other files: others may be waiting for this one."""
     around = await matching.with_sites(session, around, rows)
@@ -59,7 +61,7 @@ def _draft(rows: Sequence[Row], around: Around) -> None:
         row.blame(*faults)
 
 
-def _check(rows: Sequence[Row], known: Known, policy: Policy) -> None:
+def _check(rows: Sequence[Row], known: Known, policy: AddressPolicy) -> None:
     """A draft with a hole in it is looked at where it is whole."""
     for row in rows:
         draft = row.draft

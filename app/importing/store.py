@@ -14,7 +14,7 @@ from app.importing import planning
 from app.importing.sheets import Book, Row
 from app.postgres.engine import Counter, lock_counter
 from app.registry import writer
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 
 
 class Verdict(StrEnum):
@@ -54,7 +54,7 @@ async def run(
     file: File,
     *,
     caller: Caller,
-    policy: Policy,
+    policy: AddressPolicy,
     dry_run: bool,
     partial: bool,
     tell: Callable[[str, int], None] = lambda stage, rows: None,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 
 from app.incidents.models import IncidentSite
 from app.incidents.outages import FAR_AHEAD, Outage, Seen, Service, outages
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.registry.models import Lifecycle, SiteConfiguration, State
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -95,7 +95,7 @@ async def views(session: AsyncSession, touched: Stretches, *, now: datetime) -> 
     return list(found.values())
 
 
-async def touched(session: AsyncSession, spans: Sequence[Span], *, now: datetime) -> Stretches:
+async def touched(session: AsyncSession, spans: Sequence[DirtyRange], *, now: datetime) -> Stretches:
     """The few sites of which there is anything to follow: one statement, that mostly finds none."""
     rows = _json(
         {"site_id": span.site_id, "back": span.start - LOOK_BACK, "start": span.start, "end": span.end}

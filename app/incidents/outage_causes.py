@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import utc_now
 from app.incidents.models import OutageCause
 from app.judging import invalidation
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import among
 from app.registry.models import Cause
 
@@ -41,8 +41,8 @@ async def set_cause(
     now = utc_now()
     until = min(end or now, now)
     if start < until:
-        spans = [Span(site_id, start, until) for site_id in set(site_ids)]
-        await invalidation.touch(session, spans, reason=f"cause {cause.value}, by {by}")
+        spans = [DirtyRange(site_id, start, until) for site_id in set(site_ids)]
+        await invalidation.invalidate(session, spans, reason=f"cause {cause.value}, by {by}")
 
 
 async def causes_of(

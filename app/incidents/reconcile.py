@@ -15,14 +15,14 @@ from app.incidents.derive_status import settle
 from app.incidents.groups import Group
 from app.incidents.models import Happening, Incident, IncidentEvent, IncidentSite, Kind, Status
 from app.incidents.outages import Outage, overlap_s, pair
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Counter, lock_counter, next_version
 from app.registry.models import State
 
 PARENTS_WORD = timedelta(seconds=60)  # so long after its confirmation an outage waits for it
 
 
-async def follow(session: AsyncSession, spans: Sequence[Span], *, now: datetime) -> None:
+async def follow(session: AsyncSession, spans: Sequence[DirtyRange], *, now: datetime) -> None:
     """Makes incidents what the ledger says after the spans were written anew, in the ledger's own transaction.
 
     Following again changes nothing. Where neither an outage nor an incident is near it is one statement.

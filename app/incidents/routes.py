@@ -11,7 +11,7 @@ from app.incidents import actions, serializers, store
 from app.incidents.models import Incident, IncidentNote, Kind, Status
 from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
 from app.incidents.store import IncidentFilter
-from app.measurements.simulated_past import Marked
+from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
 from app.registry.models import Cause
 from app.registry.params import ProviderSlug, RegionCode, SiteIdFilter
@@ -36,8 +36,8 @@ from app.web.problem_details import problems
 router = APIRouter(prefix="/incidents", tags=["operations"])
 
 
-class IncidentsOut(Page[IncidentOut], Marked):
-    def told_of(self) -> list[datetime]:
+class IncidentsOut(Page[IncidentOut], MarksSimulatedPast):
+    def covered_moments(self) -> list[datetime]:
         return [one.started_at for one in self.items]
 
 

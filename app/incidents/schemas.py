@@ -7,7 +7,7 @@ from app.core.errors import Fault
 from app.core.validation import FaultError, read_moment
 from app.incidents.models import Happening, Kind, Status
 from app.measurements.schemas import Evidence
-from app.measurements.simulated_past import Marked
+from app.measurements.simulated_past import MarksSimulatedPast
 from app.registry.models import Cause
 from app.registry.schemas import Note, Text
 
@@ -118,7 +118,7 @@ class MemberOut(Bounds):
     evidence: Evidence
 
 
-class IncidentOut(Bounds, Marked):
+class IncidentOut(Bounds, MarksSimulatedPast):
     model_config = ConfigDict(json_schema_extra={"examples": [INCIDENT]})
 
     id: int

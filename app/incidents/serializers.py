@@ -13,7 +13,7 @@ from app.incidents.models import Incident
 from app.incidents.schemas import IncidentOut
 from app.incidents.store import Member
 from app.measurements import store as measurements
-from app.measurements.store import Look
+from app.measurements.store import MeasurementKey
 from probes.contract import Outcome
 
 
@@ -28,7 +28,7 @@ async def present(session: AsyncSession, incidents: Sequence[Incident], *, calle
 
 
 def _incident(
-    incident: Incident, members: Sequence[Member], children: Mapping[int, int], began: Mapping[Look, str]
+    incident: Incident, members: Sequence[Member], children: Mapping[int, int], began: Mapping[MeasurementKey, str]
 ) -> dict[str, Any]:
     out = {name: getattr(incident, name, None) for name in IncidentOut.model_fields}
     proven = [least for member in members if (least := least_s(member)) is not None]
@@ -54,7 +54,7 @@ def _site(member: Member) -> dict[str, Any]:
     }
 
 
-def _first_loss(member: Member) -> Look:
+def _first_loss(member: Member) -> MeasurementKey:
     return member.outage.site_id, member.outage.started_at, Outcome.TIMEOUT
 
 

@@ -15,7 +15,7 @@ from app.registry.models import UnknownReason
 from probes.contract import AGENT, CENTRAL, SILENCE
 
 BEAT_TOLERANCE = timedelta(seconds=15)
-LAST_PACKET_WAITS_S = 3  # the longest packet timeout of any profile
+LONGEST_PACKET_TIMEOUT_S = 3  # the longest packet timeout of any profile
 REASONS = {
     "stopped": UnknownReason.STOPPED,
     "uplink": UnknownReason.BLIND,
@@ -24,7 +24,7 @@ REASONS = {
 }
 # Whose blindness tells why readings of a source are missing. A loss itself is excused by its own source's alone: what a
 # device measured out there is true whether we could hear it or not.
-EYES = {CENTRAL: CENTRAL, AGENT: SILENCE, SILENCE: SILENCE}
+BLINDNESS_SOURCE = {CENTRAL: CENTRAL, AGENT: SILENCE, SILENCE: SILENCE}
 
 
 RANGES = text("""
@@ -90,9 +90,9 @@ class BlindRanges:
         return found
 
 
-def look_ends(slot: datetime, sent: int) -> datetime:
+def reading_ends_at(slot: datetime, sent: int) -> datetime:
     """When the last packet of a look has been answered or given up: packets leave one second apart."""
-    return slot + timedelta(seconds=max(sent - 1, 0) + LAST_PACKET_WAITS_S)
+    return slot + timedelta(seconds=max(sent - 1, 0) + LONGEST_PACKET_TIMEOUT_S)
 
 
 async def record(session: AsyncSession, found: Sequence[BlindRange], *, source: str) -> None:
@@ -106,14 +106,14 @@ async def list_ranges(session: AsyncSession, start: datetime, end: datetime, *, 
     return [BlindRange(*row) for row in rows]
 
 
-async def list_doubtful(session: AsyncSession, found: BlindRange, *, source: str, hold: timedelta) -> list[int]:
+async def list_affected_sites(session: AsyncSession, found: BlindRange, *, source: str, hold: timedelta) -> list[int]:
     """The sites whose stored readings may have been judged otherwise, had the range been known.
 
     They lost a look in it, or went unseen for more than an interval next to it. `hold`: how long a state may hold.
     """
-    seen = [name for name, eyes in EYES.items() if eyes == source]
+    seen = [name for name, eyes in BLINDNESS_SOURCE.items() if eyes == source]
     bounds = {"start": found.started_at, "end": found.ended_at, "hold": hold, "source": source, "seen": seen}
-    return list(await session.scalars(DOUBTFUL, bounds | {"waits": LAST_PACKET_WAITS_S}))
+    return list(await session.scalars(DOUBTFUL, bounds | {"waits": LONGEST_PACKET_TIMEOUT_S}))
 
 
 def gap_reason(ranges: Sequence[BlindRange], start: datetime, end: datetime) -> UnknownReason:
@@ -124,7 +124,7 @@ def gap_reason(ranges: Sequence[BlindRange], start: datetime, end: datetime) -> 
     return REASONS[max(covering, key=lambda r: min(r.ended_at, end) - max(r.started_at, start)).reason]
 
 
-async def silence_reasons(session: AsyncSession) -> dict[str, UnknownReason]:
+async def missing_evidence_reasons(session: AsyncSession) -> dict[str, UnknownReason]:
     """By source, why evidence that should be there by now is not: the worker is away, blind, or the site is silent."""
     rows = await session.execute(select(WorkerBeat.source, WorkerBeat.beat_at, WorkerBeat.blind_since))
     beats = {source: (beat_at, blind_since) for source, beat_at, blind_since in rows}

@@ -6,17 +6,17 @@ from datetime import datetime, timedelta
 
 from app.core.clock import from_slot
 from app.core.freshness import LATE, lapses_at
-from app.judging.blind_ranges import EYES, BlindRange, BlindRanges, gap_reason, look_ends
-from app.judging.judge import Carry, Change, Look, judge, readdress
+from app.judging.blind_ranges import BLINDNESS_SOURCE, BlindRange, BlindRanges, gap_reason, reading_ends_at
+from app.judging.judge import JudgeState, Observation, StateChange, judge, readdress
 from app.judging.judge_state_store import median_us
-from app.judging.thresholds import DatedLimits
+from app.judging.thresholds import DatedThresholds
 from app.profiles import Technology
 from app.registry.models import UnknownReason
 from probes.contract import CENTRAL, Outcome, Reading
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class JudgeConfiguration:
     """A site's configuration as far as judgement goes, from `started_at` until the next one."""
 
     started_at: datetime
@@ -26,7 +26,7 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
-class Out:
+class ParentOutage:
     """When a parent was out: from its last answer to the next, which is None while it lasts."""
 
     last_ok_at: datetime
@@ -37,29 +37,29 @@ class Out:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class JudgeContext:
     """What bears on a site's readings besides themselves: `blind` by source, `outs` by parent."""
 
-    setups: Sequence[Setup]
-    limits: DatedLimits
+    setups: Sequence[JudgeConfiguration]
+    limits: DatedThresholds
     blind: Mapping[str, BlindRanges]
-    outs: Mapping[int, Sequence[Out]]
+    outs: Mapping[int, Sequence[ParentOutage]]
 
-    def setup(self, moment: datetime) -> Setup:
+    def setup(self, moment: datetime) -> JudgeConfiguration:
         return next((one for one in reversed(self.setups) if one.started_at <= moment), self.setups[0])
 
     def blinded(self, source: str, start: datetime, end: datetime) -> list[BlindRange]:
         return self.blind[source].overlapping(start, end) if source in self.blind else []
 
-    def look(self, reading: Reading) -> Look:
+    def look(self, reading: Reading) -> Observation:
         slot, outcome, behind = from_slot(reading.slot), reading.outcome, False
         setup = self.setup(slot)
         if outcome is Outcome.TIMEOUT:
             behind = any(out.hides(slot) for out in self.outs.get(setup.parent_id or 0, ()))
-            ends = look_ends(slot, reading.sent)
+            ends = reading_ends_at(slot, reading.sent)
             if self.blinded(reading.source, slot, ends):
                 outcome = Outcome.FAULT
-        return Look(
+        return Observation(
             slot,
             outcome,
             reading.valid_s,
@@ -72,28 +72,28 @@ class Circumstances:
 
 
 @dataclass(slots=True)
-class Folded:
+class FoldResult:
     """What readings came to. `checkpoints`: what was carried at a full hour, before the first reading beyond it."""
 
-    carry: Carry
-    changes: list[Change] = field(default_factory=list)
-    checkpoints: list[tuple[datetime, Carry]] = field(default_factory=list)
+    carry: JudgeState
+    changes: list[StateChange] = field(default_factory=list)
+    checkpoints: list[tuple[datetime, JudgeState]] = field(default_factory=list)
     last: Reading | None = None
     met_at: datetime | None = None  # the full hour at which the fold was stopped
 
 
 def fold(
-    carry: Carry,
+    carry: JudgeState,
     readings: Iterable[Reading],
-    around: Circumstances,
+    around: JudgeContext,
     *,
-    meets: Callable[[datetime, Carry], bool] | None = None,
-) -> Folded:
+    meets: Callable[[datetime, JudgeState], bool] | None = None,
+) -> FoldResult:
     """`readings` in the order of their slots. One that is not newer than what was judged changes nothing.
 
     `meets` is asked at every full hour whether to stop there.
     """
-    folded = Folded(carry)
+    folded = FoldResult(carry)
     for reading in readings:
         if (checkpoint := _checkpoint(folded.carry, from_slot(reading.slot))) is not None:
             if meets is not None and meets(*checkpoint):
@@ -104,13 +104,13 @@ def fold(
     return folded
 
 
-def _checkpoint(carry: Carry, slot: datetime) -> tuple[datetime, Carry] | None:
+def _checkpoint(carry: JudgeState, slot: datetime) -> tuple[datetime, JudgeState] | None:
     """Due where a reading is the first beyond a full hour."""
     hour = slot.replace(minute=0, second=0)
     return (hour, carry) if carry.seen_at is not None and carry.seen_at < hour else None
 
 
-def _fold_one(folded: Folded, reading: Reading, around: Circumstances) -> None:
+def _fold_one(folded: FoldResult, reading: Reading, around: JudgeContext) -> None:
     carry, look = folded.carry, around.look(reading)
     if carry.seen_at is not None and look.slot <= carry.seen_at:
         return
@@ -124,11 +124,13 @@ def _fold_one(folded: Folded, reading: Reading, around: Circumstances) -> None:
         folded.last = reading
 
 
-def _gap_reason(carry: Carry, reading: Reading, look: Look, around: Circumstances) -> UnknownReason:
+def _gap_reason(carry: JudgeState, reading: Reading, look: Observation, around: JudgeContext) -> UnknownReason:
     """Why nothing was seen beyond the interval that the last evidence speaks for."""
     if carry.evidence_at is None:
         return UnknownReason.SILENT
     since = lapses_at(carry.evidence_at, carry.valid_s)
     if reading.source != CENTRAL and look.slot <= since + timedelta(seconds=LATE * carry.valid_s):
         return UnknownReason.SILENT  # nothing is missing
-    return gap_reason(around.blinded(EYES.get(reading.source, reading.source), since, look.slot), since, look.slot)
+    return gap_reason(
+        around.blinded(BLINDNESS_SOURCE.get(reading.source, reading.source), since, look.slot), since, look.slot
+    )

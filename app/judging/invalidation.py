@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import WITA, midnight, utc_now
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Counter, bump
 
 CLOSES_AFTER_DAYS = 8  # after a month's end: late data is accepted for seven days
@@ -48,7 +48,7 @@ ON CONFLICT (site_id, month) DO UPDATE SET reason = excluded.reason
 """)
 
 
-async def touch(session: AsyncSession, spans: Sequence[Span], *, reason: str = "late data") -> None:
+async def invalidate(session: AsyncSession, spans: Sequence[DirtyRange], *, reason: str = "late data") -> None:
     """Marks the days that are over, and the months that may be closed, in which these spans lie.
 
     To be called after the change itself, in the same transaction; `reason` is what a correction of a closed month says.

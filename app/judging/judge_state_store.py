@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.judging.judge import Carry, Pooled
+from app.judging.judge import JudgeState, WindowReading
 from app.postgres.engine import Counter, next_version
 from app.registry.models import State, UnknownReason
 from probes.contract import Reading
@@ -39,7 +39,7 @@ MOMENTS = ("since", "addressed_at", "evidence_at", "seen_at", "pending_at", "las
 PLAIN = ("valid_s", "timeouts", "pending_behind")
 
 
-async def lock(session: AsyncSession, site_ids: Sequence[int]) -> dict[int, Row[Any]]:
+async def lock_sites(session: AsyncSession, site_ids: Sequence[int]) -> dict[int, Row[Any]]:
     """The rows of these sites and of all that hang on them, with the configuration in force.
 
     They are held until the end of the transaction, and locked in the order of ids.
@@ -47,37 +47,37 @@ async def lock(session: AsyncSession, site_ids: Sequence[int]) -> dict[int, Row[
     return {row.site_id: row for row in await session.execute(LOCK, {"ids": sorted(site_ids)})}
 
 
-def of_row(row: Row[Any]) -> Carry:
+def state_from_row(row: Row[Any]) -> JudgeState:
     return _carry(row._mapping, {name: getattr(row, name) for name in MOMENTS})
 
 
-def of_checkpoint(text: str) -> Carry:
+def state_from_checkpoint(text: str) -> JudgeState:
     stored = orjson.loads(text)
     return _carry(stored, {name: stored[name] and datetime.fromisoformat(stored[name]) for name in MOMENTS})
 
 
-def _carry(stored: Any, moments: dict[str, Any]) -> Carry:
+def _carry(stored: Any, moments: dict[str, Any]) -> JudgeState:
     reason = stored["unknown_reason"]
-    return Carry(
+    return JudgeState(
         state=State(stored["state"]),
         unknown_reason=UnknownReason(reason) if reason else None,
-        window=tuple(map(Pooled._make, stored["pooled"])),
+        window=tuple(map(WindowReading._make, stored["pooled"])),
         **{name: stored[name] for name in PLAIN},
         **moments,
     )
 
 
-def as_fields(carry: Carry) -> dict[str, Any]:
+def state_fields(carry: JudgeState) -> dict[str, Any]:
     fields = {name: getattr(carry, name) for name in ("state", "unknown_reason", *MOMENTS, *PLAIN)}
     return fields | {"pooled": list(map(tuple, carry.window))}
 
 
-async def write(session: AsyncSession, carries: Sequence[tuple[Row[Any], Carry, Reading | None]]) -> None:
+async def write_states(session: AsyncSession, carries: Sequence[tuple[Row[Any], JudgeState, Reading | None]]) -> None:
     """Each with its row as it was read, and the reading that it ended with, which is shown."""
     if not carries:
         return
     version = await next_version(session, Counter.STATUS)
-    rows = [as_fields(carry) | _shown(row, last) for row, carry, last in carries]
+    rows = [state_fields(carry) | _shown(row, last) for row, carry, last in carries]
     await session.execute(WRITE, {"version": version, "rows": as_json(rows)})
 
 

@@ -49,7 +49,7 @@ class Blind(Base):
     recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
 
 
-class Suspicion(Base):
+class MassOutage(Base):
     """Many sites of several providers lost at once: perhaps it was us. Unknown until a further round of looks tells."""
 
     __tablename__ = "suspicion"

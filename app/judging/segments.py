@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.judging.judge import Change
+from app.judging.judge import StateChange
 from app.judging.judge_state_store import as_json
 from app.registry.models import State, UnknownReason
 
@@ -56,14 +56,14 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class SegmentRange:
     """The segments that begin from `first` to `last`, both included."""
 
     first: datetime
     last: datetime
 
 
-def lay(segments: Sequence[Segment], changes: Iterable[Change]) -> list[Segment]:
+def apply_changes(segments: Sequence[Segment], changes: Iterable[StateChange]) -> list[Segment]:
     """What the database comes to when the same changes are applied there, one after the other."""
     laid = list(segments)
     for change in changes:
@@ -86,7 +86,7 @@ def ended_like(segment: Segment, other: Segment) -> Segment:
     return replace(segment, ended_at=other.ended_at, first_ok_after=other.first_ok_after)
 
 
-async def apply(session: AsyncSession, changes: Mapping[int, Sequence[Change]]) -> None:
+async def write_changes(session: AsyncSession, changes: Mapping[int, Sequence[StateChange]]) -> None:
     """Writes changes of state, the first of every site, then the second, and so on: each site's in their order."""
     for wave in range(max(map(len, changes.values()), default=0)):
         rows = as_json([_row(site_id, found[wave]) for site_id, found in changes.items() if len(found) > wave])
@@ -94,7 +94,7 @@ async def apply(session: AsyncSession, changes: Mapping[int, Sequence[Change]]) 
             await session.execute(statement, {"rows": rows})
 
 
-async def read(session: AsyncSession, stretches: Mapping[int, Stretch]) -> dict[int, list[Segment]]:
+async def read_ranges(session: AsyncSession, stretches: Mapping[int, SegmentRange]) -> dict[int, list[Segment]]:
     found: dict[int, list[Segment]] = {site_id: [] for site_id in stretches}
     rows = as_json([_row(site_id, one) for site_id, one in stretches.items()])
     for site_id, started_at, ended_at, state, reason, *evidence in await session.execute(READ, {"rows": rows}):
@@ -103,7 +103,7 @@ async def read(session: AsyncSession, stretches: Mapping[int, Stretch]) -> dict[
     return found
 
 
-async def replace_all(
+async def replace_segments(
     session: AsyncSession, before: Mapping[int, Sequence[Segment]], after: Mapping[int, Sequence[Segment]]
 ) -> set[int]:
     """Makes each site's stretch read like `after`: what is in both stays untouched. The sites that differed."""
@@ -120,5 +120,5 @@ def _rows(segments: Mapping[int, Iterable[Segment]]) -> list[dict[str, Any]]:
     return [_row(site_id, one) for site_id, found in segments.items() for one in found]
 
 
-def _row(site_id: int, one: Change | Segment | Stretch) -> dict[str, Any]:
+def _row(site_id: int, one: StateChange | Segment | SegmentRange) -> dict[str, Any]:
     return {"site_id": site_id} | {name: getattr(one, name) for name in one.__slots__}

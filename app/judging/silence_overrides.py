@@ -42,7 +42,9 @@ HEARD = text(f"""
 Fresh = Mapping[int, Sequence[Reading]]
 
 
-async def overrule(session: AsyncSession, fresh: Fresh, rows: Mapping[int, Row[Any]]) -> set[tuple[int, datetime]]:
+async def override_silences(
+    session: AsyncSession, fresh: Fresh, rows: Mapping[int, Row[Any]]
+) -> set[tuple[int, datetime]]:
     """(site, slot) of the silences that are refuted with these readings, which have been recorded."""
     wanted = [_wanted(rows[site_id], found) for site_id, found in fresh.items() if _bears(rows[site_id], found)]
     if not wanted:
@@ -52,7 +54,7 @@ async def overrule(session: AsyncSession, fresh: Fresh, rows: Mapping[int, Row[A
     return {(row.site_id, row.slot) for row in found}
 
 
-def as_overruled(readings: Sequence[Reading], overruled: Collection[tuple[int, datetime]]) -> list[Reading]:
+def with_overrides(readings: Sequence[Reading], overruled: Collection[tuple[int, datetime]]) -> list[Reading]:
     return [
         replace(one, outcome=Outcome.FAULT, reason=REASON)
         if one.source == SILENCE and (one.key, from_slot(one.slot)) in overruled

@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.judging.judge import Limits
+from app.judging.judge import DegradedThresholds
 from app.judging.models import DatedProfile
 from app.profiles import Profile, Technology, profiles
 
 
 @dataclass(frozen=True, slots=True)
-class DatedLimits:
+class DatedThresholds:
     """By technology, in the order of time; before the first of them the first one counts."""
 
-    dated: Mapping[Technology, Sequence[tuple[datetime, Limits]]]
+    dated: Mapping[Technology, Sequence[tuple[datetime, DegradedThresholds]]]
 
-    def at(self, technology: Technology, moment: datetime) -> Limits:
+    def at(self, technology: Technology, moment: datetime) -> DegradedThresholds:
         versions = self.dated[technology]
         for started_at, limits in reversed(versions):
             if started_at <= moment:
@@ -26,17 +26,17 @@ class DatedLimits:
         return versions[0][1]
 
 
-async def load(session: AsyncSession) -> DatedLimits:
+async def load(session: AsyncSession) -> DatedThresholds:
     rows = await _stored(session)
     dated = {
         technology: [(row.started_at, _limits(Profile(**row.profile))) for row in rows if row.technology is technology]
         for technology in Technology
     }
     now, always = profiles(), datetime(1970, 1, 1, tzinfo=UTC)
-    return DatedLimits({name: found or [(always, _limits(now[name]))] for name, found in dated.items()})
+    return DatedThresholds({name: found or [(always, _limits(now[name]))] for name, found in dated.items()})
 
 
-async def date_profiles(session: AsyncSession, now: datetime) -> None:
+async def record_profiles(session: AsyncSession, now: datetime) -> None:
     """Writes down the profiles of `config/profiles.toml` that are others than were in force."""
     in_force = {row.technology: row.profile for row in await _stored(session)}
     for name, profile in profiles().items():
@@ -49,5 +49,5 @@ async def _stored(session: AsyncSession) -> Sequence[DatedProfile]:
     return (await session.scalars(select(DatedProfile).order_by(DatedProfile.started_at))).all()
 
 
-def _limits(profile: Profile) -> Limits:
-    return Limits(profile.loss_pct, profile.rtt_ms * 1000)
+def _limits(profile: Profile) -> DegradedThresholds:
+    return DegradedThresholds(profile.loss_pct, profile.rtt_ms * 1000)

@@ -59,7 +59,7 @@ async def _covered(session: AsyncSession, period: Period, counted: Counted) -> P
     start, end = floor(period.start, Tier.HOUR), ceil(period.end, Tier.HOUR)
     if (start, end) == (period.start, period.end) or start >= counted.hours:
         return period
-    kept = await partitions.oldest_reading(session) or counted.hours
+    kept = await partitions.oldest_reading_at(session) or counted.hours
     return Period(start if start < kept else period.start, end if end <= kept else period.end)
 
 

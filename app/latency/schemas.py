@@ -4,7 +4,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.periods import Step
-from app.measurements.simulated_past import Marked
+from app.measurements.simulated_past import MarksSimulatedPast
 
 ROW: dict[str, Any] = {
     "start": "2026-11-24T13:00:00Z",
@@ -37,7 +37,7 @@ class LatencyRow(BaseModel):
     jitter_ms: float | None = Field(description="mean absolute difference of neighbouring packets")
 
 
-class LatencyOut(Marked):
+class LatencyOut(MarksSimulatedPast):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [

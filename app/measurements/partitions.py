@@ -17,24 +17,24 @@ UNROLLED = text("""
 """)
 
 
-def name_of(day: date) -> str:
+def partition_name(day: date) -> str:
     return f"measurement_{day:%Y%m%d}"
 
 
-async def make_ahead(session: AsyncSession, now: datetime) -> None:
+async def create_ahead(session: AsyncSession, now: datetime) -> None:
     today = now.astimezone(WITA).date()
-    await make(session, [today + timedelta(days=offset) for offset in range(-BACK_DAYS, AHEAD_DAYS + 1)])
+    await create(session, [today + timedelta(days=offset) for offset in range(-BACK_DAYS, AHEAD_DAYS + 1)])
 
 
-async def make(session: AsyncSession, days: Sequence[date]) -> None:
+async def create(session: AsyncSession, days: Sequence[date]) -> None:
     """Those of them that are not there yet."""
     existing = await _existing(session)
     for day in days:
-        if name_of(day) not in existing:
+        if partition_name(day) not in existing:
             start, end = midnight(day).isoformat(), midnight(day + timedelta(days=1)).isoformat()
             await session.execute(
                 text(
-                    f"CREATE TABLE IF NOT EXISTS {name_of(day)} PARTITION OF measurement "
+                    f"CREATE TABLE IF NOT EXISTS {partition_name(day)} PARTITION OF measurement "
                     f"FOR VALUES FROM ('{start}') TO ('{end}')"
                 )
             )
@@ -42,7 +42,7 @@ async def make(session: AsyncSession, days: Sequence[date]) -> None:
 
 async def drop_oldest(session: AsyncSession, now: datetime, *, keep_days: int) -> str | None:
     """The name of the one partition that was dropped, if any is beyond its time and wholly rolled up."""
-    limit = name_of(now.astimezone(WITA).date() - timedelta(days=keep_days))
+    limit = partition_name(now.astimezone(WITA).date() - timedelta(days=keep_days))
     oldest = min(await _existing(session), default=limit)
     if oldest >= limit:
         return None
@@ -55,7 +55,7 @@ async def drop_oldest(session: AsyncSession, now: datetime, *, keep_days: int) -
     return oldest
 
 
-async def oldest_reading(session: AsyncSession) -> datetime | None:
+async def oldest_reading_at(session: AsyncSession) -> datetime | None:
     """Since when single readings are kept, None when none are."""
     oldest = min(await _existing(session), default=None)
     return None if oldest is None else start_of(oldest)

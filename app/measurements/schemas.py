@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.measurements.simulated_past import Marked
+from app.measurements.simulated_past import MarksSimulatedPast
 from probes.contract import Outcome
 
 EXAMPLE: dict[str, Any] = {
@@ -19,14 +19,14 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class Source(StrEnum):
+class ReadingSource(StrEnum):
     CENTRAL = "central"
     AGENT = "agent"
     SILENCE = "silence"
 
 
 Evidence = Annotated[
-    Source | None,
+    ReadingSource | None,
     Field(
         description="whose reading it began with: `central`, our own look; `agent`, the site's device; `silence`, a "
         "push that was due did not come while those of other sites did. null: nobody's, or it is not kept any more"
@@ -38,7 +38,7 @@ class MeasurementOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     slot: datetime = Field(description="the second the reading belongs to")
-    source: Source
+    source: ReadingSource
     outcome: Outcome = Field(description="fault: we failed to look; never the site's")
     sent: int
     received: int
@@ -52,7 +52,7 @@ class MeasurementOut(BaseModel):
     )
 
 
-class MeasurementsOut(Marked):
+class MeasurementsOut(MarksSimulatedPast):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [

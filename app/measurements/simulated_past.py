@@ -17,7 +17,7 @@ from app.postgres.engine import Base, Moment
 simulated: ContextVar[datetime | None] = ContextVar("simulated", default=None)
 
 
-class Simulation(Base):
+class SimulatedRange(Base):
     """A stretch that was simulated through the judge. Its single readings are there from `readings_from` on."""
 
     __tablename__ = "simulation"
@@ -32,23 +32,23 @@ class Simulation(Base):
 
 async def simulated_until(session: AsyncSession) -> datetime | None:
     """The end of what was made up; None where all was measured."""
-    return await session.scalar(select(func.max(Simulation.ended_at)))
+    return await session.scalar(select(func.max(SimulatedRange.ended_at)))
 
 
 async def readings_from(session: AsyncSession) -> datetime | None:
     """Since when there are single readings; None where none were left out."""
-    return await session.scalar(select(func.max(Simulation.readings_from)))
+    return await session.scalar(select(func.max(SimulatedRange.readings_from)))
 
 
-class Marked(BaseModel):
+class MarksSimulatedPast(BaseModel):
     """An answer about the past."""
 
     @computed_field(description="all before this moment was simulated, not measured; null: this answer was measured")  # type: ignore[prop-decorator]
     @property
     def simulated_until(self) -> datetime | None:
         until = simulated.get()
-        return until if until is not None and any(moment < until for moment in self.told_of()) else None
+        return until if until is not None and any(moment < until for moment in self.covered_moments()) else None
 
-    def told_of(self) -> list[datetime]:
+    def covered_moments(self) -> list[datetime]:
         """Since when, at least, it tells of anything."""
         return [moment for name in ("from_", "started_at") if (moment := getattr(self, name, None)) is not None]

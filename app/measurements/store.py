@@ -55,10 +55,10 @@ BEGUN = text("""
     WHERE m.slot >= :first AND m.slot <= :last GROUP BY 1, 2, 3
 """)
 
-Look = tuple[int, datetime, Outcome]  # of a site, at a second
+MeasurementKey = tuple[int, datetime, Outcome]  # of a site, at a second
 
 
-async def sources_of(session: AsyncSession, looks: Collection[Look]) -> dict[Look, str]:
+async def sources_of(session: AsyncSession, looks: Collection[MeasurementKey]) -> dict[MeasurementKey, str]:
     """Where readings of that site, second and outcome came from; those that are kept no more are left out.
 
     Where there are several, what a device measured comes before our own look, and silence last.
@@ -90,7 +90,7 @@ async def record(session: AsyncSession, readings: Sequence[Reading]) -> list[tup
     return [(row.site_id, row.slot) for row in found]
 
 
-async def apart(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:
+async def in_distinct_slots(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:
     """Each of them in a second of its own: where one has been taken by another of its site and source, in a later one.
 
     For readings of which each is known to be new: none may be lost because it shares its second.
@@ -115,7 +115,7 @@ async def apart(session: AsyncSession, readings: Sequence[Reading]) -> list[Read
     return found
 
 
-async def alone(session: AsyncSession, readings: Sequence[Reading], among: Sequence[Reading]) -> list[Reading]:
+async def in_free_slots(session: AsyncSession, readings: Sequence[Reading], among: Sequence[Reading]) -> list[Reading]:
     """One of each second, where neither `among` nor what is kept has one of its site and source."""
     if not readings:
         return []
@@ -130,12 +130,12 @@ async def _taken(session: AsyncSession, readings: Sequence[Reading]) -> set[tupl
     return {(site_id, slot) for site_id, slot in rows}
 
 
-async def drop_from(session: AsyncSession, at: datetime, *, sources: Sequence[str]) -> list[int]:
+async def delete_from(session: AsyncSession, at: datetime, *, sources: Sequence[str]) -> list[int]:
     """The sites that lost readings with slots from `at` on."""
     return list(await session.scalars(DROP_FROM, {"at": at, "sources": list(sources)}))
 
 
-async def take_from(session: AsyncSession, at: datetime, *, source: str) -> list[Reading]:
+async def pop_from(session: AsyncSession, at: datetime, *, source: str) -> list[Reading]:
     """The readings with slots from `at` on: they are gone from here."""
     rows = await session.execute(TAKE_FROM, {"at": at, "source": source})
     return [

@@ -16,7 +16,7 @@ from app.core.errors import Conflict, NotSignedIn, Unavailable
 from app.postgres.engine import Sessions, transaction
 from app.profiles import profiles
 from app.push.timestamps import Terms
-from probes.contract import Kind
+from probes.contract import ProbeKind
 
 log = structlog.get_logger()
 
@@ -46,11 +46,11 @@ class Registered(NamedTuple):
         """Raises NotPushed for a site that is over or measured in another way: its agent has nothing to do there."""
         if self.terms.lifecycle == "retired":
             raise NotPushed("The site is retired")
-        if self.probe != Kind.PUSH:
+        if self.probe != ProbeKind.PUSH:
             raise NotPushed("The site is measured by {probe} now", values={"probe": self.probe})
 
 
-OWN = Registered(None, Terms("active", 0, BEAT_S, BEAT_S), Kind.PUSH)
+OWN = Registered(None, Terms("active", 0, BEAT_S, BEAT_S), ProbeKind.PUSH)
 
 
 class Devices:

@@ -10,7 +10,7 @@ from app.core.validation import faults_of
 from app.registry.models import Lifecycle, LinkRole, Provider, Site, SiteKind
 from app.registry.schemas import SiteFields, SiteIn, SitePatch
 from app.registry.vocabulary import meant
-from probes.contract import Kind
+from probes.contract import ProbeKind
 
 FIELDS = tuple(SiteFields.model_fields)
 DEFAULTS = {
@@ -20,7 +20,7 @@ DEFAULTS = {
     "host_static": True,
 }
 
-Address = tuple[Kind, str, int]
+Address = tuple[ProbeKind, str, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +74,6 @@ def standing(site: Site) -> dict[str, Any]:
 
 def address(values: dict[str, Any]) -> Address | None:
     """What only one site in service may be measured at: the key of uq_site_active_address."""
-    if values["lifecycle"] is not Lifecycle.ACTIVE or values["host"] is None or values["probe"] is Kind.PUSH:
+    if values["lifecycle"] is not Lifecycle.ACTIVE or values["host"] is None or values["probe"] is ProbeKind.PUSH:
         return None
-    return values["probe"], values["host"], 0 if values["probe"] is Kind.ICMP else values["port"] or 0
+    return values["probe"], values["host"], 0 if values["probe"] is ProbeKind.ICMP else values["port"] or 0

@@ -11,7 +11,7 @@ from app.core.errors import Invalid
 from app.core.validation import faults_of
 from app.registry import drafts, store, writer
 from app.registry.schemas import SiteIn, SitePatch
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 
 Model = TypeVar("Model", SiteIn, SitePatch)
 
@@ -30,7 +30,7 @@ async def require_sound(
     model: type[Model],
     *,
     caller: Caller,
-    policy: Policy,
+    policy: AddressPolicy,
     ident: str | None = None,
 ) -> Model:
     """`ident` names the site that a patch is for.

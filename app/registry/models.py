@@ -11,7 +11,7 @@ from sqlalchemy.sql import func
 from app.core.clock import today
 from app.postgres.engine import Base, Moment
 from app.profiles import Technology
-from probes.contract import Kind
+from probes.contract import ProbeKind
 
 
 class Level(StrEnum):
@@ -179,7 +179,7 @@ class Site(Base):
     power_hours: Mapped[str | None]
     bandwidth_down_mbps: Mapped[float | None]
     bandwidth_up_mbps: Mapped[float | None]
-    probe: Mapped[Kind]
+    probe: Mapped[ProbeKind]
     port: Mapped[int | None]
     url: Mapped[str | None]
     speed_url: Mapped[str | None]

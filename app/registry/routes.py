@@ -41,7 +41,7 @@ from app.web.deps import (
 )
 from app.web.idempotency import SentOnce
 from app.web.problem_details import problems
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 
 router = APIRouter()
 
@@ -207,7 +207,7 @@ async def retire_site(session: Session, caller: Writer, id: SiteId) -> None:
     await store.retire_site(session, id, caller=caller)
 
 
-def policy(request: Request) -> Policy:
+def policy(request: Request) -> AddressPolicy:
     return request.app.state.policy  # type: ignore[no-any-return]
 
 

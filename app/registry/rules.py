@@ -8,19 +8,19 @@ from urllib.parse import urlsplit
 from app.core.errors import Fault
 from app.profiles import Technology
 from app.registry.regions import GRACE_DEG, LATITUDES, LONGITUDES
-from probes.contract import Kind
-from probes.policy import Policy, canonical_host, is_hostname, is_inside_name, parse_address
+from probes.contract import ProbeKind
+from probes.policy import AddressPolicy, canonical_host, is_hostname, is_inside_name, parse_address
 
 Values = dict[str, Any]
 
 
-def check(values: Values, *, policy: Policy) -> list[Fault]:
+def check(values: Values, *, policy: AddressPolicy) -> list[Fault]:
     return [*_host(values, policy), *_probe(values), *_urls(values, policy), *_position(values)]
 
 
 def warnings(values: Values) -> list[Fault]:
     """What is allowed but probably not meant."""
-    if values["probe"] is Kind.ICMP and values["technology"] in {Technology.LEO, Technology.CELLULAR}:
+    if values["probe"] is ProbeKind.ICMP and values["technology"] in {Technology.LEO, Technology.CELLULAR}:
         return [
             Fault(
                 "probe",
@@ -33,10 +33,10 @@ def warnings(values: Values) -> list[Fault]:
     return []
 
 
-def _host(values: Values, policy: Policy) -> Iterator[Fault]:
+def _host(values: Values, policy: AddressPolicy) -> Iterator[Fault]:
     host, probe = values["host"], values["probe"]
     if host is None:
-        if probe is not Kind.PUSH:
+        if probe is not ProbeKind.PUSH:
             yield Fault(
                 "host",
                 "missing",
@@ -44,8 +44,8 @@ def _host(values: Values, policy: Policy) -> Iterator[Fault]:
                 "Give its address or DNS name, or probe=push if it sits behind carrier NAT",
             )
         return
-    yield from (_unneeded(fault) if probe is Kind.PUSH else fault for fault in _allowed("host", host, policy))
-    if parse_address(host) and not values["host_static"] and probe in {Kind.ICMP, Kind.TCP}:
+    yield from (_unneeded(fault) if probe is ProbeKind.PUSH else fault for fault in _allowed("host", host, policy))
+    if parse_address(host) and not values["host_static"] and probe in {ProbeKind.ICMP, ProbeKind.TCP}:
         yield Fault(
             "host",
             "address_not_static",
@@ -61,7 +61,7 @@ def _unneeded(fault: Fault) -> Fault:
     return replace(advice, values=fault.values)
 
 
-def _allowed(field: str, host: str, policy: Policy) -> Iterator[Fault]:
+def _allowed(field: str, host: str, policy: AddressPolicy) -> Iterator[Fault]:
     address = parse_address(host)
     if address is not None:
         if found := policy.denial(address):
@@ -94,15 +94,15 @@ def _allowed(field: str, host: str, policy: Policy) -> Iterator[Fault]:
 
 
 def _probe(values: Values) -> Iterator[Fault]:
-    if values["probe"] is Kind.TCP and values["port"] is None:
+    if values["probe"] is ProbeKind.TCP and values["port"] is None:
         yield Fault("port", "missing", "probe=tcp needs a port", "Give the port that the site's device answers on")
-    if values["probe"] is Kind.HTTP and values["url"] is None:
+    if values["probe"] is ProbeKind.HTTP and values["url"] is None:
         yield Fault(
             "url", "missing", "probe=http needs a url", "Give the address of the page, like https://desa.example.id/"
         )
 
 
-def _urls(values: Values, policy: Policy) -> Iterator[Fault]:
+def _urls(values: Values, policy: AddressPolicy) -> Iterator[Fault]:
     for field in ("url", "speed_url"):
         if values[field] is None:
             continue

@@ -7,7 +7,7 @@ from app.core.errors import Fault
 from app.core.validation import SLUG, FaultError, refuse_nul
 from app.profiles import Technology
 from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, SiteKind, State, Venue
-from probes.contract import Kind
+from probes.contract import ProbeKind
 from probes.policy import canonical_host
 
 Text = Annotated[
@@ -144,7 +144,7 @@ class SiteFields(BaseModel):
     power_hours: Text | None = None
     bandwidth_down_mbps: Mbps | None = None
     bandwidth_up_mbps: Mbps | None = None
-    probe: Kind | None = None
+    probe: ProbeKind | None = None
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     url: Text | None = None
     speed_url: Text | None = None
@@ -169,7 +169,7 @@ class SiteIn(SiteFields):
     village_code: Annotated[Text, Field(description="Kemendagri code of the village, with dots")]
     technology: Technology
     provider: Annotated[Text, Field(description="the provider's slug")]
-    probe: Kind
+    probe: ProbeKind
 
 
 NEVER_NULL = (
@@ -226,7 +226,7 @@ class SiteOut(BaseModel):
     power_hours: str | None
     bandwidth_down_mbps: float | None
     bandwidth_up_mbps: float | None
-    probe: Kind
+    probe: ProbeKind
     port: int | None
     url: str | None
     speed_url: str | None

@@ -18,7 +18,7 @@ from app.registry import conflicts, drafts, writer
 from app.registry.drafts import Draft
 from app.registry.models import Lifecycle, Provider, Site, SiteStatus, State
 from app.registry.schemas import SiteIn, SitePatch
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 
 MAX_ID = 2**31 - 1
 
@@ -108,7 +108,7 @@ async def get_site(
 
 
 async def create_site(
-    session: AsyncSession, given: SiteIn, *, caller: Caller, policy: Policy
+    session: AsyncSession, given: SiteIn, *, caller: Caller, policy: AddressPolicy
 ) -> tuple[Site, SiteStatus]:
     """Raises Invalid with every fault, NotAllowed outside the scope, Conflict for an address that is taken."""
     draft = drafts.new(given)
@@ -120,7 +120,7 @@ async def create_site(
 
 
 async def patch_site(
-    session: AsyncSession, ident: str, given: SitePatch, *, caller: Caller, policy: Policy, if_match: int | None
+    session: AsyncSession, ident: str, given: SitePatch, *, caller: Caller, policy: AddressPolicy, if_match: int | None
 ) -> tuple[Site, SiteStatus]:
     """Changes only the fields that were given; a change of address or set-up is dated, so history keeps its own."""
     site, status = await _get_to_change(session, ident, caller=caller)
@@ -144,7 +144,7 @@ async def _get_to_change(session: AsyncSession, ident: str, *, caller: Caller) -
     return site, status
 
 
-async def _require_sound(session: AsyncSession, draft: Draft, *, caller: Caller, policy: Policy) -> None:
+async def _require_sound(session: AsyncSession, draft: Draft, *, caller: Caller, policy: AddressPolicy) -> None:
     known = await writer.look_up(session, [draft], caller=caller)
     if faults := writer.check(draft, known, policy=policy):
         raise Invalid(*faults)

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 
 from app.profiles import Technology
 from app.registry.models import Lifecycle, LinkRole, PowerSource, SiteKind, Venue
-from probes.contract import Kind
+from probes.contract import ProbeKind
 
 SHORT = 60  # what is longer is no name, and not worth remembering or comparing
 
@@ -29,7 +29,7 @@ CHOICES: dict[str, dict[StrEnum, str]] = {
         Venue.BALAI: "balai",
         Venue.LAINNYA: "lainnya",
     },
-    "probe": {Kind.ICMP: "icmp", Kind.TCP: "tcp", Kind.HTTP: "http", Kind.PUSH: "laporan mandiri"},
+    "probe": {ProbeKind.ICMP: "icmp", ProbeKind.TCP: "tcp", ProbeKind.HTTP: "http", ProbeKind.PUSH: "laporan mandiri"},
     "power_source": {
         PowerSource.PLN: "PLN",
         PowerSource.PLN_LIMITED: "PLN terbatas",
@@ -64,8 +64,8 @@ ALSO: dict[StrEnum, tuple[str, ...]] = {
     PowerSource.GENSET: ("generator", "diesel"),
     PowerSource.SOLAR: ("plts", "tenaga surya", "panel surya"),
     PowerSource.NONE: ("tidak ada listrik",),
-    Kind.ICMP: ("ping",),
-    Kind.HTTP: ("https", "web"),
+    ProbeKind.ICMP: ("ping",),
+    ProbeKind.HTTP: ("https", "web"),
     Lifecycle.PLANNED: ("rencana",),
     Lifecycle.ACTIVE: ("beroperasi",),
     Lifecycle.SUSPENDED: ("berhenti sementara",),

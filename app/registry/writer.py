@@ -23,7 +23,7 @@ from app.registry import references, rules
 from app.registry.drafts import Draft, address
 from app.registry.models import Lifecycle, Site, SiteConfiguration, SiteStatus, State, UnknownReason
 from app.registry.references import Known
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 
 look_up = references.look_up
 
@@ -36,7 +36,7 @@ LAST_NUMBERS = text("""
 """)
 
 
-def check(draft: Draft, known: Known, *, policy: Policy) -> list[Fault]:
+def check(draft: Draft, known: Known, *, policy: AddressPolicy) -> list[Fault]:
     """Everything that is wrong with a draft by itself; one that is sound is completed."""
     faults = known.check(draft) + rules.check(draft.values, policy=policy)
     if not faults and draft.values["village_code"] and draft.values["provider"]:

@@ -3,7 +3,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.measurements.simulated_past import Marked
+from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
 from app.throughput.models import Mode, Stage
 
@@ -116,7 +116,7 @@ class TotalOut(BaseModel):
     )
 
 
-class SiteThroughputOut(Marked):
+class SiteThroughputOut(MarksSimulatedPast):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
@@ -194,7 +194,7 @@ class CostOut(BaseModel):
     push_mb: float = Field(description="the reports of sites that report themselves, where they are now")
 
 
-class GroupThroughputOut(Marked):
+class GroupThroughputOut(MarksSimulatedPast):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
@@ -258,7 +258,7 @@ class SiteRow(BaseModel):
     last_test_at: datetime | None = Field(description="of those that are done")
 
 
-class SitesThroughputOut(Marked):
+class SitesThroughputOut(MarksSimulatedPast):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [

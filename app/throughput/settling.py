@@ -7,16 +7,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.throughput.models import Stage, ThroughputTest
 from app.throughput.store import UNMEASURED
-from probes.throughput import Found
+from probes.throughput import DownloadResult
 
 
-def status_of(found: Found) -> Stage:
+def status_of(found: DownloadResult) -> Stage:
     if found.mbps is not None:
         return Stage.DONE
     return Stage.INVALID if found.reason in UNMEASURED else Stage.FAILED
 
 
-async def settle(session: AsyncSession, test_id: int, found: Found, now: datetime) -> bool:
+async def settle(session: AsyncSession, test_id: int, found: DownloadResult, now: datetime) -> bool:
     """Whether it was still ours to settle: one that was given up keeps its reservation."""
     done = await session.execute(
         update(ThroughputTest)

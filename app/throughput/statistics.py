@@ -16,7 +16,7 @@ from app.throughput.budget import MB, PUSH_BYTES, month_end
 from app.throughput.models import ThroughputTest
 from app.throughput.planner import allowance
 from app.throughput.store import KNOWN_REQUESTS
-from probes.contract import Kind
+from probes.contract import ProbeKind
 
 MEASURED = "FILTER (WHERE status = 'done')"
 TOTAL = text(f"""
@@ -115,7 +115,7 @@ async def budget(session: AsyncSession, site: Site, moment: datetime, now: datet
     """Of the month of that moment; what pushing will still cost is asked of this month only."""
     month = _month(moment - timedelta(seconds=1))  # its end is not of it
     spent = (await session.execute(SPENT, {"site_id": site.id, "month": month})).one()
-    allowed = allowance(profiles()[site.technology], site.speed_budget_mb, pushes=site.probe is Kind.PUSH)
+    allowed = allowance(profiles()[site.technology], site.speed_budget_mb, pushes=site.probe is ProbeKind.PUSH)
     each = spent.push / spent.requests if spent.requests >= KNOWN_REQUESTS else PUSH_BYTES
     to_come = allowed.pushes_bytes((month_end(month) - now).total_seconds(), each=float(each))
     left = allowed.monthly_bytes - int(spent.tests) - int(spent.reserved) - spent.push - to_come

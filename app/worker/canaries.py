@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from app.core.clock import from_slot
 from app.judging.blind_ranges import BlindRange
-from probes.contract import Kind, Outcome, Reading, Target
+from probes.contract import Outcome, ProbeKind, Reading, Target
 from probes.sweep import Prober
 
 BEAT_S = 2
@@ -32,7 +32,7 @@ class Canaries:
 
     def targets(self, now: float) -> list[Target]:
         return [
-            Target(-number, int(now), Kind.ICMP, address, packets=1, timeout_s=TIMEOUT_S)
+            Target(-number, int(now), ProbeKind.ICMP, address, packets=1, timeout_s=TIMEOUT_S)
             for number, address in enumerate(self.addresses, 1)
         ]
 

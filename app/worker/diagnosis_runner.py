@@ -15,8 +15,8 @@ from app.diagnoses.models import DiagnosisKind
 from app.postgres.engine import Sessions, transaction
 from app.profiles import Technology, profiles
 from probes import diagnose, http
-from probes.contract import Kind, Target
-from probes.diagnose import Aim, Fact, Facts, Hop, Packet, Problem, Route, Summary
+from probes.contract import ProbeKind, Target
+from probes.diagnose import DiagnosisProblem, Fact, Facts, Hop, PacketResult, PingSummary, ResolvedHost, RouteEnd
 from probes.exchange import OpenSocket, open_socket
 from probes.sweep import Prober
 
@@ -27,7 +27,13 @@ TRIES, TRY_AGAIN_S = 20, 1.0  # while the database is away at the end
 STOPPED = "the worker was stopped before it was done"
 
 LOOKS = {DiagnosisKind.PING: diagnose.ping, DiagnosisKind.TRACEROUTE: diagnose.traceroute}
-WORDS: dict[type, str] = {Aim: "target", Packet: "packet", Summary: "summary", Hop: "hop", Route: "route"}
+WORDS: dict[type, str] = {
+    ResolvedHost: "target",
+    PacketResult: "packet",
+    PingSummary: "summary",
+    Hop: "hop",
+    RouteEnd: "route",
+}
 
 
 class Diagnoses:
@@ -77,7 +83,7 @@ class Diagnoses:
         problem = None
         async with aclosing(self._look(asked)) as facts:
             async for fact in facts:
-                if isinstance(fact, Problem):
+                if isinstance(fact, DiagnosisProblem):
                     problem = fact.reason
                 else:
                     await notes.write(fact)
@@ -124,6 +130,6 @@ class Notes:
 
 def _host(asked: Any) -> str:
     """What a look of the site's own kind would be sent to."""
-    if asked.probe == Kind.HTTP:
-        return http.host_of(Target(0, 0, Kind.HTTP, asked.host or "", url=asked.url)) or asked.host or ""
+    if asked.probe == ProbeKind.HTTP:
+        return http.host_of(Target(0, 0, ProbeKind.HTTP, asked.host or "", url=asked.url)) or asked.host or ""
     return asked.host or ""

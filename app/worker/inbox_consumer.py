@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.agents import agent_tokens
 from app.core.clock import WITA, from_slot, utc_now
 from app.judging.blind_ranges import BlindRange
-from app.judging.ingest import Item, Judged
-from app.judging.rejudge import closed_before
+from app.judging.ingest import AddressedReading, JudgedSite
+from app.judging.rejudge import rejudgeable_since
 from app.measurements import partitions
 from app.measurements import store as measurements
 from app.postgres.engine import Sessions, is_refused, transaction
@@ -63,7 +63,7 @@ class Intake:
         """Whether the last step found nothing more to take in."""
         return not self._away
 
-    async def step(self) -> tuple[list[Judged], bool]:
+    async def step(self) -> tuple[list[JudgedSite], bool]:
         """Takes in the oldest deliveries. What they came to, and whether there may be more."""
         now, deliveries = utc_now(), list[Delivery]()
         try:
@@ -87,22 +87,24 @@ class Intake:
             blind += unproven
         return proof, blind
 
-    async def _items(self, session: AsyncSession, deliveries: Sequence[Delivery]) -> list[Item]:
+    async def _items(self, session: AsyncSession, deliveries: Sequence[Delivery]) -> list[AddressedReading]:
         """Each row in a second of its own: receipts say that it is new, so none is lost for sharing one. That something
         came is said once of a second, if no row says it."""
         readings = [reading for one in deliveries if one.site_id is not None for reading in one.readings()]
-        closed = int((await closed_before(session)).timestamp())
+        closed = int((await rejudgeable_since(session)).timestamp())
         kept = [one for one in readings if one.slot >= closed]
         if len(kept) < len(readings):
             self.figures.closed_rows += len(readings) - len(kept)
             log.warning("pushed_too_late", rows=len(readings) - len(kept), why="older than the raw readings kept")
         await _make_room(session, kept)
         arrivals = [one for one in kept if one.reason == ARRIVAL]
-        kept = await measurements.apart(session, [one for one in kept if one.reason != ARRIVAL])
-        kept += await measurements.alone(session, arrivals, kept)
+        kept = await measurements.in_distinct_slots(session, [one for one in kept if one.reason != ARRIVAL])
+        kept += await measurements.in_free_slots(session, arrivals, kept)
         return [(one, None) for one in (await writer.as_in_service(session, kept) if kept else [])]
 
-    def _taken(self, deliveries: Sequence[Delivery], proof: Proof, items: Sequence[Item], now: datetime) -> None:
+    def _taken(
+        self, deliveries: Sequence[Delivery], proof: Proof, items: Sequence[AddressedReading], now: datetime
+    ) -> None:
         self.proof = proof
         self._most, self._away = MOST, False
         for one in deliveries:
@@ -137,7 +139,7 @@ class Intake:
         self.figures.refused_pushes += 1
         self._most = MOST
 
-    async def listen(self, now: datetime) -> list[Judged]:
+    async def listen(self, now: datetime) -> list[JudgedSite]:
         """Once the inbox is empty as of `now`: writes down the silences that are certain, and tells what is proven."""
         now += self.own.ahead
         self.crowd.forget(now - _remembered())
@@ -145,7 +147,7 @@ class Intake:
         self.figures.ingest_proven = int(deaf_since is None)
         self.figures.own_beats_sent = self.own.sent
         async with transaction(self.sessions) as session:
-            due: list[Item] = []
+            due: list[AddressedReading] = []
             if deaf_since is None:
                 due = await missed_pushes.list_due(session, self.proof, self.crowd, now, profiles=profiles())
             judged = await writer.write_batch(session, due, [])
@@ -176,7 +178,7 @@ async def _make_room(session: AsyncSession, readings: Sequence[Reading]) -> None
     moments = (from_slot(one.slot) for one in readings)
     days = {at.astimezone(WITA).date() for at in moments if not now - BACK < at < now + AHEAD}
     if days:
-        await partitions.make(session, sorted(days))
+        await partitions.create(session, sorted(days))
 
 
 def _is_its_own(error: Exception) -> bool:

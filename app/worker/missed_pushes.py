@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import to_slot
 from app.core.freshness import LATE
-from app.judging.ingest import Item
+from app.judging.ingest import AddressedReading
 from app.profiles import Profile, Technology
 from app.worker.ingest_heartbeat import Proof
 from app.worker.peer_quorum import Crowd
@@ -70,7 +70,7 @@ class Silence(NamedTuple):
 
 async def list_due(
     session: AsyncSession, proof: Proof, crowd: Crowd, now: datetime, *, profiles: Mapping[Technology, Profile]
-) -> list[Item]:
+) -> list[AddressedReading]:
     """The silences that are certain by now. What has been recorded moves on what is awaited, so none comes twice."""
     every = {technology.value: profile.send_every_s for technology, profile in profiles.items()}
     given = {"technologies": list(every), "every": list(every.values()), "now": now, "late": LATE}

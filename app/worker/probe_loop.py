@@ -18,8 +18,8 @@ from app.diagnoses import store as diagnoses
 from app.judging import checkpoints, thresholds
 from app.judging import ingest as ledger
 from app.judging.blind_ranges import BlindRange
-from app.judging.ingest import Item, Judged
-from app.judging.rejudge import closed_before
+from app.judging.ingest import AddressedReading, JudgedSite
+from app.judging.rejudge import rejudgeable_since
 from app.measurements import partitions
 from app.postgres.engine import Counter, Sessions, bump, is_refused, transaction
 from app.profiles import profiles
@@ -80,8 +80,8 @@ class Rounds:
         """Takes over from whoever worked before: what lies since its last beat was not looked at."""
         now = utc_now().replace(microsecond=0)
         async with transaction(self.sessions) as session:
-            await partitions.make_ahead(session, now)
-            await thresholds.date_profiles(session, now)
+            await partitions.create_ahead(session, now)
+            await thresholds.record_profiles(session, now)
             await diagnoses.fail_running(session)
             beat_at = await writer.last_beat(session)
             await self.intake.begin(session)
@@ -175,18 +175,18 @@ class Rounds:
             else:
                 self._written(judged, blind, steps=steps)
 
-    async def _write(self, items: Sequence[Item], blind: Sequence[BlindRange]) -> list[Judged]:
+    async def _write(self, items: Sequence[AddressedReading], blind: Sequence[BlindRange]) -> list[JudgedSite]:
         async with transaction(self.sessions) as session:
             if self._stepped:
-                await partitions.make_ahead(session, utc_now())
+                await partitions.create_ahead(session, utc_now())
             if self._set_back is not None:
                 at, by = self._set_back
-                await writer.follow(session, await ledger.restart(session, at, by=by))
+                await writer.follow(session, await ledger.rejudge_after_clock_set_back(session, at, by=by))
             judged = await writer.write_batch(session, items, blind)
             await self._write_beat(session)
         return judged
 
-    def _written(self, judged: Sequence[Judged], blind: Sequence[BlindRange], *, steps: int) -> None:
+    def _written(self, judged: Sequence[JudgedSite], blind: Sequence[BlindRange], *, steps: int) -> None:
         del self._blind[: len(blind)]
         self._ranges_alone = False
         if steps == self.figures.clock_steps:  # none came while it was written
@@ -198,7 +198,7 @@ class Rounds:
             log.info("database_back", buffered=len(self.buffer))
             self._away = False
 
-    def _not_written(self, items: Sequence[Item], error: Exception) -> None:
+    def _not_written(self, items: Sequence[AddressedReading], error: Exception) -> None:
         """Back into the buffer; a batch that the database refuses is halved until the one bad reading is found."""
         self.figures.failed_writes += 1
         refused = is_refused(error)
@@ -262,7 +262,7 @@ class Rounds:
         self._follow([writer.standing(row) for row in rows])
         self._registry_seen = version
 
-    def _follow(self, judged: Sequence[Judged]) -> None:
+    def _follow(self, judged: Sequence[JudgedSite]) -> None:
         self.schedule.follow(judged, now=int(self.clock.now()))
         for one in judged:
             good = one.state in {State.UP, State.DEGRADED}
@@ -271,14 +271,14 @@ class Rounds:
     async def tidy(self) -> None:
         """Makes partitions ahead, drops those beyond retention (one an hour: a clock that is wrong takes little)."""
         async with transaction(self.sessions) as session:
-            await partitions.make_ahead(session, utc_now())
+            await partitions.create_ahead(session, utc_now())
             dropped = await partitions.drop_oldest(session, utc_now(), keep_days=self.settings.raw_retention_days)
             if dropped:
                 await bump(session, Counter.ROLLUP)  # what lies between full hours is counted by whole ones from now on
             for kept in (answers, login_throttle, sign_ins, stream_tickets, diagnoses):
                 await kept.forget_old(session)
             await receipts.forget_old(session)
-            await checkpoints.drop_older(session, await closed_before(session))
+            await checkpoints.delete_older(session, await rejudgeable_since(session))
         if dropped:
             log.info("partition_dropped", name=dropped)
 

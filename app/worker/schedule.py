@@ -11,7 +11,7 @@ from datetime import datetime
 from math import ceil
 
 from app.core.clock import to_slot
-from app.judging.ingest import Judged
+from app.judging.ingest import JudgedSite
 from app.judging.judge import BAD
 from probes.contract import Target
 
@@ -89,7 +89,7 @@ class Schedule:
         self._forget_rereads(now)
         return taken
 
-    def follow(self, judged: Iterable[Judged], *, now: int) -> None:
+    def follow(self, judged: Iterable[JudgedSite], *, now: int) -> None:
         """Looks again soon where judgement wants to know more, and less often the longer an outage lasts."""
         for item in judged:
             if item.pending_at is not None and item.parent_id in self.plans:  # of a site that reports itself, too
@@ -118,7 +118,7 @@ class Schedule:
             del self._rereads[slot]
 
 
-def reread_s(item: Judged, plan: Plan, now: int) -> int | None:
+def reread_s(item: JudgedSite, plan: Plan, now: int) -> int | None:
     """After so many seconds it is looked at again out of turn; None: in its turn."""
     if item.pending:
         return CONFIRM_S

@@ -21,7 +21,7 @@ from probes import http
 from probes.policy import Forbidden
 from probes.resolve import Unresolvable
 from probes.sweep import Prober
-from probes.throughput import Found, Limits, pull
+from probes.throughput import DownloadLimits, DownloadResult, download
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ EVERY_S = 5.0
 DRAINED_S = 2.0  # after a test: what still stands in queues
 REGISTRY = text("SELECT version FROM change_counter WHERE name = 'registry'")
 
-Run = Callable[[Order], Awaitable[Found]]
+Run = Callable[[Order], Awaitable[DownloadResult]]
 
 
 class Speed:
@@ -97,20 +97,20 @@ class Speed:
 def pulling(prober: Prober) -> Run:
     """Downloads from where the policy lets probes go."""
 
-    async def run(order: Order) -> Found:
-        host = http.host_in(order.url)
+    async def run(order: Order) -> DownloadResult:
+        host = http.host_of_url(order.url)
         if host is None:
-            return Found(reason="bad_url")
+            return DownloadResult(reason="bad_url")
         try:
-            address = await prober.address_of(host)
-            ping = await prober.address_of(order.host) if order.host else address
-            limits = Limits(order.max_bytes, order.max_s)
-            return await pull(order.url, address, prober.client, limits, echo=prober.echo, ping=ping)
+            address = await prober.resolve_address(host)
+            ping = await prober.resolve_address(order.host) if order.host else address
+            limits = DownloadLimits(order.max_bytes, order.max_s)
+            return await download(order.url, address, prober.client, limits, echo=prober.echo, ping=ping)
         except Forbidden:
-            return Found(reason="forbidden")
+            return DownloadResult(reason="forbidden")
         except Unresolvable:
-            return Found(reason="unresolvable")
+            return DownloadResult(reason="unresolvable")
         except Exception as error:
-            return Found(reason=f"unexpected: {type(error).__name__}")
+            return DownloadResult(reason=f"unexpected: {type(error).__name__}")
 
     return run

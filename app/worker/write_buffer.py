@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from app.judging.ingest import Item
+from app.judging.ingest import AddressedReading
 from app.worker.canaries import Canaries
 from probes.contract import Outcome
 
@@ -16,7 +16,7 @@ LOADED = "speed test"
 class Held:
     """A timeout that waits for the word of a canary; `ended` is when its look was over, by the slot clock."""
 
-    item: Item
+    item: AddressedReading
     ended: float
 
 
@@ -26,13 +26,13 @@ class Buffer:
 
     limit: int
     dropped: int = 0
-    ready: deque[Item] = field(default_factory=deque)  # to be written
+    ready: deque[AddressedReading] = field(default_factory=deque)  # to be written
     _held: deque[Held] = field(default_factory=deque)
 
     def __len__(self) -> int:
         return len(self.ready) + len(self._held)
 
-    def put(self, items: Iterable[Item], *, ended: float) -> None:
+    def put(self, items: Iterable[AddressedReading], *, ended: float) -> None:
         for item in items:
             if item[0].outcome is Outcome.TIMEOUT:
                 self._held.append(Held(item, ended))
@@ -52,10 +52,10 @@ class Buffer:
         self.ready.extend(_our_fault(held.item, "stopped") for held in self._held)
         self._held.clear()
 
-    def take(self, most: int) -> list[Item]:
+    def take(self, most: int) -> list[AddressedReading]:
         return [self.ready.popleft() for _ in range(min(most, len(self.ready)))]
 
-    def give_back(self, items: Sequence[Item]) -> None:
+    def give_back(self, items: Sequence[AddressedReading]) -> None:
         self.ready.extendleft(reversed(items))
         self._shed()
 
@@ -68,16 +68,16 @@ class Buffer:
             self.dropped += 1
 
 
-def excused(items: Iterable[Item], loaded: Collection[int]) -> list[Item]:
+def excused(items: Iterable[AddressedReading], loaded: Collection[int]) -> list[AddressedReading]:
     """Our own speed test filled these sites' links: answers say that they are up and not how well, silence nothing."""
     return [_excused(item) if item[0].key in loaded else item for item in items]
 
 
-def _excused(item: Item) -> Item:
+def _excused(item: AddressedReading) -> AddressedReading:
     if item[0].outcome is Outcome.OK:
         return replace(item[0], sent=0, rtt_us=(), reason=LOADED), item[1]
     return _our_fault(item, LOADED)
 
 
-def _our_fault(item: Item, reason: str) -> Item:
+def _our_fault(item: AddressedReading, reason: str) -> AddressedReading:
     return replace(item[0], outcome=Outcome.FAULT, reason=reason), item[1]

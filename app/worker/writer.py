@@ -14,15 +14,15 @@ from app.incidents import reconcile as incidents
 from app.judging import ingest as ledger
 from app.judging import invalidation
 from app.judging.blind_ranges import BlindRange
-from app.judging.dirty_range import Span
-from app.judging.ingest import Item, Judged
+from app.judging.dirty_range import DirtyRange
+from app.judging.ingest import AddressedReading, JudgedSite
 from app.judging.models import WorkerBeat
 from app.latency import rollup
 from app.profiles import Profile, Technology
 from app.registry.models import SiteKind, State
 from app.worker.ingest_heartbeat import Proof
 from app.worker.schedule import Plan
-from probes.contract import CENTRAL, SILENCE, Kind, Outcome, Reading, Target
+from probes.contract import CENTRAL, SILENCE, Outcome, ProbeKind, Reading, Target
 
 SITES = text("""
     SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
@@ -56,21 +56,23 @@ async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Seq
 
 async def judge_reconfigured(session: AsyncSession, rows: Sequence[Any]) -> None:
     """Sites whose configuration changed before looks that were judged by the former one."""
-    spans = [Span(row.id, row.setup_at, row.seen_at) for row in rows if row.seen_at and row.seen_at >= row.setup_at]
-    spans += [Span(row.id, row.setup_at, utc_now()) for row in rows if row.kind == SiteKind.NODE]
+    spans = [
+        DirtyRange(row.id, row.setup_at, row.seen_at) for row in rows if row.seen_at and row.seen_at >= row.setup_at
+    ]
+    spans += [DirtyRange(row.id, row.setup_at, utc_now()) for row in rows if row.kind == SiteKind.NODE]
     if spans:
-        await follow(session, await ledger.reconfigured(session, spans))
+        await follow(session, await ledger.rejudge_reconfigured(session, spans))
 
 
 def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
     """How a site is looked at from here; None when it is not in service, or reports itself."""
-    if row.lifecycle != "active" or row.probe == Kind.PUSH or row.host is None:
+    if row.lifecycle != "active" or row.probe == ProbeKind.PUSH or row.host is None:
         return None
     profile = profiles[Technology(row.technology)]
     target = Target(
         row.id,
         0,
-        Kind(row.probe),
+        ProbeKind(row.probe),
         row.host,
         row.port,
         row.url,
@@ -80,8 +82,8 @@ def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
     return Plan(target, profile.interval_s, row.addressed_at)
 
 
-def standing(row: Any) -> Judged:
-    return Judged(row.id, State(row.state), row.since, row.seen_at, row.pending_at, row.parent_id)
+def standing(row: Any) -> JudgedSite:
+    return JudgedSite(row.id, State(row.state), row.since, row.seen_at, row.pending_at, row.parent_id)
 
 
 async def as_in_service(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:
@@ -99,22 +101,22 @@ async def last_beat(session: AsyncSession) -> datetime | None:
 
 
 async def write_batch(
-    session: AsyncSession, items: Sequence[Item], blind: Sequence[BlindRange], *, source: str = CENTRAL
-) -> list[Judged]:
+    session: AsyncSession, items: Sequence[AddressedReading], blind: Sequence[BlindRange], *, source: str = CENTRAL
+) -> list[JudgedSite]:
     """What was found, what follows from it, and what follows from that: one transaction. `source`: who was blind."""
     if not items and not blind:
         return []
-    taken = await ledger.take_in(session, items, blind, source=source)
+    taken = await ledger.ingest_readings(session, items, blind, source=source)
     await follow(session, taken.spans)
     for one in taken.blind if source == CENTRAL else ():  # a silence has no packets that could count otherwise
         await rollup.reopen(session, one.started_at, one.ended_at)
     return taken.judged
 
 
-async def follow(session: AsyncSession, spans: Sequence[Span]) -> None:
+async def follow(session: AsyncSession, spans: Sequence[DirtyRange]) -> None:
     """What is counted, opened or closed by the ledger, where it was written anew."""
     await incidents.follow(session, spans, now=utc_now())  # first: people who name a cause lock in this order, too
-    await invalidation.touch(session, spans)
+    await invalidation.invalidate(session, spans)
 
 
 async def deaf_beat(session: AsyncSession) -> WorkerBeat | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from app.judging.judge import POOLED, Limits
+from app.judging.judge import WINDOW_READINGS, DegradedThresholds
 from probes.contract import CENTRAL, Outcome, Reading
 from simulator.host_plan import DEFAULTS
 from simulator.script import Behaviour
@@ -55,7 +55,7 @@ def air_of(
     site_id: int,
     host: str,
     technology: str,
-    limits: Limits,
+    limits: DegradedThresholds,
     *,
     interval_s: int,
     phase: int,
@@ -80,9 +80,9 @@ def air_of(
     return air
 
 
-def harmless(limits: Limits) -> bool:
+def harmless(limits: DegradedThresholds) -> bool:
     """Whether one packet lost in ten looks is far from counting as loss."""
-    lost_pct = 100 / (POOLED * PACKETS)
+    lost_pct = 100 / (WINDOW_READINGS * PACKETS)
     return lost_pct < limits.loss_pct / 2
 
 

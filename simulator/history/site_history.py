@@ -11,10 +11,10 @@ from itertools import pairwise
 
 from app.core.clock import from_slot, to_slot
 from app.judging import segments
-from app.judging.blind_ranges import BlindRange, look_ends
-from app.judging.fold import Circumstances, Out, fold
-from app.judging.ingest import Judged
-from app.judging.judge import BAD, GOOD, POOLED, Carry, Change, Limits
+from app.judging.blind_ranges import BlindRange, reading_ends_at
+from app.judging.fold import JudgeContext, ParentOutage, fold
+from app.judging.ingest import JudgedSite
+from app.judging.judge import BAD, GOOD, WINDOW_READINGS, DegradedThresholds, JudgeState, StateChange
 from app.judging.segments import Segment
 from app.registry.models import State
 from app.worker.schedule import CONFIRM_PACKETS, Plan, lasts_s, reread_s
@@ -34,17 +34,17 @@ class Life:
 
     plan: Plan
     air: Air
-    about: Circumstances
-    limits: Limits
+    about: JudgeContext
+    limits: DegradedThresholds
     spells: Sequence[Spell]
     blind: Sequence[BlindRange]
-    carry: Carry
+    carry: JudgeState
     start: int
     end: int
     readings_from: int
-    changes: list[Change] = field(default_factory=list)
+    changes: list[StateChange] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
-    checkpoints: list[tuple[datetime, Carry]] = field(default_factory=list)
+    checkpoints: list[tuple[datetime, JudgeState]] = field(default_factory=list)
     quiet: list[Hours] = field(default_factory=list)
     lost: list[Hours] = field(default_factory=list)
     last: Reading | None = None
@@ -67,7 +67,7 @@ class Life:
 
     @property
     def segments(self) -> list[Segment]:
-        return segments.lay([], self.changes)
+        return segments.apply_changes([], self.changes)
 
     def _all_edges(self) -> list[int]:
         """The slots at which what a look finds, or how it is judged, may begin to be another."""
@@ -75,7 +75,9 @@ class Life:
         for spell in self.spells:
             found |= {spell.start, spell.end}
         for low, high, _ in self._blind:
-            reach = to_slot(look_ends(from_slot(low), CONFIRM_PACKETS)) - low  # a look so long before still reaches in
+            reach = (
+                to_slot(reading_ends_at(from_slot(low), CONFIRM_PACKETS)) - low
+            )  # a look so long before still reaches in
             found |= {*range(low - reach, low + 1), high}
         for out in self.about.outs.get(self.about.setups[0].parent_id or 0, ()):
             found |= {to_slot(out.last_ok_at), to_slot(out.recovered_at) + 1 if out.recovered_at else self.end + 1}
@@ -128,7 +130,7 @@ class Life:
         """As `Schedule` puts it down."""
         carry, plan = self.carry, self.plan
         regular = plan.next_regular(slot + self._lasts[packets])
-        judged = Judged(plan.target.key, carry.state, carry.since, from_slot(slot), carry.pending_at)
+        judged = JudgedSite(plan.target.key, carry.state, carry.since, from_slot(slot), carry.pending_at)
         every = self._reread_s(judged, slot)
         return (slot + every, True) if every is not None and slot + every < regular else (regular, False)
 
@@ -154,11 +156,15 @@ class Life:
     def _regular(self, slot: int) -> Reading:
         return self.air.reading(slot, self.air.rtts(slot))
 
-    def _after_calm(self, slot: int, upto: int) -> Carry:
+    def _after_calm(self, slot: int, upto: int) -> JudgeState:
         """What is carried once the regular looks from slot on, before `upto`, have been judged."""
         every = self.plan.interval_s
         looks = range(slot, upto, every)
-        return steady_state.calm(self.carry, [self._regular(one) for one in looks[-POOLED:]]) if looks else self.carry
+        return (
+            steady_state.calm(self.carry, [self._regular(one) for one in looks[-WINDOW_READINGS:]])
+            if looks
+            else self.carry
+        )
 
     def _pass_calm(self, slot: int) -> int:
         every, upto = self.plan.interval_s, self._next_edge(slot)
@@ -196,16 +202,16 @@ class Life:
         self.carry = self._after_losses(last)
         return slot, confirms
 
-    def _after_losses(self, last: int) -> Carry:
+    def _after_losses(self, last: int) -> JudgeState:
         known = self.carry.seen_at is not None and to_slot(self.carry.seen_at) >= last
         return self.carry if known else steady_state.lost(self.carry, last, self.plan.interval_s)
 
     def _is_slow_paced(self, slot: int) -> bool:
         """Whether it is looked at in its turn only, as long as this outage lasts."""
-        judged = Judged(self.air.site_id, self.carry.state, self.carry.since, from_slot(slot))
+        judged = JudgedSite(self.air.site_id, self.carry.state, self.carry.since, from_slot(slot))
         return self._reread_s(judged, slot) is None
 
-    def _reread_s(self, judged: Judged, slot: int) -> int | None:
+    def _reread_s(self, judged: JudgedSite, slot: int) -> int | None:
         """An agent keeps its pace, whatever it found."""
         return None if self.air.source == AGENT else reread_s(judged, self.plan, slot)
 
@@ -220,11 +226,11 @@ class Life:
         return self.plan.next_regular(hour - 1)
 
 
-def outs(found: Sequence[Segment]) -> list[Out]:
+def outs(found: Sequence[Segment]) -> list[ParentOutage]:
     """As `around.OUTS` reads them."""
     after_good = {b.started_at for a, b in pairwise(found) if a.state in GOOD and a.ended_at == b.started_at}
     return [
-        Out((one.last_ok_at if one.started_at in after_good else None) or one.started_at, one.ended_at)
+        ParentOutage((one.last_ok_at if one.started_at in after_good else None) or one.started_at, one.ended_at)
         for one in found
         if one.state in BAD
     ]

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.core.clock import from_slot
-from app.judging.judge import BAD, POOLED, Carry, Limits, Pooled
+from app.judging.judge import BAD, WINDOW_READINGS, DegradedThresholds, JudgeState, WindowReading
 from app.registry.models import State
 from probes.contract import Reading
 
 
-def is_calm(carry: Carry, limits: Limits) -> bool:
+def is_calm(carry: JudgeState, limits: DegradedThresholds) -> bool:
     """Whether healthy answers will change nothing: it is up, and nothing in its window is at fault."""
     return (
         carry.state is State.UP
@@ -22,24 +22,24 @@ def is_calm(carry: Carry, limits: Limits) -> bool:
     )
 
 
-def calm(carry: Carry, last: Sequence[Reading]) -> Carry:
+def calm(carry: JudgeState, last: Sequence[Reading]) -> JudgeState:
     """After healthy answers at every interval, of a site that `is_calm`; `last` are the last POOLED of them (or all).
 
     Healthy: within the limits, but for single packets lost so far apart that no window of POOLED holds two.
     """
     seen_at = from_slot(last[-1].slot)
-    pooled = (Pooled(one.slot, one.sent, len(one.rtt_us), _median(one.rtt_us)) for one in last)
+    pooled = (WindowReading(one.slot, one.sent, len(one.rtt_us), _median(one.rtt_us)) for one in last)
     return replace(
         carry,
         evidence_at=seen_at,
         seen_at=seen_at,
         last_ok_at=seen_at,
         valid_s=last[-1].valid_s,
-        window=(*carry.window, *pooled)[-POOLED:],
+        window=(*carry.window, *pooled)[-WINDOW_READINGS:],
     )
 
 
-def lost(carry: Carry, last_slot: int, valid_s: int) -> Carry:
+def lost(carry: JudgeState, last_slot: int, valid_s: int) -> JudgeState:
     """After losses at every interval or more often, of a site that is out already; its parent is as it was."""
     assert carry.state in BAD
     seen_at = from_slot(last_slot)

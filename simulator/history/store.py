@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import WITA, from_slot, midnight
 from app.judging import judge_state_store
-from app.judging.judge import Carry
+from app.judging.judge import JudgeState
 from app.judging.segments import FIELDS, Segment
 from app.latency import rollup_sql
 from app.latency.histogram_sql import COLUMNS
@@ -90,14 +90,14 @@ async def subjects(session: AsyncSession) -> list[Subject]:
 async def make_partitions(session: AsyncSession, start: datetime, end: datetime) -> None:
     """For every day of the history, and the one before, which holds the samples for a while."""
     first, last = start.astimezone(WITA).date() - timedelta(days=1), end.astimezone(WITA).date()
-    await partitions.make(session, [first + timedelta(days=n) for n in range((last - first).days + 1)])
+    await partitions.create(session, [first + timedelta(days=n) for n in range((last - first).days + 1)])
 
 
 async def drop_before(session: AsyncSession, first: datetime, readings_from: datetime) -> None:
     """Single readings are kept from then on, like after their retention; whole hours only."""
     day, kept = first.astimezone(WITA).date() - timedelta(days=1), readings_from.astimezone(WITA).date()
     while day < kept:
-        await session.execute(text(f"DROP TABLE {partitions.name_of(day)}"))
+        await session.execute(text(f"DROP TABLE {partitions.partition_name(day)}"))
         day += timedelta(days=1)
     await session.execute(text("DELETE FROM measurement WHERE slot < :at"), {"at": readings_from})
 
@@ -153,7 +153,7 @@ async def roll_up(session: AsyncSession, told: Mapping[int, Sequence[int]], hour
 
 async def read_passed(session: AsyncSession, base: int, since: int) -> None:
     """The single readings of the hours that were passed over, from the hour `since` (1970) on."""
-    table = partitions.name_of(from_slot(base * HOUR_S).astimezone(WITA).date())
+    table = partitions.partition_name(from_slot(base * HOUR_S).astimezone(WITA).date())
     await session.execute(text(READ_PASSED.format(sample=table)), {"base": base, "since": since})
 
 
@@ -163,8 +163,8 @@ async def keep_segments(session: AsyncSession, found: Mapping[int, Sequence[Segm
     await _copy(session, "state_segment", ("site_id", *names), rows)
 
 
-async def keep_checkpoints(session: AsyncSession, found: Iterable[tuple[int, datetime, Carry]]) -> None:
-    rows = ((site_id, at, orjson.dumps(judge_state_store.as_fields(carry)).decode()) for site_id, at, carry in found)
+async def keep_checkpoints(session: AsyncSession, found: Iterable[tuple[int, datetime, JudgeState]]) -> None:
+    rows = ((site_id, at, orjson.dumps(judge_state_store.state_fields(carry)).decode()) for site_id, at, carry in found)
     await _copy(session, "checkpoint", ("site_id", "at", "carry"), rows)
 
 

@@ -24,20 +24,20 @@ from app.incidents.reconcile import follow
 from app.judging import blind_ranges, judge_state_store
 from app.judging import thresholds as limits
 from app.judging.blind_ranges import BlindRange, BlindRanges
-from app.judging.dirty_range import Span
-from app.judging.fold import Circumstances, Out, Setup
-from app.judging.judge import Carry
+from app.judging.dirty_range import DirtyRange
+from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
+from app.judging.judge import JudgeState
 from app.judging.segments import Segment
-from app.judging.thresholds import DatedLimits
+from app.judging.thresholds import DatedThresholds
 from app.latency.rollup import count_day, count_region_day, count_region_month, every_region
 from app.latency.rollup_sql import ROOM
-from app.measurements.simulated_past import Simulation, simulated_until
+from app.measurements.simulated_past import SimulatedRange, simulated_until
 from app.postgres.engine import Sessions, open_sessions, transaction
 from app.profiles import Technology, profiles
 from app.registry.models import State, UnknownReason
 from app.worker import writer as worker
 from app.worker.schedule import Plan
-from probes.contract import CENTRAL, Kind, Reading, Target
+from probes.contract import CENTRAL, ProbeKind, Reading, Target
 from simulator.history import store
 from simulator.history.length import HistoryError
 from simulator.history.samples import HOUR_S, Air, air_of
@@ -65,21 +65,21 @@ class Past:
     subjects: Sequence[Subject]
     spells: Spells
     blind: Sequence[BlindRange]
-    limits: DatedLimits
+    limits: DatedThresholds
     interval_s: Mapping[Technology, int]
     scripted: Mapping[str, Behaviour]
     airs: dict[int, Air] = field(default_factory=dict)
     plans: dict[int, Plan] = field(default_factory=dict)
     segments: dict[int, list[Segment]] = field(default_factory=dict)
-    carried: dict[int, tuple[Carry, Reading | None]] = field(default_factory=dict)
+    carried: dict[int, tuple[JudgeState, Reading | None]] = field(default_factory=dict)
     told: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # sites by hour
-    outs: dict[int, list[Out]] = field(default_factory=dict)
+    outs: dict[int, list[ParentOutage]] = field(default_factory=dict)
 
     def prepare(self) -> None:
         for one in self.subjects:
             technology = Technology(one.technology)
             profile, every = profiles()[technology], self.interval_s[technology]
-            target = Target(one.id, 0, Kind.ICMP, one.host, timeout_s=profile.timeout_ms / 1000, valid_s=every)
+            target = Target(one.id, 0, ProbeKind.ICMP, one.host, timeout_s=profile.timeout_ms / 1000, valid_s=every)
             plan = self.plans[one.id] = Plan(target, every, from_slot(self.start))
             self.airs[one.id] = air_of(
                 self.seed,
@@ -96,13 +96,13 @@ class Past:
     def live(self, subject: Subject) -> Life:
         technology, start = Technology(subject.technology), from_slot(self.start)
         blind = self.blind if subject.source == CENTRAL else []  # an agent goes on measuring, and tells it afterwards
-        about = Circumstances(
-            [Setup(start, start, technology, subject.parent_id)],
+        about = JudgeContext(
+            [JudgeConfiguration(start, start, technology, subject.parent_id)],
             self.limits,
             {subject.source: BlindRanges(blind)},
             {subject.parent_id: self.outs.get(subject.parent_id, [])} if subject.parent_id is not None else {},
         )
-        unseen = Carry(State.UNKNOWN, UnknownReason.NEVER_SEEN, start, self.interval_s[technology], start)
+        unseen = JudgeState(State.UNKNOWN, UnknownReason.NEVER_SEEN, start, self.interval_s[technology], start)
         life = Life(
             self.plans[subject.id],
             self.airs[subject.id],
@@ -210,7 +210,7 @@ async def _write(session: AsyncSession, past: Past, say: Say) -> None:
     await store.drop_before(session, start, readings_from)
     await session.execute(store.UPTO, {"start": start, "hours": from_slot(hours * HOUR_S)})
     await session.execute(
-        insert(Simulation).values(
+        insert(SimulatedRange).values(
             started_at=start, ended_at=from_slot(past.end), readings_from=readings_from, seed=past.seed
         )
     )
@@ -255,8 +255,8 @@ def _parents_first(subjects: Sequence[Subject]) -> list[list[Subject]]:
 
 
 async def _set_status(session: AsyncSession, past: Past) -> None:
-    rows = await judge_state_store.lock(session, list(past.carried))
-    await judge_state_store.write(session, [(rows[n], carry, last) for n, (carry, last) in past.carried.items()])
+    rows = await judge_state_store.lock_sites(session, list(past.carried))
+    await judge_state_store.write_states(session, [(rows[n], carry, last) for n, (carry, last) in past.carried.items()])
 
 
 async def _follow(session: AsyncSession, past: Past) -> None:
@@ -264,7 +264,7 @@ async def _follow(session: AsyncSession, past: Past) -> None:
     for low, high in _days(past):
         rows = (await session.execute(store.OUTAGES, {"low": low, "high": high})).all()
         await follow(
-            session, [Span(row.site_id, row.started_at, row.started_at) for row in rows], now=from_slot(past.end)
+            session, [DirtyRange(row.site_id, row.started_at, row.started_at) for row in rows], now=from_slot(past.end)
         )
         session.expunge_all()
     for statement in store.OPENED:

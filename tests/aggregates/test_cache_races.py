@@ -8,7 +8,7 @@ from app.aggregates import cache_key
 from app.aggregates.cache_key import Figures, Watermark
 from app.core.periods import Period
 from app.judging import invalidation
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Sessions, transaction
 from tests.availability.past import day
 from tests.status.test_status import add_site, committed
@@ -30,7 +30,7 @@ async def test_a_change_moves_the_mark_when_it_is_to_be_seen_and_not_before(comm
     site = await add_site(sessions, "198.51.100.1")
     before = await mark(sessions)
     async with transaction(sessions) as session:
-        await invalidation.touch(session, [Span(site, day(2), day(2, 1))])
+        await invalidation.invalidate(session, [DirtyRange(site, day(2), day(2, 1))])
         assert await mark(sessions) == before
     assert await mark(sessions) != before
 
@@ -41,14 +41,16 @@ async def test_two_who_change_the_same_days_wait_for_each_other_once(committed: 
 
     async def change_both() -> None:
         async with transaction(sessions) as session:
-            await invalidation.touch(session, [Span(first, day(2), day(2, 1)), Span(second, day(2), day(2, 1))])
+            await invalidation.invalidate(
+                session, [DirtyRange(first, day(2), day(2, 1)), DirtyRange(second, day(2), day(2, 1))]
+            )
 
     async with transaction(sessions) as session:
-        await invalidation.touch(session, [Span(second, day(2), day(2, 1))])
+        await invalidation.invalidate(session, [DirtyRange(second, day(2), day(2, 1))])
         other = asyncio.create_task(change_both())
         await asyncio.sleep(0.3)
         assert not other.done()
-        await invalidation.touch(session, [Span(first, day(2), day(2, 1))])
+        await invalidation.invalidate(session, [DirtyRange(first, day(2), day(2, 1))])
     await other
 
 
@@ -57,5 +59,5 @@ async def test_a_change_of_today_leaves_the_past_alone(committed: Committed) -> 
     site = await add_site(sessions, "198.51.100.1")
     before = await mark(sessions)
     async with transaction(sessions) as session:
-        await invalidation.touch(session, [Span(site, day(0), day(0, 0.01))])
+        await invalidation.invalidate(session, [DirtyRange(site, day(0), day(0, 0.01))])
     assert await mark(sessions) == before

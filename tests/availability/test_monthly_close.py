@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.availability import monthly_close
 from app.core.clock import midnight
 from app.judging import invalidation
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from tests.availability.past import TODAY, set_states, site_since, under_contract
 from tests.availability.test_uptime import get
 from tests.conftest import Cast
@@ -63,8 +63,8 @@ async def test_late_data_never_rewrites_a_closed_month_but_stands_beside_it(
     )
     for times in (1, 2):
         async with session.begin():
-            await invalidation.touch(
-                session, [Span(contracted, outage, outage + timedelta(hours=4))], reason="late readings"
+            await invalidation.invalidate(
+                session, [DirtyRange(contracted, outage, outage + timedelta(hours=4))], reason="late readings"
             )
         rows = await close(session, CLOSES + timedelta(days=times))
         assert rows[:1] == closed
@@ -94,7 +94,7 @@ async def test_late_data_never_rewrites_a_closed_month_but_stands_beside_it(
 async def test_a_change_that_comes_to_the_same_is_no_correction(session: AsyncSession, contracted: int) -> None:
     closed = await close(session, CLOSES)
     async with session.begin():
-        await invalidation.touch(session, [Span(contracted, START, END)])
+        await invalidation.invalidate(session, [DirtyRange(contracted, START, END)])
     assert await close(session, CLOSES + timedelta(days=1)) == closed
 
 

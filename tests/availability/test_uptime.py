@@ -11,7 +11,7 @@ from app.availability.daily_availability import count_days
 from app.availability.group_schemas import RankingOut, SumUptimeOut
 from app.core.clock import utc_now
 from app.judging import invalidation
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from tests.availability.past import blame, day, execute, maintain, set_states, site_since, under_contract
 from tests.conftest import Cast, Person
 from tests.factories import BERAU_VILLAGE, VILLAGE
@@ -292,7 +292,7 @@ async def test_a_change_of_the_past_is_seen_at_once_and_recounts_its_days_alone(
     before = {row[:4]: row for row in await counted_rows(session) if len(row) == 18}
     await set_states(session, site_id, (day(6), "up"), (day(4, 22), "down"), (day(3, 1), "up"))
     async with session.begin():
-        await invalidation.touch(session, [Span(site_id, day(3), day(3, 1))])
+        await invalidation.invalidate(session, [DirtyRange(site_id, day(3), day(3, 1))])
     period = {"from": day(6), "to": day(0)}
     live = await get(cast.sari, "/regions/64/uptime", step="day", **period)
     assert live["total"]["seconds"]["down"] == (3 + 72) * 3600
@@ -315,9 +315,11 @@ async def test_a_change_of_the_past_is_seen_at_once_and_recounts_its_days_alone(
 async def test_today_and_tomorrow_are_never_marked(session: AsyncSession, cast: Cast) -> None:
     site_id = await site_since(session, cast, day(2))
     async with session.begin():
-        await invalidation.touch(session, [Span(site_id, day(0), day(0, 30)), Span(site_id, day(2, 1), day(1))])
-        await invalidation.touch(session, [Span(site_id, day(2, 1), day(1))])
-        await invalidation.touch(session, [])
+        await invalidation.invalidate(
+            session, [DirtyRange(site_id, day(0), day(0, 30)), DirtyRange(site_id, day(2, 1), day(1))]
+        )
+        await invalidation.invalidate(session, [DirtyRange(site_id, day(2, 1), day(1))])
+        await invalidation.invalidate(session, [])
         marks = list(await session.scalars(text("SELECT day FROM stale_day")))
     assert marks == [(day(2) + 8 * HOUR).date()]
 

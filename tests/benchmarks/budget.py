@@ -45,7 +45,7 @@ async def _main(url: str) -> None:
     await migrate(engine)
     sessions = open_sessions(engine)
     async with transaction(sessions) as session:
-        await partitions.make_ahead(session, utc_now())
+        await partitions.create_ahead(session, utc_now())
         await providers.ensure_providers(session, {f"p{n}": f"P{n}" for n in range(PROVIDERS)})
         known = list(await session.scalars(text("SELECT id FROM provider WHERE slug LIKE 'p_%' ORDER BY id")))
     failed = False

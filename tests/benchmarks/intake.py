@@ -44,7 +44,7 @@ async def _measure(server_url: str) -> None:
     sessions, start = open_sessions(engine), floor_second(utc_now()) - timedelta(hours=6)
     await migrate(engine)
     async with transaction(sessions) as session:
-        await partitions.make_ahead(session, utc_now())
+        await partitions.create_ahead(session, utc_now())
         for statement in REGISTER.replace("'icmp'", "'push'").format(start=start.isoformat(), sites=SITES).split(";"):
             await session.execute(text(statement))
         ids = list(await session.scalars(text("SELECT id FROM site ORDER BY id")))

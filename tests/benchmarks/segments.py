@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from app.core.clock import floor_second, utc_now
 from app.judging import ingest, segments
-from app.judging.dirty_range import Span
-from app.judging.segments import Stretch
+from app.judging.dirty_range import DirtyRange
+from app.judging.segments import SegmentRange
 from app.measurements import partitions
 from app.postgres.embedded import Cluster
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
@@ -52,7 +52,7 @@ async def _measure(server_url: str) -> None:
     sessions, start = open_sessions(engine), floor_second(utc_now()) - timedelta(minutes=MINUTES)
     await migrate(engine)
     async with transaction(sessions) as session:
-        await partitions.make_ahead(session, utc_now())
+        await partitions.create_ahead(session, utc_now())
         for statement in REGISTER.format(start=start.isoformat(), sites=SITES).split(";"):
             await session.execute(text(statement))
         ids = list(await session.scalars(text("SELECT id FROM site ORDER BY id")))
@@ -69,7 +69,7 @@ async def _live(sessions: Sessions, ids: list[int], start: datetime) -> None:
         outcome, rtt_us = (Outcome.TIMEOUT, ()) if lost else (Outcome.OK, (20_000, 21_000, 22_000))
         slot = int(start.timestamp()) + 60 * minute
         async with transaction(sessions) as session:
-            await ingest.take_in(session, [(Reading(i, slot, outcome, 3, rtt_us, 60), start) for i in ids])
+            await ingest.ingest_readings(session, [(Reading(i, slot, outcome, 3, rtt_us, 60), start) for i in ids])
     took = time.perf_counter() - began
     each = 1e3 * (time.process_time() - cpu) / (SITES * MINUTES)
     print(
@@ -80,14 +80,14 @@ async def _live(sessions: Sessions, ids: list[int], start: datetime) -> None:
 
 async def _replace(sessions: Sessions, ids: list[int], start: datetime) -> None:
     """Every site's latest outage, and what lies on either side of it, comes out otherwise: by a second."""
-    latest = dict.fromkeys(ids, Stretch(start + timedelta(minutes=41), start + timedelta(minutes=MINUTES)))
+    latest = dict.fromkeys(ids, SegmentRange(start + timedelta(minutes=41), start + timedelta(minutes=MINUTES)))
     timings = []
     for _ in range(3):
         async with transaction(sessions) as session:
-            found = await segments.read(session, latest)
+            found = await segments.read_ranges(session, latest)
             moved = {i: [replace(one, last_ok_at=start) for one in before] for i, before in found.items()}
             began = time.perf_counter()
-            await segments.replace_all(session, found, moved)
+            await segments.replace_segments(session, found, moved)
             timings.append(time.perf_counter() - began)
             await session.rollback()
     rows = sum(len(one) for one in found.values())
@@ -98,7 +98,7 @@ async def _rejudge(sessions: Sessions, ids: list[int], start: datetime) -> None:
     at = start + timedelta(minutes=70)
     began = time.perf_counter()
     async with transaction(sessions) as session:
-        await ingest.rejudge_all(session, [Span(i, at, at + timedelta(minutes=5)) for i in ids])
+        await ingest.rejudge_with_children(session, [DirtyRange(i, at, at + timedelta(minutes=5)) for i in ids])
     print(f"judged 5 minutes of {SITES:,} sites again in {time.perf_counter() - began:.1f} s")
 
 

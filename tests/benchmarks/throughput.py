@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from socket import IPPROTO_TCP, TCP_INFO
 
 from probes import http
-from probes.throughput import SLACK_BYTES, Found, Limits, pull
+from probes.throughput import SLACK_BYTES, DownloadLimits, DownloadResult, download
 from simulator.shaped_server import Shape, send
 
 RATES_MBPS, PATHS_MS = (2, 20, 50, 200), (30, 600)
@@ -48,17 +48,17 @@ async def _main() -> None:
         process.terminate()
 
 
-def _error_pct(shape: Shape, found: Found) -> float:
+def _error_pct(shape: Shape, found: DownloadResult) -> float:
     return 100.0 if found.mbps is None else abs(found.mbps / shape.mbps - 1) * 100
 
 
-async def _look(shape: Shape, port: int) -> Found:
-    return await _pull(port, Limits(max_bytes=2_000_000_000, max_s=SECONDS[int(shape.rtt_ms)]))
+async def _look(shape: Shape, port: int) -> DownloadResult:
+    return await _pull(port, DownloadLimits(max_bytes=2_000_000_000, max_s=SECONDS[int(shape.rtt_ms)]))
 
 
-async def _pull(port: int, limits: Limits) -> Found:
+async def _pull(port: int, limits: DownloadLimits) -> DownloadResult:
     async with http.open_client() as client:
-        return await pull(f"http://127.0.0.1:{port}/", "127.0.0.1", client, limits)
+        return await download(f"http://127.0.0.1:{port}/", "127.0.0.1", client, limits)
 
 
 async def _spent(port: int, counted: Connection) -> int:
@@ -68,7 +68,7 @@ async def _spent(port: int, counted: Connection) -> int:
         await asyncio.sleep(0.5)  # those before have told by then
         while counted.poll():
             counted.recv()
-        found = await _pull(port, Limits(max_bytes=budget_mb * 1_000_000, max_s=10))
+        found = await _pull(port, DownloadLimits(max_bytes=budget_mb * 1_000_000, max_s=10))
         acked = await asyncio.to_thread(counted.recv)
         most = max(most, acked - budget_mb * 1_000_000)
         print(f"{budget_mb} MB allowed: {acked:,} bytes were sent and acknowledged, {found.bytes:,} counted")

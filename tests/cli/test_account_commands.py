@@ -22,7 +22,7 @@ from app.registry.schemas import SiteIn
 from app.runtime.admin_session import by_command_line
 from app.runtime.migrate import migrate
 from app.settings import ROOT
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 from tests.access.browser import PASSWORD
 from tests.conftest import drop_database, make_database
 from tests.factories import site
@@ -67,7 +67,9 @@ async def test_a_sites_agent_is_printed_alone_and_its_token_revoked(sinyal: Siny
     async with sinyal.session.begin():
         await providers.ensure_providers(sinyal.session, {"telkom-wms": "Telkom WMS"})
         given = SiteIn.model_validate(site(probe="push", host=None))
-        made, _ = await registry.create_site(sinyal.session, given, caller=by_command_line(), policy=Policy([], []))
+        made, _ = await registry.create_site(
+            sinyal.session, given, caller=by_command_line(), policy=AddressPolicy([], [])
+        )
         ident = made.code
     code, script, said = sinyal.run("agent", ident, "--kind", "linux")
     assert (code, said) == (0, ""), said

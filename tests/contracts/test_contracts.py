@@ -13,7 +13,7 @@ from app.contracts import terms as dated
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch, TermsOut
 from app.core.clock import WITA, midnight, utc_now
 from app.judging import invalidation
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.registry.models import ContractTerms
 from tests.conftest import Cast
 from tests.factories import register, site
@@ -43,9 +43,9 @@ async def agree(cast: Cast, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def touched(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
+def touched(monkeypatch: pytest.MonkeyPatch) -> list[DirtyRange]:
     """What was given to be counted again."""
-    spans: list[Span] = []
+    spans: list[DirtyRange] = []
 
     async def touch(session: AsyncSession, given: Any, *, reason: str = "") -> None:
         spans.extend(given)
@@ -209,7 +209,7 @@ async def test_terms_of_a_contract_to_come_begin_with_it(cast: Cast) -> None:
 
 
 async def test_terms_changed_for_days_gone_are_counted_again(
-    cast: Cast, session: AsyncSession, touched: list[Span]
+    cast: Cast, session: AsyncSession, touched: list[DirtyRange]
 ) -> None:
     made, here = await agree(cast), await register(cast)
     since = TODAY - timedelta(days=2)
@@ -226,7 +226,7 @@ async def test_terms_changed_for_days_gone_are_counted_again(
 
 
 async def test_a_closed_month_changes_only_for_a_reason_and_that_is_recorded(
-    cast: Cast, session: AsyncSession, touched: list[Span]
+    cast: Cast, session: AsyncSession, touched: list[DirtyRange]
 ) -> None:
     made, here = await agree(cast), await register(cast)
     change = {"sla_target_pct": 95, "effective_from": day(-100)}

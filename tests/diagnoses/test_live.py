@@ -14,7 +14,7 @@ from app.runtime.migrate import migrate
 from app.settings import ProbeSettings
 from app.worker.diagnosis_runner import Diagnoses
 from probes import diagnose
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 from probes.sweep import Prober
 from simulator.namespace import Namespace, NamespaceUnavailable
 from tests.conftest import Person, drop_database, make_database
@@ -70,7 +70,7 @@ async def live(server_url: str, network: Namespace) -> AsyncIterator[Live]:
     raw = network.socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)
     async with (
         served(url, sessions, probe=ProbeSettings(allow=ALLOWED)) as found,
-        Prober.open(Policy(allow=ALLOWED), sockets=[raw]) as prober,
+        Prober.open(AddressPolicy(allow=ALLOWED), sockets=[raw]) as prober,
     ):
         diagnoses = Diagnoses(sessions, prober, opened=inside(network))
         yield Live(found, responder, diagnoses)
@@ -121,7 +121,7 @@ async def test_a_site_whose_network_was_forbidden_since_is_sent_nothing(live: Li
     live.responder.behave = seen.append
     made = await live.ask()
     forbidding = Prober(
-        Policy(), live.diagnoses._prober.resolver, live.diagnoses._prober.client, asyncio.Semaphore(), None
+        AddressPolicy(), live.diagnoses._prober.resolver, live.diagnoses._prober.client, asyncio.Semaphore(), None
     )
     live.diagnoses._prober = forbidding
     stream = await live.stream(made)

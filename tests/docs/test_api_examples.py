@@ -20,7 +20,7 @@ from app.registry import store as registry
 from app.registry.schemas import SiteIn
 from app.runtime.migrate import migrate
 from app.settings import ROOT
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 from tests.conftest import drop_database, make_database
 from tests.factories import site
 from tests.support.demo_process import wait_for
@@ -53,7 +53,7 @@ async def _fill(url: str) -> str:
     async with transaction(open_sessions(engine)) as session:
         await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS"})
         province = Caller(None, "test", Role.PROVINCE_ADMIN, "64")
-        await registry.create_site(session, SiteIn(**site()), caller=province, policy=Policy())
+        await registry.create_site(session, SiteIn(**site()), caller=province, policy=AddressPolicy())
         token = await access.create_token(session, name="test", role=Role.PROVINCE_ADMIN)
     await engine.dispose()
     return token

@@ -22,7 +22,7 @@ from app.registry import providers, store
 from app.registry.models import Site
 from app.registry.schemas import SiteIn, SitePatch
 from app.runtime.migrate import migrate
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 from tests.conftest import drop_database, make_database
 from tests.factories import VILLAGE, site
 
@@ -53,7 +53,7 @@ async def bring_in(sessions: Sessions, content: str = FILE) -> Outcome:
             sheets.read(content.encode()),
             File("kukar.csv", "0" * 64),
             caller=SARI,
-            policy=Policy(),
+            policy=AddressPolicy(),
             dry_run=False,
             partial=False,
         )
@@ -77,12 +77,12 @@ async def test_imports_registrations_and_changes_at_once_wait_for_each_other(com
     async def create(n: int) -> None:
         async with transaction(committed) as session:
             given = SiteIn(**site(host=f"203.0.113.{n}"))
-            await store.create_site(session, given, caller=SARI, policy=Policy())
+            await store.create_site(session, given, caller=SARI, policy=AddressPolicy())
 
     async def change(site_id: int) -> None:
         async with transaction(committed) as session:
             patch = SitePatch(ssid="baru")
-            await store.patch_site(session, str(site_id), patch, caller=SARI, policy=Policy(), if_match=None)
+            await store.patch_site(session, str(site_id), patch, caller=SARI, policy=AddressPolicy(), if_match=None)
 
     renamed = FILE.replace("198.51.100.", "203.0.112.")
     await asyncio.gather(
@@ -106,7 +106,7 @@ async def test_a_contract_that_is_renumbered_while_sites_come_under_it_waits_for
     )
     async with transaction(committed) as session:
         contract_id = (await contracts.create_contract(session, given, caller=SARI)).id
-        site_id = (await store.create_site(session, SiteIn(**site()), caller=SARI, policy=Policy()))[0].id
+        site_id = (await store.create_site(session, SiteIn(**site()), caller=SARI, policy=AddressPolicy()))[0].id
 
     async def renumber(n: int) -> None:
         async with transaction(committed) as session:
@@ -116,7 +116,7 @@ async def test_a_contract_that_is_renumbered_while_sites_come_under_it_waits_for
     async def change(n: int) -> None:
         async with transaction(committed) as session:
             patch = SitePatch(contract_id=contract_id if n % 2 else None)
-            await store.patch_site(session, str(site_id), patch, caller=SARI, policy=Policy(), if_match=None)
+            await store.patch_site(session, str(site_id), patch, caller=SARI, policy=AddressPolicy(), if_match=None)
 
     for n in range(10):
         await asyncio.gather(*(one(4 * n + m) for m in range(4) for one in (renumber, change)))

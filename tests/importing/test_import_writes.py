@@ -13,7 +13,7 @@ from app.registry import conflicts, drafts, store, writer
 from app.registry.drafts import Draft
 from app.registry.models import RegionAlias, Site, SiteConfiguration, SiteStatus
 from app.registry.schemas import SiteIn, SitePatch
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, VILLAGE, register, site
 
@@ -23,7 +23,7 @@ ANA = Caller(2, "ana", Role.DISTRICT_OPERATOR, "64.02")
 
 async def sound(session: AsyncSession, wanted: list[Draft], *, caller: Caller = SARI) -> list[Draft]:
     known = await writer.look_up(session, wanted, caller=caller)
-    assert [writer.check(draft, known, policy=Policy()) for draft in wanted] == [[] for _ in wanted]
+    assert [writer.check(draft, known, policy=AddressPolicy()) for draft in wanted] == [[] for _ in wanted]
     return wanted
 
 

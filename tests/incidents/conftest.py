@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import floor_second, to_slot, utc_now
 from app.incidents import reconcile as incidents
 from app.judging.blind_ranges import BlindRange
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Sessions, transaction
 from app.worker import writer as worker
 from probes.contract import CENTRAL, Outcome, Reading
@@ -79,7 +79,7 @@ class Field:
             await self.follow((site, *(span or (-100, 3600))))
 
     async def follow(self, *spans: tuple[int, int, int], now: datetime | None = None) -> None:
-        given = [Span(site, self.at(start), self.at(end)) for site, start, end in spans]
+        given = [DirtyRange(site, self.at(start), self.at(end)) for site, start, end in spans]
         async with transaction(self.sessions) as session:
             await incidents.follow(session, given, now=now or self.now)
 
@@ -90,7 +90,9 @@ class Field:
         async with transaction(self.sessions) as session:
             await worker.write_batch(session, items, unseen)
             seconds = [second for second, _ in looks]
-            await incidents.follow(session, [Span(site, self.at(min(seconds)), self.at(max(seconds)))], now=self.now)
+            await incidents.follow(
+                session, [DirtyRange(site, self.at(min(seconds)), self.at(max(seconds)))], now=self.now
+            )
 
     def _reading(self, site: int, second: int, outcome: Outcome) -> Reading:
         rtt = (20_000, 21_000, 25_000) if outcome is Outcome.OK else ()

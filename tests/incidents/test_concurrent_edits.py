@@ -15,7 +15,7 @@ from app.incidents import actions
 from app.incidents import reconcile as incidents
 from app.incidents.models import Incident
 from app.incidents.schemas import IncidentPatch
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Counter, Sessions, next_version, transaction
 from tests.status.test_status import add_site, committed
 
@@ -27,7 +27,7 @@ SARI = Caller(0, "sari", Role.PROVINCE_ADMIN, "64")
 async def test_who_comes_second_sees_what_the_first_left(committed: tuple[str, AsyncEngine, Sessions]) -> None:
     _, _, sessions = committed
     site, now = await add_site(sessions, "198.51.100.1"), floor_second(utc_now()) + timedelta(minutes=5)
-    span = Span(site, now - timedelta(minutes=5), now)
+    span = DirtyRange(site, now - timedelta(minutes=5), now)
     async with transaction(sessions) as session:
         insert = "INSERT INTO state_segment (site_id, started_at, state) VALUES (:site, :at, 'down')"
         await session.execute(text(insert), {"site": site, "at": now - timedelta(minutes=4)})

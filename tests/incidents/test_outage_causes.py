@@ -11,7 +11,7 @@ from app.core.clock import floor_second, utc_now
 from app.incidents import outage_causes
 from app.incidents.models import OutageCause
 from app.judging import invalidation
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.registry.models import Cause
 from tests.conftest import Cast
 from tests.factories import register
@@ -88,7 +88,7 @@ async def test_several_sites_get_one_cause_and_the_others_keep_theirs(cast: Cast
 async def test_what_a_cause_lies_over_is_counted_again_as_far_as_it_has_been(
     cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spans: list[Span] = []
+    spans: list[DirtyRange] = []
 
     async def touch(session: AsyncSession, given: Any, *, reason: str = "") -> None:
         spans.extend(given)
@@ -97,6 +97,6 @@ async def test_what_a_cause_lies_over_is_counted_again_as_far_as_it_has_been(
     site = (await register(cast))["id"]
     await say(session, [site], -5, -4, Cause.LINK)
     await say(session, [site], -2, None, Cause.LINK)
-    assert spans[0] == Span(site, at(-5), at(-4))
+    assert spans[0] == DirtyRange(site, at(-5), at(-4))
     assert spans[1].start == at(-2)
     assert abs(spans[1].end - utc_now()) < timedelta(minutes=1)

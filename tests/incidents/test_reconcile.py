@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import event, text
 
 from app.incidents import reconcile as incidents
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import transaction
 from probes.contract import Outcome
 from tests.incidents.conftest import Field
@@ -39,7 +39,7 @@ async def test_sound_sites_cost_one_statement(field_: Field) -> None:
         connection = (await session.connection()).sync_connection
         assert connection is not None
         event.listen(connection, "before_cursor_execute", lambda *args: said.append(args[2]))
-        await incidents.follow(session, [Span(site, field_.at(0), field_.at(60))], now=field_.now)
+        await incidents.follow(session, [DirtyRange(site, field_.at(0), field_.at(60))], now=field_.now)
         assert len(said) == 1
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import floor_second, from_slot, to_slot, utc_now
 from app.judging import blind_ranges
 from app.judging.blind_ranges import BlindRange
-from app.judging.ingest import Judged
+from app.judging.ingest import JudgedSite
 from app.postgres.engine import Sessions, transaction
 from app.worker import writer as worker
 from probes.contract import CENTRAL, Outcome, Reading
@@ -27,7 +27,7 @@ class Lived:
     def __init__(self, sessions: Sessions, cast: Cast, site: dict[str, Any], start: datetime) -> None:
         self.sessions, self.cast, self.id, self.start = sessions, cast, site["id"], start
 
-    async def read(self, *looks: tuple[int, Outcome], blind: list[BlindRange] | None = None) -> list[Judged]:
+    async def read(self, *looks: tuple[int, Outcome], blind: list[BlindRange] | None = None) -> list[JudgedSite]:
         items = [(self.reading(second, outcome), self.start) for second, outcome in looks]
         async with transaction(self.sessions) as session:
             return await worker.write_batch(session, items, blind or [])

@@ -5,42 +5,44 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.judging.judge import Carry, Change, Limits, Look, judge, readdress
+from app.judging.judge import DegradedThresholds, JudgeState, Observation, StateChange, judge, readdress
 from app.registry.models import State, UnknownReason
 from probes.contract import Outcome
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
-LIMITS = Limits(loss_pct=15, rtt_us=150_000)
+LIMITS = DegradedThresholds(loss_pct=15, rtt_us=150_000)
 
 
 def at(second: int) -> datetime:
     return START + timedelta(seconds=second)
 
 
-def first_carry(at: datetime, valid_s: int) -> Carry:
+def first_carry(at: datetime, valid_s: int) -> JudgeState:
     """Of a site that nobody has seen yet."""
-    return Carry(State.UNKNOWN, UnknownReason.NEVER_SEEN, at, valid_s, addressed_at=at)
+    return JudgeState(State.UNKNOWN, UnknownReason.NEVER_SEEN, at, valid_s, addressed_at=at)
 
 
 def look(
     second: int, outcome: Outcome, interval: int = 60, *, lost: int = 0, rtt_us: int = 20_000, behind: bool = False
-) -> Look:
+) -> Observation:
     sent = 0 if outcome is FAULT else 3
     received = sent - lost if outcome is OK else 0
-    return Look(at(second), outcome, interval, sent, received, rtt_us if received else 0, LIMITS, behind)
+    return Observation(at(second), outcome, interval, sent, received, rtt_us if received else 0, LIMITS, behind)
 
 
-def live(*looks: tuple[int, Outcome], interval: int = 60, carry: Carry | None = None) -> tuple[Carry, list[Change]]:
+def live(
+    *looks: tuple[int, Outcome], interval: int = 60, carry: JudgeState | None = None
+) -> tuple[JudgeState, list[StateChange]]:
     carry = carry or first_carry(START, interval)
-    changes: list[Change] = []
+    changes: list[StateChange] = []
     for second, outcome in looks:
         carry, found = judge(carry, look(second, outcome, interval))
         changes += found
     return carry, changes
 
 
-def states(changes: list[Change]) -> list[tuple[int, State]]:
+def states(changes: list[StateChange]) -> list[tuple[int, State]]:
     return [(round((change.at - START).total_seconds()), change.state) for change in changes]
 
 
@@ -121,9 +123,9 @@ def test_behind_a_new_address_nobody_has_been_seen_yet() -> None:
     assert carry.commissioned_at == at(0)
 
 
-def seen(*looks: Look, carry: Carry | None = None) -> tuple[Carry, list[tuple[int, State]]]:
+def seen(*looks: Observation, carry: JudgeState | None = None) -> tuple[JudgeState, list[tuple[int, State]]]:
     carry = carry or first_carry(START, 60)
-    changes: list[Change] = []
+    changes: list[StateChange] = []
     for one in looks:
         carry, found = judge(carry, one)
         changes += found
@@ -187,14 +189,14 @@ looks = st.lists(
 )
 
 
-def one_after_the_other(steps: list[Look]) -> list[Look]:
+def one_after_the_other(steps: list[Observation]) -> list[Observation]:
     """Each look that many seconds after the one before."""
     moments = itertools.accumulate(one.slot - START for one in steps)
     return [replace(one, slot=START + moment) for one, moment in zip(steps, moments, strict=True)]
 
 
 @given(looks)
-def test_changes_come_in_order_and_each_is_a_change(steps: list[Look]) -> None:
+def test_changes_come_in_order_and_each_is_a_change(steps: list[Observation]) -> None:
     carry, changes = first_carry(START, 60), []
     for one in one_after_the_other(steps):
         carry, found = judge(carry, one)
@@ -207,7 +209,7 @@ def test_changes_come_in_order_and_each_is_a_change(steps: list[Look]) -> None:
 
 
 @given(looks)
-def test_no_second_is_bad_without_two_lost_readings_in_a_row(steps: list[Look]) -> None:
+def test_no_second_is_bad_without_two_lost_readings_in_a_row(steps: list[Observation]) -> None:
     evidence = [one.outcome for one in steps if one.outcome is not FAULT]
     _, changes = seen(*one_after_the_other(steps))
     if all(pair != (TIMEOUT, TIMEOUT) for pair in itertools.pairwise(evidence)):

@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import floor_second, from_slot, to_slot, utc_now
 from app.judging import ingest, judge_context, judge_state_store, segments
 from app.judging.blind_ranges import BlindRange
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.judging.fold import fold
-from app.judging.ingest import Taken
-from app.judging.judge import Carry
-from app.judging.rejudge import registration
-from app.judging.segments import Segment, Stretch
+from app.judging.ingest import IngestResult
+from app.judging.judge import JudgeState
+from app.judging.rejudge import initial_state
+from app.judging.segments import Segment, SegmentRange
 from app.postgres.engine import Sessions, transaction
 from probes.contract import CENTRAL, Outcome, Reading
 from tests.conftest import Cast
@@ -58,14 +58,14 @@ class Village:
         reasons = [self.random.choice(["uplink", "stopped"]) for _ in begins]
         return [BlindRange(a, a + length, why) for a, length, why in zip(begins, lengths, reasons, strict=True)]
 
-    async def take_in(self, readings: Sequence[Reading], found: Sequence[BlindRange] = ()) -> list[Span]:
+    async def take_in(self, readings: Sequence[Reading], found: Sequence[BlindRange] = ()) -> list[DirtyRange]:
         return (await self.judge(readings, found)).spans
 
-    async def judge(self, readings: Sequence[Reading], found: Sequence[BlindRange] = ()) -> Taken:
+    async def judge(self, readings: Sequence[Reading], found: Sequence[BlindRange] = ()) -> IngestResult:
         async with transaction(self.sessions) as session:
-            return await ingest.take_in(session, [(one, self.start) for one in readings], found)
+            return await ingest.ingest_readings(session, [(one, self.start) for one in readings], found)
 
-    async def stored(self) -> dict[int, tuple[list[Segment], list[tuple[datetime, Carry]], Carry]]:
+    async def stored(self) -> dict[int, tuple[list[Segment], list[tuple[datetime, JudgeState]], JudgeState]]:
         async with transaction(self.sessions) as session:
             return await _stored(session, self.ids)
 
@@ -76,24 +76,24 @@ class Village:
             for site_id in self.ids:  # the tower first
                 about = (await judge_context.load(session, [site_id], [CENTRAL], self.start, utc_now()))[site_id]
                 own = sorted((one for one in readings if one.key == site_id), key=lambda one: one.slot)
-                folded = fold(registration(about.setups[0]), own, about)
-                found[site_id] = segments.lay([], folded.changes), folded.checkpoints, folded.carry
+                folded = fold(initial_state(about.setups[0]), own, about)
+                found[site_id] = segments.apply_changes([], folded.changes), folded.checkpoints, folded.carry
         return found
 
 
 async def _stored(session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
-    whole = Stretch(from_slot(0), from_slot(9_999_999_999))
-    found = await segments.read(session, dict.fromkeys(ids, whole))
-    rows = await judge_state_store.lock(session, ids)
+    whole = SegmentRange(from_slot(0), from_slot(9_999_999_999))
+    found = await segments.read_ranges(session, dict.fromkeys(ids, whole))
+    rows = await judge_state_store.lock_sites(session, ids)
     query = text("SELECT at, carry::text FROM checkpoint WHERE site_id = :id ORDER BY at")
     return {
         site_id: (
             found[site_id],
             [
-                (at, judge_state_store.of_checkpoint(carry))
+                (at, judge_state_store.state_from_checkpoint(carry))
                 for at, carry in await session.execute(query, {"id": site_id})
             ],
-            judge_state_store.of_row(rows[site_id]),
+            judge_state_store.state_from_row(rows[site_id]),
         )
         for site_id in ids
     }
@@ -171,9 +171,9 @@ async def test_judging_any_window_again_changes_nothing(
     before = await village.stored()
     for _ in range(10):
         start = village.start + timedelta(seconds=village.random.randrange(HOURS * 3600))
-        spans = [Span(i, start, start + timedelta(seconds=village.random.randrange(7200))) for i in village.ids]
+        spans = [DirtyRange(i, start, start + timedelta(seconds=village.random.randrange(7200))) for i in village.ids]
         async with transaction(sessions) as writing:
-            await ingest.rejudge_all(writing, spans)
+            await ingest.rejudge_with_children(writing, spans)
         assert await village.stored() == before
 
 
@@ -219,7 +219,7 @@ async def test_a_tower_that_is_taken_out_of_service_hides_nothing_any_more(
         ):
             await session.execute(text(statement), {"at": retired_at, "id": tower})
     async with transaction(sessions) as writing:
-        await ingest.reconfigured(writing, [Span(tower, retired_at, utc_now())])
+        await ingest.rejudge_reconfigured(writing, [DirtyRange(tower, retired_at, utc_now())])
     found = (await village.stored())[child][0]
     seen = [(round((one.started_at - village.start).total_seconds()), one.state.value) for one in found]
     assert seen == [(0, "up"), (60, "unreachable"), (130, "down")]

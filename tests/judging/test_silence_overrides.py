@@ -12,8 +12,8 @@ from app.core.clock import from_slot, to_slot, utc_now
 from app.judging import blind_ranges, ingest, judge_context
 from app.judging.blind_ranges import BlindRange
 from app.judging.fold import fold
-from app.judging.rejudge import registration
-from app.judging.segments import lay
+from app.judging.rejudge import initial_state
+from app.judging.segments import apply_changes
 from app.measurements import store as measurements
 from app.postgres.engine import Sessions, transaction
 from probes.contract import AGENT, CENTRAL, SILENCE, Outcome, Reading
@@ -108,18 +108,20 @@ async def test_pushed_late_twice_or_in_any_order_with_silences_in_between_it_end
             found = [ranges.pop()] if ranges and field.random.random() < 0.1 else []
             async with transaction(sessions) as writing:
                 items = [(one, None) for one in batch + batch[:2]]
-                await ingest.take_in(writing, items, found, source=source)
+                await ingest.ingest_readings(writing, items, found, source=source)
     async with transaction(sessions) as writing:
-        await ingest.take_in(writing, [], deaf, source=SILENCE)
-        await ingest.take_in(writing, [], central)
+        await ingest.ingest_readings(writing, [], deaf, source=SILENCE)
+        await ingest.ingest_readings(writing, [], central)
     kept = heard(readings)
     stored, expected = await field.stored(), {}
     async with transaction(sessions) as reading:
         for site_id in field.ids:
-            about = (await judge_context.load(reading, [site_id], blind_ranges.EYES, field.start, utc_now()))[site_id]
-            own = sorted((one for one in kept if one.key == site_id), key=ingest._in_order)
-            folded = fold(registration(about.setups[0]), own, about)
-            expected[site_id] = lay([], folded.changes), folded.checkpoints, folded.carry
+            about = (
+                await judge_context.load(reading, [site_id], blind_ranges.BLINDNESS_SOURCE, field.start, utc_now())
+            )[site_id]
+            own = sorted((one for one in kept if one.key == site_id), key=ingest.fold_order)
+            folded = fold(initial_state(about.setups[0]), own, about)
+            expected[site_id] = apply_changes([], folded.changes), folded.checkpoints, folded.carry
     _same(stored, expected)
     assert any(one.state.value == "down" for found, _, _ in stored.values() for one in found)
 
@@ -132,7 +134,7 @@ async def test_a_tower_that_reports_itself_takes_the_sites_behind_it_along(
 
     async def take(site_id: int, *looks: tuple[int, Outcome, str]) -> None:
         async with transaction(sessions) as writing:
-            await ingest.take_in(
+            await ingest.ingest_readings(
                 writing,
                 [
                     (Reading(site_id, to_slot(field.start) + second, outcome, 0, (), 60, None, source), None)
@@ -166,7 +168,7 @@ async def test_pushed_sites_neither_raise_nor_suffer_the_suspicion_of_a_mass_out
     for second, outcome, source in ((0, OK, AGENT), (60, TIMEOUT, SILENCE), (120, TIMEOUT, SILENCE)):
         async with transaction(sessions) as writing:
             slot = to_slot(field.start) + second
-            taken = await ingest.take_in(
+            taken = await ingest.ingest_readings(
                 writing, [(Reading(site_id, slot, outcome, 0, (), 60, None, source), None) for site_id in sites]
             )
     assert {(one.state.value, one.pending) for one in taken.judged} == {("down", False)}
@@ -184,9 +186,9 @@ async def test_a_clock_that_was_set_back_takes_along_what_was_pushed_and_loses_n
     readings = [Reading(site, slot, OK, 3, (20_000,) * 3, 60, None, AGENT) for slot in slots]
     readings.append(Reading(site, now + ahead + 60, TIMEOUT, 0, (), 60, None, SILENCE))
     async with transaction(sessions) as writing:
-        await ingest.take_in(writing, [(one, None) for one in readings])
+        await ingest.ingest_readings(writing, [(one, None) for one in readings])
     async with transaction(sessions) as writing:
-        await ingest.restart(writing, from_slot(now), by=timedelta(seconds=ahead))
+        await ingest.rejudge_after_clock_set_back(writing, from_slot(now), by=timedelta(seconds=ahead))
         kept = await writing.execute(
             text("SELECT slot, source FROM measurement WHERE site_id = :id ORDER BY slot"), {"id": site}
         )
@@ -209,7 +211,7 @@ async def test_readings_that_share_a_second_are_put_apart(
     same = [Reading(site, slot, OK, 3, (1000 + n,), 60, None, AGENT) for n in range(500)]
     async with transaction(sessions) as writing:
         for _ in range(2):
-            apart = await measurements.apart(writing, same)
+            apart = await measurements.in_distinct_slots(writing, same)
             assert len(await measurements.record(writing, apart)) == 500
         slots = await writing.scalars(text("SELECT slot FROM measurement WHERE site_id = :id"), {"id": site})
         assert sorted(map(to_slot, slots)) == list(range(slot, slot + 1000))
@@ -224,9 +226,9 @@ async def test_the_hold_of_a_metered_sites_reading_is_known_wherever_it_bears(
     assert ingest.longest_hold() == timedelta(seconds=750)
     pushed = [Reading(metered, to_slot(field.start) + second, OK, 0, (), 300, None, AGENT) for second in (0, 800)]
     async with transaction(sessions) as writing:
-        await ingest.take_in(writing, [(one, None) for one in pushed])
+        await ingest.ingest_readings(writing, [(one, None) for one in pushed])
     deaf = BlindRange(field.start + timedelta(seconds=700), field.start + timedelta(seconds=790), "ingest")
     async with transaction(sessions) as writing:
-        await ingest.take_in(writing, [], [deaf], source=SILENCE)
+        await ingest.ingest_readings(writing, [], [deaf], source=SILENCE)
     reasons = [(one.state.value, one.unknown_reason) for one in (await field.stored())[metered][0]]
     assert reasons == [("up", None), ("unknown", "blind"), ("up", None)]

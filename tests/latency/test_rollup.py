@@ -303,13 +303,13 @@ async def test_a_partition_is_not_dropped_while_something_in_it_is_not_counted(l
     dropped = []
     while (name := await drop()) is not None:
         dropped.append(name)
-    assert all(name < partitions.name_of(day) for name in dropped)
+    assert all(name < partitions.partition_name(day) for name in dropped)
     await living.begin()
     await living.count()
     await living.record([living.reading(site, living.since + HOUR, [20_000])])
     assert await drop() is None, "a late reading waits in it"
     await living.count()
-    assert await drop() == partitions.name_of(day)
+    assert await drop() == partitions.partition_name(day)
 
 
 async def test_what_was_counted_stays_when_its_readings_are_gone(living: Living) -> None:
@@ -319,7 +319,7 @@ async def test_what_was_counted_stays_when_its_readings_are_gone(living: Living)
     await living.count()
     rows = await living.rows()
     async with transaction(living.sessions) as session:
-        await session.execute(text(f"DROP TABLE {partitions.name_of(day)}"))
+        await session.execute(text(f"DROP TABLE {partitions.partition_name(day)}"))
     await living.execute("INSERT INTO stale_hour VALUES (:site, :hour)", site=site, hour=living.since)
     await living.count()
     await living.begin()

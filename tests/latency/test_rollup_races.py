@@ -31,7 +31,7 @@ async def apart(server_url: str) -> AsyncIterator[Sessions]:
     await migrate(engine)
     sessions = open_sessions(engine)
     async with transaction(sessions) as session:
-        await partitions.make_ahead(session, utc_now())
+        await partitions.create_ahead(session, utc_now())
         for statement in (
             "INSERT INTO provider (slug, name) VALUES ('p', 'p')",
             "INSERT INTO site (code, kind, village_code, name, host_static, technology, provider_id, link_role, probe, "

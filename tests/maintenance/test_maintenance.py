@@ -11,7 +11,7 @@ from app.availability import maintenance_overlay, monthly_close, past_changes
 from app.availability.maintenance_overlay import Running
 from app.core.clock import floor_second, midnight, utc_now
 from app.judging import invalidation
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.maintenance.schemas import WindowIn, WindowOut, WindowPatch
 from tests.conftest import Cast, Person
 from tests.contracts.test_contracts import agree, under_contract
@@ -48,9 +48,9 @@ async def ids(person: Person, **params: Any) -> list[int]:
 
 
 @pytest.fixture
-def touched(monkeypatch: pytest.MonkeyPatch) -> list[Span]:
+def touched(monkeypatch: pytest.MonkeyPatch) -> list[DirtyRange]:
     """What was given to be counted again."""
-    spans: list[Span] = []
+    spans: list[DirtyRange] = []
 
     async def touch(session: AsyncSession, given: Any, *, reason: str = "") -> None:
         spans.extend(given)
@@ -267,7 +267,7 @@ async def test_cancelling_twice_is_cancelling_once_and_the_row_stays(cast: Cast)
 
 
 async def test_what_has_been_is_counted_again_and_what_is_to_come_is_not(
-    cast: Cast, session: AsyncSession, touched: list[Span]
+    cast: Cast, session: AsyncSession, touched: list[DirtyRange]
 ) -> None:
     here = await register(cast)
     await register(cast, host="198.51.100.21", village_code=BERAU_VILLAGE)
@@ -276,7 +276,7 @@ async def test_what_has_been_is_counted_again_and_what_is_to_come_is_not(
     await cast.ana.patch(f"/maintenance/{planned['id']}", {"ended_at": at(5)})
     assert touched == []
     made = await plan(cast.ana, -6, -4, region="64.02")
-    assert touched == [Span(here["id"], NOW - 6 * HOUR, NOW - 4 * HOUR)]
+    assert touched == [DirtyRange(here["id"], NOW - 6 * HOUR, NOW - 4 * HOUR)]
     touched.clear()
     await cast.ana.patch(f"/maintenance/{made['id']}", {"started_at": at(-7), "ended_at": at(-5)})
     assert [(s.start, s.end) for s in touched] == [(NOW - 7 * HOUR, NOW - 6 * HOUR), (NOW - 5 * HOUR, NOW - 4 * HOUR)]
@@ -284,11 +284,11 @@ async def test_what_has_been_is_counted_again_and_what_is_to_come_is_not(
     await cast.ana.patch(f"/maintenance/{made['id']}", {"title": "Tiang"})
     assert touched == []
     await cast.ana.delete(f"/maintenance/{made['id']}")
-    assert touched == [Span(here["id"], NOW - 7 * HOUR, NOW - 5 * HOUR)]
+    assert touched == [DirtyRange(here["id"], NOW - 7 * HOUR, NOW - 5 * HOUR)]
 
 
 async def test_a_closed_month_wants_a_reason_for_each_change_and_all_is_audited(
-    cast: Cast, session: AsyncSession, touched: list[Span]
+    cast: Cast, session: AsyncSession, touched: list[DirtyRange]
 ) -> None:
     here, terms = await register(cast), await agree(cast)
     free = await register(cast, host="198.51.100.21", village_code=BERAU_VILLAGE)

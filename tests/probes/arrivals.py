@@ -14,8 +14,8 @@ from socket import AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, SOCK_RAW
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from probes.contract import Kind, Target
-from probes.policy import Policy, parse_address
+from probes.contract import ProbeKind, Target
+from probes.policy import AddressPolicy, parse_address
 from probes.resolve import Resolver
 from probes.sweep import Prober
 from tests.probes import forbidden
@@ -99,14 +99,16 @@ def of_hosts(hosts: Iterable[str], port: int) -> list[tuple[str, Target]]:
     for host in hosts:
         name = f"[{host}]" if isinstance(parse_address(host), type(parse_address("::"))) else host
         url = f"http://{name}:{port}/"
-        for kind in (Kind.ICMP, Kind.TCP, Kind.HTTP):
+        for kind in (ProbeKind.ICMP, ProbeKind.TCP, ProbeKind.HTTP):
             target = Target(0, 1, kind, host, port=port, url=url, packets=1, timeout_s=0.5)
             found.append((f"{kind} {host}", target))
     return found
 
 
 def of_urls(urls: Iterable[str], port: int) -> list[tuple[str, Target]]:
-    return [(url, Target(0, 1, Kind.HTTP, "", url=url.replace("{port}", str(port)), timeout_s=0.5)) for url in urls]
+    return [
+        (url, Target(0, 1, ProbeKind.HTTP, "", url=url.replace("{port}", str(port)), timeout_s=0.5)) for url in urls
+    ]
 
 
 def redirects(port: int) -> list[str]:
@@ -131,7 +133,7 @@ async def run() -> dict[str, Any]:
         }
 
     spelled = [*forbidden.ADDRESSES, *(form for form, _ in forbidden.DISGUISED), *forbidden.ODD]
-    async with Prober.open(Policy(), resolver=Resolver(ttl_s=TTL_S)) as prober:
+    async with Prober.open(AddressPolicy(), resolver=Resolver(ttl_s=TTL_S)) as prober:
         assert prober.icmp_problem is None, prober.icmp_problem
         await look("hosts", prober, of_hosts(spelled, port))
         await look("urls", prober, of_urls(forbidden.URLS, port))
@@ -140,7 +142,7 @@ async def run() -> dict[str, Any]:
         await asyncio.sleep(TTL_S)
         await look("names rebound", prober, of_hosts(forbidden.REBOUND, port))
         await look("redirects", prober, of_urls(redirects(port), port))
-    async with Prober.open(Policy(deny=[]), resolver=Resolver(ttl_s=TTL_S)) as prober:
+    async with Prober.open(AddressPolicy(deny=[]), resolver=Resolver(ttl_s=TTL_S)) as prober:
         await look("allowed hosts", prober, of_hosts(forbidden.ADDRESSES, port))
         await look("allowed names", prober, of_hosts(forbidden.NAMES, port))
     return steps

@@ -12,10 +12,10 @@ from icmplib import ICMPv4Socket, ICMPv6Socket
 from icmplib.exceptions import SocketPermissionError
 
 from probes import diagnose, exchange
-from probes.contract import Kind, Outcome, Target
-from probes.diagnose import Aim, Fact, Hop, Packet, Problem, Route, Summary
-from probes.exchange import Exchange
-from probes.policy import Policy
+from probes.contract import Outcome, ProbeKind, Target
+from probes.diagnose import DiagnosisProblem, Fact, Hop, PacketResult, PingSummary, ResolvedHost, RouteEnd
+from probes.exchange import IcmpExchange
+from probes.policy import AddressPolicy
 from probes.resolve import Resolver
 from probes.sweep import Prober
 from simulator.namespace import Namespace
@@ -44,7 +44,7 @@ def inside(namespace: Namespace, *, kind: int = SOCK_RAW) -> exchange.OpenSocket
 @pytest.fixture
 async def prober(silent: Namespace) -> AsyncIterator[Prober]:
     raw = silent.socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)
-    async with Prober.open(Policy(allow=["127.30.0.0/16"]), sockets=[raw]) as prober:
+    async with Prober.open(AddressPolicy(allow=["127.30.0.0/16"]), sockets=[raw]) as prober:
         yield prober
 
 
@@ -63,12 +63,12 @@ async def test_each_packet_of_a_ping_is_told_in_its_order_and_then_their_sum(
 ) -> None:
     facts = await told(diagnose.ping(prober, HOST, count=4, opened=inside(silent, kind=kind)))
     aim, *packets, summary = facts
-    assert aim == Aim(HOST, HOST)
-    assert [packet.number for packet in packets if isinstance(packet, Packet)] == [1, 2, 3, 4]
-    rtts = [packet.rtt_ms for packet in packets if isinstance(packet, Packet) and packet.rtt_ms]
+    assert aim == ResolvedHost(HOST, HOST)
+    assert [packet.number for packet in packets if isinstance(packet, PacketResult)] == [1, 2, 3, 4]
+    rtts = [packet.rtt_ms for packet in packets if isinstance(packet, PacketResult) and packet.rtt_ms]
     assert len(rtts) == 4
     assert all(0 < rtt < 500 for rtt in rtts)
-    assert isinstance(summary, Summary)
+    assert isinstance(summary, PingSummary)
     assert (summary.sent, summary.received, summary.loss_pct) == (4, 4, 0)
     assert (summary.rtt_min_ms, summary.rtt_max_ms) == (min(rtts), max(rtts))
 
@@ -77,8 +77,8 @@ async def test_what_is_lost_is_told_where_it_was_lost(silent: Namespace, respond
     lost = iter([True, False, True, False])
     responder.behave = lambda request: None if next(lost) else responder.reply(request)
     facts = await told(diagnose.ping(prober, HOST, count=4, timeout_s=0.3, opened=inside(silent)))
-    assert [fact.rtt_ms is None for fact in facts if isinstance(fact, Packet)] == [True, False, True, False]
-    assert isinstance(facts[-1], Summary)
+    assert [fact.rtt_ms is None for fact in facts if isinstance(fact, PacketResult)] == [True, False, True, False]
+    assert isinstance(facts[-1], PingSummary)
     assert (facts[-1].received, facts[-1].loss_pct) == (2, 50)
 
 
@@ -87,10 +87,10 @@ async def test_a_dead_host_and_a_router_that_says_why_are_told_apart(
 ) -> None:
     responder.behave = lambda request: None
     facts = await told(diagnose.ping(prober, HOST, count=2, timeout_s=0.1, opened=inside(silent)))
-    assert facts[1:] == [Packet(1, None), Packet(2, None), Summary(2, 0, 100, None, None, None)]
+    assert facts[1:] == [PacketResult(1, None), PacketResult(2, None), PingSummary(2, 0, 100, None, None, None)]
     responder.behave = lambda request: refuse(responder, request, kind=3, code=1)
     facts = await told(diagnose.ping(prober, HOST, count=1, opened=inside(silent)))
-    assert facts[1] == Packet(1, None, "127.30.9.9", "Destination host unreachable")
+    assert facts[1] == PacketResult(1, None, "127.30.9.9", "Destination host unreachable")
 
 
 async def test_answers_of_another_host_or_cut_short_are_none(
@@ -102,7 +102,7 @@ async def test_answers_of_another_host_or_cut_short_are_none(
 
     responder.behave = misbehave
     facts = await told(diagnose.ping(prober, HOST, count=1, timeout_s=0.2, opened=inside(silent)))
-    assert facts[1] == Packet(1, None)
+    assert facts[1] == PacketResult(1, None)
 
 
 def refuse(responder: Responder, request: Request, *, kind: int, code: int = 0, source: str = "127.30.9.9") -> None:
@@ -131,20 +131,25 @@ async def test_a_route_is_told_hop_by_hop_until_it_arrives(
     hops = [fact for fact in facts if isinstance(fact, Hop)]
     assert [hop.addresses for hop in hops] == [("127.30.9.1",), (), ("127.30.9.5", "127.30.9.6"), (HOST,)]
     assert [(hop.sent, len(hop.rtt_ms)) for hop in hops] == [(2, 2), (2, 0), (2, 2), (2, 2)]
-    assert facts[-1] == Route(4, reached=True)
+    assert facts[-1] == RouteEnd(4, reached=True)
 
 
 @pytest.mark.parametrize("host", [HOST, "::1"])
 async def test_the_loopback_itself_is_one_hop_away(answering: Namespace, host: str) -> None:
     if ":" in host and not has_ipv6:
         pytest.skip("this kernel has no IPv6")
-    async with Prober.open(Policy(allow=["127.30.0.0/16", "::1/128"]), sockets=[]) as prober:
+    async with Prober.open(AddressPolicy(allow=["127.30.0.0/16", "::1/128"]), sockets=[]) as prober:
         facts = await told(diagnose.traceroute(prober, host, count=3, opened=inside(answering)))
         (_, packet, _) = await told(diagnose.ping(prober, host, count=1, opened=inside(answering)))
     aim, hop, route = facts
     assert isinstance(hop, Hop)
-    assert (aim, hop.addresses, len(hop.rtt_ms), route) == (Aim(host, host), (host,), 3, Route(1, reached=True))
-    assert isinstance(packet, Packet)
+    assert (aim, hop.addresses, len(hop.rtt_ms), route) == (
+        ResolvedHost(host, host),
+        (host,),
+        3,
+        RouteEnd(1, reached=True),
+    )
+    assert isinstance(packet, PacketResult)
     assert packet.rtt_ms is not None
 
 
@@ -153,7 +158,7 @@ async def test_beyond_a_few_silent_hops_nobody_is_expected(
 ) -> None:
     responder.behave = lambda request: None
     facts = await told(diagnose.traceroute(prober, HOST, count=1, timeout_s=0.05, opened=inside(silent)))
-    assert facts[-1] == Route(diagnose.SILENT_HOPS, reached=False)
+    assert facts[-1] == RouteEnd(diagnose.SILENT_HOPS, reached=False)
 
 
 class Book(Resolver):
@@ -169,13 +174,13 @@ async def test_a_diagnosis_goes_nowhere_that_a_probe_may_not_go(
 ) -> None:
     seen: list[Request] = []
     responder.behave = seen.append
-    async with Prober.open(Policy(allow=["127.30.0.0/16"]), sockets=[], resolver=Book()) as prober:
+    async with Prober.open(AddressPolicy(allow=["127.30.0.0/16"]), sockets=[], resolver=Book()) as prober:
         for host in ("127.31.0.1", "192.168.1.1", "::ffff:10.0.0.1", "localhost", "inside.example.id"):
             (problem,) = await told(look(prober, host, count=1, opened=inside(silent)))
-            assert isinstance(problem, Problem), host
+            assert isinstance(problem, DiagnosisProblem), host
             assert host != "inside.example.id" or "10.1.1.1" in problem.reason
         facts = await told(diagnose.ping(prober, "village.example.id", count=1, timeout_s=0.1, opened=inside(silent)))
-    assert facts[0] == Aim("village.example.id", HOST)
+    assert facts[0] == ResolvedHost("village.example.id", HOST)
     await asyncio.sleep(0.05)
     assert {request.to for request in seen} == {HOST}, "nobody else was sent a packet"
 
@@ -186,10 +191,10 @@ async def test_where_no_icmp_is_allowed_it_says_what_to_set(prober: Prober, monk
 
     monkeypatch.setattr(exchange, "ICMPv4Socket", refused)
     (problem,) = await told(diagnose.ping(prober, HOST, count=1))
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, DiagnosisProblem)
     assert "ping_group_range" in problem.reason
     (problem,) = await told(diagnose.traceroute(prober, HOST, count=1))
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, DiagnosisProblem)
     assert "CAP_NET_RAW" in problem.reason
 
 
@@ -223,9 +228,9 @@ async def test_a_diagnosis_is_not_woken_by_the_answers_to_a_sweep_beside_it(
     silent: Namespace, responder: Responder, prober: Prober
 ) -> None:
     icmp = inside(silent)(4, True)
-    with Exchange(HOST, 1, icmp) as exchange:
+    with IcmpExchange(HOST, 1, icmp) as exchange:
         asyncio.get_running_loop().remove_reader(icmp.sock)
-        targets = [Target(n, 0, Kind.ICMP, f"127.30.1.{n}", packets=1, timeout_s=1) for n in range(1, 100)]
+        targets = [Target(n, 0, ProbeKind.ICMP, f"127.30.1.{n}", packets=1, timeout_s=1) for n in range(1, 100)]
         assert {reading.outcome for reading in await prober.sweep(targets)} == {Outcome.OK}
         with pytest.raises(BlockingIOError):
             icmp.sock.recv(1)
@@ -248,11 +253,11 @@ async def test_a_sweep_beside_a_diagnosis_reads_what_it_would_read_alone(
             responder.reply(request)
 
     responder.behave = behave
-    targets = [Target(n, 0, Kind.ICMP, host, spacing_s=0.2, timeout_s=1) for n, host in enumerate(lossy)]
+    targets = [Target(n, 0, ProbeKind.ICMP, host, spacing_s=0.2, timeout_s=1) for n, host in enumerate(lossy)]
     facts, readings = await asyncio.gather(
         told(diagnose.ping(prober, HOST, count=10, opened=inside(silent))), prober.sweep(targets)
     )
-    assert isinstance(facts[-1], Summary)
+    assert isinstance(facts[-1], PingSummary)
     assert (facts[-1].received, diagnosed) == (10, 10)
     for reading, losses in zip(readings, lossy.values(), strict=True):
         answered = losses.count(False)

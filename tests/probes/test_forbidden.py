@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.settings import ROOT, ProbeSettings
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 from simulator.namespace import Namespace
 from tests.conftest import Cast
 from tests.factories import site
@@ -86,7 +86,7 @@ def never_answers(form: str) -> bool:
 
 @pytest.fixture
 def strict(app: FastAPI) -> None:
-    app.state.policy = Policy()
+    app.state.policy = AddressPolicy()
 
 
 async def test_none_of_them_can_be_registered(cast: Cast, strict: None) -> None:

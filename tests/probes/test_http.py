@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from probes import http
-from probes.contract import Kind, Outcome, Reading, Target
+from probes.contract import Outcome, ProbeKind, Reading, Target
 
 Answer = Callable[[bytes], bytes]
 
@@ -35,7 +35,7 @@ class Server:
             writer.close()
 
     async def look(self, url: str, *, timeout_s: float = 2.0, tls: ssl.SSLContext | None = None) -> Reading:
-        target = Target(7, 100, Kind.HTTP, "", url=url.format(port=self.port), timeout_s=timeout_s)
+        target = Target(7, 100, ProbeKind.HTTP, "", url=url.format(port=self.port), timeout_s=timeout_s)
         async with http.open_client(tls) as client:
             return await http.probe(target, "127.0.0.1", client)
 
@@ -108,7 +108,7 @@ async def test_an_endless_body_is_not_read(server: Server) -> None:
 async def test_cookies_and_proxies_play_no_part(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     server.answer = lambda head: b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"
-    target = Target(7, 100, Kind.HTTP, "", url=f"http://desa.test:{server.port}/")
+    target = Target(7, 100, ProbeKind.HTTP, "", url=f"http://desa.test:{server.port}/")
     async with http.open_client() as client:
         outcomes = {(await http.probe(target, "127.0.0.1", client)).outcome for _ in range(2)}
     assert outcomes == {Outcome.OK}
@@ -147,12 +147,12 @@ async def test_a_certificate_of_another_name_is_not_ok(tls_server: tuple[Server,
 
 @pytest.mark.parametrize("url", [None, "", "ftp://desa.id/", "desa.id", "http://", "http://[::1/", "http://a:b:c/"])
 def test_only_http_urls_name_a_host(url: str | None) -> None:
-    assert http.host_of(Target(7, 100, Kind.HTTP, "", url=url)) is None
+    assert http.host_of(Target(7, 100, ProbeKind.HTTP, "", url=url)) is None
 
 
 def test_the_host_of_a_url() -> None:
     def host(url: str) -> str | None:
-        return http.host_of(Target(7, 100, Kind.HTTP, "", url=url))
+        return http.host_of(Target(7, 100, ProbeKind.HTTP, "", url=url))
 
     assert host("https://u:p@Desa.id:8443/x") == "desa.id"
     assert host("http://[::1]:80/") == "::1"

@@ -1,6 +1,6 @@
 import pytest
 
-from probes.pacing import BURST_PACKETS, Lanes, Pace
+from probes.pacing import BURST_PACKETS, DelayQueues, Pace
 
 MS = 1_000_000
 
@@ -35,7 +35,7 @@ def test_a_senseless_rate_is_refused(rate: float) -> None:
 
 
 def test_lanes_give_back_what_fell_due_whatever_its_delay() -> None:
-    lanes: Lanes[str] = Lanes(lambda item: item != "gone")
+    lanes: DelayQueues[str] = DelayQueues(lambda item: item != "gone")
     lanes.lane(10).extend([(10, "gone"), (12, "early")])
     lanes.lane(5).append((30, "late"))
     assert lanes.next_due() == 12

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.policy import Forbidden, Policy, is_hostname, parse_address
+from probes.policy import AddressPolicy, Forbidden, is_hostname, parse_address
 
 DENIED = """
 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.255 127.0.0.1 127.255.255.254 169.254.169.254
@@ -31,19 +31,19 @@ NOT_NAMES = ["", ".", "a..b", "-a.id", "a-.id", "a_b.id", "a b", "desa.id/x", "u
 @pytest.mark.parametrize("address", DENIED.split())
 def test_denied_by_default(address: str) -> None:
     with pytest.raises(Forbidden, match="may not go"):
-        Policy().check(address)
+        AddressPolicy().check(address)
 
 
 @pytest.mark.parametrize("address", ALLOWED.split())
 def test_allowed_by_default(address: str) -> None:
-    Policy().check(address)
+    AddressPolicy().check(address)
 
 
 @given(st.ip_addresses(v=4))
 def test_every_form_that_carries_an_ipv4_is_judged_as_that_ipv4(inside: IPv4Address) -> None:
     def verdict(address: str) -> bool:
         try:
-            Policy().check(address)
+            AddressPolicy().check(address)
         except Forbidden:
             return False
         return True
@@ -54,7 +54,7 @@ def test_every_form_that_carries_an_ipv4_is_judged_as_that_ipv4(inside: IPv4Addr
 
 
 def test_allow_wins_over_deny() -> None:
-    policy = Policy(allow=["127.0.0.0/8"])
+    policy = AddressPolicy(allow=["127.0.0.0/8"])
     policy.check("127.0.0.1")
     policy.check("::ffff:127.0.0.1")
     with pytest.raises(Forbidden):
@@ -62,7 +62,7 @@ def test_allow_wins_over_deny() -> None:
 
 
 def test_an_own_deny_list_replaces_the_default_and_holds_for_wrappings_too() -> None:
-    policy = Policy(deny=["64:ff9b::/96", "203.0.113.0/24"])
+    policy = AddressPolicy(deny=["64:ff9b::/96", "203.0.113.0/24"])
     policy.check("10.0.0.1")
     for address in ("64:ff9b::8.8.8.8", "203.0.113.7", "::ffff:203.0.113.7"):
         with pytest.raises(Forbidden):
@@ -74,9 +74,9 @@ def test_other_spellings_are_neither_addresses_nor_names(text: str) -> None:
     assert parse_address(text) is None
     assert not is_hostname(text)
     with pytest.raises(Forbidden, match="neither"):
-        Policy().check_host(text)
+        AddressPolicy().check_host(text)
     with pytest.raises(Forbidden, match="not an IP address"):
-        Policy().check(text)
+        AddressPolicy().check(text)
 
 
 @pytest.mark.parametrize("text", [*NOT_NAMES, "a" * 64 + ".id", "a." * 127 + "id", "desa.id\n"])
@@ -87,13 +87,13 @@ def test_what_is_no_hostname(text: str) -> None:
 @pytest.mark.parametrize("text", ["localhost", "desa.id", "Kantor-Desa.KUKAR.go.id", "desa.id.", "1und1.de", "3.desa"])
 def test_what_is_a_hostname(text: str) -> None:
     assert is_hostname(text)
-    Policy().check_host(text)
+    AddressPolicy().check_host(text)
 
 
 @given(st.text(max_size=300))
 def test_any_text_gets_a_verdict(text: str) -> None:
     try:
-        Policy().check_host(text)
+        AddressPolicy().check_host(text)
     except Forbidden:
         return
     assert parse_address(text) is not None or is_hostname(text)

@@ -34,9 +34,9 @@ async def test_a_name_is_looked_up_once_however_many_ask_and_kept_for_its_time()
         return ["192.0.2.1"]
 
     resolver = Resolver(lookup=lookup, ttl_s=0.2)
-    assert resolver.known("desa.id") is None
+    assert resolver.cached("desa.id") is None
     assert await asyncio.gather(*(resolver.resolve("Desa.id") for _ in range(20))) == [["192.0.2.1"]] * 20
-    assert resolver.known("desa.id") == ["192.0.2.1"]
+    assert resolver.cached("desa.id") == ["192.0.2.1"]
     assert asked == ["desa.id"]
     await asyncio.sleep(0.25)
     await resolver.resolve("desa.id")
@@ -60,7 +60,7 @@ async def test_a_hung_lookup_costs_its_own_name_only() -> None:
     with pytest.raises(Unresolvable, match=r"no answer from the resolver in 0\.2 s"):
         await hung
     with pytest.raises(Unresolvable):
-        resolver.known("hung.id")  # asked again at once: no second wait, no second thread
+        resolver.cached("hung.id")  # asked again at once: no second wait, no second thread
     release.set()
 
 

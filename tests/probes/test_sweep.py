@@ -9,28 +9,28 @@ from socket import AF_INET, IPPROTO_ICMP, SOCK_RAW
 import pytest
 
 from probes import icmp_socket, sweep, tcp
-from probes.contract import Kind, Outcome, Reading, Target
+from probes.contract import Outcome, ProbeKind, Reading, Target
 from probes.icmp_socket import IcmpNotPermitted
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 from probes.resolve import Resolver
 from probes.sweep import Prober
 from simulator.namespace import Namespace
 from tests.probes.conftest import Request, Responder
 
-LOOPBACK = Policy(allow=["127.0.0.0/8", "::1"])
+LOOPBACK = AddressPolicy(allow=["127.0.0.0/8", "::1"])
 
 
 def icmp(host: str, *, key: int = 1, packets: int = 1, timeout_s: float = 0.5) -> Target:
-    return Target(key, 100, Kind.ICMP, host, packets=packets, spacing_s=0.01, timeout_s=timeout_s, valid_s=30)
+    return Target(key, 100, ProbeKind.ICMP, host, packets=packets, spacing_s=0.01, timeout_s=timeout_s, valid_s=30)
 
 
 def at(port: int, *, host: str = "127.0.0.1", key: int = 1) -> Target:
-    return Target(key, 100, Kind.TCP, host, port=port, timeout_s=0.5)
+    return Target(key, 100, ProbeKind.TCP, host, port=port, timeout_s=0.5)
 
 
 @asynccontextmanager
 async def prober(
-    namespace: Namespace, *, policy: Policy = LOOPBACK, resolver: Resolver | None = None, connections: int = 200
+    namespace: Namespace, *, policy: AddressPolicy = LOOPBACK, resolver: Resolver | None = None, connections: int = 200
 ) -> AsyncIterator[Prober]:
     sockets = [namespace.socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)]
     async with Prober.open(policy, sockets=sockets, resolver=resolver, connections=connections) as opened:
@@ -49,8 +49,8 @@ async def test_targets_of_all_kinds_get_a_reading_each_in_their_order(answering:
 
     async with await asyncio.start_server(hello, "127.0.0.1", 0) as server, prober(answering) as p:
         port = server.sockets[0].getsockname()[1]
-        web = Target(3, 100, Kind.HTTP, "", url=f"http://127.0.0.1:{port}/")
-        push = Target(4, 100, Kind.PUSH, "")
+        web = Target(3, 100, ProbeKind.HTTP, "", url=f"http://127.0.0.1:{port}/")
+        push = Target(4, 100, ProbeKind.PUSH, "")
         targets = [at(port, key=0), icmp("127.0.0.1", key=1), icmp("10.0.0.1", key=2), web, push]
         readings = await p.sweep([*targets, icmp("127.3.3.3", key=5, packets=3)])
     assert [reading.key for reading in readings] == [0, 1, 2, 3, 4, 5]
@@ -84,8 +84,8 @@ async def test_a_packet_that_cannot_leave_makes_a_fault(silent: Namespace) -> No
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "::ffff:10.0.0.1", "2130706433", "0x7f.1", "", "no name"])
 async def test_the_policy_is_asked_before_every_look(answering: Namespace, host: str) -> None:
-    targets = [icmp(host), at(80, host=host), Target(1, 1, Kind.HTTP, "", url=f"http://{host}/")]
-    async with prober(answering, policy=Policy()) as p:
+    targets = [icmp(host), at(80, host=host), Target(1, 1, ProbeKind.HTTP, "", url=f"http://{host}/")]
+    async with prober(answering, policy=AddressPolicy()) as p:
         readings = await p.sweep(targets)
     assert all(reading.outcome is Outcome.FAULT and reading.reason for reading in readings)
     assert p.echo is not None
@@ -133,7 +133,7 @@ async def test_whatever_goes_wrong_inside_is_a_fault(answering: Namespace, monke
     async def broken(prober: Prober, looks: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setitem(sweep.PROBES, Kind.TCP, broken)
+    monkeypatch.setitem(sweep.PROBES, ProbeKind.TCP, broken)
     async with prober(answering) as p:
         bad, good = await p.sweep([at(80), icmp("127.0.0.1")])
     assert (bad.outcome, bad.reason) == (Outcome.FAULT, "unexpected: RuntimeError: boom")
@@ -166,7 +166,7 @@ async def test_a_target_that_makes_no_sense_is_a_fault_alone(answering: Namespac
 
 async def test_at_the_deadline_what_is_missing_is_a_fault(answering: Namespace) -> None:
     async with prober(answering) as p:
-        slow = Target(1, 1, Kind.ICMP, "127.0.0.1", packets=3, spacing_s=60)
+        slow = Target(1, 1, ProbeKind.ICMP, "127.0.0.1", packets=3, spacing_s=60)
         reading = (await p.sweep([slow], deadline_s=0.1))[0]
         assert (reading.outcome, reading.reason) == (Outcome.FAULT, "the sweep's deadline came first")
         assert p.echo is not None

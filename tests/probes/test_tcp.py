@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from probes import tcp
-from probes.contract import Kind, Outcome, Target
+from probes.contract import Outcome, ProbeKind, Target
 
 
 def target(port: int | None, *, timeout_s: float = 1.0) -> Target:
-    return Target(7, 100, Kind.TCP, "127.0.0.1", port=port, timeout_s=timeout_s)
+    return Target(7, 100, ProbeKind.TCP, "127.0.0.1", port=port, timeout_s=timeout_s)
 
 
 @pytest.fixture

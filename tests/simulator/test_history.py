@@ -19,12 +19,12 @@ from app.availability.daily_availability import count_days
 from app.core.clock import WITA, from_slot, midnight, to_slot, utc_now
 from app.judging import ingest, judge_context, judge_state_store, segments
 from app.judging.blind_ranges import BlindRange
-from app.judging.dirty_range import Span
+from app.judging.dirty_range import DirtyRange
 from app.judging.fold import fold
-from app.judging.judge import POOLED, Carry
-from app.judging.judge_state_store import of_checkpoint
-from app.judging.rejudge import registration
-from app.judging.segments import Segment, Stretch
+from app.judging.judge import WINDOW_READINGS, JudgeState
+from app.judging.judge_state_store import state_from_checkpoint
+from app.judging.rejudge import initial_state
+from app.judging.segments import Segment, SegmentRange
 from app.latency.rollup import roll_up
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.registry import providers
@@ -140,15 +140,17 @@ async def readings(world: World) -> dict[int, list[Reading]]:
     return found
 
 
-async def written(session: AsyncSession, ids: Sequence[int]) -> dict[int, tuple[list[Segment], Any, Carry]]:
-    found = await segments.read(session, dict.fromkeys(ids, Stretch(from_slot(0), from_slot(9_999_999_999))))
-    rows = await judge_state_store.lock(session, ids)
+async def written(session: AsyncSession, ids: Sequence[int]) -> dict[int, tuple[list[Segment], Any, JudgeState]]:
+    found = await segments.read_ranges(
+        session, dict.fromkeys(ids, SegmentRange(from_slot(0), from_slot(9_999_999_999)))
+    )
+    rows = await judge_state_store.lock_sites(session, ids)
     query = text("SELECT at, carry::text FROM checkpoint WHERE site_id = :id ORDER BY at")
     return {
         n: (
             found[n],
-            [(at, of_checkpoint(carry)) for at, carry in await session.execute(query, {"id": n})],
-            judge_state_store.of_row(rows[n]),
+            [(at, state_from_checkpoint(carry)) for at, carry in await session.execute(query, {"id": n})],
+            judge_state_store.state_from_row(rows[n]),
         )
         for n in ids
     }
@@ -162,9 +164,9 @@ async def test_it_is_exactly_what_judging_every_single_reading_comes_to(world: W
         for site_id in ids:
             span = from_slot(read[site_id][0].slot - 86_400), utc_now()
             about = (await judge_context.load(session, [site_id], [CENTRAL, AGENT], *span))[site_id]
-            folded = fold(registration(about.setups[0]), read[site_id], about)
+            folded = fold(initial_state(about.setups[0]), read[site_id], about)
             laid, checkpoints, carry = stored[site_id]
-            assert laid == segments.lay([], folded.changes)
+            assert laid == segments.apply_changes([], folded.changes)
             assert carry == folded.carry
             assert checkpoints == folded.checkpoints
 
@@ -275,8 +277,8 @@ async def test_judging_any_of_it_again_changes_nothing(world: World) -> None:
     async with transaction(world.sessions) as session:
         before = await written(session, ids)
         begins = [start + timedelta(seconds=random.randrange(60 * HOUR_S)) for _ in ids]
-        spans = [Span(n, at, at + timedelta(hours=2)) for n, at in zip(ids, begins, strict=True)]
-        await ingest.rejudge_all(session, spans)
+        spans = [DirtyRange(n, at, at + timedelta(hours=2)) for n, at in zip(ids, begins, strict=True)]
+        await ingest.rejudge_with_children(session, spans)
         assert await written(session, ids) == before
 
 
@@ -287,14 +289,14 @@ async def test_what_is_older_than_the_readings_stays_closed(older: World) -> Non
     assert len(await older.rows("SELECT DISTINCT site_id FROM measurement")) == len(ids)
     async with transaction(older.sessions) as session:
         before = await written(session, ids)
-        await ingest.rejudge_all(session, [Span(n, start, utc_now()) for n in ids])
+        await ingest.rejudge_with_children(session, [DirtyRange(n, start, utc_now()) for n in ids])
         assert await written(session, ids) == before
 
 
 async def test_the_worker_goes_on_without_a_seam(older: World) -> None:
     async with transaction(older.sessions) as session:
         ids = await older.ids()
-        rows = await judge_state_store.lock(session, ids)
+        rows = await judge_state_store.lock_sites(session, ids)
         good = [n for n in ids if rows[n].state == State.UP]
         assert good
         newest = max(rows[n].seen_at for n in good)
@@ -381,17 +383,17 @@ async def test_resting_is_what_judging_every_reading_comes_to(world: World, seed
     limits = about.limits.at(about.setups[0].technology, utc_now())
     assert harmless(limits)
     first = to_slot(midnight(utc_now().astimezone(WITA).date()))
-    carry = registration(about.setups[0])
+    carry = initial_state(about.setups[0])
     for n in range(random.randrange(1, 30)):
         carry = fold(carry, [_look(random, site_id, first + 60 * n, ok=True)], about).carry
     begins = first + 60 * 30
-    for length in (1, 4, POOLED, 90, 700):
+    for length in (1, 4, WINDOW_READINGS, 90, 700):
         looks = [_look(random, site_id, begins + 60 * n, ok=True) for n in range(length)]
         if length > 40:
             looks[20] = _one_lost(looks[20])
         carry = fold(carry, [_look(random, site_id, begins - 60, ok=True)], about).carry
         assert steady_state.is_calm(carry, limits)
-        assert steady_state.calm(carry, looks[-POOLED:]) == fold(carry, looks, about).carry
+        assert steady_state.calm(carry, looks[-WINDOW_READINGS:]) == fold(carry, looks, about).carry
         assert not fold(carry, looks, about).changes
     down = fold(carry, [_look(random, site_id, begins + n, ok=False) for n in (0, 10)], about).carry
     losses = [_look(random, site_id, begins + 60 * n, ok=False) for n in range(1, 200)]

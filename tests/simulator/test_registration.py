@@ -14,7 +14,7 @@ from app.registry import store as registry
 from app.registry.models import Lifecycle, Site, SiteKind
 from app.registry.regions import REGIONS_CSV
 from app.registry.schemas import SitePatch
-from probes.contract import Kind
+from probes.contract import ProbeKind
 from simulator import device_tokens
 from simulator.agent_secret import token
 from simulator.registration import FOUNDER, POLICY, register, wanted
@@ -135,7 +135,7 @@ def test_with_agents_what_sits_behind_carrier_nat_reports_itself() -> None:
 async def test_one_that_reports_itself_is_found_again_by_its_code_and_hangs_on_its_tower(session: AsyncSession) -> None:
     first = await everyone(session, sites=120, nodes=3, agents=Agents())
     versions = {code: site.version for code, site in first.items()}
-    pushing = [site for site in first.values() if site.probe is Kind.PUSH]
+    pushing = [site for site in first.values() if site.probe is ProbeKind.PUSH]
     assert pushing
     assert {site.host for site in pushing} == {None}
     again = await everyone(session, sites=120, nodes=3, agents=Agents())
@@ -148,30 +148,30 @@ async def test_a_demo_of_an_earlier_version_gets_its_agents_and_one_without_lose
     ids = {code: site.id for code, site in pinged.items()}
     mixed = await everyone(session, sites=60, agents=Agents())
     assert {code: site.id for code, site in mixed.items()} == ids
-    assert {site.probe for site in mixed.values() if site.technology != "fiber"} == {Kind.PUSH}
+    assert {site.probe for site in mixed.values() if site.technology != "fiber"} == {ProbeKind.PUSH}
     back = await everyone(session, sites=60)
     assert {code: site.host for code, site in back.items()} == hosts
-    assert {(site.probe, site.speed_url) for site in back.values()} == {(Kind.ICMP, None)}
+    assert {(site.probe, site.speed_url) for site in back.values()} == {(ProbeKind.ICMP, None)}
 
 
 async def test_how_a_user_has_a_site_measured_stays_so(session: AsyncSession) -> None:
     sites = await everyone(session, sites=30, agents=Agents())
-    one, other, *_ = (site for site in sites.values() if site.probe is Kind.PUSH)
-    fibre = next(site for site in sites.values() if site.probe is Kind.ICMP)
+    one, other, *_ = (site for site in sites.values() if site.probe is ProbeKind.PUSH)
+    fibre = next(site for site in sites.values() if site.probe is ProbeKind.ICMP)
     await patch(session, one, probe="icmp", host="127.77.0.1")
     await patch(session, other, host="127.77.0.2")
     await patch(session, fibre, speed_url="http://127.77.0.3/object")
     for says in (None, Agents(), Agents(all=True)):
         after = await everyone(session, sites=30, agents=says)
-        assert (after[one.code].probe, after[one.code].host) == (Kind.ICMP, "127.77.0.1")
-        assert (after[other.code].probe, after[other.code].host) == (Kind.PUSH, "127.77.0.2")
+        assert (after[one.code].probe, after[one.code].host) == (ProbeKind.ICMP, "127.77.0.1")
+        assert (after[other.code].probe, after[other.code].host) == (ProbeKind.PUSH, "127.77.0.2")
         assert after[fibre.code].speed_url == "http://127.77.0.3/object"
 
 
 async def test_every_agent_has_a_token_and_a_user_who_gives_or_takes_one_wins(session: AsyncSession) -> None:
     sites = await everyone(session, sites=30, agents=Agents())
     codes = [site.code for site in sites.values()]
-    first, second, *others = (site for site in sites.values() if site.probe is Kind.PUSH)
+    first, second, *others = (site for site in sites.values() if site.probe is ProbeKind.PUSH)
 
     async def good() -> dict[int, DeviceToken]:
         found = await session.scalars(select(DeviceToken).where(DeviceToken.revoked_at.is_(None)))

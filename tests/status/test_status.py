@@ -22,7 +22,7 @@ from app.runtime.migrate import migrate
 from app.status.refresher import Follower
 from app.status.snapshot import Snapshot
 from app.worker import writer as worker
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 from tests.conftest import Cast, Person, drop_database, make_database
 from tests.factories import register, site
 
@@ -154,7 +154,7 @@ async def add_site(sessions: Sessions, host: str) -> int:
     async with transaction(sessions) as session:
         await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS"})
         caller = Caller(0, "test", Role.PROVINCE_ADMIN, "64")
-        made, _ = await registry.create_site(session, SiteIn(**site(host=host)), caller=caller, policy=Policy())
+        made, _ = await registry.create_site(session, SiteIn(**site(host=host)), caller=caller, policy=AddressPolicy())
         return made.id
 
 
@@ -216,9 +216,11 @@ async def test_a_change_is_made_to_the_site_as_it_is_now_not_as_it_was_first_rea
         before = seen.version
         async with transaction(sessions) as quick:
             patch = SitePatch(notes="baru")
-            await registry.patch_site(quick, ident, patch, caller=caller, policy=Policy(), if_match=before)
+            await registry.patch_site(quick, ident, patch, caller=caller, policy=AddressPolicy(), if_match=before)
         with pytest.raises(Stale):
-            await registry.patch_site(slow, ident, SitePatch(ssid="x"), caller=caller, policy=Policy(), if_match=before)
+            await registry.patch_site(
+                slow, ident, SitePatch(ssid="x"), caller=caller, policy=AddressPolicy(), if_match=before
+            )
 
 
 async def test_two_starts_at_once_migrate_once(server_url: str) -> None:

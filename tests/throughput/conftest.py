@@ -24,7 +24,7 @@ async def migrated(server_url: str) -> AsyncIterator[Sessions]:
     await migrate(engine)
     sessions = open_sessions(engine)
     async with transaction(sessions) as session:
-        await partitions.make_ahead(session, utc_now())
+        await partitions.create_ahead(session, utc_now())
         await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS", "iconplus": "Icon+", "orbit": "Orbit"})
     yield sessions
     await engine.dispose()

@@ -20,7 +20,7 @@ from app.throughput.budget import MB, UP_SLACK_BYTES, plan
 from app.throughput.planner import list_measured
 from app.throughput.store import Order
 from app.worker.speedtest_runner import Speed
-from probes.throughput import SLACK_BYTES, Found
+from probes.throughput import SLACK_BYTES, DownloadResult
 
 MONTH, NEXT = date(2027, 1, 1), date(2027, 2, 1)
 TECHNOLOGIES = ("fiber", "radio", "cellular", "leo", "geo")
@@ -116,13 +116,17 @@ class Month:
         async with transaction(self.sessions) as session:
             await session.execute(text("UPDATE site_status SET state = 'down' WHERE site_id = :id"), {"id": site_id})
 
-    async def run(self, order: Order) -> Found:
+    async def run(self, order: Order) -> DownloadResult:
         """Until the next step; as dear as it may be, or less."""
         ended = asyncio.Event()
         self.running.append(ended)
         await ended.wait()
         size = order.max_bytes + SLACK_BYTES if self.chance.random() < 0.5 else self.chance.randrange(order.max_bytes)
-        return Found(mbps=20.0, bytes=size) if self.chance.random() < 0.9 else Found(bytes=size, reason="stalled")
+        return (
+            DownloadResult(mbps=20.0, bytes=size)
+            if self.chance.random() < 0.9
+            else DownloadResult(bytes=size, reason="stalled")
+        )
 
     async def pass_by(self, speed: Speed, *, restart_each: int = 0, every: timedelta = EVERY) -> None:
         """The month, and a bit more: the time passes quickly while nothing is planned and nothing waits.

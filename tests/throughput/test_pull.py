@@ -8,12 +8,12 @@ from socket import IPPROTO_TCP, TCP_INFO
 import pytest
 
 from probes import http
-from probes.throughput import SLACK_BYTES, Found, Limits, pull
+from probes.throughput import SLACK_BYTES, DownloadLimits, DownloadResult, download
 from simulator import shaped_server
 from simulator.shaped_server import BLOCK, Shape
 
 Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-SHORT = Limits(max_bytes=10_000_000, max_s=1.5, stall_s=0.5, answer_s=1.0)
+SHORT = DownloadLimits(max_bytes=10_000_000, max_s=1.5, stall_s=0.5, answer_s=1.0)
 
 
 class Server:
@@ -37,9 +37,9 @@ class Server:
             sock.close()
             writer.close()
 
-    async def pull(self, limits: Limits = SHORT, path: str = "/objek") -> Found:
+    async def pull(self, limits: DownloadLimits = SHORT, path: str = "/objek") -> DownloadResult:
         async with http.open_client() as client:
-            return await pull(f"http://uji.desa.test:{self.port}{path}", "127.0.0.1", client, limits)
+            return await download(f"http://uji.desa.test:{self.port}{path}", "127.0.0.1", client, limits)
 
 
 def answer(status: str, body: bytes, **headers: object) -> Behave:
@@ -74,7 +74,7 @@ async def test_the_rate_of_a_link_is_found(server: Server) -> None:
     shape = Shape(20, 30)
     async with await shaped_server.start(lambda address: shape) as listening:
         server.port = listening.sockets[0].getsockname()[1]
-        found = await server.pull(Limits(max_bytes=50_000_000, max_s=2))
+        found = await server.pull(DownloadLimits(max_bytes=50_000_000, max_s=2))
     assert found.reason is None
     assert found.mbps == pytest.approx(20, rel=0.3)  # of a machine under load: tests/benchmarks/throughput.py is exact
     assert found.rtt_idle_ms is None
@@ -89,7 +89,7 @@ async def test_the_checked_address_is_asked_in_the_urls_name_and_for_no_more_tha
 
 
 async def test_no_more_arrives_than_may_from_one_who_sends_all_it_can(server: Server) -> None:
-    limits = Limits(max_bytes=3_000_000, max_s=5)
+    limits = DownloadLimits(max_bytes=3_000_000, max_s=5)
     server.behave = slowly(BLOCK * 16, 0, announced=2_000_000_000)
     found = await server.pull(limits)
     assert (found.mbps, found.reason) == (None, "too_short")
@@ -131,8 +131,8 @@ async def test_one_that_hangs_gives_no_answer(server: Server) -> None:
         await reader.read()
 
     server.behave = hang
-    found = await server.pull(Limits(10_000, 5, stall_s=5, answer_s=0.3))
-    assert found == Found(reason="no_answer")
+    found = await server.pull(DownloadLimits(10_000, 5, stall_s=5, answer_s=0.3))
+    assert found == DownloadResult(reason="no_answer")
 
 
 async def test_a_head_that_comes_byte_by_byte_is_given_up(server: Server) -> None:
@@ -143,14 +143,14 @@ async def test_a_head_that_comes_byte_by_byte_is_given_up(server: Server) -> Non
             await asyncio.sleep(0.05)
 
     server.behave = dribble
-    assert await server.pull(Limits(10_000, 5, stall_s=5, answer_s=0.4)) == Found(reason="no_answer")
+    assert await server.pull(DownloadLimits(10_000, 5, stall_s=5, answer_s=0.4)) == DownloadResult(reason="no_answer")
 
 
 async def test_where_nobody_listens_it_is_refused(server: Server) -> None:
     async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
     server.port = port
-    assert await server.pull() == Found(reason="refused")
+    assert await server.pull() == DownloadResult(reason="refused")
 
 
 async def test_what_comes_zipped_is_counted_as_it_came(server: Server) -> None:

@@ -14,9 +14,9 @@ from app.throughput.store import Order
 from app.worker.speedtest_runner import Speed, pulling
 from app.worker.write_buffer import excused
 from probes.contract import Outcome, Reading
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 from probes.sweep import Prober
-from probes.throughput import SLACK_BYTES, Found
+from probes.throughput import SLACK_BYTES, DownloadResult
 from simulator import shaped_server
 from simulator.shaped_server import Shape
 from tests.throughput.month import DAY, Month
@@ -29,8 +29,8 @@ async def month(apart: Sessions) -> Month:
     return Month(apart, providers)
 
 
-async def at_once(order: Order) -> Found:
-    return Found(mbps=20.0, bytes=order.max_bytes)
+async def at_once(order: Order) -> DownloadResult:
+    return DownloadResult(mbps=20.0, bytes=order.max_bytes)
 
 
 async def count(month: Month, what: str) -> int:
@@ -54,10 +54,10 @@ async def test_two_workers_at_once_begin_each_test_once(month: Month) -> None:
     await month.register(20, [None])
     ran: list[int] = []
 
-    async def run(order: Order) -> Found:
+    async def run(order: Order) -> DownloadResult:
         ran.append(order.test_id)
         await asyncio.sleep(0)
-        return Found(mbps=20.0, bytes=order.max_bytes)
+        return DownloadResult(mbps=20.0, bytes=order.max_bytes)
 
     workers = [Speed(month.sessions, run) for _ in range(3)]
     for minutes in range(0, 12 * 60, 30):
@@ -71,9 +71,9 @@ async def test_one_at_a_time_behind_a_gateway(month: Month) -> None:
     await month.register(60, [None])
     forever = asyncio.Event()
 
-    async def run(order: Order) -> Found:
+    async def run(order: Order) -> DownloadResult:
         await forever.wait()
-        return Found()
+        return DownloadResult()
 
     speed = Speed(month.sessions, run)
     for minutes in (0, 50, 51):
@@ -98,9 +98,9 @@ async def test_a_test_that_a_dead_worker_left_is_given_up_and_counts_in_full(mon
     await month.register(2, [None])
     forever = asyncio.Event()
 
-    async def run(order: Order) -> Found:
+    async def run(order: Order) -> DownloadResult:
         await forever.wait()
-        return Found()
+        return DownloadResult()
 
     dead = Speed(month.sessions, run)
     at = month.now
@@ -152,9 +152,9 @@ async def test_a_look_into_a_test_of_ours_judges_neither_loss_nor_round_trips(mo
     await month.register(8, [None])
     ended = asyncio.Event()
 
-    async def run(order: Order) -> Found:
+    async def run(order: Order) -> DownloadResult:
         await ended.wait()
-        return Found(mbps=20.0, bytes=order.max_bytes)
+        return DownloadResult(mbps=20.0, bytes=order.max_bytes)
 
     speed, at, before = Speed(month.sessions, run), month.now, time.monotonic()
     while not await count(month, "mode = 'pull' AND status = 'running' AND parent_id IS NOT NULL"):
@@ -239,10 +239,10 @@ async def test_a_real_download_goes_where_the_policy_lets_it(url: str, came: tup
             await session.execute(
                 text("UPDATE site SET speed_url = :url WHERE probe <> 'push'"), {"url": url.format(port=port)}
             )
-        async with Prober.open(Policy(allow=["127.77.0.0/16"], deny=["127.0.0.0/8"]), sockets=[]) as prober:
+        async with Prober.open(AddressPolicy(allow=["127.77.0.0/16"], deny=["127.0.0.0/8"]), sockets=[]) as prober:
             pull = pulling(prober)
 
-            async def briefly(order: Order) -> Found:
+            async def briefly(order: Order) -> DownloadResult:
                 return await pull(replace(order, host=None, max_bytes=6_000_000, max_s=2))
 
             speed, at = Speed(month.sessions, briefly), month.now

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 from app.core.clock import from_slot
-from app.judging.ingest import Item
+from app.judging.ingest import AddressedReading
 from app.worker.canaries import Canaries
 from app.worker.write_buffer import Buffer
 from probes.contract import Outcome, Reading
@@ -18,11 +18,11 @@ def beat(canaries: Canaries, second: float, *outcomes: Outcome) -> None:
     canaries.heard(readings, NOW + second)
 
 
-def timeout(second: int, key: int = 1) -> Item:
+def timeout(second: int, key: int = 1) -> AddressedReading:
     return Reading(key, NOW + second, Outcome.TIMEOUT, 3, (), 60), SINCE
 
 
-def answer(second: int, key: int = 1) -> Item:
+def answer(second: int, key: int = 1) -> AddressedReading:
     return Reading(key, NOW + second, Outcome.OK, 3, (100,), 60), SINCE
 
 

@@ -22,7 +22,7 @@ from app.settings import ProbeSettings, Settings
 from app.worker import writer as store
 from app.worker.probe_loop import Rounds
 from probes.contract import Outcome, Reading
-from probes.policy import Policy
+from probes.policy import AddressPolicy
 from probes.sweep import Prober
 from simulator.namespace import Namespace
 from tests.conftest import Cast
@@ -34,7 +34,7 @@ async def rounds(sessions: Sessions, cast: Cast) -> AsyncIterator[Rounds]:
     """Of a worker whose ICMP socket lives in a network namespace, where nobody answers."""
     with Namespace.open() as namespace:
         raw = namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        async with Prober.open(Policy(allow=["127.0.0.0/8"]), sockets=[raw]) as prober:
+        async with Prober.open(AddressPolicy(allow=["127.0.0.0/8"]), sockets=[raw]) as prober:
             settings = Settings(canaries=["127.255.0.1"], probe=ProbeSettings(allow=["127.0.0.0/8"]))
             yield Rounds(sessions, prober, settings)
 

@@ -3,21 +3,21 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from app.core.clock import from_slot
-from app.judging.ingest import Judged
+from app.judging.ingest import JudgedSite
 from app.registry.models import State
 from app.worker.schedule import Plan, Schedule
-from probes.contract import Kind, Target
+from probes.contract import ProbeKind, Target
 
 NOW = 1_800_000_000
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def plan(key: int, interval_s: int = 60) -> Plan:
-    return Plan(Target(key, 0, Kind.ICMP, "127.1.1.1", valid_s=interval_s), interval_s, BEGIN)
+    return Plan(Target(key, 0, ProbeKind.ICMP, "127.1.1.1", valid_s=interval_s), interval_s, BEGIN)
 
 
-def judged(key: int, state: State, *, seen: int, since: int | None = None, pending: bool = False) -> Judged:
-    return Judged(key, state, from_slot(since or seen), from_slot(seen), from_slot(seen) if pending else None)
+def judged(key: int, state: State, *, seen: int, since: int | None = None, pending: bool = False) -> JudgedSite:
+    return JudgedSite(key, state, from_slot(since or seen), from_slot(seen), from_slot(seen) if pending else None)
 
 
 def run(schedule: Schedule, first: int, last: int) -> list[tuple[int, int, int]]:
@@ -81,7 +81,7 @@ def test_the_parent_of_a_site_that_reports_itself_is_looked_at_when_a_push_of_it
     schedule = Schedule()
     schedule.put(plan(1), now=NOW)
     ((slot, _, _),) = run(schedule, NOW, NOW + 60)
-    child = Judged(7, State.UP, from_slot(NOW), from_slot(slot + 2), from_slot(slot + 2), parent_id=1)
+    child = JudgedSite(7, State.UP, from_slot(NOW), from_slot(slot + 2), from_slot(slot + 2), parent_id=1)
     schedule.follow([child], now=slot + 26)
     assert run(schedule, slot + 26, slot + 30) == [(slot + 27, 1, 5)]
 

@@ -10,7 +10,7 @@ from app.cli.doctor.finding import Finding, Level, in_thread
 from app.runtime import data_dir
 from app.runtime.up import require_port
 from app.settings import Settings, SettingsError
-from probes.contract import Kind, Outcome, Target
+from probes.contract import Outcome, ProbeKind, Target
 from probes.echo import Echo, IcmpNotPermitted, Ping
 from probes.icmp_socket import open_icmp_sockets
 from probes.sweep import Prober
@@ -65,7 +65,7 @@ async def check_canaries(settings: Settings) -> Finding:
             return Finding(Level.WARN, "canaries: not asked, without ICMP")
         readings = await prober.sweep(
             [
-                Target(number, int(time.time()), Kind.ICMP, host, packets=3, spacing_s=0.3, timeout_s=1.5)
+                Target(number, int(time.time()), ProbeKind.ICMP, host, packets=3, spacing_s=0.3, timeout_s=1.5)
                 for number, host in enumerate(settings.canaries)
             ]
         )
