@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import WITA
+from app.core.clock import WITA, WITA_SQL
 from app.core.periods import Period
 from app.postgres.engine import Counter
 
@@ -28,10 +28,10 @@ class Figures(Enum):
 
     AVAILABILITY = text(
         READ.format(
-            settled="""
+            settled=f"""
         (SELECT count(*) FROM counted_day WHERE day BETWEEN :first AND :last) > cast(:last AS date) - greatest(
             cast(:first AS date),
-            (SELECT (min(started_at) AT TIME ZONE interval '8 hours')::date FROM site_configuration)
+            (SELECT (min(started_at) AT TIME ZONE {WITA_SQL})::date FROM site_configuration)
         )
         AND NOT EXISTS (SELECT FROM stale_day WHERE day BETWEEN :first AND :last)
         AND NOT EXISTS (SELECT FROM site WHERE id = cast(:site_id AS int) AND kind = 'node')

@@ -7,6 +7,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, in_region, require_region
+from app.core.clock import WITA_SQL
 from app.core.errors import NotFound
 from app.profiles import Technology
 from app.registry import providers, regions
@@ -78,8 +79,8 @@ class Selection:
         wanted += ["c.provider_id = :provider_id"] if self.provider_id is not None else []
         wanted += ["c.technology = :technology"] if self.technology is not None else []
         return f"""
-            SELECT s.id AS site_id, date_trunc('day', c.started_at, 'Asia/Makassar') AS since,
-                coalesce(date_trunc('day', c.ended_at, 'Asia/Makassar'), 'infinity') AS until
+            SELECT s.id AS site_id, date_trunc('day', c.started_at, {WITA_SQL}) AS since,
+                coalesce(date_trunc('day', c.ended_at, {WITA_SQL}), 'infinity') AS until
             FROM site s JOIN site_configuration c ON c.site_id = s.id WHERE {" AND ".join(wanted)}"""
 
     @property

@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import text
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.clock import utc_now
+from app.core.clock import WITA_SQL, utc_now
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import SiteKind, State
 from app.status.snapshot import Snapshot
@@ -38,13 +38,13 @@ INBOX = text("""
             WHERE refused_at IS NULL ORDER BY id LIMIT 1), 0) AS age_s,
         (SELECT count(*) FROM (SELECT FROM push_inbox WHERE refused_at IS NOT NULL LIMIT 100000) r) AS refused
 """)
-LAGS = text("""
-    WITH over AS (SELECT date_trunc('hour', now(), 'UTC') AS hour, date_trunc('day', now(), 'Asia/Makassar') AS day),
+LAGS = text(f"""
+    WITH over AS (SELECT date_trunc('hour', now(), 'UTC') AS hour, date_trunc('day', now(), {WITA_SQL}) AS day),
     counted AS (
         SELECT stage, CASE stage WHEN 'hours' THEN hour ELSE day END AS due, upto
         FROM rollup_watermark, over WHERE stage IN ('hours', 'days')
         UNION ALL
-        SELECT 'availability', day, (SELECT max(c.day) + 1 FROM counted_day c)::timestamp AT TIME ZONE 'Asia/Makassar'
+        SELECT 'availability', day, (SELECT max(c.day) + 1 FROM counted_day c)::timestamp AT TIME ZONE {WITA_SQL}
         FROM over
     )
     SELECT stage, greatest(0, extract(epoch FROM due - upto))::float AS lag_s

@@ -12,7 +12,8 @@ from app.availability import site_history
 from app.availability.counting import History, slices
 from app.availability.models import ALL_PROVIDERS, ALL_TECHNOLOGIES, AvailabilityDay, CountedDay, OutagePart
 from app.availability.tally import Tally
-from app.core.clock import WITA, from_slot, midnight, to_slot
+from app.core.clock import WITA, WITA_SQL, from_slot, midnight, to_slot
+from app.core.freshness import HOLD
 from app.registry.models import Site, SiteConfiguration, SiteKind
 
 DAYS, STALE_DAYS = 1, 10  # a run: who writes the ledger may wait for the marks that it took
@@ -21,9 +22,9 @@ SETTLES_AFTER = timedelta(minutes=10)
 
 T = TypeVar("T")
 
-DUE = text("""
+DUE = text(f"""
     SELECT day::date FROM generate_series(
-        (SELECT (min(started_at) AT TIME ZONE interval '8 hours')::date FROM site_configuration)::timestamp,
+        (SELECT (min(started_at) AT TIME ZONE {WITA_SQL})::date FROM site_configuration)::timestamp,
         cast(:last AS date)::timestamp, interval '1 day'
     ) day
     WHERE NOT EXISTS (SELECT 1 FROM counted_day c WHERE c.day = day.day::date) ORDER BY day DESC LIMIT :days
@@ -47,15 +48,15 @@ MARKS_OF_COUNTED = text(
 # What the rest of a day came to can still change with no new word from the site: its last evidence may turn out to
 # have lapsed before midnight, and an outage that goes on may yet become long enough for its contract. Such a day is
 # answered live, and counted again when that is known, or after a while.
-MARK_UNSETTLED = text("""
+MARK_UNSETTLED = text(f"""
     INSERT INTO stale_day (site_id, day, due_at)
     SELECT g.site_id, :day, CASE WHEN g.site_id = ANY(:undecided) THEN cast(:now AS timestamptz) + interval '1 hour'
-        ELSE s.evidence_at + make_interval(secs => 2.5 * s.valid_s + 1) END
+        ELSE s.evidence_at + make_interval(secs => {HOLD} * s.valid_s + 1) END
     FROM state_segment g JOIN site_status s ON s.site_id = g.site_id
     WHERE g.site_id = ANY(:ids) AND g.ended_at IS NULL AND g.started_at < :until AND (
         g.state IN ('down', 'unreachable') AND g.site_id = ANY(:undecided)
         OR (s.evidence_at + make_interval(secs => s.valid_s) < :until
-            AND s.evidence_at + make_interval(secs => 2.5 * s.valid_s) >= :now)
+            AND s.evidence_at + make_interval(secs => {HOLD} * s.valid_s) >= :now)
     )
     ON CONFLICT DO NOTHING
 """)

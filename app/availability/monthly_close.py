@@ -13,7 +13,7 @@ from app.availability import site_history
 from app.availability.counting import count
 from app.availability.figures import row
 from app.availability.models import ClosedMonth, MonthCorrection
-from app.core.clock import WITA, midnight, to_slot
+from app.core.clock import WITA, WITA_SQL, midnight, to_slot
 from app.core.periods import Period, Step
 from app.judging.invalidation import CLOSES_AFTER_DAYS
 from app.postgres.engine import Counter, bump
@@ -23,11 +23,11 @@ BATCH = 500  # site-months a run
 CHUNK = 10  # sites at a time: the worker's loop has probes to serve in between
 
 # Every month that is over for long enough and in which the site was in service under a valid contract.
-DUE = text("""
+DUE = text(f"""
 SELECT DISTINCT month::date AS month, c.site_id
 FROM site_configuration c JOIN contract k ON k.id = c.contract_id, LATERAL generate_series(
-    date_trunc('month', greatest(c.started_at AT TIME ZONE interval '8 hours', k.valid_from)),
-    least(cast(:last AS timestamp), c.ended_at AT TIME ZONE interval '8 hours' - interval '1 microsecond',
+    date_trunc('month', greatest(c.started_at AT TIME ZONE {WITA_SQL}, k.valid_from)),
+    least(cast(:last AS timestamp), c.ended_at AT TIME ZONE {WITA_SQL} - interval '1 microsecond',
           k.valid_to - interval '1 day'),
     interval '1 month'
 ) month

@@ -6,10 +6,10 @@ from datetime import date, time
 from decimal import Decimal
 
 from app.availability.intervals import ALWAYS, Track, clip
-from app.core.clock import midnight, to_slot
+from app.core.clock import WITA, midnight, to_slot
 
 DAY_S = 86_400
-WITA_S = 8 * 3600
+WITA_S = round(WITA.utcoffset(None).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)

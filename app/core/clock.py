@@ -5,6 +5,7 @@ import time
 from datetime import UTC, date, datetime, timedelta, timezone
 
 WITA = timezone(timedelta(hours=8), "WITA")  # Asia/Makassar; it has no daylight saving time
+WITA_SQL = "'Asia/Makassar'"  # the same zone as an SQL literal, for AT TIME ZONE and date_trunc
 
 
 class NaiveTime(ValueError):

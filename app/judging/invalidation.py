@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import WITA, midnight, utc_now
+from app.core.clock import WITA, WITA_SQL, midnight, utc_now
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Counter, bump
 
@@ -14,7 +14,7 @@ CLOSES_AFTER_DAYS = 8  # after a month's end: late data is accepted for seven da
 # An outage counts for a contract by its whole length, so a change at one end of it is a change of all its days. A mark
 # that is there already is written again: its row stays locked until this transaction ends, so that nobody counts the
 # day and takes the mark away meanwhile.
-REACH = """
+REACH = f"""
 WITH RECURSIVE reach AS (
     SELECT * FROM unnest(cast(:ids AS integer[]), cast(:lows AS timestamptz[]), cast(:highs AS timestamptz[]),
         cast(:wholes AS boolean[])) AS s(site_id, low, high, whole)
@@ -25,11 +25,11 @@ WITH RECURSIVE reach AS (
 ), touched AS (
     SELECT DISTINCT r.site_id, day::date AS day
     FROM reach r, LATERAL generate_series(
-        (r.low AT TIME ZONE interval '8 hours')::date::timestamp,
-        (greatest(r.low, r.high - interval '1 microsecond') AT TIME ZONE interval '8 hours')::date::timestamp,
+        (r.low AT TIME ZONE {WITA_SQL})::date::timestamp,
+        (greatest(r.low, r.high - interval '1 microsecond') AT TIME ZONE {WITA_SQL})::date::timestamp,
         interval '1 day'
     ) day
-    WHERE day < (now() AT TIME ZONE interval '8 hours')::date
+    WHERE day < (now() AT TIME ZONE {WITA_SQL})::date
 )
 """
 TOUCHES = text(f"{REACH} SELECT EXISTS (SELECT FROM touched)")
@@ -42,7 +42,7 @@ MARK_MONTHS = text(f"""{REACH}
 INSERT INTO stale_month (site_id, month, reason)
 SELECT DISTINCT site_id, date_trunc('month', day)::date AS month, :reason FROM touched
 WHERE date_trunc('month', day) + interval '1 month {CLOSES_AFTER_DAYS} days'
-    <= now() AT TIME ZONE interval '8 hours' + interval '1 hour'
+    <= now() AT TIME ZONE {WITA_SQL} + interval '1 hour'
 ORDER BY site_id, month
 ON CONFLICT (site_id, month) DO UPDATE SET reason = excluded.reason
 """)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.selection import OneSite, Selection
-from app.core.clock import WITA
+from app.core.clock import WITA, WITA_SQL
 from app.core.periods import Period, Step
 from app.latency.latency_query import Composed
 from app.latency.rollup_tiers import Counted, Tier, ceil, floor
@@ -18,9 +18,9 @@ from app.measurements import partitions
 FIGURES = ("loss_pct", "min_ms", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms", "jitter_ms")
 PLANNED_EACH_TIME = text("SET LOCAL plan_cache_mode = 'force_custom_plan'")  # a day's plan is no plan for a year
 WATERMARKS = text("SELECT stage, upto FROM rollup_watermark")
-STALE_DAYS = """
-    SELECT DISTINCT date_trunc('day', hour, 'Asia/Makassar') FROM stale_hour
-    WHERE hour >= :first AND hour < :last AND site_id IN (SELECT site_id FROM ({members}) m)
+STALE_DAYS = f"""
+    SELECT DISTINCT date_trunc('day', hour, {WITA_SQL}) FROM stale_hour
+    WHERE hour >= :first AND hour < :last AND site_id IN (SELECT site_id FROM ({{members}}) m)
 """
 SITES = """
     SELECT count(DISTINCT site_id) FROM ({members}) m WHERE EXISTS (

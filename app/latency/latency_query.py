@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.aggregates.selection import OneSite, Selection
-from app.core.clock import WITA
+from app.core.clock import WITA, WITA_SQL
 from app.core.periods import Period, Step
 from app.latency import histogram_sql
 from app.latency.histogram_sql import COLUMNS
@@ -12,14 +12,14 @@ from app.latency.models import RegionDay, RegionMonth, RollupDay, RollupHour
 from app.latency.rollup_tiers import Counted, Piece, Tier, ceil, floor, pieces
 from app.postgres.engine import Base
 
-MEMBER = """
-    SELECT site_id, since, until, (since AT TIME ZONE 'Asia/Makassar')::date AS first_day,
-        (until AT TIME ZONE 'Asia/Makassar')::date AS until_day FROM ({members}) m WHERE since < until
+MEMBER = f"""
+    SELECT site_id, since, until, (since AT TIME ZONE {WITA_SQL})::date AS first_day,
+        (until AT TIME ZONE {WITA_SQL})::date AS until_day FROM ({{members}}) m WHERE since < until
 """
 # Hours that wait to be counted again: left out of what is counted, and read one by one.
-STALE = """
+STALE = f"""
     SELECT site_id, hour FROM stale_hour WHERE hour >= :whole_from AND hour < :whole_to
-        AND (hour AT TIME ZONE 'Asia/Makassar')::date = ANY(cast(:stale_days AS date[]))
+        AND (hour AT TIME ZONE {WITA_SQL})::date = ANY(cast(:stale_days AS date[]))
 """
 OF_SITES: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RollupDay}
 OF_REGION: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RegionDay, Tier.MONTH: RegionMonth}

@@ -11,7 +11,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.maintenance_overlay import running_now
-from app.core.clock import WITA
+from app.core.clock import WITA, WITA_SQL
 from app.registry.models import State
 from app.throughput.admission import Decision, Standing, Verdict, decide
 from app.throughput.budget import PUSH_BYTES, SLACK_BYTES, UP_SLACK_BYTES, month_end
@@ -26,7 +26,7 @@ KNOWN_REQUESTS = 20  # from so many pushes on, what one costs is known
 UNMEASURED = frozenset({"too_short", "too_little", "still_rising", "buffered", "not_reported"})  # without a figure
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext('sinyal throughput'))")
-PLAN = text("""
+PLAN = text(f"""
     INSERT INTO throughput_test (site_id, planned_at, month, mode, status, technology, provider_id, parent_id,
         village_code, contract_down_mbps, contract_up_mbps, allowed_down_bytes, allowed_up_bytes, max_s,
         reserved_bytes, waits_until, down_bytes, up_bytes)
@@ -39,8 +39,8 @@ PLAN = text("""
     JOIN site s ON s.id = n.site_id
     LEFT JOIN LATERAL (
         SELECT bandwidth_down_mbps, bandwidth_up_mbps FROM contract_terms t WHERE t.contract_id = s.contract_id
-        ORDER BY t.started_on <= (n.planned_at AT TIME ZONE 'Asia/Makassar')::date DESC,
-            CASE WHEN t.started_on <= (n.planned_at AT TIME ZONE 'Asia/Makassar')::date THEN t.started_on END DESC,
+        ORDER BY t.started_on <= (n.planned_at AT TIME ZONE {WITA_SQL})::date DESC,
+            CASE WHEN t.started_on <= (n.planned_at AT TIME ZONE {WITA_SQL})::date THEN t.started_on END DESC,
             t.started_on
         LIMIT 1
     ) c ON true
