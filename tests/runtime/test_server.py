@@ -7,12 +7,12 @@ from pathlib import Path
 
 FAILING = """
 import structlog
-from app import serve
+from app.runtime import server
 
 def fail(secret):
     raise RuntimeError("broken")
 
-app = serve.make_app()
+app = server.make_app()
 try:
     fail("sinyal_" + "s3cr3t")
 except RuntimeError as error:
