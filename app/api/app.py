@@ -53,7 +53,8 @@ from app.status.stream import Streams
 from app.status.stream_routes import router as streams
 from app.throughput.routes import router as throughputs
 from app.throughput.speedtest_routes import router as speedtests
-from app.web import auth, deps, problem_details
+from app.web import deps, problem_details
+from app.web.caller_cache import CallerCache
 from app.web.security_headers import Secured
 
 API = "/api/v1"
@@ -77,7 +78,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     )
     app.state.settings = given or settings()
     app.state.policy = app.state.settings.probe.policy
-    app.state.callers = auth.Callers()
+    app.state.callers = CallerCache()
     app.state.imports = Turns()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)

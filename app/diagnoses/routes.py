@@ -12,11 +12,11 @@ from app.diagnoses import store, stream
 from app.diagnoses.schemas import DiagnosisIn, DiagnosisOut, DiagnosisWithLines
 from app.registry import store as registry
 from app.registry.params import SiteId
-from app.web.auth import by_ticket
+from app.web.auth import Presented, is_still_allowed, redeem_ticket
 from app.web.deps import Cursor, Limit, Page, Reader, Session, Writer, read_cursor, row_id, write_cursor
 from app.web.idempotency import SentOnce
 from app.web.problem_details import problems
-from app.web.sse import UNBUFFERED, EventStream, Room, event_schema, is_still_allowed
+from app.web.sse import UNBUFFERED, EventStream, Room, event_schema
 
 router = APIRouter(prefix="/sites/{id}", tags=["field"])
 
@@ -94,12 +94,13 @@ async def get_diagnosis(session: Session, caller: Reader, id: SiteId, diagnosis_
 @router.get(
     "/diagnoses/{diagnosis_id}/stream",
     response_class=StreamingResponse,
-    dependencies=[Depends(by_ticket)],
+    dependencies=[Depends(redeem_ticket)],
     responses={200: EVENTS, **problems(404, 503)},
 )
 async def stream_diagnosis(
     session: Session,
     caller: Reader,
+    credential: Presented,
     id: SiteId,
     diagnosis_id: DiagnosisId,
     request: Request,
@@ -110,7 +111,7 @@ async def stream_diagnosis(
     site, _ = await registry.get_site(session, id, caller=caller)
     await store.get_diagnosis(session, site.id, diagnosis_id)
     room.require_room()
-    sessions, leave = request.app.state.sessions, partial(is_still_allowed, request, caller)
+    sessions, leave = request.app.state.sessions, partial(is_still_allowed, request, credential, caller)
     facts = stream.tell(sessions, site.id, diagnosis_id, room=room, told=_line(last_event_id), is_allowed=leave)
     return EventStream(facts, headers=UNBUFFERED)
 

@@ -1,6 +1,6 @@
 """The fast lane: what was just answered is answered again to the same caller, before any routing. Most polls are that.
 
-An answer may be repeated while its version is the one that is out, and its caller is known (`known_until`).
+A response may be repeated while its version is the current one and its caller is fresh (`RequestContext`).
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.status.rendered import Answers
 from app.status.version import Version
+from app.web.request_context import context_of
 
 TELLING = {b"authorization", b"cookie", b"accept", b"accept-encoding", b"origin"}  # what makes answers differ
 OF_A_BODY = {b"content-length", b"content-type", b"content-encoding"}
@@ -87,6 +88,7 @@ class _Keeping:
     def __init__(self, lane: FastLane, key: Key, scope: Scope, send: Send) -> None:
         self._lane, self._key, self._scope, self._send = lane, key, scope, send
         self._start: Message = {}
+        context_of(scope)  # before anything copies the scope
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -96,11 +98,11 @@ class _Keeping:
         await self._send(message)
 
     def _keep(self, body: Message) -> None:
-        state = self._scope.get("state", {})
-        version, until = state.get("repeatable"), state.get("known_until")
+        context = context_of(self._scope)
+        version, until = context.status_version, context.caller_fresh_until
         headers = self._start["headers"]
         etag = dict(headers).get(b"etag")
-        if version is None or until is None or etag is None:
+        if version is None or until is None or until <= time.monotonic() or etag is None:
             return
         bare = [(name, value) for name, value in headers if name not in OF_A_BODY]
         unchanged = {**self._start, "status": 304, "headers": bare}, {"type": "http.response.body", "body": b""}

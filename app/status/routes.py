@@ -16,6 +16,7 @@ from app.status.version import Version
 from app.web.conditional import tags, takes_gzip
 from app.web.deps import Reader, Session, check_parameters
 from app.web.problem_details import problems
+from app.web.request_context import context_of
 
 router = APIRouter(tags=["dashboards"])
 scraped = APIRouter(dependencies=[Depends(check_parameters)])  # outside of /api/v1
@@ -97,14 +98,15 @@ async def get_metrics(request: Request, caller: Reader) -> Response:
 async def _answer(request: Request, asked: Question) -> Response:
     answers: Answers = request.app.state.answers
     asked = replace(asked, zipped=takes_gzip(request.headers.get("accept-encoding", "")))
-    version = request.state.repeatable = answers.version()
+    context = context_of(request)
+    version = context.status_version = answers.version()
     etag = asked.etag(version)
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
     if etag in tags(request.headers.get("if-none-match")):
         return Response(status_code=304, headers=headers)
     answer = await answers.get(asked)
     headers["ETag"] = answer.etag
-    request.state.repeatable = answer.version
+    context.status_version = answer.version
     if asked.zipped:
         headers["Content-Encoding"] = "gzip"
     return Response(answer.body, media_type=MEDIA[asked.form], headers=headers)

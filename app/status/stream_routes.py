@@ -14,10 +14,10 @@ from app.status.routes import Since, Wanted
 from app.status.schemas import Aged
 from app.status.stream import Streams
 from app.status.version import Version
-from app.web.auth import by_ticket
+from app.web.auth import Presented, is_still_allowed, redeem_ticket
 from app.web.deps import Reader, Session
 from app.web.problem_details import problems
-from app.web.sse import UNBUFFERED, EventStream, event_schema, is_still_allowed
+from app.web.sse import UNBUFFERED, EventStream, event_schema
 
 router = APIRouter(tags=["dashboards"])
 
@@ -48,11 +48,16 @@ class TicketOut(BaseModel):
 @router.get(
     "/status/stream",
     response_class=StreamingResponse,
-    dependencies=[Depends(by_ticket)],
+    dependencies=[Depends(redeem_ticket)],
     responses={200: EVENTS, **problems(403, 503)},
 )
 async def get_stream(
-    request: Request, caller: Reader, wanted: Wanted, since: Since = None, last_event_id: LastEventId = None
+    request: Request,
+    caller: Reader,
+    credential: Presented,
+    wanted: Wanted,
+    since: Since = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Server-sent events: a `snapshot` (what `GET /status` answers), then each `change` (as with `since`) at once.
 
@@ -64,7 +69,7 @@ async def get_stream(
     streams.require_room()
     request.app.state.answers.version()
 
-    leave = partial(is_still_allowed, request, caller)
+    leave = partial(is_still_allowed, request, credential, caller)
     return EventStream(streams.tell(wanted, seen, leave), headers=UNBUFFERED)
 
 
@@ -77,11 +82,11 @@ def _version(event_id: str | None) -> Version | None:
 
 
 @router.post("/status/stream-ticket", response_model=TicketOut, status_code=201, responses=problems(403))
-async def create_ticket(session: Session, caller: Reader, request: Request, response: Response) -> dict[str, Any]:
+async def create_ticket(session: Session, caller: Reader, credential: Presented, response: Response) -> dict[str, Any]:
     """For a browser, whose EventSource sends no headers. The ticket opens one stream within a minute.
 
     The stream sees what you may see, for as long as you may see it.
     """
-    ticket, expires_at = await stream_tickets.issue(session, request.state.credential)
+    ticket, expires_at = await stream_tickets.issue(session, credential)
     response.headers["Cache-Control"] = "no-store"
     return {"ticket": ticket, "expires_at": expires_at}

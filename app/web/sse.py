@@ -2,16 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
-from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.access.scope import Caller
-from app.core.errors import NotSignedIn, TooManyStreams
-from app.web.problem_details import AWAY
+from app.core.errors import TooManyStreams
 
 BEAT_S = 15.0  # when there was nothing to tell for so long, a sign of life
 LOOK_S = 1.5  # how often a stream looks whether its caller may still see it: well within 5 s with what is remembered
@@ -64,13 +60,3 @@ def event_schema(kind: str, data: dict[str, Any]) -> dict[str, Any]:
             "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
         },
     }
-
-
-async def is_still_allowed(request: Request, caller: Caller) -> bool:
-    try:
-        found = await request.app.state.callers.watch(request, request.state.credential)
-    except NotSignedIn:
-        return False
-    except AWAY:
-        return True  # nobody can be revoked there meanwhile
-    return bool(replace(found, address=caller.address) == caller)

@@ -11,11 +11,13 @@ from fastapi import FastAPI
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import store as access
 from app.access.models import Audit, Role, Token
+from app.access.scope import Caller
 from app.accounts.schemas import TokenIn, TokenOut
 from app.core.clock import utc_now
 from app.postgres.engine import open_engine, open_sessions
-from app.web import auth
+from app.web.caller_cache import LOOK_UP_S, TOKEN_TTL_S, CallerCache
 from tests.access.browser import Browser, account
 from tests.accounts.test_accounts import admin, made
 from tests.conftest import Cast
@@ -39,9 +41,20 @@ async def works(one: Browser, secret: str, path: str = "/me") -> int:
     return answer.status_code
 
 
-def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """As if the clock by which callers are remembered had gone on."""
-    monkeypatch.setattr("app.web.auth.monotonic", lambda: monotonic() + seconds)
+class CallerClock:
+    """The clock of the caller cache, put forward by `ahead_s`."""
+
+    ahead_s = 0.0
+
+    def __call__(self) -> float:
+        return monotonic() + self.ahead_s
+
+
+@pytest.fixture
+def clock(app: FastAPI) -> CallerClock:
+    clock = CallerClock()
+    app.state.callers = CallerCache(clock=clock)
+    return clock
 
 
 async def test_a_token_is_shown_once_and_kept_as_a_digest(browser: Open, session: AsyncSession) -> None:
@@ -147,7 +160,7 @@ async def test_tokens_are_seen_and_revoked_within_the_region_only(browser: Open,
 
 
 def test_a_caller_is_remembered_for_less_than_five_seconds() -> None:
-    assert auth.TOKEN_TTL_S + auth.LOOK_UP_S < 5
+    assert TOKEN_TTL_S + LOOK_UP_S < 5
 
 
 @pytest.mark.parametrize(
@@ -161,7 +174,7 @@ def test_a_caller_is_remembered_for_less_than_five_seconds() -> None:
     ],
 )
 async def test_a_token_is_refused_within_five_seconds_once_its_ground_is_gone(
-    browser: Open, session: AsyncSession, monkeypatch: pytest.MonkeyPatch, statement: str, why: str
+    browser: Open, session: AsyncSession, clock: CallerClock, statement: str, why: str
 ) -> None:
     sari = await admin(browser, session, "sari")
     ana = await account(session, "ana", Role.DISTRICT_OPERATOR, "64.02")
@@ -169,7 +182,7 @@ async def test_a_token_is_refused_within_five_seconds_once_its_ground_is_gone(
     assert await works(sari, secret, "/sites") == 200
     async with session.begin():
         await session.execute(text(statement))
-    later(monkeypatch, auth.TOKEN_TTL_S + 0.1)
+    clock.ahead_s = TOKEN_TTL_S + 0.1
     assert await works(sari, secret, "/sites") == 401, why
     refused = await sari.client.get("/api/v1/sites", headers={"Authorization": f"Bearer {secret}"})
     assert ("owner" in why) == ("owner" in refused.json()["detail"]), "whoever has the secret may know why"
@@ -177,19 +190,25 @@ async def test_a_token_is_refused_within_five_seconds_once_its_ground_is_gone(
 
 
 async def test_a_token_that_is_still_within_its_narrowed_owner_goes_on(
-    browser: Open, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+    browser: Open, session: AsyncSession, clock: CallerClock
 ) -> None:
     sari = await admin(browser, session, "sari")
     ana = await account(session, "ana", Role.DISTRICT_OPERATOR, "64.02")
     secret = (await minted(sari, account_id=ana.id))["token"]
     async with session.begin():
         await session.execute(text("UPDATE account SET role = 'viewer' WHERE username = 'ana'"))
-    later(monkeypatch, 10)
+    clock.ahead_s = 10
     assert await works(sari, secret, "/sites") == 200
 
 
 async def test_a_known_caller_stays_while_the_database_is_away_and_a_new_one_must_wait(
-    app: FastAPI, cast: Cast, browser: Open, session: AsyncSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    app: FastAPI,
+    cast: Cast,
+    browser: Open,
+    session: AsyncSession,
+    clock: CallerClock,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     await account(session, "dewi")
     dewi = browser()
@@ -199,14 +218,14 @@ async def test_a_known_caller_stays_while_the_database_is_away_and_a_new_one_mus
 
     nothing_there = open_engine(f"postgresql+asyncpg://sinyal@/sinyal?host={tmp_path}", name="test")
     monkeypatch.setattr(app.state, "sessions", open_sessions(nothing_there))
-    later(monkeypatch, 10)
+    clock.ahead_s = 10
     assert (await cast.vera.get("/status")).status_code == 200
     assert (await dewi.person.get("/status")).status_code == 200
     assert (await cast.ben.get("/status")).status_code == 503
 
 
 async def test_who_cannot_be_looked_up_changes_nothing_and_is_not_trusted_for_long(
-    cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+    cast: Cast, session: AsyncSession, clock: CallerClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A database that is only busy may have revoked them long ago."""
     assert (await cast.ana.get("/sites")).status_code == 200
@@ -217,11 +236,28 @@ async def test_who_cannot_be_looked_up_changes_nothing_and_is_not_trusted_for_lo
         raise TimeoutError
 
     monkeypatch.setattr("app.access.store.get_caller", busy)
-    later(monkeypatch, 10)
+    clock.ahead_s = 10
     assert (await cast.ana.post("/sites", site())).status_code == 503
     assert (await cast.ana.get("/sites")).status_code == 200
-    later(monkeypatch, 3600)
+    clock.ahead_s = 3600
     assert (await cast.ana.get("/sites")).status_code == 503
+
+
+async def test_a_full_cache_evicts_only_the_least_recently_used_caller(
+    app: FastAPI, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up = []
+
+    async def get_caller(session: AsyncSession, digest: bytes, look_up: Any = access.get_caller) -> Caller:
+        caller: Caller = await look_up(session, digest)
+        looked_up.append(caller.name)
+        return caller
+
+    monkeypatch.setattr("app.access.store.get_caller", get_caller)
+    app.state.callers = CallerCache(max_entries=2)
+    for person in (cast.ana, cast.ben, cast.ana, cast.sari, cast.ana, cast.ben):
+        assert (await person.get("/me")).status_code == 200
+    assert looked_up == ["ana", "ben", "sari", "ben"]
 
 
 @pytest.mark.parametrize(
