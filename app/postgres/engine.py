@@ -10,7 +10,8 @@ import orjson
 from asyncpg import InternalClientError
 from sqlalchemy import ARRAY, ColumnElement, DateTime, Enum, Integer, MetaData, Text, any_, event, literal, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
@@ -20,6 +21,10 @@ from app.settings import Settings, SettingsError
 
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Sessions = async_sessionmaker[AsyncSession]
+
+# Classes of SQLSTATE with which no data is at fault: connection, read-only standby, deadlock, schema or privileges that
+# do not fit this version, no room, lock not available, operator intervention, system error.
+AVAILABILITY_CLASSES = ("08", "25006", "40", "42", "53", "55", "57", "58")
 
 AFTER_THE_SERVER_S = 2  # where a pooler keeps our limit from the server, we give up so much later
 
@@ -176,7 +181,7 @@ def require_version(seen: int | None, current: int) -> None:
         )
 
 
-def sqlstate(error: Exception) -> str:
+def sqlstate(error: BaseException) -> str:
     """PostgreSQL's word for what happened; empty where it did not come from there."""
     return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
 
@@ -184,3 +189,16 @@ def sqlstate(error: Exception) -> str:
 def is_refused(error: Exception) -> bool:
     """Whether it is the data that the database does not take (classes 22 and 23), and not the database that is away."""
     return sqlstate(error).startswith(("22", "23"))
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether no work with the database succeeds just now, whatever the data: the same may succeed later.
+
+    False for what fails again with the same data: the database refuses it, or our own code raises on it.
+    """
+    if isinstance(error, OSError | OperationalError | PoolTimeout):  # OSError: TimeoutError among them
+        return True
+    if isinstance(error, InterfaceError):  # asyncpg's own refusal to encode a value is one, too
+        return not isinstance(getattr(error.orig, "__cause__", None), ValueError)
+    state = sqlstate(error) or str(getattr(error, "sqlstate", None) or "")
+    return state.startswith(AVAILABILITY_CLASSES)
