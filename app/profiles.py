@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from app.settings import CONFIG_DIR, SettingsError, settings
 
+# Bounds that queries rely on: how far from a moment there may be a reading that bears on it.
+LONGEST_INTERVAL_S = 3600
+LONGEST_PACKET_TIMEOUT_S = 3
+
 
 class Technology(StrEnum):
     FIBER = "fiber"
@@ -21,12 +25,12 @@ class Technology(StrEnum):
 class Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    interval_s: int = Field(ge=5, le=3600)
-    timeout_ms: int = Field(ge=100, le=3000)
+    interval_s: int = Field(ge=5, le=LONGEST_INTERVAL_S)
+    timeout_ms: int = Field(ge=100, le=1000 * LONGEST_PACKET_TIMEOUT_S)
     loss_pct: float = Field(gt=0, le=100)
     rtt_ms: int = Field(ge=1, le=60_000)
-    beat_s: int = Field(60, ge=5, le=3600)
-    send_every_s: int = Field(60, ge=5, le=3600)
+    beat_s: int = Field(60, ge=5, le=LONGEST_INTERVAL_S)
+    send_every_s: int = Field(60, ge=5, le=LONGEST_INTERVAL_S)
     speed_monthly_mb: int = Field(0, ge=0, le=10_000_000)
     speed_max_mb: int = Field(10, ge=1, le=10_000)
     speed_max_s: int = Field(10, ge=1, le=60)

@@ -16,6 +16,7 @@ from app.agents import installation
 from app.agents.models import AgentKind, Device, DeviceToken, Enrolment
 from app.core.clock import utc_now
 from app.core.errors import CodeOver, CodeUsed, CodeWithdrawn
+from app.core.freshness import holds_until
 from app.postgres.engine import Sessions, transaction
 from app.profiles import Profile, profiles
 from app.registry.models import Lifecycle, Site, SiteStatus
@@ -164,5 +165,5 @@ def stage(known: Known, now: datetime) -> str:
         return Stage.REVOKED
     if device is None or known.token is None or known.token.used_at is None:
         return Stage.WAITING  # the agent before it may still be heard
-    late = now - device.heard_at > timedelta(seconds=2.5 * known.profile.send_every_s)
+    late = now > holds_until(device.heard_at, known.profile.send_every_s)
     return Stage.SILENT if late else Stage.WORKS

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.freshness import LATE, OTHERS
+from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, PUSHES
+from app.core.freshness import QUORUM, overdue_after
 from app.judging import blind_ranges
 from app.profiles import Technology, profiles
 from app.registry.models import UnknownReason
@@ -23,12 +24,10 @@ class Unheeded(StrEnum):
     FEW_OTHERS = "few_others"
 
 
-FACTS = text("""
-    SELECT s.lifecycle = 'active' AND s.probe = 'push' AS pushed, s.technology, st.valid_s, d.heard_at,
-        coalesce(st.last_ok_at >= date_trunc('second', s.addressed_at), false) AS heard,
-        EXISTS (
-            SELECT FROM device_token t WHERE t.id = d.token_id AND t.site_id = s.id AND t.revoked_at IS NULL
-        ) AS token
+FACTS = text(f"""
+    SELECT {PUSHES} AS pushed, s.technology, st.valid_s, d.heard_at,
+        {HEARD_AT_ADDRESS} AS heard,
+        {DEVICE_IS_ADMITTED} AS token
     FROM site s JOIN site_status st ON st.site_id = s.id LEFT JOIN device d ON d.site_id = s.id
     WHERE s.id = :site_id
 """)
@@ -53,7 +52,7 @@ async def read_awaited(session: AsyncSession, site_id: int, *, now: datetime) ->
         why = Unheeded.TOKEN
     elif (await blind_ranges.missing_evidence_reasons(session))[AGENT] is not UnknownReason.SILENT:
         why = Unheeded.INGEST
-    elif await _others(session, site_id, now, within=every * (1 + LATE)) < OTHERS:
+    elif await _others(session, site_id, now, within=overdue_after(every)) < QUORUM:
         why = Unheeded.FEW_OTHERS
     waits = facts.pushed and facts.heard_at is not None
     return {
@@ -64,5 +63,5 @@ async def read_awaited(session: AsyncSession, site_id: int, *, now: datetime) ->
 
 
 async def _others(session: AsyncSession, site_id: int, now: datetime, *, within: timedelta) -> int:
-    given = {"site_id": site_id, "now": now, "within": within, "enough": OTHERS}
+    given = {"site_id": site_id, "now": now, "within": within, "enough": QUORUM}
     return int(await session.scalar(OTHERS_HEARD, given) or 0)

@@ -13,7 +13,7 @@ from app.availability.counting import History, slices
 from app.availability.models import ALL_PROVIDERS, ALL_TECHNOLOGIES, AvailabilityDay, CountedDay, OutagePart
 from app.availability.tally import Tally
 from app.core.clock import WITA, WITA_SQL, from_slot, midnight, to_slot
-from app.core.freshness import HOLD
+from app.core.freshness import hold_sql
 from app.registry.models import Site, SiteConfiguration, SiteKind
 
 DAYS, STALE_DAYS = 1, 10  # a run: who writes the ledger may wait for the marks that it took
@@ -51,12 +51,12 @@ MARKS_OF_COUNTED = text(
 MARK_UNSETTLED = text(f"""
     INSERT INTO stale_day (site_id, day, due_at)
     SELECT g.site_id, :day, CASE WHEN g.site_id = ANY(:undecided) THEN cast(:now AS timestamptz) + interval '1 hour'
-        ELSE s.evidence_at + make_interval(secs => {HOLD} * s.valid_s + 1) END
+        ELSE s.evidence_at + {hold_sql("s.valid_s")} + interval '1 second' END
     FROM state_segment g JOIN site_status s ON s.site_id = g.site_id
     WHERE g.site_id = ANY(:ids) AND g.ended_at IS NULL AND g.started_at < :until AND (
         g.state IN ('down', 'unreachable') AND g.site_id = ANY(:undecided)
         OR (s.evidence_at + make_interval(secs => s.valid_s) < :until
-            AND s.evidence_at + make_interval(secs => {HOLD} * s.valid_s) >= :now)
+            AND s.evidence_at + {hold_sql("s.valid_s")} >= :now)
     )
     ON CONFLICT DO NOTHING
 """)

@@ -1,25 +1,44 @@
-"""How long a look at a site speaks for it: the rule that keeps stale from being shown as fresh.
+"""How long evidence supports a site's state, and how late a push may come: what is stale is never shown as fresh.
 
-A reading is valid for `valid_s` (its interval). The state it supports holds until 2.5 intervals after it; once that has
-passed without another, nothing is known from one interval after it.
+A reading is valid for `valid_s` seconds, its interval. The state it supports holds for HOLD_INTERVALS of them; if no
+other reading has come by then, the state is unknown from one interval after the reading's slot (`lapses_at`).
 """
 
 from datetime import datetime, timedelta
 
-HOLD = 2.5
-LATE = 0.4  # of an interval: a device keeps its own pace, and what comes within so much of when it was due is in time
-OTHERS = 2  # so many sites must have been heard about then for one's silence to say anything
-AHEAD = timedelta(seconds=5)  # evidence from further in the future is of a clock that was wrong
+HOLD_INTERVALS = 2.5
+LATE_SHARE = 0.4  # of an interval: devices keep their own pace, so a push this much after it was due is still in time
+QUORUM = 2  # other sites that must have been heard around a due time before a missed push is evidence of anything
+CLOCK_TOLERANCE = timedelta(seconds=5)  # evidence further in the future comes from a clock that was wrong
+
+
+def hold_s(valid_s: int) -> int:
+    return int(HOLD_INTERVALS * valid_s)
+
+
+def hold_sql(valid_s: str) -> str:
+    """`hold_s` as an SQL interval; `valid_s` names the column."""
+    return f"make_interval(secs => floor({HOLD_INTERVALS} * {valid_s}))"
 
 
 def holds_until(evidence_at: datetime, valid_s: int) -> datetime:
-    return evidence_at + timedelta(seconds=int(HOLD * valid_s))
+    return evidence_at + timedelta(seconds=hold_s(valid_s))
 
 
 def holds(evidence_at: datetime, valid_s: int, at: datetime) -> bool:
-    """Whether evidence still speaks for its site."""
-    return evidence_at - AHEAD <= at <= holds_until(evidence_at, valid_s)
+    """Whether evidence still supports its site's state at `at`."""
+    return evidence_at - CLOCK_TOLERANCE <= at <= holds_until(evidence_at, valid_s)
 
 
 def lapses_at(evidence_at: datetime, valid_s: int) -> datetime:
     return evidence_at + timedelta(seconds=valid_s)
+
+
+def overdue_after(interval: timedelta) -> timedelta:
+    """How long after the last push the next one counts as missed: its interval, and the tolerated delay."""
+    return interval + late_by(interval)
+
+
+def late_by(interval: timedelta) -> timedelta:
+    """How long after its due time a push is still in time."""
+    return interval * LATE_SHARE

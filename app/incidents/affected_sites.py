@@ -13,6 +13,7 @@ from sqlalchemy.orm import joinedload
 
 from app.incidents.models import IncidentSite
 from app.incidents.outages import FAR_AHEAD, Outage, Seen, Service, outages
+from app.judging.blind_ranges import reading_ends_at_sql
 from app.judging.dirty_range import DirtyRange
 from app.registry.models import Lifecycle, SiteConfiguration, State
 
@@ -53,7 +54,7 @@ SEGMENTS = text(f"""
             WHERE g.state = 'down' AND (g.ended_at IS NOT NULL OR s.lifecycle <> 'active')
                 AND m.site_id = g.site_id AND m.slot >= g.started_at AND m.slot < coalesce(g.ended_at, :now)
                 AND m.outcome = 'timeout' AND NOT EXISTS (SELECT 1 FROM blind b WHERE b.source = m.source
-                    AND b.started_at < m.slot + make_interval(secs => greatest(m.sent - 1, 0) + 3)
+                    AND b.started_at < {reading_ends_at_sql("m")}
                     AND b.ended_at > m.slot)
             ORDER BY m.slot DESC LIMIT 1
         ) l ON true

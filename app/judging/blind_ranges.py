@@ -11,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.judging.models import Blind, WorkerBeat
+from app.profiles import LONGEST_PACKET_TIMEOUT_S
 from app.registry.models import UnknownReason
 from probes.contract import AGENT, CENTRAL, SILENCE
 
 BEAT_TOLERANCE = timedelta(seconds=15)
-LONGEST_PACKET_TIMEOUT_S = 3  # the longest packet timeout of any profile
+MOST_PACKETS = 5  # of one reading: of the one that confirms an outage
+LONGEST_READING_S = MOST_PACKETS - 1 + LONGEST_PACKET_TIMEOUT_S
 REASONS = {
     "stopped": UnknownReason.STOPPED,
     "uplink": UnknownReason.BLIND,
@@ -27,6 +29,12 @@ REASONS = {
 BLINDNESS_SOURCE = {CENTRAL: CENTRAL, AGENT: SILENCE, SILENCE: SILENCE}
 
 
+def reading_ends_at_sql(measurement: str) -> str:
+    """`reading_ends_at` of a row of `measurement`; the argument is its alias."""
+    packets_after_first = f"greatest({measurement}.sent - 1, 0)"
+    return f"{measurement}.slot + make_interval(secs => {packets_after_first} + {LONGEST_PACKET_TIMEOUT_S})"
+
+
 RANGES = text("""
     SELECT started_at, ended_at, reason FROM blind
     WHERE source = :source AND started_at < :end AND ended_at > :start
@@ -35,7 +43,7 @@ RANGES = text("""
     WHERE source = :source AND ended_at IS NULL AND started_at < :end
 """)
 # `near` are the looks around the range; where they leave its edge open, what lies beyond them was a gap.
-DOUBTFUL = text("""
+DOUBTFUL = text(f"""
     WITH near AS (
         SELECT site_id, source, slot, outcome, sent,
             least(valid_s, lag(valid_s) OVER (PARTITION BY site_id ORDER BY slot)) AS valid_s,
@@ -50,14 +58,15 @@ DOUBTFUL = text("""
         SELECT site_id, max(slot) AS last, min(slot) FILTER (WHERE outcome = 'ok') AS first_ok,
             max(slot) FILTER (WHERE outcome = 'ok') AS last_ok,
             bool_or(outcome = 'timeout' AND source = :source AND slot < :end
-                AND slot + make_interval(secs => greatest(sent - 1, 0) + :waits) > :start) AS lost,
+                AND {reading_ends_at_sql("near")} > :start) AS lost,
             bool_or(slot - least(before, ok_before) > make_interval(secs => valid_s)
                 AND least(before, ok_before) < :end AND slot > :start) AS unseen,
             bool_or(source = ANY(:seen)) AS concerned
         FROM near GROUP BY site_id
     )
     SELECT st.site_id FROM site_status st LEFT JOIN around a USING (site_id)
-    WHERE st.seen_at + make_interval(secs => 4 + :waits) > :start AND (a.concerned OR a.site_id IS NULL)
+    WHERE st.seen_at + make_interval(secs => {LONGEST_READING_S}) > :start
+        AND (a.concerned OR a.site_id IS NULL)
         AND (a.first_ok IS NULL OR a.lost OR a.unseen OR a.first_ok > :start
             OR a.last_ok < :end AND st.seen_at > a.last)
 """)
@@ -113,7 +122,7 @@ async def list_affected_sites(session: AsyncSession, found: BlindRange, *, sourc
     """
     seen = [name for name, eyes in BLINDNESS_SOURCE.items() if eyes == source]
     bounds = {"start": found.started_at, "end": found.ended_at, "hold": hold, "source": source, "seen": seen}
-    return list(await session.scalars(DOUBTFUL, bounds | {"waits": LONGEST_PACKET_TIMEOUT_S}))
+    return list(await session.scalars(DOUBTFUL, bounds))
 
 
 def gap_reason(ranges: Sequence[BlindRange], start: datetime, end: datetime) -> UnknownReason:

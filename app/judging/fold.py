@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from app.core.clock import from_slot
-from app.core.freshness import LATE, lapses_at
+from app.core.freshness import lapses_at, late_by
 from app.judging.blind_ranges import BLINDNESS_SOURCE, BlindRange, BlindRanges, gap_reason, reading_ends_at
 from app.judging.judge import JudgeState, Observation, StateChange, judge, readdress
 from app.judging.judge_state_store import median_us
@@ -129,7 +129,7 @@ def _gap_reason(carry: JudgeState, reading: Reading, look: Observation, around: 
     if carry.evidence_at is None:
         return UnknownReason.SILENT
     since = lapses_at(carry.evidence_at, carry.valid_s)
-    if reading.source != CENTRAL and look.slot <= since + timedelta(seconds=LATE * carry.valid_s):
+    if reading.source != CENTRAL and look.slot <= since + late_by(timedelta(seconds=carry.valid_s)):
         return UnknownReason.SILENT  # nothing is missing
     return gap_reason(
         around.blinded(BLINDNESS_SOURCE.get(reading.source, reading.source), since, look.slot), since, look.slot

@@ -10,7 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import floor_second, from_slot, utc_now
-from app.core.freshness import AHEAD, HOLD, lapses_at
+from app.core.freshness import CLOCK_TOLERANCE, hold_s, lapses_at
 from app.judging import (
     blind_ranges,
     checkpoints,
@@ -189,7 +189,7 @@ async def _fold(
 ) -> dict[int, FoldResult]:
     readings = {row.site_id: sorted(fresh[row.site_id], key=fold_order) for row in rows}
     known = {row.site_id: _setup(row) for row in rows if _is_settled(row, readings[row.site_id])}
-    about = await judge_context.load(session, list(readings), **_reach(rows, readings), known=known)
+    about = await judge_context.load(session, list(readings), **_reach(rows, readings), current=known)
     folded = {
         row.site_id: fold(judge_state_store.state_from_row(row), readings[row.site_id], about[row.site_id])
         for row in rows
@@ -252,7 +252,7 @@ async def _below(session: AsyncSession, parents: Iterable[DirtyRange]) -> list[D
 def longest_hold() -> timedelta:
     """No state outlives its last evidence by more."""
     longest = max(max(one.interval_s, one.beat_s, one.send_every_s) for one in profiles().values())
-    return timedelta(seconds=int(HOLD * longest))
+    return timedelta(seconds=hold_s(longest))
 
 
 def _of_address(reading: Reading, addressed_at: datetime | None, rows: Mapping[int, Row[Any]]) -> Reading:
@@ -293,7 +293,7 @@ async def rejudge_after_clock_set_back(session: AsyncSession, at: datetime, *, b
     """
     ids = await measurements.delete_from(session, at, sources=[CENTRAL, SILENCE])
     spans = [DirtyRange(site_id, at, at) for site_id in ids]
-    ahead = await measurements.pop_from(session, at + AHEAD, source=AGENT)
+    ahead = await measurements.pop_from(session, at + CLOCK_TOLERANCE, source=AGENT)
     moved = [replace(one, slot=max(one.slot - int(by.total_seconds()), 0)) for one in ahead]
     if moved:
         moved = await measurements.in_distinct_slots(session, moved)

@@ -1,4 +1,4 @@
-"""Loads what bears on readings: dated configurations, profiles, blindness, parents that were out."""
+"""Loads what bears on the readings of sites: dated configurations and thresholds, blind ranges, outages of parents."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -8,12 +8,13 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.judging import blind_ranges, thresholds
-from app.judging.blind_ranges import BLINDNESS_SOURCE, BlindRanges
+from app.judging.blind_ranges import BLINDNESS_SOURCE, MOST_PACKETS, BlindRanges, reading_ends_at
 from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
+from app.postgres.engine import among
 from app.registry.models import SiteConfiguration
 
-# An outage reaches back to the last answer, seen or unseen in between, but not beyond the parent's time in service.
-OUTS = text("""
+# An outage reaches back to the last answer, even across an unseen stretch, but not beyond the parent's time in service.
+PARENT_OUTAGES = text("""
     SELECT g.site_id, greatest(coalesce(g.last_ok_at, g.started_at), (
         SELECT max(c.ended_at) FROM site_configuration c
         WHERE c.site_id = g.site_id AND c.lifecycle <> 'active' AND c.ended_at <= g.started_at
@@ -26,6 +27,8 @@ OUTS = text("""
         AND (g.ended_at IS NULL OR g.ended_at >= :start) AND coalesce(g.last_ok_at, g.started_at) <= :end
 """)
 
+Configurations = Mapping[int, list[JudgeConfiguration]]
+
 
 async def load(
     session: AsyncSession,
@@ -34,26 +37,30 @@ async def load(
     start: datetime,
     end: datetime,
     *,
-    known: Mapping[int, JudgeConfiguration] | None = None,
+    current: Mapping[int, JudgeConfiguration] | None = None,
 ) -> dict[int, JudgeContext]:
-    """By site, for readings with slots from start to end. `known`: the set-up where no other one bears on them."""
-    setups: dict[int, list[JudgeConfiguration]] = defaultdict(list)
-    setups |= {site_id: [setup] for site_id, setup in (known or {}).items()}
-    unknown = [site_id for site_id in site_ids if site_id not in setups]
-    if unknown:
-        await _load_setups(session, unknown, setups)
-    dated = await thresholds.load(session)
+    """Return, by site, the context of readings of these sources with slots from `start` to `end`.
+
+    `current` spares the query for sites whose configuration in force is the only one that bears on their readings.
+    """
+    current = current or {}
+    configurations = {site_id: [configuration] for site_id, configuration in current.items()}
+    if others := [site_id for site_id in site_ids if site_id not in current]:
+        configurations |= await load_configurations(session, others)
+    dated_thresholds = await thresholds.load(session)
     blind = {
-        eyes: await _blind(session, eyes, start, end) for eyes in {BLINDNESS_SOURCE.get(one, one) for one in sources}
+        source: await _load_blind_ranges(session, source, start, end)
+        for source in {BLINDNESS_SOURCE.get(source, source) for source in sources}
     }
-    parents = {setup.parent_id for found in setups.values() for setup in found if setup.parent_id is not None}
-    outs = await load_parent_outages(session, parents, start, end) if sources else {}
-    return {site_id: JudgeContext(found, dated, blind, outs) for site_id, found in setups.items()}
+    parent_outages = await load_parent_outages(session, _parent_ids(configurations), start, end) if sources else {}
+    return {
+        site_id: JudgeContext(dated, dated_thresholds, blind, parent_outages)
+        for site_id, dated in configurations.items()
+    }
 
 
-async def _load_setups(
-    session: AsyncSession, site_ids: Collection[int], setups: dict[int, list[JudgeConfiguration]]
-) -> None:
+async def load_configurations(session: AsyncSession, site_ids: Collection[int]) -> dict[int, list[JudgeConfiguration]]:
+    """Return all configurations of each site, oldest first."""
     rows = await session.execute(
         select(
             SiteConfiguration.site_id,
@@ -62,25 +69,35 @@ async def _load_setups(
             SiteConfiguration.technology,
             SiteConfiguration.parent_id,
         )
-        .where(SiteConfiguration.site_id.in_(site_ids))
+        .where(among(SiteConfiguration.site_id, site_ids))
         .order_by(SiteConfiguration.started_at)
     )
+    configurations: dict[int, list[JudgeConfiguration]] = defaultdict(list)
     for site_id, started_at, addressed_at, technology, parent_id in rows:
-        setups[site_id].append(JudgeConfiguration(started_at, addressed_at, technology, parent_id))
+        configurations[site_id].append(JudgeConfiguration(started_at, addressed_at, technology, parent_id))
+    return configurations
 
 
-async def _blind(session: AsyncSession, source: str, start: datetime, end: datetime) -> BlindRanges:
-    return BlindRanges(
-        await blind_ranges.list_ranges(session, start, blind_ranges.reading_ends_at(end, 5), source=source)
-    )
+async def _load_blind_ranges(session: AsyncSession, source: str, start: datetime, end: datetime) -> BlindRanges:
+    last_end = reading_ends_at(end, MOST_PACKETS)
+    return BlindRanges(await blind_ranges.list_ranges(session, start, last_end, source=source))
+
+
+def _parent_ids(configurations: Configurations) -> set[int]:
+    return {
+        configuration.parent_id
+        for dated in configurations.values()
+        for configuration in dated
+        if configuration.parent_id is not None
+    }
 
 
 async def load_parent_outages(
     session: AsyncSession, parent_ids: Collection[int], start: datetime, end: datetime
 ) -> dict[int, list[ParentOutage]]:
-    outs: dict[int, list[ParentOutage]] = defaultdict(list)
+    outages: dict[int, list[ParentOutage]] = defaultdict(list)
     if parent_ids:
-        rows = await session.execute(OUTS, {"ids": sorted(parent_ids), "start": start, "end": end})
+        rows = await session.execute(PARENT_OUTAGES, {"ids": sorted(parent_ids), "start": start, "end": end})
         for parent_id, last_ok_at, ended_at in rows:
-            outs[parent_id].append(ParentOutage(last_ok_at, ended_at))
-    return outs
+            outages[parent_id].append(ParentOutage(last_ok_at, ended_at))
+    return outages

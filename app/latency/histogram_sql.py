@@ -2,7 +2,7 @@
 into bars again and so merge by adding. Every text is put together from our own words; values are bound by the caller.
 """
 
-from app.judging.blind_ranges import LONGEST_PACKET_TIMEOUT_S
+from app.judging.blind_ranges import reading_ends_at_sql
 from app.latency.histogram import GAMMA, LN_GAMMA
 
 FIGURES = (
@@ -28,7 +28,7 @@ BLINDED = """
 # A fault never counts; a timeout counts unless a blind range of its source touches the look. Needs m and BLINDED.
 COUNTS = f"""(m.outcome = 'ok' OR m.outcome = 'timeout' AND NOT EXISTS (
     SELECT FROM blinded b WHERE b.source = m.source AND b.ranges && tstzrange(
-        m.slot, m.slot + make_interval(secs => greatest(m.sent - 1, 0) + {LONGEST_PACKET_TIMEOUT_S}))))"""
+        m.slot, {reading_ends_at_sql("m")})))"""
 # What was not answered is one packet without a time.
 READ = f"""CASE WHEN {COUNTS} THEN m.sent ELSE 0 END AS sent,
     CASE WHEN m.outcome = 'ok' AND cardinality(m.rtt_us) > 0 THEN m.rtt_us ELSE cast(ARRAY[NULL] AS int[])

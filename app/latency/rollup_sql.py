@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from app.judging.blind_ranges import LONGEST_PACKET_TIMEOUT_S
+from app.judging.blind_ranges import reading_ends_at_sql
 from app.latency import histogram_sql
 from app.latency.histogram_sql import COLUMNS, FIGURES
 
@@ -23,7 +23,7 @@ REOPEN = text(f"""
     INSERT INTO stale_hour (site_id, hour)
     SELECT DISTINCT m.site_id, date_trunc('hour', m.slot, 'UTC') FROM measurement m
     WHERE m.outcome = 'timeout' AND m.slot > cast(:start AS timestamptz) - interval '1 hour' AND m.slot < :end
-        AND m.slot + make_interval(secs => greatest(m.sent - 1, 0) + {LONGEST_PACKET_TIMEOUT_S}) > :start
+        AND {reading_ends_at_sql("m")} > :start
         AND m.slot < (SELECT upto FROM closed)
         AND (cast(:sites AS int[]) IS NULL OR m.site_id = ANY(:sites))
     ORDER BY 1, 2 ON CONFLICT DO NOTHING RETURNING site_id

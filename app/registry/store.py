@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, not_, select
+from sqlalchemy import ColumnElement, Select, case, func, literal_column, not_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller, in_region, require_region, require_writer, visible_to
 from app.core.errors import Conflict, Invalid, NotFound
-from app.core.freshness import AHEAD, HOLD, holds, lapses_at
+from app.core.freshness import CLOCK_TOLERANCE, hold_sql, holds, lapses_at
 from app.postgres.engine import Counter, lock_counter, require_version
 from app.profiles import Technology
 from app.registry import conflicts, drafts, writer
@@ -59,8 +59,8 @@ def shown_state(site: Site, status: SiteStatus, now: datetime) -> Shown:
 
 def _state_now() -> ColumnElement[Any]:
     """`shown_state`, in SQL."""
-    until = SiteStatus.evidence_at + func.make_interval(0, 0, 0, 0, 0, 0, func.floor(HOLD * SiteStatus.valid_s))
-    stale = not_(func.now().between(SiteStatus.evidence_at - AHEAD, until))
+    until = SiteStatus.evidence_at + literal_column(hold_sql("site_status.valid_s"))
+    stale = not_(func.now().between(SiteStatus.evidence_at - CLOCK_TOLERANCE, until))
     return case((stale | (Site.lifecycle != Lifecycle.ACTIVE), State.UNKNOWN.value), else_=SiteStatus.state)
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.core.freshness import AHEAD, holds_until, lapses_at
+from app.core.freshness import holds, lapses_at
 from app.registry.models import State
 
 
@@ -90,7 +90,7 @@ class Entry:
         """Whether its evidence does not speak for it now."""
         if self.evidence_at is None:
             return False
-        return now > holds_until(self.evidence_at, self.valid_s) or now < self.evidence_at - AHEAD
+        return not holds(self.evidence_at, self.valid_s, now)
 
     def shows(self, now: datetime, *, gone: str, maintenance: bool) -> Shown:
         """`gone`: why nothing is known of what is stale."""

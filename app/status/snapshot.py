@@ -16,7 +16,7 @@ from typing import Any
 
 from app.availability.maintenance_overlay import Running, running_now
 from app.core.clock import utc_now
-from app.core.freshness import AHEAD, HOLD
+from app.core.freshness import CLOCK_TOLERANCE, hold_s
 from app.judging.blind_ranges import reasons_from_beats
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import State
@@ -138,7 +138,7 @@ class Snapshot:
         if entry.evidence_at is None:
             return
         evidence = math.ceil(entry.evidence_at.timestamp())
-        for second in (evidence - AHEAD.seconds, evidence + int(HOLD * entry.valid_s)):
+        for second in (evidence - CLOCK_TOLERANCE.seconds, evidence + hold_s(entry.valid_s)):
             if second >= self._aged:
                 self._lapses[second].append(entry.site.id)
 
@@ -177,7 +177,7 @@ class Snapshot:
 
     def _age(self, now: datetime) -> None:
         second = now.timestamp()
-        if second < self._aged - AHEAD.total_seconds():  # the clock was set back
+        if second < self._aged - CLOCK_TOLERANCE.total_seconds():  # the clock was set back
             self._aged = math.floor(second)
             for entry in self.entries.values():
                 self._touch(entry, now)

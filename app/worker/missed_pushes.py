@@ -12,8 +12,9 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, PUSHES
 from app.core.clock import to_slot
-from app.core.freshness import LATE
+from app.core.freshness import LATE_SHARE, late_by
 from app.judging.ingest import AddressedReading
 from app.profiles import Profile, Technology
 from app.worker.ingest_heartbeat import Proof
@@ -25,7 +26,7 @@ REASON = "not heard, as {others} were"  # their codes: whom we heard about then,
 # Since when a site is waited for: its last reading or push, the last one before that it was silent on, or its service.
 # It goes by the pace that it was told last. A device that did not come with a token that is good now may be trying with
 # one that is over: that it is refused says nothing of its link. A moment ahead of us is of a clock that was wrong.
-AWAITED = text("""
+AWAITED = text(f"""
     SELECT * FROM (
         SELECT s.id, s.addressed_at, greatest(p.send_every_s, st.valid_s) AS send_every_s, greatest(
             st.seen_at, s.addressed_at,
@@ -36,13 +37,9 @@ AWAITED = text("""
             JOIN device d ON d.site_id = s.id
             JOIN unnest(cast(:technologies AS text[]), cast(:every AS int[])) AS p(technology, send_every_s)
                 ON p.technology = s.technology
-        WHERE s.probe = 'push' AND s.lifecycle = 'active'
-            AND st.last_ok_at >= date_trunc('second', s.addressed_at)
-            AND EXISTS (
-                SELECT FROM device_token t WHERE t.id = d.token_id AND t.site_id = s.id AND t.revoked_at IS NULL
-            )
+        WHERE {PUSHES} AND {HEARD_AT_ADDRESS} AND {DEVICE_IS_ADMITTED}
     ) awaited
-    WHERE heard_at <= cast(:now AS timestamptz) - send_every_s * (1 + cast(:late AS float8)) * interval '1 second'
+    WHERE heard_at <= cast(:now AS timestamptz) - send_every_s * (1 + {LATE_SHARE}) * interval '1 second'
     ORDER BY id
 """)
 
@@ -73,7 +70,7 @@ async def list_due(
 ) -> list[AddressedReading]:
     """The silences that are certain by now. What has been recorded moves on what is awaited, so none comes twice."""
     every = {technology.value: profile.send_every_s for technology, profile in profiles.items()}
-    given = {"technologies": list(every), "every": list(every.values()), "now": now, "late": LATE}
+    given = {"technologies": list(every), "every": list(every.values()), "now": now}
     awaited = [Awaited(*row) for row in await session.execute(AWAITED, given)]
     found = [(one, silence) for one in awaited for silence in silences(one, proof, crowd, now)]
     if not found:
@@ -95,13 +92,13 @@ async def heard_since(session: AsyncSession, after: datetime) -> list[tuple[int,
 
 def silences(one: Awaited, proof: Proof, crowd: Crowd, now: datetime) -> Iterator[Silence]:
     """Pure."""
-    every, late = timedelta(seconds=one.send_every_s), timedelta(seconds=LATE * one.send_every_s)
+    every = timedelta(seconds=one.send_every_s)
     due = one.heard_at + every
     if proof.since is not None and due < proof.since:
         due = proof.since + every  # it may have tried in vain, and has its turn first
     if crowd.since is not None and due < crowd.since:
         due += (crowd.since - due) // every * every  # nobody can vouch for what lies before
-    while due + late <= now and proof.covers(due, now):
+    while due + late_by(every) <= now and proof.covers(due, now):
         if others := crowd.came_through(due, every, but=one.site_id):
             yield Silence(due, others)
         due += every

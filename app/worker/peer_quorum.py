@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from app.core.freshness import LATE, OTHERS
+from app.core.freshness import QUORUM, late_by, overdue_after
 
 KEPT_TURNS = 3  # of the slowest profile
 FEW = 50  # of so many that come after another somebody was heard in the turn before, however they are ordered
@@ -64,22 +64,22 @@ class Crowd:
         None where there are fewer. Of two turns on end it cannot be said of both if ingest was out of reach at both and
         all between.
         """
-        latest = due + every * LATE
+        latest = due + late_by(every)
         if self.clear_until is not None and self.clear_until < latest:
             return ()
         if any(start <= latest and due <= end for start, end in self._absences):
             return ()
         first, last = bisect_left(self._moments, due - every), bisect_right(self._moments, due)
-        last = bisect_right(self._moments, due + every * (1 + LATE), last, min(last + FEW, len(self._moments)))
+        last = bisect_right(self._moments, due + overdue_after(every), last, min(last + FEW, len(self._moments)))
         others: list[int] = []
         for place in range(first, last):
             one = self._heard[place]
             if one.site_id not in (but, *others) and (one.at <= due or _keeps_pace(one, due, every)):
                 others.append(one.site_id)
-                if len(others) == OTHERS:
+                if len(others) == QUORUM:
                     return tuple(others)
         return ()
 
 
 def _keeps_pace(one: Heard, due: datetime, every: timedelta) -> bool:
-    return one.before is not None and one.before <= due and one.at - one.before <= every * (1 + LATE)
+    return one.before is not None and one.before <= due and one.at - one.before <= overdue_after(every)

@@ -11,12 +11,13 @@ from datetime import datetime
 from math import ceil
 
 from app.core.clock import to_slot
+from app.judging.blind_ranges import MOST_PACKETS
 from app.judging.ingest import JudgedSite
 from app.judging.judge import BAD
 from probes.contract import Target
 
 GOLDEN = 0.6180339887498949  # successive multiples of it fill an interval evenly, however many there are
-CONFIRM_S, CONFIRM_PACKETS = 10, 5
+CONFIRM_S, CONFIRM_PACKETS = 10, MOST_PACKETS
 MOST_REREADS_A_SLOT = 100  # more than that wait a second, so that a province going dark is no burst
 LATEST_START_S = 5  # a slot that could not be served by then was missed: a look now is no evidence of then
 

@@ -1,0 +1,13 @@
+"""When a pushing site's silence may count: the conditions shared by the worker, which records missed pushes, and the
+API, which shows whether a site's silence would count.
+
+SQL over `site s`, its `site_status st` and its `device d`.
+"""
+
+PUSHES = "(s.lifecycle = 'active' AND s.probe = 'push')"
+HEARD_AT_ADDRESS = "coalesce(st.last_ok_at >= date_trunc('second', s.addressed_at), false)"
+# A device that was last heard with a token that is valid now. With a revoked one it may be trying in vain: that it is
+# refused says nothing of its link.
+DEVICE_IS_ADMITTED = """EXISTS (
+    SELECT FROM device_token t WHERE t.id = d.token_id AND t.site_id = s.id AND t.revoked_at IS NULL
+)"""
