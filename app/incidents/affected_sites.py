@@ -1,4 +1,4 @@
-"""Which sites' ledgers are looked at after they were written, and how far, so that every outage is seen whole."""
+"""Find the sites whose incidents a ledger write may change, and load their outages whole."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,19 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.incidents.models import IncidentSite
-from app.incidents.outages import FAR_AHEAD, Outage, Seen, Service, outages
+from app.incidents.outages import FAR_AHEAD, LedgerSegment, Outage, ServicePeriod, derive_outages
 from app.judging.blind_ranges import reading_ends_at_sql
 from app.judging.dirty_range import DirtyRange
 from app.registry.models import Lifecycle, SiteConfiguration, State
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-LOOK_BACK = timedelta(minutes=10)  # an outage may have been over before its parent's word came
+LOOK_BACK = timedelta(minutes=10)  # an outage may have ended before its parent's state was known
 
-STRETCHES = 'json_to_recordset(cast(:rows AS json)) AS n(site_id int, start timestamptz, "end" timestamptz)'
-SPANS = STRETCHES.replace("start timestamptz", "back timestamptz, start timestamptz")
-TOUCHED = text(f"""
+RANGES = 'json_to_recordset(cast(:rows AS json)) AS n(site_id int, start timestamptz, "end" timestamptz)'
+DIRTY_RANGES = RANGES.replace("start timestamptz", "back timestamptz, start timestamptz")
+AFFECTED = text(f"""
     SELECT n.site_id, n.back, n."end"
-    FROM {SPANS} LEFT JOIN state_segment l ON l.site_id = n.site_id AND l.ended_at IS NULL
+    FROM {DIRTY_RANGES} LEFT JOIN state_segment l ON l.site_id = n.site_id AND l.ended_at IS NULL
     WHERE (EXISTS (SELECT 1 FROM state_segment g WHERE g.site_id = n.site_id AND g.state = 'down'
             AND tstzrange(g.started_at, g.ended_at) && tstzrange(n.back, n."end", '[]'))
         OR (SELECT coalesce(m.ended_at, 'infinity') FROM incident_site m
@@ -36,18 +36,18 @@ TOUCHED = text(f"""
     UNION ALL
     SELECT m.site_id, m.started_at, :now FROM incident_site m JOIN site s ON s.id = m.site_id
     WHERE m.ended_at IS NULL AND m.withdrawn_at IS NULL AND s.lifecycle <> 'active'
-""")  # a site that stays down with its incident open is left out
+""")  # leaves out a site that stays down with its incident open
 BETWEEN_ANSWERS = text(f"""
     SELECT n.site_id,
         coalesce((SELECT g.started_at FROM state_segment g WHERE g.site_id = n.site_id AND g.started_at <= n.start
             AND g.state IN ('up', 'degraded') ORDER BY g.started_at DESC LIMIT 1), :long_ago) AS start,
         coalesce((SELECT g.started_at FROM state_segment g WHERE g.site_id = n.site_id AND g.started_at >= n."end"
             AND g.state IN ('up', 'degraded') ORDER BY g.started_at LIMIT 1), :far_ahead) AS "end"
-    FROM {STRETCHES}
+    FROM {RANGES}
 """)
 SEGMENTS = text(f"""
     SELECT g.site_id, g.started_at, g.ended_at, g.state, g.last_ok_at, g.confirmed_at, g.first_ok_after, l.slot
-    FROM {STRETCHES} JOIN site s ON s.id = n.site_id
+    FROM {RANGES} JOIN site s ON s.id = n.site_id
         JOIN state_segment g ON g.site_id = n.site_id AND g.started_at BETWEEN n.start AND n."end"
         LEFT JOIN LATERAL (
             SELECT m.slot FROM measurement m
@@ -66,118 +66,117 @@ PARENTS = text("""
     WHERE s.id = ANY(:ids)
 """)
 
-Stretches = dict[int, tuple[datetime, datetime]]
+SiteRanges = dict[int, tuple[datetime, datetime]]  # by site id
 
 
 @dataclass(slots=True)
-class View:
-    """A site's outages by the ledger, and all that people deal with over the same stretch."""
+class SiteOutages:
+    """One site's outages as the ledger has them, and the rows recorded in incidents over the same range."""
 
     site_id: int
     outages: list[Outage] = field(default_factory=list)
-    known: list[IncidentSite] = field(default_factory=list)
+    recorded: list[IncidentSite] = field(default_factory=list)
     withdrawn: list[IncidentSite] = field(default_factory=list)
     parent: Row[Any] | None = None
 
 
-async def views(session: AsyncSession, touched: Stretches, *, now: datetime) -> list[View]:
-    """In the order of the sites' ids."""
-    stretches, rows = await _whole(session, touched)
-    segments = await _segments(session, stretches, now)
-    services = await _services(session, stretches)
-    parents = {row.site_id: row for row in await session.execute(PARENTS, {"ids": list(stretches)})}
-    found = {
-        site_id: View(site_id, outages(segments[site_id], services[site_id]), parent=parents.get(site_id))
-        for site_id in sorted(stretches)
+async def load_site_outages(session: AsyncSession, affected: SiteRanges, *, now: datetime) -> list[SiteOutages]:
+    """In the order of site ids."""
+    ranges, rows = await _widen(session, affected)
+    segments = await _load_segments(session, ranges, now)
+    periods = await _load_service_periods(session, ranges)
+    parents = {row.site_id: row for row in await session.execute(PARENTS, {"ids": list(ranges)})}
+    sites = {
+        site_id: SiteOutages(site_id, derive_outages(segments[site_id], periods[site_id]), parent=parents.get(site_id))
+        for site_id in sorted(ranges)
     }
     for row in rows:
-        view = found[row.site_id]
-        (view.known if row.withdrawn_at is None else view.withdrawn).append(row)
-    return list(found.values())
+        site = sites[row.site_id]
+        (site.recorded if row.withdrawn_at is None else site.withdrawn).append(row)
+    return list(sites.values())
 
 
-async def touched(session: AsyncSession, spans: Sequence[DirtyRange], *, now: datetime) -> Stretches:
-    """The few sites of which there is anything to follow: one statement, that mostly finds none."""
+async def find_affected(session: AsyncSession, dirty_ranges: Sequence[DirtyRange], *, now: datetime) -> SiteRanges:
+    """Return the sites whose incidents may change, with the range to look at: one statement, mostly without a row."""
     rows = _json(
-        {"site_id": span.site_id, "back": span.start - LOOK_BACK, "start": span.start, "end": span.end}
-        for span in spans
+        {"site_id": dirty.site_id, "back": dirty.start - LOOK_BACK, "start": dirty.start, "end": dirty.end}
+        for dirty in dirty_ranges
     )
-    found: Stretches = {}
-    for site_id, start, end in await session.execute(TOUCHED, {"rows": rows, "now": now}):
-        known = found.get(site_id, (start, end))
-        found[site_id] = min(known[0], start), max(known[1], end)
-    return found
+    affected: SiteRanges = {}
+    for site_id, start, end in await session.execute(AFFECTED, {"rows": rows, "now": now}):
+        affected[site_id] = _union(affected.get(site_id, (start, end)), (start, end))
+    return affected
 
 
-async def _whole(session: AsyncSession, touched: Stretches) -> tuple[Stretches, Sequence[IncidentSite]]:
-    """From answer to answer, and so wide that nothing known reaches beyond."""
-    wanted = dict(touched)
+async def _widen(session: AsyncSession, affected: SiteRanges) -> tuple[SiteRanges, Sequence[IncidentSite]]:
+    """Widen each range from answer to answer until no recorded outage reaches beyond it. Return these outages too."""
+    wanted = dict(affected)
     while True:
-        given = {"rows": _rows(wanted)}
-        found = await session.execute(BETWEEN_ANSWERS, given | {"long_ago": LONG_AGO, "far_ahead": FAR_AHEAD})
-        stretches: Stretches = {site_id: (start, end) for site_id, start, end in found}
-        rows = await _known(session, stretches)
-        wider = _widened(stretches, rows)
-        if wider == stretches:
-            return stretches, rows
+        parameters = {"rows": _rows(wanted), "long_ago": LONG_AGO, "far_ahead": FAR_AHEAD}
+        result = await session.execute(BETWEEN_ANSWERS, parameters)
+        ranges: SiteRanges = {site_id: (start, end) for site_id, start, end in result}
+        rows = await _load_recorded(session, ranges)
+        wider = _widened(ranges, rows)
+        if wider == ranges:
+            return ranges, rows
         wanted = {site_id: _union(wider[site_id], wanted[site_id]) for site_id in wanted}
 
 
-def _widened(stretches: Stretches, rows: Sequence[IncidentSite]) -> Stretches:
-    wider = dict(stretches)
+def _widened(ranges: SiteRanges, rows: Sequence[IncidentSite]) -> SiteRanges:
+    wider = dict(ranges)
     for row in rows:
         if row.withdrawn_at is None:
             wider[row.site_id] = _union(wider[row.site_id], (row.started_at, row.ended_at or FAR_AHEAD))
     return wider
 
 
-def _union(one: tuple[datetime, datetime], other: tuple[datetime, datetime]) -> tuple[datetime, datetime]:
-    return min(one[0], other[0]), max(one[1], other[1])
+def _union(first: tuple[datetime, datetime], second: tuple[datetime, datetime]) -> tuple[datetime, datetime]:
+    return min(first[0], second[0]), max(first[1], second[1])
 
 
-async def _known(session: AsyncSession, stretches: Stretches) -> Sequence[IncidentSite]:
+async def _load_recorded(session: AsyncSession, ranges: SiteRanges) -> Sequence[IncidentSite]:
     rows = await session.scalars(
         select(IncidentSite)
         .options(joinedload(IncidentSite.incident))
-        .where(IncidentSite.site_id.in_(stretches))
-        .where(IncidentSite.started_at < max(end for _, end in stretches.values()))
-        .where(func.coalesce(IncidentSite.ended_at, FAR_AHEAD) > min(start for start, _ in stretches.values()))
+        .where(IncidentSite.site_id.in_(ranges))
+        .where(IncidentSite.started_at < max(end for _, end in ranges.values()))
+        .where(func.coalesce(IncidentSite.ended_at, FAR_AHEAD) > min(start for start, _ in ranges.values()))
         .order_by(IncidentSite.started_at, IncidentSite.id)
         .execution_options(populate_existing=True)
     )
-    return [row for row in rows if _reaches_into(row, *stretches[row.site_id])]
+    return [row for row in rows if _overlaps(row, *ranges[row.site_id])]
 
 
-def _reaches_into(row: IncidentSite, start: datetime, end: datetime) -> bool:
+def _overlaps(row: IncidentSite, start: datetime, end: datetime) -> bool:
     return row.started_at < end and (row.ended_at or FAR_AHEAD) > start
 
 
-async def _segments(session: AsyncSession, stretches: Stretches, now: datetime) -> Mapping[int, list[Seen]]:
-    found: dict[int, list[Seen]] = defaultdict(list)
-    given = {"rows": _rows(stretches), "now": now}
-    for site_id, started_at, ended_at, state, *evidence in await session.execute(SEGMENTS, given):
-        found[site_id].append(Seen(started_at, ended_at, State(state), *evidence))
-    return found
+async def _load_segments(session: AsyncSession, ranges: SiteRanges, now: datetime) -> Mapping[int, list[LedgerSegment]]:
+    segments: dict[int, list[LedgerSegment]] = defaultdict(list)
+    parameters = {"rows": _rows(ranges), "now": now}
+    for site_id, started_at, ended_at, state, *evidence in await session.execute(SEGMENTS, parameters):
+        segments[site_id].append(LedgerSegment(started_at, ended_at, State(state), *evidence))
+    return segments
 
 
-async def _services(session: AsyncSession, stretches: Stretches) -> Mapping[int, list[Service]]:
-    """The dated configurations in which the site was active, those without a break between them as one."""
-    found: dict[int, list[Service]] = defaultdict(list)
+async def _load_service_periods(session: AsyncSession, ranges: SiteRanges) -> Mapping[int, list[ServicePeriod]]:
+    """By site: its active dated configurations, those without a break between them as one period."""
+    periods: dict[int, list[ServicePeriod]] = defaultdict(list)
     rows = await session.execute(
         select(SiteConfiguration.site_id, SiteConfiguration.started_at, SiteConfiguration.ended_at)
-        .where(SiteConfiguration.site_id.in_(stretches), SiteConfiguration.lifecycle == Lifecycle.ACTIVE)
+        .where(SiteConfiguration.site_id.in_(ranges), SiteConfiguration.lifecycle == Lifecycle.ACTIVE)
         .order_by(SiteConfiguration.site_id, SiteConfiguration.started_at)
     )
     for site_id, started_at, ended_at in rows:
-        services = found[site_id]
-        if services and services[-1].ended_at == started_at:
-            started_at = services.pop().started_at
-        services.append(Service(started_at, ended_at))
-    return found
+        site_periods = periods[site_id]
+        if site_periods and site_periods[-1].ended_at == started_at:
+            started_at = site_periods.pop().started_at
+        site_periods.append(ServicePeriod(started_at, ended_at))
+    return periods
 
 
-def _rows(stretches: Stretches) -> str:
-    return _json({"site_id": site_id, "start": start, "end": end} for site_id, (start, end) in stretches.items())
+def _rows(ranges: SiteRanges) -> str:
+    return _json({"site_id": site_id, "start": start, "end": end} for site_id, (start, end) in ranges.items())
 
 
 def _json(rows: Iterable[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""What the evidence alone suggests as the cause of an outage: a person confirms or knows better. Pure."""
+"""Suggest the cause of an outage from evidence alone; a person confirms or overrides it. Pure."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,20 @@ from app.registry.models import Cause
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
-    """`uptime_s` is what the site's device had when it was back, `outage_s` how long it may have been away."""
+class DeviceUptime:
+    """A device's uptime when its site answered again, and the longest that the outage can have lasted."""
 
     uptime_s: float
     outage_s: float
 
 
-def hint(*, shared: bool, back: Return | None = None) -> Cause | None:
-    """Up for shorter than it was away: its power was off meanwhile. For longer: it ran, and only its link was gone."""
+def hint(*, shared: bool, device: DeviceUptime | None = None) -> Cause | None:
+    """Return provider for a shared incident, power if the device restarted during the outage, link if it kept running.
+
+    None if nothing is known of the device.
+    """
     if shared:
         return Cause.PROVIDER
-    if back is None:
+    if device is None:
         return None
-    return Cause.POWER if back.uptime_s < back.outage_s else Cause.LINK
+    return Cause.POWER if device.uptime_s < device.outage_s else Cause.LINK

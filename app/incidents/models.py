@@ -11,12 +11,12 @@ from app.postgres.engine import Base, Moment
 from app.registry.models import Cause
 
 
-class Kind(StrEnum):
+class IncidentKind(StrEnum):
     SINGLE = "single"
     SHARED = "shared"
 
 
-class Status(StrEnum):
+class IncidentStatus(StrEnum):
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
@@ -25,7 +25,7 @@ class Status(StrEnum):
 
 class Happening(StrEnum):
     OPENED = "opened"
-    MOVED = "moved"  # its bounds did
+    MOVED = "moved"  # its bounds or cause hint changed
     RESOLVED = "resolved"
     REOPENED = "reopened"
     WITHDRAWN = "withdrawn"
@@ -35,14 +35,14 @@ class Happening(StrEnum):
 
 
 class Incident(Base):
-    """What a person deals with. Its bounds are those of its sites' outages together."""
+    """One or more outages that people deal with together; its bounds span those of its outages."""
 
     __tablename__ = "incident"
     __table_args__ = (Index("ix_incident_started_at_id", "started_at", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[Kind]
-    status: Mapped[Status]
+    kind: Mapped[IncidentKind]
+    status: Mapped[IncidentStatus]
     opened_at: Mapped[Moment]
     started_at: Mapped[Moment]
     last_ok_at: Mapped[Moment | None]
@@ -65,7 +65,7 @@ class Incident(Base):
 
 
 class IncidentSite(Base):
-    """One outage of one site, as the incident's: its bounds follow the ledger. Withdrawn: the ledger has it no more."""
+    """One outage of one site within an incident. Its bounds follow the ledger; withdrawn once the ledger lacks it."""
 
     __tablename__ = "incident_site"
     __table_args__ = (
@@ -81,8 +81,8 @@ class IncidentSite(Base):
     confirmed_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]  # the first answer's slot, or the end of service
     first_ok_after: Mapped[Moment | None]
-    last_loss_at: Mapped[Moment | None]  # null while it is seen down: then it is the site's evidence
-    unseen_s: Mapped[int]  # between first and last loss, when nobody saw it down
+    last_loss_at: Mapped[Moment | None]  # null while the site is seen down: then its `evidence_at` is the last loss
+    unseen_s: Mapped[int]  # seconds between the first and last loss in which it was not seen down
     withdrawn_at: Mapped[Moment | None]
 
     incident: Mapped[Incident] = relationship(lazy="raise")
@@ -93,7 +93,7 @@ class IncidentSite(Base):
 
 
 class IncidentEvent(Base):
-    """What changed, when and by whom (null: the evidence itself). Append-only."""
+    """What changed, when and by whom (null: the evidence). Append-only."""
 
     __tablename__ = "incident_event"
 
@@ -120,12 +120,12 @@ class IncidentNote(Base):
 
 
 def jsonable(value: object) -> object:
-    """As an event keeps it."""
+    """Convert a field's value for `IncidentEvent.before` and `after`."""
     return value.isoformat() if isinstance(value, datetime) else value
 
 
 class OutageCause(Base):
-    """What a person said a site was down of, and for which stretch: withdrawn when said otherwise, never deleted."""
+    """The cause that a person gave for one stretch of a site. Withdrawn when replaced, never deleted."""
 
     __tablename__ = "outage_cause"
     __table_args__ = (

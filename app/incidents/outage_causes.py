@@ -1,4 +1,4 @@
-"""What people say an outage came of. A cause lies over the ledger, never in it: a rejudge cannot erase it."""
+"""Causes that people give for stretches of outage, stored beside the ledger so that a rejudge cannot erase them."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -26,13 +26,14 @@ class CauseRange:
 async def set_cause(
     session: AsyncSession, site_ids: Sequence[int], start: datetime, end: datetime | None, cause: Cause, by: str
 ) -> None:
-    """From start to end (None: as long as it lasts) this is the cause; what was said before gives way there.
+    """Set the cause from start to end (None: while the outage lasts), in place of any earlier cause there.
 
-    Append-only: a former row is withdrawn, and what sticks out of the new range is written again as it was.
+    Append-only: earlier rows that overlap are withdrawn, and their parts outside the new range are inserted again.
+    The range up to now is counted again.
     """
     await _lock(session, site_ids)
-    former = await _withdraw(session, site_ids, start, end)
-    session.add_all(rest for row in former for rest in _rests(row, start, end))
+    withdrawn = await _withdraw(session, site_ids, start, end)
+    session.add_all(rest for row in withdrawn for rest in _parts_outside(row, start, end))
     session.add_all(
         OutageCause(site_id=site_id, started_at=start, ended_at=end, cause=cause, confirmed_by=by)
         for site_id in set(site_ids)
@@ -48,21 +49,21 @@ async def set_cause(
 async def causes_of(
     session: AsyncSession, site_ids: Sequence[int], start: datetime, end: datetime
 ) -> dict[int, list[CauseRange]]:
-    """By site, in the order of time, without overlap, clipped to start and end; a site without any is left out."""
+    """By site, in order of time, without overlap, clipped to start and end. A site without a cause is left out."""
     rows = await session.execute(
         select(OutageCause.site_id, OutageCause.started_at, OutageCause.ended_at, OutageCause.cause)
         .where(among(OutageCause.site_id, site_ids), OutageCause.withdrawn_at.is_(None), OutageCause.started_at < end)
         .where(or_(OutageCause.ended_at > start, OutageCause.ended_at.is_(None)))
         .order_by(OutageCause.started_at)
     )
-    found: dict[int, list[CauseRange]] = defaultdict(list)
-    for site_id, begins, ends, cause in rows:
-        found[site_id].append(CauseRange(max(begins, start), min(ends or end, end), cause))
-    return dict(found)
+    causes: dict[int, list[CauseRange]] = defaultdict(list)
+    for site_id, started_at, ended_at, cause in rows:
+        causes[site_id].append(CauseRange(max(started_at, start), min(ended_at or end, end), cause))
+    return dict(causes)
 
 
 async def _lock(session: AsyncSession, site_ids: Sequence[int]) -> None:
-    """Two people who say something of one site at once follow each other; nobody else waits for them."""
+    """Serialise people who set causes of the same site, until the transaction ends; other writers do not wait."""
     await session.execute(
         text("SELECT pg_advisory_xact_lock(hashtext('outage_cause'), id) FROM unnest(cast(:ids AS integer[])) AS id"),
         {"ids": sorted(set(site_ids))},
@@ -83,9 +84,9 @@ async def _withdraw(
     return withdrawn.all()
 
 
-def _rests(row: OutageCause, start: datetime, end: datetime | None) -> Iterator[OutageCause]:
-    said = {"site_id": row.site_id, "cause": row.cause, "confirmed_by": row.confirmed_by}
+def _parts_outside(row: OutageCause, start: datetime, end: datetime | None) -> Iterator[OutageCause]:
+    unchanged = {"site_id": row.site_id, "cause": row.cause, "confirmed_by": row.confirmed_by}
     if row.started_at < start:
-        yield OutageCause(**said, started_at=row.started_at, ended_at=start)
-    if end is not None and row.ended_at is not None and end < row.ended_at:  # what "lasts" ends where it now ends
-        yield OutageCause(**said, started_at=end, ended_at=row.ended_at)
+        yield OutageCause(**unchanged, started_at=row.started_at, ended_at=start)
+    if end is not None and row.ended_at is not None and end < row.ended_at:  # an open cause has no part after `end`
+        yield OutageCause(**unchanged, started_at=end, ended_at=row.ended_at)

@@ -1,7 +1,7 @@
-"""Outages as the ledger has them, and which of them is which of those that people deal with already. Pure.
+"""Derive a site's outages from its ledger, and match them with the outages already recorded in incidents. Pure.
 
-An outage begins with a site seen down and ends with its next answer. Where in between nobody looked, or its parent was
-out, it goes on: silence resolves nothing.
+An outage starts when a site is seen down and ends with its next answer. It continues through stretches in which nobody
+looked or its parent was down: silence resolves nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,19 +15,19 @@ GOOD = frozenset({State.UP, State.DEGRADED})
 FAR_AHEAD = datetime(9000, 1, 1, tzinfo=UTC)
 
 
-class Stretch(Protocol):
+class TimeRange(Protocol):
     @property
     def started_at(self) -> datetime: ...
     @property
     def ended_at(self) -> datetime | None: ...
 
 
-R = TypeVar("R", bound=Stretch)
+R = TypeVar("R", bound=TimeRange)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A segment of the ledger; `last_loss_at` is that of a `down` that is over."""
+class LedgerSegment:
+    """A segment of the ledger; `last_loss_at` is set only for a `down` segment that has ended."""
 
     started_at: datetime
     ended_at: datetime | None
@@ -39,8 +39,8 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """When the site was in service without a break."""
+class ServicePeriod:
+    """A period in which the site was in service without a break."""
 
     started_at: datetime
     ended_at: datetime | None
@@ -57,33 +57,33 @@ class Outage:
     unseen_s: int
 
 
-def outages(segments: Sequence[Seen], services: Iterable[Service]) -> list[Outage]:
-    """In the order of time. An end of service ends an outage too, without an answer."""
-    found = []
-    for service in services:
-        run: list[Seen] = []
-        for segment in _within(segments, service):
+def derive_outages(segments: Sequence[LedgerSegment], periods: Iterable[ServicePeriod]) -> list[Outage]:
+    """Return the outages in order of time. The end of a service period ends an outage too, without an answer."""
+    outages = []
+    for period in periods:
+        run: list[LedgerSegment] = []
+        for segment in _clipped(segments, period):
             if segment.state in GOOD:
                 if run:
-                    found.append(_outage(run, segment.started_at, run[-1].first_ok_after or segment.started_at))
+                    outages.append(_outage(run, segment.started_at, run[-1].first_ok_after or segment.started_at))
                 run = []
             elif run or segment.state is State.DOWN:
                 run.append(segment)
         if run:
-            found.append(_outage(run, service.ended_at, None))
-    return found
+            outages.append(_outage(run, period.ended_at, None))
+    return outages
 
 
-def _within(segments: Iterable[Seen], service: Service) -> Iterable[Seen]:
+def _clipped(segments: Iterable[LedgerSegment], period: ServicePeriod) -> Iterable[LedgerSegment]:
     for segment in segments:
-        if overlap_s(segment, service) > 0:
-            start, end = max(segment.started_at, service.started_at), min(_end(segment), _end(service))
+        if overlap_s(segment, period) > 0:
+            start, end = max(segment.started_at, period.started_at), min(_end(segment), _end(period))
             yield replace(segment, started_at=start, ended_at=None if end == FAR_AHEAD else end)
 
 
-def _outage(run: Sequence[Seen], ended_at: datetime | None, first_ok_after: datetime | None) -> Outage:
-    first, last = run[0], next(one for one in reversed(run) if one.state is State.DOWN)
-    unseen = (one for one in run[: run.index(last)] if one.state is not State.DOWN)
+def _outage(run: Sequence[LedgerSegment], ended_at: datetime | None, first_ok_after: datetime | None) -> Outage:
+    first, last = run[0], next(segment for segment in reversed(run) if segment.state is State.DOWN)
+    unseen = (segment for segment in run[: run.index(last)] if segment.state is not State.DOWN)
     last_loss_at = None
     if last.ended_at is not None:
         last_loss_at = max(last.last_loss_at or last.confirmed_at or last.started_at, last.started_at)
@@ -94,44 +94,46 @@ def _outage(run: Sequence[Seen], ended_at: datetime | None, first_ok_after: date
         ended_at,
         first_ok_after,
         last_loss_at,
-        round(sum((_end(one) - one.started_at).total_seconds() for one in unseen)),
+        round(sum((_end(segment) - segment.started_at).total_seconds() for segment in unseen)),
     )
 
 
-def pair(known: Sequence[R], found: Sequence[Outage]) -> list[tuple[R, Outage]]:
-    """Which outage is which known one; neither list overlaps in itself.
+def match_outages(known: Sequence[R], outages: Sequence[Outage]) -> list[tuple[R, Outage]]:
+    """Pair each known outage with the derived one that continues it; neither list overlaps in itself.
 
-    Split: the earlier part keeps the identity. Merged: the earlier one lives. Otherwise the largest overlap decides.
+    An outage that was split keeps its identity in the earlier part. Of outages that were merged the earlier identity
+    stays. Otherwise the largest overlap decides.
     """
-    both = [(one, outage) for one in known for outage in found if overlap_s(one, outage) > 0]
-    both.sort(key=lambda two: (two[0].started_at, two[1].started_at))
-    return [match for chain in _chains(both) for match in _settled(chain)]
+    overlapping = [(row, outage) for row in known for outage in outages if overlap_s(row, outage) > 0]
+    overlapping.sort(key=lambda pair: (pair[0].started_at, pair[1].started_at))
+    return [match for chain in _chains(overlapping) for match in _matched(chain)]
 
 
-def _chains(both: Sequence[tuple[R, Outage]]) -> list[list[tuple[R, Outage]]]:
+def _chains(pairs: Sequence[tuple[R, Outage]]) -> list[list[tuple[R, Outage]]]:
+    """Group pairs that share a known or a derived outage with their neighbour."""
     chains: list[list[tuple[R, Outage]]] = []
-    for two in both:
-        if chains and (chains[-1][-1][0] is two[0] or chains[-1][-1][1] is two[1]):
-            chains[-1].append(two)
+    for pair in pairs:
+        if chains and (chains[-1][-1][0] is pair[0] or chains[-1][-1][1] is pair[1]):
+            chains[-1].append(pair)
         else:
-            chains.append([two])
+            chains.append([pair])
     return chains
 
 
-def _settled(chain: list[tuple[R, Outage]]) -> Iterable[tuple[R, Outage]]:
-    if len({id(one) for one, _ in chain}) > 1 and len({outage for _, outage in chain}) > 1:
-        chain = sorted(chain, key=lambda two: -overlap_s(*two))
+def _matched(chain: list[tuple[R, Outage]]) -> Iterable[tuple[R, Outage]]:
+    if len({id(row) for row, _ in chain}) > 1 and len({outage for _, outage in chain}) > 1:
+        chain = sorted(chain, key=lambda pair: -overlap_s(*pair))
     while chain:
-        one, outage = chain[0]
-        yield one, outage
-        chain = [two for two in chain if two[0] is not one and two[1] is not outage]
+        row, outage = chain[0]
+        yield row, outage
+        chain = [pair for pair in chain if pair[0] is not row and pair[1] is not outage]
 
 
-def overlap_s(one: Stretch, other: Stretch) -> float:
-    """Seconds; negative for what lies apart. What has not ended reaches far ahead."""
-    start, end = max(one.started_at, other.started_at), min(_end(one), _end(other))
+def overlap_s(first: TimeRange, second: TimeRange) -> float:
+    """Return the overlap in seconds, negative for ranges that lie apart. An open range ends at FAR_AHEAD."""
+    start, end = max(first.started_at, second.started_at), min(_end(first), _end(second))
     return (end - start) / timedelta(seconds=1)
 
 
-def _end(one: Stretch) -> datetime:
-    return one.ended_at or FAR_AHEAD
+def _end(period: TimeRange) -> datetime:
+    return period.ended_at or FAR_AHEAD

@@ -1,4 +1,13 @@
-"""Incidents follow the ledger, however often it is rewritten: identity and all that people did to them stay."""
+"""Keep incidents in step with the ledger, however often it is rewritten: identities and people's work on them stay.
+
+1. Find the sites that the written ranges affect, and load their outages whole (`affected_sites`).
+2. Match each site's derived outages with those recorded: update bounds, withdraw what is gone, restore what is back
+   (`outages`).
+3. Collect the outages of no incident yet, and move clusters with one cause into a shared incident (`groups`,
+   `correlation`).
+4. Derive bounds, status and cause hint of every incident touched, with an event for each change (`derive_status`).
+5. Carry confirmed causes over to the new bounds (`outage_causes`).
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,145 +17,155 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.incidents import affected_sites, groups, outage_causes, reboots
-from app.incidents.affected_sites import View
-from app.incidents.correlation import clusters
-from app.incidents.derive_status import settle
+from app.incidents import affected_sites, groups, outage_causes
+from app.incidents.affected_sites import SiteOutages
+from app.incidents.correlation import find_clusters
+from app.incidents.derive_status import update_derived_fields
+from app.incidents.device_uptime import find_device_uptimes
 from app.incidents.groups import Group
-from app.incidents.models import Happening, Incident, IncidentEvent, IncidentSite, Kind, Status
-from app.incidents.outages import Outage, overlap_s, pair
+from app.incidents.models import Happening, Incident, IncidentEvent, IncidentKind, IncidentSite, IncidentStatus
+from app.incidents.outages import Outage, match_outages, overlap_s
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Counter, lock_counter, next_version
 from app.registry.models import State
 
-PARENTS_WORD = timedelta(seconds=60)  # so long after its confirmation an outage waits for it
+PARENT_WAIT = timedelta(seconds=60)  # after an outage is confirmed, for its parent's state to become known
 
 
-async def follow(session: AsyncSession, spans: Sequence[DirtyRange], *, now: datetime) -> None:
-    """Makes incidents what the ledger says after the spans were written anew, in the ledger's own transaction.
+async def reconcile_incidents(session: AsyncSession, dirty_ranges: Sequence[DirtyRange], *, now: datetime) -> None:
+    """Bring incidents in step with the ledger after these ranges were rewritten, in the same transaction.
 
-    Following again changes nothing. Where neither an outage nor an incident is near it is one statement.
+    Idempotent. One statement where no outage and no incident is near.
     """
-    touched = await affected_sites.touched(session, spans, now=now) if spans else {}
-    if touched:
+    affected = await affected_sites.find_affected(session, dirty_ranges, now=now) if dirty_ranges else {}
+    if affected:
         await lock_counter(session, Counter.INCIDENT)
-        work = Work(session, now)
-        for view in await affected_sites.views(session, touched, now=now):
-            work.reconcile(view)
-        await work.finish()
+        reconciliation = Reconciliation(session, now)
+        for site in await affected_sites.load_site_outages(session, affected, now=now):
+            reconciliation.match_site(site)
+        await reconciliation.finish()
 
 
 @dataclass(slots=True)
-class Work:
+class Reconciliation:
+    """Changes collected site by site, then applied by `finish`."""
+
     session: AsyncSession
     now: datetime
-    moved: list[IncidentSite] = field(default_factory=list)  # with bounds that are new
-    starting: list[IncidentSite] = field(default_factory=list)  # of those, with a start that is
-    fresh: list[IncidentSite] = field(default_factory=list)  # of no incident yet
-    merged: list[tuple[Incident, Incident]] = field(default_factory=list)
-    changed: dict[int, Incident] = field(default_factory=dict)  # by identity
+    moved: list[IncidentSite] = field(default_factory=list)  # rows with new bounds
+    restarted: list[IncidentSite] = field(default_factory=list)  # those of them with a new start
+    new: list[IncidentSite] = field(default_factory=list)  # rows not stored yet
+    merged: list[tuple[Incident, Incident]] = field(default_factory=list)  # (from, into)
+    changed: dict[int, Incident] = field(default_factory=dict)  # by id(): a new incident has no row id yet
 
-    def reconcile(self, view: View) -> None:
-        pairs = pair(view.known, view.outages)
-        same = {id(row) for row, _ in pairs}
-        kept = {outage for _, outage in pairs}
+    def match_site(self, site: SiteOutages) -> None:
+        """Stage 2: update, withdraw, restore or collect the site's outages."""
+        pairs = match_outages(site.recorded, site.outages)
+        matched_rows = {id(row) for row, _ in pairs}
+        matched_outages = {outage for _, outage in pairs}
         for row, outage in pairs:
-            self._move(row, outage)
-        for row in view.known:
-            if id(row) not in same:
-                self._withdraw(row, into=_swallowed_by(row, pairs))
-        self._open(
-            view, [outage for outage in view.outages if outage not in kept and not waits(view, outage, self.now)]
-        )
+            self._update_bounds(row, outage)
+        for row in site.recorded:
+            if id(row) not in matched_rows:
+                self._withdraw(row, merged_into=_incident_over(row, pairs))
+        unmatched = [outage for outage in site.outages if outage not in matched_outages]
+        self._add(site, [outage for outage in unmatched if not awaits_parent(site, outage, self.now)])
 
-    def _move(self, row: IncidentSite, outage: Outage) -> None:
+    def _update_bounds(self, row: IncidentSite, outage: Outage) -> None:
         bounds = asdict(outage)
         if any(getattr(row, name) != value for name, value in bounds.items()):
             if row.started_at != outage.started_at:
-                self.starting.append(row)
+                self.restarted.append(row)
             for name, value in bounds.items():
                 setattr(row, name, value)
             self.moved.append(row)
-            self._touch(row.incident)
+            self._add_changed(row.incident)
 
-    def _withdraw(self, row: IncidentSite, *, into: Incident | None) -> None:
+    def _withdraw(self, row: IncidentSite, *, merged_into: Incident | None) -> None:
         row.withdrawn_at = self.now
-        self._touch(row.incident)
-        if row.incident.kind is Kind.SHARED:
-            self._tell(row, Happening.LEFT)
-        if into is not None and into is not row.incident:
-            self.merged.append((row.incident, into))
+        self._add_changed(row.incident)
+        if row.incident.kind is IncidentKind.SHARED:
+            self._add_event(row, Happening.LEFT)
+        if merged_into is not None and merged_into is not row.incident:
+            self.merged.append((row.incident, merged_into))
 
-    def _open(self, view: View, found: Iterable[Outage]) -> None:
-        """What was withdrawn and is back is the same as before; what a shared incident took over stays with that. What
-        began after it was withdrawn is another."""
-        shared = {row.incident_id for row in (*view.known, *view.withdrawn) if row.incident.kind is Kind.SHARED}
-        withdrawn = [row for row in view.withdrawn if row.incident.merged_into not in shared]
-        for outage in found:
-            near = [row for row in withdrawn if overlap_s(row, outage) > 0 and _began_before(outage, row.withdrawn_at)]
-            if not near:
-                self.fresh.append(IncidentSite(site_id=view.site_id, **asdict(outage)))
+    def _add(self, site: SiteOutages, outages: Iterable[Outage]) -> None:
+        """Restore the withdrawn row that overlaps an outage most, or else collect a new row.
+
+        Not restored: rows that a shared incident took over, and rows withdrawn before the outage started.
+        """
+        shared = {row.incident_id for row in (*site.recorded, *site.withdrawn) if _is_shared(row.incident)}
+        withdrawn = [row for row in site.withdrawn if row.incident.merged_into not in shared]
+        for outage in outages:
+            candidates = [row for row in withdrawn if _continues(row, outage)]
+            if not candidates:
+                self.new.append(IncidentSite(site_id=site.site_id, **asdict(outage)))
                 continue
-            row = max(near, key=lambda row: (overlap_s(row, outage), row.id))
+            row = max(candidates, key=lambda row: (overlap_s(row, outage), row.id))
             withdrawn.remove(row)
             row.withdrawn_at = None
-            if row.incident.kind is Kind.SHARED:
-                self._tell(row, Happening.JOINED)
-            self._touch(row.incident)
-            self.starting.append(row)
-            self._move(row, outage)
+            if _is_shared(row.incident):
+                self._add_event(row, Happening.JOINED)
+            self._add_changed(row.incident)
+            self.restarted.append(row)
+            self._update_bounds(row, outage)
 
     async def finish(self) -> None:
-        starting = [*self.fresh, *self.starting]
-        if starting:
-            for group in await groups.load(self.session, starting):
-                self._share(group, {id(row) for row in starting})
-        for row in self.fresh:
+        """Stages 3 to 5."""
+        started = [*self.new, *self.restarted]
+        if started:
+            for group in await groups.load_groups(self.session, started):
+                self._share(group, {id(row) for row in started})
+        for row in self.new:
             if row.incident is None:
-                row.incident = self._incident(row, Kind.SINGLE)
+                row.incident = self._create_incident(row, IncidentKind.SINGLE)
         if not self.changed:
             return
-        self.session.add_all(self.fresh)
-        await self._settle(await next_version(self.session, Counter.INCIDENT))
-        await self._set_causes()
+        self.session.add_all(self.new)
+        await self._update_incidents(await next_version(self.session, Counter.INCIDENT))
+        await self._carry_causes()
 
-    def _share(self, group: Group, starting: set[int]) -> None:
-        """One incident for each cluster that something new belongs to; those of another cause stay where they are."""
+    def _share(self, group: Group, started: set[int]) -> None:
+        """Move each cluster with a started outage into one shared incident; members of other shared ones stay."""
 
-        def belongs(row: IncidentSite) -> bool:
+        def is_member(row: IncidentSite) -> bool:
             return groups.key_of(row.incident) == group.key
 
         free = [
             row
             for row in group.outages
-            if row.withdrawn_at is None and (groups.key_of(row.incident) is None or belongs(row))
+            if row.withdrawn_at is None and (groups.key_of(row.incident) is None or is_member(row))
         ]
-        for cluster in clusters(free, group.size, belongs=belongs):
-            joining = [row for row in cluster if not belongs(row)]
-            if not joining or starting.isdisjoint(map(id, cluster)):
+        for cluster in find_clusters(free, group.size, is_member=is_member):
+            joining = [row for row in cluster if not is_member(row)]
+            if not joining or started.isdisjoint(map(id, cluster)):
                 continue
-            known = [row.incident for row in cluster if belongs(row)]
-            into = min(known, key=lambda one: one.id or 0) if known else self._incident(cluster[0], Kind.SHARED, group)
+            existing = [row.incident for row in cluster if is_member(row)]
+            shared = (
+                min(existing, key=lambda incident: incident.id or 0)
+                if existing
+                else self._create_incident(cluster[0], IncidentKind.SHARED, group)
+            )
             for row in joining:
-                self._join(row, into)
+                self._join(row, shared)
 
-    def _join(self, row: IncidentSite, into: Incident) -> None:
-        """Its own incident, if it had one, goes on living under its id as part of the shared one."""
-        self._touch(into)
+    def _join(self, row: IncidentSite, shared: Incident) -> None:
+        """An incident that the outage had on its own is withdrawn, keeps its id and points to the shared one."""
+        self._add_changed(shared)
         if row.incident is None:
-            row.incident = into
+            row.incident = shared
         else:
             bounds = {name: getattr(row, name) for name in Outage.__slots__}
-            self._withdraw(row, into=into)
-            row = IncidentSite(site_id=row.site_id, incident=into, **bounds)
-            self.fresh.append(row)
-        self._tell(row, Happening.JOINED)
+            self._withdraw(row, merged_into=shared)
+            row = IncidentSite(site_id=row.site_id, incident=shared, **bounds)
+            self.new.append(row)
+        self._add_event(row, Happening.JOINED)
 
-    def _incident(self, row: IncidentSite, kind: Kind, group: Group | None = None) -> Incident:
+    def _create_incident(self, row: IncidentSite, kind: IncidentKind, group: Group | None = None) -> Incident:
         key = group.key if group else None
-        made = Incident(
+        incident = Incident(
             kind=kind,
-            status=Status.OPEN,
+            status=IncidentStatus.OPEN,
             opened_at=self.now,
             started_at=row.started_at,
             version=0,
@@ -154,36 +173,44 @@ class Work:
             shared_provider_id=key and key.provider_id,
             shared_district=key and key.district,
         )
-        self._touch(made)
-        return made
+        self._add_changed(incident)
+        return incident
 
-    def _touch(self, incident: Incident) -> None:
+    def _add_changed(self, incident: Incident) -> None:
         self.changed[id(incident)] = incident
 
-    def _tell(self, row: IncidentSite, kind: Happening) -> None:
+    def _add_event(self, row: IncidentSite, kind: Happening) -> None:
         self.session.add(IncidentEvent(incident=row.incident, site_id=row.site_id, at=self.now, kind=kind))
 
-    async def _settle(self, version: int) -> None:
-        self.session.add_all([*self.changed.values(), *self.fresh])
+    async def _update_incidents(self, version: int) -> None:
+        self.session.add_all([*self.changed.values(), *self.new])
         await self.session.flush()
-        into = {id(one): other.id for one, other in self.merged}
-        sites: dict[int, list[IncidentSite]] = defaultdict(list)
+        merged_into = {id(incident): into.id for incident, into in self.merged}
+        rows: dict[int, list[IncidentSite]] = defaultdict(list)
         for row in await self.session.scalars(
-            select(IncidentSite).where(IncidentSite.incident_id.in_([one.id for one in self.changed.values()]))
+            select(IncidentSite).where(
+                IncidentSite.incident_id.in_([incident.id for incident in self.changed.values()])
+            )
         ):
-            sites[row.incident_id].append(row)
-        single = [one.id for one in self.changed.values() if one.kind is Kind.SINGLE]
-        back = await reboots.returns(self.session, [row for incident_id in single for row in sites[incident_id]])
+            rows[row.incident_id].append(row)
+        single = [row for incident in self.changed.values() if not _is_shared(incident) for row in rows[incident.id]]
+        device_uptimes = await find_device_uptimes(self.session, single)
         for incident in self.changed.values():
-            event = settle(incident, sites[incident.id], into=into.get(id(incident)), back=back, now=self.now)
+            event = update_derived_fields(
+                incident,
+                rows[incident.id],
+                merged_into=merged_into.get(id(incident)),
+                device_uptimes=device_uptimes,
+                now=self.now,
+            )
             if event is not None:
                 self.session.add(event)
             incident.version = version
         await self.session.flush()
 
-    async def _set_causes(self) -> None:
-        """A confirmed cause goes with its outage: as far as the outage reaches now, and for who joined it."""
-        for row in (*self.moved, *self.fresh):
+    async def _carry_causes(self) -> None:
+        """Set an incident's confirmed cause over the new bounds of its outages, and for those that joined it."""
+        for row in (*self.moved, *self.new):
             incident = row.incident
             if row.withdrawn_at is None and incident.cause is not None:
                 await outage_causes.set_cause(
@@ -196,18 +223,23 @@ class Work:
                 )
 
 
-def waits(view: View, outage: Outage, now: datetime) -> bool:
-    """Whether the parent's word is still out: it may be the parent that is down, and then this is no incident."""
-    parent, confirmed_at = view.parent, outage.confirmed_at or outage.started_at
-    if parent is None or now >= confirmed_at + PARENTS_WORD:
+def awaits_parent(site: SiteOutages, outage: Outage, now: datetime) -> bool:
+    """Whether the parent's state is not known yet: if the parent is down, the outage is no incident of its own."""
+    parent, confirmed_at = site.parent, outage.confirmed_at or outage.started_at
+    if parent is None or now >= confirmed_at + PARENT_WAIT:
         return False
     unseen = parent.seen_at is None or parent.seen_at < outage.started_at
     return unseen or parent.pending_at is not None or parent.state in {State.DOWN, State.UNREACHABLE}
 
 
-def _began_before(outage: Outage, moment: datetime | None) -> bool:
-    return moment is None or outage.started_at < moment
+def _is_shared(incident: Incident) -> bool:
+    return incident.kind is IncidentKind.SHARED
 
 
-def _swallowed_by(row: IncidentSite, pairs: Iterable[tuple[IncidentSite, Outage]]) -> Incident | None:
+def _continues(row: IncidentSite, outage: Outage) -> bool:
+    return overlap_s(row, outage) > 0 and (row.withdrawn_at is None or outage.started_at < row.withdrawn_at)
+
+
+def _incident_over(row: IncidentSite, pairs: Iterable[tuple[IncidentSite, Outage]]) -> Incident | None:
+    """Return the incident of an outage that now covers this row."""
     return next((other.incident for other, outage in pairs if overlap_s(row, outage) > 0), None)

@@ -8,7 +8,7 @@ from app.access.scope import Caller
 from app.core.clock import parse_moment
 from app.core.periods import Period
 from app.incidents import actions, serializers, store
-from app.incidents.models import Incident, IncidentNote, Kind, Status
+from app.incidents.models import Incident, IncidentKind, IncidentNote, IncidentStatus
 from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
 from app.incidents.store import IncidentFilter
 from app.measurements.simulated_past import MarksSimulatedPast
@@ -38,11 +38,11 @@ router = APIRouter(prefix="/incidents", tags=["operations"])
 
 class IncidentsOut(Page[IncidentOut], MarksSimulatedPast):
     def covered_moments(self) -> list[datetime]:
-        return [one.started_at for one in self.items]
+        return [incident.started_at for incident in self.items]
 
 
-def asked_at_all(request: Request, period: Asked) -> Period | None:
-    """Without from, to and period: all of time."""
+def explicit_period(request: Request, period: Asked) -> Period | None:
+    """Return None, for all of time, if the query names neither from, to nor period."""
     return period if {"from", "to", "period"} & request.query_params.keys() else None
 
 
@@ -50,9 +50,9 @@ def asked_at_all(request: Request, period: Asked) -> Period | None:
 async def list_incidents(
     session: Session,
     caller: Reader,
-    period: Annotated[Period | None, Depends(asked_at_all)],
-    status: Status | None = None,
-    kind: Kind | None = None,
+    period: Annotated[Period | None, Depends(explicit_period)],
+    status: IncidentStatus | None = None,
+    kind: IncidentKind | None = None,
     cause: Cause | None = None,
     region: RegionCode = None,
     provider: ProviderSlug = None,
@@ -61,52 +61,52 @@ async def list_incidents(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """Those that touch a site of yours, the newest outage first; with a period, those that reach into it."""
-    wanted = IncidentFilter(status, kind, cause, period, region, provider, technology, site)
-    after = read_cursor(cursor, kind=_place)
-    found = await store.list_incidents(session, wanted, caller=caller, after=after, limit=limit + 1)
+    """Incidents with a site in your scope, newest outage first; with a period, those that reach into it."""
+    criteria = IncidentFilter(status, kind, cause, period, region, provider, technology, site)
+    after = read_cursor(cursor, kind=_read_position)
+    incidents = await store.list_incidents(session, criteria, caller=caller, after=after, limit=limit + 1)
     return {
-        "items": await serializers.present(session, found[:limit], caller=caller),
-        "next_cursor": _next_place(found[limit - 1]) if len(found) > limit else None,
+        "items": await serializers.present(session, incidents[:limit], caller=caller),
+        "next_cursor": _write_position(incidents[limit - 1]) if len(incidents) > limit else None,
     }
 
 
 @router.get("/{id}", response_model=IncidentDetail, responses=problems(404))
 async def get_incident(session: Session, caller: Reader, id: RowId, response: Response) -> dict[str, Any]:
-    """With its notes, and the history of every change."""
-    return await _whole(session, await store.get_incident(session, id, caller=caller), caller, response)
+    """One incident with its notes and the history of every change."""
+    return await _detail(session, await store.get_incident(session, id, caller=caller), caller, response)
 
 
 @router.patch("/{id}", response_model=IncidentDetail, responses=problems(403, 404, 412))
 async def patch_incident(
-    session: Session, caller: Writer, id: RowId, given: IncidentPatch, response: Response, if_match: IfMatch = None
+    session: Session, caller: Writer, id: RowId, patch: IncidentPatch, response: Response, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Acknowledge it, take it on, name its cause (also when it is over). Evidence alone resolves it."""
-    incident = await actions.patch_incident(session, id, given, caller=caller, if_match=read_version(if_match))
-    return await _whole(session, incident, caller, response)
+    """Acknowledge, assign, set the cause (also after it ended). Evidence alone resolves an incident."""
+    incident = await actions.patch_incident(session, id, patch, caller=caller, if_match=read_version(if_match))
+    return await _detail(session, incident, caller, response)
 
 
 @router.post("/{id}/notes", response_model=NoteOut, status_code=201, responses=problems(403, 404))
-async def add_note(session: Session, caller: Writer, id: RowId, given: NoteIn, once: SentOnce) -> IncidentNote:
-    """Notes are kept as they were written, whatever becomes of the incident."""
-    if made := await once.find(session, given, caller=caller):
-        return await store.get_note(session, id, made, caller=caller)
-    note = await store.add_note(session, id, given.text, caller=caller)
-    await once.keep(session, given, note.id, caller=caller)
-    return note
+async def add_note(session: Session, caller: Writer, id: RowId, note: NoteIn, once: SentOnce) -> IncidentNote:
+    """Add a note. Notes are kept as written, even if the incident is merged or withdrawn."""
+    if note_id := await once.find(session, note, caller=caller):
+        return await store.get_note(session, id, note_id, caller=caller)
+    row = await store.add_note(session, id, note.text, caller=caller)
+    await once.keep(session, note, row.id, caller=caller)
+    return row
 
 
-async def _whole(session: Session, incident: Incident, caller: Caller, response: Response) -> dict[str, Any]:
+async def _detail(session: Session, incident: Incident, caller: Caller, response: Response) -> dict[str, Any]:
     response.headers["ETag"] = f'"{incident.version}"'
-    (shown,) = await serializers.present(session, [incident], caller=caller)
+    (fields,) = await serializers.present(session, [incident], caller=caller)
     notes: Sequence[Any] = await store.list_notes(session, incident)
-    return shown | {"notes": notes, "events": await store.list_events(session, incident, caller=caller)}
+    return fields | {"notes": notes, "events": await store.list_events(session, incident, caller=caller)}
 
 
-def _next_place(incident: Incident) -> str:
+def _write_position(incident: Incident) -> str:
     return write_cursor(f"{incident.started_at.isoformat()}~{incident.id}")
 
 
-def _place(text: str) -> tuple[datetime, int]:
+def _read_position(text: str) -> tuple[datetime, int]:
     started_at, _, incident_id = text.partition("~")
     return parse_moment(started_at), row_id(incident_id)

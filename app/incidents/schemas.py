@@ -5,7 +5,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from app.core.errors import Fault
 from app.core.validation import FaultError, read_moment
-from app.incidents.models import Happening, Kind, Status
+from app.incidents.models import Happening, IncidentKind, IncidentStatus
 from app.measurements.schemas import Evidence
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.registry.models import Cause
@@ -59,18 +59,18 @@ EVENT: dict[str, Any] = {
 }
 
 
-def _moment(given: object) -> object:
-    return None if given is None else read_moment("reported_at", given)
+def _moment(value: object) -> object:
+    return None if value is None else read_moment("reported_at", value)
 
 
 class IncidentPatch(BaseModel):
-    """Only the fields that are given change; null empties one."""
+    """Only the fields that are sent change; null clears one."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"status": "acknowledged", "assignee": "Teknisi Berau"}]}
     )
 
-    status: Status | None = Field(None, description="acknowledged or open; the rest follows from the evidence")
+    status: IncidentStatus | None = Field(None, description="acknowledged or open; the others follow from the evidence")
     cause: Cause | None = None
     assignee: Text | None = None
     ticket_no: Text | None = None
@@ -99,18 +99,18 @@ class NoteIn(BaseModel):
     text: Note
 
 
-class Bounds(BaseModel):
-    last_ok_at: datetime | None = Field(description="the last answer before it")
+class OutageBounds(BaseModel):
+    last_ok_at: datetime | None = Field(description="last answer before the outage")
     started_at: datetime = Field(description="slot of the first loss")
-    confirmed_at: datetime | None = Field(description="slot of the loss that made it certain")
-    ended_at: datetime | None = Field(description="slot of the first answer; null while no answer is known")
+    confirmed_at: datetime | None = Field(description="slot of the loss that confirmed the outage")
+    ended_at: datetime | None = Field(description="slot of the first answer after it; null while there is none")
     first_ok_after: datetime | None
-    duration_s: int | None = Field(description="from started_at to ended_at; null while it lasts")
-    duration_min_s: int | None = Field(description="what is proven by losses: what counts for a contract")
-    duration_max_s: int | None = Field(description="from the last answer before it to the first after it")
+    duration_s: int | None = Field(description="from started_at to ended_at; null while the outage lasts")
+    duration_min_s: int | None = Field(description="proven by losses: this counts for a contract")
+    duration_max_s: int | None = Field(description="from the last answer before the outage to the first after it")
 
 
-class MemberOut(Bounds):
+class MemberOut(OutageBounds):
     id: int
     code: str
     name: str
@@ -118,24 +118,24 @@ class MemberOut(Bounds):
     evidence: Evidence
 
 
-class IncidentOut(Bounds, MarksSimulatedPast):
+class IncidentOut(OutageBounds, MarksSimulatedPast):
     model_config = ConfigDict(json_schema_extra={"examples": [INCIDENT]})
 
     id: int
-    kind: Kind
-    status: Status
-    sites: list[MemberOut] = Field(description="those that you may see; twice if a site went down twice")
-    children: int = Field(description="active sites that hang on its nodes: they are unreachable with them")
+    kind: IncidentKind
+    status: IncidentStatus
+    sites: list[MemberOut] = Field(description="sites in your scope; a site that went down twice appears twice")
+    children: int = Field(description="active sites that depend on its nodes and are unreachable with them")
     cause: Cause | None
-    cause_hint: Cause | None = Field(description="what the evidence suggests; a person confirms")
+    cause_hint: Cause | None = Field(description="suggested by the evidence; a person confirms")
     cause_confirmed_by: str | None
     assignee: str | None
     ticket_no: str | None
     reported_at: datetime | None
-    opened_at: datetime = Field(description="when this service opened it")
+    opened_at: datetime = Field(description="when the service opened the incident")
     acknowledged_at: datetime | None
     acknowledged_by: str | None
-    merged_into: int | None = Field(description="the incident that took it over")
+    merged_into: int | None = Field(description="id of the incident that it was merged into")
     version: int = Field(description="opaque: send it back as If-Match")
 
 
@@ -152,7 +152,7 @@ class EventOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     at: datetime
-    by: str | None = Field(description="null: the evidence itself")
+    by: str | None = Field(description="null: changed by the evidence")
     kind: Happening
     site_id: int | None
     before: dict[str, Any] | None
@@ -162,5 +162,5 @@ class EventOut(BaseModel):
 class IncidentDetail(IncidentOut):
     model_config = ConfigDict(json_schema_extra={"examples": [{**INCIDENT, "notes": [NOTE], "events": [EVENT]}]})
 
-    notes: list[NoteOut] = Field(description="those of incidents that were merged into it too")
+    notes: list[NoteOut] = Field(description="includes those of incidents merged into it")
     events: list[EventOut]

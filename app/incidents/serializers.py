@@ -1,4 +1,4 @@
-"""An incident as it is answered: its bounds, how long it was at least and at most, and the sites its caller may see."""
+"""Serialise incidents for the API: bounds, shortest and longest duration, and the sites that the caller may see."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -21,23 +21,26 @@ async def present(session: AsyncSession, incidents: Sequence[Incident], *, calle
     if not incidents:
         return []
     members = await store.list_members(session, incidents, caller=caller)
-    sites = sorted({member.outage.site_id for found in members.values() for member in found})
+    outages = [member for rows in members.values() for member in rows]
+    sites = sorted({member.outage.site_id for member in outages})
     children = await store.count_children(session, sites, caller=caller)
-    began = await measurements.sources_of(session, {_first_loss(one) for found in members.values() for one in found})
-    return [_incident(one, members[one.id], children, began) for one in incidents]
+    sources = await measurements.sources_of(session, {_first_loss(member) for member in outages})
+    return [_incident(incident, members[incident.id], children, sources) for incident in incidents]
 
 
 def _incident(
-    incident: Incident, members: Sequence[Member], children: Mapping[int, int], began: Mapping[MeasurementKey, str]
+    incident: Incident, members: Sequence[Member], children: Mapping[int, int], sources: Mapping[MeasurementKey, str]
 ) -> dict[str, Any]:
-    out = {name: getattr(incident, name, None) for name in IncidentOut.model_fields}
-    proven = [least for member in members if (least := least_s(member)) is not None]
-    return out | {
-        "sites": [_site(member) | {"evidence": began.get(_first_loss(member))} for member in members if member.visible],
+    fields = {name: getattr(incident, name, None) for name in IncidentOut.model_fields}
+    proven = [seconds for member in members if (seconds := proven_s(member)) is not None]
+    return fields | {
+        "sites": [
+            _site(member) | {"evidence": sources.get(_first_loss(member))} for member in members if member.visible
+        ],
         "children": sum(children.get(site_id, 0) for site_id in {member.outage.site_id for member in members}),
-        "duration_s": seconds(incident.started_at, incident.ended_at),
+        "duration_s": _seconds(incident.started_at, incident.ended_at),
         "duration_min_s": max(proven, default=None),
-        "duration_max_s": seconds(incident.last_ok_at, incident.first_ok_after),
+        "duration_max_s": _seconds(incident.last_ok_at, incident.first_ok_after),
     }
 
 
@@ -48,9 +51,9 @@ def _site(member: Member) -> dict[str, Any]:
         "code": member.code,
         "name": member.name,
         "village_code": member.village_code,
-        "duration_s": seconds(outage.started_at, outage.ended_at),
-        "duration_min_s": least_s(member),
-        "duration_max_s": seconds(outage.last_ok_at, outage.first_ok_after),
+        "duration_s": _seconds(outage.started_at, outage.ended_at),
+        "duration_min_s": proven_s(member),
+        "duration_max_s": _seconds(outage.last_ok_at, outage.first_ok_after),
     }
 
 
@@ -58,11 +61,11 @@ def _first_loss(member: Member) -> MeasurementKey:
     return member.outage.site_id, member.outage.started_at, Outcome.TIMEOUT
 
 
-def least_s(member: Member) -> int | None:
-    """From the first loss to the last, without what nobody saw in between: no silence is proof."""
-    found = seconds(member.outage.started_at, member.last_loss_at)
-    return None if found is None else max(0, found - member.outage.unseen_s)
+def proven_s(member: Member) -> int | None:
+    """Return the seconds from the first loss to the last, less those in which it was not seen down."""
+    seconds = _seconds(member.outage.started_at, member.last_loss_at)
+    return None if seconds is None else max(0, seconds - member.outage.unseen_s)
 
 
-def seconds(start: datetime | None, end: datetime | None) -> int | None:
+def _seconds(start: datetime | None, end: datetime | None) -> int | None:
     return None if start is None or end is None else round((end - start).total_seconds())

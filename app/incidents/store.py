@@ -1,4 +1,4 @@
-"""Incidents as their callers may see them, and what people do to them."""
+"""Query the incidents that a caller may see; add notes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from app.access.scope import Caller, in_region, require_region, visible_to
 from app.core.clock import utc_now
 from app.core.errors import NotAllowed, NotFound
 from app.core.periods import Period
-from app.incidents.models import Incident, IncidentEvent, IncidentNote, IncidentSite, Kind, Status
+from app.incidents.models import Incident, IncidentEvent, IncidentKind, IncidentNote, IncidentSite, IncidentStatus
 from app.profiles import Technology
 from app.registry.models import Cause, Lifecycle, Provider, Site, SiteStatus, State
 
-Place = tuple[datetime, int]  # where a page ended: started_at, id
+PagePosition = tuple[datetime, int]  # started_at and id of a page's last incident
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentFilter:
-    status: Status | None = None
-    kind: Kind | None = None
+    status: IncidentStatus | None = None
+    kind: IncidentKind | None = None
     cause: Cause | None = None
     period: Period | None = None
     region: str | None = None
@@ -36,7 +36,7 @@ class IncidentFilter:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One outage of an incident, with the site's place; `last_loss_at` is the site's evidence while it is seen down."""
+    """One outage of an incident, with its site. While the site is seen down, `last_loss_at` is its newest evidence."""
 
     outage: IncidentSite
     code: str
@@ -47,66 +47,68 @@ class Member:
 
 
 async def list_incidents(
-    session: AsyncSession, wanted: IncidentFilter, *, caller: Caller, after: Place | None, limit: int
+    session: AsyncSession, criteria: IncidentFilter, *, caller: Caller, after: PagePosition | None, limit: int
 ) -> list[Incident]:
-    """The newest outages first. What was withdrawn counts for the moment at which it was thought to begin."""
-    query = _visible(caller, *_of_sites(caller, wanted)).order_by(Incident.started_at.desc(), Incident.id.desc())
+    """Newest outage first. With a period, those that reach into it; a withdrawn incident counts at its start only."""
+    query = _visible(caller, *_site_conditions(caller, criteria)).order_by(
+        Incident.started_at.desc(), Incident.id.desc()
+    )
     for column, value in (
-        (Incident.status, wanted.status),
-        (Incident.kind, wanted.kind),
-        (Incident.cause, wanted.cause),
+        (Incident.status, criteria.status),
+        (Incident.kind, criteria.kind),
+        (Incident.cause, criteria.cause),
     ):
         if value is not None:
             query = query.where(column == value)
-    if wanted.period is not None:
-        query = query.where(Incident.started_at < wanted.period.end)
-        lasts = Incident.ended_at.is_(None) & (Incident.status != Status.WITHDRAWN)
-        query = query.where(lasts | (func.coalesce(Incident.ended_at, Incident.started_at) > wanted.period.start))
+    if criteria.period is not None:
+        query = query.where(Incident.started_at < criteria.period.end)
+        ongoing = Incident.ended_at.is_(None) & (Incident.status != IncidentStatus.WITHDRAWN)
+        query = query.where(ongoing | (func.coalesce(Incident.ended_at, Incident.started_at) > criteria.period.start))
     if after is not None:
         query = query.where(tuple_(Incident.started_at, Incident.id) < after)
     return list(await session.scalars(query.limit(limit)))
 
 
-def _of_sites(caller: Caller, wanted: IncidentFilter) -> list[ColumnElement[bool]]:
-    """What one and the same site of the incident must be."""
-    found: list[ColumnElement[bool]] = []
-    if wanted.region is not None:
-        require_region(caller, wanted.region)
-        found.append(in_region(Site.village_code, wanted.region))
-    if wanted.provider is not None:
-        found.append(Site.provider.has(Provider.slug == wanted.provider))
-    if wanted.technology is not None:
-        found.append(Site.technology == wanted.technology)
-    if wanted.site is not None:
-        found.append(Site.id == wanted.site)
-    return found
+def _site_conditions(caller: Caller, criteria: IncidentFilter) -> list[ColumnElement[bool]]:
+    """Return conditions that one and the same site of the incident must meet. Raises NotAllowed for the region."""
+    conditions: list[ColumnElement[bool]] = []
+    if criteria.region is not None:
+        require_region(caller, criteria.region)
+        conditions.append(in_region(Site.village_code, criteria.region))
+    if criteria.provider is not None:
+        conditions.append(Site.provider.has(Provider.slug == criteria.provider))
+    if criteria.technology is not None:
+        conditions.append(Site.technology == criteria.technology)
+    if criteria.site is not None:
+        conditions.append(Site.id == criteria.site)
+    return conditions
 
 
-def _visible(caller: Caller, *of_sites: ColumnElement[bool]) -> Select[Incident]:
-    """Incidents that touch a site within the caller's scope (and as asked for)."""
+def _visible(caller: Caller, *site_conditions: ColumnElement[bool]) -> Select[Incident]:
+    """Select incidents with a site that lies within the caller's scope and meets the conditions."""
     return select(Incident).where(
         exists(
             select(IncidentSite.id)
             .join(Site, Site.id == IncidentSite.site_id)
-            .where(IncidentSite.incident_id == Incident.id, visible_to(caller, Site), *of_sites)
+            .where(IncidentSite.incident_id == Incident.id, visible_to(caller, Site), *site_conditions)
         )
     )
 
 
 async def get_incident(session: AsyncSession, incident_id: int, *, caller: Caller) -> Incident:
-    """Raises NotFound alike for what is unknown and what touches no site of the caller's."""
+    """Raises NotFound for an unknown incident as for one without a site in the caller's scope."""
     query = _visible(caller).where(Incident.id == incident_id).execution_options(populate_existing=True)
-    found = await session.scalar(query)
-    if found is None:
+    incident = await session.scalar(query)
+    if incident is None:
         raise NotFound("There is no incident {given} within your scope", values={"given": incident_id})
-    return found
+    return incident
 
 
 async def list_members(
     session: AsyncSession, incidents: Sequence[Incident], *, caller: Caller
 ) -> dict[int, list[Member]]:
-    """By incident: its outages; those it had, of one that is withdrawn."""
-    withdrawn = Incident.status == Status.WITHDRAWN
+    """By incident id: its outages; of a withdrawn incident, those that it had."""
+    withdrawn = Incident.status == IncidentStatus.WITHDRAWN
     rows = await session.execute(
         select(
             IncidentSite,
@@ -120,14 +122,14 @@ async def list_members(
         .join(Site, Site.id == IncidentSite.site_id)
         .join(SiteStatus, SiteStatus.site_id == Site.id)
         .join(Incident, Incident.id == IncidentSite.incident_id)
-        .where(IncidentSite.incident_id.in_([one.id for one in incidents]))
+        .where(IncidentSite.incident_id.in_([incident.id for incident in incidents]))
         .where(or_(IncidentSite.withdrawn_at.is_(None), withdrawn))
         .order_by(IncidentSite.started_at, IncidentSite.site_id)
     )
-    found: dict[int, list[Member]] = defaultdict(list)
+    members: dict[int, list[Member]] = defaultdict(list)
     for row in rows:
-        found[row.IncidentSite.incident_id].append(_member(row))
-    return found
+        members[row.IncidentSite.incident_id].append(_member(row))
+    return members
 
 
 def _member(row: Any) -> Member:
@@ -138,7 +140,7 @@ def _member(row: Any) -> Member:
 
 
 async def count_children(session: AsyncSession, site_ids: Sequence[int], *, caller: Caller) -> dict[int, int]:
-    """By node: the active sites of the caller's that hang on it, over other nodes too."""
+    """By node id: how many active sites in the caller's scope depend on it, directly or through other nodes."""
     tree = select(Site.parent_id.label("top"), Site.id).where(Site.parent_id.in_(site_ids)).cte("tree", recursive=True)
     tree = tree.union(select(tree.c.top, Site.id).join(tree, Site.parent_id == tree.c.id))
     rows = await session.execute(
@@ -156,7 +158,7 @@ async def get_note(session: AsyncSession, incident_id: int, note_id: int, *, cal
 
 
 async def list_notes(session: AsyncSession, incident: Incident) -> list[IncidentNote]:
-    """Those of what was merged into it too: nothing that was said is lost."""
+    """Include the notes of incidents merged into this one."""
     merged = select(Incident.id).where(Incident.id == incident.id).cte("merged", recursive=True)
     merged = merged.union(select(Incident.id).join(merged, Incident.merged_into == merged.c.id))
     query = select(IncidentNote).where(IncidentNote.incident_id.in_(select(merged.c.id))).order_by(IncidentNote.id)
@@ -164,19 +166,19 @@ async def list_notes(session: AsyncSession, incident: Incident) -> list[Incident
 
 
 async def list_events(session: AsyncSession, incident: Incident, *, caller: Caller) -> list[IncidentEvent]:
-    seen = exists().where(Site.id == IncidentEvent.site_id, visible_to(caller, Site))
+    visible = exists().where(Site.id == IncidentEvent.site_id, visible_to(caller, Site))
     query = (
         select(IncidentEvent)
-        .where(IncidentEvent.incident_id == incident.id, IncidentEvent.site_id.is_(None) | seen)
+        .where(IncidentEvent.incident_id == incident.id, IncidentEvent.site_id.is_(None) | visible)
         .order_by(IncidentEvent.id)
     )
     return list(await session.scalars(query))
 
 
-async def add_note(session: AsyncSession, incident_id: int, words: str, *, caller: Caller) -> IncidentNote:
+async def add_note(session: AsyncSession, incident_id: int, text: str, *, caller: Caller) -> IncidentNote:
     incident = await get_incident(session, incident_id, caller=caller)
     require_role(caller)
-    note = IncidentNote(incident_id=incident_id, at=utc_now(), by=caller.who, text=words)
+    note = IncidentNote(incident_id=incident_id, at=utc_now(), by=caller.who, text=text)
     session.add(note)
     await session.flush()
     members = (await list_members(session, [incident], caller=caller))[incident.id]
@@ -187,13 +189,13 @@ async def add_note(session: AsyncSession, incident_id: int, words: str, *, calle
 
 
 def region_of(members: Sequence[Member]) -> str | None:
-    """The smallest region that holds all of an incident's sites within the caller's scope."""
+    """Return the smallest region that contains all of an incident's visible sites, or None."""
     codes = [member.village_code.split(".") for member in members if member.visible]
-    alike = takewhile(lambda parts: len(set(parts)) == 1, zip(*codes, strict=True))
-    return ".".join(parts[0] for parts in alike) or None
+    common = takewhile(lambda parts: len(set(parts)) == 1, zip(*codes, strict=True))
+    return ".".join(parts[0] for parts in common) or None
 
 
 def require_role(caller: Caller) -> None:
-    """Whoever may write acts on an incident that touches a site of theirs."""
+    """Raise NotAllowed unless the caller's role writes; their scope was checked when the incident was read."""
     if not caller.writes:
         raise NotAllowed("Role {role} only reads", values={"role": caller.role.value})

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
-from app.incidents import reconcile as incidents
+from app.incidents.reconcile import reconcile_incidents
 from app.judging import ingest as ledger
 from app.judging import invalidation
 from app.judging.blind_ranges import BlindRange
@@ -115,7 +115,7 @@ async def write_batch(
 
 async def follow(session: AsyncSession, spans: Sequence[DirtyRange]) -> None:
     """What is counted, opened or closed by the ledger, where it was written anew."""
-    await incidents.follow(session, spans, now=utc_now())  # first: people who name a cause lock in this order, too
+    await reconcile_incidents(session, spans, now=utc_now())  # first: people who name a cause lock in this order, too
     await invalidation.invalidate(session, spans)
 
 

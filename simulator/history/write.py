@@ -20,7 +20,7 @@ from app.availability.daily_availability import count_days
 from app.availability.models import ClosedMonth, CountedDay
 from app.availability.monthly_close import close_months
 from app.core.clock import WITA, from_slot, midnight, to_slot, utc_now
-from app.incidents.reconcile import follow
+from app.incidents.reconcile import reconcile_incidents
 from app.judging import blind_ranges, judge_state_store
 from app.judging import thresholds as limits
 from app.judging.blind_ranges import BlindRange, BlindRanges
@@ -263,7 +263,7 @@ async def _follow(session: AsyncSession, past: Past) -> None:
     """Incidents, day by day, as they would have been opened: while their readings are still there."""
     for low, high in _days(past):
         rows = (await session.execute(store.OUTAGES, {"low": low, "high": high})).all()
-        await follow(
+        await reconcile_incidents(
             session, [DirtyRange(row.site_id, row.started_at, row.started_at) for row in rows], now=from_slot(past.end)
         )
         session.expunge_all()

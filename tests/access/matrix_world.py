@@ -16,7 +16,7 @@ from app.access.models import Account, Role, Token
 from app.core.clock import utc_now
 from tests.contracts.test_contracts import agree
 from tests.diagnoses.conftest import make_diagnosis
-from tests.incidents.conftest import Field
+from tests.support.incident_scenario import IncidentScenario
 
 MARK = "Rahasia"  # in the name of all that is Kutai Kartanegara's own
 CONTRACT_MARK = "K-7713"  # contracts are seen by every district, and by no other provider
@@ -42,10 +42,10 @@ class Asker:
     stranger: str | None = None  # other_district or other_provider
 
 
-async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
+async def make_things(scenario: IncidentScenario, session: AsyncSession) -> dict[str, Thing]:
     """By the path that names them, or that one with a slash for all below it: a new one belongs here."""
-    cast = field.cast
-    site = await field.site(
+    cast = scenario.cast
+    site = await scenario.site(
         name=f"Titik {MARK}",
         service_no=f"SID-{MARK}",
         probe="tcp",
@@ -53,8 +53,8 @@ async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
         contact_name=CONTACT_NAME,
         contact_phone=CONTACT_PHONE,
     )
-    await field.write(site, (0, 600, "up"), (600, None, "down"))
-    (incident,) = await field.listed()
+    await scenario.write(site, (0, 600, "up"), (600, None, "down"))
+    (incident,) = await scenario.list_incidents()
     note = await cast.ana.post(f"/incidents/{incident['id']}/notes", {"text": f"Catatan {MARK}"})
     assert note.status_code == 201, note.text
     contract = await agree(cast, number=CONTRACT_MARK)
@@ -63,8 +63,8 @@ async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
         {
             "site": str(site),
             "title": f"Kerja {MARK}",
-            "started_at": field.at(0).isoformat(),
-            "ended_at": field.at(60).isoformat(),
+            "started_at": scenario.at(0).isoformat(),
+            "ended_at": scenario.at(60).isoformat(),
         },
     )
     assert window.status_code == 201, window.text
@@ -90,7 +90,7 @@ async def make_things(field: Field, session: AsyncSession) -> dict[str, Thing]:
         )
         session.add(token)
         await session.flush()
-    pushing = await field.site(name="Titik mandiri", probe="push")  # whoever has its code sees its page
+    pushing = await scenario.site(name="Titik mandiri", probe="push")  # whoever has its code sees its page
     code = (await cast.ana.post(f"/sites/{pushing}/enrolment")).json()["code"]
     return {
         "/sites/{id}": Thing(str(site), below={"diagnosis_id": str(await make_diagnosis(session, site))}),

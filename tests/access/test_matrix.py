@@ -18,21 +18,21 @@ from app.settings import Settings
 from app.web.deps import Allowed, open_to_all
 from tests.access.matrix_world import CONTRACT_MARK, MARK, Asker, Thing, everybody, make_things
 from tests.access.route_catalog import OWN, Call, NoPolicy, read_calls
-from tests.incidents.conftest import Field, field_
+from tests.support.incident_scenario import IncidentScenario, scenario
 
-__all__ = ["field_"]
+__all__ = ["scenario"]
 
 
 async def test_every_route_answers_everybody_as_its_policy_says(
     app: FastAPI,
     connection: AsyncConnection,
     sessions: Sessions,
-    field_: Field,
+    scenario: IncidentScenario,
     session: AsyncSession,
     record_property: Any,
 ) -> None:
     calls = read_calls(app)
-    things = await make_things(field_, session)
+    things = await make_things(scenario, session)
     assert _unmade(calls, things) == [], "make one of these in Kutai Kartanegara: tests/access/matrix_world.py"
     await app.state.snapshot.refresh(sessions)
     providers = {one.slug: one.id for one in await session.scalars(select(Provider))}

@@ -22,11 +22,11 @@ from tests.access.route_catalog import read_calls
 from tests.api.test_kill import prepare
 from tests.conftest import Cast
 from tests.factories import site
-from tests.incidents.conftest import Field, field_
 from tests.support.demo_process import wait_for
+from tests.support.incident_scenario import IncidentScenario, scenario
 from tests.support.killing import Api
 
-__all__ = ["field_"]
+__all__ = ["scenario"]
 
 SHOWN = {f"{API}/sites", f"{API}/sites/{{id}}"}  # to those who may see it; nowhere else unless it is asked for
 CONTACT = {"contact_name": CONTACT_NAME, "contact_phone": CONTACT_PHONE}
@@ -37,9 +37,9 @@ def told(text: str) -> bool:
 
 
 async def test_only_the_districts_own_staff_and_the_province_see_a_contact_person(
-    app: FastAPI, connection: AsyncConnection, sessions: Sessions, field_: Field, session: AsyncSession
+    app: FastAPI, connection: AsyncConnection, sessions: Sessions, scenario: IncidentScenario, session: AsyncSession
 ) -> None:
-    things = await make_things(field_, session)
+    things = await make_things(scenario, session)
     await app.state.snapshot.refresh(sessions)
     app.state.streams.end()  # each tells once, and is over
     providers = {one.slug: one.id for one in await session.scalars(select(Provider))}

@@ -24,9 +24,9 @@ from tests.access.matrix_world import make_things
 from tests.access.route_catalog import OWN, read_calls
 from tests.conftest import Person
 from tests.factories import BERAU_VILLAGE, register
-from tests.incidents.conftest import Field, field_
+from tests.support.incident_scenario import IncidentScenario, scenario
 
-__all__ = ["field_"]
+__all__ = ["scenario"]
 
 EXAMPLES = 3  # of each operation, for each way of making them up
 NEIGHBOUR = "Tetangga"  # in the names of what is Berau's
@@ -48,12 +48,12 @@ async def test_every_answer_is_as_described_and_within_the_scope(
     app: FastAPI,
     connection: AsyncConnection,
     sessions: Sessions,
-    field_: Field,
+    scenario: IncidentScenario,
     session: AsyncSession,
     record_property: Any,
 ) -> None:
-    things = await make_things(field_, session)
-    foreign = await register(field_.cast, village_code=BERAU_VILLAGE, host="198.51.100.90", name=NEIGHBOUR)
+    things = await make_things(scenario, session)
+    foreign = await register(scenario.cast, village_code=BERAU_VILLAGE, host="198.51.100.90", name=NEIGHBOUR)
     await app.state.snapshot.refresh(sessions)
     idents = {path: [thing.id, "0"] for path, thing in things.items()}
     below = {name: ident for thing in things.values() for name, ident in thing.below.items()}
@@ -61,12 +61,12 @@ async def test_every_answer_is_as_described_and_within_the_scope(
     cases = list(_cases(app, idents, below))
     wrong: list[str] = []
     operations, well = {_name(case) for case in cases}, set()
-    for person in (field_.cast.ana, field_.cast.sari):  # of a district; of the province, for what only it may do
+    for person in (scenario.cast.ana, scenario.cast.sari):  # of a district; of the province, for what only it may do
         for case in cases:
             undone = await connection.begin_nested()
             answer = await _send(person, case)
             await undone.rollback()
-            wrong += _wrong(case, answer, everywhere=person is field_.cast.sari)
+            wrong += _wrong(case, answer, everywhere=person is scenario.cast.sari)
             well |= {_name(case)} if answer.is_success else set()
     assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong[:40])
     assert len(operations) == sum(map(len, app.openapi()["paths"].values()))

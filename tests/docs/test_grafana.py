@@ -22,12 +22,12 @@ from app.registry.models import Site
 from app.settings import CONFIG_DIR
 from tests.conftest import Cast
 from tests.factories import register
-from tests.incidents.conftest import Field, field_
 from tests.status.test_since import publish
 from tests.status.test_status import beat, judge
+from tests.support.incident_scenario import IncidentScenario, scenario
 from tests.support.prometheus_server import dashboard_questions, program
 
-__all__ = ["field_"]
+__all__ = ["scenario"]
 
 FOLDER = CONFIG_DIR / "grafana"
 
@@ -125,10 +125,10 @@ async def count_some(session: AsyncSession, site_id: int) -> None:
 
 
 async def test_every_question_to_postgresql_is_answered_with_the_readers_rights_alone(
-    field_: Field, session: AsyncSession
+    scenario: IncidentScenario, session: AsyncSession
 ) -> None:
-    site = await field_.site()
-    await field_.write(site, (-60, 600, "up"), (600, None, "down"))
+    site = await scenario.site()
+    await scenario.write(site, (-60, 600, "up"), (600, None, "down"))
     await judge(session, site, "down")
     await beat(session)
     async with session.begin():

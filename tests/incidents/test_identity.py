@@ -1,27 +1,27 @@
-"""However a ledger is rewritten, incidents come to what it says, in any order, and again to the same."""
+"""Incidents match the ledger however it is rewritten: in any order, and idempotently."""
 
 import itertools
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.incidents.outages import FAR_AHEAD, Outage, Seen, Service, outages, pair
+from app.incidents.outages import FAR_AHEAD, LedgerSegment, Outage, ServicePeriod, derive_outages, match_outages
 from app.postgres.engine import transaction
 from app.registry.models import State
-from tests.incidents.conftest import Field, Piece
-from tests.incidents.test_correlation import START
+from tests.support.incident_scenario import IncidentScenario, LedgerPiece
 
+START = datetime(2026, 11, 24, tzinfo=UTC)
 STATES = st.sampled_from(["up", "down", "down", "unknown", "unreachable", "degraded"])
 LEDGERS = st.lists(st.tuples(st.integers(1, 40), STATES), min_size=1, max_size=9)
 
 
-def pieces(drawn: Sequence[tuple[int, str]]) -> list[Piece]:
+def ledger_of(drawn: Sequence[tuple[int, str]]) -> list[LedgerPiece]:
     """From 0 on, the last one open, neighbours of different states."""
     states = [next(group) for _, group in itertools.groupby(drawn, key=lambda one: one[1])]
-    found: list[Piece] = []
+    found: list[LedgerPiece] = []
     start = 0
     for length, state in states:
         found.append((start, start + length, state))
@@ -30,8 +30,8 @@ def pieces(drawn: Sequence[tuple[int, str]]) -> list[Piece]:
     return found
 
 
-def expected(ledger: Sequence[Piece]) -> list[tuple[int, int | None]]:
-    """Outages as a reader of the ledger would mark them."""
+def expected(ledger: Sequence[LedgerPiece]) -> list[tuple[int, int | None]]:
+    """Return the outages by a naive scan of the ledger."""
     found: list[tuple[int, int | None]] = []
     begun: int | None = None
     for start, _, state in ledger:
@@ -45,8 +45,8 @@ def expected(ledger: Sequence[Piece]) -> list[tuple[int, int | None]]:
 
 @given(LEDGERS)
 def test_outages_are_those_that_a_reader_of_the_ledger_would_mark(drawn: list[tuple[int, str]]) -> None:
-    ledger = pieces(drawn)
-    found = outages(_seen(ledger), [Service(START, None)])
+    ledger = ledger_of(drawn)
+    found = derive_outages(_segments(ledger), [ServicePeriod(START, None)])
     marked = [(_second(one.started_at), one.ended_at and _second(one.ended_at)) for one in found]
     assert marked == expected(ledger)
     assert all(one.unseen_s >= 0 for one in found)
@@ -54,18 +54,18 @@ def test_outages_are_those_that_a_reader_of_the_ledger_would_mark(drawn: list[tu
 
 @given(LEDGERS, LEDGERS)
 def test_every_outage_is_one_known_one_at_most(one: list[tuple[int, str]], other: list[tuple[int, str]]) -> None:
-    known, found = (outages(_seen(pieces(drawn)), [Service(START, None)]) for drawn in (one, other))
-    pairs = pair(known, found)
+    known, found = (derive_outages(_segments(ledger_of(drawn)), [ServicePeriod(START, None)]) for drawn in (one, other))
+    pairs = match_outages(known, found)
     assert len({a for a, _ in pairs}) == len({b for _, b in pairs}) == len(pairs)
-    assert pair(known, known) == [(same, same) for same in known]
+    assert match_outages(known, known) == [(same, same) for same in known]
     paired = {a for a, _ in pairs} | {b for _, b in pairs}
     for a, b in itertools.product(known, found):
         if a not in paired and b not in paired:
             assert not _overlap(a, b), "two that overlap are left without each other"
 
 
-async def test_incidents_come_to_what_the_ledger_says_however_it_is_rewritten(field_: Field) -> None:
-    site = await field_.site()
+async def test_incidents_come_to_what_the_ledger_says_however_it_is_rewritten(scenario: IncidentScenario) -> None:
+    site = await scenario.site()
     drawn: list[list[list[tuple[int, str]]]] = []
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
@@ -76,23 +76,23 @@ async def test_incidents_come_to_what_the_ledger_says_however_it_is_rewritten(fi
     collect()
     for number, ledgers in enumerate(drawn):
         for one in ledgers:
-            ledger = pieces(one)
+            ledger = ledger_of(one)
             if number % 2:
-                await field_.write(site, *ledger)
+                await scenario.write(site, *ledger)
             else:  # piecemeal, and the later stretches first
-                await field_.write(site, *ledger, follow=False)
+                await scenario.write(site, *ledger, reconcile=False)
                 for start in range(400, -10, -50):
-                    await field_.follow((site, start, start + 50))
-            assert await alive(field_, site) == expected(ledger), (ledgers, one)
-            before = await field_.everything()
-            await field_.follow((site, 0, 40), (site, 30, 400))
-            assert await field_.everything() == before
-    assert await field_.count("incident WHERE status <> 'withdrawn' AND merged_into IS NOT NULL") == 0
+                    await scenario.reconcile((site, start, start + 50))
+            assert await recorded_outages(scenario, site) == expected(ledger), (ledgers, one)
+            before = await scenario.dump_tables()
+            await scenario.reconcile((site, 0, 40), (site, 30, 400))
+            assert await scenario.dump_tables() == before
+    assert await scenario.count("incident WHERE status <> 'withdrawn' AND merged_into IS NOT NULL") == 0
 
 
-async def alive(field_: Field, site: int) -> list[tuple[int | None, int | None]]:
-    """Also that an incident's own bounds and status are those of its outage."""
-    async with transaction(field_.sessions) as session:
+async def recorded_outages(scenario: IncidentScenario, site: int) -> list[tuple[int | None, int | None]]:
+    """Return (start, end) of outages not withdrawn; assert that each incident has its outage's bounds and status."""
+    async with transaction(scenario.sessions) as session:
         rows = await session.execute(
             text(
                 "SELECT m.started_at, m.ended_at, i.started_at, i.ended_at, i.status FROM incident_site m "
@@ -103,15 +103,15 @@ async def alive(field_: Field, site: int) -> list[tuple[int | None, int | None]]
         found = []
         for start, end, from_, to, status in rows:
             assert (start, end, status) == (from_, to, "resolved" if end else "open")
-            found.append((field_.second(start), field_.second(end)))
+            found.append((scenario.second(start), scenario.second(end)))
         return found
 
 
-def _seen(ledger: Sequence[Piece]) -> list[Seen]:
+def _segments(ledger: Sequence[LedgerPiece]) -> list[LedgerSegment]:
     def at(second: int) -> timedelta:
         return timedelta(seconds=second)
 
-    return [Seen(START + at(a), None if b is None else START + at(b), State(state)) for a, b, state in ledger]
+    return [LedgerSegment(START + at(a), None if b is None else START + at(b), State(state)) for a, b, state in ledger]
 
 
 def _second(moment: datetime) -> int:
