@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.store import digest
 from app.agents.models import DeviceToken
 from app.core.clock import utc_now
+from app.postgres.engine import among
 from app.registry.models import Site
 from probes.contract import ProbeKind
 from simulator.agent_secret import token
@@ -17,10 +18,12 @@ DEMO = "demo"
 
 async def ensure(session: AsyncSession, secret: str, codes: Sequence[str]) -> None:
     """Makes them good for those of these sites that report themselves, unless a user gave or took such a token."""
-    rows = await session.execute(select(Site.id, Site.code).where(Site.probe == ProbeKind.PUSH, Site.code.in_(codes)))
+    rows = await session.execute(
+        select(Site.id, Site.code).where(Site.probe == ProbeKind.PUSH, among(Site.code, codes))
+    )
     ids = {row.id: digest(token(secret, row.code)) for row in rows}
     known: dict[int, list[DeviceToken]] = {}
-    for one in await session.scalars(select(DeviceToken).where(DeviceToken.site_id.in_(ids))):
+    for one in await session.scalars(select(DeviceToken).where(among(DeviceToken.site_id, ids))):
         known.setdefault(one.site_id or 0, []).append(one)
     for site_id, ours in ids.items():
         there = known.get(site_id, [])

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import ColumnElement, delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability import site_history
@@ -14,6 +14,7 @@ from app.availability.models import ALL_PROVIDERS, ALL_TECHNOLOGIES, Availabilit
 from app.availability.tally import Tally
 from app.core.clock import WITA, WITA_SQL, from_slot, midnight, to_slot
 from app.core.freshness import hold_sql
+from app.postgres.engine import among
 from app.registry.models import Site, SiteConfiguration, SiteKind
 
 DAYS, STALE_DAYS = 1, 10  # a run: who writes the ledger may wait for the marks that it took
@@ -98,7 +99,7 @@ async def count_days(session: AsyncSession, now: datetime, *, days: int = DAYS, 
     for row in await session.execute(MARKS_OF_COUNTED, {"days": stale_days, "now": now}):
         stale[row.day].append(row.site_id)
     for day, ids in sorted(stale.items()):
-        await _count(session, day, await _access_points(session, ids), now=now)
+        await _count(session, day, await _access_points(session, among(Site.id, ids)), now=now)
     last = (now - SETTLES_AFTER).astimezone(WITA).date() - timedelta(days=1)
     due = list(await session.scalars(DUE, {"last": last, "days": days}))
     for day in due:
@@ -106,16 +107,14 @@ async def count_days(session: AsyncSession, now: datetime, *, days: int = DAYS, 
         wanted = select(SiteConfiguration.site_id).where(
             SiteConfiguration.started_at < midnight(day + timedelta(days=1))
         )
-        await _count(session, day, await _access_points(session, wanted), now=now)
+        await _count(session, day, await _access_points(session, Site.id.in_(wanted)), now=now)
         session.add(CountedDay(day=day, counted_at=now))
         await session.flush()
     return len(due) + len(stale)
 
 
-async def _access_points(session: AsyncSession, ids: Any) -> list[site_history.Place]:
-    return await site_history.places(
-        session, select(Site.id).where(Site.id.in_(ids), Site.kind == SiteKind.ACCESS_POINT)
-    )
+async def _access_points(session: AsyncSession, wanted: ColumnElement[bool]) -> list[site_history.Place]:
+    return await site_history.places(session, select(Site.id).where(wanted, Site.kind == SiteKind.ACCESS_POINT))
 
 
 async def _count(session: AsyncSession, day: date, sites: Sequence[site_history.Place], *, now: datetime) -> None:

@@ -16,7 +16,7 @@ from app.availability.models import ClosedMonth, MonthCorrection
 from app.core.clock import WITA, WITA_SQL, midnight, to_slot
 from app.core.periods import Period, Step
 from app.judging.invalidation import CLOSES_AFTER_DAYS
-from app.postgres.engine import Counter, bump
+from app.postgres.engine import Counter, among, bump
 from app.registry.models import Site
 
 BATCH = 500  # site-months a run
@@ -69,7 +69,7 @@ async def closed_months(
     query = select(ClosedMonth.month).distinct().order_by(ClosedMonth.month)
     query = query.where(ClosedMonth.month.between(first.replace(day=1), last))
     if site_ids is not None:
-        query = query.where(ClosedMonth.site_id.in_(site_ids))
+        query = query.where(among(ClosedMonth.site_id, site_ids))
     return list(await session.scalars(query))
 
 

@@ -15,6 +15,7 @@ from app.incidents.models import IncidentSite
 from app.incidents.outages import FAR_AHEAD, LedgerSegment, Outage, ServicePeriod, derive_outages
 from app.judging.blind_ranges import reading_ends_at_sql
 from app.judging.dirty_range import DirtyRange
+from app.postgres.engine import among
 from app.registry.models import Lifecycle, SiteConfiguration, State
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -138,7 +139,7 @@ async def _load_recorded(session: AsyncSession, ranges: SiteRanges) -> Sequence[
     rows = await session.scalars(
         select(IncidentSite)
         .options(joinedload(IncidentSite.incident))
-        .where(IncidentSite.site_id.in_(ranges))
+        .where(among(IncidentSite.site_id, ranges))
         .where(IncidentSite.started_at < max(end for _, end in ranges.values()))
         .where(func.coalesce(IncidentSite.ended_at, FAR_AHEAD) > min(start for start, _ in ranges.values()))
         .order_by(IncidentSite.started_at, IncidentSite.id)
@@ -164,7 +165,7 @@ async def _load_service_periods(session: AsyncSession, ranges: SiteRanges) -> Ma
     periods: dict[int, list[ServicePeriod]] = defaultdict(list)
     rows = await session.execute(
         select(SiteConfiguration.site_id, SiteConfiguration.started_at, SiteConfiguration.ended_at)
-        .where(SiteConfiguration.site_id.in_(ranges), SiteConfiguration.lifecycle == Lifecycle.ACTIVE)
+        .where(among(SiteConfiguration.site_id, ranges), SiteConfiguration.lifecycle == Lifecycle.ACTIVE)
         .order_by(SiteConfiguration.site_id, SiteConfiguration.started_at)
     )
     for site_id, started_at, ended_at in rows:

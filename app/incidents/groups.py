@@ -12,6 +12,7 @@ from sqlalchemy.orm import contains_eager
 
 from app.incidents.correlation import CORRELATION_WINDOW, MIN_SITES, GroupKey
 from app.incidents.models import Incident, IncidentKind, IncidentSite
+from app.postgres.engine import among
 from app.registry.models import Lifecycle, Site
 
 DISTRICT = func.left(Site.village_code, 5)
@@ -53,7 +54,7 @@ async def _group_keys(session: AsyncSession, site_ids: Collection[int]) -> dict[
     if not site_ids:
         return {}
     rows = await session.execute(
-        select(Site.id, Site.parent_id, Site.provider_id, DISTRICT).where(Site.id.in_(site_ids))
+        select(Site.id, Site.parent_id, Site.provider_id, DISTRICT).where(among(Site.id, site_ids))
     )
     keys: dict[int, list[GroupKey]] = defaultdict(list)
     for site_id, parent_id, provider_id, district in rows:
@@ -69,7 +70,7 @@ async def _large_groups(session: AsyncSession, keys: Collection[GroupKey]) -> di
     groups: dict[GroupKey, Group] = {}
     if parents := [key.parent_id for key in keys if key.parent_id is not None]:
         rows: Any = await session.execute(
-            select(Site.parent_id, func.count()).where(active, Site.parent_id.in_(parents)).group_by(Site.parent_id)
+            select(Site.parent_id, func.count()).where(active, among(Site.parent_id, parents)).group_by(Site.parent_id)
         )
         groups |= {GroupKey(parent_id=parent): Group(GroupKey(parent_id=parent), size) for parent, size in rows}
     if pairs := [(key.provider_id, key.district) for key in keys if key.provider_id is not None]:
@@ -87,7 +88,7 @@ async def _large_groups(session: AsyncSession, keys: Collection[GroupKey]) -> di
 async def _outages(session: AsyncSession, keys: Collection[GroupKey], since: datetime) -> list[IncidentSite]:
     in_group: list[ColumnElement[bool]] = []
     if parents := [key.parent_id for key in keys if key.parent_id is not None]:
-        in_group.append(Site.parent_id.in_(parents))
+        in_group.append(among(Site.parent_id, parents))
     if pairs := [(key.provider_id, key.district) for key in keys if key.provider_id is not None]:
         in_group.append(tuple_(Site.provider_id, DISTRICT).in_(pairs))
     rows = await session.scalars(

@@ -26,7 +26,7 @@ from app.incidents.groups import Group
 from app.incidents.models import Happening, Incident, IncidentEvent, IncidentKind, IncidentSite, IncidentStatus
 from app.incidents.outages import Outage, match_outages, overlap_s
 from app.judging.dirty_range import DirtyRange
-from app.postgres.engine import Counter, lock_counter, next_version
+from app.postgres.engine import Counter, among, lock_counter, next_version
 from app.registry.models import State
 
 PARENT_WAIT = timedelta(seconds=60)  # after an outage is confirmed, for its parent's state to become known
@@ -189,7 +189,7 @@ class Reconciliation:
         rows: dict[int, list[IncidentSite]] = defaultdict(list)
         for row in await self.session.scalars(
             select(IncidentSite).where(
-                IncidentSite.incident_id.in_([incident.id for incident in self.changed.values()])
+                among(IncidentSite.incident_id, [incident.id for incident in self.changed.values()])
             )
         ):
             rows[row.incident_id].append(row)

@@ -16,6 +16,7 @@ from app.core.clock import utc_now
 from app.core.errors import NotAllowed, NotFound
 from app.core.periods import Period
 from app.incidents.models import Incident, IncidentEvent, IncidentKind, IncidentNote, IncidentSite, IncidentStatus
+from app.postgres.engine import among
 from app.profiles import Technology
 from app.registry.models import Cause, Lifecycle, Provider, Site, SiteStatus, State
 
@@ -141,7 +142,9 @@ def _member(row: Any) -> Member:
 
 async def count_children(session: AsyncSession, site_ids: Sequence[int], *, caller: Caller) -> dict[int, int]:
     """By node id: how many active sites in the caller's scope depend on it, directly or through other nodes."""
-    tree = select(Site.parent_id.label("top"), Site.id).where(Site.parent_id.in_(site_ids)).cte("tree", recursive=True)
+    tree = (
+        select(Site.parent_id.label("top"), Site.id).where(among(Site.parent_id, site_ids)).cte("tree", recursive=True)
+    )
     tree = tree.union(select(tree.c.top, Site.id).join(tree, Site.parent_id == tree.c.id))
     rows = await session.execute(
         select(tree.c.top, func.count().label("sites"))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import orjson
 from asyncpg import InternalClientError
-from sqlalchemy import ARRAY, ColumnElement, DateTime, Enum, Integer, MetaData, Text, any_, event, literal, text
+from sqlalchemy import ARRAY, ColumnElement, DateTime, Enum, MetaData, Text, any_, event, literal, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -133,9 +133,9 @@ async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-def among(column: Any, ids: Collection[int]) -> ColumnElement[bool]:
-    """`column IN ids` as one array: a statement takes no more than 32,767 parameters."""
-    return column == any_(literal(list(ids), ARRAY(Integer)))  # type: ignore[no-any-return]
+def among(column: Any, values: Collection[Any]) -> ColumnElement[bool]:
+    """`column IN values`, bound as one array: a statement takes 32,767 parameters at most."""
+    return column == any_(literal(list(values), ARRAY(column.type)))  # type: ignore[no-any-return]
 
 
 async def lock_counter(session: AsyncSession, counter: Counter) -> None:
