@@ -18,7 +18,9 @@ from app.core.clock import WITA
 from app.core.tabular import BOM, CSV_TYPE, Cell, attached, csv_text
 from app.postgres.engine import Sessions, transaction
 from app.registry.params import RegionCode
-from app.web.deps import MAX_LIMIT, Admin, Cursor, Page, Session, next_page, read_cursor, row_id
+from app.web.deps import Admin, Session
+from app.web.pagination import BY_ID, Page
+from app.web.params import MAX_LIMIT, Cursor
 from app.web.period_params import AskedBounds
 from app.web.problem_details import problems
 
@@ -103,7 +105,7 @@ async def list_audit(
     accept: Annotated[str | None, Header()] = None,
 ) -> Any:
     """Newest first. Admins read what lies within their region."""
-    before = read_cursor(cursor, kind=row_id)
+    before = BY_ID.read(cursor)
     if format is Format.CSV or (format is None and "text/csv" in (accept or "")):
         if wanted.region is not None:
             require_region(caller, wanted.region)
@@ -111,7 +113,8 @@ async def list_audit(
         return StreamingResponse(written, media_type=CSV_TYPE, headers=attached("jejak-audit", "csv"))
     limit = limit or 100
     found = await audit.list_entries(session, wanted, caller=caller, before=before, limit=limit + 1)
-    return next_page(found, limit, "id")
+    page, next_cursor = BY_ID.page(found, limit, lambda entry: entry.id)
+    return {"items": page, "next_cursor": next_cursor}
 
 
 async def _csv(

@@ -1,23 +1,14 @@
+from operator import itemgetter
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from app.accounts import store
 from app.accounts.schemas import AccountIn, AccountMade, AccountOut, AccountPatch
-from app.web.deps import (
-    Admin,
-    Cursor,
-    IfMatch,
-    Limit,
-    Page,
-    RowId,
-    Session,
-    read_cursor,
-    read_version,
-    row_id,
-    write_cursor,
-)
+from app.web.deps import Admin, Session
 from app.web.idempotency import SentOnce
+from app.web.pagination import BY_ID, Page
+from app.web.params import Cursor, IfMatch, Limit, RowId, read_version
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/accounts", tags=["access"])
@@ -26,9 +17,9 @@ router = APIRouter(prefix="/accounts", tags=["access"])
 @router.get("", response_model=Page[AccountOut], responses=problems(403))
 async def list_accounts(session: Session, caller: Admin, limit: Limit = 100, cursor: Cursor = None) -> dict[str, Any]:
     """Accounts within your region."""
-    found = await store.list_accounts(session, caller=caller, after=read_cursor(cursor, kind=row_id), limit=limit + 1)
-    items = [store.present(one) for one in found[:limit]]
-    return {"items": items, "next_cursor": write_cursor(items[-1]["id"]) if len(found) > limit else None}
+    found = await store.list_accounts(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
+    page, next_cursor = BY_ID.page([store.present(account) for account in found], limit, itemgetter("id"))
+    return {"items": page, "next_cursor": next_cursor}
 
 
 @router.post("", response_model=AccountMade, status_code=201, responses=problems(403, 409))

@@ -1,11 +1,14 @@
+from operator import itemgetter
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from app.accounts import tokens
 from app.accounts.schemas import TokenIn, TokenMade, TokenOut
-from app.web.deps import Admin, Cursor, Limit, Page, RowId, Session, read_cursor, row_id, write_cursor
+from app.web.deps import Admin, Session
 from app.web.idempotency import SentOnce
+from app.web.pagination import BY_ID, Page
+from app.web.params import Cursor, Limit, RowId
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/tokens", tags=["access"])
@@ -14,9 +17,9 @@ router = APIRouter(prefix="/tokens", tags=["access"])
 @router.get("", response_model=Page[TokenOut], responses=problems(403))
 async def list_tokens(session: Session, caller: Admin, limit: Limit = 100, cursor: Cursor = None) -> dict[str, Any]:
     """Tokens within your region, revoked and expired ones too; never their secrets."""
-    items = await tokens.list_tokens(session, caller=caller, after=read_cursor(cursor, kind=row_id), limit=limit + 1)
-    more = len(items) > limit
-    return {"items": items[:limit], "next_cursor": write_cursor(items[limit - 1]["id"]) if more else None}
+    found = await tokens.list_tokens(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
+    page, next_cursor = BY_ID.page(found, limit, itemgetter("id"))
+    return {"items": page, "next_cursor": next_cursor}
 
 
 @router.post("", response_model=TokenMade, status_code=201, responses=problems(403))

@@ -53,8 +53,9 @@ from app.status.stream import Streams
 from app.status.stream_routes import router as streams
 from app.throughput.routes import router as throughputs
 from app.throughput.speedtest_routes import router as speedtests
-from app.web import deps, problem_details
+from app.web import problem_details
 from app.web.caller_cache import CallerCache
+from app.web.params import check_parameters
 from app.web.security_headers import Secured
 
 API = "/api/v1"
@@ -113,7 +114,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
         speedtests,
         throughputs,
     ):
-        app.include_router(router, prefix=API, dependencies=[Depends(deps.check_parameters)])
+        app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
     app.include_router(health.router)
     app.include_router(scraped)
     app.include_router(enrolment)

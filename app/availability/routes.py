@@ -13,13 +13,15 @@ from app.availability.group_schemas import By, Order, RankingOut, SumUptimeOut
 from app.availability.group_uptime import uptime
 from app.availability.schemas import UptimeOut
 from app.availability.site_uptime import uptime as uptime_of_site
-from app.core.clock import parse_moment, utc_now
+from app.core.clock import utc_now
 from app.core.errors import Fault, Invalid
 from app.core.periods import Period, Step, chosen_step
 from app.latency.routes import Code, OfProvider, OfTechnology, one_site
 from app.registry.models import Level, Site
 from app.registry.params import ProviderId, RegionCode, SiteId
-from app.web.deps import Cursor, Limit, Reader, read_cursor, write_cursor
+from app.web.deps import Reader
+from app.web.pagination import PeriodCursorCodec
+from app.web.params import Cursor, Limit, row_id
 from app.web.period_params import Asked
 
 router = APIRouter(tags=["aggregates"])
@@ -27,6 +29,7 @@ router = APIRouter(tags=["aggregates"])
 OF_SITE = Told(Figures.AVAILABILITY, UptimeOut, "ketersediaan")
 OF_GROUP = Told(Figures.AVAILABILITY, SumUptimeOut, "ketersediaan")
 RANKING = Told(Figures.AVAILABILITY, RankingOut, "peringkat", ranking.as_csv, pages=True)
+BY_RANK = PeriodCursorCodec(row_id)
 
 
 @router.get("/sites/{id}/uptime", response_model=UptimeOut, responses=answers(404), tags=["one site"])
@@ -103,7 +106,7 @@ async def get_ranking(
         raise Invalid(
             Fault("level", "only_with_regions", "Only regions have a level", "Ask with by=region, or leave it out")
         )
-    whole, first = read_cursor(cursor, kind=_place) or (period, 0)
+    whole, first = BY_RANK.resume(cursor, period, 0)
 
     async def count(session: AsyncSession, chosen: Selection) -> dict[str, Any]:
         ranked, unranked = await ranking.ranking(
@@ -122,22 +125,9 @@ async def get_ranking(
             "to": whole.end,
             "items": ranked[first:last],
             "unranked": [] if first else unranked,
-            "next_cursor": _next_place(whole, last) if last < len(ranked) else None,
+            "next_cursor": BY_RANK.write_within(whole, last) if last < len(ranked) else None,
         }
 
     return await asking.answer(
         RANKING, whole, lambda session: selection.select_any(session, region, None, technology, caller=caller), count
     )
-
-
-def _next_place(whole: Period, place: int) -> str:
-    """A page goes on over the period that the first one had."""
-    return write_cursor(f"{whole.start.isoformat()}~{whole.end.isoformat()}~{place}")
-
-
-def _place(text: str) -> tuple[Period, int]:
-    start, end, place = text.split("~")
-    whole = Period(parse_moment(start), parse_moment(end))
-    if not (0 < int(place) < 2**31 and whole.start < whole.end):
-        raise ValueError(text)
-    return whole, int(place)

@@ -1,4 +1,3 @@
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,11 +9,15 @@ from app.core.clock import parse_moment, utc_now
 from app.core.periods import Period
 from app.registry import store as registry
 from app.registry.params import SiteId
-from app.web.deps import Cursor, Limit, Reader, Session, read_cursor, write_cursor
+from app.web.deps import Reader, Session
+from app.web.pagination import PeriodCursorCodec
+from app.web.params import Cursor, Limit
 from app.web.period_params import Asked
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/sites/{id}", tags=["one site"])
+
+BY_START = PeriodCursorCodec(parse_moment)
 
 
 @router.get("/segments", response_model=SegmentsOut, responses=problems(404))
@@ -23,25 +26,15 @@ async def list_segments(
 ) -> dict[str, Any]:
     """The stretches of one state each, clipped to from and to, with the evidence that bounds them."""
     site, _ = await registry.get_site(session, id, caller=caller)
-    whole, start = read_cursor(cursor, kind=_place) or (period, period.start)
+    whole, start = BY_START.resume(cursor, period, period.start)
     pieces = await in_service(session, site, Period(start, whole.end), now=utc_now())
     began = await beginnings.evidence(session, site.id, pieces[:limit])
     return {
         "from": whole.start,
         "to": whole.end,
         "items": [_fields(piece) | {"evidence": source} for piece, source in zip(pieces[:limit], began, strict=True)],
-        "next_cursor": _next_place(whole, pieces[limit].started_at) if len(pieces) > limit else None,
+        "next_cursor": BY_START.write_within(whole, pieces[limit].started_at) if len(pieces) > limit else None,
     }
-
-
-def _next_place(whole: Period, start: datetime) -> str:
-    """A page goes on where the last one ended, over the period that the first one had."""
-    return write_cursor("~".join(moment.isoformat() for moment in (whole.start, whole.end, start)))
-
-
-def _place(text: str) -> tuple[Period, datetime]:
-    first, last, start = map(parse_moment, text.split("~"))
-    return Period(first, last), start
 
 
 def _fields(piece: timeline.Piece) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+from operator import itemgetter
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -5,21 +6,10 @@ from fastapi import APIRouter, Request, Response
 from app.contracts import store
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
 from app.registry.params import ProviderSlug
-from app.web.deps import (
-    Cursor,
-    IfMatch,
-    Limit,
-    Page,
-    Provincial,
-    Reader,
-    RowId,
-    Session,
-    read_cursor,
-    read_version,
-    row_id,
-    write_cursor,
-)
+from app.web.deps import Provincial, Reader, Session
 from app.web.idempotency import SentOnce
+from app.web.pagination import BY_ID, Page
+from app.web.params import Cursor, IfMatch, Limit, RowId, read_version
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/contracts", tags=["registry"])
@@ -31,10 +21,10 @@ async def list_contracts(
 ) -> dict[str, Any]:
     """All contracts; a provider sees its own."""
     found = await store.list_contracts(
-        session, caller=caller, provider=provider, after=read_cursor(cursor, kind=row_id), limit=limit + 1
+        session, caller=caller, provider=provider, after=BY_ID.read(cursor), limit=limit + 1
     )
-    items = [store.present(contract) for contract in found[:limit]]
-    return {"items": items, "next_cursor": write_cursor(items[-1]["id"]) if len(found) > limit else None}
+    page, next_cursor = BY_ID.page([store.present(contract) for contract in found], limit, itemgetter("id"))
+    return {"items": page, "next_cursor": next_cursor}
 
 
 @router.post("", response_model=ContractOut, status_code=201, responses=problems(403, 409))

@@ -13,8 +13,10 @@ from app.diagnoses.schemas import DiagnosisIn, DiagnosisOut, DiagnosisWithLines
 from app.registry import store as registry
 from app.registry.params import SiteId
 from app.web.auth import Presented, is_still_allowed, redeem_ticket
-from app.web.deps import Cursor, Limit, Page, Reader, Session, Writer, read_cursor, row_id, write_cursor
+from app.web.deps import Reader, Session, Writer
 from app.web.idempotency import SentOnce
+from app.web.pagination import BY_ID, Page
+from app.web.params import Cursor, Limit, row_id
 from app.web.problem_details import problems
 from app.web.sse import UNBUFFERED, EventStream, Room, event_schema
 
@@ -76,10 +78,11 @@ async def list_diagnoses(
 ) -> dict[str, Any]:
     """The newest first; those of the last 30 days are kept."""
     site, _ = await registry.get_site(session, id, caller=caller)
-    before = read_cursor(cursor, kind=row_id)
+    before = BY_ID.read(cursor)
     found = await store.list_of_site(session, site.id, before=before, limit=limit + 1)
-    items = [store.present(await store.show(session, one)) for one in found[:limit]]
-    return {"items": items, "next_cursor": write_cursor(items[-1]["id"]) if len(found) > limit else None}
+    page, next_cursor = BY_ID.page(found, limit, lambda diagnosis: diagnosis.id)
+    items = [store.present(await store.show(session, diagnosis)) for diagnosis in page]
+    return {"items": items, "next_cursor": next_cursor}
 
 
 @router.get("/diagnoses/{diagnosis_id}", response_model=DiagnosisWithLines, responses=problems(404))

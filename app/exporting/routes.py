@@ -19,7 +19,9 @@ from app.registry.geojson import GEOJSON_TYPE
 from app.registry.models import Lifecycle, State
 from app.registry.params import ProviderSlug, RegionCode, Search
 from app.registry.store import SiteFilter
-from app.web.deps import MAX_LIMIT, Page, Reader, Session
+from app.web.deps import Reader, Session
+from app.web.pagination import Page
+from app.web.params import MAX_LIMIT
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/sites", tags=["registry"])

@@ -15,25 +15,16 @@ from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
 from app.registry.models import Cause
 from app.registry.params import ProviderSlug, RegionCode, SiteIdFilter
-from app.web.deps import (
-    Cursor,
-    IfMatch,
-    Limit,
-    Page,
-    Reader,
-    RowId,
-    Session,
-    Writer,
-    read_cursor,
-    read_version,
-    row_id,
-    write_cursor,
-)
+from app.web.deps import Reader, Session, Writer
 from app.web.idempotency import SentOnce
+from app.web.pagination import Page, cursor_codec
+from app.web.params import Cursor, IfMatch, Limit, RowId, read_version, row_id
 from app.web.period_params import Asked
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/incidents", tags=["operations"])
+
+BY_START = cursor_codec(parse_moment, row_id)
 
 
 class IncidentsOut(Page[IncidentOut], MarksSimulatedPast):
@@ -63,12 +54,10 @@ async def list_incidents(
 ) -> dict[str, Any]:
     """Incidents with a site in your scope, newest outage first; with a period, those that reach into it."""
     criteria = IncidentFilter(status, kind, cause, period, region, provider, technology, site)
-    after = read_cursor(cursor, kind=_read_position)
+    after = BY_START.read(cursor)
     incidents = await store.list_incidents(session, criteria, caller=caller, after=after, limit=limit + 1)
-    return {
-        "items": await serializers.present(session, incidents[:limit], caller=caller),
-        "next_cursor": _write_position(incidents[limit - 1]) if len(incidents) > limit else None,
-    }
+    page, next_cursor = BY_START.page(incidents, limit, lambda incident: (incident.started_at, incident.id))
+    return {"items": await serializers.present(session, page, caller=caller), "next_cursor": next_cursor}
 
 
 @router.get("/{id}", response_model=IncidentDetail, responses=problems(404))
@@ -101,12 +90,3 @@ async def _detail(session: Session, incident: Incident, caller: Caller, response
     (fields,) = await serializers.present(session, [incident], caller=caller)
     notes: Sequence[Any] = await store.list_notes(session, incident)
     return fields | {"notes": notes, "events": await store.list_events(session, incident, caller=caller)}
-
-
-def _write_position(incident: Incident) -> str:
-    return write_cursor(f"{incident.started_at.isoformat()}~{incident.id}")
-
-
-def _read_position(text: str) -> tuple[datetime, int]:
-    started_at, _, incident_id = text.partition("~")
-    return parse_moment(started_at), row_id(incident_id)

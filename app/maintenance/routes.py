@@ -1,4 +1,3 @@
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -8,25 +7,16 @@ from app.maintenance import store
 from app.maintenance.schemas import Status, WindowIn, WindowOut, WindowPatch
 from app.maintenance.store import WindowFilter
 from app.registry.params import ProviderSlug, RegionCode, SiteIdFilter
-from app.web.deps import (
-    Cursor,
-    IfMatch,
-    Limit,
-    Page,
-    Reader,
-    RowId,
-    Session,
-    Writer,
-    read_cursor,
-    read_version,
-    row_id,
-    write_cursor,
-)
+from app.web.deps import Reader, Session, Writer
 from app.web.idempotency import SentOnce
+from app.web.pagination import Page, cursor_codec
+from app.web.params import Cursor, IfMatch, Limit, RowId, read_version, row_id
 from app.web.period_params import AskedAhead
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/maintenance", tags=["operations"])
+
+BY_START = cursor_codec(parse_moment, row_id)
 
 Reason = Annotated[
     str | None, Query(min_length=1, max_length=4000, description="needed where a closed month is changed; recorded")
@@ -47,10 +37,11 @@ async def list_windows(
 ) -> dict[str, Any]:
     """Windows that reach into the period (default: 30 days back to 90 days ahead), in the order of their starts."""
     wanted = WindowFilter(period, status, region, site, provider)
-    after = read_cursor(cursor, kind=_place)
+    after = BY_START.read(cursor)
     found = await store.list_windows(session, wanted, caller=caller, after=after, limit=limit + 1)
-    items = [store.present(window) for window in found[:limit]]
-    return {"items": items, "next_cursor": _next(items[-1]) if len(found) > limit else None}
+    windows = [store.present(window) for window in found]
+    page, next_cursor = BY_START.page(windows, limit, lambda window: (window["started_at"], window["id"]))
+    return {"items": page, "next_cursor": next_cursor}
 
 
 @router.post("", response_model=WindowOut, status_code=201, responses=problems(403, 409))
@@ -86,12 +77,3 @@ async def patch_window(
 async def cancel_window(session: Session, caller: Writer, id: RowId, reason: Reason = None) -> None:
     """Cancels it as if it had never been planned; to end a running one early, PATCH its `ended_at`. Again: 204."""
     await store.cancel_window(session, id, caller=caller, reason=reason)
-
-
-def _next(item: dict[str, Any]) -> str:
-    return write_cursor(f"{item['started_at'].isoformat()}~{item['id']}")
-
-
-def _place(text: str) -> tuple[datetime, int]:
-    started_at, window_id = text.split("~")
-    return parse_moment(started_at), row_id(window_id)

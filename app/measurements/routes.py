@@ -1,4 +1,3 @@
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,11 +8,15 @@ from app.measurements.models import Measurement
 from app.measurements.schemas import MeasurementsOut
 from app.registry import store as registry
 from app.registry.params import SiteId
-from app.web.deps import Cursor, Limit, Reader, Session, read_cursor, write_cursor
+from app.web.deps import Reader, Session
+from app.web.pagination import cursor_codec
+from app.web.params import Cursor, Limit
 from app.web.period_params import Asked
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/sites/{id}", tags=["one site"])
+
+BY_SLOT = cursor_codec(parse_moment, str)
 
 
 @router.get("/measurements", response_model=MeasurementsOut, responses=problems(404))
@@ -27,20 +30,15 @@ async def list_measurements(
 ) -> dict[str, Any]:
     """Single readings, oldest first."""
     site, _ = await registry.get_site(session, id, caller=caller)
-    after = read_cursor(cursor, kind=_place)
+    after = BY_SLOT.read(cursor)
     found = await store.list_measurements(session, site.id, period.start, period.end, after=after, limit=limit + 1)
-    more = len(found) > limit
+    page, next_cursor = BY_SLOT.page(found, limit, lambda reading: (reading.slot, reading.source))
     return {
         "from": period.start,
         "to": period.end,
-        "items": [_present(reading) for reading in found[:limit]],
-        "next_cursor": write_cursor(f"{found[limit - 1].slot.isoformat()}~{found[limit - 1].source}") if more else None,
+        "items": [_present(reading) for reading in page],
+        "next_cursor": next_cursor,
     }
-
-
-def _place(text: str) -> tuple[datetime, str]:
-    slot, _, source = text.partition("~")
-    return parse_moment(slot), source
 
 
 def _present(reading: Measurement) -> dict[str, Any]:

@@ -6,12 +6,21 @@ from pydantic import BaseModel, Field
 
 from app.core import i18n
 from app.registry import lint, regions
-from app.registry.lint import Check, Finding, Place, Severity
+from app.registry.lint import Check, Finding, Severity
 from app.registry.params import RegionCode
-from app.web.deps import Cursor, Limit, Page, Reader, Session, read_cursor, row_id, write_cursor
+from app.web.deps import Reader, Session
+from app.web.pagination import Page, cursor_codec
+from app.web.params import Cursor, Limit, row_id
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/registry", tags=["registry"])
+
+BY_PLACE = cursor_codec(
+    lambda text: int(text == "1"),
+    str,
+    lambda text: Check(text).value,
+    lambda text: row_id(text) if text != "0" else 0,
+)
 
 
 class FindingOut(BaseModel):
@@ -52,16 +61,17 @@ async def check_registry(
     accept_language: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
     """What is probably wrong in the registry within your scope: the warnings, then the hints, village by village."""
-    after = read_cursor(cursor, kind=_place)
+    after = BY_PLACE.read(cursor)
     found = await lint.list_findings(session, caller=caller, region=region, check=check, after=after, limit=limit + 1)
     counts = await lint.count_findings(session, caller=caller, region=region, check=check)
+    page, next_cursor = BY_PLACE.page(found, limit, lambda finding: finding.place)
     spoken = i18n.preferred(accept_language)
     total: Counter[Check] = Counter()
     for of_district in counts.values():
         total.update(of_district)
     return {
-        "items": [_present(finding, spoken) for finding in found[:limit]],
-        "next_cursor": write_cursor("~".join(map(str, found[limit - 1].place))) if len(found) > limit else None,
+        "items": [_present(finding, spoken) for finding in page],
+        "next_cursor": next_cursor,
         "counts": {one: total[one] for one in Check if check in {None, one}},
         "districts": [{"code": code, "name": regions.names().get(code), "counts": of} for code, of in counts.items()],
     }
@@ -83,8 +93,3 @@ def _present(finding: Finding, spoken: str) -> dict[str, Any]:
         "detail": detail,
         "suggestion": told.suggestion and i18n.translate(told.suggestion, told.values, language=spoken),
     }
-
-
-def _place(text: str) -> Place:
-    severity, village_code, check, site_id = text.split("~")
-    return int(severity == "1"), village_code, Check(check).value, row_id(site_id) if site_id != "0" else 0

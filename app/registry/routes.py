@@ -24,26 +24,16 @@ from app.registry.schemas import (
 )
 from app.registry.store import SiteFilter
 from app.web.conditional import tags
-from app.web.deps import (
-    Cursor,
-    IfMatch,
-    Limit,
-    Page,
-    Provincial,
-    Reader,
-    Session,
-    Writer,
-    next_page,
-    read_cursor,
-    read_version,
-    row_id,
-    write_cursor,
-)
+from app.web.deps import Provincial, Reader, Session, Writer
 from app.web.idempotency import SentOnce
+from app.web.pagination import BY_ID, Page, cursor_codec
+from app.web.params import Cursor, IfMatch, Limit, read_version
 from app.web.problem_details import problems
 from probes.policy import AddressPolicy
 
 router = APIRouter()
+
+BY_CODE = cursor_codec(str)
 
 
 @router.get(
@@ -77,9 +67,10 @@ async def list_regions(
         shown = await regions.list_regions(session, level=level, parent=parent, q=q)
         return _geojson(geojson.collection(shown), request)
     found: list[Region] = await regions.list_regions(
-        session, level=level, parent=parent, q=q, after=read_cursor(cursor), limit=limit + 1
+        session, level=level, parent=parent, q=q, after=BY_CODE.read(cursor), limit=limit + 1
     )
-    return next_page(found, limit, "code")
+    page, next_cursor = BY_CODE.page(found, limit, lambda region: region.code)
+    return {"items": page, "next_cursor": next_cursor}
 
 
 def _require_whole(request: Request) -> None:
@@ -110,10 +101,9 @@ async def get_region(session: Session, caller: Reader, code: Annotated[str, Path
 
 @router.get("/providers", response_model=Page[ProviderOut], responses=problems(), tags=["registry"])
 async def list_providers(session: Session, caller: Reader, limit: Limit = 100, cursor: Cursor = None) -> Any:
-    found = await providers.list_providers(
-        session, caller=caller, after=read_cursor(cursor, kind=row_id), limit=limit + 1
-    )
-    return next_page(found, limit, "id")
+    found = await providers.list_providers(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
+    page, next_cursor = BY_ID.page(found, limit, lambda provider: provider.id)
+    return {"items": page, "next_cursor": next_cursor}
 
 
 @router.post("/providers", response_model=ProviderOut, status_code=201, responses=problems(403, 409), tags=["registry"])
@@ -150,12 +140,10 @@ async def list_sites(
     cursor: Cursor = None,
 ) -> dict[str, Any]:
     wanted = SiteFilter(region, state, technology, provider, lifecycle, q)
-    found = await store.list_sites(
-        session, wanted, caller=caller, after=read_cursor(cursor, kind=row_id), limit=limit + 1
-    )
+    found = await store.list_sites(session, wanted, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
     names = regions.names()
-    items = [present(site, status, names, caller) for site, status in found[:limit]]
-    return {"items": items, "next_cursor": write_cursor(items[-1]["id"]) if len(found) > limit else None}
+    page, next_cursor = BY_ID.page(found, limit, lambda row: row[0].id)
+    return {"items": [present(site, status, names, caller) for site, status in page], "next_cursor": next_cursor}
 
 
 @router.post("/sites", response_model=SiteOut, status_code=201, responses=problems(403, 409), tags=["registry"])

@@ -14,7 +14,8 @@ from app.status.selection import Selection
 from app.status.snapshot import Snapshot
 from app.status.version import Version
 from app.web.conditional import tags, takes_gzip
-from app.web.deps import Reader, Session, check_parameters
+from app.web.deps import Reader, Session
+from app.web.params import check_parameters
 from app.web.problem_details import problems
 from app.web.request_context import context_of
 

@@ -18,7 +18,9 @@ from app.registry.models import Site
 from app.registry.params import ProviderId, RegionCode, SiteId
 from app.throughput import site_results, statistics
 from app.throughput.schemas import GroupThroughputOut, SitesThroughputOut, SiteThroughputOut
-from app.web.deps import Cursor, Limit, Reader, next_page, read_cursor, row_id, write_cursor
+from app.web.deps import Reader
+from app.web.pagination import cursor_codec
+from app.web.params import Cursor, Limit, row_id
 from app.web.period_params import Asked
 
 router = APIRouter()
@@ -27,6 +29,8 @@ OF_SITE = Told(Figures.THROUGHPUT, SiteThroughputOut, "kecepatan", csv_export.it
 OF_GROUP = Told(Figures.THROUGHPUT, GroupThroughputOut, "kecepatan")
 OF_SITES = Told(Figures.THROUGHPUT, SitesThroughputOut, "kecepatan-titik-akses", csv_export.items, pages=True)
 
+BY_PLANNED_AT = cursor_codec(parse_moment)
+BY_SHARE = cursor_codec(float, float, row_id, lambda text: Technology(text).value)
 UnderPct = Annotated[
     float | None, Query(gt=0, le=1000, description="only sites that deliver less than this share of their contract")
 ]
@@ -40,7 +44,7 @@ async def get_throughput(
 
     CSV has the tests alone.
     """
-    before = read_cursor(cursor, kind=parse_moment)
+    before = BY_PLANNED_AT.read(cursor)
     most = None if asking.form is Form.CSV else limit
     return await asking.answer(
         OF_SITE,
@@ -150,28 +154,17 @@ async def list_provider_throughput(
 def _listing(
     asking: Asking, caller: Caller, period: Period, under_pct: float | None, limit: int, cursor: str | None
 ) -> Callable[[AsyncSession, Selection], Awaitable[dict[str, Any]]]:
-    after = read_cursor(cursor, kind=_place)
+    after = BY_SHARE.read(cursor)
 
     async def listed(session: AsyncSession, of: Selection) -> dict[str, Any]:
         whole = asking.form is Form.CSV
         rows = await site_results.list_sites(
             session, of, period, caller=caller, under_pct=under_pct, after=after, limit=None if whole else limit + 1
         )
-        items = rows if whole else rows[:limit]
-        more = len(rows) > len(items)
-        return {
-            "from": period.start,
-            "to": period.end,
-            "items": items,
-            "next_cursor": write_cursor("~".join(map(str, items[-1]["place"]))) if more else None,
-        }
+        items, next_cursor = BY_SHARE.page(rows, len(rows) if whole else limit, lambda row: row["place"])
+        return {"from": period.start, "to": period.end, "items": items, "next_cursor": next_cursor}
 
     return listed
-
-
-def _place(text: str) -> site_results.Place:
-    share, down, site_id, technology = text.split("~")
-    return float(share), float(down), row_id(site_id), Technology(technology).value
 
 
 async def _of_site(
@@ -180,13 +173,12 @@ async def _of_site(
     site = await session.get_one(Site, of.site_id)
     most = None if limit is None else limit + 1
     tests = await statistics.list_tests(session, site.id, period, before=before, limit=most)
-    page = next_page(tests, limit or len(tests), "planned_at")
-    if page["next_cursor"] is not None:
-        page["next_cursor"] = write_cursor(page["items"][-1].planned_at.isoformat())
+    items, next_cursor = BY_PLANNED_AT.page(tests, limit or len(tests), lambda test: test.planned_at)
     return {
         "from": period.start,
         "to": period.end,
-        **page,
+        "items": items,
+        "next_cursor": next_cursor,
         "total": await statistics.of_site(session, site.id, period),
         "budget": await statistics.budget(session, site, period.end, utc_now()),
     }

@@ -15,7 +15,8 @@ from app.core.token_bucket import Buckets
 from app.postgres.engine import Sessions, open_engine, open_sessions
 from app.settings import LimitsSettings, Settings
 from app.web.auth import COOKIE
-from app.web.deps import MAX_LIMIT, Session
+from app.web.deps import Session
+from app.web.params import MAX_LIMIT
 from app.web.security_headers import HEADERS, POLICY
 from tests.conftest import Cast
 

@@ -1,0 +1,87 @@
+"""Path, query and header parameters that routes of several rooms share, and the check of all query parameters."""
+
+import difflib
+import re
+from collections import Counter
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Query, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from app.core.errors import Fault, Invalid, NotFound
+from app.core.validation import MESSAGES
+
+MAX_LIMIT = 1000
+
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
+IfMatch = Annotated[str | None, Header(description="the `version` that you saw")]
+
+
+def row_id(text: str) -> int:
+    """Parse the id of a row, in a path or a cursor. Raises ValueError."""
+    number = int(text)
+    if not 0 < number < 2**31:
+        raise ValueError(text)
+    return number
+
+
+def path_id(id: Annotated[str, Path(description="an integer", examples=["7"])]) -> int:
+    """Raises NotFound for text that no row can have as its id, as for any other unknown id."""
+    try:
+        return row_id(id)
+    except ValueError:
+        raise NotFound("There is no {given} within your scope", values={"given": id[:60]}) from None
+
+
+RowId = Annotated[int, Depends(path_id)]
+
+
+def read_version(if_match: str | None) -> int | None:
+    """Parse If-Match; None: any version will do. Raises Invalid."""
+    if if_match is None or if_match == "*":
+        return None
+    text = if_match.removeprefix("W/").strip('"')
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise Invalid(
+            Fault(
+                "If-Match",
+                "bad_version",
+                "{given} is not a version",
+                "Send back `version` as you got it",
+                values={"given": if_match[:40]},
+            )
+        )
+    return int(text)
+
+
+def _query_names(dependant: Dependant) -> list[str]:
+    own = [parameter.alias for parameter in dependant.query_params]
+    return own + [name for below in dependant.dependencies for name in _query_names(below)]
+
+
+def check_parameters(request: Request) -> None:
+    """Raises Invalid for a query parameter that is unknown or repeated, and for a NUL: PostgreSQL stores none."""
+    route = request.scope.get("route")
+    known = _query_names(route.dependant) if isinstance(route, APIRoute) else []
+    faults = []
+    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+        near = difflib.get_close_matches(name, known, 1)
+        if name not in known:
+            faults.append(
+                Fault(
+                    name,
+                    "unknown_parameter",
+                    "There is no parameter {given}",
+                    "Did you mean {near}?" if near else "Parameters here: {known}",
+                    values={"given": name[:40], "near": near and near[0], "known": ", ".join(known)},
+                )
+            )
+        elif times > 1:
+            faults.append(Fault(name, "repeated", "This parameter is given more than once", "Give it once"))
+    for name, value in (*request.path_params.items(), *request.query_params.items()):
+        if "\0" in value:
+            faults.append(Fault(name, "nul", MESSAGES["nul"], "Take it out"))
+    if faults:
+        raise Invalid(*faults)
