@@ -7,13 +7,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cachetools import TLRUCache
+
 Lookup = Callable[[str], list[str]]
 
 TIMEOUT_S = 3.0
 TTL_S = 60.0
 FAILURE_TTL_S = 15.0
 LOOKUPS_AT_ONCE = 32
-NAMES_KEPT = 100_000
+MAX_NAMES = 100_000  # beyond it the least recently used are evicted
 
 
 class Unresolvable(Exception):
@@ -21,10 +23,10 @@ class Unresolvable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    until: float
+class _Resolution:
     addresses: list[str]
     problem: str | None
+    ttl_s: float
 
 
 def system_lookup(name: str) -> list[str]:
@@ -41,6 +43,7 @@ class Resolver:
         *,
         timeout_s: float = TIMEOUT_S,
         ttl_s: float = TTL_S,
+        max_names: int = MAX_NAMES,
         lookups_at_once: int = LOOKUPS_AT_ONCE,
         lookup: Lookup = system_lookup,
     ) -> None:
@@ -48,41 +51,39 @@ class Resolver:
         self._ttl_s = ttl_s
         self._lookups_at_once = lookups_at_once
         self._lookup = lookup
-        self._known: dict[str, _Known] = {}
-        self._running: dict[str, asyncio.Future[None]] = {}
+        self._cache: TLRUCache[str, _Resolution] = TLRUCache(
+            max_names, lambda _, resolution, now: now + resolution.ttl_s
+        )
+        self._running: dict[str, asyncio.Future[_Resolution]] = {}
         self._freed: asyncio.Event = asyncio.Event()
 
     def cached(self, name: str) -> list[str] | None:
-        """What is fresh in memory; raises Unresolvable for a name that failed a moment ago."""
-        known = self._fresh(name.lower())
-        return _addresses(name, known) if known else None
+        """Return the cached addresses, None without any; raises Unresolvable for a name that failed a moment ago."""
+        resolution = self._cache.get(name.lower())
+        return _addresses(name, resolution) if resolution else None
 
     async def resolve(self, name: str) -> list[str]:
         """Every address of the name; raises Unresolvable, at the latest after the resolver's own timeout."""
         name = name.lower()
-        known = self._fresh(name)
-        if known is None:
+        resolution = self._cache.get(name)
+        if resolution is None:
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    await self._looked_up(name)
+                    resolution = await self._look_up(name)
             except TimeoutError:
-                self._remember(name, [], f"no answer from the resolver in {self._timeout_s:g} s")
-            known = self._known[name]
-        return _addresses(name, known)
+                resolution = self._store(name, [], f"no answer from the resolver in {self._timeout_s:g} s")
+        return _addresses(name, resolution)
 
-    def _fresh(self, name: str) -> _Known | None:
-        known = self._known.get(name)
-        return known if known and known.until > asyncio.get_running_loop().time() else None
-
-    async def _looked_up(self, name: str) -> None:
+    async def _look_up(self, name: str) -> _Resolution:
+        """Concurrent callers of one name share its lookup; of too many names, the others wait."""
         while name not in self._running and len(self._running) >= self._lookups_at_once:
             self._freed.clear()
             await self._freed.wait()
-        if self._fresh(name):
-            return
+        if resolution := self._cache.get(name):
+            return resolution
         if name not in self._running:
             self._start(name)
-        await asyncio.shield(self._running[name])
+        return await asyncio.shield(self._running[name])
 
     def _start(self, name: str) -> None:
         loop = asyncio.get_running_loop()
@@ -102,19 +103,19 @@ class Resolver:
             loop.call_soon_threadsafe(self._finish, name, addresses, problem)
 
     def _finish(self, name: str, addresses: list[str], problem: str | None) -> None:
-        self._remember(name, addresses, problem or (None if addresses else "no addresses"))
-        self._running.pop(name).set_result(None)
+        resolution = self._store(name, addresses, problem or (None if addresses else "no addresses"))
+        self._running.pop(name).set_result(resolution)
         self._freed.set()
 
-    def _remember(self, name: str, addresses: list[str], problem: str | None) -> None:
-        now = asyncio.get_running_loop().time()
-        if len(self._known) >= NAMES_KEPT:
-            self._known = {other: known for other, known in self._known.items() if known.until > now}
+    def _store(self, name: str, addresses: list[str], problem: str | None) -> _Resolution:
         ttl_s = min(self._ttl_s, FAILURE_TTL_S) if problem else self._ttl_s
-        self._known[name] = _Known(now + ttl_s, addresses, problem)
+        resolution = _Resolution(addresses, problem, ttl_s)
+        if ttl_s > 0:
+            self._cache[name] = resolution
+        return resolution
 
 
-def _addresses(name: str, known: _Known) -> list[str]:
-    if known.problem:
-        raise Unresolvable(f"cannot resolve {name}: {known.problem}")
-    return known.addresses
+def _addresses(name: str, resolution: _Resolution) -> list[str]:
+    if resolution.problem:
+        raise Unresolvable(f"cannot resolve {name}: {resolution.problem}")
+    return resolution.addresses

@@ -43,6 +43,19 @@ async def test_a_name_is_looked_up_once_however_many_ask_and_kept_for_its_time()
     assert len(asked) == 2
 
 
+async def test_beyond_the_limit_only_the_name_used_longest_ago_is_forgotten() -> None:
+    asked: list[str] = []
+
+    def lookup(name: str) -> list[str]:
+        asked.append(name)
+        return ["192.0.2.1"]
+
+    resolver = Resolver(lookup=lookup, max_names=2)
+    for name in ("a.id", "b.id", "a.id", "c.id", "a.id", "b.id"):
+        await resolver.resolve(name)
+    assert asked == ["a.id", "b.id", "c.id", "b.id"]
+
+
 async def test_a_hung_lookup_costs_its_own_name_only() -> None:
     release = threading.Event()
 
