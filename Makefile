@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+JOBS ?= 4
 
 .PHONY: help install demo up test lint bench lock clean
 .DEFAULT_GOAL := help
@@ -27,8 +28,8 @@ demo: install  ## every village of Kaltim over a simulated network (PORT=8000, A
 up: install  ## the service (PORT=8000, ARGS=...)
 	@$(if $(PORT),SINYAL_PORT=$(PORT)) $(BIN)/sinyal up $(ARGS)
 
-test: install  ## all tests (ARGS=tests/postgres/test_backup.py)
-	@$(BIN)/pytest $(ARGS)
+test: install  ## all tests, four processes side by side (ARGS=tests/postgres/test_backup.py)
+	@$(BIN)/pytest -n $(JOBS) $(ARGS)
 
 lint: install  ## style, types, layers
 	$(BIN)/ruff check

@@ -43,6 +43,12 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that wait for real time begin first: others then run while they wait (`make test` has four processes)."""
+    waiting = {item.path for item in items if item.get_closest_marker("real_time")}
+    items.sort(key=lambda item: item.path not in waiting)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What tests counted (`record_property`): how many calls, targets, examples or kills there were."""
     for report in terminalreporter.getreports("passed"):
