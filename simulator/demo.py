@@ -20,7 +20,7 @@ from app.postgres.engine import open_engine, open_sessions, transaction
 from app.registry import providers
 from app.registry.models import Site
 from app.registry.regions import REGIONS_CSV
-from app.runtime import data_dir
+from app.runtime import data_dir, instance
 from app.runtime.admin import welcome
 from app.runtime.supervisor import Child, database, sinyal, stop_on_signals, supervise
 from app.runtime.up import address_of, require_port
@@ -46,7 +46,11 @@ async def run(given: Settings, script_file: Path | None, *, history_days: int | 
     script = load(script_file)
     require_port(given)
     stop = stop_on_signals()
-    with data_dir.claimed(given.data_dir, data_dir.DEMO), _namespace(say) as namespace:
+    with (
+        data_dir.claimed(given.data_dir, data_dir.DEMO),
+        instance.recorded(given, allow=_allowed(given)),
+        _namespace(say) as namespace,
+    ):
         if namespace is not None and given.database_url is not None:
             _require_unix_socket(given.database_url)
         if namespace is None:
@@ -114,10 +118,15 @@ def _require_unix_socket(url: str) -> None:
         )
 
 
+def _allowed(given: Settings) -> list[str]:
+    """The networks that may be probed: those of the settings, and the simulated one."""
+    return [*given.probe.allow, LOOPBACK]
+
+
 def _environment(given: Settings, script: Script) -> dict[str, str]:
     found = {
         "SINYAL_DATA_DIR": str(given.data_dir.resolve()),
-        "SINYAL_PROBE__ALLOW": ",".join([*given.probe.allow, LOOPBACK]),
+        "SINYAL_PROBE__ALLOW": ",".join(_allowed(given)),
         "SINYAL_CANARIES": ",".join(CANARIES),
         "SINYAL_HOST": given.host,
         "SINYAL_PORT": str(given.port),

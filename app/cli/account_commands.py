@@ -1,4 +1,4 @@
-"""`sinyal account …`, `token …` and `agent …`. A secret stands alone on standard output; words go to standard error."""
+"""`sinyal account …`, `token …` and `agent …`. Secrets go to standard output, everything else to standard error."""
 
 import sys
 from datetime import datetime
@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.context import configured, run, say
+from app.cli.context import configured, run, say, write
 
-account_commands = typer.Typer(no_args_is_help=True, help="Accounts that sign in with a password.")
-token_commands = typer.Typer(no_args_is_help=True, help="API tokens.")
+account_commands = typer.Typer(no_args_is_help=True, help="Manage the accounts that people sign in with.")
+token_commands = typer.Typer(no_args_is_help=True, help="Manage the API tokens that programs use.")
 
 Role = Annotated[
     str,
@@ -17,56 +17,68 @@ Role = Annotated[
         help="province_admin, province_operator, district_admin, district_operator, viewer or provider_viewer."
     ),
 ]
-Provider = Annotated[str | None, typer.Option(help="The provider's slug, for provider_viewer.")]
-TokenId = Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="As `sinyal token list` shows it.")]
-Username = Annotated[str, typer.Argument(help="As `sinyal account list` shows it.")]
+Provider = Annotated[str | None, typer.Option(help="The provider's slug; only for the role provider_viewer.")]
+TokenId = Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="The token's id, see `sinyal token list`.")]
+Username = Annotated[str, typer.Argument(help="The account's username, see `sinyal account list`.")]
 
 
 @account_commands.command("create")
 def account_create(
-    username: Annotated[str, typer.Option(help="3 to 40 small letters, digits, '.', '_' or '-'.")],
+    username: Annotated[str, typer.Option(help="3 to 40 lower-case letters, digits, '.', '_' or '-'.")],
     name: Annotated[str, typer.Option(help="The person's name.")],
     role: Role,
-    region: Annotated[str, typer.Option(help="How far it reaches: 64 is the province.")] = "64",
+    region: Annotated[
+        str, typer.Option(help="Code of the region it may see: 64 is the province, 64.02 a district.")
+    ] = "64",
     provider: Provider = None,
-    password_stdin: Annotated[bool, typer.Option(help="Read the password from standard input.")] = False,
+    password_stdin: Annotated[
+        bool, typer.Option(help="Read the password from standard input instead of asking for it.")
+    ] = False,
 ) -> None:
-    """Make an account. Asks for a password; without one, or without a terminal, makes one and prints it, once."""
+    """Create an account.
+
+    Asks for its password. Without one, or without a terminal, a password is generated and printed once.
+    """
     from app.runtime import admin
 
-    found = configured("account")
-    password = _ask_password(from_stdin=password_stdin)
-    initial = run(
+    settings = configured("account")
+    generated = run(
         admin.create_account(
-            found, username=username, name=name, role=role, region_code=region, provider=provider, password=password
+            settings,
+            username=username,
+            name=name,
+            role=role,
+            region_code=region,
+            provider=provider,
+            password=_ask_password(from_stdin=password_stdin),
         )
     )
-    _show_password(initial)
-    typer.echo(f"account {username.strip().lower()} is there", err=True)
+    _show_password(generated)
+    typer.echo(f"account {username.strip().lower()} created", err=True)
 
 
 @account_commands.command("list")
 def account_list() -> None:
-    """Every account."""
+    """List all accounts: username, role and region, last sign-in, name."""
     from app.runtime import admin
 
-    for one in run(admin.list_accounts(configured("account"))):
-        state = "disabled" if one["disabled_at"] else f"last sign-in {_day(one['last_signed_in_at'])}"
-        say(f"{one['username']:<20} {_reach(one):<40} {state:<24} {one['name']}")
+    for account in run(admin.list_accounts(configured("account"))):
+        state = "disabled" if account["disabled_at"] else f"last sign-in {_day(account['last_signed_in_at'])}"
+        say(f"{account['username']:<20} {_scope(account):<40} {state:<24} {account['name']}")
 
 
 @account_commands.command("disable")
 def account_disable(username: Username) -> None:
-    """Disable an account: its sessions end, its tokens stop working."""
+    """Disable an account: end its sessions and refuse its tokens."""
     from app.runtime import admin
 
     run(admin.disable_account(configured("account"), username))
-    typer.echo(f"account {username} is disabled", err=True)
+    typer.echo(f"account {username} disabled", err=True)
 
 
 @account_commands.command("reset-password")
 def account_reset_password(username: Username) -> None:
-    """Give an account a new password and print it, once; whoever is signed in is so no longer."""
+    """Give an account a new password, print it once, and end the account's sessions."""
     from app.runtime import admin
 
     _show_password(run(admin.reset_password(configured("account"), username)))
@@ -74,23 +86,31 @@ def account_reset_password(username: Username) -> None:
 
 @token_commands.command("create")
 def token_create(
-    name: Annotated[str, typer.Option(help="Whose it is, and what for.")],
+    name: Annotated[str, typer.Option(help="Who uses it, and what for.")],
     role: Role,
     region: Annotated[
-        str | None, typer.Option(help="How far it reaches; left out: as far as its account, else the province, 64.")
+        str | None,
+        typer.Option(help="Code of the region it may read. Default: its account's region, else the province, 64."),
     ] = None,
-    days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it expires.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it expires. Default: never.")] = None,
     provider: Provider = None,
-    account: Annotated[str | None, typer.Option(help="The account that owns it; it never does more.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Username of the account that owns it; it never may more than its owner.")
+    ] = None,
 ) -> None:
-    """Make an API token and print it, once: only its hash is kept. The database must run."""
+    """Create an API token and print it once: only its hash is stored. Needs the running database."""
     from app.runtime import admin
 
-    found = configured("token")
-    typer.echo(
+    say(
         run(
             admin.create_token(
-                found, name=name, role=role, region_code=region, provider=provider, days=days, owner=account
+                configured("token"),
+                name=name,
+                role=role,
+                region_code=region,
+                provider=provider,
+                days=days,
+                owner=account,
             )
         )
     )
@@ -98,13 +118,14 @@ def token_create(
 
 @token_commands.command("list")
 def token_list() -> None:
-    """Every token, revoked and expired ones too; never their secrets."""
+    """List all tokens, revoked and expired ones too, without their secrets."""
     from app.runtime import admin
 
-    for one in run(admin.list_tokens(configured("token"))):
-        state = "revoked" if one["revoked_at"] else f"ends {_day(one['expires_at'])}"
-        used = f"used {_day(one['last_used_at'])}"
-        say(f"{one['id']:>5} {_reach(one):<40} {one['username'] or '-':<20} {state:<16} {used:<15} {one['name']}")
+    for token in run(admin.list_tokens(configured("token"))):
+        state = "revoked" if token["revoked_at"] else f"expires {_day(token['expires_at'])}"
+        used = f"used {_day(token['last_used_at'])}"
+        owner = token["username"] or "-"
+        say(f"{token['id']:>5} {_scope(token):<40} {owner:<20} {state:<18} {used:<15} {token['name']}")
 
 
 @token_commands.command("revoke")
@@ -113,49 +134,55 @@ def token_revoke(id: TokenId) -> None:
     from app.runtime import admin
 
     run(admin.revoke_token(configured("token"), id))
-    typer.echo(f"token {id} is revoked", err=True)
+    typer.echo(f"token {id} revoked", err=True)
 
 
 def agent(
-    site: Annotated[str, typer.Argument(help="Its id or its code.")],
-    kind: Annotated[str, typer.Option(help="routeros, openwrt, linux or windows.")] = "openwrt",
-    revoke: Annotated[bool, typer.Option("--revoke", help="End the token of its agent instead.")] = False,
+    site: Annotated[str, typer.Argument(help="The site's id or code.")],
+    kind: Annotated[str, typer.Option(help="The device: routeros, openwrt, linux or windows.")] = "openwrt",
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Revoke the site's agent token instead of issuing one.")
+    ] = False,
 ) -> None:
-    """Print a site's agent as a script, with a new token: the one before is over. The database must run."""
+    """Print the agent script of a site, with a new device token in it; the previous token is revoked.
+
+    Needs the running database.
+    """
     from app.runtime import admin
 
-    found = configured("agent")
+    settings = configured("agent")
     if revoke:
-        count = run(admin.revoke_agent(found, site))
+        count = run(admin.revoke_agent(settings, site))
         typer.echo(f"{count} token{'' if count == 1 else 's'} revoked", err=True)
         return
-    typer.echo(run(admin.issue_agent(found, site, kind)), nl=False)
+    write(run(admin.issue_agent(settings, site, kind)))
 
 
 def _ask_password(*, from_stdin: bool) -> str | None:
+    """Return what was typed, None for a password to be generated."""
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
         return None
-    asked: str = typer.prompt(
-        "Password (empty: one is made)",
+    typed: str = typer.prompt(
+        "Password (empty: generate one)",
         default="",
         show_default=False,
         hide_input=True,
         confirmation_prompt=True,
         err=True,
     )
-    return asked or None
+    return typed or None
 
 
 def _show_password(password: str | None) -> None:
     if password is not None:
-        typer.echo(password)
-        typer.echo("shown this once; its owner sets another at the first sign-in", err=True)
+        say(password)
+        typer.echo("password shown this once; it must be changed at the first sign-in", err=True)
 
 
-def _reach(one: dict[str, Any]) -> str:
-    return " ".join(filter(None, (one["role"], one["region_code"], one["provider"])))
+def _scope(row: dict[str, Any]) -> str:
+    return " ".join(filter(None, (row["role"], row["region_code"], row["provider"])))
 
 
 def _day(moment: datetime | None) -> str:

@@ -1,4 +1,4 @@
-"""`sinyal import sites`: a spreadsheet into the database that runs, as the province's command line."""
+"""`sinyal import sites`: import a spreadsheet into the running database, with the rights of a province admin."""
 
 import hashlib
 import sys
@@ -13,9 +13,10 @@ from app.importing import report, report_lines, response, sheets, store
 from app.importing.store import File, Outcome, Verdict
 from app.postgres.engine import database_url, open_engine, open_sessions, transaction
 from app.runtime.admin_session import DATABASE_AWAY, by_command_line
+from app.runtime.instance import probe_policy
 from app.settings import Settings, SettingsError
 
-PROGRESS = {"read": "{rows:,} rows read", "checked": "{rows:,} checked", "written": "{rows:,} written"}
+PROGRESS = {"read": "{rows:,} rows read", "checked": "{rows:,} rows checked", "written": "{rows:,} rows written"}
 
 
 async def sites(
@@ -28,7 +29,7 @@ async def sites(
     spoken: str,
     say: Callable[[str], None],
 ) -> bool:
-    """Whether every row is right. Raises SettingsError for a file that is no table."""
+    """Import a file, say the result of each row, and return whether all are valid. Raises SettingsError."""
     data = _read(file)
     outcome = await _import(settings, file.name, data, dry_run=dry_run, partial=partial, spoken=spoken)
     if report_to is not None:
@@ -40,7 +41,7 @@ async def sites(
 
 def _read(file: Path) -> bytes:
     if file.stat().st_size > LARGEST_FILE:
-        raise SettingsError(f"{file}: it is larger than {LARGEST_FILE // 1_000_000} MB")
+        raise SettingsError(f"{file}: larger than {LARGEST_FILE // 1_000_000} MB")
     return file.read_bytes()
 
 
@@ -52,17 +53,17 @@ async def _import(settings: Settings, name: str, data: bytes, *, dry_run: bool, 
     engine = open_engine(database_url(settings), name="import", command_timeout_s=None)
     try:
         book = sheets.read(data)
-        _tell("read", len(book.rows))
+        _show_progress("read", len(book.rows))
         async with transaction(open_sessions(engine)) as session:
             return await store.run(
                 session,
                 book,
                 File(name, hashlib.sha256(data).hexdigest()),
                 caller=by_command_line(),
-                policy=settings.probe.policy,
+                policy=probe_policy(settings),
                 dry_run=dry_run,
                 partial=partial,
-                tell=_tell,
+                tell=_show_progress,
             )
     except Invalid as error:
         raise SettingsError(
@@ -74,12 +75,13 @@ async def _import(settings: Settings, name: str, data: bytes, *, dry_run: bool, 
         await engine.dispose()
 
 
-def _tell(stage: str, rows: int) -> None:
+def _show_progress(stage: str, rows: int) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"{PROGRESS[stage].format(rows=rows)}\n")
 
 
 def _summary(outcome: Outcome, spoken: str) -> Iterator[str]:
+    """Yield the warnings, a line for each row that is not simply created, and the counts."""
     verdicts = report.VERDICTS[spoken]
     for fault in outcome.book.warnings:
         yield response.line(fault, spoken=spoken)
@@ -90,5 +92,6 @@ def _summary(outcome: Outcome, spoken: str) -> Iterator[str]:
     counts = {verdicts[verdict]: outcome.counts[verdict.value] for verdict in verdicts}
     if outcome.counts["warning"]:
         counts[{"id": "peringatan", "en": "warning"}[spoken]] = outcome.counts["warning"]
-    done = {"id": ("tertulis", "tidak ada yang ditulis"), "en": ("written", "nothing is written")}[spoken]
-    yield f"{'  '.join(f'{name} {count:,}' for name, count in counts.items())}: {done[not outcome.applied]}"
+    written, not_written = {"id": ("tertulis", "tidak ada yang ditulis"), "en": ("written", "nothing written")}[spoken]
+    result = written if outcome.applied else not_written
+    yield f"{'  '.join(f'{name} {count:,}' for name, count in counts.items())}: {result}"

@@ -1,4 +1,4 @@
-"""The command line. Each command loads only what it needs, so `sinyal ping` starts as fast as a ping should."""
+"""The command line. Each command imports only what it needs, so that `sinyal ping` starts quickly."""
 
 import asyncio
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.account_commands import account_commands, agent, token_commands
-from app.cli.context import configured, fail, run, say
+from app.cli.context import OutputClosed, configured, end_by_sigpipe, fail, run, say
 from app.cli.ping import ping
 
 app = typer.Typer(
@@ -15,49 +15,63 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Evidence for how well the free village internet of East Kalimantan works.\n\n"
-    "Settings come from SINYAL_* variables over config/sinyal.toml, where each one is described.",
+    help="Monitor the free village internet of East Kalimantan: probe the sites, judge outages, serve the evidence.\n\n"
+    "Settings are SINYAL_* environment variables, else config/sinyal.toml, which describes each of them. "
+    "`sinyal doctor` checks them, and this machine.",
 )
 app.add_typer(account_commands, name="account")
 app.add_typer(token_commands, name="token")
-import_commands = typer.Typer(no_args_is_help=True, help="Spreadsheets into the registry.")
+import_commands = typer.Typer(no_args_is_help=True, help="Import spreadsheets into the registry.")
 app.add_typer(import_commands, name="import")
 app.command(short_help="Ping many hosts at once.")(ping)
-app.command(short_help="A site's agent, as a script.")(agent)
+app.command(short_help="Print the agent script of a site.")(agent)
 
 Supervised = Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")]
-Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Instead of SINYAL_PORT.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="TCP port of the API, instead of SINYAL_PORT.")]
+Dump = Annotated[Path, typer.Argument(metavar="FILE", help="A dump in pg_dump's custom format.")]
 
 
 def main() -> None:
-    """Errors of settings, database and files are one line each; what is unexpected keeps its traceback."""
+    """Run the command line. Known errors are one line on standard error; unexpected ones keep their traceback."""
     from app.postgres.backup import BackupError
     from app.postgres.embedded import EmbeddedError
     from app.settings import SettingsError
 
     try:
         app()
+    except OutputClosed:
+        end_by_sigpipe()
     except (SettingsError, EmbeddedError, BackupError) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or 'the database'}: {error.strerror or error}")
 
 
-@app.command(short_help="Run everything: database, worker, api.")
+@app.command(short_help="Run the whole service: database, worker and API.")
 def up(port: Port = None) -> None:
-    """Run everything: embedded PostgreSQL (unless SINYAL_DATABASE_URL is set), worker and api, supervised."""
-    from app.runtime import up as whole
+    """Run the whole service: worker and API, and an embedded PostgreSQL unless SINYAL_DATABASE_URL is set.
 
-    asyncio.run(whole.run(configured("up", port=port), say=say))
+    What crashes is started again. On a new database the first account and its password are printed once.
+    """
+    from app.runtime import up as service
+
+    asyncio.run(service.run(configured("up", port=port), say=say))
 
 
-@app.command(short_help="Run everything over simulated villages.")
+@app.command(short_help="Run the whole service over a simulated village network.")
 def demo(
-    script: Annotated[Path | None, typer.Option(help="What happens, as TOML; without it, a lively day.")] = None,
+    script: Annotated[
+        Path | None, typer.Option(help="TOML file with the events to simulate. Default: random ones, without end.")
+    ] = None,
     port: Port = None,
-    history: Annotated[str | None, typer.Option(help="Before it starts, a simulated past: 90d.")] = None,
+    history: Annotated[
+        str | None, typer.Option(help="Write a simulated past first, on a new database: like 90d or 13w.")
+    ] = None,
 ) -> None:
-    """Run everything over a simulated network: every village of Kaltim, measured by real ICMP."""
+    """Run the whole service over a simulated network: every village of East Kalimantan, measured by real ICMP.
+
+    Needs a data folder of its own; simulated and real measurements never share one.
+    """
     from simulator import demo as simulated
     from simulator.history.length import HistoryError, read_days
     from simulator.script import ScriptError
@@ -69,114 +83,121 @@ def demo(
         fail(str(error))
 
 
-@app.command(short_help="Probe, judge and store.")
+@app.command(short_help="Run the worker alone: probe, judge, store.")
 def worker(supervised: Supervised = False) -> None:
-    """Probe, judge and store; a second worker waits until the first one ends."""
+    """Probe the sites, judge the readings and store them. A second worker waits until the first one ends."""
     from app.runtime.supervisor import end_with_parent
     from app.worker.process import work
 
-    found = configured("worker")
+    settings = configured("worker")
     if supervised:
         end_with_parent()
-    run(work(found))
+    run(work(settings))
 
 
-@app.command()
+@app.command(short_help="Run the REST API alone.")
 def api(
     port: Port = None,
-    workers: Annotated[int, typer.Option(min=1)] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of serving processes.")] = 1,
     supervised: Supervised = False,
-    listen_fd: Annotated[int | None, typer.Option(hidden=True, help="A listening socket that was handed down.")] = None,
+    listen_fd: Annotated[int | None, typer.Option(hidden=True, help="An inherited listening socket.")] = None,
 ) -> None:
-    """Serve the REST API."""
+    """Serve the REST API on SINYAL_HOST and SINYAL_PORT, over a migrated database."""
     from app.runtime import server
     from app.runtime.supervisor import end_with_parent
 
-    found = configured("api", port=port)
+    settings = configured("api", port=port)
     if supervised:
         end_with_parent()
-    server.run(found, workers=workers, listen_fd=listen_fd)
+    server.run(settings, workers=workers, listen_fd=listen_fd)
 
 
-@app.command(short_help="Bring the database up to date.")
+@app.command(short_help="Migrate the database to this version.")
 def migrate() -> None:
-    """Bring the database's tables and regions to this version; safe to run at any time."""
+    """Migrate the database's schema and regions to this version. Safe to run at any time."""
     from app.runtime.supervisor import database
 
     async def migrated() -> None:
         async with database(configured("migrate")):
-            typer.echo("the database is up to date")
+            say("database migrated")
 
     asyncio.run(migrated())
 
 
-@app.command(short_help="Write the whole database to FILE.")
-def backup(file: Path, overwrite: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False) -> None:
-    """Write the whole database to FILE (pg_dump's custom format). It holds contacts and token hashes: keep it safe."""
-    from app.postgres import backup as copies
+@app.command(short_help="Write the whole database to a file.")
+def backup(file: Dump, overwrite: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False) -> None:
+    """Write the whole database to FILE, while it runs or not.
+
+    The file holds contacts and token hashes: keep it safe.
+    """
+    from app.postgres import backup as dumps
     from app.runtime.admin_session import running_database
 
     with running_database(configured("backup")) as url:
-        copies.backup(url, file, overwrite=overwrite)
-    typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+        dumps.backup(url, file, overwrite=overwrite)
+    say(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
 
 
-@app.command(short_help="Replace the whole database by FILE.")
-def restore(file: Path) -> None:
-    """Replace the whole database by FILE, which `sinyal backup` wrote. No worker may run meanwhile."""
-    from app.postgres import backup as copies
+@app.command(short_help="Replace the whole database by a backup.")
+def restore(file: Dump) -> None:
+    """Replace the whole database by FILE, written by `sinyal backup`, and migrate it. Stop the worker first."""
+    from app.postgres import backup as dumps
     from app.postgres.engine import NEW_GENERATION
     from app.runtime.admin_session import no_worker, running_database
 
-    found = configured("restore")
-    with running_database(found) as url:
-        copies.restore(url, file, exclusive=no_worker(url), then=NEW_GENERATION)
+    settings = configured("restore")
+    with running_database(settings) as url:
+        dumps.restore(url, file, exclusive=no_worker(url), then=NEW_GENERATION)
     migrate()
 
 
-@app.command(short_help="Check this machine and its settings.")
+@app.command(short_help="Check this machine and the settings.")
 def doctor() -> None:
-    """Check what this machine and its settings allow, and say how to mend what they do not."""
+    """Check what this machine and the settings allow, one line a check, with the remedy for each problem.
+
+    Exit code: 1 when a check fails, 0 otherwise (warnings included).
+    """
     from app.cli.doctor import checkup
 
     raise SystemExit(run(checkup.run(configured("doctor"), say=say)))
 
 
-@app.command(short_help="Sites by state, and those that are down.")
+@app.command(short_help="Count the sites by state and list those that are down.")
 def status(
-    region: Annotated[str | None, typer.Option(help="A region's code, for example 64.02.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Again every 5 seconds.")] = False,
+    region: Annotated[str | None, typer.Option(help="Code of a region, for example 64.02. Default: all.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat every 5 seconds.")] = False,
 ) -> None:
-    """Count the sites in each state, and list those that are down."""
+    """Count the sites in each state and list those that are down, straight from the database."""
     from app.cli import status_command
 
     run(status_command.run(configured("status"), region=region, watch=watch, say=say))
 
 
-@import_commands.command("sites", short_help="Sites from a CSV or XLSX file.")
+@import_commands.command("sites", short_help="Import sites from a CSV or XLSX file.")
 def import_sites(
-    file: Path,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would happen.")] = False,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Write the rows that are right though others are wrong.")
-    ] = False,
-    report: Annotated[Path | None, typer.Option(help="Write the file again, with what became of each row.")] = None,
-    lang: Annotated[str, typer.Option(help="id or en.")] = "id",
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV or XLSX file with a header row.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, write nothing.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Write the valid rows even if others are not.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a copy of the file here, with the result of each row.")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="Language of the messages: id or en.")] = "id",
 ) -> None:
-    """Register and change sites from a district's spreadsheet; ends with 1 when rows are wrong. The database must run.
+    """Create and update sites from a spreadsheet. Needs the running database.
 
-    All rows are written, or with a wrong one among them none (unless --partial). The same file again changes nothing.
+    All rows are written or, if one is invalid, none (unless --partial). Importing the same file again changes nothing.
+    Exit code: 1 when a row is invalid.
     """
     from app.cli import import_command
 
     if lang not in {"id", "en"}:
         fail("--lang is id or en")
-    right = run(
+    valid = run(
         import_command.sites(
             configured("import"), file, dry_run=dry_run, partial=partial, report_to=report, spoken=lang, say=say
         )
     )
-    raise SystemExit(0 if right else 1)
+    raise SystemExit(0 if valid else 1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`sinyal status`: how many sites are in each state, and which are down, straight from the database."""
+"""`sinyal status`: count the sites in each state and list those that are down, straight from the database."""
 
 import asyncio
 from collections import Counter
@@ -15,14 +15,15 @@ from app.status.row import Entry
 from app.status.selection import Selection
 from app.status.snapshot import Snapshot
 
-MOST_LISTED = 20
-EVERY_S = 5
-TROUBLED = ("down", "unreachable")
+MAX_LISTED = 20
+WATCH_INTERVAL_S = 5
+LISTED_STATES = ("down", "unreachable")
 
 
 async def run(settings: Settings, *, region: str | None, watch: bool, say: Callable[[str], None]) -> None:
+    """Say the status once, or with `watch` every five seconds. Raises SettingsError."""
     if region is not None and region not in regions.names():
-        raise SettingsError(f"--region {region}: there is no such region")
+        raise SettingsError(f"--region {region}: no such region")
     engine = open_engine(database_url(settings), name="status")
     try:
         snapshot = Snapshot(refresh_s=0)
@@ -30,7 +31,7 @@ async def run(settings: Settings, *, region: str | None, watch: bool, say: Calla
             await _show(snapshot, open_sessions(engine), region or "64", say)
             if not watch:
                 return
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(WATCH_INTERVAL_S)
     except (OSError, DBAPIError) as error:
         raise SettingsError(f"{DATABASE_AWAY} ({type(error).__name__})") from None
     finally:
@@ -44,18 +45,18 @@ async def _show(snapshot: Snapshot, sessions: Sessions, region: str, say: Callab
     entries = snapshot.select(Selection(region))
     states = Counter(entry.shown.state for entry in entries)
     counts = "  ".join(f"{state} {count}" for state, count in sorted(states.items()))
-    age = "never" if snapshot.beat_at is None else f"{(now - snapshot.beat_at).total_seconds():.0f} s ago"
+    beat = "never" if snapshot.beat_at is None else f"{(now - snapshot.beat_at).total_seconds():.0f} s ago"
     say(
         f"{now.astimezone(WITA):%Y-%m-%d %H:%M:%S} WITA  {regions.names()[region]}: {len(entries)} sites  {counts}  "
-        f"(worker seen: {age})"
+        f"(worker seen: {beat})"
     )
     if snapshot.blind_since is not None:
-        say("  blind: no canary answers, so nothing is judged down (see `sinyal doctor`)")
-    troubled = sorted((e for e in entries if e.shown.state in TROUBLED), key=lambda entry: entry.shown.since)
-    for entry in troubled[:MOST_LISTED]:
+        say("  blind: no canary answers, so no site is judged down (see `sinyal doctor`)")
+    listed = sorted((e for e in entries if e.shown.state in LISTED_STATES), key=lambda entry: entry.shown.since)
+    for entry in listed[:MAX_LISTED]:
         say(_line(entry))
-    if len(troubled) > MOST_LISTED:
-        say(f"  and {len(troubled) - MOST_LISTED} more: GET /api/v1/status?state=down")
+    if len(listed) > MAX_LISTED:
+        say(f"  and {len(listed) - MAX_LISTED} more: GET /api/v1/status?state=down")
 
 
 def _line(entry: Entry) -> str:

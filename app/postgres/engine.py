@@ -64,14 +64,14 @@ class Base(DeclarativeBase):
 
 
 def database_url(settings: Settings) -> str:
-    """Raises SettingsError when there is neither an own nor an embedded database."""
+    """Return the URL of the configured or the embedded database. Raises SettingsError when there is neither."""
     if settings.database_url is not None:
         return settings.database_url
     cluster = Cluster(settings.data_dir)
     if not cluster.exists():
         raise SettingsError(
-            f"no database: {settings.data_dir} holds none yet (start `sinyal up` or `sinyal demo` there) "
-            "and SINYAL_DATABASE_URL is not set"
+            f"no database in the data folder {settings.data_dir.resolve()}: start `sinyal up` or `sinyal demo` there, "
+            "or set SINYAL_DATA_DIR to another folder, or SINYAL_DATABASE_URL to a PostgreSQL database"
         )
     return cluster.url
 

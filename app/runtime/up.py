@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from app.runtime import data_dir
+from app.runtime import data_dir, instance
 from app.runtime.admin import welcome
 from app.runtime.supervisor import Child, database, sinyal, stop_on_signals, supervise
 from app.settings import Settings, SettingsError
@@ -14,7 +14,7 @@ async def run(given: Settings, *, say: Callable[[str], None]) -> None:
     require_port(given)
     stop = stop_on_signals()
     environment = child_environment(given)
-    with data_dir.claimed(given.data_dir, data_dir.SERVICE):
+    with data_dir.claimed(given.data_dir, data_dir.SERVICE), instance.recorded(given):
         await _run(given, environment, stop, say)
 
 

@@ -1,4 +1,4 @@
-"""Accounts and tokens from the command line, run as its user runs it; and the first account of a new service."""
+"""`sinyal account`, `token` and `agent` as subprocesses; and the first account of a new service."""
 
 import os
 import shlex
@@ -34,22 +34,23 @@ class Sinyal:
         self.session = session
         self.environment = os.environ | {"SINYAL_DATABASE_URL": url}
 
-    def run(self, *words: str, given: str = "") -> tuple[int, str, str]:
-        ended = subprocess.run(
+    def run(self, *words: str, stdin: str = "") -> tuple[int, str, str]:
+        """Return exit code, standard output and standard error."""
+        process = subprocess.run(
             [sys.executable, "-m", "app.cli", *words],
             cwd=ROOT,
             env=self.environment,
-            input=given,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
-        return ended.returncode, ended.stdout, ended.stderr
+        return process.returncode, process.stdout, process.stderr
 
-    def account(self, username: str, role: str, *more: str, given: str = "") -> tuple[int, str, str]:
+    def account(self, username: str, role: str, *more: str, stdin: str = "") -> tuple[int, str, str]:
         words = ("--username", username, "--name", username.title(), "--role", role, *more)
-        return self.run("account", "create", *words, given=given)
+        return self.run("account", "create", *words, stdin=stdin)
 
 
 @pytest.fixture
@@ -63,30 +64,31 @@ async def sinyal(server_url: str) -> AsyncIterator[Sinyal]:
     await drop_database(url, server_url)
 
 
-async def test_a_sites_agent_is_printed_alone_and_its_token_revoked(sinyal: Sinyal) -> None:
+async def test_an_agent_script_is_printed_alone_and_its_token_revoked(sinyal: Sinyal) -> None:
     async with sinyal.session.begin():
         await providers.ensure_providers(sinyal.session, {"telkom-wms": "Telkom WMS"})
-        given = SiteIn.model_validate(site(probe="push", host=None))
-        made, _ = await registry.create_site(
-            sinyal.session, given, caller=by_command_line(), policy=AddressPolicy([], [])
+        fields = SiteIn.model_validate(site(probe="push", host=None))
+        created, _ = await registry.create_site(
+            sinyal.session, fields, caller=by_command_line(), policy=AddressPolicy([], [])
         )
-        ident = made.code
-    code, script, said = sinyal.run("agent", ident, "--kind", "linux")
-    assert (code, said) == (0, ""), said
+        site_code = created.code
+    code, script, errors = sinyal.run("agent", site_code, "--kind", "linux")
+    assert (code, errors) == (0, ""), errors
     assert script.startswith("#!/bin/sh\n")
     assert script.endswith("\ninstall\n")
-    assert sinyal.run("agent", ident, "--revoke")[::2] == (0, "1 token revoked\n")
-    assert sinyal.run("agent", ident, "--revoke")[::2] == (0, "0 tokens revoked\n")
-    code, out, said = sinyal.run("agent", "64.99.01.2001-01")
-    assert (code, out, said) == (2, "", "sinyal: There is no site 64.99.01.2001-01 within your scope\n")
-    assert sinyal.run("agent", ident, "--kind", "amiga")[2].startswith("sinyal: --kind is one of routeros")
+    assert sinyal.run("agent", site_code, "--revoke")[::2] == (0, "1 token revoked\n")
+    assert sinyal.run("agent", site_code, "--revoke")[::2] == (0, "0 tokens revoked\n")
+    code, out, errors = sinyal.run("agent", "64.99.01.2001-01")
+    assert (code, out, errors) == (2, "", "sinyal: There is no site 64.99.01.2001-01 within your scope\n")
+    assert sinyal.run("agent", site_code, "--kind", "amiga")[2].startswith("sinyal: --kind is one of routeros")
 
 
-async def test_accounts_are_made_listed_reset_and_disabled(sinyal: Sinyal) -> None:
-    code, password, said = sinyal.account("Ana", "district_operator", "--region", "64.02")
-    assert (code, len(password.strip())) == (0, 19), said
-    assert password.strip() not in said
-    code, out, _ = sinyal.account("sari", "province_admin", "--password-stdin", given=PASSWORD + "\n")
+async def test_accounts_are_created_listed_reset_and_disabled(sinyal: Sinyal) -> None:
+    code, password, errors = sinyal.account("Ana", "district_operator", "--region", "64.02")
+    assert (code, len(password.strip())) == (0, 19), errors
+    assert errors.endswith("account ana created\n")
+    assert password.strip() not in errors
+    code, out, _ = sinyal.account("sari", "province_admin", "--password-stdin", stdin=PASSWORD + "\n")
     assert (code, out) == (0, "")
     code, renewed, _ = sinyal.run("account", "reset-password", "ana")
     assert (code, len(renewed.strip())) == (0, 19)
@@ -105,10 +107,10 @@ async def test_accounts_are_made_listed_reset_and_disabled(sinyal: Sinyal) -> No
     assert all(entry.actor.startswith("command line (") for entry in audited)
 
 
-async def test_tokens_are_made_listed_and_revoked(sinyal: Sinyal) -> None:
+async def test_tokens_are_created_listed_and_revoked(sinyal: Sinyal) -> None:
     sinyal.account("ana", "district_operator", "--region", "64.02")
-    code, secret, said = sinyal.run("token", "create", "--name", "Excel", "--role", "viewer", "--account", "ana")
-    assert (code, said) == (0, "")
+    code, secret, errors = sinyal.run("token", "create", "--name", "Excel", "--role", "viewer", "--account", "ana")
+    assert (code, errors) == (0, "")
     assert secret.count("\n") == 1
     code, other, _ = sinyal.run("token", "create", "--name", "Province", "--role", "viewer", "--days", "30")
     assert code == 0
@@ -128,7 +130,7 @@ async def test_tokens_are_made_listed_and_revoked(sinyal: Sinyal) -> None:
     assert sorted(actions) == ["create", "create", "revoke"]
 
 
-WRONG = {
+ERRORS = {
     "account create --username 'a b' --name A --role viewer": "--username: a b: 3 to 40 lower-case",
     "account create --username ana --name ' ' --role viewer": "--name: At least 1",
     "account create --username ana --name A --role vewer": "Did you mean viewer?",
@@ -144,25 +146,25 @@ WRONG = {
 }
 
 
-async def test_what_is_wrong_is_one_line_and_leaves_nothing_behind(sinyal: Sinyal) -> None:
-    for line, said in WRONG.items():
-        code, out, problem = sinyal.run(*shlex.split(line), given="short\n")
+async def test_an_error_is_one_line_and_writes_nothing(sinyal: Sinyal) -> None:
+    for line, expected in ERRORS.items():
+        code, out, problem = sinyal.run(*shlex.split(line), stdin="short\n")
         assert (code, out, problem.count("\n")) == (2, "", 1), problem
         assert problem.startswith("sinyal: ")
-        assert said in problem
+        assert expected in problem
     async with sinyal.session.begin():
         for model in (Account, Token, Audit):
             assert (await sinyal.session.scalars(select(model))).all() == []
 
 
-async def test_the_last_admin_stays_from_here_too(sinyal: Sinyal) -> None:
+async def test_the_last_admin_cannot_be_disabled(sinyal: Sinyal) -> None:
     sinyal.account("sari", "province_admin")
     code, _, problem = sinyal.run("account", "disable", "sari")
     assert (code, "last admin" in problem) == (2, True)
 
 
-def test_without_a_database_it_says_so(tmp_path: Path) -> None:
-    ended = subprocess.run(
+def test_an_unreachable_database_is_reported(tmp_path: Path) -> None:
+    process = subprocess.run(
         [sys.executable, "-m", "app.cli", "account", "list"],
         cwd=ROOT,
         capture_output=True,
@@ -170,11 +172,11 @@ def test_without_a_database_it_says_so(tmp_path: Path) -> None:
         check=False,
         env=os.environ | {"SINYAL_DATABASE_URL": f"postgresql://x@/x?host={tmp_path}"},
     )
-    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
-    assert "the database does not answer" in ended.stderr
+    assert (process.returncode, process.stderr.count("\n")) == (2, 1)
+    assert "the database does not answer" in process.stderr
 
 
-def test_a_new_service_says_its_first_password_once(tmp_path: Path) -> None:
+def test_a_new_service_prints_its_first_password_once(tmp_path: Path) -> None:
     port = free_port()
     ours = {name: value for name, value in os.environ.items() if name != "SINYAL_DATABASE_URL"}
     environment = ours | {"SINYAL_DATA_DIR": str(tmp_path / "var"), "SINYAL_PORT": str(port)}
@@ -185,7 +187,7 @@ def test_a_new_service_says_its_first_password_once(tmp_path: Path) -> None:
         return httpx.post(url, json=body, headers=header, trust_env=False).status_code
 
     def start() -> list[str]:
-        """What it says until it is ready; then it is asked for a session, and ended."""
+        """Start the service, sign in with each printed password once it is ready, stop it; return its first lines."""
         with (
             (tmp_path / "log").open("a") as log,
             subprocess.Popen(
@@ -198,11 +200,11 @@ def test_a_new_service_says_its_first_password_once(tmp_path: Path) -> None:
             ) as process,
         ):
             assert process.stdout is not None
-            said: list[str] = []
+            lines: list[str] = []
             while (line := process.stdout.readline()) and not line.startswith("ready: "):
-                said.append(line)
+                lines.append(line)
             try:
-                for password in passwords_in(said):
+                for password in passwords_in(lines):
                     body = {"username": "admin", "password": password}
                     answer = httpx.post(f"http://127.0.0.1:{port}/api/v1/session", json=body, trust_env=False)
                     assert answer.status_code == 200, answer.text
@@ -214,10 +216,10 @@ def test_a_new_service_says_its_first_password_once(tmp_path: Path) -> None:
                     assert guess(wrong, "203.0.113.6") == 401, "who is asking is what the trusted proxy says"
             finally:
                 process.terminate()
-            return said
+            return lines
 
-    def passwords_in(said: list[str]) -> list[str]:
-        return [line.split()[4] for line in said if line.startswith("first account: admin, password ")]
+    def passwords_in(lines: list[str]) -> list[str]:
+        return [line.split()[4] for line in lines if line.startswith("first account: admin, password ")]
 
     first = passwords_in(start())
     assert len(first) == 1

@@ -1,3 +1,5 @@
+"""`sinyal doctor`: each check by itself, and the command as a subprocess."""
+
 import asyncio
 import os
 import shutil
@@ -15,14 +17,15 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from app.cli.doctor import checkup, database, machine, network, push
-from app.cli.doctor.finding import Check, Finding, Level
+from app.cli.doctor.check_result import Check, CheckResult, Severity
 from app.core.clock import utc_now
 from app.postgres.engine import open_engine
-from app.runtime import data_dir
+from app.runtime import data_dir, instance
 from app.runtime.migrate import migrate
 from app.settings import ROOT, ProbeSettings, Settings
 from probes.icmp_socket import IcmpNotPermitted, open_icmp_sockets
 from tests.conftest import drop_database, make_database
+from tests.support.demo_process import free_port
 
 SECRET = "s3cret"
 PUSHING = """
@@ -54,6 +57,7 @@ async def migrated_url(server_url: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 def port() -> Iterator[int]:
+    """A port that is taken, and on which nothing listens."""
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         yield int(trial.getsockname()[1])
@@ -71,115 +75,122 @@ def pings_permitted() -> bool:
 needs_icmp = pytest.mark.skipif(not pings_permitted(), reason="no ICMP for this user here")
 
 
-async def found(check: Check, **settings: Any) -> Finding:
-    finding = await checkup.look(check, Settings(**settings))
-    assert finding is not None
-    assert "\n" not in str(finding)
-    return finding
+async def result_of(check: Check, **settings: Any) -> CheckResult:
+    """Run a check that is applicable."""
+    result = await checkup.run_check(check, Settings(**settings))
+    assert result is not None
+    assert "\n" not in str(result)
+    return result
 
 
 async def execute(url: str, *statement: Any) -> None:
-    line = await asyncpg.connect(url.replace("+asyncpg", ""))
-    await line.execute(*statement)
-    await line.close()
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    await connection.execute(*statement)
+    await connection.close()
 
 
-async def test_icmp_is_tried_and_where_it_is_not_permitted_it_says_what_to_set() -> None:
-    finding = await found(network.check_icmp)
+async def test_icmp_is_tried_or_the_missing_permission_is_named() -> None:
+    result = await result_of(network.check_icmp)
     if pings_permitted():
-        assert finding.level is not Level.FAIL
-        assert " socket, IPv4" in finding.what
+        assert result.severity is not Severity.FAIL
+        assert " socket, IPv4" in result.text
     else:
-        assert finding.level is Level.FAIL
-        assert "CAP_NET_RAW" in str(finding)
-        assert "net.ipv4.ping_group_range" in str(finding)
+        assert result.severity is Severity.FAIL
+        assert "CAP_NET_RAW" in str(result)
+        assert "net.ipv4.ping_group_range" in str(result)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can give up CAP_NET_RAW")
-def test_without_cap_net_raw_it_is_the_unprivileged_socket_or_what_to_set(tmp_path: Path) -> None:
+def test_without_cap_net_raw_the_unprivileged_socket_is_used_or_the_remedy_named(tmp_path: Path) -> None:
     lines = run_doctor(tmp_path, prefix=["setpriv", "--bounding-set=-net_raw"]).stdout.splitlines()
     [line] = [line for line in lines if "ICMP: " in line]
     assert "unprivileged socket" in line or ("FAIL" in line and "Grant CAP_NET_RAW" in line)
 
 
-async def test_a_database_of_ones_own_is_looked_at(migrated_url: str) -> None:
-    finding = await found(database.check_database, database_url=migrated_url)
-    assert finding.level is Level.OK
-    assert "own PostgreSQL" in finding.what
-    assert (await found(database.check_schema, database_url=migrated_url)).level is Level.OK
-    assert (await found(database.check_direct_line, database_url=migrated_url)).level is Level.OK
+async def test_an_external_database_is_checked(migrated_url: str) -> None:
+    result = await result_of(database.check_database, database_url=migrated_url)
+    assert result.severity is Severity.OK
+    assert "external PostgreSQL" in result.text
+    assert (await result_of(database.check_schema, database_url=migrated_url)).severity is Severity.OK
+    assert (await result_of(database.check_direct_connection, database_url=migrated_url)).severity is Severity.OK
 
 
 async def test_an_unreachable_database_fails_once_and_shows_no_password(port: int) -> None:
     url = f"postgresql://sinyal:{SECRET}@127.0.0.1:{port}/sinyal"
-    finding = await found(database.check_database, database_url=url)
-    assert finding.level is Level.FAIL
-    assert "SINYAL_DATABASE_URL" in str(finding)
-    assert SECRET not in str(finding)
-    for check in (database.check_schema, database.check_direct_line, database.check_worker):
-        assert await checkup.look(check, Settings(database_url=url)) is None
+    result = await result_of(database.check_database, database_url=url)
+    assert result.severity is Severity.FAIL
+    assert "SINYAL_DATABASE_URL" in str(result)
+    assert SECRET not in str(result)
+    for check in (database.check_schema, database.check_direct_connection, database.check_worker):
+        assert await checkup.run_check(check, Settings(database_url=url)) is None
 
 
-async def test_a_wrong_password_is_told_in_the_servers_words(embedded_url: str) -> None:
+async def test_a_wrong_password_is_reported_in_the_servers_words(embedded_url: str) -> None:
     wrong = make_url(embedded_url).set(password=SECRET).render_as_string(hide_password=False)
-    finding = await found(database.check_database, database_url=wrong)
-    assert "password authentication failed" in finding.what
-    assert SECRET not in str(finding)
+    result = await result_of(database.check_database, database_url=wrong)
+    assert "password authentication failed" in result.text
+    assert SECRET not in str(result)
 
 
 async def test_a_database_that_is_not_migrated_yet_is_a_warning(empty_url: str) -> None:
-    finding = await found(database.check_schema, database_url=empty_url)
-    assert (finding.level, "sinyal migrate" in str(finding)) == (Level.WARN, True)
-    assert await checkup.look(database.check_worker, Settings(database_url=empty_url)) is None
+    result = await result_of(database.check_schema, database_url=empty_url)
+    assert (result.severity, "sinyal migrate" in str(result)) == (Severity.WARN, True)
+    assert await checkup.run_check(database.check_worker, Settings(database_url=empty_url)) is None
 
 
 async def test_a_schema_of_another_release_fails(empty_url: str) -> None:
     await execute(empty_url, "CREATE TABLE alembic_version AS SELECT 'from_the_future' AS version_num")
-    finding = await found(database.check_schema, database_url=empty_url)
+    result = await result_of(database.check_schema, database_url=empty_url)
     await execute(empty_url, "DROP TABLE alembic_version")
-    assert finding.level is Level.FAIL
-    assert "from_the_future" in finding.what
+    assert result.severity is Severity.FAIL
+    assert "from_the_future" in result.text
 
 
-async def test_a_direct_line_to_another_database_hears_and_locks_nothing(migrated_url: str, empty_url: str) -> None:
-    finding = await found(database.check_direct_line, database_url=migrated_url, database_direct_url=empty_url)
-    assert finding.level is Level.FAIL
-    assert "notifications and advisory locks are lost" in finding.what
+async def test_a_direct_connection_to_another_database_loses_notifications_and_locks(
+    migrated_url: str, empty_url: str
+) -> None:
+    result = await result_of(database.check_direct_connection, database_url=migrated_url, database_direct_url=empty_url)
+    assert result.severity is Severity.FAIL
+    assert "notifications and advisory locks are lost" in result.text
 
 
-async def test_a_direct_line_that_does_not_answer_fails(migrated_url: str, port: int) -> None:
+async def test_a_direct_connection_that_does_not_answer_fails(migrated_url: str, port: int) -> None:
     direct = f"postgresql://sinyal:{SECRET}@127.0.0.1:{port}/sinyal"
-    finding = await found(database.check_direct_line, database_url=migrated_url, database_direct_url=direct)
-    assert (finding.level, SECRET in str(finding)) == (Level.FAIL, False)
+    result = await result_of(database.check_direct_connection, database_url=migrated_url, database_direct_url=direct)
+    assert (result.severity, SECRET in str(result)) == (Severity.FAIL, False)
 
 
-async def test_the_embedded_database_that_runs_is_found_by_its_folder(embedded_url: str) -> None:
+async def test_the_running_embedded_database_is_found_by_its_folder(embedded_url: str) -> None:
     host = str(make_url(embedded_url).query["host"])
-    finding = await found(database.check_database, database_url=None, data_dir=Path(host).parent.parent)
-    assert (finding.level, "embedded PostgreSQL" in finding.what) == (Level.OK, True)
+    result = await result_of(database.check_database, database_url=None, data_dir=Path(host).parent.parent)
+    assert (result.severity, "embedded PostgreSQL" in result.text) == (Severity.OK, True)
 
 
-async def test_the_embedded_database_that_is_not_made_yet_could_run(tmp_path: Path) -> None:
-    finding = await found(database.check_database, database_url=None, data_dir=tmp_path / "var")
-    assert finding.level is Level.OK
-    assert "is not made yet, and could run" in finding.what
-    assert await checkup.look(database.check_worker, Settings(database_url=None, data_dir=tmp_path / "var")) is None
+async def test_an_embedded_database_not_created_yet_can_be_started(tmp_path: Path) -> None:
+    result = await result_of(database.check_database, database_url=None, data_dir=tmp_path / "var")
+    assert result.severity is Severity.OK
+    assert "is not created yet, and can be started" in result.text
+    assert (
+        await checkup.run_check(database.check_worker, Settings(database_url=None, data_dir=tmp_path / "var")) is None
+    )
     assert os.listdir(tmp_path) == []
 
 
-async def test_data_of_another_postgresql_fails_with_the_way_to_move_it(tmp_path: Path) -> None:
+async def test_data_of_another_postgresql_fails_with_the_way_to_migrate_it(tmp_path: Path) -> None:
     (tmp_path / "postgres" / "data").mkdir(parents=True)
     (tmp_path / "postgres" / "data" / "PG_VERSION").write_text("12\n")
-    finding = await found(database.check_database, database_url=None, data_dir=tmp_path)
-    assert finding.level is Level.FAIL
-    assert "made by PostgreSQL 12" in finding.what
-    assert "sinyal restore" in finding.what
+    result = await result_of(database.check_database, database_url=None, data_dir=tmp_path)
+    assert result.severity is Severity.FAIL
+    assert "made by PostgreSQL 12" in result.text
+    assert "sinyal restore" in result.text
 
 
 @pytest.mark.parametrize(
-    ("age_s", "blind", "level"), [(2, False, Level.OK), (2, True, Level.WARN), (600, False, Level.FAIL)]
+    ("age_s", "blind", "severity"), [(2, False, Severity.OK), (2, True, Severity.WARN), (600, False, Severity.FAIL)]
 )
-async def test_a_worker_is_judged_by_its_last_beat(migrated_url: str, age_s: int, blind: bool, level: Level) -> None:
+async def test_a_worker_is_judged_by_its_last_beat(
+    migrated_url: str, age_s: int, blind: bool, severity: Severity
+) -> None:
     beat = utc_now() - timedelta(seconds=age_s)
     await execute(
         migrated_url,
@@ -188,49 +199,60 @@ async def test_a_worker_is_judged_by_its_last_beat(migrated_url: str, age_s: int
         beat,
         beat if blind else None,
     )
-    finding = await found(database.check_worker, database_url=migrated_url)
+    result = await result_of(database.check_worker, database_url=migrated_url)
     await execute(migrated_url, "DELETE FROM worker_beat")
-    assert finding.level is level
+    assert result.severity is severity
 
 
-async def test_a_worker_that_never_was_is_no_dead_worker(migrated_url: str) -> None:
-    assert (await found(database.check_worker, database_url=migrated_url)).level is Level.WARN
+async def test_a_worker_that_never_ran_is_a_warning(migrated_url: str) -> None:
+    assert (await result_of(database.check_worker, database_url=migrated_url)).severity is Severity.WARN
 
 
-async def test_sites_that_report_themselves_want_an_address(migrated_url: str) -> None:
-    finding = await found(push.check_public_url, database_url=migrated_url)
-    assert (finding.level, "no site reports itself" in finding.what) == (Level.OK, True)
+async def test_push_sites_need_a_public_url(migrated_url: str) -> None:
+    result = await result_of(push.check_public_url, database_url=migrated_url)
+    assert (result.severity, "no site reports by an agent" in result.text) == (Severity.OK, True)
     await execute(migrated_url, "INSERT INTO provider (slug, name) VALUES ('doctor', 'Doctor')")
     await execute(migrated_url, PUSHING)
-    without = await found(push.check_public_url, database_url=migrated_url)
-    public = await found(push.check_public_url, database_url=migrated_url, public_url="https://sinyal.example.id")
+    without = await result_of(push.check_public_url, database_url=migrated_url)
+    public = await result_of(push.check_public_url, database_url=migrated_url, public_url="https://sinyal.example.id")
     await execute(migrated_url, "DELETE FROM site")
-    assert (without.level, "1 sites" in without.what, public.level) == (Level.WARN, True, Level.OK)
+    assert (without.severity, "1 sites" in without.text, public.severity) == (Severity.WARN, True, Severity.OK)
 
 
 @pytest.mark.parametrize(
-    ("sent", "deaf", "level"), [(0, None, Level.OK), (9, False, Level.OK), (9, True, Level.FAIL), (9, None, Level.FAIL)]
+    ("age_s", "sent", "deaf", "severity"),
+    [
+        (600, 0, None, Severity.OK),
+        (600, 9, False, Severity.OK),
+        (600, 9, True, Severity.FAIL),
+        (600, 9, None, Severity.FAIL),
+        (5, 1, True, Severity.WARN),
+        (5, 1, None, Severity.WARN),
+        (5, 1, False, Severity.OK),
+    ],
 )
-async def test_whether_devices_are_heard_is_told_by_our_own_beat(
-    migrated_url: str, sent: int, deaf: bool | None, level: Level
+async def test_ingest_is_judged_by_the_workers_own_push_beat_once_the_worker_has_started(
+    migrated_url: str, age_s: int, sent: int, deaf: bool | None, severity: Severity
 ) -> None:
+    started_at = utc_now() - timedelta(seconds=age_s)
     insert = (
         "INSERT INTO worker_beat (source, beat_at, started_at, blind_since, figures)"
-        " VALUES ($1, now(), now(), $2, jsonb_build_object('own_beats_sent', $3::int))"
+        " VALUES ($1, now(), $2, $3, jsonb_build_object('own_beats_sent', $4::int))"
     )
-    await execute(migrated_url, insert, "central", None, sent)
+    await execute(migrated_url, insert, "central", started_at, None, sent)
     if deaf is not None:
-        await execute(migrated_url, insert, "silence", utc_now() if deaf else None, 0)
-    finding = await found(push.check_ingest, database_url=migrated_url)
+        await execute(migrated_url, insert, "silence", started_at, started_at if deaf else None, 0)
+    result = await result_of(push.check_ingest, database_url=migrated_url)
     await execute(migrated_url, "DELETE FROM worker_beat")
-    assert finding.level is level
+    assert result.severity is severity
+    assert ("just starting" in result.text) == (severity is Severity.WARN)
 
 
 @pytest.mark.parametrize(
-    ("waits_s", "aside", "level"), [(2, False, Level.OK), (300, False, Level.FAIL), (300, True, Level.WARN)]
+    ("waits_s", "aside", "severity"), [(2, False, Severity.OK), (300, False, Severity.FAIL), (300, True, Severity.WARN)]
 )
-async def test_what_came_and_nobody_takes_in_is_told(
-    migrated_url: str, waits_s: int, aside: bool, level: Level
+async def test_a_push_that_is_not_processed_is_reported(
+    migrated_url: str, waits_s: int, aside: bool, severity: Severity
 ) -> None:
     came = utc_now() - timedelta(seconds=waits_s)
     await execute(
@@ -239,166 +261,189 @@ async def test_what_came_and_nobody_takes_in_is_told(
         came,
         came if aside else None,
     )
-    finding = await found(push.check_inbox, database_url=migrated_url)
+    result = await result_of(push.check_inbox, database_url=migrated_url)
     await execute(migrated_url, "DELETE FROM push_inbox")
-    assert finding.level is level
+    assert result.severity is severity
 
 
-async def test_of_the_field_nothing_is_asked_where_there_are_no_tables(empty_url: str) -> None:
+async def test_push_checks_are_not_applicable_without_tables(empty_url: str) -> None:
     for check in (push.check_public_url, push.check_ingest, push.check_inbox):
-        assert await checkup.look(check, Settings(database_url=empty_url)) is None
+        assert await checkup.run_check(check, Settings(database_url=empty_url)) is None
 
 
-async def test_the_clock_is_read_and_a_senseless_year_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding = await found(machine.check_clock)
-    assert finding.level is not Level.FAIL
-    assert "synchronised" in finding.what
-    monkeypatch.setattr(machine, "YEARS", range(1970, 1971))
-    assert (await found(machine.check_clock)).level is Level.FAIL
+async def test_the_clock_is_read_and_an_implausible_year_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = await result_of(machine.check_clock)
+    assert result.severity is not Severity.FAIL
+    assert "synchronised" in result.text
+    monkeypatch.setattr(machine, "PLAUSIBLE_YEARS", range(1970, 1971))
+    assert (await result_of(machine.check_clock)).severity is Severity.FAIL
 
 
-async def test_the_disk_is_held_against_what_raw_readings_need(tmp_path: Path) -> None:
-    enough = await found(machine.check_disk, database_url=None, data_dir=tmp_path / "var", raw_retention_days=8)
-    assert "8 days of 1,038 sites' readings take about 1.1 GB" in enough.what
-    short = await found(machine.check_disk, database_url=None, data_dir=tmp_path, raw_retention_days=10**8)
-    assert (short.level, "SINYAL_RAW_RETENTION_DAYS" in str(short)) == (Level.WARN, True)
+async def test_the_free_disk_space_is_compared_with_what_readings_need(tmp_path: Path) -> None:
+    enough = await result_of(machine.check_disk, database_url=None, data_dir=tmp_path / "var", raw_retention_days=8)
+    assert "8 days of 1,038 sites' readings take about 1.1 GB" in enough.text
+    short = await result_of(machine.check_disk, database_url=None, data_dir=tmp_path, raw_retention_days=10**8)
+    assert (short.severity, "SINYAL_RAW_RETENTION_DAYS" in str(short)) == (Severity.WARN, True)
 
 
-async def test_a_data_folder_is_ours_or_empty_or_refused(tmp_path: Path) -> None:
+async def test_a_data_folder_must_be_ours_or_empty(tmp_path: Path) -> None:
     folder = tmp_path / "var"
-    assert (await found(machine.check_data_folder, data_dir=folder)).level is Level.OK
+    assert (await result_of(machine.check_data_folder, data_dir=folder)).severity is Severity.OK
     data_dir.claim(folder, data_dir.SERVICE)
-    ours = await found(machine.check_data_folder, data_dir=folder)
-    assert (ours.level, "`sinyal up`" in ours.what) == (Level.OK, True)
+    ours = await result_of(machine.check_data_folder, data_dir=folder)
+    assert (ours.severity, "`sinyal up`" in ours.text) == (Severity.OK, True)
     folder.chmod(0o755)
-    assert "chmod 700" in str(await found(machine.check_data_folder, data_dir=folder))
+    assert "chmod 700" in str(await result_of(machine.check_data_folder, data_dir=folder))
     (tmp_path / "thesis.doc").touch()
-    foreign = await found(machine.check_data_folder, data_dir=tmp_path)
-    assert (foreign.level, "not ours" in foreign.what) == (Level.FAIL, True)
+    foreign = await result_of(machine.check_data_folder, data_dir=tmp_path)
+    assert (foreign.severity, "holds files of something else" in foreign.text) == (Severity.FAIL, True)
 
 
-async def test_a_data_folder_of_somebody_else_is_told(tmp_path: Path) -> None:
+async def test_a_data_folder_of_another_user_is_reported(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         os.chown(tmp_path, 65534, 65534)
-        finding = await found(machine.check_data_folder, data_dir=tmp_path)
-        assert (finding.level, "may be allowed less" in finding.what) == (Level.WARN, True)
+        result = await result_of(machine.check_data_folder, data_dir=tmp_path)
+        assert (result.severity, "whose rights may be fewer" in result.text) == (Severity.WARN, True)
     else:
         os.chmod(tmp_path, 0o500)
-        finding = await found(machine.check_data_folder, data_dir=tmp_path)
-        below = await found(machine.check_data_folder, data_dir=tmp_path / "var")
+        result = await result_of(machine.check_data_folder, data_dir=tmp_path)
+        below = await result_of(machine.check_data_folder, data_dir=tmp_path / "var")
         os.chmod(tmp_path, 0o700)
-        assert (finding.level, below.level) == (Level.FAIL, Level.FAIL)
+        assert (result.severity, below.severity) == (Severity.FAIL, Severity.FAIL)
 
 
-async def test_a_small_receive_buffer_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    if (finding := await found(network.check_receive_buffer)).level is Level.OK:
-        assert finding.mend is None
-    monkeypatch.setattr(network, "GOOD_BUFFER", 1 << 40)
-    finding = await found(network.check_receive_buffer)
-    assert (finding.level, "rmem_max" in str(finding)) == (Level.WARN, True)
+async def test_a_small_receive_buffer_is_reported_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    if (result := await result_of(network.check_receive_buffer)).severity is Severity.OK:
+        assert result.remedy is None
+    monkeypatch.setattr(network, "ENOUGH_BUFFER", 1 << 40)
+    result = await result_of(network.check_receive_buffer)
+    assert (result.severity, "rmem_max" in str(result)) == (Severity.WARN, True)
 
 
 async def test_no_canaries_is_a_warning_except_in_a_demo(tmp_path: Path) -> None:
-    finding = await found(network.check_canaries, canaries=[], data_dir=tmp_path)
-    assert (finding.level, "at least two" in str(finding)) == (Level.WARN, True)
+    result = await result_of(network.check_canaries, canaries=[], data_dir=tmp_path)
+    assert (result.severity, "at least two" in str(result)) == (Severity.WARN, True)
     data_dir.claim(tmp_path, data_dir.DEMO)
-    assert (await found(network.check_canaries, canaries=[], data_dir=tmp_path)).level is Level.OK
+    assert (await result_of(network.check_canaries, canaries=[], data_dir=tmp_path)).severity is Severity.OK
 
 
 @needs_icmp
 @pytest.mark.parametrize(
-    ("canaries", "level"),
+    ("canaries", "severity"),
     [
-        (["127.0.0.1", "127.0.0.2"], Level.OK),
-        (["127.0.0.1"], Level.WARN),
-        (["127.0.0.1", "10.0.0.1"], Level.WARN),
-        (["10.0.0.1", "10.0.0.2"], Level.FAIL),
+        (["127.0.0.1", "127.0.0.2"], Severity.OK),
+        (["127.0.0.1"], Severity.WARN),
+        (["127.0.0.1", "10.0.0.1"], Severity.WARN),
+        (["10.0.0.1", "10.0.0.2"], Severity.FAIL),
     ],
 )
-async def test_each_canary_is_asked(canaries: list[str], level: Level, tmp_path: Path) -> None:
-    """10/8 is where probes may not go: never answered, and nothing is sent there."""
-    finding = await found(network.check_canaries, canaries=canaries, probe=SEES_LOOPBACK, data_dir=tmp_path)
-    assert finding.level is level
-    assert ("10.0.0.1 (" in finding.what) == ("10.0.0.1" in canaries)
+async def test_each_canary_is_pinged(canaries: list[str], severity: Severity, tmp_path: Path) -> None:
+    """Probes to 10/8 are forbidden: no answer, and nothing is sent there."""
+    result = await result_of(network.check_canaries, canaries=canaries, probe=SEES_LOOPBACK, data_dir=tmp_path)
+    assert result.severity is severity
+    assert ("10.0.0.1 (" in result.text) == ("10.0.0.1" in canaries)
 
 
 async def test_few_open_files_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "allowed" in (await found(machine.check_open_files)).what
-    monkeypatch.setattr(machine, "GOOD_FILES", 1 << 62)
-    assert "LimitNOFILE" in str(await found(machine.check_open_files))
+    assert "allowed" in (await result_of(machine.check_open_files)).text
+    monkeypatch.setattr(machine, "ENOUGH_FILES", 1 << 62)
+    assert "LimitNOFILE" in str(await result_of(machine.check_open_files))
 
 
-async def test_the_heartbeat_is_asked_for_and_its_address_kept() -> None:
-    assert (await found(network.check_heartbeat, heartbeat_url=None)).level is Level.WARN
-    finding = await found(network.check_heartbeat, heartbeat_url=f"https://watch.example/{SECRET}")
-    assert (finding.level, SECRET in str(finding)) == (Level.OK, False)
+async def test_a_missing_heartbeat_is_a_warning_and_its_url_stays_secret() -> None:
+    assert (await result_of(network.check_heartbeat, heartbeat_url=None)).severity is Severity.WARN
+    result = await result_of(network.check_heartbeat, heartbeat_url=f"https://watch.example/{SECRET}")
+    assert (result.severity, SECRET in str(result)) == (Severity.OK, False)
 
 
-async def test_a_port_is_free_or_somebody_elses(port: int) -> None:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", 0))
-        free = listener.getsockname()[1]
-    assert (await found(network.check_port, port=free)).level is Level.OK
+async def test_a_port_is_free_or_used_by_another_program(tmp_path: Path) -> None:
+    assert (await result_of(network.check_port, port=free_port(), data_dir=tmp_path)).severity is Severity.OK
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as stranger:
-        taken = stranger.sockets[0].getsockname()[1]
-        finding = await found(network.check_port, port=taken)
-    assert (finding.level, "SINYAL_PORT" in str(finding)) == (Level.FAIL, True)
+    async def answer_as_nginx(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    for serve, described in ((hang_up, "does not speak HTTP"), (answer_as_nginx, "HTTP 404, Server: 'nginx'")):
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as stranger:
+            taken = stranger.sockets[0].getsockname()[1]
+            result = await result_of(network.check_port, port=taken, data_dir=tmp_path)
+        assert (result.severity, "SINYAL_PORT" in str(result)) == (Severity.FAIL, True)
+        assert described in result.text
 
 
-async def test_a_port_that_we_serve_is_ours(migrated_url: str, tmp_path: Path) -> None:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        port = trial.getsockname()[1]
+@pytest.fixture
+async def api(migrated_url: str) -> AsyncIterator[int]:
+    """The port of a running `sinyal api`."""
+    port = free_port()
     env = {"SINYAL_DATABASE_URL": migrated_url, "SINYAL_PORT": str(port), "PATH": os.environ["PATH"]}
-    api = await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app.cli", "api", env=env, cwd=ROOT, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        until = time.monotonic() + 10
-        while (finding := await found(network.check_port, port=port)).what.endswith("is free"):
+        until = time.monotonic() + 20
+        while await network.ask_readiness("127.0.0.1", port) is None:
             assert time.monotonic() < until
             await asyncio.sleep(0.1)
-        assert (finding.level is not Level.FAIL, "is ours" in finding.what) == (True, True)
+        yield port
     finally:
-        api.terminate()
-        await api.wait()
+        process.terminate()
+        await process.wait()
 
 
-def raises(_: Settings) -> Finding:
+async def test_our_api_on_the_configured_port_is_recognised(api: int, tmp_path: Path) -> None:
+    result = await result_of(network.check_port, port=api, data_dir=tmp_path)
+    assert result.severity is not Severity.FAIL
+    assert f"a Sinyal Desa API listens on 127.0.0.1:{api}" in result.text
+    with instance.recorded(Settings(data_dir=tmp_path, port=api)):
+        result = await result_of(network.check_port, port=api, data_dir=tmp_path)
+    assert f"the service of this data folder listens on 127.0.0.1:{api}" in result.text
+
+
+async def test_the_running_service_is_reported_where_it_listens_though_another_port_is_configured(
+    api: int, tmp_path: Path
+) -> None:
+    """As after `sinyal up --port`: nothing listens on the configured one."""
+    with instance.recorded(Settings(data_dir=tmp_path, port=api)):
+        result = await result_of(network.check_port, port=1, data_dir=tmp_path)
+    assert result.severity is not Severity.FAIL
+    assert f"the service of this data folder listens on 127.0.0.1:{api}" in result.text
+    assert "not on the configured 127.0.0.1:1" in result.text
+
+
+def raises(_: Settings) -> CheckResult:
     raise ValueError(f"postgresql://sinyal:{SECRET}@db")
 
 
-def sleeps(_: Settings) -> Finding:
+def sleeps(_: Settings) -> CheckResult:
     time.sleep(2)
-    return Finding(Level.OK, "too late")
+    return CheckResult(Severity.OK, "too late")
 
 
-async def waits(_: Settings) -> Finding:
+async def waits(_: Settings) -> CheckResult:
     await asyncio.sleep(60)
-    return Finding(Level.OK, "too late")
+    return CheckResult(Severity.OK, "too late")
 
 
-async def test_a_check_that_raises_is_told_by_its_kind_alone() -> None:
-    assert await checkup.look(raises, Settings()) == Finding(Level.FAIL, "raises: ValueError")
+async def test_a_check_that_raises_is_reported_by_the_errors_type_alone() -> None:
+    assert await checkup.run_check(raises, Settings()) == CheckResult(Severity.FAIL, "raises: ValueError")
 
 
 @pytest.mark.parametrize("check", [sleeps, waits])
-async def test_a_check_that_hangs_is_given_up(check: Callable[[Settings], Finding | Awaitable[Finding]]) -> None:
-    finding = await checkup.look(check, Settings(), limit_s=0.1)
-    assert finding == Finding(Level.FAIL, f"{check.__name__}: no answer within 0.1 s")
+async def test_a_check_that_hangs_times_out(check: Callable[[Settings], CheckResult | Awaitable[CheckResult]]) -> None:
+    result = await checkup.run_check(check, Settings(), timeout_s=0.1)
+    assert result == CheckResult(Severity.FAIL, f"{check.__name__}: no answer within 0.1 s")
 
 
-@pytest.mark.parametrize(("level", "code"), [(Level.OK, 0), (Level.WARN, 0), (Level.FAIL, 1)])
-async def test_only_what_is_broken_ends_with_1(level: Level, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("severity", "code"), [(Severity.OK, 0), (Severity.WARN, 0), (Severity.FAIL, 1)])
+async def test_only_a_failed_check_ends_with_1(severity: Severity, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(checkup, "CHECKS", (lambda _: Finding(level, "it is so", "Mend it"),))
+    monkeypatch.setattr(checkup, "CHECKS", (lambda _: CheckResult(severity, "example", "Fix it"),))
     assert await checkup.run(Settings(), say=lines.append) == code
-    assert lines[0] == f"{level:<4}  it is so. Mend it"
+    assert lines[0] == f"{severity:<4}  example. Fix it"
 
 
 def run_doctor(folder: Path, *, prefix: list[str] | None = None, **env: str) -> subprocess.CompletedProcess[str]:
@@ -413,8 +458,8 @@ def run_doctor(folder: Path, *, prefix: list[str] | None = None, **env: str) -> 
     )
 
 
-def test_the_command_says_a_line_a_check_and_no_secret(port: int, tmp_path: Path) -> None:
-    """A server that takes connections and never says a word: the longest that doctor can be made to wait."""
+def test_the_command_prints_a_line_a_check_and_no_secret(port: int, tmp_path: Path) -> None:
+    """Against a server that accepts connections and never answers: the longest that doctor can be made to wait."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"postgresql://sinyal:{SECRET}@127.0.0.1:{mute.getsockname()[1]}/sinyal"
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""`sinyal import sites`, as a process of its own."""
+"""`sinyal import sites`, as a subprocess."""
 
 import getpass
 import os
@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.access.models import Audit
 from app.postgres.engine import open_engine, open_sessions, transaction
 from app.registry import providers
+from app.runtime import instance
 from app.runtime.migrate import migrate
+from app.settings import Settings
 from tests.conftest import drop_database, make_database
 from tests.importing.test_import import HEADER, MUARA
 
@@ -32,10 +34,10 @@ async def database(server_url: str) -> AsyncIterator[tuple[str, AsyncEngine]]:
     await drop_database(url, server_url)
 
 
-def sinyal(url: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def sinyal(url: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "app.cli", "import", "sites", *map(str, arguments)],
-        env={**os.environ, "SINYAL_DATABASE_URL": url},
+        env={**os.environ, "SINYAL_DATABASE_URL": url, **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -43,45 +45,61 @@ def sinyal(url: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]
     )
 
 
-async def test_a_file_is_told_about_then_written_and_wrong_rows_end_it_with_1(
+async def test_a_file_is_checked_then_written_and_invalid_rows_end_with_1(
     database: tuple[str, AsyncEngine], tmp_path: Path
 ) -> None:
     url, engine = database
     file, report = tmp_path / "kukar.csv", tmp_path / "hasil.xlsx"
     file.write_text(f"{HEADER}\n{MUARA}\n64.02.05.2004;satelit;Telkom WMS;icmp;198.51.100.21\n")
     for options in (("--dry-run", "--report", report), ()):
-        told = sinyal(url, file, *options)
-        assert (told.returncode, told.stderr) == (1, "")
-        assert "tidak ada yang ditulis" in told.stdout
-        assert "     3  kolom B (Teknologi)" in told.stdout
+        process = sinyal(url, file, *options)
+        assert (process.returncode, process.stderr) == (1, "")
+        assert "tidak ada yang ditulis" in process.stdout
+        assert "     3  kolom B (Teknologi)" in process.stdout
     assert openpyxl.load_workbook(report).worksheets[0]["F3"].value == "salah"
-    partly = sinyal(url, file, "--partial", "--lang", "en")
-    assert (partly.returncode, partly.stdout.splitlines()[-1]) == (1, "create 1  update 0  same 0  error 1: written")
+    partial = sinyal(url, file, "--partial", "--lang", "en")
+    assert (partial.returncode, partial.stdout.splitlines()[-1]) == (1, "create 1  update 0  same 0  error 1: written")
     file.write_text(f"{HEADER}\n{MUARA}\n")
-    again = sinyal(url, file)
-    assert (again.returncode, again.stdout) == (0, "baru 0  diperbarui 0  tetap 1  salah 0: tertulis\n")
+    repeated = sinyal(url, file)
+    assert (repeated.returncode, repeated.stdout) == (0, "baru 0  diperbarui 0  tetap 1  salah 0: tertulis\n")
     file.write_text(f"{HEADER};Telepon kontak\n{MUARA.replace('100.20', '100.22').replace('serat', 'SERAT')};0812\n")
     changed = sinyal(url, file, "--dry-run").stdout
     assert "198.51.100.20 → 198.51.100.22" in changed
     assert ("Telepon kontak" in changed, "0812" in changed) == (True, False)
     async with transaction(open_sessions(engine)) as session:
         entries = list(await session.scalars(select(Audit).order_by(Audit.id)))
-    who = f"command line ({getpass.getuser()})"
-    assert [(one.actor, one.source, one.action) for one in entries] == [
-        (who, "import", "create"),
-        (who, "import", "import"),
+    actor = f"command line ({getpass.getuser()})"
+    assert [(entry.actor, entry.source, entry.action) for entry in entries] == [
+        (actor, "import", "create"),
+        (actor, "import", "import"),
     ]
 
 
-async def test_what_is_no_table_is_one_line(database: tuple[str, AsyncEngine], tmp_path: Path) -> None:
+async def test_a_file_that_is_no_table_is_one_line(database: tuple[str, AsyncEngine], tmp_path: Path) -> None:
     url, _ = database
     file = tmp_path / "surat.pdf"
     file.write_bytes(b"%PDF-1.7")
-    for arguments, said in (
+    for arguments, expected in (
         ((file,), "surat.pdf: Berkas ini bukan"),
         ((tmp_path / "none.csv",), "none.csv: No such file"),
         ((file, "--lang", "fr"), "--lang is id or en"),
     ):
-        told = sinyal(url, *arguments)
-        assert (told.returncode, told.stdout, len(told.stderr.splitlines())) == (2, "", 1)
-        assert said in told.stderr
+        process = sinyal(url, *arguments)
+        assert (process.returncode, process.stdout, len(process.stderr.splitlines())) == (2, "", 1)
+        assert expected in process.stderr
+
+
+async def test_an_address_is_accepted_that_the_running_instance_accepts(
+    database: tuple[str, AsyncEngine], tmp_path: Path
+) -> None:
+    """The demo allows loopback addresses on its own account: its API accepts them, and so must this command."""
+    url, _ = database
+    file, folder = tmp_path / "desa.csv", tmp_path / "data"
+    file.write_text(f"{HEADER}\n{MUARA.replace('198.51.100.20', '127.9.9.9')}\n")
+    folder.mkdir()
+    refused = sinyal(url, file, "--lang", "en", SINYAL_DATA_DIR=str(folder))
+    assert (refused.returncode, "error 1: nothing written" in refused.stdout) == (1, True)
+    with instance.recorded(Settings(data_dir=folder, database_url=url), allow=["127.0.0.0/8"]):
+        accepted = sinyal(url, file, "--lang", "en", SINYAL_DATA_DIR=str(folder))
+    assert accepted.returncode == 0
+    assert accepted.stdout.splitlines()[-1] == "create 1  update 0  same 0  error 0: written"

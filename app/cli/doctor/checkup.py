@@ -1,46 +1,46 @@
-"""`sinyal doctor`: what this machine and its settings allow, a line a check, with how to mend what is wrong.
+"""`sinyal doctor`: check this machine and the settings, one line a check, with the remedy for each problem.
 
-No line shows a secret: of an unexpected error only its kind is told.
+No line shows a secret: of an unexpected error only its type is told.
 """
 
 import asyncio
 from collections.abc import Callable
 
 from app.cli.doctor import database, machine, network, push
-from app.cli.doctor.finding import Away, Check, Finding, Level, in_thread, why
+from app.cli.doctor.check_result import Check, CheckResult, NotApplicable, Severity, describe_error, in_thread
 from app.settings import Settings
 
-LIMIT_S = 10.0
+TIMEOUT_S = 10.0
 
 Say = Callable[[str], None]
 
 
 async def run(settings: Settings, *, say: Say) -> int:
-    """1 if anything is broken; warnings alone are 0."""
-    broken = warned = 0
-    for looking in [asyncio.create_task(look(check, settings)) for check in CHECKS]:
-        finding = await looking
-        if finding is not None:
-            say(str(finding))
-            broken += finding.level is Level.FAIL
-            warned += finding.level is Level.WARN
-    say(f"{broken} broken, {warned} to look at" if broken or warned else "all is well")
-    return 1 if broken else 0
+    """Run all checks at once and say their results in order; return 1 if any failed, else 0."""
+    failed = warned = 0
+    for task in [asyncio.create_task(run_check(check, settings)) for check in CHECKS]:
+        result = await task
+        if result is not None:
+            say(str(result))
+            failed += result.severity is Severity.FAIL
+            warned += result.severity is Severity.WARN
+    say(f"{failed} failed, {warned} warnings" if failed or warned else "all checks passed")
+    return 1 if failed else 0
 
 
-async def look(check: Check, settings: Settings, *, limit_s: float = LIMIT_S) -> Finding | None:
-    """Never raises, never hangs. None: it asks a database that does not run."""
+async def run_check(check: Check, settings: Settings, *, timeout_s: float = TIMEOUT_S) -> CheckResult | None:
+    """Return the result, None where the check is not applicable. Never raises, never hangs."""
     name = getattr(check, "__name__", "check").removeprefix("check_").replace("_", " ")
     try:
-        async with asyncio.timeout(limit_s):
-            found = await in_thread(lambda: check(settings))
-            return found if isinstance(found, Finding) else await found
-    except Away:
+        async with asyncio.timeout(timeout_s):
+            result = await in_thread(lambda: check(settings))
+            return result if isinstance(result, CheckResult) else await result
+    except NotApplicable:
         return None
     except TimeoutError:
-        return Finding(Level.FAIL, f"{name}: no answer within {limit_s:g} s")
+        return CheckResult(Severity.FAIL, f"{name}: no answer within {timeout_s:g} s")
     except Exception as error:
-        return Finding(Level.FAIL, f"{name}: {why(error)}")
+        return CheckResult(Severity.FAIL, f"{name}: {describe_error(error)}")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -54,7 +54,7 @@ CHECKS: tuple[Check, ...] = (
     network.check_port,
     database.check_database,
     database.check_schema,
-    database.check_direct_line,
+    database.check_direct_connection,
     database.check_worker,
     network.check_heartbeat,
     push.check_public_url,

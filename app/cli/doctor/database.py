@@ -1,4 +1,4 @@
-"""Checks of the database: that it runs or could, fits, passes on notices and locks, and that a worker uses it."""
+"""Check the database: reachable or startable, suitable, migrated, delivering notices and locks, used by a worker."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,14 @@ from secrets import randbits, token_hex
 import asyncpg
 from sqlalchemy.engine import make_url
 
-from app.cli.doctor.finding import Away, Finding, Level, in_thread, nearest, why
+from app.cli.doctor.check_result import (
+    CheckResult,
+    NotApplicable,
+    Severity,
+    describe_error,
+    in_thread,
+    nearest_existing,
+)
 from app.core.clock import utc_now
 from app.judging.blind_ranges import BEAT_TOLERANCE
 from app.postgres.binaries import identity, major_version
@@ -22,146 +29,160 @@ from app.settings import Settings
 from probes.contract import CENTRAL
 from probes.resolve import Resolver, Unresolvable
 
-CONNECT_S, HEAR_S = 4.0, 2.0
+CONNECT_TIMEOUT_S, NOTIFY_TIMEOUT_S = 4.0, 2.0
 UNREACHABLE = (OSError, TimeoutError, Unresolvable, asyncpg.PostgresError, asyncpg.InterfaceError)
 OLDEST_POSTGRES = 15
 
 
 @contextlib.asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """As the service connects, so that what stands between (a pooler) refuses here what it would refuse there."""
+    """Connect as the service does, so that a pooler in between refuses here what it would refuse there."""
     parsed = make_url(url).set(drivername="postgresql")
     for host in filter(None, (parsed.host or "").split(",")):
-        await Resolver().resolve(host)  # a hanging one would hold up asyncpg, and the end of the process with it
+        await Resolver().resolve(host)  # a lookup that hangs inside asyncpg would delay the end of the process
     plain = parsed.render_as_string(hide_password=False)
     settings = connect_args("doctor")["server_settings"]
-    line = await asyncpg.connect(plain, timeout=CONNECT_S, command_timeout=CONNECT_S, server_settings=settings)
+    connection = await asyncpg.connect(
+        plain, timeout=CONNECT_TIMEOUT_S, command_timeout=CONNECT_TIMEOUT_S, server_settings=settings
+    )
     try:
-        yield line
+        yield connection
     finally:
-        line.terminate()
+        connection.terminate()
 
 
 async def running_url(settings: Settings) -> str:
-    """Raises Away when the embedded database does not run, or may not be looked at."""
+    """Return the database's URL. Raises NotApplicable when the embedded one does not run, or is not ours to read."""
     try:
         url = settings.database_url or await in_thread(lambda: find_url(settings.data_dir))
     except (EmbeddedError, OSError):
-        raise Away from None
+        raise NotApplicable from None
     if url is None:
-        raise Away
+        raise NotApplicable
     return url
 
 
 @contextlib.asynccontextmanager
-async def database(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+async def open_database(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """Connect to the database. Raises NotApplicable when it cannot be reached."""
     url = await running_url(settings)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            line = await stack.enter_async_context(connected(url))
+            connection = await stack.enter_async_context(connected(url))
         except UNREACHABLE:
-            raise Away from None
-        yield line
+            raise NotApplicable from None
+        yield connection
 
 
-async def check_database(settings: Settings) -> Finding:
+async def check_database(settings: Settings) -> CheckResult:
     if settings.database_url is None:
         cluster = Cluster(settings.data_dir)
         if await in_thread(cluster.find_running) is None:
-            return await in_thread(lambda: could_run(cluster))
+            return await in_thread(lambda: check_startable(cluster))
     try:
-        async with connected(settings.database_url or Cluster(settings.data_dir).url) as line:
-            return await fitness(line, "embedded" if settings.database_url is None else "own")
+        async with connected(settings.database_url or Cluster(settings.data_dir).url) as connection:
+            return await check_suitable(connection, "embedded" if settings.database_url is None else "external")
     except UNREACHABLE as error:
-        return Finding(Level.FAIL, f"database: not reachable ({why(error)})", "Check SINYAL_DATABASE_URL")
+        text = f"database: not reachable ({describe_error(error)})"
+        return CheckResult(Severity.FAIL, text, "Check SINYAL_DATABASE_URL")
 
 
-def could_run(cluster: Cluster) -> Finding:
-    """Raises EmbeddedError, with what to do, for a cluster that could not."""
+def check_startable(cluster: Cluster) -> CheckResult:
+    """Check that the stopped embedded cluster could start. Raises EmbeddedError, with the remedy, when not."""
     if cluster.exists():
         require_our_version(cluster.home / "data")
     with tempfile.TemporaryDirectory() as trial:
         who = identity(cluster.home if cluster.home.exists() else Path(trial))
-    who.require_passage(nearest(cluster.home.parent) / "postgres")
-    state = "does not run" if cluster.exists() else "is not made yet"
-    return Finding(
-        Level.OK,
-        f"database: the embedded PostgreSQL {major_version()} {state}, and could run",
-        "Ask again while `sinyal up` runs, for what only then can be seen",
+    who.require_passage(nearest_existing(cluster.home.parent) / "postgres")
+    state = "is stopped" if cluster.exists() else "is not created yet"
+    return CheckResult(
+        Severity.OK,
+        f"database: the embedded PostgreSQL {major_version()} {state}, and can be started",
+        "Run doctor again while `sinyal up` runs: some checks need the running database",
     )
 
 
-async def fitness(line: asyncpg.Connection, whose: str) -> Finding:
-    major = line.get_server_version().major
-    what = f"database: {whose} PostgreSQL {major}"
+async def check_suitable(connection: asyncpg.Connection, kind: str) -> CheckResult:
+    major = connection.get_server_version().major
+    server = f"database: {kind} PostgreSQL {major}"
     if major < OLDEST_POSTGRES:
-        return Finding(Level.FAIL, f"{what} is too old", f"Move to PostgreSQL {OLDEST_POSTGRES} or newer")
-    gist = await line.fetchrow("SELECT installed_version FROM pg_available_extensions WHERE name = 'btree_gist'")
+        return CheckResult(Severity.FAIL, f"{server} is too old", f"Move to PostgreSQL {OLDEST_POSTGRES} or newer")
+    gist = await connection.fetchrow("SELECT installed_version FROM pg_available_extensions WHERE name = 'btree_gist'")
     if gist is None:
-        return Finding(Level.FAIL, f"{what} has no btree_gist", "Install PostgreSQL's contrib package on its server")
-    may_create = await line.fetchval("SELECT has_database_privilege(current_database(), 'CREATE')")
+        return CheckResult(
+            Severity.FAIL, f"{server} has no btree_gist", "Install PostgreSQL's contrib package on its server"
+        )
+    may_create = await connection.fetchval("SELECT has_database_privilege(current_database(), 'CREATE')")
     if gist[0] is None and not may_create:
-        mend = "As its owner, once: CREATE EXTENSION btree_gist, and GRANT CREATE ON DATABASE to this role"
-        return Finding(Level.FAIL, f"{what}: btree_gist is not installed, and this role may not", mend)
-    return Finding(Level.OK, f"{what} answers, with btree_gist")
+        remedy = "As its owner, once: CREATE EXTENSION btree_gist, and GRANT CREATE ON DATABASE to this role"
+        return CheckResult(
+            Severity.FAIL, f"{server}: btree_gist is not installed, and this role may not install it", remedy
+        )
+    return CheckResult(Severity.OK, f"{server} answers, with btree_gist")
 
 
-async def check_schema(settings: Settings) -> Finding:
-    async with database(settings) as line:
-        if not await line.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
-            return Finding(Level.WARN, "schema: not migrated yet", "`sinyal up` does it, or `sinyal migrate`")
-        version = await line.fetchval("SELECT version_num FROM alembic_version")
+async def check_schema(settings: Settings) -> CheckResult:
+    async with open_database(settings) as connection:
+        if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
+            return CheckResult(
+                Severity.WARN, "schema: not migrated yet", "Run `sinyal migrate`, or start `sinyal up`, which does it"
+            )
+        version = await connection.fetchval("SELECT version_num FROM alembic_version")
     if version == await in_thread(head):
-        return Finding(Level.OK, f"schema: migrated ({version})")
-    mend = "Run `sinyal migrate`, or the release that the database was migrated by"
-    return Finding(Level.FAIL, f"schema: {version}, and this release needs {head()}", mend)
+        return CheckResult(Severity.OK, f"schema: migrated ({version})")
+    remedy = "Run `sinyal migrate`, or the release that the database was migrated by"
+    return CheckResult(Severity.FAIL, f"schema: {version}, and this release needs {head()}", remedy)
 
 
-async def check_direct_line(settings: Settings) -> Finding:
-    """The api hears of changes, and one worker alone leads, only where a session keeps its server process."""
+async def check_direct_connection(settings: Settings) -> CheckResult:
+    """Check LISTEN/NOTIFY and advisory locks, which the API and the worker need: a transaction pooler loses both."""
     direct = settings.database_direct_url
     name = "SINYAL_DATABASE_DIRECT_URL" if direct else "the database"
-    mend = "Set SINYAL_DATABASE_DIRECT_URL to the same database, past any transaction pooler"
-    async with database(settings) as usual:
+    remedy = "Set SINYAL_DATABASE_DIRECT_URL to the same database, past any transaction pooler"
+    async with open_database(settings) as usual:
         try:
-            async with connected(direct or await running_url(settings)) as line:
-                heard, locked = await hears(line, usual), await locks(line, usual)
+            async with connected(direct or await running_url(settings)) as connection:
+                notified = await delivers_notifications(connection, usual)
+                locked = await keeps_advisory_locks(connection, usual)
         except UNREACHABLE as error:
-            return Finding(Level.FAIL, f"direct line: {name} is not reachable ({why(error)})", mend)
-    if heard and locked:
-        return Finding(Level.OK, f"direct line: {name} passes on notifications and keeps advisory locks")
-    lost = " and ".join(word for word, works in (("notifications", heard), ("advisory locks", locked)) if not works)
-    return Finding(Level.FAIL, f"direct line: {lost} are lost on the way to {name}", mend)
+            text = f"direct connection: {name} is not reachable ({describe_error(error)})"
+            return CheckResult(Severity.FAIL, text, remedy)
+    if notified and locked:
+        return CheckResult(Severity.OK, f"direct connection: {name} delivers notifications and keeps advisory locks")
+    lost = " and ".join(
+        feature for feature, works in (("notifications", notified), ("advisory locks", locked)) if not works
+    )
+    return CheckResult(Severity.FAIL, f"direct connection: {lost} are lost on the way to {name}", remedy)
 
 
-async def hears(line: asyncpg.Connection, other: asyncpg.Connection) -> bool:
-    heard, channel = asyncio.Event(), f"sinyal_doctor_{token_hex(8)}"
-    await line.add_listener(channel, lambda *_: heard.set())
-    await other.execute("SELECT pg_notify($1, '')", channel)
+async def delivers_notifications(listener: asyncpg.Connection, sender: asyncpg.Connection) -> bool:
+    received, channel = asyncio.Event(), f"sinyal_doctor_{token_hex(8)}"
+    await listener.add_listener(channel, lambda *_: received.set())
+    await sender.execute("SELECT pg_notify($1, '')", channel)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(heard.wait(), HEAR_S)
-    return heard.is_set()
+        await asyncio.wait_for(received.wait(), NOTIFY_TIMEOUT_S)
+    return received.is_set()
 
 
-async def locks(line: asyncpg.Connection, other: asyncpg.Connection) -> bool:
+async def keeps_advisory_locks(holder: asyncpg.Connection, other: asyncpg.Connection) -> bool:
     key = randbits(62)
-    taken = await line.fetchval("SELECT pg_try_advisory_lock($1)", key)
-    return bool(taken and not await other.fetchval("SELECT pg_try_advisory_xact_lock($1)", key))
+    acquired = await holder.fetchval("SELECT pg_try_advisory_lock($1)", key)
+    return bool(acquired and not await other.fetchval("SELECT pg_try_advisory_xact_lock($1)", key))
 
 
-async def check_worker(settings: Settings) -> Finding:
-    async with database(settings) as line:
+async def check_worker(settings: Settings) -> CheckResult:
+    async with open_database(settings) as connection:
         try:
-            row = await line.fetchrow("SELECT beat_at, blind_since FROM worker_beat WHERE source = $1", CENTRAL)
+            row = await connection.fetchrow("SELECT beat_at, blind_since FROM worker_beat WHERE source = $1", CENTRAL)
         except asyncpg.UndefinedTableError:
-            raise Away from None
+            raise NotApplicable from None
     if row is None:
-        return Finding(Level.WARN, "worker: none has worked on this database yet", "Start `sinyal up`")
+        return CheckResult(Severity.WARN, "worker: none has run on this database yet", "Start `sinyal up`")
     age = utc_now() - row["beat_at"]
     if abs(age) > BEAT_TOLERANCE:
-        mend = "Nothing is measured meanwhile: start `sinyal up` (or `sinyal worker`), and read its log"
-        return Finding(Level.FAIL, f"worker: its last beat is {age.total_seconds():,.0f} s old", mend)
+        remedy = "Nothing is measured: start `sinyal up` (or `sinyal worker`), and read its log"
+        return CheckResult(Severity.FAIL, f"worker: its last heartbeat is {age.total_seconds():,.0f} s old", remedy)
     if row["blind_since"] is not None:
         since = f"{row['blind_since']:%Y-%m-%d %H:%M:%S} UTC"
-        return Finding(Level.WARN, f"worker: blind since {since}", "No canary answers: look at our own uplink")
-    return Finding(Level.OK, f"worker: beat {max(0.0, age.total_seconds()):.1f} s ago")
+        return CheckResult(Severity.WARN, f"worker: blind since {since}", "No canary answers: check our own uplink")
+    return CheckResult(Severity.OK, f"worker: last heartbeat {max(0.0, age.total_seconds()):.1f} s ago")

@@ -1,4 +1,4 @@
-"""Checks of the machine: clock, data folder, disk, open files."""
+"""Check the machine: clock, data folder, disk, open files."""
 
 import contextlib
 import ctypes
@@ -12,20 +12,20 @@ from datetime import datetime
 
 import asyncpg
 
-from app.cli.doctor.database import database
-from app.cli.doctor.finding import Away, Finding, Level, in_thread, nearest
+from app.cli.doctor.check_result import CheckResult, NotApplicable, Severity, in_thread, nearest_existing
+from app.cli.doctor.database import open_database
 from app.core.clock import utc_now
 from app.runtime import data_dir
 from app.settings import Settings
 
-VILLAGES, RAW_ROW_BYTES, LEAST_FREE_BYTES = 1038, 90, 500_000_000
-GOOD_FILES = 4096
-YEARS = range(2026, 2100)
+VILLAGES, RAW_ROW_BYTES, MIN_FREE_BYTES = 1038, 90, 500_000_000
+ENOUGH_FILES = 4096
+PLAUSIBLE_YEARS = range(2026, 2100)
 STA_UNSYNC = 0x40
 
 
 class Timex(ctypes.Structure):
-    """The head of Linux's struct timex; the kernel writes all of it."""
+    """The first fields of Linux's struct timex; `rest` holds the others, which the kernel writes too."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -35,39 +35,49 @@ class Timex(ctypes.Structure):
     )
 
 
-def check_clock(settings: Settings) -> Finding:
+def check_clock(settings: Settings) -> CheckResult:
     now = datetime.fromtimestamp(time.time(), tz=utc_now().tzinfo)
-    mend = "Run a time service: `timedatectl set-ntp true`, or chrony"
-    if now.year not in YEARS:
-        return Finding(Level.FAIL, f"clock: it says {now:%Y-%m-%d}", mend)
+    remedy = "Run a time service: `timedatectl set-ntp true`, or chrony"
+    if now.year not in PLAUSIBLE_YEARS:
+        return CheckResult(Severity.FAIL, f"clock: set to {now:%Y-%m-%d}", remedy)
     timex = Timex()
     if ctypes.CDLL(None).adjtimex(ctypes.byref(timex)) < 0:
-        return Finding(
-            Level.WARN, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC; whether it is synchronised cannot be seen here"
+        return CheckResult(
+            Severity.WARN, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC; whether it is synchronised cannot be read here"
         )
     if timex.status & STA_UNSYNC:
-        return Finding(Level.WARN, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC, not synchronised by a time service", mend)
-    return Finding(Level.OK, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC, synchronised")
+        return CheckResult(
+            Severity.WARN, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC, not synchronised by a time service", remedy
+        )
+    return CheckResult(Severity.OK, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC, synchronised")
 
 
-def check_data_folder(settings: Settings) -> Finding:
+def check_data_folder(settings: Settings) -> CheckResult:
     folder = settings.data_dir.resolve()
-    what = f"data folder: {folder}"
+    text = f"data folder: {folder}"
     if not folder.exists():
-        if os.access(nearest(folder), os.W_OK | os.X_OK):
-            return Finding(Level.OK, f"{what} is not there yet, and can be made")
-        return Finding(Level.FAIL, f"{what} cannot be made", "Set SINYAL_DATA_DIR to a place this user may write to")
+        if os.access(nearest_existing(folder), os.W_OK | os.X_OK):
+            return CheckResult(Severity.OK, f"{text} does not exist yet, and can be created")
+        return CheckResult(
+            Severity.FAIL, f"{text} cannot be created", "Set SINYAL_DATA_DIR to a folder that this user may write to"
+        )
     purpose, about = data_dir.purpose_of(folder), folder.stat()
     if not purpose and data_dir.holds_something(folder):
-        return Finding(Level.FAIL, f"{what} is not empty and not ours", "Set SINYAL_DATA_DIR to another folder")
+        return CheckResult(
+            Severity.FAIL, f"{text} holds files of something else", "Set SINYAL_DATA_DIR to another folder"
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
-        return Finding(Level.FAIL, f"{what} may not be written to", "Run as its owner, or set SINYAL_DATA_DIR")
+        return CheckResult(Severity.FAIL, f"{text} is not writable", "Run as its owner, or set SINYAL_DATA_DIR")
     if mode := stat.S_IMODE(about.st_mode) & 0o077:
-        return Finding(Level.WARN, f"{what} is open to others ({mode:#o})", f"Close it: chmod 700 {folder}")
+        return CheckResult(Severity.WARN, f"{text} is open to other users ({mode:#o})", f"Run chmod 700 {folder}")
     if about.st_uid != os.geteuid():
         owner = account(about.st_uid)
-        return Finding(Level.WARN, f"{what} is {owner}'s, who may be allowed less", f"Ask again as {owner}")
-    return Finding(Level.OK, f"{what}, {f'ours (`{command(purpose)}`)' if purpose else 'empty'}, closed to others")
+        return CheckResult(
+            Severity.WARN, f"{text} belongs to {owner}, whose rights may be fewer", f"Run doctor as {owner}"
+        )
+    return CheckResult(
+        Severity.OK, f"{text}, {f'used by `{command(purpose)}`' if purpose else 'empty'}, closed to others"
+    )
 
 
 def command(purpose: str) -> str:
@@ -81,32 +91,32 @@ def account(uid: int) -> str:
         return f"user {uid}"
 
 
-async def check_disk(settings: Settings) -> Finding:
+async def check_disk(settings: Settings) -> CheckResult:
     sites, used = VILLAGES, 0
-    with contextlib.suppress(Away, asyncpg.UndefinedTableError):
-        async with database(settings) as line:
-            used = await line.fetchval("SELECT pg_database_size(current_database())")
-            sites = await line.fetchval("SELECT count(*) FROM site WHERE lifecycle = 'active'") or VILLAGES
+    with contextlib.suppress(NotApplicable, asyncpg.UndefinedTableError):
+        async with open_database(settings) as connection:
+            used = await connection.fetchval("SELECT pg_database_size(current_database())")
+            sites = await connection.fetchval("SELECT count(*) FROM site WHERE lifecycle = 'active'") or VILLAGES
     folder = settings.data_dir.resolve()
-    free = (await in_thread(lambda: shutil.disk_usage(nearest(folder)))).free
+    free = (await in_thread(lambda: shutil.disk_usage(nearest_existing(folder)))).free
     days = settings.raw_retention_days
     need = sites * 86_400 // (settings.probe.interval_s or 60) * RAW_ROW_BYTES * days
     where = "" if settings.database_url is None else " on the database's server"
-    what = f"disk: {gb(free)} free at {folder}; {days} days of {sites:,} sites' readings take about {gb(need)}{where}"
-    if free < LEAST_FREE_BYTES:
-        return Finding(Level.FAIL, what, "Make room")
+    text = f"disk: {gb(free)} free at {folder}; {days} days of {sites:,} sites' readings take about {gb(need)}{where}"
+    if free < MIN_FREE_BYTES:
+        return CheckResult(Severity.FAIL, text, "Free some space")
     if settings.database_url is None and free + used < need:
-        return Finding(Level.WARN, what, "Make room, or lower SINYAL_RAW_RETENTION_DAYS")
-    return Finding(Level.OK, what)
+        return CheckResult(Severity.WARN, text, "Free some space, or lower SINYAL_RAW_RETENTION_DAYS")
+    return CheckResult(Severity.OK, text)
 
 
 def gb(size: int) -> str:
     return f"{size / 1e9:,.1f} GB"
 
 
-def check_open_files(settings: Settings) -> Finding:
+def check_open_files(settings: Settings) -> CheckResult:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if limit == resource.RLIM_INFINITY or limit >= GOOD_FILES:
-        return Finding(Level.OK, f"open files: {'unlimited' if limit < 0 else f'{limit:,}'} allowed")
-    mend = "Each dashboard and each tcp or http look takes one: ulimit -n 65536, or LimitNOFILE=65536 in systemd"
-    return Finding(Level.WARN, f"open files: only {limit:,} allowed", mend)
+    if limit == resource.RLIM_INFINITY or limit >= ENOUGH_FILES:
+        return CheckResult(Severity.OK, f"open files: {'unlimited' if limit < 0 else f'{limit:,}'} allowed")
+    remedy = "Each dashboard and each tcp or http probe takes one: ulimit -n 65536, or LimitNOFILE=65536 in systemd"
+    return CheckResult(Severity.WARN, f"open files: only {limit:,} allowed", remedy)

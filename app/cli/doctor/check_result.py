@@ -1,4 +1,4 @@
-"""What a check comes to, and how it is looked into without ever hanging."""
+"""The result of a check, and how a check runs without ever blocking the event loop."""
 
 import asyncio
 import threading
@@ -18,40 +18,40 @@ from probes.resolve import Unresolvable
 T = TypeVar("T")
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     OK = "ok"
     WARN = "warn"
     FAIL = "FAIL"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    level: Level
-    what: str
-    mend: str | None = None
+class CheckResult:
+    severity: Severity
+    text: str
+    remedy: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.level:<4}  {self.what}{f'. {self.mend}' if self.mend else ''}"
+        return f"{self.severity:<4}  {self.text}{f'. {self.remedy}' if self.remedy else ''}"
 
 
-Check = Callable[[Settings], Finding | Awaitable[Finding]]
+Check = Callable[[Settings], CheckResult | Awaitable[CheckResult]]
 
 
-class Away(Exception):
-    """There is no database to look into; `check_database` says why."""
+class NotApplicable(Exception):
+    """The check needs a running, migrated database, and there is none; `check_database` or `check_schema` says so."""
 
 
-def why(error: Exception) -> str:
-    """Our own errors and PostgreSQL's are made for people to read; the text of others may hold anything."""
+def describe_error(error: Exception) -> str:
+    """Return the message of our own errors and PostgreSQL's; of others the type alone: their text may hold a secret."""
     if isinstance(error, (SettingsError, EmbeddedError, Unresolvable, asyncpg.PostgresError)):
         return " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    return "timed out" if isinstance(error, TimeoutError) else type(error).__name__
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """In a daemon thread: unlike to_thread's, one that hangs holds up neither the loop's end nor the process's."""
+    """Run in a daemon thread: unlike to_thread's, one that hangs delays neither the loop's end nor the process's."""
     outcome: Future[T] = Future()
     outcome.set_running_or_notify_cancel()
 
@@ -65,6 +65,6 @@ async def in_thread(work: Callable[[], T]) -> T:
     return await asyncio.wrap_future(outcome)
 
 
-def nearest(folder: Path) -> Path:
-    """The folder itself, or the first above it that exists."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
+def nearest_existing(folder: Path) -> Path:
+    """Return the folder, or the first above it that exists."""
+    return next(candidate for candidate in (folder, *folder.parents) if candidate.exists())

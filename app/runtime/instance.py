@@ -1,0 +1,79 @@
+"""How the running `sinyal up` or `sinyal demo` of a data folder was started: where it listens, what it may probe."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from app.settings import Settings
+from probes.policy import DENIED_BY_DEFAULT, AddressPolicy
+
+NAME = "instance.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    pid: int
+    host: str
+    port: int
+    allow: Sequence[str]
+    deny: Sequence[str]
+    database: str  # without its password; empty for the embedded one
+
+
+@contextlib.contextmanager
+def recorded(settings: Settings, *, allow: Sequence[str] | None = None) -> Iterator[None]:
+    """Keep the record in the claimed data folder while this process runs; `allow` replaces the setting."""
+    networks = settings.probe.allow if allow is None else allow
+    record = Instance(
+        os.getpid(), settings.host, settings.port, networks, settings.probe.deny, _without_password(settings)
+    )
+    file = settings.data_dir / NAME
+    draft = file.with_suffix(".new")
+    draft.write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
+    draft.replace(file)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def find_running(data_dir: Path) -> Instance | None:
+    """Return the record of the instance that runs in the data folder, None when there is none or it is unreadable."""
+    try:
+        instance = Instance(**json.loads((data_dir / NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return instance if _is_alive(instance.pid) else None
+
+
+def probe_policy(settings: Settings) -> AddressPolicy:
+    """Return where probes may go: as the running instance on the same database was told, else as these settings say.
+
+    The demo allows loopback addresses on its own account, and a command must not refuse what its API accepts.
+    """
+    running = find_running(settings.data_dir)
+    if running is None or running.database != _without_password(settings):
+        return settings.probe.policy
+    return AddressPolicy(running.allow, [*DENIED_BY_DEFAULT, *running.deny])
+
+
+def _without_password(settings: Settings) -> str:
+    if settings.database_url is None:
+        return ""
+    return make_url(settings.database_url).set(password=None).render_as_string()
+
+
+def _is_alive(pid: int) -> bool:
+    """A record survives a kill -9; its process id alone tells that. PermissionError: it is another user's."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
