@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import store as access
 from app.access.models import Account, Role, Token
 from app.core.clock import utc_now
-from tests.contracts.test_contracts import agree
 from tests.diagnoses.conftest import make_diagnosis
+from tests.support.contracts import create_contract
 from tests.support.incident_scenario import IncidentScenario
 
 MARK = "Rahasia"  # in the name of all that is Kutai Kartanegara's own
@@ -57,7 +57,7 @@ async def make_things(scenario: IncidentScenario, session: AsyncSession) -> dict
     (incident,) = await scenario.list_incidents()
     note = await cast.ana.post(f"/incidents/{incident['id']}/notes", {"text": f"Catatan {MARK}"})
     assert note.status_code == 201, note.text
-    contract = await agree(cast, number=CONTRACT_MARK)
+    contract = await create_contract(cast, number=CONTRACT_MARK)
     window = await cast.ana.post(
         "/maintenance",
         {

@@ -19,12 +19,11 @@ from app.postgres.engine import Sessions, open_engine
 from app.registry.models import Provider
 from tests.access.matrix_world import CONTACT_NAME, CONTACT_PHONE, Asker, everybody, make_things
 from tests.access.route_catalog import read_calls
-from tests.api.test_kill import prepare
 from tests.conftest import Cast
 from tests.factories import site
 from tests.support.demo_process import wait_for
 from tests.support.incident_scenario import IncidentScenario, scenario
-from tests.support.killing import Api
+from tests.support.killing import Api, prepare_database
 
 __all__ = ["scenario"]
 
@@ -104,7 +103,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 def test_neither_our_log_nor_the_databases_names_one(cluster: Cluster, tmp_path: Path) -> None:
     """Also where something fails: a wrong request, a taken address, a table that is gone, a database that is away."""
-    token = asyncio.run(prepare(cluster.url))
+    token = asyncio.run(prepare_database(cluster.url))
     api = Api(cluster.url, tmp_path / "api")
     with httpx.Client(headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=30) as client:
         api.start()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,29 +14,11 @@ from app.accounts import store
 from app.accounts.schemas import AccountIn, AccountMade, AccountOut, AccountPatch
 from app.core.errors import Conflict, Stale
 from app.postgres.engine import Sessions, transaction
-from tests.access.browser import OTHER, PASSWORD, Browser, account
+from tests.access.browser import OTHER, PASSWORD, account
 from tests.conftest import Cast
+from tests.support.accounts import Open, admin, made, person
 
-Open = Callable[..., Browser]
 SARI = Caller(None, "sari", Role.PROVINCE_ADMIN, "64")
-
-
-def person(**changes: Any) -> dict[str, Any]:
-    return {"username": "ana", "name": "Ana Lestari", "role": "district_operator", "region_code": "64.02", **changes}
-
-
-async def admin(browser: Open, session: AsyncSession, username: str, region_code: str = "64") -> Browser:
-    role = Role.PROVINCE_ADMIN if region_code == "64" else Role.DISTRICT_ADMIN
-    await account(session, username, role, region_code)
-    one = browser()
-    assert (await one.sign_in(username)).status_code == 200
-    return one
-
-
-async def made(one: Browser, **changes: Any) -> dict[str, Any]:
-    answer = await one.person.post("/accounts", person(**changes))
-    assert answer.status_code == 201, answer.text
-    return answer.json()  # type: ignore[no-any-return]
 
 
 async def test_an_account_begins_with_a_password_shown_once_that_its_owner_replaces(

@@ -19,9 +19,9 @@ from app.core.clock import utc_now
 from app.postgres.engine import open_engine, open_sessions
 from app.web.caller_cache import LOOK_UP_S, TOKEN_TTL_S, CallerCache
 from tests.access.browser import Browser, account
-from tests.accounts.test_accounts import admin, made
 from tests.conftest import Cast
 from tests.factories import site
+from tests.support.accounts import admin, made
 
 Open = Callable[..., Browser]
 

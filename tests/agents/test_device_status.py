@@ -7,8 +7,8 @@ from app.core.clock import today, utc_now
 from app.push.dedupe import OVERHEAD_BYTES
 from tests.conftest import Cast
 from tests.factories import register
-from tests.push.test_push import BEAT, grown_old
 from tests.support.agent_fixtures import Agent
+from tests.support.push_samples import BEAT, backdate_site
 
 
 async def test_a_site_without_an_agent_has_a_device_that_was_never_heard(cast: Cast) -> None:
@@ -70,7 +70,7 @@ async def test_two_agents_with_one_token_are_noticed(cast: Cast, agent: Agent) -
 
 async def test_what_an_earlier_start_left_on_disk_is_no_second_agent(cast: Cast, agent: Agent) -> None:
     await agent.push(BEAT | {"boot": "before", "seq": 1})
-    await grown_old(agent)
+    await backdate_site(agent)
     now = utc_now().isoformat()
     old = {"boot": "before", "seq": 2, "clock": now, "sent": 3, "rtt_ms": [20]}
     for seq in (3, 4):

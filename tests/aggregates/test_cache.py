@@ -21,9 +21,9 @@ from app.settings import AggregatesSettings
 from app.worker import writer as worker
 from probes.contract import CENTRAL, Outcome, Reading
 from tests.availability.past import blame, day, under_contract
-from tests.availability.test_monthly_close import CLOSES, END, MONTH, START, close, contracted
 from tests.conftest import Cast, Person
 from tests.factories import BERAU_VILLAGE, register
+from tests.support.monthly_close import CLOSES, END, MONTH, START, close, contracted
 
 __all__ = ["contracted"]
 

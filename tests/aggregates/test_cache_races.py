@@ -11,7 +11,7 @@ from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Sessions, transaction
 from tests.availability.past import day
-from tests.status.test_status import add_site, committed
+from tests.support.status import add_site, committed
 
 __all__ = ["committed"]
 

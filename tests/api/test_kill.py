@@ -13,20 +13,16 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.access import store as access
-from app.access.models import Role
 from app.postgres.embedded import Cluster
-from app.postgres.engine import open_engine, open_sessions, transaction
-from app.registry import providers, regions
-from app.runtime.migrate import migrate
+from app.postgres.engine import open_engine
+from app.registry import regions
 from tests.factories import site
 from tests.support.demo_process import wait_for
-from tests.support.killing import Api, Client, Sent, kill_database
+from tests.support.killing import OTHERS, Api, Client, Sent, kill_database, prepare_database
 
 KILLS, OF_THE_DATABASE = 50, 5
 REPLICAS, CLIENTS, ROWS = 2, 3, 25
 VILLAGES = [row["code"] for row in regions.read_csv() if row["level"] == "desa_kelurahan"]
-OTHERS = ["iconplus", "comtelindo", "orbit", "telkomsat", "bestcamp"]
 UNUSED = product(OTHERS, VILLAGES)  # a row of a spreadsheet for the same pair would be the same site
 
 # All that a registration leaves behind, by its host: one row of each.
@@ -82,7 +78,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_by_half(
     cluster: Cluster, tmp_path: Path, record_property: Any
 ) -> None:
     chance = Random(9)
-    token = asyncio.run(prepare(cluster.url))
+    token = asyncio.run(prepare_database(cluster.url))
     apis = [Api(cluster.url, tmp_path / f"api-{n}") for n in range(REPLICAS)]
     clients = [Client(apis, token, Random(n), either) for n in range(CLIENTS)]
     try:
@@ -106,16 +102,6 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_by_half(
         for api in apis:
             api.close()
     record_property("kill -9", f"{KILLS} ({OF_THE_DATABASE} of PostgreSQL); {count}")
-
-
-async def prepare(url: str) -> str:
-    engine = open_engine(url, name="test")
-    await migrate(engine)
-    async with transaction(open_sessions(engine)) as session:
-        await providers.ensure_providers(session, {slug: slug for slug in ("telkom-wms", *OTHERS)})
-        token = await access.create_token(session, name="dewi", role=Role.PROVINCE_OPERATOR)
-    await engine.dispose()
-    return token
 
 
 def _kill_them(apis: list[Api], cluster: Cluster, chance: Random) -> None:

@@ -20,9 +20,8 @@ from app.worker import writer as worker
 from app.worker.counters import Figures
 from tests.conftest import Cast, Person
 from tests.factories import register
-from tests.status.test_since import publish
-from tests.status.test_status import beat, judge
 from tests.support.prometheus_server import program
+from tests.support.status import beat, judge, publish
 
 STATES = {"up", "degraded", "down", "unreachable", "unknown"}
 

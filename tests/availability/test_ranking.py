@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.availability.past import day, site_since
-from tests.availability.test_uptime import count, get
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE
+from tests.support.uptime import count, get
 
 
 async def rank(cast: Cast, person: str = "sari", **params: Any) -> Any:

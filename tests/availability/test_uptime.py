@@ -1,37 +1,21 @@
 """Uptime of sites, regions and providers on a real database: scope, edges, contracts, stale days."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability.daily_availability import count_days
 from app.availability.group_schemas import RankingOut, SumUptimeOut
-from app.core.clock import utc_now
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from tests.availability.past import blame, day, execute, maintain, set_states, site_since, under_contract
-from tests.conftest import Cast, Person
+from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, VILLAGE
+from tests.support.uptime import count, get
 
 HOUR = timedelta(hours=1)
-
-
-async def get(person: Person, path: str, **params: Any) -> Any:
-    answer = await person.get(path, params={k: _text(v) for k, v in params.items()})
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def _text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-async def count(session: AsyncSession, now: datetime | None = None) -> None:
-    async with session.begin():
-        await count_days(session, now or utc_now(), days=400)
 
 
 async def counted_rows(session: AsyncSession) -> list[Any]:

@@ -11,35 +11,17 @@ from app.accounts.audit_routes import AuditOut
 from app.availability import monthly_close
 from app.contracts import terms as dated
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch, TermsOut
-from app.core.clock import WITA, midnight, utc_now
+from app.core.clock import midnight, utc_now
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from app.registry.models import ContractTerms
 from tests.conftest import Cast
 from tests.factories import register, site
-
-TODAY = utc_now().astimezone(WITA).date()
-LONG_AGO = TODAY - timedelta(days=200)
+from tests.support.contracts import LONG_AGO, TODAY, assign_contract, contract, create_contract
 
 
 def day(offset: int) -> str:
     return (TODAY + timedelta(days=offset)).isoformat()
-
-
-def contract(**changes: Any) -> dict[str, Any]:
-    return {
-        "number": "027/1123/2026",
-        "provider": "telkom-wms",
-        "valid_from": LONG_AGO.isoformat(),
-        "sla_target_pct": 99,
-        **changes,
-    }
-
-
-async def agree(cast: Cast, **changes: Any) -> dict[str, Any]:
-    answer = await cast.sari.post("/contracts", contract(**changes))
-    assert answer.status_code == 201, answer.text
-    return answer.json()  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -52,18 +34,6 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> list[DirtyRange]:
 
     monkeypatch.setattr(invalidation, "touch", touch)
     return spans
-
-
-async def under_contract(session: AsyncSession, site_id: int, contract_id: int, since: date) -> None:
-    """As if the site had been registered under the contract on that day."""
-    async with session.begin():
-        await session.execute(
-            text("UPDATE site SET contract_id = :contract WHERE id = :id"), {"contract": contract_id, "id": site_id}
-        )
-        await session.execute(
-            text("UPDATE site_configuration SET contract_id = :contract, started_at = :since WHERE site_id = :id"),
-            {"contract": contract_id, "since": midnight(since), "id": site_id},
-        )
 
 
 async def test_a_contract_is_registered_with_what_is_usual(cast: Cast) -> None:
@@ -121,7 +91,10 @@ async def test_a_bad_contract_is_named_field_by_field(
 
 
 async def test_only_the_province_makes_contracts_and_a_provider_sees_its_own(cast: Cast) -> None:
-    theirs, own = await agree(cast), await agree(cast, number="2", provider="iconplus", monthly_fee_idr=4_500_000)
+    theirs, own = (
+        await create_contract(cast),
+        await create_contract(cast, number="2", provider="iconplus", monthly_fee_idr=4_500_000),
+    )
     for person in (cast.ana, cast.vera, cast.icon):
         assert (await person.post("/contracts", contract(number="3"))).status_code == 403
         refused = await person.patch(f"/contracts/{own['id']}", {"sla_target_pct": 90})
@@ -137,14 +110,14 @@ async def test_only_the_province_makes_contracts_and_a_provider_sees_its_own(cas
 
 
 async def test_contracts_come_in_pages(cast: Cast) -> None:
-    made = [(await agree(cast, number=str(n)))["id"] for n in range(3)]
+    made = [(await create_contract(cast, number=str(n)))["id"] for n in range(3)]
     first = (await cast.sari.get("/contracts", params={"limit": 2})).json()
     rest = (await cast.sari.get("/contracts", params={"limit": 2, "cursor": first["next_cursor"]})).json()
     assert ([item["id"] for item in first["items"] + rest["items"]], rest["next_cursor"]) == (made, None)
 
 
 async def test_changed_terms_leave_the_earlier_days_their_own(cast: Cast) -> None:
-    made = await agree(cast, bandwidth_down_mbps=50)
+    made = await create_contract(cast, bandwidth_down_mbps=50)
     url = f"/contracts/{made['id']}"
     now = (await cast.sari.patch(url, {"sla_target_pct": 98.5})).json()
     later = (await cast.sari.patch(url, {"bandwidth_down_mbps": 20, "effective_from": day(10)})).json()
@@ -158,7 +131,7 @@ async def test_changed_terms_leave_the_earlier_days_their_own(cast: Cast) -> Non
 
 
 async def test_a_patch_that_changes_nothing_makes_no_version_and_no_terms(cast: Cast) -> None:
-    made = await agree(cast)
+    made = await create_contract(cast)
     for nothing in ({}, {"sla_target_pct": 99}, {"number": made["number"]}, {"provider": "telkom-wms"}):
         assert (await cast.sari.patch(f"/contracts/{made['id']}", nothing)).json() == made
 
@@ -181,7 +154,7 @@ async def test_a_patch_that_changes_nothing_makes_no_version_and_no_terms(cast: 
 async def test_a_bad_change_of_a_contract_is_named_and_nothing_is_half_applied(
     cast: Cast, changes: dict[str, Any], expected: dict[str, str]
 ) -> None:
-    made = await agree(cast)
+    made = await create_contract(cast)
     answer = await cast.sari.patch(f"/contracts/{made['id']}", {"number": "other", **changes})
     assert answer.status_code == 422, answer.text
     assert {fault["field"]: fault["code"] for fault in answer.json()["errors"]} == expected
@@ -189,7 +162,7 @@ async def test_a_bad_change_of_a_contract_is_named_and_nothing_is_half_applied(
 
 
 async def test_a_stale_version_and_a_number_that_is_taken_are_refused(cast: Cast) -> None:
-    made, other = await agree(cast), await agree(cast, number="2")
+    made, other = await create_contract(cast), await create_contract(cast, number="2")
     url = f"/contracts/{made['id']}"
     changed = await cast.sari.patch(url, {"min_outage_s": 60}, headers={"If-Match": f'"{made["version"]}"'})
     assert changed.status_code == 200
@@ -201,7 +174,7 @@ async def test_a_stale_version_and_a_number_that_is_taken_are_refused(cast: Cast
 
 
 async def test_terms_of_a_contract_to_come_begin_with_it(cast: Cast) -> None:
-    made = await agree(cast, valid_from=day(30), valid_to=day(60))
+    made = await create_contract(cast, valid_from=day(30), valid_to=day(60))
     changed = (await cast.sari.patch(f"/contracts/{made['id']}", {"sla_target_pct": 97})).json()
     assert [(t["started_on"], t["sla_target_pct"]) for t in changed["terms"]] == [(day(30), 97)]
     earlier = (await cast.sari.patch(f"/contracts/{made['id']}", {"valid_from": day(20)})).json()
@@ -211,9 +184,9 @@ async def test_terms_of_a_contract_to_come_begin_with_it(cast: Cast) -> None:
 async def test_terms_changed_for_days_gone_are_counted_again(
     cast: Cast, session: AsyncSession, touched: list[DirtyRange]
 ) -> None:
-    made, here = await agree(cast), await register(cast)
+    made, here = await create_contract(cast), await register(cast)
     since = TODAY - timedelta(days=2)
-    await under_contract(session, here["id"], made["id"], since)
+    await assign_contract(session, here["id"], made["id"], since)
     await cast.sari.patch(f"/contracts/{made['id']}", {"min_outage_s": 60, "effective_from": day(3)})
     assert touched == []
     await cast.sari.patch(f"/contracts/{made['id']}", {"min_outage_s": 90, "effective_from": since.isoformat()})
@@ -228,9 +201,9 @@ async def test_terms_changed_for_days_gone_are_counted_again(
 async def test_a_closed_month_changes_only_for_a_reason_and_that_is_recorded(
     cast: Cast, session: AsyncSession, touched: list[DirtyRange]
 ) -> None:
-    made, here = await agree(cast), await register(cast)
+    made, here = await create_contract(cast), await register(cast)
     change = {"sla_target_pct": 95, "effective_from": day(-100)}
-    await under_contract(session, here["id"], made["id"], LONG_AGO)
+    await assign_contract(session, here["id"], made["id"], LONG_AGO)
     async with session.begin():
         while await monthly_close.close_months(session, utc_now()):
             pass
@@ -272,7 +245,7 @@ async def configurations(session: AsyncSession, site_id: int) -> list[int | None
 async def test_a_site_is_under_a_contract_of_its_provider_from_the_day_it_says_so(
     cast: Cast, session: AsyncSession
 ) -> None:
-    made = await agree(cast)
+    made = await create_contract(cast)
     under = await register(cast, contract_id=made["id"])
     assert under["contract_id"] == made["id"]
     assert await configurations(session, under["id"]) == [made["id"]]
@@ -288,7 +261,7 @@ async def test_a_site_is_under_a_contract_of_its_provider_from_the_day_it_says_s
 
 
 async def test_a_contract_of_another_provider_is_refused_and_the_right_ones_are_named(cast: Cast) -> None:
-    theirs, own = await agree(cast), await agree(cast, number="027/9", provider="iconplus")
+    theirs, own = await create_contract(cast), await create_contract(cast, number="027/9", provider="iconplus")
     refused = await cast.sari.post("/sites", site(contract_id=own["id"]))
     fault = refused.json()["errors"][0]
     assert (refused.status_code, fault["field"], fault["code"]) == (422, "contract_id", "other_provider")
@@ -299,7 +272,7 @@ async def test_a_contract_of_another_provider_is_refused_and_the_right_ones_are_
 
 
 async def test_a_site_that_changes_its_provider_changes_its_contract_along(cast: Cast) -> None:
-    made, own = await agree(cast), await agree(cast, number="027/9", provider="iconplus")
+    made, own = await create_contract(cast), await create_contract(cast, number="027/9", provider="iconplus")
     url = f"/sites/{(await register(cast, contract_id=made['id']))['id']}"
     refused = await cast.sari.patch(url, {"provider": "iconplus"})
     assert refused.json()["errors"][0]["code"] == "other_provider"

@@ -20,8 +20,8 @@ from simulator.namespace import Namespace, NamespaceUnavailable
 from tests.conftest import Person, drop_database, make_database
 from tests.factories import register
 from tests.probes.conftest import Responder
-from tests.probes.test_diagnose import inside
 from tests.status.api_process import Served, served
+from tests.support.namespace_sockets import sockets_inside
 from tests.support.sse import Event, Sse
 
 ALLOWED = ["127.0.0.0/8"]
@@ -72,7 +72,7 @@ async def live(server_url: str, network: Namespace) -> AsyncIterator[Live]:
         served(url, sessions, probe=ProbeSettings(allow=ALLOWED)) as found,
         Prober.open(AddressPolicy(allow=ALLOWED), sockets=[raw]) as prober,
     ):
-        diagnoses = Diagnoses(sessions, prober, opened=inside(network))
+        diagnoses = Diagnoses(sessions, prober, opened=sockets_inside(network))
         yield Live(found, responder, diagnoses)
         await diagnoses.stop()
     responder.close()

@@ -12,8 +12,8 @@ from app.core.clock import utc_now
 from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
 from app.postgres.engine import transaction
 from tests.conftest import Cast
-from tests.status.test_status import status
 from tests.support.incident_scenario import IncidentScenario
+from tests.support.status import status
 
 BERAU = "64.03.01.2001"
 

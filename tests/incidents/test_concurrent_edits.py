@@ -17,7 +17,7 @@ from app.incidents.reconcile import reconcile_incidents
 from app.incidents.schemas import IncidentPatch
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Counter, Sessions, next_version, transaction
-from tests.status.test_status import add_site, committed
+from tests.support.status import add_site, committed
 
 __all__ = ["committed"]
 

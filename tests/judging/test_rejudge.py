@@ -3,106 +3,21 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import floor_second, from_slot, to_slot, utc_now
-from app.judging import ingest, judge_context, judge_state_store, segments
+from app.core.clock import floor_second, utc_now
+from app.judging import ingest
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
-from app.judging.fold import fold
-from app.judging.ingest import IngestResult
-from app.judging.judge import JudgeState
-from app.judging.rejudge import initial_state
-from app.judging.segments import Segment, SegmentRange
+from app.judging.segments import Segment
 from app.postgres.engine import Sessions, transaction
-from probes.contract import CENTRAL, Outcome, Reading
+from probes.contract import Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
-
-OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
-HOURS = 3
-LIKELY = {"well": (OK,) * 40 + (TIMEOUT, FAULT), "ill": (TIMEOUT,) * 9 + (OK, FAULT), "slow": (OK,) * 9 + (TIMEOUT,)}
-
-
-class Village:
-    """A tower, two sites behind it and one by itself, registered some hours ago."""
-
-    def __init__(self, sessions: Sessions, ids: Sequence[int], start: datetime, random: Random) -> None:
-        self.sessions, self.ids, self.start, self.random = sessions, ids, start, random
-
-    def lives(self) -> list[Reading]:
-        return [reading for site_id in self.ids for reading in self._life(site_id)]
-
-    def _life(self, site_id: int) -> list[Reading]:
-        readings, second, mood = [], self.random.randrange(60), "well"
-        while second < HOURS * 3600:
-            if self.random.random() < 0.07:
-                mood = self.random.choice(list(LIKELY))
-            readings.append(self._reading(site_id, second, self.random.choice(LIKELY[mood]), mood))
-            second += self.random.choice([60] * 12 + [10] * 3 + [180, 900])
-        return readings
-
-    def _reading(self, site_id: int, second: int, outcome: Outcome, mood: str) -> Reading:
-        answered = self.random.choice([3, 3, 3, 2, 1]) if mood == "slow" else 3
-        rtt_us = (400_000 if mood == "slow" and self.random.random() < 0.7 else 20_000,) * answered
-        sent = 0 if outcome is FAULT else 3
-        return Reading(site_id, to_slot(self.start) + second, outcome, sent, rtt_us if outcome is OK else (), 60)
-
-    def blindness(self, count: int) -> list[BlindRange]:
-        begins = [self.start + timedelta(seconds=self.random.randrange(HOURS * 3600)) for _ in range(count)]
-        lengths = [timedelta(seconds=self.random.choice([5, 40, 400])) for _ in begins]
-        reasons = [self.random.choice(["uplink", "stopped"]) for _ in begins]
-        return [BlindRange(a, a + length, why) for a, length, why in zip(begins, lengths, reasons, strict=True)]
-
-    async def take_in(self, readings: Sequence[Reading], found: Sequence[BlindRange] = ()) -> list[DirtyRange]:
-        return (await self.judge(readings, found)).spans
-
-    async def judge(self, readings: Sequence[Reading], found: Sequence[BlindRange] = ()) -> IngestResult:
-        async with transaction(self.sessions) as session:
-            return await ingest.ingest_readings(session, [(one, self.start) for one in readings], found)
-
-    async def stored(self) -> dict[int, tuple[list[Segment], list[tuple[datetime, JudgeState]], JudgeState]]:
-        async with transaction(self.sessions) as session:
-            return await _stored(session, self.ids)
-
-    async def expected(self, readings: Sequence[Reading]) -> dict[int, Any]:
-        """One fold over everything, from the beginning."""
-        found = {}
-        async with transaction(self.sessions) as session:
-            for site_id in self.ids:  # the tower first
-                about = (await judge_context.load(session, [site_id], [CENTRAL], self.start, utc_now()))[site_id]
-                own = sorted((one for one in readings if one.key == site_id), key=lambda one: one.slot)
-                folded = fold(initial_state(about.setups[0]), own, about)
-                found[site_id] = segments.apply_changes([], folded.changes), folded.checkpoints, folded.carry
-        return found
-
-
-async def _stored(session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
-    whole = SegmentRange(from_slot(0), from_slot(9_999_999_999))
-    found = await segments.read_ranges(session, dict.fromkeys(ids, whole))
-    rows = await judge_state_store.lock_sites(session, ids)
-    query = text("SELECT at, carry::text FROM checkpoint WHERE site_id = :id ORDER BY at")
-    return {
-        site_id: (
-            found[site_id],
-            [
-                (at, judge_state_store.state_from_checkpoint(carry))
-                for at, carry in await session.execute(query, {"id": site_id})
-            ],
-            judge_state_store.state_from_row(rows[site_id]),
-        )
-        for site_id in ids
-    }
-
-
-def _same(stored: dict[int, Any], expected: dict[int, Any]) -> None:
-    for site_id, parts in expected.items():
-        for place, part in enumerate(parts):
-            assert stored[site_id][place] == part, f"site {site_id}: {('segments', 'checkpoints', 'carry')[place]}"
+from tests.support.rejudged_village import HOURS, OK, TIMEOUT, Village, assert_same, backdate, read_stored
 
 
 async def settle(sessions: Sessions, cast: Cast, session: AsyncSession, seed: int) -> Village:
@@ -110,7 +25,7 @@ async def settle(sessions: Sessions, cast: Cast, session: AsyncSession, seed: in
     children = [await register(cast, host=f"127.9.9.{n}", parent_id=tower["id"]) for n in (2, 3)]
     ids = [tower["id"], *(child["id"] for child in children), (await register(cast, host="127.9.9.4"))["id"]]
     start = floor_second(utc_now()) - timedelta(hours=HOURS + 1)
-    await _backdate(session, start)
+    await backdate(session, start)
     async with session.begin():
         if seed % 2:
             await _reconfigure(session, ids[1], start + timedelta(hours=1, seconds=7), "NULL, 'geo', addressed_at")
@@ -118,19 +33,9 @@ async def settle(sessions: Sessions, cast: Cast, session: AsyncSession, seed: in
     return Village(sessions, ids, start, Random(seed))
 
 
-async def _backdate(session: AsyncSession, start: datetime) -> None:
-    async with session.begin():
-        for statement in (
-            "UPDATE site SET addressed_at = :start, created_at = :start",
-            "UPDATE site_status SET addressed_at = :start, since = :start",
-            "UPDATE site_configuration SET started_at = :start, addressed_at = :start",
-        ):
-            await session.execute(text(statement), {"start": start})
-
-
 async def _stored_for(sessions: Sessions, ids: Sequence[int]) -> list[list[Segment]]:
     async with transaction(sessions) as session:
-        return [segments for segments, _, _ in (await _stored(session, ids)).values()]
+        return [segments for segments, _, _ in (await read_stored(session, ids)).values()]
 
 
 async def _reconfigure(session: AsyncSession, site_id: int, at: datetime, values: str) -> None:
@@ -157,7 +62,7 @@ async def test_whatever_comes_late_twice_or_in_any_order_the_ledger_ends_as_if_l
         village.random.shuffle(batch)
         await village.take_in(batch + batch[:2], [blind.pop()] if blind and village.random.random() < 0.2 else [])
     await village.take_in([], blind)
-    _same(await village.stored(), await village.expected(readings))
+    assert_same(await village.stored(), await village.expected(readings))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -267,7 +172,7 @@ async def test_what_cannot_be_judged_again_goes_on_from_where_it_is(
 ) -> None:
     village = await settle(sessions, cast, session, 0)
     site, now = village.ids[3], HOURS * 3600
-    await _backdate(session, village.start - timedelta(days=60))
+    await backdate(session, village.start - timedelta(days=60))
     await village.take_in([village._reading(site, now - 60, OK, "well")])
     await village.take_in([village._reading(site, now - 120, OK, "well"), village._reading(site, now, OK, "well")])
     seen_at = (await village.stored())[site][2].seen_at
@@ -282,7 +187,7 @@ async def test_a_mass_of_outages_at_several_providers_is_held_until_a_further_ro
         (await register(cast, host=f"127.8.1.{n}", provider="iconplus" if n % 2 else "telkom-wms"))["id"]
         for n in range(1, 13)
     ]
-    await _backdate(session, village.start)
+    await backdate(session, village.start)
     for answers_again in (True, False):
         begin = 0 if answers_again else 2000
         for second, outcome in ((0, OK), (60, TIMEOUT), (70, TIMEOUT)):

@@ -19,7 +19,7 @@ from app.postgres.engine import Sessions, transaction
 from probes.contract import AGENT, CENTRAL, SILENCE, Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
-from tests.judging.test_rejudge import HOURS, Village, _backdate, _same
+from tests.support.rejudged_village import HOURS, Village, assert_same, backdate
 
 OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
 
@@ -67,7 +67,7 @@ async def settle(sessions: Sessions, cast: Cast, session: AsyncSession, seed: in
     far = await register(cast, parent_id=tower["id"], technology="geo", **push)
     alone = await register(cast, **push)
     start = utc_now().replace(microsecond=0) - timedelta(hours=HOURS + 1)
-    await _backdate(session, start)
+    await backdate(session, start)
     return Devices(sessions, [one["id"] for one in (tower, near, far, alone)], start, Random(seed))
 
 
@@ -122,7 +122,7 @@ async def test_pushed_late_twice_or_in_any_order_with_silences_in_between_it_end
             own = sorted((one for one in kept if one.key == site_id), key=ingest.fold_order)
             folded = fold(initial_state(about.setups[0]), own, about)
             expected[site_id] = apply_changes([], folded.changes), folded.checkpoints, folded.carry
-    _same(stored, expected)
+    assert_same(stored, expected)
     assert any(one.state.value == "down" for found, _, _ in stored.values() for one in found)
 
 
@@ -164,7 +164,7 @@ async def test_pushed_sites_neither_raise_nor_suffer_the_suspicion_of_a_mass_out
         (await register(cast, probe="push", host=None, provider="iconplus" if n % 2 else "telkom-wms"))["id"]
         for n in range(12)
     ]
-    await _backdate(session, field.start)
+    await backdate(session, field.start)
     for second, outcome, source in ((0, OK, AGENT), (60, TIMEOUT, SILENCE), (120, TIMEOUT, SILENCE)):
         async with transaction(sessions) as writing:
             slot = to_slot(field.start) + second

@@ -14,8 +14,8 @@ from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from app.maintenance.schemas import WindowIn, WindowOut, WindowPatch
 from tests.conftest import Cast, Person
-from tests.contracts.test_contracts import agree, under_contract
 from tests.factories import BERAU_VILLAGE, register
+from tests.support.contracts import assign_contract, create_contract
 
 NOW = floor_second(utc_now())
 HOUR = timedelta(hours=1)
@@ -290,10 +290,10 @@ async def test_what_has_been_is_counted_again_and_what_is_to_come_is_not(
 async def test_a_closed_month_wants_a_reason_for_each_change_and_all_is_audited(
     cast: Cast, session: AsyncSession, touched: list[DirtyRange]
 ) -> None:
-    here, terms = await register(cast), await agree(cast)
+    here, terms = await register(cast), await create_contract(cast)
     free = await register(cast, host="198.51.100.21", village_code=BERAU_VILLAGE)
     await registered_long_ago(session)
-    await under_contract(session, here["id"], terms["id"], (NOW - timedelta(days=150)).date())
+    await assign_contract(session, here["id"], terms["id"], (NOW - timedelta(days=150)).date())
     await close_months(session)
     old = -24 * 100
     assert await faults(cast.ana, start=old, end=old + 2) == {"reason": "reason_needed"}
@@ -323,9 +323,9 @@ async def close_months(session: AsyncSession) -> None:
 
 
 async def test_a_month_is_closed_eight_days_after_its_end(cast: Cast, session: AsyncSession) -> None:
-    here, terms = await register(cast), await agree(cast)
+    here, terms = await register(cast), await create_contract(cast)
     await registered_long_ago(session)
-    await under_contract(session, here["id"], terms["id"], (NOW - timedelta(days=150)).date())
+    await assign_contract(session, here["id"], terms["id"], (NOW - timedelta(days=150)).date())
     await close_months(session)
     async with session.begin():
         closed = await monthly_close.closed_months(session, NOW - timedelta(days=100), NOW, site_ids=[here["id"]])

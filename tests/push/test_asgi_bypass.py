@@ -6,8 +6,8 @@ import httpx
 from fastapi import FastAPI
 
 from tests.conftest import Cast
-from tests.push.test_push import BEAT
 from tests.support.agent_fixtures import Agent
+from tests.support.push_samples import BEAT
 
 
 async def test_a_push_is_found_behind_a_proxys_path(app: FastAPI, agent: Agent) -> None:

@@ -1,21 +1,14 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from app.core.clock import utc_now
 from app.push.inbox import Row
 from app.registry.models import Site
 from app.throughput.models import Mode, ThroughputTest
 from tests.support.agent_fixtures import Agent
-
-BEAT = {"boot": "k3f9", "seq": 181, "uptime_s": 86400, "sent": 3, "rtt_ms": [21.3, 22.0], "clients": 14}
-
-
-async def grown_old(agent: Agent) -> None:
-    """A site that was set up a month ago."""
-    async with agent.session.begin():
-        await agent.session.execute(text("UPDATE site SET addressed_at = now() - interval '30 days'"))
+from tests.support.push_samples import BEAT, backdate_site
 
 
 async def test_a_live_beat_is_taken_in_the_second_it_came(agent: Agent) -> None:
@@ -39,7 +32,7 @@ async def test_a_beat_that_came_twice_counts_once(agent: Agent) -> None:
 
 
 async def test_a_batch_is_placed_by_uptime_and_its_newest_row_is_how_the_site_is_now(agent: Agent) -> None:
-    await grown_old(agent)
+    await backdate_site(agent)
     batch = [
         {"seq": 1, "uptime_s": 1000 - 15, "sent": 3, "rtt_ms": []},
         {"seq": 2, "uptime_s": 1000 - 5, "sent": 3, "rtt_ms": []},

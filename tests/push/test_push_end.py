@@ -4,8 +4,8 @@ from sqlalchemy import select, text
 
 from app.access.models import Audit
 from app.api.app import API
-from tests.push.test_push import BEAT
 from tests.support.agent_fixtures import Agent
+from tests.support.push_samples import BEAT
 
 
 async def test_an_agent_that_is_removed_ends_its_token_and_no_other(agent: Agent) -> None:

@@ -19,8 +19,8 @@ from app.push import inbox
 from app.push.endpoint import Door
 from app.settings import PushSettings
 from tests.conftest import Cast
-from tests.push.test_push import BEAT, grown_old
 from tests.support.agent_fixtures import Agent
+from tests.support.push_samples import BEAT, backdate_site
 
 
 def codes(answer: dict[str, Any]) -> list[tuple[int | None, str]]:
@@ -99,7 +99,7 @@ async def _change(agent: Agent, app: FastAPI, change: str) -> None:
 
 
 async def test_what_is_wrong_with_rows_is_told_one_by_one_in_the_devices_language(agent: Agent) -> None:
-    await grown_old(agent)
+    await backdate_site(agent)
     now = utc_now()
     batch = [
         {"seq": 1, "sent": 3, "rtt_ms": [20], "clock": (now - timedelta(minutes=5)).isoformat()},
@@ -143,7 +143,7 @@ async def test_a_push_of_nothing_but_bad_rows_still_proves_the_link(agent: Agent
 
 
 async def test_a_row_twice_in_a_batch_counts_once_and_a_reset_is_a_new_boot(agent: Agent) -> None:
-    await grown_old(agent)
+    await backdate_site(agent)
     row = {"seq": 5, "uptime_s": 100, "sent": 1, "rtt_ms": [1]}
     answer = await agent.push({"boot": "one", "uptime_s": 160, "batch": [row, row, row | {"seq": 6, "uptime_s": 160}]})
     assert (answer["accepted"], answer["duplicates"]) == (2, 1)

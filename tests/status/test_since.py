@@ -15,7 +15,7 @@ from app.status.snapshot import Snapshot
 from app.status.version import Version
 from tests.conftest import Cast, Person
 from tests.factories import register
-from tests.status.test_status import judge, status
+from tests.support.status import judge, publish, status
 
 VILLAGES = ("64.02.05.2003", "64.02.06.1001", "64.03.01.2001")
 
@@ -43,11 +43,6 @@ class Wall:
         for gone in told["removed"]:
             self.sites.pop(gone, None)
         return {site["id"] for site in told["changed"]} | set(told["removed"])
-
-
-async def publish(app: FastAPI, *, later_s: int = 0) -> None:
-    await app.state.snapshot.refresh(app.state.sessions)
-    app.state.snapshot.tick(utc_now() + timedelta(seconds=later_s))
 
 
 async def test_following_changes_shows_what_reading_everything_shows(

@@ -1,7 +1,7 @@
 """What dashboards poll: true to the database, never staler than its evidence, and silent when nothing changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,52 +14,16 @@ from app.access.models import Role
 from app.access.scope import Caller
 from app.core.clock import utc_now
 from app.core.errors import Stale
-from app.postgres.engine import Counter, Sessions, next_version, open_engine, open_sessions, transaction
-from app.registry import providers
+from app.postgres.engine import Sessions, open_engine, transaction
 from app.registry import store as registry
-from app.registry.schemas import SiteIn, SitePatch
+from app.registry.schemas import SitePatch
 from app.runtime.migrate import migrate
 from app.status.refresher import Follower
 from app.status.snapshot import Snapshot
-from app.worker import writer as worker
 from probes.policy import AddressPolicy
-from tests.conftest import Cast, Person, drop_database, make_database
-from tests.factories import register, site
-
-
-async def judge(
-    session: AsyncSession, site_id: int, state: str, *, age_s: int = 0, rtt_us: int | None = 20_000
-) -> None:
-    """As if the worker had judged the site, that long ago."""
-    async with session.begin():
-        await session.execute(
-            text(
-                "UPDATE site_status SET state = :state, unknown_reason = NULL, since = :at, evidence_at = :at, "
-                "valid_s = 60, last_ok_at = :at, rtt_us = :rtt, loss_pct = 0, version = :version WHERE site_id = :id"
-            ),
-            {
-                "id": site_id,
-                "state": state,
-                "at": utc_now() - timedelta(seconds=age_s),
-                "rtt": rtt_us,
-                "version": await next_version(session, Counter.STATUS),
-            },
-        )
-
-
-async def beat(session: AsyncSession, *, age_s: int = 0, blind: bool = False) -> None:
-    async with session.begin():
-        at = utc_now() - timedelta(seconds=age_s)
-        await worker.write_beat(session, now=at, started_at=at, blind_since=at if blind else None, figures={})
-
-
-async def status(app: FastAPI, person: Person, **params: str) -> dict[str, Any]:
-    """By code, read anew from the database."""
-    await app.state.snapshot.refresh(app.state.sessions)
-    app.state.snapshot.tick(utc_now())
-    answer = await person.get("/status", params=params)
-    assert answer.status_code == 200, answer.text
-    return {item["code"]: item for item in answer.json()["sites"]}
+from tests.conftest import Cast, drop_database, make_database
+from tests.factories import register
+from tests.support.status import add_site, beat, judge, status
 
 
 async def test_a_site_shows_at_once_and_what_is_known_of_it(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
@@ -137,25 +101,6 @@ async def test_ageing_alone_makes_a_new_version(app: FastAPI, cast: Cast, sessio
     assert snapshot.version == before
     snapshot.tick(utc_now() + timedelta(seconds=200))
     assert snapshot.version != before
-
-
-@pytest.fixture
-async def committed(server_url: str) -> AsyncIterator[tuple[str, AsyncEngine, Sessions]]:
-    """A database of the test's own, in which commits are commits and notices travel."""
-    url = await make_database(server_url)
-    engine = open_engine(url, name="test")
-    await migrate(engine)
-    yield url, engine, open_sessions(engine)
-    await engine.dispose()
-    await drop_database(url, server_url)
-
-
-async def add_site(sessions: Sessions, host: str) -> int:
-    async with transaction(sessions) as session:
-        await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS"})
-        caller = Caller(0, "test", Role.PROVINCE_ADMIN, "64")
-        made, _ = await registry.create_site(session, SiteIn(**site(host=host)), caller=caller, policy=AddressPolicy())
-        return made.id
 
 
 async def until(what: Callable[[], bool], timeout_s: float) -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text, update
@@ -16,7 +15,6 @@ from app.api.app import create_app
 from app.core.clock import utc_now
 from app.postgres.engine import Counter, next_version, open_engine, open_sessions, transaction
 from app.runtime import server
-from app.runtime.migrate import migrate
 from app.settings import Settings
 from app.status import stream as streaming
 from tests.access.browser import PASSWORD, account
@@ -24,37 +22,10 @@ from tests.benchmarks.polling import fill
 from tests.conftest import Person, drop_database, make_database
 from tests.factories import BERAU_VILLAGE, register
 from tests.status.api_process import Served, served, serving
-from tests.status.test_status import judge
 from tests.support.demo_process import wait_for
 from tests.support.killing import Api
 from tests.support.sse import Sse
-
-
-@pytest.fixture
-async def live(server_url: str) -> AsyncIterator[Served]:
-    url = await make_database(server_url)
-    engine = open_engine(url, name="test")
-    await migrate(engine)
-    async with served(url, open_sessions(engine)) as found:
-        yield found
-    await engine.dispose()
-    await drop_database(url, server_url)
-
-
-async def judged(live: Served, site: dict[str, Any], state: str) -> None:
-    async with live.sessions() as session:
-        await judge(session, site["id"], state)
-
-
-def states(data: dict[str, Any]) -> dict[str, str]:
-    return {site["code"]: site["state"] for site in data.get("sites", data.get("changed", []))}
-
-
-async def until_told(stream: Sse, code: str, state: str) -> dict[str, Any]:
-    while True:
-        event = await stream.event()
-        if states(event.data).get(code) == state:
-            return event.data
+from tests.support.status_streams import judged, states, ticket, until_told
 
 
 async def test_a_stream_tells_the_whole_status_and_then_each_change_at_once(live: Served) -> None:
@@ -145,12 +116,6 @@ async def test_a_restored_database_is_told_anew(live: Served) -> None:
     while (event := await stream.event()).kind != "snapshot":
         pass
     assert made["code"] not in states(event.data)
-
-
-async def ticket(person: Person) -> str:
-    answer = await person.post("/status/stream-ticket")
-    assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
-    return str(answer.json()["ticket"])
 
 
 async def test_a_ticket_opens_one_stream_of_its_owners_within_a_minute(live: Served) -> None:

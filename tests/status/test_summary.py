@@ -3,8 +3,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.conftest import Cast
 from tests.factories import register
-from tests.status.test_since import publish
-from tests.status.test_status import judge
+from tests.support.status import judge, publish
 
 
 async def test_the_summary_counts_every_site_once_and_nodes_apart(

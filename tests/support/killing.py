@@ -14,7 +14,12 @@ from typing import Any
 
 import httpx
 
+from app.access import store as access
+from app.access.models import Role
 from app.postgres.embedded import Cluster
+from app.postgres.engine import open_engine, open_sessions, transaction
+from app.registry import providers
+from app.runtime.migrate import migrate
 from app.settings import ROOT
 from tests.support.demo_process import free_port, wait_for
 
@@ -153,3 +158,16 @@ class Client(threading.Thread):
     def close(self) -> None:
         self._over.set()
         self._client.close()
+
+
+OTHERS = ["iconplus", "comtelindo", "orbit", "telkomsat", "bestcamp"]
+
+
+async def prepare_database(url: str) -> str:
+    engine = open_engine(url, name="test")
+    await migrate(engine)
+    async with transaction(open_sessions(engine)) as session:
+        await providers.ensure_providers(session, {slug: slug for slug in ("telkom-wms", *OTHERS)})
+        token = await access.create_token(session, name="dewi", role=Role.PROVINCE_OPERATOR)
+    await engine.dispose()
+    return token

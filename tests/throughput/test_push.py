@@ -17,7 +17,7 @@ from app.throughput.models import Stage
 from simulator.shaped_server import Shape
 from tests.conftest import drop_database, make_database
 from tests.status.api_process import Served, served
-from tests.status.test_nginx import NGINX, behind_nginx
+from tests.support.nginx import NGINX, behind_nginx
 from tests.throughput.speedtest_agent import Agent, grant, row_of
 
 LINK = Shape(20, 20)

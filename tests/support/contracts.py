@@ -1,0 +1,43 @@
+"""Contracts created over the API, and sites put under them."""
+
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import WITA, midnight, utc_now
+from tests.conftest import Cast
+
+TODAY = utc_now().astimezone(WITA).date()
+
+
+LONG_AGO = TODAY - timedelta(days=200)
+
+
+def contract(**changes: Any) -> dict[str, Any]:
+    return {
+        "number": "027/1123/2026",
+        "provider": "telkom-wms",
+        "valid_from": LONG_AGO.isoformat(),
+        "sla_target_pct": 99,
+        **changes,
+    }
+
+
+async def create_contract(cast: Cast, **changes: Any) -> dict[str, Any]:
+    answer = await cast.sari.post("/contracts", contract(**changes))
+    assert answer.status_code == 201, answer.text
+    return answer.json()  # type: ignore[no-any-return]
+
+
+async def assign_contract(session: AsyncSession, site_id: int, contract_id: int, since: date) -> None:
+    """As if the site had been registered under the contract on that day."""
+    async with session.begin():
+        await session.execute(
+            text("UPDATE site SET contract_id = :contract WHERE id = :id"), {"contract": contract_id, "id": site_id}
+        )
+        await session.execute(
+            text("UPDATE site_configuration SET contract_id = :contract, started_at = :since WHERE site_id = :id"),
+            {"contract": contract_id, "since": midnight(since), "id": site_id},
+        )

@@ -1,0 +1,62 @@
+"""nginx in front of the API, set up as config/nginx says."""
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app.settings import CONFIG_DIR
+from tests.support.demo_process import free_port, wait_for
+
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+
+
+MAIN = """
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{}}
+http {{
+    access_log {folder}/access.log;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    scgi_temp_path {folder}/scgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    {example}
+}}
+"""
+
+
+def adapted(example: str, *, port: int, api: int, folder: Path) -> str:
+    """Over plain HTTP at that port, and without the server that only sends on to https."""
+    example = re.sub(r"server \{\n    listen 80;.*?\n\}\n", "", example, flags=re.DOTALL)
+    example = re.sub(r"^ *(ssl_|http2 |listen \[).*$", "", example, flags=re.MULTILINE)
+    for ours, theirs in (
+        ("server 127.0.0.1:8000;", f"server 127.0.0.1:{api};"),
+        ("listen 443 ssl;", f"listen 127.0.0.1:{port};"),
+        ("/var/log/nginx/", f"{folder}/"),
+    ):
+        assert ours in example
+        example = example.replace(ours, theirs)
+    return example
+
+
+@asynccontextmanager
+async def behind_nginx(api: int, folder: Path) -> AsyncIterator[int]:
+    """nginx's port."""
+    assert NGINX is not None
+    port = free_port()
+    example = adapted((CONFIG_DIR / "nginx" / "sinyal.conf").read_text(), port=port, api=api, folder=folder)
+    file = folder / "nginx.conf"
+    file.write_text(MAIN.format(folder=folder, example=example))
+    process = await asyncio.create_subprocess_exec(NGINX, "-p", str(folder), "-c", str(file))
+    try:
+        await asyncio.to_thread(wait_for, (folder / "nginx.pid").exists, 10, every_s=0.05)
+        yield port
+    finally:
+        process.terminate()
+        await process.wait()

@@ -1,0 +1,13 @@
+"""A valid push, and a site old enough for back-dated ones."""
+
+from sqlalchemy import text
+
+from tests.support.agent_fixtures import Agent
+
+BEAT = {"boot": "k3f9", "seq": 181, "uptime_s": 86400, "sent": 3, "rtt_ms": [21.3, 22.0], "clients": 14}
+
+
+async def backdate_site(agent: Agent) -> None:
+    """A site that was set up a month ago."""
+    async with agent.session.begin():
+        await agent.session.execute(text("UPDATE site SET addressed_at = now() - interval '30 days'"))

@@ -1,0 +1,25 @@
+"""Uptime read over the API, and days counted as the worker does."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.availability.daily_availability import count_days
+from app.core.clock import utc_now
+from tests.conftest import Person
+
+
+async def get(person: Person, path: str, **params: Any) -> Any:
+    answer = await person.get(path, params={k: _text(v) for k, v in params.items()})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+async def count(session: AsyncSession, now: datetime | None = None) -> None:
+    async with session.begin():
+        await count_days(session, now or utc_now(), days=400)
