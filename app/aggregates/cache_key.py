@@ -1,13 +1,12 @@
-"""What an answer about the past depends on, read in one statement: while it stays the same, so does the answer.
+"""The data version of an aggregate, read in one statement: while it is unchanged, so is the response computed from it.
 
-A period is settled once all of its days are counted and none waits to be counted again. Then only a change of the past
-changes it, and every such change moves a counter in its own transaction: the registry's (set-ups, contracts,
-maintenance, names), `past` (late data, causes, whatever touches days that are over), `rollup` (hours counted again),
-`months` (closed or corrected), `generation` (a restored database). Any other period goes on by itself: it is counted
-anew every few seconds, and at once when an incident or its cause changes.
+A period is settled once all of its days are counted and none of them is stale. After that only a retroactive change
+alters it, and every such change bumps a counter in its own transaction: the registry's (configurations, contracts,
+maintenance, names), `past` (late data, causes, anything about days that are over), `rollup` (hours counted again),
+`months` (closed or corrected), `generation` (a restored database). A period that is not settled also expires every
+`refresh_s` seconds, and as soon as an incident or its cause changes.
 """
 
-import time
 from datetime import timedelta
 from enum import Enum
 from typing import NamedTuple
@@ -19,15 +18,18 @@ from app.core.clock import WITA, WITA_SQL
 from app.core.periods import Period
 from app.postgres.engine import Counter
 
-EVERY_SECOND, WHILE_IT_RUNS = Counter.STATUS.value, Counter.INCIDENT.value
-READ = "SELECT (SELECT jsonb_object_agg(name, version) FROM change_counter) AS versions, {settled} AS settled"
+STATUS, INCIDENT = Counter.STATUS.value, Counter.INCIDENT.value  # bumped by every sweep; by every incident
+VERSION = "SELECT (SELECT jsonb_object_agg(name, version) FROM change_counter) AS counters, {settled} AS settled"
 
 
-class Figures(Enum):
-    """Of which kind they are, with what makes a period of theirs settled. Nodes are left out of counted days."""
+class AggregateKind(Enum):
+    """What is aggregated, with the statement that decides whether a period of it is settled.
+
+    Nodes are not part of the counted days, so their availability is never settled.
+    """
 
     AVAILABILITY = text(
-        READ.format(
+        VERSION.format(
             settled=f"""
         (SELECT count(*) FROM counted_day WHERE day BETWEEN :first AND :last) > cast(:last AS date) - greatest(
             cast(:first AS date),
@@ -39,7 +41,7 @@ class Figures(Enum):
         )
     )
     LATENCY = text(
-        READ.format(
+        VERSION.format(
             settled="""
         (SELECT upto FROM rollup_watermark WHERE stage = 'days') >= :end
         AND NOT EXISTS (
@@ -48,27 +50,31 @@ class Figures(Enum):
     """
         )
     )
-    THROUGHPUT = text(READ.format(settled="false"))  # cheap, and tests are settled late
+    THROUGHPUT = text(VERSION.format(settled="false"))  # cheap to compute, and results may be recorded late
 
 
-class Watermark(NamedTuple):
-    versions: tuple[tuple[str, int], ...]
-    moment: int | None  # which of the few seconds it is; None of a settled period
+class DataVersion(NamedTuple):
+    counters: tuple[tuple[str, int], ...]
+    refresh: float | None  # which refresh interval it is; None for a settled period
 
 
-async def read(
-    session: AsyncSession, figures: Figures, period: Period, *, site_id: int | None, refresh_s: int
-) -> Watermark:
-    """To be read before what it stands for: what changes in between is then taken for older than it is, never newer."""
-    last = (period.end - timedelta(seconds=1)).astimezone(WITA).date()
-    bounds = {"start": period.start, "end": period.end}
-    days = {"first": period.start.astimezone(WITA).date(), "last": last, "site_id": site_id}
-    asked = days if figures is Figures.AVAILABILITY else bounds
-    row = (await session.execute(figures.value, asked)).one()
-    ignored = {EVERY_SECOND, WHILE_IT_RUNS} if row.settled else {EVERY_SECOND}
-    versions = tuple(sorted((name, n) for name, n in row.versions.items() if name not in ignored))
-    return Watermark(versions, None if row.settled else _moment(refresh_s))
+async def read_data_version(
+    session: AsyncSession, kind: AggregateKind, period: Period, *, site_id: int | None, refresh_s: int, now: float
+) -> DataVersion:
+    """Return the version of the data that an aggregate of this period depends on; `now` in seconds since 1970.
+
+    Read it before the data: a change in between then makes the response look older than it is, never newer.
+    """
+    if kind is AggregateKind.AVAILABILITY:
+        last_day = (period.end - timedelta(seconds=1)).astimezone(WITA).date()
+        bounds = {"first": period.start.astimezone(WITA).date(), "last": last_day, "site_id": site_id}
+    else:
+        bounds = {"start": period.start, "end": period.end}
+    row = (await session.execute(kind.value, bounds)).one()
+    ignored = {STATUS, INCIDENT} if row.settled else {STATUS}
+    counters = tuple(sorted((name, version) for name, version in row.counters.items() if name not in ignored))
+    return DataVersion(counters, None if row.settled else _refresh_interval(now, refresh_s))
 
 
-def _moment(refresh_s: int) -> int:
-    return int(time.time()) // refresh_s if refresh_s else time.time_ns()
+def _refresh_interval(now: float, refresh_s: int) -> float:
+    return now // refresh_s if refresh_s else now

@@ -1,4 +1,4 @@
-"""How aggregates are asked for and answered: once counted they are told again until something changes them."""
+"""How every aggregate route responds: as JSON or CSV, revalidated by ETag, from the response cache where it can."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -10,10 +10,10 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.aggregates import cache_key, csv_export
-from app.aggregates.cache_key import Figures
-from app.aggregates.response_cache import Body, Remembered
-from app.aggregates.selection import OneSite, Selection
+from app.aggregates import csv_export
+from app.aggregates.cache_key import AggregateKind, read_data_version
+from app.aggregates.response_cache import CachedBody, ResponseCache
+from app.aggregates.selection import SingleSite, SiteGroup
 from app.core.errors import Fault, Invalid
 from app.core.periods import Period
 from app.core.tabular import CSV_TYPE, Separator, attached
@@ -22,110 +22,125 @@ from app.postgres.engine import transaction
 from app.web.conditional import prefers, tags, takes_gzip
 from app.web.problem_details import ProblemResponses, problems
 
-T = TypeVar("T", OneSite, Selection)
+T = TypeVar("T", SingleSite, SiteGroup)
 
 
-class Form(StrEnum):
+class OutputFormat(StrEnum):
     JSON = "json"
     CSV = "csv"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What kind of answer it is: its model, how it becomes a table, and what the file is called."""
+class AggregateSpec:
+    """What a route responds with: its kind, its model, the stem of the CSV's file name, and how it becomes CSV."""
 
-    figures: Figures
+    kind: AggregateKind
     model: type[BaseModel]
-    name: str
-    table: Callable[[Any, Separator], bytes] = csv_export.series
-    pages: bool = False
+    filename: str
+    to_csv: Callable[[Any, Separator], bytes] = csv_export.series_csv
+    paged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """One request: `answer` looks up whose figures are meant, and counts them unless they are still known."""
-
+class AggregateRequest:
     request: Request
-    form: Form
+    format: OutputFormat
     separator: Separator
 
-    async def answer(
+    async def respond(
         self,
-        told: Told,
+        spec: AggregateSpec,
         period: Period,
         select: Callable[[AsyncSession], Awaitable[T]],
-        count: Callable[[AsyncSession, T], Awaitable[dict[str, Any]]],
+        compute: Callable[[AsyncSession, T], Awaitable[dict[str, Any]]],
     ) -> Response:
-        self._require_whole(told)
+        """Return 304, the cached response, or a new one.
+
+        1. Resolve the sites: raises NotFound or NotAllowed. Callers who ask for the same sites share a response.
+        2. Read the data version. With the resolved request it makes the ETag; one that the client has is a 304.
+        3. Take the body from the cache, or compute it in a transaction of its own.
+        """
+        self._require_no_paging_of_csv(spec)
         state, refresh_s = self.request.app.state, self.request.app.state.settings.aggregates.refresh_s
+        cache: ResponseCache = state.aggregate_cache
         async with transaction(state.sessions) as session:
-            of = await select(session)
-            site_id = of.site_id if isinstance(of, OneSite) else None
-            known = await cache_key.read(session, told.figures, period, site_id=site_id, refresh_s=refresh_s)
+            sites = await select(session)
+            version = await read_data_version(
+                session,
+                spec.kind,
+                period,
+                site_id=sites.site_id if isinstance(sites, SingleSite) else None,
+                refresh_s=refresh_s,
+                now=cache.clock(),
+            )
         query = tuple(sorted(self.request.query_params.multi_items()))
-        question = (self.request.url.path, query, of, self.form, simulated.get())
-        headers = self._headers(repr((question, known)))
+        key = (self.request.url.path, query, sites, self.format, simulated.get())
+        headers = self._headers(repr((key, version)))
         if headers["ETag"] in tags(self.request.headers.get("if-none-match")):
             return Response(status_code=304, headers=headers)
 
-        async def counted() -> bytes:
+        async def render() -> bytes:
             async with transaction(state.sessions) as session:
-                found = told.model.model_validate(await count(session, of))
-            return self._written(found, told)
+                result = spec.model.model_validate(await compute(session, sites))
+            return self._serialize(result, spec)
 
-        remembered: Remembered = state.remembered
-        return self._sent(await remembered.get(question, known, counted), told, headers)
+        return self._response(await cache.get(key, version, render), spec, headers)
 
     @property
-    def _zips(self) -> bool:
+    def _takes_gzip(self) -> bool:
         return takes_gzip(self.request.headers.get("accept-encoding", ""))
 
-    def _headers(self, told_of: str) -> dict[str, str]:
-        tag = hashlib.blake2s(told_of.encode(), digest_size=8).hexdigest()
+    def _headers(self, identity: str) -> dict[str, str]:
+        tag = hashlib.blake2s(identity.encode(), digest_size=8).hexdigest()
         return {
-            "ETag": f'"{tag}-gzip"' if self._zips else f'"{tag}"',
+            "ETag": f'"{tag}-gzip"' if self._takes_gzip else f'"{tag}"',
             "Cache-Control": "private, no-cache",
             "Vary": "Accept, Accept-Encoding",
         }
 
-    def _written(self, found: BaseModel, told: Told) -> bytes:
-        if self.form is Form.CSV:
-            return told.table(found, self.separator)
-        return found.model_dump_json(by_alias=True).encode()
+    def _serialize(self, result: BaseModel, spec: AggregateSpec) -> bytes:
+        if self.format is OutputFormat.CSV:
+            return spec.to_csv(result, self.separator)
+        return result.model_dump_json(by_alias=True).encode()
 
-    def _sent(self, body: Body, told: Told, headers: dict[str, str]) -> Response:
+    def _response(self, body: CachedBody, spec: AggregateSpec, headers: dict[str, str]) -> Response:
         media_type = "application/json"
-        if self.form is Form.CSV:
-            media_type, headers = CSV_TYPE, headers | attached(told.name, "csv")
-        if body.zipped is None or not self._zips:
-            return Response(body.whole, headers=headers, media_type=media_type)
-        return Response(body.zipped, headers=headers | {"Content-Encoding": "gzip"}, media_type=media_type)
+        if self.format is OutputFormat.CSV:
+            media_type, headers = CSV_TYPE, headers | attached(spec.filename, "csv")
+        if body.gzipped is None or not self._takes_gzip:
+            return Response(body.plain, headers=headers, media_type=media_type)
+        return Response(body.gzipped, headers=headers | {"Content-Encoding": "gzip"}, media_type=media_type)
 
-    def _require_whole(self, told: Told) -> None:
+    def _require_no_paging_of_csv(self, spec: AggregateSpec) -> None:
         faults = [
             Fault(name, "whole_only", "CSV comes whole, without pages", "Leave it out")
             for name in ("limit", "cursor")
-            if told.pages and self.form is Form.CSV and name in self.request.query_params
+            if spec.paged and self.format is OutputFormat.CSV and name in self.request.query_params
         ]
         if faults:
             raise Invalid(*faults)
 
 
-def _asking(
+def _aggregate_request(
     request: Request,
-    format: Annotated[Form | None, Query(description="else by Accept; CSV has the total in its last row")] = None,
-    separator: Annotated[Separator, Query(description="of CSV; semicolon comes with decimal commas")] = Separator.COMMA,
-) -> Asking:
-    by_header = Form.CSV if prefers(request.headers.get("accept", ""), "text/csv", "application/json") else Form.JSON
-    return Asking(request, format or by_header, separator)
+    format: Annotated[
+        OutputFormat | None, Query(description="default: by the Accept header; CSV has the total in its last row")
+    ] = None,
+    separator: Annotated[
+        Separator, Query(description="of CSV; with semicolon, decimals are written with a comma")
+    ] = Separator.COMMA,
+) -> AggregateRequest:
+    accept = request.headers.get("accept", "")
+    accepted = OutputFormat.CSV if prefers(accept, "text/csv", "application/json") else OutputFormat.JSON
+    return AggregateRequest(request, format or accepted, separator)
 
 
-AsAsked = Annotated[Asking, Depends(_asking)]
+Aggregate = Annotated[AggregateRequest, Depends(_aggregate_request)]
 
 
-def answers(*statuses: int) -> ProblemResponses:
-    """For a route's `responses`."""
+def aggregate_responses(*statuses: int) -> ProblemResponses:
+    """Return the `responses` of a route: CSV beside JSON, 304, and these problems."""
     return problems(*statuses) | {
         200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
-        304: {"description": "Nothing changed since the ETag of If-None-Match"},
+        304: {"description": "Unchanged since the ETag of If-None-Match"},
     }

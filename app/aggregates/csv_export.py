@@ -1,6 +1,6 @@
-"""Aggregates as CSV: the rows of the JSON with the same names, what lies within them named after both (`seconds_up`).
+"""Aggregates as CSV: the JSON's rows under the JSON's names, nested fields prefixed by their parent (`seconds_up`).
 
-The total is the last row: what is above it cannot be averaged to it. The column `row` tells them apart.
+The total is the last row: it is no average of the rows above it. The column `row` tells them apart.
 """
 
 from datetime import datetime
@@ -14,55 +14,52 @@ from app.registry.models import Cause
 Row = dict[str, Cell]
 
 
-def series(answer: BaseModel, separator: Separator) -> bytes:
-    """Of an answer with `series` and `total`; where only the whole has `sites`, the total has them."""
-    said: Any = answer
-    rows = [_led("part", flat(type(one), one)) for one in said.series]
-    total = _led("total", flat(type(said.total), said.total))
-    if "sites" in type(said).model_fields:
-        rows, total = [row | {"sites": None} for row in rows], total | {"sites": said.sites}
+def series_csv(response: Any, separator: Separator) -> bytes:
+    """Serialize a response with `series` and `total`; `sites` stands in the total where only the whole has it."""
+    rows = [_labelled("part", row) for row in response.series]
+    total = _labelled("total", response.total)
+    if "sites" in type(response).model_fields:
+        rows, total = [row | {"sites": None} for row in rows], total | {"sites": response.sites}
     return csv(list(total), [*rows, total], separator)
 
 
-def items(answer: BaseModel, separator: Separator) -> bytes:
-    """Of an answer with `items`: these alone, since no total is one of them."""
-    said: Any = answer
-    (model,) = get_args(type(said).model_fields["items"].annotation)
-    return csv(list(flat(model, None)), [flat(model, one) for one in said.items], separator)
+def items_csv(response: Any, separator: Separator) -> bytes:
+    """Serialize the `items` of a response, without a total."""
+    (model,) = get_args(type(response).model_fields["items"].annotation)
+    return csv(list(flatten(model, None)), [flatten(model, item) for item in response.items], separator)
 
 
-def _led(kind: str, row: Row) -> Row:
-    return {"row": kind, **row}
+def _labelled(label: str, row: BaseModel) -> Row:
+    return {"row": label, **flatten(type(row), row)}
 
 
-def flat(model: type[BaseModel], value: Any, prefix: str = "") -> Row:
-    """A column for each plain field; the same ones whatever is there."""
+def flatten(model: type[BaseModel], value: Any, prefix: str = "") -> Row:
+    """Return a cell for each plain field of the model, in its order; all are None where the value is None."""
     row: Row = {}
     for name, field in model.model_fields.items():
-        inside = None if value is None else getattr(value, name)
-        below = _model(field.annotation)
-        if below is not None:
-            row |= flat(below, inside, f"{prefix}{name}_")
+        inner = None if value is None else getattr(value, name)
+        nested = _nested_model(field.annotation)
+        if nested is not None:
+            row |= flatten(nested, inner, f"{prefix}{name}_")
         elif name == "down_by_cause":
             row |= {
-                f"{prefix}down_{cause.value}_s": None if inside is None else inside.get(cause.value, 0)
-                for cause in Cause
+                f"{prefix}down_{cause.value}_s": None if inner is None else inner.get(cause.value, 0) for cause in Cause
             }
         else:
-            row[prefix + name] = plain(inside)
+            row[prefix + name] = cell(inner)
     return row
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
-    """The one that it is, or may be beside None."""
-    for kind in (annotation, *get_args(annotation)):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
+def _nested_model(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that a field holds, also an optional one; None for a plain field."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
     return None
 
 
-def plain(value: Any) -> Cell:
-    """A moment as the JSON has it."""
+def cell(value: Any) -> Cell:
+    """Return the value as the JSON has it."""
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     plain: Cell = value

@@ -1,64 +1,67 @@
-"""Answers that were counted, kept until what they depend on changes."""
+"""Aggregate responses, kept until the data they were computed from changes or newer ones need the room."""
 
 import asyncio
 import gzip
+import time
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from app.aggregates.cache_key import Watermark
+from cachetools import LRUCache
 
-MOST_BYTES = 50_000_000
-WORTH_ZIPPING, LEVEL = 1000, 5
+from app.aggregates.cache_key import DataVersion
+from app.core.single_flight import SingleFlight
 
-Count = Callable[[], Awaitable[bytes]]
+MAX_BYTES = 50_000_000
+ENTRY_BYTES = 1000  # what an entry takes beside its body, roughly; it bounds the number of entries too
+MIN_GZIP_BYTES, GZIP_LEVEL = 1000, 5
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
-    whole: bytes
-    zipped: bytes | None  # None: not worth it
+class CachedBody:
+    plain: bytes
+    gzipped: bytes | None  # None for a body that is too short to be worth it
+
+    @property
+    def size(self) -> int:
+        return ENTRY_BYTES + len(self.plain) + len(self.gzipped or b"")
 
 
-@dataclass(slots=True, eq=False)
-class Made:
-    of: Watermark
-    size: int = 0  # while it is being counted it takes no room
-    body: asyncio.Task[Body] = field(init=False)
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    version: DataVersion
+    body: CachedBody
 
 
-class Remembered:
-    """By question, the one asked last at the end. Whoever asks the same at the same time waits for the same count."""
+class ResponseCache:
+    """The least recently used bodies are evicted first; concurrent requests for one body share its computation.
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self._most_bytes = most_bytes
-        self._made: dict[Hashable, Made] = {}
+    `clock` (seconds since 1970) decides in which refresh interval a request falls.
+    """
 
-    async def get(self, question: Hashable, of: Watermark, count: Count) -> Body:
-        made = self._made.pop(question, None)
-        if made is None or made.of != of:
-            made = Made(of)
-            made.body = asyncio.create_task(self._make(question, made, count))
-        self._made[question] = made
-        return await asyncio.shield(made.body)  # who asked first may hang up
+    def __init__(self, *, max_bytes: int = MAX_BYTES, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self._entries: LRUCache[Hashable, _Entry] = LRUCache(max_bytes, getsizeof=lambda entry: entry.body.size)
+        self._flight: SingleFlight[tuple[Hashable, DataVersion], CachedBody] = SingleFlight()
 
-    async def _make(self, question: Hashable, made: Made, count: Count) -> Body:
-        try:
-            whole = await count()
-            worth_it = len(whole) >= WORTH_ZIPPING
-            zipped = await asyncio.to_thread(gzip.compress, whole, LEVEL, mtime=0) if worth_it else None
-        except BaseException:
-            if self._made.get(question) is made:
-                del self._made[question]
-            raise
-        made.size = len(whole) + len(zipped or b"")
-        self._shrink()
-        return Body(whole, zipped)
+    @property
+    def size(self) -> int:
+        """Bytes in use."""
+        return int(self._entries.currsize)
 
-    def _shrink(self) -> None:
-        taken = sum(made.size for made in self._made.values())
-        for question, made in list(self._made.items()):
-            if taken <= self._most_bytes:
-                return
-            if made.size:
-                del self._made[question]
-                taken -= made.size
+    async def get(self, key: Hashable, version: DataVersion, compute: Callable[[], Awaitable[bytes]]) -> CachedBody:
+        """Return the body of this key and version, computed unless it is cached. An error of `compute` is not kept."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.version == version:
+            return entry.body
+        return await self._flight.run((key, version), lambda: self._load(key, version, compute))
+
+    async def _load(self, key: Hashable, version: DataVersion, compute: Callable[[], Awaitable[bytes]]) -> CachedBody:
+        plain = await compute()
+        gzipped = None
+        if len(plain) >= MIN_GZIP_BYTES:
+            gzipped = await asyncio.to_thread(gzip.compress, plain, GZIP_LEVEL, mtime=0)
+        body = CachedBody(plain, gzipped)
+        self._entries.pop(key, None)
+        if body.size <= self._entries.maxsize:
+            self._entries[key] = _Entry(version, body)
+        return body

@@ -1,4 +1,4 @@
-"""Whose figures an aggregate is: one site's, or the access points' of a region, a provider, a technology."""
+"""Which sites an aggregate covers: a single one, or the access points of a region, a provider, a technology."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,49 +11,56 @@ from app.core.clock import WITA_SQL
 from app.core.errors import NotFound
 from app.profiles import Technology
 from app.registry import providers, regions
+from app.registry import store as registry
 from app.registry.configuration import ConfigurationInForce
-from app.registry.models import Site, SiteConfiguration, SiteKind
+from app.registry.models import Level, Site, SiteConfiguration, SiteKind
 
-KECAMATAN = len("64.02.05")
+CODE_LENGTHS = {Level.PROVINSI: 2, Level.KABUPATEN_KOTA: 5, Level.KECAMATAN: 8, Level.DESA_KELURAHAN: 13}
+# Regions whose days and months are rolled up. A village is not: its few sites are read one by one.
+ROLLED_UP_CODE_LENGTHS = tuple(n for level, n in CODE_LENGTHS.items() if level is not Level.DESA_KELURAHAN)
+
+
+def is_rolled_up(region_code: str) -> bool:
+    return len(region_code) in ROLLED_UP_CODE_LENGTHS
 
 
 @dataclass(frozen=True, slots=True)
-class OneSite:
+class SingleSite:
     site_id: int
 
     @property
-    def by_region(self) -> bool:
+    def is_rolled_up(self) -> bool:
         return False
 
     @property
-    def members(self) -> str:
+    def members_sql(self) -> str:
         return """
             SELECT cast(:site_id AS int) AS site_id, cast('-infinity' AS timestamptz) AS since,
                 cast('infinity' AS timestamptz) AS until"""
 
     @property
-    def values(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, Any]:
         return {"site_id": self.site_id}
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Access points of a region, for the time that they were set up there, with this provider and this technology."""
+class SiteGroup:
+    """Access points of a region (and of one provider, one technology), each for as long as it was configured so."""
 
     region: str
     provider_id: int | None = None
     technology: Technology | None = None
 
-    def takes(self, setup: ConfigurationInForce) -> bool:
+    def includes(self, configuration: ConfigurationInForce) -> bool:
         return (
-            self.provider_id in {None, setup.provider_id}
-            and self.technology in {None, setup.technology}
-            and setup.village_code.startswith(self.region)
+            self.provider_id in {None, configuration.provider_id}
+            and self.technology in {None, configuration.technology}
+            and configuration.village_code.startswith(self.region)
         )
 
     @property
-    def sites(self) -> Select[int]:
-        """The ids of all that ever were so set up."""
+    def site_ids(self) -> Select[int]:
+        """Select the ids of all sites that ever belonged to the group."""
         configured = SiteConfiguration
         query = (
             select(Site.id)
@@ -68,64 +75,71 @@ class Selection:
         return query
 
     @property
-    def by_region(self) -> bool:
-        """Whether its days and months are counted: not so those of a village, whose few sites are."""
-        return len(self.region) <= KECAMATAN
+    def is_rolled_up(self) -> bool:
+        """Whether its days and months are rolled up."""
+        return is_rolled_up(self.region)
 
     @property
-    def members(self) -> str:
-        """Rows (site_id, since, until), cut at midnight: a site may leave and come back."""
-        wanted = ["s.kind = 'access_point'", "c.village_code ^@ :region"]
-        wanted += ["c.provider_id = :provider_id"] if self.provider_id is not None else []
-        wanted += ["c.technology = :technology"] if self.technology is not None else []
+    def members_sql(self) -> str:
+        """Select rows (site_id, since, until), cut at WITA's midnights; a site that left and came back has several."""
+        conditions = ["s.kind = 'access_point'", "c.village_code ^@ :region"]
+        conditions += ["c.provider_id = :provider_id"] if self.provider_id is not None else []
+        conditions += ["c.technology = :technology"] if self.technology is not None else []
         return f"""
             SELECT s.id AS site_id, date_trunc('day', c.started_at, {WITA_SQL}) AS since,
                 coalesce(date_trunc('day', c.ended_at, {WITA_SQL}), 'infinity') AS until
-            FROM site s JOIN site_configuration c ON c.site_id = s.id WHERE {" AND ".join(wanted)}"""
+            FROM site s JOIN site_configuration c ON c.site_id = s.id WHERE {" AND ".join(conditions)}"""
 
     @property
-    def values(self) -> dict[str, Any]:
-        """Of `members`, and of the cell that is counted of them."""
+    def parameters(self) -> dict[str, Any]:
+        """Return the values bound in `members_sql`, and the provider and technology of the rollup row to read."""
         technology = self.technology and self.technology.value
         return {
             "region": self.region,
             "provider_id": self.provider_id,
             "technology": technology,
-            "cell_provider": self.provider_id or 0,
-            "cell_technology": technology or "all",
+            "rollup_provider": self.provider_id or 0,
+            "rollup_technology": technology or "all",
         }
+
+
+async def select_site(session: AsyncSession, ident: str, *, caller: Caller) -> SingleSite:
+    """Raises NotFound, alike for an unknown site and one out of scope."""
+    site, _ = await registry.get_site(session, ident, caller=caller)
+    return SingleSite(site.id)
 
 
 async def select_region(
     session: AsyncSession, code: str, provider: str | None, technology: Technology | None, *, caller: Caller
-) -> Selection:
-    """Raises NotFound for a code that is no region's, NotAllowed outside the caller's, Invalid for no such provider."""
+) -> SiteGroup:
+    """Raises NotFound for an unknown region, NotAllowed for one out of scope, Invalid for an unknown provider."""
     code = await regions.current(session, code)
     if code not in regions.names():
         raise NotFound("There is no region {given} in Kalimantan Timur", values={"given": code[:60]})
     require_region(caller, code)
-    return Selection(code, await _asked_provider(session, provider, caller=caller), technology)
+    return SiteGroup(code, await _provider_id(session, provider, caller=caller), technology)
 
 
 async def select_any(
     session: AsyncSession, region: str | None, provider: str | None, technology: Technology | None, *, caller: Caller
-) -> Selection:
-    """Like `select_region`, by parameters: without a region all that the caller may see."""
+) -> SiteGroup:
+    """Like `select_region`, with an optional region: without one, everything the caller may see."""
     if region is not None:
         require_region(caller, region)
-    chosen = await _asked_provider(session, provider, caller=caller)
-    return Selection(region or caller.region_code, chosen, technology)
+    provider_id = await _provider_id(session, provider, caller=caller)
+    return SiteGroup(region or caller.region_code, provider_id, technology)
 
 
 async def select_provider(
     session: AsyncSession, ident: str, region: str | None, technology: Technology | None, *, caller: Caller
-) -> Selection:
-    """Of the provider's sites within the caller's region. Raises NotFound for an unknown provider, or another's."""
-    found = await providers.get_provider(session, ident, caller=caller)
-    return await select_any(session, region, found.slug, technology, caller=caller)
+) -> SiteGroup:
+    """Select a provider's sites within the caller's region. Raises NotFound for an unknown provider, or another's."""
+    provider = await providers.get_provider(session, ident, caller=caller)
+    return await select_any(session, region, provider.slug, technology, caller=caller)
 
 
-async def _asked_provider(session: AsyncSession, ident: str | None, *, caller: Caller) -> int | None:
+async def _provider_id(session: AsyncSession, ident: str | None, *, caller: Caller) -> int | None:
+    """Return the id of the provider that is asked for, else the caller's own if it is a provider."""
     if ident is None:
         return caller.provider_id
     return (await providers.choose_provider(session, ident, caller=caller)).id

@@ -17,7 +17,7 @@ from app.accounts.token_routes import router as tokens
 from app.agents.device_routes import router as devices
 from app.agents.page_routes import router as enrolment
 from app.agents.routes import router as agents
-from app.aggregates.response_cache import Remembered
+from app.aggregates.response_cache import ResponseCache
 from app.api import health, openapi_docs
 from app.api.metrics import Requests
 from app.api.middleware.body_limits import Edge
@@ -84,7 +84,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)
-    app.state.remembered = Remembered()
+    app.state.aggregate_cache = ResponseCache()
     app.state.door = Door(lambda: app.state.sessions, app.state.settings.push, app.state.metrics)
     most = app.state.settings.status.max_streams
     app.state.streams = Streams(app.state.snapshot, app.state.answers, most=most)

@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Date, DateTime, Integer, Select, cast, func, liter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import in_region
-from app.aggregates.selection import Selection
+from app.aggregates.selection import SiteGroup
 from app.availability.models import (
     ALL_PROVIDERS,
     ALL_TECHNOLOGIES,
@@ -53,13 +53,13 @@ class Days:
         return {day for _, day in self.stale}
 
 
-async def counted(session: AsyncSession, chosen: Selection, period: Period) -> Days:
+async def counted(session: AsyncSession, chosen: SiteGroup, period: Period) -> Days:
     first = _first_whole(period)
     last = period.end.astimezone(WITA).date() - timedelta(days=1)
     days = set(await session.scalars(select(CountedDay.day).where(CountedDay.day.between(first, last))))
     stale = await session.execute(
         select(StaleDay.site_id, StaleDay.day).where(
-            StaleDay.day.between(first, last), StaleDay.site_id.in_(chosen.sites)
+            StaleDay.day.between(first, last), StaleDay.site_id.in_(chosen.site_ids)
         )
     )
     return Days(days, [(site_id, day) for site_id, day in stale if day in days])
@@ -71,7 +71,7 @@ def _first_whole(period: Period) -> date:
 
 
 async def read_days(
-    session: AsyncSession, chosen: Selection, found: Days, parts: Sequence[Period], grouping: Grouping
+    session: AsyncSession, chosen: SiteGroup, found: Days, parts: Sequence[Period], grouping: Grouping
 ) -> dict[Key, Tally]:
     tallies: dict[Key, Tally] = defaultdict(Tally)
     starts = [_first_whole(part) for part in parts]
@@ -88,7 +88,7 @@ async def read_days(
 @dataclass(frozen=True, slots=True)
 class _Source:
     table: Any
-    chosen: Selection
+    chosen: SiteGroup
     days: set[date]
     stale: Sequence[tuple[int, date]]
     starts: Sequence[date]
@@ -168,7 +168,7 @@ async def _causes(session: AsyncSession, source: _Source, tallies: dict[Key, Tal
 
 async def add_crossing(
     session: AsyncSession,
-    chosen: Selection,
+    chosen: SiteGroup,
     found: Days,
     parts: Sequence[Period],
     grouping: Grouping,

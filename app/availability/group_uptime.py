@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.aggregates.selection import Selection
+from app.aggregates.selection import SiteGroup
 from app.availability import site_history
 from app.availability.counting import slices
 from app.availability.daily_availability import chunks
@@ -29,11 +29,11 @@ MAX_SITE_DAYS = 12_000  # by hours, which are always counted live: some ten days
 
 
 async def uptime(
-    session: AsyncSession, chosen: Selection, period: Period, step: Step, *, now: datetime
+    session: AsyncSession, chosen: SiteGroup, period: Period, step: Step, *, now: datetime
 ) -> dict[str, Any]:
     """Rows of seconds summed over access points, each with how many of them were in service."""
     parts = list(period.cut(step))
-    sites = await site_history.places(session, chosen.sites)
+    sites = await site_history.places(session, chosen.site_ids)
     if step is Step.HOUR and len(sites) * (period.end - period.start) / timedelta(days=1) > MAX_SITE_DAYS:
         raise Invalid(
             Fault(
@@ -75,7 +75,7 @@ def _row(part: Period, tally: Tally, sites: int, seconds: int) -> dict[str, Any]
 
 async def tallies(
     session: AsyncSession,
-    chosen: Selection,
+    chosen: SiteGroup,
     sites: Sequence[Place],
     parts: Sequence[Period],
     grouping: Grouping,
@@ -99,7 +99,7 @@ async def tallies(
 
 async def _add_live(
     session: AsyncSession,
-    chosen: Selection,
+    chosen: SiteGroup,
     sites: Sequence[Place],
     span: tuple[int, int],
     parts: Sequence[Period],
@@ -119,7 +119,7 @@ async def _add_live(
         histories = await site_history.histories(session, chunk, from_slot(low), from_slot(high), now=now)
         for site in chunk:
             for piece in slices(histories[site.id], [(a, b) for _, a, b in within]):
-                if piece.setup is not None and piece.kind != "inactive" and chosen.takes(piece.setup):
+                if piece.setup is not None and piece.kind != "inactive" and chosen.includes(piece.setup):
                     found[within[piece.part][0], *grouping.live(site, piece.setup)].add(piece)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Integer, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import csv_export
-from app.aggregates.selection import Selection
+from app.aggregates.selection import SiteGroup
 from app.availability import site_history
 from app.availability.daily_reader import Grouping, Key, add_crossing, counted
 from app.availability.group_schemas import By, Order, RankedOut, RankingOut, Reason, UnrankedOut
@@ -29,7 +29,7 @@ Entry = dict[str, Any]
 
 async def ranking(
     session: AsyncSession,
-    chosen: Selection,
+    chosen: SiteGroup,
     period: Period,
     *,
     by: By,
@@ -41,7 +41,7 @@ async def ranking(
     """The ranked, best or worst first within each technology, and those of which too little was seen."""
     width = max(WIDTHS[level], len(chosen.region))  # a region that reaches beyond would be ranked by a part of itself
     grouping = _grouping(by, width, chosen)
-    sites = await site_history.places(session, chosen.sites)
+    sites = await site_history.places(session, chosen.site_ids)
     known = await counted(session, chosen, period)
     found = await tallies(session, chosen, sites, [period], grouping, known, now=now)
     await add_crossing(session, chosen, known, [period], grouping, found)
@@ -61,7 +61,7 @@ async def ranking(
     return ranked, sorted((e for e in unseen if e["reason"]), key=lambda e: (e["technology"], e["code"]))
 
 
-def _grouping(by: By, width: int, chosen: Selection) -> Grouping:
+def _grouping(by: By, width: int, chosen: SiteGroup) -> Grouping:
     sums = RegionAvailabilityDay
     within = [chosen.region] if len(chosen.region) <= WIDTHS[Level.KECAMATAN] else None
     if by is By.SITE:
@@ -124,7 +124,7 @@ def _ranked(entries: Sequence[Entry]) -> Iterator[Entry]:
 
 def as_csv(answer: RankingOut, separator: Separator) -> bytes:
     """Return the ranking as a table; those that could not be ranked come last, without a rank and with the reason."""
-    period: csv_export.Row = {"from": csv_export.plain(answer.from_), "to": csv_export.plain(answer.to)}
-    nothing = csv_export.flat(RankedOut, None) | csv_export.flat(UnrankedOut, None)
-    rows = [period | nothing | csv_export.flat(type(entry), entry) for entry in (*answer.items, *answer.unranked)]
+    period: csv_export.Row = {"from": csv_export.cell(answer.from_), "to": csv_export.cell(answer.to)}
+    nothing = csv_export.flatten(RankedOut, None) | csv_export.flatten(UnrankedOut, None)
+    rows = [period | nothing | csv_export.flatten(type(entry), entry) for entry in (*answer.items, *answer.unranked)]
     return csv_export.csv([*period, *nothing], rows, separator)

@@ -5,9 +5,10 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import selection
-from app.aggregates.cache_key import Figures
-from app.aggregates.cached_endpoint import AsAsked, Form, Told, answers
-from app.aggregates.selection import OneSite, Selection
+from app.aggregates.cache_key import AggregateKind
+from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, OutputFormat, aggregate_responses
+from app.aggregates.params import ProviderFilter, RegionPath, TechnologyFilter
+from app.aggregates.selection import SingleSite, SiteGroup
 from app.availability import ranking
 from app.availability.group_schemas import By, Order, RankingOut, SumUptimeOut
 from app.availability.group_uptime import uptime
@@ -16,7 +17,6 @@ from app.availability.site_uptime import uptime as uptime_of_site
 from app.core.clock import utc_now
 from app.core.errors import Fault, Invalid
 from app.core.periods import Period, Step, chosen_step
-from app.latency.routes import Code, OfProvider, OfTechnology, one_site
 from app.registry.models import Level, Site
 from app.registry.params import ProviderId, RegionCode, SiteId
 from app.web.deps import Reader
@@ -26,74 +26,78 @@ from app.web.period_params import Asked
 
 router = APIRouter(tags=["aggregates"])
 
-OF_SITE = Told(Figures.AVAILABILITY, UptimeOut, "ketersediaan")
-OF_GROUP = Told(Figures.AVAILABILITY, SumUptimeOut, "ketersediaan")
-RANKING = Told(Figures.AVAILABILITY, RankingOut, "peringkat", ranking.as_csv, pages=True)
+SITE_UPTIME = AggregateSpec(AggregateKind.AVAILABILITY, UptimeOut, "ketersediaan")
+GROUP_UPTIME = AggregateSpec(AggregateKind.AVAILABILITY, SumUptimeOut, "ketersediaan")
+RANKING = AggregateSpec(AggregateKind.AVAILABILITY, RankingOut, "peringkat", ranking.as_csv, paged=True)
 BY_RANK = PeriodCursorCodec(row_id)
 
 
-@router.get("/sites/{id}/uptime", response_model=UptimeOut, responses=answers(404), tags=["one site"])
-async def get_uptime(asking: AsAsked, caller: Reader, id: SiteId, period: Asked, step: Step | None = None) -> Response:
+@router.get("/sites/{id}/uptime", response_model=UptimeOut, responses=aggregate_responses(404), tags=["one site"])
+async def get_uptime(
+    aggregate: Aggregate, caller: Reader, id: SiteId, period: Asked, step: Step | None = None
+) -> Response:
     """Seconds of every state, and the percentages with their bounds. Days and months are cut in WITA."""
     chosen = chosen_step(period, step)
 
-    async def count(session: AsyncSession, of: OneSite) -> dict[str, Any]:
+    async def count(session: AsyncSession, of: SingleSite) -> dict[str, Any]:
         site = await session.get_one(Site, of.site_id)
         return await uptime_of_site(session, site, period, chosen, now=utc_now())
 
-    return await asking.answer(OF_SITE, period, lambda session: one_site(session, id, caller), count)
+    return await aggregate.respond(
+        SITE_UPTIME, period, lambda session: selection.select_site(session, id, caller=caller), count
+    )
 
 
-def _counting(period: Period, step: Step | None) -> Callable[[AsyncSession, Selection], Awaitable[dict[str, Any]]]:
+def _counting(period: Period, step: Step | None) -> Callable[[AsyncSession, SiteGroup], Awaitable[dict[str, Any]]]:
     chosen = chosen_step(period, step)
     return lambda session, of: uptime(session, of, period, chosen, now=utc_now())
 
 
-@router.get("/regions/{code}/uptime", response_model=SumUptimeOut, responses=answers(403, 404))
+@router.get("/regions/{code}/uptime", response_model=SumUptimeOut, responses=aggregate_responses(403, 404))
 async def get_region_uptime(
-    asking: AsAsked,
+    aggregate: Aggregate,
     caller: Reader,
-    code: Code,
+    code: RegionPath,
     period: Asked,
     step: Step | None = None,
-    technology: OfTechnology = None,
-    provider: OfProvider = None,
+    technology: TechnologyFilter = None,
+    provider: ProviderFilter = None,
 ) -> Response:
     """Seconds of all access points of a region together; nodes are never counted."""
-    return await asking.answer(
-        OF_GROUP,
+    return await aggregate.respond(
+        GROUP_UPTIME,
         period,
         lambda session: selection.select_region(session, code, provider, technology, caller=caller),
         _counting(period, step),
     )
 
 
-@router.get("/providers/{id}/uptime", response_model=SumUptimeOut, responses=answers(403, 404))
+@router.get("/providers/{id}/uptime", response_model=SumUptimeOut, responses=aggregate_responses(403, 404))
 async def get_provider_uptime(
-    asking: AsAsked,
+    aggregate: Aggregate,
     caller: Reader,
     id: ProviderId,
     period: Asked,
     step: Step | None = None,
-    technology: OfTechnology = None,
+    technology: TechnologyFilter = None,
     region: RegionCode = None,
 ) -> Response:
     """Seconds of a provider's access points together, each for as long as it was this provider's."""
-    return await asking.answer(
-        OF_GROUP,
+    return await aggregate.respond(
+        GROUP_UPTIME,
         period,
         lambda session: selection.select_provider(session, id, region, technology, caller=caller),
         _counting(period, step),
     )
 
 
-@router.get("/ranking", response_model=RankingOut, responses=answers(403))
+@router.get("/ranking", response_model=RankingOut, responses=aggregate_responses(403))
 async def get_ranking(
-    asking: AsAsked,
+    aggregate: Aggregate,
     caller: Reader,
     by: By,
     period: Asked,
-    technology: OfTechnology = None,
+    technology: TechnologyFilter = None,
     region: RegionCode = None,
     level: Annotated[Level | None, Query(description="with by=region; default kabupaten_kota")] = None,
     min_coverage_pct: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = 80,
@@ -108,7 +112,7 @@ async def get_ranking(
         )
     whole, first = BY_RANK.resume(cursor, period, 0)
 
-    async def count(session: AsyncSession, chosen: Selection) -> dict[str, Any]:
+    async def count(session: AsyncSession, chosen: SiteGroup) -> dict[str, Any]:
         ranked, unranked = await ranking.ranking(
             session,
             chosen,
@@ -119,7 +123,7 @@ async def get_ranking(
             min_coverage_pct=min_coverage_pct,
             now=utc_now(),
         )
-        last = len(ranked) if asking.form is Form.CSV else first + limit
+        last = len(ranked) if aggregate.format is OutputFormat.CSV else first + limit
         return {
             "from": whole.start,
             "to": whole.end,
@@ -128,6 +132,6 @@ async def get_ranking(
             "next_cursor": BY_RANK.write_within(whole, last) if last < len(ranked) else None,
         }
 
-    return await asking.answer(
+    return await aggregate.respond(
         RANKING, whole, lambda session: selection.select_any(session, region, None, technology, caller=caller), count
     )

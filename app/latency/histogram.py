@@ -1,7 +1,8 @@
-"""The log histogram of round-trip times: its buckets grow by 4%, so that any percentile is within 2% of the exact one.
+"""A log histogram of round-trip times: each bucket is 4% wider than the last, so every percentile is within 2%.
 
 Bucket b holds the µs above GAMMA**(b-1) up to GAMMA**b; its centre is off by at most (GAMMA-1)/(GAMMA+1) = 1.96%.
-Histograms merge by adding: `bars.py` does the same in SQL, over arrays of buckets and running counts.
+Histograms are merged by adding counts. `histogram_sql` does the same in SQL, over arrays of
+buckets and cumulative counts.
 """
 
 import math
@@ -24,8 +25,8 @@ def centre_of(bucket: int) -> float:
 @dataclass(frozen=True)
 class Histogram:
     counts: Counter[int] = field(default_factory=Counter)
-    least: int | None = None
-    most: int | None = None
+    min_us: int | None = None
+    max_us: int | None = None
 
     @classmethod
     def of(cls, rtts_us: Iterable[int]) -> "Histogram":
@@ -33,25 +34,25 @@ class Histogram:
         return cls(Counter(map(bucket_of, rtts)), min(rtts, default=None), max(rtts, default=None))
 
     def __add__(self, other: "Histogram") -> "Histogram":
-        least = [bound for bound in (self.least, other.least) if bound is not None]
-        most = [bound for bound in (self.most, other.most) if bound is not None]
-        return Histogram(self.counts + other.counts, min(least, default=None), max(most, default=None))
+        minima = [bound for bound in (self.min_us, other.min_us) if bound is not None]
+        maxima = [bound for bound in (self.max_us, other.max_us) if bound is not None]
+        return Histogram(self.counts + other.counts, min(minima, default=None), max(maxima, default=None))
 
     def quantile(self, q: float) -> float | None:
-        """Between the two packets around the place q of 0 to 1, as PostgreSQL's percentile_cont; None without any."""
-        if self.least is None:
+        """Interpolate at q (0 to 1) between the two nearest packets, like percentile_cont; None without packets."""
+        if self.min_us is None:
             return None
-        place = q * (self.counts.total() - 1)
-        low, high = self._at(math.floor(place)), self._at(math.ceil(place))
-        return low + (high - low) * (place % 1)
+        rank = q * (self.counts.total() - 1)
+        low, high = self._value_at(math.floor(rank)), self._value_at(math.ceil(rank))
+        return low + (high - low) * (rank % 1)
 
-    def _at(self, rank: int) -> float:
-        """The packet of that rank, counted from 0, as its bucket's centre."""
-        assert self.least is not None
-        assert self.most is not None
-        upto = 0
+    def _value_at(self, rank: int) -> float:
+        """Return the centre of the bucket that holds the packet of this rank (from 0), within the exact bounds."""
+        assert self.min_us is not None
+        assert self.max_us is not None
+        cumulative = 0
         for bucket in sorted(self.counts):
-            upto += self.counts[bucket]
-            if upto > rank:
-                return min(max(centre_of(bucket), self.least), self.most)
-        return self.most
+            cumulative += self.counts[bucket]
+            if cumulative > rank:
+                return min(max(centre_of(bucket), self.min_us), self.max_us)
+        return self.max_us

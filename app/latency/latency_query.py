@@ -1,136 +1,143 @@
-"""One statement that reads a period's pieces and merges them: a row for each part (n = 1, 2, …), one for all (0)."""
+"""Builds the statement that reads a period from all tiers and merges it: a row n = 1, 2, … a part, row 0 the whole."""
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any
 
-from app.aggregates.selection import OneSite, Selection
+from app.aggregates.selection import SingleSite, SiteGroup
 from app.core.clock import WITA, WITA_SQL
 from app.core.periods import Period, Step
 from app.latency import histogram_sql
 from app.latency.histogram_sql import COLUMNS
 from app.latency.models import RegionDay, RegionMonth, RollupDay, RollupHour
-from app.latency.rollup_tiers import Counted, Piece, Tier, ceil, floor, pieces
+from app.latency.rollup_tiers import RollupProgress, Tier, TierRange, ceil, floor, split_by_tier
 from app.postgres.engine import Base
 
 MEMBER = f"""
     SELECT site_id, since, until, (since AT TIME ZONE {WITA_SQL})::date AS first_day,
         (until AT TIME ZONE {WITA_SQL})::date AS until_day FROM ({{members}}) m WHERE since < until
 """
-# Hours that wait to be counted again: left out of what is counted, and read one by one.
+# Hours that wait to be counted again: left out of the rollups, their readings are read instead.
 STALE = f"""
-    SELECT site_id, hour FROM stale_hour WHERE hour >= :whole_from AND hour < :whole_to
+    SELECT site_id, hour FROM stale_hour WHERE hour >= :whole_hours_from AND hour < :whole_hours_to
         AND (hour AT TIME ZONE {WITA_SQL})::date = ANY(cast(:stale_days AS date[]))
 """
-OF_SITES: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RollupDay}
-OF_REGION: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RegionDay, Tier.MONTH: RegionMonth}
-COUNTED: dict[type[Base], str] = {
-    RollupHour: """member JOIN {span} ON true
+SITE_TABLES: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RollupDay}
+REGION_TABLES: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RegionDay, Tier.MONTH: RegionMonth}
+ROLLUP_ROWS: dict[type[Base], str] = {
+    RollupHour: """member JOIN {ranges} ON true
         JOIN rollup_hour c ON c.site_id = member.site_id AND c.hour >= low AND c.hour < high
             AND c.hour >= since AND c.hour < until
         WHERE NOT EXISTS (SELECT FROM stale WHERE stale.site_id = c.site_id AND stale.hour = c.hour)""",
-    RollupDay: """member JOIN {span} ON true
+    RollupDay: """member JOIN {ranges} ON true
         JOIN rollup_day c ON c.site_id = member.site_id AND c.day >= low AND c.day < high
             AND c.day >= first_day AND c.day < until_day""",
-    RegionDay: """{span} JOIN region_day c ON c.region_code = :region AND c.day >= low AND c.day < high
-            AND c.provider_id = :cell_provider AND c.technology = :cell_technology""",
-    RegionMonth: """{span} JOIN region_month c ON c.region_code = :region AND c.month >= low AND c.month < high
-            AND c.provider_id = :cell_provider AND c.technology = :cell_technology""",
+    RegionDay: """{ranges} JOIN region_day c ON c.region_code = :region AND c.day >= low AND c.day < high
+            AND c.provider_id = :rollup_provider AND c.technology = :rollup_technology""",
+    RegionMonth: """{ranges} JOIN region_month c ON c.region_code = :region AND c.month >= low AND c.month < high
+            AND c.provider_id = :rollup_provider AND c.technology = :rollup_technology""",
 }
-FIGURES = COLUMNS.replace("upto", "upto::bigint[] AS upto")
+ROLLUP_COLUMNS = COLUMNS.replace("upto", "upto::bigint[] AS upto")
 READINGS = f"""
-    SELECT width_bucket(m.slot, cast(:starts AS timestamptz[])) AS n, {histogram_sql.READ}
-    FROM {{hours}} JOIN measurement m ON m.site_id = member.site_id AND m.slot >= {{low}} AND m.slot < {{high}}
+    SELECT width_bucket(m.slot, cast(:starts AS timestamptz[])) AS n, {histogram_sql.READING_COLUMNS}
+    FROM {{members}} JOIN measurement m ON m.site_id = member.site_id AND m.slot >= {{low}} AND m.slot < {{high}}
     WHERE m.slot >= :first AND m.slot < :last AND m.slot >= since AND m.slot < until
 """
+READINGS_OF_STALE_HOURS = READINGS.format(
+    members="stale JOIN member ON member.site_id = stale.site_id",
+    low="stale.hour",
+    high="stale.hour + interval '1 hour'",
+)
 
 
-class Composed:
-    """`sql` with `values` answers rows (n, what is shown of a row); with one part, that is row 0."""
+class LatencyQuery:
+    """`sql`, run with `parameters`, selects rows (n, figures); a period of one part has row 0 alone."""
 
-    def __init__(self, of: OneSite | Selection, period: Period, step: Step, counted: Counted) -> None:
-        self.of, self.step, self.parts = of, Tier(step.value), list(period.cut(step))
-        self.alone: list[str] = []  # selects that give one row for each of their n
-        self.shared: list[str] = []  # selects whose rows go into a part and into the whole
-        self.merged: list[str] = []
-        self.readings: list[str] = []
-        self.values: dict[str, Any] = {
-            **of.values,
+    def __init__(self, sites: SingleSite | SiteGroup, period: Period, step: Step, progress: RollupProgress) -> None:
+        self.sites, self.step, self.parts = sites, Tier(step.value), list(period.cut(step))
+        # The selects, by what is still to be merged of their rows:
+        self.final: list[str] = []  # nothing: one row for each n
+        self.merged: list[str] = []  # the rows of one n
+        self.shared: list[str] = []  # the rows of one n, and these once more into the whole
+        self.readings: list[str] = []  # readings of parts, to be counted first
+        self.parameters: dict[str, Any] = {
+            **sites.parameters,
             "first": period.start,
             "last": period.end,
-            "stale_days": sorted(counted.stale),
+            "stale_days": sorted(progress.stale_days),
             "starts": [part.start for part in self.parts],
             "days": [part.start.astimezone(WITA).date() for part in self.parts],
-            "whole_from": ceil(period.start, Tier.HOUR),
-            "whole_to": floor(min(period.end, counted.hours), Tier.HOUR),
+            "whole_hours_from": ceil(period.start, Tier.HOUR),
+            "whole_hours_to": floor(min(period.end, progress.hours), Tier.HOUR),
         }
-        tiers = [Tier.MONTH, Tier.DAY, Tier.HOUR] if of.by_region else [Tier.DAY, Tier.HOUR]
-        within = tiers[tiers.index(self.step) :] if self.step in tiers else tiers
-        whole = list(pieces(period.start, period.end, tiers, counted))
-        series = list(pieces(period.start, period.end, within, counted)) if self.several else []
+        tiers = [Tier.MONTH, Tier.DAY, Tier.HOUR] if sites.is_rolled_up else [Tier.DAY, Tier.HOUR]
+        tiers_of_parts = tiers[tiers.index(self.step) :] if self.step in tiers else tiers
+        whole = list(split_by_tier(period.start, period.end, tiers, progress))
+        series = list(split_by_tier(period.start, period.end, tiers_of_parts, progress)) if self.has_series else []
         for tier in tiers:
-            self._count(tier, *([piece for piece in found if piece.tier is tier] for found in (whole, series)))
-        for piece in whole:
-            if piece.tier is Tier.RAW:
-                self._read(piece)
-        if counted.stale:
-            hours = "stale JOIN member ON member.site_id = stale.site_id"
-            self.readings.append(READINGS.format(hours=hours, low="stale.hour", high="stale.hour + interval '1 hour'"))
+            self._add_tier(tier, *([part for part in ranges if part.tier is tier] for ranges in (whole, series)))
+        for part in whole:
+            if part.tier is Tier.RAW:
+                self._add_readings(part)
+        if progress.stale_days:
+            self.readings.append(READINGS_OF_STALE_HOURS)
 
     @property
-    def several(self) -> bool:
+    def has_series(self) -> bool:
         return len(self.parts) > 1
 
     @property
     def sql(self) -> str:
-        ctes = [f"member AS MATERIALIZED ({MEMBER.format(members=self.of.members)})", f"stale AS ({STALE})"]
-        parts, shared, alone = list(self.merged), list(self.shared), list(self.alone)
+        ctes = [f"member AS MATERIALIZED ({MEMBER.format(members=self.sites.members_sql)})", f"stale AS ({STALE})"]
+        merged, shared, final = list(self.merged), list(self.shared), list(self.final)
         if self.readings:
-            ctes.append(
-                f"blinded AS MATERIALIZED ({histogram_sql.BLINDED}), reading AS ({' UNION ALL '.join(self.readings)})"
-            )
-            ctes.append(
-                f"live AS MATERIALIZED ({histogram_sql.stacked(histogram_sql.of_readings('reading', 'n'), 'n')})"
-            )
+            ctes.append(f"blinded AS MATERIALIZED ({histogram_sql.BLIND_RANGES})")
+            ctes.append(f"reading AS ({' UNION ALL '.join(self.readings)})")
+            bucket_rows = histogram_sql.bucket_rows_of_readings("reading", "n")
+            ctes.append(f"live AS MATERIALIZED ({histogram_sql.histograms_of_bucket_rows(bucket_rows, 'n')})")
             shared.append(f"SELECT n, {COLUMNS} FROM live")
         if shared:
-            ctes.append(f"shared AS MATERIALIZED ({_merged(' UNION ALL '.join(shared))})")
-            parts += [f"SELECT {n}, {COLUMNS} FROM shared" for n in (["0 AS n", "n"] if self.several else ["0 AS n"])]
-        if parts:
-            alone.append(f"SELECT n, {COLUMNS} FROM ({_merged(' UNION ALL '.join(parts))}) merged")
-        return f"WITH {', '.join(ctes)} SELECT n, {histogram_sql.SHOWN} FROM ({' UNION ALL '.join(alone)}) answer"
+            ctes.append(f"shared AS MATERIALIZED ({_merge(shared)})")
+            numbers = ["0 AS n", "n"] if self.has_series else ["0 AS n"]
+            merged += [f"SELECT {n}, {COLUMNS} FROM shared" for n in numbers]
+        if merged:
+            final.append(f"SELECT n, {COLUMNS} FROM ({_merge(merged)}) merged")
+        return f"WITH {', '.join(ctes)} SELECT n, {histogram_sql.SUMMARY} FROM ({' UNION ALL '.join(final)}) final"
 
-    def _count(self, tier: Tier, whole: Sequence[Piece], series: Sequence[Piece]) -> None:
-        one_row = isinstance(self.of, OneSite) or (self.of.by_region and tier is not Tier.HOUR)
-        if tier is self.step and one_row:
-            self._select(tier, series, "alone", self.alone)
-            self._select(tier, whole, "whole", self.merged)
+    def _add_tier(self, tier: Tier, whole: Sequence[TierRange], series: Sequence[TierRange]) -> None:
+        one_row_each = isinstance(self.sites, SingleSite) or (self.sites.is_rolled_up and tier is not Tier.HOUR)
+        if tier is self.step and one_row_each:
+            self._add_rollup(tier, series, "final", self.final)
+            self._add_rollup(tier, whole, "whole", self.merged)
         elif whole == series:
-            self._select(tier, whole, "shared", self.shared)
+            self._add_rollup(tier, whole, "shared", self.shared)
         else:
-            self._select(tier, series, "series", self.merged)
-            self._select(tier, whole, "whole", self.merged)
+            self._add_rollup(tier, series, "series", self.merged)
+            self._add_rollup(tier, whole, "whole", self.merged)
 
-    def _select(self, tier: Tier, found: Sequence[Piece], kind: str, into: list[str]) -> None:
-        if not found:
+    def _add_rollup(self, tier: Tier, ranges: Sequence[TierRange], use: str, selects: list[str]) -> None:
+        if not ranges:
             return
-        table = (OF_REGION if self.of.by_region else OF_SITES)[tier]
-        name, sort = f"{tier}_{kind}", "timestamptz" if tier is Tier.HOUR else "date"
-        self.values[f"{name}_low"] = [_key(piece.start, tier) for piece in found]
-        self.values[f"{name}_high"] = [_key(piece.end, tier) for piece in found]
+        table = (REGION_TABLES if self.sites.is_rolled_up else SITE_TABLES)[tier]
+        name, key_type = f"{tier}_{use}", "timestamptz" if tier is Tier.HOUR else "date"
+        self.parameters[f"{name}_low"] = [_key(part.start, tier) for part in ranges]
+        self.parameters[f"{name}_high"] = [_key(part.end, tier) for part in ranges]
         starts = "cast(:starts AS timestamptz[])" if tier is Tier.HOUR else "cast(:days AS date[])"
-        n = "0" if kind == "whole" else f"width_bucket(c.{tier}, {starts})"
-        span = f"unnest(cast(:{name}_low AS {sort}[]), cast(:{name}_high AS {sort}[])) AS span(low, high)"
-        into.append(f"SELECT {n} AS n, {FIGURES} FROM {COUNTED[table].format(span=span)}")
+        n = "0" if use == "whole" else f"width_bucket(c.{tier}, {starts})"
+        bounds = f"cast(:{name}_low AS {key_type}[]), cast(:{name}_high AS {key_type}[])"
+        rows = ROLLUP_ROWS[table].format(ranges=f"unnest({bounds}) AS ranges(low, high)")
+        selects.append(f"SELECT {n} AS n, {ROLLUP_COLUMNS} FROM {rows}")
 
-    def _read(self, piece: Piece) -> None:
+    def _add_readings(self, raw: TierRange) -> None:
         low, high = f"raw{len(self.readings)}_low", f"raw{len(self.readings)}_high"
-        self.values |= {low: piece.start, high: piece.end}
-        self.readings.append(READINGS.format(hours="member", low=f":{low}", high=f":{high}"))
+        self.parameters |= {low: raw.start, high: raw.end}
+        self.readings.append(READINGS.format(members="member", low=f":{low}", high=f":{high}"))
 
 
-def _merged(rows: str) -> str:
-    return histogram_sql.stacked(histogram_sql.of_histograms(f"({rows})", "n"), "n")
+def _merge(selects: Sequence[str]) -> str:
+    rows = histogram_sql.bucket_rows_of_histograms(f"({' UNION ALL '.join(selects)})", "n")
+    return histogram_sql.histograms_of_bucket_rows(rows, "n")
 
 
-def _key(moment: Any, tier: Tier) -> Any:
+def _key(moment: datetime, tier: Tier) -> datetime | date:
     return moment if tier is Tier.HOUR else moment.astimezone(WITA).date()

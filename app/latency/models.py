@@ -6,8 +6,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.postgres.engine import Base, Moment
 
 
-class Figures:
-    """What packets came to, in µs. The histogram: `bucket` in order, `upto` = how many fell into it or below."""
+class LatencyColumns:
+    """Sums in µs, and a histogram: `bucket` in order, `upto` = how many packets fell into that bucket or below."""
 
     rtt_sum: Mapped[int | None] = mapped_column(BigInteger)
     jitter_sum: Mapped[int | None] = mapped_column(BigInteger)  # |differences| of neighbouring packets of a reading
@@ -16,15 +16,15 @@ class Figures:
     bucket: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
 
 
-class SiteFigures(Figures):
+class SiteLatencyColumns(LatencyColumns):
     sent: Mapped[int]
     received: Mapped[int]
     jitter_count: Mapped[int | None]
     upto: Mapped[list[int]] = mapped_column(ARRAY(Integer))
 
 
-class RegionFigures(Figures):
-    """Of the access points that lay in it that day. Provider 0 and technology `all` stand for all of them."""
+class RegionLatencyColumns(LatencyColumns):
+    """Of a region's access points that day. Provider 0 and technology `all` stand for all of them together."""
 
     sent: Mapped[int] = mapped_column(BigInteger)
     received: Mapped[int] = mapped_column(BigInteger)
@@ -35,28 +35,28 @@ class RegionFigures(Figures):
     technology: Mapped[str] = mapped_column(String(20), primary_key=True)
 
 
-class RollupHour(SiteFigures, Base):
+class RollupHour(SiteLatencyColumns, Base):
     __tablename__ = "rollup_hour"
 
     site_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     hour: Mapped[Moment] = mapped_column(primary_key=True)
 
 
-class RollupDay(SiteFigures, Base):
+class RollupDay(SiteLatencyColumns, Base):
     __tablename__ = "rollup_day"
 
     site_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     day: Mapped[date] = mapped_column(primary_key=True)  # WITA
 
 
-class RegionDay(RegionFigures, Base):
+class RegionDay(RegionLatencyColumns, Base):
     __tablename__ = "region_day"
 
     day: Mapped[date] = mapped_column(primary_key=True)
 
 
-class RegionMonth(RegionFigures, Base):
-    """Of whole months that are over."""
+class RegionMonth(RegionLatencyColumns, Base):
+    """Whole months that are over."""
 
     __tablename__ = "region_month"
 

@@ -1,9 +1,15 @@
-"""From readings to hours, days and regions: counted anew and replaced, never added to.
+"""Rolls readings up into hours, days and regions: counted anew and replaced, never added to.
 
-One step a call, one transaction a step. An hour is closed first, by itself, so that nobody who records waits for the
-count. Then its sites are counted, so many a step; a WITA day follows once its hours are there, its regions with its
-last site, their month with its last day. Hours that became stale are counted again with all that contains them, in
-the transaction that takes their mark away. A step that is done twice, or dies half-way, changes nothing.
+One step a call, one transaction a step:
+
+1. Close an hour that is over, alone in its transaction, so that writers of readings wait only for that.
+2. Count the closed hour's sites, some thousand a step.
+3. Once a WITA day's hours are there, merge them into the day, site by site.
+4. With its last site, merge the day of all regions; with the month's last day, their month.
+5. With nothing else to do, count stale hours again, and all that contains them, in the transaction that deletes their
+   rows from `stale_hour`.
+
+A step that runs twice, or dies half-way, changes nothing.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,7 +18,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.aggregates.selection import is_rolled_up
 from app.core.clock import WITA, midnight
+from app.core.periods import first_of_next
 from app.latency import rollup_sql
 from app.postgres.engine import Counter, bump
 from app.registry.regions import names
@@ -25,114 +33,115 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 async def roll_up(session: AsyncSession, now: datetime, *, sites_a_step: int = SITES_A_STEP) -> bool:
-    """Does the next step, if there is one: False when all is counted. Call it again, in a new transaction, while True.
+    """Do the next step; return False when nothing is left to do. Call it again, in a new transaction, while True.
 
-    Two at once wait for each other.
+    Concurrent calls wait for each other.
     """
-    await session.execute(rollup_sql.ROOM)
-    hours, days = await _reached(session, "hours"), await _reached(session, "days")
-    closed: datetime = await session.scalar(rollup_sql.CLOSED)
+    await session.execute(rollup_sql.PLANNER_SETTINGS)
+    hours, days = await _lock_watermark(session, "hours"), await _lock_watermark(session, "days")
+    closed: datetime = await session.scalar(rollup_sql.READ_CLOSED)
     if days.upto + DAY <= hours.upto:
-        await _roll_day(session, days, sites_a_step)
+        await _advance_day(session, days, sites_a_step)
     elif hours.upto < closed:
-        await _roll_hour(session, hours, sites_a_step)
+        await _advance_hour(session, hours, sites_a_step)
     elif closed + HOUR + CLOSES_AFTER <= now:
         await session.execute(rollup_sql.CLOSE, {"upto": closed + HOUR})
     else:
-        return await _recount(session, days.upto)
+        return await _recount_stale_hours(session, days.upto)
     return True
 
 
-async def reopen(
+async def invalidate(
     session: AsyncSession, start: datetime, end: datetime, *, site_ids: Collection[int] | None = None
 ) -> int:
-    """Has the closed hours counted again in which a loss touches this stretch: call it where blindness is recorded, in
-    the same transaction. Answers how many were marked."""
-    given = {"start": start, "end": end, "sites": None if site_ids is None else sorted(site_ids)}
-    return len((await session.execute(rollup_sql.REOPEN, given)).all())
+    """Mark the closed hours stale in which a timeout overlaps this range; return how many were marked.
+
+    Call it in the transaction that records a blind range.
+    """
+    parameters = {"start": start, "end": end, "sites": None if site_ids is None else sorted(site_ids)}
+    return len((await session.execute(rollup_sql.MARK_STALE, parameters)).all())
 
 
-async def _reached(session: AsyncSession, stage: str) -> Any:
-    return (await session.execute(rollup_sql.REACHED, {"stage": stage})).one()
+async def _lock_watermark(session: AsyncSession, stage: str) -> Any:
+    return (await session.execute(rollup_sql.LOCK_WATERMARK, {"stage": stage})).one()
 
 
-async def _roll_hour(session: AsyncSession, reached: Any, sites_a_step: int) -> None:
-    sites = await _next_sites(session, reached.site_id, sites_a_step)
-    if not sites:
-        return await _advance(session, "hours", reached.upto + HOUR)
-    span = {"first": reached.upto, "last": reached.upto + HOUR}
-    await session.execute(rollup_sql.ROLL_HOUR, {**span, "after": reached.site_id, "upto": sites[-1]})
-    return await _advance(session, "hours", reached.upto, site_id=sites[-1])
+async def _advance_hour(session: AsyncSession, watermark: Any, sites_a_step: int) -> None:
+    site_ids = await _next_sites(session, watermark.site_id, sites_a_step)
+    if not site_ids:
+        return await _set_watermark(session, "hours", watermark.upto + HOUR)
+    bounds = {"first": watermark.upto, "last": watermark.upto + HOUR}
+    await session.execute(rollup_sql.ROLL_UP_HOUR, {**bounds, "after": watermark.site_id, "upto": site_ids[-1]})
+    return await _set_watermark(session, "hours", watermark.upto, site_id=site_ids[-1])
 
 
-async def _roll_day(session: AsyncSession, reached: Any, sites_a_step: int) -> None:
-    day = reached.upto.astimezone(WITA).date()
-    sites = await _next_sites(session, reached.site_id, sites_a_step)
-    if sites:
-        await count_day(session, day, sites)
-        return await _advance(session, "days", reached.upto, site_id=sites[-1])
-    await count_region_day(session, day, every_region())
+async def _advance_day(session: AsyncSession, watermark: Any, sites_a_step: int) -> None:
+    day = watermark.upto.astimezone(WITA).date()
+    site_ids = await _next_sites(session, watermark.site_id, sites_a_step)
+    if site_ids:
+        await roll_up_day(session, day, site_ids)
+        return await _set_watermark(session, "days", watermark.upto, site_id=site_ids[-1])
+    await roll_up_region_day(session, day, rolled_up_regions())
     if (day + DAY).day == 1:
-        await count_region_month(session, day.replace(day=1), every_region())
-    return await _advance(session, "days", reached.upto + DAY)
+        await roll_up_region_month(session, day.replace(day=1), rolled_up_regions())
+    return await _set_watermark(session, "days", watermark.upto + DAY)
 
 
 async def _next_sites(session: AsyncSession, after: int, limit: int) -> Sequence[int]:
     return (await session.scalars(rollup_sql.NEXT_SITES, {"after": after, "limit": limit})).all()
 
 
-async def _advance(session: AsyncSession, stage: str, upto: datetime, *, site_id: int = 0) -> None:
-    await session.execute(rollup_sql.ADVANCE, {"stage": stage, "upto": upto, "site_id": site_id})
+async def _set_watermark(session: AsyncSession, stage: str, upto: datetime, *, site_id: int = 0) -> None:
+    await session.execute(rollup_sql.SET_WATERMARK, {"stage": stage, "upto": upto, "site_id": site_id})
 
 
-async def _recount(session: AsyncSession, counted: datetime) -> bool:
-    """Takes some marks away and counts what they stand for. Whoever marks one of these hours again in the meantime
-    waits for our end, so that his rows are counted next time."""
+async def _recount_stale_hours(session: AsyncSession, days_upto: datetime) -> bool:
+    """Count some stale hours again, and the days, regions and months that hold them; return False if there are none.
+
+    A writer that marks one of these hours meanwhile waits for this transaction's end: its rows are counted next time.
+    """
     marks = (await session.execute(rollup_sql.TAKE_STALE, {"limit": STALE_A_STEP})).all()
     if not marks:
         return False
-    given = {"sites": [mark.site_id for mark in marks], "hours": [mark.hour for mark in marks]}
-    span = {"first": min(given["hours"]), "last": max(given["hours"]) + HOUR}
-    await session.execute(rollup_sql.RECOUNT_HOURS, {**given, **span})
+    hours = [mark.hour for mark in marks]
+    parameters = {"sites": [mark.site_id for mark in marks], "hours": hours}
+    bounds = {"first": min(hours), "last": max(hours) + HOUR}
+    await session.execute(rollup_sql.RECOUNT_HOURS, {**parameters, **bounds})
     sites_by_day: dict[date, set[int]] = {}
     for mark in marks:
         sites_by_day.setdefault(mark.hour.astimezone(WITA).date(), set()).add(mark.site_id)
-    months: dict[date, set[str]] = {}
-    for day, sites in sorted(sites_by_day.items()):
-        if midnight(day) < counted:
-            await count_day(session, day, sorted(sites))
-            touched = list(await session.scalars(rollup_sql.REGIONS, {"sites": sorted(sites)}))
-            await count_region_day(session, day, touched)
-            months.setdefault(day.replace(day=1), set()).update(touched)
-    for month, codes in sorted(months.items()):
-        if midnight(_next_month(month)) <= counted:
-            await count_region_month(session, month, sorted(codes))
+    regions_by_month: dict[date, set[str]] = {}
+    for day, site_ids in sorted(sites_by_day.items()):
+        if midnight(day) < days_upto:
+            await roll_up_day(session, day, sorted(site_ids))
+            regions = list(await session.scalars(rollup_sql.REGIONS_OF_SITES, {"sites": sorted(site_ids)}))
+            await roll_up_region_day(session, day, regions)
+            regions_by_month.setdefault(day.replace(day=1), set()).update(regions)
+    for month, codes in sorted(regions_by_month.items()):
+        if midnight(first_of_next(month)) <= days_upto:
+            await roll_up_region_month(session, month, sorted(codes))
     await bump(session, Counter.ROLLUP)
     return True
 
 
-async def count_day(session: AsyncSession, day: date, sites: Sequence[int]) -> None:
-    span = {"first": midnight(day), "last": midnight(day + DAY)}
-    await session.execute(rollup_sql.ROLL_DAY, {"day": day, **span, "sites": sites})
+async def roll_up_day(session: AsyncSession, day: date, site_ids: Sequence[int]) -> None:
+    bounds = {"first": midnight(day), "last": midnight(day + DAY)}
+    await session.execute(rollup_sql.ROLL_UP_DAY, {"day": day, **bounds, "sites": site_ids})
 
 
-async def count_region_day(session: AsyncSession, day: date, regions: Sequence[str]) -> None:
-    given = {"day": day, "regions": regions}
-    await session.execute(rollup_sql.CLEAR_REGION_DAY, given)
-    await session.execute(rollup_sql.ROLL_REGION_DAY, {**given, "last": midnight(day + DAY)})
+async def roll_up_region_day(session: AsyncSession, day: date, regions: Sequence[str]) -> None:
+    parameters = {"day": day, "regions": regions}
+    await session.execute(rollup_sql.CLEAR_REGION_DAY, parameters)
+    await session.execute(rollup_sql.ROLL_UP_REGION_DAY, {**parameters, "last": midnight(day + DAY)})
 
 
-async def count_region_month(session: AsyncSession, month: date, regions: Sequence[str]) -> None:
-    """Some regions a statement: all at once would be about ten seconds of work."""
+async def roll_up_region_month(session: AsyncSession, month: date, regions: Sequence[str]) -> None:
+    """A statement takes some regions only: all at once would take it about ten seconds."""
     for first in range(0, len(regions), REGIONS_A_STATEMENT):
-        given = {"month": month, "regions": regions[first : first + REGIONS_A_STATEMENT]}
-        await session.execute(rollup_sql.CLEAR_REGION_MONTH, given)
-        await session.execute(rollup_sql.ROLL_REGION_MONTH, {**given, "next": _next_month(month)})
+        parameters = {"month": month, "regions": regions[first : first + REGIONS_A_STATEMENT]}
+        await session.execute(rollup_sql.CLEAR_REGION_MONTH, parameters)
+        await session.execute(rollup_sql.ROLL_UP_REGION_MONTH, {**parameters, "next": first_of_next(month)})
 
 
-def _next_month(month: date) -> date:
-    return (month + timedelta(days=31)).replace(day=1)
-
-
-def every_region() -> list[str]:
-    return sorted(code for code in names() if len(code) <= len("64.02.05"))
+def rolled_up_regions() -> list[str]:
+    return sorted(code for code in names() if is_rolled_up(code))

@@ -1,4 +1,4 @@
-"""Out of which counted rows a period is put together: the longest that lie wholly in it. Pure."""
+"""Splits a period into the longest rolled-up units (months, days, hours) that lie wholly in it, and raw rests. Pure."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,52 +19,54 @@ class Tier(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """Up to where hours and days (with their regions and whole months) are counted, and which days are stale."""
+class RollupProgress:
+    """Up to when hours and days (with their regions and whole months) are rolled up, and which days are stale."""
 
     hours: datetime
     days: datetime
-    stale: Collection[date] = ()
+    stale_days: Collection[date] = ()
 
-    def reach(self, tier: Tier) -> datetime:
+    def rolled_up_to(self, tier: Tier) -> datetime:
         return self.hours if tier is Tier.HOUR else self.days
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TierRange:
     tier: Tier
     start: datetime
     end: datetime
 
 
-def pieces(start: datetime, end: datetime, tiers: Sequence[Tier], counted: Counted) -> Iterator[Piece]:
-    """`tiers` from the longest to the hour; what none of them can give is left to single readings."""
+def split_by_tier(
+    start: datetime, end: datetime, tiers: Sequence[Tier], progress: RollupProgress
+) -> Iterator[TierRange]:
+    """Yield ranges in order that cover start to end. `tiers` from the longest to the hour; the rest is read raw."""
     if start >= end:
         return
     if not tiers:
-        yield Piece(Tier.RAW, start, end)
+        yield TierRange(Tier.RAW, start, end)
         return
     tier, *shorter = tiers
-    low, high = ceil(start, tier), floor(min(end, counted.reach(tier)), tier)
+    low, high = ceil(start, tier), floor(min(end, progress.rolled_up_to(tier)), tier)
     if low >= high:
-        yield from pieces(start, end, shorter, counted)
+        yield from split_by_tier(start, end, shorter, progress)
         return
-    yield from pieces(start, low, shorter, counted)
-    for stale in _stale(low, high, tier, counted.stale):
+    yield from split_by_tier(start, low, shorter, progress)
+    for stale in _stale_units(low, high, tier, progress.stale_days):
         if low < stale:
-            yield Piece(tier, low, stale)
-        low = following(stale, tier)
-        yield from pieces(stale, low, shorter, counted)
+            yield TierRange(tier, low, stale)
+        low = next_start(stale, tier)
+        yield from split_by_tier(stale, low, shorter, progress)
     if low < high:
-        yield Piece(tier, low, high)
-    yield from pieces(high, end, shorter, counted)
+        yield TierRange(tier, low, high)
+    yield from split_by_tier(high, end, shorter, progress)
 
 
-def _stale(low: datetime, high: datetime, tier: Tier, days: Collection[date]) -> list[datetime]:
-    """Starts of the days or months that hold a stale hour; of stale hours the query itself takes care."""
+def _stale_units(low: datetime, high: datetime, tier: Tier, stale_days: Collection[date]) -> list[datetime]:
+    """Return the starts of days or months with a stale hour. Stale hours themselves are left out by the query."""
     if tier is Tier.HOUR:
         return []
-    return sorted({start for day in days if low <= (start := floor(midnight(day), tier)) < high})
+    return sorted({start for day in stale_days if low <= (start := floor(midnight(day), tier)) < high})
 
 
 def floor(moment: datetime, tier: Tier | Step) -> datetime:
@@ -76,12 +78,12 @@ def floor(moment: datetime, tier: Tier | Step) -> datetime:
     return local.astimezone(moment.tzinfo)
 
 
-def following(start: datetime, tier: Tier) -> datetime:
-    """The start of the next hour, day or month after one's start."""
+def next_start(start: datetime, tier: Tier) -> datetime:
+    """Return the start of the next hour, day or month, given the start of one."""
     length = {Tier.HOUR: HOUR, Tier.DAY: DAY}.get(tier, timedelta(days=32))
     return floor(start + length, tier)
 
 
 def ceil(moment: datetime, tier: Tier) -> datetime:
     low = floor(moment, tier)
-    return low if low == moment else following(low, tier)
+    return low if low == moment else next_start(low, tier)

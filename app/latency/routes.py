@@ -1,92 +1,96 @@
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.scope import Caller
 from app.aggregates import selection
-from app.aggregates.cache_key import Figures
-from app.aggregates.cached_endpoint import AsAsked, Told, answers
-from app.aggregates.selection import OneSite, Selection
+from app.aggregates.cache_key import AggregateKind
+from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, aggregate_responses
+from app.aggregates.params import ProviderFilter, RegionPath, TechnologyFilter
+from app.aggregates.selection import SingleSite, SiteGroup
 from app.core.periods import Period, Step, chosen_step
-from app.latency.latency import latency
+from app.latency import store
 from app.latency.schemas import GroupLatencyOut, LatencyOut
-from app.profiles import Technology
-from app.registry import store as registry
 from app.registry.params import ProviderId, RegionCode, SiteId
 from app.web.deps import Reader
 from app.web.period_params import Asked
 
 router = APIRouter()
 
-Code = Annotated[str, Path(description="a Kemendagri code", examples=["64.02"])]
-OfProvider = Annotated[str | None, Query(min_length=1, max_length=100, description="only its sites: id or slug")]
-OfTechnology = Annotated[Technology | None, Query(description="only its sites")]
+SITE_LATENCY = AggregateSpec(AggregateKind.LATENCY, LatencyOut, "latensi")
+GROUP_LATENCY = AggregateSpec(AggregateKind.LATENCY, GroupLatencyOut, "latensi")
 
 
-OF_SITE = Told(Figures.LATENCY, LatencyOut, "latensi")
-OF_GROUP = Told(Figures.LATENCY, GroupLatencyOut, "latensi")
-
-
-def _counting(
+def _reader(
     period: Period, step: Step | None
-) -> Callable[[AsyncSession, OneSite | Selection], Awaitable[dict[str, Any]]]:
+) -> Callable[[AsyncSession, SingleSite | SiteGroup], Awaitable[dict[str, Any]]]:
     chosen = chosen_step(period, step)
-    return lambda session, of: latency(session, of, period, chosen)
+    return lambda session, sites: store.read_latency(session, sites, period, chosen)
 
 
-@router.get("/sites/{id}/latency", response_model=LatencyOut, responses=answers(404), tags=["one site"])
-async def get_latency(asking: AsAsked, caller: Reader, id: SiteId, period: Asked, step: Step | None = None) -> Response:
-    """Round-trip times of the packets that were answered, and the share of those that were not.
+@router.get("/sites/{id}/latency", response_model=LatencyOut, responses=aggregate_responses(404), tags=["one site"])
+async def get_latency(
+    aggregate: Aggregate, caller: Reader, id: SiteId, period: Asked, step: Step | None = None
+) -> Response:
+    """Round-trip times of a site's answered packets, and the share of packets that were lost.
 
     Where single readings are no longer kept, `from` and `to` are widened to whole hours.
     """
-    return await asking.answer(OF_SITE, period, lambda session: one_site(session, id, caller), _counting(period, step))
-
-
-async def one_site(session: AsyncSession, ident: str, caller: Caller) -> OneSite:
-    """Raises NotFound for one that is unknown, and one that lies out of scope."""
-    site, _ = await registry.get_site(session, ident, caller=caller)
-    return OneSite(site.id)
-
-
-@router.get("/regions/{code}/latency", response_model=GroupLatencyOut, responses=answers(403, 404), tags=["aggregates"])
-async def get_region_latency(
-    asking: AsAsked,
-    caller: Reader,
-    code: Code,
-    period: Asked,
-    step: Step | None = None,
-    technology: OfTechnology = None,
-    provider: OfProvider = None,
-) -> Response:
-    """Of all packets of the region's access points. Fibre and GEO mixed give figures of neither: ask by technology.
-
-    A site counts for the provider and the technology that it had at the end of each day.
-    """
-    return await asking.answer(
-        OF_GROUP,
+    return await aggregate.respond(
+        SITE_LATENCY,
         period,
-        lambda session: selection.select_region(session, code, provider, technology, caller=caller),
-        _counting(period, step),
+        lambda session: selection.select_site(session, id, caller=caller),
+        _reader(period, step),
     )
 
 
-@router.get("/providers/{id}/latency", response_model=GroupLatencyOut, responses=answers(403, 404), tags=["aggregates"])
+@router.get(
+    "/regions/{code}/latency",
+    response_model=GroupLatencyOut,
+    responses=aggregate_responses(403, 404),
+    tags=["aggregates"],
+)
+async def get_region_latency(
+    aggregate: Aggregate,
+    caller: Reader,
+    code: RegionPath,
+    period: Asked,
+    step: Step | None = None,
+    technology: TechnologyFilter = None,
+    provider: ProviderFilter = None,
+) -> Response:
+    """Latency over all packets of a region's access points. Filter by technology: fibre and GEO mixed describe neither.
+
+    A site counts for the provider and the technology that it had at the end of each day.
+    """
+    return await aggregate.respond(
+        GROUP_LATENCY,
+        period,
+        lambda session: selection.select_region(session, code, provider, technology, caller=caller),
+        _reader(period, step),
+    )
+
+
+@router.get(
+    "/providers/{id}/latency",
+    response_model=GroupLatencyOut,
+    responses=aggregate_responses(403, 404),
+    tags=["aggregates"],
+)
 async def get_provider_latency(
-    asking: AsAsked,
+    aggregate: Aggregate,
     caller: Reader,
     id: ProviderId,
     period: Asked,
     step: Step | None = None,
-    technology: OfTechnology = None,
+    technology: TechnologyFilter = None,
     region: RegionCode = None,
 ) -> Response:
-    """Of all packets of the provider's access points, within your region. Ask by technology to compare."""
-    return await asking.answer(
-        OF_GROUP,
+    """Latency over all packets of a provider's access points in your region. Filter by technology to compare."""
+    return await aggregate.respond(
+        GROUP_LATENCY,
         period,
         lambda session: selection.select_provider(session, id, region, technology, caller=caller),
-        _counting(period, step),
+        _reader(period, step),
     )

@@ -26,15 +26,15 @@ class LatencyRow(BaseModel):
 
     start: datetime
     end: datetime
-    samples: int = Field(description="packets that were answered")
-    loss_pct: float | None = Field(description="of the packets sent; null when none were")
+    samples: int = Field(description="answered packets")
+    loss_pct: float | None = Field(description="share of packets sent that were lost; null when none were sent")
     min_ms: float | None
     mean_ms: float | None
     p50_ms: float | None = Field(description="percentiles are within 2% of the exact ones")
     p95_ms: float | None
     p99_ms: float | None
     max_ms: float | None
-    jitter_ms: float | None = Field(description="mean absolute difference of neighbouring packets")
+    jitter_ms: float | None = Field(description="mean absolute difference between consecutive packets")
 
 
 class LatencyOut(MarksSimulatedPast):
@@ -60,8 +60,7 @@ class LatencyOut(MarksSimulatedPast):
 
 
 class GroupLatencyOut(LatencyOut):
-    """Of all packets of the sites together, whatever their technology: ask for one technology to compare like with
-    like."""
+    """Over the packets of all sites together, whatever their technology: filter by one to compare like with like."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -78,4 +77,4 @@ class GroupLatencyOut(LatencyOut):
         }
     )
 
-    sites: int = Field(description="access points of which there are readings in this period")
+    sites: int = Field(description="access points with readings in this period")

@@ -7,12 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.aggregates import csv_export, selection
-from app.aggregates.cache_key import Figures
-from app.aggregates.cached_endpoint import AsAsked, Asking, Form, Told, answers
-from app.aggregates.selection import OneSite, Selection
+from app.aggregates.cache_key import AggregateKind
+from app.aggregates.cached_endpoint import Aggregate, AggregateRequest, AggregateSpec, OutputFormat, aggregate_responses
+from app.aggregates.params import ProviderFilter, RegionPath, TechnologyFilter
+from app.aggregates.selection import SingleSite, SiteGroup
 from app.core.clock import parse_moment, utc_now
 from app.core.periods import Period
-from app.latency.routes import Code, OfProvider, OfTechnology, one_site
 from app.profiles import Technology
 from app.registry.models import Site
 from app.registry.params import ProviderId, RegionCode, SiteId
@@ -25,9 +25,11 @@ from app.web.period_params import Asked
 
 router = APIRouter()
 
-OF_SITE = Told(Figures.THROUGHPUT, SiteThroughputOut, "kecepatan", csv_export.items, pages=True)
-OF_GROUP = Told(Figures.THROUGHPUT, GroupThroughputOut, "kecepatan")
-OF_SITES = Told(Figures.THROUGHPUT, SitesThroughputOut, "kecepatan-titik-akses", csv_export.items, pages=True)
+OF_SITE = AggregateSpec(AggregateKind.THROUGHPUT, SiteThroughputOut, "kecepatan", csv_export.items_csv, paged=True)
+OF_GROUP = AggregateSpec(AggregateKind.THROUGHPUT, GroupThroughputOut, "kecepatan")
+OF_SITES = AggregateSpec(
+    AggregateKind.THROUGHPUT, SitesThroughputOut, "kecepatan-titik-akses", csv_export.items_csv, paged=True
+)
 
 BY_PLANNED_AT = cursor_codec(parse_moment)
 BY_SHARE = cursor_codec(float, float, row_id, lambda text: Technology(text).value)
@@ -36,34 +38,39 @@ UnderPct = Annotated[
 ]
 
 
-@router.get("/sites/{id}/throughput", response_model=SiteThroughputOut, responses=answers(404), tags=["one site"])
+@router.get(
+    "/sites/{id}/throughput", response_model=SiteThroughputOut, responses=aggregate_responses(404), tags=["one site"]
+)
 async def get_throughput(
-    asking: AsAsked, caller: Reader, id: SiteId, period: Asked, limit: Limit = 100, cursor: Cursor = None
+    aggregate: Aggregate, caller: Reader, id: SiteId, period: Asked, limit: Limit = 100, cursor: Cursor = None
 ) -> Response:
     """Tests of the site's speed, each with what it found and cost, or why there was none; and what is left to spend.
 
     CSV has the tests alone.
     """
     before = BY_PLANNED_AT.read(cursor)
-    most = None if asking.form is Form.CSV else limit
-    return await asking.answer(
+    most = None if aggregate.format is OutputFormat.CSV else limit
+    return await aggregate.respond(
         OF_SITE,
         period,
-        lambda session: one_site(session, id, caller),
+        lambda session: selection.select_site(session, id, caller=caller),
         lambda session, of: _of_site(session, of, period, before, most),
     )
 
 
 @router.get(
-    "/regions/{code}/throughput", response_model=GroupThroughputOut, responses=answers(403, 404), tags=["aggregates"]
+    "/regions/{code}/throughput",
+    response_model=GroupThroughputOut,
+    responses=aggregate_responses(403, 404),
+    tags=["aggregates"],
 )
 async def get_region_throughput(
-    asking: AsAsked,
+    aggregate: Aggregate,
     caller: Reader,
-    code: Code,
+    code: RegionPath,
     period: Asked,
-    technology: OfTechnology = None,
-    provider: OfProvider = None,
+    technology: TechnologyFilter = None,
+    provider: ProviderFilter = None,
 ) -> Response:
     """Of a region's access points, by technology: each site by the median of its tests, then the sites' median and p10.
 
@@ -71,44 +78,51 @@ async def get_region_throughput(
     by `/throughput/sites` below it.
     """
 
-    async def select(session: AsyncSession) -> Selection:
+    async def select(session: AsyncSession) -> SiteGroup:
         return await selection.select_region(session, code, provider, technology, caller=caller)
 
-    return await asking.answer(OF_GROUP, period, select, lambda session, of: statistics.of_group(session, of, period))
+    return await aggregate.respond(
+        OF_GROUP, period, select, lambda session, of: statistics.of_group(session, of, period)
+    )
 
 
 @router.get(
-    "/providers/{id}/throughput", response_model=GroupThroughputOut, responses=answers(403, 404), tags=["aggregates"]
+    "/providers/{id}/throughput",
+    response_model=GroupThroughputOut,
+    responses=aggregate_responses(403, 404),
+    tags=["aggregates"],
 )
 async def get_provider_throughput(
-    asking: AsAsked,
+    aggregate: Aggregate,
     caller: Reader,
     id: ProviderId,
     period: Asked,
-    technology: OfTechnology = None,
+    technology: TechnologyFilter = None,
     region: RegionCode = None,
 ) -> Response:
     """Of a provider's access points within your region, as above."""
 
-    async def select(session: AsyncSession) -> Selection:
+    async def select(session: AsyncSession) -> SiteGroup:
         return await selection.select_provider(session, id, region, technology, caller=caller)
 
-    return await asking.answer(OF_GROUP, period, select, lambda session, of: statistics.of_group(session, of, period))
+    return await aggregate.respond(
+        OF_GROUP, period, select, lambda session, of: statistics.of_group(session, of, period)
+    )
 
 
 @router.get(
     "/regions/{code}/throughput/sites",
     response_model=SitesThroughputOut,
-    responses=answers(403, 404),
+    responses=aggregate_responses(403, 404),
     tags=["aggregates"],
 )
 async def list_region_throughput(
-    asking: AsAsked,
+    aggregate: Aggregate,
     caller: Reader,
-    code: Code,
+    code: RegionPath,
     period: Asked,
-    technology: OfTechnology = None,
-    provider: OfProvider = None,
+    technology: TechnologyFilter = None,
+    provider: ProviderFilter = None,
     under_pct: UnderPct = None,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -118,25 +132,27 @@ async def list_region_throughput(
     `under_pct=50` leaves those that `under_half` counts. A site that has left your scope since is not told.
     """
 
-    async def select(session: AsyncSession) -> Selection:
+    async def select(session: AsyncSession) -> SiteGroup:
         of = await selection.select_region(session, code, provider, technology, caller=caller)
         return site_results.listed(of, caller=caller)
 
-    return await asking.answer(OF_SITES, period, select, _listing(asking, caller, period, under_pct, limit, cursor))
+    return await aggregate.respond(
+        OF_SITES, period, select, _listing(aggregate, caller, period, under_pct, limit, cursor)
+    )
 
 
 @router.get(
     "/providers/{id}/throughput/sites",
     response_model=SitesThroughputOut,
-    responses=answers(403, 404),
+    responses=aggregate_responses(403, 404),
     tags=["aggregates"],
 )
 async def list_provider_throughput(
-    asking: AsAsked,
+    aggregate: Aggregate,
     caller: Reader,
     id: ProviderId,
     period: Asked,
-    technology: OfTechnology = None,
+    technology: TechnologyFilter = None,
     region: RegionCode = None,
     under_pct: UnderPct = None,
     limit: Limit = 100,
@@ -144,20 +160,22 @@ async def list_provider_throughput(
 ) -> Response:
     """Of a provider's access points within your region, as above."""
 
-    async def select(session: AsyncSession) -> Selection:
+    async def select(session: AsyncSession) -> SiteGroup:
         of = await selection.select_provider(session, id, region, technology, caller=caller)
         return site_results.listed(of, caller=caller)
 
-    return await asking.answer(OF_SITES, period, select, _listing(asking, caller, period, under_pct, limit, cursor))
+    return await aggregate.respond(
+        OF_SITES, period, select, _listing(aggregate, caller, period, under_pct, limit, cursor)
+    )
 
 
 def _listing(
-    asking: Asking, caller: Caller, period: Period, under_pct: float | None, limit: int, cursor: str | None
-) -> Callable[[AsyncSession, Selection], Awaitable[dict[str, Any]]]:
+    aggregate: AggregateRequest, caller: Caller, period: Period, under_pct: float | None, limit: int, cursor: str | None
+) -> Callable[[AsyncSession, SiteGroup], Awaitable[dict[str, Any]]]:
     after = BY_SHARE.read(cursor)
 
-    async def listed(session: AsyncSession, of: Selection) -> dict[str, Any]:
-        whole = asking.form is Form.CSV
+    async def listed(session: AsyncSession, of: SiteGroup) -> dict[str, Any]:
+        whole = aggregate.format is OutputFormat.CSV
         rows = await site_results.list_sites(
             session, of, period, caller=caller, under_pct=under_pct, after=after, limit=None if whole else limit + 1
         )
@@ -168,7 +186,7 @@ def _listing(
 
 
 async def _of_site(
-    session: AsyncSession, of: OneSite, period: Period, before: datetime | None, limit: int | None
+    session: AsyncSession, of: SingleSite, period: Period, before: datetime | None, limit: int | None
 ) -> dict[str, Any]:
     site = await session.get_one(Site, of.site_id)
     most = None if limit is None else limit + 1

@@ -9,7 +9,7 @@ from sqlalchemy import types as sql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import PROVINCE, Caller, visible_to
-from app.aggregates.selection import Selection
+from app.aggregates.selection import SiteGroup
 from app.core.periods import Period
 from app.registry.models import Provider, Site
 from app.throughput.budget import MB
@@ -20,14 +20,14 @@ NOWHERE = math.inf
 
 
 @dataclass(frozen=True, slots=True)
-class Listed(Selection):
+class Listed(SiteGroup):
     """With how far the caller reaches: it is told sites by name, and another's answer is not this one's."""
 
     caller_region: str = PROVINCE
     caller_provider: int | None = None
 
 
-def listed(of: Selection, *, caller: Caller) -> Listed:
+def listed(of: SiteGroup, *, caller: Caller) -> Listed:
     return Listed(of.region, of.provider_id, of.technology, caller.region_code, caller.provider_id)
 
 
@@ -58,7 +58,7 @@ COLUMNS: dict[str, Any] = {
 
 async def list_sites(
     session: AsyncSession,
-    of: Selection,
+    of: SiteGroup,
     period: Period,
     *,
     caller: Caller,
@@ -73,7 +73,7 @@ async def list_sites(
 
 
 def _asked(
-    of: Selection, period: Period, caller: Caller, under_pct: float | None, after: Place | None
+    of: SiteGroup, period: Period, caller: Caller, under_pct: float | None, after: Place | None
 ) -> tuple[Select[Any], dict[str, Any]]:
     chosen, values = chosen_tests(of)
     found = text(SITES.format(chosen=chosen)).columns(**COLUMNS).subquery()

@@ -7,7 +7,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import PROVINCE
-from app.aggregates.selection import Selection
+from app.aggregates.selection import SiteGroup
 from app.core.clock import WITA
 from app.core.periods import Period
 from app.profiles import profiles
@@ -131,7 +131,7 @@ async def budget(session: AsyncSession, site: Site, moment: datetime, now: datet
     return {"month": month, **{f"{name}_mb": round(size / MB, 3) for name, size in sizes.items()}}
 
 
-async def of_group(session: AsyncSession, of: Selection, period: Period) -> dict[str, Any]:
+async def of_group(session: AsyncSession, of: SiteGroup, period: Period) -> dict[str, Any]:
     """By technology, and of all. A site counts where it was when it was tested."""
     chosen, values = chosen_tests(of)
     query = text(GROUP.format(chosen=chosen))
@@ -146,7 +146,7 @@ async def of_group(session: AsyncSession, of: Selection, period: Period) -> dict
     }
 
 
-async def _cost(session: AsyncSession, of: Selection, period: Period) -> dict[str, Any]:
+async def _cost(session: AsyncSession, of: SiteGroup, period: Period) -> dict[str, Any]:
     chosen, values = chosen_tests(of)
     months = {"first": _month(period.start), "last": _month(period.end - timedelta(seconds=1))}
     spent = (await session.execute(text(COST.format(chosen=chosen)), values | months)).one()
@@ -162,7 +162,7 @@ def _month(moment: datetime) -> date:
     return moment.astimezone(WITA).date().replace(day=1)
 
 
-def chosen_tests(of: Selection) -> tuple[str, dict[str, Any]]:
+def chosen_tests(of: SiteGroup) -> tuple[str, dict[str, Any]]:
     """The selection's, as a condition on `t`."""
     chosen, values = "", dict[str, Any]()
     if of.region != PROVINCE:

@@ -109,7 +109,7 @@ async def write_batch(
     taken = await ledger.ingest_readings(session, items, blind, source=source)
     await follow(session, taken.spans)
     for one in taken.blind if source == CENTRAL else ():  # a silence has no packets that could count otherwise
-        await rollup.reopen(session, one.started_at, one.ended_at)
+        await rollup.invalidate(session, one.started_at, one.ended_at)
     return taken.judged
 
 

@@ -104,12 +104,12 @@ async def drop_before(session: AsyncSession, first: datetime, readings_from: dat
 
 async def sample(session: AsyncSession, airs: Sequence[Air], base: int) -> None:
     """Rolls up each site's sample hours: number n as the hour base + n (since 1970), by the product's own statement."""
-    await session.execute(rollup_sql.ROOM)
+    await session.execute(rollup_sql.PLANNER_SETTINGS)
     await _copy(session, "measurement", READING, (_row(one) for air in airs for one in _sampled(air, base)))
     for number in range(SAMPLES + 1):
         first = from_slot((base + number) * HOUR_S)
         span = {"first": first, "last": first + timedelta(hours=1), "after": 0, "upto": 2**31 - 1}
-        await session.execute(rollup_sql.ROLL_HOUR, span)
+        await session.execute(rollup_sql.ROLL_UP_HOUR, span)
     for statement in SAMPLED:
         await session.execute(text(statement), {"base": base} if ":base" in statement else {})
 

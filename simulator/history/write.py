@@ -29,8 +29,8 @@ from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
 from app.judging.judge import JudgeState
 from app.judging.segments import Segment
 from app.judging.thresholds import DatedThresholds
-from app.latency.rollup import count_day, count_region_day, count_region_month, every_region
-from app.latency.rollup_sql import ROOM
+from app.latency.rollup import roll_up_day, roll_up_region_day, roll_up_region_month, rolled_up_regions
+from app.latency.rollup_sql import PLANNER_SETTINGS
 from app.measurements.simulated_past import SimulatedRange, simulated_until
 from app.postgres.engine import Sessions, open_sessions, transaction
 from app.profiles import Technology, profiles
@@ -283,11 +283,11 @@ async def _count_latency(sessions: Sessions, past: Past) -> None:
     day = from_slot(past.start).astimezone(WITA).date()
     while day < today:
         async with transaction(sessions) as session:
-            await session.execute(ROOM)
-            await count_day(session, day, ids)
-            await count_region_day(session, day, every_region())
+            await session.execute(PLANNER_SETTINGS)
+            await roll_up_day(session, day, ids)
+            await roll_up_region_day(session, day, rolled_up_regions())
             if (day + DAY).day == 1:
-                await count_region_month(session, day.replace(day=1), every_region())
+                await roll_up_region_month(session, day.replace(day=1), rolled_up_regions())
             await session.execute(
                 text("UPDATE rollup_watermark SET upto = :upto WHERE stage = 'days'"), {"upto": midnight(day + DAY)}
             )

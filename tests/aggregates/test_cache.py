@@ -1,4 +1,4 @@
-"""What was counted once is told again: until something changes it, and not a moment longer."""
+"""Aggregate responses are cached until something changes them, and not a moment longer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.aggregates.cache_key import Watermark
-from app.aggregates.response_cache import Remembered
+from app.aggregates.cache_key import DataVersion
+from app.aggregates.response_cache import ENTRY_BYTES, ResponseCache
 from app.availability.daily_availability import count_days
 from app.core.clock import to_slot, utc_now
 from app.judging.blind_ranges import BlindRange
@@ -31,11 +31,11 @@ HOUR = timedelta(hours=1)
 OUTAGE, GAP = (day(2, 6), day(2, 8)), (day(2, 12), day(2, 16))
 SETTLED = {"from": day(3).isoformat(), "to": day(1).isoformat()}
 RUNNING = {"period": "24h"}
-COUNTED = ("state_segment", "availability_day", "rollup_hour", "rollup_day", "region_day", "measurement")
+SOURCES = ("state_segment", "availability_day", "rollup_hour", "rollup_day", "region_day", "measurement")
 
 
 @pytest.fixture(autouse=True)
-def remembering(app: FastAPI) -> None:
+def refresh_after_10_s(app: FastAPI) -> None:
     app.state.settings = app.state.settings.model_copy(update={"aggregates": AggregatesSettings(refresh_s=10)})
 
 
@@ -44,39 +44,42 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """It says which few seconds it is, and stands still."""
+def clock(app: FastAPI) -> Clock:
+    """The clock of the response cache; it stands still until a test moves it."""
     clock = Clock()
-    monkeypatch.setattr("app.aggregates.cache_key.time.time", lambda: clock.now)
+    app.state.aggregate_cache = ResponseCache(clock=lambda: clock.now)
     return clock
 
 
 class Statements(list[str]):
     """What was sent to the database."""
 
-    def counting(self) -> list[str]:
-        return [one for one in self if any(table in one for table in COUNTED) and "change_counter" not in one]
+    def computing(self) -> list[str]:
+        """Those that read what aggregates are computed from."""
+        return [sql for sql in self if any(table in sql for table in SOURCES) and "change_counter" not in sql]
 
 
 @pytest.fixture
 def statements(engine: AsyncEngine) -> Iterator[Statements]:
-    found = Statements()
+    recorded = Statements()
 
-    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        found.append(statement)
+    def record(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        recorded.append(statement)
 
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
-    yield found
-    event.remove(engine.sync_engine, "before_cursor_execute", note)
+    event.listen(engine.sync_engine, "before_cursor_execute", record)
+    yield recorded
+    event.remove(engine.sync_engine, "before_cursor_execute", record)
 
 
 class Watched:
-    """One site that was looked at each half hour for four days through the worker's own door: an outage, and a gap."""
+    """A site measured each half hour for four days, written as the worker writes: with an outage and a gap."""
 
     def __init__(self, sessions: Sessions, cast: Cast, site_id: int) -> None:
         self.sessions, self.cast, self.site_id = sessions, cast, site_id
 
-    async def look(self, start: datetime, end: datetime, outcome: Outcome = Outcome.OK, rtt_us: int = 20_000) -> None:
+    async def measure(
+        self, start: datetime, end: datetime, outcome: Outcome = Outcome.OK, rtt_us: int = 20_000
+    ) -> None:
         rtts = (rtt_us,) * 3 if outcome is Outcome.OK else ()
         slots = range(to_slot(start), to_slot(end), 1800)
         items = [(Reading(self.site_id, slot, outcome, 3, rtts, 3600, None, CENTRAL), day(4)) for slot in slots]
@@ -92,7 +95,7 @@ class Watched:
                 more = await roll_up(session, utc_now())
 
     @property
-    def questions(self) -> dict[str, str]:
+    def paths(self) -> dict[str, str]:
         return {
             "site": f"/sites/{self.site_id}/uptime",
             "region": "/regions/64.02/uptime",
@@ -104,14 +107,14 @@ class Watched:
         }
 
     async def ask(self, name: str, period: dict[str, str] = SETTLED, **headers: str) -> tuple[str, Any]:
-        path, _, query = self.questions[name].partition("?")
-        asked = dict(pair.split("=") for pair in query.split("&") if pair) | period
-        answer = await self.cast.sari.get(path, params=asked, headers=headers)
+        path, _, query = self.paths[name].partition("?")
+        params = dict(pair.split("=") for pair in query.split("&") if pair) | period
+        answer = await self.cast.sari.get(path, params=params, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.headers["etag"], answer.json()
 
     async def ask_all(self, period: dict[str, str] = SETTLED) -> dict[str, tuple[str, Any]]:
-        return {name: await self.ask(name, period) for name in self.questions}
+        return {name: await self.ask(name, period) for name in self.paths}
 
 
 @pytest.fixture
@@ -127,10 +130,10 @@ async def watched(sessions: Sessions, session: AsyncSession, cast: Cast, clock: 
             await session.execute(text(statement), {"at": day(4)})
     await under_contract(session, site["id"], valid_from=day(4).date(), terms=[(day(4).date(), {})])
     watched = Watched(sessions, cast, site["id"])
-    await watched.look(day(4), OUTAGE[0])
-    await watched.look(*OUTAGE, Outcome.TIMEOUT)
-    await watched.look(OUTAGE[1], GAP[0])
-    await watched.look(GAP[1], utc_now())
+    await watched.measure(day(4), OUTAGE[0])
+    await watched.measure(*OUTAGE, Outcome.TIMEOUT)
+    await watched.measure(OUTAGE[1], GAP[0])
+    await watched.measure(GAP[1], utc_now())
     await watched.count()
     return watched
 
@@ -138,45 +141,45 @@ async def watched(sessions: Sessions, session: AsyncSession, cast: Cast, clock: 
 UPTIMES, LATENCIES = ("site", "region", "provider", "ranking"), ("site latency", "region latency", "provider latency")
 
 
-async def test_the_same_question_twice_is_counted_once(watched: Watched, statements: Statements) -> None:
+async def test_a_repeated_request_is_computed_once(watched: Watched, statements: Statements) -> None:
     for period in (SETTLED, RUNNING, {"period": "7d", "step": "hour"}, {"from": day(0).isoformat()}):
-        names = [name for name in watched.questions if not (name == "ranking" and "step" in period)]
+        names = [name for name in watched.paths if not (name == "ranking" and "step" in period)]
         for name in names:
             statements.clear()
             first = await watched.ask(name, period)
-            assert statements.counting(), name
+            assert statements.computing(), name
             statements.clear()
             assert await watched.ask(name, period) == first
-            assert statements.counting() == [], name
-            assert len([one for one in statements if "SAVEPOINT" not in one]) <= 6, name
+            assert statements.computing() == [], name
+            assert len([sql for sql in statements if "SAVEPOINT" not in sql]) <= 6, name
 
 
-async def test_who_has_the_answer_is_told_so_without_counting(
+async def test_a_matching_etag_gets_304_without_computing(
     watched: Watched, app: FastAPI, statements: Statements
 ) -> None:
-    etags = {name: (await watched.ask(name))[0] for name in watched.questions}
-    app.state.remembered = Remembered()
+    etags = {name: (await watched.ask(name))[0] for name in watched.paths}
+    app.state.aggregate_cache = ResponseCache(clock=app.state.aggregate_cache.clock)
     statements.clear()
     for name, etag in etags.items():
-        path, _, query = watched.questions[name].partition("?")
-        asked = dict(pair.split("=") for pair in query.split("&") if pair) | SETTLED
+        path, _, query = watched.paths[name].partition("?")
+        params = dict(pair.split("=") for pair in query.split("&") if pair) | SETTLED
         for tag in (etag, f"W/{etag}", f'"other", {etag}'):
-            answer = await watched.cast.sari.get(path, params=asked, headers={"If-None-Match": tag})
+            answer = await watched.cast.sari.get(path, params=params, headers={"If-None-Match": tag})
             assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", etag)
-        answer = await watched.cast.sari.get(path, params=asked, headers={"If-None-Match": etag, "Accept": "text/csv"})
-        assert answer.status_code == 200, "as a table it has another tag"
-    assert len(statements.counting()) > 0
+        answer = await watched.cast.sari.get(path, params=params, headers={"If-None-Match": etag, "Accept": "text/csv"})
+        assert answer.status_code == 200, "CSV has another tag"
+    assert len(statements.computing()) > 0
 
 
 Change = Callable[[Watched, AsyncSession], Awaitable[None]]
 
 
 async def late_batch(watched: Watched, session: AsyncSession) -> None:
-    await watched.look(*GAP)
+    await watched.measure(*GAP)
 
 
 async def late_outage(watched: Watched, session: AsyncSession) -> None:
-    await watched.look(*GAP, Outcome.TIMEOUT)
+    await watched.measure(*GAP, Outcome.TIMEOUT)
 
 
 async def blindness(watched: Watched, session: AsyncSession) -> None:
@@ -189,21 +192,21 @@ async def cause(watched: Watched, session: AsyncSession) -> None:
 
 
 async def maintenance(watched: Watched, session: AsyncSession) -> None:
-    wanted = {
+    window = {
         "site": str(watched.site_id),
         "started_at": OUTAGE[0].isoformat(),
         "ended_at": OUTAGE[1].isoformat(),
         "title": "works",
         "reason": "was announced",
     }
-    made = await watched.cast.sari.post("/maintenance", wanted)
+    made = await watched.cast.sari.post("/maintenance", window)
     assert made.status_code == 201, made.text
 
 
 async def terms(watched: Watched, session: AsyncSession) -> None:
     contract = (await watched.cast.sari.get("/contracts")).json()["items"][0]["id"]
-    wanted = {"min_outage_s": 86_000, "sla_target_pct": 12, "effective_from": str((day(4) + HOUR * 8).date())}
-    changed = await watched.cast.sari.patch(f"/contracts/{contract}", wanted)
+    changes = {"min_outage_s": 86_000, "sla_target_pct": 12, "effective_from": str((day(4) + HOUR * 8).date())}
+    changed = await watched.cast.sari.patch(f"/contracts/{contract}", changes)
     assert changed.status_code == 200, changed.text
 
 
@@ -218,7 +221,7 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-async def test_a_change_of_the_past_shows_at_once_and_stays_when_it_is_counted(
+async def test_a_retroactive_change_shows_at_once_and_stays_once_it_is_counted(
     kind: str, watched: Watched, session: AsyncSession
 ) -> None:
     change, names = CHANGES[kind]
@@ -230,19 +233,19 @@ async def test_a_change_of_the_past_shows_at_once_and_stays_when_it_is_counted(
         assert after[name][1] != before[name][1], name
     await watched.count()
     settled = await watched.ask_all()
-    for name in watched.questions:
+    for name in watched.paths:
         assert settled[name][1] == after[name][1], name
         if name in names:
             assert settled[name][0] != before[name][0], name
     assert await watched.ask_all() == settled
 
 
-async def test_a_new_reading_shows_within_seconds_and_leaves_the_past_alone(
+async def test_a_new_reading_shows_within_seconds_and_does_not_expire_settled_periods(
     watched: Watched, clock: Clock, session: AsyncSession
 ) -> None:
     today = {"from": day(1).isoformat(), "to": utc_now().isoformat()}
     past, before = await watched.ask_all(), await watched.ask_all(today)
-    await watched.look(utc_now() - 3 * HOUR, utc_now() - 2 * HOUR, rtt_us=45_000)
+    await watched.measure(utc_now() - 3 * HOUR, utc_now() - 2 * HOUR, rtt_us=45_000)
     assert await watched.ask_all() == past
     clock.now += 10
     after = await watched.ask_all(today)
@@ -261,7 +264,7 @@ async def test_figures_of_today_are_no_older_than_the_setting_says(
     clock.now += 1
     statements.clear()
     assert (await watched.ask("region", RUNNING))[0] != first[0]
-    assert statements.counting()
+    assert statements.computing()
 
 
 async def test_an_incident_of_today_shows_at_once(watched: Watched, session: AsyncSession) -> None:
@@ -271,7 +274,7 @@ async def test_an_incident_of_today_shows_at_once(watched: Watched, session: Asy
     assert (await watched.ask("region", RUNNING))[0] != first[0]
 
 
-async def test_rounds_leave_the_past_alone_however_long_they_go_on(
+async def test_sweeps_and_incidents_never_expire_settled_periods(
     watched: Watched, session: AsyncSession, clock: Clock, statements: Statements
 ) -> None:
     before = await watched.ask_all()
@@ -281,10 +284,10 @@ async def test_rounds_leave_the_past_alone_however_long_they_go_on(
     clock.now += 86_400
     statements.clear()
     assert await watched.ask_all() == before
-    assert statements.counting() == []
+    assert statements.computing() == []
 
 
-async def test_a_day_that_is_over_but_not_counted_goes_on_by_itself(
+async def test_a_day_that_is_over_but_not_counted_keeps_expiring(
     watched: Watched, session: AsyncSession, clock: Clock
 ) -> None:
     settled = await watched.ask("region")
@@ -296,7 +299,7 @@ async def test_a_day_that_is_over_but_not_counted_goes_on_by_itself(
     assert (await watched.ask("region"))[0] != first[0]
 
 
-async def test_a_node_is_never_taken_for_settled(watched: Watched, session: AsyncSession, clock: Clock) -> None:
+async def test_the_uptime_of_a_node_is_never_settled(watched: Watched, session: AsyncSession, clock: Clock) -> None:
     async with session.begin():
         await session.execute(text("UPDATE site SET kind = 'node'"))
     first = await watched.ask("site")
@@ -315,7 +318,7 @@ async def test_a_site_that_moves_counts_elsewhere_at_once(watched: Watched) -> N
     await asyncio.sleep(1.1)  # a set-up holds from its second on
     assert await in_berau() == 1
     after = await watched.ask_all()
-    assert all(after[name][0] != before[name][0] for name in watched.questions)
+    assert all(after[name][0] != before[name][0] for name in watched.paths)
     assert {name: body for name, (_, body) in after.items()} == {name: body for name, (_, body) in before.items()}
 
 
@@ -350,7 +353,7 @@ async def test_a_month_that_is_closed_or_corrected_says_so_at_once(
     assert corrected[0] != closed[0]
 
 
-async def test_nobody_is_told_what_was_counted_for_another_scope(watched: Watched) -> None:
+async def test_a_response_is_never_shared_between_scopes(watched: Watched) -> None:
     cast = watched.cast
     path = f"/regions/64.02/uptime?from={day(3):%Y-%m-%d}&to={day(1):%Y-%m-%d}"
 
@@ -366,7 +369,7 @@ async def test_nobody_is_told_what_was_counted_for_another_scope(watched: Watche
     assert [(await person.get(latency)).status_code for person in (cast.sari, cast.ben)] == [200, 404]
 
 
-async def test_it_comes_zipped_to_those_who_take_it(watched: Watched) -> None:
+async def test_a_response_is_gzipped_for_clients_that_accept_it(watched: Watched) -> None:
     path = f"/regions/64.02/uptime?from={day(3):%Y-%m-%d}&to={day(1):%Y-%m-%d}&step=hour"
     plain = await watched.cast.sari.get(path, headers={"Accept-Encoding": "identity"})
     zipped = await watched.cast.sari.get(path, headers={"Accept-Encoding": "gzip"})
@@ -380,59 +383,106 @@ async def test_it_comes_zipped_to_those_who_take_it(watched: Watched) -> None:
         assert answer.headers["cache-control"] == "private, no-cache"
 
 
-def mark(number: int) -> Watermark:
-    return Watermark((("past", number),), None)
+def version(number: int) -> DataVersion:
+    return DataVersion((("past", number),), None)
 
 
-async def test_who_asks_the_same_at_once_waits_for_the_same_count() -> None:
-    remembered, counts = Remembered(), 0
+async def test_concurrent_requests_for_one_body_share_its_computation() -> None:
+    cache, runs = ResponseCache(), 0
 
-    async def count() -> bytes:
-        nonlocal counts
-        counts += 1
+    async def compute() -> bytes:
+        nonlocal runs
+        runs += 1
         await asyncio.sleep(0.05)
-        return b"%d" % counts
+        return b"%d" % runs
 
-    first = asyncio.create_task(remembered.get("a", mark(1), count))
+    first = asyncio.create_task(cache.get("a", version(1), compute))
     await asyncio.sleep(0)
-    others = [asyncio.create_task(remembered.get("a", mark(1), count)) for _ in range(20)]
+    others = [asyncio.create_task(cache.get("a", version(1), compute)) for _ in range(20)]
     await asyncio.sleep(0.01)
-    first.cancel()  # who asked first hangs up: the others are answered all the same
-    assert {(await other).whole for other in others} == {b"1"}
-    assert (await remembered.get("a", mark(2), count)).whole == b"2"
-    assert (await remembered.get("b", mark(2), count)).whole == b"3"
-    assert counts == 3
+    first.cancel()  # its client hangs up; the others still get the body
+    assert {(await other).plain for other in others} == {b"1"}
+    assert (await cache.get("a", version(2), compute)).plain == b"2"
+    assert (await cache.get("b", version(2), compute)).plain == b"3"
+    assert runs == 3
 
 
-async def test_a_count_that_failed_is_tried_again() -> None:
-    remembered, tries = Remembered(), 0
+async def test_a_body_is_kept_even_when_every_client_hung_up() -> None:
+    cache, computed = ResponseCache(), asyncio.Event()
 
-    async def count() -> bytes:
+    async def compute() -> bytes:
+        computed.set()
+        return b"body"
+
+    async def fail() -> bytes:
+        raise AssertionError("computed again")
+
+    request = asyncio.create_task(cache.get("a", version(1), compute))
+    await asyncio.sleep(0)
+    request.cancel()
+    await computed.wait()
+    await asyncio.sleep(0)
+    assert (await cache.get("a", version(1), fail)).plain == b"body"
+
+
+async def test_a_failed_computation_is_tried_again() -> None:
+    cache, tries = ResponseCache(), 0
+
+    async def compute() -> bytes:
         nonlocal tries
         tries += 1
         if tries == 1:
-            raise OSError
-        return b"counted"
+            raise OSError("database unavailable")
+        return b"computed"
 
-    with pytest.raises(OSError):  # noqa: PT011  # whatever it was
-        await remembered.get("a", mark(1), count)
-    assert (await remembered.get("a", mark(1), count)).whole == b"counted"
+    with pytest.raises(OSError, match="database unavailable"):
+        await cache.get("a", version(1), compute)
+    assert (await cache.get("a", version(1), compute)).plain == b"computed"
 
 
-async def test_what_was_not_asked_for_longest_makes_room() -> None:
-    remembered, counted = Remembered(most_bytes=3000), []
+class Requests:
+    """Requests to a cache, with the keys that had to be computed for them."""
 
-    async def ask(name: str, size: int = 900) -> None:
-        async def count() -> bytes:
-            counted.append(name)
+    def __init__(self, *, max_bytes: int) -> None:
+        self.cache = ResponseCache(max_bytes=max_bytes)
+        self.computed: list[str] = []
+
+    async def get(self, key: str, size: int = 0, *, number: int = 1) -> None:
+        async def compute() -> bytes:
+            self.computed.append(key)
             return b"x" * size
 
-        await remembered.get(name, mark(1), count)
+        await self.cache.get(key, version(number), compute)
 
-    for name in ("a", "b", "c", "a", "d", "a", "c", "b"):
-        await ask(name)
-    assert counted == ["a", "b", "c", "d", "b"], "b was asked for longest ago when d needed room"
-    await ask("large", 10_000_000)
-    assert sum(made.size for made in remembered._made.values()) <= 3000
-    await ask("a")
-    assert counted[-1] == "a"
+
+async def test_the_least_recently_used_body_makes_room_and_no_other() -> None:
+    requests = Requests(max_bytes=3 * (ENTRY_BYTES + 900))
+    for key in ("a", "b", "c", "a", "d", "a", "c", "b"):
+        await requests.get(key, 900)
+    assert requests.computed == ["a", "b", "c", "d", "b"], "b was the least recently used when d needed room"
+    assert requests.cache.size == 3 * (ENTRY_BYTES + 900)
+
+
+async def test_a_body_larger_than_the_cache_is_not_kept_and_evicts_nothing() -> None:
+    requests = Requests(max_bytes=3000)
+    await requests.get("a")
+    for _ in range(2):
+        await requests.get("large", 10_000_000)
+        await requests.get("a")
+    assert requests.computed == ["a", "large", "large"]
+    assert requests.cache.size <= 3000
+
+
+async def test_the_number_of_empty_bodies_is_bounded_too() -> None:
+    requests = Requests(max_bytes=10 * ENTRY_BYTES)
+    for number in range(1000):
+        await requests.get(str(number))
+    assert requests.cache.size == 10 * ENTRY_BYTES
+
+
+async def test_a_new_version_replaces_the_old_body() -> None:
+    requests = Requests(max_bytes=10 * ENTRY_BYTES)
+    for number in (1, 2, 2, 3):
+        await requests.get("a", number=number)
+    assert requests.computed == ["a", "a", "a"]
+    assert requests.cache.size == ENTRY_BYTES

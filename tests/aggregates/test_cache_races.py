@@ -1,11 +1,11 @@
-"""What is remembered while others change the past: on several connections that really commit."""
+"""The data version under concurrent retroactive changes, on several connections that really commit."""
 
 import asyncio
+import time
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.aggregates import cache_key
-from app.aggregates.cache_key import Figures, Watermark
+from app.aggregates.cache_key import AggregateKind, DataVersion, read_data_version
 from app.core.periods import Period
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
@@ -18,24 +18,24 @@ __all__ = ["committed"]
 Committed = tuple[str, AsyncEngine, Sessions]
 
 
-async def mark(sessions: Sessions) -> Watermark:
+async def data_version(sessions: Sessions) -> DataVersion:
     async with transaction(sessions) as session:
-        return await cache_key.read(
-            session, Figures.AVAILABILITY, Period(day(3), day(1)), site_id=None, refresh_s=10**9
+        return await read_data_version(
+            session, AggregateKind.AVAILABILITY, Period(day(3), day(1)), site_id=None, refresh_s=10**9, now=time.time()
         )
 
 
-async def test_a_change_moves_the_mark_when_it_is_to_be_seen_and_not_before(committed: Committed) -> None:
+async def test_a_change_shows_in_the_version_when_it_commits_and_not_before(committed: Committed) -> None:
     sessions = committed[2]
     site = await add_site(sessions, "198.51.100.1")
-    before = await mark(sessions)
+    before = await data_version(sessions)
     async with transaction(sessions) as session:
         await invalidation.invalidate(session, [DirtyRange(site, day(2), day(2, 1))])
-        assert await mark(sessions) == before
-    assert await mark(sessions) != before
+        assert await data_version(sessions) == before
+    assert await data_version(sessions) != before
 
 
-async def test_two_who_change_the_same_days_wait_for_each_other_once(committed: Committed) -> None:
+async def test_concurrent_changes_of_the_same_days_wait_for_each_other_without_deadlock(committed: Committed) -> None:
     sessions = committed[2]
     first, second = await add_site(sessions, "198.51.100.1"), await add_site(sessions, "198.51.100.2")
 
@@ -54,10 +54,10 @@ async def test_two_who_change_the_same_days_wait_for_each_other_once(committed: 
     await other
 
 
-async def test_a_change_of_today_leaves_the_past_alone(committed: Committed) -> None:
+async def test_a_change_of_today_does_not_change_the_version_of_settled_days(committed: Committed) -> None:
     sessions = committed[2]
     site = await add_site(sessions, "198.51.100.1")
-    before = await mark(sessions)
+    before = await data_version(sessions)
     async with transaction(sessions) as session:
         await invalidation.invalidate(session, [DirtyRange(site, day(0), day(0, 0.01))])
-    assert await mark(sessions) == before
+    assert await data_version(sessions) == before

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.aggregates.selection import Selection
+from app.aggregates.selection import SiteGroup
 from app.availability.daily_availability import count_days
 from app.availability.group_schemas import By, Order
 from app.availability.group_uptime import uptime as uptime_of_many
@@ -88,11 +88,11 @@ async def _measure(server_url: str) -> None:
     await count_past(sessions, days=DAYS)
     await analyze(engine)
     whole, month = Period(FIRST, TODAY), Period(TODAY - timedelta(days=30), TODAY)
-    running, province = Period(NOW - timedelta(days=30), NOW), Selection("64")
+    running, province = Period(NOW - timedelta(days=30), NOW), SiteGroup("64")
     asked: dict[str, Callable[[Any], Awaitable[Any]]] = {
         "a site's month by hours (10)": lambda s: _site(s, month),
         "the province's year by days (50)": lambda s: uptime_of_many(s, province, whole, Step.DAY, now=NOW),
-        "one district's year by months": lambda s: uptime_of_many(s, Selection("64.02"), whole, Step.MONTH, now=NOW),
+        "one district's year by months": lambda s: uptime_of_many(s, SiteGroup("64.02"), whole, Step.MONTH, now=NOW),
         "the year of each district (50)": lambda s: _ranking(s, whole, By.REGION),
         "ranking of all sites, a month (50)": lambda s: _ranking(s, month, By.SITE),
         "the same, the last 30 days until now": lambda s: _ranking(s, running, By.SITE),
@@ -142,7 +142,7 @@ async def _site(session: Any, period: Period) -> Any:
 async def _ranking(session: Any, period: Period, by: By) -> Any:
     return await ranking(
         session,
-        Selection("64"),
+        SiteGroup("64"),
         period,
         by=by,
         level=Level.KABUPATEN_KOTA,

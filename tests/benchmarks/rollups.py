@@ -18,14 +18,14 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.aggregates.selection import OneSite, Selection
+from app.aggregates.selection import SingleSite, SiteGroup
 from app.core.clock import midnight
 from app.core.periods import Period, Step
 from app.latency import histogram_sql, rollup_sql
 from app.latency.histogram import Histogram
-from app.latency.latency import PLANNED_EACH_TIME, counted_so_far, latency
-from app.latency.latency_query import Composed
-from app.latency.rollup import count_region_day, count_region_month, every_region, roll_up
+from app.latency.latency_query import LatencyQuery
+from app.latency.rollup import roll_up, roll_up_region_day, roll_up_region_month, rolled_up_regions
+from app.latency.store import REPLAN, read_latency, read_progress
 from app.measurements import partitions
 from app.postgres.embedded import Cluster
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
@@ -58,8 +58,8 @@ HOURS_OF_A_KIND = 300
 MAKE_HOURS = f"""
     CREATE TABLE hour_of_a_kind AS
     SELECT row_number() OVER (PARTITION BY technology) - 1 AS number, h.* FROM ({
-    histogram_sql.stacked(
-        histogram_sql.of_readings(
+    histogram_sql.histograms_of_bucket_rows(
+        histogram_sql.bucket_rows_of_readings(
             '''(
         SELECT technology, sample, 3 AS sent, CASE WHEN random() < 0.01 THEN '{}' ELSE
             ARRAY[PACKET, PACKET, PACKET] END AS rtt_us
@@ -141,15 +141,15 @@ async def fill(sessions: Sessions) -> None:
         day = FIRST + timedelta(days=number)
         async with transaction(sessions) as session:
             span = {"first": midnight(day), "last": midnight(day + timedelta(days=1))}
-            await session.execute(rollup_sql.ROLL_DAY, {"day": day, **span, "sites": sites})
-            await count_region_day(session, day, every_region())
+            await session.execute(rollup_sql.ROLL_UP_DAY, {"day": day, **span, "sites": sites})
+            await roll_up_region_day(session, day, rolled_up_regions())
         if number == 30:
             await execute(sessions, "ANALYZE rollup_day")
     await execute(sessions, "ANALYZE rollup_day")
     await execute(sessions, "ANALYZE region_day")
     for month in range(1, 13):
         async with transaction(sessions) as session:
-            await count_region_month(session, date(2025, month, 1), every_region())
+            await roll_up_region_month(session, date(2025, month, 1), rolled_up_regions())
     await execute(sessions, "UPDATE rollup_watermark SET upto = :last", last=midnight(LAST))
     for table in ("rollup_hour", "rollup_day", "region_day", "region_month"):
         async with sessions() as session:
@@ -171,19 +171,19 @@ async def sizes(sessions: Sessions, *tables: str) -> None:
 async def ask(sessions: Sessions) -> None:
     whole = Period(midnight(FIRST), midnight(LAST))
     month = Period(midnight(date(2025, 6, 1)), midnight(date(2025, 7, 1)))
-    districts = [code for code in every_region() if len(code) == len("64.02")]
-    geo, one = Selection("64", None, Technology.GEO), Selection("64", 2, Technology.GEO)
+    districts = [code for code in rolled_up_regions() if len(code) == len("64.02")]
+    geo, one = SiteGroup("64", None, Technology.GEO), SiteGroup("64", 2, Technology.GEO)
     last = Period(month.end - timedelta(days=1), month.end)
     print(f"{'median of 15, warm':<44}{'statement ms':>14}{'all ms':>10}{'limit':>8}")
-    await row(sessions, "site-month by hour", [OneSite(500)], month, Step.HOUR, 10)
-    await row(sessions, "province-year by day", [Selection("64")], whole, Step.DAY, 50)
+    await row(sessions, "site-month by hour", [SingleSite(500)], month, Step.HOUR, 10)
+    await row(sessions, "province-year by day", [SiteGroup("64")], whole, Step.DAY, 50)
     await row(
-        sessions, "province-year, each of ten districts", [Selection(d) for d in districts], whole, Step.MONTH, 50
+        sessions, "province-year, each of ten districts", [SiteGroup(d) for d in districts], whole, Step.MONTH, 50
     )
     await row(sessions, "province-year by day, one provider, geo", [one], whole, Step.DAY, 50)
     await row(sessions, "province-year by month, geo", [geo], whole, Step.MONTH, 50)
-    await row(sessions, "district-day by hour", [Selection("64.02")], last, Step.HOUR)
-    await row(sessions, "province-day by hour", [Selection("64")], last, Step.HOUR)
+    await row(sessions, "district-day by hour", [SiteGroup("64.02")], last, Step.HOUR)
+    await row(sessions, "province-day by hour", [SiteGroup("64")], last, Step.HOUR)
 
 
 async def ask_now(sessions: Sessions) -> None:
@@ -199,35 +199,35 @@ async def ask_now(sessions: Sessions) -> None:
         await execute(sessions, f"ANALYZE {table}")
     day, long = Period(now - timedelta(days=1), now), Period(now - timedelta(days=YEAR), now)
     print("with the running hour and day")
-    await row(sessions, "site, 24 h by hour", [OneSite(500)], day, Step.HOUR)
-    await row(sessions, "district, 24 h by hour", [Selection("64.02")], day, Step.HOUR)
-    await row(sessions, "province, 24 h by hour", [Selection("64")], day, Step.HOUR)
-    await row(sessions, "province, 365 days by day", [Selection("64")], long, Step.DAY)
+    await row(sessions, "site, 24 h by hour", [SingleSite(500)], day, Step.HOUR)
+    await row(sessions, "district, 24 h by hour", [SiteGroup("64.02")], day, Step.HOUR)
+    await row(sessions, "province, 24 h by hour", [SiteGroup("64")], day, Step.HOUR)
+    await row(sessions, "province, 365 days by day", [SiteGroup("64")], long, Step.DAY)
 
 
 async def row(
-    sessions: Sessions, name: str, of: list[Any], period: Period, step: Step, limit_ms: float | None = None
+    sessions: Sessions, name: str, selections: list[Any], period: Period, step: Step, limit_ms: float | None = None
 ) -> None:
-    statement_ms = await timed(sessions, lambda session: _statements(session, of, period, step))
-    all_ms = await timed(sessions, lambda session: _answers(session, of, period, step))
+    statement_ms = await timed(sessions, lambda session: _statements(session, selections, period, step))
+    all_ms = await timed(sessions, lambda session: _answers(session, selections, period, step))
     print(f"{name:<44}{statement_ms:>14.1f}{all_ms:>10.1f}{limit_ms or '-':>8}", flush=True)
 
 
-async def _statements(session: AsyncSession, of: list[Any], period: Period, step: Step) -> float:
+async def _statements(session: AsyncSession, selections: list[Any], period: Period, step: Step) -> float:
     spent = 0.0
-    await session.execute(PLANNED_EACH_TIME)
-    for one in of:
-        composed = Composed(one, period, step, await counted_so_far(session, one, period))
-        statement, began = text(composed.sql), time.perf_counter()
-        (await session.execute(statement, composed.values)).all()
+    await session.execute(REPLAN)
+    for sites in selections:
+        query = LatencyQuery(sites, period, step, await read_progress(session, sites, period))
+        statement, began = text(query.sql), time.perf_counter()
+        (await session.execute(statement, query.parameters)).all()
         spent += time.perf_counter() - began
     return spent
 
 
-async def _answers(session: AsyncSession, of: list[Any], period: Period, step: Step) -> float:
+async def _answers(session: AsyncSession, selections: list[Any], period: Period, step: Step) -> float:
     began = time.perf_counter()
-    for one in of:
-        await latency(session, one, period, step)
+    for sites in selections:
+        await read_latency(session, sites, period, step)
     return time.perf_counter() - began
 
 
@@ -288,11 +288,8 @@ async def _exact(packets: int) -> None:
 
 async def by_postgresql(sessions: Sessions, rtts: list[int]) -> Any:
     readings = "(SELECT 1 AS n, 3 AS sent, ARRAY[rtt] AS rtt_us FROM unnest(cast(:rtts AS int[])) AS rtt)"
-    (row,) = await execute(
-        sessions,
-        f"SELECT {histogram_sql.SHOWN} FROM ({histogram_sql.stacked(histogram_sql.of_readings(readings, 'n'), 'n')}) s",
-        rtts=rtts,
-    )
+    histograms = histogram_sql.histograms_of_bucket_rows(histogram_sql.bucket_rows_of_readings(readings, "n"), "n")
+    (row,) = await execute(sessions, f"SELECT {histogram_sql.SUMMARY} FROM ({histograms}) s", rtts=rtts)
     return row
 
 

@@ -288,8 +288,8 @@ async def test_the_percentiles_of_all_technologies_are_within_2_percent(living: 
     async def shown(rtts: list[int]) -> Any:
         rows = "(SELECT 1 AS n, 3 AS sent, ARRAY[rtt] AS rtt_us FROM unnest(cast(:rtts AS int[])) AS rtt)"
         async with transaction(living.sessions) as session:
-            stacked = histogram_sql.stacked(histogram_sql.of_readings(rows, "n"), "n")
-            statement = text(f"SELECT {histogram_sql.SHOWN} FROM ({stacked}) s")
+            stacked = histogram_sql.histograms_of_bucket_rows(histogram_sql.bucket_rows_of_readings(rows, "n"), "n")
+            statement = text(f"SELECT {histogram_sql.SUMMARY} FROM ({stacked}) s")
             return (await session.execute(statement, {"rtts": rtts})).one()
 
     found = {name: [rtt_us(name, living.chance) for _ in range(40_000)] for name in TECHNOLOGIES}

@@ -52,8 +52,8 @@ def twin(readings: list[Reading]) -> tuple[object, ...]:
         sum(r.sent for r in readings),
         len(rtts),
         sum(rtts) if rtts else None,
-        histogram.least,
-        histogram.most,
+        histogram.min_us,
+        histogram.max_us,
         sum(steps) if steps else None,
         len(steps),
         buckets,
@@ -229,8 +229,8 @@ async def test_timeouts_while_we_were_blind_do_not_count_as_lost_even_if_that_is
     blind = BlindRange(at + timedelta(seconds=104), at + timedelta(seconds=160), "uplink")
     async with transaction(living.sessions) as session:
         await blind_ranges.record(session, [blind], source=CENTRAL)
-        assert await rollup.reopen(session, blind.started_at, blind.ended_at) == 2
-        assert await rollup.reopen(session, blind.started_at, blind.ended_at, site_ids=[site]) == 0
+        assert await rollup.invalidate(session, blind.started_at, blind.ended_at) == 2
+        assert await rollup.invalidate(session, blind.started_at, blind.ended_at, site_ids=[site]) == 0
     marks = await living.execute("SELECT site_id, hour FROM stale_hour ORDER BY 1")
     assert [tuple(mark) for mark in marks] == [(site, at), (other, at)]
     await living.count()

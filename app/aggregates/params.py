@@ -1,0 +1,13 @@
+"""Path and query parameters that aggregate routes share."""
+
+from typing import Annotated
+
+from fastapi import Path, Query
+
+from app.profiles import Technology
+
+RegionPath = Annotated[str, Path(description="a Kemendagri code", examples=["64.02"])]
+ProviderFilter = Annotated[
+    str | None, Query(min_length=1, max_length=100, description="only this provider's sites: id or slug")
+]
+TechnologyFilter = Annotated[Technology | None, Query(description="only sites of this technology")]
