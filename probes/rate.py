@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+SAMPLE_S = 0.25  # between two samples of a transfer
 WARM_UP = 0.25  # of the time, at least
 LEVEL = 0.9  # settled: the next second is no slower than this share of all that follows
 BURST = 1.3  # and no faster than this one

@@ -21,9 +21,8 @@ import httpx
 
 from probes import http
 from probes.echo import Echo, EchoClosed, Ping
-from probes.rate import Sample, rate_of
+from probes.rate import SAMPLE_S, Sample, rate_of
 
-SAMPLE_S = 0.25
 ANSWER_S = 10.0  # until the answer begins
 STALL_S = 5.0  # nothing came for so long
 SLACK_BYTES = 65_536  # by so much at most the limit may be passed

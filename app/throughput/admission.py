@@ -1,4 +1,4 @@
-"""Whether a test whose moment has come begins, waits or is left out: pure."""
+"""Decide whether a speed test that is due starts, waits or is skipped. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,10 +7,10 @@ from enum import StrEnum
 from app.core.freshness import holds
 from app.registry.models import State
 
-COMING_SOON = timedelta(seconds=20)  # a grant waits for an agent that is about to come: nobody else has a turn then
+GRANT_LEAD = timedelta(seconds=20)  # before the agent's next push: a grant issued earlier would block its gateway
 
 
-class Verdict(StrEnum):
+class AdmissionVerdict(StrEnum):
     RUN = "run"
     WAIT = "wait"
     SKIP = "skip"
@@ -18,46 +18,47 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    verdict: Verdict
+    verdict: AdmissionVerdict
     reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What is known of a test's site at that moment."""
+class AdmissionInputs:
+    """The state of a test's site at the moment of the decision."""
 
-    active: bool  # in service, and measured as planned
+    active: bool  # in service, and tested in the mode that was planned
     state: State
     evidence_at: datetime | None
     valid_s: int
     in_maintenance: bool
     last_ran_at: datetime | None
     spacing_s: int
-    left_bytes: int  # of the month's budget, with what is reserved and what pushing will cost taken off
+    left_bytes: int  # of the month's budget, less reservations and the expected cost of pushes
     cost_bytes: int
     parent_busy: bool
     provider_busy: bool
-    push_due_at: datetime | None = None  # of a push site whose agent was heard
-    agent_can: bool = True  # and does speed tests, as far as is known
+    push_due_at: datetime | None = None  # None: not a push site, or its agent is overdue
+    agent_supported: bool = True  # True for an unknown agent
 
 
-def decide(site: Standing, waited_for: str | None, waits_until: datetime, now: datetime) -> Decision:
-    """`waited_for`: what was in its way when it was looked at last; None when nobody has looked."""
+def decide(site: AdmissionInputs, waited_for: str | None, waits_until: datetime, now: datetime) -> Decision:
+    """`waited_for`: the reason of the last decision to wait, or None before the first decision."""
     if now > waits_until:
-        return Decision(Verdict.SKIP, waited_for or "stopped")
-    if reason := _never(site, now):
-        return Decision(Verdict.SKIP, reason)
-    if reason := _not_yet(site, now):
-        return Decision(Verdict.WAIT, reason)
-    return Decision(Verdict.RUN)
+        return Decision(AdmissionVerdict.SKIP, waited_for or "stopped")
+    if reason := _reason_to_skip(site, now):
+        return Decision(AdmissionVerdict.SKIP, reason)
+    if reason := _reason_to_wait(site, now):
+        return Decision(AdmissionVerdict.WAIT, reason)
+    return Decision(AdmissionVerdict.RUN)
 
 
-def _never(site: Standing, now: datetime) -> str | None:
+def _reason_to_skip(site: AdmissionInputs, now: datetime) -> str | None:
+    """Return a reason that will not pass before the test's time is over."""
     if not site.active:
         return "not_active"
     if site.in_maintenance:
         return "maintenance"
-    if not site.agent_can:
+    if not site.agent_supported:
         return "agent_cannot"
     is_up = site.state is State.UP and site.evidence_at is not None and holds(site.evidence_at, site.valid_s, now)
     if not is_up:
@@ -65,13 +66,13 @@ def _never(site: Standing, now: datetime) -> str | None:
     return "over_budget" if site.left_bytes < site.cost_bytes else None
 
 
-def _not_yet(site: Standing, now: datetime) -> str | None:
+def _reason_to_wait(site: AdmissionInputs, now: datetime) -> str | None:
     if site.last_ran_at is not None and now < site.last_ran_at + timedelta(seconds=site.spacing_s):
         return "too_soon"
     if site.parent_busy:
         return "parent_busy"
     if site.provider_busy:
         return "provider_busy"
-    if site.push_due_at is not None and site.push_due_at - COMING_SOON > now:
+    if site.push_due_at is not None and site.push_due_at - GRANT_LEAD > now:
         return "agent_not_due"
     return None

@@ -1,6 +1,6 @@
-"""Push tests: a grant is good for one download and one upload, each taken once, whichever process serves it.
+"""Grants of push tests: each allows one download and one upload, claimed once in whichever process serves it.
 
-What a direction may cost is reserved while it runs. Who vanishes, or a service that is killed, leaves it reserved.
+The maximum cost of a direction stays reserved until it is settled; a vanished agent or a killed service leaves it so.
 """
 
 from collections.abc import Collection
@@ -16,10 +16,10 @@ from app.core.errors import Conflict, NotFound
 from app.postgres.engine import among
 from app.throughput import plausibility
 from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
-from app.throughput.models import Stage, ThroughputTest
+from app.throughput.models import SpeedtestStatus, ThroughputTest
 from probes.rate import Rate
 
-AFTERWARDS_S = 60  # for the other direction, and the report
+REPORT_WITHIN_S = 60  # after both directions' time
 
 
 class Direction(StrEnum):
@@ -34,8 +34,8 @@ class OpenGrant:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What an agent says of its test: its own time, whatever it includes."""
+class AgentReport:
+    """An agent's own figures of its test; its times may include connecting and polling."""
 
     down_bytes: int | None = None
     down_ms: float | None = None
@@ -46,56 +46,59 @@ class Told:
 
 
 async def list_open(session: AsyncSession, site_ids: Collection[int]) -> dict[int, OpenGrant]:
-    """By site, the grant that its agent is to be told of; none once it has begun."""
-    test = ThroughputTest
+    """By site id: the grant to send to its agent. None once either direction was claimed."""
+    row = ThroughputTest
     rows = await session.scalars(
-        select(test).where(
-            among(test.site_id, site_ids),
-            test.status == Stage.RUNNING,
-            test.grant.is_not(None),
-            test.expires_at > utc_now(),
-            test.down_began_at.is_(None),
-            test.up_began_at.is_(None),
+        select(row).where(
+            among(row.site_id, site_ids),
+            row.status == SpeedtestStatus.RUNNING,
+            row.grant.is_not(None),
+            row.expires_at > utc_now(),
+            row.down_began_at.is_(None),
+            row.up_began_at.is_(None),
         )
     )
     return {
-        row.site_id: OpenGrant(
-            row.grant or "",
+        test.site_id: OpenGrant(
+            test.grant or "",
             {
-                "down_bytes": row.allowed_down_bytes,
-                "up_bytes": row.allowed_up_bytes,
-                "max_s": row.max_s,
+                "down_bytes": test.allowed_down_bytes,
+                "up_bytes": test.allowed_up_bytes,
+                "max_s": test.max_s,
             },
         )
-        for row in rows
+        for test in rows
     }
 
 
-async def take(session: AsyncSession, grant: str, direction: Direction) -> ThroughputTest:
-    """Raises NotFound for no grant of ours, Conflict for one that is over or whose direction was taken before."""
-    test, now = ThroughputTest, utc_now()
-    began = test.down_began_at if direction is Direction.DOWN else test.up_began_at
-    lasts_until = now + func.make_interval(0, 0, 0, 0, 0, 0, 2 * test.max_s + AFTERWARDS_S)
-    taken: ThroughputTest | None = await session.scalar(
-        update(test)
-        .where(test.grant == grant, test.status == Stage.RUNNING, test.expires_at > now, began.is_(None))
-        .values({began: now, test.expires_at: func.greatest(test.expires_at, lasts_until)})
-        .returning(test)
+async def claim_direction(session: AsyncSession, grant: str, direction: Direction) -> ThroughputTest:
+    """Mark the direction as begun and extend the grant. Return the test.
+
+    Raises NotFound for an unknown grant, Conflict if it has ended or the direction was claimed before.
+    """
+    row, now = ThroughputTest, utc_now()
+    began = row.down_began_at if direction is Direction.DOWN else row.up_began_at
+    lasts_until = now + func.make_interval(0, 0, 0, 0, 0, 0, 2 * row.max_s + REPORT_WITHIN_S)
+    claimed: ThroughputTest | None = await session.scalar(
+        update(row)
+        .where(row.grant == grant, row.status == SpeedtestStatus.RUNNING, row.expires_at > now, began.is_(None))
+        .values({began: now, row.expires_at: func.greatest(row.expires_at, lasts_until)})
+        .returning(row)
     )
-    if taken is not None:
-        return taken
-    found = await _get(session, grant)
-    if found.status is Stage.RUNNING and found.expires_at is not None and found.expires_at > now:
-        raise Conflict("This grant was used for that direction already: one download and one upload are allowed")
-    raise Conflict("This grant is over: wait for the next one")
+    if claimed is not None:
+        return claimed
+    test = await _get(session, grant)
+    if test.status is SpeedtestStatus.RUNNING and test.expires_at is not None and test.expires_at > now:
+        raise Conflict("This grant was already used for that direction: it allows one download and one upload")
+    raise Conflict("This grant has ended: wait for the next one")
 
 
-async def settle(
+async def settle_direction(
     session: AsyncSession, test_id: int, direction: Direction, size: int, ms: float, rate: Rate, *, open_end: bool
 ) -> None:
-    """What a direction cost, and how fast it was by our clock: also of a test that was given up meanwhile.
+    """Store what a direction cost and its rate by the server's clock, once; also for a test that was given up.
 
-    `open_end`: more may be sent than we counted, and what is not accounted for stays reserved.
+    `open_end`: the peer may send more than was counted, so only the counted bytes are released.
     """
     test, down = ThroughputTest, direction is Direction.DOWN
     allowed = test.allowed_down_bytes + SLACK_BYTES if down else test.allowed_up_bytes + UP_SLACK_BYTES
@@ -112,52 +115,53 @@ async def settle(
     await session.execute(update(test).where(test.id == test_id, unsettled).values(ours | released))
 
 
-async def report(session: AsyncSession, grant: str, told: Told) -> ThroughputTest:
-    """Ends the test. Raises NotFound, or Conflict for one that is over or that nothing was measured of."""
-    found = await _get(session, grant, for_update=True)
+async def end_with_report(session: AsyncSession, grant: str, report: AgentReport) -> ThroughputTest:
+    """End the test and return it. Raises NotFound, or Conflict if it has ended or neither direction was claimed."""
+    test = await _get(session, grant, for_update=True)
     now = utc_now()
-    if found.status is not Stage.RUNNING or found.expires_at is None or found.expires_at <= now:
-        raise Conflict("This grant is over: wait for the next one")
-    if found.down_began_at is None and found.up_began_at is None:
-        raise Conflict("Nothing was measured under this grant yet: download or upload first")
-    found.reserved_bytes -= _unused(found)
-    found.agent_down_mbps = plausibility.mbps(_or(told.down_bytes, found.down_bytes), told.down_ms)
-    found.agent_up_mbps = plausibility.mbps(_or(told.up_bytes, found.up_bytes), told.up_ms)
-    found.rtt_idle_ms, found.rtt_loaded_ms = told.rtt_idle_ms, told.rtt_loaded_ms
-    found.status, found.reason = _outcome(found, told)
-    found.ended_at, found.expires_at = now, None
-    return found
+    if test.status is not SpeedtestStatus.RUNNING or test.expires_at is None or test.expires_at <= now:
+        raise Conflict("This grant has ended: wait for the next one")
+    if test.down_began_at is None and test.up_began_at is None:
+        raise Conflict("Nothing was measured with this grant yet: download or upload first")
+    test.reserved_bytes -= _unused(test)
+    test.agent_down_mbps = plausibility.mbps(_or(report.down_bytes, test.down_bytes), report.down_ms)
+    test.agent_up_mbps = plausibility.mbps(_or(report.up_bytes, test.up_bytes), report.up_ms)
+    test.rtt_idle_ms, test.rtt_loaded_ms = report.rtt_idle_ms, report.rtt_loaded_ms
+    test.status, test.reason = _outcome(test, report)
+    test.ended_at, test.expires_at = now, None
+    return test
 
 
-def _outcome(found: ThroughputTest, told: Told) -> tuple[Stage, str | None]:
-    rtt_ms = told.rtt_idle_ms
-    problem = plausibility.problem(
-        found.down_bytes, found.down_ms, told.down_bytes, told.down_ms, figure_mbps=found.down_mbps, rtt_ms=rtt_ms
-    ) or plausibility.problem(
-        found.up_bytes, found.up_ms, told.up_bytes, told.up_ms, figure_mbps=found.up_mbps, rtt_ms=rtt_ms
+def _outcome(test: ThroughputTest, report: AgentReport) -> tuple[SpeedtestStatus, str | None]:
+    rtt_ms = report.rtt_idle_ms
+    down_buffered = plausibility.is_buffered(
+        test.down_bytes, test.down_ms, report.down_bytes, report.down_ms, figure_mbps=test.down_mbps, rtt_ms=rtt_ms
     )
-    if problem is not None:
-        return Stage.INVALID, problem
-    if found.down_mbps is None and found.up_mbps is None:
-        return Stage.INVALID, found.reason or "cut_off"
-    return Stage.DONE, found.reason
+    up_buffered = plausibility.is_buffered(
+        test.up_bytes, test.up_ms, report.up_bytes, report.up_ms, figure_mbps=test.up_mbps, rtt_ms=rtt_ms
+    )
+    if down_buffered or up_buffered:
+        return SpeedtestStatus.INVALID, "buffered"
+    if test.down_mbps is None and test.up_mbps is None:
+        return SpeedtestStatus.INVALID, test.reason or "cut_off"
+    return SpeedtestStatus.DONE, test.reason
 
 
-def _unused(found: ThroughputTest) -> int:
-    """What was kept for a direction that never began; of one that was never settled it stays."""
-    down = found.allowed_down_bytes + SLACK_BYTES if found.down_began_at is None else 0
-    return down + (found.allowed_up_bytes + UP_SLACK_BYTES if found.up_began_at is None else 0)
+def _unused(test: ThroughputTest) -> int:
+    """Return what is reserved for directions that never began."""
+    down = test.allowed_down_bytes + SLACK_BYTES if test.down_began_at is None else 0
+    return down + (test.allowed_up_bytes + UP_SLACK_BYTES if test.up_began_at is None else 0)
 
 
-def _or(told: int | None, ours: int) -> int:
-    return ours if told is None else told
+def _or(reported: int | None, ours: int) -> int:
+    return ours if reported is None else reported
 
 
 async def _get(session: AsyncSession, grant: str, *, for_update: bool = False) -> ThroughputTest:
     query = select(ThroughputTest).where(ThroughputTest.grant == grant)
     if for_update:
         query = query.with_for_update().execution_options(populate_existing=True)
-    found = await session.scalar(query)
-    if found is None:
-        raise NotFound("There is no such grant: a site's agent is told of one in the answer to its push")
-    return found
+    test = await session.scalar(query)
+    if test is None:
+        raise NotFound("There is no such grant: a site's agent receives one in the response to its push")
+    return test

@@ -9,21 +9,21 @@ from app.profiles import Technology
 
 
 class Mode(StrEnum):
-    PULL = "pull"  # we download from the site's speed_url
-    PUSH = "push"  # its agent downloads from us and uploads to us, under a grant
+    PULL = "pull"  # the worker downloads from the site's speed_url
+    PUSH = "push"  # its agent downloads from and uploads to /speedtest, under a grant
 
 
-class Stage(StrEnum):
-    WAITING = "waiting"  # its moment has come, something else is in its way: `reason`
-    RUNNING = "running"  # or granted, and not reported yet: what it may cost is reserved
+class SpeedtestStatus(StrEnum):
+    WAITING = "waiting"  # due, but not admitted yet: `reason`
+    RUNNING = "running"  # or granted and not reported yet: its maximum cost is reserved
     DONE = "done"
-    INVALID = "invalid"  # it ran, and what it measured was not the link
+    INVALID = "invalid"  # it ran, but did not measure the link
     FAILED = "failed"
     SKIPPED = "skipped"
 
 
 class ThroughputTest(Base):
-    """One planned test of a site's speed: what came of it and what it cost, or why there was none."""
+    """One planned speed test of a site: its result and cost, or why it did not run."""
 
     __tablename__ = "throughput_test"
     __table_args__ = (
@@ -38,9 +38,9 @@ class ThroughputTest(Base):
     planned_at: Mapped[Moment]
     month: Mapped[date]  # WITA, its first day: whose budget pays
     mode: Mapped[Mode]
-    status: Mapped[Stage]
+    status: Mapped[SpeedtestStatus]
     reason: Mapped[str | None]  # why it was skipped or failed, or is invalid
-    # as the site was then
+    # the site's configuration at the time
     technology: Mapped[Technology]
     provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"))
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
@@ -49,30 +49,30 @@ class ThroughputTest(Base):
     contract_up_mbps: Mapped[float | None]
     allowed_down_bytes: Mapped[int] = mapped_column(BigInteger)
     allowed_up_bytes: Mapped[int] = mapped_column(BigInteger)
-    max_s: Mapped[int]  # either direction
-    # what it may cost beyond the bytes below; of one that nobody settled it stays, and counts as spent
+    max_s: Mapped[int]  # for each direction
+    # maximum cost beyond the bytes below; stays if nobody settled the test, and counts as spent
     reserved_bytes: Mapped[int] = mapped_column(BigInteger)
-    waits_until: Mapped[Moment]  # as long it may wait to begin
+    waits_until: Mapped[Moment]  # skipped if it did not start by then
     started_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
     down_bytes: Mapped[int] = mapped_column(BigInteger)  # spent, warm-up included
     up_bytes: Mapped[int] = mapped_column(BigInteger)
-    down_began_at: Mapped[Moment | None]  # of a push test: a grant is good for one download and one upload
+    down_began_at: Mapped[Moment | None]  # of a push test: its grant allows one download and one upload
     up_began_at: Mapped[Moment | None]
-    down_ms: Mapped[int | None]  # by our clock, warm-up included
+    down_ms: Mapped[int | None]  # by the server's clock, warm-up included
     up_ms: Mapped[int | None]
-    down_mbps: Mapped[float | None]  # by our clock, without the warm-up
+    down_mbps: Mapped[float | None]  # by the server's clock, without the warm-up
     up_mbps: Mapped[float | None]
     agent_down_mbps: Mapped[float | None]  # by the agent's
     agent_up_mbps: Mapped[float | None]
     rtt_idle_ms: Mapped[float | None]
     rtt_loaded_ms: Mapped[float | None]
-    grant: Mapped[str | None] = mapped_column("grant_code", unique=True)  # of a push test; good with the device token
-    expires_at: Mapped[Moment | None]  # who has told nothing by then is over
+    grant: Mapped[str | None] = mapped_column("grant_code", unique=True)  # of a push test
+    expires_at: Mapped[Moment | None]  # a running test without a result by then is ended
 
 
-class Watermark(Base):
-    """Up to when planned moments have become rows."""
+class PlanningWatermark(Base):
+    """The time up to which planned tests have been inserted as rows."""
 
     __tablename__ = "throughput_watermark"
 

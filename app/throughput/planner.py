@@ -1,4 +1,4 @@
-"""Which sites are measured, what each may spend, and which moments fall due. Plans are made anew from the registry."""
+"""Read which sites are speed-tested and what each may spend; find the tests that fall due. Plans are not stored."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,10 +9,18 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import WITA
 from app.core.periods import first_of_next
 from app.profiles import Profile, Technology
-from app.throughput.budget import DOWN_SHARE, MB, SLACK_BYTES, UP_SLACK_BYTES, Allowance, Plan, plan
+from app.throughput.budget import (
+    DOWN_SHARE,
+    MB,
+    SLACK_BYTES,
+    UP_SLACK_BYTES,
+    Allowance,
+    MonthPlan,
+    month_of,
+    plan_month,
+)
 from app.throughput.models import Mode
 
 SITES = text("""
@@ -24,8 +32,8 @@ SITES = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A site whose speed is measured."""
+class SpeedtestSite:
+    """A site whose speed is tested."""
 
     id: int
     mode: Mode
@@ -39,7 +47,7 @@ class Measured:
 
     @property
     def down_bytes(self) -> int:
-        """What it may download, and upload: by so much less than a test may cost as either may pass its limit."""
+        """Return the bytes to download: the maximum cost less what either direction may exceed its limit by."""
         if self.mode is Mode.PULL:
             return self.allowance.test_bytes - SLACK_BYTES
         return int((self.allowance.test_bytes - SLACK_BYTES - UP_SLACK_BYTES) * DOWN_SHARE)
@@ -62,13 +70,13 @@ def allowance(profile: Profile, budget_mb: int | None, *, pushes: bool) -> Allow
     )
 
 
-async def list_measured(session: AsyncSession, profiles: Mapping[Technology, Profile]) -> list[Measured]:
-    return [_measured(row, profiles[Technology(row.technology)]) for row in await session.execute(SITES)]
+async def list_speedtest_sites(session: AsyncSession, profiles: Mapping[Technology, Profile]) -> list[SpeedtestSite]:
+    return [_site(row, profiles[Technology(row.technology)]) for row in await session.execute(SITES)]
 
 
-def _measured(row: Any, profile: Profile) -> Measured:
+def _site(row: Any, profile: Profile) -> SpeedtestSite:
     mode = Mode.PUSH if row.probe == "push" else Mode.PULL
-    return Measured(
+    return SpeedtestSite(
         row.id,
         mode,
         Technology(row.technology),
@@ -83,36 +91,32 @@ def _measured(row: Any, profile: Profile) -> Measured:
 
 @dataclass(slots=True)
 class Plans:
-    """The plans of this month and the last, made when they are first asked for."""
+    """Month plans of all sites, built on first use and kept for the current and the previous month."""
 
-    sites: Mapping[int, Measured]
-    _months: dict[date, dict[int, tuple[Plan, list[datetime]]]] = field(default_factory=dict)
+    sites: Mapping[int, SpeedtestSite]
+    _months: dict[date, dict[int, tuple[MonthPlan, list[datetime]]]] = field(default_factory=dict)
 
-    def due(self, after: datetime, until: datetime) -> Iterator[tuple[Measured, Plan, datetime]]:
-        """Moments after one and until another; a site has none before it was set up as it is."""
-        month = _month(after)
-        while month <= _month(until):
-            for site_id, (found, moments) in self._of(month).items():
+    def due(self, after: datetime, until: datetime) -> Iterator[tuple[SpeedtestSite, MonthPlan, datetime]]:
+        """Yield tests planned in (after, until]; none from before the site's current configuration."""
+        month = month_of(after)
+        while month <= month_of(until):
+            for site_id, (plan, moments) in self._month(month).items():
                 site = self.sites[site_id]
                 first = bisect_right(moments, max(after, site.setup_at))
-                yield from ((site, found, moment) for moment in moments[first : bisect_right(moments, until)])
+                yield from ((site, plan, moment) for moment in moments[first : bisect_right(moments, until)])
             month = first_of_next(month)
 
-    def _of(self, month: date) -> dict[int, tuple[Plan, list[datetime]]]:
+    def _month(self, month: date) -> dict[int, tuple[MonthPlan, list[datetime]]]:
         if month not in self._months:
-            self._months = {known: plans for known, plans in self._months.items() if known >= _before(month)}
-            made = {site.id: plan(site.allowance, month, site.id) for site in self.sites.values()}
-            self._months[month] = {site_id: (one, one.moments) for site_id, one in made.items()}
+            self._months = {known: plans for known, plans in self._months.items() if known >= _previous(month)}
+            made = {site.id: plan_month(site.allowance, month, site.id) for site in self.sites.values()}
+            self._months[month] = {site_id: (plan, plan.moments) for site_id, plan in made.items()}
         return self._months[month]
 
 
-def _month(moment: datetime) -> date:
-    return moment.astimezone(WITA).date().replace(day=1)
-
-
-def _before(month: date) -> date:
+def _previous(month: date) -> date:
     return date(month.year - (month.month == 1), (month.month - 2) % 12 + 1, 1)
 
 
-def plans_of(sites: Sequence[Measured]) -> Plans:
+def plans_of(sites: Sequence[SpeedtestSite]) -> Plans:
     return Plans({site.id: site for site in sites})

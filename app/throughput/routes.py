@@ -34,7 +34,7 @@ OF_SITES = AggregateSpec(
 BY_PLANNED_AT = cursor_codec(parse_moment)
 BY_SHARE = cursor_codec(float, float, row_id, lambda text: Technology(text).value)
 UnderPct = Annotated[
-    float | None, Query(gt=0, le=1000, description="only sites that deliver less than this share of their contract")
+    float | None, Query(gt=0, le=1000, description="only sites below this share of their contracted download")
 ]
 
 
@@ -44,9 +44,9 @@ UnderPct = Annotated[
 async def get_throughput(
     aggregate: Aggregate, caller: Reader, id: SiteId, period: Asked, limit: Limit = 100, cursor: Cursor = None
 ) -> Response:
-    """Tests of the site's speed, each with what it found and cost, or why there was none; and what is left to spend.
+    """Speed tests of a site, each with its result and cost or why it did not run; totals, and the month's budget.
 
-    CSV has the tests alone.
+    CSV holds the tests alone.
     """
     before = BY_PLANNED_AT.read(cursor)
     most = None if aggregate.format is OutputFormat.CSV else limit
@@ -54,7 +54,7 @@ async def get_throughput(
         OF_SITE,
         period,
         lambda session: selection.select_site(session, id, caller=caller),
-        lambda session, of: _of_site(session, of, period, before, most),
+        lambda session, of: _site_throughput(session, of, period, before, most),
     )
 
 
@@ -72,17 +72,17 @@ async def get_region_throughput(
     technology: TechnologyFilter = None,
     provider: ProviderFilter = None,
 ) -> Response:
-    """Of a region's access points, by technology: each site by the median of its tests, then the sites' median and p10.
+    """Speed of a region's access points by technology: the median and p10 of the sites, each by its tests' median.
 
-    A site counts for the region, provider and technology that it had when it was tested. Which sites these are is told
-    by `/throughput/sites` below it.
+    A site counts for the region, provider and technology that it had when it was tested. `/throughput/sites` lists
+    the sites.
     """
 
     async def select(session: AsyncSession) -> SiteGroup:
         return await selection.select_region(session, code, provider, technology, caller=caller)
 
     return await aggregate.respond(
-        OF_GROUP, period, select, lambda session, of: statistics.of_group(session, of, period)
+        OF_GROUP, period, select, lambda session, of: statistics.group_statistics(session, of, period)
     )
 
 
@@ -100,13 +100,13 @@ async def get_provider_throughput(
     technology: TechnologyFilter = None,
     region: RegionCode = None,
 ) -> Response:
-    """Of a provider's access points within your region, as above."""
+    """Speed of a provider's access points in your scope, as for a region."""
 
     async def select(session: AsyncSession) -> SiteGroup:
         return await selection.select_provider(session, id, region, technology, caller=caller)
 
     return await aggregate.respond(
-        OF_GROUP, period, select, lambda session, of: statistics.of_group(session, of, period)
+        OF_GROUP, period, select, lambda session, of: statistics.group_statistics(session, of, period)
     )
 
 
@@ -127,17 +127,17 @@ async def list_region_throughput(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """Who delivers less than the contract: each access point of a region that was to be tested, the worst share first.
+    """Access points of a region by their share of the contracted speed, worst first.
 
-    `under_pct=50` leaves those that `under_half` counts. A site that has left your scope since is not told.
+    `under_pct=50` lists those that `under_half` counts. A site that has left your scope since is not listed.
     """
 
     async def select(session: AsyncSession) -> SiteGroup:
         of = await selection.select_region(session, code, provider, technology, caller=caller)
-        return site_results.listed(of, caller=caller)
+        return site_results.with_scope(of, caller=caller)
 
     return await aggregate.respond(
-        OF_SITES, period, select, _listing(aggregate, caller, period, under_pct, limit, cursor)
+        OF_SITES, period, select, _page_loader(aggregate, caller, period, under_pct, limit, cursor)
     )
 
 
@@ -158,34 +158,34 @@ async def list_provider_throughput(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """Of a provider's access points within your region, as above."""
+    """Speed of a provider's access points in your scope, as for a region."""
 
     async def select(session: AsyncSession) -> SiteGroup:
         of = await selection.select_provider(session, id, region, technology, caller=caller)
-        return site_results.listed(of, caller=caller)
+        return site_results.with_scope(of, caller=caller)
 
     return await aggregate.respond(
-        OF_SITES, period, select, _listing(aggregate, caller, period, under_pct, limit, cursor)
+        OF_SITES, period, select, _page_loader(aggregate, caller, period, under_pct, limit, cursor)
     )
 
 
-def _listing(
+def _page_loader(
     aggregate: AggregateRequest, caller: Caller, period: Period, under_pct: float | None, limit: int, cursor: str | None
 ) -> Callable[[AsyncSession, SiteGroup], Awaitable[dict[str, Any]]]:
     after = BY_SHARE.read(cursor)
 
-    async def listed(session: AsyncSession, of: SiteGroup) -> dict[str, Any]:
-        whole = aggregate.format is OutputFormat.CSV
+    async def list_page(session: AsyncSession, of: SiteGroup) -> dict[str, Any]:
+        all_rows = aggregate.format is OutputFormat.CSV
         rows = await site_results.list_sites(
-            session, of, period, caller=caller, under_pct=under_pct, after=after, limit=None if whole else limit + 1
+            session, of, period, caller=caller, under_pct=under_pct, after=after, limit=None if all_rows else limit + 1
         )
-        items, next_cursor = BY_SHARE.page(rows, len(rows) if whole else limit, lambda row: row["place"])
+        items, next_cursor = BY_SHARE.page(rows, len(rows) if all_rows else limit, lambda row: row["position"])
         return {"from": period.start, "to": period.end, "items": items, "next_cursor": next_cursor}
 
-    return listed
+    return list_page
 
 
-async def _of_site(
+async def _site_throughput(
     session: AsyncSession, of: SingleSite, period: Period, before: datetime | None, limit: int | None
 ) -> dict[str, Any]:
     site = await session.get_one(Site, of.site_id)
@@ -197,6 +197,6 @@ async def _of_site(
         "to": period.end,
         "items": items,
         "next_cursor": next_cursor,
-        "total": await statistics.of_site(session, site.id, period),
-        "budget": await statistics.budget(session, site, period.end, utc_now()),
+        "total": await statistics.site_total(session, site.id, period),
+        "budget": await statistics.budget_of_month(session, site, period.end, utc_now()),
     }

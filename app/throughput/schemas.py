@@ -5,13 +5,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
-from app.throughput.models import Mode, Stage
+from app.throughput.models import Mode, SpeedtestStatus
 
 Rounded = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 
 REASONS = (
     "skipped: not_up, not_active, maintenance, over_budget, too_soon, parent_busy, provider_busy, agent_not_due, "
-    "agent_cannot, not_taken, stopped. Without a figure: too_short, too_little, still_rising, stalled, cut_off, "
+    "agent_cannot, not_taken, stopped. Without a result: too_short, too_little, still_rising, stalled, cut_off, "
     "no_answer, unreachable, refused, redirected, status 404 (as it was), certificate, forbidden, unresolvable, "
     "bad_url, no_http, buffered, not_reported, stopped"
 )
@@ -68,17 +68,17 @@ class TestOut(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     mode: Mode
-    status: Stage
+    status: SpeedtestStatus
     reason: str | None = Field(description=REASONS)
-    down_bytes: int = Field(description="what it cost, warm-up included")
+    down_bytes: int = Field(description="spent, warm-up included")
     up_bytes: int
-    down_mbps: Rounded | None = Field(description="by our clock, without the warm-up: the figure that counts")
+    down_mbps: Rounded | None = Field(description="by the server's clock, without the warm-up: the figure that counts")
     up_mbps: Rounded | None
-    agent_down_mbps: Rounded | None = Field(description="by the agent's clock, all of its time")
+    agent_down_mbps: Rounded | None = Field(description="by the agent's clock, over the whole test")
     agent_up_mbps: Rounded | None
     rtt_idle_ms: Rounded | None
-    rtt_loaded_ms: Rounded | None = Field(description="while it ran")
-    contract_down_mbps: Rounded | None = Field(description="what was contracted on that day")
+    rtt_loaded_ms: Rounded | None = Field(description="under load, during the test")
+    contract_down_mbps: Rounded | None = Field(description="contracted on the day of the test")
     contract_up_mbps: Rounded | None
 
 
@@ -89,9 +89,9 @@ class BudgetOut(BaseModel):
     budget_mb: float
     spent_mb: float
     tests_mb: float
-    push_mb: float = Field(description="what the site's own reports came to")
-    reserved_mb: float = Field(description="of tests that run, or of which nobody knows what they cost")
-    push_to_come_mb: float = Field(description="kept for its reports until the month ends")
+    push_mb: float = Field(description="spent on the site's own push reports")
+    reserved_mb: float = Field(description="of running tests, and of ended tests whose cost is unknown")
+    push_to_come_mb: float = Field(description="kept for push reports until the month ends")
     left_mb: float
 
 
@@ -103,17 +103,17 @@ class TotalOut(BaseModel):
     invalid: int
     failed: int
     skipped: int
-    open: int = Field(description="that wait or run")
-    down_mbps: float | None = Field(description="the median of tests that are done")
-    down_p10_mbps: float | None = Field(description="nine of ten were faster")
+    open: int = Field(description="waiting or running")
+    down_mbps: float | None = Field(description="median of the tests that are done")
+    down_p10_mbps: float | None = Field(description="nine of ten tests were faster")
     up_mbps: float | None
     up_p10_mbps: float | None
-    down_of_contract_pct: float | None = Field(description="the median of each test's share of its day's contract")
+    down_of_contract_pct: float | None = Field(
+        description="median of the tests' shares of the rate contracted on their day"
+    )
     up_of_contract_pct: float | None
     under_half: int = Field(description="tests below half of the contracted download")
-    bufferbloat_ms: float | None = Field(
-        description="the median of how much longer a round trip takes under load, never below 0"
-    )
+    bufferbloat_ms: float | None = Field(description="median increase of the round-trip time under load, never below 0")
 
 
 class SiteThroughputOut(MarksSimulatedPast):
@@ -136,7 +136,7 @@ class SiteThroughputOut(MarksSimulatedPast):
     to: datetime
     budget: BudgetOut = Field(description="of the month in which the period ends")
     total: TotalOut = Field(description="of all tests planned in the period")
-    items: list[TestOut] = Field(description="the latest first")
+    items: list[TestOut] = Field(description="latest first")
     next_cursor: str | None = None
 
 
@@ -157,13 +157,13 @@ GROUP: dict[str, Any] = {
 
 
 class GroupRow(BaseModel):
-    """Of sites, not of tests: each site by the median of its own tests, then the median and p10 of the sites."""
+    """Figures of sites, not of tests: the median and p10 of the sites, each by the median of its tests."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [GROUP]})
 
-    technology: Technology | None = Field(description="null: of all")
-    sites: int = Field(description="with a test that is done")
-    without_result: int = Field(description="for which tests were planned, and none is done")
+    technology: Technology | None = Field(description="null: all technologies")
+    sites: int = Field(description="sites with a test that is done")
+    without_result: int = Field(description="sites with planned tests, none of them done")
     down_mbps: float | None
     down_p10_mbps: float | None
     up_mbps: float | None
@@ -172,7 +172,7 @@ class GroupRow(BaseModel):
     under_half: int = Field(description="sites whose median is below half of the contracted download")
     under_half_pct: float | None = Field(description="of the sites with a result and a contracted rate")
     bufferbloat_ms: float | None
-    tests: int = Field(description="that are done")
+    tests: int = Field(description="tests that are done")
 
 
 COST: dict[str, Any] = {
@@ -187,11 +187,11 @@ COST: dict[str, Any] = {
 class CostOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [COST]})
 
-    first_month: date = Field(description="WITA, its first day: budgets are paid by whole months")
+    first_month: date = Field(description="WITA, its first day: budgets are of whole months")
     last_month: date
-    spent_mb: float = Field(description="both together")
-    tests_mb: float = Field(description="warm-ups and tests without a figure included")
-    push_mb: float = Field(description="the reports of sites that report themselves, where they are now")
+    spent_mb: float = Field(description="tests_mb and push_mb together")
+    tests_mb: float = Field(description="includes warm-ups and tests without a result")
+    push_mb: float = Field(description="push reports of sites that are in the selection now")
 
 
 class GroupThroughputOut(MarksSimulatedPast):
@@ -211,12 +211,12 @@ class GroupThroughputOut(MarksSimulatedPast):
 
     from_: datetime = Field(alias="from")
     to: datetime
-    series: list[GroupRow] = Field(description="by technology: compare these, like with like")
+    series: list[GroupRow] = Field(description="one row per technology")
     total: GroupRow = Field(
-        description="of all technologies together: shares of the contract compare across them; rates and round trips "
-        "of unlike links do not, take those of `series`"
+        description="all technologies together: shares of the contract compare across technologies, rates and "
+        "round-trip times do not; take those from `series`"
     )
-    cost: CostOut = Field(description="of all months that the period touches")
+    cost: CostOut = Field(description="of all months that the period overlaps")
 
 
 SLOW: dict[str, Any] = {
@@ -238,24 +238,24 @@ SLOW: dict[str, Any] = {
 
 
 class SiteRow(BaseModel):
-    """As in the group's series: a site that was tested as two technologies is there as both."""
+    """One site and technology: a site that was tested with two technologies has two rows."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [SLOW]})
 
     site_id: int
     code: str
     name: str
-    village_code: str = Field(description="at its last test, as provider and contract are")
+    village_code: str = Field(description="at its last test, like provider and contract")
     technology: Technology
     provider: str
-    tests: int = Field(description="that are done")
-    down_mbps: Rounded | None = Field(description="the median of its tests in the period")
+    tests: int = Field(description="tests that are done")
+    down_mbps: Rounded | None = Field(description="median of its tests in the period")
     up_mbps: Rounded | None
     contract_down_mbps: Rounded | None
-    share_pct: Rounded | None = Field(description="the median of each test's share of its day's contract")
-    under_half: bool = Field(description="whether that is below 50")
-    spent_mb: Rounded = Field(description="what its tests cost, those without a figure included")
-    last_test_at: datetime | None = Field(description="of those that are done")
+    share_pct: Rounded | None = Field(description="median of the tests' shares of the rate contracted on their day")
+    under_half: bool = Field(description="whether share_pct is below 50")
+    spent_mb: Rounded = Field(description="cost of its tests, including those without a result")
+    last_test_at: datetime | None = Field(description="of the tests that are done")
 
 
 class SitesThroughputOut(MarksSimulatedPast):
@@ -275,6 +275,6 @@ class SitesThroughputOut(MarksSimulatedPast):
     from_: datetime = Field(alias="from")
     to: datetime
     items: list[SiteRow] = Field(
-        description="the worst share first; then those without a contract; last those of which no test is done"
+        description="worst share first, then sites without a contract, last those without a test that is done"
     )
     next_cursor: str | None = None

@@ -1,4 +1,4 @@
-"""`/speedtest`: what a site's agent downloads and uploads under a grant, timed by us, and what it says of it."""
+"""`/speedtest`: downloads and uploads of a site's agent under a grant, timed by the server, and the agent's report."""
 
 import asyncio
 import contextlib
@@ -17,55 +17,54 @@ from app.core.errors import TooLarge
 from app.core.validation import refuse_nul
 from app.postgres.engine import Sessions, transaction
 from app.throughput import grants
-from app.throughput.grants import Direction, Told
-from app.throughput.models import Stage, ThroughputTest
+from app.throughput.grants import AgentReport, Direction
+from app.throughput.models import SpeedtestStatus, ThroughputTest
 from app.web.deps import Session, open_to_all
 from app.web.problem_details import problems
-from probes.rate import Sample, rate_of
-from probes.throughput import SAMPLE_S
+from probes.rate import SAMPLE_S, Sample, rate_of
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/speedtest", tags=["field"], dependencies=[Depends(open_to_all)])
 
 BLOCK = 65_536
 BLOCKS = 16
-# identity: nothing on the way, and nothing of ours, takes it for worth zipping
-UNTOUCHED = {
+# `Content-Encoding: identity` keeps proxies and our own middleware from compressing it.
+UNBUFFERED_HEADERS = {
     "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",
     "Content-Encoding": "identity",
     "Content-Type": "application/octet-stream",
 }
-Grant = Annotated[str, Query(min_length=1, max_length=60, description="`speedtest_grant` of a push's answer")]
+Grant = Annotated[str, Query(min_length=1, max_length=60, description="`speedtest_grant` from the response to a push")]
 Milliseconds = Annotated[float | None, Field(ge=0, le=3_600_000, allow_inf_nan=False)]
 Bytes = Annotated[int | None, Field(ge=0, le=2**53)]
 
 
-class Timed:
-    """How much was accepted when; settled once, whatever ends it."""
+class TimedTransfer:
+    """Bytes transferred over time in one direction; settled once, however the transfer ends."""
 
-    _settling: ClassVar[set[asyncio.Future[None]]] = set()  # asyncio itself would forget them
+    _settling: ClassVar[set[asyncio.Future[None]]] = set()  # strong references: asyncio keeps weak ones only
 
     def __init__(self, sessions: Sessions, test: ThroughputTest, direction: Direction) -> None:
         self._sessions, self._test, self._direction = sessions, test, direction
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self.bytes = 0
         self.samples = [Sample(0.0, 0)]
-        self.most = test.allowed_down_bytes if direction is Direction.DOWN else test.allowed_up_bytes
+        self.max_bytes = test.allowed_down_bytes if direction is Direction.DOWN else test.allowed_up_bytes
         self.max_s = test.max_s
-        self.open_end = False  # the peer may go on sending what nobody counts
+        self.open_end = False  # the peer may send more than was counted
 
     @property
     def elapsed_s(self) -> float:
-        return time.monotonic() - self._began
+        return time.monotonic() - self._started
 
-    def take(self, size: int) -> None:
+    def add(self, size: int) -> None:
         self.bytes += size
         if self.elapsed_s - self.samples[-1].at_s >= SAMPLE_S:
             self.samples.append(Sample(self.elapsed_s, self.bytes))
 
     async def settle(self) -> None:
-        """A cancelled request settles all the same."""
+        """Store the result, even if the request is cancelled meanwhile."""
         self.samples.append(Sample(self.elapsed_s, self.bytes))
         settling = asyncio.ensure_future(self._settle())
         self._settling.add(settling)
@@ -76,7 +75,7 @@ class Timed:
         last = self.samples[-1]
         try:
             async with transaction(self._sessions) as session:
-                await grants.settle(
+                await grants.settle_direction(
                     session,
                     self._test.id,
                     self._direction,
@@ -85,51 +84,51 @@ class Timed:
                     rate_of(self.samples),
                     open_end=self.open_end,
                 )
-        except Exception as error:  # what it may have cost stays reserved
-            log.error("test_not_settled", site=self._test.site_id, error=type(error).__name__)
+        except Exception:  # the maximum cost stays reserved
+            log.exception("speedtest_not_settled", site=self._test.site_id)
 
 
-class Download(Response):
-    """As many bytes as are granted, or as the peer takes in the time that is granted."""
+class GrantedDownload(Response):
+    """Sends as many bytes as are granted, or as the peer receives within the granted time."""
 
-    def __init__(self, timed: Timed) -> None:
-        super().__init__(headers=UNTOUCHED)
+    def __init__(self, timed: TimedTransfer) -> None:
+        super().__init__(headers=UNBUFFERED_HEADERS)
         del self.headers["Content-Length"]
         self._timed = timed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         timed = self._timed
-        gone = asyncio.create_task(_gone(receive))
+        disconnected = asyncio.create_task(_wait_for_disconnect(receive))
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timed.max_s):
                     await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                    await self._send_all(send, gone)
+                    await self._send_all(send, disconnected)
         finally:
-            gone.cancel()
+            disconnected.cancel()
             await timed.settle()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timed.max_s):  # for who has still to take what waits
+            async with asyncio.timeout(timed.max_s):  # for a peer that still receives what is buffered
                 await send({"type": "http.response.body", "body": b""})
 
-    async def _send_all(self, send: Send, gone: asyncio.Task[None]) -> None:
+    async def _send_all(self, send: Send, disconnected: asyncio.Task[None]) -> None:
         timed, blocks, number = self._timed, _blocks(), 0
-        while timed.bytes < timed.most and not gone.done():
-            block = blocks[number % BLOCKS][: timed.most - timed.bytes]
+        while timed.bytes < timed.max_bytes and not disconnected.done():
+            block = blocks[number % BLOCKS][: timed.max_bytes - timed.bytes]
             await send({"type": "http.response.body", "body": block, "more_body": True})
-            timed.take(len(block))
+            timed.add(len(block))
             number += 1
             await asyncio.sleep(0)
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 @cache
 def _blocks() -> list[bytes]:
-    """What no link makes smaller."""
+    """Return random data, which no link can compress."""
     return [os.urandom(BLOCK) for _ in range(BLOCKS)]
 
 
@@ -137,11 +136,11 @@ class UploadedOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"up_bytes": 2_900_000, "up_ms": 4810}]})
 
     up_bytes: int
-    up_ms: int = Field(description="by our clock")
+    up_ms: int = Field(description="by the server's clock")
 
 
 class ReportIn(BaseModel):
-    """By the agent's own clock; what it does not know it leaves out. Unknown fields are ignored: agents get newer."""
+    """Figures by the agent's own clock, all optional. Unknown fields are ignored, for newer agents."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -169,9 +168,9 @@ class ReportIn(BaseModel):
 
 
 class ReportedOut(BaseModel):
-    status: Stage
+    status: SpeedtestStatus
     reason: str | None
-    down_mbps: float | None = Field(description="by our clock, without the warm-up")
+    down_mbps: float | None = Field(description="by the server's clock, without the warm-up")
     up_mbps: float | None
 
 
@@ -181,18 +180,18 @@ class ReportedOut(BaseModel):
     responses={200: {"content": {"application/octet-stream": {}}}, **problems(404, 409)},
 )
 async def download(session: Session, request: Request, grant: Grant) -> Response:
-    """Bytes that no link makes smaller: as many as the grant allows, for as long as it allows. Once."""
-    test = await grants.take(session, grant, Direction.DOWN)
-    return Download(Timed(request.app.state.sessions, test, Direction.DOWN))
+    """Random bytes, up to the grant's size and time limit. Once per grant."""
+    test = await grants.claim_direction(session, grant, Direction.DOWN)
+    return GrantedDownload(TimedTransfer(request.app.state.sessions, test, Direction.DOWN))
 
 
 @router.post("", response_model=UploadedOut, responses=problems(404, 409, 413))
 async def upload(request: Request, grant: Grant) -> UploadedOut:
-    """Any body, counted as it comes and thrown away: no more than the grant allows, for as long as it allows. Once."""
+    """Accept any body, up to the grant's size and time limit; it is counted and discarded. Once per grant."""
     sessions: Sessions = request.app.state.sessions
     async with transaction(sessions) as session:
-        test = await grants.take(session, grant, Direction.UP)
-    timed = Timed(sessions, test, Direction.UP)
+        test = await grants.claim_direction(session, grant, Direction.UP)
+    timed = TimedTransfer(sessions, test, Direction.UP)
     try:
         await _read_all(request, timed)
     finally:
@@ -200,24 +199,25 @@ async def upload(request: Request, grant: Grant) -> UploadedOut:
     return UploadedOut(up_bytes=timed.bytes, up_ms=round(timed.samples[-1].at_s * 1000))
 
 
-async def _read_all(request: Request, timed: Timed) -> None:
-    too_large = TooLarge("This grant allows {limit} bytes", values={"limit": timed.most})
+async def _read_all(request: Request, timed: TimedTransfer) -> None:
+    too_large = TooLarge("This grant allows {limit} bytes", values={"limit": timed.max_bytes})
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:18]) > timed.most:
+    if announced.isdecimal() and int(announced[:18]) > timed.max_bytes:
         raise too_large
     try:
         async with asyncio.timeout(timed.max_s):
-            async for piece in request.stream():
-                timed.take(len(piece))
-                if timed.bytes > timed.most:
+            async for chunk in request.stream():
+                timed.add(len(chunk))
+                if timed.bytes > timed.max_bytes:
                     raise too_large
     except ClientDisconnect:
         pass
-    except TimeoutError:  # most clients go on until they have sent what they announced, whatever they are answered
+    except TimeoutError:  # most clients go on sending what they announced, whatever the response
         timed.open_end = True
 
 
 @router.post("/report", response_model=ReportedOut, responses=problems(404, 409))
-async def report(session: Session, given: ReportIn) -> ThroughputTest:
-    """What the agent measured itself: beside ours it shows whether something on the way took all of it at once."""
-    return await grants.report(session, given.grant, Told(**given.model_dump(exclude={"grant"})))
+async def report(session: Session, report_in: ReportIn) -> ThroughputTest:
+    """The agent's own figures, which reveal a buffering proxy between it and the server. Ends the test."""
+    agent_report = AgentReport(**report_in.model_dump(exclude={"grant"}))
+    return await grants.end_with_report(session, report_in.grant, agent_report)

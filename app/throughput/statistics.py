@@ -1,6 +1,6 @@
-"""What tests came to: of one site by its tests, of many by their sites. Medians are taken once, never averaged."""
+"""Figures of speed tests: of one site from its tests, of a group from its sites' medians. Nothing is averaged twice."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, text
@@ -8,14 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import PROVINCE
 from app.aggregates.selection import SiteGroup
-from app.core.clock import WITA
 from app.core.periods import Period
 from app.profiles import profiles
 from app.registry.models import Site
-from app.throughput.budget import MB, PUSH_BYTES, month_end
+from app.throughput.budget import MB, PUSH_BYTES, month_end, month_of
 from app.throughput.models import ThroughputTest
 from app.throughput.planner import allowance
-from app.throughput.store import KNOWN_REQUESTS
+from app.throughput.store import MIN_REQUESTS
 from probes.contract import ProbeKind
 
 MEASURED = "FILTER (WHERE status = 'done')"
@@ -42,7 +41,7 @@ SPENT = text("""
         coalesce((SELECT requests FROM push_traffic WHERE site_id = :site_id AND month = :month), 0) AS requests
     FROM throughput_test WHERE site_id = :site_id AND month = :month
 """)
-# A site's own medians, the one definition of them: `GROUP` takes the sites' out of it, `of_sites` names the sites.
+# A site's own medians: `GROUP` aggregates them, `site_results` lists them by site.
 SITE_MEDIANS = """count(*) FILTER (WHERE status = 'done') AS tests,
             percentile_cont(0.5) WITHIN GROUP (ORDER BY down_mbps) FILTER (WHERE status = 'done') AS down,
             percentile_cont(0.5) WITHIN GROUP (ORDER BY up_mbps) FILTER (WHERE status = 'done') AS up,
@@ -53,11 +52,11 @@ SITE_MEDIANS = """count(*) FILTER (WHERE status = 'done') AS tests,
 TESTED = """throughput_test t JOIN site s ON s.id = t.site_id AND s.kind = 'access_point'
         WHERE t.planned_at >= :start AND t.planned_at < :end"""
 HALF = 0.5
-# By the technology that a site was tested as, and of all; GROUPING SETS then take the sites' own.
+# By the technology that a site had when it was tested, and of all technologies.
 GROUP = f"""
     WITH site_figure AS (
         SELECT t.site_id, t.technology, {SITE_MEDIANS}
-        FROM {TESTED} {{chosen}}
+        FROM {TESTED} {{condition}}
         GROUP BY GROUPING SETS ((t.site_id, t.technology), (t.site_id))
     )
     SELECT technology, count(*) FILTER (WHERE tests > 0) AS sites, count(*) FILTER (WHERE tests = 0) AS without_result,
@@ -70,16 +69,16 @@ GROUP = f"""
         percentile_cont(0.5) WITHIN GROUP (ORDER BY bloat) AS bufferbloat_ms, coalesce(sum(tests), 0) AS tests
     FROM site_figure GROUP BY technology ORDER BY technology
 """
-# Of whole months, as they are paid: tests where the site was then, reports where it is now.
+# Whole months, as budgets are: tests by the site's region at the time, pushes by its region now.
 COST = """
     SELECT (
         SELECT coalesce(sum(t.down_bytes + t.up_bytes), 0)
         FROM throughput_test t JOIN site s ON s.id = t.site_id AND s.kind = 'access_point'
-        WHERE t.month BETWEEN :first AND :last {chosen}
+        WHERE t.month BETWEEN :first AND :last {condition}
     ) AS tests, (
         SELECT coalesce(sum(p.bytes), 0)
         FROM push_traffic p JOIN site t ON t.id = p.site_id AND t.kind = 'access_point'
-        WHERE p.month BETWEEN :first AND :last {chosen}
+        WHERE p.month BETWEEN :first AND :last {condition}
     ) AS push
 """
 FIGURES = (
@@ -92,10 +91,10 @@ FIGURES = (
     "under_half_pct",
     "bufferbloat_ms",
 )
-NONE = dict.fromkeys(FIGURES) | {"sites": 0, "without_result": 0, "under_half": 0, "with_contract": 0, "tests": 0}
+NO_FIGURES = dict.fromkeys(FIGURES) | {"sites": 0, "without_result": 0, "under_half": 0, "with_contract": 0, "tests": 0}
 
 
-async def of_site(session: AsyncSession, site_id: int, period: Period) -> dict[str, Any]:
+async def site_total(session: AsyncSession, site_id: int, period: Period) -> dict[str, Any]:
     bounds = {"site_id": site_id, "start": period.start, "end": period.end}
     return _rounded((await session.execute(TOTAL, bounds)).one()._asdict())
 
@@ -103,7 +102,7 @@ async def of_site(session: AsyncSession, site_id: int, period: Period) -> dict[s
 async def list_tests(
     session: AsyncSession, site_id: int, period: Period, *, before: datetime | None = None, limit: int | None = None
 ) -> list[ThroughputTest]:
-    """The latest first."""
+    """Latest first."""
     test = ThroughputTest
     query = select(test).where(test.site_id == site_id, test.planned_at >= period.start, test.planned_at < period.end)
     if before is not None:
@@ -111,12 +110,15 @@ async def list_tests(
     return list(await session.scalars(query.order_by(test.planned_at.desc()).limit(limit)))
 
 
-async def budget(session: AsyncSession, site: Site, moment: datetime, now: datetime) -> dict[str, Any]:
-    """Of the month of that moment; what pushing will still cost is asked of this month only."""
-    month = _month(moment - timedelta(seconds=1))  # its end is not of it
+async def budget_of_month(session: AsyncSession, site: Site, moment: datetime, now: datetime) -> dict[str, Any]:
+    """Return the budget, in MB, of the month that contains or ends at `moment`.
+
+    Pushes to come count from `now` on, so they are 0 for a past month.
+    """
+    month = month_of(moment - timedelta(seconds=1))
     spent = (await session.execute(SPENT, {"site_id": site.id, "month": month})).one()
     allowed = allowance(profiles()[site.technology], site.speed_budget_mb, pushes=site.probe is ProbeKind.PUSH)
-    each = spent.push / spent.requests if spent.requests >= KNOWN_REQUESTS else PUSH_BYTES
+    each = spent.push / spent.requests if spent.requests >= MIN_REQUESTS else PUSH_BYTES
     to_come = allowed.pushes_bytes((month_end(month) - now).total_seconds(), each=float(each))
     left = allowed.monthly_bytes - int(spent.tests) - int(spent.reserved) - spent.push - to_come
     sizes = {
@@ -131,25 +133,27 @@ async def budget(session: AsyncSession, site: Site, moment: datetime, now: datet
     return {"month": month, **{f"{name}_mb": round(size / MB, 3) for name, size in sizes.items()}}
 
 
-async def of_group(session: AsyncSession, of: SiteGroup, period: Period) -> dict[str, Any]:
-    """By technology, and of all. A site counts where it was when it was tested."""
-    chosen, values = chosen_tests(of)
-    query = text(GROUP.format(chosen=chosen))
+async def group_statistics(session: AsyncSession, of: SiteGroup, period: Period) -> dict[str, Any]:
+    """Return figures by technology and of all; a site counts by its region and provider at the time of a test."""
+    condition, values = test_condition(of)
+    query = text(GROUP.format(condition=condition))
     rows = await session.execute(query, {**values, "start": period.start, "end": period.end})
-    found = [_row(row._asdict()) for row in rows]
+    figures = [_group_row(row._asdict()) for row in rows]
     return {
         "from": period.start,
         "to": period.end,
-        "series": [row for row in found if row["technology"] is not None],
-        "total": next((row for row in found if row["technology"] is None), _row({"technology": None, **NONE})),
+        "series": [row for row in figures if row["technology"] is not None],
+        "total": next(
+            (row for row in figures if row["technology"] is None), _group_row({"technology": None, **NO_FIGURES})
+        ),
         "cost": await _cost(session, of, period),
     }
 
 
 async def _cost(session: AsyncSession, of: SiteGroup, period: Period) -> dict[str, Any]:
-    chosen, values = chosen_tests(of)
-    months = {"first": _month(period.start), "last": _month(period.end - timedelta(seconds=1))}
-    spent = (await session.execute(text(COST.format(chosen=chosen)), values | months)).one()
+    condition, values = test_condition(of)
+    months = {"first": month_of(period.start), "last": month_of(period.end - timedelta(seconds=1))}
+    spent = (await session.execute(text(COST.format(condition=condition)), values | months)).one()
     sizes = {"spent": spent.tests + spent.push, "tests": spent.tests, "push": spent.push}
     return {
         "first_month": months["first"],
@@ -158,32 +162,28 @@ async def _cost(session: AsyncSession, of: SiteGroup, period: Period) -> dict[st
     }
 
 
-def _month(moment: datetime) -> date:
-    return moment.astimezone(WITA).date().replace(day=1)
-
-
-def chosen_tests(of: SiteGroup) -> tuple[str, dict[str, Any]]:
-    """The selection's, as a condition on `t`."""
-    chosen, values = "", dict[str, Any]()
+def test_condition(of: SiteGroup) -> tuple[str, dict[str, Any]]:
+    """Return the site group as an SQL condition on `t`, with its parameters."""
+    condition, values = "", dict[str, Any]()
     if of.region != PROVINCE:
-        chosen += " AND (t.village_code = :region OR t.village_code ^@ (:region || '.'))"
+        condition += " AND (t.village_code = :region OR t.village_code ^@ (:region || '.'))"
         values["region"] = of.region
     if of.provider_id is not None:
-        chosen += " AND t.provider_id = :provider_id"
+        condition += " AND t.provider_id = :provider_id"
         values["provider_id"] = of.provider_id
     if of.technology is not None:
-        chosen += " AND t.technology = :technology"
+        condition += " AND t.technology = :technology"
         values["technology"] = of.technology.value
-    return chosen, values
+    return condition, values
 
 
-def _row(found: dict[str, Any]) -> dict[str, Any]:
-    compared = found.pop("with_contract")
-    return _rounded(found | {"under_half_pct": 100 * found["under_half"] / compared if compared else None})
+def _group_row(figures: dict[str, Any]) -> dict[str, Any]:
+    compared = figures.pop("with_contract")
+    return _rounded(figures | {"under_half_pct": 100 * figures["under_half"] / compared if compared else None})
 
 
-def _rounded(found: dict[str, Any]) -> dict[str, Any]:
-    """Without figures that noise alone makes: a link that is loaded answers no sooner."""
-    rounded = found | {name: round(found[name], 3) for name in FIGURES if found.get(name) is not None}
+def _rounded(figures: dict[str, Any]) -> dict[str, Any]:
+    """Round to three decimals; a negative bufferbloat is noise and becomes 0."""
+    rounded = figures | {name: round(figures[name], 3) for name in FIGURES if figures.get(name) is not None}
     bloat_ms = rounded["bufferbloat_ms"]
     return rounded | {"bufferbloat_ms": None if bloat_ms is None else max(0.0, bloat_ms)}

@@ -1,29 +1,28 @@
-"""Tests as rows: planned, begun, settled. What a test may cost is reserved before it begins, and settled once."""
+"""Insert due tests and start them; the maximum cost is reserved at the start. `settlement` and `grants` end them."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import select, text, update
+from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.maintenance_overlay import running_now
-from app.core.clock import WITA, WITA_SQL
+from app.core.clock import WITA_SQL
 from app.registry.models import State
-from app.throughput.admission import Decision, Standing, Verdict, decide
-from app.throughput.budget import PUSH_BYTES, SLACK_BYTES, UP_SLACK_BYTES, month_end
-from app.throughput.models import Mode, Stage, ThroughputTest, Watermark
-from app.throughput.planner import Measured, Plans
+from app.throughput.admission import AdmissionInputs, AdmissionVerdict, Decision, decide
+from app.throughput.budget import PUSH_BYTES, SLACK_BYTES, UP_SLACK_BYTES, month_end, month_of
+from app.throughput.models import Mode, PlanningWatermark, SpeedtestStatus, ThroughputTest
+from app.throughput.planner import Plans, SpeedtestSite
 
 PLANNED = "planned"
-REMEMBERED = timedelta(days=35)  # moments that passed longer ago while nobody planned leave no row
-GRANTED_S, PULLED_S = 60, 60  # beyond what it takes by itself, until a grant or a download is over
-CANNOT = ("routeros/", "windows/")  # agents that do no speed tests: a grant would keep their gateway for nothing
-KNOWN_REQUESTS = 20  # from so many pushes on, what one costs is known
-UNMEASURED = frozenset({"too_short", "too_little", "still_rising", "buffered", "not_reported"})  # without a figure
+MAX_BACKLOG = timedelta(days=35)  # tests that fell due longer ago while no worker ran get no row
+GRANT_MARGIN_S, PULL_MARGIN_S = 60, 60  # beyond a test's own time, until it expires
+UNSUPPORTED_AGENTS = ("routeros/", "windows/")  # run no speed tests: a grant would block their gateway for nothing
+MIN_REQUESTS = 20  # pushes in the month from which the average cost of one is used
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext('sinyal throughput'))")
 PLAN = text(f"""
@@ -60,29 +59,11 @@ WAITING = text("""
     WHERE t.status = 'waiting' ORDER BY t.planned_at, t.id
 """)
 BUSY = text("SELECT parent_id, provider_id FROM throughput_test WHERE status = 'running'")
-OVERDUE = text("""
-    UPDATE throughput_test SET status = 'skipped', reason = coalesce(reason, 'stopped')
-    WHERE status = 'waiting' AND waits_until < :now
-""")
-# Whoever ran it told nothing: what it may have cost stays reserved, unless nobody ever began.
-EXPIRED = text("""
-    UPDATE throughput_test SET ended_at = :now, expires_at = NULL,
-        status = CASE WHEN mode = 'pull' THEN 'failed' WHEN down_began_at IS NULL AND up_began_at IS NULL THEN 'skipped'
-            WHEN down_ms IS NOT NULL OR up_ms IS NOT NULL THEN 'invalid' ELSE 'failed' END,
-        reason = CASE WHEN mode = 'pull' THEN 'stopped' WHEN down_began_at IS NULL AND up_began_at IS NULL
-            THEN 'not_taken' WHEN down_ms IS NOT NULL OR up_ms IS NOT NULL THEN 'not_reported' ELSE 'cut_off' END,
-        started_at = CASE WHEN mode = 'push' AND down_began_at IS NULL AND up_began_at IS NULL THEN NULL
-            ELSE started_at END,
-        reserved_bytes = reserved_bytes
-            - CASE WHEN mode = 'push' AND down_began_at IS NULL THEN allowed_down_bytes + :slack ELSE 0 END
-            - CASE WHEN mode = 'push' AND up_began_at IS NULL THEN allowed_up_bytes + :up_slack ELSE 0 END
-    WHERE status = 'running' AND expires_at < :now
-""")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A download that is to begin: its row is there, and what it may cost reserved."""
+class PullTest:
+    """A download for the worker to run: its row is running and its maximum cost reserved."""
 
     test_id: int
     site_id: int
@@ -94,32 +75,32 @@ class Order:
 
 
 async def lock(session: AsyncSession) -> None:
-    """One at a time plans and begins: two workers never spend the same bytes. Until the transaction's end."""
+    """Serialise planning and starting across workers until the transaction ends, so that none spends bytes twice."""
     await session.execute(LOCK)
 
 
 async def plan_due(session: AsyncSession, plans: Plans, now: datetime) -> int:
-    """Makes rows of the moments that have come since it was last done. How many."""
-    mark = await session.get(Watermark, PLANNED)
-    if mark is None:
-        session.add(Watermark(name=PLANNED, upto=now))
+    """Insert a row for each test that fell due since the last call. Return how many fell due."""
+    watermark = await session.get(PlanningWatermark, PLANNED)
+    if watermark is None:
+        session.add(PlanningWatermark(name=PLANNED, upto=now))
         return 0
-    if mark.upto >= now:  # the clock was set back: what is planned again is there already
-        mark.upto = now
+    if watermark.upto >= now:  # the clock was set back: inserting the same tests again does nothing
+        watermark.upto = now
         return 0
-    due = list(plans.due(max(mark.upto, now - REMEMBERED), now))
-    mark.upto = now
+    due = list(plans.due(max(watermark.upto, now - MAX_BACKLOG), now))
+    watermark.upto = now
     if due:
         rows = [_row(site, moment, plan.waits_until(moment)) for site, plan, moment in due]
         await session.execute(PLAN, {"rows": orjson.dumps(rows).decode()})
     return len(due)
 
 
-def _row(site: Measured, moment: datetime, waits_until: datetime) -> dict[str, Any]:
+def _row(site: SpeedtestSite, moment: datetime, waits_until: datetime) -> dict[str, Any]:
     return {
         "site_id": site.id,
         "planned_at": moment,
-        "month": moment.astimezone(WITA).date().replace(day=1),
+        "month": month_of(moment),
         "mode": site.mode,
         "technology": site.technology,
         "provider_id": site.provider_id,
@@ -132,48 +113,46 @@ def _row(site: Measured, moment: datetime, waits_until: datetime) -> dict[str, A
     }
 
 
-async def end_overdue(session: AsyncSession, now: datetime) -> None:
-    await session.execute(OVERDUE, {"now": now})
-    await session.execute(EXPIRED, {"now": now, "slack": SLACK_BYTES, "up_slack": UP_SLACK_BYTES})
+async def start_waiting(session: AsyncSession, sites: Mapping[int, SpeedtestSite], now: datetime) -> list[PullTest]:
+    """Start, skip or keep waiting each waiting test, oldest first. Return the downloads that the worker is to run.
 
-
-async def begin_waiting(session: AsyncSession, sites: Mapping[int, Measured], now: datetime) -> list[Order]:
-    """Decides on each that waits. Answers the downloads that are ours to run; grants wait for their agents."""
+    Push tests are granted: their agents receive the grant with their next push.
+    """
     rows = (await session.execute(WAITING)).all()
     if not rows:
         return []
     busy = (await session.execute(BUSY)).all()
     parents, providers = {row.parent_id for row in busy} - {None}, {row.provider_id for row in busy}
-    maintained = (await running_now(session, now)).site_ids
-    orders = []
+    in_maintenance = (await running_now(session, now)).site_ids
+    pull_tests = []
     for row in rows:
         site = sites.get(row.site_id)
-        standing = _standing(
-            row, site, now, row.site_id in maintained, row.parent_id in parents, row.provider_id in providers
+        inputs = _admission_inputs(
+            row, site, now, row.site_id in in_maintenance, row.parent_id in parents, row.provider_id in providers
         )
-        decision = decide(standing, row.reason, row.waits_until, now)
-        if decision.verdict is Verdict.RUN and site is not None:
-            orders += await _begin(session, row, site, standing, now)
+        decision = decide(inputs, row.reason, row.waits_until, now)
+        if decision.verdict is AdmissionVerdict.RUN and site is not None:
+            pull_tests += await _start(session, row, site, inputs, now)
             parents |= {row.parent_id} - {None}
             providers.add(row.provider_id)
-        elif decision.reason != row.reason or decision.verdict is Verdict.SKIP:
-            await _put_off(session, row.id, decision)
-    return orders
+        elif decision.reason != row.reason or decision.verdict is AdmissionVerdict.SKIP:
+            await _store_decision(session, row.id, decision)
+    return pull_tests
 
 
-def _standing(
-    row: Any, site: Measured | None, now: datetime, maintained: bool, parent_busy: bool, provider_busy: bool
-) -> Standing:
+def _admission_inputs(
+    row: Any, site: SpeedtestSite | None, now: datetime, in_maintenance: bool, parent_busy: bool, provider_busy: bool
+) -> AdmissionInputs:
     send_every = timedelta(seconds=site.allowance.push_every_s or 0) if site else timedelta()
     due_at = row.heard_at + send_every if row.heard_at and row.mode == Mode.PUSH else None
-    if due_at is not None and due_at < now - send_every:  # it has missed its turn: whenever it comes
+    if due_at is not None and due_at < now - send_every:  # overdue: it may push at any time
         due_at = None
-    return Standing(
+    return AdmissionInputs(
         active=site is not None and site.mode == row.mode,
         state=State(row.state),
         evidence_at=row.evidence_at,
         valid_s=row.valid_s,
-        in_maintenance=maintained,
+        in_maintenance=in_maintenance,
         last_ran_at=row.last_ran_at,
         spacing_s=site.allowance.spacing_s if site else 0,
         left_bytes=_left_bytes(row, site, now),
@@ -181,66 +160,56 @@ def _standing(
         parent_busy=parent_busy,
         provider_busy=provider_busy,
         push_due_at=due_at,
-        agent_can=row.mode == Mode.PULL or not (row.agent or "").startswith(CANNOT),
+        agent_supported=row.mode == Mode.PULL or not (row.agent or "").startswith(UNSUPPORTED_AGENTS),
     )
 
 
 def cost_bytes(row: Any) -> int:
-    """Each direction may pass its limit by the slack."""
+    """Return the maximum cost: each direction may exceed its limit by its slack."""
     up = row.allowed_up_bytes + UP_SLACK_BYTES if row.mode == Mode.PUSH else 0
     return int(row.allowed_down_bytes + SLACK_BYTES + up)
 
 
-def _left_bytes(row: Any, site: Measured | None, now: datetime) -> int:
-    """Of the month's budget, once the rest of the month's pushes are paid for."""
+def _left_bytes(row: Any, site: SpeedtestSite | None, now: datetime) -> int:
+    """Return what is left of the month's budget once the rest of the month's pushes are paid for."""
     if site is None:
         return 0
-    each = row.push_bytes / row.push_requests if row.push_requests >= KNOWN_REQUESTS else PUSH_BYTES
+    each = row.push_bytes / row.push_requests if row.push_requests >= MIN_REQUESTS else PUSH_BYTES
     pushing = site.allowance.pushes_bytes((month_end(row.month) - now).total_seconds(), each=each)
     return int(site.allowance.monthly_bytes - row.spent_bytes - row.push_bytes - pushing)
 
 
-async def _begin(session: AsyncSession, row: Any, site: Measured, standing: Standing, now: datetime) -> list[Order]:
+async def _start(
+    session: AsyncSession, row: Any, site: SpeedtestSite, inputs: AdmissionInputs, now: datetime
+) -> list[PullTest]:
     pushes = row.mode == Mode.PUSH
     await session.execute(
         update(ThroughputTest)
-        .where(ThroughputTest.id == row.id, ThroughputTest.status == Stage.WAITING)
+        .where(ThroughputTest.id == row.id, ThroughputTest.status == SpeedtestStatus.WAITING)
         .values(
-            status=Stage.RUNNING,
+            status=SpeedtestStatus.RUNNING,
             reason=None,
             started_at=now,
             reserved_bytes=cost_bytes(row),
             grant=secrets.token_urlsafe(9) if pushes else None,
-            expires_at=_over_at(row, site, standing, now),
+            expires_at=_expires_at(row, site, inputs, now),
         )
     )
     if pushes:
         return []
     url = site.speed_url or ""
-    return [Order(row.id, row.site_id, row.parent_id, url, row.host, row.allowed_down_bytes, row.max_s)]
+    return [PullTest(row.id, row.site_id, row.parent_id, url, row.host, row.allowed_down_bytes, row.max_s)]
 
 
-def _over_at(row: Any, site: Measured, standing: Standing, now: datetime) -> datetime:
+def _expires_at(row: Any, site: SpeedtestSite, inputs: AdmissionInputs, now: datetime) -> datetime:
     if row.mode == Mode.PULL:
-        return now + timedelta(seconds=row.max_s + PULLED_S)
+        return now + timedelta(seconds=row.max_s + PULL_MARGIN_S)
     every = timedelta(seconds=site.allowance.push_every_s or 0)
-    comes_at = max(standing.push_due_at, now) + every / 2 if standing.push_due_at else now + 2 * every
-    return comes_at + timedelta(seconds=2 * row.max_s + GRANTED_S)
+    next_push_at = max(inputs.push_due_at, now) + every / 2 if inputs.push_due_at else now + 2 * every
+    return next_push_at + timedelta(seconds=2 * row.max_s + GRANT_MARGIN_S)
 
 
-async def _put_off(session: AsyncSession, test_id: int, decision: Decision) -> None:
-    status = Stage.SKIPPED if decision.verdict is Verdict.SKIP else Stage.WAITING
-    mine = ThroughputTest.id == test_id, ThroughputTest.status == Stage.WAITING
-    await session.execute(update(ThroughputTest).where(*mine).values(status=status, reason=decision.reason))
-
-
-async def count_open(session: AsyncSession) -> int:
-    open_ones = select(ThroughputTest.id).where(ThroughputTest.status.in_((Stage.WAITING, Stage.RUNNING)))
-    return len((await session.scalars(open_ones)).all())
-
-
-async def give_up(session: AsyncSession, test_ids: Sequence[int], now: datetime) -> None:
-    """Downloads that we end before they do: nobody knows what they cost, so their reservations stay."""
-    mine = ThroughputTest.id.in_(test_ids), ThroughputTest.status == Stage.RUNNING
-    ended = {"status": Stage.FAILED, "reason": "stopped", "ended_at": now}
-    await session.execute(update(ThroughputTest).where(*mine).values(**ended))
+async def _store_decision(session: AsyncSession, test_id: int, decision: Decision) -> None:
+    status = SpeedtestStatus.SKIPPED if decision.verdict is AdmissionVerdict.SKIP else SpeedtestStatus.WAITING
+    waiting = ThroughputTest.id == test_id, ThroughputTest.status == SpeedtestStatus.WAITING
+    await session.execute(update(ThroughputTest).where(*waiting).values(status=status, reason=decision.reason))

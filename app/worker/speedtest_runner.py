@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import utc_now
 from app.postgres.engine import Sessions, transaction
 from app.profiles import profiles
-from app.throughput import planner, settling, store
+from app.throughput import planner, settlement, store
 from app.throughput.planner import Plans
-from app.throughput.store import Order
+from app.throughput.store import PullTest
 from probes import http
 from probes.policy import Forbidden
 from probes.resolve import Unresolvable
@@ -29,7 +29,7 @@ EVERY_S = 5.0
 DRAINED_S = 2.0  # after a test: what still stands in queues
 REGISTRY = text("SELECT version FROM change_counter WHERE name = 'registry'")
 
-Run = Callable[[Order], Awaitable[DownloadResult]]
+Run = Callable[[PullTest], Awaitable[DownloadResult]]
 
 
 class Speed:
@@ -48,8 +48,8 @@ class Speed:
             await store.lock(session)
             await self._read_registry(session)
             await store.plan_due(session, self._plans, now)
-            await store.end_overdue(session, now)
-            orders = await store.begin_waiting(session, self._plans.sites, now)
+            await settlement.end_overdue(session, now)
+            orders = await store.start_waiting(session, self._plans.sites, now)
         for order in orders:
             self.running[order.test_id] = asyncio.create_task(self._measure(order))
 
@@ -57,7 +57,7 @@ class Speed:
         """Sites, and what they hang on, whose links a download of ours filled at some time since."""
         return {site_id for site_id, until in self._loaded.items() if until > since}
 
-    def _load(self, order: Order, until: float) -> None:
+    def _load(self, order: PullTest, until: float) -> None:
         self._loaded[order.site_id] = until
         if order.parent_id is not None:
             self._loaded[order.parent_id] = until
@@ -71,15 +71,15 @@ class Speed:
         if running:
             with suppress(Exception):  # who leads next gives them up once they are overdue
                 async with transaction(self._sessions) as session:
-                    await store.give_up(session, list(running), utc_now())
+                    await settlement.give_up(session, list(running), utc_now())
 
     async def _read_registry(self, session: AsyncSession) -> None:
         version = await session.scalar(REGISTRY)
         if version != self._registry_seen:
-            self._plans = planner.plans_of(await planner.list_measured(session, profiles()))
+            self._plans = planner.plans_of(await planner.list_speedtest_sites(session, profiles()))
             self._registry_seen = version
 
-    async def _measure(self, order: Order) -> None:
+    async def _measure(self, order: PullTest) -> None:
         try:
             self._load(order, math.inf)
             try:
@@ -87,7 +87,17 @@ class Speed:
             finally:
                 self._load(order, time.monotonic() + DRAINED_S)
             async with transaction(self._sessions) as session:
-                await settling.settle(session, order.test_id, found, utc_now())
+                await settlement.settle_download(
+                    session,
+                    order.test_id,
+                    mbps=found.mbps,
+                    reason=found.reason,
+                    size=found.bytes,
+                    seconds=found.seconds,
+                    rtt_idle_ms=found.rtt_idle_ms,
+                    rtt_loaded_ms=found.rtt_loaded_ms,
+                    now=utc_now(),
+                )
         except Exception as error:  # it stays reserved, and is given up in time
             log.error("test_not_settled", site=order.site_id, error=type(error).__name__)
         finally:
@@ -97,7 +107,7 @@ class Speed:
 def pulling(prober: Prober) -> Run:
     """Downloads from where the policy lets probes go."""
 
-    async def run(order: Order) -> DownloadResult:
+    async def run(order: PullTest) -> DownloadResult:
         host = http.host_of_url(order.url)
         if host is None:
             return DownloadResult(reason="bad_url")

@@ -29,8 +29,7 @@ from tests.agents.agent_machine import (
 from tests.conftest import drop_database, make_database
 from tests.factories import register
 from tests.status.api_process import Served, served
-from tests.throughput.speedtest_agent import grant
-from tests.throughput.speedtest_agent import row_of as granted
+from tests.support.speedtest_agent import create_grant, get_test
 
 SHELLS = {"openwrt": "busybox ash", "linux": "dash"}
 TOOLS = {"openwrt": busybox_tools, "linux": linux_tools}
@@ -313,9 +312,9 @@ async def test_speed_tests_run_when_they_are_granted_and_only_then(
 async def measure_speed(field: Field) -> None:
     await field.machine.tick()
     assert field.link.requests == 1
-    code = await grant(field.server, site_id=field.site_id, down=3_000_000, up=500_000)
+    code = await create_grant(field.server, site_id=field.site_id, down=3_000_000, up=500_000)
     await field.machine.tick(now=True)
-    test = await granted(field.server, code)
+    test = await get_test(field.server, code)
     assert (test.down_bytes, test.up_bytes) == (3_000_000, 500_000)
     assert test.ended_at is not None, "it was reported"
     assert None not in (test.agent_down_mbps, test.agent_up_mbps, test.rtt_idle_ms, test.rtt_loaded_ms)

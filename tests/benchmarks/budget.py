@@ -67,7 +67,7 @@ async def _month(sessions: Sessions, known: list[int], name: str, budgets: list[
     started = time.monotonic()
     month = Month(sessions, known)
     await month.register(SITES, budgets)
-    await month.pass_by(Speed(sessions, month.run), restart_each=500)
+    await month.simulate(Speed(sessions, month.run), restart_each=500)
     rows, spent, planned = await month.rows(), await month.spent_bytes(), await month.planned()
     over = month.over_budget(spent)
     ran = sum(row.status in DONE for row in rows)

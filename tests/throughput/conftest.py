@@ -1,4 +1,4 @@
-"""A database in which commits are commits: tests of speed begin and end on connections of their own."""
+"""A migrated database with real commits: speed tests start and end on connections of their own."""
 
 from collections.abc import AsyncIterator
 
@@ -18,7 +18,7 @@ from tests.conftest import drop_database, make_database
 async def migrated(server_url: str) -> AsyncIterator[Sessions]:
     url = await make_database(server_url)
     engine = open_engine(url, name="test")
-    async with engine.begin() as connection:  # nobody pulls its plug, and a month has thousands of commits
+    async with engine.begin() as connection:  # a month has thousands of commits, and no crash is simulated
         await connection.execute(text(f'ALTER DATABASE "{make_url(url).database}" SET synchronous_commit = off'))
     await engine.dispose()
     await migrate(engine)
@@ -32,7 +32,7 @@ async def migrated(server_url: str) -> AsyncIterator[Sessions]:
 
 
 @pytest.fixture
-async def apart(migrated: Sessions) -> AsyncIterator[Sessions]:
+async def committed_sessions(migrated: Sessions) -> AsyncIterator[Sessions]:
     yield migrated
     async with transaction(migrated) as session:
         await session.execute(

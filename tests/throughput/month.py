@@ -1,4 +1,4 @@
-"""A month of tests in fast-forward: the clock is the test's, what decides and keeps the books is the real thing."""
+"""A month of speed tests in fast-forward: the clock is simulated, planning, admission and accounting are real."""
 
 import asyncio
 import random
@@ -15,10 +15,9 @@ from sqlalchemy import text
 from app.core.clock import WITA, midnight
 from app.postgres.engine import Sessions, transaction
 from app.profiles import profiles
-from app.throughput import store
-from app.throughput.budget import MB, UP_SLACK_BYTES, plan
-from app.throughput.planner import list_measured
-from app.throughput.store import Order
+from app.throughput.budget import MB, UP_SLACK_BYTES, plan_month
+from app.throughput.planner import list_speedtest_sites
+from app.throughput.store import PullTest
 from app.worker.speedtest_runner import Speed
 from probes.throughput import SLACK_BYTES, DownloadResult
 
@@ -72,13 +71,15 @@ TAKEN = text("""
     WHERE status = 'running' AND mode = 'push' AND site_id = ANY(:ids) AND started_at < :before AND site_id % 7 <> 0
 """)
 
+OPEN = text("SELECT count(*) FROM throughput_test WHERE status IN ('waiting', 'running')")
+
 
 @dataclass
 class Month:
     sessions: Sessions
     providers: Sequence[int]
     seed: int = 1
-    sites: dict[int, int] = field(default_factory=dict)  # their budgets, MB
+    sites: dict[int, int] = field(default_factory=dict)  # monthly budgets in MB, by site id
     running: list[asyncio.Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -116,8 +117,8 @@ class Month:
         async with transaction(self.sessions) as session:
             await session.execute(text("UPDATE site_status SET state = 'down' WHERE site_id = :id"), {"id": site_id})
 
-    async def run(self, order: Order) -> DownloadResult:
-        """Until the next step; as dear as it may be, or less."""
+    async def run(self, order: PullTest) -> DownloadResult:
+        """Run until the next step; cost the maximum or less, at random."""
         ended = asyncio.Event()
         self.running.append(ended)
         await ended.wait()
@@ -128,26 +129,28 @@ class Month:
             else DownloadResult(bytes=size, reason="stalled")
         )
 
-    async def pass_by(self, speed: Speed, *, restart_each: int = 0, every: timedelta = EVERY) -> None:
-        """The month, and a bit more: the time passes quickly while nothing is planned and nothing waits.
+    async def simulate(self, speed: Speed, *, restart_each: int = 0, every: timedelta = EVERY) -> None:
+        """Simulate the month and a bit more, skipping time in which nothing is planned or waits.
 
-        Every so many ticks another worker takes over, and what runs is left to it.
+        Every `restart_each` ticks the worker is killed and another one takes over.
         """
         await speed.tick(self.now)
         moments = await self._moments()
         for ticks in count(1):
-            open_ones = await self._agents(every)
-            coming = next((moment for moment in moments[bisect_right(moments, self.now) :]), midnight(NEXT) + 3 * DAY)
-            if not open_ones and coming >= midnight(NEXT) + DAY:
+            open_tests = await self._agents(every)
+            next_moment = next(
+                (moment for moment in moments[bisect_right(moments, self.now) :]), midnight(NEXT) + 3 * DAY
+            )
+            if not open_tests and next_moment >= midnight(NEXT) + DAY:
                 return
-            self.now = self.now + every if open_ones else max(coming, self.now + every)
+            self.now = self.now + every if open_tests else max(next_moment, self.now + every)
             await speed.tick(self.now)
             if restart_each and ticks % restart_each == 0:
-                speed = await self._killed(speed)
+                speed = await self._replace_killed(speed)
             await self._end_runs(speed)
 
-    async def _killed(self, speed: Speed) -> Speed:
-        """Its successor, which has heard nothing from it."""
+    async def _replace_killed(self, speed: Speed) -> Speed:
+        """Kill the worker and return its successor."""
         for task in speed.running.values():
             task.cancel()
         await asyncio.gather(*speed.running.values(), return_exceptions=True)
@@ -156,12 +159,12 @@ class Month:
 
     async def _moments(self) -> list[datetime]:
         async with transaction(self.sessions) as session:
-            measured = await list_measured(session, profiles())
-        plans = [plan(one.allowance, month, one.id) for one in measured for month in (MONTH, NEXT)]
-        return sorted(moment for found in plans for moment in found.moments)
+            sites = await list_speedtest_sites(session, profiles())
+        plans = [plan_month(site.allowance, month, site.id) for site in sites for month in (MONTH, NEXT)]
+        return sorted(moment for plan in plans for moment in plan.moments)
 
     async def _agents(self, every: timedelta) -> int:
-        """They push, and take what is granted; but some never do. How many tests are open still."""
+        """Push for all agents and complete granted tests, except for some agents. Return how many tests are open."""
         async with transaction(self.sessions) as session:
             month = (self.now - timedelta(seconds=1)).astimezone(WITA).date().replace(day=1)
             passed_s = int((self.now - self.pushed_at).total_seconds())
@@ -187,10 +190,10 @@ class Month:
                     "before": self.now - every / 2,
                 },
             )
-            return await store.count_open(session)
+            return int(await session.scalar(OPEN) or 0)
 
     async def _end_runs(self, speed: Speed) -> None:
-        """They are over long before the next step."""
+        """End all running downloads before the next step."""
         while tasks := list(speed.running.values()):
             await asyncio.sleep(0)
             for ended in self.running:
@@ -200,21 +203,23 @@ class Month:
 
     async def rows(self) -> list[Any]:
         async with transaction(self.sessions) as session:
-            found = await session.execute(
+            result = await session.execute(
                 text("SELECT * FROM throughput_test WHERE site_id = ANY(:ids) AND month = :month"),
                 {"ids": list(self.sites), "month": MONTH},
             )
-            return list(found)
+            return list(result)
 
     async def spent_bytes(self) -> dict[int, int]:
         async with transaction(self.sessions) as session:
-            found = await session.execute(SPENT, {"month": MONTH, "ids": list(self.sites)})
-            return {row.site_id: int(row.spent) for row in found}
+            result = await session.execute(SPENT, {"month": MONTH, "ids": list(self.sites)})
+            return {row.site_id: int(row.spent) for row in result}
 
     async def planned(self) -> Counter[int]:
         async with transaction(self.sessions) as session:
-            measured = await list_measured(session, profiles())
-        return Counter({one.id: plan(one.allowance, MONTH, one.id).count for one in measured if one.id in self.sites})
+            sites = await list_speedtest_sites(session, profiles())
+        return Counter(
+            {site.id: plan_month(site.allowance, MONTH, site.id).count for site in sites if site.id in self.sites}
+        )
 
     def over_budget(self, spent: dict[int, int]) -> list[int]:
         return [site_id for site_id, size in spent.items() if size > self.sites[site_id] * MB]

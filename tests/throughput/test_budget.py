@@ -1,3 +1,5 @@
+"""Month plans keep to budget, hours and spacing."""
+
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.core.clock import WITA
 from app.profiles import Technology, profiles
-from app.throughput.budget import DAY_S, HOUR_S, MB, Allowance, month_end, plan
+from app.throughput.budget import DAY_S, HOUR_S, MB, Allowance, month_end, plan_month
 from app.throughput.planner import allowance
 
 MONTHS = st.dates(date(2026, 1, 1), date(2032, 12, 31)).map(lambda day: day.replace(day=1))
@@ -30,10 +32,10 @@ def is_open(hours: tuple[int, int], hour: int) -> bool:
 @given(allowed=ALLOWANCES, month=MONTHS, key=st.integers(1, 10_000_000))
 @settings(max_examples=300, deadline=None)
 def test_any_plan_keeps_to_its_budget_its_hours_and_its_spacing(allowed: Allowance, month: date, key: int) -> None:
-    made = plan(allowed, month, key)
+    made = plan_month(allowed, month, key)
     moments = made.moments
     assert len(moments) == made.count
-    assert moments == plan(allowed, month, key).moments, "the same whenever it is made"
+    assert moments == plan_month(allowed, month, key).moments, "the same whenever it is made"
     seconds = (month_end(month) - made.start).total_seconds()
     left = allowed.monthly_bytes - allowed.pushes_bytes(seconds)
     assert made.count * allowed.test_bytes <= max(0, left)
@@ -53,7 +55,7 @@ def test_each_technology_is_measured_as_often_as_its_budget_and_spacing_allow_at
     month: date, key: int, technology: Technology
 ) -> None:
     profile = profiles()[technology]
-    made = plan(allowance(profile, None, pushes=False), month, key)
+    made = plan_month(allowance(profile, None, pushes=False), month, key)
     days = (made.end - made.start).days
     by_spacing = days * DAY_S / (profile.speed_spacing_h * HOUR_S)
     assert made.count >= int(min(profile.speed_monthly_mb / profile.speed_max_mb, by_spacing)) - 1
@@ -61,11 +63,11 @@ def test_each_technology_is_measured_as_often_as_its_budget_and_spacing_allow_at
     assert hours == {hour for hour in range(24) if is_open(profile.speed_hours, hour)}
 
 
-def test_a_thousand_sites_come_evenly() -> None:
+def test_a_thousand_sites_are_spread_evenly() -> None:
     allowed = allowance(profiles()[Technology.LEO], None, pushes=False)
     hours = [0] * 30 * 24
     for key in range(1, 1039):
-        made = plan(allowed, date(2026, 11, 1), key)
+        made = plan_month(allowed, date(2026, 11, 1), key)
         for moment in made.moments:
             hours[int((moment - made.start).total_seconds() // HOUR_S)] += 1
     usual = sum(hours) / len(hours)
@@ -77,18 +79,21 @@ def test_the_last_of_a_month_and_the_first_of_the_next_keep_their_distance() -> 
         allowed = allowance(profile, None, pushes=False)
         for key in range(1, 50):
             for month, following in pairwise([date(2026, 10, 1), date(2026, 11, 1), date(2026, 12, 1)]):
-                last, first = plan(allowed, month, key).moments[-1], plan(allowed, following, key).moments[0]
+                last, first = (
+                    plan_month(allowed, month, key).moments[-1],
+                    plan_month(allowed, following, key).moments[0],
+                )
                 assert (first - last).total_seconds() >= allowed.spacing_s - 1, technology
 
 
 @pytest.mark.parametrize(("budget_mb", "count"), [(0, 0), (99, 0), (100, 1), (1_000, 10), (10_000, 30)])
 def test_a_site_may_spend_less_or_more_than_its_kind(budget_mb: int, count: int) -> None:
     allowed = allowance(profiles()[Technology.LEO], budget_mb, pushes=False)
-    assert plan(allowed, date(2026, 11, 1), 1).count in {count, max(0, count - 1)}
+    assert plan_month(allowed, date(2026, 11, 1), 1).count in {count, max(0, count - 1)}
 
 
-def test_who_reports_itself_pays_for_its_reports_first() -> None:
+def test_a_push_site_pays_for_its_pushes_first() -> None:
     profile = profiles()[Technology.GEO]
-    pulled = plan(allowance(profile, 200, pushes=False), date(2026, 11, 1), 1)
-    pushed = plan(allowance(profile, 200, pushes=True), date(2026, 11, 1), 1)
+    pulled = plan_month(allowance(profile, 200, pushes=False), date(2026, 11, 1), 1)
+    pushed = plan_month(allowance(profile, 200, pushes=True), date(2026, 11, 1), 1)
     assert pulled.count - pushed.count in {4, 5}, "8,640 reports are 52 MB"

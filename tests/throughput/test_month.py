@@ -1,4 +1,4 @@
-"""A month in fast-forward, on a real database: what is spent, when it is measured, and why it is not."""
+"""A simulated month on a real database: budgets, hours, spacing, and a reason for every skipped test."""
 
 from collections import Counter, defaultdict
 from datetime import timedelta
@@ -16,15 +16,15 @@ from tests.throughput.month import DONE, Month
 
 
 async def test_a_month_stays_in_its_budgets_and_says_why_each_test_was_left_out(
-    apart: Sessions, record_property: Any
+    committed_sessions: Sessions, record_property: Any
 ) -> None:
-    async with transaction(apart) as session:
+    async with transaction(committed_sessions) as session:
         providers = list(await session.scalars(text("SELECT id FROM provider ORDER BY id")))
-    month = Month(apart, providers)
+    month = Month(committed_sessions, providers)
     await month.register(20, [None, 300, 900])
     out = list(month.sites)[7]
     await month.take_down(out)
-    await month.pass_by(Speed(apart, month.run), restart_each=50)
+    await month.simulate(Speed(committed_sessions, month.run), restart_each=50)
     rows, spent, planned = await month.rows(), await month.spent_bytes(), await month.planned()
 
     assert month.over_budget(spent) == []

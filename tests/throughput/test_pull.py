@@ -1,4 +1,4 @@
-"""Downloads from real loopback servers, some of them bad."""
+"""Downloads from real loopback servers, some of them faulty."""
 
 import asyncio
 import struct
@@ -17,7 +17,7 @@ SHORT = DownloadLimits(max_bytes=10_000_000, max_s=1.5, stall_s=0.5, answer_s=1.
 
 
 class Server:
-    """Behaves as the test says; keeps the requests, and how much of each answer arrived."""
+    """A server with a scripted behaviour; records request heads and how many bytes of its response arrived."""
 
     def __init__(self) -> None:
         self.port = 0

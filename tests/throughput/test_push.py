@@ -1,4 +1,4 @@
-"""An agent's download and upload under a grant, through a real uvicorn; figures roughly, for a machine under load."""
+"""An agent's download and upload under a grant, through a real uvicorn; wide tolerances, for a machine under load."""
 
 import asyncio
 from asyncio.subprocess import PIPE
@@ -13,12 +13,12 @@ from app.postgres.engine import open_engine, open_sessions
 from app.runtime.migrate import migrate
 from app.settings import CONFIG_DIR
 from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
-from app.throughput.models import Stage
+from app.throughput.models import SpeedtestStatus
 from simulator.shaped_server import Shape
 from tests.conftest import drop_database, make_database
 from tests.status.api_process import Served, served
 from tests.support.nginx import NGINX, behind_nginx
-from tests.throughput.speedtest_agent import Agent, grant, row_of
+from tests.support.speedtest_agent import Agent, create_grant, get_test
 
 LINK = Shape(20, 20)
 
@@ -34,8 +34,8 @@ async def live(server_url: str) -> AsyncIterator[Served]:
     await drop_database(url, server_url)
 
 
-async def test_a_test_by_the_agent_is_timed_by_us_and_told_by_it(live: Served) -> None:
-    code, agent = await grant(live, down=5_000_000, up=3_000_000), Agent(live.port, LINK)
+async def test_the_server_times_a_push_test_and_keeps_the_agents_own_figures(live: Served) -> None:
+    code, agent = await create_grant(live, down=5_000_000, up=3_000_000), Agent(live.port, LINK)
     down = await agent.download(code)
     up = await agent.upload(code, 3_000_000)
     assert "content-encoding: identity" in down["head"].lower()
@@ -43,8 +43,8 @@ async def test_a_test_by_the_agent_is_timed_by_us_and_told_by_it(live: Served) -
     assert "x-accel-buffering: no" in down["head"].lower()
     answer = await agent.report(code, **down, **up, rtt_idle_ms=31.0, rtt_loaded_ms=80.5)
     assert answer.status_code == 200, answer.text
-    found = await row_of(live, code)
-    assert (found.status, found.reason, found.reserved_bytes) == (Stage.DONE, None, 0)
+    found = await get_test(live, code)
+    assert (found.status, found.reason, found.reserved_bytes) == (SpeedtestStatus.DONE, None, 0)
     assert (found.down_bytes, found.up_bytes) == (5_000_000, 3_000_000)
     assert found.down_mbps == pytest.approx(20, rel=0.3)
     assert found.up_mbps == pytest.approx(20, rel=0.3)
@@ -53,44 +53,44 @@ async def test_a_test_by_the_agent_is_timed_by_us_and_told_by_it(live: Served) -
 
 
 async def test_a_download_ends_with_its_time_and_counts_what_was_taken(live: Served) -> None:
-    code = await grant(live, down=500_000_000, max_s=1)
+    code = await create_grant(live, down=500_000_000, max_s=1)
     down = await Agent(live.port, Shape(8, 10)).download(code)
-    found = await row_of(live, code)
+    found = await get_test(live, code)
     assert found.down_ms is not None
     assert 900 < found.down_ms < 2000
     assert down["down_bytes"] == pytest.approx(found.down_bytes, rel=0.01), "but for the chunks' frames"
     assert found.reserved_bytes == found.allowed_up_bytes + UP_SLACK_BYTES
 
 
-async def test_a_direction_is_taken_once_by_whoever_comes_first(live: Served) -> None:
-    code, agent = await grant(live, down=200_000), Agent(live.port, Shape(500, 1))
+async def test_a_direction_is_claimed_once_by_the_first_request(live: Served) -> None:
+    code, agent = await create_grant(live, down=200_000), Agent(live.port, Shape(500, 1))
     answers = await asyncio.gather(*(agent.download(code) for _ in range(5)))
     assert sorted(answer["head"].split()[1] for answer in answers) == ["200", *["409"] * 4]
-    assert (await row_of(live, code)).down_bytes == 200_000
+    assert (await get_test(live, code)).down_bytes == 200_000
 
 
-async def test_what_was_sent_to_one_who_vanished_is_counted(live: Served) -> None:
-    code = await grant(live, down=50_000_000)
-    down = await Agent(live.port, Shape(40, 5)).download(code, most=1_000_000)
-    found = await row_of(live, code)
+async def test_bytes_sent_to_an_agent_that_vanished_are_counted(live: Served) -> None:
+    code = await create_grant(live, down=50_000_000)
+    down = await Agent(live.port, Shape(40, 5)).download(code, hang_up_after=1_000_000)
+    found = await get_test(live, code)
     for _ in range(100):
         if found.down_ms is not None:
             break
         await asyncio.sleep(0.05)
-        found = await row_of(live, code)
+        found = await get_test(live, code)
     assert down["down_bytes"] <= found.down_bytes < 10_000_000
     assert found.reserved_bytes == found.allowed_up_bytes + UP_SLACK_BYTES
 
 
 async def test_an_upload_that_its_time_cut_costs_what_may_still_have_been_sent(live: Served) -> None:
-    code = await grant(live, up=3_000_000, max_s=1)
+    code = await create_grant(live, up=3_000_000, max_s=1)
     url = f"http://127.0.0.1:{live.port}/api/v1/speedtest?grant={code}"
     slowly = ["--limit-rate", "1M", "-w", "%{size_upload}"]
     curl = await asyncio.create_subprocess_exec(
         "curl", "-sS", "-o", "/dev/null", *slowly, "--data-binary", "@-", url, stdin=PIPE, stdout=PIPE
     )
     sent = int((await curl.communicate(b"x" * 3_000_000))[0])
-    found = await row_of(live, code)
+    found = await get_test(live, code)
     assert found.up_bytes < 2_000_000 < sent, "it goes on, whatever it is answered meanwhile"
     for_download = found.allowed_down_bytes + SLACK_BYTES
     assert sent <= found.up_bytes + found.reserved_bytes - for_download == 3_000_000 + UP_SLACK_BYTES
@@ -98,29 +98,29 @@ async def test_an_upload_that_its_time_cut_costs_what_may_still_have_been_sent(l
 
 async def test_more_than_is_granted_is_refused_whether_it_is_announced_or_just_comes(live: Served) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}/api/v1", trust_env=False) as client:
-        code = await grant(live, up=100_000)
+        code = await create_grant(live, up=100_000)
         answer = await client.post(f"/speedtest?grant={code}", content=b"x" * 100_001)
         assert (answer.status_code, answer.json()["detail"]) == (413, "This grant allows 100000 bytes")
-        assert (await row_of(live, code)).up_bytes == 0
+        assert (await get_test(live, code)).up_bytes == 0
 
         async def endless() -> object:
             for _ in range(40):
                 yield b"x" * 10_000
 
-        code = await grant(live, up=100_000)
+        code = await create_grant(live, up=100_000)
         answer = await client.post(f"/speedtest?grant={code}", content=endless())  # type: ignore[arg-type]
         assert answer.status_code == 413
-        assert 100_000 < (await row_of(live, code)).up_bytes <= 100_000 + UP_SLACK_BYTES
+        assert 100_000 < (await get_test(live, code)).up_bytes <= 100_000 + UP_SLACK_BYTES
 
 
-async def test_a_grant_that_is_unknown_or_over_says_so(live: Served) -> None:
-    over = await grant(live, expires_at=utc_now())
+async def test_an_unknown_or_expired_grant_is_refused(live: Served) -> None:
+    over = await create_grant(live, expires_at=utc_now())
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{live.port}/api/v1", trust_env=False) as client:
         for code, status in (("none", 404), (over, 409)):
             assert (await client.get(f"/speedtest?grant={code}")).status_code == status
             assert (await client.post(f"/speedtest?grant={code}", content=b"x")).status_code == status
             assert (await client.post("/speedtest/report", json={"grant": code})).status_code == status
-        fresh = await grant(live)
+        fresh = await create_grant(live)
         assert (await client.post("/speedtest/report", json={"grant": fresh})).status_code == 409, "nothing measured"
         assert (await client.head(f"/speedtest?grant={fresh}")).status_code == 405
         assert (await client.get("/speedtest")).status_code == 422
@@ -141,10 +141,10 @@ async def test_through_nginx_the_link_is_measured_and_through_one_that_buffers_n
 ) -> None:
     async with behind_nginx(live.port, tmp_path) as port:
         agent = Agent(port, LINK)
-        code = await grant(live, down=9_000_000, up=3_000_000, max_s=5)
+        code = await create_grant(live, down=9_000_000, up=3_000_000, max_s=5)
         found = await agent.download(code) | await agent.upload(code, 3_000_000)
         answer = (await agent.report(code, **found)).json()
-        timed = await row_of(live, code)
+        timed = await get_test(live, code)
         if answer["reason"] != "buffered":  # now and then its kernel swallows half of it at once: then that is said
             assert (answer["status"], answer["reason"]) == ("done", None), (timed.down_ms, timed.up_ms, found)
             assert answer["down_mbps"] == pytest.approx(20, rel=0.5)
@@ -158,10 +158,10 @@ async def test_through_nginx_the_link_is_measured_and_through_one_that_buffers_n
         before + "location = /api/v1/speedtest {" + block.replace("request_buffering off", "request_buffering on", 1)
     )
     monkeypatch.setattr("tests.status.test_nginx.CONFIG_DIR", tmp_path / "buffering")
-    code = await grant(live, down=5_000_000, up=4_000_000)
+    code = await create_grant(live, down=5_000_000, up=4_000_000)
     async with behind_nginx(live.port, tmp_path / "buffering") as port:
         agent = Agent(port, LINK)
         found = await agent.download(code) | await agent.upload(code, 4_000_000)
         answer = (await agent.report(code, **found)).json()
-    timed = await row_of(live, code)
+    timed = await get_test(live, code)
     assert (answer["status"], answer["reason"]) == ("invalid", "buffered"), (timed.down_ms, timed.up_ms, found)

@@ -1,3 +1,5 @@
+"""The rate of a transfer from its samples, warm-up excluded."""
+
 from itertools import pairwise
 
 import pytest

@@ -1,4 +1,4 @@
-"""What the API says of speed: single tests, the budget, and figures of sites, never of averages."""
+"""The throughput API: single tests, budgets, and medians of sites, never averages."""
 
 import csv
 from datetime import datetime, timedelta
@@ -9,22 +9,22 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import parse_moment, utc_now
-from app.throughput.models import Mode, Stage, ThroughputTest
+from app.throughput.models import Mode, SpeedtestStatus, ThroughputTest
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, register
 
 NOW = utc_now()
 
 
-async def with_tests(session: AsyncSession, site: dict[str, Any], *down_mbps: float | None, **changes: Any) -> None:
-    """A test each hour back from now; None was skipped."""
+async def add_tests(session: AsyncSession, site: dict[str, Any], *down_mbps: float | None, **changes: Any) -> None:
+    """Insert one test per hour back from now; None: it was skipped."""
     async with session.begin():
         provider = await session.scalar(text("SELECT provider_id FROM site WHERE id = :id"), {"id": site["id"]})
         for hours, down in enumerate(down_mbps, start=1):
             at = NOW - timedelta(hours=hours)
             values: dict[str, Any] = {
                 "mode": Mode.PULL,
-                "status": Stage.SKIPPED if down is None else Stage.DONE,
+                "status": SpeedtestStatus.SKIPPED if down is None else SpeedtestStatus.DONE,
                 "down_mbps": down,
                 "reason": "not_up" if down is None else None,
                 "started_at": None if down is None else at,
@@ -62,7 +62,7 @@ async def test_a_sites_tests_come_with_reasons_totals_and_what_is_left_to_spend(
     cast: Cast, session: AsyncSession
 ) -> None:
     site = await register(cast, speed_url="http://198.51.100.20/speed", speed_budget_mb=200)
-    await with_tests(session, site, 18.0, None, 8.0, 19.0)
+    await add_tests(session, site, 18.0, None, 8.0, 19.0)
     answer = (await cast.ana.get(f"/sites/{site['id']}/throughput?period=24h&limit=3")).json()
     assert [one["down_mbps"] for one in answer["items"]] == [18.0, None, 8.0]
     assert answer["items"][1]["reason"] == "not_up"
@@ -101,10 +101,10 @@ async def test_a_region_is_the_median_of_its_sites_and_not_of_their_tests(cast: 
     slow = await register(cast, host="198.51.100.21")
     fast = await register(cast, host="198.51.100.22")
     never = await register(cast, host="198.51.100.23")
-    await with_tests(session, eager, *[10.0] * 9)
-    await with_tests(session, slow, 4.0)
-    await with_tests(session, fast, 18.0, 20.0)
-    await with_tests(session, never, None)
+    await add_tests(session, eager, *[10.0] * 9)
+    await add_tests(session, slow, 4.0)
+    await add_tests(session, fast, 18.0, 20.0)
+    await add_tests(session, never, None)
     answer = (await cast.ana.get("/regions/64.02/throughput?period=24h")).json()
     (fiber,) = answer["series"]
     assert fiber["technology"] == "fiber"
@@ -115,14 +115,14 @@ async def test_a_region_is_the_median_of_its_sites_and_not_of_their_tests(cast: 
     assert (fiber["down_of_contract_pct"], fiber["bufferbloat_ms"]) == (50.0, 40.0)
 
 
-async def test_who_delivers_less_than_the_contract_is_told_by_name(cast: Cast, session: AsyncSession) -> None:
+async def test_sites_are_listed_by_their_share_of_the_contract(cast: Cast, session: AsyncSession) -> None:
     names = [f"198.51.100.{number}" for number in range(30, 35)]
     half, worst, fine, unbound, untested = [await register(cast, host=host) for host in names]
-    await with_tests(session, half, 9.0, 10.0, 9.5)
-    await with_tests(session, worst, 2.0, None, 4.0, up_mbps=1.23456)
-    await with_tests(session, fine, 20.0)
-    await with_tests(session, unbound, 5.0, contract_down_mbps=None)
-    await with_tests(session, untested, None)
+    await add_tests(session, half, 9.0, 10.0, 9.5)
+    await add_tests(session, worst, 2.0, None, 4.0, up_mbps=1.23456)
+    await add_tests(session, fine, 20.0)
+    await add_tests(session, unbound, 5.0, contract_down_mbps=None)
+    await add_tests(session, untested, None)
     for asked in ("/regions/64.02", "/providers/telkom-wms"):
         whole = (await cast.ana.get(f"{asked}/throughput/sites?period=24h")).json()
         codes = [one["code"] for one in whole["items"]]
@@ -161,10 +161,10 @@ async def test_who_delivers_less_than_the_contract_is_told_by_name(cast: Cast, s
     assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "bad_cursor")
 
 
-async def test_names_are_told_only_of_sites_within_the_scope(cast: Cast, session: AsyncSession) -> None:
+async def test_sites_are_listed_only_within_the_scope(cast: Cast, session: AsyncSession) -> None:
     moved, icons = await register(cast), await register(cast, host="198.51.100.21", provider="iconplus")
-    await with_tests(session, moved, 10.0)
-    await with_tests(session, icons, 5.0)
+    await add_tests(session, moved, 10.0)
+    await add_tests(session, icons, 5.0)
     async with session.begin():
         await session.execute(
             text("UPDATE site SET village_code = :there WHERE id = :id"), {"there": BERAU_VILLAGE, "id": moved["id"]}
@@ -178,11 +178,11 @@ async def test_names_are_told_only_of_sites_within_the_scope(cast: Cast, session
     assert (await cast.icon.get("/providers/telkom-wms/throughput/sites")).status_code == 404
 
 
-async def test_figures_of_many_say_what_they_cost(cast: Cast, session: AsyncSession) -> None:
+async def test_group_figures_include_their_cost(cast: Cast, session: AsyncSession) -> None:
     pushing = await register(cast, probe="push", host=None, technology="geo")
     pulled = await register(cast, host="198.51.100.21")
-    await with_tests(session, pushing, 10.0)
-    await with_tests(session, pulled, 10.0, 20.0)
+    await add_tests(session, pushing, 10.0)
+    await add_tests(session, pulled, 10.0, 20.0)
     async with session.begin():
         await session.execute(
             text("INSERT INTO push_traffic VALUES (:id, :month, 100, 5000000)"),
@@ -200,7 +200,7 @@ async def test_figures_of_many_say_what_they_cost(cast: Cast, session: AsyncSess
 
 async def test_noise_is_no_negative_delay_and_figures_have_three_decimals(cast: Cast, session: AsyncSession) -> None:
     site = await register(cast)
-    await with_tests(session, site, 18.123456, rtt_idle_ms=20.123456, rtt_loaded_ms=19.0)
+    await add_tests(session, site, 18.123456, rtt_idle_ms=20.123456, rtt_loaded_ms=19.0)
     one = (await cast.ana.get(f"/sites/{site['id']}/throughput?period=24h")).json()
     assert one["total"]["bufferbloat_ms"] == 0
     assert (one["items"][0]["down_mbps"], one["items"][0]["rtt_idle_ms"]) == (18.123, 20.123)
@@ -208,11 +208,11 @@ async def test_noise_is_no_negative_delay_and_figures_have_three_decimals(cast: 
     assert many["series"][0]["bufferbloat_ms"] == many["total"]["bufferbloat_ms"] == 0
 
 
-async def test_what_is_another_regions_or_providers_stays_theirs(cast: Cast, session: AsyncSession) -> None:
+async def test_other_regions_and_providers_are_not_visible(cast: Cast, session: AsyncSession) -> None:
     site = await register(cast)
     other = await register(cast, host="198.51.100.21", provider="iconplus", technology="radio")
-    await with_tests(session, site, 10.0)
-    await with_tests(session, other, 5.0)
+    await add_tests(session, site, 10.0)
+    await add_tests(session, other, 5.0)
     assert (await cast.ben.get(f"/sites/{site['id']}/throughput")).status_code == 404
     assert (await cast.ben.get("/regions/64.02/throughput")).status_code == 403
     assert (await cast.icon.get(f"/sites/{site['id']}/throughput")).status_code == 404
@@ -227,7 +227,7 @@ async def test_what_is_another_regions_or_providers_stays_theirs(cast: Cast, ses
 
 async def test_tests_and_figures_come_as_tables_too(cast: Cast, session: AsyncSession) -> None:
     site = await register(cast)
-    await with_tests(session, site, 18.0, None, 8.0)
+    await add_tests(session, site, 18.0, None, 8.0)
     tests = (await cast.ana.get(f"/sites/{site['id']}/throughput?period=24h&format=csv")).text.lstrip("\ufeff")
     rows = list(csv.DictReader(tests.splitlines()))
     assert [(row["status"], row["reason"], row["down_mbps"]) for row in rows] == [
@@ -247,7 +247,7 @@ async def test_tests_and_figures_come_as_tables_too(cast: Cast, session: AsyncSe
 
 async def test_only_what_is_done_counts_as_a_speed(cast: Cast, session: AsyncSession) -> None:
     site = await register(cast)
-    await with_tests(session, site, 900.0, status=Stage.INVALID, reason="buffered")
+    await add_tests(session, site, 900.0, status=SpeedtestStatus.INVALID, reason="buffered")
     total = (await cast.ana.get(f"/sites/{site['id']}/throughput")).json()["total"]
     assert (total["invalid"], total["done"], total["down_mbps"]) == (1, 0, None)
 

@@ -1,4 +1,4 @@
-"""The worker's turns: what was due while nobody worked, two workers at once, one that died; real downloads."""
+"""The speed-test runner: backlog after downtime, concurrent workers, a killed worker, real downloads."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from app.postgres.engine import Sessions, transaction
-from app.throughput.store import Order
+from app.throughput.store import PullTest
 from app.worker.speedtest_runner import Speed, pulling
 from app.worker.write_buffer import excused
 from probes.contract import Outcome, Reading
@@ -23,13 +23,13 @@ from tests.throughput.month import DAY, Month
 
 
 @pytest.fixture
-async def month(apart: Sessions) -> Month:
-    async with transaction(apart) as session:
+async def month(committed_sessions: Sessions) -> Month:
+    async with transaction(committed_sessions) as session:
         providers = list(await session.scalars(text("SELECT id FROM provider ORDER BY id")))
-    return Month(apart, providers)
+    return Month(committed_sessions, providers)
 
 
-async def at_once(order: Order) -> DownloadResult:
+async def at_once(order: PullTest) -> DownloadResult:
     return DownloadResult(mbps=20.0, bytes=order.max_bytes)
 
 
@@ -54,7 +54,7 @@ async def test_two_workers_at_once_begin_each_test_once(month: Month) -> None:
     await month.register(20, [None])
     ran: list[int] = []
 
-    async def run(order: Order) -> DownloadResult:
+    async def run(order: PullTest) -> DownloadResult:
         ran.append(order.test_id)
         await asyncio.sleep(0)
         return DownloadResult(mbps=20.0, bytes=order.max_bytes)
@@ -71,7 +71,7 @@ async def test_one_at_a_time_behind_a_gateway(month: Month) -> None:
     await month.register(60, [None])
     forever = asyncio.Event()
 
-    async def run(order: Order) -> DownloadResult:
+    async def run(order: PullTest) -> DownloadResult:
         await forever.wait()
         return DownloadResult()
 
@@ -98,7 +98,7 @@ async def test_a_test_that_a_dead_worker_left_is_given_up_and_counts_in_full(mon
     await month.register(2, [None])
     forever = asyncio.Event()
 
-    async def run(order: Order) -> DownloadResult:
+    async def run(order: PullTest) -> DownloadResult:
         await forever.wait()
         return DownloadResult()
 
@@ -152,7 +152,7 @@ async def test_a_look_into_a_test_of_ours_judges_neither_loss_nor_round_trips(mo
     await month.register(8, [None])
     ended = asyncio.Event()
 
-    async def run(order: Order) -> DownloadResult:
+    async def run(order: PullTest) -> DownloadResult:
         await ended.wait()
         return DownloadResult(mbps=20.0, bytes=order.max_bytes)
 
@@ -242,7 +242,7 @@ async def test_a_real_download_goes_where_the_policy_lets_it(url: str, came: tup
         async with Prober.open(AddressPolicy(allow=["127.77.0.0/16"], deny=["127.0.0.0/8"]), sockets=[]) as prober:
             pull = pulling(prober)
 
-            async def briefly(order: Order) -> DownloadResult:
+            async def briefly(order: PullTest) -> DownloadResult:
                 return await pull(replace(order, host=None, max_bytes=6_000_000, max_s=2))
 
             speed, at = Speed(month.sessions, briefly), month.now
