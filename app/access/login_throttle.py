@@ -13,7 +13,7 @@ from math import ceil
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import TooManyTries
+from app.core.errors import TooManyAttempts
 
 LONGEST_WAIT_S = 900
 
@@ -39,12 +39,12 @@ def limits(username: str, place: str, *, familiar: bool) -> list[Limit]:
     ]
 
 
-def guesses(what: str, place: str) -> Limit:
+def code_guess_limit(what: str, place: str) -> Limit:
     """For codes that anybody may try: what is missed from one place counts, whoever sits there."""
     return Limit(_digest(what, place), free=20, forgiven_s=60)
 
 
-def place_of(address: str | None) -> str:
+def network_of(address: str | None) -> str:
     """Where a request comes from; whoever has an IPv6 address has its whole /64."""
     try:
         found = ip_address(address or "")
@@ -78,7 +78,7 @@ LEFT = (
 async def charge(session: AsyncSession, limit: Limit) -> int:
     """Counts a try as failed before it is made, so that guesses at once cannot all slip through; the failures so far.
 
-    Raises TooManyTries, with nothing counted, while the wait for the last one runs.
+    Raises TooManyAttempts, with nothing counted, while the wait for the last one runs.
     """
     values = {"subject": limit.subject, "free": limit.free, "longest_s": LONGEST_WAIT_S}
     failures: int | None = await session.scalar(
@@ -86,16 +86,16 @@ async def charge(session: AsyncSession, limit: Limit) -> int:
     )
     if failures is None:
         left = await session.scalar(text(LEFT.format(wait=WAIT)), values)
-        raise TooManyTries(max(1, ceil(left or 0)))
+        raise TooManyAttempts(max(1, ceil(left or 0)))
     return failures
 
 
 async def require_free(session: AsyncSession, limit: Limit) -> None:
-    """Raises TooManyTries while the wait for the last failure runs; nothing is counted."""
+    """Raises TooManyAttempts while the wait for the last failure runs; nothing is counted."""
     values = {"subject": limit.subject, "free": limit.free, "longest_s": LONGEST_WAIT_S}
     left = await session.scalar(text(LEFT.format(wait=WAIT)), values)
     if left is not None and left > 0:
-        raise TooManyTries(ceil(left))
+        raise TooManyAttempts(ceil(left))
 
 
 async def refund(session: AsyncSession, charged: list[Limit]) -> None:

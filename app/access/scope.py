@@ -12,7 +12,7 @@ from app.core.errors import Fault, NotAllowed
 PROVINCE = "64"
 
 
-class Placed(Protocol):
+class ScopedRow(Protocol):
     """Anything that lies in a village and belongs to a provider: a row or its table."""
 
     village_code: Any
@@ -82,7 +82,7 @@ def covers(region_code: str, code: str) -> bool:
     return code == region_code or code.startswith(region_code + ".")
 
 
-def visible_to(caller: Caller, table: type[Placed]) -> ColumnElement[bool]:
+def visible_to(caller: Caller, table: type[ScopedRow]) -> ColumnElement[bool]:
     """The one filter that keeps rows of others out of every answer."""
     within: ColumnElement[bool] = in_region(table.village_code, caller.region_code)
     if caller.provider_id is not None:

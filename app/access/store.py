@@ -72,7 +72,7 @@ async def get_caller(session: AsyncSession, secret_digest: bytes) -> Caller:
         raise NotSignedIn("The token is unknown, expired or revoked")
     token, owner = row
     if owner is not None and (owner.disabled_at is not None or exceeds(owner, token)):
-        raise NotSignedIn("The token's owner may not do that any more")  # a token falls with its owner
+        raise NotSignedIn("The token exceeds what its owner is allowed now")  # a token falls with its owner
     if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
         await session.execute(update(Token).where(Token.id == token.id).values(last_used_at=now))
     return Caller(

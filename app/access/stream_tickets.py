@@ -46,7 +46,7 @@ async def redeem(session: AsyncSession, secret: str) -> Credential:
     returned = taken.returning(StreamTicket.kind, StreamTicket.credential)
     row = (await session.execute(returned)).one_or_none()
     if row is None:
-        raise NotSignedIn("The ticket is unknown, used or over: ask for a new one")
+        raise NotSignedIn("The ticket is unknown, used or expired: ask for a new one")
     return Credential(row.kind, row.credential)
 
 

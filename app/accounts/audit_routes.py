@@ -15,13 +15,13 @@ from app.access.audit import AuditFilter
 from app.access.models import Audit, Audited, Source
 from app.access.scope import Caller, require_region
 from app.core.clock import WITA
-from app.core.tabular import BOM, CSV_TYPE, Cell, attached, csv_text
+from app.core.tabular import BOM, CSV_TYPE, Cell, attachment_headers, csv_text
 from app.postgres.engine import Sessions, transaction
 from app.registry.params import RegionCode
 from app.web.deps import Admin, Session
 from app.web.pagination import BY_ID, Page
 from app.web.params import MAX_LIMIT, Cursor
-from app.web.period_params import AskedBounds
+from app.web.period_params import BoundsParam
 from app.web.problem_details import problems
 
 router = APIRouter(tags=["access"])
@@ -75,7 +75,7 @@ class AuditOut(BaseModel):
 
 
 def asked_entries(
-    bounds: AskedBounds,
+    bounds: BoundsParam,
     object: Audited | None = None,
     object_id: Word = None,
     actor: Word = None,
@@ -110,7 +110,7 @@ async def list_audit(
         if wanted.region is not None:
             require_region(caller, wanted.region)
         written = _csv(request.app.state.sessions, wanted, caller=caller, before=before, limit=limit)
-        return StreamingResponse(written, media_type=CSV_TYPE, headers=attached("jejak-audit", "csv"))
+        return StreamingResponse(written, media_type=CSV_TYPE, headers=attachment_headers("jejak-audit", "csv"))
     limit = limit or 100
     found = await audit.list_entries(session, wanted, caller=caller, before=before, limit=limit + 1)
     page, next_cursor = BY_ID.page(found, limit, lambda entry: entry.id)

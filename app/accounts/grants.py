@@ -27,7 +27,7 @@ def require_within(caller: Caller, grant: Grant) -> None:
     """Raises NotAllowed."""
     if exceeds(caller, grant):
         raise NotAllowed(
-            "Nobody gives more than they have: {role} for {region} is beyond {own_role} for {own_region}",
+            "You cannot grant more than your own: {role} for {region} exceeds {own_role} for {own_region}",
             values={
                 "role": grant.role.value,
                 "region": grant.region_code,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from app.accounts import store
 from app.accounts.schemas import AccountIn, AccountMade, AccountOut, AccountPatch
 from app.web.deps import Admin, Session
-from app.web.idempotency import SentOnce
+from app.web.idempotency import IdempotencyKey
 from app.web.pagination import BY_ID, Page
 from app.web.params import Cursor, IfMatch, Limit, RowId, read_version
 from app.web.problem_details import problems
@@ -24,14 +24,14 @@ async def list_accounts(session: Session, caller: Admin, limit: Limit = 100, cur
 
 @router.post("", response_model=AccountMade, status_code=201, responses=problems(403, 409))
 async def create_account(
-    session: Session, caller: Admin, given: AccountIn, request: Request, response: Response, once: SentOnce
+    session: Session, caller: Admin, given: AccountIn, request: Request, response: Response, idempotency: IdempotencyKey
 ) -> dict[str, Any]:
     """You give no right and no region beyond your own. Without a password one is made and shown once; its owner
     sets another at the first sign-in."""
-    if made := await once.find(session, given, caller=caller):
+    if made := await idempotency.find(session, given, caller=caller):
         return store.present(await store.get_account(session, made, caller=caller))
     found, initial = await store.create_account(session, given, caller=caller)
-    await once.keep(session, given, found.account.id, caller=caller)
+    await idempotency.record(session, given, found.account.id, caller=caller)
     response.headers["Location"] = f"{request.url.path}/{found.account.id}"
     response.headers["ETag"] = f'"{found.account.version}"'
     response.headers["Cache-Control"] = "no-store"

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from app.access.models import Role
 from app.access.rights import Right
 from app.core.errors import Fault
-from app.core.validation import USERNAME, FaultError, refuse_nul
+from app.core.validation import USERNAME, FaultError, reject_nul
 from app.registry.schemas import Text
 
 
@@ -35,7 +35,7 @@ def _sound(given: SecretStr) -> SecretStr:
 Password = Annotated[SecretStr, AfterValidator(_sound)]
 Username = Annotated[str, BeforeValidator(_lower), StringConstraints(pattern=USERNAME)]
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(refuse_nul)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(reject_nul)
 ]
 Code = Annotated[Text, Field(description="how far it reaches, a Kemendagri code: 64 is the province")]
 Slug = Annotated[Text, Field(description="the provider's slug, for provider_viewer only")]

@@ -22,7 +22,7 @@ from app.web.problem_details import problems
 router = APIRouter(tags=["access"])
 
 Presented = Annotated[str | None, Depends(cookie)]
-NO_SESSION = "You came with a token: a session begins with POST /api/v1/session"
+NO_SESSION = "This request was authenticated by a token: a session begins with POST /api/v1/session"
 
 
 @router.post("/session", response_model=SessionOut, responses=problems(429), dependencies=[Depends(open_to_all)])

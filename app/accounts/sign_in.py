@@ -35,7 +35,7 @@ class _Tried:
 async def sign_in(
     sessions: Sessions, username: str, password: str, *, address: str | None, lasts: timedelta, presented: str | None
 ) -> Opened:
-    """A new session; the one whose secret is presented along with it ends. Raises WrongPassword, TooManyTries."""
+    """A new session; the one whose secret is presented along with it ends. Raises WrongPassword, TooManyAttempts."""
     tried = await _try(sessions, username, password, address=address)
     async with transaction(sessions) as session:
         account = await _settle(session, tried)
@@ -50,7 +50,7 @@ async def sign_in(
 
 
 async def change_password(sessions: Sessions, caller: Caller, current: str, new: str, *, lasts: timedelta) -> Opened:
-    """All sessions of the account end, and one begins. Raises Invalid, TooManyTries."""
+    """All sessions of the account end, and one begins. Raises Invalid, TooManyAttempts."""
     tried = await _try(sessions, caller.name, current, address=caller.address)
     if not tried.good or tried.account is None:
         raise Invalid(
@@ -81,7 +81,7 @@ async def change_password(sessions: Sessions, caller: Caller, current: str, new:
 
 async def _try(sessions: Sessions, username: str, password: str, *, address: str | None) -> _Tried:
     """Counted before it is made: the count stays even when the answer is an error."""
-    place = login_throttle.place_of(address)
+    place = login_throttle.network_of(address)
     async with transaction(sessions) as session:
         account = await session.scalar(
             select(Account).where(Account.username == username, Account.disabled_at.is_(None))
@@ -117,7 +117,7 @@ async def _settle(session: AsyncSession, tried: _Tried) -> Account:
 
 
 async def _open(session: AsyncSession, account: Account, *, address: str | None, lasts: timedelta) -> Opened:
-    place = login_throttle.place_of(address)
+    place = login_throttle.network_of(address)
     found, secret = await sign_ins.open_sign_in(session, account, place=place, lasts=lasts)
     return Opened(found, account, secret)
 

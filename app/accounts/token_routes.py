@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from app.accounts import tokens
 from app.accounts.schemas import TokenIn, TokenMade, TokenOut
 from app.web.deps import Admin, Session
-from app.web.idempotency import SentOnce
+from app.web.idempotency import IdempotencyKey
 from app.web.pagination import BY_ID, Page
 from app.web.params import Cursor, Limit, RowId
 from app.web.problem_details import problems
@@ -24,10 +24,10 @@ async def list_tokens(session: Session, caller: Admin, limit: Limit = 100, curso
 
 @router.post("", response_model=TokenMade, status_code=201, responses=problems(403))
 async def create_token(
-    session: Session, caller: Admin, given: TokenIn, response: Response, once: SentOnce
+    session: Session, caller: Admin, given: TokenIn, response: Response, idempotency: IdempotencyKey
 ) -> dict[str, Any]:
     """A token belongs to an account and does no more than its owner may at that moment; the secret is shown once."""
-    if made := await once.find(session, given, caller=caller):
+    if made := await idempotency.find(session, given, caller=caller):
         return await tokens.get_token(session, made, caller=caller)
     made, secret = await tokens.create_token(
         session,
@@ -39,7 +39,7 @@ async def create_token(
         days=given.days,
         caller=caller,
     )
-    await once.keep(session, given, made, caller=caller)
+    await idempotency.record(session, given, made, caller=caller)
     response.headers["Cache-Control"] = "no-store"
     return await tokens.get_token(session, made, caller=caller) | {"token": secret}
 

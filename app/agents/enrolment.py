@@ -15,7 +15,7 @@ from app.access.store import digest
 from app.agents import installation
 from app.agents.models import AgentKind, Device, DeviceToken, Enrolment
 from app.core.clock import utc_now
-from app.core.errors import CodeOver, CodeUsed, CodeWithdrawn
+from app.core.errors import EnrolmentCodeInvalid, EnrolmentCodeUsed, EnrolmentCodeWithdrawn
 from app.core.freshness import holds_until
 from app.postgres.engine import Sessions, transaction
 from app.profiles import Profile, profiles
@@ -71,22 +71,24 @@ class Known:
 
 
 async def get(sessions: Sessions, code: str, *, address: str | None) -> Known:
-    """Raises CodeOver for a wrong and for an expired one alike, and TooManyTries where too many were missed."""
-    limit = login_throttle.guesses("enrolment", login_throttle.place_of(address))
+    """Raises EnrolmentCodeInvalid for an unknown or expired code, TooManyAttempts after too many of them."""
+    limit = login_throttle.code_guess_limit("enrolment", login_throttle.network_of(address))
     async with transaction(sessions) as session:
         await login_throttle.require_free(session, limit)
         known = await _find(session, code)
     if known is None:
         async with transaction(sessions) as session:
             await login_throttle.charge(session, limit)
-        raise CodeOver
+        raise EnrolmentCodeInvalid
     return known
 
 
 async def redeem(
     sessions: Sessions, known: Known, kind: AgentKind, *, settings: Settings, url: str, address: str | None
 ) -> str:
-    """The script with a new token. Raises CodeUsed, CodeWithdrawn, and CodeOver for a site that has no agent any more.
+    """The script with a new token.
+
+    Raises EnrolmentCodeUsed, EnrolmentCodeWithdrawn, and EnrolmentCodeInvalid for a site that has no agent any more.
 
     Again, as long as its agent has not reported: the token before it, which nobody came with, is over. The one of an
     agent that works at the site is good until the new one has reported.
@@ -97,11 +99,11 @@ async def redeem(
         now = utc_now()
         caller = replace(_as(enrolment, site), address=address)
         if enrolment.withdrawn_at is not None:
-            raise CodeWithdrawn
+            raise EnrolmentCodeWithdrawn
         if enrolment.device_token_id is not None:
             await _replace(session, enrolment, now, by=caller.who)
         if enrolment.expires_at <= now or site.probe is not ProbeKind.PUSH or site.lifecycle is Lifecycle.RETIRED:
-            raise CodeOver
+            raise EnrolmentCodeInvalid
         token, script = await installation.install(
             session, site, kind, caller=caller, settings=settings, url=url, at_once=False
         )
@@ -111,12 +113,12 @@ async def redeem(
 
 
 async def _replace(session: AsyncSession, enrolment: Enrolment, now: datetime, *, by: str) -> None:
-    """Raises CodeUsed."""
+    """Raises EnrolmentCodeUsed."""
     assert enrolment.used_at is not None
     before = await session.get_one(DeviceToken, enrolment.device_token_id, with_for_update=True, populate_existing=True)
     over = before.used_at is not None or before.revoked_at is not None
     if over or now - enrolment.used_at > AGAIN_FOR or enrolment.fetches >= AT_MOST:
-        raise CodeUsed
+        raise EnrolmentCodeUsed
     before.revoked_at, before.revoked_by = now, f"{by}: fetched again"
 
 

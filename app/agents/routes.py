@@ -100,7 +100,7 @@ def settings(request: Request) -> Settings:
 def warnings(request: Request) -> list[str]:
     if settings(request).public_url:
         return []
-    spoken, values = i18n.preferred(request.headers.get("accept-language")), {"url": base(request)}
+    spoken, values = i18n.preferred_language(request.headers.get("accept-language")), {"url": base(request)}
     return ["; ".join(i18n.translate(part, values, language=spoken) for part in (UNSET.message, SET_IT))]
 
 

@@ -16,10 +16,10 @@ from app.aggregates.response_cache import CachedBody, ResponseCache
 from app.aggregates.selection import SingleSite, SiteGroup
 from app.core.errors import Fault, Invalid
 from app.core.periods import Period
-from app.core.tabular import CSV_TYPE, Separator, attached
+from app.core.tabular import CSV_TYPE, Separator, attachment_headers
 from app.measurements.simulated_past import simulated
 from app.postgres.engine import transaction
-from app.web.conditional import prefers, tags, takes_gzip
+from app.web.conditional import accepts_gzip, parse_etags, prefers
 from app.web.problem_details import ProblemResponses, problems
 
 T = TypeVar("T", SingleSite, SiteGroup)
@@ -76,7 +76,7 @@ class AggregateRequest:
         query = tuple(sorted(self.request.query_params.multi_items()))
         key = (self.request.url.path, query, sites, self.format, simulated.get())
         headers = self._headers(repr((key, version)))
-        if headers["ETag"] in tags(self.request.headers.get("if-none-match")):
+        if headers["ETag"] in parse_etags(self.request.headers.get("if-none-match")):
             return Response(status_code=304, headers=headers)
 
         async def render() -> bytes:
@@ -88,7 +88,7 @@ class AggregateRequest:
 
     @property
     def _takes_gzip(self) -> bool:
-        return takes_gzip(self.request.headers.get("accept-encoding", ""))
+        return accepts_gzip(self.request.headers.get("accept-encoding", ""))
 
     def _headers(self, identity: str) -> dict[str, str]:
         tag = hashlib.blake2s(identity.encode(), digest_size=8).hexdigest()
@@ -106,7 +106,7 @@ class AggregateRequest:
     def _response(self, body: CachedBody, spec: AggregateSpec, headers: dict[str, str]) -> Response:
         media_type = "application/json"
         if self.format is OutputFormat.CSV:
-            media_type, headers = CSV_TYPE, headers | attached(spec.filename, "csv")
+            media_type, headers = CSV_TYPE, headers | attachment_headers(spec.filename, "csv")
         if body.gzipped is None or not self._takes_gzip:
             return Response(body.plain, headers=headers, media_type=media_type)
         return Response(body.gzipped, headers=headers | {"Content-Encoding": "gzip"}, media_type=media_type)

@@ -56,7 +56,7 @@ from app.throughput.speedtest_routes import router as speedtests
 from app.web import problem_details
 from app.web.caller_cache import CallerCache
 from app.web.params import check_parameters
-from app.web.security_headers import Secured
+from app.web.security_headers import SecurityHeaders
 
 API = "/api/v1"
 ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
@@ -118,7 +118,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(scraped)
     app.include_router(enrolment)
-    problem_details.install(app, meant=vocabulary.meant)
+    problem_details.install(app, synonym_of=vocabulary.meant)
     openapi_docs.install(app)
     app.add_middleware(PushLane, door=app.state.door, prefix=API)
     app.add_middleware(SimulatedPast, prefix=API)
@@ -144,7 +144,7 @@ def _guard(app: FastAPI, chosen: Settings) -> None:
             allow_headers=["*"],
             expose_headers=["ETag", "Retry-After", "Content-Disposition", "Location", SIMULATED],
         )
-    app.add_middleware(Secured, https=(chosen.public_url or "").startswith("https://"))
+    app.add_middleware(SecurityHeaders, https=(chosen.public_url or "").startswith("https://"))
 
 
 @contextlib.asynccontextmanager

@@ -32,7 +32,7 @@ async def uptime(
     session: AsyncSession, chosen: SiteGroup, period: Period, step: Step, *, now: datetime
 ) -> dict[str, Any]:
     """Rows of seconds summed over access points, each with how many of them were in service."""
-    parts = list(period.cut(step))
+    parts = list(period.split(step))
     sites = await site_history.places(session, chosen.site_ids)
     if step is Step.HOUR and len(sites) * (period.end - period.start) / timedelta(days=1) > MAX_SITE_DAYS:
         raise Invalid(

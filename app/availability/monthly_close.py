@@ -97,7 +97,7 @@ def _month_of(part: Period) -> date | None:
 
 def _period(month: date) -> Period:
     start = midnight(month)
-    return next(Period(start, start + timedelta(days=40)).cut(Step.MONTH))
+    return next(Period(start, start + timedelta(days=40)).split(Step.MONTH))
 
 
 def _last_due(now: datetime) -> datetime:

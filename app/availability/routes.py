@@ -16,13 +16,13 @@ from app.availability.schemas import UptimeOut
 from app.availability.site_uptime import uptime as uptime_of_site
 from app.core.clock import utc_now
 from app.core.errors import Fault, Invalid
-from app.core.periods import Period, Step, chosen_step
+from app.core.periods import Period, Step, resolve_step
 from app.registry.models import Level, Site
 from app.registry.params import ProviderId, RegionCode, SiteId
 from app.web.deps import Reader
 from app.web.pagination import PeriodCursorCodec
 from app.web.params import Cursor, Limit, row_id
-from app.web.period_params import Asked
+from app.web.period_params import PeriodParam
 
 router = APIRouter(tags=["aggregates"])
 
@@ -34,10 +34,10 @@ BY_RANK = PeriodCursorCodec(row_id)
 
 @router.get("/sites/{id}/uptime", response_model=UptimeOut, responses=aggregate_responses(404), tags=["one site"])
 async def get_uptime(
-    aggregate: Aggregate, caller: Reader, id: SiteId, period: Asked, step: Step | None = None
+    aggregate: Aggregate, caller: Reader, id: SiteId, period: PeriodParam, step: Step | None = None
 ) -> Response:
     """Seconds of every state, and the percentages with their bounds. Days and months are cut in WITA."""
-    chosen = chosen_step(period, step)
+    chosen = resolve_step(period, step)
 
     async def count(session: AsyncSession, of: SingleSite) -> dict[str, Any]:
         site = await session.get_one(Site, of.site_id)
@@ -49,7 +49,7 @@ async def get_uptime(
 
 
 def _counting(period: Period, step: Step | None) -> Callable[[AsyncSession, SiteGroup], Awaitable[dict[str, Any]]]:
-    chosen = chosen_step(period, step)
+    chosen = resolve_step(period, step)
     return lambda session, of: uptime(session, of, period, chosen, now=utc_now())
 
 
@@ -58,7 +58,7 @@ async def get_region_uptime(
     aggregate: Aggregate,
     caller: Reader,
     code: RegionPath,
-    period: Asked,
+    period: PeriodParam,
     step: Step | None = None,
     technology: TechnologyFilter = None,
     provider: ProviderFilter = None,
@@ -77,7 +77,7 @@ async def get_provider_uptime(
     aggregate: Aggregate,
     caller: Reader,
     id: ProviderId,
-    period: Asked,
+    period: PeriodParam,
     step: Step | None = None,
     technology: TechnologyFilter = None,
     region: RegionCode = None,
@@ -96,7 +96,7 @@ async def get_ranking(
     aggregate: Aggregate,
     caller: Reader,
     by: By,
-    period: Asked,
+    period: PeriodParam,
     technology: TechnologyFilter = None,
     region: RegionCode = None,
     level: Annotated[Level | None, Query(description="with by=region; default kabupaten_kota")] = None,

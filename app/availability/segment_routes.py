@@ -12,7 +12,7 @@ from app.registry.params import SiteId
 from app.web.deps import Reader, Session
 from app.web.pagination import PeriodCursorCodec
 from app.web.params import Cursor, Limit
-from app.web.period_params import Asked
+from app.web.period_params import PeriodParam
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/sites/{id}", tags=["one site"])
@@ -22,7 +22,7 @@ BY_START = PeriodCursorCodec(parse_moment)
 
 @router.get("/segments", response_model=SegmentsOut, responses=problems(404))
 async def list_segments(
-    session: Session, caller: Reader, id: SiteId, period: Asked, limit: Limit = 100, cursor: Cursor = None
+    session: Session, caller: Reader, id: SiteId, period: PeriodParam, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
     """The stretches of one state each, clipped to from and to, with the evidence that bounds them."""
     site, _ = await registry.get_site(session, id, caller=caller)

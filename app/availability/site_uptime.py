@@ -20,7 +20,7 @@ from app.registry.models import Lifecycle, Site, SiteConfiguration
 
 async def uptime(session: AsyncSession, site: Site, period: Period, step: Step, *, now: datetime) -> dict[str, Any]:
     """A whole month that is closed shows the figures it was closed with, and its last correction beside them."""
-    parts = list(period.cut(step))
+    parts = list(period.split(step))
     tallies = await count_site(session, site, parts, now=now)
     total = Tally()
     for tally in tallies:

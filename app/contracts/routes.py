@@ -7,7 +7,7 @@ from app.contracts import store
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
 from app.registry.params import ProviderSlug
 from app.web.deps import Provincial, Reader, Session
-from app.web.idempotency import SentOnce
+from app.web.idempotency import IdempotencyKey
 from app.web.pagination import BY_ID, Page
 from app.web.params import Cursor, IfMatch, Limit, RowId, read_version
 from app.web.problem_details import problems
@@ -29,13 +29,18 @@ async def list_contracts(
 
 @router.post("", response_model=ContractOut, status_code=201, responses=problems(403, 409))
 async def create_contract(
-    session: Session, caller: Provincial, given: ContractIn, request: Request, response: Response, once: SentOnce
+    session: Session,
+    caller: Provincial,
+    given: ContractIn,
+    request: Request,
+    response: Response,
+    idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
     """The province registers it; its terms are in force from `valid_from` on."""
-    if made := await once.find(session, given, caller=caller):
+    if made := await idempotency.find(session, given, caller=caller):
         return store.present(await store.get_contract(session, made, caller=caller))
     contract = await store.create_contract(session, given, caller=caller)
-    await once.keep(session, given, contract.id, caller=caller)
+    await idempotency.record(session, given, contract.id, caller=caller)
     response.headers["Location"] = f"{request.url.path}/{contract.id}"
     response.headers["ETag"] = f'"{contract.version}"'
     return store.present(contract)

@@ -1,15 +1,15 @@
-"""Time as this service uses it: storage in UTC, days cut in WITA, a slot clock that no wall-clock step can bend."""
+"""Time: stored in UTC, cut into days in WITA; and a slot clock that steps of the wall clock do not affect."""
 
 import re
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
 
-WITA = timezone(timedelta(hours=8), "WITA")  # Asia/Makassar; it has no daylight saving time
+WITA = timezone(timedelta(hours=8), "WITA")  # Asia/Makassar, which has no daylight saving time
 WITA_SQL = "'Asia/Makassar'"  # the same zone as an SQL literal, for AT TIME ZONE and date_trunc
 
 
 class NaiveTime(ValueError):
-    """A date and time without an offset: which hour it means depends on who reads it."""
+    """A date and time without a UTC offset: ambiguous."""
 
 
 def utc_now() -> datetime:
@@ -34,17 +34,17 @@ def to_slot(moment: datetime) -> int:
 
 
 def parse_moment(text: str) -> datetime:
-    """A moment as callers write it, in UTC: ISO 8601 with offset, epoch milliseconds, or a bare date (midnight WITA).
+    """Parse ISO 8601 with offset, epoch milliseconds, or a bare date (midnight WITA) into UTC.
 
     An unescaped `+` in a URL arrives as a space and is accepted. Raises NaiveTime or ValueError.
     """
-    moment = _read_moment(text)
+    moment = _parse_any(text)
     if not 2000 <= moment.year < 9000:
-        raise ValueError("no time of ours, and arithmetic with it may overflow")
+        raise ValueError("outside of the years 2000 to 8999, beyond which arithmetic may overflow")
     return moment
 
 
-def _read_moment(text: str) -> datetime:
+def _parse_any(text: str) -> datetime:
     if re.fullmatch(r"[0-9]{9,15}", text):
         return datetime.fromtimestamp(int(text) / 1000, UTC)
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
@@ -56,11 +56,12 @@ def _read_moment(text: str) -> datetime:
 
 
 def midnight(day: date) -> datetime:
+    """The day's first moment in WITA, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=WITA).astimezone(UTC)
 
 
 class SlotClock:
-    """Seconds since 1970, anchored to the monotonic clock: it runs on evenly when the wall clock is stepped."""
+    """Seconds since 1970, anchored to the monotonic clock: runs evenly even while the wall clock is stepped."""
 
     def __init__(self) -> None:
         self._wall = time.time()
@@ -70,8 +71,8 @@ class SlotClock:
         return self._wall + time.monotonic() - self._monotonic
 
     def step_s(self) -> float:
-        """How far the wall clock has moved away from this one; positive when it jumped ahead."""
+        """Return how far the wall clock has moved away from this one; positive when it jumped ahead."""
         return time.time() - self.now()
 
     def reanchor(self) -> None:
-        self.__init__()  # type: ignore[misc]  # the anchor is all there is
+        self.__init__()  # type: ignore[misc]  # the anchor is the whole state

@@ -1,26 +1,26 @@
-"""Every error this service answers with, named once, with its status.
+"""Every error that the API answers with: named once, with its HTTP status.
 
-Problem
-├── NotSignedIn        401  no token, or one that is wrong, expired or revoked
-│   └── WrongPassword       no such account, or another password: which of them, nobody is told
-├── NotAllowed         403  the role does not allow it, or a named region lies outside the scope
-│   ├── Forged              a session's unsafe request came without its CSRF token
-│   └── NewPasswordNeeded   the password was given by somebody else: its owner sets one first
-├── NotFound           404  unknown, or out of scope
-├── Conflict           409  something of the same identity exists, or it is over
-├── Gone               410  what changed since then is not remembered any more
-├── CodeOver           410  an enrolment code that was never given out, or is over: which of them, nobody is told
-│   ├── CodeUsed            an agent was installed with it already
-│   └── CodeWithdrawn       the office ended it, or gave out a newer one
-├── Stale              412  If-Match names an older version
-├── TooLarge           413  the body is larger than any request of ours
-├── Invalid            422  fields or parameters are wrong: all of them are listed
-├── TooManyRequests    429  more than one caller may send: the next one after a while
-│   ├── TooManyTries        sign-ins that failed
-│   └── TooManyDiagnoses    one of a site at a time, few a minute
-├── Unavailable        503  the database is away
-│   └── TooManyStreams      as many are open here as may be
-└── TookTooLong        504  it was asked for more than it answers in time
+Problem                        500
+├── NotSignedIn                401  no token or session, or an unknown, expired or revoked one
+│   └── WrongPassword               unknown username or wrong password: the response never tells which
+├── NotAllowed                 403  the role does not allow it, or a region lies outside the caller's scope
+│   ├── CsrfTokenInvalid            an unsafe request of a session came without its CSRF token
+│   └── PasswordChangeRequired      somebody else chose the password: its owner sets a new one first
+├── NotFound                   404  unknown, or outside the caller's scope
+├── Conflict                   409  a duplicate, or the object's state does not allow it
+├── Gone                       410  changes since that version are no longer kept
+├── EnrolmentCodeInvalid       410  unknown or expired: the response never tells which
+│   ├── EnrolmentCodeUsed           an agent was installed with it
+│   └── EnrolmentCodeWithdrawn      withdrawn, or replaced by a newer one
+├── Stale                      412  If-Match names an older version
+├── TooLarge                   413  the request body exceeds the limit
+├── Invalid                    422  wrong fields or parameters, all of them listed
+├── TooManyRequests            429  over the caller's rate limit
+│   ├── TooManyAttempts             failed sign-ins or guessed codes
+│   └── TooManyDiagnoses            one per site at a time, a few per minute and caller
+├── Unavailable                503  the database is unavailable
+│   └── TooManyStreams              this process has as many open as it may
+└── QueryTimeout               504  the query took longer than allowed
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One wrong field. `message` and `suggestion` are English templates: they are translated and filled at the edge."""
+    """One wrong field. `message` and `suggestion` are English templates, translated and filled with `values` later."""
 
     field: str
     code: str
@@ -42,11 +42,11 @@ class Fault:
 
 
 class Problem(Exception):
-    """`detail` is a template with its `values`, as a Fault's message is; what is `extra` stands beside it."""
+    """`detail` is a template for `values`, like a Fault's message; `extra` becomes further members of the response."""
 
     status = 500
     type = "internal-error"
-    title = "Something went wrong on our side"
+    title = "Internal error"
 
     def __init__(
         self,
@@ -63,90 +63,90 @@ class Problem(Exception):
 
 
 class NotSignedIn(Problem):
-    status, type, title = 401, "not-signed-in", "A valid token is needed"
+    status, type, title = 401, "not-signed-in", "Authentication required"
 
 
 class WrongPassword(NotSignedIn):
-    type, title = "wrong-password", "Username or password is wrong"
+    type, title = "wrong-password", "Wrong username or password"
 
 
 class NotAllowed(Problem):
-    status, type, title = 403, "not-allowed", "Your role or region does not allow this"
+    status, type, title = 403, "not-allowed", "Not allowed for your role or region"
 
 
-class Forged(NotAllowed):
-    type, title = "csrf-token-missing", "The session's CSRF token is missing or wrong"
+class CsrfTokenInvalid(NotAllowed):
+    type, title = "csrf-token-missing", "CSRF token missing or wrong"
 
 
-class NewPasswordNeeded(NotAllowed):
-    type, title = "new-password-needed", "Set a password of your own first: POST /api/v1/me/password"
+class PasswordChangeRequired(NotAllowed):
+    type, title = "new-password-needed", "Password change required: POST /api/v1/me/password"
 
 
 class NotFound(Problem):
-    status, type, title = 404, "not-found", "There is no such thing within your scope"
+    status, type, title = 404, "not-found", "Not found within your scope"
 
 
 class Conflict(Problem):
-    status, type, title = 409, "conflict", "It conflicts with what is there"
+    status, type, title = 409, "conflict", "Conflict with existing data"
 
 
 class Gone(Problem):
-    status, type, title = 410, "version-too-old", "What changed since that version is not remembered any more"
+    status, type, title = 410, "version-too-old", "Changes since that version are no longer kept"
 
 
-class CodeOver(Problem):
-    status, type, title = 410, "code-over", "This code is wrong, or it has expired: ask for a new one"
+class EnrolmentCodeInvalid(Problem):
+    status, type, title = 410, "code-over", "Enrolment code unknown or expired: ask for a new one"
 
 
-class CodeUsed(CodeOver):
-    type, title = "code-used", "This code was used already: ask for a new one"
+class EnrolmentCodeUsed(EnrolmentCodeInvalid):
+    type, title = "code-used", "Enrolment code already used: ask for a new one"
 
 
-class CodeWithdrawn(CodeOver):
-    type, title = "code-withdrawn", "This code was withdrawn: ask for a new one"
+class EnrolmentCodeWithdrawn(EnrolmentCodeInvalid):
+    type, title = "code-withdrawn", "Enrolment code withdrawn: ask for a new one"
 
 
 class Stale(Problem):
-    status, type, title = 412, "stale-version", "Somebody changed it in the meantime"
+    status, type, title = 412, "stale-version", "Changed by somebody else in the meantime"
 
 
 class TooLarge(Problem):
-    status, type, title = 413, "too-large", "The body is too large"
+    status, type, title = 413, "too-large", "Request body too large"
 
 
 class Invalid(Problem):
-    status, type, title = 422, "invalid", "Some fields are wrong"
+    status, type, title = 422, "invalid", "Validation failed"
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__(faults=faults)
 
 
 class TooManyRequests(Problem):
-    status, type, title = 429, "too-many-requests", "Too many requests; slow down"
+    status, type, title = 429, "too-many-requests", "Too many requests"
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__("Wait for {seconds} s", values={"seconds": retry_after_s}, retry_after_s=retry_after_s)
 
 
-class TooManyTries(TooManyRequests):
-    type, title = "too-many-tries", "Too many tries failed; try again later"
+class TooManyAttempts(TooManyRequests):
+    type, title = "too-many-tries", "Too many failed attempts; try again later"
 
 
 class TooManyDiagnoses(TooManyRequests):
-    type, title = "too-many-diagnoses", "Too much is being diagnosed at once"
+    type, title = "too-many-diagnoses", "Too many diagnoses at once"
 
     def __init__(self, detail: str, retry_after_s: int, **values: Any) -> None:
         Problem.__init__(self, detail, values={**values, "seconds": retry_after_s}, retry_after_s=retry_after_s)
 
 
 class Unavailable(Problem):
-    status, type, title = 503, "unavailable", "The database is away; try again shortly"
+    status, type, title = 503, "unavailable", "Database unavailable; try again shortly"
 
 
 class TooManyStreams(Unavailable):
-    type, title = "too-many-streams", "Too many streams are open here; try again shortly, or poll /status"
+    type, title = "too-many-streams", "Too many open streams; try again shortly, or poll /status"
 
 
-class TookTooLong(Problem):
+class QueryTimeout(Problem):
     status, type = 504, "took-too-long"
-    title = "That was too much at once: choose a shorter period, a coarser step or fewer sites"
+    title = "Query timed out: choose a shorter period, a longer step or fewer sites"

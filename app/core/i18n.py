@@ -1,4 +1,4 @@
-"""Messages in the caller's language: English templates in the code, Bahasa Indonesia in `config/messages.id.toml`."""
+"""Translation: English templates in the code, Bahasa Indonesia in `config/messages.id.toml`."""
 
 import tomllib
 from functools import cache
@@ -12,8 +12,8 @@ def _indonesian() -> dict[str, str]:
     return tomllib.loads((CONFIG_DIR / "messages.id.toml").read_text())
 
 
-def preferred(accept_language: str | None) -> str:
-    """`id` or `en`, whichever of the two an Accept-Language header ranks higher; `en` when it names neither."""
+def preferred_language(accept_language: str | None) -> str:
+    """Return `id` or `en`, whichever an Accept-Language header ranks higher; `en` when it names neither."""
     best, language = 0.0, "en"
     for part in (accept_language or "").split(","):
         tag, _, weight = part.partition(";q=")

@@ -1,4 +1,4 @@
-"""The periods that callers ask for: from, to, period and step, as section "Times" of the contract has them."""
+"""Periods and steps: `24h`, `7d` or `2026-11` parsed, and cut into WITA hours, days or months."""
 
 import re
 from collections.abc import Iterator
@@ -20,41 +20,44 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """UTC, whole seconds, the end exclusive; of what was measured, never in the future."""
+    """In UTC, whole seconds, the end exclusive."""
 
     start: datetime
     end: datetime
 
-    def cut(self, step: Step) -> Iterator["Period"]:
-        """The parts by WITA hours, days or months; the first and the last may be shorter."""
+    def split(self, step: Step) -> Iterator["Period"]:
+        """Yield its parts by WITA hours, days or months; the first and the last may be shorter."""
         low = self.start
         while low < self.end:
-            high = min(_next_cut(low, step), self.end)
+            high = min(_next_boundary(low, step), self.end)
             yield Period(low, high)
             low = high
 
 
-def _next_cut(moment: datetime, step: Step) -> datetime:
+def _next_boundary(moment: datetime, step: Step) -> datetime:
     local = moment.astimezone(WITA)
     if step is Step.HOUR:
         return (local.replace(minute=0, second=0) + timedelta(hours=1)).astimezone(moment.tzinfo)
     if step is Step.DAY:
         return midnight(local.date() + timedelta(days=1))
-    return midnight(first_of_next(local.date()))
+    return midnight(first_of_next_month(local.date()))
 
 
-def first_of_next(day: date) -> date:
+def first_of_next_month(day: date) -> date:
     return date(day.year + day.month // 12, day.month % 12 + 1, 1)
 
 
-def named_period(period: str, now: datetime) -> Period:
-    """`24h`, `7d`: the last ones; `2026-11`: that month in WITA, as far as it has come."""
+def parse_period(period: str, now: datetime) -> Period:
+    """Parse `24h` or `7d`, the hours or days before `now`, or `2026-11`, that month in WITA up to `now`.
+
+    Raises Invalid.
+    """
     if last := re.fullmatch(r"([1-9]\d{0,2})([hd])", period):
         hours = int(last[1]) * (24 if last[2] == "d" else 1)
         return Period(now - timedelta(hours=hours), now)
-    if month := whole_month(period):
+    if month := parse_month(period):
         if month.start >= now:
-            raise Invalid(Fault("period", "in_the_future", "{given} has not begun", values={"given": period}))
+            raise Invalid(Fault("period", "in_the_future", "{given} is in the future", values={"given": period}))
         return Period(month.start, min(month.end, now))
     raise Invalid(
         Fault(
@@ -67,17 +70,17 @@ def named_period(period: str, now: datetime) -> Period:
     )
 
 
-def whole_month(period: str) -> Period | None:
-    """`2026-11`: that month in WITA, the days that have not come included."""
+def parse_month(period: str) -> Period | None:
+    """Parse `2026-11` as that whole month in WITA, future days included; None for anything else."""
     month = re.fullmatch(r"(20\d\d)-(0[1-9]|1[0-2])", period)
     if month is None:
         return None
     first = date(int(month[1]), int(month[2]), 1)
-    return Period(midnight(first), midnight(first_of_next(first)))
+    return Period(midnight(first), midnight(first_of_next_month(first)))
 
 
-def chosen_step(period: Period, step: Step | None) -> Step:
-    """The asked step, or one that gives a readable number of rows; raises Invalid when there would be over 10,000."""
+def resolve_step(period: Period, step: Step | None) -> Step:
+    """Return `step`, or one that suits the period's length. Raises Invalid when there would be over 10,000 rows."""
     length = period.end - period.start
     if step is None:
         step = Step.HOUR if length <= timedelta(days=3) else Step.DAY if length <= timedelta(days=92) else Step.MONTH

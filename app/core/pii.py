@@ -1,4 +1,4 @@
-"""The fields that hold a person: kept out of lists, exports, messages, logs and the audit. Only these do."""
+"""The fields that hold personal data: kept out of lists, exports, messages, logs and the audit."""
 
 PERSONAL = frozenset({"contact_name", "contact_phone"})
 MASK = "***"

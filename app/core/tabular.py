@@ -1,4 +1,4 @@
-"""Tables for spreadsheet programs: what a cell holds is shown there, never run."""
+"""CSV and XLSX for spreadsheet programs: a text cell is never evaluated as a formula."""
 
 import csv
 import io
@@ -19,43 +19,43 @@ CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BOM = "\ufeff"  # without it Excel reads CSV as Windows-1252
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
-# Where a cell begins, also for who splits the file at another separator than it was written with.
-BEGINS = r"(?:^(?='*[=+\-@\t\r\n＝＋－＠])|(?<=[;,\t\r\n])(?='*[=+\-@＝＋－＠]))"
-UNGUARDED, GUARDED = re.compile(BEGINS), re.compile(BEGINS + "'(?='*[=+\\-@\\t\\r\\n＝＋－＠])")
+# Start of a cell, also for a program that splits at another separator than the file was written with.
+CELL_START = r"(?:^(?='*[=+\-@\t\r\n＝＋－＠])|(?<=[;,\t\r\n])(?='*[=+\-@＝＋－＠]))"
+UNGUARDED, GUARDED = re.compile(CELL_START), re.compile(CELL_START + "'(?='*[=+\\-@\\t\\r\\n＝＋－＠])")
 
 
-def attached(name: str, extension: str) -> dict[str, str]:
-    """The headers of an answer that is saved as a file of today's."""
+def attachment_headers(name: str, extension: str) -> dict[str, str]:
+    """Response headers for a download named with today's date."""
     return {"Content-Disposition": f'attachment; filename="{name}-{today()}.{extension}"'}
 
 
 class Separator(StrEnum):
     COMMA = "comma"
-    SEMICOLON = "semicolon"  # what an Indonesian Excel reads and writes, with decimal commas
+    SEMICOLON = "semicolon"  # an Indonesian Excel reads and writes these, with decimal commas
 
 
-def guarded(text: str) -> str:
-    """Behind an apostrophe, what a spreadsheet would run as a formula."""
+def guard_formulas(text: str) -> str:
+    """Put an apostrophe before whatever a spreadsheet would evaluate as a formula."""
     return UNGUARDED.sub("'", text)
 
 
-def unguarded(text: str) -> str:
-    """What `guarded` was given."""
+def unguard_formulas(text: str) -> str:
+    """Undo `guard_formulas`."""
     return GUARDED.sub("", text)
 
 
 def csv_text(rows: Iterable[Sequence[Cell]], separator: Separator = Separator.COMMA) -> str:
-    """Numbers are numbers, signs included; only text is guarded."""
-    written = io.StringIO()
+    """Numbers keep their signs; only texts are guard_formulas against formulas."""
+    buffer = io.StringIO()
     delimiter, point = (";", ",") if separator is Separator.SEMICOLON else (",", ".")
-    writer = csv.writer(written, delimiter=delimiter)
+    writer = csv.writer(buffer, delimiter=delimiter)
     writer.writerows([_plain(value, point) for value in row] for row in rows)
-    return written.getvalue()
+    return buffer.getvalue()
 
 
 def _plain(value: Cell, point: str) -> str:
     if isinstance(value, str):
-        return guarded(value)
+        return guard_formulas(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -68,7 +68,7 @@ def xlsx_row(sheet: Any, row: Iterable[Cell]) -> list[Any]:
 
 
 def _xlsx_cell(sheet: Any, text: str) -> Any:
-    """A text stays one whatever it begins with, also after somebody has edited it in Excel."""
+    """Mark a text cell as quoted, so that it stays a text after somebody has edited it in Excel."""
     text = ILLEGAL_CHARACTERS_RE.sub("", text)
     if not text.startswith("#") and not FORMULA.match(text):
         return text

@@ -1,4 +1,4 @@
-"""Faults of a request's fields, in our own words: one for each field that is wrong, with what to do about it."""
+"""pydantic's validation errors as faults: one per wrong field, with a translatable message and a suggestion."""
 
 import difflib
 import json
@@ -15,7 +15,7 @@ from app.core.pii import MASK, PERSONAL
 
 MESSAGES = {
     "missing": "This field is required",
-    "extra_forbidden": "There is no such field",
+    "extra_forbidden": "Unknown field",
     "json_invalid": "The body is not valid JSON: {error}",
     "enum": "{given} is not one of: {expected}",
     "literal_error": "{given} is not one of: {expected}",
@@ -45,76 +45,79 @@ MESSAGES = {
     "nul": "A text must not contain the character NUL",
 }
 SLUG, USERNAME = r"^[a-z0-9]+(-[a-z0-9]+)*$", r"^[a-z0-9][a-z0-9._-]{2,39}$"
-FORMS = {  # a pattern in words
+PATTERNS = {  # in words
     SLUG: "{given}: only lower-case letters and digits, with single hyphens between them",
     USERNAME: "{given}: 3 to 40 lower-case letters, digits, dots, hyphens and underscores, a letter or digit first",
 }
 EXAMPLE_MOMENT = "2026-11-24T06:00:00+08:00"
-ENUM_MEMBER = re.compile(r"<[^<>]*: ('[^']*')>")  # as a Literal of them names one
-WHEREABOUTS = {"body", "query", "path", "header"}
+ENUM_MEMBER = re.compile(r"<[^<>]*: ('[^']*')>")  # how pydantic names a member in a Literal of enum members
+REQUEST_PARTS = {"body", "query", "path", "header"}
 
-Meant = Callable[[str, str], str | None]  # of a field and a word: the choice that the word means
+SynonymOf = Callable[[str, str], str | None]  # (field, word): the choice that the word is a synonym of
 
 
-def faults_of(
-    errors: Iterable[dict[str, Any]], *, fields: Sequence[str] = (), meant: Meant = lambda field, given: None
+def faults_from(
+    errors: Iterable[dict[str, Any]],
+    *,
+    fields: Sequence[str] = (),
+    synonym_of: SynonymOf = lambda field, word: None,
 ) -> list[Fault]:
-    """pydantic's errors as faults. For a did-you-mean: `fields` are the names that exist, `meant` knows other words."""
-    return [_fault(error, fields, meant) for error in errors]
+    """Convert pydantic's errors. `fields` (the names that exist) and `synonym_of` serve did-you-mean suggestions."""
+    return [_fault(error, fields, synonym_of) for error in errors]
 
 
-def _fault(error: dict[str, Any], fields: Sequence[str], meant: Meant) -> Fault:
-    place = [part for part in error["loc"] if part not in WHEREABOUTS]
+def _fault(error: dict[str, Any], fields: Sequence[str], synonym_of: SynonymOf) -> Fault:
+    path = [part for part in error["loc"] if part not in REQUEST_PARTS]
     kind, context = error["type"], dict(error.get("ctx") or {})
-    said = context.get("error")
-    if isinstance(said, FaultError):
-        return said.fault
+    raised = context.get("error")
+    if isinstance(raised, FaultError):
+        return raised.fault
     if kind == "json_invalid":
-        place = []
-    values = {"given": MASK if PERSONAL & set(place) else shown(error.get("input")), **context}
+        path = []
+    values = {"given": MASK if PERSONAL & set(path) else as_text(error.get("input")), **context}
     suggestion = None
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(place[-1]), fields, 1)
+        near = difflib.get_close_matches(str(path[-1]), fields, 1)
         suggestion = "Did you mean {near}?" if near else None
         values["near"] = near[0] if near else None
     if kind in {"enum", "literal_error"}:
         expected = ENUM_MEMBER.sub(r"\1", str(context["expected"]))
         choices = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
         values["expected"] = ", ".join(choices)
-        field = str(place[-1]) if place else ""
-        values["near"] = _near(str(error.get("input")), choices, meant(field, values["given"]))
+        field = str(path[-1]) if path else ""
+        values["near"] = _nearest(str(error.get("input")), choices, synonym_of(field, values["given"]))
         suggestion = "Did you mean {near}?" if values["near"] else None
-    if kind == "model_attributes_type" and isinstance(error.get("input"), (bytes, str)) and not place:
+    if kind == "model_attributes_type" and isinstance(error.get("input"), (bytes, str)) and not path:
         return Fault("Content-Type", "not_json", MESSAGES["not_json"], "Send the header Content-Type: application/json")
-    message = FORMS.get(context.get("pattern", "")) or MESSAGES.get(kind)
+    message = PATTERNS.get(context.get("pattern", "")) or MESSAGES.get(kind)
     if message is None:
-        message, values = "{said}", {"said": error["msg"].removeprefix("Value error, ")}
-    return Fault(".".join(map(str, place)) or "body", kind, message, suggestion, values=values)
+        message, values = "{message}", {"message": error["msg"].removeprefix("Value error, ")}
+    return Fault(".".join(map(str, path)) or "body", kind, message, suggestion, values=values)
 
 
-def _near(given: str, choices: Sequence[str], meant: str | None) -> str | None:
-    """A word that means one of them, rather than one that looks like it: lte is no leo."""
-    return meant if meant in choices else next(iter(difflib.get_close_matches(given.lower(), choices, 1)), None)
+def _nearest(word: str, choices: Sequence[str], synonym: str | None) -> str | None:
+    """A synonym wins over a similar spelling: `lte` means cellular, though it looks like `leo`."""
+    return synonym if synonym in choices else next(iter(difflib.get_close_matches(word.lower(), choices, 1)), None)
 
 
 class FaultError(ValueError):
-    """Raised inside a pydantic validator: the whole fault, not only a text."""
+    """For pydantic validators: carries a whole fault, where a ValueError carries only a text."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.message)
         self.fault = fault
 
 
-def read_moment(field: str, given: object) -> datetime:
-    """A moment as callers write it, in UTC; epoch milliseconds also as a number. Raises FaultError."""
-    values = {"given": shown(given), "example": EXAMPLE_MOMENT}
+def read_moment(field: str, value: object) -> datetime:
+    """Parse a moment (`parse_moment`; epoch milliseconds may be a number). Raises FaultError."""
+    values = {"given": as_text(value), "example": EXAMPLE_MOMENT}
     try:
-        return parse_moment(shown(given))
+        return parse_moment(as_text(value))
     except NaiveTime:
         fault = Fault(
             field,
             "naive_time",
-            "{given} has no offset: which hour it means depends on who reads it",
+            "{given} has no UTC offset",
             "Add the offset, for WITA: {example}",
             values=values,
         )
@@ -123,13 +126,13 @@ def read_moment(field: str, given: object) -> datetime:
     raise FaultError(fault)
 
 
-def refuse_nul(value: str) -> str:
+def reject_nul(value: str) -> str:
     if "\0" in value:
         raise PydanticCustomError("nul", "NUL")
     return value
 
 
-def shown(value: Any) -> str:
-    """As JSON spells it: null, true; at most 60 characters."""
+def as_text(value: Any) -> str:
+    """Spell a value as JSON does (null, true), texts without quotes; at most 60 characters."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -14,11 +14,11 @@ from app.registry import store as registry
 from app.registry.params import SiteId
 from app.web.auth import Presented, is_still_allowed, redeem_ticket
 from app.web.deps import Reader, Session, Writer
-from app.web.idempotency import SentOnce
+from app.web.idempotency import IdempotencyKey
 from app.web.pagination import BY_ID, Page
 from app.web.params import Cursor, Limit, row_id
 from app.web.problem_details import problems
-from app.web.sse import UNBUFFERED, EventStream, Room, event_schema
+from app.web.sse import UNBUFFERED, EventStream, StreamLimit, event_schema
 
 router = APIRouter(prefix="/sites/{id}", tags=["field"])
 
@@ -56,18 +56,18 @@ async def create_diagnosis(
     given: DiagnosisIn,
     request: Request,
     response: Response,
-    once: SentOnce,
+    idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
     """The worker looks at the site's address, from where it always looks: follow it at `Location`, or stream it.
 
     One of a site at a time, and few a minute. A site that reports itself has no address to look at.
     """
     site, _ = await registry.get_site(session, id, caller=caller)
-    if known := await once.find(session, given, caller=caller):
+    if known := await idempotency.find(session, given, caller=caller):
         asked = await store.get_diagnosis(session, site.id, known)
     else:
         asked = await store.ask(session, site, given, caller=caller)
-        await once.keep(session, given, asked.id, caller=caller)
+        await idempotency.record(session, given, asked.id, caller=caller)
     response.headers["Location"] = request.url.path.removesuffix("/diagnose") + f"/diagnoses/{asked.id}"
     return store.present(await store.show(session, asked))
 
@@ -110,10 +110,10 @@ async def stream_diagnosis(
     last_event_id: Annotated[str | None, Header(description="as browsers send it: the lines after that one")] = None,
 ) -> Response:
     """Server-sent events: a `status` whenever it changes, each `line` at once, and `end`, after which nothing comes."""
-    room: Room = request.app.state.streams
+    room: StreamLimit = request.app.state.streams
     site, _ = await registry.get_site(session, id, caller=caller)
     await store.get_diagnosis(session, site.id, diagnosis_id)
-    room.require_room()
+    room.require_capacity()
     sessions, leave = request.app.state.sessions, partial(is_still_allowed, request, credential, caller)
     facts = stream.tell(sessions, site.id, diagnosis_id, room=room, told=_line(last_event_id), is_allowed=leave)
     return EventStream(facts, headers=UNBUFFERED)

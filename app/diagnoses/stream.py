@@ -17,8 +17,8 @@ from app.diagnoses.models import DiagnosisLine
 from app.diagnoses.schemas import DiagnosisOut, LineOut
 from app.diagnoses.store import OPEN, Shown
 from app.postgres.engine import Sessions, transaction
-from app.web.problem_details import AWAY
-from app.web.sse import BEAT_S, LOOK_S, Room
+from app.web.problem_details import UNAVAILABLE
+from app.web.sse import BEAT_S, LOOK_S, StreamLimit
 
 POLL_S = 0.5
 BACK_MS = 1_000, 3_000
@@ -29,7 +29,7 @@ async def tell(
     site_id: int,
     diagnosis_id: int,
     *,
-    room: Room,
+    room: StreamLimit,
     told: int,
     is_allowed: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[bytes]:
@@ -68,7 +68,7 @@ async def _news(
         async with transaction(sessions) as session:
             shown = await store.show(session, await store.get_diagnosis(session, site_id, diagnosis_id))
             return shown, list(await store.list_lines(session, diagnosis_id, after=told))
-    except (*AWAY, NotFound):
+    except (*UNAVAILABLE, NotFound):
         return None, []
 
 

@@ -9,7 +9,7 @@ from app.access import audit
 from app.access.scope import require_region
 from app.core import i18n as languages
 from app.core.errors import NotAllowed
-from app.core.tabular import BOM, CSV_TYPE, XLSX_TYPE, Separator, attached, csv_text
+from app.core.tabular import BOM, CSV_TYPE, XLSX_TYPE, Separator, attachment_headers, csv_text
 from app.exporting import dictionary, files, sites, template
 from app.exporting.dictionary import ColumnOut
 from app.profiles import Technology
@@ -50,7 +50,7 @@ def spoken(
     accept_language: Annotated[str | None, Header()] = None,
 ) -> str:
     """Bahasa Indonesia where nothing is asked for: so the file is one that the offices know, and import again."""
-    return lang or (languages.preferred(accept_language) if accept_language else "id")
+    return lang or (languages.preferred_language(accept_language) if accept_language else "id")
 
 
 Language = Annotated[str, Depends(spoken)]
@@ -97,12 +97,12 @@ async def export_sites(
     rows = sites.read(request.app.state.sessions, wanted, caller=caller)
     if format is Format.CSV:
         written = files.csv(rows, chosen, language=language, separator=separator)
-        return StreamingResponse(written, media_type=CSV_TYPE, headers=attached("titik-akses", "csv"))
+        return StreamingResponse(written, media_type=CSV_TYPE, headers=attachment_headers("titik-akses", "csv"))
     if format is Format.XLSX:
         written_xlsx = files.xlsx(rows, chosen, language=language)
-        return StreamingResponse(written_xlsx, media_type=XLSX_TYPE, headers=attached("titik-akses", "xlsx"))
+        return StreamingResponse(written_xlsx, media_type=XLSX_TYPE, headers=attachment_headers("titik-akses", "xlsx"))
     return StreamingResponse(
-        files.geojson(rows, chosen), media_type=GEOJSON_TYPE, headers=attached("titik-akses", "geojson")
+        files.geojson(rows, chosen), media_type=GEOJSON_TYPE, headers=attachment_headers("titik-akses", "geojson")
     )
 
 
@@ -119,7 +119,7 @@ async def read_dictionary(caller: Reader, format: Literal["json", "csv"] = "json
     if format == "json":
         return {"items": SITE_COLUMNS, "next_cursor": None}
     text = BOM + csv_text([dictionary.HEADER, *dictionary.rows()])
-    return Response(text, media_type=CSV_TYPE, headers=attached("kamus-data", "csv"))
+    return Response(text, media_type=CSV_TYPE, headers=attachment_headers("kamus-data", "csv"))
 
 
 @router.get(
@@ -134,4 +134,4 @@ async def read_template(session: Session, caller: Reader) -> Response:
     """An empty table to fill in and import: pick lists, the villages of your region, an example, what to mind."""
     known = await providers.list_providers(session, caller=caller, after=None, limit=MAX_LIMIT)
     written = await asyncio.to_thread(template.workbook, known, caller=caller)
-    return Response(written, media_type=XLSX_TYPE, headers=attached("templat-titik-akses", "xlsx"))
+    return Response(written, media_type=XLSX_TYPE, headers=attachment_headers("templat-titik-akses", "xlsx"))

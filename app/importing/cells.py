@@ -12,8 +12,8 @@ from string import ascii_letters
 from typing import Any
 
 from app.core.errors import Fault
-from app.core.tabular import unguarded
-from app.core.validation import MESSAGES, FaultError, shown
+from app.core.tabular import unguard_formulas
+from app.core.validation import MESSAGES, FaultError, as_text
 from app.importing.positions import degrees
 from app.importing.vocabulary import BLANK, NO, YES, expected
 from app.registry import regions
@@ -74,7 +74,7 @@ def text_of(field: str, cell: Cell) -> str:
     if isinstance(cell, float):
         cell = f"{cell:.10f}".rstrip("0")
     text = re.sub(r"[\0\u200b\ufeff]", "", str(cell)).replace("\u00a0", " ").strip()
-    return unguarded(text)
+    return unguard_formulas(text)
 
 
 def _flaw(field: str, flaw: Flaw) -> Fault:
@@ -94,7 +94,7 @@ def _rounded(field: str, given: str) -> Fault:
         "rounded",
         "{given}: Excel has rounded this number, its last digits are lost",
         "Format the column as text and type it again",
-        values={"given": shown(given)},
+        values={"given": as_text(given)},
     )
 
 
@@ -149,7 +149,7 @@ def _choice(field: str, text: str, cell: Cell) -> str:
                 "enum",
                 MESSAGES["enum"],
                 "Which one: low orbit (Starlink), or GEO (VSAT)?",
-                values={"given": shown(text), "expected": expected(field)},
+                values={"given": as_text(text), "expected": expected(field)},
             )
         )
     near = difflib.get_close_matches(folded[:SHORT], known, 1) or (["lainnya"] if field == "venue" else [])
@@ -159,7 +159,7 @@ def _choice(field: str, text: str, cell: Cell) -> str:
             "enum",
             MESSAGES["enum"],
             "Did you mean {near}?" if near else None,
-            values={"given": shown(text), "expected": expected(field), "near": near[0] if near else None},
+            values={"given": as_text(text), "expected": expected(field), "near": near[0] if near else None},
         )
     )
 
@@ -169,7 +169,11 @@ def _yes_or_no(field: str, text: str, cell: Cell) -> bool:
         return folded in YES
     raise FaultError(
         Fault(
-            field, "bool_parsing", "{given} is neither ya nor tidak", "Write ya or tidak", values={"given": shown(text)}
+            field,
+            "bool_parsing",
+            "{given} is neither ya nor tidak",
+            "Write ya or tidak",
+            values={"given": as_text(text)},
         )
     )
 
@@ -214,7 +218,7 @@ def _host(field: str, text: str, cell: Cell) -> str:
                 else "Write one address alone, without /…"
                 if network
                 else "Excel has changed its dots: format the column as text and type it again",
-                values={"given": shown(text)},
+                values={"given": as_text(text)},
             )
         )
     return text
@@ -230,7 +234,7 @@ def number(field: str, text: str, *, decimal: str | None = None) -> float:
     for pattern, thousands in NUMBERS:
         if pattern.fullmatch(digits):
             return float(digits.replace(thousands, "").replace(",", "."))
-    raise FaultError(Fault(field, "float_parsing", MESSAGES["float_parsing"], values={"given": shown(text)}))
+    raise FaultError(Fault(field, "float_parsing", MESSAGES["float_parsing"], values={"given": as_text(text)}))
 
 
 READERS: dict[str, Callable[[str, str, Cell], Any]] = {

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from app.core.errors import Fault
-from app.core.validation import FaultError, shown
+from app.core.validation import FaultError, as_text
 
 # What is said of a direction: to which axis it belongs, and its sign.
 DIRECTIONS = {
@@ -50,7 +50,7 @@ def degrees(field: str, text: str, *, south: bool = False) -> float:
                 "other_axis",
                 "{given} is not a {field}: the columns may be swapped",
                 "Swap latitude and longitude",
-                values={"given": shown(text), "field": field},
+                values={"given": as_text(text), "field": field},
             )
         )
     rest = re.sub(r"[A-Za-z]+", " ", plain).strip()
@@ -64,7 +64,7 @@ def degrees(field: str, text: str, *, south: bool = False) -> float:
                 "bad_coordinate",
                 "{given} is not a coordinate",
                 "Write it like -0,3617, or like 0°21'42\" LS",
-                values={"given": shown(text)},
+                values={"given": as_text(text)},
             )
         )
     value: float = sum(part / 60.0**power for power, part in enumerate(found))

@@ -12,14 +12,14 @@ from starlette.datastructures import UploadFile
 
 from app.core import i18n
 from app.core.errors import Fault, Invalid
-from app.core.tabular import XLSX_TYPE, attached
+from app.core.tabular import XLSX_TYPE, attachment_headers
 from app.importing import report, response, sheets, store
 from app.importing.concurrency import aside
 from app.importing.schemas import ImportOut
 from app.importing.store import File
 from app.importing.turns import Turns
 from app.web.deps import Session, Writer
-from app.web.idempotency import SentOnce
+from app.web.idempotency import IdempotencyKey
 from app.web.problem_details import problems
 
 router = APIRouter(tags=["registry"])
@@ -71,7 +71,7 @@ async def import_sites(
     session: Session,
     caller: Writer,
     request: Request,
-    once: SentOnce,
+    idempotency: IdempotencyKey,
     dry_run: Dry = False,
     partial: Partial = False,
     format: As = Format.JSON,
@@ -86,7 +86,7 @@ async def import_sites(
         name, data = await _file(request)
         book = await aside(sheets.read, data)
         sent = Sent(digest=hashlib.sha256(data).hexdigest(), partial=partial)
-        done = not dry_run and await once.find(session, sent, caller=caller) is not None
+        done = not dry_run and await idempotency.find(session, sent, caller=caller) is not None
         outcome = await store.run(
             session,
             book,
@@ -96,18 +96,18 @@ async def import_sites(
             dry_run=dry_run or done,
             partial=partial,
         )
-        spoken = i18n.preferred(request.headers.get("accept-language"))
+        spoken = i18n.preferred_language(request.headers.get("accept-language"))
         headers = {"Content-Language": spoken}
         if done:
             headers["Idempotent-Replayed"] = "true"
             outcome = replace(outcome, dry_run=False, applied=True)
         elif outcome.applied:
-            await once.keep(session, sent, 0, caller=caller)
+            await idempotency.record(session, sent, 0, caller=caller)
         elif not dry_run:
             raise response.refusal(outcome, spoken=spoken)
         if format is Format.XLSX:
             back = await aside(report.write, data, outcome, spoken=spoken)
-            return Response(back, media_type=XLSX_TYPE, headers=headers | attached("hasil-impor", "xlsx"))
+            return Response(back, media_type=XLSX_TYPE, headers=headers | attachment_headers("hasil-impor", "xlsx"))
     return Response(
         orjson.dumps(response.present(outcome, spoken=spoken)), media_type="application/json", headers=headers
     )

@@ -16,10 +16,10 @@ from app.profiles import Technology
 from app.registry.models import Cause
 from app.registry.params import ProviderSlug, RegionCode, SiteIdFilter
 from app.web.deps import Reader, Session, Writer
-from app.web.idempotency import SentOnce
+from app.web.idempotency import IdempotencyKey
 from app.web.pagination import Page, cursor_codec
 from app.web.params import Cursor, IfMatch, Limit, RowId, read_version, row_id
-from app.web.period_params import Asked
+from app.web.period_params import PeriodParam
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/incidents", tags=["operations"])
@@ -32,7 +32,7 @@ class IncidentsOut(Page[IncidentOut], MarksSimulatedPast):
         return [incident.started_at for incident in self.items]
 
 
-def explicit_period(request: Request, period: Asked) -> Period | None:
+def explicit_period(request: Request, period: PeriodParam) -> Period | None:
     """Return None, for all of time, if the query names neither from, to nor period."""
     return period if {"from", "to", "period"} & request.query_params.keys() else None
 
@@ -76,12 +76,14 @@ async def patch_incident(
 
 
 @router.post("/{id}/notes", response_model=NoteOut, status_code=201, responses=problems(403, 404))
-async def add_note(session: Session, caller: Writer, id: RowId, note: NoteIn, once: SentOnce) -> IncidentNote:
+async def add_note(
+    session: Session, caller: Writer, id: RowId, note: NoteIn, idempotency: IdempotencyKey
+) -> IncidentNote:
     """Add a note. Notes are kept as written, even if the incident is merged or withdrawn."""
-    if note_id := await once.find(session, note, caller=caller):
+    if note_id := await idempotency.find(session, note, caller=caller):
         return await store.get_note(session, id, note_id, caller=caller)
     row = await store.add_note(session, id, note.text, caller=caller)
-    await once.keep(session, note, row.id, caller=caller)
+    await idempotency.record(session, note, row.id, caller=caller)
     return row
 
 

@@ -54,7 +54,7 @@ class LatencyQuery:
     """`sql`, run with `parameters`, selects rows (n, figures); a period of one part has row 0 alone."""
 
     def __init__(self, sites: SingleSite | SiteGroup, period: Period, step: Step, progress: RollupProgress) -> None:
-        self.sites, self.step, self.parts = sites, Tier(step.value), list(period.cut(step))
+        self.sites, self.step, self.parts = sites, Tier(step.value), list(period.split(step))
         # The selects, by what is still to be merged of their rows:
         self.final: list[str] = []  # nothing: one row for each n
         self.merged: list[str] = []  # the rows of one n

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.selection import is_rolled_up
 from app.core.clock import WITA, midnight
-from app.core.periods import first_of_next
+from app.core.periods import first_of_next_month
 from app.latency import rollup_sql
 from app.postgres.engine import Counter, bump
 from app.registry.regions import names
@@ -118,7 +118,7 @@ async def _recount_stale_hours(session: AsyncSession, days_upto: datetime) -> bo
             await roll_up_region_day(session, day, regions)
             regions_by_month.setdefault(day.replace(day=1), set()).update(regions)
     for month, codes in sorted(regions_by_month.items()):
-        if midnight(first_of_next(month)) <= days_upto:
+        if midnight(first_of_next_month(month)) <= days_upto:
             await roll_up_region_month(session, month, sorted(codes))
     await bump(session, Counter.ROLLUP)
     return True
@@ -140,7 +140,7 @@ async def roll_up_region_month(session: AsyncSession, month: date, regions: Sequ
     for first in range(0, len(regions), REGIONS_A_STATEMENT):
         parameters = {"month": month, "regions": regions[first : first + REGIONS_A_STATEMENT]}
         await session.execute(rollup_sql.CLEAR_REGION_MONTH, parameters)
-        await session.execute(rollup_sql.ROLL_UP_REGION_MONTH, {**parameters, "next": first_of_next(month)})
+        await session.execute(rollup_sql.ROLL_UP_REGION_MONTH, {**parameters, "next": first_of_next_month(month)})
 
 
 def rolled_up_regions() -> list[str]:

@@ -9,12 +9,12 @@ from app.aggregates.cache_key import AggregateKind
 from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, aggregate_responses
 from app.aggregates.params import ProviderFilter, RegionPath, TechnologyFilter
 from app.aggregates.selection import SingleSite, SiteGroup
-from app.core.periods import Period, Step, chosen_step
+from app.core.periods import Period, Step, resolve_step
 from app.latency import store
 from app.latency.schemas import GroupLatencyOut, LatencyOut
 from app.registry.params import ProviderId, RegionCode, SiteId
 from app.web.deps import Reader
-from app.web.period_params import Asked
+from app.web.period_params import PeriodParam
 
 router = APIRouter()
 
@@ -25,13 +25,13 @@ GROUP_LATENCY = AggregateSpec(AggregateKind.LATENCY, GroupLatencyOut, "latensi")
 def _reader(
     period: Period, step: Step | None
 ) -> Callable[[AsyncSession, SingleSite | SiteGroup], Awaitable[dict[str, Any]]]:
-    chosen = chosen_step(period, step)
+    chosen = resolve_step(period, step)
     return lambda session, sites: store.read_latency(session, sites, period, chosen)
 
 
 @router.get("/sites/{id}/latency", response_model=LatencyOut, responses=aggregate_responses(404), tags=["one site"])
 async def get_latency(
-    aggregate: Aggregate, caller: Reader, id: SiteId, period: Asked, step: Step | None = None
+    aggregate: Aggregate, caller: Reader, id: SiteId, period: PeriodParam, step: Step | None = None
 ) -> Response:
     """Round-trip times of a site's answered packets, and the share of packets that were lost.
 
@@ -55,7 +55,7 @@ async def get_region_latency(
     aggregate: Aggregate,
     caller: Reader,
     code: RegionPath,
-    period: Asked,
+    period: PeriodParam,
     step: Step | None = None,
     technology: TechnologyFilter = None,
     provider: ProviderFilter = None,
@@ -82,7 +82,7 @@ async def get_provider_latency(
     aggregate: Aggregate,
     caller: Reader,
     id: ProviderId,
-    period: Asked,
+    period: PeriodParam,
     step: Step | None = None,
     technology: TechnologyFilter = None,
     region: RegionCode = None,

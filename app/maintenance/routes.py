@@ -8,10 +8,10 @@ from app.maintenance.schemas import Status, WindowIn, WindowOut, WindowPatch
 from app.maintenance.store import WindowFilter
 from app.registry.params import ProviderSlug, RegionCode, SiteIdFilter
 from app.web.deps import Reader, Session, Writer
-from app.web.idempotency import SentOnce
+from app.web.idempotency import IdempotencyKey
 from app.web.pagination import Page, cursor_codec
 from app.web.params import Cursor, IfMatch, Limit, RowId, read_version, row_id
-from app.web.period_params import AskedAhead
+from app.web.period_params import PlanPeriodParam
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/maintenance", tags=["operations"])
@@ -27,7 +27,7 @@ Reason = Annotated[
 async def list_windows(
     session: Session,
     caller: Reader,
-    period: AskedAhead,
+    period: PlanPeriodParam,
     status: Status | None = None,
     region: RegionCode = None,
     site: SiteIdFilter = None,
@@ -46,13 +46,13 @@ async def list_windows(
 
 @router.post("", response_model=WindowOut, status_code=201, responses=problems(403, 409))
 async def create_window(
-    session: Session, caller: Writer, given: WindowIn, request: Request, response: Response, once: SentOnce
+    session: Session, caller: Writer, given: WindowIn, request: Request, response: Response, idempotency: IdempotencyKey
 ) -> dict[str, Any]:
     """Its seconds are `maintenance`, whatever the site's state. One in the past is counted from now on."""
-    if known := await once.find(session, given, caller=caller):
+    if known := await idempotency.find(session, given, caller=caller):
         return store.present(await store.get_window(session, known, caller=caller))
     made = store.present(await store.create_window(session, given, caller=caller))
-    await once.keep(session, given, made["id"], caller=caller)
+    await idempotency.record(session, given, made["id"], caller=caller)
     response.headers["Location"] = f"{request.url.path}/{made['id']}"
     response.headers["ETag"] = f'"{made["version"]}"'
     return made

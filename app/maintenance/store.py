@@ -202,7 +202,7 @@ async def cancel_window(session: AsyncSession, window_id: int, *, caller: Caller
 
 def _check(start: datetime, end: datetime) -> Iterator[Fault]:
     if end <= start:
-        yield Fault("ended_at", "ends_before_start", "It ends before it begins", "Swap them, perhaps")
+        yield Fault("ended_at", "ends_before_start", "It ends before it begins", "Are they swapped?")
     elif end - start > LONGEST:
         yield Fault(
             "ended_at",

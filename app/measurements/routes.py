@@ -11,7 +11,7 @@ from app.registry.params import SiteId
 from app.web.deps import Reader, Session
 from app.web.pagination import cursor_codec
 from app.web.params import Cursor, Limit
-from app.web.period_params import Asked
+from app.web.period_params import PeriodParam
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/sites/{id}", tags=["one site"])
@@ -24,7 +24,7 @@ async def list_measurements(
     session: Session,
     caller: Reader,
     id: SiteId,
-    period: Asked,
+    period: PeriodParam,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:

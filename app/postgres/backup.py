@@ -11,7 +11,7 @@ from subprocess import DEVNULL, PIPE, Popen
 
 from sqlalchemy import make_url
 
-from app.postgres.binaries import bare_environment, last_words, program, run
+from app.postgres.binaries import bare_environment, last_lines, program, run
 
 MAGIC = b"PGDMP"  # how a custom-format dump begins
 
@@ -53,7 +53,7 @@ def backup(url: str, file: Path, *, overwrite: bool = False) -> None:
         argv = [program("pg_dump"), "--format=custom", "--no-password", f"--file={partial}"]
         done = run(argv, env=connection(url))
         if done.returncode != 0:
-            raise BackupError(f"{file} was not written: {last_words(done.stderr)}")
+            raise BackupError(f"{file} was not written: {last_lines(done.stderr)}")
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def _require_dump(file: Path) -> None:
         raise BackupError(f"{file} is not a backup of ours: `sinyal backup` writes pg_dump's custom format")
     listed = run([program("pg_restore"), "--list", str(file)])
     if listed.returncode != 0:
-        raise BackupError(f"{file} is damaged: {last_words(listed.stderr)}")
+        raise BackupError(f"{file} is damaged: {last_lines(listed.stderr)}")
 
 
 def _replace(url: str, file: Path, then: str) -> None:
@@ -104,7 +104,7 @@ def _replace(url: str, file: Path, then: str) -> None:
                 target.stdin.write(f"{then};\nCOMMIT;\n".encode())
         if source.returncode != 0 or target.returncode != 0:
             said.seek(0)
-            raise BackupError(f"{file} was not restored, nothing has changed: {last_words(said.read())}")
+            raise BackupError(f"{file} was not restored, nothing has changed: {last_lines(said.read())}")
 
 
 def _fit(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -82,7 +82,7 @@ def bare_environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
-def last_words(output: bytes, lines: int = 5) -> str:
+def last_lines(output: bytes, lines: int = 5) -> str:
     return " | ".join(output.decode(errors="replace").strip().splitlines()[-lines:])
 
 
@@ -139,7 +139,7 @@ def identity(home: Path, account: str | None = None) -> Identity:
     tried = run([program("postgres"), "--version"], who=mapped) if mapped.prefix else None
     if tried is not None and tried.returncode == 0:
         return mapped
-    refusal = last_words(tried.stderr, 1) if tried else "there is no unshare program"
+    refusal = last_lines(tried.stderr, 1) if tried else "there is no unshare program"
     if uid != 0:
         raise NotPermitted(
             f"PostgreSQL needs a user with an account, and {uid} has none and may not make user namespaces "

@@ -17,7 +17,7 @@ from app.postgres.binaries import (
     Identity,
     NotPermitted,
     StartFailed,
-    last_words,
+    last_lines,
     major_version,
     program,
     run,
@@ -113,7 +113,7 @@ def make_cluster(home: Path, who: Identity, *, alone: int) -> None:
     safety = ["--data-checksums", "--username=postgres", "--auth=reject"]  # until pg_hba.conf is ours
     made = run([program("initdb"), f"--pgdata={fresh}", *locale, *safety], who=who, pass_fds=[alone])
     if made.returncode != 0:
-        raise StartFailed(f"initdb failed in {home}: {last_words(made.stderr)}")
+        raise StartFailed(f"initdb failed in {home}: {last_lines(made.stderr)}")
     _make_database(fresh, who, password=_new_password(home), alone=alone)
     fresh.rename(home / "data")
     _sync(home)
@@ -129,7 +129,7 @@ def _make_database(cluster: Path, who: Identity, *, password: str, alone: int) -
     argv = [program("postgres"), "--single", *quiet, "-D", str(cluster), "postgres"]
     made = run(argv, who=who, stdin=sql.encode(), pass_fds=[alone])
     if made.returncode != 0:
-        raise StartFailed(f"PostgreSQL could not make its database: {last_words(made.stderr)}")
+        raise StartFailed(f"PostgreSQL could not make its database: {last_lines(made.stderr)}")
 
 
 def _new_password(home: Path) -> str:

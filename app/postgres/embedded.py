@@ -25,7 +25,7 @@ from app.postgres.binaries import (
     StartFailed,
     bare_environment,
     identity,
-    last_words,
+    last_lines,
     program,
 )
 from app.postgres.datafiles import (
@@ -239,7 +239,7 @@ class Cluster:
 
     def _last_log_lines(self, lines: int = 5) -> str:
         written = sorted((self.home / "log").glob("*.log"), key=lambda file: file.stat().st_mtime)
-        return last_words(b"\n".join(file.read_bytes()[-4000:] for file in written[-2:]), lines) or "nothing"
+        return last_lines(b"\n".join(file.read_bytes()[-4000:] for file in written[-2:]), lines) or "nothing"
 
     def _not_ours(self, error: PermissionError) -> NotPermitted:
         where = error.filename or self.home

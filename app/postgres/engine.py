@@ -174,7 +174,7 @@ def require_version(seen: int | None, current: int) -> None:
     """Raises Stale when the caller saw another version (If-Match) than the one that is there."""
     if seen is not None and seen != current:
         raise Stale(
-            "You saw version {seen}, it is at {current} by now: read it again",
+            "If-Match names version {seen}, the current one is {current}: read it again",
             values={"seen": seen, "current": current},
             your_version=seen,
             current_version=current,

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.errors import Problem
 from app.push import endpoint
 from app.push.endpoint import Door
-from app.web.problem_details import BadRequest, answer
+from app.web.problem_details import BadRequest, problem_response
 
 
 class Route(NamedTuple):
@@ -31,9 +31,9 @@ class PushLane:
         try:
             response = await endpoint.receive(request, self._door)
         except Problem as problem:
-            response = answer(request, problem)
+            response = problem_response(request, problem)
         except ClientDisconnect:
-            response = answer(request, BadRequest())  # read by nobody, and counted
+            response = problem_response(request, BadRequest())  # read by nobody, and counted
         await response(scope, receive, send)
 
     def _is_push(self, scope: Scope) -> bool:

@@ -19,7 +19,7 @@ from app.access.store import digest
 from app.agents import agent_tokens
 from app.core import i18n
 from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, TooManyRequests, Unavailable
-from app.core.token_bucket import Buckets
+from app.core.token_bucket import TokenBuckets
 from app.postgres.engine import Sessions, transaction
 from app.push import parser, rejections
 from app.push.dedupe import Arrived, Taken
@@ -29,7 +29,7 @@ from app.push.timestamps import place
 from app.settings import PushSettings
 
 LARGEST = 1_000_000  # bytes, packed and unpacked alike
-TOO_LARGE = "At most {limit} MB are read: split it into several requests"
+TOO_LARGE = "At most {limit} MB per request: split it into several"
 NO_DEVICE_TOKEN = "Send the device's token: Authorization: Bearer <token>, or as token in the body"  # noqa: S105
 DEVICES = 50_000
 
@@ -44,7 +44,7 @@ class Door:
         waiting = Gauge("sinyal_push_waiting", "Pushes that wait for their commit", registry=metrics)
         waiting.set_function(lambda: len(self.ingest))
         per_min = settings.requests_per_min
-        self._buckets = Buckets(per_s=per_min / 60, burst=settings.burst, most=DEVICES) if per_min else None
+        self._buckets = TokenBuckets(per_s=per_min / 60, burst=settings.burst, max_callers=DEVICES) if per_min else None
 
     async def enter(self, token: str) -> Registered:
         """Raises NotSignedIn, TooManyRequests, and NotPushed for a site whose agent has nothing to do."""
@@ -94,7 +94,7 @@ async def receive(request: Request, door: Door) -> Response:
         raise
     taken = await door.ingest.take(_arrived(device, push, received_us, len(sent)))
     door.count(taken)
-    spoken = i18n.preferred(request.headers.get("accept-language")) if taken.rejected else "en"
+    spoken = i18n.preferred_language(request.headers.get("accept-language")) if taken.rejected else "en"
     return Response(orjson.dumps(_answer(taken, device, spoken)), media_type="application/json")
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from app.core.errors import Fault, Invalid, TooLarge
-from app.core.validation import MESSAGES, shown
+from app.core.validation import MESSAGES, as_text
 from app.push import values
 
 MOST_ROWS, MOST_SENT, LARGEST_SEQ = 1000, 100, 2**53
@@ -78,7 +78,7 @@ def read(body: dict[str, Any]) -> Push:
     if batch is None:
         return _read_beat(body)
     if type(batch) is not list:
-        raise Invalid(Fault("batch", "list_type", MESSAGES["list_type"], values={"given": shown(batch)}))
+        raise Invalid(Fault("batch", "list_type", MESSAGES["list_type"], values={"given": as_text(batch)}))
     if len(batch) > MOST_ROWS:
         raise TooLarge(
             "At most {most} rows fit in a batch, this one has {given}: send several",
@@ -135,7 +135,7 @@ def _numbered(fault: Fault, number: int) -> Fault:
 
 def _read_row(number: int, raw: Any, boot: str | None) -> Measured:
     if type(raw) is not dict:
-        raise values.Wrong("row", "not_an_object", given=shown(raw))
+        raise values.Wrong("row", "not_an_object", given=as_text(raw))
     get = raw.get
     if (own := get("boot")) is not None:
         boot = own if own == boot else values.boot("boot", own)
@@ -151,7 +151,7 @@ def _read_row(number: int, raw: Any, boot: str | None) -> Measured:
     if (rtts := get("rtt_ms")) is None:
         rtt_us = _summary(get, sent)
     elif type(rtts) is not list:
-        raise values.Wrong("rtt_ms", "not_a_list", given=shown(rtts))
+        raise values.Wrong("rtt_ms", "not_a_list", given=as_text(rtts))
     elif len(rtts) > sent:
         raise values.Wrong("rtt_ms", "too_many_answers", received=len(rtts), sent=sent)
     else:
@@ -192,7 +192,7 @@ def _summary(get: Any, sent: int) -> list[int]:
         mean = (low + high) // 2
     low, high = mean if low is None else low, mean if high is None else high
     if low > high:
-        raise values.Wrong("rtt_min_ms", "wrong_order", given=shown(get("rtt_min_ms")))
+        raise values.Wrong("rtt_min_ms", "wrong_order", given=as_text(get("rtt_min_ms")))
     if received == 1:
         return [min(max(mean, low), high)]
     between = (received * mean - low - high) // (received - 2) if received > 2 else 0

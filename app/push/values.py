@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from app.core.validation import EXAMPLE_MOMENT, shown
+from app.core.validation import EXAMPLE_MOMENT, as_text
 from app.push import rejections
 
 LARGEST_COUNT = 2**31 - 1
@@ -28,19 +28,19 @@ def rtt_us(name: str, value: Any) -> int:
     if type(value) is not float and type(value) is not int:
         raise not_a_number(name, value)
     if not 0 <= value <= LARGEST_RTT_MS:
-        raise Wrong(name, "out_of_range", given=shown(value), most=LARGEST_RTT_MS)
+        raise Wrong(name, "out_of_range", given=as_text(value), most=LARGEST_RTT_MS)
     return round(value * 1000)
 
 
 def boot(name: str, value: Any) -> str:
     if type(value) is not str or BOOT.fullmatch(value) is None:
-        raise Wrong(name, "bad_boot", given=shown(value))
+        raise Wrong(name, "bad_boot", given=as_text(value))
     return value
 
 
 def agent(name: str, value: Any) -> str:
     if type(value) is not str or AGENT.fullmatch(value) is None:
-        raise Wrong(name, "bad_agent", given=shown(value))
+        raise Wrong(name, "bad_agent", given=as_text(value))
     return value
 
 
@@ -59,14 +59,14 @@ def uptime(name: str, value: Any) -> int:
     else:
         raise not_a_number(name, value)
     if not 0 <= seconds <= LONGEST_UP_S:
-        raise Wrong(name, "out_of_range", given=shown(value), most=LONGEST_UP_S)
+        raise Wrong(name, "out_of_range", given=as_text(value), most=LONGEST_UP_S)
     return round(seconds * 1_000_000)
 
 
 def _spelt_uptime(name: str, value: str) -> float:
     found = UPTIME.fullmatch(value) if value else None
     if found is None:
-        raise Wrong(name, "bad_uptime", given=shown(value))
+        raise Wrong(name, "bad_uptime", given=as_text(value))
     return sum(float(part) * unit for part, unit in zip(found.groups(), UNIT_S, strict=True) if part)
 
 
@@ -86,14 +86,14 @@ def _spelt_moment(name: str, value: str) -> int:
     try:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
-            raise Wrong(name, "naive_time", given=shown(value))
+            raise Wrong(name, "naive_time", given=as_text(value))
         return round(moment.timestamp() * 1_000_000)
     except (ValueError, OverflowError):
         raise _bad_time(name, value) from None
 
 
 def _bad_time(name: str, value: Any) -> Wrong:
-    return Wrong(name, "bad_time", given=shown(value), example=EXAMPLE_MOMENT)
+    return Wrong(name, "bad_time", given=as_text(value), example=EXAMPLE_MOMENT)
 
 
 def missing(name: str) -> Wrong:
@@ -101,12 +101,12 @@ def missing(name: str) -> Wrong:
 
 
 def not_a_number(name: str, value: Any) -> Wrong:
-    return Wrong(name, "not_a_number", given=shown(value))
+    return Wrong(name, "not_a_number", given=as_text(value))
 
 
 def not_whole(name: str, value: Any, most: int) -> Wrong:
     if value is None:
         return missing(name)
     if type(value) is int or (type(value) is float and value.is_integer()):
-        return Wrong(name, "out_of_range", given=shown(value), most=most)
-    return Wrong(name, "not_whole", given=shown(value))
+        return Wrong(name, "out_of_range", given=as_text(value), most=most)
+    return Wrong(name, "not_whole", given=as_text(value))

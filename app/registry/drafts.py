@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.core.errors import Fault
-from app.core.validation import faults_of
+from app.core.validation import faults_from
 from app.registry.models import Lifecycle, LinkRole, Provider, Site, SiteKind
 from app.registry.schemas import SiteFields, SiteIn, SitePatch
 from app.registry.vocabulary import meant
@@ -61,7 +61,7 @@ def read(
     try:
         given = model.model_validate(sent)
     except ValidationError as error:
-        faults = faults_of(map(dict, error.errors()), fields=list(model.model_fields), meant=meant)
+        faults = faults_from(map(dict, error.errors()), fields=list(model.model_fields), synonym_of=meant)
         sound = sent.keys() & SiteFields.model_fields.keys() - {fault.field for fault in faults}
         given = SiteFields.model_validate({name: sent[name] for name in sound})
     return new(given) if site is None else change(site, given), faults

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.core.errors import Invalid
-from app.core.validation import faults_of
+from app.core.validation import faults_from
 from app.registry import drafts, store, writer
 from app.registry.schemas import SiteIn, SitePatch
 from probes.policy import AddressPolicy
@@ -43,7 +43,7 @@ async def require_sound(
         try:
             return model.model_validate(sent.root)
         except ValidationError as error:
-            raise Invalid(*faults_of(map(dict, error.errors()))) from None
+            raise Invalid(*faults_from(map(dict, error.errors()))) from None
     site = (await store.get_site(session, ident, caller=caller))[0] if ident is not None else None
     draft, faults = drafts.read(sent.root, site=site)
     known = await writer.look_up(session, [draft], caller=caller)

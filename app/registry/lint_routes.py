@@ -65,7 +65,7 @@ async def check_registry(
     found = await lint.list_findings(session, caller=caller, region=region, check=check, after=after, limit=limit + 1)
     counts = await lint.count_findings(session, caller=caller, region=region, check=check)
     page, next_cursor = BY_PLACE.page(found, limit, lambda finding: finding.place)
-    spoken = i18n.preferred(accept_language)
+    spoken = i18n.preferred_language(accept_language)
     total: Counter[Check] = Counter()
     for of_district in counts.values():
         total.update(of_district)

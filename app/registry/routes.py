@@ -23,9 +23,9 @@ from app.registry.schemas import (
     SitePatch,
 )
 from app.registry.store import SiteFilter
-from app.web.conditional import tags
+from app.web.conditional import parse_etags
 from app.web.deps import Provincial, Reader, Session, Writer
-from app.web.idempotency import SentOnce
+from app.web.idempotency import IdempotencyKey
 from app.web.pagination import BY_ID, Page, cursor_codec
 from app.web.params import Cursor, IfMatch, Limit, read_version
 from app.web.problem_details import problems
@@ -87,7 +87,7 @@ def _geojson(body: bytes, request: Request) -> Response:
     """Weak, because it may be sent zipped. What regions are changes with a decree: a day old is as good."""
     tag = f'"{hashlib.blake2s(body, digest_size=8).hexdigest()}"'
     headers = {"ETag": f"W/{tag}", "Cache-Control": "private, max-age=86400"}
-    if tag in tags(request.headers.get("if-none-match")):
+    if tag in parse_etags(request.headers.get("if-none-match")):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=GEOJSON_TYPE, headers=headers)
 
@@ -107,11 +107,11 @@ async def list_providers(session: Session, caller: Reader, limit: Limit = 100, c
 
 
 @router.post("/providers", response_model=ProviderOut, status_code=201, responses=problems(403, 409), tags=["registry"])
-async def create_provider(session: Session, caller: Provincial, given: ProviderIn, once: SentOnce) -> Any:
-    if made := await once.find(session, given, caller=caller):
+async def create_provider(session: Session, caller: Provincial, given: ProviderIn, idempotency: IdempotencyKey) -> Any:
+    if made := await idempotency.find(session, given, caller=caller):
         return await providers.get_provider(session, str(made), caller=caller)
     provider = await providers.create_provider(session, given, caller=caller)
-    await once.keep(session, given, provider.id, caller=caller)
+    await idempotency.record(session, given, provider.id, caller=caller)
     return provider
 
 
@@ -153,14 +153,14 @@ async def create_site(
     request: Request,
     response: Response,
     sent: SentSite,
-    once: SentOnce,
+    idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
     """Registers a site; it is measured within a minute. The same `Idempotency-Key` again gives the same site."""
     given = await lenient_body.require_sound(session, sent, SiteIn, caller=caller, policy=policy(request))
-    if made := await once.find(session, given, caller=caller):
+    if made := await idempotency.find(session, given, caller=caller):
         return present(*await store.get_site(session, str(made), caller=caller), regions.names(), caller)
     site, status = await store.create_site(session, given, caller=caller, policy=policy(request))
-    await once.keep(session, given, site.id, caller=caller)
+    await idempotency.record(session, given, site.id, caller=caller)
     response.headers["Location"] = f"{request.url.path}/{site.id}"
     response.headers["ETag"] = f'"{site.version}"'
     return present(site, status, regions.names(), caller)

@@ -4,17 +4,17 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app.core.errors import Fault
-from app.core.validation import SLUG, FaultError, refuse_nul
+from app.core.validation import SLUG, FaultError, reject_nul
 from app.profiles import Technology
 from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, SiteKind, State, Venue
 from probes.contract import ProbeKind
 from probes.policy import canonical_host
 
 Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(refuse_nul)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(reject_nul)
 ]
 Note = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), AfterValidator(refuse_nul)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), AfterValidator(reject_nul)
 ]
 Host = Annotated[Text, AfterValidator(canonical_host)]
 Mbps = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]

@@ -12,7 +12,7 @@ from app.accounts.schemas import AccountIn, TokenIn
 from app.agents import installation
 from app.agents.models import AgentKind
 from app.core.errors import Invalid
-from app.core.validation import faults_of
+from app.core.validation import faults_from
 from app.runtime.admin_session import by_command_line, on_database
 from app.settings import Settings, SettingsError
 
@@ -113,4 +113,4 @@ def _read(model: type[Model], given: dict[str, Any]) -> Model:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise Invalid(*faults_of(map(dict, error.errors()))) from None
+        raise Invalid(*faults_from(map(dict, error.errors()))) from None

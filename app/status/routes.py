@@ -13,7 +13,7 @@ from app.status.schemas import ChangeOut, StatusOut, SummaryOut
 from app.status.selection import Selection
 from app.status.snapshot import Snapshot
 from app.status.version import Version
-from app.web.conditional import tags, takes_gzip
+from app.web.conditional import accepts_gzip, parse_etags
 from app.web.deps import Reader, Session
 from app.web.params import check_parameters
 from app.web.problem_details import problems
@@ -98,12 +98,12 @@ async def get_metrics(request: Request, caller: Reader) -> Response:
 
 async def _answer(request: Request, asked: Question) -> Response:
     answers: Answers = request.app.state.answers
-    asked = replace(asked, zipped=takes_gzip(request.headers.get("accept-encoding", "")))
+    asked = replace(asked, zipped=accepts_gzip(request.headers.get("accept-encoding", "")))
     context = context_of(request)
     version = context.status_version = answers.version()
     etag = asked.etag(version)
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
-    if etag in tags(request.headers.get("if-none-match")):
+    if etag in parse_etags(request.headers.get("if-none-match")):
         return Response(status_code=304, headers=headers)
     answer = await answers.get(asked)
     headers["ETag"] = answer.etag

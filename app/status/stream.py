@@ -17,7 +17,7 @@ from app.status.rendered import Answers, Question
 from app.status.selection import Selection
 from app.status.snapshot import Snapshot
 from app.status.version import Version
-from app.web.sse import BEAT_S, LOOK_S, Room
+from app.web.sse import BEAT_S, LOOK_S, StreamLimit
 
 BACK_MS = 2_000, 5_000  # when a reader comes back after an end: not all of them at once
 AT_ONCE = 16  # streams that are told in one go, before whoever polls has a turn
@@ -36,7 +36,7 @@ class Event(NamedTuple):
         yield b"\n\n"
 
 
-class Streams(Room):
+class Streams(StreamLimit):
     """Of the status: what all that are open in this process are told."""
 
     def __init__(self, snapshot: Snapshot, answers: Answers, *, most: int) -> None:

@@ -66,7 +66,7 @@ async def get_stream(
     """
     streams: Streams = request.app.state.streams
     seen = _version(last_event_id) or (Version.read(since) if since is not None else None)
-    streams.require_room()
+    streams.require_capacity()
     request.app.state.answers.version()
 
     leave = partial(is_still_allowed, request, credential, caller)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import ceil
 
 from app.core.clock import WITA, midnight
-from app.core.periods import first_of_next
+from app.core.periods import first_of_next_month
 
 MB = 1_000_000
 SLACK_BYTES = 65_536  # a download may exceed its limit by this much (probes/throughput.py)
@@ -81,7 +81,7 @@ class MonthPlan:
 
 
 def month_end(month: date) -> datetime:
-    return midnight(first_of_next(month))
+    return midnight(first_of_next_month(month))
 
 
 def month_of(moment: datetime) -> date:

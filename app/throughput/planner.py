@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.periods import first_of_next
+from app.core.periods import first_of_next_month
 from app.profiles import Profile, Technology
 from app.throughput.budget import (
     DOWN_SHARE,
@@ -104,7 +104,7 @@ class Plans:
                 site = self.sites[site_id]
                 first = bisect_right(moments, max(after, site.setup_at))
                 yield from ((site, plan, moment) for moment in moments[first : bisect_right(moments, until)])
-            month = first_of_next(month)
+            month = first_of_next_month(month)
 
     def _month(self, month: date) -> dict[int, tuple[MonthPlan, list[datetime]]]:
         if month not in self._months:

@@ -21,7 +21,7 @@ from app.throughput.schemas import GroupThroughputOut, SitesThroughputOut, SiteT
 from app.web.deps import Reader
 from app.web.pagination import cursor_codec
 from app.web.params import Cursor, Limit, row_id
-from app.web.period_params import Asked
+from app.web.period_params import PeriodParam
 
 router = APIRouter()
 
@@ -42,7 +42,7 @@ UnderPct = Annotated[
     "/sites/{id}/throughput", response_model=SiteThroughputOut, responses=aggregate_responses(404), tags=["one site"]
 )
 async def get_throughput(
-    aggregate: Aggregate, caller: Reader, id: SiteId, period: Asked, limit: Limit = 100, cursor: Cursor = None
+    aggregate: Aggregate, caller: Reader, id: SiteId, period: PeriodParam, limit: Limit = 100, cursor: Cursor = None
 ) -> Response:
     """Speed tests of a site, each with its result and cost or why it did not run; totals, and the month's budget.
 
@@ -68,7 +68,7 @@ async def get_region_throughput(
     aggregate: Aggregate,
     caller: Reader,
     code: RegionPath,
-    period: Asked,
+    period: PeriodParam,
     technology: TechnologyFilter = None,
     provider: ProviderFilter = None,
 ) -> Response:
@@ -96,7 +96,7 @@ async def get_provider_throughput(
     aggregate: Aggregate,
     caller: Reader,
     id: ProviderId,
-    period: Asked,
+    period: PeriodParam,
     technology: TechnologyFilter = None,
     region: RegionCode = None,
 ) -> Response:
@@ -120,7 +120,7 @@ async def list_region_throughput(
     aggregate: Aggregate,
     caller: Reader,
     code: RegionPath,
-    period: Asked,
+    period: PeriodParam,
     technology: TechnologyFilter = None,
     provider: ProviderFilter = None,
     under_pct: UnderPct = None,
@@ -151,7 +151,7 @@ async def list_provider_throughput(
     aggregate: Aggregate,
     caller: Reader,
     id: ProviderId,
-    period: Asked,
+    period: PeriodParam,
     technology: TechnologyFilter = None,
     region: RegionCode = None,
     under_pct: UnderPct = None,

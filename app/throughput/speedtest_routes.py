@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from app.core.errors import TooLarge
-from app.core.validation import refuse_nul
+from app.core.validation import reject_nul
 from app.postgres.engine import Sessions, transaction
 from app.throughput import grants
 from app.throughput.grants import AgentReport, Direction
@@ -158,7 +158,7 @@ class ReportIn(BaseModel):
         }
     )
 
-    grant: Annotated[str, StringConstraints(min_length=1, max_length=60), AfterValidator(refuse_nul)]
+    grant: Annotated[str, StringConstraints(min_length=1, max_length=60), AfterValidator(reject_nul)]
     down_bytes: Bytes = None
     down_ms: Milliseconds = None
     up_bytes: Bytes = None

@@ -12,10 +12,10 @@ from app.access import store as access
 from app.access.models import Kind
 from app.access.scope import Caller
 from app.access.stream_tickets import Credential
-from app.core.errors import Forged, NotSignedIn
+from app.core.errors import CsrfTokenInvalid, NotSignedIn
 from app.postgres.engine import transaction
 from app.web.caller_cache import SAFE_METHODS, CallerCache
-from app.web.problem_details import AWAY, NO_TOKEN
+from app.web.problem_details import NO_TOKEN, UNAVAILABLE
 from app.web.request_context import context_of
 
 COOKIE = "sinyal_session"
@@ -48,7 +48,7 @@ async def signed_in(
 ) -> Caller:
     """Return the caller. A ticket wins over a token, a token over a cookie.
 
-    Raises NotSignedIn, and Forged for a session's unsafe request without its CSRF token.
+    Raises NotSignedIn, and CsrfTokenInvalid for a session's unsafe request without its CSRF token.
     """
     context = context_of(request)
     if context.credential is None:
@@ -80,7 +80,7 @@ async def is_still_allowed(request: Request, credential: Credential, caller: Cal
         current = await callers.recheck(request, credential)
     except NotSignedIn:
         return False
-    except AWAY:
+    except UNAVAILABLE:
         return True
     return replace(current, address=caller.address) == caller
 
@@ -96,4 +96,4 @@ def _presented(credentials: HTTPAuthorizationCredentials | None, session_secret:
 def _require_csrf_token(request: Request, secret: str) -> None:
     sent = request.headers.get(CSRF_HEADER, "")
     if not compare_digest(sent.encode(), sessions.csrf_token(secret).encode()):
-        raise Forged("Send the session's csrf_token in the header {header}", values={"header": CSRF_HEADER})
+        raise CsrfTokenInvalid("Send the session's csrf_token in the header {header}", values={"header": CSRF_HEADER})

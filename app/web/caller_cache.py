@@ -19,7 +19,7 @@ from app.access.stream_tickets import Credential
 from app.core.errors import NotSignedIn
 from app.core.single_flight import SingleFlight
 from app.postgres.engine import transaction
-from app.web.problem_details import AWAY
+from app.web.problem_details import UNAVAILABLE
 
 TOKEN_TTL_S, LOOK_UP_S = 2.5, 2.0  # together under 5 s: by then a token whose owner was disabled is refused
 TRUSTED_S = 120.0  # after expiry, while the database is unavailable, a cached caller may still read
@@ -53,7 +53,7 @@ class CallerCache:
     async def recheck(self, request: Request, credential: Credential) -> Caller:
         """Return the caller of an open stream: one look-up for all streams of a credential, sessions cached too.
 
-        Raises NotSignedIn, one of AWAY, and TimeoutError after LOOK_UP_S rather than hold up a stream.
+        Raises NotSignedIn, one of UNAVAILABLE, and TimeoutError after LOOK_UP_S rather than hold up a stream.
         """
         async with asyncio.timeout(LOOK_UP_S):
             cached = await self._flight.run(credential, lambda: self._get(request, credential, TOKEN_TTL_S))
@@ -70,7 +70,7 @@ class CallerCache:
                 transaction(request.app.state.sessions) as session,
             ):
                 caller = await _look_up(request, credential.kind)(session, credential.digest)
-        except AWAY:
+        except UNAVAILABLE:
             if cached is None or request.method not in SAFE_METHODS or now > cached.fresh_until + TRUSTED_S:
                 raise
             # The database is out of our reach, perhaps not of theirs who revoke: reading goes on, writing does not.

@@ -1,11 +1,11 @@
 """What a request's headers say of the answer it wants: the tags it has, the encodings it takes."""
 
 
-def tags(if_none_match: str | None) -> set[str]:
+def parse_etags(if_none_match: str | None) -> set[str]:
     return {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
 
 
-def takes_gzip(accept_encoding: str) -> bool:
+def accepts_gzip(accept_encoding: str) -> bool:
     for part in accept_encoding.lower().split(","):
         name, _, weight = part.partition(";")
         if name.strip() in {"gzip", "*"}:

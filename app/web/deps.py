@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.rights import HOLDERS, REFUSALS, Right
 from app.access.scope import Caller
-from app.core.errors import NewPasswordNeeded, NotAllowed
+from app.core.errors import NotAllowed, PasswordChangeRequired
 from app.postgres.engine import transaction
 from app.web.auth import signed_in
 
@@ -29,9 +29,9 @@ class Allowed:
         self.with_initial_password = with_initial_password
 
     async def __call__(self, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
-        """Raises NotAllowed; NewPasswordNeeded while the caller's password is one that somebody else knows."""
+        """Raises NotAllowed; PasswordChangeRequired while the caller's password is one that somebody else knows."""
         if caller.must_change_password and not self.with_initial_password:
-            raise NewPasswordNeeded
+            raise PasswordChangeRequired
         if caller.role not in HOLDERS[self.right]:
             raise NotAllowed(REFUSALS[self.right], values={"role": caller.role.value})
         return caller

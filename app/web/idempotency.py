@@ -13,7 +13,7 @@ from app.access.scope import Caller
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class Idempotency:
     """A request that may have been sent before; one without a key never was."""
 
     key: str | None
@@ -30,7 +30,7 @@ class Once:
         self.response.headers["Idempotent-Replayed"] = "true"
         return int(made)
 
-    async def keep(self, session: AsyncSession, given: BaseModel, made: int, *, caller: Caller) -> None:
+    async def record(self, session: AsyncSession, given: BaseModel, made: int, *, caller: Caller) -> None:
         if self.key is not None:
             await idempotency_store.keep(session, self.key, self._digest(given), str(made), caller=caller)
 
@@ -38,14 +38,14 @@ class Once:
         return hashlib.sha256(f"{self.path} {given.model_dump_json()}".encode()).digest()
 
 
-def _once(
+def _idempotency(
     request: Request,
     response: Response,
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=200, description="sent again within 24 hours, it makes nothing new")
     ] = None,
-) -> Once:
-    return Once(idempotency_key, request.url.path, response)
+) -> Idempotency:
+    return Idempotency(idempotency_key, request.url.path, response)
 
 
-SentOnce = Annotated[Once, Depends(_once)]
+IdempotencyKey = Annotated[Idempotency, Depends(_idempotency)]

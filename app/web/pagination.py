@@ -45,9 +45,7 @@ class CursorCodec(Generic[K]):
                 raise ValueError(text)
             key: K = self._parse(text)
         except (binascii.Error, ValueError, OverflowError):
-            raise Invalid(
-                Fault("cursor", "bad_cursor", "This cursor is not one of ours", "Start again without it")
-            ) from None
+            raise Invalid(Fault("cursor", "bad_cursor", "Invalid cursor", "Start again without a cursor")) from None
         return key
 
     def _parse(self, text: str) -> Any:

@@ -73,7 +73,7 @@ def check_parameters(request: Request) -> None:
                 Fault(
                     name,
                     "unknown_parameter",
-                    "There is no parameter {given}",
+                    "Unknown parameter {given}",
                     "Did you mean {near}?" if near else "Parameters here: {known}",
                     values={"given": name[:40], "near": near and near[0], "known": ", ".join(known)},
                 )
@@ -82,6 +82,6 @@ def check_parameters(request: Request) -> None:
             faults.append(Fault(name, "repeated", "This parameter is given more than once", "Give it once"))
     for name, value in (*request.path_params.items(), *request.query_params.items()):
         if "\0" in value:
-            faults.append(Fault(name, "nul", MESSAGES["nul"], "Take it out"))
+            faults.append(Fault(name, "nul", MESSAGES["nul"], "Remove it"))
     if faults:
         raise Invalid(*faults)

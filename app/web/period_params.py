@@ -7,7 +7,7 @@ from fastapi import Depends, Query
 
 from app.core.clock import floor_second, utc_now
 from app.core.errors import Fault, Invalid
-from app.core.periods import Period, named_period, whole_month
+from app.core.periods import Period, parse_month, parse_period
 from app.core.validation import EXAMPLE_MOMENT as EXAMPLE
 from app.core.validation import FaultError, read_moment
 
@@ -25,12 +25,12 @@ Named = Annotated[str | None, Query(description="instead of from and to", exampl
 Bounds = tuple[datetime | None, datetime | None]  # open where None
 
 
-def asked_period(from_: From = None, to: To = None, period: Named = None) -> Period:
+def parse_past_period(from_: From = None, to: To = None, period: Named = None) -> Period:
     """Raises Invalid with every parameter that is wrong."""
     now = floor_second(utc_now())
     if period is not None:
         _require_alone(from_, to)
-        return named_period(period, now)
+        return parse_period(period, now)
     faults: list[Fault] = []
     end = _moment("to", to, faults) or now
     start = _moment("from", from_, faults) or min(end, now) - timedelta(hours=24)
@@ -38,16 +38,16 @@ def asked_period(from_: From = None, to: To = None, period: Named = None) -> Per
         raise Invalid(*faults)
     start, end = _in_order(start, end)
     if start >= now:
-        raise Invalid(Fault("from", "in_the_future", "from lies in the future: nothing has been measured there yet"))
+        raise Invalid(Fault("from", "in_the_future", "from is in the future: there are no measurements yet"))
     return Period(start, min(end, now))
 
 
-def asked_ahead(from_: From = None, to: Until = None, period: Named = None) -> Period:
+def parse_plan_period(from_: From = None, to: Until = None, period: Named = None) -> Period:
     """For what is planned: reaches into the future. Raises Invalid with every parameter that is wrong."""
     now = floor_second(utc_now())
     if period is not None:
         _require_alone(from_, to)
-        return whole_month(period) or named_period(period, now)
+        return parse_month(period) or parse_period(period, now)
     faults: list[Fault] = []
     end, start = _moment("to", to, faults), _moment("from", from_, faults)
     if faults:
@@ -55,12 +55,12 @@ def asked_ahead(from_: From = None, to: Until = None, period: Named = None) -> P
     return Period(*_in_order(start or min(now, end or now) - BACK, end or max(now, start or now) + AHEAD))
 
 
-def asked_bounds(from_: From = None, to: To = None, period: Named = None) -> Bounds:
+def parse_bounds(from_: From = None, to: To = None, period: Named = None) -> Bounds:
     """For what is kept for good: all of time where nothing is asked. Raises Invalid with every wrong parameter."""
     if period is not None:
         _require_alone(from_, to)
-        month = whole_month(period)
-        return (month.start, month.end) if month else (named_period(period, floor_second(utc_now())).start, None)
+        month = parse_month(period)
+        return (month.start, month.end) if month else (parse_period(period, floor_second(utc_now())).start, None)
     faults: list[Fault] = []
     start, end = _moment("from", from_, faults), _moment("to", to, faults)
     if faults:
@@ -81,7 +81,7 @@ def _in_order(start: datetime, end: datetime) -> tuple[datetime, datetime]:
                 "to",
                 "to_before_from",
                 "to ({to}) is not after from ({from_})",
-                "Swap them, perhaps",
+                "Are they swapped?",
                 values={"to": end.isoformat(), "from_": start.isoformat()},
             )
         )
@@ -98,6 +98,6 @@ def _moment(field: str, given: str | None, faults: list[Fault]) -> datetime | No
         return None
 
 
-Asked = Annotated[Period, Depends(asked_period)]
-AskedAhead = Annotated[Period, Depends(asked_ahead)]
-AskedBounds = Annotated[Bounds, Depends(asked_bounds)]
+PeriodParam = Annotated[Period, Depends(parse_past_period)]
+PlanPeriodParam = Annotated[Period, Depends(parse_plan_period)]
+BoundsParam = Annotated[Bounds, Depends(parse_bounds)]

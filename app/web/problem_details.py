@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): how every failure leaves, and how routes describe them."""
+"""Problem details (RFC 9457): exception handlers that answer with them, and their description in OpenAPI."""
 
 import traceback
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import structlog
 from asyncpg import CannotConnectNowError, InternalClientError, PostgresConnectionError
-from asyncpg import InterfaceError as ClosedMeanwhile
+from asyncpg import InterfaceError as ConnectionClosed
 from fastapi import FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
@@ -18,29 +18,29 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from app.core import i18n
-from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TookTooLong, TooLarge, Unavailable
-from app.core.validation import MESSAGES, Meant, faults_of
+from app.core.errors import Fault, Invalid, NotSignedIn, Problem, QueryTimeout, TooLarge, Unavailable
+from app.core.validation import MESSAGES, SynonymOf, faults_from
 from app.web.security_headers import HEADERS
 
 log = structlog.get_logger()
 
 CANCELLED = "57014"
-PASSING = ("08", "53", "57", "40P01", "40001")  # connection, resources, operator; deadlock: all worth another try
-AWAY = (
+TRANSIENT = ("08", "53", "57", "40P01", "40001")  # connection, resources, operator intervention; deadlock
+UNAVAILABLE = (
     OperationalError,
     InterfaceError,
     PoolTimeout,
     OSError,
     PostgresConnectionError,
     CannotConnectNowError,
-    ClosedMeanwhile,
-    InternalClientError,  # while one is being opened
+    ConnectionClosed,
+    InternalClientError,  # while a connection is being opened
 )
-READING = {"GET", "HEAD"}  # what changes something and takes long waits for others: it may try again
+READ_METHODS = {"GET", "HEAD"}  # a change that times out was waiting for locks: worth a retry, so 503
 
 TYPE_BASE = "https://sinyal-desa.id/problems/"
 
-NO_TOKEN = "Send the header Authorization: Bearer <token>"  # noqa: S105  # advice, no secret
+NO_TOKEN = "Send the header Authorization: Bearer <token>"  # noqa: S105  # an instruction, no secret
 
 ProblemResponses = dict[int | str, dict[str, Any]]
 
@@ -54,7 +54,7 @@ class FaultOut(BaseModel):
 
 
 class ProblemOut(BaseModel):
-    """RFC 9457 problem details. `type` and every `code` are stable; all words are translated."""
+    """RFC 9457 problem details. `type` and every `code` are stable; all texts are translated."""
 
     type: str = Field(examples=[TYPE_BASE + "invalid"])
     title: str
@@ -64,7 +64,7 @@ class ProblemOut(BaseModel):
 
 
 def problems(*statuses: int) -> ProblemResponses:
-    """For a route's `responses`: the problems it answers with."""
+    """For a route's `responses`: the statuses it answers with a problem, 401 and 422 always among them."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
     return {status: {"description": "Problem", "content": content} for status in (401, 422, *statuses)}
 
@@ -73,17 +73,18 @@ class ProblemResponse(Response):
     media_type = "application/problem+json"
 
 
-def answer(request: Request, problem: Problem) -> Response:
-    spoken = i18n.preferred(request.headers.get("accept-language"))
+def problem_response(request: Request, problem: Problem) -> Response:
+    """Render a problem in the caller's language."""
+    language = i18n.preferred_language(request.headers.get("accept-language"))
     body: dict[str, Any] = {
         "type": TYPE_BASE + problem.type,
-        "title": i18n.translate(problem.title, {}, language=spoken),
+        "title": i18n.translate(problem.title, {}, language=language),
         "status": problem.status,
     }
     if problem.detail is not None:
-        body["detail"] = i18n.translate(problem.detail, problem.values, language=spoken)
-    body["errors"] = [_spoken(fault, spoken) for fault in problem.faults]
-    headers = {"Content-Language": spoken}
+        body["detail"] = i18n.translate(problem.detail, problem.values, language=language)
+    body["errors"] = [_fault_out(fault, language) for fault in problem.faults]
+    headers = {"Content-Language": language}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if problem.status == 503:
@@ -93,104 +94,110 @@ def answer(request: Request, problem: Problem) -> Response:
     return ProblemResponse(orjson.dumps(body | problem.extra, default=str), problem.status, headers)
 
 
-def _spoken(fault: Fault, spoken: str) -> dict[str, Any]:
-    out = {
+def _fault_out(fault: Fault, language: str) -> dict[str, Any]:
+    suggestion = fault.suggestion
+    return {
         "field": fault.field,
         "row": fault.row,
         "code": fault.code,
-        "message": i18n.translate(fault.message, fault.values, language=spoken),
-        "suggestion": None,
+        "message": i18n.translate(fault.message, fault.values, language=language),
+        "suggestion": None if suggestion is None else i18n.translate(suggestion, fault.values, language=language),
     }
-    if fault.suggestion is not None:
-        out["suggestion"] = i18n.translate(fault.suggestion, fault.values, language=spoken)
-    return out
+
+
+class NoSuchPath(Problem):
+    status, type, title = 404, "no-such-address", "Not found"
+
+
+class NoSuchMethod(Problem):
+    status, type, title = 405, "no-such-method", "Method not allowed"
+
+
+class BadRequest(Problem):
+    status, type, title = 400, "bad-request", "Bad request"
+
+
+BY_STATUS: dict[int, type[Problem]] = {404: NoSuchPath, 405: NoSuchMethod, 413: TooLarge}
+
+
+def install(app: FastAPI, *, synonym_of: SynonymOf = lambda field, word: None) -> None:
+    """Answer every failure with a problem; failures of ours are logged, without the request's content.
+
+    `synonym_of`: see `faults_from`.
+    """
+
+    async def on_validation_error(request: Request, error: RequestValidationError) -> Response:
+        return _validation_problem(request, error, synonym_of)
+
+    app.exception_handler(Problem)(_on_problem)
+    app.exception_handler(RequestValidationError)(on_validation_error)
+    app.exception_handler(HTTPException)(_on_http_exception)
+    for kind in UNAVAILABLE:
+        app.add_exception_handler(kind, _on_unavailable)
+    app.exception_handler(DBAPIError)(_on_database_error)
+    app.exception_handler(Exception)(_on_unexpected_error)
+
+
+async def _on_problem(request: Request, problem: Problem) -> Response:
+    return problem_response(request, problem)
+
+
+def _validation_problem(request: Request, error: RequestValidationError, synonym_of: SynonymOf) -> Response:
+    if not {"authorization", "cookie"} & set(request.headers.keys()) and _requires_sign_in(request):
+        return problem_response(request, NotSignedIn(NO_TOKEN))  # FastAPI validates bodies before it authenticates
+    faults = faults_from(error.errors(), fields=_body_fields(request), synonym_of=synonym_of)
+    return problem_response(request, Invalid(*faults))
+
+
+async def _on_http_exception(request: Request, error: HTTPException) -> Response:
+    problem = BY_STATUS.get(error.status_code, BadRequest)()
+    if error.status_code == 413 and error.detail.isdecimal():  # app/api/middleware/body_limit.py
+        problem = TooLarge("At most {limit} MB per request: split it into several", values={"limit": error.detail})
+    if error.status_code == 400:
+        problem.faults = (Fault("body", "json_invalid", MESSAGES["body_unreadable"]),)
+    problem.status = error.status_code
+    response = problem_response(request, problem)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_unavailable(request: Request, error: Exception) -> Response:
+    log.warning("database_unavailable", path=request.url.path, error=type(error).__name__)
+    return problem_response(request, Unavailable())
+
+
+async def _on_database_error(request: Request, error: DBAPIError) -> Response:
+    """PostgreSQL's message may hold the row at fault, contacts included: only the kind of error is logged."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if state == CANCELLED and request.method in READ_METHODS:
+        log.warning("query_timed_out", path=request.url.path)
+        return problem_response(request, QueryTimeout())
+    if error.connection_invalidated or state.startswith(TRANSIENT):
+        return await _on_unavailable(request, error)
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("unexpected_error", path=request.url.path, error=type(error.orig).__name__, sqlstate=state, where=where)
+    return problem_response(request, Problem())
+
+
+async def _on_unexpected_error(request: Request, error: Exception) -> Response:
+    log.error("unexpected_error", path=request.url.path, exc_info=error)
+    response = problem_response(request, Problem())
+    response.headers.update(HEADERS)  # this handler runs outside of every middleware
+    return response
 
 
 def _body_fields(request: Request) -> list[str]:
-    """The names that the route's body knows, for a did-you-mean."""
+    """The field names of the route's body, for a did-you-mean."""
     route = request.scope.get("route")
     bodies = route.dependant.body_params if isinstance(route, APIRoute) else []
     return [name for body in bodies for name in getattr(body.field_info.annotation, "model_fields", ())]
 
 
-def _asks_who(request: Request) -> bool:
-    """Whether the route has any use for a token or a session."""
+def _requires_sign_in(request: Request) -> bool:
+    """Whether the route authenticates its caller."""
 
-    def asks(dependant: Dependant) -> bool:
-        return isinstance(dependant.call, SecurityBase) or any(map(asks, dependant.dependencies))
+    def authenticates(dependant: Dependant) -> bool:
+        return isinstance(dependant.call, SecurityBase) or any(map(authenticates, dependant.dependencies))
 
     route = request.scope.get("route")
-    return isinstance(route, APIRoute) and asks(route.dependant)
-
-
-class NoSuchPath(Problem):
-    status, type, title = 404, "no-such-address", "There is no such address"
-
-
-class NoSuchMethod(Problem):
-    status, type, title = 405, "no-such-method", "This address does not know that method"
-
-
-class BadRequest(Problem):
-    status, type, title = 400, "bad-request", "The request cannot be read"
-
-
-NAMED: dict[int, type[Problem]] = {404: NoSuchPath, 405: NoSuchMethod, 413: TooLarge}
-
-
-def install(app: FastAPI, *, meant: Meant = lambda field, given: None) -> None:
-    """Every failure leaves as a problem; what is ours to mend is logged without the request's content.
-
-    `meant`: see `faults_of`.
-    """
-
-    @app.exception_handler(Problem)
-    async def _problem(request: Request, error: Problem) -> Response:
-        return answer(request, error)
-
-    @app.exception_handler(RequestValidationError)
-    async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        if not {"authorization", "cookie"} & set(request.headers.keys()) and _asks_who(request):
-            return answer(request, NotSignedIn(NO_TOKEN))  # bodies are read before tokens are asked for
-        return answer(request, Invalid(*faults_of(error.errors(), fields=_body_fields(request), meant=meant)))
-
-    @app.exception_handler(HTTPException)
-    async def _http(request: Request, error: HTTPException) -> Response:
-        problem = NAMED.get(error.status_code, BadRequest)()
-        if error.status_code == 413 and error.detail.isdecimal():
-            problem = TooLarge(
-                "At most {limit} MB are read: split it into several requests", values={"limit": error.detail}
-            )
-        if error.status_code == 400:
-            problem.faults = (Fault("body", "json_invalid", MESSAGES["body_unreadable"]),)
-        problem.status = error.status_code
-        response = answer(request, problem)
-        response.headers.update(error.headers or {})
-        return response
-
-    async def _away(request: Request, error: Exception) -> Response:
-        log.warning("database_away", path=request.url.path, error=type(error).__name__)
-        return answer(request, Unavailable())
-
-    for kind in AWAY:
-        app.add_exception_handler(kind, _away)
-
-    @app.exception_handler(DBAPIError)
-    async def _database(request: Request, error: DBAPIError) -> Response:
-        """PostgreSQL's own words may hold the row at fault, contacts included: only the kind of error is logged."""
-        state = getattr(error.orig, "sqlstate", None) or ""
-        if state == CANCELLED and request.method in READING:
-            log.warning("took_too_long", path=request.url.path)
-            return answer(request, TookTooLong())
-        if error.connection_invalidated or state.startswith(PASSING):
-            return await _away(request, error)
-        where = "".join(traceback.format_tb(error.__traceback__))
-        log.error("unexpected", path=request.url.path, error=type(error.orig).__name__, sqlstate=state, where=where)
-        return answer(request, Problem())
-
-    @app.exception_handler(Exception)
-    async def _unexpected(request: Request, error: Exception) -> Response:
-        log.error("unexpected", path=request.url.path, exc_info=error)
-        response = answer(request, Problem())
-        response.headers.update(HEADERS)  # it leaves outside of every middleware
-        return response
+    return isinstance(route, APIRoute) and authenticates(route.dependant)

@@ -12,7 +12,7 @@ HEADERS = {
 ONLY_HTTPS = {"strict-transport-security": "max-age=31536000"}
 
 
-class Secured:
+class SecurityHeaders:
     """A page that runs scripts brings a policy of its own."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:

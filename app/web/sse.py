@@ -14,7 +14,7 @@ LOOK_S = 1.5  # how often a stream looks whether its caller may still see it: we
 UNBUFFERED = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
-class Room:
+class StreamLimit:
     """For all streams that are open in this process."""
 
     def __init__(self, *, most: int) -> None:
@@ -22,7 +22,7 @@ class Room:
         self.open = 0
         self.ending = False
 
-    def require_room(self) -> None:
+    def require_capacity(self) -> None:
         """Raises TooManyStreams."""
         if self.open >= self._most:
             raise TooManyStreams
@@ -44,7 +44,7 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        room: Room = scope["app"].state.streams
+        room: StreamLimit = scope["app"].state.streams
         with room.counted():
             await super().__call__(scope, receive, send)
 

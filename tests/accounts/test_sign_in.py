@@ -17,7 +17,7 @@ from app.access import sessions as sign_ins
 from app.access.models import Account, Audit, Role, SignIn, SignInFailure
 from app.accounts import sign_in
 from app.api.app import create_app
-from app.core.errors import TooManyTries, WrongPassword
+from app.core.errors import TooManyAttempts, WrongPassword
 from app.postgres.engine import Sessions, transaction
 from app.settings import Settings
 from tests.access.browser import OTHER, PASSWORD, Browser, account
@@ -398,7 +398,7 @@ async def test_what_is_old_is_forgotten(browser: Open, session: AsyncSession) ->
     ],
 )
 def test_a_place_is_an_address_or_a_whole_network_of_ipv6(address: str | None, place: str) -> None:
-    assert login_throttle.place_of(address) == place
+    assert login_throttle.network_of(address) == place
 
 
 async def test_fifty_guesses_at_once_are_no_more_than_five(committed: Sessions) -> None:
@@ -410,17 +410,17 @@ async def test_fifty_guesses_at_once_are_no_more_than_five(committed: Sessions) 
             await sign_in.sign_in(
                 committed, "dewi", password, address=address, lasts=timedelta(hours=1), presented=None
             )
-        except (WrongPassword, TooManyTries) as problem:
+        except (WrongPassword, TooManyAttempts) as problem:
             return type(problem).__name__
         return "in"
 
     answers = await asyncio.gather(*(try_it(f"wrong {n}") for n in range(49)), try_it("wrong 49"))
     wrong = answers.count("WrongPassword")
     assert 5 <= wrong <= 8, "one more each time a wait of 1, 2, 4 s is over, on a machine that is that slow"
-    assert answers.count("TooManyTries") == 50 - wrong
+    assert answers.count("TooManyAttempts") == 50 - wrong
     async with transaction(committed) as session:  # a wait that outlasts the next lines on any machine
         await session.execute(text("UPDATE sign_in_failure SET failures = failures + 6, last_at = clock_timestamp()"))
-    assert await try_it(PASSWORD) == "TooManyTries"
+    assert await try_it(PASSWORD) == "TooManyAttempts"
     assert await try_it(PASSWORD, "198.51.100.7") == "in"
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.api.app import API, create_app
-from app.core.token_bucket import Buckets
+from app.core.token_bucket import TokenBuckets
 from app.postgres.engine import Sessions, open_engine, open_sessions
 from app.settings import LimitsSettings, Settings
 from app.web.auth import COOKIE
@@ -88,7 +88,7 @@ async def test_the_limit_can_be_taken_off(sessions: Sessions, engine: AsyncEngin
 
 
 def test_a_bucket_fills_up_evenly_and_no_further_than_a_burst() -> None:
-    bucket = Buckets(per_s=10, burst=5)
+    bucket = TokenBuckets(per_s=10, burst=5)
 
     def taken(now: float, times: int) -> int:
         return sum(bucket.take(b"one", now) == 0 for _ in range(times))
@@ -102,7 +102,7 @@ def test_a_bucket_fills_up_evenly_and_no_further_than_a_burst() -> None:
 
 
 def test_callers_who_come_no_more_are_forgotten_and_those_who_owe_most_last() -> None:
-    bucket = Buckets(per_s=1, burst=2, most=100)
+    bucket = TokenBuckets(per_s=1, burst=2, max_callers=100)
     assert [bucket.take(b"greedy", 0.0) for _ in range(3)] == [0, 0, 1.0]
     for number in range(1000):
         bucket.take(str(number).encode(), 0.5)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from app.access.rights import REFUSALS
 from app.core.errors import Problem
-from app.core.i18n import preferred
-from app.core.validation import FORMS, MESSAGES
+from app.core.i18n import preferred_language
+from app.core.validation import MESSAGES, PATTERNS
 from app.push.rejections import REJECTED
 from app.settings import CONFIG_DIR, ROOT
 from tests.conftest import Cast
@@ -20,7 +20,7 @@ INDONESIAN = tomllib.loads((CONFIG_DIR / "messages.id.toml").read_text(encoding=
 def spoken() -> Iterator[str]:
     """Every template that a caller may be shown: titles and details of problems, messages and suggestions of each
     Fault, and of our validation."""
-    yield from (*MESSAGES.values(), *FORMS.values())
+    yield from (*MESSAGES.values(), *PATTERNS.values())
     yield from REFUSALS.values()
     yield from REJECTED.values()
     problems = {kind.__name__: kind for kind in _kinds(Problem)}
@@ -72,10 +72,16 @@ def test_the_indonesian_says_nothing_that_the_english_does_not() -> None:
 
 
 def test_the_language_is_the_one_the_caller_prefers() -> None:
-    assert preferred(None) == preferred("") == preferred("fr") == preferred("nonsense;q=x") == "en"
-    assert preferred("id-ID,id;q=0.9,en-US;q=0.8,en;q=0.7") == "id"
-    assert preferred("en;q=0.2, id;q=0.9") == "id"
-    assert preferred("id;q=0.1,en") == "en"
+    assert (
+        preferred_language(None)
+        == preferred_language("")
+        == preferred_language("fr")
+        == preferred_language("nonsense;q=x")
+        == "en"
+    )
+    assert preferred_language("id-ID,id;q=0.9,en-US;q=0.8,en;q=0.7") == "id"
+    assert preferred_language("en;q=0.2, id;q=0.9") == "id"
+    assert preferred_language("id;q=0.1,en") == "en"
 
 
 async def test_a_problem_is_told_wholly_in_the_callers_language(cast: Cast) -> None:

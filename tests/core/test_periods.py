@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.core.clock import NaiveTime, SlotClock, from_slot, parse_moment, to_slot
 from app.core.errors import Invalid
-from app.core.periods import Period, Step, chosen_step, named_period
+from app.core.periods import Period, Step, parse_period, resolve_step
 from tests.conftest import Cast
 from tests.factories import register
 
@@ -49,10 +49,10 @@ def test_what_is_not_a_time_is_refused(text: str) -> None:
 
 def test_days_and_months_are_cut_in_wita() -> None:
     start = datetime(2026, 10, 30, 10, 30, tzinfo=UTC)
-    days = list(Period(start, NOON).cut(Step.DAY))
+    days = list(Period(start, NOON).split(Step.DAY))
     assert days[1].start == datetime(2026, 10, 30, 16, tzinfo=UTC)
     assert all(day.end - day.start == timedelta(days=1) for day in days[1:-1])
-    months = list(Period(start, NOON).cut(Step.MONTH))
+    months = list(Period(start, NOON).split(Step.MONTH))
     assert [month.start for month in months] == [start, datetime(2026, 10, 31, 16, tzinfo=UTC)]
 
 
@@ -62,25 +62,25 @@ moments = st.integers(1_704_067_200, 1_798_761_600).map(from_slot)
 @given(moments, st.integers(1, 100 * 86400), st.sampled_from(list(Step)))
 def test_the_parts_of_a_period_are_the_period(start: datetime, length: int, step: Step) -> None:
     period = Period(start.replace(microsecond=0), start.replace(microsecond=0) + timedelta(seconds=length))
-    parts = list(period.cut(step))
+    parts = list(period.split(step))
     assert (parts[0].start, parts[-1].end) == (period.start, period.end)
     assert all(earlier.end == later.start for earlier, later in pairwise(parts))
     assert all(part.start < part.end for part in parts)
 
 
 def test_named_periods() -> None:
-    assert named_period("24h", NOON) == Period(NOON - timedelta(hours=24), NOON)
-    assert named_period("7d", NOON) == Period(NOON - timedelta(days=7), NOON)
-    assert named_period("2026-10", NOON).end == datetime(2026, 10, 31, 16, tzinfo=UTC)
-    assert named_period("2026-11", NOON).end == NOON
+    assert parse_period("24h", NOON) == Period(NOON - timedelta(hours=24), NOON)
+    assert parse_period("7d", NOON) == Period(NOON - timedelta(days=7), NOON)
+    assert parse_period("2026-10", NOON).end == datetime(2026, 10, 31, 16, tzinfo=UTC)
+    assert parse_period("2026-11", NOON).end == NOON
     for wrong in ("0h", "7", "2026-13", "2026-12", "1y", ""):
         with pytest.raises(Invalid):
-            named_period(wrong, NOON)
+            parse_period(wrong, NOON)
 
 
 def test_a_step_is_chosen_that_can_be_read() -> None:
     for days, step in ((1, Step.HOUR), (30, Step.DAY), (400, Step.MONTH)):
-        assert chosen_step(Period(NOON - timedelta(days=days), NOON), None) is step
+        assert resolve_step(Period(NOON - timedelta(days=days), NOON), None) is step
 
 
 def test_the_slot_clock_runs_on_when_the_wall_clock_is_stepped() -> None:

@@ -397,7 +397,7 @@ async def test_a_body_that_is_too_large_is_refused_and_nobody_unknown_is_read_at
     for content in (b" " * 2_000_000, chunks()):
         answer = await cast.sari.client.post("/api/v1/sites", content=content)
         assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (413, "too-large")
-        assert answer.json()["detail"] == "At most 1 MB are read: split it into several requests"
+        assert answer.json()["detail"] == "At most 1 MB per request: split it into several"
     assert (await cast.stranger.client.post("/api/v1/sites", content=b"{")).status_code == 401
 
 

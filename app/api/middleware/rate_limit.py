@@ -7,11 +7,11 @@ from math import ceil
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.access.login_throttle import place_of
+from app.access.login_throttle import network_of
 from app.core.errors import TooManyRequests
-from app.core.token_bucket import Buckets
+from app.core.token_bucket import TokenBuckets
 from app.web.auth import COOKIE
-from app.web.problem_details import answer
+from app.web.problem_details import problem_response
 
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})  # who watches us is never told to wait
 OF_COOKIE = f"{COOKIE}=".encode()
@@ -19,13 +19,13 @@ OF_COOKIE = f"{COOKIE}=".encode()
 
 class RateLimit:
     def __init__(self, app: ASGIApp, *, requests_per_s: int, burst: int) -> None:
-        self._app, self._buckets = app, Buckets(per_s=requests_per_s, burst=burst)
+        self._app, self._buckets = app, TokenBuckets(per_s=requests_per_s, burst=burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")) not in EXEMPT:
             wait_s = self._buckets.take(_caller(scope), time.monotonic())
             if wait_s > 0:
-                await answer(Request(scope), TooManyRequests(ceil(wait_s)))(scope, receive, send)
+                await problem_response(Request(scope), TooManyRequests(ceil(wait_s)))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -41,4 +41,4 @@ def _caller(scope: Scope) -> bytes:
     if secret:
         return blake2s(secret, digest_size=16, person=b"cookie").digest()
     client = scope.get("client")
-    return place_of(client[0] if client else None).encode()
+    return network_of(client[0] if client else None).encode()

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.measurements.simulated_past import simulated, simulated_until
 from app.postgres.engine import Sessions, transaction
-from app.web.problem_details import AWAY
+from app.web.problem_details import UNAVAILABLE
 
 HEADER = "Sinyal-Simulated-Until"
 AGAIN_S, LOOK_UP_S = 60.0, 2.0
@@ -45,7 +45,7 @@ class SimulatedPast:
                 try:
                     async with asyncio.timeout(LOOK_UP_S), transaction(sessions) as session:
                         self._until = await simulated_until(session)
-                except AWAY:
+                except UNAVAILABLE:
                     pass
                 self._again = time.monotonic() + AGAIN_S
         return self._until
