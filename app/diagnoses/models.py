@@ -22,7 +22,7 @@ class DiagnosisStatus(StrEnum):
 
 
 class Diagnosis(Base):
-    """A look at one site that somebody asked for: the worker runs it, where the prober's network is."""
+    """A ping or traceroute of one site on demand, run by the worker from its network."""
 
     __tablename__ = "diagnosis"
     __table_args__ = (
@@ -43,7 +43,7 @@ class Diagnosis(Base):
 
 
 class DiagnosisLine(Base):
-    """What a diagnosis found, line by line, as it was found."""
+    """One result of a diagnosis, stored as soon as it is known."""
 
     __tablename__ = "diagnosis_line"
 

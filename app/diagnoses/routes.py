@@ -1,4 +1,4 @@
-"""Diagnosing one site on demand: asked for here, run by the worker, read or streamed line by line."""
+"""Diagnose one site on demand: requested here, run by the worker, read or streamed line by line."""
 
 import re
 from functools import partial
@@ -23,7 +23,7 @@ from app.web.sse import UNBUFFERED, EventStream, StreamLimit, event_schema
 router = APIRouter(prefix="/sites/{id}", tags=["field"])
 
 EVENTS = {
-    "description": "Until it is over, and the reader is told so",
+    "description": "Ends after the `end` event",
     "content": {
         "text/event-stream": {
             "itemSchema": {
@@ -53,45 +53,45 @@ async def create_diagnosis(
     session: Session,
     caller: Writer,
     id: SiteId,
-    given: DiagnosisIn,
+    diagnosis_in: DiagnosisIn,
     request: Request,
     response: Response,
     idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
-    """The worker looks at the site's address, from where it always looks: follow it at `Location`, or stream it.
+    """Have the worker ping or trace the site's address; read the result at `Location`, or stream it.
 
-    One of a site at a time, and few a minute. A site that reports itself has no address to look at.
+    One open diagnosis per site, a few per minute and caller. Not for a site that reports itself: it has no address.
     """
     site, _ = await registry.get_site(session, id, caller=caller)
-    if known := await idempotency.find(session, given, caller=caller):
-        asked = await store.get_diagnosis(session, site.id, known)
+    if diagnosis_id := await idempotency.find(session, diagnosis_in, caller=caller):
+        diagnosis = await store.get_diagnosis(session, site.id, diagnosis_id)
     else:
-        asked = await store.ask(session, site, given, caller=caller)
-        await idempotency.record(session, given, asked.id, caller=caller)
-    response.headers["Location"] = request.url.path.removesuffix("/diagnose") + f"/diagnoses/{asked.id}"
-    return store.present(await store.show(session, asked))
+        diagnosis = await store.create_diagnosis(session, site, diagnosis_in, caller=caller)
+        await idempotency.record(session, diagnosis_in, diagnosis.id, caller=caller)
+    response.headers["Location"] = request.url.path.removesuffix("/diagnose") + f"/diagnoses/{diagnosis.id}"
+    return store.to_fields(await store.view(session, diagnosis))
 
 
 @router.get("/diagnoses", response_model=Page[DiagnosisOut], responses=problems(404))
 async def list_diagnoses(
     session: Session, caller: Reader, id: SiteId, limit: Limit = 20, cursor: Cursor = None
 ) -> dict[str, Any]:
-    """The newest first; those of the last 30 days are kept."""
+    """Newest first; diagnoses are kept for 30 days."""
     site, _ = await registry.get_site(session, id, caller=caller)
     before = BY_ID.read(cursor)
-    found = await store.list_of_site(session, site.id, before=before, limit=limit + 1)
-    page, next_cursor = BY_ID.page(found, limit, lambda diagnosis: diagnosis.id)
-    items = [store.present(await store.show(session, diagnosis)) for diagnosis in page]
+    diagnoses = await store.list_diagnoses(session, site.id, before=before, limit=limit + 1)
+    page, next_cursor = BY_ID.page(diagnoses, limit, lambda diagnosis: diagnosis.id)
+    items = [store.to_fields(await store.view(session, diagnosis)) for diagnosis in page]
     return {"items": items, "next_cursor": next_cursor}
 
 
 @router.get("/diagnoses/{diagnosis_id}", response_model=DiagnosisWithLines, responses=problems(404))
 async def get_diagnosis(session: Session, caller: Reader, id: SiteId, diagnosis_id: DiagnosisId) -> dict[str, Any]:
-    """With the lines that there are so far."""
+    """One diagnosis with its lines so far."""
     site, _ = await registry.get_site(session, id, caller=caller)
-    shown = await store.show(session, await store.get_diagnosis(session, site.id, diagnosis_id))
+    view = await store.view(session, await store.get_diagnosis(session, site.id, diagnosis_id))
     lines = await store.list_lines(session, diagnosis_id)
-    return {**store.present(shown), "lines": [store.present_line(line) for line in lines]}
+    return {**store.to_fields(view), "lines": [store.line_fields(line) for line in lines]}
 
 
 @router.get(
@@ -107,18 +107,22 @@ async def stream_diagnosis(
     id: SiteId,
     diagnosis_id: DiagnosisId,
     request: Request,
-    last_event_id: Annotated[str | None, Header(description="as browsers send it: the lines after that one")] = None,
+    last_event_id: Annotated[
+        str | None, Header(description="sent by browsers on reconnecting: only lines after this one")
+    ] = None,
 ) -> Response:
-    """Server-sent events: a `status` whenever it changes, each `line` at once, and `end`, after which nothing comes."""
-    room: StreamLimit = request.app.state.streams
+    """Server-sent events: `status` on each change, each `line` as it is found, and `end`, the last one."""
+    limit: StreamLimit = request.app.state.streams
     site, _ = await registry.get_site(session, id, caller=caller)
     await store.get_diagnosis(session, site.id, diagnosis_id)
-    room.require_capacity()
-    sessions, leave = request.app.state.sessions, partial(is_still_allowed, request, credential, caller)
-    facts = stream.tell(sessions, site.id, diagnosis_id, room=room, told=_line(last_event_id), is_allowed=leave)
-    return EventStream(facts, headers=UNBUFFERED)
+    limit.require_capacity()
+    sessions, is_allowed = request.app.state.sessions, partial(is_still_allowed, request, credential, caller)
+    events = stream.stream_events(
+        sessions, site.id, diagnosis_id, limit=limit, last_line=_line_number(last_event_id), is_allowed=is_allowed
+    )
+    return EventStream(events, headers=UNBUFFERED)
 
 
-def _line(event_id: str | None) -> int:
-    """From the first one for what is no number of ours: a browser would give up for good at a refusal."""
+def _line_number(event_id: str | None) -> int:
+    """Return 0, for all lines, if the id is not a line number: after an error a browser would not reconnect."""
     return int(event_id) if event_id is not None and re.fullmatch(r"[0-9]{1,6}", event_id) else 0

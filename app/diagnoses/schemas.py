@@ -12,11 +12,11 @@ class DiagnosisIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
     kind: DiagnosisKind
-    count: Annotated[int, Field(ge=1, le=20, description="packets of a ping; of a traceroute, packets a hop")] = 3
+    count: Annotated[int, Field(ge=1, le=20, description="packets of a ping, or packets per hop of a traceroute")] = 3
 
 
 class TargetOut(BaseModel):
-    """The first line: what the name meant at that moment, and was sent to."""
+    """The first line: the address that the host name resolved to."""
 
     kind: Literal["target"]
     host: str
@@ -24,7 +24,7 @@ class TargetOut(BaseModel):
 
 
 class PacketOut(BaseModel):
-    """`rtt_ms` null: lost; or `source`, a router, tells in `problem` why it got no further."""
+    """`rtt_ms` null: lost, or stopped by the router `source` for the reason in `problem`."""
 
     kind: Literal["packet"]
     number: int
@@ -33,7 +33,7 @@ class PacketOut(BaseModel):
     problem: str | None
 
 
-class SummaryOut(BaseModel):
+class PingSummaryOut(BaseModel):
     """A ping's last line."""
 
     kind: Literal["summary"]
@@ -48,7 +48,7 @@ class SummaryOut(BaseModel):
 class HopOut(BaseModel):
     kind: Literal["hop"]
     number: int
-    addresses: Annotated[list[str], Field(description="empty: nobody answered; several: routes part there")]
+    addresses: Annotated[list[str], Field(description="empty: no answer; several: the route branches here")]
     sent: int
     rtt_ms: list[float]
     problem: str | None
@@ -65,7 +65,7 @@ class RouteOut(BaseModel):
 class LineOut(BaseModel):
     number: int
     at: datetime
-    found: Annotated[TargetOut | PacketOut | SummaryOut | HopOut | RouteOut, Field(discriminator="kind")]
+    found: Annotated[TargetOut | PacketOut | PingSummaryOut | HopOut | RouteOut, Field(discriminator="kind")]
 
 
 class DiagnosisOut(BaseModel):
@@ -76,11 +76,11 @@ class DiagnosisOut(BaseModel):
     requested_by: str
     requested_at: datetime
     status: DiagnosisStatus
-    notice: Annotated[str | None, Field(description="while it waits: why it may wait in vain")]
+    notice: Annotated[str | None, Field(description="while it waits: why it may not start")]
     problem: Annotated[str | None, Field(description="why it failed")]
     started_at: datetime | None
     ended_at: datetime | None
 
 
 class DiagnosisWithLines(DiagnosisOut):
-    lines: Annotated[list[LineOut], Field(description="what was found so far, in order")]
+    lines: Annotated[list[LineOut], Field(description="results so far, in order")]

@@ -1,6 +1,6 @@
-"""A diagnosis as server-sent events: its status, each line once it is there, its end.
+"""Stream a diagnosis as server-sent events: its status, each new line, its end.
 
-Nothing is queued: a stream knows the number of the line that it has told and reads what came after it.
+Nothing is queued: a stream keeps the number of the last line that it sent and polls for later ones.
 """
 
 import asyncio
@@ -15,59 +15,66 @@ from app.core.errors import NotFound
 from app.diagnoses import store
 from app.diagnoses.models import DiagnosisLine
 from app.diagnoses.schemas import DiagnosisOut, LineOut
-from app.diagnoses.store import OPEN, Shown
+from app.diagnoses.store import OPEN, DiagnosisView
 from app.postgres.engine import Sessions, transaction
 from app.web.problem_details import UNAVAILABLE
 from app.web.sse import BEAT_S, LOOK_S, StreamLimit
 
 POLL_S = 0.5
-BACK_MS = 1_000, 3_000
+RETRY_MS = 1_000, 3_000  # random, so that clients do not all reconnect at once
 
 
-async def tell(
+async def stream_events(
     sessions: Sessions,
     site_id: int,
     diagnosis_id: int,
     *,
-    room: StreamLimit,
-    told: int,
+    limit: StreamLimit,
+    last_line: int,
     is_allowed: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[bytes]:
-    """`told`: the number of the last line that the reader has."""
-    yield f"retry: {random.randint(*BACK_MS)}\n\n".encode()
-    known: tuple[Any, ...] | None = None
-    told_at = looked_at = time.monotonic()
+    """Yield events until the diagnosis or the service ends or the caller loses access.
+
+    `last_line`: the number of the last line that the client has; 0 for none.
+    """
+    yield f"retry: {random.randint(*RETRY_MS)}\n\n".encode()
+    sent_status: tuple[Any, ...] | None = None
+    sent_at = checked_at = time.monotonic()
     while True:
-        shown, lines = await _news(sessions, site_id, diagnosis_id, told)
-        if shown is not None and known != (known := (shown.status, shown.notice is None)) and shown.status in OPEN:
-            yield _event("status", told, DiagnosisOut.model_validate(store.present(shown)))
-            told_at = time.monotonic()
+        view, lines = await _read(sessions, site_id, diagnosis_id, last_line)
+        if view is not None and view.status in OPEN and sent_status != (view.status, view.notice is None):
+            sent_status = view.status, view.notice is None
+            yield _event("status", last_line, DiagnosisOut.model_validate(store.to_fields(view)))
+            sent_at = time.monotonic()
         for line in lines:
-            told, told_at = line.number, time.monotonic()
-            yield _event("line", told, LineOut.model_validate(store.present_line(line)))
-        if shown is not None and shown.status not in OPEN:
-            yield _event("end", told, DiagnosisOut.model_validate(store.present(shown)))
+            last_line, sent_at = line.number, time.monotonic()
+            yield _event("line", last_line, LineOut.model_validate(store.line_fields(line)))
+        if view is not None and view.status not in OPEN:
+            yield _event("end", last_line, DiagnosisOut.model_validate(store.to_fields(view)))
             return
-        if room.ending:
+        if limit.ending:
             return
-        if time.monotonic() - told_at >= BEAT_S:
+        if time.monotonic() - sent_at >= BEAT_S:
             yield b": still here\n\n"
-            told_at = time.monotonic()
+            sent_at = time.monotonic()
         await asyncio.sleep(POLL_S)
-        if time.monotonic() - looked_at >= LOOK_S:
+        if time.monotonic() - checked_at >= LOOK_S:
             if not await is_allowed():
                 return
-            looked_at = time.monotonic()
+            checked_at = time.monotonic()
 
 
-async def _news(
-    sessions: Sessions, site_id: int, diagnosis_id: int, told: int
-) -> tuple[Shown | None, list[DiagnosisLine]]:
-    """The lines are read last: one that is over has none after them. Nothing while the database is away."""
+async def _read(
+    sessions: Sessions, site_id: int, diagnosis_id: int, last_line: int
+) -> tuple[DiagnosisView | None, list[DiagnosisLine]]:
+    """Return the view and new lines, or (None, []) while the database is unavailable.
+
+    Lines are read after the status, so a diagnosis that has ended has none that were missed.
+    """
     try:
         async with transaction(sessions) as session:
-            shown = await store.show(session, await store.get_diagnosis(session, site_id, diagnosis_id))
-            return shown, list(await store.list_lines(session, diagnosis_id, after=told))
+            view = await store.view(session, await store.get_diagnosis(session, site_id, diagnosis_id))
+            return view, list(await store.list_lines(session, diagnosis_id, after=last_line))
     except (*UNAVAILABLE, NotFound):
         return None, []
 

@@ -51,7 +51,7 @@ class Diagnoses:
             return
         try:
             async with transaction(self._sessions) as session:
-                claimed = await store.claim(session, most=free)
+                claimed = await store.claim(session, max_count=free)
         except Exception as error:
             if not self._away:
                 log.warning("diagnoses_not_taken", error=type(error).__name__)
@@ -109,7 +109,7 @@ class Notes:
         self._unwritten.append((self._number, utc_now(), {"kind": WORDS[type(fact)], **asdict(fact)}))
         try:
             async with transaction(self._sessions) as session:
-                await store.tell(session, self._id, self._unwritten)
+                await store.add_lines(session, self._id, self._unwritten)
         except Exception as error:
             log.warning("diagnosis_not_written", diagnosis=self._id, error=type(error).__name__)
         else:
@@ -119,7 +119,7 @@ class Notes:
         for _ in range(TRIES):
             try:
                 async with transaction(self._sessions) as session:
-                    await store.tell(session, self._id, self._unwritten)
+                    await store.add_lines(session, self._id, self._unwritten)
                     await store.end(session, self._id, problem=problem)
             except Exception as error:
                 log.warning("diagnosis_not_written", diagnosis=self._id, error=type(error).__name__)

@@ -275,8 +275,9 @@ class Rounds:
             dropped = await partitions.drop_oldest(session, utc_now(), keep_days=self.settings.raw_retention_days)
             if dropped:
                 await bump(session, Counter.ROLLUP)  # what lies between full hours is counted by whole ones from now on
-            for kept in (answers, login_throttle, sign_ins, stream_tickets, diagnoses):
+            for kept in (answers, login_throttle, sign_ins, stream_tickets):
                 await kept.forget_old(session)
+            await diagnoses.delete_old(session)
             await receipts.forget_old(session)
             await checkpoints.delete_older(session, await rejudgeable_since(session))
         if dropped:

@@ -1,4 +1,4 @@
-"""Diagnoses as the worker leaves them, without a network."""
+"""Diagnoses as the worker stores them, without a network."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from app.core.clock import utc_now
 from app.diagnoses import store
 from app.diagnoses.models import Diagnosis, DiagnosisKind, DiagnosisStatus
 
-FOUND: list[dict[str, Any]] = [
+RESULTS: list[dict[str, Any]] = [
     {"kind": "target", "host": "desa.example.id", "address": "198.51.100.20"},
     {"kind": "packet", "number": 1, "rtt_ms": 21.5, "source": None, "problem": None},
     {"kind": "packet", "number": 2, "rtt_ms": None, "source": "203.0.113.1", "problem": "Packet filtered"},
@@ -27,9 +27,9 @@ FOUND: list[dict[str, Any]] = [
 
 
 async def make_diagnosis(session: AsyncSession, site_id: int) -> int:
-    """One that is done."""
+    """Insert a diagnosis that is done; return its id."""
     async with session.begin():
-        asked = Diagnosis(
+        diagnosis = Diagnosis(
             site_id=site_id,
             kind=DiagnosisKind.PING,
             count=2,
@@ -38,11 +38,11 @@ async def make_diagnosis(session: AsyncSession, site_id: int) -> int:
             status=DiagnosisStatus.RUNNING,
             started_at=utc_now(),
         )
-        session.add(asked)
+        session.add(diagnosis)
         await session.flush()
-        await store.tell(session, asked.id, [(n, utc_now(), found) for n, found in enumerate(FOUND, 1)])
-        await store.end(session, asked.id, problem=None)
-        return asked.id
+        await store.add_lines(session, diagnosis.id, [(n, utc_now(), result) for n, result in enumerate(RESULTS, 1)])
+        await store.end(session, diagnosis.id, problem=None)
+        return diagnosis.id
 
 
 async def age(session: AsyncSession, diagnosis_id: int, seconds: float) -> None:

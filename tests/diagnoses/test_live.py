@@ -1,4 +1,4 @@
-"""From the request to the last line: an api, a worker's diagnoses and a network of our own."""
+"""A diagnosis from request to last line, with a real API, a worker's runner and a network namespace."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -43,7 +43,7 @@ class Live:
     responder: Responder
     diagnoses: Diagnoses
 
-    async def ask(self, **changed: Any) -> dict[str, Any]:
+    async def request(self, **changed: Any) -> dict[str, Any]:
         site = await register(self.served.cast, host="127.30.0.1", **changed)
         answer = await self.served.cast.ana.post(f"/sites/{site['id']}/diagnose", {"kind": "ping", "count": 3})
         assert answer.status_code == 201, answer.text
@@ -87,11 +87,11 @@ async def until(stream: Sse, kind: str) -> list[Event]:
     return events
 
 
-async def test_a_stream_tells_each_line_while_the_worker_finds_it(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_sends_each_line_as_the_worker_finds_it(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnose, "SPACING_S", 0.2)
     second = asyncio.Event()
     live.responder.behave = lambda request: live.responder.reply(request) if second.is_set() else None
-    made = await live.ask()
+    made = await live.request()
     stream = await live.stream(made)
     first = await stream.event()
     assert (stream.status, first.kind, first.data["status"], "no worker" in first.data["notice"]) == (
@@ -116,10 +116,10 @@ async def test_a_stream_tells_each_line_while_the_worker_finds_it(live: Live, mo
     assert (read["status"], [line["number"] for line in read["lines"]]) == ("done", [1, 2, 3, 4, 5])
 
 
-async def test_a_site_whose_network_was_forbidden_since_is_sent_nothing(live: Live) -> None:
+async def test_nothing_is_sent_to_a_network_that_was_forbidden_since(live: Live) -> None:
     seen: list[Any] = []
     live.responder.behave = seen.append
-    made = await live.ask()
+    made = await live.request()
     forbidding = Prober(
         AddressPolicy(), live.diagnoses._prober.resolver, live.diagnoses._prober.client, asyncio.Semaphore(), None
     )
@@ -131,9 +131,9 @@ async def test_a_site_whose_network_was_forbidden_since_is_sent_nothing(live: Li
     assert (await live.read(made))["lines"] == []
 
 
-async def test_a_worker_that_stops_says_so_of_what_it_left(live: Live) -> None:
+async def test_a_stopping_worker_fails_its_running_diagnoses(live: Live) -> None:
     live.responder.behave = lambda request: None
-    made = await live.ask()
+    made = await live.request()
     stream = await live.stream(made)
     await live.diagnoses.take()
     await until(stream, "line")
@@ -143,7 +143,7 @@ async def test_a_worker_that_stops_says_so_of_what_it_left(live: Live) -> None:
 
 
 async def test_a_stream_ends_when_its_callers_token_is_revoked_or_the_service_ends(live: Live) -> None:
-    made = await live.ask()
+    made = await live.request()
     one = await live.stream(made)
     assert (await one.event()).kind == "status"
     async with transaction(live.served.sessions) as session:
@@ -157,7 +157,7 @@ async def test_a_stream_ends_when_its_callers_token_is_revoked_or_the_service_en
         await other.event()
 
 
-async def test_two_that_ask_at_once_are_not_both_served(live: Live) -> None:
+async def test_concurrent_requests_for_one_site_open_one_diagnosis(live: Live) -> None:
     site = await register(live.served.cast, host="127.30.0.7")
     answers = await asyncio.gather(
         *(

@@ -1,4 +1,4 @@
-"""What may be asked for, by whom, how often; and what is told of it when nobody takes it up."""
+"""Requesting diagnoses: by whom, how often, and what happens while no worker claims them."""
 
 from typing import Any
 
@@ -12,19 +12,19 @@ from app.diagnoses import store
 from app.postgres.engine import Sessions, transaction
 from app.worker import writer as worker
 from tests.conftest import Cast
-from tests.diagnoses.conftest import FOUND, age, make_diagnosis
+from tests.diagnoses.conftest import RESULTS, age, make_diagnosis
 from tests.factories import BERAU_VILLAGE, register
 
 PING = {"kind": "ping", "count": 4}
 
 
-async def ask(cast: Cast, site: dict[str, Any], given: dict[str, Any] = PING) -> dict[str, Any]:
-    answer = await cast.ana.post(f"/sites/{site['code']}/diagnose", given)
+async def request_diagnosis(cast: Cast, site: dict[str, Any], body: dict[str, Any] = PING) -> dict[str, Any]:
+    answer = await cast.ana.post(f"/sites/{site['code']}/diagnose", body)
     assert answer.status_code == 201, answer.text
     return answer.json()  # type: ignore[no-any-return]
 
 
-async def test_what_was_asked_for_waits_at_its_own_address_and_is_audited(cast: Cast) -> None:
+async def test_a_requested_diagnosis_has_its_own_address_and_is_audited(cast: Cast) -> None:
     site = await register(cast)
     answer = await cast.ana.post(f"/sites/{site['code']}/diagnose", {"kind": "traceroute"})
     made = answer.json()
@@ -38,7 +38,7 @@ async def test_what_was_asked_for_waits_at_its_own_address_and_is_audited(cast: 
     assert entry["after"] == {"diagnosis": made["id"], "kind": "traceroute", "count": 3}
 
 
-async def test_sent_again_with_its_key_it_is_the_same_one(cast: Cast) -> None:
+async def test_a_repeated_idempotency_key_returns_the_same_diagnosis(cast: Cast) -> None:
     site = await register(cast)
     first, again = [
         await cast.ana.post(f"/sites/{site['id']}/diagnose", PING, headers={"Idempotency-Key": "klik"})
@@ -56,12 +56,12 @@ async def test_sent_again_with_its_key_it_is_the_same_one(cast: Cast) -> None:
         {"kind": "ping", "host": "127.0.0.1"},
     ],
 )
-async def test_what_makes_no_sense_is_refused(cast: Cast, given: dict[str, Any]) -> None:
+async def test_an_invalid_request_is_refused(cast: Cast, given: dict[str, Any]) -> None:
     site = await register(cast)
     assert (await cast.ana.post(f"/sites/{site['id']}/diagnose", given)).status_code == 422
 
 
-async def test_who_only_reads_may_look_and_not_ask_and_other_districts_see_nothing(
+async def test_a_reader_may_read_but_not_request_and_other_districts_see_nothing(
     cast: Cast, session: AsyncSession
 ) -> None:
     site = await register(cast)
@@ -75,7 +75,7 @@ async def test_who_only_reads_may_look_and_not_ask_and_other_districts_see_nothi
     assert (await cast.ben.get(f"/sites/{theirs['id']}/diagnoses/{done}")).status_code == 404, "by another's site"
 
 
-async def test_a_site_that_reports_itself_has_no_address_to_look_at(cast: Cast) -> None:
+async def test_a_site_that_reports_itself_has_no_address_to_probe(cast: Cast) -> None:
     site = await register(cast, probe="push", host=None, technology="leo")
     answer = await cast.ana.post(f"/sites/{site['id']}/diagnose", PING)
     (fault,) = answer.json()["errors"]
@@ -83,9 +83,9 @@ async def test_a_site_that_reports_itself_has_no_address_to_look_at(cast: Cast) 
     assert f"/sites/{site['id']}/device" in fault["suggestion"]
 
 
-async def test_one_of_a_site_at_a_time(cast: Cast) -> None:
+async def test_a_site_has_one_open_diagnosis_at_a_time(cast: Cast) -> None:
     site = await register(cast)
-    made = await ask(cast, site)
+    made = await request_diagnosis(cast, site)
     answer = await cast.sari.post(f"/sites/{site['id']}/diagnose", PING)
     assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
     assert f"Diagnosis {made['id']} " in answer.json()["detail"]
@@ -94,56 +94,58 @@ async def test_one_of_a_site_at_a_time(cast: Cast) -> None:
 async def test_few_a_minute_by_the_same_caller_and_few_open_in_all(
     cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MOST_A_MINUTE", 2)
+    monkeypatch.setattr(store, "MAX_PER_MINUTE", 2)
     sites = [await register(cast, host=f"198.51.100.{n}") for n in range(30, 34)]
-    made = [await ask(cast, site) for site in sites[:2]]
+    made = [await request_diagnosis(cast, site) for site in sites[:2]]
     answer = await cast.ana.post(f"/sites/{sites[2]['id']}/diagnose", PING)
-    assert (answer.status_code, "2 a minute" in answer.json()["detail"]) == (429, True)
+    assert (answer.status_code, "2 diagnoses a minute" in answer.json()["detail"]) == (429, True)
     assert 1 <= int(answer.headers["Retry-After"]) <= 61
-    monkeypatch.setattr(store, "MOST_OPEN", 2)
+    monkeypatch.setattr(store, "MAX_OPEN", 2)
     answer = await cast.sari.post(f"/sites/{sites[2]['id']}/diagnose", PING)
-    assert (answer.status_code, "2 diagnoses wait" in answer.json()["detail"]) == (429, True)
+    assert (answer.status_code, "2 diagnoses are open" in answer.json()["detail"]) == (429, True)
     for one in made:
-        await age(session, one["id"], 61)
-    await ask(cast, sites[2])
+        await age(session, one["id"], 90)
+    await request_diagnosis(cast, sites[2])
 
 
-async def test_while_no_worker_takes_it_that_is_told_and_after_a_minute_it_has_failed(
-    cast: Cast, session: AsyncSession
-) -> None:
+async def test_an_unclaimed_diagnosis_says_so_and_fails_after_a_minute(cast: Cast, session: AsyncSession) -> None:
     site = await register(cast)
-    made = await ask(cast, site)
-    assert "no worker has been heard yet" in made["notice"]
+    made = await request_diagnosis(cast, site)
+    assert "no worker has run yet" in made["notice"]
     async with session.begin():
         await worker.write_beat(session, now=utc_now(), started_at=utc_now(), blind_since=None, figures={})
     path = f"/sites/{site['id']}/diagnoses/{made['id']}"
     assert (await cast.ana.get(path)).json()["notice"] is None
-    await age(session, made["id"], 61)
+    await age(session, made["id"], 90)
     given_up = (await cast.ana.get(path)).json()
-    assert (given_up["status"], given_up["problem"], given_up["notice"]) == ("failed", "the worker is away", None)
+    assert (given_up["status"], given_up["problem"], given_up["notice"]) == (
+        "failed",
+        "no worker claimed it in time",
+        None,
+    )
     assert (await cast.ana.post(f"/sites/{site['id']}/diagnose", PING)).status_code == 201
     async with session.begin():
-        (claimed,) = await store.claim(session, most=5)
+        (claimed,) = await store.claim(session, max_count=5)
     assert claimed.id != made["id"], "what was given up is not run later"
 
 
-async def test_none_runs_for_ever(cast: Cast, session: AsyncSession) -> None:
+async def test_a_diagnosis_that_runs_too_long_fails(cast: Cast, session: AsyncSession) -> None:
     site = await register(cast)
-    made = await ask(cast, site)
+    made = await request_diagnosis(cast, site)
     path = f"/sites/{site['id']}/diagnoses/{made['id']}"
     async with session.begin():
-        await store.claim(session, most=1)
+        await store.claim(session, max_count=1)
     assert (await cast.ana.get(path)).json()["status"] == "running"
-    await age(session, made["id"], store.LONGEST_S + 1)
+    await age(session, made["id"], store.MAX_RUN_S + 30)
     left = (await cast.ana.get(path)).json()
-    assert (left["status"], left["problem"]) == ("failed", "the worker ended before it was done")
+    assert (left["status"], left["problem"]) == ("failed", "the worker stopped before it was done")
     assert (await cast.ana.post(f"/sites/{site['id']}/diagnose", PING)).status_code == 201
     async with session.begin():
         await store.end(session, made["id"], problem=None)  # by a worker that wakes up after all
     assert (await cast.ana.get(path)).json()["status"] == "failed"
 
 
-async def test_the_last_ones_come_in_pages_and_those_of_a_month_ago_are_forgotten(
+async def test_diagnoses_are_paged_newest_first_and_deleted_after_a_month(
     cast: Cast, session: AsyncSession, sessions: Sessions
 ) -> None:
     site = await register(cast)
@@ -154,17 +156,17 @@ async def test_the_last_ones_come_in_pages_and_those_of_a_month_ago_are_forgotte
     assert [one["id"] for one in rest.json()["items"]] == [made[0]]
     await age(session, made[0], 30 * 86_400 + 1)
     async with transaction(sessions) as tidying:
-        await store.forget_old(tidying)
+        await store.delete_old(tidying)
     async with session.begin():
         assert await session.scalar(text("SELECT count(*) FROM diagnosis")) == 2
-        assert await session.scalar(text("SELECT count(*) FROM diagnosis_line")) == 2 * len(FOUND)
+        assert await session.scalar(text("SELECT count(*) FROM diagnosis_line")) == 2 * len(RESULTS)
 
 
-async def test_what_was_found_is_read_in_its_order(cast: Cast, session: AsyncSession, app: FastAPI) -> None:
+async def test_lines_are_read_and_streamed_in_order(cast: Cast, session: AsyncSession, app: FastAPI) -> None:
     site = await register(cast)
     done = await make_diagnosis(session, site["id"])
     read = (await cast.vera.get(f"/sites/{site['id']}/diagnoses/{done}")).json()
-    assert [line["found"] for line in read["lines"]] == FOUND
+    assert [line["found"] for line in read["lines"]] == RESULTS
     stream = await cast.vera.get(f"/sites/{site['id']}/diagnoses/{done}/stream", headers={"Last-Event-ID": "2"})
-    told = [line for line in stream.text.splitlines() if line.startswith(("event", "id"))]
-    assert told == ["event: line", "id: 3", "event: line", "id: 4", "event: end", "id: 4"]
+    sent = [line for line in stream.text.splitlines() if line.startswith(("event", "id"))]
+    assert sent == ["event: line", "id: 3", "event: line", "id: 4", "event: end", "id: 4"]

@@ -338,4 +338,4 @@ async def test_what_a_worker_that_died_was_diagnosing_is_over_when_the_next_one_
         await session.execute(text("UPDATE diagnosis SET status = 'running', started_at = now()"))
     await rounds.begin()
     left = (await cast.ana.get(f"/sites/{made['id']}/diagnoses/{asked['id']}")).json()
-    assert (left["status"], left["problem"]) == ("failed", "the worker ended before it was done")
+    assert (left["status"], left["problem"]) == ("failed", "the worker stopped before it was done")
