@@ -29,7 +29,14 @@ from app.registry.models import Provider
 from app.runtime.migrate import migrate
 from app.settings import AggregatesSettings, LimitsSettings, ProbeSettings, Settings
 
-pytest_plugins = ["tests.support.account_fixtures", "tests.support.agent_fixtures", "tests.support.measured_sites"]
+pytest_plugins = [
+    "tests.support.account_fixtures",
+    "tests.support.agent_fixtures",
+    "tests.support.measured_sites",
+    "tests.support.monthly_close",
+    "tests.support.status",
+    "tests.support.status_streams",
+]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -23,9 +23,7 @@ from probes.contract import CENTRAL, Outcome, Reading
 from tests.availability.past import blame, day, under_contract
 from tests.conftest import Cast, Person
 from tests.factories import BERAU_VILLAGE, register
-from tests.support.monthly_close import CLOSES, END, MONTH, START, close, contracted
-
-__all__ = ["contracted"]
+from tests.support.monthly_close import CLOSES, END, MONTH, START, close
 
 HOUR = timedelta(hours=1)
 OUTAGE, GAP = (day(2, 6), day(2, 8)), (day(2, 12), day(2, 16))

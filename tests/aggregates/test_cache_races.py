@@ -11,9 +11,7 @@ from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Sessions, transaction
 from tests.availability.past import day
-from tests.support.status import add_site, committed
-
-__all__ = ["committed"]
+from tests.support.status import add_site
 
 Committed = tuple[str, AsyncEngine, Sessions]
 
@@ -25,8 +23,8 @@ async def data_version(sessions: Sessions) -> DataVersion:
         )
 
 
-async def test_a_change_shows_in_the_version_when_it_commits_and_not_before(committed: Committed) -> None:
-    sessions = committed[2]
+async def test_a_change_shows_in_the_version_when_it_commits_and_not_before(committed_database: Committed) -> None:
+    sessions = committed_database[2]
     site = await add_site(sessions, "198.51.100.1")
     before = await data_version(sessions)
     async with transaction(sessions) as session:
@@ -35,8 +33,10 @@ async def test_a_change_shows_in_the_version_when_it_commits_and_not_before(comm
     assert await data_version(sessions) != before
 
 
-async def test_concurrent_changes_of_the_same_days_wait_for_each_other_without_deadlock(committed: Committed) -> None:
-    sessions = committed[2]
+async def test_concurrent_changes_of_the_same_days_wait_for_each_other_without_deadlock(
+    committed_database: Committed,
+) -> None:
+    sessions = committed_database[2]
     first, second = await add_site(sessions, "198.51.100.1"), await add_site(sessions, "198.51.100.2")
 
     async def change_both() -> None:
@@ -54,8 +54,8 @@ async def test_concurrent_changes_of_the_same_days_wait_for_each_other_without_d
     await other
 
 
-async def test_a_change_of_today_does_not_change_the_version_of_settled_days(committed: Committed) -> None:
-    sessions = committed[2]
+async def test_a_change_of_today_does_not_change_the_version_of_settled_days(committed_database: Committed) -> None:
+    sessions = committed_database[2]
     site = await add_site(sessions, "198.51.100.1")
     before = await data_version(sessions)
     async with transaction(sessions) as session:

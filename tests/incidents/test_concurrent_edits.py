@@ -17,17 +17,15 @@ from app.incidents.reconcile import reconcile_incidents
 from app.incidents.schemas import IncidentPatch
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Counter, Sessions, next_version, transaction
-from tests.support.status import add_site, committed
-
-__all__ = ["committed"]
+from tests.support.status import add_site
 
 SARI = Caller(0, "sari", Role.PROVINCE_ADMIN, "64")
 
 
 async def test_the_second_of_two_writers_sees_the_result_of_the_first(
-    committed: tuple[str, AsyncEngine, Sessions],
+    committed_database: tuple[str, AsyncEngine, Sessions],
 ) -> None:
-    _, _, sessions = committed
+    _, _, sessions = committed_database
     site, now = await add_site(sessions, "198.51.100.1"), floor_second(utc_now()) + timedelta(minutes=5)
     span = DirtyRange(site, now - timedelta(minutes=5), now)
     async with transaction(sessions) as session:

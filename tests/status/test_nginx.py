@@ -11,9 +11,7 @@ from tests.factories import register
 from tests.status.api_process import Served
 from tests.support.demo_process import wait_for
 from tests.support.nginx import NGINX, behind_nginx
-from tests.support.status_streams import judged, live, ticket, until_told
-
-__all__ = ["live"]
+from tests.support.status_streams import judged, ticket, until_told
 
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light")

@@ -111,9 +111,9 @@ async def until(what: Callable[[], bool], timeout_s: float) -> None:
 
 
 async def test_a_change_reaches_the_snapshot_by_notice_and_a_cut_line_is_made_up_for(
-    committed: tuple[str, AsyncEngine, Sessions],
+    committed_database: tuple[str, AsyncEngine, Sessions],
 ) -> None:
-    url, engine, sessions = committed
+    url, engine, sessions = committed_database
     snapshot = Snapshot(refresh_s=10)
     follower = Follower(snapshot, sessions, url)
     following = asyncio.create_task(follower.run())
@@ -137,9 +137,9 @@ async def test_a_change_reaches_the_snapshot_by_notice_and_a_cut_line_is_made_up
 
 
 async def test_two_registrations_at_once_get_two_codes_and_one_address_goes_to_one(
-    committed: tuple[str, AsyncEngine, Sessions],
+    committed_database: tuple[str, AsyncEngine, Sessions],
 ) -> None:
-    _, engine, sessions = committed
+    _, engine, sessions = committed_database
     await add_site(sessions, "198.51.100.1")
     answers = await asyncio.gather(
         *(add_site(sessions, "198.51.100.2" if n % 2 else f"198.51.100.{n + 10}") for n in range(8)),
@@ -152,9 +152,9 @@ async def test_two_registrations_at_once_get_two_codes_and_one_address_goes_to_o
 
 
 async def test_a_change_is_made_to_the_site_as_it_is_now_not_as_it_was_first_read(
-    committed: tuple[str, AsyncEngine, Sessions],
+    committed_database: tuple[str, AsyncEngine, Sessions],
 ) -> None:
-    _, _, sessions = committed
+    _, _, sessions = committed_database
     ident, caller = str(await add_site(sessions, "198.51.100.1")), Caller(0, "test", Role.PROVINCE_ADMIN, "64")
     async with transaction(sessions) as slow:
         seen, _ = await registry.get_site(slow, ident, caller=caller)

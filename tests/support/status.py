@@ -59,7 +59,7 @@ async def status(app: FastAPI, person: Person, **params: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def committed(server_url: str) -> AsyncIterator[tuple[str, AsyncEngine, Sessions]]:
+async def committed_database(server_url: str) -> AsyncIterator[tuple[str, AsyncEngine, Sessions]]:
     """A database of the test's own, in which commits are commits and notices travel."""
     url = await make_database(server_url)
     engine = open_engine(url, name="test")
