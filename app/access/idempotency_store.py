@@ -1,4 +1,4 @@
-"""What requests with an `Idempotency-Key` made, kept for 24 hours."""
+"""What requests with an `Idempotency-Key` created, kept for 24 hours."""
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,9 +8,9 @@ from app.core.errors import Fault, Invalid
 
 
 async def find(session: AsyncSession, key: str, digest: bytes, *, caller: Caller) -> str | None:
-    """The id of what an earlier request of this key made; Invalid when that request asked for something else.
+    """Return the id of what an earlier request with this key created, or None.
 
-    Two requests of one key at once wait for each other here.
+    Raises Invalid when that request had another body. Concurrent requests with one key wait for each other here.
     """
     await session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:key, hashtext(:caller)))"),
@@ -39,7 +39,7 @@ async def find(session: AsyncSession, key: str, digest: bytes, *, caller: Caller
     return str(row.object_id)
 
 
-async def keep(session: AsyncSession, key: str, digest: bytes, object_id: str, *, caller: Caller) -> None:
+async def record(session: AsyncSession, key: str, digest: bytes, object_id: str, *, caller: Caller) -> None:
     await session.execute(
         text(
             "INSERT INTO idempotent_answer VALUES (:caller, :key, :digest, :object_id, now()) "

@@ -1,4 +1,4 @@
-"""`create_app()`: the REST service, over one database and one snapshot of the current status."""
+"""`create_app()`: the REST service: its routers, its middleware and what lives as long as the process."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,12 @@ from app.agents.page_routes import router as enrolment
 from app.agents.routes import router as agents
 from app.aggregates.response_cache import ResponseCache
 from app.api import health, openapi_docs
-from app.api.metrics import Requests
-from app.api.middleware.body_limits import Edge
+from app.api.metrics import RequestMetrics
+from app.api.middleware.body_limits import BodyLimit
+from app.api.middleware.head_requests import HeadRequests
 from app.api.middleware.rate_limit import RateLimit
 from app.api.middleware.simulated_header import HEADER as SIMULATED
-from app.api.middleware.simulated_header import SimulatedPast
+from app.api.middleware.simulated_header import SimulatedHeader
 from app.availability.routes import router as uptimes
 from app.availability.segment_routes import router as ledger
 from app.contracts.routes import router as contracts
@@ -67,6 +68,34 @@ Errors are problem details (RFC 9457).
 """
 
 
+ROUTERS = (
+    # before the registry, whose /sites/{id} would take /sites/export for a site
+    exporting,
+    importing,
+    registry,
+    checks,
+    contracts,
+    status,
+    streams,
+    ledger,
+    measurements,
+    aggregates,
+    uptimes,
+    incidents,
+    maintenance,
+    audit,
+    accounts,
+    session,
+    tokens,
+    agents,
+    diagnoses,
+    pushes,
+    devices,
+    speedtests,
+    throughputs,
+)
+
+
 def create_app(given: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="Sinyal Desa",
@@ -78,65 +107,44 @@ def create_app(given: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = given or settings()
-    app.state.policy = app.state.settings.probe.policy
-    app.state.callers = CallerCache()
-    app.state.imports = Turns()
-    app.state.metrics = CollectorRegistry()
-    app.state.snapshot = Snapshot(refresh_s=app.state.settings.status.refresh_s)
-    app.state.answers = Answers(app.state.snapshot)
-    app.state.aggregate_cache = ResponseCache()
-    app.state.door = Door(lambda: app.state.sessions, app.state.settings.push, app.state.metrics)
-    most = app.state.settings.status.max_streams
-    app.state.streams = Streams(app.state.snapshot, app.state.answers, most=most)
-    for router in (
-        # before the registry, whose /sites/{id} would take /sites/export for a site
-        exporting,
-        importing,
-        registry,
-        checks,
-        contracts,
-        status,
-        streams,
-        ledger,
-        measurements,
-        aggregates,
-        uptimes,
-        incidents,
-        maintenance,
-        audit,
-        accounts,
-        session,
-        tokens,
-        agents,
-        diagnoses,
-        pushes,
-        devices,
-        speedtests,
-        throughputs,
-    ):
+    _create_state(app)
+    for router in ROUTERS:
         app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
-    app.include_router(health.router)
-    app.include_router(scraped)
-    app.include_router(enrolment)
+    for router in (health.router, scraped, enrolment):
+        app.include_router(router)
     problem_details.install(app, synonym_of=vocabulary.meant)
-    openapi_docs.install(app)
-    app.add_middleware(PushLane, door=app.state.door, prefix=API)
-    app.add_middleware(SimulatedPast, prefix=API)
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
-    app.add_middleware(Edge)
-    app.add_middleware(FastLane, answers=app.state.answers)
-    _guard(app, app.state.settings)
-    app.add_middleware(Requests, registry=app.state.metrics)
-    app.openapi = lambda: _openapi(app, FastAPI.openapi(app))  # type: ignore[method-assign]  # FastAPI's own way
+    openapi_docs.install(app, prefix=API)
+    _add_middleware(app)
     return app
 
 
-def _guard(app: FastAPI, chosen: Settings) -> None:
-    """From the inside out: who is refused for asking too much may still read so on a page of another origin."""
+def _create_state(app: FastAPI) -> None:
+    """What lives as long as the process; engine and sessions join it at startup."""
+    chosen: Settings = app.state.settings
+    app.state.policy = chosen.probe.policy
+    app.state.callers = CallerCache()
+    app.state.imports = Turns()
+    app.state.metrics = CollectorRegistry()
+    app.state.snapshot = Snapshot(refresh_s=chosen.status.refresh_s)
+    app.state.answers = Answers(app.state.snapshot)
+    app.state.aggregate_cache = ResponseCache()
+    app.state.door = Door(lambda: app.state.sessions, chosen.push, app.state.metrics)
+    app.state.streams = Streams(app.state.snapshot, app.state.answers, max_streams=chosen.status.max_streams)
+
+
+def _add_middleware(app: FastAPI) -> None:
+    """From the inside out."""
+    chosen: Settings = app.state.settings
+    app.add_middleware(PushLane, door=app.state.door, prefix=API)
+    app.add_middleware(SimulatedHeader, prefix=API)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(HeadRequests)
+    app.add_middleware(FastLane, answers=app.state.answers)
     if chosen.limits.requests_per_s:
         limits = chosen.limits
         app.add_middleware(RateLimit, requests_per_s=limits.requests_per_s, burst=limits.burst)
-    if chosen.cors_origins:
+    if chosen.cors_origins:  # outside of the rate limit: a page of another origin can read its 429
         app.add_middleware(
             CORSMiddleware,
             allow_origins=chosen.cors_origins,
@@ -145,6 +153,7 @@ def _guard(app: FastAPI, chosen: Settings) -> None:
             expose_headers=["ETag", "Retry-After", "Content-Disposition", "Location", SIMULATED],
         )
     app.add_middleware(SecurityHeaders, https=(chosen.public_url or "").startswith("https://"))
+    app.add_middleware(RequestMetrics, registry=app.state.metrics)
 
 
 @contextlib.asynccontextmanager
@@ -164,20 +173,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await follower.close()
         await app.state.door.close()
         await app.state.engine.dispose()
-
-
-def _openapi(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
-    """Adds the problems that any route may answer with, and takes out what callers never meet: FastAPI's own 422, the
-    unsound body."""
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    problem = problem_details.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(problem.pop("$defs", {}))
-    schemas["ProblemOut"] = problem
-    for name in ("HTTPValidationError", "ValidationError", "Unsound"):
-        schemas.pop(name, None)
-    for path, operations in document["paths"].items():
-        for operation in operations.values() if path.startswith(API) else ():
-            anywhere = problem_details.problems(429, 503, 504, *((400, 413) if "requestBody" in operation else ()))
-            described = {str(status): answer for status, answer in anywhere.items()} | operation["responses"]
-            operation["responses"] = dict(sorted(described.items()))
-    return document

@@ -1,4 +1,4 @@
-"""`/healthz`: this process lives. `/readyz`: it can answer; its body tells how old the worker's beat is."""
+"""`/healthz`: the process is alive. `/readyz`: it can serve; with the age of the worker's heartbeat. `/metrics`."""
 
 import asyncio
 from typing import Any
@@ -21,9 +21,9 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"description": "Not yet: the body says what is missing"}})
+@router.get("/readyz", responses={503: {"description": "Not ready: the body lists why"}})
 async def readyz(request: Request) -> Response:
-    """200 once the database is migrated and the snapshot is loaded. A dead worker does not stop history."""
+    """200 once the database is migrated and the status is loaded. A dead worker is a warning: history still serves."""
     state = request.app.state
     snapshot: Snapshot = state.snapshot
     problems: list[str] = []
@@ -31,10 +31,10 @@ async def readyz(request: Request) -> Response:
         async with asyncio.timeout(2), state.engine.connect() as connection:
             if not await is_current(connection):
                 problems.append("the database is not migrated: run `sinyal migrate`")
-    except Exception as error:  # whatever it is, the answer is the same: not ready, and why
+    except Exception as error:  # whatever went wrong: not ready, and why
         problems.append(f"the database does not answer ({type(error).__name__})")
     if not snapshot.loaded:
-        problems.append("the status snapshot is not loaded yet")
+        problems.append("the status is not loaded yet")
     body = {"ready": not problems, "problems": problems, "warnings": _warnings(state), **_worker(snapshot)}
     return Response(orjson.dumps(body), 503 if problems else 200, media_type="application/json")
 
@@ -50,17 +50,17 @@ def _worker(snapshot: Snapshot) -> dict[str, Any]:
 
 def _warnings(state: Any) -> list[str]:
     snapshot: Snapshot = state.snapshot
-    found = []
+    warnings = []
     if snapshot.blind_since is not None:
-        found.append("no canary answers, so nothing is judged down: look at our own uplink, and at SINYAL_CANARIES")
+        warnings.append("no canary answers, so no site is judged down: check our own uplink and SINYAL_CANARIES")
     elif len(state.settings.canaries) < 2:
-        found.append("fewer than two canaries (SINYAL_CANARIES): a dead uplink of ours would look like their outage")
+        warnings.append("fewer than two canaries (SINYAL_CANARIES): our own outage would look like one of the sites'")
     if snapshot.deaf_since is not None and snapshot.has_pushing_sites:
-        found.append(
-            "our own beat does not come through, so no site that reports itself is judged silent: look at "
-            "SINYAL_PUBLIC_URL and what stands before the api"
+        warnings.append(
+            "our own push heartbeat does not arrive, so no pushing site is judged silent: check SINYAL_PUBLIC_URL "
+            "and the reverse proxy"
         )
-    return found
+    return warnings
 
 
 @router.get("/metrics", include_in_schema=False)

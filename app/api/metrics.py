@@ -1,4 +1,4 @@
-"""`/metrics`: the service about itself, in Prometheus' text format."""
+"""`/metrics`: the service's own metrics, in Prometheus' text format."""
 
 import asyncio
 import time
@@ -52,64 +52,70 @@ LAGS = text(f"""
 """)
 
 
-class Requests:
-    """Counts and times requests by method, route and status: routes, not paths, so the number of series is bounded."""
+class RequestMetrics:
+    """Counts and times requests by method, route and status: by route, not by path, which bounds the series."""
 
     def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._app, self._under_way = app, 0
+        self._app, self._in_flight = app, 0
         labels = ("method", "route")
         self._count = Counter("sinyal_http_requests", "Requests answered", (*labels, "status"), registry=registry)
         self._seconds = Histogram(
-            "sinyal_http_request_seconds", "Time until an answer began", labels, registry=registry, buckets=BUCKETS
+            "sinyal_http_request_seconds",
+            "Seconds until the first byte of the response",
+            labels,
+            registry=registry,
+            buckets=BUCKETS,
         )
-        in_flight = Gauge("sinyal_http_requests_in_flight", "Requests under way, streams among them", registry=registry)
-        in_flight.set_function(lambda: self._under_way)
+        in_flight = Gauge("sinyal_http_requests_in_flight", "Requests in progress, streams included", registry=registry)
+        in_flight.set_function(lambda: self._in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        started, answered, status = time.perf_counter(), None, 500
+        started, responded, status = time.perf_counter(), None, 500
 
-        async def note(message: Message) -> None:
-            nonlocal answered, status
+        async def send_noting(message: Message) -> None:
+            nonlocal responded, status
             if message["type"] == "http.response.start":
-                answered, status = time.perf_counter(), message["status"]
+                responded, status = time.perf_counter(), message["status"]
             await send(message)
 
-        self._under_way += 1
+        self._in_flight += 1
         try:
-            await self._app(scope, receive, note)
+            await self._app(scope, receive, send_noting)
         finally:
-            self._under_way -= 1
+            self._in_flight -= 1
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in METHODS else "other"
             self._count.labels(method, route, str(status)).inc()
-            self._seconds.labels(method, route).observe((answered or time.perf_counter()) - started)
+            self._seconds.labels(method, route).observe((responded or time.perf_counter()) - started)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the database says of the worker and of what it has counted."""
+class DatabaseMetrics:
+    """What the database holds for a scrape: the worker's beat, the lag of each rollup stage, the push inbox."""
 
     beat: Any | None
     lags: Sequence[Any]
     inbox: Any
 
 
-class Current(Collector):
-    """What is true at the moment of the scrape. `told`: None while the database is away."""
+class ScrapeCollector(Collector):
+    """Metrics as of the scrape; `database` is None while the database is unavailable."""
 
-    def __init__(self, state: Any, told: Told | None) -> None:
+    def __init__(self, state: Any, database: DatabaseMetrics | None) -> None:
         self._snapshot: Snapshot = state.snapshot
         self._pool: Any = state.engine.pool
         self._streams: Streams = state.streams
-        self._told = told
+        self._database = database
 
     def collect(self) -> Iterator[Metric]:
         now = utc_now()
         yield from self._status(now)
-        yield from self._database()
+        yield from self._connections()
+        yield from self._rollups()
+        yield from self._inbox()
         yield from self._worker(now)
 
     def _status(self, now: datetime) -> Iterator[Metric]:
@@ -120,73 +126,78 @@ class Current(Collector):
             for state in State:
                 sites.add_metric([kind, state], counts[kind.value, state.value])
         yield sites
-        yield CounterMetricFamily("sinyal_status_versions", "Versions of the status published", snapshot.versions)
+        yield CounterMetricFamily("sinyal_status_versions", "Status versions published", snapshot.versions)
         if snapshot.versions:
             age = now.timestamp() - snapshot.version.ms / 1000
-            yield GaugeMetricFamily("sinyal_status_version_age_seconds", "Since the last version of the status", age)
-        yield GaugeMetricFamily("sinyal_status_streams", "Streams of the status that are open", self._streams.open)
+            yield GaugeMetricFamily("sinyal_status_version_age_seconds", "Seconds since the last status version", age)
+        yield GaugeMetricFamily("sinyal_status_streams", "Open streams", self._streams.open)
 
-    def _database(self) -> Iterator[Metric]:
-        pool = self._pool
-        yield GaugeMetricFamily("sinyal_database_up", "Whether it answered this scrape", self._told is not None)
+    def _connections(self) -> Iterator[Metric]:
+        up, pool = self._database is not None, self._pool
+        yield GaugeMetricFamily("sinyal_database_up", "1 if the database answered this scrape", up)
         for name, what, value in (
-            ("in_use", "Connections of the api that are in use", pool.checkedout()),
-            ("pooled", "Connections that the api keeps", pool.size()),
-            ("overflow", "Connections open beyond those that it keeps", max(0, pool.overflow())),
-            ("limit", "Connections it may have in all", pool.size() + pool._max_overflow),
+            ("in_use", "API connections in use", pool.checkedout()),
+            ("pooled", "API connections kept in the pool", pool.size()),
+            ("overflow", "API connections open beyond the pool", max(0, pool.overflow())),
+            ("limit", "API connections at most", pool.size() + pool._max_overflow),
         ):
             yield GaugeMetricFamily(f"sinyal_database_connections_{name}", what, value)
-        lags = GaugeMetricFamily(
-            "sinyal_rollup_lag_seconds", "From what is counted to the newest finished hour or day", labels=["stage"]
-        )
-        for row in self._told.lags if self._told else ():
+
+    def _rollups(self) -> Iterator[Metric]:
+        lags = GaugeMetricFamily("sinyal_rollup_lag_seconds", "Seconds that each rollup is behind", labels=["stage"])
+        for row in self._database.lags if self._database else ():
             lags.add_metric([row.stage], row.lag_s)
         yield lags
-        if self._told:
-            inbox = self._told.inbox
-            for name, what, value in (
-                ("waiting", "Pushes that the worker has not taken in yet, up to 100000", inbox.waiting),
-                ("age_seconds", "How long the oldest of them waits", max(0.0, inbox.age_s)),
-                ("refused", "Pushes that it could not take in, set aside", inbox.refused),
-            ):
-                yield GaugeMetricFamily(f"sinyal_inbox_{name}", what, value)
+
+    def _inbox(self) -> Iterator[Metric]:
+        if self._database is None:
+            return
+        inbox = self._database.inbox
+        for name, what, value in (
+            ("waiting", "Pushes the worker has not processed yet, counted up to 100000", inbox.waiting),
+            ("age_seconds", "Age of the oldest of them, in seconds", max(0.0, inbox.age_s)),
+            ("refused", "Pushes the worker could not process, set aside, counted up to 100000", inbox.refused),
+        ):
+            yield GaugeMetricFamily(f"sinyal_inbox_{name}", what, value)
 
     def _worker(self, now: datetime) -> Iterator[Metric]:
-        beat = self._told.beat if self._told else None
+        beat = self._database.beat if self._database else None
         beat_at = beat.beat_at if beat else self._snapshot.beat_at
         if beat_at is not None:
             age = (now - beat_at).total_seconds()
-            yield GaugeMetricFamily("sinyal_worker_beat_age_seconds", "Since the worker's last sign of life", age)
+            yield GaugeMetricFamily("sinyal_worker_beat_age_seconds", "Seconds since the worker's last heartbeat", age)
         if beat is not None:
             started = beat.started_at.timestamp()
-            yield GaugeMetricFamily("sinyal_worker_started_timestamp_seconds", "When the worker took over", started)
-            yield GaugeMetricFamily("sinyal_worker_blind", "Whether no canary answers", beat.blind_since is not None)
+            yield GaugeMetricFamily(
+                "sinyal_worker_started_timestamp_seconds", "Unix time of the worker's start", started
+            )
+            yield GaugeMetricFamily("sinyal_worker_blind", "1 while no canary answers", beat.blind_since is not None)
             yield from _figures(beat.figures)
 
 
 def _figures(figures: Mapping[str, Any]) -> Iterator[Metric]:
-    for one in fields(Figures):
-        if one.metadata:
-            family = CounterMetricFamily if one.metadata["grows"] else GaugeMetricFamily
-            yield family(f"sinyal_worker_{one.name}", one.metadata["what"], figures.get(one.name, 0))
-    canaries = GaugeMetricFamily("sinyal_worker_canary_up", "Whether it answered the last beat", labels=["canary"])
+    for field in fields(Figures):
+        if field.metadata:
+            family = CounterMetricFamily if field.metadata["grows"] else GaugeMetricFamily
+            yield family(f"sinyal_worker_{field.name}", field.metadata["what"], figures.get(field.name, 0))
+    canaries = GaugeMetricFamily("sinyal_worker_canary_up", "1 if the canary answered last", labels=["canary"])
     for address, answers in figures.get("canaries", {}).items():
         canaries.add_metric([address], answers)
     yield canaries
 
 
 async def render(state: Any) -> bytes:
-    """Of an application by its state. What the worker told and counted is missing while the database is away."""
-    current = CollectorRegistry()
-    ProcessCollector(registry=current)
-    current.register(Current(state, await _ask(state.sessions)))
-    return generate_latest(state.metrics) + generate_latest(current)
+    """Render all metrics of an application; those from the database are missing while it is unavailable."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    registry.register(ScrapeCollector(state, await _read_database(state.sessions)))
+    return generate_latest(state.metrics) + generate_latest(registry)
 
 
-async def _ask(sessions: Sessions) -> Told | None:
+async def _read_database(sessions: Sessions) -> DatabaseMetrics | None:
     try:
         async with asyncio.timeout(2), transaction(sessions) as session:
             beat = (await session.execute(BEAT)).one_or_none()
-            return Told(beat, (await session.execute(LAGS)).all(), (await session.execute(INBOX)).one())
-    except Exception:  # a scrape must answer when the database does not
+            return DatabaseMetrics(beat, (await session.execute(LAGS)).all(), (await session.execute(INBOX)).one())
+    except Exception:  # a scrape succeeds even while the database is unavailable
         return None

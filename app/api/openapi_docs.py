@@ -1,10 +1,11 @@
-"""`/docs`: the API to try out, without internet: Swagger UI out of the package that carries it."""
+"""The OpenAPI document, and `/docs`: Swagger UI served from its package, so that it works without internet."""
 
 import base64
 import hashlib
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -12,16 +13,19 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from app.web.deps import open_to_all
+from app.web.problem_details import ProblemOut, problems
 from app.web.security_headers import POLICY
 
-OWN_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
-def install(app: FastAPI) -> None:
-    carrier = importlib.util.find_spec("fastapi_swagger")
-    assert carrier is not None
-    assert carrier.origin is not None
-    app.mount("/docs/assets", StaticFiles(directory=Path(carrier.origin).parent / "resources"), name="docs-assets")
+def install(app: FastAPI, *, prefix: str) -> None:
+    """`prefix` is the path of the routes whose common problems are described."""
+    package = importlib.util.find_spec("fastapi_swagger")
+    assert package is not None
+    assert package.origin is not None
+    app.mount("/docs/assets", StaticFiles(directory=Path(package.origin).parent / "resources"), name="docs-assets")
+    app.openapi = lambda: _document(FastAPI.openapi(app), prefix)  # type: ignore[method-assign]  # FastAPI's own way
 
     @app.get("/docs", include_in_schema=False, dependencies=[Depends(open_to_all)])
     async def docs(request: Request) -> HTMLResponse:
@@ -36,15 +40,31 @@ def install(app: FastAPI) -> None:
             swagger_favicon_url=asset("favicon-32x32.png"),
             swagger_ui_parameters={"persistAuthorization": True},
         )
-        page.headers[POLICY] = policy(bytes(page.body).decode())
+        page.headers[POLICY] = content_security_policy(bytes(page.body).decode())
         return page
 
 
-def policy(page: str) -> str:
-    """What is served from here runs, and the one script within the page as it is; nothing else."""
-    digests = [hashlib.sha256(script.encode()).digest() for script in OWN_SCRIPT.findall(page)]
+def content_security_policy(page: str) -> str:
+    """Allow scripts of this origin, and the inline script of the page by its digest."""
+    digests = [hashlib.sha256(script.encode()).digest() for script in INLINE_SCRIPT.findall(page)]
     scripts = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (
         f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
         "base-uri 'none'; frame-ancestors 'none'"
     )
+
+
+def _document(document: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Add the problems that any route may answer with; remove FastAPI's own 422 and the schema of unsound bodies."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["ProblemOut"] = problem
+    for name in ("HTTPValidationError", "ValidationError", "Unsound"):
+        schemas.pop(name, None)
+    for path, operations in document["paths"].items():
+        for operation in operations.values() if path.startswith(prefix) else ():
+            common = problems(429, 503, 504, *((400, 413) if "requestBody" in operation else ()))
+            described = {str(status): response for status, response in common.items()} | operation["responses"]
+            operation["responses"] = dict(sorted(described.items()))
+    return document

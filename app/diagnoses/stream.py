@@ -18,7 +18,7 @@ from app.diagnoses.schemas import DiagnosisOut, LineOut
 from app.diagnoses.store import OPEN, DiagnosisView
 from app.postgres.engine import Sessions, transaction
 from app.web.problem_details import UNAVAILABLE
-from app.web.sse import BEAT_S, LOOK_S, StreamLimit
+from app.web.sse import BEAT_S, RECHECK_S, StreamLimit
 
 POLL_S = 0.5
 RETRY_MS = 1_000, 3_000  # random, so that clients do not all reconnect at once
@@ -58,7 +58,7 @@ async def stream_events(
             yield b": still here\n\n"
             sent_at = time.monotonic()
         await asyncio.sleep(POLL_S)
-        if time.monotonic() - checked_at >= LOOK_S:
+        if time.monotonic() - checked_at >= RECHECK_S:
             if not await is_allowed():
                 return
             checked_at = time.monotonic()

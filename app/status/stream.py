@@ -17,7 +17,7 @@ from app.status.rendered import Answers, Question
 from app.status.selection import Selection
 from app.status.snapshot import Snapshot
 from app.status.version import Version
-from app.web.sse import BEAT_S, LOOK_S, StreamLimit
+from app.web.sse import BEAT_S, RECHECK_S, StreamLimit
 
 BACK_MS = 2_000, 5_000  # when a reader comes back after an end: not all of them at once
 AT_ONCE = 16  # streams that are told in one go, before whoever polls has a turn
@@ -39,8 +39,8 @@ class Event(NamedTuple):
 class Streams(StreamLimit):
     """Of the status: what all that are open in this process are told."""
 
-    def __init__(self, snapshot: Snapshot, answers: Answers, *, most: int) -> None:
-        super().__init__(most=most)
+    def __init__(self, snapshot: Snapshot, answers: Answers, *, max_streams: int) -> None:
+        super().__init__(max_streams=max_streams)
         self._snapshot, self._answers = snapshot, answers
         self._turn = asyncio.Semaphore(AT_ONCE)
 
@@ -69,7 +69,7 @@ class Streams(StreamLimit):
             if self.ending:
                 return
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(RECHECK_S):
                     await published.wait()
             if not await is_allowed():
                 return

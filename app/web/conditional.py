@@ -1,4 +1,4 @@
-"""What a request's headers say of the answer it wants: the tags it has, the encodings it takes."""
+"""Conditional requests and content negotiation: If-None-Match, Accept-Encoding, Accept."""
 
 
 def parse_etags(if_none_match: str | None) -> set[str]:
@@ -13,10 +13,10 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return False
 
 
-def prefers(accept: str, wanted: str, other: str) -> bool:
-    """Whether it names the media type, and wants it no less than the other one."""
+def prefers(accept: str, media_type: str, other: str) -> bool:
+    """Whether an Accept header names `media_type`, with no lower weight than `other`."""
     weights = {name.strip(): _weight(rest) for name, _, rest in (p.partition(";") for p in accept.lower().split(","))}
-    return weights.get(wanted, 0.0) > 0 and weights[wanted] >= weights.get(other, 0.0)
+    return weights.get(media_type, 0.0) > 0 and weights[media_type] >= weights.get(other, 0.0)
 
 
 def _weight(parameters: str) -> float:

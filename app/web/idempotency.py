@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a POST that is sent again within 24 hours makes no second thing."""
+"""`Idempotency-Key`: a POST that is repeated within 24 hours creates nothing twice."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,35 +14,36 @@ from app.access.scope import Caller
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """A request that may have been sent before; one without a key never was."""
+    """The key of a request, None without the header: then nothing is found and nothing recorded."""
 
     key: str | None
     path: str
     response: Response
 
-    async def find(self, session: AsyncSession, given: BaseModel, *, caller: Caller) -> int | None:
-        """The id of what this very request made before. Raises Invalid where its key stands for another request."""
+    async def find(self, session: AsyncSession, body: BaseModel, *, caller: Caller) -> int | None:
+        """Return the id of what this request created before, or None. Raises Invalid for another request's key."""
         if self.key is None:
             return None
-        made = await idempotency_store.find(session, self.key, self._digest(given), caller=caller)
-        if made is None:
+        object_id = await idempotency_store.find(session, self.key, self._digest(body), caller=caller)
+        if object_id is None:
             return None
         self.response.headers["Idempotent-Replayed"] = "true"
-        return int(made)
+        return int(object_id)
 
-    async def record(self, session: AsyncSession, given: BaseModel, made: int, *, caller: Caller) -> None:
+    async def record(self, session: AsyncSession, body: BaseModel, object_id: int, *, caller: Caller) -> None:
         if self.key is not None:
-            await idempotency_store.keep(session, self.key, self._digest(given), str(made), caller=caller)
+            await idempotency_store.record(session, self.key, self._digest(body), str(object_id), caller=caller)
 
-    def _digest(self, given: BaseModel) -> bytes:
-        return hashlib.sha256(f"{self.path} {given.model_dump_json()}".encode()).digest()
+    def _digest(self, body: BaseModel) -> bytes:
+        return hashlib.sha256(f"{self.path} {body.model_dump_json()}".encode()).digest()
 
 
 def _idempotency(
     request: Request,
     response: Response,
     idempotency_key: Annotated[
-        str | None, Header(min_length=1, max_length=200, description="sent again within 24 hours, it makes nothing new")
+        str | None,
+        Header(min_length=1, max_length=200, description="a repetition within 24 hours creates nothing new"),
     ] = None,
 ) -> Idempotency:
     return Idempotency(idempotency_key, request.url.path, response)

@@ -1,4 +1,4 @@
-"""The period that a request asks for: `from`, `to` and `period` of the query, checked."""
+"""The query parameters `from`, `to` and `period`, parsed into one period."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -19,14 +19,14 @@ From = Annotated[
 ]
 To = Annotated[str | None, Query(description="exclusive; like from; default now", examples=[EXAMPLE])]
 Until = Annotated[str | None, Query(description="exclusive; like from; default 90 days ahead", examples=[EXAMPLE])]
-Named = Annotated[str | None, Query(description="instead of from and to", examples=["24h", "7d", "2026-11"])]
+PeriodName = Annotated[str | None, Query(description="instead of from and to", examples=["24h", "7d", "2026-11"])]
 
 
-Bounds = tuple[datetime | None, datetime | None]  # open where None
+Bounds = tuple[datetime | None, datetime | None]  # None: unbounded
 
 
-def parse_past_period(from_: From = None, to: To = None, period: Named = None) -> Period:
-    """Raises Invalid with every parameter that is wrong."""
+def parse_past_period(from_: From = None, to: To = None, period: PeriodName = None) -> Period:
+    """For measurements: never in the future; default the last 24 hours. Raises Invalid with every wrong parameter."""
     now = floor_second(utc_now())
     if period is not None:
         _require_alone(from_, to)
@@ -42,8 +42,8 @@ def parse_past_period(from_: From = None, to: To = None, period: Named = None) -
     return Period(start, min(end, now))
 
 
-def parse_plan_period(from_: From = None, to: Until = None, period: Named = None) -> Period:
-    """For what is planned: reaches into the future. Raises Invalid with every parameter that is wrong."""
+def parse_plan_period(from_: From = None, to: Until = None, period: PeriodName = None) -> Period:
+    """For plans: default 30 days back to 90 days ahead. Raises Invalid with every wrong parameter."""
     now = floor_second(utc_now())
     if period is not None:
         _require_alone(from_, to)
@@ -55,8 +55,8 @@ def parse_plan_period(from_: From = None, to: Until = None, period: Named = None
     return Period(*_in_order(start or min(now, end or now) - BACK, end or max(now, start or now) + AHEAD))
 
 
-def parse_bounds(from_: From = None, to: To = None, period: Named = None) -> Bounds:
-    """For what is kept for good: all of time where nothing is asked. Raises Invalid with every wrong parameter."""
+def parse_bounds(from_: From = None, to: To = None, period: PeriodName = None) -> Bounds:
+    """For records that are kept for good: unbounded by default. Raises Invalid with every wrong parameter."""
     if period is not None:
         _require_alone(from_, to)
         month = parse_month(period)
@@ -88,11 +88,11 @@ def _in_order(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     return start, end
 
 
-def _moment(field: str, given: str | None, faults: list[Fault]) -> datetime | None:
-    if given is None:
+def _moment(field: str, value: str | None, faults: list[Fault]) -> datetime | None:
+    if value is None:
         return None
     try:
-        return read_moment(field, given)
+        return read_moment(field, value)
     except FaultError as error:
         faults.append(error.fault)
         return None

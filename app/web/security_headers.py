@@ -1,4 +1,4 @@
-"""What every answer tells browsers: to take it for what it says it is, to frame it nowhere, to run nothing in it."""
+"""Security headers on every response: no MIME sniffing, no framing, and a policy under which nothing runs."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,24 +13,24 @@ ONLY_HTTPS = {"strict-transport-security": "max-age=31536000"}
 
 
 class SecurityHeaders:
-    """A page that runs scripts brings a policy of its own."""
+    """Middleware; a response that brings its own Content-Security-Policy keeps it."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
         headers = HEADERS | (ONLY_HTTPS if https else {})
         self._all = [(name.encode(), value.encode()) for name, value in headers.items()]
-        self._but_policy = [pair for pair in self._all if pair[0] != POLICY.encode()]
+        self._without_policy = [pair for pair in self._all if pair[0] != POLICY.encode()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
-        async def secured(message: Message) -> None:
+        async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = any(name == POLICY.encode() for name, _ in message["headers"])
-                added = self._but_policy if own else self._all
+                has_policy = any(name == POLICY.encode() for name, _ in message["headers"])
+                added = self._without_policy if has_policy else self._all
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
-        await self._app(scope, receive, secured)
+        await self._app(scope, receive, send_secured)

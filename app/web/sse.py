@@ -1,4 +1,4 @@
-"""What every stream of server-sent events needs: room in this process, leave of its caller, an end with the service."""
+"""Server-sent events: a limit on open streams, their end with the service, and their description in OpenAPI."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,22 +9,22 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.errors import TooManyStreams
 
-BEAT_S = 15.0  # when there was nothing to tell for so long, a sign of life
-LOOK_S = 1.5  # how often a stream looks whether its caller may still see it: well within 5 s with what is remembered
+BEAT_S = 15.0  # after so long without an event, a beat
+RECHECK_S = 1.5  # how often a stream checks its caller's rights: with the caller cache's TTL well within 5 s
 UNBUFFERED = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
 class StreamLimit:
-    """For all streams that are open in this process."""
+    """Counts the open streams of this process, and ends them with it."""
 
-    def __init__(self, *, most: int) -> None:
-        self._most = most
+    def __init__(self, *, max_streams: int) -> None:
+        self._max_streams = max_streams
         self.open = 0
         self.ending = False
 
     def require_capacity(self) -> None:
         """Raises TooManyStreams."""
-        if self.open >= self._most:
+        if self.open >= self._max_streams:
             raise TooManyStreams
 
     @contextlib.contextmanager
@@ -36,7 +36,7 @@ class StreamLimit:
             self.open -= 1
 
     def end(self) -> None:
-        """With the service: no stream ends by itself."""
+        """Let all streams end: none does by itself, and the server waits for them when it stops."""
         self.ending = True
 
 
@@ -44,13 +44,13 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        room: StreamLimit = scope["app"].state.streams
-        with room.counted():
+        streams: StreamLimit = scope["app"].state.streams
+        with streams.counted():
             await super().__call__(scope, receive, send)
 
 
 def event_schema(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    """How an event of a stream is described (OpenAPI)."""
+    """Describe an event of a stream for OpenAPI."""
     return {
         "type": "object",
         "required": ["event", "id", "data"],

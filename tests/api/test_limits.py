@@ -56,7 +56,7 @@ async def test_who_asks_too_often_is_told_when_to_come_back(narrow: FastAPI) -> 
     body = refused.json()
     assert body["type"].endswith("/too-many-requests")
     assert (body["status"], body["retry_after_s"]) == (429, 1)
-    assert body["title"] == "Terlalu banyak permintaan; kurangi lajunya"
+    assert body["title"] == "Terlalu banyak permintaan"
     assert refused.headers["access-control-allow-origin"] == ORIGIN
     assert refused.headers["x-content-type-options"] == "nosniff"
 
@@ -129,7 +129,7 @@ async def test_a_query_that_takes_too_long_is_ended_and_the_answer_says_what_to_
         late = await client.get("/sleep", headers={"Accept-Language": "id"})
         assert late.status_code == 504
         assert late.json()["type"].endswith("/took-too-long")
-        assert late.json()["title"].startswith("Terlalu banyak sekaligus")
+        assert late.json()["title"].startswith("Waktu kueri habis")
         waited = await client.post("/sleep")
         assert (waited.status_code, waited.headers["retry-after"]) == (503, "5"), "a write may try again"
     async with engine.connect() as connection:

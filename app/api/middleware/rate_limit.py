@@ -1,4 +1,4 @@
-"""How many requests one caller may send: so many a second for long, and a burst of them at once."""
+"""Rate limit per caller: a sustained rate and a burst; beyond it 429 with Retry-After."""
 
 import time
 from hashlib import blake2s
@@ -13,8 +13,8 @@ from app.core.token_bucket import TokenBuckets
 from app.web.auth import COOKIE
 from app.web.problem_details import problem_response
 
-EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})  # who watches us is never told to wait
-OF_COOKIE = f"{COOKIE}=".encode()
+EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})  # monitoring is never limited
+COOKIE_PREFIX = f"{COOKIE}=".encode()
 
 
 class RateLimit:
@@ -23,21 +23,21 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")) not in EXEMPT:
-            wait_s = self._buckets.take(_caller(scope), time.monotonic())
+            wait_s = self._buckets.take(_caller_key(scope), time.monotonic())
             if wait_s > 0:
                 await problem_response(Request(scope), TooManyRequests(ceil(wait_s)))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def _caller(scope: Scope) -> bytes:
-    """By token, by session, or by address: secrets are not kept."""
+def _caller_key(scope: Scope) -> bytes:
+    """A digest of the token or the session's secret, else the client's network."""
     secret = b""
     for name, value in scope["headers"]:
         if name == b"authorization":
             return blake2s(value, digest_size=16).digest()
-        if name == b"cookie" and OF_COOKIE in value:
-            secret = value.partition(OF_COOKIE)[2].partition(b";")[0]
+        if name == b"cookie" and COOKIE_PREFIX in value:
+            secret = value.partition(COOKIE_PREFIX)[2].partition(b";")[0]
     if secret:
         return blake2s(secret, digest_size=16, person=b"cookie").digest()
     client = scope.get("client")

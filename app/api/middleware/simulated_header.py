@@ -1,4 +1,4 @@
-"""Every answer of an instance with a simulated past says so: in a header, and to the schemas that show it."""
+"""Marks the responses of an instance with a simulated past: by a header, and by a context variable for schemas."""
 
 import asyncio
 import time
@@ -12,49 +12,49 @@ from app.postgres.engine import Sessions, transaction
 from app.web.problem_details import UNAVAILABLE
 
 HEADER = "Sinyal-Simulated-Until"
-AGAIN_S, LOOK_UP_S = 60.0, 2.0
+REFRESH_S, TIMEOUT_S = 60.0, 2.0
 
 
-class SimulatedPast:
-    """Says in every answer of the API up to when the past was simulated, if any of it was."""
+class SimulatedHeader:
+    """Sends with every API response up to when the past was simulated, if any of it was."""
 
     def __init__(self, app: ASGIApp, *, prefix: str) -> None:
         self._app, self._prefix = app, prefix
         self._until: datetime | None = None
-        self._again = float("-inf")
-        self._reading = asyncio.Lock()
+        self._refresh_at = float("-inf")
+        self._refreshing = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._is_ours(scope):
+        if scope["type"] != "http" or not self._is_api(scope):
             return await self._app(scope, receive, send)
-        until = await self._read(scope["app"].state.sessions)
+        until = await self._current(scope["app"].state.sessions)
         token = simulated.set(until)
         try:
-            await self._app(scope, receive, send if until is None else _saying(until, send))
+            await self._app(scope, receive, send if until is None else _with_header(until, send))
         finally:
             simulated.reset(token)
 
-    def _is_ours(self, scope: Scope) -> bool:
+    def _is_api(self, scope: Scope) -> bool:
         path: str = scope["path"]
         return path.removeprefix(scope.get("root_path", "")).startswith(self._prefix)
 
-    async def _read(self, sessions: Sessions) -> datetime | None:
-        """While the database is away, what was known last."""
-        if time.monotonic() >= self._again and not self._reading.locked():
-            async with self._reading:
+    async def _current(self, sessions: Sessions) -> datetime | None:
+        """Return the end of the simulated past, refreshed every REFRESH_S while the database is available."""
+        if time.monotonic() >= self._refresh_at and not self._refreshing.locked():
+            async with self._refreshing:
                 try:
-                    async with asyncio.timeout(LOOK_UP_S), transaction(sessions) as session:
+                    async with asyncio.timeout(TIMEOUT_S), transaction(sessions) as session:
                         self._until = await simulated_until(session)
                 except UNAVAILABLE:
                     pass
-                self._again = time.monotonic() + AGAIN_S
+                self._refresh_at = time.monotonic() + REFRESH_S
         return self._until
 
 
-def _saying(until: datetime, send: Send) -> Send:
-    async def said(message: Message) -> None:
+def _with_header(until: datetime, send: Send) -> Send:
+    async def send_marked(message: Message) -> None:
         if message["type"] == "http.response.start":
             MutableHeaders(scope=message)[HEADER] = until.isoformat()
         await send(message)
 
-    return said
+    return send_marked
