@@ -14,6 +14,6 @@ router = APIRouter(tags=["field"])
 
 @router.get("/sites/{id}/device", response_model=DeviceOut, responses=problems(404))
 async def get_device(session: Session, caller: Reader, id: SiteId) -> dict[str, Any]:
-    """The site's own device: when it was heard, what it says of itself, what it costs, and what was wrong with it."""
+    """Get the status of a site's own device: its last push, its agent, its traffic, its rejected rows."""
     site, _ = await registry.get_site(session, id, caller=caller)
     return await device_status.read_device(session, site.id)

@@ -1,16 +1,50 @@
-"""What is known of a site's agent: when it was heard, what it said of itself, what it was and was not believed."""
+"""Status of a site's agent: what its pushes told, and whether its silence would count as an outage."""
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.agents import agent_tokens, silence_status
+from app.agents import agent_tokens
 from app.agents.models import Device, PushTraffic
+from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, PUSHES
 from app.core.clock import today, utc_now
+from app.core.freshness import QUORUM, overdue_after
+from app.judging import blind_ranges
+from app.profiles import Technology, profiles
+from app.registry.models import UnknownReason
+from probes.contract import AGENT
+
+
+class Unheeded(StrEnum):
+    """Why a site's silence does not count, by the rules of app/worker/missed_pushes.py."""
+
+    NOT_PUSHED = "not_pushed"  # suspended, retired, or measured by another probe
+    NEVER_HEARD = "never_heard"
+    TOKEN = "token"  # noqa: S105
+    INGEST = "ingest"
+    FEW_OTHERS = "few_others"
+
 
 RECEIPTS = text("SELECT count(*) AS boots, min(first_at) AS first_at FROM push_receipt WHERE site_id = :site_id")
-SAID = (
+SILENCE_FACTS = text(f"""
+    SELECT {PUSHES} AS pushed, s.technology, st.valid_s, d.heard_at,
+        {HEARD_AT_ADDRESS} AS heard,
+        {DEVICE_IS_ADMITTED} AS token
+    FROM site s JOIN site_status st ON st.site_id = s.id LEFT JOIN device d ON d.site_id = s.id
+    WHERE s.id = :site_id
+""")
+COUNT_OTHERS_HEARD = text("""
+    SELECT count(*) FROM (
+        SELECT FROM device d JOIN site s ON s.id = d.site_id
+        WHERE d.site_id <> :site_id AND d.heard_at > cast(:now AS timestamptz) - cast(:within AS interval)
+        LIMIT :limit
+    ) heard
+""")
+DEVICE_COLUMNS = (
     "heard_at",
     "boot",
     "booted_at",
@@ -25,12 +59,12 @@ SAID = (
     "last_rejected_at",
     "two_agents_at",
 )
-COUNTS = ("accepted", "duplicates", "rejected")
+COUNT_COLUMNS = ("accepted", "duplicates", "rejected")
 
 
 async def read_device(session: AsyncSession, site_id: int) -> dict[str, Any]:
-    """Nothing but nulls and zeros of a site that has none yet. Of its token, all but the secret, which nobody keeps."""
-    token = await agent_tokens.find_good(session, site_id)
+    """Return the fields of DeviceOut; nulls and zeros for a site whose agent has never sent a push."""
+    token = await agent_tokens.find_valid(session, site_id)
     device = await session.get(Device, site_id)
     month = today().replace(day=1)
     traffic = (
@@ -42,12 +76,41 @@ async def read_device(session: AsyncSession, site_id: int) -> dict[str, Any]:
         "kind": token and token.kind,
         "token_created_at": token and token.created_at,
         "token_created_by": token and token.created_by,
-        **{name: getattr(device, name, None) for name in SAID},
-        **{name: getattr(device, name, 0) for name in COUNTS},
+        **{name: getattr(device, name, None) for name in DEVICE_COLUMNS},
+        **{name: getattr(device, name, 0) for name in COUNT_COLUMNS},
         "boots": receipts.boots,
         "boots_since": receipts.first_at,
-        **await silence_status.read_awaited(session, site_id, now=utc_now()),
+        **await read_silence(session, site_id, now=utc_now()),
         "month": month,
         "month_requests": traffic.requests if traffic else 0,
         "month_bytes": traffic.bytes if traffic else 0,
     }
+
+
+async def read_silence(session: AsyncSession, site_id: int, *, now: datetime) -> Mapping[str, Any]:
+    """Return when the next push is expected, whether its absence would count as an outage, and if not, why."""
+    facts = (await session.execute(SILENCE_FACTS, {"site_id": site_id})).one()
+    interval = timedelta(seconds=max(profiles()[Technology(facts.technology)].send_every_s, facts.valid_s or 0))
+    ignored: Unheeded | None = None
+    if not facts.pushed:
+        ignored = Unheeded.NOT_PUSHED
+    elif facts.heard_at is None or not facts.heard:
+        ignored = Unheeded.NEVER_HEARD
+    elif not facts.token:
+        ignored = Unheeded.TOKEN
+    elif (await blind_ranges.missing_evidence_reasons(session))[AGENT] is not UnknownReason.SILENT:
+        ignored = Unheeded.INGEST
+    elif await _count_others_heard(session, site_id, now, within=overdue_after(interval)) < QUORUM:
+        ignored = Unheeded.FEW_OTHERS
+    expected = facts.pushed and facts.heard_at is not None
+    return {
+        "next_expected_at": facts.heard_at + interval if expected else None,
+        "silence_counts": ignored is None,
+        "silence_ignored": ignored,
+    }
+
+
+async def _count_others_heard(session: AsyncSession, site_id: int, now: datetime, *, within: timedelta) -> int:
+    """Count up to QUORUM other sites that sent a push within that time."""
+    values = {"site_id": site_id, "now": now, "within": within, "limit": QUORUM}
+    return int(await session.scalar(COUNT_OTHERS_HEARD, values) or 0)

@@ -1,4 +1,4 @@
-"""What a technician types: one line for each kind, and how each kind is told that a line does not work any more."""
+"""Commands that a technician pastes on a device to install, check and remove its agent, by kind of device."""
 
 from app.agents.models import AgentKind
 
@@ -8,47 +8,46 @@ NAMES = {
     AgentKind.LINUX: "Linux (systemd)",
     AgentKind.WINDOWS: "Windows (PowerShell 5.1+)",
 }
-CHECKS = {
+CHECK_COMMANDS = {
     AgentKind.ROUTEROS: '/log print where message~"sinyal"',
     AgentKind.OPENWRT: "sinyal-agent status",
     AgentKind.LINUX: "sudo sinyal-agent status",
     AgentKind.WINDOWS: r"Get-Content 'C:\Program Files\Sinyal\log.txt' -Tail 5",
 }
-REMOVALS = {
+REMOVE_COMMANDS = {
     AgentKind.ROUTEROS: '/system scheduler remove sinyal; :global sinyalEnd "yes"; /system script run sinyal; '
     "/system script remove sinyal",
     AgentKind.OPENWRT: "sinyal-agent remove",
     AgentKind.LINUX: "sudo sinyal-agent remove",
     AgentKind.WINDOWS: r"powershell -ExecutionPolicy Bypass -File 'C:\Program Files\Sinyal\agent.ps1' -Remove",
 }
-
-BEFORE = {  # so that the server's certificate can be checked
+CERTIFICATE_NOTES = {  # Indonesian, English: how a device comes to trust the server's certificate
     AgentKind.ROUTEROS: (
         "RouterOS 7.19 dan 7.20, sekali sebelumnya: /certificate settings set builtin-trust-anchors=trusted. "
         "Yang lebih lama: impor dulu sertifikat akar server.",
-        "7.19 and 7.20: run that once before; older: import the server's root certificate first",
+        "RouterOS 7.19 and 7.20: run that command once before; older: import the server's root certificate first",
     )
 }
 
 
-def lines(url: str, code: str) -> dict[AgentKind, str]:
-    """A line that is answered with an error runs nothing, and says so. No file with the token is left behind."""
-    at = {kind: f"{url}/enrol/{code}?kind={kind.value}" for kind in NAMES}
-    checked = " check-certificate=yes-without-crl" if url.startswith("https://") else ""
-    router = at[AgentKind.ROUTEROS].replace("?", r"\3F")  # typed, a question mark would ask its console for help
+def install_commands(url: str, code: str) -> dict[AgentKind, str]:
+    """Return one line by kind. A line that gets an error runs nothing and shows it; no file with the token remains."""
+    urls = {kind: f"{url}/enrol/{code}?kind={kind.value}" for kind in NAMES}
+    check_certificate = " check-certificate=yes-without-crl" if url.startswith("https://") else ""
+    routeros_url = urls[AgentKind.ROUTEROS].replace("?", r"\3F")  # a typed question mark opens the console's help
     return {
-        AgentKind.ROUTEROS: f'{{ /tool fetch url="{router}"{checked} dst-path=sd.rsc; '
+        AgentKind.ROUTEROS: f'{{ /tool fetch url="{routeros_url}"{check_certificate} dst-path=sd.rsc; '
         ":onerror e in={/import sd.rsc} do={:put $e}; /file remove sd.rsc }",
-        AgentKind.OPENWRT: f"f=$(mktemp) && wget -O $f '{at[AgentKind.OPENWRT]}' && sh $f; rm -f $f",
-        AgentKind.LINUX: f"curl -sS '{at[AgentKind.LINUX]}' | sudo sh",
+        AgentKind.OPENWRT: f"f=$(mktemp) && wget -O $f '{urls[AgentKind.OPENWRT]}' && sh $f; rm -f $f",
+        AgentKind.LINUX: f"curl -sS '{urls[AgentKind.LINUX]}' | sudo sh",
         AgentKind.WINDOWS: "[Net.ServicePointManager]::SecurityProtocol = 'Tls12'; "
-        f"irm '{at[AgentKind.WINDOWS]}' | iex",
+        f"irm '{urls[AgentKind.WINDOWS]}' | iex",
     }
 
 
-def refusal(kind: AgentKind, said: str) -> str:
-    """A script that does nothing but fail aloud: whatever was to run the answer gets this."""
-    plain = said.replace("'", "").replace('"', "").replace("$", "").replace("\\", "")
+def failing_script(kind: AgentKind, message: str) -> str:
+    """Return a script that only prints the message and fails: the device runs whatever it is answered."""
+    plain = message.replace("'", "").replace('"', "").replace("$", "").replace("\\", "")
     if kind is AgentKind.ROUTEROS:
         return f':error "{plain}"\n'
     if kind is AgentKind.WINDOWS:

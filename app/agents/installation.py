@@ -1,4 +1,4 @@
-"""A site's agent: its script with a new token, its script to read, and the end of its token."""
+"""Issues and revokes a site's agent: its script with a new token, a preview of it, and the end of both."""
 
 import re
 from datetime import datetime
@@ -10,7 +10,7 @@ from app.access import audit
 from app.access.scope import Caller, require_writer
 from app.agents import agent_tokens, scripts
 from app.agents.models import AgentKind, DeviceToken, Enrolment
-from app.agents.scripts import Place
+from app.agents.scripts import ScriptSite
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, Invalid
 from app.profiles import profiles
@@ -19,19 +19,22 @@ from app.registry.models import Site
 from app.settings import Settings
 from probes.contract import ProbeKind
 
-ANCHORS = ["1.1.1.1", "8.8.8.8"]  # where none are set: addresses that answer from everywhere
-ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-_~:\[\]]+(/[A-Za-z0-9.\-_~/]*)?")
+DEFAULT_ANCHORS = ["1.1.1.1", "8.8.8.8"]  # reachable from every network
+PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.\-_~:\[\]]+(/[A-Za-z0-9.\-_~/]*)?")
 
 
-def public_url(settings: Settings, base: str | None = None) -> str:
-    """Where devices reach us, without a slash at its end. `base`: as the request at hand did. Raises Invalid."""
-    url = settings.public_url or base or f"http://{settings.host}:{settings.port}"
-    if not ADDRESS.fullmatch(url):  # it becomes a part of scripts
+def public_url(settings: Settings, request_url: str | None = None) -> str:
+    """Return the URL at which devices reach the service, without a slash at its end. Raises Invalid.
+
+    `request_url`: base of the URL of the request at hand, used if SINYAL_PUBLIC_URL is not set.
+    """
+    url = settings.public_url or request_url or f"http://{settings.host}:{settings.port}"
+    if not PUBLIC_URL.fullmatch(url):  # scripts contain it
         raise Invalid(
             Fault(
                 "Host",
                 "bad_address",
-                "{given} is no address that a device could use",
+                "{given} is not an address that devices can use",
                 "Set SINYAL_PUBLIC_URL",
                 values={"given": url[:80]},
             )
@@ -42,8 +45,8 @@ def public_url(settings: Settings, base: str | None = None) -> str:
 async def issue(
     session: AsyncSession, ident: str, kind: AgentKind, *, caller: Caller, settings: Settings, url: str
 ) -> str:
-    """The script with a new token; the one before is over. Raises NotFound, NotAllowed, Conflict."""
-    site = await get_pushing(session, ident, caller=caller)
+    """Return the script with a new token; earlier tokens are revoked. Raises NotFound, NotAllowed, Conflict."""
+    site = await get_push_site(session, ident, caller=caller)
     return (await install(session, site, kind, caller=caller, settings=settings, url=url))[1]
 
 
@@ -55,9 +58,10 @@ async def install(
     caller: Caller,
     settings: Settings,
     url: str,
-    at_once: bool = True,
+    revoke_previous: bool = True,
 ) -> tuple[DeviceToken, str]:
-    token, secret = await agent_tokens.mint(session, site.id, by=caller.who, kind=kind, at_once=at_once)
+    """Mint a token, audited; return it and the script that contains it. `revoke_previous`: see `agent_tokens.mint`."""
+    token, secret = await agent_tokens.mint(session, site.id, by=caller.who, kind=kind, revoke_previous=revoke_previous)
     await audit.record(
         session,
         caller,
@@ -67,24 +71,24 @@ async def install(
         region_code=site.village_code,
         after={"kind": kind.value, "device_token_id": token.id},
     )
-    return token, written(site, kind, secret, settings=settings, url=url, now=utc_now())
+    return token, render_script(site, kind, secret, settings=settings, url=url, now=utc_now())
 
 
 async def preview(
     session: AsyncSession, ident: str, kind: AgentKind, *, caller: Caller, settings: Settings, url: str
 ) -> str:
-    """The script with a placeholder for the token. Raises NotFound."""
+    """Return the script with a placeholder for the token. Raises NotFound."""
     site, _ = await store.get_site(session, ident, caller=caller)
-    return written(site, kind, scripts.PLACEHOLDER, settings=settings, url=url, now=utc_now())
+    return render_script(site, kind, scripts.PLACEHOLDER, settings=settings, url=url, now=utc_now())
 
 
 async def revoke(session: AsyncSession, ident: str, *, caller: Caller) -> int:
-    """How many tokens there were. Raises NotFound, NotAllowed."""
+    """Revoke the site's tokens and withdraw its codes; return how many tokens. Raises NotFound, NotAllowed."""
     site, _ = await store.get_site(session, ident, caller=caller)
     require_writer(caller, site.village_code)
-    count = await agent_tokens.revoke(session, site.id, by=caller.who)
-    codes = await withdraw(session, site.id)
-    if count or codes:
+    tokens = await agent_tokens.revoke(session, site.id, by=caller.who)
+    codes = await withdraw_codes(session, site.id)
+    if tokens or codes:
         await audit.record(
             session,
             caller,
@@ -92,30 +96,33 @@ async def revoke(session: AsyncSession, ident: str, *, caller: Caller) -> int:
             "site",
             site.id,
             region_code=site.village_code,
-            after={"device_tokens": count, "codes": codes},
+            after={"device_tokens": tokens, "codes": codes},
         )
-    return count
+    return tokens
 
 
-async def withdraw(session: AsyncSession, site_id: int) -> int:
-    """How many codes of the site could still have been fetched with."""
+async def withdraw_codes(session: AsyncSession, site_id: int) -> int:
+    """Withdraw the site's enrolment codes that could still be used; return how many."""
     now = utc_now()
-    reported = select(DeviceToken.id).where(DeviceToken.used_at.is_not(None))
-    found = await session.execute(
+    used_tokens = select(DeviceToken.id).where(DeviceToken.used_at.is_not(None))
+    result = await session.execute(
         update(Enrolment)
         .where(
             Enrolment.site_id == site_id,
             Enrolment.withdrawn_at.is_(None),
             Enrolment.expires_at > now,
-            or_(Enrolment.device_token_id.is_(None), Enrolment.device_token_id.not_in(reported)),
+            or_(Enrolment.device_token_id.is_(None), Enrolment.device_token_id.not_in(used_tokens)),
         )
         .values(withdrawn_at=now)
     )
-    return found.rowcount  # type: ignore[attr-defined, no-any-return]
+    return result.rowcount  # type: ignore[attr-defined, no-any-return]
 
 
-async def get_pushing(session: AsyncSession, ident: str, *, caller: Caller) -> Site:
-    """Locked, so that of two tokens minted at once one is the good one. Raises NotFound, NotAllowed, Conflict."""
+async def get_push_site(session: AsyncSession, ident: str, *, caller: Caller) -> Site:
+    """Return the site, locked: of two tokens minted at the same time one must stay valid.
+
+    Raises NotFound, NotAllowed, and Conflict for a site that is not measured by an agent.
+    """
     site, _ = await store.get_site(session, ident, caller=caller, for_update=True)
     require_writer(caller, site.village_code)
     if site.probe is not ProbeKind.PUSH:
@@ -125,14 +132,14 @@ async def get_pushing(session: AsyncSession, ident: str, *, caller: Caller) -> S
     return site
 
 
-def written(site: Site, kind: AgentKind, token: str, *, settings: Settings, url: str, now: datetime) -> str:
-    place = Place(site.code, regions.names().get(site.village_code, site.village_code), site.provider.name)
+def render_script(site: Site, kind: AgentKind, token: str, *, settings: Settings, url: str, now: datetime) -> str:
+    script_site = ScriptSite(site.code, regions.names().get(site.village_code, site.village_code), site.provider.name)
     return scripts.render(
         kind,
-        place,
+        script_site,
         url=url,
         token=token,
-        anchors=(settings.anchors or settings.canaries or ANCHORS)[:2],
+        anchors=(settings.anchors or settings.canaries or DEFAULT_ANCHORS)[:2],
         profile=profiles()[site.technology],
         now=now,
     )

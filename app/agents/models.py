@@ -13,11 +13,11 @@ class AgentKind(StrEnum):
     OPENWRT = "openwrt"
     LINUX = "linux"
     WINDOWS = "windows"
-    OWN = "own"  # of somebody's own making: it gets its token alone
+    OWN = "own"  # written by the site's owner: it gets only a token
 
 
 class DeviceToken(Base):
-    """What a site's agent proves itself with; only the digest of its secret is kept. Without a site: our own beat."""
+    """Credential of a site's agent; only the digest of its secret is stored. No site: the worker's ingest heartbeat."""
 
     __tablename__ = "device_token"
 
@@ -27,13 +27,13 @@ class DeviceToken(Base):
     kind: Mapped[AgentKind | None]
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
     created_by: Mapped[str]
-    used_at: Mapped[Moment | None]  # when an agent first came with it; the tokens before it were good until then
+    used_at: Mapped[Moment | None]  # when an agent first used it, which revoked the tokens before it
     revoked_at: Mapped[Moment | None]
     revoked_by: Mapped[str | None]
 
 
 class Enrolment(Base):
-    """A code that a technician types at the site; only its digest is kept."""
+    """A code that a technician types at the site; only its digest is stored."""
 
     __tablename__ = "enrolment"
 
@@ -46,36 +46,36 @@ class Enrolment(Base):
     used_at: Mapped[Moment | None]  # when the script was first fetched
     fetches: Mapped[int] = mapped_column(server_default="0")
     withdrawn_at: Mapped[Moment | None]
-    device_token_id: Mapped[int | None] = mapped_column(ForeignKey("device_token.id"))  # of the script fetched last
+    device_token_id: Mapped[int | None] = mapped_column(ForeignKey("device_token.id"))  # of the last script fetched
 
 
 class Device(Base):
-    """What is known of a site's agent from its last push: one narrow row each, made with the first one."""
+    """What the pushes of a site's agent told: one narrow row per site, inserted with the first push."""
 
     __tablename__ = "device"
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
-    heard_at: Mapped[Moment]  # when the last push came
-    boot: Mapped[str | None]  # null while it has said none that can be read
+    heard_at: Mapped[Moment]  # when the last push was received
+    boot: Mapped[str | None]  # null while no push had a valid one
     booted_at: Mapped[Moment | None]  # by its uptime
     seq: Mapped[int | None] = mapped_column(BigInteger)
-    agent: Mapped[str | None]  # what it says it is, for example "openwrt/1"
+    agent: Mapped[str | None]  # name and version, for example "openwrt/1"
     clients: Mapped[int | None]
-    clock_offset_s: Mapped[float | None]  # our clock less its own
-    waiting: Mapped[int | None]  # readings that it still keeps
-    measures: Mapped[bool | None]  # false: its last row says that nothing could be sent, its ping cannot run
-    dropped: Mapped[int | None]  # readings that it had no room to keep, since its boot
+    clock_offset_s: Mapped[float | None]  # our clock minus its own
+    waiting: Mapped[int | None]  # readings still stored on the device
+    measures: Mapped[bool | None]  # false: in its last row `sent` is 0, its ping cannot run
+    dropped: Mapped[int | None]  # readings discarded for lack of room since its boot
     accepted: Mapped[int] = mapped_column(BigInteger)
     duplicates: Mapped[int] = mapped_column(BigInteger)
     rejected: Mapped[int] = mapped_column(BigInteger)
-    last_rejection: Mapped[str | None]  # its code
+    last_rejection: Mapped[str | None]  # rejection code
     last_rejected_at: Mapped[Moment | None]
-    two_agents_at: Mapped[Moment | None]  # when last a push came of a boot that another had followed already
-    token_id: Mapped[int | None] = mapped_column(ForeignKey("device_token.id"))  # that its last push came with
+    two_agents_at: Mapped[Moment | None]  # when a boot last sent that another boot had replaced
+    token_id: Mapped[int | None] = mapped_column(ForeignKey("device_token.id"))  # used by its last push
 
 
 class PushTraffic(Base):
-    """What a site's pushes came to in a month (WITA), as it is metered: bodies, headers and handshakes."""
+    """Traffic of a site's pushes in a month (WITA): bodies, and an estimate for headers and TLS handshakes."""
 
     __tablename__ = "push_traffic"
 

@@ -1,4 +1,4 @@
-"""What a technician at the site sees without signing in: the script by its code, how far it has come, and a card."""
+"""Pages of an enrolment code, without sign-in: the script, the status of the installation, and a card to print."""
 
 import re
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from app.agents import enrolment, install_commands, pages
-from app.agents.enrolment import Known
+from app.agents.enrolment import EnrolmentDetails
 from app.agents.models import AgentKind
-from app.agents.routes import SECRET, base, settings
+from app.agents.routes import NO_STORE, base_url, settings
 from app.core import i18n
 from app.core.clock import utc_now
 from app.core.errors import Problem
@@ -19,74 +19,75 @@ from app.web.security_headers import POLICY
 
 router = APIRouter(prefix="/enrol/{code}", dependencies=[Depends(open_to_all)], include_in_schema=False)
 
-Code = Annotated[str, Path(max_length=40, description="as it was given out", examples=["K7QX2MRD"])]
-LOOKS = re.compile(r"bot\b|whatsapp|telegram|facebook|preview|slack|discord|Mozilla(?!.*PowerShell)", re.IGNORECASE)
+Code = Annotated[str, Path(max_length=40, description="the enrolment code", examples=["K7QX2MRD"])]
+VIEWERS = re.compile(r"bot\b|whatsapp|telegram|facebook|preview|slack|discord|Mozilla(?!.*PowerShell)", re.IGNORECASE)
 
 
 @router.get("")
 async def fetch_script(
-    request: Request, code: Code, kind: Annotated[AgentKind | None, Query(description="what it runs on")] = None
+    request: Request, code: Code, kind: Annotated[AgentKind | None, Query(description="platform of the device")] = None
 ) -> Response:
-    """The script, with a token of its own. Who only looks (a browser, a messenger's preview) uses up nothing.
+    """Return the script with a new token. A browser or a messenger's preview gets a page, and the code stays unused.
 
-    A code that is used, wrong or over is answered with a script that says so and fails: with 200 for OpenWrt, whose
-    wget drops what comes with any other status.
+    A used, unknown or expired code is answered with a script that prints this and fails: for OpenWrt with status 200,
+    since its wget discards the body of any other.
     """
     if kind is None or kind is AgentKind.OWN:
-        return RedirectResponse(f"{base(request)}/enrol/{enrolment.normal(code)}/status", 303)
+        return RedirectResponse(f"{base_url(request)}/enrol/{enrolment.normalize(code)}/status", 303)
     try:
-        known = await _known(request, code)
-        if _only_looks(request):
-            return _page(pages.look(kind, install_commands.lines(base(request), enrolment.normal(code))[kind]))
+        details = await _details(request, code)
+        if _is_viewer(request):
+            commands = install_commands.install_commands(base_url(request), enrolment.normalize(code))
+            return _page(pages.command_page(kind, commands[kind]))
         script = await enrolment.redeem(
             request.app.state.sessions,
-            known,
+            details,
             kind,
             settings=settings(request),
-            url=base(request),
+            url=base_url(request),
             address=request.client.host if request.client else None,
         )
     except Problem as problem:
-        if _only_looks(request):
+        if _is_viewer(request):
             return _page(pages.problem(_indonesian(problem), problem.title), problem.status, _headers(problem))
-        said = f"Sinyal Desa: {_indonesian(problem)} / {problem.title}"
+        message = f"Sinyal Desa: {_indonesian(problem)} / {problem.title}"
         status = 200 if kind is AgentKind.OPENWRT else problem.status
-        return PlainTextResponse(install_commands.refusal(kind, said), status, headers=_headers(problem))
-    return PlainTextResponse(script, headers=SECRET)
+        return PlainTextResponse(install_commands.failing_script(kind, message), status, headers=_headers(problem))
+    return PlainTextResponse(script, headers=NO_STORE)
 
 
 @router.get("/status")
 async def show_status(request: Request, code: Code) -> Response:
-    """Whether readings arrive, for the phone of whoever installs the agent; it looks again by itself."""
-    return await _show(request, code, lambda known: pages.status(known, utc_now()))
+    """Show whether readings arrive, for the technician's phone; the page reloads itself."""
+    return await _show(request, code, lambda details: pages.status(details, utc_now()))
 
 
 @router.get("/card")
 async def show_card(request: Request, code: Code) -> Response:
-    """To print: what to type, how to see that it works, how to remove it."""
-    return await _show(request, code, lambda known: pages.card(known, base(request), enrolment.normal(code)))
+    """Show a card to print: how to install the agent, check it and remove it."""
+    return await _show(request, code, lambda details: pages.card(details, base_url(request), enrolment.normalize(code)))
 
 
-async def _show(request: Request, code: str, draw: Callable[[Known], str]) -> Response:
+async def _show(request: Request, code: str, render: Callable[[EnrolmentDetails], str]) -> Response:
     try:
-        return _page(draw(await _known(request, code)))
+        return _page(render(await _details(request, code)))
     except Problem as problem:
         return _page(pages.problem(_indonesian(problem), problem.title), problem.status, _headers(problem))
 
 
-async def _known(request: Request, code: str) -> Known:
+async def _details(request: Request, code: str) -> EnrolmentDetails:
     address = request.client.host if request.client else None
     return await enrolment.get(request.app.state.sessions, code, address=address)
 
 
-def _only_looks(request: Request) -> bool:
-    """A line sent by messenger is opened by its preview first, and perhaps by a curious finger."""
-    asked = request.headers
-    return "text/html" in asked.get("accept", "") or LOOKS.search(asked.get("user-agent", "")) is not None
+def _is_viewer(request: Request) -> bool:
+    """Whether a browser or a messenger's preview opens the link, rather than a device."""
+    headers = request.headers
+    return "text/html" in headers.get("accept", "") or VIEWERS.search(headers.get("user-agent", "")) is not None
 
 
 def _page(html: str, status: int = 200, headers: dict[str, str] | None = None) -> HTMLResponse:
-    return HTMLResponse(html, status, headers={**SECRET, POLICY: pages.policy(html), **(headers or {})})
+    return HTMLResponse(html, status, headers={**NO_STORE, POLICY: pages.policy(html), **(headers or {})})
 
 
 def _indonesian(problem: Problem) -> str:
@@ -95,4 +96,4 @@ def _indonesian(problem: Problem) -> str:
 
 def _headers(problem: Problem) -> dict[str, Any]:
     wait_s = problem.extra.get("retry_after_s")
-    return SECRET | ({} if wait_s is None else {"Retry-After": str(wait_s)})
+    return NO_STORE | ({} if wait_s is None else {"Retry-After": str(wait_s)})

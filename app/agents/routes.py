@@ -6,7 +6,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from app.agents import enrolment, installation
-from app.agents import install_commands as commands
+from app.agents.install_commands import install_commands
 from app.agents.models import AgentKind
 from app.core import i18n
 from app.core.errors import Fault, Invalid
@@ -19,10 +19,12 @@ from app.web.problem_details import ProblemResponses, problems
 router = APIRouter(prefix="/sites/{id}", tags=["field"])
 
 
-def asked_kind(
-    kind: Annotated[AgentKind | None, Query(description="needed: what it runs on", examples=["openwrt"])] = None,
+def required_kind(
+    kind: Annotated[
+        AgentKind | None, Query(description="required: platform of the device", examples=["openwrt"])
+    ] = None,
 ) -> AgentKind:
-    """Raises Invalid where it is left out, with what there is."""
+    """Raises Invalid, with the possible values, if `kind` is missing."""
     if kind is None:
         raise Invalid(
             Fault("kind", "missing", MESSAGES["missing"], "One of: {kinds}", values={"kinds": ", ".join(AgentKind)})
@@ -30,63 +32,72 @@ def asked_kind(
     return kind
 
 
-AskedKind = Annotated[AgentKind, Depends(asked_kind)]
-SET_IT = "Set it to the address at which every device reaches the service"
-UNSET = Fault(
-    "url", "not_set", "SINYAL_PUBLIC_URL is not set: devices are to send to {url}, where this request came to", SET_IT
+RequiredKind = Annotated[AgentKind, Depends(required_kind)]
+SET_PUBLIC_URL = "Set it to the address at which every device reaches the service"
+NO_PUBLIC_URL = Fault(
+    "url",
+    "not_set",
+    "SINYAL_PUBLIC_URL is not set: devices will send to {url}, the address of this request",
+    SET_PUBLIC_URL,
 )
-SECRET = {"Cache-Control": "no-store"}
-TEXT = {"description": "The script", "content": {"text/plain": {"schema": {"type": "string"}}}}
+NO_STORE = {"Cache-Control": "no-store"}
+SCRIPT = {"description": "The script", "content": {"text/plain": {"schema": {"type": "string"}}}}
 
 
-def script(status: int, *others: int) -> ProblemResponses:
-    return problems(*others) | {status: TEXT}
+def script_or_problems(status: int, *others: int) -> ProblemResponses:
+    return problems(*others) | {status: SCRIPT}
 
 
 class EnrolmentOut(BaseModel):
-    code: str = Field(examples=["K7QX2MRD"], description="for one agent, until `expires_at`; shown this once")
+    code: str = Field(examples=["K7QX2MRD"], description="installs one agent, until `expires_at`; shown only once")
     expires_at: datetime
-    commands: dict[AgentKind, str] = Field(description="the one line that installs the agent, by what it runs on")
-    card_url: str = Field(description="to print for the technician")
-    status_url: str = Field(description="tells whoever is at the site whether readings arrive")
-    warnings: list[str] = Field([], description="what is allowed but probably not meant")
+    commands: dict[AgentKind, str] = Field(description="the line that installs the agent, by platform")
+    card_url: str = Field(description="page to print for the technician")
+    status_url: str = Field(description="page that shows at the site whether readings arrive")
+    warnings: list[str] = Field([], description="what is allowed but probably a mistake")
 
 
-@router.post("/agent", status_code=201, response_class=PlainTextResponse, responses=script(201, 403, 404, 409))
-async def issue_agent(session: Session, caller: Writer, request: Request, id: SiteId, kind: AskedKind) -> Response:
-    """The script of the site's agent, with a token of its own, shown this once. The token before it is over.
+@router.post(
+    "/agent", status_code=201, response_class=PlainTextResponse, responses=script_or_problems(201, 403, 404, 409)
+)
+async def issue_agent(session: Session, caller: Writer, request: Request, id: SiteId, kind: RequiredKind) -> Response:
+    """Issue the script of the site's agent with a new token, shown only once; earlier tokens are revoked.
 
-    Of the kind `own` the token alone, for an agent of your own making. Where `SINYAL_PUBLIC_URL` is not set, the header
-    `X-Sinyal-Warning` says what address was taken instead.
+    For the kind `own`, return only the token, for an agent that you write yourself. If `SINYAL_PUBLIC_URL` is not set,
+    the header `X-Sinyal-Warning` states the address that the script uses instead.
     """
-    found = await installation.issue(session, id, kind, caller=caller, settings=settings(request), url=base(request))
-    told = warnings(request)  # beside the body, which is a script
-    return PlainTextResponse(found, 201, headers=SECRET | ({"X-Sinyal-Warning": "; ".join(told)} if told else {}))
+    content = await installation.issue(
+        session, id, kind, caller=caller, settings=settings(request), url=base_url(request)
+    )
+    texts = warnings(request)  # in a header, since the body is a script
+    return PlainTextResponse(content, 201, headers=NO_STORE | ({"X-Sinyal-Warning": "; ".join(texts)} if texts else {}))
 
 
-@router.get("/agent", response_class=PlainTextResponse, responses=script(200, 404))
-async def preview_agent(session: Session, caller: Reader, request: Request, id: SiteId, kind: AskedKind) -> Response:
-    """The script to read, with a placeholder for the token."""
-    found = await installation.preview(session, id, kind, caller=caller, settings=settings(request), url=base(request))
-    return PlainTextResponse(found)
+@router.get("/agent", response_class=PlainTextResponse, responses=script_or_problems(200, 404))
+async def preview_agent(session: Session, caller: Reader, request: Request, id: SiteId, kind: RequiredKind) -> Response:
+    """Get the script with a placeholder for the token."""
+    content = await installation.preview(
+        session, id, kind, caller=caller, settings=settings(request), url=base_url(request)
+    )
+    return PlainTextResponse(content)
 
 
 @router.delete("/agent", status_code=204, responses=problems(403, 404))
 async def revoke_agent(session: Session, caller: Writer, id: SiteId) -> None:
-    """Its token is over, and so are codes that nobody used; the site's history stays. Again: 204 again."""
+    """Revoke the site's device tokens and withdraw its unused codes; its history stays. Idempotent."""
     await installation.revoke(session, id, caller=caller)
 
 
 @router.post("/enrolment", status_code=201, response_model=EnrolmentOut, responses=problems(403, 404, 409))
 async def enrol(session: Session, caller: Writer, request: Request, response: Response, id: SiteId) -> dict[str, Any]:
-    """A code by which a technician at the site installs the agent with one line. One that was still open is over."""
-    made, code = await enrolment.create(session, id, caller=caller)
-    response.headers.update(SECRET)
-    url = base(request)
+    """Create a code with which a technician at the site installs the agent by one line. Open codes are withdrawn."""
+    created, code = await enrolment.create(session, id, caller=caller)
+    response.headers.update(NO_STORE)
+    url = base_url(request)
     return {
         "code": code,
-        "expires_at": made.expires_at,
-        "commands": commands.lines(url, code),
+        "expires_at": created.expires_at,
+        "commands": install_commands(url, code),
         "card_url": f"{url}/enrol/{code}/card",
         "status_url": f"{url}/enrol/{code}/status",
         "warnings": warnings(request),
@@ -100,9 +111,10 @@ def settings(request: Request) -> Settings:
 def warnings(request: Request) -> list[str]:
     if settings(request).public_url:
         return []
-    spoken, values = i18n.preferred_language(request.headers.get("accept-language")), {"url": base(request)}
-    return ["; ".join(i18n.translate(part, values, language=spoken) for part in (UNSET.message, SET_IT))]
+    language, values = i18n.preferred_language(request.headers.get("accept-language")), {"url": base_url(request)}
+    texts = (NO_PUBLIC_URL.message, SET_PUBLIC_URL)
+    return ["; ".join(i18n.translate(text, values, language=language) for text in texts)]
 
 
-def base(request: Request) -> str:
+def base_url(request: Request) -> str:
     return installation.public_url(settings(request), str(request.base_url))

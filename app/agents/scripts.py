@@ -1,4 +1,4 @@
-"""The scripts that run at the sites: out of their templates, for one site. Pure."""
+"""Renders the agent script of a site from its template. Pure."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.agents.models import AgentKind
 from app.profiles import Profile
 
-VERSION = 1  # of the scripts: what they say of themselves when they push, as "openwrt/1"
+VERSION = 1  # of the scripts, which they send as `agent`, for example "openwrt/1"
 TEMPLATES = Path(__file__).parent / "templates"
 FILES = {
     AgentKind.ROUTEROS: "routeros.rsc",
@@ -22,15 +22,15 @@ FILES = {
     AgentKind.LINUX: "linux.sh",
     AgentKind.WINDOWS: "windows.ps1",
 }
-PLACEHOLDER = "sd-TOKEN"  # where a script is shown and no token was minted
-KEPT_S = 7 * 86_400  # what is older, the server takes no more
-LARGEST_JITTER_S = 50
-RUNS_EACH_S = 60  # cron and Windows run nothing more often
+PLACEHOLDER = "sd-TOKEN"  # instead of a token in a preview
+KEEP_S = 7 * 86_400  # the server accepts nothing older
+MAX_JITTER_S = 50
+MIN_SCHEDULE_S = 60  # cron and the Windows scheduler run nothing more often
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The site, as it may be named in a script that lies on somebody else's router."""
+class ScriptSite:
+    """What of a site may stand in a script on somebody else's router."""
 
     code: str
     village: str
@@ -38,12 +38,13 @@ class Place:
 
 
 def render(
-    kind: AgentKind, place: Place, *, url: str, token: str, anchors: list[str], profile: Profile, now: datetime
+    kind: AgentKind, site: ScriptSite, *, url: str, token: str, anchors: list[str], profile: Profile, now: datetime
 ) -> str:
+    """Return the script; for the kind `own` the token alone, with a line break."""
     if kind is AgentKind.OWN:
         return f"{token}\n"
     beat_s = profile.beat_s
-    keep_rows = max(100, KEPT_S // beat_s)
+    keep_rows = max(100, KEEP_S // beat_s)
     return (
         _environment()
         .get_template(FILES[kind])
@@ -53,38 +54,38 @@ def render(
             url=url,
             token=token,
             anchors=anchors,
-            site=Place(place.code, _plain(place.village), _plain(place.provider)),
+            site=ScriptSite(site.code, _comment_text(site.village), _comment_text(site.provider)),
             beat_s=beat_s,
             send_every_s=profile.send_every_s,
             ping_timeout_ms=profile.timeout_ms,
             ping_wait_s=-(-profile.timeout_ms // 1000),
             keep_rows=keep_rows,
-            keep_rows_routeros=min(2880, keep_rows),  # its arrays are copied whole: two days of minutes
-            beat_s_windows=max(RUNS_EACH_S, beat_s),
-            jitter_s=jitter_s(place.code, beat_s),
-            since=_midnight(now),
+            keep_rows_routeros=min(2880, keep_rows),  # two days of minutes: RouterOS copies arrays as a whole
+            beat_s_windows=max(MIN_SCHEDULE_S, beat_s),
+            jitter_s=jitter_s(site.code, beat_s),
+            since=_start_of_day(now),
             https=url.startswith("https://"),
             check_certificate="check-certificate=yes-without-crl " if url.startswith("https://") else "",
             anchors_routeros=";".join(f'"{anchor}"' for anchor in anchors),
-            anchors_windows=", ".join(_ps(anchor) for anchor in anchors),
+            anchors_windows=", ".join(_quote_powershell(anchor) for anchor in anchors),
         )
     )
 
 
 def jitter_s(code: str, beat_s: int) -> int:
-    """The site's own second of the minute, so that a thousand routers do not all send in the same one."""
-    return crc32(code.encode()) % max(1, min(LARGEST_JITTER_S, beat_s))
+    """Return the site's second of the minute, so that not all devices send in the same second."""
+    return crc32(code.encode()) % max(1, min(MAX_JITTER_S, beat_s))
 
 
-def _midnight(now: datetime) -> int:
-    """A clock that stands before the day on which the script was made was never set."""
+def _start_of_day(now: datetime) -> int:
+    """Return midnight UTC in seconds since 1970: a device's clock before the script's own day was never set."""
     return int(now.astimezone(UTC).replace(hour=0, minute=0, second=0).timestamp())
 
 
 @cache
 def _environment() -> Environment:
-    """Guillemets: every other bracket means something in one of these languages."""
-    made = Environment(
+    """Guillemets delimit, since every other bracket has a meaning in one of the script languages."""
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701  # no HTML
@@ -97,14 +98,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"sh": shlex.quote, "ps": _ps}
-    return made
+    environment.filters |= {"sh": shlex.quote, "ps": _quote_powershell}
+    return environment
 
 
-def _ps(text: Any) -> str:
+def _quote_powershell(text: Any) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
-def _plain(text: str) -> str:
-    """For a comment: nothing that ends it, or that any shell would read otherwise."""
+def _comment_text(text: str) -> str:
+    """Replace all that could end a comment or mean something to a shell."""
     return re.sub(r"[^\w .,()/-]", " ", text)

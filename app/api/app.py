@@ -37,8 +37,8 @@ from app.latency.routes import router as aggregates
 from app.maintenance.routes import router as maintenance
 from app.measurements.routes import router as measurements
 from app.postgres.engine import database_url, open_engine, open_sessions
-from app.push.asgi_bypass import PushLane
-from app.push.endpoint import Door
+from app.push.asgi_bypass import PushBypass
+from app.push.endpoint import PushEndpoint
 from app.push.routes import router as pushes
 from app.registry import vocabulary
 from app.registry.lint_routes import router as checks
@@ -128,14 +128,14 @@ def _create_state(app: FastAPI) -> None:
     app.state.snapshot = Snapshot(refresh_s=chosen.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)
     app.state.aggregate_cache = ResponseCache()
-    app.state.door = Door(lambda: app.state.sessions, chosen.push, app.state.metrics)
+    app.state.push = PushEndpoint(lambda: app.state.sessions, chosen.push, app.state.metrics)
     app.state.streams = Streams(app.state.snapshot, app.state.answers, max_streams=chosen.status.max_streams)
 
 
 def _add_middleware(app: FastAPI) -> None:
     """From the inside out."""
     chosen: Settings = app.state.settings
-    app.add_middleware(PushLane, door=app.state.door, prefix=API)
+    app.add_middleware(PushBypass, endpoint=app.state.push, prefix=API)
     app.add_middleware(SimulatedHeader, prefix=API)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(BodyLimit)
@@ -171,5 +171,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         with contextlib.suppress(asyncio.CancelledError):
             await following
         await follower.close()
-        await app.state.door.close()
+        await app.state.push.close()
         await app.state.engine.dispose()

@@ -1,38 +1,84 @@
-"""What of a push is new, and what it says of its device: pure, over receipts that somebody holds locked."""
+"""Decides which rows of a push are new, and what the push tells of its device. Pure: receipts come in locked."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from app.core.clock import WITA
 from app.core.errors import Fault
-from app.push.inbox import Row
 from app.push.parser import Push
-from app.push.seen import Seen
-from app.push.timestamps import Placed, Terms, arrival
+from app.push.timestamps import PushSite, TimedRow, arrival_reading
 from app.throughput.grants import OpenGrant
+from probes.contract import Reading
 
-OVERHEAD_BYTES = 5_000  # headers and TLS handshake: a POST a minute was measured to come to 170-260 MB a month
+OVERHEAD_BYTES = 5_000  # headers and TLS handshake: one POST a minute was measured at 170-260 MB a month
+MAX_RANGES = 2_000  # beyond it the oldest gaps count as received: an agent with so many does not count by one
+
+
+class SequenceRanges:
+    """A set of sequence numbers, read from and written as PostgreSQL's int8multirange of `[first, next)`."""
+
+    def __init__(self, text: str = "{}") -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        for bound in text[1:-1].replace("[", "").replace(")", "").split(",") if text != "{}" else ():
+            (self._starts if len(self._starts) == len(self._ends) else self._ends).append(int(bound))
+
+    def __contains__(self, seq: int) -> bool:
+        index = bisect_right(self._starts, seq) - 1
+        return index >= 0 and seq < self._ends[index]
+
+    def add(self, seq: int) -> bool:
+        """Return whether it is new."""
+        starts, ends = self._starts, self._ends
+        index = bisect_right(starts, seq)  # the first range that begins after it
+        if index and seq < ends[index - 1]:
+            return False
+        extends_previous = bool(index) and ends[index - 1] == seq
+        extends_next = index < len(starts) and starts[index] == seq + 1
+        if extends_previous and extends_next:
+            ends[index - 1] = ends.pop(index)
+            del starts[index]
+        elif extends_previous:
+            ends[index - 1] = seq + 1
+        elif extends_next:
+            starts[index] = seq
+        else:
+            starts.insert(index, seq)
+            ends.insert(index, seq + 1)
+        return True
+
+    def __str__(self) -> str:
+        if (excess := len(self._starts) - MAX_RANGES) > 0:
+            del self._starts[1 : excess + 1]
+            del self._ends[:excess]
+        return "{" + ",".join(f"[{start},{end})" for start, end in zip(self._starts, self._ends, strict=True)) + "}"
 
 
 @dataclass(slots=True)
-class Arrived:
-    """One push, placed in time. `site_id` None: our own beat."""
+class ReceivedPush:
+    """A push whose rows have their slots. `site` None: the worker's ingest heartbeat."""
 
-    site_id: int | None
-    terms: Terms
+    site: PushSite | None
     received_at: datetime
     received_us: int
-    size: int  # bytes, as they were sent
+    size_bytes: int  # as it was sent, perhaps compressed
     push: Push
-    placed: Sequence[Placed]
-    token_id: int | None = None  # that it came with
+    rows: Sequence[TimedRow]
+    token_id: int | None = None  # of the token that it was sent with
+
+    @property
+    def booted_at(self) -> datetime | None:
+        uptime_us = self.push.uptime_us
+        return None if uptime_us is None else self.received_at - timedelta(microseconds=uptime_us)
 
 
 @dataclass(slots=True)
-class Taken:
-    """What became of a push."""
+class PushResult:
+    """What the response tells of a push."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -40,116 +86,122 @@ class Taken:
     grant: OpenGrant | None = None
 
 
-Key = tuple[int, str]
+ReceiptKey = tuple[int, str]  # site, boot
 
 
 @dataclass(slots=True)
 class Receipt:
-    seen: Seen
-    known: bool  # before this transaction
+    seen: SequenceRanges
+    is_stored: bool  # by an earlier transaction
     first_at: datetime
     last_at: datetime
     booted_at: datetime | None = None
-    sent: bool = False  # in this transaction, by an agent of this boot
+    has_sent: bool = False  # its agent sent a push in this transaction
 
 
-def sift(one: Arrived, receipts: dict[Key, Receipt]) -> tuple[Taken, list[Row]]:
-    """What is new of a push, in the order of time; with a reading for its arrival if none of it says how it is now."""
-    assert one.site_id is not None
-    site_id, rows, live = one.site_id, [], False
-    found = Taken(rejected=list(one.push.faults))
-    for placed in one.placed:
-        measured = placed.measured
-        seen = receipts[site_id, measured.boot].seen
-        if placed.row is None:
-            if measured.seq in seen:
-                found.duplicates += 1
-            elif placed.fault is not None:
-                found.rejected.append(placed.fault)
-        elif seen.add(measured.seq):
-            rows.append(placed.row)
-            live = live or placed.live
+def accept_rows(
+    received: ReceivedPush, site: PushSite, receipts: dict[ReceiptKey, Receipt]
+) -> tuple[PushResult, list[Reading]]:
+    """Return the counts of the push and its new readings in the order of their slots; update its receipts.
+
+    1. A row is new if its receipt does not hold its sequence number; rejected rows are not entered in it.
+    2. If no reading tells the state now, add one for the arrival itself, unless all rows were duplicates.
+    3. Renew the receipts of all boots in the push.
+    """
+    result, readings, is_live = PushResult(rejected=list(received.push.faults)), list[Reading](), False
+    for timed in received.rows:
+        seen = receipts[site.site_id, timed.row.boot].seen
+        if timed.reading is None:
+            if timed.row.seq in seen:
+                result.duplicates += 1
+            elif timed.fault is not None:
+                result.rejected.append(timed.fault)
+        elif seen.add(timed.row.seq):
+            readings.append(timed.reading)
+            is_live = is_live or timed.live
         else:
-            found.duplicates += 1
-    found.accepted = len(rows)
-    found.rejected.sort(key=_place)
-    rows.sort()
-    if not live and (rows or not found.duplicates) and one.terms.lifecycle == "active":
-        rows.append(arrival(one.received_us, one.terms))
-    for boot in {row.boot for row in one.push.rows} | {one.push.boot}:
+            result.duplicates += 1
+    result.accepted = len(readings)
+    result.rejected.sort(key=lambda fault: (fault.row is None, fault.row or 0))  # faults of no row come last
+    readings.sort(key=attrgetter("slot"))
+    if not is_live and (readings or not result.duplicates) and site.lifecycle == "active":
+        readings.append(arrival_reading(site, received.received_us))
+    _renew_receipts(received, site, receipts)
+    return result, readings
+
+
+def _renew_receipts(received: ReceivedPush, site: PushSite, receipts: dict[ReceiptKey, Receipt]) -> None:
+    push = received.push
+    for boot in {row.boot for row in push.rows} | {push.boot}:
         if boot is not None:
-            receipt = receipts[site_id, boot]
-            receipt.last_at = max(receipt.last_at, one.received_at)
-    if one.push.boot is not None and (booted_at := _booted_at(one)) is not None:
-        receipts[site_id, one.push.boot].booted_at = booted_at
-    return found, rows
+            receipt = receipts[site.site_id, boot]
+            receipt.last_at = max(receipt.last_at, received.received_at)
+    if push.boot is not None and (booted_at := received.booted_at) is not None:
+        receipts[site.site_id, push.boot].booted_at = booted_at
 
 
-def _place(fault: Fault) -> tuple[bool, int]:
-    """What concerns no row comes last."""
-    return fault.row is None, fault.row or 0
+def detect_second_agent(
+    received: ReceivedPush, site: PushSite, receipts: dict[ReceiptKey, Receipt], last_boots: dict[int, str | None]
+) -> bool:
+    """Return whether a boot sends again that another had replaced: then two agents share one token.
 
-
-def _booted_at(one: Arrived) -> datetime | None:
-    return None if one.push.uptime_us is None else one.received_at - timedelta(microseconds=one.push.uptime_us)
-
-
-def follows(one: Arrived, receipts: dict[Key, Receipt], boots: dict[int, str | None]) -> bool:
-    """Whether a boot sends that another had followed already: two agents do, with one token. Rows of an older boot that
-    a later one delivers are no sign of it."""
-    assert one.site_id is not None
-    if one.push.boot is None:
+    Rows of an older boot that a later one delivers do not count. Updates `last_boots`.
+    """
+    boot = received.push.boot
+    if boot is None:
         return False
-    receipt, last = receipts[one.site_id, one.push.boot], boots.get(one.site_id)
-    boots[one.site_id] = one.push.boot
-    was_known, receipt.sent = receipt.known or receipt.sent, True
-    return was_known and last is not None and last != one.push.boot
+    receipt, last_boot = receipts[site.site_id, boot], last_boots.get(site.site_id)
+    last_boots[site.site_id] = boot
+    is_known, receipt.has_sent = receipt.is_stored or receipt.has_sent, True
+    return is_known and last_boot is not None and last_boot != boot
 
 
-def heard(one: Arrived, found: Taken, *, two_agents: bool) -> dict[str, Any]:
-    push, at = one.push, one.received_at
+def device_values(received: ReceivedPush, site: PushSite, result: PushResult, *, second_agent: bool) -> dict[str, Any]:
+    """Return what the push tells of its device, by the columns of `device`; None leaves a column as it is."""
+    push, at = received.push, received.received_at
     return {
-        "site_id": one.site_id,
+        "site_id": site.site_id,
         "heard_at": at,
         "boot": push.boot,
-        "booted_at": _booted_at(one),
+        "booted_at": received.booted_at,
         "seq": max(
-            (row.measured.seq for row in one.placed if row.row is not None and row.measured.boot == push.boot),
+            (timed.row.seq for timed in received.rows if timed.reading is not None and timed.row.boot == push.boot),
             default=None,
         ),
         "agent": push.agent,
         "clients": push.clients,
         "measures": push.rows[-1].sent > 0 if push.rows else None,
-        "clock_offset_s": None if push.sent_us is None else (one.received_us - push.sent_us) / 1_000_000,
+        "clock_offset_s": None if push.sent_us is None else (received.received_us - push.sent_us) / 1_000_000,
         "waiting": push.waiting,
         "dropped": push.dropped,
-        "accepted": found.accepted,
-        "duplicates": found.duplicates,
-        "rejected": len(found.rejected),
-        "last_rejection": found.rejected[-1].code if found.rejected else None,
-        "last_rejected_at": at if found.rejected else None,
-        "two_agents_at": at if two_agents else None,
-        "token_id": one.token_id,
+        "accepted": result.accepted,
+        "duplicates": result.duplicates,
+        "rejected": len(result.rejected),
+        "last_rejection": result.rejected[-1].code if result.rejected else None,
+        "last_rejected_at": at if result.rejected else None,
+        "two_agents_at": at if second_agent else None,
+        "token_id": received.token_id,
     }
 
 
-def merged(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
-    """Two pushes of one device in one transaction."""
-    if before is None:
-        return now
-    counts = {name: before[name] + now[name] for name in ("accepted", "duplicates", "rejected")}
-    return before | {name: value for name, value in now.items() if value is not None} | counts
+def merge_device_values(earlier: dict[str, Any] | None, later: dict[str, Any]) -> dict[str, Any]:
+    """Merge the values of two pushes of one device in one transaction: counts add up, known values win over None."""
+    if earlier is None:
+        return later
+    counts = {name: earlier[name] + later[name] for name in ("accepted", "duplicates", "rejected")}
+    return earlier | {name: value for name, value in later.items() if value is not None} | counts
 
 
-def metered(arrivals: Sequence[Arrived]) -> list[dict[str, Any]]:
-    found: dict[tuple[int, date], list[int]] = {}
-    for one in arrivals:
-        if one.site_id is not None:
-            month = one.received_at.astimezone(WITA).date().replace(day=1)
-            sums = found.setdefault((one.site_id, month), [0, 0])
-            sums[0] += 1
-            sums[1] += one.size + OVERHEAD_BYTES
+def sum_traffic(pushes: Sequence[ReceivedPush]) -> list[dict[str, Any]]:
+    """Return requests and bytes by site and month (WITA), as rows of `push_traffic`."""
+    totals: dict[tuple[int, date], list[int]] = {}
+    for received in pushes:
+        if received.site is not None:
+            month = received.received_at.astimezone(WITA).date().replace(day=1)
+            total = totals.setdefault((received.site.site_id, month), [0, 0])
+            total[0] += 1
+            total[1] += received.size_bytes + OVERHEAD_BYTES
     return [
-        {"site_id": site_id, "month": month, "requests": requests, "bytes": size}
-        for (site_id, month), (requests, size) in found.items()
+        {"site_id": site_id, "month": month, "requests": requests, "bytes": size_bytes}
+        for (site_id, month), (requests, size_bytes) in totals.items()
     ]

@@ -1,4 +1,4 @@
-"""`POST /push` from its bytes to its answer: whose it is, what it says, when that was, and that it is kept."""
+"""`POST /push` and `POST /push/end`, from the request's bytes to the response."""
 
 import contextlib
 import time
@@ -22,32 +22,37 @@ from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, TooM
 from app.core.token_bucket import TokenBuckets
 from app.postgres.engine import Sessions, transaction
 from app.push import parser, rejections
-from app.push.dedupe import Arrived, Taken
-from app.push.device_cache import Devices, Registered
-from app.push.group_commit import Ingest
-from app.push.timestamps import place
+from app.push.dedupe import PushResult, ReceivedPush
+from app.push.device_cache import MAX_DEVICES, UNKNOWN_TOKEN, DeviceCache, RegisteredDevice
+from app.push.group_commit import GroupCommit, NotStored
+from app.push.timestamps import assign_slots
 from app.settings import PushSettings
 
-LARGEST = 1_000_000  # bytes, packed and unpacked alike
+MAX_BYTES = 1_000_000  # of a body, compressed and decompressed alike
 TOO_LARGE = "At most {limit} MB per request: split it into several"
 NO_DEVICE_TOKEN = "Send the device's token: Authorization: Bearer <token>, or as token in the body"  # noqa: S105
-DEVICES = 50_000
+HEARTBEAT_S = 15  # `next_s` for the worker's ingest heartbeat
 
 
-class Door:
-    """What one api process keeps for all pushes."""
+class PushEndpoint:
+    """What an API process keeps for all pushes: known devices, their rate limits, and the group commit."""
 
     def __init__(self, sessions: Callable[[], Sessions], settings: PushSettings, metrics: CollectorRegistry) -> None:
         self._sessions = sessions
-        self.devices, self.ingest = Devices(sessions), Ingest(sessions)
-        self._rows = Counter("sinyal_push_rows", "Rows that devices sent, by verdict", ["verdict"], registry=metrics)
-        waiting = Gauge("sinyal_push_waiting", "Pushes that wait for their commit", registry=metrics)
-        waiting.set_function(lambda: len(self.ingest))
-        per_min = settings.requests_per_min
-        self._buckets = TokenBuckets(per_s=per_min / 60, burst=settings.burst, max_callers=DEVICES) if per_min else None
+        self.devices, self.commits = DeviceCache(sessions), GroupCommit(sessions)
+        self._rows = Counter("sinyal_push_rows", "Rows received in pushes, by verdict", ["verdict"], registry=metrics)
+        waiting = Gauge("sinyal_push_waiting", "Pushes waiting for their commit", registry=metrics)
+        waiting.set_function(lambda: len(self.commits))
+        self.limit_rate(settings)
 
-    async def enter(self, token: str) -> Registered:
-        """Raises NotSignedIn, TooManyRequests, and NotPushed for a site whose agent has nothing to do."""
+    def limit_rate(self, settings: PushSettings) -> None:
+        """Limit each device to so many requests a minute; 0: no limit."""
+        self._buckets: TokenBuckets | None = None
+        if per_min := settings.requests_per_min:
+            self._buckets = TokenBuckets(per_s=per_min / 60, burst=settings.burst, max_callers=MAX_DEVICES)
+
+    async def authenticate(self, token: str) -> RegisteredDevice:
+        """Raises NotSignedIn, TooManyRequests, and NotMeasuredByAgent for a site that has no agent any more."""
         secret = digest(token)
         device = await self.devices.get(secret)
         if self._buckets is not None and (wait_s := self._buckets.take(secret, time.monotonic())) > 0:
@@ -55,124 +60,139 @@ class Door:
         device.require_pushed()
         return device
 
-    def count(self, taken: Taken) -> None:
-        for verdict, many in (
-            ("accepted", taken.accepted),
-            ("duplicate", taken.duplicates),
-            ("rejected", len(taken.rejected)),
+    async def commit(self, received: ReceivedPush) -> PushResult:
+        """Deduplicate and store a push, and count its rows. Raises Unavailable, NotStored."""
+        result = await self.commits.submit(received)
+        for verdict, count in (
+            ("accepted", result.accepted),
+            ("duplicate", result.duplicates),
+            ("rejected", len(result.rejected)),
         ):
-            if many:
-                self._rows.labels(verdict).inc(many)
+            if count:
+                self._rows.labels(verdict).inc(count)
+        return result
 
-    async def end(self, secret: bytes) -> bool:
+    async def end_token(self, secret: bytes) -> bool:
+        """Revoke a device token; return whether it exists."""
+        self.devices.forget(secret)
         async with transaction(self._sessions()) as session:
             return await agent_tokens.end(session, secret)
 
     async def close(self) -> None:
-        await self.ingest.close()
+        await self.commits.close()
         await self.devices.close()
 
 
-async def receive(request: Request, door: Door) -> Response:
-    """Raises problems; whatever they are, no row of it was kept."""
+async def receive(request: Request, endpoint: PushEndpoint) -> Response:
+    """Answer a push. Whatever Problem it raises, none of its rows was stored.
+
+    1. Authenticate the device, by the header before the body is read, else by the token in the body.
+    2. Read and decompress the body.
+    3. Parse its rows.
+    4. Place the rows in time.
+    5. Deduplicate the rows against the receipts, and commit.
+    6. Answer with the counts, the rejected rows, and when to send again.
+
+    Where 2, 3 or 5 fails for an authenticated device, its arrival is recorded: a faulty agent is not an outage.
+    """
     authorization = request.headers.get("authorization")
-    device = await door.enter(_bearer(authorization)) if authorization else None
+    device = await endpoint.authenticate(_bearer_token(authorization)) if authorization else None
     try:
-        sent = await _body(request)
+        body = await _read_body(request)
         received_us = time.time_ns() // 1000
-        if device is None and not sent:
+        if device is None and not body:
             raise NotSignedIn(NO_DEVICE_TOKEN)
-        body = parser.load(_unpacked(sent, request.headers.get("content-encoding")))
+        document = parser.load(_decompress(body, request.headers.get("content-encoding")))
         if device is None:
-            if type(token := body.get("token")) is not str:
-                raise NotSignedIn(NO_DEVICE_TOKEN)
-            device = await door.enter(token)
-        push = parser.read(body) if device.site_id is not None else parser.Push(live=True)
-    except (TooLarge, Invalid) as problem:
-        if device is not None and device.site_id is not None:
-            await _hear(device, door, problem)
+            device = await endpoint.authenticate(_body_token(document))
+        push = parser.parse(document) if device.site is not None else parser.Push(live=True)
+        result = await endpoint.commit(_place_in_time(device, push, received_us, len(body)))
+    except (TooLarge, Invalid, NotStored) as problem:
+        if device is not None and device.site is not None:
+            await _record_arrival(device, endpoint, problem)
         raise
-    taken = await door.ingest.take(_arrived(device, push, received_us, len(sent)))
-    door.count(taken)
-    spoken = i18n.preferred_language(request.headers.get("accept-language")) if taken.rejected else "en"
-    return Response(orjson.dumps(_answer(taken, device, spoken)), media_type="application/json")
+    language = i18n.preferred_language(request.headers.get("accept-language")) if result.rejected else "en"
+    return Response(orjson.dumps(_answer(result, device, language)), media_type="application/json")
 
 
-async def end(request: Request, door: Door) -> None:
-    """Raises NotSignedIn for a token that never was, TooLarge, Invalid."""
+async def end(request: Request, endpoint: PushEndpoint) -> None:
+    """Revoke the token that the request carries. Raises NotSignedIn for one that never existed, TooLarge, Invalid."""
     if authorization := request.headers.get("authorization"):
-        token: object = _bearer(authorization)
+        token = _bearer_token(authorization)
     else:
-        sent = await _body(request)
-        token = parser.load(sent).get("token") if sent else None
-    if type(token) is not str:
-        raise NotSignedIn(NO_DEVICE_TOKEN)
-    secret = digest(token)
-    door.devices.forget(secret)
-    if not await door.end(secret):
-        raise NotSignedIn("This device's token is unknown or revoked: set its agent up anew")
+        body = await _read_body(request)
+        token = _body_token(parser.load(body) if body else {})
+    if not await endpoint.end_token(digest(token)):
+        raise NotSignedIn(UNKNOWN_TOKEN)
 
 
-def _arrived(device: Registered, push: parser.Push, received_us: int, size: int) -> Arrived:
+def _place_in_time(device: RegisteredDevice, push: parser.Push, received_us: int, size_bytes: int) -> ReceivedPush:
     received_at = datetime.fromtimestamp(received_us // 1_000_000, UTC).replace(microsecond=received_us % 1_000_000)
-    placed = place(push, received_us, device.terms)
-    return Arrived(device.site_id, device.terms, received_at, received_us, size, push, placed, device.token_id)
+    rows = assign_slots(push, received_us, device.site) if device.site is not None else []
+    return ReceivedPush(device.site, received_at, received_us, size_bytes, push, rows, device.token_id)
 
 
-async def _body(request: Request) -> bytes:
+async def _read_body(request: Request) -> bytes:
     try:
-        sent = await request.body()
-    except HTTPException:  # by app/api/middleware/body_limits.py, which reads no more of it
+        body = await request.body()
+    except HTTPException:  # from app/api/middleware/body_limits.py, which stops reading
         raise _too_large() from None
-    if len(sent) > LARGEST:
+    if len(body) > MAX_BYTES:
         raise _too_large()
-    return sent
+    return body
 
 
 def _too_large() -> TooLarge:
-    return TooLarge(TOO_LARGE, values={"limit": LARGEST // 1_000_000})
+    return TooLarge(TOO_LARGE, values={"limit": MAX_BYTES // 1_000_000})
 
 
-async def _hear(device: Registered, door: Door, problem: Problem) -> None:
-    """Nothing that it says can be used, and that it came proves the link: an agent with a fault is no outage."""
-    fault = problem.faults[0] if problem.faults else Fault("body", "too_large", problem.title)
+async def _record_arrival(device: RegisteredDevice, endpoint: PushEndpoint, problem: Problem) -> None:
+    """Store that the device sent something, with the first fault, though no row of it can be used."""
+    fault = problem.faults[0] if problem.faults else Fault("body", problem.type.replace("-", "_"), problem.title)
     push = parser.Push(live=False, faults=[replace(fault, row=None)])
-    with contextlib.suppress(Unavailable):
-        door.count(await door.ingest.take(_arrived(device, push, time.time_ns() // 1000, 0)))
+    with contextlib.suppress(Unavailable, NotStored):
+        await endpoint.commit(_place_in_time(device, push, time.time_ns() // 1000, 0))
 
 
-def _answer(taken: Taken, device: Registered, spoken: str) -> dict[str, Any]:
+def _answer(result: PushResult, device: RegisteredDevice, language: str) -> dict[str, Any]:
     return {
-        "accepted": taken.accepted,
-        "duplicates": taken.duplicates,
-        "rejected": rejections.told(taken.rejected, spoken),
-        "next_s": device.terms.send_every_s,
-        "speedtest_grant": taken.grant and taken.grant.code,
-        "speedtest": taken.grant and taken.grant.limits,
+        "accepted": result.accepted,
+        "duplicates": result.duplicates,
+        "rejected": rejections.serialize(result.rejected, language),
+        "next_s": device.site.send_every_s if device.site is not None else HEARTBEAT_S,
+        "speedtest_grant": result.grant and result.grant.code,
+        "speedtest": result.grant and result.grant.limits,
         "server_time": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
 
 
-def _bearer(authorization: str) -> str:
+def _bearer_token(authorization: str) -> str:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         raise NotSignedIn(NO_DEVICE_TOKEN)
     return token.strip()
 
 
-def _unpacked(sent: bytes, encoding: str | None) -> bytes:
-    """Raises TooLarge for what grows beyond all bounds, without letting it."""
+def _body_token(document: dict[str, Any]) -> str:
+    token = document.get("token")
+    if type(token) is not str:
+        raise NotSignedIn(NO_DEVICE_TOKEN)
+    return token
+
+
+def _decompress(body: bytes, encoding: str | None) -> bytes:
+    """Raises TooLarge without decompressing more than MAX_BYTES."""
     if encoding is None or encoding == "identity":
-        return sent
+        return body
     if encoding.lower() != "gzip":
-        raise Invalid(Fault("Content-Encoding", "unknown_encoding", "Bodies are packed with gzip, or not at all"))
-    unpacking = zlib.decompressobj(31)
+        raise Invalid(Fault("Content-Encoding", "unknown_encoding", "Compress the body with gzip or not at all"))
+    decompressor = zlib.decompressobj(31)  # 31: gzip format
     try:
-        found = unpacking.decompress(sent, LARGEST + 1)
+        decompressed = decompressor.decompress(body, MAX_BYTES + 1)
     except zlib.error:
-        found = b""
-    if len(found) > LARGEST:
+        decompressed = b""
+    if len(decompressed) > MAX_BYTES:
         raise _too_large()
-    if not unpacking.eof or unpacking.unused_data:
-        raise Invalid(Fault("body", "bad_gzip", "The body is not whole gzip"))
-    return found
+    if not decompressor.eof or decompressor.unused_data:
+        raise Invalid(Fault("body", "bad_gzip", "The body is not a complete gzip stream"))
+    return decompressed

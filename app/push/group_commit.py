@@ -1,4 +1,4 @@
-"""Group commit: pushes wait for one flusher, which writes all that wait in one transaction. Who is answered is kept."""
+"""Group commit: one writer commits all waiting pushes in one transaction; each is answered after the commit."""
 
 import asyncio
 import contextlib
@@ -7,101 +7,123 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from app.core.errors import Unavailable
-from app.postgres.engine import Sessions, is_refused, sqlstate, transaction
+from app.core.errors import Problem, Unavailable
+from app.postgres.engine import Sessions, is_unavailable, sqlstate, transaction
 from app.push import inbox, receipts
-from app.push.dedupe import Arrived, Taken
-from app.push.receipts import Overtaken
+from app.push.dedupe import PushResult, ReceivedPush
+from app.push.inbox import Delivery
+from app.push.receipts import ReceiptConflict
 
 log = structlog.get_logger()
 
-GROUP, GROUP_ROWS = 500, 20_000  # a transaction's most
-WAITING, WAITING_ROWS = 5_000, 200_000  # beyond it devices keep what they have: 503
-TRIES = 4
-AGAIN = {"40P01", "40001"}  # a deadlock, a serialization failure: nothing is wrong with the data
+MAX_GROUP, MAX_GROUP_ROWS = 500, 20_000  # of one transaction
+MAX_WAITING, MAX_WAITING_ROWS = 5_000, 200_000  # beyond it pushes are answered with 503, and devices keep their rows
+ATTEMPTS = 4
+RETRY_AT_ONCE = {"40P01", "40001"}  # deadlock, serialization failure: nothing is wrong with the data
+
+Waiting = tuple[ReceivedPush, asyncio.Future[PushResult]]
 
 
 class TooBusy(Unavailable):
-    type, title = "too-busy", "More is coming in than can be written; send it again shortly"
+    type, title = "too-busy", "Too many pushes are waiting to be written; send it again shortly"
 
 
-class Ingest:
+class NotStored(Problem):
+    """The push itself cannot be written, by a fault of ours: its device keeps its rows and sends them again."""
+
+
+class GroupCommit:
     def __init__(self, sessions: Callable[[], Sessions]) -> None:
         self._sessions = sessions
-        self._waiting: deque[tuple[Arrived, asyncio.Future[Taken]]] = deque()
-        self._rows = 0
-        self._flushing: asyncio.Task[None] | None = None
-        self._has_begun = False
+        self._waiting: deque[Waiting] = deque()
+        self._rows = 0  # of all that wait
+        self._writer: asyncio.Task[None] | None = None
+        self._start_recorded = False
 
     def __len__(self) -> int:
+        """How many pushes wait for their commit."""
         return len(self._waiting)
 
-    async def take(self, arrived: Arrived) -> Taken:
-        """Returns after the commit. Raises Unavailable where there was none, or nobody knows whether there was."""
-        if len(self._waiting) >= WAITING or self._rows >= WAITING_ROWS:
+    async def submit(self, received: ReceivedPush) -> PushResult:
+        """Return after the commit.
+
+        Raises Unavailable if there was no commit or its outcome is unknown, NotStored if this push cannot be written.
+        """
+        if len(self._waiting) >= MAX_WAITING or self._rows >= MAX_WAITING_ROWS:
             raise TooBusy
-        future: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        self._waiting.append((arrived, future))
-        self._rows += len(arrived.placed)
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush())
+        future: asyncio.Future[PushResult] = asyncio.get_running_loop().create_future()
+        self._waiting.append((received, future))
+        self._rows += len(received.rows)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all())
         return await future
 
     async def close(self) -> None:
-        """Waits for what was sent in time."""
-        if self._flushing is not None:
+        """Wait until all that was submitted is written."""
+        if self._writer is not None:
             with contextlib.suppress(asyncio.CancelledError):
-                await self._flushing
+                await self._writer
 
-    async def _flush(self) -> None:
+    async def _write_all(self) -> None:
         while self._waiting:
             group = self._next_group()
             try:
                 await self._write(group)
             finally:
                 for _, future in group:
-                    if not future.done():
-                        future.set_exception(Unavailable())
-                        future.exception()  # seen, though its request may be gone
+                    _fail(future, Unavailable())
 
-    def _next_group(self) -> list[tuple[Arrived, asyncio.Future[Taken]]]:
-        group: list[tuple[Arrived, asyncio.Future[Taken]]] = []
+    def _next_group(self) -> list[Waiting]:
+        group: list[Waiting] = []
         rows = 0
-        while self._waiting and len(group) < GROUP and rows < GROUP_ROWS:
-            one = self._waiting.popleft()
-            rows += len(one[0].placed)
-            group.append(one)
+        while self._waiting and len(group) < MAX_GROUP and rows < MAX_GROUP_ROWS:
+            waiting = self._waiting.popleft()
+            rows += len(waiting[0].rows)
+            group.append(waiting)
         self._rows -= rows
         return group
 
-    async def _write(self, group: Sequence[tuple[Arrived, asyncio.Future[Taken]]]) -> None:
-        """What the database refuses is looked for by halves: it takes no other with it."""
+    async def _write(self, group: Sequence[Waiting]) -> None:
+        """Commit a group. If it cannot be written though the database is available, find the faulty push by halves.
+
+        The faulty push alone fails with NotStored. Futures left open here are failed with Unavailable by the caller.
+        """
         try:
-            taken = await self._commit([arrived for arrived, _ in group])
+            results = await self._commit([received for received, _ in group])
         except Exception as error:
-            if is_refused(error) and len(group) > 1:
+            if is_unavailable(error) or isinstance(error, ReceiptConflict):
+                log.warning("push_commit_unavailable", error=type(error).__name__, pushes=len(group))
+            elif len(group) > 1:
                 middle = len(group) // 2
                 await self._write(group[:middle])
                 await self._write(group[middle:])
-                return
-            site = group[0][0].site_id if len(group) == 1 else None
-            log.warning("not_taken", error=type(error).__name__, pushes=len(group), site=site)
+            else:
+                [(received, future)] = group
+                site_id = received.site and received.site.site_id
+                log.error("push_not_stored", site=site_id, rows=len(received.rows), exc_info=error)
+                _fail(future, NotStored())
             return
-        for (_, future), one in zip(group, taken, strict=True):
-            if not future.done():  # its request may be gone: what it sent is kept all the same
-                future.set_result(one)
+        for (_, future), result in zip(group, results, strict=True):
+            if not future.done():  # cancelled if its request is gone: its rows are stored all the same
+                future.set_result(result)
 
-    async def _commit(self, arrivals: list[Arrived]) -> list[Taken]:
-        for tries_left in range(TRIES - 1, -1, -1):
+    async def _commit(self, pushes: list[ReceivedPush]) -> list[PushResult]:
+        for attempts_left in range(ATTEMPTS - 1, -1, -1):
             try:
                 async with transaction(self._sessions()) as session:
-                    if not self._has_begun:
-                        await inbox.put(session, [inbox.begun(arrivals[0].received_at)])
-                    taken = await receipts.take(session, arrivals)
-                self._has_begun = True
-                return taken
+                    if not self._start_recorded:
+                        await inbox.enqueue(session, [Delivery.api_start(pushes[0].received_at)])
+                    results = await receipts.record_pushes(session, pushes)
+                self._start_recorded = True
+                return results
             except Exception as error:
-                again = isinstance(error, Overtaken) or sqlstate(error) in AGAIN
-                if not again or not tries_left:
+                may_retry = isinstance(error, ReceiptConflict) or sqlstate(error) in RETRY_AT_ONCE
+                if not may_retry or not attempts_left:
                     raise
         raise AssertionError("unreachable")
+
+
+def _fail(future: asyncio.Future[PushResult], problem: Problem) -> None:
+    if not future.done():
+        future.set_exception(problem)
+        future.exception()  # retrieved here: asyncio would log it if the request is gone

@@ -1,10 +1,9 @@
-"""What was pushed, between the api that acknowledged it and the worker that judges it: nothing of it is ever lost."""
+"""Durable queue of pushes between the API, which acknowledges them, and the worker, which judges them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
-from typing import NamedTuple
+from operator import attrgetter
 
 import orjson
 from sqlalchemy import text
@@ -12,96 +11,94 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from probes.contract import AGENT, Outcome, Reading
 
-PUT = text("""
+INSERT = text("""
     INSERT INTO push_inbox (site_id, received_at, rows)
     SELECT * FROM unnest(cast(:site_ids AS int[]), cast(:received AS timestamptz[]), cast(:rows AS bytea[]))
 """)
-TAKE = text("""
+DELETE_OLDEST = text("""
     DELETE FROM push_inbox WHERE id IN (
         SELECT id FROM (
             SELECT id, sum(octet_length(rows)) OVER (ORDER BY id) - octet_length(rows) AS before FROM (
-                SELECT id, rows FROM push_inbox WHERE refused_at IS NULL ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+                SELECT id, rows FROM push_inbox WHERE refused_at IS NULL ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
             ) oldest
-        ) counted WHERE before < :most_bytes
-    ) RETURNING id, site_id, received_at, rows
+        ) counted WHERE before < :max_bytes
+    ) RETURNING id, site_id, received_at, rows AS payload
 """)
 SET_ASIDE = text("UPDATE push_inbox SET refused_at = now() WHERE id = :id")
-BRING_BACK = text("UPDATE push_inbox SET refused_at = NULL WHERE refused_at IS NOT NULL")
+REQUEUE = text("UPDATE push_inbox SET refused_at = NULL WHERE refused_at IS NOT NULL")
 
-
-class Row(NamedTuple):
-    """One reading of a device, with its place in time: `slot` in seconds since 1970, `rtt_us` of what answered."""
-
-    slot: int
-    outcome: str
-    sent: int
-    rtt_us: tuple[int, ...] | list[int]
-    valid_s: int
-    reason: str | None = None
+NO_READINGS = b"[]"
+API_START = orjson.dumps([(0, Outcome.FAULT, 0, (), 0, "begun")])
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one push brought. `site_id` None: our own beat, which proves that ingest is alive, or `begun`."""
+    """The readings of one push. `site_id` None: the worker's own ingest heartbeat, or the start of an API process.
+
+    `payload` is decoded only by `readings()`, so that one which cannot be decoded does not stop the others.
+    """
 
     site_id: int | None
     received_at: datetime
-    rows: Sequence[Row]
+    payload: bytes  # JSON: a list of [slot, outcome, sent, rtt_us, valid_s, reason]
     id: int = 0  # in the inbox
 
+    @classmethod
+    def of_site(cls, site_id: int, received_at: datetime, readings: Sequence[Reading]) -> "Delivery":
+        return cls(site_id, received_at, orjson.dumps([_fields(reading) for reading in readings]))
+
+    @classmethod
+    def heartbeat(cls, received_at: datetime) -> "Delivery":
+        return cls(None, received_at, NO_READINGS)
+
+    @classmethod
+    def api_start(cls, received_at: datetime) -> "Delivery":
+        """The first delivery of an API process: pushes sent just before it may be lost."""
+        return cls(None, received_at, API_START)
+
     @property
-    def is_begin(self) -> bool:
-        return self.site_id is None and bool(self.rows)
+    def is_api_start(self) -> bool:
+        return self.site_id is None and self.payload != NO_READINGS
 
     def readings(self) -> list[Reading]:
+        """Fields that a newer API added are ignored. Raises ValueError or TypeError for a payload of another format."""
         assert self.site_id is not None
-        return [
-            Reading(
-                self.site_id,
-                row.slot,
-                Outcome(row.outcome),
-                row.sent,
-                tuple(row.rtt_us),
-                row.valid_s,
-                row.reason,
-                AGENT,
-            )
-            for row in self.rows
-        ]
+        return [_reading(self.site_id, *fields[:6]) for fields in orjson.loads(self.payload)]
 
 
-def begun(at: datetime) -> Delivery:
-    """The first that a process of the api took in: whoever came right before may have come in vain."""
-    return Delivery(None, at, [Row(0, Outcome.FAULT.value, 0, (), 0, "begun")])
+def _fields(reading: Reading) -> tuple[int, Outcome, int, tuple[int, ...], int, str | None]:
+    return reading.slot, reading.outcome, reading.sent, reading.rtt_us, reading.valid_s, reading.reason
 
 
-async def put(session: AsyncSession, deliveries: Sequence[Delivery]) -> None:
+def _reading(
+    site_id: int, slot: int, outcome: str, sent: int, rtt_us: list[int], valid_s: int, reason: str | None
+) -> Reading:
+    return Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), valid_s, reason, AGENT)
+
+
+async def enqueue(session: AsyncSession, deliveries: Sequence[Delivery]) -> None:
     await session.execute(
-        PUT,
+        INSERT,
         {
-            "site_ids": [one.site_id for one in deliveries],
-            "received": [one.received_at for one in deliveries],
-            "rows": [orjson.dumps([tuple(row) for row in one.rows]) for one in deliveries],
+            "site_ids": [delivery.site_id for delivery in deliveries],
+            "received": [delivery.received_at for delivery in deliveries],
+            "rows": [delivery.payload for delivery in deliveries],
         },
     )
 
 
-async def take(session: AsyncSession, *, most: int, most_bytes: int = 2**62) -> list[Delivery]:
-    """The oldest, in the order in which they came; they are gone with the commit of what was made of them."""
-    taken = await session.execute(TAKE, {"most": most, "most_bytes": most_bytes})
-    return [Delivery(row.site_id, row.received_at, _rows(row.rows), row.id) for row in sorted(taken, key=itemgetter(0))]
-
-
-def _rows(stored: bytes) -> list[Row]:
-    """What a newer api says beyond what is known here is left out."""
-    return [Row(*values[: len(Row._fields)]) for values in orjson.loads(stored)]
+async def dequeue(session: AsyncSession, *, limit: int, max_bytes: int = 2**62) -> list[Delivery]:
+    """Delete and return the oldest deliveries in their order; they are gone once the caller's transaction commits."""
+    rows = await session.execute(DELETE_OLDEST, {"limit": limit, "max_bytes": max_bytes})
+    deliveries = [Delivery(row.site_id, row.received_at, row.payload, row.id) for row in rows]
+    return sorted(deliveries, key=attrgetter("id"))
 
 
 async def set_aside(session: AsyncSession, delivery_id: int) -> None:
-    """What cannot be taken in is kept, out of the way of what came after it."""
+    """Keep a delivery that cannot be processed, but do not dequeue it."""
     await session.execute(SET_ASIDE, {"id": delivery_id})
 
 
-async def bring_back(session: AsyncSession) -> None:
-    """What was set aside is among the oldest again."""
-    await session.execute(BRING_BACK)
+async def requeue_set_aside(session: AsyncSession) -> None:
+    """Make what was set aside due again, in its old position."""
+    await session.execute(REQUEUE)

@@ -8,20 +8,20 @@ from app.postgres.engine import Base, Moment
 
 
 class PushReceipt(Base):
-    """Which rows of a boot came: (site, boot, seq) is a row's identity, and twice sent is once counted."""
+    """Which rows of a boot were received: (site, boot, seq) identifies a row, and a row sent twice counts once."""
 
     __tablename__ = "push_receipt"
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     boot: Mapped[str] = mapped_column(primary_key=True)
-    seen: Mapped[Any] = mapped_column(INT8MULTIRANGE)  # the seqs
+    seen: Mapped[Any] = mapped_column(INT8MULTIRANGE)  # received sequence numbers
     booted_at: Mapped[Moment | None]  # by its uptime
     first_at: Mapped[Moment]
-    last_at: Mapped[Moment]  # without an index: an update then touches none
+    last_at: Mapped[Moment]  # not indexed, so that an update touches no index
 
 
 class PushInbox(Base):
-    """What came and was acknowledged, until the worker takes it in. Without a site: our own beat."""
+    """Acknowledged pushes that the worker has not processed yet. Without a site: the worker's ingest heartbeat."""
 
     __tablename__ = "push_inbox"
 
@@ -29,4 +29,4 @@ class PushInbox(Base):
     site_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
     received_at: Mapped[Moment]
     rows: Mapped[bytes] = mapped_column(LargeBinary)  # JSON, see app/push/inbox.py
-    refused_at: Mapped[Moment | None]  # it could not be taken in, and waits aside
+    refused_at: Mapped[Moment | None]  # when it was set aside because it could not be processed

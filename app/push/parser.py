@@ -1,9 +1,10 @@
-"""What a device sends, read by hand: a row costs a few microseconds, and one bad row spoils no other.
+"""Parses a push by hand: a row costs a few microseconds, and an invalid row does not affect the others.
 
-A row that cannot be used becomes a Fault with its number (0 is the first). Only a body that is no push is Invalid.
+A row that cannot be used becomes a Fault with its position in the batch. Only a body that is not a push is Invalid.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -11,29 +12,30 @@ import orjson
 
 from app.core.errors import Fault, Invalid, TooLarge
 from app.core.validation import MESSAGES, as_text
-from app.push import values
+from app.push import value_parsers
+from app.push.value_parsers import RejectedValue
 
-MOST_ROWS, MOST_SENT, LARGEST_SEQ = 1000, 100, 2**53
+MAX_ROWS, MAX_SENT, MAX_SEQ = 1000, 100, 2**53
 NOT_JSON = re.compile(rb"NaN|Inf(inity)?", re.IGNORECASE)
 
 
-class Measured(NamedTuple):
-    """A row as its device told it; moments in microseconds, `clock_us` since 1970 by the device's own clock."""
+class PushRow(NamedTuple):
+    """A row as its device sent it; times in microseconds, `clock_us` since 1970 by the device's own clock."""
 
-    number: int
+    position: int  # in the batch, from 0
     boot: str
     seq: int
     uptime_us: int | None
     clock_us: int | None
     sent: int
-    rtt_us: list[int]
+    rtt_us: tuple[int, ...]
 
 
 @dataclass(slots=True)
 class Push:
-    """A whole request. `live`: one row that was measured right now; a batch says with the fields what it is when sent.
+    """A parsed request. `live`: one row measured just now; the fields beside a batch hold for when it was sent.
 
-    `boot` is the sender's: of a batch that says none, the boot of its last row.
+    `boot` is the sender's; where a batch does not state it, the boot of its last row.
     """
 
     live: bool
@@ -44,156 +46,158 @@ class Push:
     agent: str | None = None
     waiting: int | None = None
     dropped: int | None = None
-    rows: list[Measured] = field(default_factory=list)
+    rows: list[PushRow] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
 
 def load(body: bytes) -> dict[str, Any]:
-    """Raises Invalid, with where it stops being JSON."""
+    """Parse a JSON object. Raises Invalid with the position of the syntax error."""
     try:
-        found = orjson.loads(body)
+        document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Invalid(_unreadable(body, error)) from None
-    if type(found) is not dict:
+        raise Invalid(_syntax_fault(body, error)) from None
+    if type(document) is not dict:
         raise Invalid(Fault("body", "model_type", MESSAGES["model_type"]))
-    return found
+    return document
 
 
-def _unreadable(body: bytes, error: orjson.JSONDecodeError) -> Fault:
-    at = len(body.decode(errors="replace")[: error.pos].encode())
-    if found := NOT_JSON.match(body, at):
+def _syntax_fault(body: bytes, error: orjson.JSONDecodeError) -> Fault:
+    offset = len(body.decode(errors="replace")[: error.pos].encode())
+    if match := NOT_JSON.match(body, offset):
         return Fault(
             "body",
             "not_a_number",
             "JSON has no {given} (character {position}): leave the value out",
-            values={"given": found[0].decode(), "position": error.pos + 1},
+            values={"given": match[0].decode(), "position": error.pos + 1},
         )
-    said = f"{error.msg} (line {error.lineno}, character {error.colno})"
-    return Fault("body", "json_invalid", MESSAGES["json_invalid"], values={"error": said})
+    message = f"{error.msg} (line {error.lineno}, character {error.colno})"
+    return Fault("body", "json_invalid", MESSAGES["json_invalid"], values={"error": message})
 
 
-def read(body: dict[str, Any]) -> Push:
-    """Raises TooLarge for too many rows, Invalid for a batch that is no list."""
+def parse(body: dict[str, Any]) -> Push:
+    """Raises TooLarge for too many rows, Invalid for a batch that is not a list."""
     batch = body.get("batch")
     if batch is None:
-        return _read_beat(body)
+        return _parse_beat(body)
     if type(batch) is not list:
         raise Invalid(Fault("batch", "list_type", MESSAGES["list_type"], values={"given": as_text(batch)}))
-    if len(batch) > MOST_ROWS:
+    if len(batch) > MAX_ROWS:
         raise TooLarge(
-            "At most {most} rows fit in a batch, this one has {given}: send several",
-            values={"most": MOST_ROWS, "given": len(batch)},
+            "A batch holds at most {max} rows, this one has {given}: send several batches",
+            values={"max": MAX_ROWS, "given": len(batch)},
         )
     push = Push(live=False)
-    _read_sender(push, body, "sent_at" if body.get("sent_at") is not None else "clock")
-    for number, raw in enumerate(batch):
+    _parse_sender(push, body, "sent_at" if body.get("sent_at") is not None else "clock")
+    for index, raw in enumerate(batch):
         try:
-            push.rows.append(_read_row(number, raw, push.boot))
-        except values.Wrong as error:
-            push.faults.append(_numbered(error.fault, number))
+            push.rows.append(_parse_row(index, raw, push.boot))
+        except RejectedValue as error:
+            push.faults.append(replace(error.fault, row=index))
     if push.boot is None and push.rows:
         push.boot = push.rows[-1].boot
     return push
 
 
-def _read_beat(body: dict[str, Any]) -> Push:
+def _parse_beat(body: dict[str, Any]) -> Push:
+    """A body without a batch is its own single row: any fault rejects that row, and only the first is reported."""
     push = Push(live=True)
-    _read_sender(push, body, "clock")
+    _parse_sender(push, body, "clock")
     try:
-        row = _read_row(0, body, None)
-    except values.Wrong as error:
-        push.faults = [_numbered(error.fault, 0)]  # what else is wrong with it is wrong with the same row
+        row = _parse_row(0, body, None)
+    except RejectedValue as error:
+        push.faults = [replace(error.fault, row=0)]
     else:
         if push.faults:
-            push.faults = [_numbered(push.faults[0], 0)]
+            push.faults = [replace(push.faults[0], row=0)]
         else:
             push.rows = [row]
     return push
 
 
-def _read_sender(push: Push, body: dict[str, Any], moment: str) -> None:
-    """What is wrong here makes a fault of no row; the rows that do without it stand."""
-    for name, to, read_one in (
-        ("boot", "boot", values.boot),
-        ("uptime_s", "uptime_us", values.uptime),
-        (moment, "sent_us", values.moment),
-        ("clients", "clients", values.count),
-        ("agent", "agent", values.agent),
-        ("waiting", "waiting", values.count),
-        ("dropped", "dropped", values.count),
-    ):
+def _parse_sender(push: Push, body: dict[str, Any], clock_field: str) -> None:
+    """Parse the fields beside the batch. Their faults belong to no row; rows that do without them are accepted."""
+    parsers: tuple[tuple[str, str, Callable[[str, Any], Any]], ...] = (
+        ("boot", "boot", value_parsers.parse_boot),
+        ("uptime_s", "uptime_us", value_parsers.parse_uptime_us),
+        (clock_field, "sent_us", value_parsers.parse_moment_us),
+        ("clients", "clients", value_parsers.parse_count),
+        ("agent", "agent", value_parsers.parse_agent),
+        ("waiting", "waiting", value_parsers.parse_count),
+        ("dropped", "dropped", value_parsers.parse_count),
+    )
+    for name, attribute, parse_value in parsers:
         if (value := body.get(name)) is not None:
             try:
-                setattr(push, to, read_one(name, value))
-            except values.Wrong as error:
+                setattr(push, attribute, parse_value(name, value))
+            except RejectedValue as error:
                 push.faults.append(error.fault)
 
 
-def _numbered(fault: Fault, number: int) -> Fault:
-    return replace(fault, row=number)
-
-
-def _read_row(number: int, raw: Any, boot: str | None) -> Measured:
+def _parse_row(index: int, raw: Any, sender_boot: str | None) -> PushRow:
     if type(raw) is not dict:
-        raise values.Wrong("row", "not_an_object", given=as_text(raw))
+        raise RejectedValue("row", "not_an_object", given=as_text(raw))
     get = raw.get
-    if (own := get("boot")) is not None:
-        boot = own if own == boot else values.boot("boot", own)
-    elif boot is None:
-        raise values.missing("boot")
+    boot = sender_boot
+    if (own_boot := get("boot")) is not None:
+        boot = own_boot if own_boot == sender_boot else value_parsers.parse_boot("boot", own_boot)
+    if boot is None:
+        raise value_parsers.missing("boot")
     seq, sent, uptime, clock = get("seq"), get("sent"), get("uptime_s"), get("clock")
-    if type(seq) is not int or not 0 <= seq <= LARGEST_SEQ:
-        raise values.not_whole("seq", seq, LARGEST_SEQ)
-    if type(sent) is not int or not 0 <= sent <= MOST_SENT:
-        raise values.not_whole("sent", sent, MOST_SENT)
+    if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
+        raise value_parsers.not_whole("seq", seq, MAX_SEQ)
+    if type(sent) is not int or not 0 <= sent <= MAX_SENT:
+        raise value_parsers.not_whole("sent", sent, MAX_SENT)
     if (clients := get("clients")) is not None:
-        values.count("clients", clients)
-    if (rtts := get("rtt_ms")) is None:
-        rtt_us = _summary(get, sent)
-    elif type(rtts) is not list:
-        raise values.Wrong("rtt_ms", "not_a_list", given=as_text(rtts))
-    elif len(rtts) > sent:
-        raise values.Wrong("rtt_ms", "too_many_answers", received=len(rtts), sent=sent)
-    else:
-        rtt_us = [values.rtt_us("rtt_ms", rtt) for rtt in rtts]
-    return Measured(
-        number,
+        value_parsers.parse_count("clients", clients)
+    return PushRow(
+        index,
         boot,
         seq,
-        None if uptime is None else values.uptime("uptime_s", uptime),
-        None if clock is None else values.moment("clock", clock),
+        None if uptime is None else value_parsers.parse_uptime_us("uptime_s", uptime),
+        None if clock is None else value_parsers.parse_moment_us("clock", clock),
         sent,
-        rtt_us,
+        _parse_round_trips(get, sent),
     )
 
 
-def _summary(get: Any, sent: int) -> list[int]:
-    """Round trips out of what a router tells of them: as many as were received, with its minimum, average and maximum.
+def _parse_round_trips(get: Callable[[str], Any], sent: int) -> tuple[int, ...]:
+    values = get("rtt_ms")
+    if values is None:
+        return _round_trips_of_summary(get, sent)
+    if type(values) is not list:
+        raise RejectedValue("rtt_ms", "not_a_list", given=as_text(values))
+    if len(values) > sent:
+        raise RejectedValue("rtt_ms", "too_many_answers", received=len(values), sent=sent)
+    return tuple([value_parsers.parse_rtt_us("rtt_ms", value) for value in values])
 
-    One is the average; of more the first is the minimum, the last the maximum, and those between share what is left of
-    the average, held between the two.
+
+def _round_trips_of_summary(get: Callable[[str], Any], sent: int) -> tuple[int, ...]:
+    """Return as many round trips as were received, with the minimum, average and maximum that a router reports.
+
+    A single one is the average. Of several, the first is the minimum, the last the maximum, and those between share the
+    rest of the average, clamped between the two.
     """
     received = get("received")
     if received is None:
-        raise values.missing("rtt_ms")
+        raise value_parsers.missing("rtt_ms")
     if type(received) is not int or received < 0:
-        raise values.not_whole("received", received, MOST_SENT)
+        raise value_parsers.not_whole("received", received, MAX_SENT)
     if received > sent:
-        raise values.Wrong("received", "too_many_answers", received=received, sent=sent)
+        raise RejectedValue("received", "too_many_answers", received=received, sent=sent)
     if received == 0:
-        return []
+        return ()
     low, mean, high = (
-        None if (value := get(name)) is None else values.rtt_us(name, value)
+        None if (value := get(name)) is None else value_parsers.parse_rtt_us(name, value)
         for name in ("rtt_min_ms", "rtt_avg_ms", "rtt_max_ms")
     )
     if mean is None:
         if low is None or high is None:
-            raise values.missing("rtt_avg_ms")
+            raise value_parsers.missing("rtt_avg_ms")
         mean = (low + high) // 2
     low, high = mean if low is None else low, mean if high is None else high
     if low > high:
-        raise values.Wrong("rtt_min_ms", "wrong_order", given=as_text(get("rtt_min_ms")))
+        raise RejectedValue("rtt_min_ms", "wrong_order", given=as_text(get("rtt_min_ms")))
     if received == 1:
-        return [min(max(mean, low), high)]
+        return (min(max(mean, low), high),)
     between = (received * mean - low - high) // (received - 2) if received > 2 else 0
-    return [low, *[min(max(between, low), high)] * (received - 2), high]
+    return (low, *[min(max(between, low), high)] * (received - 2), high)

@@ -1,7 +1,7 @@
-"""Pushes as rows, many at once: what came twice counts once, whichever process it came to.
+"""Records pushes in bulk: a row that was sent twice counts once, whichever API process receives it.
 
-Locks are taken in one order, (site, boot), and none is waited for after a row of another's was met: so no two processes
-can wait for each other.
+Receipts are locked in the order of (site, boot) and nothing else is waited for afterwards, so that no two processes
+can deadlock.
 """
 
 from collections.abc import Sequence
@@ -13,35 +13,34 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.push import dedupe, inbox
-from app.push.dedupe import Arrived, Key, Receipt, Taken
+from app.push.dedupe import PushResult, Receipt, ReceiptKey, ReceivedPush, SequenceRanges
 from app.push.inbox import Delivery
-from app.push.seen import Seen
 from app.throughput import grants
 
-KEPT = timedelta(days=8)
+RETENTION = timedelta(days=8)  # longer than rows are accepted (timestamps.MAX_AGE_S)
 
-LOCK = text("""
+LOCK_RECEIPTS = text("""
     SELECT r.site_id, r.boot, r.seen::text AS seen, d.boot AS last_boot
     FROM unnest(cast(:sites AS int[]), cast(:boots AS text[])) n(site_id, boot)
     JOIN push_receipt r ON r.site_id = n.site_id AND r.boot = n.boot
     LEFT JOIN device d ON d.site_id = r.site_id
     ORDER BY r.site_id, r.boot FOR UPDATE OF r
 """)
-GIVEN = """
+RECEIPT_ROWS = """
     json_to_recordset(cast(:rows AS json)) AS n(
         site_id int, boot text, seen text, booted_at timestamptz, first_at timestamptz, last_at timestamptz)
 """
-ENTER = text(f"""
+INSERT_RECEIPTS = text(f"""
     INSERT INTO push_receipt (site_id, boot, seen, booted_at, first_at, last_at)
-    SELECT site_id, boot, cast(seen AS int8multirange), booted_at, first_at, last_at FROM {GIVEN}
+    SELECT site_id, boot, cast(seen AS int8multirange), booted_at, first_at, last_at FROM {RECEIPT_ROWS}
     ORDER BY site_id, boot ON CONFLICT DO NOTHING RETURNING 1
 """)
-RENEW = text(f"""
+UPDATE_RECEIPTS = text(f"""
     UPDATE push_receipt r SET seen = cast(n.seen AS int8multirange), last_at = greatest(r.last_at, n.last_at),
         booted_at = coalesce(n.booted_at, r.booted_at)
-    FROM {GIVEN} WHERE r.site_id = n.site_id AND r.boot = n.boot
+    FROM {RECEIPT_ROWS} WHERE r.site_id = n.site_id AND r.boot = n.boot
 """)
-HEAR = text("""
+UPSERT_DEVICES = text("""
     INSERT INTO device AS d (site_id, heard_at, boot, booted_at, seq, agent, clients, measures,
         clock_offset_s, waiting, dropped,
         accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, token_id)
@@ -70,7 +69,7 @@ HEAR = text("""
         two_agents_at = coalesce(excluded.two_agents_at, d.two_agents_at),
         token_id = coalesce(excluded.token_id, d.token_id)
 """)
-METER = text("""
+ADD_TRAFFIC = text("""
     INSERT INTO push_traffic AS t (site_id, month, requests, bytes)
     SELECT site_id, month, requests, bytes FROM json_to_recordset(cast(:rows AS json)) AS n(
         site_id int, month date, requests int, bytes bigint)
@@ -78,87 +77,101 @@ METER = text("""
     ON CONFLICT (site_id, month) DO UPDATE SET
         requests = t.requests + excluded.requests, bytes = t.bytes + excluded.bytes
 """)
-FORGET = text("DELETE FROM push_receipt WHERE last_at < now() - cast(:kept AS interval)")
+DELETE_EXPIRED = text("DELETE FROM push_receipt WHERE last_at < now() - cast(:retention AS interval)")
 
 
-class Overtaken(Exception):  # no error: the same again succeeds
-    """Another process entered the same new boot in this moment."""
+class ReceiptConflict(Exception):  # no error: a retry succeeds
+    """Another process inserted a receipt of the same new boot at the same time."""
 
 
-async def take(session: AsyncSession, arrivals: Sequence[Arrived]) -> list[Taken]:
-    """Raises Overtaken: then nothing of it may be kept, and it is to be done again."""
-    receipts, boots = await _lock(session, arrivals)
+async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -> list[PushResult]:
+    """Record pushes in the caller's transaction; return one result each, in their order.
+
+    1. Lock the receipts of all boots.
+    2. Accept the new rows of each push, in the order of receipt.
+    3. Store the receipts, and enqueue the new readings for the worker.
+    4. Update the devices and their traffic, and add open speed test grants to the results.
+
+    Raises ReceiptConflict: then the transaction must be rolled back and retried.
+    """
+    receipts, last_boots = await _lock_receipts(session, pushes)
     deliveries: list[Delivery] = []
-    heard: dict[int, dict[str, Any]] = {}
-    taken: list[Taken] = []
-    for one in arrivals:
-        if one.site_id is None:
-            deliveries.append(Delivery(None, one.received_at, ()))
-            taken.append(Taken())
+    devices: dict[int, dict[str, Any]] = {}
+    results: list[PushResult] = []
+    for received in pushes:
+        site = received.site
+        if site is None:
+            deliveries.append(Delivery.heartbeat(received.received_at))
+            results.append(PushResult())
             continue
-        found, rows = dedupe.sift(one, receipts)
-        if rows:
-            deliveries.append(Delivery(one.site_id, one.received_at, rows))
-        two_agents = dedupe.follows(one, receipts, boots)
-        heard[one.site_id] = dedupe.merged(heard.get(one.site_id), dedupe.heard(one, found, two_agents=two_agents))
-        taken.append(found)
-    await _keep(session, receipts)
+        result, readings = dedupe.accept_rows(received, site, receipts)
+        if readings:
+            deliveries.append(Delivery.of_site(site.site_id, received.received_at, readings))
+        second_agent = dedupe.detect_second_agent(received, site, receipts, last_boots)
+        values = dedupe.device_values(received, site, result, second_agent=second_agent)
+        devices[site.site_id] = dedupe.merge_device_values(devices.get(site.site_id), values)
+        results.append(result)
+    await _store_receipts(session, receipts)
     if deliveries:
-        await inbox.put(session, deliveries)
-    if heard:
-        await session.execute(HEAR, {"rows": _json(list(heard.values()))})
-        await session.execute(METER, {"rows": _json(dedupe.metered(arrivals))})
-        granted = await grants.list_open(session, list(heard))
-        for one, found in zip(arrivals, taken, strict=True):
-            found.grant = granted.get(one.site_id or 0)
-    return taken
+        await inbox.enqueue(session, deliveries)
+    if devices:
+        await session.execute(UPSERT_DEVICES, {"rows": _json(list(devices.values()))})
+        await session.execute(ADD_TRAFFIC, {"rows": _json(dedupe.sum_traffic(pushes))})
+        open_grants = await grants.list_open(session, list(devices))
+        for received, result in zip(pushes, results, strict=True):
+            result.grant = open_grants.get(received.site.site_id) if received.site else None
+    return results
 
 
-async def forget_old(session: AsyncSession) -> None:
-    """A row that comes again after that is older than what is taken at all."""
-    await session.execute(FORGET, {"kept": KEPT})
+async def delete_expired(session: AsyncSession) -> None:
+    """Rows sent again after that are rejected as too old."""
+    await session.execute(DELETE_EXPIRED, {"retention": RETENTION})
 
 
-async def _lock(session: AsyncSession, arrivals: Sequence[Arrived]) -> tuple[dict[Key, Receipt], dict[int, str | None]]:
-    """Receipts by site and boot; the boot that each site's agent had when it sent last."""
-    named = {
-        (one.site_id, boot): one.received_at
-        for one in reversed(arrivals)
-        if one.site_id is not None
-        for boot in {one.push.boot, *(row.boot for row in one.push.rows)}
+async def _lock_receipts(
+    session: AsyncSession, pushes: Sequence[ReceivedPush]
+) -> tuple[dict[ReceiptKey, Receipt], dict[int, str | None]]:
+    """Return receipts by site and boot, stored or new, and by site the boot that its agent last sent with."""
+    first_received = {
+        (received.site.site_id, boot): received.received_at
+        for received in reversed(pushes)
+        if received.site is not None
+        for boot in {received.push.boot, *(row.boot for row in received.push.rows)}
         if boot is not None
     }
-    keys = sorted(named)
+    keys = sorted(first_received)
     if not keys:
         return {}, {}
-    asked = {"sites": [site for site, _ in keys], "boots": [boot for _, boot in keys]}
-    found = {(row.site_id, row.boot): row for row in await session.execute(LOCK, asked)}
+    rows = await session.execute(
+        LOCK_RECEIPTS, {"sites": [site_id for site_id, _ in keys], "boots": [boot for _, boot in keys]}
+    )
+    stored = {(row.site_id, row.boot): row for row in rows}
     receipts = {}
     for key in keys:
-        row, at = found.get(key), named[key]
-        receipts[key] = Receipt(Seen(row.seen) if row else Seen(), row is not None, at, at)
-    return receipts, {site: row.last_boot for (site, _), row in found.items()}
+        row, at = stored.get(key), first_received[key]
+        receipts[key] = Receipt(SequenceRanges(row.seen) if row else SequenceRanges(), row is not None, at, at)
+    return receipts, {site_id: row.last_boot for (site_id, _), row in stored.items()}
 
 
-async def _keep(session: AsyncSession, receipts: dict[Key, Receipt]) -> None:
-    rows: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+async def _store_receipts(session: AsyncSession, receipts: dict[ReceiptKey, Receipt]) -> None:
+    new_rows: list[dict[str, Any]] = []
+    stored_rows: list[dict[str, Any]] = []
     for (site_id, boot), receipt in receipts.items():
-        rows[receipt.known].append(
-            {
-                "site_id": site_id,
-                "boot": boot,
-                "seen": str(receipt.seen),
-                "booted_at": receipt.booted_at,
-                "first_at": receipt.first_at,
-                "last_at": receipt.last_at,
-            }
-        )
-    if fresh := rows[False]:
-        entered = (await session.execute(ENTER, {"rows": _json(fresh)})).all()
-        if len(entered) < len(fresh):
-            raise Overtaken
-    if known := rows[True]:
-        await session.execute(RENEW, {"rows": _json(known)})
+        row = {
+            "site_id": site_id,
+            "boot": boot,
+            "seen": str(receipt.seen),
+            "booted_at": receipt.booted_at,
+            "first_at": receipt.first_at,
+            "last_at": receipt.last_at,
+        }
+        (stored_rows if receipt.is_stored else new_rows).append(row)
+    if new_rows:
+        inserted = (await session.execute(INSERT_RECEIPTS, {"rows": _json(new_rows)})).all()
+        if len(inserted) < len(new_rows):
+            raise ReceiptConflict
+    if stored_rows:
+        await session.execute(UPDATE_RECEIPTS, {"rows": _json(stored_rows)})
 
 
 def _json(rows: list[dict[str, Any]]) -> str:

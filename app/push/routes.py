@@ -13,44 +13,44 @@ device_bearer = HTTPBearer(
     scheme_name="DeviceToken",
     auto_error=False,
     bearerFormat="sd-…",
-    description="A device's own token (`POST /sites/{id}/agent`), good for its site's pushes alone",
+    description="A device's own token (`POST /sites/{id}/agent`), valid only for pushes of its site",
 )
 
 
 def by_device_token(_: Annotated[HTTPAuthorizationCredentials | None, Depends(device_bearer)]) -> None:
-    """The policy of a route that devices call: it finds out itself which one, since a body may carry the token."""
+    """Access policy of routes that devices call; they authenticate themselves, since the body may carry the token."""
 
 
-SENT = {"requestBody": {"required": True, "content": {"application/json": {"schema": BODY, "examples": EXAMPLES}}}}
+PUSH_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": BODY, "examples": EXAMPLES}}}}
 TOKEN = {"type": "object", "properties": {"token": SENDER["token"]}}
-ENDED = {"requestBody": {"required": False, "content": {"application/json": {"schema": TOKEN}}}}
+END_BODY = {"requestBody": {"required": False, "content": {"application/json": {"schema": TOKEN}}}}
 
 
 @router.post(
     "/push",
     response_model=PushOut,
     responses=problems(409, 413),
-    openapi_extra=SENT,
+    openapi_extra=PUSH_BODY,
     dependencies=[Depends(by_device_token)],
 )
 async def receive_push(request: Request) -> Response:
-    """What a site's own device measured: one row now, or a batch of up to 1,000.
+    """Send the readings of a site's own device: one row measured now, or a batch of up to 1,000 rows.
 
-    Whatever is wrong with single rows is told with 200, row by row, and the others are kept: an answer of 4xx is about
-    the token, the size or the syntax alone. What was acknowledged is kept; the same (boot, seq) again counts once, so
-    that a device sends again whatever was not answered.
+    Invalid rows are listed in the response, with status 200, and the other rows are accepted; a 4xx status concerns the
+    token, the size or the syntax of the whole request. Accepted rows are stored durably. A row is identified by (boot,
+    seq) and counts once however often it is sent, so a device repeats every request that was not answered.
     """
-    return await endpoint.receive(request, request.app.state.door)
+    return await endpoint.receive(request, request.app.state.push)
 
 
 @router.post(
     "/push/end",
     status_code=204,
     responses=problems(401, 413),
-    openapi_extra=ENDED,
+    openapi_extra=END_BODY,
     dependencies=[Depends(by_device_token)],
 )
 async def end_push(request: Request) -> Response:
-    """The device's agent is removed: its token is over, and its silence is no outage. Again: 204 again."""
-    await endpoint.end(request, request.app.state.door)
+    """Revoke the device's token when its agent is removed: its silence is no outage from then on. Idempotent."""
+    await endpoint.end(request, request.app.state.push)
     return Response(status_code=204)

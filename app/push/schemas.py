@@ -3,49 +3,61 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.push.parser import LARGEST_SEQ, MOST_ROWS, MOST_SENT
-from app.push.rejections import REJECTED
+from app.push.parser import MAX_ROWS, MAX_SENT, MAX_SEQ
+from app.push.rejections import REJECTION_MESSAGES
 
 RTT = {"type": "number", "minimum": 0, "maximum": 60_000}
 COUNT = {"type": "integer", "minimum": 0}
 UPTIME = {
     "anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}],
-    "description": "since the device started: seconds, or as RouterOS writes it, 1w2d03:04:05",
+    "description": "time since the device started: seconds, or a RouterOS duration such as 1w2d03:04:05",
 }
 CLOCK = {
     "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "minimum": 0}],
-    "description": "by the device's clock, right or wrong: ISO 8601 with an offset, or seconds since 1970",
+    "description": "the device's clock, which need not be right: ISO 8601 with an offset, or seconds since 1970",
 }
 MEASURED: dict[str, Any] = {
-    "boot": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,32}$", "description": "drawn at each start of the agent"},
-    "seq": {"type": "integer", "minimum": 0, "maximum": LARGEST_SEQ, "description": "counts the boot's rows"},
+    "boot": {
+        "type": "string",
+        "pattern": "^[A-Za-z0-9_-]{1,32}$",
+        "description": "random, new at each start of the agent",
+    },
+    "seq": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MAX_SEQ,
+        "description": "sequence number of the row within its boot",
+    },
     "uptime_s": UPTIME,
     "clock": CLOCK,
-    "sent": {"type": "integer", "minimum": 0, "maximum": MOST_SENT, "description": "packets to its anchors"},
-    "rtt_ms": {"type": "array", "items": RTT, "maxItems": MOST_SENT, "description": "one for each answer"},
-    "received": {**COUNT, "description": "instead of rtt_ms, with the three below"},
+    "sent": {"type": "integer", "minimum": 0, "maximum": MAX_SENT, "description": "packets sent to the anchors"},
+    "rtt_ms": {"type": "array", "items": RTT, "maxItems": MAX_SENT, "description": "round-trip time of each reply"},
+    "received": {**COUNT, "description": "number of replies, instead of rtt_ms, with the three fields below"},
     "rtt_min_ms": RTT,
     "rtt_avg_ms": RTT,
     "rtt_max_ms": RTT,
 }
 SENDER: dict[str, Any] = {
-    "clients": {**COUNT, "description": "who is on the village's Wi-Fi"},
-    "agent": {"type": "string", "maxLength": 60, "description": "what it is, and of which version"},
-    "waiting": {**COUNT, "description": "rows that it still keeps"},
-    "dropped": {**COUNT, "description": "rows that it had no room for, since its start"},
-    "token": {"type": "string", "description": "for clients that cannot set headers; the header wins"},
+    "clients": {**COUNT, "description": "clients connected to the village's Wi-Fi"},
+    "agent": {"type": "string", "maxLength": 60, "description": "name and version of the agent"},
+    "waiting": {**COUNT, "description": "rows still stored on the device"},
+    "dropped": {**COUNT, "description": "rows discarded for lack of room since this boot"},
+    "token": {
+        "type": "string",
+        "description": "device token, for clients that cannot set headers; the header takes precedence",
+    },
 }
 BODY: dict[str, Any] = {
     "type": "object",
-    "description": "One row, measured now; or a `batch` of them, and beside it what is at the moment of sending. "
-    "Fields that are not named here are ignored.",
+    "description": "One row measured now, or a `batch` of rows with fields beside it that hold at the time of sending. "
+    "Unknown fields are ignored.",
     "properties": MEASURED
     | SENDER
     | {
-        "sent_at": {**CLOCK, "description": "the device's clock when it sends a batch"},
+        "sent_at": {**CLOCK, "description": "the device's clock when it sends the batch"},
         "batch": {
             "type": "array",
-            "maxItems": MOST_ROWS,
+            "maxItems": MAX_ROWS,
             "items": {
                 "type": "object",
                 "properties": MEASURED,
@@ -79,22 +91,22 @@ EXAMPLES = {"beat": {"summary": "one row, now", "value": BEAT}, "batch": {"summa
 
 
 class Rejected(BaseModel):
-    row: int | None = Field(description="the first is 0; null: what is wrong stands beside the batch")
-    code: str = Field(examples=["too_old"], description=", ".join(REJECTED))
+    row: int | None = Field(description="index in the batch, from 0; null: the fault is in the fields beside the batch")
+    code: str = Field(examples=["too_old"], description=", ".join(REJECTION_MESSAGES))
     message: str
 
 
 class SpeedTestOut(BaseModel):
     down_bytes: int
     up_bytes: int
-    max_s: int = Field(description="of either direction")
+    max_s: int = Field(description="time limit of each direction")
 
 
 class PushOut(BaseModel):
-    accepted: int = Field(description="rows that are kept from now on")
-    duplicates: int = Field(description="rows that had come already")
-    rejected: list[Rejected] = Field(description="rows that are not taken: do not send them again")
-    next_s: int = Field(description="send again after so many seconds")
-    speedtest_grant: str | None = Field(None, description="for `/speedtest`, once")
+    accepted: int = Field(description="rows newly stored")
+    duplicates: int = Field(description="rows received before")
+    rejected: list[Rejected] = Field(description="rows not accepted: do not send them again")
+    next_s: int = Field(description="seconds until the next push is expected")
+    speedtest_grant: str | None = Field(None, description="grant for one speed test at `/speedtest`")
     speedtest: SpeedTestOut | None = None
     server_time: datetime

@@ -1,130 +1,128 @@
-"""Where in time a device's rows belong. Pure: no clock and no database.
+"""Assigns each row of a push to a slot (a whole second). Pure: no clock and no database.
 
-A live beat belongs to the second in which it came. A row of a batch is placed by how long its device had been up
-(exact, whatever its clock says), else by its clock, corrected by how far that was off when the batch was sent.
+1. A live beat belongs to the second in which it was received.
+2. A row of a batch is dated by its device's uptime: exact, whatever the device's clock says.
+3. Without a usable uptime it is dated by the device's clock, corrected by the clock's offset when the batch was sent.
+4. Without either it is rejected (`no_clock`).
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 from app.core.errors import Fault
 from app.push import rejections
-from app.push.inbox import Row
-from app.push.parser import Measured, Push
-from probes.contract import Outcome
+from app.push.parser import Push, PushRow
+from probes.contract import AGENT, Outcome, Reading
 
-AHEAD_US = 60 * 1_000_000  # two readings of a clock and the way between them
-KEPT_S = 7 * 86_400
-ARRIVAL, CLAIMED, NOT_SENT = "arrival", "claimed", "not sent"
-
-OK, TIMEOUT, FAULT = Outcome.OK.value, Outcome.TIMEOUT.value, Outcome.FAULT.value
+FUTURE_TOLERANCE_US = 60 * 1_000_000  # covers two clock readings and the network between them
+MAX_AGE_S = 7 * 86_400
+ARRIVAL, CLAIMED, NOT_SENT = "arrival", "claimed", "not sent"  # reasons
 
 
-class Terms(NamedTuple):
-    """What a site's rows are placed by. `since`: the first second in which its agent measures it."""
+class PushSite(NamedTuple):
+    """What of a site decides where its rows belong and how long its readings are valid."""
 
+    site_id: int
     lifecycle: str
-    since: int
+    since: int  # the first second in which its agent measures it
     beat_s: int
     send_every_s: int
 
 
-class Placed(NamedTuple):
-    """A row and what becomes of it: one of `row` and `fault`. `live`: it says how the site is now."""
+class TimedRow(NamedTuple):
+    """A row with either its `reading` or its `fault`. `live`: the reading tells the site's state now."""
 
-    measured: Measured
-    row: Row | None
+    row: PushRow
+    reading: Reading | None
     fault: Fault | None = None
     live: bool = False
 
 
-def place(push: Push, received_us: int, terms: Terms) -> list[Placed]:
-    """In the order in which they came. No two of them share a second, none lies in the future."""
-    if terms.lifecycle != "active":
-        return [_refused(one, "not_active", lifecycle=terms.lifecycle) for one in push.rows]
-    now = received_us // 1_000_000
+def assign_slots(push: Push, received_us: int, site: PushSite) -> list[TimedRow]:
+    """Return the rows in the order of the batch. No two readings share a slot, and none is in the future."""
+    if site.lifecycle != "active":
+        return [_reject(row, "not_active", lifecycle=site.lifecycle) for row in push.rows]
     if push.live:
-        return [Placed(one, _row(one, now, terms.send_every_s, ok=True), live=True) for one in push.rows]
-    placed: list[Placed] = []
-    moments: list[tuple[int, Measured]] = []
-    for one in push.rows:
-        moment = _moment(one, push, received_us)
-        if moment is None:
-            placed.append(_refused(one, "no_clock"))
-        elif moment > received_us + AHEAD_US:
-            placed.append(_refused(one, "in_future", seconds=(moment - received_us) // 1_000_000))
+        slot = received_us // 1_000_000
+        return [TimedRow(row, _live_reading(site, row, slot), live=True) for row in push.rows]
+    timed: list[TimedRow] = []
+    dated: list[tuple[int, PushRow]] = []
+    for row in push.rows:
+        measured_us = _measured_us(row, push, received_us)
+        if measured_us is None:
+            timed.append(_reject(row, "no_clock"))
+        elif measured_us > received_us + FUTURE_TOLERANCE_US:
+            timed.append(_reject(row, "in_future", seconds=(measured_us - received_us) // 1_000_000))
         else:
-            moments.append((min(moment, received_us), one))
-    if moments:
-        moments.sort(key=_when)
-        placed += _spread(moments, now, terms)
-    placed.sort(key=_number)
-    return placed
+            dated.append((min(measured_us, received_us), row))
+    if dated:
+        dated.sort(key=itemgetter(0))
+        timed += _assign_dated(dated, received_us // 1_000_000, site)
+    timed.sort(key=lambda timed_row: timed_row.row.position)
+    return timed
 
 
-def arrival(received_us: int, terms: Terms) -> Row:
-    """That something came proves the link, though none of its rows says how it is now."""
-    return Row(received_us // 1_000_000, OK, 0, (), terms.send_every_s, ARRIVAL)
+def arrival_reading(site: PushSite, received_us: int) -> Reading:
+    """The reading for a push none of whose rows tells the state now: that it arrived proves the link."""
+    slot = received_us // 1_000_000
+    return Reading(site.site_id, slot, Outcome.OK, 0, (), site.send_every_s, ARRIVAL, AGENT)
 
 
-def _when(one: tuple[int, Measured]) -> int:
-    return one[0]
-
-
-def _number(one: Placed) -> int:
-    return one.measured.number
-
-
-def _moment(one: Measured, push: Push, received_us: int) -> int | None:
-    if one.uptime_us is not None and push.uptime_us is not None and one.boot == push.boot:
-        return received_us - push.uptime_us + one.uptime_us
-    if one.clock_us is not None and push.sent_us is not None:
-        return one.clock_us + received_us - push.sent_us
+def _measured_us(row: PushRow, push: Push, received_us: int) -> int | None:
+    if row.uptime_us is not None and push.uptime_us is not None and row.boot == push.boot:
+        return received_us - push.uptime_us + row.uptime_us
+    if row.clock_us is not None and push.sent_us is not None:
+        return row.clock_us + received_us - push.sent_us
     return None
 
 
-def _spread(moments: Sequence[tuple[int, Measured]], now: int, terms: Terms) -> list[Placed]:
-    slots = seconds_apart([moment // 1_000_000 for moment, _ in moments], now)
-    oldest, recent = now - KEPT_S, now - 1.5 * terms.beat_s
-    placed: list[Placed] = []
-    for slot, (_, one) in zip(slots, moments, strict=True):
-        if slot < oldest:
-            placed.append(_refused(one, "too_old", days=(now - slot) // 86_400))
-        elif slot < terms.since:
-            placed.append(_refused(one, "before_site", since=datetime.fromtimestamp(terms.since, UTC).isoformat()))
+def _assign_dated(dated: Sequence[tuple[int, PushRow]], now: int, site: PushSite) -> list[TimedRow]:
+    """`dated`: rows with their time of measurement in microseconds, in ascending order."""
+    slots = distinct_slots([measured_us // 1_000_000 for measured_us, _ in dated], now)
+    timed: list[TimedRow] = []
+    for slot, (_, row) in zip(slots, dated, strict=True):
+        if slot < now - MAX_AGE_S:
+            timed.append(_reject(row, "too_old", days=(now - slot) // 86_400))
+        elif slot < site.since:
+            timed.append(_reject(row, "before_site", since=datetime.fromtimestamp(site.since, UTC).isoformat()))
         else:
-            placed.append(Placed(one, _row(one, slot, terms.beat_s)))
-    newest = placed[-1]
-    if newest.row is not None and newest.row.slot >= recent:
-        live = _row(newest.measured, newest.row.slot, terms.send_every_s, ok=True)
-        placed[-1] = Placed(newest.measured, live, live=True)
-    return placed
+            timed.append(TimedRow(row, _claimed_reading(site, row, slot)))
+    newest = timed[-1]
+    if newest.reading is not None and newest.reading.slot >= now - 1.5 * site.beat_s:
+        timed[-1] = TimedRow(newest.row, _live_reading(site, newest.row, newest.reading.slot), live=True)
+    return timed
 
 
-def seconds_apart(slots: list[int], last: int) -> list[int]:
-    """Rising slots, none after `last`: each moves to the next free second; where that ends in the future, all before it
-    move back."""
+def distinct_slots(slots: list[int], last: int) -> list[int]:
+    """Move ascending slots, none after `last`, apart in place so that no two are equal.
+
+    1. Each moves forward to the next free second.
+    2. Where that ends after `last`, those at the end move back.
+    """
     before = slots[0] - 1
-    for number, slot in enumerate(slots):
-        before = slots[number] = max(slot, before + 1)
+    for index, slot in enumerate(slots):
+        before = slots[index] = max(slot, before + 1)
     after = last + 1
-    for number in range(len(slots) - 1, -1, -1):
-        if slots[number] < after:
+    for index in range(len(slots) - 1, -1, -1):
+        if slots[index] < after:
             break
-        after = slots[number] = after - 1
+        after = slots[index] = after - 1
     return slots
 
 
-def _row(one: Measured, slot: int, valid_s: int, *, ok: bool = False) -> Row:
-    if ok:
-        return Row(slot, OK, one.sent, one.rtt_us, valid_s, None)
-    if one.rtt_us:
-        return Row(slot, OK, one.sent, one.rtt_us, valid_s, CLAIMED)
-    if one.sent:
-        return Row(slot, TIMEOUT, one.sent, one.rtt_us, valid_s, CLAIMED)
-    return Row(slot, FAULT, 0, one.rtt_us, valid_s, NOT_SENT)
+def _live_reading(site: PushSite, row: PushRow, slot: int) -> Reading:
+    """Up, whatever the anchors said: the push itself proves the link. Lost packets are recorded."""
+    return Reading(site.site_id, slot, Outcome.OK, row.sent, row.rtt_us, site.send_every_s, None, AGENT)
 
 
-def _refused(one: Measured, code: str, **values: object) -> Placed:
-    return Placed(one, None, rejections.fault("row", code, row=one.number, **values))
+def _claimed_reading(site: PushSite, row: PushRow, slot: int) -> Reading:
+    outcome, reason = Outcome.OK, CLAIMED
+    if not row.rtt_us:
+        outcome, reason = (Outcome.TIMEOUT, CLAIMED) if row.sent else (Outcome.FAULT, NOT_SENT)
+    return Reading(site.site_id, slot, outcome, row.sent, row.rtt_us, site.beat_s, reason, AGENT)
+
+
+def _reject(row: PushRow, code: str, **values: object) -> TimedRow:
+    return TimedRow(row, None, rejections.fault("row", code, row=row.position, **values))

@@ -49,9 +49,9 @@ class Intake:
 
     async def begin(self, session: AsyncSession) -> None:
         """Goes on from what was proven before; what was set aside is tried again, by a newer version perhaps."""
-        await agent_tokens.forget_own(session)
+        await agent_tokens.delete_heartbeat_tokens(session)
         _, self.own.secret = await agent_tokens.mint(session, None, by="worker")
-        await inbox.bring_back(session)
+        await inbox.requeue_set_aside(session)
         told = await writer.deaf_beat(session)
         if told is not None:
             self.proof = Proof(told.beat_at, told.started_at if told.blind_since is None else None)
@@ -68,7 +68,7 @@ class Intake:
         now, deliveries = utc_now(), list[Delivery]()
         try:
             async with transaction(self.sessions) as session:
-                deliveries = await inbox.take(session, most=self._most, most_bytes=MOST_BYTES)
+                deliveries = await inbox.dequeue(session, limit=self._most, max_bytes=MOST_BYTES)
                 proof, blind = self._hear(deliveries)
                 items = await self._items(session, deliveries)
                 judged = await writer.write_batch(session, items, blind, source=SILENCE)
@@ -82,7 +82,7 @@ class Intake:
 
     def _hear(self, deliveries: Sequence[Delivery]) -> tuple[Proof, list[BlindRange]]:
         proof, blind = self.proof, list[BlindRange]()
-        for at in sorted(one.received_at for one in deliveries if one.site_id is None and not one.is_begin):
+        for at in sorted(one.received_at for one in deliveries if one.site_id is None and not one.is_api_start):
             proof, unproven = proof.heard(at, began_at=self.began_at)
             blind += unproven
         return proof, blind
@@ -110,12 +110,12 @@ class Intake:
         for one in deliveries:
             if one.site_id is not None:
                 self.crowd.hear(one.site_id, one.received_at)
-            elif one.is_begin:
+            elif one.is_api_start:
                 self.crowd.miss(one.received_at)
             else:
                 self.crowd.hear_own(one.received_at)
         self.figures.pushes += sum(one.site_id is not None for one in deliveries)
-        self.figures.own_beats_heard += sum(one.site_id is None and not one.is_begin for one in deliveries)
+        self.figures.own_beats_heard += sum(one.site_id is None and not one.is_api_start for one in deliveries)
         self.figures.pushed_rows += len(items)
         waited = now - deliveries[0].received_at if deliveries else timedelta()
         self.figures.inbox_age_seconds = max(0, int(waited.total_seconds()))
@@ -135,7 +135,7 @@ class Intake:
     async def _set_aside(self, bad: Delivery, error: Exception) -> None:
         async with transaction(self.sessions) as session:
             await inbox.set_aside(session, bad.id)
-        log.error("push_refused", delivery=bad.id, site=bad.site_id, rows=len(bad.rows), error=repr(error))
+        log.error("push_refused", delivery=bad.id, site=bad.site_id, bytes=len(bad.payload), error=repr(error))
         self.figures.refused_pushes += 1
         self._most = MOST
 

@@ -278,7 +278,7 @@ class Rounds:
             for kept in (answers, login_throttle, sign_ins, stream_tickets):
                 await kept.forget_old(session)
             await diagnoses.delete_old(session)
-            await receipts.forget_old(session)
+            await receipts.delete_expired(session)
             await checkpoints.delete_older(session, await rejudgeable_since(session))
         if dropped:
             log.info("partition_dropped", name=dropped)

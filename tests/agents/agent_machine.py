@@ -1,4 +1,4 @@
-"""Agents as they run at a site: the real script in a real shell, in a network of its own, over a link that breaks."""
+"""Runs an agent as at a site: its real script in a real shell, in a network namespace, over a link that breaks."""
 
 import asyncio
 import contextlib
@@ -13,35 +13,35 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
 from sqlalchemy import text
 
 from app.postgres.engine import Sessions, transaction
-from app.push.inbox import Row
+from app.push.inbox import Delivery
+from app.push.timestamps import ARRIVAL
+from probes.contract import Reading
 from simulator.namespace import Namespace
 
 LINK = "127.254.0.1"
-ARRIVAL = "arrival"
 
 
 def answer_pings(namespace: Namespace, *, answered: bool) -> None:
-    """The kernel inside answers for every anchor, or for none."""
+    """Let the namespace's kernel answer pings to every anchor, or to none."""
     ignored = "/proc/sys/net/ipv4/icmp_echo_ignore_all"
     subprocess.run(namespace.command(["sh", "-c", f"echo {0 if answered else 1} > {ignored}"]), check=True, timeout=10)
 
 
 class Link:
-    """Between the agent's network and ours: whole, cut, or such that answers never come back."""
+    """TCP proxy between the agent's network and the server: up, cut, or without responses."""
 
     def __init__(self, namespace: Namespace, port: int, server: int) -> None:
         self._namespace, self.port, self._server = namespace, port, server
         self._listening: asyncio.Server | None = None
-        self.swallows = False  # requests pass, answers do not
-        self.says: bytes | None = None  # instead of the server
+        self.drops_responses = False  # requests still reach the server
+        self.canned_response: bytes | None = None  # instead of the server's
         self.requests = 0
-        self.heads: list[bytes] = []  # how each request began
+        self.first_chunks: list[bytes] = []  # of each request
 
-    async def mend(self) -> None:
+    async def restore(self) -> None:
         handle = self._namespace.socket()
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         handle.bind((LINK, self.port))
@@ -55,22 +55,22 @@ class Link:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.requests += 1
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            if self.says is not None:
+            if self.canned_response is not None:
                 head = await reader.readuntil(b"\r\n\r\n")
                 (length,) = re.findall(rb"content-length: (\d+)", head.lower())
                 await reader.readexactly(int(length))
-                writer.write(self.says)
+                writer.write(self.canned_response)
                 await writer.drain()
             else:
                 await self._forward(reader, writer)
         writer.close()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until either side has said all. Swallowed, the request was taken, and nobody is told."""
+        """Copy both directions until either side closes. Dropped responses are read and discarded."""
         back, out = await asyncio.open_connection("127.0.0.1", self._server)
         both = {
-            asyncio.create_task(_pump(reader, out, self.heads)),
-            asyncio.create_task(back.read(65536) if self.swallows else _pump(back, writer)),
+            asyncio.create_task(_pump(reader, out, self.first_chunks)),
+            asyncio.create_task(back.read(65536) if self.drops_responses else _pump(back, writer)),
         }
         _, pending = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
@@ -79,18 +79,20 @@ class Link:
         out.close()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heads: list[bytes] | None = None) -> None:
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first_chunks: list[bytes] | None = None
+) -> None:
     with contextlib.suppress(OSError):
         while chunk := await reader.read(65536):
-            if heads is not None:
-                heads.append(chunk)
-                heads = None
+            if first_chunks is not None:
+                first_chunks.append(chunk)
+                first_chunks = None
             writer.write(chunk)
             await writer.drain()
 
 
 class Machine:
-    """A router or a machine: its files, what is in its RAM, and its shell."""
+    """A router or a computer: its files, its RAM disk, and its shell."""
 
     def __init__(self, namespace: Namespace, folder: Path, script: str, *, shell: str, tools: Path) -> None:
         self._namespace, self.folder, self._shell = namespace, folder, shell
@@ -104,21 +106,21 @@ class Machine:
         (self.agent,) = (path for path in folder.rglob("sinyal-agent") if path.is_file())
         self._running: subprocess.Popen[bytes] | None = None
 
-    def set(self, **values: Any) -> None:
+    def configure(self, **values: Any) -> None:
         with self.conf.open("a") as file:
             file.writelines(f"{name}={value}\n" for name, value in values.items())
 
     def _command(self, *argv: str, **environment: str) -> list[str]:
-        """With the machine's own tools alone."""
-        given = [f"{name}={value}" for name, value in {"PATH": self.tools, **environment}.items()]
+        """Run with the machine's own tools only."""
+        variables = [f"{name}={value}" for name, value in {"PATH": self.tools, **environment}.items()]
         shell, *words = self._shell.split()
-        return self._namespace.command(["/usr/bin/env", "-i", *given, shutil.which(shell) or shell, *words, *argv])
+        return self._namespace.command(["/usr/bin/env", "-i", *variables, shutil.which(shell) or shell, *words, *argv])
 
     def run(self, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(self._command(*argv, **environment), capture_output=True, text=True, timeout=60)
 
     async def tick(self, *, now: bool = False) -> None:
-        """`now`: it is due, whatever it was told."""
+        """`now`: send, even if the server asked for a later time."""
         if now:
             (self.ram / "next").unlink(missing_ok=True)
         done = await asyncio.to_thread(self.run, str(self.agent), "tick", SINYAL_CONF=str(self.conf))
@@ -139,7 +141,7 @@ class Machine:
             self._running = None
 
     def power_cut(self) -> None:
-        """Whatever ran is dead, and RAM is empty."""
+        """Kill all processes and empty the RAM disk."""
         self.kill()
         shutil.rmtree(self.ram)
 
@@ -149,37 +151,38 @@ class Machine:
 
     @property
     def rows(self) -> list[str]:
-        """What it still keeps, the oldest first."""
+        """Stored rows, the oldest first."""
         files = [folder / name for folder in {self.disk, self.ram} for name in ("batch", "rows")]
         return [line for file in files if file.exists() for line in file.read_text().splitlines()]
 
 
 def busybox_tools(folder: Path) -> Path:
-    """BusyBox' own tools and nothing beside them, as on a router. Its ash may be built to prefer them anyway."""
+    """Only the tools of BusyBox, as on a router. Its ash may be built to prefer them anyway."""
     folder.mkdir(exist_ok=True)
     subprocess.run(["busybox", "--install", "-s", str(folder)], check=True, timeout=10)
     return folder
 
 
 def linux_tools(folder: Path) -> Path:
-    """A machine's own tools; ping is BusyBox' where there is no other."""
+    """The tools of this computer; ping from BusyBox where there is no other."""
     folder.mkdir(exist_ok=True)
     names = "sh cat sed grep cut tr wc head tail mv rm ln readlink mkdir printf date sleep awk gzip curl dash cp touch"
     for name in [*names.split(), "chmod", "id"]:
-        found = shutil.which(name)
-        assert found is not None, name
-        (folder / name).symlink_to(found)
+        path = shutil.which(name)
+        assert path is not None, name
+        (folder / name).symlink_to(path)
     (folder / "ping").symlink_to(shutil.which("ping") or shutil.which("busybox") or "")
     return folder
 
 
-class Received:
-    """What the server keeps of a site."""
+class StoredPushes:
+    """What the server has stored of a site's pushes."""
 
     def __init__(self, sessions: Sessions, site_id: int) -> None:
         self._sessions, self._site_id = sessions, site_id
 
     async def seqs(self) -> dict[str, list[int]]:
+        """Sequence numbers by boot."""
         query = text("""
             SELECT boot, array_agg(n ORDER BY n) FROM push_receipt, unnest(seen) AS part,
                 generate_series(lower(part), upper(part) - 1) AS n
@@ -188,30 +191,30 @@ class Received:
         async with transaction(self._sessions) as session:
             return {boot: list(seqs) for boot, seqs in await session.execute(query, {"site": self._site_id})}
 
-    async def rows(self) -> list[Row]:
-        """What waits for the worker: what was measured, without what only says that something came."""
-        query = text("SELECT rows FROM push_inbox WHERE site_id = :site ORDER BY id")
+    async def readings(self) -> list[Reading]:
+        """Readings in the inbox, without those of mere arrivals."""
+        query = text("SELECT site_id, received_at, rows FROM push_inbox WHERE site_id = :site ORDER BY id")
         async with transaction(self._sessions) as session:
-            taken = list(await session.scalars(query, {"site": self._site_id}))
-        rows = [Row(*row) for one in taken for row in orjson.loads(one)]
-        return [row for row in rows if row.reason != ARRIVAL]
+            deliveries = [Delivery(*row) for row in await session.execute(query, {"site": self._site_id})]
+        readings = [reading for delivery in deliveries for reading in delivery.readings()]
+        return [reading for reading in readings if reading.reason != ARRIVAL]
 
 
-async def until(what: Callable[[], Any], within_s: float = 20) -> None:
-    async with asyncio.timeout(within_s):
-        while not await _true(what):  # noqa: ASYNC110  # it is another process that gets there
+async def wait_until(condition: Callable[[], Any], timeout_s: float = 20) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not await _is_true(condition):  # noqa: ASYNC110  # another process brings it about
             await asyncio.sleep(0.1)
 
 
-async def _true(what: Callable[[], Any]) -> bool:
-    found = what()
-    return bool(await found if asyncio.iscoroutine(found) else found)
+async def _is_true(condition: Callable[[], Any]) -> bool:
+    result = condition()
+    return bool(await result if asyncio.iscoroutine(result) else result)
 
 
 @asynccontextmanager
-async def linked(namespace: Namespace, port: int, server: int) -> AsyncIterator[Link]:
+async def open_link(namespace: Namespace, port: int, server: int) -> AsyncIterator[Link]:
     link = Link(namespace, port, server)
-    await link.mend()
+    await link.restore()
     try:
         yield link
     finally:

@@ -1,4 +1,4 @@
-"""What can be said of every script without its machine: one secret, sound quoting, JSON that our own parser reads."""
+"""Checks of every script without running it: one secret, sound quoting, JSON that our own parser reads."""
 
 import re
 import subprocess
@@ -8,19 +8,21 @@ import pytest
 
 from app.agents import install_commands, scripts
 from app.agents.models import AgentKind
-from app.agents.scripts import Place
+from app.agents.scripts import ScriptSite
 from app.profiles import Technology, profiles
 from app.push import parser
 
 TOKEN = "sd-tT0-_kEn"
 NOW = datetime(2026, 11, 25, 3, tzinfo=UTC)
-PLACE = Place("64.02.05.2003-01", "Muara Badak Ulu", "Telkom WMS")
+SITE = ScriptSite("64.02.05.2003-01", "Muara Badak Ulu", "Telkom WMS")
 
 
-def rendered(kind: AgentKind, *, place: Place = PLACE, technology: Technology = Technology.LEO, **changes: str) -> str:
-    given = {"url": "https://sinyal.example/dir", "token": TOKEN} | changes
+def rendered(
+    kind: AgentKind, *, site: ScriptSite = SITE, technology: Technology = Technology.LEO, **changes: str
+) -> str:
+    options = {"url": "https://sinyal.example/dir", "token": TOKEN} | changes
     return scripts.render(
-        kind, place, anchors=["192.0.2.1", "192.0.2.2"], profile=profiles()[technology], now=NOW, **given
+        kind, site, anchors=["192.0.2.1", "192.0.2.2"], profile=profiles()[technology], now=NOW, **options
     )
 
 
@@ -33,7 +35,7 @@ def test_a_script_holds_one_token_and_no_other_secret(kind: AgentKind) -> None:
 
 
 @pytest.mark.parametrize("kind", scripts.FILES)
-def test_a_script_says_first_in_indonesian_how_it_is_installed_looked_after_and_removed(kind: AgentKind) -> None:
+def test_a_script_states_in_indonesian_first_how_to_install_check_and_remove_it(kind: AgentKind) -> None:
     head = rendered(kind).split("\n\n")[0]
     assert [word for word in ("Pasang", "Periksa", "Hapus", "English") if word in head] == [
         "Pasang",
@@ -42,20 +44,20 @@ def test_a_script_says_first_in_indonesian_how_it_is_installed_looked_after_and_
         "English",
     ]
     assert head.index("Pasang") < head.index("English")
-    assert install_commands.REMOVALS[kind].partition(";")[0] in head
+    assert install_commands.REMOVE_COMMANDS[kind].partition(";")[0] in head
     assert "64.02.05.2003-01" in head
 
 
 @pytest.mark.parametrize("kind", scripts.FILES)
-def test_no_name_of_a_site_becomes_a_command(kind: AgentKind) -> None:
-    evil = Place("64.02.05.2003-01", "Desa\n$(reboot) `id` \"x\" 'y' ]}; #", "P\r\n&& halt")
-    assert len(rendered(kind, place=evil).splitlines()) == len(rendered(kind).splitlines())
-    assert re.search(r"\$\(reboot|`id`|&& halt", rendered(kind, place=evil)) is None
+def test_a_malicious_site_name_becomes_no_command(kind: AgentKind) -> None:
+    malicious = ScriptSite("64.02.05.2003-01", "Desa\n$(reboot) `id` \"x\" 'y' ]}; #", "P\r\n&& halt")
+    assert len(rendered(kind, site=malicious).splitlines()) == len(rendered(kind).splitlines())
+    assert re.search(r"\$\(reboot|`id`|&& halt", rendered(kind, site=malicious)) is None
 
 
 @pytest.mark.parametrize("kind", [AgentKind.OPENWRT, AgentKind.LINUX])
 @pytest.mark.parametrize("shell", [["busybox", "ash"], ["dash"]])
-def test_both_small_shells_can_read_the_shell_scripts(kind: AgentKind, shell: list[str]) -> None:
+def test_ash_and_dash_can_parse_the_shell_scripts(kind: AgentKind, shell: list[str]) -> None:
     text = rendered(kind)
     (agent,) = re.findall(r"<<'SINYAL_AGENT'.*?\n(.*?)\nSINYAL_AGENT\n", text, re.DOTALL)
     for part in (text, agent):
@@ -64,7 +66,7 @@ def test_both_small_shells_can_read_the_shell_scripts(kind: AgentKind, shell: li
 
 
 @pytest.mark.parametrize("kind", [AgentKind.OPENWRT, AgentKind.LINUX])
-def test_a_script_that_came_half_does_nothing(kind: AgentKind, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_truncated_script_does_nothing(kind: AgentKind, tmp_path_factory: pytest.TempPathFactory) -> None:
     text = rendered(kind)
     for cut in range(200, len(text) - 12, 1500):
         root = tmp_path_factory.mktemp("root")
@@ -85,40 +87,40 @@ def test_quotes_and_brackets_are_balanced(kind: AgentKind) -> None:
 
 
 def unbalanced(text: str, *, escape: str) -> list[str]:
-    """What stays open outside of strings and comments."""
-    open_, quote, place = [], "", 0
+    """Return the brackets and quotes that stay open outside of strings and comments."""
+    open_brackets, quote, offset = [], "", 0
     pairs = {")": "(", "]": "[", "}": "{"}
     if escape == "`":  # a here-string holds a script of its own
         text = text.replace("@'\n", "(").replace("\n'@\n", ")\n")
-    while place < len(text):
-        one = text[place]
+    while offset < len(text):
+        character = text[offset]
         if quote:
-            if one == escape and quote == '"':
-                place += 1
-            elif escape == "\\" and text.startswith("$[", place):
-                open_.append('"')
-                quote, place = "", place + 1
-            elif one == quote:
+            if character == escape and quote == '"':
+                offset += 1
+            elif escape == "\\" and text.startswith("$[", offset):
+                open_brackets.append('"')
+                quote, offset = "", offset + 1
+            elif character == quote:
                 quote = ""
-        elif one == "#" and (place == 0 or text[place - 1] in " \n"):
-            place = text.find("\n", place)
-        elif one == '"' or (one == "'" and escape == "`"):
-            quote = one
-        elif one in "([{":
-            open_.append(one)
-        elif one == "]" and open_[-1:] == ['"']:
-            open_.pop()
+        elif character == "#" and (offset == 0 or text[offset - 1] in " \n"):
+            offset = text.find("\n", offset)
+        elif character == '"' or (character == "'" and escape == "`"):
+            quote = character
+        elif character in "([{":
+            open_brackets.append(character)
+        elif character == "]" and open_brackets[-1:] == ['"']:
+            open_brackets.pop()
             quote = '"'
-        elif one in ")]}":
-            assert open_, text[place - 60 : place + 1]
-            assert open_.pop() == pairs[one], text[place - 60 : place + 1]
-        place += 1
-    return [*open_, *quote]
+        elif character in ")]}":
+            assert open_brackets, text[offset - 60 : offset + 1]
+            assert open_brackets.pop() == pairs[character], text[offset - 60 : offset + 1]
+        offset += 1
+    return [*open_brackets, *quote]
 
 
-def test_what_the_routeros_script_sends_is_a_push() -> None:
+def test_the_routeros_script_sends_a_valid_push() -> None:
     text = rendered(AgentKind.ROUTEROS)
-    known = {
+    variables = {
         "sinyalBoot": "k3f9ab2c",
         "sinyalSeq": "7",
         "uptime": "1w2d03:04:05",
@@ -129,84 +131,84 @@ def test_what_the_routeros_script_sends_is_a_push() -> None:
         "token": TOKEN,
         "sent": "3",
     }
-    known["row"] = filled(text, "row", known)
-    known["batch"] = known["row"] + "," + known["row"].replace("7", "8", 1).replace("21.866,22.001", "")
-    known["head"] = filled(text, "head", known)
-    push = parser.read(parser.load(filled(text, "body", known).encode()))
+    variables["row"] = fill_in(text, "row", variables)
+    variables["batch"] = variables["row"] + "," + variables["row"].replace("7", "8", 1).replace("21.866,22.001", "")
+    variables["head"] = fill_in(text, "head", variables)
+    push = parser.parse(parser.load(fill_in(text, "body", variables).encode()))
     assert push.faults == []
     assert (push.agent, push.boot, push.dropped, push.uptime_us) == ("routeros/1", "k3f9ab2c", 2, 788_651 * 1_000_000)
-    assert [(row.seq, row.sent, row.rtt_us) for row in push.rows] == [(7, 3, [21866, 22001]), (8, 3, [])]
-    headers = filled(text, "headers", known)
-    assert headers.count(",") == 1, "RouterOS parts headers at commas"
+    assert [(row.seq, row.sent, row.rtt_us) for row in push.rows] == [(7, 3, (21866, 22001)), (8, 3, ())]
+    headers = fill_in(text, "headers", variables)
+    assert headers.count(",") == 1, "RouterOS splits headers at commas"
     assert headers.partition(",")[0] == f"Authorization: Bearer {TOKEN}"
 
 
-def filled(text: str, name: str, known: dict[str, str]) -> str:
-    """A RouterOS string with its variables filled in."""
-    (found,) = re.findall(rf':local {name} "(.*)"\n', text)
-    return re.sub(r"\$(\w+)", lambda match: known[match[1]], found.replace('\\"', '"'))
+def fill_in(text: str, name: str, variables: dict[str, str]) -> str:
+    """Return a RouterOS string of the script with its variables filled in."""
+    (string,) = re.findall(rf':local {name} "(.*)"\n', text)
+    return re.sub(r"\$(\w+)", lambda match: variables[match[1]], string.replace('\\"', '"'))
 
 
-def test_what_the_windows_script_sends_is_a_push() -> None:
+def test_the_windows_script_sends_a_valid_push() -> None:
     text = rendered(AgentKind.WINDOWS)
     (row,) = re.findall(r"\$row = '(.*)' -f", text)
     (body,) = re.findall(r"\n    '(\{\{\"agent.*)' -f", text)
-    one = row.format("k3f9ab2c", 7, "100.25", 3, "21,22", ',"clock":"2026-11-25T03:00:00Z"')
-    push = parser.read(
-        parser.load(body.format("k3f9ab2c", "101.50", 4, 0, ',"sent_at":"2026-11-25T03:00:01Z"', one).encode())
+    row_json = row.format("k3f9ab2c", 7, "100.25", 3, "21,22", ',"clock":"2026-11-25T03:00:00Z"')
+    push = parser.parse(
+        parser.load(body.format("k3f9ab2c", "101.50", 4, 0, ',"sent_at":"2026-11-25T03:00:01Z"', row_json).encode())
     )
     assert push.faults == []
-    assert (push.agent, push.waiting, push.rows[0].rtt_us) == ("windows/1", 4, [21_000, 22_000])
+    assert (push.agent, push.waiting, push.rows[0].rtt_us) == ("windows/1", 4, (21_000, 22_000))
 
 
-def test_certificates_are_checked_wherever_there_are_some() -> None:
+def test_certificates_are_always_checked_over_https() -> None:
     assert rendered(AgentKind.ROUTEROS).count("check-certificate=yes-without-crl") == 2
     assert "check-certificate" not in rendered(AgentKind.ROUTEROS, url="http://192.0.2.9:8000")
     for kind in scripts.FILES:
         assert re.search(r"check-certificate=no\b|--no-check|-k |SkipCertificate|insecure", rendered(kind)) is None
 
 
-def test_routers_do_not_all_send_in_the_same_second() -> None:
+def test_devices_do_not_all_send_in_the_same_second() -> None:
     seconds = [scripts.jitter_s(f"64.02.05.{2000 + n}-01", 60) for n in range(1000)]
     assert set(seconds) == set(range(50))
     assert max(seconds.count(second) for second in range(50)) < 40
 
 
-def test_the_lines_that_a_technician_types_are_short_and_quoted() -> None:
-    lines = install_commands.lines("https://sinyal.kaltimprov.go.id", "K7QX2MRD")
-    assert all(len(line) < 220 and "\n" not in line for line in lines.values())
-    assert "?" not in lines[AgentKind.ROUTEROS], "its console would take it for a call for help"
-    assert lines[AgentKind.LINUX] == "curl -sS 'https://sinyal.kaltimprov.go.id/enrol/K7QX2MRD?kind=linux' | sudo sh"
+def test_the_install_commands_are_short_and_quoted() -> None:
+    commands = install_commands.install_commands("https://sinyal.kaltimprov.go.id", "K7QX2MRD")
+    assert all(len(line) < 220 and "\n" not in line for line in commands.values())
+    assert "?" not in commands[AgentKind.ROUTEROS], "a question mark opens the help of its console"
+    assert commands[AgentKind.LINUX] == "curl -sS 'https://sinyal.kaltimprov.go.id/enrol/K7QX2MRD?kind=linux' | sudo sh"
 
 
-def test_on_linux_what_systemd_keeps_apart_is_removed_too() -> None:
+def test_removal_on_linux_includes_the_private_folders_of_systemd() -> None:
     script = rendered(AgentKind.LINUX)
     removal = script[script.index("remove() {") :]
     for folder in ("/run/private/sinyal", "/run/sinyal", "/var/lib/private/sinyal", "/var/lib/sinyal"):
         assert f" {folder} " in removal.partition("}")[0], "the token lies there: RuntimeDirectoryPreserve"
 
 
-def test_no_folder_of_a_script_is_one_that_anybody_could_have_made() -> None:
+def test_no_script_uses_a_folder_that_any_user_could_have_created() -> None:
     for kind in (AgentKind.OPENWRT, AgentKind.LINUX):
         assert re.search(r"^(RUN|SPOOL)=/tmp", rendered(kind), re.MULTILINE) is None
 
 
-def test_what_windows_runs_as_its_system_lies_where_no_user_could_have_put_it() -> None:
-    for said in (
+def test_windows_runs_nothing_from_a_folder_that_users_can_write() -> None:
+    for script in (
         rendered(AgentKind.WINDOWS),
-        install_commands.CHECKS[AgentKind.WINDOWS],
-        install_commands.REMOVALS[AgentKind.WINDOWS],
+        install_commands.CHECK_COMMANDS[AgentKind.WINDOWS],
+        install_commands.REMOVE_COMMANDS[AgentKind.WINDOWS],
     ):
-        assert "ProgramData" not in said
+        assert "ProgramData" not in script
 
 
 @pytest.mark.parametrize("kind", scripts.FILES)
-def test_whoever_removes_an_agent_ends_its_token(kind: AgentKind) -> None:
+def test_removing_an_agent_revokes_its_token(kind: AgentKind) -> None:
     text = rendered(kind)
     assert "/api/v1/push/end" in text.replace('"$url/end"', '"https://x/api/v1/push/end"')
 
 
-def test_no_line_that_a_technician_types_leaves_the_token_in_a_file() -> None:
-    lines = install_commands.lines("https://sinyal.example", "K7QX2MRD")
-    assert lines[AgentKind.OPENWRT].endswith("; rm -f $f")
-    assert lines[AgentKind.ROUTEROS].endswith("/file remove sd.rsc }")
+def test_no_install_command_leaves_a_file_with_the_token() -> None:
+    commands = install_commands.install_commands("https://sinyal.example", "K7QX2MRD")
+    assert commands[AgentKind.OPENWRT].endswith("; rm -f $f")
+    assert commands[AgentKind.ROUTEROS].endswith("/file remove sd.rsc }")

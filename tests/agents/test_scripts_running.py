@@ -1,4 +1,4 @@
-"""The OpenWrt and the Linux agent as they run: in ash and dash, against a real server, over a link that breaks."""
+"""The OpenWrt and Linux agents, run in ash and dash against a real server, over a link that breaks."""
 
 import asyncio
 import contextlib
@@ -19,12 +19,12 @@ from tests.agents.agent_machine import (
     LINK,
     Link,
     Machine,
-    Received,
+    StoredPushes,
     answer_pings,
     busybox_tools,
-    linked,
     linux_tools,
-    until,
+    open_link,
+    wait_until,
 )
 from tests.conftest import drop_database, make_database
 from tests.factories import register
@@ -54,35 +54,34 @@ async def server(server_url: str) -> AsyncIterator[Served]:
     url = await make_database(server_url)
     engine = open_engine(url, name="agents")
     await migrate(engine)
-    async with served(url, open_sessions(engine), anchors=["127.0.8.1", "127.0.8.2"]) as found:
-        yield found
+    async with served(url, open_sessions(engine), anchors=["127.0.8.1", "127.0.8.2"]) as server:
+        yield server
     await engine.dispose()
     await drop_database(url, server_url)
 
 
 @dataclass
-class Field:
-    """One site: its machine, its link, and what came of it."""
+class Installation:
+    """A site with a machine that has installed its agent, the machine's link, and what the server stored."""
 
     machine: Machine
     link: Link
-    received: Received
+    stored: StoredPushes
     site_id: int
     server: Served
 
 
-async def settle(
+async def install(
     stack: contextlib.AsyncExitStack, village: Namespace, server: Served, folder: Path, kind: str, port: int
-) -> Field:
-    """A site whose machine has installed its agent."""
+) -> Installation:
     site = await register(server.cast, probe="push", host=None)
-    link = await stack.enter_async_context(linked(village, port, server.port))
-    asked = f"/sites/{site['id']}/agent?kind={kind}"
-    answer = await server.cast.ana.post(asked, headers={"Host": f"{LINK}:{port}"})
+    link = await stack.enter_async_context(open_link(village, port, server.port))
+    path = f"/sites/{site['id']}/agent?kind={kind}"
+    answer = await server.cast.ana.post(path, headers={"Host": f"{LINK}:{port}"})
     assert answer.status_code == 201, answer.text
     tools = TOOLS[kind](folder / f"{kind}-tools")
     machine = Machine(village, folder / kind, answer.text, shell=SHELLS[kind], tools=tools)
-    machine.set(
+    machine.configure(
         RUN=machine.ram,
         SPOOL=machine.disk if kind == "linux" else machine.ram,
         BEAT_S=1,
@@ -93,104 +92,107 @@ async def settle(
         PUSH_TIMEOUT_S=3,
     )
     stack.callback(machine.kill)
-    return Field(machine, link, Received(server.sessions, site["id"]), site["id"], server)
+    return Installation(machine, link, StoredPushes(server.sessions, site["id"]), site["id"], server)
 
 
 @pytest.fixture
-async def field(village: Namespace, server: Served, tmp_path: Path) -> AsyncIterator[Field]:
-    """A router with OpenWrt."""
+async def router(village: Namespace, server: Served, tmp_path: Path) -> AsyncIterator[Installation]:
     async with contextlib.AsyncExitStack() as stack:
-        yield await settle(stack, village, server, tmp_path, "openwrt", 8000)
+        yield await install(stack, village, server, tmp_path, "openwrt", 8000)
 
 
-async def everything_came(field: Field, boot: str, last: int) -> bool:
-    return (await field.received.seqs()).get(boot, []) == list(range(1, last + 1))
+async def all_rows_stored(router: Installation, boot: str, last: int) -> bool:
+    return (await router.stored.seqs()).get(boot, []) == list(range(1, last + 1))
 
 
-async def live_through(field: Field, *, survives: bool) -> None:
-    """Reports, a link that is cut, a server that fails, answers that are lost, and a power cut."""
-    machine, link = field.machine, field.link
+async def run_through_failures(router: Installation, *, disk_survives: bool) -> None:
+    """Push through a link that is cut, a server that fails, lost responses, and a power cut."""
+    machine, link = router.machine, router.link
     machine.start()
-    await until(field.received.seqs)
+    await wait_until(router.stored.seqs)
     await link.cut()
-    await until(lambda: len(machine.rows) >= 3)
-    await link.mend()
-    link.says = BROKEN
-    await until(lambda: machine.read("code") == "500")
-    link.says, link.swallows = None, True
-    came = sum(map(len, (await field.received.seqs()).values()))
-    await until(lambda: more_than(field, came))  # taken, and never acknowledged
-    link.swallows = False
+    await wait_until(lambda: len(machine.rows) >= 3)
+    await link.restore()
+    link.canned_response = BROKEN
+    await wait_until(lambda: machine.read("code") == "500")
+    link.canned_response, link.drops_responses = None, True
+    stored = sum(map(len, (await router.stored.seqs()).values()))
+    await wait_until(lambda: more_rows_than(router, stored))  # stored, but not acknowledged
+    link.drops_responses = False
     boot = machine.read("boot")
-    await until(lambda: not machine.rows)
+    await wait_until(lambda: not machine.rows)
     await link.cut()
-    await until(lambda: len(machine.rows) >= 2)
+    await wait_until(lambda: len(machine.rows) >= 2)
     machine.kill()
     kept, last = machine.rows, int(machine.read("seq"))
     machine.power_cut()
     machine.start()
-    await link.mend()
-    await until(lambda: again(field, boot))
-    if survives:
-        await until(lambda: everything_came(field, boot, json.loads(kept[-1])["seq"]))
+    await link.restore()
+    await wait_until(lambda: another_boot_pushed(router, boot))
+    if disk_survives:
+        await wait_until(lambda: all_rows_stored(router, boot, json.loads(kept[-1])["seq"]))
     machine.kill()
     await machine.tick(now=True)
     assert machine.rows == []
-    seqs = await field.received.seqs()
+    seqs = await router.stored.seqs()
     assert set(seqs) == {boot, machine.read("boot")}, "a power cut is a new boot"
     first = json.loads(kept[0])["seq"]
-    measured = [*range(1, first), *(json.loads(row)["seq"] for row in kept if survives)]
-    assert seqs[boot] == measured, "nothing is lost but what was in the RAM of a router without power"
-    assert last - measured[-1] <= (1 if survives else len(kept) + 1)
-    rows = await field.received.rows()
-    assert len(rows) == sum(map(len, seqs.values())), "and nothing is doubled"
-    assert all(row.outcome == "ok" and len(row.rtt_us) == 1 for row in rows)
+    measured = [*range(1, first), *(json.loads(row)["seq"] for row in kept if disk_survives)]
+    assert seqs[boot] == measured, "only rows in the RAM of a router without power are lost"
+    assert last - measured[-1] <= (1 if disk_survives else len(kept) + 1)
+    readings = await router.stored.readings()
+    assert len(readings) == sum(map(len, seqs.values())), "no row counts twice"
+    assert all(reading.outcome == "ok" and len(reading.rtt_us) == 1 for reading in readings)
 
 
-async def more_than(field: Field, count: int) -> bool:
-    return sum(map(len, (await field.received.seqs()).values())) > count
+async def more_rows_than(router: Installation, count: int) -> bool:
+    return sum(map(len, (await router.stored.seqs()).values())) > count
 
 
-async def again(field: Field, boot: str) -> bool:
-    return any(len(seqs) >= 2 for other, seqs in (await field.received.seqs()).items() if other != boot)
+async def another_boot_pushed(router: Installation, boot: str) -> bool:
+    return any(len(seqs) >= 2 for other, seqs in (await router.stored.seqs()).items() if other != boot)
 
 
-async def test_over_cuts_failures_lost_answers_and_a_power_cut_nothing_is_lost_and_nothing_doubled(
+async def test_no_row_is_lost_or_counted_twice_over_cuts_failures_lost_responses_and_a_power_cut(
     village: Namespace, server: Served, tmp_path: Path
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        router = await settle(stack, village, server, tmp_path, "openwrt", 8001)
-        machine = await settle(stack, village, server, tmp_path, "linux", 8002)
-        await asyncio.gather(live_through(router, survives=False), live_through(machine, survives=True))
+        router = await install(stack, village, server, tmp_path, "openwrt", 8001)
+        machine = await install(stack, village, server, tmp_path, "linux", 8002)
+        await asyncio.gather(
+            run_through_failures(router, disk_survives=False), run_through_failures(machine, disk_survives=True)
+        )
 
 
-async def test_without_an_answer_of_ours_nothing_is_deleted(field: Field) -> None:
-    field.link.says = PORTAL
-    await field.machine.tick()
-    assert len(field.machine.rows) == 1, "a provider's own page is no acknowledgement"
-    assert field.machine.read("code") == "000"
-    status = await field.machine.status()
+async def test_a_response_that_is_not_the_services_deletes_no_rows(router: Installation) -> None:
+    router.link.canned_response = PORTAL
+    await router.machine.tick()
+    assert len(router.machine.rows) == 1, "a captive portal does not acknowledge rows"
+    assert router.machine.read("code") == "000"
+    status = await router.machine.status()
     assert (status.returncode, "menunggu / waiting: 1" in status.stdout) == (1, True)
-    field.link.says = None
-    await field.machine.tick()
-    assert field.machine.rows == []
-    assert (await field.machine.status()).returncode == 0
+    router.link.canned_response = None
+    await router.machine.tick()
+    assert router.machine.rows == []
+    assert (await router.machine.status()).returncode == 0
 
 
-async def test_a_revoked_token_stops_sending_and_never_measuring(field: Field) -> None:
-    await field.server.cast.ana.client.delete(f"/api/v1/sites/{field.site_id}/agent")
-    await field.machine.tick()
-    asked = field.link.requests
-    await field.machine.tick()
-    assert field.link.requests == asked
-    assert len(field.machine.rows) == 2
-    assert "token" in (await field.machine.status()).stdout
+async def test_a_revoked_token_stops_sending_but_not_measuring(router: Installation) -> None:
+    await router.server.cast.ana.client.delete(f"/api/v1/sites/{router.site_id}/agent")
+    await router.machine.tick()
+    requests = router.link.requests
+    await router.machine.tick()
+    assert router.link.requests == requests
+    assert len(router.machine.rows) == 2
+    assert "token" in (await router.machine.status()).stdout
 
 
-async def test_what_is_too_large_is_sent_in_smaller_parts_and_never_thrown_away_unsaid(field: Field) -> None:
-    machine = field.machine
-    field.link.says = TOO_LARGE
-    machine.set(SEND_S=0)
+async def test_a_batch_that_is_too_large_is_split_and_a_rejected_row_is_set_aside_and_counted(
+    router: Installation,
+) -> None:
+    machine = router.machine
+    router.link.canned_response = TOO_LARGE
+    machine.configure(SEND_S=0)
     for _ in range(2):
         await machine.tick()
     (refused,) = (machine.ram / "refused").read_text().splitlines()[:1]
@@ -199,148 +201,146 @@ async def test_what_is_too_large_is_sent_in_smaller_parts_and_never_thrown_away_
     assert "refused" in (await machine.status()).stdout
 
 
-async def test_the_spool_is_bounded_the_oldest_go_first_and_are_counted(field: Field) -> None:
-    await field.link.cut()
-    field.machine.set(KEEP_ROWS=3, BATCH_ROWS=1)
+async def test_the_spool_is_bounded_and_drops_and_counts_the_oldest_rows(router: Installation) -> None:
+    await router.link.cut()
+    router.machine.configure(KEEP_ROWS=3, BATCH_ROWS=1)
     for _ in range(6):
-        await field.machine.tick()
-    seqs = [json.loads(row)["seq"] for row in field.machine.rows]
-    assert (seqs, field.machine.read("dropped")) == ([1, 4, 5, 6], "2"), "one waits in the batch under way"
-    await field.link.mend()
-    await field.machine.tick()
-    assert field.machine.rows == []
-    assert [*(await field.received.seqs()).values()] == [[1, 5, 6, 7]]
+        await router.machine.tick()
+    seqs = [json.loads(row)["seq"] for row in router.machine.rows]
+    assert (seqs, router.machine.read("dropped")) == ([1, 4, 5, 6], "2"), "one is in the current batch"
+    await router.link.restore()
+    await router.machine.tick()
+    assert router.machine.rows == []
+    assert [*(await router.stored.seqs()).values()] == [[1, 5, 6, 7]]
     query = text("SELECT dropped FROM device WHERE site_id = :site")
-    async with transaction(field.server.sessions) as session:
-        assert await session.scalar(query, {"site": field.site_id}) == 3
+    async with transaction(router.server.sessions) as session:
+        assert await session.scalar(query, {"site": router.site_id}) == 3
 
 
-async def test_a_clock_that_was_never_set_is_not_told(field: Field) -> None:
-    field.machine.set(SINCE=4_000_000_000)
-    await field.link.cut()
-    await field.machine.tick()
-    (row,) = map(json.loads, field.machine.rows)
+async def test_a_clock_that_was_never_set_is_not_sent(router: Installation) -> None:
+    router.machine.configure(SINCE=4_000_000_000)
+    await router.link.cut()
+    await router.machine.tick()
+    (row,) = map(json.loads, router.machine.rows)
     assert "clock" not in row
-    await field.link.mend()
-    await field.machine.tick()
-    assert await field.received.seqs() != {}
+    await router.link.restore()
+    await router.machine.tick()
+    assert await router.stored.seqs() != {}
 
 
-async def test_a_dead_anchor_is_no_loss_of_the_link_and_two_are(field: Field, village: Namespace) -> None:
-    field.machine.set(ANCHORS="'127.0.8.1 192.0.2.1'")
-    await field.link.cut()
-    await field.machine.tick()
+async def test_one_dead_anchor_is_no_packet_loss_and_two_are(router: Installation, village: Namespace) -> None:
+    router.machine.configure(ANCHORS="'127.0.8.1 192.0.2.1'")
+    await router.link.cut()
+    await router.machine.tick()
     answer_pings(village, answered=False)
     try:
-        await field.machine.tick()
+        await router.machine.tick()
     finally:
         answer_pings(village, answered=True)
-    found = [len(json.loads(row)["rtt_ms"]) for row in field.machine.rows]
-    assert found == [1, 0]
+    replies = [len(json.loads(row)["rtt_ms"]) for row in router.machine.rows]
+    assert replies == [1, 0]
 
 
-async def test_an_agent_that_cannot_ping_says_so_and_is_not_silent(field: Field) -> None:
-    field.machine.agent.write_text(field.machine.agent.read_text().replace(" ping -c", " /nowhere/ping -c"))
-    await field.machine.tick()
-    assert field.link.requests == 1
+async def test_an_agent_that_cannot_ping_reports_it_and_still_pushes(router: Installation) -> None:
+    router.machine.agent.write_text(router.machine.agent.read_text().replace(" ping -c", " /nowhere/ping -c"))
+    await router.machine.tick()
+    assert router.link.requests == 1
     query = text("SELECT measures FROM device WHERE site_id = :site")
-    async with transaction(field.server.sessions) as session:
-        assert await session.scalar(query, {"site": field.site_id}) is False
-    assert "TIDAK MENGUKUR / NOT MEASURING" in (await field.machine.status()).stdout
+    async with transaction(router.server.sessions) as session:
+        assert await session.scalar(query, {"site": router.site_id}) is False
+    assert "TIDAK MENGUKUR / NOT MEASURING" in (await router.machine.status()).stdout
 
 
-async def test_an_agent_with_nothing_to_tell_sends_that(field: Field) -> None:
+async def test_an_agent_without_new_rows_sends_an_empty_push(router: Installation) -> None:
     test = await asyncio.create_subprocess_exec("sh", "-c", "sleep 30; :", "sinyal-agent")
-    await field.machine.tick()
-    (field.machine.ram / "beat.lock").symlink_to(str(test.pid))
-    await field.machine.tick(now=True)
+    await router.machine.tick()
+    (router.machine.ram / "beat.lock").symlink_to(str(test.pid))
+    await router.machine.tick(now=True)
     test.kill()
     await test.wait()
-    assert field.link.requests == 2
-    assert field.machine.read("code") == "200"
+    assert router.link.requests == 2
+    assert router.machine.read("code") == "200"
 
 
-async def test_a_removed_agent_ends_its_token(field: Field) -> None:
-    await field.machine.tick()
-    agent, folder = field.machine.agent, field.machine.folder
+async def test_a_removed_agent_revokes_its_token(router: Installation) -> None:
+    await router.machine.tick()
+    agent, folder = router.machine.agent, router.machine.folder
     moved = agent.read_text()
-    for place in ("/etc/", "/usr/bin/", "/lib/upgrade/", "/var/", "/run/"):
-        moved = moved.replace(f" {place}", f" {folder}{place}")
+    for system_folder in ("/etc/", "/usr/bin/", "/lib/upgrade/", "/var/", "/run/"):
+        moved = moved.replace(f" {system_folder}", f" {folder}{system_folder}")
     agent.write_text(moved)
-    removed = await asyncio.to_thread(field.machine.run, str(agent), "remove", SINYAL_CONF=str(field.machine.conf))
+    removed = await asyncio.to_thread(router.machine.run, str(agent), "remove", SINYAL_CONF=str(router.machine.conf))
     assert "token diakhiri" in removed.stdout
     assert not agent.exists()
     query = text("SELECT count(*) FROM device_token WHERE site_id = :site AND revoked_at IS NULL")
-    async with transaction(field.server.sessions) as session:
-        assert await session.scalar(query, {"site": field.site_id}) == 0
+    async with transaction(router.server.sessions) as session:
+        assert await session.scalar(query, {"site": router.site_id}) == 0
 
 
-async def test_a_torn_line_spoils_no_batch(field: Field) -> None:
-    await field.link.cut()
-    await field.machine.tick()
-    (field.machine.ram / "batch").unlink()
-    with (field.machine.ram / "rows").open("a") as file:
+async def test_a_torn_line_does_not_affect_the_batch(router: Installation) -> None:
+    await router.link.cut()
+    await router.machine.tick()
+    (router.machine.ram / "batch").unlink()
+    with (router.machine.ram / "rows").open("a") as file:
         file.write('{"boot":"torn","se\0\0\n')
-    await field.link.mend()
-    await field.machine.tick()
-    assert field.machine.rows == []
-    assert len(await field.received.rows()) == 1
+    await router.link.restore()
+    await router.machine.tick()
+    assert router.machine.rows == []
+    assert len(await router.stored.readings()) == 1
 
 
-async def test_a_machine_that_moved_to_another_site_brings_no_readings_along(field: Field) -> None:
-    script, elsewhere = field.machine.folder / "sinyal.sh", field.machine.folder / "var/run/sinyal"
-    elsewhere.mkdir(parents=True)
-    running = field.machine.agent.open()
-    field.machine.run(str(script), SINYAL_ROOT=str(field.machine.folder))
-    assert elsewhere.exists(), "the same site again"
-    assert os.fstat(running.fileno()).st_nlink == 0, "a shell reads on in the file that it began with"
+async def test_a_machine_installed_for_another_site_discards_the_old_sites_rows(router: Installation) -> None:
+    script, old_rows = router.machine.folder / "sinyal.sh", router.machine.folder / "var/run/sinyal"
+    old_rows.mkdir(parents=True)
+    running = router.machine.agent.open()
+    router.machine.run(str(script), SINYAL_ROOT=str(router.machine.folder))
+    assert old_rows.exists(), "the same site again"
+    assert os.fstat(running.fileno()).st_nlink == 0, "a running shell keeps reading the old file"
     running.close()
     script.write_text(script.read_text().replace("SITE=64.", "SITE=65.").replace("^SITE=64.", "^SITE=65."))
-    field.machine.run(str(script), SINYAL_ROOT=str(field.machine.folder))
-    assert not elsewhere.exists()
+    router.machine.run(str(script), SINYAL_ROOT=str(router.machine.folder))
+    assert not old_rows.exists()
 
 
-async def test_speed_tests_run_when_they_are_granted_and_only_then(
-    village: Namespace, server: Served, tmp_path: Path
-) -> None:
+async def test_speed_tests_run_only_when_granted(village: Namespace, server: Served, tmp_path: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        router = await settle(stack, village, server, tmp_path, "openwrt", 8003)
-        machine = await settle(stack, village, server, tmp_path, "linux", 8004)
+        router = await install(stack, village, server, tmp_path, "openwrt", 8003)
+        machine = await install(stack, village, server, tmp_path, "linux", 8004)
         await asyncio.gather(measure_speed(router), measure_speed(machine))
 
 
-async def measure_speed(field: Field) -> None:
-    await field.machine.tick()
-    assert field.link.requests == 1
-    code = await create_grant(field.server, site_id=field.site_id, down=3_000_000, up=500_000)
-    await field.machine.tick(now=True)
-    test = await get_test(field.server, code)
+async def measure_speed(router: Installation) -> None:
+    await router.machine.tick()
+    assert router.link.requests == 1
+    code = await create_grant(router.server, site_id=router.site_id, down=3_000_000, up=500_000)
+    await router.machine.tick(now=True)
+    test = await get_test(router.server, code)
     assert (test.down_bytes, test.up_bytes) == (3_000_000, 500_000)
     assert test.ended_at is not None, "it was reported"
     assert None not in (test.agent_down_mbps, test.agent_up_mbps, test.rtt_idle_ms, test.rtt_loaded_ms)
-    asked = field.link.requests
-    await field.machine.tick(now=True)
-    assert field.link.requests == asked + 1
-    assert not (field.machine.ram / "up").exists()
+    requests = router.link.requests
+    await router.machine.tick(now=True)
+    assert router.link.requests == requests + 1
+    assert not (router.machine.ram / "up").exists()
 
 
-async def test_nothing_is_measured_while_a_speed_test_fills_the_link(field: Field) -> None:
-    await field.machine.tick()
+async def test_nothing_is_measured_during_a_speed_test(router: Installation) -> None:
+    await router.machine.tick()
     test = await asyncio.create_subprocess_exec("sh", "-c", "sleep 30; :", "sinyal-agent")
-    (field.machine.ram / "speed.lock").symlink_to(str(test.pid))
-    await field.machine.tick(now=True)
-    assert len(await field.received.rows()) == 1
+    (router.machine.ram / "speed.lock").symlink_to(str(test.pid))
+    await router.machine.tick(now=True)
+    assert len(await router.stored.readings()) == 1
     test.kill()
     await test.wait()
-    await field.machine.tick(now=True)
-    assert len(await field.received.rows()) == 2, "a lock whose holder is dead holds nothing"
+    await router.machine.tick(now=True)
+    assert len(await router.stored.readings()) == 2, "the lock of a dead process is taken over"
 
 
-async def test_a_client_that_sets_no_headers_puts_the_token_into_the_body(field: Field) -> None:
-    (wget := field.machine.tools / "wget").unlink()
+async def test_a_client_that_cannot_set_headers_sends_the_token_in_the_body(router: Installation) -> None:
+    (wget := router.machine.tools / "wget").unlink()
     wget.write_text('#!/bin/sh\n[ "$1" = --help ] || exec busybox wget "$@"\n')
     wget.chmod(0o755)
-    (field.machine.tools / "busybox").symlink_to(shutil.which("busybox") or "")
-    await field.machine.tick()
-    assert await field.received.seqs() != {}
-    assert field.link.heads[-1].lower().count(b"authorization") == 0
+    (router.machine.tools / "busybox").symlink_to(shutil.which("busybox") or "")
+    await router.machine.tick()
+    assert await router.stored.seqs() != {}
+    assert router.link.first_chunks[-1].lower().count(b"authorization") == 0

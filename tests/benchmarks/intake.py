@@ -15,11 +15,12 @@ from app.measurements import partitions
 from app.postgres.embedded import Cluster
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.push import inbox
-from app.push.inbox import Delivery, Row
+from app.push.inbox import Delivery
 from app.runtime.migrate import migrate
 from app.worker.counters import Figures
 from app.worker.inbox_consumer import Intake
 from app.worker.ingest_heartbeat import OwnBeat, Proof
+from probes.contract import AGENT, Outcome, Reading
 from tests.benchmarks.segments import REGISTER
 from tests.conftest import make_database
 
@@ -50,15 +51,18 @@ async def _measure(server_url: str) -> None:
         ids = list(await session.scalars(text("SELECT id FROM site ORDER BY id")))
     now = to_slot(utc_now())
     for minute in range(ROUNDS):
-        await _put(sessions, [Delivery(i, utc_now(), [_row(now - 600 + 60 * minute + i % 60)]) for i in ids])
+        await _put(sessions, [Delivery.of_site(i, utc_now(), [_row(now - 600 + 60 * minute + i % 60)]) for i in ids])
     await _drain(sessions, start, f"live: {SITES * ROUNDS:,} rows of {SITES:,} sites, one a push")
-    late = [Delivery(i, utc_now(), [_row(now - 4 * 3600 + 60 * n) for n in range(LATE_ROWS)]) for i in ids[:LATE_SITES]]
+    late = [
+        Delivery.of_site(i, utc_now(), [_row(now - 4 * 3600 + 60 * n) for n in range(LATE_ROWS)])
+        for i in ids[:LATE_SITES]
+    ]
     await _put(sessions, late)
     await _drain(sessions, start, f"late: {LATE_SITES:,} sites' {LATE_ROWS} rows each, of four hours ago")
     await _put(
         sessions,
         [
-            Delivery(i, utc_now(), [_row(now - 4 * 3600 + 60 * n) for n in range(3 * LATE_ROWS)])
+            Delivery.of_site(i, utc_now(), [_row(now - 4 * 3600 + 60 * n) for n in range(3 * LATE_ROWS)])
             for i in ids[LATE_SITES : LATE_SITES + 200]
         ],
     )
@@ -66,13 +70,13 @@ async def _measure(server_url: str) -> None:
     await engine.dispose()
 
 
-def _row(slot: int) -> Row:
-    return Row(slot, "ok", 3, (20_000, 21_000, 22_000), 60)
+def _row(slot: int) -> Reading:
+    return Reading(0, slot, Outcome.OK, 3, (20_000, 21_000, 22_000), 60, source=AGENT)
 
 
 async def _put(sessions: Sessions, deliveries: Sequence[Delivery]) -> None:
     async with transaction(sessions) as session:
-        await inbox.put(session, deliveries)
+        await inbox.enqueue(session, deliveries)
 
 
 async def _drain(sessions: Sessions, start: datetime, what: str) -> None:

@@ -9,7 +9,7 @@ from app.access.rights import REFUSALS
 from app.core.errors import Problem
 from app.core.i18n import preferred_language
 from app.core.validation import MESSAGES, PATTERNS
-from app.push.rejections import REJECTED
+from app.push.rejections import REJECTION_MESSAGES
 from app.settings import CONFIG_DIR, ROOT
 from tests.conftest import Cast
 
@@ -22,7 +22,7 @@ def spoken() -> Iterator[str]:
     Fault, and of our validation."""
     yield from (*MESSAGES.values(), *PATTERNS.values())
     yield from REFUSALS.values()
-    yield from REJECTED.values()
+    yield from REJECTION_MESSAGES.values()
     problems = {kind.__name__: kind for kind in _kinds(Problem)}
     yield from (kind.title for kind in problems.values())
     for file in sorted((ROOT / "app").rglob("*.py")):

@@ -12,7 +12,7 @@ import pytest
 from app.access import store as access
 from app.access.models import Role
 from app.postgres.engine import open_engine, open_sessions, transaction
-from app.push.rejections import REJECTED
+from app.push.rejections import REJECTION_MESSAGES
 from app.settings import ROOT
 from tests.support.killing import Api
 
@@ -51,4 +51,4 @@ def test_the_examples_do_what_the_page_says(environment: dict[str, str], tmp_pat
 
 
 def test_the_page_names_every_code() -> None:
-    assert [code for code in REJECTED if f"`{code}`" not in PAGE] == []
+    assert [code for code in REJECTION_MESSAGES if f"`{code}`" not in PAGE] == []

@@ -1,4 +1,4 @@
-"""What was acknowledged is there once: whoever sends it twice, to whichever process, and whatever dies meanwhile."""
+"""An acknowledged row is stored exactly once, whichever processes receive it and whichever of them are killed."""
 
 import asyncio
 import json
@@ -15,118 +15,156 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from app.api.app import API
 from app.core.clock import utc_now
 from app.core.errors import Unavailable
 from app.postgres.embedded import Cluster
 from app.postgres.engine import Sessions, open_engine, open_sessions
-from app.push import group_commit, receipts
-from app.push import parser as rows
-from app.push.dedupe import Arrived
-from app.push.group_commit import Ingest
-from app.push.timestamps import Terms, place
+from app.push import group_commit, parser, receipts
+from app.push.dedupe import ReceivedPush
+from app.push.group_commit import GroupCommit, NotStored
+from app.push.timestamps import PushSite, assign_slots
 from tests.conftest import make_database
 from tests.push.fleet import fill
 from tests.support.agent_fixtures import SITES
 from tests.support.demo_process import wait_for
 from tests.support.killing import Api
 
-TERMS = Terms("active", 0, 60, 60)
 BOOTS = count()
 
 
 @pytest.fixture
-async def own(fleet: tuple[str, list[str]]) -> AsyncIterator[Sessions]:
+async def fleet_sessions(fleet: tuple[str, list[str]]) -> AsyncIterator[Sessions]:
     engine = open_engine(fleet[0], name="test")
     yield open_sessions(engine)
     await engine.dispose()
 
 
-def arrived(site_id: int, boot: str, *seqs: int) -> Arrived:
+def received_push(site_id: int, boot: str, *seqs: int) -> ReceivedPush:
     now = utc_now()
     batch = [{"seq": seq, "uptime_s": seq, "sent": 1, "rtt_ms": [20]} for seq in seqs]
-    push = rows.read({"boot": boot, "uptime_s": max(seqs), "batch": batch})
-    received_us = int(now.timestamp() * 1_000_000)
-    return Arrived(site_id, TERMS, now, received_us, 100, push, place(push, received_us, TERMS))
+    push = parser.parse({"boot": boot, "uptime_s": max(seqs), "batch": batch})
+    received_us, site = int(now.timestamp() * 1_000_000), PushSite(site_id, "active", 0, 60, 60)
+    return ReceivedPush(site, now, received_us, 100, push, assign_slots(push, received_us, site))
 
 
-async def seen(sessions: Sessions, boot: str) -> dict[int, str]:
+async def receipts_of(sessions: Sessions, boot: str) -> dict[int, str]:
     async with sessions() as session:
         query = text("SELECT site_id, seen::text AS seen FROM push_receipt WHERE boot = :boot")
         return {row.site_id: row.seen for row in await session.execute(query, {"boot": boot})}
 
 
-async def waiting(sessions: Sessions) -> Counter[int]:
-    """Rows by site; all of them taken away."""
+async def empty_inbox(sessions: Sessions) -> Counter[int]:
+    """Delete all deliveries; return the number of rows by site, without mere arrivals."""
     async with sessions() as session, session.begin():
-        found = await session.execute(text("DELETE FROM push_inbox RETURNING site_id, rows"))
-        rows = [(row.site_id, *reading) for row in found if row.site_id is not None for reading in json.loads(row.rows)]
+        deleted = await session.execute(text("DELETE FROM push_inbox RETURNING site_id, rows"))
+        rows = [(row.site_id, *fields) for row in deleted if row.site_id is not None for fields in json.loads(row.rows)]
         return Counter(site_id for site_id, *_, reason in rows if reason != "arrival")
 
 
-async def test_what_is_refused_by_the_database_takes_no_neighbour_with_it(own: Sessions) -> None:
-    door, boot = Ingest(lambda: own), f"b{next(BOOTS)}"
-    await waiting(own)
-    sent = [arrived(site, boot, 1, 2) for site in (1, 2, 999_999, 3, 4)]
-    found = await asyncio.gather(*map(door.take, sent), return_exceptions=True)
-    assert [getattr(one, "accepted", one) for one in (*found[:2], *found[3:])] == [2] * 4
-    assert isinstance(found[2], Unavailable)
-    assert (await seen(own, boot)).keys() == {1, 2, 3, 4}
-    assert await waiting(own) == {1: 2, 2: 2, 3: 2, 4: 2}
+async def test_a_push_that_the_database_refuses_does_not_affect_the_others(fleet_sessions: Sessions) -> None:
+    commits, boot = GroupCommit(lambda: fleet_sessions), f"b{next(BOOTS)}"
+    await empty_inbox(fleet_sessions)
+    sent = [received_push(site, boot, 1, 2) for site in (1, 2, 999_999, 3, 4)]
+    results = await asyncio.gather(*map(commits.submit, sent), return_exceptions=True)
+    assert [getattr(result, "accepted", result) for result in (*results[:2], *results[3:])] == [2] * 4
+    assert isinstance(results[2], NotStored)
+    assert (await receipts_of(fleet_sessions, boot)).keys() == {1, 2, 3, 4}
+    assert await empty_inbox(fleet_sessions) == {1: 2, 2: 2, 3: 2, 4: 2}
 
 
-async def test_who_hangs_up_breaks_no_other_and_is_kept_all_the_same(own: Sessions) -> None:
-    door, boot = Ingest(lambda: own), f"b{next(BOOTS)}"
-    waits = [asyncio.create_task(door.take(arrived(site, boot, 1))) for site in (1, 2, 3)]
+async def test_a_push_on_which_our_own_code_fails_is_found_by_halves_and_no_sign_of_an_unavailable_database(
+    fleet_sessions: Sessions,
+) -> None:
+    commits, boot = GroupCommit(lambda: fleet_sessions), f"b{next(BOOTS)}"
+    await empty_inbox(fleet_sessions)
+    pushes = [received_push(site, boot, 1) for site in range(1, 6)]
+    pushes[3].push.agent = object()  # type: ignore[assignment]  # a TypeError, where the device's values are serialized
+    with capture_logs() as logged:
+        results = await asyncio.gather(*map(commits.submit, pushes), return_exceptions=True)
+    assert [getattr(result, "accepted", None) for result in results] == [1, 1, 1, None, 1]
+    assert isinstance(results[3], NotStored)
+    assert not isinstance(results[3], Unavailable)
+    assert results[3].status == 500
+    assert (await receipts_of(fleet_sessions, boot)).keys() == {1, 2, 3, 5}
+    (entry,) = logged
+    assert (entry["event"], entry["site"], type(entry["exc_info"])) == ("push_not_stored", 4, TypeError)
+    pushes[3].push.agent = "mine/1"
+    assert (await commits.submit(pushes[3])).accepted == 1, "sent again, it is stored"
+
+
+async def test_a_database_that_is_unavailable_fails_the_whole_group_at_once(fleet_sessions: Sessions) -> None:
+    attempts: list[int] = []
+
+    def sessions() -> Sessions:
+        attempts.append(1)
+        raise ConnectionRefusedError
+
+    commits = GroupCommit(sessions)
+    pushes = [received_push(site, f"b{next(BOOTS)}", 1) for site in range(1, 6)]
+    results = await asyncio.gather(*map(commits.submit, pushes), return_exceptions=True)
+    assert [type(result) for result in results] == [Unavailable] * 5
+    assert len(attempts) == 1, "nothing is sought by halves"
+
+
+async def test_the_push_of_a_client_that_disconnects_is_stored_and_affects_no_other(fleet_sessions: Sessions) -> None:
+    commits, boot = GroupCommit(lambda: fleet_sessions), f"b{next(BOOTS)}"
+    waits = [asyncio.create_task(commits.submit(received_push(site, boot, 1))) for site in (1, 2, 3)]
     await asyncio.sleep(0)
     waits[1].cancel()
-    found = await asyncio.gather(*waits, return_exceptions=True)
-    assert isinstance(found[1], asyncio.CancelledError)
-    assert (await seen(own, boot)).keys() == {1, 2, 3}
-    assert (await door.take(arrived(2, boot, 1))).duplicates == 1
+    results = await asyncio.gather(*waits, return_exceptions=True)
+    assert isinstance(results[1], asyncio.CancelledError)
+    assert (await receipts_of(fleet_sessions, boot)).keys() == {1, 2, 3}
+    assert (await commits.submit(received_push(2, boot, 1))).duplicates == 1
 
 
-async def test_more_than_can_wait_is_sent_away(own: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "WAITING", 3)
-    door, boot = Ingest(lambda: own), f"b{next(BOOTS)}"
-    found = await asyncio.gather(*(door.take(arrived(site, boot, 1)) for site in range(1, 9)), return_exceptions=True)
-    assert [type(one).__name__ for one in found] == ["Taken"] * 3 + ["TooBusy"] * 5
+async def test_pushes_beyond_the_queues_limit_are_rejected(
+    fleet_sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "MAX_WAITING", 3)
+    commits, boot = GroupCommit(lambda: fleet_sessions), f"b{next(BOOTS)}"
+    pushes = [received_push(site, boot, 1) for site in range(1, 9)]
+    results = await asyncio.gather(*map(commits.submit, pushes), return_exceptions=True)
+    assert [type(result).__name__ for result in results] == ["PushResult"] * 3 + ["TooBusy"] * 5
 
 
-async def test_an_orderly_end_writes_what_waits(own: Sessions) -> None:
-    door, boot = Ingest(lambda: own), f"b{next(BOOTS)}"
-    wait = asyncio.create_task(door.take(arrived(1, boot, 1)))
+async def test_closing_writes_all_that_waits(fleet_sessions: Sessions) -> None:
+    commits, boot = GroupCommit(lambda: fleet_sessions), f"b{next(BOOTS)}"
+    wait = asyncio.create_task(commits.submit(received_push(1, boot, 1)))
     await asyncio.sleep(0)
-    await door.close()
+    await commits.close()
     assert (await wait).accepted == 1
 
 
-async def test_many_processes_take_the_same_in_any_order_and_none_waits_for_another_for_good(own: Sessions) -> None:
-    """Every push four times, to any of four doors, over connections of their own."""
+async def test_the_same_pushes_to_many_writers_in_any_order_count_once_without_deadlock(
+    fleet_sessions: Sessions,
+) -> None:
+    """Every push four times, to any of four writers with connections of their own."""
     boots = [f"b{next(BOOTS)}" for _ in range(3)]
-    await waiting(own)
+    await empty_inbox(fleet_sessions)
     sent = [(site, boot, seq) for site in range(1, SITES + 1) for boot in boots for seq in range(10)] * 4
     random.Random(6).shuffle(sent)
-    doors = [Ingest(lambda: own) for _ in range(4)]
-    found = await asyncio.gather(*(doors[n % 4].take(arrived(*one)) for n, one in enumerate(sent)))
-    assert sum(one.accepted for one in found) == len(sent) // 4
-    assert sum(one.duplicates for one in found) == len(sent) // 4 * 3
+    writers = [GroupCommit(lambda: fleet_sessions) for _ in range(4)]
+    results = await asyncio.gather(*(writers[n % 4].submit(received_push(*push)) for n, push in enumerate(sent)))
+    assert sum(result.accepted for result in results) == len(sent) // 4
+    assert sum(result.duplicates for result in results) == len(sent) // 4 * 3
     for boot in boots:
-        assert await seen(own, boot) == dict.fromkeys(range(1, SITES + 1), "{[0,10)}")
-    assert await waiting(own) == dict.fromkeys(range(1, SITES + 1), 30)
+        assert await receipts_of(fleet_sessions, boot) == dict.fromkeys(range(1, SITES + 1), "{[0,10)}")
+    assert await empty_inbox(fleet_sessions) == dict.fromkeys(range(1, SITES + 1), 30)
 
 
-async def test_receipts_are_forgotten_when_their_rows_would_be_too_old_anyway(own: Sessions) -> None:
-    door, old, new = Ingest(lambda: own), f"b{next(BOOTS)}", f"b{next(BOOTS)}"
-    await door.take(arrived(1, old, 1))
-    await door.take(arrived(1, new, 1))
-    async with own() as session, session.begin():
-        moved = text("UPDATE push_receipt SET last_at = :at WHERE boot = :boot")
-        await session.execute(moved, {"at": utc_now() - timedelta(days=8, seconds=1), "boot": old})
-        await receipts.forget_old(session)
-    assert await seen(own, old) == {}
-    assert (await seen(own, new)).keys() == {1}
+async def test_receipts_are_deleted_once_their_rows_would_be_too_old(fleet_sessions: Sessions) -> None:
+    commits, old, new = GroupCommit(lambda: fleet_sessions), f"b{next(BOOTS)}", f"b{next(BOOTS)}"
+    await commits.submit(received_push(1, old, 1))
+    await commits.submit(received_push(1, new, 1))
+    async with fleet_sessions() as session, session.begin():
+        backdate = text("UPDATE push_receipt SET last_at = :at WHERE boot = :boot")
+        await session.execute(backdate, {"at": utc_now() - timedelta(days=8, seconds=1), "boot": old})
+        await receipts.delete_expired(session)
+    assert await receipts_of(fleet_sessions, old) == {}
+    assert (await receipts_of(fleet_sessions, new)).keys() == {1}
 
 
 def beat(boot: str, seq: int) -> dict[str, Any]:
@@ -134,10 +172,10 @@ def beat(boot: str, seq: int) -> dict[str, Any]:
 
 
 async def test_the_same_beats_to_two_processes_at_once_count_once(
-    apis: list[Api], fleet: tuple[str, list[str]], own: Sessions
+    apis: list[Api], fleet: tuple[str, list[str]], fleet_sessions: Sessions
 ) -> None:
     boot = f"b{next(BOOTS)}"
-    await waiting(own)
+    await empty_inbox(fleet_sessions)
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
 
         async def send(api: Api, token: str, seq: int) -> dict[str, Any]:
@@ -146,19 +184,19 @@ async def test_the_same_beats_to_two_processes_at_once_count_once(
             return answer.raise_for_status().json()  # type: ignore[no-any-return]
 
         sent = [(api, token, seq) for token in fleet[1] for seq in range(4) for api in (*apis, *apis)]
-        found = await asyncio.gather(*(send(*one) for one in sent))
-    assert sum(one["accepted"] for one in found) == SITES * 4
-    assert sum(one["duplicates"] for one in found) == SITES * 12
-    assert sum((await waiting(own)).values()) == SITES * 4
-    assert set((await seen(own, boot)).values()) == {"{[0,4)}"}
+        answers = await asyncio.gather(*(send(*push) for push in sent))
+    assert sum(answer["accepted"] for answer in answers) == SITES * 4
+    assert sum(answer["duplicates"] for answer in answers) == SITES * 12
+    assert sum((await empty_inbox(fleet_sessions)).values()) == SITES * 4
+    assert set((await receipts_of(fleet_sessions, boot)).values()) == {"{[0,4)}"}
 
 
-async def test_a_process_that_is_killed_loses_nothing_and_counts_nothing_twice(
-    apis: list[Api], fleet: tuple[str, list[str]], own: Sessions, record_property: Any
+async def test_a_killed_process_loses_no_row_and_counts_none_twice(
+    apis: list[Api], fleet: tuple[str, list[str]], fleet_sessions: Sessions, record_property: Any
 ) -> None:
-    """Each device sends on and on; what a kill left without an answer is sent again to the other process."""
+    """Each device repeats a request that the kill left unanswered to the other process."""
     boot, (killed, other) = f"b{next(BOOTS)}", apis
-    await waiting(own)
+    await empty_inbox(fleet_sessions)
 
     async def send(client: httpx.AsyncClient, token: str, seq: int) -> dict[str, Any]:
         headers, body = {"Authorization": f"Bearer {token}"}, beat(boot, seq)
@@ -172,25 +210,25 @@ async def test_a_process_that_is_killed_loses_nothing_and_counts_nothing_twice(
         duplicates = 0
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
             for seq in range(40):
-                found = await send(client, token, seq)
-                assert found["accepted"] + found["duplicates"] == 1
-                duplicates += found["duplicates"]
+                answer = await send(client, token, seq)
+                assert answer["accepted"] + answer["duplicates"] == 1
+                duplicates += answer["duplicates"]
         return duplicates
 
     reports = [asyncio.create_task(report(token)) for token in fleet[1]]
     await asyncio.sleep(0.3)
     assert killed.pid is not None
     os.kill(killed.pid, signal.SIGSTOP)
-    await asyncio.sleep(0.2)  # what it had told the database to commit is committed, and nobody is told
+    await asyncio.sleep(0.2)  # the database commits what it was sent, and nobody is answered
     killed.kill()
-    kept = sum(await asyncio.gather(*reports))
+    unanswered = sum(await asyncio.gather(*reports))
     killed.start()
-    assert set((await seen(own, boot)).values()) == {"{[0,40)}"}
-    assert await waiting(own) == dict.fromkeys(range(1, SITES + 1), 40)
-    record_property("kept without an answer", kept)
+    assert set((await receipts_of(fleet_sessions, boot)).values()) == {"{[0,40)}"}
+    assert await empty_inbox(fleet_sessions) == dict.fromkeys(range(1, SITES + 1), 40)
+    record_property("stored without an answer", unanswered)
 
 
-async def test_a_database_that_is_away_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
+async def test_while_the_database_is_down_pushes_get_503_and_nothing_is_lost(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path / "cluster")
     cluster.start()
     try:
@@ -208,9 +246,9 @@ async def test_a_database_that_is_away_is_told_and_nothing_is_lost(tmp_path: Pat
                 await asyncio.to_thread(wait_for, lambda: api.ready, 30)
                 assert (await send(1)).json()["accepted"] == 1
                 await asyncio.to_thread(cluster.stop)
-                away = await send(2)
-                assert (away.status_code, away.headers["retry-after"]) == (503, "5")
-                assert away.headers["content-type"] == "application/problem+json"
+                unavailable = await send(2)
+                assert (unavailable.status_code, unavailable.headers["retry-after"]) == (503, "5")
+                assert unavailable.headers["content-type"] == "application/problem+json"
                 await asyncio.to_thread(cluster.start)
                 for seq, expected in ((2, (1, 0)), (1, (0, 1))):
                     answer = (await send(seq)).json()

@@ -1,4 +1,4 @@
-"""How a body is read: pure, and without any database."""
+"""Parsing of request bodies: pure, without a database."""
 
 from typing import Any
 
@@ -8,15 +8,16 @@ from app.core.errors import Invalid, TooLarge
 from app.push import parser
 from app.push.parser import Push
 
-SOUND = {"boot": "k3f9", "seq": 181, "sent": 3, "rtt_ms": [21.3, 22.0]}
+VALID_ROW = {"boot": "k3f9", "seq": 181, "sent": 3, "rtt_ms": [21.3, 22.0]}
 
 
-def of(**changes: Any) -> Push:
-    return parser.read({name: value for name, value in (SOUND | changes).items() if value != "absent"})
+def parse(**changes: Any) -> Push:
+    """A valid row with changes; "absent" removes a field."""
+    return parser.parse({name: value for name, value in (VALID_ROW | changes).items() if value != "absent"})
 
 
-def rtt(**changes: Any) -> list[int]:
-    push = of(**changes)
+def round_trips(**changes: Any) -> tuple[int, ...]:
+    push = parse(**changes)
     assert push.faults == []
     return push.rows[0].rtt_us
 
@@ -35,8 +36,8 @@ def rtt(**changes: Any) -> list[int]:
         ("00:00:01.5", 1.5),
     ],
 )
-def test_uptime_is_read_in_seconds_or_as_routeros_writes_it(written: object, seconds: float) -> None:
-    assert of(uptime_s=written).rows[0].uptime_us == seconds * 1_000_000
+def test_uptime_is_parsed_from_seconds_or_a_routeros_duration(written: object, seconds: float) -> None:
+    assert parse(uptime_s=written).rows[0].uptime_us == seconds * 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -50,8 +51,8 @@ def test_uptime_is_read_in_seconds_or_as_routeros_writes_it(written: object, sec
         (300, 300),
     ],
 )
-def test_a_clock_is_read_whether_right_or_wrong(written: object, seconds: float) -> None:
-    assert of(clock=written).rows[0].clock_us == seconds * 1_000_000
+def test_a_clock_is_parsed_whether_right_or_wrong(written: object, seconds: float) -> None:
+    assert parse(clock=written).rows[0].clock_us == seconds * 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,8 @@ def test_a_clock_is_read_whether_right_or_wrong(written: object, seconds: float)
         ({"received": 2, "rtt_min_ms": 20, "rtt_max_ms": 30}, [20_000, 30_000]),
     ],
 )
-def test_round_trips_come_out_of_a_summary_as_it_tells_them(summary: dict[str, Any], expected: list[int]) -> None:
-    assert rtt(rtt_ms="absent", **summary) == expected
+def test_round_trips_are_reconstructed_from_a_summary(summary: dict[str, Any], expected: list[int]) -> None:
+    assert round_trips(rtt_ms="absent", **summary) == tuple(expected)
 
 
 @pytest.mark.parametrize(
@@ -131,15 +132,15 @@ def test_round_trips_come_out_of_a_summary_as_it_tells_them(summary: dict[str, A
         ("out_of_range", {"dropped": 2**31}),
     ],
 )
-def test_what_is_wrong_with_a_row_is_named(code: str, changes: dict[str, Any]) -> None:
-    push = of(**changes)
+def test_an_invalid_row_is_rejected_with_its_code(code: str, changes: dict[str, Any]) -> None:
+    push = parse(**changes)
     assert ([fault.code for fault in push.faults], push.rows) == ([code], [])
     assert push.faults[0].row == 0
 
 
-def test_one_bad_row_spoils_no_other() -> None:
-    push = parser.read({"boot": "b", "batch": [SOUND, {"seq": 1}, "nonsense", None, SOUND | {"seq": 5}]})
-    assert [row.number for row in push.rows] == [0, 4]
+def test_an_invalid_row_does_not_affect_the_others() -> None:
+    push = parser.parse({"boot": "b", "batch": [VALID_ROW, {"seq": 1}, "nonsense", None, VALID_ROW | {"seq": 5}]})
+    assert [row.position for row in push.rows] == [0, 4]
     assert [(fault.row, fault.code) for fault in push.faults] == [
         (1, "missing"),
         (2, "not_an_object"),
@@ -147,27 +148,27 @@ def test_one_bad_row_spoils_no_other() -> None:
     ]
 
 
-def test_what_is_wrong_beside_a_batch_takes_none_of_its_rows() -> None:
-    push = parser.read({"boot": "b", "sent_at": "2026-11-24T06:00:00", "clients": "many", "batch": [SOUND]})
+def test_faults_beside_a_batch_reject_none_of_its_rows() -> None:
+    push = parser.parse({"boot": "b", "sent_at": "2026-11-24T06:00:00", "clients": "many", "batch": [VALID_ROW]})
     assert [(fault.row, fault.code) for fault in push.faults] == [(None, "naive_time"), (None, "not_whole")]
     assert len(push.rows) == 1
 
 
-def test_a_batch_that_says_no_boot_is_of_its_last_rows() -> None:
-    batch = [SOUND | {"boot": "old"}, SOUND | {"boot": "new"}]
-    assert parser.read({"batch": batch}).boot == "new"
-    assert parser.read({"boot": "own", "batch": batch}).boot == "own"
+def test_a_batch_without_a_boot_has_the_boot_of_its_last_row() -> None:
+    batch = [VALID_ROW | {"boot": "old"}, VALID_ROW | {"boot": "new"}]
+    assert parser.parse({"batch": batch}).boot == "new"
+    assert parser.parse({"boot": "own", "batch": batch}).boot == "own"
 
 
-def test_a_hundred_answers_and_a_thousand_rows_fit_and_no_more() -> None:
-    assert len(rtt(sent=100, rtt_ms=[1.5] * 100)) == 100
-    assert len(parser.read({"batch": [SOUND] * 1000}).rows) == 1000
+def test_a_row_holds_100_replies_and_a_batch_1000_rows() -> None:
+    assert len(round_trips(sent=100, rtt_ms=[1.5] * 100)) == 100
+    assert len(parser.parse({"batch": [VALID_ROW] * 1000}).rows) == 1000
     with pytest.raises(TooLarge, match="this one has 1001"):
-        parser.read({"batch": [SOUND] * 1001})
+        parser.parse({"batch": [VALID_ROW] * 1001})
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b'{"rtt_ms": [NaN]}', "JSON has no NaN (character 13): leave the value out"),
         (b'{"rtt_ms": [-Infinity]}', "JSON has no Infinity"),
@@ -182,8 +183,8 @@ def test_a_hundred_answers_and_a_thousand_rows_fit_and_no_more() -> None:
         (b"null", "must be a JSON object"),
     ],
 )
-def test_what_is_no_json_is_told_where(body: bytes, said: str) -> None:
+def test_invalid_json_is_rejected_with_the_position(body: bytes, message: str) -> None:
     with pytest.raises(Invalid) as error:
         parser.load(body)
     (fault,) = error.value.faults
-    assert said in fault.message.format_map(fault.values)
+    assert message in fault.message.format_map(fault.values)

@@ -4,34 +4,38 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import update
 
 from app.core.clock import utc_now
-from app.push.inbox import Row
 from app.registry.models import Site
 from app.throughput.models import Mode, ThroughputTest
+from probes.contract import Reading
 from tests.support.agent_fixtures import Agent
 from tests.support.push_samples import BEAT, backdate_site
 
 
-async def test_a_live_beat_is_taken_in_the_second_it_came(agent: Agent) -> None:
+def facts(reading: Reading) -> tuple[object, ...]:
+    return reading.outcome, reading.sent, reading.rtt_us, reading.valid_s, reading.reason
+
+
+async def test_a_live_beat_gets_the_slot_of_its_receipt(agent: Agent) -> None:
     before = int(time.time())
     answer = await agent.push(BEAT | {"agent": "openwrt/1"})
     assert (answer["accepted"], answer["duplicates"], answer["rejected"]) == (1, 0, [])
     assert (answer["next_s"], answer["speedtest_grant"], answer["speedtest"]) == (60, None, None)
     assert abs((datetime.fromisoformat(answer["server_time"]) - datetime.now(UTC)).total_seconds()) < 60
-    (row,) = await agent.taken()
-    assert before <= row.slot <= time.time()
-    assert row[1:] == ("ok", 3, [21300, 22000], 60, None)
+    (reading,) = await agent.dequeue()
+    assert before <= reading.slot <= time.time()
+    assert facts(reading) == ("ok", 3, (21300, 22000), 60, None)
 
 
-async def test_a_beat_that_came_twice_counts_once(agent: Agent) -> None:
+async def test_a_beat_received_twice_counts_once(agent: Agent) -> None:
     assert (await agent.push(BEAT))["accepted"] == 1
     again = await agent.push(BEAT)
     assert (again["accepted"], again["duplicates"]) == (0, 1)
-    assert len(await agent.taken()) == 1
+    assert len(await agent.dequeue()) == 1
     device = await agent.row("device")
     assert (device["accepted"], device["duplicates"], device["boot"], device["seq"]) == (1, 1, "k3f9", 181)
 
 
-async def test_a_batch_is_placed_by_uptime_and_its_newest_row_is_how_the_site_is_now(agent: Agent) -> None:
+async def test_a_batch_is_dated_by_uptime_and_its_newest_row_tells_the_state_now(agent: Agent) -> None:
     await backdate_site(agent)
     batch = [
         {"seq": 1, "uptime_s": 1000 - 15, "sent": 3, "rtt_ms": []},
@@ -39,14 +43,13 @@ async def test_a_batch_is_placed_by_uptime_and_its_newest_row_is_how_the_site_is
     ]
     answer = await agent.push({"boot": "b1", "uptime_s": 1000, "batch": batch})
     assert answer["accepted"] == 2, answer
-    older, newer = await agent.taken()
+    older, newer = await agent.dequeue()
     assert newer.slot - older.slot == 10
-    assert older[1:] == ("timeout", 3, [], 60, "claimed")
-    assert newer[1:] == ("ok", 3, [], 60, None)
-    assert isinstance(newer, Row)
+    assert facts(older) == ("timeout", 3, (), 60, "claimed")
+    assert facts(newer) == ("ok", 3, (), 60, None)
 
 
-async def test_an_open_grant_is_told_until_it_is_taken_or_over(agent: Agent) -> None:
+async def test_the_response_holds_an_open_grant_until_it_is_used_or_expired(agent: Agent) -> None:
     async with agent.session.begin():
         site = await agent.session.get_one(Site, agent.site["id"])
         agent.session.add(test := granted(site, "kupon-7"))

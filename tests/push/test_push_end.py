@@ -1,4 +1,4 @@
-"""An agent that is removed says so: its token is over, and nobody waits for it."""
+"""An agent that is removed revokes its own token, so that its silence is no outage."""
 
 from sqlalchemy import select, text
 
@@ -8,19 +8,20 @@ from tests.support.agent_fixtures import Agent
 from tests.support.push_samples import BEAT
 
 
-async def test_an_agent_that_is_removed_ends_its_token_and_no_other(agent: Agent) -> None:
+async def test_an_agent_that_is_removed_revokes_its_own_token(agent: Agent) -> None:
     await agent.push(BEAT)
     for _ in range(2):
         answer = await agent.client.post(f"{API}/push/end", headers={"Authorization": f"Bearer {agent.token}"})
-        assert (answer.status_code, answer.content) == (204, b""), "again: the same again"
+        assert (answer.status_code, answer.content) == (204, b""), "idempotent"
     assert (await agent.send(BEAT)).status_code == 401
     assert (await agent.row("device_token"))["revoked_by"] == "the agent, when it was removed"
     async with agent.session.begin():
-        actions = [one.action for one in await agent.session.scalars(select(Audit).where(Audit.object == "site"))]
+        entries = await agent.session.scalars(select(Audit).where(Audit.object == "site"))
+        actions = [entry.action for entry in entries]
     assert actions.count("revoke_agent") == 1
 
 
-async def test_the_token_may_stand_in_the_body_as_of_a_push(agent: Agent) -> None:
+async def test_the_token_may_be_in_the_body_as_with_a_push(agent: Agent) -> None:
     for body in ({"token": "sd-nobody"}, {"token": 7}, {}):
         assert (await agent.client.post(f"{API}/push/end", json=body)).status_code == 401
     assert (await agent.client.post(f"{API}/push/end", content=b"{")).status_code == 422
@@ -28,12 +29,12 @@ async def test_the_token_may_stand_in_the_body_as_of_a_push(agent: Agent) -> Non
     assert (await agent.client.post(f"{API}/push/end", json={"token": agent.token})).status_code == 204
 
 
-async def test_the_device_shows_that_its_ping_cannot_run(agent: Agent) -> None:
+async def test_a_device_whose_ping_cannot_run_is_shown_as_not_measuring(agent: Agent) -> None:
     measures = text("SELECT measures FROM device")
     for seq, sent, expected in ((1, 0, False), (2, 3, True)):
         await agent.push({"boot": "b1", "seq": seq, "sent": sent, "rtt_ms": []})
         async with agent.session.begin():
             assert await agent.session.scalar(measures) is expected
     await agent.push({"boot": "b1", "batch": []})
-    assert (await agent.row("device"))["measures"] is True, "nothing was said of it"
-    assert [row.outcome for row in await agent.taken()] == ["ok"] * 3
+    assert (await agent.row("device"))["measures"] is True, "an empty batch does not tell"
+    assert [reading.outcome for reading in await agent.dequeue()] == ["ok"] * 3

@@ -1,7 +1,6 @@
-"""What comes that should not: the token, the size and the syntax are refused; a bad row is told and harms no other."""
+"""Pushes are rejected for their token, size or syntax; an invalid row is listed and the other rows are accepted."""
 
 import gzip
-import time
 import zlib
 from datetime import timedelta
 from typing import Any
@@ -9,14 +8,13 @@ from typing import Any
 import orjson
 import pytest
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
 from app.core.clock import utc_now
 from app.push import inbox
-from app.push.endpoint import Door
+from app.push.device_cache import TTL_S, DeviceCache
 from app.settings import PushSettings
 from tests.conftest import Cast
 from tests.support.agent_fixtures import Agent
@@ -24,10 +22,10 @@ from tests.support.push_samples import BEAT, backdate_site
 
 
 def codes(answer: dict[str, Any]) -> list[tuple[int | None, str]]:
-    return [(one["row"], one["code"]) for one in answer["rejected"]]
+    return [(rejected["row"], rejected["code"]) for rejected in answer["rejected"]]
 
 
-async def test_a_token_may_come_in_the_body_and_the_header_wins(agent: Agent) -> None:
+async def test_the_token_may_be_in_the_body_and_the_header_takes_precedence(agent: Agent) -> None:
     by_body = await agent.client.post("/api/v1/push", json=BEAT | {"token": agent.token})
     assert by_body.json()["accepted"] == 1
     batch = {"token": agent.token, "boot": "k3f9", "batch": [BEAT]}
@@ -47,58 +45,55 @@ async def test_a_token_may_come_in_the_body_and_the_header_wins(agent: Agent) ->
         {"Authorization": "Bearer sd-\xe9"},
     ],
 )
-async def test_without_a_good_token_nothing_is_taken(agent: Agent, headers: dict[str, str]) -> None:
+async def test_without_a_valid_token_nothing_is_stored(agent: Agent, headers: dict[str, str]) -> None:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     answer = await agent.client.post("/api/v1/push", json=BEAT, headers=raw)
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert answer.headers["content-type"] == "application/problem+json"
-    assert await agent.taken() == []
+    assert await agent.dequeue() == []
 
 
-async def test_a_persons_token_is_none_of_a_device_and_a_devices_none_of_a_person(cast: Cast, agent: Agent) -> None:
+async def test_account_tokens_do_not_push_and_device_tokens_do_nothing_else(cast: Cast, agent: Agent) -> None:
     assert (await cast.sari.post("/push", BEAT)).status_code == 401
     headers = {"Authorization": f"Bearer {agent.token}"}
     assert (await cast.stranger.get("/sites", headers=headers)).status_code == 401
 
 
-async def test_a_token_that_was_revoked_is_over_soon(
-    agent: Agent, app: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_revoked_token_is_rejected_within_seconds(agent: Agent, app: FastAPI) -> None:
+    clock = [0.0]
+    app.state.push.devices = DeviceCache(lambda: app.state.sessions, timer=lambda: clock[0])
     await agent.push(BEAT)
     async with agent.session.begin():
         await agent_tokens.revoke(agent.session, agent.site["id"], by="Sari")
-    later = time.monotonic() + 2.6
-    monkeypatch.setattr("app.push.device_cache.time.monotonic", lambda: later)
+    clock[0] += TTL_S + 0.1
     answer = await agent.send(BEAT | {"seq": 7})
     assert answer.status_code == 401
     assert "revoked" in answer.json()["detail"]
 
 
-async def test_a_site_that_is_over_or_measured_in_another_way_tells_its_agent_so(agent: Agent, app: FastAPI) -> None:
-    for change, said in (("probe = 'icmp'", "measured by icmp"), ("lifecycle = 'retired'", "is retired")):
+async def test_the_agent_of_a_site_that_is_retired_or_measured_otherwise_gets_409(agent: Agent, app: FastAPI) -> None:
+    for change, detail in (("probe = 'icmp'", "measured by icmp"), ("lifecycle = 'retired'", "is retired")):
         await _change(agent, app, change)
         answer = await agent.send(BEAT)
-        assert (answer.status_code, said in answer.json()["detail"]) == (409, True)
+        assert (answer.status_code, detail in answer.json()["detail"]) == (409, True)
 
 
-async def test_a_site_that_is_not_active_yet_has_its_rows_refused_and_its_agent_heard(
-    agent: Agent, app: FastAPI
-) -> None:
+async def test_rows_of_a_planned_site_are_rejected_and_its_device_is_updated(agent: Agent, app: FastAPI) -> None:
     await _change(agent, app, "lifecycle = 'planned'")
     assert codes(await agent.push(BEAT)) == [(0, "not_active")]
-    assert await agent.taken() == []
+    assert await agent.dequeue() == []
     assert (await agent.row("device"))["last_rejection"] == "not_active"
     await _change(agent, app, "lifecycle = 'active'")
-    assert (await agent.push(BEAT))["accepted"] == 1, "what was refused was not seen"
+    assert (await agent.push(BEAT))["accepted"] == 1, "rejected rows are not in the receipt"
 
 
 async def _change(agent: Agent, app: FastAPI, change: str) -> None:
     async with agent.session.begin():
         await agent.session.execute(text(f"UPDATE site SET {change} WHERE id = {agent.site['id']}"))
-    app.state.door.devices._known.clear()
+    app.state.push.devices.clear()
 
 
-async def test_what_is_wrong_with_rows_is_told_one_by_one_in_the_devices_language(agent: Agent) -> None:
+async def test_rejected_rows_are_listed_in_the_devices_language(agent: Agent) -> None:
     await backdate_site(agent)
     now = utc_now()
     batch = [
@@ -113,15 +108,15 @@ async def test_what_is_wrong_with_rows_is_told_one_by_one_in_the_devices_languag
     body = {"boot": "b", "sent_at": now.isoformat(), "batch": batch}
     answer = await agent.push(body, headers={"Accept-Language": "id"})
     assert answer["accepted"] == 2
-    refused = [(1, "in_future"), (2, "too_old"), (3, "no_clock"), (4, "out_of_range"), (5, "not_whole")]
-    assert codes(answer) == refused, "in the order of the rows"
-    assert "di masa depan" in next(one["message"] for one in answer["rejected"] if one["row"] == 1)
-    older, newer, came = await agent.taken()
-    assert (newer.slot - older.slot, came.reason, came.sent, came.valid_s) == (35 * 60, "arrival", 0, 60)
+    rejections = [(1, "in_future"), (2, "too_old"), (3, "no_clock"), (4, "out_of_range"), (5, "not_whole")]
+    assert codes(answer) == rejections, "in the order of the rows"
+    assert "di masa depan" in next(rejected["message"] for rejected in answer["rejected"] if rejected["row"] == 1)
+    older, newer, arrival = await agent.dequeue()
+    assert (newer.slot - older.slot, arrival.reason, arrival.sent, arrival.valid_s) == (35 * 60, "arrival", 0, 60)
     assert (await agent.row("device"))["seq"] == 7
 
 
-async def test_what_was_refused_is_not_the_last_that_is_known_of_a_device(agent: Agent) -> None:
+async def test_a_rejected_row_does_not_set_the_devices_last_sequence_number(agent: Agent) -> None:
     rows = [
         {"seq": 9_000, "sent": 1, "rtt_ms": [20]},
         {"seq": 1, "uptime_s": 100, "sent": 1, "rtt_ms": [20]},
@@ -132,17 +127,17 @@ async def test_what_was_refused_is_not_the_last_that_is_known_of_a_device(agent:
     assert (await agent.row("device"))["seq"] == 1
 
 
-async def test_a_push_of_nothing_but_bad_rows_still_proves_the_link(agent: Agent) -> None:
+async def test_a_push_of_invalid_rows_still_proves_the_link(agent: Agent) -> None:
     assert codes(await agent.push(BEAT | {"sent": -3})) == [(0, "out_of_range")]
-    (row,) = await agent.taken()
-    assert (row.outcome, row.reason) == ("ok", "arrival")
-    assert (await agent.push(BEAT))["accepted"] == 1, "sent again as it should be, it is taken"
-    await agent.taken()
+    (reading,) = await agent.dequeue()
+    assert (reading.outcome, reading.reason) == ("ok", "arrival")
+    assert (await agent.push(BEAT))["accepted"] == 1, "a corrected row is accepted"
+    await agent.dequeue()
     await agent.push({"boot": "k3f9", "batch": []})
-    assert [one.reason for one in await agent.taken()] == ["arrival"]
+    assert [reading.reason for reading in await agent.dequeue()] == ["arrival"]
 
 
-async def test_a_row_twice_in_a_batch_counts_once_and_a_reset_is_a_new_boot(agent: Agent) -> None:
+async def test_a_repeated_row_counts_once_and_a_new_boot_counts_anew(agent: Agent) -> None:
     await backdate_site(agent)
     row = {"seq": 5, "uptime_s": 100, "sent": 1, "rtt_ms": [1]}
     answer = await agent.push({"boot": "one", "uptime_s": 160, "batch": [row, row, row | {"seq": 6, "uptime_s": 160}]})
@@ -151,28 +146,28 @@ async def test_a_row_twice_in_a_batch_counts_once_and_a_reset_is_a_new_boot(agen
     assert later["accepted"] == 1
     resent = await agent.push({"boot": "one", "uptime_s": 170, "batch": [row]})
     assert (resent["accepted"], resent["duplicates"]) == (0, 1)
-    assert len(await agent.taken()) == 3
+    assert len(await agent.dequeue()) == 3
 
 
-async def test_a_body_that_is_too_large_is_refused_whether_packed_or_not(agent: Agent) -> None:
+async def test_a_body_that_is_too_large_is_rejected_compressed_or_not(agent: Agent) -> None:
     for body, encoding in (
         (b" " * 10_000_000, None),
         (gzip.compress(b" " * 50_000_000), "gzip"),
         (gzip.compress(b'{"a":' + b"0" * 1_000_000), "gzip"),
     ):
-        packed = {"Content-Encoding": encoding} if encoding else {}
-        answer = await agent.send(content=body, headers=packed)
+        headers = {"Content-Encoding": encoding} if encoding else {}
+        answer = await agent.send(content=body, headers=headers)
         assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (413, "too-large")
     many = await agent.send({"boot": "b", "batch": [BEAT] * 1001})
     assert (many.status_code, "this one has 1001" in many.json()["detail"]) == (413, True)
 
 
-async def test_a_body_may_be_packed(agent: Agent) -> None:
-    packed = gzip.compress(orjson.dumps(BEAT))
-    assert (await agent.push(content=packed, headers={"Content-Encoding": "gzip"}))["accepted"] == 1
+async def test_a_body_may_be_compressed_with_gzip(agent: Agent) -> None:
+    compressed = gzip.compress(orjson.dumps(BEAT))
+    assert (await agent.push(content=compressed, headers={"Content-Encoding": "gzip"}))["accepted"] == 1
     for content, encoding, code in (
-        (packed[:-4], "gzip", "bad_gzip"),
-        (packed + packed, "gzip", "bad_gzip"),
+        (compressed[:-4], "gzip", "bad_gzip"),
+        (compressed + compressed, "gzip", "bad_gzip"),
         (b"{}", "gzip", "bad_gzip"),
         (zlib.compress(b"{}"), "deflate", "unknown_encoding"),
     ):
@@ -192,55 +187,53 @@ async def test_a_body_may_be_packed(agent: Agent) -> None:
         (b"\x00", "json_invalid"),
     ],
 )
-async def test_what_is_no_push_at_all_is_refused_with_its_place(agent: Agent, content: bytes, code: str) -> None:
+async def test_a_body_that_is_not_a_push_is_rejected(agent: Agent, content: bytes, code: str) -> None:
     answer = await agent.send(content=content)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code)
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_that_it_came_proves_the_link_though_nothing_of_it_can_be_read(agent: Agent) -> None:
-    """An agent with a fault is no outage: it is answered with its fault, and nobody takes it for silent."""
-    packed, many = {"Content-Encoding": "gzip"}, orjson.dumps({"boot": "b", "batch": [BEAT] * 1001})
+async def test_a_push_that_cannot_be_parsed_still_proves_the_link(agent: Agent) -> None:
+    """A faulty agent is not an outage."""
+    gzipped, many = {"Content-Encoding": "gzip"}, orjson.dumps({"boot": "b", "batch": [BEAT] * 1001})
     for number, (content, headers, code) in enumerate(
         (
             (b'{"seq": NaN}', {}, "not_a_number"),
             (b" " * 10_000_000, {}, "too_large"),
             (many, {}, "too_large"),
-            (gzip.compress(b" " * 50_000_000), packed, "too_large"),
-            (b"?", packed, "bad_gzip"),
+            (gzip.compress(b" " * 50_000_000), gzipped, "too_large"),
+            (b"?", gzipped, "bad_gzip"),
         ),
         start=1,
     ):
         assert (await agent.send(content=content, headers=headers)).status_code in {413, 422}
-        (row,) = await agent.taken()
-        assert (row.outcome, row.reason, row.sent) == ("ok", "arrival", 0)
+        (reading,) = await agent.dequeue()
+        assert (reading.outcome, reading.reason, reading.sent) == ("ok", "arrival", 0)
         device = await agent.row("device")
         assert (device["rejected"], device["last_rejection"], device["boot"]) == (number, code, None)
 
 
-async def test_whatever_the_content_type_the_body_is_json(agent: Agent) -> None:
-    for number, kind in enumerate(("text/plain", "application/x-www-form-urlencoded", "nonsense")):
+async def test_the_body_is_read_as_json_whatever_its_content_type(agent: Agent) -> None:
+    for number, content_type in enumerate(("text/plain", "application/x-www-form-urlencoded", "nonsense")):
         body = orjson.dumps(BEAT | {"seq": number, "more": "from newer agents"})
-        assert (await agent.push(content=body, headers={"Content-Type": kind}))["accepted"] == 1
+        assert (await agent.push(content=body, headers={"Content-Type": content_type}))["accepted"] == 1
 
 
-async def test_a_device_that_sends_too_often_is_told_to_wait(agent: Agent, app: FastAPI) -> None:
-    door = app.state.door
-    narrow = PushSettings(requests_per_min=1, burst=2)
-    door._buckets = Door(lambda: app.state.sessions, narrow, CollectorRegistry())._buckets
+async def test_a_device_that_sends_too_often_gets_429(agent: Agent, app: FastAPI) -> None:
+    app.state.push.limit_rate(PushSettings(requests_per_min=1, burst=2))
     assert [(await agent.send(BEAT | {"seq": n})).status_code for n in range(3)] == [200, 200, 429]
     refused = await agent.send(BEAT | {"seq": 9})
     assert 50 <= int(refused.headers["retry-after"]) <= 60
 
 
-async def test_our_own_beat_is_passed_on_and_says_nothing_of_any_site(agent: Agent, session: AsyncSession) -> None:
+async def test_the_ingest_heartbeat_is_enqueued_without_a_site(agent: Agent, session: AsyncSession) -> None:
     async with session.begin():
         _, token = await agent_tokens.mint(session, None, by="sinyal")
     answer = await agent.push({}, headers={"Authorization": f"Bearer {token}"})
     assert (answer["accepted"], answer["rejected"]) == (0, [])
     async with session.begin():
-        begun, beat = await inbox.take(session, most=10)
+        start, heartbeat = await inbox.dequeue(session, limit=10)
         assert (await session.execute(text("SELECT count(*) FROM device"))).scalar_one() == 0
-    assert (begun.site_id, begun.is_begin, beat.is_begin) == (None, True, False), "of each process the first is told"
-    assert (beat.site_id, list(beat.rows)) == (None, [])
-    assert abs((utc_now() - beat.received_at).total_seconds()) < 60
+    assert (start.site_id, start.is_api_start) == (None, True), "the first delivery of a process"
+    assert (heartbeat.site_id, heartbeat.is_api_start) == (None, False)
+    assert abs((utc_now() - heartbeat.received_at).total_seconds()) < 60

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.agents import agent_tokens
 from app.api.app import API
 from app.push import inbox
-from app.push.inbox import Row
+from probes.contract import Reading
 from tests.conftest import Cast, drop_database, make_database
 from tests.factories import register
 from tests.push.fleet import fill
@@ -24,7 +24,7 @@ SITES = 12
 
 @dataclass
 class Agent:
-    """A site's device, and its token."""
+    """A push site, and the token and HTTP client of its device."""
 
     client: httpx.AsyncClient
     site: dict[str, Any]
@@ -34,19 +34,19 @@ class Agent:
 
     async def send(self, body: Any = None, **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
-        how = {"json": body} if body is not None else {}
-        return await self.client.post(f"{API}/push", headers=headers, **how, **options)
+        json = {"json": body} if body is not None else {}
+        return await self.client.post(f"{API}/push", headers=headers, **json, **options)
 
     async def push(self, body: Any = None, **options: Any) -> dict[str, Any]:
         answer = await self.send(body, **options)
         assert answer.status_code == 200, answer.text
         return answer.json()  # type: ignore[no-any-return]
 
-    async def taken(self) -> list[Row]:
-        """All that waits for the worker, of this site, in the order in which it came."""
+    async def dequeue(self) -> list[Reading]:
+        """Empty the inbox; return the readings of this site in the order of receipt."""
         async with self.session.begin():
-            found = await inbox.take(self.session, most=1000)
-        return [row for one in found if one.site_id == self.site["id"] for row in one.rows]
+            deliveries = await inbox.dequeue(self.session, limit=1000)
+        return [reading for item in deliveries if item.site_id == self.site["id"] for reading in item.readings()]
 
     async def row(self, table: str) -> dict[str, Any]:
         async with self.session.begin():
@@ -64,14 +64,14 @@ async def make_agent(app: FastAPI, cast: Cast, session: AsyncSession, **changes:
 
 @pytest.fixture
 async def agent(app: FastAPI, cast: Cast, session: AsyncSession) -> AsyncIterator[Agent]:
-    made = await make_agent(app, cast, session)
-    yield made
-    await made.client.aclose()
+    agent = await make_agent(app, cast, session)
+    yield agent
+    await agent.client.aclose()
 
 
 @pytest.fixture(scope="session")
 def fleet(server_url: str) -> Iterator[tuple[str, list[str]]]:
-    """A database of its own, and the tokens of its sites."""
+    """URL of a database of its own with SITES sites, and their device tokens."""
     url = asyncio.run(make_database(server_url))
     yield url, asyncio.run(fill(url, SITES))
     asyncio.run(drop_database(url, server_url))
@@ -81,11 +81,11 @@ def fleet(server_url: str) -> Iterator[tuple[str, list[str]]]:
 def apis(fleet: tuple[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Api]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SINYAL_PUSH__REQUESTS_PER_MIN", "0")
-        found = [Api(fleet[0], tmp_path_factory.mktemp(name) / "data") for name in ("one", "other")]
-    for api in found:
+        processes = [Api(fleet[0], tmp_path_factory.mktemp(name) / "data") for name in ("one", "other")]
+    for api in processes:
         api.start()
-    for api in found:
+    for api in processes:
         wait_for(lambda api=api: httpx.get(f"{api.url}/readyz", trust_env=False).is_success, 30)  # type: ignore[misc]
-    yield found
-    for api in found:
+    yield processes
+    for api in processes:
         api.close()

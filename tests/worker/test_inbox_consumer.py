@@ -18,12 +18,14 @@ from app.judging.blind_ranges import BlindRange
 from app.latency import rollup
 from app.postgres.engine import Sessions, transaction
 from app.push import inbox
-from app.push.inbox import Delivery, Row
+from app.push.inbox import Delivery
+from app.push.timestamps import ARRIVAL
 from app.settings import Settings
 from app.worker import writer
 from app.worker.counters import Figures
 from app.worker.inbox_consumer import Intake
 from app.worker.ingest_heartbeat import OwnBeat, Proof
+from probes.contract import AGENT, Outcome, Reading
 from tests.availability.past import TODAY, under_contract
 from tests.conftest import Cast
 from tests.factories import register
@@ -48,14 +50,17 @@ class Field:
             moment = datetime.fromisoformat(moment)
         return None if moment is None else round((moment - self.start).total_seconds())
 
-    def row(self, second: float, outcome: str = "ok", *, answered: int = 3, sent: int = 3, valid_s: int = 60) -> Row:
+    def row(
+        self, second: float, outcome: str = "ok", *, answered: int = 3, sent: int = 3, valid_s: int = 60
+    ) -> Reading:
         rtt_us = (20_000,) * (answered if outcome == "ok" else 0)
-        return Row(to_slot(self.at(second)), outcome, sent, rtt_us, valid_s, "claimed")
+        return Reading(0, to_slot(self.at(second)), Outcome(outcome), sent, rtt_us, valid_s, "claimed", AGENT)
 
-    async def push(self, site_id: int | None, rows: Sequence[Row] = (), *, received: float | None = None) -> None:
+    async def push(self, site_id: int | None, rows: Sequence[Reading] = (), *, received: float | None = None) -> None:
         at = utc_now() if received is None else self.at(received)
         async with transaction(self.sessions) as session:
-            await inbox.put(session, [Delivery(site_id, at, rows)])
+            delivery = Delivery.heartbeat(at) if site_id is None else Delivery.of_site(site_id, at, rows)
+            await inbox.enqueue(session, [delivery])
             if site_id is not None:
                 await session.execute(
                     text(
@@ -121,6 +126,10 @@ class Field:
         return (await self.get(f"/sites/{site_id}/uptime", **bounds))["total"]  # type: ignore[no-any-return]
 
 
+def arrival(field: Field, second: float) -> Reading:
+    return Reading(0, to_slot(field.at(second)), Outcome.OK, 0, (), 60, ARRIVAL, AGENT)
+
+
 @pytest.fixture
 async def field(sessions: Sessions, cast: Cast, session: AsyncSession, app: FastAPI) -> Field:
     start = floor_second(utc_now()) - timedelta(hours=1)
@@ -141,7 +150,7 @@ async def field(sessions: Sessions, cast: Cast, session: AsyncSession, app: Fast
 async def test_what_was_pushed_becomes_readings_states_and_figures(field: Field) -> None:
     site = field.ids[0]
     await field.push(site, [field.row(second) for second in range(0, 600, 60)], received=541)
-    await field.push(site, [Row(to_slot(field.at(600)), "ok", 0, (), 60, "arrival")], received=600)
+    await field.push(site, [arrival(field, 600)], received=600)
     await field.push(site, [field.row(660, answered=1)], received=660)
     await field.drain()
     assert await field.states(site) == [(0, "up", None)]
@@ -165,7 +174,7 @@ async def test_what_was_pushed_becomes_readings_states_and_figures(field: Field)
 async def test_a_site_is_degraded_by_the_loss_its_anchors_saw_and_never_by_an_arrival_alone(field: Field) -> None:
     well, lossy = field.ids[:2]
     for second in range(0, 900, 60):
-        await field.push(well, [Row(to_slot(field.at(second)), "ok", 0, (), 60, "arrival")], received=second)
+        await field.push(well, [arrival(field, second)], received=second)
         await field.beat(lossy, second, answered=0)
     await field.drain()
     assert await field.states(well) == [(0, "up", None)]
@@ -192,15 +201,15 @@ async def test_rows_of_one_second_are_all_kept(field: Field) -> None:
 
 
 async def test_that_something_came_is_said_once_of_a_second_and_never_of_another(field: Field) -> None:
-    site, came = field.ids[0], field.row(0)._replace(sent=0, rtt_us=(), reason="arrival")
+    site, came = field.ids[0], arrival(field, 0)
     for _ in range(3):
         for _ in range(4):
             await field.push(site, [came])
         await field.drain()
     assert await _seconds(field, site) == [(0, "arrival")]
-    await field.push(site, [field.row(30), came._replace(slot=came.slot + 30)])
+    await field.push(site, [field.row(30), arrival(field, 30)])
     await field.drain()
-    await field.push(site, [came._replace(slot=came.slot + 30)])
+    await field.push(site, [arrival(field, 30)])
     await field.drain()
     assert await _seconds(field, site) == [(0, "arrival"), (30, "claimed")]
 
@@ -323,7 +332,7 @@ async def test_a_push_that_fell_into_a_short_absence_of_the_api_is_not_missed(fi
     await field.live(0, 345, sites=field.ids)
     await field.live(360, 360, sites=())
     async with transaction(field.sessions) as session:
-        await inbox.put(session, [inbox.begun(field.at(363))])
+        await inbox.enqueue(session, [Delivery.api_start(field.at(363))])
     for other in others:
         await field.beat(other, 364)
     await field.live(375, 600, sites=others)
