@@ -1,4 +1,4 @@
-"""When we could not look: recorded ranges, and why a site went unseen."""
+"""Blind ranges, in which a source could not look: records and finds them, and says why evidence is missing."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,9 +24,14 @@ REASONS = {
     "clock": UnknownReason.BLIND,
     "ingest": UnknownReason.BLIND,
 }
-# Whose blindness tells why readings of a source are missing. A loss itself is excused by its own source's alone: what a
-# device measured out there is true whether we could hear it or not.
+# By the source of readings, the source whose blindness explains why they are missing. A timeout is excused by the
+# blindness of its own source alone: what a device measured is true whether or not we could receive it.
 BLINDNESS_SOURCE = {CENTRAL: CENTRAL, AGENT: SILENCE, SILENCE: SILENCE}
+
+
+def reading_ends_at(slot: datetime, sent: int) -> datetime:
+    """Return when the last packet of a reading is answered or timed out: packets leave one second apart."""
+    return slot + timedelta(seconds=max(sent - 1, 0) + LONGEST_PACKET_TIMEOUT_S)
 
 
 def reading_ends_at_sql(measurement: str) -> str:
@@ -42,8 +47,8 @@ RANGES = text("""
     SELECT started_at, timestamptz '9999-01-01', 'uplink' FROM suspicion
     WHERE source = :source AND ended_at IS NULL AND started_at < :end
 """)
-# `near` are the looks around the range; where they leave its edge open, what lies beyond them was a gap.
-DOUBTFUL = text(f"""
+# `near` holds the readings around the range; where they do not reach its edges, a gap lies beyond them.
+AFFECTED_SITES = text(f"""
     WITH near AS (
         SELECT site_id, source, slot, outcome, sent,
             least(valid_s, lag(valid_s) OVER (PARTITION BY site_id ORDER BY slot)) AS valid_s,
@@ -61,7 +66,7 @@ DOUBTFUL = text(f"""
                 AND {reading_ends_at_sql("near")} > :start) AS lost,
             bool_or(slot - least(before, ok_before) > make_interval(secs => valid_s)
                 AND least(before, ok_before) < :end AND slot > :start) AS unseen,
-            bool_or(source = ANY(:seen)) AS concerned
+            bool_or(source = ANY(:explained)) AS concerned
         FROM near GROUP BY site_id
     )
     SELECT st.site_id FROM site_status st LEFT JOIN around a USING (site_id)
@@ -83,58 +88,64 @@ class BlindRange:
 
 
 class BlindRanges:
-    """Many ranges, quick to ask."""
+    """Many ranges, indexed by time."""
 
     def __init__(self, ranges: Iterable[BlindRange]) -> None:
-        self._ranges = sorted(ranges, key=lambda one: one.started_at)
-        self._starts = [one.started_at for one in self._ranges]
-        self._ends = list(accumulate((one.ended_at for one in self._ranges), max))  # the latest end up to here
+        self._ranges = sorted(ranges, key=lambda blind: blind.started_at)
+        self._starts = [blind.started_at for blind in self._ranges]
+        self._latest_ends = list(accumulate((blind.ended_at for blind in self._ranges), max))  # up to each range
 
     def overlapping(self, start: datetime, end: datetime) -> list[BlindRange]:
-        found, place = [], bisect_left(self._starts, end)
-        while place > 0 and self._ends[place - 1] > start:
-            place -= 1
-            if self._ranges[place].overlaps(start, end):
-                found.append(self._ranges[place])
-        return found
+        ranges, index = [], bisect_left(self._starts, end)
+        while index > 0 and self._latest_ends[index - 1] > start:
+            index -= 1
+            if self._ranges[index].overlaps(start, end):
+                ranges.append(self._ranges[index])
+        return ranges
 
 
-def reading_ends_at(slot: datetime, sent: int) -> datetime:
-    """When the last packet of a look has been answered or given up: packets leave one second apart."""
-    return slot + timedelta(seconds=max(sent - 1, 0) + LONGEST_PACKET_TIMEOUT_S)
-
-
-async def record(session: AsyncSession, found: Sequence[BlindRange], *, source: str) -> None:
-    session.add_all(Blind(source=source, started_at=r.started_at, ended_at=r.ended_at, reason=r.reason) for r in found)
+async def record(session: AsyncSession, ranges: Sequence[BlindRange], *, source: str) -> None:
+    session.add_all(
+        Blind(source=source, started_at=blind.started_at, ended_at=blind.ended_at, reason=blind.reason)
+        for blind in ranges
+    )
     await session.flush()
 
 
 async def list_ranges(session: AsyncSession, start: datetime, end: datetime, *, source: str) -> list[BlindRange]:
-    """What was recorded, and what is suspected and not yet settled: that goes on."""
+    """Return the recorded ranges that overlap, and as open-ended ones the mass outages that are not settled yet."""
     rows = await session.execute(RANGES, {"source": source, "start": start, "end": end})
     return [BlindRange(*row) for row in rows]
 
 
-async def list_affected_sites(session: AsyncSession, found: BlindRange, *, source: str, hold: timedelta) -> list[int]:
-    """The sites whose stored readings may have been judged otherwise, had the range been known.
+async def list_affected_sites(session: AsyncSession, blind: BlindRange, *, source: str, hold: timedelta) -> list[int]:
+    """Return the sites whose stored readings may be judged otherwise now that the range is known.
 
-    They lost a look in it, or went unseen for more than an interval next to it. `hold`: how long a state may hold.
+    They lost a reading in it, or went unseen for more than an interval next to it. `hold`: the longest that a state
+    outlives its evidence.
     """
-    seen = [name for name, eyes in BLINDNESS_SOURCE.items() if eyes == source]
-    bounds = {"start": found.started_at, "end": found.ended_at, "hold": hold, "source": source, "seen": seen}
-    return list(await session.scalars(DOUBTFUL, bounds))
+    explained = [name for name, blind_source in BLINDNESS_SOURCE.items() if blind_source == source]
+    parameters = {
+        "start": blind.started_at,
+        "end": blind.ended_at,
+        "hold": hold,
+        "source": source,
+        "explained": explained,
+    }
+    return list(await session.scalars(AFFECTED_SITES, parameters))
 
 
 def gap_reason(ranges: Sequence[BlindRange], start: datetime, end: datetime) -> UnknownReason:
-    """Why nothing was seen between two moments: the blind range that covers most of it, else plain silence."""
-    covering = [r for r in ranges if r.overlaps(start, end)]
+    """Return why nothing was seen between two moments: the blind range that covers most of it, else silence."""
+    covering = [blind for blind in ranges if blind.overlaps(start, end)]
     if not covering:
         return UnknownReason.SILENT
-    return REASONS[max(covering, key=lambda r: min(r.ended_at, end) - max(r.started_at, start)).reason]
+    longest = max(covering, key=lambda blind: min(blind.ended_at, end) - max(blind.started_at, start))
+    return REASONS[longest.reason]
 
 
 async def missing_evidence_reasons(session: AsyncSession) -> dict[str, UnknownReason]:
-    """By source, why evidence that should be there by now is not: the worker is away, blind, or the site is silent."""
+    """Return by source why evidence that is due is missing: the worker stopped or is blind, or the site is silent."""
     rows = await session.execute(select(WorkerBeat.source, WorkerBeat.beat_at, WorkerBeat.blind_since))
     beats = {source: (beat_at, blind_since) for source, beat_at, blind_since in rows}
     return reasons_from_beats(beats, utc_now())
@@ -143,10 +154,16 @@ async def missing_evidence_reasons(session: AsyncSession) -> dict[str, UnknownRe
 def reasons_from_beats(
     beats: Mapping[str, tuple[datetime, datetime | None]], now: datetime
 ) -> dict[str, UnknownReason]:
-    """`beats` by source. What devices push is heard by nobody while the worker is away."""
+    """Return the reasons by source of readings. `beats`: (beat_at, blind_since) by source.
+
+    Pushes are judged by the worker, so its own beat counts for them too.
+    """
     beat_at, blind_since = beats.get(CENTRAL, (None, None))
-    _, deaf_since = beats.get(SILENCE, (None, None))
-    return {CENTRAL: reason_from_beat(beat_at, blind_since, now), AGENT: reason_from_beat(beat_at, deaf_since, now)}
+    _, ingest_blind_since = beats.get(SILENCE, (None, None))
+    return {
+        CENTRAL: reason_from_beat(beat_at, blind_since, now),
+        AGENT: reason_from_beat(beat_at, ingest_blind_since, now),
+    }
 
 
 def reason_from_beat(beat_at: datetime | None, blind_since: datetime | None, now: datetime) -> UnknownReason:

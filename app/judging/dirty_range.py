@@ -4,9 +4,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class DirtyRange:
-    """A stretch of a site's ledger that was written anew: whatever follows from it is counted again.
+    """A stretch of one site's ledger that changed, or is to be judged again: what follows from it is counted again.
 
-    `whole`: states changed in it, so that what reaches beyond it, an outage, is another one in its whole length.
+    `whole`: states changed in it, so an outage that reaches into it changed in its whole length, beyond the range too.
     """
 
     site_id: int

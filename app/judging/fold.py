@@ -1,4 +1,7 @@
-"""The ledger as a function of its inputs: readings of one site, and all else that bears on them. Pure."""
+"""Folds one site's readings, in order of time, into a judge state, state changes and hourly checkpoints. Pure.
+
+The ledger is a function of its inputs: these readings, and all that bears on them (`JudgeContext`).
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +11,6 @@ from app.core.clock import from_slot
 from app.core.freshness import lapses_at, late_by
 from app.judging.blind_ranges import BLINDNESS_SOURCE, BlindRange, BlindRanges, gap_reason, reading_ends_at
 from app.judging.judge import JudgeState, Observation, StateChange, judge, readdress
-from app.judging.judge_state_store import median_us
 from app.judging.thresholds import DatedThresholds
 from app.profiles import Technology
 from app.registry.models import UnknownReason
@@ -17,7 +19,7 @@ from probes.contract import CENTRAL, Outcome, Reading
 
 @dataclass(frozen=True, slots=True)
 class JudgeConfiguration:
-    """A site's configuration as far as judgement goes, from `started_at` until the next one."""
+    """What judgement needs of a site's configuration, in force from `started_at` until the next one."""
 
     started_at: datetime
     addressed_at: datetime
@@ -27,37 +29,40 @@ class JudgeConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class ParentOutage:
-    """When a parent was out: from its last answer to the next, which is None while it lasts."""
+    """When a parent was out: from its last answer to its next, None while it lasts."""
 
     last_ok_at: datetime
     recovered_at: datetime | None
 
-    def hides(self, slot: datetime) -> bool:
+    def covers(self, slot: datetime) -> bool:
         return self.last_ok_at <= slot and (self.recovered_at is None or slot <= self.recovered_at)
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeContext:
-    """What bears on a site's readings besides themselves: `blind` by source, `outs` by parent."""
+    """What bears on a site's readings: its configurations, oldest first; blind ranges by source; outages by parent."""
 
-    setups: Sequence[JudgeConfiguration]
-    limits: DatedThresholds
+    configurations: Sequence[JudgeConfiguration]
+    thresholds: DatedThresholds
     blind: Mapping[str, BlindRanges]
-    outs: Mapping[int, Sequence[ParentOutage]]
+    parent_outages: Mapping[int, Sequence[ParentOutage]]
 
-    def setup(self, moment: datetime) -> JudgeConfiguration:
-        return next((one for one in reversed(self.setups) if one.started_at <= moment), self.setups[0])
+    def configuration_at(self, moment: datetime) -> JudgeConfiguration:
+        """Return the configuration in force at `moment`, the first one for whatever lies before it."""
+        in_force = (dated for dated in reversed(self.configurations) if dated.started_at <= moment)
+        return next(in_force, self.configurations[0])
 
-    def blinded(self, source: str, start: datetime, end: datetime) -> list[BlindRange]:
+    def blind_ranges(self, source: str, start: datetime, end: datetime) -> list[BlindRange]:
         return self.blind[source].overlapping(start, end) if source in self.blind else []
 
-    def look(self, reading: Reading) -> Observation:
+    def observe(self, reading: Reading) -> Observation:
+        """Return the reading as it is judged: a timeout while we were blind is a fault, or lies behind a parent."""
         slot, outcome, behind = from_slot(reading.slot), reading.outcome, False
-        setup = self.setup(slot)
+        configuration = self.configuration_at(slot)
         if outcome is Outcome.TIMEOUT:
-            behind = any(out.hides(slot) for out in self.outs.get(setup.parent_id or 0, ()))
-            ends = reading_ends_at(slot, reading.sent)
-            if self.blinded(reading.source, slot, ends):
+            outages = self.parent_outages.get(configuration.parent_id or 0, ())
+            behind = any(outage.covers(slot) for outage in outages)
+            if self.blind_ranges(reading.source, slot, reading_ends_at(slot, reading.sent)):
                 outcome = Outcome.FAULT
         return Observation(
             slot,
@@ -66,71 +71,83 @@ class JudgeContext:
             reading.sent,
             len(reading.rtt_us),
             median_us(reading),
-            self.limits.at(setup.technology, slot),
+            self.thresholds.at(configuration.technology, slot),
             behind,
         )
 
 
 @dataclass(slots=True)
 class FoldResult:
-    """What readings came to. `checkpoints`: what was carried at a full hour, before the first reading beyond it."""
+    """`checkpoints`: the judge state at each full hour that was passed, before the first reading beyond it."""
 
-    carry: JudgeState
+    state: JudgeState
     changes: list[StateChange] = field(default_factory=list)
     checkpoints: list[tuple[datetime, JudgeState]] = field(default_factory=list)
-    last: Reading | None = None
-    met_at: datetime | None = None  # the full hour at which the fold was stopped
+    last: Reading | None = None  # the last reading judged that is no fault
+    converged_at: datetime | None = None  # the full hour at which the fold was stopped
 
 
 def fold(
-    carry: JudgeState,
+    state: JudgeState,
     readings: Iterable[Reading],
-    around: JudgeContext,
+    context: JudgeContext,
     *,
-    meets: Callable[[datetime, JudgeState], bool] | None = None,
+    converges: Callable[[datetime, JudgeState], bool] | None = None,
 ) -> FoldResult:
-    """`readings` in the order of their slots. One that is not newer than what was judged changes nothing.
+    """Judge `readings`, which are in the order of their slots, one after the other from `state` on.
 
-    `meets` is asked at every full hour whether to stop there.
+    A reading that is not newer than the last one judged changes nothing. At every full hour the fold stops if
+    `converges` says so.
     """
-    folded = FoldResult(carry)
+    result = FoldResult(state)
     for reading in readings:
-        if (checkpoint := _checkpoint(folded.carry, from_slot(reading.slot))) is not None:
-            if meets is not None and meets(*checkpoint):
-                folded.met_at = checkpoint[0]
+        if (checkpoint := _checkpoint_before(from_slot(reading.slot), result.state)) is not None:
+            if converges is not None and converges(*checkpoint):
+                result.converged_at = checkpoint[0]
                 break
-            folded.checkpoints.append(checkpoint)
-        _fold_one(folded, reading, around)
-    return folded
+            result.checkpoints.append(checkpoint)
+        _fold_reading(result, reading, context)
+    return result
 
 
-def _checkpoint(carry: JudgeState, slot: datetime) -> tuple[datetime, JudgeState] | None:
-    """Due where a reading is the first beyond a full hour."""
+def _checkpoint_before(slot: datetime, state: JudgeState) -> tuple[datetime, JudgeState] | None:
+    """Return a checkpoint if a reading in `slot` is the first one beyond a full hour."""
     hour = slot.replace(minute=0, second=0)
-    return (hour, carry) if carry.seen_at is not None and carry.seen_at < hour else None
+    return (hour, state) if state.seen_at is not None and state.seen_at < hour else None
 
 
-def _fold_one(folded: FoldResult, reading: Reading, around: JudgeContext) -> None:
-    carry, look = folded.carry, around.look(reading)
-    if carry.seen_at is not None and look.slot <= carry.seen_at:
+def _fold_reading(result: FoldResult, reading: Reading, context: JudgeContext) -> None:
+    state, observation = result.state, context.observe(reading)
+    if state.seen_at is not None and observation.slot <= state.seen_at:
         return
-    for setup in around.setups:
-        if carry.addressed_at < setup.addressed_at <= look.slot:
-            carry, changes = readdress(carry, setup.addressed_at)
-            folded.changes += changes
-    folded.carry, changes = judge(carry, look, gap_reason=_gap_reason(carry, reading, look, around))
-    folded.changes += changes
-    if look.outcome is not Outcome.FAULT:
-        folded.last = reading
+    for configuration in context.configurations:
+        if state.addressed_at < configuration.addressed_at <= observation.slot:
+            state, changes = readdress(state, configuration.addressed_at)
+            result.changes += changes
+    reason = _gap_reason(state, reading, observation, context)
+    result.state, changes = judge(state, observation, gap_reason=reason)
+    result.changes += changes
+    if observation.outcome is not Outcome.FAULT:
+        result.last = reading
 
 
-def _gap_reason(carry: JudgeState, reading: Reading, look: Observation, around: JudgeContext) -> UnknownReason:
-    """Why nothing was seen beyond the interval that the last evidence speaks for."""
-    if carry.evidence_at is None:
+def _gap_reason(state: JudgeState, reading: Reading, observation: Observation, context: JudgeContext) -> UnknownReason:
+    """Return why nothing was seen after the interval that the last evidence is valid for."""
+    if state.evidence_at is None:
         return UnknownReason.SILENT
-    since = lapses_at(carry.evidence_at, carry.valid_s)
-    if reading.source != CENTRAL and look.slot <= since + late_by(timedelta(seconds=carry.valid_s)):
+    lapsed_at = lapses_at(state.evidence_at, state.valid_s)
+    if reading.source != CENTRAL and observation.slot <= lapsed_at + late_by(timedelta(seconds=state.valid_s)):
         return UnknownReason.SILENT  # nothing is missing
-    return gap_reason(
-        around.blinded(BLINDNESS_SOURCE.get(reading.source, reading.source), since, look.slot), since, look.slot
-    )
+    source = BLINDNESS_SOURCE.get(reading.source, reading.source)
+    return gap_reason(context.blind_ranges(source, lapsed_at, observation.slot), lapsed_at, observation.slot)
+
+
+def fold_order(reading: Reading) -> tuple[int, bool, str]:
+    """The sort key of readings to fold: of two in one second the answered one comes first, and counts."""
+    return reading.slot, reading.outcome is not Outcome.OK, reading.source
+
+
+def median_us(reading: Reading) -> int:
+    """Return the median round trip, 0 where nothing answered."""
+    answered = sorted(reading.rtt_us)
+    return answered[len(answered) // 2] if answered else 0

@@ -1,6 +1,6 @@
-"""What judgement carries, as a row of `site_status` (now) or of `checkpoint` (at a full hour)."""
+"""Judge states as rows: of `site_status` (the present) and as JSON of `checkpoint` (at a full hour)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,9 @@ import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.judging.judge import JudgeState, WindowReading
+from app.judging.degraded import WindowReading
+from app.judging.fold import median_us
+from app.judging.judge import JudgeState
 from app.postgres.engine import Counter, next_version
 from app.registry.models import State, UnknownReason
 from probes.contract import Reading
@@ -40,23 +42,23 @@ PLAIN = ("valid_s", "timeouts", "pending_behind")
 
 
 async def lock_sites(session: AsyncSession, site_ids: Sequence[int]) -> dict[int, Row[Any]]:
-    """The rows of these sites and of all that hang on them, with the configuration in force.
+    """Return the rows of these sites and of all below them, with the configuration in force.
 
-    They are held until the end of the transaction, and locked in the order of ids.
+    They stay locked until the transaction ends; locks are taken in the order of ids.
     """
     return {row.site_id: row for row in await session.execute(LOCK, {"ids": sorted(site_ids)})}
 
 
 def state_from_row(row: Row[Any]) -> JudgeState:
-    return _carry(row._mapping, {name: getattr(row, name) for name in MOMENTS})
+    return _judge_state(row._mapping, {name: getattr(row, name) for name in MOMENTS})
 
 
 def state_from_checkpoint(text: str) -> JudgeState:
     stored = orjson.loads(text)
-    return _carry(stored, {name: stored[name] and datetime.fromisoformat(stored[name]) for name in MOMENTS})
+    return _judge_state(stored, {name: stored[name] and datetime.fromisoformat(stored[name]) for name in MOMENTS})
 
 
-def _carry(stored: Any, moments: dict[str, Any]) -> JudgeState:
+def _judge_state(stored: Mapping[Any, Any], moments: dict[str, Any]) -> JudgeState:
     reason = stored["unknown_reason"]
     return JudgeState(
         state=State(stored["state"]),
@@ -67,31 +69,26 @@ def _carry(stored: Any, moments: dict[str, Any]) -> JudgeState:
     )
 
 
-def state_fields(carry: JudgeState) -> dict[str, Any]:
-    fields = {name: getattr(carry, name) for name in ("state", "unknown_reason", *MOMENTS, *PLAIN)}
-    return fields | {"pooled": list(map(tuple, carry.window))}
+def state_fields(state: JudgeState) -> dict[str, Any]:
+    """Return the judge state as columns of `site_status`, which are the keys of a checkpoint's JSON too."""
+    fields = {name: getattr(state, name) for name in ("state", "unknown_reason", *MOMENTS, *PLAIN)}
+    return fields | {"pooled": list(map(tuple, state.window))}
 
 
-async def write_states(session: AsyncSession, carries: Sequence[tuple[Row[Any], JudgeState, Reading | None]]) -> None:
-    """Each with its row as it was read, and the reading that it ended with, which is shown."""
-    if not carries:
+async def write_states(session: AsyncSession, states: Sequence[tuple[Row[Any], JudgeState, Reading | None]]) -> None:
+    """Write judge states, each with its locked row and with the last reading judged, whose RTT and loss are shown."""
+    if not states:
         return
     version = await next_version(session, Counter.STATUS)
-    rows = [state_fields(carry) | _shown(row, last) for row, carry, last in carries]
+    rows = [state_fields(state) | _shown_fields(row, last) for row, state, last in states]
     await session.execute(WRITE, {"version": version, "rows": as_json(rows)})
 
 
-def _shown(row: Row[Any], last: Reading | None) -> dict[str, Any]:
+def _shown_fields(row: Row[Any], last: Reading | None) -> dict[str, Any]:
     if last is None:
         return {"site_id": row.site_id, "rtt_us": row.rtt_us, "loss_pct": row.loss_pct}
     loss_pct = round(100 * (1 - len(last.rtt_us) / last.sent), 1) if last.sent else None
     return {"site_id": row.site_id, "rtt_us": median_us(last) or None, "loss_pct": loss_pct}
-
-
-def median_us(reading: Reading) -> int:
-    """0 where nothing answered."""
-    answered = sorted(reading.rtt_us)
-    return answered[len(answered) // 2] if answered else 0
 
 
 def as_json(rows: Sequence[dict[str, Any]]) -> str:

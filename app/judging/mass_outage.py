@@ -1,8 +1,8 @@
-"""Many sites of several providers lost within a minute: perhaps it was us, though our canaries answered.
+"""Holds a mass outage: many sites of several providers lost within a minute may be our own fault.
 
-Until a further round of looks has come back, what was lost reads as our fault. If most of the sites answer again it
-was ours; if they do not they are out, from the first look that was lost. Sites that report themselves neither raise a
-suspicion nor suffer it: there is no further look at them.
+Canaries may have answered all the same. Until the next readings of these sites are in, their losses read as our fault.
+If most sites answer again the range stays blind; if not, they are down from their first lost reading on. Sites that
+push their own readings neither raise a hold nor are held: we take no further reading of them.
 """
 
 from collections import Counter
@@ -23,18 +23,18 @@ from probes.contract import CENTRAL, ProbeKind
 
 log = structlog.get_logger()
 
-WITHIN = timedelta(seconds=60)
-LEAST_SITES, LEAST_SHARE = 10, 0.1
-PATIENCE = timedelta(seconds=60)  # the further round comes after 10 s; it may be cut off
-BELIEVED = timedelta(minutes=5)  # once a mass of outages has turned out real, those that follow are its own
+CONFIRMED_WITHIN = timedelta(seconds=60)
+MIN_SITES, MIN_SHARE = 10, 0.1
+PATIENCE = timedelta(seconds=60)  # the next readings are taken after 10 s, but may be cut off
+REFUTED_FOR = timedelta(minutes=5)  # after a mass outage turned out real, those that follow belong to it
 
-LOOKED_AT = Site.lifecycle == Lifecycle.ACTIVE, Site.probe != ProbeKind.PUSH
-LOST = text("""
+PROBED = Site.lifecycle == Lifecycle.ACTIVE, Site.probe != ProbeKind.PUSH
+NEWLY_DOWN = text("""
     SELECT g.site_id, g.started_at, s.provider_id FROM state_segment g JOIN site s ON s.id = g.site_id
     WHERE g.ended_at IS NULL AND g.state = 'down' AND g.confirmed_at > :since AND s.probe <> 'push'
 """)
-HEARD = text("""
-    SELECT count(*) FILTER (WHERE outcome = 'ok') AS answered, count(*) AS heard FROM (
+READ_AGAIN = text("""
+    SELECT count(*) FILTER (WHERE outcome = 'ok') AS answered, count(*) AS read FROM (
         SELECT DISTINCT ON (site_id) outcome FROM measurement
         WHERE site_id = ANY(:sites) AND slot > :since AND outcome <> 'fault' ORDER BY site_id, slot DESC) m
 """)
@@ -42,53 +42,57 @@ HEARD = text("""
 
 @dataclass(slots=True)
 class MassOutageReview:
-    """`changed`: a stretch that reads otherwise from now on; `suspects`: sites to be looked at again soon."""
+    """`changed`: a range to be judged again; `held`: the sites whose outage is on hold; `recorded`: blind for good."""
 
     changed: BlindRange | None = None
-    suspects: set[int] = field(default_factory=set)
-    blind: list[BlindRange] = field(default_factory=list)  # recorded for good
+    held: set[int] = field(default_factory=set)
+    recorded: list[BlindRange] = field(default_factory=list)
 
 
-async def review(session: AsyncSession, newest: datetime, *, lost: bool) -> MassOutageReview:
-    """Settles a suspicion that is open; raises one if `lost` (sites went down with the readings up to `newest`)."""
+async def review(session: AsyncSession, newest: datetime, *, any_lost: bool) -> MassOutageReview:
+    """Settle the hold that is open, else raise one if need be.
+
+    `newest`: the latest slot read; `any_lost`: whether a site went down with these readings.
+    """
     last = await session.scalar(select(MassOutage).order_by(MassOutage.id.desc()).limit(1))
     if last is not None and last.ended_at is None:
         return await _settle(session, last, newest)
-    if not lost or (last is not None and last.upheld is False and newest - last.detected_at < BELIEVED):
+    if not any_lost or (last is not None and last.upheld is False and newest - last.detected_at < REFUTED_FOR):
         return MassOutageReview()
-    rows = (await session.execute(LOST, {"since": newest - WITHIN})).all()
-    return await _raise(session, rows, newest) if await _is_mass(session, rows) else MassOutageReview()
+    down = (await session.execute(NEWLY_DOWN, {"since": newest - CONFIRMED_WITHIN})).all()
+    return await _hold(session, down, newest) if await _is_mass_outage(session, down) else MassOutageReview()
 
 
-async def _is_mass(session: AsyncSession, rows: Sequence[Row[Any]]) -> bool:
-    providers = Counter(row.provider_id for row in rows)
-    if len(rows) < LEAST_SITES or sum(count > 1 for count in providers.values()) < 2:
+async def _is_mass_outage(session: AsyncSession, down: Sequence[Row[Any]]) -> bool:
+    providers = Counter(row.provider_id for row in down)
+    if len(down) < MIN_SITES or sum(count > 1 for count in providers.values()) < 2:
         return False
-    active = await session.scalar(select(func.count()).select_from(Site).where(*LOOKED_AT))
-    return len(rows) >= LEAST_SHARE * (active or 0)
+    probed = await session.scalar(select(func.count()).select_from(Site).where(*PROBED))
+    return len(down) >= MIN_SHARE * (probed or 0)
 
 
-async def _raise(session: AsyncSession, rows: Sequence[Row[Any]], newest: datetime) -> MassOutageReview:
-    sites, started_at = sorted(row.site_id for row in rows), min(row.started_at for row in rows)
+async def _hold(session: AsyncSession, down: Sequence[Row[Any]], newest: datetime) -> MassOutageReview:
+    sites, started_at = sorted(row.site_id for row in down), min(row.started_at for row in down)
     session.add(MassOutage(source=CENTRAL, started_at=started_at, detected_at=newest, sites=sites))
     await session.flush()
-    log.warning("mass_outage_suspected", sites=len(sites), providers=len({row.provider_id for row in rows}))
-    return MassOutageReview(_range(started_at, newest), set(sites))
+    log.warning("mass_outage_held", sites=len(sites), providers=len({row.provider_id for row in down}))
+    return MassOutageReview(_blind_range(started_at, newest), set(sites))
 
 
-async def _settle(session: AsyncSession, open_one: MassOutage, newest: datetime) -> MassOutageReview:
-    counted = (await session.execute(HEARD, {"sites": open_one.sites, "since": open_one.detected_at})).one()
-    if 2 * counted.heard < len(open_one.sites) and newest - open_one.detected_at < PATIENCE:
-        return MassOutageReview(suspects=set(open_one.sites))
-    open_one.upheld = 2 * counted.answered >= counted.heard
-    open_one.ended_at = newest + timedelta(seconds=1)
-    settled = _range(open_one.started_at, newest)
-    if open_one.upheld:
-        await blind_ranges.record(session, [settled], source=CENTRAL)
+async def _settle(session: AsyncSession, hold: MassOutage, newest: datetime) -> MassOutageReview:
+    """Decide once half of the sites were read again, or patience is over; hold them on until then."""
+    counts = (await session.execute(READ_AGAIN, {"sites": hold.sites, "since": hold.detected_at})).one()
+    if 2 * counts.read < len(hold.sites) and newest - hold.detected_at < PATIENCE:
+        return MassOutageReview(held=set(hold.sites))
+    hold.upheld = 2 * counts.answered >= counts.read
+    hold.ended_at = newest + timedelta(seconds=1)
+    blind = _blind_range(hold.started_at, newest)
+    if hold.upheld:
+        await blind_ranges.record(session, [blind], source=CENTRAL)
     await session.flush()
-    log.warning("mass_outage_settled", ours=open_one.upheld, answered=counted.answered, heard=counted.heard)
-    return MassOutageReview(settled, blind=[settled] if open_one.upheld else [])
+    log.warning("mass_outage_settled", our_fault=hold.upheld, answered=counts.answered, read=counts.read)
+    return MassOutageReview(blind, recorded=[blind] if hold.upheld else [])
 
 
-def _range(started_at: datetime, newest: datetime) -> BlindRange:
+def _blind_range(started_at: datetime, newest: datetime) -> BlindRange:
     return BlindRange(started_at, newest + timedelta(seconds=1), "uplink")

@@ -1,7 +1,7 @@
-"""Judging a stretch again: late readings, blindness found afterwards, a parent's change, a corrected clock.
+"""Judges ranges again: for late readings, blindness found afterwards, a parent's change, a corrected clock.
 
-The fold starts at the last checkpoint before the stretch and goes on beyond it until it carries what was carried there
-before. Exactly the segments and checkpoints in between are replaced.
+A fold starts at the last checkpoint before the range and goes on beyond it until its judge state equals the one stored
+there. Exactly the segments and checkpoints in between are replaced.
 """
 
 from collections import defaultdict
@@ -15,8 +15,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
-from app.judging import checkpoints, judge_context, segments
-from app.judging import judge_state_store as carries
+from app.judging import checkpoints, judge_context, judge_state_store, segments
 from app.judging.blind_ranges import BLINDNESS_SOURCE
 from app.judging.checkpoints import RANGES, range_params
 from app.judging.dirty_range import DirtyRange
@@ -33,12 +32,13 @@ log = structlog.get_logger()
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
-FIRST_LEAP = timedelta(hours=2)  # so far beyond the stretch readings are fetched at first
+FIRST_LOOK_AHEAD = timedelta(hours=2)  # how far beyond the range readings are fetched at first
 
 FIRST_SERVED = text("""
     SELECT site_id, min(started_at) AS started_at FROM site_configuration
     WHERE site_id = ANY(:ids) AND lifecycle = 'active' GROUP BY site_id
 """)
+# In the order of `fold_order`.
 READINGS = text(f"""
     SELECT m.site_id, extract(epoch FROM m.slot)::bigint, m.outcome, m.sent, m.rtt_us, m.valid_s, m.reason, m.source
     FROM {RANGES} JOIN measurement m ON m.site_id = w.site_id AND m.slot >= w.start AND m.slot < w.until
@@ -48,181 +48,198 @@ READINGS = text(f"""
 
 @dataclass(slots=True)
 class SiteRejudgement:
-    """One site's stretch on its way: from the checkpoint `begins` on, with what was carried there."""
+    """One site's range from `start` to `end`, folded from the checkpoint at `folds_from` until `folds_until`."""
 
     row: Row[Any]
     start: datetime
     end: datetime
-    begins: datetime = EPOCH
-    carry: JudgeState | None = None
-    until: datetime = FAR_FUTURE
-    stored: dict[datetime, JudgeState] = field(default_factory=dict)
-    folded: FoldResult = field(init=False)
+    folds_from: datetime = EPOCH
+    initial: JudgeState | None = None  # at that checkpoint; None: the site's very beginning
+    folds_until: datetime = FAR_FUTURE
+    stored: dict[datetime, JudgeState] = field(default_factory=dict)  # the checkpoints in between
+    result: FoldResult = field(init=False)
 
     @property
     def site_id(self) -> int:
         return int(self.row.site_id)
 
     @property
-    def met_at(self) -> datetime | None:
-        """The checkpoint where it came to the same again."""
-        return self.folded.met_at
+    def converged_at(self) -> datetime | None:
+        """The checkpoint at which the fold came to the state stored there."""
+        return self.result.converged_at
 
-    def meets(self, at: datetime, carry: JudgeState) -> bool:
-        """Not before there is evidence from beyond the stretch: until then what lies in it bears on what comes."""
-        newer = carry.seen_at is not None and carry.seen_at > self.end
-        renewed = carry.evidence_at is None or carry.evidence_at > self.end
-        return newer and renewed and self.stored.get(at) == carry
+    def converges(self, at: datetime, state: JudgeState) -> bool:
+        """Not before there is evidence from beyond the range: until then what lies in it bears on what follows."""
+        beyond = state.seen_at is not None and state.seen_at > self.end
+        renewed = state.evidence_at is None or state.evidence_at > self.end
+        return beyond and renewed and self.stored.get(at) == state
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RejudgeResult:
-    spans: list[DirtyRange]
-    changed: set[int]  # the sites whose segments came out otherwise
-    carries: dict[int, JudgeState]  # of those whose present was written anew too
-    skipped: set[int]  # whose beginnings are gone, with no checkpoint left
+    dirty_ranges: list[DirtyRange] = field(default_factory=list)  # what was written anew
+    changed: set[int] = field(default_factory=set)  # the sites whose segments came out otherwise
+    states: dict[int, JudgeState] = field(default_factory=dict)  # of the sites whose present was written anew
+    skipped: set[int] = field(default_factory=set)  # the sites without a checkpoint whose first readings are gone
 
 
-async def rejudge(session: AsyncSession, spans: Iterable[DirtyRange]) -> RejudgeResult:
-    """Judges the sites' readings in the spans again. What is older than the raw readings is closed: it stays."""
-    closed = await rejudgeable_since(session)
-    merged = _merged(spans, closed)
-    rows = await carries.lock_sites(session, list(merged))
-    works = [
-        SiteRejudgement(rows[i], *bounds) for i, bounds in merged.items() if i in rows and rows[i].seen_at is not None
-    ]
-    begun = await _begin(session, works, closed)
-    await _fold_all(session, begun)
-    return await _write(session, begun, skipped={one.site_id for one in works} - {one.site_id for one in begun})
+async def rejudge(session: AsyncSession, dirty_ranges: Iterable[DirtyRange]) -> RejudgeResult:
+    """Judge the readings in these ranges again. What is older than the raw readings is closed and stays as it is.
+
+    1. Merge the ranges of each site and lock its row.
+    2. Find the checkpoint to start from.
+    3. Fold readings until every site converges with a stored checkpoint or reaches the present.
+    4. Replace the segments and checkpoints in between, and the present of those that reached it.
+    """
+    since = await rejudgeable_since(session)
+    merged = _merge(dirty_ranges, since)
+    rows = await judge_state_store.lock_sites(session, list(merged))
+    sites = [SiteRejudgement(rows[i], *bounds) for i, bounds in merged.items() if i in rows and rows[i].seen_at]
+    started = await _find_starts(session, sites, since)
+    await _fold_all(session, started)
+    result = await _write(session, started)
+    result.skipped = {site.site_id for site in sites} - {site.site_id for site in started}
+    return result
 
 
 async def rejudgeable_since(session: AsyncSession) -> datetime:
-    """Of what is older there are no single readings: they are over their time, or were simulated and never kept."""
-    kept = utc_now() - timedelta(days=settings().raw_retention_days)
-    return max(kept, await simulated_past.readings_from(session) or kept)
+    """Return since when there are single readings: older ones were deleted, or were simulated and never stored."""
+    kept_since = utc_now() - timedelta(days=settings().raw_retention_days)
+    return max(kept_since, await simulated_past.readings_from(session) or kept_since)
 
 
-def _merged(spans: Iterable[DirtyRange], closed: datetime) -> dict[int, tuple[datetime, datetime]]:
+def initial_state(configuration: JudgeConfiguration) -> JudgeState:
+    """Return a site's judge state before its first reading."""
+    addressed_at, valid_s = configuration.addressed_at, profiles()[configuration.technology].interval_s
+    return JudgeState(State.UNKNOWN, UnknownReason.NEVER_SEEN, addressed_at, valid_s, addressed_at)
+
+
+def _merge(dirty_ranges: Iterable[DirtyRange], since: datetime) -> dict[int, tuple[datetime, datetime]]:
+    """Return one range (start, end) per site, none of it older than `since`."""
     merged: dict[int, tuple[datetime, datetime]] = {}
-    for span in spans:
-        if span.end > closed:
-            start, end = merged.get(span.site_id, (span.start, span.end))
-            merged[span.site_id] = max(min(start, span.start), closed), max(end, span.end)
+    for dirty in dirty_ranges:
+        if dirty.end > since:
+            start, end = merged.get(dirty.site_id, (dirty.start, dirty.end))
+            merged[dirty.site_id] = max(min(start, dirty.start), since), max(end, dirty.end)
     return merged
 
 
-async def _begin(session: AsyncSession, works: Sequence[SiteRejudgement], closed: datetime) -> list[SiteRejudgement]:
-    """Puts each at its last checkpoint, else at its registration; one whose beginnings are gone at its first."""
-    found = await checkpoints.find_last_before(session, ((one.site_id, one.start, one.end) for one in works))
-    lost = [one for one in works if one.site_id not in found and one.row.created_at < closed]
-    rows = await session.execute(FIRST_SERVED, {"ids": [one.site_id for one in lost]})
-    in_service = {row.site_id: row.started_at for row in rows}
-    orphans = [one for one in lost if in_service.get(one.site_id, closed) < closed]
-    found |= await checkpoints.find_earliest(session, ((one.site_id, one.start, one.end) for one in orphans))
-    begun = []
-    for one in works:
-        if one.site_id in found:
-            one.begins, one.carry = found[one.site_id]
-        elif one in orphans:
-            log.warning("not_rejudged", site=one.site_id, why="its first readings are gone, and no checkpoint is left")
-            continue
-        begun.append(one)
-    return begun
+async def _find_starts(
+    session: AsyncSession, sites: Sequence[SiteRejudgement], since: datetime
+) -> list[SiteRejudgement]:
+    """Set where each fold starts: at the last checkpoint before the range, else at the site's registration.
+
+    A site whose first readings are gone starts at its first checkpoint; it is left out if it has none.
+    """
+    found = await checkpoints.find_last_before(session, ((site.site_id, site.start, site.end) for site in sites))
+    without = [site for site in sites if site.site_id not in found and site.row.created_at < since]
+    rows = await session.execute(FIRST_SERVED, {"ids": [site.site_id for site in without]})
+    first_served = {row.site_id: row.started_at for row in rows}
+    truncated = [site for site in without if first_served.get(site.site_id, since) < since]
+    found |= await checkpoints.find_earliest(session, ((site.site_id, site.start, site.end) for site in truncated))
+    unstartable = {site.site_id for site in truncated} - found.keys()
+    for site_id in unstartable:
+        log.warning("site_not_rejudged", site=site_id, reason="no checkpoint, and its first readings are gone")
+    started = [site for site in sites if site.site_id not in unstartable]
+    for site in started:
+        if site.site_id in found:
+            site.folds_from, site.initial = found[site.site_id]
+    return started
 
 
-async def _fold_all(session: AsyncSession, works: Sequence[SiteRejudgement]) -> None:
-    """Fetches further ahead, for those that have not yet come to the same again, until all have or are at the end."""
-    if not works:
+async def _fold_all(session: AsyncSession, sites: Sequence[SiteRejudgement]) -> None:
+    """Widen the read window until each fold converges with its checkpoint or reaches the present."""
+    if not sites:
         return
-    leap = FIRST_LEAP
-    circumstances = await judge_context.load(
+    contexts = await judge_context.load(
         session,
-        [one.site_id for one in works],
+        [site.site_id for site in sites],
         BLINDNESS_SOURCE,
-        min(one.begins for one in works) - timedelta(days=1),
-        max(one.row.seen_at for one in works) + timedelta(days=1),
+        min(site.folds_from for site in sites) - timedelta(days=1),
+        max(site.row.seen_at for site in sites) + timedelta(days=1),
     )
-    open_works = list(works)
-    while open_works:
-        for one in open_works:
-            one.until = one.end + leap if one.end + leap <= one.row.seen_at else FAR_FUTURE
-        await _fold_some(session, open_works, circumstances)
-        open_works = [one for one in open_works if one.met_at is None and one.until < FAR_FUTURE]
-        leap *= 4
+    look_ahead, open_sites = FIRST_LOOK_AHEAD, list(sites)
+    while open_sites:
+        for site in open_sites:
+            window_end = site.end + look_ahead
+            site.folds_until = window_end if window_end <= site.row.seen_at else FAR_FUTURE
+        await _fold_windows(session, open_sites, contexts)
+        open_sites = [site for site in open_sites if site.converged_at is None and site.folds_until < FAR_FUTURE]
+        look_ahead *= 4
 
 
-async def _fold_some(
-    session: AsyncSession, works: Sequence[SiteRejudgement], circumstances: Mapping[int, JudgeContext]
+async def _fold_windows(
+    session: AsyncSession, sites: Sequence[SiteRejudgement], contexts: Mapping[int, JudgeContext]
 ) -> None:
-    readings = await _readings(session, works)
-    stored = await checkpoints.list_within(session, ((one.site_id, one.begins, one.until) for one in works))
-    for one in works:
-        about = circumstances[one.site_id]
-        one.stored = stored.get(one.site_id, {})
-        start = one.carry or initial_state(about.setups[0])
-        one.folded = fold(start, readings[one.site_id], about, meets=one.meets)
+    windows = [(site.site_id, site.folds_from, site.folds_until) for site in sites]
+    readings = await _read_windows(session, windows)
+    stored = await checkpoints.list_within(session, windows)
+    for site in sites:
+        context = contexts[site.site_id]
+        site.stored = stored.get(site.site_id, {})
+        state = site.initial or initial_state(context.configurations[0])
+        site.result = fold(state, readings[site.site_id], context, converges=site.converges)
 
 
-def initial_state(setup: JudgeConfiguration) -> JudgeState:
-    """What was carried of a site before its first reading."""
-    valid_s = profiles()[setup.technology].interval_s
-    return JudgeState(State.UNKNOWN, UnknownReason.NEVER_SEEN, setup.addressed_at, valid_s, setup.addressed_at)
-
-
-async def _readings(session: AsyncSession, works: Sequence[SiteRejudgement]) -> dict[int, list[Reading]]:
-    found: dict[int, list[Reading]] = defaultdict(list)
-    rows = await session.execute(READINGS, range_params((one.site_id, one.begins, one.until) for one in works))
+async def _read_windows(session: AsyncSession, windows: Iterable[checkpoints.SiteRange]) -> dict[int, list[Reading]]:
+    readings: dict[int, list[Reading]] = defaultdict(list)
+    rows = await session.execute(READINGS, range_params(windows))
     for site_id, slot, outcome, sent, rtt_us, valid_s, reason, source in rows:
-        found[site_id].append(Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), valid_s, reason, source))
-    return found
+        reading = Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), valid_s, reason, source)
+        readings[site_id].append(reading)
+    return readings
 
 
-async def _write(session: AsyncSession, works: Sequence[SiteRejudgement], *, skipped: set[int]) -> RejudgeResult:
-    stretches = {one.site_id: _stretch(one) for one in works}
-    before = await segments.read_ranges(session, stretches)
-    after = {one.site_id: _laid(one, before[one.site_id]) for one in works}
+async def _write(session: AsyncSession, sites: Sequence[SiteRejudgement]) -> RejudgeResult:
+    before = await segments.read_ranges(session, {site.site_id: _folded_segments(site) for site in sites})
+    after = {site.site_id: _segments_after(site, before[site.site_id]) for site in sites}
     changed = await segments.replace_segments(session, before, after)
-    await _keep_checkpoints(session, works)
-    present = [one for one in works if one.met_at is None]
-    await carries.write_states(session, [(w.row, w.folded.carry, w.folded.last) for w in present])
-    spans = [_span(one, before[one.site_id], after[one.site_id]) for one in works]
-    return RejudgeResult(spans, changed, {w.site_id: w.folded.carry for w in present}, skipped)
+    await _replace_checkpoints(session, sites)
+    present = [site for site in sites if site.converged_at is None]
+    await judge_state_store.write_states(session, [(site.row, site.result.state, site.result.last) for site in present])
+    dirty = [_dirty_range(site, before[site.site_id], after[site.site_id]) for site in sites]
+    return RejudgeResult(dirty, changed, {site.site_id: site.result.state for site in present})
 
 
-def _stretch(work: SiteRejudgement) -> SegmentRange:
-    first = work.carry.since if work.carry is not None else EPOCH
-    return SegmentRange(first, work.folded.carry.since if work.met_at is not None else FAR_FUTURE)
+def _folded_segments(site: SiteRejudgement) -> SegmentRange:
+    """Return the stored segments that the fold replaces."""
+    first = site.initial.since if site.initial is not None else EPOCH
+    return SegmentRange(first, site.result.state.since if site.converged_at is not None else FAR_FUTURE)
 
 
-def _laid(work: SiteRejudgement, before: Sequence[Segment]) -> list[Segment]:
+def _segments_after(site: SiteRejudgement, before: Sequence[Segment]) -> list[Segment]:
     first: list[Segment] = []
-    if work.carry is not None and before and before[0].started_at == work.carry.since:
+    if site.initial is not None and before and before[0].started_at == site.initial.since:
         first = [segments.reopened(before[0])]
-    laid = segments.apply_changes(first, work.folded.changes)
-    if work.met_at is not None and laid and before and laid[-1].started_at == before[-1].started_at:
-        laid[-1] = segments.ended_like(laid[-1], before[-1])
-    return laid
+    after = segments.apply_changes(first, site.result.changes)
+    if site.converged_at is not None and after and before and after[-1].started_at == before[-1].started_at:
+        after[-1] = segments.ended_like(after[-1], before[-1])
+    return after
 
 
-def _span(work: SiteRejudgement, before: Sequence[Segment], after: Sequence[Segment]) -> DirtyRange:
-    """What was asked for, and whatever beyond it came out otherwise than before: an outage from its last answer on."""
+def _dirty_range(site: SiteRejudgement, before: Sequence[Segment], after: Sequence[Segment]) -> DirtyRange:
+    """Return the range that was asked for, widened by all segments that came out otherwise."""
     differing = set(before) ^ set(after)
-    start = min([work.start, *(_reaches_back(one) for one in differing)])
-    end = max([work.end, *(one.ended_at or utc_now() for one in differing)])
-    return DirtyRange(work.site_id, start, end, whole=bool(differing))
+    start = min([site.start, *(_reaches_back_to(segment) for segment in differing)])
+    end = max([site.end, *(segment.ended_at or utc_now() for segment in differing)])
+    return DirtyRange(site.site_id, start, end, whole=bool(differing))
 
 
-def _reaches_back(segment: Segment) -> datetime:
+def _reaches_back_to(segment: Segment) -> datetime:
+    """Return the segment's start, an outage's last answer."""
     return (segment.last_ok_at or segment.started_at) if segment.state in BAD else segment.started_at
 
 
-async def _keep_checkpoints(session: AsyncSession, works: Sequence[SiteRejudgement]) -> None:
-    fresh = []
-    for one in works:
-        known = {at: carry for at, carry in one.stored.items() if one.met_at is None or at < one.met_at}
-        if dict(one.folded.checkpoints) != known:
-            fresh.append(one)
-    if fresh:
-        ends = [(w.site_id, w.begins, w.met_at - timedelta(seconds=1) if w.met_at else FAR_FUTURE) for w in fresh]
-        await checkpoints.delete(session, ends)
-        await checkpoints.save(session, {one.site_id: one.folded for one in fresh})
+async def _replace_checkpoints(session: AsyncSession, sites: Sequence[SiteRejudgement]) -> None:
+    differing = [site for site in sites if dict(site.result.checkpoints) != _replaced_checkpoints(site)]
+    if differing:
+        await checkpoints.delete(session, [(s.site_id, s.folds_from, _last_replaced(s)) for s in differing])
+        await checkpoints.save(session, {site.site_id: site.result for site in differing})
+
+
+def _replaced_checkpoints(site: SiteRejudgement) -> dict[datetime, JudgeState]:
+    return {at: state for at, state in site.stored.items() if at <= _last_replaced(site)}
+
+
+def _last_replaced(site: SiteRejudgement) -> datetime:
+    return site.converged_at - timedelta(seconds=1) if site.converged_at is not None else FAR_FUTURE

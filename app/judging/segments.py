@@ -1,4 +1,4 @@
-"""Segments as rows: the live path lays change upon change, a rejudgement replaces a stretch whole."""
+"""Writes segments: the live path appends state changes, a rejudgement replaces the segments of a range."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ CHANGES = (
     "json_to_recordset(cast(:rows AS json)) AS n(site_id int, at timestamptz, state text, "
     "unknown_reason text, last_ok_at timestamptz, confirmed_at timestamptz)"
 )
-GIVE_WAY = text(f"DELETE FROM state_segment g USING {CHANGES} WHERE g.site_id = n.site_id AND g.started_at >= n.at")
+DELETE_FROM = text(f"DELETE FROM state_segment g USING {CHANGES} WHERE g.site_id = n.site_id AND g.started_at >= n.at")
 CLOSE = text(f"""
     UPDATE state_segment g SET ended_at = n.at, first_ok_after = CASE WHEN n.state = 'up' THEN n.at END
     FROM {CHANGES} WHERE g.site_id = n.site_id AND g.started_at < n.at AND (g.ended_at IS NULL OR g.ended_at > n.at)
@@ -27,9 +27,9 @@ OPEN = text(f"""
 """)
 
 FIELDS = "started_at, ended_at, state, unknown_reason, last_ok_at, confirmed_at, first_ok_after"
-STRETCHES = "json_to_recordset(cast(:rows AS json)) AS n(site_id int, first timestamptz, last timestamptz)"
+RANGES = "json_to_recordset(cast(:rows AS json)) AS n(site_id int, first timestamptz, last timestamptz)"
 READ = text(f"""
-    SELECT site_id, {FIELDS} FROM state_segment g JOIN {STRETCHES} USING (site_id)
+    SELECT site_id, {FIELDS} FROM state_segment g JOIN {RANGES} USING (site_id)
     WHERE g.started_at >= n.first AND g.started_at <= n.last ORDER BY site_id, started_at
 """)
 REMOVE = text("""
@@ -44,7 +44,7 @@ WRITE = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One state of one site; `ended_at` is None while it is the last."""
+    """A stretch of one state of one site; `ended_at` is None for the last one."""
 
     started_at: datetime
     ended_at: datetime | None
@@ -57,25 +57,25 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRange:
-    """The segments that begin from `first` to `last`, both included."""
+    """The segments that start from `first` to `last`, both included."""
 
     first: datetime
     last: datetime
 
 
 def apply_changes(segments: Sequence[Segment], changes: Iterable[StateChange]) -> list[Segment]:
-    """What the database comes to when the same changes are applied there, one after the other."""
-    laid = list(segments)
+    """Return the segments as `write_changes` would leave them."""
+    result = list(segments)
     for change in changes:
-        while laid and laid[-1].started_at >= change.at:
-            laid.pop()
-        if laid and (laid[-1].ended_at is None or laid[-1].ended_at > change.at):
-            answered = change.at if change.state is State.UP else None
-            laid[-1] = replace(laid[-1], ended_at=change.at, first_ok_after=answered)
-        laid.append(
+        while result and result[-1].started_at >= change.at:
+            result.pop()
+        if result and (result[-1].ended_at is None or result[-1].ended_at > change.at):
+            first_ok_after = change.at if change.state is State.UP else None
+            result[-1] = replace(result[-1], ended_at=change.at, first_ok_after=first_ok_after)
+        result.append(
             Segment(change.at, None, change.state, change.unknown_reason, change.last_ok_at, change.confirmed_at, None)
         )
-    return laid
+    return result
 
 
 def reopened(segment: Segment) -> Segment:
@@ -87,38 +87,42 @@ def ended_like(segment: Segment, other: Segment) -> Segment:
 
 
 async def write_changes(session: AsyncSession, changes: Mapping[int, Sequence[StateChange]]) -> None:
-    """Writes changes of state, the first of every site, then the second, and so on: each site's in their order."""
-    for wave in range(max(map(len, changes.values()), default=0)):
-        rows = as_json([_row(site_id, found[wave]) for site_id, found in changes.items() if len(found) > wave])
-        for statement in (GIVE_WAY, CLOSE, OPEN):
+    """Write state changes by site: first every site's first change, then every site's second, and so on."""
+    for nth in range(max(map(len, changes.values()), default=0)):
+        rows = as_json([_row(site_id, of_site[nth]) for site_id, of_site in changes.items() if len(of_site) > nth])
+        for statement in (DELETE_FROM, CLOSE, OPEN):
             await session.execute(statement, {"rows": rows})
 
 
-async def read_ranges(session: AsyncSession, stretches: Mapping[int, SegmentRange]) -> dict[int, list[Segment]]:
-    found: dict[int, list[Segment]] = {site_id: [] for site_id in stretches}
-    rows = as_json([_row(site_id, one) for site_id, one in stretches.items()])
+async def read_ranges(session: AsyncSession, ranges: Mapping[int, SegmentRange]) -> dict[int, list[Segment]]:
+    """Return the segments of each site's range, in order of time."""
+    segments: dict[int, list[Segment]] = {site_id: [] for site_id in ranges}
+    rows = as_json([_row(site_id, segment_range) for site_id, segment_range in ranges.items()])
     for site_id, started_at, ended_at, state, reason, *evidence in await session.execute(READ, {"rows": rows}):
         reason = UnknownReason(reason) if reason else None
-        found[site_id].append(Segment(started_at, ended_at, State(state), reason, *evidence))
-    return found
+        segments[site_id].append(Segment(started_at, ended_at, State(state), reason, *evidence))
+    return segments
 
 
 async def replace_segments(
     session: AsyncSession, before: Mapping[int, Sequence[Segment]], after: Mapping[int, Sequence[Segment]]
 ) -> set[int]:
-    """Makes each site's stretch read like `after`: what is in both stays untouched. The sites that differed."""
-    gone = _rows({site_id: set(found) - set(after[site_id]) for site_id, found in before.items()})
-    new = _rows({site_id: set(found) - set(before[site_id]) for site_id, found in after.items()})
-    if gone:
-        await session.execute(REMOVE, {"rows": as_json(gone)})
-    if new:
-        await session.execute(WRITE, {"rows": as_json(new)})
-    return {row["site_id"] for row in (*gone, *new)}
+    """Replace each site's segments `before` by those `after`, leaving alone what is in both.
+
+    Return the sites whose segments differed.
+    """
+    removed = _rows({site_id: set(segments) - set(after[site_id]) for site_id, segments in before.items()})
+    added = _rows({site_id: set(segments) - set(before[site_id]) for site_id, segments in after.items()})
+    if removed:
+        await session.execute(REMOVE, {"rows": as_json(removed)})
+    if added:
+        await session.execute(WRITE, {"rows": as_json(added)})
+    return {row["site_id"] for row in (*removed, *added)}
 
 
 def _rows(segments: Mapping[int, Iterable[Segment]]) -> list[dict[str, Any]]:
-    return [_row(site_id, one) for site_id, found in segments.items() for one in found]
+    return [_row(site_id, segment) for site_id, of_site in segments.items() for segment in of_site]
 
 
-def _row(site_id: int, one: StateChange | Segment | SegmentRange) -> dict[str, Any]:
-    return {"site_id": site_id} | {name: getattr(one, name) for name in one.__slots__}
+def _row(site_id: int, record: StateChange | Segment | SegmentRange) -> dict[str, Any]:
+    return {"site_id": site_id} | {name: getattr(record, name) for name in record.__slots__}

@@ -1,4 +1,4 @@
-"""Profiles with their dates: a reading is judged by the profile of its day, however often it is judged."""
+"""Dated thresholds of `degraded`: a reading is judged by the profile of its day, however often it is judged."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,47 +7,49 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.judging.judge import DegradedThresholds
+from app.judging.degraded import DegradedThresholds
 from app.judging.models import DatedProfile
 from app.profiles import Profile, Technology, profiles
+
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class DatedThresholds:
-    """By technology, in the order of time; before the first of them the first one counts."""
+    """By technology, oldest first; the first ones count for all that lies before them."""
 
     dated: Mapping[Technology, Sequence[tuple[datetime, DegradedThresholds]]]
 
     def at(self, technology: Technology, moment: datetime) -> DegradedThresholds:
         versions = self.dated[technology]
-        for started_at, limits in reversed(versions):
+        for started_at, thresholds in reversed(versions):
             if started_at <= moment:
-                return limits
+                return thresholds
         return versions[0][1]
 
 
 async def load(session: AsyncSession) -> DatedThresholds:
-    rows = await _stored(session)
-    dated = {
-        technology: [(row.started_at, _limits(Profile(**row.profile))) for row in rows if row.technology is technology]
-        for technology in Technology
-    }
-    now, always = profiles(), datetime(1970, 1, 1, tzinfo=UTC)
-    return DatedThresholds({name: found or [(always, _limits(now[name]))] for name, found in dated.items()})
+    """Return the recorded thresholds; of a technology that has none, those of `config/profiles.toml`."""
+    dated: dict[Technology, list[tuple[datetime, DegradedThresholds]]] = {}
+    for row in await _list_recorded(session):
+        dated.setdefault(row.technology, []).append((row.started_at, _thresholds(Profile(**row.profile))))
+    for technology, profile in profiles().items():
+        dated.setdefault(technology, [(ALWAYS, _thresholds(profile))])
+    return DatedThresholds(dated)
 
 
 async def record_profiles(session: AsyncSession, now: datetime) -> None:
-    """Writes down the profiles of `config/profiles.toml` that are others than were in force."""
-    in_force = {row.technology: row.profile for row in await _stored(session)}
-    for name, profile in profiles().items():
-        if in_force.get(name) != profile.model_dump():
-            session.add(DatedProfile(technology=name, started_at=now, profile=profile.model_dump()))
+    """Record the profiles of `config/profiles.toml` that differ from those in force."""
+    in_force = {row.technology: row.profile for row in await _list_recorded(session)}
+    for technology, profile in profiles().items():
+        if in_force.get(technology) != profile.model_dump():
+            session.add(DatedProfile(technology=technology, started_at=now, profile=profile.model_dump()))
     await session.flush()
 
 
-async def _stored(session: AsyncSession) -> Sequence[DatedProfile]:
+async def _list_recorded(session: AsyncSession) -> Sequence[DatedProfile]:
     return (await session.scalars(select(DatedProfile).order_by(DatedProfile.started_at))).all()
 
 
-def _limits(profile: Profile) -> DegradedThresholds:
+def _thresholds(profile: Profile) -> DegradedThresholds:
     return DegradedThresholds(profile.loss_pct, profile.rtt_ms * 1000)

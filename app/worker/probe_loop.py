@@ -15,8 +15,7 @@ from app.access import login_throttle, stream_tickets
 from app.access import sessions as sign_ins
 from app.core.clock import SlotClock, from_slot, utc_now
 from app.diagnoses import store as diagnoses
-from app.judging import checkpoints, thresholds
-from app.judging import ingest as ledger
+from app.judging import checkpoints, propagation, thresholds
 from app.judging.blind_ranges import BlindRange
 from app.judging.ingest import AddressedReading, JudgedSite
 from app.judging.rejudge import rejudgeable_since
@@ -181,7 +180,7 @@ class Rounds:
                 await partitions.create_ahead(session, utc_now())
             if self._set_back is not None:
                 at, by = self._set_back
-                await writer.follow(session, await ledger.rejudge_after_clock_set_back(session, at, by=by))
+                await writer.follow(session, await propagation.rejudge_after_clock_set_back(session, at, by=by))
             judged = await writer.write_batch(session, items, blind)
             await self._write_beat(session)
         return judged

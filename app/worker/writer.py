@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import utc_now
 from app.incidents.reconcile import reconcile_incidents
 from app.judging import ingest as ledger
-from app.judging import invalidation
+from app.judging import invalidation, propagation
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
 from app.judging.ingest import AddressedReading, JudgedSite
@@ -61,7 +61,7 @@ async def judge_reconfigured(session: AsyncSession, rows: Sequence[Any]) -> None
     ]
     spans += [DirtyRange(row.id, row.setup_at, utc_now()) for row in rows if row.kind == SiteKind.NODE]
     if spans:
-        await follow(session, await ledger.rejudge_reconfigured(session, spans))
+        await follow(session, await propagation.rejudge_reconfigured(session, spans))
 
 
 def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
@@ -107,7 +107,7 @@ async def write_batch(
     if not items and not blind:
         return []
     taken = await ledger.ingest_readings(session, items, blind, source=source)
-    await follow(session, taken.spans)
+    await follow(session, taken.dirty_ranges)
     for one in taken.blind if source == CENTRAL else ():  # a silence has no packets that could count otherwise
         await rollup.invalidate(session, one.started_at, one.ended_at)
     return taken.judged

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from app.judging.judge import WINDOW_READINGS, DegradedThresholds
+from app.judging.degraded import WINDOW_READINGS, DegradedThresholds
 from probes.contract import CENTRAL, Outcome, Reading
 from simulator.host_plan import DEFAULTS
 from simulator.script import Behaviour

@@ -12,9 +12,10 @@ from itertools import pairwise
 from app.core.clock import from_slot, to_slot
 from app.judging import segments
 from app.judging.blind_ranges import BlindRange, reading_ends_at
+from app.judging.degraded import WINDOW_READINGS, DegradedThresholds
 from app.judging.fold import JudgeContext, ParentOutage, fold
 from app.judging.ingest import JudgedSite
-from app.judging.judge import BAD, GOOD, WINDOW_READINGS, DegradedThresholds, JudgeState, StateChange
+from app.judging.judge import BAD, GOOD, JudgeState, StateChange
 from app.judging.segments import Segment
 from app.registry.models import State
 from app.worker.schedule import CONFIRM_PACKETS, Plan, lasts_s, reread_s
@@ -79,7 +80,7 @@ class Life:
                 to_slot(reading_ends_at(from_slot(low), CONFIRM_PACKETS)) - low
             )  # a look so long before still reaches in
             found |= {*range(low - reach, low + 1), high}
-        for out in self.about.outs.get(self.about.setups[0].parent_id or 0, ()):
+        for out in self.about.parent_outages.get(self.about.configurations[0].parent_id or 0, ()):
             found |= {to_slot(out.last_ok_at), to_slot(out.recovered_at) + 1 if out.recovered_at else self.end + 1}
         return sorted(found)
 
@@ -109,7 +110,7 @@ class Life:
     def _is_lost(self, slot: int, confirms: bool) -> bool:
         if self.carry.state not in BAD or not self._is_fresh(slot) or self._outage_until(slot) is None:
             return False
-        look = self.about.look(self._look(slot, confirms))
+        look = self.about.observe(self._look(slot, confirms))
         return look.outcome is Outcome.TIMEOUT and look.behind == (self.carry.state is State.UNREACHABLE)
 
     def _outage_until(self, slot: int) -> int | None:
@@ -119,7 +120,7 @@ class Life:
         """One look, judged; the next one's slot, and whether it is out of turn."""
         reading = self._look(slot, confirms)
         folded = fold(self.carry, [reading], self.about)
-        self.carry = folded.carry
+        self.carry = folded.state
         self.changes += folded.changes
         self.checkpoints += [found for found in folded.checkpoints if to_slot(found[0]) >= self.readings_from]
         self.readings.append(reading)

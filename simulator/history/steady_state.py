@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.core.clock import from_slot
-from app.judging.judge import BAD, WINDOW_READINGS, DegradedThresholds, JudgeState, WindowReading
+from app.judging.degraded import WINDOW_READINGS, DegradedThresholds, WindowReading
+from app.judging.judge import BAD, JudgeState
 from app.registry.models import State
 from probes.contract import Reading
 

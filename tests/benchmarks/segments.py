@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from app.core.clock import floor_second, utc_now
-from app.judging import ingest, segments
+from app.judging import ingest, propagation, segments
 from app.judging.dirty_range import DirtyRange
 from app.judging.segments import SegmentRange
 from app.measurements import partitions
@@ -98,7 +98,7 @@ async def _rejudge(sessions: Sessions, ids: list[int], start: datetime) -> None:
     at = start + timedelta(minutes=70)
     began = time.perf_counter()
     async with transaction(sessions) as session:
-        await ingest.rejudge_with_children(session, [DirtyRange(i, at, at + timedelta(minutes=5)) for i in ids])
+        await propagation.rejudge_with_children(session, [DirtyRange(i, at, at + timedelta(minutes=5)) for i in ids])
     print(f"judged 5 minutes of {SITES:,} sites again in {time.perf_counter() - began:.1f} s")
 
 

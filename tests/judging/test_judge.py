@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.judging.judge import DegradedThresholds, JudgeState, Observation, StateChange, judge, readdress
+from app.judging.degraded import DegradedThresholds
+from app.judging.judge import JudgeState, Observation, StateChange, judge, readdress
 from app.registry.models import State, UnknownReason
 from probes.contract import Outcome
 

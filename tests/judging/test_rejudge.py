@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import floor_second, utc_now
-from app.judging import ingest
+from app.judging import propagation
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
 from app.judging.segments import Segment
@@ -78,7 +78,7 @@ async def test_judging_any_window_again_changes_nothing(
         start = village.start + timedelta(seconds=village.random.randrange(HOURS * 3600))
         spans = [DirtyRange(i, start, start + timedelta(seconds=village.random.randrange(7200))) for i in village.ids]
         async with transaction(sessions) as writing:
-            await ingest.rejudge_with_children(writing, spans)
+            await propagation.rejudge_with_children(writing, spans)
         assert await village.stored() == before
 
 
@@ -124,7 +124,7 @@ async def test_a_tower_that_is_taken_out_of_service_hides_nothing_any_more(
         ):
             await session.execute(text(statement), {"at": retired_at, "id": tower})
     async with transaction(sessions) as writing:
-        await ingest.rejudge_reconfigured(writing, [DirtyRange(tower, retired_at, utc_now())])
+        await propagation.rejudge_reconfigured(writing, [DirtyRange(tower, retired_at, utc_now())])
     found = (await village.stored())[child][0]
     seen = [(round((one.started_at - village.start).total_seconds()), one.state.value) for one in found]
     assert seen == [(0, "up"), (60, "unreachable"), (130, "down")]

@@ -9,9 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot, to_slot, utc_now
-from app.judging import blind_ranges, ingest, judge_context
+from app.judging import blind_ranges, ingest, judge_context, propagation
 from app.judging.blind_ranges import BlindRange
-from app.judging.fold import fold
+from app.judging.fold import fold, fold_order
 from app.judging.rejudge import initial_state
 from app.judging.segments import apply_changes
 from app.measurements import store as measurements
@@ -119,9 +119,9 @@ async def test_pushed_late_twice_or_in_any_order_with_silences_in_between_it_end
             about = (
                 await judge_context.load(reading, [site_id], blind_ranges.BLINDNESS_SOURCE, field.start, utc_now())
             )[site_id]
-            own = sorted((one for one in kept if one.key == site_id), key=ingest.fold_order)
-            folded = fold(initial_state(about.setups[0]), own, about)
-            expected[site_id] = apply_changes([], folded.changes), folded.checkpoints, folded.carry
+            own = sorted((one for one in kept if one.key == site_id), key=fold_order)
+            folded = fold(initial_state(about.configurations[0]), own, about)
+            expected[site_id] = apply_changes([], folded.changes), folded.checkpoints, folded.state
     assert_same(stored, expected)
     assert any(one.state.value == "down" for found, _, _ in stored.values() for one in found)
 
@@ -188,7 +188,7 @@ async def test_a_clock_that_was_set_back_takes_along_what_was_pushed_and_loses_n
     async with transaction(sessions) as writing:
         await ingest.ingest_readings(writing, [(one, None) for one in readings])
     async with transaction(sessions) as writing:
-        await ingest.rejudge_after_clock_set_back(writing, from_slot(now), by=timedelta(seconds=ahead))
+        await propagation.rejudge_after_clock_set_back(writing, from_slot(now), by=timedelta(seconds=ahead))
         kept = await writing.execute(
             text("SELECT slot, source FROM measurement WHERE site_id = :id ORDER BY slot"), {"id": site}
         )
@@ -223,7 +223,7 @@ async def test_the_hold_of_a_metered_sites_reading_is_known_wherever_it_bears(
     """A live push of a metered site is valid for five minutes: what is found out 12 minutes later bears on it still."""
     field = await settle(sessions, cast, session, 0)
     metered = field.ids[2]
-    assert ingest.longest_hold() == timedelta(seconds=750)
+    assert propagation.longest_hold() == timedelta(seconds=750)
     pushed = [Reading(metered, to_slot(field.start) + second, OK, 0, (), 300, None, AGENT) for second in (0, 800)]
     async with transaction(sessions) as writing:
         await ingest.ingest_readings(writing, [(one, None) for one in pushed])

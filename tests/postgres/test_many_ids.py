@@ -15,7 +15,7 @@ from app.incidents.correlation import GroupKey
 from app.incidents.models import IncidentSite
 from app.judging import judge_context
 from app.judging.dirty_range import DirtyRange
-from app.judging.ingest import rejudge_with_children
+from app.judging.propagation import rejudge_with_children
 from app.postgres.engine import among
 from app.registry.models import Site
 from app.runtime.admin_session import by_command_line

@@ -17,11 +17,12 @@ from app.access.models import Role
 from app.api.app import create_app
 from app.availability.daily_availability import count_days
 from app.core.clock import WITA, from_slot, midnight, to_slot, utc_now
-from app.judging import ingest, judge_context, judge_state_store, segments
+from app.judging import judge_context, judge_state_store, propagation, segments
 from app.judging.blind_ranges import BlindRange
+from app.judging.degraded import WINDOW_READINGS
 from app.judging.dirty_range import DirtyRange
 from app.judging.fold import fold
-from app.judging.judge import WINDOW_READINGS, JudgeState
+from app.judging.judge import JudgeState
 from app.judging.judge_state_store import state_from_checkpoint
 from app.judging.rejudge import initial_state
 from app.judging.segments import Segment, SegmentRange
@@ -164,10 +165,10 @@ async def test_it_is_exactly_what_judging_every_single_reading_comes_to(world: W
         for site_id in ids:
             span = from_slot(read[site_id][0].slot - 86_400), utc_now()
             about = (await judge_context.load(session, [site_id], [CENTRAL, AGENT], *span))[site_id]
-            folded = fold(initial_state(about.setups[0]), read[site_id], about)
+            folded = fold(initial_state(about.configurations[0]), read[site_id], about)
             laid, checkpoints, carry = stored[site_id]
             assert laid == segments.apply_changes([], folded.changes)
-            assert carry == folded.carry
+            assert carry == folded.state
             assert checkpoints == folded.checkpoints
 
 
@@ -278,7 +279,7 @@ async def test_judging_any_of_it_again_changes_nothing(world: World) -> None:
         before = await written(session, ids)
         begins = [start + timedelta(seconds=random.randrange(60 * HOUR_S)) for _ in ids]
         spans = [DirtyRange(n, at, at + timedelta(hours=2)) for n, at in zip(ids, begins, strict=True)]
-        await ingest.rejudge_with_children(session, spans)
+        await propagation.rejudge_with_children(session, spans)
         assert await written(session, ids) == before
 
 
@@ -289,7 +290,7 @@ async def test_what_is_older_than_the_readings_stays_closed(older: World) -> Non
     assert len(await older.rows("SELECT DISTINCT site_id FROM measurement")) == len(ids)
     async with transaction(older.sessions) as session:
         before = await written(session, ids)
-        await ingest.rejudge_with_children(session, [DirtyRange(n, start, utc_now()) for n in ids])
+        await propagation.rejudge_with_children(session, [DirtyRange(n, start, utc_now()) for n in ids])
         assert await written(session, ids) == before
 
 
@@ -380,24 +381,24 @@ async def test_resting_is_what_judging_every_reading_comes_to(world: World, seed
     async with transaction(world.sessions) as session:
         (site_id,) = random.sample(await world.ids(), 1)
         about = (await judge_context.load(session, [site_id], [], from_slot(0), from_slot(0)))[site_id]
-    limits = about.limits.at(about.setups[0].technology, utc_now())
+    limits = about.thresholds.at(about.configurations[0].technology, utc_now())
     assert harmless(limits)
     first = to_slot(midnight(utc_now().astimezone(WITA).date()))
-    carry = initial_state(about.setups[0])
+    carry = initial_state(about.configurations[0])
     for n in range(random.randrange(1, 30)):
-        carry = fold(carry, [_look(random, site_id, first + 60 * n, ok=True)], about).carry
+        carry = fold(carry, [_look(random, site_id, first + 60 * n, ok=True)], about).state
     begins = first + 60 * 30
     for length in (1, 4, WINDOW_READINGS, 90, 700):
         looks = [_look(random, site_id, begins + 60 * n, ok=True) for n in range(length)]
         if length > 40:
             looks[20] = _one_lost(looks[20])
-        carry = fold(carry, [_look(random, site_id, begins - 60, ok=True)], about).carry
+        carry = fold(carry, [_look(random, site_id, begins - 60, ok=True)], about).state
         assert steady_state.is_calm(carry, limits)
-        assert steady_state.calm(carry, looks[-WINDOW_READINGS:]) == fold(carry, looks, about).carry
+        assert steady_state.calm(carry, looks[-WINDOW_READINGS:]) == fold(carry, looks, about).state
         assert not fold(carry, looks, about).changes
-    down = fold(carry, [_look(random, site_id, begins + n, ok=False) for n in (0, 10)], about).carry
+    down = fold(carry, [_look(random, site_id, begins + n, ok=False) for n in (0, 10)], about).state
     losses = [_look(random, site_id, begins + 60 * n, ok=False) for n in range(1, 200)]
-    assert steady_state.lost(down, losses[-1].slot, 60) == fold(down, losses, about).carry
+    assert steady_state.lost(down, losses[-1].slot, 60) == fold(down, losses, about).state
     assert not fold(down, losses, about).changes
 
 

@@ -60,7 +60,7 @@ class Village:
         return [BlindRange(a, a + length, why) for a, length, why in zip(begins, lengths, reasons, strict=True)]
 
     async def take_in(self, readings: Sequence[Reading], found: Sequence[BlindRange] = ()) -> list[DirtyRange]:
-        return (await self.judge(readings, found)).spans
+        return (await self.judge(readings, found)).dirty_ranges
 
     async def judge(self, readings: Sequence[Reading], found: Sequence[BlindRange] = ()) -> IngestResult:
         async with transaction(self.sessions) as session:
@@ -77,8 +77,8 @@ class Village:
             for site_id in self.ids:  # the tower first
                 about = (await judge_context.load(session, [site_id], [CENTRAL], self.start, utc_now()))[site_id]
                 own = sorted((one for one in readings if one.key == site_id), key=lambda one: one.slot)
-                folded = fold(initial_state(about.setups[0]), own, about)
-                found[site_id] = segments.apply_changes([], folded.changes), folded.checkpoints, folded.carry
+                folded = fold(initial_state(about.configurations[0]), own, about)
+                found[site_id] = segments.apply_changes([], folded.changes), folded.checkpoints, folded.state
         return found
 
 

@@ -1,0 +1,94 @@
+"""Rejudges dirty ranges, then the children of sites that changed, until nothing follows any more."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import from_slot, utc_now
+from app.core.freshness import CLOCK_TOLERANCE, hold_s
+from app.judging import blind_ranges
+from app.judging.blind_ranges import BlindRange
+from app.judging.dirty_range import DirtyRange
+from app.judging.rejudge import RejudgeResult, rejudge
+from app.measurements import store as measurements
+from app.profiles import profiles
+from probes.contract import AGENT, CENTRAL, SILENCE
+
+CHILDREN_WITH_TIMEOUTS = text("""
+    SELECT DISTINCT c.site_id FROM site_configuration c JOIN measurement m ON m.site_id = c.site_id
+    WHERE c.parent_id = :parent AND m.outcome = 'timeout' AND m.slot >= :start AND m.slot <= :end
+        AND m.slot >= c.started_at AND (c.ended_at IS NULL OR m.slot < c.ended_at)
+""")
+
+
+async def rejudge_with_children(session: AsyncSession, dirty_ranges: Iterable[DirtyRange]) -> RejudgeResult:
+    total = RejudgeResult()
+    waiting = list(dirty_ranges)
+    while waiting:
+        result = await rejudge(session, waiting)
+        total.dirty_ranges += result.dirty_ranges
+        total.changed |= result.changed
+        total.states |= result.states
+        total.skipped |= result.skipped
+        changed = [dirty for dirty in result.dirty_ranges if dirty.site_id in result.changed]
+        waiting = await children_of(session, changed)
+    return total
+
+
+async def rejudge_reconfigured(session: AsyncSession, reconfigured: Sequence[DirtyRange]) -> list[DirtyRange]:
+    """Rejudge sites whose configuration changed at the starts of these ranges, and their children.
+
+    Return what was written anew.
+    """
+    children = await children_of(session, reconfigured)
+    return (await rejudge_with_children(session, [*reconfigured, *children])).dirty_ranges
+
+
+async def rejudge_after_clock_set_back(session: AsyncSession, at: datetime, *, by: timedelta) -> list[DirtyRange]:
+    """Repair readings with slots after `at`, to which the clock was set back `by` so much; return what changed.
+
+    Nobody knows when our own readings and the silences among them really were: they are deleted. What devices pushed
+    was acknowledged and is kept; its slots were given by that clock, so they move back with it.
+    """
+    site_ids = await measurements.delete_from(session, at, sources=[CENTRAL, SILENCE])
+    dirty_ranges = [DirtyRange(site_id, at, at) for site_id in site_ids]
+    ahead = await measurements.pop_from(session, at + CLOCK_TOLERANCE, source=AGENT)
+    moved = [replace(reading, slot=max(reading.slot - int(by.total_seconds()), 0)) for reading in ahead]
+    if moved:
+        moved = await measurements.in_distinct_slots(session, moved)
+        await measurements.record(session, moved)
+        dirty_ranges += [DirtyRange(reading.key, min(from_slot(reading.slot), at), at) for reading in moved]
+    return (await rejudge_with_children(session, dirty_ranges)).dirty_ranges
+
+
+async def affected_by_blindness(
+    session: AsyncSession, ranges: Sequence[BlindRange], *, source: str
+) -> list[DirtyRange]:
+    """Return what was judged before these blind ranges of `source` were known, and may be judged otherwise now."""
+    hold = longest_hold()
+    dirty_ranges = []
+    for blind in ranges:
+        for site_id in await blind_ranges.list_affected_sites(session, blind, source=source, hold=hold):
+            dirty_ranges.append(DirtyRange(site_id, blind.started_at - hold, blind.ended_at))
+    return dirty_ranges
+
+
+async def children_of(session: AsyncSession, parents: Iterable[DirtyRange]) -> list[DirtyRange]:
+    """Return the children with timeouts since these parents' states changed: they may be `unreachable` now."""
+    hold, now = longest_hold(), utc_now()
+    dirty_ranges = []
+    for parent in parents:
+        start = parent.start - hold
+        parameters = {"parent": parent.site_id, "start": start, "end": now}
+        site_ids = await session.scalars(CHILDREN_WITH_TIMEOUTS, parameters)
+        dirty_ranges += [DirtyRange(site_id, start, now) for site_id in site_ids]
+    return dirty_ranges
+
+
+def longest_hold() -> timedelta:
+    """Return the longest that any state may outlive its last evidence."""
+    longest = max(max(profile.interval_s, profile.beat_s, profile.send_every_s) for profile in profiles().values())
+    return timedelta(seconds=hold_s(longest))
