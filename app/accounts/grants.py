@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.models import Role
 from app.access.scope import Caller, Grant, check_grant, exceeds
 from app.core.errors import Fault, Invalid, NotAllowed
-from app.registry import references, regions
+from app.registry import providers, regions
 
 
 async def resolve(
@@ -17,7 +17,7 @@ async def resolve(
         regions.require_known(region_code, field="region_code")
     except Invalid as unknown:
         faults += unknown.faults
-    found = await references.find_provider(session, provider, faults) if provider is not None else None
+    found = await providers.find_by_slug(session, provider, faults) if provider is not None else None
     grant = Grant(role, region_code, found.id if found else None)
     named = {fault.field for fault in faults}
     return grant, faults + [fault for fault in check_grant(grant) if fault.field not in named]

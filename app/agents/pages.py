@@ -50,7 +50,7 @@ CLOCK_TOLERANCE_S = 5.0  # a larger offset is shown as a problem
 
 
 def status(details: EnrolmentDetails, now: datetime) -> str:
-    device, shown = details.device, store.shown_state(details.site, details.status, now)
+    device, shown = details.device, store.current_state(details.site, details.status, now)
     offset_s = device.clock_offset_s if device is not None else None
     return _render(
         "status.html",

@@ -113,7 +113,7 @@ async def select_region(
     session: AsyncSession, code: str, provider: str | None, technology: Technology | None, *, caller: Caller
 ) -> SiteGroup:
     """Raises NotFound for an unknown region, NotAllowed for one out of scope, Invalid for an unknown provider."""
-    code = await regions.current(session, code)
+    code = await regions.current_code(session, code)
     if code not in regions.names():
         raise NotFound("There is no region {given} in Kalimantan Timur", values={"given": code[:60]})
     require_region(caller, code)
@@ -142,4 +142,4 @@ async def _provider_id(session: AsyncSession, ident: str | None, *, caller: Call
     """Return the id of the provider that is asked for, else the caller's own if it is a provider."""
     if ident is None:
         return caller.provider_id
-    return (await providers.choose_provider(session, ident, caller=caller)).id
+    return (await providers.require_provider(session, ident, caller=caller)).id

@@ -30,8 +30,8 @@ from app.availability.segment_routes import router as ledger
 from app.contracts.routes import router as contracts
 from app.diagnoses.routes import router as diagnoses
 from app.exporting.routes import router as exporting
+from app.importing.concurrency import AccountLocks
 from app.importing.routes import router as importing
-from app.importing.turns import Turns
 from app.incidents.routes import router as incidents
 from app.latency.routes import router as aggregates
 from app.maintenance.routes import router as maintenance
@@ -41,7 +41,7 @@ from app.push.asgi_bypass import PushBypass
 from app.push.endpoint import PushEndpoint
 from app.push.routes import router as pushes
 from app.registry import vocabulary
-from app.registry.lint_routes import router as checks
+from app.registry.check_routes import router as checks
 from app.registry.routes import router as registry
 from app.settings import Settings, settings
 from app.status.refresher import Follower
@@ -112,7 +112,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
         app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
     for router in (health.router, scraped, enrolment):
         app.include_router(router)
-    problem_details.install(app, synonym_of=vocabulary.meant)
+    problem_details.install(app, synonym_of=vocabulary.find_choice)
     openapi_docs.install(app, prefix=API)
     _add_middleware(app)
     return app
@@ -123,7 +123,7 @@ def _create_state(app: FastAPI) -> None:
     chosen: Settings = app.state.settings
     app.state.policy = chosen.probe.policy
     app.state.callers = CallerCache()
-    app.state.imports = Turns()
+    app.state.imports = AccountLocks()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=chosen.status.refresh_s)
     app.state.answers = Answers(app.state.snapshot)

@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from app.api.middleware.body_limits import LARGEST_FILE
 from app.core.errors import Invalid
-from app.importing import report, report_lines, response, sheets, store
-from app.importing.store import File, Outcome, Verdict
+from app.importing import report, response, sheets, store
+from app.importing.store import ImportResult, RowVerdict, SourceFile
 from app.postgres.engine import database_url, open_engine, open_sessions, transaction
 from app.runtime.admin_session import DATABASE_AWAY, by_command_line
 from app.runtime.instance import probe_policy
@@ -33,10 +33,10 @@ async def sites(
     data = _read(file)
     outcome = await _import(settings, file.name, data, dry_run=dry_run, partial=partial, spoken=spoken)
     if report_to is not None:
-        _write(report_to, report.write(data, outcome, spoken=spoken))
+        _write(report_to, report.write(data, outcome, language=spoken))
     for line in _summary(outcome, spoken):
         say(line)
-    return not outcome.wrong
+    return not outcome.wrong_rows
 
 
 def _read(file: Path) -> bytes:
@@ -49,25 +49,27 @@ def _write(file: Path, data: bytes) -> None:
     file.write_bytes(data)
 
 
-async def _import(settings: Settings, name: str, data: bytes, *, dry_run: bool, partial: bool, spoken: str) -> Outcome:
+async def _import(
+    settings: Settings, name: str, data: bytes, *, dry_run: bool, partial: bool, spoken: str
+) -> ImportResult:
     engine = open_engine(database_url(settings), name="import", command_timeout_s=None)
     try:
         book = sheets.read(data)
         _show_progress("read", len(book.rows))
         async with transaction(open_sessions(engine)) as session:
-            return await store.run(
+            return await store.import_rows(
                 session,
                 book,
-                File(name, hashlib.sha256(data).hexdigest()),
+                SourceFile(name, hashlib.sha256(data).hexdigest()),
                 caller=by_command_line(),
                 policy=probe_policy(settings),
                 dry_run=dry_run,
                 partial=partial,
-                tell=_show_progress,
+                on_progress=_show_progress,
             )
     except Invalid as error:
         raise SettingsError(
-            f"{name}: " + "; ".join(response.line(fault, spoken=spoken) for fault in error.faults)
+            f"{name}: " + "; ".join(response.fault_line(fault, language=spoken) for fault in error.faults)
         ) from None
     except (OSError, DBAPIError) as error:
         raise SettingsError(f"{DATABASE_AWAY} ({type(error).__name__})") from None
@@ -80,15 +82,15 @@ def _show_progress(stage: str, rows: int) -> None:
         sys.stderr.write(f"{PROGRESS[stage].format(rows=rows)}\n")
 
 
-def _summary(outcome: Outcome, spoken: str) -> Iterator[str]:
+def _summary(outcome: ImportResult, spoken: str) -> Iterator[str]:
     """Yield the warnings, a line for each row that is not simply created, and the counts."""
     verdicts = report.VERDICTS[spoken]
-    for fault in outcome.book.warnings:
-        yield response.line(fault, spoken=spoken)
+    for fault in outcome.file.warnings:
+        yield response.fault_line(fault, language=spoken)
     for row, verdict in outcome.verdicts:
-        if verdict is not Verdict.CREATE or row.warnings:
-            for where, what in report_lines.of_row(row, verdict, spoken=spoken):
-                yield f"{row.place:>6}  {where:<30}  {what}"
+        if verdict is not RowVerdict.CREATE or row.warnings:
+            for where, what in response.row_lines(row, verdict, language=spoken):
+                yield f"{row.label:>6}  {where:<30}  {what}"
     counts = {verdicts[verdict]: outcome.counts[verdict.value] for verdict in verdicts}
     if outcome.counts["warning"]:
         counts[{"id": "peringatan", "en": "warning"}[spoken]] = outcome.counts["warning"]

@@ -17,7 +17,7 @@ from app.contracts.terms import Days
 from app.core.clock import WITA, midnight, utc_now
 from app.core.errors import Conflict, Fault, Invalid, NotFound
 from app.postgres.engine import Counter, lock_counter, next_version, require_version
-from app.registry import references
+from app.registry import providers
 from app.registry.models import Contract, ContractTerms, Provider, SiteConfiguration
 
 PROVINCE = "64"
@@ -57,7 +57,7 @@ async def create_contract(session: AsyncSession, given: ContractIn, *, caller: C
     """Only the province makes contracts. Raises Invalid with every fault, Conflict for a number that is taken."""
     require_writer(caller, PROVINCE)
     faults: list[Fault] = []
-    provider = await references.find_provider(session, given.provider, faults)
+    provider = await providers.find_by_slug(session, given.provider, faults)
     wanted = given.model_dump()
     faults += dated.check(wanted)
     if faults or provider is None:

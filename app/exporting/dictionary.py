@@ -1,4 +1,4 @@
-"""The data dictionary: what each column of a table means, in which unit, by which reference."""
+"""The data dictionary: meaning, unit and reference of each column of a site table."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,18 @@ HEADER = ("Kolom", "Field", "Arti", "Meaning", "Satuan / unit", "Rujukan / refer
 class ColumnOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
-    field: str = Field(examples=["latitude"], description="its name in the API, and in English exports")
-    indonesian: str = Field(examples=["Lintang"], description="its header in Indonesian exports and in the template")
+    field: str = Field(examples=["latitude"], description="name in the API and in English exports")
+    indonesian: str = Field(examples=["Lintang"], description="header in Indonesian exports and in the template")
     meaning: str
-    arti: str = Field(description="the meaning in Bahasa Indonesia")
+    arti: str = Field(description="meaning in Bahasa Indonesia")
     unit: str | None
-    reference: str | None = Field(description="where its values come from")
-    personal: bool = Field(description="personal data: exported on request, to those who may see it")
+    reference: str | None = Field(description="source of the values")
+    personal: bool = Field(description="personal data: exported on request, for callers who may see it")
 
 
 def rows(columns: Sequence[Column] = SITE_COLUMNS) -> list[list[Cell]]:
-    """In the order of HEADER."""
-    return [[c.indonesian, c.field, c.arti, c.meaning, c.unit, c.reference] for c in columns]
+    """Return one row for each column, in the order of HEADER."""
+    return [
+        [column.indonesian, column.field, column.arti, column.meaning, column.unit, column.reference]
+        for column in columns
+    ]

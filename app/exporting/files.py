@@ -1,4 +1,4 @@
-"""The files that an export comes as, written piece by piece: a hundred thousand sites do not fill the memory."""
+"""Stream an export as CSV, GeoJSON or XLSX, in constant memory for CSV and GeoJSON, and through the disk for XLSX."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -13,40 +13,40 @@ from openpyxl.utils import get_column_letter
 
 from app.core.tabular import BOM, Cell, Separator, csv_text, xlsx_row
 from app.exporting import dictionary
-from app.exporting.sites import Row
+from app.exporting.sites import SiteRow
 from app.registry.columns import Column
-from app.registry.vocabulary import DICTIONARY
+from app.registry.vocabulary import DICTIONARY_SHEET
 
-Rows = AsyncIterator[list[Row]]
+Chunks = AsyncIterator[list[SiteRow]]
 
-PIECE = 256 * 1024
+PIECE_BYTES = 256 * 1024
 
 
 def header(columns: Sequence[Column], language: str) -> list[str]:
-    """As the template has it, or the API's own names."""
+    """Return the template's headers, or the API's field names for English."""
     return [column.field if language == "en" else column.indonesian for column in columns]
 
 
-async def csv(rows: Rows, columns: Sequence[Column], *, language: str, separator: Separator) -> AsyncIterator[str]:
+async def csv(chunks: Chunks, columns: Sequence[Column], *, language: str, separator: Separator) -> AsyncIterator[str]:
     yield BOM + csv_text([header(columns, language)], separator)
-    async for chunk in rows:
+    async for chunk in chunks:
         yield csv_text((_values(row, columns) for row in chunk), separator)
 
 
-async def geojson(rows: Rows, columns: Sequence[Column]) -> AsyncIterator[bytes]:
-    """Only sites with a position are features; `without_position` counts the others."""
-    separator, without = b"", 0
+async def geojson(chunks: Chunks, columns: Sequence[Column]) -> AsyncIterator[bytes]:
+    """Yield a FeatureCollection of the sites with a position; `without_position` counts the others."""
+    separator, without_position = b"", 0
     yield b'{"type":"FeatureCollection","features":['
-    async for chunk in rows:
-        placed = [row for row in chunk if row["latitude"] is not None and row["longitude"] is not None]
-        without += len(chunk) - len(placed)
-        if placed:
-            yield separator + b",".join(orjson.dumps(_feature(row, columns)) for row in placed)
+    async for chunk in chunks:
+        positioned = [row for row in chunk if row["latitude"] is not None and row["longitude"] is not None]
+        without_position += len(chunk) - len(positioned)
+        if positioned:
+            yield separator + b",".join(orjson.dumps(_feature(row, columns)) for row in positioned)
             separator = b","
-    yield b'],"without_position":%d}' % without
+    yield b'],"without_position":%d}' % without_position
 
 
-def _feature(row: Row, columns: Sequence[Column]) -> dict[str, Any]:
+def _feature(row: SiteRow, columns: Sequence[Column]) -> dict[str, Any]:
     return {
         "type": "Feature",
         "id": row["code"],
@@ -55,23 +55,20 @@ def _feature(row: Row, columns: Sequence[Column]) -> dict[str, Any]:
     }
 
 
-async def xlsx(rows: Rows, columns: Sequence[Column], *, language: str) -> AsyncIterator[bytes]:
-    """With the data dictionary on a second sheet. It is put together on disk, beside the event loop."""
+async def xlsx(chunks: Chunks, columns: Sequence[Column], *, language: str) -> AsyncIterator[bytes]:
+    """Yield a workbook with the data dictionary on a second sheet. It is built on disk, in threads."""
     workbook = Workbook(write_only=True)
     with TemporaryFile() as file:
         try:
             title = "Sites" if language == "en" else "Titik akses"
             sheet = _sheet(workbook, title, header(columns, language), frozen="C2")
-            async for chunk in rows:
+            async for chunk in chunks:
                 await asyncio.to_thread(_append, sheet, [_values(row, columns) for row in chunk])
-            _append(
-                _sheet(workbook, DICTIONARY[language], dictionary.HEADER),
-                dictionary.rows(columns),
-            )
+            _append(_sheet(workbook, DICTIONARY_SHEET[language], dictionary.HEADER), dictionary.rows(columns))
         finally:
-            await asyncio.to_thread(workbook.save, file)  # it takes openpyxl's own temporary files away, too
+            await asyncio.to_thread(workbook.save, file)  # also removes openpyxl's temporary files
         file.seek(0)
-        while piece := await asyncio.to_thread(file.read, PIECE):
+        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
             yield piece
 
 
@@ -95,5 +92,5 @@ def _append(sheet: Any, rows: Sequence[Sequence[Cell]]) -> None:
         sheet.append(xlsx_row(sheet, row))
 
 
-def _values(row: Row, columns: Sequence[Column]) -> list[Cell]:
+def _values(row: SiteRow, columns: Sequence[Column]) -> list[Cell]:
     return [row[column.field] for column in columns]

@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from app.access import audit
 from app.access.scope import require_region
-from app.core import i18n as languages
+from app.core import i18n
 from app.core.errors import NotAllowed
 from app.core.tabular import BOM, CSV_TYPE, XLSX_TYPE, Separator, attachment_headers, csv_text
 from app.exporting import dictionary, files, sites, template
@@ -27,13 +27,13 @@ from app.web.problem_details import problems
 router = APIRouter(prefix="/sites", tags=["registry"])
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     CSV = "csv"
     XLSX = "xlsx"
     GEOJSON = "geojson"
 
 
-def asked_sites(
+def read_filter(
     region: RegionCode = None,
     state: State | None = None,
     technology: Technology | None = None,
@@ -41,19 +41,21 @@ def asked_sites(
     lifecycle: Lifecycle | None = None,
     q: Search = None,
 ) -> SiteFilter:
-    """As `GET /sites` has them."""
+    """Read the same filters as `GET /sites`."""
     return SiteFilter(region, state, technology, provider, lifecycle, q)
 
 
-def spoken(
-    lang: Annotated[Literal["id", "en"] | None, Query(description="of the headers; else by Accept-Language")] = None,
+def read_language(
+    lang: Annotated[
+        Literal["id", "en"] | None, Query(description="language of the headers; default by Accept-Language")
+    ] = None,
     accept_language: Annotated[str | None, Header()] = None,
 ) -> str:
-    """Bahasa Indonesia where nothing is asked for: so the file is one that the offices know, and import again."""
-    return lang or (languages.preferred_language(accept_language) if accept_language else "id")
+    """Default to Bahasa Indonesia: offices know those headers."""
+    return lang or (i18n.preferred_language(accept_language) if accept_language else "id")
 
 
-Language = Annotated[str, Depends(spoken)]
+Language = Annotated[str, Depends(read_language)]
 FILES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the file",
@@ -71,18 +73,20 @@ async def export_sites(
     session: Session,
     caller: Reader,
     request: Request,
-    wanted: Annotated[SiteFilter, Depends(asked_sites)],
+    filters: Annotated[SiteFilter, Depends(read_filter)],
     language: Language,
-    format: Format = Format.CSV,
-    contacts: Annotated[bool, Query(description="contact persons too, for who may see them; it is audited")] = False,
-    separator: Annotated[Separator, Query(description="of CSV; semicolon comes with decimal commas")] = Separator.COMMA,
+    format: ExportFormat = ExportFormat.CSV,
+    contacts: Annotated[bool, Query(description="include contact persons, if you may see them; audited")] = False,
+    separator: Annotated[
+        Separator, Query(description="of CSV; with semicolon, numbers have decimal commas")
+    ] = Separator.COMMA,
 ) -> Response:
-    """The registry as a file: what was exported can be changed and imported again."""
-    if wanted.region is not None:
-        require_region(caller, wanted.region)
+    """Export sites as a file that can be changed and imported again."""
+    if filters.region is not None:
+        require_region(caller, filters.region)
     if contacts and not caller.sees_contacts:
         raise NotAllowed(
-            "Role {role} does not see contact persons: leave out contacts", values={"role": caller.role.value}
+            "Role {role} may not see contact persons: leave out contacts", values={"role": caller.role.value}
         )
     if contacts:
         await audit.record(
@@ -90,19 +94,19 @@ async def export_sites(
             caller,
             "export",
             "contacts",
-            wanted.region or caller.region_code,
-            region_code=wanted.region or caller.region_code,
+            filters.region or caller.region_code,
+            region_code=filters.region or caller.region_code,
         )
-    chosen = sites.columns(contacts=contacts)
-    rows = sites.read(request.app.state.sessions, wanted, caller=caller)
-    if format is Format.CSV:
-        written = files.csv(rows, chosen, language=language, separator=separator)
-        return StreamingResponse(written, media_type=CSV_TYPE, headers=attachment_headers("titik-akses", "csv"))
-    if format is Format.XLSX:
-        written_xlsx = files.xlsx(rows, chosen, language=language)
-        return StreamingResponse(written_xlsx, media_type=XLSX_TYPE, headers=attachment_headers("titik-akses", "xlsx"))
+    columns = sites.columns(contacts=contacts)
+    chunks = sites.read_chunks(request.app.state.sessions, filters, caller=caller)
+    if format is ExportFormat.CSV:
+        text = files.csv(chunks, columns, language=language, separator=separator)
+        return StreamingResponse(text, media_type=CSV_TYPE, headers=attachment_headers("titik-akses", "csv"))
+    if format is ExportFormat.XLSX:
+        workbook = files.xlsx(chunks, columns, language=language)
+        return StreamingResponse(workbook, media_type=XLSX_TYPE, headers=attachment_headers("titik-akses", "xlsx"))
     return StreamingResponse(
-        files.geojson(rows, chosen), media_type=GEOJSON_TYPE, headers=attachment_headers("titik-akses", "geojson")
+        files.geojson(chunks, columns), media_type=GEOJSON_TYPE, headers=attachment_headers("titik-akses", "geojson")
     )
 
 
@@ -115,7 +119,7 @@ async def export_sites(
     },
 )
 async def read_dictionary(caller: Reader, format: Literal["json", "csv"] = "json") -> Any:
-    """What each column means, in which unit, by which reference."""
+    """Get the data dictionary: meaning, unit and reference of each column."""
     if format == "json":
         return {"items": SITE_COLUMNS, "next_cursor": None}
     text = BOM + csv_text([dictionary.HEADER, *dictionary.rows()])
@@ -131,7 +135,7 @@ async def read_dictionary(caller: Reader, format: Literal["json", "csv"] = "json
     },
 )
 async def read_template(session: Session, caller: Reader) -> Response:
-    """An empty table to fill in and import: pick lists, the villages of your region, an example, what to mind."""
-    known = await providers.list_providers(session, caller=caller, after=None, limit=MAX_LIMIT)
-    written = await asyncio.to_thread(template.workbook, known, caller=caller)
-    return Response(written, media_type=XLSX_TYPE, headers=attachment_headers("templat-titik-akses", "xlsx"))
+    """Get an empty workbook to fill in and import, with pick lists, your region's villages, an example and a guide."""
+    options = await providers.list_providers(session, caller=caller, after=None, limit=MAX_LIMIT)
+    content = await asyncio.to_thread(template.workbook, options, caller=caller)
+    return Response(content, media_type=XLSX_TYPE, headers=attachment_headers("templat-titik-akses", "xlsx"))

@@ -1,4 +1,4 @@
-"""Sites as rows of a table: the columns of the registry, with the words that an import reads back."""
+"""Read sites as table rows, with values that an import reads back."""
 
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
@@ -15,30 +15,30 @@ from app.registry.columns import SITE_COLUMNS, Column
 from app.registry.models import Contract, Site
 from app.registry.store import SiteFilter
 
-CHUNK = 1000
+CHUNK_SITES = 1000
 
-Row = dict[str, Cell]  # by the columns' fields
+SiteRow = dict[str, Cell]  # by the columns' fields
 
 
 def columns(*, contacts: bool) -> list[Column]:
     return [column for column in SITE_COLUMNS if contacts or not column.personal]
 
 
-async def read(sessions: Sessions, wanted: SiteFilter, *, caller: Caller) -> AsyncIterator[list[Row]]:
-    """In chunks, by id, each in a transaction of its own: none stays open while a caller's line is slow."""
+async def read_chunks(sessions: Sessions, filters: SiteFilter, *, caller: Caller) -> AsyncIterator[list[SiteRow]]:
+    """Yield chunks in the order of ids, each from a transaction of its own: none stays open while a client is slow."""
     after: int | None = None
     while True:
         async with transaction(sessions) as session:
-            found = await store.list_sites(session, wanted, caller=caller, after=after, limit=CHUNK)
-            sites = [site for site, _ in found]
+            page = await store.list_sites(session, filters, caller=caller, after=after, limit=CHUNK_SITES)
+            sites = [site for site, _ in page]
             rows = await _rows(session, sites)
         yield rows
-        if len(sites) < CHUNK:
+        if len(sites) < CHUNK_SITES:
             return
         after = sites[-1].id
 
 
-async def _rows(session: AsyncSession, sites: Sequence[Site]) -> list[Row]:
+async def _rows(session: AsyncSession, sites: Sequence[Site]) -> list[SiteRow]:
     parents = await _names(session, Site.id, Site.code, {site.parent_id for site in sites})
     contracts = await _names(session, Contract.id, Contract.number, {site.contract_id for site in sites})
     return [
@@ -53,8 +53,8 @@ async def _rows(session: AsyncSession, sites: Sequence[Site]) -> list[Row]:
 
 
 async def _names(session: AsyncSession, key: Any, name: Any, ids: set[int | None]) -> dict[int | None, str]:
-    found = await session.execute(select(key, name).where(among(key, [id for id in ids if id is not None])))
-    return {row[0]: row[1] for row in found}
+    rows = await session.execute(select(key, name).where(among(key, [id for id in ids if id is not None])))
+    return {row[0]: row[1] for row in rows}
 
 
 def _cell(value: Any) -> Cell:

@@ -1,4 +1,4 @@
-"""The workbook that a district fills in and imports: every column of a site, pick lists where there are choices."""
+"""The import template: a workbook with every column of a site, pick lists, the villages, an example and a guide."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,20 @@ from app.access.scope import Caller
 from app.registry import regions
 from app.registry.columns import SITE_COLUMNS
 from app.registry.models import Level, Provider
-from app.registry.vocabulary import BESIDE, CHOICES, TRUTH
+from app.registry.vocabulary import CHOICES, TEMPLATE_SHEETS, YES_NO
 
-ROWS = 5000  # so many carry pick lists
+MAX_ROWS = 5000  # rows with pick lists
 REQUIRED = frozenset({"village_code", "technology", "provider", "probe"})
 BOLD = Font(bold=True)
-NEEDED, OPTIONAL = (PatternFill("solid", fgColor=colour) for colour in ("FFE699", "DDEBF7"))
-NUMBERS = {
+REQUIRED_FILL, OPTIONAL_FILL = (PatternFill("solid", fgColor=colour) for colour in ("FFE699", "DDEBF7"))
+NUMBER_FORMATS = {
     "latitude": "0.000000",
     "longitude": "0.000000",
     "bandwidth_down_mbps": "General",
     "bandwidth_up_mbps": "General",
     "port": "0",
 }
-AS_TEXT = "@"  # codes, phones and service numbers keep their zeros and signs
+TEXT_FORMAT = "@"  # keeps leading zeros of codes, phones and service numbers
 
 EXAMPLE = {
     "village_code": "64.02.05.2003",
@@ -68,17 +68,17 @@ GUIDE = (
 
 
 def workbook(providers: Sequence[Provider], *, caller: Caller) -> bytes:
-    """XLSX. The villages are those of the caller's region."""
+    """Return the XLSX, with the villages of the caller's region."""
     book = Workbook()
     sites: Any = book.active
     sites.title = "Titik akses"
-    example, guide, places, lists = map(book.create_sheet, BESIDE)
+    example, guide, village_list, choice_lists = map(book.create_sheet, TEMPLATE_SHEETS)
     villages = _villages(caller)
-    _table(places, ("Kode", "Desa/kelurahan", "Kecamatan", "Kabupaten/kota"), villages)
+    _table(village_list, ("Kode", "Desa/kelurahan", "Kecamatan", "Kabupaten/kota"), villages)
     _guide(guide)
     choices = {field: list(words.values()) for field, words in CHOICES.items()}
     names = [provider.name for provider in providers]
-    ranges = _lists(lists, choices | {"host_static": list(TRUTH.values()), "provider": names})
+    ranges = _write_choices(choice_lists, choices | {"host_static": list(YES_NO.values()), "provider": names})
     if villages:
         ranges["village_code"] = f"Wilayah!$A$2:$A${len(villages) + 1}"
     _header(sites)
@@ -86,14 +86,14 @@ def workbook(providers: Sequence[Provider], *, caller: Caller) -> bytes:
     example.append([EXAMPLE.get(column.field) for column in SITE_COLUMNS])
     for number, column in enumerate(SITE_COLUMNS, 1):
         letter = get_column_letter(number)
-        sites.column_dimensions[letter].number_format = example.cell(2, number).number_format = NUMBERS.get(
-            column.field, AS_TEXT
+        sites.column_dimensions[letter].number_format = example.cell(2, number).number_format = NUMBER_FORMATS.get(
+            column.field, TEXT_FORMAT
         )
         if column.field in ranges:
-            sites.add_data_validation(_pick(ranges[column.field], f"{letter}2:{letter}{ROWS + 1}"))
-    written = io.BytesIO()
-    book.save(written)
-    return written.getvalue()
+            sites.add_data_validation(_pick(ranges[column.field], f"{letter}2:{letter}{MAX_ROWS + 1}"))
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
 
 
 def _villages(caller: Caller) -> list[tuple[str, ...]]:
@@ -103,22 +103,22 @@ def _villages(caller: Caller) -> list[tuple[str, ...]]:
 
 
 def _header(sheet: Any) -> None:
-    """Each name with its meaning; what must be filled in stands on another ground."""
+    """Write each column's name, with its meaning as a comment; required columns have another colour."""
     sheet.freeze_panes = "C2"
     sheet.row_dimensions[1].height = 32
     for number, column in enumerate(SITE_COLUMNS, 1):
         cell = sheet.cell(1, number, column.indonesian)
-        needed = column.field in REQUIRED
-        cell.font, cell.fill = BOLD, NEEDED if needed else OPTIONAL
+        required = column.field in REQUIRED
+        cell.font, cell.fill = BOLD, REQUIRED_FILL if required else OPTIONAL_FILL
         cell.alignment = Alignment(wrap_text=True, vertical="center")
         unit = f" ({column.unit})" if column.unit else ""
-        cell.comment = Comment(f"{'Wajib diisi: ' if needed else ''}{column.arti}{unit}", "Sinyal Desa")
+        cell.comment = Comment(f"{'Wajib diisi: ' if required else ''}{column.arti}{unit}", "Sinyal Desa")
         width = max(len(column.indonesian), len(str(EXAMPLE.get(column.field, "")))) + 3
         sheet.column_dimensions[get_column_letter(number)].width = max(12, min(width, 34))
 
 
-def _lists(sheet: Any, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """A column a list; the range of each by its field."""
+def _write_choices(sheet: Any, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Write one column for each list; return the range of each by field."""
     ranges = {}
     for number, (field, words) in enumerate(choices.items(), 1):
         letter = get_column_letter(number)
@@ -132,8 +132,8 @@ def _lists(sheet: Any, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 
 def _pick(source: str, cells: str) -> DataValidation:
-    """Offers the choices and warns of others: the import reads synonyms too."""
-    found = DataValidation(
+    """Offer the choices but only warn of other values: the import reads synonyms, too."""
+    validation = DataValidation(
         type="list",
         formula1=source,
         allow_blank=True,
@@ -142,8 +142,8 @@ def _pick(source: str, cells: str) -> DataValidation:
         errorTitle="Di luar daftar",
         error="Nilai ini tidak ada di daftar pilihan.",
     )
-    found.add(cells)
-    return found
+    validation.add(cells)
+    return validation
 
 
 def _table(sheet: Any, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,6 +1,6 @@
-"""What stands in a cell, as a value of the API: decimal comma, degrees and minutes, codes without dots, our own words.
+"""Parse a cell into a value of the API: decimal commas, degrees and minutes, codes without dots, Indonesian words.
 
-Each reader takes a cell that is not blank and raises FaultError. Whether the value will do is for the schemas to say.
+Each parser takes a cell that is not blank and raises FaultError. The schemas validate the value later.
 """
 
 import difflib
@@ -17,59 +17,61 @@ from app.core.validation import MESSAGES, FaultError, as_text
 from app.importing.positions import degrees
 from app.importing.vocabulary import BLANK, NO, YES, expected
 from app.registry import regions
-from app.registry.vocabulary import SHORT, choices, fold
+from app.registry.vocabulary import MAX_NAME, choices, fold
 
 
-class Flaw(Enum):
-    """A cell of a workbook that has no value."""
+class CellError(Enum):
+    """A workbook cell without a usable value."""
 
-    UNCOMPUTED = "a formula without a stored result"
-    FAILED = "one of Excel's errors"
+    NO_RESULT = "a formula without a stored result"
+    EXCEL_ERROR = "one of Excel's errors"
 
 
-Cell = str | int | float | bool | datetime | date | time | Flaw | None
+Cell = str | int | float | bool | datetime | date | time | CellError | None
 
-LAST_COLUMN = 100  # whatever stands further right is no column of ours
-EXACT = 10**15  # Excel keeps no more digits than this of a number
+LAST_COLUMN = 100  # columns further right are ignored
+MAX_EXACT = 10**15  # Excel keeps 15 digits of a number
 CODE = re.compile(r"(\d{2})[. -]?(\d{2})[. -]?(\d{2})[. -]?(\d{4})(-\d{2,})?")
-NUMBERS = (  # with what stands between its thousands
+NUMBERS = (  # each with its thousands separator
     (re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?"), "."),
     (re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"), ","),
     (re.compile(r"[+-]?\d+([.,]\d+)?"), " "),
 )
 UNITS = dict.fromkeys(("", "mbps", "mb/s", "mbit/s", "mb", "m"), 1) | dict.fromkeys(("gbps", "gb/s", "gb", "g"), 1000)
-PROSE = frozenset({"notes", "public_hours", "power_hours"})  # where a date or an hour may well stand
+FREE_TEXT = frozenset({"notes", "public_hours", "power_hours"})  # a date or a time is plausible here
 
 
-def read(field: str, cell: Cell, *, south: bool = False, decimal: str | None = None) -> Any:
-    """None for a blank one. Raises FaultError.
+def read(field: str, cell: Cell, *, south: bool = False, decimal_mark: str | None = None) -> Any:
+    """Return the value, or None for a blank cell. Raises FaultError.
 
-    `south`: the header says that latitudes are southern ones. `decimal`: the file's decimal mark, where it is sure.
+    `south`: the header marks all latitudes as southern. `decimal_mark`: the file's own, where known.
     """
     if isinstance(cell, bool):
         cell = "ya" if cell else "tidak"
     text = "" if cell is None else text_of(field, cell)
-    if field == "power_source" and fold(text) in choices(field):  # there, that there is none says something
+    if field == "power_source" and fold(text) in choices(field):  # "tidak ada" is a value here, elsewhere a blank
         return choices(field)[fold(text)]
-    if len(text) < SHORT and fold(text) in BLANK:
+    if len(text) < MAX_NAME and fold(text) in BLANK:
         return None
     if field in {"latitude", "longitude"}:
-        down = south and field == "latitude"
-        return degrees(field, text, south=down) if isinstance(cell, str) else -abs(float(text)) if down else cell
+        southern = south and field == "latitude"
+        if isinstance(cell, str):
+            return degrees(field, text, south=southern)
+        return -abs(float(text)) if southern else cell
     if field in {"bandwidth_down_mbps", "bandwidth_up_mbps"}:
-        return _mbps(field, text, decimal) if isinstance(cell, str) else cell
-    return READERS.get(field, _text)(field, text, cell)
+        return _mbps(field, text, decimal_mark) if isinstance(cell, str) else cell
+    return PARSERS.get(field, _text)(field, text, cell)
 
 
 def text_of(field: str, cell: Cell) -> str:
-    """What a person sees in the cell. Raises FaultError where nobody can tell what was meant."""
-    if isinstance(cell, Flaw):
-        raise FaultError(_flaw(field, cell))
+    """Return the text as Excel shows it. Raises FaultError where the original value is lost."""
+    if isinstance(cell, CellError):
+        raise FaultError(_cell_error(field, cell))
     if isinstance(cell, datetime | date | time):
-        return _moment(field, cell)
+        return _date_text(field, cell)
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
-    if isinstance(cell, int) and abs(cell) >= EXACT:
+    if isinstance(cell, int) and abs(cell) >= MAX_EXACT:
         raise FaultError(_rounded(field, str(cell)))
     if isinstance(cell, float):
         cell = f"{cell:.10f}".rstrip("0")
@@ -77,34 +79,34 @@ def text_of(field: str, cell: Cell) -> str:
     return unguard_formulas(text)
 
 
-def _flaw(field: str, flaw: Flaw) -> Fault:
-    if flaw is Flaw.FAILED:
-        return Fault(field, "excel_error", "The cell shows an error of Excel", "Mend its formula, or type the value")
+def _cell_error(field: str, error: CellError) -> Fault:
+    if error is CellError.EXCEL_ERROR:
+        return Fault(field, "excel_error", "The cell contains an Excel error", "Fix the formula, or type the value")
     return Fault(
         field,
         "uncomputed",
-        "The cell holds a formula without its result",
+        "The cell holds a formula without a stored result",
         "Open the file in Excel and save it again, or type the value",
     )
 
 
-def _rounded(field: str, given: str) -> Fault:
+def _rounded(field: str, digits: str) -> Fault:
     return Fault(
         field,
         "rounded",
-        "{given}: Excel has rounded this number, its last digits are lost",
+        "{given}: Excel rounded this number and lost its last digits",
         "Format the column as text and type it again",
-        values={"given": as_text(given)},
+        values={"given": as_text(digits)},
     )
 
 
-def _moment(field: str, cell: datetime | date | time) -> str:
-    if field not in PROSE:
+def _date_text(field: str, cell: datetime | date | time) -> str:
+    if field not in FREE_TEXT:
         raise FaultError(
             Fault(
                 field,
                 "became_date",
-                "{given}: Excel has made a date of what was typed here",
+                "{given}: Excel turned this value into a date",
                 "Format the column as text and type it again",
                 values={"given": cell.isoformat()},
             )
@@ -119,29 +121,29 @@ def _text(field: str, text: str, cell: Cell) -> str:
 
 
 def _number_text(field: str, text: str, cell: Cell) -> str:
-    """For numbers that are names: a spreadsheet saved as CSV writes long ones as 4,7E+12."""
+    """For identifiers made of digits: a spreadsheet saved as CSV writes long ones as 4,7E+12."""
     if re.fullmatch(r"\d([.,]\d+)?E\+?\d+", text, re.IGNORECASE):
         raise FaultError(_rounded(field, text))
     return text
 
 
 def _phone(field: str, text: str, cell: Cell) -> str:
-    """A number has lost the zero that it began with."""
+    """Restore the leading zero that Excel drops from a number."""
     text = _number_text(field, text, cell)
     return f"0{text}" if isinstance(cell, int | float) and text.startswith("8") else text
 
 
 def _code(field: str, text: str, cell: Cell) -> str:
-    """With dots, where that makes a village of it: BPS's codes have as many digits."""
-    found = CODE.fullmatch(text)
-    dotted = ".".join(found.groups()[:4]) if found else ""
-    return dotted + (found[5] or "") if found and dotted in regions.names() else text
+    """Add dots only if the result is a known village: BPS codes have as many digits."""
+    match = CODE.fullmatch(text)
+    dotted = ".".join(match.groups()[:4]) if match else ""
+    return dotted + (match[5] or "") if match and dotted in regions.names() else text
 
 
 def _choice(field: str, text: str, cell: Cell) -> str:
-    known = choices(field)
-    if (folded := fold(text)) in known:
-        return known[folded]
+    values = choices(field)
+    if (folded := fold(text)) in values:
+        return values[folded]
     if field == "technology" and folded in {"satelit", "satellite"}:
         raise FaultError(
             Fault(
@@ -152,7 +154,7 @@ def _choice(field: str, text: str, cell: Cell) -> str:
                 values={"given": as_text(text), "expected": expected(field)},
             )
         )
-    near = difflib.get_close_matches(folded[:SHORT], known, 1) or (["lainnya"] if field == "venue" else [])
+    near = difflib.get_close_matches(folded[:MAX_NAME], values, 1) or (["lainnya"] if field == "venue" else [])
     raise FaultError(
         Fault(
             field,
@@ -182,13 +184,15 @@ def _number(field: str, text: str, cell: Cell) -> float:
     return number(field, text) if isinstance(cell, str) else float(text)
 
 
-def _mbps(field: str, text: str, decimal: str | None) -> float:
+def _mbps(field: str, text: str, decimal_mark: str | None) -> float:
     digits = text.rstrip(f"{ascii_letters}/ ")
     unit = text[len(digits) :].strip().lower()
     factor = UNITS.get(unit)
-    if factor == 1 and decimal != "." and re.fullmatch(r"[1-9]\d{1,2}\.\d{3}", digits):  # no village has thousands
+    if (
+        factor == 1 and decimal_mark != "." and re.fullmatch(r"[1-9]\d{1,2}\.\d{3}", digits)
+    ):  # no village has thousands of Mbps
         raise FaultError(_ambiguous(field, digits, "."))
-    return number(field, digits, decimal=decimal) * factor if factor else number(field, text)
+    return number(field, digits, decimal_mark=decimal_mark) * factor if factor else number(field, text)
 
 
 def _ambiguous(field: str, digits: str, mark: str) -> Fault:
@@ -196,14 +200,14 @@ def _ambiguous(field: str, digits: str, mark: str) -> Fault:
     return Fault(
         field,
         "ambiguous_number",
-        "{given} can be read as {thousands} and as {decimal}",
+        "{given} is ambiguous: {thousands} or {decimal}",
         "Write {thousands}, or {decimal}",
         values={"given": digits, "thousands": digits.replace(mark, ""), "decimal": decimal},
     )
 
 
 def _host(field: str, text: str, cell: Cell) -> str:
-    """What is often written instead of one address, or made of it by Excel."""
+    """Refuse what is often written instead of an address, or what Excel makes of one."""
     web = re.match(r"https?://", text, re.IGNORECASE)
     network = re.search(r"[\d:]/\d{1,3}$", text)
     undotted = isinstance(cell, int | float) or re.fullmatch(r"\d{1,3}(,\d{1,3}){3}|\d{4,12}", text)
@@ -212,23 +216,23 @@ def _host(field: str, text: str, cell: Cell) -> str:
             Fault(
                 field,
                 "bad_host",
-                "{given} is neither an address nor a DNS name",
+                "{given} is neither an IP address nor a DNS name",
                 "Write it without http://"
                 if web
-                else "Write one address alone, without /…"
+                else "Write a single address, without /…"
                 if network
-                else "Excel has changed its dots: format the column as text and type it again",
+                else "Excel changed its dots: format the column as text and type it again",
                 values={"given": as_text(text)},
             )
         )
     return text
 
 
-def number(field: str, text: str, *, decimal: str | None = None) -> float:
-    """Decimal comma, thousands with dots; also the English way, where it can only mean that."""
+def number(field: str, text: str, *, decimal_mark: str | None = None) -> float:
+    """Parse decimal commas and dotted thousands, and unambiguous English notation. Raises FaultError."""
     digits = text.replace(" ", "")
-    if decimal is not None and re.fullmatch(rf"[+-]?\d+[{decimal}]\d+", digits):
-        return float(digits.replace(decimal, "."))
+    if decimal_mark is not None and re.fullmatch(rf"[+-]?\d+[{decimal_mark}]\d+", digits):
+        return float(digits.replace(decimal_mark, "."))
     if re.fullmatch(r"[1-9]\d{0,2},\d{3}", digits):
         raise FaultError(_ambiguous(field, digits, ","))
     for pattern, thousands in NUMBERS:
@@ -237,7 +241,7 @@ def number(field: str, text: str, *, decimal: str | None = None) -> float:
     raise FaultError(Fault(field, "float_parsing", MESSAGES["float_parsing"], values={"given": as_text(text)}))
 
 
-READERS: dict[str, Callable[[str, str, Cell], Any]] = {
+PARSERS: dict[str, Callable[[str, str, Cell], Any]] = {
     **dict.fromkeys(("kind", "technology", "link_role", "venue", "power_source", "probe", "lifecycle"), _choice),
     **dict.fromkeys(("code", "village_code", "parent"), _code),
     "host_static": _yes_or_no,

@@ -1,4 +1,4 @@
-"""Which row is the header, and which field each column holds: the registry's columns by any of their names."""
+"""Find a table's header row and the field of each column, by any known name of the registry's columns."""
 
 import difflib
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from openpyxl.utils import get_column_letter
 from app.core.errors import Fault, Invalid
 from app.importing.cells import Cell
 from app.registry.columns import SITE_COLUMNS, Column
-from app.registry.vocabulary import SHORT, fold
+from app.registry.vocabulary import MAX_NAME, fold
 
-SEARCHED, ENOUGH = 20, 2  # rows that may come before the header; columns that make one
+SEARCHED_ROWS, MIN_COLUMNS = 20, 2  # rows searched for the header; known columns that make one
 
-PLACES = (
+IMPORT_COLUMNS = (
     Column(
         "village",
         "Desa/Kelurahan",
@@ -38,43 +38,53 @@ PLACES = (
         aliases=("koordinat", "koordinat gps", "lintang bujur", "lat long", "latlong"),
     ),
 )
-COLUMNS = {column.field: column for column in (*SITE_COLUMNS, *PLACES)}
-PASSED_OVER = frozenset(
+COLUMNS = {column.field: column for column in (*SITE_COLUMNS, *IMPORT_COLUMNS)}
+IGNORED_SILENTLY = frozenset(
     {"", "no", "no urut", "nomor", "nomor urut", "hasil", "saran", "result", "suggestion", "provinsi", "province"}
 )
 SOUTHERN = frozenset({"ls", "lintang selatan"})
+# Columns that a field is read from, where it is not the one of its own name; the first has precedence.
+SOURCES = {
+    "village_code": ("village_code", "village"),
+    "parent_id": ("parent",),
+    "contract_id": ("contract",),
+    "latitude": ("latitude", "position"),
+    "longitude": ("longitude", "position"),
+}
 REQUIRED = ("technology", "provider", "probe")
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    number: int  # its row
-    fields: dict[int, str]  # by column, from 0
-    texts: dict[str, str]  # the header as it stands in the file, by field
-    ignored: list[Fault]  # a column each that is nobody's, as a warning
-    south: bool  # the header says of its latitudes that they are southern ones
+    number: int  # row number as Excel shows it
+    fields: dict[int, str]  # by column index from 0
+    texts: dict[str, str]  # as written in the file, by field
+    ignored: list[Fault]  # one warning for each unknown column
+    south: bool  # the header marks all latitudes as southern
 
     def letter(self, field: str) -> str:
-        """As Excel calls the column."""
-        return get_column_letter(next(at for at, name in self.fields.items() if name == field) + 1)
+        """Return the column's letter in Excel."""
+        return get_column_letter(next(index for index, name in self.fields.items() if name == field) + 1)
 
 
 def find(top: Sequence[tuple[int, list[Cell]]]) -> tuple[Header, Sequence[tuple[int, list[Cell]]]] | None:
-    """The header, and the lines after it. `top`: the first lines. Raises Invalid for a header that lacks something or
-    contradicts itself."""
-    known = [len(set(_fields(cells).values())) for _, cells in top]
-    best = max(known, default=0)
-    if best < ENOUGH:
+    """Return the header and the rows after it, or None if no row has enough known columns.
+
+    `top`: the table's first rows. Raises Invalid for missing or repeated columns.
+    """
+    known_columns = [len(set(_fields(cells).values())) for _, cells in top]
+    best = max(known_columns, default=0)
+    if best < MIN_COLUMNS:
         return None
-    at = known.index(best)
+    at = known_columns.index(best)
     while at + 1 < len(top) and _fields(top[at + 1][1]) == _fields(top[at][1]):
-        at += 1  # one that was merged over two rows
+        at += 1  # a header merged over two rows
     return _header(*top[at]), top[at + 1 :]
 
 
 @cache
 def by_name() -> dict[str, str]:
-    """Fields by every name of theirs, folded."""
+    """Return each field by every folded name of its column."""
     return {
         fold(name): column.field
         for column in COLUMNS.values()
@@ -83,81 +93,81 @@ def by_name() -> dict[str, str]:
 
 
 def _fields(cells: Sequence[Cell]) -> dict[int, str]:
-    found = ((place, _field(cell)) for place, cell in enumerate(cells) if isinstance(cell, str))
-    return {place: field for place, field in found if field is not None}
+    named_fields = ((index, _field(cell)) for index, cell in enumerate(cells) if isinstance(cell, str))
+    return {index: field for index, field in named_fields if field is not None}
 
 
 def _field(text: str) -> str | None:
-    """By the whole text, else by what stands outside its brackets."""
+    """Match the whole text, else the part before a bracket."""
     names = by_name()
     return names.get(fold(text)) or names.get(fold(text.partition("(")[0]))
 
 
 def _header(number: int, cells: Sequence[Cell]) -> Header:
     fields = _fields(cells)
-    twice = sorted({field for field in fields.values() if list(fields.values()).count(field) > 1})
+    repeated = sorted({field for field in fields.values() if list(fields.values()).count(field) > 1})
     faults = [
         Fault(
             field,
             "column_twice",
-            "More than one column holds {field}: {columns}",
-            "Keep one of them, or give the other another header",
+            "More than one column for {field}: {columns}",
+            "Keep one, or rename the other",
             row=number,
             values={
-                "field": named(field),
-                "columns": ", ".join(str(cells[at]).strip() for at, one in fields.items() if one == field),
+                "field": label(field),
+                "columns": ", ".join(str(cells[index]).strip() for index, name in fields.items() if name == field),
             },
         )
-        for field in twice
+        for field in repeated
     ]
     ignored = [
         _unknown(cell, number)
-        for at, cell in enumerate(cells)
-        if at not in fields and isinstance(cell, str) and fold(cell) not in PASSED_OVER
+        for index, cell in enumerate(cells)
+        if index not in fields and isinstance(cell, str) and fold(cell) not in IGNORED_SILENTLY
     ]
     if faults := faults + _missing(set(fields.values()), number):
         raise Invalid(*faults, *ignored)
     return Header(
         number,
         fields,
-        {field: str(cells[at]).strip() for at, field in fields.items()},
+        {field: str(cells[index]).strip() for index, field in fields.items()},
         ignored,
-        any(field == "latitude" and fold(str(cells[at])) in SOUTHERN for at, field in fields.items()),
+        any(field == "latitude" and fold(str(cells[index])) in SOUTHERN for index, field in fields.items()),
     )
 
 
 def _missing(fields: set[str], number: int) -> list[Fault]:
-    """A table without codes may register sites, so it needs what a new one needs."""
+    """A table without site codes may register new sites, so it needs the columns that a new site needs."""
     if "code" in fields:
         return []
-    wanted = [field for field in REQUIRED if field not in fields]
+    missing = [field for field in REQUIRED if field not in fields]
     if not {"village_code", "village"} & fields:
-        wanted.insert(0, "village_code")
+        missing.insert(0, "village_code")
     return [
         Fault(
             field,
             "missing_column",
-            "There is no column {field}",
-            "Add it: the template has it",
+            "Column {field} is missing",
+            "Add it as in the template",
             row=number,
-            values={"field": named(field)},
+            values={"field": label(field)},
         )
-        for field in wanted
+        for field in missing
     ]
 
 
 def _unknown(text: str, number: int) -> Fault:
-    near = difflib.get_close_matches(fold(text)[:SHORT], by_name(), 1, cutoff=0.75)
+    near = difflib.get_close_matches(fold(text)[:MAX_NAME], by_name(), 1, cutoff=0.75)
     return Fault(
         "file",
         "unknown_column",
-        "The column {given} is not one of the registry's: it is ignored",
+        "Column {given} is unknown and was ignored",
         "Did you mean {near}?" if near else None,
         row=number,
-        values={"given": text.strip()[:60], "near": named(by_name()[near[0]]) if near else None},
+        values={"given": text.strip()[:60], "near": label(by_name()[near[0]]) if near else None},
     )
 
 
-def named(field: str) -> str:
-    """A column in both languages: Cara ukur (probe)."""
+def label(field: str) -> str:
+    """Return a column's name in both languages: Cara ukur (probe)."""
     return f"{COLUMNS[field].indonesian} ({field})"

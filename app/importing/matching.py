@@ -1,4 +1,4 @@
-"""Which village, provider, parent and contract the words of a row mean, and which site of the registry it is."""
+"""Resolve the names in a row to ids, and find the registered site that it describes."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,30 +13,30 @@ from app.access.scope import Caller, visible_to
 from app.core.clock import today
 from app.core.errors import Fault
 from app.importing import villages
-from app.importing.sheets import Row
+from app.importing.rows import SheetRow
 from app.importing.vocabulary import listed
 from app.postgres.engine import among
 from app.registry.models import Contract, Lifecycle, Provider, RegionAlias, Site, SiteKind
 from app.registry.providers import unknown_provider
-from app.registry.vocabulary import CHOICES, SHORT, fold
+from app.registry.vocabulary import CHOICES, MAX_NAME, fold
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """What the rows of a file may mean, within their caller's reach."""
+class RegistryIndex:
+    """What the names and codes of a file may refer to, within the caller's scope."""
 
     caller: Caller
-    aliases: Mapping[str, str]  # a village's present code by a former one
-    providers: Mapping[str, list[Provider]]  # by slug and by name, folded: names may be alike
+    aliases: Mapping[str, str]  # a village's present code by its former one
+    providers: Mapping[str, list[Provider]]  # by folded slug and name; names may collide
     nodes: Mapping[str, int]  # ids by code
-    contracts: Mapping[str, int]  # ids by number, folded
+    contracts: Mapping[str, int]  # ids by folded number
     by_code: Mapping[str, Site] = field(default_factory=dict)
     by_village: Mapping[str, list[Site]] = field(default_factory=dict)
-    parents: Mapping[int, str] = field(default_factory=dict)  # codes by id: of those that sites hang on now
+    parents: Mapping[int, str] = field(default_factory=dict)  # codes by id, of the sites' present parents
 
 
-async def look_around(session: AsyncSession, *, caller: Caller) -> Around:
-    """All that rows could mean, except the sites."""
+async def load_index(session: AsyncSession, *, caller: Caller) -> RegistryIndex:
+    """Load all but the sites: those are loaded once villages are known (`with_sites`)."""
     node = (Site.kind == SiteKind.NODE) & (Site.lifecycle != Lifecycle.RETIRED)
     nodes = await session.execute(select(Site.code, Site.id).where(node, visible_to(caller, Site)))
     contracts = await session.execute(select(Contract.number, Contract.id))
@@ -46,7 +46,7 @@ async def look_around(session: AsyncSession, *, caller: Caller) -> Around:
     for provider in await session.scalars(select(Provider).order_by(Provider.slug)):
         for name in {fold(provider.name), fold(provider.slug)}:
             providers[name].append(provider)
-    return Around(
+    return RegistryIndex(
         caller,
         {row.code: row.region_code for row in aliases},
         dict(providers),
@@ -55,142 +55,155 @@ async def look_around(session: AsyncSession, *, caller: Caller) -> Around:
     )
 
 
-async def with_sites(session: AsyncSession, around: Around, rows: Sequence[Row]) -> Around:
-    """The same, with the sites that rows name or that stand in their villages."""
-    codes = sorted({str(row.said["code"]) for row in rows if "code" in row.said})
-    here = sorted({row.said["village_code"] for row in rows if "village_code" in row.said})
-    named = (Site.code == any_(literal(codes, ARRAY(Text)))) | (Site.village_code == any_(literal(here, ARRAY(Text))))
+async def with_sites(session: AsyncSession, index: RegistryIndex, rows: Sequence[SheetRow]) -> RegistryIndex:
+    """Add the sites whose code a row gives, and all sites in the rows' villages."""
+    codes = sorted({str(row.values["code"]) for row in rows if "code" in row.values})
+    village_codes = sorted({row.values["village_code"] for row in rows if "village_code" in row.values})
     query = (
-        select(Site).where(named, visible_to(around.caller, Site)).options(joinedload(Site.provider)).order_by(Site.id)
+        select(Site)
+        .where(
+            (Site.code == any_(literal(codes, ARRAY(Text))))
+            | (Site.village_code == any_(literal(village_codes, ARRAY(Text)))),
+            visible_to(index.caller, Site),
+        )
+        .options(joinedload(Site.provider))
+        .order_by(Site.id)
     )
     by_village: defaultdict[str, list[Site]] = defaultdict(list)
     by_code = {}
     for site in await session.scalars(query, execution_options={"populate_existing": True}):
         by_code[site.code] = site
         by_village[site.village_code].append(site)
-    parents = select(Site.id, Site.code).where(
-        among(Site.id, {site.parent_id for site in by_code.values() if site.parent_id is not None})
-    )
-    hung_on = {row.id: row.code for row in await session.execute(parents)}
-    return replace(around, by_code=by_code, by_village=by_village, parents=hung_on)
+    parent_ids = {site.parent_id for site in by_code.values() if site.parent_id is not None}
+    parents = await session.execute(select(Site.id, Site.code).where(among(Site.id, parent_ids)))
+    return replace(index, by_code=by_code, by_village=by_village, parents={row.id: row.code for row in parents})
 
 
-def resolve(row: Row, around: Around) -> None:
-    """Words become codes and ids; what cannot is blamed."""
-    villages.resolve(row, around.aliases, caller=around.caller)
-    _provider(row, around)
-    if (number := row.said.pop("contract", None)) is not None:
-        if (contract_id := around.contracts.get(fold(number))) is not None:
-            row.said["contract_id"] = contract_id
+def resolve_names(row: SheetRow, index: RegistryIndex) -> None:
+    """Replace village, provider and contract names by codes and ids, or add faults."""
+    villages.resolve(row, index.aliases, caller=index.caller)
+    _resolve_provider(row, index)
+    if (number := row.values.pop("contract", None)) is not None:
+        if (contract_id := index.contracts.get(fold(number))) is not None:
+            row.values["contract_id"] = contract_id
         else:
-            row.blame(_unknown_contract(number))
+            row.add_faults(_unknown_contract(number))
 
 
-def _provider(row: Row, around: Around) -> None:
-    """A slug as it is written is nobody else's; a name may be."""
-    if (given := row.said.get("provider")) is None:
+def _resolve_provider(row: SheetRow, index: RegistryIndex) -> None:
+    """An exact slug takes precedence over names: slugs are unique, names may collide."""
+    if (text := row.values.get("provider")) is None:
         return
-    found = around.providers.get(fold(given), [])
-    if given not in {one.name for one in found}:
-        found = [one for one in found if one.slug == given] or found
-    if len(found) == 1:
-        row.said["provider"] = found[0].slug
+    providers = index.providers.get(fold(text), [])
+    if text not in {provider.name for provider in providers}:
+        providers = [provider for provider in providers if provider.slug == text] or providers
+    if len(providers) == 1:
+        row.values["provider"] = providers[0].slug
         return
-    del row.said["provider"]
-    if found:
-        row.blame(_ambiguous_provider(given, found))
+    del row.values["provider"]
+    if providers:
+        row.add_faults(_ambiguous_provider(text, providers))
     else:
-        slugs = {one.slug for several in around.providers.values() for one in several}
-        row.blame(unknown_provider(given[:SHORT], tuple(sorted(slugs))))
+        slugs = {provider.slug for same_name in index.providers.values() for provider in same_name}
+        row.add_faults(unknown_provider(text[:MAX_NAME], tuple(sorted(slugs))))
 
 
-def _ambiguous_provider(given: str, found: Sequence[Provider]) -> Fault:
+def _ambiguous_provider(text: str, providers: Sequence[Provider]) -> Fault:
     return Fault(
         "provider",
         "ambiguous_provider",
-        "{given} may be any of {count} providers",
+        "{given} matches {count} providers",
         "Write one of: {candidates}",
         values={
-            "given": given[:SHORT],
-            "count": len(found),
-            "candidates": listed(f"{one.slug} ({one.name})" for one in found),
+            "given": text[:MAX_NAME],
+            "count": len(providers),
+            "candidates": listed(f"{provider.slug} ({provider.name})" for provider in providers),
         },
     )
 
 
-def hang(row: Row, site: Site | None, around: Around) -> None:
-    """The parent, once the site is known: the one that it has may lie out of the caller's scope."""
-    code = row.said.pop("parent", None)
-    if code is None or (site is not None and site.parent_id is not None and around.parents[site.parent_id] == code):
+def resolve_parent(row: SheetRow, site: Site | None, index: RegistryIndex) -> None:
+    """Replace the parent's code by its id. The site's present parent is left as it is: it may be out of scope."""
+    code = row.values.pop("parent", None)
+    if code is None or (site is not None and site.parent_id is not None and index.parents[site.parent_id] == code):
         return
-    if (parent_id := around.nodes.get(code)) is not None:
-        row.said["parent_id"] = parent_id
+    if (parent_id := index.nodes.get(code)) is not None:
+        row.values["parent_id"] = parent_id
     else:
-        row.blame(_unknown_node(code))
+        row.add_faults(_unknown_node(code))
 
 
-def _unknown_node(given: str) -> Fault:
+def _unknown_node(code: str) -> Fault:
     return Fault(
         "parent_id",
         "unknown_parent",
         "There is no node {given} within your scope",
-        "Give the code of a registered node; import new nodes first",
-        values={"given": given[:60]},
+        "Enter the code of a registered node; import new nodes first",
+        values={"given": code[:60]},
     )
 
 
-def _unknown_contract(given: str) -> Fault:
+def _unknown_contract(number: str) -> Fault:
     return Fault(
         "contract_id",
         "unknown_contract",
         "There is no contract {given}",
-        "Give the number of a registered contract",
-        values={"given": given[:60]},
+        "Enter the number of a registered contract",
+        values={"given": number[:60]},
     )
 
 
-def match(row: Row, around: Around) -> Site | None:
-    """By code; else by village and service number; else by village and provider, where that is one site in use. A site
-    whose service number is another one is another site; one without may be the row's."""
-    said = row.said
-    if (code := said.get("code")) is not None:
-        if (site := around.by_code.get(code)) is None:
-            row.blame(
-                Fault(
-                    "code",
-                    "unknown_site",
-                    "There is no site {given} within your scope",
-                    "Leave the code empty to register a new site",
-                    values={"given": str(code)[:60]},
-                )
-            )
+def find_site(row: SheetRow, index: RegistryIndex) -> Site | None:
+    """Return the site that the row describes, or None for a new one; an unclear match adds a fault.
+
+    1. By code. 2. By village and service number. 3. By village and provider, if that is one site in use;
+    a site with another service number is another site, one without any may be the row's.
+    """
+    values = row.values
+    if (code := values.get("code")) is not None:
+        if (site := index.by_code.get(code)) is None:
+            row.add_faults(_unknown_site(str(code)))
         return site
-    kind = said.get("kind", SiteKind.ACCESS_POINT)  # what hangs on a tower is not the tower
-    here = [site for site in around.by_village.get(said.get("village_code", ""), ()) if site.kind == kind]
-    number, provider = said.get("service_no"), said.get("provider")
+    kind = values.get("kind", SiteKind.ACCESS_POINT)  # an access point never matches the tower it depends on
+    candidates = [site for site in index.by_village.get(values.get("village_code", ""), ()) if site.kind == kind]
+    number, provider = values.get("service_no"), values.get("provider")
     if number is not None:
-        same = [site for site in here if site.service_no is not None and fold(site.service_no) == fold(number)]
+        same = [site for site in candidates if site.service_no is not None and fold(site.service_no) == fold(number)]
         same = [site for site in same if provider in {None, site.provider.slug}]
         if same:
-            return _one_of(row, same)
+            return _single(row, same)
     if provider is None:
         return None
-    of_provider = [site for site in here if site.provider.slug == provider and site.lifecycle is not Lifecycle.RETIRED]
+    of_provider = [
+        site for site in candidates if site.provider.slug == provider and site.lifecycle is not Lifecycle.RETIRED
+    ]
     unnumbered = [site for site in of_provider if site.service_no is None]
-    found = _one_of(row, unnumbered if number is not None else unnumbered or of_provider)
-    if found is not None and number is None and found.service_no is None and _may_be_another(found, said):
-        row.blame(_would_replace(found))
-    return found
+    site = _single(row, unnumbered if number is not None else unnumbered or of_provider)
+    if site is not None and number is None and site.service_no is None and _may_be_another(site, values):
+        row.add_faults(_would_replace(site))
+    return site
 
 
-def _may_be_another(site: Site, said: Mapping[str, Any]) -> bool:
-    """Whether a row without any number tells of another installation, as a village's second access point does."""
-    other = {
+def _may_be_another(site: Site, values: Mapping[str, Any]) -> bool:
+    """Whether a row without service number seems to describe another installation, like a second access point."""
+    differing = {
         name
         for name in ("technology", "venue", "link_role", "host", "name")
-        if said.get(name) and (has := getattr(site, name)) is not None and fold(str(said[name])) != fold(str(has))
+        if values.get(name)
+        and (current := getattr(site, name)) is not None
+        and fold(str(values[name])) != fold(str(current))
     }
-    return bool(other & {"technology", "venue", "link_role"}) or other >= {"host", "name"}
+    return bool(differing & {"technology", "venue", "link_role"}) or differing >= {"host", "name"}
+
+
+def _unknown_site(code: str) -> Fault:
+    return Fault(
+        "code",
+        "unknown_site",
+        "There is no site {given} within your scope",
+        "Leave the code empty to register a new site",
+        values={"given": code[:60]},
+    )
 
 
 def _would_replace(site: Site) -> Fault:
@@ -199,31 +212,32 @@ def _would_replace(site: Site) -> Fault:
         "code",
         "may_be_another_site",
         "This row would replace {code} ({described})",
-        "The same site? Give its code: {code}. A new one? Give its Nomor layanan (service_no)",
+        "Same site? Enter its code: {code}. New site? Enter its Nomor layanan (service_no)",
         values={"code": site.code, "described": ", ".join(filter(None, words))},
     )
 
 
-def _one_of(row: Row, sites: Sequence[Site]) -> Site | None:
+def _single(row: SheetRow, sites: Sequence[Site]) -> Site | None:
+    """Return the only site in use, else the first retired one; several in use add a fault and return None."""
     in_use = [site for site in sites if site.lifecycle is not Lifecycle.RETIRED] or list(sites)
     if len(in_use) > 1:
-        row.blame(
+        row.add_faults(
             Fault(
                 "code",
                 "ambiguous_site",
-                "The row may be any of {count} sites",
-                "Give the code: {candidates}",
+                "The row matches {count} sites",
+                "Enter the code: {candidates}",
                 values={"count": len(in_use), "candidates": listed(f"{site.code} ({site.name})" for site in in_use)},
             )
         )
         return None
-    if in_use and in_use[0].lifecycle is Lifecycle.RETIRED and "lifecycle" not in row.said:
+    if in_use and in_use[0].lifecycle is Lifecycle.RETIRED and "lifecycle" not in row.values:
         row.warnings.append(
             Fault(
                 "lifecycle",
                 "retired",
-                "{code} is retired: it is not measured",
-                "Write aktif as its Tahap layanan",
+                "{code} is retired and is not monitored",
+                "Write aktif in Tahap layanan (lifecycle) if it is used again",
                 values={"code": in_use[0].code},
             )
         )

@@ -1,4 +1,4 @@
-"""What each row of a file would do, and everything that is wrong with it, by the same rules as the API."""
+"""Decide what each row would change, and find everything wrong with it, by the same rules as the API."""
 
 import asyncio
 from collections import defaultdict
@@ -8,90 +8,97 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.core.errors import Fault
-from app.importing import matching, position_check
-from app.importing.concurrency import aside
-from app.importing.headers import named
-from app.importing.matching import Around
-from app.importing.sheets import SOURCES, Row
+from app.importing import matching, positions
+from app.importing.concurrency import run_in_thread
+from app.importing.headers import SOURCES, label
+from app.importing.matching import RegistryIndex
+from app.importing.rows import SheetRow
 from app.registry import conflicts, drafts, rules, writer
 from app.registry.drafts import Draft
-from app.registry.references import Known
+from app.registry.references import References
 from app.registry.schemas import SiteFields
 from probes.policy import AddressPolicy
 
 
-async def read_words(session: AsyncSession, rows: Sequence[Row], *, caller: Caller) -> Around:
-    """Makes codes and ids of names: what takes long where much is wrong, and asks for no site."""
-    around = await matching.look_around(session, caller=caller)
-    await aside(_resolve, rows, around)
-    return around
+async def resolve_names(session: AsyncSession, rows: Sequence[SheetRow], *, caller: Caller) -> RegistryIndex:
+    """Replace names by codes and ids: slow where much is wrong, so it comes before any lock is taken."""
+    index = await matching.load_index(session, caller=caller)
+    await run_in_thread(_resolve_names, rows, index)
+    return index
 
 
-async def judge(
-    session: AsyncSession, rows: Sequence[Row], around: Around, *, caller: Caller, policy: AddressPolicy
+async def plan(
+    session: AsyncSession, rows: Sequence[SheetRow], index: RegistryIndex, *, caller: Caller, policy: AddressPolicy
 ) -> None:
-    """Gives every row its draft, or its faults. What needs no database is done beside the event loop,
-    and does not queue behind other files: others may be waiting for this one."""
-    around = await matching.with_sites(session, around, rows)
-    await asyncio.to_thread(_draft, rows, around)
-    known = await writer.look_up(session, [row.draft for row in rows if row.draft is not None], caller=caller)
-    await asyncio.to_thread(_check, rows, known, policy)
-    _compare(rows)
-    await _clash(session, [row for row in rows if writes(row)])
+    """Give every row its draft, changes and faults.
+
+    1. Match rows to sites and draft them. 2. Check each draft by itself. 3. Compare rows of one site.
+    4. Find conflicts of addresses and parents. Threads are the default pool's: other imports must not hold up this
+    one while it holds the registry's lock.
+    """
+    index = await matching.with_sites(session, index, rows)
+    await asyncio.to_thread(_draft, rows, index)
+    references = await writer.load_references(
+        session, [row.draft for row in rows if row.draft is not None], caller=caller
+    )
+    await asyncio.to_thread(_check, rows, references, policy)
+    _compare_rows(rows)
+    await _find_conflicts(session, [row for row in rows if will_write(row)])
 
 
-def writes(row: Row) -> bool:
-    return not row.faults and row.repeats is None and bool(row.changes)
+def will_write(row: SheetRow) -> bool:
+    return not row.faults and row.duplicate_of is None and bool(row.changes)
 
 
-def _resolve(rows: Sequence[Row], around: Around) -> None:
+def _resolve_names(rows: Sequence[SheetRow], index: RegistryIndex) -> None:
     for row in rows:
-        matching.resolve(row, around)
+        matching.resolve_names(row, index)
 
 
-def _draft(rows: Sequence[Row], around: Around) -> None:
+def _draft(rows: Sequence[SheetRow], index: RegistryIndex) -> None:
     for row in rows:
-        site = matching.match(row, around)
+        site = matching.find_site(row, index)
         wrong = {fault.field for fault in row.faults}
-        lost = site is None and bool(wrong & {"code", "village_code", "provider", "service_no"})
-        matching.hang(row, site, around)
-        before = {} if site is None else drafts.standing(site)  # what a row leaves alone is not looked at
-        sent = {name: said for name, said in row.said.items() if name != "code" and said != before.get(name)}
-        row.draft, faults = drafts.read(sent, site=site, model=SiteFields if lost else None)
-        row.blame(*faults)
+        unmatched = site is None and bool(wrong & {"code", "village_code", "provider", "service_no"})
+        matching.resolve_parent(row, site, index)
+        current = {} if site is None else drafts.current_values(site)  # unchanged fields are not validated again
+        body = {name: value for name, value in row.values.items() if name != "code" and value != current.get(name)}
+        row.draft, faults = drafts.parse(body, site=site, model=SiteFields if unmatched else None)
+        row.add_faults(*faults)
 
 
-def _check(rows: Sequence[Row], known: Known, policy: AddressPolicy) -> None:
-    """A draft with a hole in it is looked at where it is whole."""
+def _check(rows: Sequence[SheetRow], references: References, policy: AddressPolicy) -> None:
+    """Where a row has faults already, only the fields it sets are reported: others may be missing because of them."""
     for row in rows:
         draft = row.draft
         assert draft is not None
-        whole = not row.faults
-        row.blame(
-            *(fault for fault in writer.check(draft, known, policy=policy) if whole or fault.field in draft.given)
-        )
+        sound = not row.faults
+        faults = writer.check(draft, references, policy=policy)
+        row.add_faults(*(fault for fault in faults if sound or fault.field in draft.set_fields))
         if draft.values["probe"] is not None and draft.values["technology"] is not None:
             row.warnings += rules.warnings(draft.values)
         row.changes = draft.changes
         if {"latitude", "longitude", "village_code"} & row.changes.keys():
-            position_check.compare(row, draft.values)
+            faults, warnings = positions.compare_with_village(draft.values)
+            row.add_faults(*faults)
+            row.warnings += warnings
 
 
-def _compare(rows: Sequence[Row]) -> None:
-    """Rows of the same site: they say the same, or nobody knows which of them to believe."""
-    same: defaultdict[object, list[Row]] = defaultdict(list)
+def _compare_rows(rows: Sequence[SheetRow]) -> None:
+    """Of rows for the same site, identical ones are duplicates; differing ones are all faults."""
+    by_site: defaultdict[object, list[SheetRow]] = defaultdict(list)
     for row in rows:
         if not row.faults and row.draft is not None:
-            same[_identity(row.draft)].append(row)
-    for group in same.values():
-        first, *others = group
+            by_site[_identity(row.draft)].append(row)
+    for first, *others in by_site.values():
         for row in others:
-            if row.said == first.said:
-                row.repeats = first
-                row.warnings.append(_repeated(first))
-        if (odd := next((row for row in others if row.repeats is None), None)) is not None:
-            for row in group:
-                row.blame(_contradiction(row, odd if row.said == first.said else first))
+            if row.values == first.values:
+                row.duplicate_of = first
+                row.warnings.append(_duplicate(first))
+        differing = next((row for row in others if row.duplicate_of is None), None)
+        if differing is not None:
+            for row in (first, *others):
+                row.add_faults(_contradiction(row, differing if row.values == first.values else first))
 
 
 def _identity(draft: Draft) -> object:
@@ -100,35 +107,38 @@ def _identity(draft: Draft) -> object:
     return tuple(draft.values[name] for name in ("village_code", "kind", "provider", "service_no"))
 
 
-def _repeated(first: Row) -> Fault:
+def _duplicate(first: SheetRow) -> Fault:
     return Fault(
-        "row", "repeated_row", "It says the same as row {other}", "Delete one of the two", values={"other": first.place}
+        "row", "repeated_row", "Identical to row {other}", "Delete one of the two", values={"other": first.label}
     )
 
 
-def _contradiction(row: Row, other: Row) -> Fault:
-    fields = sorted(name for name in row.said.keys() | other.said.keys() if row.said.get(name) != other.said.get(name))
+def _contradiction(row: SheetRow, other: SheetRow) -> Fault:
+    names = row.values.keys() | other.values.keys()
+    fields = sorted(name for name in names if row.values.get(name) != other.values.get(name))
+    columns = [label(SOURCES.get(name, (name,))[0]) for name in fields]
     return Fault(
         fields[0],
         "contradiction",
-        "Row {other} is of the same site and says something else: {fields}",
-        "Delete one of the two; two sites are told apart by Nomor layanan (service_no) or Kode titik akses (code)",
-        values={"other": other.place, "fields": ", ".join(named(SOURCES.get(name, (name,))[0]) for name in fields)},
+        "Row {other} is for the same site but differs in: {fields}",
+        "Delete one of the two; if they are two sites, give each its Nomor layanan (service_no) or "
+        "Kode titik akses (code)",
+        values={"other": other.label, "fields": ", ".join(columns)},
     )
 
 
-async def _clash(session: AsyncSession, rows: Sequence[Row]) -> None:
+async def _find_conflicts(session: AsyncSession, rows: Sequence[SheetRow]) -> None:
     by_draft = {row.draft: row for row in rows if row.draft is not None}
-    for draft, clash in (await conflicts.find(session, list(by_draft))).items():
-        others = [by_draft[other].place for other in clash.others]
-        by_draft[draft].blame(_shared(draft, others) if others else clash.fault)
+    for draft, conflict in (await conflicts.find(session, list(by_draft))).items():
+        others = [by_draft[other].label for other in conflict.others]
+        by_draft[draft].add_faults(_shared_address(draft, others) if others else conflict.fault)
 
 
-def _shared(draft: Draft, others: Sequence[str]) -> Fault:
+def _shared_address(draft: Draft, others: Sequence[str]) -> Fault:
     return Fault(
         "host",
         "duplicate_address",
-        "{given} stands in row {others} too",
-        "Only one active site is measured at an address: give each its own",
+        "{given} is also in row {others}",
+        "Only one active site may use an address: give each site its own",
         values={"given": draft.values["host"], "others": ", ".join(others[:5])},
     )

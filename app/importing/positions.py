@@ -1,12 +1,21 @@
-"""Coordinates as people write them: 0°30'12" LS, 117,4391 BT, 0 30 12 S."""
+"""Parse coordinates as people write them (0°30'12" LS, 117,4391 BT, 0 30 12 S), and compare them with the village."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from math import asin, cos, radians, sin, sqrt
 from typing import Any
 
 from app.core.errors import Fault
 from app.core.validation import FaultError, as_text
+from app.registry import regions
+from app.registry.checks import CHECKS, FAR_KM, Check
+from app.registry.models import Lifecycle, SiteKind
 
-# What is said of a direction: to which axis it belongs, and its sign.
+EARTH_KM = 6371
+
+# Axis and sign of each word for a direction.
 DIRECTIONS = {
     "ls": ("latitude", -1),
     "s": ("latitude", -1),
@@ -28,7 +37,7 @@ DIRECTIONS = {
 }
 NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 MARKS = re.compile(r"[\s°º˚'’‘`´′\"”“″:]*")
-BOTH = (  # -1.0123, 117.1234; -1,01 117,12; 0°21'42" LS 117°26'21" BT
+PAIRS = (  # -1.0123, 117.1234; -1,01 117,12; 0°21'42" LS 117°26'21" BT
     re.compile(r"([^;/|]{1,60}?)[,;/|]\s+(.{1,60})"),
     re.compile(r"([^;/|]{1,60})[;/|](.{1,60})"),
     re.compile(r"([^,]{1,60}),([^,]{1,60})"),
@@ -39,7 +48,7 @@ MINUS = str.maketrans({"−": "-", "–": "-", "—": "-"})
 
 
 def degrees(field: str, text: str, *, south: bool = False) -> float:
-    """Decimal degrees. `south`: the header says so of every latitude. Raises FaultError."""
+    """Return decimal degrees. `south`: the header marks all latitudes as southern. Raises FaultError."""
     plain = text.translate(MINUS).strip()
     words = " ".join(re.findall(r"[a-z]+", plain.lower()))
     axis, sign = DIRECTIONS.get(words, (field, -1 if south else 1))
@@ -55,9 +64,9 @@ def degrees(field: str, text: str, *, south: bool = False) -> float:
         )
     rest = re.sub(r"[A-Za-z]+", " ", plain).strip()
     negative = rest.startswith("-")
-    found = [float(number.replace(",", ".")) for number in NUMBER.findall(rest)]
-    left = MARKS.fullmatch(NUMBER.sub(" ", rest.lstrip("+-")))
-    if (words and words not in DIRECTIONS) or left is None or not _is_angle(found):
+    parts = [float(number.replace(",", ".")) for number in NUMBER.findall(rest)]
+    rest_is_marks = MARKS.fullmatch(NUMBER.sub(" ", rest.lstrip("+-")))
+    if (words and words not in DIRECTIONS) or not rest_is_marks or not _is_angle(parts):
         raise FaultError(
             Fault(
                 field,
@@ -67,20 +76,67 @@ def degrees(field: str, text: str, *, south: bool = False) -> float:
                 values={"given": as_text(text)},
             )
         )
-    value: float = sum(part / 60.0**power for power, part in enumerate(found))
-    value = round(value, 9) if len(found) > 1 else value
+    value: float = sum(part / 60.0**power for power, part in enumerate(parts))
+    value = round(value, 9) if len(parts) > 1 else value
     return -value if negative else sign * value
 
 
 def split(cell: Any) -> dict[str, Any]:
-    """A cell that holds both coordinates; one that nobody can part is no latitude, which says so."""
-    for found in filter(None, (pattern.fullmatch(str(cell).strip()) for pattern in BOTH)):
-        if all(NUMBER.search(part) for part in found.groups()):
-            return {"latitude": found[1], "longitude": found[2]}
+    """Split a cell with both coordinates. One that cannot be split becomes the latitude, and is refused as such."""
+    for match in filter(None, (pattern.fullmatch(str(cell).strip()) for pattern in PAIRS)):
+        if all(NUMBER.search(part) for part in match.groups()):
+            return {"latitude": match[1], "longitude": match[2]}
     return {"latitude": cell}
 
 
 def _is_angle(parts: list[float]) -> bool:
-    """Degrees; minutes and seconds below 60, and only the last of them with decimals."""
+    """Whether these are degrees, with minutes and seconds below 60 and decimals only in the last part."""
     whole = all(part.is_integer() for part in parts[:-1])
     return 1 <= len(parts) <= 3 and whole and all(part < 60 for part in parts[1:])
+
+
+def compare_with_village(values: Mapping[str, Any]) -> tuple[list[Fault], list[Fault]]:
+    """Return faults and warnings for a position far from its village.
+
+    A fault if negating the latitude brings it near: a missing LS puts a site north of the equator unnoticed.
+    """
+    latitude, longitude = values["latitude"], values["longitude"]
+    centre = _centres().get(values["village_code"])
+    if latitude is None or longitude is None or centre is None:
+        return [], []
+    if (km := _distance_km((latitude, longitude), centre)) <= FAR_KM:
+        return [], []
+    texts = {"distance_km": round(km), "village": regions.names()[values["village_code"]]}
+    if _distance_km((-latitude, longitude), centre) <= FAR_KM:
+        fault = Fault(
+            "latitude",
+            "other_hemisphere",
+            "The position is {distance_km} km from the centre of {village}",
+            "Did you mean {near}?",
+            values=texts | {"near": _written(-latitude)},
+        )
+        return [fault], []
+    if values["kind"] is SiteKind.ACCESS_POINT and values["lifecycle"] is not Lifecycle.RETIRED:
+        return [], [replace(CHECKS[Check.FAR_FROM_VILLAGE].fault, values=texts)]
+    return [], []
+
+
+@cache
+def _centres() -> dict[str, tuple[float, float]]:
+    """Latitude and longitude of every region, by code."""
+    return {row["code"]: (row["latitude"], row["longitude"]) for row in regions.read_csv()}
+
+
+def _distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """Great-circle distance between two positions in degrees."""
+    (latitude_a, longitude_a), (latitude_b, longitude_b) = (map(radians, position) for position in (a, b))
+    haversine = (
+        sin((latitude_a - latitude_b) / 2) ** 2
+        + cos(latitude_a) * cos(latitude_b) * sin((longitude_a - longitude_b) / 2) ** 2
+    )
+    return 2 * EARTH_KM * asin(sqrt(haversine))
+
+
+def _written(latitude: float) -> str:
+    minutes, seconds = divmod(round(abs(latitude) * 3600), 60)
+    return f"{minutes // 60}°{minutes % 60}'{seconds}\" {'LS' if latitude < 0 else 'LU'}"

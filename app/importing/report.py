@@ -1,4 +1,4 @@
-"""The file given back as a workbook, with two columns more: what became of each row, and what to do about it."""
+"""The imported file as a workbook with two more columns: each row's verdict, and what to do about it."""
 
 import io
 import zipfile
@@ -11,102 +11,124 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
 from app.core.errors import Invalid
-from app.importing import headers, report_lines, response
+from app.importing import headers, response, tables, xlsx_reader
 from app.importing.cells import LAST_COLUMN
-from app.importing.headers import SEARCHED, Header
-from app.importing.readers import tables, xlsx_reader
-from app.importing.sheets import Row, Sheet
-from app.importing.store import Outcome, Verdict
-from app.registry.vocabulary import WARNINGS, fold
+from app.importing.headers import SEARCHED_ROWS, Header
+from app.importing.rows import SheetRow
+from app.importing.sheets import ParsedSheet
+from app.importing.store import ImportResult, RowVerdict
+from app.registry.vocabulary import WARNINGS_SHEET, fold
 
 HEADERS = {"id": ("Hasil", "Saran"), "en": ("Result", "Suggestion")}
-OURS = {fold(first) for first, _ in HEADERS.values()}
+RESULT_HEADERS = {fold(result) for result, _ in HEADERS.values()}
 VERDICTS = {
-    "id": {Verdict.CREATE: "baru", Verdict.UPDATE: "diperbarui", Verdict.SAME: "tetap", Verdict.ERROR: "salah"},
-    "en": {verdict: verdict.value for verdict in Verdict},
+    "id": {
+        RowVerdict.CREATE: "baru",
+        RowVerdict.UPDATE: "diperbarui",
+        RowVerdict.SAME: "tetap",
+        RowVerdict.ERROR: "salah",
+    },
+    "en": {verdict: verdict.value for verdict in RowVerdict},
 }
 COLOURS = {
     verdict: PatternFill("solid", fgColor=colour)
-    for verdict, colour in zip(Verdict, ("E2EFDA", "FFF2CC", "FFFFFF", "F8CBAD"), strict=True)
+    for verdict, colour in zip(RowVerdict, ("E2EFDA", "FFF2CC", "FFFFFF", "F8CBAD"), strict=True)
 }
 
 
-def write(data: bytes, outcome: Outcome, *, spoken: str) -> bytes:
-    book = _book(data)
-    verdicts = dict(outcome.verdicts)
-    for sheet in filter(lambda sheet: sheet.rows, outcome.book.sheets):
-        page = book.active if sheet.name is None else book[sheet.name]
-        _judge(page, sheet, verdicts, spoken=spoken)
-    _warn(book, [response.line(fault, spoken=spoken) for fault in outcome.book.warnings], spoken=spoken)
+def require_loadable(data: bytes) -> None:
+    """Raises Invalid for a file that cannot be reported on. Call it before such a file is written."""
+    _load(data)
+
+
+def write(data: bytes, result: ImportResult, *, language: str) -> bytes:
+    """Return the XLSX with results, wrong cells marked, and the file's warnings on a sheet of their own."""
+    workbook = _load(data)
+    verdicts = dict(result.verdicts)
+    for sheet in filter(lambda sheet: sheet.rows, result.file.sheets):
+        page = workbook.active if sheet.name is None else workbook[sheet.name]
+        _write_results(page, sheet, verdicts, language=language)
+    warnings = [response.fault_line(fault, language=language) for fault in result.file.warnings]
+    _write_warnings(workbook, warnings, language=language)
     out = io.BytesIO()
-    book.save(out)
+    workbook.save(out)
     return out.getvalue()
 
 
-def _warn(book: Any, warnings: Sequence[str], *, spoken: str) -> None:
-    """On a sheet of their own, what is said of no row; in the place of one that stood there before."""
-    for name in WARNINGS.values():
-        if name in book.sheetnames:
-            del book[name]
-    if warnings:
-        page = book.create_sheet(WARNINGS[spoken])
-        page.column_dimensions["A"].width = 120
-        for number, warning in enumerate(warnings, 1):
-            _put(page, number, 1, warning)
-
-
-def _judge(page: Any, sheet: Sheet, verdicts: Mapping[Row, Verdict], *, spoken: str) -> None:
-    at, top = _free_column(page, sheet), sheet.header.number
-    for place, (text, width) in enumerate(zip(HEADERS[spoken], (12, 80), strict=True)):
-        _put(page, top, at + place, text)
-        page.cell(top, at + place).font = Font(bold=True)
-        page.column_dimensions[get_column_letter(at + place)].width = width
-    for row in sheet.rows:
-        verdict = verdicts[row]
-        _put(page, row.number, at, VERDICTS[spoken][verdict])
-        page.cell(row.number, at).fill = COLOURS[verdict]
-        _put(page, row.number, at + 1, _advice(row, verdict, spoken), wrap=True)
-        _mark(page, row, sheet.header)
-    page.freeze_panes = page.freeze_panes or f"A{top + 1}"
-    if not page.tables:  # which have filters of their own
-        page.auto_filter.ref = f"A{top}:{get_column_letter(at + 1)}{sheet.rows[-1].number}"
-
-
-def _mark(page: Any, row: Row, header: Header) -> None:
-    """The wrong cells; those that a report marked before are right now."""
-    wrong = {row.column(fault.field) for fault in row.faults}
-    for column, name in header.fields.items():
-        cell = page.cell(row.number, column + 1)
-        if name in wrong:
-            cell.fill = COLOURS[Verdict.ERROR]
-        elif cell.fill == COLOURS[Verdict.ERROR]:
-            cell.fill = PatternFill()
-
-
-def _book(data: bytes) -> Any:
-    """The workbook that was sent; of a CSV file, a new one. Raises Invalid for one too large to be held whole."""
-    if data.startswith(xlsx_reader.SIGNATURE):
+def _load(data: bytes) -> Any:
+    """Load the uploaded workbook whole, or put a CSV file into a new one. Raises Invalid if too large or damaged."""
+    if not data.startswith(xlsx_reader.SIGNATURE):
+        return _from_csv(data)
+    try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             xlsx_reader.require_small(archive)
-        book = openpyxl.load_workbook(io.BytesIO(data))
-        _keep_results(book, data)
-        return book
-    book = openpyxl.Workbook()
-    page: Any = book.active
-    for grid in tables.read(data):
-        lines = list(grid.lines)
-        if _is_other(lines[:SEARCHED]):
+        workbook = openpyxl.load_workbook(io.BytesIO(data))
+        _replace_formulas(workbook, data)
+    except Invalid:
+        raise
+    except Exception:  # openpyxl parses more of the file here than it does to read rows
+        raise xlsx_reader.broken() from None
+    return workbook
+
+
+def _from_csv(data: bytes) -> Any:
+    workbook = openpyxl.Workbook()
+    page: Any = workbook.active
+    for table in tables.read(data):
+        lines = list(table.rows)
+        if _has_no_header(lines[:SEARCHED_ROWS]):
             continue
         for number, cells in lines:
             for column, cell in enumerate(cells, 1):
-                _put(page, number, column, str(cell))
+                _put_text(page, number, column, str(cell))
         break
-    return book
+    return workbook
 
 
-def _keep_results(book: Any, data: bytes) -> None:
-    """In the place of formulas: openpyxl writes these without what they came to, and nobody could read the file."""
-    formulas = [cell for page in book for line in page.iter_rows() for cell in line if cell.data_type == "f"]
+def _write_warnings(workbook: Any, warnings: Sequence[str], *, language: str) -> None:
+    """Replaces the sheet of an earlier report."""
+    for name in WARNINGS_SHEET.values():
+        if name in workbook.sheetnames:
+            del workbook[name]
+    if warnings:
+        page = workbook.create_sheet(WARNINGS_SHEET[language])
+        page.column_dimensions["A"].width = 120
+        for number, warning in enumerate(warnings, 1):
+            _put_text(page, number, 1, warning)
+
+
+def _write_results(page: Any, sheet: ParsedSheet, verdicts: Mapping[SheetRow, RowVerdict], *, language: str) -> None:
+    first, header_row = _result_column(page, sheet), sheet.header.number
+    for offset, (text, width) in enumerate(zip(HEADERS[language], (12, 80), strict=True)):
+        _put_text(page, header_row, first + offset, text)
+        page.cell(header_row, first + offset).font = Font(bold=True)
+        page.column_dimensions[get_column_letter(first + offset)].width = width
+    for row in sheet.rows:
+        verdict = verdicts[row]
+        _put_text(page, row.number, first, VERDICTS[language][verdict])
+        page.cell(row.number, first).fill = COLOURS[verdict]
+        lines = response.row_lines(row, verdict, language=language)
+        _put_text(page, row.number, first + 1, "\n".join(f"{where}: {text}" for where, text in lines), wrap=True)
+        _mark_wrong_cells(page, row, sheet.header)
+    page.freeze_panes = page.freeze_panes or f"A{header_row + 1}"
+    if not page.tables:  # a table has a filter of its own
+        page.auto_filter.ref = f"A{header_row}:{get_column_letter(first + 1)}{sheet.rows[-1].number}"
+
+
+def _mark_wrong_cells(page: Any, row: SheetRow, header: Header) -> None:
+    """Also clear the marks of an earlier report where cells are correct now."""
+    wrong = {row.source_column(fault.field) for fault in row.faults}
+    for index, name in header.fields.items():
+        cell = page.cell(row.number, index + 1)
+        if name in wrong:
+            cell.fill = COLOURS[RowVerdict.ERROR]
+        elif cell.fill == COLOURS[RowVerdict.ERROR]:
+            cell.fill = PatternFill()
+
+
+def _replace_formulas(workbook: Any, data: bytes) -> None:
+    """Put stored results in place of formulas: openpyxl saves formulas without them, which no import can read."""
+    formulas = [cell for page in workbook for line in page.iter_rows() for cell in line if cell.data_type == "f"]
     values = openpyxl.load_workbook(io.BytesIO(data), data_only=True) if formulas else None
     for cell in formulas:
         assert values is not None
@@ -116,16 +138,16 @@ def _keep_results(book: Any, data: bytes) -> None:
                 cell.data_type = "s"
 
 
-def _is_other(top: list[tables.Line]) -> bool:
-    """Whether it is another delimiter that makes a table of the file."""
+def _has_no_header(top: list[tables.NumberedRow]) -> bool:
+    """Whether this is not the delimiter that makes a table of the file."""
     try:
         return headers.find(top) is None
     except Invalid:
         return True
 
 
-def _put(page: Any, row: int, column: int, text: str, *, wrap: bool = False) -> None:
-    """As text, whatever it looks like: Excel computes nothing that somebody wrote into a cell."""
+def _put_text(page: Any, row: int, column: int, text: str, *, wrap: bool = False) -> None:
+    """Store as text whatever it looks like, so that Excel does not evaluate it."""
     cell = page.cell(row, column)
     if isinstance(cell, MergedCell):
         return
@@ -135,15 +157,11 @@ def _put(page: Any, row: int, column: int, text: str, *, wrap: bool = False) -> 
         cell.data_type = "s"
 
 
-def _free_column(page: Any, sheet: Sheet) -> int:
-    """After the last that holds anything; where a report stood before, in its place."""
-    header, every = sheet.header.number, range(1, min(LAST_COLUMN, page.max_column) + 1)
-    before = [column for column in every if fold(str(page.cell(header, column).value or "")) in OURS]
-    if before:
-        return before[0]
-    rows = [header, *(row.number for row in sheet.rows)]
-    return max(column for column in every for row in rows if page.cell(row, column).value is not None) + 1
-
-
-def _advice(row: Row, verdict: Verdict, spoken: str) -> str:
-    return "\n".join(f"{where}: {what}" for where, what in report_lines.of_row(row, verdict, spoken=spoken))
+def _result_column(page: Any, sheet: ParsedSheet) -> int:
+    """Return the result column of an earlier report, else the first column after all cells in use."""
+    header_row, columns = sheet.header.number, range(1, min(LAST_COLUMN, page.max_column) + 1)
+    earlier = [column for column in columns if fold(str(page.cell(header_row, column).value or "")) in RESULT_HEADERS]
+    if earlier:
+        return earlier[0]
+    rows = [header_row, *(row.number for row in sheet.rows)]
+    return max(column for column in columns for row in rows if page.cell(row, column).value is not None) + 1

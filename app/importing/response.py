@@ -1,43 +1,58 @@
-"""What an import found, in the caller's language."""
+"""Present an import's result in the caller's language: as JSON, and as lines of text for reports and the terminal."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from app.core import i18n
 from app.core.errors import Fault, Invalid
-from app.importing.sheets import Row
-from app.importing.store import Outcome, Verdict
+from app.core.pii import PERSONAL
+from app.importing.headers import COLUMNS, SOURCES
+from app.importing.rows import SheetRow
+from app.importing.store import ImportResult, RowVerdict
+from app.registry import regions
+from app.registry.vocabulary import CHOICES, MAX_NAME, YES_NO
+
+COLUMN, ROW = {"id": "kolom", "en": "column"}, {"id": "baris", "en": "row"}
+EMPTY, CHANGED = {"id": "(kosong)", "en": "(empty)"}, {"id": "diubah", "en": "changed"}
 
 
-def present(outcome: Outcome, *, spoken: str) -> dict[str, Any]:
-    book = outcome.book
-    first = book.sheets[0]
+def to_json(result: ImportResult, *, language: str) -> bytes:
+    """Return the body of an ImportOut."""
+    return orjson.dumps(_content(result, language))
+
+
+def refusal(result: ImportResult, *, language: str) -> Invalid:
+    """Return the problem for a file that was not written, with every fault and the body of an ImportOut."""
+    problem = Invalid(*(replace(fault, row=row.number) for row in result.wrong_rows for fault in row.faults))
+    problem.extra = _content(result, language)
+    return problem
+
+
+def _content(result: ImportResult, language: str) -> dict[str, Any]:
+    file = result.file
+    first = file.sheets[0]
     return {
-        "dry_run": outcome.dry_run,
-        "applied": outcome.applied,
-        "counts": outcome.counts,
+        "dry_run": result.dry_run,
+        "applied": result.applied,
+        "counts": result.counts,
         "columns": {
             "sheet": first.name,
             "header_row": first.header.number,
             "recognised": first.header.texts,
-            "ignored": [say(fault, spoken=spoken) for sheet in book.sheets for fault in sheet.header.ignored],
-            "other_sheets": [{"sheet": unread.name, "rows": unread.rows} for unread in book.unread],
+            "ignored": [_fault(fault, language) for sheet in file.sheets for fault in sheet.header.ignored],
+            "other_sheets": [{"sheet": sheet.name, "rows": sheet.rows} for sheet in file.unread],
         },
-        "warnings": [say(fault, spoken=spoken) for fault in book.warnings],
-        "rows": [_row(row, verdict, spoken) for row, verdict in outcome.verdicts],
+        "warnings": [_fault(fault, language) for fault in file.warnings],
+        "rows": [_row(row, verdict, language) for row, verdict in result.verdicts],
     }
 
 
-def refusal(outcome: Outcome, *, spoken: str) -> Invalid:
-    """Why nothing was written: every fault, and the verdicts beside them."""
-    problem = Invalid(*(replace(fault, row=row.number) for row in outcome.wrong for fault in row.faults))
-    problem.extra = present(outcome, spoken=spoken)
-    return problem
-
-
-def _row(row: Row, verdict: Verdict, spoken: str) -> dict[str, Any]:
+def _row(row: SheetRow, verdict: RowVerdict, language: str) -> dict[str, Any]:
     site = row.draft.site if row.draft is not None else None
-    changes = {} if verdict is Verdict.ERROR else row.changes
+    changes = {} if verdict is RowVerdict.ERROR else row.changes
     return {
         "sheet": row.sheet,
         "row": row.number,
@@ -45,27 +60,73 @@ def _row(row: Row, verdict: Verdict, spoken: str) -> dict[str, Any]:
         "code": None if site is None else site.code,
         "site_id": None if site is None else site.id,
         "changes": {name: {"before": before, "after": after} for name, (before, after) in changes.items()},
-        "errors": [say(fault, spoken=spoken, row=row) for fault in row.faults],
-        "warnings": [say(fault, spoken=spoken, row=row) for fault in row.warnings],
+        "errors": [_cell_fault(row, fault, language) for fault in row.faults],
+        "warnings": [_cell_fault(row, fault, language) for fault in row.warnings],
     }
 
 
-def line(fault: Fault, *, spoken: str) -> str:
-    """What is wrong and what to do, in one line."""
-    said = say(fault, spoken=spoken)
-    return said["message"] if said["suggestion"] is None else f"{said['message']}. {said['suggestion']}"
-
-
-def say(fault: Fault, *, spoken: str, row: Row | None = None) -> dict[str, Any]:
-    said = {
+def _fault(fault: Fault, language: str) -> dict[str, Any]:
+    return {
         "field": fault.field,
-        "row": fault.row if row is None else row.number,
+        "row": fault.row,
         "code": fault.code,
-        "message": i18n.translate(fault.message, fault.values, language=spoken),
-        "suggestion": fault.suggestion and i18n.translate(fault.suggestion, fault.values, language=spoken),
+        "message": i18n.translate(fault.message, fault.values, language=language),
+        "suggestion": fault.suggestion and i18n.translate(fault.suggestion, fault.values, language=language),
     }
-    if row is None:
-        return said
-    name = row.column(fault.field)
-    where = (None, None) if name is None else (row.header.letter(name), row.header.texts[name])
-    return said | {"value": row.value(fault.field), "column": where[0], "header": where[1]}
+
+
+def _cell_fault(row: SheetRow, fault: Fault, language: str) -> dict[str, Any]:
+    """Add the cell that the fault is about: its text, column and header."""
+    column = row.source_column(fault.field)
+    return _fault(fault, language) | {
+        "row": row.number,
+        "value": row.source_text(fault.field),
+        "column": None if column is None else row.header.letter(column),
+        "header": None if column is None else row.header.texts[column],
+    }
+
+
+def fault_line(fault: Fault, *, language: str) -> str:
+    """Return message and suggestion in one line."""
+    content = _fault(fault, language)
+    return content["message"] if content["suggestion"] is None else f"{content['message']}. {content['suggestion']}"
+
+
+def row_lines(row: SheetRow, verdict: RowVerdict, *, language: str) -> Iterator[tuple[str, str]]:
+    """Yield (position, text) for each fault, warning and change of a row; for a new site, the village found."""
+    for fault in (*row.faults, *row.warnings):
+        yield _position(row, fault.field, language), fault_line(fault, language=language)
+    if verdict is RowVerdict.CREATE and row.draft is not None:
+        code = row.draft.values["village_code"]
+        names = regions.names()
+        yield _column_name("village_code", language), f"{code} {names[code]}, Kecamatan {names[code[:8]]}"
+    if verdict is RowVerdict.UPDATE:
+        for name, (before, after) in row.changes.items():
+            yield _column_name(name, language), _change(name, before, after, language)
+
+
+def _change(field: str, before: Any, after: Any, language: str) -> str:
+    """Personal data are never shown, only that they change."""
+    if field in PERSONAL:
+        return CHANGED[language]
+    return f"{_value(field, before, language)} → {_value(field, after, language)}"
+
+
+def _value(field: str, value: Any, language: str) -> str:
+    if value is None:
+        return EMPTY[language]
+    words: Mapping[Any, str] = YES_NO if isinstance(value, bool) else CHOICES.get(field, {})
+    return words.get(value, str(value)) if language == "id" else str(value)
+
+
+def _position(row: SheetRow, field: str, language: str) -> str:
+    """Return the column as in the file, like kolom I (IP/Host); without one, the field's name."""
+    if (column := row.source_column(field)) is not None:
+        header = " ".join(row.header.texts[column].split())
+        return f"{COLUMN[language]} {row.header.letter(column)} ({header[:MAX_NAME]})"
+    return ROW[language] if field == "row" else _column_name(field, language)
+
+
+def _column_name(field: str, language: str) -> str:
+    column = COLUMNS.get(SOURCES.get(field, (field,))[0])
+    return field if column is None or language == "en" else column.indonesian

@@ -1,25 +1,26 @@
-"""`POST /sites/import`: the district's spreadsheet, every wrong row explained before anything is written."""
+"""`POST /sites/import`: import a spreadsheet, with every wrong row explained before anything is written."""
 
 import hashlib
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
+from app.access.scope import Caller
 from app.core import i18n
 from app.core.errors import Fault, Invalid
 from app.core.tabular import XLSX_TYPE, attachment_headers
 from app.importing import report, response, sheets, store
-from app.importing.concurrency import aside
+from app.importing.concurrency import AccountLocks, run_in_thread
 from app.importing.schemas import ImportOut
-from app.importing.store import File
-from app.importing.turns import Turns
-from app.web.deps import Session, Writer
-from app.web.idempotency import IdempotencyKey
+from app.importing.sheets import ParsedFile
+from app.importing.store import ImportResult, SourceFile
+from app.postgres.engine import transaction
+from app.web.deps import Writer
+from app.web.idempotency import Idempotency, IdempotencyKey
 from app.web.problem_details import problems
 
 router = APIRouter(tags=["registry"])
@@ -44,21 +45,21 @@ BODY = {
 }
 
 
-class Format(StrEnum):
+class ImportFormat(StrEnum):
     JSON = "json"
     XLSX = "xlsx"
 
 
-class Sent(BaseModel):
-    """What makes two requests the same."""
+class ImportKey(BaseModel):
+    """Two requests with the same idempotency key must agree in these."""
 
     digest: str
     partial: bool
 
 
-Dry = Annotated[bool, Query(description="only tell what would happen")]
-Partial = Annotated[bool, Query(description="write the rows that are right although others are wrong")]
-As = Annotated[Format, Query(description="xlsx: the file given back, with result and suggestion columns")]
+DryRun = Annotated[bool, Query(description="only report what would happen")]
+Partial = Annotated[bool, Query(description="write the correct rows although others are wrong")]
+As = Annotated[ImportFormat, Query(description="xlsx: the file with result and suggestion columns added")]
 
 
 @router.post(
@@ -68,53 +69,38 @@ As = Annotated[Format, Query(description="xlsx: the file given back, with result
     responses={**problems(400, 403, 413), 200: {"content": {XLSX_TYPE: BINARY}}},
 )
 async def import_sites(
-    session: Session,
     caller: Writer,
     request: Request,
     idempotency: IdempotencyKey,
-    dry_run: Dry = False,
+    dry_run: DryRun = False,
     partial: Partial = False,
-    format: As = Format.JSON,
+    format: As = ImportFormat.JSON,
 ) -> Any:
-    """Registers and changes sites from CSV or XLSX: all rows or none, unless `partial`. A blank cell changes nothing.
+    """Register and change sites from CSV or XLSX: all rows or none, unless `partial`. A blank cell changes nothing.
 
     A row is matched by `code`, else by village and service number, else by village and provider where that is one
-    site. The same file again changes nothing.
+    site. Importing the same file again changes nothing.
     """
-    turns: Turns = request.app.state.imports
-    async with turns.of(caller):
-        name, data = await _file(request)
-        book = await aside(sheets.read, data)
-        sent = Sent(digest=hashlib.sha256(data).hexdigest(), partial=partial)
-        done = not dry_run and await idempotency.find(session, sent, caller=caller) is not None
-        outcome = await store.run(
-            session,
-            book,
-            File(name, sent.digest),
-            caller=caller,
-            policy=request.app.state.policy,
-            dry_run=dry_run or done,
-            partial=partial,
+    locks: AccountLocks = request.app.state.imports
+    async with locks.hold(caller):
+        name, data = await _read_upload(request)
+        file = await run_in_thread(sheets.read, data)
+        if format is ImportFormat.XLSX and not dry_run:
+            await run_in_thread(report.require_loadable, data)
+        source = SourceFile(name, hashlib.sha256(data).hexdigest())
+        result, replayed = await _import(
+            request, file, source, idempotency, caller=caller, dry_run=dry_run, partial=partial
         )
-        spoken = i18n.preferred_language(request.headers.get("accept-language"))
-        headers = {"Content-Language": spoken}
-        if done:
-            headers["Idempotent-Replayed"] = "true"
-            outcome = replace(outcome, dry_run=False, applied=True)
-        elif outcome.applied:
-            await idempotency.record(session, sent, 0, caller=caller)
-        elif not dry_run:
-            raise response.refusal(outcome, spoken=spoken)
-        if format is Format.XLSX:
-            back = await aside(report.write, data, outcome, spoken=spoken)
-            return Response(back, media_type=XLSX_TYPE, headers=headers | attachment_headers("hasil-impor", "xlsx"))
-    return Response(
-        orjson.dumps(response.present(outcome, spoken=spoken)), media_type="application/json", headers=headers
-    )
+        language = i18n.preferred_language(request.headers.get("accept-language"))
+        answer = await _render(data, result, format, language)
+    answer.headers["Content-Language"] = language
+    if replayed:
+        answer.headers["Idempotent-Replayed"] = "true"
+    return answer
 
 
-async def _file(request: Request) -> tuple[str, bytes]:
-    """Its name, where it has one, and what it holds. Raises Invalid when there is none."""
+async def _read_upload(request: Request) -> tuple[str, bytes]:
+    """Return the file's name ("" without one) and content. Raises Invalid for a form without a file."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         return "", await request.body()
     async with request.form(max_files=1, max_fields=10) as form:
@@ -122,3 +108,45 @@ async def _file(request: Request) -> tuple[str, bytes]:
         if not isinstance(file, UploadFile):
             raise Invalid(Fault("file", "missing", "The form has no file", "Send it in the field `file`"))
         return (file.filename or "").replace("\0", "")[:200], await file.read()
+
+
+async def _import(
+    request: Request,
+    file: ParsedFile,
+    source: SourceFile,
+    idempotency: Idempotency,
+    *,
+    caller: Caller,
+    dry_run: bool,
+    partial: bool,
+) -> tuple[ImportResult, bool]:
+    """Return the result, and whether the request was a replay. The transaction, and with it the lock that all
+    writers of the registry wait for, ends here, before anything is rendered."""
+    async with transaction(request.app.state.sessions) as session:
+        key = ImportKey(digest=source.digest, partial=partial)
+        replayed = not dry_run and await idempotency.find(session, key, caller=caller) is not None
+        result = await store.import_rows(
+            session,
+            file,
+            source,
+            caller=caller,
+            policy=request.app.state.policy,
+            dry_run=dry_run or replayed,
+            partial=partial,
+        )
+        if replayed:
+            return replace(result, dry_run=False, applied=True), True
+        if result.applied:
+            await idempotency.record(session, key, 0, caller=caller)
+    return result, False
+
+
+async def _render(data: bytes, result: ImportResult, format: ImportFormat, language: str) -> Response:
+    """Raises Invalid for a refused file. Rendering thousands of rows takes seconds, so it runs in a thread."""
+    if result.refused:
+        raise await run_in_thread(response.refusal, result, language=language)
+    if format is ImportFormat.JSON:
+        body = await run_in_thread(response.to_json, result, language=language)
+        return Response(body, media_type="application/json")
+    content = await run_in_thread(report.write, data, result, language=language)
+    return Response(content, media_type=XLSX_TYPE, headers=attachment_headers("hasil-impor", "xlsx"))

@@ -1,6 +1,6 @@
-"""A file into the registry: judged row by row, then written as a whole, or the rows that are right, or not at all."""
+"""Import rows into the registry: all of them, only the correct ones, or none."""
 
-from collections import Counter as Count
+from collections import Counter as Tally
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -11,13 +11,14 @@ from app.access import audit
 from app.access.models import Source
 from app.access.scope import Caller
 from app.importing import planning
-from app.importing.sheets import Book, Row
+from app.importing.rows import SheetRow
+from app.importing.sheets import ParsedFile
 from app.postgres.engine import Counter, lock_counter
 from app.registry import writer
 from probes.policy import AddressPolicy
 
 
-class Verdict(StrEnum):
+class RowVerdict(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     SAME = "same"
@@ -25,75 +26,87 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class SourceFile:
+    """The file as the audit records it."""
+
     name: str
     digest: str  # SHA-256, in hex
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    book: Book
+class ImportResult:
+    file: ParsedFile
     dry_run: bool
-    applied: bool
-    verdicts: list[tuple[Row, Verdict]]
+    applied: bool  # also true if there was nothing to write
+    verdicts: list[tuple[SheetRow, RowVerdict]]
 
     @property
     def counts(self) -> dict[str, int]:
-        found = Count(verdict for _, verdict in self.verdicts)
+        """Rows by verdict, and those with warnings."""
+        tally = Tally(verdict for _, verdict in self.verdicts)
         warned = sum(1 for row, _ in self.verdicts if row.warnings)
-        return {verdict.value: found[verdict] for verdict in Verdict} | {"warning": warned}
+        return {verdict.value: tally[verdict] for verdict in RowVerdict} | {"warning": warned}
 
     @property
-    def wrong(self) -> list[Row]:
-        return [row for row, verdict in self.verdicts if verdict is Verdict.ERROR]
+    def wrong_rows(self) -> list[SheetRow]:
+        return [row for row, verdict in self.verdicts if verdict is RowVerdict.ERROR]
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing was written because rows are wrong."""
+        return not self.dry_run and not self.applied
 
 
-async def run(
+async def import_rows(
     session: AsyncSession,
-    book: Book,
-    file: File,
+    file: ParsedFile,
+    source: SourceFile,
     *,
     caller: Caller,
     policy: AddressPolicy,
     dry_run: bool,
     partial: bool,
-    tell: Callable[[str, int], None] = lambda stage, rows: None,
-) -> Outcome:
-    """Writes nothing when it is a dry run, nor when a row is wrong unless `partial`. `tell` hears of the progress."""
+    on_progress: Callable[[str, int], None] = lambda stage, rows: None,
+) -> ImportResult:
+    """Write nothing in a dry run, nor if a row is wrong unless `partial`.
+
+    1. Resolve names. 2. Lock the registry, so that what is checked stays true until the commit. 3. Plan and check
+    every row. 4. Write and audit. `on_progress` is called with a stage and its number of rows.
+    """
     caller = replace(caller, source=Source.IMPORT)
-    around = await planning.read_words(session, book.rows, caller=caller)
+    index = await planning.resolve_names(session, file.rows, caller=caller)
     if not dry_run:
-        await lock_counter(session, Counter.REGISTRY)  # what is judged stays so until it is written
-    await planning.judge(session, book.rows, around, caller=caller, policy=policy)
-    tell("checked", len(book.rows))
-    outcome = Outcome(book, dry_run, False, [(row, _verdict(row)) for row in book.rows])
-    if dry_run or (outcome.wrong and not partial):
-        return outcome
-    drafts = [row.draft for row in book.rows if row.draft is not None and planning.writes(row)]
+        await lock_counter(session, Counter.REGISTRY)
+    await planning.plan(session, file.rows, index, caller=caller, policy=policy)
+    on_progress("checked", len(file.rows))
+    result = ImportResult(file, dry_run, False, [(row, _verdict(row)) for row in file.rows])
+    if dry_run or (result.wrong_rows and not partial):
+        return result
+    drafts = [row.draft for row in file.rows if row.draft is not None and planning.will_write(row)]
     written = await writer.write(session, drafts, caller=caller)
     if written:
-        await _record(session, caller, file, outcome)
-    tell("written", written)
-    return replace(outcome, applied=True)
+        await _audit(session, caller, source, result)
+    on_progress("written", written)
+    return replace(result, applied=True)
 
 
-def _verdict(row: Row) -> Verdict:
-    """Told before anything is written: afterwards a new site is there too."""
+def _verdict(row: SheetRow) -> RowVerdict:
+    """Call it before writing: afterwards new sites are registered, too."""
     if row.faults or row.draft is None:
-        return Verdict.ERROR
-    if not planning.writes(row):
-        return Verdict.SAME
-    return Verdict.CREATE if row.draft.site is None else Verdict.UPDATE
+        return RowVerdict.ERROR
+    if not planning.will_write(row):
+        return RowVerdict.SAME
+    return RowVerdict.CREATE if row.draft.site is None else RowVerdict.UPDATE
 
 
-async def _record(session: AsyncSession, caller: Caller, file: File, outcome: Outcome) -> None:
+async def _audit(session: AsyncSession, caller: Caller, source: SourceFile, result: ImportResult) -> None:
     region = None if caller.covers("64") else caller.region_code
     await audit.record(
         session,
         caller,
         "import",
         "file",
-        file.digest[:16],
+        source.digest[:16],
         region_code=region,
-        after={"name": file.name, "sha256": file.digest, "rows": outcome.counts},
+        after={"name": source.name, "sha256": source.digest, "rows": result.counts},
     )

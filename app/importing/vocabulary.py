@@ -1,25 +1,26 @@
-"""The words that districts write for what the API names in English."""
+"""Indonesian words that stand for blank, yes and no in a cell, and how messages list choices."""
 
 from collections.abc import Iterable
 from functools import cache
 
 from app.registry.vocabulary import CHOICES, fold
 
-LISTED = 5  # candidates that a message names
+MAX_LISTED = 5  # candidates named in one message
 
-BLANK = frozenset({"", "n a", "na", "tidak ada", "none", "null", "nihil", "kosong", "belum ada"})  # folded
-
+# All folded.
+BLANK = frozenset({"", "n a", "na", "tidak ada", "none", "null", "nihil", "kosong", "belum ada"})
 YES = frozenset({"ya", "y", "yes", "true", "benar", "1", "ada", "tetap", "statis", "static"})
 NO = frozenset({"tidak", "tdk", "t", "n", "no", "false", "salah", "0", "bukan", "dinamis", "dynamic"})
 
 
 @cache
 def expected(field: str) -> str:
-    """The choices as a message lists them: serat optik (fiber), radio, …"""
-    named = ((word, value.value) for value, word in CHOICES[field].items())
-    return ", ".join(word if fold(word) == fold(value) else f"{word} ({value})" for word, value in named)
+    """Return a field's choices as one text: serat optik (fiber), radio, …"""
+    pairs = ((word, value.value) for value, word in CHOICES[field].items())
+    return ", ".join(word if fold(word) == fold(value) else f"{word} ({value})" for word, value in pairs)
 
 
 def listed(candidates: Iterable[str]) -> str:
-    every = list(candidates)
-    return "; ".join(every[:LISTED]) + ("; …" if len(every) > LISTED else "")
+    """Join the first candidates, with … for the rest."""
+    texts = list(candidates)
+    return "; ".join(texts[:MAX_LISTED]) + ("; …" if len(texts) > MAX_LISTED else "")

@@ -10,7 +10,7 @@ from app.access.scope import Caller, in_region, require_region, require_writer, 
 from app.availability.models import MaintenanceWindow
 from app.core.errors import Fault, Invalid, NotAllowed, NotFound
 from app.maintenance.schemas import WindowIn
-from app.registry import references, regions
+from app.registry import providers, regions
 from app.registry import store as registry
 from app.registry.models import Provider, Site
 
@@ -45,7 +45,7 @@ async def find_place(session: AsyncSession, given: WindowIn, faults: list[Fault]
     region = await _region(session, given.region, faults, caller=caller)
     provider = None
     if given.provider is not None:
-        provider = await references.find_provider(session, given.provider, faults)
+        provider = await providers.find_by_slug(session, given.provider, faults)
     return Place(site, region, provider)
 
 
@@ -67,7 +67,7 @@ async def _site(session: AsyncSession, ident: str, faults: list[Fault], *, calle
 
 async def _region(session: AsyncSession, given: str | None, faults: list[Fault], *, caller: Caller) -> str | None:
     try:
-        code = await regions.require_current(session, given)
+        code = await regions.require_current_code(session, given)
     except Invalid as error:
         faults.extend(error.faults)
         return None

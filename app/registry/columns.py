@@ -1,7 +1,4 @@
-"""The columns of the registry's tables: what districts write above them, what they mean, who may have them.
-
-One list for the import, its template, the export and the data dictionary.
-"""
+"""The columns of a site table, with headers and meanings: for import, template, export and data dictionary."""
 
 from dataclasses import dataclass
 
@@ -10,15 +7,13 @@ from app.core.pii import PERSONAL
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`aliases` are further headers, compared in lower case without punctuation."""
-
-    field: str  # of the API
-    indonesian: str  # the header that the template carries
+    field: str  # name in the API
+    indonesian: str  # header in the template
     meaning: str
-    arti: str  # the meaning in Bahasa Indonesia
+    arti: str  # meaning in Bahasa Indonesia
     unit: str | None = None
-    reference: str | None = None  # where the values come from
-    aliases: tuple[str, ...] = ()
+    reference: str | None = None  # source of the values
+    aliases: tuple[str, ...] = ()  # further headers, compared folded
 
     @property
     def personal(self) -> bool:
@@ -32,7 +27,7 @@ SITE_COLUMNS = (
     Column(
         "code",
         "Kode titik akses",
-        "the site's code, given at registration; never changes",
+        "the site's code, assigned at registration; never changes",
         "kode titik akses, diberikan saat pendaftaran; tidak pernah berubah",
         aliases=("site code", "kode lokasi", "kode titik", "kode site"),
     ),
@@ -47,14 +42,14 @@ SITE_COLUMNS = (
     Column(
         "name",
         "Nama titik akses",
-        "what the site is called; the village's name where nothing is given",
+        "the site's name; the village's name if empty",
         "nama titik akses; nama desa bila tidak diisi",
         aliases=("nama", "nama lokasi", "site name"),
     ),
     Column(
         "kind",
         "Jenis",
-        "access point, or node (a tower, POP or gateway that sites hang on)",
+        "access point, or node (a tower, POP or gateway that other sites depend on)",
         "titik akses atau simpul (menara, POP, gerbang)",
         aliases=("jenis titik", "tipe"),
     ),
@@ -68,7 +63,7 @@ SITE_COLUMNS = (
     Column(
         "provider",
         "Penyedia",
-        "the provider's slug, or its name",
+        "the provider's slug or name",
         "penyedia jasa internet",
         aliases=("provider", "isp", "penyedia jasa", "penyedia layanan", "operator"),
     ),
@@ -83,22 +78,22 @@ SITE_COLUMNS = (
     Column(
         "venue",
         "Tempat pemasangan",
-        "where it is installed",
+        "where the equipment is installed",
         "tempat perangkat dipasang",
         aliases=("tempat", "lokasi pemasangan", "lokasi"),
     ),
     Column(
         "location_note",
         "Alamat lokasi",
-        "how to find it",
+        "how to find the site",
         "cara menemukan lokasinya",
         aliases=("alamat", "address", "keterangan lokasi"),
     ),
     Column(
         "latitude",
         "Lintang",
-        "of the equipment",
-        "posisi perangkat",
+        "latitude of the equipment",
+        "garis lintang perangkat",
         unit="degree",
         reference=WGS84,
         aliases=("latitude", "lat", "garis lintang", "ls", "lintang selatan"),
@@ -106,8 +101,8 @@ SITE_COLUMNS = (
     Column(
         "longitude",
         "Bujur",
-        "of the equipment",
-        "posisi perangkat",
+        "longitude of the equipment",
+        "garis bujur perangkat",
         unit="degree",
         reference=WGS84,
         aliases=("longitude", "lon", "long", "lng", "garis bujur", "bt", "bujur timur"),
@@ -122,31 +117,36 @@ SITE_COLUMNS = (
     Column(
         "host",
         "Alamat IP atau host",
-        "the address or DNS name that is measured",
-        "alamat atau nama DNS yang diukur",
+        "IP address or DNS name that is probed",
+        "alamat IP atau nama DNS yang diukur",
         aliases=("ip", "ip/host", "ip address", "alamat ip", "host", "ip publik"),
     ),
     Column(
         "host_static",
         "IP tetap",
-        "whether the address is the site's own for good",
-        "apakah alamat itu tetap milik titik akses ini",
+        "whether the IP address is static",
+        "apakah alamat IP titik akses ini tetap",
         aliases=("ip statis", "static ip", "ip static"),
     ),
-    Column("port", "Port", "for probe tcp", "untuk cara ukur tcp"),
-    Column("url", "URL", "the page that probe http asks for", "halaman untuk cara ukur http"),
-    Column("speed_url", "URL uji kecepatan", "what throughput is measured with", "berkas untuk mengukur kecepatan"),
+    Column("port", "Port", "TCP port for probe tcp", "port TCP untuk cara ukur tcp"),
+    Column("url", "URL", "page requested by probe http", "halaman untuk cara ukur http"),
+    Column(
+        "speed_url",
+        "URL uji kecepatan",
+        "file downloaded to measure throughput",
+        "berkas yang diunduh untuk mengukur kecepatan",
+    ),
     Column(
         "speed_budget_mb",
         "Kuota uji kecepatan (MB per bulan)",
-        "what measuring the speed may cost a month",
-        "yang boleh terpakai untuk uji kecepatan dalam sebulan",
+        "data that speed tests may use in a month",
+        "jatah data untuk uji kecepatan dalam sebulan",
         unit="MB",
     ),
     Column(
         "bandwidth_down_mbps",
         "Kecepatan unduh kontrak (Mbps)",
-        "contracted download",
+        "contracted download speed",
         "kecepatan unduh kontrak",
         unit="Mbps",
         aliases=("bandwidth", "kecepatan", "unduh", "download", "bandwidth mbps", "kecepatan mbps"),
@@ -154,7 +154,7 @@ SITE_COLUMNS = (
     Column(
         "bandwidth_up_mbps",
         "Kecepatan unggah kontrak (Mbps)",
-        "contracted upload",
+        "contracted upload speed",
         "kecepatan unggah kontrak",
         unit="Mbps",
         aliases=("unggah", "upload"),
@@ -163,8 +163,8 @@ SITE_COLUMNS = (
     Column(
         "public_hours",
         "Jam layanan publik",
-        "when the public may use it",
-        "kapan masyarakat dapat memakainya",
+        "hours in which the public may use it",
+        "jam masyarakat dapat memakainya",
         aliases=("jam layanan", "jam buka"),
     ),
     Column(
@@ -174,19 +174,19 @@ SITE_COLUMNS = (
         "PLN, PLN terbatas, genset, surya, atau tidak ada",
         aliases=("listrik", "sumber daya"),
     ),
-    Column("power_hours", "Jam listrik", "when there is power", "kapan listrik menyala"),
+    Column("power_hours", "Jam listrik", "hours with power", "jam listrik menyala"),
     Column(
         "parent",
         "Simpul induk",
-        "the code of the node it hangs on",
-        "kode simpul tempat titik akses bergantung",
+        "code of the node that the site depends on",
+        "kode simpul induk titik akses ini",
         aliases=("induk", "parent", "parent code", "kode induk"),
     ),
     Column(
         "contract",
         "Nomor kontrak",
-        "the contract that pays for it",
-        "kontrak yang membiayai layanan ini",
+        "number of the contract that covers the site",
+        "nomor kontrak yang mencakup titik akses ini",
         aliases=("kontrak", "no kontrak", "contract number"),
     ),
     Column(
@@ -195,7 +195,7 @@ SITE_COLUMNS = (
     Column(
         "contact_name",
         "Nama kontak",
-        "who to call at the site (personal data)",
+        "contact person at the site (personal data)",
         "narahubung di lokasi (data pribadi)",
         aliases=("narahubung", "pic", "nama pic", "kontak"),
     ),

@@ -1,6 +1,6 @@
-"""What drafts may not do to each other, nor to the sites that are there: share an address, hang in a circle.
+"""Find conflicts among drafts and with registered sites: shared addresses, parents in a cycle, orphaned children.
 
-To be looked at while the registry's counter is held, so that it still is so when they are written.
+Call it while holding the registry's counter, so that the result stays true until the write.
 """
 
 from collections import defaultdict
@@ -13,50 +13,54 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Fault
 from app.postgres.engine import among
-from app.registry.drafts import Address, Draft, address
+from app.registry.drafts import AddressKey, Draft, address_key
 from app.registry.models import Lifecycle, Site, SiteKind
 
-UPWARD = text(
-    "WITH RECURSIVE up AS (SELECT id, parent_id FROM site WHERE id = ANY(:ids) "
-    "UNION SELECT s.id, s.parent_id FROM site s JOIN up ON s.id = up.parent_id) "
-    "SELECT id, parent_id FROM up"
+ANCESTORS = text(
+    "WITH RECURSIVE ancestor AS (SELECT id, parent_id FROM site WHERE id = ANY(:ids) "
+    "UNION SELECT s.id, s.parent_id FROM site s JOIN ancestor ON s.id = ancestor.parent_id) "
+    "SELECT id, parent_id FROM ancestor"
 )
 
-NAMED = 6  # of those that want the same: thousands of rows may stand at one address
+MAX_OTHERS = 6  # named in a conflict: thousands of rows may claim one address
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
+class DraftConflict:
     fault: Fault
-    others: Sequence[Draft] = field(default=())  # some of the drafts that want the same; none where a site has it
+    others: Sequence[Draft] = field(default=())  # some drafts that claim the same; empty if a registered site holds it
 
 
-async def find(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, Clash]:
-    """One clash a draft at most; without those that clash the others stand, whatever they counted on."""
-    held = await _held(session, drafts)
-    above = await _above(session, drafts)
-    clashes = _addresses(drafts, held) | await _deserted(session, drafts)
-    while circling := _circles([draft for draft in drafts if draft not in clashes], above):
-        clashes |= circling
-        _pass_on(list(circling), clashes, drafts, held)
-    return clashes
+async def find(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, DraftConflict]:
+    """Return at most one conflict for each draft; all drafts without one can be written together."""
+    holders = await _address_holders(session, drafts)
+    parents = await _present_parents(session, drafts)
+    conflicts = _address_conflicts(drafts, holders) | await _orphaning(session, drafts)
+    while cycles := _cycles([draft for draft in drafts if draft not in conflicts], parents):
+        conflicts |= cycles
+        _propagate(list(cycles), conflicts, drafts, holders)
+    return conflicts
 
 
-async def _deserted(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, Clash]:
-    """Nodes that are to be none, and have sites hanging on them."""
-    leaving = {
+async def _orphaning(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, DraftConflict]:
+    """Find nodes that change to another kind while they have children."""
+    former_nodes = {
         draft.site.id: draft
         for draft in drafts
         if draft.site is not None and draft.site.kind is SiteKind.NODE and draft.values["kind"] is not SiteKind.NODE
     }
-    if not leaving:
+    if not former_nodes:
         return {}
-    hanging = among(Site.parent_id, leaving) & (Site.lifecycle != Lifecycle.RETIRED)
-    rows = await session.execute(select(Site.parent_id, func.min(Site.code)).where(hanging).group_by(Site.parent_id))
+    children = among(Site.parent_id, former_nodes) & (Site.lifecycle != Lifecycle.RETIRED)
+    rows = await session.execute(select(Site.parent_id, func.min(Site.code)).where(children).group_by(Site.parent_id))
     return {
-        leaving[node_id]: Clash(
+        former_nodes[node_id]: DraftConflict(
             Fault(
-                "kind", "has_children", "{child} hangs on it", "Give it another parent first", values={"child": child}
+                "kind",
+                "has_children",
+                "This node is the parent of {child}",
+                "Give that site another parent first",
+                values={"child": child},
             )
         )
         for node_id, child in rows
@@ -64,9 +68,9 @@ async def _deserted(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draf
     }
 
 
-async def _held(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Address, int]:
-    """Who is measured now at the addresses that are wanted."""
-    hosts = {key[1] for draft in drafts if (key := address(draft.values)) is not None}
+async def _address_holders(session: AsyncSession, drafts: Sequence[Draft]) -> dict[AddressKey, int]:
+    """Return the id of the active site at each address on the drafts' hosts."""
+    hosts = {key[1] for draft in drafts if (key := address_key(draft.values)) is not None}
     if not hosts:
         return {}
     rows = await session.execute(
@@ -74,55 +78,60 @@ async def _held(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Address,
             Site.host == any_(literal(sorted(hosts), ARRAY(Text))), Site.lifecycle == Lifecycle.ACTIVE
         )
     )
-    return {key: row.id for row in rows if (key := address(dict(row._mapping))) is not None}
+    return {key: row.id for row in rows if (key := address_key(dict(row._mapping))) is not None}
 
 
-def _addresses(drafts: Sequence[Draft], held: Mapping[Address, int]) -> dict[Draft, Clash]:
-    ours = {draft.site.id for draft in drafts if draft.site is not None}
-    clashes: dict[Draft, Clash] = {}
-    for key, wanting in _wanted(drafts).items():
-        holder = held.get(key)
-        if holder is not None and holder not in ours:
-            clashes |= {draft: Clash(_taken(draft.values)) for draft in wanting}
-        elif len(wanting) > 1:  # who has it already may keep it
-            clashes |= {
-                draft: Clash(_shared(draft.values), [other for other in wanting[:NAMED] if other is not draft])
-                for draft in wanting
+def _address_conflicts(drafts: Sequence[Draft], holders: Mapping[AddressKey, int]) -> dict[Draft, DraftConflict]:
+    changing = {draft.site.id for draft in drafts if draft.site is not None}
+    conflicts: dict[Draft, DraftConflict] = {}
+    for key, claimants in _claims(drafts).items():
+        holder = holders.get(key)
+        if holder is not None and holder not in changing:
+            conflicts |= {draft: DraftConflict(_taken(draft.values)) for draft in claimants}
+        elif len(claimants) > 1:  # a site that holds the address already may keep it
+            conflicts |= {
+                draft: DraftConflict(
+                    _shared(draft.values), [other for other in claimants[:MAX_OTHERS] if other is not draft]
+                )
+                for draft in claimants
                 if draft.site is None or draft.site.id != holder
             }
-    _pass_on(list(clashes), clashes, drafts, held)
-    return clashes
+    _propagate(list(conflicts), conflicts, drafts, holders)
+    return conflicts
 
 
-def _pass_on(
-    stay: list[Draft], clashes: dict[Draft, Clash], drafts: Sequence[Draft], held: Mapping[Address, int]
+def _propagate(
+    rejected: list[Draft],
+    conflicts: dict[Draft, DraftConflict],
+    drafts: Sequence[Draft],
+    holders: Mapping[AddressKey, int],
 ) -> None:
-    """A site that does not change keeps its address: whoever counted on that clashes too."""
-    wanted, has = _wanted(drafts), {site_id: key for key, site_id in held.items()}
-    while stay:
-        draft = stay.pop()
-        key = None if draft.site is None else has.get(draft.site.id)
-        for other in wanted.get(key, ()) if key is not None else ():
-            if other is not draft and other not in clashes:
-                clashes[other] = Clash(_taken(other.values))
-                stay.append(other)
+    """Add conflicts for drafts that claim the present address of a rejected one: its site keeps that address."""
+    claims, held = _claims(drafts), {site_id: key for key, site_id in holders.items()}
+    while rejected:
+        draft = rejected.pop()
+        key = None if draft.site is None else held.get(draft.site.id)
+        for other in claims.get(key, ()) if key is not None else ():
+            if other is not draft and other not in conflicts:
+                conflicts[other] = DraftConflict(_taken(other.values))
+                rejected.append(other)
 
 
-def _wanted(drafts: Sequence[Draft]) -> dict[Address, list[Draft]]:
-    wanted: defaultdict[Address, list[Draft]] = defaultdict(list)
+def _claims(drafts: Sequence[Draft]) -> dict[AddressKey, list[Draft]]:
+    claims: defaultdict[AddressKey, list[Draft]] = defaultdict(list)
     for draft in drafts:
-        if (key := address(draft.values)) is not None:
-            wanted[key].append(draft)
-    return dict(wanted)
+        if (key := address_key(draft.values)) is not None:
+            claims[key].append(draft)
+    return dict(claims)
 
 
 def _taken(values: Mapping[str, Any]) -> Fault:
     return Fault(
         "host",
         "duplicate_address",
-        "{given} is already measured by another active site (probe {probe})",
-        "Look for it: GET /api/v1/sites?q={host}",
-        values=_said(values),
+        "{given} is already probed for another active site (probe {probe})",
+        "Find it: GET /api/v1/sites?q={host}",
+        values=_texts(values),
     )
 
 
@@ -130,45 +139,46 @@ def _shared(values: Mapping[str, Any]) -> Fault:
     return Fault(
         "host",
         "duplicate_address",
-        "{given} stands here more than once (probe {probe})",
-        "Only one active site is measured at an address: give each its own",
-        values=_said(values),
+        "{given} is used by more than one site here (probe {probe})",
+        "Only one active site may use an address: give each site its own",
+        values=_texts(values),
     )
 
 
-def _said(values: Mapping[str, Any]) -> dict[str, Any]:
+def _texts(values: Mapping[str, Any]) -> dict[str, Any]:
     port = f" port {values['port']}" if values["port"] else ""
     return {"given": f"{values['host']}{port}", "probe": values["probe"].value, "host": values["host"]}
 
 
-async def _above(session: AsyncSession, drafts: Sequence[Draft]) -> dict[int, int | None]:
-    """Parents as they stand: of the sites that are hung elsewhere, and of all that will be above them."""
-    hung = _hung(drafts)
-    ids = {*hung, *(draft.values["parent_id"] for draft in hung.values())} - {None}
+async def _present_parents(session: AsyncSession, drafts: Sequence[Draft]) -> dict[int, int | None]:
+    """Return the parent of each site that gets another one, and of all present ancestors of old and new parents."""
+    moved = _moved(drafts)
+    ids = {*moved, *(draft.values["parent_id"] for draft in moved.values())} - {None}
     if not ids:
         return {}
-    return {row.id: row.parent_id for row in await session.execute(UPWARD, {"ids": sorted(ids)})}
+    return {row.id: row.parent_id for row in await session.execute(ANCESTORS, {"ids": sorted(ids)})}
 
 
-def _circles(drafts: Sequence[Draft], above: Mapping[int, int | None]) -> dict[Draft, Clash]:
-    """A new site has no children yet, so only a change can close a circle, alone or along with others."""
-    hung = _hung(drafts)
-    then = {**above, **{site_id: draft.values["parent_id"] for site_id, draft in hung.items()}}
+def _cycles(drafts: Sequence[Draft], parents: Mapping[int, int | None]) -> dict[Draft, DraftConflict]:
+    """A new site has no children yet, so only changes can close a cycle, one alone or several together."""
+    moved = _moved(drafts)
+    parents_after = {**parents, **{site_id: draft.values["parent_id"] for site_id, draft in moved.items()}}
     return {
-        draft: Clash(
+        draft: DraftConflict(
             Fault(
                 "parent_id",
                 "cycle",
-                "Node {given} hangs on this site itself",
+                "Node {given} is below this site itself",
                 values={"given": draft.values["parent_id"]},
             )
         )
-        for site_id, draft in hung.items()
-        if site_id in _ancestors(site_id, then)
+        for site_id, draft in moved.items()
+        if site_id in _ancestors(site_id, parents_after)
     }
 
 
-def _hung(drafts: Sequence[Draft]) -> dict[int, Draft]:
+def _moved(drafts: Sequence[Draft]) -> dict[int, Draft]:
+    """Return the drafts that give a registered site another parent, by its id."""
     return {
         draft.site.id: draft
         for draft in drafts
@@ -176,10 +186,10 @@ def _hung(drafts: Sequence[Draft]) -> dict[int, Draft]:
     }
 
 
-def _ancestors(site_id: int, above: Mapping[int, int | None]) -> set[int]:
+def _ancestors(site_id: int, parents: Mapping[int, int | None]) -> set[int]:
     seen: set[int] = set()
-    ancestor = above.get(site_id)
+    ancestor = parents.get(site_id)
     while ancestor is not None and ancestor not in seen:
         seen.add(ancestor)
-        ancestor = above.get(ancestor)
+        ancestor = parents.get(ancestor)
     return seen

@@ -1,4 +1,4 @@
-"""A site as it is to stand, before it does: a new one, or one that is there with what is to change."""
+"""A site as it will be after a write: a new one, or a registered one with its changes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from app.core.errors import Fault
 from app.core.validation import faults_from
 from app.registry.models import Lifecycle, LinkRole, Provider, Site, SiteKind
 from app.registry.schemas import SiteFields, SiteIn, SitePatch
-from app.registry.vocabulary import meant
+from app.registry.vocabulary import find_choice
 from probes.contract import ProbeKind
 
 FIELDS = tuple(SiteFields.model_fields)
@@ -20,60 +20,64 @@ DEFAULTS = {
     "host_static": True,
 }
 
-Address = tuple[ProbeKind, str, int]
+AddressKey = tuple[ProbeKind, str, int]
 
 
 @dataclass(slots=True, eq=False)
 class Draft:
+    """Drafts compare by identity."""
+
     values: dict[str, Any]  # every field of a site; `provider` is its slug
-    given: frozenset[str]  # the fields that were said
-    site: Site | None = None  # the one that changes, or once it is written the one that was made
+    set_fields: frozenset[str]  # those that the caller sent
+    site: Site | None = None  # the registered site; for a new one, set when it is written
     provider: Provider | None = None
 
     @property
     def changes(self) -> dict[str, tuple[Any, Any]]:
-        """Before and after of each field that is to be another; of a new site, of each that is something."""
-        before = dict.fromkeys(FIELDS) if self.site is None else standing(self.site)
+        """Return before and after of each field that changes; for a new site, of each that is not null."""
+        before = dict.fromkeys(FIELDS) if self.site is None else current_values(self.site)
         return {name: (before[name], self.values[name]) for name in FIELDS if self.values[name] != before[name]}
 
 
-def new(given: SiteFields) -> Draft:
-    said = given.model_dump(exclude_unset=True)
-    values: dict[str, Any] = dict.fromkeys(FIELDS) | {name: value for name, value in said.items() if value is not None}
-    return Draft(
-        {name: DEFAULTS.get(name) if value is None else value for name, value in values.items()}, frozenset(said)
-    )
+def new(body: SiteFields) -> Draft:
+    """Draft a new site; fields that are missing or null take their defaults."""
+    sent = body.model_dump(exclude_unset=True)
+    values = dict.fromkeys(FIELDS) | DEFAULTS | {name: value for name, value in sent.items() if value is not None}
+    return Draft(values, frozenset(sent))
 
 
-def change(site: Site, given: SiteFields) -> Draft:
-    said = given.model_dump(exclude_unset=True)
-    return Draft(standing(site) | said, frozenset(said), site)
+def change(site: Site, body: SiteFields) -> Draft:
+    """Draft a change of the fields that `body` sets."""
+    sent = body.model_dump(exclude_unset=True)
+    return Draft(current_values(site) | sent, frozenset(sent), site)
 
 
-def read(
-    sent: dict[str, Any], *, site: Site | None, model: type[SiteFields] | None = None
+def parse(
+    body: dict[str, Any], *, site: Site | None, model: type[SiteFields] | None = None
 ) -> tuple[Draft, list[Fault]]:
-    """What was sent for a new site, or for one that is there. A field of the wrong form is a fault, and left out of
-    the draft: the others may be wrong too, and are looked at."""
+    """Draft a new site (`site` is None) or a change from an untrusted body.
+
+    Returns a fault for each malformed field and a draft of the others, so that those can be checked, too.
+    """
     model = model or (SiteIn if site is None else SitePatch)
     faults: list[Fault] = []
-    given: SiteFields
+    fields: SiteFields
     try:
-        given = model.model_validate(sent)
+        fields = model.model_validate(body)
     except ValidationError as error:
-        faults = faults_from(map(dict, error.errors()), fields=list(model.model_fields), synonym_of=meant)
-        sound = sent.keys() & SiteFields.model_fields.keys() - {fault.field for fault in faults}
-        given = SiteFields.model_validate({name: sent[name] for name in sound})
-    return new(given) if site is None else change(site, given), faults
+        faults = faults_from(map(dict, error.errors()), fields=list(model.model_fields), synonym_of=find_choice)
+        sound = body.keys() & SiteFields.model_fields.keys() - {fault.field for fault in faults}
+        fields = SiteFields.model_validate({name: body[name] for name in sound})
+    return new(fields) if site is None else change(site, fields), faults
 
 
-def standing(site: Site) -> dict[str, Any]:
-    """The values of a site that is there."""
+def current_values(site: Site) -> dict[str, Any]:
+    """Return the values of a registered site, as a draft has them."""
     return {name: getattr(site, name) for name in FIELDS if name != "provider"} | {"provider": site.provider.slug}
 
 
-def address(values: dict[str, Any]) -> Address | None:
-    """What only one site in service may be measured at: the key of uq_site_active_address."""
+def address_key(values: dict[str, Any]) -> AddressKey | None:
+    """Return the key of uq_site_active_address, which one active site may hold; None if the site is not probed."""
     if values["lifecycle"] is not Lifecycle.ACTIVE or values["host"] is None or values["probe"] is ProbeKind.PUSH:
         return None
     return values["probe"], values["host"], 0 if values["probe"] is ProbeKind.ICMP else values["port"] or 0

@@ -1,4 +1,4 @@
-"""Regions as GeoJSON: districts by their boundaries, all others by a point within them."""
+"""Serialize regions as GeoJSON: districts with their boundaries, all others as a point."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -17,8 +17,9 @@ ATTRIBUTION = (
 )
 
 
-def collection(found: Sequence[Region]) -> bytes:
-    features = b",".join(map(_feature, found))
+def collection(regions: Sequence[Region]) -> bytes:
+    """Return a FeatureCollection with the attribution that the data's licence requires."""
+    features = b",".join(map(_feature, regions))
     return b'{"type":"FeatureCollection","attribution":%b,"features":[%b]}' % (orjson.dumps(ATTRIBUTION), features)
 
 
@@ -40,6 +41,6 @@ def _point(region: Region) -> dict[str, Any]:
 
 @cache
 def boundaries() -> dict[str, orjson.Fragment]:
-    """By the district's code, as they are sent."""
+    """Return each district's geometry by its code, as serialized JSON."""
     features = orjson.loads(DISTRICTS.read_bytes())["features"]
-    return {one["properties"]["code"]: orjson.Fragment(orjson.dumps(one["geometry"])) for one in features}
+    return {feature["properties"]["code"]: orjson.Fragment(orjson.dumps(feature["geometry"])) for feature in features}

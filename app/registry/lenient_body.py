@@ -1,4 +1,4 @@
-"""A site as it was sent: sound, or with everything that is wrong with it told at once."""
+"""Accept a malformed site body, so that all its faults can be reported together: of form and of content."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -16,36 +16,36 @@ from probes.policy import AddressPolicy
 Model = TypeVar("Model", SiteIn, SitePatch)
 
 
-class Unsound(RootModel[Any]):
-    """A body with a field of the wrong form. It is kept: its other fields may be wrong too, and are looked up."""
+class MalformedBody(RootModel[Any]):
+    """A body that its model refuses, kept as it was sent."""
 
 
-SentSite = Annotated[SiteIn | SkipJsonSchema[Unsound], Field(union_mode="left_to_right")]
-SentPatch = Annotated[SitePatch | SkipJsonSchema[Unsound], Field(union_mode="left_to_right")]
+SiteBody = Annotated[SiteIn | SkipJsonSchema[MalformedBody], Field(union_mode="left_to_right")]
+PatchBody = Annotated[SitePatch | SkipJsonSchema[MalformedBody], Field(union_mode="left_to_right")]
 
 
-async def require_sound(
+async def require_valid(
     session: AsyncSession,
-    sent: Model | Unsound,
+    body: Model | MalformedBody,
     model: type[Model],
     *,
     caller: Caller,
     policy: AddressPolicy,
     ident: str | None = None,
 ) -> Model:
-    """`ident` names the site that a patch is for.
+    """Return the body if it is well formed. `ident`: the site that a patch is for.
 
-    Raises Invalid with the faults of form, and those of what the fields of sound form say.
+    Raises Invalid with the faults of form, and those of content in the well-formed fields.
     """
-    if not isinstance(sent, Unsound):
-        return sent
-    if not isinstance(sent.root, dict):
+    if not isinstance(body, MalformedBody):
+        return body
+    if not isinstance(body.root, dict):
         try:
-            return model.model_validate(sent.root)
+            return model.model_validate(body.root)
         except ValidationError as error:
             raise Invalid(*faults_from(map(dict, error.errors()))) from None
     site = (await store.get_site(session, ident, caller=caller))[0] if ident is not None else None
-    draft, faults = drafts.read(sent.root, site=site)
-    known = await writer.look_up(session, [draft], caller=caller)
-    more = writer.check(draft, known, policy=policy)
-    raise Invalid(*faults, *(fault for fault in more if fault.field in draft.given))
+    draft, faults = drafts.parse(body.root, site=site)
+    references = await writer.load_references(session, [draft], caller=caller)
+    more = writer.check(draft, references, policy=policy)
+    raise Invalid(*faults, *(fault for fault in more if fault.field in draft.set_fields))

@@ -55,7 +55,7 @@ class PowerSource(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a site was down: contracts exclude some, people confirm them."""
+    """Why a site was down; contracts exclude some causes from downtime."""
 
     LINK = "link"
     PROVIDER = "provider"
@@ -85,12 +85,12 @@ class Region(Base):
     valid_to: Mapped[date | None]  # exclusive
 
     @property
-    def over(self) -> bool:
+    def dissolved(self) -> bool:
         return self.valid_to is not None and self.valid_to <= today()
 
 
 class RegionAlias(Base):
-    """A code that a region had before."""
+    """A former code of a region."""
 
     __tablename__ = "region_alias"
 
@@ -183,7 +183,7 @@ class Site(Base):
     port: Mapped[int | None]
     url: Mapped[str | None]
     speed_url: Mapped[str | None]
-    speed_budget_mb: Mapped[int | None]  # a month; without one, the profile's
+    speed_budget_mb: Mapped[int | None]  # for a month; null: the technology profile's
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"), index=True)
     contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
     device_model: Mapped[str | None]
@@ -200,7 +200,7 @@ class Site(Base):
 
     @property
     def configuration(self) -> tuple[object, ...]:
-        """What judgement and its counting depend on: a change of it starts a new dated configuration."""
+        """Return what judging and counting depend on; a change of it starts a new dated configuration."""
         return (
             self.lifecycle,
             self.technology,
@@ -213,12 +213,12 @@ class Site(Base):
 
     @property
     def address(self) -> tuple[object, ...]:
-        """Where it is measured: behind a new address nobody has been seen yet."""
+        """Return where the site is probed; after a change of it the site counts as never seen."""
         return self.probe, self.host, self.port, self.url
 
 
 class SiteConfiguration(Base):
-    """How a site was set up, and when: the ledger judges each second by the configuration of its day."""
+    """A site's dated configuration: each second is judged by the one in force at the time."""
 
     __tablename__ = "site_configuration"
     __table_args__ = (
@@ -238,7 +238,7 @@ class SiteConfiguration(Base):
     provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"))
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
     contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
-    addressed_at: Mapped[Moment]  # since when it is measured where it is
+    addressed_at: Mapped[Moment]  # since when it has its present address
     village_code: Mapped[str] = mapped_column(ForeignKey("region.code"))
 
 
@@ -258,7 +258,7 @@ class UnknownReason(StrEnum):
 
 
 class SiteStatus(Base):
-    """What is known of a site now, one narrow row each: made at registration, folded forward by the ledger."""
+    """A site's current status: created at registration, updated as readings are judged."""
 
     __tablename__ = "site_status"
 
@@ -269,13 +269,17 @@ class SiteStatus(Base):
     since: Mapped[Moment]
     evidence_at: Mapped[Moment | None]  # slot of the last reading that supports the state
     valid_s: Mapped[int]
-    seen_at: Mapped[Moment | None]  # slot of the last reading that was judged
+    seen_at: Mapped[Moment | None]  # slot of the last judged reading
     timeouts: Mapped[int] = mapped_column(SmallInteger)
-    pending_at: Mapped[Moment | None]  # slot of the first of the timeouts that await confirmation
-    pending_behind: Mapped[bool] = mapped_column(server_default=text("false"))  # that one was lost behind a parent
+    pending_at: Mapped[Moment | None]  # slot of the first timeout awaiting confirmation
+    pending_behind: Mapped[bool] = mapped_column(
+        server_default=text("false")
+    )  # that timeout was behind a parent that is down
     last_ok_at: Mapped[Moment | None]
-    commissioned_at: Mapped[Moment | None]  # the first answer ever
-    pooled: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'"))  # the judge's window of readings
-    addressed_at: Mapped[Moment]  # since when it is measured at its present address
+    commissioned_at: Mapped[Moment | None]  # first answer ever
+    pooled: Mapped[list[Any]] = mapped_column(
+        JSONB, server_default=text("'[]'")
+    )  # the judge's window of recent readings
+    addressed_at: Mapped[Moment]  # since when it has its present address
     rtt_us: Mapped[int | None]
     loss_pct: Mapped[float | None] = mapped_column(REAL)

@@ -20,14 +20,14 @@ Search = Annotated[str | None, Query(min_length=1, max_length=100)]
 
 async def read_region(session: Session, region: RegionText = None) -> str | None:
     """Return the region's present code, also for a former one. Raises Invalid for an unknown code."""
-    return await regions.require_current(session, region)
+    return await regions.require_current_code(session, region)
 
 
 async def read_provider(session: Session, caller: Reader, provider: ProviderText = None) -> str | None:
     """Return the provider's slug. Raises Invalid, alike for unknown providers and those the caller may not see."""
     if provider is None:
         return None
-    return (await providers.choose_provider(session, provider, caller=caller)).slug
+    return (await providers.require_provider(session, provider, caller=caller)).slug
 
 
 async def read_site(session: Session, caller: Reader, site: SiteText = None) -> int | None:

@@ -1,4 +1,4 @@
-"""Who the province pays: fibre, radio, cellular and satellite providers."""
+"""Internet providers: fibre, radio, cellular and satellite."""
 
 import difflib
 import re
@@ -32,91 +32,102 @@ async def list_providers(session: AsyncSession, *, caller: Caller, after: int | 
 
 
 async def find_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider | None:
-    """By id or slug."""
+    """Find by id or slug."""
     query = visible_providers(caller)
     if re.fullmatch(r"[0-9]{1,9}", ident):
         return await session.scalar(query.where(Provider.id == int(ident)))
     return await session.scalar(query.where(Provider.slug == ident))
 
 
-async def choose_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider:
-    """As a filter names it. Raises Invalid, alike for one that is unknown and one that the caller does not see."""
-    found = await find_provider(session, ident, caller=caller)
-    if found is None:
-        known = await session.scalars(visible_providers(caller).order_by(Provider.slug))
-        raise Invalid(unknown_provider(ident, tuple(one.slug for one in known)))
-    return found
+async def require_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider:
+    """Find the provider that a filter names. Raises Invalid, alike for unknown providers and those out of scope."""
+    provider = await find_provider(session, ident, caller=caller)
+    if provider is None:
+        visible = await session.scalars(visible_providers(caller).order_by(Provider.slug))
+        raise Invalid(unknown_provider(ident, tuple(other.slug for other in visible)))
+    return provider
+
+
+async def find_by_slug(session: AsyncSession, slug: str, faults: list[Fault]) -> Provider | None:
+    """Find a provider, or append the fault that lists the known ones and return None."""
+    provider = await session.scalar(select(Provider).where(Provider.slug == slug))
+    if provider is None:
+        slugs = await session.scalars(select(Provider.slug).order_by(Provider.slug))
+        faults.append(unknown_provider(slug, tuple(slugs)))
+    return provider
 
 
 @lru_cache(1000)
-def unknown_provider(given: str, slugs: tuple[str, ...]) -> Fault:
-    near = difflib.get_close_matches(given.lower().replace(" ", "-"), slugs, 1)
+def unknown_provider(text: str, slugs: tuple[str, ...]) -> Fault:
+    near = difflib.get_close_matches(text.lower().replace(" ", "-"), slugs, 1)
     return Fault(
         "provider",
         "unknown_provider",
         "There is no provider {given}",
         "Did you mean {near}?" if near else "Known providers: {known}",
-        values={"given": given[:60], "near": near[0] if near else None, "known": ", ".join(slugs)},
+        values={"given": text[:60], "near": near[0] if near else None, "known": ", ".join(slugs)},
     )
 
 
 async def get_provider(session: AsyncSession, ident: str, *, caller: Caller) -> Provider:
-    """Raises NotFound alike for what is unknown and what lies out of scope."""
-    found = await find_provider(session, ident, caller=caller)
-    if found is None:
+    """Raises NotFound, alike for unknown providers and those out of scope."""
+    provider = await find_provider(session, ident, caller=caller)
+    if provider is None:
         raise NotFound("There is no provider {given} within your scope", values={"given": ident[:60]})
-    return found
-
-
-async def create_provider(session: AsyncSession, given: ProviderIn, *, caller: Caller) -> Provider:
-    """Providers serve many districts, so only the province adds one."""
-    require_writer(caller, PROVINCE)
-    await _require_free(session, given.model_dump())
-    provider = Provider(slug=given.slug, name=given.name)
-    session.add(provider)
-    await session.flush()
-    await audit.record(session, caller, "create", "provider", provider.id, after=given.model_dump())
     return provider
 
 
-async def rename_provider(session: AsyncSession, ident: str, given: ProviderPatch, *, caller: Caller) -> Provider:
-    """Its slug stays: callers and their files know it by that."""
+async def create_provider(session: AsyncSession, body: ProviderIn, *, caller: Caller) -> Provider:
+    """Raises NotAllowed unless the caller is the province's: providers serve many districts. Raises Conflict."""
+    require_writer(caller, PROVINCE)
+    await _require_unused(session, body.model_dump())
+    provider = Provider(slug=body.slug, name=body.name)
+    session.add(provider)
+    await session.flush()
+    await audit.record(session, caller, "create", "provider", provider.id, after=body.model_dump())
+    return provider
+
+
+async def rename_provider(session: AsyncSession, ident: str, body: ProviderPatch, *, caller: Caller) -> Provider:
+    """The slug is permanent: callers and files refer to it. Raises NotAllowed, Conflict."""
     provider = await get_provider(session, ident, caller=caller)
     require_writer(caller, PROVINCE)
     before = provider.name
-    if given.name != before:
-        await _require_free(session, given.model_dump(), but=provider.id)
-        provider.name = given.name
+    if body.name != before:
+        await _require_unused(session, body.model_dump(), except_id=provider.id)
+        provider.name = body.name
         await session.flush()
-        await next_version(session, Counter.REGISTRY)  # rankings show it
+        await next_version(session, Counter.REGISTRY)  # rankings show the name
         await audit.record(
-            session, caller, "change", "provider", provider.id, before={"name": before}, after={"name": given.name}
+            session, caller, "change", "provider", provider.id, before={"name": before}, after={"name": body.name}
         )
     return provider
 
 
-async def _require_free(session: AsyncSession, given: dict[str, str], *, but: int | None = None) -> None:
-    """Files name a provider by its name or its slug, however it is written: each means one. Raises Conflict."""
+async def _require_unused(session: AsyncSession, names: dict[str, str], *, except_id: int | None = None) -> None:
+    """Raises Conflict for a name or slug that another provider has in any spelling: files refer to it by either."""
     await lock_counter(session, Counter.REGISTRY)
-    others = await session.scalars(select(Provider).where(Provider.id.is_distinct_from(but)).order_by(Provider.id))
-    taken = {fold(word): one for one in others for word in (one.name, one.slug)}
+    others = await session.scalars(
+        select(Provider).where(Provider.id.is_distinct_from(except_id)).order_by(Provider.id)
+    )
+    in_use = {fold(word): other for other in others for word in (other.name, other.slug)}
     faults = [
         Fault(
             field,
             "duplicate_provider",
-            "There is a provider {name} ({slug}) already",
-            "Use that one, or choose another word",
-            values={"name": one.name, "slug": one.slug},
+            "Provider {name} ({slug}) already exists",
+            "Use that one, or choose another name and slug",
+            values={"name": other.name, "slug": other.slug},
         )
-        for field, word in given.items()
-        if (one := taken.get(fold(word))) is not None
+        for field, word in names.items()
+        if (other := in_use.get(fold(word))) is not None
     ]
     if faults:
         raise Conflict(faults=faults)
 
 
 async def ensure_providers(session: AsyncSession, names: Mapping[str, str]) -> None:
-    """Names by slug; those that exist stay as they are."""
+    """Create those that are missing, from names by slug; existing ones keep their names."""
     await session.execute(
         text(
             "INSERT INTO provider (slug, name) SELECT * FROM unnest(cast(:slugs AS text[]), cast(:names AS text[])) "

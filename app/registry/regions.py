@@ -1,4 +1,4 @@
-"""The regions of Kaltim: seeded from `config/regions/`, looked up for pickers, and told apart from BPS's codes."""
+"""The regions of Kalimantan Timur: seeded from `config/regions/`, looked up by present and former codes."""
 
 import csv
 import difflib
@@ -22,7 +22,7 @@ ALIASES_CSV = CONFIG_DIR / "regions" / "aliases.csv"
 LATITUDES, LONGITUDES = (-2.41, 2.57), (113.83, 119.04)  # the districts' bounding box
 GRACE_DEG = 0.5
 
-# BPS numbers Kaltim's districts differently from Kemendagri; the same digits mean different districts.
+# BPS and Kemendagri number districts differently: the same digits mean different districts.
 BPS_DISTRICTS = {
     "6401": "64.01",
     "6402": "64.07",
@@ -66,7 +66,7 @@ def _day(text: str | None) -> date | None:
 
 
 async def seed(connection: AsyncConnection) -> None:
-    """Inserts what is missing and corrects what changed; a region is never deleted, sites hang on it."""
+    """Insert missing regions and update changed ones. Never deletes: sites refer to them."""
     await _upsert(connection, Region, read_csv())
     if aliases := read_aliases():
         await _upsert(connection, RegionAlias, aliases)
@@ -77,9 +77,11 @@ async def _upsert(connection: AsyncConnection, table: type[Region | RegionAlias]
         await connection.execute(insert(table), rows)
         return
     statement = upsert(table)
-    fresh = {name: statement.excluded[name] for name in rows[0] if name != "code"}
-    changed = tuple_(*(table.__table__.c[name] for name in fresh)).is_distinct_from(tuple_(*fresh.values()))
-    await connection.execute(statement.on_conflict_do_update(index_elements=["code"], set_=fresh, where=changed), rows)
+    new_values = {name: statement.excluded[name] for name in rows[0] if name != "code"}
+    changed = tuple_(*(table.__table__.c[name] for name in new_values)).is_distinct_from(tuple_(*new_values.values()))
+    await connection.execute(
+        statement.on_conflict_do_update(index_elements=["code"], set_=new_values, where=changed), rows
+    )
 
 
 async def list_regions(
@@ -91,9 +93,9 @@ async def list_regions(
     after: str | None = None,
     limit: int | None = None,
 ) -> list[Region]:
-    """Those that are in force; what was split or renamed is found by its code."""
-    over = Region.valid_to <= today()
-    query = select(Region).where(over.is_not(True)).order_by(Region.code).limit(limit)
+    """Return regions in force; a dissolved one is still found by its code (`find_region`)."""
+    dissolved = Region.valid_to <= today()
+    query = select(Region).where(dissolved.is_not(True)).order_by(Region.code).limit(limit)
     if level is not None:
         query = query.where(Region.level == level)
     if parent is not None:
@@ -110,46 +112,46 @@ async def find_region(session: AsyncSession, code: str) -> Region | None:
 
 
 async def get_region(session: AsyncSession, code: str) -> tuple[Region, list[RegionAlias]]:
-    """By its code, or one that it had before; with all of those. Raises NotFound."""
-    region = await find_region(session, await current(session, code))
+    """Return a region by its present or a former code, with all its former codes. Raises NotFound."""
+    region = await find_region(session, await current_code(session, code))
     if region is None:
         raise NotFound("There is no region {given} in Kalimantan Timur", values={"given": code[:60]})
     query = select(RegionAlias).where(RegionAlias.region_code == region.code).order_by(RegionAlias.code)
     return region, list(await session.scalars(query))
 
 
-async def current(session: AsyncSession, code: str) -> str:
-    """The code that a region has now, by any that it had; what is no region's stays as it is."""
-    if code in _for_good():
+async def current_code(session: AsyncSession, code: str) -> str:
+    """Return the present code for a former one; any other text is returned unchanged."""
+    if code in _permanent_codes():
         return code
     alias = await session.get(RegionAlias, code)
     in_force = alias is not None and (alias.valid_to is None or alias.valid_to <= today())
     return alias.region_code if alias is not None and in_force else code
 
 
-async def require_current(session: AsyncSession, code: str | None, *, field: str = "region") -> str | None:
-    """`current`; raises Invalid for a code that is no region's."""
+async def require_current_code(session: AsyncSession, code: str | None, *, field: str = "region") -> str | None:
+    """Return the present code. Raises Invalid for an unknown code."""
     if code is not None:
-        code = await current(session, code)
+        code = await current_code(session, code)
         require_known(code, field=field)
     return code
 
 
 async def find_villages(session: AsyncSession, codes: Collection[str]) -> dict[str, Region]:
-    """Villages by the codes they are asked for by: also by one that a village had before."""
-    wanted = sorted(set(codes))
-    named = any_(literal(wanted, ARRAY(Text)))
-    found = {region.code: region for region in await session.scalars(select(Region).where(Region.code == named))}
-    if len(found) < len(wanted):
+    """Return villages by the codes given, which may be former ones."""
+    distinct = sorted(set(codes))
+    any_code = any_(literal(distinct, ARRAY(Text)))
+    by_code = {region.code: region for region in await session.scalars(select(Region).where(Region.code == any_code))}
+    if len(by_code) < len(distinct):
         former = select(RegionAlias.code, Region).join(Region, Region.code == RegionAlias.region_code)
         in_force = or_(RegionAlias.valid_to.is_(None), RegionAlias.valid_to <= today())
-        rows = await session.execute(former.where(RegionAlias.code == named, in_force))
-        found = {row[0]: row[1] for row in rows} | found
-    return {code: region for code, region in found.items() if region.level is Level.DESA_KELURAHAN}
+        rows = await session.execute(former.where(RegionAlias.code == any_code, in_force))
+        by_code = {row[0]: row[1] for row in rows} | by_code
+    return {code: region for code, region in by_code.items() if region.level is Level.DESA_KELURAHAN}
 
 
 def require_known(code: str | None, *, field: str = "region") -> None:
-    """Raises Invalid for a code that is no region's."""
+    """Raises Invalid for a code that is not a region's present one."""
     if code is None or code in names():
         return
     dotted = re.sub(r"^(\d\d)\.?(\d\d)?\.?(\d\d)?\.?(\d{4})?$", lambda m: ".".join(filter(None, m.groups())), code)
@@ -166,19 +168,19 @@ def require_known(code: str | None, *, field: str = "region") -> None:
 
 
 @cache
-def _for_good() -> frozenset[str]:
+def _permanent_codes() -> frozenset[str]:
     return frozenset(row["code"] for row in read_csv() if row["valid_to"] is None)
 
 
 @cache
 def names() -> dict[str, str]:
-    """Every region's name by its code."""
+    """Return every region's name by its code."""
     return {row["code"]: row["name"] for row in read_csv()}
 
 
 @cache
 def children(code: str) -> list[str]:
-    """The codes right below a region's."""
+    """Return the codes of the regions directly below."""
     return sorted(row["code"] for row in read_csv() if row["parent_code"] == code)
 
 
@@ -191,25 +193,25 @@ def explain_former_village(region: Region) -> Fault:
     return Fault(
         "village_code",
         "former_village",
-        "{given} ({name}) has been no village since {valid_to}",
-        "Look up what took its place: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
+        "{given} ({name}) ceased to be a village on {valid_to}",
+        "Look up the village that replaced it: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
         values={"given": region.code, "name": region.name, "valid_to": region.valid_to},
     )
 
 
 @lru_cache(10_000)
-def explain_unknown_village(given: str) -> Fault:
-    """Why a code is not a village's, and which one was probably meant."""
-    field, region = "village_code", _rows().get(given)
+def explain_unknown_village(code: str) -> Fault:
+    """Return a fault that says why a code is not a village's, and suggests the probable one."""
+    field, region = "village_code", _rows().get(code)
     if region is not None:
         return Fault(
             field,
             "not_a_village",
             "{given} is {name} ({level}), not a village",
             "Choose one of its villages: GET /api/v1/regions?level=desa_kelurahan&q={given}",
-            values={"given": given, "name": region["name"], "level": region["level"]},
+            values={"given": code, "name": region["name"], "level": region["level"]},
         )
-    digits = given.replace(".", "")
+    digits = code.replace(".", "")
     dotted = ".".join((digits[:2], digits[2:4], digits[4:6], digits[6:]))
     if re.fullmatch(r"\d{10}", digits) and dotted in names():
         return Fault(
@@ -219,23 +221,23 @@ def explain_unknown_village(given: str) -> Fault:
             "{code} is {name}",
             values={"code": dotted, "name": names()[dotted]},
         )
-    looks_bps = re.fullmatch(r"\d{10}", digits) and not re.fullmatch(r"(\d\d\.){3}\d{4}", given)
+    looks_bps = re.fullmatch(r"\d{10}", digits) and not re.fullmatch(r"(\d\d\.){3}\d{4}", code)
     if looks_bps and digits[:4] in BPS_DISTRICTS:
         district = BPS_DISTRICTS[digits[:4]]
         return Fault(
             field,
             "bps_code",
             "{given} looks like a BPS code ({name}); sites are registered by Kemendagri codes",
-            "Look the village up by its name: GET /api/v1/regions?level=desa_kelurahan&q=<name>; "
-            "in {name} codes begin with {code}",
-            values={"given": given, "name": names()[district], "code": district},
+            "Look up the village by its name: GET /api/v1/regions?level=desa_kelurahan&q=<name>; "
+            "codes in {name} begin with {code}",
+            values={"given": code, "name": names()[district], "code": district},
         )
     codes = [row["code"] for row in read_csv() if row["level"] == Level.DESA_KELURAHAN]
-    near = difflib.get_close_matches(given, codes, 1, cutoff=0.85)
+    near = difflib.get_close_matches(code, codes, 1, cutoff=0.85)
     return Fault(
         field,
         "unknown_village",
         "There is no village {given} in Kalimantan Timur",
         "Did you mean {near}?" if near else "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
-        values={"given": given, "near": near[0] if near else None},
+        values={"given": code, "near": near[0] if near else None},
     )

@@ -1,4 +1,4 @@
-"""What a site must look like, beyond the type of each field: pure checks that return every fault they find."""
+"""Validate a site's values beyond the type of each field: pure checks that return all faults."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,14 +19,14 @@ def check(values: Values, *, policy: AddressPolicy) -> list[Fault]:
 
 
 def warnings(values: Values) -> list[Fault]:
-    """What is allowed but probably not meant."""
+    """Return faults to show as warnings: values that are allowed but probably wrong."""
     if values["probe"] is ProbeKind.ICMP and values["technology"] in {Technology.LEO, Technology.CELLULAR}:
         return [
             Fault(
                 "probe",
                 "behind_carrier_nat",
-                "{technology} sites usually sit behind carrier NAT: a central ping reaches the carrier or nothing",
-                "probe=push reports from the site itself",
+                "{technology} sites are usually behind carrier NAT: a central ping reaches the carrier, or nothing",
+                "Set probe=push: the site's agent reports by itself",
                 values={"technology": values["technology"].value},
             )
         ]
@@ -40,38 +40,38 @@ def _host(values: Values, policy: AddressPolicy) -> Iterator[Fault]:
             yield Fault(
                 "host",
                 "missing",
-                "A site that is measured from the centre needs a host",
-                "Give its address or DNS name, or probe=push if it sits behind carrier NAT",
+                "A site that is probed centrally needs a host",
+                "Enter its IP address or DNS name, or use probe=push if it is behind carrier NAT",
             )
         return
-    yield from (_unneeded(fault) if probe is ProbeKind.PUSH else fault for fault in _allowed("host", host, policy))
+    yield from (_not_needed(fault) if probe is ProbeKind.PUSH else fault for fault in _target("host", host, policy))
     if parse_address(host) and not values["host_static"] and probe in {ProbeKind.ICMP, ProbeKind.TCP}:
         yield Fault(
             "host",
             "address_not_static",
-            "{given} is not the site's own for good: whoever answers there later is not it",
-            "Use a DNS name that follows the site, or probe=push",
+            "{given} is not a static address: another device may answer there later",
+            "Use a dynamic DNS name that follows the site, or probe=push",
             values={"given": host},
         )
 
 
-def _unneeded(fault: Fault) -> Fault:
-    """Of a site's address behind NAT, which its agent has no use for."""
-    advice = Fault(fault.field, fault.code, fault.message, "A site that reports itself needs no host: leave it out")
+def _not_needed(fault: Fault) -> Fault:
+    """Suggest to leave the host out: a push site is not probed."""
+    advice = Fault(fault.field, fault.code, fault.message, "A site with probe=push needs no host: leave it out")
     return replace(advice, values=fault.values)
 
 
-def _allowed(field: str, host: str, policy: AddressPolicy) -> Iterator[Fault]:
+def _target(field: str, host: str, policy: AddressPolicy) -> Iterator[Fault]:
     address = parse_address(host)
     if address is not None:
-        if found := policy.denial(address):
-            inside, network = found
+        if denial := policy.denial(address):
+            inside, network = denial
             yield Fault(
                 field,
                 "forbidden_host",
-                "{given} is in {network}, where probes may not go"
+                "{given} is in {network}, which probes may not reach"
                 if inside == address
-                else "{given} carries {inside}, which is in {network}, where probes may not go",
+                else "{given} contains {inside}, which is in {network}, which probes may not reach",
                 "Use the site's public address, or ask the province to allow its network (probe.allow)",
                 values={"given": host, "inside": inside, "network": network},
             )
@@ -79,15 +79,15 @@ def _allowed(field: str, host: str, policy: AddressPolicy) -> Iterator[Fault]:
         yield Fault(
             field,
             "forbidden_host",
-            "{given} means another machine wherever it is asked for",
-            "Use the site's public address, or a DNS name that is known everywhere",
+            "{given} is a local name: it means another machine on each network",
+            "Use the site's public address, or a public DNS name",
             values={"given": host},
         )
     elif not is_hostname(host):
         yield Fault(
             field,
             "bad_host",
-            "{given} is neither an address nor a DNS name",
+            "{given} is neither an IP address nor a DNS name",
             "Write it like 198.51.100.20, 2001:db8::20 or desa.example.id",
             values={"given": host},
         )
@@ -95,10 +95,10 @@ def _allowed(field: str, host: str, policy: AddressPolicy) -> Iterator[Fault]:
 
 def _probe(values: Values) -> Iterator[Fault]:
     if values["probe"] is ProbeKind.TCP and values["port"] is None:
-        yield Fault("port", "missing", "probe=tcp needs a port", "Give the port that the site's device answers on")
+        yield Fault("port", "missing", "probe=tcp needs a port", "Enter the TCP port that the site's device listens on")
     if values["probe"] is ProbeKind.HTTP and values["url"] is None:
         yield Fault(
-            "url", "missing", "probe=http needs a url", "Give the address of the page, like https://desa.example.id/"
+            "url", "missing", "probe=http needs a url", "Enter the page's address, like https://desa.example.id/"
         )
 
 
@@ -124,11 +124,11 @@ def _urls(values: Values, policy: AddressPolicy) -> Iterator[Fault]:
                 field,
                 "other_host",
                 "{given} is not on the site's host {host}",
-                "Make the two the same",
+                "Use the same host in both",
                 values={"given": values[field], "host": values["host"]},
             )
         else:
-            yield from _allowed(field, name, policy)
+            yield from _target(field, name, policy)
 
 
 def _position(values: Values) -> Iterator[Fault]:
@@ -144,10 +144,10 @@ def _position(values: Values) -> Iterator[Fault]:
         yield Fault(
             field,
             "outside_kaltim",
-            "{latitude}, {longitude} lies outside Kalimantan Timur",
+            "{latitude}, {longitude} is outside Kalimantan Timur",
             "They seem to be swapped: latitude {longitude}, longitude {latitude}"
             if swapped
-            else "Latitude lies between -2.91 and 3.07, longitude between 113.33 and 119.54",
+            else "Latitude must be between -2.91 and 3.07, longitude between 113.33 and 119.54",
             values={"latitude": latitude, "longitude": longitude},
         )
 

@@ -81,22 +81,22 @@ class RegionOut(BaseModel):
     parent_code: str | None
     name: str
     type: str = Field(description="provinsi, kabupaten, kota, kecamatan, desa or kelurahan")
-    latitude: float = Field(description="of the polygon's centroid, not of the village office")
+    latitude: float = Field(description="of the region's centroid, not of the village office")
     longitude: float
     valid_from: date | None
-    valid_to: date | None = Field(description="exclusive; null: for good")
+    valid_to: date | None = Field(description="exclusive; null: indefinitely")
 
 
 class AliasOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     code: str
-    valid_to: date | None = Field(description="from that day on the region has its present code")
+    valid_to: date | None = Field(description="first day on which the region has its present code")
     note: str | None
 
 
 class RegionDetail(RegionOut):
-    aliases: list[AliasOut] = Field(description="codes that it had before; each still finds it")
+    aliases: list[AliasOut] = Field(description="former codes; each of them still finds the region")
 
 
 class ProviderIn(BaseModel):
@@ -121,15 +121,15 @@ class ProviderOut(BaseModel):
 
 
 class SiteFields(BaseModel):
-    """Every field of a site that a caller may set; all optional here."""
+    """All fields of a site that a caller may set, each optional."""
 
     model_config = ConfigDict(extra="forbid")
 
     kind: SiteKind | None = None
     village_code: Annotated[Text, Field(description="Kemendagri code of the village, with dots")] | None = None
     name: Text | None = None
-    host: Annotated[Host, Field(description="address or DNS name that is measured")] | None = None
-    host_static: bool | None = Field(None, description="whether the literal address is the site's own for good")
+    host: Annotated[Host, Field(description="IP address or DNS name to probe")] | None = None
+    host_static: bool | None = Field(None, description="whether the IP address is static")
     technology: Technology | None = None
     provider: Annotated[Text, Field(description="the provider's slug")] | None = None
     service_no: Text | None = None
@@ -152,9 +152,9 @@ class SiteFields(BaseModel):
         None,
         ge=0,
         le=10_000_000,
-        description="megabytes a month that measuring its speed may cost; null: its technology's; 0: none",
+        description="megabytes that speed tests may use in a month; null: the technology's default; 0: no speed tests",
     )
-    parent_id: int | None = Field(None, ge=1, le=2**31 - 1, description="the node this site hangs on")
+    parent_id: int | None = Field(None, ge=1, le=2**31 - 1, description="id of the node this site depends on")
     contract_id: int | None = Field(None, ge=1, le=2**31 - 1)
     device_model: Text | None = None
     contact_name: Annotated[Text, Field(description="personal data: never public, never logged")] | None = None
@@ -186,7 +186,7 @@ NEVER_NULL = (
 
 
 class SitePatch(SiteFields):
-    """Only the fields that are given change; null empties a field that may be empty."""
+    """Only the fields sent change; null empties a field that may be empty."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"host": "198.51.100.21"}]})
 
@@ -234,15 +234,15 @@ class SiteOut(BaseModel):
     parent_id: int | None
     contract_id: int | None = None
     device_model: str | None
-    contact_name: str | None = Field(description="null for those who may not see it")
-    contact_phone: str | None = Field(description="null for those who may not see it")
+    contact_name: str | None = Field(description="null for callers who may not see contact persons")
+    contact_phone: str | None = Field(description="null for callers who may not see contact persons")
     notes: str | None
     lifecycle: Lifecycle
     state: State
     since: datetime
     last_seen_at: datetime | None
     commissioned_at: datetime | None
-    version: int = Field(description="opaque: send it back as If-Match")
+    version: int = Field(description="opaque; send it back as If-Match")
     created_at: datetime
     updated_at: datetime
-    warnings: list[str] = Field([], description="what is allowed but probably not meant")
+    warnings: list[str] = Field([], description="values that are allowed but probably wrong")

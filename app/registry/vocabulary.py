@@ -1,5 +1,4 @@
-"""How words are compared, and the choices of a site's fields in Bahasa Indonesia, as GLOSSARY.md and the districts'
-tables have them."""
+"""Compare words loosely, and read the choices of a site's fields from the Indonesian words that districts write."""
 
 import re
 import unicodedata
@@ -10,7 +9,7 @@ from app.profiles import Technology
 from app.registry.models import Lifecycle, LinkRole, PowerSource, SiteKind, Venue
 from probes.contract import ProbeKind
 
-SHORT = 60  # what is longer is no name, and not worth remembering or comparing
+MAX_NAME = 60  # longer texts are no names: neither cached nor compared
 
 CHOICES: dict[str, dict[StrEnum, str]] = {
     "kind": {SiteKind.ACCESS_POINT: "titik akses", SiteKind.NODE: "simpul"},
@@ -44,8 +43,8 @@ CHOICES: dict[str, dict[StrEnum, str]] = {
         Lifecycle.RETIRED: "tidak digunakan lagi",
     },
 }
-# What districts write beside the API's own word and the template's.
-ALSO: dict[StrEnum, tuple[str, ...]] = {
+# Further words that districts write, beside the API's value and the template's word.
+SYNONYMS: dict[StrEnum, tuple[str, ...]] = {
     SiteKind.ACCESS_POINT: ("akses point", "ap"),
     SiteKind.NODE: ("menara", "tower", "pop", "gerbang", "gateway", "bts"),
     Technology.FIBER: ("fibre", "fo", "fiber optik", "fiber optic", "fibre optic", "kabel optik", "ftth"),
@@ -71,17 +70,17 @@ ALSO: dict[StrEnum, tuple[str, ...]] = {
     Lifecycle.SUSPENDED: ("berhenti sementara",),
     Lifecycle.RETIRED: ("dibongkar",),
 }
-# The template's sheets beside the one that is filled in.
-BESIDE = ("Contoh", "Petunjuk", "Wilayah", "Pilihan")
-# The sheet that a report of an import has more than the file.
-WARNINGS = {"id": "Peringatan impor", "en": "Import warnings"}
-DICTIONARY = {"id": "Kamus data", "en": "Data dictionary"}  # the export's second sheet
-TRUTH = {True: "ya", False: "tidak"}
+# The template's sheets other than the one to fill in.
+TEMPLATE_SHEETS = ("Contoh", "Petunjuk", "Wilayah", "Pilihan")
+# Added to the file by an import's report.
+WARNINGS_SHEET = {"id": "Peringatan impor", "en": "Import warnings"}
+DICTIONARY_SHEET = {"id": "Kamus data", "en": "Data dictionary"}  # second sheet of an export
+YES_NO = {True: "ya", False: "tidak"}
 
 
 def fold(text: str) -> str:
-    """Lower case, without diacritics, punctuation and needless spaces: what is left when people mean the same."""
-    return _remembered(text) if len(text) <= SHORT else _fold(text)
+    """Return lower case without diacritics, punctuation and repeated spaces, for comparison."""
+    return _cached_fold(text) if len(text) <= MAX_NAME else _fold(text)
 
 
 def _fold(text: str) -> str:
@@ -89,19 +88,19 @@ def _fold(text: str) -> str:
     return re.sub(r"[\W_]+", " ", plain.lower()).strip()
 
 
-_remembered = lru_cache(20_000)(_fold)
+_cached_fold = lru_cache(20_000)(_fold)
 
 
 @cache
 def choices(field: str) -> dict[str, str]:
-    """The API's value by every word for it."""
+    """Return the API's value by each folded word for it."""
     return {
         fold(word): value.value
-        for value, named in CHOICES[field].items()
-        for word in (value.value, named, *ALSO.get(value, ()))
+        for value, indonesian in CHOICES[field].items()
+        for word in (value.value, indonesian, *SYNONYMS.get(value, ()))
     }
 
 
-def meant(field: str, given: str) -> str | None:
-    """The API's value where somebody wrote another word for it."""
-    return choices(field).get(fold(given)) if field in CHOICES else None
+def find_choice(field: str, text: str) -> str | None:
+    """Return the API's value for a word; None for an unknown word, or a field without choices."""
+    return choices(field).get(fold(text)) if field in CHOICES else None

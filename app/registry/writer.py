@@ -1,7 +1,7 @@
-"""The one door into the registry: one site or thousands are looked at, and written, together.
+"""Check and write sites, one or thousands together: every write of the registry goes through here.
 
-Whoever writes holds the registry's counter first (`store`, `importing`): addresses, codes and parents then stay as
-they were looked at until the commit, and two writers at once wait for each other instead of for a deadlock.
+Callers take the registry's counter first (`store`, `importing`): addresses, codes and parents then stay as they were
+checked until the commit, and concurrent writers wait for each other instead of deadlocking.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +20,14 @@ from app.core.errors import Fault
 from app.postgres.engine import Counter, among, next_version
 from app.profiles import profiles
 from app.registry import references, rules
-from app.registry.drafts import Draft, address
+from app.registry.drafts import AddressKey, Draft, address_key
 from app.registry.models import Lifecycle, Site, SiteConfiguration, SiteStatus, State, UnknownReason
-from app.registry.references import Known
+from app.registry.references import References
 from probes.policy import AddressPolicy
 
-look_up = references.look_up
+load_references = references.load
 
-# A site's code begins with its first village's, also after it moved: '.' follows '-' in the order of characters.
+# A site's code keeps the prefix of its first village after a move. '.' sorts right after '-', so it bounds the range.
 LAST_NUMBERS = text("""
     SELECT village, coalesce((
         SELECT max(substr(code, length(village) + 2)::int) FROM site
@@ -36,17 +36,19 @@ LAST_NUMBERS = text("""
 """)
 
 
-def check(draft: Draft, known: Known, *, policy: AddressPolicy) -> list[Fault]:
-    """Everything that is wrong with a draft by itself; one that is sound is completed."""
-    faults = known.check(draft) + rules.check(draft.values, policy=policy)
+def check(draft: Draft, references: References, *, policy: AddressPolicy) -> list[Fault]:
+    """Return all faults of a draft by itself; without any, complete it."""
+    faults = references.check(draft) + rules.check(draft.values, policy=policy)
     if not faults and draft.values["village_code"] and draft.values["provider"]:
-        known.complete(draft)
+        references.complete(draft)
     return faults
 
 
 async def write(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller) -> int:
-    """Makes and changes sites out of sound drafts that do not clash: under one version, each with its entries in
-    the audit. Returns how many there were to write. Raises NotAllowed outside the caller's scope."""
+    """Create and change sites from drafts without faults or conflicts, under one version, and audit each.
+
+    Returns the number of sites written; drafts that change nothing are skipped. Raises NotAllowed out of scope.
+    """
     new = [draft for draft in drafts if draft.site is None]
     changes = {draft: changes for draft in drafts if draft.site is not None and (changes := draft.changes)}
     for draft in (*new, *changes):
@@ -56,17 +58,17 @@ async def write(session: AsyncSession, drafts: Sequence[Draft], *, caller: Calle
     if not new and not changes:
         return 0
     version, now = await next_version(session, Counter.REGISTRY), utc_now()
-    entries = [entry for draft, said in changes.items() for entry in _change_entries(draft, said)]
+    entries = [entry for draft, changed in changes.items() for entry in _change_entries(draft, changed)]
     await _change(session, changes, version=version, now=now)
-    entries += await _make(session, new, version=version, now=now)
+    entries += await _create(session, new, version=version, now=now)
     await audit.record_all(session, caller, entries)
     return len(new) + len(changes)
 
 
-async def _make(session: AsyncSession, drafts: Sequence[Draft], *, version: int, now: datetime) -> list[Entry]:
+async def _create(session: AsyncSession, drafts: Sequence[Draft], *, version: int, now: datetime) -> list[Entry]:
     if not drafts:
         return []
-    at, said = floor_second(now), [draft.changes for draft in drafts]
+    at, changes = floor_second(now), [draft.changes for draft in drafts]
     for draft, code in zip(drafts, await _next_codes(session, [d.values["village_code"] for d in drafts]), strict=True):
         draft.site = Site(
             **{name: value for name, value in draft.values.items() if name != "provider"},
@@ -82,15 +84,17 @@ async def _make(session: AsyncSession, drafts: Sequence[Draft], *, version: int,
     await session.flush()
     sites = [draft.site for draft in drafts if draft.site is not None]
     await session.execute(insert(SiteConfiguration), [_configuration(site, at) for site in sites])
-    await _open_statuses(session, sites)
+    await _create_statuses(session, sites)
     return [
-        Entry("create", "site", site.code, site.village_code, after={name: after for name, (_, after) in each.items()})
-        for site, each in zip(sites, said, strict=True)
+        Entry(
+            "create", "site", site.code, site.village_code, after={name: after for name, (_, after) in changed.items()}
+        )
+        for site, changed in zip(sites, changes, strict=True)
     ]
 
 
 async def _next_codes(session: AsyncSession, villages: Sequence[str]) -> list[str]:
-    """`<village>-<nn>`, counting on, also past those that moved away."""
+    """Return `<village>-<nn>` for each; the numbers of sites that moved away are not reused."""
     rows = await session.execute(LAST_NUMBERS, {"villages": sorted(set(villages))})
     last = {row.village: row.number for row in rows}
     codes = []
@@ -100,7 +104,7 @@ async def _next_codes(session: AsyncSession, villages: Sequence[str]) -> list[st
     return codes
 
 
-async def _open_statuses(session: AsyncSession, sites: Sequence[Site]) -> None:
+async def _create_statuses(session: AsyncSession, sites: Sequence[Site]) -> None:
     version = await next_version(session, Counter.STATUS)
     await session.execute(
         insert(SiteStatus),
@@ -120,22 +124,22 @@ async def _open_statuses(session: AsyncSession, sites: Sequence[Site]) -> None:
     )
 
 
-def _change_entries(draft: Draft, said: Mapping[str, tuple[Any, Any]]) -> Iterator[Entry]:
-    """Where the site lies then; of one that moves, also where it lay: who answers for that place sees it leave."""
+def _change_entries(draft: Draft, changes: Mapping[str, tuple[Any, Any]]) -> Iterator[Entry]:
+    """Yield the change under the new village; for a move also an entry under the old one, whose district sees it."""
     assert draft.site is not None
-    retires = said.get("lifecycle", (None, None))[1] is Lifecycle.RETIRED
+    retires = changes.get("lifecycle", (None, None))[1] is Lifecycle.RETIRED
     yield Entry(
         "retire" if retires else "change",
         "site",
         draft.site.code,
         draft.values["village_code"],
-        before={name: before for name, (before, _) in said.items()},
-        after={name: after for name, (_, after) in said.items()},
+        before={name: before for name, (before, _) in changes.items()},
+        after={name: after for name, (_, after) in changes.items()},
     )
-    if moved := said.get("village_code"):
-        there, here = moved
+    if moved := changes.get("village_code"):
+        old, new = moved
         yield Entry(
-            "move_away", "site", draft.site.code, there, before={"village_code": there}, after={"village_code": here}
+            "move_away", "site", draft.site.code, old, before={"village_code": old}, after={"village_code": new}
         )
 
 
@@ -143,28 +147,32 @@ async def _change(
     session: AsyncSession, changes: Mapping[Draft, Mapping[str, Any]], *, version: int, now: datetime
 ) -> None:
     if len(changes) > 1:
-        await _leave_addresses(session, list(changes))
-    dated = []
-    for draft, said in changes.items():
+        await _release_addresses(session, list(changes))
+    reconfigured = []
+    for draft, changed in changes.items():
         site = draft.site
         assert site is not None
-        before = site.configuration, site.address
-        for name in said.keys() - {"provider"}:
+        configuration, address = site.configuration, site.address
+        for name in changed.keys() - {"provider"}:
             setattr(site, name, draft.values[name])
-        if "provider" in said and draft.provider is not None:
+        if "provider" in changed and draft.provider is not None:
             site.provider, site.provider_id = draft.provider, draft.provider.id
-        if site.address != before[1]:
+        if site.address != address:
             site.addressed_at = floor_second(now)
         site.version, site.updated_at = version, now
-        if site.configuration != before[0]:
-            dated.append(site)
+        if site.configuration != configuration:
+            reconfigured.append(site)
     await session.flush()
-    await _redate(session, dated, floor_second(now))
+    await _date_configurations(session, reconfigured, floor_second(now))
 
 
-async def _leave_addresses(session: AsyncSession, drafts: Sequence[Draft]) -> None:
-    """Sites may take over each other's addresses, in whatever order the rows are written."""
-    sites = [d.site for d in drafts if d.site is not None and _has(d.site) not in {None, address(d.values)}]
+async def _release_addresses(session: AsyncSession, drafts: Sequence[Draft]) -> None:
+    """Clear hosts that change, so that sites can swap addresses whatever the order of their rows."""
+    sites = [
+        draft.site
+        for draft in drafts
+        if draft.site is not None and _held_address(draft.site) not in {None, address_key(draft.values)}
+    ]
     if sites:
         await session.execute(
             update(Site).where(among(Site.id, [site.id for site in sites])).values(host=None),
@@ -174,31 +182,31 @@ async def _leave_addresses(session: AsyncSession, drafts: Sequence[Draft]) -> No
             flag_modified(site, "host")
 
 
-def _has(site: Site) -> object:
-    return address({name: getattr(site, name) for name in ("lifecycle", "host", "probe", "port")})
+def _held_address(site: Site) -> AddressKey | None:
+    return address_key({name: getattr(site, name) for name in ("lifecycle", "host", "probe", "port")})
 
 
-async def _redate(session: AsyncSession, sites: Sequence[Site], at: datetime) -> None:
-    """Ends the configurations in force and starts the new ones; two changes within a second keep the last."""
+async def _date_configurations(session: AsyncSession, sites: Sequence[Site], at: datetime) -> None:
+    """End the configurations in force and start new ones; of two changes within a second the last is kept."""
     if not sites:
         return
     in_force = select(SiteConfiguration).where(
         among(SiteConfiguration.site_id, [site.id for site in sites]), SiteConfiguration.ended_at.is_(None)
     )
-    current = {row.site_id: row for row in await session.scalars(in_force)}
-    fresh = []
+    open_rows = {row.site_id: row for row in await session.scalars(in_force)}
+    started = []
     for site in sites:
-        row = current.get(site.id)
+        row = open_rows.get(site.id)
         if row is not None and row.started_at >= at:
             for name, value in _configuration(site, row.started_at).items():
                 setattr(row, name, value)
             continue
         if row is not None:
             row.ended_at = at
-        fresh.append(_configuration(site, at))
+        started.append(_configuration(site, at))
     await session.flush()
-    if fresh:
-        await session.execute(insert(SiteConfiguration), fresh)
+    if started:
+        await session.execute(insert(SiteConfiguration), started)
 
 
 def _configuration(site: Site, at: datetime) -> dict[str, Any]:

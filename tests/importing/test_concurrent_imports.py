@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from threading import Event
+from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import func, select
 
+from app.access import store as access
 from app.access.models import Audit, Role
 from app.access.scope import Caller
 from app.contracts import store as contracts
 from app.contracts.schemas import ContractIn, ContractPatch
-from app.importing import sheets
+from app.importing import report, sheets
 from app.importing import store as importing
 from app.importing.concurrency import aside
 from app.importing.store import File, Outcome
@@ -150,3 +154,34 @@ async def test_a_callers_imports_take_turns() -> None:
     ana, ben, tio = (replace(SARI, token_id=number) for number in (2, 3, 4))
     await asyncio.gather(*(bring(caller) for caller in (ana, ana, ben, tio, SARI) * 2))
     assert most == {"token:1": 1, "token:2": 1, "token:3": 1, "token:4": 1, "all": 4}
+
+
+async def test_registrations_proceed_while_the_report_of_an_import_is_rendered(
+    committed: Sessions, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.state.sessions = committed
+    async with transaction(committed) as session:
+        secret = await access.create_token(session, name="sari", role=Role.PROVINCE_ADMIN, region_code="64")
+    rendering, finish, render = Event(), Event(), report.write
+
+    def render_slowly(*arguments: Any, **options: Any) -> bytes:
+        rendering.set()
+        finish.wait(10)
+        return render(*arguments, **options)
+
+    monkeypatch.setattr(report, "write", render_slowly)
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://test", headers={"Authorization": f"Bearer {secret}"}
+    )
+    async with client:
+        importing = asyncio.create_task(
+            client.post("/api/v1/sites/import", content=FILE.encode(), params={"format": "xlsx"})
+        )
+        try:
+            assert await asyncio.to_thread(rendering.wait, 10)
+            async with asyncio.timeout(5):
+                registered = await client.post("/api/v1/sites", json=site(host="203.0.113.1"))
+        finally:
+            finish.set()
+            imported = await importing
+    assert (registered.status_code, imported.status_code) == (201, 200)

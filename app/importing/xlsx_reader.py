@@ -1,7 +1,7 @@
-"""XLSX, read as data alone: a formula is its stored result, a merged cell stands in each of its rows.
+"""Read XLSX as data: a formula yields its stored result, a merged cell its value in each of its rows.
 
-A workbook is a zip of XML from anybody: its size, its parts and its macros are looked at before openpyxl sees it,
-and it is streamed, so that neither a far-off cell nor a huge merge costs memory.
+The file is untrusted: sizes, parts and macros are checked before openpyxl opens it, and sheets are streamed, so
+that neither a far-off cell nor a huge merge costs memory.
 """
 
 import io
@@ -19,32 +19,34 @@ from openpyxl.xml.constants import ARC_CONTENT_TYPES, SHARED_STRINGS, XLSM, XLSX
 from openpyxl.xml.functions import fromstring
 
 from app.core.errors import Fault, Invalid
-from app.importing.cells import LAST_COLUMN, Cell, Flaw
+from app.importing.cells import LAST_COLUMN, Cell, CellError
 
 SIGNATURE, OLD_SIGNATURE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 MAX_PARTS, MAX_UNPACKED, MAX_CELLS = 2_000, 80_000_000, 1_000_000
-MAX_STRINGS, MAX_TREES = 20_000_000, 2_000_000  # bytes: of the shared strings, and of styles and whatever is no table
+MAX_STRINGS, MAX_TREES = 20_000_000, 2_000_000  # bytes of shared strings; of styles and other parts parsed as trees
 LAST_ROW = 1_048_576
-MAX_WALKED = 4 * LAST_ROW  # of all sheets together: a sheet with one cell in its last row takes a third of a second
+MAX_SCANNED = 4 * LAST_ROW  # of all sheets: scanning one whose only cell is in the last row takes a third of a second
 STREAMED = re.compile(r"xl/(worksheets/[^/]+\.xml|[sS]haredStrings\.xml|media/[^/]+)")
 MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3}[0-9]{1,7}:[A-Z]{1,3}[0-9]{1,7})"')
 CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
-RULE = re.compile(rb"<(?!/|(?:\w+:)?(?:row|c|v|f|is|t|mergeCell)[\s/>])")  # pick lists, links: larger in memory
+ELEMENT = re.compile(
+    rb"<(?!/|(?:\w+:)?(?:row|c|v|f|is|t|mergeCell)[\s/>])"
+)  # pick lists, links: each takes more memory than a cell
 FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
-ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"})
+EXCEL_ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"})
 
-MAX_BLANK = 20_000  # rows; what stands below so many is not looked for
+MAX_BLANK = 20_000  # consecutive blank rows after which a sheet counts as ended
 
-Lines = Iterator[tuple[int, list[Cell]]]
+Rows = Iterator[tuple[int, list[Cell]]]
 
 
 class _Sheet(ReadOnlyWorksheet):
     def _get_size(self) -> None:
-        """Not looked for: openpyxl goes through all of a sheet that does not tell it."""
+        """Do nothing: openpyxl would scan the whole of a sheet that does not declare its size."""
 
 
 class _Reader(ExcelReader):
-    """openpyxl's, for sheets of cells alone."""
+    """openpyxl's reader, for worksheets only."""
 
     def read_worksheets(self) -> None:
         book: Any = self.wb
@@ -55,35 +57,35 @@ class _Reader(ExcelReader):
                 book._sheets.append(page)
 
 
-def read(data: bytes) -> Iterator[tuple[str, Lines]]:
-    """Sheets that are not hidden, in their order. Raises Invalid."""
+def read(data: bytes) -> Iterator[tuple[str, Rows]]:
+    """Yield name and numbered rows of each visible sheet, in order. Raises Invalid."""
     try:
-        _require_harmless(zipfile.ZipFile(io.BytesIO(data)))
-        values, formulas = (_open(data, results=results) for results in (True, False))
+        _require_safe(zipfile.ZipFile(io.BytesIO(data)))
+        values, formulas = (_open(data, stored_results=stored) for stored in (True, False))
     except Invalid:
         raise
-    except Exception:  # whatever a broken file makes of zipfile, defusedxml and openpyxl, it is the file that is wrong
-        raise _broken() from None
-    walked = count()
+    except Exception:  # zipfile, defusedxml and openpyxl raise all kinds of errors on a damaged file
+        raise broken() from None
+    scanned = count()
     return (
-        (sheet.title, _lines(sheet, other, walked))
+        (sheet.title, _sheet_rows(sheet, other, scanned))
         for sheet, other in zip(values.worksheets, formulas.worksheets, strict=True)
         if sheet.sheet_state == "visible"
     )
 
 
-def _open(data: bytes, *, results: bool) -> Any:
-    reader = _Reader(io.BytesIO(data), read_only=True, data_only=results, keep_links=False)
+def _open(data: bytes, *, stored_results: bool) -> Any:
+    reader = _Reader(io.BytesIO(data), read_only=True, data_only=stored_results, keep_links=False)
     reader.read()
     return reader.wb
 
 
-def _require_harmless(archive: zipfile.ZipFile) -> None:
-    """zipfile never unpacks more of a part than is announced, so what is announced can be counted on."""
+def _require_safe(archive: zipfile.ZipFile) -> None:
+    """The declared sizes can be trusted: zipfile never unpacks more of a part than it declares."""
     parts = archive.infolist()
     names = {part.filename.lower() for part in parts}
     if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
-        raise _too_much()
+        raise _too_large()
     if any("vbaproject" in name or "/macrosheets/" in name for name in names):
         raise Invalid(Fault("file", "macros", "The workbook contains macros", "Save it as .xlsx (Excel workbook)"))
     if "xl/workbook.xml" not in names:
@@ -99,46 +101,46 @@ def _require_harmless(archive: zipfile.ZipFile) -> None:
 
 
 def _require_small_trees(archive: zipfile.ZipFile) -> None:
-    """openpyxl streams tables and shared strings; of any other part it makes a tree, a thousand times its size."""
+    """openpyxl streams sheets and shared strings; any other part becomes a tree, up to a thousand times its size."""
     sizes = {part.filename: part.file_size for part in archive.infolist()}
     if sizes[ARC_CONTENT_TYPES] > MAX_TREES:
-        raise _too_much()
+        raise _too_large()
     root: Any = fromstring(archive.read(ARC_CONTENT_TYPES))
-    said: Any = Manifest.from_tree(root)
-    strings = {part.PartName[1:] for part in said.findall(SHARED_STRINGS)}
-    books = {part.PartName[1:] for kind in (XLSX, XLTX, XLSM, XLTM) for part in said.findall(kind)}
+    manifest: Any = Manifest.from_tree(root)
+    strings = {part.PartName[1:] for part in manifest.findall(SHARED_STRINGS)}
+    books = {part.PartName[1:] for kind in (XLSX, XLTX, XLSM, XLTM) for part in manifest.findall(kind)}
     trees = {name for name in sizes if not STREAMED.fullmatch(name)} | books
     if sum(sizes.get(name, 0) for name in strings) > MAX_STRINGS or sum(sizes.get(n, 0) for n in trees) > MAX_TREES:
-        raise _too_much()
+        raise _too_large()
 
 
 def require_small(archive: zipfile.ZipFile) -> None:
-    """For a workbook that is to be held whole: openpyxl makes a cell of each that a merge covers. Raises Invalid."""
+    """Raises Invalid for a workbook too large to load whole: openpyxl makes a cell of each one a merge covers."""
     cells = 0
     for part in archive.namelist():
         if not part.startswith("xl/worksheets/"):
             continue
         xml = archive.read(part)
-        cells += sum(1 for _ in CELL.finditer(xml)) + 10 * sum(1 for _ in RULE.finditer(xml))
-        for found in MERGED.finditer(xml):
-            left, top, right, bottom = (edge or 0 for edge in range_boundaries(found[1].decode()))
+        cells += sum(1 for _ in CELL.finditer(xml)) + 10 * sum(1 for _ in ELEMENT.finditer(xml))
+        for merge in MERGED.finditer(xml):
+            left, top, right, bottom = (edge or 0 for edge in range_boundaries(merge[1].decode()))
             cells += (right - left + 1) * (bottom - top + 1)
     if cells > MAX_CELLS:
-        raise _too_much()
+        raise _too_large()
 
 
-def _too_much() -> Invalid:
+def _too_large() -> Invalid:
     return Invalid(
         Fault(
             "file",
             "too_much_inside",
-            "The workbook holds far more than a registry does",
-            "Copy the table alone into a new workbook",
+            "The workbook is too large for a list of sites",
+            "Copy only the table into a new workbook",
         )
     )
 
 
-def _broken() -> Invalid:
+def broken() -> Invalid:
     return Invalid(
         Fault(
             "file",
@@ -149,23 +151,23 @@ def _broken() -> Invalid:
     )
 
 
-def _lines(sheet: Any, formulas: Any, walked: "count[int]") -> Lines:
+def _sheet_rows(sheet: Any, formulas: Any, scanned: "count[int]") -> Rows:
     try:
-        with sheet._get_source() as source:  # openpyxl tells merged cells only of sheets that it holds in memory
+        with sheet._get_source() as source:  # openpyxl lists merged cells only of sheets held in memory
             xml = source.read()
-        begin = _merges(xml)
-        written = _rows(formulas) if FORMULA.search(xml) else repeat(())
-        running: dict[int, tuple[int, Cell]] = {}  # by column: the last row of a merge, and its value
+        merges = _merges(xml)
+        formula_rows = _rows(formulas) if FORMULA.search(xml) else repeat(())
+        running: dict[int, tuple[int, Cell]] = {}  # by column: last row of the merge, and its value
         blank = 0
-        for number, (values, formula) in enumerate(zip(_rows(sheet), written, strict=False), 1):
-            if next(walked) > MAX_WALKED:
-                raise _too_much()
+        for number, (values, formula) in enumerate(zip(_rows(sheet), formula_rows, strict=False), 1):
+            if next(scanned) > MAX_SCANNED:
+                raise _too_large()
             if _blank(values) and _blank(formula):
                 if (blank := blank + 1) > MAX_BLANK:
                     return
                 continue
             cells = _cells(values, formula)
-            for column, last in begin.get(number, ()):
+            for column, last in merges.get(number, ()):
                 running[column] = last, cells[column]
             for column, (last, value) in running.items():
                 if number <= last and cells[column] is None:
@@ -173,36 +175,36 @@ def _lines(sheet: Any, formulas: Any, walked: "count[int]") -> Lines:
             yield number, cells
     except Invalid:
         raise
-    except Exception:  # as above: sheets are read while they are gone through
-        raise _broken() from None
+    except Exception:  # as above: sheets are read while they are iterated
+        raise broken() from None
 
 
 def _merges(xml: bytes) -> dict[int, list[tuple[int, int]]]:
-    """Of merges over several rows, by their first row: column (from 0), last row."""
-    begin: dict[int, list[tuple[int, int]]] = {}
-    for found in MERGED.finditer(xml):
-        column, first, _, last = (edge or 0 for edge in range_boundaries(found[1].decode()))
+    """Merges over several rows, by first row: (column from 0, last row) of each."""
+    by_first_row: dict[int, list[tuple[int, int]]] = {}
+    for merge in MERGED.finditer(xml):
+        column, first, _, last = (edge or 0 for edge in range_boundaries(merge[1].decode()))
         if first < last and column <= LAST_COLUMN:
-            begin.setdefault(first, []).append((column - 1, last))
-    return begin
+            by_first_row.setdefault(first, []).append((column - 1, last))
+    return by_first_row
 
 
 def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
-    sheet.reset_dimensions()  # what a file says of its own extent is often wrong
+    sheet.reset_dimensions()  # the size a file declares is often wrong
     return sheet.iter_rows(max_row=LAST_ROW, max_col=LAST_COLUMN, values_only=True)  # type: ignore[no-any-return]
 
 
 def _blank(row: tuple[Any, ...]) -> bool:
-    """Also where somebody left spaces."""
+    """Whether all cells are empty or hold only spaces."""
     return row.count(None) == len(row) or all(
         cell is None or (isinstance(cell, str) and not cell.strip()) for cell in row
     )
 
 
 def _cells(values: tuple[Any, ...], formulas: tuple[Any, ...]) -> list[Cell]:
-    """A formula without a stored result is a flaw, not a blank."""
-    cells = [Flaw.FAILED if isinstance(cell, str) and cell in ERRORS else cell for cell in values]
+    """A formula without a stored result is an error, not a blank cell."""
+    cells = [CellError.EXCEL_ERROR if isinstance(cell, str) and cell in EXCEL_ERRORS else cell for cell in values]
     for column, formula in enumerate(formulas):
         if formula is not None and cells[column] is None:
-            cells[column] = Flaw.UNCOMPUTED
+            cells[column] = CellError.NO_RESULT
     return cells

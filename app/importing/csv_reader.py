@@ -1,4 +1,4 @@
-"""CSV as Excel and others save it: any delimiter, any encoding that is in use here."""
+"""Read CSV as Excel and other programs save it: any usual delimiter and encoding."""
 
 import codecs
 import csv
@@ -9,20 +9,20 @@ from app.core.errors import Fault, Invalid
 from app.importing.cells import LAST_COLUMN, Cell
 
 DELIMITERS = ";\t,|"
-MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def read(data: bytes) -> Iterator[tuple[str, Iterator[tuple[int, list[Cell]]]]]:
-    """What each delimiter makes of it. Raises Invalid for what is no text."""
+    """Yield each delimiter found in the text with the numbered rows it makes. Raises Invalid for binary data."""
     text = _decode(data)
     if text.lower().startswith("sep="):
-        text = text.partition("\n")[2]  # Excel's own line, which it does not show
-    return ((delimiter, _lines(text, delimiter)) for delimiter in DELIMITERS if delimiter in text)
+        text = text.partition("\n")[2]  # Excel's own directive; Excel does not count it as a row
+    return ((delimiter, _rows(text, delimiter)) for delimiter in DELIMITERS if delimiter in text)
 
 
 def _decode(data: bytes) -> str:
-    """UTF-8 where it is that, else what Windows writes."""
-    encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), None)
+    """Decode UTF-8 where it is valid, else cp1252, which Windows writes."""
+    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
     try:
         if encoding is None and b"\0" not in data and not data.startswith((b"%PDF", b"<")):
             try:
@@ -43,8 +43,8 @@ def _decode(data: bytes) -> str:
     )
 
 
-def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[Cell]]]:
-    """A quoted cell may hold line breaks: its row counts once, as Excel counts it."""
+def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[Cell]]]:
+    """A quoted cell may hold line breaks: its row counts once, as in Excel. Blank rows are left out."""
     try:
         for number, line in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1):
             if any(map(str.strip, cells := line[:LAST_COLUMN])):
@@ -55,7 +55,7 @@ def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[Cell]]]:
                 "file",
                 "broken_csv",
                 "The CSV file cannot be read: {error}",
-                "Look for a quotation mark that is never closed",
+                "Look for a quotation mark that is not closed",
                 values={"error": str(error)},
             )
         ) from None

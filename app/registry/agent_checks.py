@@ -1,0 +1,99 @@
+"""Checks of the agents of push sites, for `app.registry.checks`.
+
+They read the tables of rooms above (app.push, app.agents) and never write them.
+"""
+
+from app.core.errors import Fault
+
+RECENT_DAYS = 7  # older facts about an agent are not reported
+CLOCK_OFF_S = 60
+
+HINTS = frozenset({"device_clock"})
+
+_FROM_DEVICES = """
+    FROM site JOIN device ON device.site_id = site.id
+    WHERE site.lifecycle = 'active' AND site.probe = 'push'
+"""
+_SITE = "SELECT site.id AS site_id, NULL::text AS village, NULL::int[] AS others"
+
+CHECKS = {
+    "never_heard": (
+        f"""
+        {_SITE}, jsonb_build_object('has_token', EXISTS (
+            SELECT FROM device_token WHERE device_token.site_id = site.id AND revoked_at IS NULL
+        )) AS detail
+        FROM site
+        WHERE site.lifecycle = 'active' AND site.probe = 'push' AND site.addressed_at < now() - interval '1 day'
+            AND NOT EXISTS (SELECT FROM device WHERE device.site_id = site.id)
+    """,
+        Fault(
+            "probe",
+            "never_heard",
+            "Active for over a day, and its agent has never reported",
+            "Install the agent with a code from POST /api/v1/sites/{id}/enrolment, or set lifecycle=planned until then",
+        ),
+    ),
+    "two_agents": (
+        f"""
+        {_SITE}, jsonb_build_object('seen_at', device.two_agents_at) AS detail {_FROM_DEVICES}
+            AND device.two_agents_at > now() - interval '{RECENT_DAYS} days'
+    """,
+        Fault(
+            "probe",
+            "two_agents",
+            "Two agents report for this site with the same token, one of them from elsewhere",
+            "Switch one of them off; if you do not know it, create a new token: POST /api/v1/sites/{id}/agent",
+        ),
+    ),
+    "device_clock": (
+        f"""
+        {_SITE}, jsonb_build_object('off_s', round(abs(device.clock_offset_s))) AS detail {_FROM_DEVICES}
+            AND abs(device.clock_offset_s) > {CLOCK_OFF_S}
+            AND device.heard_at > now() - interval '{RECENT_DAYS} days'
+    """,
+        Fault(
+            "probe",
+            "device_clock",
+            "The device's clock is off by {off_s} s",
+            "Set its NTP server: reading times are corrected, but certificates may be rejected",
+        ),
+    ),
+    "readings_refused": (
+        f"""
+        {_SITE}, jsonb_build_object(
+            'refused', device.rejected, 'last_code', device.last_rejection, 'last_at', device.last_rejected_at
+        ) AS detail {_FROM_DEVICES}
+            AND device.last_rejected_at > now() - interval '1 day'
+    """,
+        Fault(
+            "probe",
+            "readings_refused",
+            "{refused} readings of its agent were rejected, the last one as {last_code}",
+            "Install the agent again, or correct its clock",
+        ),
+    ),
+    "readings_dropped": (
+        f"""
+        {_SITE}, jsonb_build_object('dropped', device.dropped) AS detail {_FROM_DEVICES}
+            AND device.dropped > 0 AND device.heard_at > now() - interval '{RECENT_DAYS} days'
+    """,
+        Fault(
+            "probe",
+            "readings_dropped",
+            "The agent dropped {dropped} readings since it started: its buffer was full",
+            "It was offline for longer than its buffer lasts: enlarge the buffer, or use a device with more memory",
+        ),
+    ),
+    "not_measuring": (
+        f"""
+        {_SITE}, jsonb_build_object('heard_at', device.heard_at) AS detail {_FROM_DEVICES}
+            AND NOT device.measures AND device.heard_at > now() - interval '1 day'
+    """,
+        Fault(
+            "probe",
+            "not_measuring",
+            "The agent reports but cannot ping: the link beyond it is not measured",
+            "Install ping on the device, or allow the agent to run it",
+        ),
+    ),
+}
