@@ -42,7 +42,7 @@ async def plan(
         session, [row.draft for row in rows if row.draft is not None], caller=caller
     )
     await asyncio.to_thread(_check, rows, references, policy)
-    _compare_rows(rows)
+    compare_rows(rows)
     await _find_conflicts(session, [row for row in rows if will_write(row)])
 
 
@@ -84,7 +84,7 @@ def _check(rows: Sequence[SheetRow], references: References, policy: AddressPoli
             row.warnings += warnings
 
 
-def _compare_rows(rows: Sequence[SheetRow]) -> None:
+def compare_rows(rows: Sequence[SheetRow]) -> None:
     """Of rows for the same site, identical ones are duplicates; differing ones are all faults."""
     by_site: defaultdict[object, list[SheetRow]] = defaultdict(list)
     for row in rows:

@@ -56,7 +56,7 @@ CHECKS = {
         Fault(
             "host",
             "duplicate_host",
-            "{host} is also the host of {also}",
+            "{host} is also the host of other sites: {also}",
             "Check which site really uses it, and correct or retire the others",
         ),
     ),

@@ -35,7 +35,7 @@ async def find(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, Dr
     """Return at most one conflict for each draft; all drafts without one can be written together."""
     holders = await _address_holders(session, drafts)
     parents = await _present_parents(session, drafts)
-    conflicts = _address_conflicts(drafts, holders) | await _orphaning(session, drafts)
+    conflicts = address_conflicts(drafts, holders) | await _orphaning(session, drafts)
     while cycles := _cycles([draft for draft in drafts if draft not in conflicts], parents):
         conflicts |= cycles
         _propagate(list(cycles), conflicts, drafts, holders)
@@ -81,7 +81,7 @@ async def _address_holders(session: AsyncSession, drafts: Sequence[Draft]) -> di
     return {key: row.id for row in rows if (key := address_key(dict(row._mapping))) is not None}
 
 
-def _address_conflicts(drafts: Sequence[Draft], holders: Mapping[AddressKey, int]) -> dict[Draft, DraftConflict]:
+def address_conflicts(drafts: Sequence[Draft], holders: Mapping[AddressKey, int]) -> dict[Draft, DraftConflict]:
     changing = {draft.site.id for draft in drafts if draft.site is not None}
     conflicts: dict[Draft, DraftConflict] = {}
     for key, claimants in _claims(drafts).items():

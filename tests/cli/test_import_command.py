@@ -19,7 +19,7 @@ from app.runtime import instance
 from app.runtime.migrate import migrate
 from app.settings import Settings
 from tests.conftest import drop_database, make_database
-from tests.importing.test_import import HEADER, MUARA
+from tests.support.imports import HEADER, MUARA
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The registry as a file, and the template that comes back as an import."""
+"""Exports in every format, the data dictionary, and the import template."""
 
 import csv
 import io
@@ -125,7 +125,7 @@ async def test_every_site_is_there_once_however_many_chunks_it_takes(
 ) -> None:
     codes = [(await register(cast, host=f"198.51.100.{n}"))["code"] for n in range(1, 6)]
     for size in (1, 2, 5, 6):
-        monkeypatch.setattr(sites, "CHUNK", size)
+        monkeypatch.setattr(sites, "CHUNK_SITES", size)
         assert [row["code"] for row in table(await export(cast, lang="en"))] == codes
         features = (await export(cast, format="geojson")).json()
         assert (features["features"], features["without_position"]) == ([], 5)

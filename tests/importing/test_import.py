@@ -1,10 +1,9 @@
-"""A district's file into the registry, through the API: what is matched, what is refused, what is written."""
+"""Import of a district's file over the API: matching, refusals, writes and reports."""
 
 import hashlib
 import io
 from typing import Any
 
-import httpx
 import openpyxl
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,44 +12,23 @@ from app.access.models import Audit
 from app.registry import providers, regions
 from tests.conftest import Cast, Person
 from tests.factories import VILLAGE, register
-from tests.importing.test_sheets import repack
+from tests.support.imports import HEADER, MUARA, dry_run, fault_codes, repack, saved, upload
 
-HEADER = "Kode desa/kelurahan;Teknologi;Penyedia;Cara ukur;Alamat IP atau host"
-MUARA = f"{VILLAGE};serat optik;Telkom WMS;icmp;198.51.100.20"
-ID = {"Accept-Language": "id"}
-
-
-async def send(
-    person: Person, content: bytes | str, headers: dict[str, str] | None = None, **params: Any
-) -> httpx.Response:
-    data = content.encode() if isinstance(content, str) else content
-    kind = {"Content-Type": "text/csv", **(headers or {})}
-    return await person.client.post("/api/v1/sites/import", content=data, params=params, headers=kind)
-
-
-async def verdicts(person: Person, *lines: str, language: str = "en", **params: Any) -> list[dict[str, Any]]:
-    """Of a dry run."""
-    answer = await send(person, "\n".join(lines), {"Accept-Language": language}, dry_run=True, **params)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["rows"]  # type: ignore[no-any-return]
-
-
-def codes(row: dict[str, Any]) -> dict[str, str]:
-    return {fault["field"]: fault["code"] for fault in row["errors"]}
+INDONESIAN = {"Accept-Language": "id"}
 
 
 async def test_a_dry_run_tells_and_writes_nothing_a_real_run_writes_and_the_same_file_again_changes_nothing(
     cast: Cast, session: AsyncSession
 ) -> None:
     file = f"{HEADER}\n{MUARA}\n"
-    dry = (await send(cast.ana, file, dry_run=True)).json()
+    dry = (await upload(cast.ana, file, dry_run=True)).json()
     assert (dry["applied"], dry["counts"]) == (False, {"create": 1, "update": 0, "same": 0, "error": 0, "warning": 0})
     assert (await cast.ana.get("/sites")).json()["items"] == []
-    real = (await send(cast.ana, file)).json()
+    real = (await upload(cast.ana, file)).json()
     assert (real["applied"], real["rows"][0]["code"]) == (True, f"{VILLAGE}-01")
     made = (await cast.ana.get(f"/sites/{VILLAGE}-01")).json()
     assert (made["host"], made["provider"], made["state"]) == ("198.51.100.20", "telkom-wms", "unknown")
-    again = (await send(cast.ana, file)).json()
+    again = (await upload(cast.ana, file)).json()
     assert (again["applied"], again["counts"]["same"]) == (True, 1)
     assert (await cast.ana.get(f"/sites/{VILLAGE}-01")).json()["version"] == made["version"]
     entries = list(await session.scalars(select(Audit).order_by(Audit.id)))
@@ -64,7 +42,7 @@ async def test_a_dry_run_tells_and_writes_nothing_a_real_run_writes_and_the_same
 
 async def test_all_or_nothing_unless_partial(cast: Cast) -> None:
     file = f"{HEADER}\n{MUARA}\n64.02.05.9999;kabel;telkom;icmp;10.0.0.1\n"
-    refused = await send(cast.ana, file, ID)
+    refused = await upload(cast.ana, file, INDONESIAN)
     assert refused.status_code == 422
     problem = refused.json()
     assert {(one["row"], one["field"], one["code"]) for one in problem["errors"]} == {
@@ -76,7 +54,7 @@ async def test_all_or_nothing_unless_partial(cast: Cast) -> None:
     assert "tidak termasuk pilihan" in next(one["message"] for one in problem["errors"] if one["code"] == "enum")
     assert problem["counts"] == {"create": 1, "update": 0, "same": 0, "error": 1, "warning": 0}
     assert (await cast.ana.get("/sites")).json()["items"] == []
-    partly = await send(cast.ana, file, partial=True)
+    partly = await upload(cast.ana, file, partial=True)
     assert (partly.status_code, partly.json()["applied"]) == (200, True)
     assert len((await cast.ana.get("/sites")).json()["items"]) == 1
 
@@ -84,7 +62,7 @@ async def test_all_or_nothing_unless_partial(cast: Cast) -> None:
 async def test_a_blank_cell_leaves_what_is_there(cast: Cast) -> None:
     made = await register(cast, ssid="Desa", service_no="4700")
     header = "Kode titik akses;SSID;Nomor layanan (SID);Catatan"
-    row, same = await verdicts(cast.ana, header, f"{made['code']};;-;baru", f"{made['code']};;-;baru")
+    row, same = await dry_run(cast.ana, header, f"{made['code']};;-;baru", f"{made['code']};;-;baru")
     assert (row["verdict"], row["changes"]) == ("update", {"notes": {"before": None, "after": "baru"}})
     assert (row["site_id"], same["verdict"], same["warnings"][0]["code"]) == (made["id"], "same", "repeated_row")
 
@@ -99,7 +77,7 @@ async def test_a_row_is_matched_by_code_else_by_service_number_else_by_provider_
 
     async def row(code: str, provider: str, service_no: str, host: str = "") -> dict[str, Any]:
         line = f"{code};{VILLAGE};fiber;{provider};{service_no};icmp;{host};x"
-        return (await verdicts(cast.ana, header, line))[0]
+        return (await dry_run(cast.ana, header, line))[0]
 
     assert (await row(second["code"], "", ""))["code"] == second["code"]
     assert (await row("", "telkom-wms", "4700-1"))["code"] == first["code"]
@@ -108,9 +86,9 @@ async def test_a_row_is_matched_by_code_else_by_service_number_else_by_provider_
     new = await row("", "telkom-wms", "4700-3", "198.51.100.30")
     assert (new["verdict"], new["code"]) == ("create", None)
     either = await row("", "telkom-wms", "")
-    assert codes(either) == {"code": "ambiguous_site"}
+    assert fault_codes(either) == {"code": "ambiguous_site"}
     assert all(site["code"] in either["errors"][0]["suggestion"] for site in (first, second))
-    assert codes(await row("64.02.05.2003-77", "telkom-wms", "")) == {"code": "unknown_site"}
+    assert fault_codes(await row("64.02.05.2003-77", "telkom-wms", "")) == {"code": "unknown_site"}
 
 
 async def test_a_row_that_may_be_a_second_access_point_replaces_the_first_only_by_its_code(cast: Cast) -> None:
@@ -121,18 +99,18 @@ async def test_a_row_that_may_be_a_second_access_point_replaces_the_first_only_b
         technology: str, host: str, venue: str, name: str, *, code: str = "", sid: str = ""
     ) -> dict[str, Any]:
         line = f"{code};{VILLAGE};{technology};telkom-wms;icmp;{host};{venue};{name}"
-        return (await verdicts(cast.ana, header, line, language="id"))[0]
+        return (await dry_run(cast.ana, header, line, language="id"))[0]
 
     radio = await row("radio", "", "", "")
-    assert codes(radio) == {"code": "may_be_another_site"}
+    assert fault_codes(radio) == {"code": "may_be_another_site"}
     (fault,) = radio["errors"]
     assert f"mengganti {first['code']} (serat optik, kantor desa, 198.51.100.20, Kantor)" in fault["message"]
     assert first["code"] in fault["suggestion"]
     assert "SID" in fault["suggestion"]
     for other in (("fo", "", "sekolah", ""), ("fo", "198.51.100.21", "", "SDN 3")):
-        assert codes(await row(*other)) == {"code": "may_be_another_site"}
+        assert fault_codes(await row(*other)) == {"code": "may_be_another_site"}
     backup = f"{header};Peran jalur", f";{VILLAGE};fo;telkom-wms;icmp;198.51.100.21;;;cadangan"
-    assert codes((await verdicts(cast.ana, *backup))[0]) == {"code": "may_be_another_site"}
+    assert fault_codes((await dry_run(cast.ana, *backup))[0]) == {"code": "may_be_another_site"}
     for same in (("fo", "198.51.100.21", "kantor desa", ""), ("fo", "", "", "Kantor Desa")):
         assert (await row(*same))["verdict"] == "update"
     assert (await row("radio", "", "", "", code=first["code"]))["verdict"] == "update"
@@ -143,7 +121,7 @@ async def test_a_name_of_two_providers_is_neither_ones(cast: Cast, session: Asyn
         await providers.ensure_providers(session, {"satu": "Mega Net", "dua": "MEGA-NET", "tiga": "satu"})
 
     async def row(provider: str) -> dict[str, Any]:
-        return (await verdicts(cast.ana, HEADER, MUARA.replace("Telkom WMS", provider)))[0]
+        return (await dry_run(cast.ana, HEADER, MUARA.replace("Telkom WMS", provider)))[0]
 
     for name, candidates in (("Mega Net", ("satu", "dua")), ("satu", ("satu", "tiga"))):
         (fault,) = (await row(name))["errors"]
@@ -157,14 +135,14 @@ async def test_a_name_of_two_providers_is_neither_ones(cast: Cast, session: Asyn
 async def test_a_retired_site_is_changed_by_its_code_alone(cast: Cast) -> None:
     first = await register(cast)
     await cast.sari.client.delete(f"/api/v1/sites/{first['code']}")
-    (new,) = await verdicts(cast.ana, HEADER, MUARA)
+    (new,) = await dry_run(cast.ana, HEADER, MUARA)
     assert new["verdict"] == "create"
-    (same,) = await verdicts(cast.ana, "Kode titik akses;Catatan", f"{first['code']};x")
+    (same,) = await dry_run(cast.ana, "Kode titik akses;Catatan", f"{first['code']};x")
     assert (same["verdict"], same["code"]) == ("update", first["code"])
 
 
 async def test_two_rows_of_one_site_that_contradict_each_other_name_each_other(cast: Cast) -> None:
-    rows = await verdicts(cast.ana, HEADER, MUARA, MUARA.replace("100.20", "100.21"), MUARA)
+    rows = await dry_run(cast.ana, HEADER, MUARA, MUARA.replace("100.20", "100.21"), MUARA)
     assert [row["verdict"] for row in rows] == ["error", "error", "error"]
     assert {row["errors"][0]["code"] for row in rows} == {"contradiction"}
     assert "3" in rows[0]["errors"][0]["message"]
@@ -175,8 +153,8 @@ async def test_two_rows_with_one_address_and_a_row_with_a_taken_one(cast: Cast) 
     await register(cast)
     header = HEADER + ";SID"
     lines = [f"64.02.05.200{n};fo;telkom wms;ping;198.51.100.{host};{n}" for n, host in ((4, 20), (5, 30), (6, 30))]
-    rows = await verdicts(cast.ana, header, *lines)
-    assert [codes(row) for row in rows] == [{"host": "duplicate_address"}] * 3
+    rows = await dry_run(cast.ana, header, *lines)
+    assert [fault_codes(row) for row in rows] == [{"host": "duplicate_address"}] * 3
     assert "4" in rows[1]["errors"][0]["message"]
 
 
@@ -184,8 +162,8 @@ async def test_a_village_is_found_by_its_name_within_the_callers_district(cast: 
     header = "Desa;Kecamatan;Teknologi;ISP;Metode;IP"
 
     async def village(name: str, subdistrict: str = "", person: Person = cast.ana) -> Any:
-        row = (await verdicts(person, header, f"{name};{subdistrict};fo;telkom wms;icmp;198.51.100.20"))[0]
-        return codes(row).get("village_code") or row["changes"]["village_code"]["after"]
+        row = (await dry_run(person, header, f"{name};{subdistrict};fo;telkom wms;icmp;198.51.100.20"))[0]
+        return fault_codes(row).get("village_code") or row["changes"]["village_code"]["after"]
 
     assert await village("Muara Badak Ulu") == VILLAGE
     assert await village("DESA MUARA-BADAK  ULU", "Kec. Muara Badak") == VILLAGE
@@ -196,20 +174,20 @@ async def test_a_village_is_found_by_its_name_within_the_callers_district(cast: 
 
 
 async def test_a_row_outside_the_callers_region_is_an_error_of_that_row(cast: Cast) -> None:
-    row = (await verdicts(cast.ben, HEADER, MUARA))[0]
-    assert codes(row) == {"village_code": "outside_scope"}
+    row = (await dry_run(cast.ben, HEADER, MUARA))[0]
+    assert fault_codes(row) == {"village_code": "outside_scope"}
     made = await register(cast)
-    stranger = (await verdicts(cast.ben, "Kode titik akses;SSID", f"{made['code']};x"))[0]
-    assert codes(stranger) == {"code": "unknown_site"}
-    assert (await send(cast.vera, f"{HEADER}\n{MUARA}")).status_code == 403
-    assert (await send(cast.stranger, f"{HEADER}\n{MUARA}")).status_code == 401
+    stranger = (await dry_run(cast.ben, "Kode titik akses;SSID", f"{made['code']};x"))[0]
+    assert fault_codes(stranger) == {"code": "unknown_site"}
+    assert (await upload(cast.vera, f"{HEADER}\n{MUARA}")).status_code == 403
+    assert (await upload(cast.stranger, f"{HEADER}\n{MUARA}")).status_code == 401
 
 
 async def test_moving_a_site_across_districts_is_the_provinces(cast: Cast) -> None:
     made = await register(cast)
     file = f"Kode titik akses;Kode desa\n{made['code']};64.03.01.2001"
-    assert codes((await verdicts(cast.ana, file))[0]) == {"village_code": "outside_scope"}
-    assert (await send(cast.sari, file)).json()["counts"]["update"] == 1
+    assert fault_codes((await dry_run(cast.ana, file))[0]) == {"village_code": "outside_scope"}
+    assert (await upload(cast.sari, file)).json()["counts"]["update"] == 1
 
 
 async def test_a_parent_and_a_contract_are_named_by_code_and_number(cast: Cast) -> None:
@@ -225,7 +203,7 @@ async def test_a_parent_and_a_contract_are_named_by_code_and_number(cast: Cast) 
     )
     assert contract.status_code == 201, contract.text
     header = HEADER + ";Simpul induk;No Kontrak"
-    good, bad = await verdicts(
+    good, bad = await dry_run(
         cast.ana,
         header,
         f"{MUARA};{tower['code']};027/kontrak/2026",
@@ -233,7 +211,7 @@ async def test_a_parent_and_a_contract_are_named_by_code_and_number(cast: Cast) 
     )
     assert good["changes"]["parent_id"]["after"] == tower["id"]
     assert good["changes"]["contract_id"]["after"] == contract.json()["id"]
-    assert codes(bad) == {"parent_id": "unknown_parent", "contract_id": "unknown_contract"}
+    assert fault_codes(bad) == {"parent_id": "unknown_parent", "contract_id": "unknown_contract"}
 
 
 async def test_what_is_no_table_is_refused_with_what_to_do(cast: Cast) -> None:
@@ -248,22 +226,24 @@ async def test_what_is_no_table_is_refused_with_what_to_do(cast: Cast) -> None:
         (HEADER.encode(), "no_rows"),
         (b"<html><table>", "not_a_table"),
     ):
-        answer = await send(cast.ana, content)
+        answer = await upload(cast.ana, content)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code), content[:20]
         assert answer.json()["errors"][0]["suggestion"]
 
 
 async def test_a_table_without_a_needed_column_is_told_so_once_by_both_names(cast: Cast) -> None:
-    answer = await send(cast.ana, f"Desa;Teknologi;Penyedia\n{'Muara Badak Ulu;fo;telkom' + chr(10)}" * 2, dry_run=True)
+    answer = await upload(
+        cast.ana, f"Desa;Teknologi;Penyedia\n{'Muara Badak Ulu;fo;telkom' + chr(10)}" * 2, dry_run=True
+    )
     (fault,) = answer.json()["errors"]
     assert (answer.status_code, fault["field"], fault["code"], fault["row"]) == (422, "probe", "missing_column", 1)
     assert "Cara ukur (probe)" in fault["message"]
-    twice = await send(cast.ana, "Desa;Nama Desa;Teknologi;Penyedia;Cara ukur\na;b;c;d;e", dry_run=True)
+    twice = await upload(cast.ana, "Desa;Nama Desa;Teknologi;Penyedia;Cara ukur\na;b;c;d;e", dry_run=True)
     assert [(fault["field"], fault["code"]) for fault in twice.json()["errors"]] == [("village", "column_twice")]
 
 
 async def test_a_column_that_is_nobodys_is_ignored_and_named(cast: Cast) -> None:
-    answer = (await send(cast.ana, f"{HEADER};Bandwidht;Hasil\n{MUARA};1;salah", dry_run=True)).json()
+    answer = (await upload(cast.ana, f"{HEADER};Bandwidht;Hasil\n{MUARA};1;salah", dry_run=True)).json()
     assert answer["columns"]["recognised"]["host"] == "Alamat IP atau host"
     (ignored,) = answer["columns"]["ignored"]
     assert (ignored["code"], "bandwidth_down_mbps" in ignored["suggestion"]) == ("unknown_column", True)
@@ -275,7 +255,7 @@ async def test_a_file_comes_as_a_form_too_and_a_large_one_is_refused(cast: Cast)
     files = {"file": ("kukar.csv", f"{HEADER}\n{MUARA}".encode(), "text/csv")}
     assert (await cast.ana.client.post(url, files=files)).json()["counts"]["create"] == 1
     assert (await cast.ana.client.post(url, files={"other": b"x"})).json()["errors"][0]["code"] == "missing"
-    assert (await send(cast.ana, b"x;" * 2_000_000)).status_code == 422
+    assert (await upload(cast.ana, b"x;" * 2_000_000)).status_code == 422
 
     async def chunks() -> Any:
         for _ in range(25):
@@ -290,14 +270,14 @@ async def test_a_file_comes_as_a_form_too_and_a_large_one_is_refused(cast: Cast)
 
 async def test_the_same_idempotency_key_imports_once(cast: Cast) -> None:
     key = {"Idempotency-Key": "impor-1"}
-    first = await send(cast.ana, f"{HEADER}\n{MUARA}", key)
+    first = await upload(cast.ana, f"{HEADER}\n{MUARA}", key)
     await cast.ana.patch(f"/sites/{VILLAGE}-01", {"host": "198.51.100.99"})
-    again = await send(cast.ana, f"{HEADER}\n{MUARA}", key)
+    again = await upload(cast.ana, f"{HEADER}\n{MUARA}", key)
     assert (first.status_code, again.status_code, again.json()["applied"]) == (200, 200, True)
     assert again.headers["idempotent-replayed"] == "true"
     assert (await cast.ana.get(f"/sites/{VILLAGE}-01")).json()["host"] == "198.51.100.99"
-    assert (await send(cast.ana, f"{HEADER}\n", key)).status_code == 422
-    other = await send(cast.ana, f"{HEADER}\n{MUARA.replace('100.20', '100.21')}", key)
+    assert (await upload(cast.ana, f"{HEADER}\n", key)).status_code == 422
+    other = await upload(cast.ana, f"{HEADER}\n{MUARA.replace('100.20', '100.21')}", key)
     assert other.json()["errors"][0]["code"] == "key_reused"
 
 
@@ -309,9 +289,8 @@ async def test_the_workbook_comes_back_with_a_result_and_a_suggestion_for_each_r
     page.append(HEADER.split(";"))
     page.append(MUARA.split(";"))
     page.append([f"{VILLAGE[:-1]}4", "=1+1", "telkom wms", "icmp", "=cmd"])
-    data = io.BytesIO()
-    book.save(data)
-    answer = await send(cast.ana, data.getvalue(), ID, dry_run=True, format="xlsx")
+    data = saved(book)
+    answer = await upload(cast.ana, data, INDONESIAN, dry_run=True, format="xlsx")
     assert answer.status_code == 200, answer.text
     back = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert [cell.value for cell in back[2]][-2:] == ["Hasil", "Saran"]
@@ -319,10 +298,10 @@ async def test_the_workbook_comes_back_with_a_result_and_a_suggestion_for_each_r
     assert back["F4"].value == "salah"
     assert "kolom B (Teknologi): " in str(back["G4"].value)
     assert back["B4"].value == "=1+1"
-    once_more = await send(cast.ana, answer.content, ID, dry_run=True, format="xlsx")
+    once_more = await upload(cast.ana, answer.content, INDONESIAN, dry_run=True, format="xlsx")
     again = openpyxl.load_workbook(io.BytesIO(once_more.content)).worksheets[0]
     assert again.max_column == back.max_column
-    csv = await send(cast.ana, f"{HEADER}\n=x;{MUARA.partition(';')[2]}", dry_run=True, format="xlsx")
+    csv = await upload(cast.ana, f"{HEADER}\n=x;{MUARA.partition(';')[2]}", dry_run=True, format="xlsx")
     cell = openpyxl.load_workbook(io.BytesIO(csv.content)).worksheets[0]["A2"]
     assert (cell.value, cell.data_type) == ("=x", "s")
 
@@ -330,7 +309,7 @@ async def test_the_workbook_comes_back_with_a_result_and_a_suggestion_for_each_r
 async def test_two_rows_may_swap_their_addresses(cast: Cast) -> None:
     made = [await register(cast, host=f"198.51.100.{n}", service_no=str(n)) for n in (1, 2)]
     file = f"code;host\n{made[0]['code']};198.51.100.2\n{made[1]['code']};198.51.100.1"
-    assert (await send(cast.ana, file)).json()["counts"]["update"] == 2
+    assert (await upload(cast.ana, file)).json()["counts"]["update"] == 2
     assert (await cast.ana.get(f"/sites/{made[0]['code']}")).json()["host"] == "198.51.100.2"
 
 
@@ -339,19 +318,19 @@ async def test_what_a_row_leaves_alone_is_not_looked_at(cast: Cast) -> None:
     made = await register(cast, parent_id=tower["id"], notes="satu\ndua")
     header = "code;parent;village_code;host;notes"
     row = f"{made['code']};{tower['code']};{VILLAGE};{made['host']}"
-    (same,) = await verdicts(cast.ana, header, f'{row};"satu\ndua"')
-    (changed,) = await verdicts(cast.ana, header, f"{row};baru")
+    (same,) = await dry_run(cast.ana, header, f'{row};"satu\ndua"')
+    (changed,) = await dry_run(cast.ana, header, f"{row};baru")
     assert (same["verdict"], changed["verdict"], list(changed["changes"])) == ("same", "update", ["notes"])
     other = await register(cast, host="198.51.100.21")
-    moved = (await verdicts(cast.ana, header, f"{other['code']};{tower['code']};;;"))[0]
-    assert codes(moved) == {"parent_id": "unknown_parent"}
+    moved = (await dry_run(cast.ana, header, f"{other['code']};{tower['code']};;;"))[0]
+    assert fault_codes(moved) == {"parent_id": "unknown_parent"}
 
 
 async def test_a_name_beside_a_code_that_is_another_villages_is_an_error_another_spelling_a_warning(cast: Cast) -> None:
     header = f"Desa;Kecamatan;Kabupaten;{HEADER}"
 
     async def told(names: str, code: str = VILLAGE) -> tuple[list[str], list[str]]:
-        row = (await verdicts(cast.sari, header, f"{names};{MUARA.replace(VILLAGE, code)}"))[0]
+        row = (await dry_run(cast.sari, header, f"{names};{MUARA.replace(VILLAGE, code)}"))[0]
         return [one["code"] for one in row["errors"]], [one["code"] for one in row["warnings"]]
 
     assert await told("Desa Muara Badak Ulu;Kec. Muara Badak;Kab. Kutai Kartanegara") == ([], [])
@@ -366,7 +345,7 @@ async def test_a_name_beside_a_code_that_is_another_villages_is_an_error_another
 async def test_text_that_no_database_holds_is_a_fault_or_taken_out_never_a_failure(cast: Cast) -> None:
     header = f"Kode titik akses;{HEADER};Catatan;Desa"
     for cells in ("a\0b;;;;;;;", ";\0;\0;\0;\0;\0;\0;\0", f";{VILLAGE};fo;a\0;icmp;a\0b;x\0y;z\0"):
-        answer = await send(cast.ana, f"{header}\n{cells}\n{MUARA}".encode("utf-16"), dry_run=True)
+        answer = await upload(cast.ana, f"{header}\n{cells}\n{MUARA}".encode("utf-16"), dry_run=True)
         assert answer.status_code == 200, answer.text
     form = {"file": ("a\0b.csv", f"{HEADER}\n{MUARA}".encode(), "text/csv")}
     assert (await cast.ana.client.post("/api/v1/sites/import", files=form)).status_code == 200
@@ -377,9 +356,8 @@ async def test_a_report_writes_over_nothing(cast: Cast) -> None:
     page: Any = book.active
     page.append(HEADER.split(";"))
     page.append([*MUARA.split(";"), None, "tanpa judul"])
-    data = io.BytesIO()
-    book.save(data)
-    answer = await send(cast.ana, data.getvalue(), dry_run=True, format="xlsx")
+    data = saved(book)
+    answer = await upload(cast.ana, data, dry_run=True, format="xlsx")
     back = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert [back["G2"].value, back["H1"].value, back["H2"].value] == ["tanpa judul", "Result", "create"]
 
@@ -387,8 +365,8 @@ async def test_a_report_writes_over_nothing(cast: Cast) -> None:
 async def test_an_unknown_village_is_explained_once_and_not_again_while_others_wait(cast: Cast) -> None:
     """To find what was meant takes a millisecond or two, and thousands of rows may be wrong."""
     regions.explain_unknown_village.cache_clear()
-    (row,) = await verdicts(cast.ana, HEADER, MUARA.replace(VILLAGE, "64.02.05.9999"))
-    assert codes(row) == {"village_code": "unknown_village"}
+    (row,) = await dry_run(cast.ana, HEADER, MUARA.replace(VILLAGE, "64.02.05.9999"))
+    assert fault_codes(row) == {"village_code": "unknown_village"}
     told = regions.explain_unknown_village.cache_info()
     assert (told.hits, told.misses) == (0, 1)
 
@@ -404,10 +382,9 @@ async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_
         page: Any = book.create_sheet(title)
         for line in lines:
             page.append(line)
-    data = io.BytesIO()
-    book.save(data)
-    told = (await send(cast.ana, data.getvalue(), ID, dry_run=True)).json()
-    assert [(row["sheet"], row["row"], codes(row)) for row in told["rows"]] == [
+    data = saved(book)
+    told = (await upload(cast.ana, data, INDONESIAN, dry_run=True)).json()
+    assert [(row["sheet"], row["row"], fault_codes(row)) for row in told["rows"]] == [
         ("Muara", 2, {"host": "duplicate_address"}),
         ("Kenohan", 2, {"host": "duplicate_address"}),
     ]
@@ -416,11 +393,11 @@ async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_
     (warning,) = told["warnings"]
     assert "Lembar Rekap tidak dibaca (2 baris)" in warning["message"]
     for _ in range(2):  # a report, and the report of it
-        answer = await send(cast.ana, data.getvalue(), ID, dry_run=True, format="xlsx")
+        answer = await upload(cast.ana, data, INDONESIAN, dry_run=True, format="xlsx")
         back = openpyxl.load_workbook(io.BytesIO(answer.content))
         assert [back["Muara"]["F2"].value, back["Kenohan"]["F2"].value] == ["salah", "salah"]
         assert "Lembar Rekap" in str(back["Peringatan impor"]["A1"].value)
-        data = io.BytesIO(answer.content)
+        data = answer.content
 
 
 async def test_an_error_shows_the_cell_that_is_wrong_by_its_column_and_the_files_own_header(cast: Cast) -> None:
@@ -430,7 +407,7 @@ async def test_an_error_shows_the_cell_that_is_wrong_by_its_column_and_the_files
         "2;Antah Berantah;;fo;telkom wms;icmp;",
         "3;Muara Badak Ulu;;fo;telkom wms;-;198.51.100.9",
     )
-    code, name, probe = await verdicts(cast.ana, header, *lines)
+    code, name, probe = await dry_run(cast.ana, header, *lines)
 
     def cells(row: dict[str, Any]) -> dict[str, tuple[str, str, str | None]]:
         return {one["field"]: (one["column"], one["header"], one["value"]) for one in row["errors"]}
@@ -444,7 +421,7 @@ async def test_an_error_shows_the_cell_that_is_wrong_by_its_column_and_the_files
 
 
 async def test_the_indonesian_report_has_no_english_place(cast: Cast) -> None:
-    answer = await send(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA}", ID, dry_run=True, format="xlsx")
+    answer = await upload(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA}", INDONESIAN, dry_run=True, format="xlsx")
     page = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert str(page["G3"].value).startswith("baris: Isinya sama dengan baris 2")
 
@@ -453,7 +430,7 @@ async def test_the_report_says_what_changes_and_which_village_was_found_but_no_c
     made = await register(cast, host="198.51.100.1", contact_name="Bu Rina", contact_phone="0812")
     header = f"Kode titik akses;{HEADER};Telepon kontak;Tempat"
     change, new = f"{made['code']};;;;;198.51.100.2;0813;balai", f";64.02.05.2004;{MUARA.partition(';')[2]};;"
-    answer = await send(cast.ana, f"{header}\n{change}\n{new}", ID, dry_run=True, format="xlsx")
+    answer = await upload(cast.ana, f"{header}\n{change}\n{new}", INDONESIAN, dry_run=True, format="xlsx")
     page = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert str(page["J2"].value).splitlines() == [
         "Alamat IP atau host: 198.51.100.1 → 198.51.100.2",
@@ -464,7 +441,9 @@ async def test_the_report_says_what_changes_and_which_village_was_found_but_no_c
 
 
 async def test_rows_with_warnings_are_counted(cast: Cast) -> None:
-    told = (await send(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA.replace('serat optik', 'starlink')}", dry_run=True)).json()
+    told = (
+        await upload(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA.replace('serat optik', 'starlink')}", dry_run=True)
+    ).json()
     assert told["counts"]["warning"] == sum(1 for row in told["rows"] if row["warnings"]) == 1
 
 
@@ -472,7 +451,7 @@ async def test_a_latitude_without_its_ls_is_an_error_and_a_position_far_from_the
     header = f"{HEADER};Lintang;Bujur"
 
     async def row(latitude: str, longitude: str, language: str = "id") -> dict[str, Any]:
-        return (await verdicts(cast.ana, header, f"{MUARA};{latitude};{longitude}", language=language))[0]
+        return (await dry_run(cast.ana, header, f"{MUARA};{latitude};{longitude}", language=language))[0]
 
     for north in ("0 21 42", "0,3617"):
         (fault,) = (await row(north, "117 26 21"))["errors"]
@@ -482,7 +461,7 @@ async def test_a_latitude_without_its_ls_is_an_error_and_a_position_far_from_the
     assert (right["errors"], right["warnings"]) == ([], [])
     assert (far["verdict"], [one["code"] for one in far["warnings"]]) == ("create", ["far_from_village"])
     made = await register(cast, latitude=-0.36, longitude=116.4)
-    (quiet,) = await verdicts(cast.ana, "Kode titik akses;Catatan", f"{made['code']};x")
+    (quiet,) = await dry_run(cast.ana, "Kode titik akses;Catatan", f"{made['code']};x")
     assert quiet["warnings"] == []
 
 
@@ -492,29 +471,27 @@ async def test_the_report_marks_what_is_wrong_and_imports_again_as_it_came(cast:
     for line in (HEADER.split(";"), ["64.02.05.2003", "fo", "telkom wms", "icmp", "=1+1"], ["64.02.05.2004", "fo"]):
         page.append(line)
     page["E3"] = "198.51.100.7"
-    data = io.BytesIO()
-    book.save(data)
-    stored = repack(data.getvalue(), lambda xml: xml.replace(b"<f>1+1</f><v />", b"<f>1+1</f><v>198</v>"))
-    answer = await send(cast.ana, stored, ID, dry_run=True, format="xlsx")
+    data = saved(book)
+    stored = repack(data, lambda xml: xml.replace(b"<f>1+1</f><v />", b"<f>1+1</f><v>198</v>"))
+    answer = await upload(cast.ana, stored, INDONESIAN, dry_run=True, format="xlsx")
     back: Any = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert (back["E2"].value, back.freeze_panes, back.auto_filter.ref) == (198, "A2", "A1:G3")
     colours = {name: back[name].fill.fgColor.rgb[2:] for name in ("E2", "F2", "C3", "D3", "E3")}
     assert colours == {"E2": "F8CBAD", "F2": "F8CBAD", "C3": "F8CBAD", "D3": "F8CBAD", "E3": "000000"}
     assert back["G3"].alignment.wrap_text
     back["C3"], back["D3"], back["E2"] = "telkom wms", "icmp", "198.51.100.8"
-    data = io.BytesIO()
-    back.parent.save(data)
-    again = await send(cast.ana, data.getvalue(), ID, dry_run=True, format="xlsx")
+    data = saved(back.parent)
+    again = await upload(cast.ana, data, INDONESIAN, dry_run=True, format="xlsx")
     page = openpyxl.load_workbook(io.BytesIO(again.content)).worksheets[0]
     assert [page[name].fill.fgColor.rgb[2:] for name in ("C3", "F3")] == ["000000", "E2EFDA"]
     assert "kolom" not in str(page["G2"].value)
-    told = [(await send(cast.ana, one, dry_run=True)).json()["rows"] for one in (stored, answer.content)]
+    told = [(await upload(cast.ana, one, dry_run=True)).json()["rows"] for one in (stored, answer.content)]
     assert told[0] == told[1]
 
 
 async def test_no_village_beyond_the_callers_reach_is_suggested(cast: Cast) -> None:
     async def suggestion(person: Person, code: str) -> str:
-        (fault,) = (await verdicts(person, HEADER, MUARA.replace(VILLAGE, code)))[0]["errors"]
+        (fault,) = (await dry_run(person, HEADER, MUARA.replace(VILLAGE, code)))[0]["errors"]
         return str(fault["suggestion"])
 
     assert "64.03." in await suggestion(cast.sari, "64.03.01.2901")

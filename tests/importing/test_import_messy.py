@@ -1,4 +1,4 @@
-"""A messy workbook of 1,038 rows: exactly the errors that were planted are found, and the rest is in the registry."""
+"""Import a messy workbook of 1,038 rows: exactly the planted errors are found, and all other rows are written."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from app.registry import providers, regions
 from app.registry.models import Provider, Region, Site
 from tests.conftest import Cast
 from tests.importing import workbooks
-from tests.importing.test_import import codes, send
+from tests.support.imports import fault_codes, upload
 
 
-async def test_exactly_the_planted_errors_are_told_and_everything_else_is_written(
+async def test_exactly_the_planted_errors_are_reported_and_everything_else_is_written(
     cast: Cast, session: AsyncSession
 ) -> None:
     await session.rollback()
@@ -23,9 +23,9 @@ async def test_exactly_the_planted_errors_are_told_and_everything_else_is_writte
     book = workbooks.messy()
     assert (book.rows, len(book.wrong)) == (1038, len(workbooks.PLANTED) + 4)
 
-    dry = await send(cast.sari, book.data, dry_run=True)
+    dry = await upload(cast.sari, book.data, dry_run=True)
     assert dry.status_code == 200, dry.text[:500]
-    assert wrong(dry.json()) == book.wrong
+    assert errors(dry.json()) == book.wrong
     assert dry.json()["columns"]["sheet"] == "Titik Akses 2026"
     assert dry.json()["columns"]["ignored"] == []
     warned = sum(1 for row in dry.json()["rows"] if row["warnings"])
@@ -39,30 +39,31 @@ async def test_exactly_the_planted_errors_are_told_and_everything_else_is_writte
     }
     assert {row["row"] for row in dry.json()["rows"] if row["verdict"] == "same"} == book.repeated
 
-    refused = await send(cast.sari, book.data)
+    refused = await upload(cast.sari, book.data)
     assert refused.status_code == 422
     assert {fault["row"] for fault in refused.json()["errors"]} == set(book.wrong)
     async with session.begin():
         assert await session.scalar(select(func.count()).select_from(Site)) == 0
 
-    real = (await send(cast.sari, book.data, partial=True)).json()
-    assert (real["applied"], wrong(real), real["counts"]) == (True, book.wrong, dry.json()["counts"])
-    await every_site_stands_where_its_row_says(session, real)
+    real = (await upload(cast.sari, book.data, partial=True)).json()
+    assert (real["applied"], errors(real), real["counts"]) == (True, book.wrong, dry.json()["counts"])
+    await assert_sites_match_their_rows(session, real)
 
     async with session.begin():
         recorded = await session.scalar(select(func.count()).select_from(Audit))
-    again = (await send(cast.sari, book.data, partial=True)).json()
+    again = (await upload(cast.sari, book.data, partial=True)).json()
     assert again["counts"] == {"create": 0, "update": 0, "same": right + 2, "error": len(book.wrong), "warning": warned}
     async with session.begin():
         assert await session.scalar(select(func.count()).select_from(Audit)) == recorded == right + 1
 
 
-def wrong(answer: dict[str, Any]) -> dict[int, dict[str, str]]:
-    return {row["row"]: codes(row) for row in answer["rows"] if row["errors"]}
+def errors(answer: dict[str, Any]) -> dict[int, dict[str, str]]:
+    """Return the fault codes by row and field."""
+    return {row["row"]: fault_codes(row) for row in answer["rows"] if row["errors"]}
 
 
-async def every_site_stands_where_its_row_says(session: AsyncSession, answer: dict[str, Any]) -> None:
-    """Rows are the villages in the order of their codes, each at its village's centre."""
+async def assert_sites_match_their_rows(session: AsyncSession, answer: dict[str, Any]) -> None:
+    """Rows are the villages by code, each positioned at its village's centre."""
     villages = [row for row in regions.read_csv() if row["level"] == "desa_kelurahan"]
     async with session.begin():
         rows = await session.execute(
@@ -82,4 +83,4 @@ async def every_site_stands_where_its_row_says(session: AsyncSession, answer: di
         assert site.contact_phone == (f"0812{n:08d}", f"0{81200000000 + n}", "+62 812 0000", None)[n % 4]
         assert site.bandwidth_down_mbps == (50, 50, 12.5, 20, 1000, None)[n % 6]
         assert site.power_source == ("pln", "pln_limited", "genset", "solar", "none", None)[n % 6]
-        assert site.service_no == str(workbooks._number(n)).strip().removesuffix(".0")
+        assert site.service_no == str(workbooks.service_no(n)).strip().removesuffix(".0")

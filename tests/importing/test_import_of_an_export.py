@@ -1,4 +1,4 @@
-"""What was exported imports again, and changes nothing."""
+"""Importing an export changes nothing."""
 
 import pytest
 
@@ -8,9 +8,7 @@ from tests.factories import BERAU_VILLAGE, register
 
 @pytest.mark.parametrize("language", ["id", "en"])
 @pytest.mark.parametrize(("format", "separator"), [("csv", "comma"), ("csv", "semicolon"), ("xlsx", "comma")])
-async def test_an_export_imports_as_what_is_there_already(
-    cast: Cast, format: str, separator: str, language: str
-) -> None:
+async def test_importing_an_export_changes_nothing(cast: Cast, format: str, separator: str, language: str) -> None:
     tower = await register(cast, kind="node", host="198.51.100.1", village_code=BERAU_VILLAGE)
     await register(
         cast,
@@ -29,10 +27,10 @@ async def test_an_export_imports_as_what_is_there_already(
         port=80,
     )
     await register(cast, host="a.example.id", technology="leo", provider="iconplus", venue="kantor_desa")
-    asked = {"format": format, "separator": separator, "lang": language, "contacts": "true"}
-    file = await cast.ana.get("/sites/export", params=asked)
-    told = await cast.ana.client.post("/api/v1/sites/import", content=file.content, params={"dry_run": "true"})
-    assert told.json()["counts"] == {"create": 0, "update": 0, "same": 2, "error": 0, "warning": 1}, (
-        told.text
+    params = {"format": format, "separator": separator, "lang": language, "contacts": "true"}
+    file = await cast.ana.get("/sites/export", params=params)
+    imported = await cast.ana.client.post("/api/v1/sites/import", content=file.content, params={"dry_run": "true"})
+    assert imported.json()["counts"] == {"create": 0, "update": 0, "same": 2, "error": 0, "warning": 1}, (
+        imported.text
     )  # of the satellite
-    assert told.json()["warnings"] == []
+    assert imported.json()["warnings"] == []

@@ -1,11 +1,11 @@
-"""Files as districts have them, and as nobody should send them: read without a database."""
+"""Parse files as districts send them, and hostile ones, without a database."""
 
 import contextlib
 import io
 import re
 import zipfile
 from datetime import datetime, time
-from time import monotonic
+from time import process_time
 from typing import Any
 
 import openpyxl
@@ -19,13 +19,14 @@ from app.access.scope import Caller
 from app.core.errors import Fault, Invalid
 from app.core.validation import FaultError
 from app.exporting import template
-from app.importing import cells, headers, planning, sheets
-from app.importing.cells import Cell
-from app.importing.readers import xlsx_reader
-from app.importing.sheets import Book, Row
+from app.importing import cells, headers, planning, sheets, xlsx_reader
+from app.importing.cells import Cell, CellError
+from app.importing.rows import SheetRow
+from app.importing.sheets import ParsedFile
 from app.registry import conflicts, drafts, regions
 from app.registry.columns import SITE_COLUMNS
-from app.registry.vocabulary import ALSO, CHOICES, fold
+from app.registry.vocabulary import CHOICES, SYNONYMS, fold
+from tests.support.imports import repack, saved
 
 TOP = ["Kode desa", "Teknologi", "ISP", "Metode", "IP"]
 MIDNIGHT = datetime(2026, 11, 24)  # noqa: DTZ001  # as workbooks have them
@@ -42,12 +43,6 @@ def book(*rows: list[Any], merges: tuple[str, ...] = ()) -> bytes:
     return saved(made)
 
 
-def saved(made: openpyxl.Workbook) -> bytes:
-    out = io.BytesIO()
-    made.save(out)
-    return out.getvalue()
-
-
 def refused(data: bytes) -> str:
     with pytest.raises(Invalid) as error:
         sheets.read(data)
@@ -60,15 +55,15 @@ def fault(field: str, cell: Cell) -> str:
     return error.value.fault.code
 
 
-def said(book: Book) -> list[tuple[int, dict[str, Any]]]:
-    return [(row.number, row.said) for row in book.rows]
+def numbered_values(file: ParsedFile) -> list[tuple[int, dict[str, Any]]]:
+    return [(row.number, row.values) for row in file.rows]
 
 
-# What stands in a cell
+# Cells
 
 
 @given(some.decimals(min_value=-180, max_value=180, places=6))
-def test_a_decimal_comma_and_a_decimal_point_say_the_same(value: Any) -> None:
+def test_decimal_comma_and_decimal_point_are_equal(value: Any) -> None:
     for text in (f"{value:f}", f"{value:f}".replace(".", ","), f" {value:f}\u00a0".replace("-", "−")):
         assert cells.read("longitude", text) == pytest.approx(float(value), abs=1e-9)
 
@@ -158,7 +153,7 @@ def test_a_code_is_a_code_with_or_without_dots(code: str, number: int) -> None:
         ("kind", "Simpul", "node"),
     ],
 )
-def test_a_cell_means_what_its_reader_means(field: str, cell: Cell, value: Any) -> None:
+def test_a_cell_is_parsed_by_its_column(field: str, cell: Cell, value: Any) -> None:
     assert cells.read(field, cell) == value
 
 
@@ -176,11 +171,11 @@ def test_a_cell_means_what_its_reader_means(field: str, cell: Cell, value: Any) 
         ("service_no", MIDNIGHT, "became_date"),
         ("service_no", 4700001002100021, "rounded"),
         ("service_no", "4,70001E+15", "rounded"),
-        ("name", cells.Flaw.FAILED, "excel_error"),
-        ("name", cells.Flaw.UNCOMPUTED, "uncomputed"),
+        ("name", CellError.EXCEL_ERROR, "excel_error"),
+        ("name", CellError.NO_RESULT, "uncomputed"),
     ],
 )
-def test_a_cell_that_nobody_can_read_is_a_fault(field: str, cell: Cell, code: str) -> None:
+def test_an_unreadable_cell_is_a_fault(field: str, cell: Cell, code: str) -> None:
     assert fault(field, cell) == code
 
 
@@ -190,7 +185,7 @@ def test_a_cell_that_nobody_can_read_is_a_fault(field: str, cell: Cell, code: st
         ("technology", "Satelit", "Starlink"),
         ("venue", "Tower", "{near}"),
         ("host", "http://36.66.10.49", "without http"),
-        ("host", "36.66.10.48/29", "one address"),
+        ("host", "36.66.10.48/29", "single address"),
         ("host", "36,66,10,49", "dots"),
         ("host", 366610050, "dots"),
         ("bandwidth_down_mbps", "50.000", "{thousands}, or {decimal}"),
@@ -218,15 +213,15 @@ def test_a_usual_mistake_is_answered_with_what_to_write(field: str, cell: Cell, 
 def test_a_cell_with_both_coordinates_is_two(cell: str) -> None:
     (row,) = sheets.read(book([*TOP, "Titik Koordinat"], ["64.02.05.2003", "fo", "x", "icmp", "a.id", cell])).rows
     assert row.faults == []
-    assert (row.said["latitude"], row.said["longitude"]) == pytest.approx((-1.0123, 117.1234), abs=1e-6)
-    assert row.value("longitude") == cell
+    assert (row.values["latitude"], row.values["longitude"]) == pytest.approx((-1.0123, 117.1234), abs=1e-6)
+    assert row.source_text("longitude") == cell
 
 
 def test_a_cell_that_should_hold_both_coordinates_and_does_not_is_a_fault_of_that_cell() -> None:
     line = ["64.02.05.2003", "fo", "x", "icmp", "a.id"]
     row, blank = sheets.read(book([*TOP, "Koordinat"], [*line, "dekat balai desa"], [*line, "tidak ada"])).rows
-    assert ([one.code for one in row.faults], row.column("latitude")) == (["bad_coordinate"], "position")
-    assert (blank.faults, "latitude" in blank.said) == ([], False)
+    assert ([fault.code for fault in row.faults], row.source_column("latitude")) == (["bad_coordinate"], "position")
+    assert (blank.faults, "latitude" in blank.values) == ([], False)
 
 
 def test_a_phone_number_with_letters_is_a_warning() -> None:
@@ -239,25 +234,25 @@ def test_a_phone_number_with_letters_is_a_warning() -> None:
             ),
         )
     ).rows
-    assert [[one.code for one in row.warnings] for row in rows] == [[], [], ["odd_phone"]]
+    assert [[fault.code for fault in row.warnings] for row in rows] == [[], [], ["odd_phone"]]
 
 
-def test_a_missing_column_is_told_beside_those_that_nobody_knows() -> None:
+def test_a_missing_column_is_reported_with_unknown_ones() -> None:
     with pytest.raises(Invalid) as error:
         sheets.read(b"Kode desa;Jenis Layanan;Vendor;Status;Cara ukur\n1;2;3;4;5")
-    told = [(one.field, one.code, one.suggestion) for one in error.value.faults]
-    assert told == [
-        ("provider", "missing_column", "Add it: the template has it"),
+    faults = [(fault.field, fault.code, fault.suggestion) for fault in error.value.faults]
+    assert faults == [
+        ("provider", "missing_column", "Add it as in the template"),
         ("file", "unknown_column", None),
         ("file", "unknown_column", None),
     ]
 
 
-def test_how_a_csv_file_is_delimited_says_what_its_decimal_mark_is() -> None:
+def test_the_delimiter_of_a_csv_file_tells_its_decimal_mark() -> None:
     line = "64.02.05.2003{0}fo{0}x{0}icmp{0}a.id{0}{1}"
     for delimiter, written, mbps in ((",", "50.125", 50.125), (";", "1.125", 1_125), (";", "50,125", 50.125)):
         text = delimiter.join([*TOP, "Bandwidth"]) + "\n" + line.format(delimiter, written)
-        assert sheets.read(text.encode()).rows[0].said["bandwidth_down_mbps"] == mbps
+        assert sheets.read(text.encode()).rows[0].values["bandwidth_down_mbps"] == mbps
 
 
 @pytest.mark.parametrize("field", sorted(CHOICES))
@@ -265,7 +260,7 @@ def test_no_word_means_two_choices(field: str) -> None:
     words = [
         fold(word)
         for value, named in CHOICES[field].items()
-        for word in {fold(word) for word in (value.value, named, *ALSO.get(value, ()))}
+        for word in {fold(word) for word in (value.value, named, *SYNONYMS.get(value, ()))}
     ]
     assert sorted(words) == sorted(set(words))
 
@@ -294,12 +289,12 @@ def test_csv_in_any_delimiter_and_encoding_numbers_its_rows_as_excel_does(delimi
         delimiter.join(["64.02.05.2003", "fo", "Telkom", "icmp", "198.51.100.20", '"Café\n""dua"""']),
         delimiter.join(["64.02.05.2004", "radio", "Telkom", "icmp", "198.51.100.21", "±5"]),
     ]
-    found = sheets.read("\r\n".join(lines).encode(encoding))
-    assert [(number, values["notes"]) for number, values in said(found)] == [(3, 'Café\n"dua"'), (4, "±5")]
+    file = sheets.read("\r\n".join(lines).encode(encoding))
+    assert [(number, values["notes"]) for number, values in numbered_values(file)] == [(3, 'Café\n"dua"'), (4, "±5")]
 
 
-def test_titles_merges_blank_and_numbering_rows_and_repeated_headers_are_seen_through() -> None:
-    found = sheets.read(
+def test_titles_merges_blank_and_numbering_rows_and_repeated_headers_are_handled() -> None:
+    file = sheets.read(
         book(
             ["DAFTAR TITIK AKSES INTERNET DESA"],
             [],
@@ -315,8 +310,8 @@ def test_titles_merges_blank_and_numbering_rows_and_repeated_headers_are_seen_th
             merges=("A1:F1", "B6:B7"),
         )
     )
-    assert found.sheets[0].header.number == 4
-    assert [(number, values["village_code"], values["technology"]) for number, values in said(found)] == [
+    assert file.sheets[0].header.number == 4
+    assert [(number, values["village_code"], values["technology"]) for number, values in numbered_values(file)] == [
         (6, "64.02.05.2003", "fiber"),
         (7, "64.02.05.2003", "radio"),
         (10, "64.02.05.2004", "geo"),
@@ -325,7 +320,7 @@ def test_titles_merges_blank_and_numbering_rows_and_repeated_headers_are_seen_th
 
 def test_a_header_over_two_rows_is_read_where_it_is_whole() -> None:
     top = [*TOP, "Koordinat", None]
-    found = sheets.read(
+    file = sheets.read(
         book(
             top,
             [None] * 5 + ["Lintang", "Bujur"],
@@ -333,16 +328,16 @@ def test_a_header_over_two_rows_is_read_where_it_is_whole() -> None:
             merges=("A1:A2", "B1:B2", "C1:C2", "D1:D2", "E1:E2", "F1:G1"),
         )
     )
-    assert (found.sheets[0].header.number, found.rows[0].said["latitude"], found.rows[0].said["longitude"]) == (
+    assert (file.sheets[0].header.number, file.rows[0].values["latitude"], file.rows[0].values["longitude"]) == (
         2,
         -0.4,
         117.4,
     )
 
 
-def test_a_header_that_says_south_makes_its_latitudes_southern() -> None:
-    found = sheets.read(book([*TOP, "LS", "BT"], ["64.02.05.2003", "fo", "x", "icmp", "a.id", "0,4", "117,4"]))
-    assert (found.rows[0].said["latitude"], found.rows[0].said["longitude"]) == (-0.4, 117.4)
+def test_a_southern_header_makes_its_latitudes_southern() -> None:
+    file = sheets.read(book([*TOP, "LS", "BT"], ["64.02.05.2003", "fo", "x", "icmp", "a.id", "0,4", "117,4"]))
+    assert (file.rows[0].values["latitude"], file.rows[0].values["longitude"]) == (-0.4, 117.4)
 
 
 def test_the_first_sheet_with_the_registrys_columns_is_read_and_hidden_ones_are_not() -> None:
@@ -368,7 +363,7 @@ def pages(**rows: list[list[Any]]) -> bytes:
 
 def test_every_sheet_with_the_registrys_columns_is_read_and_the_others_are_named() -> None:
     line = ["64.02.05.2003", "fo", "x", "icmp", "a.id"]
-    found = sheets.read(
+    file = sheets.read(
         pages(
             Muara=[TOP, line],
             Kenohan=[["Kecamatan Kenohan"], TOP[::-1], line[::-1]],
@@ -379,13 +374,13 @@ def test_every_sheet_with_the_registrys_columns_is_read_and_the_others_are_named
             Wilayah=[["Kode", "Desa", "Kecamatan"]],
         )
     )
-    assert [(row.place, row.said["host"]) for row in found.rows] == [("Muara!2", "a.id"), ("Kenohan!3", "a.id")]
-    assert [(one.name, one.rows, "Teknologi" in one.missing) for one in found.unread] == [
+    assert [(row.label, row.values["host"]) for row in file.rows] == [("Muara!2", "a.id"), ("Kenohan!3", "a.id")]
+    assert [(sheet.name, sheet.rows, "Teknologi" in sheet.missing) for sheet in file.unread] == [
         ("Rekap", 2, True),
         ("Surat", 2, False),
     ]
-    assert [one.code for one in found.warnings] == ["unread_sheet"] * 2
-    assert sheets.read(pages(Data=[TOP, line])).rows[0].place == "2"
+    assert [fault.code for fault in file.warnings] == ["unread_sheet"] * 2
+    assert sheets.read(pages(Data=[TOP, line])).rows[0].label == "2"
 
 
 def test_the_templates_example_is_no_row() -> None:
@@ -394,24 +389,24 @@ def test_the_templates_example_is_no_row() -> None:
     assert refused(saved(made)) == "no_rows"
     for cell, value in zip(("B2", "E2", "F2", "M2", "N2"), ("64.02.05.2003", "fo", "x", "icmp", "a.id"), strict=True):
         made.worksheets[0][cell] = value
-    found = sheets.read(saved(made))
-    assert ([row.place for row in found.rows], found.warnings) == (["2"], [])
+    file = sheets.read(saved(made))
+    assert ([row.label for row in file.rows], file.warnings) == (["2"], [])
 
 
-def test_sums_and_signatures_are_no_rows_and_are_told_once() -> None:
+def test_sums_and_signatures_are_skipped_with_one_warning() -> None:
     top = [*TOP, "Catatan", "Bandwidth"]
     line = ["64.02.05.2003", "fo", "x", "icmp", "a.id", None, 5]
-    found = sheets.read(book(top, line, [*[None] * 5, "Jumlah", 5], [*[None] * 5, "NIP. 19700101"], line))
-    assert [row.number for row in found.rows] == [2, 5]
-    (warning,) = found.warnings
+    file = sheets.read(book(top, line, [*[None] * 5, "Jumlah", 5], [*[None] * 5, "NIP. 19700101"], line))
+    assert [row.number for row in file.rows] == [2, 5]
+    (warning,) = file.warnings
     assert (warning.code, warning.values["rows"]) == ("skipped_rows", "Sheet: 3, 4")
 
 
 def test_a_formula_is_its_stored_result_and_one_without_is_a_fault() -> None:
     data = book(TOP, ["64.02.05.2003", "fo", "=A1", "icmp", "=1+1"], ["64.02.05.2004", "fo", "x", "icmp", "#REF!"])
     first, second = sheets.read(data).rows
-    assert [one.code for one in first.faults] == ["uncomputed", "uncomputed"]
-    assert [one.code for one in second.faults] == ["excel_error"]
+    assert [fault.code for fault in first.faults] == ["uncomputed", "uncomputed"]
+    assert [fault.code for fault in second.faults] == ["excel_error"]
     stored = repack(
         data,
         lambda xml: xml.replace(b"<f>A1</f><v />", b"<f>A1</f><v>5</v>").replace(
@@ -419,21 +414,10 @@ def test_a_formula_is_its_stored_result_and_one_without_is_a_fault() -> None:
         ),
     )
     (row, _) = sheets.read(stored).rows
-    assert (row.said["provider"], row.value("host")) == ("5", "2")
+    assert (row.values["provider"], row.source_text("host")) == ("5", "2")
 
 
-# What nobody should send
-
-
-def repack(data: bytes, change: Any = lambda xml: xml, **more: bytes) -> bytes:
-    out, more = io.BytesIO(), {name.replace("__", "/"): content for name, content in more.items()}
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in [one for one in old.namelist() if one not in more]:
-            xml = old.read(name)
-            new.writestr(name, change(xml) if name == "xl/worksheets/sheet1.xml" else xml)
-        for name, content in more.items():
-            new.writestr(name, content)
-    return out.getvalue()
+# Hostile files
 
 
 GOOD = book(TOP, ["64.02.05.2003", "fo", "x", "icmp", "a.id"])
@@ -451,7 +435,7 @@ def test_an_entity_bomb_is_refused() -> None:
     assert refused(repack(GOOD, lambda xml: bomb + xml.partition(b"?>")[2].replace(b"fo", b"&b;"))) == "broken_workbook"
 
 
-def test_a_part_that_lies_about_its_size_is_refused() -> None:
+def test_a_part_with_a_false_size_is_refused() -> None:
     big = repack(GOOD, lambda xml: xml.replace(b"<sheetData>", b"<sheetData>" + b" " * 50_000_000))
     with zipfile.ZipFile(io.BytesIO(big)) as archive:
         size = archive.getinfo("xl/worksheets/sheet1.xml").file_size
@@ -470,7 +454,7 @@ def test_far_cells_and_huge_merges_cost_nothing(far: bytes) -> None:
         xlsx_reader.require_small(archive)
 
 
-def test_a_sheet_of_a_million_rows_before_the_table_is_passed_over_in_no_time() -> None:
+def test_a_sheet_of_a_million_rows_before_the_table_is_skipped_fast() -> None:
     rows = b"".join(b'<row r="%d"><c r="A%d" t="n"><v>1</v></c></row>' % (n, n) for n in range(1, 1_000_000))
     many = pages(Log=[["x"]], Kosong=[["x"]], Data=[TOP, ["64.02.05.2003", "fo", "x", "icmp", "a.id"]])
     blank = re.sub(rb"<c .*?</c>", b"", rows)
@@ -482,10 +466,10 @@ def test_a_sheet_of_a_million_rows_before_the_table_is_passed_over_in_no_time() 
                 if name.endswith(f"{sheet}.xml"):
                     xml = xml[: xml.index(b"<row")] + instead + xml[xml.index(b"</row>") + 6 :]
             new.writestr(name, xml)
-    began = monotonic()
-    found = sheets.read(out.getvalue())
-    assert monotonic() - began < 6
-    assert ([row.number for row in found.rows], [(one.name, one.rows) for one in found.unread]) == (
+    began = process_time()
+    file = sheets.read(out.getvalue())
+    assert process_time() - began < 6
+    assert ([row.number for row in file.rows], [(sheet.name, sheet.rows) for sheet in file.unread]) == (
         [2],
         [("Log", sheets.MAX_ROWS)],
     )
@@ -497,16 +481,16 @@ def test_more_rows_than_a_registry_has_are_refused() -> None:
     assert len(sheets.read(";".join(TOP).encode() + b"\n" + line * 20_000).rows) == 20_000
 
 
-def test_a_row_blames_each_field_once() -> None:
-    row = Row(1, {}, {"village": "x"}, headers.Header(1, {0: "village"}, {"village": "Desa"}, [], False))
+def test_a_row_keeps_one_fault_for_each_field() -> None:
+    row = SheetRow(1, {}, {"village": "x"}, headers.Header(1, {0: "village"}, {"village": "Desa"}, [], False))
     for code in ("first", "second"):
-        row.blame(Fault("host", code, ""))
-    assert [one.code for one in row.faults] == ["first"]
-    assert row.value("village_code") == "x"
+        row.add_faults(Fault("host", code, ""))
+    assert [fault.code for fault in row.faults] == ["first"]
+    assert row.source_text("village_code") == "x"
 
 
 @given(some.sampled_from(sorted(headers.COLUMNS)), some.text() | some.floats() | some.integers() | some.datetimes())
-def test_no_cell_whatever_it_holds_is_more_than_a_fault(field: str, cell: Any) -> None:
+def test_any_cell_yields_a_value_or_a_fault(field: str, cell: Any) -> None:
     with contextlib.suppress(FaultError):
         cells.read(field, cell)
 
@@ -518,55 +502,55 @@ def test_no_cell_whatever_it_holds_is_more_than_a_fault(field: str, cell: Any) -
     ids=["blanks", "letters", "degrees", "points", "apostrophes"],
 )
 def test_a_cell_of_a_hundred_thousand_characters_is_read_at_once(field: str, text: str) -> None:
-    began = monotonic()
+    began = process_time()
     with contextlib.suppress(FaultError):
         cells.read(field, text)
-    assert monotonic() - began < 1
+    assert process_time() - began < 1
 
 
-def test_thousands_of_rows_of_one_site_or_at_one_address_are_compared_in_no_time() -> None:
+def test_thousands_of_rows_of_one_site_or_address_are_compared_fast() -> None:
     hosts = ["198.51.100.1"] * 10_000 + ["198.51.100.2"]
     texts = [f"64.02.05.2003;fo;orbit;icmp;{host}" for host in hosts]
     rows = sheets.read("\n".join([";".join(TOP), *texts]).encode()).rows
     for row in rows:
-        row.draft, _ = drafts.read(row.said, site=None)
+        row.draft, _ = drafts.parse(row.values, site=None)
     wanted = [row.draft for row in rows if row.draft is not None]
-    began = monotonic()
-    planning._compare(rows)
-    clashing = conflicts._addresses(wanted, {})
-    assert monotonic() - began < 1
+    began = process_time()
+    planning.compare_rows(rows)
+    conflicting = conflicts.address_conflicts(wanted, {})
+    assert process_time() - began < 1
     assert all([fault.code for fault in row.faults] == ["contradiction"] for row in rows)
-    assert len(clashing) == 10_000
-    assert max(len(clash.others) for clash in clashing.values()) < 10
+    assert len(conflicting) == 10_000
+    assert max(len(conflict.others) for conflict in conflicting.values()) < 10
 
 
 @pytest.mark.parametrize("header", ["ip", "kolom {}"])
 def test_a_line_of_a_hundred_thousand_columns_is_read_at_once(header: str) -> None:
     wide = "".join(f";{header.format(n)}" for n in range(100_000))
-    began = monotonic()
+    began = process_time()
     with contextlib.suppress(Invalid):
         sheets.read(f"{';'.join(TOP)}{wide}\n64.02.05.2003;fo;x;icmp;a.id\n".encode())
-    assert monotonic() - began < 2
+    assert process_time() - began < 2
 
 
 def test_what_is_small_in_the_file_and_huge_in_memory_is_refused() -> None:
-    began = monotonic()
+    began = process_time()
     assert refused(repack(GOOD, **{"xl/styles.xml": b"<styleSheet>" + b"<xf/>" * 1_000_000})) == "too_much_inside"
     with zipfile.ZipFile(io.BytesIO(GOOD)) as archive:
-        said = archive.read("[Content_Types].xml")
+        content_types = archive.read("[Content_Types].xml")
     moved = b'<Override PartName="/xl/worksheets/big.xml" ContentType="%s"/></Types>' % XLSM.encode()
     hidden = {
-        "[Content_Types].xml": said.replace(b"</Types>", moved),
+        "[Content_Types].xml": content_types.replace(b"</Types>", moved),
         "xl/worksheets/big.xml": b"<workbook>" + b"<x/>" * 1_000_000,
     }
     assert refused(repack(GOOD, **hidden)) == "too_much_inside"
-    assert monotonic() - began < 3
+    assert process_time() - began < 3
 
 
-def test_many_sheets_with_a_cell_in_the_last_row_are_not_gone_through() -> None:
+def test_many_sheets_with_a_cell_in_the_last_row_are_not_all_scanned() -> None:
     made = openpyxl.Workbook()
     for _ in range(20):
         made.create_sheet().cell(1_048_576, 1, "x")
-    began = monotonic()
+    began = process_time()
     assert refused(saved(made)) == "no_header"
-    assert monotonic() - began < 5
+    assert process_time() - began < 5

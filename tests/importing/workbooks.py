@@ -1,5 +1,4 @@
-"""A district's spreadsheet as it really comes: every village of Kaltim in it, everything written some other way, and
-errors planted where they are known."""
+"""A messy spreadsheet as districts send them: a row for every village, in varying notations, with planted errors."""
 
 import io
 import zipfile
@@ -41,7 +40,7 @@ HEADER_ROW, FIRST_ROW = 5, 7  # a row of column numbers stands between
 
 @dataclass(slots=True)
 class Messy:
-    """The workbook, and what is known of it: the errors by row and field, the rows that repeat another."""
+    """The workbook, its planted errors by row and field, and the rows that repeat another."""
 
     data: bytes = b""
     wrong: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -49,7 +48,7 @@ class Messy:
     rows: int = 0
 
 
-# What is planted into a row that was right: by column, what stands there instead; by field, what it must be called.
+# Each planted error: cells to replace, by column; the fault codes it must yield, by field.
 PLANTED: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"Kode Wilayah": "64.02.05.9999"}, {"village_code": "unknown_village"}),
     ({"Kode Wilayah": "6403050003"}, {"village_code": "bps_code"}),
@@ -84,8 +83,8 @@ PLANTED: list[tuple[dict[str, Any], dict[str, str]]] = [
 
 
 def messy() -> Messy:
-    """1,038 rows: a village each, but for those that repeat another one."""
-    found = Messy()
+    """Return 1,038 rows, one for each village except those that repeat another."""
+    messy = Messy()
     book = openpyxl.Workbook()
     notes: Any = book.active
     notes.title = "Petunjuk"
@@ -96,20 +95,20 @@ def messy() -> Messy:
         page.append(line)
     page.merge_cells("A1:T1")
     rows = [dict(zip(HEADER, row, strict=True)) for row in _rows()]
-    _plant(rows, found)
+    _plant(rows, messy)
     for row in rows:
         page.append(list(row.values()))
     _merge_districts(page, rows)
-    page.cell(FIRST_ROW + len(rows) + 3, 20, "\u00a0")  # what trailing blanks leave behind
+    page.cell(FIRST_ROW + len(rows) + 3, 20, "\u00a0")  # left behind by trailing blanks
     page.cell(FIRST_ROW + len(rows) + 5, 1, "Mengetahui,")
     out = io.BytesIO()
     book.save(out)
-    found.data, found.rows = _with_results(out.getvalue()), len(rows)
-    return found
+    messy.data, messy.rows = _with_results(out.getvalue()), len(rows)
+    return messy
 
 
 def _with_results(data: bytes) -> bytes:
-    """Excel stores what its formulas come to, openpyxl does not."""
+    """Add stored results to the formulas, as Excel does and openpyxl does not."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
@@ -117,19 +116,19 @@ def _with_results(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def _plant(rows: list[dict[str, Any]], found: Messy) -> None:
-    for place, (cells, codes) in enumerate(PLANTED):
-        at = 20 + 37 * place
+def _plant(rows: list[dict[str, Any]], messy: Messy) -> None:
+    for index, (cells, codes) in enumerate(PLANTED):
+        at = 20 + 37 * index
         rows[at] |= cells
-        found.wrong[FIRST_ROW + at] = codes
+        messy.wrong[FIRST_ROW + at] = codes
     for at, of in ((101, 99), (102, 99)):  # the same row again
         rows[at] = {**rows[of], "No": at + 1}
-        found.repeated.add(FIRST_ROW + at)
+        messy.repeated.add(FIRST_ROW + at)
     rows[105] = {**rows[104], "No": 106, "Ket.": "pindah ke balai"}  # the same site, saying something else
-    found.wrong[FIRST_ROW + 104] = found.wrong[FIRST_ROW + 105] = {"notes": "contradiction"}
+    messy.wrong[FIRST_ROW + 104] = messy.wrong[FIRST_ROW + 105] = {"notes": "contradiction"}
     rows[108]["IP/Host"] = rows[110]["IP/Host"] = "198.51.100.250"  # one address for two
     rows[108]["Metode Ukur"] = rows[110]["Metode Ukur"] = "ICMP"
-    found.wrong[FIRST_ROW + 108] = found.wrong[FIRST_ROW + 110] = {"host": "duplicate_address"}
+    messy.wrong[FIRST_ROW + 108] = messy.wrong[FIRST_ROW + 110] = {"host": "duplicate_address"}
 
 
 def _rows() -> Iterator[list[Any]]:
@@ -146,7 +145,7 @@ def _rows() -> Iterator[list[Any]]:
             None if by_name else _code(n, code),
             ("Serat Optik", "FO", "fiber", "Radio", "VSAT", "satelit GEO (VSAT)", "Starlink")[n % 7],
             ("Telkom WMS", "telkom-wms", "ICON+", "Orbit\u00a0")[n % 4],
-            _number(n),
+            service_no(n),
             "push" if push else ("ICMP", "ping ", "icmp")[n % 3],
             None if push else _host(n),
             _degrees(n, village["latitude"], "LS", "LU"),
@@ -163,7 +162,7 @@ def _rows() -> Iterator[list[Any]]:
 
 
 def _repeated_names() -> set[tuple[str, str]]:
-    """Names that two villages of one subdistrict share."""
+    """Return (subdistrict, name) shared by two villages."""
     seen: set[tuple[str, str]] = set()
     twice = set()
     for row in regions.read_csv():
@@ -182,7 +181,7 @@ def _code(n: int, code: str) -> Any:
     return (code, code.replace(".", ""), int(code.replace(".", "")), f" {code}\u00a0")[n % 4]
 
 
-def _number(n: int) -> Any:
+def service_no(n: int) -> Any:
     return (f"4700-{n:05d}", 470000000 + n, float(480000000 + n), f" 122{n:07d} ")[n % 4]
 
 
@@ -191,7 +190,7 @@ def _host(n: int) -> str:
 
 
 def _degrees(n: int, value: float, negative: str, positive: str) -> Any:
-    """One coordinate, as one person or another writes it."""
+    """Write a coordinate in one of five notations."""
     size, side = abs(value), negative if value < 0 else positive
     minutes, seconds = divmod(round(size * 3600, 2), 60)
     whole, minutes = divmod(int(minutes), 60)
@@ -205,7 +204,7 @@ def _degrees(n: int, value: float, negative: str, positive: str) -> Any:
 
 
 def _merge_districts(page: Any, rows: list[dict[str, Any]]) -> None:
-    """The district and the subdistrict stand once, over all of their rows."""
+    """Merge the cells of each district and subdistrict over their rows."""
     for column, name in ((2, "Kabupaten/Kota"), (3, "Kecamatan")):
         start = 0
         for at in range(1, len(rows) + 1):

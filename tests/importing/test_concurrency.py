@@ -1,4 +1,4 @@
-"""Two operators at once, on a database where commits are commits."""
+"""Concurrent imports, registrations and changes, on a database of their own with real commits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,6 +7,7 @@ from threading import Event
 from typing import Any
 
 import httpx
+import openpyxl
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
@@ -18,17 +19,17 @@ from app.contracts import store as contracts
 from app.contracts.schemas import ContractIn, ContractPatch
 from app.importing import report, sheets
 from app.importing import store as importing
-from app.importing.concurrency import aside
-from app.importing.store import File, Outcome
-from app.importing.turns import Turns
+from app.importing.concurrency import AccountLocks, run_in_thread
+from app.importing.store import ImportResult, SourceFile
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.registry import providers, store
 from app.registry.models import Site
 from app.registry.schemas import SiteIn, SitePatch
 from app.runtime.migrate import migrate
 from probes.policy import AddressPolicy
-from tests.conftest import drop_database, make_database
+from tests.conftest import Cast, drop_database, make_database
 from tests.factories import VILLAGE, site
+from tests.support.imports import HEADER, MUARA, repack, saved, upload
 
 SARI = Caller(1, "sari", Role.PROVINCE_ADMIN, "64")
 ROWS = 40
@@ -50,12 +51,12 @@ async def committed(server_url: str) -> AsyncIterator[Sessions]:
     await drop_database(url, server_url)
 
 
-async def bring_in(sessions: Sessions, content: str = FILE) -> Outcome:
+async def import_file(sessions: Sessions, content: str = FILE) -> ImportResult:
     async with transaction(sessions) as session:
-        return await importing.run(
+        return await importing.import_rows(
             session,
             sheets.read(content.encode()),
-            File("kukar.csv", "0" * 64),
+            SourceFile("kukar.csv", "0" * 64),
             caller=SARI,
             policy=AddressPolicy(),
             dry_run=False,
@@ -64,7 +65,7 @@ async def bring_in(sessions: Sessions, content: str = FILE) -> Outcome:
 
 
 async def test_the_same_file_twice_at_once_registers_each_site_once(committed: Sessions) -> None:
-    outcomes = await asyncio.gather(*(bring_in(committed) for _ in range(4)))
+    outcomes = await asyncio.gather(*(import_file(committed) for _ in range(4)))
     assert sorted(outcome.counts["create"] for outcome in outcomes) == [0, 0, 0, ROWS]
     assert sorted(outcome.counts["same"] for outcome in outcomes) == [0, ROWS, ROWS, ROWS]
     async with transaction(committed) as session:
@@ -75,7 +76,7 @@ async def test_the_same_file_twice_at_once_registers_each_site_once(committed: S
 
 
 async def test_imports_registrations_and_changes_at_once_wait_for_each_other(committed: Sessions) -> None:
-    first = await bring_in(committed)
+    first = await import_file(committed)
     ids = [row.draft.site.id for row, _ in first.verdicts if row.draft is not None and row.draft.site is not None]
 
     async def create(n: int) -> None:
@@ -90,18 +91,18 @@ async def test_imports_registrations_and_changes_at_once_wait_for_each_other(com
 
     renamed = FILE.replace("198.51.100.", "203.0.112.")
     await asyncio.gather(
-        bring_in(committed, renamed),
+        import_file(committed, renamed),
         *(create(n) for n in range(4)),
         *(change(i) for i in reversed(ids[:4])),
-        bring_in(committed, FILE.replace("198.51.100.", "203.0.111.")),
+        import_file(committed, FILE.replace("198.51.100.", "203.0.111.")),
     )
     async with transaction(committed) as session:
         sites = list(await session.scalars(select(Site)))
-    assert len({one.code for one in sites}) == ROWS + 4
-    assert {one.code for one in sites if one.host and one.host.startswith("203.0.113.")} == {
+    assert len({each.code for each in sites}) == ROWS + 4
+    assert {each.code for each in sites if each.host and each.host.startswith("203.0.113.")} == {
         f"{VILLAGE}-{n}" for n in (11, 12, 13, 14)
     }
-    assert sum(one.ssid == "baru" for one in sites) == 4
+    assert sum(each.ssid == "baru" for each in sites) == 4
 
 
 async def test_a_contract_that_is_renumbered_while_sites_come_under_it_waits_for_them(committed: Sessions) -> None:
@@ -123,27 +124,27 @@ async def test_a_contract_that_is_renumbered_while_sites_come_under_it_waits_for
             await store.patch_site(session, str(site_id), patch, caller=SARI, policy=AddressPolicy(), if_match=None)
 
     for n in range(10):
-        await asyncio.gather(*(one(4 * n + m) for m in range(4) for one in (renumber, change)))
+        await asyncio.gather(*(write(4 * n + m) for m in range(4) for write in (renumber, change)))
 
 
 async def test_imports_leave_the_threads_of_everything_else_alone() -> None:
-    """The default ones pack what dashboards poll."""
+    """The default threads compress what dashboards poll."""
     over = Event()
-    imports = [asyncio.create_task(aside(over.wait)) for _ in range(64)]
+    imports = [asyncio.create_task(run_in_thread(over.wait)) for _ in range(64)]
     await asyncio.sleep(0.1)
     try:
         async with asyncio.timeout(5):
-            assert await asyncio.to_thread(lambda: "packed") == "packed"
+            assert await asyncio.to_thread(lambda: "done") == "done"
     finally:
         over.set()
         await asyncio.gather(*imports)
 
 
-async def test_a_callers_imports_take_turns() -> None:
-    turns, running, most = Turns(), dict[str, int](), dict[str, int]()
+async def test_a_callers_imports_run_one_at_a_time() -> None:
+    locks, running, most = AccountLocks(), dict[str, int](), dict[str, int]()
 
-    async def bring(caller: Caller) -> None:
-        async with turns.of(caller):
+    async def hold(caller: Caller) -> None:
+        async with locks.hold(caller):
             for key in (caller.key, "all"):
                 running[key] = running.get(key, 0) + 1
                 most[key] = max(most.get(key, 0), running[key])
@@ -152,7 +153,7 @@ async def test_a_callers_imports_take_turns() -> None:
                 running[key] -= 1
 
     ana, ben, tio = (replace(SARI, token_id=number) for number in (2, 3, 4))
-    await asyncio.gather(*(bring(caller) for caller in (ana, ana, ben, tio, SARI) * 2))
+    await asyncio.gather(*(hold(caller) for caller in (ana, ana, ben, tio, SARI) * 2))
     assert most == {"token:1": 1, "token:2": 1, "token:3": 1, "token:4": 1, "all": 4}
 
 
@@ -185,3 +186,15 @@ async def test_registrations_proceed_while_the_report_of_an_import_is_rendered(
             finish.set()
             imported = await importing
     assert (registered.status_code, imported.status_code) == (201, 200)
+
+
+async def test_a_workbook_that_cannot_be_reported_on_is_refused_and_not_written(cast: Cast) -> None:
+    page: Any = (workbook := openpyxl.Workbook()).active
+    for line in (HEADER, MUARA):
+        page.append(line.split(";"))
+    merges = b'<mergeCells><mergeCell ref="H1:XFD1048576"/></mergeCells>'  # a cell each, once held in memory
+    data = repack(saved(workbook), lambda xml: xml.replace(b"</sheetData>", b"</sheetData>" + merges))
+    refused = await upload(cast.ana, data, format="xlsx")
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "too_much_inside")
+    assert (await cast.ana.get("/sites")).json()["items"] == []
+    assert (await upload(cast.ana, data)).json()["counts"]["create"] == 1

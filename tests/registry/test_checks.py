@@ -1,4 +1,4 @@
-"""What is probably wrong in the registry: found, explained, counted, and only within the scope."""
+"""The registry's checks: each finding explained and counted, within the caller's scope."""
 
 from typing import Any
 
@@ -8,20 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.conftest import Cast, Person
 from tests.factories import BERAU_VILLAGE, VILLAGE, register
+from tests.support.registry_checks import list_findings, sites_found
 
 OTHER_VILLAGE = "64.02.05.2004"
-
-
-async def check(person: Person, check: str, **params: str) -> list[dict[str, Any]]:
-    answer = await person.get("/registry/checks", params={"check": check, "limit": "1000", **params})
-    assert answer.status_code == 200, answer.text
-    items: list[dict[str, Any]] = answer.json()["items"]
-    assert all(item["check"] == check and item["message"] and item["suggestion"] for item in items)
-    return items
-
-
-async def found(person: Person, name: str, **params: str) -> list[str | None]:
-    return [item["code"] for item in await check(person, name, **params)]
 
 
 async def test_a_host_of_several_sites_is_found_whatever_their_probe_or_lifecycle(cast: Cast) -> None:
@@ -30,7 +19,7 @@ async def test_a_host_of_several_sites_is_found_whatever_their_probe_or_lifecycl
     third = await register(cast, lifecycle="planned")
     await register(cast, lifecycle="retired")
     await register(cast, host="198.51.100.21")
-    items = await check(cast.ana, "duplicate_host")
+    items = await list_findings(cast.ana, "duplicate_host")
     assert [item["code"] for item in items] == [first["code"], second["code"], third["code"]]
     assert items[0]["detail"] == {
         "host": "198.51.100.20",
@@ -41,10 +30,10 @@ async def test_a_host_of_several_sites_is_found_whatever_their_probe_or_lifecycl
     assert second["code"] in items[0]["message"]
 
 
-async def test_of_sites_beyond_the_scope_only_their_number_is_told(cast: Cast) -> None:
+async def test_sites_out_of_scope_are_only_counted_in_a_finding(cast: Cast) -> None:
     here = await register(cast)
     there = await register(cast, village_code=BERAU_VILLAGE, probe="tcp", port=443)
-    (item,) = await check(cast.ben, "duplicate_host")
+    (item,) = await list_findings(cast.ben, "duplicate_host")
     assert (item["code"], item["detail"]["others"], item["detail"]["sites"]) == (there["code"], [], 2)
     assert item["message"].endswith(": +1")
     assert here["code"] not in str(item)
@@ -54,11 +43,11 @@ async def test_the_same_position_is_found_but_not_of_a_backup_beside_its_primary
     spot = {"latitude": -0.36, "longitude": 117.44}
     first = await register(cast, **spot)
     await register(cast, host="198.51.100.21", link_role="backup", **spot)
-    assert await found(cast.ana, "duplicate_coordinates") == []
+    assert await sites_found(cast.ana, "duplicate_coordinates") == []
     await register(cast, host="198.51.100.22", kind="node", **spot)
-    assert await found(cast.ana, "duplicate_coordinates") == []
+    assert await sites_found(cast.ana, "duplicate_coordinates") == []
     elsewhere = await register(cast, host="198.51.100.23", village_code=OTHER_VILLAGE, **spot)
-    items = await check(cast.ana, "duplicate_coordinates")
+    items = await list_findings(cast.ana, "duplicate_coordinates")
     assert {first["code"], elsewhere["code"]} <= {item["code"] for item in items}
     assert (len(items), items[0]["severity"], items[0]["detail"]["sites"]) == (3, "hint", 3)
 
@@ -73,7 +62,7 @@ async def test_a_position_over_25_km_from_the_village_is_a_hint(
         ).one()
     made = await register(cast, latitude=centroid.latitude + offset_km / 111.195, longitude=centroid.longitude)
     await register(cast, host="198.51.100.21")
-    items = await check(cast.ana, "far_from_village")
+    items = await list_findings(cast.ana, "far_from_village")
     assert [item["code"] for item in items] == [made["code"]] * far
     if far:
         assert items[0]["detail"]["distance_km"] == pytest.approx(offset_km, abs=0.1)
@@ -98,7 +87,7 @@ async def test_a_site_that_has_been_active_for_a_week_and_never_answered_is_foun
             ),
             ids,
         )
-    assert await found(cast.ana, "never_seen") == [old["code"]]
+    assert await sites_found(cast.ana, "never_seen") == [old["code"]]
     assert fresh["code"] != old["code"]
 
 
@@ -107,13 +96,13 @@ async def test_access_points_without_a_contract_and_those_that_no_ping_reaches_a
     starlink = await register(cast, technology="leo", host="198.51.100.21")
     await register(cast, technology="cellular", probe="push", host=None, lifecycle="planned")
     await register(cast, kind="node", host="198.51.100.22")
-    assert await found(cast.ana, "no_contract") == [fiber["code"], starlink["code"]]
-    assert await found(cast.ana, "unpingable") == [starlink["code"]]
+    assert await sites_found(cast.ana, "no_contract") == [fiber["code"], starlink["code"]]
+    assert await sites_found(cast.ana, "unpingable") == [starlink["code"]]
 
 
 async def test_a_village_without_a_site_is_found_also_when_its_only_one_is_retired(cast: Cast) -> None:
     async def lacking(person: Person, **params: str) -> set[str]:
-        return {item["village_code"] for item in await check(person, "village_without_site", **params)}
+        return {item["village_code"] for item in await list_findings(person, "village_without_site", **params)}
 
     everywhere = await lacking(cast.ana)
     assert VILLAGE in everywhere
@@ -146,14 +135,14 @@ async def test_findings_come_page_by_page_and_are_counted_whole(cast: Cast) -> N
     assert whole["counts"]["far_from_village"] == 0
     (district,) = whole["districts"]
     assert (district["code"], district["name"]) == ("64.02", "Kabupaten Kutai Kartanegara")
-    assert district["counts"] == {check: many for check, many in whole["counts"].items() if many}
+    assert district["counts"] == {check: count for check, count in whole["counts"].items() if count}
 
 
-async def test_nobody_checks_beyond_the_scope(cast: Cast) -> None:
+async def test_nobody_sees_findings_out_of_scope(cast: Cast) -> None:
     await register(cast)
-    assert await found(cast.ben, "no_contract") == []
-    assert await found(cast.icon, "no_contract") == []
-    assert await found(cast.vera, "no_contract") != []
+    assert await sites_found(cast.ben, "no_contract") == []
+    assert await sites_found(cast.icon, "no_contract") == []
+    assert await sites_found(cast.vera, "no_contract") != []
     for params, status in (
         ({"region": "64.02"}, 403),
         ({"check": "everything"}, 422),
@@ -164,7 +153,7 @@ async def test_nobody_checks_beyond_the_scope(cast: Cast) -> None:
     assert (await cast.stranger.get("/registry/checks")).status_code == 401
 
 
-async def test_findings_are_told_in_the_caller_s_language(cast: Cast) -> None:
+async def test_findings_are_in_the_caller_s_language(cast: Cast) -> None:
     await register(cast)
     answer = await cast.ana.get("/registry/checks", params={"check": "no_contract"}, headers={"Accept-Language": "id"})
     assert answer.json()["items"][0]["message"].startswith("Belum ada kontrak")

@@ -1,4 +1,4 @@
-"""The one door into the registry: what many sites at once do to each other, and what the audit keeps of it."""
+"""Writing many sites at once: codes, conflicts, and their audit entries."""
 
 from typing import Any
 
@@ -21,15 +21,15 @@ SARI = Caller(1, "sari", Role.PROVINCE_ADMIN, "64")
 ANA = Caller(2, "ana", Role.DISTRICT_OPERATOR, "64.02")
 
 
-async def sound(session: AsyncSession, wanted: list[Draft], *, caller: Caller = SARI) -> list[Draft]:
-    known = await writer.look_up(session, wanted, caller=caller)
-    assert [writer.check(draft, known, policy=AddressPolicy()) for draft in wanted] == [[] for _ in wanted]
+async def checked(session: AsyncSession, wanted: list[Draft], *, caller: Caller = SARI) -> list[Draft]:
+    references = await writer.load_references(session, wanted, caller=caller)
+    assert [writer.check(draft, references, policy=AddressPolicy()) for draft in wanted] == [[] for _ in wanted]
     return wanted
 
 
-async def there(session: AsyncSession, made: dict[str, Any], **change: Any) -> Draft:
-    found, _ = await store.get_site(session, made["code"], caller=SARI)
-    return drafts.change(found, SitePatch(**change))
+async def change(session: AsyncSession, registered: dict[str, Any], **changes: Any) -> Draft:
+    registered_site, _ = await store.get_site(session, registered["code"], caller=SARI)
+    return drafts.change(registered_site, SitePatch(**changes))
 
 
 async def entries(session: AsyncSession) -> list[tuple[Any, ...]]:
@@ -46,15 +46,15 @@ async def test_many_sites_are_made_under_one_version_and_their_codes_count_on(
         for n, village in ((1, VILLAGE), (2, BERAU_VILLAGE), (3, VILLAGE))
     ]
     async with session.begin():
-        assert await writer.write(session, await sound(session, new), caller=SARI) == 3
+        assert await writer.write(session, await checked(session, new), caller=SARI) == 3
         made = [draft.site for draft in new if draft.site is not None]
-        assert [one.code for one in made] == [f"{VILLAGE}-02", f"{BERAU_VILLAGE}-01", f"{VILLAGE}-03"]
-        assert len({one.version for one in made}) == 1
+        assert [new_site.code for new_site in made] == [f"{VILLAGE}-02", f"{BERAU_VILLAGE}-01", f"{VILLAGE}-03"]
+        assert len({new_site.version for new_site in made}) == 1
         for table in (SiteStatus, SiteConfiguration):
             ids = await session.scalars(select(table.site_id).order_by(table.site_id))
-            assert set(ids) >= {one.id for one in made}
+            assert set(ids) >= {new_site.id for new_site in made}
     assert [entry[:3] for entry in await entries(session)][1:] == [
-        ("create", one.code, one.village_code) for one in made
+        ("create", new_site.code, new_site.village_code) for new_site in made
     ]
 
 
@@ -62,12 +62,12 @@ async def test_sites_swap_their_addresses_and_one_takes_a_retired_ones(cast: Cas
     made = [await register(cast, host=f"198.51.100.{n}") for n in (1, 2, 3)]
     async with session.begin():
         wanted = [
-            await there(session, made[0], host="198.51.100.2"),
-            await there(session, made[1], host="198.51.100.1"),
-            await there(session, made[2], lifecycle="retired"),
+            await change(session, made[0], host="198.51.100.2"),
+            await change(session, made[1], host="198.51.100.1"),
+            await change(session, made[2], lifecycle="retired"),
             drafts.new(SiteIn(**site(host="198.51.100.3"))),
         ]
-        assert await conflicts.find(session, await sound(session, wanted)) == {}
+        assert await conflicts.find(session, await checked(session, wanted)) == {}
         assert await writer.write(session, wanted, caller=SARI) == 4
     async with session.begin():
         hosts = (await session.execute(select(Site.host, Site.lifecycle).order_by(Site.id))).all()
@@ -79,46 +79,46 @@ async def test_sites_swap_their_addresses_and_one_takes_a_retired_ones(cast: Cas
     ]
 
 
-async def test_an_address_that_is_taken_or_wanted_twice_clashes(cast: Cast, session: AsyncSession) -> None:
+async def test_an_address_in_use_or_claimed_twice_is_a_conflict(cast: Cast, session: AsyncSession) -> None:
     await register(cast, host="198.51.100.1")
     hosts = ["198.51.100.1", "198.51.100.2", "198.51.100.2", "198.51.100.3"]
     wanted = [drafts.new(SiteIn(**site(host=host))) for host in hosts]
     async with session.begin():
-        found = await conflicts.find(session, await sound(session, wanted))
+        found = await conflicts.find(session, await checked(session, wanted))
     assert list(found) == wanted[:3]
     assert (found[wanted[0]].others, found[wanted[1]].others) == ((), [wanted[2]])
 
 
-async def test_who_counted_on_an_address_that_stays_taken_clashes_too(cast: Cast, session: AsyncSession) -> None:
+async def test_a_claim_on_an_address_that_is_not_released_is_a_conflict(cast: Cast, session: AsyncSession) -> None:
     made = [await register(cast, host=f"198.51.100.{n}") for n in (1, 2, 3, 4)]
     async with session.begin():
         wanted = [
-            await there(session, made[0], host="198.51.100.2"),
-            await there(session, made[1], host="198.51.100.3"),  # which the third keeps
+            await change(session, made[0], host="198.51.100.2"),
+            await change(session, made[1], host="198.51.100.3"),  # which the third site keeps
             drafts.new(SiteIn(**site(host="198.51.100.1"))),
-            await there(session, made[3], host="198.51.100.9"),
+            await change(session, made[3], host="198.51.100.9"),
         ]
-        assert set(await conflicts.find(session, await sound(session, wanted))) == set(wanted[:3])
+        assert set(await conflicts.find(session, await checked(session, wanted))) == set(wanted[:3])
 
 
-async def test_a_circle_that_two_changes_close_together_is_found(cast: Cast, session: AsyncSession) -> None:
+async def test_a_cycle_that_two_changes_close_together_is_found(cast: Cast, session: AsyncSession) -> None:
     towers = [await register(cast, kind="node", host=f"198.51.100.{n}") for n in (1, 2, 3)]
     async with session.begin():
         wanted = [
-            await there(session, towers[0], parent_id=towers[1]["id"]),
-            await there(session, towers[1], parent_id=towers[0]["id"]),
-            await there(session, towers[2], parent_id=towers[0]["id"]),
+            await change(session, towers[0], parent_id=towers[1]["id"]),
+            await change(session, towers[1], parent_id=towers[0]["id"]),
+            await change(session, towers[2], parent_id=towers[0]["id"]),
         ]
-        found = await conflicts.find(session, await sound(session, wanted))
-        assert {draft: clash.fault.code for draft, clash in found.items()} == dict.fromkeys(wanted[:2], "cycle")
+        found = await conflicts.find(session, await checked(session, wanted))
+        assert {draft: conflict.fault.code for draft, conflict in found.items()} == dict.fromkeys(wanted[:2], "cycle")
         assert await conflicts.find(session, wanted[1:]) == {}
 
 
 async def test_nothing_is_written_beyond_the_callers_scope(cast: Cast, session: AsyncSession) -> None:
     made = await register(cast, village_code=BERAU_VILLAGE)
-    for draft in (drafts.new(SiteIn(**site(village_code=BERAU_VILLAGE))), await there(session, made, ssid="x")):
+    for draft in (drafts.new(SiteIn(**site(village_code=BERAU_VILLAGE))), await change(session, made, ssid="x")):
         with pytest.raises(NotAllowed):
-            await writer.write(session, await sound(session, [draft]), caller=ANA)
+            await writer.write(session, await checked(session, [draft]), caller=ANA)
 
 
 async def test_a_villages_former_code_finds_it(cast: Cast, session: AsyncSession) -> None:

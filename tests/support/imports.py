@@ -1,0 +1,54 @@
+"""Upload files to the import, as a district's staff would."""
+
+import io
+import zipfile
+from typing import Any
+
+import httpx
+import openpyxl
+
+from tests.conftest import Person
+from tests.factories import VILLAGE
+
+HEADER = "Kode desa/kelurahan;Teknologi;Penyedia;Cara ukur;Alamat IP atau host"
+MUARA = f"{VILLAGE};serat optik;Telkom WMS;icmp;198.51.100.20"  # a row below HEADER
+
+
+async def upload(
+    person: Person, content: bytes | str, headers: dict[str, str] | None = None, **params: Any
+) -> httpx.Response:
+    data = content.encode() if isinstance(content, str) else content
+    return await person.client.post(
+        "/api/v1/sites/import", content=data, params=params, headers={"Content-Type": "text/csv", **(headers or {})}
+    )
+
+
+async def dry_run(person: Person, *lines: str, language: str = "en", **params: Any) -> list[dict[str, Any]]:
+    """Return the rows of a dry run."""
+    answer = await upload(person, "\n".join(lines), {"Accept-Language": language}, dry_run=True, **params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["rows"]  # type: ignore[no-any-return]
+
+
+def fault_codes(row: dict[str, Any]) -> dict[str, str]:
+    """Return the code of each error, by field."""
+    return {fault["field"]: fault["code"] for fault in row["errors"]}
+
+
+def saved(workbook: openpyxl.Workbook) -> bytes:
+    out = io.BytesIO()
+    workbook.save(out)
+    return out.getvalue()
+
+
+def repack(data: bytes, change: Any = lambda xml: xml, **more: bytes) -> bytes:
+    """Change the XML of a workbook's first sheet, and add or replace parts (`__` in a name stands for `/`)."""
+    out, parts = io.BytesIO(), {name.replace("__", "/"): content for name, content in more.items()}
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            if name not in parts:
+                xml = old.read(name)
+                new.writestr(name, change(xml) if name == "xl/worksheets/sheet1.xml" else xml)
+        for name, content in parts.items():
+            new.writestr(name, content)
+    return out.getvalue()
