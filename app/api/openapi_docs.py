@@ -60,7 +60,7 @@ def _document(document: dict[str, Any], prefix: str) -> dict[str, Any]:
     problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["ProblemOut"] = problem
-    for name in ("HTTPValidationError", "ValidationError", "Unsound"):
+    for name in ("HTTPValidationError", "ValidationError", "MalformedBody"):
         schemas.pop(name, None)
     for path, operations in document["paths"].items():
         for operation in operations.values() if path.startswith(prefix) else ():
