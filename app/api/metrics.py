@@ -27,7 +27,7 @@ from app.postgres.engine import Sessions, transaction
 from app.registry.models import SiteKind, State
 from app.status.snapshot import Snapshot
 from app.status.stream import Streams
-from app.worker.counters import Figures
+from app.worker.counters import WorkerCounters
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # most polls take less than 1 ms
 METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"}
@@ -176,10 +176,10 @@ class ScrapeCollector(Collector):
 
 
 def _figures(figures: Mapping[str, Any]) -> Iterator[Metric]:
-    for field in fields(Figures):
+    for field in fields(WorkerCounters):
         if field.metadata:
-            family = CounterMetricFamily if field.metadata["grows"] else GaugeMetricFamily
-            yield family(f"sinyal_worker_{field.name}", field.metadata["what"], figures.get(field.name, 0))
+            family = CounterMetricFamily if field.metadata["is_counter"] else GaugeMetricFamily
+            yield family(f"sinyal_worker_{field.name}", field.metadata["help"], figures.get(field.name, 0))
     canaries = GaugeMetricFamily("sinyal_worker_canary_up", "1 if the canary answered last", labels=["canary"])
     for address, answers in figures.get("canaries", {}).items():
         canaries.add_metric([address], answers)

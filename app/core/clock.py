@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 
 WITA = timezone(timedelta(hours=8), "WITA")  # Asia/Makassar, which has no daylight saving time
@@ -63,8 +64,13 @@ def midnight(day: date) -> datetime:
 class SlotClock:
     """Seconds since 1970, anchored to the monotonic clock: runs evenly even while the wall clock is stepped."""
 
-    def __init__(self) -> None:
-        self._wall = time.time()
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._read_wall = wall
+        self.reanchor()
+
+    def reanchor(self) -> None:
+        """Start anew from the wall clock."""
+        self._wall = self._read_wall()
         self._monotonic = time.monotonic()
 
     def now(self) -> float:
@@ -72,7 +78,4 @@ class SlotClock:
 
     def step_s(self) -> float:
         """Return how far the wall clock has moved away from this one; positive when it jumped ahead."""
-        return time.time() - self.now()
-
-    def reanchor(self) -> None:
-        self.__init__()  # type: ignore[misc]  # the anchor is the whole state
+        return self._read_wall() - self.now()

@@ -31,8 +31,10 @@ AFTER_THE_SERVER_S = 2  # where a pooler keeps our limit from the server, we giv
 CHANNEL = "sinyal_change"  # payload: "<counter>:<version>"
 
 # What was read of a database before it was restored means nothing after: not in memory, nor on dashboards.
+# Nor does a worker lead that did so before.
 NEW_GENERATION = (
-    "UPDATE public.change_counter SET version = extract(epoch FROM clock_timestamp()) WHERE name = 'generation'"
+    "UPDATE public.change_counter SET version = extract(epoch FROM clock_timestamp()) "
+    "WHERE name IN ('generation', 'leader')"
 )
 
 

@@ -15,7 +15,7 @@ from app.core.errors import Problem
 from app.postgres.embedded import Cluster
 from app.postgres.engine import database_url, open_engine, open_sessions, transaction
 from app.settings import Settings, SettingsError
-from app.worker.leader_lock import Leadership
+from app.worker.leader_lock import LeaderLock
 
 DATABASE_AWAY = "the database does not answer: it runs while `sinyal up` or `sinyal demo` does"
 OPTIONS = {"region_code": "--region", "password": "the password"}
@@ -73,10 +73,10 @@ def running_database(settings: Settings) -> Iterator[str]:
 def no_worker(url: str) -> Iterator[None]:
     """Holds the worker's lock for the while. Raises SettingsError when a worker does."""
     with asyncio.Runner() as runner:
-        leadership = Leadership(url)
-        if not runner.run(leadership.try_win()):
+        lock = LeaderLock(url)
+        if not runner.run(lock.try_lock()):
             raise SettingsError("a worker is running on this database: stop `sinyal up` (or `sinyal worker`) first")
         try:
             yield
         finally:
-            runner.run(leadership.leave())
+            runner.run(lock.release())

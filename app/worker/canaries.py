@@ -1,7 +1,7 @@
-"""Whether we ourselves can reach the world: addresses beyond our uplink, beaten every two seconds.
+"""Whether we ourselves can reach the network: addresses beyond our uplink, probed every two seconds.
 
-While all of them are silent we are blind, from their last answer to their next: what times out in between says nothing
-about the villages.
+While none of them answers we are blind, from their last answer to their next: a timeout in between says nothing about
+its site.
 """
 
 from collections import deque
@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from app.core.clock import from_slot
 from app.judging.blind_ranges import BlindRange
 from probes.contract import Outcome, ProbeKind, Reading, Target
-from probes.sweep import Prober
 
-BEAT_S = 2
 TIMEOUT_S = 1.5
 
 
@@ -22,13 +20,13 @@ class Canaries:
     """Moments are seconds since 1970 by the slot clock."""
 
     addresses: Sequence[str]
-    seen_until: float = 0.0  # the sending of the last beat that was answered: up to here we saw
+    seen_until: float = 0.0  # when the newest beat that was answered was sent
     blind_since: float | None = None
     beats: int = 0
     silent: int = 0
     answering: dict[str, bool] = field(default_factory=dict)  # by address, as of the last beat
-    found: list[BlindRange] = field(default_factory=list)  # not yet recorded
-    past: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=1000))
+    new_blind_ranges: list[BlindRange] = field(default_factory=list)  # since `take_blind_ranges`
+    _past: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=1000))
 
     def targets(self, now: float) -> list[Target]:
         return [
@@ -36,41 +34,40 @@ class Canaries:
             for number, address in enumerate(self.addresses, 1)
         ]
 
-    def heard(self, readings: Sequence[Reading], sent_at: float) -> None:
-        """Takes in one beat. Beats may end out of order; an older one changes nothing."""
+    def record(self, readings: Sequence[Reading], sent_at: float) -> None:
+        """Record one beat. Beats may end out of order; an older one changes nothing."""
         self.beats += 1
         if sent_at <= self.seen_until:
             return
-        self.answering = {self.addresses[-one.key - 1]: one.outcome is Outcome.OK for one in readings}
-        if any(reading.outcome is Outcome.OK for reading in readings):
+        self.answering = {self.addresses[-reading.key - 1]: reading.outcome is Outcome.OK for reading in readings}
+        if any(self.answering.values()):
             if self.blind_since is not None:
-                self.found.append(blind_range(self.blind_since, sent_at))
-                self.past.append((self.blind_since, sent_at))
+                self.new_blind_ranges.append(blind_range(self.blind_since, sent_at))
+                self._past.append((self.blind_since, sent_at))
             self.seen_until, self.blind_since = sent_at, None
         else:
             self.silent += 1
             if self.blind_since is None:
                 self.blind_since = self.seen_until or sent_at
 
-    def clears(self, ended: float) -> bool:
-        """Whether we know by now if we could see up to that moment. Without canaries there is nothing to wait for."""
-        return not self.addresses or self.seen_until >= ended
+    def take_blind_ranges(self) -> list[BlindRange]:
+        taken, self.new_blind_ranges = self.new_blind_ranges, []
+        return taken
+
+    def know_about(self, moment: float) -> bool:
+        """Whether it is known by now if we were blind then. Without canaries there is nothing to wait for."""
+        return not self.addresses or self.seen_until >= moment
 
     def were_blind(self, start: float, end: float) -> bool:
-        return any(first < end and start < last for first, last in self.past)
+        return any(first < end and start < last for first, last in self._past)
 
     def step_back(self, to: float) -> None:
-        """The clock was set back: no moment of ours may lie beyond it."""
+        """Forget what lies beyond `to`, to which the clock was set back."""
         self.seen_until = min(self.seen_until, to)
         if self.blind_since is not None:
             self.blind_since = min(self.blind_since, to)
 
 
 def blind_range(start: float, end: float) -> BlindRange:
-    """In whole seconds, outwards: a second that was blind in part is blind."""
+    """Return the range in whole seconds, outwards: a second that was blind in part is blind."""
     return BlindRange(from_slot(int(start)), from_slot(int(end) + 1), "uplink")
-
-
-async def beat(canaries: Canaries, prober: Prober, now: float) -> None:
-    if canaries.addresses:
-        canaries.heard(await prober.sweep(canaries.targets(now)), now)

@@ -1,55 +1,59 @@
-"""What the worker counts about itself: told with every beat, shown in /metrics."""
+"""What the worker counts about itself: stored with every beat, shown in /metrics. Nothing is decided by it."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
-def counted(what: str) -> Any:
-    """It only grows, from the worker's start."""
-    return field(default=0, metadata={"what": what, "grows": True})
+def counter(help_text: str) -> Any:
+    """A number that only grows, from the worker's start."""
+    return field(default=0, metadata={"help": help_text, "is_counter": True})
 
 
-def current(what: str) -> Any:
-    return field(default=0, metadata={"what": what, "grows": False})
+def gauge(help_text: str) -> Any:
+    """A number as of the last beat."""
+    return field(default=0, metadata={"help": help_text, "is_counter": False})
 
 
 @dataclass
-class Figures:
-    sites: int = current("Sites that are looked at from here")
-    rounds: int = counted("Batches of looks sent off")
-    readings: int = counted("Readings taken")
-    faults: int = counted("Readings of which we failed to look")
-    overruns: int = counted("Rounds that took longer than their packets could")
-    misfires: int = counted("Ticks of a job that came too late to run")
-    missed_slots: int = counted("Slots nobody looked in")
-    repeated_slots: int = counted("Slots taken twice because the wall clock stepped back")
-    writes: int = counted("Batches written to the database")
-    failed_writes: int = counted("Batches that the database did not take")
-    buffered_readings: int = current("Readings that wait for the database, or for the word of a canary")
-    buffer_limit_readings: int = current("How many may wait: beyond it the oldest are dropped")
-    dropped_readings: int = counted("Readings lost because the buffer was full, or refused by the database")
-    canary_beats: int = counted("Beats to the canaries")
-    canary_silences: int = counted("Beats that no canary answered")
-    clock_steps: int = counted("Steps of the wall clock")
-    echo_sent: int = counted("Echo requests sent")
-    echo_received: int = counted("Echo replies that were awaited")
-    echo_duplicates: int = counted("Echo replies that came twice")
-    echo_late: int = counted("Echo replies that came after their timeout")
-    echo_foreign: int = counted("Echo replies to somebody else, or from another address than was asked")
-    echo_malformed: int = counted("Packets that were no echo replies")
-    echo_drops: int = counted("Packets that the kernel dropped before we could read them")
-    echo_send_errors: int = counted("Echo requests that could not be sent")
-    echo_in_flight: int = current("Echo requests that await their reply")
-    pushes: int = counted("Pushes of devices taken in")
-    pushed_rows: int = counted("Readings that they brought")
-    refused_pushes: int = counted("Pushes that the ledger did not take, set aside in the inbox")
-    failed_intakes: int = counted("Attempts to take pushes in that failed")
-    closed_rows: int = counted("Pushed readings that came later than single readings are kept")
-    inbox_age_seconds: int = current("So many seconds the last push that was taken in had waited")
-    silences: int = counted("Pushes that were due and did not come while they could have")
-    own_beats_sent: int = counted("Beats of our own sent the way that devices go")
-    own_beats_heard: int = counted("Of them, those that arrived where devices' do")
-    ingest_proven: int = current("Whether ingest is proven to hear devices: only then silence counts")
+class WorkerCounters:
+    """The names are keys of `worker_beat.figures` and parts of metric names."""
+
+    sites: int = gauge("Sites probed from here")
+    rounds: int = counter("Sweeps started")
+    readings: int = counter("Readings taken by probing")
+    faults: int = counter("Probes that failed on our side")
+    overruns: int = counter("Sweeps that took longer than their packets could")
+    misfires: int = counter("Runs of a job skipped because they would have started too late")
+    missed_slots: int = counter("Slots in which no probe was sent")
+    repeated_slots: int = counter("Slots probed twice because the wall clock was set back")
+    writes: int = counter("Write transactions committed")
+    failed_writes: int = counter("Write transactions that failed")
+    buffered_readings: int = gauge("Readings waiting for the database, or for a canary's answer")
+    buffer_limit_readings: int = gauge("Readings the buffer holds at most: beyond it the oldest are dropped")
+    dropped_readings: int = counter("Readings lost because the buffer was full, or rejected")
+    dropped_blind_ranges: int = counter("Blind ranges rejected")
+    canary_beats: int = counter("Rounds of probes sent to the canaries")
+    canary_silences: int = counter("Rounds that no canary answered")
+    clock_steps: int = counter("Steps of the wall clock")
+    echo_sent: int = counter("Echo requests sent")
+    echo_received: int = counter("Echo replies to our requests, within their timeout")
+    echo_duplicates: int = counter("Echo replies received twice")
+    echo_late: int = counter("Echo replies received after their timeout")
+    echo_foreign: int = counter("Echo replies to another process, or from another address than was probed")
+    echo_malformed: int = counter("Packets that were no echo replies")
+    echo_drops: int = counter("Packets dropped by the kernel before they were read")
+    echo_send_errors: int = counter("Echo requests that could not be sent")
+    echo_in_flight: int = gauge("Echo requests waiting for their reply")
+    pushes: int = counter("Pushes of devices processed")
+    pushed_rows: int = counter("Readings recorded from pushes")
+    refused_pushes: int = counter("Pushes rejected and set aside in the inbox")
+    failed_intakes: int = counter("Attempts to process pushes that failed")
+    closed_rows: int = counter("Pushed readings older than the raw readings kept")
+    inbox_age_seconds: int = gauge("Inbox latency of the most recently processed push, in seconds")
+    silences: int = counter("Pushes that were due and missed while ingest was proven alive")
+    own_beats_sent: int = counter("Heartbeats of our own sent to the push endpoint")
+    own_beats_heard: int = counter("Of them, those received through the inbox")
+    ingest_proven: int = gauge("Whether ingest is proven alive: only then does a missed push count")
     canaries: dict[str, int] = field(default_factory=dict)  # by address: whether it answered the last beat
 
     def as_dict(self) -> dict[str, Any]:

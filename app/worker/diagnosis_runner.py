@@ -1,4 +1,4 @@
-"""Diagnoses that somebody asked for: run beside the rounds, a few at once, and written down as they go."""
+"""The job that runs requested diagnoses: a few at once, beside the probe loop, each line written as it is found."""
 
 import asyncio
 from contextlib import aclosing
@@ -14,6 +14,8 @@ from app.diagnoses import store
 from app.diagnoses.models import DiagnosisKind
 from app.postgres.engine import Sessions, transaction
 from app.profiles import Technology, profiles
+from app.worker.jobs import Job
+from app.worker.rejection import is_entrys_fault
 from probes import diagnose, http
 from probes.contract import ProbeKind, Target
 from probes.diagnose import DiagnosisProblem, Fact, Facts, Hop, PacketResult, PingSummary, ResolvedHost, RouteEnd
@@ -22,12 +24,13 @@ from probes.sweep import Prober
 
 log = structlog.get_logger()
 
+EVERY_S = 1
 AT_ONCE = 3
-TRIES, TRY_AGAIN_S = 20, 1.0  # while the database is away at the end
+TRIES, RETRY_S = 20, 1.0  # of the last write, while the database is unavailable
 STOPPED = "the worker was stopped before it was done"
 
-LOOKS = {DiagnosisKind.PING: diagnose.ping, DiagnosisKind.TRACEROUTE: diagnose.traceroute}
-WORDS: dict[type, str] = {
+DIAGNOSES = {DiagnosisKind.PING: diagnose.ping, DiagnosisKind.TRACEROUTE: diagnose.traceroute}
+LINE_KINDS: dict[type, str] = {
     ResolvedHost: "target",
     PacketResult: "packet",
     PingSummary: "summary",
@@ -36,16 +39,20 @@ WORDS: dict[type, str] = {
 }
 
 
-class Diagnoses:
-    """`opened` makes the sockets: the tests' own come from elsewhere."""
+class DiagnosisRunner:
+    """`open_socket` makes the sockets; tests pass their own."""
 
-    def __init__(self, sessions: Sessions, prober: Prober, *, opened: OpenSocket = open_socket) -> None:
-        self._sessions, self._prober, self._opened = sessions, prober, opened
+    def __init__(self, sessions: Sessions, prober: Prober, *, open_socket: OpenSocket = open_socket) -> None:
+        self.prober = prober
+        self._sessions, self._open_socket = sessions, open_socket
         self._running: dict[int, asyncio.Task[None]] = {}
-        self._away = False
+        self._is_failing = False
 
-    async def take(self) -> None:
-        """Those that wait, as far as there is room; they end by themselves."""
+    def jobs(self) -> list[Job]:
+        return [Job("diagnoses", EVERY_S, self.start_waiting)]
+
+    async def start_waiting(self) -> None:
+        """Claim and start those that wait, as far as there is room."""
         free = AT_ONCE - len(self._running)
         if free <= 0:
             return
@@ -53,51 +60,59 @@ class Diagnoses:
             async with transaction(self._sessions) as session:
                 claimed = await store.claim(session, max_count=free)
         except Exception as error:
-            if not self._away:
-                log.warning("diagnoses_not_taken", error=type(error).__name__)
-            self._away = True
+            if not self._is_failing:
+                _log_failure("diagnoses_not_claimed", error)
+            self._is_failing = True
             return
-        self._away = False
-        for asked in claimed:
-            task = self._running[asked.id] = asyncio.create_task(self._run(asked))
-            task.add_done_callback(partial(self._over, asked.id))
+        self._is_failing = False
+        for diagnosis in claimed:
+            task = self._running[diagnosis.id] = asyncio.create_task(self._run(diagnosis))
+            task.add_done_callback(partial(self._on_done, diagnosis.id))
 
-    def _over(self, diagnosis_id: int, task: asyncio.Task[None]) -> None:
+    def _on_done(self, diagnosis_id: int, task: asyncio.Task[None]) -> None:
         del self._running[diagnosis_id]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("diagnosis_failed", diagnosis=diagnosis_id, error=repr(error))
+            log.error("diagnosis_failed", diagnosis=diagnosis_id, error=repr(error), exc_info=error)
 
     async def stop(self) -> None:
-        """Those under way end here, and say so."""
+        """End those that run, and store that they were stopped."""
         running = dict(self._running)
         for task in running.values():
             task.cancel()
         await asyncio.gather(*running.values(), return_exceptions=True)
-        if running:
+        if not running:
+            return
+        try:
             async with transaction(self._sessions) as session:
-                for number in running:
-                    await store.end(session, number, problem=STOPPED)
+                for diagnosis_id in running:
+                    await store.end(session, diagnosis_id, problem=STOPPED)
+        except Exception as error:  # the next worker ends them
+            _log_failure("diagnoses_not_ended", error, diagnoses=list(running))
 
-    async def _run(self, asked: Any) -> None:
-        notes = Notes(self._sessions, asked.id)
+    async def _run(self, diagnosis: Any) -> None:
+        lines = LineWriter(self._sessions, diagnosis.id)
         problem = None
-        async with aclosing(self._look(asked)) as facts:
+        async with aclosing(self._facts(diagnosis)) as facts:
             async for fact in facts:
                 if isinstance(fact, DiagnosisProblem):
                     problem = fact.reason
                 else:
-                    await notes.write(fact)
-        await notes.end(problem)
+                    await lines.write(fact)
+        await lines.end(problem)
 
-    def _look(self, asked: Any) -> Facts:
-        profile = profiles()[Technology(asked.technology)]
-        return LOOKS[DiagnosisKind(asked.kind)](
-            self._prober, _host(asked), count=asked.count, timeout_s=profile.timeout_ms / 1000, opened=self._opened
+    def _facts(self, diagnosis: Any) -> Facts:
+        profile = profiles()[Technology(diagnosis.technology)]
+        return DIAGNOSES[DiagnosisKind(diagnosis.kind)](
+            self.prober,
+            _host(diagnosis),
+            count=diagnosis.count,
+            timeout_s=profile.timeout_ms / 1000,
+            opened=self._open_socket,
         )
 
 
-class Notes:
-    """What one diagnosis found, in short transactions; what cannot be written now is written with what comes next."""
+class LineWriter:
+    """Writes the lines of one diagnosis as they come; what cannot be written now is written with the next line."""
 
     def __init__(self, sessions: Sessions, diagnosis_id: int) -> None:
         self._sessions, self._id = sessions, diagnosis_id
@@ -106,12 +121,12 @@ class Notes:
 
     async def write(self, fact: Fact) -> None:
         self._number += 1
-        self._unwritten.append((self._number, utc_now(), {"kind": WORDS[type(fact)], **asdict(fact)}))
+        self._unwritten.append((self._number, utc_now(), {"kind": LINE_KINDS[type(fact)], **asdict(fact)}))
         try:
             async with transaction(self._sessions) as session:
                 await store.add_lines(session, self._id, self._unwritten)
         except Exception as error:
-            log.warning("diagnosis_not_written", diagnosis=self._id, error=type(error).__name__)
+            self._handle_failure(error)
         else:
             self._unwritten.clear()
 
@@ -122,14 +137,25 @@ class Notes:
                     await store.add_lines(session, self._id, self._unwritten)
                     await store.end(session, self._id, problem=problem)
             except Exception as error:
-                log.warning("diagnosis_not_written", diagnosis=self._id, error=type(error).__name__)
-                await asyncio.sleep(TRY_AGAIN_S)
+                self._handle_failure(error)
+                await asyncio.sleep(RETRY_S)
             else:
                 return
 
+    def _handle_failure(self, error: Exception) -> None:
+        """Drop lines that are at fault themselves: the rest of the diagnosis goes on without them."""
+        _log_failure("diagnosis_not_written", error, diagnosis=self._id, lines=len(self._unwritten))
+        if is_entrys_fault(error):
+            self._unwritten.clear()
 
-def _host(asked: Any) -> str:
-    """What a look of the site's own kind would be sent to."""
-    if asked.probe == ProbeKind.HTTP:
-        return http.host_of(Target(0, 0, ProbeKind.HTTP, asked.host or "", url=asked.url)) or asked.host or ""
-    return asked.host or ""
+
+def _log_failure(event: str, error: Exception, **values: Any) -> None:
+    log.warning(event, error=repr(error), exc_info=error if is_entrys_fault(error) else None, **values)
+
+
+def _host(diagnosis: Any) -> str:
+    """Return the host that a probe of the site's own kind is sent to."""
+    host: str = diagnosis.host or ""
+    if diagnosis.probe == ProbeKind.HTTP:
+        return http.host_of(Target(0, 0, ProbeKind.HTTP, host, url=diagnosis.url)) or host
+    return host

@@ -1,10 +1,12 @@
-"""From the inbox into the ledger: what devices pushed, what their silence says, and when we could not hear them."""
+"""The job that judges what devices pushed, out of the inbox: all that waits, then the pushes that were missed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
@@ -14,174 +16,191 @@ from app.judging.ingest import AddressedReading, JudgedSite
 from app.judging.rejudge import rejudgeable_since
 from app.measurements import partitions
 from app.measurements import store as measurements
-from app.postgres.engine import Sessions, is_refused, transaction
-from app.profiles import profiles
+from app.postgres.engine import Sessions, transaction
 from app.push import inbox
 from app.push.inbox import Delivery
 from app.push.timestamps import ARRIVAL
-from app.worker import missed_pushes, writer
-from app.worker import peer_quorum as crowd
-from app.worker.counters import Figures
-from app.worker.ingest_heartbeat import OwnBeat, Proof
-from app.worker.peer_quorum import Crowd
-from probes.contract import SILENCE, Reading
+from app.worker.counters import WorkerCounters
+from app.worker.ingest_heartbeat import IngestHeartbeat
+from app.worker.ingest_proof import IngestProof, read_proof, write_proof
+from app.worker.jobs import Job
+from app.worker.missed_push_recorder import MissedPushRecorder, peers_kept_for
+from app.worker.missed_pushes import list_arrivals
+from app.worker.peer_quorum import PeerQuorum
+from app.worker.rejection import is_entrys_fault
+from app.worker.writer import write_batch
+from probes.contract import SILENCE, Outcome, Reading
 
 log = structlog.get_logger()
 
+EVERY_S = 1
 MOST, MOST_BYTES = 2_000, 400_000  # deliveries a transaction, and what they may weigh: some 6,000 rows
 AHEAD = timedelta(days=partitions.AHEAD_DAYS - 1)
 BACK = timedelta(days=partitions.BACK_DAYS - 1)
 
+OUT_OF_SERVICE = text("""
+    SELECT n.site_id, n.slot FROM unnest(cast(:sites AS int[]), cast(:slots AS bigint[])) AS n(site_id, slot)
+        JOIN site_configuration c ON c.site_id = n.site_id AND c.lifecycle <> 'active'
+            AND c.started_at <= to_timestamp(n.slot) AND (c.ended_at IS NULL OR c.ended_at > to_timestamp(n.slot))
+""")
+
 
 @dataclass
-class Intake:
-    """Every step is one transaction; what it changes here it changes once that has ended well."""
+class InboxConsumer:
+    """Every step is one transaction; what it changes in here it changes once that is committed."""
 
     sessions: Sessions
-    figures: Figures
-    own: OwnBeat
-    proof: Proof = field(default_factory=lambda: Proof(utc_now()))
-    began_at: datetime = field(default_factory=utc_now)
-    crowd: Crowd = field(default_factory=Crowd)
+    counters: WorkerCounters
+    heartbeat: IngestHeartbeat
+    proof: IngestProof = field(default_factory=lambda: IngestProof(utc_now()))
+    started_at: datetime = field(default_factory=utc_now)
+    peers: PeerQuorum = field(default_factory=PeerQuorum)
+    write_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    on_judged: Callable[[Sequence[JudgedSite]], None] = lambda _: None
+    missed: MissedPushRecorder = field(init=False)
     _most: int = MOST
-    _away: bool = False
-    _told: tuple[Proof, datetime | None] | None = None  # what the database knows of the proof
+    _is_failing: bool = False
 
-    async def begin(self, session: AsyncSession) -> None:
-        """Goes on from what was proven before; what was set aside is tried again, by a newer version perhaps."""
+    def __post_init__(self) -> None:
+        self.missed = MissedPushRecorder(self.sessions, self.counters, self.heartbeat, self.peers)
+
+    def jobs(self) -> list[Job]:
+        return [Job("inbox", EVERY_S, self.consume, may_overrun=True)]
+
+    async def consume(self) -> None:
+        """Process all that waits in the inbox; once it is empty, record the pushes that were missed."""
+        more = True
+        while more:
+            now = utc_now()
+            async with self.write_lock:
+                judged, more = await self.step()
+            self.on_judged(judged)
+        if not self._is_failing:
+            async with self.write_lock:
+                judged = await self.missed.record(self.proof, now)
+            self.on_judged(judged)
+
+    async def start(self, session: AsyncSession) -> None:
+        """Continue from the proof that was stored, and try rejected pushes again: this version may know better."""
         await agent_tokens.delete_heartbeat_tokens(session)
-        _, self.own.secret = await agent_tokens.mint(session, None, by="worker")
+        _, self.heartbeat.secret = await agent_tokens.mint(session, None, by="worker")
         await inbox.requeue_set_aside(session)
-        told = await writer.deaf_beat(session)
-        if told is not None:
-            self.proof = Proof(told.beat_at, told.started_at if told.blind_since is None else None)
-            for site_id, heard_at in await missed_pushes.heard_since(session, told.beat_at - _remembered()):
-                self.crowd.hear(site_id, heard_at)
-
-    @property
-    def is_up_to_date(self) -> bool:
-        """Whether the last step found nothing more to take in."""
-        return not self._away
+        proof = await read_proof(session)
+        if proof is not None:
+            self.proof = proof
+            for site_id, at in await list_arrivals(session, proof.last - peers_kept_for()):
+                self.peers.record(site_id, at)
 
     async def step(self) -> tuple[list[JudgedSite], bool]:
-        """Takes in the oldest deliveries. What they came to, and whether there may be more."""
+        """Process the oldest deliveries. Return the sites judged, and whether there may be more deliveries."""
         now, deliveries = utc_now(), list[Delivery]()
         try:
             async with transaction(self.sessions) as session:
                 deliveries = await inbox.dequeue(session, limit=self._most, max_bytes=MOST_BYTES)
-                proof, blind = self._hear(deliveries)
-                items = await self._items(session, deliveries)
-                judged = await writer.write_batch(session, items, blind, source=SILENCE)
+                proof, unproven = self._extend_proof(deliveries)
+                items = await self._readings(session, deliveries)
+                judged = await write_batch(session, items, unproven, source=SILENCE)
                 if proof != self.proof:
-                    await writer.write_deaf_beat(session, proof, None)
+                    await write_proof(session, proof, None)
         except Exception as error:
-            await self._not_taken(deliveries, error)
-            return [], not self._away
-        self._taken(deliveries, proof, items, now)
+            return [], await self._handle_failure(deliveries, error)
+        self._record(deliveries, proof, items, now)
         return judged, bool(deliveries)
 
-    def _hear(self, deliveries: Sequence[Delivery]) -> tuple[Proof, list[BlindRange]]:
-        proof, blind = self.proof, list[BlindRange]()
-        for at in sorted(one.received_at for one in deliveries if one.site_id is None and not one.is_api_start):
-            proof, unproven = proof.heard(at, began_at=self.began_at)
-            blind += unproven
-        return proof, blind
+    def _extend_proof(self, deliveries: Sequence[Delivery]) -> tuple[IngestProof, list[BlindRange]]:
+        proof, unproven = self.proof, list[BlindRange]()
+        for at in sorted(row.received_at for row in deliveries if row.site_id is None and not row.is_api_start):
+            proof, ranges = proof.extend(at, started_at=self.started_at)
+            unproven += ranges
+        return proof, unproven
 
-    async def _items(self, session: AsyncSession, deliveries: Sequence[Delivery]) -> list[AddressedReading]:
-        """Each row in a second of its own: receipts say that it is new, so none is lost for sharing one. That something
-        came is said once of a second, if no row says it."""
-        readings = [reading for one in deliveries if one.site_id is not None for reading in one.readings()]
-        closed = int((await rejudgeable_since(session)).timestamp())
-        kept = [one for one in readings if one.slot >= closed]
-        if len(kept) < len(readings):
-            self.figures.closed_rows += len(readings) - len(kept)
-            log.warning("pushed_too_late", rows=len(readings) - len(kept), why="older than the raw readings kept")
-        await _make_room(session, kept)
-        arrivals = [one for one in kept if one.reason == ARRIVAL]
-        kept = await measurements.in_distinct_slots(session, [one for one in kept if one.reason != ARRIVAL])
-        kept += await measurements.in_free_slots(session, arrivals, kept)
-        return [(one, None) for one in (await writer.as_in_service(session, kept) if kept else [])]
+    async def _readings(self, session: AsyncSession, deliveries: Sequence[Delivery]) -> list[AddressedReading]:
+        """Return the readings pushed, each in a slot of its own: receipts say that it is new, so none is dropped.
 
-    def _taken(
-        self, deliveries: Sequence[Delivery], proof: Proof, items: Sequence[AddressedReading], now: datetime
+        Of arrivals, which say no more than that a push came, one a second is kept, and none beside another reading.
+        """
+        pushed = [reading for row in deliveries if row.site_id is not None for reading in row.readings()]
+        oldest = int((await rejudgeable_since(session)).timestamp())
+        kept = [reading for reading in pushed if reading.slot >= oldest]
+        if len(kept) < len(pushed):
+            self.counters.closed_rows += len(pushed) - len(kept)
+            log.warning("pushed_too_late", rows=len(pushed) - len(kept), why="older than the raw readings kept")
+        await _make_partitions(session, kept)
+        arrivals = [reading for reading in kept if reading.reason == ARRIVAL]
+        readings = [reading for reading in kept if reading.reason != ARRIVAL]
+        readings = await measurements.in_distinct_slots(session, readings)
+        readings += await measurements.in_free_slots(session, arrivals, readings)
+        return [(reading, None) for reading in (await _excuse_inactive(session, readings) if readings else [])]
+
+    def _record(
+        self,
+        deliveries: Sequence[Delivery],
+        proof: IngestProof,
+        items: Sequence[AddressedReading],
+        now: datetime,
     ) -> None:
+        """Take over what a step committed."""
         self.proof = proof
-        self._most, self._away = MOST, False
-        for one in deliveries:
-            if one.site_id is not None:
-                self.crowd.hear(one.site_id, one.received_at)
-            elif one.is_api_start:
-                self.crowd.miss(one.received_at)
+        self._most, self._is_failing = MOST, False
+        for row in deliveries:
+            if row.site_id is not None:
+                self.peers.record(row.site_id, row.received_at)
+                self.counters.pushes += 1
+            elif row.is_api_start:
+                self.peers.record_api_start(row.received_at)
             else:
-                self.crowd.hear_own(one.received_at)
-        self.figures.pushes += sum(one.site_id is not None for one in deliveries)
-        self.figures.own_beats_heard += sum(one.site_id is None and not one.is_api_start for one in deliveries)
-        self.figures.pushed_rows += len(items)
-        waited = now - deliveries[0].received_at if deliveries else timedelta()
-        self.figures.inbox_age_seconds = max(0, int(waited.total_seconds()))
+                self.peers.record_own_beat(row.received_at)
+                self.counters.own_beats_heard += 1
+        self.counters.pushed_rows += len(items)
+        latency = now - deliveries[0].received_at if deliveries else timedelta()
+        self.counters.inbox_age_seconds = max(0, int(latency.total_seconds()))
 
-    async def _not_taken(self, deliveries: Sequence[Delivery], error: Exception) -> None:
-        """What cannot be taken in is looked for by halves, and set aside: it is kept, and nothing waits for it."""
-        self.figures.failed_intakes += 1
-        was_away, self._away = self._away, not (deliveries and _is_its_own(error))
-        if self._away:
-            if not was_away:
-                log.warning("inbox_not_taken", error=repr(error))
-        elif len(deliveries) > 1:
+    async def _handle_failure(self, deliveries: Sequence[Delivery], error: Exception) -> bool:
+        """Halve the step to find a delivery at fault, and reject it. Return whether to go on at once."""
+        self.counters.failed_intakes += 1
+        if not deliveries or not is_entrys_fault(error):
+            if not self._is_failing:
+                log.warning("inbox_unavailable", error=repr(error), exc_info=error if is_entrys_fault(error) else None)
+            self._is_failing = True
+            return False
+        if len(deliveries) > 1:
             self._most = len(deliveries) // 2
         else:
-            await self._set_aside(deliveries[0], error)
+            await self._reject(deliveries[0], error)
+        return True
 
-    async def _set_aside(self, bad: Delivery, error: Exception) -> None:
+    async def _reject(self, delivery: Delivery, error: Exception) -> None:
+        """Set it aside in the inbox: it is kept, and no other waits for it."""
         async with transaction(self.sessions) as session:
-            await inbox.set_aside(session, bad.id)
-        log.error("push_refused", delivery=bad.id, site=bad.site_id, bytes=len(bad.payload), error=repr(error))
-        self.figures.refused_pushes += 1
+            await inbox.set_aside(session, delivery.id)
+        log.error(
+            "push_rejected",
+            delivery=delivery.id,
+            site=delivery.site_id,
+            bytes=len(delivery.payload),
+            error=repr(error),
+            exc_info=error,
+        )
+        self.counters.refused_pushes += 1
         self._most = MOST
 
-    async def listen(self, now: datetime) -> list[JudgedSite]:
-        """Once the inbox is empty as of `now`: writes down the silences that are certain, and tells what is proven."""
-        now += self.own.ahead
-        self.crowd.forget(now - _remembered())
-        deaf_since = self.proof.deaf_since(now)
-        self.figures.ingest_proven = int(deaf_since is None)
-        self.figures.own_beats_sent = self.own.sent
-        async with transaction(self.sessions) as session:
-            due: list[AddressedReading] = []
-            if deaf_since is None:
-                due = await missed_pushes.list_due(session, self.proof, self.crowd, now, profiles=profiles())
-            judged = await writer.write_batch(session, due, [])
-            if (self.proof, deaf_since) != self._told:
-                await writer.write_deaf_beat(session, self.proof, deaf_since)
-        self._tell(deaf_since)
-        self.figures.silences += len(due)
-        return judged
 
-    def _tell(self, deaf_since: datetime | None) -> None:
-        was_deaf = self._told is None or self._told[1] is not None
-        if deaf_since is None and was_deaf:
-            log.info("ingest_proven", since=str(self.proof.since))
-        elif deaf_since is not None and not was_deaf:
-            log.warning(
-                "ingest_unproven", since=str(deaf_since), why="our own beat does not come through: no silence counts"
-            )
-        self._told = self.proof, deaf_since
-
-
-def _remembered() -> timedelta:
-    return crowd.KEPT_TURNS * timedelta(seconds=max(profile.send_every_s for profile in profiles().values()))
-
-
-async def _make_room(session: AsyncSession, readings: Sequence[Reading]) -> None:
-    """Partitions for rows that waited long, or were placed by a clock ahead of ours."""
+async def _make_partitions(session: AsyncSession, readings: Sequence[Reading]) -> None:
+    """For rows that waited long, or have a slot by a clock ahead of ours."""
     now = utc_now()
-    moments = (from_slot(one.slot) for one in readings)
+    moments = (from_slot(reading.slot) for reading in readings)
     days = {at.astimezone(WITA).date() for at in moments if not now - BACK < at < now + AHEAD}
     if days:
         await partitions.create(session, sorted(days))
 
 
-def _is_its_own(error: Exception) -> bool:
-    """Whether it lies with what was delivered: then the same again fails again, and anything else need not."""
-    unreadable = isinstance(error, ValueError | TypeError | LookupError | ArithmeticError)
-    return unreadable or is_refused(error)
+async def _excuse_inactive(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:
+    """Turn into our fault what a device went on measuring while its site was not in service: it says nothing."""
+    params = {"sites": [reading.key for reading in readings], "slots": [reading.slot for reading in readings]}
+    inactive = {(site_id, slot) for site_id, slot in await session.execute(OUT_OF_SERVICE, params)}
+    return [
+        replace(reading, outcome=Outcome.FAULT, reason="not active")
+        if (reading.key, reading.slot) in inactive
+        else reading
+        for reading in readings
+    ]

@@ -1,76 +1,149 @@
-"""One active worker: whoever holds an advisory lock, over a connection of its own."""
+"""One active worker: it holds an advisory lock over its own connection, and each commit of its checks its generation.
+
+The lock alone is no fence: PostgreSQL frees it the moment the leader's connection ends, and the leader learns of that
+later. So whoever wins the lock also takes the next generation, and a transaction whose generation is no longer the
+newest is rolled back.
+"""
 
 import asyncio
+import contextlib
 
 import asyncpg
 import structlog
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlalchemy.orm import Session
 
-from app.postgres.engine import connect_args
+from app.postgres.engine import Sessions, connect_args
 
 log = structlog.get_logger()
 
 WORKER_LOCK = 0x53494E59_0002
 POLL_S = 1.0
-GRACE_S = 10.0  # after a cut line our own former session may hold the lock for a while yet
+GRACE_S = 10.0  # after a lost connection our own former session may hold the lock for a while yet
+
+# Seconds since 1970, so that a restored database gives no generation out twice.
+NEXT_GENERATION = """
+    INSERT INTO change_counter AS c VALUES ('leader', extract(epoch FROM clock_timestamp())::bigint)
+    ON CONFLICT (name) DO UPDATE SET version = greatest(c.version + 1, excluded.version) RETURNING version
+"""
+NEWEST_GENERATION = "SELECT version FROM change_counter WHERE name = 'leader'"
+
+# A transaction that wrote nothing needs no check. The row lock keeps the next leader from winning until the commit.
+IS_LEADER = text("""
+    SELECT CASE WHEN pg_current_xact_id_if_assigned() IS NULL THEN true
+        ELSE EXISTS (SELECT FROM change_counter WHERE name = 'leader' AND version = :generation FOR SHARE) END
+""")
 
 
-class Leadership:
-    """PostgreSQL frees the lock the moment its holder's connection ends, so a dead worker is followed at once."""
+class NoLongerLeader(Exception):
+    """Another worker leads: the transaction was rolled back, and nothing may be written any more."""
 
+
+class LeaderLock:
     def __init__(self, url: str) -> None:
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        self._line: asyncpg.Connection | None = None
-        self._won = False
+        self._connection: asyncpg.Connection | None = None
+        self._is_locked = False
+        self._generation = 0
+        self._superseded = asyncio.Event()
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether another worker is known to have won since."""
+        return self._superseded.is_set()
 
     async def win(self) -> None:
-        """Returns once this worker is the one."""
-        waiting = False
+        """Wait until this worker leads."""
+        is_waiting = False
         while not await self.try_win():
-            if not waiting:
+            if not is_waiting:
                 log.info("standing_by")
-                waiting = True
+                is_waiting = True
             await asyncio.sleep(POLL_S)
 
     async def try_win(self) -> bool:
-        try:
-            if self._line is None or self._line.is_closed():
-                settings = connect_args("worker lock")["server_settings"]
-                self._line = await asyncpg.connect(self._url, timeout=5, command_timeout=5, server_settings=settings)
-            self._won = bool(await self._line.fetchval("SELECT pg_try_advisory_lock($1)", WORKER_LOCK))
-            return self._won
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("lock_unreachable", error=type(error).__name__)
-            self.drop()
+        """Take the lock and the next generation. The database must have its tables."""
+        if not await self.try_lock() or (generation := await self._fetch(NEXT_GENERATION)) is None:
             return False
-
-    async def lose(self) -> None:
-        """Returns once another worker is the one. While the database is away nobody is: this one goes on reading."""
-        refused = 0.0
-        while refused < GRACE_S:
-            await asyncio.sleep(POLL_S)
-            if await self._holds() or await self.try_win():
-                refused = 0.0
-            elif self._line is not None:
-                refused += POLL_S
-
-    async def _holds(self) -> bool:
-        if self._line is None or self._line.is_closed() or not self._won:
-            return False
-        try:
-            await self._line.execute("SELECT 1")
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            self.drop()
-            return False
+        self._generation, self._superseded = generation, asyncio.Event()
         return True
 
-    def drop(self) -> None:
-        self._won = False
-        if self._line is not None:
-            self._line.terminate()
-            self._line = None
+    async def try_lock(self) -> bool:
+        """Take the lock alone: no worker can win then. False if it is held, or the database is unavailable."""
+        if self._connection is None or self._connection.is_closed():
+            self._is_locked = False
+            try:
+                settings = connect_args("worker lock")["server_settings"]
+                connecting = asyncpg.connect(self._url, timeout=5, command_timeout=5, server_settings=settings)
+                self._connection = await connecting
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                self._disconnect(error)
+                return False
+        self._is_locked = bool(await self._fetch("SELECT pg_try_advisory_lock($1)", WORKER_LOCK))
+        return self._is_locked
 
-    async def leave(self) -> None:
-        if self._line is not None:
-            await self._line.close()
-            self._line = None
+    def open_sessions(self, engine: AsyncEngine) -> Sessions:
+        """Sessions that write for the generation won last: their commits raise NoLongerLeader after another has won."""
+        generation, superseded = self._generation, self._superseded
+
+        class FencedSession(Session):
+            """A class of its own, as the listener is on it."""
+
+        def require_leader(session: Session) -> None:
+            if not session.scalar(IS_LEADER, {"generation": generation}):
+                superseded.set()
+                raise NoLongerLeader
+
+        event.listen(FencedSession, "before_commit", require_leader)
+        return async_sessionmaker(engine, expire_on_commit=False, sync_session_class=FencedSession)
+
+    async def wait_until_lost(self) -> None:
+        """Wait until another worker leads. While the database is unavailable none does: this one goes on probing."""
+        refused_s = 0.0
+        while refused_s < GRACE_S and not self.is_superseded:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._superseded.wait(), POLL_S)
+            if await self._holds_lock() or await self._regain_lock():
+                refused_s = 0.0
+            elif self._connection is not None:
+                refused_s += POLL_S
+
+    async def _holds_lock(self) -> bool:
+        if self._connection is None or self._connection.is_closed() or not self._is_locked:
+            return False
+        return await self._fetch("SELECT 1") is not None
+
+    async def _regain_lock(self) -> bool:
+        """Take the lock again after the connection was lost, unless another worker has won and ended meanwhile."""
+        if not await self.try_lock() or (newest := await self._fetch(NEWEST_GENERATION)) is None:
+            return False
+        if newest != self._generation:
+            self._superseded.set()
+        return True
+
+    async def _fetch(self, query: str, *args: int) -> int | None:
+        """None if the database is unavailable."""
+        assert self._connection is not None
+        try:
+            return await self._connection.fetchval(query, *args)  # type: ignore[no-any-return]
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self._disconnect(error)
+            return None
+
+    def _disconnect(self, error: Exception) -> None:
+        log.warning("leader_lock_unreachable", error=repr(error))
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Give the lock up at once, without a word to the database."""
+        self._is_locked = False
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def release(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection, self._is_locked = None, False

@@ -1,7 +1,7 @@
-"""What it says that a site's push did not come, while we know that it could have come.
+"""Readings for pushes that did not come while we know that they could have come.
 
-Nothing is inferred from silence alone: ingest must be proven alive from when the push was due until now, and others
-must have come through about then. Then it is a reading like any: two of them make an outage.
+Nothing is inferred from silence alone: ingest must be proven alive from when the push was due until now, and other
+sites must have been heard from around then. Then it is a timeout like any: two of them make an outage.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,16 +17,16 @@ from app.core.clock import to_slot
 from app.core.freshness import LATE_SHARE, late_by
 from app.judging.ingest import AddressedReading
 from app.profiles import Profile, Technology
-from app.worker.ingest_heartbeat import Proof
-from app.worker.peer_quorum import Crowd
+from app.worker.ingest_proof import IngestProof
+from app.worker.peer_quorum import PeerQuorum
 from probes.contract import SILENCE, Outcome, Reading
 
-REASON = "not heard, as {others} were"  # their codes: whom we heard about then, which is what makes it evidence
+REASON = "not heard, as {others} were"  # their codes: they are what makes the missed push evidence
 
-# Since when a site is waited for: its last reading or push, the last one before that it was silent on, or its service.
-# It goes by the pace that it was told last. A device that did not come with a token that is good now may be trying with
-# one that is over: that it is refused says nothing of its link. A moment ahead of us is of a clock that was wrong.
-AWAITED = text(f"""
+# A push is due an interval after the latest of: the site's last reading, push or missed push, and its start of service.
+# The interval is the one that the device was told last. A device last heard with a token that is over now may still be
+# trying with that one: that it is refused says nothing of its link. A moment in our future is of a wrong clock.
+OVERDUE = text(f"""
     SELECT * FROM (
         SELECT s.id, s.addressed_at, greatest(p.send_every_s, st.valid_s) AS send_every_s, greatest(
             st.seen_at, s.addressed_at,
@@ -38,67 +38,68 @@ AWAITED = text(f"""
             JOIN unnest(cast(:technologies AS text[]), cast(:every AS int[])) AS p(technology, send_every_s)
                 ON p.technology = s.technology
         WHERE {PUSHES} AND {HEARD_AT_ADDRESS} AND {DEVICE_IS_ADMITTED}
-    ) awaited
+    ) pushing
     WHERE heard_at <= cast(:now AS timestamptz) - send_every_s * (1 + {LATE_SHARE}) * interval '1 second'
     ORDER BY id
 """)
 
 
 CODES = text("SELECT id, code FROM site WHERE id = ANY(cast(:ids AS int[]))")
-HEARD = text("SELECT site_id, heard_at FROM device WHERE heard_at > :after ORDER BY heard_at")
+ARRIVALS = text("SELECT site_id, heard_at FROM device WHERE heard_at > :after ORDER BY heard_at")
 
 
 @dataclass(frozen=True, slots=True)
-class Awaited:
-    """A site whose push is overdue."""
-
+class OverdueSite:
     site_id: int
     addressed_at: datetime
     send_every_s: int
-    heard_at: datetime  # a push would be due so long after it
+    heard_at: datetime  # a push is due `send_every_s` after it
 
 
-class Silence(NamedTuple):
-    """A push that did not come when it was due, while others did."""
-
+class MissedPush(NamedTuple):
     due: datetime
-    others: tuple[int, ...]
+    peers: tuple[int, ...]  # other sites that were heard from around then
 
 
-async def list_due(
-    session: AsyncSession, proof: Proof, crowd: Crowd, now: datetime, *, profiles: Mapping[Technology, Profile]
+async def list_missed(
+    session: AsyncSession,
+    proof: IngestProof,
+    peers: PeerQuorum,
+    now: datetime,
+    *,
+    profiles: Mapping[Technology, Profile],
 ) -> list[AddressedReading]:
-    """The silences that are certain by now. What has been recorded moves on what is awaited, so none comes twice."""
+    """Return a timeout for each push that is certainly missed by now; those recorded already are not among them."""
     every = {technology.value: profile.send_every_s for technology, profile in profiles.items()}
-    given = {"technologies": list(every), "every": list(every.values()), "now": now}
-    awaited = [Awaited(*row) for row in await session.execute(AWAITED, given)]
-    found = [(one, silence) for one in awaited for silence in silences(one, proof, crowd, now)]
-    if not found:
+    params = {"technologies": list(every), "every": list(every.values()), "now": now}
+    overdue = [OverdueSite(*row) for row in await session.execute(OVERDUE, params)]
+    missed = [(site, push) for site in overdue for push in missed_by(site, proof, peers, now)]
+    if not missed:
         return []
-    heard = {site_id for _, silence in found for site_id in silence.others}
-    codes = {row.id: row.code for row in await session.execute(CODES, {"ids": sorted(heard)})}
-    return [(_reading(one, silence, codes), one.addressed_at) for one, silence in found]
+    peer_ids = {site_id for _, push in missed for site_id in push.peers}
+    codes = {row.id: row.code for row in await session.execute(CODES, {"ids": sorted(peer_ids)})}
+    return [(_reading(site, push, codes), site.addressed_at) for site, push in missed]
 
 
-def _reading(one: Awaited, silence: Silence, codes: Mapping[int, str]) -> Reading:
-    others = " and ".join(sorted(codes[site_id] for site_id in silence.others))
-    reason = REASON.format(others=others)
-    return Reading(one.site_id, to_slot(silence.due), Outcome.TIMEOUT, 0, (), one.send_every_s, reason, SILENCE)
+def _reading(site: OverdueSite, push: MissedPush, codes: Mapping[int, str]) -> Reading:
+    reason = REASON.format(others=" and ".join(sorted(codes[site_id] for site_id in push.peers)))
+    return Reading(site.site_id, to_slot(push.due), Outcome.TIMEOUT, 0, (), site.send_every_s, reason, SILENCE)
 
 
-async def heard_since(session: AsyncSession, after: datetime) -> list[tuple[int, datetime]]:
-    return [(site_id, heard_at) for site_id, heard_at in await session.execute(HEARD, {"after": after})]
+async def list_arrivals(session: AsyncSession, after: datetime) -> list[tuple[int, datetime]]:
+    """Return when each device was last heard from, the oldest first."""
+    return [(site_id, heard_at) for site_id, heard_at in await session.execute(ARRIVALS, {"after": after})]
 
 
-def silences(one: Awaited, proof: Proof, crowd: Crowd, now: datetime) -> Iterator[Silence]:
-    """Pure."""
-    every = timedelta(seconds=one.send_every_s)
-    due = one.heard_at + every
+def missed_by(site: OverdueSite, proof: IngestProof, peers: PeerQuorum, now: datetime) -> Iterator[MissedPush]:
+    """Yield the pushes that the site certainly missed by `now`. Pure."""
+    every = timedelta(seconds=site.send_every_s)
+    due = site.heard_at + every
     if proof.since is not None and due < proof.since:
-        due = proof.since + every  # it may have tried in vain, and has its turn first
-    if crowd.since is not None and due < crowd.since:
-        due += (crowd.since - due) // every * every  # nobody can vouch for what lies before
+        due = proof.since + every  # a push sent before may have failed; the next one is the first that counts
+    if peers.since is not None and due < peers.since:
+        due += (peers.since - due) // every * every  # no peer is known before
     while due + late_by(every) <= now and proof.covers(due, now):
-        if others := crowd.came_through(due, every, but=one.site_id):
-            yield Silence(due, others)
+        if found := peers.find(due, every, exclude=site.site_id):
+            yield MissedPush(due, found)
         due += every

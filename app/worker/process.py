@@ -1,149 +1,170 @@
-"""`sinyal worker`: wins the lock, runs the jobs, and steps down in order."""
+"""`sinyal worker`: wins the leader lock, runs the jobs that each module declares, and steps down in order."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Awaitable
 
 import structlog
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from app.postgres.engine import database_url, open_engine, open_sessions
+from app.core.clock import floor_second, utc_now
+from app.diagnoses import store as diagnoses
+from app.judging import thresholds
+from app.judging.blind_ranges import BlindRange
+from app.measurements import partitions
+from app.postgres.engine import database_url, open_engine, transaction
 from app.settings import Settings
-from app.worker import ingest_heartbeat, speedtest_runner
-from app.worker.canaries import BEAT_S
-from app.worker.leader_lock import Leadership
-from app.worker.probe_loop import Rounds
+from app.worker import housekeeping, rollup_job
+from app.worker.canary_watch import CanaryWatch
+from app.worker.clock_watch import ClockWatch
+from app.worker.context import WorkerContext
+from app.worker.dead_mans_switch import DeadMansSwitch
+from app.worker.diagnosis_runner import DiagnosisRunner
+from app.worker.inbox_consumer import InboxConsumer
+from app.worker.ingest_heartbeat import open_heartbeat
+from app.worker.jobs import Job, schedule_jobs, start_jobs
+from app.worker.leader_lock import LeaderLock, NoLongerLeader
+from app.worker.probe_loop import ProbeLoop
+from app.worker.registry_refresh import RegistryRefresh
+from app.worker.speedtest_runner import SpeedtestRunner, download_by
+from app.worker.writer import BufferWriter, last_beat_at
 from probes.sweep import Prober
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    name: str
-    every_s: float
-    run: Callable[[Rounds], Awaitable[None]]
-    waits: bool = False  # an interval first: also after a step of the clock, which may be put right by then
+class Worker:
+    """The jobs of one leadership."""
 
-
-JOBS = (
-    Job("tick", 1, Rounds.tick),
-    Job("write", 1, Rounds.write_due),
-    Job("beat_canaries", BEAT_S, Rounds.beat_canaries),
-    Job("take_in", 1, Rounds.take_in),
-    Job("beat_ingest", ingest_heartbeat.BEAT_S, Rounds.beat_ingest),
-    Job("refresh", 3, Rounds.refresh),
-    Job("diagnose", 1, Rounds.diagnose),
-    Job("heartbeat", 60, Rounds.heartbeat),
-    Job("measure_speed", speedtest_runner.EVERY_S, Rounds.measure_speed, waits=True),
-    Job("count", 60, Rounds.count, waits=True),
-    Job("tidy", 3600, Rounds.tidy, waits=True),
-)
-
-
-def start_jobs(rounds: Rounds) -> AsyncIOScheduler:
-    """A tick that comes too late is dropped and counted: the next one serves what fell due meanwhile."""
-    scheduler = AsyncIOScheduler(timezone=UTC)
-    events = EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR
-    scheduler.add_listener(lambda event: _noted(event, rounds), events)
-    schedule_jobs(scheduler, rounds)
-    scheduler.start()
-    return scheduler
-
-
-def schedule_jobs(scheduler: AsyncIOScheduler, rounds: Rounds) -> None:
-    start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1, milliseconds=2)
-    for job in JOBS:
-        first = start + timedelta(seconds=job.every_s if job.waits else 0)
-        scheduler.add_job(
-            job.run,
-            "interval",
-            args=[rounds],
-            id=job.name,
-            seconds=job.every_s,
-            next_run_time=first,
-            start_date=first,
-            max_instances=1,
-            coalesce=True,
-            misfire_grace_time=1,
-            replace_existing=True,
+    def __init__(self, context: WorkerContext) -> None:
+        self.context = context
+        self.clock_watch = ClockWatch(context)
+        self.writer = BufferWriter(context, self.clock_watch)
+        self.speedtests = SpeedtestRunner(context.sessions, download_by(context.prober))
+        self.probe_loop = ProbeLoop(context, self.speedtests, self.writer)
+        self.canary_watch = CanaryWatch(context)
+        self.heartbeat = open_heartbeat(context.settings)
+        self.inbox = InboxConsumer(
+            context.sessions,
+            context.counters,
+            self.heartbeat,
+            peers=context.peers,
+            write_lock=context.write_lock,
+            on_judged=lambda judged: context.schedule.follow(judged, now=context.slot),
         )
+        self.registry_refresh = RegistryRefresh(context)
+        self.diagnoses = DiagnosisRunner(context.sessions, context.prober)
+        self.dead_mans_switch = DeadMansSwitch(context.settings.heartbeat_url, self.writer)
 
+    def jobs(self) -> list[Job]:
+        return [
+            *self.probe_loop.jobs(),
+            *self.canary_watch.jobs(),
+            *self.inbox.jobs(),
+            *self.heartbeat.jobs(),
+            *self.registry_refresh.jobs(),
+            *self.diagnoses.jobs(),
+            *self.dead_mans_switch.jobs(),
+            *self.speedtests.jobs(),
+            *rollup_job.jobs(self.context.sessions),
+            *housekeeping.jobs(self.context),
+        ]
 
-def _noted(event: Any, rounds: Rounds) -> None:
-    if event.code == EVENT_JOB_MAX_INSTANCES and event.job_id == "take_in":
-        return  # it goes on by itself while there is more
-    if event.code == EVENT_JOB_ERROR and isinstance(event, JobExecutionEvent):
-        log.error("job_failed", job=event.job_id, error=repr(event.exception))
-    else:
-        rounds.figures.misfires += 1
+    async def start(self) -> None:
+        """Take over from the worker before: since its last beat nothing was probed."""
+        context, now = self.context, floor_second(utc_now())
+        async with transaction(context.sessions) as session:
+            await partitions.create_ahead(session, now)
+            await thresholds.record_profiles(session, now)
+            await diagnoses.fail_running(session)
+            beat_at = await last_beat_at(session)
+            await self.inbox.start(session)
+        self.canary_watch.inform_peers()  # until a canary answers, no push counts as missed
+        await self.registry_refresh.refresh()
+        if beat_at is not None and beat_at < now:
+            context.buffer.put_blind(BlindRange(floor_second(beat_at), now, "stopped"))
+        log.info("worker_started", sites=len(context.schedule.plans), canaries=len(context.canaries.addresses))
 
+    async def run(self, until: Awaitable[bool]) -> None:
+        """Run the jobs until `until` returns whether this worker still leads; what is left is written only then."""
+        jobs = self.jobs()
+        scheduler = start_jobs(jobs, self.context.counters)
+        clock = asyncio.create_task(self.clock_watch.run(lambda: schedule_jobs(scheduler, jobs)))
+        still_leads = False
+        try:
+            still_leads = await until
+        finally:
+            clock.cancel()
+            scheduler.pause()
+            await self.stop(flush=still_leads)
+            scheduler.shutdown(wait=False)
+            log.info("worker_stopped", **self.context.current_counters().as_dict())
 
-async def watch_clock(rounds: Rounds, scheduler: AsyncIOScheduler) -> None:
-    """Not a job: after a step back the scheduler itself would wait for the wall clock to catch up."""
-    while True:
-        await asyncio.sleep(1)
-        if rounds.check_clock():
-            schedule_jobs(scheduler, rounds)
+    async def stop(self, *, flush: bool = True) -> None:
+        """End what runs, and with `flush` write what the sweeps under way read: at an orderly end nothing is lost."""
+        await self.diagnoses.stop()
+        await self.speedtests.stop()
+        await self.heartbeat.close()
+        if flush:
+            await self.probe_loop.finish_sweeps()
+            await self.canary_watch.probe_last()
+            await self.probe_loop.flush()
 
 
 async def work(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT."""
+    """Run as the worker, or wait for its end as the next one, until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     url = database_url(settings)
-    leadership = Leadership(settings.database_direct_url or url)
+    lock = LeaderLock(settings.database_direct_url or url)
     engine = open_engine(url, name="worker", pool_size=2)
     try:
         async with Prober.open(settings.probe.policy, packets_per_second=settings.probe.packets_per_second) as prober:
             if prober.icmp_problem:
-                log.error("no_icmp", problem=prober.icmp_problem)
+                log.error("icmp_unavailable", problem=prober.icmp_problem)
             while not stop.is_set():
-                if await _unless(stop, leadership.win()):
-                    await _lead(Rounds(open_sessions(engine), prober, settings), leadership, stop)
+                if await _completes(lock.win(), stop):
+                    await _lead(Worker(WorkerContext(lock.open_sessions(engine), prober, settings)), lock, stop)
     finally:
-        leadership.drop()
+        lock.abandon()
         await engine.dispose()
 
 
-async def _lead(rounds: Rounds, leadership: Leadership, stop: asyncio.Event) -> None:
-    await _begin(rounds, stop)
-    scheduler = start_jobs(rounds)
-    clock = asyncio.create_task(watch_clock(rounds, scheduler))
-    try:
-        if await _unless(stop, leadership.lose()):
-            log.warning("another_worker_leads")
-    finally:
-        clock.cancel()
-        scheduler.pause()
-        await rounds.finish()
-        scheduler.shutdown(wait=False)
-        log.info("rounds_end", **rounds.counted().as_dict())
+async def _lead(worker: Worker, lock: LeaderLock, stop: asyncio.Event) -> None:
+    async def still_leads() -> bool:
+        is_lost = await _completes(lock.wait_until_lost(), stop)
+        if is_lost:
+            log.warning("leadership_lost")
+        return not is_lost
+
+    with contextlib.suppress(NoLongerLeader):
+        if await _completes(_start(worker), stop):
+            await worker.run(still_leads())
 
 
-async def _begin(rounds: Rounds, stop: asyncio.Event) -> None:
-    while not stop.is_set():
+async def _start(worker: Worker) -> None:
+    """Try until it succeeds. Raises NoLongerLeader."""
+    while True:
         try:
-            await rounds.begin()
-            return
+            return await worker.start()
+        except NoLongerLeader:
+            raise
         except Exception as error:
-            log.warning("not_begun", error=repr(error))
+            log.warning("start_failed", error=repr(error), exc_info=error)
             await asyncio.sleep(1)
 
 
-async def _unless(stop: asyncio.Event, doing: Awaitable[None]) -> bool:
-    """Whether it was done before the stop came."""
-    done, waiting = asyncio.ensure_future(doing), asyncio.ensure_future(stop.wait())
-    finished, _ = await asyncio.wait({done, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (done, waiting):
-        task.cancel()
-    await asyncio.gather(done, waiting, return_exceptions=True)
-    if done not in finished:
-        return False
-    done.result()  # what went wrong in it must not pass for done
-    return True
+async def _completes(doing: Awaitable[None], stop: asyncio.Event) -> bool:
+    """Whether it ended before `stop` was set; else it is cancelled. Raises what it raised."""
+    task, stopping = asyncio.ensure_future(doing), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        return task.done()
+    finally:
+        for waiting in (task, stopping):
+            waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(task, stopping, return_exceptions=True)

@@ -1,7 +1,8 @@
-"""What is over is counted, and what has been over for long is closed: a step a transaction."""
+"""The job that counts hours and days that are over, and closes months: one step a transaction."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,23 +11,32 @@ from app.availability import daily_availability, monthly_close
 from app.core.clock import utc_now
 from app.latency import rollup
 from app.postgres.engine import Sessions, transaction
+from app.worker.jobs import Job
+from app.worker.leader_lock import NoLongerLeader
 
 log = structlog.get_logger()
 
-MOST_STEPS = 100  # a minute; after a long stop the rest waits for the next one
+EVERY_S = 60
+MOST_STEPS = 100  # a run; after a long stop the rest waits for the next one
 
-Step = Callable[[AsyncSession, datetime], Awaitable[object]]  # says whether there was something to do
+Step = Callable[[AsyncSession, datetime], Awaitable[object]]  # returns whether there was something to do
 
 
-async def count(sessions: Sessions) -> None:
+def jobs(sessions: Sessions) -> list[Job]:
+    return [Job("rollup", EVERY_S, partial(run_rollups, sessions), delayed=True)]
+
+
+async def run_rollups(sessions: Sessions) -> None:
     for step in (rollup.roll_up, daily_availability.count_days, monthly_close.close_months):
         try:
-            await _count(sessions, step)
+            await _repeat(sessions, step)
+        except NoLongerLeader:
+            raise
         except Exception as error:  # one that fails must not keep the others from their work
-            log.error("not_counted", step=step.__name__, error=repr(error))
+            log.error("rollup_failed", step=step.__name__, error=repr(error), exc_info=error)
 
 
-async def _count(sessions: Sessions, step: Step) -> None:
+async def _repeat(sessions: Sessions, step: Step) -> None:
     for _ in range(MOST_STEPS):
         async with transaction(sessions) as session:
             if not await step(session, utc_now()):

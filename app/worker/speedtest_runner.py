@@ -1,4 +1,4 @@
-"""Speed tests in their turn: what was planned begins, waits or is left out; what began is settled."""
+"""The job that runs speed tests: planned ones start, wait or are skipped; what has ended is settled."""
 
 import asyncio
 import math
@@ -17,6 +17,7 @@ from app.profiles import profiles
 from app.throughput import planner, settlement, store
 from app.throughput.planner import Plans
 from app.throughput.store import PullTest
+from app.worker.jobs import Job
 from probes import http
 from probes.policy import Forbidden
 from probes.resolve import Unresolvable
@@ -26,23 +27,26 @@ from probes.throughput import DownloadLimits, DownloadResult, download
 log = structlog.get_logger()
 
 EVERY_S = 5.0
-DRAINED_S = 2.0  # after a test: what still stands in queues
+DRAIN_S = 2.0  # after a test its link still has full queues
 REGISTRY = text("SELECT version FROM change_counter WHERE name = 'registry'")
 
-Run = Callable[[PullTest], Awaitable[DownloadResult]]
+RunTest = Callable[[PullTest], Awaitable[DownloadResult]]
 
 
-class Speed:
-    """All that lasts is in the database: another worker goes on from there."""
+class SpeedtestRunner:
+    """Plans, reservations and results are in the database: another worker goes on from there."""
 
-    def __init__(self, sessions: Sessions, run: Run) -> None:
+    def __init__(self, sessions: Sessions, run: RunTest) -> None:
         self._sessions, self._run = sessions, run
         self._plans = Plans({})
-        self._registry_seen: int | None = None
+        self._registry_version: int | None = None
         self.running: dict[int, asyncio.Task[None]] = {}  # by test
         self._loaded: dict[int, float] = {}  # by site, until when, on the monotonic clock
 
-    async def tick(self, now: datetime | None = None) -> None:
+    def jobs(self) -> list[Job]:
+        return [Job("speedtests", EVERY_S, self.start_due, delayed=True)]
+
+    async def start_due(self, now: datetime | None = None) -> None:
         now = now or utc_now()
         async with transaction(self._sessions) as session:
             await store.lock(session)
@@ -53,8 +57,11 @@ class Speed:
         for order in orders:
             self.running[order.test_id] = asyncio.create_task(self._measure(order))
 
-    def loaded(self, since: float) -> set[int]:
-        """Sites, and what they hang on, whose links a download of ours filled at some time since."""
+    def sites_loaded_since(self, since: float) -> set[int]:
+        """Return the sites whose links, or whose children's, a test of ours has filled at some time since.
+
+        `since` is by the monotonic clock.
+        """
         return {site_id for site_id, until in self._loaded.items() if until > since}
 
     def _load(self, order: PullTest, until: float) -> None:
@@ -62,22 +69,22 @@ class Speed:
         if order.parent_id is not None:
             self._loaded[order.parent_id] = until
 
-    async def finish(self) -> None:
-        """What runs is ended: nobody waits ten seconds for an orderly end."""
+    async def stop(self) -> None:
+        """End the tests that run: an orderly end has no time to wait for them."""
         running = dict(self.running)
         for task in running.values():
             task.cancel()
         await asyncio.gather(*running.values(), return_exceptions=True)
         if running:
-            with suppress(Exception):  # who leads next gives them up once they are overdue
+            with suppress(Exception):  # the next worker gives them up once they are overdue
                 async with transaction(self._sessions) as session:
                     await settlement.give_up(session, list(running), utc_now())
 
     async def _read_registry(self, session: AsyncSession) -> None:
         version = await session.scalar(REGISTRY)
-        if version != self._registry_seen:
+        if version != self._registry_version:
             self._plans = planner.plans_of(await planner.list_speedtest_sites(session, profiles()))
-            self._registry_seen = version
+            self._registry_version = version
 
     async def _measure(self, order: PullTest) -> None:
         try:
@@ -85,7 +92,7 @@ class Speed:
             try:
                 found = await self._run(order)
             finally:
-                self._load(order, time.monotonic() + DRAINED_S)
+                self._load(order, time.monotonic() + DRAIN_S)
             async with transaction(self._sessions) as session:
                 await settlement.settle_download(
                     session,
@@ -98,14 +105,14 @@ class Speed:
                     rtt_loaded_ms=found.rtt_loaded_ms,
                     now=utc_now(),
                 )
-        except Exception as error:  # it stays reserved, and is given up in time
-            log.error("test_not_settled", site=order.site_id, error=type(error).__name__)
+        except Exception as error:  # its reservation stays, and is given up once it is overdue
+            log.error("test_not_settled", site=order.site_id, error=repr(error), exc_info=error)
         finally:
             self.running.pop(order.test_id, None)
 
 
-def pulling(prober: Prober) -> Run:
-    """Downloads from where the policy lets probes go."""
+def download_by(prober: Prober) -> RunTest:
+    """Return a function that downloads an order's URL, if the prober's policy allows its address."""
 
     async def run(order: PullTest) -> DownloadResult:
         host = http.host_of_url(order.url)

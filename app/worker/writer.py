@@ -1,36 +1,38 @@
-"""What the worker reads and writes: plans out of the registry, batches into the ledger, its own beat."""
+"""The write pipeline: what the buffer holds is judged and written with the worker's beat, one transaction a batch."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
+import structlog
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import utc_now
+from app.core.clock import from_slot, utc_now
 from app.incidents.reconcile import reconcile_incidents
-from app.judging import ingest as ledger
-from app.judging import invalidation, propagation
+from app.judging import ingest, invalidation, propagation
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
 from app.judging.ingest import AddressedReading, JudgedSite
 from app.judging.models import WorkerBeat
 from app.latency import rollup
-from app.profiles import Profile, Technology
-from app.registry.models import SiteKind, State
-from app.worker.ingest_heartbeat import Proof
-from app.worker.schedule import Plan
-from probes.contract import CENTRAL, SILENCE, Outcome, ProbeKind, Reading, Target
+from app.measurements import partitions
+from app.postgres.engine import is_unavailable, transaction
+from app.worker.clock_watch import ClockStep, ClockWatch
+from app.worker.context import WorkerContext
+from app.worker.leader_lock import NoLongerLeader
+from app.worker.rejection import is_entrys_fault, write_in_parts
+from app.worker.write_buffer import BufferEntry, split_entries
+from probes.contract import CENTRAL
 
-SITES = text("""
-    SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
-        s.parent_id, s.kind, st.state, st.since, st.seen_at, st.pending_at, c.started_at AS setup_at
-    FROM site s JOIN site_status st ON st.site_id = s.id
-        JOIN site_configuration c ON c.site_id = s.id AND c.ended_at IS NULL
-    WHERE s.version > :seen
-""")
+log = structlog.get_logger()
+
+IDLE_BEAT_S = 5.0
+BATCH_DELAY_S = 3.0  # readings without news wait so long for more: a write costs little more for many
+
 BEAT = text("""
     INSERT INTO worker_beat (source, beat_at, started_at, blind_since, figures)
     VALUES (:source, :now, :started_at, :blind_since, cast(:figures AS jsonb))
@@ -39,94 +41,133 @@ BEAT = text("""
 """)
 
 
-OUT_OF_SERVICE = text("""
-    SELECT n.site_id, n.slot FROM unnest(cast(:sites AS int[]), cast(:slots AS bigint[])) AS n(site_id, slot)
-        JOIN site_configuration c ON c.site_id = n.site_id AND c.lifecycle <> 'active'
-            AND c.started_at <= to_timestamp(n.slot) AND (c.ended_at IS NULL OR c.ended_at > to_timestamp(n.slot))
-""")
+@dataclass
+class BufferWriter:
+    context: WorkerContext
+    clock_watch: ClockWatch
+    last_write: float = float("-inf")  # by the monotonic clock
+    is_failing: bool = False  # the last attempt left something unwritten
 
+    async def write_due(self) -> None:
+        """Write at once when something may have changed, and every few seconds when nothing has."""
+        buffer = self.context.buffer
+        buffer.release(self.context.canaries)
+        waited = time.monotonic() - self.last_write >= BATCH_DELAY_S
+        if self.is_failing or waited or buffer.has_news(self.context.schedule.expected):
+            await self.write()
 
-async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Sequence[Any]]:
-    """The registry's version, and the sites that changed since `seen`. The version is read first: nothing is lost."""
-    version = await session.scalar(text("SELECT version FROM change_counter WHERE name = 'registry'"))
-    if version == seen:
-        return seen, []
-    return int(version or 0), (await session.execute(SITES, {"seen": seen})).all()
+    async def write(self) -> bool:
+        """Write what the buffer holds, and the beat. Return False if the database could not be written to.
 
+        1. Correct the database where the clock was set back since.
+        2. Take blind ranges and readings out of the buffer.
+        3. Judge and write them, and the beat, in one transaction; reject what is poison, and write the rest.
+        4. Put back what was not written: while the database is unavailable nothing is lost.
+        """
+        context = self.context
+        failure: Exception | None = None
+        async with context.write_lock:
+            context.buffer.release(context.canaries)
+            parts: list[Sequence[BufferEntry]] = [context.buffer.take()]
+            if not parts[0] and time.monotonic() - self.last_write < IDLE_BEAT_S:
+                return True
+            try:
+                if self.clock_watch.uncorrected is not None:
+                    await self._correct_clock(self.clock_watch.uncorrected)
+                await write_in_parts(parts, self._write_part, self._reject)
+            except Exception as error:
+                failure = error
+            finally:
+                context.buffer.give_back([entry for part in parts for entry in part])
+        self._log_change(failure)
+        self.is_failing = bool(parts)
+        return failure is None
 
-async def judge_reconfigured(session: AsyncSession, rows: Sequence[Any]) -> None:
-    """Sites whose configuration changed before looks that were judged by the former one."""
-    spans = [
-        DirtyRange(row.id, row.setup_at, row.seen_at) for row in rows if row.seen_at and row.seen_at >= row.setup_at
-    ]
-    spans += [DirtyRange(row.id, row.setup_at, utc_now()) for row in rows if row.kind == SiteKind.NODE]
-    if spans:
-        await follow(session, await propagation.rejudge_reconfigured(session, spans))
+    async def _correct_clock(self, step: ClockStep) -> None:
+        """Make partitions for the new present, and drop what was read in a future that is none any more."""
+        try:
+            async with transaction(self.context.sessions) as session:
+                await partitions.create_ahead(session, utc_now())
+                if step.set_back_to is not None:
+                    rejudged = propagation.rejudge_after_clock_set_back(session, step.set_back_to, by=step.set_back_by)
+                    await recount(session, await rejudged)
+        except Exception as error:
+            self.context.counters.failed_writes += 1
+            if not is_entrys_fault(error):
+                raise
+            log.error("clock_correction_rejected", set_back_to=str(step.set_back_to), exc_info=error)
+        self.clock_watch.mark_corrected(step)
 
+    async def _write_part(self, entries: Sequence[BufferEntry]) -> None:
+        context = self.context
+        ranges, readings = split_entries(entries)
+        try:
+            async with transaction(context.sessions) as session:
+                judged = await write_batch(session, readings, ranges)
+                await self._write_beat(session)
+        except Exception:
+            context.counters.failed_writes += 1
+            raise
+        context.counters.writes += 1
+        self.last_write = time.monotonic()
+        context.schedule.follow(judged, now=context.slot)
 
-def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
-    """How a site is looked at from here; None when it is not in service, or reports itself."""
-    if row.lifecycle != "active" or row.probe == ProbeKind.PUSH or row.host is None:
-        return None
-    profile = profiles[Technology(row.technology)]
-    target = Target(
-        row.id,
-        0,
-        ProbeKind(row.probe),
-        row.host,
-        row.port,
-        row.url,
-        timeout_s=profile.timeout_ms / 1000,
-        valid_s=profile.interval_s,
-    )
-    return Plan(target, profile.interval_s, row.addressed_at)
+    async def _reject(self, entry: BufferEntry, error: Exception) -> None:
+        """Drop it, provided that the beat alone can be written. Raises what keeps that from being written, too."""
+        await self._write_part([])
+        if isinstance(entry, BlindRange):
+            self.context.counters.dropped_blind_ranges += 1
+            log.error("blind_range_rejected", range=str(entry), error=repr(error), exc_info=error)
+        else:
+            self.context.buffer.dropped += 1
+            reading = entry[0]
+            log.error("reading_rejected", site=reading.key, slot=reading.slot, error=repr(error), exc_info=error)
 
+    async def _write_beat(self, session: AsyncSession) -> None:
+        blind_since = self.context.canaries.blind_since
+        await write_beat(
+            session,
+            now=utc_now(),
+            started_at=self.context.started_at,
+            blind_since=from_slot(int(blind_since)) if blind_since is not None else None,
+            figures=self.context.current_counters().as_dict(),
+        )
 
-def standing(row: Any) -> JudgedSite:
-    return JudgedSite(row.id, State(row.state), row.since, row.seen_at, row.pending_at, row.parent_id)
-
-
-async def as_in_service(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:
-    """What a device went on measuring while its site was not in service, and sent when it was again, says nothing."""
-    given = {"sites": [one.key for one in readings], "slots": [one.slot for one in readings]}
-    out = {(site_id, slot) for site_id, slot in await session.execute(OUT_OF_SERVICE, given)}
-    return [
-        replace(one, outcome=Outcome.FAULT, reason="not active") if (one.key, one.slot) in out else one
-        for one in readings
-    ]
-
-
-async def last_beat(session: AsyncSession) -> datetime | None:
-    return await session.scalar(select(WorkerBeat.beat_at).where(WorkerBeat.source == CENTRAL))
+    def _log_change(self, failure: Exception | None) -> None:
+        """Log when writing begins to fail and when it succeeds again."""
+        buffered = len(self.context.buffer)
+        if failure is None:
+            if self.is_failing:
+                log.info("write_succeeded", buffered=buffered)
+        elif self.is_failing or isinstance(failure, NoLongerLeader):
+            return
+        elif is_unavailable(failure):
+            log.warning("database_unavailable", error=repr(failure), buffered=buffered)
+        else:
+            log.error("write_failed", error=repr(failure), buffered=buffered, exc_info=failure)
 
 
 async def write_batch(
     session: AsyncSession, items: Sequence[AddressedReading], blind: Sequence[BlindRange], *, source: str = CENTRAL
 ) -> list[JudgedSite]:
-    """What was found, what follows from it, and what follows from that: one transaction. `source`: who was blind."""
+    """Judge and record readings and blind ranges (of `source`), and recount all that follows from them."""
     if not items and not blind:
         return []
-    taken = await ledger.ingest_readings(session, items, blind, source=source)
-    await follow(session, taken.dirty_ranges)
-    for one in taken.blind if source == CENTRAL else ():  # a silence has no packets that could count otherwise
-        await rollup.invalidate(session, one.started_at, one.ended_at)
-    return taken.judged
+    result = await ingest.ingest_readings(session, items, blind, source=source)
+    await recount(session, result.dirty_ranges)
+    for recorded in result.blind if source == CENTRAL else ():  # a missed push has no packets to be recounted
+        await rollup.invalidate(session, recorded.started_at, recorded.ended_at)
+    return result.judged
 
 
-async def follow(session: AsyncSession, spans: Sequence[DirtyRange]) -> None:
-    """What is counted, opened or closed by the ledger, where it was written anew."""
-    await reconcile_incidents(session, spans, now=utc_now())  # first: people who name a cause lock in this order, too
-    await invalidation.invalidate(session, spans)
+async def recount(session: AsyncSession, dirty: Sequence[DirtyRange]) -> None:
+    """Reconcile incidents with what was judged anew, and have it counted again."""
+    await reconcile_incidents(session, dirty, now=utc_now())  # first: people who name a cause lock in this order, too
+    await invalidation.invalidate(session, dirty)
 
 
-async def deaf_beat(session: AsyncSession) -> WorkerBeat | None:
-    """What was last proven of hearing devices: from `started_at` to `beat_at`, unless it is `blind_since`."""
-    return await session.get(WorkerBeat, SILENCE)
-
-
-async def write_deaf_beat(session: AsyncSession, proof: Proof, deaf_since: datetime | None) -> None:
-    given = {"now": proof.last, "started_at": proof.since or proof.last, "blind_since": deaf_since, "figures": "{}"}
-    await session.execute(BEAT, {"source": SILENCE, **given})
+async def last_beat_at(session: AsyncSession) -> datetime | None:
+    return await session.scalar(select(WorkerBeat.beat_at).where(WorkerBeat.source == CENTRAL))
 
 
 async def write_beat(
@@ -136,11 +177,12 @@ async def write_beat(
     started_at: datetime,
     blind_since: datetime | None,
     figures: dict[str, Any],
+    source: str = CENTRAL,
 ) -> None:
     await session.execute(
         BEAT,
         {
-            "source": CENTRAL,
+            "source": source,
             "now": now,
             "started_at": started_at,
             "blind_since": blind_since,

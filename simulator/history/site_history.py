@@ -18,7 +18,7 @@ from app.judging.ingest import JudgedSite
 from app.judging.judge import BAD, GOOD, JudgeState, StateChange
 from app.judging.segments import Segment
 from app.registry.models import State
-from app.worker.schedule import CONFIRM_PACKETS, Plan, lasts_s, reread_s
+from app.worker.schedule import CONFIRM_PACKETS, Plan, max_duration_s, repeat_after_s
 from probes.contract import AGENT, Outcome, Reading
 from simulator.history import steady_state
 from simulator.history.samples import HOUR_S, PACKETS, Air, Rtts
@@ -53,7 +53,7 @@ class Life:
     def live(self) -> None:
         self._blind = [(to_slot(one.started_at), to_slot(one.ended_at), one.reason == "stopped") for one in self.blind]
         self._edges = self._all_edges()
-        self._lasts = {n: lasts_s(replace(self.plan.target, packets=n)) for n in (PACKETS, CONFIRM_PACKETS)}
+        self._lasts = {n: max_duration_s(replace(self.plan.target, packets=n)) for n in (PACKETS, CONFIRM_PACKETS)}
         slot, confirms = self.plan.next_regular(self.start - 1), False
         while slot <= self.end:
             stopped = next((high for low, high, stopped in self._blind if stopped and low <= slot < high), None)
@@ -214,7 +214,7 @@ class Life:
 
     def _reread_s(self, judged: JudgedSite, slot: int) -> int | None:
         """An agent keeps its pace, whatever it found."""
-        return None if self.air.source == AGENT else reread_s(judged, self.plan, slot)
+        return None if self.air.source == AGENT else repeat_after_s(judged, self.plan, slot)
 
     def _first_hour(self, slot: int) -> int:
         """The start of the first hour of which every look is still to come."""

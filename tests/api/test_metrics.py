@@ -17,7 +17,7 @@ from app.core.clock import utc_now
 from app.postgres.engine import open_engine, open_sessions
 from app.status import prometheus
 from app.worker import writer as worker
-from app.worker.counters import Figures
+from app.worker.counters import WorkerCounters
 from tests.conftest import Cast, Person
 from tests.factories import register
 from tests.support.prometheus_server import program
@@ -95,7 +95,7 @@ async def test_it_counts_requests_by_route_and_knows_those_under_way(app: FastAP
 
 
 async def test_it_tells_how_the_worker_fares(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
-    figures = Figures(rounds=7, buffered_readings=3, canaries={"127.255.0.1": 1, "127.255.0.2": 0})
+    figures = WorkerCounters(rounds=7, buffered_readings=3, canaries={"127.255.0.1": 1, "127.255.0.2": 0})
     async with session.begin():
         at = utc_now() - timedelta(seconds=9)
         await worker.write_beat(session, now=at, started_at=at, blind_since=at, figures=figures.as_dict())
@@ -230,7 +230,7 @@ async def test_promtool_finds_nothing_to_mend(path: str, app: FastAPI, cast: Cas
     made = await register(cast)
     await judge(session, made["id"], "up")
     async with session.begin():
-        now, figures = utc_now(), Figures(canaries={"127.255.0.1": 1}).as_dict()
+        now, figures = utc_now(), WorkerCounters(canaries={"127.255.0.1": 1}).as_dict()
         await worker.write_beat(session, now=now, started_at=now, blind_since=None, figures=figures)
     await publish(app)
     body = (await cast.vera.client.get(path)).content

@@ -16,7 +16,7 @@ from app.postgres.embedded import Cluster
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.registry import providers
 from app.runtime.migrate import migrate
-from app.worker.speedtest_runner import Speed
+from app.worker.speedtest_runner import SpeedtestRunner
 from tests.throughput.month import DONE, Month
 
 SITES, PROVIDERS = 300, 12
@@ -67,7 +67,7 @@ async def _month(sessions: Sessions, known: list[int], name: str, budgets: list[
     started = time.monotonic()
     month = Month(sessions, known)
     await month.register(SITES, budgets)
-    await month.simulate(Speed(sessions, month.run), restart_each=500)
+    await month.simulate(SpeedtestRunner(sessions, month.run), restart_each=500)
     rows, spent, planned = await month.rows(), await month.spent_bytes(), await month.planned()
     over = month.over_budget(spent)
     ran = sum(row.status in DONE for row in rows)

@@ -17,9 +17,10 @@ from app.postgres.engine import Sessions, open_engine, open_sessions, transactio
 from app.push import inbox
 from app.push.inbox import Delivery
 from app.runtime.migrate import migrate
-from app.worker.counters import Figures
-from app.worker.inbox_consumer import Intake
-from app.worker.ingest_heartbeat import OwnBeat, Proof
+from app.worker.counters import WorkerCounters
+from app.worker.inbox_consumer import InboxConsumer
+from app.worker.ingest_heartbeat import IngestHeartbeat
+from app.worker.ingest_proof import IngestProof
 from probes.contract import AGENT, Outcome, Reading
 from tests.benchmarks.segments import REGISTER
 from tests.conftest import make_database
@@ -80,13 +81,13 @@ async def _put(sessions: Sessions, deliveries: Sequence[Delivery]) -> None:
 
 
 async def _drain(sessions: Sessions, start: datetime, what: str) -> None:
-    intake = Intake(sessions, Figures(), OwnBeat("http://127.0.0.1:9"), Proof(start))
+    consumer = InboxConsumer(sessions, WorkerCounters(), IngestHeartbeat("http://127.0.0.1:9"), IngestProof(start))
     began, cpu, longest, more = time.perf_counter(), time.process_time(), 0.0, True
     while more:
         step = time.perf_counter()
-        _, more = await intake.step()
+        _, more = await consumer.step()
         longest = max(longest, time.perf_counter() - step)
-    took, rows = time.perf_counter() - began, intake.figures.pushed_rows
+    took, rows = time.perf_counter() - began, consumer.counters.pushed_rows
     each = 1e3 * (time.process_time() - cpu) / rows
     print(
         f"{what}: {rows:,} taken in and judged in {took:.1f} s: {rows / took:,.0f}/s; "

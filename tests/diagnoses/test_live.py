@@ -12,7 +12,7 @@ from sqlalchemy import text
 from app.postgres.engine import open_engine, open_sessions, transaction
 from app.runtime.migrate import migrate
 from app.settings import ProbeSettings
-from app.worker.diagnosis_runner import Diagnoses
+from app.worker.diagnosis_runner import DiagnosisRunner
 from probes import diagnose
 from probes.policy import AddressPolicy
 from probes.sweep import Prober
@@ -41,7 +41,7 @@ def network() -> Iterator[Namespace]:
 class Live:
     served: Served
     responder: Responder
-    diagnoses: Diagnoses
+    diagnoses: DiagnosisRunner
 
     async def request(self, **changed: Any) -> dict[str, Any]:
         site = await register(self.served.cast, host="127.30.0.1", **changed)
@@ -72,7 +72,7 @@ async def live(server_url: str, network: Namespace) -> AsyncIterator[Live]:
         served(url, sessions, probe=ProbeSettings(allow=ALLOWED)) as found,
         Prober.open(AddressPolicy(allow=ALLOWED), sockets=[raw]) as prober,
     ):
-        diagnoses = Diagnoses(sessions, prober, opened=sockets_inside(network))
+        diagnoses = DiagnosisRunner(sessions, prober, open_socket=sockets_inside(network))
         yield Live(found, responder, diagnoses)
         await diagnoses.stop()
     responder.close()
@@ -100,7 +100,7 @@ async def test_a_stream_sends_each_line_as_the_worker_finds_it(live: Live, monke
         "waiting",
         True,
     )
-    await live.diagnoses.take()
+    await live.diagnoses.start_waiting()
     events = await until(stream, "line")
     assert [event.data.get("status") for event in events[:-1]] == ["running"] * (len(events) - 1)
     assert events[-1].data["found"] == {"kind": "target", "host": "127.30.0.1", "address": "127.30.0.1"}
@@ -121,11 +121,11 @@ async def test_nothing_is_sent_to_a_network_that_was_forbidden_since(live: Live)
     live.responder.behave = seen.append
     made = await live.request()
     forbidding = Prober(
-        AddressPolicy(), live.diagnoses._prober.resolver, live.diagnoses._prober.client, asyncio.Semaphore(), None
+        AddressPolicy(), live.diagnoses.prober.resolver, live.diagnoses.prober.client, asyncio.Semaphore(), None
     )
-    live.diagnoses._prober = forbidding
+    live.diagnoses.prober = forbidding
     stream = await live.stream(made)
-    await live.diagnoses.take()
+    await live.diagnoses.start_waiting()
     end = (await until(stream, "end"))[-1].data
     assert (end["status"], "127.0.0.0/8" in end["problem"], seen) == ("failed", True, [])
     assert (await live.read(made))["lines"] == []
@@ -135,7 +135,7 @@ async def test_a_stopping_worker_fails_its_running_diagnoses(live: Live) -> None
     live.responder.behave = lambda request: None
     made = await live.request()
     stream = await live.stream(made)
-    await live.diagnoses.take()
+    await live.diagnoses.start_waiting()
     await until(stream, "line")
     await live.diagnoses.stop()
     end = (await until(stream, "end"))[-1].data

@@ -18,7 +18,7 @@ from app.profiles import profiles
 from app.throughput.budget import MB, UP_SLACK_BYTES, plan_month
 from app.throughput.planner import list_speedtest_sites
 from app.throughput.store import PullTest
-from app.worker.speedtest_runner import Speed
+from app.worker.speedtest_runner import SpeedtestRunner
 from probes.throughput import SLACK_BYTES, DownloadResult
 
 MONTH, NEXT = date(2027, 1, 1), date(2027, 2, 1)
@@ -129,12 +129,12 @@ class Month:
             else DownloadResult(bytes=size, reason="stalled")
         )
 
-    async def simulate(self, speed: Speed, *, restart_each: int = 0, every: timedelta = EVERY) -> None:
+    async def simulate(self, speed: SpeedtestRunner, *, restart_each: int = 0, every: timedelta = EVERY) -> None:
         """Simulate the month and a bit more, skipping time in which nothing is planned or waits.
 
         Every `restart_each` ticks the worker is killed and another one takes over.
         """
-        await speed.tick(self.now)
+        await speed.start_due(self.now)
         moments = await self._moments()
         for ticks in count(1):
             open_tests = await self._agents(every)
@@ -144,18 +144,18 @@ class Month:
             if not open_tests and next_moment >= midnight(NEXT) + DAY:
                 return
             self.now = self.now + every if open_tests else max(next_moment, self.now + every)
-            await speed.tick(self.now)
+            await speed.start_due(self.now)
             if restart_each and ticks % restart_each == 0:
                 speed = await self._replace_killed(speed)
             await self._end_runs(speed)
 
-    async def _replace_killed(self, speed: Speed) -> Speed:
+    async def _replace_killed(self, speed: SpeedtestRunner) -> SpeedtestRunner:
         """Kill the worker and return its successor."""
         for task in speed.running.values():
             task.cancel()
         await asyncio.gather(*speed.running.values(), return_exceptions=True)
         self.running.clear()
-        return Speed(self.sessions, self.run)
+        return SpeedtestRunner(self.sessions, self.run)
 
     async def _moments(self) -> list[datetime]:
         async with transaction(self.sessions) as session:
@@ -192,7 +192,7 @@ class Month:
             )
             return int(await session.scalar(OPEN) or 0)
 
-    async def _end_runs(self, speed: Speed) -> None:
+    async def _end_runs(self, speed: SpeedtestRunner) -> None:
         """End all running downloads before the next step."""
         while tasks := list(speed.running.values()):
             await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from app.core.clock import WITA
 from app.postgres.engine import Sessions, transaction
 from app.profiles import profiles
-from app.worker.speedtest_runner import Speed
+from app.worker.speedtest_runner import SpeedtestRunner
 from probes.throughput import SLACK_BYTES
 from tests.throughput.month import DONE, Month
 
@@ -24,7 +24,7 @@ async def test_a_month_stays_in_its_budgets_and_says_why_each_test_was_left_out(
     await month.register(20, [None, 300, 900])
     out = list(month.sites)[7]
     await month.take_down(out)
-    await month.simulate(Speed(committed_sessions, month.run), restart_each=50)
+    await month.simulate(SpeedtestRunner(committed_sessions, month.run), restart_each=50)
     rows, spent, planned = await month.rows(), await month.spent_bytes(), await month.planned()
 
     assert month.over_budget(spent) == []

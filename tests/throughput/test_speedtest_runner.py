@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from app.postgres.engine import Sessions, transaction
 from app.throughput.store import PullTest
-from app.worker.speedtest_runner import Speed, pulling
-from app.worker.write_buffer import excused
+from app.worker.speedtest_runner import SpeedtestRunner, download_by
+from app.worker.write_buffer import excuse_loaded
 from probes.contract import Outcome, Reading
 from probes.policy import AddressPolicy
 from probes.sweep import Prober
@@ -40,8 +40,8 @@ async def count(month: Month, what: str) -> int:
 
 async def test_moments_that_passed_while_no_worker_ran_say_so(month: Month) -> None:
     await month.register(10, [None])
-    await Speed(month.sessions, at_once).tick(month.now)
-    await Speed(month.sessions, at_once).tick(month.now + 3 * DAY)
+    await SpeedtestRunner(month.sessions, at_once).start_due(month.now)
+    await SpeedtestRunner(month.sessions, at_once).start_due(month.now + 3 * DAY)
     rows = await month.rows()
     stopped = [row for row in rows if row.reason == "stopped"]
     assert len(stopped) > 40
@@ -59,9 +59,9 @@ async def test_two_workers_at_once_begin_each_test_once(month: Month) -> None:
         await asyncio.sleep(0)
         return DownloadResult(mbps=20.0, bytes=order.max_bytes)
 
-    workers = [Speed(month.sessions, run) for _ in range(3)]
+    workers = [SpeedtestRunner(month.sessions, run) for _ in range(3)]
     for minutes in range(0, 12 * 60, 30):
-        await asyncio.gather(*(one.tick(month.now + timedelta(minutes=minutes)) for one in workers))
+        await asyncio.gather(*(one.start_due(month.now + timedelta(minutes=minutes)) for one in workers))
         await asyncio.gather(*(task for one in workers for task in one.running.values()))
     assert len(ran) == len(set(ran)) > 5
     assert await count(month, "status = 'done'") == len(ran)
@@ -75,9 +75,9 @@ async def test_one_at_a_time_behind_a_gateway(month: Month) -> None:
         await forever.wait()
         return DownloadResult()
 
-    speed = Speed(month.sessions, run)
+    speed = SpeedtestRunner(month.sessions, run)
     for minutes in (0, 50, 51):
-        await speed.tick(month.now + timedelta(minutes=minutes))
+        await speed.start_due(month.now + timedelta(minutes=minutes))
         async with transaction(month.sessions) as session:
             most = await session.scalar(
                 text("""
@@ -88,7 +88,7 @@ async def test_one_at_a_time_behind_a_gateway(month: Month) -> None:
             )
         assert (most or 0) <= 1
     assert await count(month, "reason IN ('provider_busy', 'parent_busy')") > 0
-    await speed.finish()
+    await speed.stop()
     assert await count(month, "mode = 'pull' AND status = 'running'") == 0
     kept = await count(month, f"reason = 'stopped' AND reserved_bytes = allowed_down_bytes + {SLACK_BYTES}")
     assert kept > 0, "what it may have cost counts as spent"
@@ -102,14 +102,14 @@ async def test_a_test_that_a_dead_worker_left_is_given_up_and_counts_in_full(mon
         await forever.wait()
         return DownloadResult()
 
-    dead = Speed(month.sessions, run)
+    dead = SpeedtestRunner(month.sessions, run)
     at = month.now
     while not await count(month, "mode = 'pull' AND status = 'running'"):
-        await dead.tick(at)
+        await dead.start_due(at)
         at += timedelta(minutes=20)
     for task in dead.running.values():
         task.cancel()
-    await Speed(month.sessions, at_once).tick(at + timedelta(minutes=2))
+    await SpeedtestRunner(month.sessions, at_once).start_due(at + timedelta(minutes=2))
     (row,) = [row for row in await month.rows() if row.reason == "stopped"]
     assert (row.status, row.reserved_bytes) == ("failed", row.allowed_down_bytes + SLACK_BYTES)
     assert (await month.spent_bytes())[row.site_id] == row.allowed_down_bytes + SLACK_BYTES
@@ -134,15 +134,15 @@ async def test_a_grant_that_ends_by_its_time_keeps_reserved_what_nobody_counted(
     happened: str, status: str, reason: str, kept: str, month: Month
 ) -> None:
     await month.register(1, [None])
-    speed, at = Speed(month.sessions, at_once), month.now
+    speed, at = SpeedtestRunner(month.sessions, at_once), month.now
     while not await count(month, "mode = 'push' AND status = 'running'"):
-        await speed.tick(at)
+        await speed.start_due(at)
         at += timedelta(minutes=20)
     async with transaction(month.sessions) as session:
         if happened:
             await session.execute(text(f"UPDATE throughput_test SET {happened} WHERE status = 'running'"), {"at": at})
         expected = await session.scalar(text(f"SELECT {kept} FROM throughput_test WHERE status = 'running'"))
-    await speed.tick(at + timedelta(minutes=20))
+    await speed.start_due(at + timedelta(minutes=20))
     (row,) = [row for row in await month.rows() if row.grant_code]
     assert (row.status, row.reason, row.reserved_bytes) == (status, reason, expected)
     assert (row.started_at is None) == (status == "skipped"), "who never began may be asked again soon"
@@ -156,26 +156,26 @@ async def test_a_look_into_a_test_of_ours_judges_neither_loss_nor_round_trips(mo
         await ended.wait()
         return DownloadResult(mbps=20.0, bytes=order.max_bytes)
 
-    speed, at, before = Speed(month.sessions, run), month.now, time.monotonic()
+    speed, at, before = SpeedtestRunner(month.sessions, run), month.now, time.monotonic()
     while not await count(month, "mode = 'pull' AND status = 'running' AND parent_id IS NOT NULL"):
-        await speed.tick(at)
+        await speed.start_due(at)
         at += timedelta(minutes=20)
     await asyncio.sleep(0)
     (row,) = [row for row in await month.rows() if row.status == "running" and row.parent_id]
-    busy = speed.loaded(time.monotonic())
+    busy = speed.sites_loaded_since(time.monotonic())
     assert {row.site_id, row.parent_id} <= busy
     slow = Reading(row.site_id, 1, Outcome.OK, 3, (900_000, 900_000), 60)
     lost = Reading(row.parent_id, 1, Outcome.TIMEOUT, 3, (), 60)
     sound = Reading(0, 1, Outcome.TIMEOUT, 3, (), 60)
-    assert [one for one, _ in excused([(one, at) for one in (slow, lost, sound)], busy)] == [
+    assert [one for one, _ in excuse_loaded([(one, at) for one in (slow, lost, sound)], busy)] == [
         replace(slow, sent=0, rtt_us=(), reason="speed test"),
         replace(lost, outcome=Outcome.FAULT, reason="speed test"),
         sound,
     ]
     ended.set()
     await asyncio.gather(*speed.running.values())
-    assert row.site_id in speed.loaded(before), "a look that began before it was over"
-    assert row.site_id not in speed.loaded(time.monotonic() + 3)
+    assert row.site_id in speed.sites_loaded_since(before), "a look that began before it was over"
+    assert row.site_id not in speed.sites_loaded_since(time.monotonic() + 3)
 
 
 @pytest.mark.parametrize(
@@ -199,26 +199,26 @@ async def test_an_agent_that_does_no_speed_tests_keeps_nobody_waiting(
         """),
             {"at": month.now, "agent": agent},
         )
-    speed, at = Speed(month.sessions, at_once), month.now
+    speed, at = SpeedtestRunner(month.sessions, at_once), month.now
     while not (rows := [row for row in await month.rows() if row.status != "waiting"]):
-        await speed.tick(at)
+        await speed.start_due(at)
         at += timedelta(minutes=20)
     assert (rows[0].status, rows[0].reason) == came
 
 
 async def test_a_clock_that_was_ahead_for_a_while_stops_no_plans_and_doubles_none(month: Month) -> None:
     await month.register(10, [None])
-    speed = Speed(month.sessions, at_once)
-    await speed.tick(month.now)
-    await speed.tick(month.now + 20 * DAY)
+    speed = SpeedtestRunner(month.sessions, at_once)
+    await speed.start_due(month.now)
+    await speed.start_due(month.now + 20 * DAY)
     ahead = await count(month, "true")
     for hours in (0, 24):
-        await speed.tick(month.now + timedelta(hours=hours))
+        await speed.start_due(month.now + timedelta(hours=hours))
         await asyncio.gather(*speed.running.values())
     assert await count(month, "true") == ahead, "each moment is there once"
     async with transaction(month.sessions) as session:
         await session.execute(text("DELETE FROM throughput_test"))
-    await speed.tick(month.now + 2 * DAY)
+    await speed.start_due(month.now + 2 * DAY)
     assert await count(month, "true") > 0
 
 
@@ -240,14 +240,14 @@ async def test_a_real_download_goes_where_the_policy_lets_it(url: str, came: tup
                 text("UPDATE site SET speed_url = :url WHERE probe <> 'push'"), {"url": url.format(port=port)}
             )
         async with Prober.open(AddressPolicy(allow=["127.77.0.0/16"], deny=["127.0.0.0/8"]), sockets=[]) as prober:
-            pull = pulling(prober)
+            pull = download_by(prober)
 
             async def briefly(order: PullTest) -> DownloadResult:
                 return await pull(replace(order, host=None, max_bytes=6_000_000, max_s=2))
 
-            speed, at = Speed(month.sessions, briefly), month.now
+            speed, at = SpeedtestRunner(month.sessions, briefly), month.now
             while not await count(month, "mode = 'pull' AND started_at IS NOT NULL"):
-                await speed.tick(at)
+                await speed.start_due(at)
                 at += timedelta(minutes=30)
             await asyncio.gather(*speed.running.values())
     (row,) = [row for row in await month.rows() if row.mode == "pull" and row.started_at]

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from app.core.clock import from_slot
 from app.judging.ingest import AddressedReading
 from app.worker.canaries import Canaries
-from app.worker.write_buffer import Buffer
+from app.worker.write_buffer import WriteBuffer, split_entries
 from probes.contract import Outcome, Reading
 
 NOW = 1_800_000_000
@@ -15,7 +15,7 @@ def beat(canaries: Canaries, second: float, *outcomes: Outcome) -> None:
         Reading(-n, NOW, outcome, 1, (500,) if outcome is Outcome.OK else (), 60)
         for n, outcome in enumerate(outcomes, 1)
     ]
-    canaries.heard(readings, NOW + second)
+    canaries.record(readings, NOW + second)
 
 
 def timeout(second: int, key: int = 1) -> AddressedReading:
@@ -24,6 +24,12 @@ def timeout(second: int, key: int = 1) -> AddressedReading:
 
 def answer(second: int, key: int = 1) -> AddressedReading:
     return Reading(key, NOW + second, Outcome.OK, 3, (100,), 60), SINCE
+
+
+def take(buffer: WriteBuffer) -> list[AddressedReading]:
+    ranges, readings = split_entries(buffer.take())
+    assert ranges == []
+    return readings
 
 
 def two() -> Canaries:
@@ -39,7 +45,7 @@ def test_while_one_canary_answers_we_see() -> None:
             Outcome.OK if second % 4 else Outcome.TIMEOUT,
             Outcome.TIMEOUT if second % 4 else Outcome.OK,
         )
-    assert (canaries.blind_since, canaries.found) == (None, [])
+    assert (canaries.blind_since, canaries.new_blind_ranges) == (None, [])
 
 
 def test_it_is_known_which_of_them_answered_last() -> None:
@@ -58,7 +64,7 @@ def test_we_are_blind_from_the_last_answer_to_the_next() -> None:
     beat(canaries, 4.5, Outcome.TIMEOUT, Outcome.TIMEOUT)
     assert canaries.blind_since == NOW
     beat(canaries, 6.5, Outcome.TIMEOUT, Outcome.OK)
-    (found,) = canaries.found
+    (found,) = canaries.new_blind_ranges
     assert (found.started_at, found.ended_at, found.reason) == (from_slot(NOW), from_slot(NOW + 7), "uplink")
     assert canaries.blind_since is None
 
@@ -71,38 +77,38 @@ def test_a_beat_that_ends_late_changes_nothing() -> None:
 
 
 def test_a_timeout_waits_until_we_know_that_we_could_see() -> None:
-    canaries, buffer = two(), Buffer(100)
+    canaries, buffer = two(), WriteBuffer(100)
     buffer.put([timeout(0), answer(0, key=2)], ended=NOW + 5)
     beat(canaries, 4, Outcome.OK, Outcome.OK)
     buffer.release(canaries)
-    assert [item[0].key for item in buffer.take(10)] == [2]
+    assert [item[0].key for item in take(buffer)] == [2]
     beat(canaries, 6, Outcome.OK, Outcome.OK)
     buffer.release(canaries)
-    assert [item[0].key for item in buffer.take(10)] == [1]
+    assert [item[0].key for item in take(buffer)] == [1]
 
 
 def test_without_canaries_nothing_waits() -> None:
-    buffer = Buffer(100)
+    buffer = WriteBuffer(100)
     buffer.put([timeout(0)], ended=NOW + 5)
     buffer.release(Canaries([]))
-    assert len(buffer.take(10)) == 1
+    assert len(take(buffer)) == 1
 
 
 def test_beyond_its_limit_the_buffer_drops_the_oldest_and_counts_them() -> None:
-    buffer = Buffer(3)
+    buffer = WriteBuffer(3)
     buffer.put([answer(second) for second in range(5)], ended=NOW)
     assert (len(buffer), buffer.dropped) == (3, 2)
-    taken = buffer.take(10)
+    taken = take(buffer)
     assert [item[0].slot - NOW for item in taken] == [2, 3, 4]
     buffer.give_back(taken)
-    assert [item[0].slot - NOW for item in buffer.take(10)] == [2, 3, 4]
+    assert [item[0].slot - NOW for item in take(buffer)] == [2, 3, 4]
 
 
 def test_what_is_still_unsure_at_the_end_is_our_fault() -> None:
-    buffer = Buffer(10)
+    buffer = WriteBuffer(10)
     buffer.put([timeout(0)], ended=NOW + 5)
     buffer.give_up_held()
-    ((reading, _),) = buffer.take(10)
+    ((reading, _),) = take(buffer)
     assert (reading.outcome, reading.reason) == (Outcome.FAULT, "stopped")
 
 
@@ -111,19 +117,19 @@ def test_moments_of_blindness_are_whole_seconds_outwards() -> None:
     beat(canaries, 0.9, Outcome.OK, Outcome.OK)
     beat(canaries, 2.9, Outcome.TIMEOUT, Outcome.TIMEOUT)
     beat(canaries, 4.1, Outcome.OK, Outcome.OK)
-    assert canaries.found[0].ended_at - canaries.found[0].started_at == timedelta(seconds=5)
+    assert canaries.new_blind_ranges[0].ended_at - canaries.new_blind_ranges[0].started_at == timedelta(seconds=5)
 
 
 def test_a_look_that_began_late_is_our_fault_when_we_were_blind_by_then() -> None:
-    canaries, buffer = two(), Buffer(10)
+    canaries, buffer = two(), WriteBuffer(10)
     beat(canaries, 4, Outcome.OK, Outcome.OK)
     buffer.put([timeout(0)], ended=NOW + 13)  # its packets left only after the uplink had died
     buffer.release(canaries)
-    assert buffer.take(10) == []
+    assert take(buffer) == []
     beat(canaries, 6, Outcome.TIMEOUT, Outcome.TIMEOUT)
     beat(canaries, 14, Outcome.OK, Outcome.OK)
     buffer.release(canaries)
-    ((reading, _),) = buffer.take(10)
+    ((reading, _),) = take(buffer)
     assert (reading.outcome, reading.reason) == (Outcome.FAULT, "blind")
 
 
@@ -133,5 +139,5 @@ def test_no_blind_stretch_begins_after_its_end_when_the_clock_is_set_back() -> N
     beat(canaries, 2, Outcome.TIMEOUT, Outcome.TIMEOUT)
     canaries.step_back(NOW - 600)
     beat(canaries, -598, Outcome.OK, Outcome.OK)
-    (found,) = canaries.found
+    (found,) = canaries.new_blind_ranges
     assert found.started_at < found.ended_at

@@ -21,10 +21,11 @@ from app.push import inbox
 from app.push.inbox import Delivery
 from app.push.timestamps import ARRIVAL
 from app.settings import Settings
-from app.worker import writer
-from app.worker.counters import Figures
-from app.worker.inbox_consumer import Intake
-from app.worker.ingest_heartbeat import OwnBeat, Proof
+from app.worker.counters import WorkerCounters
+from app.worker.inbox_consumer import InboxConsumer
+from app.worker.ingest_heartbeat import IngestHeartbeat
+from app.worker.ingest_proof import IngestProof
+from app.worker.writer import write_batch
 from probes.contract import AGENT, Outcome, Reading
 from tests.availability.past import TODAY, under_contract
 from tests.conftest import Cast
@@ -40,7 +41,7 @@ class Field:
     app: FastAPI
     start: datetime
     ids: list[int]
-    intake: Intake
+    consumer: InboxConsumer
 
     def at(self, second: float) -> datetime:
         return self.start + timedelta(seconds=second)
@@ -80,11 +81,11 @@ class Field:
     async def drain(self) -> None:
         more = True
         while more:
-            _, more = await self.intake.step()
+            _, more = await self.consumer.step()
 
-    async def listen(self, now: float) -> None:
+    async def record_missed(self, now: float) -> None:
         await self.drain()
-        await self.intake.listen(self.at(now))
+        await self.consumer.missed.record(self.consumer.proof, self.at(now))
 
     async def live(self, first: float, last: float, *, sites: Sequence[int], every: int = 60) -> None:
         """What the worker does each second, at the moments that matter: our own beats, the sites' and its listening."""
@@ -94,7 +95,7 @@ class Field:
             for site_id in sites:
                 if second % every == 0:
                     await self.beat(site_id, second)
-            await self.listen(second + 1)
+            await self.record_missed(second + 1)
             second += 15
 
     async def states(self, site_id: int) -> list[tuple[int | None, str, str | None]]:
@@ -143,8 +144,10 @@ async def field(sessions: Sessions, cast: Cast, session: AsyncSession, app: Fast
             "UPDATE site_configuration SET started_at = :since, addressed_at = :since",
         ):
             await session.execute(text(statement), {"since": start - timedelta(hours=2)})
-    intake = Intake(sessions, Figures(), OwnBeat("http://127.0.0.1:9"), Proof(start), start)
-    return Field(sessions, cast, app, start, ids, intake)
+    consumer = InboxConsumer(
+        sessions, WorkerCounters(), IngestHeartbeat("http://127.0.0.1:9"), IngestProof(start), start
+    )
+    return Field(sessions, cast, app, start, ids, consumer)
 
 
 async def test_what_was_pushed_becomes_readings_states_and_figures(field: Field) -> None:
@@ -165,7 +168,7 @@ async def test_what_was_pushed_becomes_readings_states_and_figures(field: Field)
     assert (latency["samples"], latency["loss_pct"]) == (31, pytest.approx(100 * 2 / 33, abs=0.01))
     made = await field.get(f"/sites/{site}")
     assert field.second(made["commissioned_at"]) == 0
-    counted = field.intake.figures
+    counted = field.consumer.counters
     assert (counted.pushes, counted.pushed_rows, counted.refused_pushes) == (3, 12, 0)
     async with transaction(field.sessions) as session:
         assert await session.scalar(text("SELECT count(*) FROM push_inbox")) == 0
@@ -263,7 +266,7 @@ async def test_the_wall_never_flashes_unknown_between_up_and_down(field: Field) 
         for other in others:
             if second % 60 == 0:
                 await field.beat(other, second)
-        await field.listen(second)
+        await field.record_missed(second)
         async with transaction(field.sessions) as session:
             known = (
                 await session.execute(
@@ -301,7 +304,7 @@ async def test_the_push_that_ends_an_outage_does_not_undo_it(field: Field) -> No
 async def test_while_ingest_is_not_proven_nothing_is_said_of_anybody(field: Field) -> None:
     await field.live(0, 300, sites=field.ids)
     for second in range(301, 900, 15):
-        await field.listen(second)
+        await field.record_missed(second)
     assert [await field.silences(site_id) for site_id in field.ids] == [[]] * 4
     assert (await _status(field))[field.ids[0]]["state"] == "unknown"
     await field.live(900, 1020, sites=field.ids)
@@ -318,7 +321,7 @@ async def test_a_site_that_is_back_before_others_says_nothing_of_those_that_were
     first, second, *others = field.ids
     for site in (first, second):
         await field.beat(site, 930)
-    await field.listen(932)
+    await field.record_missed(932)
     await field.live(945, 945, sites=())
     await field.live(960, 1080, sites=field.ids)
     for site in others:
@@ -413,7 +416,7 @@ async def test_a_device_is_waited_for_at_the_pace_that_it_was_told_last(field: F
                 await field.beat(other, second)
         if second % 300 == 0:
             await field.beat(changed, second, valid_s=300)
-        await field.listen(second + 1)
+        await field.record_missed(second + 1)
     assert await field.states(changed) == [(0, "up", None)]
     assert await field.silences(changed) == []
 
@@ -436,10 +439,12 @@ async def test_a_worker_that_was_away_says_nothing_of_that_time_and_loses_nothin
     for second in range(360, 1200, 60):
         for other in others:
             await field.beat(other, second)
-    again = Intake(field.sessions, Figures(), OwnBeat("http://127.0.0.1:9"), began_at=field.at(1200))
+    again = InboxConsumer(
+        field.sessions, WorkerCounters(), IngestHeartbeat("http://127.0.0.1:9"), started_at=field.at(1200)
+    )
     async with transaction(field.sessions) as session:
-        await again.begin(session)
-    field.intake = again
+        await again.start(session)
+    field.consumer = again
     await field.live(1200, 1275, sites=others)
     assert [await field.states(other) for other in others] == [[(0, "up", None)]] * 3
     assert await field.silences(silent) == []
@@ -452,10 +457,12 @@ async def test_a_worker_that_was_away_says_nothing_of_that_time_and_loses_nothin
 async def test_a_worker_that_comes_back_at_once_goes_on_listening(field: Field) -> None:
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)
-    again = Intake(field.sessions, Figures(), OwnBeat("http://127.0.0.1:9"), began_at=field.at(310))
+    again = InboxConsumer(
+        field.sessions, WorkerCounters(), IngestHeartbeat("http://127.0.0.1:9"), started_at=field.at(310)
+    )
     async with transaction(field.sessions) as session:
-        await again.begin(session)
-    field.intake = again
+        await again.start(session)
+    field.consumer = again
     await field.live(315, 480, sites=others)
     assert (await field.states(silent))[-1] == (360, "down", None)
 
@@ -468,7 +475,7 @@ async def test_a_worker_or_uplink_that_was_blind_says_nothing_of_sites_that_repo
     await field.drain()
     before = await field.states(site)
     async with transaction(field.sessions) as session:
-        await writer.write_batch(session, [], [BlindRange(field.at(100), field.at(900), "stopped")])
+        await write_batch(session, [], [BlindRange(field.at(100), field.at(900), "stopped")])
     assert (
         await field.states(site)
         == before
@@ -492,12 +499,12 @@ async def test_a_push_that_cannot_be_taken_in_is_set_aside_and_keeps_nobody_wait
         await field.beat(good, second)
     await field.drain()
     assert len((await field.get(f"/sites/{good}/measurements", period="2h"))["items"]) == 10
-    assert field.intake.figures.refused_pushes == 1
+    assert field.consumer.counters.refused_pushes == 1
     async with transaction(field.sessions) as session:
         (kept,) = await session.execute(text("SELECT site_id, refused_at FROM push_inbox"))
         assert kept.site_id == bad
         await session.execute(text("UPDATE push_inbox SET rows = '[]'"))
-        await field.intake.begin(session)
+        await field.consumer.start(session)
     await field.drain()
     async with transaction(field.sessions) as session:
         assert await session.scalar(text("SELECT count(*) FROM push_inbox")) == 0, "it is tried again"
@@ -515,7 +522,7 @@ async def test_rows_that_waited_for_weeks_find_room_and_those_of_a_closed_past_a
     await field.push(site, [field.row(closed), field.row(old), field.row(0)])
     await field.drain()
     assert len((await field.get(f"/sites/{site}/measurements", period="30d"))["items"]) == 2
-    assert (field.intake.figures.closed_rows, field.intake.figures.refused_pushes) == (1, 0)
+    assert (field.consumer.counters.closed_rows, field.consumer.counters.refused_pushes) == (1, 0)
 
 
 async def test_what_was_measured_where_the_site_is_no_more_says_nothing_of_it(field: Field) -> None:
@@ -622,31 +629,31 @@ async def test_a_month_that_was_closed_is_corrected_beside_by_what_was_pushed_la
 
 
 async def test_our_own_beat_goes_through_the_api_and_proves_that_ingest_is_alive(field: Field) -> None:
-    intake = field.intake
+    consumer = field.consumer
     async with transaction(field.sessions) as session:
         for _ in range(3):
-            await intake.begin(session)
+            await consumer.start(session)
         own = text("SELECT count(*) FROM device_token WHERE site_id IS NULL")
         assert await session.scalar(own) == 1, "a worker that often starts leaves none behind"
-    intake.own.url = "http://test/api/v1/push"
-    intake.own._client = httpx.AsyncClient(transport=httpx.ASGITransport(field.app))
-    await intake.listen(utc_now())
-    assert intake.figures.ingest_proven == 0
-    await intake.own.send()
-    assert intake.own.unanswered == 0
+    consumer.heartbeat.url = "http://test/api/v1/push"
+    consumer.heartbeat.client = httpx.AsyncClient(transport=httpx.ASGITransport(field.app))
+    await consumer.missed.record(consumer.proof, utc_now())
+    assert consumer.counters.ingest_proven == 0
+    await consumer.heartbeat.send()
+    assert consumer.heartbeat.unanswered == 0
     await field.drain()
-    await intake.listen(utc_now())
-    counted = intake.figures
+    await consumer.missed.record(consumer.proof, utc_now())
+    counted = consumer.counters
     assert (counted.ingest_proven, counted.own_beats_sent, counted.own_beats_heard) == (1, 1, 1)
-    assert intake.own.ahead == timedelta()
-    intake.own.secret = "sd-of-another"
-    await intake.own.send()
-    assert intake.own.unanswered == 1
-    await intake.own.close()
+    assert consumer.heartbeat.clock_offset == timedelta()
+    consumer.heartbeat.secret = "sd-of-another"
+    await consumer.heartbeat.send()
+    assert consumer.heartbeat.unanswered == 1
+    await consumer.heartbeat.close()
 
 
 async def test_an_ingest_that_does_not_answer_is_no_error_of_the_worker(field: Field) -> None:
-    await field.intake.own.send()
-    await field.intake.own.send()
-    assert (field.intake.own.unanswered, field.intake.own.sent) == (2, 2)
-    await field.intake.own.close()
+    await field.consumer.heartbeat.send()
+    await field.consumer.heartbeat.send()
+    assert (field.consumer.heartbeat.unanswered, field.consumer.heartbeat.sent) == (2, 2)
+    await field.consumer.heartbeat.close()

@@ -1,46 +1,172 @@
+"""Who leads, and that nobody else writes: on a real PostgreSQL, with connections that are really cut."""
+
 import asyncio
+from collections.abc import AsyncIterator
 
 import asyncpg
+import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.worker.leader_lock import Leadership
+from app.postgres.engine import Sessions, open_engine, transaction
+from app.runtime.migrate import migrate
+from app.worker.leader_lock import LeaderLock, NoLongerLeader
+from tests.conftest import drop_database, make_database
+
+COUNT = text("SELECT count(*) FROM push_inbox")
+WRITE = text("INSERT INTO push_inbox (site_id, received_at, rows) VALUES (NULL, now(), '[]')")
+CUT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'sinyal worker lock' AND datname = current_database()
+"""
 
 
-def plain(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+@pytest.fixture
+async def url(server_url: str) -> AsyncIterator[str]:
+    url = await make_database(server_url)
+    engine = open_engine(url, name="test")
+    await migrate(engine)
+    await engine.dispose()
+    yield url
+    await drop_database(url, server_url)
 
 
-async def test_a_second_worker_takes_over_within_five_seconds_of_the_firsts_end(server_url: str) -> None:
-    first, second = Leadership(server_url), Leadership(server_url)
+@pytest.fixture
+async def engine(url: str) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(url, name="test")
+    yield engine
+    await engine.dispose()
+
+
+async def cut_connections(url: str) -> None:
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    administrator = await asyncpg.connect(plain)
+    await administrator.execute(CUT)
+    await administrator.close()
+
+
+async def count_written(sessions: Sessions) -> int:
+    async with transaction(sessions) as session:
+        return await session.scalar(COUNT) or 0
+
+
+async def write(sessions: Sessions) -> None:
+    async with transaction(sessions) as session:
+        await session.execute(WRITE)
+
+
+async def test_a_second_worker_takes_over_within_five_seconds_of_the_firsts_end(url: str) -> None:
+    first, second = LeaderLock(url), LeaderLock(url)
     assert await first.try_win()
     assert not await second.try_win()
     waiting = asyncio.create_task(second.win())
     await asyncio.sleep(0.2)
     assert not waiting.done()
-    first.drop()
+    first.abandon()
     await asyncio.wait_for(waiting, 5)
     assert not await first.try_win()
-    await second.leave()
-    await first.leave()
+    await second.release()
+    await first.release()
 
 
-async def test_a_cut_line_is_no_loss_of_the_lead_while_nobody_else_takes_it(server_url: str) -> None:
-    leader = Leadership(server_url)
+async def test_a_cut_connection_is_no_loss_of_the_lead_while_no_other_worker_takes_it(
+    url: str, engine: AsyncEngine
+) -> None:
+    leader = LeaderLock(url)
     assert await leader.try_win()
-    losing = asyncio.create_task(leader.lose())
-    administrator = await asyncpg.connect(plain(server_url))
-    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sinyal worker lock'"
-    await administrator.execute(cut)
+    sessions = leader.open_sessions(engine)
+    losing = asyncio.create_task(leader.wait_until_lost())
+    await cut_connections(url)
+    await write(sessions)
     await asyncio.sleep(3)
     assert not losing.done()
-    rival = Leadership(server_url)
+    rival = LeaderLock(url)
     assert not await rival.try_win()
+    await write(sessions)
+    assert await count_written(sessions) == 2
     losing.cancel()
-    await rival.leave()
-    await leader.leave()
-    await administrator.close()
+    await rival.release()
+    await leader.release()
+
+
+async def test_after_another_worker_has_won_the_former_leader_writes_nothing(url: str, engine: AsyncEngine) -> None:
+    old, new = LeaderLock(url), LeaderLock(url)
+    assert await old.try_win()
+    sessions = old.open_sessions(engine)
+    await write(sessions)
+    losing = asyncio.create_task(old.wait_until_lost())
+    await cut_connections(url)
+    assert await new.try_win()
+    with pytest.raises(NoLongerLeader):
+        await write(sessions)
+    assert await count_written(sessions) == 1, "it may still read"
+    await asyncio.wait_for(losing, 1)
+    await write(new.open_sessions(engine))
+    assert await count_written(sessions) == 2
+    await new.release()
+    await old.release()
+
+
+async def test_a_transaction_in_which_the_lead_is_lost_is_rolled_back(url: str, engine: AsyncEngine) -> None:
+    old, new = LeaderLock(url), LeaderLock(url)
+    assert await old.try_win()
+    sessions = old.open_sessions(engine)
+
+    async def write_slowly() -> None:
+        async with transaction(sessions) as session:
+            await session.execute(WRITE)
+            await cut_connections(url)
+            assert await new.try_win()
+            await session.execute(WRITE)
+
+    with pytest.raises(NoLongerLeader):
+        await write_slowly()
+    assert await count_written(sessions) == 0
+    await new.release()
+    await old.release()
+
+
+async def test_the_next_leader_wins_only_once_a_commit_of_the_former_one_is_over(url: str, engine: AsyncEngine) -> None:
+    old, new = LeaderLock(url), LeaderLock(url)
+    assert await old.try_win()
+    sessions = old.open_sessions(engine)
+    async with sessions() as session:
+        await session.execute(WRITE)
+        await session.run_sync(lambda sync: sync.dispatch.before_commit(sync))  # the check is over, the commit not yet
+        await cut_connections(url)
+        winning = asyncio.create_task(new.try_win())
+        await asyncio.sleep(0.5)
+        assert not winning.done()
+        await session.rollback()
+    assert await winning
+    await new.release()
+    await old.release()
+
+
+async def test_a_leader_that_comes_back_after_another_one_has_led_does_not_lead(url: str) -> None:
+    old, new = LeaderLock(url), LeaderLock(url)
+    assert await old.try_win()
+    await cut_connections(url)
+    assert await new.try_win()
+    await new.release()
+    await asyncio.wait_for(old.wait_until_lost(), 5)
+    assert old.is_superseded
+    assert await old.try_win()
+    assert not old.is_superseded
+    await old.release()
+
+
+async def test_the_check_of_a_transaction_that_only_reads_costs_no_row_lock(url: str, engine: AsyncEngine) -> None:
+    leader = LeaderLock(url)
+    assert await leader.try_win()
+    async with leader.open_sessions(engine)() as session:
+        await session.scalar(COUNT)
+        await session.run_sync(lambda sync: sync.dispatch.before_commit(sync))
+        assert await session.scalar(text("SELECT pg_current_xact_id_if_assigned()::text")) is None
+    await leader.release()
 
 
 async def test_an_unreachable_database_is_neither_won_nor_an_error() -> None:
-    nowhere = Leadership("postgresql+asyncpg://sinyal:x@127.0.0.1:9/none")
+    nowhere = LeaderLock("postgresql+asyncpg://sinyal:x@127.0.0.1:9/none")
     assert not await nowhere.try_win()

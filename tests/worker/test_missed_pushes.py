@@ -7,9 +7,10 @@ import pytest
 
 from app.core.clock import to_slot
 from app.settings import Settings
-from app.worker.ingest_heartbeat import Proof, own_beat
-from app.worker.missed_pushes import Awaited, silences
-from app.worker.peer_quorum import Crowd
+from app.worker.ingest_heartbeat import open_heartbeat
+from app.worker.ingest_proof import IngestProof
+from app.worker.missed_pushes import OverdueSite, missed_by
+from app.worker.peer_quorum import PeerQuorum
 
 T = datetime(2026, 11, 25, 4, tzinfo=UTC)
 
@@ -32,12 +33,12 @@ def due(
     """The seconds of a site's silences: it was last heard at 0. `proven`: from when to when, by default all along.
     `others`: when other sites were heard."""
     since, last = proven or (-1000, now)
-    crowd = Crowd()
+    peers = PeerQuorum()
     for second, site_id in sorted((second, 2 + n) for n, turns in enumerate(others) for second in turns):
         if second <= now:
-            crowd.hear(site_id, at(second))
-    found = list(silences(Awaited(1, T, every, T), Proof(at(last), at(since)), crowd, at(now)))
-    assert all(len({*one.others} - {1}) == 2 for one in found)
+            peers.record(site_id, at(second))
+    found = list(missed_by(OverdueSite(1, T, every, T), IngestProof(at(last), at(since)), peers, at(now)))
+    assert all(len({*one.peers} - {1}) == 2 for one in found)
     return [to_slot(one.due) - to_slot(T) for one in found]
 
 
@@ -91,48 +92,50 @@ def test_nor_when_the_others_are_back_before_it(over_s: int) -> None:
 
 def test_while_our_own_uplink_is_out_nobodys_silence_counts_nor_before_a_canary_tells_that_it_is_not() -> None:
     """Slower devices may have come through before and after: they keep their pace, and were away as well."""
-    crowd, awaited = Crowd(), Awaited(1, T, 60, T)
+    peers, awaited = PeerQuorum(), OverdueSite(1, T, 60, T)
     for second in range(-600, 900, 10):
-        crowd.hear(2 + second // 10 % 7, at(second))
+        peers.record(2 + second // 10 % 7, at(second))
 
     def told(now: float) -> list[int]:
-        return [to_slot(one.due) - to_slot(T) for one in silences(awaited, Proof(at(now), at(-1000)), crowd, at(now))]
+        return [
+            to_slot(one.due) - to_slot(T) for one in missed_by(awaited, IngestProof(at(now), at(-1000)), peers, at(now))
+        ]
 
-    crowd.clear_until = at(83)
+    peers.known_until = at(83)
     assert told(150) == []
-    crowd.clear_until = at(84)
+    peers.known_until = at(84)
     assert told(150) == [60]
-    crowd.was_away(at(100), at(181))
-    crowd.clear_until = at(300)
+    peers.record_absence(at(100), at(181))
+    peers.known_until = at(300)
     assert told(270) == [60, 240]
 
 
 def test_the_proof_is_broken_by_more_than_two_lost_beats() -> None:
-    proof = Proof(T)
-    assert proof.deaf_since(T) == T, "nothing came as yet"
-    proof, unproven = proof.heard(at(10), began_at=T)
-    assert (proof, unproven) == (Proof(at(10), at(10)), [])
-    proof, unproven = proof.heard(at(55), began_at=T)
-    assert (proof, unproven) == (Proof(at(55), at(10)), [])
-    assert proof.deaf_since(at(100)) is None
-    assert proof.deaf_since(at(101)) == at(55)
-    proof, (unheard,) = proof.heard(at(101), began_at=T)
-    assert proof == Proof(at(101), at(101))
+    proof = IngestProof(T)
+    assert proof.unproven_since(T) == T, "nothing came as yet"
+    proof, unproven = proof.extend(at(10), started_at=T)
+    assert (proof, unproven) == (IngestProof(at(10), at(10)), [])
+    proof, unproven = proof.extend(at(55), started_at=T)
+    assert (proof, unproven) == (IngestProof(at(55), at(10)), [])
+    assert proof.unproven_since(at(100)) is None
+    assert proof.unproven_since(at(101)) == at(55)
+    proof, (unheard,) = proof.extend(at(101), started_at=T)
+    assert proof == IngestProof(at(101), at(101))
     assert (unheard.started_at, unheard.ended_at, unheard.reason) == (at(55), at(102), "ingest")
 
 
 def test_while_the_worker_was_away_nothing_was_proven() -> None:
-    _, (stopped,) = Proof(T, at(-100)).heard(at(700), began_at=at(690))
+    _, (stopped,) = IngestProof(T, at(-100)).extend(at(700), started_at=at(690))
     assert (stopped.started_at, stopped.ended_at, stopped.reason) == (T, at(701), "stopped")
-    _, ranges = Proof(T, at(-100)).heard(at(700), began_at=at(300))
+    _, ranges = IngestProof(T, at(-100)).extend(at(700), started_at=at(300))
     assert [(one.ended_at, one.reason) for one in ranges] == [(at(301), "stopped"), (at(701), "ingest")]
-    unbroken, nothing = Proof(T, at(-100)).heard(at(30), began_at=at(20))
+    unbroken, nothing = IngestProof(T, at(-100)).extend(at(30), started_at=at(20))
     assert (unbroken.since, nothing) == (at(-100), [])
 
 
 def test_a_clock_that_was_set_back_proves_nothing_of_before() -> None:
-    proof, _ = Proof(at(3600), at(1000)).heard(T, began_at=T)
-    assert proof == Proof(T, T)
+    proof, _ = IngestProof(at(3600), at(1000)).extend(T, started_at=T)
+    assert proof == IngestProof(T, T)
 
 
 @pytest.mark.parametrize(
@@ -148,4 +151,4 @@ def test_a_clock_that_was_set_back_proves_nothing_of_before() -> None:
     ],
 )
 def test_our_own_beat_goes_the_way_that_devices_go(given: dict[str, str], url: str) -> None:
-    assert own_beat(Settings(**given)).url == url + "/api/v1/push"  # type: ignore[arg-type]
+    assert open_heartbeat(Settings(**given)).url == url + "/api/v1/push"  # type: ignore[arg-type]

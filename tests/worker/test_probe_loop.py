@@ -1,7 +1,9 @@
-"""The worker's work on a real database, over real ICMP to addresses that the kernel answers or nobody does."""
+"""The worker's jobs on a real database, over real ICMP to addresses that nobody answers."""
 
 import asyncio
+import inspect
 import socket
+import time
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,13 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
 from app.availability import daily_availability
-from app.core.clock import from_slot, utc_now
+from app.core.clock import SlotClock, from_slot, utc_now
 from app.judging.blind_ranges import BlindRange
 from app.latency import rollup
 from app.postgres.engine import Sessions, transaction
 from app.settings import ProbeSettings, Settings
-from app.worker import writer as store
-from app.worker.probe_loop import Rounds
+from app.worker import rollup_job, writer
+from app.worker.context import WorkerContext
+from app.worker.dead_mans_switch import DeadMansSwitch
+from app.worker.process import Worker
 from probes.contract import Outcome, Reading
 from probes.policy import AddressPolicy
 from probes.sweep import Prober
@@ -29,14 +33,29 @@ from tests.conftest import Cast
 from tests.factories import register
 
 
+class WallClock:
+    """A wall clock that a test can set."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead_s
+
+
 @pytest.fixture
-async def rounds(sessions: Sessions, cast: Cast) -> AsyncIterator[Rounds]:
-    """Of a worker whose ICMP socket lives in a network namespace, where nobody answers."""
+def wall_clock() -> WallClock:
+    return WallClock()
+
+
+@pytest.fixture
+async def worker(sessions: Sessions, cast: Cast, wall_clock: WallClock) -> AsyncIterator[Worker]:
+    """Its ICMP socket is in a network namespace, where nobody answers."""
     with Namespace.open() as namespace:
         raw = namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         async with Prober.open(AddressPolicy(allow=["127.0.0.0/8"]), sockets=[raw]) as prober:
             settings = Settings(canaries=["127.255.0.1"], probe=ProbeSettings(allow=["127.0.0.0/8"]))
-            yield Rounds(sessions, prober, settings)
+            yield Worker(WorkerContext(sessions, prober, settings, SlotClock(wall_clock)))
 
 
 async def states(session: AsyncSession) -> list[tuple[str, str | None]]:
@@ -45,71 +64,71 @@ async def states(session: AsyncSession) -> list[tuple[str, str | None]]:
         return [(row.state, row.unknown_reason) for row in rows]
 
 
-async def test_a_site_that_is_registered_while_rounds_run_is_looked_at_at_once(rounds: Rounds, cast: Cast) -> None:
-    await rounds.begin()
+async def test_a_site_that_is_registered_while_rounds_run_is_looked_at_at_once(worker: Worker, cast: Cast) -> None:
+    await worker.start()
     made = await register(cast, host="127.7.7.7")
-    await rounds.refresh()
-    now = int(rounds.clock.now())
-    assert [target.key for target, _ in rounds.schedule.take(now + 1)] == [made["id"]]
+    await worker.registry_refresh.refresh()
+    now = worker.context.slot
+    assert [target.key for target, _ in worker.context.schedule.take(now + 1)] == [made["id"]]
     await cast.sari.delete(f"/sites/{made['id']}")
-    await rounds.refresh()
-    assert rounds.schedule.plans == {}
+    await worker.registry_refresh.refresh()
+    assert worker.context.schedule.plans == {}
 
 
 async def test_a_dead_uplink_is_our_fault_whatever_the_villages_do(
-    rounds: Rounds, cast: Cast, session: AsyncSession
+    worker: Worker, cast: Cast, session: AsyncSession
 ) -> None:
     made = await register(cast, host="127.7.7.7")
-    await rounds.begin()
-    plan = rounds.schedule.plans[made["id"]]
-    first = int(rounds.clock.now()) - 40
+    await worker.start()
+    plan = worker.context.schedule.plans[made["id"]]
+    first = worker.context.slot - 40
     answered = Reading(made["id"], first, Outcome.OK, 3, (900, 900, 900), 60)
     lost = [Reading(made["id"], first + second, Outcome.TIMEOUT, 3, (), 60) for second in (10, 20)]
-    rounds.canaries.seen_until = float(first)
+    worker.context.canaries.seen_until = float(first)
     items = [(reading, plan.addressed_at) for reading in (answered, *lost)]
-    rounds.buffer.put(items, ended=rounds.clock.now())
-    await rounds.beat_canaries()
-    await rounds.write()
+    worker.context.buffer.put(items, ended=worker.context.clock.now())
+    await worker.canary_watch.probe_canaries()
+    await worker.writer.write()
     assert await states(session) == [("up", None)]
-    assert len(rounds.buffer) == 2
-    await rounds.finish()
+    assert len(worker.context.buffer) == 2
+    await worker.stop()
     assert await states(session) == [("up", None)]
     async with session.begin():
         assert await session.scalar(text("SELECT count(*) FROM blind WHERE reason = 'uplink'")) == 1
 
 
-async def test_nobodys_silence_counts_before_a_canary_answers_this_worker(rounds: Rounds) -> None:
-    await rounds.begin()
+async def test_nobodys_silence_counts_before_a_canary_answers_this_worker(worker: Worker) -> None:
+    await worker.start()
     due, turn = utc_now(), timedelta(seconds=60)
     for site_id in (1, 2):
-        rounds.intake.crowd.hear(site_id, due - timedelta(seconds=5))
-    assert rounds.intake.crowd.came_through(due, turn, but=3) == ()
-    rounds.canaries.seen_until = due.timestamp() + 60
-    await rounds.beat_canaries()
-    assert rounds.intake.crowd.came_through(due, turn, but=3) == (1, 2)
+        worker.context.peers.record(site_id, due - timedelta(seconds=5))
+    assert worker.context.peers.find(due, turn, exclude=3) == ()
+    worker.context.canaries.seen_until = due.timestamp() + 60
+    await worker.canary_watch.probe_canaries()
+    assert worker.context.peers.find(due, turn, exclude=3) == (1, 2)
 
 
 async def test_what_was_read_while_the_database_was_away_is_stored_when_it_is_back(
-    rounds: Rounds, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await register(cast, host="127.7.7.7")
-    await rounds.begin()
-    plan, now = rounds.schedule.plans[made["id"]], int(rounds.clock.now())
-    real = store.write_batch
+    await worker.start()
+    plan, now = worker.context.schedule.plans[made["id"]], worker.context.slot
+    real = writer.write_batch
 
     async def away(*_: object) -> None:
         raise InterfaceError("connection is closed", None, Exception())
 
     for second in range(3):
-        monkeypatch.setattr(store, "write_batch", away)
+        monkeypatch.setattr(writer, "write_batch", away)
         reading = Reading(made["id"], now - 30 + second, Outcome.OK, 3, (900,), 60)
-        rounds.buffer.put([(reading, plan.addressed_at)], ended=rounds.clock.now())
-        await rounds.write()
-    assert rounds.counted().buffered_readings == 3
-    assert rounds.figures.failed_writes == 3
-    monkeypatch.setattr(store, "write_batch", real)
-    await rounds.write()
-    assert rounds.counted().buffered_readings == 0
+        worker.context.buffer.put([(reading, plan.addressed_at)], ended=worker.context.clock.now())
+        await worker.writer.write()
+    assert worker.context.current_counters().buffered_readings == 3
+    assert worker.context.counters.failed_writes == 3
+    monkeypatch.setattr(writer, "write_batch", real)
+    await worker.writer.write()
+    assert worker.context.current_counters().buffered_readings == 0
     async with session.begin():
         assert (
             await session.scalar(text("SELECT count(*) FROM measurement WHERE site_id = :id"), {"id": made["id"]}) == 3
@@ -117,25 +136,27 @@ async def test_what_was_read_while_the_database_was_away_is_stored_when_it_is_ba
 
 
 async def test_what_says_nothing_new_waits_a_little_for_more_and_a_change_never_does(
-    rounds: Rounds, cast: Cast
+    worker: Worker, cast: Cast
 ) -> None:
     known, fresh = [(await register(cast, host=f"127.7.7.{n}"))["id"] for n in (7, 8)]
-    await rounds.begin()
-    now = int(rounds.clock.now())
-    rounds.canaries.seen_until = now + 60.0
+    await worker.start()
+    now = worker.context.slot
+    worker.context.canaries.seen_until = now + 60.0
 
     async def writes_after(key: int, outcome: Outcome, second: int) -> int:
         rtts = (900,) if outcome is Outcome.OK else ()
         reading = Reading(key, now - 60 + second, outcome, 3, rtts, 60)
-        rounds.buffer.put([(reading, rounds.schedule.plans[key].addressed_at)], ended=rounds.clock.now())
-        await rounds.write_due()
-        return rounds.figures.writes
+        worker.context.buffer.put(
+            [(reading, worker.context.schedule.plans[key].addressed_at)], ended=worker.context.clock.now()
+        )
+        await worker.writer.write_due()
+        return worker.context.counters.writes
 
     assert await writes_after(known, Outcome.OK, 0) == 1  # the first answer ever
     assert await writes_after(known, Outcome.OK, 1) == 1
     assert await writes_after(known, Outcome.FAULT, 2) == 1
     assert await writes_after(fresh, Outcome.OK, 3) == 2
-    assert len(rounds.buffer) == 0
+    assert len(worker.context.buffer) == 0
     assert await writes_after(known, Outcome.TIMEOUT, 4) == 3
     assert await writes_after(known, Outcome.TIMEOUT, 5) == 4  # the confirmation
     assert await writes_after(known, Outcome.TIMEOUT, 6) == 4
@@ -143,80 +164,85 @@ async def test_what_says_nothing_new_waits_a_little_for_more_and_a_change_never_
 
 
 async def test_one_reading_that_the_database_refuses_does_not_keep_the_others_back(
-    rounds: Rounds, cast: Cast, session: AsyncSession
+    worker: Worker, cast: Cast, session: AsyncSession
 ) -> None:
     made = await register(cast, host="127.7.7.7")
-    await rounds.begin()
-    plan, now = rounds.schedule.plans[made["id"]], int(rounds.clock.now())
+    await worker.start()
+    plan, now = worker.context.schedule.plans[made["id"]], worker.context.slot
     good = [Reading(made["id"], now - 60 + second, Outcome.OK, 3, (900,), 60) for second in range(7)]
     ancient = Reading(made["id"], 1_000_000_000, Outcome.OK, 3, (900,), 60)  # no partition is for it
     items = [(reading, plan.addressed_at) for reading in (*good[:3], ancient, *good[3:])]
-    rounds.buffer.put(items, ended=rounds.clock.now())
+    worker.context.buffer.put(items, ended=worker.context.clock.now())
     for _ in range(12):
-        await rounds.write()
-    assert rounds.counted().dropped_readings == 1
+        await worker.writer.write()
+    assert worker.context.current_counters().dropped_readings == 1
     async with session.begin():
         assert (
             await session.scalar(text("SELECT count(*) FROM measurement WHERE site_id = :id"), {"id": made["id"]}) == 7
         )
 
 
-async def test_what_lies_since_the_last_beat_was_not_looked_at(rounds: Rounds, session: AsyncSession) -> None:
-    async with transaction(rounds.sessions) as writing:
-        long_ago = rounds.started_at - timedelta(hours=1)
-        await store.write_beat(writing, now=long_ago, started_at=long_ago, blind_since=None, figures={})
-    await rounds.begin()
-    await rounds.write()
+async def test_what_lies_since_the_last_beat_was_not_looked_at(worker: Worker, session: AsyncSession) -> None:
+    async with transaction(worker.context.sessions) as writing:
+        long_ago = worker.context.started_at - timedelta(hours=1)
+        await writer.write_beat(writing, now=long_ago, started_at=long_ago, blind_since=None, figures={})
+    await worker.start()
+    await worker.writer.write()
     async with session.begin():
         (row,) = await session.execute(text("SELECT reason, ended_at - started_at AS lasted FROM blind"))
     assert row.reason == "stopped"
     assert row.lasted >= timedelta(minutes=59)
 
 
-async def test_a_step_of_the_wall_clock_is_a_blind_stretch(rounds: Rounds, session: AsyncSession) -> None:
-    await rounds.begin()
-    assert not rounds.check_clock()
-    rounds.clock._wall -= 90  # as if the wall clock had been set 90 s ahead
-    assert rounds.check_clock()
-    assert not rounds.check_clock()
-    await rounds.write()
+async def test_a_step_of_the_wall_clock_is_a_blind_stretch(
+    worker: Worker, wall_clock: WallClock, session: AsyncSession
+) -> None:
+    await worker.start()
+    assert not worker.clock_watch.check()
+    wall_clock.ahead_s = 90
+    assert worker.clock_watch.check()
+    assert not worker.clock_watch.check()
+    await worker.writer.write()
     async with session.begin():
         (row,) = await session.execute(text("SELECT reason, ended_at - started_at AS lasted FROM blind"))
-    assert (row.reason, rounds.figures.clock_steps) == ("clock", 1)
+    assert (row.reason, worker.context.counters.clock_steps) == ("clock", 1)
     assert timedelta(seconds=90) <= row.lasted <= timedelta(seconds=92)
 
 
-async def test_looks_are_sent_off_without_waiting_for_each_other(rounds: Rounds, cast: Cast) -> None:
+async def test_looks_are_sent_off_without_waiting_for_each_other(worker: Worker, cast: Cast) -> None:
     for number in range(1, 4):
         await register(cast, host=f"127.7.7.{number}", lifecycle="active")
-    await rounds.begin()
-    rounds.schedule.restart(int(rounds.clock.now()) - 61)
-    rounds.schedule.take = lambda now: [(p.target, p.addressed_at) for p in rounds.schedule.plans.values()]  # type: ignore[method-assign]
+    await worker.start()
+    schedule, slot = worker.context.schedule, worker.context.slot
+    for plan in list(schedule.plans.values()):
+        schedule.put(plan, now=slot - 1, at_once=True)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    await rounds.tick()
+    await worker.probe_loop.probe_due()
     assert loop.time() - started < 1
-    await rounds.finish()
-    assert rounds.figures.readings == 3
+    await worker.stop()
+    assert worker.context.counters.readings == 3
 
 
 async def test_a_clock_that_was_set_back_leaves_no_state_in_the_future(
-    rounds: Rounds, cast: Cast, session: AsyncSession
+    worker: Worker, wall_clock: WallClock, cast: Cast, session: AsyncSession
 ) -> None:
     made = await register(cast, host="127.7.7.7")
-    await rounds.begin()
-    since, now = rounds.schedule.plans[made["id"]].addressed_at, int(rounds.clock.now())
+    await worker.start()
+    since, now = worker.context.schedule.plans[made["id"]].addressed_at, worker.context.slot
     early = [Reading(made["id"], now + second, Outcome.OK, 3, (900,), 60) for second in (-60, 3000, 3060)]
-    rounds.buffer.put([(reading, since) for reading in early], ended=rounds.clock.now())
-    await rounds.write()
+    worker.context.buffer.put([(reading, since) for reading in early], ended=worker.context.clock.now())
+    await worker.writer.write()
     assert (await cast.sari.get(f"/sites/{made['id']}")).json()["state"] == "unknown", "of evidence from the future"
-    rounds.clock._wall += 3600  # as if the slot clock had run an hour ahead of the wall clock, now put right
-    assert rounds.check_clock()
-    await rounds.write()
+    wall_clock.ahead_s = 3600
+    worker.context.clock.reanchor()
+    wall_clock.ahead_s = 0
+    assert worker.clock_watch.check()
+    await worker.writer.write()
     assert await states(session) == [("up", None)], "of the reading a minute ago"
     again = Reading(made["id"], now + 1, Outcome.OK, 3, (900,), 60)
-    rounds.buffer.put([(again, since)], ended=rounds.clock.now())
-    await rounds.write()
+    worker.context.buffer.put([(again, since)], ended=worker.context.clock.now())
+    await worker.writer.write()
     assert await states(session) == [("up", None)]
     async with session.begin():
         future = "SELECT count(*) FROM state_segment WHERE started_at > now() + interval '1 minute'"
@@ -224,29 +250,31 @@ async def test_a_clock_that_was_set_back_leaves_no_state_in_the_future(
 
 
 async def test_a_write_that_is_cut_off_gives_its_readings_back(
-    rounds: Rounds, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await register(cast, host="127.7.7.7")
-    await rounds.begin()
-    since, now = rounds.schedule.plans[made["id"]].addressed_at, int(rounds.clock.now())
-    real = store.write_batch
+    await worker.start()
+    since, now = worker.context.schedule.plans[made["id"]].addressed_at, worker.context.slot
+    real = writer.write_batch
 
     async def endless(*_: object) -> None:
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(store, "write_batch", endless)
-    rounds.buffer.put([(Reading(made["id"], now - 5, Outcome.OK, 3, (900,), 60), since)], ended=rounds.clock.now())
-    writing = asyncio.create_task(rounds.write())
+    monkeypatch.setattr(writer, "write_batch", endless)
+    worker.context.buffer.put(
+        [(Reading(made["id"], now - 5, Outcome.OK, 3, (900,), 60), since)], ended=worker.context.clock.now()
+    )
+    writing = asyncio.create_task(worker.writer.write())
     await asyncio.sleep(0.1)
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
-    assert len(rounds.buffer) == 1
-    monkeypatch.setattr(store, "write_batch", real)
-    await rounds.finish()
-    assert len(rounds.buffer) == 0
+    assert len(worker.context.buffer) == 1
+    monkeypatch.setattr(writer, "write_batch", real)
+    await worker.stop()
+    assert len(worker.context.buffer) == 0
 
 
-async def test_an_outside_watcher_hears_only_while_rounds_are_written(rounds: Rounds) -> None:
+async def test_an_outside_watcher_hears_only_while_rounds_are_written(worker: Worker) -> None:
     heard: list[bytes] = []
 
     async def watch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -256,47 +284,48 @@ async def test_an_outside_watcher_hears_only_while_rounds_are_written(rounds: Ro
         writer.close()
 
     watcher = await asyncio.start_server(watch, "127.0.0.1", 0)
-    rounds.settings.heartbeat_url = f"http://127.0.0.1:{watcher.sockets[0].getsockname()[1]}/beat"
-    await rounds.heartbeat()
+    url = f"http://127.0.0.1:{watcher.sockets[0].getsockname()[1]}/beat"
+    switch = DeadMansSwitch(url, worker.writer)
+    await switch.call()
     assert heard == [], "nothing has been written yet"
-    await rounds.write()
-    await rounds.heartbeat()
+    await worker.writer.write()
+    await switch.call()
     assert heard == [b"GET /beat HTTP/1.1\r\n"]
-    rounds._last_write -= 61
-    await rounds.heartbeat()
+    worker.writer.last_write -= 61
+    await switch.call()
     assert len(heard) == 1
     watcher.close()
     await watcher.wait_closed()
-    rounds._last_write += 61
-    await rounds.heartbeat()  # a watcher that is away is no reason to stop
+    worker.writer.last_write += 61
+    await switch.call()  # a watcher that does not answer is no reason to stop
 
 
 async def test_a_blind_range_that_is_refused_takes_no_reading_along(
-    rounds: Rounds, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await register(cast, host="127.7.7.7")
-    await rounds.begin()
-    since, now = rounds.schedule.plans[made["id"]].addressed_at, int(rounds.clock.now())
-    real = store.write_batch
+    await worker.start()
+    since, now = worker.context.schedule.plans[made["id"]].addressed_at, worker.context.slot
+    real = writer.write_batch
 
     async def refuses(session: AsyncSession, items: Any, blind: Any) -> Any:
         if blind:
             await session.execute(text("SELECT 1 / 0"))
         return await real(session, items, blind)
 
-    monkeypatch.setattr(store, "write_batch", refuses)
-    rounds._blind.append(BlindRange(from_slot(now - 20), from_slot(now), "uplink"))
+    monkeypatch.setattr(writer, "write_batch", refuses)
+    worker.context.buffer.put_blind(BlindRange(from_slot(now - 20), from_slot(now), "uplink"))
     readings = [Reading(made["id"], now - 40 + second, Outcome.OK, 3, (900,), 60) for second in range(8)]
-    rounds.buffer.put([(reading, since) for reading in readings], ended=rounds.clock.now())
+    worker.context.buffer.put([(reading, since) for reading in readings], ended=worker.context.clock.now())
     for _ in range(3):
-        await rounds.write()
+        await worker.writer.write()
     async with session.begin():
         assert await session.scalar(text("SELECT count(*) FROM measurement")) == 8
-    assert (rounds.buffer.dropped, rounds._blind) == (0, [])
+    assert (worker.context.buffer.dropped, worker.context.buffer.is_empty) == (0, True)
 
 
 async def test_a_count_that_fails_does_not_keep_the_others_from_theirs(
-    rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[str] = []
 
@@ -309,33 +338,40 @@ async def test_a_count_that_fails_does_not_keep_the_others_from_theirs(
 
     monkeypatch.setattr(rollup, "roll_up", roll_up)
     monkeypatch.setattr(daily_availability, "count_days", count_days)
-    await rounds.count()
+    await rollup_job.run_rollups(worker.context.sessions)
     assert counted == ["days"] * 3
 
 
 async def test_what_a_site_pushes_is_taken_in_while_rounds_run_and_it_is_never_looked_at(
-    rounds: Rounds, cast: Cast, app: FastAPI, session: AsyncSession
+    worker: Worker, cast: Cast, app: FastAPI, session: AsyncSession
 ) -> None:
     made = await register(cast, probe="push", host=None)
-    await rounds.begin()
-    assert rounds.schedule.plans == {}
+    await worker.start()
+    assert worker.context.schedule.plans == {}
     async with session.begin():
         _, secret = await agent_tokens.mint(session, made["id"], by="Sari")
     beat = {"boot": "a1", "seq": 1, "sent": 3, "rtt_ms": [20.5, 21, 22]}
     answer = await cast.stranger.post("/push", beat, headers={"Authorization": f"Bearer {secret}"})
     assert answer.json()["accepted"] == 1
-    await rounds.take_in()
+    await worker.inbox.consume()
     assert await states(session) == [("up", None)]
-    assert rounds.counted().pushed_rows == 1
+    assert worker.context.current_counters().pushed_rows == 1
 
 
 async def test_what_a_worker_that_died_was_diagnosing_is_over_when_the_next_one_begins(
-    rounds: Rounds, cast: Cast, session: AsyncSession
+    worker: Worker, cast: Cast, session: AsyncSession
 ) -> None:
     made = await register(cast, host="127.7.7.7")
     asked = (await cast.ana.post(f"/sites/{made['id']}/diagnose", {"kind": "ping"})).json()
     async with session.begin():
         await session.execute(text("UPDATE diagnosis SET status = 'running', started_at = now()"))
-    await rounds.begin()
+    await worker.start()
     left = (await cast.ana.get(f"/sites/{made['id']}/diagnoses/{asked['id']}")).json()
     assert (left["status"], left["problem"]) == ("failed", "the worker stopped before it was done")
+
+
+async def test_every_job_is_a_coroutine_function_of_a_name_of_its_own(worker: Worker) -> None:
+    """APScheduler would not await anything else."""
+    jobs = worker.jobs()
+    assert all(inspect.iscoroutinefunction(job.run) for job in jobs)
+    assert len({job.name for job in jobs}) == len(jobs) == 11

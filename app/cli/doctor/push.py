@@ -69,7 +69,7 @@ async def check_inbox(settings: Settings) -> CheckResult:
         remedy = "No report is lost, but none is shown: check that the worker runs, and read its log"
         return CheckResult(Severity.FAIL, f"inbox: the oldest push has waited for {age_s:,.0f} s", remedy)
     if refused:
-        remedy = "They are kept, and retried at the worker's next start: look for push_refused in its log"
+        remedy = "They are kept, and retried at the worker's next start: look for push_rejected in its log"
         return CheckResult(Severity.WARN, f"inbox: {refused} pushes could not be processed and are set aside", remedy)
     return CheckResult(Severity.OK, f"inbox: the oldest push has waited for {max(0.0, age_s):.1f} s")
 

@@ -1,0 +1,58 @@
+"""What the jobs of a leading worker share."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.core.clock import SlotClock, utc_now
+from app.postgres.engine import Sessions
+from app.settings import Settings
+from app.worker.canaries import Canaries
+from app.worker.counters import WorkerCounters
+from app.worker.peer_quorum import PeerQuorum
+from app.worker.schedule import Schedule
+from app.worker.write_buffer import WriteBuffer
+from probes.sweep import Prober
+
+ECHO_COUNTERS = ("sent", "received", "duplicates", "late", "foreign", "malformed", "drops", "send_errors")
+
+
+@dataclass
+class WorkerContext:
+    """Readings go one way: schedule → prober → buffer → database; what was judged of them moves the schedule."""
+
+    sessions: Sessions  # their commits fail once another worker leads
+    prober: Prober
+    settings: Settings
+    clock: SlotClock = field(default_factory=SlotClock)
+    schedule: Schedule = field(default_factory=Schedule)
+    peers: PeerQuorum = field(default_factory=PeerQuorum)
+    counters: WorkerCounters = field(default_factory=WorkerCounters)
+    started_at: datetime = field(default_factory=utc_now)
+    write_lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # for whoever locks judge states of many sites
+    canaries: Canaries = field(init=False)
+    buffer: WriteBuffer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.canaries = Canaries(self.settings.canaries)
+        self.buffer = WriteBuffer(self.settings.probe.buffer_readings)
+
+    @property
+    def slot(self) -> int:
+        """The current second."""
+        return int(self.clock.now())
+
+    def current_counters(self) -> WorkerCounters:
+        """The counters, with what schedule, buffer, canaries and prober count themselves filled in."""
+        counters, canaries, echo = self.counters, self.canaries, self.prober.echo
+        counters.sites = len(self.schedule.plans)
+        counters.missed_slots = self.schedule.missed
+        counters.buffered_readings, counters.dropped_readings = len(self.buffer), self.buffer.dropped
+        counters.buffer_limit_readings = self.buffer.limit
+        counters.canary_beats, counters.canary_silences = canaries.beats, canaries.silent
+        counters.canaries = {address: int(answers) for address, answers in canaries.answering.items()}
+        if echo is not None:
+            for name in ECHO_COUNTERS:
+                setattr(counters, f"echo_{name}", getattr(echo.counters, name))
+            counters.echo_in_flight = echo.in_flight
+        return counters

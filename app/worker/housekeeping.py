@@ -1,0 +1,40 @@
+"""The job that makes partitions ahead and drops what is beyond its retention."""
+
+from functools import partial
+
+import structlog
+
+from app.access import idempotency_store, login_throttle, sessions, stream_tickets
+from app.core.clock import utc_now
+from app.diagnoses import store as diagnoses
+from app.judging import checkpoints
+from app.judging.rejudge import rejudgeable_since
+from app.measurements import partitions
+from app.postgres.engine import Counter, bump, transaction
+from app.push import receipts
+from app.worker.context import WorkerContext
+from app.worker.jobs import Job
+
+log = structlog.get_logger()
+
+EVERY_S = 3600
+
+
+def jobs(context: WorkerContext) -> list[Job]:
+    return [Job("housekeeping", EVERY_S, partial(clean_up, context), delayed=True)]
+
+
+async def clean_up(context: WorkerContext) -> None:
+    """Drop at most one partition a run, so that a clock that is wrong destroys little."""
+    async with transaction(context.sessions) as session:
+        await partitions.create_ahead(session, utc_now())
+        dropped = await partitions.drop_oldest(session, utc_now(), keep_days=context.settings.raw_retention_days)
+        if dropped:
+            await bump(session, Counter.ROLLUP)  # parts of hours in there are read from whole hours from now on
+        for store in (idempotency_store, login_throttle, sessions, stream_tickets):
+            await store.forget_old(session)
+        await diagnoses.delete_old(session)
+        await receipts.delete_expired(session)
+        await checkpoints.delete_older(session, await rejudgeable_since(session))
+    if dropped:
+        log.info("partition_dropped", name=dropped)

@@ -1,0 +1,112 @@
+"""The job that follows the registry: what changed is planned anew, and judged anew by its new configuration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import utc_now
+from app.judging import propagation
+from app.judging.dirty_range import DirtyRange
+from app.judging.ingest import JudgedSite
+from app.postgres.engine import transaction
+from app.profiles import Profile, Technology, profiles
+from app.registry.models import SiteKind, State
+from app.worker.context import WorkerContext
+from app.worker.jobs import Job
+from app.worker.rejection import write_in_parts
+from app.worker.schedule import Plan
+from app.worker.writer import recount
+from probes.contract import ProbeKind, Target
+
+log = structlog.get_logger()
+
+EVERY_S = 3
+
+SITES = text("""
+    SELECT s.id, s.host, s.probe, s.port, s.url, s.technology, s.lifecycle, s.addressed_at, s.version,
+        s.parent_id, s.kind, st.state, st.since, st.seen_at, st.pending_at, c.started_at AS setup_at
+    FROM site s JOIN site_status st ON st.site_id = s.id
+        JOIN site_configuration c ON c.site_id = s.id AND c.ended_at IS NULL
+    WHERE s.version > :seen
+""")
+
+
+@dataclass
+class RegistryRefresh:
+    context: WorkerContext
+    version: int = -1  # of the registry, as it was read last
+
+    def jobs(self) -> list[Job]:
+        return [Job("registry_refresh", EVERY_S, self.refresh)]
+
+    async def refresh(self) -> None:
+        """Plan and judge anew what changed in the registry; a site that is new or was moved is probed at once."""
+        is_first = self.version < 0
+        async with self.context.write_lock:
+            async with transaction(self.context.sessions) as session:
+                version, rows = await list_changed_sites(session, self.version)
+            if not is_first:
+                await self._judge(_reconfigured_ranges(rows))
+        for row in rows:
+            self._plan(row, at_once=not is_first)
+        judged = [JudgedSite(r.id, State(r.state), r.since, r.seen_at, r.pending_at, r.parent_id) for r in rows]
+        self.context.schedule.follow(judged, now=self.context.slot)
+        self.version = version
+
+    async def _judge(self, ranges: Sequence[DirtyRange]) -> None:
+        async def write(part: Sequence[DirtyRange]) -> None:
+            async with transaction(self.context.sessions) as session:
+                await recount(session, await propagation.rejudge_reconfigured(session, part))
+
+        async def reject(dirty: DirtyRange, error: Exception) -> None:
+            log.error("reconfiguration_rejected", site=dirty.site_id, error=repr(error), exc_info=error)
+
+        parts = [ranges] if ranges else []
+        while parts:
+            await write_in_parts(parts, write, reject)
+
+    def _plan(self, row: Any, *, at_once: bool) -> None:
+        schedule, plan = self.context.schedule, plan_of(row, profiles())
+        if plan is None:
+            schedule.remove(row.id)
+        elif plan != schedule.plans.get(row.id):
+            schedule.put(plan, now=self.context.slot, at_once=at_once)
+
+
+async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Sequence[Any]]:
+    """Return the registry's version, and the sites changed since version `seen`.
+
+    The version is read first: a change that comes between is read twice, and none is lost.
+    """
+    version = await session.scalar(text("SELECT version FROM change_counter WHERE name = 'registry'"))
+    if version == seen:
+        return seen, []
+    return int(version or 0), (await session.execute(SITES, {"seen": seen})).all()
+
+
+def _reconfigured_ranges(rows: Sequence[Any]) -> list[DirtyRange]:
+    """What was judged by a former configuration: of the sites themselves, and of those behind a node until now."""
+    ranges = [DirtyRange(r.id, r.setup_at, r.seen_at) for r in rows if r.seen_at and r.seen_at >= r.setup_at]
+    return ranges + [DirtyRange(r.id, r.setup_at, utc_now()) for r in rows if r.kind == SiteKind.NODE]
+
+
+def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
+    """Return how a site is probed from here; None when it is not in service, or pushes itself."""
+    if row.lifecycle != "active" or row.probe == ProbeKind.PUSH or row.host is None:
+        return None
+    profile = profiles[Technology(row.technology)]
+    target = Target(
+        row.id,
+        0,
+        ProbeKind(row.probe),
+        row.host,
+        row.port,
+        row.url,
+        timeout_s=profile.timeout_ms / 1000,
+        valid_s=profile.interval_s,
+    )
+    return Plan(target, profile.interval_s, row.addressed_at)
