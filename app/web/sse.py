@@ -18,13 +18,13 @@ class StreamLimit:
     """Counts the open streams of this process, and ends them with it."""
 
     def __init__(self, *, max_streams: int) -> None:
-        self._max_streams = max_streams
+        self.max_streams = max_streams
         self.open = 0
         self.ending = False
 
     def require_capacity(self) -> None:
         """Raises TooManyStreams."""
-        if self.open >= self._max_streams:
+        if self.open >= self.max_streams:
             raise TooManyStreams
 
     @contextlib.contextmanager

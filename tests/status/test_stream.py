@@ -190,7 +190,7 @@ async def sign_in(person: Person, username: str) -> None:
 
 
 async def test_there_are_no_more_streams_than_may_be_and_one_that_ends_makes_room(live: Served) -> None:
-    live.app.state.streams._most = 2
+    live.app.state.streams.max_streams = 2
     streams = [await live.stream(live.cast.vera) for _ in range(2)]
     for stream in streams:
         await stream.event()
