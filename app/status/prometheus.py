@@ -52,7 +52,7 @@ def _labels(row: dict[str, Any]) -> str:
 
 def _figures(row: dict[str, Any]) -> Iterator[tuple[str, float | None]]:
     rtt_ms, loss_pct, seen_at = row["rtt_ms"], row["loss_pct"], row["last_seen_at"]
-    yield "sinyal_site_rtt_seconds", None if rtt_ms is None else rtt_ms / 1000
-    yield "sinyal_site_loss_ratio", None if loss_pct is None else loss_pct / 100
+    yield "sinyal_site_rtt_seconds", None if rtt_ms is None else round(rtt_ms / 1000, 6)
+    yield "sinyal_site_loss_ratio", None if loss_pct is None else round(loss_pct / 100, 5)
     yield "sinyal_site_last_seen_timestamp_seconds", seen_at and datetime.fromisoformat(seen_at).timestamp()
     yield "sinyal_site_maintenance", int(row["maintenance"])

@@ -81,7 +81,7 @@ class Entry:
             row.valid_s,
             row.last_ok_at,
             None if row.rtt_us is None else row.rtt_us / 1000,
-            row.loss_pct,
+            None if row.loss_pct is None else round(row.loss_pct, 3),  # real: 33.3 is read as 33.29999923706055
             row.incident_id,
             row.acknowledged,
         )

@@ -35,6 +35,17 @@ async def test_a_site_shows_at_once_and_what_is_known_of_it(app: FastAPI, cast: 
     assert (shown["state"], shown["rtt_ms"], shown["evidence"]) == ("up", 20.0, "central")
 
 
+async def test_figures_have_no_more_than_three_decimals(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+    """The database keeps the loss as a float of 32 bits: 33.3 is 33.29999923706055 there."""
+    made = await register(cast)
+    await judge(session, made["id"], "degraded", rtt_us=20_123, loss_pct=33.3)
+    (shown,) = (await status(app, cast.vera)).values()
+    assert (shown["rtt_ms"], shown["loss_pct"]) == (20.123, 33.3)
+    scraped = (await cast.vera.client.get("/metrics/sites")).text
+    assert [line.split()[-1] for line in scraped.splitlines() if line.startswith("sinyal_site_loss")] == ["0.333"]
+    assert [line.split()[-1] for line in scraped.splitlines() if line.startswith("sinyal_site_rtt")] == ["0.020123"]
+
+
 async def test_what_is_too_old_is_unknown_whoever_died(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
     made = await register(cast)
     for died, reason in (({"age_s": 60}, "stopped"), ({"blind": True}, "blind"), ({}, "silent")):

@@ -24,20 +24,28 @@ from tests.factories import site
 
 
 async def judge(
-    session: AsyncSession, site_id: int, state: str, *, age_s: int = 0, rtt_us: int | None = 20_000
+    session: AsyncSession,
+    site_id: int,
+    state: str,
+    *,
+    age_s: int = 0,
+    rtt_us: int | None = 20_000,
+    loss_pct: float = 0,
 ) -> None:
     """As if the worker had judged the site, that long ago."""
     async with session.begin():
         await session.execute(
             text(
                 "UPDATE site_status SET state = :state, unknown_reason = NULL, since = :at, evidence_at = :at, "
-                "valid_s = 60, last_ok_at = :at, rtt_us = :rtt, loss_pct = 0, version = :version WHERE site_id = :id"
+                "valid_s = 60, last_ok_at = :at, rtt_us = :rtt, loss_pct = :loss_pct, version = :version "
+                "WHERE site_id = :id"
             ),
             {
                 "id": site_id,
                 "state": state,
                 "at": utc_now() - timedelta(seconds=age_s),
                 "rtt": rtt_us,
+                "loss_pct": loss_pct,
                 "version": await next_version(session, Counter.STATUS),
             },
         )
