@@ -1,4 +1,4 @@
-"""All that crosses the border between measuring and everything else.
+"""The types that cross the border between probing and everything else: targets in, readings out.
 
 A prober turns `Target`s into `Reading`s. It knows sockets; it does not know villages, SQL or routes.
 Slots are whole seconds since 1970 (UTC); round-trip times are whole microseconds.
@@ -17,18 +17,19 @@ class ProbeKind(StrEnum):
 
 class Outcome(StrEnum):
     OK = "ok"  # at least one answer
-    TIMEOUT = "timeout"  # we looked properly and nothing answered
-    FAULT = "fault"  # we failed to look: never the site's fault
+    TIMEOUT = "timeout"  # we probed properly and nothing answered
+    FAULT = "fault"  # we failed to probe: our fault, never the site's
 
 
-CENTRAL = "central"  # the source of readings taken by this service's own worker
-AGENT = "agent"  # of what a site's own device measured and pushed
-SILENCE = "silence"  # of a push that was due and did not come while ingest was proven alive
+# The source of a reading.
+CENTRAL = "central"  # taken by this service's own worker
+AGENT = "agent"  # measured and pushed by a device at the site
+SILENCE = "silence"  # of a push that was due and missing while ingest was proven alive
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    key: int  # the caller's own number for it; comes back in the reading
+    key: int  # the caller's own number for it, returned in the reading
     slot: int  # the whole second the reading will belong to
     kind: ProbeKind
     host: str  # an address or a name; names are resolved and every address is checked at sending
@@ -42,7 +43,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one look at one target in one slot found. `sent` counts what left this machine."""
+    """The result of probing one target in one slot. `sent` counts the packets that left this machine."""
 
     key: int
     slot: int
@@ -50,5 +51,5 @@ class Reading:
     sent: int
     rtt_us: tuple[int, ...]  # one per answer, in the order of sending
     valid_s: int
-    reason: str | None = None  # why it is a fault (or, for tcp/http, how it failed)
+    reason: str | None = None  # of a fault; for tcp and http of a timeout too
     source: str = CENTRAL

@@ -1,4 +1,4 @@
-"""The echo engine: one shared ICMP socket per address family, however many hosts are asked.
+"""The echo engine: one shared ICMP socket per address family, however many hosts are pinged.
 
 Receive times are the kernel's: a busy event loop cannot inflate a round trip, and an answer that waited in
 the socket's buffer past its timeout still counts. A token in the payload, not the 16-bit sequence, keys what
@@ -19,7 +19,7 @@ __all__ = ["Counters", "Echo", "EchoClosed", "IcmpNotPermitted", "Ping", "Pong"]
 
 PACKETS_PER_SECOND = 20_000
 
-_TIMESTAMPS_ON_S = 0.01  # the kernel begins to stamp a moment after it is told to
+_TIMESTAMPS_ON_S = 0.01  # the kernel starts to stamp packets a moment after it is asked to
 
 
 class EchoClosed(Exception):
@@ -27,8 +27,8 @@ class EchoClosed(Exception):
 
 
 class Echo:
-    def __init__(self, lines: Iterable[EchoSocket], *, packets_per_second: float) -> None:
-        self._engine = EchoEngine(lines, packets_per_second=packets_per_second)
+    def __init__(self, sockets: Iterable[EchoSocket], *, packets_per_second: float) -> None:
+        self._engine = EchoEngine(sockets, packets_per_second=packets_per_second)
         self._sweeps: set[EchoSweep] = set()
         self._closed = False
 
@@ -56,44 +56,44 @@ class Echo:
 
     @property
     def in_flight(self) -> int:
-        return len(self._engine.flights)
+        return len(self._engine.in_flight)
 
     async def ping(self, pings: Sequence[Ping]) -> list[Pong]:
-        """One answer per ping, in order, as soon as every packet is answered, timed out or given up.
+        """Return one pong per ping, in order, once every packet is answered, timed out or given up.
 
-        Raises EchoClosed, and nothing else: what is wrong with a ping is its own pong's fault.
+        Raises EchoClosed, and nothing else: what is wrong with a ping is a fault of its pong.
         """
         if self._closed:
             raise EchoClosed
-        before = self._drops()
+        before = self._count_drops()
         sweep = EchoSweep(asyncio.get_running_loop().create_future())
-        hosts = [self._host(sweep, ping) for ping in pings]
-        await self._flown(sweep, [host for host in hosts if isinstance(host, HostInFlight)])
+        hosts = [self._put_in_flight(sweep, ping) for ping in pings]
+        await self._wait_for_answers(sweep, [host for host in hosts if isinstance(host, HostInFlight)])
         if self._closed:
             raise EchoClosed
-        dropped = {line for line, drops in self._drops().items() if drops != before[line]}
-        return [host.pong(dropped=host.line in dropped) if isinstance(host, HostInFlight) else host for host in hosts]
+        dropped = {echo_socket for echo_socket, drops in self._count_drops().items() if drops != before[echo_socket]}
+        return [host.pong(dropped=host.socket in dropped) if isinstance(host, HostInFlight) else host for host in hosts]
 
     def close(self) -> None:
-        """Sweeps under way end with EchoClosed; nothing stays registered with the event loop."""
+        """End sweeps under way with EchoClosed, and unregister from the event loop."""
         self._closed = True
         self._engine.close()
         for sweep in self._sweeps:
             if not sweep.future.done():
                 sweep.future.set_exception(EchoClosed())
 
-    def _host(self, sweep: EchoSweep, ping: Ping) -> HostInFlight | Pong:
+    def _put_in_flight(self, sweep: EchoSweep, ping: Ping) -> HostInFlight | Pong:
         if problem := ping.problem():
             return Pong(ping.address, 0, max(0, ping.count), [], problem)
-        spelt = canonical_address(ping.address)
-        line = self._engine.lines.get(spelt[0]) if spelt else None
-        if spelt is None or line is None:
-            reason = "no ICMP socket for this address family here" if spelt else "not an address"
+        canonical = canonical_address(ping.address)
+        echo_socket = self._engine.sockets.get(canonical[0]) if canonical else None
+        if canonical is None or echo_socket is None:
+            reason = "no ICMP socket for this address family here" if canonical else "not an address"
             return Pong(ping.address, 0, ping.count, [], reason)
-        return HostInFlight(sweep, line, spelt[1], ping)
+        return HostInFlight(sweep, echo_socket, canonical[1], ping)
 
-    async def _flown(self, sweep: EchoSweep, hosts: Sequence[HostInFlight]) -> None:
-        """Returns once no packet of these hosts is open, and leaves nothing of them behind if it is cancelled."""
+    async def _wait_for_answers(self, sweep: EchoSweep, hosts: Sequence[HostInFlight]) -> None:
+        """Return once no packet of these hosts is open; if cancelled, drop all that is left of them."""
         if not hosts:
             return
         sweep.open = sum(host.count for host in hosts)
@@ -106,12 +106,12 @@ class Echo:
             if sweep.open:
                 self._engine.abandon(sweep)
             if not self._sweeps:
-                self._engine.rest()
+                self._engine.clear()
 
-    def _drops(self) -> dict[EchoSocket, int]:
-        """Each socket's drop counter; what is new in it is counted."""
-        for line in self._engine.lines.values():
-            now = icmp_socket.dropped_packets(line.sock)
-            self.counters.drops += (now - line.drops) & 0xFFFFFFFF
-            line.drops = now
-        return {line: line.drops for line in self._engine.lines.values()}
+    def _count_drops(self) -> dict[EchoSocket, int]:
+        """Read each socket's drop counter, and count what is new in it."""
+        for echo_socket in self._engine.sockets.values():
+            now = icmp_socket.dropped_packets(echo_socket.sock)
+            self.counters.drops += (now - echo_socket.drops) & 0xFFFFFFFF
+            echo_socket.drops = now
+        return {echo_socket: echo_socket.drops for echo_socket in self._engine.sockets.values()}

@@ -1,6 +1,6 @@
-"""What drives an echo sweep: sends when the pace and the spacing allow, matches what comes in, gives up in time.
+"""The echo engine's loop: sends as pace and spacing allow, matches replies, expires packets at their timeout.
 
-One timer and one reader per socket, whatever the number of packets; no object of the event loop is a packet's own.
+One timer and one reader per socket, whatever the number of packets: no event loop object per packet.
 """
 
 import asyncio
@@ -22,46 +22,46 @@ _TICK_NS = 1_000_000  # the finest timer
 _RETRY_NS = 10_000_000
 _RETRIES = 5
 # EPERM: a firewall's full connection table.
-_PASSING = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EPERM, errno.EINTR}
-_REMEMBERED = 1 << 20  # tokens of the past that are told apart as answered or timed out
+_TRANSIENT = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EPERM, errno.EINTR}
+_REMEMBERED = 1 << 20  # past tokens of which we know whether they were answered or timed out
 _TIMESPEC = struct.Struct("@ll")
 
 _Flight = tuple[HostInFlight, int, tuple[int, int]]  # the host, which packet of it, when it left (wall, monotonic)
 
 
 class EchoEngine:
-    def __init__(self, lines: Iterable[EchoSocket], *, packets_per_second: float) -> None:
+    def __init__(self, sockets: Iterable[EchoSocket], *, packets_per_second: float) -> None:
         self.counters = Counters()
-        self.lines = {int(line.sock.family): line for line in lines}
-        self.flights: dict[int, _Flight] = {}  # by token
+        self.sockets = {int(echo_socket.sock.family): echo_socket for echo_socket in sockets}
+        self.in_flight: dict[int, _Flight] = {}  # by token
         self._loop = asyncio.get_running_loop()
         self._pace = Pace(packets_per_second)
         self._ready: deque[HostInFlight] = deque()  # their next packet may leave
         self._spaced: DelayQueues[HostInFlight] = DelayQueues(lambda host: not host.sweep.future.done())
-        self._expiries: DelayQueues[int] = DelayQueues(self.flights.__contains__)
+        self._expiries: DelayQueues[int] = DelayQueues(self.in_flight.__contains__)
         self._token = randbits(32)
         self._answered = bytearray(_REMEMBERED)
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0
-        for line in self.lines.values():
-            self._loop.add_reader(line.sock, self._receive, line)
+        for echo_socket in self.sockets.values():
+            self._loop.add_reader(echo_socket.sock, self._receive, echo_socket)
 
     def start(self, hosts: Iterable[HostInFlight]) -> None:
         self._ready.extend(hosts)
         self._wake_at(0)
 
     def abandon(self, sweep: EchoSweep) -> None:
-        """Takes back all that is left of it, at once."""
-        for token in [token for token, flight in self.flights.items() if flight[0].sweep is sweep]:
-            del self.flights[token]
+        """Drop all that is left of a sweep."""
+        for token in [token for token, flight in self.in_flight.items() if flight[0].sweep is sweep]:
+            del self.in_flight[token]
         self._ready = deque(host for host in self._ready if host.sweep is not sweep)
         self._spaced.prune()
         self._expiries.prune()
 
-    def rest(self) -> None:
-        """With no sweep under way nothing is due."""
+    def clear(self) -> None:
+        """Drop everything: no sweep is under way."""
         self._ready.clear()
-        self.flights.clear()
+        self.in_flight.clear()
         self._spaced.clear()
         self._expiries.clear()
         if self._timer:
@@ -69,12 +69,12 @@ class EchoEngine:
             self._timer = None
 
     def close(self) -> None:
-        self.rest()
-        for line in self.lines.values():
-            self._loop.remove_reader(line.sock)
+        self.clear()
+        for echo_socket in self.sockets.values():
+            self._loop.remove_reader(echo_socket.sock)
 
     def _wake_at(self, due_ns: int) -> None:
-        """Keeps one timer, for the earliest thing due."""
+        """Keep one timer, for the earliest time due."""
         if self._timer:
             if self._timer_due <= due_ns:
                 return
@@ -102,31 +102,31 @@ class EchoEngine:
         due = self._expiries.next_due()
         if due is None or due > now:
             return
-        for line in self.lines.values():  # what arrived in time may still be in the buffer
+        for echo_socket in self.sockets.values():  # what arrived in time may still be in the buffer
             for _ in range(_BATCHES_IN_BUFFER):
-                if self._receive(line) < _BATCH:
+                if self._receive(echo_socket) < _BATCH:
                     break
         for token in self._expiries.take_due(now):
-            self.flights.pop(token)[0].sweep.close_packet()
+            self.in_flight.pop(token)[0].sweep.close_packet()
 
     def _send(self, packets: int) -> None:
-        ready, flights = self._ready, self.flights
+        ready, in_flight = self._ready, self.in_flight
         for _ in range(packets):
             host = ready.popleft()
-            line = host.line
+            echo_socket = host.socket
             token = self._token
-            packet = line.format.build(token)
+            packet = echo_socket.format.build(token)
             mono = monotonic_ns()
             wall = time_ns()
             try:
-                line.sock.sendto(packet, host.to)
+                echo_socket.sock.sendto(packet, host.to)
             except OSError as error:
                 self._not_sent(host, mono, error)
                 continue
             self._token = (token + 1) & 0xFFFFFFFF
             self._answered[token % _REMEMBERED] = 0
-            flights[token] = (host, host.next, (wall, mono))
-            self._expiries.lane(host.timeout_ns).append((mono + host.timeout_ns, token))
+            in_flight[token] = (host, host.next, (wall, mono))
+            self._expiries.queue(host.timeout_ns).append((mono + host.timeout_ns, token))
             self.counters.sent += 1
             self._advance(host, mono)
 
@@ -134,22 +134,22 @@ class EchoEngine:
         host.next += 1
         host.tries = 0
         if host.next < host.count:
-            self._spaced.lane(host.spacing_ns).append((now + host.spacing_ns, host))
+            self._spaced.queue(host.spacing_ns).append((now + host.spacing_ns, host))
 
     def _not_sent(self, host: HostInFlight, now: int, error: OSError) -> None:
         self.counters.send_errors += 1
         host.tries += 1
-        if error.errno in _PASSING and host.tries <= _RETRIES:
-            self._spaced.lane(_RETRY_NS).append((now + _RETRY_NS, host))
+        if error.errno in _TRANSIENT and host.tries <= _RETRIES:
+            self._spaced.queue(_RETRY_NS).append((now + _RETRY_NS, host))
             return
         host.faults += 1
         host.reason = f"not sent: {os.strerror(error.errno or 0)}"
         self._advance(host, now)
         host.sweep.close_packet()
 
-    def _receive(self, line: EchoSocket) -> int:
-        """Reads a batch, then judges it; answers how many there were."""
-        recvmsg = line.sock.recvmsg
+    def _receive(self, echo_socket: EchoSocket) -> int:
+        """Read a batch, then match it; return how many packets there were."""
+        recvmsg = echo_socket.sock.recvmsg
         batch: list[tuple[bytes, list[tuple[int, int, bytes]], int, tuple[str, int]]] = []
         try:
             while len(batch) < _BATCH:
@@ -161,16 +161,16 @@ class EchoEngine:
         mono = monotonic_ns()
         now = (time_ns(), mono)
         for data, ancillary, _, source in batch:
-            token = line.format.parse(data)
-            if token in self.flights:
+            token = echo_socket.format.parse(data)
+            if token in self.in_flight:
                 stamp = ancillary[0][2] if ancillary else b""
-                self._answer(token, source[0], stamp, now)
+                self._match(token, source[0], stamp, now)
             else:
                 self._count_unmatched(token)
         return len(batch)
 
-    def _answer(self, token: int, source: str, stamp: bytes, now: tuple[int, int]) -> None:
-        host, index, sent = self.flights[token]
+    def _match(self, token: int, source: str, stamp: bytes, now: tuple[int, int]) -> None:
+        host, index, sent = self.in_flight[token]
         if source != host.address:
             self.counters.foreign += 1
             return
@@ -182,7 +182,7 @@ class EchoEngine:
         if rtt > host.timeout_ns:
             self.counters.late += 1
             return
-        del self.flights[token]
+        del self.in_flight[token]
         self._answered[token % _REMEMBERED] = 1
         self.counters.received += 1
         host.rtts_ns[index] = rtt

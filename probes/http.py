@@ -1,4 +1,4 @@
-"""HTTP: one GET, from the first packet to the first byte of the answer. Redirects are not followed."""
+"""HTTP probe: one GET, measured from the first packet to the first byte of the response. Follows no redirects."""
 
 import asyncio
 import errno
@@ -15,7 +15,7 @@ from probes.contract import Reading, Target
 
 EXPIRY_WARNING_DAYS = 21
 
-_OURS = {
+_LOCAL_ERRNOS = {
     errno.EMFILE,
     errno.ENFILE,
     errno.ENOBUFS,
@@ -28,13 +28,16 @@ _OURS = {
 
 
 def open_client(tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
-    """Shared by all probes. Proxies of the environment would carry a probe past the policy; cookies and kept
-    connections would make one look depend on another."""
+    """Open the client that all probes share.
+
+    Without proxies of the environment, which would carry a probe past the policy, and without cookies and kept
+    connections, which would make one reading depend on another.
+    """
     return httpx.AsyncClient(
         verify=True if tls is None else tls,
         trust_env=False,
         follow_redirects=False,
-        timeout=None,  # noqa: S113 (each look has its target's)
+        timeout=None,  # noqa: S113 (each probe has its target's)
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         headers={"User-Agent": "sinyal-desa", "Accept-Encoding": "identity", "Connection": "close"},
@@ -42,22 +45,22 @@ def open_client(tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
 
 
 def host_of(target: Target) -> str | None:
-    """The host that the target's URL names; None if it is no HTTP URL."""
+    """Return the host of the target's URL; None if it is no HTTP URL."""
     return host_of_url(target.url)
 
 
-def host_of_url(named: str | None) -> str | None:
+def host_of_url(text: str | None) -> str | None:
     try:
-        url = httpx.URL(named or "")
+        url = httpx.URL(text or "")
     except (httpx.InvalidURL, ValueError):
         return None
     return url.host if url.scheme in ("http", "https") and url.host else None
 
 
 async def probe(target: Target, address: str, client: httpx.AsyncClient) -> Reading:
-    """Connects to `address`, already judged by the policy; Host, SNI and certificate remain the URL's name's.
+    """Connect to `address`, already checked by the policy; Host, SNI and certificate remain those of the URL's name.
 
-    A status of 500 or more is not ok (a timeout, with the status as its reason). The body is not read.
+    A status of 500 or more is a timeout, with the status as its reason. The body is not read.
     """
     started = time.monotonic_ns()
     try:
@@ -76,7 +79,7 @@ async def probe(target: Target, address: str, client: httpx.AsyncClient) -> Read
 
 
 def request_to(address: str, url: str, client: httpx.AsyncClient, **headers: str) -> httpx.Request:
-    """A GET of `url` that connects to `address`; Host and SNI are the URL's."""
+    """Return a GET of `url` that connects to `address`, with the Host and SNI of the URL."""
     named = httpx.URL(url)
     return client.build_request(
         "GET",
@@ -92,7 +95,7 @@ def _failed(target: Target, error: httpx.HTTPError) -> Reading:
             return outcomes.unanswered(target, reason=f"certificate: {cause.verify_message}")
         if isinstance(cause, ConnectionRefusedError):
             return outcomes.unanswered(target, reason="refused")
-        if isinstance(cause, OSError) and cause.errno in _OURS:
+        if isinstance(cause, OSError) and cause.errno in _LOCAL_ERRNOS:
             return outcomes.fault(target, f"cannot connect: {cause.strerror}")
     return outcomes.unanswered(target, reason=str(error).lower() or type(error).__name__)
 

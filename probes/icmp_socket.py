@@ -1,4 +1,4 @@
-"""Opening ICMP sockets: raw where allowed, the kernel's unprivileged datagram kind otherwise."""
+"""Opens and prepares ICMP sockets: raw where allowed, else the kernel's unprivileged datagram kind."""
 
 import contextlib
 import ctypes
@@ -56,7 +56,7 @@ def open_icmp_socket(family: int) -> socket.socket:
 
 
 def prepare(sock: socket.socket, *, receive_buffer: int = RECEIVE_BUFFER) -> None:
-    """Non-blocking, kernel receive times in nanoseconds, a roomy buffer, and only echo replies let up."""
+    """Make it non-blocking, with kernel receive times, a large receive buffer, and echo replies alone received."""
     sock.setblocking(False)
     sock.setsockopt(SOL_SOCKET, SO_TIMESTAMPNS, 1)
     try:
@@ -64,47 +64,49 @@ def prepare(sock: socket.socket, *, receive_buffer: int = RECEIVE_BUFFER) -> Non
     except PermissionError:
         sock.setsockopt(SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)  # the kernel caps it at net.core.rmem_max
     if sock.type != SOCK_RAW:
-        sock.bind(("", 0))  # the kernel chooses the identifier and lets up its replies alone
+        sock.bind(("", 0))  # the kernel chooses the identifier and delivers its replies alone
     else:
         receive_only_types(sock, [REPLY[sock.family]])
 
 
 def receive_only_types(sock: socket.socket, types: Iterable[int]) -> None:
-    """Of all ICMP that comes in, a raw socket gets these types alone."""
+    """Have a raw socket receive these ICMP types alone."""
     if sock.family == AF_INET:
-        sock.setsockopt(SOL_RAW, ICMP_FILTER, _blocking_all_but(types, words=1))
+        sock.setsockopt(SOL_RAW, ICMP_FILTER, _filter_accepting(types, words=1))
     else:
-        sock.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, _blocking_all_but(types, words=8))
+        sock.setsockopt(IPPROTO_ICMPV6, ICMP6_FILTER, _filter_accepting(types, words=8))
 
 
 def receive_only_replies_to(sock: socket.socket, identifier: int, *, reply: int) -> None:
-    """Of all echo replies a raw socket gets those to its own identifier alone: the answers to a sweep beside it are
-    not copied to it. A program for the kernel's classic packet filter, over what such a socket reads."""
+    """Have a raw socket receive, of all echo replies, those to its own identifier alone.
+
+    So the replies to a sweep are not copied to it. A program for the kernel's classic packet filter.
+    """
     program = b"".join(
-        INSTRUCTION.pack(*one)
-        for one in (
+        INSTRUCTION.pack(*instruction)
+        for instruction in (
             (0xB1, 0, 0, 0) if sock.family == AF_INET else (0x01, 0, 0, 0),  # x = where ICMP begins
             (0x50, 0, 0, 0),  # its type
-            (0x15, 0, 2, reply),  # no echo reply: let up
+            (0x15, 0, 2, reply),  # no echo reply: accept
             (0x48, 0, 0, 4),  # its identifier
-            (0x15, 0, 1, identifier),  # another: not let up
+            (0x15, 0, 1, identifier),  # another: drop
             (0x06, 0, 0, 0x40000),
             (0x06, 0, 0, 0),
         )
     )
-    kept = ctypes.create_string_buffer(program, len(program))
-    given = struct.pack("@HP", len(program) // INSTRUCTION.size, ctypes.addressof(kept))
-    sock.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, given)
+    buffer = ctypes.create_string_buffer(program, len(program))
+    filter_program = struct.pack("@HP", len(program) // INSTRUCTION.size, ctypes.addressof(buffer))
+    sock.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, filter_program)
 
 
 def dropped_packets(sock: socket.socket) -> int:
-    """How many packets the kernel threw away for want of room in this socket's buffer (wraps at 32 bits)."""
+    """Return how many packets the kernel dropped because this socket's buffer was full (wraps at 32 bits)."""
     info = sock.getsockopt(SOL_SOCKET, SO_MEMINFO, _MEMINFO_DROPS + 4)
     return int(struct.unpack_from("=I", info, _MEMINFO_DROPS)[0])
 
 
-def _blocking_all_but(types: Iterable[int], *, words: int) -> bytes:
-    """Both families' filter: a bit per ICMP type, set to block it."""
+def _filter_accepting(types: Iterable[int], *, words: int) -> bytes:
+    """Return the filter of either family: a bit per ICMP type, set to block it."""
     mask = [0xFFFFFFFF] * words
     for number in types:
         mask[number >> 5] &= ~(1 << (number & 31)) & 0xFFFFFFFF

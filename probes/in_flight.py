@@ -1,4 +1,4 @@
-"""What an echo sweep keeps while its packets are under way: plain records, one a host, none a packet."""
+"""Records of an echo sweep while its packets are in flight: one per host, none per packet."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from probes.packet import EchoFormat
 
 LONGEST_S = 3600
 UNANSWERED = -1
-STEP_NS = 10_000_000  # clocks that part by more than this have been set, not slewed
+STEP_NS = 10_000_000  # clocks that diverge by more than this have been set, not slewed
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Counters:
     received: int = 0
     duplicates: int = 0
     late: int = 0
-    foreign: int = 0  # not ours, or not from whom we asked
+    foreign: int = 0  # not ours, or not from the address that was pinged
     malformed: int = 0
     drops: int = 0  # answers the kernel had no room for
     send_errors: int = 0
@@ -66,7 +66,7 @@ class EchoSocket:
 
 
 class EchoSweep:
-    """Hosts asked together; `future` is done once no packet is open."""
+    """Hosts pinged together; `future` is done once no packet is open."""
 
     def __init__(self, future: asyncio.Future[None]) -> None:
         self.future = future
@@ -83,10 +83,10 @@ class HostInFlight:
         "address",
         "count",
         "faults",
-        "line",
         "next",
         "reason",
         "rtts_ns",
+        "socket",
         "spacing_ns",
         "sweep",
         "timeout_ns",
@@ -94,9 +94,9 @@ class HostInFlight:
         "tries",
     )
 
-    def __init__(self, sweep: EchoSweep, line: EchoSocket, address: str, ping: Ping) -> None:
+    def __init__(self, sweep: EchoSweep, echo_socket: EchoSocket, address: str, ping: Ping) -> None:
         self.sweep = sweep
-        self.line = line
+        self.socket = echo_socket
         self.address = address  # as the kernel spells a reply's source
         self.to = (address, 0)
         self.count = ping.count
@@ -109,7 +109,7 @@ class HostInFlight:
         self.rtts_ns = [UNANSWERED] * ping.count
 
     def pong(self, *, dropped: bool) -> Pong:
-        """Once nothing is open any more; `dropped` if an answer may be among what the kernel threw away."""
+        """Return the result once no packet is open; `dropped`: an answer may be among what the kernel dropped."""
         rtts = [rtt for rtt in self.rtts_ns if rtt != UNANSWERED]
         faults, reason = self.faults, self.reason
         unanswered = self.count - faults - len(rtts)
@@ -120,7 +120,7 @@ class HostInFlight:
 
 
 def canonical_address(address: str) -> tuple[int, str] | None:
-    """A literal address's family and the spelling that a reply's source has; None if it is no address."""
+    """Return a literal address's family and its spelling as a reply's source; None if it is no address."""
     family = socket.AF_INET6 if ":" in address else AF_INET
     try:
         return family, socket.inet_ntop(family, socket.inet_pton(family, address))
@@ -129,7 +129,7 @@ def canonical_address(address: str) -> tuple[int, str] | None:
 
 
 def round_trip_ns(sent: tuple[int, int], received_wall: int, now: tuple[int, int]) -> int:
-    """From the kernel's receive time; from the monotonic clock if the wall clock was set meanwhile.
+    """Return the round trip by the kernel's receive time, by the monotonic clock if the wall clock was set meanwhile.
 
     `sent` and `now` are (wall, monotonic) readings; `now` was taken after the packet was read.
     """

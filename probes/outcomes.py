@@ -1,11 +1,11 @@
-"""What a look comes to, in the words of the contract."""
+"""Builds the reading of a target from what probing it came to."""
 
 import time
 from collections.abc import Iterable
 
 from probes.contract import Outcome, Reading, Target
 
-STALLED_S = 0.5  # a timeout that rings this much late says that we were asleep
+STALLED_S = 0.5  # a timeout that fires this late shows that our event loop was stalled
 
 
 def answered(target: Target, rtts_ns: Iterable[int], *, sent: int = 1, reason: str | None = None) -> Reading:
@@ -14,7 +14,7 @@ def answered(target: Target, rtts_ns: Iterable[int], *, sent: int = 1, reason: s
 
 
 def unanswered(target: Target, *, sent: int = 1, reason: str | None = None) -> Reading:
-    """We looked properly and got no good answer; `reason` says how it failed where that is known."""
+    """Return a timeout: we probed properly and got no good answer; `reason` says how it failed if that is known."""
     return Reading(target.key, target.slot, Outcome.TIMEOUT, sent, (), target.valid_s, reason)
 
 
@@ -23,7 +23,7 @@ def fault(target: Target, reason: str) -> Reading:
 
 
 def timed_out(target: Target, started_ns: int) -> Reading:
-    """After a timeout of our event loop's clock, which proves nothing if the loop itself was late."""
+    """Return a timeout, or a fault if our event loop itself was late: then its clock proves nothing."""
     if time.monotonic_ns() - started_ns > (target.timeout_s + STALLED_S) * 1e9:
         return fault(target, "this service was too busy to see an answer in time")
     return unanswered(target, reason="no answer")

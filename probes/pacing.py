@@ -1,4 +1,4 @@
-"""When packets may leave and when they fall due, without a timer for each."""
+"""Paces sending, and queues what falls due later, without a timer per packet."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 BURST_NS = 10_000_000  # a late tick catches up on 10 ms of sending at most
-BURST_PACKETS = 128  # between two looks at the receive side: well below the smallest receive buffer
+BURST_PACKETS = 128  # between two reads of the receive side: well below the smallest receive buffer
 
 
 class Pace:
-    """A token bucket of packets; a rate of 0 means bursts, as fast as the receive side keeps up."""
+    """A token bucket of packets; at rate 0 every call allows a burst, as fast as the receive side keeps up."""
 
     def __init__(self, packets_per_second: float) -> None:
         if not packets_per_second >= 0:
@@ -20,7 +20,7 @@ class Pace:
         self._free_at = 0.0  # when the next packet may leave, on the monotonic clock
 
     def take(self, now_ns: int, wanted: int) -> int:
-        """How many of `wanted` packets may leave now."""
+        """Return how many of `wanted` packets may leave now."""
         if not self._gap_ns:
             return min(wanted, BURST_PACKETS)
         self._free_at = max(self._free_at, now_ns - BURST_NS)
@@ -34,44 +34,44 @@ class Pace:
 
 
 class DelayQueues(Generic[T]):
-    """What falls due later: a queue per delay, in which the order of adding is the order of falling due.
+    """What falls due later: one queue per delay, so that items fall due in the order they were added.
 
-    Adding and taking cost the same however many wait. What is no longer `live` is passed over.
+    Adding and taking take constant time. Items that are no longer `live` are skipped.
     """
 
     def __init__(self, live: Callable[[T], bool]) -> None:
         self._live = live
-        self._lanes: dict[int, deque[tuple[int, T]]] = {}
+        self._queues: dict[int, deque[tuple[int, T]]] = {}
 
-    def lane(self, delay_ns: int) -> deque[tuple[int, T]]:
-        """Append (due, item) to it, `due` never before the last one's."""
-        lane = self._lanes.get(delay_ns)
-        if lane is None:
-            lane = self._lanes[delay_ns] = deque()
-        return lane
+    def queue(self, delay_ns: int) -> deque[tuple[int, T]]:
+        """Return the queue of a delay: append (due, item) to it, `due` never before the last one's."""
+        queue = self._queues.get(delay_ns)
+        if queue is None:
+            queue = self._queues[delay_ns] = deque()
+        return queue
 
     def next_due(self) -> int | None:
-        self._tidy()
-        return min((lane[0][0] for lane in self._lanes.values()), default=None)
+        self._drop_dead_heads()
+        return min((queue[0][0] for queue in self._queues.values()), default=None)
 
     def take_due(self, now_ns: int) -> Iterator[T]:
-        for lane in list(self._lanes.values()):
-            while lane and lane[0][0] <= now_ns:
-                item = lane.popleft()[1]
+        for queue in list(self._queues.values()):
+            while queue and queue[0][0] <= now_ns:
+                item = queue.popleft()[1]
                 if self._live(item):
                     yield item
 
     def prune(self) -> None:
-        """Forgets at once what is no longer live."""
-        for delay, lane in self._lanes.items():
-            self._lanes[delay] = deque((due, item) for due, item in lane if self._live(item))
+        """Drop the items that are no longer live."""
+        for delay, queue in self._queues.items():
+            self._queues[delay] = deque((due, item) for due, item in queue if self._live(item))
 
     def clear(self) -> None:
-        self._lanes.clear()
+        self._queues.clear()
 
-    def _tidy(self) -> None:
-        for delay, lane in list(self._lanes.items()):
-            while lane and not self._live(lane[0][1]):
-                lane.popleft()
-            if not lane:
-                del self._lanes[delay]
+    def _drop_dead_heads(self) -> None:
+        for delay, queue in list(self._queues.items()):
+            while queue and not self._live(queue[0][1]):
+                queue.popleft()
+            if not queue:
+                del self._queues[delay]

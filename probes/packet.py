@@ -1,4 +1,4 @@
-"""ICMP echo packets as bytes: built and read here, sent and received elsewhere.
+"""Builds and parses ICMP echo packets.
 
 Layout, 64 bytes as ping and fping send: type, code, checksum, identifier, sequence, then the payload: a
 32-bit token (names one packet in flight), a 64-bit nonce (names this prober), padding.
@@ -21,7 +21,7 @@ _PADDING = bytes(range(_WHOLE.size, LENGTH))  # not zeros: a truncated packet mu
 
 
 def ones_complement(data: bytes) -> int:
-    """The internet checksum's sum of 16-bit words; one division adds them, as 65,536 is 1 modulo 65,535."""
+    """Return the internet checksum's sum of 16-bit words: one division adds them, as 65,536 is 1 modulo 65,535."""
     return int.from_bytes(data + b"\0" * (len(data) & 1), "big") % 0xFFFF
 
 
@@ -40,7 +40,7 @@ class EchoFormat:
         self._sum = ones_complement(bytes(self._packet))
 
     def build(self, token: int) -> bytearray:
-        """The request that carries `token`; the buffer is written anew by the next call.
+        """Return the request that carries `token`, in a buffer that the next call overwrites.
 
         The sequence is the token's lower half. ICMPv6 checksums are filled in by the kernel.
         """
@@ -50,7 +50,7 @@ class EchoFormat:
         return self._packet
 
     def parse(self, data: bytes) -> int:
-        """The token of a reply to us, else FOREIGN or MALFORMED; any bytes are fair input."""
+        """Return the token of a reply to us, else FOREIGN or MALFORMED; never raises, whatever the bytes."""
         start = (data[0] & 0x0F) * 4 if self._ip_header and data else 0
         if len(data) < start + 8 or (self._ip_header and (start < 20 or data[0] >> 4 != 4)):
             return MALFORMED

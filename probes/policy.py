@@ -1,4 +1,4 @@
-"""Where a probe may go, judged by the address that will be sent to."""
+"""Checks where a probe may go, by the address that will be sent to."""
 
 import re
 from collections.abc import Iterable
@@ -35,8 +35,8 @@ _6TO4 = IPv6Network("2002::/16")
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII | re.IGNORECASE)
-_INSIDE_NAMES = (".localhost", ".ip6-localhost", ".ip6-loopback", ".local", ".internal", ".home.arpa")
-_KEPT = 200_000
+_LOCAL_SUFFIXES = (".localhost", ".ip6-localhost", ".ip6-loopback", ".local", ".internal", ".home.arpa")
+_CACHED = 200_000
 
 
 class Forbidden(Exception):
@@ -53,43 +53,45 @@ class AddressPolicy:
     ) -> None:
         self._allow = [_as_network(network) for network in allow]
         self._deny = [_as_network(network) for network in deny]
-        self._verdict = lru_cache(_KEPT)(self._judge)
+        self._cached_refusal = lru_cache(_CACHED)(self._refusal)
 
     def check(self, address: str | Address) -> None:
-        """Raises Forbidden."""
-        if reason := self._verdict(address):
+        """Raise Forbidden if probes may not go there."""
+        if reason := self._cached_refusal(address):
             raise Forbidden(reason)
 
     def check_host(self, host: str) -> None:
-        """For a host as somebody typed it: raises Forbidden for a denied address, and for what is neither an
-        address nor a hostname. A name passes: it is judged by what it resolves to."""
+        """Raise Forbidden for a denied address, and for what is neither an address nor a hostname.
+
+        A name passes: the addresses that it resolves to are checked.
+        """
         if parse_address(host) is not None:
             self.check(host)
         elif not is_hostname(host):
             raise Forbidden(f"{host!r} is neither an IP address nor a hostname")
 
-    def _judge(self, address: str | Address) -> str | None:
+    def _refusal(self, address: str | Address) -> str | None:
         parsed = parse_address(address) if isinstance(address, str) else address
         if parsed is None:
             return f"{address!r} is not an IP address"
-        if (found := self.denial(parsed)) is None:
+        if (denied := self.denial(parsed)) is None:
             return None
-        inside, network = found
+        inside, network = denied
         via = "" if inside == parsed else f" (it carries {inside})"
         return f"{parsed}{via} is in {network}, where probes may not go"
 
     def denial(self, address: Address) -> tuple[Address, Network] | None:
-        """The address that it comes to, itself or one that it carries, and the network that is denied."""
-        for inside in _judged_by(address):
-            denied = _first_holding(inside, self._deny)
-            if denied and not _first_holding(inside, self._allow) and not _first_holding(address, self._allow):
+        """Return the denied address, itself or one that it carries, and its denied network; None if it is allowed."""
+        for inside in _with_carried(address):
+            denied = _first_containing(inside, self._deny)
+            if denied and not _first_containing(inside, self._allow) and not _first_containing(address, self._allow):
                 return inside, denied
         return None
 
 
-@lru_cache(_KEPT)
+@lru_cache(_CACHED)
 def parse_address(text: str) -> Address | None:
-    """Dotted-quad and standard IPv6 spellings alone: no octal, hex, integer or short forms, no scope id."""
+    """Parse dotted-quad and standard IPv6 spellings alone: no octal, hex, integer or short forms, no scope id."""
     if "%" in text:
         return None
     try:
@@ -99,7 +101,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def canonical_host(text: str) -> str:
-    """The one spelling of an address (short, an IPv4 inside an IPv6 taken out) or a name (lower case, no final dot)."""
+    """Return the one spelling of an address (short, mapped IPv4 unwrapped) or a name (lower case, no final dot)."""
     address = parse_address(text)
     if address is None:
         return text.lower().removesuffix(".")
@@ -107,26 +109,26 @@ def canonical_host(text: str) -> str:
 
 
 def is_hostname(text: str) -> bool:
-    """RFC 1123; a name whose last label is a number (127.1, 0x7f.1, 2130706433) is an address in disguise."""
+    """Whether this is a name by RFC 1123; one whose last label is a number (127.1, 0x7f.1) is a disguised address."""
     labels = text.removesuffix(".").split(".")
     return len(text) <= 253 and all(map(_LABEL.fullmatch, labels)) and not _NUMBER.fullmatch(labels[-1])
 
 
-def is_inside_name(text: str) -> bool:
-    """A name that means this machine or its own network, whatever it resolves to here (RFC 6761, 6762, 8375)."""
-    return f".{text.lower().removesuffix('.')}".endswith(_INSIDE_NAMES)
+def is_local_name(text: str) -> bool:
+    """Whether the name means this machine or its own network, whatever it resolves to (RFC 6761, 6762, 8375)."""
+    return f".{text.lower().removesuffix('.')}".endswith(_LOCAL_SUFFIXES)
 
 
 def _as_network(network: str | Network) -> Network:
     return ip_network(network) if isinstance(network, str) else network
 
 
-def _first_holding(address: Address, networks: Iterable[Network]) -> Network | None:
+def _first_containing(address: Address, networks: Iterable[Network]) -> Network | None:
     return next((network for network in networks if address in network), None)
 
 
-def _judged_by(address: Address) -> list[Address]:
-    """The address itself and the IPv4 that it carries, if its form is one that carries any."""
+def _with_carried(address: Address) -> list[Address]:
+    """Return the address and the IPv4 addresses that it carries, if its form is one that carries any."""
     bits = int(address)
     if isinstance(address, IPv4Address):
         return [address]
@@ -142,8 +144,9 @@ def _judged_by(address: Address) -> list[Address]:
 
 
 def _local_nat64(bits: int) -> Iterable[IPv4Address]:
-    """RFC 6052's ways to place an IPv4 address below a /48: after 48, 56, 64 or 96 bits, bits 64-71 left
-    out. Which one a network uses cannot be seen from outside: every reading with an empty rest counts.
+    """Return the IPv4 addresses that RFC 6052 may place below a /48: after 48, 56, 64 or 96 bits, bits 64-71 left out.
+
+    Which one a network uses cannot be seen from outside: every one with an empty rest counts.
     """
     without_gap = (bits >> 64 << 56) | (bits & (1 << 56) - 1)
     for prefix in (48, 56, 64):

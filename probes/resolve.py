@@ -1,4 +1,4 @@
-"""Names to addresses: a resolver that hangs costs the names it was asked for, and nothing else."""
+"""Resolves names to addresses: a resolver that hangs delays the names it was asked for, and nothing else."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ Lookup = Callable[[str], list[str]]
 TIMEOUT_S = 3.0
 TTL_S = 60.0
 FAILURE_TTL_S = 15.0
-LOOKUPS_AT_ONCE = 32
+MAX_LOOKUPS = 32  # at once
 MAX_NAMES = 100_000  # beyond it the least recently used are evicted
 
 
@@ -30,13 +30,13 @@ class _Resolution:
 
 
 def system_lookup(name: str) -> list[str]:
-    """Blocking; every address, in the order in which the system would try them."""
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    """Return every address, in the order in which the system would try them. Blocks."""
+    entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 class Resolver:
-    """A thread a lookup, one lookup a name. The threads are daemons: no exit of the process waits for one."""
+    """One thread per lookup, one lookup per name. The threads are daemons: the process can exit while one hangs."""
 
     def __init__(
         self,
@@ -44,18 +44,18 @@ class Resolver:
         timeout_s: float = TIMEOUT_S,
         ttl_s: float = TTL_S,
         max_names: int = MAX_NAMES,
-        lookups_at_once: int = LOOKUPS_AT_ONCE,
+        max_lookups: int = MAX_LOOKUPS,
         lookup: Lookup = system_lookup,
     ) -> None:
         self._timeout_s = timeout_s
         self._ttl_s = ttl_s
-        self._lookups_at_once = lookups_at_once
+        self._max_lookups = max_lookups
         self._lookup = lookup
         self._cache: TLRUCache[str, _Resolution] = TLRUCache(
             max_names, lambda _, resolution, now: now + resolution.ttl_s
         )
         self._running: dict[str, asyncio.Future[_Resolution]] = {}
-        self._freed: asyncio.Event = asyncio.Event()
+        self._lookup_ended: asyncio.Event = asyncio.Event()
 
     def cached(self, name: str) -> list[str] | None:
         """Return the cached addresses, None without any; raises Unresolvable for a name that failed a moment ago."""
@@ -63,7 +63,7 @@ class Resolver:
         return _addresses(name, resolution) if resolution else None
 
     async def resolve(self, name: str) -> list[str]:
-        """Every address of the name; raises Unresolvable, at the latest after the resolver's own timeout."""
+        """Return every address of the name; raises Unresolvable, at the latest after the resolver's own timeout."""
         name = name.lower()
         resolution = self._cache.get(name)
         if resolution is None:
@@ -75,10 +75,10 @@ class Resolver:
         return _addresses(name, resolution)
 
     async def _look_up(self, name: str) -> _Resolution:
-        """Concurrent callers of one name share its lookup; of too many names, the others wait."""
-        while name not in self._running and len(self._running) >= self._lookups_at_once:
-            self._freed.clear()
-            await self._freed.wait()
+        """Concurrent callers for one name share its lookup; beyond `max_lookups` names, the others wait."""
+        while name not in self._running and len(self._running) >= self._max_lookups:
+            self._lookup_ended.clear()
+            await self._lookup_ended.wait()
         if resolution := self._cache.get(name):
             return resolution
         if name not in self._running:
@@ -105,7 +105,7 @@ class Resolver:
     def _finish(self, name: str, addresses: list[str], problem: str | None) -> None:
         resolution = self._store(name, addresses, problem or (None if addresses else "no addresses"))
         self._running.pop(name).set_result(resolution)
-        self._freed.set()
+        self._lookup_ended.set()
 
     def _store(self, name: str, addresses: list[str], problem: str | None) -> _Resolution:
         ttl_s = min(self._ttl_s, FAILURE_TTL_S) if problem else self._ttl_s

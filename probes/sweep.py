@@ -1,4 +1,4 @@
-"""Many targets of any kind, looked at together. It never raises: what goes wrong here is a fault's reason."""
+"""Probes many targets of any kind together. Never raises: what goes wrong here is the reason of a fault."""
 
 import asyncio
 import ssl
@@ -15,7 +15,7 @@ from probes.echo import PACKETS_PER_SECOND, Echo, EchoClosed, IcmpNotPermitted, 
 from probes.policy import AddressPolicy, Forbidden, parse_address
 from probes.resolve import Resolver, Unresolvable
 
-CONNECTIONS = 200  # tcp and http looks under way at once
+CONNECTIONS = 200  # tcp and http probes under way at once
 GRACE_S = 15.0
 LONGEST_DEADLINE_S = 7200.0
 
@@ -51,137 +51,141 @@ class Prober:
         resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> AsyncIterator["Prober"]:
-        """`sockets` are ICMP sockets made elsewhere, closed at the end; `tls` says whom https looks trust."""
+        """`sockets`: ICMP sockets made elsewhere, closed at the end; `tls`: which certificates https probes trust."""
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(http.open_client(tls))
             echo, icmp_problem = None, None
             try:
                 opening = Echo.open(packets_per_second=packets_per_second, sockets=sockets)
                 echo = await stack.enter_async_context(opening)
-            except (IcmpNotPermitted, OSError) as problem:
-                icmp_problem = str(problem)
-            limit = asyncio.Semaphore(connections)
-            yield cls(policy, resolver or Resolver(), client, limit, echo, icmp_problem)
+            except (IcmpNotPermitted, OSError) as error:
+                icmp_problem = str(error)
+            semaphore = asyncio.Semaphore(connections)
+            yield cls(policy, resolver or Resolver(), client, semaphore, echo, icmp_problem)
 
     async def sweep(self, targets: Sequence[Target], *, deadline_s: float | None = None) -> list[Reading]:
-        """One reading a target, in order; whatever has none when the deadline comes is a fault."""
-        looks = [PendingReading(target) for target in targets]
-        kinds: dict[ProbeKind, list[PendingReading]] = {}
-        for look in looks:
-            kinds.setdefault(look.target.kind, []).append(look)
+        """Return one reading per target, in order; a target without one at the deadline is a fault."""
+        sweep = [PendingReading(target) for target in targets]
+        by_kind: dict[ProbeKind, list[PendingReading]] = {}
+        for pending in sweep:
+            by_kind.setdefault(pending.target.kind, []).append(pending)
         reason = "no reading was taken"
         try:
             async with asyncio.timeout(deadline_s or _deadline_s(targets)):
-                await asyncio.gather(*(self._guarded(kind, some) for kind, some in kinds.items()))
+                await asyncio.gather(*(self._probe_kind(kind, of_kind) for kind, of_kind in by_kind.items()))
         except TimeoutError:
             reason = "the sweep's deadline came first"
-        return [look.reading or outcomes.fault(look.target, reason) for look in looks]
+        return [pending.reading or outcomes.fault(pending.target, reason) for pending in sweep]
 
     async def resolve_address(self, host: str) -> str:
-        """The address to send to, checked; raises Forbidden or Unresolvable."""
+        """Return the address to send to, checked by the policy; raise Forbidden or Unresolvable."""
         return self.cached_address(host) or self._first_allowed(await self.resolver.resolve(host))
 
     def cached_address(self, host: str) -> str | None:
-        """The same without waiting; None if the name must be looked up first."""
+        """Return the same without waiting; None if the name must be looked up first."""
         self.policy.check_host(host)
         if parse_address(host):
             return _unmapped(host)
-        known = self.resolver.cached(host)
-        return self._first_allowed(known) if known else None
+        addresses = self.resolver.cached(host)
+        return self._first_allowed(addresses) if addresses else None
 
     def _first_allowed(self, addresses: Sequence[str]) -> str:
-        problem = Forbidden("the name has no address")
+        refusal = Forbidden("the name has no address")
         for address in addresses:
             try:
                 self.policy.check(address)
-            except Forbidden as forbidden:
-                problem = forbidden
+            except Forbidden as error:
+                refusal = error
             else:
                 return _unmapped(address)
-        raise problem
+        raise refusal
 
-    async def _guarded(self, kind: ProbeKind, looks: Sequence[PendingReading]) -> None:
+    async def _probe_kind(self, kind: ProbeKind, sweep: Sequence[PendingReading]) -> None:
         probe = PROBES.get(kind)
         try:
             if probe is None:
                 raise LookupError(f"{kind} targets are not probed from here")
-            await probe(self, looks)
+            await probe(self, sweep)
         except Exception as error:
-            _settle(looks, _reason(error))
+            _set_faults(sweep, _reason(error))
 
 
 Probe = Callable[[Prober, Sequence[PendingReading]], Awaitable[None]]
 
 
-async def probe_icmp(prober: Prober, looks: Sequence[PendingReading]) -> None:
-    """All whose address is known in one call; a name still to be looked up keeps none of them waiting."""
+async def probe_icmp(prober: Prober, sweep: Sequence[PendingReading]) -> None:
+    """Ping all targets of known address in one call; names still to be looked up delay none of them."""
     if prober.echo is None:
-        return _settle(looks, prober.icmp_problem or "no ICMP here")
-    ready: list[tuple[PendingReading, str]] = []
-    unknown: list[PendingReading] = []
-    for look in looks:
+        return _set_faults(sweep, prober.icmp_problem or "no ICMP here")
+    addressed: list[tuple[PendingReading, str]] = []
+    named: list[PendingReading] = []
+    for pending in sweep:
         try:
-            address = prober.cached_address(look.target.host)
-        except (Forbidden, Unresolvable) as problem:
-            _settle([look], str(problem))
+            address = prober.cached_address(pending.target.host)
+        except (Forbidden, Unresolvable) as error:
+            _set_faults([pending], str(error))
         else:
             if address:
-                ready.append((look, address))
+                addressed.append((pending, address))
             else:
-                unknown.append(look)
-    await asyncio.gather(_ping(prober.echo, ready), _each(unknown, prober, _ping_named))
+                named.append(pending)
+    await asyncio.gather(_ping(prober.echo, addressed), _probe_each(named, prober, _resolve_and_ping))
     return None
 
 
-async def probe_tcp(prober: Prober, looks: Sequence[PendingReading]) -> None:
-    async def one(prober: Prober, look: PendingReading) -> None:
-        address = await prober.resolve_address(look.target.host)
+async def probe_tcp(prober: Prober, sweep: Sequence[PendingReading]) -> None:
+    async def connect(prober: Prober, pending: PendingReading) -> None:
+        address = await prober.resolve_address(pending.target.host)
         async with prober.connections:
-            look.reading = await tcp.probe(look.target, address)
+            pending.reading = await tcp.probe(pending.target, address)
 
-    await _each(looks, prober, one)
+    await _probe_each(sweep, prober, connect)
 
 
-async def probe_http(prober: Prober, looks: Sequence[PendingReading]) -> None:
-    async def one(prober: Prober, look: PendingReading) -> None:
-        host = http.host_of(look.target)
+async def probe_http(prober: Prober, sweep: Sequence[PendingReading]) -> None:
+    async def get(prober: Prober, pending: PendingReading) -> None:
+        host = http.host_of(pending.target)
         if host is None:
-            raise Forbidden(f"{look.target.url!r} is not an http or https URL")
+            raise Forbidden(f"{pending.target.url!r} is not an http or https URL")
         address = await prober.resolve_address(host)
         async with prober.connections:
-            look.reading = await http.probe(look.target, address, prober.client)
+            pending.reading = await http.probe(pending.target, address, prober.client)
 
-    await _each(looks, prober, one)
-
-
-PROBES: dict[ProbeKind, Probe] = {ProbeKind.ICMP: probe_icmp, ProbeKind.TCP: probe_tcp, ProbeKind.HTTP: probe_http}
+    await _probe_each(sweep, prober, get)
 
 
-async def _each(
-    looks: Sequence[PendingReading], prober: Prober, one: Callable[[Prober, PendingReading], Awaitable[None]]
+PROBES: dict[ProbeKind, Probe] = {
+    ProbeKind.ICMP: probe_icmp,
+    ProbeKind.TCP: probe_tcp,
+    ProbeKind.HTTP: probe_http,
+}
+
+
+async def _probe_each(
+    sweep: Sequence[PendingReading], prober: Prober, probe: Callable[[Prober, PendingReading], Awaitable[None]]
 ) -> None:
-    async def guarded(look: PendingReading) -> None:
+    async def guarded(pending: PendingReading) -> None:
         try:
-            await one(prober, look)
+            await probe(prober, pending)
         except Exception as error:
-            _settle([look], _reason(error))
+            _set_faults([pending], _reason(error))
 
-    await asyncio.gather(*map(guarded, looks))
+    await asyncio.gather(*map(guarded, sweep))
 
 
-async def _ping_named(prober: Prober, look: PendingReading) -> None:
+async def _resolve_and_ping(prober: Prober, pending: PendingReading) -> None:
     assert prober.echo is not None
-    await _ping(prober.echo, [(look, await prober.resolve_address(look.target.host))])
+    await _ping(prober.echo, [(pending, await prober.resolve_address(pending.target.host))])
 
 
-async def _ping(echo: Echo, looks: Sequence[tuple[PendingReading, str]]) -> None:
-    targets = [look.target for look, _ in looks]
+async def _ping(echo: Echo, addressed: Sequence[tuple[PendingReading, str]]) -> None:
+    targets = [pending.target for pending, _ in addressed]
     pings = [
         Ping(address, target.packets, target.spacing_s, target.timeout_s)
-        for (_, address), target in zip(looks, targets, strict=True)
+        for (_, address), target in zip(addressed, targets, strict=True)
     ]
-    for (look, _), pong in zip(looks, await echo.ping(pings), strict=True):
-        look.reading = _echo_reading(look.target, pong)
+    for (pending, _), pong in zip(addressed, await echo.ping(pings), strict=True):
+        pending.reading = _echo_reading(pending.target, pong)
 
 
 def _echo_reading(target: Target, pong: Pong) -> Reading:
@@ -192,10 +196,10 @@ def _echo_reading(target: Target, pong: Pong) -> Reading:
     return outcomes.fault(target, pong.reason or "no packet was sent")
 
 
-def _settle(looks: Iterable[PendingReading], reason: str) -> None:
-    for look in looks:
-        if look.reading is None:
-            look.reading = outcomes.fault(look.target, reason)
+def _set_faults(sweep: Iterable[PendingReading], reason: str) -> None:
+    for pending in sweep:
+        if pending.reading is None:
+            pending.reading = outcomes.fault(pending.target, reason)
 
 
 def _reason(error: Exception) -> str:
@@ -207,6 +211,7 @@ def _reason(error: Exception) -> str:
 
 
 def _unmapped(address: str) -> str:
+    """Return the IPv4 address inside a mapped IPv6 one."""
     mapped = getattr(parse_address(address), "ipv4_mapped", None)
     return str(mapped or address)
 

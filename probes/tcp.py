@@ -1,4 +1,4 @@
-"""TCP: how long a connect takes. One connect a reading, whatever `packets` says."""
+"""TCP probe: measures how long a connect takes. One connect per reading, whatever `packets` says."""
 
 import asyncio
 import errno
@@ -15,11 +15,11 @@ _RTT_US, _RESENT = 68, 100  # offsets in Linux's struct tcp_info
 
 
 async def probe(target: Target, address: str) -> Reading:
-    """Connects to `address`, already judged by the policy.
+    """Connect to `address`, already checked by the policy.
 
-    A refusal means that the machine answers and its service does not. What was asked for is the service: a
-    refused connect is not ok (a timeout, with reason "refused"), as in other monitors. An error at the very
-    start is this machine's own (no route, no port left): a fault. A later one came from the network.
+    A refused connect is a timeout with the reason "refused", as in other monitors: the machine answers, but the
+    service that is probed does not. An error at the very start is this machine's own (no route, no port left): a
+    fault. A later one came from the network.
     """
     if not target.port:
         return outcomes.fault(target, "a tcp target needs a port")
@@ -32,27 +32,27 @@ async def probe(target: Target, address: str) -> Reading:
         if code == errno.EINPROGRESS:
             try:
                 async with asyncio.timeout(target.timeout_s):
-                    await _settled(sock)
+                    await _connected(sock)
             except TimeoutError:
                 return outcomes.timed_out(target, started)
             code = sock.getsockopt(SOL_SOCKET, SO_ERROR)
         if code:
-            return outcomes.unanswered(target, reason=_words(code))
+            return outcomes.unanswered(target, reason=_describe(code))
         return outcomes.answered(target, [_connect_ns(sock, started)])
 
 
-async def _settled(sock: socket.socket) -> None:
+async def _connected(sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    settled = asyncio.Event()
-    loop.add_writer(sock, settled.set)
+    writable = asyncio.Event()
+    loop.add_writer(sock, writable.set)
     try:
-        await settled.wait()
+        await writable.wait()
     finally:
         loop.remove_writer(sock)
 
 
 def _connect_ns(sock: socket.socket, started: int) -> int:
-    """The kernel's own measurement, free of our event loop's delay, unless it had to send the SYN again."""
+    """Return the kernel's own measurement, free of our event loop's delay, unless it had to resend the SYN."""
     elapsed = time.monotonic_ns() - started
     info = sock.getsockopt(IPPROTO_TCP, socket.TCP_INFO, _RESENT + 4)
     if len(info) < _RESENT + 4:
@@ -61,5 +61,5 @@ def _connect_ns(sock: socket.socket, started: int) -> int:
     return int(rtt_us) * 1000 if rtt_us and not resent else elapsed
 
 
-def _words(code: int) -> str:
+def _describe(code: int) -> str:
     return {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset"}.get(code, os.strerror(code).lower())

@@ -9,7 +9,7 @@ from app.core.errors import Fault
 from app.profiles import Technology
 from app.registry.regions import GRACE_DEG, LATITUDES, LONGITUDES
 from probes.contract import ProbeKind
-from probes.policy import AddressPolicy, canonical_host, is_hostname, is_inside_name, parse_address
+from probes.policy import AddressPolicy, canonical_host, is_hostname, is_local_name, parse_address
 
 Values = dict[str, Any]
 
@@ -75,7 +75,7 @@ def _target(field: str, host: str, policy: AddressPolicy) -> Iterator[Fault]:
                 "Use the site's public address, or ask the province to allow its network (probe.allow)",
                 values={"given": host, "inside": inside, "network": network},
             )
-    elif is_inside_name(host):
+    elif is_local_name(host):
         yield Fault(
             field,
             "forbidden_host",

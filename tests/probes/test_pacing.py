@@ -34,12 +34,12 @@ def test_a_senseless_rate_is_refused(rate: float) -> None:
         Pace(rate)
 
 
-def test_lanes_give_back_what_fell_due_whatever_its_delay() -> None:
-    lanes: DelayQueues[str] = DelayQueues(lambda item: item != "gone")
-    lanes.lane(10).extend([(10, "gone"), (12, "early")])
-    lanes.lane(5).append((30, "late"))
-    assert lanes.next_due() == 12
-    assert list(lanes.take_due(20)) == ["early"]
-    assert lanes.next_due() == 30
-    assert list(lanes.take_due(30)) == ["late"]
-    assert lanes.next_due() is None
+def test_queues_give_back_what_fell_due_whatever_its_delay() -> None:
+    queues: DelayQueues[str] = DelayQueues(lambda item: item != "gone")
+    queues.queue(10).extend([(10, "gone"), (12, "early")])
+    queues.queue(5).append((30, "late"))
+    assert queues.next_due() == 12
+    assert list(queues.take_due(20)) == ["early"]
+    assert queues.next_due() == 30
+    assert list(queues.take_due(30)) == ["late"]
+    assert queues.next_due() is None

@@ -79,7 +79,7 @@ async def test_a_hung_lookup_costs_its_own_name_only() -> None:
 
 async def test_when_every_lookup_hangs_the_next_name_waits_no_longer_than_its_timeout() -> None:
     release = threading.Event()
-    resolver = Resolver(lookup=lambda name: [str(release.wait(5))], timeout_s=0.1, lookups_at_once=2)
+    resolver = Resolver(lookup=lambda name: [str(release.wait(5))], timeout_s=0.1, max_lookups=2)
     started = time.monotonic()
     asked = (resolver.resolve(f"{n}.desa.id") for n in range(10))
     answers = await asyncio.gather(*asked, return_exceptions=True)
