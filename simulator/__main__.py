@@ -1,4 +1,4 @@
-"""`python -m simulator`: the village network, run inside a namespace of its own (see `simulator.process`)."""
+"""`python -m simulator`: simulate the village network, inside a network namespace (see `simulator.process`)."""
 
 import argparse
 import contextlib
@@ -14,21 +14,21 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from simulator.agents_process import Feed
+from simulator.agents_process import AgentsProcess
 from simulator.clock import Clock
-from simulator.host_plan import Host, Plan
-from simulator.network import Change, Network
-from simulator.registry import Registry
+from simulator.host_plan import HostPlan, SimulatedHost
+from simulator.journal import TruthLog
+from simulator.network import EventChange, ScriptedNetwork
+from simulator.registry import RegistryPoller
 from simulator.responder import Responder
 from simulator.script import Script, ScriptError, load
-from simulator.truth import Truth
 from simulator.villages import addresses
 
 _PR_SET_PDEATHSIG, _PR_SET_TIMERSLACK = 1, 29
 _NICE = -10
 _MBPS = ("down_mbps", "up_mbps")
 _REGIONS = Path(__file__).resolve().parents[1] / "config" / "regions" / "kaltim_regions.csv"
-_SWITCH_S = 0.000_5  # the registry's thread may hold an answer up by this much, no more
+_SWITCH_S = 0.000_5  # the polling thread may delay an answer by no more than this
 
 logger = logging.getLogger("simulator")
 
@@ -42,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         script = load(options.script)
         hosts = None if options.hosts is None else read_hosts(options.hosts)
-        feed = None
+        agents = None
         if script.agents is not None and options.server:
-            feed = Feed(server=options.server, data_dir=options.data_dir, script=options.script)
-        _run(script, hosts, database_url, Truth(options.data_dir), feed)
+            agents = AgentsProcess(server=options.server, data_dir=options.data_dir, script=options.script)
+        _run(script, hosts, database_url, TruthLog(options.data_dir), agents)
     except PermissionError as problem:
         return _fail(f"{problem}: a raw ICMP socket and the data folder are needed; run it inside the namespace")
     except (OSError, ScriptError) as problem:
@@ -53,14 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def read_hosts(path: Path) -> list[Host]:
-    """A CSV with a header: address, technology and, for events to select by, code, village_code, provider."""
+def read_hosts(path: Path) -> list[SimulatedHost]:
+    """Read a CSV with the columns of SimulatedHost; address and technology are required. Raises ScriptError."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     try:
-        return [Host(**_typed(row)) for row in rows]
+        return [SimulatedHost(**_typed(row)) for row in rows]
     except TypeError as problem:
-        columns = ", ".join(field.name for field in fields(Host))
+        columns = ", ".join(field.name for field in fields(SimulatedHost))
         raise ScriptError([f"the hosts {path} have other columns than {columns}"]) from problem
 
 
@@ -68,60 +68,66 @@ def _typed(row: dict[str, str]) -> dict[str, Any]:
     return row | {name: float(row[name] or 0) for name in _MBPS if name in row}
 
 
-def _run(script: Script, hosts: list[Host] | None, database_url: str | None, truth: Truth, feed: Feed | None) -> None:
+def _run(
+    script: Script,
+    hosts: list[SimulatedHost] | None,
+    database_url: str | None,
+    truth: TruthLog,
+    agents: AgentsProcess | None,
+) -> None:
     clock = Clock()
-    network = Network(script, hosts or ())
+    network = ScriptedNetwork(script, hosts or ())
 
-    def changed(change: Change) -> None:
-        _tell(change, network, clock, truth)
-        if feed is not None and change.begins:
-            feed.act(change.acting)
+    def on_change(change: EventChange) -> None:
+        _log_change(change, clock, truth)
+        if agents is not None and change.begins:
+            agents.begin_event(change.active)
 
-    def started(start_ns: int) -> None:
-        _say_started(clock)
-        if feed is not None:
-            feed.begin(start_ns)
+    def on_start(start_ns: int) -> None:
+        _announce_start(clock)
+        if agents is not None:
+            agents.start_clock(start_ns)
 
-    def told(found: list[Host]) -> None:
-        responder.adopt(Plan(script, found))
-        if feed is not None:
-            feed.adopt(found)
+    def on_hosts(current: list[SimulatedHost]) -> None:
+        responder.set_plan(HostPlan(script, current))
+        if agents is not None:
+            agents.set_hosts(current)
 
-    responder = Responder(network, clock, changed, started=started)
+    responder = Responder(network, clock, on_change, on_start=on_start)
     _end_with_parent(responder)
     _tune()
-    if feed is not None:
-        feed.start()
+    if agents is not None:
+        agents.start()
     if hosts is not None:
-        told(hosts)
-        responder.answer()
+        on_hosts(hosts)
+        responder.run()
     elif database_url:
-        registry = Registry(database_url, told, places=addresses(_REGIONS))
-        registry.start()
-        responder.answer()
-        registry.stop()
+        poller = RegistryPoller(database_url, on_hosts, addresses=addresses(_REGIONS))
+        poller.start()
+        responder.run()
+        poller.stop()
     responder.close()
-    if feed is not None:
-        feed.stop()
+    if agents is not None:
+        agents.stop()
     truth.close()
 
 
-def _say_started(clock: Clock) -> None:
+def _announce_start(clock: Clock) -> None:
     logger.info("simulator_started_at=%s", clock.moment(0).isoformat(timespec="microseconds"))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
 
 
-def _tell(change: Change, network: Network, clock: Clock, truth: Truth) -> None:
-    acting = change.acting
-    if change.begins and not acting.codes:
-        logger.warning("an event selects no site: %s", acting.event)
-    ended_at = None if change.begins else clock.moment(acting.end_s)
-    truth.tell(acting.event.kind.value, acting.codes, clock.moment(acting.start_s), ended_at)
+def _log_change(change: EventChange, clock: Clock, truth: TruthLog) -> None:
+    active = change.active
+    if change.begins and not active.codes:
+        logger.warning("an event selects no site: %s", active.event)
+    ended_at = None if change.begins else clock.moment(active.end_s)
+    truth.record(active.event.kind.value, active.codes, clock.moment(active.start_s), ended_at)
 
 
 def _end_with_parent(responder: Responder) -> None:
-    """The kernel signals when the parent's *thread* ends; only a parent that is gone ends us."""
+    """Stop with SIGTERM or when the parent is gone. The kernel signals when the parent's *thread* ends: check which."""
     parent = os.getppid()
 
     def orphaned(*_: object) -> None:
@@ -137,9 +143,11 @@ def _end_with_parent(responder: Responder) -> None:
 
 
 def _tune() -> None:
-    """For punctual answers: no timer slack, quick turns between threads, little to collect, precedence."""
+    """Make answers punctual: no timer slack, short thread switches, few objects to collect, a high priority."""
     _prctl(_PR_SET_TIMERSLACK, 1)
-    with contextlib.suppress(PermissionError):  # root's alone; busy machines are late by milliseconds without
+    with contextlib.suppress(
+        PermissionError
+    ):  # only root may; without, answers are late by milliseconds on a busy machine
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     sys.setswitchinterval(_SWITCH_S)
     gc.collect()
@@ -152,12 +160,16 @@ def _prctl(option: int, value: int) -> None:
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
-    parser.add_argument("--script", type=Path, help="what happens, TOML; without one a lively default")
-    parser.add_argument("--data-dir", type=Path, required=True, help="where truth.jsonl is written")
-    parser.add_argument("--server", help="where agents push to; $SIMULATOR_SECRET is theirs")
+    parser.add_argument("--script", type=Path, help="TOML file with the events; default: random ones, without end")
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder for truth.jsonl")
+    parser.add_argument("--server", help="URL that agents push to; their tokens are derived from $SIMULATOR_SECRET")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--database-url-env", metavar="NAME", help="the variable that holds the registry's URL")
-    source.add_argument("--hosts", type=Path, metavar="FILE", help="a CSV of hosts instead of the registry")
+    source.add_argument(
+        "--database-url-env",
+        metavar="NAME",
+        help="environment variable with the URL of the database that holds the sites",
+    )
+    source.add_argument("--hosts", type=Path, metavar="FILE", help="CSV file of hosts, instead of the database")
     return parser.parse_args(argv)
 
 

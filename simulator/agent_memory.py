@@ -1,4 +1,4 @@
-"""What a site's agent keeps in its memory: its boot, its count, and the readings that it could not send yet."""
+"""The memory of a simulated agent: its boot id, its sequence number, and the readings it could not send yet."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-KEPT = 1_440  # readings; a router has little memory
+MAX_ROWS = 1_440  # a router has little memory
 PACKETS = 3
 
 Row = dict[str, Any]
@@ -15,66 +15,66 @@ _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 @dataclass
-class Memory:
-    """Lost with the power. Times are seconds of the monotonic clock, `wrong_s` how far its own clock is off."""
+class AgentMemory:
+    """Lost with the power. Times are monotonic seconds; `clock_off_s` is how far the device's clock is off."""
 
     random: Random
     booted: float
-    wrong_s: float = 0.0
-    flood: bool = False  # it knows only least, mean and most of the round trips, as RouterOS does
+    clock_off_s: float = 0.0
+    sends_summaries: bool = False  # min, mean and max of the round trips alone, as RouterOS does
     boot: str = ""
     seq: int = 0
     dropped: int = 0
     rows: deque[Row] = field(default_factory=deque)
-    aside: list[tuple[float, list[Row]]] = field(default_factory=list)  # held back until then
+    held_back: list[tuple[float, list[Row]]] = field(default_factory=list)  # (until, rows)
 
     def __post_init__(self) -> None:
         self.boot = "".join(self.random.choices(_LETTERS, k=6))
 
     def clock(self, wall: float) -> str:
-        return (datetime.fromtimestamp(wall, UTC) + timedelta(seconds=self.wrong_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return (datetime.fromtimestamp(wall, UTC) + timedelta(seconds=self.clock_off_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def measured(self, rtts_ms: list[float], *, now: float, wall: float) -> Row:
-        """Keeps the reading as well; without room the oldest goes."""
+        """Keep a reading and return its row; without room the oldest is dropped."""
         row: Row = {"boot": self.boot, "seq": self.seq, "uptime_s": round(now - self.booted, 2), "sent": PACKETS}
-        row |= _summed(rtts_ms) if self.flood else {"rtt_ms": rtts_ms}
+        row |= _summary(rtts_ms) if self.sends_summaries else {"rtt_ms": rtts_ms}
         row["clock"] = self.clock(wall)
         self.seq += 1
         self.rows.append(row)
-        while len(self.rows) > KEPT:
+        while len(self.rows) > MAX_ROWS:
             self.rows.popleft()
             self.dropped += 1
         return row
 
-    def came(self, rows: Iterable[Row]) -> None:
-        """They need not be kept any longer."""
-        gone = {(row["boot"], row["seq"]) for row in rows}
-        self.rows = deque(row for row in self.rows if (row["boot"], row["seq"]) not in gone)
+    def forget(self, rows: Iterable[Row]) -> None:
+        """Drop rows that were sent."""
+        sent = {(row["boot"], row["seq"]) for row in rows}
+        self.rows = deque(row for row in self.rows if (row["boot"], row["seq"]) not in sent)
 
     def hold_back(self, until: float) -> None:
-        """All but the newest."""
+        """Hold back all rows but the newest."""
         held, self.rows = list(self.rows)[:-1], deque(list(self.rows)[-1:])
-        self.aside.append((until, held))
+        self.held_back.append((until, held))
 
     def release(self, now: float) -> bool:
-        """Whether there was anything whose time had come."""
-        due = [rows for until, rows in self.aside if until <= now]
+        """Put back the rows whose time has come; return whether there were any."""
+        due = [rows for until, rows in self.held_back if until <= now]
         for rows in due:
             self.rows.extendleft(reversed(rows))
-        self.aside = [one for one in self.aside if one[0] > now]
+        self.held_back = [(until, rows) for until, rows in self.held_back if until > now]
         return bool(due)
 
-    def everything(self) -> Iterator[Row]:
+    def all_rows(self) -> Iterator[Row]:
         yield from self.rows
-        for _, rows in self.aside:
+        for _, rows in self.held_back:
             yield from rows
 
     @property
     def waiting(self) -> int:
-        return len(self.rows) + sum(len(rows) for _, rows in self.aside)
+        return len(self.rows) + sum(len(rows) for _, rows in self.held_back)
 
 
-def _summed(rtts_ms: list[float]) -> Row:
+def _summary(rtts_ms: list[float]) -> Row:
     if not rtts_ms:
         return {"received": 0}
     mean = round(sum(rtts_ms) / len(rtts_ms), 2)

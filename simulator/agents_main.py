@@ -1,7 +1,7 @@
-"""`python -m simulator.agents_main`: the sites' own side of the network, in a process of its own.
+"""`python -m simulator.agents_main`: the devices at the sites, in a process of its own.
 
-An agent for every site that reports itself, and the object that the others' speed is tested with. What happens is told
-by the simulator over standard input, a JSON line each (see `simulator.agents_process`); its end is the end.
+Runs an agent for every push site, and serves the object that the speed of the other sites is tested with. The simulator
+sends hosts and events over standard input, a JSON line each (see `simulator.agents_process`); its end ends this.
 """
 
 import argparse
@@ -18,52 +18,52 @@ from typing import Any
 
 from app.profiles import Profile, Technology, profiles
 from simulator import shaped_server
-from simulator.agent import Agent, Cadence, World
+from simulator.agent import Agent, AgentContext, Cadence
 from simulator.agent_secret import ENV
 from simulator.clock import Clock
-from simulator.host_plan import Host, Plan
-from simulator.journal import Journal
-from simulator.network_model import Acting, Weather
-from simulator.script import Agents, Event, EventKind, Script, load
+from simulator.host_plan import HostPlan, SimulatedHost
+from simulator.journal import AgentLog
+from simulator.network_model import ActiveEvent, NetworkModel
+from simulator.script import AgentBehaviour, EventKind, Script, ScriptEvent, load
 from simulator.shaped_server import Shape
 from simulator.site_form import SPEED_PORT
-from simulator.speedtest import shape
+from simulator.speedtest import link_shape
 
 _FLUSH_S = 1.0
-_LINE = 1 << 24
+_MAX_LINE_BYTES = 1 << 24
 
 logger = logging.getLogger("agents")
 
 
-class Field:
-    def __init__(self, script: Script, clock: Clock, journal: Journal, *, server: str, secret: str) -> None:
+class AgentFleet:
+    def __init__(self, script: Script, clock: Clock, journal: AgentLog, *, server: str, secret: str) -> None:
         self._script = script
-        self.weather = Weather(Plan(script, ()))
-        says = script.agents or Agents()
-        self._world = World(self.weather, clock, server, secret, script.seed, says, journal)
+        self.network = NetworkModel(HostPlan(script, ()))
+        behaviour = script.agents or AgentBehaviour()
+        self._context = AgentContext(self.network, clock, server, secret, script.seed, behaviour, journal)
         self.agents: dict[str, Agent] = {}
         self._shapes: dict[str, Shape] = {}
 
-    def adopt(self, hosts: Sequence[Host]) -> None:
-        """Who is new begins, who is gone ends."""
-        plan = Plan(self._script, hosts)
-        self.weather.adopt(plan)
-        self._shapes = {host.address: shape(host) for host in plan.hosts if host.probe != "push"}
+    def set_hosts(self, hosts: Sequence[SimulatedHost]) -> None:
+        """Start the agents of new sites, stop those of sites that are gone."""
+        plan = HostPlan(self._script, hosts)
+        self.network.set_plan(plan)
+        self._shapes = {host.address: link_shape(host) for host in plan.hosts if host.probe != "push"}
         wanted = {host.code: host for host in plan.hosts if host.probe == "push"}
         for code in self.agents.keys() - wanted.keys():
             self.agents.pop(code).stop()
         for code, host in wanted.items():
             if code not in self.agents:
-                self.agents[code] = Agent(host, cadence(profiles()[Technology(host.technology)]), self._world)
+                self.agents[code] = Agent(host, cadence_of(profiles()[Technology(host.technology)]), self._context)
                 self.agents[code].start()
             self.agents[code].host = host
 
-    def act(self, acting: Acting) -> None:
-        self.weather.act([acting], acting.start_s)
-        if acting.event.kind is EventKind.POWER:
-            for code in acting.codes:
+    def begin_event(self, active: ActiveEvent) -> None:
+        self.network.begin([active], active.start_s)
+        if active.event.kind is EventKind.POWER:
+            for code in active.codes:
                 if code in self.agents:
-                    self.agents[code].power_cut(acting.end_s)
+                    self.agents[code].power_cut(active.end_s)
 
     def shape_of(self, address: str) -> Shape:
         return self._shapes.get(address, Shape(100.0))
@@ -73,51 +73,51 @@ class Field:
             agent.stop()
 
 
-def cadence(profile: Profile) -> Cadence:
+def cadence_of(profile: Profile) -> Cadence:
     return Cadence(profile.beat_s, profile.send_every_s, profile.timeout_ms / 1000)
 
 
-def acting_of(told: Mapping[str, Any]) -> Acting:
-    event = Event(
-        EventKind(told["kind"]),
-        told["start_s"],
-        told["end_s"] - told["start_s"],
-        loss_pct=told["loss_pct"],
-        rtt_ms=told["rtt_ms"],
+def decode_event(message: Mapping[str, Any]) -> ActiveEvent:
+    event = ScriptEvent(
+        EventKind(message["kind"]),
+        message["start_s"],
+        message["end_s"] - message["start_s"],
+        loss_pct=message["loss_pct"],
+        rtt_ms=message["rtt_ms"],
     )
-    return Acting(event, tuple(told["codes"]), told["start_s"], told["end_s"])
+    return ActiveEvent(event, tuple(message["codes"]), message["start_s"], message["end_s"])
 
 
 async def run(script: Script, folder: Path, *, server: str, secret: str) -> None:
-    journal = Journal(folder if script.agents is not None and script.agents.log else None)
-    told, field = await _stdin(), None
+    journal = AgentLog(folder if script.agents is not None and script.agents.log else None)
+    messages, fleet = await _stdin(), None
     with contextlib.closing(journal):
         flushing = asyncio.create_task(_flush(journal))
         serving: asyncio.Server | None = None
-        while line := await told.readline():
-            said = json.loads(line)
-            if field is None:  # the first line tells the time
-                field = Field(script, Clock(said["start_ns"]), journal, server=server, secret=secret)
-                serving = await shaped_server.start(field.shape_of, host="0.0.0.0", port=SPEED_PORT)  # noqa: S104  # inside
-            elif "hosts" in said:
-                field.adopt([Host(*host) for host in said["hosts"]])
-                logger.info("%d sites report themselves", len(field.agents))
+        while line := await messages.readline():
+            message = json.loads(line)
+            if fleet is None:  # the first line is the start of the clock
+                fleet = AgentFleet(script, Clock(message["start_ns"]), journal, server=server, secret=secret)
+                serving = await shaped_server.start(fleet.shape_of, host="0.0.0.0", port=SPEED_PORT)  # noqa: S104  # inside
+            elif "hosts" in message:
+                fleet.set_hosts([SimulatedHost(*host) for host in message["hosts"]])
+                logger.info("%d sites report by an agent", len(fleet.agents))
             else:
-                field.act(acting_of(said))
+                fleet.begin_event(decode_event(message))
         flushing.cancel()
-        if field is not None:
-            field.stop()
+        if fleet is not None:
+            fleet.stop()
         if serving is not None:
             serving.close()
 
 
 async def _stdin() -> asyncio.StreamReader:
-    reader = asyncio.StreamReader(_LINE)
+    reader = asyncio.StreamReader(_MAX_LINE_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     return reader
 
 
-async def _flush(journal: Journal) -> None:
+async def _flush(journal: AgentLog) -> None:
     while True:
         await asyncio.sleep(_FLUSH_S)
         journal.flush()
@@ -127,12 +127,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m simulator.agents_main", description=__doc__)
     parser.add_argument("--script", type=Path)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--server", required=True, help="where the agents push to, like http://127.254.0.1:8000")
+    parser.add_argument("--server", required=True, help="URL that the agents push to, like http://127.254.0.1:8000")
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="agents: %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(PermissionError, OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, 5)  # punctual is whoever answers pings; these may wait
+        os.setpriority(os.PRIO_PROCESS, 0, 5)  # the process that answers pings must be punctual, this one may wait
     asyncio.run(run(load(options.script), options.data_dir, server=options.server, secret=os.environ[ENV]))
     return 0
 

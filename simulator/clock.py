@@ -1,19 +1,19 @@
-"""The simulator's own time, and how the kernel's wall-clock timestamps relate to it."""
+"""The simulator's monotonic clock, and its conversion from and to wall-clock timestamps."""
 
 import time
 from datetime import UTC, datetime, timedelta
 
-_STEP_NS = 1_000_000  # a smaller difference is noise between two readings of the clocks
+_MIN_STEP_NS = 1_000_000  # a smaller difference is noise between two readings of the clocks
 _QUICK_NS = 50_000
 _OLDEST_NS = 5_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock:
-    """Runs on the monotonic clock, so a step of the wall clock neither holds nor hurries an answer."""
+    """Runs on the monotonic clock, so a step of the wall clock neither delays nor hastens an answer."""
 
     def __init__(self, start_ns: int | None = None) -> None:
-        """`start_ns` is another process's start (`start` there answers it), to share its time."""
+        """`start_ns`, returned by `start` in another process, shares that process's time."""
         self._ahead_ns = time.time_ns() - time.monotonic_ns()  # wall clock minus monotonic
         self._start_ns = start_ns
 
@@ -22,26 +22,26 @@ class Clock:
         return self._start_ns is not None
 
     def start(self) -> int:
-        """The zero of every script, at a whole microsecond of the wall clock; in monotonic nanoseconds."""
+        """Set the script's zero to now, a whole microsecond of the wall clock; return it in monotonic nanoseconds."""
         self.refresh()
         self._start_ns = (time.monotonic_ns() + self._ahead_ns) // 1_000 * 1_000 - self._ahead_ns
         return self._start_ns
 
     def refresh(self) -> int:
-        """Notices a step of the wall clock; answers the monotonic time."""
+        """Follow a step of the wall clock; return the monotonic time."""
         before = time.monotonic_ns()
         ahead_ns = time.time_ns() - before
-        if abs(ahead_ns - self._ahead_ns) > _STEP_NS and time.monotonic_ns() - before < _QUICK_NS:
+        if abs(ahead_ns - self._ahead_ns) > _MIN_STEP_NS and time.monotonic_ns() - before < _QUICK_NS:
             self._ahead_ns = ahead_ns
         return before
 
     def arrived(self, stamp_ns: int, now_ns: int) -> int:
-        """The monotonic time of a kernel timestamp; one from before a step is taken as just now."""
+        """Convert a kernel timestamp to monotonic time; one from before a step of the wall clock counts as now."""
         arrived_ns = stamp_ns - self._ahead_ns
         return arrived_ns if now_ns - _OLDEST_NS < arrived_ns else now_ns
 
     def since_start(self, monotonic_ns: int) -> float:
-        """Seconds; before the start a moment before zero."""
+        """Return seconds since the start; -1 before it."""
         return -1.0 if self._start_ns is None else (monotonic_ns - self._start_ns) / 1e9
 
     def monotonic_ns(self, since_start_s: float) -> int:

@@ -1,4 +1,4 @@
-"""`sinyal demo`: the whole service over a simulated village network, every village of Kaltim registered."""
+"""`sinyal demo`: the whole service over a simulated network, with a site for every village of East Kalimantan."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import store as access
@@ -24,55 +24,54 @@ from app.runtime import data_dir, instance
 from app.runtime.admin import welcome
 from app.runtime.supervisor import Child, database, sinyal, stop_on_signals, supervise
 from app.runtime.up import address_of, require_port
-from app.settings import Settings, SettingsError, settings
-from simulator import device_tokens
+from app.settings import Settings, SettingsError
 from simulator.agent_secret import ENV, secret_of
-from simulator.history.store import HOLDS_ANYTHING, SINCE
+from simulator.history.store import HOLDS_ANYTHING, backdate_sites
 from simulator.history.write import write_history
 from simulator.namespace import Namespace, NamespaceUnavailable
-from simulator.registration import LOOPBACK, register, wanted
+from simulator.registration import LOOPBACK, create_device_tokens, planned_sites, register
 from simulator.script import Script, load
-from simulator.site_form import form
+from simulator.site_form import registry_fields
 from simulator.towers import towers
 from simulator.villages import CANARIES, PROVIDERS, addresses, villages
 
-INSIDE = "127.254.0.1", 8000  # where the api listens on the simulated network
+API_ADDRESS = "127.254.0.1", 8000  # of the API on the simulated network
 BACKLOG = 2048
 
 Say = Callable[[str], None]
 
 
-async def run(given: Settings, script_file: Path | None, *, history_days: int | None = None, say: Say) -> None:
+async def run(settings: Settings, script_file: Path | None, *, history_days: int | None = None, say: Say) -> None:
     script = load(script_file)
-    require_port(given)
+    require_port(settings)
     stop = stop_on_signals()
     with (
-        data_dir.claimed(given.data_dir, data_dir.DEMO),
-        instance.recorded(given, allow=_allowed(given)),
+        data_dir.claimed(settings.data_dir, data_dir.DEMO),
+        instance.recorded(settings, allow=_allowed(settings)),
         _namespace(say) as namespace,
     ):
-        if namespace is not None and given.database_url is not None:
-            _require_unix_socket(given.database_url)
+        if namespace is not None and settings.database_url is not None:
+            _require_unix_socket(settings.database_url)
         if namespace is None:
             script = replace(script, agents=None)
-        secret, inside = secret_of(given.data_dir), _inside(namespace)
-        async with database(given) as (url, cluster):
+        secret, inside = secret_of(settings.data_dir), _listen_inside(namespace)
+        async with database(settings) as (url, cluster):
             token = await _populate(url, script, secret)
-            await welcome(given, say)
+            await welcome(settings, say)
             if history_days is not None:
                 await _write_history(url, script, history_days, stop=stop, say=say)
             until = await _simulated_until(url)
-            environment = _environment(given, script)
+            environment = _environment(settings, script)
 
             def ready() -> None:
-                say(f"ready: {address_of(given)}{given.root_path} (API: /docs; {_crowd(script)})")
+                say(f"ready: {address_of(settings)}{settings.root_path} (API: /docs; {_describe_sites(script)})")
                 if until is not None:
-                    say(f"simulated: all before {until:%Y-%m-%d %H:%M:%S} UTC, and every answer about it says so")
+                    say(f"simulated: everything before {until:%Y-%m-%d %H:%M:%S} UTC, as every response about it says")
                 say(f"token: {token}")
 
-            children = _children(namespace, inside, url, given, script_file, environment, {ENV: secret})
+            children = _children(namespace, inside, url, settings, script_file, environment, {ENV: secret})
             await supervise(
-                children, cluster=cluster, stop=stop, ready_url=f"{address_of(given)}/readyz", when_ready=ready
+                children, cluster=cluster, stop=stop, ready_url=f"{address_of(settings)}/readyz", when_ready=ready
             )
 
 
@@ -82,8 +81,8 @@ def _namespace(say: Say) -> Iterator[Namespace | None]:
         namespace = Namespace.open()
     except NamespaceUnavailable as problem:
         say(
-            "no simulated network here, so every village answers pings from plain loopback, without outages or agents: "
-            f"{problem}"
+            "no simulated network here: every village answers pings from the plain loopback, without outages or agents "
+            f"({problem})"
         )
         yield None
         return
@@ -91,58 +90,58 @@ def _namespace(say: Say) -> Iterator[Namespace | None]:
         yield namespace
 
 
-def _inside(namespace: Namespace | None) -> socket.socket | None:
-    """Where the api is reached from the simulated network: ours, so it outlives any api, and callers wait meanwhile."""
+def _listen_inside(namespace: Namespace | None) -> socket.socket | None:
+    """Open the API's socket on the simulated network; it is ours, so that agents wait while an API restarts."""
     if namespace is None:
         return None
-    made = namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind(INSIDE)
-    made.listen(BACKLOG)
-    return made
+    listener = namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(API_ADDRESS)
+    listener.listen(BACKLOG)
+    return listener
 
 
-def _crowd(script: Script) -> str:
-    there = villages(REGIONS_CSV, script.sites)
-    built = len(towers(REGIONS_CSV, there, script.nodes))
-    pushing = sum(form(one, script.agents)["probe"] == "push" for one in there)
-    said = f"simulated villages: {len(there)}" + (f", towers: {built}" if built else "")
-    return said + (f"; {pushing} report themselves" if pushing else "")
+def _describe_sites(script: Script) -> str:
+    included = villages(REGIONS_CSV, script.sites)
+    built = len(towers(REGIONS_CSV, included, script.nodes))
+    pushing = sum(registry_fields(village, script.agents)["probe"] == "push" for village in included)
+    text = f"simulated villages: {len(included)}" + (f", towers: {built}" if built else "")
+    return text + (f"; {pushing} report by an agent" if pushing else "")
 
 
 def _require_unix_socket(url: str) -> None:
     if "host=%2F" not in url and "host=/" not in url:
         raise SettingsError(
-            "the demo's worker lives in a network namespace of its own and reaches PostgreSQL through a Unix socket "
+            "the demo's worker runs in a network namespace of its own and reaches PostgreSQL through a Unix socket "
             "only: end SINYAL_DATABASE_URL with ?host=/var/run/postgresql, or unset it"
         )
 
 
-def _allowed(given: Settings) -> list[str]:
+def _allowed(settings: Settings) -> list[str]:
     """The networks that may be probed: those of the settings, and the simulated one."""
-    return [*given.probe.allow, LOOPBACK]
+    return [*settings.probe.allow, LOOPBACK]
 
 
-def _environment(given: Settings, script: Script) -> dict[str, str]:
-    found = {
-        "SINYAL_DATA_DIR": str(given.data_dir.resolve()),
-        "SINYAL_PROBE__ALLOW": ",".join(_allowed(given)),
+def _environment(settings: Settings, script: Script) -> dict[str, str]:
+    variables = {
+        "SINYAL_DATA_DIR": str(settings.data_dir.resolve()),
+        "SINYAL_PROBE__ALLOW": ",".join(_allowed(settings)),
         "SINYAL_CANARIES": ",".join(CANARIES),
-        "SINYAL_HOST": given.host,
-        "SINYAL_PORT": str(given.port),
+        "SINYAL_HOST": settings.host,
+        "SINYAL_PORT": str(settings.port),
     }
     if script.interval_s is not None:
-        found["SINYAL_PROBE__INTERVAL_S"] = str(script.interval_s)
+        variables["SINYAL_PROBE__INTERVAL_S"] = str(script.interval_s)
     if script.send_every_s is not None:
-        found["SINYAL_PROBE__SEND_EVERY_S"] = str(script.send_every_s)
-    return found
+        variables["SINYAL_PROBE__SEND_EVERY_S"] = str(script.send_every_s)
+    return variables
 
 
 def _children(
     namespace: Namespace | None,
     inside: socket.socket | None,
     url: str,
-    given: Settings,
+    settings: Settings,
     script_file: Path | None,
     environment: dict[str, str],
     secret: dict[str, str],
@@ -150,43 +149,42 @@ def _children(
     worker, api = sinyal("worker", "--supervised"), sinyal("api", "--supervised")
     if namespace is None or inside is None:
         return [Child("worker", worker, environment), Child("api", api, environment)]
-    server = "http://{}:{}".format(*INSIDE)
-    simulator = [sys.executable, "-m", "simulator", "--data-dir", str(given.data_dir.resolve()), "--server", server]
+    server = "http://{}:{}".format(*API_ADDRESS)
+    simulator = [sys.executable, "-m", "simulator", "--data-dir", str(settings.data_dir.resolve()), "--server", server]
     simulator += ["--database-url-env", "SINYAL_DATABASE_URL"]
     simulator += ["--script", str(script_file.resolve())] if script_file else []
-    at_the_sites = environment | secret | {"SINYAL_DATABASE_URL": url}
+    simulator_environment = environment | secret | {"SINYAL_DATABASE_URL": url}
     return [
-        Child("simulator", namespace.command(simulator), at_the_sites, talks=False),
+        Child("simulator", namespace.command(simulator), simulator_environment, talks=False),
         Child("worker", namespace.command(worker), environment | {"SINYAL_PUBLIC_URL": server}),
         Child("api", [*api, "--listen-fd", str(inside.fileno())], environment, pass_fds=(inside.fileno(),)),
     ]
 
 
 async def _populate(url: str, script: Script, secret: str) -> str:
-    """Registers the script's villages as the registry would by hand; later starts only mend what differs."""
+    """Register the script's sites, or update what differs, and return a new API token."""
     engine = open_engine(url, name="demo")
     try:
         async with transaction(open_sessions(engine)) as session:
             await providers.ensure_providers(session, PROVIDERS)
-            places, is_new = addresses(REGIONS_CSV), not await session.scalar(HOLDS_ANYTHING)
-            await register(session, wanted(REGIONS_CSV, script))
-            await device_tokens.ensure(session, secret, list(places))
+            codes, is_new = list(addresses(REGIONS_CSV)), not await session.scalar(HOLDS_ANYTHING)
+            await register(session, planned_sites(REGIONS_CSV, script))
+            await create_device_tokens(session, secret, codes)
             if is_new and script.registered_s:
-                await _set_back(session, script.registered_s)
+                await _backdate(session, script.registered_s)
             return await access.create_token(session, name="demo", role=Role.PROVINCE_ADMIN, days=30)
     finally:
         await engine.dispose()
 
 
-async def _set_back(session: AsyncSession, by_s: int) -> None:
-    """The sites are there since so long: what they report of the time before the demo's start is taken."""
-    start, ids = floor_second(utc_now()) - timedelta(seconds=by_s), list(await session.scalars(select(Site.id)))
-    for statement in SINCE:
-        await session.execute(text(statement), {"start": start, "ids": ids})
+async def _backdate(session: AsyncSession, by_s: int) -> None:
+    """Register the sites so long ago: what they report of the time before the demo's start is accepted."""
+    site_ids = list(await session.scalars(select(Site.id)))
+    await backdate_sites(session, site_ids, floor_second(utc_now()) - timedelta(seconds=by_s))
 
 
 async def _write_history(url: str, script: Script, days: int, *, stop: asyncio.Event, say: Say) -> None:
-    """Until it is written, or a signal comes: then nothing is kept of it, or the worker goes on counting."""
+    """Write the history, unless a signal stops it: nothing is kept then, or the worker goes on counting."""
     engine = open_engine(url, name="history", command_timeout_s=None)
     writing = asyncio.create_task(
         write_history(
@@ -212,7 +210,3 @@ async def _simulated_until(url: str) -> datetime | None:
             return await simulated_until(session)
     finally:
         await engine.dispose()
-
-
-def main(script_file: Path | None, *, say: Say) -> None:
-    asyncio.run(run(settings(), script_file, say=say))

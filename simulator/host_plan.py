@@ -1,21 +1,21 @@
-"""Who is on the network and how each behaves when nothing happens: fixed by the seed and the address."""
+"""The hosts on the simulated network and their links when nothing happens: fixed by the seed and the address."""
 
 import socket
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from simulator.script import Behaviour, Script
+from simulator.script import LinkBehaviour, Script
 from simulator.seeded_random import key, mix, share
 from simulator.villages import CANARIES
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """A site as the network knows it; `code` is the site's, the rest is what a script can select by.
+class SimulatedHost:
+    """A site on the simulated network; `code` is the site's, the other fields are what a script can select by.
 
-    `parent` is the code of the node that it hangs on, empty where it hangs on none. Behind carrier NAT (`probe`
-    is push) no ping reaches it. `down_mbps` and `up_mbps` are what its contract promises, 0 where nothing is known.
+    `parent` is the code of the node above it, empty for none. Behind carrier NAT (`probe` is push) no ping reaches it.
+    `down_mbps` and `up_mbps` are the contracted rates, 0 where unknown.
     """
 
     address: str
@@ -31,8 +31,8 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class Technology:
-    """A healthy link: each host draws its round trip from the range, each packet strays within the jitter."""
+class LinkDefaults:
+    """A healthy link of a technology: a host's round trip lies in the range, a packet's within the jitter around it."""
 
     fastest_ms: float
     slowest_ms: float
@@ -40,27 +40,27 @@ class Technology:
     loss_pct: float = 0.0
 
 
-DEFAULTS: Mapping[str, Technology] = {
-    "fiber": Technology(10, 40, 1),
-    "radio": Technology(12, 50, 2),
-    "cellular": Technology(30, 100, 8, 0.2),
-    "leo": Technology(25, 60, 4, 0.2),
-    "geo": Technology(550, 700, 15),
+DEFAULTS: Mapping[str, LinkDefaults] = {
+    "fiber": LinkDefaults(10, 40, 1),
+    "radio": LinkDefaults(12, 50, 2),
+    "cellular": LinkDefaults(30, 100, 8, 0.2),
+    "leo": LinkDefaults(25, 60, 4, 0.2),
+    "geo": LinkDefaults(550, 700, 15),
 }
-_CANARY = Technology(2, 2, 0.1)
+_CANARY = LinkDefaults(2, 2, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    key: int  # what this address draws its fortunes from
+    key: int  # seeds the random draws of this address
     rtt_ms: float
     jitter_ms: float
     loss_pct: float
-    codes: tuple[str, ...]  # the sites behind the address: one, as a rule; a canary has none
-    answers: bool = True  # pings from outside
+    codes: tuple[str, ...]  # the sites at the address: usually one; none for a canary
+    answers: bool = True  # to pings from outside
 
     def delay_ms(self, rtt_ms: float, chance: int) -> float:
-        """The round trip of one packet: within the jitter on either side, likelier near than far."""
+        """Return the round trip of one packet: within the jitter on either side, more likely near than far."""
         spread = (chance & 0x1FFFFF) - (chance >> 21 & 0x1FFFFF)
         return max(rtt_ms + self.jitter_ms * spread / 0x200000, 0.0)
 
@@ -68,20 +68,20 @@ class Link:
         return (chance >> 42) * 100 < loss_pct * 0x400000
 
 
-class Plan:
-    """Built aside (on another thread, if need be) and then taken over by the network in one go."""
+class HostPlan:
+    """The links by packed address, and the tree of sites. Immutable: the network replaces it as a whole."""
 
-    def __init__(self, script: Script, hosts: Iterable[Host]) -> None:
-        self.hosts: Sequence[Host] = [host for host in hosts if _is_loopback(host.address)]
+    def __init__(self, script: Script, hosts: Iterable[SimulatedHost]) -> None:
+        self.hosts: Sequence[SimulatedHost] = [host for host in hosts if _is_loopback(host.address)]
         self.links: dict[bytes, Link] = {
-            packed(address): _link(script.seed, address, _CANARY, None, ()) for address in CANARIES
+            pack_address(address): _link(script.seed, address, _CANARY, None, ()) for address in CANARIES
         }
-        sites: dict[str, list[Host]] = {}
+        sites: dict[str, list[SimulatedHost]] = {}
         for host in self.hosts:
             sites.setdefault(host.address, []).append(host)
         for address, there in sites.items():
             technology = there[0].technology
-            self.links[packed(address)] = _link(
+            self.links[pack_address(address)] = _link(
                 script.seed,
                 address,
                 DEFAULTS.get(technology, DEFAULTS["fiber"]),
@@ -89,53 +89,53 @@ class Plan:
                 tuple(host.code for host in there),
                 answers=any(host.probe != "push" for host in there),
             )
-        self.addresses: dict[str, bytes] = {host.code: packed(host.address) for host in self.hosts}
+        self.addresses: dict[str, bytes] = {host.code: pack_address(host.address) for host in self.hosts}
         self._children: dict[str, list[str]] = defaultdict(list)
         for host in self.hosts:
             if host.parent:
                 self._children[host.parent].append(host.code)
 
-    def behind(self, codes: Iterable[str]) -> set[str]:
-        """Every site that hangs on one of these, near or far, and is none of them."""
-        given = set(codes)
-        found: set[str] = set()
-        waiting = deque(given)
+    def descendants(self, codes: Iterable[str]) -> set[str]:
+        """Return the sites below these in the tree, without these."""
+        roots = set(codes)
+        below: set[str] = set()
+        waiting = deque(roots)
         while waiting:
             for child in self._children.get(waiting.popleft(), ()):
-                if child not in found:
-                    found.add(child)
+                if child not in below:
+                    below.add(child)
                     waiting.append(child)
-        return found - given
+        return below - roots
 
 
-def packed(address: str) -> bytes:
+def pack_address(address: str) -> bytes:
     return socket.inet_aton(address)
 
 
 def _link(
     seed: int,
     address: str,
-    usual: Technology,
-    scripted: Behaviour | None,
+    defaults: LinkDefaults,
+    scripted: LinkBehaviour | None,
     codes: tuple[str, ...],
     *,
     answers: bool = True,
 ) -> Link:
-    own = key(seed, address)
-    says = scripted or Behaviour()
-    width_ms = usual.slowest_ms - usual.fastest_ms
+    link_key = key(seed, address)
+    behaviour = scripted or LinkBehaviour()
+    width_ms = defaults.slowest_ms - defaults.fastest_ms
     return Link(
-        key=own,
-        rtt_ms=usual.fastest_ms + width_ms * share(mix(own)) if says.rtt_ms is None else says.rtt_ms,
-        jitter_ms=usual.jitter_ms if says.jitter_ms is None else says.jitter_ms,
-        loss_pct=usual.loss_pct if says.loss_pct is None else says.loss_pct,
+        key=link_key,
+        rtt_ms=defaults.fastest_ms + width_ms * share(mix(link_key)) if behaviour.rtt_ms is None else behaviour.rtt_ms,
+        jitter_ms=defaults.jitter_ms if behaviour.jitter_ms is None else behaviour.jitter_ms,
+        loss_pct=defaults.loss_pct if behaviour.loss_pct is None else behaviour.loss_pct,
         codes=codes,
         answers=answers,
     )
 
 
 def _is_loopback(address: str) -> bool:
-    """Only plain dotted quads of 127.0.0.0/8 can be reached inside; names and the rest stay silent."""
+    """Return whether the simulated network can answer for it: plain dotted quads of 127.0.0.0/8 alone."""
     try:
         socket.inet_pton(socket.AF_INET, address)
     except OSError:

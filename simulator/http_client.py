@@ -1,4 +1,4 @@
-"""HTTP as a small device speaks it: one connection a request, out of the site's own address."""
+"""An HTTP client like a small device's: one connection a request, from the site's own address."""
 
 import asyncio
 import contextlib
@@ -9,36 +9,38 @@ from urllib.parse import urlsplit
 
 TIMEOUT_S = 15.0
 _MOST_BYTES = 1 << 20
-_BUFFER = 65_536  # what waits unread in the kernel is small, or a test of speed would measure that
+_BUFFER = 65_536  # small, or a speed test would measure the kernel's buffers
 
 Send = Callable[[asyncio.StreamWriter], Awaitable[None]]
 Read = Callable[[asyncio.StreamReader], Awaitable[None]]
 
 
-class NoAnswer(Exception):
-    """Nobody listens, or it took too long, or what came was not HTTP."""
+class NoResponse(Exception):
+    """Nothing listens, the time ran out, or the response was not HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     status: int
     body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """`server` is like http://127.254.0.1:8000; a device never keeps a connection."""
+class HttpClient:
+    """`server` is like http://127.254.0.1:8000; no connection is kept."""
 
     server: str
     source: str
 
-    async def post(self, path: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> Answer:
+    async def post(
+        self, path: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
+    ) -> HttpResponse:
         async def send(writer: asyncio.StreamWriter) -> None:
             writer.write(body)
 
-        return await self.ask("POST", path, headers, size=len(body), send=send, timeout_s=timeout_s)
+        return await self.request("POST", path, headers, size=len(body), send=send, timeout_s=timeout_s)
 
-    async def ask(
+    async def request(
         self,
         method: str,
         path: str,
@@ -48,8 +50,8 @@ class Line:
         send: Send | None = None,
         read: Read | None = None,
         timeout_s: float = TIMEOUT_S,
-    ) -> Answer:
-        """`read` takes the body where it is long; else it is in the answer. Raises NoAnswer."""
+    ) -> HttpResponse:
+        """Send a request; `read` consumes a long body, else the response holds it. Raises NoResponse."""
         try:
             async with asyncio.timeout(timeout_s), self._open() as (reader, writer):
                 writer.write(self._head(method, path, headers, size))
@@ -60,11 +62,11 @@ class Line:
                 while (await reader.readline()).strip():
                     pass
                 if read is None:
-                    return Answer(status, await reader.read(_MOST_BYTES))
+                    return HttpResponse(status, await reader.read(_MOST_BYTES))
                 await read(reader)
-                return Answer(status)
+                return HttpResponse(status)
         except (OSError, TimeoutError, ValueError, IndexError, asyncio.IncompleteReadError) as problem:
-            raise NoAnswer(str(problem)) from problem
+            raise NoResponse(str(problem)) from problem
 
     def _head(self, method: str, path: str, headers: Mapping[str, str], size: int) -> bytes:
         lines = [f"{method} {path} HTTP/1.1", f"Host: {urlsplit(self.server).netloc}", "Connection: close"]
@@ -75,17 +77,17 @@ class Line:
     @contextlib.asynccontextmanager
     async def _open(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         parts = urlsplit(self.server)
-        handle = socket.socket()
+        sock = socket.socket()
         try:
-            handle.setblocking(False)
-            handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-            handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-            handle.bind((self.source, 0))
-            await asyncio.get_running_loop().sock_connect(handle, (parts.hostname, parts.port))
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+            sock.bind((self.source, 0))
+            await asyncio.get_running_loop().sock_connect(sock, (parts.hostname, parts.port))
         except BaseException:
-            handle.close()
+            sock.close()
             raise
-        reader, writer = await asyncio.open_connection(sock=handle)
+        reader, writer = await asyncio.open_connection(sock=sock)
         try:
             yield reader, writer
         finally:

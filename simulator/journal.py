@@ -1,24 +1,42 @@
-"""agents.jsonl: what every agent measured, tried to send, was answered and lost. A test's truth, written on request."""
+"""What truly happened on the simulated network: events in truth.jsonl, the agents' work in agents.jsonl."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-NAME = "agents.jsonl"
+TRUTH, AGENTS = "truth.jsonl", "agents.jsonl"
 
 Row = Mapping[str, Any]
 
 
-class Journal:
-    """Writes nothing without a folder."""
+class TruthLog:
+    """A line when an event begins, and the completed line when it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / TRUTH).open("a", encoding="utf-8")
+
+    def record(self, kind: str, sites: tuple[str, ...], started_at: datetime, ended_at: datetime | None) -> None:
+        """An event that the simulator did not live to end keeps its `ended_at` null."""
+        line = {"kind": kind, "sites": sites, "started_at": _iso(started_at), "ended_at": _iso(ended_at)}
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class AgentLog:
+    """A line for what every agent measured, tried to send, was answered and lost; without a folder none."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._file = None if folder is None else (folder / NAME).open("a", encoding="utf-8")
+        self._file = None if folder is None else (folder / AGENTS).open("a", encoding="utf-8")
 
     def measured(self, site: str, row: Row, at: float) -> None:
-        """`at` is when it truly was (seconds since 1970); the row says what the device says."""
-        self._tell(
+        """`at` is the true time (seconds since 1970); the row holds the device's own."""
+        self._write(
             {
                 "what": "measured",
                 "site": site,
@@ -31,14 +49,14 @@ class Journal:
         )
 
     def tried(self, site: str, rows: Sequence[Row]) -> None:
-        self._tell({"what": "tried", "site": site, "rows": _names(rows)})
+        self._write({"what": "tried", "site": site, "rows": _row_ids(rows)})
 
-    def acknowledged(self, site: str, rows: Sequence[Row], answer: Mapping[str, Any]) -> None:
-        said = {key: answer.get(key) for key in ("accepted", "duplicates", "rejected")}
-        self._tell({"what": "acknowledged", "site": site, "rows": _names(rows), **said})
+    def acknowledged(self, site: str, rows: Sequence[Row], response: Mapping[str, Any]) -> None:
+        counts = {key: response.get(key) for key in ("accepted", "duplicates", "rejected")}
+        self._write({"what": "acknowledged", "site": site, "rows": _row_ids(rows), **counts})
 
     def lost(self, site: str, rows: Iterable[Row]) -> None:
-        self._tell({"what": "lost", "site": site, "rows": _names(rows)})
+        self._write({"what": "lost", "site": site, "rows": _row_ids(rows)})
 
     def flush(self) -> None:
         if self._file is not None:
@@ -48,14 +66,27 @@ class Journal:
         if self._file is not None:
             self._file.close()
 
-    def _tell(self, line: Mapping[str, Any]) -> None:
+    def _write(self, line: Mapping[str, Any]) -> None:
         if self._file is not None:
             self._file.write(json.dumps(line) + "\n")
 
 
-def _names(rows: Iterable[Row]) -> list[list[Any]]:
+def read_truth(folder: Path) -> list[dict[str, Any]]:
+    """Return every event once, by its last line, in the order of their starts."""
+    events: dict[tuple[str, str, tuple[str, ...]], dict[str, Any]] = {}
+    for line in (folder / TRUTH).read_text(encoding="utf-8").splitlines():
+        event = json.loads(line)
+        events[event["kind"], event["started_at"], tuple(event["sites"])] = event
+    return list(events.values())
+
+
+def read_agents(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / AGENTS).read_text(encoding="utf-8").splitlines()]
+
+
+def _row_ids(rows: Iterable[Row]) -> list[list[Any]]:
     return [[row["boot"], row["seq"]] for row in rows]
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / NAME).read_text(encoding="utf-8").splitlines()]
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="microseconds")

@@ -1,84 +1,88 @@
-"""What acts upon whom at a moment, and what becomes of a packet then. No clock inside: time comes in."""
+"""Which events are active at a site at a moment, and the delay of a packet then. Time is an argument: no clock."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from simulator.host_plan import Link, Plan, packed
-from simulator.script import Event, EventKind
+from simulator.host_plan import HostPlan, Link, pack_address
+from simulator.script import EventKind, ScriptEvent
 from simulator.seeded_random import mix
 
-LINGER_S = 5.0  # an ended event is remembered for packets that came before its end but are looked at after
+LINGER_S = 5.0  # ended events are kept so long, for packets that arrived before the end and are processed after it
 _SILENT = (EventKind.OUTAGE, EventKind.POWER)
 
 
 @dataclass(frozen=True, slots=True)
-class Acting:
-    """An event under way: its sites are settled at its start, its bounds are whole microseconds.
+class ActiveEvent:
+    """An event that has begun: its sites are fixed at its start, its bounds are whole microseconds.
 
-    `codes` are the selected sites, and after them those that an outage silences because they hang on these.
+    `codes` are the selected sites, then those that an outage silences because they are behind these.
     """
 
-    event: Event
+    event: ScriptEvent
     codes: tuple[str, ...]
     start_s: float
     end_s: float
 
-    def holds(self, now_s: float) -> bool:
+    def is_active(self, now_s: float) -> bool:
         return self.start_s <= now_s < self.end_s
 
 
-class Weather:
-    """Told what acts, it answers for any address; `now_s` counts from the simulator's start."""
+class NetworkModel:
+    """Given the active events, it computes the delay for any address; `now_s` counts from the simulator's start."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: HostPlan) -> None:
         self.plan = plan
-        self._told: list[Acting] = []
-        self._blind: list[Acting] = []
-        self._upon: dict[bytes, list[Acting]] = {}
+        self._active: list[ActiveEvent] = []
+        self._blind: list[ActiveEvent] = []
+        self._by_address: dict[bytes, list[ActiveEvent]] = {}
 
-    def adopt(self, plan: Plan) -> None:
-        """Takes over another registry; events under way stay with the sites they began with."""
+    def set_plan(self, plan: HostPlan) -> None:
+        """Replace the hosts; active events keep the sites that they began with."""
         self.plan = plan
-        self._spread()
+        self._index()
 
-    def act(self, acting: Iterable[Acting], now_s: float) -> None:
-        """These act from now on, beside those that do; what ended a while ago is forgotten."""
-        self._told = [one for one in (*self._told, *acting) if one.end_s > now_s - LINGER_S]
-        self._spread()
+    def begin(self, events: Iterable[ActiveEvent], now_s: float) -> None:
+        """Add active events; forget those that ended a while ago."""
+        self._active = [active for active in (*self._active, *events) if active.end_s > now_s - LINGER_S]
+        self._index()
 
-    def verdict(self, address: str | bytes, now_s: float, packet: int) -> float | None:
-        """Seconds until the answer to the `packet`-th echo request of ours to this address, or None: no answer."""
-        where = packed(address) if isinstance(address, str) else address
-        return None if self.is_blind(now_s) else self.anchor(where, now_s, packet)
+    def answer_delay_s(self, address: str | bytes, now_s: float, packet: int) -> float | None:
+        """Return the seconds until the answer to our `packet`-th echo request to this address, None for no answer."""
+        packed = pack_address(address) if isinstance(address, str) else address
+        return None if self.is_blind(now_s) else self.anchor_delay_s(packed, now_s, packet)
 
-    def anchor(self, where: bytes, now_s: float, packet: int) -> float | None:
-        """As `verdict`, of a packet that is sent from there and never crosses our own uplink."""
-        link = self.plan.links.get(where)
+    def anchor_delay_s(self, address: bytes, now_s: float, packet: int) -> float | None:
+        """Return the delay of a packet sent from this address to an anchor: it never crosses our own uplink."""
+        link = self.plan.links.get(address)
         if link is None:
             return None
-        acting = [acting.event for acting in self._upon.get(where, ()) if acting.holds(now_s)]
-        return _fate(link, acting, mix(link.key, packet))
+        events = [active.event for active in self._by_address.get(address, ()) if active.is_active(now_s)]
+        return _packet_delay_s(link, events, mix(link.key, packet))
 
     def is_blind(self, now_s: float) -> bool:
-        return any(acting.holds(now_s) for acting in self._blind)
+        return any(active.is_active(now_s) for active in self._blind)
 
-    def dark_until(self, where: bytes, now_s: float) -> float | None:
-        """When the electricity comes back there, if there is none now."""
-        cuts = [one for one in self._upon.get(where, ()) if one.event.kind is EventKind.POWER and one.holds(now_s)]
-        return max((one.end_s for one in cuts), default=None)
+    def power_back_at_s(self, address: bytes, now_s: float) -> float | None:
+        """Return when the electricity comes back at this address, None if there is electricity."""
+        cuts = [
+            cut
+            for cut in self._by_address.get(address, ())
+            if cut.event.kind is EventKind.POWER and cut.is_active(now_s)
+        ]
+        return max((cut.end_s for cut in cuts), default=None)
 
-    def _spread(self) -> None:
-        """Lays the events upon the addresses where their sites are found now."""
-        self._blind = [acting for acting in self._told if acting.event.kind is EventKind.BLIND]
-        self._upon = {}
-        for acting in self._told:
-            for code in acting.codes if acting.event.kind is not EventKind.BLIND else ():
+    def _index(self) -> None:
+        """Index the events by the current addresses of their sites."""
+        self._blind = [active for active in self._active if active.event.kind is EventKind.BLIND]
+        self._by_address = {}
+        for active in self._active:
+            for code in active.codes if active.event.kind is not EventKind.BLIND else ():
                 if (address := self.plan.addresses.get(code)) is not None:
-                    self._upon.setdefault(address, []).append(acting)
+                    self._by_address.setdefault(address, []).append(active)
 
 
-def _fate(link: Link, events: list[Event], chance: int) -> float | None:
-    """An outage beats all; of several losses or delays the worst counts."""
+def _packet_delay_s(link: Link, events: list[ScriptEvent], chance: int) -> float | None:
+    """Return the delay, None for a lost packet: an outage beats all, of several losses or delays the worst counts."""
     if any(event.kind in _SILENT for event in events):
         return None
     loss_pct = max([link.loss_pct, *(event.loss_pct for event in events if event.loss_pct is not None)])

@@ -1,4 +1,4 @@
-"""The simulator as a process inside a namespace: started, waited for, ended."""
+"""Run the simulator as a process inside a namespace."""
 
 import csv
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from simulator.host_plan import Host
+from simulator.host_plan import SimulatedHost
 from simulator.namespace import Namespace
 
 STOP_TIMEOUT_S = 2.0
@@ -20,11 +20,11 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 class SimulatorFailed(Exception):
-    """It ended, or said nothing, before it was ready; what it logged went to its stderr."""
+    """It ended or timed out before it was ready; its log went to standard error."""
 
 
-class Simulation:
-    """`with Simulation(namespace, data_dir=…, hosts=[…]):` answers inside until the block ends."""
+class SimulatorProcess:
+    """`with SimulatorProcess(namespace, data_dir=…, hosts=[…]):` answers pings inside until the block ends."""
 
     def __init__(
         self,
@@ -32,12 +32,12 @@ class Simulation:
         *,
         data_dir: Path,
         script: Path | None = None,
-        hosts: Sequence[Host] | None = None,
+        hosts: Sequence[SimulatedHost] | None = None,
         database_url_env: str = "SINYAL_DATABASE_URL",
         environment: Mapping[str, str] | None = None,
         timeout_s: float = 30.0,
     ) -> None:
-        """Hosts come from the database of `database_url_env` unless given; returns once they answer."""
+        """Without `hosts` they come from the database of `database_url_env`. Returns once they answer."""
         data_dir.mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "-m", "simulator", "--data-dir", str(data_dir.resolve())]
         argv += [] if script is None else ["--script", str(script.resolve())]
@@ -82,8 +82,8 @@ class Simulation:
         stdout = self._process.stdout
         assert stdout is not None
         readable, _, _ = select.select([stdout], [], [], timeout_s)
-        said = stdout.readline() if readable else b""
-        if said != b"ready\n":
+        line = stdout.readline() if readable else b""
+        if line != b"ready\n":
             self.close()
             raise SimulatorFailed(
                 f"the simulator ended with {self._process.returncode}"
@@ -92,8 +92,8 @@ class Simulation:
             )
 
 
-def _write(file: "tempfile._TemporaryFileWrapper[str]", hosts: Sequence[Host]) -> None:
+def _write(file: "tempfile._TemporaryFileWrapper[str]", hosts: Sequence[SimulatedHost]) -> None:
     lines = csv.writer(file)
-    lines.writerow(field.name for field in fields(Host))
+    lines.writerow(field.name for field in fields(SimulatedHost))
     lines.writerows(astuple(host) for host in hosts)
     file.flush()

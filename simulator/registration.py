@@ -1,5 +1,6 @@
-"""Enters the script's villages and towers into the registry, as people would over REST."""
+"""Register the script's villages and towers, as people would over REST, and the device tokens of their agents."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,39 +11,45 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Role
 from app.access.scope import Caller
+from app.access.store import digest
+from app.agents.models import DeviceToken
+from app.core.clock import utc_now
+from app.postgres.engine import among
 from app.registry import store as registry
 from app.registry.models import Lifecycle, Site, SiteKind
 from app.registry.schemas import SiteIn, SitePatch
 from probes.contract import ProbeKind
 from probes.policy import AddressPolicy
+from simulator.agent_secret import token
 from simulator.script import Script
-from simulator.site_form import KEYS, form, forms
+from simulator.site_form import KEYS, possible_fields, registry_fields
 from simulator.towers import towers
 from simulator.villages import villages
 
 LOOPBACK = "127.0.0.0/8"
-FOUNDER = Caller(0, "demo", Role.PROVINCE_ADMIN, "64")
+DEMO = "demo"
+DEMO_CALLER = Caller(0, DEMO, Role.PROVINCE_ADMIN, "64")
 POLICY = AddressPolicy(allow=[LOOPBACK])
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A site as it should stand; an inactive one is only of interest where it is registered already."""
+class PlannedSite:
+    """A site as the script wants it; an inactive one is suspended if it is registered, else not created."""
 
-    place: str  # its address on the simulated network, whether it is registered with it or not
+    address: str  # on the simulated network, whether registered with it or not
     fields: Mapping[str, Any]
     active: bool
-    tower: str | None = None  # the address of the node it hangs on
-    forms: Sequence[Mapping[str, Any]] = ()  # see `simulator.site_form`
+    tower: str | None = None  # the address of the node above it
+    possible_fields: Sequence[Mapping[str, Any]] = ()  # see `simulator.site_form`
 
 
-def wanted(regions: Path, script: Script) -> list[Wanted]:
-    """In order of registration: a tower after the village that houses it, before those that hang on it."""
+def planned_sites(regions: Path, script: Script) -> list[PlannedSite]:
+    """Return the sites in order of registration: a tower after the village that houses it, before those behind it."""
     every = villages(regions)
-    there = every[: script.sites]
-    chosen = towers(regions, there, script.nodes)
+    included = every[: script.sites]
+    chosen = towers(regions, included, script.nodes)
     tower_of = {child: tower.fields["host"] for tower in chosen for child in tower.children}
-    active = {fields["host"] for fields in there} | {tower.fields["host"] for tower in chosen}
+    active = {fields["host"] for fields in included} | {tower.fields["host"] for tower in chosen}
     possible = {tower.fields["host"]: tower.fields for tower in towers(regions, every, len(every))}
     possible |= {tower.fields["host"]: tower.fields for tower in chosen}
     order = [
@@ -51,68 +58,98 @@ def wanted(regions: Path, script: Script) -> list[Wanted]:
         *(fields for fields in every if fields["host"] in tower_of),
     ]
     return [
-        Wanted(fields["host"], fields, fields["host"] in active)
+        PlannedSite(fields["host"], fields, fields["host"] in active)
         if fields["kind"] == SiteKind.NODE
-        else Wanted(
+        else PlannedSite(
             fields["host"],
-            form(fields, script.agents),
+            registry_fields(fields, script.agents),
             fields["host"] in active,
             tower_of.get(fields["host"]),
-            forms(fields),
+            possible_fields(fields),
         )
         for fields in order
     ]
 
 
-async def register(session: AsyncSession, sites: Sequence[Wanted]) -> None:
-    """Registers what is missing and mends what differs; what a user retired or hung elsewhere stays as it is."""
-    places = {f"{one.fields['village_code']}-01": one.place for one in sites if one.fields["kind"] != SiteKind.NODE}
-    rows = await session.scalars(select(Site).order_by(Site.lifecycle != Lifecycle.RETIRED, Site.id))
-    known = {_place(site, places): site for site in rows}  # of several behind one address, one in service
-    ours = {
-        known[one.place].id
-        for one in sites
-        if one.fields["kind"] == SiteKind.NODE and _is_ours(known.get(one.place), one)
+async def register(session: AsyncSession, sites: Sequence[PlannedSite]) -> None:
+    """Create missing sites and update those that differ; what a user retired or moved elsewhere stays as it is."""
+    addresses = {
+        f"{planned.fields['village_code']}-01": planned.address
+        for planned in sites
+        if planned.fields["kind"] != SiteKind.NODE
     }
-    for one in sites:
-        site, tower = known.get(one.place), _tower(known.get(one.tower))
-        if site is None and one.active:
-            given = SiteIn(**one.fields, parent_id=None if tower is None else tower.id)
-            known[one.place], _ = await registry.create_site(session, given, caller=FOUNDER, policy=POLICY)
-        elif site is not None and (_is_ours(site, one) or one.fields["kind"] != SiteKind.NODE):
-            await _mend(session, site, dict(_change(site, one, tower, ours)))
+    rows = await session.scalars(select(Site).order_by(Site.lifecycle != Lifecycle.RETIRED, Site.id))
+    registered = {_address(site, addresses): site for site in rows}  # of several at one address, an active one
+    our_towers = {
+        registered[planned.address].id
+        for planned in sites
+        if planned.fields["kind"] == SiteKind.NODE and _is_our_tower(registered.get(planned.address), planned)
+    }
+    for planned in sites:
+        site, tower = registered.get(planned.address), _active_node(registered.get(planned.tower))
+        if site is None and planned.active:
+            fields = SiteIn(**planned.fields, parent_id=None if tower is None else tower.id)
+            registered[planned.address], _ = await registry.create_site(
+                session, fields, caller=DEMO_CALLER, policy=POLICY
+            )
+        elif site is not None and (_is_our_tower(site, planned) or planned.fields["kind"] != SiteKind.NODE):
+            await _update(session, site, dict(_changes(site, planned, tower, our_towers)))
 
 
-def _place(site: Site, places: Mapping[str, str]) -> str | None:
-    """Who reports himself is found by his code: an address he may have is only said of him."""
-    return places.get(site.code) if site.probe is ProbeKind.PUSH else site.host
+def _address(site: Site, addresses: Mapping[str, str]) -> str | None:
+    """Return the simulated address: a push site's by its code, since the address it is registered with may be any."""
+    return addresses.get(site.code) if site.probe is ProbeKind.PUSH else site.host
 
 
-async def _mend(session: AsyncSession, site: Site, change: dict[str, Any]) -> None:
-    if change:
-        given = SitePatch(**change)
-        await registry.patch_site(session, str(site.id), given, caller=FOUNDER, policy=POLICY, if_match=None)
+async def _update(session: AsyncSession, site: Site, changes: dict[str, Any]) -> None:
+    if changes:
+        await registry.patch_site(
+            session, str(site.id), SitePatch(**changes), caller=DEMO_CALLER, policy=POLICY, if_match=None
+        )
 
 
-def _change(site: Site, one: Wanted, tower: Site | None, ours: set[int]) -> Iterator[tuple[str, Any]]:
-    if site.lifecycle is (Lifecycle.SUSPENDED if one.active else Lifecycle.ACTIVE):
-        yield "lifecycle", Lifecycle.ACTIVE if one.active else Lifecycle.SUSPENDED
+def _changes(site: Site, planned: PlannedSite, tower: Site | None, our_towers: set[int]) -> Iterator[tuple[str, Any]]:
+    if site.lifecycle is (Lifecycle.SUSPENDED if planned.active else Lifecycle.ACTIVE):
+        yield "lifecycle", Lifecycle.ACTIVE if planned.active else Lifecycle.SUSPENDED
     elif site.lifecycle is not Lifecycle.ACTIVE:
         return
-    if one.active:
-        said = {key: getattr(site, key) for key in KEYS}
-        wanted = {key: one.fields.get(key) for key in KEYS}
-        yield from wanted.items() if said != wanted and said in one.forms else ()
+    if planned.active:
+        current = {key: getattr(site, key) for key in KEYS}
+        wanted = {key: planned.fields.get(key) for key in KEYS}
+        yield from wanted.items() if current != wanted and current in planned.possible_fields else ()
     parent_id = None if tower is None else tower.id
-    if one.active and site.parent_id != parent_id and (site.parent_id is None or site.parent_id in ours):
+    if planned.active and site.parent_id != parent_id and (site.parent_id is None or site.parent_id in our_towers):
         yield "parent_id", parent_id
 
 
-def _is_ours(site: Site | None, one: Wanted) -> bool:
-    """A tower that was renamed, or another thing at its address, is a user's own."""
-    return site is not None and site.kind is SiteKind.NODE and site.name == one.fields["name"]
+def _is_our_tower(site: Site | None, planned: PlannedSite) -> bool:
+    """Return whether it is our tower: one that was renamed, or another site at its address, is a user's own."""
+    return site is not None and site.kind is SiteKind.NODE and site.name == planned.fields["name"]
 
 
-def _tower(site: Site | None) -> Site | None:
-    """Only a node in service carries anybody."""
+def _active_node(site: Site | None) -> Site | None:
+    """Return the site if it is an active node: no other may be a parent."""
     return site if site is not None and site.kind is SiteKind.NODE and site.lifecycle is Lifecycle.ACTIVE else None
+
+
+async def create_device_tokens(session: AsyncSession, secret: str, codes: Sequence[str]) -> None:
+    """Create the device token of each push site among these, unless a user created or revoked a token of the site."""
+    rows = await session.execute(
+        select(Site.id, Site.code).where(Site.probe == ProbeKind.PUSH, among(Site.code, codes))
+    )
+    digests = {row.id: digest(token(secret, row.code)) for row in rows}
+    existing: dict[int, list[DeviceToken]] = defaultdict(list)
+    for device_token in await session.scalars(select(DeviceToken).where(among(DeviceToken.site_id, digests))):
+        existing[device_token.site_id or 0].append(device_token)
+    for site_id, our_digest in digests.items():
+        tokens = existing[site_id]
+        if any(one.digest == our_digest for one in tokens) or any(map(_is_users, tokens)):
+            continue
+        for one in tokens:  # derived from a secret that is gone
+            one.revoked_at, one.revoked_by = one.revoked_at or utc_now(), DEMO
+        session.add(DeviceToken(site_id=site_id, digest=our_digest, created_by=DEMO))
+    await session.flush()
+
+
+def _is_users(device_token: DeviceToken) -> bool:
+    return device_token.created_by != DEMO or (device_token.revoked_by or DEMO) != DEMO

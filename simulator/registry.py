@@ -1,4 +1,4 @@
-"""Who is on the network, read again and again from the product's own database: one source of truth."""
+"""Poll the product's database for the sites that the simulated network answers for."""
 
 import asyncio
 import contextlib
@@ -10,9 +10,9 @@ from typing import Any
 
 import asyncpg
 
-from simulator.host_plan import Host
+from simulator.host_plan import SimulatedHost
 
-EVERY_S = 3.0
+POLL_INTERVAL_S = 3.0
 _TIMEOUT_S = 10.0
 _JOIN_S = 0.5
 
@@ -25,49 +25,49 @@ _FROM = (
     " WHERE s.lifecycle <> 'retired'"
 )
 _HOSTS = f"SELECT {_COLUMNS} {_FROM} AND (s.host IS NOT NULL OR s.probe = 'push')"
-# Whether anything changed is asked first: reading every row would make answers late each time.
+# Compared first: reading every row at each poll would delay answers.
 _FINGERPRINT = f"SELECT coalesce(md5(string_agg(concat_ws(' ', {_COLUMNS}), ',' ORDER BY s.code)), '') {_FROM}"
 
 logger = logging.getLogger(__name__)
 
 
-class Registry(threading.Thread):
-    """Calls `told` with all hosts at the first reading and after a change; outlives an absent database."""
+class RegistryPoller(threading.Thread):
+    """Calls `on_hosts` with all hosts at the first poll and after a change; survives an absent database."""
 
     def __init__(
         self,
         url: str,
-        told: Callable[[list[Host]], None],
+        on_hosts: Callable[[list[SimulatedHost]], None],
         *,
-        places: Mapping[str, str] = MappingProxyType({}),
-        every_s: float = EVERY_S,
+        addresses: Mapping[str, str] = MappingProxyType({}),
+        every_s: float = POLL_INTERVAL_S,
     ) -> None:
-        """`places` are the addresses of sites that are registered without one, by code."""
+        """`addresses` are those of sites registered without one, by code."""
         super().__init__(name="registry", daemon=True)
         self._url = url.replace("postgresql+asyncpg://", "postgresql://", 1)
-        self._told = told
-        self._places = places
+        self._on_hosts = on_hosts
+        self._addresses = addresses
         self._every_s = every_s
         self._fingerprint: str | None = None
-        self._trouble = ""
+        self._problem = ""
         self._loop = asyncio.new_event_loop()
-        self._following: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     def run(self) -> None:
         with contextlib.closing(self._loop):
-            self._following = self._loop.create_task(self._follow())
+            self._polling = self._loop.create_task(self._poll())
             with contextlib.suppress(asyncio.CancelledError):
-                self._loop.run_until_complete(self._following)
+                self._loop.run_until_complete(self._polling)
 
     def stop(self) -> None:
-        if self.is_alive() and self._following is not None:
-            self._loop.call_soon_threadsafe(self._following.cancel)
+        if self.is_alive() and self._polling is not None:
+            self._loop.call_soon_threadsafe(self._polling.cancel)
             self.join(_JOIN_S)
 
-    async def _follow(self) -> None:
+    async def _poll(self) -> None:
         while True:
             try:
-                await self._read_on()
+                await self._poll_connection()
             except (
                 OSError,
                 asyncpg.PostgresError,
@@ -75,18 +75,18 @@ class Registry(threading.Thread):
                 TimeoutError,
                 ValueError,
             ) as problem:
-                self._say(f"the registry cannot be read, the last known plan goes on: {_words(problem)}")
+                self._log_problem(f"the registry cannot be read, the last known hosts stay: {_first_line(problem)}")
             await asyncio.sleep(self._every_s)
 
-    async def _read_on(self) -> None:
-        """Reads over one connection until something goes wrong with it."""
+    async def _poll_connection(self) -> None:
+        """Poll over one connection until it fails."""
         connection = await asyncpg.connect(
             self._url, timeout=_TIMEOUT_S, command_timeout=_TIMEOUT_S, statement_cache_size=0
         )
         try:
             while True:
                 await self._read(connection)
-                self._say("")
+                self._log_problem("")
                 await asyncio.sleep(self._every_s)
         finally:
             connection.terminate()
@@ -96,22 +96,22 @@ class Registry(threading.Thread):
         if fingerprint == self._fingerprint:
             return
         rows = await connection.fetch(_HOSTS)
-        self._told(list(self._placed(rows)))
+        self._on_hosts(list(self._hosts(rows)))
         self._fingerprint = fingerprint
 
-    def _placed(self, rows: Iterable[Any]) -> Iterator[Host]:
-        """Without those that the network has no place for: a user's own that reports itself."""
+    def _hosts(self, rows: Iterable[Any]) -> Iterator[SimulatedHost]:
+        """Yield the hosts, without those that have no simulated address: a user's own push sites."""
         for address, technology, code, *rest in rows:
-            if (place := address or self._places.get(code)) is not None:
-                yield Host(place, technology, code, *rest)
+            if (known_address := address or self._addresses.get(code)) is not None:
+                yield SimulatedHost(known_address, technology, code, *rest)
 
-    def _say(self, trouble: str) -> None:
-        if trouble and trouble != self._trouble:
-            logger.warning("%s", trouble)
-        elif self._trouble and not trouble:
+    def _log_problem(self, problem: str) -> None:
+        if problem and problem != self._problem:
+            logger.warning("%s", problem)
+        elif self._problem and not problem:
             logger.info("the registry can be read again")
-        self._trouble = trouble
+        self._problem = problem
 
 
-def _words(problem: BaseException) -> str:
+def _first_line(problem: BaseException) -> str:
     return (str(problem) or type(problem).__name__).splitlines()[0]

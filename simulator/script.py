@@ -1,4 +1,4 @@
-"""What the simulated network does, and when: the TOML script, read strictly."""
+"""The TOML script of the simulated network: which events happen, and when; read strictly."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ from simulator.toml_table import Table
 
 TECHNOLOGIES = ("fiber", "radio", "cellular", "leo", "geo")
 KINDS = ("access_point", "node")
-SLOWEST_MS = 60_000.0
+MAX_RTT_MS = 60_000.0
 
 _REGION = re.compile(r"\d\d(\.\d\d(\.\d\d(\.\d{4})?)?)?")
 
@@ -22,12 +22,12 @@ class EventKind(StrEnum):
     OUTAGE = "outage"
     LOSS = "loss"
     SLOW = "slow"
-    BLIND = "blind"  # everything silent, canaries too: our own fault
-    POWER = "power"  # no electricity at the site: an agent forgets all it kept, and what it counted
+    BLIND = "blind"  # no answer from anywhere, canaries included: our own uplink fails
+    POWER = "power"  # no electricity at the site: an agent loses its memory
 
 
 class ScriptError(ValueError):
-    """Every problem of a script, a line each: where, what was found, what is allowed."""
+    """All problems of a script, a line each: where, the value, what is allowed."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -35,8 +35,8 @@ class ScriptError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
-    """What a script says of a technology; None leaves the technology's own default."""
+class LinkBehaviour:
+    """A script's changes to the links of a technology; None leaves the default."""
 
     rtt_ms: float | None = None
     jitter_ms: float | None = None
@@ -44,8 +44,8 @@ class Behaviour:
 
 
 @dataclass(frozen=True, slots=True)
-class Select:
-    """Which sites an event is about; None does not narrow, `fraction` picks among those that match."""
+class SiteSelector:
+    """Which sites an event selects: those that match all fields that are not None, or a `fraction` of these."""
 
     technology: str | None = None
     region: str | None = None
@@ -56,49 +56,49 @@ class Select:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ScriptEvent:
     kind: EventKind
     start_s: float  # after the simulator's start
     duration_s: float
-    select: Select = Select()
+    select: SiteSelector = SiteSelector()
     loss_pct: float | None = None
     rtt_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Agents:
-    """How the sites behind carrier NAT, or all of them, report themselves; and what goes wrong with it."""
+class AgentBehaviour:
+    """How the agents at sites behind carrier NAT (or at all sites) behave, and what goes wrong with their pushes."""
 
     all: bool = False  # every village, not only those on satellite and cellular links
-    duplicate_pct: float = 0.0  # of what is sent, sent again although it came
-    late_pct: float = 0.0  # of the batches: all but the newest reading comes `late_s` later
+    duplicate_pct: float = 0.0  # of the pushes are sent again although they arrived
+    late_pct: float = 0.0  # of the batches: all but the newest reading are sent `late_s` later
     late_s: float = 600.0
-    clock_wrong_pct: float = 0.0  # of the agents
-    backlog_pct: float = 0.0  # of the agents, which come with readings of an earlier boot
+    clock_wrong_pct: float = 0.0  # of the agents have a wrong clock
+    backlog_pct: float = 0.0  # of the agents start with readings of an earlier boot
     backlog_s: float = 7200.0  # how old those are
     backlog_rows: int = 20
-    stop_s: float | None = None  # after that nothing is measured any more, and what is left is sent
-    log: bool = False  # every reading and every sending is told in agents.jsonl
+    stop_s: float | None = None  # from then on nothing is measured, and what is left is sent
+    log: bool = False  # log every reading and push to agents.jsonl
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
     seed: int = 1
     interval_s: int | None = None
-    send_every_s: int | None = None  # of metered links
-    registered_s: int = 0  # the sites of a new demo are there since so long before its start
+    send_every_s: int | None = None  # on metered links
+    registered_s: int = 0  # the sites of a new demo have been registered for so long
     sites: int | None = None
     nodes: int = 0
-    technologies: Mapping[str, Behaviour] = field(default_factory=lambda: MappingProxyType({}))
-    events: tuple[Event, ...] = ()
-    lively: bool = False  # endless random events instead of `events`
-    agents: Agents | None = None  # without, every site is measured by ping
+    technologies: Mapping[str, LinkBehaviour] = field(default_factory=lambda: MappingProxyType({}))
+    events: tuple[ScriptEvent, ...] = ()
+    lively: bool = False  # random events without end instead of `events`
+    agents: AgentBehaviour | None = None  # None: every site is pinged
 
 
 def load(path: Path | None) -> Script:
-    """The script in the file, or the lively default one where there is none."""
+    """Read the script, without a path the default one of random events. Raises ScriptError."""
     if path is None:
-        return Script(lively=True, agents=Agents())
+        return Script(lively=True, agents=AgentBehaviour())
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as problem:
@@ -131,70 +131,70 @@ def _script(table: Table) -> Script:
         agents=_agents(table),
     )
     if script.lively and script.events:
-        table.say("lively = true draws its own events; allowed: it, or [[event]] tables")
+        table.report("lively = true draws its own events; allowed: it, or [[event]] tables")
     table.finish()
     return script
 
 
-def _agents(table: Table) -> Agents | None:
-    """A table of theirs means that there are some."""
-    given = table.take("agents", "true, false or a table", lambda value: _is_truth(value) or isinstance(value, dict))
-    if not isinstance(given, dict):
-        return Agents() if given else None
-    found, usual = Table(given, "agents", table.problems), Agents()
+def _agents(table: Table) -> AgentBehaviour | None:
+    """Read `agents`: a boolean, or a table, which means true."""
+    value = table.take("agents", "true, false or a table", lambda value: _is_truth(value) or isinstance(value, dict))
+    if not isinstance(value, dict):
+        return AgentBehaviour() if value else None
+    keys, defaults = Table(value, "agents", table.problems), AgentBehaviour()
 
     def share(key: str) -> float:
-        return found.number(key, "0 to 100 (%)", lambda value: 0 <= value <= 100) or 0.0
+        return keys.number(key, "0 to 100 (%)", lambda value: 0 <= value <= 100) or 0.0
 
     def seconds(key: str) -> Any:
-        return found.number(key, "seconds above 0", lambda value: value > 0)
+        return keys.number(key, "seconds above 0", lambda value: value > 0)
 
-    agents = Agents(
-        all=found.take("all", "true or false", _is_truth) or False,
+    agents = AgentBehaviour(
+        all=keys.take("all", "true or false", _is_truth) or False,
         duplicate_pct=share("duplicate_pct"),
         late_pct=share("late_pct"),
-        late_s=seconds("late_s") or usual.late_s,
+        late_s=seconds("late_s") or defaults.late_s,
         clock_wrong_pct=share("clock_wrong_pct"),
         backlog_pct=share("backlog_pct"),
-        backlog_s=seconds("backlog_s") or usual.backlog_s,
-        backlog_rows=found.whole("backlog_rows", "a whole number from 1", 1, default=usual.backlog_rows),
+        backlog_s=seconds("backlog_s") or defaults.backlog_s,
+        backlog_rows=keys.whole("backlog_rows", "a whole number from 1", 1, default=defaults.backlog_rows),
         stop_s=seconds("stop_s"),
-        log=found.take("log", "true or false", _is_truth) or False,
+        log=keys.take("log", "true or false", _is_truth) or False,
     )
-    found.finish()
+    keys.finish()
     return agents
 
 
-def _technologies(table: Table) -> Mapping[str, Behaviour]:
-    found = table.table("technology", "technology")
-    if found is None:
+def _technologies(table: Table) -> Mapping[str, LinkBehaviour]:
+    technologies = table.table("technology", "technology")
+    if technologies is None:
         return MappingProxyType({})
     behaviours = {}
     for name in TECHNOLOGIES:
-        if (one := found.table(name, f"technology.{name}")) is not None:
-            behaviours[name] = _behaviour(one)
-    found.finish()
+        if (link := technologies.table(name, f"technology.{name}")) is not None:
+            behaviours[name] = _behaviour(link)
+    technologies.finish()
     return MappingProxyType(behaviours)
 
 
-def _behaviour(table: Table) -> Behaviour:
-    behaviour = Behaviour(
-        rtt_ms=table.number("rtt_ms", f"0 to {SLOWEST_MS:g} (ms)", _is_delay),
-        jitter_ms=table.number("jitter_ms", f"0 to {SLOWEST_MS:g} (ms)", _is_delay),
+def _behaviour(table: Table) -> LinkBehaviour:
+    behaviour = LinkBehaviour(
+        rtt_ms=table.number("rtt_ms", f"0 to {MAX_RTT_MS:g} (ms)", _is_delay),
+        jitter_ms=table.number("jitter_ms", f"0 to {MAX_RTT_MS:g} (ms)", _is_delay),
         loss_pct=table.number("loss_pct", "0 to 100 (%)", lambda value: 0 <= value <= 100),
     )
     table.finish()
     return behaviour
 
 
-def _events(table: Table) -> tuple[Event, ...]:
-    found = table.take("event", "[[event]] tables", _is_tables) or []
-    events = [_event(Table(content, f"event {number}", table.problems)) for number, content in enumerate(found, 1)]
+def _events(table: Table) -> tuple[ScriptEvent, ...]:
+    tables = table.take("event", "[[event]] tables", _is_tables) or []
+    events = [_event(Table(content, f"event {number}", table.problems)) for number, content in enumerate(tables, 1)]
     return tuple(event for event in events if event is not None)
 
 
-def _event(table: Table) -> Event | None:
-    """None where a problem was written down that leaves no event to speak of."""
+def _event(table: Table) -> ScriptEvent | None:
+    """Read an event; None when a required key is missing or wrong, which is added to the problems."""
     kind = table.one_of("kind", [kind.value for kind in EventKind], required=True)
     start_s = table.number("start_s", "seconds from 0", lambda value: value >= 0, required=True)
     duration_s = table.number("duration_s", "seconds above 0", lambda value: value > 0, required=True)
@@ -202,21 +202,21 @@ def _event(table: Table) -> Event | None:
         if kind is not None and kind != owner:
             table.refuse(key, f"it belongs to kind {owner.value!r}")
     if kind == EventKind.BLIND:
-        table.refuse("select", "a blind spell silences everything")
+        table.refuse("select", "a blind event silences everything")
     select = table.table("select", f"{table.where}, select")
     loss_pct = table.number(
         "loss_pct", "above 0 to 100 (%)", lambda value: 0 < value <= 100, required=kind == EventKind.LOSS
     )
-    rtt_ms = table.number("rtt_ms", f"0 to {SLOWEST_MS:g} (ms)", _is_delay, required=kind == EventKind.SLOW)
-    selected = Select() if select is None else _select(select)
+    rtt_ms = table.number("rtt_ms", f"0 to {MAX_RTT_MS:g} (ms)", _is_delay, required=kind == EventKind.SLOW)
+    selected = SiteSelector() if select is None else _select(select)
     table.finish()
     if None in (kind, start_s, duration_s):
         return None
-    return Event(EventKind(kind), float(start_s), float(duration_s), selected, loss_pct, rtt_ms)
+    return ScriptEvent(EventKind(kind), float(start_s), float(duration_s), selected, loss_pct, rtt_ms)
 
 
-def _select(table: Table) -> Select:
-    select = Select(
+def _select(table: Table) -> SiteSelector:
+    select = SiteSelector(
         technology=table.one_of("technology", TECHNOLOGIES),
         region=table.take("region", "a code by dotted parts, like 64, 64.02 or 64.02.05.2003", _is_region),
         provider=table.take("provider", "a provider's slug, like 'iconplus'", _is_text),
@@ -233,7 +233,7 @@ def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def _is_delay(value: float) -> bool:
-    return 0 <= value <= SLOWEST_MS
+    return 0 <= value <= MAX_RTT_MS
 
 
 def _is_text(value: object) -> bool:

@@ -1,6 +1,6 @@
-"""An HTTP server that is as fast as a link would let it be: what tests of speed are held against.
+"""An HTTP server limited to the rate of a simulated link, for speed tests.
 
-The rate begins as TCP does, with ten segments a round trip, doubles with each one until the link is full, and stays.
+As in TCP the rate begins with ten segments a round trip and doubles with each one until the link is full.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from socket import socket
 FIRST_WINDOW = 10 * 1460
 TICK_S = 0.004
 BLOCK = random.Random(1).randbytes(65536)
-LONGEST = 2_000_000_000
+CONTENT_LENGTH = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A link of `mbps` over a path of `rtt_ms`, on which what was sent comes up to `jitter_ms` late."""
+    """A link of `mbps` over a path of `rtt_ms`, on which data arrives up to `jitter_ms` late."""
 
     mbps: float
     rtt_ms: float = 30.0
@@ -29,12 +29,12 @@ class Shape:
         return self.mbps * 1e6 / 8
 
     def full_after_s(self) -> float:
-        """How long the rate rises."""
+        """Return how long the rate rises."""
         trips = math.log2(max(1.0, self.bytes_per_s * self.rtt_ms / 1000 / FIRST_WINDOW))
         return trips * self.rtt_ms / 1000
 
     def bytes_by(self, elapsed_s: float) -> float:
-        """How much came through within so long."""
+        """Return how many bytes pass within so many seconds."""
         if elapsed_s <= 0:
             return 0.0
         full_s, rtt_s = self.full_after_s(), max(self.rtt_ms, 0.001) / 1000
@@ -43,7 +43,7 @@ class Shape:
         return risen + self.bytes_per_s * max(0.0, elapsed_s - full_s)
 
 
-ShapeOf = Callable[[str], Shape]  # by the address that was connected to
+ShapeOf = Callable[[str], Shape]  # by the address connected to
 
 
 async def start(
@@ -54,13 +54,13 @@ async def start(
     sock: socket | None = None,
     headers: Iterable[str] = (),
 ) -> asyncio.Server:
-    """Answers every GET with as much as is taken; `sock` is one that was made elsewhere (not yet listening, or so)."""
+    """Serve endless responses to GET; `sock` is a bound socket to use instead of `host` and `port`."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"\r\n\r\n")
             shape = shape_of(writer.get_extra_info("sockname")[0])
-            head = ["HTTP/1.1 200 OK", f"Content-Length: {LONGEST}", "Connection: close", *headers]
+            head = ["HTTP/1.1 200 OK", f"Content-Length: {CONTENT_LENGTH}", "Connection: close", *headers]
             writer.write("\r\n".join([*head, "", ""]).encode())
             await send(writer, shape)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -73,13 +73,13 @@ async def start(
     return await asyncio.start_server(serve, host, port)
 
 
-async def send(writer: asyncio.StreamWriter, shape: Shape, *, size: int = LONGEST) -> None:
-    """Until `size` bytes are sent, or the reader hangs up."""
+async def send(writer: asyncio.StreamWriter, shape: Shape, *, size: int = CONTENT_LENGTH) -> None:
+    """Send `size` bytes at the link's rate, or until the reader hangs up."""
     writer.transport.set_write_buffer_limits(high=len(BLOCK))
-    chance, loop, sent = random.Random(), asyncio.get_running_loop(), 0
+    random_jitter, loop, sent = random.Random(), asyncio.get_running_loop(), 0
     began = loop.time()
     while sent < size:
-        late_s = chance.uniform(0, shape.jitter_ms / 1000)
+        late_s = random_jitter.uniform(0, shape.jitter_ms / 1000)
         due = min(size, int(shape.bytes_by(loop.time() - began - late_s)))
         while sent < due:
             block = BLOCK[: due - sent]

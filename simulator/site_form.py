@@ -1,13 +1,13 @@
-"""How a village's access point is entered into the registry: by its address, or as one that reports itself.
+"""How a village's access point is registered: as a pinged address, or as a push site.
 
-With agents, what sits behind carrier NAT (satellite and cellular links) is registered as such, without an address; the
-others have an object to test their speed with. Without, all are pinged, and nothing more.
+With agents, sites behind carrier NAT (satellite and cellular links) are registered as push sites without an address;
+the others get an object to test their speed with. Without agents all are pinged, and nothing more.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.script import Agents
+from simulator.script import AgentBehaviour
 
 SPEED_PORT = 8081
 _BEHIND_NAT = ("cellular", "leo", "geo")
@@ -16,8 +16,8 @@ KEYS = ("probe", "host", "speed_url")
 Fields = Mapping[str, Any]
 
 
-def form(site: Fields, agents: Agents | None) -> dict[str, Any]:
-    """`site` is a village as the network knows it, with its address; what comes is for `POST /sites`."""
+def registry_fields(site: Fields, agents: AgentBehaviour | None) -> dict[str, Any]:
+    """Return the fields for `POST /sites`; `site` is a village of the simulated network, with its address."""
     if agents is None:
         return dict(site)
     if agents.all or site["technology"] in _BEHIND_NAT:
@@ -25,7 +25,7 @@ def form(site: Fields, agents: Agents | None) -> dict[str, Any]:
     return {**site, "speed_url": f"http://{site['host']}:{SPEED_PORT}/speed"}
 
 
-def forms(site: Fields) -> list[dict[str, Any]]:
-    """Every one that a start of the demo may have given it: what else a site says, a user made it say."""
-    every = (form(site, says) for says in (None, Agents(), Agents(all=True)))
-    return [{key: given.get(key) for key in KEYS} for given in every]
+def possible_fields(site: Fields) -> list[dict[str, Any]]:
+    """Return every combination that a start of the demo may have registered; any other was set by a user."""
+    every = (registry_fields(site, agents) for agents in (None, AgentBehaviour(), AgentBehaviour(all=True)))
+    return [{key: fields.get(key) for key in KEYS} for fields in every]

@@ -1,4 +1,4 @@
-"""A TOML table read strictly: what is missing, wrong or unknown is written down, never passed over."""
+"""Read a TOML table strictly: missing, wrong and unknown keys are collected as problems."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Table:
-    """Takes known keys out of a TOML table and writes down all that is wrong with them and with the rest."""
+    """Takes known keys out of a TOML table and adds to `problems` what is wrong with them; `finish` adds the rest."""
 
     def __init__(self, content: Mapping[str, Any], where: str, problems: list[str]) -> None:
         self._content = dict(content)
@@ -19,24 +19,24 @@ class Table:
         self._known.append(key)
         if key not in self._content:
             if required:
-                self.say(f"{key} is missing; allowed: {allowed}")
+                self.report(f"{key} is missing; allowed: {allowed}")
             return None
         value = self._content.pop(key)
         if fits(value):
             return value
-        self.say(f"{key} is {value!r}; allowed: {allowed}")
+        self.report(f"{key} is {value!r}; allowed: {allowed}")
         return None
 
     def number(self, key: str, allowed: str, fits: Callable[[float], bool], *, required: bool = False) -> Any:
         return self.take(key, allowed, lambda value: _is_number(value) and fits(value), required=required)
 
     def whole(self, key: str, allowed: str, least: int, *, default: int | None = None) -> Any:
-        found = self.take(key, allowed, lambda value: type(value) is int and value >= least)
-        return default if found is None else found
+        number = self.take(key, allowed, lambda value: type(value) is int and value >= least)
+        return default if number is None else number
 
     def one_of(self, key: str, options: Sequence[str], *, required: bool = False) -> Any:
-        found = self._content.get(key)
-        near = _did_you_mean(found, options) if isinstance(found, str) else ""
+        value = self._content.get(key)
+        near = _did_you_mean(value, options) if isinstance(value, str) else ""
         return self.take(key, ", ".join(options) + near, lambda value: value in options, required=required)
 
     def table(self, key: str, where: str) -> "Table | None":
@@ -45,14 +45,14 @@ class Table:
 
     def refuse(self, key: str, why: str) -> None:
         if key in self._content:
-            self.say(f"{key} is {self._content.pop(key)!r}; allowed: nothing, {why}")
+            self.report(f"{key} is {self._content.pop(key)!r}; allowed: nothing, {why}")
 
     def finish(self) -> None:
         for key, value in self._content.items():
             near = _did_you_mean(key, self._known)
-            self.say(f"unknown key {key!r} (= {value!r}); allowed: {', '.join(self._known)}{near}")
+            self.report(f"unknown key {key!r} (= {value!r}); allowed: {', '.join(self._known)}{near}")
 
-    def say(self, problem: str) -> None:
+    def report(self, problem: str) -> None:
         self.problems.append(f"{self.where}: {problem}")
 
 

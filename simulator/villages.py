@@ -1,7 +1,7 @@
-"""The demo's registry: one access point for every village, made up, but the same every time.
+"""The demo's sites: one invented access point for every village, the same every time.
 
-The mix is the field's (fibre 55%, satellite 29% of which a third GEO, cellular 16%), and so is the map: the
-farther a village lies from the nearest kelurahan, the likelier it hangs on a satellite or a mobile mast.
+The mix of technologies is the real one (fibre 55%, satellite 29% of which a third GEO, cellular 16%), and so is the
+pattern: the farther a village is from the nearest kelurahan, the more likely its link is by satellite or mobile.
 """
 
 import csv
@@ -61,77 +61,79 @@ class _Village:
 
 
 def villages(regions: Path, first: int | None = None) -> list[dict[str, Any]]:
-    """Sites as `POST /sites` takes them, in code order; `first` keeps the first N, unchanged.
+    """Return sites as for `POST /sites`, in code order, or the first N of them.
 
     `regions` is the Kemendagri table (code, level, parent_code, name, type, lat, lon).
     """
-    known = _read(regions)
-    technologies = _technologies(known)
+    all_villages = _read(regions)
+    technologies = _technologies(all_villages)
     sites = [
         _site(village, technologies[village.code], address)
-        for village, address in zip(known, _addresses(known), strict=True)
+        for village, address in zip(all_villages, _addresses(all_villages), strict=True)
     ]
     return sites[:first]
 
 
 def addresses(regions: Path) -> dict[str, str]:
-    """Where each village's own access point is found on the network, by its site's code: the village's first one."""
-    known = _read(regions)
-    return {f"{village.code}-01": address for village, address in zip(known, _addresses(known), strict=True)}
+    """Return the simulated address of each village's first site, by the site's code."""
+    all_villages = _read(regions)
+    return {
+        f"{village.code}-01": address for village, address in zip(all_villages, _addresses(all_villages), strict=True)
+    }
 
 
 def _read(regions: Path) -> list[_Village]:
     with regions.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["level"] == "desa_kelurahan"]
-    found = [
+    parsed = [
         _Village(row["code"], row["name"], row["type"] == "kelurahan", float(row["lat"]), float(row["lon"]))
         for row in rows
     ]
-    return sorted(found, key=lambda village: village.code)
+    return sorted(parsed, key=lambda village: village.code)
 
 
-def _technologies(known: Sequence[_Village]) -> dict[str, str]:
-    """By village code; the counts are exact, chance only decides between villages about equally far out."""
-    far = _remoteness_km(known)
-    codes = [village.code for village in known]
-    satellites = round(_SATELLITE * len(known))
+def _technologies(all_villages: Sequence[_Village]) -> dict[str, str]:
+    """Return the technology by village code: exact counts, with chance deciding among villages about equally remote."""
+    remoteness_km = _remoteness_km(all_villages)
+    codes = [village.code for village in all_villages]
+    satellites = round(_SATELLITE * len(all_villages))
 
     def most(count: int, among: Iterable[str], weight: Callable[[str], float]) -> list[str]:
         return sorted(among, key=weight, reverse=True)[:count]
 
     def outlying(code: str) -> float:
-        return far[code] * (0.15 + draw(code, "satellite"))
+        return remoteness_km[code] * (0.15 + draw(code, "satellite"))
 
     def old_dish(code: str) -> float:
-        return (far[code] + 40) * draw(code, "geo")
+        return (remoteness_km[code] + 40) * draw(code, "geo")
 
     def mobile(code: str) -> float:
-        return (far[code] and far[code] + 3) * (0.15 + draw(code, "cellular"))
+        return (remoteness_km[code] and remoteness_km[code] + 3) * (0.15 + draw(code, "cellular"))
 
     leo = most(satellites, codes, outlying)
     geo = most(round(satellites * _GEO_OF_SATELLITE), leo, old_dish)
-    cellular = most(round(_CELLULAR * len(known)), sorted(set(codes) - set(leo)), mobile)
+    cellular = most(round(_CELLULAR * len(all_villages)), sorted(set(codes) - set(leo)), mobile)
     chosen = dict.fromkeys(codes, "fiber")
     for technology, members in (("leo", leo), ("geo", geo), ("cellular", cellular)):
         chosen.update(dict.fromkeys(members, technology))
     return chosen
 
 
-def _remoteness_km(known: Sequence[_Village]) -> dict[str, float]:
-    """How far the nearest kelurahan (an urban village) is; near the equator a degree is one length."""
-    towns = [(village.latitude, village.longitude) for village in known if village.urban] or [(0.0, 117.0)]
+def _remoteness_km(all_villages: Sequence[_Village]) -> dict[str, float]:
+    """Return the distance to the nearest kelurahan (an urban village) by village code."""
+    towns = [(village.latitude, village.longitude) for village in all_villages if village.urban] or [(0.0, 117.0)]
     return {
         village.code: _KM_PER_DEGREE
         * min(math.hypot(village.latitude - lat, village.longitude - lon) for lat, lon in towns)
-        for village in known
+        for village in all_villages
     }
 
 
-def _addresses(known: Sequence[_Village]) -> list[str]:
-    """127.<kabupaten>.<kecamatan>.<n-th village of it>: never in 127.0 or 127.255."""
+def _addresses(all_villages: Sequence[_Village]) -> list[str]:
+    """Return 127.<kabupaten>.<kecamatan>.<n-th village of it> for each village: never in 127.0 or 127.255."""
     counted: Counter[str] = Counter()
     addresses = []
-    for village in known:
+    for village in all_villages:
         _, district, subdistrict, _ = village.code.split(".")
         counted[village.code[:8]] += 1
         addresses.append(f"127.{int(district)}.{int(subdistrict)}.{counted[village.code[:8]]}")
@@ -166,7 +168,7 @@ def _site(village: _Village, technology: str, address: str) -> dict[str, Any]:
 
 
 def _nearby(village: _Village) -> tuple[float, float]:
-    """A point 0.2 to 1.8 km off the polygon's centroid, where the village office might really stand."""
+    """Return a point 0.2 to 1.8 km off the polygon's centroid, where the village office might be."""
     degrees = (0.2 + 1.6 * draw(village.code, "distance")) / _KM_PER_DEGREE
     angle = 2 * math.pi * draw(village.code, "direction")
     return (
@@ -185,6 +187,6 @@ def _pick(weighted: Sequence[tuple[T, int]], code: str, purpose: str) -> T:
 
 
 def draw(code: str, purpose: str) -> float:
-    """A number in [0, 1) that belongs to this village and purpose, whichever villages are asked for."""
+    """Return a number in [0, 1) that belongs to this village and purpose alone."""
     digest = hashlib.blake2b(f"{purpose}/{code}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest) >> 11) / (1 << 53)

@@ -73,7 +73,7 @@ def demo(
     Needs a data folder of its own; simulated and real measurements never share one.
     """
     from simulator import demo as simulated
-    from simulator.history.length import HistoryError, read_days
+    from simulator.history.plan import HistoryError, read_days
     from simulator.script import ScriptError
 
     try:

@@ -1,7 +1,7 @@
-"""What a look at a site finds where nothing happens: a few hours of its own, repeated in a mixed order.
+"""Healthy readings of a site: a few sample hours of its own, repeated in a mixed order.
 
-So the hours between events need not be written reading by reading: each is one of the site's own sample hours, and its
-rollup is that hour's rollup.
+Hours in which nothing happens need not be simulated reading by reading: each is one of the site's sample hours, and
+its rollup is that hour's rollup.
 """
 
 from collections.abc import Mapping
@@ -11,30 +11,31 @@ from random import Random
 from app.judging.degraded import WINDOW_READINGS, DegradedThresholds
 from probes.contract import CENTRAL, Outcome, Reading
 from simulator.host_plan import DEFAULTS
-from simulator.script import Behaviour
+from simulator.script import LinkBehaviour
 from simulator.seeded_random import key, mix, share
 
-BY_DAY, BY_EVENING = 3, 2  # sample hours of a site; in the evening everybody is online
+BY_DAY, BY_EVENING = 3, 2  # sample hours of a site; links are busy in the evening
 SAMPLES = BY_DAY + BY_EVENING
 HOUR_S = 3_600
 PACKETS = 3
 
 Rtts = tuple[int, ...]  # microseconds
 
-# Which sample an hour (since 1970) of a site is: the same arithmetic as `sample_of`. Hours 18 to 22 WITA are evening.
+# The sample number of an hour `h` (since 1970), as `sample_number` computes it. Hours 18 to 22 WITA are evening.
 SAMPLE_SQL = f"""CASE WHEN (h + 8) % 24 BETWEEN 18 AND 22
     THEN {BY_DAY} + (h * 7 + h / 24 * 3 + site_id) % {BY_EVENING} ELSE (h * 7 + h / 24 * 5 + site_id) % {BY_DAY} END"""
 
 
-def sample_of(site_id: int, hour: int) -> int:
+def sample_number(site_id: int, hour: int) -> int:
+    """Return which of its sample hours an hour (since 1970) of a site repeats."""
     if 18 <= (hour + 8) % 24 <= 22:
         return BY_DAY + (hour * 7 + hour // 24 * 3 + site_id) % BY_EVENING
     return (hour * 7 + hour // 24 * 5 + site_id) % BY_DAY
 
 
 @dataclass(slots=True)
-class Air:
-    """One site's: `samples[n][i]` is what the i-th regular look of sample hour n finds."""
+class SiteSamples:
+    """`samples[n][i]` are the round trips of the i-th regular reading of sample hour n."""
 
     site_id: int
     interval_s: int
@@ -47,52 +48,52 @@ class Air:
         return Reading(self.site_id, slot, outcome, packets, rtts, self.interval_s, source=self.source)
 
     def rtts(self, slot: int) -> Rtts:
-        return self.samples[sample_of(self.site_id, slot // HOUR_S)][slot % HOUR_S // self.interval_s]
+        return self.samples[sample_number(self.site_id, slot // HOUR_S)][slot % HOUR_S // self.interval_s]
 
 
-def air_of(
+def draw_samples(
     seed: int,
     site_id: int,
     host: str,
     technology: str,
-    limits: DegradedThresholds,
+    thresholds: DegradedThresholds,
     *,
     interval_s: int,
     phase: int,
-    scripted: Mapping[str, Behaviour],
+    scripted: Mapping[str, LinkBehaviour],
     source: str = CENTRAL,
-) -> Air:
-    """As the simulated network answers for this address, held within what counts as healthy."""
-    usual, says = DEFAULTS.get(technology, DEFAULTS["fiber"]), scripted.get(technology, Behaviour())
-    own = key(seed, host)
-    drawn_ms = usual.fastest_ms + (usual.slowest_ms - usual.fastest_ms) * share(mix(own))
-    rtt_us = 1_000 * (drawn_ms if says.rtt_ms is None else says.rtt_ms)
-    jitter_us = 1_000 * (usual.jitter_ms if says.jitter_ms is None else says.jitter_ms)
-    loses = (usual.loss_pct if says.loss_pct is None else says.loss_pct) > 0
-    air, random = Air(site_id, interval_s, phase, source), Random(own)
+) -> SiteSamples:
+    """Draw a site's samples as the simulated network answers for its address, kept within the healthy thresholds."""
+    defaults, behaviour = DEFAULTS.get(technology, DEFAULTS["fiber"]), scripted.get(technology, LinkBehaviour())
+    site_key = key(seed, host)
+    drawn_ms = defaults.fastest_ms + (defaults.slowest_ms - defaults.fastest_ms) * share(mix(site_key))
+    rtt_us = 1_000 * (drawn_ms if behaviour.rtt_ms is None else behaviour.rtt_ms)
+    jitter_us = 1_000 * (defaults.jitter_ms if behaviour.jitter_ms is None else behaviour.jitter_ms)
+    loses = (defaults.loss_pct if behaviour.loss_pct is None else behaviour.loss_pct) > 0
+    site_samples, random = SiteSamples(site_id, interval_s, phase, source), Random(site_key)
     for number in range(SAMPLES):
         busy = 1.0 if number < BY_DAY else 1.15
-        centre = min(rtt_us * busy + jitter_us * (random.random() - 0.5), limits.rtt_us - 1.5 * jitter_us)
-        air.samples.append(_hour(random, max(centre, 1.5 * jitter_us), jitter_us * busy, HOUR_S // interval_s))
-        if loses and harmless(limits):
+        center = min(rtt_us * busy + jitter_us * (random.random() - 0.5), thresholds.rtt_us - 1.5 * jitter_us)
+        site_samples.samples.append(_hour(random, max(center, 1.5 * jitter_us), jitter_us * busy, HOUR_S // interval_s))
+        if loses and is_loss_harmless(thresholds):
             lost = HOUR_S // interval_s // 2
-            air.samples[-1][lost] = air.samples[-1][lost][1:]
-    return air
+            site_samples.samples[-1][lost] = site_samples.samples[-1][lost][1:]
+    return site_samples
 
 
-def harmless(limits: DegradedThresholds) -> bool:
-    """Whether one packet lost in ten looks is far from counting as loss."""
+def is_loss_harmless(thresholds: DegradedThresholds) -> bool:
+    """Return whether one packet lost in a window of readings stays far below the loss threshold."""
     lost_pct = 100 / (WINDOW_READINGS * PACKETS)
-    return lost_pct < limits.loss_pct / 2
+    return lost_pct < thresholds.loss_pct / 2
 
 
-def _hour(random: Random, centre_us: float, jitter_us: float, looks: int) -> list[Rtts]:
+def _hour(random: Random, center_us: float, jitter_us: float, count: int) -> list[Rtts]:
     draw = random.random
     return [
         (
-            int(centre_us + jitter_us * (draw() - draw())),
-            int(centre_us + jitter_us * (draw() - draw())),
-            int(centre_us + jitter_us * (draw() - draw())),
+            int(center_us + jitter_us * (draw() - draw())),
+            int(center_us + jitter_us * (draw() - draw())),
+            int(center_us + jitter_us * (draw() - draw())),
         )
-        for _ in range(looks)
+        for _ in range(count)
     ]

@@ -1,7 +1,6 @@
-"""What judgement carries after a stretch in which nothing changes, without judging every reading of it. Pure.
+"""The judge state after a stretch in which nothing changes, without judging each of its readings. Pure.
 
-Each of the two comes to exactly what folding all the stretch's readings would: `tests/simulator/test_history.py`
-compares them.
+Each function returns exactly what folding all the readings would: `tests/simulator/test_history.py` compares them.
 """
 
 from collections.abc import Sequence
@@ -14,37 +13,40 @@ from app.registry.models import State
 from probes.contract import Reading
 
 
-def is_calm(carry: JudgeState, limits: DegradedThresholds) -> bool:
-    """Whether healthy answers will change nothing: it is up, and nothing in its window is at fault."""
+def is_steady(state: JudgeState, thresholds: DegradedThresholds) -> bool:
+    """Return whether healthy readings would change nothing: the site is up, and its window holds no bad reading."""
     return (
-        carry.state is State.UP
-        and carry.pending_at is None
-        and all(one.received == one.sent and one.rtt_us <= limits.rtt_us for one in carry.window)
+        state.state is State.UP
+        and state.pending_at is None
+        and all(reading.received == reading.sent and reading.rtt_us <= thresholds.rtt_us for reading in state.window)
     )
 
 
-def calm(carry: JudgeState, last: Sequence[Reading]) -> JudgeState:
-    """After healthy answers at every interval, of a site that `is_calm`; `last` are the last POOLED of them (or all).
+def after_healthy(state: JudgeState, last: Sequence[Reading]) -> JudgeState:
+    """Return the state after healthy readings at every interval, of a site that `is_steady`.
 
-    Healthy: within the limits, but for single packets lost so far apart that no window of POOLED holds two.
+    `last` are the last WINDOW_READINGS of them, or all. Healthy: within the thresholds, but for single packets lost so
+    far apart that no window holds two.
     """
     seen_at = from_slot(last[-1].slot)
-    pooled = (WindowReading(one.slot, one.sent, len(one.rtt_us), _median(one.rtt_us)) for one in last)
+    window = (
+        WindowReading(reading.slot, reading.sent, len(reading.rtt_us), _median(reading.rtt_us)) for reading in last
+    )
     return replace(
-        carry,
+        state,
         evidence_at=seen_at,
         seen_at=seen_at,
         last_ok_at=seen_at,
         valid_s=last[-1].valid_s,
-        window=(*carry.window, *pooled)[-WINDOW_READINGS:],
+        window=(*state.window, *window)[-WINDOW_READINGS:],
     )
 
 
-def lost(carry: JudgeState, last_slot: int, valid_s: int) -> JudgeState:
-    """After losses at every interval or more often, of a site that is out already; its parent is as it was."""
-    assert carry.state in BAD
+def after_losses(state: JudgeState, last_slot: int, valid_s: int) -> JudgeState:
+    """Return the state after losses at every interval or more often, of a site already out, its parent unchanged."""
+    assert state.state in BAD
     seen_at = from_slot(last_slot)
-    return replace(carry, evidence_at=seen_at, seen_at=seen_at, valid_s=valid_s)
+    return replace(state, evidence_at=seen_at, seen_at=seen_at, valid_s=valid_s)
 
 
 def _median(rtt_us: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""The simulated past as rows, in bulk: readings by COPY, quiet hours out of each site's sample hours."""
+"""Write a simulated past in bulk: readings by COPY, skipped hours from each site's sample hours."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -17,54 +17,55 @@ from app.latency.histogram_sql import COLUMNS
 from app.measurements import partitions
 from app.registry.regions import REGIONS_CSV
 from probes.contract import Reading
-from simulator.history.samples import HOUR_S, SAMPLE_SQL, SAMPLES, Air
-from simulator.history.scenarios import Subject
-from simulator.history.site_history import Life
+from simulator.history.samples import HOUR_S, SAMPLE_SQL, SAMPLES, SiteSamples
+from simulator.history.scenarios import HistorySite
+from simulator.history.site_history import SiteHistory
 from simulator.villages import addresses
 
-READING = ("site_id", "slot", "source", "outcome", "sent", "valid_s", "rtt_us", "reason")
-LOST = SAMPLES  # the number of the sample hour in which nothing answers
+READING_COLUMNS = ("site_id", "slot", "source", "outcome", "sent", "valid_s", "rtt_us", "reason")
+LOST_SAMPLE = SAMPLES  # the number of the sample hour in which nothing answers
 
 HOLDS_ANYTHING = text("""
     SELECT EXISTS (SELECT FROM measurement) OR EXISTS (SELECT FROM state_segment) OR EXISTS (SELECT FROM rollup_hour)
 """)
-SUBJECTS = text("""
+HISTORY_SITES = text("""
     SELECT s.id, s.code, coalesce(s.host, s.code) AS host, s.village_code, s.provider_id, s.technology, s.power_source,
         s.parent_id, CASE WHEN s.probe = 'push' THEN 'agent' ELSE 'central' END
     FROM site s JOIN site_configuration c ON c.site_id = s.id
     WHERE s.lifecycle = 'active'
     GROUP BY s.id HAVING count(*) = 1 ORDER BY s.id
 """)
-# Whatever they were registered for, they have been there from the beginning.
-SINCE = (
+# The sites have been registered since the beginning of the past.
+BACKDATE_SITES = (
     "UPDATE site SET created_at = :start, addressed_at = :start WHERE id = ANY(:ids)",
     "UPDATE site_configuration SET started_at = :start, addressed_at = :start WHERE site_id = ANY(:ids)",
     "UPDATE site_status SET since = :start, addressed_at = :start WHERE site_id = ANY(:ids)",
 )
-SAMPLED = (
+COLLECT_SAMPLES = (
     f"""CREATE TEMP TABLE sample ON COMMIT DROP AS
         SELECT site_id, (extract(epoch FROM hour)::bigint / {HOUR_S} - :base)::int AS n, {COLUMNS} FROM rollup_hour""",
     "DELETE FROM rollup_hour",
     "ALTER TABLE sample ADD PRIMARY KEY (site_id, n)",
     "ANALYZE sample",
-    "CREATE TEMP TABLE passed (site_id int, low int, high int, lost boolean) ON COMMIT DROP",
+    "CREATE TEMP TABLE skipped (site_id int, low int, high int, lost boolean) ON COMMIT DROP",
 )
-NUMBER = f"CASE WHEN lost THEN {LOST} ELSE {SAMPLE_SQL} END"
-PASSED = "(SELECT *, {number} AS n FROM passed, LATERAL generate_series({low}, high - 1) AS h) p"
-ROLL_PASSED = text(f"""
+SAMPLE_NUMBER = f"CASE WHEN lost THEN {LOST_SAMPLE} ELSE {SAMPLE_SQL} END"
+SKIPPED_HOURS = "(SELECT *, {number} AS n FROM skipped, LATERAL generate_series({low}, high - 1) AS h) p"
+ROLL_UP_SKIPPED = text(f"""
     INSERT INTO rollup_hour (site_id, hour, {COLUMNS})
     SELECT p.site_id, to_timestamp(p.h::bigint * {HOUR_S}), {COLUMNS}
-    FROM {PASSED.format(number=NUMBER, low="low")} JOIN sample s ON s.site_id = p.site_id AND s.n = p.n
+    FROM {SKIPPED_HOURS.format(number=SAMPLE_NUMBER, low="low")} JOIN sample s ON s.site_id = p.site_id AND s.n = p.n
 """)
-READ_PASSED = f"""
-    INSERT INTO measurement ({", ".join(READING)})
+INSERT_SKIPPED_READINGS = f"""
+    INSERT INTO measurement ({", ".join(READING_COLUMNS)})
     SELECT m.site_id, m.slot + (p.h - :base - p.n) * interval '1 hour', m.source, m.outcome, m.sent, m.valid_s,
         m.rtt_us, m.reason
-    FROM {PASSED.format(number=NUMBER, low="greatest(low, :since)")} JOIN {{sample}} m ON m.site_id = p.site_id
+    FROM {SKIPPED_HOURS.format(number=SAMPLE_NUMBER, low="greatest(low, :since)")}
+    JOIN {{sample}} m ON m.site_id = p.site_id
         AND m.slot >= to_timestamp((:base + p.n)::bigint * {HOUR_S})
         AND m.slot < to_timestamp((:base + p.n + 1)::bigint * {HOUR_S})
 """
-UPTO = text("""
+SET_WATERMARKS = text("""
     UPDATE rollup_watermark
     SET site_id = 0, upto = CASE stage WHEN 'days' THEN cast(:start AS timestamptz) ELSE :hours END
 """)
@@ -72,29 +73,34 @@ OUTAGES = text("""
     SELECT site_id, started_at FROM state_segment WHERE state = 'down' AND started_at >= :low AND started_at < :high
     ORDER BY started_at, site_id
 """)
-OPENED = (
+BACKDATE_INCIDENTS = (
     "UPDATE incident SET opened_at = coalesce(confirmed_at, started_at)",
     "UPDATE incident_event e SET at = i.opened_at FROM incident i WHERE i.id = e.incident_id",
 )
 
 
-async def subjects(session: AsyncSession) -> list[Subject]:
-    """The sites in service that have been set up one way only, ever."""
-    places = addresses(REGIONS_CSV)  # where those that are registered without an address are found
+async def list_sites(session: AsyncSession) -> list[HistorySite]:
+    """Return the active sites whose configuration has never changed."""
+    address_of = addresses(REGIONS_CSV)  # of sites that are registered without reading
     return [
-        Subject(site_id, code, places.get(code, host) if host == code else host, *rest)
-        for site_id, code, host, *rest in await session.execute(SUBJECTS)
+        HistorySite(site_id, code, address_of.get(code, host) if host == code else host, *rest)
+        for site_id, code, host, *rest in await session.execute(HISTORY_SITES)
     ]
 
 
+async def backdate_sites(session: AsyncSession, site_ids: Sequence[int], start: datetime) -> None:
+    for statement in BACKDATE_SITES:
+        await session.execute(text(statement), {"start": start, "ids": site_ids})
+
+
 async def make_partitions(session: AsyncSession, start: datetime, end: datetime) -> None:
-    """For every day of the history, and the one before, which holds the samples for a while."""
+    """Create the partitions of every day of the past, and of the day before, which holds the samples for a while."""
     first, last = start.astimezone(WITA).date() - timedelta(days=1), end.astimezone(WITA).date()
     await partitions.create(session, [first + timedelta(days=n) for n in range((last - first).days + 1)])
 
 
-async def drop_before(session: AsyncSession, first: datetime, readings_from: datetime) -> None:
-    """Single readings are kept from then on, like after their retention; whole hours only."""
+async def drop_readings_before(session: AsyncSession, first: datetime, readings_from: datetime) -> None:
+    """Drop the single readings before `readings_from` (a whole hour), as their retention would have."""
     day, kept = first.astimezone(WITA).date() - timedelta(days=1), readings_from.astimezone(WITA).date()
     while day < kept:
         await session.execute(text(f"DROP TABLE {partitions.partition_name(day)}"))
@@ -102,79 +108,105 @@ async def drop_before(session: AsyncSession, first: datetime, readings_from: dat
     await session.execute(text("DELETE FROM measurement WHERE slot < :at"), {"at": readings_from})
 
 
-async def sample(session: AsyncSession, airs: Sequence[Air], base: int) -> None:
-    """Rolls up each site's sample hours: number n as the hour base + n (since 1970), by the product's own statement."""
+async def write_samples(session: AsyncSession, samples: Sequence[SiteSamples], base: int) -> None:
+    """Write and roll up each site's sample hours, number n as the hour base + n (since 1970)."""
     await session.execute(rollup_sql.PLANNER_SETTINGS)
-    await _copy(session, "measurement", READING, (_row(one) for air in airs for one in _sampled(air, base)))
+    await _copy(
+        session,
+        "measurement",
+        READING_COLUMNS,
+        (_row(reading) for site_samples in samples for reading in _sample_readings(site_samples, base)),
+    )
     for number in range(SAMPLES + 1):
         first = from_slot((base + number) * HOUR_S)
         span = {"first": first, "last": first + timedelta(hours=1), "after": 0, "upto": 2**31 - 1}
         await session.execute(rollup_sql.ROLL_UP_HOUR, span)
-    for statement in SAMPLED:
+    for statement in COLLECT_SAMPLES:
         await session.execute(text(statement), {"base": base} if ":base" in statement else {})
 
 
-def _sampled(air: Air, base: int) -> Iterator[Reading]:
+def _sample_readings(site_samples: SiteSamples, base: int) -> Iterator[Reading]:
     for number in range(SAMPLES + 1):
-        for n in range(HOUR_S // air.interval_s):
-            slot = (base + number) * HOUR_S + air.phase + n * air.interval_s
-            if number == LOST:
-                yield air.reading(slot, ())
+        for n in range(HOUR_S // site_samples.interval_s):
+            slot = (base + number) * HOUR_S + site_samples.phase + n * site_samples.interval_s
+            if number == LOST_SAMPLE:
+                yield site_samples.reading(slot, ())
             else:
-                yield air.reading(slot, air.samples[number][n])
+                yield site_samples.reading(slot, site_samples.samples[number][n])
 
 
-async def keep_readings(session: AsyncSession, lives: Sequence[Life]) -> None:
-    await _copy(session, "measurement", READING, (_row(one) for life in lives for one in life.readings))
+async def insert_readings(session: AsyncSession, histories: Sequence[SiteHistory]) -> None:
+    await _copy(
+        session,
+        "measurement",
+        READING_COLUMNS,
+        (_row(reading) for history in histories for reading in history.readings),
+    )
 
 
-async def keep_passed(session: AsyncSession, lives: Sequence[Life]) -> None:
+async def insert_skipped(session: AsyncSession, histories: Sequence[SiteHistory]) -> None:
     rows = [
-        (life.air.site_id, low, high, lost)
-        for life in lives
-        for found, lost in ((life.quiet, False), (life.lost, True))
-        for low, high in found
+        (history.samples.site_id, low, high, lost)
+        for history in histories
+        for hours, lost in ((history.healthy_hours, False), (history.lost_hours, True))
+        for low, high in hours
     ]
-    await _copy(session, "passed", ("site_id", "low", "high", "lost"), rows)
+    await _copy(session, "skipped", ("site_id", "low", "high", "lost"), rows)
 
 
-async def roll_up(session: AsyncSession, told: Mapping[int, Sequence[int]], hours: int) -> None:
-    """The hours before `hours` (since 1970): what was told reading by reading, and what was passed over."""
+async def roll_up_hours(session: AsyncSession, sites_by_hour: Mapping[int, Sequence[int]], end_hour: int) -> None:
+    """Roll up the hours before `end_hour` (since 1970): those with single readings, and the skipped ones."""
     days: dict[date, list[tuple[int, int]]] = {}
-    for hour, ids in told.items():
-        if hour < hours:
+    for hour, ids in sites_by_hour.items():
+        if hour < end_hour:
             days.setdefault(from_slot(hour * HOUR_S).astimezone(WITA).date(), []).extend((n, hour) for n in ids)
-    for day, found in sorted(days.items()):
+    for day, site_hours in sorted(days.items()):
         span = {"first": midnight(day), "last": midnight(day + timedelta(days=1))}
-        given = {"sites": [n for n, _ in found], "hours": [from_slot(hour * HOUR_S) for _, hour in found]}
-        await session.execute(rollup_sql.RECOUNT_HOURS, {**given, **span})
-    await session.execute(ROLL_PASSED)
+        rows = {"sites": [n for n, _ in site_hours], "hours": [from_slot(hour * HOUR_S) for _, hour in site_hours]}
+        await session.execute(rollup_sql.RECOUNT_HOURS, {**rows, **span})
+    await session.execute(ROLL_UP_SKIPPED)
 
 
-async def read_passed(session: AsyncSession, base: int, since: int) -> None:
-    """The single readings of the hours that were passed over, from the hour `since` (1970) on."""
+async def insert_skipped_readings(session: AsyncSession, base: int, since: int) -> None:
+    """Insert the single readings of the skipped hours, from the hour `since` (since 1970) on."""
     table = partitions.partition_name(from_slot(base * HOUR_S).astimezone(WITA).date())
-    await session.execute(text(READ_PASSED.format(sample=table)), {"base": base, "since": since})
+    await session.execute(text(INSERT_SKIPPED_READINGS.format(sample=table)), {"base": base, "since": since})
 
 
-async def keep_segments(session: AsyncSession, found: Mapping[int, Sequence[Segment]]) -> None:
+async def insert_segments(session: AsyncSession, segments: Mapping[int, Sequence[Segment]]) -> None:
     names = FIELDS.split(", ")
-    rows = [(site_id, *(getattr(one, name) for name in names)) for site_id, laid in found.items() for one in laid]
+    rows = [
+        (site_id, *(getattr(segment, name) for name in names))
+        for site_id, site_segments in segments.items()
+        for segment in site_segments
+    ]
     await _copy(session, "state_segment", ("site_id", *names), rows)
 
 
-async def keep_checkpoints(session: AsyncSession, found: Iterable[tuple[int, datetime, JudgeState]]) -> None:
-    rows = ((site_id, at, orjson.dumps(judge_state_store.state_fields(carry)).decode()) for site_id, at, carry in found)
+async def insert_checkpoints(session: AsyncSession, checkpoints: Iterable[tuple[int, datetime, JudgeState]]) -> None:
+    rows = (
+        (site_id, at, orjson.dumps(judge_state_store.state_fields(carry)).decode())
+        for site_id, at, carry in checkpoints
+    )
     await _copy(session, "checkpoint", ("site_id", "at", "carry"), rows)
 
 
 async def _copy(session: AsyncSession, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """In the session's own transaction, which some statement must have begun."""
+    """COPY rows in the session's transaction, which an earlier statement must have begun."""
     raw = await (await session.connection()).get_raw_connection()
     driver = raw.driver_connection
     assert driver is not None
     await driver.copy_records_to_table(table, records=rows, columns=columns)
 
 
-def _row(one: Reading) -> tuple[Any, ...]:
-    return one.key, from_slot(one.slot), one.source, one.outcome, one.sent, one.valid_s, one.rtt_us, one.reason
+def _row(reading: Reading) -> tuple[Any, ...]:
+    return (
+        reading.key,
+        from_slot(reading.slot),
+        reading.source,
+        reading.outcome,
+        reading.sent,
+        reading.valid_s,
+        reading.rtt_us,
+        reading.reason,
+    )

@@ -15,7 +15,7 @@ from app.registry import providers
 from app.registry.regions import REGIONS_CSV
 from app.runtime.migrate import migrate
 from simulator.history.write import write_history
-from simulator.registration import register, wanted
+from simulator.registration import planned_sites, register
 from simulator.script import Script
 from simulator.villages import PROVIDERS
 from tests.conftest import make_database
@@ -57,7 +57,7 @@ async def measure(server_url: str, *, days: int, sites: int) -> None:
     await migrate(engine)
     async with transaction(sessions) as session:
         await providers.ensure_providers(session, PROVIDERS)
-        await register(session, wanted(REGIONS_CSV, Script(sites=sites, nodes=20)))
+        await register(session, planned_sites(REGIONS_CSV, Script(sites=sites, nodes=20)))
     began, cpu = time.perf_counter(), time.process_time()
     await write_history(engine, days=days, say=_say(began))
     took, own = time.perf_counter() - began, time.process_time() - cpu

@@ -25,7 +25,7 @@ import asyncpg
 
 from app.postgres.embedded import Cluster
 from app.registry.regions import REGIONS_CSV
-from simulator import journal
+from simulator.journal import read_agents
 from simulator.script import TECHNOLOGIES
 from simulator.villages import villages
 from tests.benchmarks.truth import counted, pushed, sums
@@ -132,7 +132,7 @@ def run(agents: int, minutes: float, seed: int, folder: Path) -> dict[str, Any]:
                 "loss_pct": {},
                 "paused": {},
                 "send_every_s": send_s,
-                "journal": journal.read(running.folder),
+                "journal": read_agents(running.folder),
             }
         )
 

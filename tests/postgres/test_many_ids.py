@@ -20,7 +20,7 @@ from app.postgres.engine import among
 from app.registry.models import Site
 from app.runtime.admin_session import by_command_line
 from probes.contract import CENTRAL
-from simulator import device_tokens
+from simulator.registration import create_device_tokens
 
 IDS = range(1_000_000, 1_040_000)  # of no site
 NOW = utc_now()
@@ -46,7 +46,7 @@ QUERIES: dict[str, Query] = {
     "incidents.count_children": lambda session: incidents.count_children(session, IDS, caller=by_command_line()),
     "closed_months": lambda session: monthly_close.closed_months(session, *RANGE, site_ids=IDS),
     "_access_points": lambda session: daily_availability._access_points(session, among(Site.id, IDS)),
-    "device_tokens.ensure": lambda session: device_tokens.ensure(session, "secret", [f"none-{n}" for n in IDS]),
+    "create_device_tokens": lambda session: create_device_tokens(session, "secret", [f"none-{n}" for n in IDS]),
 }
 
 

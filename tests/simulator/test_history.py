@@ -1,4 +1,4 @@
-"""A simulated past is what living through it would have come to: nothing skipped may make a difference."""
+"""A simulated past equals what probing and judging every reading would have come to: skipping changes nothing."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ from app.settings import Settings
 from app.worker import writer as worker
 from probes.contract import AGENT, CENTRAL, Outcome, Reading
 from simulator.history import scenarios, steady_state
-from simulator.history.length import HistoryError, read_days
-from simulator.history.samples import SAMPLES, harmless
-from simulator.history.scenarios import Spell, Spells, Subject
+from simulator.history.plan import HistoryError, read_days
+from simulator.history.samples import SAMPLES, is_loss_harmless
+from simulator.history.scenarios import Episode, Episodes, HistorySite
 from simulator.history.write import write_history
-from simulator.registration import register, wanted
-from simulator.script import Agents, EventKind, Script
+from simulator.registration import planned_sites, register
+from simulator.script import AgentBehaviour, EventKind, Script
 from simulator.villages import PROVIDERS
 from tests.conftest import drop_database, make_database
 
@@ -50,33 +50,36 @@ HOUR_S = 3_600
 
 
 @dataclass
-class World:
+class WrittenHistory:
     engine: AsyncEngine
     sessions: Sessions
-    drawn: Spells
-    said: list[str]
+    drawn: Episodes
+    lines: list[str]
 
     async def rows(self, statement: str, **given: Any) -> list[tuple[Any, ...]]:
         async with transaction(self.sessions) as session:
             return [tuple(row) for row in await session.execute(text(statement), given)]
 
     async def ids(self) -> list[int]:
-        """Those that hang on nothing first."""
+        """Site ids, those without a parent first."""
         return [row[0] for row in await self.rows("SELECT id FROM site ORDER BY parent_id IS NOT NULL, id")]
 
 
-def eventful(seed: int, found: Sequence[Subject], start: int, end: int) -> Spells:
-    """Far more than ever happens: all that can, in three days."""
-    drawn = scenarios.draw(seed, found, start, end)
+def eventful(seed: int, found: Sequence[HistorySite], start: int, end: int) -> Episodes:
+    """Draw far more episodes than usual: all that can happen, in three days."""
+    drawn = scenarios.draw_episodes(seed, found, start, end)
     for one in found:
         random = Random(f"{seed} {one.code}")
         for _ in range(random.randrange(7)):
             kind = random.choice([EventKind.OUTAGE, EventKind.OUTAGE, EventKind.LOSS, EventKind.SLOW])
             low = random.randrange(start, end)
             high = low + random.choice([8, 50, 200, 900, 5_000, 20_000])
-            spell = Spell(kind, low, high, 40.0 if kind is EventKind.LOSS else 0, 1_900.0)
-            drawn.setdefault(one.id, []).append(spell)
-    return {site_id: list(scenarios.apart(many, end)) for site_id, many in scenarios.under_towers(found, drawn).items()}
+            episode = Episode(kind, low, high, 40.0 if kind is EventKind.LOSS else 0, 1_900.0)
+            drawn.setdefault(one.id, []).append(episode)
+    return {
+        site_id: list(scenarios.merge_outages(many, end))
+        for site_id, many in scenarios.with_tower_outages(found, drawn).items()
+    }
 
 
 def often_blind(seed: int, start: int, end: int) -> list[BlindRange]:
@@ -88,40 +91,37 @@ def often_blind(seed: int, start: int, end: int) -> list[BlindRange]:
     ]
 
 
-async def made(server_url: str, patch: pytest.MonkeyPatch, *, raw_hours: int, days: int, sites: int) -> World:
+async def write(server_url: str, *, raw_hours: int, days: int, sites: int) -> WrittenHistory:
     engine = open_engine(await make_database(server_url), name="test", command_timeout_s=None)
     await migrate(engine)
-    world = World(engine, open_sessions(engine), {}, [])
-    async with transaction(world.sessions) as session:
+    history = WrittenHistory(engine, open_sessions(engine), {}, [])
+    async with transaction(history.sessions) as session:
         await providers.ensure_providers(session, PROVIDERS)
-        await register(session, wanted(REGIONS_CSV, Script(sites=sites, nodes=TOWERS, agents=Agents())))
+        await register(session, planned_sites(REGIONS_CSV, Script(sites=sites, nodes=TOWERS, agents=AgentBehaviour())))
 
-    def draw(*given: Any) -> Spells:
-        world.drawn = eventful(*given)
-        return world.drawn
+    def draw(seed: int, sites: Sequence[HistorySite], start: int, end: int) -> Episodes:
+        history.drawn = eventful(seed, sites, start, end)
+        return history.drawn
 
-    with patch.context() as patched:
-        patched.setattr("simulator.history.write.draw", draw)
-        patched.setattr("simulator.history.write.blind", often_blind)
-        assert await write_history(engine, days=days, seed=3, raw_hours=raw_hours, say=world.said.append)
-    return world
+    assert await write_history(
+        engine, days=days, seed=3, raw_hours=raw_hours, say=history.lines.append, draw=draw, draw_blind=often_blind
+    )
+    return history
 
 
 @pytest.fixture(scope="module")
-async def world(server_url: str) -> AsyncIterator[World]:
+async def world(server_url: str) -> AsyncIterator[WrittenHistory]:
     """Three days of which every reading is kept."""
-    with pytest.MonkeyPatch.context() as patch:
-        world = await made(server_url, patch, raw_hours=24 * DAYS + 24, days=DAYS, sites=SITES)
+    world = await write(server_url, raw_hours=24 * DAYS + 24, days=DAYS, sites=SITES)
     yield world
     await world.engine.dispose()
     await drop_database(world.engine.url.render_as_string(hide_password=False), server_url)
 
 
 @pytest.fixture(scope="module")
-async def older(server_url: str) -> AsyncIterator[World]:
+async def older(server_url: str) -> AsyncIterator[WrittenHistory]:
     """Two days of which the readings of the last six hours are kept."""
-    with pytest.MonkeyPatch.context() as patch:
-        world = await made(server_url, patch, raw_hours=6, days=2, sites=12)
+    world = await write(server_url, raw_hours=6, days=2, sites=12)
     yield world
     await world.engine.dispose()
     await drop_database(world.engine.url.render_as_string(hide_password=False), server_url)
@@ -133,7 +133,7 @@ READINGS = """
 """
 
 
-async def readings(world: World) -> dict[int, list[Reading]]:
+async def readings(world: WrittenHistory) -> dict[int, list[Reading]]:
     found: dict[int, list[Reading]] = {}
     for site_id, slot, outcome, sent, rtt_us, valid_s, source in await world.rows(READINGS):
         one = Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), valid_s, source=source)
@@ -157,7 +157,7 @@ async def written(session: AsyncSession, ids: Sequence[int]) -> dict[int, tuple[
     }
 
 
-async def test_it_is_exactly_what_judging_every_single_reading_comes_to(world: World) -> None:
+async def test_the_result_equals_judging_every_single_reading(world: WrittenHistory) -> None:
     ids, read = await world.ids(), await readings(world)
     assert len(ids) == SITES + TOWERS
     async with transaction(world.sessions) as session:
@@ -172,8 +172,8 @@ async def test_it_is_exactly_what_judging_every_single_reading_comes_to(world: W
             assert checkpoints == folded.checkpoints
 
 
-async def test_no_look_is_missing_and_none_is_too_many(world: World) -> None:
-    """At every interval, but for the stops; more often only right after a loss."""
+async def test_no_reading_is_missing_and_none_is_superfluous(world: WrittenHistory) -> None:
+    """Readings come at every interval, except while stopped; more often only right after a loss."""
     stops = await world.rows("SELECT started_at, ended_at FROM blind WHERE reason = 'stopped'")
     for found in (await readings(world)).values():
         for a, b in pairwise(found):
@@ -182,7 +182,9 @@ async def test_no_look_is_missing_and_none_is_too_many(world: World) -> None:
             assert b.slot - a.slot >= 60 or a.outcome is Outcome.TIMEOUT or a.sent == 5
 
 
-async def test_who_reports_himself_is_read_by_his_agent_alone_at_its_own_pace_and_is_never_hidden(world: World) -> None:
+async def test_a_push_site_is_measured_by_its_agent_alone_at_its_own_pace_and_never_blind(
+    world: WrittenHistory,
+) -> None:
     pushing = {n for (n,) in await world.rows("SELECT id FROM site WHERE probe = 'push'")}
     assert 0 < len(pushing) < SITES
     read = await readings(world)
@@ -198,15 +200,15 @@ async def test_who_reports_himself_is_read_by_his_agent_alone_at_its_own_pace_an
     assert not pushing & {n for (n,) in unknown}
 
 
-async def test_every_drawn_outage_is_there_with_its_bounds_and_none_besides(world: World) -> None:
+async def test_every_drawn_outage_is_recorded_with_its_bounds_and_no_other(world: WrittenHistory) -> None:
     rows = await world.rows("SELECT site_id, state, started_at, ended_at FROM state_segment ORDER BY 1, 3")
     blind = [(to_slot(a) - 8, to_slot(b) + 120) for a, b in await world.rows("SELECT started_at, ended_at FROM blind")]
     (end,) = (await world.rows("SELECT extract(epoch FROM ended_at)::bigint FROM simulation"))[0]
     outages = {
-        (n, spell.start, spell.end)
+        (n, episode.start, episode.end)
         for n, many in world.drawn.items()
-        for spell in many
-        if spell.kind is EventKind.OUTAGE and spell.end < end - 3 * HOUR_S
+        for episode in many
+        if episode.kind is EventKind.OUTAGE and episode.end < end - 3 * HOUR_S
     }
     seen = 0
     for site_id, start, finish in outages:
@@ -225,14 +227,14 @@ async def test_every_drawn_outage_is_there_with_its_bounds_and_none_besides(worl
     for site_id, state, low, high in rows:
         if state in ("down", "unreachable"):
             assert any(
-                spell.kind in (EventKind.OUTAGE, EventKind.LOSS)
-                and spell.start <= to_slot(low)
-                and (high is None or to_slot(low) < spell.end)
-                for spell in world.drawn[site_id]
+                episode.kind in (EventKind.OUTAGE, EventKind.LOSS)
+                and episode.start <= to_slot(low)
+                and (high is None or to_slot(low) < episode.end)
+                for episode in world.drawn[site_id]
             ), (site_id, low, high)
 
 
-async def test_every_second_of_every_site_and_day_is_counted_once(world: World) -> None:
+async def test_every_second_of_every_site_and_day_is_counted_once(world: WrittenHistory) -> None:
     rows = await world.rows(
         "SELECT site_id, day, up + degraded + down + unreachable + unknown + maintenance + inactive "
         "FROM availability_day"
@@ -250,8 +252,8 @@ FIGURES = {
 }
 
 
-async def test_counting_all_of_it_again_comes_to_the_same(world: World) -> None:
-    """Also the hours that were never counted, but taken from a site's sample hours."""
+async def test_recounting_everything_changes_nothing(world: WrittenHistory) -> None:
+    """Not even the hours that were copied from a site's sample hours."""
     kept = {table: await world.rows(f"SELECT * FROM {table} ORDER BY {key}") for table, key in FIGURES.items()}
     days = await world.rows("SELECT * FROM availability_day ORDER BY site_id, day")
     hours = await world.rows("SELECT upto FROM rollup_watermark WHERE stage = 'hours'")
@@ -272,7 +274,7 @@ async def test_counting_all_of_it_again_comes_to_the_same(world: World) -> None:
     assert await world.rows("SELECT * FROM availability_day ORDER BY site_id, day") == days
 
 
-async def test_judging_any_of_it_again_changes_nothing(world: World) -> None:
+async def test_rejudging_any_range_changes_nothing(world: WrittenHistory) -> None:
     ids, random = await world.ids(), Random(5)
     (start,) = (await world.rows("SELECT started_at FROM simulation"))[0]
     async with transaction(world.sessions) as session:
@@ -283,7 +285,7 @@ async def test_judging_any_of_it_again_changes_nothing(world: World) -> None:
         assert await written(session, ids) == before
 
 
-async def test_what_is_older_than_the_readings_stays_closed(older: World) -> None:
+async def test_what_is_older_than_the_readings_is_not_rejudged(older: WrittenHistory) -> None:
     ids = await older.ids()
     (start, readings_from) = (await older.rows("SELECT started_at, readings_from FROM simulation"))[0]
     assert await older.rows("SELECT 1 FROM measurement WHERE slot < :at", at=readings_from) == []
@@ -294,7 +296,7 @@ async def test_what_is_older_than_the_readings_stays_closed(older: World) -> Non
         assert await written(session, ids) == before
 
 
-async def test_the_worker_goes_on_without_a_seam(older: World) -> None:
+async def test_the_worker_continues_without_a_gap(older: WrittenHistory) -> None:
     async with transaction(older.sessions) as session:
         ids = await older.ids()
         rows = await judge_state_store.lock_sites(session, ids)
@@ -313,7 +315,7 @@ async def test_the_worker_goes_on_without_a_seam(older: World) -> None:
         await session.rollback()
 
 
-async def test_incidents_tell_of_the_same_outages(world: World) -> None:
+async def test_incidents_cover_the_same_outages(world: WrittenHistory) -> None:
     down = await world.rows("SELECT count(*) FROM state_segment WHERE state = 'down'")
     told = await world.rows(
         "SELECT count(*) FILTER (WHERE ended_at IS NOT NULL AND last_loss_at IS NULL), count(*) FROM incident_site "
@@ -325,20 +327,20 @@ async def test_incidents_tell_of_the_same_outages(world: World) -> None:
     assert await world.rows(early) == []
 
 
-async def test_a_second_time_nothing_is_written(older: World) -> None:
+async def test_a_second_history_is_not_written(older: WrittenHistory) -> None:
     before = await older.rows("SELECT count(*), max(id) FROM state_segment")
-    assert not await write_history(older.engine, days=2, say=older.said.append)
-    assert "there is one already" in older.said[-1]
+    assert not await write_history(older.engine, days=2, say=older.lines.append)
+    assert "exists already" in older.lines[-1]
     assert await older.rows("SELECT count(*), max(id) FROM state_segment") == before
 
 
-async def test_where_something_was_measured_nothing_is_made_up(older: World, engine: AsyncEngine) -> None:
+async def test_a_database_with_measurements_is_refused(older: WrittenHistory, engine: AsyncEngine) -> None:
     await older.rows("DELETE FROM simulation RETURNING 1")
     with pytest.raises(HistoryError, match="holds measurements already"):
-        await write_history(older.engine, days=2, say=older.said.append)
+        await write_history(older.engine, days=2, say=older.lines.append)
 
 
-async def test_every_answer_says_up_to_when_it_is_simulated(world: World) -> None:
+async def test_every_response_says_until_when_it_is_simulated(world: WrittenHistory) -> None:
     app = create_app(Settings(canaries=["127.255.0.1"], database_url=None))
     app.state.sessions, app.state.engine = world.sessions, world.engine
     async with transaction(world.sessions) as session:
@@ -375,54 +377,54 @@ async def test_every_answer_says_up_to_when_it_is_simulated(world: World) -> Non
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_resting_is_what_judging_every_reading_comes_to(world: World, seed: int) -> None:
-    """Whatever was carried before, and however long it was calm, or lost."""
+async def test_a_skipped_stretch_equals_judging_every_reading(world: WrittenHistory, seed: int) -> None:
+    """Whatever the state before, and however long the readings were healthy, or lost."""
     random = Random(seed)
     async with transaction(world.sessions) as session:
         (site_id,) = random.sample(await world.ids(), 1)
-        about = (await judge_context.load(session, [site_id], [], from_slot(0), from_slot(0)))[site_id]
-    limits = about.thresholds.at(about.configurations[0].technology, utc_now())
-    assert harmless(limits)
+        context = (await judge_context.load(session, [site_id], [], from_slot(0), from_slot(0)))[site_id]
+    thresholds = context.thresholds.at(context.configurations[0].technology, utc_now())
+    assert is_loss_harmless(thresholds)
     first = to_slot(midnight(utc_now().astimezone(WITA).date()))
-    carry = initial_state(about.configurations[0])
+    state = initial_state(context.configurations[0])
     for n in range(random.randrange(1, 30)):
-        carry = fold(carry, [_look(random, site_id, first + 60 * n, ok=True)], about).state
+        state = fold(state, [_reading(random, site_id, first + 60 * n, ok=True)], context).state
     begins = first + 60 * 30
     for length in (1, 4, WINDOW_READINGS, 90, 700):
-        looks = [_look(random, site_id, begins + 60 * n, ok=True) for n in range(length)]
+        healthy = [_reading(random, site_id, begins + 60 * n, ok=True) for n in range(length)]
         if length > 40:
-            looks[20] = _one_lost(looks[20])
-        carry = fold(carry, [_look(random, site_id, begins - 60, ok=True)], about).state
-        assert steady_state.is_calm(carry, limits)
-        assert steady_state.calm(carry, looks[-WINDOW_READINGS:]) == fold(carry, looks, about).state
-        assert not fold(carry, looks, about).changes
-    down = fold(carry, [_look(random, site_id, begins + n, ok=False) for n in (0, 10)], about).state
-    losses = [_look(random, site_id, begins + 60 * n, ok=False) for n in range(1, 200)]
-    assert steady_state.lost(down, losses[-1].slot, 60) == fold(down, losses, about).state
-    assert not fold(down, losses, about).changes
+            healthy[20] = _with_one_loss(healthy[20])
+        state = fold(state, [_reading(random, site_id, begins - 60, ok=True)], context).state
+        assert steady_state.is_steady(state, thresholds)
+        assert steady_state.after_healthy(state, healthy[-WINDOW_READINGS:]) == fold(state, healthy, context).state
+        assert not fold(state, healthy, context).changes
+    down = fold(state, [_reading(random, site_id, begins + n, ok=False) for n in (0, 10)], context).state
+    losses = [_reading(random, site_id, begins + 60 * n, ok=False) for n in range(1, 200)]
+    assert steady_state.after_losses(down, losses[-1].slot, 60) == fold(down, losses, context).state
+    assert not fold(down, losses, context).changes
 
 
-def _look(random: Random, site_id: int, slot: int, *, ok: bool) -> Reading:
+def _reading(random: Random, site_id: int, slot: int, *, ok: bool) -> Reading:
     rtts = tuple(random.randrange(9_000, 60_000) for _ in range(3)) if ok else ()
     return Reading(site_id, slot, Outcome.OK if ok else Outcome.TIMEOUT, 3, rtts, 60)
 
 
-def _one_lost(one: Reading) -> Reading:
-    return Reading(one.key, one.slot, one.outcome, one.sent, one.rtt_us[1:], one.valid_s)
+def _with_one_loss(reading: Reading) -> Reading:
+    return Reading(reading.key, reading.slot, reading.outcome, reading.sent, reading.rtt_us[1:], reading.valid_s)
 
 
 def test_the_same_seed_draws_the_same_past() -> None:
-    found = [Subject(n, f"site {n}", f"127.2.5.{n}", "64.02.05.2001", n % 2, "geo", "pln", None) for n in range(30)]
-    assert scenarios.draw(1, found, 0, 9_000_000) == scenarios.draw(1, found, 0, 9_000_000)
-    assert scenarios.draw(1, found, 0, 9_000_000) != scenarios.draw(2, found, 0, 9_000_000)
+    found = [HistorySite(n, f"site {n}", f"127.2.5.{n}", "64.02.05.2001", n % 2, "geo", "pln", None) for n in range(30)]
+    assert scenarios.draw_episodes(1, found, 0, 9_000_000) == scenarios.draw_episodes(1, found, 0, 9_000_000)
+    assert scenarios.draw_episodes(1, found, 0, 9_000_000) != scenarios.draw_episodes(2, found, 0, 9_000_000)
     assert SAMPLES > 1
 
 
-@pytest.mark.parametrize("given", ["", "90", "0d", "401d", "90 d", "58w", "-1d", "1y", "٣d"])
-def test_a_wrong_length_is_one_line(given: str) -> None:
+@pytest.mark.parametrize("text", ["", "90", "0d", "401d", "90 d", "58w", "-1d", "1y", "٣d"])
+def test_a_wrong_length_is_refused(text: str) -> None:
     with pytest.raises(HistoryError, match="90d or 13w"):
-        read_days(given)
+        read_days(text)
 
 
 def test_a_length_is_days_or_weeks() -> None:
-    assert [read_days(given) for given in ("1d", "90d", "400d", "13w")] == [1, 90, 400, 91]
+    assert [read_days(length) for length in ("1d", "90d", "400d", "13w")] == [1, 90, 400, 91]

@@ -15,10 +15,9 @@ from app.registry.models import Lifecycle, Site, SiteKind
 from app.registry.regions import REGIONS_CSV
 from app.registry.schemas import SitePatch
 from probes.contract import ProbeKind
-from simulator import device_tokens
 from simulator.agent_secret import token
-from simulator.registration import FOUNDER, POLICY, register, wanted
-from simulator.script import Agents, Script
+from simulator.registration import DEMO_CALLER, POLICY, create_device_tokens, planned_sites, register
+from simulator.script import AgentBehaviour, Script
 from simulator.villages import PROVIDERS, villages
 
 
@@ -29,7 +28,7 @@ async def known_providers(session: AsyncSession) -> None:
 
 async def registered(session: AsyncSession, **script: Any) -> dict[str, Site]:
     """The registry by host after a start of the demo."""
-    await register(session, wanted(REGIONS_CSV, Script(**script)))
+    await register(session, planned_sites(REGIONS_CSV, Script(**script)))
     sites = await session.scalars(select(Site).execution_options(populate_existing=True))
     return {site.host or "": site for site in sites}
 
@@ -44,7 +43,7 @@ def hanging(sites: dict[str, Site]) -> dict[str, int]:
 
 async def patch(session: AsyncSession, site: Site, **change: Any) -> None:
     given = SitePatch(**change)
-    await registry.patch_site(session, str(site.id), given, caller=FOUNDER, policy=POLICY, if_match=None)
+    await registry.patch_site(session, str(site.id), given, caller=DEMO_CALLER, policy=POLICY, if_match=None)
 
 
 async def test_without_nodes_there_are_access_points_alone_in_the_order_of_their_codes(session: AsyncSession) -> None:
@@ -57,7 +56,7 @@ async def test_without_nodes_there_are_access_points_alone_in_the_order_of_their
 
 
 def test_every_village_and_nothing_else_is_wanted_by_default() -> None:
-    active = [one for one in wanted(REGIONS_CSV, Script()) if one.active]
+    active = [one for one in planned_sites(REGIONS_CSV, Script()) if one.active]
     assert [one.fields for one in active] == villages(REGIONS_CSV)
 
 
@@ -98,7 +97,7 @@ async def test_what_a_user_retired_or_hung_elsewhere_stays_so(session: AsyncSess
     own = next(site for site in sites.values() if site.parent_id is None and site.kind is SiteKind.ACCESS_POINT)
     await patch(session, own, kind="node", name="Menara sendiri")
     await patch(session, child, parent_id=own.id)
-    await registry.retire_site(session, str(second.id), caller=FOUNDER)
+    await registry.retire_site(session, str(second.id), caller=DEMO_CALLER)
     after = await registered(session, sites=40, nodes=2)
     assert after[child.host or ""].parent_id == own.id
     assert after[second.host or ""].lifecycle is Lifecycle.RETIRED
@@ -116,13 +115,13 @@ async def test_a_tower_that_a_user_made_their_own_is_left_alone(session: AsyncSe
 
 async def everyone(session: AsyncSession, **script: Any) -> dict[str, Site]:
     """The registry by code after a start of the demo."""
-    await register(session, wanted(REGIONS_CSV, Script(**script)))
+    await register(session, planned_sites(REGIONS_CSV, Script(**script)))
     sites = await session.scalars(select(Site).execution_options(populate_existing=True))
     return {site.code: site for site in sites}
 
 
 def test_with_agents_what_sits_behind_carrier_nat_reports_itself() -> None:
-    active = [one.fields for one in wanted(REGIONS_CSV, Script(agents=Agents())) if one.active]
+    active = [one.fields for one in planned_sites(REGIONS_CSV, Script(agents=AgentBehaviour())) if one.active]
     pushing = [fields for fields in active if fields["probe"] == "push"]
     assert {fields["technology"] for fields in pushing} == {"cellular", "leo", "geo"}
     assert 0.44 < len(pushing) / len(active) < 0.46
@@ -133,12 +132,12 @@ def test_with_agents_what_sits_behind_carrier_nat_reports_itself() -> None:
 
 
 async def test_one_that_reports_itself_is_found_again_by_its_code_and_hangs_on_its_tower(session: AsyncSession) -> None:
-    first = await everyone(session, sites=120, nodes=3, agents=Agents())
+    first = await everyone(session, sites=120, nodes=3, agents=AgentBehaviour())
     versions = {code: site.version for code, site in first.items()}
     pushing = [site for site in first.values() if site.probe is ProbeKind.PUSH]
     assert pushing
     assert {site.host for site in pushing} == {None}
-    again = await everyone(session, sites=120, nodes=3, agents=Agents())
+    again = await everyone(session, sites=120, nodes=3, agents=AgentBehaviour())
     assert {code: site.version for code, site in again.items()} == versions
 
 
@@ -146,7 +145,7 @@ async def test_a_demo_of_an_earlier_version_gets_its_agents_and_one_without_lose
     pinged = await everyone(session, sites=60)
     hosts = {code: site.host for code, site in pinged.items()}
     ids = {code: site.id for code, site in pinged.items()}
-    mixed = await everyone(session, sites=60, agents=Agents())
+    mixed = await everyone(session, sites=60, agents=AgentBehaviour())
     assert {code: site.id for code, site in mixed.items()} == ids
     assert {site.probe for site in mixed.values() if site.technology != "fiber"} == {ProbeKind.PUSH}
     back = await everyone(session, sites=60)
@@ -155,13 +154,13 @@ async def test_a_demo_of_an_earlier_version_gets_its_agents_and_one_without_lose
 
 
 async def test_how_a_user_has_a_site_measured_stays_so(session: AsyncSession) -> None:
-    sites = await everyone(session, sites=30, agents=Agents())
+    sites = await everyone(session, sites=30, agents=AgentBehaviour())
     one, other, *_ = (site for site in sites.values() if site.probe is ProbeKind.PUSH)
     fibre = next(site for site in sites.values() if site.probe is ProbeKind.ICMP)
     await patch(session, one, probe="icmp", host="127.77.0.1")
     await patch(session, other, host="127.77.0.2")
     await patch(session, fibre, speed_url="http://127.77.0.3/object")
-    for says in (None, Agents(), Agents(all=True)):
+    for says in (None, AgentBehaviour(), AgentBehaviour(all=True)):
         after = await everyone(session, sites=30, agents=says)
         assert (after[one.code].probe, after[one.code].host) == (ProbeKind.ICMP, "127.77.0.1")
         assert (after[other.code].probe, after[other.code].host) == (ProbeKind.PUSH, "127.77.0.2")
@@ -169,7 +168,7 @@ async def test_how_a_user_has_a_site_measured_stays_so(session: AsyncSession) ->
 
 
 async def test_every_agent_has_a_token_and_a_user_who_gives_or_takes_one_wins(session: AsyncSession) -> None:
-    sites = await everyone(session, sites=30, agents=Agents())
+    sites = await everyone(session, sites=30, agents=AgentBehaviour())
     codes = [site.code for site in sites.values()]
     first, second, *others = (site for site in sites.values() if site.probe is ProbeKind.PUSH)
 
@@ -177,14 +176,14 @@ async def test_every_agent_has_a_token_and_a_user_who_gives_or_takes_one_wins(se
         found = await session.scalars(select(DeviceToken).where(DeviceToken.revoked_at.is_(None)))
         return {one.site_id or 0: one for one in found}
 
-    await device_tokens.ensure(session, "secret", codes)
+    await create_device_tokens(session, "secret", codes)
     before = {site_id: one.id for site_id, one in (await good()).items()}
     assert set(before) == {first.id, second.id, *(site.id for site in others)}
     assert (await good())[first.id].digest == digest(token("secret", first.code))
     await agent_tokens.mint(session, first.id, by="sari")
     await agent_tokens.revoke(session, second.id, by="sari")
     for secret in ("secret", "another"):
-        await device_tokens.ensure(session, secret, codes)
+        await create_device_tokens(session, secret, codes)
         assert (await good())[first.id].created_by == "sari"
         assert second.id not in await good()
     assert (await good())[others[0].id].digest == digest(token("another", others[0].code))

@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from app.postgres.embedded import Cluster
-from simulator.host_plan import Host
+from simulator.host_plan import SimulatedHost
 from simulator.namespace import Namespace
-from simulator.process import Simulation
-from simulator.registry import Registry
+from simulator.process import SimulatorProcess
+from simulator.registry import RegistryPoller
 from tests.simulator.pings import ping
 
 TABLES = """
@@ -28,7 +28,7 @@ INSERT INTO site (code, village_code, host, technology, provider_id, lifecycle) 
     ('64.11.01.2002-01', '64.11.01.2002', '127.11.1.2', 'fiber', 1, 'retired'),
     ('64.11.01.2003-01', '64.11.01.2003', NULL, 'leo', 1, 'active');
 """
-FIRST = Host("127.11.1.1", "geo", "64.11.01.2001-01", "64.11.01.2001", "iconplus")
+FIRST = SimulatedHost("127.11.1.1", "geo", "64.11.01.2001-01", "64.11.01.2001", "iconplus")
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,9 @@ class Told:
     """What the registry's thread told, waited for by the test's loop."""
 
     def __init__(self) -> None:
-        self.all: list[list[Host]] = []
+        self.all: list[list[SimulatedHost]] = []
 
-    async def times(self, count: int) -> list[Host]:
+    async def times(self, count: int) -> list[SimulatedHost]:
         deadline = time.monotonic() + 5
         while len(self.all) < count:
             assert time.monotonic() < deadline, f"told {len(self.all)} times"
@@ -66,7 +66,7 @@ async def test_the_registry_is_told_at_first_and_after_a_change_only(
 ) -> None:
     await database.execute(TABLES)
     told = Told()
-    registry = Registry(url, told.all.append, every_s=0.02)
+    registry = RegistryPoller(url, told.all.append, every_s=0.02)
     registry.start()
     assert await told.times(1) == [FIRST]
     await asyncio.sleep(0.2)
@@ -86,7 +86,7 @@ async def test_who_hangs_on_which_node_is_told_and_told_anew_when_it_changes(
         " VALUES ('64.11.01.2003-02', '64.11.01.2003', '127.11.1.254', 'fiber', 1, 'node')"
     )
     told = Told()
-    registry = Registry(url, told.all.append, every_s=0.02)
+    registry = RegistryPoller(url, told.all.append, every_s=0.02)
     registry.start()
     assert {host.code: (host.kind, host.parent) for host in await told.times(1)} == {
         FIRST.code: ("access_point", ""),
@@ -104,7 +104,7 @@ async def test_a_registry_that_cannot_be_read_yet_is_read_later_and_complained_a
     url: str, database: "asyncpg.Connection[asyncpg.Record]", caplog: pytest.LogCaptureFixture
 ) -> None:
     told = Told()
-    registry = Registry(url, told.all.append, every_s=0.02)
+    registry = RegistryPoller(url, told.all.append, every_s=0.02)
     registry.start()
     await asyncio.sleep(0.3)
     assert told.all == []
@@ -116,7 +116,7 @@ async def test_a_registry_that_cannot_be_read_yet_is_read_later_and_complained_a
 
 
 async def test_a_database_that_is_away_ends_nothing(tmp_path: Path) -> None:
-    registry = Registry(f"postgresql+asyncpg://u:p@/d?host={tmp_path}", Told().all.append, every_s=0.02)
+    registry = RegistryPoller(f"postgresql+asyncpg://u:p@/d?host={tmp_path}", Told().all.append, every_s=0.02)
     registry.start()
     await asyncio.sleep(0.2)
     assert registry.is_alive()
@@ -128,7 +128,7 @@ async def test_inside_the_namespace_the_simulator_reads_who_exists_from_the_data
     url: str, database: "asyncpg.Connection[asyncpg.Record]", namespace: Namespace, tmp_path: Path
 ) -> None:
     await database.execute(TABLES)
-    simulation = Simulation(
+    simulation = SimulatorProcess(
         namespace, data_dir=tmp_path, database_url_env="REGISTRY_URL", environment={"REGISTRY_URL": url}
     )
     addresses = ["127.11.1.1", "127.11.1.2", "127.11.1.3"]

@@ -2,7 +2,17 @@ from pathlib import Path
 
 import pytest
 
-from simulator.script import Agents, Behaviour, Event, EventKind, Script, ScriptError, Select, load, parse
+from simulator.script import (
+    AgentBehaviour,
+    EventKind,
+    LinkBehaviour,
+    Script,
+    ScriptError,
+    ScriptEvent,
+    SiteSelector,
+    load,
+    parse,
+)
 
 FULL = """
 seed = 7
@@ -45,12 +55,14 @@ EVENT = '[[event]]\nkind = "outage"\nstart_s = 1\nduration_s = 2\n'
 def test_a_full_script_is_read_as_written() -> None:
     script = parse(FULL)
     assert (script.seed, script.interval_s, script.sites, script.nodes, script.lively) == (7, 10, 300, 10, False)
-    assert script.technologies == {"geo": Behaviour(600, 30, 0.5)}
+    assert script.technologies == {"geo": LinkBehaviour(600, 30, 0.5)}
     assert script.events == (
-        Event(EventKind.OUTAGE, 60, 45, Select("geo", "64.11", "iconplus", ("64.02.05.2003-01",), 0.1, "node")),
-        Event(EventKind.LOSS, 1.5, 2, loss_pct=40),
-        Event(EventKind.SLOW, 1, 2, rtt_ms=900),
-        Event(EventKind.BLIND, 100, 20),
+        ScriptEvent(
+            EventKind.OUTAGE, 60, 45, SiteSelector("geo", "64.11", "iconplus", ("64.02.05.2003-01",), 0.1, "node")
+        ),
+        ScriptEvent(EventKind.LOSS, 1.5, 2, loss_pct=40),
+        ScriptEvent(EventKind.SLOW, 1, 2, rtt_ms=900),
+        ScriptEvent(EventKind.BLIND, 100, 20),
     )
 
 
@@ -125,12 +137,14 @@ def test_what_is_not_toml_says_where() -> None:
 
 
 def test_without_a_script_there_are_agents_and_a_script_has_those_that_it_asks_for() -> None:
-    assert load(None).agents == Agents()
+    assert load(None).agents == AgentBehaviour()
     assert parse("").agents is None
     assert parse("agents = false").agents is None
-    assert parse("agents = true").agents == Agents()
+    assert parse("agents = true").agents == AgentBehaviour()
     asked = "[agents]\nall = true\nduplicate_pct = 20\nlate_pct = 10\nlate_s = 90\nlog = true\nstop_s = 600"
-    assert parse(asked).agents == Agents(all=True, duplicate_pct=20, late_pct=10, late_s=90, log=True, stop_s=600)
+    assert parse(asked).agents == AgentBehaviour(
+        all=True, duplicate_pct=20, late_pct=10, late_s=90, log=True, stop_s=600
+    )
     assert (parse("send_every_s = 30").send_every_s, parse("registered_s = 90").registered_s) == (30, 90)
 
 

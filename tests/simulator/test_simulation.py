@@ -14,16 +14,16 @@ from statistics import quantiles
 
 import pytest
 
-from simulator import truth
-from simulator.host_plan import Host
+from simulator.host_plan import SimulatedHost
+from simulator.journal import TRUTH, read_truth
 from simulator.namespace import Namespace
-from simulator.process import Simulation, SimulatorFailed
+from simulator.process import SimulatorFailed, SimulatorProcess
 from simulator.villages import CANARIES
 from tests.simulator.pings import Ping, ping
 
-FIBRE = [Host(f"127.20.0.{n}", "fiber", f"fibre-{n}", "64.02.05.2003", "telkom-wms") for n in (1, 2, 3)]
-GEO = [Host(f"127.20.1.{n}", "geo", f"geo-{n}", "64.11.01.2001", "iconplus") for n in (1, 2, 3)]
-DEAD = Host("127.20.2.1", "radio", "dead-1")
+FIBRE = [SimulatedHost(f"127.20.0.{n}", "fiber", f"fibre-{n}", "64.02.05.2003", "telkom-wms") for n in (1, 2, 3)]
+GEO = [SimulatedHost(f"127.20.1.{n}", "geo", f"geo-{n}", "64.11.01.2001", "iconplus") for n in (1, 2, 3)]
+DEAD = SimulatedHost("127.20.2.1", "radio", "dead-1")
 STRANGER = "127.20.3.1"
 HOSTS = [*FIBRE, *GEO, DEAD]
 EXACT = """
@@ -62,7 +62,7 @@ def usual(times_ms: Sequence[float]) -> float:
 
 def test_hosts_answer_as_late_as_the_script_says_or_not_at_all(namespace: Namespace, tmp_path: Path) -> None:
     addresses = [host.address for host in HOSTS] + [STRANGER, *CANARIES]
-    with Simulation(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=HOSTS):
+    with SimulatorProcess(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=HOSTS):
         seen = look(namespace, [addresses] * 30, every_s=0.03, wait_s=0.8)
     for hosts, expected_ms in ((FIBRE, 40.0), (GEO, 600.0)):
         for host in hosts:
@@ -79,7 +79,7 @@ def test_fping_finds_what_the_script_says(namespace: Namespace, tmp_path: Path) 
     if shutil.which("fping") is None and "CI" not in os.environ:
         pytest.skip("fping is not installed")
     measure = ["fping", "-q", "-C", "10", "-p", "50", "-t", "1000", FIBRE[0].address, DEAD.address]
-    with Simulation(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=HOSTS):
+    with SimulatorProcess(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=HOSTS):
         done = subprocess.run(namespace.command(measure), capture_output=True, text=True, check=False, timeout=20)
     found = dict(line.split(" : ") for line in done.stderr.replace("  ", " ").splitlines() if " : " in line)
     answers = {host.strip(): rtts.split() for host, rtts in found.items()}
@@ -111,9 +111,9 @@ def test_what_was_lost_is_what_the_truth_tells_to_the_packet(namespace: Namespac
         """,
     )
     addresses = [*(host.address for host in FIBRE), *CANARIES]
-    with Simulation(namespace, data_dir=tmp_path, script=script, hosts=HOSTS):
+    with SimulatorProcess(namespace, data_dir=tmp_path, script=script, hosts=HOSTS):
         seen = look(namespace, [addresses] * 400, every_s=0.005)
-    outage, blind, slow = truth.read(tmp_path)
+    outage, blind, slow = read_truth(tmp_path)
     assert (outage["kind"], outage["sites"]) == ("outage", ["fibre-1"])
     assert (blind["kind"], blind["sites"]) == ("blind", sorted(host.code for host in HOSTS))
     assert (slow["kind"], slow["ended_at"]) == ("slow", None)
@@ -131,8 +131,8 @@ def test_what_was_lost_is_what_the_truth_tells_to_the_packet(namespace: Namespac
 
 
 def test_behind_a_silent_node_nobody_answers_and_the_truth_names_them_all(namespace: Namespace, tmp_path: Path) -> None:
-    tower = Host("127.20.4.254", "fiber", "tower", "64.02.05.2001", "telkom-wms", "node")
-    child = Host("127.20.4.1", "fiber", "child", "64.02.05.2002", "telkom-wms", parent="tower")
+    tower = SimulatedHost("127.20.4.254", "fiber", "tower", "64.02.05.2001", "telkom-wms", "node")
+    child = SimulatedHost("127.20.4.1", "fiber", "child", "64.02.05.2002", "telkom-wms", parent="tower")
     hosts = [child, tower, FIBRE[0]]
     script = write(
         tmp_path,
@@ -144,9 +144,9 @@ def test_behind_a_silent_node_nobody_answers_and_the_truth_names_them_all(namesp
         select = { kind = "node", region = "64.02.05" }
         """,
     )
-    with Simulation(namespace, data_dir=tmp_path, script=script, hosts=hosts):
+    with SimulatorProcess(namespace, data_dir=tmp_path, script=script, hosts=hosts):
         seen = look(namespace, [[host.address for host in hosts]] * 250, every_s=0.005)
-    (outage,) = truth.read(tmp_path)
+    (outage,) = read_truth(tmp_path)
     assert outage["sites"] == ["tower", "child"]
     check(seen[tower.address], [outage])
     check(seen[child.address], [outage])
@@ -183,11 +183,11 @@ def test_truth_is_told_at_the_beginning_and_nothing_is_invented_at_the_end(
     namespace: Namespace, tmp_path: Path
 ) -> None:
     script = write(tmp_path, '[[event]]\nkind = "outage"\nstart_s = 0\nduration_s = 60\n')
-    with Simulation(namespace, data_dir=tmp_path, script=script, hosts=HOSTS):
+    with SimulatorProcess(namespace, data_dir=tmp_path, script=script, hosts=HOSTS):
         deadline = time.monotonic() + 5
-        while not (tmp_path / truth.NAME).read_text() and time.monotonic() < deadline:
+        while not (tmp_path / TRUTH).read_text() and time.monotonic() < deadline:
             time.sleep(0.01)
-    (line,) = (tmp_path / truth.NAME).read_text().splitlines()
+    (line,) = (tmp_path / TRUTH).read_text().splitlines()
     event = json.loads(line)
     assert list(event) == ["kind", "sites", "started_at", "ended_at"]
     assert event["ended_at"] is None
@@ -195,9 +195,9 @@ def test_truth_is_told_at_the_beginning_and_nothing_is_invented_at_the_end(
 
 
 def test_five_thousand_packets_a_second_are_all_answered_in_time(namespace: Namespace, tmp_path: Path) -> None:
-    crowd = [Host(f"127.21.{n // 250}.{n % 250 + 1}", "fiber", f"fibre-{n}") for n in range(1000)]
+    crowd = [SimulatedHost(f"127.21.{n // 250}.{n % 250 + 1}", "fiber", f"fibre-{n}") for n in range(1000)]
     rounds = [[host.address for host in crowd[n : n + 25]] for n in range(0, len(crowd), 25)] * 5
-    with Simulation(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=crowd):
+    with SimulatorProcess(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=crowd):
         seen = look(namespace, rounds, every_s=0.005)
     answered_ms = [rtt for pings in seen.values() for rtt in rtts_ms(pings)]
     assert len(answered_ms) == 5_000
@@ -205,7 +205,7 @@ def test_five_thousand_packets_a_second_are_all_answered_in_time(namespace: Name
 
 
 def test_it_ends_within_a_second_when_told_to(namespace: Namespace, tmp_path: Path) -> None:
-    running = Simulation(namespace, data_dir=tmp_path, hosts=HOSTS)
+    running = SimulatorProcess(namespace, data_dir=tmp_path, hosts=HOSTS)
     begun = time.monotonic()
     os.kill(running.pid, signal.SIGTERM)
     running.close()
@@ -215,8 +215,9 @@ def test_it_ends_within_a_second_when_told_to(namespace: Namespace, tmp_path: Pa
 def test_it_ends_when_its_parent_is_killed(namespace: Namespace, tmp_path: Path) -> None:
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom simulator.namespace import Namespace\n"
-        "from simulator.host_plan import Host\nfrom simulator.process import Simulation\n"
-        "running = Simulation(Namespace.open(), data_dir=Path(sys.argv[1]), hosts=[Host('127.9.9.9', 'geo')])"
+        "from simulator.host_plan import SimulatedHost\nfrom simulator.process import SimulatorProcess\n"
+        "running = SimulatorProcess(Namespace.open(), data_dir=Path(sys.argv[1]), "
+        "hosts=[SimulatedHost('127.9.9.9', 'geo')])"
         "\nprint(running.pid, flush=True)\ntime.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -232,8 +233,10 @@ def test_it_ends_when_its_parent_is_killed(namespace: Namespace, tmp_path: Path)
 
 
 def test_it_outlives_the_thread_that_started_it(namespace: Namespace, tmp_path: Path) -> None:
-    running: list[Simulation] = []
-    starter = threading.Thread(target=lambda: running.append(Simulation(namespace, data_dir=tmp_path, hosts=HOSTS)))
+    running: list[SimulatorProcess] = []
+    starter = threading.Thread(
+        target=lambda: running.append(SimulatorProcess(namespace, data_dir=tmp_path, hosts=HOSTS))
+    )
     starter.start()
     starter.join()
     with running[0]:
@@ -252,7 +255,7 @@ def test_a_wrong_script_is_refused_before_anything_answers(
     namespace: Namespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SimulatorFailed, match="ended with 2"):
-        Simulation(namespace, data_dir=tmp_path, script=write(tmp_path, "seed = -1"), hosts=HOSTS)
+        SimulatorProcess(namespace, data_dir=tmp_path, script=write(tmp_path, "seed = -1"), hosts=HOSTS)
     assert "unknown key 'seed'" in capfd.readouterr().err
 
 
@@ -260,5 +263,5 @@ def test_an_unset_database_variable_is_named(
     namespace: Namespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SimulatorFailed):
-        Simulation(namespace, data_dir=tmp_path, database_url_env="NOT_SET_ANYWHERE")
+        SimulatorProcess(namespace, data_dir=tmp_path, database_url_env="NOT_SET_ANYWHERE")
     assert "NOT_SET_ANYWHERE is not set" in capfd.readouterr().err

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from simulator.host_plan import Host
-from simulator.http_client import Line
-from simulator.speedtest import Speedtest, health, shape
+from simulator.host_plan import SimulatedHost
+from simulator.http_client import HttpClient
+from simulator.speedtest import AgentSpeedtest, delivered_share, link_shape
 
-HOST = Host("127.9.8.1", "leo", "64.02.05.2003-01", probe="push", down_mbps=40.0, up_mbps=20.0)
+HOST = SimulatedHost("127.9.8.1", "leo", "64.02.05.2003-01", probe="push", down_mbps=40.0, up_mbps=20.0)
 DOWN, UP = 300_000, 100_000
 
 
@@ -50,8 +50,8 @@ async def server() -> AsyncIterator[Server]:
 
 
 async def test_it_goes_down_up_and_is_reported_no_faster_than_the_link(server: Server) -> None:
-    test = Speedtest(Line(server.url, HOST.address), HOST, lambda: 40.0)
-    await test.take("c0de", {"down_bytes": DOWN, "up_bytes": UP, "max_s": 5})
+    test = AgentSpeedtest(HttpClient(server.url, HOST.address), HOST, lambda: 40.0)
+    await test.run("c0de", {"down_bytes": DOWN, "up_bytes": UP, "max_s": 5})
     assert server.asked == [
         "GET /api/v1/speedtest?grant=c0de",
         "POST /api/v1/speedtest?grant=c0de",
@@ -65,19 +65,19 @@ async def test_it_goes_down_up_and_is_reported_no_faster_than_the_link(server: S
 
 
 async def test_without_an_upload_or_an_answer_nothing_is_made_up(server: Server) -> None:
-    test = Speedtest(Line(server.url, HOST.address), HOST, lambda: None)
-    await test.take("c0de", {"down_bytes": DOWN})
+    test = AgentSpeedtest(HttpClient(server.url, HOST.address), HOST, lambda: None)
+    await test.run("c0de", {"down_bytes": DOWN})
     assert "up_bytes" not in server.report
     assert server.report["rtt_loaded_ms"] is None
-    nobody = Speedtest(Line("http://127.0.0.1:1", HOST.address), HOST, lambda: None)
-    await nobody.take("c0de", {})
+    nobody = AgentSpeedtest(HttpClient("http://127.0.0.1:1", HOST.address), HOST, lambda: None)
+    await nobody.run("c0de", {})
 
 
 def test_some_links_bring_far_less_than_their_contract_and_none_brings_more() -> None:
-    brought = [health(f"64.02.05.{n}-01") for n in range(1000)]
+    brought = [delivered_share(f"64.02.05.{n}-01") for n in range(1000)]
     poor = [share for share in brought if share < 0.6]
     assert 100 < len(poor) < 200
     assert min(brought) >= 0.3
     assert max(brought) <= 1
-    assert shape(HOST).mbps == HOST.down_mbps * health(HOST.code)
-    assert shape(HOST, up=True).mbps == HOST.up_mbps * health(HOST.code)
+    assert link_shape(HOST).mbps == HOST.down_mbps * delivered_share(HOST.code)
+    assert link_shape(HOST, up=True).mbps == HOST.up_mbps * delivered_share(HOST.code)

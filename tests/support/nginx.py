@@ -31,8 +31,12 @@ http {{
 """
 
 
+def example_config() -> str:
+    return (CONFIG_DIR / "nginx" / "sinyal.conf").read_text(encoding="utf-8")
+
+
 def adapted(example: str, *, port: int, api: int, folder: Path) -> str:
-    """Over plain HTTP at that port, and without the server that only sends on to https."""
+    """Adapt the example: plain HTTP at that port, and without the server that only redirects to https."""
     example = re.sub(r"server \{\n    listen 80;.*?\n\}\n", "", example, flags=re.DOTALL)
     example = re.sub(r"^ *(ssl_|http2 |listen \[).*$", "", example, flags=re.MULTILINE)
     for ours, theirs in (
@@ -46,11 +50,11 @@ def adapted(example: str, *, port: int, api: int, folder: Path) -> str:
 
 
 @asynccontextmanager
-async def behind_nginx(api: int, folder: Path) -> AsyncIterator[int]:
-    """nginx's port."""
+async def behind_nginx(api: int, folder: Path, *, config: str | None = None) -> AsyncIterator[int]:
+    """Run nginx in front of the API at a port, with our example or another config; yield nginx's port."""
     assert NGINX is not None
     port = free_port()
-    example = adapted((CONFIG_DIR / "nginx" / "sinyal.conf").read_text(), port=port, api=api, folder=folder)
+    example = adapted(config or example_config(), port=port, api=api, folder=folder)
     file = folder / "nginx.conf"
     file.write_text(MAIN.format(folder=folder, example=example))
     process = await asyncio.create_subprocess_exec(NGINX, "-p", str(folder), "-c", str(file))

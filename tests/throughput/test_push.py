@@ -11,13 +11,12 @@ import pytest
 from app.core.clock import utc_now
 from app.postgres.engine import open_engine, open_sessions
 from app.runtime.migrate import migrate
-from app.settings import CONFIG_DIR
 from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
 from app.throughput.models import SpeedtestStatus
 from simulator.shaped_server import Shape
 from tests.conftest import drop_database, make_database
 from tests.status.api_process import Served, served
-from tests.support.nginx import NGINX, behind_nginx
+from tests.support.nginx import NGINX, behind_nginx, example_config
 from tests.support.speedtest_agent import Agent, create_grant, get_test
 
 LINK = Shape(20, 20)
@@ -137,7 +136,7 @@ BUFFERING = """
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light")
 async def test_through_nginx_the_link_is_measured_and_through_one_that_buffers_nothing_is(
-    live: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live: Served, tmp_path: Path
 ) -> None:
     async with behind_nginx(live.port, tmp_path) as port:
         agent = Agent(port, LINK)
@@ -150,16 +149,13 @@ async def test_through_nginx_the_link_is_measured_and_through_one_that_buffers_n
             assert answer["down_mbps"] == pytest.approx(20, rel=0.5)
             assert answer["up_mbps"] == pytest.approx(20, rel=0.5)
 
-    (tmp_path / "buffering" / "nginx").mkdir(parents=True)
-    example = (CONFIG_DIR / "nginx" / "sinyal.conf").read_text()
-    before, _, block = example.partition("location = /api/v1/speedtest {")
+    (tmp_path / "buffering").mkdir()
+    before, _, block = example_config().partition("location = /api/v1/speedtest {")
     block = block.replace("proxy_buffering off;", BUFFERING, 1)
-    (tmp_path / "buffering" / "nginx" / "sinyal.conf").write_text(
-        before + "location = /api/v1/speedtest {" + block.replace("request_buffering off", "request_buffering on", 1)
-    )
-    monkeypatch.setattr("tests.status.test_nginx.CONFIG_DIR", tmp_path / "buffering")
+    block = block.replace("request_buffering off", "request_buffering on", 1)
+    buffering = before + "location = /api/v1/speedtest {" + block
     code = await create_grant(live, down=5_000_000, up=4_000_000)
-    async with behind_nginx(live.port, tmp_path / "buffering") as port:
+    async with behind_nginx(live.port, tmp_path / "buffering", config=buffering) as port:
         agent = Agent(port, LINK)
         found = await agent.download(code) | await agent.upload(code, 4_000_000)
         answer = (await agent.report(code, **found)).json()

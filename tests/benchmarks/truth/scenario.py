@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from app.registry.regions import REGIONS_CSV
-from simulator.host_plan import Host
-from simulator.script import TECHNOLOGIES, Event, EventKind
+from simulator.host_plan import SimulatedHost
+from simulator.script import TECHNOLOGIES, EventKind, ScriptEvent
 from simulator.towers import towers
 from simulator.villages import villages
 
@@ -33,7 +33,7 @@ class Plot:
     sites: int
     nodes: int
     minutes: float
-    events: list[Event] = field(default_factory=list)
+    events: list[ScriptEvent] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
     pauses: list[Pause] = field(default_factory=list)
 
@@ -57,10 +57,10 @@ class Plot:
         return head + links + "".join(map(_toml, sorted(self.events, key=lambda event: event.start_s)))
 
 
-def hosts(sites: int, nodes: int) -> list[Host]:
+def hosts(sites: int, nodes: int) -> list[SimulatedHost]:
     """Who will be on the network of a new demo: a tower is the second site of the village that houses it."""
     there = villages(REGIONS_CSV, sites)
-    found: list[Host] = []
+    found: list[SimulatedHost] = []
     parents: dict[str, str] = {}
     for tower in towers(REGIONS_CSV, there, nodes):
         code = f"{tower.fields['village_code']}-02"
@@ -69,11 +69,13 @@ def hosts(sites: int, nodes: int) -> list[Host]:
     return found + [_host(one, f"{one['village_code']}-01", parent=parents.get(one["host"], "")) for one in there]
 
 
-def _host(fields: dict[str, str], code: str, kind: str = "access_point", parent: str = "") -> Host:
-    return Host(fields["host"], fields["technology"], code, fields["village_code"], fields["provider"], kind, parent)
+def _host(fields: dict[str, str], code: str, kind: str = "access_point", parent: str = "") -> SimulatedHost:
+    return SimulatedHost(
+        fields["host"], fields["technology"], code, fields["village_code"], fields["provider"], kind, parent
+    )
 
 
-def _toml(event: Event) -> str:
+def _toml(event: ScriptEvent) -> str:
     lines = ["[[event]]", f'kind = "{event.kind}"', f"start_s = {event.start_s}", f"duration_s = {event.duration_s}"]
     lines += [f"loss_pct = {event.loss_pct}"] if event.loss_pct is not None else []
     lines += [f"rtt_ms = {event.rtt_ms}"] if event.rtt_ms is not None else []

@@ -8,9 +8,9 @@ import math
 from collections import defaultdict
 from random import Random
 
-from simulator.host_plan import Host, Plan
+from simulator.host_plan import HostPlan, SimulatedHost
 from simulator.network import matches
-from simulator.script import Event, EventKind, Script, Select
+from simulator.script import EventKind, Script, ScriptEvent, SiteSelector
 from tests.benchmarks.truth.scenario import Kill, Pause, Plot, hosts
 
 QUIET_S = 35.0  # every site has been seen by then
@@ -30,7 +30,7 @@ class _Drawing:
         self.plot = plot
         self.random = Random(plot.seed)
         self.hosts = hosts(plot.sites, plot.nodes)
-        self.network = Plan(Script(), self.hosts)
+        self.network = HostPlan(Script(), self.hosts)
         self.taken: dict[str, list[tuple[float, float, float]]] = defaultdict(list)  # start, end, keeps apart by
         self.last_s = plot.minutes * 60 - TAIL_S
         self.size = plot.sites * plot.minutes
@@ -53,10 +53,10 @@ class _Drawing:
                 self._single(kind, shortest_s, longest_s, apart_s)
         return self.plot
 
-    def _ours(self) -> tuple[list[Event], list[Kill]]:
+    def _ours(self) -> tuple[list[ScriptEvent], list[Kill]]:
         long = self.plot.minutes >= LONG_MINUTES
         spells = ((0.28, 25), (0.55, 35), (0.86, 20)) if long else ((0.24, 25),)
-        blind = [Event(EventKind.BLIND, self._at(share), duration_s) for share, duration_s in spells]
+        blind = [ScriptEvent(EventKind.BLIND, self._at(share), duration_s) for share, duration_s in spells]
         kills = [Kill(self._at(0.14 if long else 0.08), "worker"), Kill(self._at(0.42 if long else 0.85), "database")]
         kills += [Kill(self._at(0.7), "worker", held_s=30)] if long else []
         self.plot.events += blind
@@ -66,7 +66,7 @@ class _Drawing:
     def _at(self, share: float) -> float:
         return round(QUIET_S + share * (self.last_s - QUIET_S), 1)
 
-    def _scenes(self, blind: list[Event], kills: list[Kill]) -> None:
+    def _scenes(self, blind: list[ScriptEvent], kills: list[Kill]) -> None:
         """Outages that our own failures cut across, begin in, end in or hide."""
         for spell in blind:
             start_s, end_s = spell.start_s, spell.start_s + spell.duration_s
@@ -103,46 +103,50 @@ class _Drawing:
         for host in self.random.sample(loose, len(loose)):
             if start_s >= QUIET_S - 10 and self._take([host.code], start_s, end_s, apart_s):
                 rtt_ms = SLOW_MS[host.technology] if kind is EventKind.SLOW else None
-                self._happens(kind, start_s, end_s, Select(sites=(host.code,)), rtt_ms=rtt_ms)
+                self._happens(kind, start_s, end_s, SiteSelector(sites=(host.code,)), rtt_ms=rtt_ms)
                 return
 
-    def _nodes(self, blind: list[Event], kills: list[Kill]) -> None:
+    def _nodes(self, blind: list[ScriptEvent], kills: list[Kill]) -> None:
         """The first nodes go out across our own failures, and one while a child of its is out by itself."""
         nodes = [host for host in self.hosts if host.kind == "node"]
         cut = [(kill.at_s - 45, kill.at_s + kill.held_s + 60) for kill in kills]
         cut += [(spell.start_s - 40, spell.start_s + spell.duration_s + 55) for spell in blind]
         for number, node in enumerate(nodes):
-            family = [node.code, *sorted(self.network.behind([node.code]))]
+            family = [node.code, *sorted(self.network.descendants([node.code]))]
             times = [cut[number]] if number < len(cut) and self.plot.minutes >= LONG_MINUTES else []
             times += [self._anywhere(60, 240) for _ in range(200)]
             self._family_out(node, family, times, with_child=number % 3 == 0)
             if self.plot.minutes >= LONG_MINUTES:
                 self._family_out(node, family, times[-100:], with_child=False)
 
-    def _family_out(self, node: Host, family: list[str], times: list[tuple[float, float]], *, with_child: bool) -> None:
+    def _family_out(
+        self, node: SimulatedHost, family: list[str], times: list[tuple[float, float]], *, with_child: bool
+    ) -> None:
         around_s = 35.0 if with_child else 0.0
         for start_s, end_s in times:
             if start_s - around_s < QUIET_S or end_s + around_s > self.last_s:
                 continue
             if self._take(family, start_s - around_s, end_s + around_s, APART_S):
-                select = Select(kind="node", region=node.village_code)
+                select = SiteSelector(kind="node", region=node.village_code)
                 self._happens(EventKind.OUTAGE, start_s, end_s, select)
                 if with_child:
-                    child = Select(sites=(family[-1],))
+                    child = SiteSelector(sites=(family[-1],))
                     self._happens(EventKind.OUTAGE, start_s - around_s, end_s + around_s, child)
                 return
 
     def _shared(self) -> None:
         """A provider's network in one district."""
         pairs = sorted({(host.provider, host.village_code[:5]) for host in self.hosts})
-        selects = [Select(provider=provider, region=district, kind="access_point") for provider, district in pairs]
+        selects = [
+            SiteSelector(provider=provider, region=district, kind="access_point") for provider, district in pairs
+        ]
         members = {select: [h.code for h in self.hosts if matches(select, h)] for select in selects}
         large = sorted((s for s in selects if len(members[s]) >= LEAST_SHARED), key=lambda s: len(members[s]))
         wanted = max(1, round(self.plot.minutes / 4))
         for select in large:
             wanted -= wanted > 0 and self._is_shared(select, members[select])
 
-    def _is_shared(self, select: Select, members: list[str]) -> bool:
+    def _is_shared(self, select: SiteSelector, members: list[str]) -> bool:
         for start_s, end_s in (self._anywhere(60, 150) for _ in range(200)):
             if self._take(members, start_s, end_s, APART_S):
                 self._happens(EventKind.OUTAGE, start_s, end_s, select)
@@ -158,7 +162,7 @@ class _Drawing:
             if host.kind == "access_point" and self._take([host.code], start_s, end_s, apart_s):
                 loss_pct = round(self.random.uniform(15, 70)) if kind is EventKind.LOSS else None
                 rtt_ms = SLOW_MS[host.technology] if kind is EventKind.SLOW else None
-                self._happens(kind, start_s, end_s, Select(sites=(host.code,)), loss_pct, rtt_ms)
+                self._happens(kind, start_s, end_s, SiteSelector(sites=(host.code,)), loss_pct, rtt_ms)
                 return
 
     def _is_cut(self, kind: EventKind, start_s: float, end_s: float) -> bool:
@@ -191,8 +195,8 @@ class _Drawing:
         kind: EventKind,
         start_s: float,
         end_s: float,
-        select: Select,
+        select: SiteSelector,
         loss_pct: float | None = None,
         rtt_ms: float | None = None,
     ) -> None:
-        self.plot.events.append(Event(kind, start_s, round(end_s - start_s, 3), select, loss_pct, rtt_ms))
+        self.plot.events.append(ScriptEvent(kind, start_s, round(end_s - start_s, 3), select, loss_pct, rtt_ms))

@@ -3,7 +3,7 @@ from collections import defaultdict
 
 import pytest
 
-from simulator.network import Network
+from simulator.network import ScriptedNetwork
 from simulator.script import EventKind, parse
 from tests.benchmarks.truth.scenario import hosts
 from tests.benchmarks.truth.scenario_generator import LEAST_SHARED, QUIET_S, plot
@@ -30,10 +30,10 @@ def test_all_happens_within_the_run_and_one_site_has_one_trouble_at_a_time(
     drawn = plot(seed, sites, nodes, minutes)
     assert all(event.start_s >= QUIET_S - 10 for event in drawn.events)
     assert drawn.ends_s <= minutes * 60
-    network = Network(parse(drawn.script), hosts(sites, nodes))
+    network = ScriptedNetwork(parse(drawn.script), hosts(sites, nodes))
     last: dict[str, float] = defaultdict(lambda: -math.inf)
     inside = 0
-    begun = [change.acting for change in network.advance(minutes * 60) if change.begins]
+    begun = [change.active for change in network.advance(minutes * 60) if change.begins]
     for acting in begun:
         assert acting.codes, acting.event
         for code in acting.codes if acting.event.kind is not EventKind.BLIND else ():
