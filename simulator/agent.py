@@ -96,20 +96,15 @@ class Agent:
     def _boot(self, uptime_s: float = 0.0) -> None:
         loop = asyncio.get_running_loop()
         booted = loop.time() - uptime_s
-        clock_off_s = (
-            -(time.time() - uptime_s) if self._clock_off_s is None else self._clock_off_s
-        )  # None: the clock starts in 1970 at each boot
+        starts_in_1970 = self._clock_off_s is None
+        clock_off_s = -(time.time() - uptime_s) if self._clock_off_s is None else self._clock_off_s
         self._memory = AgentMemory(secrets.SystemRandom(), booted, clock_off_s, self._sends_summaries)
-        if (
-            uptime_s
-            and self._clock_off_s is not None
-            and self._random.random() * 100 < self.context.behaviour.backlog_pct
-        ):
+        if uptime_s and not starts_in_1970 and self._random.random() * 100 < self.context.behaviour.backlog_pct:
             self._fill_backlog(self._memory)
         self._next_send, self._has_backlog, self._is_first = 0.0, False, True
-        measures_s = (PACKETS - 1) * SPACING_S
-        self._due = loop.time() + measures_s
-        self._later(measures_s, self._beat, self._memory)
+        reading_s = (PACKETS - 1) * SPACING_S
+        self._due = loop.time() + reading_s
+        self._later(reading_s, self._beat, self._memory)
 
     def _fill_backlog(self, memory: AgentMemory) -> None:
         """Fill the memory with readings of an earlier boot, which only the device's clock can date."""

@@ -5,7 +5,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from app.registry.models import Site
 from app.registry.regions import REGIONS_CSV
 from app.runtime import data_dir, instance
 from app.runtime.admin import welcome
-from app.runtime.supervisor import Child, database, sinyal, stop_on_signals, supervise
+from app.runtime.supervisor import GRACE_S, Child, database, sinyal, stop_on_signals, supervise
 from app.runtime.up import address_of, require_port
 from app.settings import Settings, SettingsError
 from simulator.agent_secret import ENV, secret_of
@@ -39,6 +39,19 @@ API_ADDRESS = "127.254.0.1", 8000  # of the API on the simulated network
 BACKLOG = 2048
 
 Say = Callable[[str], None]
+
+
+@dataclass
+class SimulatorChild(Child):
+    """Ends after the worker: one that still probes would take the missing network for our own blindness."""
+
+    worker: Child | None = None
+
+    async def stop(self) -> None:
+        if self.worker is not None and self.worker.process is not None:
+            with contextlib.suppress(TimeoutError):  # in case the worker is only stopped after this one
+                await asyncio.wait_for(self.worker.process.wait(), GRACE_S + 1)
+        await super().stop()
 
 
 async def run(settings: Settings, script_file: Path | None, *, history_days: int | None = None, say: Say) -> None:
@@ -154,9 +167,12 @@ def _children(
     simulator += ["--database-url-env", "SINYAL_DATABASE_URL"]
     simulator += ["--script", str(script_file.resolve())] if script_file else []
     simulator_environment = environment | secret | {"SINYAL_DATABASE_URL": url}
+    inner_worker = Child("worker", namespace.command(worker), environment | {"SINYAL_PUBLIC_URL": server})
     return [
-        Child("simulator", namespace.command(simulator), simulator_environment, talks=False),
-        Child("worker", namespace.command(worker), environment | {"SINYAL_PUBLIC_URL": server}),
+        SimulatorChild(
+            "simulator", namespace.command(simulator), simulator_environment, talks=False, worker=inner_worker
+        ),
+        inner_worker,
         Child("api", [*api, "--listen-fd", str(inside.fileno())], environment, pass_fds=(inside.fileno(),)),
     ]
 
