@@ -5,26 +5,26 @@
 # Periksa : sudo sinyal-agent status      (log: journalctl -t sinyal)
 # Hapus   : sudo sinyal-agent remove
 #
-# English: run it with sudo (systemd, curl and ping are needed); `sinyal-agent status` shows how it is doing,
-# `sinyal-agent remove` removes it. The agent measures every «beat_s» s as a user of its own, keeps readings in
-# /var/lib/sinyal while the link is down (restarts too), and sends every «send_every_s» s.
-# It carries the token of this one site and no other secret. SINYAL_ROOT=folder prepares an image instead.
+# English: run with sudo (requires systemd, curl and ping); `sinyal-agent status` shows the state of the agent,
+# `sinyal-agent remove` removes it. It measures every «beat_s» s as its own system user, stores readings in
+# /var/lib/sinyal while the link is down (also over restarts), and sends them every «send_every_s» s.
+# It contains the token of this site only and no other secret. SINYAL_ROOT=folder installs into an image instead.
 
 install() {
     ROOT=${SINYAL_ROOT:-}
     if [ -z "$ROOT" ]; then
         [ "$(id -u)" = 0 ] || { echo "Jalankan dengan sudo / run with sudo" >&2; return 1; }
         for needed in systemctl curl ping; do
-            command -v "$needed" > /dev/null || { echo "Perlu $needed / $needed is needed" >&2; return 1; }
+            command -v "$needed" > /dev/null || { echo "Perlu $needed / $needed is required" >&2; return 1; }
         done
     fi
     umask 077
     mkdir -p "$ROOT/etc/systemd/system" "$ROOT/usr/local/bin" || return 1
-    # what was measured at another site is not this one's
+    # delete readings of another site
     grep -qs "^SITE=«site.code|sh»$" "$ROOT/etc/sinyal.conf" ||
         rm -rf "$ROOT/run/private/sinyal" "$ROOT/run/sinyal" "$ROOT/var/lib/private/sinyal" "$ROOT/var/lib/sinyal"
     rm -f "$ROOT/run/sinyal/next" "$ROOT/run/sinyal/said"
-    # in one step each: what runs goes on with the file that it began with
+    # replaced atomically: a running agent keeps reading the file that it started from
     cat > "$ROOT/etc/sinyal.conf.new" <<'SINYAL_CONF' || return 1
 «% include "agent.conf" %»
 RUN=/run/sinyal
@@ -65,7 +65,7 @@ SINYAL_UNIT
     chmod 644 "$ROOT/etc/systemd/system/sinyal-agent.service"
     [ -z "$ROOT" ] || return 0
     systemctl daemon-reload && systemctl enable sinyal-agent.service && systemctl restart sinyal-agent.service
-    echo "Terpasang. Periksa sebentar lagi: sudo sinyal-agent status / installed, look again in a moment"
+    echo "Terpasang. Periksa sebentar lagi: sudo sinyal-agent status / installed, check in a moment: sudo sinyal-agent status"
 }
 
 install

@@ -5,9 +5,9 @@
 # Periksa : sinyal-agent status      (log: logread -e sinyal)
 # Hapus   : sinyal-agent remove
 #
-# English: run it on the router as root; `sinyal-agent status` shows how it is doing, `sinyal-agent remove` removes it.
-# The agent measures every «beat_s» s, keeps readings in RAM while the link is down, and sends every «send_every_s» s.
-# It carries the token of this one site and no other secret. SINYAL_ROOT=folder prepares an image instead.
+# English: run on the router as root; `sinyal-agent status` shows the state of the agent, `sinyal-agent remove` removes it.
+# It measures every «beat_s» s, stores readings in RAM while the link is down, and sends them every «send_every_s» s.
+# It contains the token of this site only and no other secret. SINYAL_ROOT=folder installs into an image instead.
 
 install() {
     ROOT=${SINYAL_ROOT:-}
@@ -17,10 +17,10 @@ install() {
     fi
     umask 077
     mkdir -p "$ROOT/etc/crontabs" "$ROOT/usr/bin" "$ROOT/lib/upgrade/keep.d" || return 1
-    # what was measured at another site is not this one's
+    # delete readings of another site
     grep -qs "^SITE=«site.code|sh»$" "$ROOT/etc/sinyal.conf" || rm -rf "$ROOT/var/run/sinyal"
     rm -f "$ROOT/var/run/sinyal/next" "$ROOT/var/run/sinyal/said"
-    # in one step each: what runs goes on with the file that it began with
+    # replaced atomically: a running agent keeps reading the file that it started from
     cat > "$ROOT/etc/sinyal.conf.new" <<'SINYAL_CONF' || return 1
 «% include "agent.conf" %»
 RUN=/var/run/sinyal
@@ -37,9 +37,9 @@ SINYAL_AGENT
     sed -i '/sinyal-agent/d' "$ROOT/etc/crontabs/root"
     echo '* * * * * /usr/bin/sinyal-agent each-minute' >> "$ROOT/etc/crontabs/root"
     [ -z "$ROOT" ] || return 0
-    case $0 in /tmp/*) rm -f "$0" ;; esac # it holds the token
+    case $0 in /tmp/*) rm -f "$0" ;; esac # it contains the token
     if ! /etc/init.d/cron enable || ! /etc/init.d/cron restart; then
-        echo "cron tidak berjalan, agen tidak akan mengukur / cron does not run: nothing will be measured" >&2
+        echo "cron tidak berjalan, agen tidak akan mengukur / cron is not running: the agent will not measure" >&2
         return 1
     fi
     sinyal-agent tick

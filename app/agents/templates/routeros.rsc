@@ -4,15 +4,15 @@
 # Periksa : /log print where message~"sinyal"      dan  :put [:len $sinyalRows]
 # Hapus   : /system scheduler remove sinyal; :global sinyalEnd "yes"; /system script run sinyal; /system script remove sinyal
 #
-# English: upload, then /import. The log tells how it is doing; the line above removes it. It measures every «beat_s» s,
-# keeps readings in a global variable while the link is down (a power cut loses them, and draws a new boot), and sends
-# every «send_every_s» s. It carries the token of this one site and no other secret. It does no speed tests.
+# English: upload, then /import. The log shows the state of the agent; the line above removes it. It measures every
+# «beat_s» s, stores readings in a global variable while the link is down (a power cut loses them and starts a new boot),
+# and sends them every «send_every_s» s. It contains the token of this site only and no other secret. No speed tests.
 
 :do { /system scheduler remove [find name="sinyal"] } on-error={}
 :do { /system script remove [find name="sinyal"] } on-error={}
 «% if https %»
 
-# Whom to trust: the roots that RouterOS carries itself (7.21+: by service; 7.19: all or none). No other setting changes.
+# Trust the root certificates built into RouterOS (7.21+: by service; 7.19: all or none). No other setting is changed.
 :local sinyalTrusts false
 :do {
     :local ask [:parse ":return [/certificate settings get builtin-trust-store]"]
@@ -40,7 +40,7 @@
 :if (!$sinyalTrusts) do={
     :put "PENTING: RouterOS ini tidak membawa sertifikat akar. Unggah sertifikat akar (PEM) milik server, lalu:"
     :put "  /certificate import file-name=akar.pem passphrase=\"\""
-    :put "This RouterOS carries no root certificates: upload the server's root (PEM) and import it as above."
+    :put "This RouterOS has no root certificates: upload the server's root certificate (PEM) and import it as above."
 }
 «% endif %»
 
@@ -59,16 +59,16 @@
     :local keep «keep_rows_routeros»
     :local most 50
 
-    # it is removed: its token is over, and its silence is no outage. Without a connection the office says so
+    # removal: revoke the token, so that the site's silence is not an outage. Without a connection the office does it
     :if ([:tostr $sinyalEnd] = "yes") do={
         :onerror problem in={
             /tool fetch url="$url/end" http-method=post http-header-field="Authorization: Bearer $token" http-data="{}" «check_certificate»output=none
-            :put "Token diakhiri (its token is over)"
+            :put "Token diakhiri (token revoked)"
         } do={
-            :put "Server tidak terjangkau: minta Diskominfo mengakhiri token titik akses ini (ask the office to end it): $problem"
+            :put "Server tidak terjangkau: minta Diskominfo mengakhiri token titik akses ini (server unreachable, ask the office to revoke the token): $problem"
         }
     } else={
-        # nothing of it outlives a power cut, and so a new boot begins
+        # global variables are lost in a power cut: then a new boot starts
         :if ([:typeof $sinyalBoot] != "str") do={
             :set sinyalBoot [:rndstr length=8 from="abcdefghijkmnopqrstuvwxyz23456789"]
             :set sinyalSeq 0
@@ -80,8 +80,8 @@
         :local uptime [/system resource get uptime]
         :set sinyalSeq ($sinyalSeq + 1)
 
-        # three packets to the first anchor, and to the next one only where that lost some; the one that answered most
-        # tells: a dead anchor is no loss of this link
+        # three packets to the first anchor, and to the next one only after packet loss; the anchor with the most replies
+        # counts: an anchor that is down is not a loss of this link
         :local received 0
         :local times ""
         :local sent 0
@@ -90,7 +90,7 @@
             :local list ""
             :do {
                 :foreach packet in=[/ping $anchor count=3 as-value] do={
-                    # 00:00:00.021866; of a packet that was not answered: nothing
+                    # 00:00:00.021866; empty for a packet without reply
                     :local text [:tostr ($packet->"time")]
                     :if (([:len $text] >= 8) && ($count < 3)) do={
                         :local micro "000000"
@@ -99,7 +99,7 @@
                             :set micro [:pick ([:pick $text ($dot + 1) [:len $text]] . "000000") 0 6]
                             :set text [:pick $text 0 $dot]
                         }
-                        # a 1 before it: a number that begins with 0 would be octal
+                        # with a 1 in front: a number that begins with 0 would be read as octal
                         :local ms ([:tonum ("1" . [:pick $micro 0 3])] - 1000)
                         :set ms ($ms + (([:tonum ("1" . [:pick $text ([:len $text] - 2) [:len $text]])] - 100) * 1000))
                         :if ($count > 0) do={ :set list ($list . ",") }
@@ -140,13 +140,13 @@
                 :local head "{\"agent\":\"routeros/«version»\",\"boot\":\"$sinyalBoot\",\"uptime_s\":\"$at\""
                 :local body "$head,\"waiting\":$waiting,\"dropped\":$sinyalDropped,\"batch\":[$batch]}"
                 :local dropped $sinyalDropped
-                # a comma parts headers: neither token nor type has one
+                # headers are separated by commas: neither token nor content type contains one
                 :local headers "Authorization: Bearer $token,Content-Type: application/json"
                 :onerror problem in={
                     :local answer [/tool fetch url=$url http-method=post http-header-field=$headers http-data=$body «check_certificate»output=user as-value]
-                    # a provider's own page may answer as well: only ours says what it accepted
+                    # a captive portal may answer too: only the server's answer has "accepted"
                     :if ([:typeof [:find ($answer->"data") "\"accepted\""]] = "nil") do={ :error "jawaban asing" }
-                    # what was dropped meanwhile were the oldest: these very rows
+                    # rows dropped meanwhile were the oldest, so they were in this batch
                     :set count ($count - ($sinyalDropped - $dropped))
                     :if ($count > 0) do={ :set sinyalRows [:pick $sinyalRows $count [:len $sinyalRows]] }
                     :set sinyalNext ($uptime + [:totime $sendEvery] - «beat_s // 2»s)
@@ -158,11 +158,11 @@
                         :if ([:typeof [:find $problem ("status " . $code)]] = "num") do={ :set refused true }
                     }
                     :if ($refused && ($count > 1)) do={
-                        # again at once, in halves: what is refused for good is found, and holds up no other
+                        # retry at once with half of the rows: so a row that is always refused is found and does not block the others
                         :set most ($count / 2)
                         :set more true
                     } else={ :if ($refused) do={
-                        :log error "sinyal: server menolak satu hasil ukur, dibuang (one row was refused): $[:pick $sinyalRows 0 1]"
+                        :log error "sinyal: server menolak satu hasil ukur, dibuang (the server refused one row, discarded): $[:pick $sinyalRows 0 1]"
                         :set sinyalDropped ($sinyalDropped + 1)
                         :set sinyalRows [:pick $sinyalRows 1 [:len $sinyalRows]]
                         :set more true
@@ -170,7 +170,7 @@
                         :log error "sinyal: token dicabut atau diganti, pasang ulang agen ini (token revoked)"
                         :set sinyalNext ($uptime + 6h)
                     } else={
-                        # it answered, but not well: it is left in peace for a while
+                        # the server answered with an error: back off
                         :if ([:typeof [:find $problem "status"]] = "num") do={ :set sinyalNext ($uptime + 5m) }
                         :log warning "sinyal: belum terkirim, $[:len $sinyalRows] menunggu: $problem"
                     } } }
@@ -183,7 +183,7 @@
 
 /system scheduler add name="sinyal" comment="Sinyal Desa «site.code»" interval=«beat_s»s start-time=startup \
     policy=ftp,read,write,test on-event=":delay «jitter_s»s; /system script run sinyal"
-# a token that was refused before is no reason to wait
+# send at once, even if the token before was refused
 :global sinyalEnd
 :set sinyalEnd "no"
 :global sinyalNext

@@ -4,25 +4,25 @@
 # Periksa : Get-Content 'C:\Program Files\Sinyal\log.txt' -Tail 5
 # Hapus   : powershell -ExecutionPolicy Bypass -File 'C:\Program Files\Sinyal\agent.ps1' -Remove
 #
-# English: run it in a PowerShell of an administrator; the log tells how it is doing, the line above removes it.
-# It measures every «beat_s» s as the scheduled task "Sinyal" (account SYSTEM), keeps readings in a file while the link
-# is down, and sends every «send_every_s» s. It carries the token of this one site and no other secret.
-# It does no speed tests.
+# English: run in PowerShell as administrator; the log shows the state of the agent, the line above removes it.
+# It measures every «beat_s» s as the scheduled task "Sinyal" (account SYSTEM), stores readings in a file while the link
+# is down, and sends them every «send_every_s» s. It contains the token of this site only and no other secret.
+# No speed tests.
 
 $ErrorActionPreference = 'Stop'
 $me = New-Object Security.Principal.WindowsPrincipal ([Security.Principal.WindowsIdentity]::GetCurrent())
 if (-not $me.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)) {
     throw 'Jalankan sebagai Administrator / run as administrator'
 }
-# Nobody but an administrator can have made it there: what lies in it runs as SYSTEM
+# Only administrators can create this folder; its script runs as SYSTEM
 $folder = Join-Path $env:ProgramFiles 'Sinyal'
 New-Item -ItemType Directory -Force $folder | Out-Null
-# SYSTEM and administrators alone may read the token (well-known SIDs: names of groups are translated)
+# Only SYSTEM and administrators may read the token (by well-known SIDs, since group names are translated)
 & icacls.exe $folder /inheritance:r /grant:r '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F' | Out-Null
 if ($LASTEXITCODE -ne 0) { throw "Folder $folder tidak bisa diamankan / cannot be secured" }
 $old = Join-Path $folder 'site.txt'
 if (-not (Test-Path $old) -or (Get-Content $old -Raw).Trim() -ne '«site.code»') {
-    # what was measured at another site is not this one's
+    # delete readings of another site
     Remove-Item (Join-Path $folder 'rows.txt'), (Join-Path $folder 'batch.txt') -ErrorAction SilentlyContinue
 }
 Set-Content $old '«site.code»' -Encoding Ascii
@@ -52,27 +52,27 @@ function Say([string]$text) {
     if ((Get-Item $log).Length -gt 200KB) { Move-Item $log "$log.old" -Force }
 }
 
-# Counts from the start of Windows, whatever the clock says
+# Seconds since Windows started, independent of the clock
 function Uptime { [Diagnostics.Stopwatch]::GetTimestamp() / [Diagnostics.Stopwatch]::Frequency }
 
 function Seconds([double]$value) { $value.ToString('0.00', $culture) }
 
-# Its token is over, and its silence is no outage. Without a connection the office says so (DELETE .../agent)
+# Revokes the token, so that the site's silence is not an outage. Without a connection the office does it (DELETE .../agent)
 if ($Remove) {
     Unregister-ScheduledTask -TaskName 'Sinyal' -Confirm:$false -ErrorAction SilentlyContinue
     try {
         Invoke-RestMethod -Uri "$url/api/v1/push/end" -Method Post -TimeoutSec 20 -ContentType 'application/json' `
             -Headers @{ Authorization = "Bearer $token" } -Body '{}' | Out-Null
-        Write-Host 'Token diakhiri / its token is over'
+        Write-Host 'Token diakhiri / token revoked'
     } catch {
-        Write-Host "Server tidak terjangkau: minta Diskominfo mengakhiri token titik akses ini / not reached: ask the office to end the token ($($_.Exception.Message))"
+        Write-Host "Server tidak terjangkau: minta Diskominfo mengakhiri token titik akses ini / server unreachable: ask the office to revoke the token ($($_.Exception.Message))"
     }
     Remove-Item $folder -Recurse -Force
     Write-Host 'Terhapus / removed'
     exit 0
 }
 
-# A volatile key lives as long as Windows runs: a power cut draws a new boot, and seq begins again
+# A volatile registry key lasts until Windows stops: after a power cut there is a new boot, and seq starts at 1 again
 $volatile = [Microsoft.Win32.Registry]::LocalMachine.CreateSubKey('SOFTWARE\SinyalDesa',
     [Microsoft.Win32.RegistryKeyPermissionCheck]::ReadWriteSubTree, [Microsoft.Win32.RegistryOptions]::Volatile)
 
@@ -82,7 +82,7 @@ function Set-Number([string]$name, [long]$value) { $volatile.SetValue($name, $va
 function Clock { (Get-Date).ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", $culture) }
 function Test-Clock { ([DateTime]::UtcNow - [DateTime]'1970-01-01').TotalSeconds -ge $since }
 
-# How many could be sent, and the times of those that were answered
+# Returns how many packets could be sent, and the round-trip times of the replies
 function Measure-Anchor([string]$anchor) {
     $found = @()
     $sent = 0
@@ -99,7 +99,7 @@ function Measure-Anchor([string]$anchor) {
     @{ Sent = $sent; Found = $found }
 }
 
-# The anchor that answered most tells: one that is dead itself is no loss of this link
+# The anchor with the most replies counts: an anchor that is down is not a loss of this link
 function Measure-Link {
     $best = @{ Sent = 0; Found = @() }
     foreach ($anchor in $anchors) {
@@ -127,7 +127,7 @@ function Add-Row {
     $row = '{{"boot":"{0}","seq":{1},"uptime_s":{2},"sent":{3},"rtt_ms":[{4}]{5}}}' -f $boot, $seq, (Seconds $uptime), $link.Sent, $times, $clock
     Add-Content $rowsFile $row -Encoding Ascii
     $rows = @(Get-Content $rowsFile)
-    if ($rows.Count -gt $keepRows) { # the oldest go first
+    if ($rows.Count -gt $keepRows) { # discard the oldest
         Set-Number 'dropped' ((Get-Number 'dropped') + $rows.Count - $keepRows)
         Save-Rows $rowsFile @($rows | Select-Object -Last $keepRows)
     }
@@ -138,7 +138,7 @@ function Save-Rows([string]$file, [string[]]$rows) {
     Move-Item "$file.new" $file -Force
 }
 
-# The oldest rows become the batch, which stays until it is acknowledged; twice sent they count once
+# Moves the oldest rows to the batch, which stays until it is acknowledged; the server counts a row sent twice once
 function Get-Batch {
     if (Test-Path $batchFile) { return , @(Get-Content $batchFile) }
     if (-not (Test-Path $rowsFile)) { return , @() }
@@ -163,11 +163,11 @@ function Get-Body([string[]]$batch) {
         $volatile.GetValue('boot'), (Seconds (Uptime)), (Get-Waiting), (Get-Number 'dropped'), $sentAt, ($batch -join ',')
 }
 
-# Returns the seconds until the next sending
+# Returns the seconds until the next push
 function Send-Rows {
     for ($i = 0; $i -lt 100; $i++) {
         $batch = Get-Batch
-        # with nothing to tell it tells that once: it is not silent
+        # without rows, send one empty push: the site is not silent
         if ($batch.Count -eq 0 -and $i -gt 0) { return $sendS }
         try {
             $answer = Invoke-RestMethod -Uri "$url/api/v1/push" -Method Post -TimeoutSec 45 -ContentType 'application/json' `
@@ -189,9 +189,9 @@ function Send-Rows {
             Set-Number 'pause' $pause
             return $pause
         }
-        # a provider's own page may answer as well: only ours says what it accepted
+        # a captive portal may answer too: only the server's answer has `accepted`
         if ($null -eq $answer.accepted) {
-            Say 'jawaban asing (not our server)'
+            Say 'jawaban asing (the answer is not from the server)'
             return 0
         }
         Remove-Item $batchFile -ErrorAction SilentlyContinue
@@ -202,7 +202,7 @@ function Send-Rows {
     $sendS
 }
 
-# Sent again in smaller batches; one row that is refused alone is set aside, not thrown away
+# Puts the rows back, to be sent in smaller batches; a single refused row is set aside in refused.txt
 function Split-Batch([string[]]$batch, [int]$code) {
     if ($batch.Count -gt 1) {
         Set-Number 'limit' ([Math]::Floor($batch.Count / 2))
@@ -212,7 +212,7 @@ function Split-Batch([string[]]$batch, [int]$code) {
     } else {
         Add-Content (Join-Path $folder 'refused.txt') $batch -Encoding Ascii
         Set-Number 'dropped' ((Get-Number 'dropped') + 1)
-        Say "server menolak satu hasil ukur ($code), disimpan di refused.txt (one row was refused)"
+        Say "server menolak satu hasil ukur ($code), disimpan di refused.txt (the server refused one row)"
     }
     Remove-Item $batchFile
 }
