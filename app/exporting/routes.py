@@ -1,12 +1,14 @@
 import asyncio
+from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
-from app.access.scope import require_region
+from app.access.scope import Caller, require_region
 from app.core import i18n
 from app.core.errors import NotAllowed
 from app.core.tabular import BOM, CSV_TYPE, XLSX_TYPE, Separator, attachment_headers, csv_text
@@ -84,30 +86,29 @@ async def export_sites(
     """Export sites as a file that can be changed and imported again."""
     if filters.region is not None:
         require_region(caller, filters.region)
-    if contacts and not caller.sees_contacts:
-        raise NotAllowed(
-            "Role {role} may not see contact persons: leave out contacts", values={"role": caller.role.value}
-        )
     if contacts:
-        await audit.record(
-            session,
-            caller,
-            "export",
-            "contacts",
-            filters.region or caller.region_code,
-            region_code=filters.region or caller.region_code,
-        )
+        await _allow_contacts(session, caller, filters.region or caller.region_code)
     columns = sites.columns(contacts=contacts)
     chunks = sites.read_chunks(request.app.state.sessions, filters, caller=caller)
     if format is ExportFormat.CSV:
-        text = files.csv(chunks, columns, language=language, separator=separator)
-        return StreamingResponse(text, media_type=CSV_TYPE, headers=attachment_headers("titik-akses", "csv"))
+        return _stream(files.csv(chunks, columns, language=language, separator=separator), CSV_TYPE, "csv")
     if format is ExportFormat.XLSX:
-        workbook = files.xlsx(chunks, columns, language=language)
-        return StreamingResponse(workbook, media_type=XLSX_TYPE, headers=attachment_headers("titik-akses", "xlsx"))
-    return StreamingResponse(
-        files.geojson(chunks, columns), media_type=GEOJSON_TYPE, headers=attachment_headers("titik-akses", "geojson")
-    )
+        return _stream(files.xlsx(chunks, columns, language=language), XLSX_TYPE, "xlsx")
+    return _stream(files.geojson(chunks, columns), GEOJSON_TYPE, "geojson")
+
+
+async def _allow_contacts(session: AsyncSession, caller: Caller, region: str) -> None:
+    """Audit the export of personal data. Raises NotAllowed for a caller who may not see them."""
+    if not caller.sees_contacts:
+        raise NotAllowed(
+            "Role {role} may not see contact persons: leave out contacts", values={"role": caller.role.value}
+        )
+    await audit.record(session, caller, "export", "contacts", region, region_code=region)
+
+
+def _stream(content: AsyncIterator[str] | AsyncIterator[bytes], media_type: str, extension: str) -> StreamingResponse:
+    headers = attachment_headers("titik-akses", extension)
+    return StreamingResponse(content, media_type=media_type, headers=headers)
 
 
 @router.get(

@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, time
 from enum import Enum
-from string import ascii_letters
 from typing import Any
 
 from app.core.errors import Fault
 from app.core.tabular import unguard_formulas
 from app.core.validation import MESSAGES, FaultError, as_text
+from app.importing import numbers
 from app.importing.positions import degrees
 from app.importing.vocabulary import BLANK, NO, YES, expected
 from app.registry import regions
@@ -32,12 +32,6 @@ Cell = str | int | float | bool | datetime | date | time | CellError | None
 LAST_COLUMN = 100  # columns further right are ignored
 MAX_EXACT = 10**15  # Excel keeps 15 digits of a number
 CODE = re.compile(r"(\d{2})[. -]?(\d{2})[. -]?(\d{2})[. -]?(\d{4})(-\d{2,})?")
-NUMBERS = (  # each with its thousands separator
-    (re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?"), "."),
-    (re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?"), ","),
-    (re.compile(r"[+-]?\d+([.,]\d+)?"), " "),
-)
-UNITS = dict.fromkeys(("", "mbps", "mb/s", "mbit/s", "mb", "m"), 1) | dict.fromkeys(("gbps", "gb/s", "gb", "g"), 1000)
 FREE_TEXT = frozenset({"notes", "public_hours", "power_hours"})  # a date or a time is plausible here
 
 
@@ -59,7 +53,7 @@ def read(field: str, cell: Cell, *, south: bool = False, decimal_mark: str | Non
             return degrees(field, text, south=southern)
         return -abs(float(text)) if southern else cell
     if field in {"bandwidth_down_mbps", "bandwidth_up_mbps"}:
-        return _mbps(field, text, decimal_mark) if isinstance(cell, str) else cell
+        return numbers.mbps(field, text, decimal_mark) if isinstance(cell, str) else cell
     return PARSERS.get(field, _text)(field, text, cell)
 
 
@@ -181,29 +175,7 @@ def _yes_or_no(field: str, text: str, cell: Cell) -> bool:
 
 
 def _number(field: str, text: str, cell: Cell) -> float:
-    return number(field, text) if isinstance(cell, str) else float(text)
-
-
-def _mbps(field: str, text: str, decimal_mark: str | None) -> float:
-    digits = text.rstrip(f"{ascii_letters}/ ")
-    unit = text[len(digits) :].strip().lower()
-    factor = UNITS.get(unit)
-    if (
-        factor == 1 and decimal_mark != "." and re.fullmatch(r"[1-9]\d{1,2}\.\d{3}", digits)
-    ):  # no village has thousands of Mbps
-        raise FaultError(_ambiguous(field, digits, "."))
-    return number(field, digits, decimal_mark=decimal_mark) * factor if factor else number(field, text)
-
-
-def _ambiguous(field: str, digits: str, mark: str) -> Fault:
-    decimal = digits.rstrip("0").rstrip(mark).replace(".", ",")
-    return Fault(
-        field,
-        "ambiguous_number",
-        "{given} is ambiguous: {thousands} or {decimal}",
-        "Write {thousands}, or {decimal}",
-        values={"given": digits, "thousands": digits.replace(mark, ""), "decimal": decimal},
-    )
+    return numbers.parse(field, text) if isinstance(cell, str) else float(text)
 
 
 def _host(field: str, text: str, cell: Cell) -> str:
@@ -226,19 +198,6 @@ def _host(field: str, text: str, cell: Cell) -> str:
             )
         )
     return text
-
-
-def number(field: str, text: str, *, decimal_mark: str | None = None) -> float:
-    """Parse decimal commas and dotted thousands, and unambiguous English notation. Raises FaultError."""
-    digits = text.replace(" ", "")
-    if decimal_mark is not None and re.fullmatch(rf"[+-]?\d+[{decimal_mark}]\d+", digits):
-        return float(digits.replace(decimal_mark, "."))
-    if re.fullmatch(r"[1-9]\d{0,2},\d{3}", digits):
-        raise FaultError(_ambiguous(field, digits, ","))
-    for pattern, thousands in NUMBERS:
-        if pattern.fullmatch(digits):
-            return float(digits.replace(thousands, "").replace(",", "."))
-    raise FaultError(Fault(field, "float_parsing", MESSAGES["float_parsing"], values={"given": as_text(text)}))
 
 
 PARSERS: dict[str, Callable[[str, str, Cell], Any]] = {

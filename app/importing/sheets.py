@@ -8,7 +8,7 @@ from app.core.errors import Fault, Invalid
 from app.importing import headers, rows, tables
 from app.importing.headers import SEARCHED_ROWS, Header
 from app.importing.rows import SheetRow
-from app.importing.tables import NumberedRow, Table
+from app.importing.tables import CellTable, NumberedRow
 from app.registry.vocabulary import DICTIONARY_SHEET, TEMPLATE_SHEETS, WARNINGS_SHEET, fold
 
 MAX_ROWS = 20_000
@@ -105,7 +105,7 @@ def _with_sheet_names(file: ParsedFile) -> ParsedFile:
     return ParsedFile(sheets, file.unread)
 
 
-def _sheet(table: Table, header: Header, lines: Iterator[NumberedRow], *, max_rows: int) -> ParsedSheet:
+def _sheet(table: CellTable, header: Header, lines: Iterator[NumberedRow], *, max_rows: int) -> ParsedSheet:
     parsed = [row for row in _rows(lines, header, table.decimal_mark, max_rows) if row is not None]
     sites = [row for row in parsed if SITE_FIELDS & (row.values.keys() | {fault.field for fault in row.faults})]
     skipped = sorted({row.number for row in parsed} - {row.number for row in sites})

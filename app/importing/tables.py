@@ -12,7 +12,7 @@ NumberedRow = tuple[int, list[Cell]]  # the number as Excel shows it
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CellTable:
     """`rows` can be iterated once and leaves blank rows out."""
 
     sheet: str | None  # name; None for CSV
@@ -20,12 +20,12 @@ class Table:
     decimal_mark: str | None = None  # None where the file does not tell
 
 
-def read(data: bytes) -> Iterator[Table]:
+def read(data: bytes) -> Iterator[CellTable]:
     """Yield the visible sheets of a workbook, or one candidate table for each delimiter of a CSV. Raises Invalid."""
     if not data.strip():
         raise Invalid(Fault("file", "empty_file", "The file is empty", "Choose the file again"))
     if data.startswith(xlsx_reader.SIGNATURE):
-        return (Table(sheet, rows) for sheet, rows in xlsx_reader.read(data))
+        return (CellTable(sheet, rows) for sheet, rows in xlsx_reader.read(data))
     if data.startswith(xlsx_reader.OLD_SIGNATURE):
         raise Invalid(
             Fault(
@@ -35,4 +35,4 @@ def read(data: bytes) -> Iterator[Table]:
                 "Save it as .xlsx (Excel workbook) without a password",
             )
         )
-    return (Table(None, rows, DECIMAL_MARKS.get(delimiter)) for delimiter, rows in csv_reader.read(data))
+    return (CellTable(None, rows, DECIMAL_MARKS.get(delimiter)) for delimiter, rows in csv_reader.read(data))

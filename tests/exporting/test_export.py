@@ -40,7 +40,7 @@ async def export(cast: Cast, **params: str) -> httpx.Response:
     return await cast.sari.get("/sites/export", params=params)
 
 
-async def test_what_is_registered_is_exported_field_by_field(cast: Cast) -> None:
+async def test_registered_sites_are_exported_with_all_fields(cast: Cast) -> None:
     node = await register(cast, kind="node", host="198.51.100.1")
     made = await register(
         cast, parent_id=node["id"], latitude=-0.3617, longitude=117.4391, bandwidth_down_mbps=50, notes="dua\nbaris; ya"
@@ -57,8 +57,8 @@ async def test_what_is_registered_is_exported_field_by_field(cast: Cast) -> None
 
 
 @pytest.mark.parametrize("separator", ["comma", "semicolon"])
-async def test_what_is_exported_registers_the_same_again(cast: Cast, separator: str) -> None:
-    given = site(
+async def test_an_exported_row_registers_the_same_site(cast: Cast, separator: str) -> None:
+    body = site(
         latitude=-0.3617,
         longitude=117.4391,
         bandwidth_down_mbps=50,
@@ -77,14 +77,14 @@ async def test_what_is_exported_registers_the_same_again(cast: Cast, separator: 
         ssid="'=ssid",
         lifecycle="suspended",
     )
-    await register(cast, **given)
+    await register(cast, **body)
     answer = await export(cast, lang="en", contacts="true", separator=separator)
     (row,) = table(answer, {"comma": ",", "semicolon": ";"}[separator])
     cells = {field: unguard_formulas(text) for field, text in row.items() if text and field != "code"}
     for field in ("latitude", "longitude", "bandwidth_down_mbps", "bandwidth_up_mbps"):
         cells[field] = cells[field].replace(",", ".")
     again = SiteIn.model_validate(cells).model_dump(exclude_unset=True)
-    assert again.items() >= SiteIn.model_validate(given).model_dump(exclude_unset=True).items()
+    assert again.items() >= SiteIn.model_validate(body).model_dump(exclude_unset=True).items()
 
 
 async def test_headers_are_indonesian_unless_english_is_asked_for(cast: Cast) -> None:
@@ -102,7 +102,7 @@ async def test_semicolons_come_with_decimal_commas(cast: Cast) -> None:
     assert (row["latitude"], row["longitude"]) == ("-0,3617", "117,439")
 
 
-async def test_the_filters_are_those_of_the_list_and_the_scope_holds(cast: Cast) -> None:
+async def test_exports_take_the_filters_of_the_list_and_respect_the_scope(cast: Cast) -> None:
     here, there = await register(cast), await register(cast, host="198.51.100.21", village_code=BERAU_VILLAGE)
     await register(cast, probe="push", technology="leo", host=None, provider="iconplus")
 
@@ -120,9 +120,7 @@ async def test_the_filters_are_those_of_the_list_and_the_scope_holds(cast: Cast)
         assert (await export(cast, **wrong)).status_code == 422
 
 
-async def test_every_site_is_there_once_however_many_chunks_it_takes(
-    cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_every_site_is_exported_once_for_any_chunk_size(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     codes = [(await register(cast, host=f"198.51.100.{n}"))["code"] for n in range(1, 6)]
     for size in (1, 2, 5, 6):
         monkeypatch.setattr(sites, "CHUNK_SITES", size)
@@ -131,7 +129,7 @@ async def test_every_site_is_there_once_however_many_chunks_it_takes(
         assert (features["features"], features["without_position"]) == ([], 5)
 
 
-async def test_contact_persons_are_exported_on_request_to_staff_alone_and_that_is_audited(
+async def test_contact_persons_are_exported_on_request_to_staff_only_and_audited(
     cast: Cast, session: AsyncSession
 ) -> None:
     await register(cast, contact_name="Ibu Rina", contact_phone="0812-0000-0000")
@@ -151,7 +149,7 @@ async def test_contact_persons_are_exported_on_request_to_staff_alone_and_that_i
 
 
 @pytest.mark.parametrize("text", ["x;=1+1", "x,+1", "x\t@A1", "a;'=1", "=1;=2", "\t=1", "x;;-1,'＝2", "x\n=1"])
-def test_the_guard_holds_for_who_splits_at_another_separator(text: str) -> None:
+def test_guarded_cells_are_safe_when_split_at_another_separator(text: str) -> None:
     for part in re.split(r"[;,\t\n]", guard_formulas(text)):
         assert not part.startswith(("=", "+", "-", "@", "＝"))
     assert unguard_formulas(guard_formulas(text)) == text
@@ -161,12 +159,12 @@ RUN = ("=1+1", "+62 812", "-2+3", "@SUM(A1)", "'=1+1", "＝1+1", '=HYPERLINK("ht
 
 
 @pytest.mark.parametrize("text", [*RUN, "plain", "'quoted'", "", "''", "'"])
-def test_the_guard_can_be_taken_off_again(text: str) -> None:
+def test_guarding_is_reversible(text: str) -> None:
     assert unguard_formulas(guard_formulas(text)) == text
     assert (guard_formulas(text) == text) is (text not in RUN)
 
 
-async def test_no_cell_is_run_by_the_program_that_opens_it(cast: Cast) -> None:
+async def test_no_exported_cell_is_evaluated_by_a_spreadsheet(cast: Cast) -> None:
     for number, text in enumerate(RUN, 1):
         await register(cast, host=f"198.51.100.{number}", notes=text)
     rows = table(await export(cast, lang="en"))
@@ -183,10 +181,10 @@ async def test_a_workbook_has_types_a_frozen_header_and_the_dictionary(cast: Cas
     book = workbook(await export(cast, format="xlsx"))
     first, second = book.worksheets
     header, row = list(first.values)
-    found = dict(zip([FIELDS[place] for place in range(len(header))], row, strict=True))
+    cells = dict(zip([FIELDS[place] for place in range(len(header))], row, strict=True))
     assert (first.title, first.freeze_panes, header[0]) == ("Titik akses", "C2", "Kode titik akses")
-    assert (found["latitude"], found["host_static"], found["ssid"], found["notes"]) == (-0.3617, True, "#N/A", "bel")
-    assert found["technology"] == "fiber"
+    assert (cells["latitude"], cells["host_static"], cells["ssid"], cells["notes"]) == (-0.3617, True, "#N/A", "bel")
+    assert cells["technology"] == "fiber"
     entries = list(second.values)
     assert (second.title, [entry[1] for entry in entries[1:]]) == ("Kamus data", FIELDS)
 
@@ -196,14 +194,14 @@ async def test_geojson_has_the_sites_with_a_position_and_counts_the_others(cast:
     await register(cast, host="198.51.100.21")
     answer = await export(cast, format="geojson")
     assert answer.headers["content-type"] == "application/geo+json"
-    found = answer.json()
-    (feature,) = found["features"]
-    assert (found["type"], found["without_position"]) == ("FeatureCollection", 1)
+    collection = answer.json()
+    (feature,) = collection["features"]
+    assert (collection["type"], collection["without_position"]) == ("FeatureCollection", 1)
     assert (feature["id"], feature["geometry"]["coordinates"]) == (made["code"], [117.4391, -0.3617])
     assert feature["properties"]["village_code"] == made["village_code"]
 
 
-async def test_the_dictionary_says_what_every_column_means(cast: Cast) -> None:
+async def test_the_dictionary_describes_every_column(cast: Cast) -> None:
     items = (await cast.vera.get("/sites/export/dictionary")).json()["items"]
     assert [item["field"] for item in items] == [column.field for column in SITE_COLUMNS]
     latitude = next(item for item in items if item["field"] == "latitude")
@@ -227,7 +225,7 @@ async def test_the_template_offers_what_the_import_reads(cast: Cast) -> None:
     assert sites_sheet.column_dimensions[get_column_letter(phone)].number_format == "@"
 
 
-async def test_the_pick_lists_are_the_choices_there_are(cast: Cast) -> None:
+async def test_the_pick_lists_offer_all_choices(cast: Cast) -> None:
     book = workbook(await cast.ana.get("/sites/import/template"))
     fields = [column.field for column in SITE_COLUMNS]
     picked = {}

@@ -81,8 +81,8 @@ async def test_imports_registrations_and_changes_at_once_wait_for_each_other(com
 
     async def create(n: int) -> None:
         async with transaction(committed) as session:
-            given = SiteIn(**site(host=f"203.0.113.{n}"))
-            await store.create_site(session, given, caller=SARI, policy=AddressPolicy())
+            body = SiteIn(**site(host=f"203.0.113.{n}"))
+            await store.create_site(session, body, caller=SARI, policy=AddressPolicy())
 
     async def change(site_id: int) -> None:
         async with transaction(committed) as session:
@@ -105,12 +105,12 @@ async def test_imports_registrations_and_changes_at_once_wait_for_each_other(com
     assert sum(each.ssid == "baru" for each in sites) == 4
 
 
-async def test_a_contract_that_is_renumbered_while_sites_come_under_it_waits_for_them(committed: Sessions) -> None:
-    given = ContractIn.model_validate(
+async def test_renumbering_a_contract_and_changing_its_sites_do_not_deadlock(committed: Sessions) -> None:
+    contract = ContractIn.model_validate(
         {"number": "1", "provider": "telkom-wms", "valid_from": "2026-01-01", "sla_target_pct": 99}
     )
     async with transaction(committed) as session:
-        contract_id = (await contracts.create_contract(session, given, caller=SARI)).id
+        contract_id = (await contracts.create_contract(session, contract, caller=SARI)).id
         site_id = (await store.create_site(session, SiteIn(**site()), caller=SARI, policy=AddressPolicy()))[0].id
 
     async def renumber(n: int) -> None:
@@ -127,7 +127,7 @@ async def test_a_contract_that_is_renumbered_while_sites_come_under_it_waits_for
         await asyncio.gather(*(write(4 * n + m) for m in range(4) for write in (renumber, change)))
 
 
-async def test_imports_leave_the_threads_of_everything_else_alone() -> None:
+async def test_imports_do_not_block_the_default_threads() -> None:
     """The default threads compress what dashboards poll."""
     over = Event()
     imports = [asyncio.create_task(run_in_thread(over.wait)) for _ in range(64)]

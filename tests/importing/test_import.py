@@ -17,7 +17,7 @@ from tests.support.imports import HEADER, MUARA, dry_run, fault_codes, repack, s
 INDONESIAN = {"Accept-Language": "id"}
 
 
-async def test_a_dry_run_tells_and_writes_nothing_a_real_run_writes_and_the_same_file_again_changes_nothing(
+async def test_a_dry_run_writes_nothing_a_real_run_writes_and_repeating_it_changes_nothing(
     cast: Cast, session: AsyncSession
 ) -> None:
     file = f"{HEADER}\n{MUARA}\n"
@@ -32,7 +32,7 @@ async def test_a_dry_run_tells_and_writes_nothing_a_real_run_writes_and_the_same
     assert (again["applied"], again["counts"]["same"]) == (True, 1)
     assert (await cast.ana.get(f"/sites/{VILLAGE}-01")).json()["version"] == made["version"]
     entries = list(await session.scalars(select(Audit).order_by(Audit.id)))
-    assert [(one.action, one.object, one.source, one.actor) for one in entries] == [
+    assert [(entry.action, entry.object, entry.source, entry.actor) for entry in entries] == [
         ("create", "site", "import", "token ana"),
         ("import", "file", "import", "token ana"),
     ]
@@ -45,13 +45,13 @@ async def test_all_or_nothing_unless_partial(cast: Cast) -> None:
     refused = await upload(cast.ana, file, INDONESIAN)
     assert refused.status_code == 422
     problem = refused.json()
-    assert {(one["row"], one["field"], one["code"]) for one in problem["errors"]} == {
+    assert {(fault["row"], fault["field"], fault["code"]) for fault in problem["errors"]} == {
         (3, "village_code", "unknown_village"),
         (3, "technology", "enum"),
         (3, "provider", "unknown_provider"),
         (3, "host", "forbidden_host"),
     }
-    assert "tidak termasuk pilihan" in next(one["message"] for one in problem["errors"] if one["code"] == "enum")
+    assert "tidak termasuk pilihan" in next(fault["message"] for fault in problem["errors"] if fault["code"] == "enum")
     assert problem["counts"] == {"create": 1, "update": 0, "same": 0, "error": 1, "warning": 0}
     assert (await cast.ana.get("/sites")).json()["items"] == []
     partly = await upload(cast.ana, file, partial=True)
@@ -59,7 +59,7 @@ async def test_all_or_nothing_unless_partial(cast: Cast) -> None:
     assert len((await cast.ana.get("/sites")).json()["items"]) == 1
 
 
-async def test_a_blank_cell_leaves_what_is_there(cast: Cast) -> None:
+async def test_a_blank_cell_changes_nothing(cast: Cast) -> None:
     made = await register(cast, ssid="Desa", service_no="4700")
     header = "Kode titik akses;SSID;Nomor layanan (SID);Catatan"
     row, same = await dry_run(cast.ana, header, f"{made['code']};;-;baru", f"{made['code']};;-;baru")
@@ -116,7 +116,7 @@ async def test_a_row_that_may_be_a_second_access_point_replaces_the_first_only_b
     assert (await row("radio", "", "", "", code=first["code"]))["verdict"] == "update"
 
 
-async def test_a_name_of_two_providers_is_neither_ones(cast: Cast, session: AsyncSession) -> None:
+async def test_a_name_of_two_providers_is_ambiguous(cast: Cast, session: AsyncSession) -> None:
     async with session.begin():  # of before such names were refused
         await providers.ensure_providers(session, {"satu": "Mega Net", "dua": "MEGA-NET", "tiga": "satu"})
 
@@ -149,7 +149,7 @@ async def test_two_rows_of_one_site_that_contradict_each_other_name_each_other(c
     assert "2" in rows[1]["errors"][0]["message"]
 
 
-async def test_two_rows_with_one_address_and_a_row_with_a_taken_one(cast: Cast) -> None:
+async def test_rows_with_a_shared_address_and_with_one_in_use_are_errors(cast: Cast) -> None:
     await register(cast)
     header = HEADER + ";SID"
     lines = [f"64.02.05.200{n};fo;telkom wms;ping;198.51.100.{host};{n}" for n, host in ((4, 20), (5, 30), (6, 30))]
@@ -183,7 +183,7 @@ async def test_a_row_outside_the_callers_region_is_an_error_of_that_row(cast: Ca
     assert (await upload(cast.stranger, f"{HEADER}\n{MUARA}")).status_code == 401
 
 
-async def test_moving_a_site_across_districts_is_the_provinces(cast: Cast) -> None:
+async def test_only_the_province_moves_a_site_across_districts(cast: Cast) -> None:
     made = await register(cast)
     file = f"Kode titik akses;Kode desa\n{made['code']};64.03.01.2001"
     assert fault_codes((await dry_run(cast.ana, file))[0]) == {"village_code": "outside_scope"}
@@ -214,7 +214,7 @@ async def test_a_parent_and_a_contract_are_named_by_code_and_number(cast: Cast) 
     assert fault_codes(bad) == {"parent_id": "unknown_parent", "contract_id": "unknown_contract"}
 
 
-async def test_what_is_no_table_is_refused_with_what_to_do(cast: Cast) -> None:
+async def test_a_file_that_is_no_table_is_refused_with_a_suggestion(cast: Cast) -> None:
     for content, code in (
         (b"", "empty_file"),
         (b"  \n ", "empty_file"),
@@ -231,7 +231,7 @@ async def test_what_is_no_table_is_refused_with_what_to_do(cast: Cast) -> None:
         assert answer.json()["errors"][0]["suggestion"]
 
 
-async def test_a_table_without_a_needed_column_is_told_so_once_by_both_names(cast: Cast) -> None:
+async def test_a_missing_column_is_reported_once_with_both_names(cast: Cast) -> None:
     answer = await upload(
         cast.ana, f"Desa;Teknologi;Penyedia\n{'Muara Badak Ulu;fo;telkom' + chr(10)}" * 2, dry_run=True
     )
@@ -242,7 +242,7 @@ async def test_a_table_without_a_needed_column_is_told_so_once_by_both_names(cas
     assert [(fault["field"], fault["code"]) for fault in twice.json()["errors"]] == [("village", "column_twice")]
 
 
-async def test_a_column_that_is_nobodys_is_ignored_and_named(cast: Cast) -> None:
+async def test_an_unknown_column_is_ignored_and_reported(cast: Cast) -> None:
     answer = (await upload(cast.ana, f"{HEADER};Bandwidht;Hasil\n{MUARA};1;salah", dry_run=True)).json()
     assert answer["columns"]["recognised"]["host"] == "Alamat IP atau host"
     (ignored,) = answer["columns"]["ignored"]
@@ -313,7 +313,7 @@ async def test_two_rows_may_swap_their_addresses(cast: Cast) -> None:
     assert (await cast.ana.get(f"/sites/{made[0]['code']}")).json()["host"] == "198.51.100.2"
 
 
-async def test_what_a_row_leaves_alone_is_not_looked_at(cast: Cast) -> None:
+async def test_unchanged_fields_are_not_validated(cast: Cast) -> None:
     tower = await register(cast, kind="node", host="198.51.100.1", village_code="64.03.01.2001")
     made = await register(cast, parent_id=tower["id"], notes="satu\ndua")
     header = "code;parent;village_code;host;notes"
@@ -329,20 +329,20 @@ async def test_what_a_row_leaves_alone_is_not_looked_at(cast: Cast) -> None:
 async def test_a_name_beside_a_code_that_is_another_villages_is_an_error_another_spelling_a_warning(cast: Cast) -> None:
     header = f"Desa;Kecamatan;Kabupaten;{HEADER}"
 
-    async def told(names: str, code: str = VILLAGE) -> tuple[list[str], list[str]]:
+    async def fault_and_warning_codes(names: str, code: str = VILLAGE) -> tuple[list[str], list[str]]:
         row = (await dry_run(cast.sari, header, f"{names};{MUARA.replace(VILLAGE, code)}"))[0]
-        return [one["code"] for one in row["errors"]], [one["code"] for one in row["warnings"]]
+        return [fault["code"] for fault in row["errors"]], [fault["code"] for fault in row["warnings"]]
 
-    assert await told("Desa Muara Badak Ulu;Kec. Muara Badak;Kab. Kutai Kartanegara") == ([], [])
-    assert await told("Kampung Merapun;;", "64.03.01.2003") == ([], [])
-    assert await told("Sepinggan;;", "64.03.01.2003") == (["other_name"], [])
-    assert await told("Antah Berantah;;") == (["other_name"], [])
+    assert await fault_and_warning_codes("Desa Muara Badak Ulu;Kec. Muara Badak;Kab. Kutai Kartanegara") == ([], [])
+    assert await fault_and_warning_codes("Kampung Merapun;;", "64.03.01.2003") == ([], [])
+    assert await fault_and_warning_codes("Sepinggan;;", "64.03.01.2003") == (["other_name"], [])
+    assert await fault_and_warning_codes("Antah Berantah;;") == (["other_name"], [])
     for spelling in ("Muara Badak Hulu", "Ma. Badak Hulu", "Badak Ulu", "Muara Badak Ulu (RT 3)"):
-        assert await told(f"{spelling};;") == ([], ["other_name"]), spelling
-    assert await told(";;Berau") == ([], ["other_name"])
+        assert await fault_and_warning_codes(f"{spelling};;") == ([], ["other_name"]), spelling
+    assert await fault_and_warning_codes(";;Berau") == ([], ["other_name"])
 
 
-async def test_text_that_no_database_holds_is_a_fault_or_taken_out_never_a_failure(cast: Cast) -> None:
+async def test_text_that_the_database_cannot_store_is_a_fault_or_removed_never_a_failure(cast: Cast) -> None:
     header = f"Kode titik akses;{HEADER};Catatan;Desa"
     for cells in ("a\0b;;;;;;;", ";\0;\0;\0;\0;\0;\0;\0", f";{VILLAGE};fo;a\0;icmp;a\0b;x\0y;z\0"):
         answer = await upload(cast.ana, f"{header}\n{cells}\n{MUARA}".encode("utf-16"), dry_run=True)
@@ -351,7 +351,7 @@ async def test_text_that_no_database_holds_is_a_fault_or_taken_out_never_a_failu
     assert (await cast.ana.client.post("/api/v1/sites/import", files=form)).status_code == 200
 
 
-async def test_a_report_writes_over_nothing(cast: Cast) -> None:
+async def test_a_report_overwrites_no_cell(cast: Cast) -> None:
     book = openpyxl.Workbook()
     page: Any = book.active
     page.append(HEADER.split(";"))
@@ -362,16 +362,16 @@ async def test_a_report_writes_over_nothing(cast: Cast) -> None:
     assert [back["G2"].value, back["H1"].value, back["H2"].value] == ["tanpa judul", "Result", "create"]
 
 
-async def test_an_unknown_village_is_explained_once_and_not_again_while_others_wait(cast: Cast) -> None:
+async def test_an_unknown_village_is_explained_once_and_not_again_under_the_lock(cast: Cast) -> None:
     """To find what was meant takes a millisecond or two, and thousands of rows may be wrong."""
     regions.explain_unknown_village.cache_clear()
     (row,) = await dry_run(cast.ana, HEADER, MUARA.replace(VILLAGE, "64.02.05.9999"))
     assert fault_codes(row) == {"village_code": "unknown_village"}
-    told = regions.explain_unknown_village.cache_info()
-    assert (told.hits, told.misses) == (0, 1)
+    cache = regions.explain_unknown_village.cache_info()
+    assert (cache.hits, cache.misses) == (0, 1)
 
 
-async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_told_and_reported(cast: Cast) -> None:
+async def test_rows_of_every_sheet_are_written_and_unread_sheets_are_reported(cast: Cast) -> None:
     book = openpyxl.Workbook(write_only=True)
     for title, lines in (
         ("Titik akses", [HEADER.split(";")]),
@@ -383,14 +383,14 @@ async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_
         for line in lines:
             page.append(line)
     data = saved(book)
-    told = (await upload(cast.ana, data, INDONESIAN, dry_run=True)).json()
-    assert [(row["sheet"], row["row"], fault_codes(row)) for row in told["rows"]] == [
+    result = (await upload(cast.ana, data, INDONESIAN, dry_run=True)).json()
+    assert [(row["sheet"], row["row"], fault_codes(row)) for row in result["rows"]] == [
         ("Muara", 2, {"host": "duplicate_address"}),
         ("Kenohan", 2, {"host": "duplicate_address"}),
     ]
-    assert "Kenohan!2" in told["rows"][0]["errors"][0]["message"]
-    assert told["columns"]["other_sheets"] == [{"sheet": "Rekap", "rows": 2}]
-    (warning,) = told["warnings"]
+    assert "Kenohan!2" in result["rows"][0]["errors"][0]["message"]
+    assert result["columns"]["other_sheets"] == [{"sheet": "Rekap", "rows": 2}]
+    (warning,) = result["warnings"]
     assert "Lembar Rekap tidak dibaca (2 baris)" in warning["message"]
     for _ in range(2):  # a report, and the report of it
         answer = await upload(cast.ana, data, INDONESIAN, dry_run=True, format="xlsx")
@@ -400,7 +400,7 @@ async def test_rows_of_every_sheet_are_written_and_sheets_that_are_not_read_are_
         data = answer.content
 
 
-async def test_an_error_shows_the_cell_that_is_wrong_by_its_column_and_the_files_own_header(cast: Cast) -> None:
+async def test_an_error_shows_the_cell_s_column_header_and_text(cast: Cast) -> None:
     header = "No;Desa;Kode Wilayah;Media Akses;ISP;Cara ukur;IP/Host (contoh)"
     lines = (
         "1;Tenggarong;64.02.05.9999;fo;telkom wms;icmp;10.0.0.1",
@@ -410,7 +410,7 @@ async def test_an_error_shows_the_cell_that_is_wrong_by_its_column_and_the_files
     code, name, probe = await dry_run(cast.ana, header, *lines)
 
     def cells(row: dict[str, Any]) -> dict[str, tuple[str, str, str | None]]:
-        return {one["field"]: (one["column"], one["header"], one["value"]) for one in row["errors"]}
+        return {fault["field"]: (fault["column"], fault["header"], fault["value"]) for fault in row["errors"]}
 
     assert cells(code) == {
         "village_code": ("C", "Kode Wilayah", "64.02.05.9999"),
@@ -420,13 +420,13 @@ async def test_an_error_shows_the_cell_that_is_wrong_by_its_column_and_the_files
     assert (cells(probe)["probe"][:2], probe["errors"][0]["value"]) == (("F", "Cara ukur"), None)
 
 
-async def test_the_indonesian_report_has_no_english_place(cast: Cast) -> None:
+async def test_the_indonesian_report_names_rows_in_indonesian(cast: Cast) -> None:
     answer = await upload(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA}", INDONESIAN, dry_run=True, format="xlsx")
     page = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
     assert str(page["G3"].value).startswith("baris: Isinya sama dengan baris 2")
 
 
-async def test_the_report_says_what_changes_and_which_village_was_found_but_no_contact(cast: Cast) -> None:
+async def test_the_report_shows_changes_and_the_village_found_but_no_contacts(cast: Cast) -> None:
     made = await register(cast, host="198.51.100.1", contact_name="Bu Rina", contact_phone="0812")
     header = f"Kode titik akses;{HEADER};Telepon kontak;Tempat"
     change, new = f"{made['code']};;;;;198.51.100.2;0813;balai", f";64.02.05.2004;{MUARA.partition(';')[2]};;"
@@ -441,10 +441,10 @@ async def test_the_report_says_what_changes_and_which_village_was_found_but_no_c
 
 
 async def test_rows_with_warnings_are_counted(cast: Cast) -> None:
-    told = (
+    result = (
         await upload(cast.ana, f"{HEADER}\n{MUARA}\n{MUARA.replace('serat optik', 'starlink')}", dry_run=True)
     ).json()
-    assert told["counts"]["warning"] == sum(1 for row in told["rows"] if row["warnings"]) == 1
+    assert result["counts"]["warning"] == sum(1 for row in result["rows"] if row["warnings"]) == 1
 
 
 async def test_a_latitude_without_its_ls_is_an_error_and_a_position_far_from_the_village_a_warning(cast: Cast) -> None:
@@ -459,13 +459,13 @@ async def test_a_latitude_without_its_ls_is_an_error_and_a_position_far_from_the
         assert fault["suggestion"] == "Maksud Anda 0°21'42\" LS?"
     right, far = await row("0 21 42 LS", "117 26 21"), await row("-0,36", "116,4")
     assert (right["errors"], right["warnings"]) == ([], [])
-    assert (far["verdict"], [one["code"] for one in far["warnings"]]) == ("create", ["far_from_village"])
+    assert (far["verdict"], [fault["code"] for fault in far["warnings"]]) == ("create", ["far_from_village"])
     made = await register(cast, latitude=-0.36, longitude=116.4)
     (quiet,) = await dry_run(cast.ana, "Kode titik akses;Catatan", f"{made['code']};x")
     assert quiet["warnings"] == []
 
 
-async def test_the_report_marks_what_is_wrong_and_imports_again_as_it_came(cast: Cast) -> None:
+async def test_the_report_marks_wrong_cells_and_imports_like_the_original(cast: Cast) -> None:
     book = openpyxl.Workbook()
     page: Any = book.active
     for line in (HEADER.split(";"), ["64.02.05.2003", "fo", "telkom wms", "icmp", "=1+1"], ["64.02.05.2004", "fo"]):
@@ -485,11 +485,11 @@ async def test_the_report_marks_what_is_wrong_and_imports_again_as_it_came(cast:
     page = openpyxl.load_workbook(io.BytesIO(again.content)).worksheets[0]
     assert [page[name].fill.fgColor.rgb[2:] for name in ("C3", "F3")] == ["000000", "E2EFDA"]
     assert "kolom" not in str(page["G2"].value)
-    told = [(await upload(cast.ana, one, dry_run=True)).json()["rows"] for one in (stored, answer.content)]
-    assert told[0] == told[1]
+    result = [(await upload(cast.ana, data, dry_run=True)).json()["rows"] for data in (stored, answer.content)]
+    assert result[0] == result[1]
 
 
-async def test_no_village_beyond_the_callers_reach_is_suggested(cast: Cast) -> None:
+async def test_no_village_out_of_scope_is_suggested(cast: Cast) -> None:
     async def suggestion(person: Person, code: str) -> str:
         (fault,) = (await dry_run(person, HEADER, MUARA.replace(VILLAGE, code)))[0]["errors"]
         return str(fault["suggestion"])

@@ -191,7 +191,7 @@ def test_an_unreadable_cell_is_a_fault(field: str, cell: Cell, code: str) -> Non
         ("bandwidth_down_mbps", "50.000", "{thousands}, or {decimal}"),
     ],
 )
-def test_a_usual_mistake_is_answered_with_what_to_write(field: str, cell: Cell, suggestion: str) -> None:
+def test_common_mistakes_have_a_suggestion(field: str, cell: Cell, suggestion: str) -> None:
     with pytest.raises(FaultError) as error:
         cells.read(field, cell)
     assert suggestion in str(error.value.fault.suggestion)
@@ -217,7 +217,7 @@ def test_a_cell_with_both_coordinates_is_two(cell: str) -> None:
     assert row.source_text("longitude") == cell
 
 
-def test_a_cell_that_should_hold_both_coordinates_and_does_not_is_a_fault_of_that_cell() -> None:
+def test_a_cell_without_the_two_coordinates_of_its_column_is_a_fault() -> None:
     line = ["64.02.05.2003", "fo", "x", "icmp", "a.id"]
     row, blank = sheets.read(book([*TOP, "Koordinat"], [*line, "dekat balai desa"], [*line, "tidak ada"])).rows
     assert ([fault.code for fault in row.faults], row.source_column("latitude")) == (["bad_coordinate"], "position")
@@ -318,7 +318,7 @@ def test_titles_merges_blank_and_numbering_rows_and_repeated_headers_are_handled
     ]
 
 
-def test_a_header_over_two_rows_is_read_where_it_is_whole() -> None:
+def test_a_header_merged_over_two_rows_is_read_from_the_complete_one() -> None:
     top = [*TOP, "Koordinat", None]
     file = sheets.read(
         book(
@@ -383,9 +383,9 @@ def test_every_sheet_with_the_registrys_columns_is_read_and_the_others_are_named
     assert sheets.read(pages(Data=[TOP, line])).rows[0].label == "2"
 
 
-def test_the_templates_example_is_no_row() -> None:
-    given = template.workbook([], caller=Caller(1, "ana", Role.DISTRICT_OPERATOR, "64.02"))
-    made = openpyxl.load_workbook(io.BytesIO(given))
+def test_the_template_s_example_is_not_imported() -> None:
+    data = template.workbook([], caller=Caller(1, "ana", Role.DISTRICT_OPERATOR, "64.02"))
+    made = openpyxl.load_workbook(io.BytesIO(data))
     assert refused(saved(made)) == "no_rows"
     for cell, value in zip(("B2", "E2", "F2", "M2", "N2"), ("64.02.05.2003", "fo", "x", "icmp", "a.id"), strict=True):
         made.worksheets[0][cell] = value
@@ -444,7 +444,7 @@ def test_a_part_with_a_false_size_is_refused() -> None:
 
 
 @pytest.mark.parametrize("far", [b'<row r="1048576"><c r="A1048576" t="inlineStr"><is><t>x</t></is></c></row>', b""])
-def test_far_cells_and_huge_merges_cost_nothing(far: bytes) -> None:
+def test_far_cells_and_huge_merges_are_read_cheaply(far: bytes) -> None:
     merges = b"".join(b'<mergeCell ref="%s1:%s1048576"/>' % (c, c) for c in (b"F", b"G", b"H", b"XFD"))
     odd = repack(
         GOOD, lambda xml: xml.replace(b"</sheetData>", far + b"</sheetData><mergeCells>" + merges + b"</mergeCells>")
@@ -501,7 +501,7 @@ def test_any_cell_yields_a_value_or_a_fault(field: str, cell: Any) -> None:
     ["1" + " " * 100_000 + "x", "a" * 100_000, "0°" * 50_000, "1.111" * 20_000, "'" * 100_000],
     ids=["blanks", "letters", "degrees", "points", "apostrophes"],
 )
-def test_a_cell_of_a_hundred_thousand_characters_is_read_at_once(field: str, text: str) -> None:
+def test_a_cell_of_a_hundred_thousand_characters_is_read_fast(field: str, text: str) -> None:
     began = process_time()
     with contextlib.suppress(FaultError):
         cells.read(field, text)
@@ -525,7 +525,7 @@ def test_thousands_of_rows_of_one_site_or_address_are_compared_fast() -> None:
 
 
 @pytest.mark.parametrize("header", ["ip", "kolom {}"])
-def test_a_line_of_a_hundred_thousand_columns_is_read_at_once(header: str) -> None:
+def test_a_row_of_a_hundred_thousand_columns_is_read_fast(header: str) -> None:
     wide = "".join(f";{header.format(n)}" for n in range(100_000))
     began = process_time()
     with contextlib.suppress(Invalid):
@@ -533,7 +533,7 @@ def test_a_line_of_a_hundred_thousand_columns_is_read_at_once(header: str) -> No
     assert process_time() - began < 2
 
 
-def test_what_is_small_in_the_file_and_huge_in_memory_is_refused() -> None:
+def test_parts_that_are_small_in_the_file_and_huge_in_memory_are_refused() -> None:
     began = process_time()
     assert refused(repack(GOOD, **{"xl/styles.xml": b"<styleSheet>" + b"<xf/>" * 1_000_000})) == "too_much_inside"
     with zipfile.ZipFile(io.BytesIO(GOOD)) as archive:

@@ -68,9 +68,7 @@ async def test_a_position_over_25_km_from_the_village_is_a_hint(
         assert items[0]["detail"]["distance_km"] == pytest.approx(offset_km, abs=0.1)
 
 
-async def test_a_site_that_has_been_active_for_a_week_and_never_answered_is_found(
-    cast: Cast, session: AsyncSession
-) -> None:
+async def test_a_site_active_for_a_week_without_an_answer_is_found(cast: Cast, session: AsyncSession) -> None:
     old, seen, fresh, planned = [await register(cast, host=f"198.51.100.{n}") for n in range(1, 5)]
     async with session.begin():
         ids = {"ids": [old["id"], seen["id"], planned["id"]], "seen": seen["id"], "planned": planned["id"]}
@@ -91,7 +89,7 @@ async def test_a_site_that_has_been_active_for_a_week_and_never_answered_is_foun
     assert fresh["code"] != old["code"]
 
 
-async def test_access_points_without_a_contract_and_those_that_no_ping_reaches_are_found(cast: Cast) -> None:
+async def test_access_points_without_a_contract_and_unpingable_ones_are_found(cast: Cast) -> None:
     fiber = await register(cast)
     starlink = await register(cast, technology="leo", host="198.51.100.21")
     await register(cast, technology="cellular", probe="push", host=None, lifecycle="planned")
@@ -114,7 +112,7 @@ async def test_a_village_without_a_site_is_found_also_when_its_only_one_is_retir
     assert await lacking(cast.icon) == set()
 
 
-async def test_findings_come_page_by_page_and_are_counted_whole(cast: Cast) -> None:
+async def test_findings_are_paginated_and_counted_over_all_pages(cast: Cast) -> None:
     await register(cast, technology="leo")
     await register(cast, technology="leo", probe="tcp", port=443)
     whole = (await cast.ana.get("/registry/checks", params={"region": "64.02.05", "limit": "1000"})).json()

@@ -13,7 +13,7 @@ async def test_providers_are_added_by_the_province_alone(cast: Cast) -> None:
     assert [item["slug"] for item in (await cast.icon.get("/providers")).json()["items"]] == ["iconplus"]
 
 
-async def test_two_providers_are_never_called_the_same_however_it_is_written(cast: Cast) -> None:
+async def test_two_providers_never_share_a_name_in_any_spelling(cast: Cast) -> None:
     """Telkom WMS (telkom-wms) and Icon+ (iconplus) are there."""
     for slug, name, wrong in (
         ("telkom", "TELKOM  wms", {"name"}),

@@ -12,7 +12,7 @@ from app.registry import regions
 from tests.conftest import Cast
 from tests.factories import VILLAGE, register, site
 
-OLD = "64.02.05.1999"  # a code that the village of the tests had before
+FORMER = "64.02.05.1999"  # a former code of VILLAGE
 
 
 async def test_the_seed_is_every_region_of_kaltim_and_may_run_twice(connection: AsyncConnection) -> None:
@@ -45,16 +45,16 @@ async def renamed(session: AsyncSession) -> None:
                 "INSERT INTO region_alias VALUES (:old, :now, '2022-02-02', 'UU 3/2022'), "
                 "('64.99', '64.02', NULL, NULL), ('64.02.05.1998', :now, current_date + 30, NULL)"
             ),
-            {"old": OLD, "now": VILLAGE},
+            {"old": FORMER, "now": VILLAGE},
         )
 
 
 @pytest.mark.usefixtures("renamed")
-async def test_a_region_is_read_by_its_code_or_one_that_it_had(cast: Cast) -> None:
+async def test_a_region_is_found_by_its_present_and_former_codes(cast: Cast) -> None:
     by_code = (await cast.ben.get(f"/regions/{VILLAGE}")).json()
-    assert (await cast.ben.get(f"/regions/{OLD}")).json() == by_code
+    assert (await cast.ben.get(f"/regions/{FORMER}")).json() == by_code
     assert by_code["code"] == VILLAGE
-    assert by_code["aliases"][1] == {"code": OLD, "valid_to": "2022-02-02", "note": "UU 3/2022"}
+    assert by_code["aliases"][1] == {"code": FORMER, "valid_to": "2022-02-02", "note": "UU 3/2022"}
     assert (await cast.ben.get("/regions/64")).json()["aliases"] == []
     for code in ("64.02.05.9999", "64.02.05.1998", "x"):
         assert (await cast.ben.get(f"/regions/{code}")).status_code == 404
@@ -65,14 +65,14 @@ def _rows(answer: dict[str, Any]) -> Any:
 
 
 @pytest.mark.usefixtures("renamed")
-async def test_an_old_code_finds_what_lies_in_the_region_now(app: FastAPI, cast: Cast) -> None:
+async def test_a_former_code_filters_by_the_present_region(app: FastAPI, cast: Cast) -> None:
     made = await register(cast)
     await app.state.snapshot.refresh(app.state.sessions)
     app.state.snapshot.tick(utc_now())
     for path in ("/sites", "/status", "/incidents", "/maintenance", "/registry/checks"):
-        found = [(await cast.ana.get(path, params={"region": code})).json() for code in (VILLAGE, OLD)]
-        assert _rows(found[0]) == _rows(found[1]), path
-    assert [one["code"] for one in (await cast.ana.get("/sites", params={"region": OLD})).json()["items"]] == [
+        answers = [(await cast.ana.get(path, params={"region": code})).json() for code in (VILLAGE, FORMER)]
+        assert _rows(answers[0]) == _rows(answers[1]), path
+    assert [item["code"] for item in (await cast.ana.get("/sites", params={"region": FORMER})).json()["items"]] == [
         made["code"]
     ]
     assert len((await cast.ana.get("/regions", params={"parent": "64.99"})).json()["items"]) > 10
@@ -84,16 +84,16 @@ async def test_an_old_code_finds_what_lies_in_the_region_now(app: FastAPI, cast:
 
 
 @pytest.mark.usefixtures("renamed")
-async def test_what_is_registered_under_an_old_code_gets_the_present_one(cast: Cast) -> None:
-    made = await register(cast, village_code=OLD)
+async def test_a_site_registered_under_a_former_code_gets_the_present_one(cast: Cast) -> None:
+    made = await register(cast, village_code=FORMER)
     assert (made["village_code"], made["code"]) == (VILLAGE, f"{VILLAGE}-01")
     other = await register(cast, host="198.51.100.21", village_code="64.02.05.2004")
-    moved = await cast.ana.patch(f"/sites/{other['id']}", {"village_code": OLD})
+    moved = await cast.ana.patch(f"/sites/{other['id']}", {"village_code": FORMER})
     assert (moved.json()["village_code"], moved.json()["code"]) == (VILLAGE, other["code"])
-    refused = await cast.ana.post("/sites", site(village_code=OLD, port="x"))
+    refused = await cast.ana.post("/sites", site(village_code=FORMER, port="x"))
     assert {fault["field"] for fault in refused.json()["errors"]} == {"port"}
     window = {
-        "region": OLD,
+        "region": FORMER,
         "started_at": "2026-12-01T00:00:00+08:00",
         "ended_at": "2026-12-01T02:00:00+08:00",
         "title": "PLN",
@@ -103,7 +103,7 @@ async def test_what_is_registered_under_an_old_code_gets_the_present_one(cast: C
     assert planned.json()["region"] == VILLAGE, planned.text
 
 
-async def test_a_village_that_is_over_takes_no_more_sites_and_those_it_has_are_pointed_out(
+async def test_a_dissolved_village_takes_no_more_sites_and_its_sites_are_found_by_a_check(
     cast: Cast, session: AsyncSession
 ) -> None:
     made = await register(cast)
@@ -112,8 +112,8 @@ async def test_a_village_that_is_over_takes_no_more_sites_and_those_it_has_are_p
     refused = await cast.ana.post("/sites", site(host="198.51.100.21"))
     assert [fault["code"] for fault in refused.json()["errors"]] == ["former_village"]
     assert (await cast.ana.patch(f"/sites/{made['id']}", {"ssid": "Desa"})).status_code == 200
-    found = (await cast.ana.get("/registry/checks", params={"check": "former_village"})).json()["items"]
-    assert [item["code"] for item in found] == [made["code"]]
+    findings = (await cast.ana.get("/registry/checks", params={"check": "former_village"})).json()["items"]
+    assert [item["code"] for item in findings] == [made["code"]]
     listed = (await cast.ana.get("/regions", params={"q": VILLAGE})).json()["items"]
     assert listed == []
     assert (await cast.ana.get(f"/regions/{VILLAGE}")).json()["valid_to"] == "2026-01-01"
@@ -125,10 +125,10 @@ async def test_aliases_are_seeded_from_their_file(
     file = tmp_path / "aliases.csv"
     monkeypatch.setattr(regions, "ALIASES_CSV", file)
     for note in ("UU 3/2022", "Kepmendagri"):
-        file.write_text(f"code,region_code,valid_to,note\n{OLD},{VILLAGE},2022-02-02,{note}\n64.99,64.02,,\n")
+        file.write_text(f"code,region_code,valid_to,note\n{FORMER},{VILLAGE},2022-02-02,{note}\n64.99,64.02,,\n")
         await regions.seed(connection)
         rows = (await connection.execute(text("SELECT code, region_code, note FROM region_alias ORDER BY code"))).all()
-        assert [tuple(row) for row in rows] == [(OLD, VILLAGE, note), ("64.99", "64.02", None)]
+        assert [tuple(row) for row in rows] == [(FORMER, VILLAGE, note), ("64.99", "64.02", None)]
 
 
 async def geojson(cast: Cast, **params: str) -> list[dict[str, Any]]:
@@ -139,8 +139,8 @@ async def geojson(cast: Cast, **params: str) -> list[dict[str, Any]]:
     assert body["type"] == "FeatureCollection"
     assert "Cahya DSN" in body["attribution"]
     assert "MIT" in body["attribution"]
-    found: list[dict[str, Any]] = body["features"]
-    return found
+    features: list[dict[str, Any]] = body["features"]
+    return features
 
 
 def within(point: list[float], polygon: list[list[list[float]]]) -> bool:
@@ -153,7 +153,7 @@ def within(point: list[float], polygon: list[list[list[float]]]) -> bool:
     return crossed % 2 == 1
 
 
-async def test_districts_come_as_their_boundaries_and_hold_their_villages(cast: Cast) -> None:
+async def test_district_boundaries_contain_their_villages(cast: Cast) -> None:
     districts = await geojson(cast, level="kabupaten_kota")
     assert len(districts) == 10
     assert districts[1]["properties"] == {
@@ -168,23 +168,23 @@ async def test_districts_come_as_their_boundaries_and_hold_their_villages(cast: 
         assert shape["type"] in {"Polygon", "MultiPolygon"}
         shapes[district["id"]] = [shape["coordinates"]] if shape["type"] == "Polygon" else shape["coordinates"]
     villages = await geojson(cast, level="desa_kelurahan")
-    assert len(villages) == 1038, "whole, though a page holds fewer"
-    at_home = sum(
+    assert len(villages) == 1038, "not paginated"
+    inside = sum(
         any(within(village["geometry"]["coordinates"], polygon) for polygon in shapes[village["id"][:5]])
         for village in villages
     )
-    assert at_home > 1038 * 0.98, "boundaries are simplified"
+    assert inside > 1038 * 0.98, "boundaries are simplified"
     subdistricts = await geojson(cast, parent="64.03")
     assert {feature["geometry"]["type"] for feature in subdistricts} == {"Point"}
     assert {feature["properties"]["parent"] for feature in subdistricts} == {"64.03"}
 
 
-async def test_who_has_the_shapes_gets_them_once(cast: Cast) -> None:
+async def test_unchanged_geojson_is_not_sent_again(cast: Cast) -> None:
     path = "/regions?level=kabupaten_kota&format=geojson"
     first = await cast.ben.get(path)
     assert first.headers["cache-control"] == "private, max-age=86400"
-    known = {"If-None-Match": first.headers["etag"]}
-    again = await cast.ben.get(path, headers=known)
+    headers = {"If-None-Match": first.headers["etag"]}
+    again = await cast.ben.get(path, headers=headers)
     assert (again.status_code, again.content) == (304, b"")
     other = await cast.ben.get(
         "/regions?level=kecamatan&format=geojson", headers={"If-None-Match": first.headers["etag"]}
@@ -194,7 +194,7 @@ async def test_who_has_the_shapes_gets_them_once(cast: Cast) -> None:
     assert (await cast.stranger.get(path)).status_code == 401
 
 
-async def test_shapes_come_without_pages(cast: Cast) -> None:
+async def test_geojson_is_not_paginated(cast: Cast) -> None:
     refused = await cast.ben.get("/regions?format=geojson&limit=5&cursor=x")
     assert refused.status_code == 422
     assert [error["field"] for error in refused.json()["errors"]] == ["limit", "cursor"]

@@ -9,7 +9,7 @@ from tests.factories import BERAU_VILLAGE, VILLAGE, register, site
 
 
 async def faults(cast: Cast, **changes: Any) -> dict[str, Any]:
-    """code by field of what is wrong with a registration."""
+    """Register a site; return the code of each fault, by field."""
     answer = await cast.sari.post("/sites", {k: v for k, v in site(**changes).items() if v != "absent"})
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -44,7 +44,7 @@ async def test_a_nul_in_a_parameter_is_refused(cast: Cast) -> None:
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "nul")
 
 
-async def test_nobody_sees_or_touches_beyond_their_scope(cast: Cast) -> None:
+async def test_nobody_reads_or_writes_out_of_scope(cast: Cast) -> None:
     made = await register(cast)
     assert (await cast.ana.get(f"/sites/{made['id']}")).status_code == 200
     for answer in (
@@ -79,7 +79,7 @@ async def test_a_provider_sees_its_own_sites_only(cast: Cast) -> None:
     assert [item["id"] for item in (await cast.icon.get("/sites")).json()["items"]] == [own["id"]]
 
 
-async def test_without_a_good_token_there_is_no_answer(cast: Cast) -> None:
+async def test_requests_without_a_valid_token_are_refused(cast: Cast) -> None:
     for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic abc"}, {"Authorization": ""}):
         answer = await cast.stranger.get("/sites", headers=headers)
         assert answer.status_code == 401
@@ -142,12 +142,12 @@ async def test_without_a_good_token_there_is_no_answer(cast: Cast) -> None:
         ),
     ],
 )
-async def test_bad_input_is_named_field_by_field(cast: Cast, changes: dict[str, Any], expected: dict[str, str]) -> None:
+async def test_each_invalid_field_is_reported(cast: Cast, changes: dict[str, Any], expected: dict[str, str]) -> None:
     assert await faults(cast, **changes) == expected
     assert (await cast.sari.get("/sites")).json()["items"] == []
 
 
-async def test_a_suggestion_says_what_was_probably_meant(cast: Cast) -> None:
+async def test_suggestions_name_the_probable_value(cast: Cast) -> None:
     async def suggestion(**changes: Any) -> str:
         answer = await cast.sari.post("/sites", site(**changes))
         return str(answer.json()["errors"][0]["suggestion"])
@@ -156,7 +156,7 @@ async def test_a_suggestion_says_what_was_probably_meant(cast: Cast) -> None:
     assert "64.02" in await suggestion(village_code="6403050003")
     assert "64.02.05.2003" in await suggestion(village_code="64.02.5.2003")
     assert "telkom-wms" in await suggestion(provider="telkom_wms")
-    for field, given, said in (
+    for field, text, expected in (
         ("technology", "lte", "cellular"),
         ("technology", "VSAT", "geo"),
         ("technology", "fo", "fiber"),
@@ -166,9 +166,9 @@ async def test_a_suggestion_says_what_was_probably_meant(cast: Cast) -> None:
         ("power_source", "PLTS", "solar"),
         ("technology", "x", "None"),
     ):
-        assert await suggestion(**{field: given}) in {f"Did you mean {said}?", said}, given
-    asked = await cast.sari.get("/status?technology=starlink")
-    assert asked.json()["errors"][0]["suggestion"] == "Did you mean leo?"
+        assert await suggestion(**{field: text}) in {f"Did you mean {expected}?", expected}, text
+    filtered = await cast.sari.get("/status?technology=starlink")
+    assert filtered.json()["errors"][0]["suggestion"] == "Did you mean leo?"
     for host in ("10.0.0.1", "localhost"):
         assert "leave it out" in await suggestion(probe="push", host=host)
     assert "public address" in await suggestion(host="10.0.0.1")
@@ -177,7 +177,7 @@ async def test_a_suggestion_says_what_was_probably_meant(cast: Cast) -> None:
     assert "swapped" in await suggestion(latitude=117.03, longitude=-0.6)
 
 
-async def test_messages_come_in_the_callers_language_and_codes_do_not(cast: Cast) -> None:
+async def test_messages_are_translated_and_codes_are_not(cast: Cast) -> None:
     wrong = site(host=None)
     english = (await cast.sari.post("/sites", wrong)).json()["errors"][0]
     headers = {"Accept-Language": "id-ID,id;q=0.9,en;q=0.8"}
@@ -187,7 +187,7 @@ async def test_messages_come_in_the_callers_language_and_codes_do_not(cast: Cast
     assert "host" in indonesian["message"].lower()
 
 
-async def test_an_address_is_measured_by_one_active_site_only(cast: Cast) -> None:
+async def test_an_address_belongs_to_one_active_site(cast: Cast) -> None:
     made = await register(cast)
     again = await cast.sari.post("/sites", site(village_code=BERAU_VILLAGE))
     assert again.status_code == 409
@@ -238,11 +238,11 @@ async def test_a_site_moves_within_its_district_and_keeps_its_code_across_distri
     assert (await cast.ben.patch(url, {"village_code": BERAU_VILLAGE})).status_code == 404
     assert (await cast.sari.patch(url, {"village_code": BERAU_VILLAGE})).json()["district"] == "Kabupaten Berau"
     assert (await cast.ana.get(url)).status_code == 404
-    again = await register(cast, host="198.51.100.99")  # a code that was given is never given again
+    again = await register(cast, host="198.51.100.99")  # codes are never reused
     assert (made["code"], again["code"]) == ("64.02.05.2003-01", "64.02.05.2003-02")
 
 
-async def test_a_move_out_of_a_district_is_told_in_both(cast: Cast) -> None:
+async def test_a_move_between_districts_is_audited_in_both(cast: Cast) -> None:
     made = await register(cast)
     imported = await cast.sari.post(
         "/sites/import",
@@ -253,12 +253,12 @@ async def test_a_move_out_of_a_district_is_told_in_both(cast: Cast) -> None:
     back = await cast.sari.patch(f"/sites/{made['id']}", {"village_code": VILLAGE})
     assert back.status_code == 200
 
-    async def told(region: str) -> list[tuple[str, str]]:
-        found = (await cast.sari.get("/audit", params={"object": "site", "region": region})).json()["items"]
-        return [(one["action"], one["after"]["village_code"]) for one in reversed(found)]
+    async def audited(region: str) -> list[tuple[str, str]]:
+        entries = (await cast.sari.get("/audit", params={"object": "site", "region": region})).json()["items"]
+        return [(entry["action"], entry["after"]["village_code"]) for entry in reversed(entries)]
 
-    assert await told("64.02") == [("create", VILLAGE), ("move_away", BERAU_VILLAGE), ("change", VILLAGE)]
-    assert await told("64.03") == [("change", BERAU_VILLAGE), ("move_away", VILLAGE)]
+    assert await audited("64.02") == [("create", VILLAGE), ("move_away", BERAU_VILLAGE), ("change", VILLAGE)]
+    assert await audited("64.03") == [("change", BERAU_VILLAGE), ("move_away", VILLAGE)]
 
 
 async def test_retiring_twice_is_retiring_once(cast: Cast) -> None:
@@ -295,16 +295,16 @@ async def test_sites_are_filtered(cast: Cast) -> None:
     here = await register(cast, name="Kantor 50%_x")
     there = await register(cast, village_code=BERAU_VILLAGE, host="198.51.100.9", technology="geo", provider="iconplus")
 
-    async def found(**params: str) -> list[int]:
+    async def ids(**params: str) -> list[int]:
         answer = await cast.sari.get("/sites", params=params)
         assert answer.status_code == 200, answer.text
         return [item["id"] for item in answer.json()["items"]]
 
-    assert await found(region="64.02") == await found(provider="telkom-wms") == [here["id"]]
-    assert await found(technology="geo") == await found(region="64.03.01.2001") == [there["id"]]
-    assert await found(q="50%_") == await found(q="100.20") == await found(q=here["code"]) == [here["id"]]
-    assert await found(state="unknown") == [here["id"], there["id"]]
-    assert await found(state="up") == await found(lifecycle="planned") == []
+    assert await ids(region="64.02") == await ids(provider="telkom-wms") == [here["id"]]
+    assert await ids(technology="geo") == await ids(region="64.03.01.2001") == [there["id"]]
+    assert await ids(q="50%_") == await ids(q="100.20") == await ids(q=here["code"]) == [here["id"]]
+    assert await ids(state="unknown") == [here["id"], there["id"]]
+    assert await ids(state="up") == await ids(lifecycle="planned") == []
     assert (await cast.sari.get("/sites", params={"state": "gone"})).json()["errors"][0]["field"] == "state"
 
 
@@ -313,7 +313,7 @@ async def test_a_ping_to_a_satellite_site_is_warned_about(cast: Cast) -> None:
     assert any("carrier NAT" in warning for warning in made["warnings"])
 
 
-async def test_a_node_is_a_parent_and_never_hangs_on_itself(cast: Cast) -> None:
+async def test_a_parent_is_a_node_and_never_a_descendant(cast: Cast) -> None:
     tower = await register(cast, kind="node", host="198.51.100.1")
     child = await register(cast, kind="node", host="198.51.100.2", parent_id=tower["id"])
     cycle = await cast.sari.patch(f"/sites/{tower['id']}", {"parent_id": child["id"]})
@@ -335,7 +335,7 @@ async def test_one_host_has_one_spelling(cast: Cast) -> None:
             assert (await cast.sari.post("/sites", site(host=other, port=7))).status_code == 409, other
 
 
-async def test_a_child_is_edited_though_its_parent_is_out_of_reach(cast: Cast) -> None:
+async def test_a_child_can_be_edited_though_its_parent_is_out_of_scope_or_retired(cast: Cast) -> None:
     tower = await register(cast, kind="node", host="198.51.100.1", village_code=BERAU_VILLAGE)
     child = await register(cast, parent_id=tower["id"])
     assert (await cast.ana.patch(f"/sites/{child['id']}", {"notes": "baru"})).status_code == 200
@@ -345,7 +345,7 @@ async def test_a_child_is_edited_though_its_parent_is_out_of_reach(cast: Cast) -
 
 
 @pytest.mark.parametrize("inside", ["\0", "99999999999", "-1", "0", "x", "0001-01-01T00:00:00+23:00~central", "a~b~c"])
-async def test_a_cursor_that_is_not_ours_is_refused(cast: Cast, inside: str) -> None:
+async def test_an_invalid_cursor_is_refused(cast: Cast, inside: str) -> None:
     made = await register(cast)
     paths = ["/sites", "/providers", f"/sites/{made['id']}/segments", f"/sites/{made['id']}/measurements"]
     for path in paths + (["/regions"] if inside == "\0" else []):
@@ -354,7 +354,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(cast: Cast, inside: str) -> 
 
 
 @pytest.mark.parametrize("version", ["9" * 30, "9" * 5000, "x", "-1", '"', "1.5"])
-async def test_a_version_that_is_none_is_refused(cast: Cast, version: str) -> None:
+async def test_an_invalid_version_is_refused(cast: Cast, version: str) -> None:
     made = await register(cast)
     answer = await cast.sari.patch(f"/sites/{made['id']}", {"name": "x"}, headers={"If-Match": version})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "If-Match")
@@ -389,7 +389,7 @@ async def test_a_parameter_that_does_not_exist_or_comes_twice_is_refused(cast: C
     assert "64.02" in (await cast.sari.get("/sites?region=6402")).json()["errors"][0]["suggestion"]
 
 
-async def test_a_body_that_is_too_large_is_refused_and_nobody_unknown_is_read_at_all(cast: Cast) -> None:
+async def test_a_large_body_is_refused_and_that_of_a_stranger_is_not_read(cast: Cast) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(40):
             yield b" " * 50_000
@@ -407,7 +407,7 @@ async def test_head_is_get_without_its_body(cast: Cast) -> None:
     assert int(answer.headers["content-length"]) > 0
 
 
-async def test_a_patch_names_everything_wrong_at_once_too(cast: Cast) -> None:
+async def test_a_patch_reports_all_faults_at_once(cast: Cast) -> None:
     made = await register(cast)
     wrong = {"technology": None, "latitude": 117.0, "longitude": -0.4, "parent_id": 9999, "hots": "x"}
     answer = await cast.sari.patch(f"/sites/{made['id']}", wrong)
@@ -418,7 +418,7 @@ async def test_a_patch_names_everything_wrong_at_once_too(cast: Cast) -> None:
         assert answer.status_code == 422, body
 
 
-async def test_a_node_stays_one_while_sites_hang_on_it(cast: Cast) -> None:
+async def test_a_node_with_children_stays_a_node(cast: Cast) -> None:
     node = await register(cast, kind="node")
     child = await register(cast, host="198.51.100.2", parent_id=node["id"])
     refused = await cast.sari.patch(f"/sites/{node['id']}", {"kind": "access_point"})

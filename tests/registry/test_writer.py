@@ -37,7 +37,7 @@ async def entries(session: AsyncSession) -> list[tuple[Any, ...]]:
     return [(row.action, row.object_id, row.region_code, row.before, row.after) for row in rows]
 
 
-async def test_many_sites_are_made_under_one_version_and_their_codes_count_on(
+async def test_many_sites_are_created_under_one_version_with_consecutive_codes(
     cast: Cast, session: AsyncSession
 ) -> None:
     await register(cast)
@@ -84,9 +84,9 @@ async def test_an_address_in_use_or_claimed_twice_is_a_conflict(cast: Cast, sess
     hosts = ["198.51.100.1", "198.51.100.2", "198.51.100.2", "198.51.100.3"]
     wanted = [drafts.new(SiteIn(**site(host=host))) for host in hosts]
     async with session.begin():
-        found = await conflicts.find(session, await checked(session, wanted))
-    assert list(found) == wanted[:3]
-    assert (found[wanted[0]].others, found[wanted[1]].others) == ((), [wanted[2]])
+        conflicting = await conflicts.find(session, await checked(session, wanted))
+    assert list(conflicting) == wanted[:3]
+    assert (conflicting[wanted[0]].others, conflicting[wanted[1]].others) == ((), [wanted[2]])
 
 
 async def test_a_claim_on_an_address_that_is_not_released_is_a_conflict(cast: Cast, session: AsyncSession) -> None:
@@ -109,12 +109,14 @@ async def test_a_cycle_that_two_changes_close_together_is_found(cast: Cast, sess
             await change(session, towers[1], parent_id=towers[0]["id"]),
             await change(session, towers[2], parent_id=towers[0]["id"]),
         ]
-        found = await conflicts.find(session, await checked(session, wanted))
-        assert {draft: conflict.fault.code for draft, conflict in found.items()} == dict.fromkeys(wanted[:2], "cycle")
+        conflicting = await conflicts.find(session, await checked(session, wanted))
+        assert {draft: conflict.fault.code for draft, conflict in conflicting.items()} == dict.fromkeys(
+            wanted[:2], "cycle"
+        )
         assert await conflicts.find(session, wanted[1:]) == {}
 
 
-async def test_nothing_is_written_beyond_the_callers_scope(cast: Cast, session: AsyncSession) -> None:
+async def test_nothing_is_written_out_of_scope(cast: Cast, session: AsyncSession) -> None:
     made = await register(cast, village_code=BERAU_VILLAGE)
     for draft in (drafts.new(SiteIn(**site(village_code=BERAU_VILLAGE))), await change(session, made, ssid="x")):
         with pytest.raises(NotAllowed):
@@ -129,7 +131,7 @@ async def test_a_villages_former_code_finds_it(cast: Cast, session: AsyncSession
     assert (made["village_code"], made["code"]) == (VILLAGE, f"{VILLAGE}-01")
 
 
-async def test_every_write_is_recorded_with_what_changed_and_contacts_masked(cast: Cast, session: AsyncSession) -> None:
+async def test_every_write_is_audited_with_its_changes_and_masked_contacts(cast: Cast, session: AsyncSession) -> None:
     made = await register(cast, contact_name="Ibu Rina")
     await cast.ana.patch(f"/sites/{made['id']}", {"ssid": "Desa", "provider": "iconplus", "name": made["name"]})
     await cast.ana.patch(f"/sites/{made['id']}", {"ssid": "Desa"})
