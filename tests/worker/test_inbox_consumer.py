@@ -10,10 +10,12 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.testing import capture_logs
 
 from app.agents import agent_tokens
 from app.availability import monthly_close
 from app.core.clock import floor_second, midnight, to_slot, utc_now
+from app.judging import ingest
 from app.judging.blind_ranges import BlindRange
 from app.latency import rollup
 from app.postgres.engine import Sessions, transaction
@@ -508,6 +510,50 @@ async def test_a_push_that_cannot_be_taken_in_is_set_aside_and_keeps_nobody_wait
     await field.drain()
     async with transaction(field.sessions) as session:
         assert await session.scalar(text("SELECT count(*) FROM push_inbox")) == 0, "it is tried again"
+
+
+async def test_a_push_on_which_our_own_code_raises_is_rejected_with_its_traceback(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, *good = field.ids
+    real = ingest.ingest_readings
+
+    async def judge(session: AsyncSession, readings: Any, *rest: Any, **options: Any) -> Any:
+        if any(reading.key == bad for reading, _ in readings):
+            raise AttributeError("no such field")
+        return await real(session, readings, *rest, **options)
+
+    monkeypatch.setattr(ingest, "ingest_readings", judge)
+    for site_id in (good[0], bad, *good[1:]):
+        await field.beat(site_id, 0)
+    with capture_logs() as logs:
+        await field.drain()
+    assert [await field.states(site_id) for site_id in good] == [[(0, "up", None)]] * 3
+    (rejected,) = [log for log in logs if log["event"] == "push_rejected"]
+    assert (rejected["site"], type(rejected["exc_info"])) == (bad, AttributeError)
+    assert field.consumer.counters.refused_pushes == 1
+
+
+async def test_a_missed_push_that_cannot_be_judged_keeps_no_others_back_and_is_tried_once(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    real = ingest.ingest_readings
+
+    async def judge(session: AsyncSession, readings: Any, *rest: Any, **options: Any) -> Any:
+        if any(reading.key == bad for reading, _ in readings):
+            raise TypeError
+        return await real(session, readings, *rest, **options)
+
+    monkeypatch.setattr(ingest, "ingest_readings", judge)
+    with capture_logs() as logs:
+        await field.live(315, 465, sites=others)
+    assert (await field.states(silent))[-1] == (360, "down", None)
+    assert await field.silences(bad) == []
+    rejected = [log for log in logs if log["event"] == "missed_push_rejected"]
+    assert [log["site"] for log in rejected] == [bad, bad], "one for each push that it missed"
+    assert {type(log["exc_info"]) for log in rejected} == {TypeError}
 
 
 async def test_rows_that_waited_for_weeks_find_room_and_those_of_a_closed_past_are_counted(field: Field) -> None:

@@ -2,9 +2,6 @@
 
 import asyncio
 import inspect
-import socket
-import time
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,46 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
 from app.availability import daily_availability
-from app.core.clock import SlotClock, from_slot, utc_now
+from app.core.clock import from_slot, utc_now
 from app.judging.blind_ranges import BlindRange
 from app.latency import rollup
-from app.postgres.engine import Sessions, transaction
-from app.settings import ProbeSettings, Settings
+from app.postgres.engine import transaction
 from app.worker import rollup_job, writer
-from app.worker.context import WorkerContext
 from app.worker.dead_mans_switch import DeadMansSwitch
 from app.worker.process import Worker
 from probes.contract import Outcome, Reading
-from probes.policy import AddressPolicy
-from probes.sweep import Prober
-from simulator.namespace import Namespace
 from tests.conftest import Cast
 from tests.factories import register
-
-
-class WallClock:
-    """A wall clock that a test can set."""
-
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead_s
-
-
-@pytest.fixture
-def wall_clock() -> WallClock:
-    return WallClock()
-
-
-@pytest.fixture
-async def worker(sessions: Sessions, cast: Cast, wall_clock: WallClock) -> AsyncIterator[Worker]:
-    """Its ICMP socket is in a network namespace, where nobody answers."""
-    with Namespace.open() as namespace:
-        raw = namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        async with Prober.open(AddressPolicy(allow=["127.0.0.0/8"]), sockets=[raw]) as prober:
-            settings = Settings(canaries=["127.255.0.1"], probe=ProbeSettings(allow=["127.0.0.0/8"]))
-            yield Worker(WorkerContext(sessions, prober, settings, SlotClock(wall_clock)))
+from tests.worker.conftest import WallClock
 
 
 async def states(session: AsyncSession) -> list[tuple[str, str | None]]:

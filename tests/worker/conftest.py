@@ -1,0 +1,40 @@
+import socket
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.core.clock import SlotClock
+from app.postgres.engine import Sessions
+from app.settings import ProbeSettings, Settings
+from app.worker.context import WorkerContext
+from app.worker.process import Worker
+from probes.policy import AddressPolicy
+from probes.sweep import Prober
+from simulator.namespace import Namespace
+from tests.conftest import Cast
+
+
+class WallClock:
+    """A wall clock that a test can set."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead_s
+
+
+@pytest.fixture
+def wall_clock() -> WallClock:
+    return WallClock()
+
+
+@pytest.fixture
+async def worker(sessions: Sessions, cast: Cast, wall_clock: WallClock) -> AsyncIterator[Worker]:
+    """Its ICMP socket is in a network namespace, where nobody answers."""
+    with Namespace.open() as namespace:
+        raw = namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        async with Prober.open(AddressPolicy(allow=["127.0.0.0/8"]), sockets=[raw]) as prober:
+            settings = Settings(canaries=["127.255.0.1"], probe=ProbeSettings(allow=["127.0.0.0/8"]))
+            yield Worker(WorkerContext(sessions, prober, settings, SlotClock(wall_clock)))
