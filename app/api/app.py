@@ -26,7 +26,6 @@ from app.api.middleware.rate_limit import RateLimit
 from app.api.middleware.simulated_header import HEADER as SIMULATED
 from app.api.middleware.simulated_header import SimulatedHeader
 from app.availability.routes import router as uptimes
-from app.availability.segment_routes import router as ledger
 from app.contracts.routes import router as contracts
 from app.diagnoses.routes import router as diagnoses
 from app.exporting.routes import router as exporting
@@ -77,7 +76,6 @@ ROUTERS = (
     contracts,
     status,
     streams,
-    ledger,
     measurements,
     aggregates,
     uptimes,

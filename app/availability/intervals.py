@@ -1,46 +1,49 @@
-"""Tracks: stretches of one value each, `(start, end, value)` in whole seconds, disjoint and in order. Pure."""
+"""Interval maps: disjoint intervals in order, each with a value, in whole seconds since 1970. Pure."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-Stretch = tuple[int, int, T]
-Track = list[Stretch[T]]
+Interval = tuple[int, int, T]  # start, end (exclusive), value
+IntervalMap = list[Interval[T]]
+TimeRange = tuple[datetime, datetime]
 
-ALWAYS = 2**40  # further than any clock
+FOREVER = 2**40  # later than any clock
 
 
-def paint(layers: Iterable[Stretch[T]]) -> Track[T]:
-    """A track out of stretches in any order; where they overlap the later painted one shows, empty ones do not."""
-    track: Track[T] = []
+def overlay(layers: Iterable[Interval[T]]) -> IntervalMap[T]:
+    """Build a map from intervals in any order: where they overlap the later layer wins; empty ones are dropped."""
+    result: IntervalMap[T] = []
     for low, high, value in layers:
         if low >= high:
             continue
-        first = bisect_right(track, low, key=lambda stretch: stretch[1])
-        last = bisect_left(track, high, key=lambda stretch: stretch[0])
-        covered = track[first:last]
+        first = bisect_right(result, low, key=lambda interval: interval[1])
+        last = bisect_left(result, high, key=lambda interval: interval[0])
+        covered = result[first:last]
         left = [(a, low, v) for a, _, v in covered[:1] if a < low]
         right = [(high, b, v) for _, b, v in covered[-1:] if b > high]
-        track[first:last] = [*left, (low, high, value), *right]
-    return track
+        result[first:last] = [*left, (low, high, value), *right]
+    return result
 
 
-def clip(track: Iterable[Stretch[T]], low: int, high: int) -> Track[T]:
-    return [(max(a, low), min(b, high), value) for a, b, value in track if a < high and b > low]
+def clip(intervals: Iterable[Interval[T]], low: int, high: int) -> IntervalMap[T]:
+    return [(max(a, low), min(b, high), value) for a, b, value in intervals if a < high and b > low]
 
 
-def weave(tracks: Sequence[Track[Any]], low: int, high: int) -> Iterator[tuple[int, int, list[Any]]]:
-    """The stretches from low to high in which no track changes, with each track's value there or None."""
-    edges = {edge for track in tracks for a, b, _ in track for edge in (a, b) if low < edge < high}
-    places = [0] * len(tracks)
+def align(maps: Sequence[IntervalMap[Any]], low: int, high: int) -> Iterator[tuple[int, int, list[Any]]]:
+    """Cut low to high wherever any map changes; yield each interval with every map's value there, or None."""
+    edges = {edge for intervals in maps for a, b, _ in intervals for edge in (a, b) if low < edge < high}
+    positions = [0] * len(maps)
     for start, end in pairwise(sorted({low, high} | edges)):
         values = []
-        for number, track in enumerate(tracks):
-            place = places[number]
-            while place < len(track) and track[place][1] <= start:
-                place += 1
-            places[number] = place
-            values.append(track[place][2] if place < len(track) and track[place][0] <= start else None)
+        for number, intervals in enumerate(maps):
+            position = positions[number]
+            while position < len(intervals) and intervals[position][1] <= start:
+                position += 1
+            positions[number] = position
+            found = position < len(intervals) and intervals[position][0] <= start
+            values.append(intervals[position][2] if found else None)
         yield start, end, values

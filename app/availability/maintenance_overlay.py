@@ -1,4 +1,4 @@
-"""Maintenance as the arithmetic sees it: an overlay that is subtracted before anything is counted, never judged."""
+"""Which sites are under maintenance, and when: subtracted before anything is counted, never part of a judged state."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,67 +9,66 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability.models import MaintenanceWindow as Planned
+from app.availability.intervals import TimeRange
+from app.availability.models import MaintenanceWindow as Window
 from app.postgres.engine import among
 from app.registry.models import Site, SiteConfiguration
 
-Stretch = tuple[datetime, datetime]
-
 
 def covers(provider_id: Any) -> ColumnElement[bool]:
-    """Whether a window covers a site whose provider is this one: both tables are the query's."""
-    in_its_region = or_(
-        Planned.region_code.is_(None),
-        Site.village_code == Planned.region_code,
-        Site.village_code.startswith(Planned.region_code + "."),
+    """Whether a window covers a site of this provider; the query has to select from both tables."""
+    in_region = or_(
+        Window.region_code.is_(None),
+        Site.village_code == Window.region_code,
+        Site.village_code.startswith(Window.region_code + "."),
     )
-    of_its_provider = or_(Planned.provider_id.is_(None), Planned.provider_id == provider_id)
-    return or_(Planned.site_id == Site.id, and_(Planned.site_id.is_(None), in_its_region, of_its_provider))
+    of_provider = or_(Window.provider_id.is_(None), Window.provider_id == provider_id)
+    return or_(Window.site_id == Site.id, and_(Window.site_id.is_(None), in_region, of_provider))
 
 
 async def windows_of(
     session: AsyncSession, site_ids: Sequence[int], start: datetime, end: datetime
-) -> dict[int, list[Stretch]]:
-    """When each site was under maintenance: in the order of time, clipped to start and end.
+) -> dict[int, list[TimeRange]]:
+    """Return when each site was under maintenance: in order, clipped to start and end; sites without any are left out.
 
-    Windows that overlap are one stretch, cancelled ones none. A provider's window covers a site for as long as the
-    site was that provider's (its dated configurations). A site without any is left out.
+    Overlapping windows are merged, cancelled ones ignored. A provider's window covers a site for as long as the site
+    was that provider's, by its dated configurations.
     """
     configured = SiteConfiguration
     rows = await session.execute(
         select(
             configured.site_id,
-            func.greatest(Planned.started_at, configured.started_at, start),
-            func.least(Planned.ended_at, configured.ended_at, end),  # least() passes over a null
+            func.greatest(Window.started_at, configured.started_at, start),
+            func.least(Window.ended_at, configured.ended_at, end),  # least() ignores null
         )
         .select_from(configured)
         .join(Site, Site.id == configured.site_id)
-        .join(Planned, and_(covers(configured.provider_id), Planned.cancelled_at.is_(None)))
-        .where(among(configured.site_id, site_ids), Planned.started_at < end, Planned.ended_at > start)
-        .where(Planned.ended_at > configured.started_at)
-        .where(or_(configured.ended_at.is_(None), configured.ended_at > Planned.started_at))
+        .join(Window, and_(covers(configured.provider_id), Window.cancelled_at.is_(None)))
+        .where(among(configured.site_id, site_ids), Window.started_at < end, Window.ended_at > start)
+        .where(Window.ended_at > configured.started_at)
+        .where(or_(configured.ended_at.is_(None), configured.ended_at > Window.started_at))
     )
-    found: dict[int, list[Stretch]] = defaultdict(list)
-    for site_id, begins, ends in rows:
-        if begins < ends:
-            found[site_id].append((begins, ends))
-    return {site_id: merged(stretches) for site_id, stretches in found.items()}
+    ranges: dict[int, list[TimeRange]] = defaultdict(list)
+    for site_id, started_at, ended_at in rows:
+        if started_at < ended_at:
+            ranges[site_id].append((started_at, ended_at))
+    return {site_id: merge_ranges(of_site) for site_id, of_site in ranges.items()}
 
 
-def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """Those that overlap or touch as one, in the order of time."""
-    out: list[Stretch] = []
-    for start, end in sorted(stretches):
-        if out and start <= out[-1][1]:
-            out[-1] = out[-1][0], max(out[-1][1], end)
+def merge_ranges(ranges: Iterable[TimeRange]) -> list[TimeRange]:
+    """Merge those that overlap or adjoin; return them in order."""
+    merged: list[TimeRange] = []
+    for start, end in sorted(ranges):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end)
         else:
-            out.append((start, end))
-    return out
+            merged.append((start, end))
+    return merged
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """The sites under maintenance, and until when that stays so unless somebody plans anew (None: for good)."""
+class RunningMaintenance:
+    """The sites under maintenance, and until when that holds unless a window is changed (None: indefinitely)."""
 
     site_ids: frozenset[int] = frozenset()
     until: datetime | None = None
@@ -78,17 +77,17 @@ class Running:
         return self.until is not None and self.until <= now
 
 
-async def running_now(session: AsyncSession, now: datetime) -> Running:
-    """Two small statements over the windows that have not ended. Every change of one takes a registry version."""
-    ahead = Planned.cancelled_at.is_(None) & (Planned.ended_at > now)
+async def running_now(session: AsyncSession, now: datetime) -> RunningMaintenance:
+    """Every change of a window takes a registry version: read again when that changes, or when `until` has passed."""
+    not_ended = Window.cancelled_at.is_(None) & (Window.ended_at > now)
     until = await session.scalar(
         select(
-            func.least(func.min(Planned.started_at).filter(Planned.started_at > now), func.min(Planned.ended_at))
-        ).where(ahead)
+            func.least(func.min(Window.started_at).filter(Window.started_at > now), func.min(Window.ended_at))
+        ).where(not_ended)
     )
     if until is None:
-        return Running()
+        return RunningMaintenance()
     ids = await session.scalars(
-        select(Site.id).join(Planned, covers(Site.provider_id)).where(ahead, Planned.started_at <= now)
+        select(Site.id).join(Window, covers(Site.provider_id)).where(not_ended, Window.started_at <= now)
     )
-    return Running(frozenset(ids), until)
+    return RunningMaintenance(frozenset(ids), until)

@@ -11,7 +11,7 @@ from app.profiles import Technology
 
 
 class CountedDay(Base):
-    """A WITA day of which the rows below are there for every access point."""
+    """A WITA day that is counted: the rows below exist for every access point."""
 
     __tablename__ = "counted_day"
 
@@ -20,10 +20,10 @@ class CountedDay(Base):
 
 
 class AvailabilityDay(Base):
-    """The seconds of a site on a day, as far as it was set up with this provider and technology in this village.
+    """The seconds of a site on a day, while it was configured with this provider and technology in this village.
 
-    `outages` and the longest are of those that lie wholly inside; the others are in `outage_part`. `down_by_cause`
-    holds the causes that are known; the rest of `down` is unclassified.
+    `outages` and the longest one cover those that lie wholly inside; the others are in `outage_part`. `down_by_cause`
+    holds known causes; the rest of `down` is unclassified.
     """
 
     __tablename__ = "availability_day"
@@ -49,7 +49,7 @@ class AvailabilityDay(Base):
 
 
 class OutagePart(Base):
-    """What an outage that crosses midnight, or a change of set-up, has on this side: known again by its start."""
+    """The part on one side of an outage that crosses midnight or a change of configuration; its start identifies it."""
 
     __tablename__ = "outage_part"
     __table_args__ = (Index("ix_outage_part_site_id_day", "site_id", "day"),)
@@ -67,9 +67,9 @@ ALL_PROVIDERS, ALL_TECHNOLOGIES = 0, "all"
 
 
 class RegionAvailabilityDay(Base):
-    """The days of a kecamatan's, a kabupaten/kota's or the province's access points together. Nodes never count.
+    """The seconds of all access points of a kecamatan, a kabupaten/kota or the province. Nodes never count.
 
-    By provider and technology, and for all of either together, so that any question needs one row a day.
+    By provider and technology, and for all of either together, so that any request reads one row a day.
     """
 
     __tablename__ = "region_availability_day"
@@ -92,7 +92,7 @@ class RegionAvailabilityDay(Base):
 
 
 class MaintenanceWindow(Base):
-    """Announced work on one site, or on a region's, a provider's, or a provider's within a region. Never deleted."""
+    """Planned work on one site, or on those of a region, a provider, or a provider within a region. Never deleted."""
 
     __tablename__ = "maintenance_window"
 
@@ -113,18 +113,18 @@ class MaintenanceWindow(Base):
 
 
 class StaleDay(Base):
-    """A day of a site of which the ledger changed after it was over: it is counted again, live until then."""
+    """A site's day whose states changed after it was over: to be counted again, computed on request until then."""
 
     __tablename__ = "stale_day"
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True, index=True)
     marked_at: Mapped[Moment] = mapped_column(server_default=func.now())
-    due_at: Mapped[Moment] = mapped_column(server_default=func.now())  # not counted again before
+    due_at: Mapped[Moment] = mapped_column(server_default=func.now())  # not counted again before that
 
 
 class StaleMonth(Base):
-    """A month of a site, over for long enough to be closed, of which the ledger changed."""
+    """A site's month that changed after it was due to be closed: its correction is to be computed."""
 
     __tablename__ = "stale_month"
 
@@ -134,7 +134,7 @@ class StaleMonth(Base):
 
 
 class ClosedMonth(Base):
-    """What a contract month of a site came to when it was closed: never rewritten."""
+    """The figures of a site's contract month when it was closed: never rewritten."""
 
     __tablename__ = "closed_month"
 
@@ -145,7 +145,7 @@ class ClosedMonth(Base):
 
 
 class MonthCorrection(Base):
-    """What a closed month would come to by what was learnt later: append-only, beside the closed figures."""
+    """A closed month's figures by what became known later: append-only, shown beside the closed ones."""
 
     __tablename__ = "month_correction"
     __table_args__ = (Index("ix_month_correction_site_id_month", "site_id", "month"),)

@@ -1,4 +1,4 @@
-"""Closed contract months: written once, eight days after their end; what is learnt later is a correction beside."""
+"""Closes contract months: figures are written once, CLOSES_AFTER_DAYS after the end; later changes are corrections."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability import site_history
-from app.availability.counting import count
-from app.availability.figures import row
+from app.availability.counting import tally_parts
 from app.availability.models import ClosedMonth, MonthCorrection
+from app.availability.tally import uptime_row
 from app.core.clock import WITA, WITA_SQL, midnight, to_slot
 from app.core.periods import Period, Step
 from app.judging.invalidation import CLOSES_AFTER_DAYS
@@ -20,9 +20,9 @@ from app.postgres.engine import Counter, among, bump
 from app.registry.models import Site
 
 BATCH = 500  # site-months a run
-CHUNK = 10  # sites at a time: the worker's loop has probes to serve in between
+CHUNK = 10  # sites at a time: the worker's event loop runs probes in between
 
-# Every month that is over for long enough and in which the site was in service under a valid contract.
+# Every month that is due to be closed and in which the site was in service under a valid contract.
 DUE = text(f"""
 SELECT DISTINCT month::date AS month, c.site_id
 FROM site_configuration c JOIN contract k ON k.id = c.contract_id, LATERAL generate_series(
@@ -44,16 +44,16 @@ DELETE FROM stale_month WHERE (site_id, month) IN (
 
 
 async def close_months(session: AsyncSession, now: datetime, *, batch: int = BATCH) -> bool:
-    """Closes the contract months that are due, and corrects the closed ones that came to something else since.
+    """Close the contract months that are due, and correct closed ones whose figures have changed.
 
-    False when there was nothing left to do.
+    Return False when nothing was left to do.
     """
     stale = (await session.execute(STALE, {"batch": batch})).all()
     await _correct(session, [(row.site_id, row.month, row.reason) for row in stale], now)
     due = (await session.execute(DUE, {"last": _last_due(now), "batch": batch})).all()
-    for month, ids in _by_month((found.site_id, found.month) for found in due):
-        figures = await _figures(session, ids, month, now=now)
-        rows = [{"site_id": n, "month": month, "figures": figures[n], "closed_at": now} for n in ids]
+    for month, site_ids in _by_month((row.site_id, row.month) for row in due):
+        figures = await _figures(session, site_ids, month, now=now)
+        rows = [{"site_id": n, "month": month, "figures": figures[n], "closed_at": now} for n in site_ids]
         await session.execute(insert(ClosedMonth).on_conflict_do_nothing(), rows)
     if not stale and not due:
         return False
@@ -64,7 +64,7 @@ async def close_months(session: AsyncSession, now: datetime, *, batch: int = BAT
 async def closed_months(
     session: AsyncSession, start: datetime, end: datetime, *, site_ids: Sequence[int] | None
 ) -> list[date]:
-    """The first days of the months between start and end that are closed for any of the sites, or any site at all."""
+    """Return the first days of the months from start to end that are closed for any of the sites (None: any site)."""
     first, last = (moment.astimezone(WITA).date() for moment in (start, end - timedelta(microseconds=1)))
     query = select(ClosedMonth.month).distinct().order_by(ClosedMonth.month)
     query = query.where(ClosedMonth.month.between(first.replace(day=1), last))
@@ -74,23 +74,23 @@ async def closed_months(
 
 
 async def closed_figures(session: AsyncSession, site_id: int, parts: Sequence[Period]) -> dict[Period, dict[str, Any]]:
-    """The rows of those parts that are whole closed months, as they were closed."""
-    whole = {month: part for part in parts if (month := _month_of(part)) is not None}
-    if not whole:
+    """Return the stored rows of those parts that are whole closed months."""
+    months = {month: part for part in parts if (month := _month_of(part)) is not None}
+    if not months:
         return {}
-    query = select(ClosedMonth).where(ClosedMonth.site_id == site_id, ClosedMonth.month.in_(whole))
+    query = select(ClosedMonth).where(ClosedMonth.site_id == site_id, ClosedMonth.month.in_(months))
     rows = {row.month: row for row in await session.scalars(query)}
     corrections = await _last_corrections(session, [(site_id, month) for month in rows])
-    return {whole[month]: _shown(row, corrections.get((site_id, month))) for month, row in rows.items()}
+    return {months[month]: _with_correction(row, corrections.get((site_id, month))) for month, row in rows.items()}
 
 
-def _shown(closed: ClosedMonth, corrected: MonthCorrection | None) -> dict[str, Any]:
+def _with_correction(closed: ClosedMonth, corrected: MonthCorrection | None) -> dict[str, Any]:
     correction = corrected and {**corrected.figures, "recorded_at": corrected.recorded_at, "reason": corrected.reason}
     return {**closed.figures, "closed_at": closed.closed_at, "correction": correction}
 
 
 def _month_of(part: Period) -> date | None:
-    """The first day of the month that the part is, if it is a whole one."""
+    """Return the month's first day if the part is a whole month."""
     first = part.start.astimezone(WITA).date()
     return first if first.day == 1 and part == _period(first) else None
 
@@ -101,34 +101,34 @@ def _period(month: date) -> Period:
 
 
 def _last_due(now: datetime) -> datetime:
-    """The first day of the last month that may be closed by now, as WITA's clocks say it."""
+    """Return the first day of the latest month that may be closed by now, in WITA without a zone."""
     over = (now - timedelta(days=CLOSES_AFTER_DAYS)).astimezone(WITA).replace(tzinfo=None)
     last = over.replace(day=1) - timedelta(days=1)
-    return datetime(last.year, last.month, 1)  # noqa: DTZ001  # compared with WITA's wall time
+    return datetime(last.year, last.month, 1)  # noqa: DTZ001  # compared with WITA's local time
 
 
-def _by_month(found: Iterable[tuple[int, date]]) -> Iterator[tuple[date, list[int]]]:
-    """Months with some of their sites each."""
+def _by_month(site_months: Iterable[tuple[int, date]]) -> Iterator[tuple[date, list[int]]]:
+    """Yield each month with at most CHUNK of its sites."""
     months: dict[date, list[int]] = {}
-    for site_id, month in found:
+    for site_id, month in site_months:
         months.setdefault(month, []).append(site_id)
-    for month, ids in months.items():
-        for first in range(0, len(ids), CHUNK):
-            yield month, ids[first : first + CHUNK]
+    for month, site_ids in months.items():
+        for first in range(0, len(site_ids), CHUNK):
+            yield month, site_ids[first : first + CHUNK]
 
 
 async def _correct(session: AsyncSession, stale: Sequence[tuple[int, date, str]], now: datetime) -> None:
-    """A correction is added where a month comes to something else than was said of it last."""
+    """Add a correction to each month whose figures differ from its last correction, or from the closed figures."""
     keys = [(site_id, month) for site_id, month, _ in stale]
-    said = await _closed(session, keys)
-    said |= {key: row.figures for key, row in (await _last_corrections(session, keys)).items()}
+    published = await _closed(session, keys)
+    published |= {key: row.figures for key, row in (await _last_corrections(session, keys)).items()}
     reasons = {(site_id, month): reason for site_id, month, reason in stale}
-    for month, ids in _by_month(said):
-        figures = await _figures(session, ids, month, now=now)
+    for month, site_ids in _by_month(published):
+        figures = await _figures(session, site_ids, month, now=now)
         session.add_all(
             MonthCorrection(site_id=n, month=month, figures=figures[n], recorded_at=now, reason=reasons[n, month])
-            for n in ids
-            if figures[n] != said[n, month]
+            for n in site_ids
+            if figures[n] != published[n, month]
         )
     await session.flush()
 
@@ -146,12 +146,13 @@ async def _last_corrections(
     return {(row.site_id, row.month): row for row in rows}
 
 
-async def _figures(session: AsyncSession, ids: Sequence[int], month: date, *, now: datetime) -> dict[int, Any]:
-    """Rows by site, as they are stored."""
-    part = _period(month)
-    places = await site_history.places(session, select(Site.id).where(Site.id.in_(ids)))
-    found = await site_history.histories(session, places, part.start, part.end, now=now)
+async def _figures(session: AsyncSession, site_ids: Sequence[int], month: date, *, now: datetime) -> dict[int, Any]:
+    """Return the uptime rows of the month by site, as they are stored."""
+    period = _period(month)
+    sites = await site_history.list_sites(session, select(Site.id).where(among(Site.id, site_ids)))
+    histories = await site_history.load_histories(session, sites, period.start, period.end, now=now)
+    bounds = (to_slot(period.start), to_slot(period.end))
     return {
-        site_id: orjson.loads(orjson.dumps(row(part, *count(history, [(to_slot(part.start), to_slot(part.end))]))))
-        for site_id, history in found.items()
+        site_id: orjson.loads(orjson.dumps(uptime_row(period, *tally_parts(history, [bounds]))))
+        for site_id, history in histories.items()
     }

@@ -1,4 +1,4 @@
-"""Who does best: by uptime, inside one technology only, and only where enough was seen."""
+"""Ranks sites, regions or providers by uptime, each within its technology, if enough of the period was measured."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,96 +6,101 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ARRAY, Integer, cast, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import csv_export
-from app.aggregates.selection import SiteGroup
+from app.aggregates.selection import CODE_LENGTHS, ROLLED_UP_CODE_LENGTHS, SiteGroup
 from app.availability import site_history
-from app.availability.daily_reader import Grouping, Key, add_crossing, counted
-from app.availability.group_schemas import By, Order, RankedOut, RankingOut, Reason, UnrankedOut
-from app.availability.group_uptime import tallies
+from app.availability.daily_reader import Grouping, GroupKey, add_crossing_outages, find_counted_days
+from app.availability.group_uptime import tally_group
 from app.availability.models import RegionAvailabilityDay
-from app.availability.site_counts import active
+from app.availability.ranking_schemas import By, RankedOut, RankingOrder, RankingOut, Reason, UnrankedOut
+from app.availability.site_counts import active_configurations
 from app.availability.tally import Tally
 from app.core.periods import Period
 from app.core.tabular import Separator
+from app.postgres.engine import among
 from app.registry import regions
 from app.registry.models import Level, Provider, Site
 
-WIDTHS = {Level.PROVINSI: 2, Level.KABUPATEN_KOTA: 5, Level.KECAMATAN: 8, Level.DESA_KELURAHAN: 13}
-Entry = dict[str, Any]
+EntryFields = dict[str, Any]
 
 
-async def ranking(
+async def rank(
     session: AsyncSession,
-    chosen: SiteGroup,
+    group: SiteGroup,
     period: Period,
     *,
     by: By,
     level: Level,
-    order: Order,
+    order: RankingOrder,
     min_coverage_pct: float,
     now: datetime,
-) -> tuple[list[Entry], list[Entry]]:
-    """The ranked, best or worst first within each technology, and those of which too little was seen."""
-    width = max(WIDTHS[level], len(chosen.region))  # a region that reaches beyond would be ranked by a part of itself
-    grouping = _grouping(by, width, chosen)
-    sites = await site_history.places(session, chosen.site_ids)
-    known = await counted(session, chosen, period)
-    found = await tallies(session, chosen, sites, [period], grouping, known, now=now)
-    await add_crossing(session, chosen, known, [period], grouping, found)
-    dated = await site_history.dated_setups(session, [site.id for site in sites])
-    numbers = Counter(
+) -> tuple[list[EntryFields], list[EntryFields]]:
+    """Return the ranked entries, best or worst first within each technology, and those measured too little to rank."""
+    code_length = max(CODE_LENGTHS[level], len(group.region))  # a larger region would be ranked by a part of itself
+    grouping = _grouping(by, code_length, group)
+    sites = await site_history.list_sites(session, group.site_ids)
+    days = await find_counted_days(session, group, period)
+    tallies = await tally_group(session, group, sites, [period], grouping, days, now=now)
+    await add_crossing_outages(session, group, days, [period], grouping, tallies)
+    dated = await site_history.load_configurations(session, [site.id for site in sites])
+    site_counts = Counter(
         key
         for site in sites
-        for key in {grouping.live(site, setup) for _, _, setup in active(dated[site.id], chosen, period)}
+        for key in {
+            grouping.of_slice(site, configuration)
+            for _, _, configuration in active_configurations(dated[site.id], group, period)
+        }
     )
-    names = await _names(session, by, {key[0] for key in numbers})
-    entries = [_entry(names[key[0]], key, count, found.get((0, *key), Tally())) for key, count in numbers.items()]
-    seen = [entry for entry in entries if _reason(entry, min_coverage_pct) is None]
-    unseen = [{**entry, "reason": _reason(entry, min_coverage_pct)} for entry in entries]
-    ranked = list(_ranked(seen))
-    if order is Order.WORST:
+    names = await _names(session, by, {key[0] for key in site_counts})
+    entries = [_entry(names[key[0]], key, count, tallies.get((0, *key), Tally())) for key, count in site_counts.items()]
+    reasons = [_unranked_reason(entry, min_coverage_pct) for entry in entries]
+    ranked = list(_ranked([entry for entry, reason in zip(entries, reasons, strict=True) if reason is None]))
+    if order is RankingOrder.WORST:
         ranked.sort(key=lambda entry: (entry["technology"], -entry["rank"], entry["code"]))
-    return ranked, sorted((e for e in unseen if e["reason"]), key=lambda e: (e["technology"], e["code"]))
+    unranked = [{**entry, "reason": reason} for entry, reason in zip(entries, reasons, strict=True) if reason]
+    return ranked, sorted(unranked, key=lambda entry: (entry["technology"], entry["code"]))
 
 
-def _grouping(by: By, width: int, chosen: SiteGroup) -> Grouping:
+def _grouping(by: By, code_length: int, group: SiteGroup) -> Grouping:
     sums = RegionAvailabilityDay
-    within = [chosen.region] if len(chosen.region) <= WIDTHS[Level.KECAMATAN] else None
     if by is By.SITE:
-        return Grouping(lambda site, setup: (site.id, setup.technology), lambda t: (t.site_id, t.technology))
+        return Grouping(
+            lambda site, configuration: (site.id, configuration.technology), lambda t: (t.site_id, t.technology)
+        )
     if by is By.PROVIDER:
         return Grouping(
-            lambda site, setup: (setup.provider_id, setup.technology),
+            lambda site, configuration: (configuration.provider_id, configuration.technology),
             lambda t: (t.provider_id, t.technology),
             (sums.provider_id, sums.technology),
-            within,
+            [group.region] if group.is_rolled_up else None,
         )
-    if not len(chosen.region) <= width <= WIDTHS[Level.KECAMATAN]:
-        within = None
-    else:
-        within = [code for code in regions.names() if len(code) == width and f"{code}.".startswith(f"{chosen.region}.")]
     return Grouping(
-        lambda site, setup: (setup.village_code[:width], setup.technology),
-        lambda t: (func.left(t.village_code, width), t.technology),
+        lambda site, configuration: (configuration.village_code[:code_length], configuration.technology),
+        lambda t: (func.left(t.village_code, code_length), t.technology),
         (sums.region_code, sums.technology),
-        within,
+        _regions_within(group.region, code_length),
     )
 
 
-async def _names(session: AsyncSession, by: By, ids: set[Any]) -> Mapping[Any, Entry]:
+def _regions_within(region: str, code_length: int) -> list[str] | None:
+    """Return the regions of this code length that make up the region; None if such regions are not rolled up."""
+    if code_length not in ROLLED_UP_CODE_LENGTHS:
+        return None
+    return [code for code in regions.names() if len(code) == code_length and f"{code}.".startswith(f"{region}.")]
+
+
+async def _names(session: AsyncSession, by: By, ids: set[Any]) -> Mapping[Any, EntryFields]:
     if by is By.REGION:
         return {code: {"id": None, "code": code, "name": regions.names()[code]} for code in ids}
-    table, code = (Site, Site.code) if by is By.SITE else (Provider, Provider.slug)
-    rows = await session.execute(
-        select(table.id, code, table.name).where(table.id == func.any(cast(list(ids), ARRAY(Integer))))
-    )
-    return {number: {"id": number, "code": code, "name": name} for number, code, name in rows}
+    table, code_column = (Site, Site.code) if by is By.SITE else (Provider, Provider.slug)
+    rows = await session.execute(select(table.id, code_column, table.name).where(among(table.id, ids)))
+    return {row_id: {"id": row_id, "code": code, "name": name} for row_id, code, name in rows}
 
 
-def _entry(name: Entry, key: Key, sites: int, tally: Tally) -> Entry:
+def _entry(name: EntryFields, key: GroupKey, sites: int, tally: Tally) -> EntryFields:
     return {
         **name,
         "technology": key[1],
@@ -107,24 +112,24 @@ def _entry(name: Entry, key: Key, sites: int, tally: Tally) -> Entry:
     }
 
 
-def _reason(entry: Entry, min_coverage_pct: float) -> Reason | None:
+def _unranked_reason(entry: EntryFields, min_coverage_pct: float) -> Reason | None:
     if entry["uptime_pct"] is None:
         return Reason.NO_EVIDENCE
     return Reason.LOW_COVERAGE if entry["coverage_pct"] < min_coverage_pct else None
 
 
-def _ranked(entries: Sequence[Entry]) -> Iterator[Entry]:
+def _ranked(entries: Sequence[EntryFields]) -> Iterator[EntryFields]:
     ordered = sorted(entries, key=lambda e: (e["technology"], -e["uptime_pct"], e["code"]))
-    for _, equals in groupby(ordered, key=lambda e: e["technology"]):
+    for _, entries_of_one in groupby(ordered, key=lambda e: e["technology"]):
         rank, last = 0, None
-        for place, entry in enumerate(equals, 1):
-            rank, last = (rank, last) if entry["uptime_pct"] == last else (place, entry["uptime_pct"])
+        for position, entry in enumerate(entries_of_one, 1):
+            rank, last = (rank, last) if entry["uptime_pct"] == last else (position, entry["uptime_pct"])
             yield {"rank": rank, **entry}
 
 
-def as_csv(answer: RankingOut, separator: Separator) -> bytes:
-    """Return the ranking as a table; those that could not be ranked come last, without a rank and with the reason."""
-    period: csv_export.Row = {"from": csv_export.cell(answer.from_), "to": csv_export.cell(answer.to)}
-    nothing = csv_export.flatten(RankedOut, None) | csv_export.flatten(UnrankedOut, None)
-    rows = [period | nothing | csv_export.flatten(type(entry), entry) for entry in (*answer.items, *answer.unranked)]
-    return csv_export.csv([*period, *nothing], rows, separator)
+def ranking_csv(ranking: RankingOut, separator: Separator) -> bytes:
+    """Serialize a ranking; unranked entries come last, with a reason instead of a rank."""
+    period: csv_export.Row = {"from": csv_export.cell(ranking.from_), "to": csv_export.cell(ranking.to)}
+    empty = csv_export.flatten(RankedOut, None) | csv_export.flatten(UnrankedOut, None)
+    rows = [period | empty | csv_export.flatten(type(entry), entry) for entry in (*ranking.items, *ranking.unranked)]
+    return csv_export.csv([*period, *empty], rows, separator)

@@ -9,51 +9,85 @@ from app.aggregates.cache_key import AggregateKind
 from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, OutputFormat, aggregate_responses
 from app.aggregates.params import ProviderFilter, RegionPath, TechnologyFilter
 from app.aggregates.selection import SingleSite, SiteGroup
-from app.availability import ranking
-from app.availability.group_schemas import By, Order, RankingOut, SumUptimeOut
-from app.availability.group_uptime import uptime
-from app.availability.schemas import UptimeOut
-from app.availability.site_uptime import uptime as uptime_of_site
-from app.core.clock import utc_now
+from app.availability import ranking, segments
+from app.availability.group_uptime import group_uptime
+from app.availability.ranking_schemas import By, RankingOrder, RankingOut
+from app.availability.schemas import SegmentsOut, SumUptimeOut, UptimeOut
+from app.availability.site_uptime import site_uptime
+from app.availability.timeline import TimelineSegment
+from app.core.clock import parse_moment, utc_now
 from app.core.errors import Fault, Invalid
 from app.core.periods import Period, Step, resolve_step
+from app.registry import store as registry
 from app.registry.models import Level, Site
 from app.registry.params import ProviderId, RegionCode, SiteId
-from app.web.deps import Reader
+from app.web.deps import Reader, Session
 from app.web.pagination import PeriodCursorCodec
 from app.web.params import Cursor, Limit, row_id
 from app.web.period_params import PeriodParam
+from app.web.problem_details import problems
 
-router = APIRouter(tags=["aggregates"])
+router = APIRouter()
 
 SITE_UPTIME = AggregateSpec(AggregateKind.AVAILABILITY, UptimeOut, "ketersediaan")
 GROUP_UPTIME = AggregateSpec(AggregateKind.AVAILABILITY, SumUptimeOut, "ketersediaan")
-RANKING = AggregateSpec(AggregateKind.AVAILABILITY, RankingOut, "peringkat", ranking.as_csv, paged=True)
+RANKING = AggregateSpec(AggregateKind.AVAILABILITY, RankingOut, "peringkat", ranking.ranking_csv, paged=True)
 BY_RANK = PeriodCursorCodec(row_id)
+BY_START = PeriodCursorCodec(parse_moment)
 
 
-@router.get("/sites/{id}/uptime", response_model=UptimeOut, responses=aggregate_responses(404), tags=["one site"])
+@router.get("/sites/{id}/segments", response_model=SegmentsOut, responses=problems(404), tags=["one site"])
+async def list_segments(
+    session: Session, caller: Reader, id: SiteId, period: PeriodParam, limit: Limit = 100, cursor: Cursor = None
+) -> dict[str, Any]:
+    """Segments of one state each, clipped to `from` and `to`, with the evidence that bounds them."""
+    site, _ = await registry.get_site(session, id, caller=caller)
+    whole, start = BY_START.resume(cursor, period, period.start)
+    found = await segments.list_segments(session, site, Period(start, whole.end), now=utc_now())
+    sources = await segments.evidence_sources(session, site.id, found[:limit])
+    return {
+        "from": whole.start,
+        "to": whole.end,
+        "items": [_segment(segment, source) for segment, source in zip(found[:limit], sources, strict=True)],
+        "next_cursor": BY_START.write_within(whole, found[limit].started_at) if len(found) > limit else None,
+    }
+
+
+def _segment(segment: TimelineSegment, source: str | None) -> dict[str, Any]:
+    duration_s = round((segment.ended_at - segment.started_at).total_seconds())
+    fields = {name: getattr(segment, name) for name in TimelineSegment.__slots__}
+    return fields | {"duration_s": duration_s, "evidence": source}
+
+
+@router.get(
+    "/sites/{id}/uptime",
+    response_model=UptimeOut,
+    responses=aggregate_responses(404),
+    tags=["aggregates", "one site"],
+)
 async def get_uptime(
     aggregate: Aggregate, caller: Reader, id: SiteId, period: PeriodParam, step: Step | None = None
 ) -> Response:
-    """Seconds of every state, and the percentages with their bounds. Days and months are cut in WITA."""
+    """Seconds of every state, and percentages with their bounds. Days and months are cut in WITA."""
     chosen = resolve_step(period, step)
 
-    async def count(session: AsyncSession, of: SingleSite) -> dict[str, Any]:
-        site = await session.get_one(Site, of.site_id)
-        return await uptime_of_site(session, site, period, chosen, now=utc_now())
+    async def compute(session: AsyncSession, selected: SingleSite) -> dict[str, Any]:
+        site = await session.get_one(Site, selected.site_id)
+        return await site_uptime(session, site, period, chosen, now=utc_now())
 
     return await aggregate.respond(
-        SITE_UPTIME, period, lambda session: selection.select_site(session, id, caller=caller), count
+        SITE_UPTIME, period, lambda session: selection.select_site(session, id, caller=caller), compute
     )
 
 
-def _counting(period: Period, step: Step | None) -> Callable[[AsyncSession, SiteGroup], Awaitable[dict[str, Any]]]:
+def _group_uptime(period: Period, step: Step | None) -> Callable[[AsyncSession, SiteGroup], Awaitable[dict[str, Any]]]:
     chosen = resolve_step(period, step)
-    return lambda session, of: uptime(session, of, period, chosen, now=utc_now())
+    return lambda session, group: group_uptime(session, group, period, chosen, now=utc_now())
 
 
-@router.get("/regions/{code}/uptime", response_model=SumUptimeOut, responses=aggregate_responses(403, 404))
+@router.get(
+    "/regions/{code}/uptime", response_model=SumUptimeOut, responses=aggregate_responses(403, 404), tags=["aggregates"]
+)
 async def get_region_uptime(
     aggregate: Aggregate,
     caller: Reader,
@@ -63,16 +97,18 @@ async def get_region_uptime(
     technology: TechnologyFilter = None,
     provider: ProviderFilter = None,
 ) -> Response:
-    """Seconds of all access points of a region together; nodes are never counted."""
+    """Summed seconds of all access points of a region; nodes are never counted."""
     return await aggregate.respond(
         GROUP_UPTIME,
         period,
         lambda session: selection.select_region(session, code, provider, technology, caller=caller),
-        _counting(period, step),
+        _group_uptime(period, step),
     )
 
 
-@router.get("/providers/{id}/uptime", response_model=SumUptimeOut, responses=aggregate_responses(403, 404))
+@router.get(
+    "/providers/{id}/uptime", response_model=SumUptimeOut, responses=aggregate_responses(403, 404), tags=["aggregates"]
+)
 async def get_provider_uptime(
     aggregate: Aggregate,
     caller: Reader,
@@ -82,16 +118,16 @@ async def get_provider_uptime(
     technology: TechnologyFilter = None,
     region: RegionCode = None,
 ) -> Response:
-    """Seconds of a provider's access points together, each for as long as it was this provider's."""
+    """Summed seconds of a provider's access points, each for as long as it was this provider's."""
     return await aggregate.respond(
         GROUP_UPTIME,
         period,
         lambda session: selection.select_provider(session, id, region, technology, caller=caller),
-        _counting(period, step),
+        _group_uptime(period, step),
     )
 
 
-@router.get("/ranking", response_model=RankingOut, responses=aggregate_responses(403))
+@router.get("/ranking", response_model=RankingOut, responses=aggregate_responses(403), tags=["aggregates"])
 async def get_ranking(
     aggregate: Aggregate,
     caller: Reader,
@@ -101,21 +137,21 @@ async def get_ranking(
     region: RegionCode = None,
     level: Annotated[Level | None, Query(description="with by=region; default kabupaten_kota")] = None,
     min_coverage_pct: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = 80,
-    order: Order = Order.BEST,
+    order: RankingOrder = RankingOrder.BEST,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """By uptime, inside one technology only: each item is ranked among those of its own technology."""
+    """Ranks sites, regions or providers by uptime, each among those of the same technology."""
     if level is not None and by is not By.REGION:
         raise Invalid(
-            Fault("level", "only_with_regions", "Only regions have a level", "Ask with by=region, or leave it out")
+            Fault("level", "only_with_regions", "Only regions have a level", "Use by=region, or leave level out")
         )
     whole, first = BY_RANK.resume(cursor, period, 0)
 
-    async def count(session: AsyncSession, chosen: SiteGroup) -> dict[str, Any]:
-        ranked, unranked = await ranking.ranking(
+    async def compute(session: AsyncSession, group: SiteGroup) -> dict[str, Any]:
+        ranked, unranked = await ranking.rank(
             session,
-            chosen,
+            group,
             whole,
             by=by,
             level=level or Level.KABUPATEN_KOTA,
@@ -133,5 +169,5 @@ async def get_ranking(
         }
 
     return await aggregate.respond(
-        RANKING, whole, lambda session: selection.select_any(session, region, None, technology, caller=caller), count
+        RANKING, whole, lambda session: selection.select_any(session, region, None, technology, caller=caller), compute
     )

@@ -43,22 +43,23 @@ SEGMENT: dict[str, Any] = {
     "confirmed_at": "2026-11-24T13:31:34Z",
     "evidence": "central",
 }
+SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None}
 PERIOD = {"from": "2026-11-24T12:31:44Z", "to": "2026-11-24T13:31:44Z"}
 
 
 class Seconds(BaseModel):
-    """Together exactly the period."""
+    """They add up to the period exactly."""
 
     up: int
     degraded: int
     down: int
     unreachable: int
-    unknown: int = Field(description="nobody looked, or could not: never inferred either way")
+    unknown: int = Field(description="not measured, or not measurable; never inferred either way")
     maintenance: int
     inactive: int = Field(description="before activation, planned, suspended, retired")
 
 
-class Verdict(StrEnum):
+class SlaVerdict(StrEnum):
     MET = "met"
     MISSED = "missed"
     UNDETERMINED = "undetermined"
@@ -70,28 +71,28 @@ class UptimeRow(BaseModel):
     start: datetime
     end: datetime
     seconds: Seconds
-    uptime_pct: float | None = Field(description="good/(good+bad), rounded down; null when nothing was seen")
-    coverage_pct: float | None = Field(description="how much of the period was seen")
-    worst_pct: float | None = Field(description="if all that was not seen had been bad")
-    best_pct: float | None = Field(description="if all that was not seen had been good")
+    uptime_pct: float | None = Field(description="good/(good+bad), rounded down; null when nothing was measured")
+    coverage_pct: float | None = Field(description="share of the period that was measured")
+    worst_pct: float | None = Field(description="if all unmeasured time had been bad")
+    best_pct: float | None = Field(description="if all unmeasured time had been good")
     outages: int = Field(description="runs of down that reach into the period")
-    longest_outage_s: int = Field(description="its seconds inside the period, without maintenance")
+    longest_outage_s: int = Field(description="seconds inside the period, without maintenance")
     down_by_cause: dict[str, int]
-    countable_down_s: int | None = Field(description="what a contract counts; null without a contract")
+    countable_down_s: int | None = Field(description="downtime that the contract counts; null without a contract")
     sla_target_pct: float | None = Field(description="null without a contract, or when more than one target applied")
-    sla_verdict: Verdict | None = Field(description="`undetermined` when what was not seen would decide it")
+    sla_verdict: SlaVerdict | None = Field(description="`undetermined` when unmeasured time would decide it")
 
 
 class CorrectedRow(UptimeRow):
-    """What a closed month would come to by what was learnt later."""
+    """A closed month's figures by what became known later."""
 
     recorded_at: datetime
     reason: str
 
 
 class SiteUptimeRow(UptimeRow):
-    closed_at: datetime | None = Field(None, description="of a whole closed month: these figures stay as they are")
-    correction: CorrectedRow | None = Field(None, description="the last one beside a closed month")
+    closed_at: datetime | None = Field(None, description="set for a whole closed month, whose figures never change")
+    correction: CorrectedRow | None = Field(None, description="the latest correction of a closed month")
 
 
 class UptimeOut(MarksSimulatedPast):
@@ -106,6 +107,26 @@ class UptimeOut(MarksSimulatedPast):
     total: SiteUptimeRow
 
 
+class SumRow(UptimeRow):
+    """The summed seconds of many access points; targets are per contract, so there is none here."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [SUM]})
+
+    sites: int = Field(description="access points that were in service at some time in it")
+
+
+class SumUptimeOut(MarksSimulatedPast):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [SUM], "total": SUM}]}
+    )
+
+    from_: datetime = Field(alias="from")
+    to: datetime
+    step: Step
+    series: list[SumRow]
+    total: SumRow
+
+
 class SegmentOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [SEGMENT]})
 
@@ -114,9 +135,9 @@ class SegmentOut(BaseModel):
     duration_s: int
     state: State
     unknown_reason: UnknownReason | None
-    last_ok_at: datetime | None = Field(description="the last answer before it began")
+    last_ok_at: datetime | None = Field(description="the last answer before the segment")
     first_ok_after: datetime | None = Field(description="the answer that ended it; null while it lasts")
-    confirmed_at: datetime | None = Field(None, description="of an outage: the loss that made it certain")
+    confirmed_at: datetime | None = Field(None, description="of an outage: the loss that confirmed it")
     evidence: Evidence
 
 

@@ -1,27 +1,29 @@
-"""All that counting needs of many sites at once, in a few statements: timelines, set-ups, windows, causes, terms."""
+"""Loads what counting needs of many sites in a few statements: states, configurations, maintenance, causes, terms."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Integer, Select, cast, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability import maintenance_overlay
-from app.availability.counting import History
-from app.availability.intervals import ALWAYS, Track, clip
-from app.availability.policy import Agreement, Policy
+from app.availability.counting import SiteHistory
+from app.availability.intervals import FOREVER, IntervalMap, clip
+from app.availability.policy import ContractPolicy, DatedContract
+from app.availability.tally import BAD_STATES
 from app.availability.timeline import timelines
 from app.core.clock import floor_second, from_slot, to_slot
 from app.incidents.outage_causes import causes_of
+from app.postgres.engine import among
 from app.registry.configuration import ConfigurationInForce
 from app.registry.models import Contract, ContractTerms, Lifecycle, Site, SiteConfiguration, State
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A site, as far as counting knows it."""
+class SiteRef:
+    """The columns of a site that counting needs."""
 
     id: int
     village_code: str
@@ -29,61 +31,58 @@ class Place:
 
 
 @dataclass(slots=True)
-class Dated:
-    """A site's set-ups, and under which contracts it was. The first set-up is told of the time before it, too."""
+class DatedConfigurations:
+    """A site's configurations, and the contracts it was under. The first one also covers the time before it."""
 
-    setups: Track[ConfigurationInForce] = field(default_factory=list)
-    contracts: Track[int] = field(default_factory=list)
-
-
-async def places(session: AsyncSession, wanted: Select[Any]) -> list[Place]:
-    """`wanted` selects sites' ids."""
-    rows = await session.execute(select(Site.id, Site.village_code, Site.created_at).where(Site.id.in_(wanted)))
-    return [Place(*row) for row in rows]
+    configurations: IntervalMap[ConfigurationInForce] = field(default_factory=list)
+    contracts: IntervalMap[int] = field(default_factory=list)
 
 
-def place(site: Site) -> Place:
-    return Place(site.id, site.village_code, site.created_at)
+async def list_sites(session: AsyncSession, site_ids: Select[Any]) -> list[SiteRef]:
+    rows = await session.execute(select(Site.id, Site.village_code, Site.created_at).where(Site.id.in_(site_ids)))
+    return [SiteRef(*row) for row in rows]
 
 
-async def histories(
-    session: AsyncSession, sites: Sequence[Place], start: datetime, end: datetime, *, now: datetime
-) -> dict[int, History]:
-    """What each site came to from start to end; outages in their whole length, and all that bears on it."""
+async def load_histories(
+    session: AsyncSession, sites: Sequence[SiteRef], start: datetime, end: datetime, *, now: datetime
+) -> dict[int, SiteHistory]:
+    """Return each site's history by its id from start to end; outages in their whole length, and what affects them."""
     registered = {site.id: site.registered_at for site in sites}
     if not registered:
         return {}
-    pieces = await timelines(session, registered, start, end, now=floor_second(now))
+    segments = await timelines(session, registered, start, end, now=floor_second(now))
     states = {
-        site_id: [(to_slot(p.started_at), to_slot(p.ended_at), p.state) for p in found]
-        for site_id, found in pieces.items()
+        site_id: [(to_slot(s.started_at), to_slot(s.ended_at), s.state) for s in timeline]
+        for site_id, timeline in segments.items()
     }
     since, until = _extent(states.values(), start, end)
-    dated = await dated_setups(session, registered)
-    terms = await agreements(session, {number for site in dated.values() for _, _, number in site.contracts})
+    dated = await load_configurations(session, registered)
+    contracts = await load_contracts(session, {number for site in dated.values() for _, _, number in site.contracts})
     windows = await maintenance_overlay.windows_of(session, list(registered), since, until)
     causes = await causes_of(session, list(registered), since, until)
     return {
-        site.id: History(
+        site.id: SiteHistory(
             site_id=site.id,
             states=states[site.id],
-            setups=dated[site.id].setups,
+            configurations=dated[site.id].configurations,
             maintenance=[(to_slot(a), to_slot(b), True) for a, b in windows.get(site.id, ())],
             causes=[(to_slot(c.started_at), to_slot(c.ended_at), c.cause.value) for c in causes.get(site.id, ())],
-            policies=[part for a, b, number in dated[site.id].contracts for part in clip(terms[number].track, a, b)],
+            policies=[
+                policy for a, b, number in dated[site.id].contracts for policy in clip(contracts[number].policies, a, b)
+            ],
         )
         for site in sites
     }
 
 
-def _extent(states: Iterable[Track[State]], start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """From start to end, and as far beyond as the outages there reach."""
-    bad = [(a, b) for track in states for a, b, state in track if state in {State.DOWN, State.UNREACHABLE}]
-    low, high = min((a for a, _ in bad), default=ALWAYS), max((b for _, b in bad), default=0)
+def _extent(states: Iterable[IntervalMap[State]], start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """Return start and end, moved outwards as far as outages reach beyond them."""
+    outages = [(a, b) for intervals in states for a, b, state in intervals if state in BAD_STATES]
+    low, high = min((a for a, _ in outages), default=FOREVER), max((b for _, b in outages), default=0)
     return from_slot(min(low, to_slot(start))), from_slot(max(high, to_slot(end)))
 
 
-async def dated_setups(session: AsyncSession, ids: Collection[int]) -> dict[int, Dated]:
+async def load_configurations(session: AsyncSession, site_ids: Collection[int]) -> dict[int, DatedConfigurations]:
     configured = SiteConfiguration
     rows = await session.execute(
         select(
@@ -96,54 +95,51 @@ async def dated_setups(session: AsyncSession, ids: Collection[int]) -> dict[int,
             configured.village_code,
             configured.contract_id,
         )
-        .where(configured.site_id == func.any(cast(list(ids), ARRAY(Integer))))
+        .where(among(configured.site_id, site_ids))
         .order_by(configured.site_id, configured.started_at)
     )
-    found: dict[int, Dated] = {site_id: Dated() for site_id in ids}
+    dated: dict[int, DatedConfigurations] = {site_id: DatedConfigurations() for site_id in site_ids}
     for row in rows:
-        _date(found[row.site_id], row)
-    return found
+        _append(dated[row.site_id], row)
+    return dated
 
 
-def _date(site: Dated, row: Any) -> None:
-    low, high = to_slot(row.started_at), _slot(row.ended_at)
-    if not site.setups:
-        site.setups.append((0, low, _setup(row, active=False)))
-    site.setups.append((low, high, _setup(row, active=row.lifecycle is Lifecycle.ACTIVE)))
+def _append(site: DatedConfigurations, row: Any) -> None:
+    low = to_slot(row.started_at)
+    high = FOREVER if row.ended_at is None else to_slot(row.ended_at)
+    if not site.configurations:
+        site.configurations.append((0, low, _configuration(row, active=False)))
+    site.configurations.append((low, high, _configuration(row, active=row.lifecycle is Lifecycle.ACTIVE)))
     if row.contract_id is not None:
         site.contracts.append((low, high, row.contract_id))
 
 
-def _setup(row: Any, *, active: bool) -> ConfigurationInForce:
+def _configuration(row: Any, *, active: bool) -> ConfigurationInForce:
     return ConfigurationInForce(active, row.provider_id, row.technology, row.village_code)
 
 
-async def agreements(session: AsyncSession, ids: Collection[int]) -> dict[int, Agreement]:
-    if not ids:
+async def load_contracts(session: AsyncSession, contract_ids: Collection[int]) -> dict[int, DatedContract]:
+    if not contract_ids:
         return {}
-    found: dict[int, Agreement] = {}
+    contracts: dict[int, DatedContract] = {}
     for contract, terms in await session.execute(
         select(Contract, ContractTerms)
         .outerjoin(ContractTerms, ContractTerms.contract_id == Contract.id)
-        .where(Contract.id.in_(ids))
+        .where(among(Contract.id, contract_ids))
         .order_by(ContractTerms.started_on)
     ):
-        agreement = found.setdefault(contract.id, Agreement(contract.valid_from, contract.valid_to, []))
+        dated = contracts.setdefault(contract.id, DatedContract(contract.valid_from, contract.valid_to, []))
         if terms is not None:
-            agreement.terms.append((terms.started_on, _policy(terms)))
-    return found
+            dated.dated_policies.append((terms.started_on, _policy(terms)))
+    return contracts
 
 
-def _policy(row: ContractTerms) -> Policy:
-    return Policy(
-        row.sla_target_pct,
-        row.min_outage_s,
-        frozenset(row.excluded_causes),
-        row.excuses_parent,
-        row.service_from,
-        row.service_to,
+def _policy(terms: ContractTerms) -> ContractPolicy:
+    return ContractPolicy(
+        terms.sla_target_pct,
+        terms.min_outage_s,
+        frozenset(terms.excluded_causes),
+        terms.excuses_parent,
+        terms.service_from,
+        terms.service_to,
     )
-
-
-def _slot(moment: datetime | None) -> int:
-    return ALWAYS if moment is None else to_slot(moment)

@@ -1,51 +1,53 @@
-"""What slices of a history come to, counted together: seconds, percentages, outages, a contract's verdict. Pure."""
+"""Sums of slices: seconds of each kind, percentages, outages, and whether a contract's target was met. Pure."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
-from app.availability.policy import InForce
+from app.availability.policy import PolicyInForce
+from app.core.periods import Period
 from app.registry.configuration import ConfigurationInForce
 
-GOOD, BAD = ("up", "degraded"), ("down", "unreachable")
-CLASSES = ("up", "degraded", "down", "unreachable", "unknown", "maintenance", "inactive")
+GOOD_STATES, BAD_STATES = ("up", "degraded"), ("down", "unreachable")
+KINDS = (*GOOD_STATES, *BAD_STATES, "unknown", "maintenance", "inactive")
 UNCLASSIFIED = "unclassified"
 
 
 @dataclass(slots=True)
-class Run:
-    """Down or unreachable without a break: as long as a contract may count it."""
+class DowntimeRun:
+    """Down or unreachable without interruption, with the seconds of it that a contract may count."""
 
     countable_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A stretch in which nothing changes."""
+    """An interval in which nothing changes."""
 
-    part: int
+    part: int  # index of the part of the period
     length_s: int
-    kind: str
-    setup: ConfigurationInForce | None
-    outage: tuple[int, int] | None  # the site, and when this run of `down` began
+    kind: str  # of KINDS
+    configuration: ConfigurationInForce | None
+    outage: tuple[int, int] | None  # the site's id, and when this run of `down` began
     cause: str | None
-    force: InForce | None
-    run: Run | None  # that a contract counts, if it is long enough
+    contract: PolicyInForce | None
+    run: DowntimeRun | None  # which a contract counts if it is long enough
 
     @property
     def countable(self) -> bool:
-        return (
-            self.run is not None and self.force is not None and (self.run.countable_s >= self.force.policy.min_outage_s)
-        )
+        if self.run is None or self.contract is None:
+            return False
+        return self.run.countable_s >= self.contract.policy.min_outage_s
 
 
 @dataclass(slots=True)
 class Tally:
-    """Slices counted together; two tallies merge into that of both."""
+    """Slices counted together; merging two tallies gives that of both."""
 
-    seconds: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CLASSES, 0))
-    whole_outages: int = 0  # those that reach into no other tally
-    longest_whole_s: int = 0
-    parts: dict[tuple[int, int], int] = field(default_factory=dict)  # the seconds here of outages known by their start
+    seconds: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    complete_outages: int = 0  # those that reach into no other tally
+    longest_complete_s: int = 0
+    outage_seconds: dict[tuple[int, int], int] = field(default_factory=dict)  # of outages that may: by site and start
     causes: dict[str, int] = field(default_factory=dict)
     contracted: bool = False
     targets: set[Decimal] = field(default_factory=set)
@@ -53,32 +55,32 @@ class Tally:
     contract_s: int = 0
     contract_unknown_s: int = 0
 
-    def add(self, piece: Slice) -> None:
-        length = piece.length_s
-        self.seconds[piece.kind] += length
-        if piece.kind == "down":
-            assert piece.outage is not None
-            self.parts[piece.outage] = self.parts.get(piece.outage, 0) + length
-            if piece.cause is not None:
-                self.causes[piece.cause] = self.causes.get(piece.cause, 0) + length
-        if piece.force is not None and piece.kind != "inactive":
-            self._add_to_contract(piece, piece.force)
+    def add(self, slice_: Slice) -> None:
+        length = slice_.length_s
+        self.seconds[slice_.kind] += length
+        if slice_.kind == "down":
+            assert slice_.outage is not None
+            self.outage_seconds[slice_.outage] = self.outage_seconds.get(slice_.outage, 0) + length
+            if slice_.cause is not None:
+                self.causes[slice_.cause] = self.causes.get(slice_.cause, 0) + length
+        if slice_.contract is not None and slice_.kind != "inactive":
+            self._add_to_contract(slice_, slice_.contract)
 
-    def _add_to_contract(self, piece: Slice, force: InForce) -> None:
+    def _add_to_contract(self, slice_: Slice, contract: PolicyInForce) -> None:
         self.contracted = True
-        self.targets.add(force.policy.sla_target_pct)
-        if force.serving and piece.kind != "maintenance":
-            self.contract_s += piece.length_s
-            self.contract_unknown_s += piece.length_s if piece.kind == "unknown" else 0
-            self.countable_down_s += piece.length_s if piece.countable else 0
+        self.targets.add(contract.policy.sla_target_pct)
+        if contract.in_service_hours and slice_.kind != "maintenance":
+            self.contract_s += slice_.length_s
+            self.contract_unknown_s += slice_.length_s if slice_.kind == "unknown" else 0
+            self.countable_down_s += slice_.length_s if slice_.countable else 0
 
     def merge(self, other: "Tally") -> None:
         for name, length in other.seconds.items():
             self.seconds[name] += length
-        self.whole_outages += other.whole_outages
-        self.longest_whole_s = max(self.longest_whole_s, other.longest_whole_s)
-        for outage, length in other.parts.items():
-            self.parts[outage] = self.parts.get(outage, 0) + length
+        self.complete_outages += other.complete_outages
+        self.longest_complete_s = max(self.longest_complete_s, other.longest_complete_s)
+        for outage, length in other.outage_seconds.items():
+            self.outage_seconds[outage] = self.outage_seconds.get(outage, 0) + length
         for cause, length in other.causes.items():
             self.causes[cause] = self.causes.get(cause, 0) + length
         self.contracted |= other.contracted
@@ -89,11 +91,11 @@ class Tally:
 
     @property
     def good_s(self) -> int:
-        return self.seconds["up"] + self.seconds["degraded"]
+        return sum(self.seconds[state] for state in GOOD_STATES)
 
     @property
     def bad_s(self) -> int:
-        return self.seconds["down"] + self.seconds["unreachable"]
+        return sum(self.seconds[state] for state in BAD_STATES)
 
     @property
     def active_s(self) -> int:
@@ -101,12 +103,12 @@ class Tally:
 
     @property
     def outages(self) -> int:
-        """Runs of `down` that reach into the period, outside maintenance."""
-        return self.whole_outages + len(self.parts)
+        """The number of runs of `down` that reach into the period outside maintenance."""
+        return self.complete_outages + len(self.outage_seconds)
 
     @property
     def longest_outage_s(self) -> int:
-        return max(self.longest_whole_s, max(self.parts.values(), default=0))
+        return max(self.longest_complete_s, max(self.outage_seconds.values(), default=0))
 
     @property
     def percentages(self) -> dict[str, float | None]:
@@ -121,21 +123,22 @@ class Tally:
     @property
     def down_by_cause(self) -> dict[str, int]:
         rest = self.seconds["down"] - sum(self.causes.values())
-        named = dict(self.causes)
+        by_cause = dict(self.causes)
         if rest:
-            named[UNCLASSIFIED] = named.get(UNCLASSIFIED, 0) + rest
-        return dict(sorted(named.items()))
+            by_cause[UNCLASSIFIED] = by_cause.get(UNCLASSIFIED, 0) + rest
+        return dict(sorted(by_cause.items()))
 
     @property
     def target(self) -> Decimal | None:
-        """The one target that applied all the time, if it was one."""
+        """The target that applied all the time; None if there were several, or none."""
         return next(iter(self.targets)) if len(self.targets) == 1 else None
 
     @property
     def verdict(self) -> str | None:
-        """`met` if the target is reached even if all unseen was bad, `missed` if it is not even if all unseen was good.
+        """`met` if the target is reached even if all unknown time was bad, `missed` if not even were it all good.
 
-        Of the contract's own seconds: in service, in service hours, outside maintenance; lost are the countable ones.
+        Computed over the contract's own seconds: in service, in service hours, outside maintenance. Lost are the
+        countable ones.
         """
         if self.target is None or self.contract_s == 0:
             return None
@@ -147,5 +150,21 @@ class Tally:
 
 
 def percent(part: int, whole: int) -> float | None:
-    """0 to 100 with three decimals, rounded down: 99.999 is never shown as 100."""
+    """Return 0 to 100 with three decimals, rounded down, so that 99.9999 is never shown as 100; None of nothing."""
     return None if whole == 0 else part * 100_000 // whole / 1000
+
+
+def uptime_row(period: Period, tally: Tally) -> dict[str, Any]:
+    """Return the fields of an uptime row, as in responses and as stored when a month is closed."""
+    return {
+        "start": period.start,
+        "end": period.end,
+        "seconds": tally.seconds,
+        **tally.percentages,
+        "outages": tally.outages,
+        "longest_outage_s": tally.longest_outage_s,
+        "down_by_cause": tally.down_by_cause,
+        "countable_down_s": tally.countable_down_s if tally.contracted else None,
+        "sla_target_pct": None if tally.target is None else float(tally.target),
+        "sla_verdict": tally.verdict,
+    }

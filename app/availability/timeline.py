@@ -1,4 +1,4 @@
-"""The ledger read back as a timeline without gaps: every second has a state, and the evidence that bounds it."""
+"""Reads state segments back as a timeline without gaps: every second has a state, with the evidence that bounds it."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from app.judging import blind_ranges
 from app.registry.models import Site, State, UnknownReason
 from probes.contract import AGENT, CENTRAL
 
-# One statement: segments and evidence of the same moment. An outage that reaches over an edge is followed to its ends:
+# Segments and evidence of one moment, in one statement. An outage that crosses an edge is read to both of its ends:
 # whether it counts depends on its whole length.
 SEGMENTS = text("""
 WITH RECURSIVE inside AS MATERIALIZED (
@@ -50,8 +50,8 @@ ORDER BY g.site_id, g.started_at
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of the timeline, in whole seconds, with the evidence that bounds it."""
+class TimelineSegment:
+    """A part of the timeline in one state, in whole seconds, with the evidence that bounds it."""
 
     started_at: datetime
     ended_at: datetime
@@ -60,37 +60,41 @@ class Piece:
     last_ok_at: datetime | None = None
     first_ok_after: datetime | None = None
     confirmed_at: datetime | None = None
-    began_at: datetime | None = field(default=None, compare=False)  # of its segment, however the piece was cut
+    began_at: datetime | None = field(
+        default=None, compare=False
+    )  # of the stored segment, however this one was clipped
 
 
-async def timeline(session: AsyncSession, site: Site, start: datetime, end: datetime, *, now: datetime) -> list[Piece]:
-    """Every second from start (or the site's registration) to end (not after now), in order, without a gap.
+async def timeline(
+    session: AsyncSession, site: Site, start: datetime, end: datetime, *, now: datetime
+) -> list[TimelineSegment]:
+    """Return segments in order, without gaps, from start (or the site's registration) to end (not after now).
 
-    The last state reaches only as far as its evidence.
+    The last state reaches only as far as its evidence holds.
     """
-    found = await timelines(session, {site.id: site.created_at}, start, end, now=now)
-    clipped = (replace(p, started_at=max(p.started_at, start), ended_at=min(p.ended_at, end)) for p in found[site.id])
-    return [piece for piece in clipped if piece.started_at < piece.ended_at]
+    by_site = await timelines(session, {site.id: site.created_at}, start, end, now=now)
+    clipped = (replace(s, started_at=max(s.started_at, start), ended_at=min(s.ended_at, end)) for s in by_site[site.id])
+    return [segment for segment in clipped if segment.started_at < segment.ended_at]
 
 
 async def timelines(
     session: AsyncSession, registered: Mapping[int, datetime], start: datetime, end: datetime, *, now: datetime
-) -> dict[int, list[Piece]]:
-    """The timelines of sites, known by id with the moment of their registration, over at least start to end.
+) -> dict[int, list[TimelineSegment]]:
+    """Return the timelines of sites, given by id with the moment of registration, over at least start to end.
 
-    Nothing is cut at the edges: a piece keeps its whole length, and an outage all of its pieces.
+    Nothing is clipped: a segment keeps its whole length, and an outage all of its segments.
     """
-    stretches: dict[int, list[Piece]] = defaultdict(list)
+    segments: dict[int, list[TimelineSegment]] = defaultdict(list)
     bounds = {"ids": sorted(registered), "since": start, "until": end}
     pushed = set()
     for row in await session.execute(SEGMENTS, bounds):
-        stretches[row.site_id].append(_piece(row, now))
+        segments[row.site_id].append(_segment(row, now))
         if row.pushed:
             pushed.add(row.site_id)
     silence = await blind_ranges.missing_evidence_reasons(session)
     return {
-        site_id: lay_out(
-            stretches[site_id],
+        site_id: fill_gaps(
+            segments[site_id],
             end,
             registered_at=floor_second(at),
             silence=silence[AGENT if site_id in pushed else CENTRAL],
@@ -99,33 +103,34 @@ async def timelines(
     }
 
 
-def lay_out(
-    stretches: Sequence[Piece], end: datetime, *, registered_at: datetime, silence: UnknownReason
-) -> list[Piece]:
-    """The stretches up to the end; unknown before the first (nobody was seen) and after the last."""
-    pieces = [piece for piece in stretches if piece.started_at < piece.ended_at]
-    first = pieces[0].started_at if pieces else end
+def fill_gaps(
+    segments: Sequence[TimelineSegment], end: datetime, *, registered_at: datetime, silence: UnknownReason
+) -> list[TimelineSegment]:
+    """Add `unknown` between registration and the first segment, and from the last one to the end."""
+    filled = [segment for segment in segments if segment.started_at < segment.ended_at]
+    first = filled[0].started_at if filled else end
     if registered_at < first:
-        pieces.insert(0, Piece(registered_at, first, State.UNKNOWN, UnknownReason.NEVER_SEEN))
-    last = pieces[-1] if pieces else None
+        filled.insert(0, TimelineSegment(registered_at, first, State.UNKNOWN, UnknownReason.NEVER_SEEN))
+    last = filled[-1] if filled else None
     if last is not None and last.ended_at < end:
-        pieces.append(Piece(last.ended_at, end, State.UNKNOWN, silence))
-    return pieces
+        filled.append(TimelineSegment(last.ended_at, end, State.UNKNOWN, silence))
+    return filled
 
 
-def _piece(row: Row[Any], now: datetime) -> Piece:
-    ended_at = row.ended_at or _reach(row.started_at, row.evidence_at, row.valid_s, now)
-    return Piece(row.started_at, ended_at, State(row.state), _reason(row.unknown_reason), *row[5:8], row.started_at)
+def _segment(row: Row[Any], now: datetime) -> TimelineSegment:
+    ended_at = row.ended_at or _open_until(row.started_at, row.evidence_at, row.valid_s, now)
+    state, reason = State(row.state), _reason(row.unknown_reason)
+    return TimelineSegment(row.started_at, ended_at, state, reason, *row[5:8], row.started_at)
 
 
 def _reason(text: str | None) -> UnknownReason | None:
     return None if text is None else UnknownReason(text)
 
 
-def _reach(started_at: datetime, evidence_at: datetime | None, valid_s: int, now: datetime) -> datetime:
-    """How far the open segment reaches by now."""
+def _open_until(started_at: datetime, evidence_at: datetime | None, valid_s: int, now: datetime) -> datetime:
+    """Return the end of an open segment as of now."""
     if evidence_at is None or holds(evidence_at, valid_s, now):
         return now
     if evidence_at > now:
-        return started_at  # of a clock that ran ahead: it speaks for no second that has been
+        return started_at  # from a clock that was ahead: it is evidence of no past second
     return max(started_at, lapses_at(evidence_at, valid_s))

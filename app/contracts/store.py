@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from app.access import audit
 from app.access.scope import Caller, require_writer
-from app.availability import past_changes
+from app.availability import retroactive_changes
 from app.contracts import terms as dated
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
 from app.contracts.terms import Days
@@ -169,7 +169,7 @@ def _set_terms(contract: Contract, wanted: dict[str, Any], day: date, valid_to: 
 async def _recount(session: AsyncSession, contract: Contract, touched: list[Days], reason: str | None) -> None:
     stretches = [(midnight(start), _end(end)) for start, end in touched]
     query = select(SiteConfiguration.site_id).where(SiteConfiguration.contract_id == contract.id).distinct()
-    await past_changes.changed(session, list(await session.scalars(query)), stretches, reason=reason)
+    await retroactive_changes.invalidate(session, list(await session.scalars(query)), stretches, reason=reason)
 
 
 def _end(day: date | None) -> datetime:

@@ -11,10 +11,10 @@ from sqlalchemy.orm import aliased
 
 from app.access import audit
 from app.access.scope import Caller, require_region, visible_to
-from app.availability import past_changes
+from app.availability import retroactive_changes
+from app.availability.intervals import TimeRange
 from app.availability.maintenance_overlay import covers
 from app.availability.models import MaintenanceWindow
-from app.availability.past_changes import Stretch
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, Invalid, NotFound
 from app.core.periods import Period
@@ -159,7 +159,10 @@ async def patch_window(
     window.updated_at = utc_now()
     await session.flush()
     await _recount(
-        session, window, past_changes.difference(stretch, (window.started_at, window.ended_at)), given.reason
+        session,
+        window,
+        retroactive_changes.symmetric_difference(stretch, (window.started_at, window.ended_at)),
+        given.reason,
     )
     changed = await get_window(session, window.id, caller=caller)
     await audit.record(
@@ -238,7 +241,7 @@ async def _require_new(session: AsyncSession, window: MaintenanceWindow) -> None
 
 
 async def _recount(
-    session: AsyncSession, window: MaintenanceWindow, stretches: list[Stretch], reason: str | None
+    session: AsyncSession, window: MaintenanceWindow, stretches: list[TimeRange], reason: str | None
 ) -> None:
     """For every site that the window ever covered, by its dated configurations."""
     ids = await session.scalars(
@@ -249,7 +252,7 @@ async def _recount(
         .where(MaintenanceWindow.id == window.id)
         .order_by(Site.id)
     )
-    await past_changes.changed(session, list(ids), stretches, reason=reason)
+    await retroactive_changes.invalidate(session, list(ids), stretches, reason=reason)
 
 
 def present(found: Found) -> dict[str, Any]:

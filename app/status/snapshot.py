@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.availability.maintenance_overlay import Running, running_now
+from app.availability.maintenance_overlay import RunningMaintenance, running_now
 from app.core.clock import utc_now
 from app.core.freshness import CLOCK_TOLERANCE, hold_s
 from app.judging.blind_ranges import reasons_from_beats
@@ -29,7 +29,7 @@ from probes.contract import AGENT, CENTRAL, SILENCE
 
 Beats = Mapping[str, tuple[datetime, datetime | None]]
 
-NO_WORK = Running()
+NO_WORK = RunningMaintenance()
 REMEMBERED = 20_000  # moves, and four more for each site: minutes of them
 
 
@@ -46,7 +46,7 @@ class Snapshot:
     blind_since: datetime | None = None
     published: asyncio.Event = field(default_factory=asyncio.Event)  # the next version; each has its own
     _read: Version = START
-    _at_work: Running = NO_WORK
+    _at_work: RunningMaintenance = NO_WORK
     _history: History = field(default_factory=lambda: History(most=REMEMBERED))
     _touched: set[int] = field(default_factory=set)
     _urgent: bool = False
@@ -142,7 +142,7 @@ class Snapshot:
             if second >= self._aged:
                 self._lapses[second].append(entry.site.id)
 
-    def _work(self, running: Running) -> None:
+    def _work(self, running: RunningMaintenance) -> None:
         changed = running.site_ids ^ self._at_work.site_ids
         self._at_work = running
         now = utc_now()

@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability import daily_availability, monthly_close
+from app.availability import daily_rollup, monthly_close
 from app.core.clock import utc_now
 from app.latency import rollup
 from app.postgres.engine import Sessions, transaction
@@ -27,7 +27,7 @@ def jobs(sessions: Sessions) -> list[Job]:
 
 
 async def run_rollups(sessions: Sessions) -> None:
-    for step in (rollup.roll_up, daily_availability.count_days, monthly_close.close_months):
+    for step in (rollup.roll_up, daily_rollup.count_days, monthly_close.close_months):
         try:
             await _repeat(sessions, step)
         except NoLongerLeader:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability.daily_availability import count_days
+from app.availability.daily_rollup import count_days
 from app.availability.models import ClosedMonth, CountedDay
 from app.availability.monthly_close import close_months
 from app.core.clock import WITA, from_slot, midnight

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.aggregates.cache_key import DataVersion
 from app.aggregates.response_cache import ENTRY_BYTES, ResponseCache
-from app.availability.daily_availability import count_days
+from app.availability.daily_rollup import count_days
 from app.core.clock import to_slot, utc_now
 from app.judging.blind_ranges import BlindRange
 from app.latency.rollup import roll_up
@@ -20,10 +20,10 @@ from app.postgres.engine import Counter, Sessions, next_version, transaction
 from app.settings import AggregatesSettings
 from app.worker import writer as worker
 from probes.contract import CENTRAL, Outcome, Reading
-from tests.availability.past import blame, day, under_contract
 from tests.conftest import Cast, Person
 from tests.factories import BERAU_VILLAGE, register
 from tests.support.monthly_close import CLOSES, END, MONTH, START, close
+from tests.support.site_histories import blame, day, under_contract
 
 HOUR = timedelta(hours=1)
 OUTAGE, GAP = (day(2, 6), day(2, 8)), (day(2, 12), day(2, 16))

@@ -10,7 +10,7 @@ from app.core.periods import Period
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Sessions, transaction
-from tests.availability.past import day
+from tests.support.site_histories import day
 from tests.support.status import add_site
 
 Committed = tuple[str, AsyncEngine, Sessions]

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.tabular import BOM
 from app.registry.models import Cause
-from tests.availability.past import blame, day, execute, set_states, site_since, under_contract
 from tests.conftest import Cast, Person
+from tests.support.site_histories import blame, day, execute, set_states, site_since, under_contract
 
 PERIOD = f"from={day(3):%Y-%m-%dT%H:%M:%SZ}&to={day(0):%Y-%m-%dT%H:%M:%SZ}"
 

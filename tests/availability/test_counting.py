@@ -1,45 +1,70 @@
 import itertools
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.availability.counting import Cause, History, Terms, Window, availability, count
-from app.availability.intervals import paint, weave
-from app.availability.policy import Agreement, InForce, Policy, in_force
-from app.availability.tally import CLASSES, Tally, percent
-from app.availability.timeline import Piece
+from app.availability.counting import SiteHistory, tally_parts
+from app.availability.intervals import TimeRange, align, overlay
+from app.availability.policy import ContractPolicy, DatedContract, PolicyInForce, policies_in_force
+from app.availability.tally import KINDS, Tally, percent
 from app.core.clock import midnight, to_slot
 from app.registry.configuration import ConfigurationInForce
 from app.registry.models import State
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 END = START + timedelta(seconds=1000)
-WHOLE = [Window(START, END)]
+WHOLE = [(START, END)]
+
+States = list[tuple[datetime, datetime, State]]
+DatedPolicy = tuple[datetime, datetime, ContractPolicy]
 
 
 def at(second: int) -> datetime:
     return START + timedelta(seconds=second)
 
 
-def pieces(*stretches: tuple[State, int]) -> list[Piece]:
-    found, second = [], 0
-    for state, length in stretches:
-        found.append(Piece(at(second), at(second + length), state))
+def states(*lengths: tuple[State, int]) -> States:
+    """States that follow each other, each so many seconds long."""
+    result, second = [], 0
+    for state, length in lengths:
+        result.append((at(second), at(second + length), state))
         second += length
-    return found
+    return result
 
 
-def terms(low: int = 0, high: int = 1000, **changes: object) -> Terms:
-    return Terms(at(low), at(high), Policy(Decimal(97), **changes))  # type: ignore[arg-type]
+def policy(low: int = 0, high: int = 1000, **changes: Any) -> DatedPolicy:
+    return at(low), at(high), ContractPolicy(Decimal(97), **changes)
+
+
+def count(
+    states: States,
+    in_service: Sequence[TimeRange],
+    start: datetime,
+    end: datetime,
+    *,
+    maintenance: Sequence[TimeRange] = (),
+    causes: Sequence[tuple[datetime, datetime, str]] = (),
+    policies: Sequence[DatedPolicy] = (),
+) -> Tally:
+    """Count start to end as one part; all but the states may overlap and come in any order."""
+    history = SiteHistory(
+        states=[(to_slot(a), to_slot(b), state) for a, b, state in states],
+        configurations=overlay((to_slot(a), to_slot(b), ConfigurationInForce(active=True)) for a, b in in_service),
+        maintenance=overlay((to_slot(a), to_slot(b), True) for a, b in maintenance),
+        causes=overlay((to_slot(a), to_slot(b), cause) for a, b, cause in causes),
+        policies=overlay((to_slot(a), to_slot(b), policy) for a, b, policy in policies),
+    )
+    (tally,) = tally_parts(history, [(to_slot(start), to_slot(end))])
+    return tally
 
 
 def test_every_second_is_accounted_for() -> None:
-    counted = availability(
-        pieces((State.UP, 500), (State.DOWN, 100), (State.UNKNOWN, 400)), [Window(at(100), at(900))], START, END
-    )
+    counted = count(states((State.UP, 500), (State.DOWN, 100), (State.UNKNOWN, 400)), [(at(100), at(900))], START, END)
     assert counted.seconds == {
         "up": 400,
         "degraded": 0,
@@ -53,7 +78,7 @@ def test_every_second_is_accounted_for() -> None:
 
 
 def test_a_percentage_of_nothing_is_null() -> None:
-    counted = availability(pieces((State.UP, 1000)), [], START, END)
+    counted = count(states((State.UP, 1000)), [], START, END)
     assert set(counted.percentages.values()) == {None}
     assert counted.seconds["inactive"] == 1000
 
@@ -65,74 +90,76 @@ def test_percentages_are_rounded_down() -> None:
 
 
 def test_out_of_service_comes_before_maintenance_and_maintenance_before_any_state() -> None:
-    counted = availability(
-        pieces((State.DOWN, 1000)),
-        [Window(at(0), at(600))],
+    counted = count(
+        states((State.DOWN, 1000)),
+        [(at(0), at(600))],
         START,
         END,
-        maintenance=[Window(at(500), at(800)), Window(at(450), at(550)), Window(at(550), at(520))],
+        maintenance=[(at(500), at(800)), (at(450), at(550)), (at(550), at(520))],
     )
     found = {name: seconds for name, seconds in counted.seconds.items() if seconds}
     assert found == {"down": 450, "maintenance": 150, "inactive": 400}
 
 
 def test_maintenance_takes_seconds_from_an_outage_and_does_not_split_it() -> None:
-    counted = availability(pieces((State.DOWN, 1000)), WHOLE, START, END, maintenance=[Window(at(200), at(300))])
+    counted = count(states((State.DOWN, 1000)), WHOLE, START, END, maintenance=[(at(200), at(300))])
     assert (counted.outages, counted.longest_outage_s) == (1, 900)
 
 
 def test_another_state_splits_an_outage_and_neighbouring_pieces_are_one() -> None:
-    happened = pieces((State.DOWN, 100), (State.DOWN, 100), (State.UNKNOWN, 1), (State.DOWN, 50), (State.UP, 749))
-    counted = availability(happened, WHOLE, START, END)
+    happened = states((State.DOWN, 100), (State.DOWN, 100), (State.UNKNOWN, 1), (State.DOWN, 50), (State.UP, 749))
+    counted = count(happened, WHOLE, START, END)
     assert (counted.outages, counted.longest_outage_s) == (2, 200)
 
 
 def test_an_outage_under_maintenance_alone_is_none() -> None:
-    happened = pieces((State.UP, 100), (State.DOWN, 100), (State.UP, 800))
-    counted = availability(happened, WHOLE, START, END, maintenance=[Window(at(50), at(250))])
+    happened = states((State.UP, 100), (State.DOWN, 100), (State.UP, 800))
+    counted = count(happened, WHOLE, START, END, maintenance=[(at(50), at(250))])
     assert (counted.outages, counted.longest_outage_s, counted.percentages["uptime_pct"]) == (0, 0, 100.0)
 
 
 def test_the_longest_outage_is_measured_inside_the_period() -> None:
-    counted = availability(pieces((State.DOWN, 1000)), WHOLE, at(900), END)
+    counted = count(states((State.DOWN, 1000)), WHOLE, at(900), END)
     assert (counted.outages, counted.longest_outage_s) == (1, 100)
 
 
-def test_causes_are_told_and_the_later_one_holds_where_two_were_given() -> None:
-    counted = availability(
-        pieces((State.DOWN, 600), (State.UNREACHABLE, 400)),
+def test_where_two_causes_overlap_the_later_one_holds() -> None:
+    counted = count(
+        states((State.DOWN, 600), (State.UNREACHABLE, 400)),
         WHOLE,
         START,
         END,
-        causes=[Cause(at(0), at(300), "power"), Cause(at(200), at(400), "link"), Cause(at(700), at(900), "power")],
+        causes=[(at(0), at(300), "power"), (at(200), at(400), "link"), (at(700), at(900), "power")],
     )
     assert counted.down_by_cause == {"power": 200, "link": 200, "unclassified": 200}
 
 
 def test_an_outage_counts_for_a_contract_by_its_whole_length_also_beyond_the_period() -> None:
-    happened = pieces((State.UP, 100), (State.DOWN, 300), (State.UP, 100), (State.DOWN, 299), (State.UP, 201))
-    policy = [terms(min_outage_s=300)]
-    assert availability(happened, WHOLE, START, END, policies=policy).countable_down_s == 300
-    assert availability(happened, WHOLE, at(350), END, policies=policy).countable_down_s == 50
+    happened = states((State.UP, 100), (State.DOWN, 300), (State.UP, 100), (State.DOWN, 299), (State.UP, 201))
+    policies = [policy(min_outage_s=300)]
+    assert count(happened, WHOLE, START, END, policies=policies).countable_down_s == 300
+    assert count(happened, WHOLE, at(350), END, policies=policies).countable_down_s == 50
 
 
-def test_the_least_is_tested_after_maintenance_and_excluded_causes_are_subtracted() -> None:
-    happened, policy = pieces((State.DOWN, 400), (State.UP, 600)), [terms(min_outage_s=300, excluded_causes={"power"})]
-    kept = {"policies": policy, "maintenance": [Window(at(0), at(100))]}
-    assert availability(happened, WHOLE, START, END, **kept).countable_down_s == 300  # type: ignore[arg-type]
-    blamed = [Cause(at(399), at(500), "power")]
-    assert availability(happened, WHOLE, START, END, **kept, causes=blamed).countable_down_s == 0  # type: ignore[arg-type]
+def test_the_minimum_is_tested_after_maintenance_and_excluded_causes_are_subtracted() -> None:
+    happened = states((State.DOWN, 400), (State.UP, 600))
+    terms = [policy(min_outage_s=300, excluded_causes={"power"})]
+    works = [(at(0), at(100))]
+    assert count(happened, WHOLE, START, END, policies=terms, maintenance=works).countable_down_s == 300
+    power = [(at(399), at(500), "power")]
+    tally = count(happened, WHOLE, START, END, policies=terms, maintenance=works, causes=power)
+    assert tally.countable_down_s == 0
 
 
 @pytest.mark.parametrize(("excuses", "expected"), [(False, 500), (True, 200)])
 def test_a_dead_parent_counts_unless_the_contract_excuses_it(excuses: bool, expected: int) -> None:
-    happened = pieces((State.DOWN, 200), (State.UNREACHABLE, 300), (State.UP, 500))
-    policy = [terms(excuses_parent=excuses)]
-    assert availability(happened, WHOLE, START, END, policies=policy).countable_down_s == expected
+    happened = states((State.DOWN, 200), (State.UNREACHABLE, 300), (State.UP, 500))
+    policies = [policy(excuses_parent=excuses)]
+    assert count(happened, WHOLE, START, END, policies=policies).countable_down_s == expected
 
 
 def test_without_a_contract_nothing_is_countable() -> None:
-    counted = availability(pieces((State.DOWN, 1000)), WHOLE, START, END)
+    counted = count(states((State.DOWN, 1000)), WHOLE, START, END)
     assert (counted.contracted, counted.target, counted.verdict) == (False, None, None)
 
 
@@ -148,17 +175,17 @@ def test_without_a_contract_nothing_is_countable() -> None:
         (31, 900, "missed"),
     ],
 )
-def test_a_verdict_is_only_given_when_what_was_not_seen_cannot_change_it(down: int, unknown: int, verdict: str) -> None:
-    happened = pieces(*((s, n) for s, n in ((State.DOWN, down), (State.UNKNOWN, unknown)) if n))
-    happened += [Piece(at(down + unknown), END, State.UP)]
-    assert availability(happened, WHOLE, START, END, policies=[terms()]).verdict == verdict
+def test_a_verdict_is_only_given_when_unmeasured_time_cannot_change_it(down: int, unknown: int, verdict: str) -> None:
+    happened = states(*((s, n) for s, n in ((State.DOWN, down), (State.UNKNOWN, unknown)) if n))
+    happened += [(at(down + unknown), END, State.UP)]
+    assert count(happened, WHOLE, START, END, policies=[policy()]).verdict == verdict
 
 
 def test_service_hours_may_cross_midnight() -> None:
-    night = Policy(Decimal(97), service_from=time(22), service_to=time(6))
+    night = ContractPolicy(Decimal(97), service_from=time(22), service_to=time(6))
     low = to_slot(midnight(date(2026, 11, 24)))
-    found = in_force([(low, low + 86_400, night)], low, low + 86_400)
-    hours = [(round((a - low) / 3600), round((b - low) / 3600), force.serving) for a, b, force in found]
+    found = policies_in_force([(low, low + 86_400, night)], low, low + 86_400)
+    hours = [(round((a - low) / 3600), round((b - low) / 3600), contract.in_service_hours) for a, b, contract in found]
     assert hours == [(0, 6, True), (6, 22, False), (22, 24, True)]
 
 
@@ -168,17 +195,19 @@ def test_outside_service_hours_nothing_counts_for_the_contract() -> None:
         midnight(date(2026, 11, 24)) + timedelta(hours=16),
     )
     start, end = midnight(date(2026, 11, 24)), midnight(date(2026, 11, 25))
-    policy = Policy(Decimal(97), min_outage_s=7200, service_from=time(8), service_to=time(16))
-    happened = [Piece(start, opens + timedelta(hours=1), State.DOWN), Piece(opens + timedelta(hours=1), end, State.UP)]
-    counted = availability(happened, [Window(start, end)], start, end, policies=[Terms(start, end, policy)])
+    policy = ContractPolicy(Decimal(97), min_outage_s=7200, service_from=time(8), service_to=time(16))
+    happened = [(start, opens + timedelta(hours=1), State.DOWN), (opens + timedelta(hours=1), end, State.UP)]
+    counted = count(happened, [(start, end)], start, end, policies=[(start, end, policy)])
     assert (counted.contract_s, counted.countable_down_s) == (round((closes - opens).total_seconds()), 0)
 
 
 def test_terms_hold_from_their_wita_day_until_the_next_while_the_contract_is_valid() -> None:
-    first, second = Policy(Decimal(97)), Policy(Decimal(99))
-    agreed = Agreement(date(2026, 11, 2), date(2026, 11, 9), [(date(2026, 11, 1), first), (date(2026, 11, 5), second)])
+    first, second = ContractPolicy(Decimal(97)), ContractPolicy(Decimal(99))
+    contract = DatedContract(
+        date(2026, 11, 2), date(2026, 11, 9), [(date(2026, 11, 1), first), (date(2026, 11, 5), second)]
+    )
     days = [to_slot(midnight(date(2026, 11, day))) for day in (2, 5, 9)]
-    assert agreed.track == [(days[0], days[1], first), (days[1], days[2], second)]
+    assert contract.policies == [(days[0], days[1], first), (days[1], days[2], second)]
 
 
 stretches = st.lists(st.tuples(st.sampled_from(list(State)), st.integers(1, 400)), min_size=1, max_size=20)
@@ -186,7 +215,7 @@ spans = st.lists(st.tuples(st.integers(-500, 3500), st.integers(-500, 3500)), ma
 causes = st.lists(st.sampled_from(["power", "link"]), min_size=6, max_size=6)
 policies = st.lists(
     st.builds(
-        Policy,
+        ContractPolicy,
         sla_target_pct=st.sampled_from([Decimal(95), Decimal("99.5")]),
         min_outage_s=st.integers(0, 600),
         excluded_causes=st.sampled_from([frozenset(), frozenset({"power"})]),
@@ -200,17 +229,17 @@ policies = st.lists(
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> History:
+def histories(draw: st.DrawFn) -> SiteHistory:
     happened = [*draw(stretches), (State.UNKNOWN, 8000)]
     edges = list(itertools.accumulate((length for _, length in happened), initial=0))
     base = to_slot(START)
 
     def painted(values: list[object]) -> list[tuple[int, int, object]]:
-        return paint((base + a, base + b, value) for (a, b), value in zip(draw(spans), values, strict=False))
+        return overlay((base + a, base + b, value) for (a, b), value in zip(draw(spans), values, strict=False))
 
-    return History(
+    return SiteHistory(
         states=[(base + a, base + b, s) for (s, _), a, b in zip(happened, edges, edges[1:], strict=False)],
-        setups=painted(
+        configurations=painted(
             [
                 ConfigurationInForce(True),
                 ConfigurationInForce(False),
@@ -227,52 +256,54 @@ def histories(draw: st.DrawFn) -> History:
 
 
 @given(histories(), st.integers(0, 2000), st.integers(1, 3000))
-def test_seconds_add_up_to_the_period_whatever_happened(history: History, begin: int, length: int) -> None:
+def test_seconds_add_up_to_the_period_whatever_happened(history: SiteHistory, begin: int, length: int) -> None:
     start = to_slot(START) + begin
-    (tally,) = count(history, [(start, start + length)])
+    (tally,) = tally_parts(history, [(start, start + length)])
     assert sum(tally.seconds.values()) == length
-    assert tuple(tally.seconds) == CLASSES
+    assert tuple(tally.seconds) == KINDS
     assert min(tally.seconds.values()) >= 0
     assert sum(tally.down_by_cause.values()) == tally.seconds["down"]
-    assert sum(tally.parts.values()) == tally.seconds["down"]
+    assert sum(tally.outage_seconds.values()) == tally.seconds["down"]
     assert tally.countable_down_s <= min(tally.bad_s, tally.contract_s)
     assert tally.countable_down_s + tally.contract_unknown_s <= tally.contract_s <= tally.active_s
 
 
 @given(histories(), st.lists(st.integers(1, 2999), max_size=10, unique=True))
-def test_the_parts_of_a_period_add_up_to_the_whole(history: History, cuts: list[int]) -> None:
+def test_the_parts_of_a_period_add_up_to_the_whole(history: SiteHistory, cuts: list[int]) -> None:
     base = to_slot(START)
     marks = [base, *(base + cut for cut in sorted(cuts)), base + 3000]
-    (whole,) = count(history, [(base, base + 3000)])
+    (whole,) = tally_parts(history, [(base, base + 3000)])
     together, apart = Tally(), Tally()
-    for part in count(history, list(itertools.pairwise(marks))):
+    for part in tally_parts(history, list(itertools.pairwise(marks))):
         together.merge(part)
     for span in itertools.pairwise(marks):
-        apart.merge(count(history, [span])[0])
+        apart.merge(tally_parts(history, [span])[0])
     assert together == apart == whole
     assert (together.outages, together.longest_outage_s) == (whole.outages, whole.longest_outage_s)
 
 
 @given(spans)
-def test_painted_stretches_never_overlap_and_the_last_one_shows(layers: list[tuple[int, int]]) -> None:
-    track = paint((a, b, number) for number, (a, b) in enumerate(layers))
-    assert all(a < b for a, b, _ in track)
-    assert all(left[1] <= right[0] for left, right in itertools.pairwise(track))
+def test_overlaid_intervals_never_overlap_and_the_last_one_wins(layers: list[tuple[int, int]]) -> None:
+    intervals = overlay((a, b, number) for number, (a, b) in enumerate(layers))
+    assert all(a < b for a, b, _ in intervals)
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(intervals))
     for second in range(-500, 3500, 37):
         over = [number for number, (a, b) in enumerate(layers) if a <= second < b]
-        assert [v for a, b, v in track if a <= second < b] == over[-1:]
+        assert [v for a, b, v in intervals if a <= second < b] == over[-1:]
 
 
 @given(st.lists(spans, min_size=1, max_size=4))
-def test_woven_stretches_cover_everything_once(given_tracks: list[list[tuple[int, int]]]) -> None:
-    tracks = [paint((a, b, True) for a, b in layers) for layers in given_tracks]
-    woven = list(weave(tracks, 0, 3000))
-    assert (woven[0][0], woven[-1][1]) == (0, 3000)
-    assert all(left[1] == right[0] for left, right in itertools.pairwise(woven))
-    for number, track in enumerate(tracks):
-        covered = sum(b - a for a, b, values in woven if values[number])
-        assert covered == sum(max(0, min(b, 3000) - max(a, 0)) for a, b, _ in track)
+def test_aligned_intervals_cover_everything_once(layers_of_maps: list[list[tuple[int, int]]]) -> None:
+    intervalss = [overlay((a, b, True) for a, b in layers) for layers in layers_of_maps]
+    aligned = list(align(intervalss, 0, 3000))
+    assert (aligned[0][0], aligned[-1][1]) == (0, 3000)
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(aligned))
+    for number, intervals in enumerate(intervalss):
+        covered = sum(b - a for a, b, values in aligned if values[number])
+        assert covered == sum(max(0, min(b, 3000) - max(a, 0)) for a, b, _ in intervals)
 
 
 def test_terms_without_service_hours_serve_all_day() -> None:
-    assert in_force([(0, 100, policy := Policy(Decimal(97)))], 10, 200) == [(10, 100, InForce(policy, True))]
+    assert policies_in_force([(0, 100, policy := ContractPolicy(Decimal(97)))], 10, 200) == [
+        (10, 100, PolicyInForce(policy, True))
+    ]

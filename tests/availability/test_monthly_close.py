@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.availability import monthly_close
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
-from tests.availability.past import set_states, site_since
 from tests.conftest import Cast
 from tests.support.monthly_close import AFTERWARDS, CLOSES, END, MONTH, START, close
+from tests.support.site_histories import set_states, site_since
 from tests.support.uptime import get
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tests.availability.past import day, site_since
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE
+from tests.support.site_histories import day, site_since
 from tests.support.uptime import count, get
 
 

@@ -6,13 +6,13 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability import daily_availability, monthly_close, past_changes
+from app.availability import daily_rollup, monthly_close, retroactive_changes
 from app.core.clock import floor_second, to_slot, utc_now
 from app.postgres.engine import Sessions, transaction
 from app.worker import writer as worker
 from probes.contract import Outcome, Reading
-from tests.availability.past import day, execute, site_since, under_contract
 from tests.conftest import Cast
+from tests.support.site_histories import day, execute, site_since, under_contract
 
 
 async def down_since(session: AsyncSession, cast: Cast, since: datetime) -> tuple[int, datetime]:
@@ -33,7 +33,7 @@ async def count(sessions: Sessions, most: int = 60) -> int:
     """The steps that it took."""
     for steps in range(most):
         async with transaction(sessions) as session:
-            if not await daily_availability.count_days(session, utc_now(), days=20):
+            if not await daily_rollup.count_days(session, utc_now(), days=20):
                 return steps
     return most
 
@@ -89,7 +89,7 @@ async def test_a_correction_of_a_closed_month_says_the_reason_that_was_given(
         id=site,
     )
     async with transaction(sessions) as writing:
-        await past_changes.changed(writing, [site], [(day(60, 3), day(60, 5))], reason="surat PLN 17")
+        await retroactive_changes.invalidate(writing, [site], [(day(60, 3), day(60, 5))], reason="surat PLN 17")
     await _close(sessions)
     async with session.begin():
         assert list(await session.scalars(text("SELECT reason FROM month_correction"))) == ["surat PLN 17"]

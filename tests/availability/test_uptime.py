@@ -7,12 +7,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability.group_schemas import RankingOut, SumUptimeOut
+from app.availability.ranking_schemas import RankingOut
+from app.availability.schemas import SumUptimeOut
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
-from tests.availability.past import blame, day, execute, maintain, set_states, site_since, under_contract
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, VILLAGE
+from tests.support.site_histories import blame, day, execute, maintain, set_states, site_since, under_contract
 from tests.support.uptime import count, get
 
 HOUR = timedelta(hours=1)

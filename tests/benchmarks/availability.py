@@ -13,11 +13,11 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.aggregates.selection import SiteGroup
-from app.availability.daily_availability import count_days
-from app.availability.group_schemas import By, Order
-from app.availability.group_uptime import uptime as uptime_of_many
-from app.availability.ranking import ranking
-from app.availability.site_uptime import uptime
+from app.availability.daily_rollup import count_days
+from app.availability.group_uptime import group_uptime
+from app.availability.ranking import rank
+from app.availability.ranking_schemas import By, RankingOrder
+from app.availability.site_uptime import site_uptime
 from app.core.clock import WITA, floor_second, midnight, utc_now
 from app.core.periods import Period, Step
 from app.postgres.embedded import Cluster
@@ -91,12 +91,12 @@ async def _measure(server_url: str) -> None:
     running, province = Period(NOW - timedelta(days=30), NOW), SiteGroup("64")
     asked: dict[str, Callable[[Any], Awaitable[Any]]] = {
         "a site's month by hours (10)": lambda s: _site(s, month),
-        "the province's year by days (50)": lambda s: uptime_of_many(s, province, whole, Step.DAY, now=NOW),
-        "one district's year by months": lambda s: uptime_of_many(s, SiteGroup("64.02"), whole, Step.MONTH, now=NOW),
+        "the province's year by days (50)": lambda s: group_uptime(s, province, whole, Step.DAY, now=NOW),
+        "one district's year by months": lambda s: group_uptime(s, SiteGroup("64.02"), whole, Step.MONTH, now=NOW),
         "the year of each district (50)": lambda s: _ranking(s, whole, By.REGION),
         "ranking of all sites, a month (50)": lambda s: _ranking(s, month, By.SITE),
         "the same, the last 30 days until now": lambda s: _ranking(s, running, By.SITE),
-        "the province's last 24 hours by hours": lambda s: uptime_of_many(
+        "the province's last 24 hours by hours": lambda s: group_uptime(
             s, province, Period(NOW - timedelta(days=1), NOW), Step.HOUR, now=NOW
         ),
     }
@@ -136,17 +136,17 @@ async def analyze(engine: AsyncEngine) -> None:
 
 async def _site(session: Any, period: Period) -> Any:
     site = await session.get(Site, 500)
-    return await uptime(session, site, period, Step.HOUR, now=NOW)
+    return await site_uptime(session, site, period, Step.HOUR, now=NOW)
 
 
 async def _ranking(session: Any, period: Period, by: By) -> Any:
-    return await ranking(
+    return await rank(
         session,
         SiteGroup("64"),
         period,
         by=by,
         level=Level.KABUPATEN_KOTA,
-        order=Order.BEST,
+        order=RankingOrder.BEST,
         min_coverage_pct=80,
         now=NOW,
     )

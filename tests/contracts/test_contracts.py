@@ -32,7 +32,7 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> list[DirtyRange]:
     async def touch(session: AsyncSession, given: Any, *, reason: str = "") -> None:
         spans.extend(given)
 
-    monkeypatch.setattr(invalidation, "touch", touch)
+    monkeypatch.setattr(invalidation, "invalidate", touch)
     return spans
 
 

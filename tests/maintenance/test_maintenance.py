@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability import maintenance_overlay, monthly_close, past_changes
-from app.availability.maintenance_overlay import Running
+from app.availability import maintenance_overlay, monthly_close, retroactive_changes
+from app.availability.maintenance_overlay import RunningMaintenance
 from app.core.clock import floor_second, midnight, utc_now
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
@@ -55,7 +55,7 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> list[DirtyRange]:
     async def touch(session: AsyncSession, given: Any, *, reason: str = "") -> None:
         spans.extend(given)
 
-    monkeypatch.setattr(invalidation, "touch", touch)
+    monkeypatch.setattr(invalidation, "invalidate", touch)
     return spans
 
 
@@ -338,10 +338,10 @@ async def test_a_month_is_closed_eight_days_after_its_end(cast: Cast, session: A
 
 def test_what_a_change_of_a_stretch_concerns_is_what_only_one_of_the_two_covers() -> None:
     a, b, c, d = (NOW + n * HOUR for n in range(4))
-    assert past_changes.difference((a, b), (a, b)) == []
-    assert past_changes.difference((a, c), (b, d)) == [(a, b), (c, d)]
-    assert past_changes.difference((a, d), (b, c)) == [(a, b), (c, d)]
-    assert past_changes.difference((a, b), (c, d)) == [(a, b), (c, d)]
+    assert retroactive_changes.symmetric_difference((a, b), (a, b)) == []
+    assert retroactive_changes.symmetric_difference((a, c), (b, d)) == [(a, b), (c, d)]
+    assert retroactive_changes.symmetric_difference((a, d), (b, c)) == [(a, b), (c, d)]
+    assert retroactive_changes.symmetric_difference((a, b), (c, d)) == [(a, b), (c, d)]
 
 
 async def windows(session: AsyncSession, *site_ids: int, start: float = -48, end: float = 48) -> dict[int, Any]:
@@ -403,17 +403,17 @@ async def test_a_providers_window_covers_a_site_only_while_it_was_that_providers
 async def test_what_runs_now_is_known_with_the_moment_when_that_changes(cast: Cast, session: AsyncSession) -> None:
     site, other = await register(cast), await register(cast, host="198.51.100.21", village_code=BERAU_VILLAGE)
 
-    async def running(hours: float = 0) -> Running:
+    async def running(hours: float = 0) -> RunningMaintenance:
         async with session.begin():
             return await maintenance_overlay.running_now(session, NOW + hours * HOUR)
 
-    assert await running() == Running()
+    assert await running() == RunningMaintenance()
     await plan(cast.sari, -1, 2, site=site["id"])
     await plan(cast.sari, 1, 3, region="64.03")
-    assert await running() == Running(frozenset({site["id"]}), NOW + HOUR)
-    assert await running(1) == Running(frozenset({site["id"], other["id"]}), NOW + 2 * HOUR)
-    assert await running(2) == Running(frozenset({other["id"]}), NOW + 3 * HOUR)
-    assert await running(3) == Running()
+    assert await running() == RunningMaintenance(frozenset({site["id"]}), NOW + HOUR)
+    assert await running(1) == RunningMaintenance(frozenset({site["id"], other["id"]}), NOW + 2 * HOUR)
+    assert await running(2) == RunningMaintenance(frozenset({other["id"]}), NOW + 3 * HOUR)
+    assert await running(3) == RunningMaintenance()
 
 
 def test_the_examples_of_windows_are_true() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability import daily_availability, monthly_close
+from app.availability import daily_rollup, monthly_close
 from app.core.clock import utc_now
 from app.incidents import affected_sites, groups
 from app.incidents import store as incidents
@@ -45,7 +45,7 @@ QUERIES: dict[str, Query] = {
     "groups._outages": lambda session: groups._outages(session, KEYS, NOW),
     "incidents.count_children": lambda session: incidents.count_children(session, IDS, caller=by_command_line()),
     "closed_months": lambda session: monthly_close.closed_months(session, *RANGE, site_ids=IDS),
-    "_access_points": lambda session: daily_availability._access_points(session, among(Site.id, IDS)),
+    "_access_points": lambda session: daily_rollup._access_points(session, among(Site.id, IDS)),
     "create_device_tokens": lambda session: create_device_tokens(session, "secret", [f"none-{n}" for n in IDS]),
 }
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app.access import store as access
 from app.access.models import Role
 from app.api.app import create_app
-from app.availability.daily_availability import count_days
+from app.availability.daily_rollup import count_days
 from app.core.clock import WITA, from_slot, midnight, to_slot, utc_now
 from app.judging import judge_context, judge_state_store, propagation, segments
 from app.judging.blind_ranges import BlindRange

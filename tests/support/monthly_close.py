@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability import monthly_close
 from app.core.clock import midnight
-from tests.availability.past import TODAY, site_since, under_contract
 from tests.conftest import Cast
+from tests.support.site_histories import TODAY, site_since, under_contract
 
 MONTH = (TODAY.replace(day=1) - timedelta(days=45)).replace(day=1)  # over for more than eight days
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability.daily_availability import count_days
+from app.availability.daily_rollup import count_days
 from app.core.clock import utc_now
 from tests.conftest import Person
 

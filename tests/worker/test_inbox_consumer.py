@@ -29,9 +29,9 @@ from app.worker.ingest_heartbeat import IngestHeartbeat
 from app.worker.ingest_proof import IngestProof
 from app.worker.writer import write_batch
 from probes.contract import AGENT, Outcome, Reading
-from tests.availability.past import TODAY, under_contract
 from tests.conftest import Cast
 from tests.factories import register
+from tests.support.site_histories import TODAY, under_contract
 
 
 @dataclass

@@ -12,8 +12,13 @@ from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
+<<<<<<< HEAD
 from app.availability import daily_availability
 from app.core.clock import from_slot, utc_now
+=======
+from app.availability import daily_rollup
+from app.core.clock import SlotClock, from_slot, utc_now
+>>>>>>> ef979dd (refactor(availability): interval maps, dated configurations, daily rollup and segments by name; one routes module)
 from app.judging.blind_ranges import BlindRange
 from app.latency import rollup
 from app.postgres.engine import transaction
@@ -305,7 +310,7 @@ async def test_a_count_that_fails_does_not_keep_the_others_from_theirs(
         return len(counted) < 3
 
     monkeypatch.setattr(rollup, "roll_up", roll_up)
-    monkeypatch.setattr(daily_availability, "count_days", count_days)
+    monkeypatch.setattr(daily_rollup, "count_days", count_days)
     await rollup_job.run_rollups(worker.context.sessions)
     assert counted == ["days"] * 3
 

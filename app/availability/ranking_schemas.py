@@ -4,12 +4,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.availability.schemas import PERIOD, ROW, UptimeRow
-from app.core.periods import Step
+from app.availability.schemas import PERIOD
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
 
-SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None}
 RANKED: dict[str, Any] = {
     "rank": 1,
     "id": 7,
@@ -35,33 +33,13 @@ UNRANKED: dict[str, Any] = {
 del UNRANKED["rank"]
 
 
-class SumRow(UptimeRow):
-    """Of many access points: their seconds together. Contracts have targets, areas and providers have none."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [SUM]})
-
-    sites: int = Field(description="access points that were in service at some time in it")
-
-
-class SumUptimeOut(MarksSimulatedPast):
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [SUM], "total": SUM}]}
-    )
-
-    from_: datetime = Field(alias="from")
-    to: datetime
-    step: Step
-    series: list[SumRow]
-    total: SumRow
-
-
 class By(StrEnum):
     SITE = "site"
     REGION = "region"
     PROVIDER = "provider"
 
 
-class Order(StrEnum):
+class RankingOrder(StrEnum):
     BEST = "best"
     WORST = "worst"
 
@@ -71,8 +49,8 @@ class Reason(StrEnum):
     LOW_COVERAGE = "low_coverage"
 
 
-class Standing(BaseModel):
-    id: int | None = Field(description="of the site or the provider; regions have a code alone")
+class RankingEntry(BaseModel):
+    id: int | None = Field(description="the site's or provider's; null for a region")
     code: str = Field(description="the site's or the region's code, the provider's slug")
     name: str
     technology: Technology
@@ -86,16 +64,16 @@ class Standing(BaseModel):
     down_s: int
 
 
-class RankedOut(Standing):
+class RankedOut(RankingEntry):
     model_config = ConfigDict(json_schema_extra={"examples": [RANKED]})
 
-    rank: int = Field(description="among those of the same technology, 1 is the best; equals share one")
+    rank: int = Field(description="within its technology; 1 is the best, equals share a rank")
 
 
-class UnrankedOut(Standing):
+class UnrankedOut(RankingEntry):
     model_config = ConfigDict(json_schema_extra={"examples": [UNRANKED]})
 
-    reason: Reason = Field(description="why too little was seen of it to be ranked")
+    reason: Reason = Field(description="why too little was measured to rank it")
 
 
 class RankingOut(MarksSimulatedPast):
