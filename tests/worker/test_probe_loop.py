@@ -12,13 +12,8 @@ from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
-<<<<<<< HEAD
-from app.availability import daily_availability
-from app.core.clock import from_slot, utc_now
-=======
 from app.availability import daily_rollup
-from app.core.clock import SlotClock, from_slot, utc_now
->>>>>>> ef979dd (refactor(availability): interval maps, dated configurations, daily rollup and segments by name; one routes module)
+from app.core.clock import from_slot, utc_now
 from app.judging.blind_ranges import BlindRange
 from app.latency import rollup
 from app.postgres.engine import transaction
