@@ -1,6 +1,6 @@
-"""One host on demand: ping and traceroute by icmplib, told step by step.
+"""Pings or traceroutes one host on demand, by icmplib, and yields each result as it arrives.
 
-It never raises: what goes wrong is a `Problem`, the last fact. Names of hops are not looked up.
+Never raises: what goes wrong is a `Problem`, the last fact. Names of hops are not looked up.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ from probes.sweep import Prober
 
 SPACING_S = 1.0
 TIMEOUT_S = 2.0
-HOP_SPACING_S = 0.05  # routers answer only so many a second
+HOP_SPACING_S = 0.05  # routers limit how many errors they return a second
 MOST_HOPS = 30
-SILENT_HOPS = 6  # in a row, and nobody is expected beyond them
-LONGEST_S = 60.0  # of a route
+SILENT_HOPS = 6  # in a row: the route is given up
+LONGEST_S = 60.0  # of a traceroute
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedHost:
-    """What is looked at: the address was resolved and judged at that moment, and no other is sent to."""
+    """The host, and the address it resolved to, which the policy allowed: no other is sent to."""
 
     host: str
     address: str
@@ -36,7 +36,7 @@ class ResolvedHost:
 
 @dataclass(frozen=True, slots=True)
 class PacketResult:
-    """`source`: who answered, if that was not the host itself: a router that says why it gets no further."""
+    """`source`: the router that returned `problem` instead of an answer of the host."""
 
     number: int
     rtt_ms: float | None
@@ -57,7 +57,7 @@ class PingSummary:
 @dataclass(frozen=True, slots=True)
 class Hop:
     number: int
-    addresses: tuple[str, ...]  # more than one where routes part; none where nobody answered
+    addresses: tuple[str, ...]  # several where routes diverge, none where nothing answered
     sent: int
     rtt_ms: tuple[float, ...]
     problem: str | None = None
@@ -71,7 +71,7 @@ class RouteEnd:
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisProblem:
-    """Why it went no further: our side's doing."""
+    """Why the diagnosis ended early: a fault on our side."""
 
     reason: str
 
@@ -81,19 +81,19 @@ Facts = AsyncGenerator[Fact, None]
 
 
 async def ping(
-    prober: Prober, host: str, *, count: int, timeout_s: float = TIMEOUT_S, opened: OpenSocket = open_socket
+    prober: Prober, host: str, *, count: int, timeout_s: float = TIMEOUT_S, open_icmp: OpenSocket = open_socket
 ) -> Facts:
-    """A packet a second; an Aim, a Packet each in their order, a Summary."""
-    async with contextlib.aclosing(_guarded(_ping(prober, host, count, timeout_s, opened))) as facts:
+    """Send a packet a second; yield a ResolvedHost, a PacketResult for each in order, and a PingSummary."""
+    async with contextlib.aclosing(_guarded(_ping(prober, host, count, timeout_s, open_icmp))) as facts:
         async for fact in facts:
             yield fact
 
 
 async def traceroute(
-    prober: Prober, host: str, *, count: int, timeout_s: float = TIMEOUT_S, opened: OpenSocket = open_socket
+    prober: Prober, host: str, *, count: int, timeout_s: float = TIMEOUT_S, open_icmp: OpenSocket = open_socket
 ) -> Facts:
-    """`count` packets a hop; an Aim, a Hop each, and the Route. It needs raw sockets."""
-    async with contextlib.aclosing(_guarded(_traceroute(prober, host, count, timeout_s, opened))) as facts:
+    """Send `count` packets per hop; yield a ResolvedHost, a Hop for each, and a RouteEnd. Needs raw sockets."""
+    async with contextlib.aclosing(_guarded(_traceroute(prober, host, count, timeout_s, open_icmp))) as facts:
         async for fact in facts:
             yield fact
 
@@ -103,21 +103,21 @@ async def _guarded(facts: Facts) -> Facts:
         async with contextlib.aclosing(facts):
             async for fact in facts:
                 yield fact
-    except (Forbidden, Unresolvable, IcmpNotPermitted, RawNotPermitted) as problem:
-        yield DiagnosisProblem(str(problem))
-    except (ICMPLibError, OSError) as problem:
-        yield DiagnosisProblem(f"no socket: {problem}")
+    except (Forbidden, Unresolvable, IcmpNotPermitted, RawNotPermitted) as error:
+        yield DiagnosisProblem(str(error))
+    except (ICMPLibError, OSError) as error:
+        yield DiagnosisProblem(f"no socket: {error}")
     except Exception as error:
         yield DiagnosisProblem(f"unexpected: {type(error).__name__}: {error}")
 
 
-async def _ping(prober: Prober, host: str, count: int, timeout_s: float, opened: OpenSocket) -> Facts:
+async def _ping(prober: Prober, host: str, count: int, timeout_s: float, open_icmp: OpenSocket) -> Facts:
     address = await prober.resolve_address(host)
-    with IcmpExchange(address, timeout_s, opened(ip_address(address).version, False)) as exchange:
+    with IcmpExchange(address, timeout_s, open_icmp(ip_address(address).version, False)) as exchange:
         yield ResolvedHost(host, address)
         answers = []
-        async with _at_once(exchange, count, spacing_s=SPACING_S) as asked:
-            for number, task in enumerate(asked, 1):
+        async with _send_all(exchange, count, spacing_s=SPACING_S) as replies:
+            for number, task in enumerate(replies, 1):
                 answers.append(answer := await task)
                 yield (
                     PacketResult(number, answer.rtt_ms)
@@ -135,14 +135,14 @@ def _summary(sent: int, rtts: Sequence[float]) -> PingSummary:
     return PingSummary(sent, len(rtts), loss_pct, min(rtts), round(sum(rtts) / len(rtts), 3), max(rtts))
 
 
-async def _traceroute(prober: Prober, host: str, count: int, timeout_s: float, opened: OpenSocket) -> Facts:
+async def _traceroute(prober: Prober, host: str, count: int, timeout_s: float, open_icmp: OpenSocket) -> Facts:
     address = await prober.resolve_address(host)
     until, silent = time.monotonic() + LONGEST_S, 0
-    with IcmpExchange(address, timeout_s, opened(ip_address(address).version, True)) as exchange:
+    with IcmpExchange(address, timeout_s, open_icmp(ip_address(address).version, True)) as exchange:
         yield ResolvedHost(host, address)
         for number in range(1, MOST_HOPS + 1):
-            async with _at_once(exchange, count, spacing_s=HOP_SPACING_S, ttl=number) as asked:
-                answers = [await task for task in asked]
+            async with _send_all(exchange, count, spacing_s=HOP_SPACING_S, ttl=number) as replies:
+                answers = [await task for task in replies]
             hop = _hop(number, answers)
             if not hop.sent:
                 yield DiagnosisProblem(hop.problem or "nothing was sent")
@@ -165,14 +165,14 @@ def _hop(number: int, answers: Sequence[PacketReply]) -> Hop:
 
 
 @contextlib.asynccontextmanager
-async def _at_once(
+async def _send_all(
     exchange: IcmpExchange, count: int, *, spacing_s: float, ttl: int = 64
 ) -> AsyncIterator[list[asyncio.Task[PacketReply]]]:
-    """Sent one after the other, whatever is answered meanwhile; none is left behind."""
-    asked = [asyncio.create_task(exchange.ask(after_s=number * spacing_s, ttl=ttl)) for number in range(count)]
+    """Send packets at this spacing whatever is answered meanwhile; cancel what is left at the end."""
+    tasks = [asyncio.create_task(exchange.send(after_s=number * spacing_s, ttl=ttl)) for number in range(count)]
     try:
-        yield asked
+        yield tasks
     finally:
-        for task in asked:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)

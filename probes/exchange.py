@@ -1,4 +1,4 @@
-"""Packets to one host over a socket of icmplib, and what comes back for each: an answer, or a router's word."""
+"""Exchanges ICMP packets with one host over an icmplib socket; each gets an answer, or an error from a router."""
 
 import asyncio
 import contextlib
@@ -17,19 +17,19 @@ from icmplib.utils import unique_identifier
 from probes.icmp_socket import SO_TIMESTAMPNS, IcmpNotPermitted, receive_only_replies_to, receive_only_types
 
 TYPES = {4: (0, 3, 11), 6: (129, 1, 3)}  # by IP version: echo reply, destination unreachable, time exceeded
-SHORTEST = 56  # whatever is shorter answers none of ours
+SHORTEST = 56  # anything shorter answers no packet of ours
 STAMP = struct.Struct("qq")
 
 
 @dataclass(frozen=True, slots=True)
 class PacketReply:
-    """What came of one packet; `problem`: what a router said of it, or why it was not sent."""
+    """What became of one packet; `problem`: the error that a router returned, or why it was not sent."""
 
     rtt_ms: float | None = None
     source: str | None = None
     problem: str | None = None
     sent: bool = True
-    final: bool = False  # from the host itself, or of whom nobody further will answer
+    final: bool = False  # from the host itself, or from a router that says it is unreachable
 
     @property
     def arrived(self) -> bool:
@@ -37,7 +37,7 @@ class PacketReply:
 
 
 class RawNotPermitted(Exception):
-    """What routers between say reaches raw sockets alone."""
+    """Errors that routers return are received by raw sockets alone."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -50,7 +50,7 @@ OpenSocket = Callable[[int, bool], Any]
 
 
 def open_socket(version: int, raw_only: bool) -> Any:
-    """icmplib's own, of IP version 4 or 6: raw where allowed, the kernel's unprivileged kind otherwise."""
+    """Open an icmplib socket of IP version 4 or 6: raw where allowed, else the kernel's unprivileged kind."""
     kind = ICMPv4Socket if version == 4 else ICMPv6Socket
     for privileged in (True,) if raw_only else (True, False):
         with contextlib.suppress(SocketPermissionError):
@@ -61,17 +61,17 @@ def open_socket(version: int, raw_only: bool) -> Any:
 
 
 class IcmpExchange:
-    """Many packets may be open at once.
+    """A socket to one host; many packets may be in flight at once.
 
-    icmplib's own receiving would block, or not tell who answered: here the event loop says when something is there,
-    and the kernel when it came, so that a busy loop makes no round trip longer.
+    icmplib's own receiving would block, or not say who answered. Here the event loop says that a packet is there and
+    the kernel when it arrived, so a busy event loop inflates no round trip.
     """
 
     def __init__(self, address: str, timeout_s: float, icmp: Any) -> None:
         self._address, self._timeout_s, self._icmp = address, timeout_s, icmp
         self._types = TYPES[ip_address(address).version]
         self._id, self._sequence = unique_identifier(), 0
-        self._open: dict[int, tuple[Any, float, asyncio.Future[PacketReply]]] = {}
+        self._in_flight: dict[int, tuple[Any, float, asyncio.Future[PacketReply]]] = {}
 
     def __enter__(self) -> "IcmpExchange":
         sock = self._icmp.sock
@@ -87,13 +87,13 @@ class IcmpExchange:
         asyncio.get_running_loop().remove_reader(self._icmp.sock)
         self._icmp.close()
 
-    async def ask(self, *, after_s: float, ttl: int) -> PacketReply:
+    async def send(self, *, after_s: float, ttl: int) -> PacketReply:
         await asyncio.sleep(after_s)
         self._sequence += 1
         sequence = self._sequence
         request = ICMPRequest(self._address, self._id, sequence, ttl=ttl)
         future: asyncio.Future[PacketReply] = asyncio.get_running_loop().create_future()
-        self._open[sequence] = request, time.monotonic(), future
+        self._in_flight[sequence] = request, time.monotonic(), future
         try:
             self._icmp.send(request)
             async with asyncio.timeout(self._timeout_s):
@@ -103,10 +103,10 @@ class IcmpExchange:
         except ICMPLibError as error:
             return PacketReply(problem=f"not sent: {error}", sent=False)
         finally:
-            del self._open[sequence]
+            del self._in_flight[sequence]
 
     def _read(self) -> None:
-        """One packet; whatever is left makes the loop call again."""
+        """Read one packet; if more are there the event loop calls again."""
         sock = self._icmp.sock
         try:
             sock.setblocking(False)
@@ -114,27 +114,27 @@ class IcmpExchange:
             if len(data) < SHORTEST:
                 sock.recv(SHORTEST)
                 return
-            reply = self._icmp.receive(None, 0.25)  # it is there: nothing waits
+            reply = self._icmp.receive(None, 0.25)  # does not block: the packet is there
         except (OSError, ICMPLibError):
             return
-        request, sent_at, future = self._open.get(reply.sequence, (None, 0.0, None))
+        request, sent_at, future = self._in_flight.get(reply.sequence, (None, 0.0, None))
         if request is not None and future is not None and reply.id == request.id and not future.done():
-            took_s = _stamp_s(extras, reply.time) - request.time
+            rtt_s = _received_at_s(extras, reply.time) - request.time
             elapsed_s = time.monotonic() - sent_at
-            if not 0 <= took_s <= elapsed_s + 0.01:  # the wall clock was stepped in between
-                took_s = elapsed_s
-            if (answer := self._answer(reply, round(took_s * 1000, 3))) is not None:
-                future.set_result(answer)
+            if not 0 <= rtt_s <= elapsed_s + 0.01:  # the wall clock was stepped in between
+                rtt_s = elapsed_s
+            if (matched := self._match(reply, round(rtt_s * 1000, 3))) is not None:
+                future.set_result(matched)
 
-    def _answer(self, reply: Any, rtt_ms: float) -> PacketReply | None:
-        answered, unreachable, _ = self._types
-        if reply.type == answered:
-            itself = ip_address(reply.source.partition("%")[0]) == ip_address(self._address)
-            return PacketReply(rtt_ms, reply.source, final=True) if itself else None
-        return PacketReply(rtt_ms, reply.source, _said(reply), final=reply.type == unreachable)
+    def _match(self, reply: Any, rtt_ms: float) -> PacketReply | None:
+        echo_reply, unreachable, _ = self._types
+        if reply.type == echo_reply:
+            is_host = ip_address(reply.source.partition("%")[0]) == ip_address(self._address)
+            return PacketReply(rtt_ms, reply.source, final=True) if is_host else None
+        return PacketReply(rtt_ms, reply.source, _router_error(reply), final=reply.type == unreachable)
 
 
-def _said(reply: Any) -> str:
+def _router_error(reply: Any) -> str:
     try:
         reply.raise_for_status()
     except ICMPLibError as error:
@@ -142,9 +142,9 @@ def _said(reply: Any) -> str:
     return "unreachable"
 
 
-def _stamp_s(extras: Sequence[tuple[int, int, bytes]], otherwise: float) -> float:
+def _received_at_s(extras: Sequence[tuple[int, int, bytes]], default: float) -> float:
     for level, kind, content in extras:
         if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
             seconds, nanoseconds = STAMP.unpack(content)
             return float(seconds + nanoseconds / 1e9)
-    return otherwise
+    return default

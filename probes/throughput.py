@@ -1,7 +1,7 @@
-"""Throughput: one object, streamed for so long or until so much came. Facts only, and it never raises.
+"""Downloads one object for a limited time and size, to measure throughput. Never raises.
 
-What may come is bounded three times: we ask for no more (`Range`), the kernel invites no more towards the end (the
-window it offers), and we read no more. Redirects are not followed; proxies of the environment are not asked.
+What may arrive is bounded three times: we request no more (`Range`), the kernel offers a smaller TCP window towards the
+end, and we read no more. Redirects are not followed, proxies of the environment not used.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from probes import http
 from probes.echo import Echo, EchoClosed, Ping
 from probes.rate import SAMPLE_S, Sample, rate_of
 
-ANSWER_S = 10.0  # until the answer begins
-STALL_S = 5.0  # nothing came for so long
-SLACK_BYTES = 65_536  # by so much at most the limit may be passed
-PIECE_BYTES = 65_536  # the most that is read at once; so near to the limit we hang up
+ANSWER_S = 10.0  # until the response begins
+STALL_S = 5.0  # without any byte
+SLACK_BYTES = 65_536  # the most by which the limit may be exceeded
+CHUNK_BYTES = 65_536  # the most that is read at once; this near to the limit the download ends
 TCP_WINDOW_CLAMP = 10
 IDLE_PINGS, PING_EACH_S, PING_TIMEOUT_S = 5, 0.25, 3.0
 
@@ -41,10 +41,10 @@ class DownloadLimits:
 
 @dataclass(frozen=True, slots=True)
 class DownloadResult:
-    """What a test found and cost. Without `mbps` the reason says why: what it cost is spent all the same."""
+    """What a download measured and cost. `reason` says why there is no `mbps`; its bytes are spent all the same."""
 
     mbps: float | None = None
-    bytes: int = 0  # that came, warm-up included
+    bytes: int = 0  # received, warm-up included
     seconds: float = 0.0
     reason: str | None = None
     rtt_idle_ms: float | None = None
@@ -53,18 +53,18 @@ class DownloadResult:
 
 @dataclass(slots=True)
 class DownloadProgress:
-    """How much has come."""
+    """How much has been received, and when."""
 
-    began: float = 0.0
+    started_at: float = 0.0
     bytes: int = 0
-    left: int = 0  # in the kernel, when we hung up
+    unread: int = 0  # left in the kernel at the end
     samples: list[Sample] = field(default_factory=list)
 
-    def begin(self) -> None:
-        self.began = time.monotonic()
+    def start(self) -> None:
+        self.started_at = time.monotonic()
         self.samples.append(Sample(0.0, 0))
 
-    def take(self, size: int) -> None:
+    def add(self, size: int) -> None:
         self.bytes += size
         if self.elapsed_s - self.samples[-1].at_s >= SAMPLE_S:
             self.sample()
@@ -74,11 +74,11 @@ class DownloadProgress:
 
     @property
     def elapsed_s(self) -> float:
-        return time.monotonic() - self.began
+        return time.monotonic() - self.started_at
 
 
 class _Refused(Exception):
-    """The answer is none to measure."""
+    """The response is none to measure."""
 
 
 async def download(
@@ -90,56 +90,56 @@ async def download(
     echo: Echo | None = None,
     ping: str | None = None,
 ) -> DownloadResult:
-    """Downloads `url` from `address`, already judged by the policy; round trips to `ping`, where there is ICMP."""
-    taken = DownloadProgress()
-    idle = await _idle(echo, ping)
+    """Download `url` from `address`, already checked by the policy, with round trips to `ping` where there is ICMP."""
+    progress = DownloadProgress()
+    idle_ms = await _idle_rtt_ms(echo, ping)
     pings: list[tuple[float, float]] = []
-    pinging = asyncio.create_task(_ping_on(echo, ping, pings))
+    pinging = asyncio.create_task(_ping_until_cancelled(echo, ping, pings))
     try:
-        reason = await _take_all(url, address, client, limits, taken)
+        reason = await _receive(url, address, client, limits, progress)
     finally:
         pinging.cancel()
         await asyncio.gather(pinging, return_exceptions=True)
-    found = DownloadResult(bytes=taken.bytes + taken.left, reason=reason, rtt_idle_ms=idle)
-    if not taken.samples:
-        return found
-    rate = rate_of(taken.samples)
-    warm_at = taken.began + rate.warm_up_s
-    loaded = [rtt for at, rtt in pings if at >= warm_at]
-    found = replace(found, seconds=taken.samples[-1].at_s, rtt_loaded_ms=median(loaded) if loaded else None)
-    return replace(found, mbps=rate.mbps, reason=rate.reason) if reason is None else found
+    result = DownloadResult(bytes=progress.bytes + progress.unread, reason=reason, rtt_idle_ms=idle_ms)
+    if not progress.samples:
+        return result
+    rate = rate_of(progress.samples)
+    warm_up_ends_at = progress.started_at + rate.warm_up_s
+    loaded = [rtt_ms for sent_at, rtt_ms in pings if sent_at >= warm_up_ends_at]
+    result = replace(result, seconds=progress.samples[-1].at_s, rtt_loaded_ms=median(loaded) if loaded else None)
+    return replace(result, mbps=rate.mbps, reason=rate.reason) if reason is None else result
 
 
-async def _take_all(
-    url: str, address: str, client: httpx.AsyncClient, limits: DownloadLimits, taken: DownloadProgress
+async def _receive(
+    url: str, address: str, client: httpx.AsyncClient, limits: DownloadLimits, progress: DownloadProgress
 ) -> str | None:
-    """Why there is nothing to measure."""
+    """Fill `progress`; return why there is nothing to measure, None if there is."""
     try:
         async with asyncio.timeout(limits.answer_s) as deadline:
-            async with _asked(url, address, client, limits) as response:
+            async with _open_response(url, address, client, limits) as response:
                 _require_body(response)
-                taken.begin()
+                progress.start()
                 deadline.reschedule(asyncio.get_running_loop().time() + limits.max_s)
-                await _take(response, limits, taken)
+                await _read_body(response, limits, progress)
     except TimeoutError:
-        if not taken.samples:
+        if not progress.samples:
             return "no_answer"
     except httpx.ReadTimeout:
         return "stalled"
     except _Refused as refused:
         return str(refused)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ssl.SSLError) as error:
-        return "cut_off" if taken.samples else _reason(error)
+        return "cut_off" if progress.samples else _reason(error)
     except Exception as error:
         return f"unexpected: {type(error).__name__}"
     finally:
-        if taken.samples:
-            taken.sample()
+        if progress.samples:
+            progress.sample()
     return None
 
 
 @contextlib.asynccontextmanager
-async def _asked(
+async def _open_response(
     url: str, address: str, client: httpx.AsyncClient, limits: DownloadLimits
 ) -> AsyncIterator[httpx.Response]:
     request = http.request_to(address, url, client, Range=f"bytes=0-{limits.max_bytes - 1}")
@@ -158,22 +158,22 @@ def _require_body(response: httpx.Response) -> None:
         raise _Refused(f"status {response.status_code}")
 
 
-async def _take(response: httpx.Response, limits: DownloadLimits, taken: DownloadProgress) -> None:
-    sock, ends = _socket(response), _ends(response, limits)
-    room = limits.max_bytes if sock is None else _offer(sock, limits.max_bytes, ends=ends)
+async def _read_body(response: httpx.Response, limits: DownloadLimits, progress: DownloadProgress) -> None:
+    sock, is_bounded = _socket(response), _is_bounded(response, limits)
+    room = limits.max_bytes if sock is None else _limit_window(sock, limits.max_bytes, is_bounded=is_bounded)
     try:
         async for chunk in response.aiter_raw():
-            taken.take(len(chunk))
-            room = limits.max_bytes - taken.bytes
+            progress.add(len(chunk))
+            room = limits.max_bytes - progress.bytes
             if sock is not None:
-                room = _offer(sock, room, ends=ends)
-            if room <= PIECE_BYTES or taken.elapsed_s >= limits.max_s:
+                room = _limit_window(sock, room, is_bounded=is_bounded)
+            if room <= CHUNK_BYTES or progress.elapsed_s >= limits.max_s:
                 break
     finally:
-        taken.sample()  # before anything else takes time
+        progress.sample()  # before anything else takes time
         if sock is not None:
-            taken.left = _waiting(sock)
-            _hang_up(sock)
+            progress.unread = _unread_bytes(sock)
+            _reset_on_close(sock)
 
 
 def _socket(response: httpx.Response) -> Any:
@@ -181,35 +181,35 @@ def _socket(response: httpx.Response) -> Any:
     return stream.get_extra_info("socket") if stream is not None else None
 
 
-def _ends(response: httpx.Response, limits: DownloadLimits) -> bool:
-    """Whether the server says that it sends no more than we asked for."""
+def _is_bounded(response: httpx.Response, limits: DownloadLimits) -> bool:
+    """Whether the server announces no more than we requested."""
     announced = response.headers.get("content-length", "")
     return announced.isdecimal() and int(announced[:18]) <= limits.max_bytes
 
 
-def _offer(sock: Any, room: int, *, ends: bool) -> int:
-    """Lets the peer send no more than there is room for, once its window may be larger. What room is left.
+def _limit_window(sock: Any, room: int, *, is_bounded: bool) -> int:
+    """Shrink the TCP window to the room left once it may be larger; return the room left, unread bytes deducted.
 
-    A window slides on with all that comes between two of our turns, which may be far apart: a peer that does not end by
-    itself is left a buffer of half the room, too.
+    The window slides on with all that arrives between two calls, which may be far apart: for a peer that does not end
+    by itself the receive buffer shrinks too, to half of the room.
     """
-    room -= _waiting(sock)
+    room -= _unread_bytes(sock)
     with contextlib.suppress(OSError, AttributeError):
-        if room < 2 * sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) + PIECE_BYTES:  # it may have grown since
+        if room < 2 * sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) + CHUNK_BYTES:  # the buffer may have grown
             sock.setsockopt(socket.IPPROTO_TCP, TCP_WINDOW_CLAMP, max(1, room))
-            if not ends:
+            if not is_bounded:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, max(1, room // 4))  # the kernel doubles it
     return room
 
 
-def _hang_up(sock: Any) -> None:
-    """At once, when it is closed: a peer that waits for room would not notice before it asks again."""
+def _reset_on_close(sock: Any) -> None:
+    """Reset the connection when it is closed: a peer that waits for window would not notice before its next probe."""
     with contextlib.suppress(OSError, AttributeError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def _waiting(sock: Any) -> int:
-    """Bytes that came and were not read."""
+def _unread_bytes(sock: Any) -> int:
+    """Return how many received bytes were not read."""
     try:
         return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0" * 4))[0])
     except (OSError, ValueError):
@@ -227,7 +227,7 @@ def _reason(error: BaseException) -> str:
     return "no_http" if isinstance(error, (httpx.ProtocolError, httpx.InvalidURL)) else "unreachable"
 
 
-async def _idle(echo: Echo | None, address: str | None) -> float | None:
+async def _idle_rtt_ms(echo: Echo | None, address: str | None) -> float | None:
     if echo is None or address is None:
         return None
     try:
@@ -237,18 +237,18 @@ async def _idle(echo: Echo | None, address: str | None) -> float | None:
     return median(pong.rtts_ns) / 1e6 if pong.rtts_ns else None
 
 
-async def _ping_on(echo: Echo | None, address: str | None, found: list[tuple[float, float]]) -> None:
-    """(when it was sent, ms) of each that was answered, until it is cancelled."""
+async def _ping_until_cancelled(echo: Echo | None, address: str | None, rtts: list[tuple[float, float]]) -> None:
+    """Add (sent at, RTT in ms) of each answered ping to `rtts`, until cancelled."""
     if echo is None or address is None:
         return
 
-    async def one() -> None:
-        sent = time.monotonic()
+    async def ping_once() -> None:
+        sent_at = time.monotonic()
         (pong,) = await echo.ping([Ping(address, 1, 0.0, PING_TIMEOUT_S)])
-        found.extend((sent, rtt / 1e6) for rtt in pong.rtts_ns)
+        rtts.extend((sent_at, rtt / 1e6) for rtt in pong.rtts_ns)
 
     with contextlib.suppress(EchoClosed):
         async with asyncio.TaskGroup() as group:
             while True:
-                group.create_task(one())
+                group.create_task(ping_once())
                 await asyncio.sleep(PING_EACH_S)

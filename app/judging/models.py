@@ -11,7 +11,7 @@ from app.registry.models import State, UnknownReason
 
 
 class StateSegment(Base):
-    """A stretch of one state of one site. The last one is open: how far it reaches is in `site_status`."""
+    """A stretch of one state of one site. The last one is open; how far its evidence reaches is in `site_status`."""
 
     __tablename__ = "state_segment"
     __table_args__ = (
@@ -33,7 +33,7 @@ class StateSegment(Base):
     unknown_reason: Mapped[UnknownReason | None]
     last_ok_at: Mapped[Moment | None]  # the last answer before it began
     first_ok_after: Mapped[Moment | None]  # the answer that ended it
-    confirmed_at: Mapped[Moment | None]  # of an outage: slot of the loss that made it certain
+    confirmed_at: Mapped[Moment | None]  # of an outage: slot of the timeout that confirmed it
 
 
 class Blind(Base):
@@ -50,7 +50,7 @@ class Blind(Base):
 
 
 class MassOutage(Base):
-    """Many sites of several providers lost at once: perhaps it was us. Unknown until a further round of looks tells."""
+    """A hold: many sites of several providers were lost at once. Their state is unknown until they are read again."""
 
     __tablename__ = "suspicion"
 
@@ -59,12 +59,12 @@ class MassOutage(Base):
     started_at: Mapped[Moment] = mapped_column(index=True)
     detected_at: Mapped[Moment]
     ended_at: Mapped[Moment | None]
-    upheld: Mapped[bool | None]  # true: it was us, so the stretch stays blind; false: they really were out
+    upheld: Mapped[bool | None]  # true: our fault, the range stays blind; false: they really were down
     sites: Mapped[list[int]] = mapped_column(ARRAY(Integer))
 
 
 class Checkpoint(Base):
-    """What judgement carried at a full hour, all readings before it judged: where a rejudgement can begin."""
+    """A site's judge state at a full hour, after all readings before it: where a rejudgement can start."""
 
     __tablename__ = "checkpoint"
     __table_args__ = (Index("ix_checkpoint_at", "at", postgresql_using="brin"),)
@@ -75,7 +75,7 @@ class Checkpoint(Base):
 
 
 class DatedProfile(Base):
-    """A technology's profile, in force from `started_at` until the next one of it."""
+    """A technology's profile, in force from `started_at` until its next one."""
 
     __tablename__ = "dated_profile"
 
@@ -85,7 +85,7 @@ class DatedProfile(Base):
 
 
 class WorkerBeat(Base):
-    """A worker's sign of life: written with every batch."""
+    """A worker's heartbeat, written with every batch; of source `silence`, what is proven of ingest."""
 
     __tablename__ = "worker_beat"
 

@@ -6,7 +6,7 @@ from probes.contract import Outcome
 
 
 class Measurement(Base):
-    """A reading as a row; partitioned by WITA day."""
+    """A reading as a row; partitioned by WITA day. (site, slot, source) is its identity."""
 
     __tablename__ = "measurement"
     __table_args__ = (
@@ -25,8 +25,11 @@ class Measurement(Base):
 
 
 class RollupWatermark(Base):
-    """How far the counting has come. `closed`: what arrives for an earlier hour marks that hour as stale; `hours`,
-    `days`: all before is rolled up, and of what comes next the sites up to `site_id`."""
+    """How far the rollup has come, by stage.
+
+    `closed`: a reading of an hour before it makes that hour stale. `hours`, `days`: all before it is rolled up, and of
+    the next hour or day the sites up to `site_id`.
+    """
 
     __tablename__ = "rollup_watermark"
 
@@ -36,7 +39,7 @@ class RollupWatermark(Base):
 
 
 class StaleHour(Base):
-    """An hour of a site of which something became known after it was closed: it is counted again."""
+    """An hour of a site that changed after it was closed: the rollup recounts it."""
 
     __tablename__ = "stale_hour"
 

@@ -1,4 +1,4 @@
-"""One partition of `measurement` a WITA day: made ahead, dropped whole when its days are over."""
+"""Partitions of `measurement`, one per WITA day: created ahead, dropped whole when their retention is over."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -27,7 +27,7 @@ async def create_ahead(session: AsyncSession, now: datetime) -> None:
 
 
 async def create(session: AsyncSession, days: Sequence[date]) -> None:
-    """Those of them that are not there yet."""
+    """Create the partitions of those days that have none yet."""
     existing = await _existing(session)
     for day in days:
         if partition_name(day) not in existing:
@@ -41,13 +41,13 @@ async def create(session: AsyncSession, days: Sequence[date]) -> None:
 
 
 async def drop_oldest(session: AsyncSession, now: datetime, *, keep_days: int) -> str | None:
-    """The name of the one partition that was dropped, if any is beyond its time and wholly rolled up."""
+    """Drop the oldest partition if it is beyond its retention and wholly rolled up; return its name, None if not."""
     limit = partition_name(now.astimezone(WITA).date() - timedelta(days=keep_days))
     oldest = min(await _existing(session), default=limit)
     if oldest >= limit:
         return None
     await session.execute(text("SET LOCAL lock_timeout = '3s'"))
-    # The whole first, as every reader does; and no late row slips in after the look.
+    # The parent first, as every reader locks; from here on no late row can slip in.
     await session.execute(text(f"LOCK TABLE ONLY measurement, {oldest} IN ACCESS EXCLUSIVE MODE"))
     if await session.scalar(UNROLLED, {"start": start_of(oldest), "end": start_of(oldest) + timedelta(days=1)}):
         return None
@@ -56,7 +56,7 @@ async def drop_oldest(session: AsyncSession, now: datetime, *, keep_days: int) -
 
 
 async def oldest_reading_at(session: AsyncSession) -> datetime | None:
-    """Since when single readings are kept, None when none are."""
+    """Return since when single readings are stored, None if none are."""
     oldest = min(await _existing(session), default=None)
     return None if oldest is None else start_of(oldest)
 

@@ -31,17 +31,17 @@ async def list_measurements(
     """Single readings, oldest first."""
     site, _ = await registry.get_site(session, id, caller=caller)
     after = BY_SLOT.read(cursor)
-    found = await store.list_measurements(session, site.id, period.start, period.end, after=after, limit=limit + 1)
-    page, next_cursor = BY_SLOT.page(found, limit, lambda reading: (reading.slot, reading.source))
+    readings = await store.list_measurements(session, site.id, period.start, period.end, after=after, limit=limit + 1)
+    page, next_cursor = BY_SLOT.page(readings, limit, lambda reading: (reading.slot, reading.source))
     return {
         "from": period.start,
         "to": period.end,
-        "items": [_present(reading) for reading in page],
+        "items": [_row(reading) for reading in page],
         "next_cursor": next_cursor,
     }
 
 
-def _present(reading: Measurement) -> dict[str, Any]:
+def _row(reading: Measurement) -> dict[str, Any]:
     return {
         "slot": reading.slot,
         "source": reading.source,

@@ -28,8 +28,8 @@ class ReadingSource(StrEnum):
 Evidence = Annotated[
     ReadingSource | None,
     Field(
-        description="whose reading it began with: `central`, our own look; `agent`, the site's device; `silence`, a "
-        "push that was due did not come while those of other sites did. null: nobody's, or it is not kept any more"
+        description="source of the reading that it began with: `central`, our own probe; `agent`, the site's device; "
+        "`silence`, a push that was due and missing while other sites' pushes arrived. null: none, or no longer stored"
     ),
 ]
 
@@ -39,16 +39,16 @@ class MeasurementOut(BaseModel):
 
     slot: datetime = Field(description="the second the reading belongs to")
     source: ReadingSource
-    outcome: Outcome = Field(description="fault: we failed to look; never the site's")
+    outcome: Outcome = Field(description="fault: our own failure to probe, never the site's")
     sent: int
     received: int
     rtt_ms: list[float]
     valid_s: int
     reason: str | None = Field(
-        description="why we failed to look, or how a tcp or http look failed. Of what a device measured: `claimed`, it "
-        "came later than it was measured; `arrival`, nothing but that something came; `not sent`, nothing was tried; "
-        "`moved`, measured where the site is no more. Of silence: `not heard, as … were`, with two sites that were "
-        "heard about then; `heard later`, what the device had measured came after all"
+        description="why we failed to probe, or how a tcp or http probe failed. Of a device's reading: `claimed`, it "
+        "arrived later than it was measured; `arrival`, it shows only that a push arrived; `not sent`, no packet "
+        "was sent; `moved`, measured at a former address. Of silence: `not heard, as … were`, with two sites that were "
+        "heard around then; `heard later`, the device's own readings arrived afterwards"
     )
 
 

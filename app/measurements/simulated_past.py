@@ -1,7 +1,7 @@
-"""Which stretch of the past was made up by `sinyal demo --history`, and how every answer says so.
+"""Which part of the past was simulated by `sinyal demo --history`, and how every response says so.
 
-A header tells it of the whole service (app/api/middleware/simulated_header.py), `simulated_until` of each answer that
-reaches before it.
+A header says it for the whole service (app/api/middleware/simulated_header.py), `simulated_until` for each response
+that reaches back before that moment.
 """
 
 from contextvars import ContextVar
@@ -18,7 +18,7 @@ simulated: ContextVar[datetime | None] = ContextVar("simulated", default=None)
 
 
 class SimulatedRange(Base):
-    """A stretch that was simulated through the judge. Its single readings are there from `readings_from` on."""
+    """A part of the past that was simulated through the judge; single readings exist from `readings_from` on."""
 
     __tablename__ = "simulation"
 
@@ -31,24 +31,24 @@ class SimulatedRange(Base):
 
 
 async def simulated_until(session: AsyncSession) -> datetime | None:
-    """The end of what was made up; None where all was measured."""
+    """Return the end of the simulated past, None if all was measured."""
     return await session.scalar(select(func.max(SimulatedRange.ended_at)))
 
 
 async def readings_from(session: AsyncSession) -> datetime | None:
-    """Since when there are single readings; None where none were left out."""
+    """Return since when there are single readings, None if nothing was simulated."""
     return await session.scalar(select(func.max(SimulatedRange.readings_from)))
 
 
 class MarksSimulatedPast(BaseModel):
-    """An answer about the past."""
+    """A response about the past."""
 
-    @computed_field(description="all before this moment was simulated, not measured; null: this answer was measured")  # type: ignore[prop-decorator]
+    @computed_field(description="all before this moment was simulated, not measured; null: all here was measured")  # type: ignore[prop-decorator]
     @property
     def simulated_until(self) -> datetime | None:
         until = simulated.get()
         return until if until is not None and any(moment < until for moment in self.covered_moments()) else None
 
     def covered_moments(self) -> list[datetime]:
-        """Since when, at least, it tells of anything."""
+        """Return moments of which the earliest is where the response begins."""
         return [moment for name in ("from_", "started_at") if (moment := getattr(self, name, None)) is not None]

@@ -1,4 +1,4 @@
-"""Readings as rows."""
+"""Stores readings, each once, and finds them again."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.measurements.models import Measurement
 from probes.contract import Outcome, Reading
 
-# The lock makes whoever closes an hour wait for us: either the count of that hour sees our rows, or we see that it is
-# closed and leave a mark. Nobody's clock decides it.
+# The share lock makes whoever closes an hour wait for us: either the count of that hour sees our rows, or we see that
+# it is closed and make it stale. No clock decides it.
 RECORD = text("""
     WITH closed AS (
         SELECT upto FROM rollup_watermark WHERE stage = 'closed' FOR SHARE
@@ -22,32 +22,29 @@ RECORD = text("""
         FROM json_to_recordset(cast(:rows AS json)) AS n(
             key int, slot bigint, source text, outcome text, sent int, valid_s int, rtt_us int[], reason text)
         ON CONFLICT DO NOTHING RETURNING site_id, slot
-    ), marked AS (
+    ), made_stale AS (
         INSERT INTO stale_hour (site_id, hour)
         SELECT DISTINCT site_id, date_trunc('hour', slot, 'UTC') FROM fresh, closed WHERE slot < closed.upto
         ORDER BY 1, 2 ON CONFLICT DO NOTHING
     )
     SELECT site_id, slot FROM fresh
 """)
-
-
-DROP_FROM = text("""
-    WITH dropped AS (DELETE FROM measurement WHERE slot >= :at AND source = ANY(:sources) RETURNING site_id)
-    SELECT DISTINCT site_id FROM dropped
+DELETE_FROM = text("""
+    WITH deleted AS (DELETE FROM measurement WHERE slot >= :at AND source = ANY(:sources) RETURNING site_id)
+    SELECT DISTINCT site_id FROM deleted
 """)
-TAKE_FROM = text("""
+POP_FROM = text("""
     DELETE FROM measurement WHERE slot >= :at AND source = :source
     RETURNING site_id, extract(epoch FROM slot)::bigint, outcome, sent, rtt_us, valid_s, reason, source
 """)
-TAKEN = text("""
+OCCUPIED_SLOTS = text("""
     SELECT m.site_id, extract(epoch FROM m.slot)::bigint
     FROM unnest(cast(:sites AS int[]), cast(:slots AS bigint[])) AS n(site_id, slot)
         JOIN measurement m ON m.site_id = n.site_id AND m.slot = to_timestamp(n.slot) AND m.source = :source
     WHERE m.slot >= to_timestamp(:first) AND m.slot <= to_timestamp(:last)
 """)
-
-
-BEGUN = text("""
+# The alphabet ranks sources: agent, central, silence.
+SOURCES = text("""
     SELECT n.site_id, n.slot, n.outcome, min(m.source) AS source
     FROM unnest(cast(:sites AS int[]), cast(:slots AS timestamptz[]), cast(:outcomes AS text[]))
             AS n(site_id, slot, outcome)
@@ -55,23 +52,23 @@ BEGUN = text("""
     WHERE m.slot >= :first AND m.slot <= :last GROUP BY 1, 2, 3
 """)
 
-MeasurementKey = tuple[int, datetime, Outcome]  # of a site, at a second
+MeasurementKey = tuple[int, datetime, Outcome]  # site, slot, outcome
 
 
-async def sources_of(session: AsyncSession, looks: Collection[MeasurementKey]) -> dict[MeasurementKey, str]:
-    """Where readings of that site, second and outcome came from; those that are kept no more are left out.
+async def sources_of(session: AsyncSession, keys: Collection[MeasurementKey]) -> dict[MeasurementKey, str]:
+    """Return the source of each of these readings, without those that are no longer stored.
 
-    Where there are several, what a device measured comes before our own look, and silence last.
+    Of several, a device's reading ranks before our own, and silence last.
     """
-    if not looks:
+    if not keys:
         return {}
-    sites, slots, outcomes = zip(*looks, strict=True)
+    sites, slots, outcomes = zip(*keys, strict=True)
     rows = await session.execute(
-        BEGUN,
+        SOURCES,
         {
             "sites": list(sites),
             "slots": list(slots),
-            "outcomes": [one.value for one in outcomes],
+            "outcomes": [outcome.value for outcome in outcomes],
             "first": min(slots),
             "last": max(slots),
         },
@@ -80,64 +77,70 @@ async def sources_of(session: AsyncSession, looks: Collection[MeasurementKey]) -
 
 
 async def record(session: AsyncSession, readings: Sequence[Reading]) -> list[tuple[int, datetime]]:
-    """Keeps each reading once: (site, slot, source) is its identity, so a batch may come twice.
+    """Store each reading once; return (site, slot) of those that are new. Idempotent.
 
-    Answers (site, slot) of those that are new; what is new in an hour that was counted already has it counted again.
+    A new reading of an hour that was closed already makes that hour stale.
     """
     if not readings:
         return []
-    found = await session.execute(RECORD, {"rows": orjson.dumps(list(readings)).decode()})
-    return [(row.site_id, row.slot) for row in found]
+    rows = await session.execute(RECORD, {"rows": orjson.dumps(list(readings)).decode()})
+    return [(row.site_id, row.slot) for row in rows]
 
 
 async def in_distinct_slots(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:
-    """Each of them in a second of its own: where one has been taken by another of its site and source, in a later one.
+    """Return the readings, moved to later slots where another one of their site and source occupies theirs.
 
-    For readings of which each is known to be new: none may be lost because it shares its second.
+    For readings known to be new: none may be lost because it shares its second. All are of one source.
     """
-    found: list[Reading] = []
+    placed: list[Reading] = []
     used: set[tuple[int, int]] = set()
     waiting = list(readings)
     while waiting:
-        taken = used | await _taken(session, waiting)
+        occupied = used | await _occupied_slots(session, waiting)
         moved = []
-        for one in waiting:
-            slot = one.slot
-            while (one.key, slot) in taken:
+        for reading in waiting:
+            slot = reading.slot
+            while (reading.key, slot) in occupied:
                 slot += 1
-            taken.add((one.key, slot))
-            if slot == one.slot:
-                used.add((one.key, slot))
-                found.append(one)
+            occupied.add((reading.key, slot))
+            if slot == reading.slot:
+                used.add((reading.key, slot))
+                placed.append(reading)
             else:
-                moved.append(replace(one, slot=slot))
+                moved.append(replace(reading, slot=slot))  # whether that slot is free is looked up next
         waiting = moved
-    return found
+    return placed
 
 
 async def in_free_slots(session: AsyncSession, readings: Sequence[Reading], among: Sequence[Reading]) -> list[Reading]:
-    """One of each second, where neither `among` nor what is kept has one of its site and source."""
+    """Return one reading per site and slot, where neither `among` nor the store has one of their source."""
     if not readings:
         return []
-    taken = {(one.key, one.slot) for one in among} | await _taken(session, readings)
-    return [one for key, one in {(one.key, one.slot): one for one in readings}.items() if key not in taken]
+    occupied = {(reading.key, reading.slot) for reading in among} | await _occupied_slots(session, readings)
+    per_slot = {(reading.key, reading.slot): reading for reading in readings}
+    return [reading for slot, reading in per_slot.items() if slot not in occupied]
 
 
-async def _taken(session: AsyncSession, readings: Sequence[Reading]) -> set[tuple[int, int]]:
-    slots = [one.slot for one in readings]
-    bounds = {"first": min(slots), "last": max(slots), "source": readings[0].source}
-    rows = await session.execute(TAKEN, {"sites": [one.key for one in readings], "slots": slots, **bounds})
-    return {(site_id, slot) for site_id, slot in rows}
+async def _occupied_slots(session: AsyncSession, readings: Sequence[Reading]) -> set[tuple[int, int]]:
+    slots = [reading.slot for reading in readings]
+    parameters = {
+        "sites": [reading.key for reading in readings],
+        "slots": slots,
+        "first": min(slots),
+        "last": max(slots),
+        "source": readings[0].source,
+    }
+    return {(site_id, slot) for site_id, slot in await session.execute(OCCUPIED_SLOTS, parameters)}
 
 
 async def delete_from(session: AsyncSession, at: datetime, *, sources: Sequence[str]) -> list[int]:
-    """The sites that lost readings with slots from `at` on."""
-    return list(await session.scalars(DROP_FROM, {"at": at, "sources": list(sources)}))
+    """Delete the readings of these sources with slots from `at` on; return the sites that lost any."""
+    return list(await session.scalars(DELETE_FROM, {"at": at, "sources": list(sources)}))
 
 
 async def pop_from(session: AsyncSession, at: datetime, *, source: str) -> list[Reading]:
-    """The readings with slots from `at` on: they are gone from here."""
-    rows = await session.execute(TAKE_FROM, {"at": at, "source": source})
+    """Delete the readings of this source with slots from `at` on, and return them."""
+    rows = await session.execute(POP_FROM, {"at": at, "source": source})
     return [
         Reading(site_id, slot, Outcome(outcome), sent, tuple(rtt_us), *rest)
         for site_id, slot, outcome, sent, rtt_us, *rest in rows
@@ -153,6 +156,7 @@ async def list_measurements(
     after: tuple[datetime, str] | None,
     limit: int,
 ) -> list[Measurement]:
+    """Return a site's readings in [start, end) by slot and source, beyond the (slot, source) of `after`."""
     query = (
         select(Measurement)
         .where(Measurement.site_id == site_id, Measurement.slot >= start, Measurement.slot < end)

@@ -107,7 +107,7 @@ class DiagnosisRunner:
             _host(diagnosis),
             count=diagnosis.count,
             timeout_s=profile.timeout_ms / 1000,
-            opened=self._open_socket,
+            open_icmp=self._open_socket,
         )
 
 

@@ -44,7 +44,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_each_packet_of_a_ping_is_told_in_its_order_and_then_their_sum(
     silent: Namespace, responder: Responder, prober: Prober, kind: int
 ) -> None:
-    facts = await told(diagnose.ping(prober, HOST, count=4, opened=sockets_inside(silent, kind=kind)))
+    facts = await told(diagnose.ping(prober, HOST, count=4, open_icmp=sockets_inside(silent, kind=kind)))
     aim, *packets, summary = facts
     assert aim == ResolvedHost(HOST, HOST)
     assert [packet.number for packet in packets if isinstance(packet, PacketResult)] == [1, 2, 3, 4]
@@ -59,7 +59,7 @@ async def test_each_packet_of_a_ping_is_told_in_its_order_and_then_their_sum(
 async def test_what_is_lost_is_told_where_it_was_lost(silent: Namespace, responder: Responder, prober: Prober) -> None:
     lost = iter([True, False, True, False])
     responder.behave = lambda request: None if next(lost) else responder.reply(request)
-    facts = await told(diagnose.ping(prober, HOST, count=4, timeout_s=0.3, opened=sockets_inside(silent)))
+    facts = await told(diagnose.ping(prober, HOST, count=4, timeout_s=0.3, open_icmp=sockets_inside(silent)))
     assert [fact.rtt_ms is None for fact in facts if isinstance(fact, PacketResult)] == [True, False, True, False]
     assert isinstance(facts[-1], PingSummary)
     assert (facts[-1].received, facts[-1].loss_pct) == (2, 50)
@@ -69,10 +69,10 @@ async def test_a_dead_host_and_a_router_that_says_why_are_told_apart(
     silent: Namespace, responder: Responder, prober: Prober
 ) -> None:
     responder.behave = lambda request: None
-    facts = await told(diagnose.ping(prober, HOST, count=2, timeout_s=0.1, opened=sockets_inside(silent)))
+    facts = await told(diagnose.ping(prober, HOST, count=2, timeout_s=0.1, open_icmp=sockets_inside(silent)))
     assert facts[1:] == [PacketResult(1, None), PacketResult(2, None), PingSummary(2, 0, 100, None, None, None)]
     responder.behave = lambda request: refuse(responder, request, kind=3, code=1)
-    facts = await told(diagnose.ping(prober, HOST, count=1, opened=sockets_inside(silent)))
+    facts = await told(diagnose.ping(prober, HOST, count=1, open_icmp=sockets_inside(silent)))
     assert facts[1] == PacketResult(1, None, "127.30.9.9", "Destination host unreachable")
 
 
@@ -84,7 +84,7 @@ async def test_answers_of_another_host_or_cut_short_are_none(
         responder.reply(request, icmp=with_checksum(b"\0\0\0\0" + request.icmp[4:8]))
 
     responder.behave = misbehave
-    facts = await told(diagnose.ping(prober, HOST, count=1, timeout_s=0.2, opened=sockets_inside(silent)))
+    facts = await told(diagnose.ping(prober, HOST, count=1, timeout_s=0.2, open_icmp=sockets_inside(silent)))
     assert facts[1] == PacketResult(1, None)
 
 
@@ -110,7 +110,7 @@ async def test_a_route_is_told_hop_by_hop_until_it_arrives(
             responder.reply(request)
 
     responder.behave = behave
-    facts = await told(diagnose.traceroute(prober, HOST, count=2, timeout_s=0.2, opened=sockets_inside(silent)))
+    facts = await told(diagnose.traceroute(prober, HOST, count=2, timeout_s=0.2, open_icmp=sockets_inside(silent)))
     hops = [fact for fact in facts if isinstance(fact, Hop)]
     assert [hop.addresses for hop in hops] == [("127.30.9.1",), (), ("127.30.9.5", "127.30.9.6"), (HOST,)]
     assert [(hop.sent, len(hop.rtt_ms)) for hop in hops] == [(2, 2), (2, 0), (2, 2), (2, 2)]
@@ -122,8 +122,8 @@ async def test_the_loopback_itself_is_one_hop_away(answering: Namespace, host: s
     if ":" in host and not has_ipv6:
         pytest.skip("this kernel has no IPv6")
     async with Prober.open(AddressPolicy(allow=["127.30.0.0/16", "::1/128"]), sockets=[]) as prober:
-        facts = await told(diagnose.traceroute(prober, host, count=3, opened=sockets_inside(answering)))
-        (_, packet, _) = await told(diagnose.ping(prober, host, count=1, opened=sockets_inside(answering)))
+        facts = await told(diagnose.traceroute(prober, host, count=3, open_icmp=sockets_inside(answering)))
+        (_, packet, _) = await told(diagnose.ping(prober, host, count=1, open_icmp=sockets_inside(answering)))
     aim, hop, route = facts
     assert isinstance(hop, Hop)
     assert (aim, hop.addresses, len(hop.rtt_ms), route) == (
@@ -140,7 +140,7 @@ async def test_beyond_a_few_silent_hops_nobody_is_expected(
     silent: Namespace, responder: Responder, prober: Prober
 ) -> None:
     responder.behave = lambda request: None
-    facts = await told(diagnose.traceroute(prober, HOST, count=1, timeout_s=0.05, opened=sockets_inside(silent)))
+    facts = await told(diagnose.traceroute(prober, HOST, count=1, timeout_s=0.05, open_icmp=sockets_inside(silent)))
     assert facts[-1] == RouteEnd(diagnose.SILENT_HOPS, reached=False)
 
 
@@ -159,11 +159,11 @@ async def test_a_diagnosis_goes_nowhere_that_a_probe_may_not_go(
     responder.behave = seen.append
     async with Prober.open(AddressPolicy(allow=["127.30.0.0/16"]), sockets=[], resolver=Book()) as prober:
         for host in ("127.31.0.1", "192.168.1.1", "::ffff:10.0.0.1", "localhost", "inside.example.id"):
-            (problem,) = await told(look(prober, host, count=1, opened=sockets_inside(silent)))
+            (problem,) = await told(look(prober, host, count=1, open_icmp=sockets_inside(silent)))
             assert isinstance(problem, DiagnosisProblem), host
             assert host != "inside.example.id" or "10.1.1.1" in problem.reason
         facts = await told(
-            diagnose.ping(prober, "village.example.id", count=1, timeout_s=0.1, opened=sockets_inside(silent))
+            diagnose.ping(prober, "village.example.id", count=1, timeout_s=0.1, open_icmp=sockets_inside(silent))
         )
     assert facts[0] == ResolvedHost("village.example.id", HOST)
     await asyncio.sleep(0.05)
@@ -196,7 +196,7 @@ async def test_one_that_is_given_up_leaves_nothing_behind(
     begun, before = asyncio.Event(), asyncio.all_tasks()
 
     async def watch() -> None:
-        async with contextlib.aclosing(diagnose.ping(prober, HOST, count=20, opened=opened)) as facts:
+        async with contextlib.aclosing(diagnose.ping(prober, HOST, count=20, open_icmp=opened)) as facts:
             async for _ in facts:
                 begun.set()
 
@@ -219,7 +219,7 @@ async def test_a_diagnosis_is_not_woken_by_the_answers_to_a_sweep_beside_it(
         assert {reading.outcome for reading in await prober.sweep(targets)} == {Outcome.OK}
         with pytest.raises(BlockingIOError):
             icmp.sock.recv(1)
-        await asyncio.wait([asyncio.create_task(exchange.ask(after_s=0, ttl=64))])
+        await asyncio.wait([asyncio.create_task(exchange.send(after_s=0, ttl=64))])
         assert icmp.sock.recv(64), "its own"
 
 
@@ -240,7 +240,7 @@ async def test_a_sweep_beside_a_diagnosis_reads_what_it_would_read_alone(
     responder.behave = behave
     targets = [Target(n, 0, ProbeKind.ICMP, host, spacing_s=0.2, timeout_s=1) for n, host in enumerate(lossy)]
     facts, readings = await asyncio.gather(
-        told(diagnose.ping(prober, HOST, count=10, opened=sockets_inside(silent))), prober.sweep(targets)
+        told(diagnose.ping(prober, HOST, count=10, open_icmp=sockets_inside(silent))), prober.sweep(targets)
     )
     assert isinstance(facts[-1], PingSummary)
     assert (facts[-1].received, diagnosed) == (10, 10)
