@@ -43,13 +43,13 @@ from app.registry import vocabulary
 from app.registry.check_routes import router as checks
 from app.registry.routes import router as registry
 from app.settings import Settings, settings
-from app.status.refresher import Follower
-from app.status.rendered import Answers
-from app.status.response_cache import FastLane
+from app.status.refresher import SnapshotRefresher
+from app.status.rendered import StatusRenderer
+from app.status.response_cache import StatusResponseCache
 from app.status.routes import router as status
 from app.status.routes import scraped
 from app.status.snapshot import Snapshot
-from app.status.stream import Streams
+from app.status.stream import StatusStreams
 from app.status.stream_routes import router as streams
 from app.throughput.routes import router as throughputs
 from app.throughput.speedtest_routes import router as speedtests
@@ -124,10 +124,12 @@ def _create_state(app: FastAPI) -> None:
     app.state.imports = AccountLocks()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=chosen.status.refresh_s)
-    app.state.answers = Answers(app.state.snapshot)
+    app.state.status_renderer = StatusRenderer(app.state.snapshot)
     app.state.aggregate_cache = ResponseCache()
     app.state.push = PushEndpoint(lambda: app.state.sessions, chosen.push, app.state.metrics)
-    app.state.streams = Streams(app.state.snapshot, app.state.answers, max_streams=chosen.status.max_streams)
+    app.state.streams = StatusStreams(
+        app.state.snapshot, app.state.status_renderer, max_streams=chosen.status.max_streams
+    )
 
 
 def _add_middleware(app: FastAPI) -> None:
@@ -138,7 +140,7 @@ def _add_middleware(app: FastAPI) -> None:
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(BodyLimit)
     app.add_middleware(HeadRequests)
-    app.add_middleware(FastLane, answers=app.state.answers)
+    app.add_middleware(StatusResponseCache, renderer=app.state.status_renderer)
     if chosen.limits.requests_per_s:
         limits = chosen.limits
         app.add_middleware(RateLimit, requests_per_s=limits.requests_per_s, burst=limits.burst)
@@ -160,14 +162,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     url = database_url(chosen)
     app.state.engine = open_engine(url, name="api", pool_size=10, query_s=chosen.limits.query_s)
     app.state.sessions = open_sessions(app.state.engine)
-    follower = Follower(app.state.snapshot, app.state.sessions, chosen.database_direct_url or url)
-    following = asyncio.create_task(follower.run())
+    refresher = SnapshotRefresher(app.state.snapshot, app.state.sessions, chosen.database_direct_url or url)
+    refreshing = asyncio.create_task(refresher.run())
     try:
         yield {"streams": app.state.streams}  # for who serves them (app/runtime/server.py)
     finally:
-        following.cancel()
+        refreshing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await following
-        await follower.close()
+            await refreshing
+        await refresher.close()
         await app.state.push.close()
         await app.state.engine.dispose()

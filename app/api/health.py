@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.api import metrics
 from app.core.clock import utc_now
 from app.postgres.schema import is_current
-from app.status.rendered import MEDIA, Form
+from app.status.rendered import MEDIA_TYPES, StatusFormat
 from app.status.snapshot import Snapshot
 from app.web.deps import open_to_all
 
@@ -35,6 +35,10 @@ async def readyz(request: Request) -> Response:
         problems.append(f"the database does not answer ({type(error).__name__})")
     if not snapshot.loaded:
         problems.append("the status is not loaded yet")
+    if snapshot.refresh_error is not None:
+        problems.append(
+            f"the status cannot be refreshed ({snapshot.refresh_error}): see status_refresh_failed in the log"
+        )
     body = {"ready": not problems, "problems": problems, "warnings": _warnings(state), **_worker(snapshot)}
     return Response(orjson.dumps(body), 503 if problems else 200, media_type="application/json")
 
@@ -60,9 +64,12 @@ def _warnings(state: Any) -> list[str]:
             "our own push heartbeat does not arrive, so no pushing site is judged silent: check SINYAL_PUBLIC_URL "
             "and the reverse proxy"
         )
+    if snapshot.rejected:
+        sites = f"{len(snapshot.rejected)} site" + "s" * (len(snapshot.rejected) != 1)
+        warnings.append(f"the status of {sites} cannot be shown: see status_row_rejected in the log")
     return warnings
 
 
 @router.get("/metrics", include_in_schema=False)
 async def get_metrics(request: Request) -> Response:
-    return Response(await metrics.render(request.app.state), media_type=MEDIA[Form.METRICS])
+    return Response(await metrics.render(request.app.state), media_type=MEDIA_TYPES[StatusFormat.METRICS])

@@ -26,7 +26,7 @@ from app.core.clock import WITA_SQL, utc_now
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import SiteKind, State
 from app.status.snapshot import Snapshot
-from app.status.stream import Streams
+from app.status.stream import StatusStreams
 from app.worker.counters import WorkerCounters
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # most polls take less than 1 ms
@@ -107,7 +107,7 @@ class ScrapeCollector(Collector):
     def __init__(self, state: Any, database: DatabaseMetrics | None) -> None:
         self._snapshot: Snapshot = state.snapshot
         self._pool: Any = state.engine.pool
-        self._streams: Streams = state.streams
+        self._streams: StatusStreams = state.streams
         self._database = database
 
     def collect(self) -> Iterator[Metric]:
@@ -120,7 +120,7 @@ class ScrapeCollector(Collector):
 
     def _status(self, now: datetime) -> Iterator[Metric]:
         snapshot = self._snapshot
-        counts = Counts((entry.site.kind, entry.shown.state) for entry in snapshot.entries.values())
+        counts = Counts((entry.site.kind, entry.published.state) for entry in snapshot.entries.values())
         sites = GaugeMetricFamily("sinyal_sites_by_state", "Active sites and nodes by state", labels=["kind", "state"])
         for kind in SiteKind:
             for state in State:

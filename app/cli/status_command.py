@@ -11,9 +11,9 @@ from app.postgres.engine import Sessions, database_url, open_engine, open_sessio
 from app.registry import regions
 from app.runtime.admin_session import DATABASE_AWAY
 from app.settings import Settings, SettingsError
-from app.status.row import Entry
-from app.status.selection import Selection
+from app.status.row import StatusEntry
 from app.status.snapshot import Snapshot
+from app.status.status_filter import StatusFilter
 
 MAX_LISTED = 20
 WATCH_INTERVAL_S = 5
@@ -42,8 +42,8 @@ async def _show(snapshot: Snapshot, sessions: Sessions, region: str, say: Callab
     await snapshot.refresh(sessions)
     now = utc_now()
     snapshot.tick(now)
-    entries = snapshot.select(Selection(region))
-    states = Counter(entry.shown.state for entry in entries)
+    entries = snapshot.select(StatusFilter(region))
+    states = Counter(entry.published.state for entry in entries)
     counts = "  ".join(f"{state} {count}" for state, count in sorted(states.items()))
     beat = "never" if snapshot.beat_at is None else f"{(now - snapshot.beat_at).total_seconds():.0f} s ago"
     say(
@@ -52,17 +52,17 @@ async def _show(snapshot: Snapshot, sessions: Sessions, region: str, say: Callab
     )
     if snapshot.blind_since is not None:
         say("  blind: no canary answers, so no site is judged down (see `sinyal doctor`)")
-    listed = sorted((e for e in entries if e.shown.state in LISTED_STATES), key=lambda entry: entry.shown.since)
+    listed = sorted((e for e in entries if e.published.state in LISTED_STATES), key=lambda entry: entry.published.since)
     for entry in listed[:MAX_LISTED]:
         say(_line(entry))
     if len(listed) > MAX_LISTED:
         say(f"  and {len(listed) - MAX_LISTED} more: GET /api/v1/status?state=down")
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: StatusEntry) -> str:
     district = regions.names()[entry.site.village_code[:5]]
-    since = entry.shown.since.astimezone(WITA)
+    since = entry.published.since.astimezone(WITA)
     return (
-        f"  {entry.shown.state:<11} {entry.site.code}  since {since:%d %b %H:%M:%S}  {entry.site.technology:<8} "
+        f"  {entry.published.state:<11} {entry.site.code}  since {since:%d %b %H:%M:%S}  {entry.site.technology:<8} "
         f"{entry.site.provider:<18} {entry.site.name}, {district}"
     )

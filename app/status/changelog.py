@@ -1,4 +1,4 @@
-"""What moved from version to version, for as long as it is remembered: so that pollers get only what changed."""
+"""A bounded log of what changed between versions, so that pollers receive only changes."""
 
 from collections import deque
 from collections.abc import Collection
@@ -7,51 +7,51 @@ from typing import NamedTuple
 from app.status.version import SLACK_MS, Version
 
 
-class Place(NamedTuple):
-    """Where a site was before it went out of sight there: who saw it then is told."""
+class FormerScope(NamedTuple):
+    """Where a site was before it moved or left: callers who saw it there are told that it is removed."""
 
     village_code: str
     provider_id: int
 
 
-class Step(NamedTuple):
-    """From one version to the next."""
+class ChangelogStep(NamedTuple):
+    """What changed from one version to the next, by site id."""
 
     start: Version
-    moved: Collection[int]  # sites that show something else
-    regrouped: Collection[int]  # those of them that a filter may sort otherwise now
-    left: dict[int, Place]
+    changed: Collection[int]
+    changed_state: Collection[int]  # those that a filter by state may no longer match
+    left: dict[int, FormerScope]
 
 
-class History:
-    """The newest steps, at least one, and no more of them than hold `most` moves."""
+class Changelog:
+    """The newest steps: at least one, and in all no more than `max_changes` changed sites."""
 
-    def __init__(self, *, most: int) -> None:
-        self.most = most
-        self._steps: deque[Step] = deque()
-        self._moves = 0
+    def __init__(self, *, max_changes: int) -> None:
+        self.max_changes = max_changes
+        self._steps: deque[ChangelogStep] = deque()
+        self._changes = 0
 
-    def add(self, step: Step) -> None:
+    def add(self, step: ChangelogStep) -> None:
         self._steps.append(step)
-        self._moves += len(step.moved)
-        while self._moves > self.most and len(self._steps) > 1:
-            self._moves -= len(self._steps.popleft().moved)
+        self._changes += len(step.changed)
+        while self._changes > self.max_changes and len(self._steps) > 1:
+            self._changes -= len(self._steps.popleft().changed)
 
     def clear(self) -> None:
         self._steps.clear()
-        self._moves = 0
+        self._changes = 0
 
-    def since(self, seen: Version, *, current: Version) -> list[Step] | None:
-        """Every step that somebody who saw that version may lack, the newest first; None when it is too long ago."""
-        found: list[Step] = []
-        if _has(seen, current):
-            return found
+    def since(self, seen: Version, *, current: Version) -> list[ChangelogStep] | None:
+        """Return every step that `seen` may lack, newest first, or None if it is older than the log."""
+        steps: list[ChangelogStep] = []
+        if _includes(seen, current):
+            return steps
         for step in reversed(self._steps):
-            found.append(step)
-            if _has(seen, step.start):
-                return found
+            steps.append(step)
+            if _includes(seen, step.start):
+                return steps
         return None
 
 
-def _has(seen: Version, ours: Version) -> bool:
-    return seen == ours or ours.is_within(seen, slack_ms=SLACK_MS)
+def _includes(seen: Version, ours: Version) -> bool:
+    return seen == ours or ours.is_covered_by(seen, slack_ms=SLACK_MS)

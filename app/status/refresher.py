@@ -1,4 +1,4 @@
-"""Keeps a snapshot true: listens for notices, reads at most once a second, and resynchronises a lost line."""
+"""Keeps the snapshot current: waits for notifications, reads at most once a second, reconnects a lost listener."""
 
 import asyncio
 import gc
@@ -9,43 +9,61 @@ import structlog
 from sqlalchemy.engine import make_url
 
 from app.core.clock import utc_now
-from app.postgres.engine import CHANNEL, Sessions, connect_args
+from app.postgres.engine import CHANNEL, Sessions, connect_args, is_unavailable
 from app.status.snapshot import Snapshot
 
 log = structlog.get_logger()
 
-RESYNC_S = 5.0  # a notice that was lost, and a beat that nobody gave notice of, are found after this long
+RESYNC_S = 5.0  # between reads without a notification: for lost ones, and for heartbeats, which send none
+MIN_INTERVAL_S = 1.0
 
 
-class Follower:
+class SnapshotRefresher:
+    """While the database is unavailable the snapshot goes on ageing. Other errors are logged with their traceback and
+    stand in `Snapshot.refresh_error` until a refresh succeeds."""
+
     def __init__(self, snapshot: Snapshot, sessions: Sessions, url: str) -> None:
         self._snapshot, self._sessions, self._url = snapshot, sessions, url
         self._changed = asyncio.Event()
-        self._line: asyncpg.Connection | None = None
+        self._listener: asyncpg.Connection | None = None
+        self._last_error: str | None = None  # logged already
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow())
-            tasks.create_task(self._age())
+            tasks.create_task(self._refresh_on_change())
+            tasks.create_task(self._age_each_second())
 
-    async def _follow(self) -> None:
-        settled = False
+    async def _refresh_on_change(self) -> None:
+        frozen = False
         while True:
             started = time.monotonic()
             try:
                 await self._listen()
                 await self._snapshot.refresh(self._sessions)
                 self._snapshot.tick(utc_now())
-                if not settled:
-                    settled = True
+                self._last_error = self._snapshot.refresh_error = None
+                if not frozen:
+                    frozen = True
                     gc.collect()
-                    gc.freeze()  # what is there by now stays: going through it again and again keeps pollers waiting
+                    gc.freeze()  # the snapshot stays: collecting it again and again would delay pollers
             except Exception as error:
-                log.warning("status_unread", error=type(error).__name__)
-            await self._next_change(started)
+                self._report(error)
+            await self._wait_for_change(started)
 
-    async def _age(self) -> None:
-        """Each second, whatever the database does: what it last said goes on ageing."""
+    def _report(self, error: Exception) -> None:
+        """Log an error when it first occurs. asyncpg's InterfaceError: the listener's connection was lost."""
+        available = not (is_unavailable(error) or isinstance(error, asyncpg.InterfaceError))
+        self._snapshot.refresh_error = type(error).__name__ if available else None
+        if repr(error) == self._last_error:
+            return
+        self._last_error = repr(error)
+        if available:
+            log.error("status_refresh_failed", exc_info=error)
+        else:
+            log.warning("database_unavailable", error=type(error).__name__)
+
+    async def _age_each_second(self) -> None:
+        """Age the snapshot whatever the database does."""
         while True:
             try:
                 self._snapshot.tick(utc_now())
@@ -53,32 +71,33 @@ class Follower:
                 log.error("status_not_aged", exc_info=error)
             await asyncio.sleep(1.0 - time.time() % 1.0)
 
-    async def _next_change(self, started: float) -> None:
-        """Waits for a notice, but never longer than it takes to find a line dead, or for maintenance to begin."""
-        while time.monotonic() - started < (RESYNC_S if self._is_listening() else 1.0):
+    async def _wait_for_change(self, started: float) -> None:
+        """Wait for a notification, RESYNC_S, or the start or end of maintenance; after an error, for 1 s only."""
+        interval_s = RESYNC_S if self._is_listening() and self._last_error is None else MIN_INTERVAL_S
+        while time.monotonic() - started < interval_s:
             try:
                 async with asyncio.timeout(0.5):
                     await self._changed.wait()
                 break
             except TimeoutError:
-                if self._snapshot.work_is_over:
+                if self._snapshot.maintenance_changed:
                     break
         self._changed.clear()
-        await asyncio.sleep(max(0.0, started + 1.0 - time.monotonic()))
+        await asyncio.sleep(max(0.0, started + MIN_INTERVAL_S - time.monotonic()))
 
     def _is_listening(self) -> bool:
-        return self._line is not None and not self._line.is_closed()
+        return self._listener is not None and not self._listener.is_closed()
 
     async def _listen(self) -> None:
         if self._is_listening():
             return
         url = make_url(self._url).set(drivername="postgresql")
         args = connect_args("api listen")
-        self._line = await asyncpg.connect(
+        self._listener = await asyncpg.connect(
             url.render_as_string(hide_password=False), timeout=5, server_settings=args["server_settings"]
         )
-        await self._line.add_listener(CHANNEL, lambda *_: self._changed.set())
+        await self._listener.add_listener(CHANNEL, lambda *_: self._changed.set())
 
     async def close(self) -> None:
-        if self._line is not None:
-            self._line.terminate()
+        if self._listener is not None:
+            self._listener.terminate()

@@ -1,122 +1,134 @@
-"""The fast lane: what was just answered is answered again to the same caller, before any routing. Most polls are that.
+"""Middleware that serves cached status responses before routing: most polls are a 304 or a body sent before.
 
-A response may be repeated while its version is the current one and its caller is fresh (`RequestContext`).
+A response may be served again to the same caller while its version is current and the caller's rights are fresh
+(`RequestContext`). One request renews what no longer holds; concurrent requests with the same key wait for it.
 """
 
-import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from cachetools import LRUCache
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.status.rendered import Answers
+from app.core.single_flight import SingleFlight
+from app.status.rendered import StatusRenderer
 from app.status.version import Version
 from app.web.request_context import context_of
 
-TELLING = {b"authorization", b"cookie", b"accept", b"accept-encoding", b"origin"}  # what makes answers differ
-OF_A_BODY = {b"content-length", b"content-type", b"content-encoding"}
-MOST = 2000
+KEY_HEADERS = {b"authorization", b"cookie", b"accept", b"accept-encoding", b"origin"}  # the response depends on these
+BODY_HEADERS = {b"content-length", b"content-type", b"content-encoding"}  # not in a 304
+MAX_RESPONSES = 2000
 
 Key = tuple[object, ...]
+Messages = tuple[Message, Message]  # start and body
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedResponse:
     version: Version
-    until: float  # by the monotonic clock
+    fresh_until: float  # monotonic
     route: Any
     etag: bytes
-    whole: tuple[Message, Message] | None  # none yet: it was asked for by those who have it
-    unchanged: tuple[Message, Message]
+    full: Messages | None  # None: only a 304 has been sent so far
+    not_modified: Messages
 
 
-class FastLane:
-    def __init__(self, app: ASGIApp, answers: Answers) -> None:
-        self._app, self._answers = app, answers
-        self._kept: dict[Key, Kept] = {}
-        self._renewed: dict[Key, asyncio.Event] = {}
+class StatusResponseCache:
+    """`_responses` are all of one version, and start empty with the next one. `_cacheable` remembers the keys whose
+    response was cached, so that only their requests wait for each other."""
+
+    def __init__(self, app: ASGIApp, renderer: StatusRenderer) -> None:
+        self._app, self._renderer = app, renderer
+        self._version: Version | None = None
+        self._responses: LRUCache[Key, CachedResponse] = LRUCache(MAX_RESPONSES)
+        self._cacheable: LRUCache[Key, bool] = LRUCache(MAX_RESPONSES)
+        self._flight: SingleFlight[Key, None] = SingleFlight()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        key, seen = _key(scope)
-        if (messages := self._repeat(key, seen, scope)) is None and key in self._renewed:
-            await self._renewed[key].wait()
-            messages = self._repeat(key, seen, scope)
+        key, etags = _request_key(scope)
+        messages: Sequence[Message] | None = self._lookup(key, etags, scope)
+        if messages is None and key in self._cacheable:
+            recorder = _Recorder(self, key, scope)
+            await self._flight.run(key, lambda: self._record(scope, receive, recorder))
+            messages = recorder.messages or self._lookup(key, etags, scope)  # recorded: this request ran itself
         if messages is None:
-            await self._ask(key, scope, receive, send)
+            await self._app(scope, receive, _Recorder(self, key, scope, send))
             return
         for message in messages:
-            await send(message)
+            await send(_copied(message))
 
-    def _repeat(self, key: Key, seen: list[bytes], scope: Scope) -> tuple[Message, Message] | None:
-        kept = self._kept.get(key)
-        if kept is None or kept.until <= time.monotonic() or not self._answers.is_out(kept.version):
+    async def _record(self, scope: Scope, receive: Receive, recorder: "_Recorder") -> None:
+        await self._app(scope, receive, recorder)
+
+    def _lookup(self, key: Key, etags: list[bytes], scope: Scope) -> Messages | None:
+        cached = self._responses.get(key)
+        if cached is None or cached.fresh_until <= time.monotonic() or not self._renderer.is_current(cached.version):
             return None
-        scope["route"] = kept.route  # it is counted like any other
-        return kept.unchanged if kept.etag in seen else kept.whole
+        scope["route"] = cached.route  # for the request metrics
+        return cached.not_modified if cached.etag in etags else cached.full
 
-    async def _ask(self, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
-        """Of those who want what was kept too long, one asks anew, and the others wait for that."""
-        if key in self._kept and key not in self._renewed:
-            self._renewed[key] = asyncio.Event()
-        renewed = self._renewed.get(key)
-        try:
-            await self._app(scope, receive, _Keeping(self, key, scope, send))
-        finally:
-            if renewed is not None:
-                self._renew(key, renewed)
-
-    def _renew(self, key: Key, renewed: asyncio.Event) -> None:
-        renewed.set()
-        if self._renewed.get(key) is renewed:
-            del self._renewed[key]
-
-    def keep(self, key: Key, kept: Kept) -> None:
-        if len(self._kept) >= MOST:
-            self._kept.clear()
-        self._kept[key] = kept
-        if (renewed := self._renewed.get(key)) is not None:
-            self._renew(key, renewed)
+    def store(self, key: Key, response: CachedResponse) -> None:
+        if not self._renderer.is_current(response.version):
+            return
+        if response.version is not self._version:
+            self._version, self._responses = response.version, LRUCache(MAX_RESPONSES)
+        known = self._responses.get(key)
+        if response.full is None and known is not None and known.etag == response.etag:
+            response = replace(response, full=known.full)
+        self._responses[key] = response
+        self._cacheable[key] = True
 
 
-class _Keeping:
-    """Passes an answer on, and keeps it when its route called it repeatable and it came whole."""
+class _Recorder:
+    """An ASGI `send` that caches the response if its route allows it, and passes it on, or else collects it."""
 
-    def __init__(self, lane: FastLane, key: Key, scope: Scope, send: Send) -> None:
-        self._lane, self._key, self._scope, self._send = lane, key, scope, send
-        self._start: Message = {}
+    def __init__(self, cache: StatusResponseCache, key: Key, scope: Scope, send: Send | None = None) -> None:
+        self._cache, self._key, self._scope, self._send = cache, key, scope, send
+        self._start: Message | None = None
+        self.messages: list[Message] = []
         context_of(scope)  # before anything copies the scope
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._start = message
-        elif not message.get("more_body") and self._start.get("status") in {200, 304}:
-            self._keep(message)
-        await self._send(message)
+            self._start = _copied(message)
+        elif message.get("more_body"):
+            self._start = None  # not one whole body
+        elif self._start is not None and self._start["status"] in {200, 304}:
+            self._store(self._start, message)
+        if self._send is None:
+            self.messages.append(message)
+        else:
+            await self._send(message)
 
-    def _keep(self, body: Message) -> None:
+    def _store(self, start: Message, body: Message) -> None:
         context = context_of(self._scope)
-        version, until = context.status_version, context.caller_fresh_until
-        headers = self._start["headers"]
-        etag = dict(headers).get(b"etag")
-        if version is None or until is None or until <= time.monotonic() or etag is None:
+        version, fresh_until = context.status_version, context.caller_fresh_until
+        etag = dict(start["headers"]).get(b"etag")
+        if version is None or fresh_until is None or fresh_until <= time.monotonic() or etag is None:
             return
-        bare = [(name, value) for name, value in headers if name not in OF_A_BODY]
-        unchanged = {**self._start, "status": 304, "headers": bare}, {"type": "http.response.body", "body": b""}
-        whole = (self._start, body) if self._start["status"] == 200 else None
-        kept = Kept(version, until, self._scope.get("route"), etag, whole, unchanged)
-        self._lane.keep(self._key, kept)
+        headers = [(name, value) for name, value in start["headers"] if name not in BODY_HEADERS]
+        not_modified = {**start, "status": 304, "headers": headers}, {"type": "http.response.body", "body": b""}
+        full = (start, body) if start["status"] == 200 else None
+        route = self._scope.get("route")
+        self._cache.store(self._key, CachedResponse(version, fresh_until, route, etag, full, not_modified))
 
 
-def _key(scope: Scope) -> tuple[Key, list[bytes]]:
-    """What the answer depends on; and the tags of If-None-Match."""
-    telling, seen = [], []
+def _copied(message: Message) -> Message:
+    """Copy a message whose headers middleware further out will change in place."""
+    return {**message, "headers": list(message["headers"])} if "headers" in message else message
+
+
+def _request_key(scope: Scope) -> tuple[Key, list[bytes]]:
+    """Return what the response depends on, and the entity tags of If-None-Match."""
+    key_headers, etags = [], []
     for name, value in scope["headers"]:
-        if name in TELLING:
-            telling.append((name, value))
+        if name in KEY_HEADERS:
+            key_headers.append((name, value))
         elif name == b"if-none-match":
-            seen = [tag.strip().removeprefix(b"W/") for tag in value.split(b",")]
-    return (scope["path"], scope["query_string"], *telling), seen
+            etags = [tag.strip().removeprefix(b"W/") for tag in value.split(b",")]
+    return (scope["path"], scope["query_string"], *key_headers), etags

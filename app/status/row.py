@@ -1,4 +1,4 @@
-"""One site of the snapshot: what is known of it, what of that is shown, and since when it is too old to be."""
+"""One site of the snapshot: what is known of it, and what of that is published in the current version."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +11,7 @@ from app.core.freshness import holds, lapses_at
 from app.registry.models import State
 
 
-class Site(NamedTuple):
+class SiteFields(NamedTuple):
     """What only the registry changes."""
 
     id: int
@@ -26,8 +26,8 @@ class Site(NamedTuple):
     longitude: float | None
 
 
-class Shown(NamedTuple):
-    """What dashboards learn at once when it changes; figures may wait."""
+class PublishedState(NamedTuple):
+    """What is published at once when it changes; RTT and loss wait for the next refresh."""
 
     state: str
     unknown_reason: str | None
@@ -37,12 +37,12 @@ class Shown(NamedTuple):
     acknowledged: bool
 
 
-NOTHING = Shown("", None, datetime.min, False, None, False)  # noqa: DTZ901  # compared with nothing
+UNPUBLISHED = PublishedState("", None, datetime.min, False, None, False)  # noqa: DTZ901  # compared with nothing
 
 
 @dataclass(slots=True)
-class Entry:
-    site: Site
+class StatusEntry:
+    site: SiteFields
     provider_id: int
     state: str
     unknown_reason: str | None
@@ -52,14 +52,14 @@ class Entry:
     last_seen_at: datetime | None
     rtt_ms: float | None
     loss_pct: float | None
-    incident_id: int | None  # the one that is open
+    incident_id: int | None  # of the open incident
     acknowledged: bool
-    shown: Shown = field(default=NOTHING, compare=False)  # in the version that is out
-    row: bytes = field(default=b"", compare=False, repr=False)  # the same as JSON, with its figures
+    published: PublishedState = field(default=UNPUBLISHED, compare=False)  # in the current version
+    json: bytes = field(default=b"", compare=False, repr=False)  # the same with all other fields
 
     @classmethod
-    def read(cls, row: Any) -> "Entry":
-        site = Site(
+    def from_row(cls, row: Any) -> "StatusEntry":
+        site = SiteFields(
             row.id,
             row.code,
             row.name,
@@ -87,30 +87,31 @@ class Entry:
         )
 
     def is_stale(self, now: datetime) -> bool:
-        """Whether its evidence does not speak for it now."""
+        """Whether its evidence does not hold at `now`; False without any evidence."""
         if self.evidence_at is None:
             return False
         return not holds(self.evidence_at, self.valid_s, now)
 
-    def shows(self, now: datetime, *, gone: str, maintenance: bool) -> Shown:
-        """`gone`: why nothing is known of what is stale."""
+    def state_at(self, now: datetime, *, stale_reason: str, maintenance: bool) -> PublishedState:
+        """Return what to publish at `now`: unknown, with `stale_reason`, if the evidence is stale."""
         state, reason, since = self.state, self.unknown_reason, self.since
         if self.evidence_at is not None and self.is_stale(now):
-            state, reason = State.UNKNOWN.value, gone
+            state, reason = State.UNKNOWN.value, stale_reason
             since = min(lapses_at(self.evidence_at, self.valid_s), now)
-        return Shown(state, reason, since, maintenance, self.incident_id, self.acknowledged)
+        return PublishedState(state, reason, since, maintenance, self.incident_id, self.acknowledged)
 
-    def show(self, shown: Shown) -> None:
-        self.shown = shown
-        answers = shown.state in {"up", "degraded"}
-        row = orjson.dumps(
+    def publish(self, state: PublishedState) -> None:
+        """Set what is published and render it."""
+        responds = state.state in {"up", "degraded"}
+        rendered = orjson.dumps(
             self.site._asdict()
-            | shown._asdict()
+            | state._asdict()
             | {
                 "last_seen_at": self.last_seen_at,
-                "rtt_ms": self.rtt_ms if answers else None,
-                "loss_pct": None if shown.state == "unknown" else self.loss_pct,
+                "rtt_ms": self.rtt_ms if responds else None,
+                "loss_pct": None if state.state == "unknown" else self.loss_pct,
             },
             option=orjson.OPT_UTC_Z,
         )
-        self.row = bytes(memoryview(row))  # a copy: orjson's own bytes hold 8 kB each
+        self.published = state
+        self.json = bytes(memoryview(rendered))  # a copy: orjson's own bytes hold 8 kB each

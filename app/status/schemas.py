@@ -50,8 +50,8 @@ class SiteStatusOut(BaseModel):
     unknown_reason: UnknownReason | None
     since: datetime
     last_seen_at: datetime | None
-    evidence: str = Field(description="central (probed by us) or agent (reported by the site)")
-    rtt_ms: float | None = Field(description="median of the last reading; null unless the site answers")
+    evidence: str = Field(description="central: probed by the worker; agent: reported by the site")
+    rtt_ms: float | None = Field(description="median of the last reading; null unless the site is up or degraded")
     loss_pct: float | None
     maintenance: bool
     incident_id: int | None
@@ -60,13 +60,13 @@ class SiteStatusOut(BaseModel):
     longitude: float | None
 
 
-class Aged(BaseModel):
-    version: str = Field(description="opaque; it moves when a state changed or fresher figures are due")
+class VersionedStatus(BaseModel):
+    version: str = Field(description="opaque; changes with every state change and every refresh of RTT and loss")
     generated_at: datetime
-    data_age_s: float | None = Field(description="how old the worker's last sign of life is; null if it never gave one")
+    data_age_s: float | None = Field(description="age of the worker's last heartbeat; null before the first")
 
 
-class StatusOut(Aged):
+class StatusOut(VersionedStatus):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
@@ -83,9 +83,9 @@ class StatusOut(Aged):
     sites: list[SiteStatusOut]
 
 
-class ChangeOut(Aged):
+class ChangeOut(VersionedStatus):
     changed: list[SiteStatusOut]
-    removed: list[int] = Field(description="ids of sites that went out of sight, or never matched")
+    removed: list[int] = Field(description="ids of sites to remove if you have them: gone, moved or no longer matching")
 
 
 class Counts(BaseModel):
@@ -108,7 +108,7 @@ class ProviderCounts(Counts):
     provider: str
 
 
-class SummaryOut(Aged):
+class StatusSummaryOut(VersionedStatus):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [

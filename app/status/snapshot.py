@@ -1,18 +1,20 @@
-"""The current status of every site in memory: built once, then kept by what changed, and aged by our own clock.
+"""The current status of every site in memory: loaded once, updated by what changed, and aged by our own clock.
 
-What is read waits in the entries until it is published: at once when a state or anything else that people act on
-changed, else with the next refresh of the figures. A published version stands still: what is shown of a site is
-rendered once, and every answer is made of that.
+What is read waits in the entries until it is published: at once when a state or anything else that people act on has
+changed, otherwise with the next refresh of RTT and loss. A published version does not change: each site is rendered
+once for it. A site whose row cannot be read, or whose entry cannot be rendered, is set aside (`rejected`).
 """
 
 import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import structlog
 
 from app.availability.maintenance_overlay import RunningMaintenance, running_now
 from app.core.clock import utc_now
@@ -21,16 +23,18 @@ from app.judging.blind_ranges import reasons_from_beats
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import State
 from app.status import store
-from app.status.changelog import History, Place, Step
-from app.status.row import NOTHING, Entry, Shown
-from app.status.selection import Selection
+from app.status.changelog import Changelog, ChangelogStep, FormerScope
+from app.status.row import UNPUBLISHED, PublishedState, StatusEntry
+from app.status.status_filter import StatusFilter
 from app.status.version import START, Version
 from probes.contract import AGENT, CENTRAL, SILENCE
 
 Beats = Mapping[str, tuple[datetime, datetime | None]]
 
-NO_WORK = RunningMaintenance()
-REMEMBERED = 20_000  # moves, and four more for each site: minutes of them
+log = structlog.get_logger()
+
+NO_MAINTENANCE = RunningMaintenance()
+MIN_CHANGES, CHANGES_PER_SITE = 20_000, 4  # kept in the changelog: minutes of them
 
 
 @dataclass
@@ -38,29 +42,31 @@ class Snapshot:
     """Entries by site id."""
 
     refresh_s: float
-    entries: dict[int, Entry] = field(default_factory=dict)
+    entries: dict[int, StatusEntry] = field(default_factory=dict)
     version: Version = START
     versions: int = 0  # published since the start
     loaded: bool = False
     beat_at: datetime | None = None
     blind_since: datetime | None = None
-    published: asyncio.Event = field(default_factory=asyncio.Event)  # the next version; each has its own
+    rejected: set[int] = field(default_factory=set)  # site ids that were set aside
+    refresh_error: str | None = None  # an error of our own that keeps it from being refreshed
+    published: asyncio.Event = field(default_factory=asyncio.Event)  # set with the next version, then replaced
     _read: Version = START
-    _at_work: RunningMaintenance = NO_WORK
-    _history: History = field(default_factory=lambda: History(most=REMEMBERED))
-    _touched: set[int] = field(default_factory=set)
+    _maintenance: RunningMaintenance = NO_MAINTENANCE
+    _changelog: Changelog = field(default_factory=lambda: Changelog(max_changes=MIN_CHANGES))
+    _unpublished: set[int] = field(default_factory=set)  # entries that changed since the last version
     _urgent: bool = False
-    _left: dict[int, Place] = field(default_factory=dict)
+    _left: dict[int, FormerScope] = field(default_factory=dict)
     _stale: set[int] = field(default_factory=set)
     _beats: Beats = field(default_factory=dict)
-    _gone: dict[str, str] = field(default_factory=lambda: _reasons({}, utc_now()))  # why nothing is known of those
-    _lapses: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # by the second
-    _aged: int = field(default_factory=lambda: math.floor(time.time()))  # the next of those seconds
-    _refreshed: float = 0.0
+    _stale_reasons: dict[str, str] = field(default_factory=lambda: _reasons({}, utc_now()))  # by kind of evidence
+    _due: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # by second: site ids to age then
+    _next_due: int = field(default_factory=lambda: math.floor(time.time()))  # the next second to age
+    _published_at: float = 0.0  # monotonic
 
     @property
     def deaf_since(self) -> datetime | None:
-        """Since when it is not proven that devices' pushes are heard."""
+        """Return since when it is not proven that pushes arrive."""
         return self._beats.get(SILENCE, (None, None))[1]
 
     @property
@@ -68,163 +74,196 @@ class Snapshot:
         return any(entry.site.evidence == AGENT for entry in self.entries.values())
 
     async def refresh(self, sessions: Sessions) -> None:
-        """Reads what changed since the last time. The counters are read first, so nothing can fall between."""
+        """Read what changed since the last refresh. Counters are read first, so that no change is missed."""
         async with transaction(sessions) as session:
-            generation, *counted = await store.counters(session)
+            generation, *counters = await store.get_counters(session)
             if generation != self._read.generation:
-                self._forget()
+                self._clear()
             seen = self._read
-            if [seen.status, seen.registry, seen.incident] != counted:
-                async for rows in store.changed(
+            if [seen.status, seen.registry, seen.incident] != counters:
+                async for rows in store.stream_changed(
                     session, status=seen.status, registry=seen.registry, incident=seen.incident
                 ):
-                    self._take(rows)
+                    self._update(rows)
                     await asyncio.sleep(0)
-            beats = await store.beats(session)
-            if counted[1] != seen.registry or self.work_is_over:
-                self._work(await running_now(session, utc_now()))
-        self._read = Version(generation, counted[0], counted[1], counted[2], 0)
+            beats = await store.get_beats(session)
+            if counters[1] != seen.registry or self.maintenance_changed:
+                self._set_maintenance(await running_now(session, utc_now()))
+        self._read = Version(generation, counters[0], counters[1], counters[2], 0)
         self._beats = beats
         self.beat_at, self.blind_since = beats.get(CENTRAL, (None, None))
         self.loaded = True
 
-    def _forget(self) -> None:
-        """Another database, or the same one restored: nothing of what was seen holds."""
+    def _clear(self) -> None:
+        """Forget everything: this is another database, or the same one restored."""
         self.entries.clear()
-        self._history.clear()
+        self._changelog.clear()
         self._stale.clear()
-        self._lapses.clear()
-        self._touched, self._left, self._urgent = set(), {}, True
+        self._due.clear()
+        self.rejected.clear()
+        self._unpublished, self._left, self._urgent = set(), {}, True
         self._read, self.loaded = START, False
 
-    def _take(self, rows: Iterable[Any]) -> None:
+    def _update(self, rows: Iterable[Any]) -> None:
         now = utc_now()
         for row in rows:
-            old = self.entries.get(row.id)
-            if row.lifecycle != "active":
-                if old is not None:
-                    self._leave(old)
-                    del self.entries[row.id]
-                continue
-            entry = Entry.read(row)
-            if entry == old:
-                continue
-            if old is not None:
-                entry.shown, entry.row = old.shown, old.row
-                if old.site != entry.site:
-                    self._leave(old)
-            self.entries[row.id] = entry
-            self._touch(entry, now)
-            self._watch(entry)
+            try:
+                self._update_site(row, now)
+            except Exception as error:  # an entry that the site has ages to unknown
+                self._reject(row.id, error)
 
-    def _leave(self, entry: Entry) -> None:
-        """It is no more what and where it was: whoever does not see it as it is now is told."""
-        self._left.setdefault(entry.site.id, Place(entry.site.village_code, entry.provider_id))
-        self._touched.discard(entry.site.id)
+    def _update_site(self, row: Any, now: datetime) -> None:
+        old = self.entries.get(row.id)
+        if row.lifecycle != "active":
+            if old is not None:
+                self._remove(old)
+            self.rejected.discard(row.id)
+            return
+        entry = StatusEntry.from_row(row)
+        if entry == old:
+            self.rejected.discard(row.id)
+            return
+        if old is not None:
+            entry.published, entry.json = old.published, old.json
+            if old.site != entry.site:
+                self._leave(old)
+        self.entries[row.id] = entry
+        self._mark_changed(entry, now)
+        self._schedule_ageing(entry)
+
+    def _reject(self, site_id: int, error: Exception) -> None:
+        """Set a site aside until it can be published again; log it once."""
+        if site_id not in self.rejected:
+            log.error("status_row_rejected", site=site_id, exc_info=error)
+        self.rejected.add(site_id)
+
+    def _remove(self, entry: StatusEntry) -> None:
+        self._leave(entry)
+        del self.entries[entry.site.id]
+
+    def _leave(self, entry: StatusEntry) -> None:
+        """The site moved or left: callers who no longer see it are told that it is removed."""
+        self._left.setdefault(entry.site.id, FormerScope(entry.site.village_code, entry.provider_id))
+        self._unpublished.discard(entry.site.id)
         self._stale.discard(entry.site.id)
         self._urgent = True
 
-    def _touch(self, entry: Entry, now: datetime) -> None:
-        self._touched.add(entry.site.id)
-        self._urgent = self._urgent or self._shows(entry, now) != entry.shown
+    def _mark_changed(self, entry: StatusEntry, now: datetime) -> None:
+        self._unpublished.add(entry.site.id)
+        try:
+            changed = self._state_at(entry, now) != entry.published
+        except Exception:
+            changed = True  # rejected when it is published
+        self._urgent = self._urgent or changed
 
-    def _shows(self, entry: Entry, now: datetime) -> Shown:
-        return entry.shows(
-            now, gone=self._gone[entry.site.evidence], maintenance=entry.site.id in self._at_work.site_ids
-        )
+    def _state_at(self, entry: StatusEntry, now: datetime) -> PublishedState:
+        reason = self._stale_reasons[entry.site.evidence]
+        return entry.state_at(now, stale_reason=reason, maintenance=entry.site.id in self._maintenance.site_ids)
 
-    def _watch(self, entry: Entry) -> None:
-        """When its evidence begins and ceases to speak for it."""
+    def _schedule_ageing(self, entry: StatusEntry) -> None:
+        """Age the entry again when its evidence starts and stops to hold."""
         if entry.evidence_at is None:
             return
         evidence = math.ceil(entry.evidence_at.timestamp())
         for second in (evidence - CLOCK_TOLERANCE.seconds, evidence + hold_s(entry.valid_s)):
-            if second >= self._aged:
-                self._lapses[second].append(entry.site.id)
+            if second >= self._next_due:
+                self._due[second].append(entry.site.id)
 
-    def _work(self, running: RunningMaintenance) -> None:
-        changed = running.site_ids ^ self._at_work.site_ids
-        self._at_work = running
+    def _set_maintenance(self, running: RunningMaintenance) -> None:
+        changed = running.site_ids ^ self._maintenance.site_ids
+        self._maintenance = running
         now = utc_now()
-        for entry in self._known(changed):
-            self._touch(entry, now)
+        for entry in self._existing(changed):
+            self._mark_changed(entry, now)
 
-    def _known(self, ids: Iterable[int]) -> Iterator[Entry]:
-        return (self.entries[site_id] for site_id in ids if site_id in self.entries)
+    def _existing(self, site_ids: Iterable[int]) -> Iterator[StatusEntry]:
+        return (self.entries[site_id] for site_id in site_ids if site_id in self.entries)
 
     @property
-    def work_is_over(self) -> bool:
-        """Whether maintenance has begun or ended since it was read."""
-        return self._at_work.is_over(utc_now())
+    def maintenance_changed(self) -> bool:
+        """Whether maintenance has started or ended since it was read."""
+        return self._maintenance.is_over(utc_now())
 
     @property
     def is_due(self) -> bool:
-        """Whether a second has begun in which states may be too old."""
-        return self._aged < time.time()
+        """Whether a second has begun for which states were not aged yet."""
+        return self._next_due < time.time()
 
     def tick(self, now: datetime) -> None:
-        """Ages what is known, and publishes what is to be seen by now."""
+        """Age the entries to `now`, and publish a version if one is due. Does nothing until loaded."""
         if not self.loaded:
             return
         self._age(now)
-        gone = _reasons(self._beats, now)
-        if gone != self._gone:
-            self._gone = gone
-            for entry in self._known(self._stale):
-                self._touch(entry, now)
-        if self._urgent or time.monotonic() - self._refreshed >= self.refresh_s:
+        reasons = _reasons(self._beats, now)
+        if reasons != self._stale_reasons:
+            self._stale_reasons = reasons
+            for entry in self._existing(self._stale):
+                self._mark_changed(entry, now)
+        if self._urgent or time.monotonic() - self._published_at >= self.refresh_s:
             self._publish(now)
 
     def _age(self, now: datetime) -> None:
         second = now.timestamp()
-        if second < self._aged - CLOCK_TOLERANCE.total_seconds():  # the clock was set back
-            self._aged = math.floor(second)
+        if second < self._next_due - CLOCK_TOLERANCE.total_seconds():  # the clock was set back
+            self._next_due = math.floor(second)
             for entry in self.entries.values():
-                self._touch(entry, now)
-        while self._aged < second:
-            for entry in self._known(self._lapses.pop(self._aged, ())):
-                self._touch(entry, now)
-            self._aged += 1
+                self._mark_changed(entry, now)
+        while self._next_due < second:
+            for entry in self._existing(self._due.pop(self._next_due, ())):
+                self._mark_changed(entry, now)
+            self._next_due += 1
 
     def _publish(self, now: datetime) -> None:
-        regrouped = []
-        for entry in self._known(self._touched):
-            before, shown = entry.shown, self._shows(entry, now)
-            entry.show(shown)
-            site_id = entry.site.id
-            if before.state != shown.state and before is not NOTHING:
-                regrouped.append(site_id)
-            unknown = shown.state == State.UNKNOWN and entry.evidence_at is not None
-            (self._stale.add if unknown else self._stale.discard)(site_id)
-        self._history.most = REMEMBERED + 4 * len(self.entries)
+        changed_state = self._publish_entries(now)
+        self._changelog.max_changes = MIN_CHANGES + CHANGES_PER_SITE * len(self.entries)
         if self.version.generation == self._read.generation:
-            self._history.add(Step(self.version, self._touched, regrouped, self._left))
+            self._changelog.add(ChangelogStep(self.version, self._unpublished, changed_state, self._left))
         self.version = self._read._replace(ms=max(int(now.timestamp() * 1000), self.version.ms + 1))
         self.versions += 1
-        self._touched, self._left, self._urgent, self._refreshed = set(), {}, False, time.monotonic()
+        self._unpublished, self._left, self._urgent, self._published_at = set(), {}, False, time.monotonic()
         published, self.published = self.published, asyncio.Event()
         published.set()
 
-    def select(self, wanted: Selection) -> list[Entry]:
-        """In the order of their ids."""
-        found = [entry for entry in self.entries.values() if wanted.holds(entry)]
-        found.sort(key=lambda entry: entry.site.id)
-        return found
+    def _publish_entries(self, now: datetime) -> Collection[int]:
+        """Render the entries that changed. Return the ids of those with another state than in the last version."""
+        changed_state = []
+        for entry in list(self._existing(self._unpublished)):
+            site_id, before = entry.site.id, entry.published
+            try:
+                entry.publish(self._state_at(entry, now))
+            except Exception as error:  # what was published of it does not age: it must not stay
+                self._reject(site_id, error)
+                self._remove(entry)
+                continue
+            self.rejected.discard(site_id)
+            if before.state != entry.published.state and before is not UNPUBLISHED:
+                changed_state.append(site_id)
+            unknown = entry.published.state == State.UNKNOWN and entry.evidence_at is not None
+            (self._stale.add if unknown else self._stale.discard)(site_id)
+        return changed_state
 
-    def since(self, seen: Version, wanted: Selection) -> "Change | None":
-        """None when it is too long ago, or of another database."""
-        steps = self._history.since(seen, current=self.version)
+    def select(self, status_filter: StatusFilter) -> list[StatusEntry]:
+        """In the order of site ids."""
+        entries = [entry for entry in self.entries.values() if status_filter.matches(entry)]
+        entries.sort(key=lambda entry: entry.site.id)
+        return entries
+
+    def since(self, seen: Version, status_filter: StatusFilter) -> "StatusChange | None":
+        """Return what a client with version `seen` lacks; None if that is too old or of another database."""
+        steps = self._changelog.since(seen, current=self.version)
         if steps is None or seen.ms > self.version.ms + 60_000:
             return None
-        moved = {site_id for step in steps for site_id in step.moved}
-        changed = {entry.site.id: entry for entry in self._known(moved) if wanted.holds(entry)}
+        changed_ids = {site_id for step in steps for site_id in step.changed}
+        changed = {entry.site.id: entry for entry in self._existing(changed_ids) if status_filter.matches(entry)}
         removed = {
             entry.site.id
-            for entry in self._known({site_id for step in steps for site_id in step.regrouped})
-            if wanted.reaches(entry.site.village_code, entry.provider_id)
-        } | {site_id for step in steps for site_id, place in step.left.items() if wanted.reaches(*place)}
-        return Change(
-            self.version.told(seen), [changed[site_id] for site_id in sorted(changed)], sorted(removed - changed.keys())
+            for entry in self._existing({site_id for step in steps for site_id in step.changed_state})
+            if status_filter.covers(entry.site.village_code, entry.provider_id)
+        } | {site_id for step in steps for site_id, former in step.left.items() if status_filter.covers(*former)}
+        return StatusChange(
+            self.version.merged_with(seen),
+            [changed[site_id] for site_id in sorted(changed)],
+            sorted(removed - changed.keys()),
         )
 
 
@@ -233,7 +272,7 @@ def _reasons(beats: Beats, now: datetime) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StatusChange:
     version: Version
-    changed: list[Entry]
+    changed: list[StatusEntry]
     removed: list[int]

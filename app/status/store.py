@@ -1,4 +1,4 @@
-"""What the snapshot reads: the sites that changed since it last looked, and the worker's beat."""
+"""Read what changed since the snapshot's last refresh, and the worker's heartbeats."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -28,21 +28,23 @@ COUNTERS = text("""
     FROM change_counter
 """)
 BEATS = text("SELECT source, beat_at, blind_since FROM worker_beat")
-PORTION = 2000
+BATCH_ROWS = 2000
 
 
-async def counters(session: AsyncSession) -> tuple[int, int, int, int]:
-    """Generation, status, registry, incident."""
+async def get_counters(session: AsyncSession) -> tuple[int, int, int, int]:
+    """Return (generation, status, registry, incident)."""
     return tuple((await session.execute(COUNTERS)).one())
 
 
-async def changed(session: AsyncSession, *, status: int, registry: int, incident: int) -> AsyncIterator[Sequence[Any]]:
-    """Rows in portions: a hundred thousand of them are never all in memory at once."""
+async def stream_changed(
+    session: AsyncSession, *, status: int, registry: int, incident: int
+) -> AsyncIterator[Sequence[Any]]:
+    """Yield changed rows in batches, so that 100,000 of them are never in memory at once."""
     seen = {"status": status, "registry": registry, "incident": incident}
-    async for portion in (await session.stream(ROWS, seen)).partitions(PORTION):
-        yield portion
+    async for batch in (await session.stream(ROWS, seen)).partitions(BATCH_ROWS):
+        yield batch
 
 
-async def beats(session: AsyncSession) -> dict[str, tuple[datetime, datetime | None]]:
-    """By source: when the worker last beat, and since when nothing is seen or heard by it."""
+async def get_beats(session: AsyncSession) -> dict[str, tuple[datetime, datetime | None]]:
+    """By source: (last heartbeat, blind since)."""
     return {source: (beat_at, blind_since) for source, beat_at, blind_since in await session.execute(BEATS)}

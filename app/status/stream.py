@@ -1,8 +1,8 @@
-"""Streams: the status once, then what changes, as server-sent events.
+"""Stream the status once and then its changes, as server-sent events.
 
-Nothing is queued for anybody. A stream knows the version that it has told, waits for a newer one, and asks for the
-change from the one to the other, which is made once for all who ask the same. Who reads slowly skips versions; who does
-not read at all is cut off by the kernel (app/runtime/server.py).
+Nothing is queued. A stream keeps the version that it sent last, waits for a newer one and renders the change between
+the two, shared by all streams with the same query. A slow client skips versions; one that does not read at all is
+disconnected (app/runtime/server.py).
 """
 
 import asyncio
@@ -13,58 +13,58 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 from app.core.errors import Gone, Unavailable
-from app.status.rendered import Answers, Question
-from app.status.selection import Selection
+from app.status.rendered import StatusQuery, StatusRenderer
 from app.status.snapshot import Snapshot
+from app.status.status_filter import StatusFilter
 from app.status.version import Version
 from app.web.sse import BEAT_S, RECHECK_S, StreamLimit
 
-BACK_MS = 2_000, 5_000  # when a reader comes back after an end: not all of them at once
-AT_ONCE = 16  # streams that are told in one go, before whoever polls has a turn
-PIECE = 65_536  # as much as waits in memory for one that reads slowly
+RETRY_MS = 2_000, 5_000  # random, so that clients do not all reconnect at once
+CONCURRENT_SENDS = 16  # streams woken in a row before other requests are served
+CHUNK_BYTES = 65_536  # held in memory for a slow client
 
 
-class Event(NamedTuple):
-    kind: str  # snapshot, change, beat; empty: nothing to tell
+class StatusEvent(NamedTuple):
+    kind: str  # snapshot, change or beat; empty: nothing to send
     version: Version
     body: bytes = b""
 
-    def pieces(self) -> Iterator[bytes]:
-        yield f"event: {self.kind}\nid: {self.version}\ndata: ".encode() + self.body[:PIECE]
-        for start in range(PIECE, len(self.body), PIECE):
-            yield self.body[start : start + PIECE]
+    def chunks(self) -> Iterator[bytes]:
+        yield f"event: {self.kind}\nid: {self.version}\ndata: ".encode() + self.body[:CHUNK_BYTES]
+        for start in range(CHUNK_BYTES, len(self.body), CHUNK_BYTES):
+            yield self.body[start : start + CHUNK_BYTES]
         yield b"\n\n"
 
 
-class Streams(StreamLimit):
-    """Of the status: what all that are open in this process are told."""
+class StatusStreams(StreamLimit):
+    """The status streams of this process."""
 
-    def __init__(self, snapshot: Snapshot, answers: Answers, *, max_streams: int) -> None:
+    def __init__(self, snapshot: Snapshot, renderer: StatusRenderer, *, max_streams: int) -> None:
         super().__init__(max_streams=max_streams)
-        self._snapshot, self._answers = snapshot, answers
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._snapshot, self._renderer = snapshot, renderer
+        self._send_slots = asyncio.Semaphore(CONCURRENT_SENDS)
 
     def end(self) -> None:
         super().end()
         self._snapshot.published.set()
 
-    async def tell(
-        self, wanted: Selection, seen: Version | None, is_allowed: Callable[[], Awaitable[bool]]
+    async def stream_events(
+        self, status_filter: StatusFilter, seen: Version | None, is_allowed: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[bytes]:
-        """`seen`: the version that the reader has; None where it has none."""
-        yield f"retry: {random.randint(*BACK_MS)}\n\n".encode()
-        told_at = float("-inf")
+        """Yield events until the service ends or the caller loses access. `seen`: the version that the client has."""
+        yield f"retry: {random.randint(*RETRY_MS)}\n\n".encode()
+        sent_at = float("-inf")
         while True:
-            async with self._turn:
+            async with self._send_slots:
                 await asyncio.sleep(0)
             published = self._snapshot.published
-            event = await self._news(wanted, seen)
-            if not event.kind and time.monotonic() - told_at >= BEAT_S:
-                event = Event("beat", event.version, self._answers.age())
+            event = await self._next_event(status_filter, seen)
+            if not event.kind and time.monotonic() - sent_at >= BEAT_S:
+                event = StatusEvent("beat", event.version, self._renderer.beat())
             if event.kind:
-                for piece in event.pieces():
-                    yield piece
-                told_at = time.monotonic()
+                for chunk in event.chunks():
+                    yield chunk
+                sent_at = time.monotonic()
             seen = event.version
             if self.ending:
                 return
@@ -74,21 +74,21 @@ class Streams(StreamLimit):
             if not await is_allowed():
                 return
 
-    async def _news(self, wanted: Selection, seen: Version | None) -> Event:
+    async def _next_event(self, status_filter: StatusFilter, seen: Version | None) -> StatusEvent:
         try:
             if seen is not None:
                 with contextlib.suppress(Gone):
-                    return await self._change(wanted, seen)
-            return await self._whole(wanted)
-        except Unavailable:  # another database is being read
-            return Event("", seen or self._snapshot.version)
+                    return await self._change(status_filter, seen)
+            return await self._full_status(status_filter)
+        except Unavailable:  # another database is being loaded
+            return StatusEvent("", seen or self._snapshot.version)
 
-    async def _whole(self, wanted: Selection) -> Event:
-        answer = await self._answers.get(Question(wanted))
-        return Event("snapshot", answer.version, answer.body)
+    async def _full_status(self, status_filter: StatusFilter) -> StatusEvent:
+        rendered = await self._renderer.render(StatusQuery(status_filter))
+        return StatusEvent("snapshot", rendered.version, rendered.body)
 
-    async def _change(self, wanted: Selection, seen: Version) -> Event:
-        answer = await self._answers.get(Question(wanted, since=seen))
-        assert answer.change is not None
-        something = answer.change.changed or answer.change.removed
-        return Event("change" if something else "", answer.change.version, answer.body)
+    async def _change(self, status_filter: StatusFilter, seen: Version) -> StatusEvent:
+        rendered = await self._renderer.render(StatusQuery(status_filter, since=seen))
+        assert rendered.change is not None
+        has_changes = rendered.change.changed or rendered.change.removed
+        return StatusEvent("change" if has_changes else "", rendered.change.version, rendered.body)

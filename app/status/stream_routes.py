@@ -1,4 +1,4 @@
-"""`/status/stream`, and the tickets with which a browser opens it."""
+"""`/status/stream`, and tickets that let a browser open it without headers."""
 
 from datetime import datetime
 from functools import partial
@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 
 from app.access import stream_tickets
 from app.core.errors import Invalid
-from app.status.routes import Since, Wanted
-from app.status.schemas import Aged
-from app.status.stream import Streams
+from app.status.routes import Filter, Since
+from app.status.schemas import VersionedStatus
+from app.status.stream import StatusStreams
 from app.status.version import Version
 from app.web.auth import Presented, is_still_allowed, redeem_ticket
 from app.web.deps import Reader, Session
@@ -21,18 +21,20 @@ from app.web.sse import UNBUFFERED, EventStream, event_schema
 
 router = APIRouter(tags=["dashboards"])
 
-LastEventId = Annotated[str | None, Header(description="as browsers send it: the stream goes on from there")]
+LastEventId = Annotated[
+    str | None, Header(description="sent by browsers on reconnecting: the stream continues after it")
+]
 
 
 EVENTS = {
-    "description": "Until the reader, the caller's rights or the service end it",
+    "description": "Ends when the client or the service closes it or the caller loses access",
     "content": {
         "text/event-stream": {
             "itemSchema": {
                 "oneOf": [
                     event_schema("snapshot", {"$ref": "#/components/schemas/StatusOut"}),
                     event_schema("change", {"$ref": "#/components/schemas/ChangeOut"}),
-                    event_schema("beat", Aged.model_json_schema()),
+                    event_schema("beat", VersionedStatus.model_json_schema()),
                 ]
             }
         }
@@ -41,7 +43,7 @@ EVENTS = {
 
 
 class TicketOut(BaseModel):
-    ticket: str = Field(description="good once: `GET /status/stream?ticket=…`")
+    ticket: str = Field(description="for one `GET /status/stream?ticket=…`")
     expires_at: datetime
 
 
@@ -55,38 +57,35 @@ async def get_stream(
     request: Request,
     caller: Reader,
     credential: Presented,
-    wanted: Wanted,
+    status_filter: Filter,
     since: Since = None,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Server-sent events: a `snapshot` (what `GET /status` answers), then each `change` (as with `since`) at once.
+    """Server-sent events: a `snapshot` (as `GET /status`), then each `change` (as with `since`) as it happens.
 
-    After 15 s without either, a `beat` says how old the data is. Each `id` is a version: a reader that comes back with
-    it, as `Last-Event-ID` or as `since`, gets only what changed meanwhile, where that is still remembered.
+    After 15 s without either, a `beat` gives the age of the data. Each `id` is a version: a client that reconnects
+    with it as `Last-Event-ID` or `since` receives only what changed meanwhile, or a `snapshot` if that is too old.
     """
-    streams: Streams = request.app.state.streams
-    seen = _version(last_event_id) or (Version.read(since) if since is not None else None)
+    streams: StatusStreams = request.app.state.streams
+    seen = _version(last_event_id) or (Version.parse(since) if since is not None else None)
     streams.require_capacity()
-    request.app.state.answers.version()
+    request.app.state.status_renderer.current_version()  # raises Unavailable before the stream starts
 
-    leave = partial(is_still_allowed, request, credential, caller)
-    return EventStream(streams.tell(wanted, seen, leave), headers=UNBUFFERED)
+    is_allowed = partial(is_still_allowed, request, credential, caller)
+    return EventStream(streams.stream_events(status_filter, seen, is_allowed), headers=UNBUFFERED)
 
 
 def _version(event_id: str | None) -> Version | None:
-    """None for what is none of ours, perhaps by now: a browser would give up for good at a refusal."""
+    """Return None for an invalid id, perhaps of an earlier release: after an error a browser would not reconnect."""
     try:
-        return Version.read(event_id or "")
+        return Version.parse(event_id or "")
     except Invalid:
         return None
 
 
 @router.post("/status/stream-ticket", response_model=TicketOut, status_code=201, responses=problems(403))
 async def create_ticket(session: Session, caller: Reader, credential: Presented, response: Response) -> dict[str, Any]:
-    """For a browser, whose EventSource sends no headers. The ticket opens one stream within a minute.
-
-    The stream sees what you may see, for as long as you may see it.
-    """
+    """For browsers, whose EventSource sends no headers. It opens one stream within a minute, with your rights."""
     ticket, expires_at = await stream_tickets.issue(session, credential)
     response.headers["Cache-Control"] = "no-store"
     return {"ticket": ticket, "expires_at": expires_at}

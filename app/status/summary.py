@@ -1,4 +1,4 @@
-"""How many sites are in each state: of a region, of its children, by technology and by provider."""
+"""Count sites by state: of a region, its children, by technology and by provider."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -6,11 +6,11 @@ from typing import Any
 
 from app.registry import regions
 from app.registry.models import SiteKind, State
-from app.status.row import Entry
+from app.status.row import StatusEntry
 
 
-def summary(entries: Iterable[Entry], region: str) -> dict[str, Any]:
-    """Nodes are counted apart: sites hang on them, no village uses one."""
+def summarise(entries: Iterable[StatusEntry], region: str) -> dict[str, Any]:
+    """Nodes are counted apart from the sites: no village uses one."""
     by_kind = _grouped(entries, lambda entry: entry.site.kind)
     sites = by_kind[SiteKind.ACCESS_POINT]
     names = regions.names()
@@ -23,23 +23,23 @@ def summary(entries: Iterable[Entry], region: str) -> dict[str, Any]:
         "region": {"code": region, "name": names[region], **_counts(sites)},
         "nodes": _counts(by_kind[SiteKind.NODE]),
         "children": [{"code": code, "name": names[code], **_counts(by_child[code])} for code in children],
-        "technologies": [{"technology": name, **_counts(of)} for name, of in sorted(by_technology.items())],
-        "providers": [{"provider": slug, **_counts(of)} for slug, of in sorted(by_provider.items())],
+        "technologies": [{"technology": name, **_counts(group)} for name, group in sorted(by_technology.items())],
+        "providers": [{"provider": slug, **_counts(group)} for slug, group in sorted(by_provider.items())],
     }
 
 
-def _grouped(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, list[Entry]]:
-    found: dict[str, list[Entry]] = defaultdict(list)
+def _grouped(entries: Iterable[StatusEntry], key: Callable[[StatusEntry], str]) -> dict[str, list[StatusEntry]]:
+    groups: dict[str, list[StatusEntry]] = defaultdict(list)
     for entry in entries:
-        found[key(entry)].append(entry)
-    return found
+        groups[key(entry)].append(entry)
+    return groups
 
 
-def _counts(entries: Sequence[Entry]) -> dict[str, Any]:
-    states = Counter(entry.shown.state for entry in entries)
+def _counts(entries: Sequence[StatusEntry]) -> dict[str, Any]:
+    states = Counter(entry.published.state for entry in entries)
     return {
         "sites": len(entries),
         "states": {state.value: states[state.value] for state in State},
-        "maintenance": sum(entry.shown.maintenance for entry in entries),
-        "acknowledged": sum(entry.shown.acknowledged for entry in entries),
+        "maintenance": sum(entry.published.maintenance for entry in entries),
+        "acknowledged": sum(entry.published.acknowledged for entry in entries),
     }

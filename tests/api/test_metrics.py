@@ -198,7 +198,7 @@ async def test_the_same_version_is_written_once_and_travels_compressed(
 ) -> None:
     await register(cast)
     await publish(app)
-    writing = Mock(side_effect=prometheus.text)
+    writing = Mock(side_effect=prometheus.exposition)
     monkeypatch.setattr(prometheus, "text", writing)
     zipped = await cast.vera.client.get("/metrics/sites", headers={"Accept-Encoding": "gzip"})
     whole = await cast.vera.client.get("/metrics/sites", headers={"Accept-Encoding": "identity"})
@@ -221,7 +221,7 @@ def test_label_values_are_escaped() -> None:
         "last_seen_at": None,
         "maintenance": True,
     }
-    families = text_string_to_metric_families(prometheus.text([orjson.dumps(row)], None).decode())
+    families = text_string_to_metric_families(prometheus.exposition([orjson.dumps(row)], None).decode())
     assert {sample.labels["site"] for family in families for sample in family.samples} == {odd}
 
 

@@ -12,7 +12,7 @@ from app.core.clock import utc_now
 from app.postgres.engine import open_engine, open_sessions
 from app.settings import LimitsSettings, settings
 from app.status import store
-from app.status.row import Entry
+from app.status.row import StatusEntry
 from app.status.schemas import StatusOut
 from app.web.deps import Session
 
@@ -64,8 +64,8 @@ def the_plain_way() -> FastAPI:
     async def status(session: Session) -> Any:
         now, sites = utc_now(), []
         for row in await session.execute(store.ROWS, {"status": -1, "registry": -1, "incident": -1}):
-            entry = Entry.read(row)
-            shown = entry.shows(now, gone="stopped", maintenance=False)
+            entry = StatusEntry.from_row(row)
+            shown = entry.state_at(now, stale_reason="stopped", maintenance=False)
             figures = {"last_seen_at": entry.last_seen_at, "rtt_ms": entry.rtt_ms, "loss_pct": entry.loss_pct}
             sites.append(entry.site._asdict() | shown._asdict() | figures)
         return {"version": "1", "generated_at": now, "data_age_s": None, "sites": sites}

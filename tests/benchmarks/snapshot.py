@@ -13,9 +13,9 @@ from sqlalchemy import text
 from app.core.clock import utc_now
 from app.postgres.embedded import Cluster
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
-from app.status.rendered import Answers, Form, Question
-from app.status.selection import Selection
+from app.status.rendered import StatusFormat, StatusQuery, StatusRenderer
 from app.status.snapshot import Snapshot
+from app.status.status_filter import StatusFilter
 from tests.benchmarks.polling import fill
 from tests.conftest import make_database
 
@@ -60,7 +60,7 @@ async def _run(url: str) -> None:
         await session.execute(text("SELECT 1"))
     gc.collect()
     before, snapshot = _resident_mb(), Snapshot(refresh_s=3600)
-    answers, whole = Answers(snapshot), Question(Selection("64"))
+    renderer, whole = StatusRenderer(snapshot), StatusQuery(StatusFilter("64"))
     wall, cpu = time.perf_counter(), time.process_time()
     await snapshot.refresh(sessions)
     snapshot.tick(utc_now())
@@ -78,7 +78,7 @@ async def _run(url: str) -> None:
         snapshot.tick(utc_now())
         changes.append((time.perf_counter() - wall, time.process_time() - cpu))
         wall = time.perf_counter()
-        body = (await answers.get(Question(Selection("64"), since=seen))).body
+        body = (await renderer.render(StatusQuery(StatusFilter("64"), since=seen))).body
         sinces.append(time.perf_counter() - wall)
         most = max(most, len(body))
     print(
@@ -87,12 +87,12 @@ async def _run(url: str) -> None:
     )
     print(f"since: {1000 * statistics.median(sinces):.1f} ms, {most:,} bytes (limit 5)")
     wall = time.perf_counter()
-    body = (await answers.get(whole)).body
+    body = (await renderer.render(whole)).body
     print(
         f"everything: {1000 * (time.perf_counter() - wall):.0f} ms, {len(body):,} bytes; memory {_resident_mb():.0f} MB"
     )
     wall = time.perf_counter()
-    body = (await answers.get(Question(Selection("64"), Form.METRICS))).body
+    body = (await renderer.render(StatusQuery(StatusFilter("64"), StatusFormat.METRICS))).body
     print(f"for Prometheus: {1000 * (time.perf_counter() - wall):.0f} ms in a thread, {len(body):,} bytes")
     await engine.dispose()
 

@@ -69,7 +69,7 @@ class Served:
     async def settle(self) -> None:
         """Until all that was written is to be seen."""
         async with transaction(self.sessions) as session:
-            generation, *written = await store.counters(session)
+            generation, *written = await store.get_counters(session)
         async with asyncio.timeout(30):  # figures alone wait for their turn
             while list(self.app.state.snapshot.version[:4]) != [generation, *written]:  # noqa: ASYNC110  # as above
                 await asyncio.sleep(0.02)

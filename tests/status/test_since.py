@@ -185,7 +185,7 @@ async def test_a_replica_answers_for_another(app: FastAPI, cast: Cast, session: 
         asked = draw.choice([mine, other])
         await asked.refresh(app.state.sessions)
         asked.tick(utc_now())
-        app.state.answers._snapshot = asked
+        app.state.status_renderer._snapshot = asked
         await wall.follow()
     for last in (mine, other):
         await last.refresh(app.state.sessions)
@@ -212,7 +212,7 @@ async def test_a_restored_database_is_read_anew(app: FastAPI, cast: Cast, sessio
 def test_an_answer_to_who_saw_more_tells_only_what_both_have_seen(behind: int) -> None:
     seen = Version(1, 5, 5, 5, 5_000)
     ours = seen._replace(**{("status", "registry", "incident", "ms")[behind]: 4})
-    assert ours.told(seen) == ours
-    assert seen.told(ours) == seen
+    assert ours.merged_with(seen) == ours
+    assert seen.merged_with(ours) == seen
     mixed = ours._replace(ms=9_000) if behind < 3 else ours._replace(status=9)
-    assert mixed.told(seen) == ours
+    assert mixed.merged_with(seen) == ours

@@ -18,7 +18,7 @@ from app.postgres.engine import Sessions, open_engine, transaction
 from app.registry import store as registry
 from app.registry.schemas import SitePatch
 from app.runtime.migrate import migrate
-from app.status.refresher import Follower
+from app.status.refresher import SnapshotRefresher
 from app.status.snapshot import Snapshot
 from probes.policy import AddressPolicy
 from tests.conftest import Cast, drop_database, make_database
@@ -126,7 +126,7 @@ async def test_a_change_reaches_the_snapshot_by_notice_and_a_cut_line_is_made_up
 ) -> None:
     url, engine, sessions = committed_database
     snapshot = Snapshot(refresh_s=10)
-    follower = Follower(snapshot, sessions, url)
+    follower = SnapshotRefresher(snapshot, sessions, url)
     following = asyncio.create_task(follower.run())
     try:
         await until(lambda: snapshot.loaded, 5)
@@ -262,5 +262,5 @@ async def test_after_another_database_was_restored_it_says_to_wait_to_those_who_
 ) -> None:
     await status(app, cast.vera)
     assert (await cast.vera.get("/status")).status_code == 200
-    app.state.snapshot._forget()
+    app.state.snapshot._clear()
     assert (await cast.vera.get("/status")).status_code == 503
