@@ -31,12 +31,18 @@ async def sites(
 ) -> bool:
     """Import a file, say the result of each row, and return whether all are valid. Raises SettingsError."""
     data = _read(file)
-    outcome = await _import(settings, file.name, data, dry_run=dry_run, partial=partial, spoken=spoken)
+    try:
+        if report_to is not None:
+            report.require_loadable(data)
+        result = await _import(settings, file.name, data, dry_run=dry_run, partial=partial)
+    except Invalid as error:
+        lines = [response.fault_line(fault, language=spoken) for fault in error.faults]
+        raise SettingsError(f"{file.name}: {'; '.join(lines)}") from None
     if report_to is not None:
-        _write(report_to, report.write(data, outcome, language=spoken))
-    for line in _summary(outcome, spoken):
+        _write(report_to, report.write(data, result, language=spoken))
+    for line in _summary(result, spoken):
         say(line)
-    return not outcome.wrong_rows
+    return not result.wrong_rows
 
 
 def _read(file: Path) -> bytes:
@@ -49,17 +55,16 @@ def _write(file: Path, data: bytes) -> None:
     file.write_bytes(data)
 
 
-async def _import(
-    settings: Settings, name: str, data: bytes, *, dry_run: bool, partial: bool, spoken: str
-) -> ImportResult:
+async def _import(settings: Settings, name: str, data: bytes, *, dry_run: bool, partial: bool) -> ImportResult:
+    """Raises Invalid for a file without rows of sites, SettingsError without a database."""
     engine = open_engine(database_url(settings), name="import", command_timeout_s=None)
     try:
-        book = sheets.read(data)
-        _show_progress("read", len(book.rows))
+        parsed = sheets.read(data)
+        _show_progress("read", len(parsed.rows))
         async with transaction(open_sessions(engine)) as session:
             return await store.import_rows(
                 session,
-                book,
+                parsed,
                 SourceFile(name, hashlib.sha256(data).hexdigest()),
                 caller=by_command_line(),
                 policy=probe_policy(settings),
@@ -67,10 +72,6 @@ async def _import(
                 partial=partial,
                 on_progress=_show_progress,
             )
-    except Invalid as error:
-        raise SettingsError(
-            f"{name}: " + "; ".join(response.fault_line(fault, language=spoken) for fault in error.faults)
-        ) from None
     except (OSError, DBAPIError) as error:
         raise SettingsError(f"{DATABASE_AWAY} ({type(error).__name__})") from None
     finally:
@@ -82,18 +83,18 @@ def _show_progress(stage: str, rows: int) -> None:
         sys.stderr.write(f"{PROGRESS[stage].format(rows=rows)}\n")
 
 
-def _summary(outcome: ImportResult, spoken: str) -> Iterator[str]:
+def _summary(result: ImportResult, spoken: str) -> Iterator[str]:
     """Yield the warnings, a line for each row that is not simply created, and the counts."""
     verdicts = report.VERDICTS[spoken]
-    for fault in outcome.file.warnings:
+    for fault in result.file.warnings:
         yield response.fault_line(fault, language=spoken)
-    for row, verdict in outcome.verdicts:
+    for row, verdict in result.verdicts:
         if verdict is not RowVerdict.CREATE or row.warnings:
             for where, what in response.row_lines(row, verdict, language=spoken):
                 yield f"{row.label:>6}  {where:<30}  {what}"
-    counts = {verdicts[verdict]: outcome.counts[verdict.value] for verdict in verdicts}
-    if outcome.counts["warning"]:
-        counts[{"id": "peringatan", "en": "warning"}[spoken]] = outcome.counts["warning"]
+    counts = {verdicts[verdict]: result.counts[verdict.value] for verdict in verdicts}
+    if result.counts["warning"]:
+        counts[{"id": "peringatan", "en": "warning"}[spoken]] = result.counts["warning"]
     written, not_written = {"id": ("tertulis", "tidak ada yang ditulis"), "en": ("written", "nothing written")}[spoken]
-    result = written if outcome.applied else not_written
-    yield f"{'  '.join(f'{name} {count:,}' for name, count in counts.items())}: {result}"
+    ending = written if result.applied else not_written
+    yield f"{'  '.join(f'{name} {count:,}' for name, count in counts.items())}: {ending}"

@@ -100,6 +100,7 @@ async def get_region(session: Session, caller: Reader, code: Annotated[str, Path
 
 @router.get("/providers", response_model=Page[ProviderOut], responses=problems(), tags=["registry"])
 async def list_providers(session: Session, caller: Reader, limit: Limit = 100, cursor: Cursor = None) -> Any:
+    """List providers; a provider's own account sees only itself."""
     rows = await providers.list_providers(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
     page, next_cursor = BY_ID.page(rows, limit, lambda provider: provider.id)
     return {"items": page, "next_cursor": next_cursor}
@@ -107,6 +108,7 @@ async def list_providers(session: Session, caller: Reader, limit: Limit = 100, c
 
 @router.post("/providers", response_model=ProviderOut, status_code=201, responses=problems(403, 409), tags=["registry"])
 async def create_provider(session: Session, caller: Provincial, body: ProviderIn, idempotency: IdempotencyKey) -> Any:
+    """Register a provider; its slug is permanent."""
     if provider_id := await idempotency.find(session, body, caller=caller):
         return await providers.get_provider(session, str(provider_id), caller=caller)
     provider = await providers.create_provider(session, body, caller=caller)
@@ -116,6 +118,7 @@ async def create_provider(session: Session, caller: Provincial, body: ProviderIn
 
 @router.get("/providers/{id}", response_model=ProviderOut, responses=problems(404), tags=["registry"])
 async def get_provider(session: Session, caller: Reader, id: ProviderId) -> Any:
+    """Get a provider by id or slug."""
     return await providers.get_provider(session, id, caller=caller)
 
 
@@ -138,6 +141,7 @@ async def list_sites(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
+    """List sites within your scope, with their current state. `q` matches name, host, or the start of the code."""
     filters = SiteFilter(region, state, technology, provider, lifecycle, q)
     rows = await store.list_sites(session, filters, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
     names = regions.names()
@@ -169,6 +173,7 @@ async def create_site(
 
 @router.get("/sites/{id}", response_model=SiteOut, responses=problems(404), tags=["registry"])
 async def get_site(session: Session, caller: Reader, id: SiteId, response: Response) -> dict[str, Any]:
+    """Get a site by id or code; its version is the ETag."""
     site, status = await store.get_site(session, id, caller=caller)
     response.headers["ETag"] = f'"{site.version}"'
     return serialize_site(site, status, regions.names(), caller=caller)
@@ -183,6 +188,7 @@ async def patch_site(
     body: PatchBody,
     if_match: IfMatch = None,
 ) -> dict[str, Any]:
+    """Change the fields sent. A move to another district is the province's; past seconds keep their configuration."""
     patch = await lenient_body.require_valid(session, body, SitePatch, caller=caller, policy=_policy(request), ident=id)
     site, status = await store.patch_site(
         session, id, patch, caller=caller, policy=_policy(request), if_match=read_version(if_match)

@@ -19,7 +19,7 @@ from app.runtime import instance
 from app.runtime.migrate import migrate
 from app.settings import Settings
 from tests.conftest import drop_database, make_database
-from tests.support.imports import HEADER, MUARA
+from tests.support.imports import HEADER, MUARA, unreportable_workbook
 
 
 @pytest.fixture
@@ -73,6 +73,17 @@ async def test_a_file_is_checked_then_written_and_invalid_rows_end_with_1(
         (actor, "import", "create"),
         (actor, "import", "import"),
     ]
+
+
+async def test_a_workbook_that_cannot_be_reported_on_is_refused_and_not_written(
+    database: tuple[str, AsyncEngine], tmp_path: Path
+) -> None:
+    url, _ = database
+    file, report = tmp_path / "kukar.xlsx", tmp_path / "hasil.xlsx"
+    file.write_bytes(unreportable_workbook())
+    refused = sinyal(url, file, "--report", report)
+    assert (refused.returncode, refused.stdout, len(refused.stderr.splitlines())) == (2, "", 1)
+    assert (report.exists(), sinyal(url, file).stdout) == (False, "baru 1  diperbarui 0  tetap 0  salah 0: tertulis\n")
 
 
 async def test_a_file_that_is_no_table_is_one_line(database: tuple[str, AsyncEngine], tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from threading import Event
 from typing import Any
 
 import httpx
-import openpyxl
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
@@ -29,7 +28,7 @@ from app.runtime.migrate import migrate
 from probes.policy import AddressPolicy
 from tests.conftest import Cast, drop_database, make_database
 from tests.factories import VILLAGE, site
-from tests.support.imports import HEADER, MUARA, repack, saved, upload
+from tests.support.imports import unreportable_workbook, upload
 
 SARI = Caller(1, "sari", Role.PROVINCE_ADMIN, "64")
 ROWS = 40
@@ -189,11 +188,7 @@ async def test_registrations_proceed_while_the_report_of_an_import_is_rendered(
 
 
 async def test_a_workbook_that_cannot_be_reported_on_is_refused_and_not_written(cast: Cast) -> None:
-    page: Any = (workbook := openpyxl.Workbook()).active
-    for line in (HEADER, MUARA):
-        page.append(line.split(";"))
-    merges = b'<mergeCells><mergeCell ref="H1:XFD1048576"/></mergeCells>'  # a cell each, once held in memory
-    data = repack(saved(workbook), lambda xml: xml.replace(b"</sheetData>", b"</sheetData>" + merges))
+    data = unreportable_workbook()
     refused = await upload(cast.ana, data, format="xlsx")
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "too_much_inside")
     assert (await cast.ana.get("/sites")).json()["items"] == []

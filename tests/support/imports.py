@@ -52,3 +52,12 @@ def repack(data: bytes, change: Any = lambda xml: xml, **more: bytes) -> bytes:
         for name, content in parts.items():
             new.writestr(name, content)
     return out.getvalue()
+
+
+def unreportable_workbook() -> bytes:
+    """Return a workbook with one importable row and a merge that openpyxl would need millions of cells for."""
+    page: Any = (workbook := openpyxl.Workbook()).active
+    for line in (HEADER, MUARA):
+        page.append(line.split(";"))
+    merges = b'<mergeCells><mergeCell ref="H1:XFD1048576"/></mergeCells>'
+    return repack(saved(workbook), lambda xml: xml.replace(b"</sheetData>", b"</sheetData>" + merges))
