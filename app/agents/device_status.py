@@ -1,4 +1,4 @@
-"""Status of a site's agent: what its pushes told, and whether its silence would count as an outage."""
+"""Status of a site's agent: what its pushes reported, and whether its silence would count as an outage."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -50,7 +50,7 @@ class Enrolment(Base):
 
 
 class Device(Base):
-    """What the pushes of a site's agent told: one narrow row per site, inserted with the first push."""
+    """What the pushes of a site's agent reported: one narrow row per site, inserted with the first push."""
 
     __tablename__ = "device"
 

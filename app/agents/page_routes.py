@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from app.agents import enrolment, install_commands, pages
 from app.agents.enrolment import EnrolmentDetails
 from app.agents.models import AgentKind
+from app.agents.params import EnrolmentCode, OptionalKind
 from app.agents.routes import NO_STORE, base_url, settings
 from app.core import i18n
 from app.core.clock import utc_now
@@ -19,14 +20,11 @@ from app.web.security_headers import POLICY
 
 router = APIRouter(prefix="/enrol/{code}", dependencies=[Depends(open_to_all)], include_in_schema=False)
 
-Code = Annotated[str, Path(max_length=40, description="the enrolment code", examples=["K7QX2MRD"])]
 VIEWERS = re.compile(r"bot\b|whatsapp|telegram|facebook|preview|slack|discord|Mozilla(?!.*PowerShell)", re.IGNORECASE)
 
 
 @router.get("")
-async def fetch_script(
-    request: Request, code: Code, kind: Annotated[AgentKind | None, Query(description="platform of the device")] = None
-) -> Response:
+async def fetch_script(request: Request, code: EnrolmentCode, kind: OptionalKind = None) -> Response:
     """Return the script with a new token. A browser or a messenger's preview gets a page, and the code stays unused.
 
     A used, unknown or expired code is answered with a script that prints this and fails: for OpenWrt with status 200,
@@ -57,13 +55,13 @@ async def fetch_script(
 
 
 @router.get("/status")
-async def show_status(request: Request, code: Code) -> Response:
+async def show_status(request: Request, code: EnrolmentCode) -> Response:
     """Show whether readings arrive, for the technician's phone; the page reloads itself."""
     return await _show(request, code, lambda details: pages.status(details, utc_now()))
 
 
 @router.get("/card")
-async def show_card(request: Request, code: Code) -> Response:
+async def show_card(request: Request, code: EnrolmentCode) -> Response:
     """Show a card to print: how to install the agent, check it and remove it."""
     return await _show(request, code, lambda details: pages.card(details, base_url(request), enrolment.normalize(code)))
 

@@ -1,16 +1,15 @@
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, Field
 
-from app.agents import enrolment, installation
+from app.agents import device_status, enrolment, installation
 from app.agents.install_commands import install_commands
-from app.agents.models import AgentKind
+from app.agents.params import RequiredKind
+from app.agents.schemas import DeviceOut, EnrolmentOut
 from app.core import i18n
-from app.core.errors import Fault, Invalid
-from app.core.validation import MESSAGES
+from app.core.errors import Fault
+from app.registry import store as registry
 from app.registry.params import SiteId
 from app.settings import Settings
 from app.web.deps import Reader, Session, Writer
@@ -18,21 +17,6 @@ from app.web.problem_details import ProblemResponses, problems
 
 router = APIRouter(prefix="/sites/{id}", tags=["field"])
 
-
-def required_kind(
-    kind: Annotated[
-        AgentKind | None, Query(description="required: platform of the device", examples=["openwrt"])
-    ] = None,
-) -> AgentKind:
-    """Raises Invalid, with the possible values, if `kind` is missing."""
-    if kind is None:
-        raise Invalid(
-            Fault("kind", "missing", MESSAGES["missing"], "One of: {kinds}", values={"kinds": ", ".join(AgentKind)})
-        )
-    return kind
-
-
-RequiredKind = Annotated[AgentKind, Depends(required_kind)]
 SET_PUBLIC_URL = "Set it to the address at which every device reaches the service"
 NO_PUBLIC_URL = Fault(
     "url",
@@ -46,15 +30,6 @@ SCRIPT = {"description": "The script", "content": {"text/plain": {"schema": {"ty
 
 def script_or_problems(status: int, *others: int) -> ProblemResponses:
     return problems(*others) | {status: SCRIPT}
-
-
-class EnrolmentOut(BaseModel):
-    code: str = Field(examples=["K7QX2MRD"], description="installs one agent, until `expires_at`; shown only once")
-    expires_at: datetime
-    commands: dict[AgentKind, str] = Field(description="the line that installs the agent, by platform")
-    card_url: str = Field(description="page to print for the technician")
-    status_url: str = Field(description="page that shows at the site whether readings arrive")
-    warnings: list[str] = Field([], description="what is allowed but probably a mistake")
 
 
 @router.post(
@@ -102,6 +77,13 @@ async def enrol(session: Session, caller: Writer, request: Request, response: Re
         "status_url": f"{url}/enrol/{code}/status",
         "warnings": warnings(request),
     }
+
+
+@router.get("/device", response_model=DeviceOut, responses=problems(404))
+async def get_device(session: Session, caller: Reader, id: SiteId) -> dict[str, Any]:
+    """Get the status of a site's own device: its last push, its agent, its traffic, its rejected rows."""
+    site, _ = await registry.get_site(session, id, caller=caller)
+    return await device_status.read_device(session, site.id)
 
 
 def settings(request: Request) -> Settings:

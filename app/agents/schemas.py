@@ -41,3 +41,12 @@ class DeviceOut(BaseModel):
     month: date = Field(description="WITA")
     month_requests: int
     month_bytes: int = Field(description="traffic of its pushes, with an estimate for headers and TLS handshakes")
+
+
+class EnrolmentOut(BaseModel):
+    code: str = Field(examples=["K7QX2MRD"], description="installs one agent, until `expires_at`; shown only once")
+    expires_at: datetime
+    commands: dict[AgentKind, str] = Field(description="the line that installs the agent, by platform")
+    card_url: str = Field(description="page to print for the technician")
+    status_url: str = Field(description="page that shows at the site whether readings arrive")
+    warnings: list[str] = Field([], description="what is allowed but probably a mistake")

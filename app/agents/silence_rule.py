@@ -6,8 +6,8 @@ SQL over `site s`, its `site_status st` and its `device d`.
 
 PUSHES = "(s.lifecycle = 'active' AND s.probe = 'push')"
 HEARD_AT_ADDRESS = "coalesce(st.last_ok_at >= date_trunc('second', s.addressed_at), false)"
-# A device that was last heard with a token that is valid now. With a revoked one it may be trying in vain: that it is
-# refused says nothing of its link.
+# The last push used a token that is valid now. With a revoked token the device may still send and be rejected, so its
+# silence says nothing about the link.
 DEVICE_IS_ADMITTED = """EXISTS (
     SELECT FROM device_token t WHERE t.id = d.token_id AND t.site_id = s.id AND t.revoked_at IS NULL
 )"""

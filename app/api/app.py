@@ -14,7 +14,6 @@ from app.accounts.audit_routes import router as audit
 from app.accounts.routes import router as accounts
 from app.accounts.session_routes import router as session
 from app.accounts.token_routes import router as tokens
-from app.agents.device_routes import router as devices
 from app.agents.page_routes import router as enrolment
 from app.agents.routes import router as agents
 from app.aggregates.response_cache import ResponseCache
@@ -88,7 +87,6 @@ ROUTERS = (
     agents,
     diagnoses,
     pushes,
-    devices,
     speedtests,
     throughputs,
 )

@@ -1,4 +1,4 @@
-"""Decides which rows of a push are new, and what the push tells of its device. Pure: receipts come in locked."""
+"""Decides which rows of a push are new, and what it changes of its device. Pure: the caller has locked the receipts."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ class ReceivedPush:
 
 @dataclass(slots=True)
 class PushResult:
-    """What the response tells of a push."""
+    """What the response to a push contains."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -105,7 +105,7 @@ def accept_rows(
     """Return the counts of the push and its new readings in the order of their slots; update its receipts.
 
     1. A row is new if its receipt does not hold its sequence number; rejected rows are not entered in it.
-    2. If no reading tells the state now, add one for the arrival itself, unless all rows were duplicates.
+    2. If no reading is live, add one for the arrival itself, unless all rows were duplicates.
     3. Renew the receipts of all boots in the push.
     """
     result, readings, is_live = PushResult(rejected=list(received.push.faults)), list[Reading](), False
@@ -157,7 +157,7 @@ def detect_second_agent(
 
 
 def device_values(received: ReceivedPush, site: PushSite, result: PushResult, *, second_agent: bool) -> dict[str, Any]:
-    """Return what the push tells of its device, by the columns of `device`; None leaves a column as it is."""
+    """Return what the push reports of its device, by the columns of `device`."""
     push, at = received.push, received.received_at
     return {
         "site_id": site.site_id,

@@ -1,4 +1,4 @@
-"""Devices by their tokens, cached for seconds. Tokens that are asked for at the same time share one query."""
+"""Looks up devices by their tokens and caches them for seconds; concurrent look-ups share one query."""
 
 import asyncio
 import time

@@ -32,7 +32,7 @@ class PushSite(NamedTuple):
 
 
 class TimedRow(NamedTuple):
-    """A row with either its `reading` or its `fault`. `live`: the reading tells the site's state now."""
+    """A row with either its `reading` or its `fault`. `live`: the reading reflects the site's current state."""
 
     row: PushRow
     reading: Reading | None
@@ -65,7 +65,7 @@ def assign_slots(push: Push, received_us: int, site: PushSite) -> list[TimedRow]
 
 
 def arrival_reading(site: PushSite, received_us: int) -> Reading:
-    """The reading for a push none of whose rows tells the state now: that it arrived proves the link."""
+    """The reading for a push without a live row: its arrival proves the link."""
     slot = received_us // 1_000_000
     return Reading(site.site_id, slot, Outcome.OK, 0, (), site.send_every_s, ARRIVAL, AGENT)
 
@@ -113,7 +113,7 @@ def distinct_slots(slots: list[int], last: int) -> list[int]:
 
 
 def _live_reading(site: PushSite, row: PushRow, slot: int) -> Reading:
-    """Up, whatever the anchors said: the push itself proves the link. Lost packets are recorded."""
+    """Up, whatever the anchors replied: the push itself proves the link. Lost packets are recorded."""
     return Reading(site.site_id, slot, Outcome.OK, row.sent, row.rtt_us, site.send_every_s, None, AGENT)
 
 

@@ -17,17 +17,17 @@ from probes.contract import ProbeKind
 @pytest.fixture
 def queries(monkeypatch: pytest.MonkeyPatch) -> list[list[bytes]]:
     """The digests of each query; those that begin with ? are of unknown tokens."""
-    asked: list[list[bytes]] = []
+    queries: list[list[bytes]] = []
 
     async def look_up(session: AsyncSession, digests: list[bytes]) -> dict[bytes, RegisteredDevice]:
-        asked.append(digests)
+        queries.append(digests)
         await asyncio.sleep(0)
         site = PushSite(1, "active", 0, 60, 60)
         known = [digest for digest in digests if not digest.startswith(b"?")]
         return dict.fromkeys(known, RegisteredDevice(site, ProbeKind.PUSH, 1))
 
     monkeypatch.setattr(device_cache, "_look_up", look_up)
-    return asked
+    return queries
 
 
 def numbered(first: int, last: int) -> list[bytes]:

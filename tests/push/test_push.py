@@ -35,7 +35,7 @@ async def test_a_beat_received_twice_counts_once(agent: Agent) -> None:
     assert (device["accepted"], device["duplicates"], device["boot"], device["seq"]) == (1, 1, "k3f9", 181)
 
 
-async def test_a_batch_is_dated_by_uptime_and_its_newest_row_tells_the_state_now(agent: Agent) -> None:
+async def test_a_batch_is_dated_by_uptime_and_its_newest_row_is_live(agent: Agent) -> None:
     await backdate_site(agent)
     batch = [
         {"seq": 1, "uptime_s": 1000 - 15, "sent": 3, "rtt_ms": []},

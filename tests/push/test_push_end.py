@@ -36,5 +36,5 @@ async def test_a_device_whose_ping_cannot_run_is_shown_as_not_measuring(agent: A
         async with agent.session.begin():
             assert await agent.session.scalar(measures) is expected
     await agent.push({"boot": "b1", "batch": []})
-    assert (await agent.row("device"))["measures"] is True, "an empty batch does not tell"
+    assert (await agent.row("device"))["measures"] is True, "an empty batch changes nothing"
     assert [reading.outcome for reading in await agent.dequeue()] == ["ok"] * 3

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
 from app.core.clock import utc_now
-from app.push import inbox
+from app.push import dedupe, inbox
+from app.push.dedupe import ReceivedPush
 from app.push.device_cache import TTL_S, DeviceCache
 from app.settings import PushSettings
 from tests.conftest import Cast
@@ -237,3 +238,23 @@ async def test_the_ingest_heartbeat_is_enqueued_without_a_site(agent: Agent, ses
     assert (start.site_id, start.is_api_start) == (None, True), "the first delivery of a process"
     assert (heartbeat.site_id, heartbeat.is_api_start) == (None, False)
     assert abs((utc_now() - heartbeat.received_at).total_seconds()) < 60
+
+
+async def test_a_push_that_we_fail_to_store_gets_500_and_still_proves_the_link(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own fault: the device keeps its rows and sends them again, and its site is not taken for silent."""
+    device_values = dedupe.device_values
+
+    def fail_on_rows(received: ReceivedPush, *args: Any, **options: Any) -> dict[str, Any]:
+        if received.rows:
+            raise TypeError("a fault of ours")
+        return device_values(received, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dedupe, "device_values", fail_on_rows)
+        answer = await agent.send(BEAT)
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (500, "internal-error")
+    (reading,) = await agent.dequeue()
+    assert (reading.outcome, reading.reason) == ("ok", "arrival")
+    assert (await agent.push(BEAT))["accepted"] == 1, "no row was entered in the receipt"

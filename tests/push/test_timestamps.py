@@ -1,4 +1,4 @@
-"""Slots of rows, whatever the clocks of devices tell: pure."""
+"""Slots of rows, whatever the clocks of devices show: pure."""
 
 from itertools import pairwise
 from typing import Any
@@ -80,7 +80,7 @@ def test_rows_of_a_suspended_site_are_rejected() -> None:
     assert slots(rows) == ["not_active"]
 
 
-def test_the_newest_row_tells_the_state_now_if_it_is_recent() -> None:
+def test_the_newest_row_is_live_if_it_is_recent() -> None:
     lost: dict[str, Any] = {"rtt_ms": []}
     rows = timed_rows([row(2, uptime_s=130, **lost), row(1, uptime_s=70, **lost)], uptime_s=220)
     newest, older = (timed.reading for timed in rows)
@@ -119,7 +119,7 @@ def test_distinct_slots_keep_their_order_and_free_slots_do_not_move(moments: lis
     now_ms=st.integers(NOW * 1000, NOW * 1000 + 10_000_000),
     clock=st.integers(0, 4_000_000_000),
 )
-def test_dating_by_uptime_is_exact_whatever_any_clock_tells(ups: list[int], now_ms: int, clock: int) -> None:
+def test_dating_by_uptime_is_exact_whatever_any_clock_shows(ups: list[int], now_ms: int, clock: int) -> None:
     """Rows of whole seconds apart, measured `ago` before the receipt."""
     up_ms = 7 * 86_400_000
     batch = [row(n, uptime_s=(up_ms - ms) / 1000, clock=clock + n) for n, ms in enumerate(ups)]
