@@ -151,7 +151,7 @@ def _validation_problem(request: Request, error: RequestValidationError, synonym
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     problem = BY_STATUS.get(error.status_code, BadRequest)()
-    if error.status_code == 413 and error.detail.isdecimal():  # app/api/middleware/body_limit.py
+    if error.status_code == 413 and error.detail.isdecimal():  # app/api/middleware/body_limits.py
         problem = TooLarge("At most {limit} MB per request: split it into several", values={"limit": error.detail})
     if error.status_code == 400:
         problem.faults = (Fault("body", "json_invalid", MESSAGES["body_unreadable"]),)
