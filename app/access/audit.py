@@ -1,4 +1,4 @@
-"""Who changed what, and why. Rows are added and never touched again: a trigger refuses it to the database role too."""
+"""The audit log: who changed what, and why. Append-only: a trigger refuses updates and deletes to every role."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class AuditFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """`before` and `after` are of JSON's types; a contact person in them is masked, that there is one stays seen."""
+class AuditEntry:
+    """`before` and `after` hold JSON types; personal data in them is masked, empty fields stay empty."""
 
     action: str
     object: str
@@ -50,13 +50,13 @@ async def record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    entry = Entry(action, object, object_id, region_code, reason, before, after)
+    entry = AuditEntry(action, object, object_id, region_code, reason, before, after)
     await record_all(session, caller, [entry])
 
 
-async def record_all(session: AsyncSession, caller: Caller, entries: Sequence[Entry]) -> None:
-    """What one request did to many things at once."""
-    who = {
+async def record_all(session: AsyncSession, caller: Caller, entries: Sequence[AuditEntry]) -> None:
+    """Record what one request did to many objects."""
+    actor = {
         "account_id": caller.account_id,
         "token_id": caller.token_id,
         "source": caller.source,
@@ -67,7 +67,7 @@ async def record_all(session: AsyncSession, caller: Caller, entries: Sequence[En
         insert(Audit),
         [
             {
-                **who,
+                **actor,
                 "action": entry.action,
                 "object": Audited(entry.object).value,
                 "object_id": str(entry.object_id),
@@ -82,20 +82,20 @@ async def record_all(session: AsyncSession, caller: Caller, entries: Sequence[En
 
 
 async def list_entries(
-    session: AsyncSession, wanted: AuditFilter, *, caller: Caller, before: int | None, limit: int
+    session: AsyncSession, criteria: AuditFilter, *, caller: Caller, before: int | None, limit: int
 ) -> list[Audit]:
-    """Newest first, below the id `before`. What belongs to no region is the province's. Raises NotAllowed."""
+    """List newest first, below the id `before`; those without a region are the province's. Raises NotAllowed."""
     query = select(Audit).where(in_region(Audit.region_code, caller.region_code)).order_by(Audit.id.desc()).limit(limit)
     for name in ("object", "object_id", "actor", "action", "source"):
-        if (value := getattr(wanted, name)) is not None:
+        if (value := getattr(criteria, name)) is not None:
             query = query.where(getattr(Audit, name) == value)
-    if wanted.region is not None:
-        require_region(caller, wanted.region)
-        query = query.where(in_region(Audit.region_code, wanted.region))
-    if wanted.start is not None:
-        query = query.where(Audit.at >= wanted.start)
-    if wanted.end is not None:
-        query = query.where(Audit.at < wanted.end)
+    if criteria.region is not None:
+        require_region(caller, criteria.region)
+        query = query.where(in_region(Audit.region_code, criteria.region))
+    if criteria.start is not None:
+        query = query.where(Audit.at >= criteria.start)
+    if criteria.end is not None:
+        query = query.where(Audit.at < criteria.end)
     if before is not None:
         query = query.where(Audit.id < before)
     return list(await session.scalars(query))

@@ -50,5 +50,5 @@ async def record(session: AsyncSession, key: str, digest: bytes, object_id: str,
     )
 
 
-async def forget_old(session: AsyncSession) -> None:
+async def delete_old(session: AsyncSession) -> None:
     await session.execute(text("DELETE FROM idempotent_answer WHERE created_at < now() - interval '24 hours'"))

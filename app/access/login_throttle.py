@@ -1,8 +1,8 @@
-"""How often a password may be guessed: ever longer waits after failures, by account and by address.
+"""Password guessing limits: ever longer waits after failed sign-ins, by account and by client network.
 
-Whoever guesses at an account from one place waits there. The account as a whole is slowed only for places from which
-it never signed in, and an address only for accounts that never signed in from it: so nobody can keep an owner out of
-the place where they work by guessing elsewhere.
+A pair of account and network always counts. An account as a whole is limited only for networks from which it never
+signed in, and a network only for accounts that never signed in from it: so nobody can lock an owner out of the place
+where they work by guessing elsewhere.
 """
 
 import hashlib
@@ -19,42 +19,45 @@ LONGEST_WAIT_S = 900
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """After `free` failures waits of 1, 2, 4, … seconds; one failure is forgiven for every `forgiven_s` of quiet."""
+class FailureLimit:
+    """After `free` failures waits of 1, 2, 4, … seconds; every `forgiven_s` without one takes one failure off."""
 
     subject: str
     free: int
     forgiven_s: int
 
 
-def limits(username: str, place: str, *, familiar: bool) -> list[Limit]:
-    """What a try counts against, in the order of locking. Hashed: now and then a password is typed for a name."""
-    pair = Limit(_digest("pair", username, place), free=5, forgiven_s=900)
+def sign_in_limits(username: str, network: str, *, familiar: bool) -> list[FailureLimit]:
+    """Return the limits that a sign-in counts against, in the order of locking; the pair is the last.
+
+    Subjects are hashed: people sometimes type their password in the username field.
+    """
+    pair = FailureLimit(_digest("pair", username, network), free=5, forgiven_s=900)
     if familiar:
         return [pair]
     return [
-        Limit(_digest("place", place), free=30, forgiven_s=60),
-        Limit(_digest("account", username), free=20, forgiven_s=60),
+        FailureLimit(_digest("place", network), free=30, forgiven_s=60),
+        FailureLimit(_digest("account", username), free=20, forgiven_s=60),
         pair,
     ]
 
 
-def code_guess_limit(what: str, place: str) -> Limit:
-    """For codes that anybody may try: what is missed from one place counts, whoever sits there."""
-    return Limit(_digest(what, place), free=20, forgiven_s=60)
+def code_guess_limit(purpose: str, network: str) -> FailureLimit:
+    """For codes that need no account: wrong ones count by network."""
+    return FailureLimit(_digest(purpose, network), free=20, forgiven_s=60)
 
 
-def network_of(address: str | None) -> str:
-    """Where a request comes from; whoever has an IPv6 address has its whole /64."""
+def network_of(client_address: str | None) -> str:
+    """Return an IPv4 address, or the /64 of an IPv6 one: its owner has all of that."""
     try:
-        found = ip_address(address or "")
+        address = ip_address(client_address or "")
     except ValueError:
         return "unknown"
-    if isinstance(found, IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ip_network((int(found), 64), strict=False))
-    return str(found)
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ip_network((int(address), 64), strict=False))
+    return str(address)
 
 
 CHARGE = """
@@ -75,10 +78,10 @@ LEFT = (
 )
 
 
-async def charge(session: AsyncSession, limit: Limit) -> int:
-    """Counts a try as failed before it is made, so that guesses at once cannot all slip through; the failures so far.
+async def charge(session: AsyncSession, limit: FailureLimit) -> int:
+    """Count an attempt as failed before it is made, so that concurrent guesses cannot slip through; return the count.
 
-    Raises TooManyAttempts, with nothing counted, while the wait for the last one runs.
+    Raises TooManyAttempts during the wait for the last failure; nothing is counted then.
     """
     values = {"subject": limit.subject, "free": limit.free, "longest_s": LONGEST_WAIT_S}
     failures: int | None = await session.scalar(
@@ -90,16 +93,16 @@ async def charge(session: AsyncSession, limit: Limit) -> int:
     return failures
 
 
-async def require_free(session: AsyncSession, limit: Limit) -> None:
-    """Raises TooManyAttempts while the wait for the last failure runs; nothing is counted."""
+async def require_free(session: AsyncSession, limit: FailureLimit) -> None:
+    """Raises TooManyAttempts during the wait for the last failure; counts nothing."""
     values = {"subject": limit.subject, "free": limit.free, "longest_s": LONGEST_WAIT_S}
     left = await session.scalar(text(LEFT.format(wait=WAIT)), values)
     if left is not None and left > 0:
         raise TooManyAttempts(ceil(left))
 
 
-async def refund(session: AsyncSession, charged: list[Limit]) -> None:
-    """The try was right after all: it does not count, and nor does what the account failed at from there."""
+async def refund(session: AsyncSession, charged: list[FailureLimit]) -> None:
+    """Undo the charges of a successful attempt, and clear the failures of its account from its network."""
     for limit in charged[:-1]:
         await session.execute(
             text("UPDATE sign_in_failure SET failures = greatest(0, failures - 1) WHERE subject = :subject"),
@@ -110,7 +113,7 @@ async def refund(session: AsyncSession, charged: list[Limit]) -> None:
     )
 
 
-async def forget_old(session: AsyncSession) -> None:
+async def delete_old(session: AsyncSession) -> None:
     await session.execute(text("DELETE FROM sign_in_failure WHERE last_at < now() - interval '1 day'"))
 
 

@@ -24,7 +24,7 @@ PROVINCIAL = frozenset({Role.PROVINCE_ADMIN, Role.PROVINCE_OPERATOR})
 
 
 class Source(StrEnum):
-    """The way a change came in."""
+    """Where a change came from."""
 
     API = "api"
     CLI = "cli"
@@ -32,21 +32,21 @@ class Source(StrEnum):
 
 
 class Audited(StrEnum):
-    """What kind of thing an entry of the audit is about."""
+    """The kind of object that an audit entry is about."""
 
     ACCOUNT = "account"
     TOKEN = "token"  # noqa: S105  # no secret
     PROVIDER = "provider"
     CONTRACT = "contract"
     SITE = "site"
-    FILE = "file"  # that was imported
-    CONTACTS = "contacts"  # that were exported
+    FILE = "file"  # an import
+    CONTACTS = "contacts"  # an export of them
     MAINTENANCE = "maintenance"
     INCIDENT = "incident"
 
 
 class Account(Base):
-    """A person who signs in with a password, and owns tokens."""
+    """A person, who signs in with a password and owns tokens."""
 
     __tablename__ = "account"
 
@@ -66,7 +66,7 @@ class Account(Base):
 
 
 class SignIn(Base):
-    """A session of the console; only the digest of its cookie is kept."""
+    """A console session; only the digest of its cookie is stored."""
 
     __tablename__ = "sign_in"
 
@@ -81,7 +81,7 @@ class SignIn(Base):
 
 
 class SignInFailure(Base):
-    """Failed sign-ins of late, by account and by address: what throttles the next."""
+    """Recent failed sign-ins by subject (`login_throttle.FailureLimit`)."""
 
     __tablename__ = "sign_in_failure"
 
@@ -91,7 +91,7 @@ class SignInFailure(Base):
 
 
 class Token(Base):
-    """An API token; only the digest of its secret is kept. Without an account it was made on the command line."""
+    """An API token; only the digest of its secret is stored. One without an account was created on the command line."""
 
     __tablename__ = "token"
 
@@ -110,26 +110,24 @@ class Token(Base):
     last_used_at: Mapped[Moment | None]
 
 
-class Kind(StrEnum):
-    """What a caller comes with."""
-
+class CredentialKind(StrEnum):
     TOKEN = "token"  # noqa: S105  # a kind, no secret
     SESSION = "session"
 
 
 class StreamTicket(Base):
-    """Opens one stream, soon; `credential` is the digest of the secret that it was asked for with."""
+    """Opens one stream within a minute; `credential` is the digest of the token or session that requested it."""
 
     __tablename__ = "stream_ticket"
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
-    kind: Mapped[Kind]
+    kind: Mapped[CredentialKind]
     credential: Mapped[bytes]
     expires_at: Mapped[Moment]
 
 
 class Audit(Base):
-    """Who changed what, and why: append-only, the database refuses anything else."""
+    """An entry of the audit log; a trigger refuses updates and deletes."""
 
     __tablename__ = "audit"
     __table_args__ = (Index("ix_audit_object", "object", "object_id"),)
@@ -142,7 +140,7 @@ class Audit(Base):
         select(Token.name).where(Token.id == token_id).scalar_subquery()  # tokens are never deleted
     )
     source: Mapped[Source] = mapped_column(server_default=Source.API.value)
-    address: Mapped[str | None]  # where the request came from
+    address: Mapped[str | None]  # the client's
     actor: Mapped[str]  # `Caller.who`
     action: Mapped[str]
     object: Mapped[str]  # an `Audited`

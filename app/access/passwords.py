@@ -1,4 +1,4 @@
-"""Passwords: what a good one is, hashed by argon2. Never on the event loop, and no more than two at a time."""
+"""Passwords: strength check and argon2 hashing, in two threads beside the event loop."""
 
 import asyncio
 import secrets
@@ -13,14 +13,14 @@ from zxcvbn import zxcvbn
 
 from app.core.errors import Fault
 
-SHORTEST, LONGEST = 12, 256
-WEIGHED = 72  # characters; that many decide whether it can be guessed, and weighing more takes long
-GOOD = 3  # of zxcvbn's 0 to 4: more than 10^8 guesses
-AT_ONCE = 2  # each takes 64 MB for 0.1 s
-LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # none that is mistaken for another
+MIN_LENGTH, MAX_LENGTH = 12, 256
+SCORED_LENGTH = 72  # characters: more do not change the score, and scoring them takes long
+MIN_SCORE = 3  # of zxcvbn's 0 to 4: more than 10^8 guesses
+THREADS = 2  # each hash takes 64 MB for 0.1 s
+ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # without characters that are mistaken for one another
 
-# What guessers here try first and zxcvbn's lists do not know.
-LOCAL = (
+# Local words that guessers try first and zxcvbn's lists lack.
+LOCAL_WORDS = (
     "sinyal",
     "desa",
     "sinyaldesa",
@@ -67,18 +67,18 @@ LOCAL = (
 T = TypeVar("T")
 
 
-async def check(password: str, *, field: str, about: tuple[str, ...]) -> Fault | None:
-    """Why it is no good password, or None; `about` is what everybody knows of its owner."""
-    given = _normal(password)
-    if not SHORTEST <= len(given) <= LONGEST:
+async def check(password: str, *, field: str, personal_words: tuple[str, ...]) -> Fault | None:
+    """Return why the password is too weak, or None; `personal_words` are its owner's username and name."""
+    normalized = _normalized(password)
+    if not MIN_LENGTH <= len(normalized) <= MAX_LENGTH:
         return Fault(
             field,
             "password_length",
             "A password has {shortest} to {longest} characters",
             "Take four or more words that nobody would put together",
-            values={"shortest": SHORTEST, "longest": LONGEST},
+            values={"shortest": MIN_LENGTH, "longest": MAX_LENGTH},
         )
-    if await _apart(lambda: _score(given, about)) < GOOD:
+    if await _in_thread(lambda: _score(normalized, personal_words)) < MIN_SCORE:
         return Fault(
             field,
             "password_weak",
@@ -89,41 +89,43 @@ async def check(password: str, *, field: str, about: tuple[str, ...]) -> Fault |
 
 
 async def hashed(password: str) -> str:
-    return await _apart(lambda: _hasher().hash(_normal(password)))
+    return await _in_thread(lambda: _hasher().hash(_normalized(password)))
 
 
 async def verify(password: str, password_hash: str | None) -> tuple[bool, str | None]:
-    """Whether it is the one, and a new hash where the kept one is of older parameters.
+    """Return whether the password matches, and a new hash where the stored one has outdated parameters.
 
-    Without a hash, because nobody has that name, it takes the same time.
+    Takes the same time without a hash, so that it does not tell whether the username exists.
     """
-    given = _normal(password)[: LONGEST + 1]  # one that long is nobody's
-    good, fresh = await _apart(lambda: _hasher().verify_and_update(given, password_hash or _nobodys()))
-    return (good, fresh) if password_hash is not None else (False, None)
+    normalized = _normalized(password)[: MAX_LENGTH + 1]  # no stored password is that long
+    matches, new_hash = await _in_thread(
+        lambda: _hasher().verify_and_update(normalized, password_hash or _dummy_hash())
+    )
+    return (matches, new_hash) if password_hash is not None else (False, None)
 
 
 def generate() -> str:
-    """Four groups of four: 79 random bits that can be read out on the telephone."""
-    return "-".join("".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(4))
+    """Four groups of four characters: 79 random bits that can be read out on the telephone."""
+    return "-".join("".join(secrets.choice(ALPHABET) for _ in range(4)) for _ in range(4))
 
 
-def _normal(password: str) -> str:
-    """The same letters, whichever way a keyboard put them together."""
+def _normalized(password: str) -> str:
+    """NFC: keyboards compose the same letter differently."""
     return unicodedata.normalize("NFC", password)
 
 
-def _score(password: str, about: tuple[str, ...]) -> int:
-    words = [word for phrase in about for word in (phrase, *phrase.split()) if len(word) > 2]
-    return int(zxcvbn(password[:WEIGHED], [*words, *LOCAL])["score"])
+def _score(password: str, personal_words: tuple[str, ...]) -> int:
+    words = [word for phrase in personal_words for word in (phrase, *phrase.split()) if len(word) > 2]
+    return int(zxcvbn(password[:SCORED_LENGTH], [*words, *LOCAL_WORDS])["score"])
 
 
-async def _apart(work: Callable[[], T]) -> T:
+async def _in_thread(work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_threads(), work)
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="password")
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="password")
 
 
 @cache
@@ -132,5 +134,5 @@ def _hasher() -> PasswordHash:
 
 
 @cache
-def _nobodys() -> str:
+def _dummy_hash() -> str:
     return _hasher().hash(generate())

@@ -1,4 +1,4 @@
-"""What each role may do: the one place that says it. How far it reaches is scope's."""
+"""Which rights each role has; `scope` limits them to a region and a provider."""
 
 from enum import StrEnum
 
@@ -6,10 +6,10 @@ from app.access.models import ADMINS, PROVINCIAL, WRITERS, Role
 
 
 class Right(StrEnum):
-    READ = "read"  # whatever lies within the scope
+    READ = "read"  # everything within the scope
     WRITE = "write"  # register, edit, import, acknowledge, plan maintenance: within the scope
-    PROVINCE = "province"  # what serves every district: providers, contracts
-    ADMINISTER = "administer"  # accounts, tokens, the audit: within the scope
+    PROVINCE = "province"  # change what all districts share: providers, contracts
+    ADMINISTER = "administer"  # accounts, tokens, the audit log: within the scope
 
 
 HOLDERS: dict[Right, frozenset[Role]] = {

@@ -1,4 +1,4 @@
-"""Who is asking, and how far they reach: the one place that decides it."""
+"""Callers and their scope: the region, and for provider viewers the provider, that limit what they see and change."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,14 +13,14 @@ PROVINCE = "64"
 
 
 class ScopedRow(Protocol):
-    """Anything that lies in a village and belongs to a provider: a row or its table."""
+    """A row, or its table, with a village and a provider."""
 
     village_code: Any
     provider_id: Any
 
 
 class Holder(Protocol):
-    """Anyone or anything that holds a role for a region: a caller, an account, a token, or what one is to become."""
+    """Whatever holds a role for a region: a caller, an account, a token, a grant."""
 
     @property
     def role(self) -> Role: ...
@@ -32,7 +32,7 @@ class Holder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role for a region, as it is about to be given."""
+    """A role for a region that is about to be granted to an account or a token."""
 
     role: Role
     region_code: str
@@ -54,13 +54,15 @@ class Caller:
 
     @property
     def who(self) -> str:
-        """Whom an act is put down to: the person, by whichever token. There is no space in a username, so nothing
-        else passes for one: not the name that somebody gave to a token."""
+        """The actor in the audit log: the username, whichever token was used, else `token <name>`.
+
+        Usernames hold no space, so a token's name cannot pass for one.
+        """
         return self.username or (self.name if self.token_id is None else f"token {self.name}")
 
     @property
     def key(self) -> str:
-        """Who it is, whatever the name."""
+        """Identifies the token or account, independent of its name."""
         return f"token:{self.token_id}" if self.token_id is not None else f"account:{self.account_id}"
 
     @property
@@ -83,7 +85,7 @@ def covers(region_code: str, code: str) -> bool:
 
 
 def visible_to(caller: Caller, table: type[ScopedRow]) -> ColumnElement[bool]:
-    """The one filter that keeps rows of others out of every answer."""
+    """The filter that keeps rows outside the caller's scope out of every response."""
     within: ColumnElement[bool] = in_region(table.village_code, caller.region_code)
     if caller.provider_id is not None:
         within = within & (table.provider_id == caller.provider_id)
@@ -97,7 +99,7 @@ def in_region(village_code: Any, code: str) -> ColumnElement[bool]:
 
 
 def require_writer(caller: Caller, village_code: str) -> None:
-    """Raises NotAllowed: the role only reads, or the village lies outside the caller's region."""
+    """Raises NotAllowed for a role that only reads, and for a village outside the caller's region."""
     if not caller.writes:
         raise NotAllowed("Role {role} only reads", values={"role": caller.role.value})
     require_region(caller, village_code)
@@ -110,20 +112,20 @@ def require_region(caller: Caller, code: str) -> None:
         )
 
 
-def exceeds(holder: Holder, given: Holder) -> bool:
-    """The one rule of giving: no right, region or provider beyond one's own."""
+def exceeds(holder: Holder, grant: Holder) -> bool:
+    """Whether a grant has a right, region or provider that its holder lacks."""
     return not (
-        rights_of(given.role) <= rights_of(holder.role)
-        and covers(holder.region_code, given.region_code)
-        and holder.provider_id in {None, given.provider_id}
+        rights_of(grant.role) <= rights_of(holder.role)
+        and covers(holder.region_code, grant.region_code)
+        and holder.provider_id in {None, grant.provider_id}
     )
 
 
-def check_grant(given: Holder) -> list[Fault]:
-    """What makes no sense of a role, its region and its provider, whoever gives it."""
+def check_grant(grant: Holder) -> list[Fault]:
+    """Faults of a role, its region and its provider that do not go together, whoever grants them."""
     faults = []
-    values = {"role": given.role.value}
-    if given.role in PROVINCIAL and given.region_code != PROVINCE:
+    values = {"role": grant.role.value}
+    if grant.role in PROVINCIAL and grant.region_code != PROVINCE:
         faults.append(
             Fault(
                 "region_code",
@@ -133,7 +135,7 @@ def check_grant(given: Holder) -> list[Fault]:
                 values=values,
             )
         )
-    if given.role in {Role.DISTRICT_ADMIN, Role.DISTRICT_OPERATOR} and given.region_code == PROVINCE:
+    if grant.role in {Role.DISTRICT_ADMIN, Role.DISTRICT_OPERATOR} and grant.region_code == PROVINCE:
         faults.append(
             Fault(
                 "region_code",
@@ -143,11 +145,11 @@ def check_grant(given: Holder) -> list[Fault]:
                 values=values,
             )
         )
-    if given.role is Role.PROVIDER_VIEWER and given.provider_id is None:
+    if grant.role is Role.PROVIDER_VIEWER and grant.provider_id is None:
         faults.append(
             Fault("provider", "missing", "Role {role} needs a provider", "Give the provider's slug", values=values)
         )
-    if given.role is not Role.PROVIDER_VIEWER and given.provider_id is not None:
+    if grant.role is not Role.PROVIDER_VIEWER and grant.provider_id is not None:
         faults.append(
             Fault("provider", "no_provider", "A provider goes with role provider_viewer only", "Set it to null")
         )

@@ -1,4 +1,4 @@
-"""Sessions of the console: a random secret in a cookie, of which only the digest is kept."""
+"""Console sessions: a random secret in a cookie, of which only the digest is stored."""
 
 import hashlib
 import hmac
@@ -14,30 +14,31 @@ from app.access.store import digest
 from app.core.clock import utc_now
 from app.core.errors import NotSignedIn
 
-FAMILIAR = timedelta(days=90)
-SEEN_EVERY = timedelta(minutes=1)
+FAMILIAR_FOR = timedelta(days=90)
+SEEN_RESOLUTION = timedelta(minutes=1)
 
 
-async def open_sign_in(session: AsyncSession, account: Account, *, place: str, lasts: timedelta) -> tuple[SignIn, str]:
-    """With its secret, which goes into the cookie and is kept nowhere."""
+async def open_sign_in(session: AsyncSession, account: Account, *, network: str, ttl: timedelta) -> tuple[SignIn, str]:
+    """Start a session; return it and its secret, which goes into the cookie and is not stored."""
     secret, now = secrets.token_urlsafe(32), utc_now()
-    found = SignIn(
-        digest=digest(secret), account_id=account.id, address=place, created_at=now, seen_at=now, expires_at=now + lasts
+    sign_in = SignIn(
+        digest=digest(secret), account_id=account.id, address=network, created_at=now, seen_at=now, expires_at=now + ttl
     )
-    session.add(found)
+    session.add(sign_in)
     await session.flush()
-    return found, secret
+    return sign_in, secret
 
 
 async def get_caller(session: AsyncSession, secret_digest: bytes, *, idle: timedelta) -> Caller:
-    """Raises NotSignedIn once it ended, was idle for too long, or its account was disabled."""
-    found, account = await get_sign_in(session, secret_digest, idle=idle)
-    if (now := utc_now()) - found.seen_at > SEEN_EVERY:
-        await session.execute(update(SignIn).where(SignIn.id == found.id).values(seen_at=now))
+    """Return the session's caller. Raises NotSignedIn once it ended, was idle, or its account was disabled."""
+    sign_in, account = await get_sign_in(session, secret_digest, idle=idle)
+    if (now := utc_now()) - sign_in.seen_at > SEEN_RESOLUTION:
+        await session.execute(update(SignIn).where(SignIn.id == sign_in.id).values(seen_at=now))
     return caller_of(account)
 
 
 async def get_sign_in(session: AsyncSession, secret_digest: bytes, *, idle: timedelta) -> tuple[SignIn, Account]:
+    """Raises NotSignedIn, like `get_caller`."""
     now = utc_now()
     row = (
         await session.execute(
@@ -71,7 +72,7 @@ def caller_of(account: Account) -> Caller:
 
 
 def csrf_token(secret: str) -> str:
-    """What only the session's own pages know: another site can make a browser send the cookie, not read this."""
+    """Derived from the session's secret: another site can make a browser send the cookie, but cannot read this."""
     return hmac.new(secret.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 
@@ -87,13 +88,13 @@ async def end_all(session: AsyncSession, account_id: int) -> None:
     )
 
 
-async def is_familiar(session: AsyncSession, account_id: int, place: str) -> bool:
-    """Whether the account signed in from there of late."""
+async def is_familiar(session: AsyncSession, account_id: int, network: str) -> bool:
+    """Whether the account signed in from the network within FAMILIAR_FOR."""
     recent = exists().where(
-        SignIn.account_id == account_id, SignIn.address == place, SignIn.created_at > utc_now() - FAMILIAR
+        SignIn.account_id == account_id, SignIn.address == network, SignIn.created_at > utc_now() - FAMILIAR_FOR
     )
     return bool(await session.scalar(select(recent)))
 
 
-async def forget_old(session: AsyncSession) -> None:
-    await session.execute(delete(SignIn).where(SignIn.created_at < utc_now() - FAMILIAR))
+async def delete_old(session: AsyncSession) -> None:
+    await session.execute(delete(SignIn).where(SignIn.created_at < utc_now() - FAMILIAR_FOR))

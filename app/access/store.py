@@ -1,8 +1,8 @@
-"""API tokens: made, hashed, looked up."""
+"""API tokens: created, hashed, looked up."""
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +16,7 @@ PREFIX = "sinyal_"
 
 
 def digest(secret: str) -> bytes:
-    """A token carries 256 random bits, so one plain hash is enough: there is nothing to guess."""
+    """One plain hash is enough: a token holds 256 random bits."""
     return hashlib.sha256(secret.encode()).digest()
 
 
@@ -29,7 +29,7 @@ async def create_token(
     provider_id: int | None = None,
     days: int | None = None,
 ) -> str:
-    """The secret of one that nobody owns: shown once, kept nowhere."""
+    """Create a token without an owner; return its secret, which is not stored."""
     return (
         await add_token(session, name=name, role=role, region_code=region_code, provider_id=provider_id, days=days)
     )[1]
@@ -46,6 +46,7 @@ async def add_token(
     account_id: int | None = None,
     created_by: str | None = None,
 ) -> tuple[Token, str]:
+    """Return the token and its secret, which is not stored."""
     secret, now = PREFIX + secrets.token_urlsafe(32), utc_now()
     token = Token(
         name=name,
@@ -63,8 +64,12 @@ async def add_token(
     return token, secret
 
 
+async def token_expires_at(session: AsyncSession, token_id: int | None) -> datetime | None:
+    return await session.scalar(select(Token.expires_at).where(Token.id == token_id))
+
+
 async def get_caller(session: AsyncSession, secret_digest: bytes) -> Caller:
-    """Raises NotSignedIn; the answer never tells which of unknown, expired and revoked it was."""
+    """Return the token's caller. Raises NotSignedIn, alike for an unknown, expired or revoked token."""
     query = select(Token, Account).outerjoin(Account, Account.id == Token.account_id)
     row = (await session.execute(query.where(Token.digest == secret_digest))).one_or_none()
     now = utc_now()
@@ -72,7 +77,7 @@ async def get_caller(session: AsyncSession, secret_digest: bytes) -> Caller:
         raise NotSignedIn("The token is unknown, expired or revoked")
     token, owner = row
     if owner is not None and (owner.disabled_at is not None or exceeds(owner, token)):
-        raise NotSignedIn("The token exceeds what its owner is allowed now")  # a token falls with its owner
+        raise NotSignedIn("The token exceeds what its owner is allowed now")  # a token follows its owner's role
     if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
         await session.execute(update(Token).where(Token.id == token.id).values(last_used_at=now))
     return Caller(

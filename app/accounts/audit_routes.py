@@ -1,4 +1,4 @@
-"""`GET /audit`: what was changed, by whom, from where, and why."""
+"""`GET /audit`: the audit log as JSON pages or CSV."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -26,7 +26,7 @@ from app.web.problem_details import problems
 
 router = APIRouter(tags=["access"])
 
-AuditLimit = Annotated[int | None, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds: 100, a csv all")]
+AuditLimit = Annotated[int | None, Query(ge=1, le=MAX_LIMIT, description="items per page; default 100, in CSV all")]
 Word = Annotated[str | None, Query(min_length=1, max_length=100)]
 
 CHUNK = 1000
@@ -49,7 +49,7 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class Format(StrEnum):
+class AuditFormat(StrEnum):
     JSON = "json"
     CSV = "csv"
 
@@ -59,7 +59,7 @@ class AuditOut(BaseModel):
 
     id: int
     at: datetime
-    actor: str = Field(description="the username, also where a token of theirs did it; in two words: no account did")
+    actor: str = Field(description="the username, also of a token's owner; two words where no account is behind it")
     account_id: int | None
     token_id: int | None = Field(description="null: in a session of the console")
     token_name: str | None
@@ -68,13 +68,13 @@ class AuditOut(BaseModel):
     action: str
     object: Audited
     object_id: str
-    region_code: str | None = Field(description="null: a matter of the whole province")
+    region_code: str | None = Field(description="null: concerns the whole province")
     reason: str | None
     before: dict[str, Any] | None
     after: dict[str, Any] | None
 
 
-def asked_entries(
+def parse_filter(
     bounds: BoundsParam,
     object: Audited | None = None,
     object_id: Word = None,
@@ -98,38 +98,40 @@ async def list_audit(
     session: Session,
     caller: Admin,
     request: Request,
-    wanted: Annotated[AuditFilter, Depends(asked_entries)],
-    format: Annotated[Format | None, Query(description="else by Accept")] = None,
+    criteria: Annotated[AuditFilter, Depends(parse_filter)],
+    format: Annotated[AuditFormat | None, Query(description="default: by Accept")] = None,
     limit: AuditLimit = None,
     cursor: Cursor = None,
     accept: Annotated[str | None, Header()] = None,
 ) -> Any:
-    """Newest first. Admins read what lies within their region."""
+    """Audit entries within your region, newest first."""
     before = BY_ID.read(cursor)
-    if format is Format.CSV or (format is None and "text/csv" in (accept or "")):
-        if wanted.region is not None:
-            require_region(caller, wanted.region)
-        written = _csv(request.app.state.sessions, wanted, caller=caller, before=before, limit=limit)
-        return StreamingResponse(written, media_type=CSV_TYPE, headers=attachment_headers("jejak-audit", "csv"))
+    if format is AuditFormat.CSV or (format is None and "text/csv" in (accept or "")):
+        if criteria.region is not None:
+            require_region(caller, criteria.region)
+        lines = _csv(request.app.state.sessions, criteria, caller=caller, before=before, limit=limit)
+        return StreamingResponse(lines, media_type=CSV_TYPE, headers=attachment_headers("jejak-audit", "csv"))
     limit = limit or 100
-    found = await audit.list_entries(session, wanted, caller=caller, before=before, limit=limit + 1)
-    page, next_cursor = BY_ID.page(found, limit, lambda entry: entry.id)
+    entries = await audit.list_entries(session, criteria, caller=caller, before=before, limit=limit + 1)
+    page, next_cursor = BY_ID.page(entries, limit, lambda entry: entry.id)
     return {"items": page, "next_cursor": next_cursor}
 
 
 async def _csv(
-    sessions: Sessions, wanted: AuditFilter, *, caller: Caller, before: int | None, limit: int | None
+    sessions: Sessions, criteria: AuditFilter, *, caller: Caller, before: int | None, limit: int | None
 ) -> AsyncIterator[str]:
-    """All of it, or as many as were asked for, which is one chunk. Each is read in a transaction of its own: none stays
-    open while a caller's line is slow."""
+    """All entries in chunks, or one chunk of `limit`.
+
+    Each is read in a transaction of its own, so that none stays open while a client reads slowly.
+    """
     yield BOM + csv_text([list(AuditOut.model_fields)])
     more = True
     while more:
         async with transaction(sessions) as session:
-            found = await audit.list_entries(session, wanted, caller=caller, before=before, limit=limit or CHUNK)
-        yield csv_text(map(_row, found))
-        more = limit is None and len(found) == CHUNK
-        before = found[-1].id if found else None
+            entries = await audit.list_entries(session, criteria, caller=caller, before=before, limit=limit or CHUNK)
+        yield csv_text(map(_row, entries))
+        more = limit is None and len(entries) == CHUNK
+        before = entries[-1].id if entries else None
 
 
 def _row(entry: Audit) -> list[Cell]:

@@ -1,4 +1,4 @@
-"""A role for a region as callers name it: looked up, and never more than who gives it has."""
+"""Grants: a role for a region and a provider, resolved from a request and checked against the caller's own."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,20 +11,20 @@ from app.registry import providers, regions
 async def resolve(
     session: AsyncSession, *, role: Role, region_code: str, provider: str | None
 ) -> tuple[Grant, list[Fault]]:
-    """`provider` is its slug. With faults, the grant is not to be given."""
+    """Return the grant and its faults; with any, it must not be used. `provider` is a slug."""
     faults: list[Fault] = []
     try:
         regions.require_known(region_code, field="region_code")
     except Invalid as unknown:
         faults += unknown.faults
-    found = await providers.find_by_slug(session, provider, faults) if provider is not None else None
-    grant = Grant(role, region_code, found.id if found else None)
-    named = {fault.field for fault in faults}
-    return grant, faults + [fault for fault in check_grant(grant) if fault.field not in named]
+    row = await providers.find_by_slug(session, provider, faults) if provider is not None else None
+    grant = Grant(role, region_code, row.id if row else None)
+    faulty = {fault.field for fault in faults}
+    return grant, faults + [fault for fault in check_grant(grant) if fault.field not in faulty]
 
 
 def require_within(caller: Caller, grant: Grant) -> None:
-    """Raises NotAllowed."""
+    """Raises NotAllowed for a grant that exceeds the caller's own."""
     if exceeds(caller, grant):
         raise NotAllowed(
             "You cannot grant more than your own: {role} for {region} exceeds {own_role} for {own_region}",

@@ -17,52 +17,61 @@ router = APIRouter(prefix="/accounts", tags=["access"])
 @router.get("", response_model=Page[AccountOut], responses=problems(403))
 async def list_accounts(session: Session, caller: Admin, limit: Limit = 100, cursor: Cursor = None) -> dict[str, Any]:
     """Accounts within your region."""
-    found = await store.list_accounts(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
-    page, next_cursor = BY_ID.page([store.present(account) for account in found], limit, itemgetter("id"))
+    accounts = await store.list_accounts(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
+    page, next_cursor = BY_ID.page([store.present(account) for account in accounts], limit, itemgetter("id"))
     return {"items": page, "next_cursor": next_cursor}
 
 
 @router.post("", response_model=AccountMade, status_code=201, responses=problems(403, 409))
 async def create_account(
-    session: Session, caller: Admin, given: AccountIn, request: Request, response: Response, idempotency: IdempotencyKey
+    session: Session,
+    caller: Admin,
+    account: AccountIn,
+    request: Request,
+    response: Response,
+    idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
-    """You give no right and no region beyond your own. Without a password one is made and shown once; its owner
-    sets another at the first sign-in."""
-    if made := await idempotency.find(session, given, caller=caller):
-        return store.present(await store.get_account(session, made, caller=caller))
-    found, initial = await store.create_account(session, given, caller=caller)
-    await idempotency.record(session, given, found.account.id, caller=caller)
-    response.headers["Location"] = f"{request.url.path}/{found.account.id}"
-    response.headers["ETag"] = f'"{found.account.version}"'
+    """Create an account; you cannot grant more than your own rights and region.
+
+    Without a password one is generated and shown once; its owner changes it at the first sign-in.
+    """
+    if account_id := await idempotency.find(session, account, caller=caller):
+        return store.present(await store.get_account(session, account_id, caller=caller))
+    row, initial_password = await store.create_account(session, account, caller=caller)
+    await idempotency.record(session, account, row.account.id, caller=caller)
+    response.headers["Location"] = f"{request.url.path}/{row.account.id}"
+    response.headers["ETag"] = f'"{row.account.version}"'
     response.headers["Cache-Control"] = "no-store"
-    return store.present(found) | {"initial_password": initial}
+    return store.present(row) | {"initial_password": initial_password}
 
 
 @router.get("/{id}", response_model=AccountOut, responses=problems(403, 404))
 async def get_account(session: Session, caller: Admin, id: RowId, response: Response) -> dict[str, Any]:
-    found = await store.get_account(session, id, caller=caller)
-    response.headers["ETag"] = f'"{found.account.version}"'
-    return store.present(found)
+    row = await store.get_account(session, id, caller=caller)
+    response.headers["ETag"] = f'"{row.account.version}"'
+    return store.present(row)
 
 
 @router.patch("/{id}", response_model=AccountOut, responses=problems(403, 404, 409, 412))
 async def patch_account(
-    session: Session, caller: Admin, id: RowId, given: AccountPatch, if_match: IfMatch = None
+    session: Session, caller: Admin, id: RowId, patch: AccountPatch, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Holds at once for its sessions, within five seconds for its tokens; a token beyond its owner stops working.
-    The last admin of the province stays."""
-    return store.present(await store.patch_account(session, id, given, caller=caller, if_match=read_version(if_match)))
+    """Change an account: at once for its sessions, within five seconds for its tokens.
+
+    A token that exceeds its owner stops working. The last admin of the province cannot be disabled or demoted.
+    """
+    return store.present(await store.patch_account(session, id, patch, caller=caller, if_match=read_version(if_match)))
 
 
 @router.delete("/{id}", status_code=204, responses=problems(403, 404, 409))
 async def disable_account(session: Session, caller: Admin, id: RowId) -> None:
-    """Disables it: its sessions end and its tokens stop working. Again: 204 again."""
+    """Disable an account: its sessions end and its tokens stop working. Idempotent."""
     await store.disable_account(session, id, caller=caller)
 
 
 @router.post("/{id}/reset-password", response_model=AccountMade, responses=problems(403, 404))
 async def reset_password(session: Session, caller: Admin, id: RowId, response: Response) -> dict[str, Any]:
-    """A new password, shown once; its sessions end, and its owner sets another at the first sign-in."""
-    found, initial = await store.reset_password(session, id, caller=caller)
+    """Generate a password, shown once; sessions end, and the owner changes it at the first sign-in."""
+    row, initial_password = await store.reset_password(session, id, caller=caller)
     response.headers["Cache-Control"] = "no-store"
-    return store.present(found) | {"initial_password": initial}
+    return store.present(row) | {"initial_password": initial_password}

@@ -20,24 +20,24 @@ from app.core.validation import USERNAME, FaultError, reject_nul
 from app.registry.schemas import Text
 
 
-def _lower(given: Any) -> Any:
-    return given.strip().lower() if isinstance(given, str) else given
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
 
 
-def _sound(given: SecretStr) -> SecretStr:
+def _encodable(value: SecretStr) -> SecretStr:
     try:
-        given.get_secret_value().encode()
+        value.get_secret_value().encode()
     except UnicodeEncodeError:
         raise PydanticCustomError("string_unicode", "Unicode") from None
-    return given
+    return value
 
 
-Password = Annotated[SecretStr, AfterValidator(_sound)]
+Password = Annotated[SecretStr, AfterValidator(_encodable)]
 Username = Annotated[str, BeforeValidator(_lower), StringConstraints(pattern=USERNAME)]
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(reject_nul)
 ]
-Code = Annotated[Text, Field(description="how far it reaches, a Kemendagri code: 64 is the province")]
+Code = Annotated[Text, Field(description="the region of its scope, a Kemendagri code; 64 is the province")]
 Slug = Annotated[Text, Field(description="the provider's slug, for provider_viewer only")]
 Days = Annotated[int, Field(ge=1, le=3650, description="until it expires")]
 
@@ -83,11 +83,11 @@ class AccountIn(BaseModel):
     role: Role
     region_code: Code
     provider: Slug | None = None
-    password: Password | None = Field(None, description="left out: one is made, and shown once")
+    password: Password | None = Field(None, description="default: one is generated, and shown once")
 
 
 class AccountPatch(BaseModel):
-    """Only the fields that are given change."""
+    """Only the fields that are sent change."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "viewer"}]})
 
@@ -95,7 +95,7 @@ class AccountPatch(BaseModel):
     role: Role | None = None
     region_code: Code | None = None
     provider: Slug | None = None
-    disabled: bool | None = Field(None, description="a disabled account and its tokens do nothing; its sessions end")
+    disabled: bool | None = Field(None, description="sessions of a disabled account end, its tokens stop working")
 
     @model_validator(mode="after")
     def _never_null(self) -> Self:
@@ -115,7 +115,7 @@ class AccountOut(BaseModel):
     region_code: str
     region: str | None = Field(description="the region's name")
     provider: str | None
-    must_change_password: bool = Field(description="its password is one that somebody else knows")
+    must_change_password: bool = Field(description="somebody else chose its password")
     created_at: datetime
     password_changed_at: datetime
     last_signed_in_at: datetime | None
@@ -125,19 +125,19 @@ class AccountOut(BaseModel):
 
 class AccountMade(AccountOut):
     initial_password: str | None = Field(
-        None, description="shown this once; null when it was given, or when this is the answer to a request sent again"
+        None, description="shown this once; null when the request had one, or is a repetition"
     )
 
 
 class TokenIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [TOKEN]})
 
-    name: Annotated[Name, Field(description="whose it is, and what for")]
+    name: Annotated[Name, Field(description="who uses it, and what for")]
     role: Role
-    region_code: Annotated[Code, Field(description="left out: the owner's")] | None = None
-    provider: Annotated[Slug, Field(description="for provider_viewer only; left out: the owner's")] | None = None
+    region_code: Annotated[Code, Field(description="default: the owner's")] | None = None
+    provider: Annotated[Slug, Field(description="for provider_viewer only; default: the owner's")] | None = None
     account_id: int | None = Field(
-        None, ge=1, le=2**31 - 1, description="its owner, beyond whom it never reaches; left out: you"
+        None, ge=1, le=2**31 - 1, description="its owner, whom it never exceeds; default: you"
     )
     days: Days = 365
 
@@ -150,7 +150,7 @@ class TokenOut(BaseModel):
     role: Role
     region_code: str
     provider: str | None
-    account_id: int | None = Field(description="null: made on the command line, owned by nobody")
+    account_id: int | None = Field(description="null: created on the command line, without an owner")
     username: str | None = Field(description="the owner's")
     created_at: datetime
     created_by: str | None
@@ -161,9 +161,7 @@ class TokenOut(BaseModel):
 
 
 class TokenMade(TokenOut):
-    token: str | None = Field(
-        None, description="the secret, shown this once; null when this is the answer to a request sent again"
-    )
+    token: str | None = Field(None, description="the secret, shown this once; null in the response to a repetition")
 
 
 class SignInIn(BaseModel):
@@ -191,12 +189,12 @@ class MeOut(BaseModel):
     provider: str | None
     account_id: int | None
     token_id: int | None = Field(description="null in a session of the console")
-    expires_at: datetime | None = Field(description="when the token or the session ends at the latest")
+    expires_at: datetime | None = Field(description="end of the token, or latest end of the session")
     rights: list[Right]
-    must_change_password: bool = Field(description="until then everything but /me and /session answers 403")
+    must_change_password: bool = Field(description="until then only /me and /session are allowed")
 
 
 class SessionOut(BaseModel):
     account: MeOut
-    csrf_token: str = Field(description="goes into the header X-CSRF-Token of whatever changes something")
-    expires_at: datetime = Field(description="at the latest; sooner after a while without requests")
+    csrf_token: str = Field(description="send it as header X-CSRF-Token with POST, PATCH and DELETE")
+    expires_at: datetime = Field(description="at the latest; sooner when idle")

@@ -1,4 +1,4 @@
-"""Accounts: who may sign in, as what, and how far. An admin sees and gives no more than lies within their own scope."""
+"""Accounts. An admin sees those within their own region and grants no more than they have themselves."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,50 +18,49 @@ from app.postgres.engine import require_version
 from app.registry import regions
 from app.registry.models import Provider
 
-ACCOUNT_LOCK = 0x53494E59_0003
-FIRST = "admin"
+ACCOUNTS_LOCK = 0x53494E59_0003
+FIRST_USERNAME = "admin"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AccountRow:
     account: Account
     provider: str | None  # its slug
 
 
-async def list_accounts(session: AsyncSession, *, caller: Caller, after: int | None, limit: int) -> list[Found]:
+async def list_accounts(session: AsyncSession, *, caller: Caller, after: int | None, limit: int) -> list[AccountRow]:
     query = _accounts(caller).order_by(Account.id).limit(limit)
     if after is not None:
         query = query.where(Account.id > after)
-    return [Found(account, slug) for account, slug in await session.execute(query)]
+    return [AccountRow(account, slug) for account, slug in await session.execute(query)]
 
 
-async def get_account(session: AsyncSession, account_id: int, *, caller: Caller, for_update: bool = False) -> Found:
-    """Raises NotFound alike for what is unknown and what lies out of scope."""
+async def get_account(
+    session: AsyncSession, account_id: int, *, caller: Caller, for_update: bool = False
+) -> AccountRow:
+    """Raises NotFound for an unknown account, and alike for one outside the caller's scope."""
     query = _accounts(caller).where(Account.id == account_id)
     if for_update:
         query = query.with_for_update(of=Account, key_share=True).execution_options(populate_existing=True)
     row = (await session.execute(query)).one_or_none()
     if row is None:
         raise NotFound("There is no account {given} within your scope", values={"given": account_id})
-    return Found(row[0], row[1])
+    return AccountRow(*row)
 
 
 async def find_account(session: AsyncSession, username: str) -> Account | None:
     return await session.scalar(select(Account).where(Account.username == username))
 
 
-async def create_account(session: AsyncSession, given: AccountIn, *, caller: Caller) -> tuple[Found, str | None]:
-    """With the password, where none was given.
+async def create_account(session: AsyncSession, body: AccountIn, *, caller: Caller) -> tuple[AccountRow, str | None]:
+    """Return the account, and the generated password where the body has none.
 
-    Raises Invalid with every fault, NotAllowed beyond the caller's own scope, Conflict for a username that is taken.
+    Raises Invalid with every fault, NotAllowed for a grant beyond the caller's own, Conflict for a taken username.
     """
-    grant, faults = await grants.resolve(
-        session, role=given.role, region_code=given.region_code, provider=given.provider
-    )
-    chosen = None if given.password is None else given.password.get_secret_value()
-    if chosen is not None and (
-        fault := await passwords.check(chosen, field="password", about=(given.username, given.name))
-    ):
+    grant, faults = await grants.resolve(session, role=body.role, region_code=body.region_code, provider=body.provider)
+    chosen = None if body.password is None else body.password.get_secret_value()
+    personal_words = body.username, body.name
+    if chosen is not None and (fault := await passwords.check(chosen, field="password", personal_words=personal_words)):
         faults.append(fault)
     if faults:
         raise Invalid(*faults)
@@ -69,8 +68,8 @@ async def create_account(session: AsyncSession, given: AccountIn, *, caller: Cal
     initial = passwords.generate() if chosen is None else None
     now = utc_now()
     account = Account(
-        username=given.username,
-        name=given.name,
+        username=body.username,
+        name=body.name,
         role=grant.role,
         region_code=grant.region_code,
         provider_id=grant.provider_id,
@@ -81,61 +80,66 @@ async def create_account(session: AsyncSession, given: AccountIn, *, caller: Cal
         version=1,
     )
     session.add(account)
-    await _flush(session, given.username)
-    found = Found(account, given.provider)
+    await _flush(session, body.username)
+    row = AccountRow(account, body.provider)
     await audit.record(
-        session, caller, "create", "account", account.id, region_code=account.region_code, after=_record(found)
+        session, caller, "create", "account", account.id, region_code=account.region_code, after=_record(row)
     )
-    return found, initial
+    return row, initial
 
 
 async def create_first(session: AsyncSession, *, caller: Caller) -> str | None:
-    """Where there is no account at all, an admin of the province; its password, or None. Two at once make one."""
+    """Create a province admin if there is no account yet; return its password, else None. Safe to run concurrently."""
     await _lock(session)
     if await session.scalar(select(exists().where(Account.id.is_not(None)))):
         return None
-    first = AccountIn(username=FIRST, name="Admin", role=Role.PROVINCE_ADMIN, region_code=PROVINCE)
+    first = AccountIn(username=FIRST_USERNAME, name="Admin", role=Role.PROVINCE_ADMIN, region_code=PROVINCE)
     return (await create_account(session, first, caller=caller))[1]
 
 
 async def patch_account(
-    session: AsyncSession, account_id: int, given: AccountPatch, *, caller: Caller, if_match: int | None
-) -> Found:
+    session: AsyncSession, account_id: int, patch: AccountPatch, *, caller: Caller, if_match: int | None
+) -> AccountRow:
+    """Raises NotFound, Stale, Invalid, NotAllowed, and Conflict for the last admin of the province."""
     await _lock(session)
-    found = await get_account(session, account_id, caller=caller, for_update=True)
-    account, before = found.account, _record(found)
+    row = await get_account(session, account_id, caller=caller, for_update=True)
+    account, before = row.account, _record(row)
     require_version(if_match, account.version)
-    wanted = before | given.model_dump(exclude_unset=True)
+    after = before | patch.model_dump(exclude_unset=True)
     grant, faults = await grants.resolve(
-        session, role=Role(wanted["role"]), region_code=wanted["region_code"], provider=wanted["provider"]
+        session, role=Role(after["role"]), region_code=after["region_code"], provider=after["provider"]
     )
     if faults:
         raise Invalid(*faults)
     grants.require_within(caller, grant)
-    account.name, account.role, account.region_code = wanted["name"], grant.role, grant.region_code
+    account.name, account.role, account.region_code = after["name"], grant.role, grant.region_code
     account.provider_id = grant.provider_id
-    if wanted["disabled"] != before["disabled"]:
-        account.disabled_at = utc_now() if wanted["disabled"] else None
-    found = Found(account, wanted["provider"])
+    if after["disabled"] != before["disabled"]:
+        account.disabled_at = utc_now() if after["disabled"] else None
+    row = AccountRow(account, after["provider"])
     if session.is_modified(account):
-        await _keep(session, found, before, caller=caller)
-    return found
+        await _save(session, row, before, caller=caller)
+    return row
 
 
 async def disable_account(session: AsyncSession, account_id: int, *, caller: Caller) -> None:
-    """What it did stays told; disabling again changes nothing."""
+    """Idempotent; its audit entries stay."""
     await patch_account(session, account_id, AccountPatch(disabled=True), caller=caller, if_match=None)
 
 
-async def reset_password(session: AsyncSession, account_id: int, *, caller: Caller) -> tuple[Found, str]:
-    """A new password, to be changed at the first sign-in; whoever is signed in is so no longer."""
-    found = await get_account(session, account_id, caller=caller, for_update=True)
+async def reset_password(session: AsyncSession, account_id: int, *, caller: Caller) -> tuple[AccountRow, str]:
+    """Generate a password, to be changed at the first sign-in; the account's sessions end."""
+    row = await get_account(session, account_id, caller=caller, for_update=True)
     initial = passwords.generate()
-    set_password(found.account, await passwords.hashed(initial), must_change=True)
+    set_password(row.account, await passwords.hashed(initial), must_change=True)
     await session.flush()
     await sessions.end_all(session, account_id)
-    await audit.record(session, caller, "reset_password", "account", account_id, region_code=found.account.region_code)
-    return found, initial
+    await audit.record(session, caller, "reset_password", "account", account_id, region_code=row.account.region_code)
+    return row, initial
+
+
+async def provider_slug(session: AsyncSession, provider_id: int | None) -> str | None:
+    return await session.scalar(select(Provider.slug).where(Provider.id == provider_id))
 
 
 def set_password(account: Account, password_hash: str, *, must_change: bool) -> None:
@@ -144,9 +148,9 @@ def set_password(account: Account, password_hash: str, *, must_change: bool) -> 
     account.version += 1
 
 
-def present(found: Found) -> dict[str, Any]:
-    out = {name: getattr(found.account, name, None) for name in AccountOut.model_fields}
-    return out | {"provider": found.provider, "region": regions.names().get(found.account.region_code)}
+def present(row: AccountRow) -> dict[str, Any]:
+    out = {name: getattr(row.account, name, None) for name in AccountOut.model_fields}
+    return out | {"provider": row.provider, "region": regions.names().get(row.account.region_code)}
 
 
 def _accounts(caller: Caller) -> Select[Any, Any]:
@@ -155,17 +159,17 @@ def _accounts(caller: Caller) -> Select[Any, Any]:
 
 
 async def _lock(session: AsyncSession) -> None:
-    """Changes of accounts wait for each other: of the last two admins, each could disable the other."""
-    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ACCOUNT_LOCK})
+    """Serialize changes: otherwise the last two admins could disable each other at the same time."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ACCOUNTS_LOCK})
 
 
-async def _keep(session: AsyncSession, found: Found, before: dict[str, Any], *, caller: Caller) -> None:
-    account = found.account
+async def _save(session: AsyncSession, row: AccountRow, before: dict[str, Any], *, caller: Caller) -> None:
+    account = row.account
     account.version += 1
     await session.flush()
     enabled = exists().where(Account.role == Role.PROVINCE_ADMIN, Account.disabled_at.is_(None))
-    was_one = before["role"] == Role.PROVINCE_ADMIN and not before["disabled"]
-    if was_one and not await session.scalar(select(enabled)):
+    was_admin = before["role"] == Role.PROVINCE_ADMIN and not before["disabled"]
+    if was_admin and not await session.scalar(select(enabled)):
         raise Conflict(
             "{username} is the last admin of the province: make another one first",
             values={"username": account.username},
@@ -183,7 +187,7 @@ async def _keep(session: AsyncSession, found: Found, before: dict[str, Any], *, 
         account.id,
         region_code=account.region_code,
         before=before,
-        after=_record(found),
+        after=_record(row),
     )
 
 
@@ -207,13 +211,13 @@ async def _flush(session: AsyncSession, username: str) -> None:
         ) from None
 
 
-def _record(found: Found) -> dict[str, Any]:
-    account = found.account
+def _record(row: AccountRow) -> dict[str, Any]:
+    account = row.account
     return {
         "username": account.username,
         "name": account.name,
         "role": account.role.value,
         "region_code": account.region_code,
-        "provider": found.provider,
+        "provider": row.provider,
         "disabled": account.disabled_at is not None,
     }

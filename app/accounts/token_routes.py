@@ -16,7 +16,7 @@ router = APIRouter(prefix="/tokens", tags=["access"])
 
 @router.get("", response_model=Page[TokenOut], responses=problems(403))
 async def list_tokens(session: Session, caller: Admin, limit: Limit = 100, cursor: Cursor = None) -> dict[str, Any]:
-    """Tokens within your region, revoked and expired ones too; never their secrets."""
+    """Tokens within your region, revoked and expired ones included, without their secrets."""
     found = await tokens.list_tokens(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
     page, next_cursor = BY_ID.page(found, limit, itemgetter("id"))
     return {"items": page, "next_cursor": next_cursor}
@@ -24,27 +24,27 @@ async def list_tokens(session: Session, caller: Admin, limit: Limit = 100, curso
 
 @router.post("", response_model=TokenMade, status_code=201, responses=problems(403))
 async def create_token(
-    session: Session, caller: Admin, given: TokenIn, response: Response, idempotency: IdempotencyKey
+    session: Session, caller: Admin, token: TokenIn, response: Response, idempotency: IdempotencyKey
 ) -> dict[str, Any]:
-    """A token belongs to an account and does no more than its owner may at that moment; the secret is shown once."""
-    if made := await idempotency.find(session, given, caller=caller):
-        return await tokens.get_token(session, made, caller=caller)
-    made, secret = await tokens.create_token(
+    """Create a token. It never exceeds what its owner may do at that moment; the secret is shown once."""
+    if token_id := await idempotency.find(session, token, caller=caller):
+        return await tokens.get_token(session, token_id, caller=caller)
+    token_id, secret = await tokens.create_token(
         session,
-        name=given.name,
-        role=given.role,
-        region_code=given.region_code,
-        provider=given.provider,
-        owner=await tokens.owner_of_new(session, given.account_id, caller=caller),
-        days=given.days,
+        name=token.name,
+        role=token.role,
+        region_code=token.region_code,
+        provider=token.provider,
+        owner=await tokens.find_owner(session, token.account_id, caller=caller),
+        days=token.days,
         caller=caller,
     )
-    await idempotency.record(session, given, made, caller=caller)
+    await idempotency.record(session, token, token_id, caller=caller)
     response.headers["Cache-Control"] = "no-store"
-    return await tokens.get_token(session, made, caller=caller) | {"token": secret}
+    return await tokens.get_token(session, token_id, caller=caller) | {"token": secret}
 
 
 @router.delete("/{id}", status_code=204, responses=problems(403, 404))
 async def revoke_token(session: Session, caller: Admin, id: RowId) -> None:
-    """It is refused within five seconds. Again: 204 again."""
+    """Revoke a token within five seconds. Idempotent."""
     await tokens.revoke_token(session, id, caller=caller)

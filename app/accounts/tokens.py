@@ -1,4 +1,4 @@
-"""API tokens as admins make and revoke them. A token never reaches beyond its owner, nor beyond who made it."""
+"""API tokens as admins create and revoke them. A token never exceeds its owner, nor the admin who creates it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -42,17 +42,16 @@ async def create_token(
     days: int | None,
     caller: Caller,
 ) -> tuple[int, str]:
-    """Its id and its secret. Without a region it reaches as far as its owner, or as who makes it; without a provider it
-    sees its owner's.
+    """Return the token's id and secret. Region and provider default to the owner's, without an owner to the caller's.
 
-    Raises Invalid with every fault, NotAllowed beyond the caller's own scope.
+    Raises Invalid with every fault, NotAllowed for a grant beyond the caller's own.
     """
     region = region_code or (owner or caller).region_code
     if provider is None and owner is not None and role is Role.PROVIDER_VIEWER:
         provider = await session.scalar(select(Provider.slug).where(Provider.id == owner.provider_id))
     grant, faults = await grants.resolve(session, role=role, region_code=region, provider=provider)
     if owner is not None and owner.id != caller.account_id:
-        faults = [*_beyond(owner, grant), *faults]
+        faults = [*_owner_faults(owner, grant), *faults]
     if faults:
         raise Invalid(*faults)
     grants.require_within(caller, grant)
@@ -78,8 +77,8 @@ async def create_token(
     return token.id, secret
 
 
-async def owner_of_new(session: AsyncSession, account_id: int | None, *, caller: Caller) -> Account | None:
-    """The account named, within the caller's scope; else the caller's own, which a token of the command line lacks."""
+async def find_owner(session: AsyncSession, account_id: int | None, *, caller: Caller) -> Account | None:
+    """Return the account `account_id`, by default the caller's; None for a caller without one. Raises Invalid."""
     if account_id is None:
         return await session.get(Account, caller.account_id) if caller.account_id is not None else None
     try:
@@ -97,7 +96,7 @@ async def owner_of_new(session: AsyncSession, account_id: int | None, *, caller:
 
 
 async def revoke_token(session: AsyncSession, token_id: int, *, caller: Caller) -> None:
-    """It is refused within five seconds; revoking again changes nothing."""
+    """Idempotent. Takes effect within five seconds. Raises NotFound."""
     query = select(Token).where(Token.id == token_id, in_region(Token.region_code, caller.region_code))
     token = await session.scalar(query.with_for_update(key_share=True))
     if token is None:
@@ -117,7 +116,7 @@ async def revoke_token(session: AsyncSession, token_id: int, *, caller: Caller) 
     )
 
 
-def _beyond(owner: Account, grant: Grant) -> Iterator[Fault]:
+def _owner_faults(owner: Account, grant: Grant) -> Iterator[Fault]:
     if owner.disabled_at is not None:
         yield Fault(
             "account_id",
@@ -130,7 +129,7 @@ def _beyond(owner: Account, grant: Grant) -> Iterator[Fault]:
         yield Fault(
             "role",
             "beyond_owner",
-            "A token does no more than its owner: {username} is {role} for {region}",
+            "A token cannot exceed its owner: {username} is {role} for {region}",
             "Choose a smaller role or region, or another owner",
             values={"username": owner.username, "role": owner.role.value, "region": owner.region_code},
         )

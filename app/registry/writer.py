@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import flag_modified
 
 from app.access import audit
-from app.access.audit import Entry
+from app.access.audit import AuditEntry
 from app.access.scope import Caller, require_writer
 from app.core.clock import floor_second, utc_now
 from app.core.errors import Fault
@@ -65,7 +65,7 @@ async def write(session: AsyncSession, drafts: Sequence[Draft], *, caller: Calle
     return len(new) + len(changes)
 
 
-async def _create(session: AsyncSession, drafts: Sequence[Draft], *, version: int, now: datetime) -> list[Entry]:
+async def _create(session: AsyncSession, drafts: Sequence[Draft], *, version: int, now: datetime) -> list[AuditEntry]:
     if not drafts:
         return []
     at, changes = floor_second(now), [draft.changes for draft in drafts]
@@ -86,7 +86,7 @@ async def _create(session: AsyncSession, drafts: Sequence[Draft], *, version: in
     await session.execute(insert(SiteConfiguration), [_configuration(site, at) for site in sites])
     await _create_statuses(session, sites)
     return [
-        Entry(
+        AuditEntry(
             "create", "site", site.code, site.village_code, after={name: after for name, (_, after) in changed.items()}
         )
         for site, changed in zip(sites, changes, strict=True)
@@ -124,11 +124,11 @@ async def _create_statuses(session: AsyncSession, sites: Sequence[Site]) -> None
     )
 
 
-def _change_entries(draft: Draft, changes: Mapping[str, tuple[Any, Any]]) -> Iterator[Entry]:
+def _change_entries(draft: Draft, changes: Mapping[str, tuple[Any, Any]]) -> Iterator[AuditEntry]:
     """Yield the change under the new village; for a move also an entry under the old one, whose district sees it."""
     assert draft.site is not None
     retires = changes.get("lifecycle", (None, None))[1] is Lifecycle.RETIRED
-    yield Entry(
+    yield AuditEntry(
         "retire" if retires else "change",
         "site",
         draft.site.code,
@@ -138,7 +138,7 @@ def _change_entries(draft: Draft, changes: Mapping[str, tuple[Any, Any]]) -> Ite
     )
     if moved := changes.get("village_code"):
         old, new = moved
-        yield Entry(
+        yield AuditEntry(
             "move_away", "site", draft.site.code, old, before={"village_code": old}, after={"village_code": new}
         )
 

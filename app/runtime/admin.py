@@ -26,7 +26,8 @@ async def welcome(settings: Settings, say: Callable[[str], None]) -> None:
     async with on_database(settings, name="welcome") as session:
         password = await store.create_first(session, caller=by_command_line())
     if password is not None:
-        say(f"first account: {store.FIRST}, password {password} (shown this once; the first sign-in asks for another)")
+        username = store.FIRST_USERNAME
+        say(f"first account: {username}, password {password} (shown this once; the first sign-in asks for another)")
 
 
 async def create_account(settings: Settings, **given: Any) -> str | None:

@@ -9,7 +9,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 
 from app.access import sessions, stream_tickets
 from app.access import store as access
-from app.access.models import Kind
+from app.access.models import CredentialKind
 from app.access.scope import Caller
 from app.access.stream_tickets import Credential
 from app.core.errors import CsrfTokenInvalid, NotSignedIn
@@ -55,7 +55,7 @@ async def signed_in(
         context.credential = _presented(credentials, session_secret)
     callers: CallerCache = request.app.state.callers
     caller, context.caller_fresh_until = await callers.get(request, context.credential)
-    if context.credential.kind is Kind.SESSION and request.method not in SAFE_METHODS:
+    if context.credential.kind is CredentialKind.SESSION and request.method not in SAFE_METHODS:
         _require_csrf_token(request, session_secret or "")
     return replace(caller, address=request.client.host if request.client else None)
 
@@ -87,9 +87,9 @@ async def is_still_allowed(request: Request, credential: Credential, caller: Cal
 
 def _presented(credentials: HTTPAuthorizationCredentials | None, session_secret: str | None) -> Credential:
     if credentials is not None:
-        return Credential(Kind.TOKEN, access.digest(credentials.credentials))
+        return Credential(CredentialKind.TOKEN, access.digest(credentials.credentials))
     if session_secret:
-        return Credential(Kind.SESSION, access.digest(session_secret))
+        return Credential(CredentialKind.SESSION, access.digest(session_secret))
     raise NotSignedIn(NO_TOKEN)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import sessions
 from app.access import store as access
-from app.access.models import Kind
+from app.access.models import CredentialKind
 from app.access.scope import Caller
 from app.access.stream_tickets import Credential
 from app.core.errors import NotSignedIn
@@ -48,7 +48,7 @@ class CallerCache:
 
         Raises NotSignedIn.
         """
-        return await self._get(request, credential, TOKEN_TTL_S if credential.kind is Kind.TOKEN else 0)
+        return await self._get(request, credential, TOKEN_TTL_S if credential.kind is CredentialKind.TOKEN else 0)
 
     async def recheck(self, request: Request, credential: Credential) -> Caller:
         """Return the caller of an open stream: one look-up for all streams of a credential, sessions cached too.
@@ -82,7 +82,7 @@ class CallerCache:
         return fresh
 
 
-def _look_up(request: Request, kind: Kind) -> LookUp:
-    if kind is Kind.TOKEN:
+def _look_up(request: Request, kind: CredentialKind) -> LookUp:
+    if kind is CredentialKind.TOKEN:
         return access.get_caller
     return partial(sessions.get_caller, idle=timedelta(minutes=request.app.state.settings.sign_in.idle_minutes))

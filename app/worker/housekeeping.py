@@ -32,7 +32,7 @@ async def clean_up(context: WorkerContext) -> None:
         if dropped:
             await bump(session, Counter.ROLLUP)  # parts of hours in there are read from whole hours from now on
         for store in (idempotency_store, login_throttle, sessions, stream_tickets):
-            await store.forget_old(session)
+            await store.delete_old(session)
         await diagnoses.delete_old(session)
         await receipts.delete_expired(session)
         await checkpoints.delete_older(session, await rejudgeable_since(session))

@@ -381,8 +381,8 @@ async def test_what_is_old_is_forgotten(browser: Open, session: AsyncSession) ->
     await shift(session, "last_at", 86_500, table="sign_in_failure")
     await shift(session, "created_at", 91 * 86_400)
     async with session.begin():
-        await login_throttle.forget_old(session)
-        await sign_ins.forget_old(session)
+        await login_throttle.delete_old(session)
+        await sign_ins.delete_old(session)
         assert (await session.scalars(select(SignInFailure))).all() == []
         assert (await session.scalars(select(SignIn))).all() == []
 
@@ -407,9 +407,7 @@ async def test_fifty_guesses_at_once_are_no_more_than_five(committed: Sessions) 
 
     async def try_it(password: str, address: str = ELSEWHERE) -> str:
         try:
-            await sign_in.sign_in(
-                committed, "dewi", password, address=address, lasts=timedelta(hours=1), presented=None
-            )
+            await sign_in.sign_in(committed, "dewi", password, address=address, ttl=timedelta(hours=1), previous=None)
         except (WrongPassword, TooManyAttempts) as problem:
             return type(problem).__name__
         return "in"
@@ -427,12 +425,12 @@ async def test_fifty_guesses_at_once_are_no_more_than_five(committed: Sessions) 
 async def test_a_session_does_not_begin_on_a_password_that_was_just_changed(committed: Sessions) -> None:
     async with committed() as session:
         dewi = await account(session, "dewi")
-    tried = await sign_in._try(committed, "dewi", PASSWORD, address=None)
+    attempt = await sign_in._attempt(committed, "dewi", PASSWORD, address=None)
     async with committed() as session, session.begin():
         await session.execute(text("UPDATE account SET password_hash = :new"), {"new": await passwords.hashed(OTHER)})
     async with committed() as session:
         with pytest.raises(WrongPassword):
-            await sign_in._settle(session, tried)
+            await sign_in._confirm(session, attempt)
     assert dewi.id
 
 
