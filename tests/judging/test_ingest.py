@@ -1,4 +1,4 @@
-"""The ledger on a real database: what readings come to, and how it is read back."""
+"""The ledger on a real database: what ingested readings come to, and how it is read back."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,16 +21,16 @@ from tests.factories import register
 OK, TIMEOUT, FAULT = Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT
 
 
-class Lived:
+class MeasuredSite:
     """A site registered a while ago, and readings of it at seconds after `start`."""
 
     def __init__(self, sessions: Sessions, cast: Cast, site: dict[str, Any], start: datetime) -> None:
         self.sessions, self.cast, self.id, self.start = sessions, cast, site["id"], start
 
-    async def read(self, *looks: tuple[int, Outcome], blind: list[BlindRange] | None = None) -> list[JudgedSite]:
-        items = [(self.reading(second, outcome), self.start) for second, outcome in looks]
+    async def ingest(self, *outcomes: tuple[int, Outcome], blind: list[BlindRange] | None = None) -> list[JudgedSite]:
+        addressed = [(self.reading(second, outcome), self.start) for second, outcome in outcomes]
         async with transaction(self.sessions) as session:
-            return await worker.write_batch(session, items, blind or [])
+            return await worker.write_batch(session, addressed, blind or [])
 
     def reading(self, second: int, outcome: Outcome) -> Reading:
         rtt = (20_000, 21_000, 25_000) if outcome is OK else ()
@@ -58,7 +58,7 @@ class Lived:
 
 
 @pytest.fixture
-async def lived(cast: Cast, sessions: Sessions, session: AsyncSession) -> Lived:
+async def measured(cast: Cast, sessions: Sessions, session: AsyncSession) -> MeasuredSite:
     site = await register(cast)
     start = floor_second(utc_now()) - timedelta(hours=1)
     async with session.begin():
@@ -68,77 +68,79 @@ async def lived(cast: Cast, sessions: Sessions, session: AsyncSession) -> Lived:
             "UPDATE site_configuration SET started_at = :start, addressed_at = :start WHERE site_id = :id",
         ):
             await session.execute(text(statement), {"start": start, "id": site["id"]})
-    return Lived(sessions, cast, site, start)
+    return MeasuredSite(sessions, cast, site, start)
 
 
-async def test_an_outage_is_written_from_its_first_lost_slot_with_the_evidence_that_bounds_it(lived: Lived) -> None:
-    for look in ((0, OK), (60, OK), (120, TIMEOUT), (130, TIMEOUT), (140, OK)):
-        await lived.read(look)
-    assert await lived.segments() == [
+async def test_an_outage_is_written_from_its_first_lost_slot_with_the_evidence_that_bounds_it(
+    measured: MeasuredSite,
+) -> None:
+    for outcome in ((0, OK), (60, OK), (120, TIMEOUT), (130, TIMEOUT), (140, OK)):
+        await measured.ingest(outcome)
+    assert await measured.segments() == [
         (0, 120, "up", None),
         (120, 140, "down", None),
         (140, None, "up", None),
     ]
-    shown = (await lived.get("/segments", period="1h"))["items"]
+    shown = (await measured.get("/segments", period="1h"))["items"]
     down = next(item for item in shown if item["state"] == "down")
-    bounds = {name: lived.second(datetime.fromisoformat(down[name])) for name in ("last_ok_at", "first_ok_after")}
+    bounds = {name: measured.second(datetime.fromisoformat(down[name])) for name in ("last_ok_at", "first_ok_after")}
     assert bounds == {"last_ok_at": 60, "first_ok_after": 140}
     assert down["duration_s"] == 20
 
 
-async def test_a_batch_that_comes_twice_counts_once(lived: Lived) -> None:
+async def test_a_batch_that_comes_twice_counts_once(measured: MeasuredSite) -> None:
     batch = [(0, OK), (60, TIMEOUT), (70, TIMEOUT)]
-    await lived.read(*batch)
-    before = await lived.segments(), (await lived.get("/measurements", period="2h"))["items"]
-    await lived.read(*batch)
-    assert (await lived.segments(), (await lived.get("/measurements", period="2h"))["items"]) == before
+    await measured.ingest(*batch)
+    before = await measured.segments(), (await measured.get("/measurements", period="2h"))["items"]
+    await measured.ingest(*batch)
+    assert (await measured.segments(), (await measured.get("/measurements", period="2h"))["items"]) == before
     assert len(before[1]) == 3
 
 
-async def test_timeouts_while_we_were_blind_are_our_fault(lived: Lived) -> None:
-    blind = BlindRange(lived.start + timedelta(seconds=55), lived.start + timedelta(seconds=75), "uplink")
-    await lived.read((0, OK))
-    await lived.read((60, TIMEOUT), (70, TIMEOUT), blind=[blind])
-    await lived.read((120, OK))
-    assert await lived.segments() == [(0, 60, "up", None), (60, 120, "unknown", "blind"), (120, None, "up", None)]
+async def test_timeouts_while_we_were_blind_are_our_fault(measured: MeasuredSite) -> None:
+    blind = BlindRange(measured.start + timedelta(seconds=55), measured.start + timedelta(seconds=75), "uplink")
+    await measured.ingest((0, OK))
+    await measured.ingest((60, TIMEOUT), (70, TIMEOUT), blind=[blind])
+    await measured.ingest((120, OK))
+    assert await measured.segments() == [(0, 60, "up", None), (60, 120, "unknown", "blind"), (120, None, "up", None)]
 
 
-async def test_a_stop_of_any_length_is_unknown_for_the_looks_it_cost(lived: Lived) -> None:
-    stopped = BlindRange(lived.start + timedelta(seconds=70), lived.start + timedelta(seconds=130), "stopped")
-    await lived.read((0, OK), (60, OK))
-    await lived.read((140, OK), blind=[stopped])
-    await lived.read((200, OK), (320, OK))
-    assert await lived.segments() == [
+async def test_a_stop_of_any_length_is_unknown_for_the_looks_it_cost(measured: MeasuredSite) -> None:
+    stopped = BlindRange(measured.start + timedelta(seconds=70), measured.start + timedelta(seconds=130), "stopped")
+    await measured.ingest((0, OK), (60, OK))
+    await measured.ingest((140, OK), blind=[stopped])
+    await measured.ingest((200, OK), (320, OK))
+    assert await measured.segments() == [
         (0, 120, "up", None),
         (120, 140, "unknown", "stopped"),
         (140, None, "up", None),
     ]
 
 
-async def test_an_outage_right_after_a_blind_spell_begins_with_its_first_lost_look(lived: Lived) -> None:
-    blind = BlindRange(lived.start + timedelta(seconds=74), lived.start + timedelta(seconds=121), "uplink")
-    await lived.read((0, OK), (60, OK))
-    await lived.read((120, OK), blind=[blind])
-    await lived.read((180, TIMEOUT), (190, TIMEOUT))
-    assert await lived.segments() == [(0, 180, "up", None), (180, None, "down", None)]
+async def test_an_outage_right_after_a_blind_spell_begins_with_its_first_lost_look(measured: MeasuredSite) -> None:
+    blind = BlindRange(measured.start + timedelta(seconds=74), measured.start + timedelta(seconds=121), "uplink")
+    await measured.ingest((0, OK), (60, OK))
+    await measured.ingest((120, OK), blind=[blind])
+    await measured.ingest((180, TIMEOUT), (190, TIMEOUT))
+    assert await measured.segments() == [(0, 180, "up", None), (180, None, "down", None)]
 
 
-async def test_a_retired_site_has_no_state_any_more(lived: Lived) -> None:
-    await lived.read((0, OK), (3590, OK))
-    await lived.cast.sari.delete(f"/sites/{lived.id}")
-    site = await lived.get("")
+async def test_a_retired_site_has_no_state_any_more(measured: MeasuredSite) -> None:
+    await measured.ingest((0, OK), (3590, OK))
+    await measured.cast.sari.delete(f"/sites/{measured.id}")
+    site = await measured.get("")
     assert (site["lifecycle"], site["state"]) == ("retired", "unknown")
-    last = (await lived.get("/segments", period="2h", limit="1000"))["items"][-1]
-    assert abs(lived.second(datetime.fromisoformat(last["ended_at"])) - 3600) <= 3
+    last = (await measured.get("/segments", period="2h", limit="1000"))["items"][-1]
+    assert abs(measured.second(datetime.fromisoformat(last["ended_at"])) - 3600) <= 3
 
 
-async def test_a_long_blindness_is_unknown_and_says_why(lived: Lived) -> None:
-    blind = BlindRange(lived.start + timedelta(seconds=1), lived.start + timedelta(seconds=900), "uplink")
-    stopped = BlindRange(lived.start + timedelta(seconds=961), lived.start + timedelta(seconds=2000), "stopped")
-    await lived.read((0, OK))
-    await lived.read(*((second, TIMEOUT) for second in range(60, 900, 60)), (900, OK), blind=[blind])
-    await lived.read((2000, OK), blind=[stopped])
-    assert await lived.segments() == [
+async def test_a_long_blindness_is_unknown_and_says_why(measured: MeasuredSite) -> None:
+    blind = BlindRange(measured.start + timedelta(seconds=1), measured.start + timedelta(seconds=900), "uplink")
+    stopped = BlindRange(measured.start + timedelta(seconds=961), measured.start + timedelta(seconds=2000), "stopped")
+    await measured.ingest((0, OK))
+    await measured.ingest(*((second, TIMEOUT) for second in range(60, 900, 60)), (900, OK), blind=[blind])
+    await measured.ingest((2000, OK), blind=[stopped])
+    assert await measured.segments() == [
         (0, 60, "up", None),
         (60, 900, "unknown", "blind"),
         (900, 960, "up", None),
@@ -147,10 +149,12 @@ async def test_a_long_blindness_is_unknown_and_says_why(lived: Lived) -> None:
     ]
 
 
-async def test_a_reading_of_an_earlier_address_says_nothing_of_the_new_one(lived: Lived, session: AsyncSession) -> None:
-    await lived.read((0, OK))
+async def test_a_reading_of_an_earlier_address_says_nothing_of_the_new_one(
+    measured: MeasuredSite, session: AsyncSession
+) -> None:
+    await measured.ingest((0, OK))
     async with session.begin():
-        moved = lived.start + timedelta(seconds=30)
+        moved = measured.start + timedelta(seconds=30)
         for statement in (
             "UPDATE site SET addressed_at = :at WHERE id = :id",
             "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
@@ -158,14 +162,16 @@ async def test_a_reading_of_an_earlier_address_says_nothing_of_the_new_one(lived
             "village_code) SELECT id, :at, :at, lifecycle, technology, provider_id, village_code FROM site "
             "WHERE id = :id",
         ):
-            await session.execute(text(statement), {"at": moved, "id": lived.id})
-    await lived.read((60, OK))
-    assert await lived.segments() == [(0, 30, "up", None), (30, None, "unknown", "never_seen")]
+            await session.execute(text(statement), {"at": moved, "id": measured.id})
+    await measured.ingest((60, OK))
+    assert await measured.segments() == [(0, 30, "up", None), (30, None, "unknown", "never_seen")]
 
 
-async def test_every_second_of_a_site_is_accounted_for(lived: Lived) -> None:
-    await lived.read((0, OK), (60, TIMEOUT), (70, TIMEOUT), (80, OK), (140, OK))
-    answer = await lived.get("/uptime", **{"from": lived.start.isoformat(), "to": from_slot(9_999_999_999).isoformat()})
+async def test_every_second_of_a_site_is_accounted_for(measured: MeasuredSite) -> None:
+    await measured.ingest((0, OK), (60, TIMEOUT), (70, TIMEOUT), (80, OK), (140, OK))
+    answer = await measured.get(
+        "/uptime", **{"from": measured.start.isoformat(), "to": from_slot(9_999_999_999).isoformat()}
+    )
     start, end = datetime.fromisoformat(answer["from"]), datetime.fromisoformat(answer["to"])
     seconds = answer["total"]["seconds"]
     assert sum(seconds.values()) == round((end - start).total_seconds())
@@ -174,57 +180,57 @@ async def test_every_second_of_a_site_is_accounted_for(lived: Lived) -> None:
     assert sum(part["seconds"]["down"] for part in answer["series"]) == 20
 
 
-async def test_before_its_registration_a_site_is_inactive(lived: Lived) -> None:
-    answer = await lived.get("/uptime", period="2h")
+async def test_before_its_registration_a_site_is_inactive(measured: MeasuredSite) -> None:
+    answer = await measured.get("/uptime", period="2h")
     assert answer["total"]["seconds"]["inactive"] == pytest.approx(3600, abs=2)
     assert answer["total"]["uptime_pct"] is None
 
 
-async def test_what_is_too_old_is_never_shown_as_fresh(lived: Lived) -> None:
-    await lived.read((0, OK))
-    site = await lived.get("")
+async def test_what_is_too_old_is_never_shown_as_fresh(measured: MeasuredSite) -> None:
+    await measured.ingest((0, OK))
+    site = await measured.get("")
     assert site["state"] == "unknown"
-    assert lived.second(datetime.fromisoformat(site["since"])) == 60
-    segments = (await lived.get("/segments", period="1h"))["items"]
+    assert measured.second(datetime.fromisoformat(site["since"])) == 60
+    segments = (await measured.get("/segments", period="1h"))["items"]
     assert [(item["state"], item["unknown_reason"]) for item in segments][-1] == ("unknown", "stopped")
 
 
-async def test_a_suspended_site_is_inactive_meanwhile(lived: Lived) -> None:
-    await lived.cast.sari.patch(f"/sites/{lived.id}", {"lifecycle": "suspended"})
-    answer = await lived.get("/uptime", period="1h")
+async def test_a_suspended_site_is_inactive_meanwhile(measured: MeasuredSite) -> None:
+    await measured.cast.sari.patch(f"/sites/{measured.id}", {"lifecycle": "suspended"})
+    answer = await measured.get("/uptime", period="1h")
     assert answer["total"]["seconds"]["inactive"] <= 2
-    async with transaction(lived.sessions) as session:
+    async with transaction(measured.sessions) as session:
         await session.execute(
             text("UPDATE site_configuration SET ended_at = :at WHERE lifecycle = 'active'"),
-            {"at": lived.start + timedelta(minutes=30)},
+            {"at": measured.start + timedelta(minutes=30)},
         )
         await session.execute(
             text("UPDATE site_configuration SET started_at = :at WHERE lifecycle = 'suspended'"),
-            {"at": lived.start + timedelta(minutes=30)},
+            {"at": measured.start + timedelta(minutes=30)},
         )
-    answer = await lived.get("/uptime", period="1h")
+    answer = await measured.get("/uptime", period="1h")
     assert answer["total"]["seconds"]["inactive"] == pytest.approx(1800, abs=2)
 
 
-async def test_latency_never_counts_what_was_lost(lived: Lived) -> None:
-    await lived.read((0, OK), (60, TIMEOUT), (70, OK))
-    total = (await lived.get("/latency", period="2h"))["total"]
+async def test_latency_never_counts_what_was_lost(measured: MeasuredSite) -> None:
+    await measured.ingest((0, OK), (60, TIMEOUT), (70, OK))
+    total = (await measured.get("/latency", period="2h"))["total"]
     assert (total["samples"], total["loss_pct"]) == (6, 33.333)
     assert (total["min_ms"], total["max_ms"]) == (20.0, 25.0)
     assert total["p50_ms"] == pytest.approx(21.0, rel=0.02)
     assert total["jitter_ms"] == 2.5
-    nothing = (await lived.get("/latency", period="2026-10"))["total"]
+    nothing = (await measured.get("/latency", period="2026-10"))["total"]
     assert (nothing["samples"], nothing["loss_pct"], nothing["p50_ms"]) == (0, None, None)
 
 
-async def test_the_database_itself_refuses_overlapping_and_empty_segments(lived: Lived) -> None:
-    await lived.read((0, OK), (60, TIMEOUT), (70, TIMEOUT))
+async def test_the_database_itself_refuses_overlapping_and_empty_segments(measured: MeasuredSite) -> None:
+    await measured.ingest((0, OK), (60, TIMEOUT), (70, TIMEOUT))
     insert = "INSERT INTO state_segment (site_id, started_at, ended_at, state) VALUES (:id, :a, :b, 'up')"
     for first, last in ((30, 90), (-60, -60)):
-        moments = {"a": lived.start + timedelta(seconds=first), "b": lived.start + timedelta(seconds=last)}
+        moments = {"a": measured.start + timedelta(seconds=first), "b": measured.start + timedelta(seconds=last)}
         with pytest.raises(IntegrityError):
-            async with transaction(lived.sessions) as session:
-                await session.execute(text(insert), {"id": lived.id, **moments})
+            async with transaction(measured.sessions) as session:
+                await session.execute(text(insert), {"id": measured.id, **moments})
 
 
 async def test_a_gaps_reason_is_the_blind_range_that_covers_most_of_it() -> None:
@@ -237,21 +243,21 @@ async def test_a_gaps_reason_is_the_blind_range_that_covers_most_of_it() -> None
     assert blind_ranges.gap_reason([], start, start + timedelta(seconds=200)).value == "silent"
 
 
-async def test_a_batch_in_any_order_finds_its_blind_ranges(lived: Lived) -> None:
-    blind = BlindRange(lived.start + timedelta(seconds=68), lived.start + timedelta(seconds=80), "uplink")
-    await lived.read((0, OK))
-    await lived.read((70, TIMEOUT), (60, TIMEOUT), blind=[blind])
-    assert await lived.segments() == [(0, 60, "up", None), (60, None, "unknown", "blind")]
+async def test_a_batch_in_any_order_finds_its_blind_ranges(measured: MeasuredSite) -> None:
+    blind = BlindRange(measured.start + timedelta(seconds=68), measured.start + timedelta(seconds=80), "uplink")
+    await measured.ingest((0, OK))
+    await measured.ingest((70, TIMEOUT), (60, TIMEOUT), blind=[blind])
+    assert await measured.segments() == [(0, 60, "up", None), (60, None, "unknown", "blind")]
 
 
-async def test_pages_of_segments_follow_each_other_while_time_goes_on(lived: Lived) -> None:
+async def test_pages_of_segments_follow_each_other_while_time_goes_on(measured: MeasuredSite) -> None:
     for second in range(0, 3000, 300):
-        await lived.read((second, OK), (second + 60, OK))
-    whole = (await lived.get("/segments", period="2h", limit="1000"))["items"]
-    seen, page = [], await lived.get("/segments", period="2h", limit="4")
+        await measured.ingest((second, OK), (second + 60, OK))
+    whole = (await measured.get("/segments", period="2h", limit="1000"))["items"]
+    seen, page = [], await measured.get("/segments", period="2h", limit="4")
     while True:
         seen += page["items"]
         if page["next_cursor"] is None:
             break
-        page = await lived.get("/segments", limit="4", cursor=page["next_cursor"])
+        page = await measured.get("/segments", limit="4", cursor=page["next_cursor"])
     assert [item["started_at"] for item in seen] == [item["started_at"] for item in whole]

@@ -1,4 +1,4 @@
-"""The ledger is a function of its inputs: whatever comes late, twice or in any order, it ends as if lived through."""
+"""The ledger is a function of its inputs: in whatever order readings arrive, late or twice, it ends the same."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from tests.factories import register
 from tests.support.rejudged_village import HOURS, OK, TIMEOUT, Village, assert_same, backdate, read_stored
 
 
-async def settle(sessions: Sessions, cast: Cast, session: AsyncSession, seed: int) -> Village:
+async def make_village(sessions: Sessions, cast: Cast, session: AsyncSession, seed: int) -> Village:
     tower = await register(cast, host="127.9.9.1", kind="node")
     children = [await register(cast, host=f"127.9.9.{n}", parent_id=tower["id"]) for n in (2, 3)]
     ids = [tower["id"], *(child["id"] for child in children), (await register(cast, host="127.9.9.4"))["id"]]
@@ -33,7 +33,7 @@ async def settle(sessions: Sessions, cast: Cast, session: AsyncSession, seed: in
     return Village(sessions, ids, start, Random(seed))
 
 
-async def _stored_for(sessions: Sessions, ids: Sequence[int]) -> list[list[Segment]]:
+async def _stored_segments(sessions: Sessions, ids: Sequence[int]) -> list[list[Segment]]:
     async with transaction(sessions) as session:
         return [segments for segments, _, _ in (await read_stored(session, ids)).values()]
 
@@ -53,15 +53,15 @@ async def _reconfigure(session: AsyncSession, site_id: int, at: datetime, values
 async def test_whatever_comes_late_twice_or_in_any_order_the_ledger_ends_as_if_lived_through(
     sessions: Sessions, cast: Cast, session: AsyncSession, seed: int
 ) -> None:
-    village = await settle(sessions, cast, session, seed)
-    readings, blind = village.lives(), village.blindness(4)
-    arriving = sorted(readings, key=lambda one: one.slot + village.random.choice([0, 0, 0, 200, 4000]))
+    village = await make_village(sessions, cast, session, seed)
+    readings, blind = village.random_readings(), village.random_blind_ranges(4)
+    arriving = sorted(readings, key=lambda reading: reading.slot + village.random.choice([0, 0, 0, 200, 4000]))
     while arriving:
         size = village.random.choice([1, 5, 40, 200])
         batch, arriving = arriving[:size], arriving[size:]
         village.random.shuffle(batch)
-        await village.take_in(batch + batch[:2], [blind.pop()] if blind and village.random.random() < 0.2 else [])
-    await village.take_in([], blind)
+        await village.ingest(batch + batch[:2], [blind.pop()] if blind and village.random.random() < 0.2 else [])
+    await village.ingest([], blind)
     assert_same(await village.stored(), await village.expected(readings))
 
 
@@ -69,51 +69,53 @@ async def test_whatever_comes_late_twice_or_in_any_order_the_ledger_ends_as_if_l
 async def test_judging_any_window_again_changes_nothing(
     sessions: Sessions, cast: Cast, session: AsyncSession, seed: int
 ) -> None:
-    village = await settle(sessions, cast, session, seed)
-    readings = sorted(village.lives(), key=lambda one: one.slot)
+    village = await make_village(sessions, cast, session, seed)
+    readings = sorted(village.random_readings(), key=lambda reading: reading.slot)
     for first in range(0, len(readings), 50):
-        await village.take_in(readings[first : first + 50])
+        await village.ingest(readings[first : first + 50])
     before = await village.stored()
     for _ in range(10):
         start = village.start + timedelta(seconds=village.random.randrange(HOURS * 3600))
-        spans = [DirtyRange(i, start, start + timedelta(seconds=village.random.randrange(7200))) for i in village.ids]
+        ranges = [DirtyRange(i, start, start + timedelta(seconds=village.random.randrange(7200))) for i in village.ids]
         async with transaction(sessions) as writing:
-            await propagation.rejudge_with_children(writing, spans)
+            await propagation.rejudge_with_children(writing, ranges)
         assert await village.stored() == before
 
 
 async def test_a_tower_that_fails_takes_the_sites_behind_it_along_and_gives_them_back(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
-    village = await settle(sessions, cast, session, 0)
+    village = await make_village(sessions, cast, session, 0)
     tower, child, _, other = village.ids
 
     def looks(site_id: int, *seconds: tuple[int, Outcome]) -> list[Reading]:
-        return [village._reading(site_id, second, outcome, "well") for second, outcome in seconds]
+        return [village.reading(site_id, second, outcome) for second, outcome in seconds]
 
     async def states(site_id: int) -> list[tuple[int, str]]:
-        found = (await village.stored())[site_id][0]
-        return [(round((one.started_at - village.start).total_seconds()), one.state.value) for one in found]
+        segments = (await village.stored())[site_id][0]
+        return [
+            (round((segment.started_at - village.start).total_seconds()), segment.state.value) for segment in segments
+        ]
 
-    await village.take_in([*looks(tower, (0, OK)), *looks(child, (10, OK)), *looks(other, (10, OK))])
-    await village.take_in([*looks(child, (70, TIMEOUT), (80, TIMEOUT)), *looks(other, (70, TIMEOUT), (80, TIMEOUT))])
+    await village.ingest([*looks(tower, (0, OK)), *looks(child, (10, OK)), *looks(other, (10, OK))])
+    await village.ingest([*looks(child, (70, TIMEOUT), (80, TIMEOUT)), *looks(other, (70, TIMEOUT), (80, TIMEOUT))])
     assert await states(child) == [(10, "up"), (70, "down")]
-    spans = await village.take_in(looks(tower, (75, TIMEOUT), (85, TIMEOUT)))
+    result = await village.ingest(looks(tower, (75, TIMEOUT), (85, TIMEOUT)))
     assert await states(child) == [(10, "up"), (70, "unreachable")]
     assert await states(other) == [(10, "up"), (70, "down")], "it does not hang on the tower"
-    assert child in {span.site_id for span in spans}
-    await village.take_in([*looks(tower, (120, OK)), *looks(child, (130, TIMEOUT)), *looks(child, (140, OK))])
+    assert child in {dirty.site_id for dirty in result.dirty_ranges}
+    await village.ingest([*looks(tower, (120, OK)), *looks(child, (130, TIMEOUT)), *looks(child, (140, OK))])
     assert await states(child) == [(10, "up"), (70, "unreachable"), (130, "down"), (140, "up")]
 
 
 async def test_a_tower_that_is_taken_out_of_service_hides_nothing_any_more(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
-    village = await settle(sessions, cast, session, 0)
+    village = await make_village(sessions, cast, session, 0)
     tower, child, *_ = village.ids
     looks = [(0, OK), (60, TIMEOUT), (70, TIMEOUT), (130, TIMEOUT), (190, TIMEOUT)]
     for site_id, count in ((tower, 3), (child, 5)):
-        await village.take_in([village._reading(site_id, at, outcome, "well") for at, outcome in looks[:count]])
+        await village.ingest([village.reading(site_id, at, outcome) for at, outcome in looks[:count]])
     retired_at = village.start + timedelta(seconds=100)
     async with session.begin():
         for statement in (
@@ -125,8 +127,8 @@ async def test_a_tower_that_is_taken_out_of_service_hides_nothing_any_more(
             await session.execute(text(statement), {"at": retired_at, "id": tower})
     async with transaction(sessions) as writing:
         await propagation.rejudge_reconfigured(writing, [DirtyRange(tower, retired_at, utc_now())])
-    found = (await village.stored())[child][0]
-    seen = [(round((one.started_at - village.start).total_seconds()), one.state.value) for one in found]
+    segments = (await village.stored())[child][0]
+    seen = [(round((segment.started_at - village.start).total_seconds()), segment.state.value) for segment in segments]
     assert seen == [(0, "up"), (60, "unreachable"), (130, "down")]
 
 
@@ -134,47 +136,45 @@ async def test_a_tower_that_was_out_before_and_after_a_blindness_was_out_all_alo
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     """The site behind it is looked at first when we see again: it is no outage of its own."""
-    village = await settle(sessions, cast, session, 0)
+    village = await make_village(sessions, cast, session, 0)
     tower, child, *_ = village.ids
 
     def looks(site_id: int, *seconds: tuple[int, Outcome]) -> list[Reading]:
-        return [village._reading(site_id, second, outcome, "well") for second, outcome in seconds]
+        return [village.reading(site_id, second, outcome) for second, outcome in seconds]
 
     for site_id in (tower, child):
-        await village.take_in(looks(site_id, (0, OK), (60, TIMEOUT), (70, TIMEOUT)))
+        await village.ingest(looks(site_id, (0, OK), (60, TIMEOUT), (70, TIMEOUT)))
     blind = BlindRange(village.start + timedelta(seconds=75), village.start + timedelta(seconds=400), "uplink")
-    await village.take_in(looks(child, (405, TIMEOUT), (415, TIMEOUT)), [blind])
-    await village.take_in(looks(tower, (412, TIMEOUT), (422, TIMEOUT)))
-    found = (await village.stored())[child][0]
-    seen = [(round((one.started_at - village.start).total_seconds()), one.state.value) for one in found]
+    await village.ingest(looks(child, (405, TIMEOUT), (415, TIMEOUT)), [blind])
+    await village.ingest(looks(tower, (412, TIMEOUT), (422, TIMEOUT)))
+    segments = (await village.stored())[child][0]
+    seen = [(round((segment.started_at - village.start).total_seconds()), segment.state.value) for segment in segments]
     assert seen == [(0, "up"), (60, "unreachable"), (130, "unknown"), (405, "unreachable")]
 
 
 async def test_a_site_registered_long_ago_and_served_since_an_hour_is_judged_again_like_any(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
-    village = await settle(sessions, cast, session, 0)
+    village = await make_village(sessions, cast, session, 0)
     site = village.ids[3]
     async with session.begin():
         old = {"old": village.start - timedelta(days=60), "id": site}
         await session.execute(text("UPDATE site SET created_at = :old WHERE id = :id"), old)
-    looks = [
-        village._reading(site, second, outcome, "well") for second, outcome in ((0, OK), (60, TIMEOUT), (70, TIMEOUT))
-    ]
-    await village.take_in(looks)
+    looks = [village.reading(site, second, outcome) for second, outcome in ((0, OK), (60, TIMEOUT), (70, TIMEOUT))]
+    await village.ingest(looks)
     blind = BlindRange(village.start + timedelta(seconds=55), village.start + timedelta(seconds=80), "uplink")
-    await village.take_in([], [blind])
-    assert [one.state.value for one in (await village.stored())[site][0]] == ["up", "unknown"]
+    await village.ingest([], [blind])
+    assert [segment.state.value for segment in (await village.stored())[site][0]] == ["up", "unknown"]
 
 
 async def test_what_cannot_be_judged_again_goes_on_from_where_it_is(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
-    village = await settle(sessions, cast, session, 0)
+    village = await make_village(sessions, cast, session, 0)
     site, now = village.ids[3], HOURS * 3600
     await backdate(session, village.start - timedelta(days=60))
-    await village.take_in([village._reading(site, now - 60, OK, "well")])
-    await village.take_in([village._reading(site, now - 120, OK, "well"), village._reading(site, now, OK, "well")])
+    await village.ingest([village.reading(site, now - 60, OK)])
+    await village.ingest([village.reading(site, now - 120, OK), village.reading(site, now, OK)])
     seen_at = (await village.stored())[site][2].seen_at
     assert seen_at == village.start + timedelta(seconds=now)
 
@@ -182,7 +182,7 @@ async def test_what_cannot_be_judged_again_goes_on_from_where_it_is(
 async def test_a_mass_of_outages_at_several_providers_is_held_until_a_further_round_of_looks(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
-    village = await settle(sessions, cast, session, 0)
+    village = await make_village(sessions, cast, session, 0)
     sites = [
         (await register(cast, host=f"127.8.1.{n}", provider="iconplus" if n % 2 else "telkom-wms"))["id"]
         for n in range(1, 13)
@@ -191,13 +191,13 @@ async def test_a_mass_of_outages_at_several_providers_is_held_until_a_further_ro
     for answers_again in (True, False):
         begin = 0 if answers_again else 2000
         for second, outcome in ((0, OK), (60, TIMEOUT), (70, TIMEOUT)):
-            taken = await village.judge([village._reading(i, begin + second, outcome, "well") for i in sites])
-        assert {(one.state.value, one.pending) for one in taken.judged} == {("unknown", True)}
+            result = await village.ingest([village.reading(i, begin + second, outcome) for i in sites])
+        assert {(site.state.value, site.pending) for site in result.judged} == {("unknown", True)}
         last = OK if answers_again else TIMEOUT
-        taken = await village.judge([village._reading(i, begin + 80, last, "well") for i in sites])
-        assert {one.state.value for one in taken.judged} == {"up" if answers_again else "down"}
-        down = [one for one in (await _stored_for(sessions, sites))[0] if one.state.value == "down"]
-        assert [round((one.started_at - village.start).total_seconds()) for one in down] == (
+        result = await village.ingest([village.reading(i, begin + 80, last) for i in sites])
+        assert {site.state.value for site in result.judged} == {"up" if answers_again else "down"}
+        down = [segment for segment in (await _stored_segments(sessions, sites))[0] if segment.state.value == "down"]
+        assert [round((segment.started_at - village.start).total_seconds()) for segment in down] == (
             [] if answers_again else [2060]
         )
 
@@ -205,12 +205,10 @@ async def test_a_mass_of_outages_at_several_providers_is_held_until_a_further_ro
 async def test_what_is_new_is_judged_though_it_comes_with_a_blindness_of_long_ago(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
-    village = await settle(sessions, cast, session, 0)
+    village = await make_village(sessions, cast, session, 0)
     site, last = village.ids[3], HOURS * 3600
     lost = (120, 1200, 1260)  # an outage after the blindness: there the state begins anew, whatever was before
-    await village.take_in(
-        [village._reading(site, at, TIMEOUT if at in lost else OK, "well") for at in range(0, last, 60)]
-    )
+    await village.ingest([village.reading(site, at, TIMEOUT if at in lost else OK) for at in range(0, last, 60)])
     blind = BlindRange(village.start + timedelta(seconds=119), village.start + timedelta(seconds=130), "uplink")
-    await village.take_in([village._reading(site, last, OK, "well")], [blind])
+    await village.ingest([village.reading(site, last, OK)], [blind])
     assert (await village.stored())[site][2].seen_at == village.start + timedelta(seconds=last)

@@ -1,4 +1,4 @@
-"""What devices push and what their silence says, in any order: the ledger ends as one fold over all of it."""
+"""Pushed readings and silences, in any order: the ledger ends as one fold over all of them."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -28,7 +28,7 @@ class Devices(Village):
     """A pushing tower, two pushing sites behind it, one of them metered, and one alone."""
 
     def device_life(self, site_id: int, every: int) -> list[Reading]:
-        """Measured each minute at its own pace, with stretches without power or without a link."""
+        """Readings of each minute at the device's own pace, with stretches without power or without a link."""
         found, second = [], float(self.random.randrange(60))
         while second < HOURS * 3600:
             mood = self.random.choice(["well"] * 6 + ["cut", "dark", "lossy"])
@@ -48,8 +48,8 @@ class Devices(Village):
         return Reading(site_id, slot, OK, sent, (20_000,) * min(sent, answered), every if live else 60, None, AGENT)
 
     def silences(self, site_id: int, every: int, life: Sequence[Reading]) -> list[Reading]:
-        """More than would be thought: here and there between readings, and all along where there are none."""
-        begins = [to_slot(self.start), *(one.slot for one in life)]
+        """More silences than are plausible: here and there between readings, and wherever there are none."""
+        begins = [to_slot(self.start), *(reading.slot for reading in life)]
         ends = [*begins[1:], to_slot(self.start) + HOURS * 3600]
         found = []
         for begin, end in zip(begins, ends, strict=True):
@@ -60,7 +60,7 @@ class Devices(Village):
         return found
 
 
-async def settle(sessions: Sessions, cast: Cast, session: AsyncSession, seed: int) -> Devices:
+async def make_devices(sessions: Sessions, cast: Cast, session: AsyncSession, seed: int) -> Devices:
     push = {"probe": "push", "host": None}
     tower = await register(cast, kind="node", **push)
     near = await register(cast, parent_id=tower["id"], **push)
@@ -71,21 +71,21 @@ async def settle(sessions: Sessions, cast: Cast, session: AsyncSession, seed: in
     return Devices(sessions, [one["id"] for one in (tower, near, far, alone)], start, Random(seed))
 
 
-def heard(readings: Sequence[Reading]) -> list[Reading]:
-    """The rule of app/judging/silence_overrides.py said otherwise: what of them is refuted by all the others."""
+def with_refuted_silences(readings: Sequence[Reading]) -> list[Reading]:
+    """The rule of app/judging/silence_overrides.py in other words: each silence against all the readings."""
 
-    def refuted(one: Reading) -> bool:
-        late = min(60, 0.4 * one.valid_s)
+    def is_refuted(silence: Reading) -> bool:
+        late = min(60, 0.4 * silence.valid_s)
         return any(
-            other.key == one.key and other.source == AGENT and one.slot - 60 < other.slot <= one.slot + late
+            other.key == silence.key and other.source == AGENT and silence.slot - 60 < other.slot <= silence.slot + late
             for other in readings
         )
 
     return [
-        Reading(one.key, one.slot, FAULT, 0, (), one.valid_s, "heard later", SILENCE)
-        if one.source == SILENCE and refuted(one)
-        else one
-        for one in readings
+        Reading(reading.key, reading.slot, FAULT, 0, (), reading.valid_s, "heard later", SILENCE)
+        if reading.source == SILENCE and is_refuted(reading)
+        else reading
+        for reading in readings
     ]
 
 
@@ -93,43 +93,43 @@ def heard(readings: Sequence[Reading]) -> list[Reading]:
 async def test_pushed_late_twice_or_in_any_order_with_silences_in_between_it_ends_as_if_all_had_been_known(
     sessions: Sessions, cast: Cast, session: AsyncSession, seed: int
 ) -> None:
-    field = await settle(sessions, cast, session, seed)
+    field = await make_devices(sessions, cast, session, seed)
     readings: list[Reading] = []
     for site_id, every in zip(field.ids, (60, 60, 300, 60), strict=True):
         life = field.device_life(site_id, every)
         readings += [*life, *field.silences(site_id, every, life)]
-    deaf, central = field.blindness(3), field.blindness(2)
-    arriving = sorted(readings, key=lambda one: one.slot + field.random.choice([0, 0, 100, 700, 6000]))
+    ingest_blind, central_blind = field.random_blind_ranges(3), field.random_blind_ranges(2)
+    arriving = sorted(readings, key=lambda reading: reading.slot + field.random.choice([0, 0, 100, 700, 6000]))
     while arriving:
         size = field.random.choice([1, 5, 40, 200])
         batch, arriving = arriving[:size], arriving[size:]
         field.random.shuffle(batch)
-        for source, ranges in ((SILENCE, deaf), (CENTRAL, central)):
+        for source, ranges in ((SILENCE, ingest_blind), (CENTRAL, central_blind)):
             found = [ranges.pop()] if ranges and field.random.random() < 0.1 else []
             async with transaction(sessions) as writing:
-                items = [(one, None) for one in batch + batch[:2]]
+                items = [(reading, None) for reading in batch + batch[:2]]
                 await ingest.ingest_readings(writing, items, found, source=source)
     async with transaction(sessions) as writing:
-        await ingest.ingest_readings(writing, [], deaf, source=SILENCE)
-        await ingest.ingest_readings(writing, [], central)
-    kept = heard(readings)
+        await ingest.ingest_readings(writing, [], ingest_blind, source=SILENCE)
+        await ingest.ingest_readings(writing, [], central_blind)
+    kept = with_refuted_silences(readings)
     stored, expected = await field.stored(), {}
     async with transaction(sessions) as reading:
         for site_id in field.ids:
-            about = (
+            context = (
                 await judge_context.load(reading, [site_id], blind_ranges.BLINDNESS_SOURCE, field.start, utc_now())
             )[site_id]
-            own = sorted((one for one in kept if one.key == site_id), key=fold_order)
-            folded = fold(initial_state(about.configurations[0]), own, about)
+            own = sorted((reading for reading in kept if reading.key == site_id), key=fold_order)
+            folded = fold(initial_state(context.configurations[0]), own, context)
             expected[site_id] = apply_changes([], folded.changes), folded.checkpoints, folded.state
     assert_same(stored, expected)
-    assert any(one.state.value == "down" for found, _, _ in stored.values() for one in found)
+    assert any(segment.state.value == "down" for segments, _, _ in stored.values() for segment in segments)
 
 
 async def test_a_tower_that_reports_itself_takes_the_sites_behind_it_along(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
-    field = await settle(sessions, cast, session, 0)
+    field = await make_devices(sessions, cast, session, 0)
     tower, near, _, alone = field.ids
 
     async def take(site_id: int, *looks: tuple[int, Outcome, str]) -> None:
@@ -148,18 +148,18 @@ async def test_a_tower_that_reports_itself_takes_the_sites_behind_it_along(
         await take(site_id, (60, TIMEOUT, SILENCE), (120, TIMEOUT, SILENCE))
     await take(tower, (60, TIMEOUT, SILENCE), (120, TIMEOUT, SILENCE))
     stored = await field.stored()
-    found = {site_id: [one.state.value for one in stored[site_id][0]] for site_id in field.ids}
+    found = {site_id: [segment.state.value for segment in stored[site_id][0]] for site_id in field.ids}
     assert (found[tower], found[near], found[alone]) == (["up", "down"], ["up", "unreachable"], ["up", "down"])
     await take(tower, (60, OK, AGENT), (120, OK, AGENT))
     stored = await field.stored()
-    found = {site_id: [one.state.value for one in stored[site_id][0]] for site_id in field.ids}
+    found = {site_id: [segment.state.value for segment in stored[site_id][0]] for site_id in field.ids}
     assert (found[tower], found[near]) == (["up"], ["up", "down"]), "the tower was heard later"
 
 
 async def test_pushed_sites_neither_raise_nor_suffer_the_suspicion_of_a_mass_outage(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
-    field = await settle(sessions, cast, session, 0)
+    field = await make_devices(sessions, cast, session, 0)
     sites = [
         (await register(cast, probe="push", host=None, provider="iconplus" if n % 2 else "telkom-wms"))["id"]
         for n in range(12)
@@ -168,10 +168,10 @@ async def test_pushed_sites_neither_raise_nor_suffer_the_suspicion_of_a_mass_out
     for second, outcome, source in ((0, OK, AGENT), (60, TIMEOUT, SILENCE), (120, TIMEOUT, SILENCE)):
         async with transaction(sessions) as writing:
             slot = to_slot(field.start) + second
-            taken = await ingest.ingest_readings(
+            result = await ingest.ingest_readings(
                 writing, [(Reading(site_id, slot, outcome, 0, (), 60, None, source), None) for site_id in sites]
             )
-    assert {(one.state.value, one.pending) for one in taken.judged} == {("down", False)}
+    assert {(site.state.value, site.pending) for site in result.judged} == {("down", False)}
     async with session.begin():
         assert await session.scalar(text("SELECT count(*) FROM suspicion")) == 0
 
@@ -179,14 +179,14 @@ async def test_pushed_sites_neither_raise_nor_suffer_the_suspicion_of_a_mass_out
 async def test_a_clock_that_was_set_back_takes_along_what_was_pushed_and_loses_none_of_it(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
-    field = await settle(sessions, cast, session, 0)
+    field = await make_devices(sessions, cast, session, 0)
     site, ahead = field.ids[3], 3600
     now = to_slot(utc_now())
     slots = [now - 180, now - 120, now + ahead - 60, now + ahead]
     readings = [Reading(site, slot, OK, 3, (20_000,) * 3, 60, None, AGENT) for slot in slots]
     readings.append(Reading(site, now + ahead + 60, TIMEOUT, 0, (), 60, None, SILENCE))
     async with transaction(sessions) as writing:
-        await ingest.ingest_readings(writing, [(one, None) for one in readings])
+        await ingest.ingest_readings(writing, [(reading, None) for reading in readings])
     async with transaction(sessions) as writing:
         await propagation.rejudge_after_clock_set_back(writing, from_slot(now), by=timedelta(seconds=ahead))
         kept = await writing.execute(
@@ -198,15 +198,15 @@ async def test_a_clock_that_was_set_back_takes_along_what_was_pushed_and_loses_n
             (-60, AGENT),
             (0, AGENT),
         ]
-    segments, _, carry = (await field.stored())[site]
-    assert [one.state.value for one in segments] == ["up"]
-    assert carry.seen_at == from_slot(now)
+    segments, _, state = (await field.stored())[site]
+    assert [segment.state.value for segment in segments] == ["up"]
+    assert state.seen_at == from_slot(now)
 
 
 async def test_readings_that_share_a_second_are_put_apart(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
-    field = await settle(sessions, cast, session, 0)
+    field = await make_devices(sessions, cast, session, 0)
     site, slot = field.ids[0], to_slot(field.start)
     same = [Reading(site, slot, OK, 3, (1000 + n,), 60, None, AGENT) for n in range(500)]
     async with transaction(sessions) as writing:
@@ -221,14 +221,14 @@ async def test_the_hold_of_a_metered_sites_reading_is_known_wherever_it_bears(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     """A live push of a metered site is valid for five minutes: what is found out 12 minutes later bears on it still."""
-    field = await settle(sessions, cast, session, 0)
+    field = await make_devices(sessions, cast, session, 0)
     metered = field.ids[2]
     assert propagation.longest_hold() == timedelta(seconds=750)
     pushed = [Reading(metered, to_slot(field.start) + second, OK, 0, (), 300, None, AGENT) for second in (0, 800)]
     async with transaction(sessions) as writing:
-        await ingest.ingest_readings(writing, [(one, None) for one in pushed])
+        await ingest.ingest_readings(writing, [(reading, None) for reading in pushed])
     deaf = BlindRange(field.start + timedelta(seconds=700), field.start + timedelta(seconds=790), "ingest")
     async with transaction(sessions) as writing:
         await ingest.ingest_readings(writing, [], [deaf], source=SILENCE)
-    reasons = [(one.state.value, one.unknown_reason) for one in (await field.stored())[metered][0]]
+    reasons = [(segment.state.value, segment.unknown_reason) for segment in (await field.stored())[metered][0]]
     assert reasons == [("up", None), ("unknown", "blind"), ("up", None)]
