@@ -108,7 +108,7 @@ class GroupCommit:
                 future.set_result(result)
 
     async def _commit(self, pushes: list[ReceivedPush]) -> list[PushResult]:
-        for attempts_left in range(ATTEMPTS - 1, -1, -1):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with transaction(self._sessions()) as session:
                     if not self._start_recorded:
@@ -118,7 +118,7 @@ class GroupCommit:
                 return results
             except Exception as error:
                 may_retry = isinstance(error, ReceiptConflict) or sqlstate(error) in RETRY_AT_ONCE
-                if not may_retry or not attempts_left:
+                if not may_retry or attempt == ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
 

@@ -534,6 +534,17 @@ async def test_a_push_on_which_our_own_code_raises_is_rejected_with_its_tracebac
     assert field.consumer.counters.refused_pushes == 1
 
 
+async def test_a_payload_that_this_version_cannot_decode_is_rejected_and_the_others_are_judged(field: Field) -> None:
+    bad, *good = field.ids
+    for site_id in (good[0], bad, *good[1:]):
+        await field.beat(site_id, 0)
+    async with transaction(field.sessions) as session:
+        await session.execute(text("UPDATE push_inbox SET rows = '{' WHERE site_id = :id"), {"id": bad})
+    await field.drain()
+    assert [await field.states(site_id) for site_id in good] == [[(0, "up", None)]] * 3
+    assert field.consumer.counters.refused_pushes == 1
+
+
 async def test_a_missed_push_that_cannot_be_judged_keeps_no_others_back_and_is_tried_once(
     field: Field, monkeypatch: pytest.MonkeyPatch
 ) -> None:
