@@ -199,7 +199,7 @@ async def test_the_same_version_is_written_once_and_travels_compressed(
     await register(cast)
     await publish(app)
     writing = Mock(side_effect=prometheus.exposition)
-    monkeypatch.setattr(prometheus, "text", writing)
+    monkeypatch.setattr(prometheus, "exposition", writing)
     zipped = await cast.vera.client.get("/metrics/sites", headers={"Accept-Encoding": "gzip"})
     whole = await cast.vera.client.get("/metrics/sites", headers={"Accept-Encoding": "identity"})
     again = await cast.sari.client.get("/metrics/sites", headers={"If-None-Match": zipped.headers["etag"]})
