@@ -19,11 +19,11 @@ router = APIRouter(prefix="/contracts", tags=["registry"])
 async def list_contracts(
     session: Session, caller: Reader, provider: ProviderSlug = None, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
-    """All contracts; a provider sees its own."""
-    found = await store.list_contracts(
+    """All contracts, by id; a provider sees only its own."""
+    contracts = await store.list_contracts(
         session, caller=caller, provider=provider, after=BY_ID.read(cursor), limit=limit + 1
     )
-    page, next_cursor = BY_ID.page([store.present(contract) for contract in found], limit, itemgetter("id"))
+    page, next_cursor = BY_ID.page([store.present(contract) for contract in contracts], limit, itemgetter("id"))
     return {"items": page, "next_cursor": next_cursor}
 
 
@@ -31,16 +31,16 @@ async def list_contracts(
 async def create_contract(
     session: Session,
     caller: Provincial,
-    given: ContractIn,
+    body: ContractIn,
     request: Request,
     response: Response,
     idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
-    """The province registers it; its terms are in force from `valid_from` on."""
-    if made := await idempotency.find(session, given, caller=caller):
-        return store.present(await store.get_contract(session, made, caller=caller))
-    contract = await store.create_contract(session, given, caller=caller)
-    await idempotency.record(session, given, contract.id, caller=caller)
+    """Registers a contract, which only the province may; its terms are in force from `valid_from` on."""
+    if contract_id := await idempotency.find(session, body, caller=caller):
+        return store.present(await store.get_contract(session, contract_id, caller=caller))
+    contract = await store.create_contract(session, body, caller=caller)
+    await idempotency.record(session, body, contract.id, caller=caller)
     response.headers["Location"] = f"{request.url.path}/{contract.id}"
     response.headers["ETag"] = f'"{contract.version}"'
     return store.present(contract)
@@ -55,8 +55,10 @@ async def get_contract(session: Session, caller: Reader, id: RowId, response: Re
 
 @router.patch("/{id}", response_model=ContractOut, responses=problems(403, 404, 409, 412))
 async def patch_contract(
-    session: Session, caller: Provincial, id: RowId, given: ContractPatch, if_match: IfMatch = None
+    session: Session, caller: Provincial, id: RowId, body: ContractPatch, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Changed terms are in force from `effective_from` (default today) until the next dated ones; earlier days keep
-    theirs. A change that reaches into a closed month needs a `reason`."""
-    return store.present(await store.patch_contract(session, id, given, caller=caller, if_match=read_version(if_match)))
+    """Changes a contract. Changed terms apply from `effective_from` (default today) until the next dated ones.
+
+    Earlier days keep their terms. A change that reaches into a closed month needs a `reason`.
+    """
+    return store.present(await store.patch_contract(session, id, body, caller=caller, if_match=read_version(if_match)))

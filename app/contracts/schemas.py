@@ -10,9 +10,9 @@ from app.registry.models import Cause
 from app.registry.schemas import Mbps, Text
 
 
-def _day(given: Any, info: ValidationInfo) -> Any:
+def _parse_day(value: Any, info: ValidationInfo) -> Any:
     try:
-        day = date.fromisoformat(given) if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given) else date.min
+        day = date.fromisoformat(value) if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) else date.min
         if 2000 <= day.year <= 2200:
             return day
     except (TypeError, ValueError):
@@ -23,44 +23,46 @@ def _day(given: Any, info: ValidationInfo) -> Any:
             "bad_date",
             "{given} is not a date",
             "Write it like {example}",
-            values={"given": str(given)[:40], "example": "2026-11-24"},
+            values={"given": str(value)[:40], "example": "2026-11-24"},
         )
     )
 
 
-def _hour(given: Any, info: ValidationInfo) -> Any:
-    if isinstance(given, str) and re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", given):
-        return time.fromisoformat(given)
+def _parse_time_of_day(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
+        return time.fromisoformat(value)
     raise FaultError(
         Fault(
             info.field_name or "",
             "bad_hour",
             "{given} is not a time of day",
             "Write it like {example}",
-            values={"given": str(given)[:40], "example": "07:00"},
+            values={"given": str(value)[:40], "example": "07:00"},
         )
     )
 
 
-def _three_decimals(given: float, info: ValidationInfo) -> float:
-    if round(given, 3) != given:
+def _require_three_decimals(value: float, info: ValidationInfo) -> float:
+    if round(value, 3) != value:
         raise FaultError(Fault(info.field_name or "", "too_precise", "At most three decimals"))
-    return given
+    return value
 
 
-def _once(given: list[Cause]) -> list[Cause]:
-    return sorted(set(given))
+def _unique(causes: list[Cause]) -> list[Cause]:
+    return sorted(set(causes))
 
 
-Day = Annotated[date, BeforeValidator(_day)]
-Hour = Annotated[time, BeforeValidator(_hour), Field(json_schema_extra={"format": "HH:MM", "examples": ["07:00"]})]
-Percent = Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False), AfterValidator(_three_decimals)]
-Causes = Annotated[list[Cause], Field(max_length=len(Cause)), AfterValidator(_once)]
+Day = Annotated[date, BeforeValidator(_parse_day)]
+TimeOfDay = Annotated[
+    time, BeforeValidator(_parse_time_of_day), Field(json_schema_extra={"format": "HH:MM", "examples": ["07:00"]})
+]
+Percent = Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False), AfterValidator(_require_three_decimals)]
+Causes = Annotated[list[Cause], Field(max_length=len(Cause)), AfterValidator(_unique)]
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
 Rupiah = Annotated[int, Field(ge=0, le=10**15)]
 
-VALID_TO = "the first day on which it no longer holds; null: until further notice"
-SERVICE = "WITA, HH:MM; with service_to, or neither: the whole day. `service_to` 00:00 is the day's end"
+VALID_TO = "the first day on which it is no longer valid; null: open-ended"
+SERVICE = "WITA, HH:MM; with service_to, or neither for the whole day. `service_to` 00:00 is the end of the day"
 TERMS: dict[str, Any] = {
     "sla_target_pct": 99.0,
     "min_outage_s": 300,
@@ -91,9 +93,9 @@ class ContractIn(BaseModel):
     sla_target_pct: Percent
     min_outage_s: Annotated[Seconds, Field(description="shorter outages do not count")] = 300
     excluded_causes: Annotated[Causes, Field(description="outages of these causes do not count")] = [Cause.POWER]
-    excuses_parent: bool = Field(False, description="whether an outage of a parent that is not its own excuses it")
-    service_from: Annotated[Hour, Field(description=SERVICE)] | None = None
-    service_to: Hour | None = None
+    excuses_parent: bool = Field(False, description="whether the provider is excused while a parent node is down")
+    service_from: Annotated[TimeOfDay, Field(description=SERVICE)] | None = None
+    service_to: TimeOfDay | None = None
     bandwidth_down_mbps: Mbps | None = None
     bandwidth_up_mbps: Mbps | None = None
     monthly_fee_idr: Rupiah | None = None
@@ -111,27 +113,27 @@ NEVER_NULL = (
 
 
 class ContractPatch(BaseModel):
-    """Only the fields that are given change; terms change from `effective_from` on, until the next dated terms."""
+    """Only given fields change; terms change from `effective_from` on, until the next dated terms."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"sla_target_pct": 98.5, "effective_from": "2026-12-01"}]}
     )
 
     number: Text | None = None
-    provider: Annotated[Text, Field(description="stays what it is")] | None = None
+    provider: Annotated[Text, Field(description="cannot be changed")] | None = None
     valid_from: Day | None = None
     valid_to: Annotated[Day, Field(description=VALID_TO)] | None = None
     sla_target_pct: Percent | None = None
     min_outage_s: Seconds | None = None
     excluded_causes: Causes | None = None
     excuses_parent: bool | None = None
-    service_from: Annotated[Hour, Field(description=SERVICE)] | None = None
-    service_to: Hour | None = None
+    service_from: Annotated[TimeOfDay, Field(description=SERVICE)] | None = None
+    service_to: TimeOfDay | None = None
     bandwidth_down_mbps: Mbps | None = None
     bandwidth_up_mbps: Mbps | None = None
     monthly_fee_idr: Rupiah | None = None
-    effective_from: Annotated[Day, Field(description="of the terms; a day in WITA, default today")] | None = None
-    reason: Annotated[Text, Field(description="needed where a closed month is changed; recorded")] | None = None
+    effective_from: Annotated[Day, Field(description="of changed terms; a day in WITA, default today")] | None = None
+    reason: Annotated[Text, Field(description="required if a closed month changes; recorded")] | None = None
 
     @model_validator(mode="after")
     def _never_null(self) -> Self:
@@ -157,7 +159,7 @@ class TermsOut(BaseModel):
 
 
 class ContractOut(BaseModel):
-    """The terms in force today, flat (before it begins: the first ones), and all of them as `terms`."""
+    """Fields of the terms in force today (before the contract begins, of the first ones), and all terms as `terms`."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -187,6 +189,6 @@ class ContractOut(BaseModel):
     bandwidth_down_mbps: float | None
     bandwidth_up_mbps: float | None
     monthly_fee_idr: int | None
-    terms: list[TermsOut] = Field(description="in the order of their days")
-    version: int = Field(description="opaque: send it back as If-Match")
+    terms: list[TermsOut] = Field(description="by the day they start on")
+    version: int = Field(description="opaque; send it back as If-Match")
     created_at: datetime

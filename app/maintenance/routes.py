@@ -3,8 +3,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core.clock import parse_moment
-from app.maintenance import store
-from app.maintenance.schemas import Status, WindowIn, WindowOut, WindowPatch
+from app.maintenance import planning, store
+from app.maintenance.schemas import WindowIn, WindowOut, WindowPatch, WindowStatus
 from app.maintenance.store import WindowFilter
 from app.registry.params import ProviderSlug, RegionCode, SiteIdFilter
 from app.web.deps import Reader, Session, Writer
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/maintenance", tags=["operations"])
 BY_START = cursor_codec(parse_moment, row_id)
 
 Reason = Annotated[
-    str | None, Query(min_length=1, max_length=4000, description="needed where a closed month is changed; recorded")
+    str | None, Query(min_length=1, max_length=4000, description="required if a closed month changes; recorded")
 ]
 
 
@@ -28,52 +28,52 @@ async def list_windows(
     session: Session,
     caller: Reader,
     period: PlanPeriodParam,
-    status: Status | None = None,
+    status: WindowStatus | None = None,
     region: RegionCode = None,
     site: SiteIdFilter = None,
     provider: ProviderSlug = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """Windows that reach into the period (default: 30 days back to 90 days ahead), in the order of their starts."""
-    wanted = WindowFilter(period, status, region, site, provider)
+    """Windows that overlap the period (default: 30 days back to 90 days ahead), by their start."""
+    window_filter = WindowFilter(period, status, region, site, provider)
     after = BY_START.read(cursor)
-    found = await store.list_windows(session, wanted, caller=caller, after=after, limit=limit + 1)
-    windows = [store.present(window) for window in found]
+    rows = await store.list_windows(session, window_filter, caller=caller, after=after, limit=limit + 1)
+    windows = [store.present(row) for row in rows]
     page, next_cursor = BY_START.page(windows, limit, lambda window: (window["started_at"], window["id"]))
     return {"items": page, "next_cursor": next_cursor}
 
 
 @router.post("", response_model=WindowOut, status_code=201, responses=problems(403, 409))
 async def create_window(
-    session: Session, caller: Writer, given: WindowIn, request: Request, response: Response, idempotency: IdempotencyKey
+    session: Session, caller: Writer, body: WindowIn, request: Request, response: Response, idempotency: IdempotencyKey
 ) -> dict[str, Any]:
-    """Its seconds are `maintenance`, whatever the site's state. One in the past is counted from now on."""
-    if known := await idempotency.find(session, given, caller=caller):
-        return store.present(await store.get_window(session, known, caller=caller))
-    made = store.present(await store.create_window(session, given, caller=caller))
-    await idempotency.record(session, given, made["id"], caller=caller)
-    response.headers["Location"] = f"{request.url.path}/{made['id']}"
-    response.headers["ETag"] = f'"{made["version"]}"'
-    return made
+    """Plans a window: its seconds count as `maintenance`, whatever the site's state; past ones are counted again."""
+    if window_id := await idempotency.find(session, body, caller=caller):
+        return store.present(await store.get_window(session, window_id, caller=caller))
+    window = store.present(await planning.create_window(session, body, caller=caller))
+    await idempotency.record(session, body, window["id"], caller=caller)
+    response.headers["Location"] = f"{request.url.path}/{window['id']}"
+    response.headers["ETag"] = f'"{window["version"]}"'
+    return window
 
 
 @router.get("/{id}", response_model=WindowOut, responses=problems(404))
 async def get_window(session: Session, caller: Reader, id: RowId, response: Response) -> dict[str, Any]:
-    found = store.present(await store.get_window(session, id, caller=caller))
-    response.headers["ETag"] = f'"{found["version"]}"'
-    return found
+    window = store.present(await store.get_window(session, id, caller=caller))
+    response.headers["ETag"] = f'"{window["version"]}"'
+    return window
 
 
 @router.patch("/{id}", response_model=WindowOut, responses=problems(403, 404, 409, 412))
 async def patch_window(
-    session: Session, caller: Writer, id: RowId, given: WindowPatch, if_match: IfMatch = None
+    session: Session, caller: Writer, id: RowId, body: WindowPatch, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Times, title and reason change; a window stays where it was planned."""
-    return store.present(await store.patch_window(session, id, given, caller=caller, if_match=read_version(if_match)))
+    """Changes times, title or reason; the scope cannot be changed."""
+    return store.present(await planning.patch_window(session, id, body, caller=caller, if_match=read_version(if_match)))
 
 
 @router.delete("/{id}", status_code=204, responses=problems(403, 404))
 async def cancel_window(session: Session, caller: Writer, id: RowId, reason: Reason = None) -> None:
-    """Cancels it as if it had never been planned; to end a running one early, PATCH its `ended_at`. Again: 204."""
-    await store.cancel_window(session, id, caller=caller, reason=reason)
+    """Cancels a window as if it had never been planned; to end one early, PATCH its `ended_at`. Idempotent."""
+    await planning.cancel_window(session, id, caller=caller, reason=reason)

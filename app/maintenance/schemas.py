@@ -10,27 +10,29 @@ from app.core.validation import EXAMPLE_MOMENT, FaultError, read_moment
 from app.registry.schemas import Note, Text
 
 
-class Status(StrEnum):
+class WindowStatus(StrEnum):
     PLANNED = "planned"
     RUNNING = "running"
     PAST = "past"
     CANCELLED = "cancelled"
 
 
-def _moment(given: Any, info: ValidationInfo) -> datetime:
-    return floor_second(read_moment(info.field_name or "", given))
+def _parse_moment(value: Any, info: ValidationInfo) -> datetime:
+    return floor_second(read_moment(info.field_name or "", value))
 
 
-def _ident(given: Any) -> Any:
-    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+def _stringify_id(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-At = Annotated[
+WindowMoment = Annotated[
     datetime,
-    BeforeValidator(_moment),
+    BeforeValidator(_parse_moment),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": [EXAMPLE_MOMENT]}),
 ]
-Ident = Annotated[Text, BeforeValidator(_ident), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})]
+Ident = Annotated[
+    Text, BeforeValidator(_stringify_id), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
+]
 
 SCOPE = ("site", "region", "provider")
 EXAMPLE: dict[str, Any] = {
@@ -47,60 +49,60 @@ class WindowIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
-    started_at: Annotated[At, Field(description="ISO 8601 with offset; cut to the second")]
-    ended_at: At
+    started_at: Annotated[WindowMoment, Field(description="ISO 8601 with offset; truncated to seconds")]
+    ended_at: WindowMoment
     site: Annotated[Ident, Field(description="id or code")] | None = None
-    region: Annotated[Text, Field(description="a Kemendagri code; its whole area")] | None = None
+    region: Annotated[Text, Field(description="a Kemendagri code; includes everything below that region")] | None = None
     provider: Annotated[Text, Field(description="the provider's slug")] | None = None
     title: Text
-    reason: Annotated[Note, Field(description="needed where a closed month is changed; recorded")] | None = None
+    reason: Annotated[Note, Field(description="required if a closed month changes; recorded")] | None = None
 
     @model_validator(mode="after")
-    def _one_scope(self) -> Self:
-        given = [name for name in SCOPE if getattr(self, name) is not None]
-        if not given:
+    def _require_one_scope(self) -> Self:
+        named = [name for name in SCOPE if getattr(self, name) is not None]
+        if not named:
             raise FaultError(
                 Fault(
                     "site",
                     "no_scope",
-                    "It says nowhere what is worked on",
-                    "Give site, region or provider; the last two together mean both",
+                    "No site, region or provider is given",
+                    "Give site, region or provider; region and provider may be combined",
                 )
             )
-        if "site" in given and len(given) > 1:
+        if "site" in named and len(named) > 1:
             raise FaultError(
                 Fault(
                     "site",
                     "two_scopes",
                     "A window is for one site, or for a region or provider",
                     "Leave {others} out, or site",
-                    values={"others": ", ".join(given[1:])},
+                    values={"others": ", ".join(named[1:])},
                 )
             )
         return self
 
 
 class WindowPatch(BaseModel):
-    """Only the fields that are given change. To end a running window early, give its `ended_at`."""
+    """Only given fields change. To end a running window early, set its `ended_at`."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"ended_at": "2026-12-02T01:00:00+08:00"}]}
     )
 
-    started_at: At | None = None
-    ended_at: At | None = None
+    started_at: WindowMoment | None = None
+    ended_at: WindowMoment | None = None
     title: Text | None = None
-    reason: Annotated[Note, Field(description="needed where a closed month is changed; recorded")] | None = None
+    reason: Annotated[Note, Field(description="required if a closed month changes; recorded")] | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _in_place(cls, given: Any) -> Any:
+    def _require_same_scope(cls, body: Any) -> Any:
         for name in SCOPE:
-            if isinstance(given, dict) and name in given:
+            if isinstance(body, dict) and name in body:
                 raise FaultError(
-                    Fault(name, "scope_stays", "A window stays where it was planned", "Cancel it and plan another")
+                    Fault(name, "scope_stays", "The scope of a window cannot be changed", "Cancel it and plan another")
                 )
-        return given
+        return body
 
     @model_validator(mode="after")
     def _never_null(self) -> Self:
@@ -148,11 +150,11 @@ class WindowOut(BaseModel):
     provider: str | None
     title: str
     reason: str | None
-    status: Status
-    sites: int = Field(description="how many sites it covers that are not retired, of those that you see")
+    status: WindowStatus
+    sites: int = Field(description="sites that it covers, of those that you see, without retired ones")
     created_by: str
     created_at: datetime
     updated_at: datetime
     cancelled_at: datetime | None
     cancelled_by: str | None
-    version: int = Field(description="opaque: send it back as If-Match")
+    version: int = Field(description="opaque; send it back as If-Match")

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.audit_routes import AuditOut
 from app.availability import monthly_close
-from app.contracts import terms as dated
+from app.contracts import dated_terms
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch, TermsOut
 from app.core.clock import midnight, utc_now
 from app.judging import invalidation
@@ -226,10 +226,12 @@ def test_the_examples_of_contracts_are_true() -> None:
 
 def test_terms_are_in_force_from_their_day_until_the_next() -> None:
     first, second = (ContractTerms(started_on=date(2026, month, 1)) for month in (1, 6))
-    in_force = [dated.in_force([first, second], day) for day in (date(2025, 1, 1), date(2026, 5, 31), date(2026, 6, 1))]
+    in_force = [
+        dated_terms.in_force([first, second], day) for day in (date(2025, 1, 1), date(2026, 5, 31), date(2026, 6, 1))
+    ]
     assert in_force == [first, first, second]
-    assert dated.reach([first, second], date(2026, 1, 1), None) == (date(2026, 1, 1), date(2026, 6, 1))
-    assert dated.reach([first, second], date(2026, 6, 1), None) == (date(2026, 6, 1), date.max)
+    assert dated_terms.days_in_force([first, second], date(2026, 1, 1), None) == (date(2026, 1, 1), date(2026, 6, 1))
+    assert dated_terms.days_in_force([first, second], date(2026, 6, 1), None) == (date(2026, 6, 1), date.max)
 
 
 async def configurations(session: AsyncSession, site_id: int) -> list[int | None]:

@@ -1,0 +1,184 @@
+"""Plans, changes and cancels maintenance windows; past seconds that this affects are counted again."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access import audit
+from app.access.scope import Caller
+from app.availability import retroactive_changes
+from app.availability.intervals import TimeRange
+from app.availability.maintenance_overlay import covers
+from app.availability.models import MaintenanceWindow
+from app.core.clock import utc_now
+from app.core.errors import Conflict, Fault, Invalid
+from app.maintenance.schemas import WindowIn, WindowPatch
+from app.maintenance.scope import find_scope, require_planner
+from app.maintenance.store import WindowRow, get_window, present
+from app.postgres.engine import Counter, next_version, require_version
+from app.registry.models import Site, SiteConfiguration
+
+MAX_LENGTH, MAX_AHEAD = timedelta(days=31), timedelta(days=366)
+
+
+async def create_window(session: AsyncSession, body: WindowIn, *, caller: Caller) -> WindowRow:
+    """Raises Invalid with every fault, NotAllowed for a scope beyond the caller's, Conflict for a duplicate."""
+    faults = list(_check_times(body.started_at, body.ended_at))
+    scope = await find_scope(session, body, faults, caller=caller)
+    if faults:
+        raise Invalid(*faults)
+    require_planner(caller, scope)
+    window = MaintenanceWindow(
+        started_at=body.started_at,
+        ended_at=body.ended_at,
+        title=body.title,
+        reason=body.reason,
+        created_by=caller.who,
+        **scope.columns,
+        version=await next_version(session, Counter.REGISTRY),
+    )
+    await _require_unique(session, window)
+    session.add(window)
+    await session.flush()
+    await _recount(session, window, [(window.started_at, window.ended_at)], body.reason)
+    created = await get_window(session, window.id, caller=caller)
+    await audit.record(
+        session,
+        caller,
+        "create",
+        "maintenance",
+        window.id,
+        region_code=scope.region_code,
+        reason=body.reason,
+        after=_audit_fields(created),
+    )
+    return created
+
+
+async def patch_window(
+    session: AsyncSession, window_id: int, body: WindowPatch, *, caller: Caller, if_match: int | None
+) -> WindowRow:
+    """Raises what `create_window` does, Stale for another version, Conflict if it is cancelled."""
+    row = await get_window(session, window_id, caller=caller, for_update=True)
+    window, scope = row.window, row.scope
+    require_planner(caller, scope)
+    require_version(if_match, window.version)
+    if window.cancelled_at is not None:
+        raise Conflict(faults=[Fault("id", "cancelled", "This window is cancelled", "Plan a new one")])
+    before, old_range = _audit_fields(row), (window.started_at, window.ended_at)
+    for name, value in body.model_dump(exclude_unset=True).items():
+        setattr(window, name, value)
+    if not session.is_modified(window):
+        return row
+    with session.no_autoflush:
+        faults = list(_check_times(window.started_at, window.ended_at))
+        if faults:
+            raise Invalid(*faults)
+        window.version = await next_version(session, Counter.REGISTRY)
+        await _require_unique(session, window)
+    window.updated_at = utc_now()
+    await session.flush()
+    await _recount(
+        session,
+        window,
+        retroactive_changes.symmetric_difference(old_range, (window.started_at, window.ended_at)),
+        body.reason,
+    )
+    changed = await get_window(session, window.id, caller=caller)
+    await audit.record(
+        session,
+        caller,
+        "change",
+        "maintenance",
+        window.id,
+        region_code=scope.region_code,
+        reason=body.reason,
+        before=before,
+        after=_audit_fields(changed),
+    )
+    return changed
+
+
+async def cancel_window(session: AsyncSession, window_id: int, *, caller: Caller, reason: str | None) -> None:
+    """Cancel a window as if it had never been planned; its row is kept. Idempotent."""
+    row = await get_window(session, window_id, caller=caller, for_update=True)
+    window, scope = row.window, row.scope
+    require_planner(caller, scope)
+    if window.cancelled_at is not None:
+        return
+    window.cancelled_at = window.updated_at = utc_now()
+    window.cancelled_by = caller.who
+    window.version = await next_version(session, Counter.REGISTRY)
+    await session.flush()
+    await _recount(session, window, [(window.started_at, window.ended_at)], reason)
+    await audit.record(
+        session,
+        caller,
+        "cancel",
+        "maintenance",
+        window.id,
+        region_code=scope.region_code,
+        reason=reason,
+        before=_audit_fields(row),
+    )
+
+
+def _check_times(start: datetime, end: datetime) -> Iterator[Fault]:
+    if end <= start:
+        yield Fault("ended_at", "ends_before_start", "The end is not after the start", "Are they swapped?")
+    elif end - start > MAX_LENGTH:
+        yield Fault(
+            "ended_at",
+            "too_long_window",
+            "A window lasts at most {days} days",
+            "Plan several, or suspend the site",
+            values={"days": MAX_LENGTH.days},
+        )
+    if start > utc_now() + MAX_AHEAD:
+        yield Fault("started_at", "too_far", "The start is more than a year from now", "Check the year")
+
+
+async def _require_unique(session: AsyncSession, window: MaintenanceWindow) -> None:
+    """Raises Conflict for a duplicate. The caller holds the registry's counter: concurrent duplicates are found too."""
+    same_columns = [
+        getattr(MaintenanceWindow, name).is_not_distinct_from(getattr(window, name))
+        for name in ("started_at", "ended_at", "site_id", "region_code", "provider_id")
+    ]
+    query = select(MaintenanceWindow.id).where(*same_columns, MaintenanceWindow.cancelled_at.is_(None))
+    duplicate = await session.scalar(query.where(MaintenanceWindow.id.is_distinct_from(window.id)).limit(1))
+    if duplicate is not None:
+        raise Conflict(
+            faults=[
+                Fault(
+                    "started_at",
+                    "duplicate_window",
+                    "Window {given} has the same times and scope",
+                    "Change that one: PATCH /api/v1/maintenance/{given}",
+                    values={"given": duplicate},
+                )
+            ]
+        )
+
+
+async def _recount(
+    session: AsyncSession, window: MaintenanceWindow, ranges: list[TimeRange], reason: str | None
+) -> None:
+    """Have every site counted again that the window ever covered, by its dated configurations."""
+    site_ids = await session.scalars(
+        select(Site.id)
+        .distinct()
+        .join(SiteConfiguration, SiteConfiguration.site_id == Site.id)
+        .join(MaintenanceWindow, covers(SiteConfiguration.provider_id))
+        .where(MaintenanceWindow.id == window.id)
+        .order_by(Site.id)
+    )
+    await retroactive_changes.invalidate(session, list(site_ids), ranges, reason=reason)
+
+
+def _audit_fields(row: WindowRow) -> dict[str, Any]:
+    fields = present(row)
+    names = ("started_at", "ended_at", "site", "region", "provider", "title", "reason")
+    return {name: fields[name].isoformat() if isinstance(fields[name], datetime) else fields[name] for name in names}
