@@ -44,6 +44,7 @@ REJECTION_TEXTS = {
     "too_old": ("hasil ukur lebih tua dari 7 hari", "readings older than 7 days"),
     "in_future": ("jam perangkat terlalu maju", "the device's clock is ahead"),
     "before_site": ("diukur sebelum titik akses ini memakai agen", "measured before this site had an agent"),
+    "internal_error": ("server gagal menyimpan laporan", "the server failed to store a report"),
     "not_active": ("titik akses ini tidak aktif di daftar", "this site is not active in the registry"),
 }
 CLOCK_TOLERANCE_S = 5.0  # a larger offset is shown as a problem

@@ -115,16 +115,16 @@ def test_distinct_slots_keep_their_order_and_free_slots_do_not_move(moments: lis
 
 
 @given(
-    ups=st.lists(st.integers(0, 7 * 86_400_000 - 1000), min_size=1, max_size=50, unique_by=lambda ms: ms // 1000),
+    ages_ms=st.lists(st.integers(0, 7 * 86_400_000 - 1000), min_size=1, max_size=50, unique_by=lambda ms: ms // 1000),
     now_ms=st.integers(NOW * 1000, NOW * 1000 + 10_000_000),
     clock=st.integers(0, 4_000_000_000),
 )
-def test_dating_by_uptime_is_exact_whatever_any_clock_shows(ups: list[int], now_ms: int, clock: int) -> None:
-    """Rows of whole seconds apart, measured `ago` before the receipt."""
+def test_dating_by_uptime_is_exact_whatever_any_clock_shows(ages_ms: list[int], now_ms: int, clock: int) -> None:
+    """Rows measured `ages_ms` before the receipt, no two in the same second."""
     up_ms = 7 * 86_400_000
-    batch = [row(n, uptime_s=(up_ms - ms) / 1000, clock=clock + n) for n, ms in enumerate(ups)]
+    batch = [row(n, uptime_s=(up_ms - ms) / 1000, clock=clock + n) for n, ms in enumerate(ages_ms)]
     rows = timed_rows(batch, now=now_ms / 1000, uptime_s=up_ms / 1000, sent_at=clock)
-    exact = [(now_ms - ms) // 1000 for ms in ups]
+    exact = [(now_ms - ms) // 1000 for ms in ages_ms]
     by_time = sorted(zip(exact, slots(rows), strict=True))
     assert [slot for _, slot in by_time] == distinct_slots(sorted(exact), now_ms // 1000)
 
