@@ -131,19 +131,19 @@ async def _find_starts(
 
     A site whose first readings are gone starts at its first checkpoint; it is left out if it has none.
     """
-    found = await checkpoints.find_last_before(session, ((site.site_id, site.start, site.end) for site in sites))
-    without = [site for site in sites if site.site_id not in found and site.row.created_at < since]
+    starts = await checkpoints.find_last_before(session, ((site.site_id, site.start, site.end) for site in sites))
+    without = [site for site in sites if site.site_id not in starts and site.row.created_at < since]
     rows = await session.execute(FIRST_SERVED, {"ids": [site.site_id for site in without]})
     first_served = {row.site_id: row.started_at for row in rows}
     truncated = [site for site in without if first_served.get(site.site_id, since) < since]
-    found |= await checkpoints.find_earliest(session, ((site.site_id, site.start, site.end) for site in truncated))
-    unstartable = {site.site_id for site in truncated} - found.keys()
+    starts |= await checkpoints.find_earliest(session, ((site.site_id, site.start, site.end) for site in truncated))
+    unstartable = {site.site_id for site in truncated} - starts.keys()
     for site_id in unstartable:
         log.warning("site_not_rejudged", site=site_id, reason="no checkpoint, and its first readings are gone")
     started = [site for site in sites if site.site_id not in unstartable]
     for site in started:
-        if site.site_id in found:
-            site.folds_from, site.initial = found[site.site_id]
+        if site.site_id in starts:
+            site.folds_from, site.initial = starts[site.site_id]
     return started
 
 

@@ -105,7 +105,7 @@ async def test_timeouts_while_we_were_blind_are_our_fault(measured: MeasuredSite
     assert await measured.segments() == [(0, 60, "up", None), (60, 120, "unknown", "blind"), (120, None, "up", None)]
 
 
-async def test_a_stop_of_any_length_is_unknown_for_the_looks_it_cost(measured: MeasuredSite) -> None:
+async def test_a_stop_of_any_length_is_unknown_for_the_readings_it_cost(measured: MeasuredSite) -> None:
     stopped = BlindRange(measured.start + timedelta(seconds=70), measured.start + timedelta(seconds=130), "stopped")
     await measured.ingest((0, OK), (60, OK))
     await measured.ingest((140, OK), blind=[stopped])
@@ -117,7 +117,7 @@ async def test_a_stop_of_any_length_is_unknown_for_the_looks_it_cost(measured: M
     ]
 
 
-async def test_an_outage_right_after_a_blind_spell_begins_with_its_first_lost_look(measured: MeasuredSite) -> None:
+async def test_an_outage_right_after_a_blind_range_begins_with_its_first_lost_reading(measured: MeasuredSite) -> None:
     blind = BlindRange(measured.start + timedelta(seconds=74), measured.start + timedelta(seconds=121), "uplink")
     await measured.ingest((0, OK), (60, OK))
     await measured.ingest((120, OK), blind=[blind])

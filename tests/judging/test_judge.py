@@ -114,7 +114,7 @@ def test_a_reading_that_comes_twice_or_late_changes_nothing() -> None:
     assert changes == []
 
 
-def test_behind_a_new_address_nobody_has_been_seen_yet() -> None:
+def test_at_a_new_address_a_site_is_never_seen_until_it_answers() -> None:
     state, _ = judge_outcomes((0, OK), (60, OK))
     state, changes = readdress(state, at(90))
     assert states(changes) == [(90, State.UNKNOWN)]

@@ -50,7 +50,7 @@ async def _reconfigure(session: AsyncSession, site_id: int, at: datetime, values
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_whatever_comes_late_twice_or_in_any_order_the_ledger_ends_as_if_lived_through(
+async def test_readings_that_arrive_late_twice_or_in_any_order_leave_the_same_ledger(
     sessions: Sessions, cast: Cast, session: AsyncSession, seed: int
 ) -> None:
     village = await make_village(sessions, cast, session, seed)
@@ -82,7 +82,7 @@ async def test_judging_any_window_again_changes_nothing(
         assert await village.stored() == before
 
 
-async def test_a_tower_that_fails_takes_the_sites_behind_it_along_and_gives_them_back(
+async def test_sites_below_a_tower_that_fails_are_unreachable_until_it_recovers(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     village = await make_village(sessions, cast, session, 0)
@@ -108,7 +108,7 @@ async def test_a_tower_that_fails_takes_the_sites_behind_it_along_and_gives_them
     assert await states(child) == [(10, "up"), (70, "unreachable"), (130, "down"), (140, "up")]
 
 
-async def test_a_tower_that_is_taken_out_of_service_hides_nothing_any_more(
+async def test_a_tower_out_of_service_makes_no_site_unreachable(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     village = await make_village(sessions, cast, session, 0)
@@ -152,7 +152,7 @@ async def test_a_tower_that_was_out_before_and_after_a_blindness_was_out_all_alo
     assert seen == [(0, "up"), (60, "unreachable"), (130, "unknown"), (405, "unreachable")]
 
 
-async def test_a_site_registered_long_ago_and_served_since_an_hour_is_judged_again_like_any(
+async def test_a_site_registered_long_ago_and_in_service_for_an_hour_is_rejudged_like_any_other(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     village = await make_village(sessions, cast, session, 0)
@@ -167,7 +167,7 @@ async def test_a_site_registered_long_ago_and_served_since_an_hour_is_judged_aga
     assert [segment.state.value for segment in (await village.stored())[site][0]] == ["up", "unknown"]
 
 
-async def test_what_cannot_be_judged_again_goes_on_from_where_it_is(
+async def test_readings_of_a_site_that_cannot_be_rejudged_continue_from_its_present_state(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     village = await make_village(sessions, cast, session, 0)
@@ -179,7 +179,7 @@ async def test_what_cannot_be_judged_again_goes_on_from_where_it_is(
     assert seen_at == village.start + timedelta(seconds=now)
 
 
-async def test_a_mass_of_outages_at_several_providers_is_held_until_a_further_round_of_looks(
+async def test_a_mass_of_outages_at_several_providers_is_held_until_the_next_readings(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     village = await make_village(sessions, cast, session, 0)
@@ -202,7 +202,7 @@ async def test_a_mass_of_outages_at_several_providers_is_held_until_a_further_ro
         )
 
 
-async def test_what_is_new_is_judged_though_it_comes_with_a_blindness_of_long_ago(
+async def test_a_new_reading_is_judged_though_it_comes_with_a_blind_range_of_long_ago(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     village = await make_village(sessions, cast, session, 0)

@@ -90,7 +90,7 @@ def with_refuted_silences(readings: Sequence[Reading]) -> list[Reading]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_pushed_late_twice_or_in_any_order_with_silences_in_between_it_ends_as_if_all_had_been_known(
+async def test_pushes_and_silences_that_arrive_late_twice_or_in_any_order_leave_the_same_ledger(
     sessions: Sessions, cast: Cast, session: AsyncSession, seed: int
 ) -> None:
     field = await make_devices(sessions, cast, session, seed)
@@ -126,7 +126,7 @@ async def test_pushed_late_twice_or_in_any_order_with_silences_in_between_it_end
     assert any(segment.state.value == "down" for segments, _, _ in stored.values() for segment in segments)
 
 
-async def test_a_tower_that_reports_itself_takes_the_sites_behind_it_along(
+async def test_sites_below_a_pushing_tower_that_is_silent_are_unreachable(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     field = await make_devices(sessions, cast, session, 0)
@@ -156,7 +156,7 @@ async def test_a_tower_that_reports_itself_takes_the_sites_behind_it_along(
     assert (found[tower], found[near]) == (["up"], ["up", "down"]), "the tower was heard later"
 
 
-async def test_pushed_sites_neither_raise_nor_suffer_the_suspicion_of_a_mass_outage(
+async def test_pushing_sites_neither_raise_a_mass_outage_hold_nor_are_held(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     field = await make_devices(sessions, cast, session, 0)
@@ -176,7 +176,7 @@ async def test_pushed_sites_neither_raise_nor_suffer_the_suspicion_of_a_mass_out
         assert await session.scalar(text("SELECT count(*) FROM suspicion")) == 0
 
 
-async def test_a_clock_that_was_set_back_takes_along_what_was_pushed_and_loses_none_of_it(
+async def test_pushed_readings_move_back_with_a_clock_that_is_set_back_and_none_is_lost(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     field = await make_devices(sessions, cast, session, 0)
@@ -203,7 +203,7 @@ async def test_a_clock_that_was_set_back_takes_along_what_was_pushed_and_loses_n
     assert state.seen_at == from_slot(now)
 
 
-async def test_readings_that_share_a_second_are_put_apart(
+async def test_readings_that_share_a_second_get_distinct_slots(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:
     field = await make_devices(sessions, cast, session, 0)

@@ -32,7 +32,7 @@ class Listeners:
     def __init__(self) -> None:
         self.arrived: list[tuple[str, str]] = []
         self.port = 0
-        self._asked: dict[tuple[str, int], int] = {}
+        self._questions: dict[tuple[str, int], int] = {}
 
     async def open(self) -> None:
         everywhere = await asyncio.start_server(self._serve, "0.0.0.0")
@@ -54,9 +54,9 @@ class Listeners:
         self.arrived.append(("tcp", writer.get_extra_info("sockname")[0]))
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            asked = parse_qs(urlsplit(head.split()[1]).query)
-            to = f"Location: {asked['to'][0]}\r\n" if "to" in asked else ""
-            writer.write(f"HTTP/1.1 {asked.get('status', ['200'])[0]} .\r\n{to}Content-Length: 0\r\n\r\n".encode())
+            query = parse_qs(urlsplit(head.split()[1]).query)
+            to = f"Location: {query['to'][0]}\r\n" if "to" in query else ""
+            writer.write(f"HTTP/1.1 {query.get('status', ['200'])[0]} .\r\n{to}Content-Length: 0\r\n\r\n".encode())
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         writer.close()
@@ -78,31 +78,31 @@ class Listeners:
             name.append(query[at + 1 : at + 1 + length].decode())
             at += 1 + length
         kind = struct.unpack_from("!H", query, at + 1)[0]
-        found = [a for a in self._addresses(".".join(name), kind) if (":" in a) == (kind == 28)]
+        addresses = [a for a in self._addresses(".".join(name), kind) if (":" in a) == (kind == 28)]
         answers = b"".join(
             struct.pack("!HHHIH", 0xC00C, kind, 1, 0, len(packed)) + packed
-            for packed in (socket.inet_pton(AF_INET6 if ":" in a else AF_INET, a) for a in found)
+            for packed in (socket.inet_pton(AF_INET6 if ":" in a else AF_INET, a) for a in addresses)
         )
-        head = query[:2] + struct.pack("!HHHHH", 0x8180, 1, len(found), 0, 0)
+        head = query[:2] + struct.pack("!HHHHH", 0x8180, 1, len(addresses), 0, 0)
         dns.sendto(head + query[12 : at + 5] + answers, sender)
 
     def _addresses(self, name: str, kind: int) -> Sequence[str]:
         if name not in forbidden.REBOUND:
             return forbidden.NAMES.get(name, [])
-        time = self._asked[name, kind] = self._asked.get((name, kind), -1) + 1
+        time = self._questions[name, kind] = self._questions.get((name, kind), -1) + 1
         return forbidden.REBOUND[name][min(time, 1)]
 
 
 def of_hosts(hosts: Iterable[str], port: int) -> list[tuple[str, Target]]:
     """Each host by each kind of probe."""
-    found = []
+    targets = []
     for host in hosts:
         name = f"[{host}]" if isinstance(parse_address(host), type(parse_address("::"))) else host
         url = f"http://{name}:{port}/"
         for kind in (ProbeKind.ICMP, ProbeKind.TCP, ProbeKind.HTTP):
             target = Target(0, 1, kind, host, port=port, url=url, packets=1, timeout_s=0.5)
-            found.append((f"{kind} {host}", target))
-    return found
+            targets.append((f"{kind} {host}", target))
+    return targets
 
 
 def of_urls(urls: Iterable[str], port: int) -> list[tuple[str, Target]]:
@@ -123,7 +123,7 @@ async def run() -> dict[str, Any]:
     await listeners.open()
     port, steps = listeners.port, {}
 
-    async def look(step: str, prober: Prober, targets: Sequence[tuple[str, Target]]) -> None:
+    async def sweep(step: str, prober: Prober, targets: Sequence[tuple[str, Target]]) -> None:
         listeners.arrived.clear()
         readings = await prober.sweep([target for _, target in targets])
         await asyncio.sleep(0.3)  # what is under way arrives
@@ -135,16 +135,16 @@ async def run() -> dict[str, Any]:
     spelled = [*forbidden.ADDRESSES, *(form for form, _ in forbidden.DISGUISED), *forbidden.ODD]
     async with Prober.open(AddressPolicy(), resolver=Resolver(ttl_s=TTL_S)) as prober:
         assert prober.icmp_problem is None, prober.icmp_problem
-        await look("hosts", prober, of_hosts(spelled, port))
-        await look("urls", prober, of_urls(forbidden.URLS, port))
-        await look("names", prober, of_hosts(forbidden.NAMES, port))
-        await look("names before", prober, of_hosts(forbidden.REBOUND, port))
+        await sweep("hosts", prober, of_hosts(spelled, port))
+        await sweep("urls", prober, of_urls(forbidden.URLS, port))
+        await sweep("names", prober, of_hosts(forbidden.NAMES, port))
+        await sweep("names before", prober, of_hosts(forbidden.REBOUND, port))
         await asyncio.sleep(TTL_S)
-        await look("names rebound", prober, of_hosts(forbidden.REBOUND, port))
-        await look("redirects", prober, of_urls(redirects(port), port))
+        await sweep("names rebound", prober, of_hosts(forbidden.REBOUND, port))
+        await sweep("redirects", prober, of_urls(redirects(port), port))
     async with Prober.open(AddressPolicy(deny=[]), resolver=Resolver(ttl_s=TTL_S)) as prober:
-        await look("allowed hosts", prober, of_hosts(forbidden.ADDRESSES, port))
-        await look("allowed names", prober, of_hosts(forbidden.NAMES, port))
+        await sweep("allowed hosts", prober, of_hosts(forbidden.ADDRESSES, port))
+        await sweep("allowed names", prober, of_hosts(forbidden.NAMES, port))
     return steps
 
 

@@ -1,4 +1,4 @@
-"""One host on demand, by icmplib's sockets inside a network of our own."""
+"""Pings and traceroutes of one host, over icmplib's sockets inside a network namespace of the tests."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ async def prober(silent: Namespace) -> AsyncIterator[Prober]:
         yield prober
 
 
-async def told(facts: AsyncIterator[Fact]) -> list[Fact]:
+async def collect(facts: AsyncIterator[Fact]) -> list[Fact]:
     return [fact async for fact in facts]
 
 
@@ -41,10 +41,10 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", [SOCK_RAW, SOCK_DGRAM])
-async def test_each_packet_of_a_ping_is_told_in_its_order_and_then_their_sum(
+async def test_a_ping_yields_each_packet_in_order_and_then_a_summary(
     silent: Namespace, responder: Responder, prober: Prober, kind: int
 ) -> None:
-    facts = await told(diagnose.ping(prober, HOST, count=4, open_icmp=sockets_inside(silent, kind=kind)))
+    facts = await collect(diagnose.ping(prober, HOST, count=4, open_icmp=sockets_inside(silent, kind=kind)))
     aim, *packets, summary = facts
     assert aim == ResolvedHost(HOST, HOST)
     assert [packet.number for packet in packets if isinstance(packet, PacketResult)] == [1, 2, 3, 4]
@@ -56,27 +56,29 @@ async def test_each_packet_of_a_ping_is_told_in_its_order_and_then_their_sum(
     assert (summary.rtt_min_ms, summary.rtt_max_ms) == (min(rtts), max(rtts))
 
 
-async def test_what_is_lost_is_told_where_it_was_lost(silent: Namespace, responder: Responder, prober: Prober) -> None:
+async def test_a_lost_packet_is_reported_as_lost_in_its_place(
+    silent: Namespace, responder: Responder, prober: Prober
+) -> None:
     lost = iter([True, False, True, False])
     responder.behave = lambda request: None if next(lost) else responder.reply(request)
-    facts = await told(diagnose.ping(prober, HOST, count=4, timeout_s=0.3, open_icmp=sockets_inside(silent)))
+    facts = await collect(diagnose.ping(prober, HOST, count=4, timeout_s=0.3, open_icmp=sockets_inside(silent)))
     assert [fact.rtt_ms is None for fact in facts if isinstance(fact, PacketResult)] == [True, False, True, False]
     assert isinstance(facts[-1], PingSummary)
     assert (facts[-1].received, facts[-1].loss_pct) == (2, 50)
 
 
-async def test_a_dead_host_and_a_router_that_says_why_are_told_apart(
+async def test_a_silent_host_differs_from_a_router_that_returns_an_error(
     silent: Namespace, responder: Responder, prober: Prober
 ) -> None:
     responder.behave = lambda request: None
-    facts = await told(diagnose.ping(prober, HOST, count=2, timeout_s=0.1, open_icmp=sockets_inside(silent)))
+    facts = await collect(diagnose.ping(prober, HOST, count=2, timeout_s=0.1, open_icmp=sockets_inside(silent)))
     assert facts[1:] == [PacketResult(1, None), PacketResult(2, None), PingSummary(2, 0, 100, None, None, None)]
     responder.behave = lambda request: refuse(responder, request, kind=3, code=1)
-    facts = await told(diagnose.ping(prober, HOST, count=1, open_icmp=sockets_inside(silent)))
+    facts = await collect(diagnose.ping(prober, HOST, count=1, open_icmp=sockets_inside(silent)))
     assert facts[1] == PacketResult(1, None, "127.30.9.9", "Destination host unreachable")
 
 
-async def test_answers_of_another_host_or_cut_short_are_none(
+async def test_answers_of_another_host_or_truncated_ones_do_not_count(
     silent: Namespace, responder: Responder, prober: Prober
 ) -> None:
     def misbehave(request: Request) -> None:
@@ -84,7 +86,7 @@ async def test_answers_of_another_host_or_cut_short_are_none(
         responder.reply(request, icmp=with_checksum(b"\0\0\0\0" + request.icmp[4:8]))
 
     responder.behave = misbehave
-    facts = await told(diagnose.ping(prober, HOST, count=1, timeout_s=0.2, open_icmp=sockets_inside(silent)))
+    facts = await collect(diagnose.ping(prober, HOST, count=1, timeout_s=0.2, open_icmp=sockets_inside(silent)))
     assert facts[1] == PacketResult(1, None)
 
 
@@ -94,7 +96,7 @@ def refuse(responder: Responder, request: Request, *, kind: int, code: int = 0, 
     responder.reply(request, source=source, icmp=with_checksum(bytes([kind, code]) + bytes(6) + header + request.icmp))
 
 
-async def test_a_route_is_told_hop_by_hop_until_it_arrives(
+async def test_a_traceroute_yields_hop_by_hop_until_the_host_answers(
     silent: Namespace, responder: Responder, prober: Prober
 ) -> None:
     seen: list[Request] = []
@@ -110,7 +112,7 @@ async def test_a_route_is_told_hop_by_hop_until_it_arrives(
             responder.reply(request)
 
     responder.behave = behave
-    facts = await told(diagnose.traceroute(prober, HOST, count=2, timeout_s=0.2, open_icmp=sockets_inside(silent)))
+    facts = await collect(diagnose.traceroute(prober, HOST, count=2, timeout_s=0.2, open_icmp=sockets_inside(silent)))
     hops = [fact for fact in facts if isinstance(fact, Hop)]
     assert [hop.addresses for hop in hops] == [("127.30.9.1",), (), ("127.30.9.5", "127.30.9.6"), (HOST,)]
     assert [(hop.sent, len(hop.rtt_ms)) for hop in hops] == [(2, 2), (2, 0), (2, 2), (2, 2)]
@@ -122,8 +124,8 @@ async def test_the_loopback_itself_is_one_hop_away(answering: Namespace, host: s
     if ":" in host and not has_ipv6:
         pytest.skip("this kernel has no IPv6")
     async with Prober.open(AddressPolicy(allow=["127.30.0.0/16", "::1/128"]), sockets=[]) as prober:
-        facts = await told(diagnose.traceroute(prober, host, count=3, open_icmp=sockets_inside(answering)))
-        (_, packet, _) = await told(diagnose.ping(prober, host, count=1, open_icmp=sockets_inside(answering)))
+        facts = await collect(diagnose.traceroute(prober, host, count=3, open_icmp=sockets_inside(answering)))
+        (_, packet, _) = await collect(diagnose.ping(prober, host, count=1, open_icmp=sockets_inside(answering)))
     aim, hop, route = facts
     assert isinstance(hop, Hop)
     assert (aim, hop.addresses, len(hop.rtt_ms), route) == (
@@ -136,11 +138,11 @@ async def test_the_loopback_itself_is_one_hop_away(answering: Namespace, host: s
     assert packet.rtt_ms is not None
 
 
-async def test_beyond_a_few_silent_hops_nobody_is_expected(
+async def test_after_a_few_silent_hops_the_route_is_given_up(
     silent: Namespace, responder: Responder, prober: Prober
 ) -> None:
     responder.behave = lambda request: None
-    facts = await told(diagnose.traceroute(prober, HOST, count=1, timeout_s=0.05, open_icmp=sockets_inside(silent)))
+    facts = await collect(diagnose.traceroute(prober, HOST, count=1, timeout_s=0.05, open_icmp=sockets_inside(silent)))
     assert facts[-1] == RouteEnd(diagnose.SILENT_HOPS, reached=False)
 
 
@@ -151,18 +153,18 @@ class Book(Resolver):
         return {"inside.example.id": ["10.1.1.1"], "village.example.id": ["192.168.7.7", HOST]}[name]
 
 
-@pytest.mark.parametrize("look", [diagnose.ping, diagnose.traceroute])
+@pytest.mark.parametrize("diagnosis", [diagnose.ping, diagnose.traceroute])
 async def test_a_diagnosis_goes_nowhere_that_a_probe_may_not_go(
-    silent: Namespace, responder: Responder, look: Any
+    silent: Namespace, responder: Responder, diagnosis: Any
 ) -> None:
     seen: list[Request] = []
     responder.behave = seen.append
     async with Prober.open(AddressPolicy(allow=["127.30.0.0/16"]), sockets=[], resolver=Book()) as prober:
         for host in ("127.31.0.1", "192.168.1.1", "::ffff:10.0.0.1", "localhost", "inside.example.id"):
-            (problem,) = await told(look(prober, host, count=1, open_icmp=sockets_inside(silent)))
+            (problem,) = await collect(diagnosis(prober, host, count=1, open_icmp=sockets_inside(silent)))
             assert isinstance(problem, DiagnosisProblem), host
             assert host != "inside.example.id" or "10.1.1.1" in problem.reason
-        facts = await told(
+        facts = await collect(
             diagnose.ping(prober, "village.example.id", count=1, timeout_s=0.1, open_icmp=sockets_inside(silent))
         )
     assert facts[0] == ResolvedHost("village.example.id", HOST)
@@ -175,15 +177,15 @@ async def test_where_no_icmp_is_allowed_it_says_what_to_set(prober: Prober, monk
         raise SocketPermissionError(privileged)
 
     monkeypatch.setattr(exchange, "ICMPv4Socket", refused)
-    (problem,) = await told(diagnose.ping(prober, HOST, count=1))
+    (problem,) = await collect(diagnose.ping(prober, HOST, count=1))
     assert isinstance(problem, DiagnosisProblem)
     assert "ping_group_range" in problem.reason
-    (problem,) = await told(diagnose.traceroute(prober, HOST, count=1))
+    (problem,) = await collect(diagnose.traceroute(prober, HOST, count=1))
     assert isinstance(problem, DiagnosisProblem)
     assert "CAP_NET_RAW" in problem.reason
 
 
-async def test_one_that_is_given_up_leaves_nothing_behind(
+async def test_a_cancelled_diagnosis_leaves_nothing_behind(
     silent: Namespace, responder: Responder, prober: Prober
 ) -> None:
     responder.behave = lambda request: None
@@ -240,7 +242,7 @@ async def test_a_sweep_beside_a_diagnosis_reads_what_it_would_read_alone(
     responder.behave = behave
     targets = [Target(n, 0, ProbeKind.ICMP, host, spacing_s=0.2, timeout_s=1) for n, host in enumerate(lossy)]
     facts, readings = await asyncio.gather(
-        told(diagnose.ping(prober, HOST, count=10, open_icmp=sockets_inside(silent))), prober.sweep(targets)
+        collect(diagnose.ping(prober, HOST, count=10, open_icmp=sockets_inside(silent))), prober.sweep(targets)
     )
     assert isinstance(facts[-1], PingSummary)
     assert (facts[-1].received, diagnosed) == (10, 10)

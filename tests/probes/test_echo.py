@@ -244,7 +244,7 @@ async def test_a_packet_that_cannot_leave_is_a_fault_with_its_reason(silent: Nam
     assert echo.counters.send_errors == 3
 
 
-async def test_what_cannot_be_asked_is_a_fault_and_the_rest_goes_on(answering: Namespace) -> None:
+async def test_a_ping_that_makes_no_sense_is_a_fault_and_the_rest_goes_on(answering: Namespace) -> None:
     sock = answering.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     pings = [Ping("127.0.0.1", 1), Ping("::1", 1), Ping("localhost"), Ping("127.0.0.1", count=0)]
     pings += [Ping("127.0.0.1", 1, spacing_s=float("nan")), Ping("127.0.0.1", 1, timeout_s=float("inf"))]
@@ -353,7 +353,7 @@ async def test_closing_ends_what_is_under_way(silent: Namespace, open_echo: Open
         await echo.ping([Ping("127.0.0.1")])
 
 
-async def test_nothing_to_ask_is_answered_at_once(silent: Namespace, open_echo: OpenEcho) -> None:
+async def test_a_sweep_of_no_hosts_ends_at_once(silent: Namespace, open_echo: OpenEcho) -> None:
     async with open_echo(silent) as echo:
         assert await echo.ping([]) == []
 

@@ -38,14 +38,14 @@ def outcomes(step: dict[str, Any]) -> set[str]:
     return {outcome for _, outcome, _ in step["readings"]}
 
 
-def test_there_are_enough_of_them_and_the_disguised_are_what_they_hide(record_property: Any) -> None:
+def test_there_are_enough_forbidden_targets_and_disguises_are_what_they_hide(record_property: Any) -> None:
     assert [form for form, inside in forbidden.DISGUISED if socket.inet_aton(form) != socket.inet_aton(inside)] == []
     assert len(set(HOSTS) | set(forbidden.URLS)) == len(HOSTS) + len(forbidden.URLS)
     assert forbidden.COUNT >= 150
     record_property("forbidden targets", forbidden.COUNT)
 
 
-def test_what_is_spelled_in_whatever_way_is_never_sent_to(steps: Steps) -> None:
+def test_a_forbidden_target_in_any_spelling_is_never_sent_to(steps: Steps) -> None:
     assert len(steps["hosts"]["readings"]) == 3 * len(HOSTS)
     for step in ("hosts", "urls"):
         assert (outcomes(steps[step]), steps[step]["arrived"]) == ({"fault"}, [])
@@ -69,7 +69,7 @@ def test_redirects_are_an_answer_and_are_not_followed(steps: Steps) -> None:
     assert (outcomes(steps["redirects"]), steps["redirects"]["arrived"]) == ({"ok"}, [PUBLIC[1]])
 
 
-def test_the_listeners_hear_all_of_them_once_a_policy_denies_nothing(steps: Steps) -> None:
+def test_the_listeners_receive_all_of_them_once_a_policy_denies_nothing(steps: Steps) -> None:
     reached = {label.partition(" ")[2] for label, outcome, _ in steps["allowed hosts"]["readings"] if outcome == "ok"}
     assert all(map(never_answers, set(forbidden.ADDRESSES) - reached))
     assert len(reached) > 140
@@ -89,22 +89,22 @@ def strict(app: FastAPI) -> None:
     app.state.policy = AddressPolicy()
 
 
-async def test_none_of_them_can_be_registered(cast: Cast, strict: None) -> None:
+async def test_no_forbidden_target_can_be_registered(cast: Cast, strict: None) -> None:
     let_in = []
     for host in (*HOSTS, *forbidden.LOCAL_NAMES, "localhost"):
         answer = await cast.ana.post("/sites", site(host=host))
         if answer.status_code != 422 or {fault["field"] for fault in answer.json()["errors"]} != {"host"}:
             let_in.append((host, answer.text))
     for url in (*forbidden.URLS, *(f"http://{name}:{{port}}/" for name in forbidden.LOCAL_NAMES)):
-        given = url.replace("{port}", "8080")
-        answer = await cast.ana.post("/sites", site(host=None, probe="http", url=given, speed_url=given))
+        filled = url.replace("{port}", "8080")
+        answer = await cast.ana.post("/sites", site(host=None, probe="http", url=filled, speed_url=filled))
         fields = {fault["field"] for fault in answer.json()["errors"]} if answer.status_code == 422 else set()
         if not fields >= {"url", "speed_url"}:
             let_in.append((url, answer.text))
     assert let_in == []
 
 
-async def test_a_registered_site_does_not_move_there_either(cast: Cast, strict: None) -> None:
+async def test_no_registered_site_can_be_moved_to_a_forbidden_address(cast: Cast, strict: None) -> None:
     made = (await cast.ana.post("/sites", site())).json()
     for host in forbidden.INSIDE:
         answer = await cast.ana.patch(f"/sites/{made['id']}", {"host": host})

@@ -34,7 +34,7 @@ class Server:
         finally:
             writer.close()
 
-    async def look(self, url: str, *, timeout_s: float = 2.0, tls: ssl.SSLContext | None = None) -> Reading:
+    async def probe(self, url: str, *, timeout_s: float = 2.0, tls: ssl.SSLContext | None = None) -> Reading:
         target = Target(7, 100, ProbeKind.HTTP, "", url=url.format(port=self.port), timeout_s=timeout_s)
         async with http.open_client(tls) as client:
             return await http.probe(target, "127.0.0.1", client)
@@ -67,8 +67,8 @@ async def tls_server(tmp_path: Path) -> AsyncIterator[tuple[Server, ssl.SSLConte
         yield server, ssl.create_default_context(cafile=str(certificate))
 
 
-async def test_the_checked_address_is_connected_to_and_the_name_is_asked_for(server: Server) -> None:
-    reading = await server.look("http://kantor.desa.test:{port}/status?x=1")
+async def test_the_checked_address_is_connected_to_and_the_name_is_requested(server: Server) -> None:
+    reading = await server.probe("http://kantor.desa.test:{port}/status?x=1")
     assert (reading.outcome, reading.sent) == (Outcome.OK, 1)
     assert reading.rtt_us[0] > 0
     head = server.requests[0].decode().lower()
@@ -78,31 +78,31 @@ async def test_the_checked_address_is_connected_to_and_the_name_is_asked_for(ser
 
 async def test_the_round_trip_is_the_time_to_the_first_byte(server: Server) -> None:
     server.delay_s = 0.1
-    assert 100_000 <= (await server.look("http://desa.test:{port}/")).rtt_us[0] < 400_000
+    assert 100_000 <= (await server.probe("http://desa.test:{port}/")).rtt_us[0] < 400_000
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 401, 404])
 async def test_any_status_below_500_is_an_answer(server: Server, status: int) -> None:
     server.answer = lambda head: f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode()
-    assert (await server.look("http://desa.test:{port}/")).outcome is Outcome.OK
+    assert (await server.probe("http://desa.test:{port}/")).outcome is Outcome.OK
 
 
 @pytest.mark.parametrize("status", [500, 503])
 async def test_a_server_error_is_not_ok(server: Server, status: int) -> None:
     server.answer = lambda head: f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode()
-    reading = await server.look("http://desa.test:{port}/")
+    reading = await server.probe("http://desa.test:{port}/")
     assert (reading.outcome, reading.sent, reading.reason) == (Outcome.TIMEOUT, 1, f"status {status}")
 
 
 async def test_a_redirect_is_not_followed(server: Server) -> None:
     server.answer = lambda head: b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n"
-    assert (await server.look("http://desa.test:{port}/")).outcome is Outcome.OK
+    assert (await server.probe("http://desa.test:{port}/")).outcome is Outcome.OK
     assert len(server.requests) == 1
 
 
 async def test_an_endless_body_is_not_read(server: Server) -> None:
     server.answer = lambda head: b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" + bytes(1 << 20)
-    assert (await server.look("http://desa.test:{port}/", timeout_s=1)).outcome is Outcome.OK
+    assert (await server.probe("http://desa.test:{port}/", timeout_s=1)).outcome is Outcome.OK
 
 
 async def test_cookies_and_proxies_play_no_part(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,22 +117,22 @@ async def test_cookies_and_proxies_play_no_part(server: Server, monkeypatch: pyt
 
 async def test_a_silent_server_times_out(server: Server) -> None:
     server.delay_s = 0.5
-    reading = await server.look("http://desa.test:{port}/", timeout_s=0.1)
+    reading = await server.probe("http://desa.test:{port}/", timeout_s=0.1)
     assert (reading.outcome, reading.sent, reading.reason) == (Outcome.TIMEOUT, 1, "no answer")
 
 
 async def test_a_refusal_and_a_broken_answer_are_not_ok(server: Server) -> None:
-    assert (await server.look("http://desa.test:1/")).reason == "refused"
+    assert (await server.probe("http://desa.test:1/")).reason == "refused"
     server.answer = lambda head: b"SSH-2.0-dropbear\r\n"
-    reading = await server.look("http://desa.test:{port}/")
+    reading = await server.probe("http://desa.test:{port}/")
     assert (reading.outcome, reading.sent) == (Outcome.TIMEOUT, 1)
 
 
-async def test_the_certificate_is_the_names_and_its_coming_end_is_told(
+async def test_the_certificate_is_checked_for_the_name_and_its_near_expiry_is_reported(
     tls_server: tuple[Server, ssl.SSLContext],
 ) -> None:
     server, trust = tls_server
-    reading = await server.look("https://desa.test:{port}/", tls=trust)
+    reading = await server.probe("https://desa.test:{port}/", tls=trust)
     assert reading.outcome is Outcome.OK
     assert str(reading.reason).startswith("certificate expires 20")
 
@@ -140,7 +140,7 @@ async def test_the_certificate_is_the_names_and_its_coming_end_is_told(
 @pytest.mark.parametrize("name", ["other.test", "127.0.0.1"])
 async def test_a_certificate_of_another_name_is_not_ok(tls_server: tuple[Server, ssl.SSLContext], name: str) -> None:
     server, trust = tls_server
-    reading = await server.look(f"https://{name}:{{port}}/", tls=trust)
+    reading = await server.probe(f"https://{name}:{{port}}/", tls=trust)
     assert reading.outcome is Outcome.TIMEOUT
     assert str(reading.reason).startswith("certificate: ")
 

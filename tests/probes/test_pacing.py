@@ -5,14 +5,14 @@ from probes.pacing import BURST_PACKETS, DelayQueues, Pace
 MS = 1_000_000
 
 
-def test_a_pace_lets_through_its_rate_however_finely_it_is_asked() -> None:
+def test_a_pace_lets_through_its_rate_however_often_it_is_called() -> None:
     for step in (MS // 10, MS, 5 * MS):
         pace = Pace(20_000)
         sent = sum(pace.take(now, 1_000) for now in range(1_000 * MS, 2_000 * MS, step))
         assert 20_000 <= sent <= 20_200  # the first burst is on credit
 
 
-def test_a_long_silence_earns_no_flood() -> None:
+def test_a_long_pause_allows_no_flood() -> None:
     pace = Pace(10_000)
     pace.take(0, 1)
     assert pace.take(60_000 * MS, 100_000) <= 101
@@ -23,7 +23,7 @@ def test_a_slow_pace_lets_one_packet_through_at_a_time() -> None:
     assert [pace.take(now * MS, 9) for now in (0, 100, 499, 500, 600, 1_000)] == [1, 0, 0, 1, 0, 1]
 
 
-def test_without_a_rate_every_turn_is_a_bounded_burst() -> None:
+def test_without_a_rate_every_call_allows_a_bounded_burst() -> None:
     pace = Pace(0)
     assert [pace.take(0, 1_000_000), pace.take(0, 5)] == [BURST_PACKETS, 5]
 

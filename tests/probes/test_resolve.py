@@ -26,10 +26,10 @@ async def test_a_name_of_this_machine_resolves() -> None:
 
 
 async def test_a_name_is_looked_up_once_however_many_ask_and_kept_for_its_time() -> None:
-    asked: list[str] = []
+    looked_up: list[str] = []
 
     def lookup(name: str) -> list[str]:
-        asked.append(name)
+        looked_up.append(name)
         time.sleep(0.02)
         return ["192.0.2.1"]
 
@@ -37,23 +37,23 @@ async def test_a_name_is_looked_up_once_however_many_ask_and_kept_for_its_time()
     assert resolver.cached("desa.id") is None
     assert await asyncio.gather(*(resolver.resolve("Desa.id") for _ in range(20))) == [["192.0.2.1"]] * 20
     assert resolver.cached("desa.id") == ["192.0.2.1"]
-    assert asked == ["desa.id"]
+    assert looked_up == ["desa.id"]
     await asyncio.sleep(0.25)
     await resolver.resolve("desa.id")
-    assert len(asked) == 2
+    assert len(looked_up) == 2
 
 
 async def test_beyond_the_limit_only_the_name_used_longest_ago_is_forgotten() -> None:
-    asked: list[str] = []
+    looked_up: list[str] = []
 
     def lookup(name: str) -> list[str]:
-        asked.append(name)
+        looked_up.append(name)
         return ["192.0.2.1"]
 
     resolver = Resolver(lookup=lookup, max_names=2)
     for name in ("a.id", "b.id", "a.id", "c.id", "a.id", "b.id"):
         await resolver.resolve(name)
-    assert asked == ["a.id", "b.id", "c.id", "b.id"]
+    assert looked_up == ["a.id", "b.id", "c.id", "b.id"]
 
 
 async def test_a_hung_lookup_costs_its_own_name_only() -> None:
@@ -81,8 +81,8 @@ async def test_when_every_lookup_hangs_the_next_name_waits_no_longer_than_its_ti
     release = threading.Event()
     resolver = Resolver(lookup=lambda name: [str(release.wait(5))], timeout_s=0.1, max_lookups=2)
     started = time.monotonic()
-    asked = (resolver.resolve(f"{n}.desa.id") for n in range(10))
-    answers = await asyncio.gather(*asked, return_exceptions=True)
+    resolutions = (resolver.resolve(f"{n}.desa.id") for n in range(10))
+    answers = await asyncio.gather(*resolutions, return_exceptions=True)
     assert all(isinstance(answer, Unresolvable) for answer in answers)
     assert time.monotonic() - started < 0.5
     release.set()

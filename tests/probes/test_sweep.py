@@ -37,7 +37,7 @@ async def prober(
         yield opened
 
 
-async def look(prober: Prober, target: Target) -> Reading:
+async def read(prober: Prober, target: Target) -> Reading:
     (reading,) = await prober.sweep([target])
     return reading
 
@@ -77,13 +77,13 @@ async def test_one_answer_of_three_is_ok_none_is_a_timeout(responder: Responder,
 
 async def test_a_packet_that_cannot_leave_makes_a_fault(silent: Namespace) -> None:
     async with prober(silent) as p:
-        reading = await look(p, icmp("192.0.2.1"))
+        reading = await read(p, icmp("192.0.2.1"))
     assert (reading.outcome, reading.sent) == (Outcome.FAULT, 0)
     assert reading.reason == "not sent: Network is unreachable"
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "::ffff:10.0.0.1", "2130706433", "0x7f.1", "", "no name"])
-async def test_the_policy_is_asked_before_every_look(answering: Namespace, host: str) -> None:
+async def test_the_policy_is_checked_before_every_probe(answering: Namespace, host: str) -> None:
     targets = [icmp(host), at(80, host=host), Target(1, 1, ProbeKind.HTTP, "", url=f"http://{host}/")]
     async with prober(answering, policy=AddressPolicy()) as p:
         readings = await p.sweep(targets)
@@ -96,7 +96,7 @@ async def test_a_name_is_judged_by_its_addresses_and_an_allowed_one_is_used(answ
     names = {"inside.id": ["10.0.0.1"], "mixed.id": ["10.0.0.1", "127.0.0.9"]}
     async with prober(answering, resolver=Resolver(lookup=lambda name: names[name])) as p:
         inside, mixed = await p.sweep([icmp("inside.id"), icmp("mixed.id")])
-        cached = await look(p, icmp("mixed.id"))
+        cached = await read(p, icmp("mixed.id"))
     assert inside.outcome is Outcome.FAULT
     assert "10.0.0.0/8" in str(inside.reason)
     assert mixed.outcome is cached.outcome is Outcome.OK
@@ -104,7 +104,7 @@ async def test_a_name_is_judged_by_its_addresses_and_an_allowed_one_is_used(answ
 
 async def test_a_mapped_address_is_pinged_as_the_ipv4_it_is(answering: Namespace) -> None:
     async with prober(answering) as p:
-        assert (await look(p, icmp("::ffff:127.0.0.1"))).outcome is Outcome.OK
+        assert (await read(p, icmp("::ffff:127.0.0.1"))).outcome is Outcome.OK
 
 
 async def test_a_hung_resolver_faults_its_names_and_holds_up_nobody_elses_packets(
@@ -130,7 +130,7 @@ async def test_a_hung_resolver_faults_its_names_and_holds_up_nobody_elses_packet
 
 
 async def test_whatever_goes_wrong_inside_is_a_fault(answering: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(prober: Prober, looks: object) -> None:
+    async def broken(prober: Prober, sweep: object) -> None:
         raise RuntimeError("boom")
 
     monkeypatch.setitem(sweep.PROBES, ProbeKind.TCP, broken)
@@ -140,7 +140,7 @@ async def test_whatever_goes_wrong_inside_is_a_fault(answering: Namespace, monke
     assert good.outcome is Outcome.OK
 
 
-async def test_one_broken_look_does_not_spoil_its_neighbours(
+async def test_one_broken_probe_does_not_spoil_its_neighbours(
     answering: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe = tcp.probe
@@ -171,7 +171,7 @@ async def test_at_the_deadline_what_is_missing_is_a_fault(answering: Namespace) 
         assert (reading.outcome, reading.reason) == (Outcome.FAULT, "the sweep's deadline came first")
         assert p.echo is not None
         assert p.echo.in_flight == 0
-        assert (await look(p, icmp("127.0.0.1"))).outcome is Outcome.OK
+        assert (await read(p, icmp("127.0.0.1"))).outcome is Outcome.OK
 
 
 async def test_connections_stay_within_their_limit(answering: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
