@@ -74,9 +74,10 @@ class PushEndpoint:
 
     async def end_token(self, secret: bytes) -> bool:
         """Revoke a device token; return whether it exists."""
-        self.devices.forget(secret)
         async with transaction(self._sessions()) as session:
-            return await agent_tokens.end(session, secret)
+            exists = await agent_tokens.end(session, secret)
+        self.devices.forget(secret)
+        return exists
 
     async def close(self) -> None:
         await self.commits.close()
@@ -106,7 +107,7 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
         if device is None:
             device = await endpoint.authenticate(_body_token(document))
         push = parser.parse(document) if device.site is not None else parser.Push(live=True)
-        result = await endpoint.commit(_place_in_time(device, push, received_us, len(body)))
+        result = await endpoint.commit(_received_push(device, push, received_us, len(body)))
     except (TooLarge, Invalid, NotStored) as problem:
         if device is not None and device.site is not None:
             await _record_arrival(device, endpoint, problem)
@@ -126,7 +127,7 @@ async def end(request: Request, endpoint: PushEndpoint) -> None:
         raise NotSignedIn(UNKNOWN_TOKEN)
 
 
-def _place_in_time(device: RegisteredDevice, push: parser.Push, received_us: int, size_bytes: int) -> ReceivedPush:
+def _received_push(device: RegisteredDevice, push: parser.Push, received_us: int, size_bytes: int) -> ReceivedPush:
     received_at = datetime.fromtimestamp(received_us // 1_000_000, UTC).replace(microsecond=received_us % 1_000_000)
     rows = assign_slots(push, received_us, device.site) if device.site is not None else []
     return ReceivedPush(device.site, received_at, received_us, size_bytes, push, rows, device.token_id)
@@ -151,7 +152,7 @@ async def _record_arrival(device: RegisteredDevice, endpoint: PushEndpoint, prob
     fault = problem.faults[0] if problem.faults else Fault("body", problem.type.replace("-", "_"), problem.title)
     push = parser.Push(live=False, faults=[replace(fault, row=None)])
     with contextlib.suppress(Unavailable, NotStored):
-        await endpoint.commit(_place_in_time(device, push, time.time_ns() // 1000, 0))
+        await endpoint.commit(_received_push(device, push, time.time_ns() // 1000, 0))
 
 
 def _answer(result: PushResult, device: RegisteredDevice, language: str) -> dict[str, Any]:

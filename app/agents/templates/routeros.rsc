@@ -144,7 +144,7 @@
                 :local headers "Authorization: Bearer $token,Content-Type: application/json"
                 :onerror problem in={
                     :local answer [/tool fetch url=$url http-method=post http-header-field=$headers http-data=$body «check_certificate»output=user as-value]
-                    # a captive portal may answer too: only the server's answer has "accepted"
+                    # a captive portal may answer too: only the answer of the server states what it accepted
                     :if ([:typeof [:find ($answer->"data") "\"accepted\""]] = "nil") do={ :error "jawaban asing" }
                     # rows dropped meanwhile were the oldest, so they were in this batch
                     :set count ($count - ($sinyalDropped - $dropped))
