@@ -21,7 +21,7 @@ from app.registry import providers
 from app.registry.models import Site
 from app.registry.regions import REGIONS_CSV
 from app.runtime import data_dir, instance
-from app.runtime.admin import welcome
+from app.runtime.admin import create_first_account
 from app.runtime.supervisor import GRACE_S, Child, database, sinyal, stop_on_signals, supervise
 from app.runtime.up import address_of, require_port
 from app.settings import Settings, SettingsError
@@ -70,7 +70,7 @@ async def run(settings: Settings, script_file: Path | None, *, history_days: int
         secret, inside = secret_of(settings.data_dir), _listen_inside(namespace)
         async with database(settings) as (url, cluster):
             token = await _populate(url, script, secret)
-            await welcome(settings, say)
+            await create_first_account(settings, say)
             if history_days is not None:
                 await _write_history(url, script, history_days, stop=stop, say=say)
             until = await _simulated_until(url)
@@ -170,7 +170,7 @@ def _children(
     inner_worker = Child("worker", namespace.command(worker), environment | {"SINYAL_PUBLIC_URL": server})
     return [
         SimulatorChild(
-            "simulator", namespace.command(simulator), simulator_environment, talks=False, worker=inner_worker
+            "simulator", namespace.command(simulator), simulator_environment, shows_output=False, worker=inner_worker
         ),
         inner_worker,
         Child("api", [*api, "--listen-fd", str(inside.fileno())], environment, pass_fds=(inside.fileno(),)),

@@ -12,7 +12,7 @@ from app.core.errors import Invalid
 from app.importing import report, response, sheets, store
 from app.importing.store import ImportResult, RowVerdict, SourceFile
 from app.postgres.engine import database_url, open_engine, open_sessions, transaction
-from app.runtime.admin_session import DATABASE_AWAY, by_command_line
+from app.runtime.admin_session import DATABASE_UNAVAILABLE, command_line_caller
 from app.runtime.instance import probe_policy
 from app.settings import Settings, SettingsError
 
@@ -66,14 +66,14 @@ async def _import(settings: Settings, name: str, data: bytes, *, dry_run: bool, 
                 session,
                 parsed,
                 SourceFile(name, hashlib.sha256(data).hexdigest()),
-                caller=by_command_line(),
+                caller=command_line_caller(),
                 policy=probe_policy(settings),
                 dry_run=dry_run,
                 partial=partial,
                 on_progress=_show_progress,
             )
     except (OSError, DBAPIError) as error:
-        raise SettingsError(f"{DATABASE_AWAY} ({type(error).__name__})") from None
+        raise SettingsError(f"{DATABASE_UNAVAILABLE} ({type(error).__name__})") from None
     finally:
         await engine.dispose()
 

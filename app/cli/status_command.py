@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core.clock import WITA, utc_now
 from app.postgres.engine import Sessions, database_url, open_engine, open_sessions
 from app.registry import regions
-from app.runtime.admin_session import DATABASE_AWAY
+from app.runtime.admin_session import DATABASE_UNAVAILABLE
 from app.settings import Settings, SettingsError
 from app.status.row import StatusEntry
 from app.status.snapshot import Snapshot
@@ -33,7 +33,7 @@ async def run(settings: Settings, *, region: str | None, watch: bool, say: Calla
                 return
             await asyncio.sleep(WATCH_INTERVAL_S)
     except (OSError, DBAPIError) as error:
-        raise SettingsError(f"{DATABASE_AWAY} ({type(error).__name__})") from None
+        raise SettingsError(f"{DATABASE_UNAVAILABLE} ({type(error).__name__})") from None
     finally:
         await engine.dispose()
 

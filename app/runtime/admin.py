@@ -1,4 +1,4 @@
-"""Accounts, tokens and agents from the command line: by the same rules as over REST, and audited."""
+"""Commands on accounts, tokens and agents: the rules are those of the REST API, and they are audited."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,105 +13,105 @@ from app.agents import installation
 from app.agents.models import AgentKind
 from app.core.errors import Invalid
 from app.core.validation import faults_from
-from app.runtime.admin_session import by_command_line, on_database
+from app.runtime.admin_session import admin_session, command_line_caller
 from app.settings import Settings, SettingsError
 
-ALL = 100_000
+ALL_ROWS = 100_000
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-async def welcome(settings: Settings, say: Callable[[str], None]) -> None:
-    """On a database without any account: the first one, whose password is said this once and kept nowhere."""
-    async with on_database(settings, name="welcome") as session:
-        password = await store.create_first(session, caller=by_command_line())
+async def create_first_account(settings: Settings, say: Callable[[str], None]) -> None:
+    """If the database has no account, create one, and show its password this once: it is stored nowhere."""
+    async with admin_session(settings, name="first account") as session:
+        password = await store.create_first(session, caller=command_line_caller())
     if password is not None:
         username = store.FIRST_USERNAME
         say(f"first account: {username}, password {password} (shown this once; the first sign-in asks for another)")
 
 
-async def create_account(settings: Settings, **given: Any) -> str | None:
-    """The password, where none was given."""
-    async with on_database(settings, name="account") as session:
-        return (await store.create_account(session, _read(AccountIn, given), caller=by_command_line()))[1]
+async def create_account(settings: Settings, **fields: Any) -> str | None:
+    """Return the generated password, None if one was given."""
+    async with admin_session(settings, name="account") as session:
+        return (await store.create_account(session, _read(AccountIn, fields), caller=command_line_caller()))[1]
 
 
 async def list_accounts(settings: Settings) -> list[dict[str, Any]]:
-    async with on_database(settings, name="account") as session:
-        found = await store.list_accounts(session, caller=by_command_line(), after=None, limit=ALL)
-        return [store.present(one) for one in found]
+    async with admin_session(settings, name="account") as session:
+        accounts = await store.list_accounts(session, caller=command_line_caller(), after=None, limit=ALL_ROWS)
+        return [store.present(account) for account in accounts]
 
 
 async def disable_account(settings: Settings, username: str) -> None:
-    async with on_database(settings, name="account") as session:
-        account = await _account(session, username)
-        await store.disable_account(session, account.id, caller=by_command_line())
+    async with admin_session(settings, name="account") as session:
+        account = await _find_account(session, username)
+        await store.disable_account(session, account.id, caller=command_line_caller())
 
 
 async def reset_password(settings: Settings, username: str) -> str:
-    async with on_database(settings, name="account") as session:
-        account = await _account(session, username)
-        return (await store.reset_password(session, account.id, caller=by_command_line()))[1]
+    async with admin_session(settings, name="account") as session:
+        account = await _find_account(session, username)
+        return (await store.reset_password(session, account.id, caller=command_line_caller()))[1]
 
 
-async def create_token(settings: Settings, *, days: int | None, owner: str | None, **given: Any) -> str:
-    """The secret."""
-    async with on_database(settings, name="token") as session:
-        wanted = _read(TokenIn, given)
-        account = await _account(session, owner) if owner is not None else None
+async def create_token(settings: Settings, *, days: int | None, owner: str | None, **fields: Any) -> str:
+    """Return the token's secret."""
+    async with admin_session(settings, name="token") as session:
+        token = _read(TokenIn, fields)
+        account = await _find_account(session, owner) if owner is not None else None
         return (
             await tokens.create_token(
                 session,
-                name=wanted.name,
-                role=wanted.role,
-                region_code=wanted.region_code,
-                provider=wanted.provider,
+                name=token.name,
+                role=token.role,
+                region_code=token.region_code,
+                provider=token.provider,
                 owner=account,
                 days=days,
-                caller=by_command_line(),
+                caller=command_line_caller(),
             )
         )[1]
 
 
 async def list_tokens(settings: Settings) -> list[dict[str, Any]]:
-    async with on_database(settings, name="token") as session:
-        return await tokens.list_tokens(session, caller=by_command_line(), after=None, limit=ALL)
+    async with admin_session(settings, name="token") as session:
+        return await tokens.list_tokens(session, caller=command_line_caller(), after=None, limit=ALL_ROWS)
 
 
 async def revoke_token(settings: Settings, token_id: int) -> None:
-    async with on_database(settings, name="token") as session:
-        await tokens.revoke_token(session, token_id, caller=by_command_line())
+    async with admin_session(settings, name="token") as session:
+        await tokens.revoke_token(session, token_id, caller=command_line_caller())
 
 
 async def issue_agent(settings: Settings, site: str, kind: str) -> str:
-    """The script, with a new token in it."""
+    """Return the agent's script, with a new token in it."""
     if kind not in set(AgentKind):
         raise SettingsError(f"--kind is one of {', '.join(AgentKind)}")
-    async with on_database(settings, name="agent") as session:
+    async with admin_session(settings, name="agent") as session:
         return await installation.issue(
             session,
             site,
             AgentKind(kind),
-            caller=by_command_line(),
+            caller=command_line_caller(),
             settings=settings,
             url=installation.public_url(settings),
         )
 
 
 async def revoke_agent(settings: Settings, site: str) -> int:
-    async with on_database(settings, name="agent") as session:
-        return await installation.revoke(session, site, caller=by_command_line())
+    async with admin_session(settings, name="agent") as session:
+        return await installation.revoke(session, site, caller=command_line_caller())
 
 
-async def _account(session: AsyncSession, username: str) -> Account:
-    found = await store.find_account(session, username.strip().lower())
-    if found is None:
+async def _find_account(session: AsyncSession, username: str) -> Account:
+    account = await store.find_account(session, username.strip().lower())
+    if account is None:
         raise SettingsError(f"there is no account {username}: `sinyal account list` shows them")
-    return found
+    return account
 
 
-def _read(model: type[Model], given: dict[str, Any]) -> Model:
+def _read(model: type[Model], fields: dict[str, Any]) -> Model:
     try:
-        return model.model_validate(given)
+        return model.model_validate(fields)
     except ValidationError as error:
         raise Invalid(*faults_from(map(dict, error.errors()))) from None

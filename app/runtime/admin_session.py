@@ -1,4 +1,4 @@
-"""What the command line does to a database that runs."""
+"""Database sessions of command-line commands: as an administrator, with errors in one line."""
 
 import asyncio
 import contextlib
@@ -6,23 +6,22 @@ import getpass
 import os
 from collections.abc import AsyncIterator, Iterator
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Role, Source
 from app.access.scope import PROVINCE, Caller
 from app.core.errors import Problem
 from app.postgres.embedded import Cluster
-from app.postgres.engine import database_url, open_engine, open_sessions, transaction
+from app.postgres.engine import database_url, is_unavailable, open_engine, open_sessions, transaction
 from app.settings import Settings, SettingsError
 from app.worker.leader_lock import LeaderLock
 
-DATABASE_AWAY = "the database does not answer: it runs while `sinyal up` or `sinyal demo` does"
-OPTIONS = {"region_code": "--region", "password": "the password"}
+DATABASE_UNAVAILABLE = "the database does not answer: it runs while `sinyal up` or `sinyal demo` does"
+OPTION_OF_FIELD = {"region_code": "--region", "password": "the password"}
 
 
-def by_command_line() -> Caller:
-    """Whoever may run this on the machine may do anything there; the audit keeps their name."""
+def command_line_caller() -> Caller:
+    """Return the caller of a command: a province administrator, under the name of the operating system's user."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
@@ -31,32 +30,34 @@ def by_command_line() -> Caller:
 
 
 @contextlib.asynccontextmanager
-async def on_database(settings: Settings, *, name: str) -> AsyncIterator[AsyncSession]:
-    """A transaction on a database that runs. Raises SettingsError: whatever is wrong, in one line."""
+async def admin_session(settings: Settings, *, name: str) -> AsyncIterator[AsyncSession]:
+    """Yield a session in a transaction on the running database. Raises any problem as a SettingsError of one line."""
     engine = open_engine(database_url(settings), name=name)
     try:
         async with transaction(open_sessions(engine)) as session:
             yield session
     except Problem as problem:
-        raise SettingsError(in_one_line(problem)) from None
-    except (OSError, DBAPIError) as error:
-        raise SettingsError(f"{DATABASE_AWAY} ({type(error).__name__})") from None
+        raise SettingsError(one_line(problem)) from None
+    except Exception as error:
+        if not is_unavailable(error):
+            raise
+        raise SettingsError(f"{DATABASE_UNAVAILABLE} ({type(error).__name__})") from None
     finally:
         await engine.dispose()
 
 
-def in_one_line(problem: Problem) -> str:
-    """With the options of the command line for the API's fields."""
-    said = []
+def one_line(problem: Problem) -> str:
+    """Format a problem in one line, with the command's options in place of the API's fields."""
+    parts = []
     for fault in problem.faults:
-        words = [text.format_map(fault.values) for text in (fault.message, fault.suggestion) if text is not None]
-        said.append(f"{OPTIONS.get(fault.field, '--' + fault.field)}: {'; '.join(words)}")
-    return ". ".join(said) or str(problem)
+        sentences = [text.format_map(fault.values) for text in (fault.message, fault.suggestion) if text is not None]
+        parts.append(f"{OPTION_OF_FIELD.get(fault.field, '--' + fault.field)}: {'; '.join(sentences)}")
+    return ". ".join(parts) or str(problem)
 
 
 @contextlib.contextmanager
 def running_database(settings: Settings) -> Iterator[str]:
-    """The database's URL; the embedded one is started for the while if it does not run."""
+    """Yield the database's URL; an embedded one that does not run is started meanwhile."""
     url = database_url(settings)
     if settings.database_url is not None:
         yield url
@@ -71,7 +72,7 @@ def running_database(settings: Settings) -> Iterator[str]:
 
 @contextlib.contextmanager
 def no_worker(url: str) -> Iterator[None]:
-    """Holds the worker's lock for the while. Raises SettingsError when a worker does."""
+    """Hold the leader lock, so that no worker leads meanwhile. Raises SettingsError when one does."""
     with asyncio.Runner() as runner:
         lock = LeaderLock(url)
         if not runner.run(lock.try_lock()):

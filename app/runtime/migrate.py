@@ -1,4 +1,4 @@
-"""Bring a database to the newest schema and its regions to the newest list; safe to run twice, or twice at once."""
+"""Migrate a database to the newest schema and list of regions. Idempotent, and safe to run concurrently."""
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 

@@ -1,4 +1,4 @@
-"""`sinyal api`: uvicorn, behind a reverse proxy or by itself."""
+"""`sinyal api`: uvicorn, with connections that no slow peer can hold open."""
 
 import asyncio
 import contextlib
@@ -15,18 +15,18 @@ from app.api.app import create_app
 from app.core import logging
 from app.settings import Settings
 
-UNREAD_MS = 20_000  # a peer that takes nothing for so long is cut off
-UNSENT = 131_072  # as much waits in the kernel for a peer that is slow: what comes after it is made when its turn comes
+UNREAD_MS = 20_000  # a peer that acknowledges nothing for so long is disconnected
+UNSENT_BYTES = 131_072  # as much waits in the kernel for a slow peer; the rest is rendered once there is room
 
 
 class Connection(HttpToolsProtocol):
-    """One that nobody can hold: uvicorn itself would wait for good for who takes nothing, and for streams to end."""
+    """Times out peers that read nothing, and ends streams at shutdown: uvicorn would wait for both without end."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn declares it so
         super().connection_made(transport)
-        taken = transport.get_extra_info("socket")
-        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
-        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
     def shutdown(self) -> None:
         self.app_state["streams"].end()
@@ -34,7 +34,7 @@ class Connection(HttpToolsProtocol):
 
 
 def run(settings: Settings, *, workers: int, listen_fd: int | None = None) -> None:
-    """`listen_fd` is a listening socket that was handed down: served, too."""
+    """Serve until SIGTERM or SIGINT. `listen_fd`: a listening socket inherited from the parent, served as well."""
     config = uvicorn.Config(
         "app.runtime.server:make_app",
         factory=True,
@@ -65,6 +65,6 @@ def run(settings: Settings, *, workers: int, listen_fd: int | None = None) -> No
 
 
 def make_app() -> FastAPI:
-    """In the process that serves, which may be a new one: what it logs must not fall back to showing locals."""
+    """Create the app in the serving process, whose logs are configured first: tracebacks must not show values."""
     logging.configure("api")
     return create_app()

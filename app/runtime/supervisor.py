@@ -1,4 +1,4 @@
-"""`sinyal up`: database, worker and api as children; a dead one is started again, and all end together."""
+"""Supervises database, worker and API as child processes: one that dies is restarted, and all end together."""
 
 import asyncio
 import contextlib
@@ -20,49 +20,50 @@ from app.settings import Settings
 
 log = structlog.get_logger()
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S = 0.2, 8.0, 30.0
-GRACE_S = 6.0
-LOOK_S = 0.25
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S, STEADY_S = 0.2, 8.0, 30.0  # a child alive for STEADY_S starts over
+GRACE_S = 6.0  # from SIGTERM to SIGKILL
+POLL_S = 0.25
 READY_TIMEOUT_S = 120.0
 
 
 @dataclass
 class Child:
-    """A process of ours. Its standard input ends when this one does, and with it the child, however we died."""
+    """A child process. It ends when its standard input does, which is when this process does, even by kill -9."""
 
     name: str
     argv: Sequence[str]
     environment: dict[str, str] = field(default_factory=dict)
-    talks: bool = True  # whether its standard output is for people
-    pass_fds: tuple[int, ...] = ()  # sockets of ours that it is given, each time anew
+    shows_output: bool = True
+    pass_fds: tuple[int, ...] = ()  # sockets that it inherits with each start
     process: asyncio.subprocess.Process | None = None
     started: float = 0.0
-    pause_s: float = 0.0
+    backoff_s: float = 0.0
     next_try: float = 0.0
 
     async def keep_alive(self) -> None:
+        """Start the process if it does not run, after a backoff that doubles with each early death."""
         now = time.monotonic()
         if self.process is not None and self.process.returncode is None:
             if now - self.started > STEADY_S:
-                self.pause_s = 0.0
+                self.backoff_s = 0.0
             return
         if self.process is not None and not self.next_try:
-            log.warning("child_died", child=self.name, code=self.process.returncode, again_in_s=self.pause_s)
-            self.next_try = now + self.pause_s
+            log.warning("child_died", child=self.name, code=self.process.returncode, restart_in_s=self.backoff_s)
+            self.next_try = now + self.backoff_s
         if now >= self.next_try:
             try:
                 await self._start()
-            except OSError as error:  # no memory, no process left: the next try may find some
+            except OSError as error:  # no memory or process left: the next try may succeed
                 log.error("child_not_started", child=self.name, error=error.strerror)
-                self.next_try = now + self.pause_s
+                self.next_try = now + self.backoff_s
 
     async def _start(self) -> None:
         self.started, self.next_try = time.monotonic(), 0.0
-        self.pause_s = min(max(FIRST_PAUSE_S, 2 * self.pause_s), LONGEST_PAUSE_S)
+        self.backoff_s = min(max(FIRST_BACKOFF_S, 2 * self.backoff_s), LONGEST_BACKOFF_S)
         self.process = await asyncio.create_subprocess_exec(
             *self.argv,
             stdin=asyncio.subprocess.PIPE,
-            stdout=None if self.talks else asyncio.subprocess.DEVNULL,
+            stdout=None if self.shows_output else asyncio.subprocess.DEVNULL,
             env=os.environ | self.environment,
             start_new_session=True,
             pass_fds=self.pass_fds,
@@ -82,7 +83,7 @@ class Child:
 
 
 def end_with_parent() -> None:
-    """In a supervised child: SIGTERM to ourselves when the supervisor is gone, even by kill -9."""
+    """In a supervised child: send SIGTERM to ourselves when the supervisor is gone, even by kill -9."""
 
     def wait() -> None:
         while os.read(0, 64):
@@ -92,13 +93,14 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, name="parent-watch", daemon=True).start()
 
 
-def sinyal(*words: str) -> list[str]:
-    return [sys.executable, "-m", "app.cli", *words]
+def sinyal(*arguments: str) -> list[str]:
+    """Return the command line of a `sinyal` command."""
+    return [sys.executable, "-m", "app.cli", *arguments]
 
 
 @contextlib.asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[tuple[str, Cluster | None]]:
-    """The URL of a migrated database: the operator's own, or the embedded one, started and in the end stopped."""
+    """Yield the URL of the migrated database: the configured one, or the embedded one, started and stopped here."""
     cluster = None if settings.database_url else Cluster(settings.data_dir)
     if cluster is not None:
         await asyncio.to_thread(cluster.start)
@@ -123,19 +125,19 @@ async def supervise(
     ready_url: str,
     when_ready: Callable[[], None],
 ) -> None:
-    """Keeps all alive until `stop`; then ends them."""
-    telling = asyncio.create_task(_tell_when_ready(ready_url, when_ready))
-    mending: asyncio.Task[None] | None = None  # a crash recovery may take minutes; the rest goes on meanwhile
+    """Keep all children and the database alive until `stop` is set, then end the children."""
+    reporting = asyncio.create_task(_report_when_ready(ready_url, when_ready))
+    restarting: asyncio.Task[None] | None = None  # crash recovery may take minutes, and the children go on meanwhile
     try:
         while not stop.is_set():
-            if cluster is not None and not cluster.alive() and (mending is None or mending.done()):
-                mending = asyncio.create_task(_restart(cluster))
+            if cluster is not None and not cluster.alive() and (restarting is None or restarting.done()):
+                restarting = asyncio.create_task(_restart(cluster))
             for child in children:
                 await child.keep_alive()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK_S)
+                await asyncio.wait_for(stop.wait(), POLL_S)
     finally:
-        telling.cancel()
+        reporting.cancel()
         await asyncio.gather(*(child.stop() for child in children))
 
 
@@ -148,7 +150,7 @@ async def _restart(cluster: Cluster) -> None:
         await asyncio.sleep(1)
 
 
-async def _tell_when_ready(url: str, when_ready: Callable[[], None]) -> None:
+async def _report_when_ready(url: str, when_ready: Callable[[], None]) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
     async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
         while time.monotonic() < deadline:
@@ -161,6 +163,7 @@ async def _tell_when_ready(url: str, when_ready: Callable[[], None]) -> None:
 
 
 def stop_on_signals() -> asyncio.Event:
+    """Return an event that SIGTERM, SIGINT and SIGHUP set."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -57,15 +57,19 @@ class BufferWriter:
             await self.write()
 
     async def write(self) -> bool:
-        """Write what the buffer holds, and the beat. Return False if the database could not be written to.
+        """Write what the buffer holds, and the beat; the schedule follows what was judged. Return False on failure.
 
         1. Correct the database where the clock was set back since.
         2. Take blind ranges and readings out of the buffer.
         3. Judge and write them, and the beat, in one transaction; reject what is poison, and write the rest.
         4. Put back what was not written: while the database is unavailable nothing is lost.
         """
-        context = self.context
+        context, judged = self.context, list[JudgedSite]()
         failure: Exception | None = None
+
+        async def write_part(entries: Sequence[BufferEntry]) -> None:
+            judged.extend(await self._write_part(entries))
+
         async with context.write_lock:
             context.buffer.release(context.canaries)
             parts: list[Sequence[BufferEntry]] = [context.buffer.take()]
@@ -74,13 +78,14 @@ class BufferWriter:
             try:
                 if self.clock_watch.uncorrected is not None:
                     await self._correct_clock(self.clock_watch.uncorrected)
-                await write_in_parts(parts, self._write_part, self._reject)
+                await write_in_parts(parts, write_part, self._reject)
             except Exception as error:
                 failure = error
             finally:
                 context.buffer.give_back([entry for part in parts for entry in part])
         self._log_change(failure)
         self.is_failing = bool(parts)
+        context.schedule.follow(judged, now=context.slot)
         return failure is None
 
     async def _correct_clock(self, step: ClockStep) -> None:
@@ -98,7 +103,7 @@ class BufferWriter:
             log.error("clock_correction_rejected", set_back_to=str(step.set_back_to), exc_info=error)
         self.clock_watch.mark_corrected(step)
 
-    async def _write_part(self, entries: Sequence[BufferEntry]) -> None:
+    async def _write_part(self, entries: Sequence[BufferEntry]) -> list[JudgedSite]:
         context = self.context
         ranges, readings = split_entries(entries)
         try:
@@ -110,7 +115,7 @@ class BufferWriter:
             raise
         context.counters.writes += 1
         self.last_write = time.monotonic()
-        context.schedule.follow(judged, now=context.slot)
+        return judged
 
     async def _reject(self, entry: BufferEntry, error: Exception) -> None:
         """Drop it, provided that the beat alone can be written. Raises what keeps that from being written, too."""

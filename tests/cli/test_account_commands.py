@@ -19,7 +19,7 @@ from app.postgres.engine import open_engine, open_sessions
 from app.registry import providers
 from app.registry import store as registry
 from app.registry.schemas import SiteIn
-from app.runtime.admin_session import by_command_line
+from app.runtime.admin_session import command_line_caller
 from app.runtime.migrate import migrate
 from app.settings import ROOT
 from probes.policy import AddressPolicy
@@ -69,7 +69,7 @@ async def test_an_agent_script_is_printed_alone_and_its_token_revoked(sinyal: Si
         await providers.ensure_providers(sinyal.session, {"telkom-wms": "Telkom WMS"})
         fields = SiteIn.model_validate(site(probe="push", host=None))
         created, _ = await registry.create_site(
-            sinyal.session, fields, caller=by_command_line(), policy=AddressPolicy([], [])
+            sinyal.session, fields, caller=command_line_caller(), policy=AddressPolicy([], [])
         )
         site_code = created.code
     code, script, errors = sinyal.run("agent", site_code, "--kind", "linux")

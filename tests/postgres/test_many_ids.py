@@ -18,7 +18,7 @@ from app.judging.dirty_range import DirtyRange
 from app.judging.propagation import rejudge_with_children
 from app.postgres.engine import among
 from app.registry.models import Site
-from app.runtime.admin_session import by_command_line
+from app.runtime.admin_session import command_line_caller
 from probes.contract import CENTRAL
 from simulator.registration import create_device_tokens
 
@@ -43,7 +43,7 @@ QUERIES: dict[str, Query] = {
     ),
     "groups._large_groups": lambda session: groups._large_groups(session, KEYS),
     "groups._outages": lambda session: groups._outages(session, KEYS, NOW),
-    "incidents.count_children": lambda session: incidents.count_children(session, IDS, caller=by_command_line()),
+    "incidents.count_children": lambda session: incidents.count_children(session, IDS, caller=command_line_caller()),
     "closed_months": lambda session: monthly_close.closed_months(session, *RANGE, site_ids=IDS),
     "_access_points": lambda session: daily_rollup._access_points(session, among(Site.id, IDS)),
     "create_device_tokens": lambda session: create_device_tokens(session, "secret", [f"none-{n}" for n in IDS]),
