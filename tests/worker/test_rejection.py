@@ -95,8 +95,8 @@ def put_readings(worker: Worker, site_ids: Sequence[int], *seconds: int) -> None
 
 async def count_readings(session: AsyncSession) -> dict[int, int]:
     async with session.begin():
-        rows = await session.execute(text("SELECT site_id, count(*) FROM measurement GROUP BY site_id"))
-        return dict(rows.tuples().all())
+        rows = await session.execute(text("SELECT site_id, count(*) AS readings FROM measurement GROUP BY site_id"))
+        return {row.site_id: row.readings for row in rows}
 
 
 async def test_a_judge_that_raises_on_one_site_keeps_no_other_sites_readings_back(
