@@ -59,9 +59,9 @@ GUIDE = (
     "Isi lembar pertama, satu baris untuk satu titik akses. Lembar Contoh menunjukkan satu baris yang lengkap.",
     "Kolom berwarna kuning wajib diisi. Alamat IP atau host juga wajib, kecuali cara ukurnya laporan mandiri.",
     "Pilih dari daftar bila sel menawarkannya. Kode desa dan kelurahan ada di lembar Wilayah.",
-    "Kosongkan Kode titik akses untuk titik yang baru: kode diberikan saat pendaftaran dan tidak pernah berubah.",
+    "Kosongkan Kode titik akses untuk titik akses baru: kode diberikan saat pendaftaran dan tidak pernah berubah.",
     "Lintang dan bujur ditulis dalam derajat desimal, misalnya -0,3617 dan 117,4391, atau dalam derajat, menit, detik.",
-    "Titik di balik CGNAT (umumnya seluler dan satelit orbit rendah) memakai laporan mandiri.",
+    "Titik akses di balik CGNAT (umumnya seluler dan satelit orbit rendah) memakai laporan mandiri.",
     "Nama dan telepon kontak adalah data pribadi: hanya terlihat oleh petugas kabupaten/kota dan provinsi.",
     "Periksa dulu sebelum menyimpan: setiap baris yang salah diterangkan, dan belum ada yang disimpan.",
 )

@@ -57,9 +57,11 @@ def degrees(field: str, text: str, *, south: bool = False) -> float:
             Fault(
                 field,
                 "other_axis",
-                "{given} is not a {field}: the columns may be swapped",
+                "{given} is not a latitude: the columns may be swapped"
+                if field == "latitude"
+                else "{given} is not a longitude: the columns may be swapped",
                 "Swap latitude and longitude",
-                values={"given": as_text(text), "field": field},
+                values={"given": as_text(text)},
             )
         )
     rest = re.sub(r"[A-Za-z]+", " ", plain).strip()

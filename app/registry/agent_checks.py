@@ -25,7 +25,7 @@ CHECKS = {
         FROM site
         WHERE site.lifecycle = 'active' AND site.probe = 'push' AND site.addressed_at < now() - interval '1 day'
             AND NOT EXISTS (SELECT FROM device WHERE device.site_id = site.id)
-    """,
+        """,
         Fault(
             "probe",
             "never_heard",
@@ -37,7 +37,7 @@ CHECKS = {
         f"""
         {_SITE}, jsonb_build_object('seen_at', device.two_agents_at) AS detail {_FROM_DEVICES}
             AND device.two_agents_at > now() - interval '{RECENT_DAYS} days'
-    """,
+        """,
         Fault(
             "probe",
             "two_agents",
@@ -50,7 +50,7 @@ CHECKS = {
         {_SITE}, jsonb_build_object('off_s', round(abs(device.clock_offset_s))) AS detail {_FROM_DEVICES}
             AND abs(device.clock_offset_s) > {CLOCK_OFF_S}
             AND device.heard_at > now() - interval '{RECENT_DAYS} days'
-    """,
+        """,
         Fault(
             "probe",
             "device_clock",
@@ -64,7 +64,7 @@ CHECKS = {
             'refused', device.rejected, 'last_code', device.last_rejection, 'last_at', device.last_rejected_at
         ) AS detail {_FROM_DEVICES}
             AND device.last_rejected_at > now() - interval '1 day'
-    """,
+        """,
         Fault(
             "probe",
             "readings_refused",
@@ -76,7 +76,7 @@ CHECKS = {
         f"""
         {_SITE}, jsonb_build_object('dropped', device.dropped) AS detail {_FROM_DEVICES}
             AND device.dropped > 0 AND device.heard_at > now() - interval '{RECENT_DAYS} days'
-    """,
+        """,
         Fault(
             "probe",
             "readings_dropped",
@@ -88,7 +88,7 @@ CHECKS = {
         f"""
         {_SITE}, jsonb_build_object('heard_at', device.heard_at) AS detail {_FROM_DEVICES}
             AND NOT device.measures AND device.heard_at > now() - interval '1 day'
-    """,
+        """,
         Fault(
             "probe",
             "not_measuring",

@@ -52,7 +52,7 @@ CHECKS = {
             FROM site WHERE lifecycle <> 'retired' GROUP BY host HAVING count(*) > 1
         ) AS same ON same.host = site.host
         WHERE site.lifecycle <> 'retired'
-    """,
+        """,
         Fault(
             "host",
             "duplicate_host",
@@ -71,7 +71,7 @@ CHECKS = {
             HAVING count(*) > count(DISTINCT link_role) OR count(DISTINCT village_code) > 1
         ) AS same ON (same.latitude, same.longitude, same.kind) = (site.latitude, site.longitude, site.kind)
         WHERE site.lifecycle <> 'retired'
-    """,
+        """,
         Fault(
             "latitude",
             "duplicate_coordinates",
@@ -94,7 +94,7 @@ CHECKS = {
             WHERE site.lifecycle <> 'retired' AND site.kind = 'access_point'
         ) AS distances
         WHERE km > {FAR_KM}
-    """,
+        """,
         Fault(
             "latitude",
             "far_from_village",
@@ -115,7 +115,7 @@ CHECKS = {
                 WHERE site_configuration.site_id = site.id AND site_configuration.lifecycle <> 'active'
                     AND coalesce(ended_at, now()) > now() - interval '{NEVER_SEEN_DAYS} days'
             )
-    """,
+        """,
         Fault(
             "host",
             "never_seen",
@@ -128,7 +128,7 @@ CHECKS = {
         SELECT site.id AS site_id, NULL::text AS village, NULL::int[] AS others, jsonb_build_object() AS detail
         FROM site
         WHERE site.contract_id IS NULL AND site.kind = 'access_point' AND site.lifecycle IN ('active', 'suspended')
-    """,
+        """,
         Fault(
             "contract_id",
             "no_contract",
@@ -142,7 +142,7 @@ CHECKS = {
             jsonb_build_object('technology', site.technology, 'probe', site.probe) AS detail
         FROM site
         WHERE site.technology IN ('leo', 'cellular') AND site.probe = 'icmp' AND site.lifecycle <> 'retired'
-    """,
+        """,
         Fault(
             "probe",
             "unpingable",
@@ -157,7 +157,7 @@ CHECKS = {
         FROM site JOIN region ON region.code = site.village_code
             LEFT JOIN region_alias ON region_alias.code = site.village_code
         WHERE region.valid_to <= current_date AND site.lifecycle <> 'retired'
-    """,
+        """,
         Fault(
             "village_code",
             "former_village",
@@ -174,7 +174,7 @@ CHECKS = {
                 SELECT FROM site
                 WHERE site.village_code = region.code AND site.kind = 'access_point' AND site.lifecycle <> 'retired'
             )
-    """,
+        """,
         Fault(
             "village_code",
             "village_without_site",

@@ -1,4 +1,4 @@
-"""Whom the province pays: added and renamed by the province alone, each with a trace."""
+"""Providers: added and renamed by the province alone, under unique names, with an audit entry."""
 
 from tests.conftest import Cast
 

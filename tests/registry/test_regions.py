@@ -1,3 +1,5 @@
+"""Regions: the seed, lookup by present and former codes, GeoJSON."""
+
 from itertools import pairwise
 from pathlib import Path
 from typing import Any

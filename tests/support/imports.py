@@ -6,11 +6,15 @@ from typing import Any
 
 import httpx
 import openpyxl
+import pytest
 
+from app.core.errors import Invalid
+from app.importing import sheets
 from tests.conftest import Person
 from tests.factories import VILLAGE
 
 HEADER = "Kode desa/kelurahan;Teknologi;Penyedia;Cara ukur;Alamat IP atau host"
+TOP = ["Kode desa", "Teknologi", "ISP", "Metode", "IP"]  # a shorter header
 MUARA = f"{VILLAGE};serat optik;Telkom WMS;icmp;198.51.100.20"  # a row below HEADER
 
 
@@ -35,9 +39,36 @@ def fault_codes(row: dict[str, Any]) -> dict[str, str]:
     return {fault["field"]: fault["code"] for fault in row["errors"]}
 
 
-def saved(workbook: openpyxl.Workbook) -> bytes:
+def workbook(*rows: list[Any], merges: tuple[str, ...] = ()) -> bytes:
+    """Return a workbook of one sheet."""
+    page: Any = (book := openpyxl.Workbook()).active
+    for row in rows:
+        page.append(row)
+    for merge in merges:
+        page.merge_cells(merge)
+    return saved(book)
+
+
+def workbook_of(**pages: list[list[Any]]) -> bytes:
+    """Return a workbook with sheets by name."""
+    book = openpyxl.Workbook(write_only=True)
+    for title, rows in pages.items():
+        page: Any = book.create_sheet(title)
+        for row in rows:
+            page.append(row)
+    return saved(book)
+
+
+def refused_with(data: bytes) -> str:
+    """Return the code of the first fault that reading the file raises."""
+    with pytest.raises(Invalid) as error:
+        sheets.read(data)
+    return error.value.faults[0].code
+
+
+def saved(book: openpyxl.Workbook) -> bytes:
     out = io.BytesIO()
-    workbook.save(out)
+    book.save(out)
     return out.getvalue()
 
 
@@ -56,8 +87,8 @@ def repack(data: bytes, change: Any = lambda xml: xml, **more: bytes) -> bytes:
 
 def unreportable_workbook() -> bytes:
     """Return a workbook with one importable row and a merge that openpyxl would need millions of cells for."""
-    page: Any = (workbook := openpyxl.Workbook()).active
+    page: Any = (book := openpyxl.Workbook()).active
     for line in (HEADER, MUARA):
         page.append(line.split(";"))
     merges = b'<mergeCells><mergeCell ref="H1:XFD1048576"/></mergeCells>'
-    return repack(saved(workbook), lambda xml: xml.replace(b"</sheetData>", b"</sheetData>" + merges))
+    return repack(saved(book), lambda xml: xml.replace(b"</sheetData>", b"</sheetData>" + merges))
