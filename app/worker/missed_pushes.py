@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, PUSHES
 from app.core.clock import to_slot
-from app.core.freshness import LATE_SHARE, late_by
+from app.core.freshness import late_by, overdue_after_sql
 from app.judging.ingest import AddressedReading
 from app.profiles import Profile, Technology
 from app.worker.ingest_proof import IngestProof
@@ -39,7 +39,7 @@ OVERDUE = text(f"""
                 ON p.technology = s.technology
         WHERE {PUSHES} AND {HEARD_AT_ADDRESS} AND {DEVICE_IS_ADMITTED}
     ) pushing
-    WHERE heard_at <= cast(:now AS timestamptz) - send_every_s * (1 + {LATE_SHARE}) * interval '1 second'
+    WHERE heard_at <= cast(:now AS timestamptz) - {overdue_after_sql("send_every_s")}
     ORDER BY id
 """)
 
