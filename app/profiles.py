@@ -1,4 +1,4 @@
-"""What is normal for a technology, from `config/profiles.toml`: a site is judged against its own kind only."""
+"""Profiles of the technologies, from `config/profiles.toml`: intervals, thresholds and speed test budgets."""
 
 import tomllib
 from enum import StrEnum
@@ -41,7 +41,7 @@ class Profile(BaseModel):
     @classmethod
     def _hours(cls, value: tuple[int, int]) -> tuple[int, int]:
         if not (0 <= value[0] < 24 and 0 < value[1] <= 24 and value[0] != value[1]):
-            raise ValueError("two hours of the day (WITA), as [6, 22], or [22, 6] over midnight")
+            raise ValueError("must be two hours of the day (WITA), like [6, 22], or [22, 6] across midnight")
         return value
 
 
@@ -50,18 +50,18 @@ def load_profiles(
 ) -> dict[Technology, Profile]:
     """Raises SettingsError when a technology is missing or a value is out of its range."""
     try:
-        found = TypeAdapter(dict[Technology, Profile]).validate_python(tomllib.loads(path.read_text()))
+        loaded = TypeAdapter(dict[Technology, Profile]).validate_python(tomllib.loads(path.read_text()))
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from None
-    if missing := set(Technology) - set(found):
+    if missing := set(Technology) - set(loaded):
         raise SettingsError(f"{path}: no profile for {', '.join(sorted(missing))}")
-    return {name: _changed(profile, interval_s, send_every_s) for name, profile in found.items()}
+    return {name: _overridden(profile, interval_s, send_every_s) for name, profile in loaded.items()}
 
 
-def _changed(profile: Profile, interval_s: int | None, send_every_s: int | None) -> Profile:
+def _overridden(profile: Profile, interval_s: int | None, send_every_s: int | None) -> Profile:
     update = {} if interval_s is None else dict.fromkeys(("interval_s", "beat_s", "send_every_s"), interval_s)
     if send_every_s is not None and profile.send_every_s > profile.beat_s:  # a metered link
         update["send_every_s"] = send_every_s

@@ -1,7 +1,4 @@
-"""Settings: `SINYAL_*` environment over `config/sinyal.toml`; a wrong one stops the start with one clear line.
-
-Every setting is described where people look for it: in `config/sinyal.toml`.
-"""
+"""Settings: `SINYAL_*` environment variables over `config/sinyal.toml`, which describes each of them."""
 
 import difflib
 import os
@@ -24,29 +21,29 @@ PREFIX = "SINYAL_"
 
 
 class SettingsError(Exception):
-    """A setting is wrong; the message names it and says what is allowed."""
+    """Invalid settings; the message is one line that names the setting."""
 
 
 def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def _has_sound_port(url: str) -> bool:
-    """Its own error would show what it took for the port: perhaps a part of the password."""
+def _has_valid_port(url: str) -> bool:
+    """urlsplit's own error would show what it took for the port: perhaps a part of the password."""
     try:
         return urlsplit(url).port != 0
     except ValueError:
         return False
 
 
-Words = Annotated[list[str], NoDecode]
+CommaSeparated = Annotated[list[str], NoDecode]
 
 
 class ProbeSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    allow: Words = []
-    deny: Words = []
+    allow: CommaSeparated = []
+    deny: CommaSeparated = []
     packets_per_second: int = Field(20_000, ge=1, le=1_000_000)
     interval_s: int | None = Field(None, ge=5, le=3600)
     send_every_s: int | None = Field(None, ge=5, le=3600)
@@ -113,12 +110,12 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     public_url: str | None = None
-    trusted_proxies: Words = []
+    trusted_proxies: CommaSeparated = []
     root_path: str = ""
-    cors_origins: Words = []
+    cors_origins: CommaSeparated = []
     heartbeat_url: str | None = None
-    canaries: Words = []
-    anchors: Words = []
+    canaries: CommaSeparated = []
+    anchors: CommaSeparated = []
     raw_retention_days: int = Field(35, ge=8)
     probe: ProbeSettings = ProbeSettings()
     status: StatusSettings = StatusSettings()
@@ -140,8 +137,8 @@ class Settings(BaseSettings):
         scheme, colon, rest = value.partition("://")
         if not colon or scheme not in {"postgres", "postgresql", "postgresql+asyncpg"}:
             raise ValueError("must begin with postgresql:// (PostgreSQL is the only database)")
-        if not _has_sound_port(value):
-            raise ValueError("has no sound port (special characters in its password are written as %40, %2F and so on)")
+        if not _has_valid_port(value):
+            raise ValueError("has no valid port (special characters in the password are written as %40, %2F and so on)")
         return f"postgresql+asyncpg://{rest}"
 
     @field_validator("public_url", "heartbeat_url")
@@ -149,8 +146,8 @@ class Settings(BaseSettings):
     def _web(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
-        if value is not None and not (_has_sound_port(value) and urlsplit(value).hostname):
-            raise ValueError("names no host, or no sound port")
+        if value is not None and not (_has_valid_port(value) and urlsplit(value).hostname):
+            raise ValueError("has no host, or no valid port")
         return value
 
     @field_validator("canaries", "anchors")
@@ -197,28 +194,28 @@ VARIABLES = (
 
 
 def load() -> Settings:
-    """Raises SettingsError with one line that names the setting."""
+    """Raises SettingsError."""
     env = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
     secrets = {PREFIX + name.upper() + "_FILE": name for name in SINGLE}
     for name in env:
         if name not in VARIABLES and name not in secrets:
             raise SettingsError(f"unknown setting {name}{_nearest(name, VARIABLES)}")
-    beneath: dict[str, Any] = {"data_dir": os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "var"}
-    beneath |= _read_toml(Path(env.get("SINYAL_CONFIG") or CONFIG_DIR / "sinyal.toml"))
-    beneath |= {secrets[name]: _read_secret(name, path) for name, path in env.items() if name in secrets}
+    defaults: dict[str, Any] = {"data_dir": os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "var"}
+    defaults |= _read_toml(Path(env.get("SINYAL_CONFIG") or CONFIG_DIR / "sinyal.toml"))
+    defaults |= {secrets[name]: _read_secret(name, path) for name, path in env.items() if name in secrets}
     try:
-        found = Settings(**_without(env, beneath))
+        loaded = Settings(**_unset(defaults, env))
     except ValidationError as error:
         raise SettingsError(_one_line(error)) from None
-    _require_canaries_allowed(found)
-    return found
+    _require_canaries_allowed(loaded)
+    return loaded
 
 
-def _require_canaries_allowed(found: Settings) -> None:
-    """One that may not be asked would leave us blind for good."""
-    for host in found.canaries:
+def _require_canaries_allowed(settings: Settings) -> None:
+    """A canary that may not be probed would leave the worker blind for good."""
+    for host in settings.canaries:
         try:
-            found.probe.policy.check_host(host)
+            settings.probe.policy.check_host(host)
         except Forbidden as error:
             raise SettingsError(
                 f"setting SINYAL_CANARIES: {error}; choose addresses beyond our own uplink, or allow the network "
@@ -226,33 +223,33 @@ def _require_canaries_allowed(found: Settings) -> None:
             ) from None
 
 
-def _without(env: dict[str, str], beneath: dict[str, Any], prefix: str = PREFIX) -> dict[str, Any]:
-    """What the environment does not set itself: given to the constructor, it would win over it."""
-    left = {name: value for name, value in beneath.items() if prefix + name.upper() not in env}
-    groups = {name: _without(env, left[name], f"{prefix}{name.upper()}__") for name in GROUPS if name in left}
-    return left | groups
+def _unset(values: dict[str, Any], env: dict[str, str], prefix: str = PREFIX) -> dict[str, Any]:
+    """Drop what the environment sets: arguments of the constructor would take precedence over it."""
+    kept = {name: value for name, value in values.items() if prefix + name.upper() not in env}
+    groups = {name: _unset(kept[name], env, f"{prefix}{name.upper()}__") for name in GROUPS if name in kept}
+    return kept | groups
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"settings file {path} does not exist") from None
     except OSError as error:
         raise SettingsError(f"settings file {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise SettingsError(f"settings file {path} cannot be read: {error}") from None
-    _require_known(found, Settings, path)
+    _require_known(values, Settings, path)
     for group, model in GROUPS.items():
-        if not isinstance(inside := found.get(group, {}), dict):
+        if not isinstance(table := values.get(group, {}), dict):
             raise SettingsError(f"settings file {path}: {group} is a table, written [{group}]")
-        _require_known(inside, model, path, f"{group}.")
-    return found
+        _require_known(table, model, path, f"{group}.")
+    return values
 
 
-def _require_known(found: dict[str, Any], model: type[BaseModel], path: Path, prefix: str = "") -> None:
-    """A value is not shown: under a mistyped name it may be a secret."""
-    for name in found:
+def _require_known(values: dict[str, Any], model: type[BaseModel], path: Path, prefix: str = "") -> None:
+    """Raises SettingsError, without the value: under a mistyped name it may be a secret."""
+    for name in values:
         if name not in model.model_fields:
             near = _nearest(name, tuple(model.model_fields))
             raise SettingsError(f"settings file {path}: unknown setting {prefix}{name}{near}")
@@ -268,7 +265,7 @@ def _read_secret(name: str, path: str) -> str:
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:
-    """Spelt as `name` is; the prefix that all variables share makes none of them near."""
+    """Suggest a known name; the common prefix is ignored, since it makes all names similar."""
     prefix = PREFIX if name.startswith(PREFIX) else ""
     bare = {word.removeprefix(prefix).lower(): word for word in known}
     close = difflib.get_close_matches(name.removeprefix(prefix).lower(), bare, 1)

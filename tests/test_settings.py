@@ -123,7 +123,7 @@ def test_an_unknown_name_in_the_file_is_refused_without_its_value(config: Write)
         ("CANARIES", "a b", "'a b' is neither an address nor a DNS name (given: 'a b')"),
         ("ROOT_PATH", "sinyal/", "must begin with / and not end with one (given: 'sinyal/')"),
         ("PUBLIC_URL", "sinyal.example", "must begin with http:// or https://"),
-        ("HEARTBEAT_URL", "https://", "names no host, or no sound port"),
+        ("HEARTBEAT_URL", "https://", "has no host, or no valid port"),
     ],
 )
 def test_a_wrong_value_is_named_in_one_line(name: str, value: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:

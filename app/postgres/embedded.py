@@ -1,9 +1,9 @@
-"""The embedded database: a real PostgreSQL, kept in `<data folder>/postgres`, run by whoever comes first.
+"""The embedded database: a real PostgreSQL in `<data folder>/postgres`, started by the first process that needs it.
 
 data/        the cluster                      password     of the role `sinyal`, 0600
-log/         what the server said             run/         its Unix socket, 0700 (there is no TCP)
-start.lock   held while one starts or stops   server.lock  held by the server itself while any of it lives
-users.lock   shared by all who started or adopted it: the last one to leave stops it
+log/         the server's log                 run/         its Unix socket, 0700 (there is no TCP)
+start.lock   held during a start or stop      server.lock  held by the server's processes while any lives
+users.lock   shared by all processes that started or adopted it: the last one to leave stops it
 """
 
 import contextlib
@@ -35,11 +35,11 @@ from app.postgres.datafiles import (
     Postmaster,
     find_postmaster,
     make_cluster,
+    may_be_server,
     own_folder,
-    require_our_version,
-    set_up,
+    require_same_major,
     socket_dir,
-    works_in,
+    write_configuration,
 )
 
 __all__ = ["Cluster", "EmbeddedError", "ForeignData", "NotPermitted", "StartFailed", "find_url"]
@@ -52,17 +52,17 @@ log = logging.getLogger(__name__)
 
 
 def find_url(data_dir: Path) -> str | None:
-    """The URL of the server that runs in `data_dir`, None when none answers there; changes nothing."""
+    """Return the URL of the server that runs in `data_dir`, or None; changes nothing."""
     cluster = Cluster(data_dir)
     running = cluster.find_running()
     return cluster.url if running else None
 
 
 class Cluster:
-    """One data folder's PostgreSQL; any number of processes may hold one of the same folder."""
+    """The PostgreSQL of one data folder; any number of processes may use it at the same time."""
 
     def __init__(self, data_dir: Path, *, account: str | None = None) -> None:
-        """`account` runs the server where root may not make user namespaces (default `postgres`)."""
+        """`account` runs the server where root cannot create user namespaces (default `postgres`)."""
         self.home = data_dir.resolve() / "postgres"
         self._cluster = self.home / "data"
         self._account = account
@@ -79,21 +79,19 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """For SQLAlchemy over asyncpg; it holds the password, so it is never logged."""
+        """For SQLAlchemy with asyncpg. It contains the password: never log it. Raises EmbeddedError."""
         running = find_postmaster(self._cluster)
         folder = running.socket_dir if running else socket_dir(self.home)
         try:
             password = (self.home / "password").read_text()
         except FileNotFoundError:
-            raise EmbeddedError(
-                f"{self.home / 'password'} is missing: bring it back from a copy of the folder"
-            ) from None
+            raise EmbeddedError(f"{self.home / 'password'} is missing: restore it from a copy of the folder") from None
         except PermissionError as error:
-            raise self._not_ours(error) from error
+            raise self._not_permitted(error) from error
         return f"postgresql+asyncpg://{ROLE}:{password}@/{DATABASE}?host={quote(str(folder))}&port={PORT}"
 
     def alive(self) -> bool:
-        """Whether any process of the server lives; takes microseconds."""
+        """Whether any process of the server is alive; takes microseconds."""
         if self._child is not None and self._child.poll() is not None:
             self._child = None
         try:
@@ -101,36 +99,39 @@ class Cluster:
         except FileNotFoundError:
             return False
         except PermissionError as error:
-            raise self._not_ours(error) from error
+            raise self._not_permitted(error) from error
         if lock is not None:
             os.close(lock)
         return lock is None
 
     def find_running(self) -> Postmaster | None:
-        """The server, if it lives and answers now."""
+        """Return the server if it is alive and accepts connections."""
         running = find_postmaster(self._cluster) if self.alive() else None
         return running if running and running.answers() else None
 
     def start(self, timeout: float = 300.0) -> None:
-        """Make, adopt or start it and wait until it answers; a crash recovery may need all of `timeout`."""
+        """Create, adopt or start the server and wait until it is ready; a crash recovery may need all of `timeout`.
+
+        Raises EmbeddedError.
+        """
         deadline = time.monotonic() + timeout
         try:
             who = self._prepare()
-            with self._alone(deadline) as alone, self._using():
+            with self._start_lock(deadline) as start_lock, self._using():
                 if not self.exists():
-                    make_cluster(self.home, who, alone=alone)
-                require_our_version(self._cluster)
+                    make_cluster(self.home, who, start_lock=start_lock)
+                require_same_major(self._cluster)
                 self._run(who, deadline)
         except PermissionError as error:
-            raise self._not_ours(error) from error
+            raise self._not_permitted(error) from error
         except OSError as error:
             raise EmbeddedError(f"{error.filename or self.home}: {error.strerror}") from error
 
     def stop(self, timeout: float = 30.0) -> bool:
-        """Leave; the last one to leave shuts the server down. False: others still use it and it runs on."""
+        """Leave; the last user shuts the server down. Return False while others still use it."""
         if not self.home.is_dir():
             return True
-        with self._alone(time.monotonic() + timeout):
+        with self._start_lock(time.monotonic() + timeout):
             if self._use is not None:
                 os.close(self._use)
                 self._use = None
@@ -142,18 +143,18 @@ class Cluster:
         return True
 
     def _prepare(self) -> Identity:
-        """The folders, ours alone, and whom the server runs as."""
+        """Create the private folders; return the user the server runs as."""
         self.home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.home.mkdir(mode=0o700, exist_ok=True)
         who = identity(self.home, self._account)
-        who.require_passage(self.home)
+        who.require_access(self.home)
         for folder in (self.home, self.home / "log", socket_dir(self.home)):
             own_folder(folder, who)
         return who
 
     @contextlib.contextmanager
-    def _alone(self, deadline: float) -> Iterator[int]:
-        """One starts or stops at a time; the others wait for what comes of it."""
+    def _start_lock(self, deadline: float) -> Iterator[int]:
+        """Hold the start lock: one process starts or stops at a time, others wait. Raises StartFailed."""
         while (lock := _flock(self.home / "start.lock", fcntl.LOCK_EX)) is None:
             if time.monotonic() > deadline:
                 raise StartFailed(f"another process is still starting or stopping PostgreSQL in {self.home}")
@@ -165,7 +166,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[None]:
-        """Counted among the users from here on, unless the block fails."""
+        """Become a user of the server, unless the block fails."""
         use = self._use if self._use is not None else _flock(self.home / "users.lock", fcntl.LOCK_SH)
         self._use = None
         try:
@@ -177,8 +178,8 @@ class Cluster:
         self._use = use
 
     def _run(self, who: Identity, deadline: float) -> None:
-        """Adopt what runs or launch it, and wait; remains of a killed server are waited out."""
-        launched, next_word = False, time.monotonic() + PROGRESS_S
+        """Adopt a running server, or launch one after the last process of a killed one; wait until it is ready."""
+        launched, next_progress = False, time.monotonic() + PROGRESS_S
         while (running := self.find_running()) is None:
             lock = _flock(self.home / "server.lock", fcntl.LOCK_EX)
             if lock is not None and launched:
@@ -189,25 +190,25 @@ class Cluster:
                 launched = True
             if time.monotonic() > deadline:
                 raise StartFailed(
-                    f"PostgreSQL is not ready yet; it goes on by itself, so start again to wait on. It says: "
+                    f"PostgreSQL is not ready yet; it continues by itself: start again to wait longer. Its log: "
                     f"{self._last_log_lines()}"
                 )
-            if time.monotonic() > next_word:
-                next_word += PROGRESS_S
+            if time.monotonic() > next_progress:
+                next_progress += PROGRESS_S
                 log.warning("waiting for PostgreSQL: %s", self._last_log_lines(1))
             self._pause()
-        log.info("PostgreSQL %s, process %d", "started" if launched else "was running: adopted", running.pid)
+        log.info("PostgreSQL %s, process %d", "started" if launched else "adopted", running.pid)
 
     def _launch(self, who: Identity, lock: int) -> None:
-        """A session of its own keeps Ctrl-C from it; the inherited lock tells everybody that it lives."""
+        """In a session of its own, out of reach of Ctrl-C; the inherited lock shows that it is alive."""
         argv = [*who.prefix, program("postgres"), "-D", str(self._cluster)]
-        argv += set_up(self._cluster, socket_dir(self.home), who)
-        with os.fdopen(lock), open(self.home / "log" / "start.log", "wb") as said:
-            self._child = subprocess.Popen(  # noqa: S603 - a list, no shell, a program of ours
+        argv += write_configuration(self._cluster, socket_dir(self.home), who)
+        with os.fdopen(lock), open(self.home / "log" / "start.log", "wb") as start_log:
+            self._child = subprocess.Popen(  # noqa: S603 - a list, no shell, our own program
                 argv,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
+                stdout=start_log,
+                stderr=start_log,
                 cwd=self.home,
                 env=bare_environment(),
                 pass_fds=[lock],
@@ -224,11 +225,11 @@ class Cluster:
             raise
 
     def _shut_down(self, timeout: float) -> None:
-        for sign, patience in ((signal.SIGINT, timeout), (signal.SIGQUIT, IMMEDIATE_S)):
-            pid, until = self.pid, time.monotonic() + patience
-            if pid is not None and works_in(self._cluster, pid):
+        for signal_number, patience_s in ((signal.SIGINT, timeout), (signal.SIGQUIT, IMMEDIATE_S)):
+            pid, until = self.pid, time.monotonic() + patience_s
+            if pid is not None and may_be_server(self._cluster, pid):
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, sign)
+                    os.kill(pid, signal_number)
             while self.alive():
                 if time.monotonic() > until:
                     break
@@ -238,16 +239,18 @@ class Cluster:
         raise EmbeddedError(f"PostgreSQL (process {self.pid}) does not stop: {self._last_log_lines()}")
 
     def _last_log_lines(self, lines: int = 5) -> str:
-        written = sorted((self.home / "log").glob("*.log"), key=lambda file: file.stat().st_mtime)
-        return last_lines(b"\n".join(file.read_bytes()[-4000:] for file in written[-2:]), lines) or "nothing"
+        files = sorted((self.home / "log").glob("*.log"), key=lambda file: file.stat().st_mtime)
+        return last_lines(b"\n".join(file.read_bytes()[-4000:] for file in files[-2:]), lines) or "(log is empty)"
 
-    def _not_ours(self, error: PermissionError) -> NotPermitted:
+    def _not_permitted(self, error: PermissionError) -> NotPermitted:
         where = error.filename or self.home
-        return NotPermitted(f"{where}: not allowed for user {os.geteuid()}; run as the folder's owner, or as root")
+        return NotPermitted(
+            f"{where}: permission denied for user {os.geteuid()}: run as the folder's owner, or as root"
+        )
 
 
 def _flock(path: Path, mode: int, *, create: bool = True) -> int | None:
-    """The open, locked file, or None while others hold it; closing it (or dying) gives it back."""
+    """Return the open, locked file, or None while others hold it; closing it (or exiting) releases the lock."""
     descriptor = os.open(path, os.O_RDONLY | (os.O_CREAT if create else 0), 0o600)
     try:
         fcntl.flock(descriptor, mode | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The one way to PostgreSQL: engine, sessions, and the counters that give every change a version."""
+"""Access to PostgreSQL: engine, sessions, errors, and the counters that give every change a version."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -26,11 +26,11 @@ Sessions = async_sessionmaker[AsyncSession]
 # do not fit this version, no room, lock not available, operator intervention, system error.
 AVAILABILITY_CLASSES = ("08", "25006", "40", "42", "53", "55", "57", "58")
 
-AFTER_THE_SERVER_S = 2  # where a pooler keeps our limit from the server, we give up so much later
+CLIENT_TIMEOUT_MARGIN_S = 2  # beyond statement_timeout, which a connection pooler may drop
 
 CHANNEL = "sinyal_change"  # payload: "<counter>:<version>"
 
-# What was read of a database before it was restored means nothing after: not in memory, nor on dashboards.
+# After a restore everything read before is invalid: in memory and on dashboards.
 # Nor does a worker lead that did so before.
 NEW_GENERATION = (
     "UPDATE public.change_counter SET version = extract(epoch FROM clock_timestamp()) "
@@ -79,8 +79,8 @@ def database_url(settings: Settings) -> str:
 
 
 def connect_args(name: str, *, command_timeout_s: float | None = 15, query_s: int | None = None) -> dict[str, Any]:
-    """With `query_s` PostgreSQL itself ends a statement that takes longer: it goes on for nobody."""
-    limited = {} if query_s is None else {"statement_timeout": f"{query_s}s"}
+    """`query_s` is a statement_timeout: PostgreSQL itself cancels a statement that takes longer."""
+    statement_timeout = {} if query_s is None else {"statement_timeout": f"{query_s}s"}
     return {
         "timeout": 5,
         "command_timeout": command_timeout_s,
@@ -90,7 +90,7 @@ def connect_args(name: str, *, command_timeout_s: float | None = 15, query_s: in
             "tcp_keepalives_idle": "30",
             "tcp_keepalives_interval": "10",
             "tcp_keepalives_count": "3",
-            **limited,
+            **statement_timeout,
         },
     }
 
@@ -99,28 +99,28 @@ def open_engine(
     url: str, *, name: str, pool_size: int = 5, command_timeout_s: float | None = 15, query_s: int | None = None
 ) -> AsyncEngine:
     if query_s is not None:
-        command_timeout_s = query_s + AFTER_THE_SERVER_S
+        command_timeout_s = query_s + CLIENT_TIMEOUT_MARGIN_S
     engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=5,
         pool_recycle=1800,
-        hide_parameters=True,  # they may hold a contact person; errors are logged
+        hide_parameters=True,  # errors are logged, and parameters may hold personal data
         connect_args=connect_args(name, command_timeout_s=command_timeout_s, query_s=query_s),
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )
-    event.listen(engine.sync_engine, "handle_error", _away_too)
+    event.listen(engine.sync_engine, "handle_error", _as_operational_error)
     return engine
 
 
-def _away_too(context: ExceptionContext) -> OperationalError | None:
-    """A server that starts up, goes down or hangs up is away, like one that nobody reaches: one error for all."""
+def _as_operational_error(context: ExceptionContext) -> OperationalError | None:
+    """Report a server that starts up, shuts down or closes the connection like one that is unreachable."""
     error = context.original_exception
-    away = (getattr(error, "sqlstate", None) or "").startswith(("08", "57P"))
-    confused = isinstance(error.__cause__, InternalClientError)  # hung up in the middle of a statement
-    if not (context.is_disconnect or away or confused):
+    unavailable = (getattr(error, "sqlstate", None) or "").startswith(("08", "57P"))
+    cut_off = isinstance(error.__cause__, InternalClientError)  # the connection was closed during a statement
+    if not (context.is_disconnect or unavailable or cut_off):
         return None
     return OperationalError(context.statement, None, error, hide_parameters=True, connection_invalidated=True)
 
@@ -141,15 +141,15 @@ def among(column: Any, values: Collection[Any]) -> ColumnElement[bool]:
 
 
 async def lock_counter(session: AsyncSession, counter: Counter) -> None:
-    """Waits for all who are about to take a version, and keeps the next ones waiting until the commit."""
+    """Lock a counter until the commit: wait for transactions that took a version, and block later ones."""
     await session.execute(text("SELECT 1 FROM change_counter WHERE name = :name FOR UPDATE"), {"name": counter.value})
 
 
 async def next_version(session: AsyncSession, counter: Counter) -> int:
-    """The next version of a counter, and the notice that it will be there after the commit.
+    """Return a counter's next version, and notify listeners of it at the commit.
 
     The counter's row stays locked until then, so versions become visible in their order: a reader that has seen
-    version n has seen all before it. A sequence would lose a row that commits late.
+    version n has seen all before it. A sequence would let a reader miss a row that commits late.
     """
     version: int = await session.scalar(
         text("UPDATE change_counter SET version = version + 1 WHERE name = :name RETURNING version"),
@@ -163,7 +163,7 @@ async def next_version(session: AsyncSession, counter: Counter) -> int:
 
 
 async def bump(session: AsyncSession, counter: Counter) -> None:
-    """A next version that nobody is told of: those who remember what was counted look for it. Locked as the others."""
+    """Advance a counter without a notification: caches compare it. Locks like `next_version`."""
     await session.execute(
         text(
             "INSERT INTO change_counter AS c VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET version = c.version + 1"
@@ -172,13 +172,13 @@ async def bump(session: AsyncSession, counter: Counter) -> None:
     )
 
 
-def require_version(seen: int | None, current: int) -> None:
-    """Raises Stale when the caller saw another version (If-Match) than the one that is there."""
-    if seen is not None and seen != current:
+def require_version(if_match: int | None, current: int) -> None:
+    """Raises Stale when If-Match names another version than the current one."""
+    if if_match is not None and if_match != current:
         raise Stale(
             "If-Match names version {seen}, the current one is {current}: read it again",
-            values={"seen": seen, "current": current},
-            your_version=seen,
+            values={"seen": if_match, "current": current},
+            your_version=if_match,
             current_version=current,
         )
 

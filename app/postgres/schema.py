@@ -1,4 +1,4 @@
-"""The schema that this code was written for, by Alembic: applied to a database, or compared with it."""
+"""The database schema that this code needs: Alembic migrations applied, or compared with a database."""
 
 from functools import cache
 
@@ -14,14 +14,14 @@ MIGRATION_LOCK = 0x53494E59_0001
 
 
 async def upgrade(connection: AsyncConnection) -> None:
-    """Apply the migrations that are missing, one process at a time; others wait up to 120 s."""
+    """Apply the missing migrations, one process at a time; others wait up to 120 s."""
     await connection.execute(text("SET LOCAL lock_timeout = '120s'"))
     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
     await connection.run_sync(_upgrade)
 
 
 async def is_current(connection: AsyncConnection) -> bool:
-    """Whether the schema is the one this code was written for."""
+    """Whether the database has the newest migration."""
     exists = await connection.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL"))
     if not exists:
         return False

@@ -181,7 +181,7 @@ async def test_data_of_another_postgresql_fails_with_the_way_to_migrate_it(tmp_p
     (tmp_path / "postgres" / "data" / "PG_VERSION").write_text("12\n")
     result = await result_of(database.check_database, database_url=None, data_dir=tmp_path)
     assert result.severity is Severity.FAIL
-    assert "made by PostgreSQL 12" in result.text
+    assert "created by PostgreSQL 12" in result.text
     assert "sinyal restore" in result.text
 
 

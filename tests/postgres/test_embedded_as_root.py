@@ -45,7 +45,7 @@ def test_where_namespaces_are_refused_an_account_runs_it(
         os.chown(open_folder / "postgres", nobody.pw_uid, nobody.pw_gid)
     cluster = Cluster(open_folder, account=None if found else "nobody")
     try:
-        binaries.Identity(nobody.pw_uid, nobody.pw_gid).require_passage(Path(binaries.program("postgres")))
+        binaries.Identity(nobody.pw_uid, nobody.pw_gid).require_access(Path(binaries.program("postgres")))
     except NotPermitted:  # a checkout under /root: then that is what the operator reads
         with pytest.raises(NotPermitted, match="chmod"):
             cluster.start()
@@ -69,5 +69,5 @@ def test_without_namespaces_and_account_root_is_told_what_to_do(
 def test_a_folder_the_account_may_not_reach_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binaries, "_unshare", lambda: ())
     tmp_path.chmod(0o700)
-    with pytest.raises(NotPermitted, match="may not enter"):
+    with pytest.raises(NotPermitted, match="cannot enter"):
         Cluster(tmp_path, account="nobody").start()

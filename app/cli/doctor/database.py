@@ -21,7 +21,7 @@ from app.cli.doctor.check_result import (
 from app.core.clock import utc_now
 from app.judging.blind_ranges import BEAT_TOLERANCE
 from app.postgres.binaries import identity, major_version
-from app.postgres.datafiles import require_our_version
+from app.postgres.datafiles import require_same_major
 from app.postgres.embedded import Cluster, EmbeddedError, find_url
 from app.postgres.engine import connect_args
 from app.postgres.schema import head
@@ -90,10 +90,10 @@ async def check_database(settings: Settings) -> CheckResult:
 def check_startable(cluster: Cluster) -> CheckResult:
     """Check that the stopped embedded cluster could start. Raises EmbeddedError, with the remedy, when not."""
     if cluster.exists():
-        require_our_version(cluster.home / "data")
+        require_same_major(cluster.home / "data")
     with tempfile.TemporaryDirectory() as trial:
         who = identity(cluster.home if cluster.home.exists() else Path(trial))
-    who.require_passage(nearest_existing(cluster.home.parent) / "postgres")
+    who.require_access(nearest_existing(cluster.home.parent) / "postgres")
     state = "is stopped" if cluster.exists() else "is not created yet"
     return CheckResult(
         Severity.OK,
