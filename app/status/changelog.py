@@ -2,8 +2,10 @@
 
 from collections import deque
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from app.status.row import StatusEntry
 from app.status.version import SLACK_MS, Version
 
 
@@ -21,6 +23,15 @@ class ChangelogStep(NamedTuple):
     changed: Collection[int]
     changed_state: Collection[int]  # those that a filter by state may no longer match
     left: dict[int, FormerScope]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """What a client needs to go from the version that it has to `version`."""
+
+    version: Version
+    changed: list[StatusEntry]
+    removed: list[int]
 
 
 class Changelog:

@@ -16,8 +16,9 @@ from app.core.clock import utc_now
 from app.core.errors import Gone, Unavailable
 from app.core.single_flight import SingleFlight
 from app.status import prometheus
+from app.status.changelog import StatusChange
 from app.status.row import StatusEntry
-from app.status.snapshot import Snapshot, StatusChange
+from app.status.snapshot import Snapshot
 from app.status.status_filter import StatusFilter
 from app.status.summary import summarise
 from app.status.version import Version

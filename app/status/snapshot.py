@@ -6,9 +6,7 @@ once for it. A site whose row cannot be read, or whose entry cannot be rendered,
 """
 
 import asyncio
-import math
 import time
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,12 +16,12 @@ import structlog
 
 from app.availability.maintenance_overlay import RunningMaintenance, running_now
 from app.core.clock import utc_now
-from app.core.freshness import CLOCK_TOLERANCE, hold_s
 from app.judging.blind_ranges import reasons_from_beats
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import State
 from app.status import store
-from app.status.changelog import Changelog, ChangelogStep, FormerScope
+from app.status.ageing import AgeingSchedule
+from app.status.changelog import Changelog, ChangelogStep, FormerScope, StatusChange
 from app.status.row import UNPUBLISHED, PublishedState, StatusEntry
 from app.status.status_filter import StatusFilter
 from app.status.version import START, Version
@@ -60,8 +58,7 @@ class Snapshot:
     _stale: set[int] = field(default_factory=set)
     _beats: Beats = field(default_factory=dict)
     _stale_reasons: dict[str, str] = field(default_factory=lambda: _reasons({}, utc_now()))  # by kind of evidence
-    _due: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # by second: site ids to age then
-    _next_due: int = field(default_factory=lambda: math.floor(time.time()))  # the next second to age
+    _ageing: AgeingSchedule = field(default_factory=AgeingSchedule)
     _published_at: float = 0.0  # monotonic
 
     @property
@@ -99,7 +96,7 @@ class Snapshot:
         self.entries.clear()
         self._changelog.clear()
         self._stale.clear()
-        self._due.clear()
+        self._ageing.clear()
         self.rejected.clear()
         self._unpublished, self._left, self._urgent = set(), {}, True
         self._read, self.loaded = START, False
@@ -129,7 +126,8 @@ class Snapshot:
                 self._leave(old)
         self.entries[row.id] = entry
         self._mark_changed(entry, now)
-        self._schedule_ageing(entry)
+        if entry.evidence_at is not None:
+            self._ageing.add(row.id, entry.evidence_at, entry.valid_s)
 
     def _reject(self, site_id: int, error: Exception) -> None:
         """Set a site aside until it can be published again; log it once."""
@@ -160,15 +158,6 @@ class Snapshot:
         reason = self._stale_reasons[entry.site.evidence]
         return entry.state_at(now, stale_reason=reason, maintenance=entry.site.id in self._maintenance.site_ids)
 
-    def _schedule_ageing(self, entry: StatusEntry) -> None:
-        """Age the entry again when its evidence starts and stops to hold."""
-        if entry.evidence_at is None:
-            return
-        evidence = math.ceil(entry.evidence_at.timestamp())
-        for second in (evidence - CLOCK_TOLERANCE.seconds, evidence + hold_s(entry.valid_s)):
-            if second >= self._next_due:
-                self._due[second].append(entry.site.id)
-
     def _set_maintenance(self, running: RunningMaintenance) -> None:
         changed = running.site_ids ^ self._maintenance.site_ids
         self._maintenance = running
@@ -187,7 +176,7 @@ class Snapshot:
     @property
     def is_due(self) -> bool:
         """Whether a second has begun for which states were not aged yet."""
-        return self._next_due < time.time()
+        return self._ageing.is_due
 
     def tick(self, now: datetime) -> None:
         """Age the entries to `now`, and publish a version if one is due. Does nothing until loaded."""
@@ -203,15 +192,9 @@ class Snapshot:
             self._publish(now)
 
     def _age(self, now: datetime) -> None:
-        second = now.timestamp()
-        if second < self._next_due - CLOCK_TOLERANCE.total_seconds():  # the clock was set back
-            self._next_due = math.floor(second)
-            for entry in self.entries.values():
-                self._mark_changed(entry, now)
-        while self._next_due < second:
-            for entry in self._existing(self._due.pop(self._next_due, ())):
-                self._mark_changed(entry, now)
-            self._next_due += 1
+        site_ids = list(self.entries) if self._ageing.rewind(now) else []
+        for entry in self._existing((*site_ids, *self._ageing.take_due(now))):
+            self._mark_changed(entry, now)
 
     def _publish(self, now: datetime) -> None:
         changed_state = self._publish_entries(now)
@@ -244,11 +227,10 @@ class Snapshot:
 
     def select(self, status_filter: StatusFilter) -> list[StatusEntry]:
         """In the order of site ids."""
-        entries = [entry for entry in self.entries.values() if status_filter.matches(entry)]
-        entries.sort(key=lambda entry: entry.site.id)
-        return entries
+        matching = (entry for entry in self.entries.values() if status_filter.matches(entry))
+        return sorted(matching, key=lambda entry: entry.site.id)
 
-    def since(self, seen: Version, status_filter: StatusFilter) -> "StatusChange | None":
+    def since(self, seen: Version, status_filter: StatusFilter) -> StatusChange | None:
         """Return what a client with version `seen` lacks; None if that is too old or of another database."""
         steps = self._changelog.since(seen, current=self.version)
         if steps is None or seen.ms > self.version.ms + 60_000:
@@ -269,10 +251,3 @@ class Snapshot:
 
 def _reasons(beats: Beats, now: datetime) -> dict[str, str]:
     return {evidence: reason.value for evidence, reason in reasons_from_beats(beats, now).items()}
-
-
-@dataclass(frozen=True, slots=True)
-class StatusChange:
-    version: Version
-    changed: list[StatusEntry]
-    removed: list[int]

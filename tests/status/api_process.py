@@ -1,4 +1,4 @@
-"""The service as it is served: a real uvicorn on 127.0.0.1, over a database in which commits are commits."""
+"""The API served by a real uvicorn on 127.0.0.1, over a database with real commits."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ ROLES = {
 
 
 class Server(uvicorn.Server):
-    """Leaves the signals to whoever runs the tests."""
+    """Leaves signals to pytest."""
 
     def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
         return contextlib.nullcontext()
@@ -43,7 +43,7 @@ class Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[int]:
-    """The port."""
+    """Yield the port once the status is loaded."""
     port = free_port()
     server = Server(uvicorn.Config(app, http=Connection, port=port, log_config=None, timeout_graceful_shutdown=4))
     running = asyncio.create_task(server.serve())
@@ -67,7 +67,7 @@ class Served:
     opened: list[Sse] = field(default_factory=list)
 
     async def settle(self) -> None:
-        """Until all that was written is to be seen."""
+        """Wait until everything written is in the snapshot."""
         async with transaction(self.sessions) as session:
             generation, *written = await store.get_counters(session)
         async with asyncio.timeout(30):  # figures alone wait for their turn
@@ -75,13 +75,13 @@ class Served:
                 await asyncio.sleep(0.02)
 
     async def stream(
-        self, person: Person, asked: str = "", *, port: int | None = None, last: str = "", **options: int
+        self, person: Person, query: str = "", *, port: int | None = None, last: str = "", **options: int
     ) -> Sse:
-        """`last`: the id of the event that was seen last."""
+        """`last`: the id of the last event received."""
         headers = {"Last-Event-ID": last} if last else {}
         if "Authorization" in person.client.headers:
             headers["Authorization"] = person.client.headers["Authorization"]
-        found = await Sse.open(port or self.port, f"/api/v1/status/stream?{asked}", headers, **options)
+        found = await Sse.open(port or self.port, f"/api/v1/status/stream?{query}", headers, **options)
         self.opened.append(found)
         return found
 

@@ -1,9 +1,11 @@
+"""Faults of database, worker and API while dashboards poll."""
+
 from pathlib import Path
 
 from tests.support.faults import FAULTS, watched
 
 
-def test_whatever_fails_no_dashboard_shows_stale_as_fresh(tmp_path: Path) -> None:
+def test_no_dashboard_shows_stale_data_as_fresh_whatever_fails(tmp_path: Path) -> None:
     with watched(tmp_path / "data") as (running, dashboards):
         for fail in FAULTS:
             fail(running, 30)  # how soon: make bench ARGS=faults

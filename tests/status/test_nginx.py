@@ -1,4 +1,4 @@
-"""Streams through a real nginx, with the example configuration: only its addresses and its TLS are taken out."""
+"""Streams through a real nginx with the example configuration, without its addresses and TLS."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from tests.support.status_streams import judged, ticket, until_told
 
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light")
-async def test_a_stream_comes_through_nginx_unbuffered_and_leaves_no_ticket_in_its_log(
+async def test_nginx_passes_a_stream_unbuffered_and_does_not_log_its_ticket(
     live: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "BEAT_S", 2)

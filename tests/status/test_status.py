@@ -1,4 +1,4 @@
-"""What dashboards poll: true to the database, never staler than its evidence, and silent when nothing changed."""
+"""`GET /status`: true to the database, never staler than its evidence, and a 304 while nothing changed."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,40 +26,44 @@ from tests.factories import register
 from tests.support.status import add_site, beat, judge, status
 
 
-async def test_a_site_shows_at_once_and_what_is_known_of_it(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+async def test_a_new_site_is_shown_at_once_as_unknown_and_then_with_its_state(
+    app: FastAPI, cast: Cast, session: AsyncSession
+) -> None:
     made = await register(cast)
-    (shown,) = (await status(app, cast.vera)).values()
-    assert (shown["state"], shown["unknown_reason"], shown["rtt_ms"]) == ("unknown", "never_seen", None)
+    (site,) = (await status(app, cast.vera)).values()
+    assert (site["state"], site["unknown_reason"], site["rtt_ms"]) == ("unknown", "never_seen", None)
     await judge(session, made["id"], "up")
-    (shown,) = (await status(app, cast.vera)).values()
-    assert (shown["state"], shown["rtt_ms"], shown["evidence"]) == ("up", 20.0, "central")
+    (site,) = (await status(app, cast.vera)).values()
+    assert (site["state"], site["rtt_ms"], site["evidence"]) == ("up", 20.0, "central")
 
 
 async def test_figures_have_no_more_than_three_decimals(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
     """The database keeps the loss as a float of 32 bits: 33.3 is 33.29999923706055 there."""
     made = await register(cast)
     await judge(session, made["id"], "degraded", rtt_us=20_123, loss_pct=33.3)
-    (shown,) = (await status(app, cast.vera)).values()
-    assert (shown["rtt_ms"], shown["loss_pct"]) == (20.123, 33.3)
+    (site,) = (await status(app, cast.vera)).values()
+    assert (site["rtt_ms"], site["loss_pct"]) == (20.123, 33.3)
     scraped = (await cast.vera.client.get("/metrics/sites")).text
     assert [line.split()[-1] for line in scraped.splitlines() if line.startswith("sinyal_site_loss")] == ["0.333"]
     assert [line.split()[-1] for line in scraped.splitlines() if line.startswith("sinyal_site_rtt")] == ["0.020123"]
 
 
-async def test_what_is_too_old_is_unknown_whoever_died(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+async def test_stale_evidence_is_shown_as_unknown_with_its_reason(
+    app: FastAPI, cast: Cast, session: AsyncSession
+) -> None:
     made = await register(cast)
     for died, reason in (({"age_s": 60}, "stopped"), ({"blind": True}, "blind"), ({}, "silent")):
         await beat(session, **died)
         await judge(session, made["id"], "up", age_s=151)
-        (shown,) = (await status(app, cast.vera)).values()
-        assert (shown["state"], shown["unknown_reason"], shown["rtt_ms"]) == ("unknown", reason, None)
-        since = datetime.fromisoformat(shown["since"])
-        assert since == datetime.fromisoformat(shown["last_seen_at"]) + timedelta(seconds=60)
+        (site,) = (await status(app, cast.vera)).values()
+        assert (site["state"], site["unknown_reason"], site["rtt_ms"]) == ("unknown", reason, None)
+        since = datetime.fromisoformat(site["since"])
+        assert since == datetime.fromisoformat(site["last_seen_at"]) + timedelta(seconds=60)
     await judge(session, made["id"], "down", age_s=149)
     assert [item["state"] for item in (await status(app, cast.vera)).values()] == ["down"]
 
 
-async def test_everybody_sees_their_own_scope(app: FastAPI, cast: Cast) -> None:
+async def test_each_caller_sees_their_own_scope(app: FastAPI, cast: Cast) -> None:
     here = await register(cast)
     there = await register(cast, village_code="64.03.01.2001", host="198.51.100.9", provider="iconplus")
     assert set(await status(app, cast.sari)) == {here["code"], there["code"]}
@@ -79,14 +83,16 @@ async def test_status_is_filtered(app: FastAPI, cast: Cast, session: AsyncSessio
     assert set(await status(app, cast.sari, region="64.02.05.2003")) == {here["code"], there["code"]}
 
 
-async def test_a_retired_site_is_gone(app: FastAPI, cast: Cast) -> None:
+async def test_a_retired_site_is_not_shown(app: FastAPI, cast: Cast) -> None:
     made = await register(cast)
     assert len(await status(app, cast.sari)) == 1
     await cast.sari.delete(f"/sites/{made['id']}")
     assert await status(app, cast.sari) == {}
 
 
-async def test_nothing_new_is_a_304_and_a_change_is_not(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+async def test_an_unchanged_status_is_a_304_and_a_change_is_not(
+    app: FastAPI, cast: Cast, session: AsyncSession
+) -> None:
     made = await register(cast)
     await judge(session, made["id"], "up")
     await status(app, cast.vera)
@@ -121,13 +127,13 @@ async def until(what: Callable[[], bool], timeout_s: float) -> None:
     assert what()
 
 
-async def test_a_change_reaches_the_snapshot_by_notice_and_a_cut_line_is_made_up_for(
+async def test_a_change_reaches_the_snapshot_by_notification_and_a_lost_listener_is_replaced(
     committed_database: tuple[str, AsyncEngine, Sessions],
 ) -> None:
     url, engine, sessions = committed_database
     snapshot = Snapshot(refresh_s=10)
-    follower = SnapshotRefresher(snapshot, sessions, url)
-    following = asyncio.create_task(follower.run())
+    refresher = SnapshotRefresher(snapshot, sessions, url)
+    refreshing = asyncio.create_task(refresher.run())
     try:
         await until(lambda: snapshot.loaded, 5)
         first = await add_site(sessions, "198.51.100.1")
@@ -142,9 +148,9 @@ async def test_a_change_reaches_the_snapshot_by_notice_and_a_cut_line_is_made_up
         second = await add_site(sessions, "198.51.100.2")
         await until(lambda: second in snapshot.entries, 5)
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await follower.close()
+        refreshing.cancel()
+        await asyncio.gather(refreshing, return_exceptions=True)
+        await refresher.close()
 
 
 async def test_two_registrations_at_once_get_two_codes_and_one_address_goes_to_one(
@@ -192,7 +198,7 @@ async def test_two_starts_at_once_migrate_once(server_url: str) -> None:
         await drop_database(url, server_url)
 
 
-async def test_a_site_under_maintenance_says_so_from_its_first_second_to_its_last(app: FastAPI, cast: Cast) -> None:
+async def test_maintenance_is_shown_from_its_first_second_to_its_last(app: FastAPI, cast: Cast) -> None:
     made = await register(cast)
     assert not (await status(app, cast.vera))[made["code"]]["maintenance"]
     soon = utc_now() + timedelta(seconds=3)
@@ -212,43 +218,45 @@ async def test_a_site_under_maintenance_says_so_from_its_first_second_to_its_las
     assert not (await status(app, cast.vera))[made["code"]]["maintenance"], "past"
 
 
-async def test_what_is_repeated_is_what_would_be_answered_anew(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+async def test_a_cached_response_equals_a_new_one(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
     made = await register(cast)
     await judge(session, made["id"], "up")
     await status(app, cast.vera)
     first = await cast.vera.get("/status")
-    routed = Counting(app.state.callers.get)
-    app.state.callers.get = routed
+    lookups = CallCounter(app.state.callers.get)
+    app.state.callers.get = lookups
     again = await cast.vera.get("/status")
     assert (again.content, dict(again.headers)) == (first.content, dict(first.headers))
     unchanged = await cast.vera.get("/status", headers={"If-None-Match": first.headers["etag"]})
     assert (unchanged.status_code, unchanged.content) == (304, b"")
     assert unchanged.headers["etag"] == first.headers["etag"]
-    assert routed.times == 0
+    assert lookups.times == 0
     plain = await cast.vera.get("/status", headers={"Accept-Encoding": "identity"})
     assert (plain.content, "content-encoding" in plain.headers) == (first.content, False)
     assert (await cast.vera.get("/status", params={"state": "down"})).json()["sites"] == []
     assert (await cast.ana.get("/status")).headers["etag"] != first.headers["etag"]
-    assert routed.times == 3
+    assert lookups.times == 3
     assert (await cast.stranger.get("/status")).status_code == 401
     await judge(session, made["id"], "down")
     await status(app, cast.vera)
     assert (await cast.vera.get("/status")).json()["sites"][0]["state"] == "down"
 
 
-async def test_of_many_who_poll_at_once_one_asks_anew(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
+async def test_concurrent_polls_for_a_new_version_cause_one_request(
+    app: FastAPI, cast: Cast, session: AsyncSession
+) -> None:
     made = await register(cast)
     await status(app, cast.vera)
     await judge(session, made["id"], "up")
     await status(app, cast.sari)
-    routed = Counting(app.state.callers.get)
-    app.state.callers.get = routed
+    lookups = CallCounter(app.state.callers.get)
+    app.state.callers.get = lookups
     answers = await asyncio.gather(*(cast.vera.get("/status") for _ in range(10)))
     assert {answer.json()["sites"][0]["state"] for answer in answers} == {"up"}
-    assert routed.times == 1
+    assert lookups.times == 1
 
 
-class Counting:
+class CallCounter:
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call, self.times = call, 0
 
@@ -257,9 +265,7 @@ class Counting:
         return await self._call(*args)
 
 
-async def test_after_another_database_was_restored_it_says_to_wait_to_those_who_were_just_answered_too(
-    app: FastAPI, cast: Cast
-) -> None:
+async def test_while_a_restored_database_is_loaded_nothing_is_served_from_the_cache(app: FastAPI, cast: Cast) -> None:
     await status(app, cast.vera)
     assert (await cast.vera.get("/status")).status_code == 200
     app.state.snapshot._clear()

@@ -1,4 +1,4 @@
-"""Streams as dashboards have them: over real connections, one of which may be slow, old, or not welcome any more."""
+"""Status streams over real connections: slow clients, reconnects, revoked rights, limits."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ from tests.support.sse import Sse
 from tests.support.status_streams import judged, states, ticket, until_told
 
 
-async def test_a_stream_tells_the_whole_status_and_then_each_change_at_once(live: Served) -> None:
+async def test_a_stream_sends_the_full_status_and_then_each_change_at_once(live: Served) -> None:
     one, other = await register(live.cast), await register(live.cast, host="198.51.100.2")
     await judged(live, one, "up")
     await live.settle()
@@ -47,7 +47,7 @@ async def test_a_stream_tells_the_whole_status_and_then_each_change_at_once(live
     assert (told["removed"], "data_age_s" in told) == ([], True)
 
 
-async def test_everybody_is_told_of_their_own_and_of_what_they_asked_for(live: Served) -> None:
+async def test_a_stream_keeps_to_its_callers_scope_and_filters(live: Served) -> None:
     cast = live.cast
     here = await register(cast)
     there = await register(cast, village_code=BERAU_VILLAGE, host="198.51.100.9", provider="iconplus")
@@ -75,7 +75,7 @@ async def test_everybody_is_told_of_their_own_and_of_what_they_asked_for(live: S
     assert (await live.stream(cast.ben, "region=64.02")).status == 403
 
 
-async def test_a_stream_that_has_nothing_to_tell_says_how_old_the_data_is(
+async def test_an_idle_stream_sends_beats_with_the_age_of_the_data(
     live: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "BEAT_S", 1)
@@ -86,7 +86,7 @@ async def test_a_stream_that_has_nothing_to_tell_says_how_old_the_data_is(
     assert (beat.kind, beat.data["version"], beat.data["data_age_s"]) == ("beat", beat.id, None)
 
 
-async def test_who_comes_back_gets_what_they_missed_or_everything_anew(live: Served) -> None:
+async def test_a_reconnecting_client_gets_what_it_missed_or_a_snapshot(live: Served) -> None:
     made = await register(live.cast)
     await live.settle()
     stream = await live.stream(live.cast.vera)
@@ -104,7 +104,7 @@ async def test_who_comes_back_gets_what_they_missed_or_everything_anew(live: Ser
     assert (await live.stream(live.cast.vera, "since=nonsense")).status == 422
 
 
-async def test_a_restored_database_is_told_anew(live: Served) -> None:
+async def test_a_restored_database_sends_a_new_snapshot(live: Served) -> None:
     made = await register(live.cast)
     await live.settle()
     stream = await live.stream(live.cast.vera)
@@ -135,7 +135,7 @@ async def test_a_ticket_opens_one_stream_of_its_owners_within_a_minute(live: Ser
     assert (await live.cast.stranger.post("/status/stream-ticket")).status_code == 401
 
 
-async def test_a_ticket_is_good_once_at_whatever_replica_and_no_database_tells_it(live: Served) -> None:
+async def test_a_ticket_opens_one_stream_on_any_replica_and_is_stored_hashed(live: Served) -> None:
     good = await ticket(live.cast.vera)
     async with serving(create_app(Settings(database_url=live.url))) as replica:
         ports = [live.port, replica] * 5
@@ -180,7 +180,7 @@ async def test_a_stream_ends_within_five_seconds_of_its_callers_right_to_it(live
 
 
 async def sign_in(person: Person, username: str) -> None:
-    """Anew, as in another browser."""
+    """Sign in as in a new browser."""
     person.client.cookies.clear()
     person.client.headers.pop("X-CSRF-Token", None)
     answer = await person.post("/session", {"username": username, "password": PASSWORD})
@@ -189,7 +189,7 @@ async def sign_in(person: Person, username: str) -> None:
     person.client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
 
 
-async def test_there_are_no_more_streams_than_may_be_and_one_that_ends_makes_room(live: Served) -> None:
+async def test_streams_are_limited_and_a_closed_one_frees_its_place(live: Served) -> None:
     live.app.state.streams.max_streams = 2
     streams = [await live.stream(live.cast.vera) for _ in range(2)]
     for stream in streams:
@@ -203,7 +203,7 @@ async def test_there_are_no_more_streams_than_may_be_and_one_that_ends_makes_roo
     assert (await live.stream(live.cast.vera)).status == 200
 
 
-async def test_the_headers_alone_can_be_asked_for(live: Served) -> None:
+async def test_head_opens_no_stream(live: Served) -> None:
     answer = await live.cast.vera.client.head("/api/v1/status/stream", timeout=3)
     assert (answer.status_code, answer.content) == (200, b"")
     await asyncio.sleep(0.1)
@@ -212,7 +212,7 @@ async def test_the_headers_alone_can_be_asked_for(live: Served) -> None:
 
 @pytest.fixture
 async def full(server_url: str) -> AsyncIterator[Served]:
-    """With 2,000 sites, all of them up or down."""
+    """A served API with 2,000 sites, each up or down."""
     url = await make_database(server_url)
     await fill(url, 2_000)
     engine = open_engine(url, name="test")
@@ -231,7 +231,7 @@ async def judge_all(live: Served, state: str) -> None:
     await live.settle()
 
 
-async def test_who_reads_slowly_skips_versions(full: Served) -> None:
+async def test_a_slow_client_skips_versions(full: Served) -> None:
     slow = await full.stream(full.cast.vera, receive_buffer=32_768)
     slow.pause()
     for state in ("degraded", "down", "degraded", "up"):
@@ -243,7 +243,9 @@ async def test_who_reads_slowly_skips_versions(full: Served) -> None:
     assert change.id == str(full.app.state.snapshot.version)
 
 
-async def test_who_does_not_read_is_cut_off_and_the_others_go_on(full: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_is_disconnected_and_the_others_go_on(
+    full: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "UNREAD_MS", 2_000)
     stuck = await full.stream(full.cast.vera, receive_buffer=4096)
     stuck.pause()
@@ -271,7 +273,7 @@ async def test_a_change_reaches_two_hundred_streams_within_two_seconds(full: Ser
     assert time.monotonic() - started < 2
 
 
-async def test_an_api_that_ends_is_not_held_up_by_streams(live: Served, tmp_path: Path) -> None:
+async def test_streams_do_not_delay_a_stopping_api(live: Served, tmp_path: Path) -> None:
     replica = Api(live.url, tmp_path / "api")
     try:
         replica.start()

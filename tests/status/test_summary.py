@@ -1,3 +1,5 @@
+"""`GET /status/summary`, and the status as GeoJSON."""
+
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,13 +17,16 @@ async def test_the_summary_counts_every_site_once_and_nodes_apart(
     for site, state in ((up, "up"), (down, "down"), (node, "up")):
         await judge(session, site["id"], state)
     await publish(app)
-    told = (await cast.vera.get("/status/summary")).json()
-    assert (told["region"]["code"], told["region"]["sites"], told["nodes"]["sites"]) == ("64", 3, 1)
-    assert told["region"]["states"] == {"up": 1, "degraded": 0, "down": 1, "unreachable": 0, "unknown": 1}
-    assert len(told["children"]) == 10, "every district, those without a site too"
-    assert {child["code"]: child["sites"] for child in told["children"] if child["sites"]} == {"64.02": 2, "64.03": 1}
-    assert {of["technology"]: of["states"]["down"] for of in told["technologies"]} == {"fiber": 0, "geo": 1}
-    assert {of["provider"]: of["sites"] for of in told["providers"]} == {"iconplus": 1, "telkom-wms": 2}
+    summary = (await cast.vera.get("/status/summary")).json()
+    assert (summary["region"]["code"], summary["region"]["sites"], summary["nodes"]["sites"]) == ("64", 3, 1)
+    assert summary["region"]["states"] == {"up": 1, "degraded": 0, "down": 1, "unreachable": 0, "unknown": 1}
+    assert len(summary["children"]) == 10, "every district, those without a site too"
+    assert {child["code"]: child["sites"] for child in summary["children"] if child["sites"]} == {
+        "64.02": 2,
+        "64.03": 1,
+    }
+    assert {of["technology"]: of["states"]["down"] for of in summary["technologies"]} == {"fiber": 0, "geo": 1}
+    assert {of["provider"]: of["sites"] for of in summary["providers"]} == {"iconplus": 1, "telkom-wms": 2}
     village = (await cast.vera.get("/status/summary", params={"region": "64.02.05.2003"})).json()
     assert (village["region"]["sites"], village["children"]) == (2, [])
 
@@ -36,7 +41,7 @@ async def test_the_summary_stays_within_the_scope(app: FastAPI, cast: Cast) -> N
     assert (await cast.ben.get("/status/summary", params={"region": "99"})).status_code == 422
 
 
-async def test_the_status_is_a_map_too(app: FastAPI, cast: Cast) -> None:
+async def test_the_status_is_available_as_geojson(app: FastAPI, cast: Cast) -> None:
     await register(cast, latitude=-0.5, longitude=117.0)
     await register(cast, host="198.51.100.2", latitude=None, longitude=None)
     await publish(app)
