@@ -10,7 +10,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
@@ -186,13 +186,7 @@ class Reconciliation:
         self.session.add_all([*self.changed.values(), *self.new])
         await self.session.flush()
         merged_into = {id(incident): into.id for incident, into in self.merged}
-        rows: dict[int, list[IncidentSite]] = defaultdict(list)
-        for row in await self.session.scalars(
-            select(IncidentSite).where(
-                among(IncidentSite.incident_id, [incident.id for incident in self.changed.values()])
-            )
-        ):
-            rows[row.incident_id].append(row)
+        rows = await _rows_by_incident(self.session, [incident.id for incident in self.changed.values()])
         single = [row for incident in self.changed.values() if not _is_shared(incident) for row in rows[incident.id]]
         device_uptimes = await find_device_uptimes(self.session, single)
         for incident in self.changed.values():
@@ -243,3 +237,10 @@ def _continues(row: IncidentSite, outage: Outage) -> bool:
 def _incident_over(row: IncidentSite, pairs: Iterable[tuple[IncidentSite, Outage]]) -> Incident | None:
     """Return the incident of an outage that now covers this row."""
     return next((other.incident for other, outage in pairs if overlap_s(row, outage) > 0), None)
+
+
+async def _rows_by_incident(session: AsyncSession, incident_ids: Collection[int]) -> dict[int, list[IncidentSite]]:
+    rows: dict[int, list[IncidentSite]] = defaultdict(list)
+    for row in await session.scalars(select(IncidentSite).where(among(IncidentSite.incident_id, incident_ids))):
+        rows[row.incident_id].append(row)
+    return rows

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability import daily_rollup, monthly_close
 from app.core.clock import utc_now
-from app.incidents import affected_sites, groups
+from app.incidents import affected_sites, groups, reconcile
 from app.incidents import store as incidents
 from app.incidents.correlation import GroupKey
 from app.incidents.models import IncidentSite
@@ -43,6 +43,7 @@ QUERIES: dict[str, Query] = {
     ),
     "groups._large_groups": lambda session: groups._large_groups(session, KEYS),
     "groups._outages": lambda session: groups._outages(session, KEYS, NOW),
+    "reconcile._rows_by_incident": lambda session: reconcile._rows_by_incident(session, IDS),
     "incidents.count_children": lambda session: incidents.count_children(session, IDS, caller=command_line_caller()),
     "closed_months": lambda session: monthly_close.closed_months(session, *RANGE, site_ids=IDS),
     "_access_points": lambda session: daily_rollup._access_points(session, among(Site.id, IDS)),
