@@ -53,8 +53,8 @@ def state_from_row(row: Row[Any]) -> JudgeState:
     return _judge_state(row._mapping, {name: getattr(row, name) for name in MOMENTS})
 
 
-def state_from_checkpoint(text: str) -> JudgeState:
-    stored = orjson.loads(text)
+def state_from_checkpoint(json: str) -> JudgeState:
+    stored = orjson.loads(json)
     return _judge_state(stored, {name: stored[name] and datetime.fromisoformat(stored[name]) for name in MOMENTS})
 
 
