@@ -1,11 +1,11 @@
-"""`make bench`: everything measured, one part after the other. `ARGS="echo ledger"` picks some."""
+"""`make bench`: run all benchmarks, one after the other. `ARGS="echo ledger"` selects some."""
 
 import sys
 
 from tests.benchmarks import (
     availability,
     budget,
-    cached_answers,
+    cached_responses,
     demo,
     detection,
     echo,
@@ -13,9 +13,9 @@ from tests.benchmarks import (
     history,
     importing,
     ingest,
-    intake,
     polling,
     prometheus,
+    push_inbox,
     push_truth_run,
     rollups,
     segments,
@@ -34,12 +34,12 @@ PARTS = {
     "ledger": truth_run.main,
     "push": push_truth_run.main,
     "segments": segments.main,
-    "intake": intake.main,
+    "intake": push_inbox.main,
     "rollups": rollups.main,
     "availability": availability.main,
     "history": history.main,
     "polling": polling.main,
-    "repeated": cached_answers.main,
+    "repeated": cached_responses.main,
     "snapshot": snapshot.main,
     "prometheus": prometheus.main,
     "streams": streams.main,

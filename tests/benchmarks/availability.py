@@ -1,4 +1,4 @@
-"""A year of every village of Kaltim, three outages a day each: what its availability costs to count and to ask for."""
+"""Count and query the availability of a year: every village of East Kalimantan, three outages a day each."""
 
 import asyncio
 import statistics
@@ -31,8 +31,8 @@ NOW = floor_second(utc_now())
 TODAY = midnight(NOW.astimezone(WITA).date())
 FIRST = TODAY - timedelta(days=DAYS)
 
-# One site a village; fibre more often than satellite, as it is. The ledger is written without its exclusion constraint,
-# which only makes writing slow.
+# One site a village, fibre more often than satellite. The exclusion constraint on segments is dropped: it only slows
+# the writing.
 YEAR = """
 ALTER TABLE state_segment DROP CONSTRAINT ex_state_segment_overlap;
 INSERT INTO provider (slug, name) SELECT 'provider-' || n, 'Provider ' || n FROM generate_series(1, 7) n;
@@ -89,7 +89,7 @@ async def _measure(server_url: str) -> None:
     await analyze(engine)
     whole, month = Period(FIRST, TODAY), Period(TODAY - timedelta(days=30), TODAY)
     running, province = Period(NOW - timedelta(days=30), NOW), SiteGroup("64")
-    asked: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    queries: dict[str, Callable[[Any], Awaitable[Any]]] = {
         "a site's month by hours (10)": lambda s: _site(s, month),
         "the province's year by days (50)": lambda s: group_uptime(s, province, whole, Step.DAY, now=NOW),
         "one district's year by months": lambda s: group_uptime(s, SiteGroup("64.02"), whole, Step.MONTH, now=NOW),
@@ -100,9 +100,9 @@ async def _measure(server_url: str) -> None:
             s, province, Period(NOW - timedelta(days=1), NOW), Step.HOUR, now=NOW
         ),
     }
-    print(f"{'':<40}{'database ms':>14}{'whole ms':>12}{'statements':>12}   median of {REPEATS}, warm")
-    for name, ask in asked.items():
-        print(f"{name:<40}" + await _timed(engine, sessions, ask))
+    print(f"{'':<40}{'database ms':>14}{'total ms':>12}{'statements':>12}   median of {REPEATS}, warm")
+    for name, query in queries.items():
+        print(f"{name:<40}" + await _timed(engine, sessions, query))
     await engine.dispose()
 
 
@@ -119,13 +119,16 @@ async def write_past(sessions: Sessions, *, days: int) -> None:
 async def count_past(sessions: Sessions, *, days: int) -> None:
     async with transaction(sessions) as session:
         await session.execute(text("ANALYZE"))
-    took = []
+    durations_ms = []
     for _ in range(days):
         started = time.monotonic()
         async with transaction(sessions) as session:
             await count_days(session, NOW, days=1)
-        took.append(1000 * (time.monotonic() - started))
-    print(f"a day of 1,038 sites counted in {statistics.median(took):.0f} ms (median), {max(took):.0f} (longest)")
+        durations_ms.append(1000 * (time.monotonic() - started))
+    print(
+        f"a day of 1,038 sites counted in {statistics.median(durations_ms):.0f} ms (median), "
+        f"{max(durations_ms):.0f} ms (longest)"
+    )
 
 
 async def analyze(engine: AsyncEngine) -> None:
@@ -152,8 +155,8 @@ async def _ranking(session: Any, period: Period, by: By) -> Any:
     )
 
 
-async def _timed(engine: AsyncEngine, sessions: Sessions, ask: Callable[[Any], Awaitable[Any]]) -> str:
-    """Time inside statements, from sending one to having its rows; and all of it, Python's share included."""
+async def _timed(engine: AsyncEngine, sessions: Sessions, query: Callable[[Any], Awaitable[Any]]) -> str:
+    """Return the time inside statements, from sending one to having its rows, and the total with Python's share."""
     spent: list[float] = []
     begun: list[float] = []
 
@@ -166,12 +169,12 @@ async def _timed(engine: AsyncEngine, sessions: Sessions, ask: Callable[[Any], A
     database, whole, statements = [], [], 0
     event.listen(engine.sync_engine, "before_cursor_execute", before)
     event.listen(engine.sync_engine, "after_cursor_execute", after)
-    for turn in range(REPEATS + 3):
+    for run in range(REPEATS + 3):
         spent.clear()
         started = time.perf_counter()
         async with transaction(sessions) as session:
-            await ask(session)
-        if turn >= 3:
+            await query(session)
+        if run >= 3:
             database.append(1000 * sum(spent))
             whole.append(1000 * (time.perf_counter() - started))
             statements = len(spent)

@@ -1,4 +1,4 @@
-"""A month of speed tests in fast-forward, with three budgets: what is spent, when, and why not."""
+"""Simulate a month of speed tests with three data budgets: what is spent, when, and why tests are skipped."""
 
 import asyncio
 import sys
@@ -47,10 +47,10 @@ async def _main(url: str) -> None:
     async with transaction(sessions) as session:
         await partitions.create_ahead(session, utc_now())
         await providers.ensure_providers(session, {f"p{n}": f"P{n}" for n in range(PROVIDERS)})
-        known = list(await session.scalars(text("SELECT id FROM provider WHERE slug LIKE 'p_%' ORDER BY id")))
+        provider_ids = list(await session.scalars(text("SELECT id FROM provider WHERE slug LIKE 'p_%' ORDER BY id")))
     failed = False
     for name, budgets in BUDGETS_MB.items():
-        failed |= not await _month(sessions, known, name, budgets)
+        failed |= not await _month(sessions, provider_ids, name, budgets)
         async with transaction(sessions) as session:
             await session.execute(
                 text(
@@ -63,9 +63,9 @@ async def _main(url: str) -> None:
         sys.exit("FAILED")
 
 
-async def _month(sessions: Sessions, known: list[int], name: str, budgets: list[int | None]) -> bool:
+async def _month(sessions: Sessions, provider_ids: list[int], name: str, budgets: list[int | None]) -> bool:
     started = time.monotonic()
-    month = Month(sessions, known)
+    month = Month(sessions, provider_ids)
     await month.register(SITES, budgets)
     await month.simulate(SpeedtestRunner(sessions, month.run), restart_each=500)
     rows, spent, planned = await month.rows(), await month.spent_bytes(), await month.planned()
@@ -79,6 +79,6 @@ async def _month(sessions: Sessions, known: list[int], name: str, budgets: list[
     share = max((spent[site] / (month.sites[site] * 1e6) for site in spent if month.sites[site]), default=0.0)
     print(f"{name}: {SITES} sites, {planned.total():,} planned, {ran:,} run, in {time.monotonic() - started:.0f} s")
     print(f"  skipped: {dict(skipped)}; planned - run - skipped = {planned.total() - ran - skipped.total()}")
-    print(f"  over their budget: {len(over)} sites; the most that one spent: {share:.1%} of it")
+    print(f"  over their budget: {len(over)} sites; highest use: {share:.1%} of a budget")
     print(f"  hours of the day with tests: { {kind: len(found) for kind, found in sorted(hours.items())} }", flush=True)
     return not over and planned.total() == ran + skipped.total() and None not in skipped

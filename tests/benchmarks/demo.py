@@ -1,4 +1,4 @@
-"""What the whole demo costs and how true it measures: CPU, memory, coverage and RTT against the script.
+"""CPU and memory of the whole demo, and its accuracy: coverage and round trips against the script.
 
 python -m tests.benchmarks.demo [cost|field|truth]
 """
@@ -18,12 +18,12 @@ RTT_MS = {"fiber": 25.0, "cellular": 60.0, "leo": 40.0, "geo": 600.0}
 
 
 def cost() -> None:
-    """Without agents, as every other system was measured."""
+    """Measure the cost without agents, as every other system was measured."""
     _cost("lively = true\n")
 
 
 def field() -> None:
-    """With the sites behind carrier NAT reporting themselves; the agents are no part of the product, and told apart."""
+    """Measure the cost with agents at the sites behind carrier NAT; the agents' own cost is shown apart."""
     _cost(None)
 
 
@@ -38,14 +38,14 @@ def _cost(script: str | None) -> None:
         if script is None:
             pids["agents"] = processes_below(running.child("simulator"))[-1]
         minutes = [_minute(pids) for _ in range(3)]
-        print(f"{'CPU s a minute':<18}" + "".join(f"{name:>10}" for name in pids) + f"{'together':>10}")
+        print(f"{'CPU s a minute':<18}" + "".join(f"{name:>10}" for name in pids) + f"{'total':>10}")
         for minute in minutes:
             print(f"{'':<18}" + "".join(f"{minute[n]:>10.2f}" for n in pids) + f"{sum(minute.values()):>10.2f}")
         pids.pop("agents", None)
         median = statistics.median(sum(minute[name] for name in pids) for minute in minutes)
         print(f"median {median:.2f} s a minute: {median / ZABBIX_S:.2f} of Zabbix's {ZABBIX_S} s")
         print(f"worker memory {resident_mb(pids['worker']):.0f} MB, api {resident_mb(pids['api']):.0f} MB")
-        print(f"orderly end: {running.stop():.1f} s")
+        print(f"orderly shutdown: {running.stop():.1f} s")
 
 
 def _known(running: Demo) -> float:
@@ -73,10 +73,12 @@ def truth(minutes: float = 5) -> None:
                 sent, received = sent + reading["sent"], received + reading["received"]
                 errors[site["technology"]] += [abs(rtt - RTT_MS[site["technology"]]) for rtt in reading["rtt_ms"]]
         print(f"{'|measured - scripted| ms':<26}{'packets':>9}{'median':>9}{'p99':>9}{'max':>9}")
-        for technology, found in errors.items():
-            found.sort()
-            p99 = found[int(len(found) * 0.99)]
-            print(f"{technology:<26}{len(found):>9}{statistics.median(found):>9.3f}{p99:>9.3f}{found[-1]:>9.3f}")
+        for technology, differences in errors.items():
+            differences.sort()
+            p99 = differences[int(len(differences) * 0.99)]
+            print(
+                f"{technology:<26}{len(differences):>9}{statistics.median(differences):>9.3f}{p99:>9.3f}{differences[-1]:>9.3f}"
+            )
         print(f"false loss: {sent - received} of {sent} packets")
 
 

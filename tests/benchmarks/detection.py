@@ -1,6 +1,6 @@
-"""How soon an outage and its end are seen, at the 60 s interval, and how soon a new site is read.
+"""How soon an outage and its end are detected at the 60 s interval, and how soon a new site is probed.
 
-Outages of hosts all over the interval's phases, so that luck plays no part.
+The hosts' slots are spread over the whole interval, so that chance plays no part.
 """
 
 import tempfile
@@ -29,16 +29,18 @@ select = {{ fraction = 0.4 }}
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sinyal-bench-") as parent, demo(Path(parent, "data"), SCRIPT) as running:
-        print(f"a site registered over REST was read after {_registered(running):.1f} s (at most 70)")
+        print(f"a site registered over REST was probed after {_registered(running):.1f} s (at most 70)")
         outage = _wait_for_event(running, ended=False)
         began, stricken = _moment(outage["started_at"]), set(outage["sites"])
         downs = _watch(running, stricken, "down", OUTAGE_S)
         ended = _moment(_wait_for_event(running, ended=True)["ended_at"])
         ups = _watch(running, stricken, "up", 60)
-        print(f"{len(stricken)} sites out: down seen after {_spread(downs, began)} s (at most 90)")
-        print(f"up seen after {_spread(ups, ended)} s (at most 20)")
+        print(f"{len(stricken)} sites out: down detected after {_spread(downs, began)} s (at most 90)")
+        print(f"up detected after {_spread(ups, ended)} s (at most 20)")
         starts = [_down_start(running, code) - began for code in stricken]
-        print(f"dated start - outage: {min(starts):.1f} to {max(starts):.1f} s; seen: {len(downs)} of {len(stricken)}")
+        print(
+            f"recorded start - outage: {min(starts):.1f} to {max(starts):.1f} s; seen: {len(downs)} of {len(stricken)}"
+        )
         others = [code for code in running.sites() if code not in stricken]
         seconds = sum(running.get(f"/sites/{code}/uptime")["total"]["seconds"]["down"] for code in others)
         print(f"down seconds of the other {len(others)} sites: {seconds}")
@@ -60,14 +62,14 @@ def _registered(running: Demo) -> float:
 
 def _wait_for_event(running: Demo, *, ended: bool) -> dict[str, Any]:
     while True:
-        found = [line for line in running.truth() if (line["ended_at"] is not None) == ended]
-        if found:
-            return found[-1]
+        lines = [line for line in running.truth() if (line["ended_at"] is not None) == ended]
+        if lines:
+            return lines[-1]
         time.sleep(0.2)
 
 
 def _watch(running: Demo, codes: set[str], state: str, for_s: float) -> dict[str, float]:
-    """When each site was first shown in that state."""
+    """Return when each site was first shown in that state."""
     seen: dict[str, float] = {}
     deadline = time.monotonic() + for_s
     while len(seen) < len(codes) and time.monotonic() < deadline:

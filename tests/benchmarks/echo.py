@@ -1,8 +1,8 @@
 """`sinyal ping` beside fping and icmplib over loopback hosts: python -m tests.benchmarks.echo
 
-Every engine sends one echo to each host, as fast as it can, in a process of its own; the repetitions take
-turns. Wall and CPU are the process's own; what `sinyal ping` needs for a single host (the start)
-is subtracted from its figures. Exits with 1 if a target is missed.
+Every engine sends one echo to each host, as fast as it can, in a process of its own; the engines alternate. Wall time
+and CPU are the process's; the time that `sinyal ping` takes for a single host (its start) is subtracted. Exits with 1
+if a target is missed.
 """
 
 import os
@@ -35,7 +35,7 @@ class Run:
 
 
 def run(command: Sequence[str], rtts_us: Callable[[str], list[float]], hosts: int) -> Run | str:
-    """One process's cost, or its last words if it gave up."""
+    """Return a process's cost, or its last line of output if it failed."""
     with tempfile.TemporaryFile("w+") as output:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -76,7 +76,7 @@ def median(runs: Sequence[Run | str]) -> Run | str:
 
 
 def compare(hosts: int, folder: Path, *, icmplib: bool) -> list[str]:
-    """Prints this size's rows; answers what was missed."""
+    """Print the rows of this size; return the targets that were missed."""
     file = folder / f"{hosts}.txt"
     file.write_text("\n".join(loopback(hosts)) + "\n")
     ours, start, theirs = [], [], []

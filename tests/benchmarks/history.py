@@ -1,4 +1,4 @@
-"""How long it takes to write a simulated past, and what it comes to: `ARGS="history"`, or by itself `365 1038`."""
+"""Write a simulated past: time and table sizes. `ARGS="history"`, or as a module with days and sites: `365 1038`."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ SIZE = """
 
 
 def main() -> None:
-    days, sites = (int(sys.argv[n]) if len(sys.argv) > n else usual for n, usual in ((1, 90), (2, 1_038)))
+    days, sites = (int(sys.argv[n]) if len(sys.argv) > n else default for n, default in ((1, 90), (2, 1_038)))
     with tempfile.TemporaryDirectory(prefix="sinyal-bench-") as folder:
         cluster = Cluster(Path(folder))
         cluster.start()
@@ -62,7 +62,7 @@ async def measure(server_url: str, *, days: int, sites: int) -> None:
     await write_history(engine, days=days, say=_say(began))
     took, own = time.perf_counter() - began, time.process_time() - cpu
     print(
-        f"{days} days of {sites:,} sites and 20 towers: {took:.1f} s, {own:.1f} s CPU of our own; "
+        f"{days} days of {sites:,} sites and 20 towers: {took:.1f} s, {own:.1f} s of our own CPU; "
         f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
     )
     async with transaction(sessions) as session:

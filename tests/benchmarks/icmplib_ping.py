@@ -1,4 +1,4 @@
-"""icmplib over the hosts of a file, in the words of `sinyal ping --json`."""
+"""Ping the hosts of a file with icmplib; print JSON like `sinyal ping --json`."""
 
 import asyncio
 import sys

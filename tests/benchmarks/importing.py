@@ -1,4 +1,4 @@
-"""A spreadsheet of 5,000 rows through the API: told first, then written, then sent again."""
+"""Import a spreadsheet of 5,000 rows over the API: as a dry run, for real, and again."""
 
 import asyncio
 import io
@@ -20,7 +20,7 @@ from app.runtime.migrate import migrate
 from app.settings import Settings
 from tests.conftest import make_database
 
-ROWS, AT_MOST_S = 5_000, 10
+ROWS, LIMIT_S = 5_000, 10
 HEADER = [
     "No",
     "Kode desa/kelurahan",
@@ -71,17 +71,17 @@ async def _measure(server_url: str) -> None:
     ):
         book = workbook()
         print(f"{ROWS:,} rows, {len(book) / 1e6:.1f} MB of XLSX, {len(HEADER)} columns")
-        for what, params in (("dry run", {"dry_run": "true"}), ("for real", {}), ("again", {})):
-            await _import(client, book, what, params)
+        for name, params in (("dry run", {"dry_run": "true"}), ("for real", {}), ("again", {})):
+            await _import(client, book, name, params)
 
 
-async def _import(client: httpx.AsyncClient, book: bytes, what: str, params: dict[str, str]) -> None:
+async def _import(client: httpx.AsyncClient, book: bytes, name: str, params: dict[str, str]) -> None:
     began, cpu = time.perf_counter(), time.process_time()
     answer = await client.post("/api/v1/sites/import", content=book, params=params)
     took, spent = time.perf_counter() - began, time.process_time() - cpu
     counts = answer.raise_for_status().json()["counts"]
     print(
-        f"{what}: {took:.1f} s (at most {AT_MOST_S}), {spent:.1f} s CPU of ours; "
+        f"{name}: {took:.1f} s (limit {LIMIT_S}), {spent:.1f} s of our CPU; "
         f"{', '.join(f'{name} {number:,}' for name, number in counts.items() if number)}"
     )
 

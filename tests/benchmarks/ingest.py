@@ -1,5 +1,7 @@
-"""Pushes: one `sinyal api` process, 6,000 devices, the client and PostgreSQL on the same machine. All that was
-acknowledged is looked for afterwards: in the receipts, and once in what waits for the worker."""
+"""Pushes of 6,000 devices to one `sinyal api` process, with the client and PostgreSQL on the same machine.
+
+Afterwards every acknowledged row must be in a receipt, and once in the inbox.
+"""
 
 import asyncio
 import json
@@ -51,37 +53,37 @@ def _measure(name: str, part: dict[str, Any], cluster: Cluster, url: str, tokens
         wait_for(lambda: httpx.get(f"{api.url}/readyz", trust_env=False).is_success, 30)
         assert cluster.pid is not None
         assert api.pid is not None
-        asked = part | {"tokens": tokens, "port": int(api.url.rpartition(":")[2])}
-        _run(asked | {"seconds": 0.5, "tokens": tokens[-600:]})
+        options = part | {"tokens": tokens, "port": int(api.url.rpartition(":")[2])}
+        _run(options | {"seconds": 0.5, "tokens": tokens[-600:]})
         before = cpu_s(api.pid), cpu_s(cluster.pid)
-        found = _run(asked | {"seconds": SECONDS, "tokens": tokens[:-600]})
+        result = _run(options | {"seconds": SECONDS, "tokens": tokens[:-600]})
         after = cpu_s(api.pid), cpu_s(cluster.pid)
     finally:
         api.close()
-    asyncio.run(_check(url, found["by_token"], part["rows"] or 1))
-    rows = found["requests"] * (part["rows"] or 1)
-    rate, limit = rows / found["seconds"], ROWS_LIMIT if part["rows"] else BEATS_LIMIT
+    asyncio.run(_check(url, result["by_token"], part["rows"] or 1))
+    rows = result["requests"] * (part["rows"] or 1)
+    rate, limit = rows / result["seconds"], ROWS_LIMIT if part["rows"] else BEATS_LIMIT
     print(
-        f"{name}: {found['requests'] / found['seconds']:,.0f} requests/s, {rate:,.0f} rows/s (limit {limit:,}), "
-        f"p50 {found['p50_ms']:.1f} ms, p99 {found['p99_ms']:.1f} ms"
+        f"{name}: {result['requests'] / result['seconds']:,.0f} requests/s, {rate:,.0f} rows/s (limit {limit:,}), "
+        f"p50 {result['p50_ms']:.1f} ms, p99 {result['p99_ms']:.1f} ms"
     )
     print(
-        f"    in {found['seconds']:.1f} s, CPU s: api {after[0] - before[0]:.1f}, database {after[1] - before[1]:.1f}"
-        f", client {found['cpu_s']:.1f}; each of {rows:,} rows is there once",
+        f"    in {result['seconds']:.1f} s, CPU s: api {after[0] - before[0]:.1f}, database {after[1] - before[1]:.1f}"
+        f", client {result['cpu_s']:.1f}; each of {rows:,} rows is stored once",
         flush=True,
     )
 
 
-def _run(asked: dict[str, Any]) -> dict[str, Any]:
+def _run(options: dict[str, Any]) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.benchmarks.push_clients"]
-    ended = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True, cwd=ROOT)
-    found: dict[str, Any] = json.loads(ended.stdout)
-    assert not found["bad"], found["bad"]
-    return found
+    process = subprocess.run(command, input=json.dumps(options), capture_output=True, text=True, check=True, cwd=ROOT)
+    result: dict[str, Any] = json.loads(process.stdout)
+    assert not result["errors"], result["errors"]
+    return result
 
 
 async def _check(url: str, by_token: dict[str, int], rows: int) -> None:
-    """Each acknowledged number of a device is in its receipt, and as many rows of it wait for the worker."""
+    """Check that each acknowledged sequence number is in its device's receipt, and as many rows are in the inbox."""
     engine = open_engine(url, name="bench", command_timeout_s=None)
     async with engine.connect() as connection:
         sites = {row.digest: row.site_id for row in await connection.execute(text("SELECT * FROM device_token"))}

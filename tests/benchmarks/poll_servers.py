@@ -1,4 +1,4 @@
-"""The servers that are polled: ours, the best there could be, and the plain way."""
+"""The servers that `polling` compares: ours, one that does nothing, and a straightforward one."""
 
 import os
 from pathlib import Path
@@ -17,16 +17,16 @@ from app.status.schemas import StatusOut
 from app.web.deps import Session
 
 
-def held_still() -> FastAPI:
-    """Ours; only that no refresh of the figures moves the version meanwhile, and that one client may do it all."""
+def without_refresh() -> FastAPI:
+    """Our API, without the refresh that changes the version, and without rate limits."""
     given = settings()
     app = create_app(given.model_copy(update={"limits": LimitsSettings(requests_per_s=0)}))
     app.state.snapshot.refresh_s = 3600
     return app
 
 
-def at_best() -> Any:
-    """An application that does nothing: what uvicorn takes for itself."""
+def fixed_body() -> Any:
+    """An application that sends a fixed body: the cost of uvicorn itself."""
     body = Path(os.environ["BENCH_BODY"]).read_bytes()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
 
@@ -50,8 +50,8 @@ async def _live(receive: Any, send: Any) -> None:
         await send({"type": f"{message}.complete"})
 
 
-def the_plain_way() -> FastAPI:
-    """As it is usually written: rows, models, JSON, gzip, for each request."""
+def straightforward() -> FastAPI:
+    """A straightforward implementation: rows, models, JSON and gzip for each request."""
     app = FastAPI()
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.state.sessions = open_sessions(open_engine(os.environ["BENCH_DATABASE"], name="plain", pool_size=10))

@@ -1,6 +1,6 @@
-"""Polling `/status`: one api process, 1,038 sites, its version held still, against what a server could do at best.
+"""Poll `/status` of one API process with 1,038 sites and a fixed version, against two other servers.
 
-`polled` holds the servers. All of them run under the same uvicorn and are asked by the same wrk, one after the other.
+`poll_servers` holds the servers. All run under the same uvicorn and are loaded by the same wrk, one after the other.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ STATUS = """
     SELECT id, 1, CASE WHEN id % 9 = 0 THEN 'down' ELSE 'up' END, now() - interval '1 hour' * (id % 400), now(), 86400,
         0, now(), now(), 9000 + (id * 7919) % 90000, 0 FROM site
 """
-PLACES = "UPDATE site SET latitude = r.latitude, longitude = r.longitude FROM region r WHERE r.code = village_code"
+LOCATIONS = "UPDATE site SET latitude = r.latitude, longitude = r.longitude FROM region r WHERE r.code = village_code"
 
 
 class Load(NamedTuple):
@@ -46,7 +46,7 @@ class Load(NamedTuple):
 
 
 async def fill(url: str, sites: int) -> str:
-    """A database with sites that were all seen just now; the secret of a token for it."""
+    """Fill a database with sites that were all seen just now; return an API token for it."""
     engine = open_engine(url, name="bench", command_timeout_s=None)
     await migrate(engine)
     sessions = open_sessions(engine)
@@ -54,7 +54,7 @@ async def fill(url: str, sites: int) -> str:
         await providers.ensure_providers(session, {f"provider-{n}": f"Provider {n}" for n in range(5)})
         start = (await session.execute(text("SELECT date_trunc('second', now()) - interval '30 days'"))).scalar_one()
         await session.execute(text(MAKE_SITES.format(kinds=KINDS)), {"sites": sites, "start": start})
-        for statement in (PLACES, STATUS):
+        for statement in (LOCATIONS, STATUS):
             await session.execute(text(statement))
         await session.execute(text(CONFIGURE), {"start": start})
         await session.execute(text("UPDATE change_counter SET version = 1 WHERE name <> 'generation'"))
@@ -66,7 +66,7 @@ async def fill(url: str, sites: int) -> str:
 
 @contextmanager
 def served(name: str, port: int, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A server of this process's own, ended with it."""
+    """Run one of the servers as a child process."""
     command = [sys.executable, "-m", "uvicorn", "--factory", "--no-access-log", "--log-level", "warning"]
     command += ["--port", str(port), f"tests.benchmarks.poll_servers:{name}"]
     process = subprocess.Popen(command, env=os.environ | more)  # our own servers
@@ -88,13 +88,13 @@ def served(name: str, port: int, **more: str) -> Iterator[subprocess.Popen[bytes
 
 
 def load(url: str, headers: dict[str, str], connections: int = CONNECTIONS) -> Load:
-    given = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", *given, url]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert "Non-2xx" not in said, said
-    assert "Socket errors" not in said, said
-    p99, unit = re.search(r"99%\s+([0-9.]+)(us|ms|s)", said).groups()  # type: ignore[union-attr]
-    rate = re.search(r"Requests/sec:\s+([0-9.]+)", said).group(1)  # type: ignore[union-attr]
+    options = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", *options, url]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "Non-2xx" not in output, output
+    assert "Socket errors" not in output, output
+    p99, unit = re.search(r"99%\s+([0-9.]+)(us|ms|s)", output).groups()  # type: ignore[union-attr]
+    rate = re.search(r"Requests/sec:\s+([0-9.]+)", output).group(1)  # type: ignore[union-attr]
     return Load(float(rate), float(p99) * {"us": 0.001, "ms": 1, "s": 1000}[unit])
 
 
@@ -114,7 +114,7 @@ def _polling(server: str, folder: Path) -> None:
     url = asyncio.run(make_database(server))
     headers = {"Authorization": f"Bearer {asyncio.run(fill(url, SITES))}", "Accept-Encoding": "gzip"}
     ours, other, plain = free_port(), free_port(), free_port()
-    with served("held_still", ours, SINYAL_DATABASE_URL=url):
+    with served("without_refresh", ours, SINYAL_DATABASE_URL=url):
         status = f"http://127.0.0.1:{ours}/api/v1/status"
         with httpx.Client(headers=headers, trust_env=False) as client, client.stream("GET", status) as answer:
             body = b"".join(answer.iter_raw())
@@ -125,35 +125,35 @@ def _polling(server: str, folder: Path) -> None:
         file = folder / "body"
         file.write_bytes(body)
         with (
-            served("at_best", other, BENCH_BODY=str(file)),
-            served("the_plain_way", plain, BENCH_DATABASE=url),
+            served("fixed_body", other, BENCH_BODY=str(file)),
+            served("straightforward", plain, BENCH_DATABASE=url),
         ):
             best = f"http://127.0.0.1:{other}"
-            asked = {
-                "304, at best": (f"{best}/nothing", headers),
+            requests = {
+                "304, fixed": (f"{best}/nothing", headers),
                 "304": (status, headers | {"If-None-Match": etag}),
-                "body, at best": (f"{best}/whole", headers),
+                "body, fixed": (f"{best}/whole", headers),
                 "body": (status, headers),
-                "body, the plain way": (f"http://127.0.0.1:{plain}/status", headers),
+                "body, straightforward": (f"http://127.0.0.1:{plain}/status", headers),
             }
-            found: dict[str, list[Load]] = {name: [] for name in asked}
+            loads_by_name: dict[str, list[Load]] = {name: [] for name in requests}
             for _ in range(ROUNDS):
-                for name, (address, sent) in asked.items():
-                    found[name].append(load(address, sent))
-        again = httpx.get(status, headers=headers, trust_env=False)
-        assert again.headers["etag"] == etag, "the version stood still"
-    _report(found, len(body))
+                for name, (address, sent) in requests.items():
+                    loads_by_name[name].append(load(address, sent))
+        last = httpx.get(status, headers=headers, trust_env=False)
+        assert last.headers["etag"] == etag, "the version did not change"
+    _report(loads_by_name, len(body))
 
 
-def _report(found: dict[str, list[Load]], length: int) -> None:
-    middle = {name: statistics.median(one.rate for one in loads) for name, loads in found.items()}
+def _report(loads_by_name: dict[str, list[Load]], length: int) -> None:
+    middle = {name: statistics.median(one.rate for one in loads) for name, loads in loads_by_name.items()}
     print(f"{SITES} sites, gzip body of {length:,} bytes, {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS} s")
-    for name, loads in found.items():
+    for name, loads in loads_by_name.items():
         worst = max(one.p99_ms for one in loads)
-        print(f"{name:<22} {middle[name]:>9,.0f} requests/s   p99 at most {worst:.1f} ms")
-    print(f"304: {middle['304'] / middle['304, at best']:.2f} of the best (limit 0.30)")
-    print(f"body: {middle['body'] / middle['body, at best']:.2f} of the best (limit 0.25)")
-    print(f"body: {middle['body'] / middle['body, the plain way']:.0f} times the plain way (limit 20)")
+        print(f"{name:<22} {middle[name]:>9,.0f} requests/s   highest p99 {worst:.1f} ms")
+    print(f"304: {middle['304'] / middle['304, fixed']:.2f} of the fixed body's rate (limit 0.30)")
+    print(f"body: {middle['body'] / middle['body, fixed']:.2f} of the fixed body's rate (limit 0.25)")
+    print(f"body: {middle['body'] / middle['body, straightforward']:.0f} times the straightforward server (limit 20)")
 
 
 if __name__ == "__main__":

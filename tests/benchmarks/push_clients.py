@@ -1,5 +1,7 @@
-"""Many devices that push over HTTP, in a process of their own: asks of stdin, in JSON, and tells in JSON what was
-acknowledged. Each sends one row or batch after the other; what is under way at the end is waited for."""
+"""Many devices that push over HTTP, as a process of its own: options as JSON on stdin, results as JSON on stdout.
+
+Each connection sends one row or batch after the other; the last response is waited for.
+"""
 
 import asyncio
 import gzip
@@ -15,16 +17,16 @@ BEAT = '{"boot":"bench","seq":%d,"uptime_s":%d,"sent":3,"rtt_ms":[21.3,22.0,21.8
 BATCH = '{"boot":"bench","uptime_s":%d,"agent":"openwrt/1","waiting":0,"batch":[%s]}'
 
 
-class Line(asyncio.Protocol):
-    """One connection, for devices that take turns on it."""
+class PushConnection(asyncio.Protocol):
+    """One connection, on which several devices push in turn."""
 
-    def __init__(self, asked: dict[str, Any], tokens: list[str]) -> None:
-        self.asked, self.tokens = asked, tokens
+    def __init__(self, options: dict[str, Any], tokens: list[str]) -> None:
+        self.options, self.tokens = options, tokens
         self.sent = [0] * len(tokens)  # requests acknowledged, by device
-        self.turn, self.began, self.until = 0, 0.0, 0.0
-        self.took: list[float] = []
-        self.bad: list[str] = []
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.device, self.began, self.until = 0, 0.0, 0.0
+        self.durations_s: list[float] = []
+        self.errors: list[str] = []
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -35,22 +37,22 @@ class Line(asyncio.Protocol):
         self.send()
 
     def send(self) -> None:
-        self.turn = (self.turn + 1) % len(self.tokens)
-        body, packed = self.body(self.sent[self.turn])
+        self.device = (self.device + 1) % len(self.tokens)
+        body, packed = self.body(self.sent[self.device])
         head = (
-            f"POST /api/v1/push HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {self.tokens[self.turn]}\r\n"
+            f"POST /api/v1/push HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {self.tokens[self.device]}\r\n"
             f"Content-Type: application/json\r\n{packed}Content-Length: {len(body)}\r\n\r\n"
         )
         self.began = time.perf_counter()
         self.transport.write(head.encode() + body)
 
     def body(self, number: int) -> tuple[bytes, str]:
-        rows = self.asked["rows"]
+        rows = self.options["rows"]
         if not rows:
             return (BEAT % (number, number + 1)).encode(), ""
         now = (number + 1) * rows
         body = (BATCH % (now, ",".join([ROW % (seq, seq) for seq in range(now - rows, now)]))).encode()
-        return (gzip.compress(body, 1), "Content-Encoding: gzip\r\n") if self.asked["gzip"] else (body, "")
+        return (gzip.compress(body, 1), "Content-Encoding: gzip\r\n") if self.options["gzip"] else (body, "")
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -58,44 +60,48 @@ class Line(asyncio.Protocol):
         if not end or len(body) < int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]):
             return
         self.received = b""
-        self.took.append(time.perf_counter() - self.began)
-        if b'"accepted":%d,"duplicates":0,"rejected":[]' % (self.asked["rows"] or 1) in body:
-            self.sent[self.turn] += 1
+        self.durations_s.append(time.perf_counter() - self.began)
+        if b'"accepted":%d,"duplicates":0,"rejected":[]' % (self.options["rows"] or 1) in body:
+            self.sent[self.device] += 1
         else:
-            self.bad.append(body.decode())
-        if time.perf_counter() < self.until and not self.bad:
+            self.errors.append(body.decode())
+        if time.perf_counter() < self.until and not self.errors:
             self.send()
         else:
-            self.over.set_result(None)
+            self.finished.set_result(None)
             self.transport.close()
 
 
-def _itself(line: Line) -> Line:
-    return line
+def _same(connection: PushConnection) -> PushConnection:
+    return connection
 
 
 async def main() -> None:
-    asked = json.load(sys.stdin)
-    loop, connections = asyncio.get_running_loop(), asked["connections"]
-    lines = []
-    for number in range(connections):
-        line = Line(asked, asked["tokens"][number::connections])
-        await loop.create_connection(partial(_itself, line), "127.0.0.1", asked["port"])
-        lines.append(line)
+    options = json.load(sys.stdin)
+    loop, count = asyncio.get_running_loop(), options["connections"]
+    opened = []
+    for number in range(count):
+        connection = PushConnection(options, options["tokens"][number::count])
+        await loop.create_connection(partial(_same, connection), "127.0.0.1", options["port"])
+        opened.append(connection)
     began = time.perf_counter()
-    for line in lines:
-        line.start(began + asked["seconds"])
-    await asyncio.gather(*(line.over for line in lines))
-    took = sorted(one for line in lines for one in line.took)
+    for connection in opened:
+        connection.start(began + options["seconds"])
+    await asyncio.gather(*(connection.finished for connection in opened))
+    durations_s = sorted(duration_s for connection in opened for duration_s in connection.durations_s)
     used = resource.getrusage(resource.RUSAGE_SELF)
     json.dump(
         {
             "seconds": time.perf_counter() - began,
-            "requests": sum(sum(line.sent) for line in lines),
-            "by_token": {token: sent for line in lines for token, sent in zip(line.tokens, line.sent, strict=True)},
-            "bad": [bad for line in lines for bad in line.bad][:3],
-            "p50_ms": took[len(took) // 2] * 1000,
-            "p99_ms": took[len(took) * 99 // 100] * 1000,
+            "requests": sum(sum(connection.sent) for connection in opened),
+            "by_token": {
+                token: sent
+                for connection in opened
+                for token, sent in zip(connection.tokens, connection.sent, strict=True)
+            },
+            "errors": [error for connection in opened for error in connection.errors][:3],
+            "p50_ms": durations_s[len(durations_s) // 2] * 1000,
+            "p99_ms": durations_s[len(durations_s) * 99 // 100] * 1000,
             "cpu_s": used.ru_utime + used.ru_stime,
         },
         sys.stdout,

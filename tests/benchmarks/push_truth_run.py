@@ -1,11 +1,11 @@
-"""Sites that report themselves against the truth: every reading counted once, every outage found, nothing invented.
+"""Compare push sites with the truth: every reading stored once, every outage found, none invented.
 
 python -m tests.benchmarks.push_truth_run [--agents 500] [--minutes 15] [--seed 1] [--keep FOLDER]
-python -m tests.benchmarks.push_truth_run --again FOLDER      judges anew what an earlier run gathered there
+python -m tests.benchmarks.push_truth_run --again FOLDER      checks the facts that an earlier run kept there
 
-A fifth of what is sent comes twice, a tenth of the batches late, and agents begin with readings of hours ago or with
-a wrong clock; the power goes, and with it boot and count; the api and the worker are killed. Ends with 1 if anything
-does not hold.
+A fifth of the pushes are duplicated, a tenth of the batches late, some agents start with readings of hours ago or a
+wrong clock, power cuts reset boot id and sequence number, and the API and the worker are killed. Ends with 1 if a check
+fails.
 """
 
 import argparse
@@ -28,17 +28,17 @@ from app.registry.regions import REGIONS_CSV
 from simulator.journal import read_agents
 from simulator.script import TECHNOLOGIES
 from simulator.villages import villages
-from tests.benchmarks.truth import counted, pushed, sums
-from tests.benchmarks.truth.counted import Account
+from tests.benchmarks.truth import push_checks, readings, seconds
 from tests.benchmarks.truth.facts import Facts, Stop
+from tests.benchmarks.truth.readings import Account
 from tests.benchmarks.truth.verdict import Verdict
-from tests.benchmarks.truth_run import _child, _folder, _zero, gather, tell
+from tests.benchmarks.truth_run import _child, _folder, _start_time, gather, print_verdicts
 from tests.support.demo_process import Demo, cpu_s, demo, wait_for
 
 BEAT_S, SEND_EVERY_S = 10, 30
 LATE_S, BACKLOG_S = 90, 7_200
 QUIET_S, TAIL_S = 40.0, 60.0
-TELLS_S = 10  # the period ends before the agents do
+MARGIN_S = 10  # the period ends before the agents do
 APART_S = 100.0
 SETTLE_S = LATE_S + 4 * SEND_EVERY_S
 KILLS = ((0.3, "api"), (0.62, "worker"))
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def script(agents: int, minutes: float, seed: int) -> str:
-    """Links lose nothing by themselves. Every event finds sites of its own, so each can be told by itself."""
+    """Return the script. Links lose nothing by themselves; every event has sites of its own, to be recognised by."""
     head = f"""
 seed = {seed}
 sites = {agents}
@@ -107,26 +107,26 @@ def _event(kind: str, start_s: float, duration_s: float, code: str | None) -> st
 
 
 def run(agents: int, minutes: float, seed: int, folder: Path) -> dict[str, Any]:
-    """Lives the script through, and gathers what happened, what agents wrote down and what the product holds."""
+    """Run the script, and gather what happened, what the agents logged and what the product stored."""
     ends_s = minutes * 60
     with demo(folder / "data", script(agents, minutes, seed)) as running:
-        zero = _zero(running)
+        started_at = _start_time(running)
         print(f"{agents} agents, {minutes:g} minutes, a reading each {BEAT_S} s; kills: {KILLS}", flush=True)
         stops = []
         for share, child in KILLS:
-            time.sleep(max(0.0, zero + share * ends_s - time.time()))
+            time.sleep(max(0.0, started_at + share * ends_s - time.time()))
             stops.append(_kill(running, child))
-        time.sleep(max(0.0, zero + ends_s - time.time()))
-        end = int(time.time()) - TELLS_S
+        time.sleep(max(0.0, started_at + ends_s - time.time()))
+        end = int(time.time()) - MARGIN_S
         costs = {name: cpu_s(running.child(name)) for name in ("simulator", "worker", "api", "database")}
         print("CPU seconds: " + ", ".join(f"{name} {spent:.1f}" for name, spent in costs.items()), flush=True)
         time.sleep(SETTLE_S)
-        record = gather(running, int(zero), end, {})
-        held = asyncio.run(_held(running))
+        record = gather(running, int(started_at), end, {})
+        stored = asyncio.run(_read_stored(running))
         send_s = {site["code"]: BEAT_S if site["technology"] == "fiber" else SEND_EVERY_S for site in record["sites"]}
         return (
             record
-            | held
+            | stored
             | {
                 "stops": [asdict(stop) for stop in stops],
                 "loss_pct": {},
@@ -151,8 +151,8 @@ def _kill(running: Demo, child: str) -> Stop:
     return Stop(child, killed, time.time(), killed)
 
 
-async def _held(running: Demo) -> dict[str, Any]:
-    """Of the database itself: what REST does not tell."""
+async def _read_stored(running: Demo) -> dict[str, Any]:
+    """Read from the database what REST does not serve: receipts and measurements."""
     connection = await asyncpg.connect(Cluster(running.folder).url.replace("+asyncpg", ""))
     try:
         receipts: dict[str, dict[str, list[list[int]]]] = defaultdict(dict)
@@ -172,15 +172,15 @@ def report(record: dict[str, Any]) -> bool:
     for name in account.lost - account.acknowledged:
         facts.sites[name[0]].lost.append(account.measured[name])
     inbox = Verdict("inbox empty")
-    inbox.expect(record["left"] == 0, f"{record['left']} deliveries were never taken in")
-    return tell(
+    inbox.expect(record["left"] == 0, f"{record['left']} pushes were never processed")
+    return print_verdicts(
         [
-            counted.arrived(account),
-            counted.received(account, receipts),
-            counted.stored(account, receipts, record["rows"]),
+            readings.arrived(account),
+            readings.received(account, receipts),
+            readings.stored(account, receipts, record["rows"]),
             inbox,
-            *(check(facts) for check in pushed.CHECKS),
-            sums.seconds(facts),
+            *(check(facts) for check in push_checks.CHECKS),
+            seconds.seconds(facts),
         ]
     )
 
@@ -190,8 +190,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--agents", type=int, default=500)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the run's data, logs and facts stay")
-    parser.add_argument("--again", type=Path, metavar="FOLDER", help="judge what an earlier run kept there")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the run's data, logs and facts here")
+    parser.add_argument("--again", type=Path, metavar="FOLDER", help="check the facts of an earlier run kept there")
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
-"""Rollups at full size: a year of 1,038 sites asked, an hour of 100,000 sites counted, a million packets held exact.
+"""Rollups at full size: query a year of 1,038 sites, roll up an hour of 100,000 sites, check a million packets.
 
-python -m tests.benchmarks.rollups [year|hour|exact]. Everything happens in throw-away databases of an own cluster.
+python -m tests.benchmarks.rollups [year|hour|exact]. Everything runs in temporary databases of a cluster of its own.
 """
 
 import asyncio
@@ -51,12 +51,12 @@ CONFIGURE = """
     INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, village_code)
     SELECT id, :start, 'active', technology, provider_id, :start, village_code FROM site
 """
-# Packets of a technology: some jitter around a site's own level, with a long tail.
+# Round trips of a technology: jitter around a site's own level, with a long tail.
 PACKET = "(1000 * base * (1 + random() * random() / 4 + CASE WHEN random() < 0.03 THEN random() * 4 ELSE 0 END))::int"
 BASES = "(VALUES ('fiber', 12), ('radio', 16), ('cellular', 45), ('leo', 32), ('geo', 560)) AS kind(technology, base)"
-HOURS_OF_A_KIND = 300
+HOURS_PER_TECHNOLOGY = 300
 MAKE_HOURS = f"""
-    CREATE TABLE hour_of_a_kind AS
+    CREATE TABLE technology_hour AS
     SELECT row_number() OVER (PARTITION BY technology) - 1 AS number, h.* FROM ({
     histogram_sql.histograms_of_bucket_rows(
         histogram_sql.bucket_rows_of_readings(
@@ -77,8 +77,8 @@ MAKE_YEAR = f"""
     INSERT INTO rollup_hour (site_id, hour, {histogram_sql.COLUMNS})
     SELECT s.id, hour, {histogram_sql.COLUMNS}
     FROM generate_series(cast(:low AS timestamptz), :high, '1 hour') AS hour CROSS JOIN site s
-    JOIN hour_of_a_kind k ON k.technology = s.technology
-        AND k.number = (s.id * 7 + extract(epoch FROM hour)::bigint / 3600 * 13) % {HOURS_OF_A_KIND}
+    JOIN technology_hour k ON k.technology = s.technology
+        AND k.number = (s.id * 7 + extract(epoch FROM hour)::bigint / 3600 * 13) % {HOURS_PER_TECHNOLOGY}
 """
 MAKE_READINGS = f"""
     INSERT INTO measurement (site_id, slot, source, outcome, sent, valid_s, rtt_us)
@@ -122,10 +122,10 @@ async def year() -> None:
     async with database() as sessions:
         began = time.monotonic()
         await fill(sessions)
-        print(f"a year of {SITES} sites made in {time.monotonic() - began:.0f} s")
+        print(f"a year of {SITES} sites written in {time.monotonic() - began:.0f} s")
         await sizes(sessions, "rollup_hour", "rollup_day", "region_day", "region_month")
-        await ask(sessions)
-        await ask_now(sessions)
+        await query_past(sessions)
+        await query_now(sessions)
 
 
 async def fill(sessions: Sessions) -> None:
@@ -134,7 +134,7 @@ async def fill(sessions: Sessions) -> None:
     for number in range(YEAR):
         low = midnight(FIRST + timedelta(days=number))
         await execute(sessions, MAKE_YEAR, low=low, high=low + timedelta(hours=23))
-    for table in ("hour_of_a_kind", "rollup_hour", "site", "site_configuration"):
+    for table in ("technology_hour", "rollup_hour", "site", "site_configuration"):
         await execute(sessions, f"ANALYZE {table}")
     sites = list(range(1, SITES + 1))
     for number in range(YEAR):
@@ -168,13 +168,13 @@ async def sizes(sessions: Sessions, *tables: str) -> None:
         )
 
 
-async def ask(sessions: Sessions) -> None:
+async def query_past(sessions: Sessions) -> None:
     whole = Period(midnight(FIRST), midnight(LAST))
     month = Period(midnight(date(2025, 6, 1)), midnight(date(2025, 7, 1)))
     districts = [code for code in rolled_up_regions() if len(code) == len("64.02")]
     geo, one = SiteGroup("64", None, Technology.GEO), SiteGroup("64", 2, Technology.GEO)
     last = Period(month.end - timedelta(days=1), month.end)
-    print(f"{'median of 15, warm':<44}{'statement ms':>14}{'all ms':>10}{'limit':>8}")
+    print(f"{'median of 15, warm':<44}{'statement ms':>14}{'total ms':>10}{'limit':>8}")
     await row(sessions, "site-month by hour", [SingleSite(500)], month, Step.HOUR, 10)
     await row(sessions, "province-year by day", [SiteGroup("64")], whole, Step.DAY, 50)
     await row(
@@ -186,8 +186,8 @@ async def ask(sessions: Sessions) -> None:
     await row(sessions, "province-day by hour", [SiteGroup("64")], last, Step.HOUR)
 
 
-async def ask_now(sessions: Sessions) -> None:
-    """Ten hours into a day, with its running hour in single readings: what a dashboard asks."""
+async def query_now(sessions: Sessions) -> None:
+    """Query as a dashboard does ten hours into a day, whose running hour is in single readings."""
     now = midnight(LAST) + timedelta(hours=11)
     running = now - timedelta(hours=1)
     async with transaction(sessions) as session:
@@ -264,24 +264,24 @@ async def hour(sites: int = 100_000) -> None:
 
 
 def exact(packets: int = 1_000_000) -> None:
-    """All five technologies, each by itself and all together; Python's twin, and PostgreSQL's arrays beside it."""
+    """Compare percentiles of PostgreSQL's histograms with exact ones and with Python's histogram, by technology."""
     asyncio.run(_exact(packets))
 
 
 async def _exact(packets: int) -> None:
-    chance = random.Random(11)
-    rtts = {name: [rtt_us(name, chance) for _ in range(packets // 5)] for name in TECHNOLOGIES}
+    random_source = random.Random(11)
+    rtts = {name: [rtt_us(name, random_source) for _ in range(packets // 5)] for name in TECHNOLOGIES}
     worst = 0.0
     async with database() as sessions:
         print(f"{packets:,} packets{'':<10}{'p50':>24}{'p95':>24}{'p99':>24}   exact / histogram in ms")
-        for name, found in {**rtts, "all together": [rtt for some in rtts.values() for rtt in some]}.items():
-            shown = await by_postgresql(sessions, found)
+        for name, found in {**rtts, "all": [rtt for some in rtts.values() for rtt in some]}.items():
+            estimate = await by_postgresql(sessions, found)
             twin, line = Histogram.of(found), ""
             for label, q in histogram_sql.QUANTILES.items():
-                ours, right = getattr(shown, label) / 1000, percentile(found, q) / 1000
-                assert abs(ours * 1000 - (twin.quantile(q) or 0)) < 1e-3
-                worst = max(worst, abs(ours - right) / right)
-                line += f"{right:>14.3f} /{ours:>8.3f}"
+                estimated_ms, exact_ms = getattr(estimate, label) / 1000, percentile(found, q) / 1000
+                assert abs(estimated_ms * 1000 - (twin.quantile(q) or 0)) < 1e-3
+                worst = max(worst, abs(estimated_ms - exact_ms) / exact_ms)
+                line += f"{exact_ms:>14.3f} /{estimated_ms:>8.3f}"
             print(f"{name:<20}{line}")
     print(f"largest relative error {worst:.2%} (limit 2%)")
 

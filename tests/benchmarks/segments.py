@@ -1,4 +1,4 @@
-"""How long it takes to replace segments of many sites, and to judge a stretch of them again."""
+"""Ingest readings of many sites, replace their segments, and rejudge a range of them."""
 
 import asyncio
 import tempfile
@@ -73,25 +73,25 @@ async def _live(sessions: Sessions, ids: list[int], start: datetime) -> None:
     took = time.perf_counter() - began
     each = 1e3 * (time.process_time() - cpu) / (SITES * MINUTES)
     print(
-        f"live: {SITES * MINUTES:,} readings taken in and judged in {took:.1f} s: {SITES * MINUTES / took:,.0f}/s; "
-        f"{each:.3f} ms CPU each on our side of the database"
+        f"live: {SITES * MINUTES:,} readings ingested and judged in {took:.1f} s: {SITES * MINUTES / took:,.0f}/s; "
+        f"{each:.3f} ms of our CPU each"
     )
 
 
 async def _replace(sessions: Sessions, ids: list[int], start: datetime) -> None:
-    """Every site's latest outage, and what lies on either side of it, comes out otherwise: by a second."""
+    """Replace every site's latest outage and its neighbours by slightly different segments."""
     latest = dict.fromkeys(ids, SegmentRange(start + timedelta(minutes=41), start + timedelta(minutes=MINUTES)))
     timings = []
     for _ in range(3):
         async with transaction(sessions) as session:
-            found = await segments.read_ranges(session, latest)
-            moved = {i: [replace(one, last_ok_at=start) for one in before] for i, before in found.items()}
+            stored = await segments.read_ranges(session, latest)
+            changed = {i: [replace(segment, last_ok_at=start) for segment in before] for i, before in stored.items()}
             began = time.perf_counter()
-            await segments.replace_segments(session, found, moved)
+            await segments.replace_segments(session, stored, changed)
             timings.append(time.perf_counter() - began)
             await session.rollback()
-    rows = sum(len(one) for one in found.values())
-    print(f"replaced {rows:,} segments of {SITES:,} sites in {sorted(timings)[1]:.2f} s (at most 1)")
+    rows = sum(len(ranges) for ranges in stored.values())
+    print(f"replaced {rows:,} segments of {SITES:,} sites in {sorted(timings)[1]:.2f} s (limit 1)")
 
 
 async def _rejudge(sessions: Sessions, ids: list[int], start: datetime) -> None:
@@ -99,7 +99,7 @@ async def _rejudge(sessions: Sessions, ids: list[int], start: datetime) -> None:
     began = time.perf_counter()
     async with transaction(sessions) as session:
         await propagation.rejudge_with_children(session, [DirtyRange(i, at, at + timedelta(minutes=5)) for i in ids])
-    print(f"judged 5 minutes of {SITES:,} sites again in {time.perf_counter() - began:.1f} s")
+    print(f"rejudged 5 minutes of {SITES:,} sites in {time.perf_counter() - began:.1f} s")
 
 
 if __name__ == "__main__":

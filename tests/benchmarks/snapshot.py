@@ -1,4 +1,4 @@
-"""The snapshot of 100,000 sites: building it, its memory, what a change of 1,000 costs, what `since` takes."""
+"""The status snapshot of 100,000 sites: time to build, memory, the cost of 1,000 changes, and of `since`."""
 
 import asyncio
 import gc
@@ -66,10 +66,10 @@ async def _run(url: str) -> None:
     snapshot.tick(utc_now())
     print(
         f"{len(snapshot.entries):,} sites built in {time.perf_counter() - wall:.2f} s "
-        f"({time.process_time() - cpu:.2f} s CPU of ours; limit 3)"
+        f"({time.process_time() - cpu:.2f} s of our CPU; limit 3)"
     )
-    print(f"memory: {before:.0f} MB before, {_resident_mb():.0f} MB with it (limit 400)")
-    changes, sinces, most = [], [], 0
+    print(f"memory: {before:.0f} MB before, {_resident_mb():.0f} MB after (limit 400)")
+    changes, sinces, largest = [], [], 0
     for turn in range(ROUNDS):
         seen = snapshot.version
         await _change(sessions, turn)
@@ -80,12 +80,12 @@ async def _run(url: str) -> None:
         wall = time.perf_counter()
         body = (await renderer.render(StatusQuery(StatusFilter("64"), since=seen))).body
         sinces.append(time.perf_counter() - wall)
-        most = max(most, len(body))
+        largest = max(largest, len(body))
     print(
-        f"a change of {CHANGED:,}: {1000 * statistics.median(wall for wall, _ in changes):.1f} ms with its reading, "
-        f"{1000 * statistics.median(cpu for _, cpu in changes):.1f} ms CPU of ours (limit 50)"
+        f"a change of {CHANGED:,}: {1000 * statistics.median(wall for wall, _ in changes):.1f} ms with reading it, "
+        f"{1000 * statistics.median(cpu for _, cpu in changes):.1f} ms of our CPU (limit 50)"
     )
-    print(f"since: {1000 * statistics.median(sinces):.1f} ms, {most:,} bytes (limit 5)")
+    print(f"since: {1000 * statistics.median(sinces):.1f} ms, {largest:,} bytes (limit 5)")
     wall = time.perf_counter()
     body = (await renderer.render(whole)).body
     print(

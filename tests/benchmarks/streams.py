@@ -1,7 +1,7 @@
-"""500 streams and 200 polls a second while the demo measures every village: what the measuring notices of them.
+"""Whether 500 streams and 200 polls a second disturb the measurements of the demo.
 
-The same demo is looked at twice, alone and then with its audience. RTTs are held to the script, packets to the whole
-second at which they were due; and each change of state, from the moment it was committed, to its arrival everywhere.
+The same demo is measured twice, without and with these clients: round trips against the script, packets against the
+whole second at which they were due, and the delay of each state change from its commit to every stream.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ from app.postgres.embedded import Cluster
 from app.postgres.engine import CHANNEL
 from app.settings import ROOT
 from tests.benchmarks.demo import RTT_MS
-from tests.benchmarks.status_clients import POLLS_A_SECOND, STREAMS, token_of
+from tests.benchmarks.status_clients import POLLS_PER_SECOND, STREAMS, token_of
 from tests.support.demo_process import Demo, cpu_s, demo
 
-INTERVAL_S, SETTLE_S, LOOK_S, JOIN_S = 20, 40, 60, 15
+INTERVAL_S, SETTLE_S, MEASURE_S, JOIN_S = 20, 40, 60, 15
 LIMIT_S = 2.0
 SCRIPT = "".join(
     [
@@ -49,19 +49,19 @@ READINGS = """
 CHANGED = "SELECT s.code, t.state, t.version FROM site_status t JOIN site s ON s.id = t.site_id WHERE t.version > $1"
 
 
-class Change(NamedTuple):
+class StateChange(NamedTuple):
     at: float
     code: str
     version: int
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the measuring was like for a while."""
+class MeasuredPeriod:
+    """The quality of the measurements in a period."""
 
     errors_ms: list[float]
     late_ms: list[float]
-    troubles: dict[str, float]
+    faults: dict[str, float]
     cpu: dict[str, float]  # share of a core
 
 
@@ -73,20 +73,20 @@ def main() -> None:
 async def _run(running: Demo) -> None:
     tokens = [running.token, *(_viewer(running, code) for code in _districts(running))]
     await asyncio.sleep(SETTLE_S)
-    alone = await _look(running)
-    seconds = JOIN_S + LOOK_S
-    last = time.time() + seconds - 2 * LIMIT_S  # what changes later may not arrive before the streams are closed
+    alone = await _measure(running)
+    seconds = JOIN_S + MEASURE_S
+    last = time.time() + seconds - 2 * LIMIT_S  # later changes may not arrive before the streams are closed
     streaming = _start(running, "streams", seconds, tokens)
     polling = _start(running, "polls", seconds, tokens)
     await asyncio.sleep(JOIN_S)
     async with _changes(running) as changes:
-        watched = await _look(running)
+        loaded = await _measure(running)
     streamed, polled = json.loads(streaming.communicate()[0]), json.loads(polling.communicate()[0])
     print(
-        f"{len(running.sites())} sites each {INTERVAL_S} s; {STREAMS} streams, {POLLS_A_SECOND} polls a second, "
-        f"{LOOK_S} s without them and {LOOK_S} s with them"
+        f"{len(running.sites())} sites each {INTERVAL_S} s; {STREAMS} streams, {POLLS_PER_SECOND} polls a second, "
+        f"{MEASURE_S} s without them and {MEASURE_S} s with them"
     )
-    _report_looks(alone, watched)
+    _report_quality(alone, loaded)
     _report_polls(polled)
     _report_changes([change for change in changes if change.at < last], streamed, scopes=["64", *_districts(running)])
 
@@ -114,68 +114,68 @@ async def _connect(running: Demo) -> asyncpg.Connection:
     return await asyncpg.connect(url.render_as_string(hide_password=False))
 
 
-async def _look(running: Demo) -> Look:
+async def _measure(running: Demo) -> MeasuredPeriod:
     pids = {name: running.child(name) for name in ("worker", "api", "database")}
-    troubles, spent, began = _troubles(running), {name: cpu_s(pid) for name, pid in pids.items()}, time.time()
-    pinging = _start(running, "pings", LOOK_S, [], inside=True)
-    await asyncio.sleep(LOOK_S)
+    faults, spent, began = _faults(running), {name: cpu_s(pid) for name, pid in pids.items()}, time.time()
+    pinging = _start(running, "pings", MEASURE_S, [], inside=True)
+    await asyncio.sleep(MEASURE_S)
     late = json.loads((await asyncio.to_thread(pinging.communicate))[0])["late"]
     took = time.time() - began
     cpu = {name: (cpu_s(pid) - spent[name]) / took for name, pid in pids.items()}
-    troubled = {name: value - troubles[name] for name, value in _troubles(running).items()}
-    await asyncio.sleep(5)  # what was read last is written
+    new_faults = {name: value - faults[name] for name, value in _faults(running).items()}
+    await asyncio.sleep(5)  # until the last readings are written
     connection = await _connect(running)
-    rows = await connection.fetch(READINGS, _moment(began), _moment(began + LOOK_S))
+    rows = await connection.fetch(READINGS, _moment(began), _moment(began + MEASURE_S))
     await connection.close()
     errors = [abs(rtt / 1000 - RTT_MS[technology]) for technology, rtts in rows for rtt in rtts]
-    return Look(errors, late, troubled, cpu)
+    return MeasuredPeriod(errors, late, new_faults, cpu)
 
 
 def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _troubles(running: Demo) -> dict[str, float]:
+def _faults(running: Demo) -> dict[str, float]:
     text = running.client.get(f"{running.url}/metrics").text
     wanted = r"^sinyal_worker_(missed_slots|overruns|misfires|faults)\w* (\S+)$"
     return {name: float(value) for name, value in re.findall(wanted, text, re.MULTILINE)}
 
 
 @asynccontextmanager
-async def _changes(running: Demo) -> AsyncIterator[list[Change]]:
-    """Every change of a site's state, by the notice of its commit, for as long as one looks."""
-    found: list[Change] = []
-    line, asking = await _connect(running), await _connect(running)
+async def _changes(running: Demo) -> AsyncIterator[list[StateChange]]:
+    """Collect every state change, dated by the notice of its commit, inside the block."""
+    found: list[StateChange] = []
+    listener, reader = await _connect(running), await _connect(running)
     notices: asyncio.Queue[float] = asyncio.Queue()
-    await line.add_listener(CHANNEL, lambda *_: notices.put_nowait(time.time()))
-    following = asyncio.create_task(_follow(asking, notices, found))
+    await listener.add_listener(CHANNEL, lambda *_: notices.put_nowait(time.time()))
+    following = asyncio.create_task(_follow(reader, notices, found))
     try:
         yield found
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        await asyncio.gather(line.close(), asking.close())
+        await asyncio.gather(listener.close(), reader.close())
 
 
-async def _follow(asking: asyncpg.Connection, notices: asyncio.Queue[float], found: list[Change]) -> None:
+async def _follow(reader: asyncpg.Connection, notices: asyncio.Queue[float], found: list[StateChange]) -> None:
     states: dict[str, str] = {}
     version, at = -1, time.time()
     while True:
-        for code, state, changed in await asking.fetch(CHANGED, version):
+        for code, state, changed in await reader.fetch(CHANGED, version):
             if states.get(code, state) != state:
-                found.append(Change(at, code, changed))
+                found.append(StateChange(at, code, changed))
             states[code], version = state, max(version, changed)
         at = await notices.get()
 
 
-def _report_looks(alone: Look, watched: Look) -> None:
-    print(f"{'':<34}{'alone':>12}{'watched':>12}")
-    _compare("|measured - scripted| ms", alone.errors_ms, watched.errors_ms)
-    _compare("packet sent after its second, ms", alone.late_ms, watched.late_ms)
-    for name in alone.troubles:
-        print(f"{name:<34}{alone.troubles[name]:>12.0f}{watched.troubles[name]:>12.0f}")
+def _report_quality(alone: MeasuredPeriod, loaded: MeasuredPeriod) -> None:
+    print(f"{'':<34}{'alone':>12}{'loaded':>12}")
+    _compare("|measured - scripted| ms", alone.errors_ms, loaded.errors_ms)
+    _compare("packet sent after its second, ms", alone.late_ms, loaded.late_ms)
+    for name in alone.faults:
+        print(f"{name:<34}{alone.faults[name]:>12.0f}{loaded.faults[name]:>12.0f}")
     for name in alone.cpu:
-        print(f"{'CPU of the ' + name:<34}{alone.cpu[name]:>12.1%}{watched.cpu[name]:>12.1%}")
+        print(f"{'CPU of the ' + name:<34}{alone.cpu[name]:>12.1%}{loaded.cpu[name]:>12.1%}")
 
 
 def _compare(name: str, *found: Sequence[float]) -> None:
@@ -190,33 +190,33 @@ def _at(ordered: Sequence[float], share: float) -> float:
 
 
 def _report_polls(polled: dict[str, Any]) -> None:
-    took = sorted(1000 * one for one in polled["took"])
+    took = sorted(1000 * one for one in polled["durations_s"])
     print(
-        f"polls: {len(took) / (JOIN_S + LOOK_S):.0f} a second {polled['statuses']}, "
+        f"polls: {len(took) / (JOIN_S + MEASURE_S):.0f} a second {polled['statuses']}, "
         f"p50 {_at(took, 0.5):.1f} ms, p99 {_at(took, 0.99):.1f} ms"
     )
 
 
-def _report_changes(changes: Sequence[Change], streamed: dict[str, Any], *, scopes: Sequence[str]) -> None:
-    """A stream was told once an event came that is about the site and of a version that has the change."""
-    telling: dict[tuple[int, str], list[tuple[int, str]]] = defaultdict(list)
-    for key, codes in streamed["told"].items():
+def _report_changes(changes: Sequence[StateChange], streamed: dict[str, Any], *, scopes: Sequence[str]) -> None:
+    """Report delays: a stream has a change once it got an event of the site with at least the change's version."""
+    events_of: dict[tuple[int, str], list[tuple[int, str]]] = defaultdict(list)
+    for key, codes in streamed["sites_by_event"].items():
         which, _, event_id = key.split()
         for code in codes:
-            telling[int(which), code].append((int(event_id.split(".")[1]), key))
+            events_of[int(which), code].append((int(event_id.split(".")[1]), key))
     delays, missed = [], 0
     for change in changes:
         for number, arrived in enumerate(streamed["arrivals"]):
             which = token_of(number, len(scopes))
             if scopes[which] != "64" and not change.code.startswith(f"{scopes[which]}."):
                 continue
-            keys = [key for version, key in telling[which, change.code] if version >= change.version]
+            keys = [key for version, key in events_of[which, change.code] if version >= change.version]
             found = [arrived[key] for key in keys if key in arrived]
             delays += [min(found) - change.at] if found else []
             missed += not found
     delays.sort()
     print(
-        f"{len(changes)} changes of state, {len(delays):,} arrivals, {missed} missed: p50 {_at(delays, 0.5):.2f} s, "
+        f"{len(changes)} state changes, {len(delays):,} arrivals, {missed} missed: p50 {_at(delays, 0.5):.2f} s, "
         f"p99 {_at(delays, 0.99):.2f} s, max {delays[-1]:.2f} s (limit {LIMIT_S:g} s)"
     )
 

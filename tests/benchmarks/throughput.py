@@ -1,6 +1,6 @@
-"""Throughput held against links that are known: four rates over two paths, all of them at once.
+"""Measured throughput against known links: four rates over two paths, all at once.
 
-The servers run in a process of their own and count what was acknowledged: neither side's loop bends the figures.
+The servers run in a process of their own and count acknowledged bytes, so neither event loop distorts the result.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from probes.throughput import SLACK_BYTES, DownloadLimits, DownloadResult, downl
 from simulator.shaped_server import Shape, send
 
 RATES_MBPS, PATHS_MS = (2, 20, 50, 200), (30, 600)
-SECONDS = {30: 5.0, 600: 10.0}  # 200 Mbps over 600 ms rise for 6 s: a test that ends before has no figure
+SECONDS = {30: 5.0, 600: 10.0}  # at 200 Mbps over 600 ms the rate rises for 6 s: a shorter test has no result
 LIMIT_PCT, ROUNDS = 10.0, 3
 BUDGETS_MB = (1, 12, 25, 100)
 ACKED = 120  # tcpi_bytes_acked of struct tcp_info
@@ -33,14 +33,14 @@ async def _main() -> None:
     ports: dict[Shape, int] = await asyncio.to_thread(ours.recv)
     try:
         worst = 0.0
-        print("link                  found Mbps (error) in each round")
-        rounds = [await asyncio.gather(*(_look(shape, ports[shape]) for shape in ports)) for _ in range(ROUNDS)]
-        for shape, found in zip(ports, zip(*rounds, strict=True), strict=True):
-            errors = [_error_pct(shape, one) for one in found]
+        print("link                  measured Mbps (error) in each round")
+        rounds = [await asyncio.gather(*(_measure(shape, ports[shape]) for shape in ports)) for _ in range(ROUNDS)]
+        for shape, results in zip(ports, zip(*rounds, strict=True), strict=True):
+            errors = [_error_pct(shape, one) for one in results]
             worst = max([worst, *errors])
-            told = ", ".join(f"{one.mbps or 0:.2f} ({error:.1f}%)" for one, error in zip(found, errors, strict=True))
-            print(f"{shape.mbps:>3} Mbps over {shape.rtt_ms:>3.0f} ms  {told}")
-        print(f"worst error: {worst:.1f}% (at most {LIMIT_PCT:g}%)")
+            line = ", ".join(f"{one.mbps or 0:.2f} ({error:.1f}%)" for one, error in zip(results, errors, strict=True))
+            print(f"{shape.mbps:>3} Mbps over {shape.rtt_ms:>3.0f} ms  {line}")
+        print(f"worst error: {worst:.1f}% (limit {LIMIT_PCT:g}%)")
         over = await _spent(ports[Shape(200, 30)], ours)
         if worst > LIMIT_PCT or over > SLACK_BYTES:
             sys.exit("FAILED")
@@ -48,11 +48,11 @@ async def _main() -> None:
         process.terminate()
 
 
-def _error_pct(shape: Shape, found: DownloadResult) -> float:
-    return 100.0 if found.mbps is None else abs(found.mbps / shape.mbps - 1) * 100
+def _error_pct(shape: Shape, results: DownloadResult) -> float:
+    return 100.0 if results.mbps is None else abs(results.mbps / shape.mbps - 1) * 100
 
 
-async def _look(shape: Shape, port: int) -> DownloadResult:
+async def _measure(shape: Shape, port: int) -> DownloadResult:
     return await _pull(port, DownloadLimits(max_bytes=2_000_000_000, max_s=SECONDS[int(shape.rtt_ms)]))
 
 
@@ -62,17 +62,17 @@ async def _pull(port: int, limits: DownloadLimits) -> DownloadResult:
 
 
 async def _spent(port: int, counted: Connection) -> int:
-    """The most that came beyond a limit, by the sender's kernel."""
+    """Return the most bytes beyond a limit, by the sender's kernel."""
     most = -SLACK_BYTES
     for budget_mb in BUDGETS_MB:
-        await asyncio.sleep(0.5)  # those before have told by then
+        await asyncio.sleep(0.5)  # until the servers have reported earlier tests
         while counted.poll():
             counted.recv()
-        found = await _pull(port, DownloadLimits(max_bytes=budget_mb * 1_000_000, max_s=10))
+        results = await _pull(port, DownloadLimits(max_bytes=budget_mb * 1_000_000, max_s=10))
         acked = await asyncio.to_thread(counted.recv)
         most = max(most, acked - budget_mb * 1_000_000)
-        print(f"{budget_mb} MB allowed: {acked:,} bytes were sent and acknowledged, {found.bytes:,} counted")
-    print(f"beyond a limit at most: {max(0, most):,} bytes (at most {SLACK_BYTES:,})")
+        print(f"{budget_mb} MB allowed: {acked:,} bytes sent and acknowledged, {results.bytes:,} counted")
+    print(f"most beyond a limit: {max(0, most):,} bytes (limit {SLACK_BYTES:,})")
     return most
 
 

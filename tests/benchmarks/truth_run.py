@@ -1,9 +1,9 @@
-"""The ledger against the truth: a scripted village network is measured, killed at, and then held to what happened.
+"""Compare what the product recorded with the truth, over a scripted network and with killed processes.
 
 python -m tests.benchmarks.truth_run [--sites 300] [--nodes 10] [--minutes 15] [--seed 1] [--keep FOLDER]
-python -m tests.benchmarks.truth_run --again FOLDER      judges anew what an earlier run gathered there
+python -m tests.benchmarks.truth_run --again FOLDER      checks the facts that an earlier run kept there
 
-`--keep` leaves facts.json, truth.jsonl and the logs. Ends with 1 if anything does not hold.
+`--keep` leaves facts.json, truth.jsonl and the logs. Ends with 1 if a check fails.
 """
 
 import argparse
@@ -24,30 +24,30 @@ from typing import Any
 
 import httpx
 
-from tests.benchmarks.truth import gaps, incidents, quality, silences, sums
+from tests.benchmarks.truth import degraded, gaps, incidents, outages, seconds
 from tests.benchmarks.truth.facts import Facts, Stop
-from tests.benchmarks.truth.scenario import INTERVAL_S, Kill, Pause, Plot
-from tests.benchmarks.truth.scenario_generator import plot
-from tests.benchmarks.truth.stretches import moment
+from tests.benchmarks.truth.intervals import moment
+from tests.benchmarks.truth.scenario import INTERVAL_S, Kill, Pause, Scenario
+from tests.benchmarks.truth.scenario_generator import generate
 from tests.benchmarks.truth.verdict import Verdict
 from tests.support.demo_process import Demo, demo, wait_for
 
 CHECKS = (
-    silences.outages,
-    silences.inventions,
-    silences.boundaries,
-    silences.unreachables,
+    outages.outages,
+    outages.inventions,
+    outages.boundaries,
+    outages.unreachables,
     gaps.blindness,
     gaps.knowledge,
-    quality.spells,
-    quality.losses,
-    sums.seconds,
-    sums.pauses,
+    degraded.spells,
+    degraded.losses,
+    seconds.seconds,
+    seconds.pauses,
     incidents.incidents,
     gaps.recoveries,
 )
 SETTLE_S = 4 * INTERVAL_S
-TOLD = 3  # failures of a check that are told in full
+SHOWN_FAILURES = 3  # of each check
 
 
 def main() -> None:
@@ -56,42 +56,44 @@ def main() -> None:
         record = json.loads((options.again / "facts.json").read_text())
     else:
         with _folder(options.keep) as folder:
-            record = run(plot(options.seed, options.sites, options.nodes, options.minutes), folder)
+            record = run(generate(options.seed, options.sites, options.nodes, options.minutes), folder)
             (folder / "facts.json").write_text(json.dumps(record))
-    print("the worker's own trouble: " + ", ".join(f"{name} {value:g}" for name, value in record["figures"].items()))
+    print("the worker's own faults: " + ", ".join(f"{name} {value:g}" for name, value in record["figures"].items()))
     if not report(Facts.read(record)):
         sys.exit(1)
 
 
-def run(plotted: Plot, folder: Path) -> dict[str, Any]:
-    """Lives the plot through, and gathers what happened and what the product says of it."""
-    with demo(folder / "data", plotted.script) as running:
-        zero = _zero(running)
+def run(scenario: Scenario, folder: Path) -> dict[str, Any]:
+    """Run the scenario, and gather what happened and what the product recorded."""
+    with demo(folder / "data", scenario.script) as running:
+        started_at = _start_time(running)
         print(
-            f"{plotted.sites} sites, {plotted.nodes} nodes, {len(plotted.events)} events in {plotted.ends_s:.0f} s, "
-            f"every {INTERVAL_S} s a look; kills: {plotted.kills}",
+            f"{scenario.sites} sites, {scenario.nodes} nodes, {len(scenario.events)} events in {scenario.ends_s:.0f} s,"
+            f" a reading every {INTERVAL_S} s; kills: {scenario.kills}",
             flush=True,
         )
-        stops, paused = _act(running, plotted, zero)
-        time.sleep(max(0.0, zero + plotted.ends_s + SETTLE_S - time.time()))
-        record = gather(running, int(zero), int(time.time()), plotted.loss_pct)
-    return record | {"stops": [asdict(stop) for stop in stops], "loss_pct": plotted.loss_pct, "paused": paused}
+        stops, paused = _run_actions(running, scenario, started_at)
+        time.sleep(max(0.0, started_at + scenario.ends_s + SETTLE_S - time.time()))
+        record = gather(running, int(started_at), int(time.time()), scenario.loss_pct)
+    return record | {"stops": [asdict(stop) for stop in stops], "loss_pct": scenario.loss_pct, "paused": paused}
 
 
-def _zero(running: Demo) -> float:
-    """When the simulator's clock began."""
+def _start_time(running: Demo) -> float:
+    """Return when the simulator's clock started."""
     found: list[str] = []
 
-    def told() -> bool:
+    def started() -> bool:
         found[:] = re.findall(r"simulator_started_at=(\S+)", running.folder.with_suffix(".log").read_text())
         return bool(found)
 
-    wait_for(told, 30)
+    wait_for(started, 30)
     return moment(found[0])
 
 
-def _act(running: Demo, plotted: Plot, zero: float) -> tuple[list[Stop], dict[str, list[list[float]]]]:
-    """Kills, suspends and takes back, each at its time."""
+def _run_actions(
+    running: Demo, scenario: Scenario, started_at: float
+) -> tuple[list[Stop], dict[str, list[list[float]]]]:
+    """Kill processes, suspend and reactivate sites, each at its time."""
     stops: list[Stop] = []
     paused: dict[str, list[list[float]]] = defaultdict(list)
 
@@ -102,17 +104,17 @@ def _act(running: Demo, plotted: Plot, zero: float) -> tuple[list[Stop], dict[st
         _patch(running, pause.code, "suspended")
         paused[pause.code].append([time.time()])
 
-    def take_back(pause: Pause) -> None:
+    def reactivate(pause: Pause) -> None:
         _patch(running, pause.code, "active")
         paused[pause.code][-1].append(time.time())
 
-    acts: list[tuple[float, Callable[[], None]]] = []
-    acts += [(one.at_s, partial(kill, one)) for one in plotted.kills]
-    acts += [(one.at_s, partial(suspend, one)) for one in plotted.pauses]
-    acts += [(one.at_s + one.for_s, partial(take_back, one)) for one in plotted.pauses]
-    for at_s, act in sorted(acts, key=lambda timed: timed[0]):
-        time.sleep(max(0.0, zero + at_s - time.time()))
-        act()
+    actions: list[tuple[float, Callable[[], None]]] = []
+    actions += [(kill_at.at_s, partial(kill, kill_at)) for kill_at in scenario.kills]
+    actions += [(one.at_s, partial(suspend, one)) for one in scenario.pauses]
+    actions += [(one.at_s + one.for_s, partial(reactivate, one)) for one in scenario.pauses]
+    for at_s, action in sorted(actions, key=lambda timed: timed[0]):
+        time.sleep(max(0.0, started_at + at_s - time.time()))
+        action()
     return stops, paused
 
 
@@ -142,7 +144,7 @@ def _kill(running: Demo, kill: Kill) -> Stop:
 def _child(running: Demo, name: str) -> int | None:
     try:
         return running.child(name)
-    except (AssertionError, OSError):  # it is being started
+    except (AssertionError, OSError):  # it is starting
         return None
 
 
@@ -164,52 +166,53 @@ def gather(running: Demo, start: int, end: int, lossy: dict[str, float]) -> dict
     }
 
 
-def _pages(running: Demo, path: str, **asked: Any) -> Iterator[dict[str, Any]]:
-    page = running.get(path, limit=1000, **asked)
+def _pages(running: Demo, path: str, **params: Any) -> Iterator[dict[str, Any]]:
+    page = running.get(path, limit=1000, **params)
     yield from page["items"]
     while page["next_cursor"] is not None:
-        page = running.get(path, limit=1000, cursor=page["next_cursor"], **asked)
+        page = running.get(path, limit=1000, cursor=page["next_cursor"], **params)
         yield from page["items"]
 
 
 def _incidents(running: Demo) -> list[dict[str, Any]] | None:
-    """A row for each site of each incident that stands; None where they are not served."""
+    """Return a row for each site of each incident not withdrawn; None where incidents are not served."""
     try:
         found = list(_pages(running, "/incidents"))
     except httpx.HTTPStatusError as error:
         if error.response.status_code == 404:
             return None
         raise
-    standing = [one for one in found if one["status"] != "withdrawn"]
+    current = [one for one in found if one["status"] != "withdrawn"]
     return [
         {name: member[name] for name in ("code", "started_at", "ended_at")}
         | {name: one[name] for name in ("kind", "cause_hint")}
-        for one in standing
+        for one in current
         for member in one["sites"]
     ]
 
 
 def _figures(running: Demo) -> dict[str, float]:
-    """What the worker says of its own trouble: a look that came too late is no fault of the ledger."""
+    """Return the worker's counters of its own faults: a reading that came too late is not a wrong judgement."""
     text = running.client.get(f"{running.url}/metrics").text
     wanted = r"^sinyal_worker_(missed_slots|overruns|misfires|dropped_readings|faults)\w* (\S+)$"
     return {name: float(value) for name, value in re.findall(wanted, text, re.MULTILINE)}
 
 
 def report(facts: Facts) -> bool:
-    """Prints every verdict; whether all hold."""
-    return tell([check(facts) for check in CHECKS])
+    """Print every verdict; return whether all hold."""
+    return print_verdicts([check(facts) for check in CHECKS])
 
 
-def tell(verdicts: Sequence[Verdict]) -> bool:
+def print_verdicts(verdicts: Sequence[Verdict]) -> bool:
+    """Print a row for each verdict and the first failures; return whether all hold."""
     words = ("expected", "found", "missed", "invented", "exempt", "worst s")
     print(f"{'':<28}" + "".join(f"{word:>10}" for word in words))
     for verdict in verdicts:
         _row(verdict)
     for verdict in verdicts:
-        for failure in verdict.failures[:TOLD]:
+        for failure in verdict.failures[:SHOWN_FAILURES]:
             print(f"\n{verdict.name}: {failure}")
-        if (more := len(verdict.failures) - TOLD) > 0:
+        if (more := len(verdict.failures) - SHOWN_FAILURES) > 0:
             print(f"... and {more} more")
     return all(verdict.holds for verdict in verdicts)
 
@@ -241,8 +244,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--nodes", type=int, default=10)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the run's data, logs and facts stay")
-    parser.add_argument("--again", type=Path, metavar="FOLDER", help="judge what an earlier run kept there")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the run's data, logs and facts here")
+    parser.add_argument("--again", type=Path, metavar="FOLDER", help="check the facts of an earlier run kept there")
     return parser.parse_args()
 
 

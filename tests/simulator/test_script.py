@@ -107,7 +107,7 @@ MISTAKES = {
     EVENT.replace("outage", "slow"): f"event 1: rtt_ms is missing; allowed: {A_DELAY}",
     EVENT.replace("outage", "loss") + "loss_pct = 0": "event 1: loss_pct is 0; allowed: above 0 to 100 (%)",
     EVENT.replace("outage", "blind") + "select = {}": "event 1: select is {}; allowed: nothing,"
-    " a blind spell silences everything",
+    " a blind event silences everything",
     EVENT + "select = { region = '6402' }": "event 1, select: region is '6402'; allowed:"
     " a code by dotted parts, like 64, 64.02 or 64.02.05.2003",
     EVENT + "select = { technology = 'sat' }": "event 1, select: technology is 'sat'; allowed: " + A_TECHNOLOGY,

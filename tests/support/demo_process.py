@@ -1,4 +1,4 @@
-"""A whole demo as its user runs it: a process of its own, talked to over HTTP, its children found by their names."""
+"""Run a whole `sinyal demo` as a process, use its API over HTTP, and find its child processes."""
 
 import json
 import os
@@ -48,7 +48,7 @@ class Demo:
         return answer.json()
 
     def sites(self) -> dict[str, dict[str, Any]]:
-        """Status by code."""
+        """Return the status of each site by code."""
         return {site["code"]: site for site in self.get("/status")["sites"]}
 
     def truth(self) -> list[dict[str, Any]]:
@@ -56,20 +56,19 @@ class Demo:
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def child(self, name: str) -> int:
-        """The process id of the worker, the api, the simulator or the database's postmaster."""
+        """Return the process id of the worker, api, simulator or database (its postmaster). Raises AssertionError."""
         if name == "database":
             pid = Cluster(self.folder).pid
             assert pid is not None
             return pid
-        wanted = {"worker": b"worker", "api": b"api"}.get(name, b"simulator")
+        wanted = {"worker": "worker", "api": "api"}.get(name, "simulator")
         for pid in _children(self.process.pid):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if wanted in words:
+            if wanted in _read(Path(f"/proc/{pid}/cmdline")).split("\0"):
                 return pid
-        raise AssertionError(f"{name} does not run")
+        raise AssertionError(f"{name} is not running")
 
     def stop(self) -> float:
-        """Seconds that an orderly end took."""
+        """Stop the demo in an orderly way; return the seconds that it took."""
         started = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -86,8 +85,8 @@ def demo(folder: Path, script: str | None = None, **environment: str) -> Iterato
         file = folder.with_suffix(".toml")
         file.write_text(script)
         argv += ["--script", str(file)]
-    ours = {name: value for name, value in os.environ.items() if name != "SINYAL_DATABASE_URL"}
-    env = ours | {"SINYAL_DATA_DIR": str(folder)} | environment
+    inherited = {name: value for name, value in os.environ.items() if name != "SINYAL_DATABASE_URL"}
+    env = inherited | {"SINYAL_DATA_DIR": str(folder)} | environment
     log = folder.with_suffix(".log").open("w")
     process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
     running = Demo(process, folder, port)
@@ -106,12 +105,12 @@ def free_port() -> int:
         return int(trial.getsockname()[1])
 
 
-def wait_for(what: Callable[[], Any], timeout_s: float, *, every_s: float = 0.25) -> float:
-    """Seconds until `what` was true; an answer that cannot be had yet counts as not yet."""
+def wait_for(condition: Callable[[], Any], timeout_s: float, *, every_s: float = 0.25) -> float:
+    """Return the seconds until the condition is true; a failed request or lookup counts as not yet."""
     started = time.monotonic()
     while time.monotonic() - started < timeout_s:
         try:
-            if what():
+            if condition():
                 return time.monotonic() - started
         except (httpx.HTTPError, AssertionError, LookupError):
             pass
@@ -119,25 +118,36 @@ def wait_for(what: Callable[[], Any], timeout_s: float, *, every_s: float = 0.25
     raise AssertionError(f"not within {timeout_s:g} s")
 
 
+def _read(file: Path) -> str:
+    """Read a file of /proc; empty if its process ended since it was listed."""
+    try:
+        return file.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")  # of each thread that started some
-    return [int(child) for task in tasks for child in task.read_text().split()]
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [int(child) for thread in threads for child in _read(thread / "children").split()]
 
 
 def processes_below(pid: int) -> list[int]:
-    """The process and all that live below it."""
+    """Return the process and its living descendants."""
     return [pid, *(below for child in _children(pid) for below in processes_below(child))]
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds of a process and all that live below it, and of those of its children that ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    """Return the CPU seconds of a process, its living descendants and its ended children; 0 for one that has ended."""
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
     own = sum(map(int, fields[11:15])) / TICK
     return own + sum(cpu_s(child) for child in _children(pid))
 
 
 def resident_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+    for line in _read(Path(f"/proc/{pid}/status")).splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) / 1024
     return 0.0

@@ -1,16 +1,16 @@
-"""Where nobody could look, and where everybody could: what is unknown, and why."""
+"""Check the unknown segments: present where we could not measure, with the right reason, and nowhere else."""
 
 from collections.abc import Iterator
 
 from tests.benchmarks.truth.facts import BAD, LATE_S, LOOK_S, Facts
-from tests.benchmarks.truth.stretches import Stretch, meeting, minus
-from tests.benchmarks.truth.verdict import Verdict, told
+from tests.benchmarks.truth.intervals import Interval, meeting, minus
+from tests.benchmarks.truth.verdict import Verdict, describe
 
 RECOVERY_S = 15.0
 
 
 def blindness(facts: Facts) -> Verdict:
-    """Where we could not look, nothing is down: healthy sites are unknown there, for the reason that it was."""
+    """Check that while we could not measure nothing goes down, and healthy sites are unknown for the right reason."""
     verdict = Verdict("blind and stopped")
     for stretch, reason in _unseen(facts):
         for site in facts.sites.values():
@@ -18,22 +18,22 @@ def blindness(facts: Facts) -> Verdict:
             at_rest = not meeting(near, [*site.disturbed, *site.paused])
             if at_rest and stretch.length_s > facts.interval_s + LOOK_S + LATE_S:
                 there = [s for s in site.segments if s.state == "unknown" and s.stretch.meets(stretch)]
-                verdict.expect(any(s.reason == reason for s in there), told(facts, site, stretch, f"not {reason}"))
+                verdict.expect(any(s.reason == reason for s in there), describe(facts, site, stretch, f"not {reason}"))
             inside = [one for one in site.silent if stretch.start <= one.start and one.end <= stretch.end]
             for segment in site.segments:
                 begins = segment.state in BAD and stretch.holds(segment.start)
                 if begins and (inside or not meeting(stretch, site.disturbed)):
-                    verdict.invent(told(facts, site, segment.stretch, "down while we could not look"))
+                    verdict.invent(describe(facts, site, segment.stretch, "down while we could not measure"))
     return verdict
 
 
-def _unseen(facts: Facts) -> Iterator[tuple[Stretch, str]]:
+def _unseen(facts: Facts) -> Iterator[tuple[Interval, str]]:
     yield from ((one, "blind") for one in facts.blind)
-    yield from ((Stretch(one.killed, one.back), "stopped") for one in facts.stops if one.child == "worker")
+    yield from ((Interval(one.killed, one.back), "stopped") for one in facts.stops if one.child == "worker")
 
 
 def knowledge(facts: Facts) -> Verdict:
-    """While we could look, every site that has been seen is known; what was left of a silence may be too short."""
+    """Check that while we could measure every site is known, except where a partly hidden silence is too short."""
     verdict = Verdict("unknown without cause")
     hidden = [one.wider(facts.interval_s, facts.interval_s + LOOK_S) for one in facts.hidden]
     for site in facts.sites.values():
@@ -45,7 +45,7 @@ def knowledge(facts: Facts) -> Verdict:
         causeless = [s for s in seen if minus(s.stretch, hidden + paused + short)]
         verdict.found += not causeless
         for segment in causeless:
-            verdict.invent(told(facts, site, segment.stretch, f"unknown ({segment.reason}) while we looked"))
+            verdict.invent(describe(facts, site, segment.stretch, f"unknown ({segment.reason}) while we measured"))
     return verdict
 
 
@@ -54,5 +54,5 @@ def recoveries(facts: Facts) -> Verdict:
     for stop in facts.stops:
         took = stop.back - stop.last
         verdict.worst_s = max(verdict.worst_s, took)
-        verdict.expect(took <= RECOVERY_S, f"{stop.child} was away for {took:.1f} s (at most {RECOVERY_S:g})")
+        verdict.expect(took <= RECOVERY_S, f"{stop.child} took {took:.1f} s to recover (limit {RECOVERY_S:g})")
     return verdict

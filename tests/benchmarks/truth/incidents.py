@@ -1,37 +1,37 @@
-"""The outages that people are told of."""
+"""Check the incidents."""
 
 from typing import Any
 
 from tests.benchmarks.truth.facts import BAD, Facts, whole
-from tests.benchmarks.truth.stretches import Stretch, meeting, minus, moment
-from tests.benchmarks.truth.verdict import Verdict, told
+from tests.benchmarks.truth.intervals import Interval, meeting, minus, moment
+from tests.benchmarks.truth.verdict import Verdict, describe
 
 
 def incidents(facts: Facts) -> Verdict:
-    """An outage that must be seen has an incident with the site in it; one that hid behind its node has none."""
+    """Check that each visible outage has an incident with the site, and one hidden behind its node has none."""
     verdict = Verdict("incidents")
     if facts.incidents is None:
         verdict.notes.append("not served yet")
         return verdict
     for site in facts.sites.values():
-        mine = [_stretch(facts, one) for one in facts.incidents if one["code"] == site.code]
+        own_incidents = [_stretch(facts, one) for one in facts.incidents if one["code"] == site.code]
         parent = facts.sites.get(site.parent or "")
         for silence in site.silent:
             own = minus(silence, parent.silent) if parent else [silence]
             clear = [part for one in own for part in minus(one, facts.hidden) if part.length_s >= facts.certain_s]
             if clear and not meeting(silence, site.lossy):
-                verdict.expect(bool(meeting(silence, mine)), told(facts, site, silence, "no incident"))
+                verdict.expect(bool(meeting(silence, own_incidents)), describe(facts, site, silence, "no incident"))
         bad = [whole(run) for run in site.spells(*BAD)]
-        for one in mine:
+        for one in own_incidents:
             if not meeting(one, bad):
-                verdict.invent(told(facts, site, one, "an incident without an outage"))
+                verdict.invent(describe(facts, site, one, "an incident without an outage"))
             elif parent and all(
                 s.state == "unreachable" for s in site.segments if s.state in BAD and s.stretch.meets(one)
             ):
-                verdict.invent(told(facts, site, one, "an incident of its own behind its silent node"))
+                verdict.invent(describe(facts, site, one, "an incident of its own behind its silent node"))
     return verdict
 
 
-def _stretch(facts: Facts, member: dict[str, Any]) -> Stretch:
+def _stretch(facts: Facts, member: dict[str, Any]) -> Interval:
     ended = member["ended_at"]
-    return Stretch(moment(member["started_at"]), moment(ended) if ended else facts.period.end)
+    return Interval(moment(member["started_at"]), moment(ended) if ended else facts.period.end)

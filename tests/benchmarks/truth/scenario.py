@@ -1,4 +1,4 @@
-"""The plot of a truth run: what happens to whom and when, and which processes are killed."""
+"""The scenario of a truth run: which events happen at which sites and when, and which processes are killed."""
 
 from dataclasses import dataclass, field
 
@@ -15,12 +15,12 @@ INTERVAL_S = 10
 class Kill:
     at_s: float
     child: str
-    held_s: float = 0.0  # killed again and again for so long
+    held_s: float = 0.0  # its successors are killed too for so long
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A site suspended over REST and taken back."""
+    """A site suspended over REST and reactivated."""
 
     at_s: float
     code: str
@@ -28,7 +28,7 @@ class Pause:
 
 
 @dataclass
-class Plot:
+class Scenario:
     seed: int
     sites: int
     nodes: int
@@ -51,22 +51,24 @@ class Plot:
 
     @property
     def script(self) -> str:
-        """As `sinyal demo --script` takes it. Healthy links lose nothing: what is lost was scripted."""
+        """Return the script for `sinyal demo --script`. Healthy links lose nothing: every loss is scripted."""
         head = f"seed = {self.seed}\ninterval_s = {INTERVAL_S}\nsites = {self.sites}\nnodes = {self.nodes}\n"
         links = "".join(f"[technology.{name}]\nloss_pct = 0\n" for name in TECHNOLOGIES)
         return head + links + "".join(map(_toml, sorted(self.events, key=lambda event: event.start_s)))
 
 
 def hosts(sites: int, nodes: int) -> list[SimulatedHost]:
-    """Who will be on the network of a new demo: a tower is the second site of the village that houses it."""
-    there = villages(REGIONS_CSV, sites)
-    found: list[SimulatedHost] = []
+    """Return the hosts of a new demo: a tower is the second site of the village that houses it."""
+    included = villages(REGIONS_CSV, sites)
+    towers_and_sites: list[SimulatedHost] = []
     parents: dict[str, str] = {}
-    for tower in towers(REGIONS_CSV, there, nodes):
+    for tower in towers(REGIONS_CSV, included, nodes):
         code = f"{tower.fields['village_code']}-02"
         parents |= dict.fromkeys(tower.children, code)
-        found.append(_host(tower.fields, code, "node"))
-    return found + [_host(one, f"{one['village_code']}-01", parent=parents.get(one["host"], "")) for one in there]
+        towers_and_sites.append(_host(tower.fields, code, "node"))
+    return towers_and_sites + [
+        _host(one, f"{one['village_code']}-01", parent=parents.get(one["host"], "")) for one in included
+    ]
 
 
 def _host(fields: dict[str, str], code: str, kind: str = "access_point", parent: str = "") -> SimulatedHost:

@@ -1,22 +1,22 @@
-"""What an honest ledger would say of a made-up truth, for planting errors into."""
+"""Correct records of an invented truth, into which tests plant errors."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from tests.benchmarks.truth.facts import Facts, Segment, Site, Stop
-from tests.benchmarks.truth.stretches import Stretch
+from tests.benchmarks.truth.intervals import Interval
 
 END = 1000
-BLIND = Stretch(500.4, 530.7)
+BLIND = Interval(500.4, 530.7)
 
 
 def iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat()
 
 
-def laid(*pieces: tuple[float, str], reason: str | None = None) -> list[Segment]:
-    """Segments from (start, state) pairs up to the end, bounded as a ledger with a look each 10 s would bound them."""
+def segments_of(*pieces: tuple[float, str], reason: str | None = None) -> list[Segment]:
+    """Return segments from (start, state) pairs up to the end, with the bounds that a reading each 10 s gives."""
     ends = [start for start, _ in pieces[1:]] + [END]
     return [
         Segment(
@@ -35,41 +35,43 @@ def _reason(start: float) -> str:
     return "never_seen" if start == 0 else "blind" if 490 < start < 540 else "stopped"
 
 
-def at_rest(*pieces: tuple[float, str], phase: int = 3) -> list[Segment]:
-    """The pieces, between a beginning and a blind spell that everybody has."""
+def usual_segments(*pieces: tuple[float, str], phase: int = 3) -> list[Segment]:
+    """Return segments of the pieces and of what all sites have: a start, and a blind range."""
     whole = [(0, "unknown"), (phase, "up"), *pieces, (500 + phase + 5, "unknown"), (530 + phase, "up")]
-    return laid(*sorted(whole, key=lambda piece: piece[0]))
+    return segments_of(*sorted(whole, key=lambda piece: piece[0]))
 
 
-def honest() -> Facts:
+def correct_facts() -> Facts:
     sites = [
-        Site("calm", segments=at_rest()),
-        Site("out", silent=[Stretch(100.5, 160.2)], segments=at_rest((103, "down"), (163, "up"))),
-        Site("brief", silent=[Stretch(104.5, 111.0)], segments=at_rest()),
-        Site("unlucky", silent=[Stretch(102.9, 115.2)], segments=at_rest((103, "down"), (123, "up"))),
-        Site("node", "node", silent=[Stretch(300, 400)], segments=at_rest((304, "down"), (404, "up"), phase=4)),
+        Site("calm", segments=usual_segments()),
+        Site("out", silent=[Interval(100.5, 160.2)], segments=usual_segments((103, "down"), (163, "up"))),
+        Site("brief", silent=[Interval(104.5, 111.0)], segments=usual_segments()),
+        Site("unlucky", silent=[Interval(102.9, 115.2)], segments=usual_segments((103, "down"), (123, "up"))),
+        Site("node", "node", silent=[Interval(300, 400)], segments=usual_segments((304, "down"), (404, "up"), phase=4)),
         Site(
             "child",
             parent="node",
-            silent=[Stretch(260, 440)],
-            segments=at_rest((266, "down"), (306, "unreachable"), (406, "down"), (446, "up"), phase=6),
+            silent=[Interval(260, 440)],
+            segments=usual_segments((266, "down"), (306, "unreachable"), (406, "down"), (446, "up"), phase=6),
         ),
-        Site("slow", slow=[Stretch(700, 800)], segments=at_rest((703, "degraded"), (803, "up"))),
+        Site("slow", slow=[Interval(700, 800)], segments=usual_segments((703, "degraded"), (803, "up"))),
         Site(
             "through",
-            silent=[Stretch(450, 600)],
-            segments=laid((0, "unknown"), (3, "up"), (453, "down"), (503, "unknown"), (543, "down"), (603, "up")),
+            silent=[Interval(450, 600)],
+            segments=segments_of(
+                (0, "unknown"), (3, "up"), (453, "down"), (503, "unknown"), (543, "down"), (603, "up")
+            ),
         ),
-        Site("paused", paused=[Stretch(600.2, 660.4)], segments=at_rest((660, "unknown"), (663, "up"))),
-        Site("hidden", silent=[Stretch(505, 525)], segments=at_rest()),
+        Site("paused", paused=[Interval(600.2, 660.4)], segments=usual_segments((660, "unknown"), (663, "up"))),
+        Site("hidden", silent=[Interval(505, 525)], segments=usual_segments()),
         Site(
             "lossy",
-            lossy=[Stretch(700, 800)],
-            segments=at_rest((733, "down"), (753, "up")),
+            lossy=[Interval(700, 800)],
+            segments=usual_segments((733, "down"), (753, "up")),
             readings=[reading(703 + 10 * n, {3: 3, 4: 3}.get(n, n % 2)) for n in range(-1, 10)],
         ),
     ]
-    facts = Facts(10, Stretch(0, END), {site.code: site for site in sites}, blind=[BLIND])
+    facts = Facts(10, Interval(0, END), {site.code: site for site in sites}, blind=[BLIND])
     facts.stops, facts.loss_pct = [Stop("database", 880.0, 882.5, 880.0)], {"lossy": 45.0}
     facts.incidents = [
         incident("out", 103, 163),
@@ -95,7 +97,7 @@ def incident(code: str, start: float, end: float | None) -> dict[str, Any]:
 
 
 def count(site: Site) -> None:
-    """Its uptime, in one row."""
+    """Compute the site's uptime, in one row."""
     seconds = dict.fromkeys(("up", "degraded", "down", "unreachable", "unknown", "maintenance", "inactive"), 0)
     for segment in site.segments:
         seconds[segment.state] += round(segment.end - segment.start)

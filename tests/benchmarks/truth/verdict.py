@@ -1,13 +1,15 @@
-"""What a question to the ledger came to, and how a failure is told."""
+"""The result of a check, and the description of a failure."""
 
 from dataclasses import dataclass, field
 
 from tests.benchmarks.truth.facts import LATE_S, LOOK_S, Facts, Site
-from tests.benchmarks.truth.stretches import Stretch, meeting, minus
+from tests.benchmarks.truth.intervals import Interval, meeting, minus
 
 
 @dataclass
 class Verdict:
+    """Counts of a check; it holds without failures."""
+
     name: str
     expected: int = 0
     found: int = 0
@@ -29,7 +31,7 @@ class Verdict:
         if not found:
             self.failures.append(failure)
 
-    def err(self, error_s: float) -> None:
+    def add_error(self, error_s: float) -> None:
         self.worst_s = max(self.worst_s, error_s, -error_s)
 
     def invent(self, failure: str) -> None:
@@ -37,13 +39,15 @@ class Verdict:
         self.failures.append(failure)
 
 
-def told(facts: Facts, site: Site, stretch: Stretch, what: str) -> str:
-    """A failure in a few lines: the site, the truth and the segments around it; seconds since the run's start."""
+def describe(facts: Facts, site: Site, stretch: Interval, problem: str) -> str:
+    """Describe a failure: the site, the truth and the segments around it; seconds since the run's start."""
     near = stretch.wider(3 * facts.interval_s, 3 * facts.interval_s)
-    lines = [f"{site.code} ({site.kind}{f' behind {site.parent}' if site.parent else ''}): {what}"]
-    lines.append(f"  at    {span(facts, stretch)}; silent {[span(facts, one) for one in meeting(near, site.silent)]}")
+    lines = [f"{site.code} ({site.kind}{f' behind {site.parent}' if site.parent else ''}): {problem}"]
+    lines.append(
+        f"  at        {span(facts, stretch)}; silent {[span(facts, one) for one in meeting(near, site.silent)]}"
+    )
     lines += [
-        f"  says  {span(facts, s.stretch)} {s.state}{f' ({s.reason})' if s.reason else ''}"
+        f"  recorded  {span(facts, s.stretch)} {s.state}{f' ({s.reason})' if s.reason else ''}"
         f" last_ok {at(facts, s.last_ok)} first_ok {at(facts, s.first_ok)}"
         for s in site.segments
         if s.stretch.meets(near)
@@ -51,7 +55,7 @@ def told(facts: Facts, site: Site, stretch: Stretch, what: str) -> str:
     return "\n".join(lines)
 
 
-def span(facts: Facts, stretch: Stretch) -> str:
+def span(facts: Facts, stretch: Interval) -> str:
     return f"{at(facts, stretch.start)}..{at(facts, stretch.end)}"
 
 
@@ -59,10 +63,10 @@ def at(facts: Facts, moment: float | None) -> str:
     return "-" if moment is None else f"{moment - facts.period.start:.1f}"
 
 
-def judged(facts: Facts, stretch: Stretch, edge: float) -> bool:
-    """Whether the looks that tell a boundary were in full sight."""
-    before_s = LATE_S if edge == stretch.start else LOOK_S + LATE_S  # an end may show in a look that began before it
-    near = Stretch(edge - before_s, edge + facts.interval_s + LOOK_S + LATE_S)
+def judged(facts: Facts, stretch: Interval, edge: float) -> bool:
+    """Return whether the readings that date a boundary could all be made."""
+    before_s = LATE_S if edge == stretch.start else LOOK_S + LATE_S  # an end may show in a reading that began before it
+    near = Interval(edge - before_s, edge + facts.interval_s + LOOK_S + LATE_S)
     if meeting(near, facts.hidden) or not (facts.period.start < near.start and near.end < facts.period.end):
         return False
     whole = minus(stretch, facts.hidden)

@@ -1,4 +1,4 @@
-"""How fast the worker takes in what devices pushed: plain rows, one a site, and late batches of many."""
+"""How fast the worker consumes the push inbox: single rows of many sites, and late batches."""
 
 import asyncio
 import tempfile
@@ -80,7 +80,7 @@ async def _put(sessions: Sessions, deliveries: Sequence[Delivery]) -> None:
         await inbox.enqueue(session, deliveries)
 
 
-async def _drain(sessions: Sessions, start: datetime, what: str) -> None:
+async def _drain(sessions: Sessions, start: datetime, name: str) -> None:
     consumer = InboxConsumer(sessions, WorkerCounters(), IngestHeartbeat("http://127.0.0.1:9"), IngestProof(start))
     began, cpu, longest, more = time.perf_counter(), time.process_time(), 0.0, True
     while more:
@@ -90,6 +90,6 @@ async def _drain(sessions: Sessions, start: datetime, what: str) -> None:
     took, rows = time.perf_counter() - began, consumer.counters.pushed_rows
     each = 1e3 * (time.process_time() - cpu) / rows
     print(
-        f"{what}: {rows:,} taken in and judged in {took:.1f} s: {rows / took:,.0f}/s; "
-        f"{each:.3f} ms CPU each on our side of the database; the longest transaction: {longest:.2f} s"
+        f"{name}: {rows:,} ingested and judged in {took:.1f} s: {rows / took:,.0f}/s; "
+        f"{each:.3f} ms of our CPU each; longest transaction: {longest:.2f} s"
     )

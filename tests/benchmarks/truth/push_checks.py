@@ -1,25 +1,25 @@
-"""What the ledger says of sites that report themselves, against the truth.
+"""Check the segments of push sites against the truth.
 
-An outage of the link is told afterwards by the agent, reading by reading: it is found and dated within a beat. When
-the power goes nobody tells: two sendings that fail to come are an outage, from the first of them on.
+A link outage is reported afterwards by the agent, reading by reading: it is dated to a beat. A power cut is not
+reported: two missed pushes are an outage, from the first of them on.
 """
 
 from tests.benchmarks.truth.facts import BAD, LATE_S, Facts, whole
-from tests.benchmarks.truth.stretches import Stretch, meeting, minus, moment
-from tests.benchmarks.truth.verdict import Verdict, told
+from tests.benchmarks.truth.intervals import Interval, meeting, minus, moment
+from tests.benchmarks.truth.verdict import Verdict, describe
 
 LOOK_S = 2.0  # three packets, a second apart: a reading that begins before an outage may still be answered
-TRIES_S = 11.0  # a reading and the SYNs of its sending: what is heard by the last of them was up, says its date
+TRIES_S = 11.0  # a reading and its SYN retries: one that arrives by the last of them counts as up at its date
 BOOT_S = 12.0  # after the power is back
 GRACE = 0.4  # of the sending interval, before a silence is one
 WRITTEN_S = 5.0
 
 
 def outages(facts: Facts) -> Verdict:
-    """Every outage that holds two readings for sure is found, and both its ends are right to a beat.
+    """Check that every outage that certainly contains two readings is found, both ends dated to a beat.
 
-    Not where readings of it were still kept at a site whose power then went.
-    What was measured right before the link was back may be the reading that came through: that one says `up`.
+    Exempt are outages whose readings were lost with a later power cut. The last reading before the link is back may be
+    the one that gets through: it counts as up.
     """
     verdict, beat_s, short = Verdict("outages of the link"), facts.interval_s, 0
     for site in facts.sites.values():
@@ -32,20 +32,20 @@ def outages(facts: Facts) -> Verdict:
                 short += 1
                 continue
             met = meeting(outage, bad)
-            verdict.expect(bool(met), told(facts, site, outage, "not found"))
+            verdict.expect(bool(met), describe(facts, site, outage, "not found"))
             if met:
                 begins, ends = met[0].start - outage.start, met[-1].end - outage.end
                 sound = -LATE_S <= begins <= beat_s + LOOK_S + LATE_S
                 sound = sound and -TRIES_S - LATE_S <= ends <= beat_s + LATE_S
-                verdict.err(begins)
-                verdict.err(ends)
-                verdict.expect(sound, told(facts, site, outage, f"off by {begins:.1f} s and {ends:.1f} s"))
-    verdict.notes.append(f"{short} too short to hold two readings for sure")
+                verdict.add_error(begins)
+                verdict.add_error(ends)
+                verdict.expect(sound, describe(facts, site, outage, f"off by {begins:.1f} s and {ends:.1f} s"))
+    verdict.notes.append(f"{short} too short to contain two readings for certain")
     return verdict
 
 
 def power(facts: Facts) -> Verdict:
-    """Silence that is long enough is an outage, from when the first sending was missed to when it is heard again."""
+    """Check that a long silence is an outage from the first missed push to the next one received."""
     verdict = Verdict("power cuts")
     for site in facts.sites.values():
         send_s = facts.send_every_s[site.code]
@@ -56,18 +56,18 @@ def power(facts: Facts) -> Verdict:
                 verdict.exempt += 1
                 continue
             met = meeting(cut, bad)
-            verdict.expect(bool(met), told(facts, site, cut, "not found"))
+            verdict.expect(bool(met), describe(facts, site, cut, "not found"))
             if met:
                 begins, ends = met[0].start - cut.start, met[-1].end - cut.end
                 sound = -LATE_S <= begins <= send_s + LATE_S and -LATE_S <= ends <= BOOT_S + TRIES_S + LATE_S
-                verdict.err(begins)
-                verdict.err(ends)
-                verdict.expect(sound, told(facts, site, cut, f"off by {begins:.1f} s and {ends:.1f} s"))
+                verdict.add_error(begins)
+                verdict.add_error(ends)
+                verdict.expect(sound, describe(facts, site, cut, f"off by {begins:.1f} s and {ends:.1f} s"))
     return verdict
 
 
 def inventions(facts: Facts) -> Verdict:
-    """Down only where it was out or dark; a blind spell of ours, a restart or a kill is nobody's outage."""
+    """Check that sites are down only during true outages: not through our blindness, a restart or a kill."""
     verdict = Verdict("outages invented")
     for site in facts.sites.values():
         true = [one.wider(LATE_S, facts.interval_s + LATE_S) for one in site.cut]
@@ -78,40 +78,40 @@ def inventions(facts: Facts) -> Verdict:
             verdict.expected, verdict.found = verdict.expected + 1, verdict.found + 1
             for left in minus(segment.stretch, true):
                 if left.length_s >= 1:
-                    verdict.invent(told(facts, site, left, "down, and nothing was the matter"))
+                    verdict.invent(describe(facts, site, left, "down without a true outage"))
     return verdict
 
 
 def knowledge(facts: Facts) -> Verdict:
-    """Unknown only before a site was first heard, and around a power cut that took its readings along."""
+    """Check that sites are unknown only before their first push, and around power cuts that lost readings."""
     verdict = Verdict("known all along")
     for site in facts.sites.values():
         send_s, known = facts.send_every_s[site.code], site.first_known
         lost = [one.wider(send_s + LATE_S, send_s + BOOT_S + TRIES_S) for one in site.dark]
-        lost += [Stretch(at, at).wider(send_s, send_s + TRIES_S) for at in site.lost]
+        lost += [Interval(at, at).wider(send_s, send_s + TRIES_S) for at in site.lost]
         for segment in site.segments:
-            stretch = Stretch(max(segment.start, known), segment.end)
+            stretch = Interval(max(segment.start, known), segment.end)
             if segment.state == "unknown" and stretch.length_s > 0:
                 for left in minus(stretch, lost):
-                    verdict.expect(left.length_s < 1, told(facts, site, left, f"unknown ({segment.reason})"))
+                    verdict.expect(left.length_s < 1, describe(facts, site, left, f"unknown ({segment.reason})"))
             else:
                 verdict.expect(True, "")
     return verdict
 
 
 def hints(facts: Facts) -> Verdict:
-    """A device that came back younger than its outage had no power; one that is older had, and the link was out."""
+    """Check cause hints: power where the device rebooted during the outage, link where it did not."""
     verdict = Verdict("hints of the cause")
     for member in facts.incidents or ():
         site = facts.sites[member["code"]]
         if member["ended_at"] is None or member["kind"] == "shared":
             continue
-        span = Stretch(moment(member["started_at"]), moment(member["ended_at"]))
+        span = Interval(moment(member["started_at"]), moment(member["ended_at"]))
         is_dark, is_cut = meeting(span, site.dark), meeting(span, site.cut)
         if bool(is_dark) != bool(is_cut):
             wanted = "power" if is_dark else "link"
             said = member["cause_hint"]
-            verdict.expect(said == wanted, told(facts, site, span, f"hint {said}, and it was {wanted}"))
+            verdict.expect(said == wanted, describe(facts, site, span, f"hint {said}, and it was {wanted}"))
     return verdict
 
 
