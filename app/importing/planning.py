@@ -16,7 +16,7 @@ from app.importing.rows import SheetRow
 from app.registry import conflicts, drafts, rules, writer
 from app.registry.drafts import Draft
 from app.registry.references import References
-from app.registry.schemas import SiteFields
+from app.registry.schemas import EditableFields
 from probes.policy import AddressPolicy
 
 
@@ -63,7 +63,7 @@ def _draft(rows: Sequence[SheetRow], index: RegistryIndex) -> None:
         matching.resolve_parent(row, site, index)
         current = {} if site is None else drafts.current_values(site)  # unchanged fields are not validated again
         body = {name: value for name, value in row.values.items() if name != "code" and value != current.get(name)}
-        row.draft, faults = drafts.parse(body, site=site, model=SiteFields if unmatched else None)
+        row.draft, faults = drafts.parse(body, site=site, model=EditableFields if unmatched else None)
         row.add_faults(*faults)
 
 

@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from app.core.errors import Fault
 from app.core.validation import faults_from
 from app.registry.models import Lifecycle, LinkRole, Provider, Site, SiteKind
-from app.registry.schemas import SiteFields, SiteIn, SitePatch
+from app.registry.schemas import EditableFields, SiteIn, SitePatch
 from app.registry.vocabulary import find_choice
 from probes.contract import ProbeKind
 
-FIELDS = tuple(SiteFields.model_fields)
+FIELDS = tuple(EditableFields.model_fields)
 DEFAULTS = {
     "kind": SiteKind.ACCESS_POINT,
     "lifecycle": Lifecycle.ACTIVE,
@@ -39,21 +39,21 @@ class Draft:
         return {name: (before[name], self.values[name]) for name in FIELDS if self.values[name] != before[name]}
 
 
-def new(body: SiteFields) -> Draft:
+def new(body: EditableFields) -> Draft:
     """Draft a new site; fields that are missing or null take their defaults."""
     sent = body.model_dump(exclude_unset=True)
     values = dict.fromkeys(FIELDS) | DEFAULTS | {name: value for name, value in sent.items() if value is not None}
     return Draft(values, frozenset(sent))
 
 
-def change(site: Site, body: SiteFields) -> Draft:
+def change(site: Site, body: EditableFields) -> Draft:
     """Draft a change of the fields that `body` sets."""
     sent = body.model_dump(exclude_unset=True)
     return Draft(current_values(site) | sent, frozenset(sent), site)
 
 
 def parse(
-    body: dict[str, Any], *, site: Site | None, model: type[SiteFields] | None = None
+    body: dict[str, Any], *, site: Site | None, model: type[EditableFields] | None = None
 ) -> tuple[Draft, list[Fault]]:
     """Draft a new site (`site` is None) or a change from an untrusted body.
 
@@ -61,13 +61,13 @@ def parse(
     """
     model = model or (SiteIn if site is None else SitePatch)
     faults: list[Fault] = []
-    fields: SiteFields
+    fields: EditableFields
     try:
         fields = model.model_validate(body)
     except ValidationError as error:
         faults = faults_from(map(dict, error.errors()), fields=list(model.model_fields), synonym_of=find_choice)
-        sound = body.keys() & SiteFields.model_fields.keys() - {fault.field for fault in faults}
-        fields = SiteFields.model_validate({name: body[name] for name in sound})
+        sound = body.keys() & EditableFields.model_fields.keys() - {fault.field for fault in faults}
+        fields = EditableFields.model_validate({name: body[name] for name in sound})
     return new(fields) if site is None else change(site, fields), faults
 
 

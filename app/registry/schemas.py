@@ -120,7 +120,7 @@ class ProviderOut(BaseModel):
     name: str
 
 
-class SiteFields(BaseModel):
+class EditableFields(BaseModel):
     """All fields of a site that a caller may set, each optional."""
 
     model_config = ConfigDict(extra="forbid")
@@ -163,7 +163,7 @@ class SiteFields(BaseModel):
     lifecycle: Lifecycle | None = None
 
 
-class SiteIn(SiteFields):
+class SiteIn(EditableFields):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
     village_code: Annotated[Text, Field(description="Kemendagri code of the village, with dots")]
@@ -185,7 +185,7 @@ NEVER_NULL = (
 )
 
 
-class SitePatch(SiteFields):
+class SitePatch(EditableFields):
     """Only the fields sent change; null empties a field that may be empty."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"host": "198.51.100.21"}]})
