@@ -1,82 +1,16 @@
 """Resolve the names in a row to ids, and find the registered site that it describes."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, any_, literal, select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import joinedload
-
-from app.access.scope import Caller, visible_to
-from app.core.clock import today
 from app.core.errors import Fault
 from app.importing import villages
+from app.importing.registry_index import RegistryIndex
 from app.importing.rows import SheetRow
 from app.importing.vocabulary import listed
-from app.postgres.engine import among
-from app.registry.models import Contract, Lifecycle, Provider, RegionAlias, Site, SiteKind
+from app.registry.models import Lifecycle, Provider, Site, SiteKind
 from app.registry.providers import unknown_provider
 from app.registry.vocabulary import CHOICES, MAX_NAME, fold
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryIndex:
-    """What the names and codes of a file may refer to, within the caller's scope."""
-
-    caller: Caller
-    aliases: Mapping[str, str]  # a village's present code by its former one
-    providers: Mapping[str, list[Provider]]  # by folded slug and name; names may collide
-    nodes: Mapping[str, int]  # ids by code
-    contracts: Mapping[str, int]  # ids by folded number
-    by_code: Mapping[str, Site] = field(default_factory=dict)
-    by_village: Mapping[str, list[Site]] = field(default_factory=dict)
-    parents: Mapping[int, str] = field(default_factory=dict)  # codes by id, of the sites' present parents
-
-
-async def load_index(session: AsyncSession, *, caller: Caller) -> RegistryIndex:
-    """Load all but the sites: those are loaded once villages are known (`with_sites`)."""
-    node = (Site.kind == SiteKind.NODE) & (Site.lifecycle != Lifecycle.RETIRED)
-    nodes = await session.execute(select(Site.code, Site.id).where(node, visible_to(caller, Site)))
-    contracts = await session.execute(select(Contract.number, Contract.id))
-    in_force = RegionAlias.valid_to.is_(None) | (RegionAlias.valid_to <= today())
-    aliases = await session.execute(select(RegionAlias.code, RegionAlias.region_code).where(in_force))
-    providers: defaultdict[str, list[Provider]] = defaultdict(list)
-    for provider in await session.scalars(select(Provider).order_by(Provider.slug)):
-        for name in {fold(provider.name), fold(provider.slug)}:
-            providers[name].append(provider)
-    return RegistryIndex(
-        caller,
-        {row.code: row.region_code for row in aliases},
-        dict(providers),
-        {row.code: row.id for row in nodes},
-        {fold(row.number): row.id for row in contracts},
-    )
-
-
-async def with_sites(session: AsyncSession, index: RegistryIndex, rows: Sequence[SheetRow]) -> RegistryIndex:
-    """Add the sites whose code a row gives, and all sites in the rows' villages."""
-    codes = sorted({str(row.values["code"]) for row in rows if "code" in row.values})
-    village_codes = sorted({row.values["village_code"] for row in rows if "village_code" in row.values})
-    query = (
-        select(Site)
-        .where(
-            (Site.code == any_(literal(codes, ARRAY(Text))))
-            | (Site.village_code == any_(literal(village_codes, ARRAY(Text)))),
-            visible_to(index.caller, Site),
-        )
-        .options(joinedload(Site.provider))
-        .order_by(Site.id)
-    )
-    by_village: defaultdict[str, list[Site]] = defaultdict(list)
-    by_code = {}
-    for site in await session.scalars(query, execution_options={"populate_existing": True}):
-        by_code[site.code] = site
-        by_village[site.village_code].append(site)
-    parent_ids = {site.parent_id for site in by_code.values() if site.parent_id is not None}
-    parents = await session.execute(select(Site.id, Site.code).where(among(Site.id, parent_ids)))
-    return replace(index, by_code=by_code, by_village=by_village, parents={row.id: row.code for row in parents})
 
 
 def resolve_names(row: SheetRow, index: RegistryIndex) -> None:

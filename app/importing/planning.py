@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.core.errors import Fault
-from app.importing import matching, positions
+from app.importing import matching, positions, registry_index
 from app.importing.concurrency import run_in_thread
 from app.importing.headers import SOURCES, label
-from app.importing.matching import RegistryIndex
+from app.importing.registry_index import RegistryIndex
 from app.importing.rows import SheetRow
 from app.registry import conflicts, drafts, rules, writer
 from app.registry.drafts import Draft
@@ -22,7 +22,7 @@ from probes.policy import AddressPolicy
 
 async def resolve_names(session: AsyncSession, rows: Sequence[SheetRow], *, caller: Caller) -> RegistryIndex:
     """Replace names by codes and ids: slow where much is wrong, so it comes before any lock is taken."""
-    index = await matching.load_index(session, caller=caller)
+    index = await registry_index.load(session, caller=caller)
     await run_in_thread(_resolve_names, rows, index)
     return index
 
@@ -36,7 +36,7 @@ async def plan(
     4. Find conflicts of addresses and parents. Threads are the default pool's: other imports must not hold up this
     one while it holds the registry's lock.
     """
-    index = await matching.with_sites(session, index, rows)
+    index = await registry_index.with_sites(session, index, rows)
     await asyncio.to_thread(_draft, rows, index)
     references = await writer.load_references(
         session, [row.draft for row in rows if row.draft is not None], caller=caller

@@ -10,7 +10,7 @@ from app.access.scope import Caller
 from app.core.errors import Fault
 from app.importing.rows import SheetRow
 from app.importing.vocabulary import listed
-from app.registry import regions
+from app.registry import regions, village_faults
 from app.registry.models import Level
 from app.registry.vocabulary import MAX_NAME, fold
 
@@ -35,7 +35,7 @@ def resolve(row: SheetRow, aliases: Mapping[str, str], *, caller: Caller) -> Non
     if code is not None:
         code = row.values["village_code"] = aliases.get(code, code)
         if code not in regions.names():
-            row.add_faults(_without_foreign_village(regions.explain_unknown_village(code[:MAX_NAME]), caller))
+            row.add_faults(_without_foreign_village(village_faults.unknown_village(code[:MAX_NAME]), caller))
             del row.values["village_code"]  # the slow explanation is not to be repeated while locks are held
         if code in _villages():
             _compare_names(row, code, names)

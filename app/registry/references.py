@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import Caller, visible_to
 from app.core.errors import Fault
 from app.postgres.engine import among
-from app.registry import regions
+from app.registry import regions, village_faults
 from app.registry.drafts import Draft
 from app.registry.models import Contract, Lifecycle, Provider, Region, Site, SiteKind
 from app.registry.providers import unknown_provider
@@ -39,8 +39,8 @@ class References:
     def _village(self, code: str, *, is_set: bool) -> list[Fault]:
         village = self.villages.get(code)
         if village is None:
-            return [regions.explain_unknown_village(code)]
-        return [regions.explain_former_village(village)] if is_set and village.dissolved else []
+            return [village_faults.unknown_village(code)]
+        return [village_faults.former_village(village)] if is_set and village.dissolved else []
 
     def complete(self, draft: Draft) -> None:
         """Fill in the village's present code, the provider, and the village's name for a site without one.

@@ -5,7 +5,7 @@ import difflib
 import re
 from collections.abc import Collection
 from datetime import date
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, func, insert, literal, or_, select, tuple_
@@ -21,20 +21,6 @@ REGIONS_CSV = CONFIG_DIR / "regions" / "kaltim_regions.csv"
 ALIASES_CSV = CONFIG_DIR / "regions" / "aliases.csv"
 LATITUDES, LONGITUDES = (-2.41, 2.57), (113.83, 119.04)  # the districts' bounding box
 GRACE_DEG = 0.5
-
-# BPS and Kemendagri number districts differently: the same digits mean different districts.
-BPS_DISTRICTS = {
-    "6401": "64.01",
-    "6402": "64.07",
-    "6403": "64.02",
-    "6404": "64.08",
-    "6405": "64.03",
-    "6409": "64.09",
-    "6411": "64.11",
-    "6471": "64.71",
-    "6472": "64.72",
-    "6474": "64.74",
-}
 
 
 @cache
@@ -182,62 +168,3 @@ def names() -> dict[str, str]:
 def children(code: str) -> list[str]:
     """Return the codes of the regions directly below."""
     return sorted(row["code"] for row in read_csv() if row["parent_code"] == code)
-
-
-@cache
-def _rows() -> dict[str, dict[str, Any]]:
-    return {row["code"]: row for row in read_csv()}
-
-
-def explain_former_village(region: Region) -> Fault:
-    return Fault(
-        "village_code",
-        "former_village",
-        "{given} ({name}) ceased to be a village on {valid_to}",
-        "Look up the village that replaced it: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
-        values={"given": region.code, "name": region.name, "valid_to": region.valid_to},
-    )
-
-
-@lru_cache(10_000)
-def explain_unknown_village(code: str) -> Fault:
-    """Return a fault that says why a code is not a village's, and suggests the probable one."""
-    field, region = "village_code", _rows().get(code)
-    if region is not None:
-        return Fault(
-            field,
-            "not_a_village",
-            "{given} is {name} ({level}), not a village",
-            "Choose one of its villages: GET /api/v1/regions?level=desa_kelurahan&q={given}",
-            values={"given": code, "name": region["name"], "level": region["level"]},
-        )
-    digits = code.replace(".", "")
-    dotted = ".".join((digits[:2], digits[2:4], digits[4:6], digits[6:]))
-    if re.fullmatch(r"\d{10}", digits) and dotted in names():
-        return Fault(
-            field,
-            "code_without_dots",
-            "Village codes are written with dots",
-            "{code} is {name}",
-            values={"code": dotted, "name": names()[dotted]},
-        )
-    looks_bps = re.fullmatch(r"\d{10}", digits) and not re.fullmatch(r"(\d\d\.){3}\d{4}", code)
-    if looks_bps and digits[:4] in BPS_DISTRICTS:
-        district = BPS_DISTRICTS[digits[:4]]
-        return Fault(
-            field,
-            "bps_code",
-            "{given} looks like a BPS code ({name}); sites are registered by Kemendagri codes",
-            "Look up the village by its name: GET /api/v1/regions?level=desa_kelurahan&q=<name>; "
-            "codes in {name} begin with {code}",
-            values={"given": code, "name": names()[district], "code": district},
-        )
-    codes = [row["code"] for row in read_csv() if row["level"] == Level.DESA_KELURAHAN]
-    near = difflib.get_close_matches(code, codes, 1, cutoff=0.85)
-    return Fault(
-        field,
-        "unknown_village",
-        "There is no village {given} in Kalimantan Timur",
-        "Did you mean {near}?" if near else "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
-        values={"given": code, "near": near[0] if near else None},
-    )

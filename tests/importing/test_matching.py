@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.registry import providers, regions
+from app.registry import providers, village_faults
 from tests.conftest import Cast, Person
 from tests.factories import VILLAGE, register
 from tests.support.imports import HEADER, MUARA, dry_run, fault_codes, upload
@@ -158,10 +158,10 @@ async def test_a_name_beside_a_code_that_is_another_villages_is_an_error_another
 
 async def test_an_unknown_village_is_explained_once_and_not_again_under_the_lock(cast: Cast) -> None:
     """To find what was meant takes a millisecond or two, and thousands of rows may be wrong."""
-    regions.explain_unknown_village.cache_clear()
+    village_faults.unknown_village.cache_clear()
     (row,) = await dry_run(cast.ana, HEADER, MUARA.replace(VILLAGE, "64.02.05.9999"))
     assert fault_codes(row) == {"village_code": "unknown_village"}
-    cache = regions.explain_unknown_village.cache_info()
+    cache = village_faults.unknown_village.cache_info()
     assert (cache.hits, cache.misses) == (0, 1)
 
 
