@@ -60,9 +60,7 @@ class TimelineSegment:
     last_ok_at: datetime | None = None
     first_ok_after: datetime | None = None
     confirmed_at: datetime | None = None
-    began_at: datetime | None = field(
-        default=None, compare=False
-    )  # of the stored segment, however this one was clipped
+    began_at: datetime | None = field(default=None, compare=False)  # of the stored segment, before any clipping
 
 
 async def timeline(

@@ -23,7 +23,7 @@ from probes.contract import CENTRAL, Outcome, Reading
 from tests.conftest import Cast, Person
 from tests.factories import BERAU_VILLAGE, register
 from tests.support.monthly_close import CLOSES, END, MONTH, START, close
-from tests.support.site_histories import blame, day, under_contract
+from tests.support.site_histories import day, record_cause, under_contract
 
 HOUR = timedelta(hours=1)
 OUTAGE, GAP = (day(2, 6), day(2, 8)), (day(2, 12), day(2, 16))
@@ -186,7 +186,7 @@ async def blindness(watched: Watched, session: AsyncSession) -> None:
 
 
 async def cause(watched: Watched, session: AsyncSession) -> None:
-    await blame(session, watched.site_id, *OUTAGE, "power")
+    await record_cause(session, watched.site_id, *OUTAGE, "power")
 
 
 async def maintenance(watched: Watched, session: AsyncSession) -> None:
@@ -343,7 +343,7 @@ async def test_a_month_that_is_closed_or_corrected_says_so_at_once(
     closed = await asked()
     assert (before[1]["closed_at"], closed[1]["closed_at"] is None) == (None, False)
     assert closed[0] != before[0]
-    await blame(session, contracted, START, END, "power")
+    await record_cause(session, contracted, START, END, "power")
     assert (await asked())[1]["correction"] is None, "not yet"
     await close(session, CLOSES)
     corrected = await asked()

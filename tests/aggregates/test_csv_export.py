@@ -1,4 +1,4 @@
-"""Aggregates as tables: the JSON's rows under the JSON's names, for a spreadsheet or a script."""
+"""Aggregates as CSV: the JSON's rows under the JSON's names, for a spreadsheet or a script."""
 
 import csv
 import io
@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.tabular import BOM
 from app.registry.models import Cause
 from tests.conftest import Cast, Person
-from tests.support.site_histories import blame, day, execute, set_states, site_since, under_contract
+from tests.support.site_histories import day, execute, record_cause, set_states, site_since, under_contract
 
 PERIOD = f"from={day(3):%Y-%m-%dT%H:%M:%SZ}&to={day(0):%Y-%m-%dT%H:%M:%SZ}"
 
 
-async def table(person: Person, path: str, delimiter: str = ",", **headers: str) -> list[dict[str, str]]:
+async def csv_rows(person: Person, path: str, delimiter: str = ",", **headers: str) -> list[dict[str, str]]:
     answer = await person.get(path, headers=headers)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -23,7 +23,7 @@ async def table(person: Person, path: str, delimiter: str = ",", **headers: str)
     return list(csv.DictReader(io.StringIO(answer.text.removeprefix(BOM)), delimiter=delimiter))
 
 
-def said(value: Any) -> str:
+def cell_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:f}".rstrip("0").rstrip(".")
     return "" if value is None else str(value)
@@ -33,34 +33,34 @@ def said(value: Any) -> str:
 async def site(session: AsyncSession, cast: Cast) -> int:
     site_id = await site_since(session, cast, day(5), (day(2, 3), "down"), (day(2, 5), "up"))
     await under_contract(session, site_id, valid_from=day(5).date(), terms=[(day(5).date(), {})])
-    await blame(session, site_id, day(2, 3), day(2, 4), "power")
+    await record_cause(session, site_id, day(2, 3), day(2, 4), "power")
     return site_id
 
 
-async def test_uptime_comes_as_rows_of_the_same_names_with_the_total_last(cast: Cast, site: int) -> None:
+async def test_uptime_has_the_json_names_as_columns_and_the_total_last(cast: Cast, site: int) -> None:
     for path in (f"/sites/{site}/uptime", "/regions/64.02/uptime", "/providers/telkom-wms/uptime"):
         path = f"{path}?{PERIOD}&step=day"
-        told = (await cast.sari.get(path)).json()
-        rows = await table(cast.sari, path + "&format=csv")
+        body = (await cast.sari.get(path)).json()
+        rows = await csv_rows(cast.sari, path + "&format=csv")
         assert [row["row"] for row in rows] == ["part", "part", "part", "total"]
-        for row, one in zip(rows, [*told["series"], told["total"]], strict=True):
+        for row, expected in zip(rows, [*body["series"], body["total"]], strict=True):
             for name in ("start", "end", "uptime_pct", "worst_pct", "outages", "countable_down_s", "sla_verdict"):
-                assert row[name] == said(one[name]), name
-            assert {f"seconds_{name}": str(n) for name, n in one["seconds"].items()}.items() <= row.items()
-            causes = {f"down_{cause.value}_s": str(one["down_by_cause"].get(cause.value, 0)) for cause in Cause}
+                assert row[name] == cell_text(expected[name]), name
+            assert {f"seconds_{name}": str(n) for name, n in expected["seconds"].items()}.items() <= row.items()
+            causes = {f"down_{cause.value}_s": str(expected["down_by_cause"].get(cause.value, 0)) for cause in Cause}
             assert causes.items() <= row.items()
-            assert row.get("sites") == (said(one["sites"]) if "sites" in one else None)
+            assert row.get("sites") == (cell_text(expected["sites"]) if "sites" in expected else None)
         assert (rows[-1]["down_power_s"], rows[-1]["down_unclassified_s"]) == ("3600", "3600")
         assert ("sites" in rows[0]) is ("/sites/" not in path)
 
 
 async def test_a_closed_month_has_its_correction_beside_it(session: AsyncSession, cast: Cast, site: int) -> None:
-    row = (await table(cast.sari, f"/sites/{site}/uptime?{PERIOD}&format=csv"))[0]
+    row = (await csv_rows(cast.sari, f"/sites/{site}/uptime?{PERIOD}&format=csv"))[0]
     assert {"closed_at", "correction_seconds_up", "correction_down_link_s", "correction_reason"} <= row.keys()
     assert {value for name, value in row.items() if name.startswith("correction_")} == {""}
 
 
-async def test_latency_comes_with_how_many_sites_were_looked_at(session: AsyncSession, cast: Cast, site: int) -> None:
+async def test_latency_has_the_number_of_measured_sites(session: AsyncSession, cast: Cast, site: int) -> None:
     await execute(
         session,
         "INSERT INTO measurement (site_id, slot, source, outcome, sent, valid_s, rtt_us) "
@@ -72,21 +72,21 @@ async def test_latency_comes_with_how_many_sites_were_looked_at(session: AsyncSe
     )
     for path in (f"/sites/{site}/latency", "/regions/64.02/latency", "/providers/telkom-wms/latency"):
         path = f"{path}?{PERIOD}&step=day"
-        told = (await cast.sari.get(path)).json()
-        rows = await table(cast.sari, path, Accept="text/csv")
+        body = (await cast.sari.get(path)).json()
+        rows = await csv_rows(cast.sari, path, Accept="text/csv")
         assert [row["row"] for row in rows] == ["part", "part", "part", "total"]
-        for row, one in zip(rows, [*told["series"], told["total"]], strict=True):
-            assert {name: said(value) for name, value in one.items()}.items() <= row.items()
+        for row, expected in zip(rows, [*body["series"], body["total"]], strict=True):
+            assert {name: cell_text(value) for name, value in expected.items()}.items() <= row.items()
         assert rows[-1]["mean_ms"] == "21"
-        assert [row.get("sites") for row in rows] == (["", "", "", "1"] if "sites" in told else [None] * 4)
+        assert [row.get("sites") for row in rows] == (["", "", "", "1"] if "sites" in body else [None] * 4)
 
 
-async def test_a_ranking_comes_whole_with_those_that_could_not_be_ranked(session: AsyncSession, cast: Cast) -> None:
+async def test_a_ranking_is_not_paged_and_includes_the_unranked(session: AsyncSession, cast: Cast) -> None:
     best = await site_since(session, cast, day(5))
     worst = await site_since(session, cast, day(5), (day(2), "down"), (day(1), "up"))
     unseen = await site_since(session, cast, day(5), (day(4), "unknown"))
     await execute(session, "UPDATE site SET name = '=1+1' WHERE id = :id", id=best)
-    rows = await table(cast.sari, f"/ranking?by=site&{PERIOD}&format=csv")
+    rows = await csv_rows(cast.sari, f"/ranking?by=site&{PERIOD}&format=csv")
     assert [(row["id"], row["rank"], row["reason"]) for row in rows] == [
         (str(best), "1", ""),
         (str(worst), "2", ""),
@@ -96,17 +96,17 @@ async def test_a_ranking_comes_whole_with_those_that_could_not_be_ranked(session
     assert {row["from"] for row in rows} == {f"{day(3):%Y-%m-%dT%H:%M:%SZ}"}
     refused = await cast.sari.get(f"/ranking?by=site&{PERIOD}&format=csv&limit=1")
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "whole_only")
-    nobody = await table(cast.ben, f"/ranking?by=site&{PERIOD}&format=csv")
+    nobody = await csv_rows(cast.ben, f"/ranking?by=site&{PERIOD}&format=csv")
     assert nobody == []
 
 
-async def test_a_semicolon_comes_with_decimal_commas(session: AsyncSession, cast: Cast, site: int) -> None:
+async def test_with_semicolons_decimals_are_written_with_a_comma(session: AsyncSession, cast: Cast, site: int) -> None:
     await set_states(session, site, (day(5), "up"), (day(2), "down"), (day(1), "up"))
-    rows = await table(cast.sari, f"/sites/{site}/uptime?{PERIOD}&format=csv&separator=semicolon", delimiter=";")
+    rows = await csv_rows(cast.sari, f"/sites/{site}/uptime?{PERIOD}&format=csv&separator=semicolon", delimiter=";")
     assert rows[-1]["uptime_pct"] == "66,666"
 
 
-async def test_a_table_is_what_accept_asks_for_unless_the_query_says_otherwise(cast: Cast, site: int) -> None:
+async def test_the_accept_header_selects_csv_unless_the_query_names_a_format(cast: Cast, site: int) -> None:
     path = f"/sites/{site}/uptime?{PERIOD}"
     kinds = {
         "text/csv": "csv",

@@ -97,8 +97,8 @@ def test_out_of_service_comes_before_maintenance_and_maintenance_before_any_stat
         END,
         maintenance=[(at(500), at(800)), (at(450), at(550)), (at(550), at(520))],
     )
-    found = {name: seconds for name, seconds in counted.seconds.items() if seconds}
-    assert found == {"down": 450, "maintenance": 150, "inactive": 400}
+    nonzero = {name: seconds for name, seconds in counted.seconds.items() if seconds}
+    assert nonzero == {"down": 450, "maintenance": 150, "inactive": 400}
 
 
 def test_maintenance_takes_seconds_from_an_outage_and_does_not_split_it() -> None:
@@ -106,7 +106,7 @@ def test_maintenance_takes_seconds_from_an_outage_and_does_not_split_it() -> Non
     assert (counted.outages, counted.longest_outage_s) == (1, 900)
 
 
-def test_another_state_splits_an_outage_and_neighbouring_pieces_are_one() -> None:
+def test_another_state_splits_an_outage_and_adjoining_segments_are_one() -> None:
     happened = states((State.DOWN, 100), (State.DOWN, 100), (State.UNKNOWN, 1), (State.DOWN, 50), (State.UP, 749))
     counted = count(happened, WHOLE, START, END)
     assert (counted.outages, counted.longest_outage_s) == (2, 200)
@@ -184,8 +184,11 @@ def test_a_verdict_is_only_given_when_unmeasured_time_cannot_change_it(down: int
 def test_service_hours_may_cross_midnight() -> None:
     night = ContractPolicy(Decimal(97), service_from=time(22), service_to=time(6))
     low = to_slot(midnight(date(2026, 11, 24)))
-    found = policies_in_force([(low, low + 86_400, night)], low, low + 86_400)
-    hours = [(round((a - low) / 3600), round((b - low) / 3600), contract.in_service_hours) for a, b, contract in found]
+    policies_of_day = policies_in_force([(low, low + 86_400, night)], low, low + 86_400)
+    hours = [
+        (round((a - low) / 3600), round((b - low) / 3600), contract.in_service_hours)
+        for a, b, contract in policies_of_day
+    ]
     assert hours == [(0, 6, True), (6, 22, False), (22, 24, True)]
 
 

@@ -24,7 +24,7 @@ async def test_a_contract_month_closes_eight_days_after_its_end_and_once(
     assert await close(session, CLOSES + timedelta(hours=1)) == closed
 
 
-async def test_late_data_never_rewrites_a_closed_month_but_stands_beside_it(
+async def test_late_data_is_a_correction_beside_the_closed_month(
     session: AsyncSession, cast: Cast, contracted: int
 ) -> None:
     before = (await get(cast.sari, f"/sites/{contracted}/uptime", period=f"{MONTH:%Y-%m}", step="month"))["total"]
@@ -64,14 +64,14 @@ async def test_late_data_never_rewrites_a_closed_month_but_stands_beside_it(
     assert {row["closed_at"] for row in by_day["series"]} == {None}
 
 
-async def test_a_change_that_comes_to_the_same_is_no_correction(session: AsyncSession, contracted: int) -> None:
+async def test_a_change_that_leaves_the_figures_equal_is_no_correction(session: AsyncSession, contracted: int) -> None:
     closed = await close(session, CLOSES)
     async with session.begin():
         await invalidation.invalidate(session, [DirtyRange(contracted, START, END)])
     assert await close(session, CLOSES + timedelta(days=1)) == closed
 
 
-async def test_which_months_a_stretch_touches_that_are_closed(session: AsyncSession, contracted: int) -> None:
+async def test_closed_months_that_a_range_overlaps_are_found(session: AsyncSession, contracted: int) -> None:
     await close(session, CLOSES)
     async with session.begin():
 

@@ -1,4 +1,4 @@
-"""The ranking: inside one technology, only where enough was seen, within the caller's scope."""
+"""The ranking: within each technology, only where enough was measured, within the caller's scope."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ async def five_sites(session: AsyncSession, cast: Cast) -> list[int]:
     ]
 
 
-async def test_sites_are_ranked_inside_their_technology_and_what_was_not_seen_is_never_last(
+async def test_sites_are_ranked_within_their_technology_and_unmeasured_ones_not_at_all(
     session: AsyncSession, cast: Cast
 ) -> None:
     sites = await five_sites(session, cast)
@@ -64,10 +64,10 @@ async def test_regions_and_providers_merge_seconds(session: AsyncSession, cast: 
         if counted:
             await count(session)
         fiber: dict[str, Any] = {"technology": "fiber", "min_coverage_pct": 0}
-        found = [(i["code"], i["sites"], i["down_s"]) for i in (await rank(cast, by="region", **fiber))["items"]]
-        assert found == [("64.03", 1, 3600), ("64.02", 3, 10800)]
-        found = [(i["code"], i["sites"], i["down_s"]) for i in (await rank(cast, by="provider", **fiber))["items"]]
-        assert found == [("telkom-wms", 3, 7200), ("iconplus", 1, 7200)]
+        ranked = [(i["code"], i["sites"], i["down_s"]) for i in (await rank(cast, by="region", **fiber))["items"]]
+        assert ranked == [("64.03", 1, 3600), ("64.02", 3, 10800)]
+        ranked = [(i["code"], i["sites"], i["down_s"]) for i in (await rank(cast, by="provider", **fiber))["items"]]
+        assert ranked == [("telkom-wms", 3, 7200), ("iconplus", 1, 7200)]
         for level, code in (("provinsi", "64"), ("kecamatan", "64.02.05"), ("desa_kelurahan", "64.02.05.2003")):
             items = (await rank(cast, by="region", level=level, **fiber))["items"]
             assert code in {item["code"] for item in items}
@@ -86,7 +86,7 @@ async def test_a_ranking_stays_within_the_callers_scope(session: AsyncSession, c
     assert (district["code"], district["name"], district["id"]) == ("64.03", "Kabupaten Berau", None)
 
 
-async def test_a_site_that_never_answered_is_unranked_for_want_of_evidence(session: AsyncSession, cast: Cast) -> None:
+async def test_a_site_that_never_answered_is_unranked_for_lack_of_evidence(session: AsyncSession, cast: Cast) -> None:
     site_id = await site_since(session, cast, day(4), (day(3), "unknown"))
     answer = await rank(cast, by="site", min_coverage_pct=0)
     assert [(item["id"], item["reason"], item["uptime_pct"]) for item in answer["unranked"]] == [

@@ -1,4 +1,4 @@
-"""What is counted again, and what is not: a mark only where something changed, and each only when it can tell more."""
+"""Which days are counted again: only those that changed, and each only once its figures can differ."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,12 +38,12 @@ async def count(sessions: Sessions, most: int = 60) -> int:
     return most
 
 
-async def marks(session: AsyncSession) -> Any:
+async def stale_days(session: AsyncSession) -> Any:
     async with session.begin():
         return await session.scalar(text("SELECT count(*) FROM stale_day"))
 
 
-async def test_one_more_loss_of_a_long_outage_counts_nothing_again(
+async def test_another_loss_in_a_long_outage_makes_no_day_stale(
     sessions: Sessions, session: AsyncSession, cast: Cast
 ) -> None:
     site, now = await down_since(session, cast, day(20, 5))
@@ -51,10 +51,10 @@ async def test_one_more_loss_of_a_long_outage_counts_nothing_again(
     async with transaction(sessions) as writing:
         at = await writing.scalar(text("SELECT addressed_at FROM site WHERE id = :id"), {"id": site})
         await worker.write_batch(writing, [(Reading(site, to_slot(now), Outcome.TIMEOUT, 3, (), 60), at)], [])
-    assert await marks(session) == 0
+    assert await stale_days(session) == 0
 
 
-async def test_the_end_of_a_long_outage_counts_all_its_days_again(
+async def test_the_end_of_a_long_outage_makes_all_its_days_stale(
     sessions: Sessions, session: AsyncSession, cast: Cast
 ) -> None:
     site, now = await down_since(session, cast, day(20, 5))
@@ -62,19 +62,19 @@ async def test_the_end_of_a_long_outage_counts_all_its_days_again(
     async with transaction(sessions) as writing:
         at = await writing.scalar(text("SELECT addressed_at FROM site WHERE id = :id"), {"id": site})
         await worker.write_batch(writing, [(Reading(site, to_slot(now), Outcome.OK, 3, (20_000,) * 3, 60), at)], [])
-    assert await marks(session) == 20
+    assert await stale_days(session) == 20
 
 
-async def test_a_day_whose_outage_may_yet_count_waits_and_is_not_counted_over_and_over(
+async def test_a_day_whose_outage_may_still_count_stays_stale_without_being_recounted_each_run(
     sessions: Sessions, session: AsyncSession, cast: Cast
 ) -> None:
     site, _ = await down_since(session, cast, day(1, 5))
     await under_contract(session, site, valid_from=day(9).date(), terms=[(day(9).date(), {"min_outage_s": 86_400 * 3})])
     assert await count(sessions) < 60
-    assert await marks(session) == 1, "it is answered live meanwhile"
+    assert await stale_days(session) == 1, "it is answered live meanwhile"
 
 
-async def test_a_correction_of_a_closed_month_says_the_reason_that_was_given(
+async def test_a_correction_of_a_closed_month_has_the_reason_of_the_change(
     sessions: Sessions, session: AsyncSession, cast: Cast
 ) -> None:
     site, first = await site_since(session, cast, day(100)), day(100, 8).date()

@@ -13,7 +13,7 @@ from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, VILLAGE
-from tests.support.site_histories import blame, day, execute, maintain, set_states, site_since, under_contract
+from tests.support.site_histories import day, execute, maintain, record_cause, set_states, site_since, under_contract
 from tests.support.uptime import count, get
 
 HOUR = timedelta(hours=1)
@@ -55,7 +55,7 @@ async def test_a_regions_seconds_are_those_of_its_access_points_and_never_of_nod
             assert answer["total"]["sla_verdict"] is None
 
 
-async def test_every_level_and_filter_tells_the_same_seconds(session: AsyncSession, cast: Cast) -> None:
+async def test_every_level_and_filter_counts_the_same_seconds(session: AsyncSession, cast: Cast) -> None:
     await site_since(session, cast, day(4), (day(2, 3), "down"), (day(1, 4), "up"))
     await site_since(session, cast, day(4), (day(2, 1), "down"), (day(2, 2), "up"), technology="geo")
     await site_since(session, cast, day(4), (day(3), "down"), (day(3, 2), "up"), village_code=BERAU_VILLAGE)
@@ -78,14 +78,14 @@ async def test_every_level_and_filter_tells_the_same_seconds(session: AsyncSessi
         bounds = "&".join(f"{name}={moment.isoformat().replace('+', '%2B')}" for name, moment in period.items())
         answer = await cast.sari.get(f"{path}{'&' if '?' in path else '?'}{bounds}&step=day")
         total = answer.json()["total"]
-        found = total["seconds"]["down"] / 3600, total["outages"], total["sites"]
-        assert found == (hours, outages, sites), path
+        counted = total["seconds"]["down"] / 3600, total["outages"], total["sites"]
+        assert counted == (hours, outages, sites), path
     total = (await get(cast.sari, "/regions/64/uptime", step="day", **period))["total"]
     assert total["longest_outage_s"] == 25 * 3600
     assert total["down_by_cause"] == {"unclassified": 31 * 3600}
 
 
-async def test_nobody_counts_beyond_their_scope(session: AsyncSession, cast: Cast) -> None:
+async def test_nobody_reads_uptime_beyond_their_scope(session: AsyncSession, cast: Cast) -> None:
     await site_since(session, cast, day(2), (day(1), "down"), (day(1, 1), "up"))
     await site_since(session, cast, day(2), (day(1), "down"), (day(1, 2), "up"), provider="iconplus")
     await count(session)
@@ -139,7 +139,7 @@ async def test_a_provider_counts_a_site_only_while_it_was_its_own(session: Async
         assert (region["outages"], region["longest_outage_s"], region["sites"]) == (1, 3 * 3600, 1)
 
 
-async def test_a_region_counts_a_site_only_while_it_stood_there(session: AsyncSession, cast: Cast) -> None:
+async def test_a_region_counts_a_site_only_while_it_was_there(session: AsyncSession, cast: Cast) -> None:
     site_id = await site_since(session, cast, day(4), (day(2, 11), "down"), (day(2, 14), "up"))
     await execute(
         session,
@@ -183,10 +183,10 @@ async def test_maintenance_is_subtracted_first_and_overlapping_windows_once(sess
     assert (region["seconds"]["maintenance"], region["seconds"]["down"]) == (3 * 3600, 2 * 3600)
 
 
-async def test_causes_say_whose_fault_it_was_and_the_rest_is_unclassified(session: AsyncSession, cast: Cast) -> None:
+async def test_downtime_is_split_by_cause_and_the_rest_is_unclassified(session: AsyncSession, cast: Cast) -> None:
     site_id = await site_since(session, cast, day(3), (day(2, 22), "down"), (day(1, 2), "up"))
-    await blame(session, site_id, day(2, 23), None, "power")
-    await blame(session, site_id, day(1, 1), day(1, 3), "link")
+    await record_cause(session, site_id, day(2, 23), None, "power")
+    await record_cause(session, site_id, day(1, 1), day(1, 3), "link")
     expected = {"power": 2 * 3600, "link": 3600, "unclassified": 3600}
     await count(session)
     for path in (f"/sites/{site_id}/uptime", "/regions/64/uptime"):
@@ -211,7 +211,7 @@ async def test_a_contract_counts_outages_by_their_whole_length(session: AsyncSes
         (day(2, 6), "down"),
         (day(2, 6.5), "up"),
     )
-    await blame(session, site_id, day(2, 6), day(2, 7), "power")
+    await record_cause(session, site_id, day(2, 6), day(2, 7), "power")
     assert (await get(cast.sari, f"/sites/{site_id}/uptime"))["total"]["countable_down_s"] is None
     await under_contract(
         session,
@@ -247,7 +247,7 @@ async def test_the_total_of_two_targets_has_none(session: AsyncSession, cast: Ca
     assert shown == [(97.0, "met"), (99.0, "met"), (None, None)]
 
 
-async def test_days_counted_twice_come_to_the_same(session: AsyncSession, cast: Cast) -> None:
+async def test_counting_days_twice_gives_the_same_rows(session: AsyncSession, cast: Cast) -> None:
     await site_since(session, cast, day(6), (day(5, 20), "down"), (day(3, 4), "up"))
     await count(session)
     first = await counted_rows(session)
@@ -268,7 +268,7 @@ async def test_a_day_is_counted_ten_minutes_after_its_midnight(session: AsyncSes
         assert await session.scalar(text("SELECT max(day) FROM counted_day")) == (day(1) + 8 * HOUR).date()
 
 
-async def test_a_change_of_the_past_is_seen_at_once_and_recounts_its_days_alone(
+async def test_a_retroactive_change_shows_at_once_and_only_its_days_are_counted_again(
     session: AsyncSession, cast: Cast
 ) -> None:
     site_id = await site_since(session, cast, day(6))
@@ -297,7 +297,7 @@ async def test_a_change_of_the_past_is_seen_at_once_and_recounts_its_days_alone(
         assert await session.scalar(text("SELECT count(*) FROM stale_day")) == 0
 
 
-async def test_today_and_tomorrow_are_never_marked(session: AsyncSession, cast: Cast) -> None:
+async def test_today_and_tomorrow_are_never_stale(session: AsyncSession, cast: Cast) -> None:
     site_id = await site_since(session, cast, day(2))
     async with session.begin():
         await invalidation.invalidate(
@@ -309,7 +309,7 @@ async def test_today_and_tomorrow_are_never_marked(session: AsyncSession, cast: 
     assert marks == [(day(2) + 8 * HOUR).date()]
 
 
-async def test_an_outage_that_goes_on_keeps_its_last_day_unsettled(session: AsyncSession, cast: Cast) -> None:
+async def test_an_ongoing_outage_keeps_its_last_day_stale(session: AsyncSession, cast: Cast) -> None:
     """Short by now, it may yet become long enough for its contract to count."""
     site_id = await site_since(session, cast, day(3), (day(1, 23.99), "down"))
     first = day(3).date()
@@ -339,13 +339,13 @@ async def test_an_outage_that_goes_on_keeps_its_last_day_unsettled(session: Asyn
         ("/ranking?by=site&cursor=bm9uc2Vuc2U", "cursor", "bad_cursor"),
     ],
 )
-async def test_a_wrong_question_is_told_what_is_wrong(cast: Cast, path: str, field: str, code: str) -> None:
+async def test_invalid_parameters_are_refused(cast: Cast, path: str, field: str, code: str) -> None:
     answer = await cast.sari.get(path)
     assert answer.status_code == 422, answer.text
     assert [(fault["field"], fault["code"]) for fault in answer.json()["errors"]] == [(field, code)]
 
 
-async def test_the_description_shows_examples_that_hold(cast: Cast) -> None:
+async def test_the_examples_in_the_schema_are_valid(cast: Cast) -> None:
     schemas = (await cast.stranger.client.get("/openapi.json")).json()["components"]["schemas"]
     for model in (SumUptimeOut, RankingOut):
         assert schemas[model.__name__]["examples"]
@@ -353,7 +353,7 @@ async def test_the_description_shows_examples_that_hold(cast: Cast) -> None:
             model.model_validate(example)
 
 
-async def test_hours_of_too_much_at_once_are_refused(session: AsyncSession, cast: Cast) -> None:
+async def test_too_many_hours_of_too_many_sites_are_refused(session: AsyncSession, cast: Cast) -> None:
     await site_since(session, cast, day(1))
     answer = await cast.sari.get("/regions/64/uptime?from=2025-01-01&to=2026-01-01&step=hour")
     assert answer.status_code == 200

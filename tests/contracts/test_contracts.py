@@ -1,5 +1,6 @@
-"""Contracts with dated terms, and the contract of a site."""
+"""Contracts with dated terms, and sites under contract."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -25,18 +26,18 @@ def day(offset: int) -> str:
 
 
 @pytest.fixture
-def touched(monkeypatch: pytest.MonkeyPatch) -> list[DirtyRange]:
-    """What was given to be counted again."""
-    spans: list[DirtyRange] = []
+def invalidated(monkeypatch: pytest.MonkeyPatch) -> list[DirtyRange]:
+    """The ranges that were to be counted again; nothing is."""
+    ranges: list[DirtyRange] = []
 
-    async def touch(session: AsyncSession, given: Any, *, reason: str = "") -> None:
-        spans.extend(given)
+    async def invalidate(session: AsyncSession, dirty: Sequence[DirtyRange], *, reason: str = "") -> None:
+        ranges.extend(dirty)
 
-    monkeypatch.setattr(invalidation, "invalidate", touch)
-    return spans
+    monkeypatch.setattr(invalidation, "invalidate", invalidate)
+    return ranges
 
 
-async def test_a_contract_is_registered_with_what_is_usual(cast: Cast) -> None:
+async def test_a_contract_is_registered_with_defaults(cast: Cast) -> None:
     made = await cast.sari.post("/contracts", contract())
     found = await cast.sari.get(f"/contracts/{made.json()['id']}")
     assert (made.status_code, found.json()) == (201, made.json())
@@ -81,7 +82,7 @@ async def test_a_contract_is_registered_with_what_is_usual(cast: Cast) -> None:
         ({"terms": []}, {"terms": "extra_forbidden"}),
     ],
 )
-async def test_a_bad_contract_is_named_field_by_field(
+async def test_an_invalid_contract_gets_a_fault_for_each_field(
     cast: Cast, changes: dict[str, Any], expected: dict[str, str]
 ) -> None:
     answer = await cast.sari.post("/contracts", contract(**changes))
@@ -109,14 +110,14 @@ async def test_only_the_province_makes_contracts_and_a_provider_sees_its_own(cas
     assert [item["id"] for item in by_provider] == [own["id"]]
 
 
-async def test_contracts_come_in_pages(cast: Cast) -> None:
+async def test_contracts_are_paged(cast: Cast) -> None:
     made = [(await create_contract(cast, number=str(n)))["id"] for n in range(3)]
     first = (await cast.sari.get("/contracts", params={"limit": 2})).json()
     rest = (await cast.sari.get("/contracts", params={"limit": 2, "cursor": first["next_cursor"]})).json()
     assert ([item["id"] for item in first["items"] + rest["items"]], rest["next_cursor"]) == (made, None)
 
 
-async def test_changed_terms_leave_the_earlier_days_their_own(cast: Cast) -> None:
+async def test_changed_terms_leave_those_of_earlier_days_unchanged(cast: Cast) -> None:
     made = await create_contract(cast, bandwidth_down_mbps=50)
     url = f"/contracts/{made['id']}"
     now = (await cast.sari.patch(url, {"sla_target_pct": 98.5})).json()
@@ -151,7 +152,7 @@ async def test_a_patch_that_changes_nothing_makes_no_version_and_no_terms(cast: 
         ({"sla": 90}, {"sla": "extra_forbidden"}),
     ],
 )
-async def test_a_bad_change_of_a_contract_is_named_and_nothing_is_half_applied(
+async def test_an_invalid_change_of_a_contract_is_refused_as_a_whole(
     cast: Cast, changes: dict[str, Any], expected: dict[str, str]
 ) -> None:
     made = await create_contract(cast)
@@ -173,7 +174,7 @@ async def test_a_stale_version_and_a_number_that_is_taken_are_refused(cast: Cast
     assert (await cast.sari.get(url)).json() == changed.json()
 
 
-async def test_terms_of_a_contract_to_come_begin_with_it(cast: Cast) -> None:
+async def test_changed_terms_of_a_future_contract_begin_with_it(cast: Cast) -> None:
     made = await create_contract(cast, valid_from=day(30), valid_to=day(60))
     changed = (await cast.sari.patch(f"/contracts/{made['id']}", {"sla_target_pct": 97})).json()
     assert [(t["started_on"], t["sla_target_pct"]) for t in changed["terms"]] == [(day(30), 97)]
@@ -181,25 +182,25 @@ async def test_terms_of_a_contract_to_come_begin_with_it(cast: Cast) -> None:
     assert [t["started_on"] for t in earlier["terms"]] == [day(20)]
 
 
-async def test_terms_changed_for_days_gone_are_counted_again(
-    cast: Cast, session: AsyncSession, touched: list[DirtyRange]
+async def test_past_days_whose_terms_change_are_counted_again(
+    cast: Cast, session: AsyncSession, invalidated: list[DirtyRange]
 ) -> None:
     made, here = await create_contract(cast), await register(cast)
     since = TODAY - timedelta(days=2)
     await assign_contract(session, here["id"], made["id"], since)
     await cast.sari.patch(f"/contracts/{made['id']}", {"min_outage_s": 60, "effective_from": day(3)})
-    assert touched == []
+    assert invalidated == []
     await cast.sari.patch(f"/contracts/{made['id']}", {"min_outage_s": 90, "effective_from": since.isoformat()})
-    (span,) = touched
+    (span,) = invalidated
     assert (span.site_id, span.start) == (here["id"], midnight(since))
     assert abs((utc_now() - span.end).total_seconds()) < 60
-    touched.clear()
+    invalidated.clear()
     await cast.sari.patch(f"/contracts/{made['id']}", {"valid_to": day(-1)})
-    assert [(s.site_id, s.start) for s in touched] == [(here["id"], midnight(TODAY - timedelta(days=1)))]
+    assert [(s.site_id, s.start) for s in invalidated] == [(here["id"], midnight(TODAY - timedelta(days=1)))]
 
 
-async def test_a_closed_month_changes_only_for_a_reason_and_that_is_recorded(
-    cast: Cast, session: AsyncSession, touched: list[DirtyRange]
+async def test_a_change_that_reaches_into_a_closed_month_needs_a_reason_which_is_recorded(
+    cast: Cast, session: AsyncSession, invalidated: list[DirtyRange]
 ) -> None:
     made, here = await create_contract(cast), await register(cast)
     change = {"sla_target_pct": 95, "effective_from": day(-100)}
@@ -210,15 +211,15 @@ async def test_a_closed_month_changes_only_for_a_reason_and_that_is_recorded(
     refused = await cast.sari.patch(f"/contracts/{made['id']}", change)
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "reason_needed")
     assert (TODAY - timedelta(days=100)).isoformat()[:7] in refused.json()["errors"][0]["message"]
-    assert (touched, (await cast.sari.get(f"/contracts/{made['id']}")).json()) == ([], made)
+    assert (invalidated, (await cast.sari.get(f"/contracts/{made['id']}")).json()) == ([], made)
     allowed = await cast.sari.patch(f"/contracts/{made['id']}", {**change, "reason": "adendum 2"})
-    assert (allowed.status_code, len(touched)) == (200, 1)
+    assert (allowed.status_code, len(invalidated)) == (200, 1)
     entry = (await cast.sari.get("/audit", params={"object": "contract"})).json()["items"][0]
     assert (entry["actor"], entry["action"], entry["reason"]) == ("token sari", "change", "adendum 2")
     assert (entry["before"]["sla_target_pct"], len(entry["after"]["terms"])) == (99, 2)
 
 
-def test_the_examples_of_contracts_are_true() -> None:
+def test_the_examples_in_the_schema_are_valid() -> None:
     for model in (ContractIn, ContractPatch, ContractOut, TermsOut, AuditOut):
         for example in model.model_json_schema()["examples"]:
             model.model_validate(example)
@@ -262,7 +263,7 @@ async def test_a_site_is_under_a_contract_of_its_provider_from_the_day_it_says_s
     assert left.json()["contract_id"] is None
 
 
-async def test_a_contract_of_another_provider_is_refused_and_the_right_ones_are_named(cast: Cast) -> None:
+async def test_a_contract_of_another_provider_is_refused_and_its_own_are_suggested(cast: Cast) -> None:
     theirs, own = await create_contract(cast), await create_contract(cast, number="027/9", provider="iconplus")
     refused = await cast.sari.post("/sites", site(contract_id=own["id"]))
     fault = refused.json()["errors"][0]
@@ -273,7 +274,7 @@ async def test_a_contract_of_another_provider_is_refused_and_the_right_ones_are_
     assert (await cast.sari.get("/sites")).json()["items"] == []
 
 
-async def test_a_site_that_changes_its_provider_changes_its_contract_along(cast: Cast) -> None:
+async def test_a_site_changes_its_contract_together_with_its_provider(cast: Cast) -> None:
     made, own = await create_contract(cast), await create_contract(cast, number="027/9", provider="iconplus")
     url = f"/sites/{(await register(cast, contract_id=made['id']))['id']}"
     refused = await cast.sari.patch(url, {"provider": "iconplus"})

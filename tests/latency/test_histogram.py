@@ -23,11 +23,11 @@ def test_merging_is_associative_commutative_and_the_histogram_of_the_union(
 
 
 @given(st.lists(st.integers(1, 5_000_000), min_size=1, max_size=60), st.floats(0, 1))
-def test_any_percentile_of_anything_is_within_2_percent(given: list[int], q: float) -> None:
-    exact, ours = percentile(given, q), Histogram.of(given).quantile(q)
+def test_any_percentile_of_anything_is_within_2_percent(rtts_us: list[int], q: float) -> None:
+    exact, ours = percentile(rtts_us, q), Histogram.of(rtts_us).quantile(q)
     assert ours is not None
     assert abs(ours - exact) <= HELD * exact
-    assert min(given) <= ours <= max(given)
+    assert min(rtts_us) <= ours <= max(rtts_us)
 
 
 def test_the_centre_of_a_bucket_is_within_2_percent_of_all_that_falls_into_it() -> None:
@@ -37,7 +37,7 @@ def test_the_centre_of_a_bucket_is_within_2_percent_of_all_that_falls_into_it() 
 
 def test_no_round_trip_time_is_near_enough_to_a_buckets_edge_to_be_rounded_across_it() -> None:
     """So that Python and PostgreSQL, or two machines, never disagree about a bucket."""
-    nearest = min(abs(place - round(place)) for rtt in range(2, 3_000_000, 7) if (place := math.log(rtt) / LN_GAMMA))
+    nearest = min(abs(exact - round(exact)) for rtt in range(2, 3_000_000, 7) if (exact := math.log(rtt) / LN_GAMMA))
     assert nearest > 1e-9
 
 

@@ -1,4 +1,4 @@
-"""Who records while it is counted: nothing is lost between them. On several connections that really commit."""
+"""Readings recorded while a rollup runs are never lost; on several connections that really commit."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -61,11 +61,11 @@ async def waits(task: "asyncio.Task[Any]") -> bool:
 
 
 async def received(session: AsyncSession) -> int | None:
-    found: int | None = await session.scalar(text("SELECT received FROM rollup_hour"))
-    return found
+    packets: int | None = await session.scalar(text("SELECT received FROM rollup_hour"))
+    return packets
 
 
-async def test_an_hour_is_closed_only_when_all_who_record_in_it_have_done(apart: Sessions) -> None:
+async def test_an_hour_is_closed_only_when_all_writers_in_it_have_committed(apart: Sessions) -> None:
     async with apart() as slow, slow.begin():
         await measurements.record(slow, [reading(10)])
         closing = asyncio.create_task(step(apart))
@@ -78,7 +78,7 @@ async def test_an_hour_is_closed_only_when_all_who_record_in_it_have_done(apart:
         assert await session.scalar(text("SELECT count(*) FROM stale_hour")) == 0
 
 
-async def test_who_records_while_it_is_closed_waits_for_that_moment_only_and_leaves_a_mark(apart: Sessions) -> None:
+async def test_a_writer_waits_only_while_the_hour_is_closed_and_marks_it_stale(apart: Sessions) -> None:
     async with apart() as closer, closer.begin():
         assert await roll_up(closer, CLOSING)
 
@@ -93,7 +93,7 @@ async def test_who_records_while_it_is_closed_waits_for_that_moment_only_and_lea
         assert await session.scalar(text("SELECT count(*) FROM stale_hour")) == 1
 
 
-async def test_what_comes_while_its_hour_is_counted_again_is_counted_next_time(apart: Sessions) -> None:
+async def test_readings_recorded_while_their_hour_is_counted_again_are_counted_next_time(apart: Sessions) -> None:
     while await step(apart):
         pass
     async with transaction(apart) as session:
@@ -116,7 +116,7 @@ async def test_what_comes_while_its_hour_is_counted_again_is_counted_next_time(a
         assert await received(session) == 2
 
 
-async def test_who_records_does_not_wait_for_the_count(apart: Sessions) -> None:
+async def test_a_writer_does_not_wait_for_the_rollup(apart: Sessions) -> None:
     assert await step(apart)
     async with apart() as counter, counter.begin():
         assert await roll_up(counter, CLOSING)

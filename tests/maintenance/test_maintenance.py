@@ -1,5 +1,6 @@
-"""Maintenance windows: planned by those whose place it is, counted once, and never lost."""
+"""Maintenance windows: planned within the caller's scope, overlaps counted once, cancelled ones kept."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,15 +49,15 @@ async def ids(person: Person, **params: Any) -> list[int]:
 
 
 @pytest.fixture
-def touched(monkeypatch: pytest.MonkeyPatch) -> list[DirtyRange]:
-    """What was given to be counted again."""
-    spans: list[DirtyRange] = []
+def invalidated(monkeypatch: pytest.MonkeyPatch) -> list[DirtyRange]:
+    """The ranges that were to be counted again; nothing is."""
+    ranges: list[DirtyRange] = []
 
-    async def touch(session: AsyncSession, given: Any, *, reason: str = "") -> None:
-        spans.extend(given)
+    async def invalidate(session: AsyncSession, dirty: Sequence[DirtyRange], *, reason: str = "") -> None:
+        ranges.extend(dirty)
 
-    monkeypatch.setattr(invalidation, "invalidate", touch)
-    return spans
+    monkeypatch.setattr(invalidation, "invalidate", invalidate)
+    return ranges
 
 
 async def registered_long_ago(session: AsyncSession) -> None:
@@ -107,7 +108,7 @@ async def test_a_window_is_planned_for_a_site_a_region_a_provider_or_a_providers
         ({"reasn": "x"}, {"reasn": "extra_forbidden"}),
     ],
 )
-async def test_a_bad_window_is_named_field_by_field(
+async def test_an_invalid_window_gets_a_fault_for_each_field(
     cast: Cast, changes: dict[str, Any], expected: dict[str, str]
 ) -> None:
     assert await faults(cast.sari, **changes) == expected
@@ -128,7 +129,7 @@ async def test_nobody_plans_beyond_their_scope(cast: Cast) -> None:
     assert await ids(cast.sari) == []
 
 
-async def test_everybody_sees_the_windows_that_touch_their_scope(cast: Cast) -> None:
+async def test_callers_see_the_windows_that_overlap_their_scope(cast: Cast) -> None:
     site = await register(cast)
     own = await register(cast, host="198.51.100.21", provider="iconplus")
     on_site, on_own = await plan(cast.ana, site=site["id"]), await plan(cast.ana, site=own["id"])
@@ -154,7 +155,7 @@ async def test_everybody_sees_the_windows_that_touch_their_scope(cast: Cast) -> 
         assert (await cast.sari.get(f"/maintenance/{ident}")).status_code == 404
 
 
-async def test_windows_are_listed_by_period_status_and_place(cast: Cast) -> None:
+async def test_windows_are_filtered_by_period_status_and_scope(cast: Cast) -> None:
     site, other = await register(cast), await register(cast, host="198.51.100.21", provider="iconplus")
     gone = await plan(cast.sari, -5, -4, site=site["id"])
     running = await plan(cast.sari, -1, 1, region="64.02.05")
@@ -195,12 +196,12 @@ async def test_windows_are_listed_by_period_status_and_place(cast: Cast) -> None
         {"until": "x"},
     ],
 )
-async def test_a_bad_question_is_answered_with_what_is_wrong(cast: Cast, params: dict[str, str]) -> None:
+async def test_invalid_filters_are_refused(cast: Cast, params: dict[str, str]) -> None:
     assert (await cast.sari.get("/maintenance", params=params)).status_code == 422
     assert (await cast.ben.get("/maintenance", params={"region": "64.02"})).status_code == 403
 
 
-async def test_windows_come_in_pages_in_the_order_of_their_starts(cast: Cast) -> None:
+async def test_windows_are_paged_by_their_start(cast: Cast) -> None:
     made = [(await plan(cast.sari, start, start + 1, region="64.02"))["id"] for start in (9, 3, 6)]
     first = (await cast.sari.get("/maintenance", params={"limit": 2})).json()
     rest = (await cast.sari.get("/maintenance", params={"limit": 2, "cursor": first["next_cursor"]})).json()
@@ -234,7 +235,7 @@ async def test_the_same_window_twice_is_a_conflict_and_windows_may_overlap(cast:
         ({"cancelled_at": at(1)}, {"cancelled_at": "extra_forbidden"}),
     ],
 )
-async def test_a_bad_change_of_a_window_is_named_and_nothing_is_half_applied(
+async def test_an_invalid_change_of_a_window_is_refused_as_a_whole(
     cast: Cast, changes: dict[str, Any], expected: dict[str, str]
 ) -> None:
     made = await plan(cast.ana, region="64.02")
@@ -244,7 +245,7 @@ async def test_a_bad_change_of_a_window_is_named_and_nothing_is_half_applied(
     assert (await cast.ana.get(f"/maintenance/{made['id']}")).json() == made
 
 
-async def test_only_what_is_given_changes_and_a_stale_version_is_refused(cast: Cast) -> None:
+async def test_only_given_fields_change_and_a_stale_version_is_refused(cast: Cast) -> None:
     made = await plan(cast.ana, region="64.02")
     url = f"/maintenance/{made['id']}"
     changed = (await cast.ana.patch(url, {"title": "Tiang"}, headers={"If-Match": str(made["version"])})).json()
@@ -254,7 +255,7 @@ async def test_only_what_is_given_changes_and_a_stale_version_is_refused(cast: C
     assert (await cast.ana.patch(url, {"title": "Tiang"})).json() == changed
 
 
-async def test_cancelling_twice_is_cancelling_once_and_the_row_stays(cast: Cast) -> None:
+async def test_cancelling_is_idempotent_and_the_row_is_kept(cast: Cast) -> None:
     made = await plan(cast.ana, region="64.02")
     url = f"/maintenance/{made['id']}"
     assert (await cast.ana.delete(url)).status_code == 204
@@ -266,29 +267,32 @@ async def test_cancelling_twice_is_cancelling_once_and_the_row_stays(cast: Cast)
     assert (late.status_code, late.json()["errors"][0]["code"]) == (409, "cancelled")
 
 
-async def test_what_has_been_is_counted_again_and_what_is_to_come_is_not(
-    cast: Cast, session: AsyncSession, touched: list[DirtyRange]
+async def test_past_seconds_are_counted_again_and_future_ones_are_not(
+    cast: Cast, session: AsyncSession, invalidated: list[DirtyRange]
 ) -> None:
     here = await register(cast)
     await register(cast, host="198.51.100.21", village_code=BERAU_VILLAGE)
     await registered_long_ago(session)
     planned = await plan(cast.ana, 2, 4, region="64.02")
     await cast.ana.patch(f"/maintenance/{planned['id']}", {"ended_at": at(5)})
-    assert touched == []
+    assert invalidated == []
     made = await plan(cast.ana, -6, -4, region="64.02")
-    assert touched == [DirtyRange(here["id"], NOW - 6 * HOUR, NOW - 4 * HOUR)]
-    touched.clear()
+    assert invalidated == [DirtyRange(here["id"], NOW - 6 * HOUR, NOW - 4 * HOUR)]
+    invalidated.clear()
     await cast.ana.patch(f"/maintenance/{made['id']}", {"started_at": at(-7), "ended_at": at(-5)})
-    assert [(s.start, s.end) for s in touched] == [(NOW - 7 * HOUR, NOW - 6 * HOUR), (NOW - 5 * HOUR, NOW - 4 * HOUR)]
-    touched.clear()
+    assert [(s.start, s.end) for s in invalidated] == [
+        (NOW - 7 * HOUR, NOW - 6 * HOUR),
+        (NOW - 5 * HOUR, NOW - 4 * HOUR),
+    ]
+    invalidated.clear()
     await cast.ana.patch(f"/maintenance/{made['id']}", {"title": "Tiang"})
-    assert touched == []
+    assert invalidated == []
     await cast.ana.delete(f"/maintenance/{made['id']}")
-    assert touched == [DirtyRange(here["id"], NOW - 7 * HOUR, NOW - 5 * HOUR)]
+    assert invalidated == [DirtyRange(here["id"], NOW - 7 * HOUR, NOW - 5 * HOUR)]
 
 
-async def test_a_closed_month_wants_a_reason_for_each_change_and_all_is_audited(
-    cast: Cast, session: AsyncSession, touched: list[DirtyRange]
+async def test_changes_of_a_closed_month_need_a_reason_and_are_audited(
+    cast: Cast, session: AsyncSession, invalidated: list[DirtyRange]
 ) -> None:
     here, terms = await register(cast), await create_contract(cast)
     free = await register(cast, host="198.51.100.21", village_code=BERAU_VILLAGE)
@@ -297,7 +301,7 @@ async def test_a_closed_month_wants_a_reason_for_each_change_and_all_is_audited(
     await close_months(session)
     old = -24 * 100
     assert await faults(cast.ana, start=old, end=old + 2) == {"reason": "reason_needed"}
-    assert (touched, await ids(cast.sari, **{"from": at(old - 1)})) == ([], [])
+    assert (invalidated, await ids(cast.sari, **{"from": at(old - 1)})) == ([], [])
     made = await plan(cast.ana, old, old + 2, region="64.02", reason="laporan terlambat")
     url = f"/maintenance/{made['id']}"
     assert (await cast.ana.patch(url, {"ended_at": at(old + 3)})).json()["errors"][0]["code"] == "reason_needed"
@@ -336,7 +340,7 @@ async def test_a_month_is_closed_eight_days_after_its_end(cast: Cast, session: A
     assert following + timedelta(days=8) <= NOW < following + timedelta(days=8 + 31)
 
 
-def test_what_a_change_of_a_stretch_concerns_is_what_only_one_of_the_two_covers() -> None:
+def test_a_moved_window_affects_what_only_one_of_its_two_ranges_covers() -> None:
     a, b, c, d = (NOW + n * HOUR for n in range(4))
     assert retroactive_changes.symmetric_difference((a, b), (a, b)) == []
     assert retroactive_changes.symmetric_difference((a, c), (b, d)) == [(a, b), (c, d)]
@@ -349,8 +353,8 @@ async def windows(session: AsyncSession, *site_ids: int, start: float = -48, end
         return (moment - NOW) / HOUR
 
     async with session.begin():
-        found = await maintenance_overlay.windows_of(session, site_ids, NOW + start * HOUR, NOW + end * HOUR)
-    return {site_id: [(hours(a), hours(b)) for a, b in stretches] for site_id, stretches in found.items()}
+        by_site = await maintenance_overlay.windows_of(session, site_ids, NOW + start * HOUR, NOW + end * HOUR)
+    return {site_id: [(hours(a), hours(b)) for a, b in ranges] for site_id, ranges in by_site.items()}
 
 
 async def test_windows_cover_a_site_by_itself_its_region_and_its_provider_and_overlaps_count_once(
@@ -400,7 +404,9 @@ async def test_a_providers_window_covers_a_site_only_while_it_was_that_providers
     assert await windows(session, site["id"]) == {site["id"]: [(-6, -3)]}
 
 
-async def test_what_runs_now_is_known_with_the_moment_when_that_changes(cast: Cast, session: AsyncSession) -> None:
+async def test_running_maintenance_is_returned_with_the_time_of_its_next_change(
+    cast: Cast, session: AsyncSession
+) -> None:
     site, other = await register(cast), await register(cast, host="198.51.100.21", village_code=BERAU_VILLAGE)
 
     async def running(hours: float = 0) -> RunningMaintenance:
@@ -416,13 +422,13 @@ async def test_what_runs_now_is_known_with_the_moment_when_that_changes(cast: Ca
     assert await running(3) == RunningMaintenance()
 
 
-def test_the_examples_of_windows_are_true() -> None:
+def test_the_examples_in_the_schema_are_valid() -> None:
     for model in (WindowIn, WindowPatch, WindowOut):
         for example in model.model_json_schema()["examples"]:
             model.model_validate(example)
 
 
-async def test_a_window_that_runs_is_ended_early_by_its_new_end(cast: Cast, session: AsyncSession) -> None:
+async def test_a_running_window_is_ended_early_by_a_new_end(cast: Cast, session: AsyncSession) -> None:
     site = await register(cast)
     await registered_long_ago(session)
     made = await plan(cast.ana, -3, 3, site=site["id"])

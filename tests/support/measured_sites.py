@@ -1,4 +1,4 @@
-"""Sites that have been measured for days, and the worker that counts what was measured."""
+"""Sites measured for days over all technologies, and the rollup of their readings."""
 
 import math
 import random
@@ -22,73 +22,73 @@ TABLES = ("rollup_hour", "rollup_day", "region_day", "region_month")
 TECHNOLOGIES = {"fiber": (10, 40), "radio": (12, 50), "cellular": (30, 100), "leo": (25, 60), "geo": (550, 700)}
 
 
-def rtt_us(technology: str, chance: random.Random) -> int:
+def rtt_us(technology: str, rng: random.Random) -> int:
     low, high = TECHNOLOGIES[technology]
-    tail = chance.paretovariate(1.5) if chance.random() < 0.05 else 1.0
-    return min(3_000_000, round(1000 * chance.uniform(low, high) * tail))
+    tail = rng.paretovariate(1.5) if rng.random() < 0.05 else 1.0
+    return min(3_000_000, round(1000 * rng.uniform(low, high) * tail))
 
 
 def percentile(rtts: Sequence[float], q: float) -> float:
-    """The exact one, between its two neighbours."""
-    ordered, place = sorted(rtts), q * (len(rtts) - 1)
-    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
-    return low + (high - low) * (place % 1)
+    """Return the exact percentile, interpolated between its two neighbours."""
+    ordered, rank = sorted(rtts), q * (len(rtts) - 1)
+    low, high = ordered[math.floor(rank)], ordered[math.ceil(rank)]
+    return low + (high - low) * (rank % 1)
 
 
-class Living:
-    """`now` is a minute past noon; the counting begins at `since`, three midnights before it."""
+class MeasuredSites:
+    """`now` is a minute past noon; rollups begin at `since`, three midnights before it."""
 
     def __init__(self, sessions: Sessions, cast: Cast) -> None:
         self.sessions, self.cast = sessions, cast
         today = utc_now().astimezone(WITA).date()
         self.now = midnight(today) + timedelta(hours=12, minutes=1)
         self.since = midnight(today - timedelta(days=3))
-        self.chance, self.sites = random.Random(7), 0
+        self.random, self.sites = random.Random(7), 0
 
-    async def begin(self) -> None:
+    async def reset_watermarks(self) -> None:
         await self.execute("UPDATE rollup_watermark SET upto = :since, site_id = 0", since=self.since)
 
-    async def site(self, technology: str = "fiber", **changes: Any) -> int:
+    async def add_site(self, technology: str = "fiber", **changes: Any) -> int:
         self.sites += 1
-        made = await register(self.cast, technology=technology, host=f"198.51.100.{self.sites}", **changes)
+        site = await register(self.cast, technology=technology, host=f"198.51.100.{self.sites}", **changes)
         for statement in (
             "UPDATE site SET addressed_at = :start, created_at = :start WHERE id = :id",
             "UPDATE site_configuration SET started_at = :start, addressed_at = :start WHERE site_id = :id",
         ):
-            await self.execute(statement, start=self.since - timedelta(days=40), id=made["id"])
-        return int(made["id"])
+            await self.execute(statement, start=self.since - timedelta(days=40), id=site["id"])
+        return int(site["id"])
 
     def reading(
         self, site: int, at: datetime, rtts: Sequence[int] | None, *, outcome: Outcome | None = None
     ) -> Reading:
-        """`rtts` of the three packets that were answered; None is a timeout."""
-        found = outcome or (Outcome.TIMEOUT if rtts is None else Outcome.OK)
+        """A reading of three packets with these round-trip times of the answered ones; None is a timeout."""
+        outcome = outcome or (Outcome.TIMEOUT if rtts is None else Outcome.OK)
         return Reading(
-            site, to_slot(at), found, 0 if found is Outcome.FAULT else 3, tuple(rtts or ()), 60, None, CENTRAL
+            site, to_slot(at), outcome, 0 if outcome is Outcome.FAULT else 3, tuple(rtts or ()), 60, None, CENTRAL
         )
 
     def readings(self, site: int, technology: str, start: datetime, count: int, *, every_s: int) -> list[Reading]:
-        made = []
+        readings = []
         for number in range(count):
-            answered = self.chance.choice((3, 3, 3, 3, 2, 1, 0))
-            rtts = [rtt_us(technology, self.chance) for _ in range(answered)] or None
-            made.append(self.reading(site, start + timedelta(seconds=number * every_s), rtts))
-        return made
+            answered = self.random.choice((3, 3, 3, 3, 2, 1, 0))
+            rtts = [rtt_us(technology, self.random) for _ in range(answered)] or None
+            readings.append(self.reading(site, start + timedelta(seconds=number * every_s), rtts))
+        return readings
 
     async def record(self, readings: Iterable[Reading]) -> list[tuple[int, datetime]]:
         async with transaction(self.sessions) as session:
             return await measurements.record(session, list(readings))
 
-    async def count(self, *, now: datetime | None = None, sites_a_step: int = 100, steps: int = 10_000) -> int:
-        """How many steps it took, until there was nothing left to do."""
+    async def roll_up(self, *, now: datetime | None = None, sites_a_step: int = 100, steps: int = 10_000) -> int:
+        """Run steps until nothing is left to do; return how many there were."""
         for step in range(steps):
             async with transaction(self.sessions) as session:
                 if not await roll_up(session, now or self.now, sites_a_step=sites_a_step):
                     return step
         return steps
 
-    async def pass_over(self, until: datetime) -> None:
-        """The hours until then, in which nothing was measured, need not be counted one by one."""
+    async def skip_hours(self, until: datetime) -> None:
+        """Move the watermark of hours past those without readings, instead of counting them one by one."""
         await self.execute("UPDATE rollup_watermark SET upto = :until WHERE stage <> 'days'", until=until)
 
     async def execute(self, statement: str, **values: Any) -> Sequence[Any]:
@@ -97,11 +97,11 @@ class Living:
             return result.all() if isinstance(result, CursorResult) and result.returns_rows else []
 
     async def rows(self) -> dict[str, set[str]]:
-        """Everything that was counted, to the byte."""
+        """Return all rollup rows as text, by table."""
         return {table: {row[0] for row in await self.execute(f"SELECT t::text FROM {table} t")} for table in TABLES}
 
-    async def versions(self) -> dict[tuple[str, str], str]:
-        """Where each row lies, by table and key: a row that is written again lies elsewhere."""
+    async def row_locations(self) -> dict[tuple[str, str], str]:
+        """Return the ctid of each row by table and key: it changes when the row is written again."""
         keys = {
             "rollup_hour": "site_id, hour",
             "rollup_day": "site_id, day",
@@ -109,14 +109,14 @@ class Living:
             "region_month": "region_code, month, provider_id, technology",
         }
         return {
-            (table, row.key): row.place
+            (table, row.key): row.location
             for table, key in keys.items()
-            for row in await self.execute(f"SELECT concat_ws('|', {key}) AS key, ctid::text AS place FROM {table}")
+            for row in await self.execute(f"SELECT concat_ws('|', {key}) AS key, ctid::text AS location FROM {table}")
         }
 
 
 @pytest.fixture
-async def living(sessions: Sessions, cast: Cast) -> Living:
-    living = Living(sessions, cast)
-    await living.begin()
-    return living
+async def measured(sessions: Sessions, cast: Cast) -> MeasuredSites:
+    measured = MeasuredSites(sessions, cast)
+    await measured.reset_watermarks()
+    return measured

@@ -1,4 +1,4 @@
-"""Sites with a past: set up some time ago, and states written straight into the ledger."""
+"""Sites with a history: registered days ago, with segments, contracts, maintenance and causes written as rows."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -7,24 +7,24 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import floor_second, midnight, utc_now
+from app.core.clock import floor_second, midnight, today, utc_now
 from app.incidents import outage_causes
 from app.registry.models import Cause, Contract, ContractTerms
 from tests.conftest import Cast
 from tests.factories import register
 
-TODAY = (utc_now() + timedelta(hours=8)).date()
+TODAY = today()
 
 
 def day(ago: int, hours: float = 0) -> datetime:
-    """A moment of a WITA day so many days ago."""
+    """Return the moment so many hours into a WITA day so many days ago."""
     return midnight(TODAY - timedelta(days=ago)) + timedelta(hours=hours)
 
 
 async def site_since(
     session: AsyncSession, cast: Cast, since: datetime, *states: tuple[datetime, str], **fields: Any
 ) -> int:
-    """A site in service since then, `up` until the first of the states begins; the last one goes on."""
+    """Register a site in service since then, `up` until the first of the states begins; the last state is open."""
     async with session.begin():
         count = await session.scalar(text("SELECT count(*) FROM site"))
     site_id: int = (await register(cast, host=f"198.51.100.{count + 1}", **fields))["id"]
@@ -40,7 +40,7 @@ async def site_since(
 
 
 async def set_states(session: AsyncSession, site_id: int, *states: tuple[datetime, str]) -> None:
-    """The site's whole ledger anew; the evidence of the last state is of now."""
+    """Replace the site's segments; the last state is supported by evidence of now."""
     await execute(session, "DELETE FROM state_segment WHERE site_id = :id", id=site_id)
     ends: Sequence[datetime | None] = [*(began for began, _ in states[1:]), None]
     for (began, state), ended in zip(states, ends, strict=True):
@@ -65,6 +65,7 @@ async def set_states(session: AsyncSession, site_id: int, *states: tuple[datetim
 async def under_contract(
     session: AsyncSession, site_id: int, *, valid_from: date, terms: Sequence[tuple[date, dict[str, Any]]]
 ) -> None:
+    """Put the site under a contract of its own, for all of its time; `terms` by the day they start on."""
     async with session.begin():
         provider_id = await session.scalar(text("SELECT provider_id FROM site WHERE id = :id"), {"id": site_id})
         contract = Contract(number=f"K-{site_id}", provider_id=provider_id, valid_from=valid_from, version=1)
@@ -84,6 +85,7 @@ async def under_contract(
 
 
 async def maintain(session: AsyncSession, start: datetime, end: datetime, **scope: Any) -> None:
+    """Plan a window for a site_id, a region_code, a provider_id, or the last two together."""
     values = {"site_id": None, "region_code": None, "provider_id": None} | scope
     await execute(
         session,
@@ -95,7 +97,7 @@ async def maintain(session: AsyncSession, start: datetime, end: datetime, **scop
     )
 
 
-async def blame(session: AsyncSession, site_id: int, start: datetime, end: datetime | None, cause: str) -> None:
+async def record_cause(session: AsyncSession, site_id: int, start: datetime, end: datetime | None, cause: str) -> None:
     async with session.begin():
         await outage_causes.set_cause(session, [site_id], start, end, Cause(cause), "sari")
 
@@ -103,5 +105,5 @@ async def blame(session: AsyncSession, site_id: int, start: datetime, end: datet
 async def execute(session: AsyncSession, *statements: str, **values: Any) -> None:
     async with session.begin():
         for statement in statements:
-            names = {name: value for name, value in values.items() if f":{name}" in statement}
-            await session.execute(text(statement), names)
+            bound = {name: value for name, value in values.items() if f":{name}" in statement}
+            await session.execute(text(statement), bound)
