@@ -16,7 +16,7 @@ from app.registry.models import State
 
 
 @dataclass(frozen=True, slots=True)
-class SiteHistory:
+class CountableHistory:
     """All that counting a site needs.
 
     `states` hold outages in their whole length, also where they reach beyond the period that is counted.
@@ -30,7 +30,7 @@ class SiteHistory:
     site_id: int = 0
 
 
-def tally_parts(history: SiteHistory, parts: Sequence[tuple[int, int]]) -> list[Tally]:
+def tally_parts(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> list[Tally]:
     """Return a tally for each part `(start, end)`; parts follow each other in order."""
     tallies = [Tally() for _ in parts]
     for slice_ in cut_slices(history, parts):
@@ -38,7 +38,7 @@ def tally_parts(history: SiteHistory, parts: Sequence[tuple[int, int]]) -> list[
     return tallies
 
 
-def cut_slices(history: SiteHistory, parts: Sequence[tuple[int, int]]) -> list[Slice]:
+def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> list[Slice]:
     """Cut the parts wherever anything changes.
 
     An outage is a run of `down` that no other state interrupts; maintenance inside it takes seconds from it but does

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.selection import ROLLED_UP_CODE_LENGTHS
 from app.availability import site_history
-from app.availability.counting import SiteHistory, cut_slices
+from app.availability.counting import CountableHistory, cut_slices
 from app.availability.models import ALL_PROVIDERS, ALL_TECHNOLOGIES, AvailabilityDay, CountedDay, OutagePart
 from app.availability.site_history import SiteRef
 from app.availability.tally import Tally
@@ -143,7 +143,7 @@ DayKey = tuple[int, str, str]  # provider, technology, village
 DayRow = tuple[dict[str, Any], list[dict[str, Any]]]  # of availability_day, with its rows of outage_part
 
 
-def _day_rows(history: SiteHistory, low: int, high: int) -> list[DayRow]:
+def _day_rows(history: CountableHistory, low: int, high: int) -> list[DayRow]:
     """Return a row for each provider, technology and village that the site had that day.
 
     One second on either side of the day shows which outages cross its edges.
@@ -161,7 +161,7 @@ def _day_rows(history: SiteHistory, low: int, high: int) -> list[DayRow]:
     return [_day_row(history.site_id, key, tally, crossing) for key, tally in tallies.items()]
 
 
-def _is_undecided(history: SiteHistory, low: int, high: int) -> bool:
+def _is_undecided(history: CountableHistory, low: int, high: int) -> bool:
     """Whether an outage of the day is still too short for its contract, and may grow."""
     if not history.policies:
         return False

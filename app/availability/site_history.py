@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability import maintenance_overlay
-from app.availability.counting import SiteHistory
+from app.availability.counting import CountableHistory
 from app.availability.intervals import FOREVER, IntervalMap, clip
 from app.availability.policy import ContractPolicy, DatedContract
 from app.availability.tally import BAD_STATES
@@ -45,7 +45,7 @@ async def list_sites(session: AsyncSession, site_ids: Select[Any]) -> list[SiteR
 
 async def load_histories(
     session: AsyncSession, sites: Sequence[SiteRef], start: datetime, end: datetime, *, now: datetime
-) -> dict[int, SiteHistory]:
+) -> dict[int, CountableHistory]:
     """Return each site's history by its id from start to end; outages in their whole length, and what affects them."""
     registered = {site.id: site.registered_at for site in sites}
     if not registered:
@@ -61,7 +61,7 @@ async def load_histories(
     windows = await maintenance_overlay.windows_of(session, list(registered), since, until)
     causes = await causes_of(session, list(registered), since, until)
     return {
-        site.id: SiteHistory(
+        site.id: CountableHistory(
             site_id=site.id,
             states=states[site.id],
             configurations=dated[site.id].configurations,

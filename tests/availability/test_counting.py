@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.availability.counting import SiteHistory, tally_parts
+from app.availability.counting import CountableHistory, tally_parts
 from app.availability.intervals import TimeRange, align, overlay
 from app.availability.policy import ContractPolicy, DatedContract, PolicyInForce, policies_in_force
 from app.availability.tally import KINDS, Tally, percent
@@ -52,7 +52,7 @@ def count(
     policies: Sequence[DatedPolicy] = (),
 ) -> Tally:
     """Count start to end as one part; all but the states may overlap and come in any order."""
-    history = SiteHistory(
+    history = CountableHistory(
         states=[(to_slot(a), to_slot(b), state) for a, b, state in states],
         configurations=overlay((to_slot(a), to_slot(b), ConfigurationInForce(active=True)) for a, b in in_service),
         maintenance=overlay((to_slot(a), to_slot(b), True) for a, b in maintenance),
@@ -232,7 +232,7 @@ policies = st.lists(
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> SiteHistory:
+def histories(draw: st.DrawFn) -> CountableHistory:
     happened = [*draw(stretches), (State.UNKNOWN, 8000)]
     edges = list(itertools.accumulate((length for _, length in happened), initial=0))
     base = to_slot(START)
@@ -240,7 +240,7 @@ def histories(draw: st.DrawFn) -> SiteHistory:
     def painted(values: list[object]) -> list[tuple[int, int, object]]:
         return overlay((base + a, base + b, value) for (a, b), value in zip(draw(spans), values, strict=False))
 
-    return SiteHistory(
+    return CountableHistory(
         states=[(base + a, base + b, s) for (s, _), a, b in zip(happened, edges, edges[1:], strict=False)],
         configurations=painted(
             [
@@ -259,7 +259,7 @@ def histories(draw: st.DrawFn) -> SiteHistory:
 
 
 @given(histories(), st.integers(0, 2000), st.integers(1, 3000))
-def test_seconds_add_up_to_the_period_whatever_happened(history: SiteHistory, begin: int, length: int) -> None:
+def test_seconds_add_up_to_the_period_whatever_happened(history: CountableHistory, begin: int, length: int) -> None:
     start = to_slot(START) + begin
     (tally,) = tally_parts(history, [(start, start + length)])
     assert sum(tally.seconds.values()) == length
@@ -272,7 +272,7 @@ def test_seconds_add_up_to_the_period_whatever_happened(history: SiteHistory, be
 
 
 @given(histories(), st.lists(st.integers(1, 2999), max_size=10, unique=True))
-def test_the_parts_of_a_period_add_up_to_the_whole(history: SiteHistory, cuts: list[int]) -> None:
+def test_the_parts_of_a_period_add_up_to_the_whole(history: CountableHistory, cuts: list[int]) -> None:
     base = to_slot(START)
     marks = [base, *(base + cut for cut in sorted(cuts)), base + 3000]
     (whole,) = tally_parts(history, [(base, base + 3000)])
