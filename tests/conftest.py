@@ -32,6 +32,7 @@ from app.settings import AggregatesSettings, LimitsSettings, ProbeSettings, Sett
 pytest_plugins = [
     "tests.support.account_fixtures",
     "tests.support.agent_fixtures",
+    "tests.support.incident_scenario",
     "tests.support.measured_sites",
     "tests.support.monthly_close",
     "tests.support.status",

@@ -18,9 +18,7 @@ from app.settings import Settings
 from app.web.deps import Allowed, open_to_all
 from tests.access.matrix_world import CONTRACT_MARK, MARK, Asker, Thing, everybody, make_things
 from tests.access.route_catalog import OWN, Call, NoPolicy, read_calls
-from tests.support.incident_scenario import IncidentScenario, scenario
-
-__all__ = ["scenario"]
+from tests.support.incident_scenario import IncidentScenario
 
 
 async def test_every_route_answers_everybody_as_its_policy_says(

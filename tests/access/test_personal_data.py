@@ -22,10 +22,8 @@ from tests.access.route_catalog import read_calls
 from tests.conftest import Cast
 from tests.factories import site
 from tests.support.demo_process import wait_for
-from tests.support.incident_scenario import IncidentScenario, scenario
+from tests.support.incident_scenario import IncidentScenario
 from tests.support.killing import Api, prepare_database
-
-__all__ = ["scenario"]
 
 SHOWN = {f"{API}/sites", f"{API}/sites/{{id}}"}  # to those who may see it; nowhere else unless it is asked for
 CONTACT = {"contact_name": CONTACT_NAME, "contact_phone": CONTACT_PHONE}

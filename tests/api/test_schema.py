@@ -24,9 +24,7 @@ from tests.access.matrix_world import make_things
 from tests.access.route_catalog import OWN, read_calls
 from tests.conftest import Person
 from tests.factories import BERAU_VILLAGE, register
-from tests.support.incident_scenario import IncidentScenario, scenario
-
-__all__ = ["scenario"]
+from tests.support.incident_scenario import IncidentScenario
 
 EXAMPLES = 3  # of each operation, for each way of making them up
 NEIGHBOUR = "Tetangga"  # in the names of what is Berau's

@@ -22,11 +22,9 @@ from app.registry.models import Site
 from app.settings import CONFIG_DIR
 from tests.conftest import Cast
 from tests.factories import register
-from tests.support.incident_scenario import IncidentScenario, scenario
+from tests.support.incident_scenario import IncidentScenario
 from tests.support.prometheus_server import dashboard_questions, program
 from tests.support.status import beat, judge, publish
-
-__all__ = ["scenario"]
 
 FOLDER = CONFIG_DIR / "grafana"
 

@@ -1,3 +1,0 @@
-from tests.support.incident_scenario import scenario
-
-__all__ = ["scenario"]
