@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import store as access
 from app.access.models import Account, Role, Token
 from app.core.clock import utc_now
-from tests.diagnoses.conftest import make_diagnosis
 from tests.support.contracts import create_contract
+from tests.support.diagnoses import make_diagnosis
 from tests.support.incident_scenario import IncidentScenario
 
 MARK = "Rahasia"  # in the name of all that is Kutai Kartanegara's own

@@ -28,7 +28,7 @@ from tests.agents.agent_machine import (
 )
 from tests.conftest import drop_database, make_database
 from tests.factories import register
-from tests.status.api_process import Served, served
+from tests.support.served_api import Served, served
 from tests.support.speedtest_agent import create_grant, get_test
 
 SHELLS = {"openwrt": "busybox ash", "linux": "dash"}

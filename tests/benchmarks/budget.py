@@ -17,7 +17,7 @@ from app.postgres.engine import Sessions, open_engine, open_sessions, transactio
 from app.registry import providers
 from app.runtime.migrate import migrate
 from app.worker.speedtest_runner import SpeedtestRunner
-from tests.throughput.month import DONE, Month
+from tests.support.speedtest_month import DONE, Month
 
 SITES, PROVIDERS = 300, 12
 BUDGETS_MB: dict[str, list[int | None]] = {

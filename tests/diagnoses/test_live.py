@@ -20,8 +20,8 @@ from simulator.namespace import Namespace, NamespaceUnavailable
 from tests.conftest import Person, drop_database, make_database
 from tests.factories import register
 from tests.probes.conftest import Responder
-from tests.status.api_process import Served, served
 from tests.support.namespace_sockets import sockets_inside
+from tests.support.served_api import Served, served
 from tests.support.sse import Event, Sse
 
 ALLOWED = ["127.0.0.0/8"]

@@ -12,8 +12,8 @@ from app.diagnoses import store
 from app.postgres.engine import Sessions, transaction
 from app.worker import writer as worker
 from tests.conftest import Cast
-from tests.diagnoses.conftest import RESULTS, age, make_diagnosis
 from tests.factories import BERAU_VILLAGE, register
+from tests.support.diagnoses import RESULTS, age, make_diagnosis
 
 PING = {"kind": "ping", "count": 4}
 

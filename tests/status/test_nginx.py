@@ -8,9 +8,9 @@ import pytest
 
 from app.status import stream as streaming
 from tests.factories import register
-from tests.status.api_process import Served
 from tests.support.demo_process import wait_for
 from tests.support.nginx import NGINX, behind_nginx
+from tests.support.served_api import Served
 from tests.support.status_streams import judged, ticket, until_told
 
 

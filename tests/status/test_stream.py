@@ -21,9 +21,9 @@ from tests.access.browser import PASSWORD, account
 from tests.benchmarks.polling import fill
 from tests.conftest import Person, drop_database, make_database
 from tests.factories import BERAU_VILLAGE, register
-from tests.status.api_process import Served, served, serving
 from tests.support.demo_process import wait_for
 from tests.support.killing import Api
+from tests.support.served_api import Served, served, serving
 from tests.support.sse import Sse
 from tests.support.status_streams import judged, states, ticket, until_told
 

@@ -15,7 +15,7 @@ from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
 from app.throughput.models import Mode, SpeedtestStatus, ThroughputTest
 from simulator.shaped_server import TICK_S, Shape, send
 from tests.factories import register
-from tests.status.api_process import Served
+from tests.support.served_api import Served
 
 
 async def create_grant(

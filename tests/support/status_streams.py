@@ -8,7 +8,7 @@ import pytest
 from app.postgres.engine import open_engine, open_sessions
 from app.runtime.migrate import migrate
 from tests.conftest import Person, drop_database, make_database
-from tests.status.api_process import Served, served
+from tests.support.served_api import Served, served
 from tests.support.sse import Sse
 from tests.support.status import judge
 

@@ -12,7 +12,7 @@ from app.postgres.engine import Sessions, transaction
 from app.profiles import profiles
 from app.worker.speedtest_runner import SpeedtestRunner
 from probes.throughput import SLACK_BYTES
-from tests.throughput.month import DONE, Month
+from tests.support.speedtest_month import DONE, Month
 
 
 async def test_a_month_stays_in_its_budgets_and_says_why_each_test_was_left_out(

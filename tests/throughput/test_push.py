@@ -15,8 +15,8 @@ from app.throughput.budget import SLACK_BYTES, UP_SLACK_BYTES
 from app.throughput.models import SpeedtestStatus
 from simulator.shaped_server import Shape
 from tests.conftest import drop_database, make_database
-from tests.status.api_process import Served, served
 from tests.support.nginx import NGINX, behind_nginx, example_config
+from tests.support.served_api import Served, served
 from tests.support.speedtest_agent import Agent, create_grant, get_test
 
 LINK = Shape(20, 20)

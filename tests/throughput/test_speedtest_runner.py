@@ -19,7 +19,7 @@ from probes.sweep import Prober
 from probes.throughput import SLACK_BYTES, DownloadResult
 from simulator import shaped_server
 from simulator.shaped_server import Shape
-from tests.throughput.month import DAY, Month
+from tests.support.speedtest_month import DAY, Month
 
 
 @pytest.fixture
