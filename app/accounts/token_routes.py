@@ -17,8 +17,8 @@ router = APIRouter(prefix="/tokens", tags=["access"])
 @router.get("", response_model=Page[TokenOut], responses=problems(403))
 async def list_tokens(session: Session, caller: Admin, limit: Limit = 100, cursor: Cursor = None) -> dict[str, Any]:
     """Tokens within your region, revoked and expired ones included, without their secrets."""
-    found = await tokens.list_tokens(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
-    page, next_cursor = BY_ID.page(found, limit, itemgetter("id"))
+    rows = await tokens.list_tokens(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
+    page, next_cursor = BY_ID.page(rows, limit, itemgetter("id"))
     return {"items": page, "next_cursor": next_cursor}
 
 

@@ -41,7 +41,8 @@ from app.push.routes import router as pushes
 from app.registry import vocabulary
 from app.registry.check_routes import router as checks
 from app.registry.routes import router as registry
-from app.settings import Settings, settings
+from app.settings import Settings
+from app.settings import settings as configured_settings
 from app.status.refresher import SnapshotRefresher
 from app.status.rendered import StatusRenderer
 from app.status.response_cache import StatusResponseCache
@@ -92,7 +93,8 @@ ROUTERS = (
 )
 
 
-def create_app(given: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """`settings`: those of the environment by default."""
     app = FastAPI(
         title="Sinyal Desa",
         version="0.1.0",
@@ -102,7 +104,7 @@ def create_app(given: Settings | None = None) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
         lifespan=_lifespan,
     )
-    app.state.settings = given or settings()
+    app.state.settings = settings or configured_settings()
     _create_state(app)
     for router in ROUTERS:
         app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
@@ -116,51 +118,51 @@ def create_app(given: Settings | None = None) -> FastAPI:
 
 def _create_state(app: FastAPI) -> None:
     """What lives as long as the process; engine and sessions join it at startup."""
-    chosen: Settings = app.state.settings
-    app.state.policy = chosen.probe.policy
+    settings: Settings = app.state.settings
+    app.state.policy = settings.probe.policy
     app.state.callers = CallerCache()
     app.state.imports = AccountLocks()
     app.state.metrics = CollectorRegistry()
-    app.state.snapshot = Snapshot(refresh_s=chosen.status.refresh_s)
+    app.state.snapshot = Snapshot(refresh_s=settings.status.refresh_s)
     app.state.status_renderer = StatusRenderer(app.state.snapshot)
     app.state.aggregate_cache = ResponseCache()
-    app.state.push = PushEndpoint(lambda: app.state.sessions, chosen.push, app.state.metrics)
+    app.state.push = PushEndpoint(lambda: app.state.sessions, settings.push, app.state.metrics)
     app.state.streams = StatusStreams(
-        app.state.snapshot, app.state.status_renderer, max_streams=chosen.status.max_streams
+        app.state.snapshot, app.state.status_renderer, max_streams=settings.status.max_streams
     )
 
 
 def _add_middleware(app: FastAPI) -> None:
     """From the inside out."""
-    chosen: Settings = app.state.settings
+    settings: Settings = app.state.settings
     app.add_middleware(PushBypass, endpoint=app.state.push, prefix=API)
     app.add_middleware(SimulatedHeader, prefix=API)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(BodyLimit)
     app.add_middleware(HeadRequests)
     app.add_middleware(StatusResponseCache, renderer=app.state.status_renderer)
-    if chosen.limits.requests_per_s:
-        limits = chosen.limits
+    if settings.limits.requests_per_s:
+        limits = settings.limits
         app.add_middleware(RateLimit, requests_per_s=limits.requests_per_s, burst=limits.burst)
-    if chosen.cors_origins:  # outside of the rate limit: a page of another origin can read its 429
+    if settings.cors_origins:  # outside of the rate limit: a page of another origin can read its 429
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=chosen.cors_origins,
+            allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=["ETag", "Retry-After", "Content-Disposition", "Location", SIMULATED],
         )
-    app.add_middleware(SecurityHeaders, https=(chosen.public_url or "").startswith("https://"))
+    app.add_middleware(SecurityHeaders, https=(settings.public_url or "").startswith("https://"))
     app.add_middleware(RequestMetrics, registry=app.state.metrics)
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    chosen: Settings = app.state.settings
-    url = database_url(chosen)
-    app.state.engine = open_engine(url, name="api", pool_size=10, query_s=chosen.limits.query_s)
+    settings: Settings = app.state.settings
+    url = database_url(settings)
+    app.state.engine = open_engine(url, name="api", pool_size=10, query_s=settings.limits.query_s)
     app.state.sessions = open_sessions(app.state.engine)
-    refresher = SnapshotRefresher(app.state.snapshot, app.state.sessions, chosen.database_direct_url or url)
+    refresher = SnapshotRefresher(app.state.snapshot, app.state.sessions, settings.database_direct_url or url)
     refreshing = asyncio.create_task(refresher.run())
     try:
         yield {"streams": app.state.streams}  # for who serves them (app/runtime/server.py)

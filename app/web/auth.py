@@ -73,7 +73,7 @@ Presented = Annotated[Credential, Depends(presented_credential)]
 async def is_still_allowed(request: Request, credential: Credential, caller: Caller) -> bool:
     """Whether an open stream's caller is still signed in, with the same role and scope.
 
-    True while the database is unavailable: nobody can be revoked there meanwhile.
+    True while the database is unavailable: revocations cannot reach it either.
     """
     callers: CallerCache = request.app.state.callers
     try:

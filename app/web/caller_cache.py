@@ -73,7 +73,7 @@ class CallerCache:
         except UNAVAILABLE:
             if cached is None or request.method not in SAFE_METHODS or now > cached.fresh_until + TRUSTED_S:
                 raise
-            # The database is out of our reach, perhaps not of theirs who revoke: reading goes on, writing does not.
+            # The caller may have been revoked meanwhile, if only we cannot reach the database: allow reads, not writes.
             caller, ttl_s = cached.caller, TOKEN_TTL_S
         except NotSignedIn:
             self._entries.pop(key, None)

@@ -29,7 +29,7 @@ class Allowed:
         self.with_initial_password = with_initial_password
 
     async def __call__(self, caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
-        """Raises NotAllowed; PasswordChangeRequired while the caller's password is one that somebody else knows."""
+        """Raises NotAllowed; PasswordChangeRequired while somebody else knows the caller's password."""
         if caller.must_change_password and not self.with_initial_password:
             raise PasswordChangeRequired
         if caller.role not in HOLDERS[self.right]:

@@ -14,7 +14,7 @@ from app.access.scope import Caller
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """The key of a request, None without the header: then nothing is found and nothing recorded."""
+    """The key of a request; without one `find` returns None and `record` does nothing."""
 
     key: str | None
     path: str

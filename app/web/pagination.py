@@ -91,7 +91,7 @@ class PeriodCursorCodec(CursorCodec[tuple[datetime, datetime, A]]):
         return start, end, position
 
     def resume(self, cursor: str | None, period: Period, first: A) -> tuple[Period, A]:
-        """Return the period and the position to go on from; without a cursor those given. Raises Invalid."""
+        """Return the cursor's period and position, without a cursor `period` and `first`. Raises Invalid."""
         if (key := self.read(cursor)) is None:
             return period, first
         start, end, position = key

@@ -79,7 +79,7 @@ def check_parameters(request: Request) -> None:
                 )
             )
         elif times > 1:
-            faults.append(Fault(name, "repeated", "This parameter is given more than once", "Give it once"))
+            faults.append(Fault(name, "repeated", "This parameter is repeated", "Send it once"))
     for name, value in (*request.path_params.items(), *request.query_params.items()):
         if "\0" in value:
             faults.append(Fault(name, "nul", MESSAGES["nul"], "Remove it"))

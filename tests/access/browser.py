@@ -1,4 +1,4 @@
-"""People with accounts: made, signed in, and talking to the service as a browser does."""
+"""A browser that signs in: it keeps the session cookie and sends the CSRF token."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ SITES = "/api/v1/sites"
 
 
 class Browser:
-    """Keeps the cookie, and sends the CSRF token that it was given."""
+    """One person's browser, at a client address."""
 
     def __init__(self, app: FastAPI, *, address: str = "198.51.100.7") -> None:
         transport = httpx.ASGITransport(app, client=(address, 40_000))
@@ -31,21 +31,21 @@ class Browser:
         return answer
 
 
-_once: dict[str, str] = {}
+_hashes: dict[str, str] = {}
 
 
 async def _hashed() -> str:
-    """Of the password that all here have."""
-    if PASSWORD not in _once:
-        _once[PASSWORD] = await passwords.hashed(PASSWORD)
-    return _once[PASSWORD]
+    """The hash of PASSWORD, computed once."""
+    if PASSWORD not in _hashes:
+        _hashes[PASSWORD] = await passwords.hashed(PASSWORD)
+    return _hashes[PASSWORD]
 
 
 async def account(
     session: AsyncSession, username: str, role: Role = Role.PROVINCE_ADMIN, region_code: str = "64", **more: Any
 ) -> Account:
     async with session.begin():
-        found = Account(
+        account = Account(
             username=username,
             name=username.title(),
             role=role,
@@ -57,6 +57,6 @@ async def account(
             version=1,
             **more,
         )
-        session.add(found)
+        session.add(account)
         await session.flush()
-    return found
+    return account

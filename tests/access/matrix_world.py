@@ -1,4 +1,4 @@
-"""One of each thing, made in Kutai Kartanegara and Telkom's; and everybody who may come along and ask for it."""
+"""One resource of each kind, in Kutai Kartanegara and of Telkom; and callers of every role, region and provider."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -25,25 +25,25 @@ HERE, THERE = "64.02", "64.03"
 
 
 @dataclass(frozen=True)
-class Thing:
-    """What a path names, and how it answers those who may not see it. None: everybody may."""
+class Resource:
+    """What a path identifies, and the status that callers outside its scope get; None: everybody may see it."""
 
     id: str
     other_district: int | None = 404
     other_provider: int | None = 404
-    below: Mapping[str, str] = field(default_factory=dict, hash=False)  # what further parameters of a path name
+    below: Mapping[str, str] = field(default_factory=dict, hash=False)  # further path parameters
 
 
 @dataclass(frozen=True)
-class Asker:
+class KnownCaller:
     name: str
     client: httpx.AsyncClient
-    role: Role | None  # None: no good token
-    stranger: str | None = None  # other_district or other_provider
+    role: Role | None  # None: no valid token
+    outsider: str | None = None  # other_district or other_provider: out of the resources' scope
 
 
-async def make_things(scenario: IncidentScenario, session: AsyncSession) -> dict[str, Thing]:
-    """By the path that names them, or that one with a slash for all below it: a new one belongs here."""
+async def create_resources(scenario: IncidentScenario, session: AsyncSession) -> dict[str, Resource]:
+    """By their path, or by it with a slash for all paths below. Add new kinds of resources here."""
     cast = scenario.cast
     site = await scenario.site(
         name=f"Titik {MARK}",
@@ -90,27 +90,29 @@ async def make_things(scenario: IncidentScenario, session: AsyncSession) -> dict
         )
         session.add(token)
         await session.flush()
-    pushing = await scenario.site(name="Titik mandiri", probe="push")  # whoever has its code sees its page
+    pushing = await scenario.site(name="Titik mandiri", probe="push")  # its code opens its page
     code = (await cast.ana.post(f"/sites/{pushing}/enrolment")).json()["code"]
     return {
-        "/sites/{id}": Thing(str(site), below={"diagnosis_id": str(await make_diagnosis(session, site))}),
-        "/sites/{id}/agent": Thing(str(pushing)),
-        "/sites/{id}/enrolment": Thing(str(pushing)),
-        "/enrol/{code}": Thing(code, None, None),
-        "/incidents/{id}": Thing(str(incident["id"])),
-        "/maintenance/{id}": Thing(str(window.json()["id"])),
-        "/contracts/{id}": Thing(str(contract["id"]), other_district=None),
-        "/accounts/{id}": Thing(str(account.id)),
-        "/tokens/{id}": Thing(str(token.id)),
-        "/regions/{code}": Thing(HERE, other_district=None, other_provider=None),
-        "/regions/{code}/": Thing(HERE, other_district=403, other_provider=None),
-        "/providers/{id}": Thing("telkom-wms", other_district=None),
+        "/sites/{id}": Resource(str(site), below={"diagnosis_id": str(await make_diagnosis(session, site))}),
+        "/sites/{id}/agent": Resource(str(pushing)),
+        "/sites/{id}/enrolment": Resource(str(pushing)),
+        "/enrol/{code}": Resource(code, None, None),
+        "/incidents/{id}": Resource(str(incident["id"])),
+        "/maintenance/{id}": Resource(str(window.json()["id"])),
+        "/contracts/{id}": Resource(str(contract["id"]), other_district=None),
+        "/accounts/{id}": Resource(str(account.id)),
+        "/tokens/{id}": Resource(str(token.id)),
+        "/regions/{code}": Resource(HERE, other_district=None, other_provider=None),
+        "/regions/{code}/": Resource(HERE, other_district=403, other_provider=None),
+        "/providers/{id}": Resource("telkom-wms", other_district=None),
     }
 
 
 @asynccontextmanager
-async def everybody(app: FastAPI, session: AsyncSession, providers: dict[str, int]) -> AsyncIterator[list[Asker]]:
-    """The six roles within reach of the things; tokens that are none; and two districts' and one provider's others."""
+async def open_callers(
+    app: FastAPI, session: AsyncSession, providers: dict[str, int]
+) -> AsyncIterator[list[KnownCaller]]:
+    """Callers of the six roles with the resources in scope, without a valid token, of another district or provider."""
     telkom = providers["telkom-wms"]
     good: list[tuple[str, Role, str, int | None, str | None]] = [
         (
@@ -127,19 +129,19 @@ async def everybody(app: FastAPI, session: AsyncSession, providers: dict[str, in
         ("other district's viewer", Role.VIEWER, THERE, None, "other_district"),
         ("other provider's viewer", Role.PROVIDER_VIEWER, "64", providers["iconplus"], "other_provider"),
     ]
-    askers = [Asker("no token", _client(app, None), None)]
+    callers = [KnownCaller("no token", _client(app, None), None)]
     async with session.begin():
-        for name, role, region, provider, stranger in good:
+        for name, role, region, provider, outsider in good:
             secret = await _token(session, name, role, region, provider)
-            askers.append(Asker(name, _client(app, secret), role, stranger))
+            callers.append(KnownCaller(name, _client(app, secret), role, outsider))
         for name, spoiled in (("expired token", "expires_at"), ("revoked token", "revoked_at")):
             secret = await _token(session, name, Role.PROVINCE_ADMIN, "64", None)
             earlier: dict[str, Any] = {spoiled: utc_now() - timedelta(seconds=1)}
             await session.execute(update(Token).where(Token.name == name).values(**earlier))
-            askers.append(Asker(name, _client(app, secret), None))
-    yield askers
-    for asker in askers:
-        await asker.client.aclose()
+            callers.append(KnownCaller(name, _client(app, secret), None))
+    yield callers
+    for caller in callers:
+        await caller.client.aclose()
 
 
 async def _token(session: AsyncSession, name: str, role: Role, region: str, provider: int | None) -> str:

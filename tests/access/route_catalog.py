@@ -1,4 +1,4 @@
-"""Every call that the application answers, read from the application itself: its policy, and a sound request for it."""
+"""Every call that the application answers, read from the application itself: its policy, and a valid request."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ from app.api.app import API
 from app.push.routes import by_device_token
 from app.web.deps import Allowed, open_to_all
 
-FRAMEWORK = {"/openapi.json", "/docs/assets"}  # of FastAPI's own making: the description, and the page's scripts
+FRAMEWORK = {"/openapi.json", "/docs/assets"}  # routes of FastAPI's own: the OpenAPI document, and the assets of /docs
 
 CSV = b"village_code,technology,provider,probe,host\n64.02.05.2003,fiber,telkom-wms,icmp,198.51.100.30\n"
 
-# What no example in the description says, by method and path: httpx' keywords.
+# Requests that OpenAPI's examples do not yield, by method and path: keywords of httpx.
 REQUESTS: dict[str, dict[str, Any]] = {
     f"POST {API}/sites/import": {"content": CSV, "headers": {"Content-Type": "application/octet-stream"}},
     f"POST {API}/me/password": {"json": {"current_password": "perahu pagi", "new_password": "ulin sore terang 7"}},
@@ -32,14 +32,12 @@ REQUESTS |= {
     f"POST {SPEED_TEST}": {"params": {"grant": "none"}, "content": b"x"},
 }
 
-# What those with a token are answered where only a person's own session goes, or nobody's password is right.
-OWN = {f"POST {API}/session": 401, f"GET {API}/session": 404, f"POST {API}/me/password": 403}
-# Only a device's own token is good here, and no person's.
-OWN |= {f"POST {API}/push": 401, f"POST {API}/push/end": 401}
-
-
-# A grant is all that it takes, and nobody here has one.
-OWN |= dict.fromkeys((f"GET {SPEED_TEST}", f"POST {SPEED_TEST}", f"POST {SPEED_TEST}/report"), 404)
+# Statuses that the policy alone does not explain: routes for sessions only, and wrong passwords.
+EXPECTED_STATUS = {f"POST {API}/session": 401, f"GET {API}/session": 404, f"POST {API}/me/password": 403}
+# Only device tokens are accepted here.
+EXPECTED_STATUS |= {f"POST {API}/push": 401, f"POST {API}/push/end": 401}
+# Authorized by a speed test grant, which no caller here has.
+EXPECTED_STATUS |= dict.fromkeys((f"GET {SPEED_TEST}", f"POST {SPEED_TEST}", f"POST {SPEED_TEST}/report"), 404)
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,14 @@ class Call:
     method: str
     path: str
     right: Right | None  # None: open to all
-    request: Mapping[str, Any] = field(hash=False, default_factory=dict)  # httpx' keywords
+    request: Mapping[str, Any] = field(hash=False, default_factory=dict)  # keywords of httpx
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
     @property
-    def thing(self) -> str | None:
-        """What the path names: all of it below /api/v1 up to its first parameter."""
+    def resource(self) -> str | None:
+        """The path below /api/v1 up to its first parameter."""
         return self.path.removeprefix(API).partition("}")[0] + "}" if "{" in self.path else None
 
 
@@ -63,7 +61,7 @@ class NoPolicy(AssertionError):
 
 
 def read_calls(app: FastAPI) -> list[Call]:
-    """Raises NoPolicy for a route that says nowhere who may call it."""
+    """Raises NoPolicy for a route without exactly one policy."""
     document = app.openapi()
     return [
         Call(method, str(route.path), _policy(route), _request(document, method, str(route.path)))
@@ -74,13 +72,13 @@ def read_calls(app: FastAPI) -> list[Call]:
 
 
 def _policy(route: Any) -> Right | None:
-    found = set(_policies(route.dependant)) if hasattr(route, "dependant") else set()
-    if len(found) != 1:
+    policies = set(_policies(route.dependant)) if hasattr(route, "dependant") else set()
+    if len(policies) != 1:
         raise NoPolicy(
-            f"{route.methods} {route.path} has {len(found) or 'no'} policies: take one caller of app/web/deps.py "
+            f"{route.methods} {route.path} has {len(policies) or 'no'} policies: take one caller of app/web/deps.py "
             "(Reader, Writer, Provincial, Admin), or Depends(open_to_all)"
         )
-    return found.pop()
+    return policies.pop()
 
 
 def _policies(dependant: Dependant) -> Iterator[Right | None]:
@@ -93,12 +91,12 @@ def _policies(dependant: Dependant) -> Iterator[Right | None]:
 
 
 def _request(document: dict[str, Any], method: str, path: str) -> dict[str, Any]:
-    if given := REQUESTS.get(f"{method} {path}"):
-        return given
+    if override := REQUESTS.get(f"{method} {path}"):
+        return override
     operation = document["paths"].get(path, {}).get(method.lower(), {})
     request: dict[str, Any] = {}
-    if asked := [p for p in operation.get("parameters", []) if p["in"] == "query" and p.get("required")]:
-        request["params"] = {one["name"]: _value(document, one["schema"]) for one in asked}
+    if required := [p for p in operation.get("parameters", []) if p["in"] == "query" and p.get("required")]:
+        request["params"] = {parameter["name"]: _value(document, parameter["schema"]) for parameter in required}
     if body := operation.get("requestBody", {}).get("content", {}).get("application/json"):
         request["json"] = _value(document, body["schema"])
     return request

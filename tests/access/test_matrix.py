@@ -1,4 +1,4 @@
-"""Every route of the application, called by everybody: who gets an answer, who is refused, and how."""
+"""Every route of the application, called by every kind of caller: the status matches the route's policy."""
 
 import re
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from app.postgres.engine import Sessions
 from app.registry.models import Provider
 from app.settings import Settings
 from app.web.deps import Allowed, open_to_all
-from tests.access.matrix_world import CONTRACT_MARK, MARK, Asker, Thing, everybody, make_things
-from tests.access.route_catalog import OWN, Call, NoPolicy, read_calls
+from tests.access.matrix_world import CONTRACT_MARK, MARK, KnownCaller, Resource, create_resources, open_callers
+from tests.access.route_catalog import EXPECTED_STATUS, Call, NoPolicy, read_calls
 from tests.support.incident_scenario import IncidentScenario
 
 
@@ -30,23 +30,25 @@ async def test_every_route_answers_everybody_as_its_policy_says(
     record_property: Any,
 ) -> None:
     calls = read_calls(app)
-    things = await make_things(scenario, session)
-    assert _unmade(calls, things) == [], "make one of these in Kutai Kartanegara: tests/access/matrix_world.py"
+    resources = await create_resources(scenario, session)
+    assert _missing_resources(calls, resources) == [], "create these in Kutai Kartanegara: tests/access/matrix_world.py"
     await app.state.snapshot.refresh(sessions)
-    providers = {one.slug: one.id for one in await session.scalars(select(Provider))}
+    providers = {provider.slug: provider.id for provider in await session.scalars(select(Provider))}
     await session.rollback()
-    wrong, seen, count = [], set(), 0
-    async with everybody(app, session, providers) as askers:
+    violations, seen, count = [], set(), 0
+    async with open_callers(app, session, providers) as callers:
         for call in calls:
-            thing = _thing(call, things)
-            answers = {asker: await _ask(connection, asker, call, thing) for asker in askers}
+            resource = _resource_of(call, resources)
+            answers = {caller: await _ask(connection, caller, call, resource) for caller in callers}
             count += len(answers)
-            for asker, answer in answers.items():
-                wrong += [f"{call} by {asker.name}: {what}" for what in _wrong(call, thing, asker, answer)]
-                seen |= {call.path} if MARK in answer.text and not asker.stranger else set()
+            for caller, answer in answers.items():
+                violations += [
+                    f"{call} by {caller.name}: {what}" for what in _violations(call, resource, caller, answer)
+                ]
+                seen |= {call.path} if MARK in answer.text and not caller.outsider else set()
             if call.right is None and len({answer.status_code for answer in answers.values()}) > 1:
-                wrong.append(f"{call} is open to all, and yet not alike to all")
-    assert wrong == []
+                violations.append(f"{call} is open to all, but answers callers differently")
+    assert violations == []
     assert seen >= {
         f"{API}/{path}"
         for path in (
@@ -59,61 +61,63 @@ async def test_every_route_answers_everybody_as_its_policy_says(
             "status",
             "audit",
         )
-    }, "who may see it, sees it"
-    record_property("calls", f"{count} ({len(calls)} routes x {len(askers)} callers)")
+    }, "callers in scope see it"
+    record_property("calls", f"{count} ({len(calls)} routes x {len(callers)} callers)")
 
 
-def _unmade(calls: list[Call], things: dict[str, Thing]) -> list[str]:
-    return sorted({call.thing for call in calls if call.thing} - things.keys())
+def _missing_resources(calls: list[Call], resources: dict[str, Resource]) -> list[str]:
+    return sorted({call.resource for call in calls if call.resource} - resources.keys())
 
 
-def _thing(call: Call, things: dict[str, Thing]) -> Thing | None:
-    if call.thing is None:
+def _resource_of(call: Call, resources: dict[str, Resource]) -> Resource | None:
+    if call.resource is None:
         return None
-    if exact := things.get(call.path.removeprefix(API)):
+    if exact := resources.get(call.path.removeprefix(API)):
         return exact
-    itself = call.path.endswith(call.thing)
-    return things[call.thing] if itself else things.get(f"{call.thing}/", things[call.thing])
+    itself = call.path.endswith(call.resource)
+    return resources[call.resource] if itself else resources.get(f"{call.resource}/", resources[call.resource])
 
 
-async def _ask(connection: AsyncConnection, asker: Asker, call: Call, thing: Thing | None) -> httpx.Response:
-    """What it changed is undone, so that everybody finds the same."""
-    path = re.sub(r"{\w+}", thing.id, call.path, count=1).format(**thing.below) if thing else call.path
-    undone = await connection.begin_nested()
-    answer = await asker.client.request(call.method, path, **call.request)
-    await undone.rollback()
+async def _ask(
+    connection: AsyncConnection, caller: KnownCaller, call: Call, resource: Resource | None
+) -> httpx.Response:
+    """Roll back what the call changed, so that every caller finds the same."""
+    path = re.sub(r"{\w+}", resource.id, call.path, count=1).format(**resource.below) if resource else call.path
+    savepoint = await connection.begin_nested()
+    answer = await caller.client.request(call.method, path, **call.request)
+    await savepoint.rollback()
     return answer
 
 
-def _wrong(call: Call, thing: Thing | None, asker: Asker, answer: httpx.Response) -> Iterator[str]:
-    status, expected = answer.status_code, _expected(call, thing, asker)
+def _violations(call: Call, resource: Resource | None, caller: KnownCaller, answer: httpx.Response) -> Iterator[str]:
+    status, expected = answer.status_code, _expected(call, resource, caller)
     if status not in expected:
         yield f"{status}, not {sorted(expected)}: {answer.text[:200]}"
-    if asker.stranger and MARK in answer.text:
-        yield f"it shows what is another's: {answer.text[:200]}"
-    if asker.stranger == "other_provider" and CONTRACT_MARK in answer.text:
-        yield f"it shows another's contract: {answer.text[:200]}"
+    if caller.outsider and MARK in answer.text:
+        yield f"it shows data out of scope: {answer.text[:200]}"
+    if caller.outsider == "other_provider" and CONTRACT_MARK in answer.text:
+        yield f"it shows a contract out of scope: {answer.text[:200]}"
 
 
-FINE = frozenset({200, 201, 204})
+SUCCESS = frozenset({200, 201, 204})
 
 
-def _expected(call: Call, thing: Thing | None, asker: Asker) -> frozenset[int]:
+def _expected(call: Call, resource: Resource | None, caller: KnownCaller) -> frozenset[int]:
     if call.right is None:
-        return frozenset({OWN[str(call)]}) if str(call) in OWN else FINE | {503}  # /readyz
-    if asker.role is None:
+        return frozenset({EXPECTED_STATUS[str(call)]}) if str(call) in EXPECTED_STATUS else SUCCESS | {503}  # /readyz
+    if caller.role is None:
         return frozenset({401})
-    if str(call) in OWN:
-        return frozenset({OWN[str(call)]})
-    if asker.role not in HOLDERS[call.right]:
+    if str(call) in EXPECTED_STATUS:
+        return frozenset({EXPECTED_STATUS[str(call)]})
+    if caller.role not in HOLDERS[call.right]:
         return frozenset({403})
-    if asker.stranger is None:
-        return FINE
-    if thing is not None:
-        refused = getattr(thing, asker.stranger)
-        return FINE if refused is None else frozenset({refused})
+    if caller.outsider is None:
+        return SUCCESS
+    if resource is not None:
+        refused = getattr(resource, caller.outsider)
+        return SUCCESS if refused is None else frozenset({refused})
     names_here = call.right in {Right.WRITE, Right.ADMINISTER} and call.method != "GET"
-    return frozenset({403, 404, 422}) if names_here else FINE
+    return frozenset({403, 404, 422}) if names_here else SUCCESS
 
 
 def with_route(path: str, *dependencies: Any) -> FastAPI:
@@ -133,8 +137,8 @@ def test_a_route_without_a_policy_fails_the_suite() -> None:
         read_calls(with_route("/sites/torn", Depends(open_to_all), Depends(Allowed(Right.READ))))
 
 
-def test_a_route_over_things_that_the_matrix_knows_none_of_fails_the_suite() -> None:
+def test_a_route_over_resources_that_the_matrix_lacks_fails_the_suite() -> None:
     calls = read_calls(with_route("/towers/{id}", Depends(Allowed(Right.READ))))
-    things = {call.thing: Thing("1") for call in calls if call.thing}
-    del things["/towers/{id}"]
-    assert _unmade(calls, things) == ["/towers/{id}"]
+    resources = {call.resource: Resource("1") for call in calls if call.resource}
+    del resources["/towers/{id}"]
+    assert _missing_resources(calls, resources) == ["/towers/{id}"]

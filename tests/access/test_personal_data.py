@@ -1,4 +1,4 @@
-"""A site's contact person is for the district's own staff and the province's: no list, log or message tells others."""
+"""A site's contact person is visible to staff of its district and of the province only: in no log, error or audit."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from app.api.app import API
 from app.postgres.embedded import Cluster
 from app.postgres.engine import Sessions, open_engine
 from app.registry.models import Provider
-from tests.access.matrix_world import CONTACT_NAME, CONTACT_PHONE, Asker, everybody, make_things
+from tests.access.matrix_world import CONTACT_NAME, CONTACT_PHONE, KnownCaller, create_resources, open_callers
 from tests.access.route_catalog import read_calls
 from tests.conftest import Cast
 from tests.factories import site
@@ -25,36 +25,36 @@ from tests.support.demo_process import wait_for
 from tests.support.incident_scenario import IncidentScenario
 from tests.support.killing import Api, prepare_database
 
-SHOWN = {f"{API}/sites", f"{API}/sites/{{id}}"}  # to those who may see it; nowhere else unless it is asked for
+SHOWN = {f"{API}/sites", f"{API}/sites/{{id}}"}  # to staff; elsewhere only on request
 CONTACT = {"contact_name": CONTACT_NAME, "contact_phone": CONTACT_PHONE}
 
 
-def told(text: str) -> bool:
+def names_contact(text: str) -> bool:
     return "Kartikasari" in text or CONTACT_PHONE in text or "81255507713" in text
 
 
 async def test_only_the_districts_own_staff_and_the_province_see_a_contact_person(
     app: FastAPI, connection: AsyncConnection, sessions: Sessions, scenario: IncidentScenario, session: AsyncSession
 ) -> None:
-    things = await make_things(scenario, session)
+    resources = await create_resources(scenario, session)
     await app.state.snapshot.refresh(sessions)
-    app.state.streams.end()  # each tells once, and is over
-    providers = {one.slug: one.id for one in await session.scalars(select(Provider))}
+    app.state.streams.end()  # each stream sends its first event and ends
+    providers = {provider.slug: provider.id for provider in await session.scalars(select(Provider))}
     await session.rollback()
     seen: set[tuple[str, str]] = set()
-    async with everybody(app, session, providers) as askers:
+    async with open_callers(app, session, providers) as callers:
         for call in (call for call in read_calls(app) if call.method == "GET"):
-            path = call.path.replace("{id}", things[call.thing].id) if call.thing in things else call.path
-            for asker in askers:
-                answer = await asker.client.get(path, **call.request)
-                seen |= {(asker.name, call.path)} if told(answer.text) else set()
-        staff = [asker.name for asker in askers if _may_see(asker)]
+            path = call.path.replace("{id}", resources[call.resource].id) if call.resource in resources else call.path
+            for caller in callers:
+                answer = await caller.client.get(path, **call.request)
+                seen |= {(caller.name, call.path)} if names_contact(answer.text) else set()
+        staff = [caller.name for caller in callers if _may_see(caller)]
     assert len(staff) == 4
     assert seen == {(name, path) for name in staff for path in SHOWN}
 
 
-def _may_see(asker: Asker) -> bool:
-    return asker.role in WRITERS and asker.stranger is None
+def _may_see(caller: KnownCaller) -> bool:
+    return caller.role in WRITERS and caller.outsider is None
 
 
 WRONG: list[dict[str, Any]] = [
@@ -80,7 +80,7 @@ async def test_no_message_repeats_a_contact_person(cast: Cast, wrong: dict[str, 
         await cast.ben.patch(f"/sites/{made['id']}", wrong),
     ):
         assert 400 <= answer.status_code < 500
-        assert not told(answer.text), answer.text
+        assert not names_contact(answer.text), answer.text
 
 
 async def test_the_audit_keeps_that_there_is_one_and_not_who(cast: Cast, session: AsyncSession) -> None:
@@ -88,7 +88,7 @@ async def test_the_audit_keeps_that_there_is_one_and_not_who(cast: Cast, session
     await cast.ana.patch(f"/sites/{made['id']}", {"contact_name": f"{CONTACT_NAME} S.Pd."})
     await cast.ana.delete(f"/sites/{made['id']}")
     kept = [row for (row,) in await session.execute(text("SELECT cast(audit AS text) FROM audit"))]
-    assert not told(" ".join(kept))
+    assert not names_contact(" ".join(kept))
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def test_neither_our_log_nor_the_databases_names_one(cluster: Cluster, tmp_path: Path) -> None:
-    """Also where something fails: a wrong request, a taken address, a table that is gone, a database that is away."""
+    """Also on failures: an invalid request, a duplicate host, a refused row, an unavailable database."""
     token = asyncio.run(prepare_database(cluster.url))
     api = Api(cluster.url, tmp_path / "api")
     with httpx.Client(headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=30) as client:
@@ -122,11 +122,11 @@ def test_neither_our_log_nor_the_databases_names_one(cluster: Cluster, tmp_path:
     written = {file.name: file.read_text() for file in logs}
     assert "unexpected" in written["api.log"]
     assert "ERROR" in "".join(written.values())
-    assert [name for name, words in written.items() if told(words)] == []
+    assert [name for name, words in written.items() if names_contact(words)] == []
 
 
 async def _break(url: str) -> None:
-    """A row that the database refuses, and would show in its own words."""
+    """Make the database refuse a row, with a message that holds the row."""
     engine = open_engine(url, name="test")
     async with engine.begin() as connection:
         await connection.execute(text("ALTER TABLE site ADD CONSTRAINT none CHECK (contact_name IS NULL) NOT VALID"))

@@ -1,4 +1,4 @@
-"""Accounts: made and changed by admins, never beyond the admin's own right and region."""
+"""Accounts: created and changed by admins, never beyond the admin's own rights and region."""
 
 import asyncio
 import json
@@ -274,7 +274,7 @@ async def test_accounts_are_read_page_by_page(cast: Cast) -> None:
 
 
 def test_nobody_gives_a_right_a_region_or_a_provider_beyond_their_own() -> None:
-    """Every role for the province and for a district, held and given: what is allowed is exactly this."""
+    """Every role for the province and for a district, held and granted."""
 
     def given_by(role: Role, region: str, provider: int | None = None) -> set[str]:
         return {

@@ -1,4 +1,4 @@
-"""The audit: added to, never changed, read by admins within their region."""
+"""The audit log: append-only, and read by admins within their region."""
 
 import csv
 import io

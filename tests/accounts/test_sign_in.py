@@ -1,4 +1,4 @@
-"""Signing in with a password, the session that follows, and how guessing is slowed."""
+"""Signing in with a password, console sessions, and the limits on guessing."""
 
 import asyncio
 import statistics
@@ -32,8 +32,8 @@ async def shift(session: AsyncSession, column: str, seconds: int, *, table: str 
         await session.execute(text(f"UPDATE {table} SET {column} = {column} - make_interval(secs => {seconds})"))
 
 
-async def guess(one: Browser, username: str = "dewi", password: str = "ini bukan kata sandinya") -> int:
-    return (await one.sign_in(username, password)).status_code
+async def guess(client: Browser, username: str = "dewi", password: str = "ini bukan kata sandinya") -> int:
+    return (await client.sign_in(username, password)).status_code
 
 
 async def test_a_session_shows_who_and_its_cookie_is_no_scripts_business(browser: Open, session: AsyncSession) -> None:
@@ -224,22 +224,22 @@ async def test_guessing_the_current_password_is_slowed_too(browser: Open, sessio
 
 async def test_a_password_typed_on_another_keyboard_is_the_same(browser: Open, session: AsyncSession) -> None:
     composed, decomposed = "kopi caf\u00e9 di tepi mahakam", "kopi cafe\u0301 di tepi mahakam"
-    found = await account(session, "dewi")
+    row = await account(session, "dewi")
     async with session.begin():
-        found.password_hash = await passwords.hashed(composed)
-        session.add(found)
+        row.password_hash = await passwords.hashed(composed)
+        session.add(row)
     assert (await browser().sign_in("dewi", decomposed)).status_code == 200
 
 
 async def test_an_older_hash_is_renewed_at_the_next_sign_in(browser: Open, session: AsyncSession) -> None:
-    found = await account(session, "dewi")
+    row = await account(session, "dewi")
     async with session.begin():
-        found.password_hash = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-        session.add(found)
+        row.password_hash = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+        session.add(row)
     assert (await browser().sign_in("dewi")).status_code == 200
     async with session.begin():
-        await session.refresh(found)
-        assert "m=65536" in found.password_hash
+        await session.refresh(row)
+        assert "m=65536" in row.password_hash
     assert (await browser().sign_in("dewi")).status_code == 200
 
 

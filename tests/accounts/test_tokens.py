@@ -1,4 +1,4 @@
-"""API tokens: never more than their owner, shown once, refused soon after they should be."""
+"""API tokens: never more than their owner, shown once, refused within five seconds of their end."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -30,19 +30,19 @@ def token(**changes: Any) -> dict[str, Any]:
     return {"name": "Excel", "role": "viewer", **changes}
 
 
-async def minted(one: Browser, **changes: Any) -> dict[str, Any]:
-    answer = await one.person.post("/tokens", token(**changes))
+async def minted(client: Browser, **changes: Any) -> dict[str, Any]:
+    answer = await client.person.post("/tokens", token(**changes))
     assert answer.status_code == 201, answer.text
     return answer.json()  # type: ignore[no-any-return]
 
 
-async def works(one: Browser, secret: str, path: str = "/me") -> int:
-    answer = await one.client.get(f"/api/v1{path}", headers={"Authorization": f"Bearer {secret}"})
+async def works(client: Browser, secret: str, path: str = "/me") -> int:
+    answer = await client.client.get(f"/api/v1{path}", headers={"Authorization": f"Bearer {secret}"})
     return answer.status_code
 
 
 class CallerClock:
-    """The clock of the caller cache, put forward by `ahead_s`."""
+    """The clock of the caller cache, `ahead_s` ahead of the real one."""
 
     ahead_s = 0.0
 
@@ -141,8 +141,8 @@ async def test_a_token_of_a_providers_account_sees_that_provider(
 
 
 async def account_id(session: AsyncSession, username: str) -> int:
-    found: int = await session.scalar(text("SELECT id FROM account WHERE username = :name"), {"name": username})
-    return found
+    row: int = await session.scalar(text("SELECT id FROM account WHERE username = :name"), {"name": username})
+    return row
 
 
 async def test_tokens_are_seen_and_revoked_within_the_region_only(browser: Open, session: AsyncSession) -> None:

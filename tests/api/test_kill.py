@@ -1,4 +1,4 @@
-"""`kill -9` at any moment: what was acknowledged is there, once and whole; the rest is there whole or not at all."""
+"""`kill -9` at any moment: acknowledged writes are there exactly once, others wholly or not at all."""
 
 import asyncio
 import json

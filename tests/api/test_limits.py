@@ -1,4 +1,4 @@
-"""What keeps the api usable by all: how often one may ask, how long it works on an answer, what browsers are told."""
+"""Rate limits, query timeouts, page sizes, CORS and security headers."""
 
 import re
 from typing import Any
@@ -36,7 +36,7 @@ def limited(sessions: Sessions, engine: AsyncEngine, **settings: Any) -> FastAPI
 
 @pytest.fixture
 def narrow(sessions: Sessions, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """Three at once, then one a second: and the clock stands still."""
+    """A burst of three, one per second, and a clock that stands still."""
     monkeypatch.setattr("app.api.middleware.rate_limit.time.monotonic", lambda: 1_000_000.0)
     return limited(sessions, engine, limits=LimitsSettings(requests_per_s=1, burst=3), cors_origins=[ORIGIN])
 
@@ -150,7 +150,7 @@ async def test_only_the_api_has_its_queries_limited(engine: AsyncEngine) -> None
 async def test_behind_a_pooler_that_ignores_the_limit_the_api_gives_up_by_itself(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.postgres.engine.AFTER_THE_SERVER_S", -1)
+    monkeypatch.setattr("app.postgres.engine.CLIENT_TIMEOUT_MARGIN_S", -1)
     impatient = open_engine(engine.url.render_as_string(hide_password=False), name="test", query_s=2)
     with pytest.raises((TimeoutError, DBAPIError)):
         async with impatient.connect() as connection:

@@ -1,4 +1,4 @@
-"""A filter that names what there is none of is refused wherever it can be given: a typo never answers an empty list."""
+"""Every list refuses a filter by something unknown: a typo never answers an empty list."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.factories import BERAU_VILLAGE, register
 
 
 def filtered(app: FastAPI, name: str) -> list[Call]:
-    """Every list that can be asked for with this parameter."""
+    """Every list with this parameter."""
     paths = app.openapi()["paths"]
     return [
         call

@@ -1,4 +1,4 @@
-"""What Prometheus is told: of the service itself, and of every site within a token's scope."""
+"""Metrics for Prometheus: of the service itself, and of every site within a token's scope."""
 
 import subprocess
 import time

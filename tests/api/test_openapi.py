@@ -1,4 +1,4 @@
-"""The OpenAPI document holds together."""
+"""Every reference within the OpenAPI document resolves."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,5 +1,5 @@
-"""Requests that schemathesis makes up from the service's own description, good and bad: no answer is a 5xx, none is
-another than described, none holds a row from outside the caller's scope."""
+"""Valid and invalid requests that schemathesis generates from the OpenAPI document: no response is a 5xx, differs from
+its description, or holds a row outside the caller's scope."""
 
 import contextlib
 import re
@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.api.app import API
 from app.postgres.engine import Sessions
-from tests.access.matrix_world import make_things
-from tests.access.route_catalog import OWN, read_calls
+from tests.access.matrix_world import create_resources
+from tests.access.route_catalog import EXPECTED_STATUS, read_calls
 from tests.conftest import Person
 from tests.factories import BERAU_VILLAGE, register
 from tests.support.incident_scenario import IncidentScenario
@@ -50,11 +50,11 @@ async def test_every_answer_is_as_described_and_within_the_scope(
     session: AsyncSession,
     record_property: Any,
 ) -> None:
-    things = await make_things(scenario, session)
+    resources = await create_resources(scenario, session)
     foreign = await register(scenario.cast, village_code=BERAU_VILLAGE, host="198.51.100.90", name=NEIGHBOUR)
     await app.state.snapshot.refresh(sessions)
-    idents = {path: [thing.id, "0"] for path, thing in things.items()}
-    below = {name: ident for thing in things.values() for name, ident in thing.below.items()}
+    idents = {path: [resource.id, "0"] for path, resource in resources.items()}
+    below = {name: ident for resource in resources.values() for name, ident in resource.below.items()}
     idents["/sites/{id}"].append(str(foreign["id"]))
     cases = list(_cases(app, idents, below))
     wrong: list[str] = []
@@ -64,11 +64,11 @@ async def test_every_answer_is_as_described_and_within_the_scope(
             undone = await connection.begin_nested()
             answer = await _send(person, case)
             await undone.rollback()
-            wrong += _wrong(case, answer, everywhere=person is scenario.cast.sari)
+            wrong += _violations(case, answer, everywhere=person is scenario.cast.sari)
             well |= {_name(case)} if answer.is_success else set()
     assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong[:40])
     assert len(operations) == sum(map(len, app.openapi()["paths"].values()))
-    assert operations - well - OWN.keys() == set(), "no answer but refusals was seen"
+    assert operations - well - EXPECTED_STATUS.keys() == set(), "no answer but refusals was seen"
     record_property("requests", f"{len(cases)} x 2, of all {len(operations)} operations")
 
 
@@ -82,8 +82,8 @@ def _cases(app: FastAPI, idents: dict[str, list[str]], below: dict[str, str]) ->
     for result in schemathesis.openapi.from_dict(app.openapi()).get_all_operations():
         operation: Any = result.ok()  # type: ignore[union-attr]  # FastAPI's own description is sound
         path = operation.path.removeprefix(API)
-        thing = re.match(r"[^}]*\}", path)
-        known = idents.get(path, []) + (idents[thing[0]] if thing else [])
+        resource = re.match(r"[^}]*\}", path)
+        known = idents.get(path, []) + (idents[resource[0]] if resource else [])
         first, *further = re.findall(r"\{(\w+)\}", operation.path) or [""]
         named = [{first: ident} | {name: below[name] for name in further} for ident in known]
         request = sound[f"{operation.method.upper()} {operation.path}"]
@@ -122,7 +122,7 @@ async def _send(person: Person, case: Any) -> httpx.Response:
     )
 
 
-def _wrong(case: Any, answer: httpx.Response, *, everywhere: bool) -> Iterator[str]:
+def _violations(case: Any, answer: httpx.Response, *, everywhere: bool) -> Iterator[str]:
     try:
         case.validate_response(answer, checks=DESCRIBED)
     except FailureGroup as failures:

@@ -1,4 +1,4 @@
-"""The service about itself: health, metrics, its own description."""
+"""Health, readiness, the OpenAPI document and the docs page."""
 
 import re
 from importlib import import_module

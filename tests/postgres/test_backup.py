@@ -101,7 +101,7 @@ def kept(filled: str, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The system's own PostgreSQL, as a larger installation has it: another release, TCP, a super-user."""
+    """The system's PostgreSQL, as in a larger installation: another release, TCP, a superuser."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found and "CI" not in os.environ:
         pytest.skip("no PostgreSQL of the system's is installed")
@@ -269,7 +269,7 @@ def test_the_password_is_on_no_command_line(filled: str, tmp_path: Path, monkeyp
 
 
 def _wrapped(name: str, folder: Path) -> Path:
-    """A program that notes its command line first."""
+    """A program that records its command line first."""
     script = folder / name
     script.write_text(f'#!/bin/sh\necho "$0 $*" >> {folder}/argv\nexec {binaries.program(name)} "$@"\n')
     script.chmod(0o700)

@@ -38,7 +38,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def ask(url: str, sql: str, **instead: str | None) -> str:
-    """What psql prints for `sql`; its refusal is raised as RefusedError."""
+    """What psql prints for `sql`; raises RefusedError."""
     parsed = make_url(url)
     env = {
         "PGHOST": str(parsed.query["host"]),
@@ -53,7 +53,7 @@ def ask(url: str, sql: str, **instead: str | None) -> str:
 
 
 def elsewhere(data_dir: Path, code: str) -> subprocess.Popen[str]:
-    """Another process that has the cluster started, then runs `code`."""
+    """Another process that starts the cluster, then runs `code`."""
     return subprocess.Popen(
         [sys.executable, "-c", START + code, str(data_dir)],
         cwd=ROOT,

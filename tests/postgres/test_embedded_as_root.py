@@ -1,4 +1,4 @@
-"""Whom the embedded PostgreSQL runs as when root starts it."""
+"""The user that the embedded PostgreSQL runs as when root starts it."""
 
 import os
 import pwd
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0 and "CI" not in os.environ, re
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that other accounts may pass through, unlike pytest's own."""
+    """A folder that other users can enter, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="sinyal-test-"))
     folder.chmod(0o711)
     yield folder
@@ -33,17 +33,17 @@ def test_root_runs_it_without_its_powers(tmp_path: Path) -> None:
     assert int(powers.split()[1], 16) == 0
 
 
-@pytest.mark.parametrize("found", [True, False])
+@pytest.mark.parametrize("started_before", [True, False])
 def test_where_namespaces_are_refused_an_account_runs_it(
-    open_folder: Path, monkeypatch: pytest.MonkeyPatch, found: bool
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, started_before: bool
 ) -> None:
-    """`found`: the folder is the account's already, as after a first start; root keeps to its owner."""
+    """`started_before`: the folder belongs to the account already, and root keeps to its owner."""
     nobody = pwd.getpwnam("nobody")
     monkeypatch.setattr(binaries, "_unshare", lambda: ())
-    if found:
+    if started_before:
         (open_folder / "postgres").mkdir(mode=0o700)
         os.chown(open_folder / "postgres", nobody.pw_uid, nobody.pw_gid)
-    cluster = Cluster(open_folder, account=None if found else "nobody")
+    cluster = Cluster(open_folder, account=None if started_before else "nobody")
     try:
         binaries.Identity(nobody.pw_uid, nobody.pw_gid).require_access(Path(binaries.program("postgres")))
     except NotPermitted:  # a checkout under /root: then that is what the operator reads
