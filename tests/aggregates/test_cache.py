@@ -69,7 +69,7 @@ def statements(engine: AsyncEngine) -> Iterator[Statements]:
     event.remove(engine.sync_engine, "before_cursor_execute", record)
 
 
-class Watched:
+class MeasuredSite:
     """A site measured each half hour for four days, written as the worker writes: with an outage and a gap."""
 
     def __init__(self, sessions: Sessions, cast: Cast, site_id: int) -> None:
@@ -104,19 +104,19 @@ class Watched:
             "provider latency": "/providers/telkom-wms/latency",
         }
 
-    async def ask(self, name: str, period: dict[str, str] = SETTLED, **headers: str) -> tuple[str, Any]:
+    async def get(self, name: str, period: dict[str, str] = SETTLED, **headers: str) -> tuple[str, Any]:
         path, _, query = self.paths[name].partition("?")
         params = dict(pair.split("=") for pair in query.split("&") if pair) | period
         answer = await self.cast.sari.get(path, params=params, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.headers["etag"], answer.json()
 
-    async def ask_all(self, period: dict[str, str] = SETTLED) -> dict[str, tuple[str, Any]]:
-        return {name: await self.ask(name, period) for name in self.paths}
+    async def get_all(self, period: dict[str, str] = SETTLED) -> dict[str, tuple[str, Any]]:
+        return {name: await self.get(name, period) for name in self.paths}
 
 
 @pytest.fixture
-async def watched(sessions: Sessions, session: AsyncSession, cast: Cast, clock: Clock) -> Watched:
+async def measured_site(sessions: Sessions, session: AsyncSession, cast: Cast, clock: Clock) -> MeasuredSite:
     site = await register(cast, host="198.51.100.1")
     async with session.begin():
         for statement in (
@@ -127,84 +127,86 @@ async def watched(sessions: Sessions, session: AsyncSession, cast: Cast, clock: 
         ):
             await session.execute(text(statement), {"at": day(4)})
     await under_contract(session, site["id"], valid_from=day(4).date(), terms=[(day(4).date(), {})])
-    watched = Watched(sessions, cast, site["id"])
-    await watched.measure(day(4), OUTAGE[0])
-    await watched.measure(*OUTAGE, Outcome.TIMEOUT)
-    await watched.measure(OUTAGE[1], GAP[0])
-    await watched.measure(GAP[1], utc_now())
-    await watched.count()
-    return watched
+    measured_site = MeasuredSite(sessions, cast, site["id"])
+    await measured_site.measure(day(4), OUTAGE[0])
+    await measured_site.measure(*OUTAGE, Outcome.TIMEOUT)
+    await measured_site.measure(OUTAGE[1], GAP[0])
+    await measured_site.measure(GAP[1], utc_now())
+    await measured_site.count()
+    return measured_site
 
 
 UPTIMES, LATENCIES = ("site", "region", "provider", "ranking"), ("site latency", "region latency", "provider latency")
 
 
-async def test_a_repeated_request_is_computed_once(watched: Watched, statements: Statements) -> None:
+async def test_a_repeated_request_is_computed_once(measured_site: MeasuredSite, statements: Statements) -> None:
     for period in (SETTLED, RUNNING, {"period": "7d", "step": "hour"}, {"from": day(0).isoformat()}):
-        names = [name for name in watched.paths if not (name == "ranking" and "step" in period)]
+        names = [name for name in measured_site.paths if not (name == "ranking" and "step" in period)]
         for name in names:
             statements.clear()
-            first = await watched.ask(name, period)
+            first = await measured_site.get(name, period)
             assert statements.computing(), name
             statements.clear()
-            assert await watched.ask(name, period) == first
+            assert await measured_site.get(name, period) == first
             assert statements.computing() == [], name
-            assert len([sql for sql in statements if "SAVEPOINT" not in sql]) <= 6, name
+            assert len([sql for sql in statements if "SAVEPOINT" not in sql]) <= 6, (name, statements)
 
 
 async def test_a_matching_etag_gets_304_without_computing(
-    watched: Watched, app: FastAPI, statements: Statements
+    measured_site: MeasuredSite, app: FastAPI, statements: Statements
 ) -> None:
-    etags = {name: (await watched.ask(name))[0] for name in watched.paths}
+    etags = {name: (await measured_site.get(name))[0] for name in measured_site.paths}
     app.state.aggregate_cache = ResponseCache(clock=app.state.aggregate_cache.clock)
     statements.clear()
     for name, etag in etags.items():
-        path, _, query = watched.paths[name].partition("?")
+        path, _, query = measured_site.paths[name].partition("?")
         params = dict(pair.split("=") for pair in query.split("&") if pair) | SETTLED
         for tag in (etag, f"W/{etag}", f'"other", {etag}'):
-            answer = await watched.cast.sari.get(path, params=params, headers={"If-None-Match": tag})
+            answer = await measured_site.cast.sari.get(path, params=params, headers={"If-None-Match": tag})
             assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", etag)
-        answer = await watched.cast.sari.get(path, params=params, headers={"If-None-Match": etag, "Accept": "text/csv"})
+        answer = await measured_site.cast.sari.get(
+            path, params=params, headers={"If-None-Match": etag, "Accept": "text/csv"}
+        )
         assert answer.status_code == 200, "CSV has another tag"
     assert len(statements.computing()) > 0
 
 
-Change = Callable[[Watched, AsyncSession], Awaitable[None]]
+Change = Callable[[MeasuredSite, AsyncSession], Awaitable[None]]
 
 
-async def late_batch(watched: Watched, session: AsyncSession) -> None:
-    await watched.measure(*GAP)
+async def late_batch(measured_site: MeasuredSite, session: AsyncSession) -> None:
+    await measured_site.measure(*GAP)
 
 
-async def late_outage(watched: Watched, session: AsyncSession) -> None:
-    await watched.measure(*GAP, Outcome.TIMEOUT)
+async def late_outage(measured_site: MeasuredSite, session: AsyncSession) -> None:
+    await measured_site.measure(*GAP, Outcome.TIMEOUT)
 
 
-async def blindness(watched: Watched, session: AsyncSession) -> None:
-    async with transaction(watched.sessions) as writing:
+async def blindness(measured_site: MeasuredSite, session: AsyncSession) -> None:
+    async with transaction(measured_site.sessions) as writing:
         await worker.write_batch(writing, [], [BlindRange(OUTAGE[0] - HOUR, OUTAGE[1], "uplink")])
 
 
-async def cause(watched: Watched, session: AsyncSession) -> None:
-    await record_cause(session, watched.site_id, *OUTAGE, "power")
+async def cause(measured_site: MeasuredSite, session: AsyncSession) -> None:
+    await record_cause(session, measured_site.site_id, *OUTAGE, "power")
 
 
-async def maintenance(watched: Watched, session: AsyncSession) -> None:
+async def maintenance(measured_site: MeasuredSite, session: AsyncSession) -> None:
     window = {
-        "site": str(watched.site_id),
+        "site": str(measured_site.site_id),
         "started_at": OUTAGE[0].isoformat(),
         "ended_at": OUTAGE[1].isoformat(),
         "title": "works",
         "reason": "was announced",
     }
-    made = await watched.cast.sari.post("/maintenance", window)
+    made = await measured_site.cast.sari.post("/maintenance", window)
     assert made.status_code == 201, made.text
 
 
-async def terms(watched: Watched, session: AsyncSession) -> None:
-    contract = (await watched.cast.sari.get("/contracts")).json()["items"][0]["id"]
+async def terms(measured_site: MeasuredSite, session: AsyncSession) -> None:
+    contract = (await measured_site.cast.sari.get("/contracts")).json()["items"][0]["id"]
     changes = {"min_outage_s": 86_000, "sla_target_pct": 12, "effective_from": str((day(4) + HOUR * 8).date())}
-    changed = await watched.cast.sari.patch(f"/contracts/{contract}", changes)
+    changed = await measured_site.cast.sari.patch(f"/contracts/{contract}", changes)
     assert changed.status_code == 200, changed.text
 
 
@@ -220,139 +222,141 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("kind", CHANGES)
 async def test_a_retroactive_change_shows_at_once_and_stays_once_it_is_counted(
-    kind: str, watched: Watched, session: AsyncSession
+    kind: str, measured_site: MeasuredSite, session: AsyncSession
 ) -> None:
     change, names = CHANGES[kind]
-    before = await watched.ask_all()
-    await change(watched, session)
-    after = await watched.ask_all()
+    before = await measured_site.get_all()
+    await change(measured_site, session)
+    after = await measured_site.get_all()
     for name in names:
         assert after[name][0] != before[name][0], name
         assert after[name][1] != before[name][1], name
-    await watched.count()
-    settled = await watched.ask_all()
-    for name in watched.paths:
+    await measured_site.count()
+    settled = await measured_site.get_all()
+    for name in measured_site.paths:
         assert settled[name][1] == after[name][1], name
         if name in names:
             assert settled[name][0] != before[name][0], name
-    assert await watched.ask_all() == settled
+    assert await measured_site.get_all() == settled
 
 
 async def test_a_new_reading_shows_within_seconds_and_does_not_expire_settled_periods(
-    watched: Watched, clock: Clock, session: AsyncSession
+    measured_site: MeasuredSite, clock: Clock, session: AsyncSession
 ) -> None:
     today = {"from": day(1).isoformat(), "to": utc_now().isoformat()}
-    past, before = await watched.ask_all(), await watched.ask_all(today)
-    await watched.measure(utc_now() - 3 * HOUR, utc_now() - 2 * HOUR, rtt_us=45_000)
-    assert await watched.ask_all() == past
+    past, before = await measured_site.get_all(), await measured_site.get_all(today)
+    await measured_site.measure(utc_now() - 3 * HOUR, utc_now() - 2 * HOUR, rtt_us=45_000)
+    assert await measured_site.get_all() == past
     clock.now += 10
-    after = await watched.ask_all(today)
+    after = await measured_site.get_all(today)
     for name in LATENCIES:
         assert after[name][0] != before[name][0], name
         assert after[name][1]["total"]["max_ms"] == 45, name
-    assert await watched.ask_all() == past
+    assert await measured_site.get_all() == past
 
 
 async def test_figures_of_today_are_no_older_than_the_setting_says(
-    watched: Watched, clock: Clock, statements: Statements
+    measured_site: MeasuredSite, clock: Clock, statements: Statements
 ) -> None:
-    first = await watched.ask("region", RUNNING)
+    first = await measured_site.get("region", RUNNING)
     clock.now += 9
-    assert await watched.ask("region", RUNNING) == first
+    assert await measured_site.get("region", RUNNING) == first
     clock.now += 1
     statements.clear()
-    assert (await watched.ask("region", RUNNING))[0] != first[0]
+    assert (await measured_site.get("region", RUNNING))[0] != first[0]
     assert statements.computing()
 
 
-async def test_an_incident_of_today_shows_at_once(watched: Watched, session: AsyncSession) -> None:
-    first = await watched.ask("region", RUNNING)
+async def test_an_incident_of_today_shows_at_once(measured_site: MeasuredSite, session: AsyncSession) -> None:
+    first = await measured_site.get("region", RUNNING)
     async with session.begin():
         await next_version(session, Counter.INCIDENT)
-    assert (await watched.ask("region", RUNNING))[0] != first[0]
+    assert (await measured_site.get("region", RUNNING))[0] != first[0]
 
 
 async def test_sweeps_and_incidents_never_expire_settled_periods(
-    watched: Watched, session: AsyncSession, clock: Clock, statements: Statements
+    measured_site: MeasuredSite, session: AsyncSession, clock: Clock, statements: Statements
 ) -> None:
-    before = await watched.ask_all()
+    before = await measured_site.get_all()
     async with session.begin():
         await next_version(session, Counter.STATUS)
         await next_version(session, Counter.INCIDENT)
     clock.now += 86_400
     statements.clear()
-    assert await watched.ask_all() == before
+    assert await measured_site.get_all() == before
     assert statements.computing() == []
 
 
 async def test_a_day_that_is_over_but_not_counted_keeps_expiring(
-    watched: Watched, session: AsyncSession, clock: Clock
+    measured_site: MeasuredSite, session: AsyncSession, clock: Clock
 ) -> None:
-    settled = await watched.ask("region")
+    settled = await measured_site.get("region")
     async with session.begin():
         await session.execute(text("DELETE FROM counted_day WHERE day = :day"), {"day": (day(2) + HOUR * 8).date()})
-    first = await watched.ask("region")
+    first = await measured_site.get("region")
     assert first[0] != settled[0]
     clock.now += 10
-    assert (await watched.ask("region"))[0] != first[0]
+    assert (await measured_site.get("region"))[0] != first[0]
 
 
-async def test_the_uptime_of_a_node_is_never_settled(watched: Watched, session: AsyncSession, clock: Clock) -> None:
+async def test_the_uptime_of_a_node_is_never_settled(
+    measured_site: MeasuredSite, session: AsyncSession, clock: Clock
+) -> None:
     async with session.begin():
         await session.execute(text("UPDATE site SET kind = 'node'"))
-    first = await watched.ask("site")
+    first = await measured_site.get("site")
     clock.now += 10
-    assert (await watched.ask("site"))[0] != first[0]
+    assert (await measured_site.get("site"))[0] != first[0]
 
 
-async def test_a_site_that_moves_counts_elsewhere_at_once(watched: Watched) -> None:
+async def test_a_site_that_moves_counts_elsewhere_at_once(measured_site: MeasuredSite) -> None:
     async def in_berau() -> Any:
-        return (await watched.cast.sari.get("/regions/64.03/uptime?period=24h")).json()["total"]["sites"]
+        return (await measured_site.cast.sari.get("/regions/64.03/uptime?period=24h")).json()["total"]["sites"]
 
-    before = await watched.ask_all()
+    before = await measured_site.get_all()
     assert await in_berau() == 0
-    moved = await watched.cast.sari.patch(f"/sites/{watched.site_id}", {"village_code": BERAU_VILLAGE})
+    moved = await measured_site.cast.sari.patch(f"/sites/{measured_site.site_id}", {"village_code": BERAU_VILLAGE})
     assert moved.status_code == 200, moved.text
-    await asyncio.sleep(1.1)  # a set-up holds from its second on
+    await asyncio.sleep(1.1)  # a configuration is in force from the next second on
     assert await in_berau() == 1
-    after = await watched.ask_all()
-    assert all(after[name][0] != before[name][0] for name in watched.paths)
+    after = await measured_site.get_all()
+    assert all(after[name][0] != before[name][0] for name in measured_site.paths)
     assert {name: body for name, (_, body) in after.items()} == {name: body for name, (_, body) in before.items()}
 
 
-async def test_a_renamed_provider_is_ranked_by_its_new_name(watched: Watched) -> None:
-    before = await watched.ask("ranking")
-    assert (await watched.cast.sari.patch("/providers/telkom-wms", {"name": "Telkom Baru"})).status_code == 200
-    after = await watched.ask("ranking")
+async def test_a_renamed_provider_is_ranked_by_its_new_name(measured_site: MeasuredSite) -> None:
+    before = await measured_site.get("ranking")
+    assert (await measured_site.cast.sari.patch("/providers/telkom-wms", {"name": "Telkom Baru"})).status_code == 200
+    after = await measured_site.get("ranking")
     assert after[0] != before[0]
     assert after[1]["items"][0]["name"] == "Telkom Baru"
 
 
 @pytest.mark.usefixtures("clock")
-async def test_a_month_that_is_closed_or_corrected_says_so_at_once(
+async def test_a_month_that_is_closed_or_corrected_shows_at_once(
     session: AsyncSession, cast: Cast, contracted: int
 ) -> None:
     path = f"/sites/{contracted}/uptime?period={MONTH:%Y-%m}&step=month"
 
-    async def asked() -> Any:
+    async def row() -> Any:
         answer = await cast.sari.get(path)
         return answer.headers["etag"], answer.json()["total"]
 
-    before = await asked()
+    before = await row()
     await close(session, CLOSES)
-    closed = await asked()
+    closed = await row()
     assert (before[1]["closed_at"], closed[1]["closed_at"] is None) == (None, False)
     assert closed[0] != before[0]
     await record_cause(session, contracted, START, END, "power")
-    assert (await asked())[1]["correction"] is None, "not yet"
+    assert (await row())[1]["correction"] is None, "not yet"
     await close(session, CLOSES)
-    corrected = await asked()
+    corrected = await row()
     assert corrected[1]["correction"]["down_by_cause"] == {"power": 4 * 3600}
     assert corrected[0] != closed[0]
 
 
-async def test_a_response_is_never_shared_between_scopes(watched: Watched) -> None:
-    cast = watched.cast
+async def test_a_response_is_never_shared_between_scopes(measured_site: MeasuredSite) -> None:
+    cast = measured_site.cast
     path = f"/regions/64.02/uptime?from={day(3):%Y-%m-%d}&to={day(1):%Y-%m-%d}"
 
     async def sites(person: Person) -> Any:
@@ -363,14 +367,14 @@ async def test_a_response_is_never_shared_between_scopes(watched: Watched) -> No
     ranking = f"/ranking?by=site&from={day(3):%Y-%m-%d}&to={day(1):%Y-%m-%d}"
     seen = [len((await person.get(ranking)).json()["items"]) for person in (cast.sari, cast.ana, cast.ben, cast.icon)]
     assert seen == [1, 1, 0, 0]
-    latency = f"/sites/{watched.site_id}/latency?period=24h"
+    latency = f"/sites/{measured_site.site_id}/latency?period=24h"
     assert [(await person.get(latency)).status_code for person in (cast.sari, cast.ben)] == [200, 404]
 
 
-async def test_a_response_is_gzipped_for_clients_that_accept_it(watched: Watched) -> None:
+async def test_a_response_is_gzipped_for_clients_that_accept_it(measured_site: MeasuredSite) -> None:
     path = f"/regions/64.02/uptime?from={day(3):%Y-%m-%d}&to={day(1):%Y-%m-%d}&step=hour"
-    plain = await watched.cast.sari.get(path, headers={"Accept-Encoding": "identity"})
-    zipped = await watched.cast.sari.get(path, headers={"Accept-Encoding": "gzip"})
+    plain = await measured_site.cast.sari.get(path, headers={"Accept-Encoding": "identity"})
+    zipped = await measured_site.cast.sari.get(path, headers={"Accept-Encoding": "gzip"})
     assert "content-encoding" not in plain.headers
     assert zipped.headers["content-encoding"] == "gzip"
     assert int(zipped.headers["content-length"]) < len(plain.content) / 3
