@@ -24,6 +24,7 @@ from app.worker.counters import WorkerCounters
 from app.worker.ingest_heartbeat import IngestHeartbeat
 from app.worker.ingest_proof import IngestProof, read_proof, write_proof
 from app.worker.jobs import Job
+from app.worker.leader_lock import NoLongerLeader
 from app.worker.missed_push_recorder import MissedPushRecorder, peers_kept_for
 from app.worker.missed_pushes import list_arrivals
 from app.worker.peer_quorum import PeerQuorum
@@ -159,7 +160,7 @@ class InboxConsumer:
         """Halve the step to find a delivery at fault, and reject it. Return whether to go on at once."""
         self.counters.failed_intakes += 1
         if not deliveries or not is_entrys_fault(error):
-            if not self._is_failing:
+            if not self._is_failing and not isinstance(error, NoLongerLeader):
                 log.warning("inbox_unavailable", error=repr(error), exc_info=error if is_entrys_fault(error) else None)
             self._is_failing = True
             return False

@@ -1,5 +1,6 @@
 """Periodic jobs: each module of the worker declares its own; APScheduler runs them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -64,8 +65,8 @@ def schedule_jobs(scheduler: AsyncIOScheduler, jobs: Sequence[Job]) -> None:
 
 
 def _log_failure(job: str, error: BaseException) -> None:
-    if isinstance(error, NoLongerLeader):
-        return  # logged once, when the worker steps down
+    if isinstance(error, NoLongerLeader | asyncio.CancelledError):
+        return  # the worker steps down or ends, which is logged once
     if is_unavailable(error):
         log.warning("job_found_no_database", job=job, error=repr(error))
     else:

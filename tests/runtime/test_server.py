@@ -20,7 +20,7 @@ except RuntimeError as error:
 """
 
 
-def test_a_process_of_several_logs_as_the_only_one_does_and_no_values(tmp_path: Path) -> None:
+def test_each_serving_process_logs_as_configured_and_without_values(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", FAILING],
         capture_output=True,

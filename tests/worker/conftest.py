@@ -2,17 +2,40 @@ import socket
 import time
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
+from sqlalchemy.engine import make_url
 
 from app.core.clock import SlotClock
-from app.postgres.engine import Sessions
+from app.postgres.engine import Sessions, open_engine
+from app.runtime.migrate import migrate
 from app.settings import ProbeSettings, Settings
 from app.worker.context import WorkerContext
 from app.worker.process import Worker
 from probes.policy import AddressPolicy
 from probes.sweep import Prober
 from simulator.namespace import Namespace
-from tests.conftest import Cast
+from tests.conftest import Cast, drop_database, make_database
+
+CUT_LOCK_CONNECTIONS = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE application_name = 'sinyal worker lock' AND datname = current_database()
+"""
+
+
+async def connect(url: str) -> asyncpg.Connection:
+    return await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+
+
+@pytest.fixture
+async def migrated_url(server_url: str) -> AsyncIterator[str]:
+    """Of a database of its own."""
+    url = await make_database(server_url)
+    engine = open_engine(url, name="test")
+    await migrate(engine)
+    await engine.dispose()
+    yield url
+    await drop_database(url, server_url)
 
 
 class WallClock:

@@ -36,7 +36,7 @@ def two() -> Canaries:
     return Canaries(["127.255.0.1", "127.255.0.2"])
 
 
-def test_while_one_canary_answers_we_see() -> None:
+def test_while_one_canary_answers_there_is_no_blind_range() -> None:
     canaries = two()
     for second in range(0, 20, 2):
         beat(
@@ -57,7 +57,7 @@ def test_it_is_known_which_of_them_answered_last() -> None:
     assert set(canaries.answering.values()) == {False}
 
 
-def test_we_are_blind_from_the_last_answer_to_the_next() -> None:
+def test_the_blind_range_is_from_the_last_answer_to_the_next() -> None:
     canaries = two()
     beat(canaries, 0, Outcome.OK, Outcome.OK)
     beat(canaries, 2.5, Outcome.TIMEOUT, Outcome.FAULT)
@@ -76,7 +76,7 @@ def test_a_beat_that_ends_late_changes_nothing() -> None:
     assert canaries.blind_since is None
 
 
-def test_a_timeout_waits_until_we_know_that_we_could_see() -> None:
+def test_a_timeout_is_held_until_a_canary_shows_that_we_were_not_blind() -> None:
     canaries, buffer = two(), WriteBuffer(100)
     buffer.put([timeout(0), answer(0, key=2)], ended=NOW + 5)
     beat(canaries, 4, Outcome.OK, Outcome.OK)
@@ -87,7 +87,7 @@ def test_a_timeout_waits_until_we_know_that_we_could_see() -> None:
     assert [item[0].key for item in take(buffer)] == [1]
 
 
-def test_without_canaries_nothing_waits() -> None:
+def test_without_canaries_no_timeout_is_held() -> None:
     buffer = WriteBuffer(100)
     buffer.put([timeout(0)], ended=NOW + 5)
     buffer.release(Canaries([]))
@@ -104,7 +104,7 @@ def test_beyond_its_limit_the_buffer_drops_the_oldest_and_counts_them() -> None:
     assert [item[0].slot - NOW for item in take(buffer)] == [2, 3, 4]
 
 
-def test_what_is_still_unsure_at_the_end_is_our_fault() -> None:
+def test_a_timeout_still_held_at_the_end_is_our_fault() -> None:
     buffer = WriteBuffer(10)
     buffer.put([timeout(0)], ended=NOW + 5)
     buffer.give_up_held()
@@ -112,7 +112,7 @@ def test_what_is_still_unsure_at_the_end_is_our_fault() -> None:
     assert (reading.outcome, reading.reason) == (Outcome.FAULT, "stopped")
 
 
-def test_moments_of_blindness_are_whole_seconds_outwards() -> None:
+def test_blind_ranges_are_rounded_outwards_to_whole_seconds() -> None:
     canaries = two()
     beat(canaries, 0.9, Outcome.OK, Outcome.OK)
     beat(canaries, 2.9, Outcome.TIMEOUT, Outcome.TIMEOUT)
@@ -120,7 +120,7 @@ def test_moments_of_blindness_are_whole_seconds_outwards() -> None:
     assert canaries.new_blind_ranges[0].ended_at - canaries.new_blind_ranges[0].started_at == timedelta(seconds=5)
 
 
-def test_a_look_that_began_late_is_our_fault_when_we_were_blind_by_then() -> None:
+def test_a_probe_that_began_late_is_our_fault_when_we_were_blind_by_then() -> None:
     canaries, buffer = two(), WriteBuffer(10)
     beat(canaries, 4, Outcome.OK, Outcome.OK)
     buffer.put([timeout(0)], ended=NOW + 13)  # its packets left only after the uplink had died
@@ -133,7 +133,7 @@ def test_a_look_that_began_late_is_our_fault_when_we_were_blind_by_then() -> Non
     assert (reading.outcome, reading.reason) == (Outcome.FAULT, "blind")
 
 
-def test_no_blind_stretch_begins_after_its_end_when_the_clock_is_set_back() -> None:
+def test_no_blind_range_begins_after_its_end_when_the_clock_is_set_back() -> None:
     canaries = two()
     beat(canaries, 0, Outcome.OK, Outcome.OK)
     beat(canaries, 2, Outcome.TIMEOUT, Outcome.TIMEOUT)

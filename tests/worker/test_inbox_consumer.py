@@ -205,7 +205,7 @@ async def test_rows_of_one_second_are_all_kept(field: Field) -> None:
     assert sorted(field.second(one["slot"]) or 0 for one in shown) == [0, 1, 2, 3, 4]
 
 
-async def test_that_something_came_is_said_once_of_a_second_and_never_of_another(field: Field) -> None:
+async def test_of_several_arrivals_in_a_second_one_is_kept_and_none_beside_another_reading(field: Field) -> None:
     site, came = field.ids[0], arrival(field, 0)
     for _ in range(3):
         for _ in range(4):
@@ -259,7 +259,7 @@ async def _silent_as_others_were_heard(field: Field, silent: int, others: Sequen
         assert (len(words), set(words) <= codes) == (2, True), one["reason"]
 
 
-async def test_the_wall_never_flashes_unknown_between_up_and_down(field: Field) -> None:
+async def test_a_site_that_falls_silent_is_never_unknown_between_up_and_down(field: Field) -> None:
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)
     for second in range(301, 460):
@@ -303,7 +303,7 @@ async def test_the_push_that_ends_an_outage_does_not_undo_it(field: Field) -> No
     assert await field.states(silent) == [(0, "up", None), (360, "down", None), (452, "up", None)]
 
 
-async def test_while_ingest_is_not_proven_nothing_is_said_of_anybody(field: Field) -> None:
+async def test_while_ingest_is_not_proven_no_push_counts_as_missed(field: Field) -> None:
     await field.live(0, 300, sites=field.ids)
     for second in range(301, 900, 15):
         await field.record_missed(second)
@@ -316,7 +316,9 @@ async def test_while_ingest_is_not_proven_nothing_is_said_of_anybody(field: Fiel
     assert (total["seconds"]["unknown"], sum(total["seconds"].values())) == (540, 1000)
 
 
-async def test_a_site_that_is_back_before_others_says_nothing_of_those_that_were_away_with_it(field: Field) -> None:
+async def test_a_site_that_is_back_first_is_no_evidence_against_those_that_were_away_with_it(
+    field: Field,
+) -> None:
     """Our own beat went on: perhaps it takes another way than they do."""
     await field.live(0, 300, sites=field.ids)
     await field.live(315, 930, sites=())
@@ -346,7 +348,7 @@ async def test_a_push_that_fell_into_a_short_absence_of_the_api_is_not_missed(fi
     assert [await field.states(other) for other in others] == [[(0, "up", None)]] * 3
 
 
-async def test_a_device_that_may_be_trying_with_a_token_that_is_over_is_not_down(field: Field) -> None:
+async def test_a_device_that_may_be_pushing_with_a_revoked_token_is_not_down(field: Field) -> None:
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)
     async with transaction(field.sessions) as session:
@@ -408,7 +410,7 @@ async def _beats(field: Field) -> None:
             )
 
 
-async def test_a_device_is_waited_for_at_the_pace_that_it_was_told_last(field: Field) -> None:
+async def test_a_push_is_due_by_the_interval_that_the_device_was_sent_last(field: Field) -> None:
     """A satellite site that sends each five minutes becomes one on fibre: it hears of that with its next push."""
     changed, *others = field.ids
     for second in range(0, 660, 15):
@@ -423,7 +425,7 @@ async def test_a_device_is_waited_for_at_the_pace_that_it_was_told_last(field: F
     assert await field.silences(changed) == []
 
 
-async def test_a_device_that_was_heard_by_a_clock_far_ahead_is_waited_for_all_the_same(field: Field) -> None:
+async def test_an_arrival_far_in_the_future_keeps_no_push_from_being_due(field: Field) -> None:
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)
     async with transaction(field.sessions) as session:
@@ -434,7 +436,7 @@ async def test_a_device_that_was_heard_by_a_clock_far_ahead_is_waited_for_all_th
     assert (await field.states(silent))[-1] == (360, "down", None)
 
 
-async def test_a_worker_that_was_away_says_nothing_of_that_time_and_loses_nothing_of_it(field: Field) -> None:
+async def test_of_a_time_without_a_worker_every_push_counts_and_no_missed_one(field: Field) -> None:
     """Ingest went on: what came is taken in. Who did not come may not have been there, or not been heard."""
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)
@@ -456,7 +458,7 @@ async def test_a_worker_that_was_away_says_nothing_of_that_time_and_loses_nothin
     assert (total["seconds"]["unknown"], total["seconds"]["down"]) == (900, 140)
 
 
-async def test_a_worker_that_comes_back_at_once_goes_on_listening(field: Field) -> None:
+async def test_a_worker_that_is_back_at_once_continues_the_proof(field: Field) -> None:
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)
     again = InboxConsumer(
@@ -469,7 +471,7 @@ async def test_a_worker_that_comes_back_at_once_goes_on_listening(field: Field) 
     assert (await field.states(silent))[-1] == (360, "down", None)
 
 
-async def test_a_worker_or_uplink_that_was_blind_says_nothing_of_sites_that_report_themselves(field: Field) -> None:
+async def test_a_blind_worker_or_uplink_changes_nothing_for_sites_that_push(field: Field) -> None:
     site = field.ids[0]
     await field.beat(site, 0, 60, 120)
     await field.push(site, [field.row(180, "timeout"), field.row(240, "timeout")], received=1000)
@@ -490,7 +492,7 @@ async def test_a_worker_or_uplink_that_was_blind_says_nothing_of_sites_that_repo
     )
 
 
-async def test_a_push_that_cannot_be_taken_in_is_set_aside_and_keeps_nobody_waiting(
+async def test_a_push_that_the_database_refuses_is_set_aside_and_keeps_no_other_waiting(
     field: Field, caplog: pytest.LogCaptureFixture
 ) -> None:
     good, bad = field.ids[:2]
@@ -567,7 +569,7 @@ async def test_a_missed_push_that_cannot_be_judged_keeps_no_others_back_and_is_t
     assert {type(log["exc_info"]) for log in rejected} == {TypeError}
 
 
-async def test_rows_that_waited_for_weeks_find_room_and_those_of_a_closed_past_are_counted(field: Field) -> None:
+async def test_rows_that_waited_for_weeks_get_partitions_and_those_beyond_retention_are_counted(field: Field) -> None:
     site = field.ids[0]
     old, closed = -20 * 86_400, -90 * 86_400
     async with transaction(field.sessions) as session:
@@ -582,7 +584,7 @@ async def test_rows_that_waited_for_weeks_find_room_and_those_of_a_closed_past_a
     assert (field.consumer.counters.closed_rows, field.consumer.counters.refused_pushes) == (1, 0)
 
 
-async def test_what_was_measured_where_the_site_is_no_more_says_nothing_of_it(field: Field) -> None:
+async def test_what_was_measured_at_a_former_address_is_no_evidence(field: Field) -> None:
     site = field.ids[0]
     await field.push(site, [field.row(0)])
     async with transaction(field.sessions) as session:
@@ -598,7 +600,7 @@ async def test_what_was_measured_where_the_site_is_no_more_says_nothing_of_it(fi
     assert await field.states(site) == [(60, "up", None)]
 
 
-async def test_what_was_measured_while_the_site_was_suspended_says_nothing_of_it(field: Field) -> None:
+async def test_what_was_measured_while_the_site_was_suspended_is_no_evidence(field: Field) -> None:
     """Its bill was not paid, its agent went on, and sent what it had kept when the site was in service again."""
     site = field.ids[0]
     await field.beat(site, 0, 60)

@@ -3,46 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.postgres.engine import Sessions, open_engine, transaction
-from app.runtime.migrate import migrate
 from app.worker.leader_lock import LeaderLock, NoLongerLeader
-from tests.conftest import drop_database, make_database
+from tests.worker.conftest import CUT_LOCK_CONNECTIONS, connect
 
 COUNT = text("SELECT count(*) FROM push_inbox")
 WRITE = text("INSERT INTO push_inbox (site_id, received_at, rows) VALUES (NULL, now(), '[]')")
-CUT = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE application_name = 'sinyal worker lock' AND datname = current_database()
-"""
 
 
 @pytest.fixture
-async def url(server_url: str) -> AsyncIterator[str]:
-    url = await make_database(server_url)
-    engine = open_engine(url, name="test")
-    await migrate(engine)
-    await engine.dispose()
-    yield url
-    await drop_database(url, server_url)
-
-
-@pytest.fixture
-async def engine(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(url, name="test")
+async def engine(migrated_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(migrated_url, name="test")
     yield engine
     await engine.dispose()
 
 
-async def cut_connections(url: str) -> None:
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    administrator = await asyncpg.connect(plain)
-    await administrator.execute(CUT)
+async def cut_connections(migrated_url: str) -> None:
+    administrator = await connect(migrated_url)
+    await administrator.execute(CUT_LOCK_CONNECTIONS)
     await administrator.close()
 
 
@@ -56,8 +38,8 @@ async def write(sessions: Sessions) -> None:
         await session.execute(WRITE)
 
 
-async def test_a_second_worker_takes_over_within_five_seconds_of_the_firsts_end(url: str) -> None:
-    first, second = LeaderLock(url), LeaderLock(url)
+async def test_a_second_worker_takes_over_within_five_seconds_of_the_firsts_end(migrated_url: str) -> None:
+    first, second = LeaderLock(migrated_url), LeaderLock(migrated_url)
     assert await first.try_win()
     assert not await second.try_win()
     waiting = asyncio.create_task(second.win())
@@ -71,17 +53,17 @@ async def test_a_second_worker_takes_over_within_five_seconds_of_the_firsts_end(
 
 
 async def test_a_cut_connection_is_no_loss_of_the_lead_while_no_other_worker_takes_it(
-    url: str, engine: AsyncEngine
+    migrated_url: str, engine: AsyncEngine
 ) -> None:
-    leader = LeaderLock(url)
+    leader = LeaderLock(migrated_url)
     assert await leader.try_win()
     sessions = leader.open_sessions(engine)
     losing = asyncio.create_task(leader.wait_until_lost())
-    await cut_connections(url)
+    await cut_connections(migrated_url)
     await write(sessions)
     await asyncio.sleep(3)
     assert not losing.done()
-    rival = LeaderLock(url)
+    rival = LeaderLock(migrated_url)
     assert not await rival.try_win()
     await write(sessions)
     assert await count_written(sessions) == 2
@@ -90,13 +72,15 @@ async def test_a_cut_connection_is_no_loss_of_the_lead_while_no_other_worker_tak
     await leader.release()
 
 
-async def test_after_another_worker_has_won_the_former_leader_writes_nothing(url: str, engine: AsyncEngine) -> None:
-    old, new = LeaderLock(url), LeaderLock(url)
+async def test_after_another_worker_has_won_the_former_leader_writes_nothing(
+    migrated_url: str, engine: AsyncEngine
+) -> None:
+    old, new = LeaderLock(migrated_url), LeaderLock(migrated_url)
     assert await old.try_win()
     sessions = old.open_sessions(engine)
     await write(sessions)
     losing = asyncio.create_task(old.wait_until_lost())
-    await cut_connections(url)
+    await cut_connections(migrated_url)
     assert await new.try_win()
     with pytest.raises(NoLongerLeader):
         await write(sessions)
@@ -108,15 +92,15 @@ async def test_after_another_worker_has_won_the_former_leader_writes_nothing(url
     await old.release()
 
 
-async def test_a_transaction_in_which_the_lead_is_lost_is_rolled_back(url: str, engine: AsyncEngine) -> None:
-    old, new = LeaderLock(url), LeaderLock(url)
+async def test_a_transaction_in_which_the_lead_is_lost_is_rolled_back(migrated_url: str, engine: AsyncEngine) -> None:
+    old, new = LeaderLock(migrated_url), LeaderLock(migrated_url)
     assert await old.try_win()
     sessions = old.open_sessions(engine)
 
     async def write_slowly() -> None:
         async with transaction(sessions) as session:
             await session.execute(WRITE)
-            await cut_connections(url)
+            await cut_connections(migrated_url)
             assert await new.try_win()
             await session.execute(WRITE)
 
@@ -127,14 +111,16 @@ async def test_a_transaction_in_which_the_lead_is_lost_is_rolled_back(url: str, 
     await old.release()
 
 
-async def test_the_next_leader_wins_only_once_a_commit_of_the_former_one_is_over(url: str, engine: AsyncEngine) -> None:
-    old, new = LeaderLock(url), LeaderLock(url)
+async def test_the_next_leader_wins_only_once_a_commit_of_the_former_one_is_over(
+    migrated_url: str, engine: AsyncEngine
+) -> None:
+    old, new = LeaderLock(migrated_url), LeaderLock(migrated_url)
     assert await old.try_win()
     sessions = old.open_sessions(engine)
     async with sessions() as session:
         await session.execute(WRITE)
         await session.run_sync(lambda sync: sync.dispatch.before_commit(sync))  # the check is over, the commit not yet
-        await cut_connections(url)
+        await cut_connections(migrated_url)
         winning = asyncio.create_task(new.try_win())
         await asyncio.sleep(0.5)
         assert not winning.done()
@@ -144,10 +130,10 @@ async def test_the_next_leader_wins_only_once_a_commit_of_the_former_one_is_over
     await old.release()
 
 
-async def test_a_leader_that_comes_back_after_another_one_has_led_does_not_lead(url: str) -> None:
-    old, new = LeaderLock(url), LeaderLock(url)
+async def test_a_leader_that_comes_back_after_another_one_has_led_does_not_lead(migrated_url: str) -> None:
+    old, new = LeaderLock(migrated_url), LeaderLock(migrated_url)
     assert await old.try_win()
-    await cut_connections(url)
+    await cut_connections(migrated_url)
     assert await new.try_win()
     await new.release()
     await asyncio.wait_for(old.wait_until_lost(), 5)
@@ -157,8 +143,10 @@ async def test_a_leader_that_comes_back_after_another_one_has_led_does_not_lead(
     await old.release()
 
 
-async def test_the_check_of_a_transaction_that_only_reads_costs_no_row_lock(url: str, engine: AsyncEngine) -> None:
-    leader = LeaderLock(url)
+async def test_the_check_of_a_transaction_that_only_reads_costs_no_row_lock(
+    migrated_url: str, engine: AsyncEngine
+) -> None:
+    leader = LeaderLock(migrated_url)
     assert await leader.try_win()
     async with leader.open_sessions(engine)() as session:
         await session.scalar(COUNT)

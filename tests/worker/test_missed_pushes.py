@@ -51,19 +51,19 @@ def test_a_push_is_missed_only_when_it_is_late_by_more_than_a_devices_own_pace()
     assert due(720, every=300) == [300, 600]
 
 
-def test_nothing_is_said_while_ingest_is_not_proven_alive_from_when_it_was_due_until_now() -> None:
+def test_no_push_is_missed_unless_ingest_is_proven_alive_from_its_due_time_until_now() -> None:
     assert due(90, proven=(-1000, 44)) == []
     assert due(90, proven=(-1000, 45)) == [60]
     assert due(90, proven=(61, 90)) == []
 
 
-def test_after_a_break_in_the_proof_a_site_has_a_whole_turn_first() -> None:
+def test_after_a_gap_in_the_proof_a_site_has_a_whole_interval_first() -> None:
     """Its push may have failed meanwhile, and it tries again in its turn."""
     assert due(1083, proven=(1000, 1083)) == []
     assert due(1084, proven=(1000, 1084)) == [1060]
 
 
-def test_two_others_must_have_come_through_in_the_turn_that_ended_when_it_was_due() -> None:
+def test_two_peers_must_have_been_heard_from_in_the_interval_that_ended_at_the_due_time() -> None:
     assert due(90, others=()) == []
     assert due(90, others=([50],)) == []
     assert due(90, others=([50], [-1])) == []
@@ -71,18 +71,18 @@ def test_two_others_must_have_come_through_in_the_turn_that_ended_when_it_was_du
     assert due(90, others=([50], [0])) == [60]
 
 
-def test_who_keeps_its_pace_over_the_moment_when_it_was_due_came_through_about_then() -> None:
+def test_a_peer_that_keeps_its_pace_across_the_due_time_counts() -> None:
     """Devices whose clocks start them all at the full minute are never quite in the same order."""
     assert due(144, others=([-1, 61, 121], [-0.5, 60.2, 120.1])) == [60, 120]
 
 
-def test_when_everybody_falls_silent_at_once_nobody_is_down() -> None:
+def test_when_all_fall_silent_at_once_none_is_down() -> None:
     """Perhaps it is our own way to the outside, which our own beat does not take: one silence, never two."""
     assert due(1000, others=([50], [59])) == [60]
 
 
 @pytest.mark.parametrize("over_s", range(61, 600, 7))
-def test_nor_when_the_others_are_back_before_it(over_s: int) -> None:
+def test_nor_when_the_peers_are_back_before_it(over_s: int) -> None:
     """All were out of reach from 1 to `over_s`, and each came back in its own turn: nobody can have missed two of its
     turns that others did not miss."""
     fleet = [[turn + phase for turn in ALWAYS if not 1 <= turn + phase <= over_s] for phase in range(0, 60, 3)]
@@ -90,7 +90,7 @@ def test_nor_when_the_others_are_back_before_it(over_s: int) -> None:
     assert len([second for second in due(turn_missed_last + 60, others=fleet) if second <= over_s]) <= 1
 
 
-def test_while_our_own_uplink_is_out_nobodys_silence_counts_nor_before_a_canary_tells_that_it_is_not() -> None:
+def test_while_our_own_uplink_is_out_no_push_is_missed_nor_before_a_canary_shows_that_it_is_not() -> None:
     """Slower devices may have come through before and after: they keep their pace, and were away as well."""
     peers, awaited = PeerQuorum(), OverdueSite(1, T, 60, T)
     for second in range(-600, 900, 10):
@@ -150,5 +150,5 @@ def test_a_clock_that_was_set_back_proves_nothing_of_before() -> None:
         ({"root_path": "/sinyal"}, "http://127.0.0.1:8000"),
     ],
 )
-def test_our_own_beat_goes_the_way_that_devices_go(given: dict[str, str], url: str) -> None:
+def test_our_own_heartbeat_is_pushed_to_the_url_of_devices(given: dict[str, str], url: str) -> None:
     assert open_heartbeat(Settings(**given)).url == url + "/api/v1/push"  # type: ignore[arg-type]

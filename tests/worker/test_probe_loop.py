@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.testing import capture_logs
 
 from app.agents import agent_tokens
 from app.availability import daily_rollup
@@ -32,7 +33,7 @@ async def states(session: AsyncSession) -> list[tuple[str, str | None]]:
         return [(row.state, row.unknown_reason) for row in rows]
 
 
-async def test_a_site_that_is_registered_while_rounds_run_is_looked_at_at_once(worker: Worker, cast: Cast) -> None:
+async def test_a_site_registered_while_the_worker_runs_is_probed_at_once(worker: Worker, cast: Cast) -> None:
     await worker.start()
     made = await register(cast, host="127.7.7.7")
     await worker.registry_refresh.refresh()
@@ -43,7 +44,7 @@ async def test_a_site_that_is_registered_while_rounds_run_is_looked_at_at_once(w
     assert worker.context.schedule.plans == {}
 
 
-async def test_a_dead_uplink_is_our_fault_whatever_the_villages_do(
+async def test_timeouts_while_our_uplink_is_down_are_our_fault(
     worker: Worker, cast: Cast, session: AsyncSession
 ) -> None:
     made = await register(cast, host="127.7.7.7")
@@ -65,7 +66,19 @@ async def test_a_dead_uplink_is_our_fault_whatever_the_villages_do(
         assert await session.scalar(text("SELECT count(*) FROM blind WHERE reason = 'uplink'")) == 1
 
 
-async def test_nobodys_silence_counts_before_a_canary_answers_this_worker(worker: Worker) -> None:
+async def test_canaries_that_are_silent_at_an_orderly_end_are_recorded_and_not_reported(
+    worker: Worker, session: AsyncSession
+) -> None:
+    await worker.start()
+    worker.context.canaries.seen_until = float(worker.context.slot)
+    with capture_logs() as logs:
+        await worker.stop()
+    assert logs == []
+    async with session.begin():
+        assert list(await session.scalars(text("SELECT reason FROM blind"))) == ["uplink"]
+
+
+async def test_no_push_is_missed_before_a_canary_answers_this_worker(worker: Worker) -> None:
     await worker.start()
     due, turn = utc_now(), timedelta(seconds=60)
     for site_id in (1, 2):
@@ -76,7 +89,7 @@ async def test_nobodys_silence_counts_before_a_canary_answers_this_worker(worker
     assert worker.context.peers.find(due, turn, exclude=3) == (1, 2)
 
 
-async def test_what_was_read_while_the_database_was_away_is_stored_when_it_is_back(
+async def test_readings_taken_while_the_database_is_unavailable_are_written_once_it_is_back(
     worker: Worker, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await register(cast, host="127.7.7.7")
@@ -103,7 +116,7 @@ async def test_what_was_read_while_the_database_was_away_is_stored_when_it_is_ba
         )
 
 
-async def test_what_says_nothing_new_waits_a_little_for_more_and_a_change_never_does(
+async def test_readings_without_news_wait_to_be_batched_and_a_change_is_written_at_once(
     worker: Worker, cast: Cast
 ) -> None:
     known, fresh = [(await register(cast, host=f"127.7.7.{n}"))["id"] for n in (7, 8)]
@@ -150,7 +163,7 @@ async def test_one_reading_that_the_database_refuses_does_not_keep_the_others_ba
         )
 
 
-async def test_what_lies_since_the_last_beat_was_not_looked_at(worker: Worker, session: AsyncSession) -> None:
+async def test_the_time_since_the_last_beat_is_a_blind_range(worker: Worker, session: AsyncSession) -> None:
     async with transaction(worker.context.sessions) as writing:
         long_ago = worker.context.started_at - timedelta(hours=1)
         await writer.write_beat(writing, now=long_ago, started_at=long_ago, blind_since=None, figures={})
@@ -162,7 +175,7 @@ async def test_what_lies_since_the_last_beat_was_not_looked_at(worker: Worker, s
     assert row.lasted >= timedelta(minutes=59)
 
 
-async def test_a_step_of_the_wall_clock_is_a_blind_stretch(
+async def test_a_step_of_the_wall_clock_is_a_blind_range(
     worker: Worker, wall_clock: WallClock, session: AsyncSession
 ) -> None:
     await worker.start()
@@ -177,7 +190,7 @@ async def test_a_step_of_the_wall_clock_is_a_blind_stretch(
     assert timedelta(seconds=90) <= row.lasted <= timedelta(seconds=92)
 
 
-async def test_looks_are_sent_off_without_waiting_for_each_other(worker: Worker, cast: Cast) -> None:
+async def test_sweeps_are_started_without_waiting_for_each_other(worker: Worker, cast: Cast) -> None:
     for number in range(1, 4):
         await register(cast, host=f"127.7.7.{number}", lifecycle="active")
     await worker.start()
@@ -217,7 +230,7 @@ async def test_a_clock_that_was_set_back_leaves_no_state_in_the_future(
         assert await session.scalar(text(future)) == 0
 
 
-async def test_a_write_that_is_cut_off_gives_its_readings_back(
+async def test_a_cancelled_write_puts_its_readings_back(
     worker: Worker, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await register(cast, host="127.7.7.7")
@@ -242,7 +255,7 @@ async def test_a_write_that_is_cut_off_gives_its_readings_back(
     assert len(worker.context.buffer) == 0
 
 
-async def test_an_outside_watcher_hears_only_while_rounds_are_written(worker: Worker) -> None:
+async def test_the_outside_watcher_is_called_only_while_readings_are_written(worker: Worker) -> None:
     heard: list[bytes] = []
 
     async def watch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -268,7 +281,7 @@ async def test_an_outside_watcher_hears_only_while_rounds_are_written(worker: Wo
     await switch.call()  # a watcher that does not answer is no reason to stop
 
 
-async def test_a_blind_range_that_is_refused_takes_no_reading_along(
+async def test_a_blind_range_that_the_database_refuses_keeps_no_reading_back(
     worker: Worker, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await register(cast, host="127.7.7.7")
@@ -292,7 +305,7 @@ async def test_a_blind_range_that_is_refused_takes_no_reading_along(
     assert (worker.context.buffer.dropped, worker.context.buffer.is_empty) == (0, True)
 
 
-async def test_a_count_that_fails_does_not_keep_the_others_from_theirs(
+async def test_a_rollup_step_that_fails_keeps_no_other_step_from_running(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[str] = []
@@ -310,7 +323,7 @@ async def test_a_count_that_fails_does_not_keep_the_others_from_theirs(
     assert counted == ["days"] * 3
 
 
-async def test_what_a_site_pushes_is_taken_in_while_rounds_run_and_it_is_never_looked_at(
+async def test_what_a_site_pushes_is_judged_and_it_is_never_probed(
     worker: Worker, cast: Cast, app: FastAPI, session: AsyncSession
 ) -> None:
     made = await register(cast, probe="push", host=None)
@@ -326,7 +339,7 @@ async def test_what_a_site_pushes_is_taken_in_while_rounds_run_and_it_is_never_l
     assert worker.context.current_counters().pushed_rows == 1
 
 
-async def test_what_a_worker_that_died_was_diagnosing_is_over_when_the_next_one_begins(
+async def test_diagnoses_of_a_worker_that_died_have_failed_when_the_next_one_starts(
     worker: Worker, cast: Cast, session: AsyncSession
 ) -> None:
     made = await register(cast, host="127.7.7.7")
@@ -338,7 +351,7 @@ async def test_what_a_worker_that_died_was_diagnosing_is_over_when_the_next_one_
     assert (left["status"], left["problem"]) == ("failed", "the worker stopped before it was done")
 
 
-async def test_every_job_is_a_coroutine_function_of_a_name_of_its_own(worker: Worker) -> None:
+async def test_every_job_is_a_coroutine_function_with_a_unique_name(worker: Worker) -> None:
     """APScheduler would not await anything else."""
     jobs = worker.jobs()
     assert all(inspect.iscoroutinefunction(job.run) for job in jobs)

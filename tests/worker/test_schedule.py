@@ -25,7 +25,7 @@ def run(schedule: Schedule, first: int, last: int) -> list[tuple[int, int, int]]
     return [(t.slot, t.key, t.packets) for now in range(first, last) for t, _ in schedule.take(now)]
 
 
-def test_every_site_is_read_once_an_interval_in_the_same_second() -> None:
+def test_every_site_is_probed_once_an_interval_in_the_same_second() -> None:
     schedule = Schedule()
     for key in range(1, 101):
         schedule.put(plan(key), now=NOW)
@@ -50,7 +50,7 @@ def test_a_late_tick_serves_every_slot_that_fell_due_and_keeps_its_slot() -> Non
     assert slots == {NOW + 1, NOW + 2, NOW + 3, NOW + 4, NOW + 5}
 
 
-def test_a_slot_that_is_long_gone_was_missed_and_is_not_made_up() -> None:
+def test_a_slot_that_is_long_gone_is_missed_and_not_probed_later() -> None:
     schedule = Schedule()
     for key in range(1, 61):
         schedule.put(plan(key), now=NOW)
@@ -60,7 +60,7 @@ def test_a_slot_that_is_long_gone_was_missed_and_is_not_made_up() -> None:
     assert len(run(schedule, NOW + 601, NOW + 661)) == 60
 
 
-def test_a_first_loss_is_looked_at_again_ten_seconds_later_with_five_packets() -> None:
+def test_a_first_loss_is_confirmed_ten_seconds_later_with_five_packets() -> None:
     schedule = Schedule()
     schedule.put(plan(1), now=NOW)
     ((slot, _, _),) = run(schedule, NOW, NOW + 60)
@@ -68,7 +68,7 @@ def test_a_first_loss_is_looked_at_again_ten_seconds_later_with_five_packets() -
     assert run(schedule, slot + 5, slot + 12) == [(slot + 10, 1, 5)]
 
 
-def test_a_long_outage_is_looked_at_less_often() -> None:
+def test_a_long_outage_is_probed_less_often() -> None:
     for lasted, every in ((100, 10), (700, 30), (4000, 60)):
         schedule = Schedule()
         schedule.put(plan(1), now=NOW)
@@ -77,7 +77,7 @@ def test_a_long_outage_is_looked_at_less_often() -> None:
         assert run(schedule, slot + 5, slot + 70)[0][0] == slot + every
 
 
-def test_the_parent_of_a_site_that_reports_itself_is_looked_at_when_a_push_of_it_is_missed() -> None:
+def test_the_parent_of_a_site_is_probed_when_the_site_misses_a_push() -> None:
     schedule = Schedule()
     schedule.put(plan(1), now=NOW)
     ((slot, _, _),) = run(schedule, NOW, NOW + 60)
@@ -86,7 +86,7 @@ def test_the_parent_of_a_site_that_reports_itself_is_looked_at_when_a_push_of_it
     assert run(schedule, slot + 26, slot + 30) == [(slot + 27, 1, 5)]
 
 
-def test_looks_at_one_site_never_overlap() -> None:
+def test_probes_of_one_site_never_overlap() -> None:
     schedule = Schedule()
     schedule.put(plan(1), now=NOW)
     ((slot, _, _),) = run(schedule, NOW, NOW + 60)
@@ -95,7 +95,7 @@ def test_looks_at_one_site_never_overlap() -> None:
     assert all(later - earlier > 6 for earlier, later in itertools.pairwise(looks))
 
 
-def test_rereads_of_many_are_spread_over_seconds() -> None:
+def test_confirmations_of_many_sites_are_spread_over_seconds() -> None:
     schedule = Schedule()
     for key in range(1, 1001):
         schedule.put(plan(key), now=NOW)
@@ -104,7 +104,7 @@ def test_rereads_of_many_are_spread_over_seconds() -> None:
     assert max(confirming.values()) <= 100
 
 
-def test_a_new_site_is_looked_at_at_once_and_a_removed_one_no_more() -> None:
+def test_a_new_site_is_probed_at_once_and_a_removed_one_no_more() -> None:
     schedule = Schedule()
     schedule.put(plan(1), now=NOW, at_once=True)
     assert run(schedule, NOW, NOW + 2) == [(NOW + 1, 1, 3)]
@@ -112,7 +112,7 @@ def test_a_new_site_is_looked_at_at_once_and_a_removed_one_no_more() -> None:
     assert run(schedule, NOW + 2, NOW + 200) == []
 
 
-def test_a_site_at_a_five_second_interval_is_read_every_five_seconds() -> None:
+def test_a_site_at_a_five_second_interval_is_probed_every_five_seconds() -> None:
     schedule = Schedule()
     schedule.put(plan(1, interval_s=5), now=NOW)
     assert len(run(schedule, NOW, NOW + 50)) == 10
