@@ -71,19 +71,6 @@ class AgentLog:
             self._file.write(json.dumps(line) + "\n")
 
 
-def read_truth(folder: Path) -> list[dict[str, Any]]:
-    """Return every event once, by its last line, in the order of their starts."""
-    events: dict[tuple[str, str, tuple[str, ...]], dict[str, Any]] = {}
-    for line in (folder / TRUTH).read_text(encoding="utf-8").splitlines():
-        event = json.loads(line)
-        events[event["kind"], event["started_at"], tuple(event["sites"])] = event
-    return list(events.values())
-
-
-def read_agents(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / AGENTS).read_text(encoding="utf-8").splitlines()]
-
-
 def _row_ids(rows: Iterable[Row]) -> list[list[Any]]:
     return [[row["boot"], row["seq"]] for row in rows]
 

@@ -1,6 +1,5 @@
 """Interval maps: disjoint intervals in order, each with a value, in whole seconds since 1970. Pure."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -12,21 +11,6 @@ IntervalMap = list[Interval[T]]
 TimeRange = tuple[datetime, datetime]
 
 FOREVER = 2**40  # later than any clock
-
-
-def overlay(layers: Iterable[Interval[T]]) -> IntervalMap[T]:
-    """Build a map from intervals in any order: where they overlap the later layer wins; empty ones are dropped."""
-    result: IntervalMap[T] = []
-    for low, high, value in layers:
-        if low >= high:
-            continue
-        first = bisect_right(result, low, key=lambda interval: interval[1])
-        last = bisect_left(result, high, key=lambda interval: interval[0])
-        covered = result[first:last]
-        left = [(a, low, v) for a, _, v in covered[:1] if a < low]
-        right = [(high, b, v) for _, b, v in covered[-1:] if b > high]
-        result[first:last] = [*left, (low, high, value), *right]
-    return result
 
 
 def clip(intervals: Iterable[Interval[T]], low: int, high: int) -> IntervalMap[T]:

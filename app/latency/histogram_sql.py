@@ -1,11 +1,18 @@
 """SQL over histograms: readings become bucket rows (the packets of one bucket), these are folded into a histogram row,
 and histogram rows are unfolded into bucket rows again, which is how they are merged.
 
+Bucket b holds the µs above GAMMA**(b-1) up to GAMMA**b: each is 4% wider than the last, and its centre is off by at
+most (GAMMA-1)/(GAMMA+1) = 1.96%, so every percentile is within 2%.
+
 All SQL is put together from constants of ours; values are bound by the caller.
 """
 
+import math
+
 from app.judging.blind_ranges import reading_ends_at_sql
-from app.latency.histogram import GAMMA, LN_GAMMA
+
+GAMMA = 1.04
+LN_GAMMA = math.log(GAMMA)
 
 COLUMN_NAMES = (
     "sent",

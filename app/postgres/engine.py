@@ -188,11 +188,6 @@ def sqlstate(error: BaseException) -> str:
     return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
 
 
-def is_refused(error: Exception) -> bool:
-    """Whether it is the data that the database does not take (classes 22 and 23), and not the database that is away."""
-    return sqlstate(error).startswith(("22", "23"))
-
-
 def is_unavailable(error: BaseException) -> bool:
     """Whether no work with the database succeeds just now, whatever the data: the same may succeed later.
 

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.availability.counting import CountableHistory, tally_parts
-from app.availability.intervals import TimeRange, align, overlay
+from app.availability.intervals import TimeRange, align
 from app.availability.policy import ContractPolicy, DatedContract, PolicyInForce, policies_in_force
 from app.availability.tally import KINDS, Tally, percent
 from app.core.clock import midnight, to_slot
 from app.registry.configuration import ConfigurationInForce
 from app.registry.models import State
+from tests.support.interval_maps import overlay
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 END = START + timedelta(seconds=1000)

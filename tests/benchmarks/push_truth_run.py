@@ -25,7 +25,6 @@ import asyncpg
 
 from app.postgres.embedded import Cluster
 from app.registry.regions import REGIONS_CSV
-from simulator.journal import read_agents
 from simulator.script import TECHNOLOGIES
 from simulator.villages import villages
 from tests.benchmarks.truth import push_checks, readings, seconds
@@ -34,6 +33,7 @@ from tests.benchmarks.truth.readings import Account
 from tests.benchmarks.truth.verdict import Verdict
 from tests.benchmarks.truth_run import _child, _folder, _start_time, gather, print_verdicts
 from tests.support.demo_process import Demo, cpu_s, demo, wait_for
+from tests.support.simulator_logs import read_agents
 
 BEAT_S, SEND_EVERY_S = 10, 30
 LATE_S, BACKLOG_S = 90, 7_200

@@ -22,7 +22,6 @@ from app.aggregates.selection import SingleSite, SiteGroup
 from app.core.clock import midnight
 from app.core.periods import Period, Step
 from app.latency import histogram_sql, rollup_sql
-from app.latency.histogram import Histogram
 from app.latency.latency_query import LatencyQuery
 from app.latency.rollup import roll_up, roll_up_region_day, roll_up_region_month, rolled_up_regions
 from app.latency.store import REPLAN, read_latency, read_progress
@@ -32,6 +31,7 @@ from app.postgres.engine import Sessions, open_engine, open_sessions, transactio
 from app.profiles import Technology
 from app.runtime.migrate import migrate
 from tests.conftest import make_database
+from tests.support.histogram import Histogram
 from tests.support.measured_sites import TECHNOLOGIES, percentile, rtt_us
 
 YEAR, FIRST, LAST = 365, date(2025, 1, 1), date(2026, 1, 1)

@@ -414,6 +414,12 @@ async def test_the_running_service_is_reported_where_it_listens_though_another_p
     assert "not on the configured 127.0.0.1:1" in result.text
 
 
+async def test_a_service_that_does_not_listen_yet_is_a_warning(tmp_path: Path) -> None:
+    with instance.recorded(Settings(data_dir=tmp_path, port=free_port())):
+        result = await result_of(network.check_port, data_dir=tmp_path)
+    assert (result.severity, "does not answer yet" in result.text) == (Severity.WARN, True)
+
+
 def raises(_: Settings) -> CheckResult:
     raise ValueError(f"postgresql://sinyal:{SECRET}@db")
 

@@ -5,7 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.latency.histogram import LN_GAMMA, Histogram, bucket_of, centre_of
+from app.latency.histogram_sql import LN_GAMMA
+from tests.support.histogram import Histogram, bucket_of, centre_of
 from tests.support.measured_sites import percentile
 
 rtts = st.lists(st.integers(0, 5_000_000), max_size=40)

@@ -9,11 +9,11 @@ from sqlalchemy import text
 
 from app.core.clock import WITA, from_slot, midnight
 from app.latency import histogram_sql
-from app.latency.histogram import Histogram
 from app.measurements import partitions
 from app.postgres.engine import transaction
 from probes.contract import Outcome, Reading
 from tests.conftest import Person
+from tests.support.histogram import Histogram
 from tests.support.measured_sites import TECHNOLOGIES, MeasuredSites, percentile, rtt_us
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -9,10 +9,10 @@ from app.core.clock import WITA, from_slot, midnight
 from app.judging import blind_ranges
 from app.judging.blind_ranges import BlindRange
 from app.latency import rollup
-from app.latency.histogram import Histogram
 from app.measurements import partitions
 from app.postgres.engine import transaction
 from probes.contract import CENTRAL, Outcome, Reading
+from tests.support.histogram import Histogram
 from tests.support.measured_sites import MeasuredSites
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -20,9 +20,10 @@ from simulator.agents_main import AgentFleet, decode_event
 from simulator.clock import Clock
 from simulator.host_plan import HostPlan, SimulatedHost
 from simulator.http_client import HttpClient, NoResponse
-from simulator.journal import AgentLog, read_agents
+from simulator.journal import AgentLog
 from simulator.network_model import ActiveEvent, NetworkModel
 from simulator.script import AgentBehaviour, LinkBehaviour, Script
+from tests.support.simulator_logs import read_agents
 
 HOST = SimulatedHost("127.9.9.1", "cellular", "64.02.05.2003-01", "64.02.05.2003", probe="push")
 SCRIPT = Script(technologies={"cellular": LinkBehaviour(rtt_ms=5, jitter_ms=0, loss_pct=0)}, agents=AgentBehaviour())

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import drop_database, make_database
 from tests.support.demo_process import Demo, demo, free_port, processes_below, wait_for
+from tests.support.imports import HEADER
 
 OUTAGE_FROM_S, OUTAGE_S = 40, 45
 STRICKEN = ("64.01.01.2010-01", "64.01.01.2011-01")
@@ -92,7 +93,17 @@ def test_a_site_registered_over_rest_is_measured_at_once(running: Demo) -> None:
     wait_for(lambda: made["code"] not in running.sites(), 10)
 
 
-def test_an_outage_is_seen_dated_and_ended_by_the_evidence(running: Demo) -> None:
+def test_the_command_line_imports_an_address_that_the_demos_api_accepts(running: Demo, tmp_path: Path) -> None:
+    file = tmp_path / "desa.csv"
+    file.write_text(f"{HEADER}\n64.02.05.2004;satelit GEO (VSAT);Icon+;icmp;127.99.1.2\n")
+    env = os.environ | {"SINYAL_DATA_DIR": str(running.folder)}
+    argv = [sys.executable, "-m", "app.cli", "import", "sites", "--dry-run", "--lang", "en", str(file)]
+    process = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (0, ""), process.stdout
+    assert process.stdout.startswith("create 1")
+
+
+def test_an_outage_is_detected_dated_and_ended_by_the_evidence(running: Demo) -> None:
     wait_for(lambda: event(running, "outage"), OUTAGE_FROM_S + 60)
     began = moment(event(running, "outage")["started_at"])
     wait_for(lambda: all(running.sites()[code]["state"] == "down" for code in STRICKEN), began + 35 - time.time())
@@ -109,7 +120,7 @@ def test_an_outage_is_seen_dated_and_ended_by_the_evidence(running: Demo) -> Non
     assert sum(period(running, code)["seconds"]["down"] for code in others) == 0
 
 
-def test_our_own_blindness_is_no_villages_outage(running: Demo) -> None:
+def test_our_own_blindness_is_no_outage_of_a_village(running: Demo) -> None:
     wait_for(lambda: event(running, "blind"), 180)
     wait_for(lambda: event(running, "blind")["ended_at"], 40)
     down = sum(period(running, code)["seconds"]["down"] for code in running.sites() if code not in STRICKEN)
@@ -158,7 +169,7 @@ def test_a_kill_is_survived_and_nothing_acknowledged_is_lost(running: Demo, vict
     wait_for(lambda: len(running.sites()) == 60, 10)
 
 
-def test_what_is_read_while_the_database_hangs_is_stored_when_it_is_back(running: Demo) -> None:
+def test_readings_made_while_the_database_hangs_are_stored_when_it_is_back(running: Demo) -> None:
     wait_for(lambda: len(running.sites()) == 60, 10)
     codes = list(running.sites())
     before = {code: period(running, code)["seconds"]["down"] for code in codes}

@@ -15,11 +15,12 @@ from statistics import quantiles
 import pytest
 
 from simulator.host_plan import SimulatedHost
-from simulator.journal import TRUTH, read_truth
+from simulator.journal import TRUTH
 from simulator.namespace import Namespace
 from simulator.process import SimulatorFailed, SimulatorProcess
 from simulator.villages import CANARIES
 from tests.simulator.pings import Ping, ping
+from tests.support.simulator_logs import read_truth
 
 FIBRE = [SimulatedHost(f"127.20.0.{n}", "fiber", f"fibre-{n}", "64.02.05.2003", "telkom-wms") for n in (1, 2, 3)]
 GEO = [SimulatedHost(f"127.20.1.{n}", "geo", f"geo-{n}", "64.11.01.2001", "iconplus") for n in (1, 2, 3)]

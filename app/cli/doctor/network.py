@@ -101,31 +101,39 @@ def check_heartbeat(settings: Settings) -> CheckResult:
 
 
 async def check_port(settings: Settings) -> CheckResult:
-    """Check what listens on the configured port, and on that of the instance that runs in this data folder."""
+    """Check what listens on the port of the instance that runs in this data folder, else on the configured one."""
     running = await in_thread(lambda: instance.find_running(settings.data_dir))
-    if running is not None and (running.host, running.port) != (settings.host, settings.port):
-        served = await describe_service(running.host, running.port, "the service of this data folder")
-        port_setting = f"not on the configured {settings.host}:{settings.port}"
-        return CheckResult(served.severity, f"{served.text} ({port_setting})", served.remedy)
+    if running is not None:
+        return await check_running_instance(running, settings)
+    where = f"{settings.host}:{settings.port}"
     try:
         require_port(settings)
     except SettingsError as error:
-        owner = "a Sinyal Desa API" if running is None else "the service of this data folder"
-        return await describe_service(settings.host, settings.port, owner, problem=str(error))
-    return CheckResult(Severity.OK, f"port: {settings.host}:{settings.port} is free")
+        answer = await ask_readiness(settings.host, settings.port)
+        if answer is None:
+            return CheckResult(Severity.FAIL, f"port: {error}")
+        return describe_listener(answer, where, "a Sinyal Desa API")
+    return CheckResult(Severity.OK, f"port: {where} is free")
 
 
-async def describe_service(host: str, port: int, owner: str, *, problem: str = "") -> CheckResult:
-    """Say which service answers at a port that is in use; `owner` is ours, if it turns out to be ours."""
-    answer = await ask_readiness(host, port)
-    where = f"port: {owner} listens on {host}:{port}"
+async def check_running_instance(running: instance.Instance, settings: Settings) -> CheckResult:
+    where = f"{running.host}:{running.port}"
+    if (running.host, running.port) != (settings.host, settings.port):
+        where += f" (not on the configured {settings.host}:{settings.port})"
+    answer = await ask_readiness(running.host, running.port)
     if answer is None:
-        return CheckResult(Severity.FAIL, f"port: {problem or f'nothing answers on {host}:{port}'}")
+        text = f"port: the service of this data folder does not answer yet on {where}"
+        return CheckResult(Severity.WARN, text, "Run doctor again once it is ready, or read its log")
+    return describe_listener(answer, where, "the service of this data folder")
+
+
+def describe_listener(answer: list[str] | str, where: str, owner: str) -> CheckResult:
+    """Describe what answers at a port; `owner` is how to call it if it is our API."""
     if isinstance(answer, str):
-        return CheckResult(Severity.FAIL, f"port: {answer} listens on {host}:{port}", "Stop it, or set SINYAL_PORT")
+        return CheckResult(Severity.FAIL, f"port: {answer} listens on {where}", "Stop it, or set SINYAL_PORT")
     if answer:
-        return CheckResult(Severity.WARN, f"{where}, not ready: {'; '.join(answer)}")
-    return CheckResult(Severity.OK, f"{where}, ready")
+        return CheckResult(Severity.WARN, f"port: {owner} listens on {where}, not ready: {'; '.join(answer)}")
+    return CheckResult(Severity.OK, f"port: {owner} listens on {where}, ready")
 
 
 async def ask_readiness(host: str, port: int) -> list[str] | str | None:

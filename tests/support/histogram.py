@@ -1,17 +1,11 @@
-"""A log histogram of round-trip times: each bucket is 4% wider than the last, so every percentile is within 2%.
-
-Bucket b holds the µs above GAMMA**(b-1) up to GAMMA**b; its centre is off by at most (GAMMA-1)/(GAMMA+1) = 1.96%.
-Histograms are merged by adding counts. `histogram_sql` does the same in SQL, over arrays of
-buckets and cumulative counts.
-"""
+"""A log histogram in Python, against which the SQL of `app.latency.histogram_sql` is tested."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-GAMMA = 1.04
-LN_GAMMA = math.log(GAMMA)
+from app.latency.histogram_sql import GAMMA, LN_GAMMA
 
 
 def bucket_of(rtt_us: int) -> int:
