@@ -141,7 +141,7 @@ async def _apply(
             "change",
             "incident",
             incident.id,
-            region_code=store.region_of(members),
+            region_code=store.smallest_region(members),
             before=before,
             after=after,
         )

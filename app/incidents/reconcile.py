@@ -84,7 +84,7 @@ class Reconciliation:
     def _withdraw(self, row: IncidentSite, *, merged_into: Incident | None) -> None:
         row.withdrawn_at = self.now
         self._add_changed(row.incident)
-        if row.incident.kind is IncidentKind.SHARED:
+        if _is_shared(row.incident):
             self._add_event(row, Happening.LEFT)
         if merged_into is not None and merged_into is not row.incident:
             self.merged.append((row.incident, merged_into))

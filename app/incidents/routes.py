@@ -57,7 +57,7 @@ async def list_incidents(
     after = BY_START.read(cursor)
     incidents = await store.list_incidents(session, criteria, caller=caller, after=after, limit=limit + 1)
     page, next_cursor = BY_START.page(incidents, limit, lambda incident: (incident.started_at, incident.id))
-    return {"items": await serializers.present(session, page, caller=caller), "next_cursor": next_cursor}
+    return {"items": await serializers.serialize(session, page, caller=caller), "next_cursor": next_cursor}
 
 
 @router.get("/{id}", response_model=IncidentDetail, responses=problems(404))
@@ -89,6 +89,6 @@ async def add_note(
 
 async def _detail(session: Session, incident: Incident, caller: Caller, response: Response) -> dict[str, Any]:
     response.headers["ETag"] = f'"{incident.version}"'
-    (fields,) = await serializers.present(session, [incident], caller=caller)
+    (fields,) = await serializers.serialize(session, [incident], caller=caller)
     notes: Sequence[Any] = await store.list_notes(session, incident)
     return fields | {"notes": notes, "events": await store.list_events(session, incident, caller=caller)}

@@ -17,7 +17,7 @@ from app.measurements.store import MeasurementKey
 from probes.contract import Outcome
 
 
-async def present(session: AsyncSession, incidents: Sequence[Incident], *, caller: Caller) -> list[dict[str, Any]]:
+async def serialize(session: AsyncSession, incidents: Sequence[Incident], *, caller: Caller) -> list[dict[str, Any]]:
     if not incidents:
         return []
     members = await store.list_members(session, incidents, caller=caller)

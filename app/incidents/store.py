@@ -186,12 +186,18 @@ async def add_note(session: AsyncSession, incident_id: int, text: str, *, caller
     await session.flush()
     members = (await list_members(session, [incident], caller=caller))[incident.id]
     await audit.record(
-        session, caller, "note", "incident", incident_id, region_code=region_of(members), after={"note_id": note.id}
+        session,
+        caller,
+        "note",
+        "incident",
+        incident_id,
+        region_code=smallest_region(members),
+        after={"note_id": note.id},
     )
     return note
 
 
-def region_of(members: Sequence[Member]) -> str | None:
+def smallest_region(members: Sequence[Member]) -> str | None:
     """Return the smallest region that contains all of an incident's visible sites, or None."""
     codes = [member.village_code.split(".") for member in members if member.visible]
     common = takewhile(lambda parts: len(set(parts)) == 1, zip(*codes, strict=True))
