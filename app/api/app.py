@@ -14,7 +14,7 @@ from app.accounts.audit_routes import router as audit
 from app.accounts.routes import router as accounts
 from app.accounts.session_routes import router as session
 from app.accounts.token_routes import router as tokens
-from app.agents.page_routes import router as enrolment
+from app.agents.page_routes import router as enrolment_pages
 from app.agents.routes import router as agents
 from app.aggregates.response_cache import ResponseCache
 from app.api import health, openapi_docs
@@ -24,14 +24,14 @@ from app.api.middleware.head_requests import HeadRequests
 from app.api.middleware.rate_limit import RateLimit
 from app.api.middleware.simulated_header import HEADER as SIMULATED
 from app.api.middleware.simulated_header import SimulatedHeader
-from app.availability.routes import router as uptimes
+from app.availability.routes import router as availability
 from app.contracts.routes import router as contracts
 from app.diagnoses.routes import router as diagnoses
 from app.exporting.routes import router as exporting
 from app.importing.concurrency import AccountLocks
 from app.importing.routes import router as importing
 from app.incidents.routes import router as incidents
-from app.latency.routes import router as aggregates
+from app.latency.routes import router as latency
 from app.maintenance.routes import router as maintenance
 from app.measurements.routes import router as measurements
 from app.postgres.engine import database_url, open_engine, open_sessions
@@ -39,7 +39,7 @@ from app.push.asgi_bypass import PushBypass
 from app.push.endpoint import PushEndpoint
 from app.push.routes import router as pushes
 from app.registry import vocabulary
-from app.registry.check_routes import router as checks
+from app.registry.check_routes import router as registry_checks
 from app.registry.routes import router as registry
 from app.settings import Settings
 from app.settings import settings as configured_settings
@@ -72,13 +72,13 @@ ROUTERS = (
     exporting,
     importing,
     registry,
-    checks,
+    registry_checks,
     contracts,
     status,
     streams,
     measurements,
-    aggregates,
-    uptimes,
+    latency,
+    availability,
     incidents,
     maintenance,
     audit,
@@ -108,7 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _create_state(app)
     for router in ROUTERS:
         app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
-    for router in (health.router, scraped, enrolment):
+    for router in (health.router, scraped, enrolment_pages):
         app.include_router(router)
     problem_details.install(app, synonym_of=vocabulary.find_choice)
     openapi_docs.install(app, prefix=API)
