@@ -75,7 +75,7 @@ async def check(password: str, *, field: str, personal_words: tuple[str, ...]) -
             field,
             "password_length",
             "A password has {shortest} to {longest} characters",
-            "Take four or more words that nobody would put together",
+            "Combine four or more unrelated words",
             values={"shortest": MIN_LENGTH, "longest": MAX_LENGTH},
         )
     if await _in_thread(lambda: _score(normalized, personal_words)) < MIN_SCORE:
@@ -83,7 +83,7 @@ async def check(password: str, *, field: str, personal_words: tuple[str, ...]) -
             field,
             "password_weak",
             "This password is easily guessed",
-            "Take four or more words that nobody would put together, without names and years",
+            "Combine four or more unrelated words, without names and years",
         )
     return None
 

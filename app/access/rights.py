@@ -20,10 +20,10 @@ HOLDERS: dict[Right, frozenset[Role]] = {
 }
 
 REFUSALS = {
-    Right.READ: "Role {role} does not do this: everyone does",
-    Right.WRITE: "Role {role} does not do this: admins and operators do",
-    Right.PROVINCE: "Role {role} does not do this: the province's admins and operators do",
-    Right.ADMINISTER: "Role {role} does not do this: admins do",
+    Right.READ: "Role {role} may not read",
+    Right.WRITE: "Role {role} may not do this: only admins and operators may",
+    Right.PROVINCE: "Role {role} may not do this: only the province's admins and operators may",
+    Right.ADMINISTER: "Role {role} may not do this: only admins may",
 }
 
 

@@ -130,7 +130,7 @@ def check_grant(grant: Holder) -> list[Fault]:
             Fault(
                 "region_code",
                 "province_role",
-                "Role {role} is for the whole province",
+                "Role {role} needs the whole province",
                 "Give region 64, or one of the district roles",
                 values=values,
             )
@@ -151,6 +151,6 @@ def check_grant(grant: Holder) -> list[Fault]:
         )
     if grant.role is not Role.PROVIDER_VIEWER and grant.provider_id is not None:
         faults.append(
-            Fault("provider", "no_provider", "A provider goes with role provider_viewer only", "Set it to null")
+            Fault("provider", "no_provider", "Only role provider_viewer has a provider", "Set it to null")
         )
     return faults

@@ -87,12 +87,12 @@ def test_the_language_is_the_one_the_caller_prefers() -> None:
 async def test_a_problem_is_told_wholly_in_the_callers_language(cast: Cast) -> None:
     indonesian = {"Accept-Language": "id"}
     refused = await cast.vera.get("/audit", headers=indonesian)
-    assert refused.json()["detail"] == "Ini tidak dilakukan peran viewer, tetapi admin"
+    assert refused.json()["detail"] == "Peran viewer tidak boleh melakukan ini; hanya admin"
     missing = await cast.sari.get("/sites/64.02.05.2003-07", headers=indonesian)
     assert missing.json()["detail"] == "Tidak ada titik akses 64.02.05.2003-07 dalam wilayah kewenangan Anda"
     odd = await cast.sari.get("/sites/{x}", headers=indonesian)
     assert odd.json()["detail"] == "Tidak ada titik akses {x} dalam wilayah kewenangan Anda"
-    assert (await cast.vera.get("/audit")).json()["detail"] == "Role viewer does not do this: admins do"
+    assert (await cast.vera.get("/audit")).json()["detail"] == "Role viewer may not do this: only admins may"
 
 
 async def test_what_has_a_form_is_told_it_in_words_and_choices_by_their_values(cast: Cast) -> None:
