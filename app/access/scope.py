@@ -150,7 +150,5 @@ def check_grant(grant: Holder) -> list[Fault]:
             Fault("provider", "missing", "Role {role} needs a provider", "Give the provider's slug", values=values)
         )
     if grant.role is not Role.PROVIDER_VIEWER and grant.provider_id is not None:
-        faults.append(
-            Fault("provider", "no_provider", "Only role provider_viewer has a provider", "Set it to null")
-        )
+        faults.append(Fault("provider", "no_provider", "Only role provider_viewer has a provider", "Set it to null"))
     return faults
