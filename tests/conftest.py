@@ -1,4 +1,4 @@
-"""One real PostgreSQL for all tests, migrated once by Alembic; each test lives in a transaction that is thrown away."""
+"""One real PostgreSQL for all tests, migrated once by Alembic; each test runs in a transaction that is rolled back."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ pytest_plugins = [
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI nothing is skipped: what a missing tool would skip elsewhere fails there."""
+    """Turn skipped tests into failures in CI, where every tool must be present."""
     report = yield
     if report.skipped and "CI" in os.environ:
         report.outcome, report.longrepr = "failed", f"skipped, which CI does not allow: {report.longrepr}"
@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests counted (`record_property`): how many calls, targets, examples or kills there were."""
+    """Print what tests counted (`record_property`): calls, targets, examples or kills."""
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
             terminalreporter.write_line(f"{report.nodeid}: {name}: {value}")
@@ -66,7 +66,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def server_url(request: pytest.FixtureRequest) -> str:
-    """A server to make databases on: the one of SINYAL_DATABASE_URL, else the tests' embedded one."""
+    """Return the URL of the server to create databases on: SINYAL_DATABASE_URL, else the tests' embedded one."""
     if given := os.environ.get("SINYAL_DATABASE_URL"):
         return Settings(database_url=given).database_url or ""
     return request.getfixturevalue("embedded_url")  # type: ignore[no-any-return]
@@ -82,14 +82,14 @@ def embedded_url() -> Iterator[str]:
 
 
 async def make_database(server_url: str) -> str:
-    """A new empty database's URL."""
+    """Create an empty database; return its URL."""
     name = f"sinyal_test_{uuid4().hex[:12]}"
     await _administer(server_url, f'CREATE DATABASE "{name}"')
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 
 async def drop_database(url: str, server_url: str) -> None:
-    """Again while PostgreSQL itself tidies up in there: its workers are not ours to end."""
+    """Drop a database; retry while workers of PostgreSQL itself are connected: ending them is not permitted."""
     for tries_left in range(9, -1, -1):
         try:
             await _administer(server_url, f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
@@ -131,7 +131,7 @@ async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 @pytest.fixture
 def sessions(connection: AsyncConnection) -> Sessions:
-    """Sessions as the app opens them; their commits are savepoints of the test's own transaction."""
+    """Sessions as the app opens them; their commits are savepoints of the test's transaction."""
     return async_sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
 
 
@@ -154,13 +154,13 @@ def app(sessions: Sessions, engine: AsyncEngine) -> FastAPI:
         )
     )
     app.state.sessions, app.state.engine = sessions, engine
-    app.state.streams.end()  # httpx waits here for an answer's end: each stream tells once, and is over
+    app.state.streams.end()  # httpx waits for a response's end here: each stream sends one event and ends
     return app
 
 
 @dataclass
 class Person:
-    """Somebody of the cast, with a client of their own."""
+    """One of the cast, with a client of their own."""
 
     client: httpx.AsyncClient
 

@@ -1,4 +1,4 @@
-"""Things that most tests begin with, made as their users make them: over the API."""
+"""Sites that most tests start with, created over the API as users create them."""
 
 from typing import Any
 

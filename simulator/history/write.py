@@ -50,9 +50,9 @@ async def write_history(
     draw: EpisodeDraw = draw_episodes,
     draw_blind: BlindDraw = draw_blind_ranges,
 ) -> bool:
-    """Write a past of so many days, up to now, for every active site. Return False where there is one already.
+    """Write a past of so many days for every active site; return False where there is one already. Raises HistoryError.
 
-    No worker may run. `engine` needs connections without a command timeout. Raises HistoryError.
+    No worker may run, and `engine` must have no command timeout.
 
     1. Plan: sites, intervals, and what happens to each site.
     2. In one transaction: simulate and judge each site, write readings, segments, hours, statuses and incidents.

@@ -13,11 +13,11 @@ from tests.support.prometheus_server import (
     EVERY_S,
     FOLDER,
     Prometheus,
-    counted,
-    dashboard_questions,
-    known_rules,
+    dashboard_queries,
+    our_rules,
     program,
     scraping,
+    summary_counts,
 )
 
 SITES, NODES = 200, 3
@@ -65,19 +65,19 @@ def summary(running: Demo) -> dict[str, Any]:
 
 def test_the_targets_are_up(prometheus: Prometheus) -> None:
     assert prometheus.targets() == {"sinyal": "up", "sinyal-sites": "up"}
-    failed = prometheus.ask(f"min_over_time(up[{EVERY_S * 5}s]) == 0")
+    failed = prometheus.query(f"min_over_time(up[{EVERY_S * 5}s]) == 0")
     assert failed == []
 
 
 def test_the_share_of_sites_up_is_that_of_the_summary(running: Demo, prometheus: Prometheus) -> None:
     told = summary(running)
     shares = prometheus.values("all:sinyal_sites_up:ratio"), prometheus.values("all:sinyal_sites_known:ratio")
-    assert counted(summary(running)) == counted(told), "it stands"
+    assert summary_counts(summary(running)) == summary_counts(told), "it stands"
     states = told["region"]["states"]
     assert told["region"]["sites"] == SITES
     assert states["down"] > SITES / 4
     assert shares == ({(): states["up"] / SITES}, {(): 1.0})
-    assert prometheus.counts() == counted(told)
+    assert prometheus.counts() == summary_counts(told)
     districts = prometheus.values("district:sinyal_sites_up:ratio", "district")
     expected = {child["code"]: child["states"]["up"] / child["sites"] for child in told["children"] if child["sites"]}
     assert districts == {(code,): pytest.approx(share) for code, share in expected.items()}
@@ -105,11 +105,11 @@ def test_every_rule_is_evaluated_and_the_outage_raises_its_alert(prometheus: Pro
 
 def test_whatever_rules_and_dashboards_name_is_there(prometheus: Prometheus) -> None:
     present = set(prometheus.get("label/__name__/values"))
-    named = set(re.findall(r"\bsinyal_[a-z_]+|\bprocess_[a-z_]+", "\n".join([known_rules(), *dashboard_questions()])))
-    recorded = {name for name in named if re.search(rf":{name}:", known_rules())}
+    named = set(re.findall(r"\bsinyal_[a-z_]+|\bprocess_[a-z_]+", "\n".join([our_rules(), *dashboard_queries()])))
+    recorded = {name for name in named if re.search(rf":{name}:", our_rules())}
     assert len(named) > 20
     assert named - recorded - present == set()
-    unanswered = [asked for asked in dashboard_questions() if not prometheus.ask(asked)]
+    unanswered = [asked for asked in dashboard_queries() if not prometheus.query(asked)]
     assert unanswered == []
 
 
@@ -118,4 +118,4 @@ def test_rules_do_what_their_own_tests_say() -> None:
     tested = subprocess.run(argv, cwd=FOLDER, capture_output=True, text=True)
     assert tested.returncode == 0, tested.stdout + tested.stderr
     asked = (FOLDER / "sinyal.rules.test.yml").read_text(encoding="utf-8")
-    assert [name for name in re.findall(r"alert: (\w+)", known_rules()) if name not in asked] == []
+    assert [name for name in re.findall(r"alert: (\w+)", our_rules()) if name not in asked] == []

@@ -3,13 +3,16 @@
 import tempfile
 from pathlib import Path
 
-from tests.support.faults import FAULTS, watched
+from tests.support.faults import FAULTS, with_dashboards
 
 LIMIT_S, ROUNDS = 5.0, 3
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="sinyal-faults-") as folder, watched(Path(folder) / "data") as watching:
+    with (
+        tempfile.TemporaryDirectory(prefix="sinyal-faults-") as folder,
+        with_dashboards(Path(folder) / "data") as watching,
+    ):
         running, dashboards = watching
         for fail in FAULTS:
             took = [fail(running, 30) for _ in range(ROUNDS)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.demo_process import Demo, cpu_s, demo
-from tests.support.prometheus_server import Counts, Prometheus, counted, scraping
+from tests.support.prometheus_server import Counts, Prometheus, scraping, summary_counts
 
 MINUTES, SCRAPE_S, READ_EVERY_S = 3, 5, 0.5
 JOB = '{job="sinyal-sites"}'
@@ -45,7 +45,7 @@ def main() -> None:
 def _read_summaries(running: Demo, seconds: float) -> list[SummaryReading]:
     readings, until = [], time.time() + seconds
     while (requested_at := time.time()) < until:
-        counts = counted(running.get("/status/summary"))
+        counts = summary_counts(running.get("/status/summary"))
         readings.append(SummaryReading(requested_at, time.time(), counts))
         time.sleep(READ_EVERY_S)
     return readings
@@ -53,11 +53,11 @@ def _read_summaries(running: Demo, seconds: float) -> list[SummaryReading]:
 
 def _report(prometheus: Prometheus, readings: Sequence[SummaryReading]) -> None:
     within = f"{MINUTES * 60}s"
-    ups = prometheus.ask(f"up[{within}]")
+    ups = prometheus.query(f"up[{within}]")
     for series in ups:
         values = [float(value) for _, value in series["values"]]
         print(f"{series['metric']['job']:<14} up in {sum(values):.0f} of {len(values)} scrapes")
-    took = [float(value) for _, value in prometheus.ask(f"scrape_duration_seconds{JOB}[{within}]")[0]["values"]]
+    took = [float(value) for _, value in prometheus.query(f"scrape_duration_seconds{JOB}[{within}]")[0]["values"]]
     print(f"a scrape of every site took {1000 * statistics.median(took):.0f} ms, at most {1000 * max(took):.0f} ms")
     (sites,) = [series for series in ups if series["metric"]["job"] == "sinyal-sites"]
     moments = [float(moment) for moment, _ in sites["values"]]

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from app.cli.doctor import checkup, database, machine, network, push
-from app.cli.doctor.check_result import Check, CheckResult, Severity
+from app.cli.doctor.check_result import Check, CheckResult, CheckStatus
 from app.core.clock import utc_now
 from app.postgres.engine import open_engine
 from app.runtime import data_dir, instance
@@ -92,10 +92,10 @@ async def execute(url: str, *statement: Any) -> None:
 async def test_icmp_is_tried_or_the_missing_permission_is_named() -> None:
     result = await result_of(network.check_icmp)
     if pings_permitted():
-        assert result.severity is not Severity.FAIL
+        assert result.status is not CheckStatus.FAIL
         assert " socket, IPv4" in result.text
     else:
-        assert result.severity is Severity.FAIL
+        assert result.status is CheckStatus.FAIL
         assert "CAP_NET_RAW" in str(result)
         assert "net.ipv4.ping_group_range" in str(result)
 
@@ -109,16 +109,16 @@ def test_without_cap_net_raw_the_unprivileged_socket_is_used_or_the_remedy_named
 
 async def test_an_external_database_is_checked(migrated_url: str) -> None:
     result = await result_of(database.check_database, database_url=migrated_url)
-    assert result.severity is Severity.OK
+    assert result.status is CheckStatus.OK
     assert "external PostgreSQL" in result.text
-    assert (await result_of(database.check_schema, database_url=migrated_url)).severity is Severity.OK
-    assert (await result_of(database.check_direct_connection, database_url=migrated_url)).severity is Severity.OK
+    assert (await result_of(database.check_schema, database_url=migrated_url)).status is CheckStatus.OK
+    assert (await result_of(database.check_direct_connection, database_url=migrated_url)).status is CheckStatus.OK
 
 
 async def test_an_unreachable_database_fails_once_and_shows_no_password(port: int) -> None:
     url = f"postgresql://sinyal:{SECRET}@127.0.0.1:{port}/sinyal"
     result = await result_of(database.check_database, database_url=url)
-    assert result.severity is Severity.FAIL
+    assert result.status is CheckStatus.FAIL
     assert "SINYAL_DATABASE_URL" in str(result)
     assert SECRET not in str(result)
     for check in (database.check_schema, database.check_direct_connection, database.check_worker):
@@ -134,7 +134,7 @@ async def test_a_wrong_password_is_reported_in_the_servers_words(embedded_url: s
 
 async def test_a_database_that_is_not_migrated_yet_is_a_warning(empty_url: str) -> None:
     result = await result_of(database.check_schema, database_url=empty_url)
-    assert (result.severity, "sinyal migrate" in str(result)) == (Severity.WARN, True)
+    assert (result.status, "sinyal migrate" in str(result)) == (CheckStatus.WARN, True)
     assert await checkup.run_check(database.check_worker, Settings(database_url=empty_url)) is None
 
 
@@ -142,7 +142,7 @@ async def test_a_schema_of_another_release_fails(empty_url: str) -> None:
     await execute(empty_url, "CREATE TABLE alembic_version AS SELECT 'from_the_future' AS version_num")
     result = await result_of(database.check_schema, database_url=empty_url)
     await execute(empty_url, "DROP TABLE alembic_version")
-    assert result.severity is Severity.FAIL
+    assert result.status is CheckStatus.FAIL
     assert "from_the_future" in result.text
 
 
@@ -150,25 +150,25 @@ async def test_a_direct_connection_to_another_database_loses_notifications_and_l
     migrated_url: str, empty_url: str
 ) -> None:
     result = await result_of(database.check_direct_connection, database_url=migrated_url, database_direct_url=empty_url)
-    assert result.severity is Severity.FAIL
+    assert result.status is CheckStatus.FAIL
     assert "notifications and advisory locks are lost" in result.text
 
 
 async def test_a_direct_connection_that_does_not_answer_fails(migrated_url: str, port: int) -> None:
     direct = f"postgresql://sinyal:{SECRET}@127.0.0.1:{port}/sinyal"
     result = await result_of(database.check_direct_connection, database_url=migrated_url, database_direct_url=direct)
-    assert (result.severity, SECRET in str(result)) == (Severity.FAIL, False)
+    assert (result.status, SECRET in str(result)) == (CheckStatus.FAIL, False)
 
 
 async def test_the_running_embedded_database_is_found_by_its_folder(embedded_url: str) -> None:
     host = str(make_url(embedded_url).query["host"])
     result = await result_of(database.check_database, database_url=None, data_dir=Path(host).parent.parent)
-    assert (result.severity, "embedded PostgreSQL" in result.text) == (Severity.OK, True)
+    assert (result.status, "embedded PostgreSQL" in result.text) == (CheckStatus.OK, True)
 
 
 async def test_an_embedded_database_not_created_yet_can_be_started(tmp_path: Path) -> None:
     result = await result_of(database.check_database, database_url=None, data_dir=tmp_path / "var")
-    assert result.severity is Severity.OK
+    assert result.status is CheckStatus.OK
     assert "is not created yet, and can be started" in result.text
     assert (
         await checkup.run_check(database.check_worker, Settings(database_url=None, data_dir=tmp_path / "var")) is None
@@ -180,16 +180,17 @@ async def test_data_of_another_postgresql_fails_with_the_way_to_migrate_it(tmp_p
     (tmp_path / "postgres" / "data").mkdir(parents=True)
     (tmp_path / "postgres" / "data" / "PG_VERSION").write_text("12\n")
     result = await result_of(database.check_database, database_url=None, data_dir=tmp_path)
-    assert result.severity is Severity.FAIL
+    assert result.status is CheckStatus.FAIL
     assert "created by PostgreSQL 12" in result.text
     assert "sinyal restore" in result.text
 
 
 @pytest.mark.parametrize(
-    ("age_s", "blind", "severity"), [(2, False, Severity.OK), (2, True, Severity.WARN), (600, False, Severity.FAIL)]
+    ("age_s", "blind", "status"),
+    [(2, False, CheckStatus.OK), (2, True, CheckStatus.WARN), (600, False, CheckStatus.FAIL)],
 )
 async def test_a_worker_is_judged_by_its_last_beat(
-    migrated_url: str, age_s: int, blind: bool, severity: Severity
+    migrated_url: str, age_s: int, blind: bool, status: CheckStatus
 ) -> None:
     beat = utc_now() - timedelta(seconds=age_s)
     await execute(
@@ -201,38 +202,38 @@ async def test_a_worker_is_judged_by_its_last_beat(
     )
     result = await result_of(database.check_worker, database_url=migrated_url)
     await execute(migrated_url, "DELETE FROM worker_beat")
-    assert result.severity is severity
+    assert result.status is status
 
 
 async def test_a_worker_that_never_ran_is_a_warning(migrated_url: str) -> None:
-    assert (await result_of(database.check_worker, database_url=migrated_url)).severity is Severity.WARN
+    assert (await result_of(database.check_worker, database_url=migrated_url)).status is CheckStatus.WARN
 
 
 async def test_push_sites_need_a_public_url(migrated_url: str) -> None:
     result = await result_of(push.check_public_url, database_url=migrated_url)
-    assert (result.severity, "no site reports by an agent" in result.text) == (Severity.OK, True)
+    assert (result.status, "no site reports by an agent" in result.text) == (CheckStatus.OK, True)
     await execute(migrated_url, "INSERT INTO provider (slug, name) VALUES ('doctor', 'Doctor')")
     await execute(migrated_url, PUSHING)
     without = await result_of(push.check_public_url, database_url=migrated_url)
     public = await result_of(push.check_public_url, database_url=migrated_url, public_url="https://sinyal.example.id")
     await execute(migrated_url, "DELETE FROM site")
-    assert (without.severity, "1 sites" in without.text, public.severity) == (Severity.WARN, True, Severity.OK)
+    assert (without.status, "1 sites" in without.text, public.status) == (CheckStatus.WARN, True, CheckStatus.OK)
 
 
 @pytest.mark.parametrize(
-    ("age_s", "sent", "deaf", "severity"),
+    ("age_s", "sent", "deaf", "status"),
     [
-        (600, 0, None, Severity.OK),
-        (600, 9, False, Severity.OK),
-        (600, 9, True, Severity.FAIL),
-        (600, 9, None, Severity.FAIL),
-        (5, 1, True, Severity.WARN),
-        (5, 1, None, Severity.WARN),
-        (5, 1, False, Severity.OK),
+        (600, 0, None, CheckStatus.OK),
+        (600, 9, False, CheckStatus.OK),
+        (600, 9, True, CheckStatus.FAIL),
+        (600, 9, None, CheckStatus.FAIL),
+        (5, 1, True, CheckStatus.WARN),
+        (5, 1, None, CheckStatus.WARN),
+        (5, 1, False, CheckStatus.OK),
     ],
 )
 async def test_ingest_is_judged_by_the_workers_own_push_beat_once_the_worker_has_started(
-    migrated_url: str, age_s: int, sent: int, deaf: bool | None, severity: Severity
+    migrated_url: str, age_s: int, sent: int, deaf: bool | None, status: CheckStatus
 ) -> None:
     started_at = utc_now() - timedelta(seconds=age_s)
     insert = (
@@ -244,15 +245,16 @@ async def test_ingest_is_judged_by_the_workers_own_push_beat_once_the_worker_has
         await execute(migrated_url, insert, "silence", started_at, started_at if deaf else None, 0)
     result = await result_of(push.check_ingest, database_url=migrated_url)
     await execute(migrated_url, "DELETE FROM worker_beat")
-    assert result.severity is severity
-    assert ("just starting" in result.text) == (severity is Severity.WARN)
+    assert result.status is status
+    assert ("just starting" in result.text) == (status is CheckStatus.WARN)
 
 
 @pytest.mark.parametrize(
-    ("waits_s", "aside", "severity"), [(2, False, Severity.OK), (300, False, Severity.FAIL), (300, True, Severity.WARN)]
+    ("waits_s", "aside", "status"),
+    [(2, False, CheckStatus.OK), (300, False, CheckStatus.FAIL), (300, True, CheckStatus.WARN)],
 )
 async def test_a_push_that_is_not_processed_is_reported(
-    migrated_url: str, waits_s: int, aside: bool, severity: Severity
+    migrated_url: str, waits_s: int, aside: bool, status: CheckStatus
 ) -> None:
     came = utc_now() - timedelta(seconds=waits_s)
     await execute(
@@ -263,7 +265,7 @@ async def test_a_push_that_is_not_processed_is_reported(
     )
     result = await result_of(push.check_inbox, database_url=migrated_url)
     await execute(migrated_url, "DELETE FROM push_inbox")
-    assert result.severity is severity
+    assert result.status is status
 
 
 async def test_push_checks_are_not_applicable_without_tables(empty_url: str) -> None:
@@ -273,74 +275,74 @@ async def test_push_checks_are_not_applicable_without_tables(empty_url: str) -> 
 
 async def test_the_clock_is_read_and_an_implausible_year_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     result = await result_of(machine.check_clock)
-    assert result.severity is not Severity.FAIL
+    assert result.status is not CheckStatus.FAIL
     assert "synchronised" in result.text
     monkeypatch.setattr(machine, "PLAUSIBLE_YEARS", range(1970, 1971))
-    assert (await result_of(machine.check_clock)).severity is Severity.FAIL
+    assert (await result_of(machine.check_clock)).status is CheckStatus.FAIL
 
 
 async def test_the_free_disk_space_is_compared_with_what_readings_need(tmp_path: Path) -> None:
     enough = await result_of(machine.check_disk, database_url=None, data_dir=tmp_path / "var", raw_retention_days=8)
     assert "8 days of 1,038 sites' readings take about 1.1 GB" in enough.text
     short = await result_of(machine.check_disk, database_url=None, data_dir=tmp_path, raw_retention_days=10**8)
-    assert (short.severity, "SINYAL_RAW_RETENTION_DAYS" in str(short)) == (Severity.WARN, True)
+    assert (short.status, "SINYAL_RAW_RETENTION_DAYS" in str(short)) == (CheckStatus.WARN, True)
 
 
 async def test_a_data_folder_must_be_ours_or_empty(tmp_path: Path) -> None:
     folder = tmp_path / "var"
-    assert (await result_of(machine.check_data_folder, data_dir=folder)).severity is Severity.OK
+    assert (await result_of(machine.check_data_folder, data_dir=folder)).status is CheckStatus.OK
     data_dir.claim(folder, data_dir.SERVICE)
     ours = await result_of(machine.check_data_folder, data_dir=folder)
-    assert (ours.severity, "`sinyal up`" in ours.text) == (Severity.OK, True)
+    assert (ours.status, "`sinyal up`" in ours.text) == (CheckStatus.OK, True)
     folder.chmod(0o755)
     assert "chmod 700" in str(await result_of(machine.check_data_folder, data_dir=folder))
     (tmp_path / "thesis.doc").touch()
     foreign = await result_of(machine.check_data_folder, data_dir=tmp_path)
-    assert (foreign.severity, "holds files of something else" in foreign.text) == (Severity.FAIL, True)
+    assert (foreign.status, "holds files of something else" in foreign.text) == (CheckStatus.FAIL, True)
 
 
 async def test_a_data_folder_of_another_user_is_reported(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         os.chown(tmp_path, 65534, 65534)
         result = await result_of(machine.check_data_folder, data_dir=tmp_path)
-        assert (result.severity, "whose rights may be fewer" in result.text) == (Severity.WARN, True)
+        assert (result.status, "whose rights may be fewer" in result.text) == (CheckStatus.WARN, True)
     else:
         os.chmod(tmp_path, 0o500)
         result = await result_of(machine.check_data_folder, data_dir=tmp_path)
         below = await result_of(machine.check_data_folder, data_dir=tmp_path / "var")
         os.chmod(tmp_path, 0o700)
-        assert (result.severity, below.severity) == (Severity.FAIL, Severity.FAIL)
+        assert (result.status, below.status) == (CheckStatus.FAIL, CheckStatus.FAIL)
 
 
 async def test_a_small_receive_buffer_is_reported_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    if (result := await result_of(network.check_receive_buffer)).severity is Severity.OK:
+    if (result := await result_of(network.check_receive_buffer)).status is CheckStatus.OK:
         assert result.remedy is None
     monkeypatch.setattr(network, "ENOUGH_BUFFER", 1 << 40)
     result = await result_of(network.check_receive_buffer)
-    assert (result.severity, "rmem_max" in str(result)) == (Severity.WARN, True)
+    assert (result.status, "rmem_max" in str(result)) == (CheckStatus.WARN, True)
 
 
 async def test_no_canaries_is_a_warning_except_in_a_demo(tmp_path: Path) -> None:
     result = await result_of(network.check_canaries, canaries=[], data_dir=tmp_path)
-    assert (result.severity, "at least two" in str(result)) == (Severity.WARN, True)
+    assert (result.status, "at least two" in str(result)) == (CheckStatus.WARN, True)
     data_dir.claim(tmp_path, data_dir.DEMO)
-    assert (await result_of(network.check_canaries, canaries=[], data_dir=tmp_path)).severity is Severity.OK
+    assert (await result_of(network.check_canaries, canaries=[], data_dir=tmp_path)).status is CheckStatus.OK
 
 
 @needs_icmp
 @pytest.mark.parametrize(
-    ("canaries", "severity"),
+    ("canaries", "status"),
     [
-        (["127.0.0.1", "127.0.0.2"], Severity.OK),
-        (["127.0.0.1"], Severity.WARN),
-        (["127.0.0.1", "10.0.0.1"], Severity.WARN),
-        (["10.0.0.1", "10.0.0.2"], Severity.FAIL),
+        (["127.0.0.1", "127.0.0.2"], CheckStatus.OK),
+        (["127.0.0.1"], CheckStatus.WARN),
+        (["127.0.0.1", "10.0.0.1"], CheckStatus.WARN),
+        (["10.0.0.1", "10.0.0.2"], CheckStatus.FAIL),
     ],
 )
-async def test_each_canary_is_pinged(canaries: list[str], severity: Severity, tmp_path: Path) -> None:
+async def test_each_canary_is_pinged(canaries: list[str], status: CheckStatus, tmp_path: Path) -> None:
     """Probes to 10/8 are forbidden: no answer, and nothing is sent there."""
     result = await result_of(network.check_canaries, canaries=canaries, probe=SEES_LOOPBACK, data_dir=tmp_path)
-    assert result.severity is severity
+    assert result.status is status
     assert ("10.0.0.1 (" in result.text) == ("10.0.0.1" in canaries)
 
 
@@ -351,13 +353,13 @@ async def test_few_open_files_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_a_missing_heartbeat_is_a_warning_and_its_url_stays_secret() -> None:
-    assert (await result_of(network.check_heartbeat, heartbeat_url=None)).severity is Severity.WARN
+    assert (await result_of(network.check_heartbeat, heartbeat_url=None)).status is CheckStatus.WARN
     result = await result_of(network.check_heartbeat, heartbeat_url=f"https://watch.example/{SECRET}")
-    assert (result.severity, SECRET in str(result)) == (Severity.OK, False)
+    assert (result.status, SECRET in str(result)) == (CheckStatus.OK, False)
 
 
 async def test_a_port_is_free_or_used_by_another_program(tmp_path: Path) -> None:
-    assert (await result_of(network.check_port, port=free_port(), data_dir=tmp_path)).severity is Severity.OK
+    assert (await result_of(network.check_port, port=free_port(), data_dir=tmp_path)).status is CheckStatus.OK
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
@@ -371,7 +373,7 @@ async def test_a_port_is_free_or_used_by_another_program(tmp_path: Path) -> None
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as stranger:
             taken = stranger.sockets[0].getsockname()[1]
             result = await result_of(network.check_port, port=taken, data_dir=tmp_path)
-        assert (result.severity, "SINYAL_PORT" in str(result)) == (Severity.FAIL, True)
+        assert (result.status, "SINYAL_PORT" in str(result)) == (CheckStatus.FAIL, True)
         assert described in result.text
 
 
@@ -396,7 +398,7 @@ async def api(migrated_url: str) -> AsyncIterator[int]:
 
 async def test_our_api_on_the_configured_port_is_recognised(api: int, tmp_path: Path) -> None:
     result = await result_of(network.check_port, port=api, data_dir=tmp_path)
-    assert result.severity is not Severity.FAIL
+    assert result.status is not CheckStatus.FAIL
     assert f"a Sinyal Desa API listens on 127.0.0.1:{api}" in result.text
     with instance.recorded(Settings(data_dir=tmp_path, port=api)):
         result = await result_of(network.check_port, port=api, data_dir=tmp_path)
@@ -409,7 +411,7 @@ async def test_the_running_service_is_reported_where_it_listens_though_another_p
     """As after `sinyal up --port`: nothing listens on the configured one."""
     with instance.recorded(Settings(data_dir=tmp_path, port=api)):
         result = await result_of(network.check_port, port=1, data_dir=tmp_path)
-    assert result.severity is not Severity.FAIL
+    assert result.status is not CheckStatus.FAIL
     assert f"the service of this data folder listens on 127.0.0.1:{api}" in result.text
     assert "not on the configured 127.0.0.1:1" in result.text
 
@@ -417,7 +419,7 @@ async def test_the_running_service_is_reported_where_it_listens_though_another_p
 async def test_a_service_that_does_not_listen_yet_is_a_warning(tmp_path: Path) -> None:
     with instance.recorded(Settings(data_dir=tmp_path, port=free_port())):
         result = await result_of(network.check_port, data_dir=tmp_path)
-    assert (result.severity, "does not answer yet" in result.text) == (Severity.WARN, True)
+    assert (result.status, "does not answer yet" in result.text) == (CheckStatus.WARN, True)
 
 
 def raises(_: Settings) -> CheckResult:
@@ -426,30 +428,30 @@ def raises(_: Settings) -> CheckResult:
 
 def sleeps(_: Settings) -> CheckResult:
     time.sleep(2)
-    return CheckResult(Severity.OK, "too late")
+    return CheckResult(CheckStatus.OK, "too late")
 
 
 async def waits(_: Settings) -> CheckResult:
     await asyncio.sleep(60)
-    return CheckResult(Severity.OK, "too late")
+    return CheckResult(CheckStatus.OK, "too late")
 
 
 async def test_a_check_that_raises_is_reported_by_the_errors_type_alone() -> None:
-    assert await checkup.run_check(raises, Settings()) == CheckResult(Severity.FAIL, "raises: ValueError")
+    assert await checkup.run_check(raises, Settings()) == CheckResult(CheckStatus.FAIL, "raises: ValueError")
 
 
 @pytest.mark.parametrize("check", [sleeps, waits])
 async def test_a_check_that_hangs_times_out(check: Callable[[Settings], CheckResult | Awaitable[CheckResult]]) -> None:
     result = await checkup.run_check(check, Settings(), timeout_s=0.1)
-    assert result == CheckResult(Severity.FAIL, f"{check.__name__}: no answer within 0.1 s")
+    assert result == CheckResult(CheckStatus.FAIL, f"{check.__name__}: no answer within 0.1 s")
 
 
-@pytest.mark.parametrize(("severity", "code"), [(Severity.OK, 0), (Severity.WARN, 0), (Severity.FAIL, 1)])
-async def test_only_a_failed_check_ends_with_1(severity: Severity, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("status", "code"), [(CheckStatus.OK, 0), (CheckStatus.WARN, 0), (CheckStatus.FAIL, 1)])
+async def test_only_a_failed_check_ends_with_1(status: CheckStatus, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(checkup, "CHECKS", (lambda _: CheckResult(severity, "example", "Fix it"),))
+    monkeypatch.setattr(checkup, "CHECKS", (lambda _: CheckResult(status, "example", "Fix it"),))
     assert await checkup.run(Settings(), say=lines.append) == code
-    assert lines[0] == f"{severity:<4}  example. Fix it"
+    assert lines[0] == f"{status:<4}  example. Fix it"
 
 
 def run_doctor(folder: Path, *, prefix: list[str] | None = None, **env: str) -> subprocess.CompletedProcess[str]:

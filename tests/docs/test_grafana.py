@@ -23,7 +23,7 @@ from app.settings import CONFIG_DIR
 from tests.conftest import Cast
 from tests.factories import register
 from tests.support.incident_scenario import IncidentScenario
-from tests.support.prometheus_server import dashboard_questions, program
+from tests.support.prometheus_server import dashboard_queries, program
 from tests.support.status import beat, judge, publish
 
 FOLDER = CONFIG_DIR / "grafana"
@@ -174,7 +174,7 @@ async def test_the_reader_sees_no_contact_person_and_no_secret_and_changes_nothi
 
 
 def test_prometheus_can_read_every_question_to_it(tmp_path: Path) -> None:
-    asked = dashboard_questions()
+    asked = dashboard_queries()
     assert len(asked) > 20
     rules = [{"record": f"asked:{number}", "expr": expr} for number, expr in enumerate(asked)]
     file = tmp_path / "asked.json"  # YAML holds JSON

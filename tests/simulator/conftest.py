@@ -1,3 +1,5 @@
+"""A network namespace for all tests of the simulator."""
+
 from collections.abc import Iterator
 
 import pytest

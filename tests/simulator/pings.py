@@ -1,4 +1,4 @@
-"""A small raw ping for the tests: kernel receive timestamps, one socket, any number of hosts."""
+"""A raw ping for the tests: one socket, any number of hosts, kernel receive timestamps."""
 
 import socket
 import struct
@@ -21,7 +21,7 @@ class Ping:
 def ping(
     handle: socket.socket, rounds: Sequence[Sequence[str]], *, every_s: float, wait_s: float
 ) -> dict[str, list[Ping]]:
-    """A round of addresses each `every_s`; by address, in the order of sending, `rtt_ms` None where lost."""
+    """Ping a round of addresses each `every_s`; return the pings by address, `rtt_ms` None where lost."""
     _prepare(handle)
     sent: list[Ping] = []
     begun = time.monotonic()
@@ -31,10 +31,10 @@ def ping(
             handle.sendto(_request(len(sent) - 1), (address, 0))
         _collect(handle, sent, until=begun + number * every_s)
     _collect(handle, sent, until=time.monotonic() + wait_s)
-    told: dict[str, list[Ping]] = defaultdict(list)
-    for one in sent:
-        told[one.address].append(one)
-    return told
+    by_address: dict[str, list[Ping]] = defaultdict(list)
+    for sent_ping in sent:
+        by_address[sent_ping.address].append(sent_ping)
+    return by_address
 
 
 def _prepare(handle: socket.socket) -> None:
@@ -52,10 +52,10 @@ def _request(number: int) -> bytes:
 def _collect(handle: socket.socket, sent: Sequence[Ping], *, until: float) -> None:
     for packet, sender, stamp_ns in _packets(handle, until):
         assert sum(struct.unpack("!16H", packet[:32])[10:]) % 0xFFFF == 0, "a wrong ICMP checksum"
-        one = sent[_HEAD.unpack(packet[20:32])[-1]]
-        assert one.address == sender, f"{sender} answered for {one.address}"
-        assert one.rtt_ms is None, "answered twice"
-        one.rtt_ms = (stamp_ns - one.sent_ns) / 1e6
+        answered = sent[_HEAD.unpack(packet[20:32])[-1]]
+        assert answered.address == sender, f"{sender} answered for {answered.address}"
+        assert answered.rtt_ms is None, "answered twice"
+        answered.rtt_ms = (stamp_ns - answered.sent_ns) / 1e6
 
 
 def _packets(handle: socket.socket, until: float) -> Iterator[tuple[bytes, str, int]]:

@@ -1,4 +1,4 @@
-"""The demo's registry on a real database: what is registered at first, and what a later start mends."""
+"""The demo's registration on a real database: what is registered first, and what a later start updates."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ async def known_providers(session: AsyncSession) -> None:
 
 
 async def registered(session: AsyncSession, **script: Any) -> dict[str, Site]:
-    """The registry by host after a start of the demo."""
+    """Start the demo's registration; return the sites by host."""
     await register(session, planned_sites(REGIONS_CSV, Script(**script)))
     sites = await session.scalars(select(Site).execution_options(populate_existing=True))
     return {site.host or "": site for site in sites}
@@ -37,25 +37,28 @@ def nodes(sites: dict[str, Site]) -> list[Site]:
     return [site for site in sites.values() if site.kind is SiteKind.NODE]
 
 
-def hanging(sites: dict[str, Site]) -> dict[str, int]:
+def parents_by_code(sites: dict[str, Site]) -> dict[str, int]:
     return {site.code: site.parent_id for site in sites.values() if site.parent_id is not None}
 
 
 async def patch(session: AsyncSession, site: Site, **change: Any) -> None:
-    given = SitePatch(**change)
-    await registry.patch_site(session, str(site.id), given, caller=DEMO_CALLER, policy=POLICY, if_match=None)
+    await registry.patch_site(
+        session, str(site.id), SitePatch(**change), caller=DEMO_CALLER, policy=POLICY, if_match=None
+    )
 
 
-async def test_without_nodes_there_are_access_points_alone_in_the_order_of_their_codes(session: AsyncSession) -> None:
+async def test_without_nodes_only_access_points_are_registered_in_the_order_of_their_codes(
+    session: AsyncSession,
+) -> None:
     sites = await registered(session, sites=30)
     assert [site.host for site in sorted(sites.values(), key=lambda site: site.id)] == [
         fields["host"] for fields in villages(REGIONS_CSV, 30)
     ]
     assert nodes(sites) == []
-    assert hanging(sites) == {}
+    assert parents_by_code(sites) == {}
 
 
-def test_every_village_and_nothing_else_is_wanted_by_default() -> None:
+def test_every_village_and_nothing_else_is_planned_by_default() -> None:
     active = [one for one in planned_sites(REGIONS_CSV, Script()) if one.active]
     assert [one.fields for one in active] == villages(REGIONS_CSV)
 
@@ -65,10 +68,10 @@ async def test_towers_are_nodes_with_children_and_no_village_loses_its_code(sess
     assert len(sites) == 63
     for fields in villages(REGIONS_CSV, 60):
         assert sites[fields["host"]].code == f"{fields['village_code']}-01"
-    parents = set(hanging(sites).values())
+    parents = set(parents_by_code(sites).values())
     assert parents == {node.id for node in nodes(sites)}
     assert len(parents) == 3
-    assert len(hanging(sites)) > 20
+    assert len(parents_by_code(sites)) > 20
 
 
 async def test_a_second_start_changes_nothing(session: AsyncSession) -> None:
@@ -81,16 +84,16 @@ async def test_towers_come_and_go_with_the_script(session: AsyncSession) -> None
     none = await registered(session, sites=40)
     some = await registered(session, sites=40, nodes=2)
     assert {host: some[host].id for host in none} == {host: site.id for host, site in none.items()}
-    assert len(hanging(some)) > 10
+    assert len(parents_by_code(some)) > 10
     gone = await registered(session, sites=40)
-    assert hanging(gone) == {}
+    assert parents_by_code(gone) == {}
     assert {node.lifecycle for node in nodes(gone)} == {Lifecycle.SUSPENDED}
     again = await registered(session, sites=40, nodes=2)
-    assert hanging(again) == hanging(some)
+    assert parents_by_code(again) == parents_by_code(some)
     assert {node.lifecycle for node in nodes(again)} == {Lifecycle.ACTIVE}
 
 
-async def test_what_a_user_retired_or_hung_elsewhere_stays_so(session: AsyncSession) -> None:
+async def test_a_site_that_a_user_retired_or_moved_stays_as_it_is(session: AsyncSession) -> None:
     sites = await registered(session, sites=40, nodes=2)
     first, second = nodes(sites)
     child = next(site for site in sites.values() if site.parent_id == first.id)
@@ -101,26 +104,26 @@ async def test_what_a_user_retired_or_hung_elsewhere_stays_so(session: AsyncSess
     after = await registered(session, sites=40, nodes=2)
     assert after[child.host or ""].parent_id == own.id
     assert after[second.host or ""].lifecycle is Lifecycle.RETIRED
-    assert second.id not in hanging(after).values()
+    assert second.id not in parents_by_code(after).values()
 
 
-async def test_a_tower_that_a_user_made_their_own_is_left_alone(session: AsyncSession) -> None:
+async def test_a_tower_that_a_user_renamed_stays_as_it_is(session: AsyncSession) -> None:
     sites = await registered(session, sites=40, nodes=1)
     (tower,) = nodes(sites)
     await patch(session, tower, name="Menara milik desa")
     after = await registered(session, sites=40)
     assert after[tower.host or ""].lifecycle is Lifecycle.ACTIVE
-    assert hanging(after) == hanging(sites)
+    assert parents_by_code(after) == parents_by_code(sites)
 
 
-async def everyone(session: AsyncSession, **script: Any) -> dict[str, Site]:
-    """The registry by code after a start of the demo."""
+async def registered_by_code(session: AsyncSession, **script: Any) -> dict[str, Site]:
+    """Start the demo's registration; return the sites by code."""
     await register(session, planned_sites(REGIONS_CSV, Script(**script)))
     sites = await session.scalars(select(Site).execution_options(populate_existing=True))
     return {site.code: site for site in sites}
 
 
-def test_with_agents_what_sits_behind_carrier_nat_reports_itself() -> None:
+def test_with_agents_sites_behind_carrier_nat_are_push_sites() -> None:
     active = [one.fields for one in planned_sites(REGIONS_CSV, Script(agents=AgentBehaviour())) if one.active]
     pushing = [fields for fields in active if fields["probe"] == "push"]
     assert {fields["technology"] for fields in pushing} == {"cellular", "leo", "geo"}
@@ -131,44 +134,44 @@ def test_with_agents_what_sits_behind_carrier_nat_reports_itself() -> None:
     assert all(fields["speed_url"] == f"http://{fields['host']}:8081/speed" for fields in pinged)
 
 
-async def test_one_that_reports_itself_is_found_again_by_its_code_and_hangs_on_its_tower(session: AsyncSession) -> None:
-    first = await everyone(session, sites=120, nodes=3, agents=AgentBehaviour())
+async def test_a_push_site_is_recognised_by_its_code(session: AsyncSession) -> None:
+    first = await registered_by_code(session, sites=120, nodes=3, agents=AgentBehaviour())
     versions = {code: site.version for code, site in first.items()}
     pushing = [site for site in first.values() if site.probe is ProbeKind.PUSH]
     assert pushing
     assert {site.host for site in pushing} == {None}
-    again = await everyone(session, sites=120, nodes=3, agents=AgentBehaviour())
+    again = await registered_by_code(session, sites=120, nodes=3, agents=AgentBehaviour())
     assert {code: site.version for code, site in again.items()} == versions
 
 
 async def test_a_demo_of_an_earlier_version_gets_its_agents_and_one_without_loses_them(session: AsyncSession) -> None:
-    pinged = await everyone(session, sites=60)
+    pinged = await registered_by_code(session, sites=60)
     hosts = {code: site.host for code, site in pinged.items()}
     ids = {code: site.id for code, site in pinged.items()}
-    mixed = await everyone(session, sites=60, agents=AgentBehaviour())
+    mixed = await registered_by_code(session, sites=60, agents=AgentBehaviour())
     assert {code: site.id for code, site in mixed.items()} == ids
     assert {site.probe for site in mixed.values() if site.technology != "fiber"} == {ProbeKind.PUSH}
-    back = await everyone(session, sites=60)
+    back = await registered_by_code(session, sites=60)
     assert {code: site.host for code, site in back.items()} == hosts
     assert {(site.probe, site.speed_url) for site in back.values()} == {(ProbeKind.ICMP, None)}
 
 
-async def test_how_a_user_has_a_site_measured_stays_so(session: AsyncSession) -> None:
-    sites = await everyone(session, sites=30, agents=AgentBehaviour())
+async def test_a_users_change_of_the_probe_stays_as_it_is(session: AsyncSession) -> None:
+    sites = await registered_by_code(session, sites=30, agents=AgentBehaviour())
     one, other, *_ = (site for site in sites.values() if site.probe is ProbeKind.PUSH)
     fibre = next(site for site in sites.values() if site.probe is ProbeKind.ICMP)
     await patch(session, one, probe="icmp", host="127.77.0.1")
     await patch(session, other, host="127.77.0.2")
     await patch(session, fibre, speed_url="http://127.77.0.3/object")
     for says in (None, AgentBehaviour(), AgentBehaviour(all=True)):
-        after = await everyone(session, sites=30, agents=says)
+        after = await registered_by_code(session, sites=30, agents=says)
         assert (after[one.code].probe, after[one.code].host) == (ProbeKind.ICMP, "127.77.0.1")
         assert (after[other.code].probe, after[other.code].host) == (ProbeKind.PUSH, "127.77.0.2")
         assert after[fibre.code].speed_url == "http://127.77.0.3/object"
 
 
-async def test_every_agent_has_a_token_and_a_user_who_gives_or_takes_one_wins(session: AsyncSession) -> None:
-    sites = await everyone(session, sites=30, agents=AgentBehaviour())
+async def test_every_agent_has_a_token_unless_a_user_created_or_revoked_one(session: AsyncSession) -> None:
+    sites = await registered_by_code(session, sites=30, agents=AgentBehaviour())
     codes = [site.code for site in sites.values()]
     first, second, *others = (site for site in sites.values() if site.probe is ProbeKind.PUSH)
 

@@ -47,8 +47,8 @@ async def database(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record
     await connection.close()
 
 
-class Told:
-    """What the registry's thread told, waited for by the test's loop."""
+class Recorder:
+    """Records what the polling thread reports; the test's loop waits for it."""
 
     def __init__(self) -> None:
         self.all: list[list[SimulatedHost]] = []
@@ -56,28 +56,28 @@ class Told:
     async def times(self, count: int) -> list[SimulatedHost]:
         deadline = time.monotonic() + 5
         while len(self.all) < count:
-            assert time.monotonic() < deadline, f"told {len(self.all)} times"
+            assert time.monotonic() < deadline, f"reported {len(self.all)} times"
             await asyncio.sleep(0.01)
         return self.all[-1]
 
 
-async def test_the_registry_is_told_at_first_and_after_a_change_only(
+async def test_hosts_are_reported_at_first_and_after_a_change_only(
     url: str, database: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await database.execute(TABLES)
-    told = Told()
-    registry = RegistryPoller(url, told.all.append, every_s=0.02)
+    recorder = Recorder()
+    registry = RegistryPoller(url, recorder.all.append, every_s=0.02)
     registry.start()
-    assert await told.times(1) == [FIRST]
+    assert await recorder.times(1) == [FIRST]
     await asyncio.sleep(0.2)
-    assert len(told.all) == 1
+    assert len(recorder.all) == 1
     await database.execute("UPDATE site SET lifecycle = 'planned' WHERE lifecycle = 'retired'")
-    assert [host.address for host in await told.times(2)] == ["127.11.1.1", "127.11.1.2"]
+    assert [host.address for host in await recorder.times(2)] == ["127.11.1.1", "127.11.1.2"]
     registry.stop()
     assert not registry.is_alive()
 
 
-async def test_who_hangs_on_which_node_is_told_and_told_anew_when_it_changes(
+async def test_parents_are_reported_and_reported_again_when_they_change(
     url: str, database: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await database.execute(TABLES)
@@ -85,38 +85,38 @@ async def test_who_hangs_on_which_node_is_told_and_told_anew_when_it_changes(
         "INSERT INTO site (code, village_code, host, technology, provider_id, kind)"
         " VALUES ('64.11.01.2003-02', '64.11.01.2003', '127.11.1.254', 'fiber', 1, 'node')"
     )
-    told = Told()
-    registry = RegistryPoller(url, told.all.append, every_s=0.02)
+    recorder = Recorder()
+    registry = RegistryPoller(url, recorder.all.append, every_s=0.02)
     registry.start()
-    assert {host.code: (host.kind, host.parent) for host in await told.times(1)} == {
+    assert {host.code: (host.kind, host.parent) for host in await recorder.times(1)} == {
         FIRST.code: ("access_point", ""),
         "64.11.01.2003-02": ("node", ""),
     }
     await database.execute("UPDATE site SET parent_id = 4 WHERE code = '64.11.01.2001-01'")
-    assert {host.code: host.parent for host in await told.times(2)} == {
+    assert {host.code: host.parent for host in await recorder.times(2)} == {
         FIRST.code: "64.11.01.2003-02",
         "64.11.01.2003-02": "",
     }
     registry.stop()
 
 
-async def test_a_registry_that_cannot_be_read_yet_is_read_later_and_complained_about_once(
+async def test_a_registry_that_cannot_be_read_is_retried_and_logged_once(
     url: str, database: "asyncpg.Connection[asyncpg.Record]", caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = Told()
-    registry = RegistryPoller(url, told.all.append, every_s=0.02)
+    recorder = Recorder()
+    registry = RegistryPoller(url, recorder.all.append, every_s=0.02)
     registry.start()
     await asyncio.sleep(0.3)
-    assert told.all == []
+    assert recorder.all == []
     (line,) = caplog.messages
     assert 'relation "site" does not exist' in line
     await database.execute(TABLES)
-    assert await told.times(1) == [FIRST]
+    assert await recorder.times(1) == [FIRST]
     registry.stop()
 
 
 async def test_a_database_that_is_away_ends_nothing(tmp_path: Path) -> None:
-    registry = RegistryPoller(f"postgresql+asyncpg://u:p@/d?host={tmp_path}", Told().all.append, every_s=0.02)
+    registry = RegistryPoller(f"postgresql+asyncpg://u:p@/d?host={tmp_path}", Recorder().all.append, every_s=0.02)
     registry.start()
     await asyncio.sleep(0.2)
     assert registry.is_alive()

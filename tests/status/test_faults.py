@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from tests.support.faults import FAULTS, watched
+from tests.support.faults import FAULTS, with_dashboards
 
 
 def test_no_dashboard_shows_stale_data_as_fresh_whatever_fails(tmp_path: Path) -> None:
-    with watched(tmp_path / "data") as (running, dashboards):
+    with with_dashboards(tmp_path / "data") as (running, dashboards):
         for fail in FAULTS:
             fail(running, 30)  # how soon: make bench ARGS=faults
     for dashboard in dashboards:
         assert dashboard.stale == []
-        assert dashboard.answered > dashboard.asked / 2
+        assert dashboard.responses > dashboard.requests / 2

@@ -1,3 +1,5 @@
+"""Fixtures of accounts: browsers, and a database with real commits."""
+
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -11,7 +13,7 @@ from tests.conftest import drop_database, make_database
 
 @pytest.fixture
 async def browser(app: FastAPI) -> AsyncIterator[Callable[..., Browser]]:
-    """Opens browsers, at an address."""
+    """Return a function that opens browsers."""
     opened: list[Browser] = []
 
     def open_browser(**options: str) -> Browser:
@@ -25,7 +27,7 @@ async def browser(app: FastAPI) -> AsyncIterator[Callable[..., Browser]]:
 
 @pytest.fixture
 async def committed(server_url: str) -> AsyncIterator[Sessions]:
-    """A database of the test's own, in which commits are commits and many come at once."""
+    """Sessions on a database of the test's own, for tests of concurrent commits."""
     url = await make_database(server_url)
     engine = open_engine(url, name="test", pool_size=10)
     await migrate(engine)

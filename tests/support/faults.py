@@ -1,7 +1,7 @@
-"""A demo whose parts fail one after the other while dashboards poll it: what they were shown, and how soon it was well.
+"""Break parts of a demo one after the other while dashboards poll it: stale rows shown, and time to recovery.
 
-A row that says `up` is fresh as long as its last answer is younger than 2.5 intervals at the moment of asking: the
-server answers later than that, so an older one was surely served stale. A dashboard also shows what a 304 left it.
+A row that is `up` is stale if its last answer is older than 2.5 intervals when the request is sent. A dashboard also
+shows what it kept at a 304.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ loss_pct = 0
 
 
 class Dashboard(threading.Thread):
-    """Polls ten times a second, with `If-None-Match` or with `since`, and looks at every row that it shows."""
+    """Polls ten times a second, with `If-None-Match` or with `since`, and checks every row that it shows."""
 
     def __init__(self, running: Demo, *, follows: bool) -> None:
         super().__init__(daemon=True)
@@ -49,25 +49,25 @@ class Dashboard(threading.Thread):
         self._etag, self._version = "", ""
         self.sites: dict[int, dict[str, Any]] = {}
         self.stale: list[str] = []
-        self.asked = self.answered = 0
+        self.requests = self.responses = 0
 
     def run(self) -> None:
         while not self._ends.wait(0.1):
-            asked_at = time.time()
-            self.asked += 1
+            requested_at = time.time()
+            self.requests += 1
             try:
-                answer = self._ask()
+                answer = self._poll()
             except httpx.HTTPError:
                 continue
             if answer.status_code in {200, 304}:
-                self.answered += 1
+                self.responses += 1
                 self.stale += [
                     f"{site['code']} {age:.2f} s"
                     for site in self.sites.values()
-                    if site["state"] == "up" and (age := _age(site, asked_at)) > HOLD_S
+                    if site["state"] == "up" and (age := _age(site, requested_at)) > HOLD_S
                 ]
 
-    def _ask(self) -> httpx.Response:
+    def _poll(self) -> httpx.Response:
         if not self._follows:
             answer = self._client.get("/status", headers={"If-None-Match": self._etag})
             if answer.status_code == 200:
@@ -79,13 +79,13 @@ class Dashboard(threading.Thread):
             self._version = ""
         if answer.status_code != 200:
             return answer
-        told = answer.json()
-        self._version = told["version"]
-        if "sites" in told:
-            self.sites = {site["id"]: site for site in told["sites"]}
+        body = answer.json()
+        self._version = body["version"]
+        if "sites" in body:
+            self.sites = {site["id"]: site for site in body["sites"]}
         else:
-            self.sites |= {site["id"]: site for site in told["changed"]}
-            for gone in told["removed"]:
+            self.sites |= {site["id"]: site for site in body["changed"]}
+            for gone in body["removed"]:
                 self.sites.pop(gone, None)
         return answer
 
@@ -100,7 +100,7 @@ def _age(site: dict[str, Any], now: float) -> float:
 
 
 @contextmanager
-def watched(folder: Path) -> Iterator[tuple[Demo, list[Dashboard]]]:
+def with_dashboards(folder: Path) -> Iterator[tuple[Demo, list[Dashboard]]]:
     with demo(folder, SCRIPT) as running:
         wait_for(lambda: up(running) == SITES, 60)
         dashboards = [Dashboard(running, follows=follows) for follows in (False, True)]
@@ -114,21 +114,21 @@ def watched(folder: Path) -> Iterator[tuple[Demo, list[Dashboard]]]:
 
 
 def up(running: Demo) -> int:
-    """How many sites are shown to be up."""
+    """Return how many sites are shown as up."""
     return sum(site["state"] == "up" for site in running.sites().values())
 
 
-def told(running: Demo) -> Callable[[], bool]:
-    """Writes, and answers whether the status shows it."""
+def change_shown(running: Demo) -> Callable[[], bool]:
+    """Rename a site; return a condition that is true once the status shows the new name."""
     code, name = next(iter(running.sites())), f"Diubah {time.time()}"
     wait_for(lambda: running.client.patch(f"/sites/{code}", json={"name": name}).is_success, 30, every_s=0.05)
     return lambda: bool(running.sites()[code]["name"] == name)
 
 
-def the_line_is_cut(running: Demo, limit_s: float) -> float:
-    """Seconds until a change is shown that came after LISTEN was cut."""
+def cut_listen_connection(running: Demo, limit_s: float) -> float:
+    """Cut the LISTEN connection; return the seconds until a later change is shown."""
     asyncio.run(_cut(Cluster(running.folder).url))
-    return wait_for(told(running), limit_s, every_s=0.05)
+    return wait_for(change_shown(running), limit_s, every_s=0.05)
 
 
 async def _cut(url: str) -> None:
@@ -140,14 +140,14 @@ async def _cut(url: str) -> None:
     assert cut == 1, cut
 
 
-def the_database_is_killed(running: Demo, limit_s: float) -> float:
-    """Seconds until a change is shown, once the database takes one again."""
+def kill_database(running: Demo, limit_s: float) -> float:
+    """Kill the database; return the seconds until a change is shown, once one can be written again."""
     os.kill(running.child("database"), signal.SIGKILL)
-    return wait_for(told(running), limit_s, every_s=0.05)
+    return wait_for(change_shown(running), limit_s, every_s=0.05)
 
 
-def the_worker_is_dead(running: Demo, limit_s: float) -> float:
-    """It stands still until all is unknown; seconds until the first site is known again once it goes on."""
+def suspend_worker(running: Demo, limit_s: float) -> float:
+    """Suspend the worker until all sites are unknown; return the seconds from then to the first known site."""
     worker = running.child("worker")
     os.kill(worker, signal.SIGSTOP)
     try:
@@ -159,10 +159,10 @@ def the_worker_is_dead(running: Demo, limit_s: float) -> float:
     return first
 
 
-def the_api_is_killed(running: Demo, limit_s: float) -> float:
-    """Seconds until it shows every site again."""
+def kill_api(running: Demo, limit_s: float) -> float:
+    """Kill the API; return the seconds until it shows every site again."""
     os.kill(running.child("api"), signal.SIGKILL)
     return wait_for(lambda: up(running) == SITES, limit_s, every_s=0.05)
 
 
-FAULTS = (the_line_is_cut, the_database_is_killed, the_worker_is_dead, the_api_is_killed)
+FAULTS = (cut_listen_connection, kill_database, suspend_worker, kill_api)

@@ -1,4 +1,4 @@
-"""`sinyal api` in processes of its own that are killed at any moment, over a PostgreSQL that is killed as well."""
+"""`sinyal api` processes that are killed at any moment, over a PostgreSQL that is killed as well."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ from tests.support.demo_process import free_port, wait_for
 
 
 class Api:
-    """One replica; it is started again by whoever kills it."""
+    """One replica; whoever kills it starts it again."""
 
     def __init__(self, database_url: str, folder: Path) -> None:
         self.url = ""
@@ -65,7 +65,7 @@ class Api:
             self._process.stdin.close()
 
     def end(self) -> float:
-        """Seconds that an orderly end took."""
+        """Stop it in an orderly way; return the seconds that it took."""
         started = time.monotonic()
         assert self._process is not None
         self._process.terminate()
@@ -86,13 +86,13 @@ def kill_database(cluster: Cluster) -> None:
     pid = cluster.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: cluster.find_running() is None, 10, every_s=0.01)  # one that dies may answer for a moment
+    wait_for(lambda: cluster.find_running() is None, 10, every_s=0.01)  # a dying server may answer for a moment
     cluster.start()
 
 
 @dataclass
 class Sent:
-    """One request to make sites, asked until it is answered, or given up in between."""
+    """A request that creates sites, repeated until there is a response, or given up in between."""
 
     path: str
     key: str
@@ -100,12 +100,12 @@ class Sent:
     form: str
     body: str
     answer: Any = None
-    cut_off: int = 0  # how often it was sent and not answered
+    cut_off: int = 0  # how often it was sent without a response
 
 
 @dataclass
 class Client(threading.Thread):
-    """Makes one thing after another, at whatever replica; what is not answered is asked again, with the same key."""
+    """Sends one request after another, to any replica; without a response it repeats it with the same key."""
 
     apis: list[Api]
     token: str
@@ -139,7 +139,7 @@ class Client(threading.Thread):
             time.sleep(0.02)
 
     def ask(self, sent: Sent) -> httpx.Response | None:
-        """None: there was no answer."""
+        """Send the request; return None without a response."""
         headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": sent.key, "Content-Type": sent.form}
         try:
             url = f"{self.chance.choice(self.apis).url}/api/v1{sent.path}"

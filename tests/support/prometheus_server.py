@@ -1,4 +1,4 @@
-"""A real Prometheus beside a running demo, set up as config/prometheus says."""
+"""A real Prometheus beside a running demo, with our configuration of config/prometheus."""
 
 import json
 import re
@@ -19,14 +19,16 @@ from tests.support.demo_process import Demo, free_port, wait_for
 FOLDER = CONFIG_DIR / "prometheus"
 EVERY_S = 2
 
-Counts = dict[str, dict[tuple[str, ...], int]]  # access points by what, and by its value (but for `all`) and state
+Counts = dict[
+    str, dict[tuple[str, ...], int]
+]  # access points by dimension, then by its value (none for `all`) and state
 
 
 def program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
+    counts = shutil.which(name)
+    if counts is None:
         pytest.skip(f"{name} is missing: apt-get install prometheus")
-    return found
+    return counts
 
 
 class Prometheus:
@@ -38,37 +40,37 @@ class Prometheus:
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
-    def ask(self, promql: str, at: float | None = None) -> list[dict[str, Any]]:
-        """Samples, or what a range selector finds."""
+    def query(self, promql: str, at: float | None = None) -> list[dict[str, Any]]:
+        """Return the samples of a PromQL query."""
         when = {} if at is None else {"time": at}
         return self.get("query", query=promql, **when)["result"]  # type: ignore[no-any-return]
 
     def values(self, promql: str, *labels: str, at: float | None = None) -> dict[tuple[str, ...], float]:
-        """By the values of labels."""
-        samples = self.ask(promql, at)
-        return {tuple(one["metric"][label] for label in labels): float(one["value"][1]) for one in samples}
+        """Return the values by the given labels."""
+        samples = self.query(promql, at)
+        return {tuple(item["metric"][label] for label in labels): float(item["value"][1]) for item in samples}
 
     def counts(self, *, at: float | None = None) -> Counts:
-        found = {}
+        counts = {}
         for by in ("all", "district", "technology", "provider"):
             labels = ("state",) if by == "all" else (by, "state")
-            counts = f'sum by ({", ".join(labels)}) (sinyal_site_state{{kind="access_point"}})'
-            found[by] = {key: int(value) for key, value in self.values(counts, *labels, at=at).items()}
-        return found
+            query = f'sum by ({", ".join(labels)}) (sinyal_site_state{{kind="access_point"}})'
+            counts[by] = {key: int(value) for key, value in self.values(query, *labels, at=at).items()}
+        return counts
 
     def targets(self) -> dict[str, str]:
-        """Health by job."""
-        return {one["labels"]["job"]: one["health"] for one in self.get("targets")["activeTargets"]}
+        """Return the health of the targets by job."""
+        return {item["labels"]["job"]: item["health"] for item in self.get("targets")["activeTargets"]}
 
 
 @contextmanager
 def scraping(running: Demo, folder: Path, *, every_s: int = EVERY_S) -> Iterator[Prometheus]:
-    """Config and rules are those of config/prometheus; only what is scraped, and how often, is another."""
+    """Run Prometheus with our configuration and rules; only the target and the interval are changed."""
     shutil.copytree(FOLDER, folder)
     (folder / "sinyal.token").write_text(running.token)
     config = folder / "prometheus.yml"
-    said = config.read_text()
-    config.write_text(said.replace("127.0.0.1:8000", running.url.removeprefix("http://")).replace("15s", f"{every_s}s"))
+    text = config.read_text()
+    config.write_text(text.replace("127.0.0.1:8000", running.url.removeprefix("http://")).replace("15s", f"{every_s}s"))
     checked = subprocess.run([program("promtool"), "check", "config", str(config)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
     port = free_port()
@@ -91,25 +93,25 @@ def scraping(running: Demo, folder: Path, *, every_s: int = EVERY_S) -> Iterator
         prometheus.client.close()
 
 
-def counted(summary: dict[str, Any]) -> Counts:
-    """The same as /status/summary tells it."""
+def summary_counts(summary: dict[str, Any]) -> Counts:
+    """Return the same counts from /status/summary."""
     named = {
         "district": [(child["code"], child["states"]) for child in summary["children"] if child["sites"]],
-        "technology": [(one["technology"], one["states"]) for one in summary["technologies"]],
-        "provider": [(one["provider"], one["states"]) for one in summary["providers"]],
+        "technology": [(item["technology"], item["states"]) for item in summary["technologies"]],
+        "provider": [(item["provider"], item["states"]) for item in summary["providers"]],
     }
-    found: Counts = {"all": {(state,): count for state, count in summary["region"]["states"].items()}}
+    counts: Counts = {"all": {(state,): count for state, count in summary["region"]["states"].items()}}
     for by, groups in named.items():
-        found[by] = {(name, state): count for name, states in groups for state, count in states.items()}
-    return found
+        counts[by] = {(name, state): count for name, states in groups for state, count in states.items()}
+    return counts
 
 
-def known_rules() -> str:
+def our_rules() -> str:
     return (FOLDER / "sinyal.rules.yml").read_text(encoding="utf-8")
 
 
-def dashboard_questions() -> list[str]:
-    """Grafana's variables replaced."""
+def dashboard_queries() -> list[str]:
+    """Return the queries of our Grafana dashboard, its variables replaced."""
     board = json.loads((CONFIG_DIR / "grafana" / "sinyal-prometheus.json").read_text(encoding="utf-8"))
-    asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
-    return [re.sub(r"\$(district|technology)\b", ".*", one.replace("$__rate_interval", "1m")) for one in asked]
+    queries = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    return [re.sub(r"\$(district|technology)\b", ".*", item.replace("$__rate_interval", "1m")) for item in queries]

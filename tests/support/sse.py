@@ -1,4 +1,4 @@
-"""A reader of server-sent events over a bare socket: hundreds of them cost little, and one may pause."""
+"""A reader of server-sent events over a plain socket: cheap enough for hundreds, and it can pause."""
 
 import asyncio
 import socket
@@ -43,7 +43,7 @@ class Sse:
         return cls(int(first.split()[1]), {name.lower(): value for name, _, value in named}, reader, writer)
 
     async def event(self, timeout_s: float = 5) -> Event:
-        """The next one. Raises EOFError at the stream's end, TimeoutError when there is none for so long."""
+        """Return the next event. Raises EOFError at the stream's end, TimeoutError without one for so long."""
         async with asyncio.timeout(timeout_s):
             while True:
                 while (end := self._held.find(b"\n\n")) < 0:

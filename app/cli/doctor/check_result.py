@@ -18,7 +18,7 @@ from probes.resolve import Unresolvable
 T = TypeVar("T")
 
 
-class Severity(StrEnum):
+class CheckStatus(StrEnum):
     OK = "ok"
     WARN = "warn"
     FAIL = "FAIL"
@@ -26,12 +26,12 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    severity: Severity
+    status: CheckStatus
     text: str
     remedy: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.severity:<4}  {self.text}{f'. {self.remedy}' if self.remedy else ''}"
+        return f"{self.status:<4}  {self.text}{f'. {self.remedy}' if self.remedy else ''}"
 
 
 Check = Callable[[Settings], CheckResult | Awaitable[CheckResult]]

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from app.cli.doctor import database, machine, network, push
-from app.cli.doctor.check_result import Check, CheckResult, NotApplicable, Severity, describe_error, in_thread
+from app.cli.doctor.check_result import Check, CheckResult, CheckStatus, NotApplicable, describe_error, in_thread
 from app.settings import Settings
 
 TIMEOUT_S = 10.0
@@ -22,8 +22,8 @@ async def run(settings: Settings, *, say: Say) -> int:
         result = await task
         if result is not None:
             say(str(result))
-            failed += result.severity is Severity.FAIL
-            warned += result.severity is Severity.WARN
+            failed += result.status is CheckStatus.FAIL
+            warned += result.status is CheckStatus.WARN
     say(f"{failed} failed, {warned} warnings" if failed or warned else "all checks passed")
     return 1 if failed else 0
 
@@ -38,9 +38,9 @@ async def run_check(check: Check, settings: Settings, *, timeout_s: float = TIME
     except NotApplicable:
         return None
     except TimeoutError:
-        return CheckResult(Severity.FAIL, f"{name}: no answer within {timeout_s:g} s")
+        return CheckResult(CheckStatus.FAIL, f"{name}: no answer within {timeout_s:g} s")
     except Exception as error:
-        return CheckResult(Severity.FAIL, f"{name}: {describe_error(error)}")
+        return CheckResult(CheckStatus.FAIL, f"{name}: {describe_error(error)}")
 
 
 CHECKS: tuple[Check, ...] = (

@@ -12,8 +12,8 @@ from sqlalchemy.engine import make_url
 
 from app.cli.doctor.check_result import (
     CheckResult,
+    CheckStatus,
     NotApplicable,
-    Severity,
     describe_error,
     in_thread,
     nearest_existing,
@@ -84,7 +84,7 @@ async def check_database(settings: Settings) -> CheckResult:
             return await check_suitable(connection, "embedded" if settings.database_url is None else "external")
     except UNREACHABLE as error:
         text = f"database: not reachable ({describe_error(error)})"
-        return CheckResult(Severity.FAIL, text, "Check SINYAL_DATABASE_URL")
+        return CheckResult(CheckStatus.FAIL, text, "Check SINYAL_DATABASE_URL")
 
 
 def check_startable(cluster: Cluster) -> CheckResult:
@@ -96,7 +96,7 @@ def check_startable(cluster: Cluster) -> CheckResult:
     who.require_access(nearest_existing(cluster.home.parent) / "postgres")
     state = "is stopped" if cluster.exists() else "is not created yet"
     return CheckResult(
-        Severity.OK,
+        CheckStatus.OK,
         f"database: the embedded PostgreSQL {major_version()} {state}, and can be started",
         "Run doctor again while `sinyal up` runs: some checks need the running database",
     )
@@ -106,32 +106,34 @@ async def check_suitable(connection: asyncpg.Connection, kind: str) -> CheckResu
     major = connection.get_server_version().major
     server = f"database: {kind} PostgreSQL {major}"
     if major < OLDEST_POSTGRES:
-        return CheckResult(Severity.FAIL, f"{server} is too old", f"Move to PostgreSQL {OLDEST_POSTGRES} or newer")
+        return CheckResult(CheckStatus.FAIL, f"{server} is too old", f"Move to PostgreSQL {OLDEST_POSTGRES} or newer")
     gist = await connection.fetchrow("SELECT installed_version FROM pg_available_extensions WHERE name = 'btree_gist'")
     if gist is None:
         return CheckResult(
-            Severity.FAIL, f"{server} has no btree_gist", "Install PostgreSQL's contrib package on its server"
+            CheckStatus.FAIL, f"{server} has no btree_gist", "Install PostgreSQL's contrib package on its server"
         )
     may_create = await connection.fetchval("SELECT has_database_privilege(current_database(), 'CREATE')")
     if gist[0] is None and not may_create:
         remedy = "As its owner, once: CREATE EXTENSION btree_gist, and GRANT CREATE ON DATABASE to this role"
         return CheckResult(
-            Severity.FAIL, f"{server}: btree_gist is not installed, and this role may not install it", remedy
+            CheckStatus.FAIL, f"{server}: btree_gist is not installed, and this role may not install it", remedy
         )
-    return CheckResult(Severity.OK, f"{server} answers, with btree_gist")
+    return CheckResult(CheckStatus.OK, f"{server} answers, with btree_gist")
 
 
 async def check_schema(settings: Settings) -> CheckResult:
     async with open_database(settings) as connection:
         if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
             return CheckResult(
-                Severity.WARN, "schema: not migrated yet", "Run `sinyal migrate`, or start `sinyal up`, which does it"
+                CheckStatus.WARN,
+                "schema: not migrated yet",
+                "Run `sinyal migrate`, or start `sinyal up`, which does it",
             )
         version = await connection.fetchval("SELECT version_num FROM alembic_version")
     if version == await in_thread(head):
-        return CheckResult(Severity.OK, f"schema: migrated ({version})")
+        return CheckResult(CheckStatus.OK, f"schema: migrated ({version})")
     remedy = "Run `sinyal migrate`, or the release that the database was migrated by"
-    return CheckResult(Severity.FAIL, f"schema: {version}, and this release needs {head()}", remedy)
+    return CheckResult(CheckStatus.FAIL, f"schema: {version}, and this release needs {head()}", remedy)
 
 
 async def check_direct_connection(settings: Settings) -> CheckResult:
@@ -146,13 +148,13 @@ async def check_direct_connection(settings: Settings) -> CheckResult:
                 locked = await keeps_advisory_locks(connection, usual)
         except UNREACHABLE as error:
             text = f"direct connection: {name} is not reachable ({describe_error(error)})"
-            return CheckResult(Severity.FAIL, text, remedy)
+            return CheckResult(CheckStatus.FAIL, text, remedy)
     if notified and locked:
-        return CheckResult(Severity.OK, f"direct connection: {name} delivers notifications and keeps advisory locks")
+        return CheckResult(CheckStatus.OK, f"direct connection: {name} delivers notifications and keeps advisory locks")
     lost = " and ".join(
         feature for feature, works in (("notifications", notified), ("advisory locks", locked)) if not works
     )
-    return CheckResult(Severity.FAIL, f"direct connection: {lost} are lost on the way to {name}", remedy)
+    return CheckResult(CheckStatus.FAIL, f"direct connection: {lost} are lost on the way to {name}", remedy)
 
 
 async def delivers_notifications(listener: asyncpg.Connection, sender: asyncpg.Connection) -> bool:
@@ -177,12 +179,12 @@ async def check_worker(settings: Settings) -> CheckResult:
         except asyncpg.UndefinedTableError:
             raise NotApplicable from None
     if row is None:
-        return CheckResult(Severity.WARN, "worker: none has run on this database yet", "Start `sinyal up`")
+        return CheckResult(CheckStatus.WARN, "worker: none has run on this database yet", "Start `sinyal up`")
     age = utc_now() - row["beat_at"]
     if abs(age) > BEAT_TOLERANCE:
         remedy = "Nothing is measured: start `sinyal up` (or `sinyal worker`), and read its log"
-        return CheckResult(Severity.FAIL, f"worker: its last heartbeat is {age.total_seconds():,.0f} s old", remedy)
+        return CheckResult(CheckStatus.FAIL, f"worker: its last heartbeat is {age.total_seconds():,.0f} s old", remedy)
     if row["blind_since"] is not None:
         since = f"{row['blind_since']:%Y-%m-%d %H:%M:%S} UTC"
-        return CheckResult(Severity.WARN, f"worker: blind since {since}", "No canary answers: check our own uplink")
-    return CheckResult(Severity.OK, f"worker: last heartbeat {max(0.0, age.total_seconds()):.1f} s ago")
+        return CheckResult(CheckStatus.WARN, f"worker: blind since {since}", "No canary answers: check our own uplink")
+    return CheckResult(CheckStatus.OK, f"worker: last heartbeat {max(0.0, age.total_seconds()):.1f} s ago")

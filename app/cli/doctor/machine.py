@@ -12,7 +12,7 @@ from datetime import datetime
 
 import asyncpg
 
-from app.cli.doctor.check_result import CheckResult, NotApplicable, Severity, in_thread, nearest_existing
+from app.cli.doctor.check_result import CheckResult, CheckStatus, NotApplicable, in_thread, nearest_existing
 from app.cli.doctor.database import open_database
 from app.core.clock import utc_now
 from app.runtime import data_dir
@@ -39,17 +39,17 @@ def check_clock(settings: Settings) -> CheckResult:
     now = datetime.fromtimestamp(time.time(), tz=utc_now().tzinfo)
     remedy = "Run a time service: `timedatectl set-ntp true`, or chrony"
     if now.year not in PLAUSIBLE_YEARS:
-        return CheckResult(Severity.FAIL, f"clock: set to {now:%Y-%m-%d}", remedy)
+        return CheckResult(CheckStatus.FAIL, f"clock: set to {now:%Y-%m-%d}", remedy)
     timex = Timex()
     if ctypes.CDLL(None).adjtimex(ctypes.byref(timex)) < 0:
         return CheckResult(
-            Severity.WARN, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC; whether it is synchronised cannot be read here"
+            CheckStatus.WARN, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC; whether it is synchronised cannot be read here"
         )
     if timex.status & STA_UNSYNC:
         return CheckResult(
-            Severity.WARN, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC, not synchronised by a time service", remedy
+            CheckStatus.WARN, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC, not synchronised by a time service", remedy
         )
-    return CheckResult(Severity.OK, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC, synchronised")
+    return CheckResult(CheckStatus.OK, f"clock: {now:%Y-%m-%d %H:%M:%S} UTC, synchronised")
 
 
 def check_data_folder(settings: Settings) -> CheckResult:
@@ -57,26 +57,26 @@ def check_data_folder(settings: Settings) -> CheckResult:
     text = f"data folder: {folder}"
     if not folder.exists():
         if os.access(nearest_existing(folder), os.W_OK | os.X_OK):
-            return CheckResult(Severity.OK, f"{text} does not exist yet, and can be created")
+            return CheckResult(CheckStatus.OK, f"{text} does not exist yet, and can be created")
         return CheckResult(
-            Severity.FAIL, f"{text} cannot be created", "Set SINYAL_DATA_DIR to a folder that this user may write to"
+            CheckStatus.FAIL, f"{text} cannot be created", "Set SINYAL_DATA_DIR to a folder that this user may write to"
         )
     purpose, about = data_dir.purpose_of(folder), folder.stat()
     if not purpose and data_dir.holds_something(folder):
         return CheckResult(
-            Severity.FAIL, f"{text} holds files of something else", "Set SINYAL_DATA_DIR to another folder"
+            CheckStatus.FAIL, f"{text} holds files of something else", "Set SINYAL_DATA_DIR to another folder"
         )
     if not os.access(folder, os.W_OK | os.X_OK):
-        return CheckResult(Severity.FAIL, f"{text} is not writable", "Run as its owner, or set SINYAL_DATA_DIR")
+        return CheckResult(CheckStatus.FAIL, f"{text} is not writable", "Run as its owner, or set SINYAL_DATA_DIR")
     if mode := stat.S_IMODE(about.st_mode) & 0o077:
-        return CheckResult(Severity.WARN, f"{text} is open to other users ({mode:#o})", f"Run chmod 700 {folder}")
+        return CheckResult(CheckStatus.WARN, f"{text} is open to other users ({mode:#o})", f"Run chmod 700 {folder}")
     if about.st_uid != os.geteuid():
         owner = account(about.st_uid)
         return CheckResult(
-            Severity.WARN, f"{text} belongs to {owner}, whose rights may be fewer", f"Run doctor as {owner}"
+            CheckStatus.WARN, f"{text} belongs to {owner}, whose rights may be fewer", f"Run doctor as {owner}"
         )
     return CheckResult(
-        Severity.OK, f"{text}, {f'used by `{command(purpose)}`' if purpose else 'empty'}, closed to others"
+        CheckStatus.OK, f"{text}, {f'used by `{command(purpose)}`' if purpose else 'empty'}, closed to others"
     )
 
 
@@ -104,10 +104,10 @@ async def check_disk(settings: Settings) -> CheckResult:
     where = "" if settings.database_url is None else " on the database's server"
     text = f"disk: {gb(free)} free at {folder}; {days} days of {sites:,} sites' readings take about {gb(need)}{where}"
     if free < MIN_FREE_BYTES:
-        return CheckResult(Severity.FAIL, text, "Free some space")
+        return CheckResult(CheckStatus.FAIL, text, "Free some space")
     if settings.database_url is None and free + used < need:
-        return CheckResult(Severity.WARN, text, "Free some space, or lower SINYAL_RAW_RETENTION_DAYS")
-    return CheckResult(Severity.OK, text)
+        return CheckResult(CheckStatus.WARN, text, "Free some space, or lower SINYAL_RAW_RETENTION_DAYS")
+    return CheckResult(CheckStatus.OK, text)
 
 
 def gb(size: int) -> str:
@@ -117,6 +117,6 @@ def gb(size: int) -> str:
 def check_open_files(settings: Settings) -> CheckResult:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY or limit >= ENOUGH_FILES:
-        return CheckResult(Severity.OK, f"open files: {'unlimited' if limit < 0 else f'{limit:,}'} allowed")
+        return CheckResult(CheckStatus.OK, f"open files: {'unlimited' if limit < 0 else f'{limit:,}'} allowed")
     remedy = "Each dashboard and each tcp or http probe takes one: ulimit -n 65536, or LimitNOFILE=65536 in systemd"
-    return CheckResult(Severity.WARN, f"open files: only {limit:,} allowed", remedy)
+    return CheckResult(CheckStatus.WARN, f"open files: only {limit:,} allowed", remedy)

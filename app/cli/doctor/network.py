@@ -6,7 +6,7 @@ from socket import SOCK_RAW
 
 import httpx
 
-from app.cli.doctor.check_result import CheckResult, Severity, in_thread
+from app.cli.doctor.check_result import CheckResult, CheckStatus, in_thread
 from app.runtime import data_dir, instance
 from app.runtime.up import require_port
 from app.settings import Settings, SettingsError
@@ -24,18 +24,18 @@ async def check_icmp(settings: Settings) -> CheckResult:
         sockets = open_icmp_sockets()
     except IcmpNotPermitted as refusal:
         text, _, remedy = str(refusal).partition(": ")
-        return CheckResult(Severity.FAIL, f"ICMP: {text}", remedy[0].upper() + remedy[1:])
+        return CheckResult(CheckStatus.FAIL, f"ICMP: {text}", remedy[0].upper() + remedy[1:])
     kind = "raw socket" if sockets[0].type == SOCK_RAW else "unprivileged socket"
     reach = f"{kind}, {'IPv4 and IPv6' if len(sockets) > 1 else 'IPv4 alone'}"
     async with Echo.open(sockets=sockets) as echo:
         [pong] = await echo.ping([Ping("127.0.0.1", 3, 0.05, 1.0)])
     if pong.rtts_ns:
-        return CheckResult(Severity.OK, f"ICMP: {reach}; 127.0.0.1 answers in {min(pong.rtts_ns) / 1e6:.3f} ms")
+        return CheckResult(CheckStatus.OK, f"ICMP: {reach}; 127.0.0.1 answers in {min(pong.rtts_ns) / 1e6:.3f} ms")
     if kernel_ignores_pings():
-        return CheckResult(Severity.WARN, f"ICMP: {reach}; not tried, since this machine ignores pings")
+        return CheckResult(CheckStatus.WARN, f"ICMP: {reach}; not tried, since this machine ignores pings")
     remedy = "Let ICMP echo through this machine's own firewall"
     return CheckResult(
-        Severity.FAIL, f"ICMP: {reach}, but 127.0.0.1 does not answer ({pong.reason or 'no answer'})", remedy
+        CheckStatus.FAIL, f"ICMP: {reach}, but 127.0.0.1 does not answer ({pong.reason or 'no answer'})", remedy
     )
 
 
@@ -48,27 +48,27 @@ def check_receive_buffer(settings: Settings) -> CheckResult:
         size = int(Path("/proc/sys/net/core/rmem_max").read_text())
     except FileNotFoundError:
         return CheckResult(
-            Severity.WARN, "receive buffer: net.core.rmem_max cannot be read here", "Check it on the host"
+            CheckStatus.WARN, "receive buffer: net.core.rmem_max cannot be read here", "Check it on the host"
         )
     text = f"receive buffer: net.core.rmem_max = {size}, room for {2 * size // REPLY_BYTES:,} answers at once"
     if size >= ENOUGH_BUFFER:
-        return CheckResult(Severity.OK, text)
-    return CheckResult(Severity.WARN, text, f"To hold a larger burst: sysctl -w net.core.rmem_max={ENOUGH_BUFFER}")
+        return CheckResult(CheckStatus.OK, text)
+    return CheckResult(CheckStatus.WARN, text, f"To hold a larger burst: sysctl -w net.core.rmem_max={ENOUGH_BUFFER}")
 
 
 async def check_canaries(settings: Settings) -> CheckResult:
     if await in_thread(lambda: data_dir.purpose_of(settings.data_dir)) == data_dir.DEMO and not settings.canaries:
-        return CheckResult(Severity.OK, "canaries: the demo simulates its own")
+        return CheckResult(CheckStatus.OK, "canaries: the demo simulates its own")
     remedy = "Set SINYAL_CANARIES to at least two addresses beyond our own uplink"
     if not settings.canaries:
         return CheckResult(
-            Severity.WARN,
+            CheckStatus.WARN,
             "canaries: none set, so a dead uplink of ours would look like an outage of every site",
             remedy,
         )
     async with Prober.open(settings.probe.policy) as prober:
         if prober.icmp_problem:
-            return CheckResult(Severity.WARN, "canaries: not pinged, since ICMP is not permitted")
+            return CheckResult(CheckStatus.WARN, "canaries: not pinged, since ICMP is not permitted")
         readings = await prober.sweep(
             [
                 Target(number, int(time.time()), ProbeKind.ICMP, host, packets=3, spacing_s=0.3, timeout_s=1.5)
@@ -82,22 +82,22 @@ async def check_canaries(settings: Settings) -> CheckResult:
     ]
     if len(silent) == len(settings.canaries):
         remedy = "Until one does, no site can be judged: check our own uplink, and SINYAL_CANARIES"
-        return CheckResult(Severity.FAIL, f"canaries: none answers: {', '.join(silent)}", remedy)
+        return CheckResult(CheckStatus.FAIL, f"canaries: none answers: {', '.join(silent)}", remedy)
     if silent:
         return CheckResult(
-            Severity.WARN, f"canaries: not answering: {', '.join(silent)}", "Replace them in SINYAL_CANARIES"
+            CheckStatus.WARN, f"canaries: not answering: {', '.join(silent)}", "Replace them in SINYAL_CANARIES"
         )
     if len(readings) < 2:
-        return CheckResult(Severity.WARN, "canaries: only one, and its own outage would look like ours", remedy)
-    return CheckResult(Severity.OK, f"canaries: all {len(readings)} answer")
+        return CheckResult(CheckStatus.WARN, "canaries: only one, and its own outage would look like ours", remedy)
+    return CheckResult(CheckStatus.OK, f"canaries: all {len(readings)} answer")
 
 
 def check_heartbeat(settings: Settings) -> CheckResult:
     """Check the setting alone: a beat from here would tell the watcher that the worker runs."""
     if settings.heartbeat_url is not None:
-        return CheckResult(Severity.OK, "heartbeat: an outside watcher is set")
+        return CheckResult(CheckStatus.OK, "heartbeat: an outside watcher is set")
     remedy = "Set SINYAL_HEARTBEAT_URL to an outside watcher"
-    return CheckResult(Severity.WARN, "heartbeat: none set, so nobody is alerted when measuring stops", remedy)
+    return CheckResult(CheckStatus.WARN, "heartbeat: none set, so nobody is alerted when measuring stops", remedy)
 
 
 async def check_port(settings: Settings) -> CheckResult:
@@ -111,9 +111,9 @@ async def check_port(settings: Settings) -> CheckResult:
     except SettingsError as error:
         answer = await ask_readiness(settings.host, settings.port)
         if answer is None:
-            return CheckResult(Severity.FAIL, f"port: {error}")
+            return CheckResult(CheckStatus.FAIL, f"port: {error}")
         return describe_listener(answer, where, "a Sinyal Desa API")
-    return CheckResult(Severity.OK, f"port: {where} is free")
+    return CheckResult(CheckStatus.OK, f"port: {where} is free")
 
 
 async def check_running_instance(running: instance.Instance, settings: Settings) -> CheckResult:
@@ -123,17 +123,17 @@ async def check_running_instance(running: instance.Instance, settings: Settings)
     answer = await ask_readiness(running.host, running.port)
     if answer is None:
         text = f"port: the service of this data folder does not answer yet on {where}"
-        return CheckResult(Severity.WARN, text, "Run doctor again once it is ready, or read its log")
+        return CheckResult(CheckStatus.WARN, text, "Run doctor again once it is ready, or read its log")
     return describe_listener(answer, where, "the service of this data folder")
 
 
 def describe_listener(answer: list[str] | str, where: str, owner: str) -> CheckResult:
     """Describe what answers at a port; `owner` is how to call it if it is our API."""
     if isinstance(answer, str):
-        return CheckResult(Severity.FAIL, f"port: {answer} listens on {where}", "Stop it, or set SINYAL_PORT")
+        return CheckResult(CheckStatus.FAIL, f"port: {answer} listens on {where}", "Stop it, or set SINYAL_PORT")
     if answer:
-        return CheckResult(Severity.WARN, f"port: {owner} listens on {where}, not ready: {'; '.join(answer)}")
-    return CheckResult(Severity.OK, f"port: {owner} listens on {where}, ready")
+        return CheckResult(CheckStatus.WARN, f"port: {owner} listens on {where}, not ready: {'; '.join(answer)}")
+    return CheckResult(CheckStatus.OK, f"port: {owner} listens on {where}, ready")
 
 
 async def ask_readiness(host: str, port: int) -> list[str] | str | None:
