@@ -203,7 +203,9 @@ async def own_database(server_url: str) -> AsyncIterator[dict[str, str]]:
     await drop_database(url, server_url)
 
 
-def test_after_a_stop_the_gap_is_unknown_and_the_end_is_orderly(tmp_path: Path, own_database: dict[str, str]) -> None:
+def test_after_a_stop_the_gap_is_unknown_and_the_shutdown_is_orderly(
+    tmp_path: Path, own_database: dict[str, str]
+) -> None:
     script = "seed = 3\ninterval_s = 5\nsites = 14\nagents = true\n"  # five of them report themselves
     with demo(tmp_path / "data", script, **own_database) as first:
         wait_for(lambda: all(site["state"] == "up" for site in first.sites().values()), 30)
@@ -237,7 +239,7 @@ def backup_round_trip(running: Demo, folder: Path, settings: dict[str, str]) -> 
     assert restored.returncode == 0, restored.stderr
 
 
-def test_a_database_that_the_simulated_worker_cannot_reach_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_database_out_of_the_simulated_workers_reach_is_refused_in_one_line(tmp_path: Path) -> None:
     env = os.environ | {"SINYAL_DATA_DIR": str(tmp_path / "data"), "SINYAL_DATABASE_URL": "postgresql://db.example/x"}
     argv = [sys.executable, "-m", "app.cli", "demo", "--port", str(free_port())]
     ended = subprocess.run(argv, env=env, capture_output=True, text=True)

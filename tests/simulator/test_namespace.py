@@ -1,3 +1,5 @@
+"""The network namespace: what programs and sockets inside can reach, and how it ends."""
+
 import os
 import signal
 import socket
@@ -35,12 +37,12 @@ def test_the_kernel_inside_answers_no_ping_of_its_own(namespace: Namespace) -> N
             handle.recv(64)
 
 
-def test_what_runs_inside_may_open_raw_and_ping_sockets(namespace: Namespace) -> None:
+def test_programs_inside_may_open_raw_and_ping_sockets(namespace: Namespace) -> None:
     both = "import socket as s\nfor kind in (s.SOCK_RAW, s.SOCK_DGRAM): s.socket(s.AF_INET, kind, 1).close()"
     run(namespace, sys.executable, "-c", both)
 
 
-def test_a_raw_socket_handed_out_works_inside(namespace: Namespace) -> None:
+def test_a_raw_socket_passed_out_works_inside(namespace: Namespace) -> None:
     with namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as handle:
         assert not handle.get_inheritable()
         handle.settimeout(5)
@@ -50,7 +52,7 @@ def test_a_raw_socket_handed_out_works_inside(namespace: Namespace) -> None:
     assert packet[16:20] == socket.inet_aton("127.9.8.7")
 
 
-def test_listeners_made_inside_are_heard_inside_only(namespace: Namespace) -> None:
+def test_listeners_opened_inside_are_reachable_inside_only(namespace: Namespace) -> None:
     with namespace.socket() as listener, namespace.socket() as caller, socket.socket() as outsider:
         listener.bind(("127.0.0.1", 80))
         listener.listen()
@@ -61,7 +63,7 @@ def test_listeners_made_inside_are_heard_inside_only(namespace: Namespace) -> No
         assert outsider.connect_ex(("127.77.66.55", listener_port)) != 0
 
 
-def test_many_threads_may_ask_for_sockets_at_once(namespace: Namespace) -> None:
+def test_many_threads_may_open_sockets_at_once(namespace: Namespace) -> None:
     made: list[socket.socket] = []
 
     def ask() -> None:
@@ -77,7 +79,7 @@ def test_many_threads_may_ask_for_sockets_at_once(namespace: Namespace) -> None:
         handle.close()
 
 
-def test_a_socket_that_cannot_be_made_says_why_and_the_next_one_works(namespace: Namespace) -> None:
+def test_a_socket_that_cannot_be_opened_is_an_error_and_the_next_one_works(namespace: Namespace) -> None:
     with pytest.raises(OSError, match="inside the namespace"):
         namespace.socket(socket.AF_INET, socket.SOCK_STREAM, 253)
     namespace.socket().close()
@@ -121,7 +123,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_where_no_namespace_can_be_had_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_namespace_the_reason_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(NamespaceUnavailable, match="cannot run unshare") as caught:
         Namespace.open()

@@ -1,3 +1,5 @@
+"""The scripted network: which events act on which packets, on a clock of the test's own."""
+
 import math
 from dataclasses import replace
 from statistics import median
@@ -38,7 +40,7 @@ def at(network: ScriptedNetwork, now_s: float, host: SimulatedHost = ONE, packet
 
 
 @given(SEEDS, st.sampled_from(HOSTS), PACKETS)
-def test_the_same_seed_address_and_packet_always_fare_the_same(seed: int, host: SimulatedHost, packet: int) -> None:
+def test_the_same_seed_address_and_packet_have_the_same_delay(seed: int, host: SimulatedHost, packet: int) -> None:
     first, second = network(seed=seed, exact=False), network(seed=seed, exact=False)
     for other in HOSTS[:3]:
         second.answer_delay_s(other.address, 0.0, 1)
@@ -56,14 +58,14 @@ def test_a_healthy_host_answers_in_its_technologys_range(seed: int, host: Simula
         assert lowest_ms <= delay_s * 1000 <= highest_ms
 
 
-def test_hosts_of_one_technology_differ_but_a_scripted_round_trip_is_everyones() -> None:
+def test_hosts_of_a_technology_differ_unless_the_round_trip_is_scripted() -> None:
     fibre = [host for host in HOSTS if host.technology == "fiber"]
     free, scripted = network(exact=False), network()
     assert len({free.plan.links[pack_address(host.address)].rtt_ms for host in fibre}) == len(fibre)
     assert {at(scripted, 0.0, host, packet) for host in fibre for packet in range(1, 20)} == {0.04}
 
 
-def test_jitter_strays_evenly_to_both_sides_and_no_farther_than_scripted() -> None:
+def test_jitter_is_symmetric_and_within_the_scripted_bound() -> None:
     script = Script(technologies={"fiber": LinkBehaviour(rtt_ms=100, jitter_ms=30, loss_pct=0)})
     jittery = ScriptedNetwork(script, [ONE])
     delays_ms = [1000 * (at(jittery, 0.0, packet=packet) or 0) for packet in range(1, 4000)]
@@ -80,7 +82,7 @@ def test_the_share_of_lost_packets_is_the_scripted_one(loss_pct: float) -> None:
 
 
 @given(PACKETS, st.floats(min_value=0.1, max_value=100), st.floats(min_value=0.1, max_value=100))
-def test_of_overlapping_losses_the_worst_counts(packet: int, one_pct: float, other_pct: float) -> None:
+def test_the_worst_of_overlapping_losses_counts(packet: int, one_pct: float, other_pct: float) -> None:
     one = ScriptEvent(EventKind.LOSS, 0, 10, loss_pct=one_pct)
     other = ScriptEvent(EventKind.LOSS, 0, 10, loss_pct=other_pct)
     worst = max(one, other, key=lambda event: event.loss_pct or 0)
@@ -97,7 +99,7 @@ def test_a_slow_spell_sets_the_round_trip_and_an_outage_beats_it(packet: int, rt
 
 
 @given(st.floats(min_value=0, max_value=1000), st.floats(min_value=0.001, max_value=1000))
-def test_an_outage_holds_from_its_start_until_just_before_its_end(start_s: float, duration_s: float) -> None:
+def test_an_outage_lasts_from_its_start_until_just_before_its_end(start_s: float, duration_s: float) -> None:
     cut = network(ScriptEvent(EventKind.OUTAGE, start_s, duration_s))
     (begin,) = cut.advance(start_s + 1e-6)
     acting = begin.active
@@ -111,7 +113,7 @@ def test_an_outage_holds_from_its_start_until_just_before_its_end(start_s: float
         assert (cut.answer_delay_s(ONE.address, moment_s, 1) is not None) == answers
 
 
-def test_changes_come_in_order_of_time_however_late_they_are_asked_for() -> None:
+def test_changes_are_in_order_of_time_however_late_they_are_requested() -> None:
     busy = network(
         ScriptEvent(EventKind.OUTAGE, 5, 10), ScriptEvent(EventKind.OUTAGE, 1, 2), ScriptEvent(EventKind.OUTAGE, 3, 1)
     )
@@ -135,7 +137,7 @@ def test_changes_come_in_order_of_time_however_late_they_are_asked_for() -> None
         ),
     ],
 )
-def test_a_select_narrows_by_each_of_its_parts(select: SiteSelector, expected: set[SimulatedHost]) -> None:
+def test_a_select_filters_by_each_of_its_fields(select: SiteSelector, expected: set[SimulatedHost]) -> None:
     cut = network(ScriptEvent(EventKind.OUTAGE, 1, 10, select))
     (begin,) = cut.advance(2.0)
     assert set(begin.active.codes) == {host.code for host in expected}
@@ -150,7 +152,7 @@ def test_a_fraction_picks_the_same_share_for_the_same_seed(seed: int, fraction: 
     assert len(set(picked[0])) == max(1, math.floor(fraction * len(HOSTS) + 0.5))
 
 
-def test_strangers_stay_silent_until_they_are_registered_and_canaries_always_answer() -> None:
+def test_unregistered_addresses_are_silent_and_canaries_always_answer() -> None:
     growing = network()
     stranger = SimulatedHost("127.66.1.1", "fiber", "new-01")
     assert growing.answer_delay_s(stranger.address, 0.0, 1) is None
@@ -179,7 +181,7 @@ TREE = [FAR, NEAR, ASIDE, BELOW, TOWER]
         (SiteSelector(sites=("near",)), ("near",)),
     ],
 )
-def test_whoever_hangs_on_a_silent_node_is_silent_too_and_told_after_it(
+def test_sites_behind_a_silent_node_are_silent_and_listed_after_it(
     select: SiteSelector, silent: tuple[str, ...]
 ) -> None:
     tree = ScriptedNetwork(Script(technologies=EXACT, events=(ScriptEvent(EventKind.OUTAGE, 1, 10, select),)), TREE)
@@ -193,12 +195,12 @@ def test_whoever_hangs_on_a_silent_node_is_silent_too_and_told_after_it(
 @pytest.mark.parametrize(
     "event", [ScriptEvent(EventKind.SLOW, 1, 10, rtt_ms=900), ScriptEvent(EventKind.LOSS, 1, 10, loss_pct=9)]
 )
-def test_a_nodes_slowness_or_loss_is_its_own(event: ScriptEvent) -> None:
+def test_slowness_or_loss_of_a_node_does_not_affect_sites_behind_it(event: ScriptEvent) -> None:
     tree = ScriptedNetwork(Script(events=(replace(event, select=SiteSelector(sites=("tower",))),)), TREE)
     assert tree.advance(2.0)[0].active.codes == ("tower",)
 
 
-def test_nodes_that_hang_on_each_other_end_no_simulator() -> None:
+def test_a_cycle_of_parents_does_not_hang_the_simulator() -> None:
     ring = [replace(TOWER, parent="below"), BELOW, FAR]
     turning = ScriptedNetwork(
         Script(events=(ScriptEvent(EventKind.OUTAGE, 1, 10, SiteSelector(sites=("far",))),)), ring
@@ -207,7 +209,7 @@ def test_nodes_that_hang_on_each_other_end_no_simulator() -> None:
     assert turning.advance(2.0)[0].active.codes == ("far",)
 
 
-def test_a_blind_spell_silences_everyone_and_names_every_site() -> None:
+def test_a_blind_event_silences_everything_and_names_every_site() -> None:
     blind = network(ScriptEvent(EventKind.BLIND, 1, 2))
     (begin,) = blind.advance(1.5)
     assert begin.active.codes == tuple(sorted(host.code for host in HOSTS))
@@ -215,7 +217,7 @@ def test_a_blind_spell_silences_everyone_and_names_every_site() -> None:
     assert at(blind, 3.0) is not None
 
 
-def test_an_event_follows_its_site_to_another_address_and_spares_who_comes_later() -> None:
+def test_an_event_follows_its_site_to_another_address_and_spares_later_sites() -> None:
     moving = network(ScriptEvent(EventKind.OUTAGE, 1, 10))
     moving.advance(1.0)
     moved = SimulatedHost("127.88.0.1", ONE.technology, ONE.code, ONE.village_code, ONE.provider)
@@ -226,7 +228,7 @@ def test_an_event_follows_its_site_to_another_address_and_spares_who_comes_later
     assert moving.answer_delay_s(later.address, 2.0, 1) is not None
 
 
-def test_two_sites_behind_one_address_both_feel_what_befalls_either() -> None:
+def test_an_event_affects_both_sites_at_the_same_address() -> None:
     twin = SimulatedHost(ONE.address, ONE.technology, "twin-01")
     shared = ScriptedNetwork(
         Script(events=(ScriptEvent(EventKind.OUTAGE, 1, 10, SiteSelector(sites=("twin-01",))),)), [ONE, twin]
@@ -241,12 +243,12 @@ def test_names_and_addresses_elsewhere_are_not_on_the_network() -> None:
     assert [host.code for host in plan.hosts] == [ONE.code]
 
 
-def test_an_event_without_sites_is_still_told() -> None:
+def test_an_event_without_sites_is_still_reported() -> None:
     nobody = network(ScriptEvent(EventKind.OUTAGE, 1, 1, SiteSelector(provider="nobody")))
     assert [change.active.codes for change in nobody.advance(5.0)] == [(), ()]
 
 
-def test_a_power_cut_is_silence_and_what_hangs_on_it_loses_its_link_alone() -> None:
+def test_a_power_cut_silences_its_sites_and_is_an_outage_behind_them() -> None:
     tower = replace(ONE, kind="node")
     child = replace(HOSTS[5], parent=tower.code)
     cut = ScriptEvent(EventKind.POWER, 10, 20, SiteSelector(sites=(tower.code,)))
@@ -262,7 +264,7 @@ def test_a_power_cut_is_silence_and_what_hangs_on_it_loses_its_link_alone() -> N
     assert at(alive, 31, tower) is not None
 
 
-def test_what_is_sent_from_a_site_never_crosses_our_uplink() -> None:
+def test_packets_sent_from_a_site_do_not_cross_our_uplink() -> None:
     alive = network(ScriptEvent(EventKind.BLIND, 10, 20))
     assert at(alive, 15) is None
     assert alive.anchor_delay_s(pack_address(ONE.address), 15, 1) == pytest.approx(0.04)

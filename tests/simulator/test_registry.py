@@ -1,3 +1,5 @@
+"""The poller of the product's registry, against a real PostgreSQL."""
+
 import asyncio
 import socket
 import time
@@ -115,7 +117,7 @@ async def test_a_registry_that_cannot_be_read_is_retried_and_logged_once(
     registry.stop()
 
 
-async def test_a_database_that_is_away_ends_nothing(tmp_path: Path) -> None:
+async def test_an_unavailable_database_does_not_end_the_poller(tmp_path: Path) -> None:
     registry = RegistryPoller(f"postgresql+asyncpg://u:p@/d?host={tmp_path}", Recorder().all.append, every_s=0.02)
     registry.start()
     await asyncio.sleep(0.2)
@@ -124,7 +126,7 @@ async def test_a_database_that_is_away_ends_nothing(tmp_path: Path) -> None:
     assert not registry.is_alive()
 
 
-async def test_inside_the_namespace_the_simulator_reads_who_exists_from_the_database_outside(
+async def test_the_simulator_inside_the_namespace_reads_hosts_from_the_database_outside(
     url: str, database: "asyncpg.Connection[asyncpg.Record]", namespace: Namespace, tmp_path: Path
 ) -> None:
     await database.execute(TABLES)

@@ -1,3 +1,5 @@
+"""The TOML script: how it is parsed, and what its errors say."""
+
 from pathlib import Path
 
 import pytest
@@ -52,7 +54,7 @@ duration_s = 20
 EVENT = '[[event]]\nkind = "outage"\nstart_s = 1\nduration_s = 2\n'
 
 
-def test_a_full_script_is_read_as_written() -> None:
+def test_a_full_script_is_parsed() -> None:
     script = parse(FULL)
     assert (script.seed, script.interval_s, script.sites, script.nodes, script.lively) == (7, 10, 300, 10, False)
     assert script.technologies == {"geo": LinkBehaviour(600, 30, 0.5)}
@@ -70,7 +72,7 @@ def test_an_empty_script_is_a_network_where_nothing_happens() -> None:
     assert parse("") == Script(seed=1, events=(), lively=False)
 
 
-def test_without_a_script_the_default_one_is_lively() -> None:
+def test_the_default_script_is_lively() -> None:
     assert load(None).lively
 
 
@@ -119,24 +121,24 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("text", "problem"), MISTAKES.items())
-def test_a_mistake_is_named_with_its_place_value_and_what_is_allowed(text: str, problem: str) -> None:
+def test_an_error_names_its_location_value_and_what_is_allowed(text: str, problem: str) -> None:
     with pytest.raises(ScriptError) as caught:
         parse(text)
     assert problem in caught.value.problems
 
 
-def test_all_mistakes_are_told_at_once_with_the_number_of_their_event() -> None:
+def test_all_errors_are_reported_at_once_with_the_number_of_their_event() -> None:
     with pytest.raises(ScriptError) as caught:
         parse("seed = 'x'\n" + EVENT + EVENT.replace("= 2", "= -2") + EVENT + "oops = 1")
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["script", "event 2", "event 3"]
 
 
-def test_what_is_not_toml_says_where() -> None:
+def test_invalid_toml_is_reported_with_its_position() -> None:
     with pytest.raises(ScriptError, match=r"not TOML: .*line 1"):
         parse("seed = = 1")
 
 
-def test_without_a_script_there_are_agents_and_a_script_has_those_that_it_asks_for() -> None:
+def test_the_default_script_has_agents_and_others_those_they_configure() -> None:
     assert load(None).agents == AgentBehaviour()
     assert parse("").agents is None
     assert parse("agents = false").agents is None
@@ -157,7 +159,7 @@ def test_without_a_script_there_are_agents_and_a_script_has_those_that_it_asks_f
         f"lively = true\n{EVENT}": "script: lively = true draws its own events",
     }.items(),
 )
-def test_a_mistake_about_agents_is_named(text: str, problem: str) -> None:
+def test_an_error_in_agents_is_named(text: str, problem: str) -> None:
     with pytest.raises(ScriptError) as caught:
         parse(text)
     assert any(problem in said for said in caught.value.problems)

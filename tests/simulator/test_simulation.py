@@ -1,3 +1,5 @@
+"""The whole simulator in a namespace, pinged by real ICMP."""
+
 import json
 import os
 import shutil
@@ -45,7 +47,7 @@ def write(folder: Path, script: str) -> Path:
     return path
 
 
-def look(
+def ping_inside(
     namespace: Namespace, rounds: Sequence[Sequence[str]], *, every_s: float, wait_s: float = 0.2
 ) -> dict[str, list[Ping]]:
     with namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as handle:
@@ -53,30 +55,30 @@ def look(
 
 
 def rtts_ms(pings: Sequence[Ping]) -> list[float]:
-    return [one.rtt_ms for one in pings if one.rtt_ms is not None]
+    return [sent.rtt_ms for sent in pings if sent.rtt_ms is not None]
 
 
-def usual(times_ms: Sequence[float]) -> float:
-    """The lower quartile: a busy machine can only add to a round trip, and to many at once."""
+def typical_ms(times_ms: Sequence[float]) -> float:
+    """Return the lower quartile: a busy machine can only delay answers, and many at once."""
     return quantiles(times_ms, n=4)[0]
 
 
-def test_hosts_answer_as_late_as_the_script_says_or_not_at_all(namespace: Namespace, tmp_path: Path) -> None:
+def test_hosts_answer_with_the_scripted_delay_or_not_at_all(namespace: Namespace, tmp_path: Path) -> None:
     addresses = [host.address for host in HOSTS] + [STRANGER, *CANARIES]
     with SimulatorProcess(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=HOSTS):
-        seen = look(namespace, [addresses] * 30, every_s=0.03, wait_s=0.8)
+        seen = ping_inside(namespace, [addresses] * 30, every_s=0.03, wait_s=0.8)
     for hosts, expected_ms in ((FIBRE, 40.0), (GEO, 600.0)):
         for host in hosts:
             answered_ms = rtts_ms(seen[host.address])
             assert len(answered_ms) == 30
-            assert usual(answered_ms) == pytest.approx(expected_ms, abs=1.0)
+            assert typical_ms(answered_ms) == pytest.approx(expected_ms, abs=1.0)
             assert min(answered_ms) > expected_ms - 0.01
     assert rtts_ms(seen[DEAD.address]) == rtts_ms(seen[STRANGER]) == []
     for canary in CANARIES:
-        assert usual(rtts_ms(seen[canary])) == pytest.approx(2.0, abs=1.0)
+        assert typical_ms(rtts_ms(seen[canary])) == pytest.approx(2.0, abs=1.0)
 
 
-def test_fping_finds_what_the_script_says(namespace: Namespace, tmp_path: Path) -> None:
+def test_fping_measures_what_the_script_says(namespace: Namespace, tmp_path: Path) -> None:
     if shutil.which("fping") is None and "CI" not in os.environ:
         pytest.skip("fping is not installed")
     measure = ["fping", "-q", "-C", "10", "-p", "50", "-t", "1000", FIBRE[0].address, DEAD.address]
@@ -90,7 +92,7 @@ def test_fping_finds_what_the_script_says(namespace: Namespace, tmp_path: Path) 
     assert answers[DEAD.address] == ["-"] * 10
 
 
-def test_what_was_lost_is_what_the_truth_tells_to_the_packet(namespace: Namespace, tmp_path: Path) -> None:
+def test_the_lost_packets_are_exactly_those_of_the_truth_log(namespace: Namespace, tmp_path: Path) -> None:
     script = write(
         tmp_path,
         """
@@ -113,7 +115,7 @@ def test_what_was_lost_is_what_the_truth_tells_to_the_packet(namespace: Namespac
     )
     addresses = [*(host.address for host in FIBRE), *CANARIES]
     with SimulatorProcess(namespace, data_dir=tmp_path, script=script, hosts=HOSTS):
-        seen = look(namespace, [addresses] * 400, every_s=0.005)
+        seen = ping_inside(namespace, [addresses] * 400, every_s=0.005)
     outage, blind, slow = read_truth(tmp_path)
     assert (outage["kind"], outage["sites"]) == ("outage", ["fibre-1"])
     assert (blind["kind"], blind["sites"]) == ("blind", sorted(host.code for host in HOSTS))
@@ -128,10 +130,10 @@ def test_what_was_lost_is_what_the_truth_tells_to_the_packet(namespace: Namespac
         check(seen[address], silences)
     since = moment(slow["started_at"])
     late = [one.rtt_ms for one in seen[FIBRE[1].address] if sent_at(one) > since and one.rtt_ms]
-    assert usual(late) == pytest.approx(90, abs=1)
+    assert typical_ms(late) == pytest.approx(90, abs=1)
 
 
-def test_behind_a_silent_node_nobody_answers_and_the_truth_names_them_all(namespace: Namespace, tmp_path: Path) -> None:
+def test_sites_behind_a_silent_node_are_silent_and_named_in_the_truth_log(namespace: Namespace, tmp_path: Path) -> None:
     tower = SimulatedHost("127.20.4.254", "fiber", "tower", "64.02.05.2001", "telkom-wms", "node")
     child = SimulatedHost("127.20.4.1", "fiber", "child", "64.02.05.2002", "telkom-wms", parent="tower")
     hosts = [child, tower, FIBRE[0]]
@@ -146,7 +148,7 @@ def test_behind_a_silent_node_nobody_answers_and_the_truth_names_them_all(namesp
         """,
     )
     with SimulatorProcess(namespace, data_dir=tmp_path, script=script, hosts=hosts):
-        seen = look(namespace, [[host.address for host in hosts]] * 250, every_s=0.005)
+        seen = ping_inside(namespace, [[host.address for host in hosts]] * 250, every_s=0.005)
     (outage,) = read_truth(tmp_path)
     assert outage["sites"] == ["tower", "child"]
     check(seen[tower.address], [outage])
@@ -180,9 +182,7 @@ def sent_at(one: Ping) -> datetime:
     return moment("1970-01-01T00:00:00+00:00") + timedelta(microseconds=one.sent_ns / 1000)
 
 
-def test_truth_is_told_at_the_beginning_and_nothing_is_invented_at_the_end(
-    namespace: Namespace, tmp_path: Path
-) -> None:
+def test_the_truth_log_has_an_event_from_its_start_and_no_invented_end(namespace: Namespace, tmp_path: Path) -> None:
     script = write(tmp_path, '[[event]]\nkind = "outage"\nstart_s = 0\nduration_s = 60\n')
     with SimulatorProcess(namespace, data_dir=tmp_path, script=script, hosts=HOSTS):
         deadline = time.monotonic() + 5
@@ -199,13 +199,13 @@ def test_five_thousand_packets_a_second_are_all_answered_in_time(namespace: Name
     crowd = [SimulatedHost(f"127.21.{n // 250}.{n % 250 + 1}", "fiber", f"fibre-{n}") for n in range(1000)]
     rounds = [[host.address for host in crowd[n : n + 25]] for n in range(0, len(crowd), 25)] * 5
     with SimulatorProcess(namespace, data_dir=tmp_path, script=write(tmp_path, ""), hosts=crowd):
-        seen = look(namespace, rounds, every_s=0.005)
+        seen = ping_inside(namespace, rounds, every_s=0.005)
     answered_ms = [rtt for pings in seen.values() for rtt in rtts_ms(pings)]
     assert len(answered_ms) == 5_000
-    assert usual(answered_ms) == pytest.approx(40.0, abs=1.0)
+    assert typical_ms(answered_ms) == pytest.approx(40.0, abs=1.0)
 
 
-def test_it_ends_within_a_second_when_told_to(namespace: Namespace, tmp_path: Path) -> None:
+def test_it_ends_within_a_second_of_sigterm(namespace: Namespace, tmp_path: Path) -> None:
     running = SimulatorProcess(namespace, data_dir=tmp_path, hosts=HOSTS)
     begun = time.monotonic()
     os.kill(running.pid, signal.SIGTERM)
@@ -241,7 +241,7 @@ def test_it_outlives_the_thread_that_started_it(namespace: Namespace, tmp_path: 
     starter.start()
     starter.join()
     with running[0]:
-        seen = look(namespace, [[CANARIES[0]]] * 10, every_s=0.01)
+        seen = ping_inside(namespace, [[CANARIES[0]]] * 10, every_s=0.01)
     assert len(rtts_ms(seen[CANARIES[0]])) == 10
 
 

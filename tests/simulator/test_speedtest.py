@@ -49,7 +49,7 @@ async def server() -> AsyncIterator[Server]:
     await listening.wait_closed()
 
 
-async def test_it_goes_down_up_and_is_reported_no_faster_than_the_link(server: Server) -> None:
+async def test_a_speed_test_downloads_uploads_and_reports_no_more_than_the_link_rate(server: Server) -> None:
     test = AgentSpeedtest(HttpClient(server.url, HOST.address), HOST, lambda: 40.0)
     await test.run("c0de", {"down_bytes": DOWN, "up_bytes": UP, "max_s": 5})
     assert server.asked == [
@@ -64,7 +64,7 @@ async def test_it_goes_down_up_and_is_reported_no_faster_than_the_link(server: S
     assert (said["grant"], said["rtt_idle_ms"]) == ("c0de", 40.0)
 
 
-async def test_without_an_upload_or_an_answer_nothing_is_made_up(server: Server) -> None:
+async def test_without_an_upload_or_a_response_nothing_is_invented(server: Server) -> None:
     test = AgentSpeedtest(HttpClient(server.url, HOST.address), HOST, lambda: None)
     await test.run("c0de", {"down_bytes": DOWN})
     assert "up_bytes" not in server.report
@@ -73,7 +73,7 @@ async def test_without_an_upload_or_an_answer_nothing_is_made_up(server: Server)
     await nobody.run("c0de", {})
 
 
-def test_some_links_bring_far_less_than_their_contract_and_none_brings_more() -> None:
+def test_some_links_deliver_far_less_than_their_contract_and_none_more() -> None:
     brought = [delivered_share(f"64.02.05.{n}-01") for n in range(1000)]
     poor = [share for share in brought if share < 0.6]
     assert 100 < len(poor) < 200

@@ -1,3 +1,5 @@
+"""The demo's towers."""
+
 from collections import Counter
 from pathlib import Path
 
@@ -15,11 +17,11 @@ def area(tower: Tower) -> str:
     return str(tower.fields["village_code"])[:8]
 
 
-def test_without_a_wish_there_is_no_tower() -> None:
+def test_without_nodes_there_is_no_tower() -> None:
     assert towers(REGIONS, EVERY, 0) == []
 
 
-def test_the_fullest_areas_get_one_each_and_more_are_asked_for_than_there_are_areas_in_vain() -> None:
+def test_the_areas_with_most_villages_get_one_tower_each_and_no_more() -> None:
     carried = Counter(site["village_code"][:8] for site in EVERY if site["technology"] in {"fiber", "cellular"})
     ten = towers(REGIONS, EVERY, 10)
     assert [area(tower) for tower in ten] == sorted(carried, key=lambda code: (-carried[code], code))[:10]
@@ -28,7 +30,7 @@ def test_the_fullest_areas_get_one_each_and_more_are_asked_for_than_there_are_ar
 
 
 @pytest.mark.parametrize("sites", [60, 300, None])
-def test_what_hangs_on_a_tower_is_near_it_and_no_dish_and_not_the_village_that_houses_it(sites: int | None) -> None:
+def test_villages_behind_a_tower_are_of_its_area_not_satellite_and_not_its_house(sites: int | None) -> None:
     there = villages(REGIONS, sites)
     for tower in towers(REGIONS, there, 1000):
         children = [BY_HOST[host] for host in tower.children]
@@ -39,13 +41,13 @@ def test_what_hangs_on_a_tower_is_near_it_and_no_dish_and_not_the_village_that_h
         assert tower.fields["village_code"] in {site["village_code"] for site in there}
 
 
-def test_an_address_is_a_towers_alone() -> None:
+def test_a_towers_address_is_unique() -> None:
     addresses = [tower.fields["host"] for tower in towers(REGIONS, EVERY, 1000)]
     assert len(set(addresses)) == len(addresses)
     assert not set(addresses) & (BY_HOST.keys() | set(CANARIES))
 
 
-def test_a_tower_has_the_commonest_link_of_those_that_hang_on_it() -> None:
+def test_a_tower_has_the_most_common_technology_of_the_villages_behind_it() -> None:
     for tower in towers(REGIONS, EVERY, 1000):
         links = Counter(BY_HOST[host]["technology"] for host in tower.children)
         assert links[tower.fields["technology"]] == max(links.values())

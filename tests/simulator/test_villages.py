@@ -1,3 +1,5 @@
+"""The demo's villages."""
+
 import ipaddress
 import math
 from collections import Counter
@@ -17,12 +19,12 @@ def test_every_village_of_kaltim_has_one_site_in_code_order() -> None:
     assert codes == sorted(set(codes))
 
 
-def test_the_mix_is_the_fields_own_to_the_last_village() -> None:
+def test_the_mix_of_technologies_is_exact() -> None:
     counted = Counter(site["technology"] for site in villages(REGIONS))
     assert counted == {"fiber": 571, "leo": 201, "geo": 100, "cellular": 166}
 
 
-def test_the_registry_is_the_same_every_time_and_its_beginning_is_the_same_too() -> None:
+def test_the_sites_are_the_same_every_time_and_so_are_the_first_ones() -> None:
     every = villages(REGIONS)
     assert every == villages(REGIONS)
     assert villages(REGIONS, 300) == every[:300]
@@ -43,11 +45,11 @@ def test_every_site_has_a_known_provider_of_its_technology() -> None:
     assert {provider for provider, technology in used if technology == "cellular"} == {"orbit"}
 
 
-def test_no_contact_person_is_made_up() -> None:
+def test_no_contact_person_is_invented() -> None:
     assert all(site["contact_name"] is None and site["contact_phone"] is None for site in villages(REGIONS))
 
 
-def test_satellites_hang_over_the_remote_districts_and_fibre_lies_in_the_cities() -> None:
+def test_remote_districts_have_satellite_links_and_cities_fibre() -> None:
     satellite: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for site in villages(REGIONS):
@@ -57,7 +59,7 @@ def test_satellites_hang_over_the_remote_districts_and_fibre_lies_in_the_cities(
     assert not any(satellite[city] for city in ("64.71", "64.72", "64.74"))
 
 
-def test_a_site_stands_near_its_villages_centroid_but_not_on_it() -> None:
+def test_a_site_is_near_its_villages_centroid_but_not_on_it() -> None:
     lines = [line.split(",") for line in REGIONS.read_text(encoding="utf-8").splitlines()[1:]]
     centroids = {line[0]: (float(line[-2]), float(line[-1])) for line in lines}
     for site in villages(REGIONS):

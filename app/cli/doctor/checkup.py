@@ -24,7 +24,7 @@ async def run(settings: Settings, *, say: Say) -> int:
             say(str(result))
             failed += result.status is CheckStatus.FAIL
             warned += result.status is CheckStatus.WARN
-    say(f"{failed} failed, {warned} warnings" if failed or warned else "all checks passed")
+    say(f"{failed} failed, {warned} warning{'' if warned == 1 else 's'}" if failed or warned else "all checks passed")
     return 1 if failed else 0
 
 
