@@ -20,6 +20,7 @@ from app.availability.models import (
     RegionAvailabilityDay,
     StaleDay,
 )
+from app.availability.policy import DAY_S
 from app.availability.site_history import SiteRef
 from app.availability.tally import Tally
 from app.core.clock import WITA, from_slot, midnight, to_slot
@@ -214,6 +215,6 @@ def ranges_outside(period: Period, days: set[date]) -> Iterator[tuple[int, int]]
         start = to_slot(midnight(day))
         if low < start:
             yield low, start
-        low = start + 86_400
+        low = start + DAY_S
     if low < to_slot(period.end):
         yield low, to_slot(period.end)

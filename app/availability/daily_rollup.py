@@ -12,6 +12,7 @@ from app.aggregates.selection import ROLLED_UP_CODE_LENGTHS
 from app.availability import site_history
 from app.availability.counting import CountableHistory, cut_slices
 from app.availability.models import ALL_PROVIDERS, ALL_TECHNOLOGIES, AvailabilityDay, CountedDay, OutagePart
+from app.availability.policy import DAY_S
 from app.availability.site_history import SiteRef
 from app.availability.tally import Tally
 from app.core.clock import WITA, WITA_SQL, from_slot, midnight, to_slot
@@ -68,7 +69,7 @@ SUM_REGIONS = text(f"""
 WITH by_region AS (
     SELECT left(a.village_code, level.width) AS region_code, a.*
     FROM availability_day a, unnest(ARRAY{list(ROLLED_UP_CODE_LENGTHS)}) AS level(width)
-    WHERE a.day = :day AND a.inactive < 86400
+    WHERE a.day = :day AND a.inactive < {DAY_S}
 ), summed AS (
     SELECT region_code, coalesce(provider_id, {ALL_PROVIDERS}) AS provider_id,
         coalesce(technology, '{ALL_TECHNOLOGIES}') AS technology, sum(up) AS up, sum(degraded) AS degraded,

@@ -24,6 +24,7 @@ from app.availability.daily_reader import (
     read_days,
 )
 from app.availability.daily_rollup import chunks
+from app.availability.policy import DAY_S
 from app.availability.site_counts import configured_seconds, count_in_service
 from app.availability.site_history import SiteRef
 from app.availability.tally import Tally, uptime_row
@@ -106,7 +107,7 @@ async def tally_group(
     for day, site_ids in stale.items():
         low = to_slot(midnight(day))
         stale_sites = [site for site in sites if site.id in site_ids]
-        await _add_uncounted(session, group, stale_sites, (low, low + 86_400), parts, grouping, tallies, now=now)
+        await _add_uncounted(session, group, stale_sites, (low, low + DAY_S), parts, grouping, tallies, now=now)
     return tallies
 
 

@@ -2,10 +2,11 @@
 
 from sqlalchemy import text
 
-from app.aggregates.selection import ROLLED_UP_CODE_LENGTHS
+from app.aggregates.selection import CODE_LENGTHS, ROLLED_UP_CODE_LENGTHS
 from app.judging.blind_ranges import reading_ends_at_sql
 from app.latency import histogram_sql
 from app.latency.histogram_sql import COLUMN_NAMES, COLUMNS
+from app.registry.models import Level
 
 # Bucket rows are grouped in memory; each statement is planned for its own range, partitions and number of sites.
 PLANNER_SETTINGS = text(
@@ -82,7 +83,7 @@ ROLL_UP_DAY = text(
 # A site belongs where its configuration at the day's end says. First each kecamatan's providers and technologies are
 # merged, then these into all regions above, and into the rows that mean all providers or all technologies.
 SITE_DAYS = f"""
-    SELECT left(c.village_code, 8) AS kecamatan, c.provider_id, c.technology, {COLUMNS}
+    SELECT left(c.village_code, {CODE_LENGTHS[Level.KECAMATAN]}) AS kecamatan, c.provider_id, c.technology, {COLUMNS}
     FROM site s JOIN rollup_day d ON d.site_id = s.id AND d.day = :day
     JOIN site_configuration c ON c.site_id = s.id AND c.started_at < :last AND coalesce(c.ended_at >= :last, true)
     WHERE s.kind = 'access_point'
@@ -93,7 +94,9 @@ REGION_BUCKET_ROWS = f"""
     SELECT region_code, coalesce(provider_id, 0) AS provider_id, coalesce(technology, 'all') AS technology,
         bucket_no, {SUMS}
     FROM ({histogram_sql.bucket_rows_of_histograms(f"({SITE_DAYS})", "kecamatan, provider_id, technology")}) k,
-        LATERAL (VALUES (kecamatan), (left(kecamatan, 5)), (left(kecamatan, 2))) AS region(region_code)
+        LATERAL (
+            SELECT left(kecamatan, length) AS region_code FROM unnest(ARRAY{list(ROLLED_UP_CODE_LENGTHS)}) AS length
+        ) region
     WHERE region_code = ANY(:regions)
     GROUP BY region_code, bucket_no, CUBE (provider_id, technology)
 """
