@@ -46,8 +46,8 @@ from app.settings import settings as configured_settings
 from app.status.refresher import SnapshotRefresher
 from app.status.rendered import StatusRenderer
 from app.status.response_cache import StatusResponseCache
+from app.status.routes import metrics_router
 from app.status.routes import router as status
-from app.status.routes import scraped
 from app.status.snapshot import Snapshot
 from app.status.stream import StatusStreams
 from app.status.stream_routes import router as streams
@@ -108,7 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _create_state(app)
     for router in ROUTERS:
         app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
-    for router in (health.router, scraped, enrolment_pages):
+    for router in (health.router, metrics_router, enrolment_pages):
         app.include_router(router)
     problem_details.install(app, synonym_of=vocabulary.find_choice)
     openapi_docs.install(app, prefix=API)

@@ -20,7 +20,7 @@ from app.web.problem_details import problems
 from app.web.request_context import context_of
 
 router = APIRouter(tags=["dashboards"])
-scraped = APIRouter(dependencies=[Depends(check_parameters)])  # outside of /api/v1
+metrics_router = APIRouter(dependencies=[Depends(check_parameters)])  # outside of /api/v1
 
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Not modified since the ETag in If-None-Match"}}
 Since = Annotated[
@@ -28,7 +28,7 @@ Since = Annotated[
 ]
 
 
-async def asked_provider(
+async def resolve_provider(
     request: Request, session: Session, caller: Reader, provider: ProviderText = None
 ) -> str | None:
     """Resolve the provider in the snapshot if it has sites there, so that no database is needed. Raises Invalid."""
@@ -40,7 +40,7 @@ async def asked_provider(
     return await params.read_provider(session, caller, provider)
 
 
-OfProvider = Annotated[str | None, Depends(asked_provider)]
+StatusProvider = Annotated[str | None, Depends(resolve_provider)]
 
 
 def _status_filter(
@@ -48,7 +48,7 @@ def _status_filter(
     region: RegionCode = None,
     state: State | None = None,
     technology: Technology | None = None,
-    provider: OfProvider = None,
+    provider: StatusProvider = None,
 ) -> StatusFilter:
     return StatusFilter.for_caller(caller, region, state, technology, provider)
 
@@ -94,7 +94,7 @@ async def get_summary(request: Request, caller: Reader, region: RegionCode = Non
     return await _respond(request, StatusQuery(StatusFilter.for_caller(caller, region), StatusFormat.SUMMARY))
 
 
-@scraped.get("/metrics/sites", include_in_schema=False)
+@metrics_router.get("/metrics/sites", include_in_schema=False)
 async def get_metrics(request: Request, caller: Reader) -> Response:
     """Every active site's state, RTT and loss in Prometheus' text format."""
     return await _respond(request, StatusQuery(StatusFilter.for_caller(caller), StatusFormat.METRICS))

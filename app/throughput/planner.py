@@ -108,9 +108,9 @@ class Plans:
 
     def _month(self, month: date) -> dict[int, tuple[MonthPlan, list[datetime]]]:
         if month not in self._months:
-            self._months = {known: plans for known, plans in self._months.items() if known >= _previous(month)}
-            made = {site.id: plan_month(site.allowance, month, site.id) for site in self.sites.values()}
-            self._months[month] = {site_id: (plan, plan.moments) for site_id, plan in made.items()}
+            self._months = {key: plans for key, plans in self._months.items() if key >= _previous(month)}
+            plans = {site.id: plan_month(site.allowance, month, site.id) for site in self.sites.values()}
+            self._months[month] = {site_id: (plan, plan.moments) for site_id, plan in plans.items()}
         return self._months[month]
 
 
