@@ -55,11 +55,11 @@ class LatencyQuery:
 
     def __init__(self, sites: SingleSite | SiteGroup, period: Period, step: Step, progress: RollupProgress) -> None:
         self.sites, self.step, self.parts = sites, Tier(step.value), list(period.split(step))
-        # The selects, by what is still to be merged of their rows:
-        self.final: list[str] = []  # nothing: one row for each n
-        self.merged: list[str] = []  # the rows of one n
-        self.shared: list[str] = []  # the rows of one n, and these once more into the whole
-        self.readings: list[str] = []  # readings of parts, to be counted first
+        # Selects of rows (n, COLUMNS), by how they go into the result:
+        self.final: list[str] = []  # as they are
+        self.merged: list[str] = []  # merged with all others of the same n
+        self.shared: list[str] = []  # merged with all others of the same n, and into row 0
+        self.readings: list[str] = []  # selects of single readings, counted and then shared
         self.parameters: dict[str, Any] = {
             **sites.parameters,
             "first": period.start,
@@ -105,6 +105,7 @@ class LatencyQuery:
         return f"WITH {', '.join(ctes)} SELECT n, {histogram_sql.SUMMARY} FROM ({' UNION ALL '.join(final)}) final"
 
     def _add_tier(self, tier: Tier, whole: Sequence[TierRange], series: Sequence[TierRange]) -> None:
+        """Read a tier for the series and for the whole: only once where both need the same ranges of it."""
         one_row_each = isinstance(self.sites, SingleSite) or (self.sites.is_rolled_up and tier is not Tier.HOUR)
         if tier is self.step and one_row_each:
             self._add_rollup(tier, series, "final", self.final)
@@ -116,6 +117,7 @@ class LatencyQuery:
             self._add_rollup(tier, whole, "whole", self.merged)
 
     def _add_rollup(self, tier: Tier, ranges: Sequence[TierRange], use: str, selects: list[str]) -> None:
+        """Select the tier's rows of these ranges into `selects`; `use` makes the names of its parameters unique."""
         if not ranges:
             return
         table = (REGION_TABLES if self.sites.is_rolled_up else SITE_TABLES)[tier]
