@@ -10,7 +10,7 @@ import contextlib
 
 import asyncpg
 import structlog
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session
@@ -31,10 +31,10 @@ NEXT_GENERATION = """
 NEWEST_GENERATION = "SELECT version FROM change_counter WHERE name = 'leader'"
 
 # A transaction that wrote nothing needs no check. The row lock keeps the next leader from winning until the commit.
-IS_LEADER = text("""
+IS_LEADER = """
     SELECT CASE WHEN pg_current_xact_id_if_assigned() IS NULL THEN true
-        ELSE EXISTS (SELECT FROM change_counter WHERE name = 'leader' AND version = :generation FOR SHARE) END
-""")
+        ELSE EXISTS (SELECT FROM change_counter WHERE name = 'leader' AND version = $1 FOR SHARE) END
+"""
 
 
 class NoLongerLeader(Exception):
@@ -92,7 +92,7 @@ class LeaderLock:
             """A class of its own, as the listener is on it."""
 
         def require_leader(session: Session) -> None:
-            if not session.scalar(IS_LEADER, {"generation": generation}):
+            if not session.connection().exec_driver_sql(IS_LEADER, (generation,)).scalar():
                 superseded.set()
                 raise NoLongerLeader
 

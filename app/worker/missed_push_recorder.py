@@ -37,10 +37,11 @@ class MissedPushRecorder:
         self.counters.ingest_proven = int(unproven_since is None)
         self.counters.own_beats_sent = self.heartbeat.sent
         missed: list[AddressedReading] = []
-        async with transaction(self.sessions) as session:
-            if unproven_since is None:
+        if unproven_since is None:
+            async with self.sessions() as session:  # only reads: there is nothing to commit
                 missed = await list_missed(session, proof, self.peers, now, profiles=profiles())
-            if (proof, unproven_since) != self._stored:
+        if (proof, unproven_since) != self._stored:
+            async with transaction(self.sessions) as session:
                 await write_proof(session, proof, unproven_since)
         self._log_proof(proof, unproven_since)
         return await self._write_missed(missed)

@@ -47,7 +47,7 @@ class RegistryRefresh:
         """Plan and judge anew what changed in the registry; a site that is new or was moved is probed at once."""
         is_first = self.version < 0
         async with self.context.write_lock:
-            async with transaction(self.context.sessions) as session:
+            async with self.context.sessions() as session:  # only reads: there is nothing to commit
                 version, rows = await list_changed_sites(session, self.version)
             if not is_first:
                 await self._judge(_reconfigured_ranges(rows))
