@@ -51,11 +51,12 @@ class Canaries:
                 self.blind_since = self.seen_until or sent_at
 
     def take_blind_ranges(self) -> list[BlindRange]:
-        taken, self.new_blind_ranges = self.new_blind_ranges, []
-        return taken
+        """Return and forget the ranges that ended since the last call."""
+        ranges, self.new_blind_ranges = self.new_blind_ranges, []
+        return ranges
 
     def know_about(self, moment: float) -> bool:
-        """Whether it is known by now if we were blind then. Without canaries there is nothing to wait for."""
+        """Whether the canaries' answers show by now if we were blind then; always, without canaries."""
         return not self.addresses or self.seen_until >= moment
 
     def were_blind(self, start: float, end: float) -> bool:

@@ -1,4 +1,4 @@
-"""Steps of the wall clock: the stretch is blind, the slot clock starts anew, and what is stored is corrected."""
+"""Detects steps of the wall clock: the time stepped over is blind, and what is stored with a wrong time corrected."""
 
 import asyncio
 from collections.abc import Callable

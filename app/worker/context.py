@@ -29,7 +29,9 @@ class WorkerContext:
     peers: PeerQuorum = field(default_factory=PeerQuorum)
     counters: WorkerCounters = field(default_factory=WorkerCounters)
     started_at: datetime = field(default_factory=utc_now)
-    write_lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # for whoever locks judge states of many sites
+    write_lock: asyncio.Lock = field(
+        default_factory=asyncio.Lock
+    )  # held by each write that locks judge states of many sites
     canaries: Canaries = field(init=False)
     buffer: WriteBuffer = field(init=False)
 

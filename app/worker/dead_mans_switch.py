@@ -1,4 +1,4 @@
-"""The dead man's switch: while readings are written an outside watcher is called, which alarms when no call comes."""
+"""The dead man's switch: calls an outside watcher while readings are written; it raises an alarm when calls stop."""
 
 import time
 from dataclasses import dataclass

@@ -112,7 +112,7 @@ class DiagnosisRunner:
 
 
 class LineWriter:
-    """Writes the lines of one diagnosis as they come; what cannot be written now is written with the next line."""
+    """Writes each line of a diagnosis at once; one that cannot be written now is written with the next."""
 
     def __init__(self, sessions: Sessions, diagnosis_id: int) -> None:
         self._sessions, self._id = sessions, diagnosis_id

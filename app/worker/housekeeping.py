@@ -25,7 +25,7 @@ def jobs(context: WorkerContext) -> list[Job]:
 
 
 async def clean_up(context: WorkerContext) -> None:
-    """Drop at most one partition a run, so that a clock that is wrong destroys little."""
+    """Drop at most one partition a run, so that a wrong clock destroys little."""
     async with transaction(context.sessions) as session:
         await partitions.create_ahead(session, utc_now())
         dropped = await partitions.drop_oldest(session, utc_now(), keep_days=context.settings.raw_retention_days)

@@ -48,7 +48,7 @@ OUT_OF_SERVICE = text("""
 
 @dataclass
 class InboxConsumer:
-    """Every step is one transaction; what it changes in here it changes once that is committed."""
+    """Each step is one transaction; the fields change only once it is committed."""
 
     sessions: Sessions
     counters: WorkerCounters
@@ -118,7 +118,7 @@ class InboxConsumer:
     async def _readings(self, session: AsyncSession, deliveries: Sequence[Delivery]) -> list[AddressedReading]:
         """Return the readings pushed, each in a slot of its own: receipts say that it is new, so none is dropped.
 
-        Of arrivals, which say no more than that a push came, one a second is kept, and none beside another reading.
+        Of arrivals, which show only that a push was received, one a slot is kept, and none beside another reading.
         """
         pushed = [reading for row in deliveries if row.site_id is not None for reading in row.readings()]
         oldest = int((await rejudgeable_since(session)).timestamp())
@@ -196,7 +196,7 @@ async def _make_partitions(session: AsyncSession, readings: Sequence[Reading]) -
 
 
 async def _excuse_inactive(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:
-    """Turn into our fault what a device went on measuring while its site was not in service: it says nothing."""
+    """Turn readings of times when the site was not in service into faults: they are no evidence."""
     params = {"sites": [reading.key for reading in readings], "slots": [reading.slot for reading in readings]}
     inactive = {(site_id, slot) for site_id, slot in await session.execute(OUT_OF_SERVICE, params)}
     return [

@@ -47,7 +47,9 @@ class MissedPushRecorder:
         return await self._write_missed(missed)
 
     async def _write_missed(self, missed: Sequence[AddressedReading]) -> list[JudgedSite]:
-        self._rejected &= {(reading.key, reading.slot) for reading, _ in missed}  # those are still found missed
+        self._rejected &= {
+            (reading.key, reading.slot) for reading, _ in missed
+        }  # forget those that are not missed any more
         new = [item for item in missed if (item[0].key, item[0].slot) not in self._rejected]
         judged: list[JudgedSite] = []
 

@@ -1,7 +1,7 @@
-"""Readings for pushes that did not come while we know that they could have come.
+"""Timeouts for pushes that were not received although they could have been.
 
 Nothing is inferred from silence alone: ingest must be proven alive from when the push was due until now, and other
-sites must have been heard from around then. Then it is a timeout like any: two of them make an outage.
+sites must have been heard from around then. Two such timeouts make an outage, as any two do.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,8 +24,8 @@ from probes.contract import SILENCE, Outcome, Reading
 REASON = "not heard, as {others} were"  # their codes: they are what makes the missed push evidence
 
 # A push is due an interval after the latest of: the site's last reading, push or missed push, and its start of service.
-# The interval is the one that the device was told last. A device last heard with a token that is over now may still be
-# trying with that one: that it is refused says nothing of its link. A moment in our future is of a wrong clock.
+# The interval is the one that the device was sent last. A device whose last token is revoked may still be pushing with
+# that one: that it is refused is no evidence about its link. A moment in our future is of a wrong clock.
 OVERDUE = text(f"""
     SELECT * FROM (
         SELECT s.id, s.addressed_at, greatest(p.send_every_s, st.valid_s) AS send_every_s, greatest(

@@ -1,4 +1,4 @@
-"""When each site was last heard from: a missed push tells something of its site only if others came through about then.
+"""When sites were heard from: a missed push is evidence about its site only if pushes of others arrived around then.
 
 Our own heartbeat may take a shorter way than devices do. When all of them were cut off together, none of them was down.
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from app.core.freshness import QUORUM, late_by, overdue_after
 
 KEPT_INTERVALS = 3  # of the slowest profile
-SEARCH_LIMIT = 50  # among so many in a row one at least was heard in the interval before, in whatever order they are
+SEARCH_LIMIT = 50  # arrivals; among so many at least one site was heard from in the interval before, in whatever order
 
 
 class Arrival(NamedTuple):
@@ -21,7 +21,7 @@ class Arrival(NamedTuple):
 
 
 class PeerQuorum:
-    """Arrivals of the last while, in memory: a site that this worker has not heard from proves nothing."""
+    """Recent arrivals, in memory: of the time before this worker started, sites prove nothing."""
 
     def __init__(self) -> None:
         self._moments: list[datetime] = []  # of `_arrivals`, at the same indexes
@@ -48,7 +48,7 @@ class PeerQuorum:
             self._absences.append((self._own_beat_at, at))
 
     def record_absence(self, start: datetime, end: datetime) -> None:
-        """Nobody could reach us from `start` to `end`."""
+        """No push could reach us from `start` to `end`."""
         self._absences.append((start, end))
 
     def expire(self, before: datetime) -> None:

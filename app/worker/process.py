@@ -112,7 +112,7 @@ class Worker:
 
 
 async def work(settings: Settings) -> None:
-    """Run as the worker, or wait for its end as the next one, until SIGTERM or SIGINT."""
+    """Lead, or stand by until the leader ends; until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

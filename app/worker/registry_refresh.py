@@ -1,4 +1,4 @@
-"""The job that follows the registry: what changed is planned anew, and judged anew by its new configuration."""
+"""The job that follows the registry: changed sites get a new plan, and are judged again by their new configuration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from app.registry.models import SiteKind, State
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 from app.worker.rejection import write_in_parts
-from app.worker.schedule import Plan
+from app.worker.schedule import ProbePlan
 from app.worker.writer import recount
 from probes.contract import ProbeKind, Target
 
@@ -44,7 +44,7 @@ class RegistryRefresh:
         return [Job("registry_refresh", EVERY_S, self.refresh)]
 
     async def refresh(self) -> None:
-        """Plan and judge anew what changed in the registry; a site that is new or was moved is probed at once."""
+        """Replan and rejudge the sites changed in the registry; a site that is new or was moved is probed at once."""
         is_first = self.version < 0
         async with self.context.write_lock:
             async with self.context.sessions() as session:  # only reads: there is nothing to commit
@@ -80,7 +80,7 @@ class RegistryRefresh:
 async def list_changed_sites(session: AsyncSession, seen: int) -> tuple[int, Sequence[Any]]:
     """Return the registry's version, and the sites changed since version `seen`.
 
-    The version is read first: a change that comes between is read twice, and none is lost.
+    The version is read first: a change between the two reads is read twice, and none is lost.
     """
     version = await session.scalar(text("SELECT version FROM change_counter WHERE name = 'registry'"))
     if version == seen:
@@ -94,7 +94,7 @@ def _reconfigured_ranges(rows: Sequence[Any]) -> list[DirtyRange]:
     return ranges + [DirtyRange(r.id, r.setup_at, utc_now()) for r in rows if r.kind == SiteKind.NODE]
 
 
-def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
+def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> ProbePlan | None:
     """Return how a site is probed from here; None when it is not in service, or pushes itself."""
     if row.lifecycle != "active" or row.probe == ProbeKind.PUSH or row.host is None:
         return None
@@ -109,4 +109,4 @@ def plan_of(row: Any, profiles: Mapping[Technology, Profile]) -> Plan | None:
         timeout_s=profile.timeout_ms / 1000,
         valid_s=profile.interval_s,
     )
-    return Plan(target, profile.interval_s, row.addressed_at)
+    return ProbePlan(target, profile.interval_s, row.addressed_at)

@@ -26,7 +26,7 @@ DueProbe = tuple[Target, datetime]  # with the moment since when its address is 
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ProbePlan:
     """How one site is probed. `target` carries everything but the slot."""
 
     target: Target
@@ -49,7 +49,7 @@ class DueSlot:
 
 @dataclass
 class Schedule:
-    plans: dict[int, Plan] = field(default_factory=dict)
+    plans: dict[int, ProbePlan] = field(default_factory=dict)
     missed: int = 0  # slots in which no probe was sent
     expected: dict[int, Outcome | None] = field(default_factory=dict)  # by site, of a probe if nothing has changed
     _due: dict[int, DueSlot] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Schedule:
     _repeats: Counter[int] = field(default_factory=Counter)
     _last_slots: dict[int, int] = field(default_factory=dict)  # by site
 
-    def put(self, plan: Plan, *, now: int, at_once: bool = False) -> None:
+    def put(self, plan: ProbePlan, *, now: int, at_once: bool = False) -> None:
         """Add or replace a site's plan; `at_once` for one that was just registered."""
         key = plan.target.key
         self.plans[key] = plan
@@ -124,7 +124,7 @@ class Schedule:
             del self._repeats[slot]
 
 
-def repeat_after_s(item: JudgedSite, plan: Plan, now: int) -> int | None:
+def repeat_after_s(item: JudgedSite, plan: ProbePlan, now: int) -> int | None:
     """Return after how many seconds to probe again before the next regular slot; None if not before."""
     if item.pending:
         return CONFIRM_S
@@ -146,6 +146,6 @@ def max_duration_s(target: Target) -> int:
     return ceil((target.packets - 1) * target.spacing_s + target.timeout_s)
 
 
-def _aim(plan: Plan, due: DueSlot) -> Target:
+def _aim(plan: ProbePlan, due: DueSlot) -> Target:
     packets = CONFIRM_PACKETS if due.confirms else plan.target.packets
     return replace(plan.target, slot=due.slot, packets=packets)

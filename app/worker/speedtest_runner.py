@@ -90,19 +90,19 @@ class SpeedtestRunner:
         try:
             self._load(order, math.inf)
             try:
-                found = await self._run(order)
+                result = await self._run(order)
             finally:
                 self._load(order, time.monotonic() + DRAIN_S)
             async with transaction(self._sessions) as session:
                 await settlement.settle_download(
                     session,
                     order.test_id,
-                    mbps=found.mbps,
-                    reason=found.reason,
-                    size=found.bytes,
-                    seconds=found.seconds,
-                    rtt_idle_ms=found.rtt_idle_ms,
-                    rtt_loaded_ms=found.rtt_loaded_ms,
+                    mbps=result.mbps,
+                    reason=result.reason,
+                    size=result.bytes,
+                    seconds=result.seconds,
+                    rtt_idle_ms=result.rtt_idle_ms,
+                    rtt_loaded_ms=result.rtt_loaded_ms,
                     now=utc_now(),
                 )
         except Exception as error:  # its reservation stays, and is given up once it is overdue

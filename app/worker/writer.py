@@ -166,7 +166,7 @@ async def write_batch(
 
 
 async def recount(session: AsyncSession, dirty: Sequence[DirtyRange]) -> None:
-    """Reconcile incidents with what was judged anew, and have it counted again."""
+    """Reconcile incidents with what was rejudged, and invalidate what was counted of it."""
     await reconcile_incidents(session, dirty, now=utc_now())  # first: people who name a cause lock in this order, too
     await invalidation.invalidate(session, dirty)
 

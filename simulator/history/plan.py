@@ -17,7 +17,7 @@ from app.judging.segments import Segment
 from app.judging.thresholds import DatedThresholds
 from app.profiles import Technology, profiles
 from app.registry.models import State, UnknownReason
-from app.worker.schedule import Plan
+from app.worker.schedule import ProbePlan
 from probes.contract import CENTRAL, ProbeKind, Reading, Target
 from simulator.history import store
 from simulator.history.samples import HOUR_S, SiteSamples, draw_samples
@@ -60,7 +60,7 @@ class HistoryPlan:
     interval_s: Mapping[Technology, int]
     scripted: Mapping[str, LinkBehaviour]
     samples: dict[int, SiteSamples] = field(default_factory=dict)
-    schedules: dict[int, Plan] = field(default_factory=dict)
+    schedules: dict[int, ProbePlan] = field(default_factory=dict)
     segments: dict[int, list[Segment]] = field(default_factory=dict)
     final_states: dict[int, tuple[JudgeState, Reading | None]] = field(default_factory=dict)
     sites_by_hour: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))  # with single readings
@@ -73,7 +73,7 @@ class HistoryPlan:
             target = Target(
                 site.id, 0, ProbeKind.ICMP, site.host, timeout_s=profile.timeout_ms / 1000, valid_s=interval_s
             )
-            schedule = self.schedules[site.id] = Plan(target, interval_s, from_slot(self.start))
+            schedule = self.schedules[site.id] = ProbePlan(target, interval_s, from_slot(self.start))
             self.samples[site.id] = draw_samples(
                 self.seed,
                 site.id,

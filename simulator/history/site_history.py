@@ -18,7 +18,7 @@ from app.judging.ingest import JudgedSite
 from app.judging.judge import BAD, GOOD, JudgeState, StateChange
 from app.judging.segments import Segment
 from app.registry.models import State
-from app.worker.schedule import CONFIRM_PACKETS, Plan, max_duration_s, repeat_after_s
+from app.worker.schedule import CONFIRM_PACKETS, ProbePlan, max_duration_s, repeat_after_s
 from probes.contract import AGENT, Outcome, Reading
 from simulator.history import steady_state
 from simulator.history.samples import HOUR_S, PACKETS, Rtts, SiteSamples
@@ -36,7 +36,7 @@ class SiteHistory:
     `simulate` fills the results: state changes, readings, checkpoints, and the hours that were skipped.
     """
 
-    schedule: Plan
+    schedule: ProbePlan
     samples: SiteSamples
     context: JudgeContext
     thresholds: DegradedThresholds

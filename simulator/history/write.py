@@ -20,7 +20,7 @@ from app.judging.dirty_range import DirtyRange
 from app.measurements.simulated_past import SimulatedRange, simulated_until
 from app.postgres.engine import Sessions, open_sessions, transaction
 from app.worker import writer as worker
-from app.worker.schedule import Plan
+from app.worker.schedule import ProbePlan
 from probes.contract import CENTRAL, Reading
 from simulator.history import store
 from simulator.history.counts import count_availability, roll_up_latency
@@ -189,7 +189,7 @@ async def _catch_up(sessions: Sessions, plan: HistoryPlan) -> None:
         await session.execute(text("UPDATE simulation SET ended_at = :at"), {"at": from_slot(end)})
 
 
-def _slots(schedule: Plan, after: int, last: int) -> range:
+def _slots(schedule: ProbePlan, after: int, last: int) -> range:
     return range(schedule.next_regular(after), last + 1, schedule.interval_s)
 
 

@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 from app.core.clock import from_slot
 from app.judging.ingest import JudgedSite
 from app.registry.models import State
-from app.worker.schedule import Plan, Schedule
+from app.worker.schedule import ProbePlan, Schedule
 from probes.contract import ProbeKind, Target
 
 NOW = 1_800_000_000
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def plan(key: int, interval_s: int = 60) -> Plan:
-    return Plan(Target(key, 0, ProbeKind.ICMP, "127.1.1.1", valid_s=interval_s), interval_s, BEGIN)
+def plan(key: int, interval_s: int = 60) -> ProbePlan:
+    return ProbePlan(Target(key, 0, ProbeKind.ICMP, "127.1.1.1", valid_s=interval_s), interval_s, BEGIN)
 
 
 def judged(key: int, state: State, *, seen: int, since: int | None = None, pending: bool = False) -> JudgedSite:
