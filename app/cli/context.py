@@ -48,6 +48,14 @@ def say(line: str) -> None:
     write(line + "\n")
 
 
+def announce(line: str) -> None:
+    """Write a line of a service, which goes on when nobody reads its output any more."""
+    try:
+        say(line)
+    except OutputClosed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else flushing it fails at the exit
+
+
 def write(text: str) -> None:
     """Write to standard output at once. Raises OutputClosed."""
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.account_commands import account_commands, agent, token_commands
-from app.cli.context import OutputClosed, configured, end_by_sigpipe, fail, run, say
+from app.cli.context import OutputClosed, announce, configured, end_by_sigpipe, fail, run, say
 from app.cli.ping import ping
 
 app = typer.Typer(
@@ -55,7 +55,7 @@ def up(port: Port = None) -> None:
     """
     from app.runtime import up as service
 
-    asyncio.run(service.run(configured("up", port=port), say=say))
+    asyncio.run(service.run(configured("up", port=port), say=announce))
 
 
 @app.command(short_help="Run the whole service over a simulated village network.")
@@ -78,7 +78,7 @@ def demo(
 
     try:
         days = None if history is None else read_days(history)
-        asyncio.run(simulated.run(configured("demo", port=port), script, history_days=days, say=say))
+        asyncio.run(simulated.run(configured("demo", port=port), script, history_days=days, say=announce))
     except (ScriptError, HistoryError) as error:
         fail(str(error))
 

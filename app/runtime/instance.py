@@ -1,11 +1,12 @@
 """How the running `sinyal up` or `sinyal demo` of a data folder was started: where it listens, what it may probe."""
 
 import contextlib
+import fcntl
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from sqlalchemy.engine import make_url
 
@@ -17,7 +18,6 @@ NAME = "instance.json"
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    pid: int
     host: str
     port: int
     allow: Sequence[str]
@@ -27,28 +27,29 @@ class Instance:
 
 @contextlib.contextmanager
 def recorded(settings: Settings, *, allow: Sequence[str] | None = None) -> Iterator[None]:
-    """Keep the record in the claimed data folder while this process runs; `allow` replaces the setting."""
+    """Keep the record in the claimed data folder, locked, while this process lives; `allow` replaces the setting."""
     networks = settings.probe.allow if allow is None else allow
-    record = Instance(
-        os.getpid(), settings.host, settings.port, networks, settings.probe.deny, _without_password(settings)
-    )
+    record = Instance(settings.host, settings.port, networks, settings.probe.deny, _without_password(settings))
     file = settings.data_dir / NAME
     draft = file.with_suffix(".new")
-    draft.write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
-    draft.replace(file)
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
+    with draft.open("w", encoding="utf-8") as written:
+        fcntl.flock(written, fcntl.LOCK_EX)
+        written.write(json.dumps(asdict(record)) + "\n")
+        written.flush()
+        draft.replace(file)
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
 
 
 def find_running(data_dir: Path) -> Instance | None:
     """Return the record of the instance that runs in the data folder, None when there is none or it is unreadable."""
     try:
-        instance = Instance(**json.loads((data_dir / NAME).read_text(encoding="utf-8")))
+        with (data_dir / NAME).open(encoding="utf-8") as file:
+            return Instance(**json.load(file)) if _is_locked(file) else None
     except (OSError, ValueError, TypeError):
         return None
-    return instance if _is_alive(instance.pid) else None
 
 
 def probe_policy(settings: Settings) -> AddressPolicy:
@@ -68,12 +69,10 @@ def _without_password(settings: Settings) -> str:
     return make_url(settings.database_url).set(password=None).render_as_string()
 
 
-def _is_alive(pid: int) -> bool:
-    """A record survives a kill -9; its process id alone tells that. PermissionError: it is another user's."""
+def _is_locked(file: IO[str]) -> bool:
+    """Return whether the process that wrote the record still lives: a record survives a kill -9, its lock does not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    return True
+    return False

@@ -58,6 +58,17 @@ def test_ping_into_a_closed_pipe_ends_quietly_as_other_tools_do() -> None:
     assert run_into_closed_pipe("ping", "-c", "1", "-t", "0.1", "127.0.0.1") == (-signal.SIGPIPE, "")
 
 
+def test_a_service_goes_on_when_nobody_reads_its_output_any_more() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = "import sys\nfrom app.cli.context import announce\nfor n in range(3): announce('ready')\nsys.exit(7)"
+    process = subprocess.run(
+        [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False
+    )
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (7, "")
+
+
 def test_a_missing_database_is_named_by_its_absolute_folder_and_what_to_set(tmp_path: Path) -> None:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("SINYAL_")}
     process = subprocess.run(

@@ -1,6 +1,6 @@
 """The record of the running instance of a data folder."""
 
-import os
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -23,18 +23,28 @@ def test_an_instance_is_found_while_it_runs_and_not_after(tmp_path: Path) -> Non
 
 
 def test_the_record_of_a_killed_instance_is_ignored(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
-        pass
-    with instance.recorded(Settings(data_dir=tmp_path)):
-        record = tmp_path / instance.NAME
-        record.write_text(record.read_text().replace(str(os.getpid()), str(ended.pid)))
-        assert instance.find_running(tmp_path) is None
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom app.runtime import instance\nfrom app.settings import Settings\n"
+        "with instance.recorded(Settings(data_dir=Path(sys.argv[1]))):\n    print('recorded', flush=True)\n"
+        "    sys.stdin.read()"
+    )
+    argv = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "recorded\n"
+        assert instance.find_running(tmp_path) is not None
+        process.kill()
+    assert (tmp_path / instance.NAME).exists()
+    assert instance.find_running(tmp_path) is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"pid": "x"}', "\x00"])
 def test_an_unreadable_record_is_ignored(tmp_path: Path, content: str) -> None:
-    (tmp_path / instance.NAME).write_text(content)
-    assert instance.find_running(tmp_path) is None
+    with (tmp_path / instance.NAME).open("w") as record:
+        fcntl.flock(record, fcntl.LOCK_EX)
+        record.write(content)
+        record.flush()
+        assert instance.find_running(tmp_path) is None
 
 
 def test_the_policy_is_that_of_the_instance_on_the_same_database(tmp_path: Path) -> None:
