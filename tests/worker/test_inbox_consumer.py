@@ -1,4 +1,4 @@
-"""From the inbox to what people see: real rows, a real database, and the moments that the test chooses."""
+"""From the inbox to states, incidents and uptime: real rows on a real database, at moments that the test chooses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ from tests.support.site_histories import TODAY, under_contract
 
 @dataclass
 class Field:
-    """Sites that report themselves, registered three hours ago. Seconds are counted from `start`, an hour ago."""
+    """Sites that push, registered three hours ago. Seconds are counted from `start`, an hour ago."""
 
     sessions: Sessions
     cast: Cast
@@ -76,7 +76,7 @@ class Field:
                 )
 
     async def beat(self, site_id: int, *seconds: float, **fields: Any) -> None:
-        """Live: each came in the second it belongs to."""
+        """One push in each of these seconds, of a reading of that second."""
         for second in seconds:
             await self.push(site_id, [self.row(second, **fields)], received=second)
 
@@ -90,7 +90,7 @@ class Field:
         await self.consumer.missed.record(self.consumer.proof, self.at(now))
 
     async def live(self, first: float, last: float, *, sites: Sequence[int], every: int = 60) -> None:
-        """What the worker does each second, at the moments that matter: our own beats, the sites' and its listening."""
+        """Every 15 s: our heartbeat, the sites' pushes, and what the worker makes of both."""
         second = first
         while second <= last:
             await self.push(None, received=second)

@@ -1,4 +1,4 @@
-"""When silence says something: decided without a clock or a database."""
+"""Which pushes count as missed: decided without a clock or a database."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ def at(second: float) -> datetime:
     return T + timedelta(seconds=second)
 
 
-Turns = Iterable[float]
+Seconds = Iterable[float]
 ALWAYS = range(-900, 3_600, 60)
 
 
@@ -28,18 +28,20 @@ def due(
     *,
     every: int = 60,
     proven: tuple[float, float] | None = None,
-    others: Sequence[Turns] = (ALWAYS, ALWAYS),
+    others: Sequence[Seconds] = (ALWAYS, ALWAYS),
 ) -> list[int]:
-    """The seconds of a site's silences: it was last heard at 0. `proven`: from when to when, by default all along.
-    `others`: when other sites were heard."""
+    """Return the seconds of the pushes that a site missed which was last heard from at 0.
+
+    `proven`: from when to when ingest is, by default all along. `others`: when other sites were heard from.
+    """
     since, last = proven or (-1000, now)
     peers = PeerQuorum()
-    for second, site_id in sorted((second, 2 + n) for n, turns in enumerate(others) for second in turns):
+    for second, site_id in sorted((second, 2 + n) for n, seconds in enumerate(others) for second in seconds):
         if second <= now:
             peers.record(site_id, at(second))
-    found = list(missed_by(OverdueSite(1, T, every, T), IngestProof(at(last), at(since)), peers, at(now)))
-    assert all(len({*one.peers} - {1}) == 2 for one in found)
-    return [to_slot(one.due) - to_slot(T) for one in found]
+    missed = list(missed_by(OverdueSite(1, T, every, T), IngestProof(at(last), at(since)), peers, at(now)))
+    assert all(len({*push.peers} - {1}) == 2 for push in missed)
+    return [to_slot(push.due) - to_slot(T) for push in missed]
 
 
 def test_a_push_is_missed_only_when_it_is_late_by_more_than_a_devices_own_pace() -> None:
@@ -83,31 +85,31 @@ def test_when_all_fall_silent_at_once_none_is_down() -> None:
 
 @pytest.mark.parametrize("over_s", range(61, 600, 7))
 def test_nor_when_the_peers_are_back_before_it(over_s: int) -> None:
-    """All were out of reach from 1 to `over_s`, and each came back in its own turn: nobody can have missed two of its
-    turns that others did not miss."""
-    fleet = [[turn + phase for turn in ALWAYS if not 1 <= turn + phase <= over_s] for phase in range(0, 60, 3)]
-    turn_missed_last = over_s // 60 * 60
-    assert len([second for second in due(turn_missed_last + 60, others=fleet) if second <= over_s]) <= 1
+    """All were out of reach from 1 to `over_s`, and each pushed again when its own push was due: none can have missed
+    two pushes in a row that others did not miss."""
+    fleet = [[start + phase for start in ALWAYS if not 1 <= start + phase <= over_s] for phase in range(0, 60, 3)]
+    last_missed = over_s // 60 * 60
+    assert len([second for second in due(last_missed + 60, others=fleet) if second <= over_s]) <= 1
 
 
 def test_while_our_own_uplink_is_out_no_push_is_missed_nor_before_a_canary_shows_that_it_is_not() -> None:
-    """Slower devices may have come through before and after: they keep their pace, and were away as well."""
-    peers, awaited = PeerQuorum(), OverdueSite(1, T, 60, T)
+    """Slower devices may have been heard from before and after: they keep their pace, and were cut off as well."""
+    peers, site = PeerQuorum(), OverdueSite(1, T, 60, T)
     for second in range(-600, 900, 10):
         peers.record(2 + second // 10 % 7, at(second))
 
-    def told(now: float) -> list[int]:
+    def missed(now: float) -> list[int]:
         return [
-            to_slot(one.due) - to_slot(T) for one in missed_by(awaited, IngestProof(at(now), at(-1000)), peers, at(now))
+            to_slot(push.due) - to_slot(T) for push in missed_by(site, IngestProof(at(now), at(-1000)), peers, at(now))
         ]
 
     peers.known_until = at(83)
-    assert told(150) == []
+    assert missed(150) == []
     peers.known_until = at(84)
-    assert told(150) == [60]
+    assert missed(150) == [60]
     peers.record_absence(at(100), at(181))
     peers.known_until = at(300)
-    assert told(270) == [60, 240]
+    assert missed(270) == [60, 240]
 
 
 def test_the_proof_is_broken_by_more_than_two_lost_beats() -> None:

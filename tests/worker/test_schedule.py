@@ -21,7 +21,7 @@ def judged(key: int, state: State, *, seen: int, since: int | None = None, pendi
 
 
 def run(schedule: Schedule, first: int, last: int) -> list[tuple[int, int, int]]:
-    """(second, site, packets) of every look, second by second."""
+    """Return (slot, site, packets) of every probe, second by second."""
     return [(t.slot, t.key, t.packets) for now in range(first, last) for t, _ in schedule.take(now)]
 
 
@@ -29,9 +29,9 @@ def test_every_site_is_probed_once_an_interval_in_the_same_second() -> None:
     schedule = Schedule()
     for key in range(1, 101):
         schedule.put(plan(key), now=NOW)
-    looks = run(schedule, NOW, NOW + 601)
-    assert all(count == 10 for count in Counter(key for _, key, _ in looks).values())
-    assert all(len({slot % 60 for slot, k, _ in looks if k == key}) == 1 for key in range(1, 101))
+    probes = run(schedule, NOW, NOW + 601)
+    assert all(count == 10 for count in Counter(key for _, key, _ in probes).values())
+    assert all(len({slot % 60 for slot, k, _ in probes if k == key}) == 1 for key in range(1, 101))
 
 
 def test_phases_are_spread_evenly() -> None:
@@ -91,8 +91,8 @@ def test_probes_of_one_site_never_overlap() -> None:
     schedule.put(plan(1), now=NOW)
     ((slot, _, _),) = run(schedule, NOW, NOW + 60)
     schedule.follow([judged(1, State.UP, seen=slot - 2, pending=True)], now=slot + 1)
-    looks = [s for s, _, _ in run(schedule, slot + 1, slot + 200)]
-    assert all(later - earlier > 6 for earlier, later in itertools.pairwise(looks))
+    probes = [s for s, _, _ in run(schedule, slot + 1, slot + 200)]
+    assert all(later - earlier > 6 for earlier, later in itertools.pairwise(probes))
 
 
 def test_confirmations_of_many_sites_are_spread_over_seconds() -> None:
