@@ -59,15 +59,20 @@ class StatusResponseCache:
         if messages is None:
             await self._app(scope, receive, _Recorder(self, key, scope, send))
             return
-        for message in messages:
-            await send(_copied(message))
+        start, *body = messages
+        await send({**start, "headers": list(start["headers"])})  # middleware further out changes them in place
+        for message in body:
+            await send(message)
 
     async def _record(self, scope: Scope, receive: Receive, recorder: "_Recorder") -> None:
         await self._app(scope, receive, recorder)
 
     def _lookup(self, key: Key, etags: list[bytes], scope: Scope) -> Messages | None:
-        cached = self._responses.get(key)
-        if cached is None or cached.fresh_until <= time.monotonic() or not self._renderer.is_current(cached.version):
+        try:
+            cached = self._responses[key]
+        except KeyError:
+            return None
+        if cached.fresh_until <= time.monotonic() or not self._renderer.is_current(cached.version):
             return None
         scope["route"] = cached.route  # for the request metrics
         return cached.not_modified if cached.etag in etags else cached.full
@@ -95,7 +100,7 @@ class _Recorder:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._start = _copied(message)
+            self._start = {**message, "headers": list(message["headers"])}  # changed further out, too
         elif message.get("more_body"):
             self._start = None  # not one whole body
         elif self._start is not None and self._start["status"] in {200, 304}:
@@ -116,11 +121,6 @@ class _Recorder:
         full = (start, body) if start["status"] == 200 else None
         route = self._scope.get("route")
         self._cache.store(self._key, CachedResponse(version, fresh_until, route, etag, full, not_modified))
-
-
-def _copied(message: Message) -> Message:
-    """Copy a message whose headers middleware further out will change in place."""
-    return {**message, "headers": list(message["headers"])} if "headers" in message else message
 
 
 def _request_key(scope: Scope) -> tuple[Key, list[bytes]]:
