@@ -1,7 +1,6 @@
 """`sinyal worker`: wins the leader lock, runs the jobs that each module declares, and steps down in order."""
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Awaitable
 
@@ -138,9 +137,13 @@ async def _lead(worker: Worker, lock: LeaderLock, stop: asyncio.Event) -> None:
             log.warning("leadership_lost")
         return not is_lost
 
-    with contextlib.suppress(NoLongerLeader):
-        if await _completes(_start(worker), stop):
-            await worker.run(still_leads())
+    try:
+        is_started = await _completes(_start(worker), stop)
+    except NoLongerLeader:
+        log.warning("leadership_lost")
+        return
+    if is_started:
+        await worker.run(still_leads())
 
 
 async def _start(worker: Worker) -> None:
@@ -166,5 +169,4 @@ async def _completes(doing: Awaitable[None], stop: asyncio.Event) -> bool:
     finally:
         for waiting in (task, stopping):
             waiting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(task, stopping, return_exceptions=True)
+        await asyncio.gather(task, stopping, return_exceptions=True)
