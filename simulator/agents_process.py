@@ -27,7 +27,7 @@ class AgentsProcess(threading.Thread):
     """Only this thread waits for the other process: the thread that answers pings must be punctual."""
 
     def __init__(self, *, server: str, data_dir: Path, script: Path | None) -> None:
-        super().__init__(name="feed", daemon=True)
+        super().__init__(name="agents", daemon=True)
         self._argv = [sys.executable, "-m", "simulator.agents_main", "--server", server, "--data-dir", str(data_dir)]
         self._argv += [] if script is None else ["--script", str(script)]
         self._queue: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()

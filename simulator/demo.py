@@ -131,7 +131,7 @@ def _require_unix_socket(url: str) -> None:
 
 
 def _allowed(settings: Settings) -> list[str]:
-    """The networks that may be probed: those of the settings, and the simulated one."""
+    """Return the networks that may be probed: those of the settings, and the simulated one."""
     return [*settings.probe.allow, LOOPBACK]
 
 

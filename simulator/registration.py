@@ -143,10 +143,10 @@ async def create_device_tokens(session: AsyncSession, secret: str, codes: Sequen
         existing[device_token.site_id or 0].append(device_token)
     for site_id, our_digest in digests.items():
         tokens = existing[site_id]
-        if any(one.digest == our_digest for one in tokens) or any(map(_is_users, tokens)):
+        if any(known.digest == our_digest for known in tokens) or any(map(_is_users, tokens)):
             continue
-        for one in tokens:  # derived from a secret that is gone
-            one.revoked_at, one.revoked_by = one.revoked_at or utc_now(), DEMO
+        for old in tokens:  # derived from a secret that is gone
+            old.revoked_at, old.revoked_by = old.revoked_at or utc_now(), DEMO
         session.add(DeviceToken(site_id=site_id, digest=our_digest, created_by=DEMO))
     await session.flush()
 

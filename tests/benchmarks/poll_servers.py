@@ -19,8 +19,7 @@ from app.web.deps import Session
 
 def without_refresh() -> FastAPI:
     """Our API, without the refresh that changes the version, and without rate limits."""
-    given = settings()
-    app = create_app(given.model_copy(update={"limits": LimitsSettings(requests_per_s=0)}))
+    app = create_app(settings().model_copy(update={"limits": LimitsSettings(requests_per_s=0)}))
     app.state.snapshot.refresh_s = 3600
     return app
 

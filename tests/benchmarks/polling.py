@@ -146,10 +146,10 @@ def _polling(server: str, folder: Path) -> None:
 
 
 def _report(loads_by_name: dict[str, list[Load]], length: int) -> None:
-    middle = {name: statistics.median(one.rate for one in loads) for name, loads in loads_by_name.items()}
+    middle = {name: statistics.median(measured.rate for measured in loads) for name, loads in loads_by_name.items()}
     print(f"{SITES} sites, gzip body of {length:,} bytes, {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS} s")
     for name, loads in loads_by_name.items():
-        worst = max(one.p99_ms for one in loads)
+        worst = max(measured.p99_ms for measured in loads)
         print(f"{name:<22} {middle[name]:>9,.0f} requests/s   highest p99 {worst:.1f} ms")
     print(f"304: {middle['304'] / middle['304, fixed']:.2f} of the fixed body's rate (limit 0.30)")
     print(f"body: {middle['body'] / middle['body, fixed']:.2f} of the fixed body's rate (limit 0.25)")

@@ -157,7 +157,7 @@ async def _read_stored(running: Demo) -> dict[str, Any]:
     try:
         receipts: dict[str, dict[str, list[list[int]]]] = defaultdict(dict)
         for row in await connection.fetch(RECEIPTS):
-            receipts[row["code"]][row["boot"]] = [[one.lower, one.upper] for one in row["seen"]]
+            receipts[row["code"]][row["boot"]] = [[interval.lower, interval.upper] for interval in row["seen"]]
         rows: dict[str, list[float]] = defaultdict(list)
         for row in await connection.fetch(ROWS):
             rows[row["code"]].append(row["slot"])

@@ -172,7 +172,7 @@ async def query_past(sessions: Sessions) -> None:
     whole = Period(midnight(FIRST), midnight(LAST))
     month = Period(midnight(date(2025, 6, 1)), midnight(date(2025, 7, 1)))
     districts = [code for code in rolled_up_regions() if len(code) == len("64.02")]
-    geo, one = SiteGroup("64", None, Technology.GEO), SiteGroup("64", 2, Technology.GEO)
+    geo, geo_of_provider = SiteGroup("64", None, Technology.GEO), SiteGroup("64", 2, Technology.GEO)
     last = Period(month.end - timedelta(days=1), month.end)
     print(f"{'median of 15, warm':<44}{'statement ms':>14}{'total ms':>10}{'limit':>8}")
     await row(sessions, "site-month by hour", [SingleSite(500)], month, Step.HOUR, 10)
@@ -180,7 +180,7 @@ async def query_past(sessions: Sessions) -> None:
     await row(
         sessions, "province-year, each of ten districts", [SiteGroup(d) for d in districts], whole, Step.MONTH, 50
     )
-    await row(sessions, "province-year by day, one provider, geo", [one], whole, Step.DAY, 50)
+    await row(sessions, "province-year by day, one provider, geo", [geo_of_provider], whole, Step.DAY, 50)
     await row(sessions, "province-year by month, geo", [geo], whole, Step.MONTH, 50)
     await row(sessions, "district-day by hour", [SiteGroup("64.02")], last, Step.HOUR)
     await row(sessions, "province-day by hour", [SiteGroup("64")], last, Step.HOUR)

@@ -144,26 +144,26 @@ def _faults(running: Demo) -> dict[str, float]:
 @asynccontextmanager
 async def _changes(running: Demo) -> AsyncIterator[list[StateChange]]:
     """Collect every state change, dated by the notice of its commit, inside the block."""
-    found: list[StateChange] = []
+    changes: list[StateChange] = []
     listener, reader = await _connect(running), await _connect(running)
     notices: asyncio.Queue[float] = asyncio.Queue()
     await listener.add_listener(CHANNEL, lambda *_: notices.put_nowait(time.time()))
-    following = asyncio.create_task(_follow(reader, notices, found))
+    following = asyncio.create_task(_follow(reader, notices, changes))
     try:
-        yield found
+        yield changes
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await asyncio.gather(listener.close(), reader.close())
 
 
-async def _follow(reader: asyncpg.Connection, notices: asyncio.Queue[float], found: list[StateChange]) -> None:
+async def _follow(reader: asyncpg.Connection, notices: asyncio.Queue[float], changes: list[StateChange]) -> None:
     states: dict[str, str] = {}
     version, at = -1, time.time()
     while True:
         for code, state, changed in await reader.fetch(CHANGED, version):
             if states.get(code, state) != state:
-                found.append(StateChange(at, code, changed))
+                changes.append(StateChange(at, code, changed))
             states[code], version = state, max(version, changed)
         at = await notices.get()
 
@@ -178,9 +178,9 @@ def _report_quality(alone: MeasuredPeriod, loaded: MeasuredPeriod) -> None:
         print(f"{'CPU of the ' + name:<34}{alone.cpu[name]:>12.1%}{loaded.cpu[name]:>12.1%}")
 
 
-def _compare(name: str, *found: Sequence[float]) -> None:
-    print(f"{name:<34}" + "".join(f"{len(one):>12,}" for one in found))
-    both = [sorted(one) for one in found]
+def _compare(name: str, *samples: Sequence[float]) -> None:
+    print(f"{name:<34}" + "".join(f"{len(values):>12,}" for values in samples))
+    both = [sorted(values) for values in samples]
     for label, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)):
         print(f"  {label:<32}" + "".join(f"{_at(ordered, share):>12.3f}" for ordered in both))
 
@@ -190,10 +190,10 @@ def _at(ordered: Sequence[float], share: float) -> float:
 
 
 def _report_polls(polled: dict[str, Any]) -> None:
-    took = sorted(1000 * one for one in polled["durations_s"])
+    durations_ms = sorted(1000 * duration_s for duration_s in polled["durations_s"])
     print(
-        f"polls: {len(took) / (JOIN_S + MEASURE_S):.0f} a second {polled['statuses']}, "
-        f"p50 {_at(took, 0.5):.1f} ms, p99 {_at(took, 0.99):.1f} ms"
+        f"polls: {len(durations_ms) / (JOIN_S + MEASURE_S):.0f} a second {polled['statuses']}, "
+        f"p50 {_at(durations_ms, 0.5):.1f} ms, p99 {_at(durations_ms, 0.99):.1f} ms"
     )
 
 
@@ -211,9 +211,9 @@ def _report_changes(changes: Sequence[StateChange], streamed: dict[str, Any], *,
             if scopes[which] != "64" and not change.code.startswith(f"{scopes[which]}."):
                 continue
             keys = [key for version, key in events_of[which, change.code] if version >= change.version]
-            found = [arrived[key] for key in keys if key in arrived]
-            delays += [min(found) - change.at] if found else []
-            missed += not found
+            arrivals = [arrived[key] for key in keys if key in arrived]
+            delays += [min(arrivals) - change.at] if arrivals else []
+            missed += not arrivals
     delays.sort()
     print(
         f"{len(changes)} state changes, {len(delays):,} arrivals, {missed} missed: p50 {_at(delays, 0.5):.2f} s, "

@@ -36,9 +36,11 @@ async def _main() -> None:
         print("link                  measured Mbps (error) in each round")
         rounds = [await asyncio.gather(*(_measure(shape, ports[shape]) for shape in ports)) for _ in range(ROUNDS)]
         for shape, results in zip(ports, zip(*rounds, strict=True), strict=True):
-            errors = [_error_pct(shape, one) for one in results]
+            errors = [_error_pct(shape, result) for result in results]
             worst = max([worst, *errors])
-            line = ", ".join(f"{one.mbps or 0:.2f} ({error:.1f}%)" for one, error in zip(results, errors, strict=True))
+            line = ", ".join(
+                f"{result.mbps or 0:.2f} ({error:.1f}%)" for result, error in zip(results, errors, strict=True)
+            )
             print(f"{shape.mbps:>3} Mbps over {shape.rtt_ms:>3.0f} ms  {line}")
         print(f"worst error: {worst:.1f}% (limit {LIMIT_PCT:g}%)")
         over = await _spent(ports[Shape(200, 30)], ours)
@@ -48,8 +50,8 @@ async def _main() -> None:
         process.terminate()
 
 
-def _error_pct(shape: Shape, results: DownloadResult) -> float:
-    return 100.0 if results.mbps is None else abs(results.mbps / shape.mbps - 1) * 100
+def _error_pct(shape: Shape, result: DownloadResult) -> float:
+    return 100.0 if result.mbps is None else abs(result.mbps / shape.mbps - 1) * 100
 
 
 async def _measure(shape: Shape, port: int) -> DownloadResult:
@@ -68,10 +70,10 @@ async def _spent(port: int, counted: Connection) -> int:
         await asyncio.sleep(0.5)  # until the servers have reported earlier tests
         while counted.poll():
             counted.recv()
-        results = await _pull(port, DownloadLimits(max_bytes=budget_mb * 1_000_000, max_s=10))
+        result = await _pull(port, DownloadLimits(max_bytes=budget_mb * 1_000_000, max_s=10))
         acked = await asyncio.to_thread(counted.recv)
         most = max(most, acked - budget_mb * 1_000_000)
-        print(f"{budget_mb} MB allowed: {acked:,} bytes sent and acknowledged, {results.bytes:,} counted")
+        print(f"{budget_mb} MB allowed: {acked:,} bytes sent and acknowledged, {result.bytes:,} counted")
     print(f"most beyond a limit: {max(0, most):,} bytes (limit {SLACK_BYTES:,})")
     return most
 

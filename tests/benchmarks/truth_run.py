@@ -80,14 +80,14 @@ def run(scenario: Scenario, folder: Path) -> dict[str, Any]:
 
 def _start_time(running: Demo) -> float:
     """Return when the simulator's clock started."""
-    found: list[str] = []
+    matches: list[str] = []
 
     def started() -> bool:
-        found[:] = re.findall(r"simulator_started_at=(\S+)", running.folder.with_suffix(".log").read_text())
-        return bool(found)
+        matches[:] = re.findall(r"simulator_started_at=(\S+)", running.folder.with_suffix(".log").read_text())
+        return bool(matches)
 
     wait_for(started, 30)
-    return moment(found[0])
+    return moment(matches[0])
 
 
 def _run_actions(
@@ -110,8 +110,8 @@ def _run_actions(
 
     actions: list[tuple[float, Callable[[], None]]] = []
     actions += [(kill_at.at_s, partial(kill, kill_at)) for kill_at in scenario.kills]
-    actions += [(one.at_s, partial(suspend, one)) for one in scenario.pauses]
-    actions += [(one.at_s + one.for_s, partial(reactivate, one)) for one in scenario.pauses]
+    actions += [(pause.at_s, partial(suspend, pause)) for pause in scenario.pauses]
+    actions += [(pause.at_s + pause.for_s, partial(reactivate, pause)) for pause in scenario.pauses]
     for at_s, action in sorted(actions, key=lambda timed: timed[0]):
         time.sleep(max(0.0, started_at + at_s - time.time()))
         action()
@@ -182,12 +182,12 @@ def _incidents(running: Demo) -> list[dict[str, Any]] | None:
         if error.response.status_code == 404:
             return None
         raise
-    current = [one for one in found if one["status"] != "withdrawn"]
+    current = [incident for incident in found if incident["status"] != "withdrawn"]
     return [
         {name: member[name] for name in ("code", "started_at", "ended_at")}
-        | {name: one[name] for name in ("kind", "cause_hint")}
-        for one in current
-        for member in one["sites"]
+        | {name: incident[name] for name in ("kind", "cause_hint")}
+        for incident in current
+        for member in incident["sites"]
     ]
 
 

@@ -65,20 +65,20 @@ class WrittenHistory:
         return [row[0] for row in await self.rows("SELECT id FROM site ORDER BY parent_id IS NOT NULL, id")]
 
 
-def eventful(seed: int, found: Sequence[HistorySite], start: int, end: int) -> Episodes:
+def eventful(seed: int, sites: Sequence[HistorySite], start: int, end: int) -> Episodes:
     """Draw far more episodes than usual: all that can happen, in three days."""
-    drawn = scenarios.draw_episodes(seed, found, start, end)
-    for one in found:
-        random = Random(f"{seed} {one.code}")
+    drawn = scenarios.draw_episodes(seed, sites, start, end)
+    for site in sites:
+        random = Random(f"{seed} {site.code}")
         for _ in range(random.randrange(7)):
             kind = random.choice([EventKind.OUTAGE, EventKind.OUTAGE, EventKind.LOSS, EventKind.SLOW])
             low = random.randrange(start, end)
             high = low + random.choice([8, 50, 200, 900, 5_000, 20_000])
             episode = Episode(kind, low, high, 40.0 if kind is EventKind.LOSS else 0, 1_900.0)
-            drawn.setdefault(one.id, []).append(episode)
+            drawn.setdefault(site.id, []).append(episode)
     return {
         site_id: list(scenarios.merge_outages(many, end))
-        for site_id, many in scenarios.with_tower_outages(found, drawn).items()
+        for site_id, many in scenarios.with_tower_outages(sites, drawn).items()
     }
 
 
@@ -317,12 +317,12 @@ async def test_the_worker_continues_without_a_gap(older: WrittenHistory) -> None
 
 async def test_incidents_cover_the_same_outages(world: WrittenHistory) -> None:
     down = await world.rows("SELECT count(*) FROM state_segment WHERE state = 'down'")
-    told = await world.rows(
+    counts = await world.rows(
         "SELECT count(*) FILTER (WHERE ended_at IS NOT NULL AND last_loss_at IS NULL), count(*) FROM incident_site "
         "WHERE withdrawn_at IS NULL"
     )
-    assert told[0][0] == 0
-    assert 0.7 * down[0][0] <= told[0][1] <= down[0][0]
+    assert counts[0][0] == 0
+    assert 0.7 * down[0][0] <= counts[0][1] <= down[0][0]
     early = "SELECT 1 FROM incident WHERE opened_at < started_at OR opened_at > started_at + interval '2 minutes'"
     assert await world.rows(early) == []
 

@@ -117,8 +117,8 @@ def test_changes_are_in_order_of_time_however_late_they_are_requested() -> None:
     busy = network(
         ScriptEvent(EventKind.OUTAGE, 5, 10), ScriptEvent(EventKind.OUTAGE, 1, 2), ScriptEvent(EventKind.OUTAGE, 3, 1)
     )
-    told = [(change.begins, change.active.start_s, change.active.end_s) for change in busy.advance(100.0)]
-    assert told == [(True, 1, 3), (False, 1, 3), (True, 3, 4), (False, 3, 4), (True, 5, 15), (False, 5, 15)]
+    changes = [(change.begins, change.active.start_s, change.active.end_s) for change in busy.advance(100.0)]
+    assert changes == [(True, 1, 3), (False, 1, 3), (True, 3, 4), (False, 3, 4), (True, 5, 15), (False, 5, 15)]
     assert busy.next_change_s == math.inf
 
 
@@ -254,7 +254,7 @@ def test_a_power_cut_silences_its_sites_and_is_an_outage_behind_them() -> None:
     cut = ScriptEvent(EventKind.POWER, 10, 20, SiteSelector(sites=(tower.code,)))
     alive = ScriptedNetwork(Script(technologies=EXACT, events=(cut,)), [tower, child])
     begun = [change.active for change in alive.advance(15) if change.begins]
-    assert [(one.event.kind, one.codes) for one in begun] == [
+    assert [(active.event.kind, active.codes) for active in begun] == [
         (EventKind.POWER, (tower.code,)),
         (EventKind.OUTAGE, (child.code,)),
     ]

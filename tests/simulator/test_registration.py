@@ -59,8 +59,8 @@ async def test_without_nodes_only_access_points_are_registered_in_the_order_of_t
 
 
 def test_every_village_and_nothing_else_is_planned_by_default() -> None:
-    active = [one for one in planned_sites(REGIONS_CSV, Script()) if one.active]
-    assert [one.fields for one in active] == villages(REGIONS_CSV)
+    active = [planned for planned in planned_sites(REGIONS_CSV, Script()) if planned.active]
+    assert [planned.fields for planned in active] == villages(REGIONS_CSV)
 
 
 async def test_towers_are_nodes_with_children_and_no_village_loses_its_code(session: AsyncSession) -> None:

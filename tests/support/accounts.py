@@ -18,9 +18,9 @@ def person(**changes: Any) -> dict[str, Any]:
 async def admin(browser: Open, session: AsyncSession, username: str, region_code: str = "64") -> Browser:
     role = Role.PROVINCE_ADMIN if region_code == "64" else Role.DISTRICT_ADMIN
     await account(session, username, role, region_code)
-    one = browser()
-    assert (await one.sign_in(username)).status_code == 200
-    return one
+    signed_in = browser()
+    assert (await signed_in.sign_in(username)).status_code == 200
+    return signed_in
 
 
 async def made(one: Browser, **changes: Any) -> dict[str, Any]:

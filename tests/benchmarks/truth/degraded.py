@@ -28,7 +28,8 @@ def spells(facts: Facts) -> Verdict:
                 _near(facts, verdict, site, slow, slow.start, met[0].start)
                 _near(facts, verdict, site, slow, slow.end, met[-1].end)
         near = [
-            one.wider(facts.interval_s + LOOK_S, (WINDOW_READINGS + 1) * facts.interval_s) for one in site.disturbed
+            interval.wider(facts.interval_s + LOOK_S, (WINDOW_READINGS + 1) * facts.interval_s)
+            for interval in site.disturbed
         ]
         for stretch, _ in runs:
             if not meeting(stretch, near):
@@ -59,7 +60,7 @@ def losses(facts: Facts) -> Verdict:
         sent, lost = sum(r["sent"] for r in readings), sum(r["sent"] - r["received"] for r in readings)
         stray = 5 * math.sqrt(sent * share * (1 - share)) + 1
         verdict.expect(abs(lost - sent * share) <= stray, f"{site.code}: lost {lost} of {sent}, scripted {share:.0%}")
-        near = [one.wider(0, 2 * facts.interval_s) for one in site.lossy]
+        near = [interval.wider(0, 2 * facts.interval_s) for interval in site.lossy]
         is_down = any(s.state in BAD and meeting(s.stretch, near) for s in site.segments)
         if is_down != _confirmed(site.readings, near):
             verdict.invent(
@@ -84,14 +85,14 @@ def down_by_chance(share: float, sent: Sequence[int]) -> float:
     return down
 
 
-def _within(reading: dict[str, Any], stretches: Sequence[Interval]) -> bool:
+def _within(reading: dict[str, Any], intervals: Sequence[Interval]) -> bool:
     slot = moment(reading["slot"])
-    return any(one.start + LATE_S <= slot and slot + LOOK_S + LATE_S <= one.end for one in stretches)
+    return any(interval.start + LATE_S <= slot and slot + LOOK_S + LATE_S <= interval.end for interval in intervals)
 
 
 def _confirmed(readings: Sequence[dict[str, Any]], near: Sequence[Interval]) -> bool:
     outcomes = sorted((moment(r["slot"]), r["outcome"]) for r in readings if r["outcome"] != "fault")
     return any(
-        first[1] == second[1] == "timeout" and any(one.holds(first[0]) for one in near)
+        first[1] == second[1] == "timeout" and any(interval.holds(first[0]) for interval in near)
         for first, second in pairwise(outcomes)
     )

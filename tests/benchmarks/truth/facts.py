@@ -80,7 +80,7 @@ class Site:
 
     @property
     def first_known(self) -> float:
-        return min((one.start for one in self.segments if one.state != "unknown"), default=math.inf)
+        return min((segment.start for segment in self.segments if segment.state != "unknown"), default=math.inf)
 
     @property
     def disturbed(self) -> list[Interval]:
@@ -96,7 +96,9 @@ class Facts:
     stops: list[Stop] = field(default_factory=list)
     loss_pct: dict[str, float] = field(default_factory=dict)
     send_every_s: dict[str, float] = field(default_factory=dict)  # of push sites
-    incidents: list[dict[str, Any]] | None = None  # one row per member: code, started_at, ended_at; None: not served
+    incidents: list[dict[str, Any]] | None = (
+        None  # interval row per member: code, started_at, ended_at; None: not served
+    )
 
     @property
     def certain_s(self) -> float:
@@ -106,14 +108,14 @@ class Facts:
     @property
     def hidden(self) -> list[Interval]:
         """Return when evidence was impossible, or lost with a killed worker. A killed database is no excuse."""
-        hidden = [one.wider(BEAT_S + LOOK_S + WAIT_S, BEAT_S + LATE_S) for one in self.blind]
+        hidden = [interval.wider(BEAT_S + LOOK_S + WAIT_S, BEAT_S + LATE_S) for interval in self.blind]
         hidden += [Interval(s.killed - UNWRITTEN_S, s.back + BEAT_S) for s in self.stops if s.child == "worker"]
         return union(hidden)
 
     @property
     def deaf(self) -> list[Interval]:
         """Return when sites could not reach us."""
-        return union([*self.blind, *(Interval(one.killed, one.back) for one in self.stops)])
+        return union([*self.blind, *(Interval(stop.killed, stop.back) for stop in self.stops)])
 
     @classmethod
     def read(cls, record: dict[str, Any]) -> "Facts":

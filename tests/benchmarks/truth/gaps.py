@@ -19,7 +19,9 @@ def blindness(facts: Facts) -> Verdict:
             if at_rest and stretch.length_s > facts.interval_s + LOOK_S + LATE_S:
                 there = [s for s in site.segments if s.state == "unknown" and s.stretch.meets(stretch)]
                 verdict.expect(any(s.reason == reason for s in there), describe(facts, site, stretch, f"not {reason}"))
-            inside = [one for one in site.silent if stretch.start <= one.start and one.end <= stretch.end]
+            inside = [
+                interval for interval in site.silent if stretch.start <= interval.start and interval.end <= stretch.end
+            ]
             for segment in site.segments:
                 begins = segment.state in BAD and stretch.holds(segment.start)
                 if begins and (inside or not meeting(stretch, site.disturbed)):
@@ -28,18 +30,18 @@ def blindness(facts: Facts) -> Verdict:
 
 
 def _unseen(facts: Facts) -> Iterator[tuple[Interval, str]]:
-    yield from ((one, "blind") for one in facts.blind)
-    yield from ((Interval(one.killed, one.back), "stopped") for one in facts.stops if one.child == "worker")
+    yield from ((interval, "blind") for interval in facts.blind)
+    yield from ((Interval(stop.killed, stop.back), "stopped") for stop in facts.stops if stop.child == "worker")
 
 
 def knowledge(facts: Facts) -> Verdict:
     """Check that while we could measure every site is known, except where a partly hidden silence is too short."""
     verdict = Verdict("unknown without cause")
-    hidden = [one.wider(facts.interval_s, facts.interval_s + LOOK_S) for one in facts.hidden]
+    hidden = [interval.wider(facts.interval_s, facts.interval_s + LOOK_S) for interval in facts.hidden]
     for site in facts.sites.values():
         verdict.expected += 1
         seen = [s for s in site.segments if s.state == "unknown" and s.reason != "never_seen"]
-        paused = [one.wider(LATE_S, 2 * facts.interval_s) for one in site.paused]
+        paused = [interval.wider(LATE_S, 2 * facts.interval_s) for interval in site.paused]
         rests = [part for silence in site.silent for part in minus(silence, facts.hidden) if part != silence]
         short = [part.wider(0, facts.interval_s + LATE_S) for part in rests if part.length_s < facts.certain_s]
         causeless = [s for s in seen if minus(s.stretch, hidden + paused + short)]

@@ -27,11 +27,11 @@ class Interval:
 def union(stretches: Iterable[Interval]) -> list[Interval]:
     """Merge into ordered intervals that do not touch."""
     merged: list[Interval] = []
-    for one in sorted(stretches):
-        if merged and one.start <= merged[-1].end:
-            merged[-1] = Interval(merged[-1].start, max(merged[-1].end, one.end))
+    for interval in sorted(stretches):
+        if merged and interval.start <= merged[-1].end:
+            merged[-1] = Interval(merged[-1].start, max(merged[-1].end, interval.end))
         else:
-            merged.append(one)
+            merged.append(interval)
     return merged
 
 
@@ -45,7 +45,7 @@ def minus(whole: Interval, holes: Iterable[Interval]) -> list[Interval]:
         if start >= whole.end:
             break
     left.append(Interval(start, whole.end))
-    return [one for one in left if one.start < one.end]
+    return [interval for interval in left if interval.start < interval.end]
 
 
 def meeting(stretch: Interval, others: Sequence[Interval]) -> list[Interval]:

@@ -31,11 +31,11 @@ def inventions(facts: Facts) -> Verdict:
     """Check that nothing is down or unreachable without a silence, or through a visible time with answers."""
     verdict = Verdict("outages invented")
     for site in facts.sites.values():
-        near_loss = [one.wider(LATE_S, 2 * facts.interval_s) for one in site.lossy]
+        near_loss = [interval.wider(LATE_S, 2 * facts.interval_s) for interval in site.lossy]
         for segment in site.segments:
             if segment.state not in BAD or meeting(segment.stretch, near_loss):
                 continue
-            true = meeting(segment.stretch, [one.wider(LATE_S, 0) for one in site.silent])
+            true = meeting(segment.stretch, [interval.wider(LATE_S, 0) for interval in site.silent])
             verdict.expected, verdict.found = verdict.expected + 1, verdict.found + bool(true)
             if not true:
                 verdict.invent(describe(facts, site, segment.stretch, "no silence"))

@@ -9,7 +9,7 @@ from tests.benchmarks.truth.intervals import Interval, meeting, minus, moment
 from tests.benchmarks.truth.verdict import Verdict, describe
 
 LOOK_S = 2.0  # three packets, a second apart: a reading that begins before an outage may still be answered
-TRIES_S = 11.0  # a reading and its SYN retries: one that arrives by the last of them counts as up at its date
+TRIES_S = 11.0  # a reading and its SYN retries: interval that arrives by the last of them counts as up at its date
 BOOT_S = 12.0  # after the power is back
 GRACE = 0.4  # of the sending interval, before a silence is one
 WRITTEN_S = 5.0
@@ -19,7 +19,7 @@ def outages(facts: Facts) -> Verdict:
     """Check that every outage that certainly contains two readings is found, both ends dated to a beat.
 
     Exempt are outages whose readings were lost with a later power cut. The last reading before the link is back may be
-    the one that gets through: it counts as up.
+    the interval that gets through: it counts as up.
     """
     verdict, beat_s, short = Verdict("outages of the link"), facts.interval_s, 0
     for site in facts.sites.values():
@@ -70,8 +70,8 @@ def inventions(facts: Facts) -> Verdict:
     """Check that sites are down only during true outages: not through our blindness, a restart or a kill."""
     verdict = Verdict("outages invented")
     for site in facts.sites.values():
-        true = [one.wider(LATE_S, facts.interval_s + LATE_S) for one in site.cut]
-        true += [one.wider(LATE_S, BOOT_S + TRIES_S + LATE_S) for one in site.dark]
+        true = [interval.wider(LATE_S, facts.interval_s + LATE_S) for interval in site.cut]
+        true += [interval.wider(LATE_S, BOOT_S + TRIES_S + LATE_S) for interval in site.dark]
         for segment in site.segments:
             if segment.state not in BAD:
                 continue
@@ -87,7 +87,7 @@ def knowledge(facts: Facts) -> Verdict:
     verdict = Verdict("known all along")
     for site in facts.sites.values():
         send_s, known = facts.send_every_s[site.code], site.first_known
-        lost = [one.wider(send_s + LATE_S, send_s + BOOT_S + TRIES_S) for one in site.dark]
+        lost = [interval.wider(send_s + LATE_S, send_s + BOOT_S + TRIES_S) for interval in site.dark]
         lost += [Interval(at, at).wider(send_s, send_s + TRIES_S) for at in site.lost]
         for segment in site.segments:
             stretch = Interval(max(segment.start, known), segment.end)

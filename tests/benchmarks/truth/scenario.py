@@ -67,7 +67,7 @@ def hosts(sites: int, nodes: int) -> list[SimulatedHost]:
         parents |= dict.fromkeys(tower.children, code)
         towers_and_sites.append(_host(tower.fields, code, "node"))
     return towers_and_sites + [
-        _host(one, f"{one['village_code']}-01", parent=parents.get(one["host"], "")) for one in included
+        _host(village, f"{village['village_code']}-01", parent=parents.get(village["host"], "")) for village in included
     ]
 
 

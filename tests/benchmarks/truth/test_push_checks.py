@@ -50,7 +50,7 @@ def facts(*sites: Site) -> Facts:
 
 
 def site(code: str, *segments: tuple[float, float, str], **true: Any) -> Site:
-    return Site(code, segments=[Segment(*one) for one in segments], **true)
+    return Site(code, segments=[Segment(*fields) for fields in segments], **true)
 
 
 CUT, DARK = {"cut": [Interval(300, 400)]}, {"dark": [Interval(300, 500)]}

@@ -43,9 +43,8 @@ def describe(facts: Facts, site: Site, stretch: Interval, problem: str) -> str:
     """Describe a failure: the site, the truth and the segments around it; seconds since the run's start."""
     near = stretch.wider(3 * facts.interval_s, 3 * facts.interval_s)
     lines = [f"{site.code} ({site.kind}{f' behind {site.parent}' if site.parent else ''}): {problem}"]
-    lines.append(
-        f"  at        {span(facts, stretch)}; silent {[span(facts, one) for one in meeting(near, site.silent)]}"
-    )
+    silences = [span(facts, interval) for interval in meeting(near, site.silent)]
+    lines.append(f"  at        {span(facts, stretch)}; silent {silences}")
     lines += [
         f"  recorded  {span(facts, s.stretch)} {s.state}{f' ({s.reason})' if s.reason else ''}"
         f" last_ok {at(facts, s.last_ok)} first_ok {at(facts, s.first_ok)}"
