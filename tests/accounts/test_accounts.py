@@ -137,7 +137,7 @@ async def test_a_district_admin_sees_and_gives_only_within_its_own(browser: Open
     await account(session, "ana", Role.DISTRICT_OPERATOR, "64.02")
     tono = await admin(browser, session, "tono", "64.03")
     other = await made(tono, username="ben", region_code="64.03.06")
-    assert [one["username"] for one in (await tono.person.get("/accounts")).json()["items"]] == ["tono", "ben"]
+    assert [item["username"] for item in (await tono.person.get("/accounts")).json()["items"]] == ["tono", "ben"]
     async with session.begin():
         ana = await session.scalar(select(Account.id).where(Account.username == "ana"))
     for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/reset-password")):
@@ -159,8 +159,12 @@ async def test_a_district_admin_sees_and_gives_only_within_its_own(browser: Open
 
 
 async def test_nobody_but_admins_sees_accounts(cast: Cast) -> None:
-    for one in (cast.ana, cast.vera, cast.icon):
-        for answer in (await one.get("/accounts"), await one.post("/accounts", person()), await one.get("/tokens")):
+    for reader in (cast.ana, cast.vera, cast.icon):
+        for answer in (
+            await reader.get("/accounts"),
+            await reader.post("/accounts", person()),
+            await reader.get("/tokens"),
+        ):
             assert answer.status_code == 403
     assert (await cast.stranger.get("/accounts")).status_code == 401
 
@@ -171,7 +175,7 @@ async def test_a_providers_account_sees_its_provider(browser: Open, cast: Cast) 
     icon = browser()
     await icon.sign_in("icon")
     assert (await icon.person.get("/me")).json()["provider"] == "iconplus"
-    assert [one["slug"] for one in (await icon.person.get("/providers")).json()["items"]] == ["iconplus"]
+    assert [item["slug"] for item in (await icon.person.get("/providers")).json()["items"]] == ["iconplus"]
 
 
 async def test_two_admins_saving_at_once_do_not_overwrite_each_other(browser: Open, session: AsyncSession) -> None:
@@ -269,7 +273,7 @@ async def test_accounts_are_read_page_by_page(cast: Cast) -> None:
         await cast.sari.post("/accounts", person(username=f"ana{n}"))
     first = (await cast.sari.get("/accounts", params={"limit": 2})).json()
     rest = (await cast.sari.get("/accounts", params={"limit": 2, "cursor": first["next_cursor"]})).json()
-    assert [one["username"] for one in first["items"] + rest["items"]] == ["ana0", "ana1", "ana2"]
+    assert [item["username"] for item in first["items"] + rest["items"]] == ["ana0", "ana1", "ana2"]
     assert rest["next_cursor"] is None
 
 
@@ -288,10 +292,12 @@ def test_nobody_gives_a_right_a_region_or_a_provider_beyond_their_own() -> None:
 
     everything = given_by(Role.PROVINCE_ADMIN, "64")
     assert len(everything) == 24
-    inside = {one for one in everything if "@64.02" in one}
-    assert given_by(Role.DISTRICT_ADMIN, "64.02") == {one for one in inside if not one.startswith("province_")}
-    assert given_by(Role.VIEWER, "64.02") == {one for one in inside if "viewer" in one}
-    assert given_by(Role.PROVIDER_VIEWER, "64.02", 1) == {one for one in inside if one.startswith("provider_viewer")}
+    inside = {grant for grant in everything if "@64.02" in grant}
+    assert given_by(Role.DISTRICT_ADMIN, "64.02") == {grant for grant in inside if not grant.startswith("province_")}
+    assert given_by(Role.VIEWER, "64.02") == {grant for grant in inside if "viewer" in grant}
+    assert given_by(Role.PROVIDER_VIEWER, "64.02", 1) == {
+        grant for grant in inside if grant.startswith("provider_viewer")
+    }
     assert given_by(Role.PROVIDER_VIEWER, "64.02", 2) == set()
 
 

@@ -176,13 +176,13 @@ async def test_whatever_a_token_is_called_what_it_does_is_put_down_to_its_owner(
     assert written.json()["created_by"] == "ana"
 
     found = (await cast.sari.get("/audit", params={"actor": "ana"})).json()["items"]
-    assert [(one["object"], one["token_id"], one["token_name"]) for one in found] == [
+    assert [(entry["object"], entry["token_id"], entry["token_name"]) for entry in found] == [
         ("token", made["id"], "admin"),
         ("provider", made["id"], "admin"),
         ("token", None, None),
         ("account", None, None),
     ]
-    assert {one["account_id"] for one in found} == {made["account_id"]}
+    assert {entry["account_id"] for entry in found} == {made["account_id"]}
     assert (await cast.sari.get("/audit", params={"actor": "admin"})).json()["items"] == []
     exported = (await cast.sari.get("/audit", params={"actor": "ana", "format": "csv"})).text
     rows = list(csv.DictReader(io.StringIO(exported.removeprefix("\ufeff"))))

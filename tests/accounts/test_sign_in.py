@@ -272,11 +272,11 @@ async def test_whatever_is_given_for_a_password_is_just_wrong(
 
 
 async def test_without_a_session_only_signing_in_is_open(browser: Open) -> None:
-    one = browser()
+    stranger = browser()
     for method, path in (("GET", "/session"), ("DELETE", "/session"), ("GET", "/me"), ("POST", "/me/password")):
-        assert (await one.client.request(method, f"/api/v1{path}")).status_code == 401, path
-    one.client.cookies["sinyal_session"] = "nonsense"
-    answer = await one.person.get("/me")
+        assert (await stranger.client.request(method, f"/api/v1{path}")).status_code == 401, path
+    stranger.client.cookies["sinyal_session"] = "nonsense"
+    answer = await stranger.person.get("/me")
     assert (answer.status_code, answer.json()["detail"]) == (401, "The session has ended: sign in again")
 
 
@@ -369,8 +369,8 @@ async def test_success_takes_back_what_was_counted(browser: Open, session: Async
         assert (await dewi.sign_in("dewi")).status_code == 200
     async with session.begin():
         kept = (await session.scalars(select(SignInFailure))).all()
-    assert [one.failures for one in kept] == [1, 1], "of the first wrong one, before the place was known"
-    assert not any("dewi" in one.subject for one in kept)
+    assert [failure.failures for failure in kept] == [1, 1], "of the first wrong one, before the place was known"
+    assert not any("dewi" in failure.subject for failure in kept)
 
 
 async def test_what_is_old_is_forgotten(browser: Open, session: AsyncSession) -> None:

@@ -110,8 +110,8 @@ async def test_an_admin_gives_no_more_than_it_has_and_no_more_than_the_owner_has
     of_ben = {"account_id": ben["id"]}
     assert (await minted(tono, role="district_operator", **of_ben))["region_code"] == "64.03.06"
     for beyond in ({"role": "district_admin"}, {"role": "district_operator", "region_code": "64.03"}):
-        for one in (tono, sari):
-            refused = await one.person.post("/tokens", token(**beyond, **of_ben))
+        for admin_ in (tono, sari):
+            refused = await admin_.person.post("/tokens", token(**beyond, **of_ben))
             assert [error["code"] for error in refused.json()["errors"]] == ["beyond_owner"], beyond
     viewer = await account(session, "vivi", Role.VIEWER, "64")
     wide = await sari.person.post("/tokens", token(role="district_admin", account_id=viewer.id))
@@ -149,7 +149,7 @@ async def test_tokens_are_seen_and_revoked_within_the_region_only(browser: Open,
     sari = await admin(browser, session, "sari")
     tono = await admin(browser, session, "tono", "64.03")
     theirs, ours = await minted(sari, region_code="64.02"), await minted(sari, region_code="64.03")
-    assert [one["id"] for one in (await tono.person.get("/tokens")).json()["items"]] == [ours["id"]]
+    assert [item["id"] for item in (await tono.person.get("/tokens")).json()["items"]] == [ours["id"]]
     assert (await tono.person.delete(f"/tokens/{theirs['id']}")).status_code == 404
     assert [(await tono.person.delete(f"/tokens/{ours['id']}")).status_code for _ in range(2)] == [204, 204]
     shown = (await tono.person.get("/tokens")).json()["items"][0]

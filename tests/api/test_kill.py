@@ -119,28 +119,30 @@ def _kill_them(apis: list[Api], cluster: Cluster, chance: Random) -> None:
 
 def _check(cluster: Cluster, clients: list[Client], undisturbed: Sent) -> str:
     assert [said for client in clients for said in client.surprises] == []
-    sent = [one for client in clients for one in client.sent]
-    acknowledged = [one for one in sent if one.answer is not None]
+    sent = [request for client in clients for request in client.sent]
+    acknowledged = [request for request in sent if request.answer is not None]
     left = asyncio.run(_left(cluster.url))
     ((whole, _),) = left.pop(undisturbed.hosts[0])
     assert whole == (1, 1, 1)
     assert {rows for found in left.values() for rows, _ in found} == {whole}, "each is there as a whole"
     assert max(map(len, left.values())) == 1, "none is there twice"
     there = {host: code for host, ((_, code),) in left.items()}
-    assert there.keys() <= {host for one in sent for host in one.hosts}
-    for one in sent:
-        assert len(there.keys() & set(one.hosts)) in {0, len(one.hosts)}, "a spreadsheet is there as a whole, or not"
-    for one in acknowledged:
-        assert [there.get(host) for host in one.hosts] == codes(one.answer), "it is there, as it was answered"
-    for one in acknowledged[:: max(1, len(acknowledged) // 40)]:
-        answer = clients[0].ask(one)
+    assert there.keys() <= {host for request in sent for host in request.hosts}
+    for request in sent:
+        assert len(there.keys() & set(request.hosts)) in {0, len(request.hosts)}, (
+            "a spreadsheet is there as a whole, or not"
+        )
+    for request in acknowledged:
+        assert [there.get(host) for host in request.hosts] == codes(request.answer), "it is there, as it was answered"
+    for request in acknowledged[:: max(1, len(acknowledged) // 40)]:
+        answer = clients[0].ask(request)
         assert answer is not None
-        assert (answer.headers.get("idempotent-replayed"), codes(answer.json())) == ("true", codes(one.answer))
+        assert (answer.headers.get("idempotent-replayed"), codes(answer.json())) == ("true", codes(request.answer))
     assert len(asyncio.run(_left(cluster.url))) == len(left) + 1, "nothing that is sent again is made again"
-    cut_off = sum(one.cut_off for one in sent)
+    cut_off = sum(request.cut_off for request in sent)
     assert len(acknowledged) > KILLS
     assert cut_off > KILLS / 5, "the kills met requests under way"
-    imports = sum(one.path != "/sites" for one in acknowledged)
+    imports = sum(request.path != "/sites" for request in acknowledged)
     return f"{len(acknowledged) - imports} registrations, {imports} imports acknowledged; {cut_off} requests cut off"
 
 

@@ -141,10 +141,10 @@ async def test_a_query_that_takes_too_long_is_ended_and_the_answer_says_what_to_
 async def test_only_the_api_has_its_queries_limited(engine: AsyncEngine) -> None:
     url = engine.url.render_as_string(hide_password=False)
     for query_s, said in ((7, "7s"), (None, "0")):
-        one = open_engine(url, name="test", query_s=query_s)
-        async with one.connect() as connection:
+        engine_ = open_engine(url, name="test", query_s=query_s)
+        async with engine_.connect() as connection:
             assert await connection.scalar(text("SHOW statement_timeout")) == said
-        await one.dispose()
+        await engine_.dispose()
 
 
 async def test_behind_a_pooler_that_ignores_the_limit_the_api_gives_up_by_itself(
@@ -168,7 +168,7 @@ def test_every_list_gives_at_most_a_thousand(app: FastAPI) -> None:
         if p["name"] == "limit"
     ]
     assert len(found) > 10
-    most = {one.get("maximum") for schema in found for one in schema.get("anyOf", [schema])} - {None}
+    most = {limit.get("maximum") for schema in found for limit in schema.get("anyOf", [schema])} - {None}
     assert most == {MAX_LIMIT} == {1000}
 
 

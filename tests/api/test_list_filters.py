@@ -17,7 +17,7 @@ def filtered(app: FastAPI, name: str) -> list[Call]:
         for call in read_calls(app)
         if call.method == "GET"
         and "{" not in call.path
-        and name in {one["name"] for one in paths.get(call.path, {}).get("get", {}).get("parameters", [])}
+        and name in {parameter["name"] for parameter in paths.get(call.path, {}).get("get", {}).get("parameters", [])}
     ]
 
 

@@ -49,7 +49,7 @@ async def test_it_counts_sites_by_kind_and_state(app: FastAPI, cast: Cast, sessi
     await judge(session, made["id"], "up")
     await publish(app)
     samples = (await scraped(cast.stranger))["sinyal_sites_by_state"].samples
-    counts = {(one.labels["kind"], one.labels["state"]): one.value for one in samples}
+    counts = {(sample.labels["kind"], sample.labels["state"]): sample.value for sample in samples}
     assert counts.keys() == {(kind, state) for kind in ("access_point", "node") for state in STATES}
     assert {key: count for key, count in counts.items() if count} == {
         ("access_point", "up"): 1,
@@ -86,11 +86,11 @@ async def test_it_counts_requests_by_route_and_knows_those_under_way(app: FastAP
     await cast.sari.get("/sites/1999999")
     await cast.stranger.get("/nothing")
     found = await scraped(cast.stranger)
-    asked = {tuple(one.labels.values()): one.value for one in found["sinyal_http_requests"].samples}
+    asked = {tuple(sample.labels.values()): sample.value for sample in found["sinyal_http_requests"].samples}
     assert asked["GET", "/sites/{id}", "404"] == 2
     assert asked["GET", "none", "404"] == 1
     assert value(found, "sinyal_http_requests_in_flight") == 1, "this scrape"
-    timed = {one.labels["route"] for one in found["sinyal_http_request_seconds"].samples}
+    timed = {sample.labels["route"] for sample in found["sinyal_http_request_seconds"].samples}
     assert {"/sites", "/sites/{id}", "none"} <= timed
 
 
@@ -172,7 +172,9 @@ async def test_what_is_not_known_of_a_site_has_no_figure(app: FastAPI, cast: Cas
     await judge(session, aged["id"], "up", age_s=151)
     await publish(app)
     found = await scraped(cast.vera, "/metrics/sites")
-    states = {one.labels["site"]: one.labels["state"] for one in found["sinyal_site_state"].samples if one.value}
+    states = {
+        sample.labels["site"]: sample.labels["state"] for sample in found["sinyal_site_state"].samples if sample.value
+    }
     assert states == {never["code"]: "unknown", aged["code"]: "unknown"}
     assert found["sinyal_site_rtt_seconds"].samples == found["sinyal_site_loss_ratio"].samples == []
     assert set(values(found["sinyal_site_last_seen_timestamp_seconds"], "site")) == {aged["code"]}

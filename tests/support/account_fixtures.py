@@ -21,8 +21,8 @@ async def browser(app: FastAPI) -> AsyncIterator[Callable[..., Browser]]:
         return opened[-1]
 
     yield open_browser
-    for one in opened:
-        await one.client.aclose()
+    for browser in opened:
+        await browser.client.aclose()
 
 
 @pytest.fixture
