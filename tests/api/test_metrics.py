@@ -75,7 +75,7 @@ async def test_what_sites_reported_and_nobody_has_taken_in_is_counted(cast: Cast
 
 
 async def test_it_counts_the_streams_that_are_open(app: FastAPI, cast: Cast) -> None:
-    with app.state.streams.summary_counts(), app.state.streams.summary_counts():
+    with app.state.streams.counted(), app.state.streams.counted():
         assert value(await scraped(cast.stranger), "sinyal_status_streams") == 2
     assert value(await scraped(cast.stranger), "sinyal_status_streams") == 0
 
