@@ -1,4 +1,4 @@
-"""What the middleware, the dependencies and the route of one request tell each other, beside their arguments."""
+"""State that middleware, dependencies and the route of one request share beyond their arguments: only this."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +13,18 @@ KEY = "sinyal.request_context"
 
 @dataclass(slots=True)
 class RequestContext:
-    """One per request, kept in its ASGI scope; every field is None until it is written."""
+    """One per request, in its ASGI scope. Fields are None until they are written.
 
-    credential: Credential | None = None  # by app/web/auth.py; for stream tickets and for streams that ask again
-    caller_fresh_until: float | None = None  # by app/web/auth.py, monotonic; for app/status/response_cache.py
-    status_version: Any = None  # by app/status/routes.py: the response holds for it; for app/status/response_cache.py
+    credential: what the caller signed in with. Written and read by `app.web.auth`.
+    caller_fresh_until: when the caller is to be looked up again, by the monotonic clock. Written by `app.web.auth`,
+        read by `app.status.response_cache`.
+    status_version: the version of the status that the response shows. Written by `app.status.routes`, read by
+        `app.status.response_cache`.
+    """
+
+    credential: Credential | None = None
+    caller_fresh_until: float | None = None
+    status_version: Any = None
 
 
 def context_of(request: Request | Scope) -> RequestContext:
