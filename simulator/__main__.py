@@ -18,10 +18,10 @@ from simulator.agents_process import AgentsProcess
 from simulator.clock import Clock
 from simulator.host_plan import HostPlan, SimulatedHost
 from simulator.journal import TruthLog
-from simulator.network import EventChange, ScriptedNetwork
 from simulator.registry import RegistryPoller
 from simulator.responder import Responder
 from simulator.script import Script, ScriptError, load
+from simulator.scripted_network import EventChange, ScriptedNetwork
 from simulator.villages import addresses
 
 _PR_SET_PDEATHSIG, _PR_SET_TIMERSLACK = 1, 29

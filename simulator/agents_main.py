@@ -26,7 +26,7 @@ from simulator.journal import AgentLog
 from simulator.network_model import ActiveEvent, NetworkModel
 from simulator.script import AgentBehaviour, EventKind, Script, ScriptEvent, load
 from simulator.shaped_server import Shape
-from simulator.site_form import SPEED_PORT
+from simulator.site_fields import SPEED_PORT
 from simulator.speedtest import link_shape
 
 _FLUSH_S = 1.0

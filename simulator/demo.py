@@ -31,7 +31,7 @@ from simulator.history.write import write_history
 from simulator.namespace import Namespace, NamespaceUnavailable
 from simulator.registration import LOOPBACK, create_device_tokens, planned_sites, register
 from simulator.script import Script, load
-from simulator.site_form import registry_fields
+from simulator.site_fields import registry_fields
 from simulator.towers import towers
 from simulator.villages import CANARIES, PROVIDERS, addresses, villages
 

@@ -22,7 +22,7 @@ from probes.contract import ProbeKind
 from probes.policy import AddressPolicy
 from simulator.agent_secret import token
 from simulator.script import Script
-from simulator.site_form import KEYS, possible_fields, registry_fields
+from simulator.site_fields import KEYS, possible_fields, registry_fields
 from simulator.towers import towers
 from simulator.villages import villages
 
@@ -40,7 +40,7 @@ class PlannedSite:
     fields: Mapping[str, Any]
     active: bool
     tower: str | None = None  # the address of the node above it
-    possible_fields: Sequence[Mapping[str, Any]] = ()  # see `simulator.site_form`
+    possible_fields: Sequence[Mapping[str, Any]] = ()  # see `simulator.site_fields`
 
 
 def planned_sites(regions: Path, script: Script) -> list[PlannedSite]:

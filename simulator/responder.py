@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from simulator.clock import Clock
 from simulator.host_plan import HostPlan
-from simulator.network import EventChange, ScriptedNetwork
+from simulator.scripted_network import EventChange, ScriptedNetwork
 
 _SPIN_NS = 80_000  # the kernel wakes a sleeper about this late, so the last stretch is a busy wait
 _BATCH = 64

@@ -1,9 +1,9 @@
 """The default script: random events without end."""
 
 from simulator.host_plan import SimulatedHost
-from simulator.network import ScriptedNetwork
 from simulator.network_model import ActiveEvent
 from simulator.script import EventKind, Script
+from simulator.scripted_network import ScriptedNetwork
 
 
 def random_network(hosts: int = 1038, seed: int = 3) -> ScriptedNetwork:

@@ -9,8 +9,8 @@ from collections import defaultdict
 from random import Random
 
 from simulator.host_plan import HostPlan, SimulatedHost
-from simulator.network import matches
 from simulator.script import EventKind, Script, ScriptEvent, SiteSelector
+from simulator.scripted_network import matches
 from tests.benchmarks.truth.scenario import Kill, Pause, Scenario, hosts
 
 QUIET_S = 35.0  # every site has been seen by then

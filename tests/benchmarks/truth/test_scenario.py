@@ -5,8 +5,8 @@ from collections import defaultdict
 
 import pytest
 
-from simulator.network import ScriptedNetwork
 from simulator.script import EventKind, parse
+from simulator.scripted_network import ScriptedNetwork
 from tests.benchmarks.truth.scenario import hosts
 from tests.benchmarks.truth.scenario_generator import MIN_SHARED, QUIET_S, generate
 

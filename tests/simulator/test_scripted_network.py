@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.host_plan import DEFAULTS, HostPlan, SimulatedHost, pack_address
-from simulator.network import ScriptedNetwork
 from simulator.script import EventKind, LinkBehaviour, Script, ScriptEvent, SiteSelector
+from simulator.scripted_network import ScriptedNetwork
 from simulator.villages import CANARIES
 
 TECHNOLOGIES = ("fiber", "radio", "cellular", "leo", "geo")
