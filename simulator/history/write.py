@@ -53,7 +53,6 @@ async def write_history(
     """Write a past of so many days for every active site; return False where there is one already. Raises HistoryError.
 
     No worker may run, and `engine` must have no command timeout.
-
     1. Plan: sites, intervals, and what happens to each site.
     2. In one transaction: simulate and judge each site, write readings, segments, hours, statuses and incidents.
     3. Roll up latency and count availability by the product's own jobs.

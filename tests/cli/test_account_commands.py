@@ -141,7 +141,7 @@ ERRORS = {
     "account disable nobody": "there is no account nobody",
     "account reset-password nobody": "there is no account nobody",
     "token create --name x --role viewer --account nobody": "there is no account nobody",
-    "token create --name x --role province_admin --region 64.02": "--region: Role province_admin is for",
+    "token create --name x --role province_admin --region 64.02": "--region: Role province_admin needs the whole",
     "token revoke 99": "There is no token 99",
 }
 
