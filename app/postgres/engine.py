@@ -6,11 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
+import asyncpg
 import orjson
-from asyncpg import InternalClientError
 from sqlalchemy import ARRAY, ColumnElement, DateTime, Enum, MetaData, Text, any_, event, literal, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
@@ -22,9 +22,9 @@ from app.settings import Settings, SettingsError
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Sessions = async_sessionmaker[AsyncSession]
 
-# Classes of SQLSTATE with which no data is at fault: connection, read-only standby, deadlock, schema or privileges that
-# do not fit this version, no room, lock not available, operator intervention, system error.
-AVAILABILITY_CLASSES = ("08", "25006", "40", "42", "53", "55", "57", "58")
+# Classes of SQLSTATE with which the data is at fault: cardinality, data, integrity, triggers, check option, RAISE.
+# With every other one (connection, deadlock, a schema that does not fit, no room, operator intervention, …) it is not.
+DATA_FAULT_CLASSES = ("21", "22", "23", "27", "44", "P0")
 
 CLIENT_TIMEOUT_MARGIN_S = 2  # beyond statement_timeout, which a connection pooler may drop
 
@@ -119,7 +119,7 @@ def _as_operational_error(context: ExceptionContext) -> OperationalError | None:
     """Report a server that starts up, shuts down or closes the connection like one that is unreachable."""
     error = context.original_exception
     unavailable = (getattr(error, "sqlstate", None) or "").startswith(("08", "57P"))
-    cut_off = isinstance(error.__cause__, InternalClientError)  # the connection was closed during a statement
+    cut_off = isinstance(error.__cause__, asyncpg.InternalClientError)  # the connection was closed during a statement
     if not (context.is_disconnect or unavailable or cut_off):
         return None
     return OperationalError(context.statement, None, error, hide_parameters=True, connection_invalidated=True)
@@ -193,9 +193,12 @@ def is_unavailable(error: BaseException) -> bool:
 
     False for what fails again with the same data: the database refuses it, or our own code raises on it.
     """
-    if isinstance(error, OSError | OperationalError | PoolTimeout):  # OSError: TimeoutError among them
+    if isinstance(
+        error, OSError | MemoryError | PoolTimeout | asyncpg.InternalClientError
+    ):  # TimeoutError, too
         return True
-    if isinstance(error, InterfaceError):  # asyncpg's own refusal to encode a value is one, too
+    if state := sqlstate(error) or str(getattr(error, "sqlstate", None) or ""):
+        return not state.startswith(DATA_FAULT_CLASSES)
+    if isinstance(error, DBAPIError):  # without a word of the server's: only a value that cannot be encoded is a fault
         return not isinstance(getattr(error.orig, "__cause__", None), ValueError)
-    state = sqlstate(error) or str(getattr(error, "sqlstate", None) or "")
-    return state.startswith(AVAILABILITY_CLASSES)
+    return isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)

@@ -26,8 +26,9 @@ def jobs(context: WorkerContext) -> list[Job]:
 
 async def clean_up(context: WorkerContext) -> None:
     """Drop at most one partition a run, so that a wrong clock destroys little."""
-    async with transaction(context.sessions) as session:
+    async with transaction(context.sessions) as session:  # by itself: without a partition no reading can be written
         await partitions.create_ahead(session, utc_now())
+    async with transaction(context.sessions) as session:
         dropped = await partitions.drop_oldest(session, utc_now(), keep_days=context.settings.raw_retention_days)
         if dropped:
             await bump(session, Counter.ROLLUP)  # parts of hours in there are read from whole hours from now on

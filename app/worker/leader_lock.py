@@ -92,6 +92,7 @@ class LeaderLock:
             """A class of its own, as the listener is on it."""
 
         def require_leader(session: Session) -> None:
+            session.flush()  # what is still pending would be written after the check
             if not session.connection().exec_driver_sql(IS_LEADER, (generation,)).scalar():
                 superseded.set()
                 raise NoLongerLeader

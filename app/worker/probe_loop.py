@@ -65,6 +65,7 @@ class ProbeLoop:
         """Write all that was read, unless the database does not take it."""
         buffer = self.context.buffer
         buffer.release(self.context.canaries)
-        buffer.give_up_held()
-        while not buffer.is_empty and await self.writer.write():
-            pass
+        while not buffer.is_empty:
+            buffer.give_up_held()  # also those of a sweep that ended since
+            if not await self.writer.write():
+                return

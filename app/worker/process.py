@@ -132,10 +132,9 @@ async def work(settings: Settings) -> None:
 
 async def _lead(worker: Worker, lock: LeaderLock, stop: asyncio.Event) -> None:
     async def still_leads() -> bool:
-        is_lost = await _completes(lock.wait_until_lost(), stop)
-        if is_lost:
+        if await _completes(lock.wait_until_lost(), stop):
             log.warning("leadership_lost")
-        return not is_lost
+        return not lock.is_superseded  # a lock that our own dead session holds is no reason to discard readings
 
     try:
         is_started = await _completes(_start(worker), stop)

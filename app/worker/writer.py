@@ -90,9 +90,10 @@ class BufferWriter:
 
     async def _correct_clock(self, step: ClockStep) -> None:
         """Make partitions for the new present, and drop what was read in a future that is none any more."""
+        async with transaction(self.context.sessions) as session:
+            await partitions.create_ahead(session, utc_now())
         try:
             async with transaction(self.context.sessions) as session:
-                await partitions.create_ahead(session, utc_now())
                 if step.set_back_to is not None:
                     rejudged = propagation.rejudge_after_clock_set_back(session, step.set_back_to, by=step.set_back_by)
                     await recount(session, await rejudged)

@@ -1,9 +1,10 @@
 """What an error says: that the database cannot be worked with, or that the data or our own code are at fault."""
 
+import asyncpg
 import pytest
 from sqlalchemy import bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.types import SmallInteger
 
 from app.postgres.engine import is_unavailable
@@ -18,6 +19,11 @@ from app.postgres.engine import is_unavailable
         ("DO $$ BEGIN RAISE deadlock_detected; END $$", True),
         ("DO $$ BEGIN RAISE query_canceled; END $$", True),
         ("DO $$ BEGIN RAISE read_only_sql_transaction; END $$", True),
+        ("DO $$ BEGIN RAISE invalid_sql_statement_name; END $$", True),  # a pooler lost the prepared statement
+        ("DO $$ BEGIN RAISE invalid_password; END $$", True),
+        ("DO $$ BEGIN RAISE invalid_catalog_name; END $$", True),
+        ("DO $$ BEGIN RAISE data_corrupted; END $$", True),
+        ("DO $$ BEGIN RAISE disk_full; END $$", True),
     ],
 )
 async def test_only_what_is_no_fault_of_the_data_is_unavailability(
@@ -35,7 +41,19 @@ async def test_a_value_that_cannot_be_encoded_is_no_unavailability(session: Asyn
     assert not is_unavailable(caught.value)
 
 
-@pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError()])
+async def test_a_migration_under_a_running_process_is_unavailability_once(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("CREATE TEMPORARY TABLE migrated (a int)"))
+        for _ in range(8):  # until asyncpg keeps the statement
+            await connection.execute(text("SELECT * FROM migrated"))
+        await connection.execute(text("ALTER TABLE migrated ADD COLUMN b int"))
+        with pytest.raises(SQLAlchemyError) as caught:
+            await connection.execute(text("SELECT * FROM migrated"))
+        assert is_unavailable(caught.value)
+        await connection.rollback()
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), MemoryError(), asyncpg.ProtocolError()])
 def test_a_connection_that_is_refused_or_takes_too_long_is_unavailability(error: Exception) -> None:
     assert is_unavailable(error)
 

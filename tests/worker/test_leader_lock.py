@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.core.clock import utc_now
 from app.postgres.engine import Sessions, open_engine, transaction
+from app.throughput.models import PlanningWatermark
 from app.worker.leader_lock import LeaderLock, NoLongerLeader
 from tests.worker.conftest import CUT_LOCK_CONNECTIONS, connect
 
@@ -158,3 +160,18 @@ async def test_the_check_of_a_transaction_that_only_reads_costs_no_row_lock(
 async def test_an_unreachable_database_is_neither_won_nor_an_error() -> None:
     nowhere = LeaderLock("postgresql+asyncpg://sinyal:x@127.0.0.1:9/none")
     assert not await nowhere.try_win()
+
+
+async def test_what_is_only_pending_is_fenced_as_well(migrated_url: str, engine: AsyncEngine) -> None:
+    old, new = LeaderLock(migrated_url), LeaderLock(migrated_url)
+    assert await old.try_win()
+    sessions = old.open_sessions(engine)
+    await cut_connections(migrated_url)
+    assert await new.try_win()
+    try:
+        with pytest.raises(NoLongerLeader):
+            async with transaction(sessions) as session:
+                session.add(PlanningWatermark(name="pull", upto=utc_now()))
+    finally:
+        await new.release()
+        await old.release()

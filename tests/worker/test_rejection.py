@@ -1,6 +1,8 @@
 """One entry that cannot be written keeps no other from being written, and is not taken for an unavailable database."""
 
+import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,10 +11,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.testing import capture_logs
 
-from app.core.clock import from_slot
+from app.core.clock import WITA, from_slot, utc_now
 from app.judging import ingest, propagation
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
+from app.measurements import partitions
 from app.worker import writer
 from app.worker.leader_lock import NoLongerLeader
 from app.worker.process import Worker
@@ -188,6 +191,44 @@ async def test_a_clock_correction_that_raises_keeps_no_reading_back(
     assert await count_readings(session) == {site["id"]: 1}
     assert [log["event"] for log in logs if "exc_info" in log] == ["clock_correction_rejected"]
     assert worker.clock_watch.uncorrected is None
+
+
+async def test_a_clock_correction_that_raises_leaves_the_partitions_of_the_new_present(
+    worker: Worker, wall_clock: WallClock, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise TypeError
+
+    monkeypatch.setattr(propagation, "rejudge_after_clock_set_back", fail)
+    monkeypatch.setattr(writer, "utc_now", lambda: utc_now() - timedelta(days=400))
+    wall_clock.ahead_s = -400 * 86_400
+    assert worker.clock_watch.check()
+    await worker.writer.write()
+    name = partitions.partition_name((utc_now() - timedelta(days=400)).astimezone(WITA).date())
+    async with session.begin():
+        assert await session.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name})
+
+
+async def test_the_last_flush_ends_although_a_sweep_is_slower_than_it(
+    worker: Worker, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site,) = await registered(worker, cast, 1)
+    real, late = writer.write_batch, [True]
+
+    async def write(session: AsyncSession, *args: Any, **options: Any) -> Any:
+        if (
+            late and late.pop()
+        ):  # a sweep ends during the last write: its timeout waits for a canary
+            reading = Reading(site["id"], worker.context.slot, Outcome.TIMEOUT, 5, (), 60)
+            worker.context.buffer.put([(reading, None)], ended=worker.context.clock.now())
+        return await real(session, *args, **options)
+
+    monkeypatch.setattr(writer, "write_batch", write)
+    put_readings(worker, [site["id"]], -50)
+    async with asyncio.timeout(10):
+        await worker.probe_loop.flush()
+    assert worker.context.buffer.is_empty
+    assert await count_readings(session) == {site["id"]: 2}
 
 
 async def test_a_step_of_the_clock_while_the_one_before_is_corrected_is_corrected_as_well(
