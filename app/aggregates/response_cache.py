@@ -41,6 +41,7 @@ class ResponseCache:
     def __init__(self, *, max_bytes: int = MAX_BYTES, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self._entries: LRUCache[Hashable, _Entry] = LRUCache(max_bytes, getsizeof=lambda entry: entry.body.size)
+        self._newest: LRUCache[Hashable, DataVersion] = LRUCache(max_bytes // ENTRY_BYTES)  # by key, as requested last
         self._flight: SingleFlight[tuple[Hashable, DataVersion], CachedBody] = SingleFlight()
 
     @property
@@ -53,6 +54,7 @@ class ResponseCache:
         entry = self._entries.get(key)
         if entry is not None and entry.version == version:
             return entry.body
+        self._newest[key] = version
         return await self._flight.run((key, version), lambda: self._load(key, version, compute))
 
     async def _load(self, key: Hashable, version: DataVersion, compute: Callable[[], Awaitable[bytes]]) -> CachedBody:
@@ -61,6 +63,8 @@ class ResponseCache:
         if len(plain) >= MIN_GZIP_BYTES:
             gzipped = await asyncio.to_thread(gzip.compress, plain, GZIP_LEVEL, mtime=0)
         body = CachedBody(plain, gzipped)
+        if self._newest.get(key) != version:
+            return body  # a newer version was requested meanwhile: its body stays
         self._entries.pop(key, None)
         if body.size <= self._entries.maxsize:
             self._entries[key] = _Entry(version, body)

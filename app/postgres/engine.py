@@ -193,9 +193,7 @@ def is_unavailable(error: BaseException) -> bool:
 
     False for what fails again with the same data: the database refuses it, or our own code raises on it.
     """
-    if isinstance(
-        error, OSError | MemoryError | PoolTimeout | asyncpg.InternalClientError
-    ):  # TimeoutError, too
+    if isinstance(error, OSError | MemoryError | PoolTimeout | asyncpg.InternalClientError):  # TimeoutError, too
         return True
     if state := sqlstate(error) or str(getattr(error, "sqlstate", None) or ""):
         return not state.startswith(DATA_FAULT_CLASSES)

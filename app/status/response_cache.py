@@ -54,7 +54,11 @@ class StatusResponseCache:
         messages: Sequence[Message] | None = self._lookup(key, etags, scope)
         if messages is None and key in self._cacheable:
             recorder = _Recorder(self, key, scope)
-            await self._flight.run(key, lambda: self._record(scope, receive, recorder))
+            try:
+                await self._flight.run(key, lambda: self._record(scope, receive, recorder))
+            except Exception:
+                if recorder.is_running:  # else the error is of another request, and this one runs itself
+                    raise
             messages = recorder.messages or self._lookup(key, etags, scope)  # recorded: this request ran itself
         if messages is None:
             await self._app(scope, receive, _Recorder(self, key, scope, send))
@@ -65,6 +69,7 @@ class StatusResponseCache:
             await send(message)
 
     async def _record(self, scope: Scope, receive: Receive, recorder: "_Recorder") -> None:
+        recorder.is_running = True
         await self._app(scope, receive, recorder)
 
     def _lookup(self, key: Key, etags: list[bytes], scope: Scope) -> Messages | None:
@@ -96,6 +101,7 @@ class _Recorder:
         self._cache, self._key, self._scope, self._send = cache, key, scope, send
         self._start: Message | None = None
         self.messages: list[Message] = []
+        self.is_running = False  # its request is the one that others with the same key wait for
         context_of(scope)  # before anything copies the scope
 
     async def __call__(self, message: Message) -> None:

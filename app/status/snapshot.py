@@ -107,6 +107,9 @@ class Snapshot:
             try:
                 self._update_site(row, now)
             except Exception as error:  # an entry that the site has ages to unknown
+                old = self.entries.get(row.id)
+                if old is not None and (old.site.village_code, old.provider_id) != (row.village_code, row.provider_id):
+                    self._remove(old)  # who may see it has changed
                 self._reject(row.id, error)
 
     def _update_site(self, row: Any, now: datetime) -> None:

@@ -427,6 +427,27 @@ async def test_a_body_is_kept_even_when_every_client_hung_up() -> None:
     assert (await cache.get("a", version(1), fail)).plain == b"body"
 
 
+async def test_an_older_version_that_is_computed_late_does_not_replace_a_newer_body() -> None:
+    cache, finish = ResponseCache(), asyncio.Event()
+
+    async def compute_late() -> bytes:
+        await finish.wait()
+        return b"old"
+
+    async def compute() -> bytes:
+        return b"new"
+
+    async def fail() -> bytes:
+        raise AssertionError("computed again")
+
+    late = asyncio.create_task(cache.get("a", version(1), compute_late))
+    await asyncio.sleep(0)
+    await cache.get("a", version(2), compute)
+    finish.set()
+    assert (await late).plain == b"old"
+    assert (await cache.get("a", version(2), fail)).plain == b"new"
+
+
 async def test_a_failed_computation_is_tried_again() -> None:
     cache, tries = ResponseCache(), 0
 

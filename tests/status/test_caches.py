@@ -118,6 +118,22 @@ async def test_concurrent_requests_for_an_expired_response_wait_for_one(monkeypa
     assert [response[0]["status"] for response in responses] == [200, 304] * 5
 
 
+async def test_an_error_of_one_request_is_none_of_those_that_waited_for_it() -> None:
+    status = FakeStatus()
+    cache = status.cache()
+    await get(cache)
+    status.version = Version(1, 2, 1, 1, 2)
+
+    async def fail_first() -> None:
+        await asyncio.sleep(0.01)
+        if status.calls == 2:
+            raise TypeError
+
+    status.before_response = fail_first
+    responses = await asyncio.gather(*(get(cache) for _ in range(3)), return_exceptions=True)
+    assert [type(response) for response in responses] == [TypeError, list, list]
+
+
 async def test_requests_that_waited_for_an_uncacheable_response_run_themselves() -> None:
     status = FakeStatus()
     cache = status.cache()

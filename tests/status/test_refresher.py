@@ -69,6 +69,16 @@ async def test_a_row_that_cannot_be_read_is_set_aside_and_does_not_stop_the_othe
     assert not any("1 site" in warning for warning in (await readiness(app))["warnings"])
 
 
+async def test_a_row_that_cannot_be_read_is_not_shown_to_a_provider_that_it_has_left(
+    app: FastAPI, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison = await register(cast, provider="iconplus")
+    assert poison["code"] in await status(app, cast.icon)
+    monkeypatch.setattr(StatusEntry, "from_row", fail_for(poison["id"], StatusEntry.from_row))
+    assert (await cast.sari.patch(f"/sites/{poison['id']}", {"provider": "telkom-wms"})).status_code == 200
+    assert await status(app, cast.icon) == {}
+
+
 async def test_a_site_that_cannot_be_rendered_is_removed_and_does_not_stop_the_others(
     app: FastAPI, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

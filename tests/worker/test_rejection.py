@@ -216,9 +216,7 @@ async def test_the_last_flush_ends_although_a_sweep_is_slower_than_it(
     real, late = writer.write_batch, [True]
 
     async def write(session: AsyncSession, *args: Any, **options: Any) -> Any:
-        if (
-            late and late.pop()
-        ):  # a sweep ends during the last write: its timeout waits for a canary
+        if late and late.pop():  # a sweep ends during the last write: its timeout waits for a canary
             reading = Reading(site["id"], worker.context.slot, Outcome.TIMEOUT, 5, (), 60)
             worker.context.buffer.put([(reading, None)], ended=worker.context.clock.now())
         return await real(session, *args, **options)
