@@ -112,7 +112,7 @@ async def test_what_was_merged_says_where_it_went(scenario: IncidentScenario) ->
     answer = await scenario.cast.sari.patch(
         f"/incidents/{second}", {"status": "acknowledged"}, headers={"Accept-Language": "id"}
     )
-    assert answer.json()["errors"][0]["suggestion"] == f"Penanganannya berlanjut pada insiden {first}"
+    assert answer.json()["errors"][0]["suggestion"] == f"Penanganannya berlanjut pada gangguan {first}"
 
 
 @pytest.mark.parametrize(
