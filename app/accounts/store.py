@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit, passwords, sessions
 from app.access.models import Account, Role
 from app.access.scope import PROVINCE, Caller, in_region
-from app.accounts import grants
+from app.accounts import role_grants
 from app.accounts.schemas import AccountIn, AccountOut, AccountPatch
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, Invalid, NotFound
@@ -57,14 +57,16 @@ async def create_account(session: AsyncSession, body: AccountIn, *, caller: Call
 
     Raises Invalid with every fault, NotAllowed for a grant beyond the caller's own, Conflict for a taken username.
     """
-    grant, faults = await grants.resolve(session, role=body.role, region_code=body.region_code, provider=body.provider)
+    grant, faults = await role_grants.resolve(
+        session, role=body.role, region_code=body.region_code, provider=body.provider
+    )
     chosen = None if body.password is None else body.password.get_secret_value()
     personal_words = body.username, body.name
     if chosen is not None and (fault := await passwords.check(chosen, field="password", personal_words=personal_words)):
         faults.append(fault)
     if faults:
         raise Invalid(*faults)
-    grants.require_within(caller, grant)
+    role_grants.require_within(caller, grant)
     initial = passwords.generate() if chosen is None else None
     now = utc_now()
     account = Account(
@@ -106,12 +108,12 @@ async def patch_account(
     account, before = row.account, _record(row)
     require_version(if_match, account.version)
     after = before | patch.model_dump(exclude_unset=True)
-    grant, faults = await grants.resolve(
+    grant, faults = await role_grants.resolve(
         session, role=Role(after["role"]), region_code=after["region_code"], provider=after["provider"]
     )
     if faults:
         raise Invalid(*faults)
-    grants.require_within(caller, grant)
+    role_grants.require_within(caller, grant)
     account.name, account.role, account.region_code = after["name"], grant.role, grant.region_code
     account.provider_id = grant.provider_id
     if after["disabled"] != before["disabled"]:

@@ -10,7 +10,7 @@ from app.access import audit
 from app.access import store as access
 from app.access.models import Account, Role, Token
 from app.access.scope import Caller, Grant, exceeds, in_region
-from app.accounts import grants, store
+from app.accounts import role_grants, store
 from app.accounts.schemas import TokenOut
 from app.core.clock import utc_now
 from app.core.errors import Fault, Invalid, NotFound
@@ -49,12 +49,12 @@ async def create_token(
     region = region_code or (owner or caller).region_code
     if provider is None and owner is not None and role is Role.PROVIDER_VIEWER:
         provider = await session.scalar(select(Provider.slug).where(Provider.id == owner.provider_id))
-    grant, faults = await grants.resolve(session, role=role, region_code=region, provider=provider)
+    grant, faults = await role_grants.resolve(session, role=role, region_code=region, provider=provider)
     if owner is not None and owner.id != caller.account_id:
         faults = [*_owner_faults(owner, grant), *faults]
     if faults:
         raise Invalid(*faults)
-    grants.require_within(caller, grant)
+    role_grants.require_within(caller, grant)
     token, secret = await access.add_token(
         session,
         name=name,

@@ -18,12 +18,12 @@ from app.agents.page_routes import router as enrolment_pages
 from app.agents.routes import router as agents
 from app.aggregates.response_cache import ResponseCache
 from app.api import health, openapi_docs
-from app.api.metrics import RequestMetrics
 from app.api.middleware.body_limits import BodyLimit
 from app.api.middleware.head_requests import HeadRequests
 from app.api.middleware.rate_limit import RateLimit
 from app.api.middleware.simulated_header import HEADER as SIMULATED
 from app.api.middleware.simulated_header import SimulatedHeader
+from app.api.service_metrics import RequestMetrics
 from app.availability.routes import router as availability
 from app.contracts.routes import router as contracts
 from app.diagnoses.routes import router as diagnoses

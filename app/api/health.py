@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.api import metrics
+from app.api import service_metrics
 from app.core.clock import utc_now
 from app.postgres.schema import is_current
 from app.status.rendered import MEDIA_TYPES, StatusFormat
@@ -72,4 +72,4 @@ def _warnings(state: Any) -> list[str]:
 
 @router.get("/metrics", include_in_schema=False)
 async def get_metrics(request: Request) -> Response:
-    return Response(await metrics.render(request.app.state), media_type=MEDIA_TYPES[StatusFormat.METRICS])
+    return Response(await service_metrics.render(request.app.state), media_type=MEDIA_TYPES[StatusFormat.METRICS])

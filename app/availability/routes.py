@@ -9,7 +9,7 @@ from app.aggregates.cache_key import AggregateKind
 from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, OutputFormat, aggregate_responses
 from app.aggregates.params import ProviderFilter, RegionPath, TechnologyFilter
 from app.aggregates.selection import SingleSite, SiteGroup
-from app.availability import ranking, segments
+from app.availability import ranking, segment_list
 from app.availability.group_uptime import group_uptime
 from app.availability.ranking_schemas import By, RankingOrder, RankingOut
 from app.availability.schemas import SegmentsOut, SumUptimeOut, UptimeOut
@@ -43,8 +43,8 @@ async def list_segments(
     """Segments of one state each, clipped to `from` and `to`, with the evidence that bounds them."""
     site, _ = await registry.get_site(session, id, caller=caller)
     whole, start = BY_START.resume(cursor, period, period.start)
-    found = await segments.list_segments(session, site, Period(start, whole.end), now=utc_now())
-    sources = await segments.evidence_sources(session, site.id, found[:limit])
+    found = await segment_list.list_segments(session, site, Period(start, whole.end), now=utc_now())
+    sources = await segment_list.evidence_sources(session, site.id, found[:limit])
     return {
         "from": whole.start,
         "to": whole.end,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.tabular import Cell
-from app.registry.columns import SITE_COLUMNS, Column
+from app.registry.spreadsheet_columns import SITE_COLUMNS, Column
 
 HEADER = ("Kolom", "Field", "Arti", "Meaning", "Satuan / unit", "Rujukan / reference")
 

@@ -14,7 +14,7 @@ from openpyxl.utils import get_column_letter
 from app.core.tabular import BOM, Cell, Separator, csv_text, xlsx_row
 from app.exporting import dictionary
 from app.exporting.sites import SiteRow
-from app.registry.columns import Column
+from app.registry.spreadsheet_columns import Column
 from app.registry.vocabulary import DICTIONARY_SHEET
 
 Chunks = AsyncIterator[list[SiteRow]]

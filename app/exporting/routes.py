@@ -16,10 +16,10 @@ from app.exporting import dictionary, files, sites, template
 from app.exporting.dictionary import ColumnOut
 from app.profiles import Technology
 from app.registry import providers
-from app.registry.columns import SITE_COLUMNS
 from app.registry.geojson import GEOJSON_TYPE
 from app.registry.models import Lifecycle, State
 from app.registry.params import ProviderSlug, RegionCode, Search
+from app.registry.spreadsheet_columns import SITE_COLUMNS
 from app.registry.store import SiteFilter
 from app.web.deps import Reader, Session
 from app.web.pagination import Page

@@ -11,8 +11,8 @@ from app.access.scope import Caller
 from app.core.tabular import Cell
 from app.postgres.engine import Sessions, among, transaction
 from app.registry import store
-from app.registry.columns import SITE_COLUMNS, Column
 from app.registry.models import Contract, Site
+from app.registry.spreadsheet_columns import SITE_COLUMNS, Column
 from app.registry.store import SiteFilter
 
 CHUNK_SITES = 1000

@@ -12,8 +12,8 @@ from openpyxl.worksheet.datavalidation import DataValidation
 
 from app.access.scope import Caller
 from app.registry import regions
-from app.registry.columns import SITE_COLUMNS
 from app.registry.models import Level, Provider
+from app.registry.spreadsheet_columns import SITE_COLUMNS
 from app.registry.vocabulary import CHOICES, TEMPLATE_SHEETS, YES_NO
 
 MAX_ROWS = 5000  # rows with pick lists

@@ -14,8 +14,8 @@ from app.core.errors import Fault
 from app.core.tabular import unguard_formulas
 from app.core.validation import MESSAGES, FaultError, as_text
 from app.importing import numbers
+from app.importing.cell_words import BLANK, NO, YES, expected
 from app.importing.positions import degrees
-from app.importing.vocabulary import BLANK, NO, YES, expected
 from app.registry import regions
 from app.registry.vocabulary import MAX_NAME, choices, fold
 

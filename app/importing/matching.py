@@ -5,9 +5,9 @@ from typing import Any
 
 from app.core.errors import Fault
 from app.importing import villages
+from app.importing.cell_words import listed
 from app.importing.registry_index import RegistryIndex
 from app.importing.rows import SheetRow
-from app.importing.vocabulary import listed
 from app.registry.models import Lifecycle, Provider, Site, SiteKind
 from app.registry.providers import unknown_provider
 from app.registry.vocabulary import CHOICES, MAX_NAME, fold

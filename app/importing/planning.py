@@ -10,7 +10,7 @@ from app.access.scope import Caller
 from app.core.errors import Fault
 from app.importing import matching, positions, registry_index
 from app.importing.concurrency import run_in_thread
-from app.importing.headers import SOURCES, label
+from app.importing.header_detection import SOURCES, label
 from app.importing.registry_index import RegistryIndex
 from app.importing.rows import SheetRow
 from app.registry import conflicts, drafts, rules, writer

@@ -11,9 +11,9 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
 from app.core.errors import Invalid
-from app.importing import headers, response, tables, xlsx_reader
+from app.importing import header_detection, response, tables, xlsx_reader
 from app.importing.cells import LAST_COLUMN
-from app.importing.headers import SEARCHED_ROWS, Header
+from app.importing.header_detection import SEARCHED_ROWS, Header
 from app.importing.rows import SheetRow
 from app.importing.sheets import ParsedSheet
 from app.importing.store import ImportResult, RowVerdict
@@ -141,7 +141,7 @@ def _replace_formulas(workbook: Any, data: bytes) -> None:
 def _has_no_header(top: list[tables.NumberedRow]) -> bool:
     """Whether this is not the delimiter that makes a table of the file."""
     try:
-        return headers.find(top) is None
+        return header_detection.find(top) is None
     except Invalid:
         return True
 

@@ -9,7 +9,7 @@ import orjson
 from app.core import i18n
 from app.core.errors import Fault, Invalid
 from app.core.pii import PERSONAL
-from app.importing.headers import COLUMNS, SOURCES
+from app.importing.header_detection import COLUMNS, SOURCES
 from app.importing.rows import SheetRow
 from app.importing.store import ImportResult, RowVerdict
 from app.registry import regions

@@ -8,7 +8,7 @@ from app.core.errors import Fault
 from app.core.validation import FaultError
 from app.importing import cells, positions
 from app.importing.cells import Cell, CellError
-from app.importing.headers import SOURCES, Header
+from app.importing.header_detection import SOURCES, Header
 from app.registry.drafts import Draft
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from app.core.errors import Fault, Invalid
-from app.importing import headers, rows, tables
-from app.importing.headers import SEARCHED_ROWS, Header
+from app.importing import header_detection, rows, tables
+from app.importing.header_detection import SEARCHED_ROWS, Header
 from app.importing.rows import SheetRow
 from app.importing.tables import CellTable, NumberedRow
 from app.registry.vocabulary import DICTIONARY_SHEET, TEMPLATE_SHEETS, WARNINGS_SHEET, fold
@@ -61,7 +61,7 @@ def read(data: bytes) -> ParsedFile:
             continue
         header_and_rest, missing = None, ""
         try:
-            header_and_rest = headers.find(top)
+            header_and_rest = header_detection.find(top)
         except Invalid as error:
             refused.append(error)
             missing = ", ".join(fault.values["field"] for fault in error.faults if "field" in fault.values)

@@ -8,8 +8,8 @@ from functools import cache, lru_cache
 
 from app.access.scope import Caller
 from app.core.errors import Fault
+from app.importing.cell_words import listed
 from app.importing.rows import SheetRow
-from app.importing.vocabulary import listed
 from app.registry import regions, village_faults
 from app.registry.models import Level
 from app.registry.vocabulary import MAX_NAME, fold

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from app.core.clock import from_slot
 from app.core.freshness import lapses_at, late_by
 from app.judging.blind_ranges import BLINDNESS_SOURCE, BlindRange, BlindRanges, gap_reason, reading_ends_at
+from app.judging.dated_profiles import DatedThresholds
 from app.judging.judge import JudgeState, Observation, StateChange, judge, readdress
-from app.judging.thresholds import DatedThresholds
 from app.profiles import Technology
 from app.registry.models import UnknownReason
 from probes.contract import CENTRAL, Outcome, Reading

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.judging import blind_ranges, thresholds
+from app.judging import blind_ranges, dated_profiles
 from app.judging.blind_ranges import BLINDNESS_SOURCE, MOST_PACKETS, BlindRanges, reading_ends_at
 from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
 from app.postgres.engine import among
@@ -47,7 +47,7 @@ async def load(
     configurations = {site_id: [configuration] for site_id, configuration in current.items()}
     if others := [site_id for site_id in site_ids if site_id not in current]:
         configurations |= await load_configurations(session, others)
-    dated_thresholds = await thresholds.load(session)
+    dated_thresholds = await dated_profiles.load(session)
     blind = {
         source: await _load_blind_ranges(session, source, start, end)
         for source in {BLINDNESS_SOURCE.get(source, source) for source in sources}

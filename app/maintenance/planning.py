@@ -16,8 +16,8 @@ from app.availability.models import MaintenanceWindow
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, Invalid
 from app.maintenance.schemas import WindowIn, WindowPatch
-from app.maintenance.scope import find_scope, require_planner
 from app.maintenance.store import WindowRow, get_window, present
+from app.maintenance.window_scope import find_scope, require_planner
 from app.postgres.engine import Counter, next_version, require_version
 from app.registry.models import Site, SiteConfiguration
 

@@ -16,7 +16,7 @@ from app.core.errors import NotFound
 from app.core.periods import Period
 from app.maintenance import filters
 from app.maintenance.schemas import WindowStatus
-from app.maintenance.scope import WindowScope
+from app.maintenance.window_scope import WindowScope
 from app.registry import regions
 from app.registry.models import Lifecycle, Provider, Site
 

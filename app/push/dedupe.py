@@ -11,7 +11,7 @@ from app.core.clock import WITA
 from app.core.errors import Fault
 from app.push.parser import Push
 from app.push.timestamps import PushSite, TimedRow, arrival_reading
-from app.throughput.grants import OpenGrant
+from app.throughput.speedtest_grants import OpenGrant
 from probes.contract import Reading
 
 OVERHEAD_BYTES = 5_000  # headers and TLS handshake: one POST a minute was measured at 170-260 MB a month

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.push import dedupe, inbox
 from app.push.dedupe import PushResult, Receipt, ReceiptKey, ReceivedPush, SequenceRanges
 from app.push.inbox import Delivery
-from app.throughput import grants
+from app.throughput import speedtest_grants
 
 RETENTION = timedelta(days=8)  # longer than rows are accepted (timestamps.MAX_AGE_S)
 
@@ -117,7 +117,7 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
     if devices:
         await session.execute(UPSERT_DEVICES, {"rows": _json(list(devices.values()))})
         await session.execute(ADD_TRAFFIC, {"rows": _json(dedupe.sum_traffic(pushes))})
-        open_grants = await grants.list_open(session, list(devices))
+        open_grants = await speedtest_grants.list_open(session, list(devices))
         for received, result in zip(pushes, results, strict=True):
             result.grant = open_grants.get(received.site.site_id) if received.site else None
     return results

@@ -15,7 +15,7 @@ from cachetools import LRUCache
 from app.core.clock import utc_now
 from app.core.errors import Gone, Unavailable
 from app.core.single_flight import SingleFlight
-from app.status import prometheus
+from app.status import site_metrics
 from app.status.changelog import StatusChange
 from app.status.row import StatusEntry
 from app.status.snapshot import Snapshot
@@ -146,7 +146,7 @@ class StatusRenderer:
     async def _metrics(self, status_filter: StatusFilter) -> bytes:
         """Take the rows now and format them in a thread: it may be a million lines."""
         rows = [entry.json for entry in self._snapshot.select(status_filter)]
-        return await asyncio.to_thread(prometheus.exposition, rows, self._data_age_s())
+        return await asyncio.to_thread(site_metrics.exposition, rows, self._data_age_s())
 
     def _data_age_s(self) -> float | None:
         beat_at = self._snapshot.beat_at

@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 from app.core.errors import TooLarge
 from app.core.validation import reject_nul
 from app.postgres.engine import Sessions, transaction
-from app.throughput import grants
-from app.throughput.grants import AgentReport, Direction
+from app.throughput import speedtest_grants
 from app.throughput.models import SpeedtestStatus, ThroughputTest
+from app.throughput.speedtest_grants import AgentReport, Direction
 from app.web.deps import Session, open_to_all
 from app.web.problem_details import problems
 from probes.rate import SAMPLE_S, Sample, rate_of
@@ -75,7 +75,7 @@ class TimedTransfer:
         last = self.samples[-1]
         try:
             async with transaction(self._sessions) as session:
-                await grants.settle_direction(
+                await speedtest_grants.settle_direction(
                     session,
                     self._test.id,
                     self._direction,
@@ -181,7 +181,7 @@ class ReportedOut(BaseModel):
 )
 async def download(session: Session, request: Request, grant: Grant) -> Response:
     """Random bytes, up to the grant's size and time limit. Once per grant."""
-    test = await grants.claim_direction(session, grant, Direction.DOWN)
+    test = await speedtest_grants.claim_direction(session, grant, Direction.DOWN)
     return GrantedDownload(TimedTransfer(request.app.state.sessions, test, Direction.DOWN))
 
 
@@ -190,7 +190,7 @@ async def upload(request: Request, grant: Grant) -> UploadedOut:
     """Accept any body, up to the grant's size and time limit; it is counted and discarded. Once per grant."""
     sessions: Sessions = request.app.state.sessions
     async with transaction(sessions) as session:
-        test = await grants.claim_direction(session, grant, Direction.UP)
+        test = await speedtest_grants.claim_direction(session, grant, Direction.UP)
     timed = TimedTransfer(sessions, test, Direction.UP)
     try:
         await _read_all(request, timed)
@@ -220,4 +220,4 @@ async def _read_all(request: Request, timed: TimedTransfer) -> None:
 async def report(session: Session, report_in: ReportIn) -> ThroughputTest:
     """The agent's own figures, which reveal a buffering proxy between it and the server. Ends the test."""
     agent_report = AgentReport(**report_in.model_dump(exclude={"grant"}))
-    return await grants.end_with_report(session, report_in.grant, agent_report)
+    return await speedtest_grants.end_with_report(session, report_in.grant, agent_report)

@@ -8,7 +8,7 @@ import structlog
 
 from app.core.clock import floor_second, utc_now
 from app.diagnoses import store as diagnoses
-from app.judging import thresholds
+from app.judging import dated_profiles
 from app.judging.blind_ranges import BlindRange
 from app.measurements import partitions
 from app.postgres.engine import database_url, open_engine, transaction
@@ -74,7 +74,7 @@ class Worker:
         context, now = self.context, floor_second(utc_now())
         async with transaction(context.sessions) as session:
             await partitions.create_ahead(session, now)
-            await thresholds.record_profiles(session, now)
+            await dated_profiles.record_profiles(session, now)
             await diagnoses.fail_running(session)
             beat_at = await last_beat_at(session)
             await self.inbox.start(session)

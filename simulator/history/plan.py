@@ -9,12 +9,12 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import WITA, from_slot, midnight, to_slot, utc_now
-from app.judging import thresholds
+from app.judging import dated_profiles as thresholds
 from app.judging.blind_ranges import BlindRange, BlindRanges
+from app.judging.dated_profiles import DatedThresholds
 from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
 from app.judging.judge import JudgeState
 from app.judging.segments import Segment
-from app.judging.thresholds import DatedThresholds
 from app.profiles import Technology, profiles
 from app.registry.models import State, UnknownReason
 from app.worker.schedule import ProbePlan

@@ -16,8 +16,8 @@ from app.access.models import Audit
 from app.core.pii import PERSONAL
 from app.core.tabular import guard_formulas, unguard_formulas
 from app.exporting import sites
-from app.registry.columns import SITE_COLUMNS
 from app.registry.schemas import SiteIn
+from app.registry.spreadsheet_columns import SITE_COLUMNS
 from app.registry.vocabulary import CHOICES
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, register, site

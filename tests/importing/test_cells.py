@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from app.core.validation import FaultError
-from app.importing import cells, headers
+from app.importing import cells, header_detection
 from app.importing.cells import Cell, CellError
 from app.registry import regions
 from app.registry.vocabulary import CHOICES, SYNONYMS, fold
@@ -160,13 +160,16 @@ def test_common_mistakes_have_a_suggestion(field: str, cell: Cell, suggestion: s
     assert suggestion in str(error.value.fault.suggestion)
 
 
-@given(some.sampled_from(sorted(headers.COLUMNS)), some.text() | some.floats() | some.integers() | some.datetimes())
+@given(
+    some.sampled_from(sorted(header_detection.COLUMNS)),
+    some.text() | some.floats() | some.integers() | some.datetimes(),
+)
 def test_any_cell_yields_a_value_or_a_fault(field: str, cell: Any) -> None:
     with contextlib.suppress(FaultError):
         cells.read(field, cell)
 
 
-@pytest.mark.parametrize("field", sorted(headers.COLUMNS))
+@pytest.mark.parametrize("field", sorted(header_detection.COLUMNS))
 @pytest.mark.parametrize(
     "text",
     ["1" + " " * 100_000 + "x", "a" * 100_000, "0°" * 50_000, "1.111" * 20_000, "'" * 100_000],

@@ -10,10 +10,10 @@ from app.access.models import Role
 from app.access.scope import Caller
 from app.core.errors import Fault, Invalid
 from app.exporting import template
-from app.importing import headers, sheets
+from app.importing import header_detection, sheets
 from app.importing.rows import SheetRow
 from app.importing.sheets import ParsedFile
-from app.registry.columns import SITE_COLUMNS
+from app.registry.spreadsheet_columns import SITE_COLUMNS
 from app.registry.vocabulary import fold
 from tests.support.imports import TOP, refused_with, repack, saved, workbook, workbook_of
 
@@ -83,12 +83,12 @@ def test_the_delimiter_of_a_csv_file_tells_its_decimal_mark() -> None:
 def test_no_header_means_two_fields() -> None:
     names = [
         fold(name)
-        for column in headers.COLUMNS.values()
+        for column in header_detection.COLUMNS.values()
         for name in {fold(name) for name in (column.field, column.indonesian, *column.aliases)}
     ]
     assert sorted(names) == sorted(set(names))
     for column in SITE_COLUMNS:
-        assert headers.by_name()[fold(column.indonesian)] == column.field
+        assert header_detection.by_name()[fold(column.indonesian)] == column.field
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
@@ -221,7 +221,7 @@ def test_a_formula_is_its_stored_result_and_one_without_is_a_fault() -> None:
 
 
 def test_a_row_keeps_one_fault_for_each_field() -> None:
-    row = SheetRow(1, {}, {"village": "x"}, headers.Header(1, {0: "village"}, {"village": "Desa"}, [], False))
+    row = SheetRow(1, {}, {"village": "x"}, header_detection.Header(1, {0: "village"}, {"village": "Desa"}, [], False))
     for code in ("first", "second"):
         row.add_faults(Fault("host", code, ""))
     assert [fault.code for fault in row.faults] == ["first"]

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.postgres.engine import open_engine, open_sessions
-from app.status import prometheus
+from app.status import site_metrics
 from app.worker import writer as worker
 from app.worker.counters import WorkerCounters
 from tests.conftest import Cast, Person
@@ -200,8 +200,8 @@ async def test_the_same_version_is_written_once_and_travels_compressed(
 ) -> None:
     await register(cast)
     await publish(app)
-    writing = Mock(side_effect=prometheus.exposition)
-    monkeypatch.setattr(prometheus, "exposition", writing)
+    writing = Mock(side_effect=site_metrics.exposition)
+    monkeypatch.setattr(site_metrics, "exposition", writing)
     zipped = await cast.vera.client.get("/metrics/sites", headers={"Accept-Encoding": "gzip"})
     whole = await cast.vera.client.get("/metrics/sites", headers={"Accept-Encoding": "identity"})
     again = await cast.sari.client.get("/metrics/sites", headers={"If-None-Match": zipped.headers["etag"]})
@@ -223,7 +223,7 @@ def test_label_values_are_escaped() -> None:
         "last_seen_at": None,
         "maintenance": True,
     }
-    families = text_string_to_metric_families(prometheus.exposition([orjson.dumps(row)], None).decode())
+    families = text_string_to_metric_families(site_metrics.exposition([orjson.dumps(row)], None).decode())
     assert {sample.labels["site"] for family in families for sample in family.samples} == {odd}
 
 

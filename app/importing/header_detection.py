@@ -9,7 +9,7 @@ from openpyxl.utils import get_column_letter
 
 from app.core.errors import Fault, Invalid
 from app.importing.cells import Cell
-from app.registry.columns import SITE_COLUMNS, Column
+from app.registry.spreadsheet_columns import SITE_COLUMNS, Column
 from app.registry.vocabulary import MAX_NAME, fold
 
 SEARCHED_ROWS, MIN_COLUMNS = 20, 2  # rows searched for the header; known columns that make one
