@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Role
 from app.core.clock import floor_second, utc_now
 from app.measurements.simulated_past import simulated_until
@@ -188,7 +188,7 @@ async def _populate(url: str, script: Script, secret: str) -> str:
             await create_device_tokens(session, secret, codes)
             if is_new and script.registered_s:
                 await _backdate(session, script.registered_s)
-            return await access.create_token(session, name="demo", role=Role.PROVINCE_ADMIN, days=30)
+            return await api_tokens.create_token(session, name="demo", role=Role.PROVINCE_ADMIN, days=30)
     finally:
         await engine.dispose()
 

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.api_tokens import digest
 from app.access.models import Role
 from app.access.scope import Caller
-from app.access.store import digest
 from app.agents.models import DeviceToken
 from app.core.clock import utc_now
 from app.postgres.engine import among

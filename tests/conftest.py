@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Role
 from app.api.app import create_app
 from app.core.clock import utc_now
@@ -201,7 +201,9 @@ async def cast(app: FastAPI, session: AsyncSession) -> AsyncIterator[Cast]:
         ("icon", Role.PROVIDER_VIEWER, "64", iconplus),
     ):
         async with session.begin():
-            secret = await access.create_token(session, name=name, role=role, region_code=region, provider_id=provider)
+            secret = await api_tokens.create_token(
+                session, name=name, role=role, region_code=region, provider_id=provider
+            )
         people[name] = Person(_client(app, {"Authorization": f"Bearer {secret}"}))
     people["stranger"] = Person(_client(app, {}))
     yield Cast(**people)

@@ -8,9 +8,9 @@ from datetime import timedelta
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.api_tokens import digest
 from app.access.models import Account, SignIn
 from app.access.scope import Caller
-from app.access.store import digest
 from app.core.clock import utc_now
 from app.core.errors import NotSignedIn
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.api_tokens import digest
 from app.access.models import CredentialKind, StreamTicket
-from app.access.store import digest
 from app.core.clock import utc_now
 from app.core.errors import NotSignedIn
 

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import sessions
-from app.access import store as access
+from app.access import api_tokens, sessions
+from app.access.api_tokens import digest
 from app.access.rights import rights_of
 from app.access.scope import Caller
-from app.access.store import digest
 from app.accounts import sign_in as signing
 from app.accounts import store
 from app.accounts.schemas import MeOut, PasswordIn, SessionOut, SignInIn
@@ -112,7 +111,7 @@ async def _present(session: AsyncSession, opened: OpenedSession) -> dict[str, An
 
 
 async def _me_of_token(session: AsyncSession, caller: Caller) -> dict[str, Any]:
-    return await _me(session, caller, await access.token_expires_at(session, caller.token_id))
+    return await _me(session, caller, await api_tokens.token_expires_at(session, caller.token_id))
 
 
 async def _me_of_session(session: AsyncSession, opened: OpenedSession) -> dict[str, Any]:

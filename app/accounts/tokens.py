@@ -6,8 +6,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import audit
-from app.access import store as access
+from app.access import api_tokens, audit
 from app.access.models import Account, Role, Token
 from app.access.scope import Caller, Grant, exceeds, in_region
 from app.accounts import role_grants, store
@@ -55,7 +54,7 @@ async def create_token(
     if faults:
         raise Invalid(*faults)
     role_grants.require_within(caller, grant)
-    token, secret = await access.add_token(
+    token, secret = await api_tokens.add_token(
         session,
         name=name,
         role=role,

@@ -11,9 +11,9 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
+from app.access.api_tokens import digest
 from app.access.models import Role
 from app.access.scope import Caller
-from app.access.store import digest
 from app.agents.models import AgentKind, DeviceToken
 from app.core.clock import utc_now
 from app.registry.models import Site

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
 from app.agents.models import Device, PushTraffic
-from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, PUSHES
+from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, PUSHES, QUORUM
 from app.core.clock import today, utc_now
-from app.core.freshness import QUORUM, overdue_after
+from app.core.freshness import overdue_after
 from app.judging import blind_ranges
 from app.profiles import Technology, profiles
 from app.registry.models import UnknownReason

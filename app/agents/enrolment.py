@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.access import audit, login_throttle
+from app.access.api_tokens import digest
 from app.access.models import Role
 from app.access.scope import Caller
-from app.access.store import digest
 from app.agents import installation
 from app.agents.models import AgentKind, Device, DeviceToken, Enrolment
 from app.core.clock import utc_now

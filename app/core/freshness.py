@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 HOLD_INTERVALS = 2.5
 LATE_SHARE = 0.4  # of an interval: devices keep their own pace, so a push this much after it was due is still in time
-QUORUM = 2  # other sites that must have been heard around a due time before a missed push is evidence of anything
 CLOCK_TOLERANCE = timedelta(seconds=5)  # evidence further in the future comes from a clock that was wrong
 
 

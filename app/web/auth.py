@@ -7,8 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
-from app.access import sessions, stream_tickets
-from app.access import store as access
+from app.access import api_tokens, sessions, stream_tickets
 from app.access.models import CredentialKind
 from app.access.scope import Caller
 from app.access.stream_tickets import Credential
@@ -87,9 +86,9 @@ async def is_still_allowed(request: Request, credential: Credential, caller: Cal
 
 def _presented(credentials: HTTPAuthorizationCredentials | None, session_secret: str | None) -> Credential:
     if credentials is not None:
-        return Credential(CredentialKind.TOKEN, access.digest(credentials.credentials))
+        return Credential(CredentialKind.TOKEN, api_tokens.digest(credentials.credentials))
     if session_secret:
-        return Credential(CredentialKind.SESSION, access.digest(session_secret))
+        return Credential(CredentialKind.SESSION, api_tokens.digest(session_secret))
     raise NotSignedIn(NO_TOKEN)
 
 

@@ -11,8 +11,7 @@ from cachetools import TTLCache
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import sessions
-from app.access import store as access
+from app.access import api_tokens, sessions
 from app.access.models import CredentialKind
 from app.access.scope import Caller
 from app.access.stream_tickets import Credential
@@ -84,5 +83,5 @@ class CallerCache:
 
 def _look_up(request: Request, kind: CredentialKind) -> LookUp:
     if kind is CredentialKind.TOKEN:
-        return access.get_caller
+        return api_tokens.get_caller
     return partial(sessions.get_caller, idle=timedelta(minutes=request.app.state.settings.sign_in.idle_minutes))

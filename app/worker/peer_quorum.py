@@ -7,7 +7,8 @@ from bisect import bisect_left, bisect_right
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from app.core.freshness import QUORUM, late_by, overdue_after
+from app.agents.silence_rule import QUORUM
+from app.core.freshness import late_by, overdue_after
 
 KEPT_INTERVALS = 3  # of the slowest profile
 SEARCH_LIMIT = 50  # arrivals; among so many at least one site was heard from in the interval before, in whatever order

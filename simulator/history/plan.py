@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import WITA, from_slot, midnight, to_slot, utc_now
-from app.judging import dated_profiles as thresholds
+from app.judging import dated_profiles
 from app.judging.blind_ranges import BlindRange, BlindRanges
 from app.judging.dated_profiles import DatedThresholds
 from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
@@ -148,7 +148,7 @@ async def plan_history(
         sites,
         draw(seed, sites, start + 2 * HOUR_S, end),
         draw_blind(seed, start + 2 * HOUR_S, end),
-        await thresholds.load(session),
+        await dated_profiles.load(session),
         intervals,
         scripted,
     )

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Account, Role, Token
 from app.core.clock import utc_now
 from tests.support.contracts import create_contract
@@ -145,7 +145,7 @@ async def open_callers(
 
 
 async def _token(session: AsyncSession, name: str, role: Role, region: str, provider: int | None) -> str:
-    return await access.create_token(session, name=name, role=role, region_code=region, provider_id=provider)
+    return await api_tokens.create_token(session, name=name, role=role, region_code=region, provider_id=provider)
 
 
 def _client(app: FastAPI, secret: str | None) -> httpx.AsyncClient:

@@ -10,8 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import audit
-from app.access import store as access
+from app.access import api_tokens, audit
 from app.access.models import Audit, Role, Source
 from app.access.scope import Caller
 from app.accounts import audit_routes as routes
@@ -76,7 +75,7 @@ async def test_admins_read_what_lies_within_their_region_and_nobody_else_any(cas
     for person in (cast.ana, cast.vera, cast.icon):
         assert (await person.get("/audit")).status_code == 403
     async with session.begin():
-        secret = await access.create_token(session, name="dewi", role=Role.DISTRICT_ADMIN, region_code="64.03")
+        secret = await api_tokens.create_token(session, name="dewi", role=Role.DISTRICT_ADMIN, region_code="64.03")
     read = await cast.stranger.get("/audit", headers={"Authorization": f"Bearer {secret}"})
     assert [item["object_id"] for item in read.json()["items"]] == ["here"]
     assert len((await cast.sari.get("/audit")).json()["items"]) == 3
@@ -140,7 +139,7 @@ async def test_the_audit_is_exported_whole_and_no_cell_of_it_runs(
                 after={"host": "=x"},
             )
         await audit.record(session, SARI, "change", "contract", 9)
-        secret = await access.create_token(session, name="dewi", role=Role.DISTRICT_ADMIN, region_code="64.03")
+        secret = await api_tokens.create_token(session, name="dewi", role=Role.DISTRICT_ADMIN, region_code="64.03")
     for options in ({"params": {"format": "csv"}}, {"headers": {"Accept": "text/csv"}}):
         answer = await cast.sari.get("/audit", **options)
         assert answer.headers["content-type"].startswith("text/csv")

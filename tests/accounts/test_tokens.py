@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Audit, Role, Token
 from app.access.scope import Caller
 from app.accounts.schemas import TokenIn, TokenOut
@@ -235,7 +235,7 @@ async def test_who_cannot_be_looked_up_changes_nothing_and_is_not_trusted_for_lo
     async def busy(*_: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr("app.access.store.get_caller", busy)
+    monkeypatch.setattr("app.access.api_tokens.get_caller", busy)
     clock.ahead_s = 10
     assert (await cast.ana.post("/sites", site())).status_code == 503
     assert (await cast.ana.get("/sites")).status_code == 200
@@ -248,12 +248,12 @@ async def test_a_full_cache_evicts_only_the_least_recently_used_caller(
 ) -> None:
     looked_up = []
 
-    async def get_caller(session: AsyncSession, digest: bytes, look_up: Any = access.get_caller) -> Caller:
+    async def get_caller(session: AsyncSession, digest: bytes, look_up: Any = api_tokens.get_caller) -> Caller:
         caller: Caller = await look_up(session, digest)
         looked_up.append(caller.name)
         return caller
 
-    monkeypatch.setattr("app.access.store.get_caller", get_caller)
+    monkeypatch.setattr("app.access.api_tokens.get_caller", get_caller)
     app.state.callers = CallerCache(max_entries=2)
     for person in (cast.ana, cast.ben, cast.ana, cast.sari, cast.ana, cast.ben):
         assert (await person.get("/me")).status_code == 200

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Role
 from app.postgres.embedded import Cluster
 from app.postgres.engine import open_engine, open_sessions, transaction
@@ -53,7 +53,7 @@ async def _fill(url: str) -> str:
     await count_past(sessions, days=DAYS)
     await analyze(engine)
     async with transaction(sessions) as session:
-        secret = await access.create_token(session, name="bench", role=Role.VIEWER)
+        secret = await api_tokens.create_token(session, name="bench", role=Role.VIEWER)
     await engine.dispose()
     return secret
 

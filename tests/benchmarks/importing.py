@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import openpyxl
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Role
 from app.api.app import create_app
 from app.postgres.embedded import Cluster
@@ -57,7 +57,7 @@ async def _measure(server_url: str) -> None:
     await migrate(engine)
     async with transaction(open_sessions(engine)) as session:
         await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS"})
-        secret = await access.create_token(session, name="bench", role=Role.PROVINCE_OPERATOR)
+        secret = await api_tokens.create_token(session, name="bench", role=Role.PROVINCE_OPERATOR)
     await engine.dispose()
     app = create_app(Settings(database_url=url))
     async with (

@@ -15,7 +15,7 @@ import httpx
 import orjson
 from sqlalchemy import text
 
-from app.access.store import digest
+from app.access.api_tokens import digest
 from app.postgres.embedded import Cluster
 from app.postgres.engine import open_engine
 from app.settings import ROOT

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import httpx
 from sqlalchemy import text
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Role
 from app.postgres.embedded import Cluster
 from app.postgres.engine import open_engine, open_sessions, transaction
@@ -59,7 +59,7 @@ async def fill(url: str, sites: int) -> str:
         await session.execute(text(CONFIGURE), {"start": start})
         await session.execute(text("UPDATE change_counter SET version = 1 WHERE name <> 'generation'"))
         await session.execute(text("ANALYZE"))
-        secret = await access.create_token(session, name="bench", role=Role.VIEWER)
+        secret = await api_tokens.create_token(session, name="bench", role=Role.VIEWER)
     await engine.dispose()
     return secret
 

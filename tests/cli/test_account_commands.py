@@ -12,8 +12,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import passwords
-from app.access import store as access
+from app.access import api_tokens, passwords
 from app.access.models import Account, Audit, Token
 from app.postgres.engine import open_engine, open_sessions
 from app.registry import providers
@@ -119,8 +118,8 @@ async def test_tokens_are_created_listed_and_revoked(sinyal: Sinyal) -> None:
     assert ("Excel" in listed, "Province" in listed) == (True, True)
     async with sinyal.session.begin():
         kept, unowned = (await sinyal.session.scalars(select(Token).order_by(Token.id))).all()
-    assert (kept.region_code, kept.expires_at, kept.digest) == ("64.02", None, access.digest(secret.strip()))
-    assert (unowned.region_code, unowned.account_id, unowned.digest) == ("64", None, access.digest(other.strip()))
+    assert (kept.region_code, kept.expires_at, kept.digest) == ("64.02", None, api_tokens.digest(secret.strip()))
+    assert (unowned.region_code, unowned.account_id, unowned.digest) == ("64", None, api_tokens.digest(other.strip()))
     assert unowned.expires_at is not None
     assert [sinyal.run("token", "revoke", str(kept.id))[0] for _ in range(2)] == [0, 0]
     async with sinyal.session.begin():

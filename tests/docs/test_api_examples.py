@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Role
 from app.access.scope import Caller
 from app.postgres.engine import open_engine, open_sessions, transaction
@@ -54,7 +54,7 @@ async def _fill(url: str) -> str:
         await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS"})
         province = Caller(None, "test", Role.PROVINCE_ADMIN, "64")
         await registry.create_site(session, SiteIn(**site()), caller=province, policy=AddressPolicy())
-        token = await access.create_token(session, name="test", role=Role.PROVINCE_ADMIN)
+        token = await api_tokens.create_token(session, name="test", role=Role.PROVINCE_ADMIN)
     await engine.dispose()
     return token
 

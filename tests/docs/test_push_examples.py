@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Role
 from app.postgres.engine import open_engine, open_sessions, transaction
 from app.push.rejections import REJECTION_MESSAGES
@@ -25,7 +25,7 @@ def environment(apis: list[Api], fleet: tuple[str, list[str]]) -> dict[str, str]
     async def token() -> str:
         engine = open_engine(fleet[0], name="test")
         async with transaction(open_sessions(engine)) as session:
-            made = await access.create_token(session, name="examples", role=Role.VIEWER)
+            made = await api_tokens.create_token(session, name="examples", role=Role.VIEWER)
         await engine.dispose()
         return made
 

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Audit, Role
 from app.access.scope import Caller
 from app.contracts import store as contracts
@@ -161,7 +161,7 @@ async def test_registrations_proceed_while_the_report_of_an_import_is_rendered(
 ) -> None:
     app.state.sessions = committed
     async with transaction(committed) as session:
-        secret = await access.create_token(session, name="sari", role=Role.PROVINCE_ADMIN, region_code="64")
+        secret = await api_tokens.create_token(session, name="sari", role=Role.PROVINCE_ADMIN, region_code="64")
     rendering, finish, render = Event(), Event(), report.write
 
     def render_slowly(*arguments: Any, **options: Any) -> bytes:

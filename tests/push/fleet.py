@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from app.access.store import digest
+from app.access.api_tokens import digest
 from app.postgres.engine import open_engine, open_sessions, transaction
 from app.registry import providers
 from app.runtime.migrate import migrate

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Role
 from app.api.app import create_app
 from app.availability.daily_rollup import count_days
@@ -344,7 +344,7 @@ async def test_every_response_says_until_when_it_is_simulated(world: WrittenHist
     app = create_app(Settings(canaries=["127.255.0.1"], database_url=None))
     app.state.sessions, app.state.engine = world.sessions, world.engine
     async with transaction(world.sessions) as session:
-        secret = await access.create_token(session, name="sari", role=Role.PROVINCE_ADMIN)
+        secret = await api_tokens.create_token(session, name="sari", role=Role.PROVINCE_ADMIN)
     (until,) = (await world.rows("SELECT ended_at FROM simulation"))[0]
     site = (await world.ids())[0]
     async with httpx.AsyncClient(

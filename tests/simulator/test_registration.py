@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.store import digest
+from app.access.api_tokens import digest
 from app.agents import agent_tokens
 from app.agents.models import DeviceToken
 from app.registry import providers

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Role
 from app.postgres.embedded import Cluster
 from app.postgres.engine import open_engine, open_sessions, transaction
@@ -168,6 +168,6 @@ async def prepare_database(url: str) -> str:
     await migrate(engine)
     async with transaction(open_sessions(engine)) as session:
         await providers.ensure_providers(session, {slug: slug for slug in ("telkom-wms", *OTHERS)})
-        token = await access.create_token(session, name="dewi", role=Role.PROVINCE_OPERATOR)
+        token = await api_tokens.create_token(session, name="dewi", role=Role.PROVINCE_OPERATOR)
     await engine.dispose()
     return token

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import store as access
+from app.access import api_tokens
 from app.access.models import Role
 from app.api.app import create_app
 from app.postgres.engine import Sessions, transaction
@@ -107,7 +107,7 @@ async def _cast(session: AsyncSession) -> dict[str, str]:
     await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS", "iconplus": "Icon+"})
     iconplus = await session.scalar(select(Provider.id).where(Provider.slug == "iconplus"))
     return {
-        name: await access.create_token(
+        name: await api_tokens.create_token(
             session, name=name, role=role, region_code=region, provider_id=iconplus if of_provider else None
         )
         for name, (role, region, of_provider) in ROLES.items()

@@ -37,7 +37,7 @@ class LookUps:
 @pytest.fixture
 async def look_ups(monkeypatch: pytest.MonkeyPatch) -> LookUps:
     look_ups = LookUps()
-    monkeypatch.setattr("app.access.store.get_caller", look_ups)
+    monkeypatch.setattr("app.access.api_tokens.get_caller", look_ups)
     return look_ups
 
 
