@@ -2,9 +2,10 @@
 
 import socket
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from simulator.link_defaults import CANARY, DEFAULTS, LinkDefaults
 from simulator.script import LinkBehaviour, Script
 from simulator.seeded_random import key, mix, share
 from simulator.villages import CANARIES
@@ -31,26 +32,6 @@ class SimulatedHost:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkDefaults:
-    """A healthy link of a technology: a host's round trip lies in the range, a packet's within the jitter around it."""
-
-    fastest_ms: float
-    slowest_ms: float
-    jitter_ms: float
-    loss_pct: float = 0.0
-
-
-DEFAULTS: Mapping[str, LinkDefaults] = {
-    "fiber": LinkDefaults(10, 40, 1),
-    "radio": LinkDefaults(12, 50, 2),
-    "cellular": LinkDefaults(30, 100, 8, 0.2),
-    "leo": LinkDefaults(25, 60, 4, 0.2),
-    "geo": LinkDefaults(550, 700, 15),
-}
-_CANARY = LinkDefaults(2, 2, 0.1)
-
-
-@dataclass(frozen=True, slots=True)
 class Link:
     key: int  # seeds the random draws of this address
     rtt_ms: float
@@ -74,7 +55,7 @@ class HostPlan:
     def __init__(self, script: Script, hosts: Iterable[SimulatedHost]) -> None:
         self.hosts: Sequence[SimulatedHost] = [host for host in hosts if _is_loopback(host.address)]
         self.links: dict[bytes, Link] = {
-            pack_address(address): _link(script.seed, address, _CANARY, None, ()) for address in CANARIES
+            pack_address(address): _link(script.seed, address, CANARY, None, ()) for address in CANARIES
         }
         sites: dict[str, list[SimulatedHost]] = {}
         for host in self.hosts:

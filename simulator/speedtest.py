@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from simulator.host_plan import DEFAULTS, SimulatedHost
+from simulator.host_plan import SimulatedHost
 from simulator.http_client import HttpClient, NoResponse
+from simulator.link_defaults import DEFAULTS
 from simulator.seeded_random import key, mix, share
 from simulator.shaped_server import TICK_S, Shape, send
 

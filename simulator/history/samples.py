@@ -10,7 +10,7 @@ from random import Random
 
 from app.judging.degraded import WINDOW_READINGS, DegradedThresholds
 from probes.contract import CENTRAL, Outcome, Reading
-from simulator.host_plan import DEFAULTS
+from simulator.link_defaults import DEFAULTS
 from simulator.script import LinkBehaviour
 from simulator.seeded_random import key, mix, share
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.host_plan import DEFAULTS, HostPlan, SimulatedHost, pack_address
+from simulator.host_plan import HostPlan, SimulatedHost, pack_address
+from simulator.link_defaults import DEFAULTS
 from simulator.script import EventKind, LinkBehaviour, Script, ScriptEvent, SiteSelector
 from simulator.scripted_network import ScriptedNetwork
 from simulator.villages import CANARIES
