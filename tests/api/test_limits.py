@@ -129,7 +129,7 @@ async def test_a_query_that_takes_too_long_is_ended_and_the_answer_says_what_to_
         late = await client.get("/sleep", headers={"Accept-Language": "id"})
         assert late.status_code == 504
         assert late.json()["type"].endswith("/took-too-long")
-        assert late.json()["title"].startswith("Waktu kueri habis")
+        assert late.json()["title"].startswith("Perhitungannya terlalu lama")
         waited = await client.post("/sleep")
         assert (waited.status_code, waited.headers["retry-after"]) == (503, "5"), "a write may try again"
     async with engine.connect() as connection:
