@@ -31,6 +31,8 @@ from tests.factories import register
 from tests.support.served_api import Served, served
 from tests.support.speedtest_agent import create_grant, get_test
 
+pytestmark = pytest.mark.real_time
+
 SHELLS = {"openwrt": "busybox ash", "linux": "dash"}
 TOOLS = {"openwrt": busybox_tools, "linux": linux_tools}
 BROKEN = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"

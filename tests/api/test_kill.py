@@ -20,6 +20,8 @@ from tests.factories import site
 from tests.support.demo_process import wait_for
 from tests.support.killing import OTHERS, Api, Client, Sent, kill_database, prepare_database
 
+pytestmark = pytest.mark.real_time
+
 KILLS, OF_THE_DATABASE = 50, 5
 REPLICAS, CLIENTS, ROWS = 2, 3, 25
 VILLAGES = [row["code"] for row in regions.read_csv() if row["level"] == "desa_kelurahan"]

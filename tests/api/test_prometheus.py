@@ -20,6 +20,8 @@ from tests.support.prometheus_server import (
     summary_counts,
 )
 
+pytestmark = pytest.mark.real_time
+
 SITES, NODES = 200, 3
 LOSSLESS = "".join(f"[technology.{name}]\nloss_pct = 0\n" for name in ("fiber", "radio", "cellular", "leo", "geo"))
 SCRIPT = f"""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import pytest
 import requests
 import schemathesis
 from fastapi import FastAPI
@@ -25,6 +26,8 @@ from tests.access.route_catalog import EXPECTED_STATUS, read_calls
 from tests.conftest import Person
 from tests.factories import BERAU_VILLAGE, register
 from tests.support.incident_scenario import IncidentScenario
+
+pytestmark = pytest.mark.real_time
 
 EXAMPLES = 3  # of each operation, for each way of making them up
 NEIGHBOUR = "Tetangga"  # in the names of what is Berau's

@@ -27,6 +27,8 @@ from tests.conftest import drop_database, make_database
 from tests.factories import site
 from tests.support.demo_process import free_port
 
+pytestmark = pytest.mark.real_time
+
 
 class Sinyal:
     def __init__(self, url: str, session: AsyncSession) -> None:

@@ -27,6 +27,8 @@ from probes.icmp_socket import IcmpNotPermitted, open_icmp_sockets
 from tests.conftest import drop_database, make_database
 from tests.support.demo_process import free_port
 
+pytestmark = pytest.mark.real_time
+
 SECRET = "s3cret"
 PUSHING = """
     INSERT INTO site (kind, code, name, village_code, technology, provider_id, probe, lifecycle, link_role, host_static,

@@ -16,6 +16,8 @@ from sqlalchemy import make_url
 from app.postgres import binaries, datafiles
 from app.postgres.embedded import Cluster, EmbeddedError, ForeignData, NotPermitted, StartFailed, find_url
 
+pytestmark = pytest.mark.real_time
+
 ROOT = Path(__file__).parent.parent
 START = """
 import sys

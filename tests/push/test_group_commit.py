@@ -32,6 +32,8 @@ from tests.support.agent_fixtures import SITES
 from tests.support.demo_process import wait_for
 from tests.support.killing import Api
 
+pytestmark = pytest.mark.real_time
+
 BOOTS = count()
 
 

@@ -17,6 +17,8 @@ from tests.conftest import drop_database, make_database
 from tests.support.demo_process import Demo, demo, free_port, processes_below, wait_for
 from tests.support.imports import HEADER
 
+pytestmark = pytest.mark.real_time
+
 OUTAGE_FROM_S, OUTAGE_S = 40, 45
 STRICKEN = ("64.01.01.2010-01", "64.01.01.2011-01")
 SCRIPT = f"""

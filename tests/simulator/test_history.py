@@ -45,6 +45,8 @@ from simulator.script import AgentBehaviour, EventKind, Script
 from simulator.villages import PROVIDERS
 from tests.conftest import drop_database, make_database
 
+pytestmark = pytest.mark.real_time
+
 DAYS, SITES, TOWERS = 3, 40, 2
 HOUR_S = 3_600
 

@@ -24,6 +24,8 @@ from simulator.villages import CANARIES
 from tests.simulator.pings import Ping, ping
 from tests.support.simulator_logs import read_truth
 
+pytestmark = pytest.mark.real_time
+
 FIBRE = [SimulatedHost(f"127.20.0.{n}", "fiber", f"fibre-{n}", "64.02.05.2003", "telkom-wms") for n in (1, 2, 3)]
 GEO = [SimulatedHost(f"127.20.1.{n}", "geo", f"geo-{n}", "64.11.01.2001", "iconplus") for n in (1, 2, 3)]
 DEAD = SimulatedHost("127.20.2.1", "radio", "dead-1")

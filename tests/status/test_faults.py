@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.faults import FAULTS, with_dashboards
+
+pytestmark = pytest.mark.real_time
 
 
 def test_no_dashboard_shows_stale_data_as_fresh_whatever_fails(tmp_path: Path) -> None:
