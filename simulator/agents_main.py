@@ -101,7 +101,7 @@ async def run(script: Script, folder: Path, *, server: str, secret: str) -> None
                 serving = await shaped_server.start(fleet.shape_of, host="0.0.0.0", port=SPEED_PORT)  # noqa: S104  # inside
             elif "hosts" in message:
                 fleet.set_hosts([SimulatedHost(*host) for host in message["hosts"]])
-                logger.info("%d sites report by an agent", len(fleet.agents))
+                logger.info("%d sites report through an agent", len(fleet.agents))
             else:
                 fleet.begin_event(decode_event(message))
         flushing.cancel()

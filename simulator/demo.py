@@ -119,7 +119,7 @@ def _describe_sites(script: Script) -> str:
     built = len(towers(REGIONS_CSV, included, script.nodes))
     pushing = sum(registry_fields(village, script.agents)["probe"] == "push" for village in included)
     text = f"simulated villages: {len(included)}" + (f", towers: {built}" if built else "")
-    return text + (f"; {pushing} report by an agent" if pushing else "")
+    return text + (f"; {pushing} report through an agent" if pushing else "")
 
 
 def _require_unix_socket(url: str) -> None:

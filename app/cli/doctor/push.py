@@ -29,9 +29,9 @@ async def check_public_url(settings: Settings) -> CheckResult:
                 "SELECT count(*) FROM site WHERE probe = 'push' AND lifecycle = 'active'"
             )
     if not pushing:
-        return CheckResult(CheckStatus.OK, "public URL: not set, and no site reports by an agent")
+        return CheckResult(CheckStatus.OK, "public URL: not set, and no site reports through an agent")
     remedy = "Set SINYAL_PUBLIC_URL to the address that agents reach this service by: their scripts contain it"
-    return CheckResult(CheckStatus.WARN, f"public URL: not set, and {pushing} sites report by an agent", remedy)
+    return CheckResult(CheckStatus.WARN, f"public URL: not set, and {pushing} sites report through an agent", remedy)
 
 
 async def check_ingest(settings: Settings) -> CheckResult:
