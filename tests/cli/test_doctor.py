@@ -213,7 +213,7 @@ async def test_a_worker_that_never_ran_is_a_warning(migrated_url: str) -> None:
 
 async def test_push_sites_need_a_public_url(migrated_url: str) -> None:
     result = await result_of(push.check_public_url, database_url=migrated_url)
-    assert (result.status, "no site reports by an agent" in result.text) == (CheckStatus.OK, True)
+    assert (result.status, "no site reports through an agent" in result.text) == (CheckStatus.OK, True)
     await execute(migrated_url, "INSERT INTO provider (slug, name) VALUES ('doctor', 'Doctor')")
     await execute(migrated_url, PUSHING)
     without = await result_of(push.check_public_url, database_url=migrated_url)
