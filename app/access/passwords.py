@@ -14,6 +14,7 @@ from zxcvbn import zxcvbn
 from app.core.errors import Fault
 
 MIN_LENGTH, MAX_LENGTH = 12, 256
+MAX_RAW_LENGTH = 4 * MAX_LENGTH  # before normalising, which takes quadratic time in a run of combining marks
 SCORED_LENGTH = 72  # characters: more do not change the score, and scoring them takes long
 MIN_SCORE = 3  # of zxcvbn's 0 to 4: more than 10^8 guesses
 THREADS = 2  # each hash takes 64 MB for 0.1 s
@@ -69,7 +70,7 @@ T = TypeVar("T")
 
 async def check(password: str, *, field: str, personal_words: tuple[str, ...]) -> Fault | None:
     """Return why the password is too weak, or None; `personal_words` are its owner's username and name."""
-    normalized = _normalized(password)
+    normalized = _normalized(password)  # what is cut off here is too long in any case
     if not MIN_LENGTH <= len(normalized) <= MAX_LENGTH:
         return Fault(
             field,
@@ -110,7 +111,9 @@ def generate() -> str:
 
 
 def _normalized(password: str) -> str:
-    """NFC: keyboards compose the same letter differently."""
+    """NFC, since keyboards compose the same letter differently; a text that is too long before it stays too long."""
+    if len(password) > MAX_RAW_LENGTH:
+        return password[: MAX_LENGTH + 1]
     return unicodedata.normalize("NFC", password)
 
 

@@ -10,6 +10,7 @@ from app.registry.models import Lifecycle, LinkRole, PowerSource, SiteKind, Venu
 from probes.contract import ProbeKind
 
 MAX_NAME = 60  # longer texts are no names: neither cached nor compared
+MAX_FOLDED = 1000  # characters of a text: normalising takes quadratic time in a run of combining marks
 
 CHOICES: dict[str, dict[StrEnum, str]] = {
     "kind": {SiteKind.ACCESS_POINT: "titik akses", SiteKind.NODE: "simpul"},
@@ -80,7 +81,7 @@ YES_NO = {True: "ya", False: "tidak"}
 
 def fold(text: str) -> str:
     """Return lower case without diacritics, punctuation and repeated spaces, for comparison."""
-    return _cached_fold(text) if len(text) <= MAX_NAME else _fold(text)
+    return _cached_fold(text) if len(text) <= MAX_NAME else _fold(text[:MAX_FOLDED])
 
 
 def _fold(text: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import statistics
 import time
+import unicodedata
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -447,3 +448,22 @@ async def test_the_loop_goes_on_while_passwords_are_hashed() -> None:
     await asyncio.gather(*(passwords.hashed("x") for _ in range(6)))
     ticking.cancel()
     assert ticks > 10
+
+
+async def test_no_more_of_a_password_is_normalised_than_one_may_have(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFC takes quadratic time in a run of combining marks: 40,000 of them held the event loop for minutes."""
+    lengths: list[int] = []
+    normalize = unicodedata.normalize
+
+    def recorded(form: str, text: str) -> str:
+        lengths.append(len(text))
+        return normalize(form, text)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(unicodedata, "normalize", recorded)
+    for marks in (20, 2_000, 40_000):
+        body = {"username": "ana", "password": "a" + "\u0323\u0307" * marks}
+        assert (await cast.stranger.post("/session", body)).status_code == 401
+    assert lengths
+    assert max(lengths) <= passwords.MAX_RAW_LENGTH

@@ -1,6 +1,7 @@
 """Parse single cells: numbers, coordinates, codes, choices and dates as people and Excel write them."""
 
 import contextlib
+import unicodedata
 from datetime import datetime, time
 from time import process_time
 from typing import Any
@@ -13,7 +14,7 @@ from app.core.validation import FaultError
 from app.importing import cells, header_detection
 from app.importing.cells import Cell, CellError
 from app.registry import regions
-from app.registry.vocabulary import CHOICES, SYNONYMS, fold
+from app.registry.vocabulary import CHOICES, MAX_FOLDED, SYNONYMS, fold
 
 MIDNIGHT = datetime(2026, 11, 24)  # noqa: DTZ001  # as workbooks have them
 VILLAGES = [row["code"] for row in regions.read_csv() if row["level"] == "desa_kelurahan"]
@@ -190,3 +191,16 @@ def test_no_word_means_two_choices(field: str) -> None:
         for word in {fold(word) for word in (value.value, named, *SYNONYMS.get(value, ()))}
     ]
     assert sorted(words) == sorted(set(words))
+
+
+def test_no_more_of_a_cell_is_normalised_than_one_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    normalize = unicodedata.normalize
+
+    def recorded(form: str, text: str) -> str:
+        lengths.append(len(text))
+        return normalize(form, text)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(unicodedata, "normalize", recorded)
+    assert fold("a" + "\u0323\u0307" * 40_000) == "a"
+    assert lengths == [MAX_FOLDED]
