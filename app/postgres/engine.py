@@ -22,9 +22,9 @@ from app.settings import Settings, SettingsError
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Sessions = async_sessionmaker[AsyncSession]
 
-# Classes of SQLSTATE with which the data is at fault: cardinality, data, integrity, triggers, check option, RAISE.
+# Classes of SQLSTATE with which the data is at fault: cardinality, data, integrity, trigger, check option, limit, RAISE
 # With every other one (connection, deadlock, a schema that does not fit, no room, operator intervention, …) it is not.
-DATA_FAULT_CLASSES = ("21", "22", "23", "27", "44", "P0")
+DATA_FAULT_CLASSES = ("21", "22", "23", "27", "44", "54", "P0")
 
 CLIENT_TIMEOUT_MARGIN_S = 2  # beyond statement_timeout, which a connection pooler may drop
 

@@ -47,12 +47,14 @@ class SnapshotRefresher:
                     gc.collect()
                     gc.freeze()  # the snapshot stays: collecting it again and again would delay pollers
             except Exception as error:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise  # an error that took the place of the cancellation: this ends all the same
                 self._report(error)
             await self._wait_for_change(started)
 
     def _report(self, error: Exception) -> None:
-        """Log an error when it first occurs. asyncpg's InterfaceError: the listener's connection was lost."""
-        available = not (is_unavailable(error) or isinstance(error, asyncpg.InterfaceError))
+        """Log an error when it first occurs."""
+        available = not is_unavailable(error)
         self._snapshot.refresh_error = type(error).__name__ if available else None
         if repr(error) == self._last_error:
             return

@@ -16,6 +16,7 @@ from app.postgres.engine import is_unavailable
         ("SELECT 1 / 0", False),
         ("INSERT INTO region (code) VALUES (NULL)", False),
         ("SELECT no_such_column FROM region", True),
+        ("DO $$ BEGIN RAISE program_limit_exceeded; END $$", False),  # a value that no index or statement can hold
         ("DO $$ BEGIN RAISE deadlock_detected; END $$", True),
         ("DO $$ BEGIN RAISE query_canceled; END $$", True),
         ("DO $$ BEGIN RAISE read_only_sql_transaction; END $$", True),

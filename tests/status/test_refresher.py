@@ -140,6 +140,28 @@ async def test_an_unavailable_database_is_no_error_of_our_own(
     assert snapshot.refresh_error is None
 
 
+async def test_it_ends_though_an_error_takes_the_place_of_its_cancellation(
+    committed_database: tuple[str, AsyncEngine, Sessions],
+) -> None:
+    url, _, sessions = committed_database
+    refreshing = asyncio.Event()
+
+    class Closing(Snapshot):
+        async def refresh(self, sessions: Sessions) -> None:
+            refreshing.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                raise OSError("the connection was closed in the middle")
+
+    task = asyncio.create_task(SnapshotRefresher(Closing(refresh_s=10), sessions, url).run())
+    await refreshing.wait()
+    task.cancel()
+    ended, _ = await asyncio.wait((task,), timeout=5)
+    assert ended == {task}
+    task.exception() if not task.cancelled() else None
+
+
 async def test_an_error_of_our_own_makes_the_service_not_ready(app: FastAPI, cast: Cast) -> None:
     await status(app, cast.vera)
     assert (await readiness(app))["problems"] == []
