@@ -38,7 +38,7 @@ POP_FROM = text("""
     RETURNING site_id, extract(epoch FROM slot)::bigint, outcome, sent, rtt_us, valid_s, reason, source
 """)
 OCCUPIED_SLOTS = text("""
-    SELECT m.site_id, extract(epoch FROM m.slot)::bigint
+    SELECT m.site_id, extract(epoch FROM m.slot)::bigint, m.outcome = 'ok'
     FROM unnest(cast(:sites AS int[]), cast(:slots AS bigint[])) AS n(site_id, slot)
         JOIN measurement m ON m.site_id = n.site_id AND m.slot = to_timestamp(n.slot) AND m.source = :source
     WHERE m.slot >= to_timestamp(:first) AND m.slot <= to_timestamp(:last)
@@ -87,16 +87,19 @@ async def record(session: AsyncSession, readings: Sequence[Reading]) -> list[tup
     return [(row.site_id, row.slot) for row in rows]
 
 
-async def in_distinct_slots(session: AsyncSession, readings: Sequence[Reading]) -> list[Reading]:
+async def in_distinct_slots(
+    session: AsyncSession, readings: Sequence[Reading], *, among: Sequence[Reading] = ()
+) -> list[Reading]:
     """Return the readings, moved to later slots where another one of their site and source occupies theirs.
 
-    For readings known to be new: none may be lost because it shares its second. All are of one source.
+    For readings known to be new: none may be lost because it shares its second. All are of one source; `among` are
+    about to be stored with them.
     """
     placed: list[Reading] = []
-    used: set[tuple[int, int]] = set()
+    used = {(reading.key, reading.slot) for reading in among}
     waiting = list(readings)
     while waiting:
-        occupied = used | await _occupied_slots(session, waiting)
+        occupied = used | (await _occupied_slots(session, waiting)).keys()
         moved = []
         for reading in waiting:
             slot = reading.slot
@@ -112,16 +115,20 @@ async def in_distinct_slots(session: AsyncSession, readings: Sequence[Reading]) 
     return placed
 
 
-async def in_free_slots(session: AsyncSession, readings: Sequence[Reading], among: Sequence[Reading]) -> list[Reading]:
-    """Return one reading per site and slot, where neither `among` nor the store has one of their source."""
+async def without_answered_slots(
+    session: AsyncSession, readings: Sequence[Reading], among: Sequence[Reading]
+) -> list[Reading]:
+    """Return one reading per site and slot, none where `among` or the store has an answered one of their source."""
     if not readings:
         return []
-    occupied = {(reading.key, reading.slot) for reading in among} | await _occupied_slots(session, readings)
+    answered = {(reading.key, reading.slot) for reading in among if reading.outcome is Outcome.OK}
+    answered |= {slot for slot, is_answered in (await _occupied_slots(session, readings)).items() if is_answered}
     per_slot = {(reading.key, reading.slot): reading for reading in readings}
-    return [reading for slot, reading in per_slot.items() if slot not in occupied]
+    return [reading for slot, reading in per_slot.items() if slot not in answered]
 
 
-async def _occupied_slots(session: AsyncSession, readings: Sequence[Reading]) -> set[tuple[int, int]]:
+async def _occupied_slots(session: AsyncSession, readings: Sequence[Reading]) -> dict[tuple[int, int], bool]:
+    """Return the (site, slot) of these that are taken in the store, each with whether the reading there is answered."""
     slots = [reading.slot for reading in readings]
     parameters = {
         "sites": [reading.key for reading in readings],
@@ -130,7 +137,8 @@ async def _occupied_slots(session: AsyncSession, readings: Sequence[Reading]) ->
         "last": max(slots),
         "source": readings[0].source,
     }
-    return {(site_id, slot) for site_id, slot in await session.execute(OCCUPIED_SLOTS, parameters)}
+    rows = await session.execute(OCCUPIED_SLOTS, parameters)
+    return {(site_id, slot): is_answered for site_id, slot, is_answered in rows}
 
 
 async def delete_from(session: AsyncSession, at: datetime, *, sources: Sequence[str]) -> list[int]:

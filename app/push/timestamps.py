@@ -79,7 +79,11 @@ def _measured_us(row: PushRow, push: Push, received_us: int) -> int | None:
 
 
 def _assign_dated(dated: Sequence[tuple[int, PushRow]], now: int, site: PushSite) -> list[TimedRow]:
-    """`dated`: rows with their time of measurement in microseconds, in ascending order."""
+    """`dated`: rows with their time of measurement in microseconds, in ascending order.
+
+    The newest is live if it is recent and answered. A lost one says that the link was out then: what proves the link
+    is the arrival of the push, at its receipt.
+    """
     slots = distinct_slots([measured_us // 1_000_000 for measured_us, _ in dated], now)
     timed: list[TimedRow] = []
     for slot, (_, row) in zip(slots, dated, strict=True):
@@ -90,7 +94,7 @@ def _assign_dated(dated: Sequence[tuple[int, PushRow]], now: int, site: PushSite
         else:
             timed.append(TimedRow(row, _claimed_reading(site, row, slot)))
     newest = timed[-1]
-    if newest.reading is not None and newest.reading.slot >= now - 1.5 * site.beat_s:
+    if newest.reading is not None and newest.row.rtt_us and newest.reading.slot >= now - 1.5 * site.beat_s:
         timed[-1] = TimedRow(newest.row, _live_reading(site, newest.row, newest.reading.slot), live=True)
     return timed
 
@@ -113,7 +117,7 @@ def distinct_slots(slots: list[int], last: int) -> list[int]:
 
 
 def _live_reading(site: PushSite, row: PushRow, slot: int) -> Reading:
-    """Up, whatever the anchors replied: the push itself proves the link. Lost packets are recorded."""
+    """Up: a live beat, whatever the anchors replied, is an arrival that proves the link. Lost packets are recorded."""
     return Reading(site.site_id, slot, Outcome.OK, row.sent, row.rtt_us, site.send_every_s, None, AGENT)
 
 

@@ -118,7 +118,8 @@ class InboxConsumer:
     async def _readings(self, session: AsyncSession, deliveries: Sequence[Delivery]) -> list[AddressedReading]:
         """Return the readings pushed, each in a slot of its own: receipts say that it is new, so none is dropped.
 
-        Of arrivals, which show only that a push was received, one a slot is kept, and none beside another reading.
+        Of arrivals, which show only that a push was received, one a slot is kept, and none beside an answered reading;
+        one beside a lost reading takes the next second, for it is later than what its push reports.
         """
         pushed = [reading for row in deliveries if row.site_id is not None for reading in row.readings()]
         oldest = int((await rejudgeable_since(session)).timestamp())
@@ -130,7 +131,8 @@ class InboxConsumer:
         arrivals = [reading for reading in kept if reading.reason == ARRIVAL]
         readings = [reading for reading in kept if reading.reason != ARRIVAL]
         readings = await measurements.in_distinct_slots(session, readings)
-        readings += await measurements.in_free_slots(session, arrivals, readings)
+        arrivals = await measurements.without_answered_slots(session, arrivals, readings)
+        readings += await measurements.in_distinct_slots(session, arrivals, among=readings)
         return [(reading, None) for reading in (await _excuse_inactive(session, readings) if readings else [])]
 
     def _record(

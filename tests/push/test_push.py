@@ -39,14 +39,26 @@ async def test_a_batch_is_dated_by_uptime_and_its_newest_row_is_live(agent: Agen
     await backdate_site(agent)
     batch = [
         {"seq": 1, "uptime_s": 1000 - 15, "sent": 3, "rtt_ms": []},
-        {"seq": 2, "uptime_s": 1000 - 5, "sent": 3, "rtt_ms": []},
+        {"seq": 2, "uptime_s": 1000 - 5, "sent": 3, "rtt_ms": [21]},
     ]
     answer = await agent.push({"boot": "b1", "uptime_s": 1000, "batch": batch})
     assert answer["accepted"] == 2, answer
     older, newer = await agent.dequeue()
     assert newer.slot - older.slot == 10
     assert facts(older) == ("timeout", 3, (), 60, "claimed")
-    assert facts(newer) == ("ok", 3, (), 60, None)
+    assert facts(newer) == ("ok", 3, (21000,), 60, None)
+
+
+async def test_a_batch_whose_newest_row_was_lost_proves_the_link_at_its_receipt(agent: Agent) -> None:
+    await backdate_site(agent)
+    batch = [{"seq": 1, "uptime_s": 1000 - 40, "sent": 3, "rtt_ms": []}]
+    before = int(time.time())
+    await agent.push({"boot": "b1", "uptime_s": 1000, "batch": batch})
+    lost, arrival = await agent.dequeue()
+    assert facts(lost) == ("timeout", 3, (), 60, "claimed")
+    assert facts(arrival) == ("ok", 0, (), 60, "arrival")
+    assert before <= arrival.slot <= time.time()
+    assert arrival.slot - lost.slot == 40
 
 
 async def test_the_response_holds_an_open_grant_until_it_is_used_or_expired(agent: Agent) -> None:

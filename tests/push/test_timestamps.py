@@ -80,9 +80,8 @@ def test_rows_of_a_suspended_site_are_rejected() -> None:
     assert slots(rows) == ["not_active"]
 
 
-def test_the_newest_row_is_live_if_it_is_recent() -> None:
-    lost: dict[str, Any] = {"rtt_ms": []}
-    rows = timed_rows([row(2, uptime_s=130, **lost), row(1, uptime_s=70, **lost)], uptime_s=220)
+def test_the_newest_row_is_live_if_it_is_recent_and_answered() -> None:
+    rows = timed_rows([row(2, uptime_s=130), row(1, uptime_s=70, rtt_ms=[])], uptime_s=220)
     newest, older = (timed.reading for timed in rows)
     assert newest is not None
     assert older is not None
@@ -90,6 +89,13 @@ def test_the_newest_row_is_live_if_it_is_recent() -> None:
     assert (older.outcome, older.valid_s, older.reason) == ("timeout", 60, "claimed")
     assert [timed.live for timed in rows] == [True, False]
     assert [timed.live for timed in timed_rows([row(1, uptime_s=129)], uptime_s=220)] == [False], "over 1.5 beats ago"
+
+
+def test_a_newest_row_that_lost_all_its_packets_is_a_timeout_however_recent() -> None:
+    (timed,) = timed_rows([row(1, uptime_s=215, rtt_ms=[])], uptime_s=220)
+    assert timed.reading is not None
+    assert (timed.reading.outcome, timed.reading.valid_s, timed.reading.reason) == ("timeout", 60, "claimed")
+    assert not timed.live
 
 
 def test_a_row_without_sent_packets_is_a_fault_and_no_loss() -> None:

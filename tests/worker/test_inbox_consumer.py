@@ -205,7 +205,7 @@ async def test_rows_of_one_second_are_all_kept(field: Field) -> None:
     assert sorted(field.second(one["slot"]) or 0 for one in shown) == [0, 1, 2, 3, 4]
 
 
-async def test_of_several_arrivals_in_a_second_one_is_kept_and_none_beside_another_reading(field: Field) -> None:
+async def test_of_several_arrivals_in_a_second_one_is_kept_and_none_beside_an_answered_reading(field: Field) -> None:
     site, came = field.ids[0], arrival(field, 0)
     for _ in range(3):
         for _ in range(4):
@@ -217,6 +217,20 @@ async def test_of_several_arrivals_in_a_second_one_is_kept_and_none_beside_anoth
     await field.push(site, [arrival(field, 30)])
     await field.drain()
     assert await _seconds(field, site) == [(0, "arrival"), (30, "claimed")]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_push_that_reports_a_loss_of_its_own_second_ends_the_outage_right_after_it(
+    field: Field, together: bool
+) -> None:
+    site = field.ids[0]
+    await field.beat(site, 0)
+    await field.push(site, [field.row(60, "timeout"), field.row(120, "timeout")])
+    lost, came = field.row(180, "timeout"), arrival(field, 180)
+    for rows in ([lost, came],) if together else ([lost], [came]):
+        await field.push(site, rows, received=180)
+        await field.drain()
+    assert await field.states(site) == [(0, "up", None), (60, "down", None), (181, "up", None)]
 
 
 async def _seconds(field: Field, site: int) -> list[tuple[int | None, str | None]]:
