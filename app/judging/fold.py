@@ -132,10 +132,11 @@ def _fold_reading(result: FoldResult, reading: Reading, context: JudgeContext) -
 
 
 def _gap_reason(state: JudgeState, reading: Reading, observation: Observation, context: JudgeContext) -> UnknownReason:
-    """Return why nothing was seen after the interval that the last evidence is valid for."""
-    if state.evidence_at is None:
+    """Return why nothing was seen after the interval that the last evidence, else a pending loss, is valid for."""
+    supported_at = state.evidence_at or state.pending_at
+    if supported_at is None:
         return UnknownReason.SILENT
-    lapsed_at = lapses_at(state.evidence_at, state.valid_s)
+    lapsed_at = lapses_at(supported_at, state.valid_s)
     if reading.source != CENTRAL and observation.slot <= lapsed_at + late_by(timedelta(seconds=state.valid_s)):
         return UnknownReason.SILENT  # nothing is missing
     source = BLINDNESS_SOURCE.get(reading.source, reading.source)

@@ -79,7 +79,7 @@ def judge(
     if current.seen_at is not None and observation.slot <= current.seen_at:
         return current, []
     changes: list[StateChange] = []
-    current = _expire(current, observation.slot, changes, gap_reason)
+    current = _expire(current, observation.slot, changes, gap_reason, answered=observation.outcome is Outcome.OK)
     if observation.outcome is Outcome.OK:
         current = _grade(_judge_answer(current, observation, changes), observation.thresholds, changes)
     elif observation.outcome is Outcome.TIMEOUT:
@@ -93,23 +93,32 @@ def readdress(current: JudgeState, at: datetime) -> tuple[JudgeState, list[State
     """Start anew at `at`, from where the site is measured at another address, at which nothing has answered yet."""
     changes: list[StateChange] = []
     since = max(at, current.since)
-    current = _expire(current, since, changes, UnknownReason.SILENT)
+    current = _expire(current, since, changes, UnknownReason.SILENT, answered=True)
     current = _apply(current, changes, StateChange(since, State.UNKNOWN, UnknownReason.NEVER_SEEN, current.last_ok_at))
     return replace(current, addressed_at=at, last_ok_at=None), changes
 
 
-def _expire(current: JudgeState, at: datetime, changes: list[StateChange], reason: UnknownReason) -> JudgeState:
-    """Drop what no longer holds at `at`: a state whose evidence is too old, a timeout that was never confirmed.
+def _expire(
+    current: JudgeState, at: datetime, changes: list[StateChange], reason: UnknownReason, *, answered: bool
+) -> JudgeState:
+    """Drop what no longer holds at `at`: a timeout that was not confirmed in time, a state whose evidence is too old.
 
-    A gap that is our own fault may hide something: a state holds over it for one interval only.
+    A timeout that is still fresh outlives the state: unless there was an answer, the next one confirms it. A state that
+    lapsed only after such a timeout waits for that. A gap that is our own fault may hide something: over it a state and
+    a timeout hold for one interval only.
     """
     end_of_hold = holds_until if reason is UnknownReason.SILENT else lapses_at
-    if current.evidence_at is not None and end_of_hold(current.evidence_at, current.valid_s) < at:
-        lapsed_at = lapses_at(current.evidence_at, current.valid_s)
-        return _apply(current, changes, StateChange(lapsed_at, State.UNKNOWN, reason, current.last_ok_at))
-    if current.pending_at is not None and holds_until(current.pending_at, current.valid_s) < at:
-        return replace(current, timeouts=0, pending_at=None)
-    return current
+    if current.pending_at is not None and end_of_hold(current.pending_at, current.valid_s) < at:
+        current = replace(current, timeouts=0, pending_at=None)
+    if current.evidence_at is None or end_of_hold(current.evidence_at, current.valid_s) >= at:
+        return current
+    lapsed_at = lapses_at(current.evidence_at, current.valid_s)
+    if current.pending_at is not None and current.pending_at <= lapsed_at and not answered:
+        return current
+    lapsed = _apply(current, changes, StateChange(lapsed_at, State.UNKNOWN, reason, current.last_ok_at))
+    return replace(
+        lapsed, timeouts=current.timeouts, pending_at=current.pending_at, pending_behind=current.pending_behind
+    )
 
 
 def _judge_answer(current: JudgeState, observation: Observation, changes: list[StateChange]) -> JudgeState:
@@ -143,9 +152,11 @@ def _judge_timeout(current: JudgeState, observation: Observation, changes: list[
 
 
 def _count_timeout(current: JudgeState, observation: Observation) -> JudgeState:
+    """Count it; beside evidence it is valid as long as that is, else for its own interval."""
     is_first = current.pending_at is None
     return replace(
         current,
+        valid_s=observation.valid_s if current.evidence_at is None else current.valid_s,
         timeouts=current.timeouts + 1,
         pending_at=observation.slot if is_first else current.pending_at,
         pending_behind=observation.behind if is_first else current.pending_behind,

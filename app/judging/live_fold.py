@@ -61,8 +61,9 @@ def _context_bounds(rows: Rows, readings: Mapping[int, Sequence[Reading]]) -> di
     for site_id, of_site in readings.items():
         row, oldest, newest = rows[site_id], from_slot(of_site[0].slot), from_slot(of_site[-1].slot)
         shortest = min([row.valid_s, *(reading.valid_s for reading in of_site)])
-        if lapses_at(row.evidence_at or oldest, shortest) < newest:
-            moments += [row.evidence_at or oldest, newest]
+        supported_at = row.evidence_at or row.pending_at or oldest
+        if lapses_at(supported_at, shortest) < newest:
+            moments += [supported_at, newest]
     sources = {reading.source for of_site in readings.values() for reading in of_site} if moments else set()
     return {"sources": sources, "start": min(moments, default=FAR_FUTURE), "end": max(moments, default=FAR_FUTURE)}
 

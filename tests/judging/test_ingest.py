@@ -246,7 +246,7 @@ async def test_a_gaps_reason_is_the_blind_range_that_covers_most_of_it() -> None
 async def test_a_batch_in_any_order_finds_its_blind_ranges(measured: MeasuredSite) -> None:
     blind = BlindRange(measured.start + timedelta(seconds=68), measured.start + timedelta(seconds=80), "uplink")
     await measured.ingest((0, OK))
-    await measured.ingest((70, TIMEOUT), (60, TIMEOUT), blind=[blind])
+    await measured.ingest((130, TIMEOUT), (70, TIMEOUT), (60, TIMEOUT), blind=[blind])
     assert await measured.segments() == [(0, 60, "up", None), (60, None, "unknown", "blind")]
 
 

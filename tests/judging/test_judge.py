@@ -107,6 +107,35 @@ def test_a_lost_reading_before_a_stop_and_one_after_it_do_not_make_an_outage() -
     assert states(changes) == [(0, State.UP), (60, State.UNKNOWN), (20_010, State.UP)]
 
 
+def test_a_loss_that_is_still_fresh_outlives_the_state_before_it() -> None:
+    _, changes = judge_outcomes((0, OK), (120, TIMEOUT), (180, TIMEOUT), (240, OK))
+    assert states(changes) == [(0, State.UP), (60, State.UNKNOWN), (120, State.DOWN), (240, State.UP)]
+
+
+def test_a_loss_before_the_state_lapsed_begins_the_outage_that_a_later_one_confirms() -> None:
+    _, changes = judge_outcomes((0, OK), (30, TIMEOUT), (160, FAULT), (170, TIMEOUT), (240, OK))
+    assert states(changes) == [(0, State.UP), (30, State.DOWN), (240, State.UP)]
+    _, changes = judge_outcomes((0, OK), (30, TIMEOUT), (160, FAULT), (200, FAULT), (210, TIMEOUT), (240, OK))
+    assert states(changes) == [(0, State.UP), (60, State.UNKNOWN), (240, State.UP)], "too long after the first"
+    _, changes = judge_outcomes((0, OK), (30, TIMEOUT), (170, OK))
+    assert states(changes) == [(0, State.UP), (60, State.UNKNOWN), (170, State.UP)]
+
+
+def test_a_loss_is_as_old_as_its_own_interval_allows_not_that_of_the_answer_long_before() -> None:
+    _, changes = judge_all(observation(0, OK), *(observation(second, TIMEOUT, 300) for second in (300, 600)))
+    assert changes == [(0, State.UP), (60, State.UNKNOWN), (300, State.DOWN)]
+
+
+def test_over_a_gap_of_our_own_making_a_loss_waits_for_one_interval_only() -> None:
+    for second, expected in (
+        (110, [(50, State.DOWN)]),
+        (120, [(60, State.UNKNOWN)]),
+    ):
+        state, _ = judge_outcomes((0, OK), (50, TIMEOUT))
+        _, changes = judge(state, observation(second, TIMEOUT), gap_reason=UnknownReason.STOPPED)
+        assert states(changes) == expected
+
+
 def test_a_reading_that_comes_twice_or_late_changes_nothing() -> None:
     state, _ = judge_outcomes((0, OK), (60, OK))
     again, changes = judge_outcomes((60, TIMEOUT), (30, TIMEOUT), (60, TIMEOUT), state=state)

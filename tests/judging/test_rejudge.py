@@ -152,6 +152,20 @@ async def test_a_tower_that_was_out_before_and_after_a_blindness_was_out_all_alo
     assert seen == [(0, "up"), (60, "unreachable"), (130, "unknown"), (405, "unreachable")]
 
 
+async def test_a_loss_is_not_confirmed_over_a_stop_of_ours_however_unknown_the_site_was_before(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await make_village(sessions, cast, session, 0)
+    site = village.ids[3]
+    readings = [village.reading(site, at, TIMEOUT if at else OK) for at in (0, 300, 430)]
+    for reading in readings[:2]:
+        await village.ingest([reading])
+    blind = BlindRange(village.start + timedelta(seconds=365), village.start + timedelta(seconds=400), "stopped")
+    await village.ingest(readings[2:], [blind])
+    assert_same(await village.stored(), await village.expected(readings))
+    assert [segment.state.value for segment in (await village.stored())[site][0]] == ["up", "unknown"]
+
+
 async def test_a_site_registered_long_ago_and_in_service_for_an_hour_is_rejudged_like_any_other(
     sessions: Sessions, cast: Cast, session: AsyncSession
 ) -> None:

@@ -43,7 +43,7 @@ class Village:
             if self.random.random() < 0.07:
                 mood = self.random.choice(list(OUTCOMES_BY_MOOD))
             readings.append(self.reading(site_id, second, self.random.choice(OUTCOMES_BY_MOOD[mood]), mood))
-            second += self.random.choice([60] * 12 + [10] * 3 + [180, 900])
+            second += self.random.choice([60] * 12 + [10] * 3 + [100, 140, 180, 900])
         return readings
 
     def reading(self, site_id: int, second: int, outcome: Outcome, mood: str = "well") -> Reading:

@@ -358,7 +358,7 @@ async def test_a_push_that_fell_into_a_short_absence_of_the_api_is_not_missed(fi
         await field.beat(other, 364)
     await field.live(375, 600, sites=others)
     assert await field.silences(silent) == [(420, "timeout"), (480, "timeout"), (540, "timeout")]
-    assert await field.states(silent) == [(0, "up", None), (360, "unknown", "silent"), (480, "down", None)]
+    assert await field.states(silent) == [(0, "up", None), (360, "unknown", "silent"), (420, "down", None)]
     assert [await field.states(other) for other in others] == [[(0, "up", None)]] * 3
 
 
