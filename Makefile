@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 JOBS ?= 4
 
-.PHONY: help install demo up test lint bench lock clean
+.PHONY: help install demo up test lint bench attack lock clean
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
@@ -39,6 +39,9 @@ lint: install  ## style, types, layers
 
 bench: install  ## measure the echo engine and the stores (ARGS=...)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+attack: install  ## requests that must not stop the service, thirty at once, at a demo (ARGS=import_bombs)
+	@$(BIN)/python -m tests.attack $(ARGS)
 
 lock:  ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
