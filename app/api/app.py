@@ -127,9 +127,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.status_renderer = StatusRenderer(app.state.snapshot)
     app.state.aggregate_cache = ResponseCache()
     app.state.push = PushEndpoint(lambda: app.state.sessions, settings.push, app.state.metrics)
-    app.state.streams = StatusStreams(
-        app.state.snapshot, app.state.status_renderer, max_streams=settings.status.max_streams
-    )
+    app.state.streams = StatusStreams(app.state.snapshot, app.state.status_renderer, settings.status)
 
 
 def _add_middleware(app: FastAPI) -> None:

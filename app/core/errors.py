@@ -17,7 +17,8 @@ Problem                        500
 ├── Invalid                    422  wrong fields or parameters, all of them listed
 ├── TooManyRequests            429  over the caller's rate limit
 │   ├── TooManyAttempts             failed sign-ins or guessed codes
-│   └── TooManyDiagnoses            one per site at a time, a few per minute and caller
+│   ├── TooManyDiagnoses            one per site at a time, a few per minute and caller
+│   └── TooManyStreamsOfCaller      the account, token or address has its share of open streams
 ├── Unavailable                503  the database is unavailable
 │   └── TooManyStreams              this process has as many open as it may
 └── QueryTimeout               504  the query took longer than allowed
@@ -137,6 +138,10 @@ class TooManyDiagnoses(TooManyRequests):
 
     def __init__(self, detail: str, retry_after_s: int, **values: Any) -> None:
         Problem.__init__(self, detail, values={**values, "seconds": retry_after_s}, retry_after_s=retry_after_s)
+
+
+class TooManyStreamsOfCaller(TooManyRequests):
+    type, title = "too-many-streams-of-caller", "Too many open streams of yours; close some, or poll /status"
 
 
 class Unavailable(Problem):

@@ -18,7 +18,7 @@ from app.web.idempotency import IdempotencyKey
 from app.web.pagination import BY_ID, Page
 from app.web.params import Cursor, Limit, row_id
 from app.web.problem_details import problems
-from app.web.sse import UNBUFFERED, EventStream, StreamLimit, event_schema
+from app.web.sse import EventStream, StreamLimit, event_schema
 
 router = APIRouter(prefix="/sites/{id}", tags=["field"])
 
@@ -98,7 +98,7 @@ async def get_diagnosis(session: Session, caller: Reader, id: SiteId, diagnosis_
     "/diagnoses/{diagnosis_id}/stream",
     response_class=StreamingResponse,
     dependencies=[Depends(redeem_ticket)],
-    responses={200: EVENTS, **problems(404, 503)},
+    responses={200: EVENTS, **problems(404, 429, 503)},
 )
 async def stream_diagnosis(
     session: Session,
@@ -115,12 +115,12 @@ async def stream_diagnosis(
     limit: StreamLimit = request.app.state.streams
     site, _ = await registry.get_site(session, id, caller=caller)
     await store.get_diagnosis(session, site.id, diagnosis_id)
-    limit.require_capacity()
+    limit.require_capacity(caller)
     sessions, is_allowed = request.app.state.sessions, partial(is_still_allowed, request, credential, caller)
     events = stream.stream_events(
         sessions, site.id, diagnosis_id, limit=limit, last_line=_line_number(last_event_id), is_allowed=is_allowed
     )
-    return EventStream(events, headers=UNBUFFERED)
+    return EventStream(events, limit=limit, caller=caller)
 
 
 def _line_number(event_id: str | None) -> int:

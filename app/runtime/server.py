@@ -1,36 +1,21 @@
-"""`sinyal api`: uvicorn, with connections that no slow peer can hold open."""
+"""`sinyal api`: uvicorn, with our own connections."""
 
-import asyncio
 import contextlib
+import resource
 import socket
 import sys
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from app.api.app import create_app
 from app.core import logging
+from app.runtime.connections import IDLE_S, connections
 from app.settings import Settings
 
-UNREAD_MS = 20_000  # a peer that acknowledges nothing for so long is disconnected
-UNSENT_BYTES = 131_072  # as much waits in the kernel for a slow peer; the rest is rendered once there is room
-
-
-class Connection(HttpToolsProtocol):
-    """Times out peers that read nothing, and ends streams at shutdown: uvicorn would wait for both without end."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn declares it so
-        super().connection_made(transport)
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
-
-    def shutdown(self) -> None:
-        self.app_state["streams"].end()
-        super().shutdown()
+MAX_FILES = 65_536
 
 
 def run(settings: Settings, *, workers: int, listen_fd: int | None = None) -> None:
@@ -38,7 +23,8 @@ def run(settings: Settings, *, workers: int, listen_fd: int | None = None) -> No
     config = uvicorn.Config(
         "app.runtime.server:make_app",
         factory=True,
-        http=Connection,
+        http=connections(settings, max_files=raise_file_limit()),  # type: ignore[arg-type]  # uvicorn calls it
+        ws="none",
         host=settings.host,
         port=settings.port,
         workers=workers if workers > 1 else None,
@@ -48,6 +34,8 @@ def run(settings: Settings, *, workers: int, listen_fd: int | None = None) -> No
         server_header=False,
         access_log=False,
         log_config=None,
+        log_level="error",  # below it uvicorn logs what strangers send
+        timeout_keep_alive=int(IDLE_S),
         timeout_graceful_shutdown=4,
     )
     sockets = [config.bind_socket()]
@@ -62,6 +50,14 @@ def run(settings: Settings, *, workers: int, listen_fd: int | None = None) -> No
         server.run(sockets=sockets)
         if not server.started:
             sys.exit(STARTUP_FAILURE)
+
+
+def raise_file_limit() -> int:
+    """Allow this process as many open files as it may allow itself; return how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit
 
 
 def make_app() -> FastAPI:

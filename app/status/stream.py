@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 from app.core.errors import Gone, Unavailable
+from app.settings import StatusSettings
 from app.status.rendered import StatusQuery, StatusRenderer
 from app.status.snapshot import Snapshot
 from app.status.status_filter import StatusFilter
@@ -39,8 +40,8 @@ class StatusEvent(NamedTuple):
 class StatusStreams(StreamLimit):
     """The status streams of this process."""
 
-    def __init__(self, snapshot: Snapshot, renderer: StatusRenderer, *, max_streams: int) -> None:
-        super().__init__(max_streams=max_streams)
+    def __init__(self, snapshot: Snapshot, renderer: StatusRenderer, settings: StatusSettings) -> None:
+        super().__init__(settings)
         self._snapshot, self._renderer = snapshot, renderer
         self._send_slots = asyncio.Semaphore(CONCURRENT_SENDS)
 

@@ -17,7 +17,7 @@ from app.status.version import Version
 from app.web.auth import Presented, is_still_allowed, redeem_ticket
 from app.web.deps import Reader, Session
 from app.web.problem_details import problems
-from app.web.sse import UNBUFFERED, EventStream, event_schema
+from app.web.sse import EventStream, event_schema
 
 router = APIRouter(tags=["dashboards"])
 
@@ -51,7 +51,7 @@ class TicketOut(BaseModel):
     "/status/stream",
     response_class=StreamingResponse,
     dependencies=[Depends(redeem_ticket)],
-    responses={200: EVENTS, **problems(403, 503)},
+    responses={200: EVENTS, **problems(403, 429, 503)},
 )
 async def get_stream(
     request: Request,
@@ -68,11 +68,11 @@ async def get_stream(
     """
     streams: StatusStreams = request.app.state.streams
     seen = _version(last_event_id) or (Version.parse(since) if since is not None else None)
-    streams.require_capacity()
+    streams.require_capacity(caller)
     request.app.state.status_renderer.current_version()  # raises Unavailable before the stream starts
 
     is_allowed = partial(is_still_allowed, request, credential, caller)
-    return EventStream(streams.stream_events(status_filter, seen, is_allowed), headers=UNBUFFERED)
+    return EventStream(streams.stream_events(status_filter, seen, is_allowed), limit=streams, caller=caller)
 
 
 def _version(event_id: str | None) -> Version | None:

@@ -32,6 +32,11 @@ from tests.support.demo_process import Demo, cpu_s, demo
 
 INTERVAL_S, SETTLE_S, MEASURE_S, JOIN_S = 20, 40, 60, 15
 LIMIT_S = 2.0
+SHARES = {  # all clients have one address and few tokens
+    "SINYAL_STATUS__STREAMS_PER_CALLER": "1000",
+    "SINYAL_STATUS__STREAMS_PER_ADDRESS": "1000",
+    "SINYAL_LIMITS__CONNECTIONS_PER_ADDRESS": "2000",
+}
 SCRIPT = "".join(
     [
         f"seed = 1\ninterval_s = {INTERVAL_S}\n",
@@ -66,7 +71,10 @@ class MeasuredPeriod:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="sinyal-bench-") as parent, demo(Path(parent, "data"), SCRIPT) as running:
+    with (
+        tempfile.TemporaryDirectory(prefix="sinyal-bench-") as parent,
+        demo(Path(parent, "data"), SCRIPT, **SHARES) as running,
+    ):
         asyncio.run(_run(running))
 
 

@@ -14,7 +14,7 @@ from app.access.models import Account, Role, StreamTicket, Token
 from app.api.app import create_app
 from app.core.clock import utc_now
 from app.postgres.engine import Counter, next_version, open_engine, open_sessions, transaction
-from app.runtime import server
+from app.runtime import connections
 from app.settings import Settings
 from app.status import stream as streaming
 from tests.access.browser import PASSWORD, account
@@ -190,7 +190,7 @@ async def sign_in(person: Person, username: str) -> None:
 
 
 async def test_streams_are_limited_and_a_closed_one_frees_its_place(live: Served) -> None:
-    live.app.state.streams.max_streams = 2
+    live.app.state.settings.status.max_streams = 2
     streams = [await live.stream(live.cast.vera) for _ in range(2)]
     for stream in streams:
         await stream.event()
@@ -201,6 +201,29 @@ async def test_streams_are_limited_and_a_closed_one_frees_its_place(live: Served
     await asyncio.sleep(0.2)
     assert live.app.state.streams.open == 1
     assert (await live.stream(live.cast.vera)).status == 200
+
+
+async def test_a_caller_and_an_address_have_a_share_of_the_streams(live: Served) -> None:
+    status = live.app.state.settings.status
+    status.streams_per_caller, status.streams_per_address = 2, 3
+    streams = [await live.stream(live.cast.vera) for _ in range(2)]
+    for stream in streams:
+        await stream.event()
+    refused = await live.cast.vera.get("/status/stream")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+    assert refused.json()["type"].endswith("/too-many-streams-of-caller")
+    other = await live.stream(live.cast.ana)
+    assert (other.status, (await other.event()).kind) == (200, "snapshot")
+    assert (await live.cast.ben.get("/status/stream")).status_code == 429, "from the same address"
+    streams[0].close()
+    await asyncio.to_thread(wait_for, lambda: live.app.state.streams.open == 2, 3, every_s=0.05)
+    assert (await live.stream(live.cast.vera)).status == 200
+
+
+async def test_streams_that_are_opened_at_once_keep_to_the_share(live: Served) -> None:
+    live.app.state.settings.status.streams_per_caller = 2
+    opened = await asyncio.gather(*(live.stream(live.cast.vera) for _ in range(12)))
+    assert sorted(stream.status for stream in opened) == [200] * 2 + [429] * 10
 
 
 async def test_head_opens_no_stream(live: Served) -> None:
@@ -246,7 +269,7 @@ async def test_a_slow_client_skips_versions(full: Served) -> None:
 async def test_a_client_that_does_not_read_is_disconnected_and_the_others_go_on(
     full: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "UNREAD_MS", 2_000)
+    monkeypatch.setattr(connections, "UNREAD_MS", 2_000)
     stuck = await full.stream(full.cast.vera, receive_buffer=4096)
     stuck.pause()
     other = await full.stream(full.cast.vera)
@@ -262,6 +285,7 @@ async def test_a_client_that_does_not_read_is_disconnected_and_the_others_go_on(
 
 
 async def test_a_change_reaches_two_hundred_streams_within_two_seconds(full: Served) -> None:
+    full.app.state.settings.status.streams_per_caller = 200
     streams = await asyncio.gather(*(full.stream(full.cast.vera) for _ in range(200)))
     for stream in streams:
         assert (await stream.event()).kind == "snapshot"

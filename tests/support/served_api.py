@@ -18,7 +18,7 @@ from app.api.app import create_app
 from app.postgres.engine import Sessions, transaction
 from app.registry import providers
 from app.registry.models import Provider
-from app.runtime.server import Connection
+from app.runtime.connections import connections
 from app.settings import Settings
 from app.status import store
 from tests.conftest import Cast, Person
@@ -45,7 +45,9 @@ class Server(uvicorn.Server):
 async def serving(app: FastAPI) -> AsyncIterator[int]:
     """Yield the port once the status is loaded."""
     port = free_port()
-    server = Server(uvicorn.Config(app, http=Connection, port=port, log_config=None, timeout_graceful_shutdown=4))
+    http = connections(app.state.settings, max_files=1024)
+    config = uvicorn.Config(app, http=http, port=port, log_config=None, timeout_graceful_shutdown=4)  # type: ignore[arg-type]
+    server = Server(config)
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
         while not (server.started and app.state.snapshot.loaded):  # noqa: ASYNC110  # watched from outside
