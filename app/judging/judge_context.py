@@ -13,18 +13,27 @@ from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
 from app.postgres.engine import among
 from app.registry.models import SiteConfiguration
 
-# An outage reaches back to the last answer, even across an unseen stretch, but not beyond the parent's time in service.
+# One row per bad segment of an outage: from the last answer before it to the next answer, whatever is unknown in
+# between. An outage lies within the parent's time in service and at one address. Segments before the last good one that
+# began before `start` belong to outages that were over by then.
 PARENT_OUTAGES = text("""
     SELECT g.site_id, greatest(coalesce(g.last_ok_at, g.started_at), (
         SELECT max(c.ended_at) FROM site_configuration c
         WHERE c.site_id = g.site_id AND c.lifecycle <> 'active' AND c.ended_at <= g.started_at
-    )), coalesce(g.ended_at, (
+    )), least((
+        SELECT min(n.started_at) FROM state_segment n WHERE n.site_id = g.site_id AND n.started_at > g.started_at
+            AND (n.state IN ('up', 'degraded') OR n.unknown_reason = 'never_seen')
+    ), (
         SELECT min(c.started_at) FROM site_configuration c
         WHERE c.site_id = g.site_id AND c.lifecycle <> 'active' AND c.started_at > g.started_at
     ))
     FROM state_segment g
     WHERE g.site_id = ANY(:ids) AND g.state IN ('down', 'unreachable')
-        AND (g.ended_at IS NULL OR g.ended_at >= :start) AND coalesce(g.last_ok_at, g.started_at) <= :end
+        AND coalesce(g.last_ok_at, g.started_at) <= :end
+        AND g.started_at > coalesce((
+            SELECT max(o.started_at) FROM state_segment o
+            WHERE o.site_id = g.site_id AND o.started_at < :start AND o.state IN ('up', 'degraded')
+        ), '-infinity')
 """)
 
 Configurations = Mapping[int, list[JudgeConfiguration]]
@@ -98,6 +107,6 @@ async def load_parent_outages(
     outages: dict[int, list[ParentOutage]] = defaultdict(list)
     if parent_ids:
         rows = await session.execute(PARENT_OUTAGES, {"ids": sorted(parent_ids), "start": start, "end": end})
-        for parent_id, last_ok_at, ended_at in rows:
-            outages[parent_id].append(ParentOutage(last_ok_at, ended_at))
+        for parent_id, last_ok_at, recovered_at in rows:
+            outages[parent_id].append(ParentOutage(last_ok_at, recovered_at))
     return outages

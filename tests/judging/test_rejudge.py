@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.clock import floor_second, utc_now
-from app.judging import propagation
+from app.core.clock import floor_second, to_slot, utc_now
+from app.judging import ingest, propagation
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
 from app.judging.segments import Segment
@@ -150,6 +150,55 @@ async def test_a_tower_that_was_out_before_and_after_a_blindness_was_out_all_alo
     segments = (await village.stored())[child][0]
     seen = [(round((segment.started_at - village.start).total_seconds()), segment.state.value) for segment in segments]
     assert seen == [(0, "up"), (60, "unreachable"), (130, "unknown"), (405, "unreachable")]
+
+
+async def test_our_blindness_within_a_towers_outage_ends_it_for_no_site_behind_it(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    """The tower answers again before a second loss could confirm that it was still out."""
+    village = await make_village(sessions, cast, session, 0)
+    tower, child, *_ = village.ids
+    blind = BlindRange(village.start + timedelta(seconds=75), village.start + timedelta(seconds=133), "uplink")
+    readings = [
+        *((tower, at, outcome) for at, outcome in ((0, OK), (60, TIMEOUT), (70, TIMEOUT), (136, TIMEOUT), (146, OK))),
+        *((child, at, outcome) for at, outcome in ((0, OK), (61, TIMEOUT), (67, TIMEOUT), (134, TIMEOUT))),
+        *((child, at, outcome) for at, outcome in ((144, TIMEOUT), (152, TIMEOUT), (162, TIMEOUT), (170, OK))),
+    ]
+    arriving = [village.reading(*reading) for reading in sorted(readings, key=lambda reading: reading[1])]
+    for reading in arriving:
+        await village.ingest([reading], [blind] if reading.slot - to_slot(village.start) == 134 else [])
+    for site_id, expected in (
+        (tower, [(0, "up"), (60, "down"), (130, "unknown"), (146, "up")]),
+        (child, [(0, "up"), (61, "unreachable"), (127, "unknown"), (134, "unreachable"), (152, "down"), (170, "up")]),
+    ):
+        segments = (await village.stored())[site_id][0]
+        assert [
+            (round((segment.started_at - village.start).total_seconds()), segment.state.value) for segment in segments
+        ] == expected
+    assert_same(await village.stored(), await village.expected(arriving))
+
+
+async def test_a_tower_at_an_address_that_never_answered_hides_nothing(
+    sessions: Sessions, cast: Cast, session: AsyncSession
+) -> None:
+    village = await make_village(sessions, cast, session, 0)
+    tower, child, *_ = village.ids
+    for site_id in (tower, child):
+        await village.ingest([village.reading(site_id, at, TIMEOUT if at else OK) for at in (0, 60, 70)])
+    async with session.begin():
+        await session.execute(
+            text("UPDATE site SET addressed_at = :at WHERE id = :id"),
+            {"at": village.start + timedelta(seconds=100), "id": tower},
+        )
+        await _reconfigure(session, tower, village.start + timedelta(seconds=100), "NULL, technology, :at")
+    async with transaction(sessions) as writing:
+        readings = [
+            (village.reading(tower, 110, TIMEOUT), village.start + timedelta(seconds=100)),
+            (village.reading(child, 120, TIMEOUT), village.start),
+        ]
+        await ingest.ingest_readings(writing, readings)
+    segments = (await village.stored())[child][0]
+    assert [segment.state.value for segment in segments] == ["up", "unreachable", "down"]
 
 
 async def test_a_loss_is_not_confirmed_over_a_stop_of_ours_however_unknown_the_site_was_before(
