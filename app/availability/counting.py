@@ -4,13 +4,14 @@ Each second gets one kind, decided in this order: `inactive` outside the site's 
 planned window, else the state. All figures derive from the same slices, so parts always add up to the whole.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.availability.intervals import IntervalMap, align
 from app.availability.policy import ContractPolicy, policies_in_force
 from app.availability.tally import BAD_STATES, DowntimeRun, Slice, Tally
+from app.incidents.outages import BAD, cut_downtimes
 from app.registry.configuration import ConfigurationInForce
 from app.registry.models import State
 
@@ -19,7 +20,8 @@ from app.registry.models import State
 class CountableHistory:
     """All that counting a site needs.
 
-    `states` hold outages in their whole length, also where they reach beyond the period that is counted.
+    `states` hold downtimes in their whole length, also where they reach beyond the period that is counted, and
+    `last_losses` their last lost readings, each by the start of its state; without one a state is proven to its end.
     """
 
     states: IntervalMap[State]
@@ -27,6 +29,7 @@ class CountableHistory:
     maintenance: IntervalMap[bool]
     causes: IntervalMap[str]
     policies: IntervalMap[ContractPolicy]
+    last_losses: Mapping[int, int] = field(default_factory=dict)
     site_id: int = 0
 
 
@@ -41,28 +44,25 @@ def tally_parts(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> 
 def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> list[Slice]:
     """Cut the parts wherever anything changes.
 
-    An outage is a run of `down` that no other state interrupts; maintenance inside it takes seconds from it but does
-    not split it. A contract's outage is a run of down or unreachable. Its length is what remains without maintenance,
-    time out of service or outside service hours, and excused seconds; it counts when that reaches the contract's
-    minimum. It is measured from the first lost reading to the answer that ended it: the last lost reading, which would
-    give the provable minimum, is not stored.
+    Maintenance inside an outage takes seconds from it but does not split it. A contract counts a whole downtime, also
+    what was unreachable of it, if it is long enough: measured from its first lost reading to its last, without
+    maintenance, time outside service hours, excused seconds and what nobody saw. That is the least it can have been.
     """
-    states = _trim_but_outages(history.states, parts[0][0], parts[-1][1])
-    low, high = min(parts[0][0], states[0][0]), max(parts[-1][1], states[-1][1])
+    low, high = parts[0][0], parts[-1][1]
+    downtimes = [(a, b, run) for a, b, run in _downtimes(history) if a < high and b > low]
+    if history.policies and downtimes:  # whether one counts depends on its whole length
+        low, high = min(low, downtimes[0][0]), max(high, downtimes[-1][1])
     maps: list[IntervalMap[Any]] = [
         [(start, end, number) for number, (start, end) in enumerate(parts)],
-        states,
+        history.states,
         history.configurations,
         history.maintenance,
         history.causes,
         policies_in_force(history.policies, low, high),
+        downtimes,
     ]
     slices: list[Slice] = []
-    down_since: int | None = None
-    run: DowntimeRun | None = None
-    for start, end, (part, state, configuration, maintained, cause, contract) in align(maps, low, high):
-        down_since = (down_since or start) if state is State.DOWN else None
-        run = (run or DowntimeRun()) if state in BAD_STATES else None
+    for start, end, (part, state, configuration, maintained, cause, contract, run) in align(maps, low, high):
         kind = _kind(state, configuration, maintained)
         counts = (
             kind in BAD_STATES
@@ -71,12 +71,31 @@ def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> l
             and not contract.policy.excuses(kind, cause)
         )
         if run is not None and counts:
-            run.countable_s += end - start
+            run.proven_s += max(0, min(end, run.proven_until) - start)
         if part is not None:
-            outage = None if down_since is None else (history.site_id, down_since)
-            counted_run = run if counts else None
-            slices.append(Slice(part, end - start, kind, configuration, outage, cause, contract, counted_run))
+            outage = None if run is None or start < run.outage_at else (history.site_id, run.outage_at)
+            slices.append(
+                Slice(part, end - start, kind, configuration, outage, cause, contract, run if counts else None)
+            )
     return slices
+
+
+def _downtimes(history: CountableHistory) -> Iterator[tuple[int, int, DowntimeRun]]:
+    for downtime in cut_downtimes(history.states, _service(history.configurations)):
+        start, end, _ = history.states[next(n for n in reversed(downtime.states) if history.states[n][2] in BAD)]
+        outage_at = downtime.ended_at if downtime.outage_at is None else downtime.outage_at
+        run = DowntimeRun(outage_at, proven_until=history.last_losses.get(start, end))
+        yield downtime.started_at, downtime.ended_at, run
+
+
+def _service(configurations: Iterable[tuple[int, int, ConfigurationInForce]]) -> list[tuple[int, int]]:
+    """Return the periods in service; a change of configuration within one does not interrupt it."""
+    periods: list[tuple[int, int]] = []
+    for start, end, configuration in configurations:
+        if configuration.active:
+            start = periods.pop()[0] if periods and periods[-1][1] == start else start
+            periods.append((start, end))
+    return periods
 
 
 def _kind(state: State | None, configuration: ConfigurationInForce | None, maintained: bool | None) -> str:
@@ -85,9 +104,3 @@ def _kind(state: State | None, configuration: ConfigurationInForce | None, maint
     if maintained:
         return "maintenance"
     return "unknown" if state is None else state.value
-
-
-def _trim_but_outages(states: IntervalMap[State], low: int, high: int) -> IntervalMap[State]:
-    """Clip everything to low and high except outages, which count by their whole length."""
-    kept = [(a, b, s) if s in BAD_STATES else (max(a, low), min(b, high), s) for a, b, s in states]
-    return [interval for interval in kept if interval[0] < interval[1]] or [(low, high, State.UNKNOWN)]

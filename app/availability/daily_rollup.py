@@ -57,9 +57,12 @@ MARK_UNSETTLED = text(f"""
     SELECT g.site_id, :day, CASE WHEN g.site_id = ANY(:undecided) THEN cast(:now AS timestamptz) + interval '1 hour'
         ELSE s.evidence_at + {hold_sql("s.valid_s")} + interval '1 second' END
     FROM state_segment g JOIN site_status s ON s.site_id = g.site_id
-    WHERE g.site_id = ANY(:ids) AND g.ended_at IS NULL AND g.started_at < :until AND (
-        g.state IN ('down', 'unreachable') AND g.site_id = ANY(:undecided)
-        OR (s.evidence_at + make_interval(secs => s.valid_s) < :until
+    WHERE g.site_id = ANY(:ids) AND g.ended_at IS NULL AND (
+        g.state IN ('down', 'unreachable') AND g.site_id = ANY(:undecided) AND NOT EXISTS (
+            SELECT FROM state_segment a WHERE a.site_id = g.site_id AND a.state IN ('up', 'degraded')
+                AND a.started_at >= :until AND a.started_at < g.started_at
+        )
+        OR (g.started_at < :until AND s.evidence_at + make_interval(secs => s.valid_s) < :until
             AND s.evidence_at + {hold_sql("s.valid_s")} >= :now)
     )
     ON CONFLICT DO NOTHING

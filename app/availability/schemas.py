@@ -75,8 +75,10 @@ class UptimeRow(BaseModel):
     coverage_pct: float | None = Field(description="share of the period that was measured")
     worst_pct: float | None = Field(description="if all unmeasured time had been bad")
     best_pct: float | None = Field(description="if all unmeasured time had been good")
-    outages: int = Field(description="runs of down that reach into the period")
-    longest_outage_s: int = Field(description="seconds inside the period, without maintenance")
+    outages: int = Field(
+        description="as in /incidents: from the first loss to the next answer; those down in the period"
+    )
+    longest_outage_s: int = Field(description="seconds down inside the period, without maintenance")
     down_by_cause: dict[str, int]
     countable_down_s: int | None = Field(description="downtime that the contract counts; null without a contract")
     sla_target_pct: float | None = Field(description="null without a contract, or when more than one target applied")

@@ -12,10 +12,10 @@ from app.availability import maintenance_overlay
 from app.availability.counting import CountableHistory
 from app.availability.intervals import FOREVER, IntervalMap, clip
 from app.availability.policy import ContractPolicy, DatedContract
-from app.availability.tally import BAD_STATES
 from app.availability.timeline import timelines
 from app.core.clock import floor_second, from_slot, to_slot
 from app.incidents.outage_causes import causes_of
+from app.incidents.outages import BAD
 from app.postgres.engine import among
 from app.registry.configuration import ConfigurationInForce
 from app.registry.models import Contract, ContractTerms, Lifecycle, Site, SiteConfiguration, State
@@ -65,6 +65,11 @@ async def load_histories(
             site_id=site.id,
             states=states[site.id],
             configurations=dated[site.id].configurations,
+            last_losses={
+                to_slot(s.started_at): to_slot(s.last_loss_at)
+                for s in segments[site.id]
+                if s.state in BAD and s.last_loss_at is not None
+            },
             maintenance=[(to_slot(a), to_slot(b), True) for a, b in windows.get(site.id, ())],
             causes=[(to_slot(c.started_at), to_slot(c.ended_at), c.cause.value) for c in causes.get(site.id, ())],
             policies=[
@@ -77,7 +82,7 @@ async def load_histories(
 
 def _extent(states: Iterable[IntervalMap[State]], start: datetime, end: datetime) -> tuple[datetime, datetime]:
     """Return start and end, moved outwards as far as outages reach beyond them."""
-    outages = [(a, b) for intervals in states for a, b, state in intervals if state in BAD_STATES]
+    outages = [(a, b) for intervals in states for a, b, state in intervals if state in BAD]
     low, high = min((a for a, _ in outages), default=FOREVER), max((b for _, b in outages), default=0)
     return from_slot(min(low, to_slot(start))), from_slot(max(high, to_slot(end)))
 

@@ -15,9 +15,11 @@ UNCLASSIFIED = "unclassified"
 
 @dataclass(slots=True)
 class DowntimeRun:
-    """Down or unreachable without interruption, with the seconds of it that a contract may count."""
+    """A downtime: when its outage began (its end, if it has none), and the seconds proven that a contract may count."""
 
-    countable_s: int = 0
+    outage_at: int
+    proven_until: int  # its last lost reading
+    proven_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Slice:
     length_s: int
     kind: str  # of KINDS
     configuration: ConfigurationInForce | None
-    outage: tuple[int, int] | None  # the site's id, and when this run of `down` began
+    outage: tuple[int, int] | None  # the site's id, and when the outage began that it lies in
     cause: str | None
     contract: PolicyInForce | None
     run: DowntimeRun | None  # which a contract counts if it is long enough
@@ -37,7 +39,7 @@ class Slice:
     def countable(self) -> bool:
         if self.run is None or self.contract is None:
             return False
-        return self.run.countable_s >= self.contract.policy.min_outage_s
+        return self.run.proven_s >= self.contract.policy.min_outage_s
 
 
 @dataclass(slots=True)
@@ -57,6 +59,7 @@ class Tally:
 
     def add(self, slice_: Slice) -> None:
         length = slice_.length_s
+        assert length > 0
         self.seconds[slice_.kind] += length
         if slice_.kind == "down":
             assert slice_.outage is not None
@@ -103,7 +106,7 @@ class Tally:
 
     @property
     def outages(self) -> int:
-        """The number of runs of `down` that reach into the period outside maintenance."""
+        """The number of outages with a second of `down` in the period, outside maintenance."""
         return self.complete_outages + len(self.outage_seconds)
 
     @property

@@ -15,8 +15,8 @@ from app.judging import blind_ranges
 from app.registry.models import Site, State, UnknownReason
 from probes.contract import AGENT, CENTRAL
 
-# Segments and evidence of one moment, in one statement. An outage that crosses an edge is read to both of its ends:
-# whether it counts depends on its whole length.
+# Segments and evidence of one moment, in one statement. What lies between two answers is read to both of its ends where
+# it crosses an edge: it may be one outage, and whether that counts depends on its whole length.
 SEGMENTS = text("""
 WITH RECURSIVE inside AS MATERIALIZED (
     SELECT g.* FROM unnest(cast(:ids AS integer[])) AS w(id), LATERAL (
@@ -26,20 +26,20 @@ WITH RECURSIVE inside AS MATERIALIZED (
             ), '-infinity') AND (g.ended_at > :since OR g.ended_at IS NULL)
     ) g
 ), earlier AS (
-    SELECT * FROM inside WHERE started_at <= :since AND state IN ('down', 'unreachable')
+    SELECT * FROM inside WHERE started_at <= :since AND state NOT IN ('up', 'degraded')
     UNION ALL
     SELECT g.* FROM earlier e, LATERAL (
         SELECT * FROM state_segment p WHERE p.site_id = e.site_id AND p.started_at < e.started_at
         ORDER BY p.started_at DESC LIMIT 1
-    ) g WHERE g.ended_at = e.started_at AND g.state IN ('down', 'unreachable')
+    ) g WHERE g.ended_at = e.started_at AND g.state NOT IN ('up', 'degraded')
 ), later AS (
-    SELECT * FROM inside WHERE ended_at >= :until AND state IN ('down', 'unreachable')
+    SELECT * FROM inside WHERE ended_at >= :until AND state NOT IN ('up', 'degraded')
     UNION ALL
     SELECT g.* FROM later l JOIN state_segment g ON g.site_id = l.site_id AND g.started_at = l.ended_at
-    WHERE g.state IN ('down', 'unreachable')
+    WHERE g.state NOT IN ('up', 'degraded')
 )
 SELECT g.site_id, g.started_at, g.ended_at, g.state, g.unknown_reason, g.last_ok_at, g.first_ok_after, g.confirmed_at,
-    s.evidence_at, s.valid_s, x.probe = 'push' AS pushed
+    g.last_loss_at, s.evidence_at, s.valid_s, x.probe = 'push' AS pushed
 FROM (
     SELECT * FROM inside
     UNION ALL SELECT * FROM earlier WHERE ended_at <= :since
@@ -60,6 +60,7 @@ class TimelineSegment:
     last_ok_at: datetime | None = None
     first_ok_after: datetime | None = None
     confirmed_at: datetime | None = None
+    last_loss_at: datetime | None = None  # of an outage; the newest evidence while it lasts
     began_at: datetime | None = field(default=None, compare=False)  # of the stored segment, before any clipping
 
 
@@ -80,7 +81,7 @@ async def timelines(
 ) -> dict[int, list[TimelineSegment]]:
     """Return the timelines of sites, given by id with the moment of registration, over at least start to end.
 
-    Nothing is clipped: a segment keeps its whole length, and an outage all of its segments.
+    Nothing is clipped: a segment keeps its whole length, and what lies between two answers all of its segments.
     """
     segments: dict[int, list[TimelineSegment]] = defaultdict(list)
     bounds = {"ids": sorted(registered), "since": start, "until": end}
@@ -118,7 +119,8 @@ def fill_gaps(
 def _segment(row: Row[Any], now: datetime) -> TimelineSegment:
     ended_at = row.ended_at or _open_until(row.started_at, row.evidence_at, row.valid_s, now)
     state, reason = State(row.state), _reason(row.unknown_reason)
-    return TimelineSegment(row.started_at, ended_at, state, reason, *row[5:8], row.started_at)
+    last_loss_at = row.last_loss_at if row.ended_at is not None else row.evidence_at
+    return TimelineSegment(row.started_at, ended_at, state, reason, *row[5:8], last_loss_at, row.started_at)
 
 
 def _reason(text: str | None) -> UnknownReason | None:

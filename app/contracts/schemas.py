@@ -91,7 +91,7 @@ class ContractIn(BaseModel):
     valid_from: Day
     valid_to: Annotated[Day, Field(description=VALID_TO)] | None = None
     sla_target_pct: Percent
-    min_outage_s: Annotated[Seconds, Field(description="shorter outages do not count")] = 300
+    min_outage_s: Annotated[Seconds, Field(description="outages proven shorter do not count (duration_min_s)")] = 300
     excluded_causes: Annotated[Causes, Field(description="outages of these causes do not count")] = [Cause.POWER]
     excuses_parent: bool = Field(False, description="whether the provider is excused while a parent node is down")
     service_from: Annotated[TimeOfDay, Field(description=SERVICE)] | None = None

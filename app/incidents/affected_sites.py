@@ -13,7 +13,6 @@ from sqlalchemy.orm import joinedload
 
 from app.incidents.models import IncidentSite
 from app.incidents.outages import FAR_AHEAD, LedgerSegment, Outage, ServicePeriod, derive_outages
-from app.judging.blind_ranges import reading_ends_at_sql
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import among
 from app.registry.models import Lifecycle, SiteConfiguration, State
@@ -47,18 +46,10 @@ BETWEEN_ANSWERS = text(f"""
     FROM {RANGES}
 """)
 SEGMENTS = text(f"""
-    SELECT g.site_id, g.started_at, g.ended_at, g.state, g.last_ok_at, g.confirmed_at, g.first_ok_after, l.slot
-    FROM {RANGES} JOIN site s ON s.id = n.site_id
+    SELECT g.site_id, g.started_at, g.ended_at, g.state, g.last_ok_at, g.confirmed_at, g.first_ok_after,
+        CASE WHEN g.ended_at IS NULL THEN s.evidence_at ELSE g.last_loss_at END
+    FROM {RANGES} JOIN site_status s ON s.site_id = n.site_id
         JOIN state_segment g ON g.site_id = n.site_id AND g.started_at BETWEEN n.start AND n."end"
-        LEFT JOIN LATERAL (
-            SELECT m.slot FROM measurement m
-            WHERE g.state = 'down' AND (g.ended_at IS NOT NULL OR s.lifecycle <> 'active')
-                AND m.site_id = g.site_id AND m.slot >= g.started_at AND m.slot < coalesce(g.ended_at, :now)
-                AND m.outcome = 'timeout' AND NOT EXISTS (SELECT 1 FROM blind b WHERE b.source = m.source
-                    AND b.started_at < {reading_ends_at_sql("m")}
-                    AND b.ended_at > m.slot)
-            ORDER BY m.slot DESC LIMIT 1
-        ) l ON true
     ORDER BY g.site_id, g.started_at
 """)
 PARENTS = text("""
@@ -81,10 +72,10 @@ class SiteOutages:
     parent: Row[Any] | None = None
 
 
-async def load_site_outages(session: AsyncSession, affected: SiteRanges, *, now: datetime) -> list[SiteOutages]:
+async def load_site_outages(session: AsyncSession, affected: SiteRanges) -> list[SiteOutages]:
     """In the order of site ids."""
     ranges, rows = await _widen(session, affected)
-    segments = await _load_segments(session, ranges, now)
+    segments = await _load_segments(session, ranges)
     periods = await _load_service_periods(session, ranges)
     parents = {row.site_id: row for row in await session.execute(PARENTS, {"ids": list(ranges)})}
     sites = {
@@ -152,10 +143,9 @@ def _overlaps(row: IncidentSite, start: datetime, end: datetime) -> bool:
     return row.started_at < end and (row.ended_at or FAR_AHEAD) > start
 
 
-async def _load_segments(session: AsyncSession, ranges: SiteRanges, now: datetime) -> Mapping[int, list[LedgerSegment]]:
+async def _load_segments(session: AsyncSession, ranges: SiteRanges) -> Mapping[int, list[LedgerSegment]]:
     segments: dict[int, list[LedgerSegment]] = defaultdict(list)
-    parameters = {"rows": _rows(ranges), "now": now}
-    for site_id, started_at, ended_at, state, *evidence in await session.execute(SEGMENTS, parameters):
+    for site_id, started_at, ended_at, state, *evidence in await session.execute(SEGMENTS, {"rows": _rows(ranges)}):
         segments[site_id].append(LedgerSegment(started_at, ended_at, State(state), *evidence))
     return segments
 

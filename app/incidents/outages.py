@@ -1,18 +1,21 @@
 """Derive a site's outages from its ledger, and match them with the outages already recorded in incidents. Pure.
 
-An outage starts when a site is seen down and ends with its next answer. It continues through stretches in which nobody
-looked or its parent was down: silence resolves nothing.
+An outage starts when a site is seen down and ends with its next answer, or with the end of its service. It continues
+through stretches in which nobody looked or its parent was down: silence resolves nothing. `cut_downtimes` alone decides
+this, for incidents and for whatever is counted (docs/adr/0020-one-outage.md).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from app.registry.models import State
 
-GOOD = frozenset({State.UP, State.DEGRADED})
+GOOD, BAD = frozenset({State.UP, State.DEGRADED}), frozenset({State.DOWN, State.UNREACHABLE})
 FAR_AHEAD = datetime(9000, 1, 1, tzinfo=UTC)
+
+T = TypeVar("T", int, datetime)
 
 
 class TimeRange(Protocol):
@@ -27,7 +30,7 @@ R = TypeVar("R", bound=TimeRange)
 
 @dataclass(frozen=True, slots=True)
 class LedgerSegment:
-    """A segment of the ledger; `last_loss_at` is set only for a `down` segment that has ended."""
+    """A segment of the ledger; `last_loss_at` is the newest evidence where it is open."""
 
     started_at: datetime
     ended_at: datetime | None
@@ -57,31 +60,67 @@ class Outage:
     unseen_s: int
 
 
-def derive_outages(segments: Sequence[LedgerSegment], periods: Iterable[ServicePeriod]) -> list[Outage]:
-    """Return the outages in order of time. The end of a service period ends an outage too, without an answer."""
+@dataclass(frozen=True, slots=True)
+class Downtime(Generic[T]):
+    """From the first state that is down or unreachable to the next answer, or to the end of service.
+
+    Its outage is what follows from the first `down` on; where the site was unreachable alone there is none.
+    """
+
+    started_at: T
+    ended_at: T
+    answered: bool  # False: the service ended first, or it lasts
+    states: range  # their indices
+    first_down: int | None  # index of the state with which the outage begins
+    outage_at: T | None
+
+
+def cut_downtimes(states: Sequence[tuple[T, T, State]], service: Iterable[tuple[T, T]]) -> Iterator[Downtime[T]]:
+    """Yield the downtimes of each period of service; both hold (start, end, …) in order of time without overlap."""
+    for low, high in service:
+        first: int | None = None
+        number = 0
+        for number, (start, end, state) in enumerate(states):
+            if end <= low:
+                continue
+            if start >= high:
+                break
+            if state in GOOD and first is not None:
+                yield _downtime(states, range(first, number), low, start, answered=True)
+                first = None
+            elif state in BAD and first is None:
+                first = number
+        else:
+            number = len(states)
+        if first is not None:
+            yield _downtime(states, range(first, number), low, min(high, states[number - 1][1]), answered=False)
+
+
+def _downtime(states: Sequence[tuple[T, T, State]], indices: range, low: T, end: T, *, answered: bool) -> Downtime[T]:
+    first_down = next((number for number in indices if states[number][2] is State.DOWN), None)
+    outage_at = None if first_down is None else max(low, states[first_down][0])
+    return Downtime(max(low, states[indices[0]][0]), end, answered, indices, first_down, outage_at)
+
+
+def derive_outages(segments: Sequence[LedgerSegment], periods: Sequence[ServicePeriod]) -> list[Outage]:
+    """Return the outages in order of time."""
+    states = [(segment.started_at, _end(segment), segment.state) for segment in segments]
     outages = []
     for period in periods:
-        run: list[LedgerSegment] = []
-        for segment in _clipped(segments, period):
-            if segment.state in GOOD:
-                if run:
-                    outages.append(_outage(run, segment.started_at, run[-1].first_ok_after or segment.started_at))
-                run = []
-            elif run or segment.state is State.DOWN:
-                run.append(segment)
-        if run:
-            outages.append(_outage(run, period.ended_at, None))
+        for downtime in cut_downtimes(states, [(period.started_at, _end(period))]):
+            if downtime.first_down is not None:
+                run = [_clipped(segments[n], period) for n in range(downtime.first_down, downtime.states.stop)]
+                ended_at = downtime.ended_at if downtime.answered else period.ended_at
+                outages.append(_outage(run, ended_at, answered=downtime.answered))
     return outages
 
 
-def _clipped(segments: Iterable[LedgerSegment], period: ServicePeriod) -> Iterable[LedgerSegment]:
-    for segment in segments:
-        if overlap_s(segment, period) > 0:
-            start, end = max(segment.started_at, period.started_at), min(_end(segment), _end(period))
-            yield replace(segment, started_at=start, ended_at=None if end == FAR_AHEAD else end)
+def _clipped(segment: LedgerSegment, period: ServicePeriod) -> LedgerSegment:
+    start, end = max(segment.started_at, period.started_at), min(_end(segment), _end(period))
+    return replace(segment, started_at=start, ended_at=None if end == FAR_AHEAD else end)
 
 
-def _outage(run: Sequence[LedgerSegment], ended_at: datetime | None, first_ok_after: datetime | None) -> Outage:
+def _outage(run: Sequence[LedgerSegment], ended_at: datetime | None, *, answered: bool) -> Outage:
     first, last = run[0], next(segment for segment in reversed(run) if segment.state is State.DOWN)
     unseen = (segment for segment in run[: run.index(last)] if segment.state is not State.DOWN)
     last_loss_at = None
@@ -92,7 +131,7 @@ def _outage(run: Sequence[LedgerSegment], ended_at: datetime | None, first_ok_af
         first.last_ok_at,
         first.confirmed_at,
         ended_at,
-        first_ok_after,
+        (run[-1].first_ok_after or ended_at) if answered else None,
         last_loss_at,
         round(sum((_end(segment) - segment.started_at).total_seconds() for segment in unseen)),
     )

@@ -41,7 +41,7 @@ async def reconcile_incidents(session: AsyncSession, dirty_ranges: Sequence[Dirt
     if affected:
         await lock_counter(session, Counter.INCIDENT)
         reconciliation = Reconciliation(session, now)
-        for site in await affected_sites.load_site_outages(session, affected, now=now):
+        for site in await affected_sites.load_site_outages(session, affected):
             reconciliation.match_site(site)
         await reconciliation.finish()
 

@@ -106,7 +106,7 @@ class OutageBounds(BaseModel):
     ended_at: datetime | None = Field(description="slot of the first answer after it; null while there is none")
     first_ok_after: datetime | None
     duration_s: int | None = Field(description="from started_at to ended_at; null while the outage lasts")
-    duration_min_s: int | None = Field(description="proven by losses: this counts for a contract")
+    duration_min_s: int | None = Field(description="proven by losses: a contract's min_outage_s is compared with it")
     duration_max_s: int | None = Field(description="from the last answer before the outage to the first after it")
 
 

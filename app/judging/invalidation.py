@@ -11,16 +11,18 @@ from app.postgres.engine import Counter, bump
 
 CLOSES_AFTER_DAYS = 8  # after a month's end: late data is accepted for seven days
 
-# An outage counts for a contract in its whole length, so a change at one end of it changes all its days. A row that
+# An outage counts in its whole length, across what nobody saw of it, so a change at one end of it changes all its days:
+# `reach` follows what lies between two answers, up to the last state (`lost`) that is part of an outage. A row that
 # exists already is updated: it stays locked until this transaction ends, so no job can count the day and delete the
 # row meanwhile.
 AFFECTED_DAYS = f"""
 WITH RECURSIVE reach AS (
     SELECT * FROM unnest(cast(:ids AS integer[]), cast(:lows AS timestamptz[]), cast(:highs AS timestamptz[]),
-        cast(:wholes AS boolean[])) AS s(site_id, low, high, whole)
+        cast(:wholes AS boolean[])) AS s(site_id, low, high, whole), LATERAL (SELECT true) AS l(lost)
     UNION
-    SELECT r.site_id, least(r.low, g.started_at), greatest(r.high, coalesce(g.ended_at, r.high)), r.whole
-    FROM reach r JOIN state_segment g ON r.whole AND g.site_id = r.site_id AND g.state IN ('down', 'unreachable')
+    SELECT r.site_id, least(r.low, g.started_at), greatest(r.high, coalesce(g.ended_at, r.high)), r.whole,
+        g.state IN ('down', 'unreachable')
+    FROM reach r JOIN state_segment g ON r.whole AND g.site_id = r.site_id AND g.state NOT IN ('up', 'degraded')
         AND tstzrange(g.started_at, g.ended_at) && tstzrange(r.low - interval '1 microsecond', r.high, '[]')
 ), affected AS (
     SELECT DISTINCT r.site_id, day::date AS day
@@ -29,7 +31,7 @@ WITH RECURSIVE reach AS (
         (greatest(r.low, r.high - interval '1 microsecond') AT TIME ZONE {WITA_SQL})::date::timestamp,
         interval '1 day'
     ) day
-    WHERE day < (now() AT TIME ZONE {WITA_SQL})::date
+    WHERE r.lost AND day < (now() AT TIME ZONE {WITA_SQL})::date
 )
 """
 IS_ANY_AFFECTED = text(f"{AFFECTED_DAYS} SELECT EXISTS (SELECT FROM affected)")

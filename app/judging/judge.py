@@ -59,13 +59,17 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """From `at` on the site is in this state; whatever was recorded from `at` on is replaced."""
+    """From `at` on the site is in this state; whatever was recorded from `at` on is replaced.
+
+    `last_loss_at` belongs to the state that ends: its last lost reading.
+    """
 
     at: datetime
     state: State
     unknown_reason: UnknownReason | None = None
     last_ok_at: datetime | None = None
     confirmed_at: datetime | None = None
+    last_loss_at: datetime | None = None
 
 
 def judge(
@@ -197,7 +201,7 @@ def _grade(current: JudgeState, thresholds: DegradedThresholds, changes: list[St
 def _apply(current: JudgeState, changes: list[StateChange], change: StateChange) -> JudgeState:
     """Return the judge state after `change`, and add it to `changes` if it is one."""
     if (change.state, change.unknown_reason) != (current.state, current.unknown_reason):
-        changes.append(change)
+        changes.append(replace(change, last_loss_at=_last_loss_at(current, before=change.at)))
     return replace(
         current,
         state=change.state,
@@ -209,3 +213,10 @@ def _apply(current: JudgeState, changes: list[StateChange], change: StateChange)
         pending_behind=False,
         window=current.window if change.state in GOOD else (),
     )
+
+
+def _last_loss_at(current: JudgeState, *, before: datetime) -> datetime | None:
+    """Return the last lost reading of an outage that goes on until `before`; None of any other state."""
+    if current.state not in BAD or current.since >= before:
+        return None
+    return max(current.evidence_at or current.since, current.since)

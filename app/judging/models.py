@@ -34,6 +34,7 @@ class StateSegment(Base):
     last_ok_at: Mapped[Moment | None]  # the last answer before it began
     first_ok_after: Mapped[Moment | None]  # the answer that ended it
     confirmed_at: Mapped[Moment | None]  # of an outage: slot of the timeout that confirmed it
+    last_loss_at: Mapped[Moment | None]  # of an outage that has ended: slot of its last timeout
 
 
 class Blind(Base):

@@ -14,11 +14,12 @@ from app.registry.models import State, UnknownReason
 
 CHANGES = (
     "json_to_recordset(cast(:rows AS json)) AS n(site_id int, at timestamptz, state text, "
-    "unknown_reason text, last_ok_at timestamptz, confirmed_at timestamptz)"
+    "unknown_reason text, last_ok_at timestamptz, confirmed_at timestamptz, last_loss_at timestamptz)"
 )
 DELETE_FROM = text(f"DELETE FROM state_segment g USING {CHANGES} WHERE g.site_id = n.site_id AND g.started_at >= n.at")
 CLOSE = text(f"""
-    UPDATE state_segment g SET ended_at = n.at, first_ok_after = CASE WHEN n.state = 'up' THEN n.at END
+    UPDATE state_segment g SET ended_at = n.at, first_ok_after = CASE WHEN n.state = 'up' THEN n.at END,
+        last_loss_at = n.last_loss_at
     FROM {CHANGES} WHERE g.site_id = n.site_id AND g.started_at < n.at AND (g.ended_at IS NULL OR g.ended_at > n.at)
 """)
 OPEN = text(f"""
@@ -26,7 +27,7 @@ OPEN = text(f"""
     SELECT n.site_id, n.at, n.state, n.unknown_reason, n.last_ok_at, n.confirmed_at FROM {CHANGES}
 """)
 
-FIELDS = "started_at, ended_at, state, unknown_reason, last_ok_at, confirmed_at, first_ok_after"
+FIELDS = "started_at, ended_at, state, unknown_reason, last_ok_at, confirmed_at, first_ok_after, last_loss_at"
 RANGES = "json_to_recordset(cast(:rows AS json)) AS n(site_id int, first timestamptz, last timestamptz)"
 READ = text(f"""
     SELECT site_id, {FIELDS} FROM state_segment g JOIN {RANGES} USING (site_id)
@@ -53,6 +54,7 @@ class Segment:
     last_ok_at: datetime | None
     confirmed_at: datetime | None
     first_ok_after: datetime | None
+    last_loss_at: datetime | None  # of one that has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +73,21 @@ def apply_changes(segments: Sequence[Segment], changes: Iterable[StateChange]) -
             result.pop()
         if result and (result[-1].ended_at is None or result[-1].ended_at > change.at):
             first_ok_after = change.at if change.state is State.UP else None
-            result[-1] = replace(result[-1], ended_at=change.at, first_ok_after=first_ok_after)
-        result.append(
-            Segment(change.at, None, change.state, change.unknown_reason, change.last_ok_at, change.confirmed_at, None)
-        )
+            result[-1] = replace(
+                result[-1], ended_at=change.at, first_ok_after=first_ok_after, last_loss_at=change.last_loss_at
+            )
+        evidence = (change.last_ok_at, change.confirmed_at, None, None)
+        result.append(Segment(change.at, None, change.state, change.unknown_reason, *evidence))
     return result
 
 
 def reopened(segment: Segment) -> Segment:
-    return replace(segment, ended_at=None, first_ok_after=None)
+    return replace(segment, ended_at=None, first_ok_after=None, last_loss_at=None)
 
 
 def ended_like(segment: Segment, other: Segment) -> Segment:
-    return replace(segment, ended_at=other.ended_at, first_ok_after=other.first_ok_after)
+    ended = {name: getattr(other, name) for name in ("ended_at", "first_ok_after", "last_loss_at")}
+    return replace(segment, **ended)
 
 
 async def write_changes(session: AsyncSession, changes: Mapping[int, Sequence[StateChange]]) -> None:

@@ -1,7 +1,8 @@
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -51,6 +52,7 @@ def count(
     maintenance: Sequence[TimeRange] = (),
     causes: Sequence[tuple[datetime, datetime, str]] = (),
     policies: Sequence[DatedPolicy] = (),
+    last_losses: Mapping[int, int] = MappingProxyType({}),
 ) -> Tally:
     """Count start to end as one part; all but the states may overlap and come in any order."""
     history = CountableHistory(
@@ -59,6 +61,7 @@ def count(
         maintenance=overlay((to_slot(a), to_slot(b), True) for a, b in maintenance),
         causes=overlay((to_slot(a), to_slot(b), cause) for a, b, cause in causes),
         policies=overlay((to_slot(a), to_slot(b), policy) for a, b, policy in policies),
+        last_losses=last_losses,
     )
     (tally,) = tally_parts(history, [(to_slot(start), to_slot(end))])
     return tally
@@ -107,10 +110,36 @@ def test_maintenance_takes_seconds_from_an_outage_and_does_not_split_it() -> Non
     assert (counted.outages, counted.longest_outage_s) == (1, 900)
 
 
-def test_another_state_splits_an_outage_and_adjoining_segments_are_one() -> None:
+def test_what_nobody_saw_does_not_split_an_outage_and_is_no_second_of_it() -> None:
     happened = states((State.DOWN, 100), (State.DOWN, 100), (State.UNKNOWN, 1), (State.DOWN, 50), (State.UP, 749))
     counted = count(happened, WHOLE, START, END)
-    assert (counted.outages, counted.longest_outage_s) == (2, 200)
+    assert (counted.outages, counted.longest_outage_s) == (1, 250)
+
+
+def test_an_answer_splits_an_outage() -> None:
+    happened = states((State.DOWN, 100), (State.DEGRADED, 1), (State.DOWN, 50), (State.UP, 849))
+    counted = count(happened, WHOLE, START, END)
+    assert (counted.outages, counted.longest_outage_s) == (2, 100)
+
+
+def test_the_end_of_service_splits_an_outage_and_a_new_configuration_does_not() -> None:
+    assert count(states((State.DOWN, 1000)), [(at(0), at(500)), (at(530), at(1000))], START, END).outages == 2
+    moved = overlay(
+        [
+            (to_slot(at(0)), to_slot(at(500)), ConfigurationInForce(active=True)),
+            (to_slot(at(500)), to_slot(END), ConfigurationInForce(active=True, provider_id=2)),
+        ]
+    )
+    history = CountableHistory([(to_slot(START), to_slot(END), State.DOWN)], moved, [], [], [])
+    assert tally_parts(history, [(to_slot(START), to_slot(END))])[0].outages == 1
+
+
+def test_an_outage_is_the_same_one_in_every_period_that_it_reaches_into() -> None:
+    happened = states((State.UP, 100), (State.DOWN, 100), (State.UNKNOWN, 300), (State.DOWN, 100), (State.UP, 400))
+    first, second = (count(happened, WHOLE, at(a), at(b)) for a, b in ((0, 300), (300, 1000)))
+    assert (first.outages, second.outages) == (1, 1)
+    first.merge(second)
+    assert (first.outages, first.longest_outage_s) == (1, 200)
 
 
 def test_an_outage_under_maintenance_alone_is_none() -> None:
@@ -150,6 +179,24 @@ def test_the_minimum_is_tested_after_maintenance_and_excluded_causes_are_subtrac
     power = [(at(399), at(500), "power")]
     tally = count(happened, WHOLE, START, END, policies=terms, maintenance=works, causes=power)
     assert tally.countable_down_s == 0
+
+
+@pytest.mark.parametrize(("last_loss", "expected"), [(399, 0), (400, 310)])
+def test_the_minimum_is_compared_with_what_is_proven_by_losses(last_loss: int, expected: int) -> None:
+    """First lost at 100, answered at 410: it was down for `last_loss` - 100 at least, and counts in full or not."""
+    happened = states((State.UP, 100), (State.DOWN, 310), (State.UP, 590))
+    lost = {to_slot(at(100)): to_slot(at(last_loss))}
+    counted = count(happened, WHOLE, START, END, policies=[policy(min_outage_s=300)], last_losses=lost)
+    assert counted.countable_down_s == expected
+
+
+def test_what_nobody_saw_is_no_proof_of_a_least_duration() -> None:
+    happened = states((State.DOWN, 100), (State.UNKNOWN, 200), (State.DOWN, 110), (State.UP, 590))
+    lost = {to_slot(at(300)): to_slot(at(400))}
+    for least, expected in ((200, 210), (201, 0)):
+        terms = [policy(min_outage_s=least)]
+        counted = count(happened, WHOLE, START, END, policies=terms, last_losses=lost)
+        assert counted.countable_down_s == expected
 
 
 @pytest.mark.parametrize(("excuses", "expected"), [(False, 500), (True, 200)])

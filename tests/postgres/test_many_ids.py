@@ -36,7 +36,7 @@ QUERIES: dict[str, Query] = {
         session, [DirtyRange(n, *RANGE) for n in IDS], now=NOW
     ),
     "affected_sites.load_site_outages": lambda session: affected_sites.load_site_outages(
-        session, dict.fromkeys(IDS, RANGE), now=NOW
+        session, dict.fromkeys(IDS, RANGE)
     ),
     "groups.load_groups": lambda session: groups.load_groups(
         session, [IncidentSite(site_id=n, started_at=NOW) for n in IDS]
