@@ -7,11 +7,12 @@ from app.accounts import store
 from app.accounts.schemas import AccountIn, AccountMade, AccountOut, AccountPatch
 from app.web.deps import Admin, Session
 from app.web.idempotency import IdempotencyKey
+from app.web.json_body import JsonRoute
 from app.web.pagination import BY_ID, Page
 from app.web.params import Cursor, IfMatch, Limit, RowId, read_version
 from app.web.problem_details import problems
 
-router = APIRouter(prefix="/accounts", tags=["access"])
+router = APIRouter(prefix="/accounts", tags=["access"], route_class=JsonRoute)
 
 
 @router.get("", response_model=Page[AccountOut], responses=problems(403))

@@ -14,6 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from app.access.models import Role
+from app.access.passwords import MAX_RAW_LENGTH
 from app.access.rights import Right
 from app.core.errors import Fault
 from app.core.validation import USERNAME, FaultError, reject_nul
@@ -21,19 +22,18 @@ from app.registry.schemas import Text
 
 
 def _lower(value: Any) -> Any:
-    return value.strip().lower() if isinstance(value, str) else value
+    return value.strip().lower() if isinstance(value, str) and len(value) <= MAX_USERNAME else value
 
 
-def _encodable(value: SecretStr) -> SecretStr:
-    try:
-        value.get_secret_value().encode()
-    except UnicodeEncodeError:
-        raise PydanticCustomError("string_unicode", "Unicode") from None
+def _limit_length(value: SecretStr) -> SecretStr:
+    if len(value) > MAX_RAW_LENGTH:
+        raise PydanticCustomError("string_too_long", "too long", {"max_length": MAX_RAW_LENGTH})
     return value
 
 
-Password = Annotated[SecretStr, AfterValidator(_encodable)]
-Username = Annotated[str, BeforeValidator(_lower), StringConstraints(pattern=USERNAME)]
+MAX_USERNAME = 100  # characters before its form is checked
+Password = Annotated[SecretStr, AfterValidator(_limit_length), Field(json_schema_extra={"maxLength": MAX_RAW_LENGTH})]
+Username = Annotated[str, StringConstraints(max_length=MAX_USERNAME, pattern=USERNAME), BeforeValidator(_lower)]
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(reject_nul)
 ]
@@ -169,7 +169,9 @@ class SignInIn(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"username": "ana", "password": "kapal lewat sungai pagi"}]}
     )
 
-    username: Annotated[Text, BeforeValidator(_lower)]
+    username: Annotated[
+        str, StringConstraints(max_length=MAX_USERNAME), AfterValidator(reject_nul), BeforeValidator(_lower)
+    ]
     password: Password
 
 

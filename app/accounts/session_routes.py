@@ -20,9 +20,10 @@ from app.registry import regions
 from app.settings import Settings
 from app.web.auth import COOKIE, cookie
 from app.web.deps import Session, SignedIn, open_to_all
+from app.web.json_body import JsonRoute
 from app.web.problem_details import problems
 
-router = APIRouter(tags=["access"])
+router = APIRouter(tags=["access"], route_class=JsonRoute)
 
 SessionSecret = Annotated[str | None, Depends(cookie)]
 NO_SESSION = "This request was authenticated by a token: a session begins with POST /api/v1/session"

@@ -7,11 +7,12 @@ from app.accounts import tokens
 from app.accounts.schemas import TokenIn, TokenMade, TokenOut
 from app.web.deps import Admin, Session
 from app.web.idempotency import IdempotencyKey
+from app.web.json_body import JsonRoute
 from app.web.pagination import BY_ID, Page
 from app.web.params import Cursor, Limit, RowId
 from app.web.problem_details import problems
 
-router = APIRouter(prefix="/tokens", tags=["access"])
+router = APIRouter(prefix="/tokens", tags=["access"], route_class=JsonRoute)
 
 
 @router.get("", response_model=Page[TokenOut], responses=problems(403))

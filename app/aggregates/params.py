@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Query
 
 from app.profiles import Technology
 
-RegionPath = Annotated[str, Path(description="a Kemendagri code", examples=["64.02"])]
 ProviderFilter = Annotated[
     str | None, Query(min_length=1, max_length=100, description="only this provider's sites: id or slug")
 ]

@@ -19,6 +19,7 @@ from app.agents.routes import router as agents
 from app.aggregates.response_cache import ResponseCache
 from app.api import health, openapi_docs
 from app.api.middleware.body_limits import BodyLimit
+from app.api.middleware.head_limits import HeadLimit
 from app.api.middleware.head_requests import HeadRequests
 from app.api.middleware.rate_limit import RateLimit
 from app.api.middleware.simulated_header import HEADER as SIMULATED
@@ -142,6 +143,7 @@ def _add_middleware(app: FastAPI) -> None:
     if settings.limits.requests_per_s:
         limits = settings.limits
         app.add_middleware(RateLimit, requests_per_s=limits.requests_per_s, burst=limits.burst)
+    app.add_middleware(HeadLimit)
     if settings.cors_origins:  # outside of the rate limit: a page of another origin can read its 429
         app.add_middleware(
             CORSMiddleware,

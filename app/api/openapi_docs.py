@@ -64,7 +64,7 @@ def _document(document: dict[str, Any], prefix: str) -> dict[str, Any]:
         schemas.pop(name, None)
     for path, operations in document["paths"].items():
         for operation in operations.values() if path.startswith(prefix) else ():
-            common = problems(429, 503, 504, *((400, 413) if "requestBody" in operation else ()))
+            common = problems(429, 431, 503, 504, *((400, 413) if "requestBody" in operation else ()))
             described = {str(status): response for status, response in common.items()} | operation["responses"]
             operation["responses"] = dict(sorted(described.items()))
     return document

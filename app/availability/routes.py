@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.aggregates import selection
 from app.aggregates.cache_key import AggregateKind
 from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, OutputFormat, aggregate_responses
-from app.aggregates.params import ProviderFilter, RegionPath, TechnologyFilter
+from app.aggregates.params import ProviderFilter, TechnologyFilter
 from app.aggregates.selection import SingleSite, SiteGroup
 from app.availability import ranking, segment_list
 from app.availability.group_uptime import group_uptime
@@ -20,7 +20,7 @@ from app.core.errors import Fault, Invalid
 from app.core.periods import Period, Step, resolve_step
 from app.registry import store as registry
 from app.registry.models import Level, Site
-from app.registry.params import ProviderId, RegionCode, SiteId
+from app.registry.params import ProviderId, RegionCode, RegionPath, SiteId
 from app.web.deps import Reader, Session
 from app.web.pagination import PeriodCursorCodec
 from app.web.params import Cursor, Limit, row_id

@@ -8,11 +8,12 @@ from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
 from app.registry.params import ProviderSlug
 from app.web.deps import Provincial, Reader, Session
 from app.web.idempotency import IdempotencyKey
+from app.web.json_body import JsonRoute
 from app.web.pagination import BY_ID, Page
 from app.web.params import Cursor, IfMatch, Limit, RowId, read_version
 from app.web.problem_details import problems
 
-router = APIRouter(prefix="/contracts", tags=["registry"])
+router = APIRouter(prefix="/contracts", tags=["registry"], route_class=JsonRoute)
 
 
 @router.get("", response_model=Page[ContractOut], responses=problems())

@@ -14,6 +14,7 @@ Problem                        500
 │   └── EnrolmentCodeWithdrawn      withdrawn, or replaced by a newer one
 ├── Stale                      412  If-Match names an older version
 ├── TooLarge                   413  the request body exceeds the limit
+├── HeaderTooLarge             431  a header, or all of them together
 ├── Invalid                    422  wrong fields or parameters, all of them listed
 ├── TooManyRequests            429  over the caller's rate limit
 │   ├── TooManyAttempts             failed sign-ins or guessed codes
@@ -113,6 +114,15 @@ class Stale(Problem):
 
 class TooLarge(Problem):
     status, type, title = 413, "too-large", "Request body too large"
+
+
+class HeaderTooLarge(Problem):
+    status, type, title = 431, "header-too-large", "Request header too large"
+
+    def __init__(self, name: str, max_bytes: int) -> None:
+        super().__init__(
+            faults=[Fault(name, "header_too_long", "A header has at most {max} bytes", values={"max": max_bytes})]
+        )
 
 
 class Invalid(Problem):

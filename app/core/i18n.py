@@ -6,6 +6,8 @@ from typing import Any
 
 from app.settings import CONFIG_DIR
 
+MAX_ACCEPT_LANGUAGE = 1_000  # characters: what follows is ignored
+
 
 @cache
 def _indonesian() -> dict[str, str]:
@@ -15,7 +17,7 @@ def _indonesian() -> dict[str, str]:
 def preferred_language(accept_language: str | None) -> str:
     """Return `id` or `en`, whichever an Accept-Language header ranks higher; `en` when it names neither."""
     best, language = 0.0, "en"
-    for part in (accept_language or "").split(","):
+    for part in (accept_language or "")[:MAX_ACCEPT_LANGUAGE].split(","):
         tag, _, weight = part.partition(";q=")
         try:
             quality = float(weight) if weight else 1.0

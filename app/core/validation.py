@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from app.core.clock import NaiveTime, parse_moment
 from app.core.errors import Fault
-from app.core.pii import MASK, PERSONAL
+from app.core.pii import HIDDEN, MASK
 
 MESSAGES = {
     "missing": "This field is required",
@@ -26,6 +26,7 @@ MESSAGES = {
     "less_than": "Must be less than {lt}",
     "less_than_equal": "Must be at most {le}",
     "int_parsing": "{given} is not a whole number",
+    "int_parsing_size": "{given} is too large",
     "int_type": "{given} is not a whole number",
     "int_from_float": "{given} is not a whole number",
     "float_parsing": "{given} is not a number",
@@ -43,6 +44,7 @@ MESSAGES = {
     "not_json": "The body was not sent as JSON",
     "body_unreadable": "The body cannot be read as JSON",
     "nul": "A text must not contain the character NUL",
+    "too_many_values": "The body holds too many values",
 }
 SLUG, USERNAME = r"^[a-z0-9]+(-[a-z0-9]+)*$", r"^[a-z0-9][a-z0-9._-]{2,39}$"
 PATTERNS = {  # in words
@@ -52,6 +54,9 @@ PATTERNS = {  # in words
 EXAMPLE_MOMENT = "2026-11-24T06:00:00+08:00"
 ENUM_MEMBER = re.compile(r"<[^<>]*: ('[^']*')>")  # how pydantic names a member in a Literal of enum members
 REQUEST_PARTS = {"body", "query", "path", "header"}
+MAX_GIVEN = 60  # characters of a value in a message
+MAX_SUGGESTIONS = 20  # per request: each costs a comparison with every name
+MAX_COMPARED = 60  # characters: a longer word is no misspelt name, and comparing it takes long
 
 SynonymOf = Callable[[str, str], str | None]  # (field, word): the choice that the word is a synonym of
 
@@ -62,42 +67,62 @@ def faults_from(
     fields: Sequence[str] = (),
     synonym_of: SynonymOf = lambda field, word: None,
 ) -> list[Fault]:
-    """Convert pydantic's errors. `fields` (the names that exist) and `synonym_of` serve did-you-mean suggestions."""
-    return [_fault(error, fields, synonym_of) for error in errors]
+    """Convert pydantic's errors.
+
+    `fields` (the names that exist) and `synonym_of` serve did-you-mean suggestions, for the first MAX_SUGGESTIONS.
+    """
+    return [
+        _fault(error, fields, synonym_of, suggesting=number < MAX_SUGGESTIONS) for number, error in enumerate(errors)
+    ]
 
 
-def _fault(error: dict[str, Any], fields: Sequence[str], synonym_of: SynonymOf) -> Fault:
+def _fault(error: dict[str, Any], fields: Sequence[str], synonym_of: SynonymOf, *, suggesting: bool) -> Fault:
     path = [part for part in error["loc"] if part not in REQUEST_PARTS]
+    if error["loc"][:1] == ("header",):
+        path = [str(part).title() for part in path]  # If-Match, as HTTP spells it
     kind, context = error["type"], dict(error.get("ctx") or {})
     raised = context.get("error")
     if isinstance(raised, FaultError):
         return raised.fault
     if kind == "json_invalid":
         path = []
-    values = {"given": MASK if PERSONAL & set(path) else as_text(error.get("input")), **context}
+        kind = raised if raised in MESSAGES else kind
+    values = {"given": MASK if HIDDEN & set(path) else as_text(error.get("input")), **context}
     suggestion = None
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(path[-1]), fields, 1)
-        suggestion = "Did you mean {near}?" if near else None
-        values["near"] = near[0] if near else None
+    if kind == "extra_forbidden" and suggesting:
+        values["near"] = closest(str(path[-1]), fields)
+        suggestion = "Did you mean {near}?" if values["near"] else None
     if kind in {"enum", "literal_error"}:
         expected = ENUM_MEMBER.sub(r"\1", str(context["expected"]))
         choices = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
         values["expected"] = ", ".join(choices)
         field = str(path[-1]) if path else ""
-        values["near"] = _nearest(str(error.get("input")), choices, synonym_of(field, values["given"]))
-        suggestion = "Did you mean {near}?" if values["near"] else None
+        if suggesting:
+            values["near"] = _nearest(values["given"], choices, synonym_of(field, values["given"]))
+        suggestion = "Did you mean {near}?" if values.get("near") else None
     if kind == "model_attributes_type" and isinstance(error.get("input"), (bytes, str)) and not path:
         return Fault("Content-Type", "not_json", MESSAGES["not_json"], "Send the header Content-Type: application/json")
     message = PATTERNS.get(context.get("pattern", "")) or MESSAGES.get(kind)
     if message is None:
         message, values = "{message}", {"message": error["msg"].removeprefix("Value error, ")}
-    return Fault(".".join(map(str, path)) or "body", kind, message, suggestion, values=values)
+    return Fault(".".join(map(_field_name, path)) or "body", kind, message, suggestion, values=values)
+
+
+def _field_name(part: object) -> str:
+    """A name that a request made up may be of any length."""
+    return str(part)[:MAX_GIVEN]
 
 
 def _nearest(word: str, choices: Sequence[str], synonym: str | None) -> str | None:
     """A synonym wins over a similar spelling: `lte` means cellular, though it looks like `leo`."""
-    return synonym if synonym in choices else next(iter(difflib.get_close_matches(word.lower(), choices, 1)), None)
+    return synonym if synonym in choices else closest(word, choices)
+
+
+def closest(word: str, choices: Sequence[str]) -> str | None:
+    """Return the choice that is spelt most like `word`, None when none is or the word is too long to be one."""
+    if len(word) > MAX_COMPARED:
+        return None
+    return next(iter(difflib.get_close_matches(word.lower(), choices, 1)), None)
 
 
 class FaultError(ValueError):
@@ -133,6 +158,16 @@ def reject_nul(value: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Spell a value as JSON does (null, true), texts without quotes; at most 60 characters."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
+    """Spell a value as JSON does (null, true), texts without quotes; at most MAX_GIVEN characters."""
+    text = value[: MAX_GIVEN + 1] if isinstance(value, str) else _beginning(value)
+    return text if len(text) <= MAX_GIVEN else text[: MAX_GIVEN - 3] + "..."
+
+
+def _beginning(value: Any) -> str:
+    """Spell a little more than MAX_GIVEN characters of a value, and no more of it."""
+    text = ""
+    for piece in json.JSONEncoder(ensure_ascii=False, default=str).iterencode(value):
+        text += piece[: MAX_GIVEN + 1]
+        if len(text) > MAX_GIVEN:
+            break
+    return text

@@ -15,12 +15,13 @@ from app.registry.params import SiteId
 from app.web.auth import Presented, is_still_allowed, redeem_ticket
 from app.web.deps import Reader, Session, Writer
 from app.web.idempotency import IdempotencyKey
+from app.web.json_body import JsonRoute
 from app.web.pagination import BY_ID, Page
-from app.web.params import Cursor, Limit, row_id
+from app.web.params import MAX_ID, Cursor, Limit, row_id
 from app.web.problem_details import problems
 from app.web.sse import EventStream, StreamLimit, event_schema
 
-router = APIRouter(prefix="/sites/{id}", tags=["field"])
+router = APIRouter(prefix="/sites/{id}", tags=["field"], route_class=JsonRoute)
 
 EVENTS = {
     "description": "Ends after the `end` event",
@@ -38,11 +39,13 @@ EVENTS = {
 }
 
 
-def _diagnosis_id(diagnosis_id: Annotated[str, Path(description="an integer", examples=["7"])]) -> int:
+def _diagnosis_id(
+    diagnosis_id: Annotated[str, Path(max_length=MAX_ID, description="an integer", examples=["7"])],
+) -> int:
     try:
         return row_id(diagnosis_id)
     except ValueError:
-        raise NotFound("There is no {given} within your scope", values={"given": diagnosis_id[:60]}) from None
+        raise NotFound("There is no {given} within your scope", values={"given": diagnosis_id}) from None
 
 
 DiagnosisId = Annotated[int, Depends(_diagnosis_id)]
@@ -108,7 +111,7 @@ async def stream_diagnosis(
     diagnosis_id: DiagnosisId,
     request: Request,
     last_event_id: Annotated[
-        str | None, Header(description="sent by browsers on reconnecting: only lines after this one")
+        str | None, Header(max_length=100, description="sent by browsers on reconnecting: only lines after this one")
     ] = None,
 ) -> Response:
     """Server-sent events: `status` on each change, each `line` as it is found, and `end`, the last one."""

@@ -17,12 +17,13 @@ from app.registry.models import Cause
 from app.registry.params import ProviderSlug, RegionCode, SiteIdFilter
 from app.web.deps import Reader, Session, Writer
 from app.web.idempotency import IdempotencyKey
+from app.web.json_body import JsonRoute
 from app.web.pagination import Page, cursor_codec
 from app.web.params import Cursor, IfMatch, Limit, RowId, read_version, row_id
 from app.web.period_params import PeriodParam
 from app.web.problem_details import problems
 
-router = APIRouter(prefix="/incidents", tags=["operations"])
+router = APIRouter(prefix="/incidents", tags=["operations"], route_class=JsonRoute)
 
 BY_START = cursor_codec(parse_moment, row_id)
 

@@ -7,12 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.aggregates import selection
 from app.aggregates.cache_key import AggregateKind
 from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, aggregate_responses
-from app.aggregates.params import ProviderFilter, RegionPath, TechnologyFilter
+from app.aggregates.params import ProviderFilter, TechnologyFilter
 from app.aggregates.selection import SingleSite, SiteGroup
 from app.core.periods import Period, Step, resolve_step
 from app.latency import store
 from app.latency.schemas import GroupLatencyOut, LatencyOut
-from app.registry.params import ProviderId, RegionCode, SiteId
+from app.registry.params import ProviderId, RegionCode, RegionPath, SiteId
 from app.web.deps import Reader
 from app.web.period_params import PeriodParam
 

@@ -20,6 +20,7 @@ from app.agents import agent_tokens
 from app.core import i18n
 from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, TooManyRequests, Unavailable
 from app.core.token_bucket import TokenBuckets
+from app.core.validation import MESSAGES
 from app.postgres.engine import Sessions, transaction
 from app.push import parser, rejections
 from app.push.dedupe import PushResult, ReceivedPush
@@ -29,6 +30,7 @@ from app.push.timestamps import assign_slots
 from app.settings import PushSettings
 
 MAX_BYTES = 1_000_000  # of a body, compressed and decompressed alike
+MAX_UNKNOWN_BYTES = 100_000  # of one that is parsed for its token, whoever sent it
 TOO_LARGE = "At most {limit} MB per request: split it into several"
 NO_DEVICE_TOKEN = "Send the device's token: Authorization: Bearer <token>, or as token in the body"  # noqa: S105
 HEARTBEAT_S = 15  # `next_s` for the worker's ingest heartbeat
@@ -101,8 +103,8 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
     try:
         body = await _read_body(request)
         received_us = time.time_ns() // 1000
-        if device is None and not body:
-            raise NotSignedIn(NO_DEVICE_TOKEN)
+        if device is None:
+            _require_small(body, request)
         document = parser.load(_decompress(body, request.headers.get("content-encoding")))
         if device is None:
             device = await endpoint.authenticate(_body_token(document))
@@ -122,7 +124,8 @@ async def end(request: Request, endpoint: PushEndpoint) -> None:
         token = _bearer_token(authorization)
     else:
         body = await _read_body(request)
-        token = _body_token(parser.load(body) if body else {})
+        _require_small(body, request)
+        token = _body_token(parser.load(body))
     if not await endpoint.end_token(digest(token)):
         raise NotSignedIn(UNKNOWN_TOKEN)
 
@@ -141,6 +144,18 @@ async def _read_body(request: Request) -> bytes:
     if len(body) > MAX_BYTES:
         raise _too_large()
     return body
+
+
+def _require_small(body: bytes, request: Request) -> None:
+    """Of a sender that is not known yet. Raises NotSignedIn, TooLarge, Invalid."""
+    if not body:
+        raise NotSignedIn(NO_DEVICE_TOKEN)
+    if len(body) > MAX_UNKNOWN_BYTES:
+        raise TooLarge("Without the header Authorization a body has at most 100 kB")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Invalid(
+            Fault("Content-Encoding", "token_in_body", "A compressed body needs the token in the header Authorization")
+        )
 
 
 def _too_large() -> TooLarge:
@@ -178,6 +193,10 @@ def _body_token(document: dict[str, Any]) -> str:
     token = document.get("token")
     if type(token) is not str:
         raise NotSignedIn(NO_DEVICE_TOKEN)
+    if len(token) > parser.MAX_TOKEN:
+        raise Invalid(
+            Fault("token", "string_too_long", MESSAGES["string_too_long"], values={"max_length": parser.MAX_TOKEN})
+        )
     return token
 
 

@@ -16,6 +16,8 @@ from app.push import value_parsers
 from app.push.value_parsers import RejectedValue
 
 MAX_ROWS, MAX_SENT, MAX_SEQ = 1000, 100, 2**53
+MAX_TOKEN = 100  # characters
+MAX_COMMAS = 150_000  # a batch has 120,000 at most; a million empty values take long to parse
 NOT_JSON = re.compile(rb"NaN|Inf(inity)?", re.IGNORECASE)
 
 
@@ -52,6 +54,8 @@ class Push:
 
 def load(body: bytes) -> dict[str, Any]:
     """Parse a JSON object. Raises Invalid with the position of the syntax error."""
+    if body.count(b",") > MAX_COMMAS:
+        raise Invalid(Fault("body", "too_many_values", MESSAGES["too_many_values"]))
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -3,7 +3,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.push.parser import MAX_ROWS, MAX_SENT, MAX_SEQ
+from app.push.parser import MAX_ROWS, MAX_SENT, MAX_SEQ, MAX_TOKEN
 from app.push.rejections import REJECTION_MESSAGES
 
 RTT = {"type": "number", "minimum": 0, "maximum": 60_000}
@@ -44,6 +44,7 @@ SENDER: dict[str, Any] = {
     "dropped": {**COUNT, "description": "rows discarded for lack of room since this boot"},
     "token": {
         "type": "string",
+        "maxLength": MAX_TOKEN,
         "description": "device token, for clients that cannot set headers; the header takes precedence",
     },
 }

@@ -7,9 +7,15 @@ from fastapi import Depends, Path, Query
 from app.core.errors import Fault, Invalid, NotFound
 from app.registry import providers, regions, store
 from app.web.deps import Reader, Session
+from app.web.params import MAX_ID
 
-SiteId = Annotated[str, Path(description="the site's id, or its code", examples=["64.02.05.2003-01"])]
-ProviderId = Annotated[str, Path(description="the provider's id, or its slug", examples=["telkom-wms"])]
+SiteId = Annotated[
+    str, Path(max_length=MAX_ID, description="the site's id, or its code", examples=["64.02.05.2003-01"])
+]
+ProviderId = Annotated[
+    str, Path(max_length=MAX_ID, description="the provider's id, or its slug", examples=["telkom-wms"])
+]
+RegionPath = Annotated[str, Path(max_length=MAX_ID, description="a Kemendagri code", examples=["64.02"])]
 RegionText = Annotated[
     str | None, Query(max_length=13, description="a Kemendagri code; includes everything below that region")
 ]

@@ -1,7 +1,7 @@
 import hashlib
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.core.errors import Fault, Invalid
 from app.profiles import Technology
@@ -9,7 +9,7 @@ from app.registry import geojson, lenient_body, providers, regions, store
 from app.registry.geojson import GEOJSON_TYPE
 from app.registry.lenient_body import PatchBody, SiteBody
 from app.registry.models import Level, Lifecycle, Region, State
-from app.registry.params import ProviderId, ProviderSlug, RegionCode, RegionText, Search, SiteId
+from app.registry.params import ProviderId, ProviderSlug, RegionCode, RegionPath, RegionText, Search, SiteId
 from app.registry.schemas import (
     ProviderIn,
     ProviderOut,
@@ -25,12 +25,13 @@ from app.registry.store import SiteFilter
 from app.web.conditional import parse_etags
 from app.web.deps import Provincial, Reader, Session, Writer
 from app.web.idempotency import IdempotencyKey
+from app.web.json_body import JsonRoute
 from app.web.pagination import BY_ID, Page, cursor_codec
 from app.web.params import Cursor, IfMatch, Limit, read_version
 from app.web.problem_details import problems
 from probes.policy import AddressPolicy
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 BY_CODE = cursor_codec(str)
 
@@ -92,7 +93,7 @@ def _geojson(rows: list[Region], request: Request) -> Response:
 
 
 @router.get("/regions/{code}", response_model=RegionDetail, responses=problems(404), tags=["regions"])
-async def get_region(session: Session, caller: Reader, code: Annotated[str, Path(examples=["64.02"])]) -> Any:
+async def get_region(session: Session, caller: Reader, code: RegionPath) -> Any:
     """Get a region by its present or a former code."""
     region, aliases = await regions.get_region(session, code)
     return RegionOut.model_validate(region).model_dump() | {"aliases": aliases}

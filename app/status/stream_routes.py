@@ -22,7 +22,7 @@ from app.web.sse import EventStream, event_schema
 router = APIRouter(tags=["dashboards"])
 
 LastEventId = Annotated[
-    str | None, Header(description="sent by browsers on reconnecting: the stream continues after it")
+    str | None, Header(max_length=100, description="sent by browsers on reconnecting: the stream continues after it")
 ]
 
 

@@ -9,13 +9,13 @@ from app.access.scope import Caller
 from app.aggregates import csv_export, selection
 from app.aggregates.cache_key import AggregateKind
 from app.aggregates.cached_endpoint import Aggregate, AggregateRequest, AggregateSpec, OutputFormat, aggregate_responses
-from app.aggregates.params import ProviderFilter, RegionPath, TechnologyFilter
+from app.aggregates.params import ProviderFilter, TechnologyFilter
 from app.aggregates.selection import SingleSite, SiteGroup
 from app.core.clock import parse_moment, utc_now
 from app.core.periods import Period
 from app.profiles import Technology
 from app.registry.models import Site
-from app.registry.params import ProviderId, RegionCode, SiteId
+from app.registry.params import ProviderId, RegionCode, RegionPath, SiteId
 from app.throughput import site_results, statistics
 from app.throughput.schemas import GroupThroughputOut, SitesThroughputOut, SiteThroughputOut
 from app.web.deps import Reader

@@ -20,11 +20,12 @@ from app.throughput import speedtest_grants
 from app.throughput.models import SpeedtestStatus, ThroughputTest
 from app.throughput.speedtest_grants import AgentReport, Direction
 from app.web.deps import Session, open_to_all
+from app.web.json_body import JsonRoute
 from app.web.problem_details import problems
 from probes.rate import SAMPLE_S, Sample, rate_of
 
 log = structlog.get_logger()
-router = APIRouter(prefix="/speedtest", tags=["field"], dependencies=[Depends(open_to_all)])
+router = APIRouter(prefix="/speedtest", tags=["field"], dependencies=[Depends(open_to_all)], route_class=JsonRoute)
 
 BLOCK = 65_536
 BLOCKS = 16

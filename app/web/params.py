@@ -1,6 +1,5 @@
 """Path, query and header parameters that routes of several rooms share, and the check of all query parameters."""
 
-import difflib
 import re
 from collections import Counter
 from typing import Annotated
@@ -10,13 +9,14 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from app.core.errors import Fault, Invalid, NotFound
-from app.core.validation import MESSAGES
+from app.core.validation import MAX_GIVEN, MAX_SUGGESTIONS, MESSAGES, closest
 
 MAX_LIMIT = 1000
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
-IfMatch = Annotated[str | None, Header(description="the `version` that you saw")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before")]
+IfMatch = Annotated[str | None, Header(max_length=60, description="the `version` that you saw")]
+MAX_ID = 60  # characters of an id or a code in a path
 
 
 def row_id(text: str) -> int:
@@ -27,12 +27,12 @@ def row_id(text: str) -> int:
     return number
 
 
-def path_id(id: Annotated[str, Path(description="an integer", examples=["7"])]) -> int:
+def path_id(id: Annotated[str, Path(max_length=MAX_ID, description="an integer", examples=["7"])]) -> int:
     """Raises NotFound for text that no row can have as its id, as for any other unknown id."""
     try:
         return row_id(id)
     except ValueError:
-        raise NotFound("There is no {given} within your scope", values={"given": id[:60]}) from None
+        raise NotFound("There is no {given} within your scope", values={"given": id}) from None
 
 
 RowId = Annotated[int, Depends(path_id)]
@@ -65,17 +65,17 @@ def check_parameters(request: Request) -> None:
     """Raises Invalid for a query parameter that is unknown or repeated, and for a NUL: PostgreSQL stores none."""
     route = request.scope.get("route")
     known = _query_names(route.dependant) if isinstance(route, APIRoute) else []
-    faults = []
+    faults: list[Fault] = []
     for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
-        near = difflib.get_close_matches(name, known, 1)
         if name not in known:
+            near = closest(name, known) if len(faults) < MAX_SUGGESTIONS else None
             faults.append(
                 Fault(
-                    name,
+                    name[:MAX_GIVEN],
                     "unknown_parameter",
                     "Unknown parameter {given}",
                     "Did you mean {near}?" if near else "Parameters here: {known}",
-                    values={"given": name[:40], "near": near and near[0], "known": ", ".join(known)},
+                    values={"given": name[:40], "near": near, "known": ", ".join(known)},
                 )
             )
         elif times > 1:

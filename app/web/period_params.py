@@ -11,15 +11,28 @@ from app.core.periods import Period, parse_month, parse_period
 from app.core.validation import EXAMPLE_MOMENT as EXAMPLE
 from app.core.validation import FaultError, read_moment
 
+MAX_TIME = 60  # characters
 AHEAD, BACK = timedelta(days=90), timedelta(days=30)
 
 From = Annotated[
     str | None,
-    Query(alias="from", description="ISO 8601 with offset, epoch ms, or a date (midnight WITA)", examples=[EXAMPLE]),
+    Query(
+        alias="from",
+        max_length=MAX_TIME,
+        description="ISO 8601 with offset, epoch ms, or a date (midnight WITA)",
+        examples=[EXAMPLE],
+    ),
 ]
-To = Annotated[str | None, Query(description="exclusive; like from; default now", examples=[EXAMPLE])]
-Until = Annotated[str | None, Query(description="exclusive; like from; default 90 days ahead", examples=[EXAMPLE])]
-PeriodName = Annotated[str | None, Query(description="instead of from and to", examples=["24h", "7d", "2026-11"])]
+To = Annotated[
+    str | None, Query(max_length=MAX_TIME, description="exclusive; like from; default now", examples=[EXAMPLE])
+]
+Until = Annotated[
+    str | None,
+    Query(max_length=MAX_TIME, description="exclusive; like from; default 90 days ahead", examples=[EXAMPLE]),
+]
+PeriodName = Annotated[
+    str | None, Query(max_length=MAX_TIME, description="instead of from and to", examples=["24h", "7d", "2026-11"])
+]
 
 
 Bounds = tuple[datetime | None, datetime | None]  # None: unbounded

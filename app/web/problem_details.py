@@ -36,6 +36,7 @@ UNAVAILABLE = (
     ConnectionClosed,
     InternalClientError,  # while a connection is being opened
 )
+MAX_ERRORS = 50  # of a response; the others are counted
 READ_METHODS = {"GET", "HEAD"}  # a change that times out was waiting for locks: worth a retry, so 503
 
 TYPE_BASE = "https://sinyal-desa.id/problems/"
@@ -60,7 +61,8 @@ class ProblemOut(BaseModel):
     title: str
     status: int
     detail: str | None = None
-    errors: list[FaultOut] = []
+    errors: list[FaultOut] = Field([], description="the first 50")
+    errors_omitted: int | None = Field(None, description="how many more there are, where there are more")
 
 
 def problems(*statuses: int) -> ProblemResponses:
@@ -83,7 +85,9 @@ def problem_response(request: Request, problem: Problem) -> Response:
     }
     if problem.detail is not None:
         body["detail"] = i18n.translate(problem.detail, problem.values, language=language)
-    body["errors"] = [_fault_out(fault, language) for fault in problem.faults]
+    body["errors"] = [_fault_out(fault, language) for fault in problem.faults[:MAX_ERRORS]]
+    if (omitted := len(problem.faults) - MAX_ERRORS) > 0:
+        body["errors_omitted"] = omitted
     headers = {"Content-Language": language}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

@@ -78,7 +78,8 @@ async def test_a_contract_is_registered_with_defaults(cast: Cast) -> None:
         ({"service_from": "7", "service_to": "24:00"}, {"service_from": "bad_hour", "service_to": "bad_hour"}),
         ({"bandwidth_down_mbps": 0}, {"bandwidth_down_mbps": "greater_than"}),
         ({"monthly_fee_idr": -5}, {"monthly_fee_idr": "greater_than_equal"}),
-        ({"monthly_fee_idr": 10**20}, {"monthly_fee_idr": "less_than_equal"}),
+        ({"monthly_fee_idr": 10**18}, {"monthly_fee_idr": "less_than_equal"}),
+        ({"monthly_fee_idr": 10**20}, {"monthly_fee_idr": "int_parsing_size"}),
         ({"terms": []}, {"terms": "extra_forbidden"}),
     ],
 )
