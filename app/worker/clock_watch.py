@@ -1,4 +1,8 @@
-"""Detects steps of the wall clock: the time stepped over is blind, and what is stored with a wrong time corrected."""
+"""Detects steps of the wall clock, and that this process itself stood still: either stretch is blind.
+
+What is stored with a wrong time is corrected. A process that stands still (frozen, or blocked) looks as little as one
+that does not run.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -10,10 +14,13 @@ import structlog
 from app.core.clock import from_slot
 from app.judging.blind_ranges import BlindRange
 from app.worker.context import WorkerContext
+from app.worker.schedule import LATEST_START_S
 
 log = structlog.get_logger()
 
 STEP_TOLERANCE_S = 1.0
+EVERY_S = 1.0
+STALL_TOLERANCE_S = EVERY_S + LATEST_START_S  # a longer one costs slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +38,27 @@ class ClockWatch:
     generation: int = 0
     uncorrected: ClockStep | None = None
 
-    async def run(self, on_step: Callable[[], None]) -> None:
-        """Check every second; no job: set back, the scheduler itself would wait for the wall clock to catch up."""
+    async def run(self, on_step: Callable[[], None], on_stall: Callable[[datetime], None]) -> None:
+        """Check every second; no job: set back, the scheduler itself would wait for the wall clock to catch up.
+
+        `on_stall` receives when this process went on.
+        """
         while True:
-            await asyncio.sleep(1)
+            checked_at = self.context.clock.now()
+            await asyncio.sleep(EVERY_S)
+            if self.check_stall(checked_at):
+                on_stall(from_slot(self.context.slot))
             if self.check():
                 on_step()
+
+    def check_stall(self, checked_at: float) -> bool:
+        """Whether this process stood still since `checked_at`, by the slot clock: then nothing was looked at."""
+        now = self.context.clock.now()
+        if now - checked_at <= STALL_TOLERANCE_S:
+            return False
+        self.context.buffer.put_blind(BlindRange(from_slot(int(checked_at)), from_slot(int(now) + 1), "stopped"))
+        log.warning("worker_stalled", seconds=round(now - checked_at, 1))
+        return True
 
     def check(self) -> bool:
         """Whether the wall clock was stepped since the last check."""

@@ -54,7 +54,7 @@ class InboxConsumer:
     counters: WorkerCounters
     heartbeat: IngestHeartbeat
     proof: IngestProof = field(default_factory=lambda: IngestProof(utc_now()))
-    started_at: datetime = field(default_factory=utc_now)
+    started_at: datetime = field(default_factory=utc_now)  # since when heartbeats are sent without a stop of ours
     peers: PeerQuorum = field(default_factory=PeerQuorum)
     write_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     on_judged: Callable[[Sequence[JudgedSite]], None] = lambda _: None
@@ -91,6 +91,10 @@ class InboxConsumer:
             self.proof = proof
             for site_id, at in await list_arrivals(session, proof.last - peers_kept_for()):
                 self.peers.record(site_id, at)
+
+    def resume(self, at: datetime) -> None:
+        """Count what is unproven before `at` as our own stop: nobody sent heartbeats then."""
+        self.started_at = at
 
     async def step(self) -> tuple[list[JudgedSite], bool]:
         """Process the oldest deliveries. Return the sites judged, and whether there may be more deliveries."""

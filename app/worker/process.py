@@ -88,7 +88,7 @@ class Worker:
         """Run the jobs until `until` returns whether this worker still leads; what is left is written only then."""
         jobs = self.jobs()
         scheduler = start_jobs(jobs, self.context.counters)
-        clock = asyncio.create_task(self.clock_watch.run(lambda: schedule_jobs(scheduler, jobs)))
+        clock = asyncio.create_task(self.clock_watch.run(lambda: schedule_jobs(scheduler, jobs), self.inbox.resume))
         still_leads = False
         try:
             still_leads = await until

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,26 @@ def test_our_own_blindness_is_no_outage_of_a_village(running: Demo) -> None:
     metrics = running.client.get(f"{running.url}/metrics").text
     silences = next(line for line in metrics.splitlines() if line.startswith("sinyal_worker_canary_silences_total"))
     assert float(silences.split()[1]) >= 5
+
+
+def test_a_worker_that_was_frozen_was_stopped(running: Demo) -> None:
+    wait_for(lambda: all(site["state"] == "up" for site in running.sites().values()), 40)
+    worker, frozen_at = running.child("worker"), time.time()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        time.sleep(13)  # longer than an interval; a supervisor that restarts it comes to the same
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    thawed_at = time.time()
+    wait_for(lambda: all(moment(site["last_seen_at"]) > thawed_at for site in running.sites().values()), 30)
+    since = datetime.fromtimestamp(frozen_at, UTC).isoformat()
+    reasons = {
+        segment["unknown_reason"]
+        for code in running.sites()
+        for segment in running.get(f"/sites/{code}/segments", **{"from": since})["items"]
+        if segment["state"] != "up"
+    }
+    assert reasons == {"stopped"}
 
 
 @pytest.mark.parametrize("victim", ["worker", "api", "database"])

@@ -472,6 +472,20 @@ async def test_of_a_time_without_a_worker_every_push_counts_and_no_missed_one(fi
     assert (total["seconds"]["unknown"], total["seconds"]["down"]) == (900, 140)
 
 
+async def test_while_the_worker_itself_stood_still_ingest_is_not_blamed(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    for second in range(360, 420, 60):
+        for other in others:
+            await field.beat(other, second)
+    field.consumer.resume(field.at(420))
+    await field.live(420, 480, sites=others)
+    async with transaction(field.sessions) as session:
+        rows = await session.execute(text("SELECT reason FROM blind WHERE source = 'silence'"))
+        assert [row.reason for row in rows] == ["stopped"]
+    assert await field.silences(silent) == []
+
+
 async def test_a_worker_that_is_back_at_once_continues_the_proof(field: Field) -> None:
     silent, *others = field.ids
     await field.live(0, 300, sites=field.ids)

@@ -190,6 +190,18 @@ async def test_a_step_of_the_wall_clock_is_a_blind_range(
     assert timedelta(seconds=90) <= row.lasted <= timedelta(seconds=92)
 
 
+async def test_a_worker_that_stood_still_was_stopped(worker: Worker, session: AsyncSession) -> None:
+    await worker.start()
+    now = worker.context.clock.now()
+    assert not worker.clock_watch.check_stall(now - 5)
+    assert worker.clock_watch.check_stall(now - 60)
+    await worker.writer.write()
+    async with session.begin():
+        (row,) = await session.execute(text("SELECT source, reason, ended_at - started_at AS lasted FROM blind"))
+    assert (row.source, row.reason) == ("central", "stopped")
+    assert timedelta(seconds=60) <= row.lasted <= timedelta(seconds=65)
+
+
 async def test_sweeps_are_started_without_waiting_for_each_other(worker: Worker, cast: Cast) -> None:
     for number in range(1, 4):
         await register(cast, host=f"127.7.7.{number}", lifecycle="active")
