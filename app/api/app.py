@@ -32,9 +32,9 @@ from app.exporting.routes import router as exporting
 from app.importing.concurrency import AccountLocks
 from app.importing.routes import router as importing
 from app.incidents.routes import router as incidents
+from app.judging.routes import router as judging
 from app.latency.routes import router as latency
 from app.maintenance.routes import router as maintenance
-from app.measurements.routes import router as measurements
 from app.postgres.engine import database_url, open_engine, open_sessions
 from app.push.asgi_bypass import PushBypass
 from app.push.endpoint import PushEndpoint
@@ -77,7 +77,7 @@ ROUTERS = (
     contracts,
     status,
     streams,
-    measurements,
+    judging,
     latency,
     availability,
     incidents,

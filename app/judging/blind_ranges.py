@@ -1,10 +1,12 @@
 """Blind ranges, in which a source could not look: records and finds them, and says why evidence is missing."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
+from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,11 +20,13 @@ from probes.contract import AGENT, CENTRAL, SILENCE
 BEAT_TOLERANCE = timedelta(seconds=15)
 MOST_PACKETS = 5  # of one reading: of the one that confirms an outage
 LONGEST_READING_S = MOST_PACKETS - 1 + LONGEST_PACKET_TIMEOUT_S
+MASS_OUTAGE = "mass_outage"
 REASONS = {
     "stopped": UnknownReason.STOPPED,
     "uplink": UnknownReason.BLIND,
     "clock": UnknownReason.BLIND,
     "ingest": UnknownReason.BLIND,
+    MASS_OUTAGE: UnknownReason.BLIND,
 }
 # By the source of readings, the source whose blindness explains why they are missing. A timeout is excused by the
 # blindness of its own source alone: what a device measured is true whether or not we could receive it.
@@ -43,14 +47,15 @@ def reading_ends_at_sql(measurement: str) -> str:
 RANGES = text("""
     SELECT started_at, ended_at, reason FROM blind
     WHERE source = :source AND started_at < :end AND ended_at > :start
-    UNION ALL
-    SELECT started_at, timestamptz '9999-01-01', 'uplink' FROM suspicion
-    WHERE source = :source AND ended_at IS NULL AND started_at < :end
+""")
+HELD = text("""
+    SELECT site_id, started_at, lost_at FROM suspect
+    WHERE site_id = ANY(:ids) AND started_at < :end AND lost_at >= :start AND excused IS NOT FALSE
 """)
 # `near` holds the readings around the range; where they do not reach its edges, a gap lies beyond them.
 AFFECTED_SITES = text(f"""
     WITH near AS (
-        SELECT site_id, source, slot, outcome, sent,
+        SELECT site_id, source, slot, outcome, sent, outcome = 'timeout' OR cardinality(rtt_us) < sent AS lossy,
             least(valid_s, lag(valid_s) OVER (PARTITION BY site_id ORDER BY slot)) AS valid_s,
             lag(slot) OVER (PARTITION BY site_id ORDER BY slot) AS before,
             max(slot) FILTER (WHERE outcome = 'ok')
@@ -62,7 +67,7 @@ AFFECTED_SITES = text(f"""
     ), around AS (
         SELECT site_id, max(slot) AS last, min(slot) FILTER (WHERE outcome = 'ok') AS first_ok,
             max(slot) FILTER (WHERE outcome = 'ok') AS last_ok,
-            bool_or(outcome = 'timeout' AND source = :source AND slot < :end
+            bool_or(lossy AND source = :source AND slot < :end
                 AND {reading_ends_at_sql("near")} > :start) AS lost,
             bool_or(slot - least(before, ok_before) > make_interval(secs => valid_s)
                 AND least(before, ok_before) < :end AND slot > :start) AS unseen,
@@ -82,6 +87,7 @@ class BlindRange:
     started_at: datetime
     ended_at: datetime
     reason: str
+    evidence: Mapping[str, Any] | None = field(default=None, compare=False)  # of the canaries
 
     def overlaps(self, start: datetime, end: datetime) -> bool:
         return self.started_at < end and start < self.ended_at
@@ -106,22 +112,40 @@ class BlindRanges:
 
 async def record(session: AsyncSession, ranges: Sequence[BlindRange], *, source: str) -> None:
     session.add_all(
-        Blind(source=source, started_at=blind.started_at, ended_at=blind.ended_at, reason=blind.reason)
+        Blind(
+            source=source,
+            started_at=blind.started_at,
+            ended_at=blind.ended_at,
+            reason=blind.reason,
+            evidence=blind.evidence,
+        )
         for blind in ranges
     )
     await session.flush()
 
 
 async def list_ranges(session: AsyncSession, start: datetime, end: datetime, *, source: str) -> list[BlindRange]:
-    """Return the recorded ranges that overlap, and as open-ended ones the mass outages that are not settled yet."""
+    """Return the recorded ranges that overlap."""
     rows = await session.execute(RANGES, {"source": source, "start": start, "end": end})
     return [BlindRange(*row) for row in rows]
+
+
+async def list_held(
+    session: AsyncSession, site_ids: Collection[int], start: datetime, end: datetime
+) -> dict[int, list[BlindRange]]:
+    """Return by site the lost looks that count as our fault since many sites were lost with it."""
+    held: dict[int, list[BlindRange]] = defaultdict(list)
+    for site_id, started_at, lost_at in await session.execute(
+        HELD, {"ids": sorted(site_ids), "start": start, "end": end}
+    ):
+        held[site_id].append(BlindRange(started_at, lost_at + timedelta(seconds=1), MASS_OUTAGE))
+    return held
 
 
 async def list_affected_sites(session: AsyncSession, blind: BlindRange, *, source: str, hold: timedelta) -> list[int]:
     """Return the sites whose stored readings may be judged otherwise now that the range is known.
 
-    They lost a reading in it, or went unseen for more than an interval next to it. `hold`: the longest that a state
+    They lost packets in it, or went unseen for more than an interval next to it. `hold`: the longest that a state
     outlives its evidence.
     """
     explained = [name for name, blind_source in BLINDNESS_SOURCE.items() if blind_source == source]

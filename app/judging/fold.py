@@ -4,7 +4,7 @@ The ledger is a function of its inputs: these readings, and all that bears on th
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.core.clock import from_slot
@@ -40,12 +40,16 @@ class ParentOutage:
 
 @dataclass(frozen=True, slots=True)
 class JudgeContext:
-    """What bears on a site's readings: its configurations, oldest first; blind ranges by source; outages by parent."""
+    """What bears on a site's readings: its configurations, oldest first; blind ranges by source; outages by parent.
+
+    `held`: the site's own lost looks that count as our fault, as blind ranges of our probes.
+    """
 
     configurations: Sequence[JudgeConfiguration]
     thresholds: DatedThresholds
     blind: Mapping[str, BlindRanges]
     parent_outages: Mapping[int, Sequence[ParentOutage]]
+    held: Sequence[BlindRange] = ()
 
     def configuration_at(self, moment: datetime) -> JudgeConfiguration:
         """Return the configuration in force at `moment`, the first one for whatever lies before it."""
@@ -53,22 +57,27 @@ class JudgeContext:
         return next(in_force, self.configurations[0])
 
     def blind_ranges(self, source: str, start: datetime, end: datetime) -> list[BlindRange]:
-        return self.blind[source].overlapping(start, end) if source in self.blind else []
+        ranges = self.blind[source].overlapping(start, end) if source in self.blind else []
+        own = self.held if source == CENTRAL else ()
+        return [*ranges, *(held for held in own if held.overlaps(start, end))]
 
     def observe(self, reading: Reading) -> Observation:
-        """Return the reading as it is judged: a timeout while we were blind is a fault, or lies behind a parent."""
-        slot, outcome, behind = from_slot(reading.slot), reading.outcome, False
+        """Return the reading as it is judged: a timeout while we were blind is a fault, or lies behind a parent.
+
+        Of an answered one, packets that were lost while we were blind were never sent.
+        """
+        slot, outcome, sent, behind = from_slot(reading.slot), reading.outcome, reading.sent, False
         configuration = self.configuration_at(slot)
         if outcome is Outcome.TIMEOUT:
             outages = self.parent_outages.get(configuration.parent_id or 0, ())
             behind = any(outage.covers(slot) for outage in outages)
-            if self.blind_ranges(reading.source, slot, reading_ends_at(slot, reading.sent)):
-                outcome = Outcome.FAULT
+        if has_losses(reading) and self.blind_ranges(reading.source, slot, reading_ends_at(slot, reading.sent)):
+            outcome, sent = Outcome.FAULT if outcome is Outcome.TIMEOUT else outcome, len(reading.rtt_us)
         return Observation(
             slot,
             outcome,
             reading.valid_s,
-            reading.sent,
+            sent,
             len(reading.rtt_us),
             median_us(reading),
             self.thresholds.at(configuration.technology, slot),
@@ -128,7 +137,7 @@ def _fold_reading(result: FoldResult, reading: Reading, context: JudgeContext) -
     result.state, changes = judge(state, observation, gap_reason=reason)
     result.changes += changes
     if observation.outcome is not Outcome.FAULT:
-        result.last = reading
+        result.last = reading if observation.sent == reading.sent else replace(reading, sent=observation.sent)
 
 
 def _gap_reason(state: JudgeState, reading: Reading, observation: Observation, context: JudgeContext) -> UnknownReason:
@@ -146,6 +155,11 @@ def _gap_reason(state: JudgeState, reading: Reading, observation: Observation, c
 def fold_order(reading: Reading) -> tuple[int, bool, str]:
     """The sort key of readings to fold: of two in one second the answered one comes first, and counts."""
     return reading.slot, reading.outcome is not Outcome.OK, reading.source
+
+
+def has_losses(reading: Reading) -> bool:
+    """Whether blindness would make it another observation."""
+    return reading.outcome is Outcome.TIMEOUT or (reading.outcome is Outcome.OK and len(reading.rtt_us) < reading.sent)
 
 
 def median_us(reading: Reading) -> int:

@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import floor_second, from_slot
 from app.judging import blind_ranges, judge_state_store, mass_outage, silence_overrides
 from app.judging.blind_ranges import BlindRange
+from app.judging.canary_evidence import CanaryLog
 from app.judging.dirty_range import DirtyRange
 from app.judging.judge import JudgeState
 from app.judging.live_fold import Rows, fold_live, written_range
+from app.judging.mass_outage import NO_CANARIES
 from app.judging.propagation import affected_by_blindness, children_of, rejudge_with_children
 from app.measurements import store as measurements
 from app.registry.models import SiteKind, State
@@ -46,6 +48,7 @@ class IngestResult:
     judged: list[JudgedSite] = field(default_factory=list)
     dirty_ranges: list[DirtyRange] = field(default_factory=list)  # what was written anew
     blind: list[BlindRange] = field(default_factory=list)  # recorded: timeouts in them are our fault
+    held: list[DirtyRange] = field(default_factory=list)  # lost looks that became our fault, or count after all
     states: dict[int, JudgeState] = field(default_factory=dict)  # by site, where they changed
 
 
@@ -55,18 +58,21 @@ async def ingest_readings(
     blind: Sequence[BlindRange] = (),
     *,
     source: str = CENTRAL,
+    canaries: CanaryLog = NO_CANARIES,
 ) -> IngestResult:
     """Record readings, and blind ranges of `source`, and judge all they bear on. Idempotent, and in any order.
+
+    `canaries`: what shows whether we could see when many sites are lost at once.
 
     1. Find what these blind ranges make doubtful, and record them.
     2. Lock the sites concerned and all below them, in the order of ids.
     3. Record the readings; keep those that are new.
-    4. Turn silences that they refute into faults.
+    4. Turn silences that they refute into faults, and decide the holds of sites that were looked at again.
     5. Set aside the readings of sites that must be judged again, up to the newest of them.
     6. Fold the other sites' readings, parents first.
     7. Rejudge what became doubtful, with the children of sites that changed.
     8. Fold on from the present where that was impossible: what is newer is not lost.
-    9. Hold the outages of many sites at once until they are read again, or settle such a hold.
+    9. Hold sites that were lost with many others until their next look, unless the canaries show that we could see.
     """
     dirty = await affected_by_blindness(session, blind, source=source)
     await blind_ranges.record(session, blind, source=source)
@@ -74,13 +80,16 @@ async def ingest_readings(
     rows = await judge_state_store.lock_sites(session, list(site_ids))
     fresh = await _record(session, addressed, rows)
     dirty += await _override_silences(session, fresh, rows)
+    counted = await mass_outage.decide(session, fresh)
+    dirty += counted
     late = _pop_late(fresh, rows, dirty)
     dirty += [_range_of(readings) for readings in late.values()]
-    result = IngestResult(blind=list(blind))
+    result = IngestResult(blind=list(blind), held=counted)
     dirty += await _fold_waves(session, fresh, rows, result)
     skipped = await _rejudge(session, dirty, result)
     await _fold_skipped(session, {site_id: late[site_id] for site_id in skipped & late.keys()}, rows, result)
-    held = await _review_mass_outage(session, fresh, result)
+    await _hold_suspects(session, rows, result, canaries)
+    held = await mass_outage.held_sites(session, result.states)
     result.judged = [
         _judged_site(rows[site_id], state, held=site_id in held)
         for site_id, state in result.states.items()
@@ -177,18 +186,19 @@ async def _fold_skipped(session: AsyncSession, skipped: SiteReadings, rows: Rows
         result.states |= {site_id: site.state for site_id, site in folded.items()}
 
 
-async def _review_mass_outage(session: AsyncSession, fresh: SiteReadings, result: IngestResult) -> set[int]:
-    """Return the sites whose outage is on hold until they have been read again."""
-    slots = [reading.slot for readings in fresh.values() for reading in readings if reading.source == CENTRAL]
-    if not slots:
-        return set()
-    states = result.states.values()
-    any_lost = any(state.state is State.DOWN and state.evidence_at == state.seen_at for state in states)
-    review = await mass_outage.review(session, from_slot(max(slots)), any_lost=any_lost)
-    result.blind += review.recorded
-    if review.changed is not None:
-        await _rejudge(session, await affected_by_blindness(session, [review.changed], source=CENTRAL), result)
-    return review.held
+async def _hold_suspects(session: AsyncSession, rows: Rows, result: IngestResult, canaries: CanaryLog) -> None:
+    newly_down = {
+        site_id: state.evidence_at
+        for site_id, state in result.states.items()
+        if state.state is State.DOWN
+        and state.evidence_at is not None
+        and site_id in rows
+        and rows[site_id].state != State.DOWN
+    }
+    if newly_down:
+        suspects = await mass_outage.review(session, newly_down, max(newly_down.values()), canaries)
+        result.held = [*result.held, *suspects]
+        await _rejudge(session, suspects, result)
 
 
 def _judged_site(row: Row[Any], state: JudgeState, *, held: bool) -> JudgedSite:

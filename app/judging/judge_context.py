@@ -12,6 +12,7 @@ from app.judging.blind_ranges import BLINDNESS_SOURCE, MOST_PACKETS, BlindRanges
 from app.judging.fold import JudgeConfiguration, JudgeContext, ParentOutage
 from app.postgres.engine import among
 from app.registry.models import SiteConfiguration
+from probes.contract import CENTRAL
 
 # One row per bad segment of an outage: from the last answer before it to the next answer, whatever is unknown in
 # between. An outage lies within the parent's time in service and at one address. Segments before the last good one that
@@ -57,13 +58,15 @@ async def load(
     if others := [site_id for site_id in site_ids if site_id not in current]:
         configurations |= await load_configurations(session, others)
     dated_thresholds = await dated_profiles.load(session)
+    last_end = reading_ends_at(end, MOST_PACKETS) if sources else end
     blind = {
-        source: await _load_blind_ranges(session, source, start, end)
+        source: BlindRanges(await blind_ranges.list_ranges(session, start, last_end, source=source))
         for source in {BLINDNESS_SOURCE.get(source, source) for source in sources}
     }
     parent_outages = await load_parent_outages(session, _parent_ids(configurations), start, end) if sources else {}
+    held = await blind_ranges.list_held(session, site_ids, start, last_end) if CENTRAL in blind else {}
     return {
-        site_id: JudgeContext(dated, dated_thresholds, blind, parent_outages)
+        site_id: JudgeContext(dated, dated_thresholds, blind, parent_outages, held.get(site_id, ()))
         for site_id, dated in configurations.items()
     }
 
@@ -85,11 +88,6 @@ async def load_configurations(session: AsyncSession, site_ids: Collection[int]) 
     for site_id, started_at, addressed_at, technology, parent_id in rows:
         configurations[site_id].append(JudgeConfiguration(started_at, addressed_at, technology, parent_id))
     return configurations
-
-
-async def _load_blind_ranges(session: AsyncSession, source: str, start: datetime, end: datetime) -> BlindRanges:
-    last_end = reading_ends_at(end, MOST_PACKETS)
-    return BlindRanges(await blind_ranges.list_ranges(session, start, last_end, source=source))
 
 
 def _parent_ids(configurations: Configurations) -> set[int]:

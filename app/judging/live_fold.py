@@ -10,11 +10,11 @@ from app.core.clock import from_slot
 from app.core.freshness import lapses_at
 from app.judging import checkpoints, judge_context, judge_state_store, segments
 from app.judging.dirty_range import DirtyRange
-from app.judging.fold import FoldResult, JudgeConfiguration, fold, fold_order
+from app.judging.fold import FoldResult, JudgeConfiguration, fold, fold_order, has_losses
 from app.judging.judge import BAD
 from app.judging.rejudge import FAR_FUTURE
 from app.profiles import Technology
-from probes.contract import Outcome, Reading
+from probes.contract import Reading
 
 Rows = Mapping[int, Row[Any]]  # of the locked sites, by id
 
@@ -51,13 +51,8 @@ def _is_settled(row: Row[Any], readings: Sequence[Reading]) -> bool:
 
 
 def _context_bounds(rows: Rows, readings: Mapping[int, Sequence[Reading]]) -> dict[str, Any]:
-    """Return sources, start and end of the blind ranges and parent outages that matter: about timeouts and gaps."""
-    moments = [
-        from_slot(reading.slot)
-        for of_site in readings.values()
-        for reading in of_site
-        if reading.outcome is Outcome.TIMEOUT
-    ]
+    """Return sources, start and end of the blind ranges and parent outages that matter: about losses and gaps."""
+    moments = [from_slot(reading.slot) for of_site in readings.values() for reading in of_site if has_losses(reading)]
     for site_id, of_site in readings.items():
         row, oldest, newest = rows[site_id], from_slot(of_site[0].slot), from_slot(of_site[-1].slot)
         shortest = min([row.valid_s, *(reading.valid_s for reading in of_site)])

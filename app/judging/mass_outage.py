@@ -1,98 +1,133 @@
-"""Holds a mass outage: many sites of several providers lost within a minute may be our own fault.
+"""Suspects: sites lost with many others of several providers within a minute, which may be our own fault.
 
-Canaries may have answered all the same. Until the next readings of these sites are in, their losses read as our fault.
-If most sites answer again the range stays blind; if not, they are down from their first lost reading on. Sites that
-push their own readings neither raise a hold nor are held: we take no further reading of them.
+The canaries decide where they can: if they answered from a site's first lost look to its last, the outage counts at
+once. Otherwise the site alone is held: its lost looks read as our fault until its own next look. Lost again, it is down
+from its first lost look on; answered, those looks stay our fault. A hold covers nothing else: no other site, no other
+second, no outage that was confirmed before. Sites that push their own readings are no suspects: we take no look there.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.judging import blind_ranges
-from app.judging.blind_ranges import BlindRange
-from app.judging.models import MassOutage
-from app.registry.models import Lifecycle, Site
-from probes.contract import CENTRAL, ProbeKind
+from app.core.clock import from_slot
+from app.judging.blind_ranges import MOST_PACKETS, reading_ends_at
+from app.judging.canary_evidence import CanaryLog
+from app.judging.dirty_range import DirtyRange
+from app.judging.models import Suspect, Suspicion
+from app.registry.models import Lifecycle
+from probes.contract import CENTRAL, Outcome, ProbeKind, Reading
 
 log = structlog.get_logger()
 
-CONFIRMED_WITHIN = timedelta(seconds=60)
-MIN_SITES, MIN_SHARE = 10, 0.1
-PATIENCE = timedelta(seconds=60)  # the next readings are taken after 10 s, but may be cut off
-REFUTED_FOR = timedelta(minutes=5)  # after a mass outage turned out real, those that follow belong to it
+WITHIN = timedelta(seconds=60)
+MIN_SITES, MIN_SHARE, MIN_PROVIDERS = 10, 0.1, 2
+NO_CANARIES = CanaryLog()
 
-PROBED = Site.lifecycle == Lifecycle.ACTIVE, Site.probe != ProbeKind.PUSH
-NEWLY_DOWN = text("""
-    SELECT g.site_id, g.started_at, s.provider_id FROM state_segment g JOIN site s ON s.id = g.site_id
-    WHERE g.ended_at IS NULL AND g.state = 'down' AND g.confirmed_at > :since AND s.probe <> 'push'
+PROBED = f"s.lifecycle = '{Lifecycle.ACTIVE}' AND s.probe <> '{ProbeKind.PUSH}'"
+# Of the sites whose newest look is given: those whose outage that look confirmed. One lost look more, and it is no
+# suspect: it has been confirmed by a look of its own.
+CONFIRMED_NOW = text(f"""
+    SELECT g.site_id, g.started_at, g.confirmed_at FROM unnest(cast(:ids AS int[]), cast(:newest AS timestamptz[])) AS
+        w(site_id, newest) JOIN state_segment g USING (site_id) JOIN site s ON s.id = g.site_id
+    WHERE g.ended_at IS NULL AND g.state = 'down' AND g.confirmed_at = w.newest AND g.started_at >= :since AND {PROBED}
+    ORDER BY 1
 """)
-READ_AGAIN = text("""
-    SELECT count(*) FILTER (WHERE outcome = 'ok') AS answered, count(*) AS read FROM (
-        SELECT DISTINCT ON (site_id) outcome FROM measurement
-        WHERE site_id = ANY(:sites) AND slot > :since AND outcome <> 'fault' ORDER BY site_id, slot DESC) m
+# By provider: probed sites, and those of them whose first lost look is recent, whether it was confirmed yet or not.
+LOST_LATELY = text(f"""
+    SELECT count(*) AS probed, count(*) FILTER (
+        WHERE st.pending_at >= :since OR st.state = 'down' AND st.since >= :since
+            OR EXISTS (SELECT FROM suspect x WHERE x.site_id = s.id AND x.excused IS NULL AND x.started_at >= :since)
+    ) AS lost
+    FROM site s JOIN site_status st ON st.site_id = s.id WHERE {PROBED} GROUP BY s.provider_id
+""")
+OPEN = text("SELECT site_id, started_at, lost_at FROM suspect WHERE excused IS NULL AND site_id = ANY(:ids)")
+DECIDE = text("""
+    UPDATE suspect x SET excused = w.excused, decided_at = w.decided_at
+    FROM unnest(cast(:ids AS int[]), cast(:excused AS bool[]), cast(:decided AS timestamptz[]))
+        AS w(site_id, excused, decided_at)
+    WHERE x.site_id = w.site_id AND x.excused IS NULL
 """)
 
 
-@dataclass(slots=True)
-class MassOutageReview:
-    """`changed`: a range to be judged again; `held`: the sites whose outage is on hold; `recorded`: blind for good."""
+async def decide(session: AsyncSession, readings: Mapping[int, Sequence[Reading]]) -> list[DirtyRange]:
+    """Decide the holds of sites that were looked at again; return the stretches that count as outages after all."""
+    decisions = []
+    for row in await session.execute(OPEN, {"ids": sorted(readings)}):
+        looks = [reading for reading in readings[row.site_id] if _decides(reading, row.lost_at)]
+        if looks:
+            decisions.append((row, min(looks, key=lambda reading: reading.slot)))
+    if decisions:
+        parameters = {
+            "ids": [row.site_id for row, _ in decisions],
+            "excused": [look.outcome is Outcome.OK for _, look in decisions],
+            "decided": [from_slot(look.slot) for _, look in decisions],
+        }
+        await session.execute(DECIDE, parameters)
+    return [
+        DirtyRange(row.site_id, row.started_at, from_slot(look.slot))
+        for row, look in decisions
+        if look.outcome is Outcome.TIMEOUT
+    ]
 
-    changed: BlindRange | None = None
-    held: set[int] = field(default_factory=set)
-    recorded: list[BlindRange] = field(default_factory=list)
+
+def _decides(reading: Reading, lost_at: datetime) -> bool:
+    return reading.source == CENTRAL and reading.outcome is not Outcome.FAULT and from_slot(reading.slot) > lost_at
 
 
-async def review(session: AsyncSession, newest: datetime, *, any_lost: bool) -> MassOutageReview:
-    """Settle the hold that is open, else raise one if need be.
+async def review(
+    session: AsyncSession, newly_down: Mapping[int, datetime], newest: datetime, canaries: CanaryLog
+) -> list[DirtyRange]:
+    """Record the suspects among the sites that just went down; return the lost looks of those that are held.
 
-    `newest`: the latest slot read; `any_lost`: whether a site went down with these readings.
+    `newly_down`: the newest look of each of them; `newest`: the newest of all.
     """
-    last = await session.scalar(select(MassOutage).order_by(MassOutage.id.desc()).limit(1))
-    if last is not None and last.ended_at is None:
-        return await _settle(session, last, newest)
-    if not any_lost or (last is not None and last.upheld is False and newest - last.detected_at < REFUTED_FOR):
-        return MassOutageReview()
-    down = (await session.execute(NEWLY_DOWN, {"since": newest - CONFIRMED_WITHIN})).all()
-    return await _hold(session, down, newest) if await _is_mass_outage(session, down) else MassOutageReview()
+    parameters = {"ids": list(newly_down), "newest": list(newly_down.values()), "since": newest - WITHIN}
+    suspects = (await session.execute(CONFIRMED_NOW, parameters)).all()
+    if not suspects or not await _is_mass_outage(session, newest - WITHIN):
+        return []
+    excused = {row.site_id: None if _may_be_ours(row, canaries) else False for row in suspects}
+    first, last = min(row.started_at for row in suspects), max(row.confirmed_at for row in suspects)
+    evidence = canaries.evidence(first.timestamp(), reading_ends_at(last, MOST_PACKETS).timestamp())
+    suspicion = Suspicion(
+        source=CENTRAL, started_at=first, ended_at=last + timedelta(seconds=1), evidence=evidence.as_json()
+    )
+    session.add(suspicion)
+    await session.flush()
+    session.add_all(
+        Suspect(
+            suspicion_id=suspicion.id,
+            site_id=row.site_id,
+            started_at=row.started_at,
+            lost_at=row.confirmed_at,
+            excused=excused[row.site_id],
+            decided_at=None if excused[row.site_id] is None else row.confirmed_at,
+        )
+        for row in suspects
+    )
+    await session.flush()
+    held = [row for row in suspects if excused[row.site_id] is None]
+    log.warning("mass_outage_suspected", sites=len(suspects), held=len(held), canaries=evidence.verdict.value)
+    return [DirtyRange(row.site_id, row.started_at, row.confirmed_at) for row in held]
 
 
-async def _is_mass_outage(session: AsyncSession, down: Sequence[Row[Any]]) -> bool:
-    providers = Counter(row.provider_id for row in down)
-    if len(down) < MIN_SITES or sum(count > 1 for count in providers.values()) < 2:
+async def _is_mass_outage(session: AsyncSession, since: datetime) -> bool:
+    providers = (await session.execute(LOST_LATELY, {"since": since})).all()
+    lost = sum(provider.lost for provider in providers)
+    if lost < max(MIN_SITES, MIN_SHARE * sum(provider.probed for provider in providers)):
         return False
-    probed = await session.scalar(select(func.count()).select_from(Site).where(*PROBED))
-    return len(down) >= MIN_SHARE * (probed or 0)
+    return sum(1 for provider in providers if provider.lost > 1) >= MIN_PROVIDERS
 
 
-async def _hold(session: AsyncSession, down: Sequence[Row[Any]], newest: datetime) -> MassOutageReview:
-    sites, started_at = sorted(row.site_id for row in down), min(row.started_at for row in down)
-    session.add(MassOutage(source=CENTRAL, started_at=started_at, detected_at=newest, sites=sites))
-    await session.flush()
-    log.warning("mass_outage_held", sites=len(sites), providers=len({row.provider_id for row in down}))
-    return MassOutageReview(_blind_range(started_at, newest), set(sites))
+def _may_be_ours(suspect: Row[Any], canaries: CanaryLog) -> bool:
+    lost_until = reading_ends_at(suspect.confirmed_at, MOST_PACKETS)
+    return not canaries.could_see(suspect.started_at.timestamp(), lost_until.timestamp())
 
 
-async def _settle(session: AsyncSession, hold: MassOutage, newest: datetime) -> MassOutageReview:
-    """Decide once half of the sites were read again, or patience is over; hold them on until then."""
-    counts = (await session.execute(READ_AGAIN, {"sites": hold.sites, "since": hold.detected_at})).one()
-    if 2 * counts.read < len(hold.sites) and newest - hold.detected_at < PATIENCE:
-        return MassOutageReview(held=set(hold.sites))
-    hold.upheld = 2 * counts.answered >= counts.read
-    hold.ended_at = newest + timedelta(seconds=1)
-    blind = _blind_range(hold.started_at, newest)
-    if hold.upheld:
-        await blind_ranges.record(session, [blind], source=CENTRAL)
-    await session.flush()
-    log.warning("mass_outage_settled", our_fault=hold.upheld, answered=counts.answered, read=counts.read)
-    return MassOutageReview(blind, recorded=[blind] if hold.upheld else [])
-
-
-def _blind_range(started_at: datetime, newest: datetime) -> BlindRange:
-    return BlindRange(started_at, newest + timedelta(seconds=1), "uplink")
+async def held_sites(session: AsyncSession, site_ids: Collection[int]) -> set[int]:
+    """Return which of these sites wait for their next look."""
+    return {row.site_id for row in await session.execute(OPEN, {"ids": sorted(site_ids)})}

@@ -1,6 +1,6 @@
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Integer, text
+from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql import func
@@ -46,22 +46,39 @@ class Blind(Base):
     source: Mapped[str]
     started_at: Mapped[Moment] = mapped_column(index=True)
     ended_at: Mapped[Moment]
-    reason: Mapped[str]  # uplink, stopped, clock, ingest
+    reason: Mapped[str]  # uplink, stopped, clock, ingest, mass_outage
     recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # of the canaries
 
 
-class MassOutage(Base):
-    """A hold: many sites of several providers were lost at once. Their state is unknown until they are read again."""
+class Suspicion(Base):
+    """Many sites of several providers were lost within a minute: perhaps by our own fault. See `mass_outage`."""
 
     __tablename__ = "suspicion"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     source: Mapped[str]
-    started_at: Mapped[Moment] = mapped_column(index=True)
-    detected_at: Mapped[Moment]
-    ended_at: Mapped[Moment | None]
-    upheld: Mapped[bool | None]  # true: our fault, the range stays blind; false: they really were down
-    sites: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    started_at: Mapped[Moment] = mapped_column(index=True)  # the first lost look of its suspects
+    ended_at: Mapped[Moment]  # after the last one
+    recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+
+
+class Suspect(Base):
+    """A site's lost looks from `started_at` to `lost_at`: our fault unless `excused` is false; undecided if null."""
+
+    __tablename__ = "suspect"
+    __table_args__ = (
+        Index("ix_suspect_site_id_lost_at", "site_id", "lost_at"),
+        Index("ix_suspect_open", "site_id", postgresql_where=text("excused IS NULL")),
+    )
+
+    suspicion_id: Mapped[int] = mapped_column(ForeignKey("suspicion.id"), primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    started_at: Mapped[Moment]
+    lost_at: Mapped[Moment]
+    excused: Mapped[bool | None]
+    decided_at: Mapped[Moment | None]  # the slot of the look that decided it
 
 
 class Checkpoint(Base):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from app.core.clock import from_slot
 from app.judging.blind_ranges import BlindRange
+from app.judging.canary_evidence import CanaryBeat, CanaryLog
 from probes.contract import Outcome, ProbeKind, Reading, Target
 
 TIMEOUT_S = 1.5
@@ -26,7 +27,11 @@ class Canaries:
     silent: int = 0
     answering: dict[str, bool] = field(default_factory=dict)  # by address, as of the last beat
     new_blind_ranges: list[BlindRange] = field(default_factory=list)  # since `take_blind_ranges`
+    log: CanaryLog = field(init=False)
     _past: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=1000))
+
+    def __post_init__(self) -> None:
+        self.log = CanaryLog(self.addresses)
 
     def targets(self, now: float) -> list[Target]:
         return [
@@ -39,10 +44,11 @@ class Canaries:
         self.beats += 1
         if sent_at <= self.seen_until:
             return
+        self.log.append(CanaryBeat(sent_at, tuple(reading.outcome is Outcome.OK for reading in readings)))
         self.answering = {self.addresses[-reading.key - 1]: reading.outcome is Outcome.OK for reading in readings}
         if any(self.answering.values()):
             if self.blind_since is not None:
-                self.new_blind_ranges.append(blind_range(self.blind_since, sent_at))
+                self.new_blind_ranges.append(self.blind_range(sent_at))
                 self._past.append((self.blind_since, sent_at))
             self.seen_until, self.blind_since = sent_at, None
         else:
@@ -62,13 +68,15 @@ class Canaries:
     def were_blind(self, start: float, end: float) -> bool:
         return any(first < end and start < last for first, last in self._past)
 
+    def blind_range(self, end: float) -> BlindRange:
+        """Return the present blindness until `end` in whole seconds, outwards, with the canaries' silence in it."""
+        start = self.blind_since if self.blind_since is not None else end
+        evidence = self.log.evidence(start, end).as_json()
+        return BlindRange(from_slot(int(start)), from_slot(int(end) + 1), "uplink", evidence)
+
     def step_back(self, to: float) -> None:
         """Forget what lies beyond `to`, to which the clock was set back."""
+        self.log.forget_after(to)
         self.seen_until = min(self.seen_until, to)
         if self.blind_since is not None:
             self.blind_since = min(self.blind_since, to)
-
-
-def blind_range(start: float, end: float) -> BlindRange:
-    """Return the range in whole seconds, outwards: a second that was blind in part is blind."""
-    return BlindRange(from_slot(int(start)), from_slot(int(end) + 1), "uplink")

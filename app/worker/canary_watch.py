@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import structlog
 
 from app.core.clock import from_slot
-from app.worker.canaries import blind_range
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 
@@ -35,7 +34,7 @@ class CanaryWatch:
         await self._probe()
         canaries = self.context.canaries
         if canaries.blind_since is not None:
-            self.context.buffer.put_blind(blind_range(canaries.blind_since, self.context.clock.now()))
+            self.context.buffer.put_blind(canaries.blind_range(self.context.clock.now()))
 
     async def _probe(self) -> None:
         canaries, sent_at = self.context.canaries, self.context.clock.now()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -15,8 +15,10 @@ from app.core.clock import from_slot, utc_now
 from app.incidents.reconcile import reconcile_incidents
 from app.judging import ingest, invalidation, propagation
 from app.judging.blind_ranges import BlindRange
+from app.judging.canary_evidence import CanaryLog
 from app.judging.dirty_range import DirtyRange
 from app.judging.ingest import AddressedReading, JudgedSite
+from app.judging.mass_outage import NO_CANARIES
 from app.judging.models import WorkerBeat
 from app.latency import rollup
 from app.measurements import partitions
@@ -109,7 +111,7 @@ class BufferWriter:
         ranges, readings = split_entries(entries)
         try:
             async with transaction(context.sessions) as session:
-                judged = await write_batch(session, readings, ranges)
+                judged = await write_batch(session, readings, ranges, canaries=context.canaries.log)
                 await self._write_beat(session)
         except Exception:
             context.counters.failed_writes += 1
@@ -154,15 +156,24 @@ class BufferWriter:
 
 
 async def write_batch(
-    session: AsyncSession, items: Sequence[AddressedReading], blind: Sequence[BlindRange], *, source: str = CENTRAL
+    session: AsyncSession,
+    items: Sequence[AddressedReading],
+    blind: Sequence[BlindRange],
+    *,
+    source: str = CENTRAL,
+    canaries: CanaryLog = NO_CANARIES,
 ) -> list[JudgedSite]:
     """Judge and record readings and blind ranges (of `source`), and recount all that follows from them."""
     if not items and not blind:
         return []
-    result = await ingest.ingest_readings(session, items, blind, source=source)
+    result = await ingest.ingest_readings(session, items, blind, source=source, canaries=canaries)
     await recount(session, result.dirty_ranges)
     for recorded in result.blind if source == CENTRAL else ():  # a missed push has no packets to be recounted
         await rollup.invalidate(session, recorded.started_at, recorded.ended_at)
+    if result.held:
+        first, last = min(held.start for held in result.held), max(held.end for held in result.held)
+        site_ids = {held.site_id for held in result.held}
+        await rollup.invalidate(session, first, last + timedelta(seconds=1), site_ids=site_ids)
     return result.judged
 
 

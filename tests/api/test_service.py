@@ -12,8 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.availability.schemas import SegmentsOut, UptimeOut
+from app.judging.schemas import MeasurementsOut
 from app.latency.schemas import LatencyOut
-from app.measurements.schemas import MeasurementsOut
 from app.postgres.engine import Base
 from app.registry.schemas import SiteIn, SiteOut, SitePatch
 from app.settings import ROOT

@@ -1,6 +1,5 @@
 """The ledger is a function of its inputs: in whatever order readings arrive, late or twice, it ends the same."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from random import Random
 
@@ -12,12 +11,11 @@ from app.core.clock import floor_second, to_slot, utc_now
 from app.judging import ingest, propagation
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
-from app.judging.segments import Segment
 from app.postgres.engine import Sessions, transaction
 from probes.contract import Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
-from tests.support.rejudged_village import HOURS, OK, TIMEOUT, Village, assert_same, backdate, read_stored
+from tests.support.rejudged_village import HOURS, OK, TIMEOUT, Village, assert_same, backdate
 
 
 async def make_village(sessions: Sessions, cast: Cast, session: AsyncSession, seed: int) -> Village:
@@ -31,11 +29,6 @@ async def make_village(sessions: Sessions, cast: Cast, session: AsyncSession, se
             await _reconfigure(session, ids[1], start + timedelta(hours=1, seconds=7), "NULL, 'geo', addressed_at")
             await _reconfigure(session, ids[3], start + timedelta(hours=2, seconds=9), f"{ids[0]}, technology, :at")
     return Village(sessions, ids, start, Random(seed))
-
-
-async def _stored_segments(sessions: Sessions, ids: Sequence[int]) -> list[list[Segment]]:
-    async with transaction(sessions) as session:
-        return [segments for segments, _, _ in (await read_stored(session, ids)).values()]
 
 
 async def _reconfigure(session: AsyncSession, site_id: int, at: datetime, values: str) -> None:
@@ -240,29 +233,6 @@ async def test_readings_of_a_site_that_cannot_be_rejudged_continue_from_its_pres
     await village.ingest([village.reading(site, now - 120, OK), village.reading(site, now, OK)])
     seen_at = (await village.stored())[site][2].seen_at
     assert seen_at == village.start + timedelta(seconds=now)
-
-
-async def test_a_mass_of_outages_at_several_providers_is_held_until_the_next_readings(
-    sessions: Sessions, cast: Cast, session: AsyncSession
-) -> None:
-    village = await make_village(sessions, cast, session, 0)
-    sites = [
-        (await register(cast, host=f"127.8.1.{n}", provider="iconplus" if n % 2 else "telkom-wms"))["id"]
-        for n in range(1, 13)
-    ]
-    await backdate(session, village.start)
-    for answers_again in (True, False):
-        begin = 0 if answers_again else 2000
-        for second, outcome in ((0, OK), (60, TIMEOUT), (70, TIMEOUT)):
-            result = await village.ingest([village.reading(i, begin + second, outcome) for i in sites])
-        assert {(site.state.value, site.pending) for site in result.judged} == {("unknown", True)}
-        last = OK if answers_again else TIMEOUT
-        result = await village.ingest([village.reading(i, begin + 80, last) for i in sites])
-        assert {site.state.value for site in result.judged} == {"up" if answers_again else "down"}
-        down = [segment for segment in (await _stored_segments(sessions, sites))[0] if segment.state.value == "down"]
-        assert [round((segment.started_at - village.start).total_seconds()) for segment in down] == (
-            [] if answers_again else [2060]
-        )
 
 
 async def test_a_new_reading_is_judged_though_it_comes_with_a_blind_range_of_long_ago(

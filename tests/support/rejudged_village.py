@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import from_slot, to_slot, utc_now
 from app.judging import ingest, judge_context, judge_state_store, segments
 from app.judging.blind_ranges import BlindRange
+from app.judging.canary_evidence import CanaryLog
 from app.judging.fold import fold, fold_order
 from app.judging.ingest import IngestResult
 from app.judging.judge import JudgeState
+from app.judging.mass_outage import NO_CANARIES
 from app.judging.rejudge import initial_state
 from app.judging.segments import Segment, SegmentRange
 from app.postgres.engine import Sessions, transaction
@@ -61,9 +63,12 @@ class Village:
             for start, length, reason in zip(starts, lengths, reasons, strict=True)
         ]
 
-    async def ingest(self, readings: Sequence[Reading], blind: Sequence[BlindRange] = ()) -> IngestResult:
+    async def ingest(
+        self, readings: Sequence[Reading], blind: Sequence[BlindRange] = (), *, canaries: CanaryLog = NO_CANARIES
+    ) -> IngestResult:
         async with transaction(self.sessions) as session:
-            return await ingest.ingest_readings(session, [(reading, self.start) for reading in readings], blind)
+            items = [(reading, self.start) for reading in readings]
+            return await ingest.ingest_readings(session, items, blind, canaries=canaries)
 
     async def stored(self) -> dict[int, tuple[list[Segment], list[tuple[datetime, JudgeState]], JudgeState]]:
         async with transaction(self.sessions) as session:
