@@ -10,6 +10,7 @@ All SQL is put together from constants of ours; values are bound by the caller.
 import math
 
 from app.judging.blind_ranges import reading_ends_at_sql
+from probes.contract import CENTRAL
 
 GAMMA = 1.04
 LN_GAMMA = math.log(GAMMA)
@@ -34,13 +35,18 @@ BLIND_RANGES = """
     SELECT source, range_agg(tstzrange(started_at, ended_at)) AS ranges FROM blind
     WHERE ended_at > :first AND started_at < cast(:last AS timestamptz) + interval '1 hour' GROUP BY source
 """
-# A fault never counts; a timeout counts unless a blind range of its source overlaps the reading. Needs `measurement m`
-# and BLIND_RANGES as `blinded`.
-COUNTS = f"""(m.outcome = 'ok' OR m.outcome = 'timeout' AND NOT EXISTS (
-    SELECT FROM blinded b WHERE b.source = m.source AND b.ranges && tstzrange(
-        m.slot, {reading_ends_at_sql("m")})))"""
-# A reading without any answer is one packet without a round-trip time.
-READING_COLUMNS = f"""CASE WHEN {COUNTS} THEN m.sent ELSE 0 END AS sent,
+# Whether what a reading lost is our own fault: a blind range of its source overlaps it, or it is a suspect's lost look.
+# Needs `measurement m` and BLIND_RANGES as `blinded`.
+IS_OUR_FAULT = f"""(EXISTS (
+    SELECT FROM blinded b WHERE b.source = m.source AND b.ranges && tstzrange(m.slot, {reading_ends_at_sql("m")})
+) OR EXISTS (
+    SELECT FROM suspect x WHERE x.site_id = m.site_id AND m.source = '{CENTRAL}' AND x.excused IS NOT FALSE
+        AND m.slot >= x.started_at AND m.slot <= x.lost_at
+))"""
+# A reading without any answer is one packet without a round-trip time. A fault never counts; of what was lost by our
+# own fault only the answered packets do.
+READING_COLUMNS = f"""CASE WHEN m.outcome = 'fault' THEN 0 WHEN cardinality(m.rtt_us) >= m.sent THEN m.sent
+        WHEN {IS_OUR_FAULT} THEN cardinality(m.rtt_us) ELSE m.sent END AS sent,
     CASE WHEN m.outcome = 'ok' AND cardinality(m.rtt_us) > 0 THEN m.rtt_us ELSE cast(ARRAY[NULL] AS int[])
     END AS rtt_us"""
 

@@ -39,7 +39,7 @@ ROLLUP_ROWS: dict[type[Base], str] = {
 }
 ROLLUP_COLUMNS = COLUMNS.replace("upto", "upto::bigint[] AS upto")
 READINGS = f"""
-    SELECT width_bucket(m.slot, cast(:starts AS timestamptz[])) AS n, {histogram_sql.READING_COLUMNS}
+    SELECT width_bucket(m.slot, cast(:starts AS timestamptz[])) AS n, m.site_id, {histogram_sql.READING_COLUMNS}
     FROM {{members}} JOIN measurement m ON m.site_id = member.site_id AND m.slot >= {{low}} AND m.slot < {{high}}
     WHERE m.slot >= :first AND m.slot < :last AND m.slot >= since AND m.slot < until
 """
@@ -51,7 +51,10 @@ READINGS_OF_STALE_HOURS = READINGS.format(
 
 
 class LatencyQuery:
-    """`sql`, run with `parameters`, selects rows (n, figures); a period of one part has row 0 alone."""
+    """`sql`, run with `parameters`, selects rows (n, figures); a period of one part has row 0 alone.
+
+    Of a group, row 0 says too how many `sites` its figures come from.
+    """
 
     def __init__(self, sites: SingleSite | SiteGroup, period: Period, step: Step, progress: RollupProgress) -> None:
         self.sites, self.step, self.parts = sites, Tier(step.value), list(period.split(step))
@@ -60,6 +63,7 @@ class LatencyQuery:
         self.merged: list[str] = []  # merged with all others of the same n
         self.shared: list[str] = []  # merged with all others of the same n, and into row 0
         self.readings: list[str] = []  # selects of single readings, counted and then shared
+        self.measured: list[str] = []  # selects of the site ids that the whole consists of
         self.parameters: dict[str, Any] = {
             **sites.parameters,
             "first": period.start,
@@ -76,11 +80,14 @@ class LatencyQuery:
         series = list(split_by_tier(period.start, period.end, tiers_of_parts, progress)) if self.has_series else []
         for tier in tiers:
             self._add_tier(tier, *([part for part in ranges if part.tier is tier] for ranges in (whole, series)))
+        self._add_measured(whole)
         for part in whole:
             if part.tier is Tier.RAW:
                 self._add_readings(part)
         if progress.stale_days:
             self.readings.append(READINGS_OF_STALE_HOURS)
+        if self.readings:
+            self.measured.append("SELECT site_id FROM reading WHERE sent > 0")
 
     @property
     def has_series(self) -> bool:
@@ -102,7 +109,15 @@ class LatencyQuery:
             merged += [f"SELECT {n}, {COLUMNS} FROM shared" for n in numbers]
         if merged:
             final.append(f"SELECT n, {COLUMNS} FROM ({_merge(merged)}) merged")
-        return f"WITH {', '.join(ctes)} SELECT n, {histogram_sql.SUMMARY} FROM ({' UNION ALL '.join(final)}) final"
+        sites = "" if isinstance(self.sites, SingleSite) else f", {self._sites}"
+        figures = f"{histogram_sql.SUMMARY}{sites}"
+        return f"WITH {', '.join(ctes)} SELECT n, {figures} FROM ({' UNION ALL '.join(final)}) final"
+
+    @property
+    def _sites(self) -> str:
+        measured = " OR ".join(f"id IN ({select})" for select in self.measured) or "false"
+        count = f"SELECT count(*) FROM (SELECT DISTINCT site_id AS id FROM member) s WHERE {measured}"
+        return f"CASE WHEN n = 0 THEN ({count}) END AS sites"
 
     def _add_tier(self, tier: Tier, whole: Sequence[TierRange], series: Sequence[TierRange]) -> None:
         """Read a tier for the series and for the whole: only once where both need the same ranges of it."""
@@ -121,14 +136,25 @@ class LatencyQuery:
         if not ranges:
             return
         table = (REGION_TABLES if self.sites.is_rolled_up else SITE_TABLES)[tier]
-        name, key_type = f"{tier}_{use}", "timestamptz" if tier is Tier.HOUR else "date"
-        self.parameters[f"{name}_low"] = [_key(part.start, tier) for part in ranges]
-        self.parameters[f"{name}_high"] = [_key(part.end, tier) for part in ranges]
         starts = "cast(:starts AS timestamptz[])" if tier is Tier.HOUR else "cast(:days AS date[])"
         n = "0" if use == "whole" else f"width_bucket(c.{tier}, {starts})"
+        selects.append(f"SELECT {n} AS n, {ROLLUP_COLUMNS} FROM {self._rows(table, tier, f'{tier}_{use}', ranges)}")
+
+    def _rows(self, table: type[Base], tier: Tier, name: str, ranges: Sequence[TierRange]) -> str:
+        """Return the FROM clause of the table's rows in these ranges; `name` is that of their parameters."""
+        key_type = "timestamptz" if tier is Tier.HOUR else "date"
+        self.parameters[f"{name}_low"] = [_key(part.start, tier) for part in ranges]
+        self.parameters[f"{name}_high"] = [_key(part.end, tier) for part in ranges]
         bounds = f"cast(:{name}_low AS {key_type}[]), cast(:{name}_high AS {key_type}[])"
-        rows = ROLLUP_ROWS[table].format(ranges=f"unnest({bounds}) AS ranges(low, high)")
-        selects.append(f"SELECT {n} AS n, {ROLLUP_COLUMNS} FROM {rows}")
+        return ROLLUP_ROWS[table].format(ranges=f"unnest({bounds}) AS ranges(low, high)")
+
+    def _add_measured(self, whole: Sequence[TierRange]) -> None:
+        """Select the sites of rolled-up ranges: days and months, of regions too, are merged from days of sites."""
+        for tier, tiers in ((Tier.HOUR, {Tier.HOUR}), (Tier.DAY, {Tier.DAY, Tier.MONTH})):
+            if ranges := [part for part in whole if part.tier in tiers]:
+                rows = self._rows(SITE_TABLES[tier], tier, f"{tier}_measured", ranges)
+                condition = "AND" if "WHERE" in rows else "WHERE"
+                self.measured.append(f"SELECT c.site_id FROM {rows} {condition} c.sent > 0")
 
     def _add_readings(self, raw: TierRange) -> None:
         low, high = f"raw{len(self.readings)}_low", f"raw{len(self.readings)}_high"

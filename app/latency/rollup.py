@@ -54,9 +54,9 @@ async def roll_up(session: AsyncSession, now: datetime, *, sites_a_step: int = S
 async def invalidate(
     session: AsyncSession, start: datetime, end: datetime, *, site_ids: Collection[int] | None = None
 ) -> int:
-    """Mark the closed hours stale in which a timeout overlaps this range; return how many were marked.
+    """Mark the closed hours stale in which a reading that lost packets overlaps this range; return how many.
 
-    Call it in the transaction that records a blind range.
+    Call it in the transaction that records a blind range, or changes what is held of suspects.
     """
     parameters = {"start": start, "end": end, "sites": None if site_ids is None else sorted(site_ids)}
     return len((await session.execute(rollup_sql.MARK_STALE, parameters)).all())

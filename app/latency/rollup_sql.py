@@ -26,7 +26,8 @@ MARK_STALE = text(f"""
     WITH closed AS (SELECT upto FROM rollup_watermark WHERE stage = 'closed' FOR SHARE)
     INSERT INTO stale_hour (site_id, hour)
     SELECT DISTINCT m.site_id, date_trunc('hour', m.slot, 'UTC') FROM measurement m
-    WHERE m.outcome = 'timeout' AND m.slot > cast(:start AS timestamptz) - interval '1 hour' AND m.slot < :end
+    WHERE m.outcome <> 'fault' AND cardinality(m.rtt_us) < m.sent
+        AND m.slot > cast(:start AS timestamptz) - interval '1 hour' AND m.slot < :end
         AND {reading_ends_at_sql("m")} > :start
         AND m.slot < (SELECT upto FROM closed)
         AND (cast(:sites AS int[]) IS NULL OR m.site_id = ANY(:sites))

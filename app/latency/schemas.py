@@ -27,7 +27,10 @@ class LatencyRow(BaseModel):
     start: datetime
     end: datetime
     samples: int = Field(description="answered packets")
-    loss_pct: float | None = Field(description="share of packets sent that were lost; null when none were sent")
+    loss_pct: float | None = Field(
+        description="share of packets sent that were lost, without those lost by our own fault (`GET /blind-ranges`); "
+        "null when none were sent"
+    )
     min_ms: float | None
     mean_ms: float | None
     p50_ms: float | None = Field(description="percentiles are within 2% of the exact ones")
@@ -77,4 +80,4 @@ class GroupLatencyOut(LatencyOut):
         }
     )
 
-    sites: int = Field(description="access points with readings in this period")
+    sites: int = Field(description="access points whose packets these are, also where all were lost")

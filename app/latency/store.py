@@ -22,16 +22,6 @@ STALE_DAYS = f"""
     SELECT DISTINCT date_trunc('day', hour, {WITA_SQL}) FROM stale_hour
     WHERE hour >= :first AND hour < :last AND site_id IN (SELECT site_id FROM ({{members}}) m)
 """
-MEASURED_SITES = """
-    SELECT count(DISTINCT site_id) FROM ({members}) m WHERE EXISTS (
-        SELECT FROM rollup_hour h WHERE h.site_id = m.site_id AND h.sent > 0
-            AND h.hour >= date_trunc('hour', greatest(m.since, :first), 'UTC') AND h.hour < least(m.until, :last)
-    ) OR EXISTS (
-        SELECT FROM measurement r WHERE r.site_id = m.site_id AND r.sent > 0
-            AND r.slot >= greatest(m.since, :rolled_up_to, :first) AND r.slot < least(m.until, :last)
-            AND r.slot >= greatest(:rolled_up_to, :first) AND r.slot < :last
-    )
-"""
 
 
 async def read_latency(
@@ -51,7 +41,7 @@ async def read_latency(
     response = {"from": period.start, "to": period.end, "step": step, "series": series, "total": total}
     if isinstance(sites, SingleSite):
         return response
-    return {**response, "sites": await _count_measured_sites(session, sites, period, progress)}
+    return {**response, "sites": rows[0].sites if 0 in rows else 0}
 
 
 async def read_progress(session: AsyncSession, sites: SingleSite | SiteGroup, period: Period) -> RollupProgress:
@@ -68,14 +58,6 @@ async def _covered(session: AsyncSession, period: Period, progress: RollupProgre
         return period
     oldest = await partitions.oldest_reading_at(session) or progress.hours
     return Period(start if start < oldest else period.start, end if end <= oldest else period.end)
-
-
-async def _count_measured_sites(
-    session: AsyncSession, group: SiteGroup, period: Period, progress: RollupProgress
-) -> int:
-    bounds = {"first": period.start, "last": period.end, "rolled_up_to": progress.hours}
-    query = text(MEASURED_SITES.format(members=group.members_sql))
-    return await session.scalar(query, {**bounds, **group.parameters}) or 0
 
 
 def _row(part: Period, sums: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The ledger on a real database: what ingested readings come to, and how it is read back."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -261,3 +262,22 @@ async def test_pages_of_segments_follow_each_other_while_time_goes_on(measured: 
             break
         page = await measured.get("/segments", limit="4", cursor=page["next_cursor"])
     assert [item["started_at"] for item in seen] == [item["started_at"] for item in whole]
+
+
+async def test_packets_of_an_answered_reading_lost_while_we_were_blind_degrade_nothing(measured: MeasuredSite) -> None:
+    """Whether the blindness is known with the reading or found afterwards; and the reading says so."""
+    lossy = [replace(measured.reading(60 * n, OK), rtt_us=(20_000,)) for n in range(10)]
+    blind = [
+        BlindRange(measured.start + timedelta(seconds=60 * n + 1), measured.start + timedelta(seconds=60 * n + 3), why)
+        for n, why in enumerate(["uplink", "clock"] * 5)
+    ]
+    async with transaction(measured.sessions) as session:
+        await worker.write_batch(session, [(reading, measured.start) for reading in lossy], [])
+    assert [state for _, _, state, _ in await measured.segments()] == ["up", "degraded"]
+    async with transaction(measured.sessions) as session:
+        await worker.write_batch(session, [], blind[:9])
+    items = (await measured.get("/measurements", period="2h"))["items"]
+    assert [item["our_fault"] for item in items] == ["uplink", "clock"] * 4 + ["uplink", None]
+    async with transaction(measured.sessions) as session:
+        await worker.write_batch(session, [(measured.reading(600, OK), measured.start)], blind[9:])
+    assert await measured.segments() == [(0, None, "up", None)]

@@ -8,10 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from app.core.clock import WITA, from_slot, midnight
-from app.latency import histogram_sql
+from app.judging import blind_ranges
+from app.judging.blind_ranges import BlindRange
+from app.judging.models import Suspect, Suspicion
+from app.latency import histogram_sql, rollup
 from app.measurements import partitions
 from app.postgres.engine import transaction
-from probes.contract import Outcome, Reading
+from probes.contract import CENTRAL, Outcome, Reading
 from tests.conftest import Person
 from tests.support.histogram import Histogram
 from tests.support.measured_sites import TECHNOLOGIES, MeasuredSites, percentile, rtt_us
@@ -308,3 +311,59 @@ async def test_the_percentiles_of_all_technologies_are_within_2_percent(measured
         for name, q in QUANTILES.items():
             assert getattr(row, name.removesuffix("_ms")) == pytest.approx(percentile(rtts, q), rel=0.02)
             assert getattr(row, name.removesuffix("_ms")) == pytest.approx(python.quantile(q))
+
+
+async def test_sites_are_counted_from_the_same_readings_as_samples(measured: MeasuredSites) -> None:
+    """Late readings of a rolled-up hour, and a period that begins within one, show in both at once."""
+    early, late = await measured.add_site(), await measured.add_site("geo")
+    hour = measured.since + 2 * HOUR
+    await measured.record([measured.reading(early, hour + timedelta(minutes=5), [20_000])])
+    await measured.roll_up(now=measured.since + 5 * HOUR)
+    await measured.record([measured.reading(late, hour + timedelta(minutes=40), [600_000])])
+    for _ in ("stale", "rolled up"):
+        for start, samples in ((hour, 2), (hour + timedelta(minutes=30), 1)):
+            params = {"from": start.isoformat(), "to": (hour + HOUR).isoformat()}
+            answer = (await measured.cast.sari.get("/regions/64/latency", params=params)).json()
+            assert (answer["total"]["samples"], answer["sites"]) == (samples, samples)
+        await measured.roll_up()
+
+
+async def test_packets_lost_by_our_own_fault_are_no_loss_live_and_rolled_up(measured: MeasuredSites) -> None:
+    """Of an answered reading too, and by whatever was found afterwards: blind ranges and held suspects."""
+    site, minute = await measured.add_site(), timedelta(minutes=1)
+    at = measured.since + 2 * HOUR
+    lossy = [measured.reading(site, at + n * minute, [20_000] if n % 2 else None) for n in range(6)]
+    await measured.record(lossy)
+    params = {"from": at.isoformat(), "to": (at + HOUR).isoformat()}
+
+    async def loss() -> tuple[int, float]:
+        total = (await measured.cast.sari.get(f"/sites/{site}/latency", params=params)).json()["total"]
+        return total["samples"], total["loss_pct"]
+
+    for rolled_up in (False, True):
+        async with transaction(measured.sessions) as session:
+            await session.execute(text("DELETE FROM blind"))
+            await session.execute(text("DELETE FROM suspect"))
+            await rollup.invalidate(session, at, at + HOUR)
+        if rolled_up:
+            await measured.roll_up()
+        assert await loss() == (3, 83.333)
+        async with transaction(measured.sessions) as session:
+            blind = BlindRange(at, at + timedelta(seconds=62), "uplink")
+            await blind_ranges.record(session, [blind], source=CENTRAL)
+            await rollup.invalidate(session, blind.started_at, blind.ended_at)
+        for _ in ("found", "counted"):
+            assert await loss() == (3, 76.923), "1 of 1, and 2 of 12"
+            if rolled_up:
+                await measured.roll_up()
+        held = at + 2 * minute
+        async with transaction(measured.sessions) as session:
+            suspicion = Suspicion(source=CENTRAL, started_at=held, ended_at=held)
+            session.add(suspicion)
+            await session.flush()
+            session.add(Suspect(suspicion_id=suspicion.id, site_id=site, started_at=held, lost_at=held))
+            await rollup.invalidate(session, held, held + timedelta(seconds=1), site_ids=[site])
+        for _ in ("held", "counted"):
+            assert await loss() == (3, 70.0), "1 of 1, and 2 of 9"
+            if rolled_up:
+                await measured.roll_up()
