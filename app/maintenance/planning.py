@@ -128,7 +128,12 @@ async def cancel_window(session: AsyncSession, window_id: int, *, caller: Caller
 
 def _check_times(start: datetime, end: datetime) -> Iterator[Fault]:
     if end <= start:
-        yield Fault("ended_at", "ends_before_start", "The end is not after the start", "Are they swapped?")
+        yield Fault(
+            "ended_at",
+            "ends_before_start",
+            "The end is not after the start",
+            "Are they swapped?" if end < start else "Give a later end",
+        )
     elif end - start > MAX_LENGTH:
         yield Fault(
             "ended_at",

@@ -49,9 +49,17 @@ def parse_past_period(from_: From = None, to: To = None, period: PeriodName = No
     start = _moment("from", from_, faults) or min(end, now) - timedelta(hours=24)
     if faults:
         raise Invalid(*faults)
-    start, end = _in_order(start, end)
     if start >= now:
-        raise Invalid(Fault("from", "in_the_future", "from is in the future: there are no measurements yet"))
+        raise Invalid(
+            Fault(
+                "from",
+                "in_the_future",
+                "from ({from_}) is in the future: nothing is measured yet",
+                "Give a moment before now; to may lie ahead, and is now by default",
+                values={"from_": start.isoformat()},
+            )
+        )
+    start, end = _in_order(start, end)
     return Period(start, min(end, now))
 
 
@@ -94,7 +102,7 @@ def _in_order(start: datetime, end: datetime) -> tuple[datetime, datetime]:
                 "to",
                 "to_before_from",
                 "to ({to}) is not after from ({from_})",
-                "Are they swapped?",
+                "Are they swapped?" if end < start else "to is exclusive: give a later one",
                 values={"to": end.isoformat(), "from_": start.isoformat()},
             )
         )

@@ -105,6 +105,7 @@ def test_slots_are_whole_seconds() -> None:
         ({"from": "2026-11-02", "to": "2026-11-01"}, "to", "to_before_from"),
         ({"from": "2026-11-02", "to": "2026-11-02"}, "to", "to_before_from"),
         ({"from": "2099-01-01", "to": "2099-01-02"}, "from", "in_the_future"),
+        ({"from": "2099-01-01"}, "from", "in_the_future"),
         ({"period": "7x"}, "period", "bad_period"),
         ({"period": "7d", "from": "2026-11-01"}, "period", "period_and_from"),
         ({"from": "2024-01-01", "to": "2026-01-01", "step": "hour"}, "step", "too_many_rows"),
@@ -120,6 +121,21 @@ async def test_a_wrong_period_is_named(cast: Cast, params: dict[str, Any], field
         answer = await cast.sari.get(f"/sites/{made['id']}/{path}", params=params)
         assert answer.status_code == 422, answer.text
         assert [(fault["field"], fault["code"]) for fault in answer.json()["errors"]] == [(field, code)]
+
+
+@pytest.mark.parametrize(
+    ("params", "suggestion"),
+    [
+        ({"from": "2099-01-01"}, "Give a moment before now; to may lie ahead, and is now by default"),
+        ({"from": "2026-11-02", "to": "2026-11-01"}, "Are they swapped?"),
+        ({"from": "2026-11-02", "to": "2026-11-02"}, "to is exclusive: give a later one"),
+    ],
+)
+async def test_only_bounds_that_were_given_the_wrong_way_round_may_be_swapped(
+    cast: Cast, params: dict[str, str], suggestion: str
+) -> None:
+    answer = await cast.sari.get("/regions/64/uptime", params=params)
+    assert [fault["suggestion"] for fault in answer.json()["errors"]] == [suggestion]
 
 
 async def test_an_unescaped_plus_and_a_future_end_are_understood(cast: Cast) -> None:
