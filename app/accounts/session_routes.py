@@ -18,7 +18,8 @@ from app.core.errors import NotAllowed, NotFound
 from app.postgres.engine import transaction
 from app.registry import regions
 from app.settings import Settings
-from app.web.auth import COOKIE, cookie
+from app.web.auth import cookie
+from app.web.credentials import COOKIE
 from app.web.deps import Session, SignedIn, open_to_all
 from app.web.json_body import JsonRoute
 from app.web.problem_details import problems

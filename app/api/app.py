@@ -38,6 +38,7 @@ from app.maintenance.routes import router as maintenance
 from app.postgres.engine import database_url, open_engine, open_sessions
 from app.push.asgi_bypass import PushBypass
 from app.push.endpoint import PushEndpoint
+from app.push.rate_limits import PushLimits
 from app.push.routes import router as pushes
 from app.registry import vocabulary
 from app.registry.check_routes import router as registry_checks
@@ -127,7 +128,9 @@ def _create_state(app: FastAPI) -> None:
     app.state.snapshot = Snapshot(refresh_s=settings.status.refresh_s)
     app.state.status_renderer = StatusRenderer(app.state.snapshot)
     app.state.aggregate_cache = ResponseCache()
-    app.state.push = PushEndpoint(lambda: app.state.sessions, settings.push, app.state.metrics)
+    app.state.push = PushEndpoint(
+        lambda: app.state.sessions, PushLimits(settings.push, settings.limits), app.state.metrics
+    )
     app.state.streams = StatusStreams(app.state.snapshot, app.state.status_renderer, settings.status)
 
 
@@ -142,7 +145,13 @@ def _add_middleware(app: FastAPI) -> None:
     app.add_middleware(StatusResponseCache, renderer=app.state.status_renderer)
     if settings.limits.requests_per_s:
         limits = settings.limits
-        app.add_middleware(RateLimit, requests_per_s=limits.requests_per_s, burst=limits.burst)
+        app.add_middleware(
+            RateLimit,
+            callers=app.state.callers,
+            requests_per_s=limits.requests_per_s,
+            burst=limits.burst,
+            exempt={f"{API}/push"},
+        )
     app.add_middleware(HeadLimit)
     if settings.cors_origins:  # outside of the rate limit: a page of another origin can read its 429
         app.add_middleware(

@@ -26,6 +26,11 @@ class TokenBuckets:
         self._full_at[caller] = full_at + self._interval_s
         return 0.0
 
+    def refund(self, caller: bytes) -> None:
+        """Put back one token that was taken."""
+        if caller in self._full_at:
+            self._full_at[caller] -= self._interval_s
+
     def _evict(self, now: float) -> None:
         """Drop all full buckets, and of the others the fuller half where they are too many."""
         used = sorted((at, caller) for caller, at in self._full_at.items() if at > now)

@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,18 +17,19 @@ from app.core.errors import Conflict, NotSignedIn, Unavailable
 from app.core.single_flight import SingleFlight
 from app.postgres.engine import Sessions, is_unavailable, transaction
 from app.profiles import profiles
+from app.push.rate_limits import MAX_DEVICES
 from app.push.timestamps import PushSite
 from probes.contract import ProbeKind
 
 log = structlog.get_logger()
 
 TTL_S = 2.5  # for so long a revoked token may still be accepted
-MAX_DEVICES = 200_000  # twice the number of sites that one service is made for
 LOOK_UP = text("""
     SELECT t.digest, t.id AS token_id, t.site_id, t.used_at, s.lifecycle, s.probe, s.technology, s.addressed_at
     FROM device_token t LEFT JOIN site s ON s.id = t.site_id
     WHERE t.digest = ANY(cast(:digests AS bytea[])) AND t.revoked_at IS NULL
 """)
+Devices = dict[bytes, "RegisteredDevice | None"]  # by the digests of their tokens; None: its row cannot be read
 UNKNOWN_TOKEN = "This device's token is unknown or revoked: install its agent again"  # noqa: S105  # advice, no secret
 
 
@@ -71,22 +72,31 @@ class DeviceCache:
     ) -> None:
         self._sessions = sessions
         self._devices: TTLCache[bytes, RegisteredDevice] = TTLCache(max_devices, TTL_S, timer)
-        self._queries: SingleFlight[Batch, dict[bytes, RegisteredDevice]] = SingleFlight()
+        self._valid: LRUCache[bytes, bool] = LRUCache(max_devices)  # tokens; outlives what is known of their devices
+        self._queries: SingleFlight[Batch, Devices] = SingleFlight()
         self._one_query = asyncio.Lock()
         self._batch = Batch()  # of the next query
 
+    def was_valid(self, digest: bytes) -> bool:
+        """Whether the token was valid when it was last looked up."""
+        return digest in self._valid
+
     async def get(self, digest: bytes) -> RegisteredDevice:
-        """Raises NotSignedIn for an unknown or revoked token, Unavailable while the database is."""
+        """Raises NotSignedIn for an unknown or revoked token, Unavailable while the database or the device's row is."""
         device = self._devices.get(digest)
         if device is None:
             batch = self._batch
             batch.digests.add(digest)
-            device = (await self._queries.run(batch, lambda: self._load(batch))).get(digest)
+            devices = await self._queries.run(batch, lambda: self._load(batch))
+            if digest not in devices:
+                self._valid.pop(digest, None)
+                raise NotSignedIn(UNKNOWN_TOKEN)
+            device = devices[digest]
         if device is None:
-            raise NotSignedIn(UNKNOWN_TOKEN)
+            raise Unavailable
         return device
 
-    async def _load(self, batch: Batch) -> dict[bytes, RegisteredDevice]:
+    async def _load(self, batch: Batch) -> Devices:
         """Wait for the query before, meanwhile the batch grows; then look all of it up."""
         async with self._one_query:
             self._batch = Batch()
@@ -98,11 +108,13 @@ class DeviceCache:
                     raise
                 log.warning("device_lookup_unavailable", error=type(error).__name__)
                 raise Unavailable from error
-        self._devices.update(devices)
+        self._devices.update({digest: device for digest, device in devices.items() if device is not None})
+        self._valid.update(dict.fromkeys(devices, True))
         return devices
 
     def forget(self, digest: bytes) -> None:
         self._devices.pop(digest, None)
+        self._valid.pop(digest, None)
 
     def clear(self) -> None:
         self._devices.clear()
@@ -111,19 +123,22 @@ class DeviceCache:
         await self._queries.close()
 
 
-async def _look_up(session: AsyncSession, digests: list[bytes]) -> dict[bytes, RegisteredDevice]:
+async def _look_up(session: AsyncSession, digests: list[bytes]) -> Devices:
     """Return the devices with valid tokens, and activate tokens that are used for the first time."""
     rows = (await session.execute(LOOK_UP, {"digests": digests})).all()
     if first_used := [row.digest for row in rows if row.used_at is None and row.site_id is not None]:
         await agent_tokens.activate_tokens(session, first_used)
     rates = {name.value: (profile.beat_s, profile.send_every_s) for name, profile in profiles().items()}
-    return {
-        row.digest: INGEST_HEARTBEAT
-        if row.site_id is None
-        else RegisteredDevice(
-            PushSite(row.site_id, row.lifecycle, to_slot(row.addressed_at), *rates[row.technology]),
-            row.probe,
-            row.token_id,
-        )
-        for row in rows
-    }
+    return {row.digest: _device_of(row, rates) for row in rows}
+
+
+def _device_of(row: Any, rates: dict[str, tuple[int, int]]) -> RegisteredDevice | None:
+    """Return None for a row that cannot be read: a fault of ours, which the others looked up with it do not share."""
+    if row.site_id is None:
+        return INGEST_HEARTBEAT
+    try:
+        site = PushSite(row.site_id, row.lifecycle, to_slot(row.addressed_at), *rates[row.technology])
+    except Exception:
+        log.exception("device_row_rejected", token_id=row.token_id)
+        return None
+    return RegisteredDevice(site, row.probe, row.token_id)

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from math import ceil
 from typing import Any
 
 import orjson
@@ -18,16 +17,15 @@ from starlette.responses import Response
 from app.access.api_tokens import digest
 from app.agents import agent_tokens
 from app.core import i18n
-from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, TooManyRequests, Unavailable
-from app.core.token_bucket import TokenBuckets
+from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, Unavailable
 from app.core.validation import MESSAGES
 from app.postgres.engine import Sessions, transaction
 from app.push import parser, rejections
 from app.push.dedupe import PushResult, ReceivedPush
-from app.push.device_cache import MAX_DEVICES, UNKNOWN_TOKEN, DeviceCache, RegisteredDevice
+from app.push.device_cache import UNKNOWN_TOKEN, DeviceCache, RegisteredDevice
 from app.push.group_commit import GroupCommit, NotStored
+from app.push.rate_limits import PushLimits
 from app.push.timestamps import assign_slots
-from app.settings import PushSettings
 
 MAX_BYTES = 1_000_000  # of a body, compressed and decompressed alike
 MAX_UNKNOWN_BYTES = 100_000  # of one that is parsed for its token, whoever sent it
@@ -37,28 +35,24 @@ HEARTBEAT_S = 15  # `next_s` for the worker's ingest heartbeat
 
 
 class PushEndpoint:
-    """What an API process keeps for all pushes: known devices, their rate limits, and the group commit."""
+    """What an API process keeps for all pushes: known devices, rate limits, and the group commit."""
 
-    def __init__(self, sessions: Callable[[], Sessions], settings: PushSettings, metrics: CollectorRegistry) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: Callable[[], Sessions], limits: PushLimits, metrics: CollectorRegistry) -> None:
+        self._sessions, self.limits = sessions, limits
         self.devices, self.commits = DeviceCache(sessions), GroupCommit(sessions)
         self._rows = Counter("sinyal_push_rows", "Rows received in pushes, by verdict", ["verdict"], registry=metrics)
         waiting = Gauge("sinyal_push_waiting", "Pushes waiting for their commit", registry=metrics)
         waiting.set_function(lambda: len(self.commits))
-        self.limit_rate(settings)
 
-    def limit_rate(self, settings: PushSettings) -> None:
-        """Limit each device to so many requests a minute; 0: no limit."""
-        self._buckets: TokenBuckets | None = None
-        if per_min := settings.requests_per_min:
-            self._buckets = TokenBuckets(per_s=per_min / 60, burst=settings.burst, max_callers=MAX_DEVICES)
-
-    async def authenticate(self, token: str) -> RegisteredDevice:
+    async def authenticate(self, token: str, address: str | None) -> RegisteredDevice:
         """Raises NotSignedIn, TooManyRequests, and NotMeasuredByAgent for a site that has no agent any more."""
         secret = digest(token)
-        device = await self.devices.get(secret)
-        if self._buckets is not None and (wait_s := self._buckets.take(secret, time.monotonic())) > 0:
-            raise TooManyRequests(ceil(wait_s))
+        if self.devices.was_valid(secret):
+            device = await self.devices.get(secret)
+        else:
+            with self.limits.charging_network(address):
+                device = await self.devices.get(secret)
+        self.limits.charge_device(secret)
         device.require_pushed()
         return device
 
@@ -98,16 +92,19 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
 
     Where 2, 3 or 5 fails for an authenticated device, its arrival is recorded: a faulty agent is not an outage.
     """
-    authorization = request.headers.get("authorization")
-    device = await endpoint.authenticate(_bearer_token(authorization)) if authorization else None
+    authorization, address = request.headers.get("authorization"), request.client.host if request.client else None
+    device = await endpoint.authenticate(_bearer_token(authorization), address) if authorization else None
     try:
         body = await _read_body(request)
         received_us = time.time_ns() // 1000
         if device is None:
-            _require_small(body, request)
-        document = parser.load(_decompress(body, request.headers.get("content-encoding")))
-        if device is None:
-            device = await endpoint.authenticate(_body_token(document))
+            with endpoint.limits.charging_network(address):
+                _require_small(body, request)
+                document = parser.load(body)
+                token = _body_token(document)
+            device = await endpoint.authenticate(token, address)
+        else:
+            document = parser.load(_decompress(body, request.headers.get("content-encoding")))
         push = parser.parse(document) if device.site is not None else parser.Push(live=True)
         result = await endpoint.commit(_received_push(device, push, received_us, len(body)))
     except (TooLarge, Invalid, NotStored) as problem:

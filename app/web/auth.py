@@ -7,17 +7,17 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
-from app.access import api_tokens, sessions, stream_tickets
+from app.access import sessions, stream_tickets
 from app.access.models import CredentialKind
 from app.access.scope import Caller
 from app.access.stream_tickets import Credential
 from app.core.errors import CsrfTokenInvalid, NotSignedIn
 from app.postgres.engine import transaction
 from app.web.caller_cache import SAFE_METHODS, CallerCache
+from app.web.credentials import COOKIE, find_credential
 from app.web.problem_details import NO_TOKEN, UNAVAILABLE
 from app.web.request_context import context_of
 
-COOKIE = "sinyal_session"
 CSRF_HEADER = "X-CSRF-Token"
 
 bearer = HTTPBearer(auto_error=False, description="A token of `sinyal token create` or `POST /tokens`")
@@ -42,7 +42,7 @@ async def redeem_ticket(
 
 async def signed_in(
     request: Request,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    _: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     session_secret: Annotated[str | None, Depends(cookie)],
 ) -> Caller:
     """Return the caller. A ticket wins over a token, a token over a cookie.
@@ -51,7 +51,9 @@ async def signed_in(
     """
     context = context_of(request)
     if context.credential is None:
-        context.credential = _presented(credentials, session_secret)
+        context.credential = find_credential(request.scope)
+    if context.credential is None:
+        raise NotSignedIn(NO_TOKEN)
     callers: CallerCache = request.app.state.callers
     caller, context.caller_fresh_until = await callers.get(request, context.credential)
     if context.credential.kind is CredentialKind.SESSION and request.method not in SAFE_METHODS:
@@ -82,14 +84,6 @@ async def is_still_allowed(request: Request, credential: Credential, caller: Cal
     except UNAVAILABLE:
         return True
     return replace(current, address=caller.address) == caller
-
-
-def _presented(credentials: HTTPAuthorizationCredentials | None, session_secret: str | None) -> Credential:
-    if credentials is not None:
-        return Credential(CredentialKind.TOKEN, api_tokens.digest(credentials.credentials))
-    if session_secret:
-        return Credential(CredentialKind.SESSION, api_tokens.digest(session_secret))
-    raise NotSignedIn(NO_TOKEN)
 
 
 def _require_csrf_token(request: Request, secret: str) -> None:

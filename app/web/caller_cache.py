@@ -49,6 +49,12 @@ class CallerCache:
         """
         return await self._get(request, credential, TOKEN_TTL_S if credential.kind is CredentialKind.TOKEN else 0)
 
+    def find_known(self, credential: Credential) -> Caller | None:
+        """Return the caller of a credential that was valid within the last TRUSTED_S, without looking it up."""
+        ttl_s = TOKEN_TTL_S if credential.kind is CredentialKind.TOKEN else 0
+        cached = self._entries.get((credential, ttl_s))
+        return cached.caller if cached is not None else None
+
     async def recheck(self, request: Request, credential: Credential) -> Caller:
         """Return the caller of an open stream: one look-up for all streams of a credential, sessions cached too.
 

@@ -8,16 +8,19 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from app.access.api_tokens import add_token, create_token
+from app.access.models import Role
 from app.api.app import API, create_app
 from app.core.token_bucket import TokenBuckets
 from app.postgres.engine import Sessions, open_engine, open_sessions
 from app.settings import LimitsSettings, Settings
-from app.web.auth import COOKIE
+from app.web.credentials import COOKIE
 from app.web.deps import Session
 from app.web.params import MAX_LIMIT
 from app.web.security_headers import HEADERS, POLICY
+from tests.access.browser import account
 from tests.conftest import Cast
 
 ORIGIN = "https://dasbor.example"
@@ -61,17 +64,39 @@ async def test_who_asks_too_often_is_told_when_to_come_back(narrow: FastAPI) -> 
     assert refused.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_each_token_session_and_address_has_a_bucket_of_its_own(narrow: FastAPI) -> None:
-    assert await statuses(narrow, 4, Authorization="Bearer one") == [401, 401, 401, 429]
-    assert await statuses(narrow, 4, Authorization="Bearer other") == [401, 401, 401, 429]
-    assert await statuses(narrow, 4, Cookie=f"theme=dark; {COOKIE}=one; x=y") == [401, 401, 401, 429]
-    assert await statuses(narrow, 4, Cookie=f"{COOKIE}=other") == [401, 401, 401, 429]
-    assert await statuses(narrow, 1, Cookie=f"x=z; {COOKIE}=one") == [429]
-    assert await statuses(narrow, 4) == [401, 401, 401, 429]
-    assert await statuses(narrow, 1, Cookie="theme=dark") == [429], "no session: by address"
+async def test_whatever_credential_is_made_up_it_counts_against_its_address(narrow: FastAPI) -> None:
+    forms: list[dict[str, str]] = [
+        {},
+        {"Authorization": "Bearer {}"},
+        {"Authorization": "bearer  {}  "},
+        {"Authorization": "Basic {}"},
+        {"Cookie": f"theme=dark; {COOKIE}={{}}; x=y"},
+        {"Cookie": f"x{COOKIE}={{}}"},
+    ]
+    for number, form in enumerate(forms):
+        made_up = [{name: value.format(secret) for name, value in form.items()} for secret in "abcd"]
+        answers = [await statuses(narrow, 1, f"198.51.100.{number}", **headers) for headers in made_up]
+        assert answers == [[401], [401], [401], [429]], form
     assert await statuses(narrow, 3, "2001:db8:1:2::1") == [401] * 3
     assert await statuses(narrow, 1, "2001:db8:1:2:ffff::9") == [429], "who has an IPv6 address has its /64"
     assert await statuses(narrow, 1, "2001:db8:1:3::1") == [401]
+
+
+async def test_who_is_known_counts_for_itself_and_strangers_at_its_address_do_not_starve_it(
+    narrow: FastAPI, session: AsyncSession
+) -> None:
+    dewi = await account(session, "dewi")
+    options: dict[str, Any] = {"role": Role.VIEWER, "region_code": "64", "provider_id": None, "days": None}
+    async with session.begin():
+        tokens = [(await add_token(session, name=name, account_id=dewi.id, **options))[1] for name in ("one", "two")]
+        other = {"Authorization": "Bearer " + await create_token(session, name="other", role=Role.VIEWER)}
+    one, two = ({"Authorization": f"Bearer {token}"} for token in tokens)
+    assert await statuses(narrow, 1, **one) == [200], "counts against the address: it is not known yet"
+    assert await statuses(narrow, 3, Authorization="Bearer made-up") == [401, 401, 429]
+    assert await statuses(narrow, 2, **one) == [200, 200]
+    assert await statuses(narrow, 2, Authorization=f"Bearer   {tokens[0]} ") == [200, 429], "the same, blanks or not"
+    assert await statuses(narrow, 2, "198.51.100.8", **two) == [200, 429], "of the same account"
+    assert await statuses(narrow, 5, "198.51.100.8", **other) == [200, 200, 200, 200, 429]
 
 
 async def test_who_watches_the_service_is_never_told_to_wait(narrow: FastAPI) -> None:
@@ -99,6 +124,14 @@ def test_a_bucket_fills_up_evenly_and_no_further_than_a_burst() -> None:
     assert taken(100.301, 20) == 3
     assert taken(10_000.0, 20) == 5
     assert sum(taken(20_000 + n / 10 + 0.001, 3) for n in range(100)) == 104, "over 9.9 s: the burst, and ten a second"
+
+
+def test_a_token_that_is_put_back_can_be_taken_again() -> None:
+    bucket = TokenBuckets(per_s=1, burst=2)
+    for _ in range(10):
+        assert bucket.take(b"one", 5.0) == 0
+        bucket.refund(b"one")
+    assert [bucket.take(b"one", 5.0) for _ in range(3)] == [0, 0, 1.0]
 
 
 def test_callers_who_come_no_more_are_forgotten_and_those_who_owe_most_last() -> None:

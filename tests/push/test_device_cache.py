@@ -4,14 +4,18 @@ import asyncio
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import NotSignedIn, Unavailable
 from app.postgres.engine import Sessions
+from app.profiles import profiles
 from app.push import device_cache
 from app.push.device_cache import DeviceCache, RegisteredDevice
 from app.push.timestamps import PushSite
 from probes.contract import ProbeKind
+from tests.conftest import Cast
+from tests.support.agent_fixtures import make_agent
 
 
 @pytest.fixture
@@ -70,6 +74,19 @@ async def test_a_full_cache_evicts_the_least_recently_used_device_alone(
     await cache.get(b"b")
     assert queries == [[b"b"]]
     await cache.close()
+
+
+async def test_a_row_that_cannot_be_read_is_no_other_devices_fault(
+    app: FastAPI, cast: Cast, session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents = [await make_agent(app, cast, session, technology=technology) for technology in ("fiber", "radio")]
+    known = {name: profile for name, profile in profiles().items() if name != "radio"}
+    monkeypatch.setattr(device_cache, "profiles", lambda: known)
+    beat = {"boot": "b", "seq": 1, "sent": 3, "rtt_ms": [20, 21, 22]}
+    answers = await asyncio.gather(*(agent.send(beat) for agent in agents))
+    assert [answer.status_code for answer in answers] == [200, 503], "ours, not the token's: the device keeps its rows"
+    for agent in agents:
+        await agent.client.aclose()
 
 
 async def test_an_unknown_token_is_looked_up_each_time(sessions: Sessions, queries: list[list[bytes]]) -> None:

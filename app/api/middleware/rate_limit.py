@@ -1,7 +1,12 @@
-"""Rate limit per caller: a sustained rate and a burst; beyond it 429 with Retry-After."""
+"""Rate limit: a sustained rate and a burst; beyond it 429 with Retry-After.
+
+A request counts against its caller where the caller cache knows its credential, and else, before it is authenticated,
+against its client's network: made-up credentials get no budget of their own, and callers behind one address do not use
+up each other's.
+"""
 
 import time
-from hashlib import blake2s
+from collections.abc import Collection
 from math import ceil
 
 from starlette.requests import Request
@@ -10,35 +15,37 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.access.login_throttle import network_of
 from app.core.errors import TooManyRequests
 from app.core.token_bucket import TokenBuckets
-from app.web.auth import COOKIE
+from app.web.caller_cache import CallerCache
+from app.web.credentials import find_credential
 from app.web.problem_details import problem_response
 
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})  # monitoring is never limited
-COOKIE_PREFIX = f"{COOKIE}=".encode()
 
 
 class RateLimit:
-    def __init__(self, app: ASGIApp, *, requests_per_s: int, burst: int) -> None:
-        self._app, self._buckets = app, TokenBuckets(per_s=requests_per_s, burst=burst)
+    """`exempt`: paths with limits of their own."""
+
+    def __init__(
+        self, app: ASGIApp, *, callers: CallerCache, requests_per_s: int, burst: int, exempt: Collection[str]
+    ) -> None:
+        self._app, self._callers, self._exempt = app, callers, EXEMPT.union(exempt)
+        self._buckets = TokenBuckets(per_s=requests_per_s, burst=burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")) not in EXEMPT:
-            wait_s = self._buckets.take(_caller_key(scope), time.monotonic())
+        if scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")) not in self._exempt:
+            wait_s = self._buckets.take(self._bucket_of(scope), time.monotonic())
             if wait_s > 0:
                 await problem_response(Request(scope), TooManyRequests(ceil(wait_s)))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-
-def _caller_key(scope: Scope) -> bytes:
-    """A digest of the token or the session's secret, else the client's network."""
-    secret = b""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return blake2s(value, digest_size=16).digest()
-        if name == b"cookie" and COOKIE_PREFIX in value:
-            secret = value.partition(COOKIE_PREFIX)[2].partition(b";")[0]
-    if secret:
-        return blake2s(secret, digest_size=16, person=b"cookie").digest()
-    client = scope.get("client")
-    return network_of(client[0] if client else None).encode()
+    def _bucket_of(self, scope: Scope) -> bytes:
+        """Return the key of an account, of a token without one, or of a client's network."""
+        credential = find_credential(scope)
+        caller = self._callers.find_known(credential) if credential is not None else None
+        if caller is None:
+            client = scope.get("client")
+            return network_of(client[0] if client else None).encode()
+        if caller.account_id is not None:
+            return b"account %d" % caller.account_id
+        return b"token %d" % (caller.token_id or 0)
