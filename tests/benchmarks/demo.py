@@ -1,6 +1,6 @@
-"""CPU and memory of the whole demo, and its accuracy: coverage and round trips against the script.
+"""CPU and memory of the whole demo.
 
-python -m tests.benchmarks.demo [cost|field|truth]
+python -m tests.benchmarks.demo [cost|field]
 """
 
 import statistics
@@ -9,12 +9,10 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from tests.support.demo_process import Demo, cpu_s, demo, processes_below, resident_mb
 
 ZABBIX_S = 0.82  # CPU seconds a minute that Zabbix 7.0 took for the same job (docs/adr/0001)
-RTT_MS = {"fiber": 25.0, "cellular": 60.0, "leo": 40.0, "geo": 600.0}
 
 
 def cost() -> None:
@@ -59,34 +57,7 @@ def _minute(pids: dict[str, int]) -> dict[str, float]:
     return {name: cpu_s(pid) - before[name] for name, pid in pids.items()}
 
 
-def truth(minutes: float = 5) -> None:
-    exact = [f"[technology.{name}]\nrtt_ms = {rtt}\njitter_ms = 0\nloss_pct = 0\n" for name, rtt in RTT_MS.items()]
-    script = "seed = 1\ninterval_s = 20\n" + "".join(exact)
-    with tempfile.TemporaryDirectory(prefix="sinyal-bench-") as parent, demo(Path(parent, "data"), script) as running:
-        time.sleep(minutes * 60)
-        errors: dict[str, list[float]] = {technology: [] for technology in RTT_MS}
-        sent = received = 0
-        for site in running.sites().values():
-            for reading in _readings(running, site["id"]):
-                if reading["outcome"] == "fault":
-                    continue
-                sent, received = sent + reading["sent"], received + reading["received"]
-                errors[site["technology"]] += [abs(rtt - RTT_MS[site["technology"]]) for rtt in reading["rtt_ms"]]
-        print(f"{'|measured - scripted| ms':<26}{'packets':>9}{'median':>9}{'p99':>9}{'max':>9}")
-        for technology, differences in errors.items():
-            differences.sort()
-            p99 = differences[int(len(differences) * 0.99)]
-            print(
-                f"{technology:<26}{len(differences):>9}{statistics.median(differences):>9.3f}{p99:>9.3f}{differences[-1]:>9.3f}"
-            )
-        print(f"false loss: {sent - received} of {sent} packets")
-
-
-def _readings(running: Demo, site: int) -> list[Any]:
-    return list(running.get(f"/sites/{site}/measurements", limit=1000, period="1h")["items"])
-
-
-PARTS = {"cost": cost, "field": field, "truth": truth}
+PARTS = {"cost": cost, "field": field}
 
 
 def main() -> None:

@@ -26,8 +26,8 @@ from sqlalchemy.engine import make_url
 from app.postgres.embedded import Cluster
 from app.postgres.engine import CHANNEL
 from app.settings import ROOT
-from tests.benchmarks.demo import RTT_MS
 from tests.benchmarks.status_clients import POLLS_PER_SECOND, STREAMS, token_of
+from tests.benchmarks.truth.scenario import RTT_MS
 from tests.support.demo_process import Demo, cpu_s, demo
 
 INTERVAL_S, SETTLE_S, MEASURE_S, JOIN_S = 20, 40, 60, 15

@@ -1,14 +1,18 @@
-"""The scenario of a truth run: which events happen at which sites and when, and which processes are killed."""
+"""The scenario of a truth run: what happens at which sites and when, what people do, and what a forger sends."""
 
 from dataclasses import dataclass, field
 
 from app.registry.regions import REGIONS_CSV
 from simulator.host_plan import SimulatedHost
-from simulator.script import TECHNOLOGIES, EventKind, ScriptEvent
+from simulator.script import AgentBehaviour, EventKind, ScriptEvent
+from simulator.site_fields import registry_fields
 from simulator.towers import towers
 from simulator.villages import villages
 
-INTERVAL_S = 10
+INTERVAL_S, SEND_EVERY_S = 10, 30
+LATE_S, BACKLOG_S = 40, 7_200
+RTT_MS = {"fiber": 25.0, "radio": 30.0, "cellular": 60.0, "leo": 40.0, "geo": 600.0}
+RADIO_EVERY = 8  # of the fibre sites are made radio sites before the run: the simulated villages have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +23,24 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """A site suspended over REST and reactivated."""
+class PlannedAction:
+    """A change of a site over REST: suspend, resume, retire, or a new kind or village."""
+
+    at_s: float
+    what: str
+    code: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedForgery:
+    """Invented rows for a stretch in which the device is silent, pushed with its token from elsewhere."""
 
     at_s: float
     code: str
-    for_s: float
+    from_s: float
+    to_s: float
+    by_clock: bool  # dated by the rows' clock, else by the uptime of an invented boot
 
 
 @dataclass
@@ -35,25 +51,36 @@ class Scenario:
     minutes: float
     events: list[ScriptEvent] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
-    pauses: list[Pause] = field(default_factory=list)
+    actions: list[PlannedAction] = field(default_factory=list)
+    forgeries: list[PlannedForgery] = field(default_factory=list)
 
     @property
     def ends_s(self) -> float:
-        return max(event.start_s + event.duration_s for event in self.events)
-
-    @property
-    def loss_pct(self) -> dict[str, float]:
-        return {
-            event.select.sites[0]: event.loss_pct or 0
-            for event in self.events
-            if event.kind is EventKind.LOSS and event.select.sites
-        }
+        return self.minutes * 60
 
     @property
     def script(self) -> str:
         """Return the script for `sinyal demo --script`. Healthy links lose nothing: every loss is scripted."""
-        head = f"seed = {self.seed}\ninterval_s = {INTERVAL_S}\nsites = {self.sites}\nnodes = {self.nodes}\n"
-        links = "".join(f"[technology.{name}]\nloss_pct = 0\n" for name in TECHNOLOGIES)
+        head = f"""\
+seed = {self.seed}
+interval_s = {INTERVAL_S}
+send_every_s = {SEND_EVERY_S}
+sites = {self.sites}
+nodes = {self.nodes}
+registered_s = {BACKLOG_S + 3600}
+[agents]
+duplicate_pct = 20
+late_pct = 10
+late_s = {LATE_S}
+backlog_pct = 20
+backlog_s = {BACKLOG_S}
+clock_wrong_pct = 20
+stop_s = {self.ends_s:.0f}
+log = true
+"""
+        links = "".join(
+            f"[technology.{name}]\nrtt_ms = {rtt}\njitter_ms = 0\nloss_pct = 0\n" for name, rtt in RTT_MS.items()
+        )
         return head + links + "".join(map(_toml, sorted(self.events, key=lambda event: event.start_s)))
 
 
@@ -72,8 +99,9 @@ def hosts(sites: int, nodes: int) -> list[SimulatedHost]:
 
 
 def _host(fields: dict[str, str], code: str, kind: str = "access_point", parent: str = "") -> SimulatedHost:
+    probe = "icmp" if kind == "node" else registry_fields(fields, AgentBehaviour())["probe"]
     return SimulatedHost(
-        fields["host"], fields["technology"], code, fields["village_code"], fields["provider"], kind, parent
+        fields["host"], fields["technology"], code, fields["village_code"], fields["provider"], kind, parent, probe
     )
 
 
@@ -81,9 +109,6 @@ def _toml(event: ScriptEvent) -> str:
     lines = ["[[event]]", f'kind = "{event.kind}"', f"start_s = {event.start_s}", f"duration_s = {event.duration_s}"]
     lines += [f"loss_pct = {event.loss_pct}"] if event.loss_pct is not None else []
     lines += [f"rtt_ms = {event.rtt_ms}"] if event.rtt_ms is not None else []
-    select = event.select
-    words = {"kind": select.kind, "provider": select.provider, "region": select.region}
-    parts = [f'{name} = "{value}"' for name, value in words.items() if value is not None]
-    parts += [f"sites = {list(select.sites)}"] if select.sites is not None else []
-    lines += [f"select = {{ {', '.join(parts)} }}"] if parts else []
+    if event.kind is not EventKind.BLIND:
+        lines += [f"select = {{ sites = {list(event.select.sites or ())} }}"]
     return "\n".join(lines) + "\n"

@@ -1,54 +1,48 @@
-"""Check degraded segments and packet loss against the truth."""
+"""Check single packets: round trips and losses are those of the script."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from tests.benchmarks.truth.facts import BAD, LATE_S, LOOK_S, Facts, Site, whole
-from tests.benchmarks.truth.intervals import Interval, meeting, minus, moment
-from tests.benchmarks.truth.verdict import Verdict, describe, judged
+from tests.benchmarks.truth.checker.facts import BAD, LATE_S, LOOK_S, WAIT_S, Facts
+from tests.benchmarks.truth.checker.intervals import Interval, meeting, moment
+from tests.benchmarks.truth.checker.verdict import Verdict, describe
 
-SLOW_READINGS = 5  # a slow spell of this many intervals is found
-WINDOW_READINGS = 10  # loss is computed over this many readings
+MEDIAN_MS = 1.0  # at most, of |measured - scripted|
 
 
-def spells(facts: Facts) -> Verdict:
-    """Check that slow spells are degraded, dated to an interval, and nothing is degraded without a disturbance."""
-    verdict = Verdict("degraded")
+def healthy(facts: Facts) -> Verdict:
+    """Check that links without a disturbance lose nothing, and that their round trips are the scripted ones."""
+    verdict = Verdict("healthy packets")
+    errors_ms: list[float] = []
     for site in facts.sites.values():
-        runs = [(whole(run), run) for run in site.spells("degraded")]
-        for slow in site.slow:
-            if not any(p.length_s >= SLOW_READINGS * facts.interval_s for p in minus(slow, facts.hidden)):
-                verdict.exempt += 1
+        scripted_ms = facts.rtt_ms.get(site.technology)
+        near = [stretch.wider(LOOK_S + WAIT_S, LATE_S) for stretch in (*site.disturbed, *site.paused, *facts.hidden)]
+        for reading in site.readings if not site.is_push else ():
+            stretch = Interval(moment(reading["slot"]), moment(reading["slot"]) + LOOK_S)
+            if reading["outcome"] == "fault" or meeting(stretch, near):
                 continue
-            met = [stretch for stretch, _ in runs if stretch.meets(slow)]
-            verdict.expect(bool(met), describe(facts, site, slow, "slow, not degraded"))
-            if met:
-                _near(facts, verdict, site, slow, slow.start, met[0].start)
-                _near(facts, verdict, site, slow, slow.end, met[-1].end)
-        near = [
-            interval.wider(facts.interval_s + LOOK_S, (WINDOW_READINGS + 1) * facts.interval_s)
-            for interval in site.disturbed
-        ]
-        for stretch, _ in runs:
-            if not meeting(stretch, near):
-                verdict.invent(describe(facts, site, stretch, "degraded, undisturbed"))
+            verdict.expected, verdict.found = verdict.expected + reading["sent"], verdict.found + reading["received"]
+            if reading["received"] < reading["sent"]:
+                verdict.missed += reading["sent"] - reading["received"]
+                verdict.failures.append(describe(facts, site, stretch, "lost packets of a healthy link"))
+            if scripted_ms is not None:
+                errors_ms += [abs(rtt_ms - scripted_ms) for rtt_ms in reading["rtt_ms"]]
+    if errors_ms:
+        errors_ms.sort()
+        median, p99 = statistics.median(errors_ms), errors_ms[int(len(errors_ms) * 0.99)]
+        verdict.notes.append(
+            f"|measured - scripted| of {len(errors_ms)} round trips: median {median:.3f} ms, p99 {p99:.3f} ms"
+        )
+        if median > MEDIAN_MS:
+            verdict.failures.append(f"half of the round trips are off by {median:.3f} ms or more")
     return verdict
 
 
-def _near(facts: Facts, verdict: Verdict, site: Site, slow: Interval, true: float, recorded: float) -> None:
-    if not judged(facts, slow, true):
-        verdict.exempt += 1
-        return
-    error = recorded - true
-    verdict.add_error(error)
-    if not -LOOK_S - LATE_S <= error <= facts.interval_s + LATE_S:
-        verdict.failures.append(describe(facts, site, slow, f"degraded off by {error:.1f} s"))
-
-
 def losses(facts: Facts) -> Verdict:
-    """Check hosts under scripted loss: the scripted share is lost, and two all-lost readings in a row are an outage."""
+    """Check pinged hosts under scripted loss: the share is right, and two all-lost readings in a row are an outage."""
     verdict = Verdict("scripted loss")
     downs = degraded = 0
     chance = 0.0

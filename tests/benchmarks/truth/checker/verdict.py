@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from tests.benchmarks.truth.facts import LATE_S, LOOK_S, Facts, Site
-from tests.benchmarks.truth.intervals import Interval, meeting, minus
+from tests.benchmarks.truth.checker.facts import Facts, Site
+from tests.benchmarks.truth.checker.intervals import Interval, meeting
 
 
 @dataclass
@@ -60,13 +60,3 @@ def span(facts: Facts, stretch: Interval) -> str:
 
 def at(facts: Facts, moment: float | None) -> str:
     return "-" if moment is None else f"{moment - facts.period.start:.1f}"
-
-
-def judged(facts: Facts, stretch: Interval, edge: float) -> bool:
-    """Return whether the readings that date a boundary could all be made."""
-    before_s = LATE_S if edge == stretch.start else LOOK_S + LATE_S  # an end may show in a reading that began before it
-    near = Interval(edge - before_s, edge + facts.interval_s + LOOK_S + LATE_S)
-    if meeting(near, facts.hidden) or not (facts.period.start < near.start and near.end < facts.period.end):
-        return False
-    whole = minus(stretch, facts.hidden)
-    return whole == [stretch] or any(p.length_s >= facts.certain_s and edge in (p.start, p.end) for p in whole)

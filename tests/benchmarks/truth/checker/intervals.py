@@ -54,3 +54,9 @@ def meeting(stretch: Interval, others: Sequence[Interval]) -> list[Interval]:
 
 def moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
+
+
+def common(first: Interval, second: Interval) -> list[Interval]:
+    """Return what two intervals share: one interval, or none."""
+    shared = Interval(max(first.start, second.start), min(first.end, second.end))
+    return [shared] if shared.length_s > 0 else []

@@ -1,0 +1,120 @@
+"""Check that every second is counted once, and that regions are the sum of their access points by the date's facts."""
+
+import math
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+from tests.benchmarks.truth.checker.explained import OUT, states
+from tests.benchmarks.truth.checker.facts import Action, Facts, Segment, Site
+from tests.benchmarks.truth.checker.intervals import Interval, meeting, moment
+from tests.benchmarks.truth.checker.verdict import Verdict
+
+
+def seconds(facts: Facts) -> Verdict:
+    """Check that each site's seconds equal the period, in total and in every row, and its segments by state."""
+    verdict = Verdict("seconds add up")
+    for site in facts.sites.values():
+        total, series = site.uptime["total"], site.uptime["series"]
+        for row in (total, *series):
+            verdict.expect(sum(row["seconds"].values()) == length_s(row), f"{site.code}: {row['seconds']} in {row}")
+        summed_rows = sum((Counter(row["seconds"]) for row in series), Counter())
+        verdict.expect(
+            summed_rows == +Counter(total["seconds"]), f"{site.code}: rows {summed_rows}, total {total['seconds']}"
+        )
+        verdict.expect(length_s(total) == facts.period.length_s, f"{site.code}: {total['start']} to {total['end']}")
+        verdict.expect(*_adds_up(facts, site, total["seconds"]))
+    return verdict
+
+
+def _adds_up(facts: Facts, site: Site, counted: dict[str, int]) -> tuple[bool, str]:
+    """Return whether segments have no gap or overlap in service, and sum up to the counts by state."""
+    summed = Counter(states(facts, site))
+    gaps = [
+        (first, second)
+        for first, second in pairwise(site.segments)
+        if first.end != second.start and not meeting(_between(first, second), site.paused)
+    ]
+    overlaps = [pair for pair in pairwise(site.segments) if pair[1].start < pair[0].end]
+    sound = not gaps and not overlaps and summed == +Counter(counted)
+    return sound, f"{site.code}: segments {dict(summed)}, uptime {counted}, gaps {gaps[:2]}, overlaps {overlaps[:2]}"
+
+
+def _between(first: Segment, second: Segment) -> Interval:
+    return Interval(min(first.end, second.start), max(first.end, second.start))
+
+
+def regions(facts: Facts) -> Verdict:
+    """Check each row of each region: the seconds of what was an access point there, second by second.
+
+    The seconds in which a change of kind or village was under way may count on either side.
+    """
+    verdict = Verdict("regions are sums")
+    for code, uptime in facts.regions.items():
+        for row in (uptime["total"], *uptime["series"]):
+            low: Counter[str] = Counter()
+            high: Counter[str] = Counter()
+            first, last = (math.floor(moment(row[edge]) - facts.period.start) for edge in ("start", "end"))
+            for site in facts.sites.values():
+                _add(facts, site, code, (first, last), low, high)
+            wrong = {name: n for name, n in row["seconds"].items() if not low[name] <= n <= high[name]}
+            wanted = {name: (low[name], high[name]) for name in wrong}
+            verdict.expect(not wrong, f"{code} from {row['start']}: counted {wrong}, true {wanted}")
+    return verdict
+
+
+def _add(facts: Facts, site: Site, region: str, within: tuple[int, int], low: Counter[str], high: Counter[str]) -> None:
+    recorded = states(facts, site)
+    for first, last, places in _placed(facts, site):
+        span = slice(max(first, within[0]), max(min(last, within[1]), within[0], first))
+        there = [kind == "access_point" and f"{village}.".startswith(f"{region}.") for kind, village in places]
+        if any(there):
+            counted = Counter(recorded[span])
+            high.update(counted)
+            if all(there):
+                low.update(counted)
+
+
+def _placed(facts: Facts, site: Site) -> list[tuple[int, int, set[tuple[str, str]]]]:
+    """Return (from, to, {(kind, village)}) in seconds of the period; more than one while a change was under way."""
+    placed, since, current = [], 0, (site.kind, site.village)
+    for action in site.actions:
+        if action.what not in ("kind", "move"):
+            continue
+        began = math.floor(action.began - facts.period.start)
+        done = math.ceil(action.done - facts.period.start) + 1
+        following = _after(current, action)
+        placed += [(since, began, {current}), (began, done, {current, following})]
+        since, current = done, following
+    return [*placed, (since, round(facts.period.length_s), {current})]
+
+
+def _after(current: tuple[str, str], action: Action) -> tuple[str, str]:
+    assert action.value is not None
+    return (action.value, current[1]) if action.what == "kind" else (current[0], action.value)
+
+
+def unchanged(facts: Facts) -> Verdict:
+    """Check that a change of today left the same questions about the past with the same answers."""
+    verdict = Verdict("the past unchanged")
+    for snapshot in facts.snapshots:
+        before, after = snapshot["before"], snapshot["after"]
+        verdict.expect(before == after, f"{snapshot['question']} around {snapshot['change']}:\n  {before}\n  {after}")
+    return verdict
+
+
+def out_of_service(facts: Facts) -> Verdict:
+    """Check that a suspended or retired site has as many inactive seconds."""
+    verdict = Verdict("suspended, retired")
+    for site in facts.sites.values():
+        if site.paused:
+            wanted = sum(min(pause.end, facts.period.end) - pause.start for pause in site.paused)
+            found = site.uptime["total"]["seconds"][OUT]
+            verdict.add_error(found - wanted)
+            sound = abs(found - wanted) <= 2 * len(site.paused)
+            verdict.expect(sound, f"{site.code}: {found} s inactive, out of service for {wanted:.1f}")
+    return verdict
+
+
+def length_s(row: dict[str, Any]) -> float:
+    return moment(row["end"]) - moment(row["start"])

@@ -1,0 +1,170 @@
+"""What people, a forger and a killer do to a running demo, each at its time; written down in actions.jsonl."""
+
+import json
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from simulator.agent_secret import secret_of, token
+from tests.benchmarks.truth.scenario import INTERVAL_S, Kill, PlannedAction, PlannedForgery, Scenario
+from tests.support.demo_process import Demo, wait_for
+
+SETTLED_S = 130  # by then nothing of the past changes any more, but by corrections
+CHANGES = {
+    "suspend": ("lifecycle", "suspended"),
+    "resume": ("lifecycle", "active"),
+    "retire": ("lifecycle", "retired"),
+    "kind": ("kind", None),
+    "move": ("village_code", None),
+}
+
+
+class People:
+    def __init__(self, running: Demo, scenario: Scenario, started_at: float, log: Path) -> None:
+        self.running, self.scenario, self.started_at = running, scenario, started_at
+        self.questions: list[dict[str, Any]] = []  # about the past, to be asked again at the end
+        self._log, self._lock = log.open("w", encoding="utf-8"), threading.Lock()
+        self._secret = secret_of(running.folder)
+
+    def act(self) -> None:
+        """Do everything that is planned, each at its time; return when all is done. Raises what any of it raised."""
+        actions: list[tuple[float, Callable[[], None]]] = []
+        actions += [(kill.at_s, partial(self._kill, kill)) for kill in self.scenario.kills]
+        actions += [(action.at_s, partial(self._change, action)) for action in self.scenario.actions]
+        actions += [(forgery.at_s, partial(self._forge, forgery)) for forgery in self.scenario.forgeries]
+        with closing(self._log), ThreadPoolExecutor(max(1, len(actions))) as pool:
+            for done in [pool.submit(self._at, at_s, action) for at_s, action in actions]:
+                done.result()
+            self._ask_again()
+
+    def _at(self, at_s: float, action: Callable[[], None]) -> None:
+        time.sleep(max(0.0, self.started_at + at_s - time.time()))
+        action()
+
+    def _change(self, action: PlannedAction) -> None:
+        field, value = CHANGES[action.what]
+        if action.what in ("kind", "move"):
+            self._ask(action)
+        began, done = self._send(partial(self._patch, action.code, {field: value or action.value}))
+        self._write(what=action.what, site=action.code, began=began, done=done, value=action.value)
+
+    def _patch(self, code: str, body: dict[str, Any]) -> None:
+        self.running.client.patch(f"/sites/{code}", json=body).raise_for_status()
+
+    def _ask(self, action: PlannedAction) -> None:
+        """Ask about the settled past before a change: of the site, and of the regions that it is or will be in."""
+        first, last = int(self.started_at) + 20, int(time.time()) - SETTLED_S
+        if first >= last:  # a short run
+            return
+        period = {"from": str(first * 1000), "to": str(last * 1000)}
+        villages = {action.code[:13]} | ({action.value} if action.what == "move" and action.value else set())
+        paths = [f"/sites/{action.code}/uptime", *(f"/regions/{code}/uptime" for code in around(villages))]
+        for path in paths:
+            question = {"question": path, "period": period, "change": f"{action.what} of {action.code}"}
+            self.questions.append(question | {"before": self._figures(path, period)})
+
+    def _ask_again(self) -> None:
+        for question in self.questions:
+            after = self._figures(question["question"], question["period"])
+            self._write(what="snapshot", **{n: question[n] for n in ("question", "change", "before")}, after=after)
+
+    def _figures(self, path: str, period: dict[str, str]) -> dict[str, Any]:
+        answer = self.running.get(path, step="hour", **period)
+        return {name: answer[name] for name in ("from", "to", "series", "total")}
+
+    def _forge(self, forgery: PlannedForgery) -> None:
+        times = [self.started_at + at_s for at_s in _steps(forgery.from_s, forgery.to_s)]
+        now, boot = time.time(), f"forged{int(forgery.at_s)}"
+        rows = [{"seq": n, **FINE, **_dated(forgery, now, at)} for n, at in enumerate(times)]
+        body = {"boot": boot, "uptime_s": UPTIME_S, "sent_at": _iso(now), "batch": rows}
+        headers = {"Authorization": f"Bearer {token(self._secret, forgery.code)}"}
+        answers: list[dict[str, Any]] = []
+
+        def push() -> None:
+            answer = self.running.client.post("/push", json=body, headers=headers)
+            answer.raise_for_status()
+            answers.append(answer.json())
+
+        _, sent = self._send(push)
+        rejected = {rejection["row"] for rejection in answers[-1]["rejected"]}
+        accepted = [at for n, at in enumerate(times) if n not in rejected]
+        claimed = {"claimed_from": times[0], "claimed_to": times[-1] + INTERVAL_S}
+        self._write(what="forge", site=forgery.code, **claimed, sent=sent, rows=accepted)
+
+    def _kill(self, kill: Kill) -> None:
+        """Kill a child of the supervisor, and its successors as long as it is held; wait until one is at work."""
+        killed = last = time.time()
+        victim = self.running.child(kill.child)
+        os.kill(victim, signal.SIGKILL)
+        while time.time() < killed + kill.held_s:
+            time.sleep(0.05)
+            if (successor := _child(self.running, kill.child)) not in (None, victim):
+                os.kill(successor or 0, signal.SIGKILL)
+                victim, last = successor or 0, time.time()
+
+        def beats() -> bool:
+            answer = self.running.client.get(f"{self.running.url}/readyz")
+            beat_at = time.time() - float(answer.json()["worker_beat_age_s"])
+            return answer.status_code == 200 and _child(self.running, kill.child) != victim and beat_at > last + 0.5
+
+        wait_for(beats, 60, every_s=0.1)
+        self._write(what="kill", child=kill.child, killed=killed, back=time.time(), last=last)
+
+    def _send(self, request: Callable[[], None]) -> tuple[float, float]:
+        """Send a request until it is answered; return when the first attempt began, and when it was answered."""
+        began = time.time()
+        while True:
+            try:
+                request()
+            except httpx.TransportError:  # the api was killed
+                time.sleep(0.5)
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != 503:  # the database was
+                    raise
+                time.sleep(0.5)
+            else:
+                return began, time.time()
+
+    def _write(self, **line: Any) -> None:
+        with self._lock:
+            self._log.write(json.dumps(line) + "\n")
+            self._log.flush()
+
+
+FINE = {"sent": 3, "rtt_ms": [41.0, 40.5, 42.0]}
+UPTIME_S = 86_400.0  # of the invented boot, when its rows are sent
+
+
+def around(villages: set[str]) -> list[str]:
+    """Return the codes of these villages and of every region above them."""
+    return sorted({code[:length] for code in villages for length in (2, 5, 8, 13)})
+
+
+def _dated(forgery: PlannedForgery, now: float, at: float) -> dict[str, Any]:
+    return {"clock": _iso(at)} if forgery.by_clock else {"uptime_s": round(UPTIME_S - (now - at), 2)}
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _steps(from_s: float, to_s: float) -> Iterator[float]:
+    return (from_s + n * INTERVAL_S for n in range(math.ceil((to_s - from_s) / INTERVAL_S)))
+
+
+def _child(running: Demo, name: str) -> int | None:
+    try:
+        return running.child(name)
+    except (AssertionError, OSError):  # it is starting
+        return None
