@@ -52,9 +52,9 @@ class _Generator(Timeline):
         return self.scenario
 
     def _add_our_failures(self) -> None:
-        spells = ((0.36, 25), (0.62, 48), (0.92, 20)) if self.is_long else ((0.75, 25),)
+        spells = ((0.36, 25), (0.62, 48), (0.92, 20)) if self.is_long else ((0.9, 25),)
         self.blind = [ScriptEvent(EventKind.BLIND, self.at(share), duration_s) for share, duration_s in spells]
-        self.kills = [Kill(self.at(0.43 if self.is_long else 0.92), "worker")]
+        self.kills = [Kill(self.at(0.43 if self.is_long else 1.15), "worker")]
         if self.is_long:
             self.kills += [Kill(self.at(0.48), "database"), Kill(self.at(0.7), "api")]
             self.kills += [Kill(self.at(0.8), "worker", held_s=30)]

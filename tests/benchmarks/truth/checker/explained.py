@@ -82,23 +82,27 @@ def _central_rules(facts: Facts, site: Site) -> Iterator[Rule]:
 
 
 def _silence(facts: Facts, site: Site, silence: Interval, unseen: Sequence[Interval]) -> Iterator[Rule]:
-    parent = facts.sites.get(site.parent or "")
-    nodes = parent.silent if parent else []
-    certain = [node for node in nodes if parent and any(visible(facts, parent, node))]
-    near = [node.wider(facts.interval_s + LOOK_S + LATE_S, facts.interval_s + LATE_S) for node in nodes]
-    until_read = (LATE_S, facts.interval_s + LATE_S)
+    until_read_s = facts.interval_s + LATE_S
     for part in minus(silence, unseen):
-        for own in minus(part, certain):
-            yield own.wider(*until_read), ("down",)
-        for node in near:
-            for both in common(part, node):
-                yield both.wider(*until_read), ("unreachable",)
+        yield from _bad(facts, site, part, until_read_s)
     parts = minus(silence, facts.hidden)
     for part in parts:
         if part.length_s < facts.certain_s:
-            yield part.wider(LATE_S, facts.interval_s + LATE_S), ("up",)
+            yield part.wider(LATE_S, until_read_s), ("up",)
             if parts != [silence]:
-                yield part.wider(LATE_S, facts.interval_s + LATE_S), ("unknown",)
+                yield part.wider(LATE_S, until_read_s), ("unknown",)
+
+
+def _bad(facts: Facts, site: Site, silence: Interval, after_s: float) -> Iterator[Rule]:
+    """Yield `unreachable` from the node's last answer to its recovery, else `down`; both if that loss is short."""
+    node = facts.sites.get(site.parent or "")
+    certain = [lost for lost in node.silent if any(visible(facts, node, lost))] if node else []
+    for own in minus(silence, certain):
+        yield own.wider(LATE_S, after_s), ("down",)
+    for lost in node.silent if node else ():
+        near = lost.wider(facts.interval_s + LOOK_S + LATE_S, facts.interval_s + LATE_S)
+        for both in common(silence, near):
+            yield both.wider(LATE_S, after_s), ("unreachable",)
 
 
 def _push_rules(facts: Facts, site: Site) -> Iterator[Rule]:
@@ -107,7 +111,7 @@ def _push_rules(facts: Facts, site: Site) -> Iterator[Rule]:
     for part in minus(Interval(0, math.inf), [*site.silent, *site.paused]):
         yield part.wider(LOOK_S + LATE_S, until_missed_s), ("up",)
     for cut in site.cut:
-        yield cut.wider(LATE_S, beat_s + LOOK_S + LATE_S), ("down",)
+        yield from _bad(facts, site, cut, beat_s + LOOK_S + LATE_S)
         if cut.length_s < facts.certain_s:
             yield cut, ("up",)
     for dark in site.dark:

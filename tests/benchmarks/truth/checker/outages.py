@@ -113,8 +113,14 @@ def _segment_edges(
     verdict.expect(sound, describe(facts, site, silence, f"begins before last_ok {at(facts, first.last_ok)}"))
     if last.end >= facts.period.end or meeting(Interval(last.end - LATE_S, last.end + LATE_S), site.paused):
         return
+    if last.first_ok is None and _follows(site, last) == "unknown":  # we could not see its end
+        return
     sound = last.first_ok is not None and last.first_ok >= silence.end - LATE_S - early_s
     verdict.expect(sound, describe(facts, site, silence, f"ends after first_ok {at(facts, last.first_ok)}"))
+
+
+def _follows(site: Site, last: Segment) -> str | None:
+    return next((segment.state for segment in site.segments if segment.start == last.end), None)
 
 
 def _meeting(facts: Facts, silence: Interval, members: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
