@@ -138,7 +138,7 @@ class SegmentOut(BaseModel):
     state: State
     unknown_reason: UnknownReason | None
     last_ok_at: datetime | None = Field(description="the last answer before the segment")
-    first_ok_after: datetime | None = Field(description="the answer that ended it; null while it lasts")
+    first_ok_after: datetime | None = Field(description="by when the answer that ended it had come at the latest")
     confirmed_at: datetime | None = Field(None, description="of an outage: the loss that confirmed it")
     evidence: Evidence
 

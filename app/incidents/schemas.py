@@ -104,7 +104,9 @@ class OutageBounds(BaseModel):
     started_at: datetime = Field(description="slot of the first loss")
     confirmed_at: datetime | None = Field(description="slot of the loss that confirmed the outage")
     ended_at: datetime | None = Field(description="slot of the first answer after it; null while there is none")
-    first_ok_after: datetime | None
+    first_ok_after: datetime | None = Field(
+        description="by when that answer had come at the latest: later than ended_at where packets of it were lost"
+    )
     duration_s: int | None = Field(description="from started_at to ended_at; null while the outage lasts")
     duration_min_s: int | None = Field(description="proven by losses: a contract's min_outage_s is compared with it")
     duration_max_s: int | None = Field(description="from the last answer before the outage to the first after it")

@@ -82,6 +82,7 @@ class JudgeContext:
             median_us(reading),
             self.thresholds.at(configuration.technology, slot),
             behind,
+            _answered_after_s(reading),
         )
 
 
@@ -160,6 +161,14 @@ def fold_order(reading: Reading) -> tuple[int, bool, str]:
 def has_losses(reading: Reading) -> bool:
     """Whether blindness would make it another observation."""
     return reading.outcome is Outcome.TIMEOUT or (reading.outcome is Outcome.OK and len(reading.rtt_us) < reading.sent)
+
+
+def _answered_after_s(reading: Reading) -> int:
+    """Return how long after its slot the first answered packet left at the latest: one packet a second, the first lost.
+
+    0 for what a device measured: it says nothing of single packets, and its slot is when it was done.
+    """
+    return reading.sent - len(reading.rtt_us) if reading.source == CENTRAL and reading.rtt_us else 0
 
 
 def median_us(reading: Reading) -> int:

@@ -5,7 +5,7 @@ is `unknown`. A fault of ours is no evidence: it neither confirms nor ends anyth
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.core.clock import from_slot, to_slot
 from app.core.freshness import holds_until, lapses_at
@@ -55,13 +55,15 @@ class Observation:
     rtt_us: int  # the median
     thresholds: DegradedThresholds
     behind: bool = False  # its parent was out
+    answered_after_s: int = 0  # how long after `slot` the first packet that was answered left at the latest
 
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
     """From `at` on the site is in this state; whatever was recorded from `at` on is replaced.
 
-    `last_loss_at` belongs to the state that ends: its last lost reading.
+    `last_loss_at` and `first_ok_after` belong to the state that ends: its last lost reading, and by when the site
+    answered again at the latest, None if another reason than an answer ended it.
     """
 
     at: datetime
@@ -70,6 +72,7 @@ class StateChange:
     last_ok_at: datetime | None = None
     confirmed_at: datetime | None = None
     last_loss_at: datetime | None = None
+    first_ok_after: datetime | None = None
 
 
 def judge(
@@ -127,7 +130,9 @@ def _expire(
 
 def _judge_answer(current: JudgeState, observation: Observation, changes: list[StateChange]) -> JudgeState:
     if current.state not in GOOD:
-        current = _apply(current, changes, StateChange(observation.slot, State.UP, None, current.last_ok_at))
+        answered_by = observation.slot + timedelta(seconds=observation.answered_after_s)
+        up = StateChange(observation.slot, State.UP, None, current.last_ok_at, first_ok_after=answered_by)
+        current = _apply(current, changes, up)
     return replace(
         current,
         evidence_at=observation.slot,
@@ -194,7 +199,7 @@ def _grade(current: JudgeState, thresholds: DegradedThresholds, changes: list[St
     if not recovered:
         return current
     at = from_slot(recovered[0].slot)
-    up = StateChange(at, State.UP, None, last_answer(current.window, at))
+    up = StateChange(at, State.UP, None, last_answer(current.window, at), first_ok_after=at)
     return replace(_apply(current, changes, up), window=recovered)
 
 

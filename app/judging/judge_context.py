@@ -16,14 +16,17 @@ from probes.contract import CENTRAL
 
 # One row per bad segment of an outage: from the last answer before it to the next answer, whatever is unknown in
 # between. An outage lies within the parent's time in service and at one address. Segments before the last good one that
-# began before `start` belong to outages that were over by then.
-PARENT_OUTAGES = text("""
+# began a look before `start` belong to outages that were over by then.
+PARENT_OUTAGES = text(f"""
     SELECT g.site_id, greatest(coalesce(g.last_ok_at, g.started_at), (
         SELECT max(c.ended_at) FROM site_configuration c
         WHERE c.site_id = g.site_id AND c.lifecycle <> 'active' AND c.ended_at <= g.started_at
     )), least((
-        SELECT min(n.started_at) FROM state_segment n WHERE n.site_id = g.site_id AND n.started_at > g.started_at
-            AND (n.state IN ('up', 'degraded') OR n.unknown_reason = 'never_seen')
+        SELECT min(n.first_ok_after) FROM state_segment n
+        WHERE n.site_id = g.site_id AND n.started_at >= g.started_at
+    ), (
+        SELECT min(n.started_at) FROM state_segment n
+        WHERE n.site_id = g.site_id AND n.started_at > g.started_at AND n.unknown_reason = 'never_seen'
     ), (
         SELECT min(c.started_at) FROM site_configuration c
         WHERE c.site_id = g.site_id AND c.lifecycle <> 'active' AND c.started_at > g.started_at
@@ -33,7 +36,8 @@ PARENT_OUTAGES = text("""
         AND coalesce(g.last_ok_at, g.started_at) <= :end
         AND g.started_at > coalesce((
             SELECT max(o.started_at) FROM state_segment o
-            WHERE o.site_id = g.site_id AND o.started_at < :start AND o.state IN ('up', 'degraded')
+            WHERE o.site_id = g.site_id AND o.state IN ('up', 'degraded')
+                AND o.started_at < cast(:start AS timestamptz) - make_interval(secs => {MOST_PACKETS})
         ), '-infinity')
 """)
 

@@ -32,7 +32,7 @@ class StateSegment(Base):
     state: Mapped[State]
     unknown_reason: Mapped[UnknownReason | None]
     last_ok_at: Mapped[Moment | None]  # the last answer before it began
-    first_ok_after: Mapped[Moment | None]  # the answer that ended it
+    first_ok_after: Mapped[Moment | None]  # by when the answer that ended it had come at the latest
     confirmed_at: Mapped[Moment | None]  # of an outage: slot of the timeout that confirmed it
     last_loss_at: Mapped[Moment | None]  # of an outage that has ended: slot of its last timeout
 

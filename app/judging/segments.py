@@ -14,12 +14,12 @@ from app.registry.models import State, UnknownReason
 
 CHANGES = (
     "json_to_recordset(cast(:rows AS json)) AS n(site_id int, at timestamptz, state text, "
-    "unknown_reason text, last_ok_at timestamptz, confirmed_at timestamptz, last_loss_at timestamptz)"
+    "unknown_reason text, last_ok_at timestamptz, confirmed_at timestamptz, last_loss_at timestamptz, "
+    "first_ok_after timestamptz)"
 )
 DELETE_FROM = text(f"DELETE FROM state_segment g USING {CHANGES} WHERE g.site_id = n.site_id AND g.started_at >= n.at")
 CLOSE = text(f"""
-    UPDATE state_segment g SET ended_at = n.at, first_ok_after = CASE WHEN n.state = 'up' THEN n.at END,
-        last_loss_at = n.last_loss_at
+    UPDATE state_segment g SET ended_at = n.at, first_ok_after = n.first_ok_after, last_loss_at = n.last_loss_at
     FROM {CHANGES} WHERE g.site_id = n.site_id AND g.started_at < n.at AND (g.ended_at IS NULL OR g.ended_at > n.at)
 """)
 OPEN = text(f"""
@@ -72,9 +72,11 @@ def apply_changes(segments: Sequence[Segment], changes: Iterable[StateChange]) -
         while result and result[-1].started_at >= change.at:
             result.pop()
         if result and (result[-1].ended_at is None or result[-1].ended_at > change.at):
-            first_ok_after = change.at if change.state is State.UP else None
             result[-1] = replace(
-                result[-1], ended_at=change.at, first_ok_after=first_ok_after, last_loss_at=change.last_loss_at
+                result[-1],
+                ended_at=change.at,
+                first_ok_after=change.first_ok_after,
+                last_loss_at=change.last_loss_at,
             )
         evidence = (change.last_ok_at, change.confirmed_at, None, None)
         result.append(Segment(change.at, None, change.state, change.unknown_reason, *evidence))
