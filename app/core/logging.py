@@ -1,15 +1,23 @@
-"""Structured logs on stderr: lines for people where it is a terminal, elsewhere JSON, one event per line."""
+"""Structured logs on stderr: lines for people where it is a terminal, elsewhere JSON, one event per line.
+
+Whatever is logged passes `redact`, and so do exceptions that nobody caught and warnings.
+"""
 
 import logging
 import os
 import sys
+import threading
+from types import TracebackType
+from typing import TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
+
+from app.core.redaction import format_exception, redact
 
 
 def configure(component: str) -> None:
-    """Set up structlog and the standard library's logging alike. Tracebacks never show the values of locals."""
+    """Set up structlog and the standard library's logging alike. Tracebacks show no values."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -33,12 +41,25 @@ def configure(component: str) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("app").setLevel(logging.INFO)
     logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # the worker logs and counts its jobs itself
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda hook: _log_uncaught(hook.exc_type, hook.exc_value, hook.exc_traceback)
+    sys.unraisablehook = lambda hook: _log_uncaught(hook.exc_type, hook.exc_value, hook.exc_traceback)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, where: TracebackType | None) -> None:
+    if error is not None and not issubclass(kind, KeyboardInterrupt | SystemExit):
+        structlog.get_logger().error("uncaught_exception", exc_info=(kind, error, where))
 
 
 def _for_people() -> list[Processor]:
     colors = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+    return [redact, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_print_exception)]
+
+
+def _print_exception(output: TextIO, exc_info: ExcInfo) -> None:
+    output.write("\n" + format_exception(exc_info))
 
 
 def _as_json() -> list[Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [redact, structlog.processors.ExceptionRenderer(format_exception), structlog.processors.JSONRenderer()]

@@ -165,8 +165,13 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
     return response
 
 
+def _route(request: Request) -> str:
+    """Return the route's path for logs: the request's own may hold a code, or anything."""
+    return getattr(request.scope.get("route"), "path", "none")
+
+
 async def _on_unavailable(request: Request, error: Exception) -> Response:
-    log.warning("database_unavailable", path=request.url.path, error=type(error).__name__)
+    log.warning("database_unavailable", route=_route(request), error=type(error).__name__)
     return problem_response(request, Unavailable())
 
 
@@ -174,17 +179,17 @@ async def _on_database_error(request: Request, error: DBAPIError) -> Response:
     """PostgreSQL's message may hold the row at fault, contacts included: only the kind of error is logged."""
     state = getattr(error.orig, "sqlstate", None) or ""
     if state == CANCELLED and request.method in READ_METHODS:
-        log.warning("query_timed_out", path=request.url.path)
+        log.warning("query_timed_out", route=_route(request))
         return problem_response(request, QueryTimeout())
     if error.connection_invalidated or state.startswith(TRANSIENT):
         return await _on_unavailable(request, error)
     where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("unexpected_error", path=request.url.path, error=type(error.orig).__name__, sqlstate=state, where=where)
+    log.error("unexpected_error", route=_route(request), error=type(error.orig).__name__, sqlstate=state, where=where)
     return problem_response(request, Problem())
 
 
 async def _on_unexpected_error(request: Request, error: Exception) -> Response:
-    log.error("unexpected_error", path=request.url.path, exc_info=error)
+    log.error("unexpected_error", route=_route(request), exc_info=error)
     response = problem_response(request, Problem())
     response.headers.update(HEADERS)  # this handler runs outside of every middleware
     return response
