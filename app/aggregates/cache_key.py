@@ -1,10 +1,11 @@
 """The data version of an aggregate, read in one statement: while it is unchanged, so is the response computed from it.
 
-A period is settled once all of its days are counted and none of them is stale. After that only a retroactive change
-alters it, and every such change bumps a counter in its own transaction: the registry's (configurations, contracts,
-maintenance, names), `past` (late data, causes, anything about days that are over), `rollup` (hours counted again),
-`months` (closed or corrected), `generation` (a restored database). A period that is not settled also expires every
-`refresh_s` seconds, and as soon as an incident or its cause changes.
+A period is settled once all of its days are counted, none of them is stale, and nothing that still comes in time bears
+on them (`settled_until` of the response is its end). After that only a retroactive change alters it, and every such
+change bumps a counter in its own transaction: the registry's (configurations, contracts, maintenance, names), `past`
+(late data, causes, anything about days that are over), `rollup` (hours counted again), `months` (closed or corrected),
+`generation` (a restored database). A period that is not settled also expires every `refresh_s` seconds, and as soon as
+an incident or its cause changes.
 """
 
 from datetime import timedelta
@@ -15,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import WITA, WITA_SQL
+from app.core.freshness import SETTLES_WITHIN_S
 from app.core.periods import Period
 from app.postgres.engine import Counter
 
@@ -35,6 +37,7 @@ class AggregateKind(Enum):
             cast(:first AS date),
             (SELECT (min(started_at) AT TIME ZONE {WITA_SQL})::date FROM site_configuration)
         )
+        AND cast(:end AS timestamptz) < now() - interval '{SETTLES_WITHIN_S} seconds'
         AND NOT EXISTS (SELECT FROM stale_day WHERE day BETWEEN :first AND :last)
         AND NOT EXISTS (SELECT FROM site WHERE id = cast(:site_id AS int) AND kind = 'node')
     """
@@ -67,7 +70,12 @@ async def read_data_version(
     """
     if kind is AggregateKind.AVAILABILITY:
         last_day = (period.end - timedelta(seconds=1)).astimezone(WITA).date()
-        bounds = {"first": period.start.astimezone(WITA).date(), "last": last_day, "site_id": site_id}
+        bounds = {
+            "first": period.start.astimezone(WITA).date(),
+            "last": last_day,
+            "end": period.end,
+            "site_id": site_id,
+        }
     else:
         bounds = {"start": period.start, "end": period.end}
     row = (await session.execute(kind.value, bounds)).one()

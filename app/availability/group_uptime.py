@@ -31,6 +31,7 @@ from app.availability.tally import Tally, uptime_row
 from app.core.clock import from_slot, midnight, to_slot
 from app.core.errors import Fault, Invalid
 from app.core.periods import Period, Step
+from app.judging.settled import sites_settled_until
 
 CHUNK = 200  # sites at a time: other requests run in between
 MAX_SITE_DAYS = 12_000  # by hours, which are never rolled up: some ten days of the whole province
@@ -45,6 +46,7 @@ async def group_uptime(
     """
     parts = list(period.split(step))
     sites = await site_history.list_sites(session, group.site_ids)
+    settled = await sites_settled_until(session, [site.id for site in sites], period, now=now)
     if step is Step.HOUR:
         _require_few_hours(len(sites), period)
     days = CountedDays(set(), ()) if step is Step.HOUR else await find_counted_days(session, group, period)
@@ -66,7 +68,14 @@ async def group_uptime(
             strict=True,
         )
     ]
-    return {"from": period.start, "to": period.end, "step": step, "series": rows[:-1], "total": rows[-1]}
+    return {
+        "from": period.start,
+        "to": period.end,
+        "settled_until": settled,
+        "step": step,
+        "series": rows[:-1],
+        "total": rows[-1],
+    }
 
 
 def _require_few_hours(sites: int, period: Period) -> None:

@@ -18,6 +18,7 @@ from app.availability.timeline import TimelineSegment
 from app.core.clock import parse_moment, utc_now
 from app.core.errors import Fault, Invalid
 from app.core.periods import Period, Step, resolve_step
+from app.judging.settled import sites_settled_until
 from app.registry import store as registry
 from app.registry.models import Level, Site
 from app.registry.params import ProviderId, RegionCode, RegionPath, SiteId
@@ -43,11 +44,14 @@ async def list_segments(
     """Segments of one state each, clipped to `from` and `to`, with the evidence that bounds them."""
     site, _ = await registry.get_site(session, id, caller=caller)
     whole, start = BY_START.resume(cursor, period, period.start)
-    found = await segment_list.list_segments(session, site, Period(start, whole.end), now=utc_now())
+    now = utc_now()
+    settled = await sites_settled_until(session, [site.id], whole, now=now)
+    found = await segment_list.list_segments(session, site, Period(start, whole.end), now=now)
     sources = await segment_list.evidence_sources(session, site.id, found[:limit])
     return {
         "from": whole.start,
         "to": whole.end,
+        "settled_until": settled,
         "items": [_segment(segment, source) for segment, source in zip(found[:limit], sources, strict=True)],
         "next_cursor": BY_START.write_within(whole, found[limit].started_at) if len(found) > limit else None,
     }

@@ -1,6 +1,6 @@
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,7 +44,21 @@ SEGMENT: dict[str, Any] = {
     "evidence": "central",
 }
 SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None}
-PERIOD = {"from": "2026-11-24T12:31:44Z", "to": "2026-11-24T13:31:44Z"}
+PERIOD = {
+    "from": "2026-11-24T12:31:44Z",
+    "to": "2026-11-24T13:31:44Z",
+    "settled_until": "2026-11-24T13:31:14Z",
+}
+
+
+SettledUntil = Annotated[
+    datetime,
+    Field(
+        description="before it, states change by corrections only: data that arrives late, or blindness of ours found "
+        "afterwards. From it on, the next readings still decide: whether a lost look was an outage, where degraded "
+        "began, whether a parent was out. Of many sites, the earliest. Some minutes ago; of a past period `to`"
+    ),
+]
 
 
 class Seconds(BaseModel):
@@ -104,6 +118,7 @@ class UptimeOut(MarksSimulatedPast):
 
     from_: datetime = Field(alias="from")
     to: datetime
+    settled_until: SettledUntil
     step: Step
     series: list[SiteUptimeRow]
     total: SiteUptimeRow
@@ -124,6 +139,7 @@ class SumUptimeOut(MarksSimulatedPast):
 
     from_: datetime = Field(alias="from")
     to: datetime
+    settled_until: SettledUntil
     step: Step
     series: list[SumRow]
     total: SumRow
@@ -148,5 +164,6 @@ class SegmentsOut(MarksSimulatedPast):
 
     from_: datetime = Field(alias="from")
     to: datetime
+    settled_until: SettledUntil
     items: list[SegmentOut]
     next_cursor: str | None = None

@@ -12,6 +12,7 @@ from app.availability.site_history import SiteRef
 from app.availability.tally import Tally, uptime_row
 from app.core.clock import to_slot
 from app.core.periods import Period, Step
+from app.judging.settled import sites_settled_until
 from app.registry.models import Site
 
 
@@ -20,6 +21,7 @@ async def site_uptime(
 ) -> dict[str, Any]:
     """A whole month that is closed is shown as it was closed, with its latest correction beside it."""
     parts = list(period.split(step))
+    settled = await sites_settled_until(session, [site.id], period, now=now)
     tallies = await _tally_site(session, site, parts, now=now)
     total = Tally()
     for tally in tallies:
@@ -29,6 +31,7 @@ async def site_uptime(
     return {
         "from": period.start,
         "to": period.end,
+        "settled_until": settled,
         "step": step,
         "series": [closed.get(part, row) for part, row in zip(parts, series, strict=True)],
         "total": closed.get(period, uptime_row(period, total)),

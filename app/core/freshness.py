@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 HOLD_INTERVALS = 2.5
 LATE_SHARE = 0.4  # of an interval: devices keep their own pace, so a push this much after it was due is still in time
+SETTLES_WITHIN_S = 3 * 3600  # longer than judgement reaches back: ten readings of the longest interval in use, and rest
 CLOCK_TOLERANCE = timedelta(seconds=5)  # evidence further in the future comes from a clock that was wrong
 
 
