@@ -24,13 +24,12 @@ STALE = f"""
 """
 SITE_TABLES: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RollupDay}
 REGION_TABLES: dict[Tier, type[Base]] = {Tier.HOUR: RollupHour, Tier.DAY: RegionDay, Tier.MONTH: RegionMonth}
+# The rows in ranges of time, those of sites for a row of `member`.
 ROLLUP_ROWS: dict[type[Base], str] = {
-    RollupHour: """member JOIN {ranges} ON true
-        JOIN rollup_hour c ON c.site_id = member.site_id AND c.hour >= low AND c.hour < high
+    RollupHour: """{ranges} JOIN rollup_hour c ON c.site_id = member.site_id AND c.hour >= low AND c.hour < high
             AND c.hour >= since AND c.hour < until
         WHERE NOT EXISTS (SELECT FROM stale WHERE stale.site_id = c.site_id AND stale.hour = c.hour)""",
-    RollupDay: """member JOIN {ranges} ON true
-        JOIN rollup_day c ON c.site_id = member.site_id AND c.day >= low AND c.day < high
+    RollupDay: """{ranges} JOIN rollup_day c ON c.site_id = member.site_id AND c.day >= low AND c.day < high
             AND c.day >= first_day AND c.day < until_day""",
     RegionDay: """{ranges} JOIN region_day c ON c.region_code = :region AND c.day >= low AND c.day < high
             AND c.provider_id = :rollup_provider AND c.technology = :rollup_technology""",
@@ -63,7 +62,7 @@ class LatencyQuery:
         self.merged: list[str] = []  # merged with all others of the same n
         self.shared: list[str] = []  # merged with all others of the same n, and into row 0
         self.readings: list[str] = []  # selects of single readings, counted and then shared
-        self.measured: list[str] = []  # selects of the site ids that the whole consists of
+        self.measured: list[str] = []  # conditions, one of which a `member` meets that the whole has packets of
         self.parameters: dict[str, Any] = {
             **sites.parameters,
             "first": period.start,
@@ -87,7 +86,7 @@ class LatencyQuery:
         if progress.stale_days:
             self.readings.append(READINGS_OF_STALE_HOURS)
         if self.readings:
-            self.measured.append("SELECT site_id FROM reading WHERE sent > 0")
+            self.measured.append("site_id IN (SELECT site_id FROM reading WHERE sent > 0)")
 
     @property
     def has_series(self) -> bool:
@@ -115,9 +114,8 @@ class LatencyQuery:
 
     @property
     def _sites(self) -> str:
-        measured = " OR ".join(f"id IN ({select})" for select in self.measured) or "false"
-        count = f"SELECT count(*) FROM (SELECT DISTINCT site_id AS id FROM member) s WHERE {measured}"
-        return f"CASE WHEN n = 0 THEN ({count}) END AS sites"
+        measured = " OR ".join(self.measured) or "false"
+        return f"CASE WHEN n = 0 THEN (SELECT count(DISTINCT site_id) FROM member WHERE {measured}) END AS sites"
 
     def _add_tier(self, tier: Tier, whole: Sequence[TierRange], series: Sequence[TierRange]) -> None:
         """Read a tier for the series and for the whole: only once where both need the same ranges of it."""
@@ -138,7 +136,9 @@ class LatencyQuery:
         table = (REGION_TABLES if self.sites.is_rolled_up else SITE_TABLES)[tier]
         starts = "cast(:starts AS timestamptz[])" if tier is Tier.HOUR else "cast(:days AS date[])"
         n = "0" if use == "whole" else f"width_bucket(c.{tier}, {starts})"
-        selects.append(f"SELECT {n} AS n, {ROLLUP_COLUMNS} FROM {self._rows(table, tier, f'{tier}_{use}', ranges)}")
+        members = "member CROSS JOIN " if table in SITE_TABLES.values() else ""
+        rows = self._rows(table, tier, f"{tier}_{use}", ranges)
+        selects.append(f"SELECT {n} AS n, {ROLLUP_COLUMNS} FROM {members}{rows}")
 
     def _rows(self, table: type[Base], tier: Tier, name: str, ranges: Sequence[TierRange]) -> str:
         """Return the FROM clause of the table's rows in these ranges; `name` is that of their parameters."""
@@ -149,12 +149,12 @@ class LatencyQuery:
         return ROLLUP_ROWS[table].format(ranges=f"unnest({bounds}) AS ranges(low, high)")
 
     def _add_measured(self, whole: Sequence[TierRange]) -> None:
-        """Select the sites of rolled-up ranges: days and months, of regions too, are merged from days of sites."""
+        """Find the sites of rolled-up ranges: days and months, of regions too, are merged from days of sites."""
         for tier, tiers in ((Tier.HOUR, {Tier.HOUR}), (Tier.DAY, {Tier.DAY, Tier.MONTH})):
             if ranges := [part for part in whole if part.tier in tiers]:
                 rows = self._rows(SITE_TABLES[tier], tier, f"{tier}_measured", ranges)
                 condition = "AND" if "WHERE" in rows else "WHERE"
-                self.measured.append(f"SELECT c.site_id FROM {rows} {condition} c.sent > 0")
+                self.measured.append(f"EXISTS (SELECT FROM {rows} {condition} c.sent > 0)")
 
     def _add_readings(self, raw: TierRange) -> None:
         low, high = f"raw{len(self.readings)}_low", f"raw{len(self.readings)}_high"
