@@ -11,7 +11,8 @@ branch_labels = None
 depends_on = None
 
 UPGRADE = """
-ALTER TABLE blind ADD COLUMN evidence jsonb;
+ALTER TABLE blind ADD COLUMN evidence jsonb, DROP CONSTRAINT ck_blind_reason,
+    ADD CONSTRAINT ck_blind_reason CHECK (reason IN ('uplink', 'stopped', 'clock', 'ingest', 'mass_outage'));
 UPDATE blind b SET reason = 'mass_outage' FROM suspicion s
     WHERE s.upheld AND b.source = s.source AND b.started_at = s.started_at AND b.ended_at = s.ended_at;
 INSERT INTO blind (source, started_at, ended_at, reason)
@@ -47,7 +48,8 @@ ALTER TABLE suspicion ALTER COLUMN detected_at SET NOT NULL, ALTER COLUMN sites 
     DROP COLUMN recorded_at, DROP COLUMN evidence;
 DROP TABLE suspect;
 UPDATE blind SET reason = 'uplink' WHERE reason = 'mass_outage';
-ALTER TABLE blind DROP COLUMN evidence
+ALTER TABLE blind DROP COLUMN evidence, DROP CONSTRAINT ck_blind_reason,
+    ADD CONSTRAINT ck_blind_reason CHECK (reason IN ('uplink', 'stopped', 'clock', 'ingest'))
 """
 
 
