@@ -208,7 +208,7 @@ class Agent:
             return json.dumps(fields | rows[0]).encode(), headers
         fields |= {"boot": memory.boot, "uptime_s": uptime_s, "sent_at": memory.clock(time.time())}
         body = json.dumps(fields | {"batch": list(rows)}).encode()
-        if self._zips:
+        if self._zips and not self._token_in_body:  # the service refuses to unpack for whom it does not know yet
             headers["Content-Encoding"], body = "gzip", gzip.compress(body, 6)
         return body, headers
 

@@ -98,6 +98,8 @@ def gather(running: Demo, sites: list[dict[str, Any]], start: int, end: int, peo
         "readings": {code: list(_pages(running, f"/sites/{code}/measurements", **all_readings)) for code in codes},
         "regions": {c: running.get(f"/regions/{c}/uptime", step="hour", **period) for c in around(changed)},
         "incidents": list(_pages(running, "/incidents")),
+        "blind_ranges": list(_pages(running, "/blind-ranges", **period)),
+        "statuses": people.statuses,
         "figures": _figures(running),
     }
 

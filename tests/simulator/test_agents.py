@@ -155,6 +155,16 @@ async def test_a_metered_agent_sends_batches(server: Server, at_site: Callable[.
     assert {push["boot"] for push in server.pushes} == {row["boot"] for row in server.rows}
 
 
+async def test_a_device_that_cannot_set_headers_compresses_nothing(
+    server: Server, at_site: Callable[..., Site]
+) -> None:
+    site = at_site(send_every_s=BEAT_S * 8)
+    site.agent._token_in_body = site.agent._zips = True
+    await server.until(lambda: len(server.pushes) > 2)
+    assert {push["token"] for push in server.pushes} == {token("secret", HOST.code)}
+    assert not any("Content-Encoding" in headers for headers in server.headers)
+
+
 async def test_readings_that_could_not_be_sent_are_sent_later_and_none_is_missing(
     server: Server, at_site: Callable[..., Site]
 ) -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from simulator.agent_secret import secret_of, token
 from tests.benchmarks.truth.scenario import INTERVAL_S, Kill, PlannedAction, PlannedForgery, Scenario
 from tests.support.demo_process import Demo, wait_for
 
+FIRST_SAMPLE_S, SAMPLE_EVERY_S = 40, 15  # of `/status`
 SETTLED_S = 130  # by then nothing of the past changes any more, but by corrections
 CHANGES = {
     "suspend": ("lifecycle", "suspended"),
@@ -33,6 +34,7 @@ CHANGES = {
 class People:
     def __init__(self, running: Demo, scenario: Scenario, started_at: float, log: Path) -> None:
         self.running, self.scenario, self.started_at = running, scenario, started_at
+        self.statuses: list[tuple[float, dict[str, str]]] = []  # samples: when, state by site
         self.questions: list[dict[str, Any]] = []  # about the past, to be asked again at the end
         self._log, self._lock = log.open("w", encoding="utf-8"), threading.Lock()
         self._secret = secret_of(running.folder)
@@ -40,6 +42,8 @@ class People:
     def act(self) -> None:
         """Do everything that is planned, each at its time; return when all is done. Raises what any of it raised."""
         actions: list[tuple[float, Callable[[], None]]] = []
+        samples = range(math.ceil(FIRST_SAMPLE_S), int(self.scenario.ends_s), SAMPLE_EVERY_S)
+        actions += [(at_s, self._sample) for at_s in samples]
         actions += [(kill.at_s, partial(self._kill, kill)) for kill in self.scenario.kills]
         actions += [(action.at_s, partial(self._change, action)) for action in self.scenario.actions]
         actions += [(forgery.at_s, partial(self._forge, forgery)) for forgery in self.scenario.forgeries]
@@ -51,6 +55,11 @@ class People:
     def _at(self, at_s: float, action: Callable[[], None]) -> None:
         time.sleep(max(0.0, self.started_at + at_s - time.time()))
         action()
+
+    def _sample(self) -> None:
+        at = time.time()
+        with suppress(httpx.HTTPError):  # a part of the service was killed
+            self.statuses.append((at, {code: row["state"] for code, row in self.running.sites().items()}))
 
     def _change(self, action: PlannedAction) -> None:
         field, value = CHANGES[action.what]

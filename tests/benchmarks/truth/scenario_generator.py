@@ -65,9 +65,9 @@ class _Generator(Timeline):
         """Suspend and resume, move, turn into nodes and back, retire; some of these sites fail meanwhile."""
         for technologies, plans in CHANGES.items():
             for number, (host, plan) in enumerate(zip(self.draw(technologies, len(plans)), plans, strict=True)):
-                self._change(host, plan, self.at(0.34 + 0.02 * number))
+                self._change(number, host, plan, self.at(0.34 + 0.02 * number))
 
-    def _change(self, host: SimulatedHost, plan: tuple[str, ...], at_s: float) -> None:
+    def _change(self, number: int, host: SimulatedHost, plan: tuple[str, ...], at_s: float) -> None:
         """Plan the changes of a site, and outages before, between and after them."""
         later_s = at_s + (60 if plan[0] == "suspend" else self.at(0.3) - QUIET_S)
         others = sorted({h.village_code for h in self.hosts if h.village_code[:8] != host.village_code[:8]})
@@ -76,11 +76,11 @@ class _Generator(Timeline):
         if len(plan) > 1:
             back = "access_point" if plan[1] == "kind" else None
             self.scenario.actions.append(PlannedAction(later_s, plan[1], host.code, back))
-        spells = [(at_s - 110, at_s - 60), (later_s + 60, later_s + 110)]
-        if plan[0] == "suspend":
-            spells += [(at_s + 15, at_s + 45)]  # nobody may see it
-        elif plan[0] != "retire":
-            spells += [(at_s + 40, at_s + 80)]
+        spells = [(at_s - 130, at_s - 80), (later_s + 120, later_s + 170)]
+        if plan[0] == "suspend":  # nobody may see it; across either end
+            spells += [[(at_s + 15, at_s + 45)], [(at_s - 30, at_s + 30)], [(at_s + 30, later_s + 40)]][number % 3]
+        elif plan[0] != "retire":  # one outage across the change, one after it
+            spells += [(at_s - 20, at_s + 30), (at_s + 80, at_s + 130)]
         for start_s, end_s in spells:
             if start_s > QUIET_S and end_s < self.last_s and (plan[0] != "retire" or end_s < at_s):
                 self.add(EventKind.OUTAGE, start_s, end_s, [host.code])

@@ -102,9 +102,26 @@ def correct_facts() -> Facts:
     for site in sites:
         count(site)
     facts.regions = {"64.01": _region(facts, "64.01"), "64": _region(facts, "64")}
+    facts.blind_ranges = [blind_range(500, 533), suspicion()]
+    facts.statuses = [(at, {code: _shown(site, at) for code, site in facts.sites.items()}) for at in range(50, END, 60)]
     figures = {"total": {"seconds": {"up": 5}}}
     facts.snapshots = [{"question": "/sites/moved/uptime", "change": "move", "before": figures, "after": figures}]
     return facts
+
+
+def blind_range(start: float, end: float) -> dict[str, Any]:
+    fields = {"kind": "blind", "source": "central", "reason": "uplink", "suspicion": None}
+    return fields | {"started_at": iso(start), "ended_at": iso(end)}
+
+
+def suspicion(verdict: str = "counted") -> dict[str, Any]:
+    suspect = {"code": "out", "started_at": iso(103), "lost_at": iso(113), "verdict": verdict}
+    fields = {"kind": "suspicion", "source": "central", "reason": "mass_outage", "suspicion": {"own": [suspect]}}
+    return fields | {"started_at": iso(103), "ended_at": iso(113)}
+
+
+def _shown(site: Site, at: float) -> str:
+    return next((s.state for s in site.segments if s.start <= at - 20 < s.end), "unknown")
 
 
 def _suspended() -> Site:
@@ -168,5 +185,7 @@ def count(site: Site) -> None:
     seconds["inactive"] = END - sum(seconds.values())
     good, bad = seconds["up"] + seconds["degraded"], seconds["down"] + seconds["unreachable"]
     worst_pct = 100 * good / (good + bad + seconds["unknown"])
+    runs = [segment.end - segment.start for segment in site.segments if segment.state == "down"]
     row = {"start": iso(0), "end": iso(END), "seconds": seconds, "worst_pct": worst_pct}
+    row |= {"outages": min(len(runs), 1), "longest_outage_s": sum(runs), "down_by_cause": {"link": sum(runs)}}
     site.uptime = {"total": row, "series": [row]}

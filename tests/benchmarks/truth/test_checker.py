@@ -10,18 +10,20 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks.truth.checker import degraded, explained, forged, gaps, outages, packets, sums
+from tests.benchmarks.truth.checker import degraded, explained, forged, gaps, live, outages, packets, sums
 from tests.benchmarks.truth.checker.facts import Facts, Forgery, Segment, Stop
 from tests.benchmarks.truth.checker.intervals import Interval, minus, union
 from tests.benchmarks.truth.checker.report import CHECKS
 from tests.benchmarks.truth.checker.verdict import Verdict
 from tests.benchmarks.truth.synthetic_ledger import (
     END,
+    blind_range,
     correct_facts,
     count,
     incident,
     iso,
     reading,
+    suspicion,
     usual_segments,
 )
 
@@ -133,6 +135,36 @@ def past_changed(facts: Facts) -> None:
     facts.snapshots[0] = facts.snapshots[0] | {"after": {"total": {"seconds": {"up": 4}}}}
 
 
+def blind_range_of(*ranges: dict[str, Any]) -> Callable[[Facts], None]:
+    def plant(facts: Facts) -> None:
+        facts.blind_ranges = list(ranges)
+
+    return plant
+
+
+def shown(code: str, state: str, at: float) -> Callable[[Facts], None]:
+    def plant(facts: Facts) -> None:
+        facts.statuses.append((at, {**facts.statuses[0][1], code: state}))
+
+    return plant
+
+
+def not_shown(facts: Facts) -> None:
+    del facts.statuses[5][1]["calm"]
+
+
+def another_count(facts: Facts) -> None:
+    facts.sites["out"].uptime["total"]["outages"] = 2
+
+
+def another_longest(facts: Facts) -> None:
+    facts.sites["out"].uptime["total"]["longest_outage_s"] = 50
+
+
+def another_cause(facts: Facts) -> None:
+    facts.sites["out"].uptime["total"]["down_by_cause"] = {"link": 50}
+
+
 def worst_too_good(facts: Facts) -> None:
     facts.sites["forged"].uptime["total"]["worst_pct"] = 99.9
 
@@ -218,6 +250,20 @@ PLANTED: list[tuple[str, Callable[[Facts], Verdict], Callable[[Facts], None]]] =
     ("no most duration", outages.edges, with_member("out", duration_max_s=None)),
     ("two incidents of one outage", outages.edges, another_incident("through", 543, 603)),
     ("a blind spell called silence", gaps.reasons, retouch("calm", "unknown", reason="silent")),
+    ("a blind range that is missing", gaps.ranges, blind_range_of()),
+    ("a blind range too short", gaps.ranges, blind_range_of(blind_range(500, 520))),
+    ("a blind range too long", gaps.ranges, blind_range_of(blind_range(490, 533))),
+    ("a blind range without cause", gaps.ranges, blind_range_of(blind_range(500, 533), blind_range(100, 130))),
+    ("a mass loss that is excused", gaps.ranges, blind_range_of(blind_range(500, 533), suspicion("excused"))),
+    ("an outage shown that is none", live.live, shown("calm", "down", 300)),
+    ("an outage shown late", live.live, shown("out", "up", 155)),
+    ("an outage shown long after it", live.live, shown("out", "down", 300)),
+    ("stale shown as fresh", live.live, shown("calm", "up", 530)),
+    ("unknown shown without cause", live.live, shown("calm", "unknown", 300)),
+    ("a site that is not shown", live.live, not_shown),
+    ("more outages in figures than incidents", sums.one_definition, another_count),
+    ("a longest outage that no incident had", sums.one_definition, another_longest),
+    ("seconds down without a cause", sums.one_definition, another_cause),
     ("a worker that came back late", gaps.recoveries, late_recovery),
     ("a slow spell that is missing", degraded.spells, relay("slow")),
     ("a slow spell that begins late", degraded.spells, relay("slow", (733, "degraded"), (803, "up"))),
@@ -299,6 +345,8 @@ def test_the_truth_is_read_line_by_line_and_overlapping_silences_are_one() -> No
         "incidents": [],
         "regions": {},
         "figures": {},
+        "blind_ranges": [],
+        "statuses": [[100.5, {"node": "up"}]],
         "sites": [site(1, "node", "node", None, "fiber"), site(2, "child", "access_point", 1, "leo")],
         "segments": {"node": [], "child": [segment | {"started_at": iso(0), "ended_at": iso(9)}]},
         "uptime": {"node": {}, "child": {}},
@@ -340,6 +388,7 @@ def test_the_truth_is_read_line_by_line_and_overlapping_silences_are_one() -> No
     assert facts.rtt_ms == {"leo": 40}
     assert facts.stops == [Stop("worker", 5.0, 7.0, 5.0)]
     assert len(facts.snapshots) == 1
+    assert facts.statuses == [(100.5, {"node": "up"})]
 
 
 def test_stretches_are_joined_and_cut() -> None:

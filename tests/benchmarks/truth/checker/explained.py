@@ -74,7 +74,8 @@ def _central_rules(facts: Facts, site: Site) -> Iterator[Rule]:
     for part in minus(Interval(0, math.inf), [*unseen, *site.silent, *site.paused]):
         yield part.wider(LOOK_S + LATE_S, facts.interval_s + LATE_S), ("up",)
     for silence in site.silent:
-        yield from _silence(facts, site, silence, unseen)
+        for part in minus(silence, site.paused):
+            yield from _silence(facts, site, part, unseen)
     for hidden in facts.hidden:
         yield hidden.wider(facts.interval_s, facts.interval_s + LOOK_S), ("unknown",)
     for lossy in site.lossy:
@@ -110,11 +111,11 @@ def _push_rules(facts: Facts, site: Site) -> Iterator[Rule]:
     until_missed_s = max(beat_s + LOOK_S, send_s) + LATE_S
     for part in minus(Interval(0, math.inf), [*site.silent, *site.paused]):
         yield part.wider(LOOK_S + LATE_S, until_missed_s), ("up",)
-    for cut in site.cut:
+    for cut in [part for whole in site.cut for part in minus(whole, site.paused)]:
         yield from _bad(facts, site, cut, beat_s + LOOK_S + LATE_S)
         if cut.length_s < facts.certain_s:
             yield cut, ("up",)
-    for dark in site.dark:
+    for dark in [part for whole in site.dark for part in minus(whole, site.paused)]:
         yield dark.wider(LATE_S, BOOT_S + TRIES_S + LATE_S), ("down",)
         if dark.length_s < certain_power_s(site) or meeting(dark.wider(send_s, send_s), facts.deaf):
             yield dark.wider(send_s + LATE_S, send_s + BOOT_S + TRIES_S), ("up", "unknown")

@@ -150,6 +150,8 @@ class Facts:
     incidents: list[dict[str, Any]] = field(default_factory=list)  # as served, with withdrawn ones
     regions: dict[str, dict[str, Any]] = field(default_factory=dict)  # uptime by region code
     snapshots: list[dict[str, Any]] = field(default_factory=list)  # the same question before and after a change
+    blind_ranges: list[dict[str, Any]] = field(default_factory=list)  # as served
+    statuses: list[tuple[float, dict[str, str]]] = field(default_factory=list)  # samples: when, state by site
     figures: dict[str, float] = field(default_factory=dict)  # the worker's counters of its own faults
 
     @property
@@ -176,7 +178,7 @@ class Facts:
             for incident in self.incidents
             if (incident["status"] == "withdrawn") == withdrawn
             for member in incident["sites"]
-            if member["code"] == code
+            if member["code"] == code and moment(member["started_at"]) < self.period.end
         ]
 
     @classmethod
@@ -199,7 +201,8 @@ class Facts:
         sites = {row["code"]: _site(row, codes, interval_s, send_s) for row in answers["sites"]}
         facts = cls(interval_s, Interval(answers["from"], answers["to"]), sites)
         facts.incidents, facts.regions = answers["incidents"], answers["regions"]
-        facts.figures = answers["figures"]
+        facts.figures, facts.blind_ranges = answers["figures"], answers["blind_ranges"]
+        facts.statuses = [(at, states) for at, states in answers["statuses"]]
         facts.loss_pct = {
             code: event["loss_pct"]
             for event in script.get("event", ())

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks.truth.checker import degraded, explained, forged, gaps, outages, packets, readings, sums
+from tests.benchmarks.truth.checker import degraded, explained, forged, gaps, live, outages, packets, readings, sums
 from tests.benchmarks.truth.checker.facts import Facts, read_lines
 from tests.benchmarks.truth.checker.readings import Account
 from tests.benchmarks.truth.checker.verdict import Verdict
@@ -13,11 +13,14 @@ CHECKS: tuple[Callable[[Facts], Verdict], ...] = (
     outages.outages,
     outages.incidents,
     outages.edges,
+    live.live,
     gaps.reasons,
+    gaps.ranges,
     degraded.spells,
     packets.healthy,
     packets.losses,
     sums.seconds,
+    sums.one_definition,
     sums.regions,
     sums.unchanged,
     sums.out_of_service,

@@ -8,6 +8,7 @@ from typing import Any
 from tests.benchmarks.truth.checker.explained import OUT, states
 from tests.benchmarks.truth.checker.facts import Action, Facts, Segment, Site
 from tests.benchmarks.truth.checker.intervals import Interval, meeting, moment
+from tests.benchmarks.truth.checker.outages import bounds
 from tests.benchmarks.truth.checker.verdict import Verdict
 
 
@@ -42,6 +43,24 @@ def _adds_up(facts: Facts, site: Site, counted: dict[str, int]) -> tuple[bool, s
 
 def _between(first: Segment, second: Segment) -> Interval:
     return Interval(min(first.end, second.start), max(first.end, second.start))
+
+
+def one_definition(facts: Facts) -> Verdict:
+    """Check that figures and incidents mean the same by an outage: how many, and the most seconds down of one."""
+    verdict = Verdict("outages as figures say")
+    for site in facts.sites.values():
+        recorded, total = states(facts, site), site.uptime["total"]
+        down_s = []
+        for member in facts.members(site.code):
+            stretch = bounds(facts, member)
+            first, last = (max(0, round(edge - facts.period.start)) for edge in (stretch.start, stretch.end))
+            down_s.append(recorded[first:last].count("down"))
+        counted = [seconds for seconds in down_s if seconds]
+        wanted, said = (len(counted), max(counted, default=0)), (total["outages"], total["longest_outage_s"])
+        verdict.expect(wanted == said, f"{site.code}: incidents {wanted}, figures {said} (outages, longest)")
+        by_cause = sum(total["down_by_cause"].values())
+        verdict.expect(by_cause == total["seconds"]["down"], f"{site.code}: {by_cause} s by cause, {total['seconds']}")
+    return verdict
 
 
 def regions(facts: Facts) -> Verdict:
