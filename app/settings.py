@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     public_url: str | None = None
+    ingest_port: int | None = Field(None, ge=1, le=65535)
+    ingest_url: str | None = None
     trusted_proxies: CommaSeparated = []
     root_path: str = ""
     cors_origins: CommaSeparated = []
@@ -145,7 +147,7 @@ class Settings(BaseSettings):
             raise ValueError("has no valid port (special characters in the password are written as %40, %2F and so on)")
         return f"postgresql+asyncpg://{rest}"
 
-    @field_validator("public_url", "heartbeat_url")
+    @field_validator("public_url", "ingest_url", "heartbeat_url")
     @classmethod
     def _web(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
@@ -168,6 +170,11 @@ class Settings(BaseSettings):
         if value and (not value.startswith("/") or value.endswith("/")):
             raise ValueError("must begin with / and not end with one")
         return value
+
+    @property
+    def port_of_ingest(self) -> int:
+        """The port beside the api's own, unless another is set."""
+        return self.ingest_port or (self.port + 1 if self.port < 65535 else self.port - 1)
 
     @classmethod
     def settings_customise_sources(

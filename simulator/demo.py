@@ -23,7 +23,7 @@ from app.registry.regions import REGIONS_CSV
 from app.runtime import data_dir, instance
 from app.runtime.admin import create_first_account
 from app.runtime.supervisor import GRACE_S, Child, database, sinyal, stop_on_signals, supervise
-from app.runtime.up import address_of, require_port
+from app.runtime.up import address_of, child_environment, ready_urls, require_ports
 from app.settings import Settings, SettingsError
 from simulator.agent_secret import ENV, secret_of
 from simulator.history.store import HOLDS_ANYTHING, backdate_sites
@@ -35,7 +35,7 @@ from simulator.site_fields import registry_fields
 from simulator.towers import towers
 from simulator.villages import CANARIES, PROVIDERS, addresses, villages
 
-API_ADDRESS = "127.254.0.1", 8000  # of the API on the simulated network
+INGEST_ADDRESS = "127.254.0.1", 8000  # of ingest on the simulated network
 BACKLOG = 2048
 
 Say = Callable[[str], None]
@@ -56,7 +56,7 @@ class SimulatorChild(Child):
 
 async def run(settings: Settings, script_file: Path | None, *, history_days: int | None = None, say: Say) -> None:
     script = load(script_file)
-    require_port(settings)
+    require_ports(settings)
     stop = stop_on_signals()
     with (
         data_dir.claimed(settings.data_dir, data_dir.DEMO),
@@ -83,9 +83,7 @@ async def run(settings: Settings, script_file: Path | None, *, history_days: int
                 say(f"token: {token}")
 
             children = _children(namespace, inside, url, settings, script_file, environment, {ENV: secret})
-            await supervise(
-                children, cluster=cluster, stop=stop, ready_url=f"{address_of(settings)}/readyz", when_ready=ready
-            )
+            await supervise(children, cluster=cluster, stop=stop, ready_urls=ready_urls(settings), when_ready=ready)
 
 
 @contextlib.contextmanager
@@ -104,12 +102,12 @@ def _namespace(say: Say) -> Iterator[Namespace | None]:
 
 
 def _listen_inside(namespace: Namespace | None) -> socket.socket | None:
-    """Open the API's socket on the simulated network; it is ours, so that agents wait while an API restarts."""
+    """Open ingest's socket on the simulated network; it is ours, so that agents wait while ingest restarts."""
     if namespace is None:
         return None
     listener = namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(API_ADDRESS)
+    listener.bind(INGEST_ADDRESS)
     listener.listen(BACKLOG)
     return listener
 
@@ -137,11 +135,10 @@ def _allowed(settings: Settings) -> list[str]:
 
 def _environment(settings: Settings, script: Script) -> dict[str, str]:
     variables = {
-        "SINYAL_DATA_DIR": str(settings.data_dir.resolve()),
+        **child_environment(settings),
         "SINYAL_PROBE__ALLOW": ",".join(_allowed(settings)),
         "SINYAL_CANARIES": ",".join(CANARIES),
         "SINYAL_HOST": settings.host,
-        "SINYAL_PORT": str(settings.port),
     }
     if script.interval_s is not None:
         variables["SINYAL_PROBE__INTERVAL_S"] = str(script.interval_s)
@@ -159,21 +156,23 @@ def _children(
     environment: dict[str, str],
     secret: dict[str, str],
 ) -> list[Child]:
-    worker, api = sinyal("worker", "--supervised"), sinyal("api", "--supervised")
+    worker, ingest = sinyal("worker", "--supervised"), sinyal("ingest", "--supervised")
+    api = Child("api", sinyal("api", "--supervised"), environment)
     if namespace is None or inside is None:
-        return [Child("worker", worker, environment), Child("api", api, environment)]
-    server = "http://{}:{}".format(*API_ADDRESS)
+        return [Child("worker", worker, environment), Child("ingest", ingest, environment), api]
+    server = "http://{}:{}".format(*INGEST_ADDRESS)
     simulator = [sys.executable, "-m", "simulator", "--data-dir", str(settings.data_dir.resolve()), "--server", server]
     simulator += ["--database-url-env", "SINYAL_DATABASE_URL"]
     simulator += ["--script", str(script_file.resolve())] if script_file else []
     simulator_environment = environment | secret | {"SINYAL_DATABASE_URL": url}
-    inner_worker = Child("worker", namespace.command(worker), environment | {"SINYAL_PUBLIC_URL": server})
+    inner_worker = Child("worker", namespace.command(worker), environment | {"SINYAL_INGEST_URL": server})
     return [
         SimulatorChild(
             "simulator", namespace.command(simulator), simulator_environment, shows_output=False, worker=inner_worker
         ),
         inner_worker,
-        Child("api", [*api, "--listen-fd", str(inside.fileno())], environment, pass_fds=(inside.fileno(),)),
+        Child("ingest", [*ingest, "--listen-fd", str(inside.fileno())], environment, pass_fds=(inside.fileno(),)),
+        api,
     ]
 
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,11 +25,29 @@ PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.\-_~:\[\]]+(/[A-Za-z0-9.\-_~/]*)?"
 
 
 def public_url(settings: Settings, request_url: str | None = None) -> str:
-    """Return the URL at which devices reach the service, without a slash at its end. Raises Invalid.
+    """Return the URL at which people and devices reach the api, without a slash at its end. Raises Invalid.
 
     `request_url`: base of the URL of the request at hand, used if SINYAL_PUBLIC_URL is not set.
     """
-    url = settings.public_url or request_url or f"http://{settings.host}:{settings.port}"
+    return _checked(settings.public_url or request_url or f"http://{settings.host}:{settings.port}")
+
+
+def ingest_url(settings: Settings, request_url: str | None = None) -> str:
+    """Return the URL that agents send to, without a slash at its end. Raises Invalid.
+
+    Where no proxy is said to stand in front, the port of the api is replaced by that of ingest.
+    """
+    if settings.ingest_url is not None:
+        return _checked(settings.ingest_url)
+    url = public_url(settings, request_url)
+    parts = urlsplit(url)
+    if settings.public_url is None and parts.port == settings.port:
+        host = parts.netloc.rpartition(":")[0]
+        return f"{parts.scheme}://{host}:{settings.port_of_ingest}{parts.path}"
+    return url
+
+
+def _checked(url: str) -> str:
     if not PUBLIC_URL.fullmatch(url):  # scripts contain it
         raise Invalid(
             Fault(

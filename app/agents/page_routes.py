@@ -11,7 +11,7 @@ from app.agents import enrolment, install_commands, pages
 from app.agents.enrolment import EnrolmentDetails
 from app.agents.models import AgentKind
 from app.agents.params import EnrolmentCode, OptionalKind
-from app.agents.routes import NO_STORE, base_url, settings
+from app.agents.routes import NO_STORE, base_url, ingest_url, settings
 from app.core import i18n
 from app.core.clock import utc_now
 from app.core.errors import Problem
@@ -42,7 +42,7 @@ async def fetch_script(request: Request, code: EnrolmentCode, kind: OptionalKind
             details,
             kind,
             settings=settings(request),
-            url=base_url(request),
+            url=ingest_url(request),
             address=request.client.host if request.client else None,
         )
     except Problem as problem:

@@ -42,7 +42,7 @@ async def issue_agent(session: Session, caller: Writer, request: Request, id: Si
     the header `X-Sinyal-Warning` states the address that the script uses instead.
     """
     content = await installation.issue(
-        session, id, kind, caller=caller, settings=settings(request), url=base_url(request)
+        session, id, kind, caller=caller, settings=settings(request), url=ingest_url(request)
     )
     texts = warnings(request)  # in a header, since the body is a script
     return PlainTextResponse(content, 201, headers=NO_STORE | ({"X-Sinyal-Warning": "; ".join(texts)} if texts else {}))
@@ -52,7 +52,7 @@ async def issue_agent(session: Session, caller: Writer, request: Request, id: Si
 async def preview_agent(session: Session, caller: Reader, request: Request, id: SiteId, kind: RequiredKind) -> Response:
     """Get the script with a placeholder for the token."""
     content = await installation.preview(
-        session, id, kind, caller=caller, settings=settings(request), url=base_url(request)
+        session, id, kind, caller=caller, settings=settings(request), url=ingest_url(request)
     )
     return PlainTextResponse(content)
 
@@ -100,3 +100,7 @@ def warnings(request: Request) -> list[str]:
 
 def base_url(request: Request) -> str:
     return installation.public_url(settings(request), str(request.base_url))
+
+
+def ingest_url(request: Request) -> str:
+    return installation.ingest_url(settings(request), str(request.base_url))

@@ -110,7 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _create_state(app)
     for router in ROUTERS:
         app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
-    for router in (health.router, metrics_router, enrolment_pages):
+    for router in (health.liveness_router, health.router, metrics_router, enrolment_pages):
         app.include_router(router)
     problem_details.install(app, synonym_of=vocabulary.find_choice)
     openapi_docs.install(app, prefix=API)

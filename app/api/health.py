@@ -1,29 +1,35 @@
-"""`/healthz`: the process is alive. `/readyz`: it can serve; with the age of the worker's heartbeat. `/metrics`."""
+"""`/healthz`: the process is alive. `/readyz`: it can serve; details for callers. `/metrics`."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
+from app.access.scope import Caller
 from app.api import service_metrics
 from app.core.clock import utc_now
 from app.postgres.schema import is_current
 from app.status.rendered import MEDIA_TYPES, StatusFormat
 from app.status.snapshot import Snapshot
+from app.web.auth import find_caller
 from app.web.deps import open_to_all
 
 router = APIRouter(tags=["this service"], dependencies=[Depends(open_to_all)])
+liveness_router = APIRouter(tags=["this service"], dependencies=[Depends(open_to_all)])
 
 
-@router.get("/healthz")
+@liveness_router.get("/healthz")
 async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"description": "Not ready: the body lists why"}})
-async def readyz(request: Request) -> Response:
-    """200 once the database is migrated and the status is loaded. A dead worker is a warning: history still serves."""
+@router.get("/readyz", responses={503: {"description": "Not ready"}})
+async def readyz(request: Request, caller: Annotated[Caller | None, Depends(find_caller)]) -> Response:
+    """200 once the database is migrated and the status is loaded. A dead worker is a warning: history still serves.
+
+    Callers with a token also read `problems`, `warnings`, and since when the worker sees or hears nothing.
+    """
     state = request.app.state
     snapshot: Snapshot = state.snapshot
     problems: list[str] = []
@@ -39,7 +45,9 @@ async def readyz(request: Request) -> Response:
         problems.append(
             f"the status cannot be refreshed ({snapshot.refresh_error}): see status_refresh_failed in the log"
         )
-    body = {"ready": not problems, "problems": problems, "warnings": _warnings(state), **_worker(snapshot)}
+    body: dict[str, Any] = {"ready": not problems}
+    if caller is not None:
+        body |= {"problems": problems, "warnings": _warnings(state), **_worker(snapshot)}
     return Response(orjson.dumps(body), 503 if problems else 200, media_type="application/json")
 
 

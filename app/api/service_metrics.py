@@ -187,10 +187,16 @@ def _figures(figures: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 async def render(state: Any) -> bytes:
-    """Render all metrics of an application; those from the database are missing while it is unavailable."""
+    """Render all metrics of the api; those from the database are missing while it is unavailable."""
+    registry = CollectorRegistry()
+    registry.register(ScrapeCollector(state, await _read_database(state.sessions)))
+    return render_process(state) + generate_latest(registry)
+
+
+def render_process(state: Any) -> bytes:
+    """Render what an app of this process counted, and the process itself."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(ScrapeCollector(state, await _read_database(state.sessions)))
     return generate_latest(state.metrics) + generate_latest(registry)
 
 

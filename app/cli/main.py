@@ -47,9 +47,9 @@ def main() -> None:
         fail(f"{error.filename or 'the database'}: {error.strerror or error}")
 
 
-@app.command(short_help="Run the whole service: database, worker and API.")
+@app.command(short_help="Run the whole service: database, worker, ingest and API.")
 def up(port: Port = None) -> None:
-    """Run the whole service: worker and API, and an embedded PostgreSQL unless SINYAL_DATABASE_URL is set.
+    """Run the whole service: worker, ingest and API, and an embedded PostgreSQL unless SINYAL_DATABASE_URL is set.
 
     What crashes is started again. On a new database the first account and its password are printed once.
     """
@@ -86,13 +86,18 @@ def demo(
 @app.command(short_help="Run the worker alone: probe, judge, store.")
 def worker(supervised: Supervised = False) -> None:
     """Probe the sites, judge the readings and store them. A second worker waits until the first one ends."""
+    from app.runtime.loop_watchdog import watched_loop
     from app.runtime.supervisor import end_with_parent
     from app.worker.process import work
+
+    async def watched() -> None:
+        async with watched_loop():
+            await work(settings)
 
     settings = configured("worker")
     if supervised:
         end_with_parent()
-    run(work(settings))
+    run(watched())
 
 
 @app.command(short_help="Run the REST API alone.")
@@ -100,7 +105,6 @@ def api(
     port: Port = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of serving processes.")] = 1,
     supervised: Supervised = False,
-    listen_fd: Annotated[int | None, typer.Option(hidden=True, help="An inherited listening socket.")] = None,
 ) -> None:
     """Serve the REST API on SINYAL_HOST and SINYAL_PORT, over a migrated database."""
     from app.runtime import server
@@ -109,7 +113,24 @@ def api(
     settings = configured("api", port=port)
     if supervised:
         end_with_parent()
-    server.run(settings, workers=workers, listen_fd=listen_fd)
+    server.run_api(settings, workers=workers)
+
+
+@app.command(short_help="Run ingest alone: take in what devices send.")
+def ingest(
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="TCP port, instead of SINYAL_INGEST_PORT.")] = None,
+    supervised: Supervised = False,
+    listen_fd: Annotated[int | None, typer.Option(hidden=True, help="An inherited listening socket.")] = None,
+) -> None:
+    """Take in what devices send, on SINYAL_HOST and SINYAL_INGEST_PORT, whatever the API is busy with."""
+    from app.runtime import server
+    from app.runtime.supervisor import end_with_parent
+
+    settings = configured("ingest")
+    settings.ingest_port = port or settings.ingest_port
+    if supervised:
+        end_with_parent()
+    server.run_ingest(settings, listen_fd=listen_fd)
 
 
 @app.command(short_help="Migrate the database to this version.")

@@ -35,11 +35,19 @@ HEARTBEAT_S = 15  # `next_s` for the worker's ingest heartbeat
 
 
 class PushEndpoint:
-    """What an API process keeps for all pushes: known devices, rate limits, and the group commit."""
+    """What a process keeps for all pushes: known devices, rate limits, and the group commit."""
 
-    def __init__(self, sessions: Callable[[], Sessions], limits: PushLimits, metrics: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        sessions: Callable[[], Sessions],
+        limits: PushLimits,
+        metrics: CollectorRegistry,
+        *,
+        announces_start: bool = False,
+    ) -> None:
+        """`announces_start`: see `GroupCommit`."""
         self._sessions, self.limits = sessions, limits
-        self.devices, self.commits = DeviceCache(sessions), GroupCommit(sessions)
+        self.devices, self.commits = DeviceCache(sessions), GroupCommit(sessions, announces_start=announces_start)
         self._rows = Counter("sinyal_push_rows", "Rows received in pushes, by verdict", ["verdict"], registry=metrics)
         waiting = Gauge("sinyal_push_waiting", "Pushes waiting for their commit", registry=metrics)
         waiting.set_function(lambda: len(self.commits))

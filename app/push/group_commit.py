@@ -33,12 +33,16 @@ class NotStored(Problem):
 
 
 class GroupCommit:
-    def __init__(self, sessions: Callable[[], Sessions]) -> None:
+    def __init__(self, sessions: Callable[[], Sessions], *, announces_start: bool = False) -> None:
+        """`announces_start`: enqueue the start of this process with its first group: it excuses pushes due then.
+
+        Only ingest does: whoever could end an api process would excuse them at will.
+        """
         self._sessions = sessions
         self._waiting: deque[Waiting] = deque()
         self._rows = 0  # of all that wait
         self._writer: asyncio.Task[None] | None = None
-        self._start_recorded = False
+        self._start_due = announces_start
 
     def __len__(self) -> int:
         """How many pushes wait for their commit."""
@@ -111,10 +115,10 @@ class GroupCommit:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with transaction(self._sessions()) as session:
-                    if not self._start_recorded:
+                    if self._start_due:
                         await inbox.enqueue(session, [Delivery.api_start(pushes[0].received_at)])
                     results = await receipts.record_pushes(session, pushes)
-                self._start_recorded = True
+                self._start_due = False
                 return results
             except Exception as error:
                 may_retry = isinstance(error, ReceiptConflict) or sqlstate(error) in RETRY_AT_ONCE

@@ -53,7 +53,7 @@ class Delivery:
 
     @classmethod
     def api_start(cls, received_at: datetime) -> "Delivery":
-        """The first delivery of an API process: pushes sent just before it may be lost."""
+        """The first delivery of an ingest process: pushes sent just before it may be lost."""
         return cls(None, received_at, API_START)
 
     @property

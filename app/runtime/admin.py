@@ -94,7 +94,7 @@ async def issue_agent(settings: Settings, site: str, kind: str) -> str:
             AgentKind(kind),
             caller=command_line_caller(),
             settings=settings,
-            url=installation.public_url(settings),
+            url=installation.ingest_url(settings),
         )
 
 

@@ -1,9 +1,11 @@
-"""`sinyal api`: uvicorn, with our own connections."""
+"""`sinyal api` and `sinyal ingest`: uvicorn, with our own connections and a watch over the event loop."""
 
 import contextlib
 import resource
 import socket
 import sys
+from collections.abc import AsyncIterator
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -11,23 +13,44 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from app.api.app import create_app
+from app.api.ingest_app import create_ingest_app
 from app.core import logging
 from app.runtime.connections import IDLE_S, connections
+from app.runtime.loop_watchdog import watched_loop
 from app.settings import Settings
 
 MAX_FILES = 65_536
 
 
-def run(settings: Settings, *, workers: int, listen_fd: int | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. `listen_fd`: a listening socket inherited from the parent, served as well."""
-    config = uvicorn.Config(
-        "app.runtime.server:make_app",
+def run_api(settings: Settings, *, workers: int) -> None:
+    """Serve the api until SIGTERM or SIGINT."""
+    config = _configure(settings, "make_app", port=settings.port, workers=workers if workers > 1 else None)
+    if workers > 1:
+        with contextlib.suppress(KeyboardInterrupt):
+            Multiprocess(config, sockets=[config.bind_socket()]).run()
+    else:
+        _serve(config, [config.bind_socket()])
+
+
+def run_ingest(settings: Settings, *, listen_fd: int | None = None) -> None:
+    """Serve ingest until SIGTERM or SIGINT. `listen_fd`: a listening socket inherited from the parent, served as well.
+
+    Always one process: pushes that wait together are committed together.
+    """
+    config = _configure(settings, "make_ingest_app", port=settings.port_of_ingest)
+    inherited = [] if listen_fd is None else [socket.socket(fileno=listen_fd)]
+    _serve(config, [config.bind_socket(), *inherited])
+
+
+def _configure(settings: Settings, factory: str, *, port: int, workers: int | None = None) -> uvicorn.Config:
+    return uvicorn.Config(
+        f"app.runtime.server:{factory}",
         factory=True,
         http=connections(settings, max_files=raise_file_limit()),  # type: ignore[arg-type]  # uvicorn calls it
         ws="none",
         host=settings.host,
-        port=settings.port,
-        workers=workers if workers > 1 else None,
+        port=port,
+        workers=workers,
         root_path=settings.root_path,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
@@ -38,13 +61,10 @@ def run(settings: Settings, *, workers: int, listen_fd: int | None = None) -> No
         timeout_keep_alive=int(IDLE_S),
         timeout_graceful_shutdown=4,
     )
-    sockets = [config.bind_socket()]
-    if listen_fd is not None:
-        sockets.append(socket.socket(fileno=listen_fd))
+
+
+def _serve(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
     with contextlib.suppress(KeyboardInterrupt):
-        if workers > 1:
-            Multiprocess(config, sockets=sockets).run()
-            return
         config.load_app()
         server = uvicorn.Server(config)
         server.run(sockets=sockets)
@@ -63,4 +83,22 @@ def raise_file_limit() -> int:
 def make_app() -> FastAPI:
     """Create the app in the serving process, whose logs are configured first: tracebacks must not show values."""
     logging.configure("api")
-    return create_app()
+    return _watched(create_app())
+
+
+def make_ingest_app() -> FastAPI:
+    """As `make_app`."""
+    logging.configure("ingest")
+    return _watched(create_ingest_app())
+
+
+def _watched(app: FastAPI) -> FastAPI:
+    lifespan = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def watched_lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        async with watched_loop(), lifespan(app) as state:
+            yield state
+
+    app.router.lifespan_context = watched_lifespan
+    return app

@@ -1,4 +1,4 @@
-"""Supervises database, worker and API as child processes: one that dies is restarted, and all end together."""
+"""Supervises database, worker, ingest and API as child processes: one that dies is restarted, and all end together."""
 
 import asyncio
 import contextlib
@@ -122,11 +122,11 @@ async def supervise(
     *,
     cluster: Cluster | None,
     stop: asyncio.Event,
-    ready_url: str,
+    ready_urls: Sequence[str],
     when_ready: Callable[[], None],
 ) -> None:
     """Keep all children and the database alive until `stop` is set, then end the children."""
-    reporting = asyncio.create_task(_report_when_ready(ready_url, when_ready))
+    reporting = asyncio.create_task(_report_when_ready(ready_urls, when_ready))
     restarting: asyncio.Task[None] | None = None  # crash recovery may take minutes, and the children go on meanwhile
     try:
         while not stop.is_set():
@@ -150,12 +150,12 @@ async def _restart(cluster: Cluster) -> None:
         await asyncio.sleep(1)
 
 
-async def _report_when_ready(url: str, when_ready: Callable[[], None]) -> None:
+async def _report_when_ready(urls: Sequence[str], when_ready: Callable[[], None]) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
     async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError):
-                if (await client.get(url)).status_code == 200:
+                if all([(await client.get(url)).status_code == 200 for url in urls]):
                     when_ready()
                     return
             await asyncio.sleep(0.2)

@@ -1,5 +1,6 @@
 """Authentication: by an API token, by the cookie of a console session, or by a stream ticket."""
 
+import asyncio
 from dataclasses import replace
 from hmac import compare_digest
 from typing import Annotated
@@ -13,7 +14,7 @@ from app.access.scope import Caller
 from app.access.stream_tickets import Credential
 from app.core.errors import CsrfTokenInvalid, NotSignedIn
 from app.postgres.engine import transaction
-from app.web.caller_cache import SAFE_METHODS, CallerCache
+from app.web.caller_cache import LOOK_UP_S, SAFE_METHODS, CallerCache
 from app.web.credentials import COOKIE, find_credential
 from app.web.problem_details import NO_TOKEN, UNAVAILABLE
 from app.web.request_context import context_of
@@ -59,6 +60,19 @@ async def signed_in(
     if context.credential.kind is CredentialKind.SESSION and request.method not in SAFE_METHODS:
         _require_csrf_token(request, session_secret or "")
     return replace(caller, address=request.client.host if request.client else None)
+
+
+async def find_caller(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    session_secret: Annotated[str | None, Depends(cookie)],
+) -> Caller | None:
+    """Return the caller; None for a stranger, and while that cannot be told."""
+    try:
+        async with asyncio.timeout(LOOK_UP_S):
+            return await signed_in(request, credentials, session_secret)
+    except (NotSignedIn, *UNAVAILABLE):
+        return None
 
 
 def presented_credential(request: Request, _: Annotated[Caller, Depends(signed_in)]) -> Credential:

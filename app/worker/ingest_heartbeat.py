@@ -65,14 +65,15 @@ class IngestHeartbeat:
 
 
 def open_heartbeat(settings: Settings) -> IngestHeartbeat:
-    return IngestHeartbeat(_base_url(settings) + PATH)
+    return IngestHeartbeat(base_url(settings) + PATH)
 
 
-def _base_url(settings: Settings) -> str:
-    """As devices reach it: with the path of the reverse proxy, unless `public_url` has it already."""
-    if settings.public_url is None:
-        return f"http://{_reachable(settings.host)}:{settings.port}"
-    base = settings.public_url.rstrip("/")
+def base_url(settings: Settings) -> str:
+    """As devices reach ingest: with the path of the reverse proxy, unless the URL has it already."""
+    url = settings.ingest_url or settings.public_url
+    if url is None:
+        return f"http://{_reachable(settings.host)}:{settings.port_of_ingest}"
+    base = url.rstrip("/")
     return base if base.endswith(settings.root_path) else base + settings.root_path
 
 

@@ -27,11 +27,19 @@ async def test_it_is_ready_once_the_database_is_migrated_and_the_snapshot_is_loa
     client = cast.stranger.client
     assert (await client.get("/healthz")).json() == {"status": "ok"}
     early = await client.get("/readyz")
-    assert (early.status_code, early.json()["ready"]) == (503, False)
+    assert (early.status_code, early.json()) == (503, {"ready": False})
     await app.state.snapshot.refresh(app.state.sessions)
     ready = await client.get("/readyz")
-    assert ready.status_code == 200
-    assert ready.json()["worker_beat_age_s"] is None
+    assert (ready.status_code, ready.json()) == (200, {"ready": True})
+
+
+async def test_readiness_tells_a_stranger_nothing_of_when_we_see_or_hear_nothing(app: FastAPI, cast: Cast) -> None:
+    await app.state.snapshot.refresh(app.state.sessions)
+    for headers in ({}, {"Authorization": "Bearer made-up"}, {"Cookie": "sinyal_session=made-up"}):
+        told = await cast.stranger.client.get("/readyz", headers=headers)
+        assert (told.status_code, told.json()) == (200, {"ready": True})
+    details = (await cast.vera.client.get("/readyz")).json()
+    assert details.keys() == {"ready", "problems", "warnings", "worker_beat_age_s", "blind_since", "deaf_since"}
 
 
 async def test_readiness_warns_where_sites_report_themselves_and_are_not_proven_to_be_heard(
@@ -39,7 +47,7 @@ async def test_readiness_warns_where_sites_report_themselves_and_are_not_proven_
 ) -> None:
     async def warnings() -> list[str]:
         await app.state.snapshot.refresh(app.state.sessions)
-        return list((await cast.stranger.client.get("/readyz")).json()["warnings"])
+        return list((await cast.vera.client.get("/readyz")).json()["warnings"])
 
     assert await warnings() == []
     await register(cast, probe="push", host=None, technology="leo")

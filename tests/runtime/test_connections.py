@@ -46,9 +46,11 @@ async def listening(*, proxies: Sequence[str] = (), **limits: int) -> AsyncItera
     running = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110  # watched from outside
         await asyncio.sleep(0.02)
-    yield port
-    server.should_exit = True
-    await running
+    try:
+        yield port
+    finally:
+        server.should_exit = True
+        await running
 
 
 class Peer:
@@ -102,7 +104,7 @@ class Peer:
         return sent
 
     def close(self) -> None:
-        self._writer.close()
+        self._writer.transport.abort()  # what is not sent yet may never be
 
 
 @asynccontextmanager
@@ -116,6 +118,7 @@ async def peers(port: int) -> AsyncIterator[Callable[[], "asyncio.Future[Peer]"]
     yield lambda: asyncio.ensure_future(connect())
     for peer in opened:
         peer.close()
+    await asyncio.sleep(0)
 
 
 @pytest.fixture

@@ -8,23 +8,23 @@ from pathlib import Path
 from app.runtime.supervisor import Child
 from app.settings import Settings
 from simulator.agent_secret import ENV
-from simulator.demo import API_ADDRESS, SimulatorChild, _children, _listen_inside
+from simulator.demo import INGEST_ADDRESS, SimulatorChild, _children, _listen_inside
 from simulator.namespace import Namespace
 
 SETTINGS = Settings(database_url=None, data_dir=Path("data"))
 SECRET = "f00d"
 
 
-def test_on_the_simulated_network_the_api_listens_on_a_socket_that_outlives_it(namespace: Namespace) -> None:
+def test_on_the_simulated_network_ingest_listens_on_a_socket_that_outlives_it(namespace: Namespace) -> None:
     inside = _listen_inside(namespace)
     assert inside is not None
     with inside, namespace.socket(socket.AF_INET, socket.SOCK_STREAM) as caller:
-        caller.connect(API_ADDRESS)  # no API accepts yet
+        caller.connect(INGEST_ADDRESS)  # nothing accepts yet
         children = {
             child.name: child for child in _children(namespace, inside, "url", SETTINGS, None, {}, {ENV: SECRET})
         }
-        assert children["api"].pass_fds == (inside.fileno(),)
-        assert children["worker"].environment["SINYAL_PUBLIC_URL"] == "http://127.254.0.1:8000"
+        assert children["ingest"].pass_fds == (inside.fileno(),)
+        assert children["worker"].environment["SINYAL_INGEST_URL"] == "http://127.254.0.1:8000"
 
 
 def test_the_agents_secret_goes_to_the_simulator_alone_and_on_no_command_line(namespace: Namespace) -> None:
@@ -36,11 +36,12 @@ def test_the_agents_secret_goes_to_the_simulator_alone_and_on_no_command_line(na
     assert not any(SECRET in word for child in children for word in child.argv)
 
 
-def test_without_a_network_of_its_own_there_are_worker_and_api_alone() -> None:
+def test_without_a_network_of_its_own_there_are_worker_ingest_and_api_alone() -> None:
     assert _listen_inside(None) is None
     children = _children(None, None, "url", SETTINGS, None, {}, {ENV: SECRET})
     assert [(child.name, child.pass_fds, child.environment) for child in children] == [
         ("worker", (), {}),
+        ("ingest", (), {}),
         ("api", (), {}),
     ]
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
@@ -43,9 +42,8 @@ def fail_for(site_id: int, method: Callable[..., Any]) -> Callable[..., Any]:
     return failing
 
 
-async def readiness(app: FastAPI) -> dict[str, Any]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        return (await client.get("/readyz")).json()  # type: ignore[no-any-return]
+async def readiness(cast: Cast) -> dict[str, Any]:
+    return (await cast.vera.client.get("/readyz")).json()  # type: ignore[no-any-return]
 
 
 async def test_a_row_that_cannot_be_read_is_set_aside_and_does_not_stop_the_others(
@@ -63,10 +61,10 @@ async def test_a_row_that_cannot_be_read_is_set_aside_and_does_not_stop_the_othe
         (rejected,) = [entry for entry in logs if entry["event"] == "status_row_rejected"]
         assert (rejected["site"], rejected["log_level"]) == (poison["id"], "error"), "once, until it is read again"
         assert isinstance(rejected["exc_info"], TypeError)
-        assert any("1 site" in warning for warning in (await readiness(app))["warnings"])
+        assert any("1 site" in warning for warning in (await readiness(cast))["warnings"])
     await judge(session, poison["id"], "down")
     assert (await status(app, cast.vera))[poison["code"]]["state"] == "down"
-    assert not any("1 site" in warning for warning in (await readiness(app))["warnings"])
+    assert not any("1 site" in warning for warning in (await readiness(cast))["warnings"])
 
 
 async def test_a_row_that_cannot_be_read_is_not_shown_to_a_provider_that_it_has_left(
@@ -164,7 +162,7 @@ async def test_it_ends_though_an_error_takes_the_place_of_its_cancellation(
 
 async def test_an_error_of_our_own_makes_the_service_not_ready(app: FastAPI, cast: Cast) -> None:
     await status(app, cast.vera)
-    assert (await readiness(app))["problems"] == []
+    assert (await readiness(cast))["problems"] == []
     app.state.snapshot.refresh_error = "TypeError"
-    (problem,) = (await readiness(app))["problems"]
+    (problem,) = (await readiness(cast))["problems"]
     assert "TypeError" in problem

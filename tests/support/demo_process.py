@@ -21,9 +21,10 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Demo:
-    def __init__(self, process: subprocess.Popen[str], folder: Path, port: int) -> None:
+    def __init__(self, process: subprocess.Popen[str], folder: Path, port: int, ingest_port: int) -> None:
         self.process, self.folder = process, folder
         self.url = f"http://127.0.0.1:{port}"
+        self.ingest_url = f"http://127.0.0.1:{ingest_port}"
         self.token = ""
         self.client = httpx.Client(timeout=10, trust_env=False)
 
@@ -56,12 +57,12 @@ class Demo:
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def child(self, name: str) -> int:
-        """Return the process id of the worker, api, simulator or database (its postmaster). Raises AssertionError."""
+        """Return the process id of a child by its name, or of the database's postmaster. Raises AssertionError."""
         if name == "database":
             pid = Cluster(self.folder).pid
             assert pid is not None
             return pid
-        wanted = {"worker": "worker", "api": "api"}.get(name, "simulator")
+        wanted = name if name in {"worker", "ingest", "api"} else "simulator"
         for pid in _children(self.process.pid):
             if wanted in _read(Path(f"/proc/{pid}/cmdline")).split("\0"):
                 return pid
@@ -79,17 +80,17 @@ class Demo:
 
 @contextmanager
 def demo(folder: Path, script: str | None = None, **environment: str) -> Iterator[Demo]:
-    port = free_port()
+    port, ingest_port = free_port(), free_port()
     argv = [sys.executable, "-m", "app.cli", "demo", "--port", str(port)]
     if script is not None:
         file = folder.with_suffix(".toml")
         file.write_text(script)
         argv += ["--script", str(file)]
     inherited = {name: value for name, value in os.environ.items() if name != "SINYAL_DATABASE_URL"}
-    env = inherited | {"SINYAL_DATA_DIR": str(folder)} | environment
+    env = inherited | {"SINYAL_DATA_DIR": str(folder), "SINYAL_INGEST_PORT": str(ingest_port)} | environment
     log = folder.with_suffix(".log").open("w")
     process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
-    running = Demo(process, folder, port)
+    running = Demo(process, folder, port, ingest_port)
     try:
         running.wait_until_ready()
         yield running

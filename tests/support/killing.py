@@ -25,9 +25,10 @@ from tests.support.demo_process import free_port, wait_for
 
 
 class Api:
-    """One replica; whoever kills it starts it again."""
+    """One replica, or an ingest; whoever kills it starts it again."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, *, command: str = "api") -> None:
+        self._command = command
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._environment = os.environ | {"SINYAL_DATABASE_URL": database_url, "SINYAL_DATA_DIR": str(folder)}
@@ -37,7 +38,7 @@ class Api:
     def start(self) -> None:
         port = free_port()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "api", "--supervised", "--port", str(port)],
+            [sys.executable, "-m", "app.cli", self._command, "--supervised", "--port", str(port)],
             cwd=ROOT,
             env=self._environment,
             stdin=subprocess.PIPE,

@@ -65,12 +65,19 @@ class Prometheus:
 
 @contextmanager
 def scraping(running: Demo, folder: Path, *, every_s: int = EVERY_S) -> Iterator[Prometheus]:
-    """Run Prometheus with our configuration and rules; only the target and the interval are changed."""
+    """Run Prometheus with our configuration and rules; only the targets and the interval are changed."""
     shutil.copytree(FOLDER, folder)
     (folder / "sinyal.token").write_text(running.token)
     config = folder / "prometheus.yml"
     text = config.read_text()
-    config.write_text(text.replace("127.0.0.1:8000", running.url.removeprefix("http://")).replace("15s", f"{every_s}s"))
+    for ours, theirs in (
+        ("127.0.0.1:8000", running.url.removeprefix("http://")),
+        ("127.0.0.1:8001", running.ingest_url.removeprefix("http://")),
+        ("15s", f"{every_s}s"),
+    ):
+        assert ours in text
+        text = text.replace(ours, theirs)
+    config.write_text(text)
     checked = subprocess.run([program("promtool"), "check", "config", str(config)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
     port = free_port()

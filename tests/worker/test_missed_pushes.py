@@ -143,13 +143,14 @@ def test_a_clock_that_was_set_back_proves_nothing_of_before() -> None:
 @pytest.mark.parametrize(
     ("given", "url"),
     [
-        ({}, "http://127.0.0.1:8000"),
-        ({"host": "0.0.0.0", "port": 80}, "http://127.0.0.1:80"),
-        ({"host": "::"}, "http://[::1]:8000"),
+        ({}, "http://127.0.0.1:8001"),
+        ({"host": "0.0.0.0", "port": 80}, "http://127.0.0.1:81"),
+        ({"host": "::", "ingest_port": 9000}, "http://[::1]:9000"),
         ({"public_url": "https://sinyal.example/"}, "https://sinyal.example"),
         ({"public_url": "https://example.id", "root_path": "/sinyal"}, "https://example.id/sinyal"),
         ({"public_url": "https://example.id/sinyal", "root_path": "/sinyal"}, "https://example.id/sinyal"),
-        ({"root_path": "/sinyal"}, "http://127.0.0.1:8000"),
+        ({"root_path": "/sinyal"}, "http://127.0.0.1:8001"),
+        ({"public_url": "http://192.0.2.1:8000", "ingest_url": "http://192.0.2.1:8001"}, "http://192.0.2.1:8001"),
     ],
 )
 def test_our_own_heartbeat_is_pushed_to_the_url_of_devices(given: dict[str, str], url: str) -> None:

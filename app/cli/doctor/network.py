@@ -8,7 +8,7 @@ import httpx
 
 from app.cli.doctor.check_result import CheckResult, CheckStatus, in_thread
 from app.runtime import data_dir, instance
-from app.runtime.up import require_port
+from app.runtime.up import require_ports
 from app.settings import Settings, SettingsError
 from probes.contract import Outcome, ProbeKind, Target
 from probes.echo import Echo, IcmpNotPermitted, Ping
@@ -107,7 +107,7 @@ async def check_port(settings: Settings) -> CheckResult:
         return await check_running_instance(running, settings)
     where = f"{settings.host}:{settings.port}"
     try:
-        require_port(settings)
+        require_ports(settings)
     except SettingsError as error:
         answer = await ask_readiness(settings.host, settings.port)
         if answer is None:
@@ -127,17 +127,18 @@ async def check_running_instance(running: instance.Instance, settings: Settings)
     return describe_listener(answer, where, "the service of this data folder")
 
 
-def describe_listener(answer: list[str] | str, where: str, owner: str) -> CheckResult:
+def describe_listener(answer: bool | str, where: str, owner: str) -> CheckResult:
     """Describe what answers at a port; `owner` is how to call it if it is our API."""
     if isinstance(answer, str):
         return CheckResult(CheckStatus.FAIL, f"port: {answer} listens on {where}", "Stop it, or set SINYAL_PORT")
-    if answer:
-        return CheckResult(CheckStatus.WARN, f"port: {owner} listens on {where}, not ready: {'; '.join(answer)}")
+    if not answer:
+        remedy = f"GET /readyz with a token says why: http://{where}/readyz"
+        return CheckResult(CheckStatus.WARN, f"port: {owner} listens on {where}, not ready", remedy)
     return CheckResult(CheckStatus.OK, f"port: {owner} listens on {where}, ready")
 
 
-async def ask_readiness(host: str, port: int) -> list[str] | str | None:
-    """Return what our API is not ready for; when another program answers, what it looks like; None if nothing does."""
+async def ask_readiness(host: str, port: int) -> bool | str | None:
+    """Return whether our API is ready; when another program answers, what it looks like; None if nothing does."""
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     url = httpx.URL(scheme="http", host=local, port=port, path="/readyz")
     try:
@@ -148,9 +149,8 @@ async def ask_readiness(host: str, port: int) -> list[str] | str | None:
     except httpx.HTTPError:
         return "a program that does not speak HTTP"
     try:
-        body = response.json()
-        if "worker_beat_age_s" in body:
-            return [str(problem) for problem in body["problems"]]
+        if type(ready := response.json()["ready"]) is bool:
+            return ready
     except (ValueError, LookupError, TypeError):
         pass
     return f"another program (HTTP {response.status_code}, Server: {response.headers.get('server', 'unnamed')[:40]!r})"

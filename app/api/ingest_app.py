@@ -1,0 +1,79 @@
+"""`create_ingest_app()`: what devices send, in a process and on a port of its own: no page or report delays it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from prometheus_client import CollectorRegistry
+
+from app.api import health, service_metrics
+from app.api.middleware.body_limits import BodyLimit
+from app.api.middleware.head_limits import HeadLimit
+from app.api.middleware.rate_limit import RateLimit
+from app.api.service_metrics import RequestMetrics
+from app.postgres.engine import database_url, open_engine, open_sessions
+from app.push.asgi_bypass import PushBypass
+from app.push.endpoint import PushEndpoint
+from app.push.rate_limits import PushLimits
+from app.push.routes import router as pushes
+from app.settings import Settings
+from app.settings import settings as configured_settings
+from app.status.rendered import MEDIA_TYPES, StatusFormat
+from app.throughput.speedtest_routes import router as speedtests
+from app.web import problem_details
+from app.web.caller_cache import CallerCache
+from app.web.deps import open_to_all
+from app.web.params import check_parameters
+from app.web.security_headers import SecurityHeaders
+
+API = "/api/v1"
+metrics_router = APIRouter(dependencies=[Depends(open_to_all)])
+
+
+def create_ingest_app(settings: Settings | None = None) -> FastAPI:
+    """`settings`: those of the environment by default."""
+    app = FastAPI(title="Sinyal Desa: ingest", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    state = app.state
+    state.settings = settings = settings or configured_settings()
+    state.metrics = CollectorRegistry()
+    state.push = PushEndpoint(
+        lambda: state.sessions, PushLimits(settings.push, settings.limits), state.metrics, announces_start=True
+    )
+    for router in (pushes, speedtests):
+        app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
+    for router in (health.liveness_router, metrics_router):
+        app.include_router(router)
+    problem_details.install(app)
+    app.add_middleware(PushBypass, endpoint=state.push, prefix=API)
+    app.add_middleware(BodyLimit)
+    if per_s := settings.limits.requests_per_s:
+        app.add_middleware(
+            RateLimit,
+            callers=CallerCache(),  # nobody signs in here
+            requests_per_s=per_s,
+            burst=settings.limits.burst,
+            exempt={f"{API}/push"},
+        )
+    app.add_middleware(HeadLimit)
+    app.add_middleware(SecurityHeaders, https=(settings.public_url or "").startswith("https://"))
+    app.add_middleware(RequestMetrics, registry=state.metrics)
+    return app
+
+
+@metrics_router.get("/metrics")
+async def get_metrics(request: Request) -> Response:
+    """What this process counted: pushes, requests, its own memory."""
+    return Response(service_metrics.render_process(request.app.state), media_type=MEDIA_TYPES[StatusFormat.METRICS])
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    url = database_url(settings)
+    app.state.engine = open_engine(url, name="ingest", pool_size=5, query_s=settings.limits.query_s)
+    app.state.sessions = open_sessions(app.state.engine)
+    try:
+        yield
+    finally:
+        await app.state.push.close()
+        await app.state.engine.dispose()

@@ -1,0 +1,71 @@
+"""Ingest as a process of its own: whatever the api is busy with, devices are heard, and our heartbeat proves it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.settings import Settings
+from app.worker.ingest_heartbeat import open_heartbeat
+from tests.support.demo_process import wait_for
+from tests.support.killing import Api
+from tests.support.push_samples import BEAT
+
+pytestmark = pytest.mark.real_time
+
+
+@pytest.fixture
+def processes(fleet: tuple[str, list[str]], tmp_path: Path) -> Iterator[tuple[Api, Api]]:
+    """An api and an ingest over one database."""
+    api, ingest = Api(fleet[0], tmp_path / "api"), Api(fleet[0], tmp_path / "ingest", command="ingest")
+    for process in (api, ingest):
+        process.start()
+    for process in (api, ingest):
+        wait_for(lambda process=process: process.ready, 60)  # type: ignore[misc]
+    yield api, ingest
+    for process in (api, ingest):
+        process.close()
+
+
+async def test_a_stalled_api_deafens_nobody(processes: tuple[Api, Api], fleet: tuple[str, list[str]]) -> None:
+    api, ingest = processes
+    assert api.pid is not None
+    port, ingest_port = (int(process.url.rpartition(":")[2]) for process in processes)
+    heartbeat = open_heartbeat(Settings(database_url=None, port=port, ingest_port=ingest_port))
+    device = {"Authorization": f"Bearer {fleet[1][0]}"}
+    heartbeat.secret = fleet[1][1]
+    os.kill(api.pid, signal.SIGSTOP)
+    try:
+        async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
+            for seq in range(5):
+                answer = await client.post(f"{ingest.url}/api/v1/push", json=BEAT | {"seq": seq}, headers=device)
+                assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+            await heartbeat.send()
+            assert (heartbeat.sent, heartbeat.unanswered) == (1, 0)
+            with pytest.raises(httpx.TimeoutException):
+                await client.get(f"{api.url}/healthz")
+    finally:
+        os.kill(api.pid, signal.SIGCONT)
+        await heartbeat.close()
+    await asyncio.to_thread(wait_for, lambda: api.ready, 15)
+
+
+def test_the_api_still_takes_pushes_for_devices_that_know_its_address(
+    processes: tuple[Api, Api], fleet: tuple[str, list[str]]
+) -> None:
+    api, ingest = processes
+    device, row = {"Authorization": f"Bearer {fleet[1][2]}"}, BEAT | {"boot": "once"}
+    first, second = (
+        httpx.post(f"{process.url}/api/v1/push", json=row, headers=device, trust_env=False, timeout=10).json()
+        for process in (api, ingest)
+    )
+    assert (first["accepted"], second["duplicates"]) == (1, 1)
+
+
+def test_ingest_ends_in_order(processes: tuple[Api, Api]) -> None:
+    _, ingest = processes
+    assert ingest.end() < 10
