@@ -35,6 +35,7 @@ pytest_plugins = [
     "tests.support.incident_scenario",
     "tests.support.measured_sites",
     "tests.support.monthly_close",
+    "tests.support.pushing_sites",
     "tests.support.status",
     "tests.support.status_streams",
 ]

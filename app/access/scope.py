@@ -73,6 +73,11 @@ class Caller:
     def sees_contacts(self) -> bool:
         return self.role in WRITERS
 
+    @property
+    def sees_push_addresses(self) -> bool:
+        """Where a site's pushes came from is for the province alone."""
+        return self.role in PROVINCIAL and self.region_code == PROVINCE
+
     def covers(self, code: str) -> bool:
         return covers(self.region_code, code)
 

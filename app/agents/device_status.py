@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.scope import Caller
 from app.agents import agent_tokens
-from app.agents.models import Device, PushTraffic
+from app.agents.models import Device, PushSource, PushTraffic
 from app.agents.silence_rule import DEVICE_IS_ADMITTED, HEARD_AT_ADDRESS, PUSHES, QUORUM
 from app.core.clock import today, utc_now
 from app.core.freshness import overdue_after
@@ -58,11 +59,15 @@ DEVICE_COLUMNS = (
     "last_rejection",
     "last_rejected_at",
     "two_agents_at",
+    "unheard_boot_at",
+    "network_changed_at",
+    "two_networks_at",
 )
+MAX_SOURCES = 100
 COUNT_COLUMNS = ("accepted", "duplicates", "rejected")
 
 
-async def read_device(session: AsyncSession, site_id: int) -> dict[str, Any]:
+async def read_device(session: AsyncSession, site_id: int, *, caller: Caller) -> dict[str, Any]:
     """Return the fields of DeviceOut; nulls and zeros for a site whose agent has never sent a push."""
     token = await agent_tokens.find_valid(session, site_id)
     device = await session.get(Device, site_id)
@@ -78,6 +83,7 @@ async def read_device(session: AsyncSession, site_id: int) -> dict[str, Any]:
         "token_created_by": token and token.created_by,
         **{name: getattr(device, name, None) for name in DEVICE_COLUMNS},
         **{name: getattr(device, name, 0) for name in COUNT_COLUMNS},
+        "sources": await _sources(session, site_id) if caller.sees_push_addresses else None,
         "boots": receipts.boots,
         "boots_since": receipts.first_at,
         **await read_silence(session, site_id, now=utc_now()),
@@ -85,6 +91,14 @@ async def read_device(session: AsyncSession, site_id: int) -> dict[str, Any]:
         "month_requests": traffic.requests if traffic else 0,
         "month_bytes": traffic.bytes if traffic else 0,
     }
+
+
+async def _sources(session: AsyncSession, site_id: int) -> list[dict[str, Any]]:
+    """Return the addresses that pushes came from, the latest first."""
+    rows = await session.scalars(
+        select(PushSource).where(PushSource.site_id == site_id).order_by(PushSource.last_at.desc()).limit(MAX_SOURCES)
+    )
+    return [{"address": row.address, "first_at": row.first_at, "last_at": row.last_at} for row in rows]
 
 
 async def read_silence(session: AsyncSession, site_id: int, *, now: datetime) -> Mapping[str, Any]:

@@ -56,6 +56,7 @@ class Device(Base):
 
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     heard_at: Mapped[Moment]  # when the last push was received
+    told_s: Mapped[int]  # the interval that its answer told the device
     boot: Mapped[str | None]  # null while no push had a valid one
     booted_at: Mapped[Moment | None]  # by its uptime
     seq: Mapped[int | None] = mapped_column(BigInteger)
@@ -71,7 +72,23 @@ class Device(Base):
     last_rejection: Mapped[str | None]  # rejection code
     last_rejected_at: Mapped[Moment | None]
     two_agents_at: Mapped[Moment | None]  # when a boot last sent that another boot had replaced
+    unheard_boot_at: Mapped[Moment | None]  # when a boot never heard of before last claimed a time before its arrival
+    address: Mapped[str | None]  # that the last push came from; kept as long as raw readings
+    address_at: Mapped[Moment | None]  # when it was last written to `push_source`
+    network_changed_at: Mapped[Moment | None]  # when a push last came from a network that none had come from before
+    two_networks_at: Mapped[Moment | None]  # when pushes last alternated between two networks within an hour
     token_id: Mapped[int | None] = mapped_column(ForeignKey("device_token.id"))  # used by its last push
+
+
+class PushSource(Base):
+    """An address that pushes of a site came from, for the province alone; kept as long as raw readings."""
+
+    __tablename__ = "push_source"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    address: Mapped[str] = mapped_column(primary_key=True)
+    first_at: Mapped[Moment]
+    last_at: Mapped[Moment]  # written when the address changes, and hourly
 
 
 class PushTraffic(Base):

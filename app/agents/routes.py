@@ -83,7 +83,7 @@ async def enrol(session: Session, caller: Writer, request: Request, response: Re
 async def get_device(session: Session, caller: Reader, id: SiteId) -> dict[str, Any]:
     """Get the status of a site's own device: its last push, its agent, its traffic, its rejected rows."""
     site, _ = await registry.get_site(session, id, caller=caller)
-    return await device_status.read_device(session, site.id)
+    return await device_status.read_device(session, site.id, caller=caller)
 
 
 def settings(request: Request) -> Settings:

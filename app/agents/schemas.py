@@ -6,6 +6,12 @@ from app.agents.device_status import Unheeded
 from app.agents.models import AgentKind
 
 
+class SourceOut(BaseModel):
+    address: str = Field(examples=["36.70.1.9"])
+    first_at: datetime
+    last_at: datetime = Field(description="to about an hour while it lasts")
+
+
 class DeviceOut(BaseModel):
     site_id: int
     kind: AgentKind | None = Field(description="platform of its script; null without a valid token")
@@ -35,6 +41,19 @@ class DeviceOut(BaseModel):
     last_rejected_at: datetime | None
     two_agents_at: datetime | None = Field(
         description="when a boot last sent that another boot had replaced: two devices use the same token"
+    )
+    unheard_boot_at: datetime | None = Field(
+        description="when a boot that had never been heard of last claimed a time in which the site was not heard"
+    )
+    network_changed_at: datetime | None = Field(
+        description="when a push last came from a network (/16, IPv6 /32) that none had come from before"
+    )
+    two_networks_at: datetime | None = Field(
+        description="when its pushes last alternated between two networks within an hour"
+    )
+    sources: list[SourceOut] | None = Field(
+        description="the addresses that its pushes came from, kept as long as raw readings, the latest first; null "
+        "for all but the province's admins and operators"
     )
     boots: int = Field(description="boots in the last 8 days")
     boots_since: datetime | None

@@ -1,13 +1,15 @@
 """Counts how many seconds of a period a site was up, down or unknown; they add up to the period exactly. Pure.
 
 Each second gets one kind, decided in this order: `inactive` outside the site's time in service, `maintenance` inside a
-planned window, else the state. All figures derive from the same slices, so parts always add up to the whole.
+planned window, what its device claims of it, else the state. All figures derive from the same slices, so parts always
+add up to the whole.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.availability.claim_overlay import CLAIMED_KINDS, claimed_state
 from app.availability.intervals import IntervalMap, align
 from app.availability.policy import ContractPolicy, policies_in_force
 from app.availability.tally import BAD_STATES, DowntimeRun, Slice, Tally
@@ -30,6 +32,7 @@ class CountableHistory:
     causes: IntervalMap[str]
     policies: IntervalMap[ContractPolicy]
     last_losses: Mapping[int, int] = field(default_factory=dict)
+    claims: IntervalMap[bool] = field(default_factory=list)  # where claims decide what the states count as
     site_id: int = 0
 
 
@@ -57,13 +60,16 @@ def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> l
         history.states,
         history.configurations,
         history.maintenance,
+        history.claims,
         history.causes,
         policies_in_force(history.policies, low, high),
         downtimes,
     ]
     slices: list[Slice] = []
-    for start, end, (part, state, configuration, maintained, cause, contract, run) in align(maps, low, high):
-        kind = _kind(state, configuration, maintained)
+    for start, end, (part, state, configuration, maintained, claimed, cause, contract, run) in align(maps, low, high):
+        counted_as = claimed_state(state) if claimed and state else state
+        kind = _kind(counted_as, configuration, maintained)
+        is_claimed = counted_as is not state and kind in CLAIMED_KINDS
         counts = (
             kind in BAD_STATES
             and contract is not None
@@ -74,8 +80,9 @@ def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> l
             run.proven_s += max(0, min(end, run.proven_until) - start)
         if part is not None:
             outage = None if run is None or start < run.outage_at else (history.site_id, run.outage_at)
+            counted_run = run if counts else None
             slices.append(
-                Slice(part, end - start, kind, configuration, outage, cause, contract, run if counts else None)
+                Slice(part, end - start, kind, configuration, outage, cause, contract, counted_run, is_claimed)
             )
     return slices
 

@@ -150,7 +150,7 @@ class _DayQuery:
 
 async def _add_sums(session: AsyncSession, query: _DayQuery, tallies: dict[GroupKey, Tally]) -> None:
     table = query.table
-    names = (*STATES, "outages", "countable_down_s", "contract_s")
+    names = (*STATES, "claimed", "outages", "countable_down_s", "contract_s")
     columns = [func.sum(getattr(table, name)).label(name) for name in names]
     for row in await session.execute(query.select(*columns, func.max(table.longest_outage_s))):
         sums = dict(zip(names, map(int, row[query.key_length : -1]), strict=True))
@@ -162,6 +162,7 @@ async def _add_sums(session: AsyncSession, query: _DayQuery, tallies: dict[Group
                 contracted=sums["contract_s"] > 0,
                 countable_down_s=sums["countable_down_s"],
                 contract_s=sums["contract_s"],
+                claimed_s=sums["claimed"],
             )
         )
 

@@ -77,6 +77,7 @@ WITH by_region AS (
     SELECT region_code, coalesce(provider_id, {ALL_PROVIDERS}) AS provider_id,
         coalesce(technology, '{ALL_TECHNOLOGIES}') AS technology, sum(up) AS up, sum(degraded) AS degraded,
         sum(down) AS down, sum(unreachable) AS unreachable, sum(unknown) AS unknown, sum(maintenance) AS maintenance,
+        sum(claimed) AS claimed,
         sum(outages) AS outages, max(longest_outage_s) AS longest_outage_s, sum(countable_down_s) AS countable_down_s,
         sum(contract_s) AS contract_s
     FROM by_region GROUP BY region_code, CUBE (provider_id, technology)
@@ -88,9 +89,9 @@ WITH by_region AS (
     ) c GROUP BY region_code, provider_id, technology
 )
 INSERT INTO region_availability_day (region_code, day, provider_id, technology, up, degraded, down, unreachable,
-    unknown, maintenance, outages, longest_outage_s, countable_down_s, contract_s, down_by_cause)
-SELECT region_code, :day, provider_id, technology, up, degraded, down, unreachable, unknown, maintenance, outages,
-    longest_outage_s, countable_down_s, contract_s, coalesce(down_by_cause, '{{}}')
+    unknown, maintenance, claimed, outages, longest_outage_s, countable_down_s, contract_s, down_by_cause)
+SELECT region_code, :day, provider_id, technology, up, degraded, down, unreachable, unknown, maintenance, claimed,
+    outages, longest_outage_s, countable_down_s, contract_s, coalesce(down_by_cause, '{{}}')
 FROM summed LEFT JOIN cause USING (region_code, provider_id, technology)
 """)
 
@@ -178,6 +179,7 @@ def _day_row(site_id: int, key: DayKey, tally: Tally, crossing: Collection[tuple
     row = {
         **key_columns,
         **tally.seconds,
+        "claimed": tally.claimed_s,
         "outages": len(complete),
         "longest_outage_s": max(complete, default=0),
         "countable_down_s": tally.countable_down_s,

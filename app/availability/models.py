@@ -40,6 +40,7 @@ class AvailabilityDay(Base):
     unknown: Mapped[int]
     maintenance: Mapped[int]
     inactive: Mapped[int]
+    claimed: Mapped[int]  # a part of these
     outages: Mapped[int]
     longest_outage_s: Mapped[int]
     countable_down_s: Mapped[int]
@@ -84,6 +85,7 @@ class RegionAvailabilityDay(Base):
     unreachable: Mapped[int] = mapped_column(BigInteger)
     unknown: Mapped[int] = mapped_column(BigInteger)
     maintenance: Mapped[int] = mapped_column(BigInteger)
+    claimed: Mapped[int] = mapped_column(BigInteger)
     outages: Mapped[int]
     longest_outage_s: Mapped[int]
     countable_down_s: Mapped[int] = mapped_column(BigInteger)

@@ -60,7 +60,15 @@ async def list_segments(
 def _segment(segment: TimelineSegment, source: str | None) -> dict[str, Any]:
     duration_s = round((segment.ended_at - segment.started_at).total_seconds())
     fields = {name: getattr(segment, name) for name in TimelineSegment.__slots__}
-    return fields | {"duration_s": duration_s, "evidence": source}
+    return fields | {"duration_s": duration_s, "evidence": source, "claim": _claim(segment)}
+
+
+def _claim(segment: TimelineSegment) -> dict[str, Any] | None:
+    claim = segment.claim
+    if claim is None:
+        return None
+    bounds = {name: getattr(claim, name) for name in ("started_at", "ended_at", "received_at")}
+    return bounds | {"proven_state": segment.proven_state}
 
 
 @router.get(

@@ -20,6 +20,7 @@ ROW: dict[str, Any] = {
         "unknown": 13,
         "maintenance": 0,
         "inactive": 3507,
+        "claimed": 0,
     },
     "uptime_pct": 75.0,
     "coverage_pct": 86.021,
@@ -42,6 +43,7 @@ SEGMENT: dict[str, Any] = {
     "first_ok_after": None,
     "confirmed_at": "2026-11-24T13:31:34Z",
     "evidence": "central",
+    "claim": None,
 }
 SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None}
 PERIOD = {
@@ -62,7 +64,7 @@ SettledUntil = Annotated[
 
 
 class Seconds(BaseModel):
-    """They add up to the period exactly."""
+    """The seven states add up to the period exactly; `claimed` is a part of them."""
 
     up: int
     degraded: int
@@ -71,6 +73,11 @@ class Seconds(BaseModel):
     unknown: int = Field(description="not measured, or not measurable; never inferred either way")
     maintenance: int
     inactive: int = Field(description="before activation, planned, suspended, retired")
+    claimed: int = Field(
+        0,
+        description="how many of these seconds rest on claims alone, which devices sent afterwards: they are `unknown` "
+        "where they contradict a proven outage, else `up`",
+    )
 
 
 class SlaVerdict(StrEnum):
@@ -145,6 +152,15 @@ class SumUptimeOut(MarksSimulatedPast):
     total: SumRow
 
 
+class ClaimOut(BaseModel):
+    """A stretch that the site's device reported as good afterwards; nobody heard of it at the time."""
+
+    started_at: datetime
+    ended_at: datetime
+    received_at: datetime = Field(description="of the push that claimed it first")
+    proven_state: State = Field(description="what is proven: a claimed outage counts as unknown, unknown time as up")
+
+
 class SegmentOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [SEGMENT]})
 
@@ -157,6 +173,7 @@ class SegmentOut(BaseModel):
     first_ok_after: datetime | None = Field(description="by when the answer that ended it had come at the latest")
     confirmed_at: datetime | None = Field(None, description="of an outage: the loss that confirmed it")
     evidence: Evidence
+    claim: ClaimOut | None = Field(None, description="set where the state rests on a claim (docs/push.md)")
 
 
 class SegmentsOut(MarksSimulatedPast):

@@ -1,4 +1,5 @@
-"""Lists a site's segments: its timeline while in service, with the source of the reading that began each of them."""
+"""Lists a site's segments: its timeline while in service under its device's claims, with the source of the reading that
+began each of them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,10 +8,13 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.availability.claim_overlay import overlay
 from app.availability.intervals import TimeRange
 from app.availability.timeline import TimelineSegment, timeline
 from app.core.periods import Period
+from app.judging.claim_store import claims_of
 from app.measurements import store as measurements
+from app.measurements.schemas import EvidenceSource
 from app.measurements.store import MeasurementKey
 from app.registry.models import Lifecycle, Site, SiteConfiguration, State
 from probes.contract import Outcome
@@ -25,7 +29,9 @@ FIRST_OUTCOMES = {
 
 async def list_segments(session: AsyncSession, site: Site, period: Period, *, now: datetime) -> list[TimelineSegment]:
     """Return the segments in order, clipped to the period and to the site's time in service."""
-    segments = await timeline(session, site, period.start, period.end, now=now)
+    proven = await timeline(session, site, period.start, period.end, now=now)
+    claims = await claims_of(session, [site.id], period.start, period.end)
+    segments = overlay(proven, claims.get(site.id, ()))
     in_service = await _in_service(session, site.id, period)
     clipped = [
         replace(segment, started_at=max(segment.started_at, start), ended_at=min(segment.ended_at, end))
@@ -49,10 +55,16 @@ async def _in_service(session: AsyncSession, site_id: int, period: Period) -> li
 async def evidence_sources(
     session: AsyncSession, site_id: int, segments: Sequence[TimelineSegment]
 ) -> list[str | None]:
-    """Return for each segment the source of its first reading; None if there was none, or it is no longer kept."""
+    """Return for each segment the source of its first reading, `claimed` for one that rests on a claim.
+
+    None if there was no reading, or it is no longer kept.
+    """
     keys = [_first_reading(site_id, segment) for segment in segments]
     sources = await measurements.sources_of(session, {key for key in keys if key is not None})
-    return [None if key is None else sources.get(key) for key in keys]
+    return [
+        EvidenceSource.CLAIMED if segment.claim is not None else None if key is None else sources.get(key)
+        for segment, key in zip(segments, keys, strict=True)
+    ]
 
 
 def _first_reading(site_id: int, segment: TimelineSegment) -> MeasurementKey | None:

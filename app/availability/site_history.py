@@ -1,4 +1,4 @@
-"""Loads what counting needs of many sites in a few statements: states, configurations, maintenance, causes, terms."""
+"""Loads what counting needs of many sites in a few statements: states, claims, configurations, causes, terms."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability import maintenance_overlay
+from app.availability.claim_overlay import claimed_intervals
 from app.availability.counting import CountableHistory
 from app.availability.intervals import FOREVER, IntervalMap, clip
 from app.availability.policy import ContractPolicy, DatedContract
@@ -16,6 +17,7 @@ from app.availability.timeline import timelines
 from app.core.clock import floor_second, from_slot, to_slot
 from app.incidents.outage_causes import causes_of
 from app.incidents.outages import BAD
+from app.judging.claim_store import claims_of
 from app.postgres.engine import among
 from app.registry.configuration import ConfigurationInForce
 from app.registry.models import Contract, ContractTerms, Lifecycle, Site, SiteConfiguration, State
@@ -58,6 +60,7 @@ async def load_histories(
     since, until = _extent(states.values(), start, end)
     dated = await load_configurations(session, registered)
     contracts = await load_contracts(session, {number for site in dated.values() for _, _, number in site.contracts})
+    claims = await claims_of(session, list(registered), since, until)
     windows = await maintenance_overlay.windows_of(session, list(registered), since, until)
     causes = await causes_of(session, list(registered), since, until)
     return {
@@ -70,6 +73,7 @@ async def load_histories(
                 for s in segments[site.id]
                 if s.state in BAD and s.last_loss_at is not None
             },
+            claims=claimed_intervals(segments[site.id], claims[site.id]) if site.id in claims else [],
             maintenance=[(to_slot(a), to_slot(b), True) for a, b in windows.get(site.id, ())],
             causes=[(to_slot(c.started_at), to_slot(c.ended_at), c.cause.value) for c in causes.get(site.id, ())],
             policies=[

@@ -34,6 +34,7 @@ class Slice:
     cause: str | None
     contract: PolicyInForce | None
     run: DowntimeRun | None  # which a contract counts if it is long enough
+    claimed: bool = False  # its kind rests on a claim
 
     @property
     def countable(self) -> bool:
@@ -56,11 +57,13 @@ class Tally:
     countable_down_s: int = 0
     contract_s: int = 0
     contract_unknown_s: int = 0
+    claimed_s: int = 0
 
     def add(self, slice_: Slice) -> None:
         length = slice_.length_s
         assert length > 0
         self.seconds[slice_.kind] += length
+        self.claimed_s += length if slice_.claimed else 0
         if slice_.kind == "down":
             assert slice_.outage is not None
             self.outage_seconds[slice_.outage] = self.outage_seconds.get(slice_.outage, 0) + length
@@ -91,6 +94,7 @@ class Tally:
         self.countable_down_s += other.countable_down_s
         self.contract_s += other.contract_s
         self.contract_unknown_s += other.contract_unknown_s
+        self.claimed_s += other.claimed_s
 
     @property
     def good_s(self) -> int:
@@ -162,7 +166,7 @@ def uptime_row(period: Period, tally: Tally) -> dict[str, Any]:
     return {
         "start": period.start,
         "end": period.end,
-        "seconds": tally.seconds,
+        "seconds": tally.seconds | {"claimed": tally.claimed_s},
         **tally.percentages,
         "outages": tally.outages,
         "longest_outage_s": tally.longest_outage_s,

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import floor_second
 from app.core.freshness import holds, lapses_at
 from app.judging import blind_ranges
+from app.judging.claims import Claim
 from app.registry.models import Site, State, UnknownReason
 from probes.contract import AGENT, CENTRAL
 
@@ -62,6 +63,8 @@ class TimelineSegment:
     confirmed_at: datetime | None = None
     last_loss_at: datetime | None = None  # of an outage; the newest evidence while it lasts
     began_at: datetime | None = field(default=None, compare=False)  # of the stored segment, before any clipping
+    claim: Claim | None = None  # that decides the state; `proven_state` is the ledger's
+    proven_state: State | None = None
 
 
 async def timeline(

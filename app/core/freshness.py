@@ -39,6 +39,11 @@ def overdue_after(interval: timedelta) -> timedelta:
     return interval + late_by(interval)
 
 
+def overdue_after_s(interval_s: int) -> int:
+    """`overdue_after` in whole seconds."""
+    return int((1 + LATE_SHARE) * interval_s)
+
+
 def overdue_after_sql(interval_s: str) -> str:
     """`overdue_after` as an SQL interval; `interval_s` names the column of seconds."""
     return f"make_interval(secs => (1 + {LATE_SHARE}) * {interval_s})"

@@ -13,6 +13,8 @@ from sqlalchemy.orm import joinedload
 
 from app.incidents.models import IncidentSite
 from app.incidents.outages import FAR_AHEAD, LedgerSegment, Outage, ServicePeriod, derive_outages
+from app.judging import claim_store
+from app.judging.claims import Claim
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import among
 from app.registry.models import Lifecycle, SiteConfiguration, State
@@ -77,9 +79,14 @@ async def load_site_outages(session: AsyncSession, affected: SiteRanges) -> list
     ranges, rows = await _widen(session, affected)
     segments = await _load_segments(session, ranges)
     periods = await _load_service_periods(session, ranges)
+    claims = await _load_claims(session, ranges)
     parents = {row.site_id: row for row in await session.execute(PARENTS, {"ids": list(ranges)})}
     sites = {
-        site_id: SiteOutages(site_id, derive_outages(segments[site_id], periods[site_id]), parent=parents.get(site_id))
+        site_id: SiteOutages(
+            site_id,
+            derive_outages(segments[site_id], periods[site_id], claims.get(site_id, ())),
+            parent=parents.get(site_id),
+        )
         for site_id in sorted(ranges)
     }
     for row in rows:
@@ -148,6 +155,11 @@ async def _load_segments(session: AsyncSession, ranges: SiteRanges) -> Mapping[i
     for site_id, started_at, ended_at, state, *evidence in await session.execute(SEGMENTS, {"rows": _rows(ranges)}):
         segments[site_id].append(LedgerSegment(started_at, ended_at, State(state), *evidence))
     return segments
+
+
+async def _load_claims(session: AsyncSession, ranges: SiteRanges) -> Mapping[int, list[Claim]]:
+    start, end = min(start for start, _ in ranges.values()), max(end for _, end in ranges.values())
+    return await claim_store.claims_of(session, list(ranges), start, end)
 
 
 async def _load_service_periods(session: AsyncSession, ranges: SiteRanges) -> Mapping[int, list[ServicePeriod]]:

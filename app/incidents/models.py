@@ -2,7 +2,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql import func
@@ -32,6 +32,7 @@ class Happening(StrEnum):
     JOINED = "joined"  # a site
     LEFT = "left"
     CHANGED = "changed"  # by a person
+    REFUTED = "refuted"  # a site's device claims to have been well
 
 
 class Incident(Base):
@@ -84,6 +85,9 @@ class IncidentSite(Base):
     last_loss_at: Mapped[Moment | None]  # null while the site is seen down: then its `evidence_at` is the last loss
     unseen_s: Mapped[int]  # seconds between the first and last loss in which it was not seen down
     withdrawn_at: Mapped[Moment | None]
+    refuted_at: Mapped[Moment | None]  # when its device first claimed to have been well
+    refuted_s: Mapped[int] = mapped_column(server_default="0")  # how much of it that claims
+    refuted_signs: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # what else speaks for a forgery
 
     incident: Mapped[Incident] = relationship(lazy="raise")
 

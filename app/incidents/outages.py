@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
+from app.judging.claims import Claim
 from app.registry.models import State
 
 GOOD, BAD = frozenset({State.UP, State.DEGRADED}), frozenset({State.DOWN, State.UNREACHABLE})
@@ -58,6 +59,8 @@ class Outage:
     first_ok_after: datetime | None
     last_loss_at: datetime | None
     unseen_s: int
+    refuted_at: datetime | None = None  # when its device first claimed to have been well
+    refuted_s: int = 0  # how much of it that claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,10 @@ def _downtime(states: Sequence[tuple[T, T, State]], indices: range, low: T, end:
     return Downtime(max(low, states[indices[0]][0]), end, answered, indices, first_down, outage_at)
 
 
-def derive_outages(segments: Sequence[LedgerSegment], periods: Sequence[ServicePeriod]) -> list[Outage]:
-    """Return the outages in order of time."""
+def derive_outages(
+    segments: Sequence[LedgerSegment], periods: Sequence[ServicePeriod], claims: Sequence[Claim] = ()
+) -> list[Outage]:
+    """Return the outages in order of time, with what claims of their device refute of them."""
     states = [(segment.started_at, _end(segment), segment.state) for segment in segments]
     outages = []
     for period in periods:
@@ -111,7 +116,7 @@ def derive_outages(segments: Sequence[LedgerSegment], periods: Sequence[ServiceP
             if downtime.first_down is not None:
                 run = [_clipped(segments[n], period) for n in range(downtime.first_down, downtime.states.stop)]
                 ended_at = downtime.ended_at if downtime.answered else period.ended_at
-                outages.append(_outage(run, ended_at, answered=downtime.answered))
+                outages.append(_refuted(_outage(run, ended_at, answered=downtime.answered), run, claims))
     return outages
 
 
@@ -134,6 +139,25 @@ def _outage(run: Sequence[LedgerSegment], ended_at: datetime | None, *, answered
         (run[-1].first_ok_after or ended_at) if answered else None,
         last_loss_at,
         round(sum((_end(segment) - segment.started_at).total_seconds() for segment in unseen)),
+    )
+
+
+def _refuted(outage: Outage, run: Sequence[LedgerSegment], claims: Sequence[Claim]) -> Outage:
+    """Return the outage with what claims refute of it: no part of the least that it can have lasted."""
+    down = [segment for segment in run if segment.state in BAD]
+    refuting = [claim for claim in claims if any(overlap_s(claim, segment) > 0 for segment in down)]
+    if not refuting:
+        return outage
+    proven = [replace(segment, ended_at=min(_end(segment), outage.last_loss_at or FAR_AHEAD)) for segment in down]
+    refuted_s = {
+        name: sum(max(0, overlap_s(claim, segment)) for claim in refuting for segment in segments)
+        for name, segments in (("of all", down), ("of down", [s for s in proven if s.state is State.DOWN]))
+    }
+    return replace(
+        outage,
+        unseen_s=outage.unseen_s + round(refuted_s["of down"]),
+        refuted_at=min(claim.received_at for claim in refuting),
+        refuted_s=round(refuted_s["of all"]),
     )
 
 

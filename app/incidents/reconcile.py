@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.incidents import affected_sites, groups, outage_causes
+from app.incidents import affected_sites, forgery_signs, groups, outage_causes
 from app.incidents.affected_sites import SiteOutages
 from app.incidents.correlation import find_clusters
 from app.incidents.derive_status import update_derived_fields
@@ -122,6 +122,7 @@ class Reconciliation:
         if not self.changed:
             return
         self.session.add_all(self.new)
+        await self._mark_refuted()
         await self._update_incidents(await next_version(self.session, Counter.INCIDENT))
         await self._carry_causes()
 
@@ -201,6 +202,16 @@ class Reconciliation:
                 self.session.add(event)
             incident.version = version
         await self.session.flush()
+
+    async def _mark_refuted(self) -> None:
+        """Note what speaks for a forgery beside each claim, and an event for the first one."""
+        refuted = [row for row in (*self.new, *self.moved) if row.refuted_at is not None and row.withdrawn_at is None]
+        signs = await forgery_signs.find_signs(self.session, refuted)
+        for row in refuted:
+            known = set(row.refuted_signs or ())
+            if row.refuted_signs is None:
+                self._add_event(row, Happening.REFUTED)
+            row.refuted_signs = sorted(known | signs[row.site_id, row.started_at])
 
     async def _carry_causes(self) -> None:
         """Set an incident's confirmed cause over the new bounds of its outages, and for those that joined it."""

@@ -9,9 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import Caller
 from app.incidents import store
 from app.incidents.derive_status import BOUNDS
-from app.incidents.models import Incident
+from app.incidents.models import Incident, IncidentSite
+from app.incidents.outages import FAR_AHEAD
 from app.incidents.schemas import IncidentOut
 from app.incidents.store import Member
+from app.judging import claim_store
 from app.measurements import store as measurements
 from app.measurements.store import MeasurementKey
 from probes.contract import Outcome
@@ -25,17 +27,28 @@ async def serialize(session: AsyncSession, incidents: Sequence[Incident], *, cal
     sites = sorted({member.outage.site_id for member in outages})
     children = await store.count_children(session, sites, caller=caller)
     sources = await measurements.sources_of(session, {_first_loss(member) for member in outages})
-    return [_incident(incident, members[incident.id], children, sources) for incident in incidents]
+    addresses = await _refuting_addresses(session, outages) if caller.sees_push_addresses else {}
+    return [_incident(incident, members[incident.id], children, sources, addresses) for incident in incidents]
 
 
 def _incident(
-    incident: Incident, members: Sequence[Member], children: Mapping[int, int], sources: Mapping[MeasurementKey, str]
+    incident: Incident,
+    members: Sequence[Member],
+    children: Mapping[int, int],
+    sources: Mapping[MeasurementKey, str],
+    addresses: Mapping[int, str | None],
 ) -> dict[str, Any]:
     fields = {name: getattr(incident, name, None) for name in IncidentOut.model_fields}
     proven = [seconds for member in members if (seconds := proven_s(member)) is not None]
     return fields | {
         "sites": [
-            _site(member) | {"evidence": sources.get(_first_loss(member))} for member in members if member.visible
+            _site(member)
+            | {
+                "evidence": sources.get(_first_loss(member)),
+                "refuted": _refuted(member.outage, addresses.get(member.outage.id)),
+            }
+            for member in members
+            if member.visible
         ],
         "children": sum(children.get(site_id, 0) for site_id in {member.outage.site_id for member in members}),
         "duration_s": _seconds(incident.started_at, incident.ended_at),
@@ -54,6 +67,30 @@ def _site(member: Member) -> dict[str, Any]:
         "duration_s": _seconds(outage.started_at, outage.ended_at),
         "duration_min_s": proven_s(member),
         "duration_max_s": _seconds(outage.last_ok_at, outage.first_ok_after),
+    }
+
+
+def _refuted(outage: IncidentSite, address: str | None) -> dict[str, Any] | None:
+    if outage.refuted_at is None:
+        return None
+    return {
+        "at": outage.refuted_at,
+        "seconds": outage.refuted_s,
+        "signs": outage.refuted_signs or [],
+        "address": address,
+    }
+
+
+async def _refuting_addresses(session: AsyncSession, members: Sequence[Member]) -> dict[int, str | None]:
+    """Return by `IncidentSite.id` the address from which a device first claimed to have been well."""
+    refuted = [member.outage for member in members if member.outage.refuted_at is not None]
+    if not refuted:
+        return {}
+    start, end = min(row.started_at for row in refuted), max(row.ended_at or FAR_AHEAD for row in refuted)
+    claims = await claim_store.claims_of(session, {row.site_id for row in refuted}, start, end)
+    return {
+        row.id: next((c.address for c in claims.get(row.site_id, ()) if c.received_at == row.refuted_at), None)
+        for row in refuted
     }
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from app.core.clock import from_slot
 from app.core.freshness import lapses_at, late_by
 from app.judging.blind_ranges import BLINDNESS_SOURCE, BlindRange, BlindRanges, gap_reason, reading_ends_at
+from app.judging.claims import is_claim
 from app.judging.dated_profiles import DatedThresholds
 from app.judging.judge import JudgeState, Observation, StateChange, judge, readdress
 from app.profiles import Technology
@@ -106,11 +107,13 @@ def fold(
 ) -> FoldResult:
     """Judge `readings`, which are in the order of their slots, one after the other from `state` on.
 
-    A reading that is not newer than the last one judged changes nothing. At every full hour the fold stops if
-    `converges` says so.
+    A reading that is not newer than the last one judged changes nothing, nor does a claim. At every full hour the fold
+    stops if `converges` says so.
     """
     result = FoldResult(state)
     for reading in readings:
+        if is_claim(reading):
+            continue
         if (checkpoint := _checkpoint_before(from_slot(reading.slot), result.state)) is not None:
             if converges is not None and converges(*checkpoint):
                 result.converged_at = checkpoint[0]

@@ -10,9 +10,10 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import floor_second, from_slot
-from app.judging import blind_ranges, judge_state_store, mass_outage, silence_overrides
+from app.judging import blind_ranges, judge_state_store, mass_outage
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
+from app.judging.claims import is_claim
 from app.judging.dirty_range import DirtyRange
 from app.judging.judge import JudgeState
 from app.judging.live_fold import Rows, fold_live, written_range
@@ -20,7 +21,7 @@ from app.judging.mass_outage import NO_CANARIES
 from app.judging.propagation import affected_by_blindness, children_of, rejudge_with_children
 from app.measurements import store as measurements
 from app.registry.models import SiteKind, State
-from probes.contract import CENTRAL, SILENCE, Outcome, Reading
+from probes.contract import CENTRAL, Outcome, Reading
 
 # With when the address it was read from became the site's; None: the reading's slot decides.
 AddressedReading = tuple[Reading, datetime | None]
@@ -67,7 +68,7 @@ async def ingest_readings(
     1. Find what these blind ranges make doubtful, and record them.
     2. Lock the sites concerned and all below them, in the order of ids.
     3. Record the readings; keep those that are new.
-    4. Turn silences that they refute into faults, and decide the holds of sites that were looked at again.
+    4. Decide the holds of sites that were looked at again.
     5. Set aside the readings of sites that must be judged again, up to the newest of them.
     6. Fold the other sites' readings, parents first.
     7. Rejudge what became doubtful, with the children of sites that changed.
@@ -79,7 +80,6 @@ async def ingest_readings(
     site_ids = {reading.key for reading, _ in addressed} | {dirty_range.site_id for dirty_range in dirty}
     rows = await judge_state_store.lock_sites(session, list(site_ids))
     fresh = await _record(session, addressed, rows)
-    dirty += await _override_silences(session, fresh, rows)
     counted = await mass_outage.decide(session, fresh)
     dirty += counted
     late = _pop_late(fresh, rows, dirty)
@@ -99,12 +99,12 @@ async def ingest_readings(
 
 
 async def _record(session: AsyncSession, addressed: Sequence[AddressedReading], rows: Rows) -> SiteReadings:
-    """Return the readings that are new, by site."""
+    """Return the readings that are new and not mere claims, by site."""
     readings = [_of_address(*item, rows[item[0].key]) for item in addressed if item[0].key in rows]
     new = set(await measurements.record(session, readings))
     fresh: SiteReadings = defaultdict(list)
     for reading in readings:
-        if (reading.key, from_slot(reading.slot)) in new:
+        if (reading.key, from_slot(reading.slot)) in new and not is_claim(reading):
             fresh[reading.key].append(reading)
     return fresh
 
@@ -116,20 +116,6 @@ def _of_address(reading: Reading, addressed_at: datetime | None, row: Row[Any]) 
     else:
         is_current = addressed_at == row.configured_at
     return reading if is_current else replace(reading, outcome=Outcome.FAULT, reason="moved")
-
-
-async def _override_silences(session: AsyncSession, fresh: SiteReadings, rows: Rows) -> list[DirtyRange]:
-    """Override refuted silences, in `fresh` too; return the ranges of those that were recorded before."""
-    overridden = await silence_overrides.override_silences(session, fresh, rows)
-    fresh_silences = {
-        (reading.key, from_slot(reading.slot))
-        for readings in fresh.values()
-        for reading in readings
-        if reading.source == SILENCE
-    }
-    for site_id in {site_id for site_id, _ in overridden & fresh_silences}:
-        fresh[site_id] = silence_overrides.with_overrides(fresh[site_id], overridden)
-    return [DirtyRange(site_id, slot, slot) for site_id, slot in overridden - fresh_silences]
 
 
 def _pop_late(fresh: SiteReadings, rows: Rows, dirty: Sequence[DirtyRange]) -> SiteReadings:

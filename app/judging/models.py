@@ -37,6 +37,25 @@ class StateSegment(Base):
     last_loss_at: Mapped[Moment | None]  # of an outage that has ended: slot of its last timeout
 
 
+class StoredClaim(Base):
+    """A stretch that a site's device reported as good, and that nobody heard of at the time. Kept as segments are."""
+
+    __tablename__ = "claim"
+    __table_args__ = (
+        ExcludeConstraint(
+            ("site_id", "="), (text("tstzrange(started_at, ended_at)"), "&&"), name="ex_claim_overlap", using="gist"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    started_at: Mapped[Moment]
+    ended_at: Mapped[Moment]
+    received_at: Mapped[Moment]  # of the push that claimed it first
+    address: Mapped[str | None]  # that this push came from; kept as long as raw readings
+    boot: Mapped[str | None]
+
+
 class Blind(Base):
     """A stretch in which a source could not look: append-only. Overlapping timeouts are our fault, not an outage."""
 

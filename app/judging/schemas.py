@@ -171,9 +171,10 @@ class MeasurementOut(BaseModel):
     valid_s: int
     reason: str | None = Field(
         description="why we failed to probe, or how a tcp or http probe failed. Of a device's reading: `claimed`, it "
-        "arrived later than it was measured; `arrival`, it shows only that a push arrived; `not sent`, no packet "
-        "was sent; `moved`, measured at a former address. Of silence: `not heard, as … were`, with two sites that were "
-        "heard around then; `heard later`, the device's own readings arrived afterwards"
+        "is an older row of a batch that came in time; `late`, nobody heard it then: a timeout counts, an answer "
+        "(a `fault`) is a mere claim; `arrival`, it shows only that a push arrived; `not sent`, no packet was sent; "
+        "`moved`, measured at a former address. Of silence: `not heard, as … were`, with two sites that were heard "
+        "around then"
     )
     our_fault: BlindReason | None = Field(
         description="why what it lost is our own fault (`GET /blind-ranges`): a timeout is judged as `fault` then, and "

@@ -7,10 +7,13 @@ from datetime import date, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from app.core.clock import WITA
+from app.core.clock import WITA, to_slot
 from app.core.errors import Fault
+from app.core.freshness import overdue_after
+from app.judging.claims import is_claim
+from app.push.last_push import LastPush, heard_since
 from app.push.parser import Push
-from app.push.timestamps import PushSite, TimedRow, arrival_reading
+from app.push.timestamps import PushSite, TimedRow, arrival_reading, unheard
 from app.throughput.speedtest_grants import OpenGrant
 from probes.contract import Reading
 
@@ -69,6 +72,7 @@ class ReceivedPush:
     push: Push
     rows: Sequence[TimedRow]
     token_id: int | None = None  # of the token that it was sent with
+    address: str | None = None  # that it came from
 
     @property
     def booted_at(self) -> datetime | None:
@@ -100,15 +104,17 @@ class Receipt:
 
 
 def accept_rows(
-    received: ReceivedPush, site: PushSite, receipts: dict[ReceiptKey, Receipt]
+    received: ReceivedPush, site: PushSite, receipts: dict[ReceiptKey, Receipt], last: LastPush | None
 ) -> tuple[PushResult, list[Reading]]:
     """Return the counts of the push and its new readings in the order of their slots; update its receipts.
 
     1. A row is new if its receipt does not hold its sequence number; rejected rows are not entered in it.
-    2. If no reading is live, add one for the arrival itself, unless all rows were duplicates.
-    3. Renew the receipts of all boots in the push.
+    2. What was not heard in time since the push before (`last`) is a claim.
+    3. If no reading is live, add one for the arrival itself, unless all rows were duplicates.
+    4. Renew the receipts of all boots in the push.
     """
     result, readings, is_live = PushResult(rejected=list(received.push.faults)), list[Reading](), False
+    timely_from = heard_since(last, received.received_at)
     for timed in received.rows:
         seen = receipts[site.site_id, timed.row.boot].seen
         if timed.reading is None:
@@ -117,8 +123,9 @@ def accept_rows(
             elif timed.fault is not None:
                 result.rejected.append(timed.fault)
         elif seen.add(timed.row.seq):
-            readings.append(timed.reading)
-            is_live = is_live or timed.live
+            is_timely = timed.reading.slot >= timely_from
+            readings.append(timed.reading if is_timely else unheard(timed.reading, site))
+            is_live = is_live or (timed.live and is_timely)
         else:
             result.duplicates += 1
     result.accepted = len(readings)
@@ -141,27 +148,51 @@ def _renew_receipts(received: ReceivedPush, site: PushSite, receipts: dict[Recei
 
 
 def detect_second_agent(
-    received: ReceivedPush, site: PushSite, receipts: dict[ReceiptKey, Receipt], last_boots: dict[int, str | None]
+    received: ReceivedPush, site: PushSite, receipts: dict[ReceiptKey, Receipt], last: LastPush | None
 ) -> bool:
     """Return whether a boot sends again that another had replaced: then two agents share one token.
 
-    Rows of an older boot that a later one delivers do not count. Updates `last_boots`.
+    Rows of an older boot that a later one delivers do not count.
     """
     boot = received.push.boot
     if boot is None:
         return False
-    receipt, last_boot = receipts[site.site_id, boot], last_boots.get(site.site_id)
-    last_boots[site.site_id] = boot
+    receipt, last_boot = receipts[site.site_id, boot], last and last.boot
     is_known, receipt.has_sent = receipt.is_stored or receipt.has_sent, True
     return is_known and last_boot is not None and last_boot != boot
 
 
-def device_values(received: ReceivedPush, site: PushSite, result: PushResult, *, second_agent: bool) -> dict[str, Any]:
+def detect_unheard_boot(
+    received: ReceivedPush, site: PushSite, receipts: dict[ReceiptKey, Receipt], readings: Sequence[Reading]
+) -> bool:
+    """Return whether a boot that had never been heard of claims a time in which it was due to be heard."""
+    boot = received.push.boot
+    if boot is None or (receipt := receipts[site.site_id, boot]).is_stored or receipt.has_sent:
+        return False
+    due_from = to_slot(received.received_at - overdue_after(timedelta(seconds=site.send_every_s)))
+    return any(reading.slot < due_from for reading in readings if is_claim(reading))
+
+
+def next_last_push(received: ReceivedPush, site: PushSite, last: LastPush | None, *, stored_address: bool) -> LastPush:
+    """Return what is known of this push when the next one comes."""
+    return LastPush(
+        received.push.boot or (last and last.boot),
+        max(received.received_at, last.heard_at) if last else received.received_at,
+        site.send_every_s,
+        received.address or (last and last.address),
+        received.received_at if stored_address else last and last.address_at,
+    )
+
+
+def device_values(
+    received: ReceivedPush, site: PushSite, result: PushResult, *, second_agent: bool, unheard_boot: bool
+) -> dict[str, Any]:
     """Return what the push reports of its device, by the columns of `device`."""
     push, at = received.push, received.received_at
     return {
         "site_id": site.site_id,
         "heard_at": at,
+        "told_s": site.send_every_s,
         "boot": push.boot,
         "booted_at": received.booted_at,
         "seq": max(
@@ -180,6 +211,7 @@ def device_values(received: ReceivedPush, site: PushSite, result: PushResult, *,
         "last_rejection": result.rejected[-1].code if result.rejected else None,
         "last_rejected_at": at if result.rejected else None,
         "two_agents_at": at if second_agent else None,
+        "unheard_boot_at": at if unheard_boot else None,
         "token_id": received.token_id,
     }
 

@@ -20,7 +20,7 @@ from app.core import i18n
 from app.core.errors import Fault, Invalid, NotSignedIn, Problem, TooLarge, Unavailable
 from app.core.validation import MESSAGES
 from app.postgres.engine import Sessions, transaction
-from app.push import parser, rejections
+from app.push import parser, rejections, source_addresses
 from app.push.dedupe import PushResult, ReceivedPush
 from app.push.device_cache import UNKNOWN_TOKEN, DeviceCache, RegisteredDevice
 from app.push.group_commit import GroupCommit, NotStored
@@ -114,10 +114,10 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
         else:
             document = parser.load(_decompress(body, request.headers.get("content-encoding")))
         push = parser.parse(document) if device.site is not None else parser.Push(live=True)
-        result = await endpoint.commit(_received_push(device, push, received_us, len(body)))
+        result = await endpoint.commit(_received_push(device, push, received_us, len(body), address))
     except (TooLarge, Invalid, NotStored) as problem:
         if device is not None and device.site is not None:
-            await _record_arrival(device, endpoint, problem)
+            await _record_arrival(device, endpoint, problem, address)
         raise
     language = i18n.preferred_language(request.headers.get("accept-language")) if result.rejected else "en"
     return Response(orjson.dumps(_answer(result, device, language)), media_type="application/json")
@@ -135,10 +135,13 @@ async def end(request: Request, endpoint: PushEndpoint) -> None:
         raise NotSignedIn(UNKNOWN_TOKEN)
 
 
-def _received_push(device: RegisteredDevice, push: parser.Push, received_us: int, size_bytes: int) -> ReceivedPush:
+def _received_push(
+    device: RegisteredDevice, push: parser.Push, received_us: int, size_bytes: int, address: str | None
+) -> ReceivedPush:
     received_at = datetime.fromtimestamp(received_us // 1_000_000, UTC).replace(microsecond=received_us % 1_000_000)
     rows = assign_slots(push, received_us, device.site) if device.site is not None else []
-    return ReceivedPush(device.site, received_at, received_us, size_bytes, push, rows, device.token_id)
+    source = source_addresses.canonical(address)
+    return ReceivedPush(device.site, received_at, received_us, size_bytes, push, rows, device.token_id, source)
 
 
 async def _read_body(request: Request) -> bytes:
@@ -167,12 +170,14 @@ def _too_large() -> TooLarge:
     return TooLarge(TOO_LARGE, values={"limit": MAX_BYTES // 1_000_000})
 
 
-async def _record_arrival(device: RegisteredDevice, endpoint: PushEndpoint, problem: Problem) -> None:
+async def _record_arrival(
+    device: RegisteredDevice, endpoint: PushEndpoint, problem: Problem, address: str | None
+) -> None:
     """Store that the device sent something, with the first fault, though no row of it can be used."""
     fault = problem.faults[0] if problem.faults else Fault("body", problem.type.replace("-", "_"), problem.title)
     push = parser.Push(live=False, faults=[replace(fault, row=None)])
     with contextlib.suppress(Unavailable, NotStored):
-        await endpoint.commit(_received_push(device, push, time.time_ns() // 1000, 0))
+        await endpoint.commit(_received_push(device, push, time.time_ns() // 1000, 0, address))
 
 
 def _answer(result: PushResult, device: RegisteredDevice, language: str) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from probes.contract import AGENT, Outcome, Reading
 
 INSERT = text("""
-    INSERT INTO push_inbox (site_id, received_at, rows)
-    SELECT * FROM unnest(cast(:site_ids AS int[]), cast(:received AS timestamptz[]), cast(:rows AS bytea[]))
+    INSERT INTO push_inbox (site_id, received_at, rows, address, boot)
+    SELECT * FROM unnest(cast(:site_ids AS int[]), cast(:received AS timestamptz[]), cast(:rows AS bytea[]),
+        cast(:addresses AS text[]), cast(:boots AS text[]))
 """)
 DELETE_OLDEST = text("""
     DELETE FROM push_inbox WHERE id IN (
@@ -22,7 +23,7 @@ DELETE_OLDEST = text("""
                 SELECT id, rows FROM push_inbox WHERE refused_at IS NULL ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
             ) oldest
         ) counted WHERE before < :max_bytes
-    ) RETURNING id, site_id, received_at, rows AS payload
+    ) RETURNING id, site_id, received_at, rows AS payload, address, boot
 """)
 SET_ASIDE = text("UPDATE push_inbox SET refused_at = now() WHERE id = :id")
 REQUEUE = text("UPDATE push_inbox SET refused_at = NULL WHERE refused_at IS NOT NULL")
@@ -42,10 +43,21 @@ class Delivery:
     received_at: datetime
     payload: bytes  # JSON: a list of [slot, outcome, sent, rtt_us, valid_s, reason]
     id: int = 0  # in the inbox
+    address: str | None = None  # that the push came from
+    boot: str | None = None
 
     @classmethod
-    def of_site(cls, site_id: int, received_at: datetime, readings: Sequence[Reading]) -> "Delivery":
-        return cls(site_id, received_at, orjson.dumps([_fields(reading) for reading in readings]))
+    def of_site(
+        cls,
+        site_id: int,
+        received_at: datetime,
+        readings: Sequence[Reading],
+        *,
+        address: str | None = None,
+        boot: str | None = None,
+    ) -> "Delivery":
+        payload = orjson.dumps([_fields(reading) for reading in readings])
+        return cls(site_id, received_at, payload, address=address, boot=boot)
 
     @classmethod
     def heartbeat(cls, received_at: datetime) -> "Delivery":
@@ -83,6 +95,8 @@ async def enqueue(session: AsyncSession, deliveries: Sequence[Delivery]) -> None
             "site_ids": [delivery.site_id for delivery in deliveries],
             "received": [delivery.received_at for delivery in deliveries],
             "rows": [delivery.payload for delivery in deliveries],
+            "addresses": [delivery.address for delivery in deliveries],
+            "boots": [delivery.boot for delivery in deliveries],
         },
     )
 
@@ -90,7 +104,7 @@ async def enqueue(session: AsyncSession, deliveries: Sequence[Delivery]) -> None
 async def dequeue(session: AsyncSession, *, limit: int, max_bytes: int = 2**62) -> list[Delivery]:
     """Delete and return the oldest deliveries in their order; they are gone once the caller's transaction commits."""
     rows = await session.execute(DELETE_OLDEST, {"limit": limit, "max_bytes": max_bytes})
-    deliveries = [Delivery(row.site_id, row.received_at, row.payload, row.id) for row in rows]
+    deliveries = [Delivery(row.site_id, row.received_at, row.payload, row.id, row.address, row.boot) for row in rows]
     return sorted(deliveries, key=attrgetter("id"))
 
 

@@ -29,4 +29,6 @@ class PushInbox(Base):
     site_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
     received_at: Mapped[Moment]
     rows: Mapped[bytes] = mapped_column(LargeBinary)  # JSON, see app/push/inbox.py
+    address: Mapped[str | None]  # that the push came from
+    boot: Mapped[str | None]
     refused_at: Mapped[Moment | None]  # when it was set aside because it could not be processed

@@ -12,19 +12,24 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.push import dedupe, inbox
+from app.push import dedupe, inbox, source_addresses
 from app.push.dedupe import PushResult, Receipt, ReceiptKey, ReceivedPush, SequenceRanges
 from app.push.inbox import Delivery
+from app.push.last_push import LastPush
+from app.push.source_addresses import Sighting
 from app.throughput import speedtest_grants
+from probes.contract import Reading
 
 RETENTION = timedelta(days=8)  # longer than rows are accepted (timestamps.MAX_AGE_S)
 
 LOCK_RECEIPTS = text("""
-    SELECT r.site_id, r.boot, r.seen::text AS seen, d.boot AS last_boot
+    SELECT r.site_id, r.boot, r.seen::text AS seen
     FROM unnest(cast(:sites AS int[]), cast(:boots AS text[])) n(site_id, boot)
     JOIN push_receipt r ON r.site_id = n.site_id AND r.boot = n.boot
-    LEFT JOIN device d ON d.site_id = r.site_id
     ORDER BY r.site_id, r.boot FOR UPDATE OF r
+""")
+LAST_PUSHES = text("""
+    SELECT site_id, boot, heard_at, told_s, address, address_at FROM device WHERE site_id = ANY(cast(:sites AS int[]))
 """)
 RECEIPT_ROWS = """
     json_to_recordset(cast(:rows AS json)) AS n(
@@ -41,20 +46,22 @@ UPDATE_RECEIPTS = text(f"""
     FROM {RECEIPT_ROWS} WHERE r.site_id = n.site_id AND r.boot = n.boot
 """)
 UPSERT_DEVICES = text("""
-    INSERT INTO device AS d (site_id, heard_at, boot, booted_at, seq, agent, clients, measures,
+    INSERT INTO device AS d (site_id, heard_at, told_s, boot, booted_at, seq, agent, clients, measures,
         clock_offset_s, waiting, dropped,
-        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, token_id)
-    SELECT site_id, heard_at, boot, booted_at, seq, agent, clients, measures,
+        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, unheard_boot_at, token_id)
+    SELECT site_id, heard_at, told_s, boot, booted_at, seq, agent, clients, measures,
         clock_offset_s, waiting, dropped,
-        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, token_id
+        accepted, duplicates, rejected, last_rejection, last_rejected_at, two_agents_at, unheard_boot_at, token_id
     FROM json_to_recordset(cast(:rows AS json)) AS n(
-        site_id int, heard_at timestamptz, boot text, booted_at timestamptz, seq bigint, agent text, clients int,
-        measures boolean,
+        site_id int, heard_at timestamptz, told_s int, boot text, booted_at timestamptz, seq bigint, agent text,
+        clients int, measures boolean,
         clock_offset_s float, waiting int, dropped int, accepted int, duplicates int, rejected int,
-        last_rejection text, last_rejected_at timestamptz, two_agents_at timestamptz, token_id int)
+        last_rejection text, last_rejected_at timestamptz, two_agents_at timestamptz, unheard_boot_at timestamptz,
+        token_id int)
     ORDER BY site_id
     ON CONFLICT (site_id) DO UPDATE SET
-        heard_at = greatest(d.heard_at, excluded.heard_at), boot = coalesce(excluded.boot, d.boot),
+        heard_at = greatest(d.heard_at, excluded.heard_at), told_s = excluded.told_s,
+        boot = coalesce(excluded.boot, d.boot),
         booted_at = CASE WHEN excluded.boot IS NULL OR excluded.boot = d.boot
             THEN coalesce(excluded.booted_at, d.booted_at) ELSE excluded.booted_at END,
         seq = CASE WHEN excluded.boot IS NULL OR excluded.boot = d.boot
@@ -67,6 +74,7 @@ UPSERT_DEVICES = text("""
         rejected = d.rejected + excluded.rejected, last_rejection = coalesce(excluded.last_rejection, d.last_rejection),
         last_rejected_at = coalesce(excluded.last_rejected_at, d.last_rejected_at),
         two_agents_at = coalesce(excluded.two_agents_at, d.two_agents_at),
+        unheard_boot_at = coalesce(excluded.unheard_boot_at, d.unheard_boot_at),
         token_id = coalesce(excluded.token_id, d.token_id)
 """)
 ADD_TRAFFIC = text("""
@@ -87,14 +95,17 @@ class ReceiptConflict(Exception):  # no error: a retry succeeds
 async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -> list[PushResult]:
     """Record pushes in the caller's transaction; return one result each, in their order.
 
-    1. Lock the receipts of all boots.
+    1. Lock the receipts of all boots, and read what is known of each device's last push.
     2. Accept the new rows of each push, in the order of receipt.
     3. Store the receipts, and enqueue the new readings for the worker.
-    4. Update the devices and their traffic, and add open speed test grants to the results.
+    4. Update the devices, their traffic and the addresses that they send from.
+    5. Add open speed test grants to the results.
 
     Raises ReceiptConflict: then the transaction must be rolled back and retried.
     """
-    receipts, last_boots = await _lock_receipts(session, pushes)
+    receipts = await _lock_receipts(session, pushes)
+    last_pushes = await _last_pushes(session, pushes)
+    sightings: list[Sighting] = []
     deliveries: list[Delivery] = []
     devices: dict[int, dict[str, Any]] = {}
     results: list[PushResult] = []
@@ -104,12 +115,17 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
             deliveries.append(Delivery.heartbeat(received.received_at))
             results.append(PushResult())
             continue
-        result, readings = dedupe.accept_rows(received, site, receipts)
+        last = last_pushes.get(site.site_id)
+        result, readings = dedupe.accept_rows(received, site, receipts, last)
         if readings:
-            deliveries.append(Delivery.of_site(site.site_id, received.received_at, readings))
-        second_agent = dedupe.detect_second_agent(received, site, receipts, last_boots)
-        values = dedupe.device_values(received, site, result, second_agent=second_agent)
+            deliveries.append(_delivery(received, site.site_id, readings))
+        unheard_boot = dedupe.detect_unheard_boot(received, site, receipts, readings)
+        second_agent = dedupe.detect_second_agent(received, site, receipts, last)
+        values = dedupe.device_values(received, site, result, second_agent=second_agent, unheard_boot=unheard_boot)
         devices[site.site_id] = dedupe.merge_device_values(devices.get(site.site_id), values)
+        sighting = source_addresses.sighting(received, site, last)
+        sightings += [sighting] if sighting else []
+        last_pushes[site.site_id] = dedupe.next_last_push(received, site, last, stored_address=sighting is not None)
         results.append(result)
     await _store_receipts(session, receipts)
     if deliveries:
@@ -117,10 +133,15 @@ async def record_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -
     if devices:
         await session.execute(UPSERT_DEVICES, {"rows": _json(list(devices.values()))})
         await session.execute(ADD_TRAFFIC, {"rows": _json(dedupe.sum_traffic(pushes))})
+        await source_addresses.record(session, sightings)
         open_grants = await speedtest_grants.list_open(session, list(devices))
         for received, result in zip(pushes, results, strict=True):
             result.grant = open_grants.get(received.site.site_id) if received.site else None
     return results
+
+
+def _delivery(received: ReceivedPush, site_id: int, readings: Sequence[Reading]) -> Delivery:
+    return Delivery.of_site(site_id, received.received_at, readings, address=received.address, boot=received.push.boot)
 
 
 async def delete_expired(session: AsyncSession) -> None:
@@ -128,10 +149,17 @@ async def delete_expired(session: AsyncSession) -> None:
     await session.execute(DELETE_EXPIRED, {"retention": RETENTION})
 
 
-async def _lock_receipts(
-    session: AsyncSession, pushes: Sequence[ReceivedPush]
-) -> tuple[dict[ReceiptKey, Receipt], dict[int, str | None]]:
-    """Return receipts by site and boot, stored or new, and by site the boot that its agent last sent with."""
+async def _last_pushes(session: AsyncSession, pushes: Sequence[ReceivedPush]) -> dict[int, LastPush]:
+    """Return what is known of each device's last push, by site; it is read after the receipts are locked."""
+    sites = {received.site.site_id for received in pushes if received.site is not None}
+    if not sites:
+        return {}
+    rows = await session.execute(LAST_PUSHES, {"sites": sorted(sites)})
+    return {site_id: LastPush(*known) for site_id, *known in rows}
+
+
+async def _lock_receipts(session: AsyncSession, pushes: Sequence[ReceivedPush]) -> dict[ReceiptKey, Receipt]:
+    """Return receipts by site and boot, stored or new."""
     first_received = {
         (received.site.site_id, boot): received.received_at
         for received in reversed(pushes)
@@ -141,7 +169,7 @@ async def _lock_receipts(
     }
     keys = sorted(first_received)
     if not keys:
-        return {}, {}
+        return {}
     rows = await session.execute(
         LOCK_RECEIPTS, {"sites": [site_id for site_id, _ in keys], "boots": [boot for _, boot in keys]}
     )
@@ -150,7 +178,7 @@ async def _lock_receipts(
     for key in keys:
         row, at = stored.get(key), first_received[key]
         receipts[key] = Receipt(SequenceRanges(row.seen) if row else SequenceRanges(), row is not None, at, at)
-    return receipts, {site_id: row.last_boot for (site_id, _), row in stored.items()}
+    return receipts
 
 
 async def _store_receipts(session: AsyncSession, receipts: dict[ReceiptKey, Receipt]) -> None:

@@ -7,11 +7,13 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import NamedTuple
 
 from app.core.errors import Fault
+from app.judging.claims import LATE
 from app.push import rejections
 from app.push.parser import Push, PushRow
 from probes.contract import AGENT, Outcome, Reading
@@ -68,6 +70,13 @@ def arrival_reading(site: PushSite, received_us: int) -> Reading:
     """The reading for a push without a live row: its arrival proves the link."""
     slot = received_us // 1_000_000
     return Reading(site.site_id, slot, Outcome.OK, 0, (), site.send_every_s, ARRIVAL, AGENT)
+
+
+def unheard(reading: Reading, site: PushSite) -> Reading:
+    """Return a reading that nobody heard at the time: an answer in it is a mere claim, a loss still counts."""
+    outcome = Outcome.FAULT if reading.outcome is Outcome.OK else reading.outcome
+    reason = reading.reason if reading.reason == NOT_SENT else LATE
+    return replace(reading, outcome=outcome, reason=reason, valid_s=site.beat_s)
 
 
 def _measured_us(row: PushRow, push: Push, received_us: int) -> int | None:

@@ -8,7 +8,7 @@ from app.core.errors import Fault
 RECENT_DAYS = 7  # older facts about an agent are not reported
 CLOCK_OFF_S = 60
 
-HINTS = frozenset({"device_clock"})
+HINTS = frozenset({"device_clock", "network_changed"})
 
 _FROM_DEVICES = """
     FROM site JOIN device ON device.site_id = site.id
@@ -43,6 +43,43 @@ CHECKS = {
             "two_agents",
             "Two agents report for this site with the same token, one of them from elsewhere",
             "Switch one of them off; if you do not know it, create a new token: POST /api/v1/sites/{id}/agent",
+        ),
+    ),
+    "two_networks": (
+        f"""
+        {_SITE}, jsonb_build_object('seen_at', device.two_networks_at) AS detail {_FROM_DEVICES}
+            AND device.two_networks_at > now() - interval '{RECENT_DAYS} days'
+        """,
+        Fault(
+            "probe",
+            "two_networks",
+            "Its pushes alternated between two networks within an hour: two devices, or a device with two links",
+            "Compare their addresses (GET /api/v1/sites/{id}/device); if one is unknown, create a new token: "
+            "POST /api/v1/sites/{id}/agent",
+        ),
+    ),
+    "network_changed": (
+        f"""
+        {_SITE}, jsonb_build_object('seen_at', device.network_changed_at) AS detail {_FROM_DEVICES}
+            AND device.network_changed_at > now() - interval '{RECENT_DAYS} days'
+        """,
+        Fault(
+            "probe",
+            "network_changed",
+            "Its pushes come from a network that none had come from before",
+            "Ask the provider whether the site has another link or another address range now",
+        ),
+    ),
+    "unheard_boot": (
+        f"""
+        {_SITE}, jsonb_build_object('seen_at', device.unheard_boot_at) AS detail {_FROM_DEVICES}
+            AND device.unheard_boot_at > now() - interval '{RECENT_DAYS} days'
+        """,
+        Fault(
+            "probe",
+            "unheard_boot",
+            "A start of its agent that had never been heard of claimed a time in which the site was not heard",
+            "Look at its incidents: what it claims is not proven, and counts as unknown",
         ),
     ),
     "device_clock": (

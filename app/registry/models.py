@@ -255,6 +255,7 @@ class UnknownReason(StrEnum):
     SILENT = "silent"
     BLIND = "blind"
     STOPPED = "stopped"
+    CLAIMED = "claimed"  # an outage that its device contests: never stored, only counted and shown
 
 
 class SiteStatus(Base):

@@ -1,5 +1,6 @@
 """The job that makes partitions ahead and drops what is beyond its retention."""
 
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -11,7 +12,7 @@ from app.judging import checkpoints
 from app.judging.rejudge import rejudgeable_since
 from app.measurements import partitions
 from app.postgres.engine import Counter, bump, transaction
-from app.push import receipts
+from app.push import receipts, source_addresses
 from app.worker.context import WorkerContext
 from app.worker.jobs import Job
 
@@ -36,6 +37,7 @@ async def clean_up(context: WorkerContext) -> None:
             await store.delete_old(session)
         await diagnoses.delete_old(session)
         await receipts.delete_expired(session)
+        await source_addresses.delete_old(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
         await checkpoints.delete_older(session, await rejudgeable_since(session))
     if dropped:
         log.info("partition_dropped", name=dropped)

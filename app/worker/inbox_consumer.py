@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.agents import agent_tokens
 from app.core.clock import WITA, from_slot, utc_now
 from app.judging.blind_ranges import BlindRange
+from app.judging.claims import Claim, claims_of_push
 from app.judging.ingest import AddressedReading, JudgedSite
 from app.judging.rejudge import rejudgeable_since
 from app.measurements import partitions
@@ -103,8 +104,8 @@ class InboxConsumer:
             async with transaction(self.sessions) as session:
                 deliveries = await inbox.dequeue(session, limit=self._most, max_bytes=MOST_BYTES)
                 proof, unproven = self._extend_proof(deliveries)
-                items = await self._readings(session, deliveries)
-                judged = await write_batch(session, items, unproven, source=SILENCE)
+                items, claims = await self._readings(session, deliveries)
+                judged = await write_batch(session, items, unproven, source=SILENCE, claims=claims)
                 if proof != self.proof:
                     await write_proof(session, proof, None)
         except Exception as error:
@@ -119,25 +120,34 @@ class InboxConsumer:
             unproven += ranges
         return proof, unproven
 
-    async def _readings(self, session: AsyncSession, deliveries: Sequence[Delivery]) -> list[AddressedReading]:
+    async def _readings(
+        self, session: AsyncSession, deliveries: Sequence[Delivery]
+    ) -> tuple[list[AddressedReading], list[Claim]]:
         """Return the readings pushed, each in a slot of its own: receipts say that it is new, so none is dropped.
 
         Of arrivals, which show only that a push was received, one a slot is kept, and none beside an answered reading;
         one beside a lost reading takes the next second, for it is later than what its push reports.
         """
-        pushed = [reading for row in deliveries if row.site_id is not None for reading in row.readings()]
         oldest = int((await rejudgeable_since(session)).timestamp())
-        kept = [reading for reading in pushed if reading.slot >= oldest]
-        if len(kept) < len(pushed):
-            self.counters.closed_rows += len(pushed) - len(kept)
-            log.warning("pushed_too_late", rows=len(pushed) - len(kept), why="older than the raw readings kept")
+        kept, claims, too_old = list[Reading](), list[Claim](), 0
+        for row in deliveries:
+            if row.site_id is not None:
+                pushed = row.readings()
+                recent = [reading for reading in pushed if reading.slot >= oldest]
+                kept += recent
+                too_old += len(pushed) - len(recent)
+                claims += claims_of_push(row.site_id, recent, row.received_at, address=row.address, boot=row.boot)
+        if too_old:
+            self.counters.closed_rows += too_old
+            log.warning("pushed_too_late", rows=too_old, why="older than the raw readings kept")
         await _make_partitions(session, kept)
         arrivals = [reading for reading in kept if reading.reason == ARRIVAL]
         readings = [reading for reading in kept if reading.reason != ARRIVAL]
         readings = await measurements.in_distinct_slots(session, readings)
         arrivals = await measurements.without_answered_slots(session, arrivals, readings)
         readings += await measurements.in_distinct_slots(session, arrivals, among=readings)
-        return [(reading, None) for reading in (await _excuse_inactive(session, readings) if readings else [])]
+        excused = await _excuse_inactive(session, readings) if readings else []
+        return [(reading, None) for reading in excused], claims
 
     def _record(
         self,

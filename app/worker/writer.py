@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import from_slot, utc_now
 from app.incidents.reconcile import reconcile_incidents
-from app.judging import ingest, invalidation, propagation
+from app.judging import claim_store, ingest, invalidation, propagation
 from app.judging.blind_ranges import BlindRange
 from app.judging.canary_evidence import CanaryLog
+from app.judging.claims import Claim
 from app.judging.dirty_range import DirtyRange
 from app.judging.ingest import AddressedReading, JudgedSite
 from app.judging.mass_outage import NO_CANARIES
@@ -162,12 +163,14 @@ async def write_batch(
     *,
     source: str = CENTRAL,
     canaries: CanaryLog = NO_CANARIES,
+    claims: Sequence[Claim] = (),
 ) -> list[JudgedSite]:
-    """Judge and record readings and blind ranges (of `source`), and recount all that follows from them."""
+    """Judge and record readings and blind ranges (of `source`), and claims; recount all that follows from them."""
     if not items and not blind:
         return []
     result = await ingest.ingest_readings(session, items, blind, source=source, canaries=canaries)
-    await recount(session, result.dirty_ranges)
+    claimed = await claim_store.record(session, claims, (reading for reading, _ in items))
+    await recount(session, [*result.dirty_ranges, *claimed])
     for recorded in result.blind if source == CENTRAL else ():  # a missed push has no packets to be recounted
         await rollup.invalidate(session, recorded.started_at, recorded.ended_at)
     if result.held:

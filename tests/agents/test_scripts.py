@@ -65,6 +65,25 @@ def test_ash_and_dash_can_parse_the_shell_scripts(kind: AgentKind, shell: list[s
         assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("send_s", "asked", "longest"), [(60, "", 30), (60, "3600", 30), (300, "", 270), (300, "20", 20)]
+)
+def test_no_agent_waits_longer_for_a_failing_server_than_until_its_next_push_is_due(
+    send_s: int, asked: str, longest: int
+) -> None:
+    (function,) = re.findall(r"^back_off\(\) \{\n.*?^\}$", rendered(AgentKind.LINUX), re.DOTALL | re.MULTILINE)
+    script = f"""
+        BEAT_S=60 SEND_S={send_s} PAUSE_S={asked} CODE=502 RUN=run started=0 pauses=30
+        read_number() {{ echo "$pauses"; }}
+        write_file() {{ [ "$1" != run/pause ] || pauses=$2; [ "$1" != run/next ] || next=$2; }}
+        log_message() {{ :; }}
+        {function}
+        for _ in 1 2 3 4 5 6; do back_off; done; echo "$next"
+    """
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=10, check=True)
+    assert int(done.stdout) == longest, done.stderr
+
+
 @pytest.mark.parametrize("kind", [AgentKind.OPENWRT, AgentKind.LINUX])
 def test_a_truncated_script_does_nothing(kind: AgentKind, tmp_path_factory: pytest.TempPathFactory) -> None:
     text = rendered(kind)

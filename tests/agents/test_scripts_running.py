@@ -144,7 +144,11 @@ async def run_through_failures(router: Installation, *, disk_survives: bool) -> 
     assert last - measured[-1] <= (1 if disk_survives else len(kept) + 1)
     readings = await router.stored.readings()
     assert len(readings) == sum(map(len, seqs.values())), "no row counts twice"
-    assert all(reading.outcome == "ok" and len(reading.rtt_us) == 1 for reading in readings)
+    assert {(reading.outcome.value, reading.reason == "late") for reading in readings} <= {
+        ("ok", False),
+        ("fault", True),
+    }
+    assert {len(reading.rtt_us) for reading in readings} == {1}
 
 
 async def more_rows_than(router: Installation, count: int) -> bool:

@@ -50,6 +50,7 @@ def count(
     end: datetime,
     *,
     maintenance: Sequence[TimeRange] = (),
+    claims: Sequence[TimeRange] = (),
     causes: Sequence[tuple[datetime, datetime, str]] = (),
     policies: Sequence[DatedPolicy] = (),
     last_losses: Mapping[int, int] = MappingProxyType({}),
@@ -59,6 +60,7 @@ def count(
         states=[(to_slot(a), to_slot(b), state) for a, b, state in states],
         configurations=overlay((to_slot(a), to_slot(b), ConfigurationInForce(active=True)) for a, b in in_service),
         maintenance=overlay((to_slot(a), to_slot(b), True) for a, b in maintenance),
+        claims=overlay((to_slot(a), to_slot(b), True) for a, b in claims),
         causes=overlay((to_slot(a), to_slot(b), cause) for a, b, cause in causes),
         policies=overlay((to_slot(a), to_slot(b), policy) for a, b, policy in policies),
         last_losses=last_losses,
@@ -301,9 +303,37 @@ def histories(draw: st.DrawFn) -> CountableHistory:
             ]
         ),  # type: ignore[arg-type]
         maintenance=painted([True] * 6),  # type: ignore[arg-type]
+        claims=painted([True] * 6),  # type: ignore[arg-type]
         causes=painted(draw(causes)),  # type: ignore[arg-type]
         policies=painted(draw(policies)),  # type: ignore[arg-type]
     )
+
+
+def test_a_claim_makes_unknown_of_an_outage_and_up_of_what_is_unknown() -> None:
+    happened = states((State.UP, 100), (State.DOWN, 400), (State.UNKNOWN, 200), (State.DEGRADED, 300))
+    tally = count(happened, WHOLE, START, END, claims=[(at(200), at(900))])
+    assert {kind: s for kind, s in tally.seconds.items() if s} == {
+        "up": 300,
+        "degraded": 300,
+        "down": 100,
+        "unknown": 300,
+    }
+    assert tally.claimed_s == 500
+    maintained = count(happened, WHOLE, START, END, claims=[(at(200), at(900))], maintenance=[(at(300), at(600))])
+    assert (maintained.claimed_s, maintained.seconds["maintenance"]) == (200, 300)
+
+
+def test_a_contract_is_judged_by_the_bounds_of_what_is_claimed() -> None:
+    happened = states((State.UP, 500), (State.DOWN, 400), (State.UP, 100))
+    terms = [policy(min_outage_s=50)]
+    proven = count(happened, WHOLE, START, END, policies=terms)
+    assert (proven.countable_down_s, proven.contract_unknown_s, proven.verdict) == (400, 0, "missed")
+    all_claimed = count(happened, WHOLE, START, END, claims=[(at(500), at(900))], policies=terms)
+    assert (all_claimed.countable_down_s, all_claimed.contract_unknown_s) == (0, 400)
+    assert all_claimed.verdict == "undetermined", "an outage cannot be claimed away"
+    partly = count(happened, WHOLE, START, END, claims=[(at(600), at(700))], policies=terms)
+    assert (partly.outages, partly.countable_down_s, partly.contract_unknown_s) == (1, 300, 100)
+    assert partly.verdict == "missed"
 
 
 @given(histories(), st.integers(0, 2000), st.integers(1, 3000))
@@ -317,6 +347,7 @@ def test_seconds_add_up_to_the_period_whatever_happened(history: CountableHistor
     assert sum(tally.outage_seconds.values()) == tally.seconds["down"]
     assert tally.countable_down_s <= min(tally.bad_s, tally.contract_s)
     assert tally.countable_down_s + tally.contract_unknown_s <= tally.contract_s <= tally.active_s
+    assert tally.claimed_s <= tally.seconds["up"] + tally.seconds["unknown"]
 
 
 @given(histories(), st.lists(st.integers(1, 2999), max_size=10, unique=True))

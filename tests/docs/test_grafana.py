@@ -77,6 +77,7 @@ async def count_some(session: AsyncSession, site_id: int) -> None:
         "unreachable": 0,
         "unknown": 0,
         "maintenance": 0,
+        "claimed": 0,
         "outages": 1,
         "longest_outage_s": 6_400,
         "countable_down_s": 6_400,

@@ -8,7 +8,7 @@ from app.registry.models import Site
 from app.throughput.models import Mode, ThroughputTest
 from probes.contract import Reading
 from tests.support.agent_fixtures import Agent
-from tests.support.push_samples import BEAT, backdate_site
+from tests.support.push_samples import BEAT, backdate_site, was_heard
 
 
 def facts(reading: Reading) -> tuple[object, ...]:
@@ -37,6 +37,7 @@ async def test_a_beat_received_twice_counts_once(agent: Agent) -> None:
 
 async def test_a_batch_is_dated_by_uptime_and_its_newest_row_is_live(agent: Agent) -> None:
     await backdate_site(agent)
+    await was_heard(agent, seconds_ago=60)
     batch = [
         {"seq": 1, "uptime_s": 1000 - 15, "sent": 3, "rtt_ms": []},
         {"seq": 2, "uptime_s": 1000 - 5, "sent": 3, "rtt_ms": [21]},
@@ -49,8 +50,25 @@ async def test_a_batch_is_dated_by_uptime_and_its_newest_row_is_live(agent: Agen
     assert facts(newer) == ("ok", 3, (21000,), 60, None)
 
 
+async def test_a_batch_after_a_missed_push_claims_what_was_not_heard_and_proves_the_link_by_its_arrival(
+    agent: Agent,
+) -> None:
+    await backdate_site(agent)
+    await was_heard(agent, seconds_ago=100)
+    batch = [
+        {"seq": 1, "uptime_s": 1000 - 60, "sent": 3, "rtt_ms": []},
+        {"seq": 2, "uptime_s": 1000 - 5, "sent": 3, "rtt_ms": [21]},
+    ]
+    assert (await agent.push({"boot": "b1", "uptime_s": 1000, "batch": batch}))["accepted"] == 2
+    lost, answered, arrival = await agent.dequeue()
+    assert facts(lost) == ("timeout", 3, (), 60, "late")
+    assert facts(answered) == ("fault", 3, (21000,), 60, "late")
+    assert facts(arrival) == ("ok", 0, (), 60, "arrival")
+
+
 async def test_a_batch_whose_newest_row_was_lost_proves_the_link_at_its_receipt(agent: Agent) -> None:
     await backdate_site(agent)
+    await was_heard(agent, seconds_ago=60)
     batch = [{"seq": 1, "uptime_s": 1000 - 40, "sent": 3, "rtt_ms": []}]
     before = int(time.time())
     await agent.push({"boot": "b1", "uptime_s": 1000, "batch": batch})

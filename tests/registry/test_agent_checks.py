@@ -12,12 +12,17 @@ from tests.factories import BERAU_VILLAGE, register
 from tests.support.registry_checks import list_findings, sites_found
 
 INSERT_DEVICE = text("""
-    INSERT INTO device (site_id, heard_at, boot, seq, accepted, duplicates, rejected, clock_offset_s, dropped,
-        last_rejection, last_rejected_at, two_agents_at)
-    VALUES (:site, now(), 'k3f9', 7, 7, 0, 3, cast(:clock AS float), cast(:dropped AS int), cast(:rejection AS text),
-        now() - cast(:rejected AS interval), now() - cast(:two AS interval))
+    INSERT INTO device (site_id, heard_at, told_s, boot, seq, accepted, duplicates, rejected, clock_offset_s, dropped,
+        last_rejection, last_rejected_at, two_agents_at, unheard_boot_at, network_changed_at, two_networks_at)
+    VALUES (:site, now(), 60, 'k3f9', 7, 7, 0, 3, cast(:clock AS float), cast(:dropped AS int),
+        cast(:rejection AS text), now() - cast(:rejected AS interval), now() - cast(:two AS interval),
+        now() - cast(:unheard AS interval), now() - cast(:changed AS interval), now() - cast(:networks AS interval))
 """)
-SOUND: dict[str, Any] = {"clock": 3.0, "dropped": 0, "rejection": None, "rejected": None, "two": None}
+SOUND: dict[str, Any] = {
+    "clock": 3.0,
+    "dropped": 0,
+    **dict.fromkeys(("rejection", "rejected", "two", "unheard", "changed", "networks")),
+}
 
 
 async def register_push_site(cast: Cast, session: AsyncSession, **facts: Any) -> dict[str, Any]:
@@ -60,6 +65,9 @@ async def test_a_push_site_that_has_never_reported_is_found_after_a_day(cast: Ca
             "3 readings of its agent were rejected, the last one as too_old",
         ),
         ("readings_dropped", {"dropped": 41}, {"dropped": None}, "dropped 41 readings"),
+        ("unheard_boot", {"unheard": timedelta(days=6)}, {"unheard": timedelta(days=8)}, "never been heard of"),
+        ("network_changed", {"changed": timedelta(days=6)}, {"changed": timedelta(days=8)}, "network that none"),
+        ("two_networks", {"networks": timedelta(days=6)}, {"networks": timedelta(days=8)}, "two networks"),
     ],
 )
 async def test_problems_that_an_agent_reports_are_found(
@@ -72,7 +80,5 @@ async def test_problems_that_an_agent_reports_are_found(
     (item,) = await list_findings(cast.ana, check)
     assert (item["code"], message in item["message"]) == (bad["code"], True)
     indonesian = await cast.ana.get("/registry/checks", params={"check": check}, headers={"Accept-Language": "id"})
-    assert (
-        "agen" in indonesian.json()["items"][0]["message"]
-        or "Jam perangkat" in indonesian.json()["items"][0]["message"]
-    )
+    said = indonesian.json()["items"][0]["message"]
+    assert any(word in said for word in ("agen", "Agen", "Jam perangkat", "Kiriman")), said

@@ -11,3 +11,12 @@ async def backdate_site(agent: Agent) -> None:
     """A site that was set up a month ago."""
     async with agent.session.begin():
         await agent.session.execute(text("UPDATE site SET addressed_at = now() - interval '30 days'"))
+
+
+async def was_heard(agent: Agent, *, seconds_ago: int) -> None:
+    """Its device pushed before."""
+    await agent.push(BEAT | {"boot": "before"})
+    await agent.dequeue()
+    async with agent.session.begin():
+        changed = "UPDATE device SET heard_at = now() - make_interval(secs => :ago)"
+        await agent.session.execute(text(changed), {"ago": seconds_ago})

@@ -55,8 +55,8 @@ PUSHED = text("""
         ON CONFLICT (site_id, month) DO UPDATE
             SET requests = p.requests + excluded.requests, bytes = p.bytes + excluded.bytes
     )
-    INSERT INTO device (site_id, heard_at, boot, seq, accepted, duplicates, rejected)
-    SELECT id, cast(:now AS timestamptz) - interval '50 seconds', 'a', 1, 1, 0, 0 FROM pushing
+    INSERT INTO device (site_id, heard_at, told_s, boot, seq, accepted, duplicates, rejected)
+    SELECT id, cast(:now AS timestamptz) - interval '50 seconds', 60, 'a', 1, 1, 0, 0 FROM pushing
     ON CONFLICT (site_id) DO UPDATE SET heard_at = excluded.heard_at
 """)
 SPENT = text("""

@@ -194,8 +194,8 @@ async def test_an_agent_that_does_no_speed_tests_keeps_nobody_waiting(
     async with transaction(month.sessions) as session:
         await session.execute(
             text("""
-            INSERT INTO device (site_id, heard_at, boot, seq, agent, accepted, duplicates, rejected)
-            SELECT id, :at, 'a', 1, :agent, 1, 0, 0 FROM site
+            INSERT INTO device (site_id, heard_at, told_s, boot, seq, agent, accepted, duplicates, rejected)
+            SELECT id, :at, 60, 'a', 1, :agent, 1, 0, 0 FROM site
         """),
             {"at": month.now, "agent": agent},
         )

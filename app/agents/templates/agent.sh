@@ -275,15 +275,15 @@ handle_failure() {
     return 1
 }
 
+# Waits no longer than until the next push would be due: a server that is back must not take the pause for an outage.
 back_off() {
     pause=${PAUSE_S:-}
     if [ -z "$pause" ]; then
         pause=$(($(read_number "$RUN/pause" $((BEAT_S / 2))) * 2))
-        [ "$pause" -le 600 ] || pause=600
         [ "$pause" -gt 0 ] || pause=1
         write_file "$RUN/pause" "$pause"
     fi
-    [ "$pause" -le 3600 ] || pause=3600
+    [ "$pause" -le $((SEND_S - BEAT_S / 2)) ] || pause=$((SEND_S - BEAT_S / 2))
     write_file "$RUN/next" $((started + pause))
     log_message "server menjawab $CODE, dicoba lagi $pause detik lagi / server answered $CODE, next attempt in $pause s"
 }

@@ -170,8 +170,10 @@
                         :log error "sinyal: token dicabut atau diganti, pasang ulang agen ini (token revoked)"
                         :set sinyalNext ($uptime + 6h)
                     } else={
-                        # the server answered with an error: back off
-                        :if ([:typeof [:find $problem "status"]] = "num") do={ :set sinyalNext ($uptime + 5m) }
+                        # the server answered with an error: wait until the next push is due, no longer
+                        :if ([:typeof [:find $problem "status"]] = "num") do={
+                            :set sinyalNext ($uptime + [:totime $sendEvery] - «beat_s // 2»s)
+                        }
                         :log warning "sinyal: belum terkirim, $[:len $sinyalRows] menunggu: $problem"
                     } } }
                 }

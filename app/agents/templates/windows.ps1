@@ -185,7 +185,8 @@ function Send-Rows {
             }
             Say "belum terkirim (not sent yet, $code): $($_.Exception.Message)"
             if ($code -eq 0) { return 0 }
-            $pause = [Math]::Min(600, [Math]::Max($beatS, 2 * (Get-Number 'pause')))
+            # no longer than until the next push would be due: a server that is back must not take it for an outage
+            $pause = [Math]::Min($sendS - [Math]::Floor($beatS / 2), [Math]::Max($beatS, 2 * (Get-Number 'pause')))
             Set-Number 'pause' $pause
             return $pause
         }
