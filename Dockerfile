@@ -1,7 +1,7 @@
-# The whole service in one container: API, worker and its own PostgreSQL, as the ordinary user `sinyal`.
+# The whole service in one container: API, ingest, worker and its own PostgreSQL, as the ordinary user `sinyal`.
 #
 #   docker build -t sinyal .
-#   docker run -d --name sinyal -p 8000:8000 -v sinyal:/var/lib/sinyal --stop-timeout 60 sinyal
+#   docker run -d --name sinyal -p 8000:8000 -p 8001:8001 -v sinyal:/var/lib/sinyal --stop-timeout 60 sinyal
 #
 # Ping needs an ICMP socket. Add the first where `docker exec sinyal sinyal doctor` asks for it; NET_RAW serves only a
 # process that is root, and root's PostgreSQL would need user namespaces, which containers refuse.
@@ -21,7 +21,8 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation -e .
 USER sinyal
 ENV SINYAL_HOST=0.0.0.0 SINYAL_DATA_DIR=/var/lib/sinyal
 VOLUME /var/lib/sinyal
-EXPOSE 8000
+# the API, and what devices send
+EXPOSE 8000 8001
 HEALTHCHECK --start-period=60s --timeout=5s CMD ["python", "-c", \
     "import os, urllib.request as web; web.urlopen('http://127.0.0.1:' + os.environ.get('SINYAL_PORT', '8000') + '/healthz', timeout=4)"]
 CMD ["sinyal", "up"]

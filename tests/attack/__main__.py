@@ -161,7 +161,7 @@ def _covers(outage: tuple[str, datetime, datetime], code: str, incident: dict[st
 
 def push_url(running: Demo) -> str:
     """Return where devices push to."""
-    return running.url
+    return running.ingest_url
 
 
 def _all(running: Demo, path: str, **params: Any) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 from sqlalchemy import text
 
@@ -47,19 +46,19 @@ def main() -> None:
 
 
 def _measure(name: str, part: dict[str, Any], cluster: Cluster, url: str, tokens: list[str], folder: Path) -> None:
-    api = Api(url, folder / "api")
+    ingest = Api(url, folder / "ingest", command="ingest")
     try:
-        api.start()
-        wait_for(lambda: httpx.get(f"{api.url}/readyz", trust_env=False).is_success, 30)
+        ingest.start()
+        wait_for(lambda: ingest.ready, 30)
         assert cluster.pid is not None
-        assert api.pid is not None
-        options = part | {"tokens": tokens, "port": int(api.url.rpartition(":")[2])}
+        assert ingest.pid is not None
+        options = part | {"tokens": tokens, "port": int(ingest.url.rpartition(":")[2])}
         _run(options | {"seconds": 0.5, "tokens": tokens[-600:]})
-        before = cpu_s(api.pid), cpu_s(cluster.pid)
+        before = cpu_s(ingest.pid), cpu_s(cluster.pid)
         result = _run(options | {"seconds": SECONDS, "tokens": tokens[:-600]})
-        after = cpu_s(api.pid), cpu_s(cluster.pid)
+        after = cpu_s(ingest.pid), cpu_s(cluster.pid)
     finally:
-        api.close()
+        ingest.close()
     asyncio.run(_check(url, result["by_token"], part["rows"] or 1))
     rows = result["requests"] * (part["rows"] or 1)
     rate, limit = rows / result["seconds"], ROWS_LIMIT if part["rows"] else BEATS_LIMIT
@@ -68,8 +67,8 @@ def _measure(name: str, part: dict[str, Any], cluster: Cluster, url: str, tokens
         f"p50 {result['p50_ms']:.1f} ms, p99 {result['p99_ms']:.1f} ms"
     )
     print(
-        f"    in {result['seconds']:.1f} s, CPU s: api {after[0] - before[0]:.1f}, database {after[1] - before[1]:.1f}"
-        f", client {result['cpu_s']:.1f}; each of {rows:,} rows is stored once",
+        f"    in {result['seconds']:.1f} s, CPU s: ingest {after[0] - before[0]:.1f}, "
+        f"database {after[1] - before[1]:.1f}, client {result['cpu_s']:.1f}; each of {rows:,} rows is stored once",
         flush=True,
     )
 

@@ -211,6 +211,14 @@ async def test_a_worker_that_never_ran_is_a_warning(migrated_url: str) -> None:
     assert (await result_of(database.check_worker, database_url=migrated_url)).status is CheckStatus.WARN
 
 
+async def test_agents_that_report_to_the_api_itself_are_warned_of() -> None:
+    direct = "http://192.0.2.1:8000"
+    warned = await result_of(push.check_public_url, public_url=direct)
+    assert (warned.status, "SINYAL_INGEST_URL" in str(warned)) == (CheckStatus.WARN, True)
+    for apart in ({"public_url": direct, "ingest_url": "http://192.0.2.1:8001"}, {"public_url": "https://sinyal.id"}):
+        assert (await result_of(push.check_public_url, **apart)).status is CheckStatus.OK
+
+
 async def test_push_sites_need_a_public_url(migrated_url: str) -> None:
     result = await result_of(push.check_public_url, database_url=migrated_url)
     assert (result.status, "no site reports through an agent" in result.text) == (CheckStatus.OK, True)
@@ -388,7 +396,7 @@ async def api(migrated_url: str) -> AsyncIterator[int]:
         sys.executable, "-m", "app.cli", "api", env=env, cwd=ROOT, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while await network.ask_readiness("127.0.0.1", port) is None:
             assert time.monotonic() < until
             await asyncio.sleep(0.1)

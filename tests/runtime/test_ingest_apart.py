@@ -13,6 +13,7 @@ from app.settings import Settings
 from app.worker.ingest_heartbeat import open_heartbeat
 from tests.support.demo_process import wait_for
 from tests.support.killing import Api
+from tests.support.nginx import NGINX, behind_nginx
 from tests.support.push_samples import BEAT
 
 pytestmark = pytest.mark.real_time
@@ -64,6 +65,28 @@ def test_the_api_still_takes_pushes_for_devices_that_know_its_address(
         for process in (api, ingest)
     )
     assert (first["accepted"], second["duplicates"]) == (1, 1)
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light")
+async def test_nginx_passes_pushes_on_to_ingest_and_pages_to_the_api(
+    processes: tuple[Api, Api], fleet: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    api, _ = processes
+    assert api.pid is not None
+    ports = [int(process.url.rpartition(":")[2]) for process in processes]
+    device, row = {"Authorization": f"Bearer {fleet[1][3]}"}, BEAT | {"boot": "proxied"}
+    async with (
+        behind_nginx(ports[0], tmp_path, ingest=ports[1]) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5, trust_env=False) as client,
+    ):
+        assert (await client.get("/readyz")).json() == {"ready": True}
+        os.kill(api.pid, signal.SIGSTOP)
+        try:
+            assert (await client.post("/api/v1/push", json=row, headers=device)).json()["accepted"] == 1
+        finally:
+            os.kill(api.pid, signal.SIGCONT)
+        end = await client.post("/api/v1/push/end", headers={"Authorization": "Bearer unknown"})
+        assert end.json()["type"].endswith("/not-signed-in")
 
 
 def test_ingest_ends_in_order(processes: tuple[Api, Api]) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import asyncpg
 import orjson
@@ -19,8 +20,12 @@ STARTING = timedelta(seconds=60)  # of a worker: as long as four of its own push
 
 
 async def check_public_url(settings: Settings) -> CheckResult:
-    if settings.public_url is not None:
-        return CheckResult(CheckStatus.OK, f"public URL: agents report to {settings.public_url}")
+    if (url := settings.ingest_url or settings.public_url) is not None:
+        if urlsplit(url).port == settings.port != settings.port_of_ingest:
+            remedy = f"Set SINYAL_INGEST_URL to the port of ingest ({settings.port_of_ingest}), or put a proxy in front"
+            text = f"public URL: agents report to {url}, the API itself, which a report may stall"
+            return CheckResult(CheckStatus.WARN, text, remedy)
+        return CheckResult(CheckStatus.OK, f"public URL: agents report to {url}")
     if await in_thread(lambda: data_dir.purpose_of(settings.data_dir)) == data_dir.DEMO:
         return CheckResult(CheckStatus.OK, "public URL: the demo's agents need none")
     async with open_database(settings) as connection:
