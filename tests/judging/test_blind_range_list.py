@@ -89,13 +89,14 @@ async def test_ranges_and_suspicions_are_listed_newest_first_with_reason_and_evi
 async def test_sites_outside_the_callers_scope_are_counted_and_not_named(
     cast: Cast, session: AsyncSession, at: datetime
 ) -> None:
-    own = await register(cast, host="198.51.100.1")
+    own = await register(cast, host="198.51.100.1", provider="iconplus")
     other = await register(cast, host="198.51.100.2", village_code="64.03.01.2001")
     await suspect(session, at, [own["id"], other["id"]], [False, None])
     for person, codes in (
         (cast.sari, [own["code"], other["code"]]),
         (cast.ana, [own["code"]]),
         (cast.ben, [other["code"]]),
+        (cast.icon, [own["code"]]),
     ):
         (item,) = await items(person)
         suspicion = item["suspicion"]
