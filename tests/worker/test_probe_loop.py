@@ -97,7 +97,7 @@ async def test_readings_taken_while_the_database_is_unavailable_are_written_once
     plan, now = worker.context.schedule.plans[made["id"]], worker.context.slot
     real = writer.write_batch
 
-    async def away(*_: object) -> None:
+    async def away(*_: object, **__: object) -> None:
         raise InterfaceError("connection is closed", None, Exception())
 
     for second in range(3):
@@ -250,7 +250,7 @@ async def test_a_cancelled_write_puts_its_readings_back(
     since, now = worker.context.schedule.plans[made["id"]].addressed_at, worker.context.slot
     real = writer.write_batch
 
-    async def endless(*_: object) -> None:
+    async def endless(*_: object, **__: object) -> None:
         await asyncio.sleep(60)
 
     monkeypatch.setattr(writer, "write_batch", endless)
@@ -301,10 +301,10 @@ async def test_a_blind_range_that_the_database_refuses_keeps_no_reading_back(
     since, now = worker.context.schedule.plans[made["id"]].addressed_at, worker.context.slot
     real = writer.write_batch
 
-    async def refuses(session: AsyncSession, items: Any, blind: Any) -> Any:
+    async def refuses(session: AsyncSession, items: Any, blind: Any, **options: Any) -> Any:
         if blind:
             await session.execute(text("SELECT 1 / 0"))
-        return await real(session, items, blind)
+        return await real(session, items, blind, **options)
 
     monkeypatch.setattr(writer, "write_batch", refuses)
     worker.context.buffer.put_blind(BlindRange(from_slot(now - 20), from_slot(now), "uplink"))
