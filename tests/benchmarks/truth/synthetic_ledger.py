@@ -174,7 +174,8 @@ def reading(slot: float, lost: int) -> dict[str, Any]:
 def incident(code: str, start: float, end: float, least_s: int, most_s: int, **fields: Any) -> dict[str, Any]:
     member = {"code": code, "started_at": iso(start), "ended_at": iso(end), "duration_s": round(end - start)}
     member |= {"duration_min_s": least_s, "duration_max_s": most_s}
-    return {"status": "resolved", "sites": [member | fields]}
+    hint = {"cut": "link", "dark": "power", "forged": "power"}.get(code)
+    return {"status": "resolved", "kind": "single", "cause_hint": hint, "sites": [member | fields]}
 
 
 def count(site: Site) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks.truth.checker import degraded, explained, forged, gaps, live, outages, packets, sums
+from tests.benchmarks.truth.checker import causes, degraded, explained, forged, gaps, live, outages, packets, sums
 from tests.benchmarks.truth.checker.facts import Facts, Forgery, Segment, Stop
 from tests.benchmarks.truth.checker.intervals import Interval, minus, union
 from tests.benchmarks.truth.checker.report import CHECKS
@@ -115,6 +115,15 @@ def with_member(code: str, **fields: Any) -> Callable[[Facts], None]:
 def another_incident(code: str, start: float, end: float) -> Callable[[Facts], None]:
     def plant(facts: Facts) -> None:
         facts.incidents.append(incident(code, start, end, 10, 400))
+
+    return plant
+
+
+def hint(code: str, cause: str | None) -> Callable[[Facts], None]:
+    def plant(facts: Facts) -> None:
+        for served in facts.incidents:
+            if served["sites"][0]["code"] == code:
+                served["cause_hint"] = cause
 
     return plant
 
@@ -264,6 +273,9 @@ PLANTED: list[tuple[str, Callable[[Facts], Verdict], Callable[[Facts], None]]] =
     ("more outages in figures than incidents", sums.one_definition, another_count),
     ("a longest outage that no incident had", sums.one_definition, another_longest),
     ("seconds down without a cause", sums.one_definition, another_cause),
+    ("a power cut called a link's outage", causes.hints, hint("dark", "link")),
+    ("a link's outage called a power cut", causes.hints, hint("cut", "power")),
+    ("no hint", causes.hints, hint("cut", None)),
     ("a worker that came back late", gaps.recoveries, late_recovery),
     ("a slow spell that is missing", degraded.spells, relay("slow")),
     ("a slow spell that begins late", degraded.spells, relay("slow", (733, "degraded"), (803, "up"))),

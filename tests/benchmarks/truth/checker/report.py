@@ -3,7 +3,18 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks.truth.checker import degraded, explained, forged, gaps, live, outages, packets, readings, sums
+from tests.benchmarks.truth.checker import (
+    causes,
+    degraded,
+    explained,
+    forged,
+    gaps,
+    live,
+    outages,
+    packets,
+    readings,
+    sums,
+)
 from tests.benchmarks.truth.checker.facts import Facts, read_lines
 from tests.benchmarks.truth.checker.readings import Account
 from tests.benchmarks.truth.checker.verdict import Verdict
@@ -25,6 +36,7 @@ CHECKS: tuple[Callable[[Facts], Verdict], ...] = (
     sums.unchanged,
     sums.out_of_service,
     forged.forged,
+    causes.hints,
     gaps.recoveries,
 )
 ACCOUNTS: tuple[Callable[[Account, Facts], Verdict], ...] = (readings.acknowledged, readings.stored)
