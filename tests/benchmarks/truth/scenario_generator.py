@@ -56,8 +56,8 @@ class _Generator(Timeline):
         self.blind = [ScriptEvent(EventKind.BLIND, self.at(share), duration_s) for share, duration_s in spells]
         self.kills = [Kill(self.at(0.43 if self.is_long else 1.15), "worker")]
         if self.is_long:
-            self.kills += [Kill(self.at(0.48), "database"), Kill(self.at(0.7), "api")]
-            self.kills += [Kill(self.at(0.8), "worker", held_s=30)]
+            self.kills += [Kill(self.at(0.48), "database"), Kill(self.at(0.7), "ingest")]
+            self.kills += [Kill(self.at(0.8), "worker", held_s=30), Kill(self.at(0.08), "api")]
         self.scenario.events += self.blind
         self.scenario.kills += self.kills
 

@@ -9,15 +9,17 @@ from tests.benchmarks.truth.checker.explained import states
 from tests.benchmarks.truth.checker.facts import Action, Facts, Forgery, Segment, Site, Stop
 from tests.benchmarks.truth.checker.intervals import Interval
 
-END = 1000
-STATES = ("up", "degraded", "down", "unreachable", "unknown", "maintenance", "inactive")
-TURNED = Action("kind", "turned", 700.2, 700.4, "node"), Action("kind", "turned", 900.2, 900.4, "access_point")
-CUT, DARK = Interval(300, 400), Interval(200, 400)
-BLIND = Interval(500.4, 530.7)
-
 
 def iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat()
+
+
+END = 1000
+STATES = ("up", "degraded", "down", "unreachable", "unknown", "maintenance", "inactive")
+TURNED = Action("kind", "turned", 700.2, 700.4, "node"), Action("kind", "turned", 900.2, 900.4, "access_point")
+MARK = {"at": iso(600), "seconds": 100, "signs": ["unheard_boot"], "address": "127.0.0.1"}
+CUT, DARK = Interval(300, 400), Interval(200, 400)
+BLIND = Interval(500.4, 530.7)
 
 
 def segments_of(*pieces: tuple[float, str], reason: str | None = None) -> list[Segment]:
@@ -97,7 +99,7 @@ def correct_facts() -> Facts:
         incident("lossy", 733, 753, 10, 30),
         incident("cut", 308, 405, 80, 110),
         incident("dark", 225, 412, 120, 220),
-        incident("forged", 225, 412, 120, 220, refuted_at=iso(600)),
+        incident("forged", 225, 412, 120, 220, refuted=MARK),
     ]
     for site in sites:
         count(site)
@@ -142,18 +144,26 @@ def _pushing() -> list[Site]:
     reported = segments_of((0, "unknown"), (5, "up"), (308, "down"), (405, "up"))
     missed = segments_of((0, "unknown"), (5, "up"), (225, "down"), (412, "up"))
     missed[2] = replace(missed[2], last_ok=195)  # the last push
+    contested = [*missed[:2], *_contested(missed[2]), missed[3]]
     return [
         Site("cut", segments=reported, **cut, **push),
         Site("dark", segments=missed, **dark, **push),
-        Site("forged", segments=missed, forged=[Forgery("forged", DARK, 600, [])], **dark, **push),
+        Site("forged", village="64.01", segments=contested, forged=[Forgery("forged", DARK, 600, [])], **dark, **push),
     ]
+
+
+def _contested(outage: Segment) -> list[Segment]:
+    """Return an outage whose first 100 s its device claims to have been well."""
+    until = outage.start + 100
+    claimed = replace(outage, end=until, state="unknown", reason="claimed", proven="down")
+    return [claimed, replace(outage, start=until)]
 
 
 def _region(facts: Facts, code: str) -> dict[str, Any]:
     """Return the true figures of a region, of which a change counts from the second after it."""
-    seconds: Counter[str] = Counter(dict.fromkeys(STATES, 0))
+    seconds: Counter[str] = Counter(dict.fromkeys((*STATES, "claimed"), 0))
     for site in facts.sites.values():
-        recorded = states(facts, site)
+        recorded, proven = states(facts, site), states(facts, site, proven=True)
         for second in range(END):
             kind, village = site.kind, site.village
             for action in site.actions:
@@ -162,6 +172,7 @@ def _region(facts: Facts, code: str) -> dict[str, Any]:
                     village = action.value or "" if action.what == "move" else village
             if kind == "access_point" and f"{village}.".startswith(f"{code}."):
                 seconds[recorded[second]] += 1
+                seconds["claimed"] += recorded[second] != proven[second]
     row = {"start": iso(0), "end": iso(END), "seconds": dict(seconds)}
     return {"total": row, "series": [row]}
 
@@ -173,7 +184,7 @@ def reading(slot: float, lost: int) -> dict[str, Any]:
 
 def incident(code: str, start: float, end: float, least_s: int, most_s: int, **fields: Any) -> dict[str, Any]:
     member = {"code": code, "started_at": iso(start), "ended_at": iso(end), "duration_s": round(end - start)}
-    member |= {"duration_min_s": least_s, "duration_max_s": most_s}
+    member |= {"duration_min_s": least_s, "duration_max_s": most_s, "refuted": None}
     hint = {"cut": "link", "dark": "power", "forged": "power"}.get(code)
     return {"status": "resolved", "kind": "single", "cause_hint": hint, "sites": [member | fields]}
 
@@ -184,6 +195,7 @@ def count(site: Site) -> None:
     for segment in site.segments:
         seconds[segment.state] += round(segment.end - segment.start)
     seconds["inactive"] = END - sum(seconds.values())
+    seconds["claimed"] = sum(round(segment.end - segment.start) for segment in site.segments if segment.is_claimed)
     good, bad = seconds["up"] + seconds["degraded"], seconds["down"] + seconds["unreachable"]
     worst_pct = 100 * good / (good + bad + seconds["unknown"])
     runs = [segment.end - segment.start for segment in site.segments if segment.state == "down"]

@@ -17,6 +17,7 @@ from tests.benchmarks.truth.checker.report import CHECKS
 from tests.benchmarks.truth.checker.verdict import Verdict
 from tests.benchmarks.truth.synthetic_ledger import (
     END,
+    MARK,
     blind_range,
     correct_facts,
     count,
@@ -174,6 +175,10 @@ def another_cause(facts: Facts) -> None:
     facts.sites["out"].uptime["total"]["down_by_cause"] = {"link": 50}
 
 
+def claimed_more(facts: Facts) -> None:
+    facts.sites["forged"].uptime["total"]["seconds"]["claimed"] += 10
+
+
 def worst_too_good(facts: Facts) -> None:
     facts.sites["forged"].uptime["total"]["worst_pct"] = 99.9
 
@@ -292,11 +297,14 @@ PLANTED: list[tuple[str, Callable[[Facts], Verdict], Callable[[Facts], None]]] =
     ("a region that counts more", sums.regions, region_with("up", 5)),
     ("a region that lost the past of a node of today", sums.regions, region_with("up", -600)),
     ("a region by the kind of today", sums.regions, region_by_todays_kind),
+    ("claimed seconds that a region left out", sums.regions, region_with("claimed", -50)),
     ("negative seconds", sums.regions, region_with("inactive", -1)),
     ("a change that rewrites the past", sums.unchanged, past_changed),
     ("seconds of a pause that are missing", sums.out_of_service, paused_too_short),
     ("an incident that forged rows took away", forged.forged, withdrawn("forged")),
-    ("no mark on an incident with forged rows", forged.forged, with_member("forged", refuted_at=None)),
+    ("an honest device that refutes its outage", forged.forged, with_member("dark", refuted=MARK)),
+    ("claimed seconds that no segment has", sums.seconds, claimed_more),
+    ("no mark on an incident with forged rows", forged.forged, with_member("forged", refuted=None)),
     ("good seconds on forged rows", forged.forged, relay("forged")),
     ("a worst case that believes forged rows", forged.forged, worst_too_good),
 ]
@@ -350,7 +358,7 @@ def test_the_truth_is_read_line_by_line_and_overlapping_silences_are_one() -> No
         fields = {"id": id, "code": code, "kind": kind, "parent_id": parent, "technology": technology}
         return fields | {"village_code": "64.01.01.2001", "probe": "push" if technology == "leo" else "icmp"}
 
-    segment = {"state": "up", "unknown_reason": None, "last_ok_at": None, "first_ok_after": iso(9)}
+    segment = {"state": "up", "claim": None, "unknown_reason": None, "last_ok_at": None, "first_ok_after": iso(9)}
     answers: dict[str, Any] = {
         "from": 0,
         "to": 1000,

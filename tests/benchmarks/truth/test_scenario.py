@@ -80,4 +80,4 @@ def test_a_full_run_has_everything_that_it_is_about() -> None:
         (cut,) = [event for event in scenario.events if event.select.sites == (forgery.code,)]
         assert (cut.kind, cut.duration_s) == (EventKind.POWER, FORGED_S)
         assert forgery.at_s > cut.start_s + cut.duration_s + 60, "the device is back and has told its own"
-    assert [kill.child for kill in scenario.kills] == ["worker", "database", "api", "worker"]
+    assert [kill.child for kill in scenario.kills] == ["worker", "database", "ingest", "worker", "api"]

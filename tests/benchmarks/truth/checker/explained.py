@@ -37,7 +37,7 @@ def explained(facts: Facts) -> Verdict:
     for site in facts.sites.values():
         allowed = _painted(facts, rules(facts, site))
         _allow_degraded(facts, site, allowed)
-        recorded = states(facts, site)
+        recorded = states(facts, site, proven=True)
         verdict.expected += len(recorded)
         wrong = [n for n, state in enumerate(recorded) if state not in allowed[n]]
         verdict.found += len(recorded) - len(wrong)
@@ -50,12 +50,12 @@ def explained(facts: Facts) -> Verdict:
     return verdict
 
 
-def states(facts: Facts, site: Site) -> list[str]:
-    """Return the recorded state of each second of the period, OUT where there is no segment."""
+def states(facts: Facts, site: Site, *, proven: bool = False) -> list[str]:
+    """Return the recorded state of each second of the period, OUT without a segment; `proven`: without claims."""
     seconds = [OUT] * round(facts.period.length_s)
     for segment in site.segments:
         low, high = _seconds(facts, segment.stretch)
-        seconds[low:high] = [segment.state] * (high - low)
+        seconds[low:high] = [segment.proven_state if proven else segment.state] * (high - low)
     return seconds
 
 

@@ -36,11 +36,19 @@ class Segment:
     reason: str | None = None
     last_ok: float | None = None
     first_ok: float | None = None
-    is_claimed: bool = False  # rests on what the device claimed afterwards
+    proven: str = ""  # the state without what its device claimed afterwards, where that differs
 
     @property
     def stretch(self) -> Interval:
         return Interval(self.start, self.end)
+
+    @property
+    def is_claimed(self) -> bool:
+        return bool(self.proven)
+
+    @property
+    def proven_state(self) -> str:
+        return self.proven or self.state
 
 
 def whole(run: Sequence[Segment]) -> Interval:
@@ -103,10 +111,10 @@ class Site:
     lost: list[float] = field(default_factory=list)  # times of an agent's readings lost with the power
 
     def spells(self, *states: str) -> list[list[Segment]]:
-        """Return runs of adjacent segments in these states."""
+        """Return runs of adjacent segments that are proven to be in these states."""
         runs: list[list[Segment]] = []
         for segment in self.segments:
-            if segment.state not in states:
+            if segment.proven_state not in states:
                 continue
             if runs and runs[-1][-1].end == segment.start:
                 runs[-1].append(segment)
@@ -168,8 +176,8 @@ class Facts:
 
     @property
     def deaf(self) -> list[Interval]:
-        """Return when sites could not reach us."""
-        return union([*self.blind, *(Interval(stop.killed, stop.back) for stop in self.stops)])
+        """Return when it was not proven that sites could reach us. A killed api serves pages alone."""
+        return union([*self.blind, *(Interval(stop.killed, stop.back) for stop in self.stops if stop.child != "api")])
 
     def members(self, code: str, *, withdrawn: bool = False) -> list[dict[str, Any]]:
         """Return the site's outages in the incidents that stand, or in those that were withdrawn."""
@@ -281,4 +289,5 @@ def _segment(row: dict[str, Any]) -> Segment:
         row["unknown_reason"],
         last_ok and moment(last_ok),
         first_ok and moment(first_ok),
+        row["claim"]["proven_state"] if row["claim"] else "",
     )

@@ -1,6 +1,6 @@
 """Check what rows do that were invented for a stretch in which a device was silent: they are claims, not proof."""
 
-from tests.benchmarks.truth.checker.facts import GOOD, LATE_S, Facts
+from tests.benchmarks.truth.checker.facts import GOOD, LATE_S, Facts, Site
 from tests.benchmarks.truth.checker.intervals import Interval, common, meeting
 from tests.benchmarks.truth.checker.outages import bounds, visible
 from tests.benchmarks.truth.checker.verdict import Verdict, describe
@@ -17,17 +17,25 @@ def forged(facts: Facts) -> Verdict:
                     continue
                 standing = meeting(silence, [bounds(facts, member) for member in facts.members(site.code)])
                 verdict.expect(bool(standing), describe(facts, site, silence, "forged away: no incident stands"))
-                verdict.expect(
-                    any(member.get("refuted_at") for member in facts.members(site.code)),
-                    describe(facts, site, silence, "not marked as refuted by its own device"),
-                )
+                refuted = [member["refuted"] for member in facts.members(site.code) if member["refuted"]]
+                is_marked = any(mark["seconds"] and mark["address"] and mark["signs"] for mark in refuted)
+                verdict.expect(is_marked, describe(facts, site, silence, f"marked as refuted by its device: {refuted}"))
                 for segment in site.segments:
                     for part in common(segment.stretch, _core(site.send_every_s, silence)):
                         if segment.state in GOOD:
                             verdict.invent(describe(facts, site, part, "good on forged rows alone"))
         if site.forged:
             _worst(facts, verdict, site.code)
+        else:
+            _honest(facts, verdict, site)
     return verdict
+
+
+def _honest(facts: Facts, verdict: Verdict, site: Site) -> None:
+    """Check that no outage of a device that told the truth is called refuted."""
+    for member in facts.members(site.code):
+        if mark := member["refuted"]:
+            verdict.invent(describe(facts, site, bounds(facts, member), f"refuted by an honest device: {mark}"))
 
 
 def _core(send_every_s: float, silence: Interval) -> Interval:

@@ -11,6 +11,8 @@ from tests.benchmarks.truth.checker.intervals import Interval, meeting, moment
 from tests.benchmarks.truth.checker.outages import bounds
 from tests.benchmarks.truth.checker.verdict import Verdict
 
+CLAIMED = "claimed"
+
 
 def seconds(facts: Facts) -> Verdict:
     """Check that each site's seconds equal the period, in total and in every row, and its segments by state."""
@@ -18,17 +20,20 @@ def seconds(facts: Facts) -> Verdict:
     for site in facts.sites.values():
         total, series = site.uptime["total"], site.uptime["series"]
         for row in (total, *series):
-            verdict.expect(sum(row["seconds"].values()) == length_s(row), f"{site.code}: {row['seconds']} in {row}")
-        summed_rows = sum((Counter(row["seconds"]) for row in series), Counter())
-        verdict.expect(
-            summed_rows == +Counter(total["seconds"]), f"{site.code}: rows {summed_rows}, total {total['seconds']}"
-        )
+            verdict.expect(states_of(row).total() == length_s(row), f"{site.code}: {row['seconds']} in {row}")
+        summed_rows = sum((states_of(row) for row in series), Counter())
+        verdict.expect(summed_rows == states_of(total), f"{site.code}: rows {summed_rows}, total {total['seconds']}")
         verdict.expect(length_s(total) == facts.period.length_s, f"{site.code}: {total['start']} to {total['end']}")
-        verdict.expect(*_adds_up(facts, site, total["seconds"]))
+        verdict.expect(*_adds_up(facts, site, total))
     return verdict
 
 
-def _adds_up(facts: Facts, site: Site, counted: dict[str, int]) -> tuple[bool, str]:
+def states_of(row: dict[str, Any]) -> Counter[str]:
+    """Return a row's seconds by state; what rests on claims is a part of them."""
+    return +Counter({name: n for name, n in row["seconds"].items() if name != CLAIMED})
+
+
+def _adds_up(facts: Facts, site: Site, total: dict[str, Any]) -> tuple[bool, str]:
     """Return whether segments have no gap or overlap in service, and sum up to the counts by state."""
     summed = Counter(states(facts, site))
     gaps = [
@@ -37,8 +42,10 @@ def _adds_up(facts: Facts, site: Site, counted: dict[str, int]) -> tuple[bool, s
         if first.end != second.start and not meeting(_between(first, second), site.paused)
     ]
     overlaps = [pair for pair in pairwise(site.segments) if pair[1].start < pair[0].end]
-    sound = not gaps and not overlaps and summed == +Counter(counted)
-    return sound, f"{site.code}: segments {dict(summed)}, uptime {counted}, gaps {gaps[:2]}, overlaps {overlaps[:2]}"
+    claimed_s = sum(round(segment.stretch.length_s) for segment in site.segments if segment.is_claimed)
+    sound = not gaps and not overlaps and summed == states_of(total) and claimed_s == total["seconds"][CLAIMED]
+    counted = f"segments {dict(summed)}, {claimed_s} claimed, uptime {total['seconds']}"
+    return sound, f"{site.code}: {counted}, gaps {gaps[:2]}, overlaps {overlaps[:2]}"
 
 
 def _between(first: Segment, second: Segment) -> Interval:
@@ -83,12 +90,13 @@ def regions(facts: Facts) -> Verdict:
 
 
 def _add(facts: Facts, site: Site, region: str, within: tuple[int, int], low: Counter[str], high: Counter[str]) -> None:
-    recorded = states(facts, site)
+    recorded, proven = states(facts, site), states(facts, site, proven=True)
     for first, last, places in _placed(facts, site):
         span = slice(max(first, within[0]), max(min(last, within[1]), within[0], first))
         there = [kind == "access_point" and f"{village}.".startswith(f"{region}.") for kind, village in places]
         if any(there):
             counted = Counter(recorded[span])
+            counted[CLAIMED] = sum(shown != state for shown, state in zip(recorded[span], proven[span], strict=True))
             high.update(counted)
             if all(there):
                 low.update(counted)
