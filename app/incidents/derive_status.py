@@ -35,7 +35,7 @@ def update_derived_fields(
     is_new = incident.version == 0
     before = {name: getattr(incident, name) for name in DERIVED}
     outages = [row for row in rows if row.withdrawn_at is None]
-    for name, value in _bounds(outages).items():
+    for name, value in bounds(outages).items():
         setattr(incident, name, value)
     incident.status = _status(incident, outages)
     if incident.status is not IncidentStatus.WITHDRAWN:
@@ -55,7 +55,7 @@ def update_derived_fields(
     )
 
 
-def _bounds(outages: Sequence[IncidentSite]) -> dict[str, Any]:
+def bounds(outages: Sequence[IncidentSite]) -> dict[str, Any]:
     """From the first start to the last end. Empty for a withdrawn incident: it keeps the bounds that it had."""
     if not outages:
         return {}

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql import func
 
 from app.postgres.engine import Base, Moment
-from app.registry.models import Cause
+from app.registry.models import Cause, Provider
 
 
 class IncidentKind(StrEnum):
@@ -114,13 +114,23 @@ class IncidentEvent(Base):
 
 
 class IncidentNote(Base):
+    """What an office wrote, for itself and the offices above and below it, and perhaps for one provider."""
+
     __tablename__ = "incident_note"
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     incident_id: Mapped[int] = mapped_column(ForeignKey("incident.id"), index=True)
     at: Mapped[Moment]
     by: Mapped[str]
+    region_code: Mapped[str] = mapped_column(ForeignKey("region.code"))  # of the office
+    provider_id: Mapped[int | None] = mapped_column(ForeignKey("provider.id"))  # null: for offices alone
     text: Mapped[str]
+
+    provider: Mapped[Provider | None] = relationship(lazy="raise")
+
+    @property
+    def audience(self) -> str | None:
+        return self.provider.slug if self.provider is not None else None
 
 
 def jsonable(value: object) -> object:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.access.scope import Caller
 from app.core.clock import parse_moment
 from app.core.periods import Period
-from app.incidents import actions, serializers, store
+from app.incidents import actions, provider_view, serializers, store
 from app.incidents.models import Incident, IncidentKind, IncidentNote, IncidentStatus
 from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
 from app.incidents.store import IncidentFilter
@@ -80,10 +80,13 @@ async def patch_incident(
 async def add_note(
     session: Session, caller: Writer, id: RowId, note: NoteIn, idempotency: IdempotencyKey
 ) -> IncidentNote:
-    """Add a note. Notes are kept as written, even if the incident is merged or withdrawn."""
+    """Add a note. Notes are kept as written, even if the incident is merged or withdrawn.
+
+    Your office reads it, those above it and those below it; a provider only if it is the note's `audience`.
+    """
     if note_id := await idempotency.find(session, note, caller=caller):
         return await store.get_note(session, id, note_id, caller=caller)
-    row = await store.add_note(session, id, note.text, caller=caller)
+    row = await store.add_note(session, id, note.text, note.audience, caller=caller)
     await idempotency.record(session, note, row.id, caller=caller)
     return row
 
@@ -91,5 +94,9 @@ async def add_note(
 async def _detail(session: Session, incident: Incident, caller: Caller, response: Response) -> dict[str, Any]:
     response.headers["ETag"] = f'"{incident.version}"'
     (fields,) = await serializers.serialize(session, [incident], caller=caller)
-    notes: Sequence[Any] = await store.list_notes(session, incident)
-    return fields | {"notes": notes, "events": await store.list_events(session, incident, caller=caller)}
+    notes: Sequence[Any] = await store.list_notes(session, incident, caller=caller)
+    events: Sequence[Any] = await store.list_events(session, incident, caller=caller)
+    if caller.provider_id is not None:
+        members = (await store.list_members(session, [incident], caller=caller))[incident.id]
+        events = list(provider_view.own_events(events, members))
+    return fields | {"notes": notes, "events": events}

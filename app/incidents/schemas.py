@@ -49,7 +49,8 @@ INCIDENT: dict[str, Any] = {
     "merged_into": None,
     "version": 143,
 }
-NOTE: dict[str, Any] = {"id": 9, "at": "2026-11-24T13:32:40Z", "by": "Ana", "text": "PLN padam, genset menyala"}
+NOTE: dict[str, Any] = {"id": 9, "at": "2026-11-24T13:32:40Z", "by": "Ana"}
+NOTE |= {"office": "64.03", "audience": None, "text": "PLN padam, genset menyala"}
 EVENT: dict[str, Any] = {
     "at": "2026-11-24T13:32:05Z",
     "by": "Ana",
@@ -98,6 +99,9 @@ class NoteIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": NOTE["text"]}]})
 
     text: Note
+    audience: Text | None = Field(
+        None, description="slug of a provider with a site in the incident that may read it too; null: offices alone"
+    )
 
 
 class OutageBounds(BaseModel):
@@ -148,8 +152,8 @@ class IncidentOut(OutageBounds, MarksSimulatedPast):
     cause: Cause | None
     cause_hint: Cause | None = Field(description="suggested by the evidence; a person confirms")
     cause_confirmed_by: str | None
-    assignee: str | None
-    ticket_no: str | None
+    assignee: str | None = Field(description="null to a provider, as are the names of who acknowledged and confirmed")
+    ticket_no: str | None = Field(description="null to a provider that is not the only one concerned")
     reported_at: datetime | None
     opened_at: datetime = Field(description="when the service opened the incident")
     acknowledged_at: datetime | None
@@ -159,11 +163,13 @@ class IncidentOut(OutageBounds, MarksSimulatedPast):
 
 
 class NoteOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [NOTE]})
+    model_config = ConfigDict(from_attributes=True, validate_by_name=True, json_schema_extra={"examples": [NOTE]})
 
     id: int
     at: datetime
     by: str
+    office: str = Field(validation_alias="region_code", description="region code of the office that wrote it")
+    audience: str | None = Field(description="the provider that it was written for too; null: for offices alone")
     text: str
 
 
@@ -171,7 +177,7 @@ class EventOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     at: datetime
-    by: str | None = Field(description="null: changed by the evidence")
+    by: str | None = Field(description="null: changed by the evidence; always null to a provider")
     kind: Happening
     site_id: int | None
     before: dict[str, Any] | None
@@ -181,5 +187,8 @@ class EventOut(BaseModel):
 class IncidentDetail(IncidentOut):
     model_config = ConfigDict(json_schema_extra={"examples": [{**INCIDENT, "notes": [NOTE], "events": [EVENT]}]})
 
-    notes: list[NoteOut] = Field(description="includes those of incidents merged into it")
+    notes: list[NoteOut] = Field(
+        description="of your office and those above and below it, to a provider those written for it; includes those "
+        "of incidents merged into it"
+    )
     events: list[EventOut]

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
-from app.incidents import store
+from app.incidents import provider_view, store
 from app.incidents.derive_status import BOUNDS
 from app.incidents.models import Incident, IncidentSite
 from app.incidents.outages import FAR_AHEAD
@@ -28,7 +28,9 @@ async def serialize(session: AsyncSession, incidents: Sequence[Incident], *, cal
     children = await store.count_children(session, sites, caller=caller)
     sources = await measurements.sources_of(session, {_first_loss(member) for member in outages})
     addresses = await _refuting_addresses(session, outages) if caller.sees_push_addresses else {}
-    return [_incident(incident, members[incident.id], children, sources, addresses) for incident in incidents]
+    return [
+        _incident(incident, members[incident.id], children, sources, addresses, caller=caller) for incident in incidents
+    ]
 
 
 def _incident(
@@ -37,9 +39,15 @@ def _incident(
     children: Mapping[int, int],
     sources: Mapping[MeasurementKey, str],
     addresses: Mapping[int, str | None],
+    *,
+    caller: Caller,
 ) -> dict[str, Any]:
     fields = {name: getattr(incident, name, None) for name in IncidentOut.model_fields}
-    proven = [seconds for member in members if (seconds := proven_s(member)) is not None]
+    visible = [member for member in members if member.visible]
+    if caller.provider_id is not None:
+        fields |= provider_view.own_fields(members)
+    spanned = members if caller.provider_id is None else visible
+    proven = [seconds for member in spanned if (seconds := proven_s(member)) is not None]
     return fields | {
         "sites": [
             _site(member)
@@ -47,13 +55,12 @@ def _incident(
                 "evidence": sources.get(_first_loss(member)),
                 "refuted": _refuted(member.outage, addresses.get(member.outage.id)),
             }
-            for member in members
-            if member.visible
+            for member in visible
         ],
         "children": sum(children.get(site_id, 0) for site_id in {member.outage.site_id for member in members}),
-        "duration_s": _seconds(incident.started_at, incident.ended_at),
+        "duration_s": _seconds(fields["started_at"], fields["ended_at"]),
         "duration_min_s": max(proven, default=None),
-        "duration_max_s": _seconds(incident.last_ok_at, incident.first_ok_after),
+        "duration_max_s": _seconds(fields["last_ok_at"], fields["first_ok_after"]),
     }
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
 
 from app.access import audit
-from app.access.scope import Caller, in_region, require_region, visible_to
+from app.access.scope import Caller, covers, in_region, require_region, visible_to
 from app.core.clock import utc_now
-from app.core.errors import NotAllowed, NotFound
+from app.core.errors import Fault, Invalid, NotAllowed, NotFound
 from app.core.periods import Period
 from app.incidents.models import Incident, IncidentEvent, IncidentKind, IncidentNote, IncidentSite, IncidentStatus
 from app.postgres.engine import among
@@ -157,15 +158,23 @@ async def count_children(session: AsyncSession, site_ids: Sequence[int], *, call
 
 async def get_note(session: AsyncSession, incident_id: int, note_id: int, *, caller: Caller) -> IncidentNote:
     await get_incident(session, incident_id, caller=caller)
-    return await session.get_one(IncidentNote, note_id)
+    return await session.get_one(IncidentNote, note_id, options=[joinedload(IncidentNote.provider)])
 
 
-async def list_notes(session: AsyncSession, incident: Incident) -> list[IncidentNote]:
-    """Include the notes of incidents merged into this one."""
+async def list_notes(session: AsyncSession, incident: Incident, *, caller: Caller) -> list[IncidentNote]:
+    """Return the notes that the caller may read, of incidents merged into this one, too."""
     merged = select(Incident.id).where(Incident.id == incident.id).cte("merged", recursive=True)
     merged = merged.union(select(Incident.id).join(merged, Incident.merged_into == merged.c.id))
     query = select(IncidentNote).where(IncidentNote.incident_id.in_(select(merged.c.id))).order_by(IncidentNote.id)
-    return list(await session.scalars(query))
+    notes = await session.scalars(query.options(joinedload(IncidentNote.provider)))
+    return [note for note in notes if _may_read(caller, note)]
+
+
+def _may_read(caller: Caller, note: IncidentNote) -> bool:
+    """A provider reads what was written for it; an office what those above and below it wrote, too."""
+    if caller.provider_id is not None:
+        return note.provider_id == caller.provider_id
+    return caller.covers(note.region_code) or covers(note.region_code, caller.region_code)
 
 
 async def list_events(session: AsyncSession, incident: Incident, *, caller: Caller) -> list[IncidentEvent]:
@@ -178,10 +187,21 @@ async def list_events(session: AsyncSession, incident: Incident, *, caller: Call
     return list(await session.scalars(query))
 
 
-async def add_note(session: AsyncSession, incident_id: int, text: str, *, caller: Caller) -> IncidentNote:
+async def add_note(
+    session: AsyncSession, incident_id: int, text: str, audience: str | None, *, caller: Caller
+) -> IncidentNote:
+    """Add a note that `audience`, the slug of a provider, may read too. Raises Invalid, NotAllowed, NotFound."""
     incident = await get_incident(session, incident_id, caller=caller)
     require_role(caller)
-    note = IncidentNote(incident_id=incident_id, at=utc_now(), by=caller.who, text=text)
+    provider = await _get_member_provider(session, incident, audience, caller=caller) if audience is not None else None
+    note = IncidentNote(
+        incident_id=incident_id,
+        at=utc_now(),
+        by=caller.who,
+        region_code=caller.region_code,
+        provider=provider,
+        text=text,
+    )
     session.add(note)
     await session.flush()
     members = (await list_members(session, [incident], caller=caller))[incident.id]
@@ -192,9 +212,29 @@ async def add_note(session: AsyncSession, incident_id: int, text: str, *, caller
         "incident",
         incident_id,
         region_code=smallest_region(members),
-        after={"note_id": note.id},
+        after={"note_id": note.id, "audience": audience},
     )
     return note
+
+
+async def _get_member_provider(session: AsyncSession, incident: Incident, slug: str, *, caller: Caller) -> Provider:
+    has_site = (
+        exists()
+        .where(IncidentSite.incident_id == incident.id, Site.id == IncidentSite.site_id)
+        .where(Site.provider_id == Provider.id, visible_to(caller, Site))
+    )
+    provider = await session.scalar(select(Provider).where(Provider.slug == slug, has_site))
+    if provider is None:
+        raise Invalid(
+            Fault(
+                "audience",
+                "no_site_in_incident",
+                "Provider {given} has no site in this incident",
+                "Leave it out to write for offices alone",
+                values={"given": slug},
+            )
+        )
+    return provider
 
 
 def smallest_region(members: Sequence[Member]) -> str | None:

@@ -331,7 +331,7 @@ async def test_every_act_on_an_incident_is_audited_where_its_sites_lie(scenario:
     noted, explained, acknowledged = entries
     assert (acknowledged["before"]["status"], acknowledged["after"]["assignee"]) == ("open", "Teknisi")
     assert (explained["before"]["cause"], explained["after"]["cause"]) == (None, "power")
-    assert noted["after"] == {"note_id": note["id"]}
+    assert noted["after"] == {"note_id": note["id"], "audience": None}
 
 
 async def test_an_act_on_a_shared_incident_is_filed_under_the_smallest_region_of_the_caller_s_sites(
