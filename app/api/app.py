@@ -29,7 +29,7 @@ from app.availability.routes import router as availability
 from app.contracts.routes import router as contracts
 from app.diagnoses.routes import router as diagnoses
 from app.exporting.routes import router as exporting
-from app.importing.concurrency import AccountLocks
+from app.importing.concurrency import AccountQueues
 from app.importing.routes import router as importing
 from app.incidents.routes import router as incidents
 from app.judging.routes import router as judging
@@ -121,9 +121,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _create_state(app: FastAPI) -> None:
     """What lives as long as the process; engine and sessions join it at startup."""
     settings: Settings = app.state.settings
-    app.state.policy = settings.probe.policy
+    app.state.policy = settings.probe_policy
     app.state.callers = CallerCache()
-    app.state.imports = AccountLocks()
+    app.state.imports = AccountQueues()
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=settings.status.refresh_s)
     app.state.status_renderer = StatusRenderer(app.state.snapshot)

@@ -9,8 +9,9 @@ from sqlalchemy.exc import DBAPIError
 
 from app.api.middleware.body_limits import LARGEST_FILE
 from app.core.errors import Invalid
-from app.importing import report, response, sheets, store
-from app.importing.store import ImportResult, RowVerdict, SourceFile
+from app.importing import report, report_content, response, sheets, store
+from app.importing.store import ImportResult, SourceFile
+from app.importing.verdicts import RowVerdict
 from app.postgres.engine import database_url, open_engine, open_sessions, transaction
 from app.runtime.admin_session import DATABASE_UNAVAILABLE, command_line_caller
 from app.runtime.instance import probe_policy
@@ -39,7 +40,7 @@ async def sites(
         lines = [response.fault_line(fault, language=spoken) for fault in error.faults]
         raise SettingsError(f"{file.name}: {'; '.join(lines)}") from None
     if report_to is not None:
-        _write(report_to, report.write(data, result, language=spoken))
+        _write(report_to, report.write(data, report_content.build(result, language=spoken)))
     for line in _summary(result, spoken):
         say(line)
     return not result.wrong_rows
@@ -85,7 +86,7 @@ def _show_progress(stage: str, rows: int) -> None:
 
 def _summary(result: ImportResult, spoken: str) -> Iterator[str]:
     """Yield the warnings, a line for each row that is not simply created, and the counts."""
-    verdicts = report.VERDICTS[spoken]
+    verdicts = report_content.VERDICTS[spoken]
     for fault in result.file.warnings:
         yield response.fault_line(fault, language=spoken)
     for row, verdict in result.verdicts:

@@ -30,16 +30,19 @@ class CellError(Enum):
 Cell = str | int | float | bool | datetime | date | time | CellError | None
 
 LAST_COLUMN = 100  # columns further right are ignored
+MAX_TEXT = 32_767  # characters of a cell, as in Excel
 MAX_EXACT = 10**15  # Excel keeps 15 digits of a number
 CODE = re.compile(r"(\d{2})[. -]?(\d{2})[. -]?(\d{2})[. -]?(\d{4})(-\d{2,})?")
 FREE_TEXT = frozenset({"notes", "public_hours", "power_hours"})  # a date or a time is plausible here
 
 
 def read(field: str, cell: Cell, *, south: bool = False, decimal_mark: str | None = None) -> Any:
-    """Return the value, or None for a blank cell. Raises FaultError.
+    """Return the value, or None for a blank cell. Raises FaultError, also for a text longer than a cell holds.
 
     `south`: the header marks all latitudes as southern. `decimal_mark`: the file's own, where known.
     """
+    if isinstance(cell, str) and len(cell) > MAX_TEXT:
+        raise FaultError(Fault(field, "string_too_long", MESSAGES["string_too_long"], values={"max_length": MAX_TEXT}))
     if isinstance(cell, bool):
         cell = "ya" if cell else "tidak"
     text = "" if cell is None else text_of(field, cell)

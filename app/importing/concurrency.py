@@ -4,29 +4,50 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from app.access.scope import Caller
+from app.core.errors import TooManyRequests
 
 MAX_THREADS = 2  # each is busy for seconds on one core: more threads would finish no sooner
+MAX_QUEUED = 5  # imports of one account, the running one included
+RETRY_S = 30
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class AccountLocks:
-    """A lock for each caller, so that one who sends many files does not delay the others."""
+@dataclass(slots=True, weakref_slot=True)
+class _Queue:
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    length: int = 0
+
+
+class AccountQueues:
+    """A queue for each account, whichever of its tokens and sessions it uses.
+
+    Each account has at most one import among those that wait for a thread, so many files of one delay no other.
+    """
 
     def __init__(self) -> None:
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._queues: WeakValueDictionary[str, _Queue] = WeakValueDictionary()
 
     @asynccontextmanager
     async def hold(self, caller: Caller) -> AsyncIterator[None]:
-        """Wait until the caller's earlier imports have ended."""
-        async with self._locks.setdefault(caller.key, asyncio.Lock()):
-            yield
+        """Wait until the account's earlier imports have ended. Raises TooManyRequests if too many wait already."""
+        account = caller.key if caller.account_id is None else f"account:{caller.account_id}"
+        queue = self._queues.setdefault(account, _Queue())
+        if queue.length >= MAX_QUEUED:
+            raise TooManyRequests(RETRY_S)
+        queue.length += 1
+        try:
+            async with queue.turn:
+                yield
+        finally:
+            queue.length -= 1
 
 
 async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,8 +1,7 @@
 """The imported file as a workbook with two more columns: each row's verdict, and what to do about it."""
 
 import io
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import openpyxl
@@ -11,25 +10,15 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
 from app.core.errors import Invalid
-from app.importing import header_detection, response, tables, xlsx_reader
+from app.importing import header_detection, tables, xlsx_reader
 from app.importing.cells import LAST_COLUMN
-from app.importing.header_detection import SEARCHED_ROWS, Header
-from app.importing.rows import SheetRow
-from app.importing.sheets import ParsedSheet
-from app.importing.store import ImportResult, RowVerdict
+from app.importing.header_detection import SEARCHED_ROWS
+from app.importing.report_content import HEADERS, VERDICTS, ReportContent, ReportRow, ReportSheet
+from app.importing.verdicts import RowVerdict
+from app.importing.workbook_archive import broken
 from app.registry.vocabulary import WARNINGS_SHEET, fold
 
-HEADERS = {"id": ("Hasil", "Saran"), "en": ("Result", "Suggestion")}
 RESULT_HEADERS = {fold(result) for result, _ in HEADERS.values()}
-VERDICTS = {
-    "id": {
-        RowVerdict.CREATE: "baru",
-        RowVerdict.UPDATE: "diperbarui",
-        RowVerdict.SAME: "tetap",
-        RowVerdict.ERROR: "salah",
-    },
-    "en": {verdict: verdict.value for verdict in RowVerdict},
-}
 COLOURS = {
     verdict: PatternFill("solid", fgColor=colour)
     for verdict, colour in zip(RowVerdict, ("E2EFDA", "FFF2CC", "FFFFFF", "F8CBAD"), strict=True)
@@ -41,15 +30,12 @@ def require_loadable(data: bytes) -> None:
     _load(data)
 
 
-def write(data: bytes, result: ImportResult, *, language: str) -> bytes:
+def write(data: bytes, content: ReportContent) -> bytes:
     """Return the XLSX with results, wrong cells marked, and the file's warnings on a sheet of their own."""
     workbook = _load(data)
-    verdicts = dict(result.verdicts)
-    for sheet in filter(lambda sheet: sheet.rows, result.file.sheets):
-        page = workbook.active if sheet.name is None else workbook[sheet.name]
-        _write_results(page, sheet, verdicts, language=language)
-    warnings = [response.fault_line(fault, language=language) for fault in result.file.warnings]
-    _write_warnings(workbook, warnings, language=language)
+    for sheet in content.sheets:
+        _write_results(workbook.active if sheet.name is None else workbook[sheet.name], sheet, content.language)
+    _write_warnings(workbook, content.warnings, language=content.language)
     out = io.BytesIO()
     workbook.save(out)
     return out.getvalue()
@@ -60,14 +46,14 @@ def _load(data: bytes) -> Any:
     if not data.startswith(xlsx_reader.SIGNATURE):
         return _from_csv(data)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            xlsx_reader.require_small(archive)
-        workbook = openpyxl.load_workbook(io.BytesIO(data))
-        _replace_formulas(workbook, data)
-    except Invalid:
+        unpacked = xlsx_reader.unpack(data)
+        xlsx_reader.require_small(unpacked)
+        workbook = openpyxl.load_workbook(io.BytesIO(unpacked.data))
+        _replace_formulas(workbook, unpacked.data)
+    except (Invalid, MemoryError):
         raise
     except Exception:  # openpyxl parses more of the file here than it does to read rows
-        raise xlsx_reader.broken() from None
+        raise broken() from None
     return workbook
 
 
@@ -97,30 +83,27 @@ def _write_warnings(workbook: Any, warnings: Sequence[str], *, language: str) ->
             _put_text(page, number, 1, warning)
 
 
-def _write_results(page: Any, sheet: ParsedSheet, verdicts: Mapping[SheetRow, RowVerdict], *, language: str) -> None:
-    first, header_row = _result_column(page, sheet), sheet.header.number
+def _write_results(page: Any, sheet: ReportSheet, language: str) -> None:
+    first, header_row = _result_column(page, sheet), sheet.header_row
     for offset, (text, width) in enumerate(zip(HEADERS[language], (12, 80), strict=True)):
         _put_text(page, header_row, first + offset, text)
         page.cell(header_row, first + offset).font = Font(bold=True)
         page.column_dimensions[get_column_letter(first + offset)].width = width
     for row in sheet.rows:
-        verdict = verdicts[row]
-        _put_text(page, row.number, first, VERDICTS[language][verdict])
-        page.cell(row.number, first).fill = COLOURS[verdict]
-        lines = response.row_lines(row, verdict, language=language)
-        _put_text(page, row.number, first + 1, "\n".join(f"{where}: {text}" for where, text in lines), wrap=True)
-        _mark_wrong_cells(page, row, sheet.header)
+        _put_text(page, row.number, first, VERDICTS[language][row.verdict])
+        page.cell(row.number, first).fill = COLOURS[row.verdict]
+        _put_text(page, row.number, first + 1, row.text, wrap=True)
+        _mark_wrong_cells(page, row, sheet.columns)
     page.freeze_panes = page.freeze_panes or f"A{header_row + 1}"
     if not page.tables:  # a table has a filter of its own
         page.auto_filter.ref = f"A{header_row}:{get_column_letter(first + 1)}{sheet.rows[-1].number}"
 
 
-def _mark_wrong_cells(page: Any, row: SheetRow, header: Header) -> None:
+def _mark_wrong_cells(page: Any, row: ReportRow, columns: Sequence[int]) -> None:
     """Also clear the marks of an earlier report where cells are correct now."""
-    wrong = {row.source_column(fault.field) for fault in row.faults}
-    for index, name in header.fields.items():
-        cell = page.cell(row.number, index + 1)
-        if name in wrong:
+    for column in columns:
+        cell = page.cell(row.number, column)
+        if column in row.wrong:
             cell.fill = COLOURS[RowVerdict.ERROR]
         elif cell.fill == COLOURS[RowVerdict.ERROR]:
             cell.fill = PatternFill()
@@ -157,9 +140,9 @@ def _put_text(page: Any, row: int, column: int, text: str, *, wrap: bool = False
         cell.data_type = "s"
 
 
-def _result_column(page: Any, sheet: ParsedSheet) -> int:
+def _result_column(page: Any, sheet: ReportSheet) -> int:
     """Return the result column of an earlier report, else the first column after all cells in use."""
-    header_row, columns = sheet.header.number, range(1, min(LAST_COLUMN, page.max_column) + 1)
+    header_row, columns = sheet.header_row, range(1, min(LAST_COLUMN, page.max_column) + 1)
     earlier = [column for column in columns if fold(str(page.cell(header_row, column).value or "")) in RESULT_HEADERS]
     if earlier:
         return earlier[0]

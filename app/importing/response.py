@@ -11,7 +11,8 @@ from app.core.errors import Fault, Invalid
 from app.core.pii import PERSONAL
 from app.importing.header_detection import COLUMNS, SOURCES
 from app.importing.rows import SheetRow
-from app.importing.store import ImportResult, RowVerdict
+from app.importing.store import ImportResult
+from app.importing.verdicts import RowVerdict
 from app.registry import regions
 from app.registry.vocabulary import CHOICES, MAX_NAME, YES_NO
 

@@ -1,6 +1,7 @@
 """`POST /sites/import`: import a spreadsheet, with every wrong row explained before anything is written."""
 
-import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any
@@ -13,11 +14,13 @@ from app.access.scope import Caller
 from app.core import i18n
 from app.core.errors import Fault, Invalid
 from app.core.tabular import XLSX_TYPE, attachment_headers
-from app.importing import report, response, sheets, store
-from app.importing.concurrency import AccountLocks, run_in_thread
+from app.importing import limited_process, report, report_content, response, sheets, store
+from app.importing import upload as uploads
+from app.importing.concurrency import AccountQueues, run_in_thread
 from app.importing.schemas import ImportOut
 from app.importing.sheets import ParsedFile
 from app.importing.store import ImportResult, SourceFile
+from app.importing.upload import Upload
 from app.postgres.engine import transaction
 from app.web.deps import Writer
 from app.web.idempotency import Idempotency, IdempotencyKey
@@ -66,7 +69,7 @@ As = Annotated[ImportFormat, Query(description="xlsx: the file with result and s
     "/sites/import",
     response_model=ImportOut,
     openapi_extra=BODY,
-    responses={**problems(400, 403, 413), 200: {"content": {XLSX_TYPE: BINARY}}},
+    responses={**problems(400, 403, 413, 429), 200: {"content": {XLSX_TYPE: BINARY}}},
 )
 async def import_sites(
     caller: Writer,
@@ -81,39 +84,46 @@ async def import_sites(
     A row is matched by `code`, else by village and service number, else by village and provider where that is one
     site. Importing the same file again changes nothing.
     """
-    locks: AccountLocks = request.app.state.imports
-    async with locks.hold(caller):
-        name, data = await _read_upload(request)
-        file = await run_in_thread(sheets.read, data)
+    queues: AccountQueues = request.app.state.imports
+    async with queues.hold(caller), _receive(request) as upload:
+        file = await run_in_thread(limited_process.run, sheets.read, upload.path)
         if format is ImportFormat.XLSX and not dry_run:
-            await run_in_thread(report.require_loadable, data)
-        source = SourceFile(name, hashlib.sha256(data).hexdigest())
+            await run_in_thread(limited_process.run, report.require_loadable, upload.path)
         result, replayed = await _import(
-            request, file, source, idempotency, caller=caller, dry_run=dry_run, partial=partial
+            request, file, upload, idempotency, caller=caller, dry_run=dry_run, partial=partial
         )
         language = i18n.preferred_language(request.headers.get("accept-language"))
-        answer = await _render(data, result, format, language)
+        answer = await _render(upload, result, format, language)
     answer.headers["Content-Language"] = language
     if replayed:
         answer.headers["Idempotent-Replayed"] = "true"
     return answer
 
 
-async def _read_upload(request: Request) -> tuple[str, bytes]:
-    """Return the file's name ("" without one) and content. Raises Invalid for a form without a file."""
+@asynccontextmanager
+async def _receive(request: Request) -> AsyncIterator[Upload]:
+    """Store the uploaded file while it is imported. Raises Invalid for a form without a file."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        return "", await request.body()
+        async with uploads.store("", request.stream()) as upload:
+            yield upload
+        return
     async with request.form(max_files=1, max_fields=10) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise Invalid(Fault("file", "missing", "The form has no file", "Send it in the field `file`"))
-        return (file.filename or "").replace("\0", "")[:200], await file.read()
+        async with uploads.store((file.filename or "").replace("\0", "")[:200], _pieces(file)) as upload:
+            yield upload
+
+
+async def _pieces(file: UploadFile) -> AsyncIterator[bytes]:
+    while piece := await file.read(uploads.PIECE_BYTES):
+        yield piece
 
 
 async def _import(
     request: Request,
     file: ParsedFile,
-    source: SourceFile,
+    upload: Upload,
     idempotency: Idempotency,
     *,
     caller: Caller,
@@ -123,12 +133,12 @@ async def _import(
     """Return the result, and whether the request was a replay. The transaction, and with it the lock that all
     writers of the registry wait for, ends here, before anything is rendered."""
     async with transaction(request.app.state.sessions) as session:
-        key = ImportKey(digest=source.digest, partial=partial)
+        key = ImportKey(digest=upload.digest, partial=partial)
         replayed = not dry_run and await idempotency.find(session, key, caller=caller) is not None
         result = await store.import_rows(
             session,
             file,
-            source,
+            SourceFile(upload.name, upload.digest),
             caller=caller,
             policy=request.app.state.policy,
             dry_run=dry_run or replayed,
@@ -141,12 +151,13 @@ async def _import(
     return result, False
 
 
-async def _render(data: bytes, result: ImportResult, format: ImportFormat, language: str) -> Response:
+async def _render(upload: Upload, result: ImportResult, format: ImportFormat, language: str) -> Response:
     """Raises Invalid for a refused file. Rendering thousands of rows takes seconds, so it runs in a thread."""
     if result.refused:
         raise await run_in_thread(response.refusal, result, language=language)
     if format is ImportFormat.JSON:
         body = await run_in_thread(response.to_json, result, language=language)
         return Response(body, media_type="application/json")
-    content = await run_in_thread(report.write, data, result, language=language)
-    return Response(content, media_type=XLSX_TYPE, headers=attachment_headers("hasil-impor", "xlsx"))
+    content = await run_in_thread(report_content.build, result, language=language)
+    book = await run_in_thread(limited_process.run, report.write, upload.path, content)
+    return Response(book, media_type=XLSX_TYPE, headers=attachment_headers("hasil-impor", "xlsx"))

@@ -61,7 +61,7 @@ def parse(number: int, line: dict[str, Cell], header: Header, decimal_mark: str 
                 if value is None:
                     continue
                 row.values[name] = value
-            row.texts[column] = "" if isinstance(cell, CellError) else str(cell).strip()
+            row.texts[column] = "" if isinstance(cell, CellError) else str(cell)[: cells.MAX_TEXT].strip()
     if re.search(r"[^\W\d_]{2}", str(row.values.get("contact_phone", ""))):
         row.warnings.append(
             Fault(

@@ -2,7 +2,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.importing.store import RowVerdict
+from app.importing.verdicts import RowVerdict
 from app.web.problem_details import FaultOut
 
 

@@ -3,7 +3,6 @@
 from collections import Counter as Tally
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,16 +12,10 @@ from app.access.scope import Caller
 from app.importing import planning
 from app.importing.rows import SheetRow
 from app.importing.sheets import ParsedFile
+from app.importing.verdicts import RowVerdict
 from app.postgres.engine import Counter, lock_counter
 from app.registry import writer
 from probes.policy import AddressPolicy
-
-
-class RowVerdict(StrEnum):
-    CREATE = "create"
-    UPDATE = "update"
-    SAME = "same"
-    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)

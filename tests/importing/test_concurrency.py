@@ -16,9 +16,11 @@ from app.access.models import Audit, Role
 from app.access.scope import Caller
 from app.contracts import store as contracts
 from app.contracts.schemas import ContractIn, ContractPatch
-from app.importing import report, sheets
+from app.core.errors import TooManyRequests
+from app.importing import report_content, sheets
 from app.importing import store as importing
-from app.importing.concurrency import AccountLocks, run_in_thread
+from app.importing.concurrency import MAX_QUEUED, AccountQueues, run_in_thread
+from app.importing.report_content import ReportContent
 from app.importing.store import ImportResult, SourceFile
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.registry import providers, store
@@ -139,21 +141,39 @@ async def test_imports_do_not_block_the_default_threads() -> None:
         await asyncio.gather(*imports)
 
 
-async def test_a_callers_imports_run_one_at_a_time() -> None:
-    locks, running, most = AccountLocks(), dict[str, int](), dict[str, int]()
+async def test_an_accounts_imports_run_one_at_a_time_and_delay_no_other_account() -> None:
+    queues, running, most = AccountQueues(), dict[str, int](), dict[str, int]()
 
-    async def hold(caller: Caller) -> None:
-        async with locks.hold(caller):
-            for key in (caller.key, "all"):
+    async def hold(caller: Caller, name: str) -> None:
+        async with queues.hold(caller):
+            for key in (name, "all"):
                 running[key] = running.get(key, 0) + 1
                 most[key] = max(most.get(key, 0), running[key])
             await asyncio.sleep(0.01)
-            for key in (caller.key, "all"):
+            for key in (name, "all"):
                 running[key] -= 1
 
-    ana, ben, tio = (replace(SARI, token_id=number) for number in (2, 3, 4))
-    await asyncio.gather(*(hold(caller) for caller in (ana, ana, ben, tio, SARI) * 2))
-    assert most == {"token:1": 1, "token:2": 1, "token:3": 1, "token:4": 1, "all": 4}
+    ana = replace(SARI, token_id=2, account_id=7)
+    same_ana = replace(SARI, token_id=3, account_id=7)  # by another token
+    ben = replace(SARI, token_id=4)
+    await asyncio.gather(*(hold(caller, name) for caller, name in ((ana, "ana"), (same_ana, "ana"), (ben, "ben")) * 2))
+    assert most == {"ana": 1, "ben": 1, "all": 2}
+
+
+async def test_more_imports_of_an_account_than_may_queue_are_refused_and_the_next_fits_again() -> None:
+    queues, over = AccountQueues(), asyncio.Event()
+
+    async def hold() -> None:
+        async with queues.hold(SARI):
+            await over.wait()
+
+    queued = [asyncio.create_task(hold()) for _ in range(MAX_QUEUED)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyRequests):
+        await hold()
+    over.set()
+    await asyncio.gather(*queued)
+    await hold()
 
 
 async def test_registrations_proceed_while_the_report_of_an_import_is_rendered(
@@ -162,14 +182,14 @@ async def test_registrations_proceed_while_the_report_of_an_import_is_rendered(
     app.state.sessions = committed
     async with transaction(committed) as session:
         secret = await api_tokens.create_token(session, name="sari", role=Role.PROVINCE_ADMIN, region_code="64")
-    rendering, finish, render = Event(), Event(), report.write
+    rendering, finish, render = Event(), Event(), report_content.build
 
-    def render_slowly(*arguments: Any, **options: Any) -> bytes:
+    def render_slowly(*arguments: Any, **options: Any) -> ReportContent:
         rendering.set()
         finish.wait(10)
         return render(*arguments, **options)
 
-    monkeypatch.setattr(report, "write", render_slowly)
+    monkeypatch.setattr(report_content, "build", render_slowly)
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://test", headers={"Authorization": f"Bearer {secret}"}
     )
