@@ -4,6 +4,7 @@ import difflib
 import os
 import reprlib
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from probes.own_addresses import OwnAddresses
 from probes.policy import DENIED_BY_DEFAULT, AddressPolicy, Forbidden, is_hostname, parse_address
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,10 +50,6 @@ class ProbeSettings(BaseModel):
     interval_s: int | None = Field(None, ge=5, le=3600)
     send_every_s: int | None = Field(None, ge=5, le=3600)
     buffer_readings: int = Field(500_000, ge=1_000)
-
-    @property
-    def policy(self) -> AddressPolicy:
-        return AddressPolicy(self.allow, [*DENIED_BY_DEFAULT, *self.deny])
 
     @field_validator("allow", "deny", mode="before")
     @classmethod
@@ -129,6 +127,15 @@ class Settings(BaseSettings):
     aggregates: AggregatesSettings = AggregatesSettings()
     limits: LimitsSettings = LimitsSettings()
     push: PushSettings = PushSettings()
+
+    @property
+    def probe_policy(self) -> AddressPolicy:
+        """Where probes may go: not to denied networks, and not to this machine itself."""
+        return self.policy(self.probe.allow, self.probe.deny)
+
+    def policy(self, allow: Iterable[str], deny: Iterable[str]) -> AddressPolicy:
+        own = OwnAddresses(urlsplit(self.public_url or "").hostname)
+        return AddressPolicy(allow, [*DENIED_BY_DEFAULT, *deny], own)
 
     @field_validator("trusted_proxies", "cors_origins", "canaries", "anchors", mode="before")
     @classmethod
@@ -226,7 +233,7 @@ def _require_canaries_allowed(settings: Settings) -> None:
     """A canary that may not be probed would leave the worker blind for good."""
     for host in settings.canaries:
         try:
-            settings.probe.policy.check_host(host)
+            settings.probe_policy.check_host(host)
         except Forbidden as error:
             raise SettingsError(
                 f"setting SINYAL_CANARIES: {error}; choose addresses beyond our own uplink, or allow the network "

@@ -12,6 +12,7 @@ import httpx
 
 from probes import outcomes
 from probes.contract import Reading, Target
+from probes.urls import host_of_url
 
 EXPIRY_WARNING_DAYS = 21
 
@@ -45,16 +46,8 @@ def open_client(tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
 
 
 def host_of(target: Target) -> str | None:
-    """Return the host of the target's URL; None if it is no HTTP URL."""
+    """Return the host of the target's URL; None if it is none that may be fetched."""
     return host_of_url(target.url)
-
-
-def host_of_url(text: str | None) -> str | None:
-    try:
-        url = httpx.URL(text or "")
-    except (httpx.InvalidURL, ValueError):
-        return None
-    return url.host if url.scheme in ("http", "https") and url.host else None
 
 
 async def probe(target: Target, address: str, client: httpx.AsyncClient) -> Reading:

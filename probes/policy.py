@@ -1,7 +1,7 @@
 """Checks where a probe may go, by the address that will be sent to."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -13,24 +13,34 @@ DENIED_BY_DEFAULT = (
     "10.0.0.0/8",
     "100.64.0.0/10",
     "127.0.0.0/8",
+    "168.63.129.16/32",  # a cloud's own services, on a public address
     "169.254.0.0/16",
     "172.16.0.0/12",
     "192.0.0.0/24",
+    "192.88.99.0/24",  # relays of 6to4, withdrawn
     "192.168.0.0/16",
     "198.18.0.0/15",
     "224.0.0.0/4",
     "240.0.0.0/4",
     "::/128",
     "::1/128",
+    "100::/64",  # discarded
+    "2001:2::/48",  # benchmarks, as 198.18.0.0/15
+    "2001:10::/28",  # identifiers, no addresses: ORCHID
+    "2001:20::/28",
+    "5f00::/16",  # segments of a network's own routing
     "fc00::/7",
     "fe80::/10",
+    "fec0::/10",  # site-local, before fc00::/7
     "ff00::/8",
 )
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
+_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
 _COMPATIBLE = IPv6Network("::/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+_ISATAP = frozenset({0x00005EFE, 0x02005EFE})  # the third quarter of an address that tunnels to the IPv4 in the fourth
 _6TO4 = IPv6Network("2002::/16")
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII | re.IGNORECASE)
@@ -44,20 +54,22 @@ class Forbidden(Exception):
 
 
 class AddressPolicy:
-    """`allow` wins over `deny`; what neither names is allowed."""
+    """`allow` wins over `deny` and `own`, this machine's addresses; what none of them names is allowed."""
 
     def __init__(
         self,
         allow: Iterable[str | Network] = (),
         deny: Iterable[str | Network] = DENIED_BY_DEFAULT,
+        own: Container[Address] = (),
     ) -> None:
         self._allow = [_as_network(network) for network in allow]
         self._deny = [_as_network(network) for network in deny]
+        self._own = own
         self._cached_refusal = lru_cache(_CACHED)(self._refusal)
 
     def check(self, address: str | Address) -> None:
         """Raise Forbidden if probes may not go there."""
-        if reason := self._cached_refusal(address):
+        if reason := self._cached_refusal(address) or self._refusal_of_own(address):
             raise Forbidden(reason)
 
     def check_host(self, host: str) -> None:
@@ -74,19 +86,38 @@ class AddressPolicy:
         parsed = parse_address(address) if isinstance(address, str) else address
         if parsed is None:
             return f"{address!r} is not an IP address"
-        if (denied := self.denial(parsed)) is None:
+        if (denied := self._denial_by_network(parsed)) is None:
             return None
         inside, network = denied
         via = "" if inside == parsed else f" (it carries {inside})"
         return f"{parsed}{via} is in {network}, where probes may not go"
 
+    def _refusal_of_own(self, address: str | Address) -> str | None:
+        """Not cached: interfaces come and go."""
+        parsed = parse_address(address) if isinstance(address, str) else address
+        if parsed is None or (denied := self._denied_own(parsed)) is None:
+            return None
+        return f"{denied[0]} is this machine's own address, where probes may not go"
+
     def denial(self, address: Address) -> tuple[Address, Network] | None:
         """Return the denied address, itself or one that it carries, and its denied network; None if it is allowed."""
+        return self._denial_by_network(address) or self._denied_own(address)
+
+    def _denial_by_network(self, address: Address) -> tuple[Address, Network] | None:
         for inside in _with_carried(address):
             denied = _first_containing(inside, self._deny)
-            if denied and not _first_containing(inside, self._allow) and not _first_containing(address, self._allow):
+            if denied and not self._is_allowed(address, inside):
                 return inside, denied
         return None
+
+    def _denied_own(self, address: Address) -> tuple[Address, Network] | None:
+        for inside in _with_carried(address):
+            if inside in self._own and not self._is_allowed(address, inside):
+                return inside, ip_network(inside)
+        return None
+
+    def _is_allowed(self, address: Address, inside: Address) -> bool:
+        return bool(_first_containing(inside, self._allow) or _first_containing(address, self._allow))
 
 
 @lru_cache(_CACHED)
@@ -132,12 +163,14 @@ def _with_carried(address: Address) -> list[Address]:
     bits = int(address)
     if isinstance(address, IPv4Address):
         return [address]
-    if address in _MAPPED or address in _NAT64 or (address in _COMPATIBLE and bits > 1):
+    if address in _MAPPED or address in _TRANSLATED or address in _NAT64 or (address in _COMPATIBLE and bits > 1):
         return [address, IPv4Address(bits & 0xFFFFFFFF)]
     if address in _6TO4:
         return [address, IPv4Address(bits >> 80 & 0xFFFFFFFF)]
     if address in _LOCAL_NAT64:
         return [address, *_local_nat64(bits)]
+    if bits >> 32 & 0xFFFFFFFF in _ISATAP:
+        return [address, IPv4Address(bits & 0xFFFFFFFF)]
     if address.teredo:
         return [address, *address.teredo]  # its server and its client
     return [address]

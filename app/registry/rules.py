@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from app.core.errors import Fault
 from app.profiles import Technology
 from app.registry.regions import GRACE_DEG, LATITUDES, LONGITUDES
 from probes.contract import ProbeKind
 from probes.policy import AddressPolicy, canonical_host, is_hostname, is_local_name, parse_address
+from probes.urls import host_of_url
 
 Values = dict[str, Any]
 
@@ -106,16 +106,12 @@ def _urls(values: Values, policy: AddressPolicy) -> Iterator[Fault]:
     for field in ("url", "speed_url"):
         if values[field] is None:
             continue
-        try:
-            parts = urlsplit(values[field])
-            name, _ = parts.hostname, parts.port
-        except ValueError:
-            name = None
-        if name is None or parts.scheme not in {"http", "https"} or parts.username is not None:
+        name = host_of_url(values[field])
+        if name is None:
             yield Fault(
                 field,
                 "bad_url",
-                "{given} is not a web address",
+                "{given} is not a web address, or has blanks, a user name or a fragment (#)",
                 "Write it like https://desa.example.id/",
                 values={"given": values[field]},
             )

@@ -11,7 +11,7 @@ from typing import IO
 from sqlalchemy.engine import make_url
 
 from app.settings import Settings
-from probes.policy import DENIED_BY_DEFAULT, AddressPolicy
+from probes.policy import AddressPolicy
 
 NAME = "instance.json"
 
@@ -59,8 +59,8 @@ def probe_policy(settings: Settings) -> AddressPolicy:
     """
     running = find_running(settings.data_dir)
     if running is None or running.database != _without_password(settings):
-        return settings.probe.policy
-    return AddressPolicy(running.allow, [*DENIED_BY_DEFAULT, *running.deny])
+        return settings.probe_policy
+    return settings.policy(running.allow, running.deny)
 
 
 def _without_password(settings: Settings) -> str:

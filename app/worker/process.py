@@ -119,7 +119,7 @@ async def work(settings: Settings) -> None:
     lock = LeaderLock(settings.database_direct_url or url)
     engine = open_engine(url, name="worker", pool_size=2)
     try:
-        async with Prober.open(settings.probe.policy, packets_per_second=settings.probe.packets_per_second) as prober:
+        async with Prober.open(settings.probe_policy, packets_per_second=settings.probe.packets_per_second) as prober:
             if prober.icmp_problem:
                 log.error("icmp_unavailable", problem=prober.icmp_problem)
             while not stop.is_set():

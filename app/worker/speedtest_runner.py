@@ -18,11 +18,11 @@ from app.throughput import planner, settlement, store
 from app.throughput.planner import Plans
 from app.throughput.store import PullTest
 from app.worker.jobs import Job
-from probes import http
 from probes.policy import Forbidden
 from probes.resolve import Unresolvable
 from probes.sweep import Prober
 from probes.throughput import DownloadLimits, DownloadResult, download
+from probes.urls import host_of_url
 
 log = structlog.get_logger()
 
@@ -115,7 +115,7 @@ def download_by(prober: Prober) -> RunTest:
     """Return a function that downloads an order's URL, if the prober's policy allows its address."""
 
     async def run(order: PullTest) -> DownloadResult:
-        host = http.host_of_url(order.url)
+        host = host_of_url(order.url)
         if host is None:
             return DownloadResult(reason="bad_url")
         try:

@@ -127,5 +127,5 @@ async def test_only_the_provinces_settings_allow_a_network(app: FastAPI, cast: C
             assert {fault["code"] for fault in answer.json()["errors"]} == {"extra_forbidden", "forbidden_host"}
     words = {"policy", "allow", "deny", "probes", "networks", "settings"}
     assert [path for path in app.openapi()["paths"] if words & set(path.split("/"))] == []
-    app.state.policy = ProbeSettings(allow=["10.0.0.0/8"]).policy
+    app.state.policy = Settings(probe=ProbeSettings(allow=["10.0.0.0/8"])).probe_policy
     assert (await cast.ana.post("/sites", inside)).status_code == 201

@@ -1,23 +1,30 @@
-from ipaddress import IPv4Address
+import socket
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Address, ip_address, ip_network
+from threading import Event
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.policy import AddressPolicy, Forbidden, is_hostname, parse_address
+from probes.own_addresses import OwnAddresses, interface_addresses
+from probes.policy import Address, AddressPolicy, Forbidden, is_hostname, parse_address
 
 DENIED = """
 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.255 127.0.0.1 127.255.255.254 169.254.169.254
 172.16.0.1 172.31.255.255 192.0.0.1 192.168.1.1 198.18.0.1 198.19.255.255 224.0.0.1 239.1.1.1 240.0.0.1
-255.255.255.255 :: ::1 fc00::1 fdff::1 fe80::1 febf::1 ff02::1
+255.255.255.255 168.63.129.16 192.88.99.1
+:: ::1 100::1 2001:2::1 2001:10::1 2001:2f::1 5f00::1 fec0::1 feff::1 fc00::1 fdff::1 fe80::1 febf::1 ff02::1
 ::ffff:10.0.0.1 ::ffff:7f00:1 ::127.0.0.1 64:ff9b::10.0.0.1 64:ff9b::a9fe:a9fe 2002:7f00:1:: 2002:c0a8:101::1
 64:ff9b:1::127.0.0.1 64:ff9b:1:7f00:0:100:: 64:ff9b:1:a:0:1:: 64:ff9b:1:0:a:0:100:0
+::ffff:0:10.0.0.1 ::ffff:0:7f00:1 2606:4700::5efe:10.0.0.1 2606:4700::200:5efe:127.0.0.1
 2001:0:7f00:1:0:ffff:3fff:fdd2 2001:0:c000:201:0:ffff:80ff:fffe
 """
 ALLOWED = """
 1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.1 172.15.255.255 172.32.0.0
 192.0.1.1 192.0.2.1 192.169.0.1 198.17.255.255 198.20.0.0 198.51.100.1 203.0.113.1 223.255.255.255
-2001:db8::1 2606:4700::1111 fbff::1 fe00::1 fec0::1
+2001:db8::1 2606:4700::1111 fbff::1 fe00::1 2001:db8::5efe:8.8.8.8 3fff::1 ::ffff:0:8.8.8.8
 ::ffff:8.8.8.8 64:ff9b::8.8.8.8 2002:808:808::1 64:ff9b:1::8.8.8.8
 64:ff9b:1:808:8:800:: 2001:0:c000:201:0:ffff:f7f7:f7f7
 """
@@ -49,7 +56,7 @@ def test_every_form_that_carries_an_ipv4_is_judged_as_that_ipv4(inside: IPv4Addr
         return True
 
     bits = int(inside)
-    forms = [f"::ffff:{inside}", f"64:ff9b::{inside}", f"2002:{bits >> 16:x}:{bits & 0xFFFF:x}::"]
+    forms = [f"::ffff:{inside}", f"::ffff:0:{inside}", f"64:ff9b::{inside}", f"2002:{bits >> 16:x}:{bits & 0xFFFF:x}::"]
     assert {verdict(form) for form in forms} == {verdict(str(inside))}
 
 
@@ -67,6 +74,42 @@ def test_an_own_deny_list_replaces_the_default_and_holds_for_wrappings_too() -> 
     for address in ("64:ff9b::8.8.8.8", "203.0.113.7", "::ffff:203.0.113.7"):
         with pytest.raises(Forbidden):
             policy.check(address)
+
+
+def test_this_machine_is_not_probed_by_its_interfaces_or_its_public_name() -> None:
+    looked_up = Event()
+
+    def look_up(host: str) -> set[Address]:
+        looked_up.set()
+        return {ip_address("203.0.113.9")}
+
+    own = OwnAddresses("sinyal.example", interfaces=lambda: {ip_address("198.51.100.7")}, lookup=look_up)
+    policy, allowing = AddressPolicy(own=own), AddressPolicy(allow=["198.51.100.0/24"], own=own)
+    with pytest.raises(Forbidden, match="own address"):
+        policy.check("198.51.100.7")
+    with pytest.raises(Forbidden, match="own address"):
+        policy.check("64:ff9b::198.51.100.7")
+    assert looked_up.wait(10)
+    until(lambda: ip_address("203.0.113.9") in own)
+    with pytest.raises(Forbidden):
+        policy.check("203.0.113.9")
+    policy.check("203.0.113.8")
+    allowing.check("198.51.100.7")
+    assert policy.denial(ip_address("198.51.100.7")) == (ip_address("198.51.100.7"), ip_network("198.51.100.7/32"))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never held")
+
+
+def test_the_interfaces_of_this_machine_are_known() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
+        connection.bind(("127.0.0.1", 0))
+        assert ip_address(connection.getsockname()[0]) in interface_addresses()
 
 
 @pytest.mark.parametrize("text", DISGUISED.split())

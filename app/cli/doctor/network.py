@@ -66,7 +66,7 @@ async def check_canaries(settings: Settings) -> CheckResult:
             "canaries: none set, so a dead uplink of ours would look like an outage of every site",
             remedy,
         )
-    async with Prober.open(settings.probe.policy) as prober:
+    async with Prober.open(settings.probe_policy) as prober:
         if prober.icmp_problem:
             return CheckResult(CheckStatus.WARN, "canaries: not pinged, since ICMP is not permitted")
         readings = await prober.sweep(
