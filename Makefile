@@ -2,15 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+DEV_STAMP := .venv/.dev
 JOBS ?= 4
 
-.PHONY: help install demo up test lint bench attack lock clean
+.PHONY: help install dev demo up test lint bench attack lock clean
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-install: $(STAMP)  ## make .venv from the lock (again only after it changed)
+install: $(STAMP)  ## make .venv with what the service needs (again only after the lock changed)
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -22,30 +23,39 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+dev: $(DEV_STAMP)  ## add what tests, lint and benchmarks need
+
+$(DEV_STAMP): $(STAMP) requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
 demo: install  ## every village of Kaltim over a simulated network (PORT=8000, ARGS=...)
 	@$(if $(PORT),SINYAL_PORT=$(PORT)) $(BIN)/sinyal demo $(ARGS)
 
 up: install  ## the service (PORT=8000, ARGS=...)
 	@$(if $(PORT),SINYAL_PORT=$(PORT)) $(BIN)/sinyal up $(ARGS)
 
-test: install  ## all tests, four processes side by side (ARGS=tests/postgres/test_backup.py)
+test: dev  ## all tests, four processes side by side (ARGS=tests/postgres/test_backup.py)
 	@$(BIN)/pytest -n $(JOBS) $(ARGS)
 
-lint: install  ## style, types, layers
+lint: dev  ## style, types, layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install  ## measure the echo engine and the stores (ARGS=...)
+bench: dev  ## measure the echo engine and the stores (ARGS=...)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-attack: install  ## requests that must not stop the service, thirty at once, at a demo (ARGS=import_bombs)
+attack: dev  ## requests that must not stop the service, thirty at once, at a demo (ARGS=import_bombs)
 	@$(BIN)/python -m tests.attack $(ARGS)
 
-lock:  ## renew requirements.lock from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock:  ## renew both locks from pyproject.toml (needs uv)
+	$(LOCK) --group build -o requirements.lock
+	$(LOCK) --group dev --constraints requirements.lock -o requirements-dev.lock
 
 clean:  ## remove .venv and caches; the data in var/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from app.settings import ROOT, ProbeSettings
+from app.settings import ROOT, ProbeSettings, Settings
 from probes.policy import AddressPolicy
 from simulator.namespace import Namespace
 from tests.conftest import Cast
