@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.scope import Caller
+from app.access.scope import Caller, visible_to
 from app.core.tabular import Cell
 from app.postgres.engine import Sessions, among, transaction
 from app.registry import store
@@ -31,16 +31,19 @@ async def read_chunks(sessions: Sessions, filters: SiteFilter, *, caller: Caller
         async with transaction(sessions) as session:
             page = await store.list_sites(session, filters, caller=caller, after=after, limit=CHUNK_SITES)
             sites = [site for site, _ in page]
-            rows = await _rows(session, sites)
+            rows = await _rows(session, sites, caller=caller)
         yield rows
         if len(sites) < CHUNK_SITES:
             return
         after = sites[-1].id
 
 
-async def _rows(session: AsyncSession, sites: Sequence[Site]) -> list[SiteRow]:
-    parents = await _names(session, Site.id, Site.code, {site.parent_id for site in sites})
-    contracts = await _names(session, Contract.id, Contract.number, {site.contract_id for site in sites})
+async def _rows(session: AsyncSession, sites: Sequence[Site], *, caller: Caller) -> list[SiteRow]:
+    """A parent beyond the caller's scope is left blank: imported again, a blank cell changes nothing."""
+    of_parents = among(Site.id, {site.parent_id for site in sites} - {None}) & visible_to(caller, Site)
+    of_contracts = among(Contract.id, {site.contract_id for site in sites} - {None})
+    parents = await _names(session, select(Site.id, Site.code).where(of_parents))
+    contracts = await _names(session, select(Contract.id, Contract.number).where(of_contracts))
     return [
         {column.field: _cell(getattr(site, column.field, None)) for column in SITE_COLUMNS}
         | {
@@ -52,9 +55,8 @@ async def _rows(session: AsyncSession, sites: Sequence[Site]) -> list[SiteRow]:
     ]
 
 
-async def _names(session: AsyncSession, key: Any, name: Any, ids: set[int | None]) -> dict[int | None, str]:
-    rows = await session.execute(select(key, name).where(among(key, [id for id in ids if id is not None])))
-    return {row[0]: row[1] for row in rows}
+async def _names(session: AsyncSession, query: Select[int, str]) -> dict[int | None, str]:
+    return {row[0]: row[1] for row in await session.execute(query)}
 
 
 def _cell(value: Any) -> Cell:

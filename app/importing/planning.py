@@ -43,7 +43,7 @@ async def plan(
     )
     await asyncio.to_thread(_check, rows, references, policy)
     compare_rows(rows)
-    await _find_conflicts(session, [row for row in rows if will_write(row)])
+    await _find_conflicts(session, [row for row in rows if will_write(row)], caller=caller)
 
 
 def will_write(row: SheetRow) -> bool:
@@ -127,9 +127,9 @@ def _contradiction(row: SheetRow, other: SheetRow) -> Fault:
     )
 
 
-async def _find_conflicts(session: AsyncSession, rows: Sequence[SheetRow]) -> None:
+async def _find_conflicts(session: AsyncSession, rows: Sequence[SheetRow], *, caller: Caller) -> None:
     by_draft = {row.draft: row for row in rows if row.draft is not None}
-    for draft, conflict in (await conflicts.find(session, list(by_draft))).items():
+    for draft, conflict in (await conflicts.find(session, list(by_draft), caller=caller)).items():
         others = [by_draft[other].label for other in conflict.others]
         by_draft[draft].add_faults(_shared_address(draft, others) if others else conflict.fault)
 

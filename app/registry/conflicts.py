@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Text, any_, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.scope import Caller, visible_to
 from app.core.errors import Fault
 from app.postgres.engine import among
 from app.registry.drafts import AddressKey, Draft, address_key
@@ -31,18 +32,30 @@ class DraftConflict:
     others: Sequence[Draft] = field(default=())  # some drafts that claim the same; empty if a registered site holds it
 
 
-async def find(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, DraftConflict]:
-    """Return at most one conflict for each draft; all drafts without one can be written together."""
-    holders = await _address_holders(session, drafts)
+@dataclass(frozen=True, slots=True)
+class AddressHolder:
+    site_id: int
+    is_visible: bool  # to the caller
+
+
+AddressHolders = Mapping[AddressKey, AddressHolder]
+
+
+async def find(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller) -> dict[Draft, DraftConflict]:
+    """Return at most one conflict for each draft; all drafts without one can be written together.
+
+    A site beyond the caller's scope is never named.
+    """
+    holders = await _address_holders(session, drafts, caller=caller)
     parents = await _present_parents(session, drafts)
-    conflicts = address_conflicts(drafts, holders) | await _orphaning(session, drafts)
+    conflicts = address_conflicts(drafts, holders) | await _orphaning(session, drafts, caller=caller)
     while cycles := _cycles([draft for draft in drafts if draft not in conflicts], parents):
         conflicts |= cycles
         _propagate(list(cycles), conflicts, drafts, holders)
     return conflicts
 
 
-async def _orphaning(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Draft, DraftConflict]:
+async def _orphaning(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller) -> dict[Draft, DraftConflict]:
     """Find nodes that change to another kind while they have children."""
     former_nodes = {
         draft.site.id: draft
@@ -52,49 +65,64 @@ async def _orphaning(session: AsyncSession, drafts: Sequence[Draft]) -> dict[Dra
     if not former_nodes:
         return {}
     children = among(Site.parent_id, former_nodes) & (Site.lifecycle != Lifecycle.RETIRED)
-    rows = await session.execute(select(Site.parent_id, func.min(Site.code)).where(children).group_by(Site.parent_id))
+    visible_code = func.min(Site.code).filter(visible_to(caller, Site))
+    rows = await session.execute(select(Site.parent_id, visible_code).where(children).group_by(Site.parent_id))
     return {
-        former_nodes[node_id]: DraftConflict(
-            Fault(
-                "kind",
-                "has_children",
-                "This node is the parent of {child}",
-                "Give that site another parent first",
-                values={"child": child},
-            )
-        )
-        for node_id, child in rows
-        if node_id is not None
+        former_nodes[node_id]: DraftConflict(_has_children(child)) for node_id, child in rows if node_id is not None
     }
 
 
-async def _address_holders(session: AsyncSession, drafts: Sequence[Draft]) -> dict[AddressKey, int]:
-    """Return the id of the active site at each address on the drafts' hosts."""
+def _has_children(child: str | None) -> Fault:
+    """`child`: the code of one of them, or None if all are beyond the caller's scope."""
+    if child is None:
+        return Fault(
+            "kind",
+            "has_children",
+            "This node is the parent of a site outside your region",
+            "Ask the province to give that site another parent first",
+        )
+    return Fault(
+        "kind",
+        "has_children",
+        "This node is the parent of {child}",
+        "Give that site another parent first",
+        values={"child": child},
+    )
+
+
+async def _address_holders(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller) -> AddressHolders:
+    """Return the active site at each address on the drafts' hosts."""
     hosts = {key[1] for draft in drafts if (key := address_key(draft.values)) is not None}
     if not hosts:
         return {}
     rows = await session.execute(
-        select(Site.id, Site.probe, Site.host, Site.port, Site.lifecycle).where(
-            Site.host == any_(literal(sorted(hosts), ARRAY(Text))), Site.lifecycle == Lifecycle.ACTIVE
-        )
+        select(
+            Site.id, Site.probe, Site.host, Site.port, Site.lifecycle, visible_to(caller, Site).label("is_visible")
+        ).where(Site.host == any_(literal(sorted(hosts), ARRAY(Text))), Site.lifecycle == Lifecycle.ACTIVE)
     )
-    return {key: row.id for row in rows if (key := address_key(dict(row._mapping))) is not None}
+    return {
+        key: AddressHolder(row.id, row.is_visible)
+        for row in rows
+        if (key := address_key(dict(row._mapping))) is not None
+    }
 
 
-def address_conflicts(drafts: Sequence[Draft], holders: Mapping[AddressKey, int]) -> dict[Draft, DraftConflict]:
+def address_conflicts(
+    drafts: Sequence[Draft], holders: Mapping[AddressKey, AddressHolder]
+) -> dict[Draft, DraftConflict]:
     changing = {draft.site.id for draft in drafts if draft.site is not None}
     conflicts: dict[Draft, DraftConflict] = {}
     for key, claimants in _claims(drafts).items():
         holder = holders.get(key)
-        if holder is not None and holder not in changing:
-            conflicts |= {draft: DraftConflict(_taken(draft.values)) for draft in claimants}
+        if holder is not None and holder.site_id not in changing:
+            conflicts |= {draft: DraftConflict(_taken(draft.values, holder)) for draft in claimants}
         elif len(claimants) > 1:  # a site that holds the address already may keep it
             conflicts |= {
                 draft: DraftConflict(
                     _shared(draft.values), [other for other in claimants[:MAX_OTHERS] if other is not draft]
                 )
                 for draft in claimants
-                if draft.site is None or draft.site.id != holder
+                if draft.site is None or holder is None or draft.site.id != holder.site_id
             }
     _propagate(list(conflicts), conflicts, drafts, holders)
     return conflicts
@@ -104,16 +132,18 @@ def _propagate(
     rejected: list[Draft],
     conflicts: dict[Draft, DraftConflict],
     drafts: Sequence[Draft],
-    holders: Mapping[AddressKey, int],
+    holders: AddressHolders,
 ) -> None:
     """Add conflicts for drafts that claim the present address of a rejected one: its site keeps that address."""
-    claims, held = _claims(drafts), {site_id: key for key, site_id in holders.items()}
+    claims, held = _claims(drafts), {holder.site_id: (key, holder) for key, holder in holders.items()}
     while rejected:
         draft = rejected.pop()
-        key = None if draft.site is None else held.get(draft.site.id)
-        for other in claims.get(key, ()) if key is not None else ():
+        if draft.site is None or draft.site.id not in held:
+            continue
+        key, holder = held[draft.site.id]
+        for other in claims.get(key, ()):
             if other is not draft and other not in conflicts:
-                conflicts[other] = DraftConflict(_taken(other.values))
+                conflicts[other] = DraftConflict(_taken(other.values, holder))
                 rejected.append(other)
 
 
@@ -125,7 +155,15 @@ def _claims(drafts: Sequence[Draft]) -> dict[AddressKey, list[Draft]]:
     return dict(claims)
 
 
-def _taken(values: Mapping[str, Any]) -> Fault:
+def _taken(values: Mapping[str, Any], holder: AddressHolder) -> Fault:
+    if not holder.is_visible:
+        return Fault(
+            "host",
+            "duplicate_address",
+            "{given} is already probed for an active site outside your region (probe {probe})",
+            "Check the address; if it is right, ask the province, which sees both sites",
+            values=_texts(values),
+        )
     return Fault(
         "host",
         "duplicate_address",

@@ -153,6 +153,6 @@ async def _require_valid(session: AsyncSession, draft: Draft, *, caller: Caller,
 async def _write(session: AsyncSession, draft: Draft, *, caller: Caller) -> None:
     """Raises NotAllowed, Invalid for a cycle of parents, Conflict for an address in use."""
     require_writer(caller, str(draft.values["village_code"]))  # only the province may move a site to another district
-    for conflict in (await conflicts.find(session, [draft])).values():
+    for conflict in (await conflicts.find(session, [draft], caller=caller)).values():
         raise Invalid(conflict.fault) if conflict.fault.code == "cycle" else Conflict(faults=[conflict.fault])
     await writer.write(session, [draft], caller=caller)

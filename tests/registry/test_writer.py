@@ -67,7 +67,7 @@ async def test_sites_swap_their_addresses_and_one_takes_a_retired_ones(cast: Cas
             await change(session, made[2], lifecycle="retired"),
             drafts.new(SiteIn(**site(host="198.51.100.3"))),
         ]
-        assert await conflicts.find(session, await checked(session, wanted)) == {}
+        assert await conflicts.find(session, await checked(session, wanted), caller=SARI) == {}
         assert await writer.write(session, wanted, caller=SARI) == 4
     async with session.begin():
         hosts = (await session.execute(select(Site.host, Site.lifecycle).order_by(Site.id))).all()
@@ -84,7 +84,7 @@ async def test_an_address_in_use_or_claimed_twice_is_a_conflict(cast: Cast, sess
     hosts = ["198.51.100.1", "198.51.100.2", "198.51.100.2", "198.51.100.3"]
     wanted = [drafts.new(SiteIn(**site(host=host))) for host in hosts]
     async with session.begin():
-        conflicting = await conflicts.find(session, await checked(session, wanted))
+        conflicting = await conflicts.find(session, await checked(session, wanted), caller=SARI)
     assert list(conflicting) == wanted[:3]
     assert (conflicting[wanted[0]].others, conflicting[wanted[1]].others) == ((), [wanted[2]])
 
@@ -98,7 +98,7 @@ async def test_a_claim_on_an_address_that_is_not_released_is_a_conflict(cast: Ca
             drafts.new(SiteIn(**site(host="198.51.100.1"))),
             await change(session, made[3], host="198.51.100.9"),
         ]
-        assert set(await conflicts.find(session, await checked(session, wanted))) == set(wanted[:3])
+        assert set(await conflicts.find(session, await checked(session, wanted), caller=SARI)) == set(wanted[:3])
 
 
 async def test_a_cycle_that_two_changes_close_together_is_found(cast: Cast, session: AsyncSession) -> None:
@@ -109,11 +109,11 @@ async def test_a_cycle_that_two_changes_close_together_is_found(cast: Cast, sess
             await change(session, towers[1], parent_id=towers[0]["id"]),
             await change(session, towers[2], parent_id=towers[0]["id"]),
         ]
-        conflicting = await conflicts.find(session, await checked(session, wanted))
+        conflicting = await conflicts.find(session, await checked(session, wanted), caller=SARI)
         assert {draft: conflict.fault.code for draft, conflict in conflicting.items()} == dict.fromkeys(
             wanted[:2], "cycle"
         )
-        assert await conflicts.find(session, wanted[1:]) == {}
+        assert await conflicts.find(session, wanted[1:], caller=SARI) == {}
 
 
 async def test_nothing_is_written_out_of_scope(cast: Cast, session: AsyncSession) -> None:
