@@ -31,18 +31,27 @@ CERTIFICATE_NOTES = {  # Indonesian, English: how a device comes to trust the se
 
 
 def install_commands(url: str, code: str) -> dict[AgentKind, str]:
-    """Return one line by kind. A line that gets an error runs nothing and shows it; no file with the token remains."""
-    urls = {kind: f"{url}/enrol/{code}?kind={kind.value}" for kind in NAMES}
+    """Return one line by kind. A line that gets an error runs nothing and shows it; no file with the token remains.
+
+    The code is posted: in the address, proxies would log it.
+    """
+    forms = {kind: f"code={code}&kind={kind.value}" for kind in NAMES}
     check_certificate = " check-certificate=yes-without-crl" if url.startswith("https://") else ""
-    routeros_url = urls[AgentKind.ROUTEROS].replace("?", r"\3F")  # a typed question mark opens the console's help
     return {
-        AgentKind.ROUTEROS: f'{{ /tool fetch url="{routeros_url}"{check_certificate} dst-path=sd.rsc; '
+        AgentKind.ROUTEROS: f'{{ /tool fetch url="{url}/enrol" http-method=post '
+        f'http-data="{forms[AgentKind.ROUTEROS]}"{check_certificate} dst-path=sd.rsc; '
         ":onerror e in={/import sd.rsc} do={:put $e}; /file remove sd.rsc }",
-        AgentKind.OPENWRT: f"f=$(mktemp) && wget -O $f '{urls[AgentKind.OPENWRT]}' && sh $f; rm -f $f",
-        AgentKind.LINUX: f"curl -sS '{urls[AgentKind.LINUX]}' | sudo sh",
+        AgentKind.OPENWRT: f"f=$(mktemp) && wget -O $f --post-data='{forms[AgentKind.OPENWRT]}' '{url}/enrol' "
+        "&& sh $f; rm -f $f",
+        AgentKind.LINUX: f"curl -sS -d '{forms[AgentKind.LINUX]}' '{url}/enrol' | sudo sh",
         AgentKind.WINDOWS: "[Net.ServicePointManager]::SecurityProtocol = 'Tls12'; "
-        f"irm '{urls[AgentKind.WINDOWS]}' | iex",
+        f"irm '{url}/enrol' -Method Post -Body '{forms[AgentKind.WINDOWS]}' | iex",
     }
+
+
+def page_url(url: str, code: str, page: str = "status") -> str:
+    """Return the address of a code's page. What is behind the # stays in the browser."""
+    return f"{url}/enrol#{code}" if page == "status" else f"{url}/enrol?page={page}#{code}"
 
 
 def failing_script(kind: AgentKind, message: str) -> str:

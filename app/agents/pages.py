@@ -17,7 +17,7 @@ from app.agents.scripts import TEMPLATES
 from app.core.clock import WITA
 from app.registry import regions, store
 
-STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+STYLE, SCRIPT = (re.compile(rf"<{tag}>(.*?)</{tag}>", re.DOTALL) for tag in ("style", "script"))
 MONTHS = (
     "Januari",
     "Februari",
@@ -87,18 +87,23 @@ def card(details: EnrolmentDetails, url: str, code: str) -> str:
         )
         for kind, command in install_commands.install_commands(url, code).items()
     ]
-    status_url = f"{url}/enrol/{code}/status"
+    status_url = install_commands.page_url(url, code)
     return _render(
         "card.html",
         details,
         code=f"{code[:4]}-{code[4:]}",
         kinds=kinds,
-        status_url=status_url,
+        status_url=f"{url}/enrol",
         withdrawn=details.enrolment.withdrawn_at is not None,
         used=details.enrolment.used_at is not None,
         expires_at=moment(details.enrolment.expires_at, seconds=False),
         qr=segno.make(status_url, error="m").svg_inline(border=0, omitsize=True),
     )
+
+
+def entry(page: str) -> str:
+    """The page that asks for the code of a page."""
+    return _environment().get_template("entry.html").render(page=page)
 
 
 def command_page(kind: AgentKind, command: str) -> str:
@@ -111,10 +116,17 @@ def problem(indonesian: str, english: str) -> str:
 
 
 def policy(page: str) -> str:
-    """Return a content security policy that allows only the page's own style, by its hash: no scripts, no loading."""
-    digests = [hashlib.sha256(style.encode()).digest() for style in STYLE.findall(page)]
-    styles = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    return f"default-src 'none'; style-src {styles}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    """Return a content security policy that allows only the page's own style, script and form: no loading."""
+    form = "'self'" if "<form" in page else "'none'"
+    sources = f"style-src {_hashes(STYLE, page)}"
+    if "<script>" in page:
+        sources += f"; script-src {_hashes(SCRIPT, page)}"
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action {form}; frame-ancestors 'none'"
+
+
+def _hashes(inline: re.Pattern[str], page: str) -> str:
+    digests = [hashlib.sha256(text.encode()).digest() for text in inline.findall(page)]
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
 def moment(at: datetime, *, seconds: bool = True) -> str:

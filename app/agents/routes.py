@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from app.agents import device_status, enrolment, installation
-from app.agents.install_commands import install_commands
+from app.agents.install_commands import install_commands, page_url
 from app.agents.params import RequiredKind
 from app.agents.schemas import DeviceOut, EnrolmentOut
 from app.core import i18n
@@ -73,8 +73,8 @@ async def enrol(session: Session, caller: Writer, request: Request, response: Re
         "code": code,
         "expires_at": created.expires_at,
         "commands": install_commands(url, code),
-        "card_url": f"{url}/enrol/{code}/card",
-        "status_url": f"{url}/enrol/{code}/status",
+        "card_url": page_url(url, code, "card"),
+        "status_url": page_url(url, code),
         "warnings": warnings(request),
     }
 

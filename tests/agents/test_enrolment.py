@@ -4,7 +4,9 @@ import asyncio
 import re
 import subprocess
 from datetime import timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -54,7 +56,13 @@ async def test_a_code_is_easy_to_read_and_stored_as_a_digest(cast: Cast, session
     created = await create_code(cast, await create_push_site(cast))
     assert re.fullmatch(r"[A-HJKMNP-Z2-9]{8}", created["code"])
     assert created["commands"].keys() == set(scripts.FILES)
-    assert created["card_url"].endswith(f"/enrol/{created['code']}/card")
+    assert created["card_url"].endswith(f"/enrol?page=card#{created['code']}")
+    assert created["status_url"].endswith(f"/enrol#{created['code']}")
+    asked = [
+        urlsplit(address) for text in created["commands"].values() for address in re.findall(r"https?://[^'\" ]+", text)
+    ]
+    for address in (*asked, urlsplit(created["card_url"]), urlsplit(created["status_url"])):
+        assert created["code"] not in address.path + address.query, "proxies log paths and queries"
     async with session.begin():
         stored = (await session.scalars(select(Enrolment))).one()
         assert created["code"].encode() not in stored.digest
@@ -63,9 +71,19 @@ async def test_a_code_is_easy_to_read_and_stored_as_a_digest(cast: Cast, session
     assert created["code"] not in audited
 
 
+async def fetch_script(visitor: httpx.AsyncClient, code: str, kind: str = "linux", **headers: str) -> httpx.Response:
+    """Post the code as the line for a device does."""
+    return await visitor.post("/enrol", content=f"code={code}&kind={kind}", headers=headers)
+
+
+async def open_page(visitor: httpx.AsyncClient, code: str, page: str = "status") -> httpx.Response:
+    """Post the code as the form does, and follow to the page."""
+    return await visitor.post(f"/enrol/{page}", data={"code": code}, follow_redirects=True)
+
+
 async def fetch_token(visitor: httpx.AsyncClient, code: str, kind: str = "linux") -> str:
     """Fetch the script; return the token in it."""
-    answer = await visitor.get(f"/enrol/{code}?kind={kind}")
+    answer = await fetch_script(visitor, code, kind)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
     (token,) = TOKEN.findall(answer.text)
     return str(token)
@@ -85,9 +103,9 @@ async def test_a_code_gives_the_script_until_the_agents_first_push_and_then_a_fa
     second = await fetch_token(visitor, code, "openwrt")
     assert await count_valid_tokens(session, site_id) == 1, "the first was never used"
     assert [await push_status(visitor, token) for token in (first, second)] == [401, 200]
-    refused = await visitor.get(f"/enrol/{code}?kind=linux")
+    refused = await fetch_script(visitor, code)
     assert (refused.status_code, TOKEN.search(refused.text)) == (410, None)
-    for_busybox = await visitor.get(f"/enrol/{code}?kind=openwrt")
+    for_busybox = await fetch_script(visitor, code, "openwrt")
     assert (for_busybox.status_code, for_busybox.text) == (200, refused.text), "its wget discards the body of a 410"
     done = await asyncio.to_thread(run_shell, refused.text)
     assert (done.returncode, "sudah dipakai" in done.stderr, done.stdout) == (1, True, "")
@@ -106,11 +124,11 @@ async def test_a_script_may_be_fetched_five_times_within_an_hour(
     )
     for _ in range(5):
         await fetch_token(visitor, often)
-    assert "sudah dipakai" in (await visitor.get(f"/enrol/{often}?kind=linux")).text
+    assert "sudah dipakai" in (await fetch_script(visitor, often)).text
     await fetch_token(visitor, late)
     async with session.begin():
         await session.execute(update(Enrolment).values(used_at=utc_now() - timedelta(hours=1)))
-    assert (await visitor.get(f"/enrol/{late}?kind=linux")).status_code == 410
+    assert (await fetch_script(visitor, late)).status_code == 410
 
 
 async def test_the_old_agents_token_stays_valid_until_the_new_agents_first_push(
@@ -135,10 +153,10 @@ async def test_revoking_an_agent_withdraws_its_codes(cast: Cast, visitor: httpx.
     await fetch_token(visitor, fetched)
     assert (await cast.ana.client.delete(f"/api/v1/sites/{site_id}/agent")).status_code == 204
     for code in (unused, fetched):
-        refused = await visitor.get(f"/enrol/{code}?kind=linux")
+        refused = await fetch_script(visitor, code)
         assert (refused.status_code, "sudah ditarik" in refused.text) == (410, True)
-    assert "sudah ditarik" in (await visitor.get(f"/enrol/{unused}/status")).text
-    assert "sudah dicabut" in (await visitor.get(f"/enrol/{fetched}/status")).text
+    assert "sudah ditarik" in (await open_page(visitor, unused)).text
+    assert "sudah dicabut" in (await open_page(visitor, fetched)).text
 
 
 async def test_a_browser_that_opens_an_expired_code_gets_a_page(visitor: httpx.AsyncClient) -> None:
@@ -181,8 +199,8 @@ async def test_unknown_and_expired_codes_get_the_same_answer(
     code = (await create_code(cast, await create_push_site(cast)))["code"]
     async with session.begin():
         await session.execute(update(Enrolment).values(expires_at=utc_now() - timedelta(seconds=1)))
-    for path in ("?kind=linux", "/status", "/card"):
-        expired, unknown = await visitor.get(f"/enrol/{code}{path}"), await visitor.get(f"/enrol/ZZZZ2222{path}")
+    for ask in (fetch_script, open_page, partial(open_page, page="card")):
+        expired, unknown = await ask(visitor, code), await ask(visitor, "ZZZZ2222")
         assert (expired.status_code, expired.text) == (unknown.status_code, unknown.text)
         assert expired.status_code == 410
 
@@ -190,17 +208,17 @@ async def test_unknown_and_expired_codes_get_the_same_answer(
 async def test_a_new_code_withdraws_the_open_one(cast: Cast, visitor: httpx.AsyncClient) -> None:
     site_id = await create_push_site(cast)
     first, second = await create_code(cast, site_id), await create_code(cast, site_id)
-    assert (await visitor.get(f"/enrol/{first['code']}?kind=linux")).status_code == 410
-    assert (await visitor.get(f"/enrol/{second['code']}?kind=linux")).status_code == 200
+    assert (await fetch_script(visitor, first["code"])).status_code == 410
+    assert (await fetch_script(visitor, second["code"])).status_code == 200
 
 
 async def test_guessing_codes_is_throttled(cast: Cast, visitor: httpx.AsyncClient) -> None:
     code = (await create_code(cast, await create_push_site(cast)))["code"]
-    answers = [await visitor.get(f"/enrol/ABCD{n:04}/status") for n in range(2222, 2244)]
+    answers = [await open_page(visitor, f"ABCD{n:04}") for n in range(2222, 2244)]
     assert {answer.status_code for answer in answers[:20]} == {410}
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) >= 1
-    assert (await visitor.get(f"/enrol/{code}/status")).status_code == 429, "a valid code is throttled too"
+    assert (await open_page(visitor, code)).status_code == 429, "a valid code is throttled too"
 
 
 @pytest.mark.parametrize(
@@ -229,13 +247,45 @@ async def test_a_head_request_does_not_use_up_a_code(cast: Cast, visitor: httpx.
     assert (await visitor.get(f"/enrol/{code}?kind=openwrt")).status_code == 200
 
 
-async def test_without_a_kind_the_code_redirects_to_its_status_page(cast: Cast, visitor: httpx.AsyncClient) -> None:
-    created = await create_code(cast, await create_push_site(cast))
-    answer = await visitor.get(f"/enrol/{created['code']}")
-    assert (answer.status_code, answer.headers["location"]) == (
-        303,
-        f"http://sinyal.test/enrol/{created['code']}/status",
-    )
+async def test_links_of_cards_printed_before_codes_left_the_address_lead_to_the_pages(
+    cast: Cast, visitor: httpx.AsyncClient
+) -> None:
+    code = (await create_code(cast, await create_push_site(cast)))["code"]
+    for link, heading in (("", "Kode belum dipakai"), ("/status", "Kode belum dipakai"), ("/card", "Kartu pemasangan")):
+        page = await visitor.get(f"/enrol/{code}{link}", follow_redirects=True)
+        assert (page.status_code, heading in page.text) == (200, True)
+        assert code not in str(page.url)
+        visitor.cookies.clear()
+
+
+async def test_a_page_without_a_code_asks_for_one_and_keeps_it_out_of_the_address(
+    cast: Cast, visitor: httpx.AsyncClient
+) -> None:
+    code = (await create_code(cast, await create_push_site(cast)))["code"]
+    form = await visitor.get("/enrol/card", follow_redirects=True)
+    assert str(form.url) == "http://sinyal.test/enrol?page=card"
+    assert '<form method="post" action="enrol/card">' in form.text
+    assert "script-src 'sha256-" in form.headers["content-security-policy"]
+    assert "form-action 'self'" in form.headers["content-security-policy"]
+    typed = await visitor.post("/enrol/card", data={"code": f" {code[:4].lower()}-{code[4:]}"})
+    assert (typed.status_code, typed.headers["location"]) == (303, "card")
+    assert re.search(rf"={code};.*HttpOnly.*Path=/enrol.*SameSite=strict", typed.headers["set-cookie"])
+    assert "form-action 'none'" in (await visitor.get("/enrol/card")).headers["content-security-policy"]
+
+
+async def test_a_form_that_is_none_of_ours_uses_nothing_up(cast: Cast, visitor: httpx.AsyncClient) -> None:
+    code = (await create_code(cast, await create_push_site(cast)))["code"]
+    for body in (
+        b"",
+        b"\xff\x00",
+        b"code=" + b"A" * 100_000,
+        f"code={code}".encode(),
+        f"code={code}&kind=own".encode(),
+    ):
+        refused = await visitor.post("/enrol", content=body)
+        assert (refused.status_code, TOKEN.search(refused.text)) == (422, None)
+    assert (await visitor.post("/enrol/status", data={"code": "a;b\r\n"})).status_code == 410
+    await fetch_token(visitor, code)
 
 
 async def test_the_status_page_shows_the_stage_of_the_installation(
@@ -244,12 +294,12 @@ async def test_the_status_page_shows_the_stage_of_the_installation(
     code = (await create_code(cast, agent.site["id"]))["code"]
 
     async def status_page() -> str:
-        page = await visitor.get(f"/enrol/{code}/status")
+        page = await open_page(visitor, code)
         assert page.status_code == 200
         return page.text
 
     assert "Kode belum dipakai" in await status_page()
-    agent.token = TOKEN.findall((await visitor.get(f"/enrol/{code}?kind=openwrt")).text)[0]
+    agent.token = TOKEN.findall((await fetch_script(visitor, code, "openwrt")).text)[0]
     assert "laporan pertama belum datang" in await status_page()
     batch = [
         {"boot": "b1", "seq": 1, "sent": 3, "rtt_ms": []},
@@ -282,7 +332,7 @@ async def test_pages_show_no_person_and_no_exact_position(cast: Cast, visitor: h
     )
     code = (await create_code(cast, site_id))["code"]
     for page in ("status", "card"):
-        answer = await visitor.get(f"/enrol/{code}/{page}")
+        answer = await open_page(visitor, code, page)
         assert answer.status_code == 200
         for secret in ("Rina", "5550", "0.4321", "117.1234", "Pak RT"):
             assert secret not in answer.text

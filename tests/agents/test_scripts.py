@@ -195,9 +195,11 @@ def test_devices_do_not_all_send_in_the_same_second() -> None:
 
 def test_the_install_commands_are_short_and_quoted() -> None:
     commands = install_commands.install_commands("https://sinyal.kaltimprov.go.id", "K7QX2MRD")
-    assert all(len(line) < 220 and "\n" not in line for line in commands.values())
+    assert all(len(line) < 250 and "\n" not in line for line in commands.values())
     assert "?" not in commands[AgentKind.ROUTEROS], "a question mark opens the help of its console"
-    assert commands[AgentKind.LINUX] == "curl -sS 'https://sinyal.kaltimprov.go.id/enrol/K7QX2MRD?kind=linux' | sudo sh"
+    assert commands[AgentKind.LINUX] == (
+        "curl -sS -d 'code=K7QX2MRD&kind=linux' 'https://sinyal.kaltimprov.go.id/enrol' | sudo sh"
+    )
 
 
 def test_removal_on_linux_includes_the_private_folders_of_systemd() -> None:
