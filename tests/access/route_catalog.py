@@ -38,6 +38,9 @@ EXPECTED_STATUS = {f"POST {API}/session": 401, f"GET {API}/session": 404, f"POST
 EXPECTED_STATUS |= {f"POST {API}/push": 401, f"POST {API}/push/end": 401}
 # Authorized by a speed test grant, which no caller here has.
 EXPECTED_STATUS |= dict.fromkeys((f"GET {SPEED_TEST}", f"POST {SPEED_TEST}", f"POST {SPEED_TEST}/report"), 404)
+# Without a code: it is asked for, and a form without one is refused; with one, its page is redirected to.
+EXPECTED_STATUS |= {"POST /enrol": 422, "POST /enrol/{page}": 410}
+EXPECTED_STATUS |= dict.fromkeys(("GET /enrol/status", "GET /enrol/card", "GET /enrol/{code}/{page}"), 303)
 
 
 @dataclass(frozen=True)
