@@ -25,6 +25,7 @@ from app.core.errors import Fault, Invalid
 
 PRELOADED = ("app.importing.sheets", "app.importing.report")
 OUT_OF_MEMORY: Final = 3  # exit status
+MAX_OUTCOME: Final = 64 * 2**20  # bytes that are taken back
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,9 +75,9 @@ def run(work: Callable[Concatenate[bytes, P], T], file: Path, /, *args: P.args, 
 def _receive(receiver: Connection, deadline: float) -> list[Any]:
     """Return what the process sent before it died or took too long: first that it started, then its outcome."""
     received: list[Any] = []
-    with contextlib.suppress(EOFError, ConnectionError):
+    with contextlib.suppress(EOFError, OSError):  # it died, or sends more than is taken
         while len(received) < 2 and receiver.poll(max(0.0, deadline - time.monotonic())):
-            received.append(_Outcome(_Frames(receiver.recv_bytes())).load())
+            received.append(_Outcome(_Frames(receiver.recv_bytes(MAX_OUTCOME))).load())
     return received
 
 

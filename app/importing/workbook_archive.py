@@ -5,7 +5,6 @@ The result is stored, not compressed: whoever opens it can trust its sizes.
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.parsers.expat import ExpatError, ParserCreate
@@ -53,8 +52,10 @@ def unpack(data: bytes) -> UnpackedWorkbook:
                         if (left := left - len(piece)) < 0:
                             raise too_large()
                 parts[name], elements = scan.contents, scan.elements_left
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError):
-        raise broken() from None  # all of them are raised by zipfile on a damaged file
+    except (Invalid, MemoryError):
+        raise
+    except Exception:  # zipfile raises all kinds of errors on a damaged file
+        raise broken() from None
     return UnpackedWorkbook(out.getvalue(), parts)
 
 
