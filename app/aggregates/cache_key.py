@@ -39,7 +39,7 @@ class AggregateKind(Enum):
         )
         AND cast(:end AS timestamptz) < now() - interval '{SETTLES_WITHIN_S} seconds'
         AND NOT EXISTS (SELECT FROM stale_day WHERE day BETWEEN :first AND :last)
-        AND NOT EXISTS (SELECT FROM site WHERE id = cast(:site_id AS int) AND kind = 'node')
+        AND NOT EXISTS (SELECT FROM site_configuration WHERE site_id = cast(:site_id AS int) AND kind = 'node')
     """
         )
     )

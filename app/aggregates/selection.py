@@ -13,7 +13,7 @@ from app.profiles import Technology
 from app.registry import providers, regions
 from app.registry import store as registry
 from app.registry.configuration import ConfigurationInForce
-from app.registry.models import Level, Site, SiteConfiguration, SiteKind
+from app.registry.models import Level, SiteConfiguration, SiteKind
 
 CODE_LENGTHS = {Level.PROVINSI: 2, Level.KABUPATEN_KOTA: 5, Level.KECAMATAN: 8, Level.DESA_KELURAHAN: 13}
 # Regions whose days and months are rolled up. A village is not: its few sites are read one by one.
@@ -53,7 +53,8 @@ class SiteGroup:
 
     def includes(self, configuration: ConfigurationInForce) -> bool:
         return (
-            self.provider_id in {None, configuration.provider_id}
+            configuration.kind is SiteKind.ACCESS_POINT
+            and self.provider_id in {None, configuration.provider_id}
             and self.technology in {None, configuration.technology}
             and configuration.village_code.startswith(self.region)
         )
@@ -63,9 +64,8 @@ class SiteGroup:
         """Select the ids of all sites that ever belonged to the group."""
         configured = SiteConfiguration
         query = (
-            select(Site.id)
-            .join(configured, configured.site_id == Site.id)
-            .where(Site.kind == SiteKind.ACCESS_POINT, in_region(configured.village_code, self.region))
+            select(configured.site_id)
+            .where(configured.kind == SiteKind.ACCESS_POINT, in_region(configured.village_code, self.region))
             .distinct()
         )
         if self.provider_id is not None:
@@ -82,13 +82,13 @@ class SiteGroup:
     @property
     def members_sql(self) -> str:
         """Select rows (site_id, since, until), cut at WITA's midnights; a site that left and came back has several."""
-        conditions = ["s.kind = 'access_point'", "c.village_code ^@ :region"]
+        conditions = ["c.kind = 'access_point'", "c.village_code ^@ :region"]
         conditions += ["c.provider_id = :provider_id"] if self.provider_id is not None else []
         conditions += ["c.technology = :technology"] if self.technology is not None else []
         return f"""
-            SELECT s.id AS site_id, date_trunc('day', c.started_at, {WITA_SQL}) AS since,
+            SELECT c.site_id, date_trunc('day', c.started_at, {WITA_SQL}) AS since,
                 coalesce(date_trunc('day', c.ended_at, {WITA_SQL}), 'infinity') AS until
-            FROM site s JOIN site_configuration c ON c.site_id = s.id WHERE {" AND ".join(conditions)}"""
+            FROM site_configuration c WHERE {" AND ".join(conditions)}"""
 
     @property
     def parameters(self) -> dict[str, Any]:

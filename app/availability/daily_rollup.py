@@ -120,7 +120,8 @@ async def count_days(session: AsyncSession, now: datetime, *, days: int = DAYS, 
 
 
 async def _access_points(session: AsyncSession, condition: ColumnElement[bool]) -> list[SiteRef]:
-    return await site_history.list_sites(session, select(Site.id).where(condition, Site.kind == SiteKind.ACCESS_POINT))
+    access_points = select(SiteConfiguration.site_id).where(SiteConfiguration.kind == SiteKind.ACCESS_POINT)
+    return await site_history.list_sites(session, select(Site.id).where(condition, Site.id.in_(access_points)))
 
 
 async def _count_day(session: AsyncSession, day: date, sites: Sequence[SiteRef], *, now: datetime) -> None:
@@ -149,7 +150,7 @@ DayRow = tuple[dict[str, Any], list[dict[str, Any]]]  # of availability_day, wit
 
 
 def _day_rows(history: CountableHistory, low: int, high: int) -> list[DayRow]:
-    """Return a row for each provider, technology and village that the site had that day.
+    """Return a row for each provider, technology and village that the site had that day as an access point.
 
     One second on either side of the day shows which outages cross its edges.
     """
@@ -159,7 +160,7 @@ def _day_rows(history: CountableHistory, low: int, high: int) -> list[DayRow]:
         configuration = slice_.configuration
         if slice_.part != 1:
             crossing.add(slice_.outage)
-        elif configuration is not None:
+        elif configuration is not None and configuration.kind is SiteKind.ACCESS_POINT:
             tallies[configuration.provider_id, configuration.technology, configuration.village_code].add(slice_)
     rows_of_outage = Counter(outage for tally in tallies.values() for outage in tally.outage_seconds)
     crossing |= {outage for outage, rows in rows_of_outage.items() if rows > 1}

@@ -92,7 +92,7 @@ def _require_few_hours(sites: int, period: Period) -> None:
 
 
 def _row(part: Period, tally: Tally, sites: int, configured_s: int) -> dict[str, Any]:
-    tally.seconds["inactive"] = configured_s - tally.active_s
+    tally.set_inactive(configured_s - tally.active_s)
     return {**uptime_row(part, tally), "sites": sites, "sla_target_pct": None, "sla_verdict": None}
 
 

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,14 +14,14 @@ from app.postgres.engine import among
 from app.registry.models import Site, SiteConfiguration
 
 
-def covers(provider_id: Any) -> ColumnElement[bool]:
-    """Whether a window covers a site of this provider; the query has to select from both tables."""
+def covers(configured: type[Site] | type[SiteConfiguration]) -> ColumnElement[bool]:
+    """Whether a window covers a site as it is (`Site`) or was configured; the query has to select from these tables."""
     in_region = or_(
         Window.region_code.is_(None),
-        Site.village_code == Window.region_code,
-        Site.village_code.startswith(Window.region_code + "."),
+        configured.village_code == Window.region_code,
+        configured.village_code.startswith(Window.region_code + "."),
     )
-    of_provider = or_(Window.provider_id.is_(None), Window.provider_id == provider_id)
+    of_provider = or_(Window.provider_id.is_(None), Window.provider_id == configured.provider_id)
     return or_(Window.site_id == Site.id, and_(Window.site_id.is_(None), in_region, of_provider))
 
 
@@ -31,8 +30,8 @@ async def windows_of(
 ) -> dict[int, list[TimeRange]]:
     """Return when each site was under maintenance: in order, clipped to start and end; sites without any are left out.
 
-    Overlapping windows are merged, cancelled ones ignored. A provider's window covers a site for as long as the site
-    was that provider's, by its dated configurations.
+    Overlapping windows are merged, cancelled ones ignored. A provider's or a region's window covers a site for as long
+    as the site was theirs, by its dated configurations.
     """
     configured = SiteConfiguration
     rows = await session.execute(
@@ -43,7 +42,7 @@ async def windows_of(
         )
         .select_from(configured)
         .join(Site, Site.id == configured.site_id)
-        .join(Window, and_(covers(configured.provider_id), Window.cancelled_at.is_(None)))
+        .join(Window, and_(covers(configured), Window.cancelled_at.is_(None)))
         .where(among(configured.site_id, site_ids), Window.started_at < end, Window.ended_at > start)
         .where(Window.ended_at > configured.started_at)
         .where(or_(configured.ended_at.is_(None), configured.ended_at > Window.started_at))
@@ -87,7 +86,5 @@ async def running_now(session: AsyncSession, now: datetime) -> RunningMaintenanc
     )
     if until is None:
         return RunningMaintenance()
-    ids = await session.scalars(
-        select(Site.id).join(Window, covers(Site.provider_id)).where(not_ended, Window.started_at <= now)
-    )
+    ids = await session.scalars(select(Site.id).join(Window, covers(Site)).where(not_ended, Window.started_at <= now))
     return RunningMaintenance(frozenset(ids), until)

@@ -103,6 +103,7 @@ async def load_configurations(session: AsyncSession, site_ids: Collection[int]) 
             configured.technology,
             configured.village_code,
             configured.contract_id,
+            configured.kind,
         )
         .where(among(configured.site_id, site_ids))
         .order_by(configured.site_id, configured.started_at)
@@ -124,7 +125,7 @@ def _append(site: DatedConfigurations, row: Any) -> None:
 
 
 def _configuration(row: Any, *, active: bool) -> ConfigurationInForce:
-    return ConfigurationInForce(active, row.provider_id, row.technology, row.village_code)
+    return ConfigurationInForce(active, row.provider_id, row.technology, row.village_code, row.kind)
 
 
 async def load_contracts(session: AsyncSession, contract_ids: Collection[int]) -> dict[int, DatedContract]:

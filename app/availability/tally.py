@@ -80,6 +80,11 @@ class Tally:
             self.contract_unknown_s += slice_.length_s if slice_.kind == "unknown" else 0
             self.countable_down_s += slice_.length_s if slice_.countable else 0
 
+    def set_inactive(self, seconds: int) -> None:
+        """Set what is left of the time that sites were configured: never less than nothing."""
+        assert seconds >= 0, f"{seconds} s out of service: more was counted than was configured"
+        self.seconds["inactive"] = seconds
+
     def merge(self, other: "Tally") -> None:
         for name, length in other.seconds.items():
             self.seconds[name] += length

@@ -38,14 +38,21 @@ WITH RECURSIVE inside AS MATERIALIZED (
     UNION ALL
     SELECT g.* FROM later l JOIN state_segment g ON g.site_id = l.site_id AND g.started_at = l.ended_at
     WHERE g.state NOT IN ('up', 'degraded')
+), present AS MATERIALIZED (
+    SELECT s.site_id, s.evidence_at, s.valid_s, (
+        SELECT c.probe = 'push' FROM site_configuration c
+        WHERE c.site_id = s.site_id AND c.started_at <= coalesce(s.evidence_at, s.since)
+        ORDER BY c.started_at DESC LIMIT 1
+    ) AS pushed
+    FROM site_status s WHERE s.site_id = ANY(:ids)
 )
 SELECT g.site_id, g.started_at, g.ended_at, g.state, g.unknown_reason, g.last_ok_at, g.first_ok_after, g.confirmed_at,
-    g.last_loss_at, s.evidence_at, s.valid_s, x.probe = 'push' AS pushed
+    g.last_loss_at, s.evidence_at, s.valid_s, s.pushed
 FROM (
     SELECT * FROM inside
     UNION ALL SELECT * FROM earlier WHERE ended_at <= :since
     UNION ALL SELECT * FROM later WHERE started_at >= :until
-) g JOIN site_status s ON s.site_id = g.site_id JOIN site x ON x.id = g.site_id
+) g JOIN present s ON s.site_id = g.site_id
 ORDER BY g.site_id, g.started_at
 """)
 

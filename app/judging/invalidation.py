@@ -37,7 +37,9 @@ WITH RECURSIVE reach AS (
 IS_ANY_AFFECTED = text(f"{AFFECTED_DAYS} SELECT EXISTS (SELECT FROM affected)")
 INVALIDATE_DAYS = text(f"""{AFFECTED_DAYS}
 INSERT INTO stale_day (site_id, day)
-SELECT a.site_id, a.day FROM affected a JOIN site s ON s.id = a.site_id WHERE s.kind = 'access_point' ORDER BY 1, 2
+SELECT a.site_id, a.day FROM affected a
+WHERE EXISTS (SELECT FROM site_configuration c WHERE c.site_id = a.site_id AND c.kind = 'access_point')
+ORDER BY 1, 2
 ON CONFLICT (site_id, day) DO UPDATE SET marked_at = now(), due_at = now()
 """)
 INVALIDATE_MONTHS = text(f"""{AFFECTED_DAYS}

@@ -35,8 +35,8 @@ MARK_STALE = text(f"""
 """)
 REGIONS_OF_SITES = text(f"""
     SELECT DISTINCT left(c.village_code, length)
-    FROM site s JOIN site_configuration c ON c.site_id = s.id, unnest(ARRAY{list(ROLLED_UP_CODE_LENGTHS)}) AS length
-    WHERE s.id = ANY(:sites) AND s.kind = 'access_point' ORDER BY 1
+    FROM site_configuration c, unnest(ARRAY{list(ROLLED_UP_CODE_LENGTHS)}) AS length
+    WHERE c.site_id = ANY(:sites) AND c.kind = 'access_point' ORDER BY 1
 """)
 
 
@@ -85,9 +85,9 @@ ROLL_UP_DAY = text(
 # merged, then these into all regions above, and into the rows that mean all providers or all technologies.
 SITE_DAYS = f"""
     SELECT left(c.village_code, {CODE_LENGTHS[Level.KECAMATAN]}) AS kecamatan, c.provider_id, c.technology, {COLUMNS}
-    FROM site s JOIN rollup_day d ON d.site_id = s.id AND d.day = :day
-    JOIN site_configuration c ON c.site_id = s.id AND c.started_at < :last AND coalesce(c.ended_at >= :last, true)
-    WHERE s.kind = 'access_point'
+    FROM rollup_day d
+    JOIN site_configuration c ON c.site_id = d.site_id AND c.started_at < :last AND coalesce(c.ended_at >= :last, true)
+    WHERE d.day = :day AND c.kind = 'access_point'
 """
 SUMS = """sum(packets) AS packets, sum(sent) AS sent, sum(rtt_sum) AS rtt_sum, min(rtt_min) AS rtt_min,
     max(rtt_max) AS rtt_max, sum(jitter_sum) AS jitter_sum, sum(jitter_count) AS jitter_count"""

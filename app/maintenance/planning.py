@@ -176,7 +176,7 @@ async def _recount(
         select(Site.id)
         .distinct()
         .join(SiteConfiguration, SiteConfiguration.site_id == Site.id)
-        .join(MaintenanceWindow, covers(SiteConfiguration.provider_id))
+        .join(MaintenanceWindow, covers(SiteConfiguration))
         .where(MaintenanceWindow.id == window.id)
         .order_by(Site.id)
     )

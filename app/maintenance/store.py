@@ -49,7 +49,7 @@ def _windows(caller: Caller) -> Select[Any]:
     covered_sites = (
         select(func.count())
         .select_from(Site)
-        .where(covers(Site.provider_id), Site.lifecycle != Lifecycle.RETIRED, visible_to(caller, Site))
+        .where(covers(Site), Site.lifecycle != Lifecycle.RETIRED, visible_to(caller, Site))
         .correlate(MaintenanceWindow)
         .scalar_subquery()
     )
@@ -81,7 +81,7 @@ async def list_windows(
         require_region(caller, window_filter.region)
         query = query.where(filters.covers_part_of(window_filter.region))
     if window_filter.site is not None:
-        query = query.where(select(Site.id).where(Site.id == window_filter.site, covers(Site.provider_id)).exists())
+        query = query.where(select(Site.id).where(Site.id == window_filter.site, covers(Site)).exists())
     if window_filter.provider is not None:
         query = query.where(filters.of_provider(window_filter.provider))
     if after is not None:

@@ -199,17 +199,9 @@ class Site(Base):
     provider: Mapped[Provider] = relationship(lazy="raise")
 
     @property
-    def configuration(self) -> tuple[object, ...]:
+    def configuration(self) -> dict[str, Any]:
         """Return what judging and counting depend on; a change of it starts a new dated configuration."""
-        return (
-            self.lifecycle,
-            self.technology,
-            self.provider_id,
-            self.parent_id,
-            self.contract_id,
-            self.addressed_at,
-            self.village_code,
-        )
+        return {name: getattr(self, name) for name in DATED_FIELDS}
 
     @property
     def address(self) -> tuple[object, ...]:
@@ -217,8 +209,22 @@ class Site(Base):
         return self.probe, self.host, self.port, self.url
 
 
+DATED_FIELDS = (
+    "kind",
+    "lifecycle",
+    "technology",
+    "provider_id",
+    "parent_id",
+    "contract_id",
+    "probe",
+    "addressed_at",
+    "village_code",
+    "speed_budget_mb",
+)
+
+
 class SiteConfiguration(Base):
-    """A site's dated configuration: each second is judged by the one in force at the time."""
+    """A site's dated configuration: each second is judged and counted by the one in force at the time."""
 
     __tablename__ = "site_configuration"
     __table_args__ = (
@@ -233,13 +239,16 @@ class SiteConfiguration(Base):
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     started_at: Mapped[Moment] = mapped_column(primary_key=True)
     ended_at: Mapped[Moment | None]
+    kind: Mapped[SiteKind] = mapped_column(server_default=SiteKind.ACCESS_POINT.value)
     lifecycle: Mapped[Lifecycle]
     technology: Mapped[Technology]
     provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"))
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
     contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
+    probe: Mapped[ProbeKind] = mapped_column(server_default=ProbeKind.ICMP.value)
     addressed_at: Mapped[Moment]  # since when it has its present address
     village_code: Mapped[str] = mapped_column(ForeignKey("region.code"))
+    speed_budget_mb: Mapped[int | None]
 
 
 class State(StrEnum):

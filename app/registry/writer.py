@@ -210,15 +210,4 @@ async def _date_configurations(session: AsyncSession, sites: Sequence[Site], at:
 
 
 def _configuration(site: Site, at: datetime) -> dict[str, Any]:
-    return {
-        "site_id": site.id,
-        "started_at": at,
-        "ended_at": None,
-        "lifecycle": site.lifecycle,
-        "technology": site.technology,
-        "provider_id": site.provider_id,
-        "parent_id": site.parent_id,
-        "contract_id": site.contract_id,
-        "addressed_at": site.addressed_at,
-        "village_code": site.village_code,
-    }
+    return {"site_id": site.id, "started_at": at, "ended_at": None, **site.configuration}

@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import PROVINCE
 from app.aggregates.selection import SiteGroup
+from app.core.clock import WITA_SQL
 from app.core.periods import Period
 from app.profiles import profiles
-from app.registry.models import Site
+from app.registry.models import Site, SiteConfiguration
 from app.throughput.budget import MB, PUSH_BYTES, month_end, month_of
 from app.throughput.models import ThroughputTest
 from app.throughput.planner import allowance
@@ -49,8 +50,12 @@ SITE_MEDIANS = """count(*) FILTER (WHERE status = 'done') AS tests,
                 FILTER (WHERE status = 'done') AS share,
             percentile_cont(0.5) WITHIN GROUP (ORDER BY rtt_loaded_ms - rtt_idle_ms)
                 FILTER (WHERE status = 'done') AS bloat"""
-TESTED = """throughput_test t JOIN site s ON s.id = t.site_id AND s.kind = 'access_point'
-        WHERE t.planned_at >= :start AND t.planned_at < :end"""
+WAS_ACCESS_POINT = """NOT EXISTS (
+            SELECT FROM site_configuration c WHERE c.site_id = t.site_id AND c.kind = 'node'
+                AND t.planned_at >= c.started_at AND t.planned_at < coalesce(c.ended_at, 'infinity')
+        )"""
+TESTED = f"""throughput_test t WHERE {WAS_ACCESS_POINT}
+        AND t.planned_at >= :start AND t.planned_at < :end"""
 HALF = 0.5
 # By the technology that a site had when it was tested, and of all technologies.
 GROUP = f"""
@@ -69,16 +74,19 @@ GROUP = f"""
         percentile_cont(0.5) WITHIN GROUP (ORDER BY bloat) AS bufferbloat_ms, coalesce(sum(tests), 0) AS tests
     FROM site_figure GROUP BY technology ORDER BY technology
 """
-# Whole months, as budgets are: tests by the site's region at the time, pushes by its region now.
-COST = """
+# Whole months, as budgets are: tests by the site's region at the time, pushes by its region at the month's end.
+COST = f"""
     SELECT (
         SELECT coalesce(sum(t.down_bytes + t.up_bytes), 0)
-        FROM throughput_test t JOIN site s ON s.id = t.site_id AND s.kind = 'access_point'
-        WHERE t.month BETWEEN :first AND :last {condition}
+        FROM throughput_test t WHERE {WAS_ACCESS_POINT} AND t.month BETWEEN :first AND :last {{condition}}
     ) AS tests, (
         SELECT coalesce(sum(p.bytes), 0)
-        FROM push_traffic p JOIN site t ON t.id = p.site_id AND t.kind = 'access_point'
-        WHERE p.month BETWEEN :first AND :last {condition}
+        FROM push_traffic p, LATERAL (
+            SELECT c.* FROM site_configuration c
+            WHERE c.site_id = p.site_id AND c.started_at < (p.month + interval '1 month') AT TIME ZONE {WITA_SQL}
+            ORDER BY c.started_at DESC LIMIT 1
+        ) t
+        WHERE p.month BETWEEN :first AND :last AND t.kind = 'access_point' {{condition}}
     ) AS push
 """
 FIGURES = (
@@ -111,13 +119,15 @@ async def list_tests(
 
 
 async def budget_of_month(session: AsyncSession, site: Site, moment: datetime, now: datetime) -> dict[str, Any]:
-    """Return the budget, in MB, of the month that contains or ends at `moment`.
+    """Return the budget, in MB, of the month that contains or ends at `moment`, by the configuration at its end.
 
     Pushes to come count from `now` on, so they are 0 for a past month.
     """
     month = month_of(moment - timedelta(seconds=1))
     spent = (await session.execute(SPENT, {"site_id": site.id, "month": month})).one()
-    allowed = allowance(profiles()[site.technology], site.speed_budget_mb, pushes=site.probe is ProbeKind.PUSH)
+    configured = await _configured_before(session, site, month_end(month))
+    pushes = configured.probe is ProbeKind.PUSH
+    allowed = allowance(profiles()[configured.technology], configured.speed_budget_mb, pushes=pushes)
     each = spent.push / spent.requests if spent.requests >= MIN_REQUESTS else PUSH_BYTES
     to_come = allowed.pushes_bytes((month_end(month) - now).total_seconds(), each=float(each))
     left = allowed.monthly_bytes - int(spent.tests) - int(spent.reserved) - spent.push - to_come
@@ -131,6 +141,13 @@ async def budget_of_month(session: AsyncSession, site: Site, moment: datetime, n
         "left": max(0, left),
     }
     return {"month": month, **{f"{name}_mb": round(size / MB, 3) for name, size in sizes.items()}}
+
+
+async def _configured_before(session: AsyncSession, site: Site, moment: datetime) -> Site | SiteConfiguration:
+    """Return the last configuration that started before `moment`; the site as it is for a time before its first."""
+    dated = SiteConfiguration
+    query = select(dated).where(dated.site_id == site.id, dated.started_at < moment)
+    return await session.scalar(query.order_by(dated.started_at.desc()).limit(1)) or site
 
 
 async def group_statistics(session: AsyncSession, of: SiteGroup, period: Period) -> dict[str, Any]:

@@ -303,7 +303,7 @@ async def test_the_uptime_of_a_node_is_never_settled(
     measured_site: MeasuredSite, session: AsyncSession, clock: Clock
 ) -> None:
     async with session.begin():
-        await session.execute(text("UPDATE site SET kind = 'node'"))
+        await session.execute(text("UPDATE site_configuration SET kind = 'node'"))
     first = await measured_site.get("site")
     clock.now += 10
     assert (await measured_site.get("site"))[0] != first[0]

@@ -1,0 +1,83 @@
+"""Migrations of a database that holds data already."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from alembic import command
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.postgres import schema
+from app.postgres.engine import open_engine
+from tests.conftest import drop_database, make_database
+
+DATED = """
+INSERT INTO provider (slug, name) VALUES ('orbit', 'Orbit');
+INSERT INTO region (code, level, name, type, latitude, longitude)
+VALUES ('64.02.05.2003', 'desa_kelurahan', 'Muara Badak Ulu', 'desa', 0, 117);
+INSERT INTO site (code, kind, village_code, name, host, host_static, technology, provider_id, link_role, probe,
+    lifecycle, addressed_at, version, created_at, updated_at)
+SELECT code, kind, '64.02.05.2003', code, '198.51.100.1', true, 'fiber', p.id, 'primary', 'tcp', 'planned',
+    since, 1, since, since
+FROM provider p, (VALUES ('a', 'node'), ('b', 'access_point'), ('c', 'node')) AS s(code, kind),
+    (VALUES (timestamptz '2026-11-01Z')) AS t(since);
+INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, village_code)
+SELECT id, created_at, 'active', technology, provider_id, addressed_at, village_code FROM site;
+UPDATE site_configuration SET ended_at = '2026-11-20Z' WHERE site_id = (SELECT id FROM site WHERE code = 'b');
+INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, village_code)
+SELECT id, '2026-11-20Z', 'active', technology, provider_id, addressed_at, village_code FROM site WHERE code = 'b';
+INSERT INTO audit (at, actor, action, object, object_id, before, after) VALUES
+    ('2026-11-05 10:00:00.7Z', 'ana', 'change', 'site', 'a', '{"kind": "access_point"}', '{"kind": "node"}'),
+    ('2026-11-10Z', 'ana', 'change', 'site', 'b', '{"kind": "access_point"}', '{"kind": "node"}'),
+    ('2026-11-10 00:00:00.5Z', 'ana', 'change', 'site', 'b', '{"kind": "node"}', '{"kind": "access_point"}'),
+    ('2026-11-20Z', 'ana', 'change', 'site', 'b', '{"probe": "icmp"}', '{"probe": "tcp"}');
+INSERT INTO counted_day (day, counted_at) VALUES ('2026-11-04', now()), ('2026-10-01', now());
+"""
+
+
+@pytest.fixture
+async def earlier(server_url: str) -> AsyncIterator[AsyncEngine]:
+    """A database as of the last migration before the ledger kept last losses."""
+    url = await make_database(server_url)
+    engine = open_engine(url, name="migrations")
+    async with engine.begin() as connection:
+        await connection.run_sync(_upgrade, "20261125_enrolment")
+    yield engine
+    await engine.dispose()
+    await drop_database(url, server_url)
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    config = schema.config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+async def test_kinds_and_probes_are_dated_by_the_audit_where_it_tells_of_a_change(earlier: AsyncEngine) -> None:
+    async with earlier.begin() as connection:
+        for statement in DATED.split(";\n"):
+            if statement.strip():
+                await connection.execute(text(statement.replace(": ", "\\: ")))
+        await connection.run_sync(_upgrade, "20261128_dated_kind")
+        rows: list[Any] = [
+            (row.code, f"{row.started_at:%d %H:%M:%S}", row.kind, row.probe)
+            for row in await connection.execute(
+                text(
+                    "SELECT s.code, c.started_at, c.kind, c.probe FROM site_configuration c "
+                    "JOIN site s ON s.id = c.site_id ORDER BY 1, 2"
+                )
+            )
+        ]
+        assert rows == [
+            ("a", "01 00:00:00", "access_point", "tcp"),
+            ("a", "05 10:00:00", "node", "tcp"),
+            ("b", "01 00:00:00", "access_point", "icmp"),
+            ("b", "10 00:00:00", "access_point", "icmp"),
+            ("b", "20 00:00:00", "access_point", "tcp"),
+            ("c", "01 00:00:00", "node", "tcp"),
+        ]
+        stale = await connection.execute(
+            text("SELECT s.code, d.day::text FROM stale_day d JOIN site s ON s.id = site_id")
+        )
+        assert [tuple(row) for row in stale] == [("a", "2026-11-04")]
