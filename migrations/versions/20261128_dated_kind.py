@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261128_dated_kind"
-down_revision = "20261128_claimed_seconds"
+down_revision = "20261128_note_office"
 branch_labels = None
 depends_on = None
 
