@@ -66,6 +66,10 @@ def test_the_blind_range_is_from_the_last_answer_to_the_next() -> None:
     beat(canaries, 6.5, Outcome.TIMEOUT, Outcome.OK)
     (found,) = canaries.new_blind_ranges
     assert (found.started_at, found.ended_at, found.reason) == (from_slot(NOW), from_slot(NOW + 7), "uplink")
+    assert found.evidence == {
+        "verdict": "silent",
+        "canaries": [{"address": f"127.255.0.{n}", "beats": 2, "answered": 0} for n in (1, 2)],
+    }
     assert canaries.blind_since is None
 
 
