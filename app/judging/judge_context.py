@@ -22,8 +22,9 @@ PARENT_OUTAGES = text(f"""
         SELECT max(c.ended_at) FROM site_configuration c
         WHERE c.site_id = g.site_id AND c.lifecycle <> 'active' AND c.ended_at <= g.started_at
     )), least((
-        SELECT min(n.first_ok_after) FROM state_segment n
-        WHERE n.site_id = g.site_id AND n.started_at >= g.started_at
+        SELECT n.first_ok_after FROM state_segment n
+        WHERE n.site_id = g.site_id AND n.started_at >= g.started_at AND n.first_ok_after IS NOT NULL
+        ORDER BY n.started_at LIMIT 1
     ), (
         SELECT min(n.started_at) FROM state_segment n
         WHERE n.site_id = g.site_id AND n.started_at > g.started_at AND n.unknown_reason = 'never_seen'
