@@ -1,7 +1,7 @@
 """`make attack`: the requests that once stopped the service, thirty at once, while a demo runs. `ARGS=NAME …` selects.
 
-Loopback only, a few seconds each. The service is watched meanwhile: how fast `/healthz` answers, what each process
-holds, whether devices' pushes are accepted, and whether the outages that only missing pushes show are recorded.
+Loopback only, a few seconds each. The service is watched meanwhile: how fast `/healthz` of API and ingest answers, what
+each process holds, whether devices' pushes are accepted, and whether outages that only silence shows are recorded.
 Ends with 1 if a limit is broken.
 """
 
@@ -79,16 +79,16 @@ def script(names: Sequence[str]) -> str:
 
 
 def attack_all(running: Demo, names: Sequence[str]) -> list[str]:
-    operator = _make_token(running)
+    admin = _make_token(running)
     tokens = [_register_device(running, number) for number in range(8)]
     time.sleep(SETTLE_S)
     problems: list[str] = []
     print(f"{'attack':<22}{'/healthz p50':>13}{'p99':>8}{'max':>8}{'MB':>6}  answers", flush=True)
     began = _now(running)
-    with Devices(push_url(running), tokens[1:], INTERVAL_S / 2) as devices:
+    with Devices(running.ingest_url, tokens[1:], INTERVAL_S / 2) as devices:
         for name in names:
             wait_for(lambda: running.client.get(f"{running.url}/healthz").status_code == 200, 120)
-            outcome = attack(running, name, operator, tokens[0])
+            outcome = attack(running, name, admin, tokens[0])
             report(outcome)
             problems += [f"{name}: {problem}" for problem in outcome.problems]
     ended = _now(running)
@@ -99,13 +99,13 @@ def attack_all(running: Demo, names: Sequence[str]) -> list[str]:
     return problems + missed_silences(running, began, ended)
 
 
-def attack(running: Demo, name: str, operator: str, device_token: str) -> Outcome:
+def attack(running: Demo, name: str, admin: str, device_token: str) -> Outcome:
     seconds = SLOW.get(name, SECONDS)
-    port = int(running.url.rpartition(":")[2])
+    ports = [url.rpartition(":")[2] for url in (running.url, running.ingest_url)]
     options = {
-        "port": port,
-        "push_port": int(push_url(running).rpartition(":")[2]),
-        "token": operator,
+        "port": int(ports[0]),
+        "push_port": int(ports[1]),
+        "token": admin,
         "device_token": device_token,
         "seconds": seconds,
     }
@@ -114,7 +114,7 @@ def attack(running: Demo, name: str, operator: str, device_token: str) -> Outcom
     assert attacker.stdin is not None
     attacker.stdout.readline()
     with MemoryWatch(running.process.pid) as memory:
-        polling = _start("tests.attack.observers", str(port), str(seconds))
+        polling = _start("tests.attack.observers", *ports, str(seconds))
         attacker.stdin.write(json.dumps(options) + "\n")
         attacker.stdin.flush()
         answers = Counter(json.loads(attacker.communicate(timeout=seconds + 120)[0]))
@@ -159,11 +159,6 @@ def _covers(outage: tuple[str, datetime, datetime], code: str, incident: dict[st
     return code == outage[0] and started < outage[2] and ended > outage[1] and incident["status"] != "withdrawn"
 
 
-def push_url(running: Demo) -> str:
-    """Return where devices push to."""
-    return running.ingest_url
-
-
 def _all(running: Demo, path: str, **params: Any) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     cursor: str | None = None
@@ -175,7 +170,7 @@ def _all(running: Demo, path: str, **params: Any) -> list[dict[str, Any]]:
 
 
 def _make_token(running: Demo) -> str:
-    body = {"name": "clerk", "role": "district_operator", "region_code": DISTRICT}
+    body = {"name": "clerk", "role": "district_admin", "region_code": DISTRICT}
     made = running.client.post("/tokens", json=body)
     made.raise_for_status()
     return str(made.json()["token"])

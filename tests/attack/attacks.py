@@ -29,7 +29,7 @@ API = "/api/v1"
 
 @dataclass
 class Target:
-    """The service under attack. `token` is a district operator's: the strongest of strangers is a clerk."""
+    """The service under attack. `token` is a district admin's, `device_token` a site's."""
 
     port: int
     push_port: int
@@ -58,8 +58,13 @@ class Target:
         except httpx.HTTPError as error:
             self.answers[type(error).__name__] += 1
 
+    async def push(self, **options: Any) -> None:
+        await self.request("POST", f"http://127.0.0.1:{self.push_port}{API}/push", **options)
+
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(ADDRESS, 0))
+        """Connect to the API and to ingest in turn."""
+        port = (self.port, self.push_port)[next(self.numbers) % 2]
+        return await asyncio.open_connection("127.0.0.1", port, local_addr=(ADDRESS, 0))
 
 
 Attack = Callable[[Target], Awaitable[None]]
@@ -115,7 +120,7 @@ async def lone_surrogates(target: Target) -> None:
     await target.request("POST", f"{API}/session", content=body, headers={"Content-Type": "application/json"})
     await target.request("GET", f"{API}/sites?q=%ed%a0%80&region=%00", headers=target.signed_in)
     row = b'{"boot": "b\\ud800", "seq": 1, "sent": 3, "rtt_ms": [20], "agent": "\\udfff\\u0000"}'
-    await target.request("POST", f"{API}/push", content=row, headers={"Authorization": f"Bearer {target.device_token}"})
+    await target.push(content=row, headers={"Authorization": f"Bearer {target.device_token}"})
 
 
 async def made_up_tokens(target: Target) -> None:
@@ -124,7 +129,7 @@ async def made_up_tokens(target: Target) -> None:
     await target.request("GET", f"{API}/status", headers={"Authorization": f"Bearer made-up-{number}"})
     padded = f"Bearer {' ' * (number % 50)}{target.token}"
     await target.request("GET", f"{API}/status/summary", headers={"Authorization": padded})
-    await target.request("POST", f"{API}/push", json={}, headers={"Authorization": f"Bearer sd-{number}"})
+    await target.push(json={}, headers={"Authorization": f"Bearer sd-{number}"})
 
 
 async def silent_connections(target: Target) -> None:
@@ -178,7 +183,7 @@ async def many_streams(target: Target) -> None:
     """17: one caller opens 1,000 streams, and holds them."""
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(34):
-            _, writer = await target.connect()
+            _, writer = await asyncio.open_connection("127.0.0.1", target.port, local_addr=(ADDRESS, 0))
             stack.callback(writer.close)
             head = f"GET {API}/status/stream HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {target.token}\r\n\r\n"
             writer.write(head.encode())
@@ -187,12 +192,8 @@ async def many_streams(target: Target) -> None:
 
 async def push_bomb(target: Target) -> None:
     """A push that unpacks to a gigabyte."""
-    await target.request(
-        "POST",
-        f"{API}/push",
-        content=_zeros(),
-        headers={"Authorization": f"Bearer {target.device_token}", "Content-Encoding": "gzip"},
-    )
+    headers = {"Authorization": f"Bearer {target.device_token}", "Content-Encoding": "gzip"}
+    await target.push(content=_zeros(), headers=headers)
 
 
 def _zeros(cached: list[bytes] = []) -> bytes:  # noqa: B006  # made once
