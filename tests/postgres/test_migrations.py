@@ -35,6 +35,18 @@ INSERT INTO audit (at, actor, action, object, object_id, before, after) VALUES
 INSERT INTO counted_day (day, counted_at) VALUES ('2026-11-04', now()), ('2026-10-01', now());
 """
 
+NOTED = """
+INSERT INTO region (code, level, name, type, latitude, longitude) VALUES
+    ('64', 'provinsi', 'Kalimantan Timur', 'provinsi', 0, 117), ('64.02', 'kabupaten_kota', 'Kukar', 'kabupaten', 0, 117)
+    ON CONFLICT DO NOTHING;
+INSERT INTO token (name, digest, role, region_code, created_at) VALUES ('ana', 'x', 'district_operator', '64.02', now());
+INSERT INTO incident (id, kind, status, opened_at, started_at, version)
+    VALUES (1, 'single', 'open', now(), now(), 1);
+INSERT INTO incident_note (id, incident_id, at, by, text) VALUES (7, 1, now(), 'token ana', 'a'), (8, 1, now(), '?', 'b');
+INSERT INTO audit (token_id, actor, action, object, object_id, after)
+    SELECT id, 'token ana', 'note', 'incident', '1', jsonb_build_object('note_id', 7) FROM token;
+"""
+
 
 @pytest.fixture
 async def earlier(server_url: str) -> AsyncIterator[AsyncEngine]:
@@ -81,3 +93,13 @@ async def test_kinds_and_probes_are_dated_by_the_audit_where_it_tells_of_a_chang
             text("SELECT s.code, d.day::text FROM stale_day d JOIN site s ON s.id = site_id")
         )
         assert [tuple(row) for row in stale] == [("a", "2026-11-04")]
+
+
+async def test_a_note_is_of_the_office_that_the_audit_names_and_for_no_provider(earlier: AsyncEngine) -> None:
+    async with earlier.begin() as connection:
+        for statement in NOTED.split(";\n"):
+            if statement.strip():
+                await connection.execute(text(statement))
+        await connection.run_sync(_upgrade, "20261128_note_office")
+        notes = await connection.execute(text("SELECT id, region_code, provider_id FROM incident_note ORDER BY id"))
+        assert [tuple(row) for row in notes] == [(7, "64.02", None), (8, "64", None)]
