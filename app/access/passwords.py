@@ -3,21 +3,23 @@
 import asyncio
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
 from pwdlib import PasswordHash
 from zxcvbn import zxcvbn
 
-from app.core.errors import Fault
+from app.core.errors import Fault, TooManySignIns
 
 MIN_LENGTH, MAX_LENGTH = 12, 256
 MAX_RAW_LENGTH = 4 * MAX_LENGTH  # before normalising, which takes quadratic time in a run of combining marks
 SCORED_LENGTH = 72  # characters: more do not change the score, and scoring them takes long
 MIN_SCORE = 3  # of zxcvbn's 0 to 4: more than 10^8 guesses
 THREADS = 2  # each hash takes 64 MB for 0.1 s
+MAX_SIGN_INS = 60  # at once, from their first query on: the last of them waits for 3 s
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # without characters that are mistaken for one another
 
 # Local words that guessers try first and zxcvbn's lists lack.
@@ -66,6 +68,27 @@ LOCAL_WORDS = (
 )
 
 T = TypeVar("T")
+
+
+class SignInLimit:
+    """Bounds how many sign-ins of a process are under way: anybody may try, and each keeps a thread busy."""
+
+    def __init__(self) -> None:
+        self._running = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Raises TooManySignIns, before anything is counted against an account."""
+        if self._running >= MAX_SIGN_INS:
+            raise TooManySignIns
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+
+sign_ins = SignInLimit()
 
 
 async def check(password: str, *, field: str, personal_words: tuple[str, ...]) -> Fault | None:

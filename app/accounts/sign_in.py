@@ -87,7 +87,12 @@ async def change_password(
 
 
 async def _attempt(sessions: Sessions, username: str, password: str, *, address: str | None) -> _Attempt:
-    """Count the attempt as failed first: that stays even when the response is an error."""
+    """Count the attempt as failed first: that stays even when the response is an error. Raises TooManySignIns."""
+    with passwords.sign_ins.counted():
+        return await _attempt_counted(sessions, username, password, address=address)
+
+
+async def _attempt_counted(sessions: Sessions, username: str, password: str, *, address: str | None) -> _Attempt:
     network = login_throttle.network_of(address)
     async with transaction(sessions) as session:
         account = await session.scalar(

@@ -101,6 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Sinyal Desa",
         version="0.1.0",
         description=ABOUT,
+        openapi_url=None,  # app/api/openapi_docs.py
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,

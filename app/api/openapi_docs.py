@@ -1,5 +1,6 @@
 """The OpenAPI document, and `/docs`: Swagger UI served from its package, so that it works without internet."""
 
+import asyncio
 import base64
 import hashlib
 import importlib.util
@@ -7,7 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+import orjson
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
@@ -27,6 +29,12 @@ def install(app: FastAPI, *, prefix: str) -> None:
     app.mount("/docs/assets", StaticFiles(directory=Path(package.origin).parent / "resources"), name="docs-assets")
     app.openapi = lambda: _document(FastAPI.openapi(app), prefix)  # type: ignore[method-assign]  # FastAPI's own way
 
+    rendered = _RenderedDocument(app)
+
+    @app.get("/openapi.json", include_in_schema=False, dependencies=[Depends(open_to_all)])
+    async def openapi(request: Request) -> Response:
+        return Response(await rendered.get(request.scope.get("root_path", "")), media_type="application/json")
+
     @app.get("/docs", include_in_schema=False, dependencies=[Depends(open_to_all)])
     async def docs(request: Request) -> HTMLResponse:
         def asset(name: str) -> str:
@@ -42,6 +50,23 @@ def install(app: FastAPI, *, prefix: str) -> None:
         )
         page.headers[POLICY] = content_security_policy(bytes(page.body).decode())
         return page
+
+
+class _RenderedDocument:
+    """Rendered once, beside the event loop: that takes most of a second."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app, self._body, self._rendering = app, b"", asyncio.Lock()
+
+    async def get(self, root_path: str) -> bytes:
+        async with self._rendering:
+            if not self._body:
+                self._body = await asyncio.to_thread(self._render, root_path)
+        return self._body
+
+    def _render(self, root_path: str) -> bytes:
+        servers = {"servers": [{"url": root_path}]} if root_path else {}
+        return orjson.dumps(self._app.openapi() | servers)
 
 
 def content_security_policy(page: str) -> str:

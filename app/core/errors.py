@@ -21,7 +21,8 @@ Problem                        500
 │   ├── TooManyDiagnoses            one per site at a time, a few per minute and caller
 │   └── TooManyStreamsOfCaller      the account, token or address has its share of open streams
 ├── Unavailable                503  the database is unavailable
-│   └── TooManyStreams              this process has as many open as it may
+│   ├── TooManyStreams              this process has as many open as it may
+│   └── TooManySignIns              as many passwords wait for their check as may
 └── QueryTimeout               504  the query took longer than allowed
 """
 
@@ -160,6 +161,10 @@ class Unavailable(Problem):
 
 class TooManyStreams(Unavailable):
     type, title = "too-many-streams", "Too many open streams; try again shortly, or poll /status"
+
+
+class TooManySignIns(Unavailable):
+    type, title = "too-many-sign-ins", "Too many sign-ins at once; try again shortly"
 
 
 class QueryTimeout(Problem):

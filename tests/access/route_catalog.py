@@ -13,7 +13,7 @@ from app.api.app import API
 from app.push.routes import by_device_token
 from app.web.deps import Allowed, open_to_all
 
-FRAMEWORK = {"/openapi.json", "/docs/assets"}  # routes of FastAPI's own: the OpenAPI document, and the assets of /docs
+FRAMEWORK = {"/docs/assets"}  # routes of FastAPI's own
 
 CSV = b"village_code,technology,provider,probe,host\n64.02.05.2003,fiber,telkom-wms,icmp,198.51.100.30\n"
 

@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import time
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from app.access import sessions as sign_ins
 from app.access.models import Account, Audit, Role, SignIn, SignInFailure
 from app.accounts import sign_in
 from app.api.app import create_app
-from app.core.errors import TooManyAttempts, WrongPassword
+from app.core.errors import TooManyAttempts, TooManySignIns, WrongPassword
 from app.postgres.engine import Sessions, transaction
 from app.settings import Settings
 from tests.access.browser import OTHER, PASSWORD, Browser, account
@@ -467,3 +468,31 @@ async def test_no_more_of_a_password_is_normalised_than_one_may_have(
         assert (await cast.stranger.post("/session", body)).status_code == status
     assert lengths
     assert max(lengths) <= passwords.MAX_RAW_LENGTH
+
+
+async def test_of_many_sign_ins_at_once_those_beyond_a_limit_are_told_to_come_back(
+    committed: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes 64 MB and 0.1 s of a thread; nothing is counted against the accounts of those turned away."""
+    monkeypatch.setattr(passwords, "MAX_SIGN_INS", 3)
+
+    async def try_it(number: int) -> str:
+        name, network = f"somebody{number}", f"198.51.100.{number}"
+        try:
+            await sign_in.sign_in(committed, name, "wrong", address=network, ttl=timedelta(hours=1), previous=None)
+        except (WrongPassword, TooManySignIns) as problem:
+            return type(problem).__name__
+        return "in"
+
+    answers = await asyncio.gather(*(try_it(number) for number in range(8)))
+    assert Counter(answers) == {"WrongPassword": 3, "TooManySignIns": 5}
+    async with transaction(committed) as session:
+        assert await session.scalar(text("SELECT count(*) FROM sign_in_failure")) == 9, "by place, account and both"
+    assert await try_it(9) == "WrongPassword"
+
+
+async def test_who_is_told_to_come_back_is_told_when(browser: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "MAX_SIGN_INS", 0)
+    answer = await browser().sign_in("dewi", "wrong")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json()["type"].endswith("/too-many-sign-ins")
