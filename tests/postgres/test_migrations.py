@@ -37,12 +37,15 @@ INSERT INTO counted_day (day, counted_at) VALUES ('2026-11-04', now()), ('2026-1
 
 NOTED = """
 INSERT INTO region (code, level, name, type, latitude, longitude) VALUES
-    ('64', 'provinsi', 'Kalimantan Timur', 'provinsi', 0, 117), ('64.02', 'kabupaten_kota', 'Kukar', 'kabupaten', 0, 117)
+    ('64', 'provinsi', 'Kalimantan Timur', 'provinsi', 0, 117),
+    ('64.02', 'kabupaten_kota', 'Kukar', 'kabupaten', 0, 117)
     ON CONFLICT DO NOTHING;
-INSERT INTO token (name, digest, role, region_code, created_at) VALUES ('ana', 'x', 'district_operator', '64.02', now());
+INSERT INTO token (name, digest, role, region_code, created_at)
+    VALUES ('ana', 'x', 'district_operator', '64.02', now());
 INSERT INTO incident (id, kind, status, opened_at, started_at, version)
     VALUES (1, 'single', 'open', now(), now(), 1);
-INSERT INTO incident_note (id, incident_id, at, by, text) VALUES (7, 1, now(), 'token ana', 'a'), (8, 1, now(), '?', 'b');
+INSERT INTO incident_note (id, incident_id, at, by, text)
+    VALUES (7, 1, now(), 'token ana', 'a'), (8, 1, now(), '?', 'b');
 INSERT INTO audit (token_id, actor, action, object, object_id, after)
     SELECT id, 'token ana', 'note', 'incident', '1', jsonb_build_object('note_id', 7) FROM token;
 """
