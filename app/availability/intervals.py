@@ -21,13 +21,14 @@ def align(maps: Sequence[IntervalMap[Any]], low: int, high: int) -> Iterator[tup
     """Cut low to high wherever any map changes; yield each interval with every map's value there, or None."""
     edges = {edge for intervals in maps for a, b, _ in intervals for edge in (a, b) if low < edge < high}
     positions = [0] * len(maps)
+    filled = [(number, intervals, len(intervals)) for number, intervals in enumerate(maps) if intervals]
     for start, end in pairwise(sorted({low, high} | edges)):
-        values = []
-        for number, intervals in enumerate(maps):
+        values: list[Any] = [None] * len(maps)
+        for number, intervals, length in filled:
             position = positions[number]
-            while position < len(intervals) and intervals[position][1] <= start:
+            while position < length and intervals[position][1] <= start:
                 position += 1
             positions[number] = position
-            found = position < len(intervals) and intervals[position][0] <= start
-            values.append(intervals[position][2] if found else None)
+            if position < length and intervals[position][0] <= start:
+                values[number] = intervals[position][2]
         yield start, end, values

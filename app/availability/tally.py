@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.availability.policy import PolicyInForce
 from app.core.periods import Period
@@ -22,8 +22,7 @@ class DowntimeRun:
     proven_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """An interval in which nothing changes."""
 
     part: int  # index of the part of the period

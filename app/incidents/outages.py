@@ -8,7 +8,7 @@ this, for incidents and for whatever is counted (docs/adr/0020-one-outage.md).
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from app.judging.claims import Claim
 from app.registry.models import State
@@ -63,8 +63,7 @@ class Outage:
     refuted_s: int = 0  # how much of it that claims
 
 
-@dataclass(frozen=True, slots=True)
-class Downtime(Generic[T]):
+class Downtime(NamedTuple, Generic[T]):
     """From the first state that is down or unreachable to the next answer, or to the end of service.
 
     Its outage is what follows from the first `down` on; where the site was unreachable alone there is none.

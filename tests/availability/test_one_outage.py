@@ -7,17 +7,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.counting import CountableHistory, tally_parts
 from app.core.clock import WITA, from_slot
 from app.incidents.outages import LedgerSegment, ServicePeriod, derive_outages
+from app.judging import invalidation
+from app.judging.dirty_range import DirtyRange
 from app.registry.configuration import ConfigurationInForce
 from app.registry.models import State
 from probes.contract import Outcome
+from tests.conftest import Cast
 from tests.support.incident_scenario import IncidentScenario, LedgerPiece
-from tests.support.site_histories import execute, under_contract
-from tests.support.uptime import get
+from tests.support.site_histories import day, execute, site_since, under_contract
+from tests.support.uptime import count, get
 
 BASE = 1_790_000_000
 
@@ -125,8 +129,8 @@ async def test_a_contract_compares_its_least_duration_with_the_provable_minimum(
 ) -> None:
     """Lost from 60 to 350, answered at 370: 310 s to the answer, 290 s proven."""
     site = await scenario.site()
-    day = scenario.at(-100).astimezone(WITA).date()
-    await under_contract(session, site, valid_from=day, terms=[(day, {"min_outage_s": least_s})])
+    first = scenario.at(-100).astimezone(WITA).date()
+    await under_contract(session, site, valid_from=first, terms=[(first, {"min_outage_s": least_s})])
     lost = [(second, Outcome.TIMEOUT) for second in range(60, 360, 10)]
     await scenario.read(site, (0, Outcome.OK), *lost)
     await scenario.read(site, (370, Outcome.OK))
@@ -135,3 +139,54 @@ async def test_a_contract_compares_its_least_duration_with_the_provable_minimum(
     period = {"from": scenario.at(-100), "to": scenario.at(400)}
     total = (await get(scenario.cast.sari, f"/sites/{site}/uptime", **period))["total"]
     assert total["countable_down_s"] == counted_s
+
+
+async def test_an_outage_that_nobody_saw_over_midnight_is_one_however_it_is_counted(
+    session: AsyncSession, cast: Cast
+) -> None:
+    site = await site_since(
+        session,
+        cast,
+        day(4),
+        (day(3, 23), "down"),
+        (day(3, 23.5), "unknown"),
+        (day(1, 1), "down"),
+        (day(1, 2), "up"),
+        (day(1, 3), "down"),
+        (day(1, 3.5), "up"),
+    )
+    for counted in (False, True):
+        if counted:
+            await count(session)
+        for path in (f"/sites/{site}/uptime", "/regions/64/uptime"):
+            answer = await get(cast.sari, path, step="day", **{"from": day(4), "to": day(0)})
+            rows = [(row["outages"], row["longest_outage_s"]) for row in answer["series"]]
+            assert rows == [(0, 0), (1, 1800), (0, 0), (2, 3600)], path
+            assert (answer["total"]["outages"], answer["total"]["longest_outage_s"]) == (2, 5400), path
+            part = await get(cast.sari, path, **{"from": day(2, 12), "to": day(0)})
+            assert (part["total"]["outages"], part["total"]["longest_outage_s"]) == (2, 3600), path
+
+
+async def test_a_change_at_one_end_of_an_outage_has_all_its_days_counted_again_and_no_other(
+    session: AsyncSession, cast: Cast
+) -> None:
+    site = await site_since(
+        session,
+        cast,
+        day(9),
+        (day(7), "unknown"),
+        (day(6), "up"),
+        (day(5, 12), "down"),
+        (day(4, 12), "unknown"),
+        (day(2, 12), "down"),
+        (day(2, 13), "up"),
+    )
+    await count(session)
+    async with session.begin():
+        await invalidation.invalidate(session, [DirtyRange(site, day(2, 13), day(2, 14), whole=True)])
+        stale = await session.scalars(text("SELECT day FROM stale_day ORDER BY day"))
+        assert list(stale) == [day(ago).astimezone(WITA).date() for ago in (5, 4, 3, 2)]
+        await session.execute(text("DELETE FROM stale_day"))
+        await invalidation.invalidate(session, [DirtyRange(site, day(6), day(6, 1), whole=True)])
+        stale = await session.scalars(text("SELECT day FROM stale_day ORDER BY day"))
+        assert list(stale) == [day(6).astimezone(WITA).date()], "what nobody saw, without an outage, is none of it"
