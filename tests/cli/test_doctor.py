@@ -211,6 +211,15 @@ async def test_a_worker_that_never_ran_is_a_warning(migrated_url: str) -> None:
     assert (await result_of(database.check_worker, database_url=migrated_url)).status is CheckStatus.WARN
 
 
+async def test_an_https_url_without_a_trusted_proxy_is_warned_of() -> None:
+    url = "https://sinyal.example"
+    warned = await result_of(network.check_proxy, public_url=url)
+    assert (warned.status, "SINYAL_TRUSTED_PROXIES" in str(warned)) == (CheckStatus.WARN, True)
+    trusting = await result_of(network.check_proxy, public_url=url, trusted_proxies=["127.0.0.1"])
+    direct = await result_of(network.check_proxy)
+    assert (trusting.status, direct.status) == (CheckStatus.OK, CheckStatus.OK)
+
+
 async def test_agents_that_report_to_the_api_itself_are_warned_of() -> None:
     direct = "http://192.0.2.1:8000"
     warned = await result_of(push.check_public_url, public_url=direct)

@@ -89,6 +89,13 @@ async def test_nginx_passes_pushes_on_to_ingest_and_pages_to_the_api(
         assert end.json()["type"].endswith("/not-signed-in")
 
 
+def test_serving_processes_watch_their_event_loop(processes: tuple[Api, Api]) -> None:
+    for process in processes:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        [caught] = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt:")]
+        assert caught & 1 << signal.SIGPROF - 1, "the watchdog's timer"
+
+
 def test_ingest_ends_in_order(processes: tuple[Api, Api]) -> None:
     _, ingest = processes
     assert ingest.end() < 10

@@ -1,5 +1,6 @@
 """Processes whose event loop stands still end, and those that are suspended or merely busy do not."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from app.runtime.supervisor import Child
 from app.settings import ROOT
 
 pytestmark = pytest.mark.real_time
@@ -82,3 +84,20 @@ def test_a_process_that_was_suspended_or_computes_in_a_thread_goes_on() -> None:
         os.kill(process.pid, signal.SIGCONT)
         said, logged = process.communicate(timeout=60)
     assert (process.returncode, said, logged) == (0, "done\n", "")
+
+
+async def test_the_supervisor_starts_a_stalled_process_again() -> None:
+    child = Child("stalling", [sys.executable, "-c", PROGRAM, "waits"], shows_output=False)
+    try:
+        await child.keep_alive()
+        first = child.process
+        assert first is not None
+        async with asyncio.timeout(60):
+            assert await first.wait() == 70
+            while child.process is first:
+                await child.keep_alive()
+                await asyncio.sleep(0.05)
+        assert child.process is not None
+        assert child.process.returncode is None
+    finally:
+        await child.stop()

@@ -52,6 +52,7 @@ CHECKS: tuple[Check, ...] = (
     machine.check_disk,
     machine.check_open_files,
     network.check_port,
+    network.check_proxy,
     database.check_database,
     database.check_schema,
     database.check_direct_connection,

@@ -100,6 +100,15 @@ def check_heartbeat(settings: Settings) -> CheckResult:
     return CheckResult(CheckStatus.WARN, "heartbeat: none set, so nobody is alerted when measuring stops", remedy)
 
 
+def check_proxy(settings: Settings) -> CheckResult:
+    """Check that clients behind a proxy are told apart: limits count by address."""
+    if settings.trusted_proxies or not (settings.public_url or "").startswith("https://"):
+        return CheckResult(CheckStatus.OK, f"proxy: {', '.join(settings.trusted_proxies) or 'none'} trusted")
+    remedy = "Set SINYAL_TRUSTED_PROXIES to the address of the proxy that speaks https, for example 127.0.0.1"
+    text = "proxy: none is trusted, so that all clients share the limits of one address"
+    return CheckResult(CheckStatus.WARN, text, remedy)
+
+
 async def check_port(settings: Settings) -> CheckResult:
     """Check what listens on the port of the instance that runs in this data folder, else on the configured one."""
     running = await in_thread(lambda: instance.find_running(settings.data_dir))
