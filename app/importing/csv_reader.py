@@ -9,6 +9,7 @@ from app.core.errors import Fault, Invalid
 from app.importing.cells import LAST_COLUMN, Cell
 
 DELIMITERS = ";\t,|"
+MAX_LINES = 1_048_576  # as many as a sheet of Excel has
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -18,6 +19,18 @@ def read(data: bytes) -> Iterator[tuple[str, Iterator[tuple[int, list[Cell]]]]]:
     if text.lower().startswith("sep="):
         text = text.partition("\n")[2]  # Excel's own directive; Excel does not count it as a row
     return ((delimiter, _rows(text, delimiter)) for delimiter in DELIMITERS if delimiter in text)
+
+
+def too_many_rows(most: int) -> Invalid:
+    return Invalid(
+        Fault(
+            "file",
+            "too_many_rows",
+            "There are more than {most} rows",
+            "Split it into several files",
+            values={"most": most},
+        )
+    )
 
 
 def _decode(data: bytes) -> str:
@@ -44,9 +57,14 @@ def _decode(data: bytes) -> str:
 
 
 def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[Cell]]]:
-    """A quoted cell may hold line breaks: its row counts once, as in Excel. Blank rows are left out."""
+    """A quoted cell may hold line breaks: its row counts once, as in Excel. Blank rows are left out.
+
+    Raises Invalid for more than MAX_LINES of either.
+    """
     try:
         for number, line in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1):
+            if number > MAX_LINES:
+                raise too_many_rows(MAX_LINES)
             if any(map(str.strip, cells := line[:LAST_COLUMN])):
                 yield number, list(cells)
     except csv.Error as error:

@@ -6,6 +6,7 @@ from itertools import chain, islice
 
 from app.core.errors import Fault, Invalid
 from app.importing import header_detection, rows, tables
+from app.importing.csv_reader import too_many_rows
 from app.importing.header_detection import SEARCHED_ROWS, Header
 from app.importing.rows import SheetRow
 from app.importing.tables import CellTable, NumberedRow
@@ -117,15 +118,7 @@ def _rows(
 ) -> Iterator[SheetRow | None]:
     for count, (number, cells) in enumerate(lines):
         if count >= max_rows:
-            raise Invalid(
-                Fault(
-                    "file",
-                    "too_many_rows",
-                    "There are more than {most} rows",
-                    "Split it into several files",
-                    values={"most": MAX_ROWS},
-                )
-            )
+            raise too_many_rows(MAX_ROWS)
         line = {column: cells[index] for index, column in header.fields.items() if index < len(cells)}
         if not rows.repeats_header(line, header) and not (count == 0 and rows.numbers_columns(cells)):
             yield rows.parse(number, line, header, decimal_mark)

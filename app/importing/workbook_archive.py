@@ -15,7 +15,7 @@ METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})  # what spreadsh
 PIECE_BYTES = 64 * 1024
 MAX_PARTS, MAX_UNPACKED = 2_000, 80_000_000
 MAX_BETWEEN_TAGS = 1_000_000  # bytes without a tag, and within one: texts, attributes, comments
-MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS = 256, 100, 6_000_000
+MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS = 256, 100, 4_500_000
 MAX_SHEETS, MAX_ROW_CELLS, MAX_MERGES = 256, 16_384, 50_000  # a row of Excel has no more cells
 CELL_PARTS = frozenset({"row", "v", "f", "is", "t", "mergeCell"})
 

@@ -125,3 +125,19 @@ def test_many_sheets_with_a_cell_in_the_last_row_are_not_all_scanned() -> None:
     began = process_time()
     assert refused_with(saved(made)) == "no_header"
     assert process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("filling", "code"),
+    [(b"\n", "too_many_rows"), (b'"', "broken_csv"), (b"x", "broken_csv"), (b"\0", "not_a_table")],
+)
+def test_a_csv_of_nothing_but_one_character_is_refused_fast(filling: bytes, code: str) -> None:
+    began = process_time()
+    assert refused_with(";".join(TOP).encode() + b"\n" + filling * 19_000_000) == code
+    assert process_time() - began < 10
+
+
+def test_a_text_longer_than_a_cell_holds_is_a_fault_of_its_row() -> None:
+    (row,) = sheets.read(";".join(TOP).encode() + b"\n64.02.05.2003;fo;x;icmp;" + b"a" * 100_000).rows
+    assert [(fault.field, fault.code) for fault in row.faults] == [("host", "string_too_long")]
+    assert len(row.texts["host"]) < 40_000
