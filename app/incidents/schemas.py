@@ -28,7 +28,10 @@ SITE: dict[str, Any] = {
     "village_code": "64.03.06.2006",
     **BOUNDS,
     "evidence": "central",
-    "refuted": None,
+    "refuted_at": None,
+    "refuted_s": 0,
+    "refuted_signs": [],
+    "refuted_from": None,
 }
 INCIDENT: dict[str, Any] = {
     "id": 71,
@@ -117,28 +120,24 @@ class OutageBounds(BaseModel):
     duration_max_s: int | None = Field(description="from the last answer before the outage to the first after it")
 
 
-class RefutationOut(BaseModel):
-    """The site's device claimed afterwards that it had been well. The outage stays: a claim is no proof."""
-
-    at: datetime = Field(description="when the first such push was received")
-    seconds: int = Field(description="how much of the outage it claims: no part of duration_min_s")
-    signs: list[str] = Field(
-        description="registry checks that its pushes raised since the outage began: `network_changed`, `two_networks`, "
-        "`two_agents`, `unheard_boot`"
-    )
-    address: str | None = Field(
-        description="that push came from it; kept as long as raw readings, null for all but the province's admins and "
-        "operators"
-    )
-
-
 class MemberOut(OutageBounds):
     id: int
     code: str
     name: str
     village_code: str
     evidence: Evidence
-    refuted: RefutationOut | None = Field(None, description="set if its own device contests the outage (docs/push.md)")
+    refuted_at: datetime | None = Field(
+        description="when a push of its own device first claimed that it had been well; the outage stays (docs/push.md)"
+    )
+    refuted_s: int = Field(description="how much of the outage its device claims: no part of duration_min_s")
+    refuted_signs: list[str] = Field(
+        description="registry checks that its pushes raised since the outage began: `network_changed`, `two_networks`, "
+        "`two_agents`, `unheard_boot`"
+    )
+    refuted_from: str | None = Field(
+        description="the address of that push; kept as long as raw readings, null for all but the province's admins "
+        "and operators"
+    )
 
 
 class IncidentOut(OutageBounds, MarksSimulatedPast):

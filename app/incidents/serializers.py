@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import Caller
 from app.incidents import provider_view, store
 from app.incidents.derive_status import BOUNDS
-from app.incidents.models import Incident, IncidentSite
+from app.incidents.models import Incident
 from app.incidents.outages import FAR_AHEAD
 from app.incidents.schemas import IncidentOut
 from app.incidents.store import Member
@@ -51,10 +51,7 @@ def _incident(
     return fields | {
         "sites": [
             _site(member)
-            | {
-                "evidence": sources.get(_first_loss(member)),
-                "refuted": _refuted(member.outage, addresses.get(member.outage.id)),
-            }
+            | {"evidence": sources.get(_first_loss(member)), "refuted_from": addresses.get(member.outage.id)}
             for member in visible
         ],
         "children": sum(children.get(site_id, 0) for site_id in {member.outage.site_id for member in members}),
@@ -74,17 +71,9 @@ def _site(member: Member) -> dict[str, Any]:
         "duration_s": _seconds(outage.started_at, outage.ended_at),
         "duration_min_s": proven_s(member),
         "duration_max_s": _seconds(outage.last_ok_at, outage.first_ok_after),
-    }
-
-
-def _refuted(outage: IncidentSite, address: str | None) -> dict[str, Any] | None:
-    if outage.refuted_at is None:
-        return None
-    return {
-        "at": outage.refuted_at,
-        "seconds": outage.refuted_s,
-        "signs": outage.refuted_signs or [],
-        "address": address,
+        "refuted_at": outage.refuted_at,
+        "refuted_s": outage.refuted_s,
+        "refuted_signs": outage.refuted_signs or [],
     }
 
 
