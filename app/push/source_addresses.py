@@ -43,18 +43,18 @@ UPDATE_DEVICES = text("""
         network_changed_at timestamptz, two_networks_at timestamptz)
     WHERE d.site_id = n.site_id
 """)
-DELETE_OLD = (
-    text("DELETE FROM push_source WHERE last_at < :before"),
-    text("""
-        DELETE FROM push_source s USING (
-            SELECT site_id, address, row_number() OVER (PARTITION BY site_id ORDER BY last_at DESC) AS number
-            FROM push_source
-        ) ranked
-        WHERE s.site_id = ranked.site_id AND s.address = ranked.address AND ranked.number > :limit
-    """),
-    text("UPDATE device SET address = NULL, address_at = NULL WHERE heard_at < :before AND address IS NOT NULL"),
-    text("UPDATE claim SET address = NULL WHERE received_at < :before AND address IS NOT NULL"),
+DELETE_UNSEEN = text("DELETE FROM push_source WHERE last_at < :before")
+DELETE_SURPLUS = text("""
+    DELETE FROM push_source s USING (
+        SELECT site_id, address, row_number() OVER (PARTITION BY site_id ORDER BY last_at DESC) AS number
+        FROM push_source
+    ) ranked
+    WHERE s.site_id = ranked.site_id AND s.address = ranked.address AND ranked.number > :limit
+""")
+FORGET_OF_DEVICES = text(
+    "UPDATE device SET address = NULL, address_at = NULL WHERE heard_at < :before AND address IS NOT NULL"
 )
+FORGET_OF_CLAIMS = text("UPDATE claim SET address = NULL WHERE received_at < :before AND address IS NOT NULL")
 
 LastSeen = Mapping[str, datetime]  # by address
 
@@ -106,14 +106,14 @@ async def record(session: AsyncSession, sightings: Sequence[Sighting]) -> None:
 def network_marks(one: Sighting, seen: LastSeen) -> dict[str, datetime | None]:
     """Return when its network changed to one never seen, and when it alternated with another one. Pure.
 
-    Addresses of the other family are left out: a device with both uses either.
+    A change between the families is no alternation: a device that has both uses either.
     """
     network = source_network(one.address)
-    others = {address: at for address, at in seen.items() if source_network(address).version == network.version}
-    same = [at for address, at in others.items() if source_network(address) == network]
-    is_new = bool(others) and not same
-    was_elsewhere = one.before is not None and source_network(one.before) != network and one.before in others
+    same = [at for address, at in seen.items() if source_network(address) == network]
+    before = None if one.before is None else source_network(one.before)
+    was_elsewhere = before is not None and before != network and before.version == network.version
     alternates = was_elsewhere and any(one.at - at < ALTERNATES_WITHIN for at in same)
+    is_new = bool(seen) and not same
     return {"network_changed_at": one.at if is_new else None, "two_networks_at": one.at if alternates else None}
 
 
@@ -133,9 +133,10 @@ def canonical(address: str | None) -> str | None:
 
 async def delete_old(session: AsyncSession, before: datetime) -> None:
     """Forget the addresses that were last seen before that moment, and all but the latest of each site."""
-    for statement in DELETE_OLD:
-        names = {"before": before, "limit": KEPT_PER_SITE}
-        await session.execute(statement, {name: names[name] for name in statement.compile().params})
+    await session.execute(DELETE_UNSEEN, {"before": before})
+    await session.execute(DELETE_SURPLUS, {"limit": KEPT_PER_SITE})
+    await session.execute(FORGET_OF_DEVICES, {"before": before})
+    await session.execute(FORGET_OF_CLAIMS, {"before": before})
 
 
 def _source_rows(sightings: Iterable[Sighting]) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ def marks(address: str, before: str, **last_seen_min: float) -> tuple[bool, bool
 def test_an_address_of_a_known_network_is_nothing_new() -> None:
     assert marks("36.70.1.9", "36.70.200.1") == (False, False), "carrier NAT draws from a pool"
     assert marks("36.71.1.9", "36.70.1.9") == (True, False)
+    assert marks("2404:8000::1", "36.70.1.9") == (True, False), "of the other family, too"
 
 
 def test_two_networks_that_alternate_within_an_hour_are_told_apart_from_one_move() -> None:
