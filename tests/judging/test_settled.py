@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -68,6 +68,7 @@ def paint(changes: Sequence[StateChange], until: datetime) -> list[State]:
     return painted
 
 
+@settings(deadline=None)
 @given(st.lists(looks, max_size=25), st.integers(1, 500), st.lists(looks, min_size=1, max_size=15))
 def test_whatever_readings_follow_no_state_before_it_changes(first: list[Look], wait: int, rest: list[Look]) -> None:
     state, changes = fold(JudgeState(State.UNKNOWN, UnknownReason.NEVER_SEEN, START, 60, START), START, first)
