@@ -90,7 +90,7 @@ def make_buggy_app():
     return app
 
 server.make_app = make_buggy_app
-server.run(settings(), workers=1)
+server.run_api(settings(), workers=1)
 """
 KINDS = [
     "value",
@@ -144,12 +144,14 @@ async def buggy(server_url: str, tmp_path: Path) -> AsyncIterator[Process]:
         command = [sys.executable, "-c", BUGGY]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)  # noqa: ASYNC220
     found = Process(f"http://127.0.0.1:{port}", port, log, process)
-    async with httpx.AsyncClient(base_url=found.url, trust_env=False) as client, asyncio.timeout(60):
-        while not await _answers(client):  # noqa: ASYNC110  # watched from outside
-            await asyncio.sleep(0.1)
-    yield found
-    process.kill()
-    process.wait()
+    try:
+        async with httpx.AsyncClient(base_url=found.url, trust_env=False) as client, asyncio.timeout(60):
+            while not await _answers(client):  # noqa: ASYNC110  # watched from outside
+                await asyncio.sleep(0.1)
+        yield found
+    finally:
+        process.kill()
+        process.wait()
     await drop_database(url, server_url)
 
 
