@@ -93,7 +93,7 @@ def settings(request: Request) -> Settings:
 def warnings(request: Request) -> list[str]:
     if settings(request).public_url:
         return []
-    language, values = i18n.preferred_language(request.headers.get("accept-language")), {"url": base_url(request)}
+    language, values = i18n.preferred_language(request.headers.get("accept-language")), {"url": ingest_url(request)}
     texts = (NO_PUBLIC_URL.message, SET_PUBLIC_URL)
     return ["; ".join(i18n.translate(text, values, language=language) for text in texts)]
 
