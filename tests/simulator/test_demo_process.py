@@ -138,11 +138,11 @@ def test_a_worker_that_was_frozen_was_stopped(running: Demo) -> None:
     worker, frozen_at = running.child("worker"), time.time()
     os.kill(worker, signal.SIGSTOP)
     try:
-        time.sleep(13)  # longer than an interval; a supervisor that restarts it comes to the same
+        time.sleep(12)  # longer than an interval; a supervisor that restarts it comes to the same
     finally:
         os.kill(worker, signal.SIGCONT)
     thawed_at = time.time()
-    wait_for(lambda: all(moment(site["last_seen_at"]) > thawed_at for site in running.sites().values()), 30)
+    wait_for(lambda: all(moment(site["last_seen_at"]) > thawed_at for site in running.sites().values()), 60)
     since = datetime.fromtimestamp(frozen_at, UTC).isoformat()
     reasons = {
         segment["unknown_reason"]
