@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -20,6 +20,7 @@ from simulator.agent_secret import secret_of, token
 from tests.benchmarks.truth.scenario import INTERVAL_S, Kill, PlannedAction, PlannedForgery, Scenario
 from tests.support.demo_process import Demo, wait_for
 
+T = TypeVar("T")
 FIRST_SAMPLE_S, SAMPLE_EVERY_S = 40, 15  # of `/status`
 SETTLED_S = 130  # by then nothing of the past changes any more, but by corrections
 CHANGES = {
@@ -65,8 +66,9 @@ class People:
         field, value = CHANGES[action.what]
         if action.what in ("kind", "move"):
             self._ask(action)
-        began, done = self._send(partial(self._patch, action.code, {field: value or action.value}))
-        self._write(what=action.what, site=action.code, began=began, done=done, value=action.value)
+        began = time.time()
+        _answer_of(partial(self._patch, action.code, {field: value or action.value}))
+        self._write(what=action.what, site=action.code, began=began, done=time.time(), value=action.value)
 
     def _patch(self, code: str, body: dict[str, Any]) -> None:
         self.running.client.patch(f"/sites/{code}", json=body).raise_for_status()
@@ -89,7 +91,7 @@ class People:
             self._write(what="snapshot", **{n: question[n] for n in ("question", "change", "before")}, after=after)
 
     def _figures(self, path: str, period: dict[str, str]) -> dict[str, Any]:
-        answer = self.running.get(path, step="hour", **period)
+        answer = _answer_of(partial(self.running.get, path, step="hour", **period))
         return {name: answer[name] for name in ("from", "to", "series", "total")}
 
     def _forge(self, forgery: PlannedForgery) -> None:
@@ -98,18 +100,16 @@ class People:
         rows = [{"seq": n, **FINE, **_dated(forgery, now, at)} for n, at in enumerate(times)]
         body = {"boot": boot, "uptime_s": UPTIME_S, "sent_at": _iso(now), "batch": rows}
         headers = {"Authorization": f"Bearer {token(self._secret, forgery.code)}"}
-        answers: list[dict[str, Any]] = []
-
-        def push() -> None:
-            answer = self.running.client.post("/push", json=body, headers=headers)
-            answer.raise_for_status()
-            answers.append(answer.json())
-
-        _, sent = self._send(push)
-        rejected = {rejection["row"] for rejection in answers[-1]["rejected"]}
+        answer = _answer_of(partial(self._push, body, headers))
+        rejected = {rejection["row"] for rejection in answer["rejected"]}
         accepted = [at for n, at in enumerate(times) if n not in rejected]
         claimed = {"claimed_from": times[0], "claimed_to": times[-1] + INTERVAL_S}
-        self._write(what="forge", site=forgery.code, **claimed, sent=sent, rows=accepted)
+        self._write(what="forge", site=forgery.code, **claimed, sent=time.time(), rows=accepted)
+
+    def _push(self, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+        answer = self.running.client.post("/push", json=body, headers=headers)
+        answer.raise_for_status()
+        return dict(answer.json())
 
     def _kill(self, kill: Kill) -> None:
         """Kill a child of the supervisor, and its successors as long as it is held; wait until one is at work."""
@@ -130,21 +130,6 @@ class People:
         wait_for(beats, 60, every_s=0.1)
         self._write(what="kill", child=kill.child, killed=killed, back=time.time(), last=last)
 
-    def _send(self, request: Callable[[], None]) -> tuple[float, float]:
-        """Send a request until it is answered; return when the first attempt began, and when it was answered."""
-        began = time.time()
-        while True:
-            try:
-                request()
-            except httpx.TransportError:  # the api was killed
-                time.sleep(0.5)
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code != 503:  # the database was
-                    raise
-                time.sleep(0.5)
-            else:
-                return began, time.time()
-
     def _write(self, **line: Any) -> None:
         with self._lock:
             self._log.write(json.dumps(line) + "\n")
@@ -153,6 +138,19 @@ class People:
 
 FINE = {"sent": 3, "rtt_ms": [41.0, 40.5, 42.0]}
 UPTIME_S = 86_400.0  # of the invented boot, when its rows are sent
+
+
+def _answer_of(request: Callable[[], T]) -> T:
+    """Send a request until it is answered: the api, or its database, may have been killed."""
+    while True:
+        try:
+            return request()
+        except httpx.TransportError:
+            time.sleep(0.5)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != 503:
+                raise
+            time.sleep(0.5)
 
 
 def around(villages: set[str]) -> list[str]:
