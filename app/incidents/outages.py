@@ -142,12 +142,15 @@ def _outage(run: Sequence[LedgerSegment], ended_at: datetime | None, *, answered
 
 
 def _refuted(outage: Outage, run: Sequence[LedgerSegment], claims: Sequence[Claim]) -> Outage:
-    """Return the outage with what claims refute of it: no part of the least that it can have lasted."""
+    """Return the outage with what claims refute of it: no part of the least that it can have lasted.
+
+    Rows measured after the last loss, before the push that ended it, change nothing: each honest device has some.
+    """
     down = [segment for segment in run if segment.state in BAD]
     refuting = [claim for claim in claims if any(overlap_s(claim, segment) > 0 for segment in down)]
-    if not refuting:
-        return outage
     proven = [replace(segment, ended_at=min(_end(segment), outage.last_loss_at or FAR_AHEAD)) for segment in down]
+    if not any(overlap_s(claim, segment) > 0 for claim in refuting for segment in proven):
+        return outage
     refuted_s = {
         name: sum(max(0, overlap_s(claim, segment)) for claim in refuting for segment in segments)
         for name, segments in (("of all", down), ("of down", [s for s in proven if s.state is State.DOWN]))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.incidents.outages import FAR_AHEAD, LedgerSegment, Outage, ServicePeriod, derive_outages, match_outages
+from app.judging.claims import Claim
 from app.postgres.engine import transaction
 from app.registry.models import State
 from tests.support.incident_scenario import IncidentScenario, LedgerPiece
@@ -62,6 +63,20 @@ def test_every_outage_is_one_known_one_at_most(one: list[tuple[int, str]], other
     for a, b in itertools.product(known, found):
         if a not in paired and b not in paired:
             assert not _overlap(a, b), "two that overlap are left without each other"
+
+
+def test_what_a_device_measured_between_the_last_loss_and_the_push_that_says_so_contests_nothing() -> None:
+    def at(second: int) -> datetime:
+        return START + timedelta(seconds=second)
+
+    def refuted_s(start: int, end: int) -> int | None:
+        outage = LedgerSegment(at(0), at(600), State.DOWN, last_loss_at=at(540))
+        claim = Claim(1, at(start), at(end), received_at=at(600))
+        (found,) = derive_outages([outage], [ServicePeriod(START, None)], [claim])
+        return None if found.refuted_at is None else found.refuted_s
+
+    assert refuted_s(550, 600) is None
+    assert refuted_s(300, 360) == 60
 
 
 async def test_incidents_come_to_what_the_ledger_says_however_it_is_rewritten(scenario: IncidentScenario) -> None:

@@ -119,6 +119,10 @@ def _push_rules(facts: Facts, site: Site) -> Iterator[Rule]:
         yield dark.wider(LATE_S, BOOT_S + TRIES_S + LATE_S), ("down",)
         if dark.length_s < certain_power_s(site) or meeting(dark.wider(send_s, send_s), facts.deaf):
             yield dark.wider(send_s + LATE_S, send_s + BOOT_S + TRIES_S), ("up", "unknown")
+    for silence in site.silent:
+        for deaf in facts.deaf:
+            if Interval(silence.end, silence.end + beat_s + TRIES_S).meets(deaf):  # nobody could hear that it is back
+                yield Interval(silence.end, deaf.end + beat_s + TRIES_S + LATE_S), ("down",)
     for at in site.lost:
         yield Interval(at, at).wider(send_s, send_s + TRIES_S), (*GOOD, "unknown", "down")
     for deaf in facts.deaf:

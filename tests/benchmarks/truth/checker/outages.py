@@ -120,7 +120,7 @@ def _segment_edges(
 
 
 def _follows(site: Site, last: Segment) -> str | None:
-    return next((segment.state for segment in site.segments if segment.start == last.end), None)
+    return next((segment.proven_state for segment in site.segments if segment.start == last.end), None)
 
 
 def _meeting(facts: Facts, silence: Interval, members: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
