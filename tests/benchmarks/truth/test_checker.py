@@ -18,6 +18,7 @@ from tests.benchmarks.truth.checker.verdict import Verdict
 from tests.benchmarks.truth.synthetic_ledger import (
     END,
     MARK,
+    UNREFUTED,
     blind_range,
     correct_facts,
     count,
@@ -302,9 +303,9 @@ PLANTED: list[tuple[str, Callable[[Facts], Verdict], Callable[[Facts], None]]] =
     ("a change that rewrites the past", sums.unchanged, past_changed),
     ("seconds of a pause that are missing", sums.out_of_service, paused_too_short),
     ("an incident that forged rows took away", forged.forged, withdrawn("forged")),
-    ("an honest device that refutes its outage", forged.forged, with_member("dark", refuted=MARK)),
+    ("an honest device that refutes its outage", forged.forged, with_member("dark", **MARK)),
     ("claimed seconds that no segment has", sums.seconds, claimed_more),
-    ("no mark on an incident with forged rows", forged.forged, with_member("forged", refuted=None)),
+    ("no mark on an incident with forged rows", forged.forged, with_member("forged", **UNREFUTED)),
     ("good seconds on forged rows", forged.forged, relay("forged")),
     ("a worst case that believes forged rows", forged.forged, worst_too_good),
 ]

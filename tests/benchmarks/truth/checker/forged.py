@@ -1,5 +1,7 @@
 """Check what rows do that were invented for a stretch in which a device was silent: they are claims, not proof."""
 
+from typing import Any
+
 from tests.benchmarks.truth.checker.facts import GOOD, LATE_S, Facts, Site
 from tests.benchmarks.truth.checker.intervals import Interval, common, meeting
 from tests.benchmarks.truth.checker.outages import bounds, visible
@@ -17,8 +19,8 @@ def forged(facts: Facts) -> Verdict:
                     continue
                 standing = meeting(silence, [bounds(facts, member) for member in facts.members(site.code)])
                 verdict.expect(bool(standing), describe(facts, site, silence, "forged away: no incident stands"))
-                refuted = [member["refuted"] for member in facts.members(site.code) if member["refuted"]]
-                is_marked = any(mark["seconds"] and mark["address"] and mark["signs"] for mark in refuted)
+                refuted = [_mark(member) for member in facts.members(site.code)]
+                is_marked = any(all(mark.values()) for mark in refuted)
                 verdict.expect(is_marked, describe(facts, site, silence, f"marked as refuted by its device: {refuted}"))
                 for segment in site.segments:
                     for part in common(segment.stretch, _core(site.send_every_s, silence)):
@@ -34,8 +36,14 @@ def forged(facts: Facts) -> Verdict:
 def _honest(facts: Facts, verdict: Verdict, site: Site) -> None:
     """Check that no outage of a device that told the truth is called refuted."""
     for member in facts.members(site.code):
-        if mark := member["refuted"]:
-            verdict.invent(describe(facts, site, bounds(facts, member), f"refuted by an honest device: {mark}"))
+        if member["refuted_at"] is not None:
+            said = f"refuted by an honest device: {_mark(member)}"
+            verdict.invent(describe(facts, site, bounds(facts, member), said))
+
+
+def _mark(member: dict[str, Any]) -> dict[str, Any]:
+    """Return what an incident says of the device that contests it: when, how much, what speaks against it, from where."""
+    return {name: member[f"refuted_{name}"] for name in ("at", "s", "signs", "from")}
 
 
 def _core(send_every_s: float, silence: Interval) -> Interval:
