@@ -42,7 +42,7 @@ def _honest(facts: Facts, verdict: Verdict, site: Site) -> None:
 
 
 def _mark(member: dict[str, Any]) -> dict[str, Any]:
-    """Return what an incident says of the device that contests it: when, how much, what speaks against it, from where."""
+    """Return what an incident says of the device that contests it: when, how much, which signs, from where."""
     return {name: member[f"refuted_{name}"] for name in ("at", "s", "signs", "from")}
 
 
