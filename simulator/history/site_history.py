@@ -7,7 +7,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import pairwise
 
 from app.core.clock import from_slot, to_slot
 from app.judging import segments
@@ -15,7 +14,7 @@ from app.judging.blind_ranges import BlindRange, reading_ends_at
 from app.judging.degraded import WINDOW_READINGS, DegradedThresholds
 from app.judging.fold import JudgeContext, ParentOutage, fold
 from app.judging.ingest import JudgedSite
-from app.judging.judge import BAD, GOOD, JudgeState, StateChange
+from app.judging.judge import BAD, JudgeState, StateChange
 from app.judging.segments import Segment
 from app.registry.models import State
 from app.worker.schedule import CONFIRM_PACKETS, ProbePlan, max_duration_s, repeat_after_s
@@ -245,12 +244,11 @@ class SiteHistory:
 
 
 def parent_outages(site_segments: Sequence[Segment]) -> list[ParentOutage]:
-    """Return the outages as `app.judging.judge_context` reads a parent's from the database."""
-    after_good = {b.started_at for a, b in pairwise(site_segments) if a.state in GOOD and a.ended_at == b.started_at}
-    return [
-        ParentOutage(
-            (segment.last_ok_at if segment.started_at in after_good else None) or segment.started_at, segment.ended_at
-        )
-        for segment in site_segments
-        if segment.state in BAD
-    ]
+    """Return the outages as `app.judging.judge_context` reads a parent's from the database: up to its next answer."""
+    outages: list[ParentOutage] = []
+    recovered_at = None
+    for segment in reversed(site_segments):
+        recovered_at = segment.first_ok_after or recovered_at
+        if segment.state in BAD:
+            outages.append(ParentOutage(segment.last_ok_at or segment.started_at, recovered_at))
+    return outages[::-1]
