@@ -17,7 +17,7 @@ def iso(moment: float) -> str:
 END = 1000
 STATES = ("up", "degraded", "down", "unreachable", "unknown", "maintenance", "inactive")
 TURNED = Action("kind", "turned", 700.2, 700.4, "node"), Action("kind", "turned", 900.2, 900.4, "access_point")
-UNREFUTED = {"refuted_at": None, "refuted_s": 0, "refuted_signs": [], "refuted_from": None}
+UNREFUTED: dict[str, Any] = {"refuted_at": None, "refuted_s": 0, "refuted_signs": [], "refuted_from": None}
 MARK = {"refuted_at": iso(600), "refuted_s": 100, "refuted_signs": ["unheard_boot"], "refuted_from": "127.0.0.1"}
 CUT, DARK = Interval(300, 400), Interval(200, 400)
 BLIND = Interval(500.4, 530.7)
@@ -184,8 +184,13 @@ def reading(slot: float, lost: int) -> dict[str, Any]:
 
 
 def incident(code: str, start: float, end: float, least_s: int, most_s: int, **fields: Any) -> dict[str, Any]:
-    member = {"code": code, "started_at": iso(start), "ended_at": iso(end), "duration_s": round(end - start)}
-    member |= {"duration_min_s": least_s, "duration_max_s": most_s} | UNREFUTED
+    member: dict[str, Any] = {
+        "code": code,
+        "started_at": iso(start),
+        "ended_at": iso(end),
+        "duration_s": round(end - start),
+    }
+    member |= UNREFUTED | {"duration_min_s": least_s, "duration_max_s": most_s}
     hint = {"cut": "link", "dark": "power", "forged": "power"}.get(code)
     return {"status": "resolved", "kind": "single", "cause_hint": hint, "sites": [member | fields]}
 
