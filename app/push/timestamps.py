@@ -7,7 +7,6 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import NamedTuple
@@ -76,7 +75,7 @@ def unheard(reading: Reading, site: PushSite) -> Reading:
     """Return a reading that nobody heard at the time: an answer in it is a mere claim, a loss still counts."""
     outcome = Outcome.FAULT if reading.outcome is Outcome.OK else reading.outcome
     reason = reading.reason if reading.reason == NOT_SENT else LATE
-    return replace(reading, outcome=outcome, reason=reason, valid_s=site.beat_s)
+    return Reading(site.site_id, reading.slot, outcome, reading.sent, reading.rtt_us, site.beat_s, reason, AGENT)
 
 
 def _measured_us(row: PushRow, push: Push, received_us: int) -> int | None:
