@@ -42,6 +42,7 @@ def _allowed(facts: Facts, site: Site) -> dict[str, list[Interval]]:
             Interval(0, facts.period.start + QUIET_S),
             *(stretch.wider(0, lasts_s + again_s) for stretch in hidden),
             *(Interval(stretch.start, stretch.start + lasts_s) for stretch in silent),  # lost, and not yet confirmed
+            *(stretch.wider(0, lasts_s) for stretch in site.lossy),
         ],
     }
 
