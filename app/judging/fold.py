@@ -17,6 +17,8 @@ from app.profiles import Technology
 from app.registry.models import UnknownReason
 from probes.contract import CENTRAL, Outcome, Reading
 
+FOLD_ORDER = (Outcome.OK, Outcome.TIMEOUT, Outcome.FAULT)  # of readings in one second
+
 
 @dataclass(frozen=True, slots=True)
 class JudgeConfiguration:
@@ -156,9 +158,12 @@ def _gap_reason(state: JudgeState, reading: Reading, observation: Observation, c
     return gap_reason(context.blind_ranges(source, lapsed_at, observation.slot), lapsed_at, observation.slot)
 
 
-def fold_order(reading: Reading) -> tuple[int, bool, str]:
-    """The sort key of readings to fold: of two in one second the answered one comes first, and counts."""
-    return reading.slot, reading.outcome is not Outcome.OK, reading.source
+def fold_order(reading: Reading) -> tuple[int, int, int, str]:
+    """The sort key of readings to fold: of several in one second the first one counts.
+
+    That is the answered one, else a lost one, and of these the one that is valid for longer: a fault hides neither.
+    """
+    return reading.slot, FOLD_ORDER.index(reading.outcome), -reading.valid_s, reading.source
 
 
 def has_losses(reading: Reading) -> bool:

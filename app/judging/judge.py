@@ -38,6 +38,7 @@ class JudgeState:
     timeouts: int = 0  # consecutive, not yet an outage: below CONFIRMING_TIMEOUTS
     pending_at: datetime | None = None  # slot of the first of them
     pending_behind: bool = False  # whether the parent was out at that one
+    pending_valid_s: int = 0  # for how long that one is valid by itself
     last_ok_at: datetime | None = None
     commissioned_at: datetime | None = None  # the first answer, from the present address or an earlier one
     window: tuple[WindowReading, ...] = ()  # the last WINDOW_READINGS readings while the state is good
@@ -116,7 +117,7 @@ def _expire(
     """
     end_of_hold = holds_until if reason is UnknownReason.SILENT else lapses_at
     if current.pending_at is not None and end_of_hold(current.pending_at, current.valid_s) < at:
-        current = replace(current, timeouts=0, pending_at=None)
+        current = replace(current, timeouts=0, pending_at=None, pending_valid_s=0)
     if current.evidence_at is None or end_of_hold(current.evidence_at, current.valid_s) >= at:
         return current
     lapsed_at = lapses_at(current.evidence_at, current.valid_s)
@@ -124,7 +125,11 @@ def _expire(
         return current
     lapsed = _apply(current, changes, StateChange(lapsed_at, State.UNKNOWN, reason, current.last_ok_at))
     return replace(
-        lapsed, timeouts=current.timeouts, pending_at=current.pending_at, pending_behind=current.pending_behind
+        lapsed,
+        timeouts=current.timeouts,
+        pending_at=current.pending_at,
+        pending_behind=current.pending_behind,
+        pending_valid_s=current.pending_valid_s,
     )
 
 
@@ -140,6 +145,7 @@ def _judge_answer(current: JudgeState, observation: Observation, changes: list[S
         valid_s=observation.valid_s,
         timeouts=0,
         pending_at=None,
+        pending_valid_s=0,
         last_ok_at=observation.slot,
         commissioned_at=current.commissioned_at or observation.slot,
         window=_extended_window(current, observation),
@@ -149,6 +155,7 @@ def _judge_answer(current: JudgeState, observation: Observation, changes: list[S
 def _judge_timeout(current: JudgeState, observation: Observation, changes: list[StateChange]) -> JudgeState:
     if current.last_ok_at is None:
         return current  # a mistyped address is not an outage
+    valid_s = max(observation.valid_s, _left_of_last_loss_s(current, observation))
     if current.state not in BAD:
         current = _count_timeout(current, observation)
         if current.timeouts < CONFIRMING_TIMEOUTS:
@@ -157,7 +164,18 @@ def _judge_timeout(current: JudgeState, observation: Observation, changes: list[
         current = _apply(current, changes, _outage(first, behind, current, observation))
     if current.state is not _bad_state(observation.behind):
         current = _apply(current, changes, _outage(observation.slot, observation.behind, current, observation))
-    return replace(current, evidence_at=observation.slot, valid_s=observation.valid_s)
+    return replace(current, evidence_at=observation.slot, valid_s=valid_s)
+
+
+def _left_of_last_loss_s(current: JudgeState, observation: Observation) -> int:
+    """Return how much of the time that the loss before is valid for is left: no later loss makes that less."""
+    if current.state in BAD and current.evidence_at is not None:
+        ends_at = lapses_at(current.evidence_at, current.valid_s)
+    elif current.pending_at is not None:
+        ends_at = lapses_at(current.pending_at, current.pending_valid_s)
+    else:
+        return 0
+    return to_slot(ends_at) - to_slot(observation.slot)
 
 
 def _count_timeout(current: JudgeState, observation: Observation) -> JudgeState:
@@ -169,6 +187,7 @@ def _count_timeout(current: JudgeState, observation: Observation) -> JudgeState:
         timeouts=current.timeouts + 1,
         pending_at=observation.slot if is_first else current.pending_at,
         pending_behind=observation.behind if is_first else current.pending_behind,
+        pending_valid_s=observation.valid_s if is_first else current.pending_valid_s,
         window=_extended_window(current, observation) if current.state in GOOD else (),
     )
 
@@ -216,6 +235,7 @@ def _apply(current: JudgeState, changes: list[StateChange], change: StateChange)
         timeouts=0,
         pending_at=None,
         pending_behind=False,
+        pending_valid_s=0,
         window=current.window if change.state in GOOD else (),
     )
 

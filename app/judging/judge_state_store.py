@@ -30,15 +30,15 @@ WRITE = text("""
     UPDATE site_status st SET
         version = :version, state = n.state, unknown_reason = n.unknown_reason, since = n.since,
         evidence_at = n.evidence_at, valid_s = n.valid_s, seen_at = n.seen_at, timeouts = n.timeouts,
-        pending_at = n.pending_at, pending_behind = n.pending_behind, last_ok_at = n.last_ok_at,
-        commissioned_at = n.commissioned_at, addressed_at = n.addressed_at, pooled = n.pooled,
-        rtt_us = n.rtt_us, loss_pct = n.loss_pct
+        pending_at = n.pending_at, pending_behind = n.pending_behind, pending_valid_s = n.pending_valid_s,
+        last_ok_at = n.last_ok_at, commissioned_at = n.commissioned_at, addressed_at = n.addressed_at,
+        pooled = n.pooled, rtt_us = n.rtt_us, loss_pct = n.loss_pct
     FROM json_populate_recordset(NULL::site_status, cast(:rows AS json)) n
     WHERE st.site_id = n.site_id
 """)
 
 MOMENTS = ("since", "addressed_at", "evidence_at", "seen_at", "pending_at", "last_ok_at", "commissioned_at")
-PLAIN = ("valid_s", "timeouts", "pending_behind")
+PLAIN = ("valid_s", "timeouts", "pending_behind", "pending_valid_s")
 
 
 async def lock_sites(session: AsyncSession, site_ids: Sequence[int]) -> dict[int, Row[Any]]:
@@ -64,7 +64,7 @@ def _judge_state(stored: Mapping[Any, Any], moments: dict[str, Any]) -> JudgeSta
         state=State(stored["state"]),
         unknown_reason=UnknownReason(reason) if reason else None,
         window=tuple(map(WindowReading._make, stored["pooled"])),
-        **{name: stored[name] for name in PLAIN},
+        **{name: stored[name] for name in PLAIN if name in stored},  # older checkpoints lack the newest
         **moments,
     )
 

@@ -19,7 +19,7 @@ from app.judging import checkpoints, judge_context, judge_state_store, segments
 from app.judging.blind_ranges import BLINDNESS_SOURCE
 from app.judging.checkpoints import RANGES, range_params
 from app.judging.dirty_range import DirtyRange
-from app.judging.fold import FoldResult, JudgeConfiguration, JudgeContext, fold
+from app.judging.fold import FOLD_ORDER, FoldResult, JudgeConfiguration, JudgeContext, fold
 from app.judging.judge import BAD, JudgeState
 from app.judging.segments import Segment, SegmentRange
 from app.measurements import simulated_past
@@ -42,7 +42,8 @@ FIRST_SERVED = text("""
 READINGS = text(f"""
     SELECT m.site_id, extract(epoch FROM m.slot)::bigint, m.outcome, m.sent, m.rtt_us, m.valid_s, m.reason, m.source
     FROM {RANGES} JOIN measurement m ON m.site_id = w.site_id AND m.slot >= w.start AND m.slot < w.until
-    ORDER BY m.site_id, m.slot, m.outcome <> 'ok', m.source
+    ORDER BY m.site_id, m.slot, array_position(array{[outcome.value for outcome in FOLD_ORDER]}, m.outcome::text),
+        m.valid_s DESC, m.source
 """)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.agents import agent_tokens
-from app.core.clock import to_slot
+from app.core.clock import to_slot, utc_now
 from app.core.errors import Conflict, NotSignedIn, Unavailable
 from app.core.single_flight import SingleFlight
 from app.postgres.engine import Sessions, is_unavailable, transaction
@@ -137,7 +137,8 @@ def _device_of(row: Any, rates: dict[str, tuple[int, int]]) -> RegisteredDevice 
     if row.site_id is None:
         return INGEST_HEARTBEAT
     try:
-        site = PushSite(row.site_id, row.lifecycle, to_slot(row.addressed_at), *rates[row.technology])
+        since = to_slot(row.used_at or utc_now())  # not used before: it was activated just now
+        site = PushSite(row.site_id, row.lifecycle, to_slot(row.addressed_at), *rates[row.technology], since)
     except Exception:
         log.exception("device_row_rejected", token_id=row.token_id)
         return None

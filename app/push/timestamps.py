@@ -19,7 +19,7 @@ from probes.contract import AGENT, Outcome, Reading
 
 FUTURE_TOLERANCE_US = 60 * 1_000_000  # covers two clock readings and the network between them
 MAX_AGE_S = 7 * 86_400
-ARRIVAL, CLAIMED, NOT_SENT = "arrival", "claimed", "not sent"  # reasons
+ARRIVAL, CLAIMED, NOT_SENT, BEFORE_TOKEN = "arrival", "claimed", "not sent", "before token"  # reasons
 
 
 class PushSite(NamedTuple):
@@ -30,6 +30,7 @@ class PushSite(NamedTuple):
     since: int  # the first second in which its agent measures it
     beat_s: int
     send_every_s: int
+    token_since: int = 0  # the second in which its token was first used: it claims nothing of the time before
 
 
 class TimedRow(NamedTuple):
@@ -72,9 +73,15 @@ def arrival_reading(site: PushSite, received_us: int) -> Reading:
 
 
 def unheard(reading: Reading, site: PushSite) -> Reading:
-    """Return a reading that nobody heard at the time: an answer in it is a mere claim, a loss still counts."""
+    """Return a reading that nobody heard at the time: an answer in it is a mere claim, a loss still counts.
+
+    An answer from before the first use of the token that it was sent with is nothing at all: while no token was valid
+    no silence counted, so whoever ends one could have an outage be unknown, and claim it with the next.
+    """
     outcome = Outcome.FAULT if reading.outcome is Outcome.OK else reading.outcome
     reason = reading.reason if reading.reason == NOT_SENT else LATE
+    if outcome is Outcome.FAULT and reading.slot < site.token_since:
+        reason = BEFORE_TOKEN
     return Reading(site.site_id, reading.slot, outcome, reading.sent, reading.rtt_us, site.beat_s, reason, AGENT)
 
 

@@ -285,6 +285,7 @@ class SiteStatus(Base):
     pending_behind: Mapped[bool] = mapped_column(
         server_default=text("false")
     )  # that timeout was behind a parent that is down
+    pending_valid_s: Mapped[int] = mapped_column(server_default=text("0"))  # of that timeout
     last_ok_at: Mapped[Moment | None]
     commissioned_at: Mapped[Moment | None]  # first answer ever
     pooled: Mapped[list[Any]] = mapped_column(

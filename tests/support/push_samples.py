@@ -8,9 +8,10 @@ BEAT = {"boot": "k3f9", "seq": 181, "uptime_s": 86400, "sent": 3, "rtt_ms": [21.
 
 
 async def backdate_site(agent: Agent) -> None:
-    """A site that was set up a month ago."""
+    """A site that was set up a month ago, and its agent with it."""
     async with agent.session.begin():
         await agent.session.execute(text("UPDATE site SET addressed_at = now() - interval '30 days'"))
+        await agent.session.execute(text("UPDATE device_token SET used_at = now() - interval '30 days'"))
 
 
 async def was_heard(agent: Agent, *, seconds_ago: int) -> None:

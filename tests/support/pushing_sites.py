@@ -83,16 +83,22 @@ class Field:
         boot: str = "b",
         address: str | None = "36.70.1.9",
         every: int = 60,
+        token_since: float = -7200,
     ) -> PushResult:
-        """A push as the api records it: rows as (second, packets answered of 3), dated by uptime."""
+        """A push as the api records it: rows as (second, packets answered of 3, or -1: none sent), dated by uptime."""
         batch = [
-            {"seq": round(second), "uptime_s": 86_400 + second, "sent": 3, "rtt_ms": [20] * answered}
+            {
+                "seq": round(second),
+                "uptime_s": 86_400 + second,
+                "sent": 0 if answered < 0 else 3,
+                "rtt_ms": [20] * answered,
+            }
             for second, answered in rows
         ]
         push = parser.parse({"boot": boot, "uptime_s": 86_400 + received, "batch": batch})
         at = self.at(received)
         received_us = round(at.timestamp() * 1_000_000)
-        site = PushSite(site_id, "active", to_slot(self.start) - 7200, 60, every)
+        site = PushSite(site_id, "active", to_slot(self.start) - 7200, 60, every, to_slot(self.at(token_since)))
         timed = assign_slots(push, received_us, site)
         async with transaction(self.sessions) as session:
             token_id = await session.scalar(

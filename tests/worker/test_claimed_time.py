@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
+from app.agents import agent_tokens
 from app.postgres.engine import transaction
 from tests.support.pushing_sites import Field
 
@@ -101,6 +103,51 @@ async def test_a_late_loss_counts_against_the_site(field: Field) -> None:
         (600, "up", None),
     ]
     assert await claims(field, alone) == [(240, 384), (540, 600)]
+
+
+async def test_rows_of_which_nothing_was_sent_hide_no_silence(field: Field) -> None:
+    silent = await cut_off(field)
+    before = await field.states(silent)
+    await field.send(
+        silent, 1090, [(second, -1) for second, _ in await field.silences(silent) if second], boot="forged"
+    )
+    await field.drain()
+    assert await field.states(silent) == [*before, (1090, "up", None)]
+    assert await figures(field, silent, 0, 1140) == {"up": 410, "down": 730}
+
+
+@pytest.mark.parametrize("after", [0, 1, 30, 200])
+async def test_a_late_loss_takes_nothing_from_a_silence_that_is_valid_for_longer(field: Field, after: int) -> None:
+    metered, *others = field.ids
+    async with transaction(field.sessions) as session:
+        for table in ("site", "site_configuration"):
+            await session.execute(text(f"UPDATE {table} SET technology = 'geo'"))  # of this test
+    for second in range(0, 2101, 15):
+        await field.push(None, received=second)
+        for site_id in field.ids if second <= 300 else others:
+            if second % 300 == 0:
+                await field.beat(site_id, second, valid_s=300)
+        await field.record_missed(second + 1)
+    assert await field.states(metered) == [(0, "up", None), (600, "down", None)]
+    losses = [(second + after, 0) for second, _ in await field.silences(metered) if second is not None]
+    await field.send(metered, 2090, losses, boot="forged", every=300)
+    await field.drain()
+    assert await field.states(metered) == [(0, "up", None), (600, "down", None), (2090, "up", None)]
+
+
+async def test_a_token_claims_nothing_of_the_time_before_its_first_use(field: Field) -> None:
+    silent, *others = field.ids
+    await field.live(0, 300, sites=field.ids)
+    async with transaction(field.sessions) as session:
+        await agent_tokens.revoke(session, silent, by="the agent, when it was removed")
+    await field.live(315, 1080, sites=others)
+    assert await field.states(silent) == [(0, "up", None)], "its silence says nothing"
+    async with transaction(field.sessions) as session:
+        await agent_tokens.mint(session, silent, by="Ana")
+    await field.send(silent, 1090, INVENTED, token_since=1090)
+    await field.drain()
+    assert await claims(field, silent) == []
+    assert await figures(field, silent, 0, 1140) == {"up": 410, "unknown": 730}
 
 
 async def test_no_later_claim_covers_what_the_device_itself_had_lost(field: Field) -> None:
