@@ -179,6 +179,14 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def public_base(self) -> str | None:
+        """`public_url` with the path of the reverse proxy, which it may leave out, and without a slash at its end."""
+        if self.public_url is None:
+            return None
+        base = self.public_url.rstrip("/")
+        return base if base.endswith(self.root_path) else base + self.root_path
+
+    @property
     def port_of_ingest(self) -> int:
         """The port beside the api's own, unless another is set."""
         return self.ingest_port or (self.port + 1 if self.port < 65535 else self.port - 1)

@@ -29,13 +29,13 @@ def public_url(settings: Settings, request_url: str | None = None) -> str:
 
     `request_url`: base of the URL of the request at hand, used if SINYAL_PUBLIC_URL is not set.
     """
-    return _checked(settings.public_url or request_url or f"http://{settings.host}:{settings.port}")
+    return _checked(settings.public_base or request_url or f"http://{settings.host}:{settings.port}")
 
 
 def ingest_url(settings: Settings, request_url: str | None = None) -> str:
     """Return the URL that agents send to, without a slash at its end. Raises Invalid.
 
-    Where no proxy is said to stand in front, the port of the api is replaced by that of ingest.
+    Where no proxy is said to stand in front, the port of the api is replaced by that of ingest, which has no path.
     """
     if settings.ingest_url is not None:
         return _checked(settings.ingest_url)
@@ -43,7 +43,7 @@ def ingest_url(settings: Settings, request_url: str | None = None) -> str:
     parts = urlsplit(url)
     if settings.public_url is None and parts.port == settings.port:
         host = parts.netloc.rpartition(":")[0]
-        return f"{parts.scheme}://{host}:{settings.port_of_ingest}{parts.path}"
+        return f"{parts.scheme}://{host}:{settings.port_of_ingest}"
     return url
 
 

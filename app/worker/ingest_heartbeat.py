@@ -69,12 +69,9 @@ def open_heartbeat(settings: Settings) -> IngestHeartbeat:
 
 
 def base_url(settings: Settings) -> str:
-    """As devices reach ingest: with the path of the reverse proxy, unless the URL has it already."""
-    url = settings.ingest_url or settings.public_url
-    if url is None:
-        return f"http://{_reachable(settings.host)}:{settings.port_of_ingest}"
-    base = url.rstrip("/")
-    return base if base.endswith(settings.root_path) else base + settings.root_path
+    """As devices reach ingest: `app.agents.installation.ingest_url` tells them the same."""
+    url = settings.ingest_url or settings.public_base
+    return f"http://{_reachable(settings.host)}:{settings.port_of_ingest}" if url is None else url.rstrip("/")
 
 
 def _reachable(host: str) -> str:
