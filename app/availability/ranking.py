@@ -20,6 +20,7 @@ from app.availability.site_counts import active_configurations
 from app.availability.tally import Tally
 from app.core.periods import Period
 from app.core.tabular import Separator
+from app.judging.settled import sites_settled_until
 from app.postgres.engine import among
 from app.registry import regions
 from app.registry.models import Level, Provider, Site
@@ -37,11 +38,15 @@ async def rank(
     order: RankingOrder,
     min_coverage_pct: float,
     now: datetime,
-) -> tuple[list[EntryFields], list[EntryFields]]:
-    """Return the ranked entries, best or worst first within each technology, and those measured too little to rank."""
+) -> tuple[datetime, list[EntryFields], list[EntryFields]]:
+    """Return up to when the figures are settled, the ranked entries, and those measured too little to rank.
+
+    The ranked ones stand best or worst first within each technology.
+    """
     code_length = max(CODE_LENGTHS[level], len(group.region))  # a larger region would be ranked by a part of itself
     grouping = _grouping(by, code_length, group)
     sites = await site_history.list_sites(session, group.site_ids)
+    settled = await sites_settled_until(session, [site.id for site in sites], period, now=now)
     days = await find_counted_days(session, group, period)
     tallies = await tally_group(session, group, sites, [period], grouping, days, now=now)
     await add_crossing_outages(session, group, days, [period], grouping, tallies)
@@ -61,7 +66,7 @@ async def rank(
     if order is RankingOrder.WORST:
         ranked.sort(key=lambda entry: (entry["technology"], -entry["rank"], entry["code"]))
     unranked = [{**entry, "reason": reason} for entry, reason in zip(entries, reasons, strict=True) if reason]
-    return ranked, sorted(unranked, key=lambda entry: (entry["technology"], entry["code"]))
+    return settled, ranked, sorted(unranked, key=lambda entry: (entry["technology"], entry["code"]))
 
 
 def _grouping(by: By, code_length: int, group: SiteGroup) -> Grouping:

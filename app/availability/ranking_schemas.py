@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.availability.schemas import PERIOD
+from app.availability.schemas import PERIOD, SettledUntil
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
 
@@ -92,6 +92,7 @@ class RankingOut(MarksSimulatedPast):
 
     from_: datetime = Field(alias="from")
     to: datetime
+    settled_until: SettledUntil
     items: list[RankedOut]
     next_cursor: str | None = None
     unranked: list[UnrankedOut] = Field(description="all of them, on the first page")

@@ -161,7 +161,7 @@ async def get_ranking(
     whole, first = BY_RANK.resume(cursor, period, 0)
 
     async def compute(session: AsyncSession, group: SiteGroup) -> dict[str, Any]:
-        ranked, unranked = await ranking.rank(
+        settled, ranked, unranked = await ranking.rank(
             session,
             group,
             whole,
@@ -175,6 +175,7 @@ async def get_ranking(
         return {
             "from": whole.start,
             "to": whole.end,
+            "settled_until": settled,
             "items": ranked[first:last],
             "unranked": [] if first else unranked,
             "next_cursor": BY_RANK.write_within(whole, last) if last < len(ranked) else None,

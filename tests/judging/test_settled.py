@@ -141,7 +141,7 @@ async def test_a_held_suspect_is_settled_up_to_its_first_lost_look(village: Vill
     assert await settled(village, [alone], at + timedelta(hours=1)) == at
 
 
-async def test_uptime_and_segments_say_up_to_when_they_are_settled(village: Village, cast: Cast) -> None:
+async def test_uptime_segments_and_ranking_say_up_to_when_they_are_settled(village: Village, cast: Cast) -> None:
     child, alone = village.ids[1:]
     now = floor_second(utc_now())
     for site_id in (child, alone):
@@ -152,10 +152,12 @@ async def test_uptime_and_segments_say_up_to_when_they_are_settled(village: Vill
         f"/sites/{alone}/segments",
         "/regions/64/uptime",
         "/providers/telkom-wms/uptime",
+        "/ranking",
     ):
-        answer = (await cast.sari.get(path, params={"period": "2h"})).json()
+        by = {"by": "site"} if path == "/ranking" else {}
+        answer = (await cast.sari.get(path, params={"period": "2h"} | by)).json()
         moment = datetime.fromisoformat(answer["settled_until"])
         assert timedelta(minutes=5) < now - moment < timedelta(minutes=12), path
         past = {"from": village.start.isoformat(), "to": (village.start + timedelta(hours=1)).isoformat()}
-        answer = (await cast.sari.get(path, params=past)).json()
+        answer = (await cast.sari.get(path, params=past | by)).json()
         assert answer["settled_until"] == answer["to"], path
