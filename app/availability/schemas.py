@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.periods import Step
-from app.measurements.schemas import Evidence
+from app.measurements.schemas import SegmentEvidence
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.registry.models import State, UnknownReason
 
@@ -172,7 +172,7 @@ class SegmentOut(BaseModel):
     last_ok_at: datetime | None = Field(description="the last answer before the segment")
     first_ok_after: datetime | None = Field(description="by when the answer that ended it had come at the latest")
     confirmed_at: datetime | None = Field(None, description="of an outage: the loss that confirmed it")
-    evidence: Evidence
+    evidence: SegmentEvidence
     claim: ClaimOut | None = Field(None, description="set where the state rests on a claim (docs/push.md)")
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from app.core.errors import Fault
 from app.core.validation import FaultError, read_moment
 from app.incidents.models import Happening, IncidentKind, IncidentStatus
-from app.measurements.schemas import Evidence
+from app.measurements.schemas import OutageEvidence
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.registry.models import Cause
 from app.registry.schemas import Note, Text
@@ -125,7 +125,7 @@ class MemberOut(OutageBounds):
     code: str
     name: str
     village_code: str
-    evidence: Evidence
+    evidence: OutageEvidence
     refuted_at: datetime | None = Field(
         description="when a push of its own device first claimed that it had been well; the outage stays (docs/push.md)"
     )

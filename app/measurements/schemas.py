@@ -17,11 +17,16 @@ class EvidenceSource(StrEnum):
     CLAIMED = "claimed"
 
 
-Evidence = Annotated[
+FIRST_READING = (
+    "source of the reading that it began with: `central`, our own probe; `agent`, the site's device; `silence`, a push "
+    "that was due and missing while other sites' pushes arrived"
+)
+NOT_STORED = "null: none, or no longer stored"
+
+OutageEvidence = Annotated[ReadingSource | None, Field(description=f"{FIRST_READING}. {NOT_STORED}")]
+SegmentEvidence = Annotated[
     EvidenceSource | None,
     Field(
-        description="source of the reading that it began with: `central`, our own probe; `agent`, the site's device; "
-        "`silence`, a push that was due and missing while other sites' pushes arrived; `claimed`, its device's "
-        "account alone, which came later. null: none, or no longer stored"
+        description=f"{FIRST_READING}; `claimed`, its device's account alone, which came later (`claim`). {NOT_STORED}"
     ),
 ]
