@@ -69,8 +69,8 @@ class StatusSettings(BaseModel):
 
     refresh_s: int = Field(10, ge=1, le=60)
     max_streams: int = Field(1000, ge=1, le=100_000)
-    streams_per_caller: int = Field(20, ge=1, le=100_000)
-    streams_per_address: int = Field(200, ge=1, le=100_000)
+    streams_per_caller: int = Field(100, ge=1, le=100_000)
+    streams_per_address: int = Field(500, ge=1, le=100_000)
 
 
 class SignInSettings(BaseModel):
@@ -93,7 +93,7 @@ class LimitsSettings(BaseModel):
     burst: int = Field(1000, ge=1, le=1_000_000)
     query_s: int = Field(15, ge=1, le=600)
     connections: int = Field(4000, ge=10, le=60_000)
-    connections_per_address: int = Field(250, ge=1, le=60_000)
+    connections_per_address: int = Field(2000, ge=1, le=60_000)
 
 
 class PushSettings(BaseModel):

@@ -29,6 +29,9 @@ LOOK_UP = text("""
     FROM device_token t LEFT JOIN site s ON s.id = t.site_id
     WHERE t.digest = ANY(cast(:digests AS bytea[])) AND t.revoked_at IS NULL
 """)
+ALL_VALID = text("""
+    SELECT digest FROM device_token WHERE revoked_at IS NULL ORDER BY used_at DESC NULLS LAST LIMIT :limit
+""")
 Devices = dict[bytes, "RegisteredDevice | None"]  # by the digests of their tokens; None: its row cannot be read
 UNKNOWN_TOKEN = "This device's token is unknown or revoked: install its agent again"  # noqa: S105  # advice, no secret
 
@@ -102,6 +105,8 @@ class DeviceCache:
             self._batch = Batch()
             try:
                 async with transaction(self._sessions()) as session:
+                    if not self._valid:
+                        await self._load_valid(session)
                     devices = await _look_up(session, list(batch.digests))
             except Exception as error:
                 if not is_unavailable(error):
@@ -111,6 +116,11 @@ class DeviceCache:
         self._devices.update({digest: device for digest, device in devices.items() if device is not None})
         self._valid.update(dict.fromkeys(devices, True))
         return devices
+
+    async def _load_valid(self, session: AsyncSession) -> None:
+        """With the first query of a process: known devices need no budget of the network that they share."""
+        digests = (await session.execute(ALL_VALID, {"limit": int(self._valid.maxsize)})).scalars()
+        self._valid.update(dict.fromkeys(digests, True))
 
     def forget(self, digest: bytes) -> None:
         self._devices.pop(digest, None)

@@ -106,11 +106,9 @@ async def receive(request: Request, endpoint: PushEndpoint) -> Response:
         body = await _read_body(request)
         received_us = time.time_ns() // 1000
         if device is None:
-            with endpoint.limits.charging_network(address):
-                _require_small(body, request)
-                document = parser.load(body)
-                token = _body_token(document)
-            device = await endpoint.authenticate(token, address)
+            _require_small(body, request)
+            document = parser.load(body)
+            device = await endpoint.authenticate(_body_token(document), address)
         else:
             document = parser.load(_decompress(body, request.headers.get("content-encoding")))
         push = parser.parse(document) if device.site is not None else parser.Push(live=True)

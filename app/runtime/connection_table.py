@@ -25,6 +25,30 @@ class Peer(Protocol):
         """Disconnect it at once, and remove it from the table."""
 
 
+class Waiting:
+    """Connections that we wait for, the longest first, in all and of each client."""
+
+    def __init__(self) -> None:
+        self._clients: OrderedDict[Peer, str] = OrderedDict()
+        self._of_client: dict[str, OrderedDict[Peer, None]] = {}
+
+    def add(self, connection: Peer, client: str) -> None:
+        if connection not in self._clients:
+            self._clients[connection] = client
+            self._of_client.setdefault(client, OrderedDict())[connection] = None
+
+    def discard(self, connection: Peer) -> None:
+        client = self._clients.pop(connection, None)
+        if client is not None:
+            del self._of_client[client][connection]
+            if not self._of_client[client]:
+                del self._of_client[client]
+
+    def longest(self, client: str | None) -> Peer | None:
+        """Return the one that has waited longest, of all (None) or of one client; None if there is none."""
+        return next(iter(self._clients if client is None else self._of_client.get(client, ())), None)
+
+
 class ConnectionTable:
     """The open connections of a process: how many one client holds, and which are overdue."""
 
@@ -32,7 +56,7 @@ class ConnectionTable:
         self.max_open, self.max_per_client = max_open, max_per_client
         self._proxies = [ip_network(word, strict=False) for word in proxies if _is_network(word)]
         self._open: dict[Peer, str] = {}  # with the network of its client; of a proxy's "", which is not counted
-        self._waiting: OrderedDict[Peer, None] = OrderedDict()  # those without a complete header, the longest first
+        self._silent, self._sending = Waiting(), Waiting()  # without a complete header; with one, but not all its body
         self._per_client: Counter[str] = Counter()
         self._checking = False
 
@@ -40,14 +64,16 @@ class ConnectionTable:
         return len(self._open)
 
     def admit(self, connection: Peer) -> int:
-        """Return 200, or the status that the connection is refused with. One that sends nothing yet makes room."""
+        """Return 200, or the status that the connection is refused with.
+
+        One whose request is not complete makes room, within a client's share as within all: whoever shares an address
+        with others cannot lock them out by silence.
+        """
         client = self._client_of(connection)
-        if client and self._per_client[client] >= self.max_per_client:
+        if client and self._per_client[client] >= self.max_per_client and not self._make_room(client):
             return 429
-        if len(self._open) >= self.max_open:
-            if not self._waiting:
-                return 503
-            next(iter(self._waiting)).drop()
+        if len(self._open) >= self.max_open and not self._make_room(None):
+            return 503
         self._open[connection] = client
         self._per_client[client] += 1
         if not self._checking:
@@ -56,18 +82,37 @@ class ConnectionTable:
         return 200
 
     def wait_for_header(self, connection: Peer) -> None:
-        self._waiting[connection] = None
+        self._sending.discard(connection)
+        self._wait(self._silent, connection)
 
-    def header_complete(self, connection: Peer) -> None:
-        self._waiting.pop(connection, None)
+    def wait_for_body(self, connection: Peer) -> None:
+        self._silent.discard(connection)
+        self._wait(self._sending, connection)
+
+    def request_complete(self, connection: Peer) -> None:
+        self._silent.discard(connection)
+        self._sending.discard(connection)
 
     def remove(self, connection: Peer) -> None:
-        self._waiting.pop(connection, None)
+        self.request_complete(connection)
         client = self._open.pop(connection, None)
         if client is not None:
             self._per_client[client] -= 1
             if not self._per_client[client]:
                 del self._per_client[client]
+
+    def _wait(self, waiting: Waiting, connection: Peer) -> None:
+        client = self._open.get(connection)
+        if client is not None:  # else it is being refused
+            waiting.add(connection, client)
+
+    def _make_room(self, client: str | None) -> bool:
+        """Disconnect the one that has been silent longest, else the one that has sent its body longest."""
+        for waiting in (self._silent, self._sending):
+            if (peer := waiting.longest(client)) is not None:
+                peer.drop()
+                return True
+        return False
 
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()

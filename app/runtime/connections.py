@@ -80,6 +80,7 @@ class Connection(HttpToolsProtocol):
         self._parts += 1
         if self._phase is not Phase.HEADER:  # at first it counts from the connection on
             self._enter(Phase.HEADER)
+            self._table.wait_for_header(self)
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -92,7 +93,7 @@ class Connection(HttpToolsProtocol):
         self._count_header(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
-        self._table.header_complete(self)
+        self._table.wait_for_body(self)
         self._enter(Phase.BODY)
         self._body_bytes = 0
         super().on_headers_complete()
@@ -108,6 +109,7 @@ class Connection(HttpToolsProtocol):
             self._wait_for_request()
         else:
             self._enter(Phase.NOTHING)
+            self._table.request_complete(self)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:

@@ -252,6 +252,19 @@ async def test_made_up_tokens_count_against_their_address_and_starve_no_known_de
     in_body = [BEAT | {"token": f"sd-{number}"} for number in range(2)]
     assert [(await agent.client.post("/api/v1/push", json=body)).status_code for body in in_body] == [429, 429]
     assert (await agent.push(BEAT | {"seq": 99}))["accepted"] == 1, "at the same address"
+    own_in_body = BEAT | {"seq": 100, "token": agent.token}
+    assert (await agent.client.post("/api/v1/push", json=own_in_body)).json()["accepted"] == 1, "without a header"
+
+
+async def test_a_process_that_was_started_anew_knows_the_devices_whose_network_sends_made_up_tokens(
+    agent: Agent, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.push.rate_limits.time.monotonic", lambda: 1_000_000.0)
+    app.state.push.devices = DeviceCache(lambda: app.state.sessions)
+    app.state.push.limits = PushLimits(PushSettings(), LimitsSettings(requests_per_s=1, burst=2))
+    made_up = [{"Authorization": f"Bearer sd-{number}"} for number in range(3)]
+    assert [(await agent.send(BEAT, headers=one)).status_code for one in made_up] == [401, 401, 429]
+    assert (await agent.push(BEAT))["accepted"] == 1
 
 
 async def test_the_ingest_heartbeat_is_enqueued_without_a_site(agent: Agent, session: AsyncSession) -> None:

@@ -261,18 +261,53 @@ async def test_large_bodies_and_many_requests_at_once_are_read_whole() -> None:
         assert await peer.status() == 200
 
 
-async def test_one_client_holds_no_more_than_its_share() -> None:
-    async with listening(connections_per_address=3) as port, peers(port) as connect:
-        held = [await connect() for _ in range(3)]
-        for peer in held:
-            await peer.send(GET)
-            assert await peer.status() == 200
-        assert await (await connect()).status() == 429
-        held[0].close()
+async def test_a_silent_neighbour_behind_the_same_address_locks_nobody_out() -> None:
+    async with listening(connections_per_address=5) as port, peers(port) as connect:
+        silent = [await connect() for _ in range(5)]
+        await asyncio.sleep(0.1)
+        for _ in range(3):
+            device = await connect()
+            await device.send(GET)
+            assert await device.status() == 200
+            device.close()
+            await asyncio.sleep(0.1)
+        assert not await silent[0].is_open(), "the longest silent one made room"
+        assert await silent[4].is_open()
+
+
+async def test_bodies_that_never_end_lock_nobody_out() -> None:
+    async with listening(connections=10) as port, peers(port) as connect:
+        busy = await connect()
+        await busy.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        for number in range(9):
+            path = b"/early" if number % 2 else b"/"
+            await (await connect()).send(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\nx")
         await asyncio.sleep(0.2)
-        again = await connect()
-        await again.send(GET)
-        assert await again.status() == 200
+        new = await connect()
+        await new.send(GET)
+        assert await new.status() == 200
+        assert await busy.status() == 200
+
+
+async def test_half_a_request_behind_a_whole_one_locks_nobody_out() -> None:
+    async with listening(connections=10) as port, peers(port) as connect:
+        for _ in range(10):
+            half = await connect()
+            await half.send(GET + b"GET / HTTP/1.1\r\nHost:")
+            assert await half.status() == 200
+        new = await connect()
+        await new.send(GET)
+        assert await new.status() == 200
+
+
+async def test_requests_that_we_still_answer_count_as_a_clients_share() -> None:
+    async with listening(connections_per_address=3) as port, peers(port) as connect:
+        busy = [await connect() for _ in range(3)]
+        for peer in busy:
+            await peer.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.1)
+        assert await (await connect()).status() == 429
+        assert [await peer.status() for peer in busy] == [200] * 3
 
 
 async def test_a_trusted_proxy_holds_as_many_as_it_needs() -> None:
