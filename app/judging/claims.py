@@ -38,12 +38,15 @@ def is_claim(reading: Reading) -> bool:
 def claims_of_push(
     site_id: int, readings: Sequence[Reading], received_at: datetime, *, address: str | None, boot: str | None
 ) -> list[Claim]:
-    """Return what the readings of a push claim: each from its slot to the next one, or until that is overdue."""
+    """Return what the readings of a push claim: each from its slot to the next one, or until that is overdue.
+
+    Where the next one was lost, only its own second: the device does not know when it lost the link in between.
+    """
     if not any(map(is_claim, readings)):
         return []
     received = to_slot(received_at)
     ordered = sorted(readings, key=lambda reading: reading.slot)
-    next_slots = [*(reading.slot for reading in ordered[1:]), received]
+    next_slots = [*map(_claimed_until, ordered, ordered[1:]), received]
     claimed = (
         (reading.slot, min(next_slot, reading.slot + overdue_after_s(reading.valid_s), received))
         for reading, next_slot in zip(ordered, next_slots, strict=True)
@@ -54,6 +57,10 @@ def claims_of_push(
         for start, end in _merge_slots(claimed)
         if start < end
     ]
+
+
+def _claimed_until(reading: Reading, following: Reading) -> int:
+    return reading.slot + 1 if following.outcome is Outcome.TIMEOUT else following.slot
 
 
 def lost_ranges(lost: Sequence[tuple[int, int]]) -> list[SlotRange]:

@@ -84,6 +84,7 @@ async def install(
     tools = TOOLS[kind](folder / f"{kind}-tools")
     machine = Machine(village, folder / kind, answer.text, shell=SHELLS[kind], tools=tools)
     machine.configure(
+        URL=f"http://{LINK}:{port}",  # the link stands before ingest
         RUN=machine.ram,
         SPOOL=machine.disk if kind == "linux" else machine.ram,
         BEAT_S=1,

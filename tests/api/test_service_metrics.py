@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.scope import Caller, Role
 from app.core.clock import utc_now
 from app.postgres.engine import open_engine, open_sessions
 from app.status import site_metrics
@@ -75,7 +76,8 @@ async def test_what_sites_reported_and_nobody_has_taken_in_is_counted(cast: Cast
 
 
 async def test_it_counts_the_streams_that_are_open(app: FastAPI, cast: Cast) -> None:
-    with app.state.streams.counted(), app.state.streams.counted():
+    ana, ben = (Caller(number, name, Role.VIEWER, "64") for number, name in enumerate(("ana", "ben")))
+    with app.state.streams.counted(ana), app.state.streams.counted(ben):
         assert value(await scraped(cast.stranger), "sinyal_status_streams") == 2
     assert value(await scraped(cast.stranger), "sinyal_status_streams") == 0
 

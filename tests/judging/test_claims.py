@@ -38,9 +38,13 @@ def seconds(claims: list[Claim], start: datetime = START) -> list[tuple[int, int
 
 
 def test_each_row_claims_until_the_next_one_or_until_that_is_overdue() -> None:
-    assert seconds(push(late(0), late(60), late(200), late(260, lost=True), received=900)) == [(0, 144), (200, 260)]
+    assert seconds(push(late(0), late(60), late(200), late(260), received=300)) == [(0, 144), (200, 300)]
     assert seconds(push(late(0), late(60), received=70)) == [(0, 70)], "none reaches beyond its receipt"
     assert push(late(0, lost=True), received=900) == []
+
+
+def test_an_answer_before_a_loss_claims_its_own_second_alone_for_the_link_went_some_time_in_between() -> None:
+    assert seconds(push(late(0), late(60), late(120, lost=True), received=900)) == [(0, 61)]
 
 
 def test_what_a_device_lost_itself_is_lost_from_loss_to_loss() -> None:
