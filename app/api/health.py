@@ -69,8 +69,8 @@ def _warnings(state: Any) -> list[str]:
         warnings.append("fewer than two canaries (SINYAL_CANARIES): our own outage would look like one of the sites'")
     if snapshot.deaf_since is not None and snapshot.has_pushing_sites:
         warnings.append(
-            "our own push heartbeat does not arrive, so no pushing site is judged silent: check SINYAL_PUBLIC_URL "
-            "and the reverse proxy"
+            "our own push heartbeat does not arrive, so no pushing site is judged silent: check that ingest runs, "
+            "SINYAL_PUBLIC_URL or SINYAL_INGEST_URL, and the reverse proxy"
         )
     if snapshot.rejected:
         sites = f"{len(snapshot.rejected)} site" + "s" * (len(snapshot.rejected) != 1)

@@ -58,8 +58,9 @@ async def check_ingest(settings: Settings) -> CheckResult:
         )
     since = "" if ingest is None else f" since {ingest['blind_since']:%Y-%m-%d %H:%M:%S} UTC"
     remedy = (
-        "Until it does, silent sites are not judged, and devices may not get through either: check SINYAL_PUBLIC_URL, "
-        "the proxy and the certificate, and look for own_beat_unanswered in the worker's log"
+        "Until it does, silent sites are not judged, and devices may not get through either: check that ingest runs, "
+        "SINYAL_PUBLIC_URL or SINYAL_INGEST_URL, the proxy and the certificate, and look for own_beat_unanswered in "
+        "the worker's log"
     )
     return CheckResult(CheckStatus.FAIL, f"ingest: the worker's own push beat has not come back{since}", remedy)
 
