@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.claim_overlay import overlay
 from app.availability.intervals import TimeRange
+from app.availability.maintenance_overlay import merge_ranges
 from app.availability.timeline import TimelineSegment, timeline
 from app.core.periods import Period
 from app.judging.claim_store import claims_of
@@ -49,7 +50,7 @@ async def _in_service(session: AsyncSession, site_id: int, period: Period) -> li
             SiteConfiguration.started_at < period.end,
         )
     )
-    return [(start, end or period.end) for start, end in rows]
+    return merge_ranges((start, end or period.end) for start, end in rows)
 
 
 async def evidence_sources(

@@ -89,6 +89,23 @@ async def test_an_outage_is_written_from_its_first_lost_slot_with_the_evidence_t
     assert down["duration_s"] == 20
 
 
+async def test_a_new_configuration_within_a_segment_does_not_split_it(
+    measured: MeasuredSite, session: AsyncSession
+) -> None:
+    for outcome in ((0, OK), (60, OK), (120, TIMEOUT), (130, TIMEOUT), (140, OK)):
+        await measured.ingest(outcome)
+    async with session.begin():
+        for statement in (
+            "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
+            """INSERT INTO site_configuration SELECT (jsonb_populate_record(c, jsonb_build_object(
+                'started_at', c.ended_at, 'ended_at', NULL, 'speed_budget_mb', 9))).*
+            FROM site_configuration c WHERE site_id = :id""",
+        ):
+            await session.execute(text(statement), {"at": measured.start + timedelta(seconds=130), "id": measured.id})
+    shown = (await measured.get("/segments", period="1h"))["items"]
+    assert [(item["state"], item["duration_s"]) for item in shown if item["state"] == "down"] == [("down", 20)]
+
+
 async def test_a_batch_that_comes_twice_counts_once(measured: MeasuredSite) -> None:
     batch = [(0, OK), (60, TIMEOUT), (70, TIMEOUT)]
     await measured.ingest(*batch)
