@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.scope import Caller, Role
+from app.access.models import Role
+from app.access.scope import Caller
 from app.core.clock import utc_now
 from app.postgres.engine import open_engine, open_sessions
 from app.status import site_metrics
