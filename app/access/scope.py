@@ -66,6 +66,11 @@ class Caller:
         return f"token:{self.token_id}" if self.token_id is not None else f"account:{self.account_id}"
 
     @property
+    def limit_key(self) -> str:
+        """What its limits count for: its account, whichever of its tokens and sessions is used; else its token."""
+        return self.key if self.account_id is None else f"account:{self.account_id}"
+
+    @property
     def writes(self) -> bool:
         return self.role in WRITERS
 

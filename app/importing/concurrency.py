@@ -38,8 +38,7 @@ class AccountQueues:
     @asynccontextmanager
     async def hold(self, caller: Caller) -> AsyncIterator[None]:
         """Wait until the account's earlier imports have ended. Raises TooManyRequests if too many wait already."""
-        account = caller.key if caller.account_id is None else f"account:{caller.account_id}"
-        queue = self._queues.setdefault(account, _Queue())
+        queue = self._queues.setdefault(caller.limit_key, _Queue())
         if queue.length >= MAX_QUEUED:
             raise TooManyRequests(RETRY_S)
         queue.length += 1

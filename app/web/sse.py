@@ -72,10 +72,7 @@ class EventStream(StreamingResponse):
 
 def _shares(caller: Caller) -> tuple[tuple[str, str], tuple[str, str]]:
     """Return what a stream of the caller counts for: the account, whichever token it uses, and the address."""
-    return ("caller", f"account {caller.username}" if caller.username else caller.key), (
-        "address",
-        network_of(caller.address),
-    )
+    return ("caller", caller.limit_key), ("address", network_of(caller.address))
 
 
 def event_schema(kind: str, data: dict[str, Any]) -> dict[str, Any]:

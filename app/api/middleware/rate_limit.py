@@ -46,6 +46,4 @@ class RateLimit:
         if caller is None:
             client = scope.get("client")
             return network_of(client[0] if client else None).encode()
-        if caller.account_id is not None:
-            return b"account %d" % caller.account_id
-        return b"token %d" % (caller.token_id or 0)
+        return caller.limit_key.encode()
