@@ -205,10 +205,19 @@ class Site(Base):
 
     @property
     def address(self) -> tuple[object, ...]:
-        """Return where the site is probed; after a change of it the site counts as never seen."""
-        return self.probe, self.host, self.port, self.url
+        """Return where the site is probed; after a change of it the site counts as never seen.
+
+        What its probe does not use is no part of it: an agent pushes from wherever it is, a ping has no port.
+        """
+        return self.probe, *(getattr(self, name) for name in ADDRESS_FIELDS[self.probe])
 
 
+ADDRESS_FIELDS = {
+    ProbeKind.ICMP: ("host",),
+    ProbeKind.TCP: ("host", "port"),
+    ProbeKind.HTTP: ("host", "url"),
+    ProbeKind.PUSH: (),
+}
 DATED_FIELDS = (
     "kind",
     "lifecycle",

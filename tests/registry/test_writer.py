@@ -1,13 +1,15 @@
 """Writing many sites at once: codes, conflicts, and their audit entries."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Audit, Role
 from app.access.scope import Caller
+from app.core.clock import utc_now
 from app.core.errors import NotAllowed
 from app.registry import conflicts, drafts, store, writer
 from app.registry.drafts import Draft
@@ -146,3 +148,26 @@ async def test_every_write_is_audited_with_its_changes_and_masked_contacts(cast:
         ("change", code, VILLAGE, {"ssid": None, "provider": "telkom-wms"}, {"ssid": "Desa", "provider": "iconplus"}),
         ("retire", code, VILLAGE, {"lifecycle": "active"}, {"lifecycle": "retired"}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("registered", "unused"),
+    [
+        ({"host": "198.51.100.1"}, {"port": 8080, "url": "https://198.51.100.1/"}),
+        ({"host": "198.51.100.1", "probe": "tcp", "port": 80}, {"url": "https://198.51.100.1/"}),
+        ({"host": "198.51.100.1", "probe": "http", "url": "http://198.51.100.1/"}, {"port": 8080}),
+        ({"host": None, "probe": "push"}, {"host": "198.51.100.2", "port": 80, "url": "https://198.51.100.2/"}),
+    ],
+)
+async def test_what_its_probe_does_not_use_is_no_new_address(
+    cast: Cast, session: AsyncSession, registered: dict[str, Any], unused: dict[str, Any]
+) -> None:
+    made = await register(cast, **registered)
+    since = utc_now() - timedelta(days=1)
+    async with session.begin():
+        await session.execute(update(Site).values(addressed_at=since))
+    for name, value in unused.items():
+        answer = await cast.ana.patch(f"/sites/{made['id']}", {name: value})
+        assert answer.status_code == 200, answer.text
+    async with session.begin():
+        assert await session.scalar(select(Site.addressed_at)) == since
