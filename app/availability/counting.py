@@ -50,6 +50,7 @@ def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> l
     Maintenance inside an outage takes seconds from it but does not split it. A contract counts a whole downtime, also
     what was unreachable of it, if it is long enough: measured from its first lost reading to its last, without
     maintenance, time outside service hours, excused seconds and what nobody saw. That is the least it can have been.
+    Where claims alone make it too short, nobody knows whether it counts.
     """
     low, high = parts[0][0], parts[-1][1]
     downtimes = [(a, b, run) for a, b, run in _downtimes(history) if a < high and b > low]
@@ -70,17 +71,20 @@ def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> l
         counted_as = claimed_state(state) if claimed and state else state
         kind = _kind(counted_as, configuration, maintained)
         is_claimed = counted_as is not state and kind in CLAIMED_KINDS
+        is_contested = is_claimed and state in BAD
         counts = (
-            kind in BAD_STATES
+            (kind in BAD_STATES or is_contested)
             and contract is not None
             and contract.in_service_hours
-            and not contract.policy.excuses(kind, cause)
+            and not contract.policy.excuses(str(state), cause)
         )
         if run is not None and counts:
-            run.proven_s += max(0, min(end, run.proven_until) - start)
+            proven_s = max(0, min(end, run.proven_until) - start)
+            run.contested_s += proven_s if is_contested else 0
+            run.proven_s += 0 if is_contested else proven_s
         if part is not None:
             outage = None if run is None or start < run.outage_at else (history.site_id, run.outage_at)
-            counted_run = run if counts else None
+            counted_run = run if counts and not is_contested else None
             slices.append(
                 Slice(part, end - start, kind, configuration, outage, cause, contract, counted_run, is_claimed)
             )

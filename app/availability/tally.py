@@ -15,11 +15,15 @@ UNCLASSIFIED = "unclassified"
 
 @dataclass(slots=True)
 class DowntimeRun:
-    """A downtime: when its outage began (its end, if it has none), and the seconds proven that a contract may count."""
+    """A downtime: when its outage began (its end, if it has none), and the seconds that a contract may count.
+
+    `proven_s` of these are proven by losses; `contested_s` would be, were they not claimed to have been good.
+    """
 
     outage_at: int
     proven_until: int  # its last lost reading
     proven_s: int = 0
+    contested_s: int = 0
 
 
 class Slice(NamedTuple):
@@ -40,6 +44,12 @@ class Slice(NamedTuple):
         if self.run is None or self.contract is None:
             return False
         return self.run.proven_s >= self.contract.policy.min_outage_s
+
+    @property
+    def countable_if_claims_are_false(self) -> bool:
+        if self.run is None or self.contract is None:
+            return False
+        return self.run.proven_s + self.run.contested_s >= self.contract.policy.min_outage_s
 
 
 @dataclass(slots=True)
@@ -76,8 +86,10 @@ class Tally:
         self.targets.add(contract.policy.sla_target_pct)
         if contract.in_service_hours and slice_.kind != "maintenance":
             self.contract_s += slice_.length_s
-            self.contract_unknown_s += slice_.length_s if slice_.kind == "unknown" else 0
-            self.countable_down_s += slice_.length_s if slice_.countable else 0
+            if slice_.countable:
+                self.countable_down_s += slice_.length_s
+            elif slice_.kind == "unknown" or slice_.countable_if_claims_are_false:
+                self.contract_unknown_s += slice_.length_s
 
     def set_inactive(self, seconds: int) -> None:
         """Set what is left of the time that sites were configured: never less than nothing."""

@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -323,6 +324,17 @@ def test_a_claim_makes_unknown_of_an_outage_and_up_of_what_is_unknown() -> None:
     assert (maintained.claimed_s, maintained.seconds["maintenance"]) == (200, 300)
 
 
+def test_a_claim_brings_no_outage_below_the_least_duration_of_a_contract() -> None:
+    happened = states((State.UP, 500), (State.DOWN, 310), (State.UP, 190))
+    terms = [(START, END, ContractPolicy(Decimal(75), min_outage_s=300))]
+    claimed = count(happened, WHOLE, START, END, claims=[(at(600), at(611))], policies=terms)
+    assert (claimed.seconds["down"], claimed.seconds["unknown"], claimed.countable_down_s) == (299, 11, 0)
+    assert claimed.contract_unknown_s == 310, "if the claim is false all of the outage counts"
+    assert claimed.verdict == "undetermined"
+    shorter = count(happened, WHOLE, START, at(790), claims=[(at(600), at(611))], policies=[policy(min_outage_s=311)])
+    assert shorter.contract_unknown_s == 11, "it does not count, whatever is true"
+
+
 def test_a_contract_is_judged_by_the_bounds_of_what_is_claimed() -> None:
     happened = states((State.UP, 500), (State.DOWN, 400), (State.UP, 100))
     terms = [policy(min_outage_s=50)]
@@ -334,6 +346,16 @@ def test_a_contract_is_judged_by_the_bounds_of_what_is_claimed() -> None:
     partly = count(happened, WHOLE, START, END, claims=[(at(600), at(700))], policies=terms)
     assert (partly.outages, partly.countable_down_s, partly.contract_unknown_s) == (1, 300, 100)
     assert partly.verdict == "missed"
+
+
+@given(histories(), st.integers(0, 2000), st.integers(1, 3000))
+def test_claims_take_no_downtime_out_of_the_bounds_of_a_contract(
+    history: CountableHistory, begin: int, length: int
+) -> None:
+    low = to_slot(START) + begin
+    (claimed,), (proven,) = (tally_parts(one, [(low, low + length)]) for one in (history, replace(history, claims=[])))
+    assert claimed.countable_down_s <= proven.countable_down_s
+    assert claimed.countable_down_s + claimed.contract_unknown_s >= proven.countable_down_s
 
 
 @given(histories(), st.integers(0, 2000), st.integers(1, 3000))
