@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import from_slot, to_slot, utc_now
 from app.judging import blind_ranges, ingest, judge_context, propagation
 from app.judging.blind_ranges import BlindRange
-from app.judging.claims import LATE
+from app.judging.claims import LATE, is_claim
 from app.judging.fold import fold, fold_order
 from app.judging.rejudge import initial_state
 from app.judging.segments import apply_changes
 from app.measurements import store as measurements
 from app.postgres.engine import Sessions, transaction
+from app.push.timestamps import NOT_SENT
 from probes.contract import AGENT, CENTRAL, SILENCE, Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import register
@@ -62,6 +63,17 @@ class Devices(Village):
                 found += [Reading(site_id, slot, TIMEOUT, 0, (), every, "not heard", SILENCE) for slot in slots]
         return found
 
+    def rows_beside(self, silences: Sequence[Reading], life: Sequence[Reading]) -> list[Reading]:
+        """What a device may send afterwards for the very seconds of silences, or near them."""
+        taken = {reading.slot for reading in life}
+        found = {}
+        for silence in silences:
+            slot = silence.slot + self.random.choice([0, 0, 1, 20])
+            if self.random.random() < 0.3 and slot not in taken:
+                outcome, reason = self.random.choice([(FAULT, NOT_SENT), (TIMEOUT, LATE)])
+                found[slot] = Reading(silence.key, slot, outcome, 3 * (outcome is TIMEOUT), (), 60, reason, AGENT)
+        return list(found.values())
+
 
 async def make_devices(sessions: Sessions, cast: Cast, session: AsyncSession, seed: int) -> Devices:
     push = {"probe": "push", "host": None}
@@ -82,7 +94,8 @@ async def test_pushes_and_silences_that_arrive_late_twice_or_in_any_order_leave_
     readings: list[Reading] = []
     for site_id, every in zip(field.ids, (60, 60, 300, 60), strict=True):
         life = field.device_life(site_id, every)
-        readings += [*life, *field.silences(site_id, every, life)]
+        silences = field.silences(site_id, every, life)
+        readings += [*life, *silences, *field.rows_beside(silences, life)]
     ingest_blind, central_blind = field.random_blind_ranges(3), field.random_blind_ranges(2)
     arriving = sorted(readings, key=lambda reading: reading.slot + field.random.choice([0, 0, 100, 700, 6000]))
     while arriving:
@@ -103,7 +116,7 @@ async def test_pushes_and_silences_that_arrive_late_twice_or_in_any_order_leave_
             context = (
                 await judge_context.load(reading, [site_id], blind_ranges.BLINDNESS_SOURCE, field.start, utc_now())
             )[site_id]
-            evidence = [one for one in readings if one.key == site_id and one.reason != LATE]
+            evidence = [one for one in readings if one.key == site_id and not is_claim(one)]
             own = sorted(evidence, key=fold_order)
             folded = fold(initial_state(context.configurations[0]), own, context)
             expected[site_id] = apply_changes([], folded.changes), folded.checkpoints, folded.state
