@@ -22,7 +22,7 @@ P = ParamSpec("P")
 
 @dataclass(slots=True, weakref_slot=True)
 class _Queue:
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     length: int = 0
 
 
@@ -43,7 +43,7 @@ class AccountQueues:
             raise TooManyRequests(RETRY_S)
         queue.length += 1
         try:
-            async with queue.turn:
+            async with queue.lock:
                 yield
         finally:
             queue.length -= 1

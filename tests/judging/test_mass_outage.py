@@ -23,7 +23,7 @@ from tests.support.rejudged_village import OK, TIMEOUT, Village, assert_same, ba
 STATES = {"up": "U", "down": "D", "unknown": "?", "unreachable": "R", "degraded": "g"}
 
 
-class Crowd:
+class ManySites:
     """Sites of two providers, all looked at together, and canaries beaten every two seconds."""
 
     def __init__(self, village: Village) -> None:
@@ -52,112 +52,120 @@ class Crowd:
 
 
 @pytest.fixture
-async def crowd(sessions: Sessions, cast: Cast, session: AsyncSession) -> Crowd:
+async def village_network(sessions: Sessions, cast: Cast, session: AsyncSession) -> ManySites:
     ids = [
         (await register(cast, host=f"127.8.1.{n}", provider="iconplus" if n % 2 else "telkom-wms"))["id"]
         for n in range(1, 21)
     ]
     start = floor_second(utc_now()) - timedelta(hours=2)
     await backdate(session, start)
-    return Crowd(Village(sessions, ids, start, Random(0)))
+    return ManySites(Village(sessions, ids, start, Random(0)))
 
 
-async def test_while_the_canaries_answer_a_mass_outage_counts_at_once_and_whole(crowd: Crowd) -> None:
+async def test_while_the_canaries_answer_a_mass_outage_counts_at_once_and_whole(village_network: ManySites) -> None:
     """Twelve lose 23 s together, three are out for longer, four were out 30 s before: all of it counts."""
-    before, flapping, longer = crowd.ids[:4], crowd.ids[4:16], crowd.ids[16:19]
-    canaries = crowd.canaries(True, True)
-    await crowd.look(0, [])
+    before, flapping, longer = village_network.ids[:4], village_network.ids[4:16], village_network.ids[16:19]
+    canaries = village_network.canaries(True, True)
+    await village_network.look(0, [])
     for second in (30, 40, 50):
-        await crowd.look(second, before, before, canaries=canaries)
+        await village_network.look(second, before, before, canaries=canaries)
     for second in (60, 70):
-        result = await crowd.look(second, [*before, *flapping, *longer], canaries=canaries)
+        result = await village_network.look(second, [*before, *flapping, *longer], canaries=canaries)
     assert {site.state.value for site in result.judged if site.site_id in flapping + longer} == {"down"}
     for second in (83, 120, 170):
-        await crowd.look(second, longer, canaries=canaries)
-    await crowd.look(180, [], canaries=canaries)
+        await village_network.look(second, longer, canaries=canaries)
+    await village_network.look(180, [], canaries=canaries)
     for site_id in before:
-        assert await crowd.segments(site_id) == [(0, "U"), (30, "D"), (83, "U")]
+        assert await village_network.segments(site_id) == [(0, "U"), (30, "D"), (83, "U")]
     for site_id in flapping:
-        assert await crowd.segments(site_id) == [(0, "U"), (60, "D"), (83, "U")]
+        assert await village_network.segments(site_id) == [(0, "U"), (60, "D"), (83, "U")]
     for site_id in longer:
-        assert await crowd.segments(site_id) == [(0, "U"), (60, "D"), (180, "U")]
+        assert await village_network.segments(site_id) == [(0, "U"), (60, "D"), (180, "U")]
 
 
 @pytest.mark.parametrize("answers", [(True, False), (True, True, False)])
-async def test_a_canary_that_is_silent_alone_excuses_nobody(crowd: Crowd, answers: tuple[bool, ...]) -> None:
-    canaries = crowd.canaries(*answers)
-    await crowd.look(0, [])
+async def test_a_canary_that_is_silent_alone_excuses_nobody(
+    village_network: ManySites, answers: tuple[bool, ...]
+) -> None:
+    canaries = village_network.canaries(*answers)
+    await village_network.look(0, [])
     for second in (60, 70):
-        await crowd.look(second, crowd.ids, canaries=canaries)
-    await crowd.look(83, [], canaries=canaries)
-    assert await crowd.segments(crowd.ids[0]) == [(0, "U"), (60, "D"), (83, "U")]
+        await village_network.look(second, village_network.ids, canaries=canaries)
+    await village_network.look(83, [], canaries=canaries)
+    assert await village_network.segments(village_network.ids[0]) == [(0, "U"), (60, "D"), (83, "U")]
 
 
 @pytest.mark.parametrize("answers", [(), (True,), (True, False, False)])
 async def test_without_proof_that_we_could_see_each_site_waits_for_its_own_next_look(
-    crowd: Crowd, answers: tuple[bool, ...]
+    village_network: ManySites, answers: tuple[bool, ...]
 ) -> None:
-    canaries = crowd.canaries(*answers)
-    back, still_out = crowd.ids[:10], crowd.ids[10:]
-    await crowd.look(0, [])
+    canaries = village_network.canaries(*answers)
+    back, still_out = village_network.ids[:10], village_network.ids[10:]
+    await village_network.look(0, [])
     for second in (60, 70):
-        result = await crowd.look(second, crowd.ids, canaries=canaries)
+        result = await village_network.look(second, village_network.ids, canaries=canaries)
     assert {(site.state.value, site.pending) for site in result.judged} == {("unknown", True)}
-    await crowd.look(80, [], back, canaries=canaries)
-    assert await crowd.segments(back[0]) == [(0, "U"), (60, "?"), (80, "U")]
-    assert await crowd.segments(still_out[0]) == [(0, "U"), (60, "?")], "what others answer decides nothing here"
-    await crowd.look(83, still_out, still_out, canaries=canaries)
+    await village_network.look(80, [], back, canaries=canaries)
+    assert await village_network.segments(back[0]) == [(0, "U"), (60, "?"), (80, "U")]
+    assert await village_network.segments(still_out[0]) == [(0, "U"), (60, "?")], (
+        "what others answer decides nothing here"
+    )
+    await village_network.look(83, still_out, still_out, canaries=canaries)
     for site_id in still_out:
-        assert await crowd.segments(site_id) == [(0, "U"), (60, "D")], "from its first lost look on"
+        assert await village_network.segments(site_id) == [(0, "U"), (60, "D")], "from its first lost look on"
     for site_id in back:
-        assert await crowd.segments(site_id) == [(0, "U"), (60, "?"), (80, "U")]
+        assert await village_network.segments(site_id) == [(0, "U"), (60, "?"), (80, "U")]
 
 
-async def test_a_hold_never_touches_an_outage_that_was_confirmed_before(crowd: Crowd) -> None:
-    before, others = crowd.ids[:4], crowd.ids[4:]
-    await crowd.look(0, [])
+async def test_a_hold_never_touches_an_outage_that_was_confirmed_before(village_network: ManySites) -> None:
+    before, others = village_network.ids[:4], village_network.ids[4:]
+    await village_network.look(0, [])
     for second in (40, 50):
-        await crowd.look(second, before, before)
+        await village_network.look(second, before, before)
     for second in (60, 70):
-        await crowd.look(second, crowd.ids)
-    assert await crowd.segments(others[0]) == [(0, "U"), (60, "?")]
-    assert await crowd.segments(before[0]) == [(0, "U"), (40, "D")]
-    await crowd.look(80, [])
-    assert await crowd.segments(before[0]) == [(0, "U"), (40, "D"), (80, "U")]
+        await village_network.look(second, village_network.ids)
+    assert await village_network.segments(others[0]) == [(0, "U"), (60, "?")]
+    assert await village_network.segments(before[0]) == [(0, "U"), (40, "D")]
+    await village_network.look(80, [])
+    assert await village_network.segments(before[0]) == [(0, "U"), (40, "D"), (80, "U")]
 
 
-async def test_a_hold_covers_no_other_site_and_no_other_second(crowd: Crowd) -> None:
-    late, others = crowd.ids[0], crowd.ids[1:]
-    await crowd.look(0, [])
-    await crowd.look(60, others)
-    await crowd.look(70, others, others)
-    await crowd.look(71, [late], [late])
-    await crowd.look(80, [], others)
-    await crowd.look(81, [late], [late])
-    await crowd.look(140, others[:3], others)
-    await crowd.look(150, others[:3], others)
-    assert await crowd.segments(late) == [(0, "U"), (71, "D")]
-    assert await crowd.segments(others[0]) == [(0, "U"), (60, "?"), (80, "U"), (140, "D")]
+async def test_a_hold_covers_no_other_site_and_no_other_second(village_network: ManySites) -> None:
+    late, others = village_network.ids[0], village_network.ids[1:]
+    await village_network.look(0, [])
+    await village_network.look(60, others)
+    await village_network.look(70, others, others)
+    await village_network.look(71, [late], [late])
+    await village_network.look(80, [], others)
+    await village_network.look(81, [late], [late])
+    await village_network.look(140, others[:3], others)
+    await village_network.look(150, others[:3], others)
+    assert await village_network.segments(late) == [(0, "U"), (71, "D")]
+    assert await village_network.segments(others[0]) == [(0, "U"), (60, "?"), (80, "U"), (140, "D")]
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_holds_leave_the_ledger_that_one_fold_over_everything_gives(crowd: Crowd, seed: int) -> None:
+async def test_holds_leave_the_ledger_that_one_fold_over_everything_gives(
+    village_network: ManySites, seed: int
+) -> None:
     random = Random(seed)
     readings: list[Reading] = []
     lost: set[int] = set()
-    canaries = crowd.canaries(*((True,) * seed)) if seed else NO_CANARIES
+    canaries = village_network.canaries(*((True,) * seed)) if seed else NO_CANARIES
     for second in range(0, 1500, 10):
         if random.random() < 0.2:
-            lost = set(random.sample(crowd.ids, random.choice([0, 0, 3, 14])))
-        looked_at = [i for i in crowd.ids if i in lost or second % 60 == 0 or random.random() < 0.1]
-        batch = [crowd.reading(i, second, TIMEOUT if i in lost else OK) for i in looked_at]
+            lost = set(random.sample(village_network.ids, random.choice([0, 0, 3, 14])))
+        looked_at = [i for i in village_network.ids if i in lost or second % 60 == 0 or random.random() < 0.1]
+        batch = [village_network.reading(i, second, TIMEOUT if i in lost else OK) for i in looked_at]
         readings += batch
-        await crowd.village.ingest(batch, canaries=canaries)
-    assert_same(await crowd.village.stored(), await crowd.village.expected(readings))
-    before = await crowd.village.stored()
-    async with transaction(crowd.village.sessions) as session:
+        await village_network.village.ingest(batch, canaries=canaries)
+    assert_same(await village_network.village.stored(), await village_network.village.expected(readings))
+    before = await village_network.village.stored()
+    async with transaction(village_network.village.sessions) as session:
         held = await session.scalar(text("SELECT count(*) FROM suspect"))
-        start = crowd.village.start
-        await rejudge_with_children(session, [DirtyRange(i, start, start + timedelta(hours=1)) for i in crowd.ids])
+        start = village_network.village.start
+        await rejudge_with_children(
+            session, [DirtyRange(i, start, start + timedelta(hours=1)) for i in village_network.ids]
+        )
     assert held, "the readings made a mass outage"
-    assert await crowd.village.stored() == before
+    assert await village_network.village.stored() == before
