@@ -24,11 +24,29 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses={503: {"description": "Not ready"}})
+BLIND = "no canary answers, so no site is judged down: check our own uplink and SINYAL_CANARIES"
+READY = {
+    "ready": True,
+    "problems": [],
+    "warnings": [BLIND],
+    "worker_beat_age_s": 0.6,
+    "blind_since": "2026-11-24T13:06:45Z",
+    "deaf_since": None,
+}
+
+
+@router.get(
+    "/readyz",
+    responses={
+        200: {"description": "Ready", "content": {"application/json": {"example": READY}}},
+        503: {"description": "Not ready"},
+    },
+)
 async def readyz(request: Request, caller: Annotated[Caller | None, Depends(find_caller)]) -> Response:
     """200 once the database is migrated and the status is loaded. A dead worker is a warning: history still serves.
 
-    Callers with a token also read `problems`, `warnings`, and since when the worker sees or hears nothing.
+    Callers with a token also read `problems`, `warnings`, and since when the worker sees (`blind_since`) or hears
+    (`deaf_since`) nothing: null while it does.
     """
     state = request.app.state
     snapshot: Snapshot = state.snapshot
@@ -64,7 +82,7 @@ def _warnings(state: Any) -> list[str]:
     snapshot: Snapshot = state.snapshot
     warnings = []
     if snapshot.blind_since is not None:
-        warnings.append("no canary answers, so no site is judged down: check our own uplink and SINYAL_CANARIES")
+        warnings.append(BLIND)
     elif len(state.settings.canaries) < 2:
         warnings.append("fewer than two canaries (SINYAL_CANARIES): our own outage would look like one of the sites'")
     if snapshot.deaf_since is not None and snapshot.has_pushing_sites:
