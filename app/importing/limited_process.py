@@ -107,7 +107,10 @@ def _context() -> Any:
 
 
 def _serve(sender: Connection, limits: Limits, work: Callable[..., Any], file: Path, args: Any, kwargs: Any) -> None:
-    """Run in the process: set its limits, then open the file."""
+    """Run in the process: set its limits, then open the file. Nothing that it prints reaches the log: a warning of
+    openpyxl or a traceback may quote a cell, such as a contact's number."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s))

@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from fractions import Fraction
 
 
@@ -28,6 +29,12 @@ def crash(data: bytes) -> None:
 
 def fail(data: bytes) -> None:
     raise KeyError(data)
+
+
+def warn(data: bytes) -> str:
+    warnings.warn(data.decode(), stacklevel=1)
+    os.write(2, data)
+    return os.readlink("/proc/self/fd/2")
 
 
 def return_what_is_no_value(data: bytes) -> Fraction:

@@ -1,6 +1,7 @@
 """A process that parses a file ends at its limits, and the one that waits for it goes on."""
 
 import multiprocessing
+import os
 import pickle
 import time
 from collections.abc import Callable
@@ -45,6 +46,11 @@ def test_a_defect_is_no_fault_of_the_file_and_its_text_stays_in_the_process(file
         run(limited_work.fail, file)
     assert str(failed.value).startswith("KeyError in ")
     assert "abc" not in str(failed.value)
+
+
+def test_what_the_process_prints_reaches_no_log(file: Path) -> None:
+    """openpyxl quotes a cell that is formatted as a date but holds a telephone number."""
+    assert run(limited_work.warn, file) == os.devnull
 
 
 def test_only_plain_values_are_taken_from_the_process(file: Path) -> None:
