@@ -133,7 +133,7 @@ def report(outcome: Outcome) -> None:
 
 
 def missed_silences(running: Demo, began: datetime, ended: datetime) -> list[str]:
-    """Return the scripted outages of push sites that no incident records; a selected attack may be too short for any."""
+    """Return the scripted outages of push sites that no incident records. One selected attack is too short for any."""
     pushing = {site["code"] for site in _all(running, "/sites") if site["probe"] == "push"}
     incidents = _all(running, "/incidents", **{"from": (began - timedelta(minutes=10)).isoformat()})
     recorded = [(item["code"], incident) for incident in incidents for item in incident["sites"]]
