@@ -9,11 +9,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.access.scope import Caller
 from app.api import service_metrics
 from app.core.clock import utc_now
+from app.core.errors import NotSignedIn
 from app.postgres.schema import is_current
 from app.status.rendered import MEDIA_TYPES, StatusFormat
 from app.status.snapshot import Snapshot
 from app.web.auth import find_caller
 from app.web.deps import open_to_all
+from app.web.problem_details import NO_TOKEN
+from probes.policy import parse_address
 
 router = APIRouter(tags=["this service"], dependencies=[Depends(open_to_all)])
 liveness_router = APIRouter(tags=["this service"], dependencies=[Depends(open_to_all)])
@@ -96,6 +99,17 @@ def _warnings(state: Any) -> list[str]:
     return warnings
 
 
+def _is_local(request: Request) -> bool:
+    """Whether the client is on this machine: by a Unix socket (None), or a loopback address."""
+    if request.client is None:
+        return True
+    address = parse_address(request.client.host)
+    return address is not None and (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
 @router.get("/metrics", include_in_schema=False)
-async def get_metrics(request: Request) -> Response:
+async def get_metrics(request: Request, caller: Annotated[Caller | None, Depends(find_caller)]) -> Response:
+    """For callers, and for this machine itself: as `/readyz`, it tells when the worker sees or hears nothing."""
+    if caller is None and not _is_local(request):
+        raise NotSignedIn(NO_TOKEN)
     return Response(await service_metrics.render(request.app.state), media_type=MEDIA_TYPES[StatusFormat.METRICS])

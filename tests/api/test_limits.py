@@ -103,7 +103,7 @@ async def test_who_watches_the_service_is_never_told_to_wait(narrow: FastAPI) ->
     await statuses(narrow, 4)
     async with asking(narrow) as client:
         assert [(await client.get("/healthz")).status_code for _ in range(10)] == [200] * 10
-        assert (await client.get("/metrics")).status_code == 200
+        assert (await client.get("/metrics")).status_code == 401, "without a token"
         assert (await client.get(f"{API}/sites")).status_code == 429
 
 

@@ -5,6 +5,7 @@ import time
 from datetime import timedelta
 from unittest.mock import Mock
 
+import httpx
 import orjson
 import pytest
 from fastapi import FastAPI
@@ -74,6 +75,20 @@ async def test_what_sites_reported_and_nobody_has_taken_in_is_counted(cast: Cast
     found = await scraped(cast.stranger)
     assert [value(found, f"sinyal_inbox_{name}") for name in ("waiting", "refused")] == [2, 1]
     assert value(found, "sinyal_inbox_age_seconds") == 300
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("203.0.113.9", 401), ("nonsense", 401)],
+)
+async def test_what_tells_when_nobody_hears_is_for_this_machine_and_for_callers(
+    address: str, status: int, app: FastAPI, cast: Cast
+) -> None:
+    transport = httpx.ASGITransport(app, client=(address, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as elsewhere:
+        assert (await elsewhere.get("/metrics")).status_code == status
+        token = {"Authorization": cast.vera.client.headers["authorization"]}
+        assert (await elsewhere.get("/metrics", headers=token)).status_code == 200
 
 
 async def test_it_counts_the_streams_that_are_open(app: FastAPI, cast: Cast) -> None:
