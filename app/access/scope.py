@@ -79,8 +79,8 @@ class Caller:
         return self.role in WRITERS
 
     @property
-    def sees_push_addresses(self) -> bool:
-        """Where a site's pushes came from is for the province alone."""
+    def sees_addresses(self) -> bool:
+        """Where pushes came from, and which canaries we beat, is for the province's own officers alone."""
         return self.role in PROVINCIAL and self.region_code == PROVINCE
 
     def covers(self, code: str) -> bool:

@@ -83,7 +83,7 @@ async def read_device(session: AsyncSession, site_id: int, *, caller: Caller) ->
         "token_created_by": token and token.created_by,
         **{name: getattr(device, name, None) for name in DEVICE_COLUMNS},
         **{name: getattr(device, name, 0) for name in COUNT_COLUMNS},
-        "sources": await _sources(session, site_id) if caller.sees_push_addresses else None,
+        "sources": await _sources(session, site_id) if caller.sees_addresses else None,
         "boots": receipts.boots,
         "boots_since": receipts.first_at,
         **await read_silence(session, site_id, now=utc_now()),

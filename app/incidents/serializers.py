@@ -27,7 +27,7 @@ async def serialize(session: AsyncSession, incidents: Sequence[Incident], *, cal
     sites = sorted({member.outage.site_id for member in outages})
     children = await store.count_children(session, sites, caller=caller)
     sources = await measurements.sources_of(session, {_first_loss(member) for member in outages})
-    addresses = await _refuting_addresses(session, outages) if caller.sees_push_addresses else {}
+    addresses = await _refuting_addresses(session, outages) if caller.sees_addresses else {}
     return [
         _incident(incident, members[incident.id], children, sources, addresses, caller=caller) for incident in incidents
     ]

@@ -9,7 +9,7 @@ from sqlalchemy import Row, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.scope import PROVINCE, Caller, visible_to
+from app.access.scope import Caller, visible_to
 from app.core.periods import Period
 from app.judging.blind_ranges import MASS_OUTAGE
 from app.judging.models import Suspect
@@ -124,9 +124,8 @@ def _evidence(evidence: dict[str, Any] | None, caller: Caller) -> dict[str, Any]
     """Number the canaries; only the province learns their addresses: whoever knows them could silence them."""
     if evidence is None:
         return None
-    provincial = caller.region_code == PROVINCE and caller.provider_id is None
     canaries = [
-        {**canary, "canary": number, "address": canary["address"] if provincial else None}
+        {**canary, "canary": number, "address": canary["address"] if caller.sees_addresses else None}
         for number, canary in enumerate(evidence["canaries"], 1)
     ]
     return {"verdict": evidence["verdict"], "canaries": canaries}
