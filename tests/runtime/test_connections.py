@@ -87,11 +87,12 @@ class Peer:
 
     async def wait_until_cut(self, within_s: float) -> bytes:
         """Return what it sent before it disconnected."""
+        received = b""
         async with asyncio.timeout(within_s):
-            try:
-                return await self._reader.read()
-            except ConnectionError:
-                return b""
+            with contextlib.suppress(ConnectionError):  # it was sent something after it had disconnected
+                while piece := await self._reader.read(4_096):
+                    received += piece
+        return received
 
     async def flood(self, data: bytes, *, every_s: float = 0) -> int:
         """Send it again and again until it is disconnected; return how many bytes, at most 30 million."""
