@@ -14,11 +14,12 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import httpx
 
-from tests.attack import bombs
+from tests.importing.bombs import SWELLING
 
 ADDRESS = "127.0.0.66"
 AT_ONCE, PATIENCE_S = 30, 30.0
@@ -95,12 +96,12 @@ async def deep_json(target: Target) -> None:
 
 async def import_bombs(target: Target) -> None:
     """13: spreadsheets that unpack to gigabytes."""
-    await _import(target, bombs.BOMBS[next(target.numbers) % len(bombs.BOMBS)](), "sites.xlsx")
+    await _import(target, _bombs()[next(target.numbers) % len(SWELLING)], "sites.xlsx")
 
 
 async def import_line(target: Target) -> None:
     """13: a CSV file of one line."""
-    await _import(target, bombs.long_csv_line(), "sites.csv")
+    await _import(target, b'village_code,technology,provider,probe\n"' + b"x" * 19_000_000, "sites.csv")
 
 
 async def _import(target: Target, content: bytes, name: str) -> None:
@@ -183,10 +184,12 @@ async def many_streams(target: Target) -> None:
     """17: one caller opens 1,000 streams, and holds them."""
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(34):
-            _, writer = await asyncio.open_connection("127.0.0.1", target.port, local_addr=(ADDRESS, 0))
+            reader, writer = await asyncio.open_connection("127.0.0.1", target.port, local_addr=(ADDRESS, 0))
             stack.callback(writer.close)
             head = f"GET {API}/status/stream HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {target.token}\r\n\r\n"
             writer.write(head.encode())
+            status = (await reader.readline()).split()
+            target.answers[status[1].decode() if len(status) > 1 else "cut"] += 1
         await asyncio.sleep(max(0.0, target.until - time.monotonic()))
 
 
@@ -196,10 +199,14 @@ async def push_bomb(target: Target) -> None:
     await target.push(content=_zeros(), headers=headers)
 
 
-def _zeros(cached: list[bytes] = []) -> bytes:  # noqa: B006  # made once
-    if not cached:
-        cached.append(gzip.compress(b" " * 500_000_000, 9))
-    return cached[0]
+@cache
+def _bombs() -> list[bytes]:
+    return [make() for make in SWELLING.values()]
+
+
+@cache
+def _zeros() -> bytes:
+    return gzip.compress(b" " * 500_000_000, 9)
 
 
 ATTACKS: dict[str, Attack] = {
@@ -242,8 +249,8 @@ async def run(attack: Attack, target: Target) -> Counter[str]:
 
 def main() -> None:
     os.nice(5)
-    for bomb in bombs.BOMBS if sys.argv[1] == "import_bombs" else ():
-        bomb()
+    if sys.argv[1] == "import_bombs":
+        _bombs()
     if sys.argv[1] == "push_bomb":
         _zeros()
     print("ready", flush=True)

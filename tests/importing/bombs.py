@@ -3,6 +3,7 @@
 import io
 import zipfile
 import zlib
+from collections.abc import Callable
 
 from tests.support.imports import TOP, repack, workbook
 
@@ -10,7 +11,7 @@ GOOD = workbook(TOP, ["64.02.05.2003", "fo", "x", "icmp", "a.id"])
 SHEET = "xl/worksheets/sheet1.xml"
 
 
-SWELLING = {
+SWELLING: dict[str, Callable[[], bytes]] = {
     "deflate with a false size": lambda: _with_false_size(zipfile.ZIP_DEFLATED),
     "bzip2 with a false size": lambda: _with_false_size(zipfile.ZIP_BZIP2),
     "lzma with a false size": lambda: _with_false_size(zipfile.ZIP_LZMA),
