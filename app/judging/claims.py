@@ -40,9 +40,11 @@ def claims_of_push(
 ) -> list[Claim]:
     """Return what the readings of a push claim: each from its slot to the next one, or until that is overdue.
 
-    Where the next one was lost, only its own second: the device does not know when it lost the link in between.
+    Where the next one was lost, only its own second: the device does not know when it lost the link in between. What is
+    shorter than a beat is no claim: a look takes seconds, in which the link may go or come.
     """
-    if not any(map(is_claim, readings)):
+    beat_s = max((reading.valid_s for reading in readings if is_claim(reading)), default=None)
+    if beat_s is None:
         return []
     received = to_slot(received_at)
     ordered = sorted(readings, key=lambda reading: reading.slot)
@@ -55,7 +57,7 @@ def claims_of_push(
     return [
         Claim(site_id, from_slot(start), from_slot(end), received_at, address, boot)
         for start, end in _merge_slots(claimed)
-        if start < end
+        if end - start >= beat_s
     ]
 
 

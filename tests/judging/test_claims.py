@@ -47,6 +47,11 @@ def test_an_answer_before_a_loss_claims_its_own_second_alone_for_the_link_went_s
     assert seconds(push(late(0), late(60), late(120, lost=True), received=900)) == [(0, 61)]
 
 
+def test_what_is_shorter_than_a_beat_is_no_claim_for_the_link_goes_and_comes_within_a_look() -> None:
+    assert push(late(0), late(60, lost=True), received=900) == []
+    assert push(late(0), received=59) == []
+
+
 def test_what_a_device_lost_itself_is_lost_from_loss_to_loss() -> None:
     assert lost_ranges([(0, 60), (70, 60), (400, 60)]) == [(0, 130), (400, 460)]
 

@@ -51,7 +51,8 @@ class People:
         with closing(self._log), ThreadPoolExecutor(max(1, len(actions))) as pool:
             for done in [pool.submit(self._at, at_s, action) for at_s, action in actions]:
                 done.result()
-            self._ask_again()
+            for question in self.questions:
+                self._ask_again(question)
 
     def _at(self, at_s: float, action: Callable[[], None]) -> None:
         time.sleep(max(0.0, self.started_at + at_s - time.time()))
@@ -64,31 +65,36 @@ class People:
 
     def _change(self, action: PlannedAction) -> None:
         field, value = CHANGES[action.what]
-        if action.what in ("kind", "move"):
-            self._ask(action)
+        questions = self._ask(action) if action.what in ("kind", "move") else []
         began = time.time()
         _answer_of(partial(self._patch, action.code, {field: value or action.value}))
         self._write(what=action.what, site=action.code, began=began, done=time.time(), value=action.value)
+        for question in questions:  # of regions at once: later, what other sites report late has corrected them
+            if question["question"].startswith("/regions"):
+                self._ask_again(question)
+            else:
+                self.questions.append(question)
 
     def _patch(self, code: str, body: dict[str, Any]) -> None:
         self.running.client.patch(f"/sites/{code}", json=body).raise_for_status()
 
-    def _ask(self, action: PlannedAction) -> None:
+    def _ask(self, action: PlannedAction) -> list[dict[str, Any]]:
         """Ask about the settled past before a change: of the site, and of the regions that it is or will be in."""
         first, last = int(self.started_at) + 20, int(time.time()) - SETTLED_S
         if first >= last:  # a short run
-            return
+            return []
         period = {"from": str(first * 1000), "to": str(last * 1000)}
         villages = {action.code[:13]} | ({action.value} if action.what == "move" and action.value else set())
         paths = [f"/sites/{action.code}/uptime", *(f"/regions/{code}/uptime" for code in around(villages))]
-        for path in paths:
-            question = {"question": path, "period": period, "change": f"{action.what} of {action.code}"}
-            self.questions.append(question | {"before": self._figures(path, period)})
+        change = f"{action.what} of {action.code}"
+        return [
+            {"question": path, "period": period, "change": change, "before": self._figures(path, period)}
+            for path in paths
+        ]
 
-    def _ask_again(self) -> None:
-        for question in self.questions:
-            after = self._figures(question["question"], question["period"])
-            self._write(what="snapshot", **{n: question[n] for n in ("question", "change", "before")}, after=after)
+    def _ask_again(self, question: dict[str, Any]) -> None:
+        after = self._figures(question["question"], question["period"])
+        self._write(what="snapshot", **{n: question[n] for n in ("question", "change", "before")}, after=after)
 
     def _figures(self, path: str, period: dict[str, str]) -> dict[str, Any]:
         answer = _answer_of(partial(self.running.get, path, step="hour", **period))
