@@ -123,7 +123,7 @@ async def _connect(running: Demo) -> asyncpg.Connection:
 
 
 async def _measure(running: Demo) -> MeasuredPeriod:
-    pids = {name: running.child(name) for name in ("worker", "api", "database")}
+    pids = {name: running.child(name) for name in ("worker", "api", "ingest", "database")}
     faults, spent, began = _faults(running), {name: cpu_s(pid) for name, pid in pids.items()}, time.time()
     pinging = _start(running, "pings", MEASURE_S, [], inside=True)
     await asyncio.sleep(MEASURE_S)
