@@ -7,6 +7,8 @@ from tests.benchmarks.truth.checker.intervals import Interval, common, meeting
 from tests.benchmarks.truth.checker.outages import bounds, visible
 from tests.benchmarks.truth.checker.verdict import Verdict, describe
 
+MARGIN_S = 2.0  # a look's slot and a silence's edges are whole seconds
+
 
 def forged(facts: Facts) -> Verdict:
     """Check that an outage stands in spite of rows forged for it: its incident, its mark, its worst case."""
@@ -34,11 +36,13 @@ def forged(facts: Facts) -> Verdict:
 
 
 def _honest(facts: Facts, verdict: Verdict, site: Site) -> None:
-    """Check that no outage of a device that told the truth is called refuted."""
+    """Check that a device that told the truth contests no more of an outage than it was not silent in."""
     for member in facts.members(site.code):
-        if member["refuted_at"] is not None:
+        outage = bounds(facts, member)
+        silent_s = sum(part.length_s for silence in site.silent for part in common(outage, silence))
+        if member["refuted_at"] is not None and member["refuted_s"] > outage.length_s - silent_s + MARGIN_S:
             said = f"refuted by an honest device: {_mark(member)}"
-            verdict.invent(describe(facts, site, bounds(facts, member), said))
+            verdict.invent(describe(facts, site, outage, said))
 
 
 def _mark(member: dict[str, Any]) -> dict[str, Any]:
