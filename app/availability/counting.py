@@ -13,7 +13,8 @@ from app.availability.claim_overlay import CLAIMED_KINDS, claimed_state
 from app.availability.intervals import IntervalMap, align
 from app.availability.policy import ContractPolicy, policies_in_force
 from app.availability.tally import BAD_STATES, DowntimeRun, Slice, Tally
-from app.incidents.outages import BAD, cut_downtimes
+from app.incidents.outages import cut_downtimes
+from app.judging.judge import BAD
 from app.registry.configuration import ConfigurationInForce
 from app.registry.models import State
 

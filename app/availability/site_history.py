@@ -16,8 +16,8 @@ from app.availability.policy import ContractPolicy, DatedContract
 from app.availability.timeline import timelines
 from app.core.clock import floor_second, from_slot, to_slot
 from app.incidents.outage_causes import causes_of
-from app.incidents.outages import BAD
 from app.judging.claim_store import claims_of
+from app.judging.judge import BAD
 from app.postgres.engine import among
 from app.registry.configuration import ConfigurationInForce
 from app.registry.models import Contract, ContractTerms, Lifecycle, Site, SiteConfiguration, State

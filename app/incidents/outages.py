@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from app.judging.claims import Claim
+from app.judging.judge import BAD, GOOD
 from app.registry.models import State
 
-GOOD, BAD = frozenset({State.UP, State.DEGRADED}), frozenset({State.DOWN, State.UNREACHABLE})
 FAR_AHEAD = datetime(9000, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T", int, datetime)
