@@ -12,7 +12,7 @@ import ssl
 import struct
 import termios
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -59,6 +59,7 @@ class DownloadProgress:
     bytes: int = 0
     unread: int = 0  # left in the kernel at the end
     samples: list[Sample] = field(default_factory=list)
+    on_bytes: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         self.started_at = time.monotonic()
@@ -66,6 +67,7 @@ class DownloadProgress:
 
     def add(self, size: int) -> None:
         self.bytes += size
+        self.on_bytes()
         if self.elapsed_s - self.samples[-1].at_s >= SAMPLE_S:
             self.sample()
 
@@ -89,9 +91,13 @@ async def download(
     *,
     echo: Echo | None = None,
     ping: str | None = None,
+    on_bytes: Callable[[], None] = lambda: None,
 ) -> DownloadResult:
-    """Download `url` from `address`, already checked by the policy, with round trips to `ping` where there is ICMP."""
-    progress = DownloadProgress()
+    """Download `url` from `address`, already checked by the policy, with round trips to `ping` where there is ICMP.
+
+    `on_bytes` is called whenever some arrived.
+    """
+    progress = DownloadProgress(on_bytes=on_bytes)
     idle_ms = await _idle_rtt_ms(echo, ping)
     pings: list[tuple[float, float]] = []
     pinging = asyncio.create_task(_ping_until_cancelled(echo, ping, pings))

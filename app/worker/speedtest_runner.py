@@ -1,11 +1,11 @@
 """The job that runs speed tests: planned ones start, wait or are skipped; what has ended is settled."""
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
 import structlog
 from sqlalchemy import text
@@ -27,10 +27,11 @@ from probes.urls import host_of_url
 log = structlog.get_logger()
 
 EVERY_S = 5.0
-DRAIN_S = 2.0  # after a test its link still has full queues
+DRAIN_S = 2.0  # after the last byte that arrived a link still has full queues
 REGISTRY = text("SELECT version FROM change_counter WHERE name = 'registry'")
 
-RunTest = Callable[[PullTest], Awaitable[DownloadResult]]
+OnBytes = Callable[[], None]
+RunTest = Callable[[PullTest, OnBytes], Awaitable[DownloadResult]]
 
 
 class SpeedtestRunner:
@@ -60,11 +61,12 @@ class SpeedtestRunner:
     def sites_loaded_since(self, since: float) -> set[int]:
         """Return the sites whose links, or whose children's, a test of ours has filled at some time since.
 
-        `since` is by the monotonic clock.
+        Only what arrives fills a link: a test that gets no answer excuses no loss. `since` is by the monotonic clock.
         """
         return {site_id for site_id, until in self._loaded.items() if until > since}
 
-    def _load(self, order: PullTest, until: float) -> None:
+    def _load(self, order: PullTest) -> None:
+        until = time.monotonic() + DRAIN_S
         self._loaded[order.site_id] = until
         if order.parent_id is not None:
             self._loaded[order.parent_id] = until
@@ -88,11 +90,7 @@ class SpeedtestRunner:
 
     async def _measure(self, order: PullTest) -> None:
         try:
-            self._load(order, math.inf)
-            try:
-                result = await self._run(order)
-            finally:
-                self._load(order, time.monotonic() + DRAIN_S)
+            result = await self._run(order, partial(self._load, order))
             async with transaction(self._sessions) as session:
                 await settlement.settle_download(
                     session,
@@ -114,7 +112,7 @@ class SpeedtestRunner:
 def download_by(prober: Prober) -> RunTest:
     """Return a function that downloads an order's URL, if the prober's policy allows its address."""
 
-    async def run(order: PullTest) -> DownloadResult:
+    async def run(order: PullTest, on_bytes: OnBytes) -> DownloadResult:
         host = host_of_url(order.url)
         if host is None:
             return DownloadResult(reason="bad_url")
@@ -122,7 +120,9 @@ def download_by(prober: Prober) -> RunTest:
             address = await prober.resolve_address(host)
             ping = await prober.resolve_address(order.host) if order.host else address
             limits = DownloadLimits(order.max_bytes, order.max_s)
-            return await download(order.url, address, prober.client, limits, echo=prober.echo, ping=ping)
+            return await download(
+                order.url, address, prober.client, limits, echo=prober.echo, ping=ping, on_bytes=on_bytes
+            )
         except Forbidden:
             return DownloadResult(reason="forbidden")
         except Unresolvable:

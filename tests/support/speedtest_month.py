@@ -18,7 +18,7 @@ from app.profiles import profiles
 from app.throughput.budget import MB, UP_SLACK_BYTES, plan_month
 from app.throughput.planner import list_speedtest_sites
 from app.throughput.store import PullTest
-from app.worker.speedtest_runner import SpeedtestRunner
+from app.worker.speedtest_runner import OnBytes, SpeedtestRunner
 from probes.throughput import SLACK_BYTES, DownloadResult
 
 MONTH, NEXT = date(2027, 1, 1), date(2027, 2, 1)
@@ -117,7 +117,7 @@ class Month:
         async with transaction(self.sessions) as session:
             await session.execute(text("UPDATE site_status SET state = 'down' WHERE site_id = :id"), {"id": site_id})
 
-    async def run(self, order: PullTest) -> DownloadResult:
+    async def run(self, order: PullTest, on_bytes: OnBytes) -> DownloadResult:
         """Run until the next step; cost the maximum or less, at random."""
         ended = asyncio.Event()
         self.running.append(ended)

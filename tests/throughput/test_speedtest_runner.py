@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app.postgres.engine import Sessions, transaction
 from app.throughput.store import PullTest
-from app.worker.speedtest_runner import SpeedtestRunner, download_by
+from app.worker.speedtest_runner import DRAIN_S, OnBytes, SpeedtestRunner, download_by
 from app.worker.write_buffer import excuse_loaded
 from probes.contract import Outcome, Reading
 from probes.policy import AddressPolicy
@@ -29,7 +29,7 @@ async def month(committed_sessions: Sessions) -> Month:
     return Month(committed_sessions, providers)
 
 
-async def at_once(order: PullTest) -> DownloadResult:
+async def at_once(order: PullTest, on_bytes: OnBytes) -> DownloadResult:
     return DownloadResult(mbps=20.0, bytes=order.max_bytes)
 
 
@@ -54,7 +54,7 @@ async def test_two_workers_at_once_begin_each_test_once(month: Month) -> None:
     await month.register(20, [None])
     ran: list[int] = []
 
-    async def run(order: PullTest) -> DownloadResult:
+    async def run(order: PullTest, on_bytes: OnBytes) -> DownloadResult:
         ran.append(order.test_id)
         await asyncio.sleep(0)
         return DownloadResult(mbps=20.0, bytes=order.max_bytes)
@@ -71,7 +71,7 @@ async def test_one_at_a_time_behind_a_gateway(month: Month) -> None:
     await month.register(60, [None])
     forever = asyncio.Event()
 
-    async def run(order: PullTest) -> DownloadResult:
+    async def run(order: PullTest, on_bytes: OnBytes) -> DownloadResult:
         await forever.wait()
         return DownloadResult()
 
@@ -98,7 +98,7 @@ async def test_a_test_that_a_dead_worker_left_is_given_up_and_counts_in_full(mon
     await month.register(2, [None])
     forever = asyncio.Event()
 
-    async def run(order: PullTest) -> DownloadResult:
+    async def run(order: PullTest, on_bytes: OnBytes) -> DownloadResult:
         await forever.wait()
         return DownloadResult()
 
@@ -150,9 +150,11 @@ async def test_a_grant_that_ends_by_its_time_keeps_reserved_what_nobody_counted(
 
 async def test_a_look_into_a_test_of_ours_judges_neither_loss_nor_round_trips(month: Month) -> None:
     await month.register(8, [None])
-    ended = asyncio.Event()
+    arriving, ended = asyncio.Event(), asyncio.Event()
 
-    async def run(order: PullTest) -> DownloadResult:
+    async def run(order: PullTest, on_bytes: OnBytes) -> DownloadResult:
+        await arriving.wait()
+        on_bytes()
         await ended.wait()
         return DownloadResult(mbps=20.0, bytes=order.max_bytes)
 
@@ -161,6 +163,9 @@ async def test_a_look_into_a_test_of_ours_judges_neither_loss_nor_round_trips(mo
         await speed.start_due(at)
         at += timedelta(minutes=20)
     await asyncio.sleep(0)
+    assert not speed.sites_loaded_since(before), "a test that gets no answer fills no link"
+    arriving.set()
+    await asyncio.sleep(0.01)
     (row,) = [row for row in await month.rows() if row.status == "running" and row.parent_id]
     busy = speed.sites_loaded_since(time.monotonic())
     assert {row.site_id, row.parent_id} <= busy
@@ -172,10 +177,10 @@ async def test_a_look_into_a_test_of_ours_judges_neither_loss_nor_round_trips(mo
         replace(lost, outcome=Outcome.FAULT, reason="speed test"),
         sound,
     ]
+    assert row.site_id in speed.sites_loaded_since(before), "a look that began before the last byte"
+    assert row.site_id not in speed.sites_loaded_since(time.monotonic() + DRAIN_S), "though the test goes on"
     ended.set()
     await asyncio.gather(*speed.running.values())
-    assert row.site_id in speed.sites_loaded_since(before), "a look that began before it was over"
-    assert row.site_id not in speed.sites_loaded_since(time.monotonic() + 3)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +238,7 @@ async def test_a_clock_that_was_ahead_for_a_while_stops_no_plans_and_doubles_non
 )
 async def test_a_real_download_goes_where_the_policy_lets_it(url: str, came: tuple[str, Any], month: Month) -> None:
     await month.register(2, [None])
+    arrived: list[int] = []
     async with await shaped_server.start(lambda _: Shape(30, 10), host="0.0.0.0") as server:
         port = server.sockets[0].getsockname()[1]
         async with transaction(month.sessions) as session:
@@ -242,8 +248,9 @@ async def test_a_real_download_goes_where_the_policy_lets_it(url: str, came: tup
         async with Prober.open(AddressPolicy(allow=["127.77.0.0/16"], deny=["127.0.0.0/8"]), sockets=[]) as prober:
             pull = download_by(prober)
 
-            async def briefly(order: PullTest) -> DownloadResult:
-                return await pull(replace(order, host=None, max_bytes=6_000_000, max_s=2))
+            async def briefly(order: PullTest, on_bytes: OnBytes) -> DownloadResult:
+                arrived.append(0)
+                return await pull(replace(order, host=None, max_bytes=6_000_000, max_s=2), lambda: arrived.append(1))
 
             speed, at = SpeedtestRunner(month.sessions, briefly), month.now
             while not await count(month, "mode = 'pull' AND started_at IS NOT NULL"):
@@ -253,4 +260,4 @@ async def test_a_real_download_goes_where_the_policy_lets_it(url: str, came: tup
     (row,) = [row for row in await month.rows() if row.mode == "pull" and row.started_at]
     assert (row.status, row.reason) == came
     assert row.reserved_bytes == 0
-    assert (row.down_mbps is None) == (row.status != "done")
+    assert (row.down_mbps is None) == (row.status != "done") == (not any(arrived))

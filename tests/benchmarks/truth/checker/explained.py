@@ -19,11 +19,12 @@ from tests.benchmarks.truth.checker.facts import (
     Facts,
     Site,
 )
-from tests.benchmarks.truth.checker.intervals import Interval, common, meeting, minus
+from tests.benchmarks.truth.checker.intervals import Interval, common, meeting, minus, moment
 from tests.benchmarks.truth.checker.outages import certain_power_s, visible
 from tests.benchmarks.truth.checker.verdict import Verdict, describe
 
 QUIET_S = 35.0  # every site has been seen by then
+SPEED_TEST_S = 4.0  # after a link's last byte losses may be those of a speed test of ours
 WINDOW_READINGS = 10  # loss is pooled over this many readings
 OUT = "inactive"  # no segment
 
@@ -80,6 +81,15 @@ def _central_rules(facts: Facts, site: Site) -> Iterator[Rule]:
         yield hidden.wider(facts.interval_s, facts.interval_s + LOOK_S), ("unknown",)
     for lossy in site.lossy:
         yield lossy.wider(LATE_S, 2 * facts.interval_s), ("up", *BAD)
+    for row in site.readings:
+        at = moment(row["slot"])
+        if row["outcome"] == "fault" and row["reason"] == "speed test" and _begins_near(at, site.silent):
+            yield Interval(at, at + facts.interval_s + LATE_S), ("unknown",)
+
+
+def _begins_near(at: float, silences: Sequence[Interval]) -> bool:
+    """Whether a silence began so shortly before that the bytes of a speed test may still have been on their way."""
+    return any(silence.start - LOOK_S <= at <= silence.start + SPEED_TEST_S for silence in silences)
 
 
 def _silence(facts: Facts, site: Site, silence: Interval, unseen: Sequence[Interval]) -> Iterator[Rule]:
@@ -122,7 +132,7 @@ def _push_rules(facts: Facts, site: Site) -> Iterator[Rule]:
     for silence in site.silent:
         for deaf in facts.deaf:
             if Interval(silence.end, silence.end + beat_s + TRIES_S).meets(deaf):  # nobody could hear that it is back
-                yield Interval(silence.end, deaf.end + beat_s + TRIES_S + LATE_S), ("down",)
+                yield Interval(silence.end, deaf.end + beat_s + TRIES_S + LATE_S), BAD
     for at in site.lost:
         yield Interval(at, at).wider(send_s, send_s + TRIES_S), (*GOOD, "unknown", "down")
     for deaf in facts.deaf:
