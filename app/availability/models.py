@@ -49,6 +49,33 @@ class AvailabilityDay(Base):
     down_by_cause: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
+class ContractDay(Base):
+    """What a contract counts of a site's seconds on a day, under the terms that began on `terms_on`.
+
+    Apart for each provider, technology and village that the site was configured with, as in AvailabilityDay.
+    `service_s` is the sum of good, counted down, excluded and unknown; the rest of `covered_s` is out of service or
+    service hours. `claimed_s` is a part of good and unknown.
+    """
+
+    __tablename__ = "contract_day"
+    __table_args__ = (Index("ix_contract_day_contract_id_day", "contract_id", "day"),)
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id"), primary_key=True)
+    terms_on: Mapped[date] = mapped_column(primary_key=True)
+    provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"), primary_key=True)
+    technology: Mapped[Technology] = mapped_column(primary_key=True)
+    village_code: Mapped[str] = mapped_column(primary_key=True)
+    covered_s: Mapped[int]
+    service_s: Mapped[int]
+    good_s: Mapped[int]
+    counted_down_s: Mapped[int]
+    unknown_s: Mapped[int]
+    claimed_s: Mapped[int]
+    excluded: Mapped[dict[str, Any]] = mapped_column(JSONB)  # seconds by reason
+
+
 class OutagePart(Base):
     """The part on one side of an outage that crosses midnight or a change of configuration; its start identifies it."""
 

@@ -135,12 +135,42 @@ class ContractTerms(Base):
     min_outage_s: Mapped[int]
     excluded_causes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     excuses_parent: Mapped[bool]
+    degraded_counts: Mapped[bool] = mapped_column(server_default=text("false"))
     service_from: Mapped[time | None]  # WITA
     service_to: Mapped[time | None]
     bandwidth_down_mbps: Mapped[float | None]
     bandwidth_up_mbps: Mapped[float | None]
     monthly_fee_idr: Mapped[int | None] = mapped_column(BigInteger)
     recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+
+
+class SiteContract(Base):
+    """A site under a contract, from a WITA day up to another; two at a time differ by role. Withdrawn: never was."""
+
+    __tablename__ = "site_contract"
+    __table_args__ = (
+        ExcludeConstraint(
+            ("site_id", "="),
+            ("link_role", "="),
+            (text("daterange(started_on, ended_on)"), "&&"),
+            name="ex_site_contract_overlap",
+            using="gist",
+            where=text("withdrawn_at IS NULL"),
+        ),
+        Index("ix_site_contract_contract_id", "contract_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id"))
+    link_role: Mapped[LinkRole]
+    started_on: Mapped[date]
+    ended_on: Mapped[date | None]  # exclusive
+    reason: Mapped[str | None]
+    recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    recorded_by: Mapped[str]
+    withdrawn_at: Mapped[Moment | None]
+    version: Mapped[int] = mapped_column(BigInteger)
 
 
 class Site(Base):

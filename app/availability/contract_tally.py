@@ -1,0 +1,78 @@
+"""What a contract counts of a site: each second is good, counted down, excluded for a reason, or unknown. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from app.availability.tally import percent
+
+SHORT, MAINTENANCE, PARENT = "short", "maintenance", "parent"  # reasons beside the causes that terms exclude
+
+
+@dataclass(slots=True)
+class ContractTally:
+    """Seconds under a contract; merging two gives those of both.
+
+    `service_s` are those in which the site was in service, within service hours: the sum of good, counted down,
+    excluded and unknown. `claimed_s` is how much of good and unknown rests on claims of the site's device.
+    """
+
+    covered_s: int = 0
+    service_s: int = 0
+    good_s: int = 0
+    counted_down_s: int = 0
+    unknown_s: int = 0
+    claimed_s: int = 0
+    excluded: dict[str, int] = field(default_factory=dict)
+
+    def merge(self, other: "ContractTally") -> None:
+        self.covered_s += other.covered_s
+        self.service_s += other.service_s
+        self.good_s += other.good_s
+        self.counted_down_s += other.counted_down_s
+        self.unknown_s += other.unknown_s
+        self.claimed_s += other.claimed_s
+        for reason, seconds in other.excluded.items():
+            self.excluded[reason] = self.excluded.get(reason, 0) + seconds
+
+    @property
+    def availability_pct(self) -> float | None:
+        """Return the share of what is known that was not counted down; what is excluded counts as available."""
+        return percent(self.service_s - self.counted_down_s - self.unknown_s, self.service_s - self.unknown_s)
+
+    @property
+    def worst_pct(self) -> float | None:
+        """Return the availability if all that is unknown was down."""
+        return percent(self.service_s - self.counted_down_s - self.unknown_s, self.service_s)
+
+    @property
+    def best_pct(self) -> float | None:
+        """Return the availability if all that is unknown was good."""
+        return percent(self.service_s - self.counted_down_s, self.service_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What was counted under one set of terms and its target."""
+
+    target_pct: Decimal
+    tally: ContractTally
+
+
+def verdict(stretches: Iterable[Stretch]) -> str | None:
+    """Return `met` if the target is reached even if all unknown time was down, `missed` if not even were it all good.
+
+    Where the terms changed, what is needed of each stretch is added up. None without a second of service.
+    """
+    needed, service_s, counted_s, unknown_s = Decimal(0), 0, 0, 0
+    for stretch in stretches:
+        needed += stretch.target_pct * stretch.tally.service_s
+        service_s += stretch.tally.service_s
+        counted_s += stretch.tally.counted_down_s
+        unknown_s += stretch.tally.unknown_s
+    if service_s == 0:
+        return None
+    kept = 100 * (service_s - counted_s)
+    if kept - 100 * unknown_s >= needed:
+        return "met"
+    return "missed" if kept < needed else "undetermined"
