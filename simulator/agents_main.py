@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,9 @@ class AgentFleet:
     def shape_of(self, address: str) -> Shape:
         return self._shapes.get(address, Shape(100.0))
 
+    def is_cut(self, address: str) -> bool:
+        return self.network.is_cut(address, self._context.clock.since_start(time.monotonic_ns()))
+
     def stop(self) -> None:
         for agent in self.agents.values():
             agent.stop()
@@ -98,7 +102,12 @@ async def run(script: Script, folder: Path, *, server: str, secret: str) -> None
             message = json.loads(line)
             if fleet is None:  # the first line is the start of the clock
                 fleet = AgentFleet(script, Clock(message["start_ns"]), journal, server=server, secret=secret)
-                serving = await shaped_server.start(fleet.shape_of, host="0.0.0.0", port=SPEED_PORT)  # noqa: S104  # inside
+                serving = await shaped_server.start(
+                    fleet.shape_of,
+                    host="0.0.0.0",  # noqa: S104  # inside
+                    port=SPEED_PORT,
+                    is_cut=fleet.is_cut,
+                )
             elif "hosts" in message:
                 fleet.set_hosts([SimulatedHost(*host) for host in message["hosts"]])
                 logger.info("%d sites report through an agent", len(fleet.agents))

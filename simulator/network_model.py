@@ -59,6 +59,11 @@ class NetworkModel:
         events = [active.event for active in self._by_address.get(address, ()) if active.is_active(now_s)]
         return _packet_delay_s(link, events, mix(link.key, packet))
 
+    def is_cut(self, address: str, now_s: float) -> bool:
+        """Whether nothing passes between us and this address: in an outage of the site's, or of our own uplink."""
+        events = self._by_address.get(pack_address(address), ())
+        return self.is_blind(now_s) or any(cut.event.kind in _SILENT and cut.is_active(now_s) for cut in events)
+
     def is_blind(self, now_s: float) -> bool:
         return any(active.is_active(now_s) for active in self._blind)
 

@@ -44,6 +44,7 @@ class Shape:
 
 
 ShapeOf = Callable[[str], Shape]  # by the address connected to
+IsCut = Callable[[str], bool]  # whether nothing passes the link of that address now
 
 
 async def start(
@@ -53,16 +54,17 @@ async def start(
     port: int = 0,
     sock: socket | None = None,
     headers: Iterable[str] = (),
+    is_cut: IsCut = lambda address: False,
 ) -> asyncio.Server:
     """Serve endless responses to GET; `sock` is a bound socket to use instead of `host` and `port`."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"\r\n\r\n")
-            shape = shape_of(writer.get_extra_info("sockname")[0])
+            address = writer.get_extra_info("sockname")[0]
             head = ["HTTP/1.1 200 OK", f"Content-Length: {CONTENT_LENGTH}", "Connection: close", *headers]
             writer.write("\r\n".join([*head, "", ""]).encode())
-            await send(writer, shape)
+            await send(writer, shape_of(address), is_cut=lambda: is_cut(address))
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
@@ -73,14 +75,20 @@ async def start(
     return await asyncio.start_server(serve, host, port)
 
 
-async def send(writer: asyncio.StreamWriter, shape: Shape, *, size: int = CONTENT_LENGTH) -> None:
-    """Send `size` bytes at the link's rate, or until the reader hangs up."""
+async def send(
+    writer: asyncio.StreamWriter,
+    shape: Shape,
+    *,
+    size: int = CONTENT_LENGTH,
+    is_cut: Callable[[], bool] = lambda: False,
+) -> None:
+    """Send `size` bytes at the link's rate, or until the reader hangs up; none while the link is cut."""
     writer.transport.set_write_buffer_limits(high=len(BLOCK))
     random_jitter, loop, sent = random.Random(), asyncio.get_running_loop(), 0
     began = loop.time()
     while sent < size:
         late_s = random_jitter.uniform(0, shape.jitter_ms / 1000)
-        due = min(size, int(shape.bytes_by(loop.time() - began - late_s)))
+        due = sent if is_cut() else min(size, int(shape.bytes_by(loop.time() - began - late_s)))
         while sent < due:
             block = BLOCK[: due - sent]
             writer.write(block)

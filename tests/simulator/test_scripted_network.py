@@ -218,6 +218,21 @@ def test_a_blind_event_silences_everything_and_names_every_site() -> None:
     assert at(blind, 3.0) is not None
 
 
+@pytest.mark.parametrize(
+    ("event", "cut"),
+    [
+        (ScriptEvent(EventKind.OUTAGE, 1, 2), True),
+        (ScriptEvent(EventKind.BLIND, 1, 2), True),
+        (ScriptEvent(EventKind.LOSS, 1, 2, loss_pct=50), False),
+    ],
+)
+def test_nothing_passes_a_link_that_is_out(event: ScriptEvent, cut: bool) -> None:
+    cutting = network(event)
+    cutting.advance(1.5)
+    assert cutting.is_cut(ONE.address, 1.5) is cut
+    assert not cutting.is_cut(ONE.address, 3.5)
+
+
 def test_an_event_follows_its_site_to_another_address_and_spares_later_sites() -> None:
     moving = network(ScriptEvent(EventKind.OUTAGE, 1, 10))
     moving.advance(1.0)

@@ -1,14 +1,17 @@
 """An agent's test of its speed, against a real HTTP server that is as fast as anyone takes."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from simulator import shaped_server
 from simulator.host_plan import SimulatedHost
 from simulator.http_client import HttpClient
+from simulator.shaped_server import Shape
 from simulator.speedtest import AgentSpeedtest, delivered_share, link_shape
 
 HOST = SimulatedHost("127.9.8.1", "leo", "64.02.05.2003-01", probe="push", down_mbps=40.0, up_mbps=20.0)
@@ -47,6 +50,30 @@ async def server() -> AsyncIterator[Server]:
     yield made
     listening.close()
     await listening.wait_closed()
+
+
+async def _read_within(reader: asyncio.StreamReader, seconds: float) -> bytes:
+    """Return all that arrives within so many seconds."""
+    found = b""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while True:
+                found += await reader.read(65_536)
+    return found
+
+
+async def test_a_download_stalls_while_its_link_is_cut() -> None:
+    cut = False
+    async with await shaped_server.start(lambda _: Shape(100), is_cut=lambda _: cut) as serving:
+        reader, writer = await asyncio.open_connection(*serving.sockets[0].getsockname())
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        await reader.readexactly(50_000)
+        cut = True
+        arrived = [await _read_within(reader, 0.2) for _ in range(3)]
+        assert arrived[-1] == b"", "only what was on its way arrives"
+        cut = False
+        await reader.readexactly(50_000)
+        writer.close()
 
 
 async def test_a_speed_test_downloads_uploads_and_reports_no_more_than_the_link_rate(server: Server) -> None:
