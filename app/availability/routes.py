@@ -147,6 +147,7 @@ async def get_ranking(
     period: PeriodParam,
     technology: TechnologyFilter = None,
     region: RegionCode = None,
+    provider: ProviderFilter = None,
     level: Annotated[Level | None, Query(description="with by=region; default kabupaten_kota")] = None,
     min_coverage_pct: Annotated[float, Query(ge=0, le=100, allow_inf_nan=False)] = 80,
     order: RankingOrder = RankingOrder.BEST,
@@ -182,5 +183,8 @@ async def get_ranking(
         }
 
     return await aggregate.respond(
-        RANKING, whole, lambda session: selection.select_any(session, region, None, technology, caller=caller), compute
+        RANKING,
+        whole,
+        lambda session: selection.select_any(session, region, provider, technology, caller=caller),
+        compute,
     )

@@ -92,3 +92,18 @@ async def test_a_site_that_never_answered_is_unranked_for_lack_of_evidence(sessi
     assert [(item["id"], item["reason"], item["uptime_pct"]) for item in answer["unranked"]] == [
         (site_id, "no_evidence", None)
     ]
+
+
+async def test_a_ranking_of_one_provider_counts_its_own_sites_alone(session: AsyncSession, cast: Cast) -> None:
+    sites = await five_sites(session, cast)
+    for counted in (False, True):
+        if counted:
+            await count(session)
+        own = await rank(cast, by="site", provider="telkom-wms", region="64.02", technology="fiber")
+        assert [item["id"] for item in (*own["items"], *own["unranked"])] == [sites[0], sites[3]]
+        (district,) = (await rank(cast, by="region", provider="iconplus"))["items"]
+        assert (district["code"], district["sites"], district["down_s"]) == ("64.02", 1, 7200)
+        (provider,) = (await rank(cast, by="provider", provider="iconplus"))["items"]
+        assert (provider["code"], provider["down_s"]) == ("iconplus", 7200)
+    wrong = await cast.sari.get("/ranking?by=site&provider=iconpuls")
+    assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "unknown_provider")
