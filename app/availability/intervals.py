@@ -32,3 +32,13 @@ def align(maps: Sequence[IntervalMap[Any]], low: int, high: int) -> Iterator[tup
             if position < length and intervals[position][0] <= start:
                 values[number] = intervals[position][2]
         yield start, end, values
+
+
+def fill_gaps(first: IntervalMap[T], second: IntervalMap[T]) -> IntervalMap[T]:
+    """Return the first map, and the second where the first has nothing."""
+    if not second:
+        return first
+    low, high = min(a for a, _, _ in (*first, *second)), max(b for _, b, _ in (*first, *second))
+    aligned = align([first, second], low, high)
+    merged = ((a, b, over if over is not None else under) for a, b, (over, under) in aligned)
+    return [(a, b, value) for a, b, value in merged if value is not None]

@@ -1,8 +1,9 @@
 """Loads what counting needs of many sites in a few statements: states, claims, configurations, causes, terms."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -11,16 +12,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.availability import maintenance_overlay
 from app.availability.claim_overlay import claimed_intervals
 from app.availability.counting import CountableHistory
-from app.availability.intervals import FOREVER, IntervalMap, clip
+from app.availability.intervals import FOREVER, IntervalMap, clip, fill_gaps
 from app.availability.policy import ContractPolicy, DatedContract
 from app.availability.timeline import timelines
-from app.core.clock import floor_second, from_slot, to_slot
+from app.core.clock import floor_second, from_slot, midnight, to_slot
 from app.incidents.outage_causes import causes_of
 from app.judging.claim_store import claims_of
 from app.judging.judge import BAD
 from app.postgres.engine import among
 from app.registry.configuration import ConfigurationInForce
-from app.registry.models import Contract, ContractTerms, Lifecycle, Site, SiteConfiguration, State
+from app.registry.models import (
+    Contract,
+    ContractTerms,
+    Lifecycle,
+    LinkRole,
+    Site,
+    SiteConfiguration,
+    SiteContract,
+    State,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +44,25 @@ class SiteRef:
 
 @dataclass(slots=True)
 class DatedConfigurations:
-    """A site's configurations, and the contracts it was under. The first one also covers the time before it."""
+    """A site's configurations; the first one also covers the time before it."""
 
     configurations: IntervalMap[ConfigurationInForce] = field(default_factory=list)
-    contracts: IntervalMap[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ContractAssignment:
+    """The days of a site under a contract, which may be valid on some of them only."""
+
+    contract_id: int
+    link_role: LinkRole
+    started_on: date
+    ended_on: date | None  # exclusive
+
+    @property
+    def slots(self) -> tuple[int, int]:
+        return to_slot(midnight(self.started_on)), FOREVER if self.ended_on is None else to_slot(
+            midnight(self.ended_on)
+        )
 
 
 async def list_sites(session: AsyncSession, site_ids: Select[Any]) -> list[SiteRef]:
@@ -59,7 +84,8 @@ async def load_histories(
     }
     since, until = _extent(states.values(), start, end)
     dated = await load_configurations(session, registered)
-    contracts = await load_contracts(session, {number for site in dated.values() for _, _, number in site.contracts})
+    assignments = await load_assignments(session, registered)
+    contracts = await load_contracts(session, {each.contract_id for of in assignments.values() for each in of})
     claims = await claims_of(session, list(registered), since, until)
     windows = await maintenance_overlay.windows_of(session, list(registered), since, until)
     causes = await causes_of(session, list(registered), since, until)
@@ -76,9 +102,7 @@ async def load_histories(
             claims=claimed_intervals(segments[site.id], claims[site.id]) if site.id in claims else [],
             maintenance=[(to_slot(a), to_slot(b), True) for a, b in windows.get(site.id, ())],
             causes=[(to_slot(c.started_at), to_slot(c.ended_at), c.cause.value) for c in causes.get(site.id, ())],
-            policies=[
-                policy for a, b, number in dated[site.id].contracts for policy in clip(contracts[number].policies, a, b)
-            ],
+            policies=_policies(assignments.get(site.id, ()), contracts),
         )
         for site in sites
     }
@@ -102,7 +126,6 @@ async def load_configurations(session: AsyncSession, site_ids: Collection[int]) 
             configured.provider_id,
             configured.technology,
             configured.village_code,
-            configured.contract_id,
             configured.kind,
         )
         .where(among(configured.site_id, site_ids))
@@ -120,12 +143,36 @@ def _append(site: DatedConfigurations, row: Any) -> None:
     if not site.configurations:
         site.configurations.append((0, low, _configuration(row, active=False)))
     site.configurations.append((low, high, _configuration(row, active=row.lifecycle is Lifecycle.ACTIVE)))
-    if row.contract_id is not None:
-        site.contracts.append((low, high, row.contract_id))
 
 
 def _configuration(row: Any, *, active: bool) -> ConfigurationInForce:
     return ConfigurationInForce(active, row.provider_id, row.technology, row.village_code, row.kind)
+
+
+async def load_assignments(
+    session: AsyncSession, site_ids: Collection[int]
+) -> defaultdict[int, list[ContractAssignment]]:
+    """Return each site's days under contracts by its id, by the day they begin on; of the roles, each has its own."""
+    row = SiteContract
+    query = (
+        select(row.site_id, row.contract_id, row.link_role, row.started_on, row.ended_on)
+        .where(among(row.site_id, site_ids), row.withdrawn_at.is_(None))
+        .order_by(row.started_on)
+    )
+    assignments: defaultdict[int, list[ContractAssignment]] = defaultdict(list)
+    for site_id, contract_id, link_role, started_on, ended_on in await session.execute(query):
+        assignments[site_id].append(ContractAssignment(contract_id, link_role, started_on, ended_on))
+    return assignments
+
+
+def _policies(
+    assignments: Iterable[ContractAssignment], contracts: Mapping[int, DatedContract]
+) -> IntervalMap[ContractPolicy]:
+    """Return what counts of a site: the primary link's contract, the backup's where the primary is under none."""
+    by_role: dict[LinkRole, IntervalMap[ContractPolicy]] = {role: [] for role in LinkRole}
+    for each in assignments:
+        by_role[each.link_role] += clip(contracts[each.contract_id].policies, *each.slots)
+    return fill_gaps(by_role[LinkRole.PRIMARY], by_role[LinkRole.BACKUP])
 
 
 async def load_contracts(session: AsyncSession, contract_ids: Collection[int]) -> dict[int, DatedContract]:

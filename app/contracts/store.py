@@ -18,7 +18,7 @@ from app.core.clock import midnight, today, utc_now
 from app.core.errors import Conflict, Fault, Invalid, NotFound
 from app.postgres.engine import Counter, lock_counter, next_version, require_version
 from app.registry import providers
-from app.registry.models import Contract, ContractTerms, Provider, SiteConfiguration
+from app.registry.models import Contract, ContractTerms, Provider, SiteContract
 
 UNDATED_FIELDS = ("number", "valid_from", "valid_to")
 
@@ -173,7 +173,11 @@ def _set_terms(contract: Contract, terms: dict[str, Any], day: date, valid_to: d
 
 async def _recount(session: AsyncSession, contract: Contract, affected: list[DayRange], reason: str | None) -> None:
     ranges = [(midnight(start), _end(end)) for start, end in affected]
-    query = select(SiteConfiguration.site_id).where(SiteConfiguration.contract_id == contract.id).distinct()
+    query = (
+        select(SiteContract.site_id)
+        .where(SiteContract.contract_id == contract.id, SiteContract.withdrawn_at.is_(None))
+        .distinct()
+    )
     await retroactive_changes.invalidate(session, list(await session.scalars(query)), ranges, reason=reason)
 
 

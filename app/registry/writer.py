@@ -15,14 +15,15 @@ from sqlalchemy.orm.attributes import flag_modified
 from app.access import audit
 from app.access.audit import AuditEntry
 from app.access.scope import Caller, require_writer
-from app.core.clock import floor_second, utc_now
+from app.core.clock import floor_second, today, utc_now
 from app.core.errors import Fault
 from app.postgres.engine import Counter, among, next_version
 from app.profiles import profiles
-from app.registry import references, rules
+from app.registry import references, rules, site_contracts
 from app.registry.drafts import AddressKey, Draft, address_key
 from app.registry.models import Lifecycle, Site, SiteConfiguration, SiteStatus, State, UnknownReason
 from app.registry.references import References
+from app.registry.site_contracts import ContractChange
 from probes.policy import AddressPolicy
 
 load_references = references.load
@@ -59,8 +60,10 @@ async def write(session: AsyncSession, drafts: Sequence[Draft], *, caller: Calle
         return 0
     version, now = await next_version(session, Counter.REGISTRY), utc_now()
     entries = [entry for draft, changed in changes.items() for entry in _change_entries(draft, changed)]
+    contracts = [draft for draft in (*new, *changes) if "contract_id" in draft.changes]
     await _change(session, changes, version=version, now=now)
     entries += await _create(session, new, version=version, now=now)
+    await _change_contracts(session, contracts, caller=caller, version=version)
     await audit.record_all(session, caller, entries)
     return len(new) + len(changes)
 
@@ -91,6 +94,15 @@ async def _create(session: AsyncSession, drafts: Sequence[Draft], *, version: in
         )
         for site, changed in zip(sites, changes, strict=True)
     ]
+
+
+async def _change_contracts(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller, version: int) -> None:
+    """Have sites be under their new contracts from today on."""
+    changes = [
+        ContractChange(draft.site, draft.values["contract_id"], today()) for draft in drafts if draft.site is not None
+    ]
+    if changes:
+        await site_contracts.change(session, changes, caller=caller, version=version)
 
 
 async def _next_codes(session: AsyncSession, villages: Sequence[str]) -> list[str]:

@@ -36,11 +36,14 @@ PLAN = text(f"""
         technology text, provider_id int, parent_id int, village_code text, down bigint, up bigint, max_s int,
         waits_until timestamptz)
     JOIN site s ON s.id = n.site_id
+    CROSS JOIN LATERAL (SELECT (n.planned_at AT TIME ZONE {WITA_SQL})::date AS day) p
     LEFT JOIN LATERAL (
-        SELECT bandwidth_down_mbps, bandwidth_up_mbps FROM contract_terms t WHERE t.contract_id = s.contract_id
-        ORDER BY t.started_on <= (n.planned_at AT TIME ZONE {WITA_SQL})::date DESC,
-            CASE WHEN t.started_on <= (n.planned_at AT TIME ZONE {WITA_SQL})::date THEN t.started_on END DESC,
-            t.started_on
+        SELECT t.bandwidth_down_mbps, t.bandwidth_up_mbps
+        FROM site_contract a JOIN contract_terms t ON t.contract_id = a.contract_id
+        WHERE a.site_id = s.id AND a.withdrawn_at IS NULL
+            AND daterange(a.started_on, a.ended_on) @> p.day
+        ORDER BY a.link_role DESC, t.started_on <= p.day DESC,
+            CASE WHEN t.started_on <= p.day THEN t.started_on END DESC, t.started_on
         LIMIT 1
     ) c ON true
     ON CONFLICT (site_id, planned_at) DO NOTHING

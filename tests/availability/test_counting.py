@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.availability.counting import CountableHistory, tally_parts
-from app.availability.intervals import TimeRange, align
+from app.availability.intervals import TimeRange, align, fill_gaps
 from app.availability.policy import ContractPolicy, DatedContract, PolicyInForce, policies_in_force
 from app.availability.tally import KINDS, Tally, percent
 from app.core.clock import midnight, to_slot
@@ -405,6 +405,17 @@ def test_aligned_intervals_cover_everything_once(layers_of_maps: list[list[tuple
     for number, intervals in enumerate(intervalss):
         covered = sum(b - a for a, b, values in aligned if values[number])
         assert covered == sum(max(0, min(b, 3000) - max(a, 0)) for a, b, _ in intervals)
+
+
+@given(spans, spans)
+def test_gaps_of_one_map_are_filled_from_another(first: list[tuple[int, int]], second: list[tuple[int, int]]) -> None:
+    over = overlay((a, b, "over") for a, b in first)
+    under = overlay((a, b, "under") for a, b in second)
+    filled = fill_gaps(over, under)
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(filled))
+    for moment in range(-500, 3500, 37):
+        values = [value for intervals in (over, under) for a, b, value in intervals if a <= moment < b]
+        assert [value for a, b, value in filled if a <= moment < b] == values[:1]
 
 
 def test_terms_without_service_hours_serve_all_day() -> None:

@@ -45,10 +45,10 @@ FROM (SELECT r.*, row_number() OVER (ORDER BY code)::integer AS n FROM region r 
 INSERT INTO contract (number, provider_id, valid_from, version) SELECT 'K-' || id, id, '2020-01-01', 1 FROM provider;
 INSERT INTO contract_terms (contract_id, started_on, sla_target_pct, min_outage_s, excluded_causes, excuses_parent)
 SELECT id, '2020-01-01', 97, 300, '{power}', false FROM contract;
-INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, contract_id, addressed_at,
-    village_code)
-SELECT s.id, :first, 'active', s.technology, s.provider_id, k.id, :first, s.village_code
-FROM site s JOIN contract k ON k.provider_id = s.provider_id;
+INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, village_code)
+SELECT s.id, :first, 'active', s.technology, s.provider_id, :first, s.village_code FROM site s;
+INSERT INTO site_contract (site_id, contract_id, link_role, started_on, recorded_by, version)
+SELECT s.id, k.id, 'primary', '2020-01-01', 'benchmark', 1 FROM site s JOIN contract k ON k.provider_id = s.provider_id;
 INSERT INTO site_status (site_id, version, state, since, evidence_at, valid_s, timeouts, addressed_at)
 SELECT id, 1, 'up', :first, :now, 60, 0, :first FROM site;
 CREATE TEMPORARY TABLE outage AS

@@ -38,6 +38,36 @@ async def assign_contract(session: AsyncSession, site_id: int, contract_id: int,
             text("UPDATE site SET contract_id = :contract WHERE id = :id"), {"contract": contract_id, "id": site_id}
         )
         await session.execute(
-            text("UPDATE site_configuration SET contract_id = :contract, started_at = :since WHERE site_id = :id"),
-            {"contract": contract_id, "since": midnight(since), "id": site_id},
+            text("UPDATE site_configuration SET started_at = :since WHERE site_id = :id"),
+            {"since": midnight(since), "id": site_id},
+        )
+    await assign_days(session, site_id, contract_id, since)
+
+
+async def assign_days(
+    session: AsyncSession,
+    site_id: int,
+    contract_id: int,
+    start: date,
+    end: date | None = None,
+    *,
+    role: str = "primary",
+    withdrawn: bool = False,
+) -> None:
+    """Write a row of site_contract."""
+    async with session.begin():
+        await session.execute(
+            text(
+                "INSERT INTO site_contract (site_id, contract_id, link_role, started_on, ended_on, recorded_by, "
+                "withdrawn_at, version) VALUES (:site, :contract, cast(:role AS varchar), :start, :end, 'sari', "
+                "CASE WHEN :withdrawn THEN now() END, 1)"
+            ),
+            {
+                "site": site_id,
+                "contract": contract_id,
+                "role": role,
+                "start": start,
+                "end": end,
+                "withdrawn": withdrawn,
+            },
         )

@@ -78,7 +78,8 @@ async def under_contract(
     await execute(
         session,
         "UPDATE site SET contract_id = :number WHERE id = :id",
-        "UPDATE site_configuration SET contract_id = :number WHERE site_id = :id",
+        "INSERT INTO site_contract (site_id, contract_id, link_role, started_on, recorded_by, version) "
+        "VALUES (:id, :number, 'primary', '2000-01-01', 'sari', 1)",
         id=site_id,
         number=number,
     )

@@ -1,0 +1,125 @@
+"""Sites under contracts by day: what applies when, and the change of a contract from a day on (a site's `contract_id`).
+
+Callers of what writes hold the registry's counter.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.scope import Caller
+from app.core.clock import utc_now
+from app.postgres.engine import among
+from app.registry.models import Contract, LinkRole, Site, SiteContract
+
+DayRange = tuple[date, date]  # the end exclusive; date.max: open-ended
+
+
+class Assignment(NamedTuple):
+    """A site's days under a contract, with that contract."""
+
+    row: SiteContract
+    contract: Contract
+
+    @property
+    def days(self) -> DayRange:
+        """The days on which the site is assigned and the contract is valid; the end may be before the start."""
+        start = max(self.row.started_on, self.contract.valid_from)
+        return start, min(self.row.ended_on or date.max, self.contract.valid_to or date.max)
+
+
+@dataclass(frozen=True, slots=True)
+class ContractChange:
+    """`site` is under `contract_id` from `day` on, or under none."""
+
+    site: Site
+    contract_id: int | None
+    day: date
+    reason: str | None = None
+
+
+def overlap(a: DayRange, b: DayRange) -> bool:
+    return max(a[0], b[0]) < min(a[1], b[1])
+
+
+def in_force(assignments: Iterable[Assignment], day: date) -> Assignment | None:
+    """Return the assignment of that day, the primary link's first; None without any."""
+    of_day = [each for each in assignments if each.days[0] <= day < each.days[1]]
+    return min(of_day, key=lambda each: each.row.link_role is LinkRole.BACKUP, default=None)
+
+
+async def load(session: AsyncSession, site_ids: Collection[int]) -> defaultdict[int, list[Assignment]]:
+    """Return what is not withdrawn by site, by the day it starts on."""
+    query = (
+        select(SiteContract, Contract)
+        .join(Contract, Contract.id == SiteContract.contract_id)
+        .where(among(SiteContract.site_id, site_ids), SiteContract.withdrawn_at.is_(None))
+        .order_by(SiteContract.started_on, SiteContract.id)
+    )
+    assignments: defaultdict[int, list[Assignment]] = defaultdict(list)
+    if site_ids:
+        for row, contract in await session.execute(query, execution_options={"populate_existing": True}):
+            assignments[row.site_id].append(Assignment(row, contract))
+    return assignments
+
+
+async def change(session: AsyncSession, changes: Sequence[ContractChange], *, caller: Caller, version: int) -> None:
+    """Replace the contract in force on the day; the new one has its role, and ends where the next of that role begins.
+
+    Where none is in force, the new one has the role of the site.
+    """
+    assignments = await load(session, [each.site.id for each in changes])
+    started = []
+    for each in changes:
+        of_site = assignments[each.site.id]
+        replaced = in_force(of_site, each.day)
+        if replaced is not None:
+            end(replaced.row, each.day, version=version)
+        if each.contract_id is None:
+            continue
+        role = each.site.link_role if replaced is None else replaced.row.link_role
+        until = min((a.days[0] for a in of_site if a.row.link_role is role and a.days[0] > each.day), default=date.max)
+        make_room(of_site, role, (each.day, until), version=version)
+        started.append(
+            SiteContract(
+                site_id=each.site.id,
+                contract_id=each.contract_id,
+                link_role=role,
+                started_on=each.day,
+                ended_on=None if until == date.max else until,
+                reason=each.reason,
+                recorded_by=caller.who,
+                version=version,
+            )
+        )
+    await session.flush()  # what ends makes room for what begins
+    session.add_all(started)
+    await session.flush()
+
+
+def end(row: SiteContract, day: date, *, version: int) -> None:
+    """End an assignment on a day; one that has no day left is withdrawn."""
+    if row.started_on < day:
+        row.ended_on = day
+    else:
+        row.withdrawn_at = utc_now()
+    row.version = version
+
+
+def make_room(assignments: Iterable[Assignment], role: LinkRole, days: DayRange, *, version: int) -> None:
+    """Cut off days of other contracts on which these are not valid: nothing counts differently by that."""
+    for each in assignments:
+        row = each.row
+        is_stored = overlap((row.started_on, row.ended_on or date.max), days)
+        if row.link_role is role and row.withdrawn_at is None and is_stored and not overlap(each.days, days):
+            start, until = each.days
+            if start < until:
+                row.started_on, row.ended_on = start, None if until == date.max else until
+                row.version = version
+            else:
+                end(row, row.started_on, version=version)
