@@ -4,7 +4,7 @@ The total is the last row: it is no average of the rows above it. The column `ro
 """
 
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -34,9 +34,14 @@ def _labelled(label: str, row: BaseModel) -> Row:
 
 
 def flatten(model: type[BaseModel], value: Any, prefix: str = "") -> Row:
-    """Return a cell for each plain field of the model, in its order; all are None where the value is None."""
+    """Return a cell for each plain field of the model, in its order; all are None where the value is None.
+
+    Lists are left out: they are rows of their own.
+    """
     row: Row = {}
     for name, field in model.model_fields.items():
+        if get_origin(field.annotation) is list:
+            continue
         inner = None if value is None else getattr(value, name)
         nested = _nested_model(field.annotation)
         if nested is not None:
@@ -62,6 +67,8 @@ def cell(value: Any) -> Cell:
     """Return the value as the JSON has it."""
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {inner}" for name, inner in value.items())
     plain: Cell = value
     return plain
 

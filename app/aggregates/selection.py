@@ -27,6 +27,7 @@ def is_rolled_up(region_code: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class SingleSite:
     site_id: int
+    contracts_of: int | None = None  # a provider, if only its contracts are to be shown
 
     @property
     def is_rolled_up(self) -> bool:
@@ -106,7 +107,7 @@ class SiteGroup:
 async def select_site(session: AsyncSession, ident: str, *, caller: Caller) -> SingleSite:
     """Raises NotFound, alike for an unknown site and one out of scope."""
     site, _ = await registry.get_site(session, ident, caller=caller)
-    return SingleSite(site.id)
+    return SingleSite(site.id, caller.provider_id)
 
 
 async def select_region(

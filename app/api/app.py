@@ -25,6 +25,7 @@ from app.api.middleware.rate_limit import RateLimit
 from app.api.middleware.simulated_header import HEADER as SIMULATED
 from app.api.middleware.simulated_header import SimulatedHeader
 from app.api.service_metrics import RequestMetrics
+from app.availability.contract_routes import router as contract_outages
 from app.availability.routes import router as availability
 from app.contracts.routes import router as contracts
 from app.diagnoses.routes import router as diagnoses
@@ -81,6 +82,7 @@ ROUTERS = (
     judging,
     latency,
     availability,
+    contract_outages,
     incidents,
     maintenance,
     audit,

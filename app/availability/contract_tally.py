@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from app.availability.tally import percent
+from app.availability.percent import percent
 
+GOOD, COUNTED_DOWN, UNKNOWN = "good", "counted_down", "unknown"
+OUTSIDE = "outside"  # of service or of service hours
 SHORT, MAINTENANCE, PARENT = "short", "maintenance", "parent"  # reasons beside the causes that terms exclude
 
 
@@ -24,6 +26,22 @@ class ContractTally:
     unknown_s: int = 0
     claimed_s: int = 0
     excluded: dict[str, int] = field(default_factory=dict)
+
+    def add(self, length_s: int, counted_as: str, *, claimed: bool) -> None:
+        """Add seconds that count as one of the above, or are excluded for that reason."""
+        self.covered_s += length_s
+        if counted_as == OUTSIDE:
+            return
+        self.service_s += length_s
+        self.claimed_s += length_s if claimed else 0
+        if counted_as == GOOD:
+            self.good_s += length_s
+        elif counted_as == COUNTED_DOWN:
+            self.counted_down_s += length_s
+        elif counted_as == UNKNOWN:
+            self.unknown_s += length_s
+        else:
+            self.excluded[counted_as] = self.excluded.get(counted_as, 0) + length_s
 
     def merge(self, other: "ContractTally") -> None:
         self.covered_s += other.covered_s
@@ -64,15 +82,13 @@ def verdict(stretches: Iterable[Stretch]) -> str | None:
 
     Where the terms changed, what is needed of each stretch is added up. None without a second of service.
     """
-    needed, service_s, counted_s, unknown_s = Decimal(0), 0, 0, 0
+    needed, whole = Decimal(0), ContractTally()
     for stretch in stretches:
         needed += stretch.target_pct * stretch.tally.service_s
-        service_s += stretch.tally.service_s
-        counted_s += stretch.tally.counted_down_s
-        unknown_s += stretch.tally.unknown_s
-    if service_s == 0:
+        whole.merge(stretch.tally)
+    if whole.service_s == 0:
         return None
-    kept = 100 * (service_s - counted_s)
-    if kept - 100 * unknown_s >= needed:
+    kept = 100 * (whole.service_s - whole.counted_down_s)
+    if kept - 100 * whole.unknown_s >= needed:
         return "met"
     return "missed" if kept < needed else "undetermined"

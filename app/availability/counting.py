@@ -1,18 +1,20 @@
 """Counts how many seconds of a period a site was up, down or unknown; they add up to the period exactly. Pure.
 
 Each second gets one kind, decided in this order: `inactive` outside the site's time in service, `maintenance` inside a
-planned window, what its device claims of it, else the state. All figures derive from the same slices, so parts always
-add up to the whole.
+planned window, what its device claims of it, else the state. What a contract counts it as follows from that, in the
+order of docs/adr/0025. All figures derive from the same slices, so parts always add up to the whole.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.availability.claim_overlay import CLAIMED_KINDS, claimed_state
+from app.availability.contract_tally import GOOD, MAINTENANCE, OUTSIDE, UNKNOWN
 from app.availability.intervals import IntervalMap, align
-from app.availability.policy import ContractPolicy, policies_in_force
-from app.availability.tally import BAD_STATES, DowntimeRun, Slice, Tally
+from app.availability.policy import PolicyInForce, SitePolicies, policies_in_force
+from app.availability.slices import ContractSlice, Run, Slice
+from app.availability.tally import Tally
 from app.incidents.outages import cut_downtimes
 from app.judging.judge import BAD
 from app.registry.configuration import ConfigurationInForce
@@ -31,10 +33,24 @@ class CountableHistory:
     configurations: IntervalMap[ConfigurationInForce]
     maintenance: IntervalMap[bool]
     causes: IntervalMap[str]
-    policies: IntervalMap[ContractPolicy]
+    policies: SitePolicies
     last_losses: Mapping[int, int] = field(default_factory=dict)
     claims: IntervalMap[bool] = field(default_factory=list)  # where claims decide what the states count as
     site_id: int = 0
+
+    @property
+    def service(self) -> list[tuple[int, int]]:
+        """Return the periods in service; a change of configuration within one does not interrupt it."""
+        periods: list[tuple[int, int]] = []
+        for start, end, configuration in self.configurations:
+            if configuration.active:
+                start = periods.pop()[0] if periods and periods[-1][1] == start else start
+                periods.append((start, end))
+        return periods
+
+    @property
+    def contract_ids(self) -> set[int]:
+        return {policy.terms.contract_id for of_role in self.policies for _, _, policy in of_role}
 
 
 def tally_parts(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> list[Tally]:
@@ -50,13 +66,12 @@ def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> l
 
     Maintenance inside an outage takes seconds from it but does not split it. A contract counts a whole downtime, also
     what was unreachable of it, if it is long enough: measured from its first lost reading to its last, without
-    maintenance, time outside service hours, excused seconds and what nobody saw. That is the least it can have been.
-    Where claims alone make it too short, nobody knows whether it counts.
+    maintenance, time outside service hours, excluded seconds and what nobody saw. That is the least it can have been.
     """
     low, high = parts[0][0], parts[-1][1]
-    downtimes = [(a, b, run) for a, b, run in _downtimes(history) if a < high and b > low]
-    if history.policies and downtimes:  # whether one counts depends on its whole length
-        low, high = min(low, downtimes[0][0]), max(high, downtimes[-1][1])
+    runs = [(a, b, run) for a, b, run in _runs(history) if a < high and b > low]
+    if history.policies and runs:  # whether one counts depends on its whole length
+        low, high = min(low, runs[0][0]), max(high, runs[-1][1])
     maps: list[IntervalMap[Any]] = [
         [(start, end, number) for number, (start, end) in enumerate(parts)],
         history.states,
@@ -64,50 +79,74 @@ def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> l
         history.maintenance,
         history.claims,
         history.causes,
-        policies_in_force(history.policies, low, high),
-        downtimes,
+        runs,
+        *(policies_in_force(policies, low, high) for policies in history.policies),
     ]
     slices: list[Slice] = []
-    for start, end, (part, state, configuration, maintained, claimed, cause, contract, run) in align(maps, low, high):
+    for start, end, (part, state, configuration, maintained, claimed, cause, run, *in_force) in align(maps, low, high):
         counted_as = claimed_state(state) if claimed and state else state
         kind = _kind(counted_as, configuration, maintained)
         is_claimed = counted_as is not state and kind in CLAIMED_KINDS
-        is_contested = is_claimed and state in BAD
-        counts = (
-            (kind in BAD_STATES or is_contested)
-            and contract is not None
-            and contract.in_service_hours
-            and not contract.policy.excuses(str(state), cause)
+        contested = state.value if is_claimed and state in BAD else None
+        contracts = tuple(
+            _contract_slice(policy, kind, contested, cause, run, start, end)
+            for policy in in_force
+            if policy is not None
         )
-        if run is not None and counts:
-            proven_s = max(0, min(end, run.proven_until) - start)
-            run.contested_s += proven_s if is_contested else 0
-            run.proven_s += 0 if is_contested else proven_s
         if part is not None:
             outage = None if run is None or start < run.outage_at else (history.site_id, run.outage_at)
-            counted_run = run if counts and not is_contested else None
-            slices.append(
-                Slice(part, end - start, kind, configuration, outage, cause, contract, counted_run, is_claimed)
-            )
+            slices.append(Slice(part, end - start, kind, configuration, outage, cause, run, is_claimed, contracts))
     return slices
 
 
-def _downtimes(history: CountableHistory) -> Iterator[tuple[int, int, DowntimeRun]]:
-    for downtime in cut_downtimes(history.states, _service(history.configurations)):
+def _contract_slice(
+    in_force: PolicyInForce, kind: str, contested: str | None, cause: str | None, run: Run | None, start: int, end: int
+) -> ContractSlice:
+    """Return what the contract counts a slice as; add to its run what is to be compared with the least duration."""
+    policy = in_force.policy
+    if kind == "inactive" or not in_force.in_service_hours:
+        return ContractSlice(policy, OUTSIDE)
+    if kind == "maintenance":
+        return ContractSlice(policy, MAINTENANCE)
+    if kind == "up" or (kind == "degraded" and not policy.degraded_counts):
+        return ContractSlice(policy, GOOD)
+    if run is None or (kind == "unknown" and contested is None):
+        return ContractSlice(policy, UNKNOWN)
+    exclusion = policy.exclusion(contested or kind, cause)
+    length, proven_s = run.length(policy.terms.link_role), max(0, min(end, run.proven_until) - start)
+    if exclusion is None:
+        length.proven_s += 0 if contested else proven_s
+        length.contested_s += proven_s if contested else 0
+    return ContractSlice(policy, UNKNOWN if contested else exclusion, length)
+
+
+def _runs(history: CountableHistory) -> list[tuple[int, int, Run]]:
+    """Return the downtimes, and where terms count it degraded time, in order: they never overlap."""
+    service = history.service
+    runs: list[tuple[int, int, Run]] = []
+    for downtime in cut_downtimes(history.states, service):
         start, end, _ = history.states[next(n for n in reversed(downtime.states) if history.states[n][2] in BAD)]
         outage_at = downtime.ended_at if downtime.outage_at is None else downtime.outage_at
-        run = DowntimeRun(outage_at, proven_until=history.last_losses.get(start, end))
-        yield downtime.started_at, downtime.ended_at, run
+        last_loss = history.last_losses.get(start, end)
+        run = Run(downtime.started_at, downtime.ended_at, outage_at, last_loss, downtime.answered)
+        runs.append((run.started_at, run.ended_at, run))
+    if any(policy.degraded_counts for policies in history.policies for _, _, policy in policies):
+        last = history.states[-1][1] if history.states else 0
+        degraded = _degraded(history.states, service)
+        runs += [(a, b, Run(a, b, b, b, answered=b < last, is_degraded=True)) for a, b in degraded]
+        runs.sort(key=lambda interval: interval[0])
+    return runs
 
 
-def _service(configurations: Iterable[tuple[int, int, ConfigurationInForce]]) -> list[tuple[int, int]]:
-    """Return the periods in service; a change of configuration within one does not interrupt it."""
-    periods: list[tuple[int, int]] = []
-    for start, end, configuration in configurations:
-        if configuration.active:
-            start = periods.pop()[0] if periods and periods[-1][1] == start else start
-            periods.append((start, end))
-    return periods
+def _degraded(states: IntervalMap[State], service: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the periods in which the site was degraded without a break, each within one period of service."""
+    merged: list[tuple[int, int]] = []
+    for start, end, state in states:
+        if state is State.DEGRADED:
+            start = merged.pop()[0] if merged and merged[-1][1] == start else start
+            merged.append((start, end))
+    for low, high in service:
+        yield from ((max(a, low), min(b, high)) for a, b in merged if a < high and b > low)
 
 
 def _kind(state: State | None, configuration: ConfigurationInForce | None, maintained: bool | None) -> str:

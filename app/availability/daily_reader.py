@@ -80,7 +80,7 @@ async def read_days(
     by_site = counted.days if grouping.regions is None else counted.stale_days
     for table, days in ((RegionAvailabilityDay, counted.days - by_site), (AvailabilityDay, by_site)):
         if days:
-            query = _DayQuery(table, group, days, counted.stale, starts, grouping)
+            query = DayQuery(table, group, days, counted.stale, starts, grouping)
             await _add_sums(session, query, tallies)
             if grouping.causes:
                 await _add_causes(session, query, tallies)
@@ -88,7 +88,9 @@ async def read_days(
 
 
 @dataclass(frozen=True, slots=True)
-class _DayQuery:
+class DayQuery:
+    """Sums over the rows of a group on some days, without those that are stale."""
+
     table: Any
     group: SiteGroup
     days: set[date]
@@ -148,7 +150,7 @@ class _DayQuery:
         return 1 + len(self._group_columns)
 
 
-async def _add_sums(session: AsyncSession, query: _DayQuery, tallies: dict[GroupKey, Tally]) -> None:
+async def _add_sums(session: AsyncSession, query: DayQuery, tallies: dict[GroupKey, Tally]) -> None:
     table = query.table
     names = (*STATES, "claimed", "outages", "countable_down_s", "contract_s")
     columns = [func.sum(getattr(table, name)).label(name) for name in names]
@@ -167,7 +169,7 @@ async def _add_sums(session: AsyncSession, query: _DayQuery, tallies: dict[Group
         )
 
 
-async def _add_causes(session: AsyncSession, query: _DayQuery, tallies: dict[GroupKey, Tally]) -> None:
+async def _add_causes(session: AsyncSession, query: DayQuery, tallies: dict[GroupKey, Tally]) -> None:
     causes = func.jsonb_each_text(query.table.down_by_cause).table_valued("key", "value").lateral()
     statement = query.select(func.sum(cast(causes.c.value, Integer)), by=[causes.c.key]).join(causes, true())
     for *key, cause, seconds in await session.execute(statement):
@@ -186,7 +188,7 @@ async def add_crossing_outages(
     if not counted.days:
         return
     starts = [_first_whole_day(part) for part in parts]
-    query = _DayQuery(OutagePart, group, counted.days, counted.stale, starts, grouping)
+    query = DayQuery(OutagePart, group, counted.days, counted.stale, starts, grouping)
     by = [OutagePart.site_id, OutagePart.started_at]
     columns = list(query.select(func.sum(OutagePart.seconds).label("seconds"), by=by).subquery().c)
     key, outage, seconds = columns[: query.key_length], columns[query.key_length : -1], columns[-1]

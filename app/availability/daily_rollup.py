@@ -1,21 +1,27 @@
 """Counts each day once it is over, by access point and summed by region: counted anew and replaced, never added to."""
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.selection import ROLLED_UP_CODE_LENGTHS
 from app.availability import site_history
-from app.availability.counting import CountableHistory, cut_slices
-from app.availability.models import ALL_PROVIDERS, ALL_TECHNOLOGIES, AvailabilityDay, CountedDay, OutagePart
+from app.availability.day_rows import DayRows, day_rows
+from app.availability.models import (
+    ALL_PROVIDERS,
+    ALL_TECHNOLOGIES,
+    AvailabilityDay,
+    ContractDay,
+    CountedDay,
+    OutagePart,
+)
 from app.availability.policy import DAY_S
 from app.availability.site_history import SiteRef
-from app.availability.tally import Tally
-from app.core.clock import WITA, WITA_SQL, from_slot, midnight, to_slot
+from app.core.clock import WITA, WITA_SQL, midnight, to_slot
 from app.core.freshness import hold_sql
 from app.postgres.engine import among
 from app.registry.models import Site, SiteConfiguration, SiteKind
@@ -50,8 +56,8 @@ TAKE_STALE_OF_COUNTED_DAYS = text(
     )
 )
 # A day can still change without another reading of it: the last evidence may turn out to have lapsed before midnight,
-# and an outage that goes on may become long enough for its contract. Such a day stays stale (counted on request), until
-# it is counted again when that is known, or after an hour.
+# and an outage, or degraded time where terms count it, that goes on may become long enough for its contract. Such a day
+# stays stale (counted on request), until it is counted again when that is known, or after an hour.
 MARK_UNSETTLED = text(f"""
     INSERT INTO stale_day (site_id, day, due_at)
     SELECT g.site_id, :day, CASE WHEN g.site_id = ANY(:undecided) THEN cast(:now AS timestamptz) + interval '1 hour'
@@ -62,6 +68,7 @@ MARK_UNSETTLED = text(f"""
             SELECT FROM state_segment a WHERE a.site_id = g.site_id AND a.state IN ('up', 'degraded')
                 AND a.started_at >= :until AND a.started_at < g.started_at
         )
+        OR (g.state = 'degraded' AND g.site_id = ANY(:undecided) AND g.started_at < :until)
         OR (g.started_at < :until AND s.evidence_at + make_interval(secs => s.valid_s) < :until
             AND s.evidence_at + {hold_sql("s.valid_s")} >= :now)
     )
@@ -131,9 +138,9 @@ async def _count_day(session: AsyncSession, day: date, sites: Sequence[SiteRef],
     undecided: list[int] = []
     for chunk in chunks(sites, CHUNK):
         histories = await site_history.load_histories(session, chunk, start - second, end + second, now=now)
-        rows = [row for history in histories.values() for row in _day_rows(history, low, high)]
-        await _replace(session, day, [site.id for site in chunk], rows)
-        undecided += [site_id for site_id, history in histories.items() if _is_undecided(history, low, high)]
+        rows = {site_id: day_rows(history, low, high) for site_id, history in histories.items()}
+        await _replace(session, day, list(rows), list(rows.values()))
+        undecided += [site_id for site_id, of_site in rows.items() if of_site.undecided]
     parameters = {"day": day, "ids": [site.id for site in sites], "undecided": undecided, "until": end, "now": now}
     await session.execute(MARK_UNSETTLED, parameters)
     await session.execute(CLEAR_REGIONS, {"day": day})
@@ -145,61 +152,12 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[first : first + size]
 
 
-DayKey = tuple[int, str, str]  # provider, technology, village
-DayRow = tuple[dict[str, Any], list[dict[str, Any]]]  # of availability_day, with its rows of outage_part
-
-
-def _day_rows(history: CountableHistory, low: int, high: int) -> list[DayRow]:
-    """Return a row for each provider, technology and village that the site had that day as an access point.
-
-    One second on either side of the day shows which outages cross its edges.
-    """
-    tallies: dict[DayKey, Tally] = defaultdict(Tally)
-    crossing: set[tuple[int, int] | None] = set()
-    for slice_ in cut_slices(history, [(low - 1, low), (low, high), (high, high + 1)]):
-        configuration = slice_.configuration
-        if slice_.part != 1:
-            crossing.add(slice_.outage)
-        elif configuration is not None and configuration.kind is SiteKind.ACCESS_POINT:
-            tallies[configuration.provider_id, configuration.technology, configuration.village_code].add(slice_)
-    rows_of_outage = Counter(outage for tally in tallies.values() for outage in tally.outage_seconds)
-    crossing |= {outage for outage, rows in rows_of_outage.items() if rows > 1}
-    return [_day_row(history.site_id, key, tally, crossing) for key, tally in tallies.items()]
-
-
-def _is_undecided(history: CountableHistory, low: int, high: int) -> bool:
-    """Whether an outage of the day is still too short for its contract, and may grow."""
-    if not history.policies:
-        return False
-    return any(slice_.run is not None and not slice_.countable for slice_ in cut_slices(history, [(low, high)]))
-
-
-def _day_row(site_id: int, key: DayKey, tally: Tally, crossing: Collection[tuple[int, int] | None]) -> DayRow:
-    key_columns = {"site_id": site_id, "provider_id": key[0], "technology": key[1], "village_code": key[2]}
-    complete = [length for outage, length in tally.outage_seconds.items() if outage not in crossing]
-    row = {
-        **key_columns,
-        **tally.seconds,
-        "claimed": tally.claimed_s,
-        "outages": len(complete),
-        "longest_outage_s": max(complete, default=0),
-        "countable_down_s": tally.countable_down_s,
-        "contract_s": tally.contract_s,
-        "contract_unknown_s": tally.contract_unknown_s,
-        "down_by_cause": tally.causes,
-    }
-    parts = [
-        {**key_columns, "started_at": from_slot(outage[1]), "seconds": length}
-        for outage, length in tally.outage_seconds.items()
-        if outage in crossing
-    ]
-    return row, parts
-
-
-async def _replace(session: AsyncSession, day: date, site_ids: Sequence[int], day_rows: Sequence[DayRow]) -> None:
-    for table in (AvailabilityDay, OutagePart):
+async def _replace(session: AsyncSession, day: date, site_ids: Sequence[int], day_rows: Sequence[DayRows]) -> None:
+    for table, rows in (
+        (AvailabilityDay, [row for of_site in day_rows for row in of_site.availability]),
+        (OutagePart, [row for of_site in day_rows for row in of_site.outage_parts]),
+        (ContractDay, [row for of_site in day_rows for row in of_site.contracts]),
+    ):
         await session.execute(delete(table).where(table.day == day, table.site_id.in_(site_ids)))
-    if rows := [{"day": day, **row} for row, _ in day_rows]:
-        await session.execute(insert(AvailabilityDay), rows)
-    if parts := [{"day": day, **part} for _, row_parts in day_rows for part in row_parts]:
-        await session.execute(insert(OutagePart), parts)
+        if rows:
+            await session.execute(insert(table), [{"day": day, **row} for row in rows])

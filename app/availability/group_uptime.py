@@ -4,7 +4,6 @@ Whole days that are counted come from the daily rollup. The edges of a period, t
 counted on request, so that a response never shows stale figures.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,27 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.selection import SiteGroup
 from app.availability import site_history
-from app.availability.counting import cut_slices
 from app.availability.daily_reader import (
     CountedDays,
     Grouping,
     GroupKey,
     add_crossing_outages,
     find_counted_days,
-    ranges_outside,
     read_days,
 )
-from app.availability.daily_rollup import chunks
-from app.availability.policy import DAY_S
+from app.availability.live_counting import uncounted_slices
 from app.availability.site_counts import configured_seconds, count_in_service
 from app.availability.site_history import SiteRef
 from app.availability.tally import Tally, uptime_row
-from app.core.clock import from_slot, midnight, to_slot
 from app.core.errors import Fault, Invalid
 from app.core.periods import Period, Step
 from app.judging.settled import sites_settled_until
 
-CHUNK = 200  # sites at a time: other requests run in between
 MAX_SITE_DAYS = 12_000  # by hours, which are never rolled up: some ten days of the whole province
 
 
@@ -108,46 +102,9 @@ async def tally_group(
 ) -> dict[GroupKey, Tally]:
     """Return tallies by part and by what the grouping keeps apart, still without the outages that cross midnight."""
     tallies = await read_days(session, group, days, parts, grouping)
-    for low, high in ranges_outside(Period(parts[0].start, parts[-1].end), days.days):
-        await _add_uncounted(session, group, sites, (low, high), parts, grouping, tallies, now=now)
-    stale = defaultdict(set)
-    for site_id, day in days.stale:
-        stale[day].add(site_id)
-    for day, site_ids in stale.items():
-        low = to_slot(midnight(day))
-        stale_sites = [site for site in sites if site.id in site_ids]
-        await _add_uncounted(session, group, stale_sites, (low, low + DAY_S), parts, grouping, tallies, now=now)
+    async for site, slices in uncounted_slices(session, sites, days, parts, now=now):
+        for number, slice_ in slices:
+            configuration = slice_.configuration
+            if configuration is not None and slice_.kind != "inactive" and group.includes(configuration):
+                tallies[number, *grouping.of_slice(site, configuration)].add(slice_)
     return tallies
-
-
-async def _add_uncounted(
-    session: AsyncSession,
-    group: SiteGroup,
-    sites: Sequence[SiteRef],
-    span: tuple[int, int],
-    parts: Sequence[Period],
-    grouping: Grouping,
-    tallies: dict[GroupKey, Tally],
-    *,
-    now: datetime,
-) -> None:
-    """Count these sites over the span and add them to the tallies."""
-    low, high = max(span[0], _first_registration(sites)), span[1]
-    bounds = [
-        (number, max(to_slot(part.start), low), min(to_slot(part.end), high)) for number, part in enumerate(parts)
-    ]
-    within = [(number, a, b) for number, a, b in bounds if a < b]
-    if not within:
-        return
-    for chunk in chunks(sites, CHUNK):
-        histories = await site_history.load_histories(session, chunk, from_slot(low), from_slot(high), now=now)
-        for site in chunk:
-            for slice_ in cut_slices(histories[site.id], [(a, b) for _, a, b in within]):
-                configuration = slice_.configuration
-                if configuration is not None and slice_.kind != "inactive" and group.includes(configuration):
-                    tallies[within[slice_.part][0], *grouping.of_slice(site, configuration)].add(slice_)
-
-
-def _first_registration(sites: Sequence[SiteRef]) -> int:
-    """Return the second before which there is nothing to count, however early the period begins."""
-    return min((to_slot(site.registered_at) for site in sites), default=0)

@@ -8,6 +8,7 @@ from sqlalchemy.sql import func
 
 from app.postgres.engine import Base, Moment
 from app.profiles import Technology
+from app.registry.models import LinkRole
 
 
 class CountedDay(Base):
@@ -22,6 +23,7 @@ class CountedDay(Base):
 class AvailabilityDay(Base):
     """The seconds of a site on a day, while it was configured with this provider and technology in this village.
 
+    `countable_down_s` and `contract_s` are those of the primary link's contract, for the sums of regions.
     `outages` and the longest one cover those that lie wholly inside; the others are in `outage_part`. `down_by_cause`
     holds known causes; the rest of `down` is unclassified.
     """
@@ -45,12 +47,11 @@ class AvailabilityDay(Base):
     longest_outage_s: Mapped[int]
     countable_down_s: Mapped[int]
     contract_s: Mapped[int]
-    contract_unknown_s: Mapped[int]
     down_by_cause: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
 class ContractDay(Base):
-    """What a contract counts of a site's seconds on a day, under the terms that began on `terms_on`.
+    """What a contract counts of a site's seconds on a day, for one of its links, under terms that began on `terms_on`.
 
     Apart for each provider, technology and village that the site was configured with, as in AvailabilityDay.
     `service_s` is the sum of good, counted down, excluded and unknown; the rest of `covered_s` is out of service or
@@ -63,6 +64,7 @@ class ContractDay(Base):
     day: Mapped[date] = mapped_column(primary_key=True)
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
     contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id"), primary_key=True)
+    link_role: Mapped[LinkRole] = mapped_column(primary_key=True)
     terms_on: Mapped[date] = mapped_column(primary_key=True)
     provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"), primary_key=True)
     technology: Mapped[Technology] = mapped_column(primary_key=True)

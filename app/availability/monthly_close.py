@@ -10,6 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability import site_history
+from app.availability.contract_reader import contract_names
+from app.availability.contract_verdict import contract_fields
 from app.availability.counting import tally_parts
 from app.availability.models import ClosedMonth, MonthCorrection
 from app.availability.tally import uptime_row
@@ -132,9 +134,22 @@ async def _correct(session: AsyncSession, stale: Sequence[tuple[int, date, str]]
         session.add_all(
             MonthCorrection(site_id=n, month=month, figures=figures[n], recorded_at=now, reason=reasons[n, month])
             for n in site_ids
-            if figures[n] != published[n, month]
+            if _is_corrected(published[n, month], figures[n])
         )
     await session.flush()
+
+
+def _is_corrected(published: dict[str, Any], figures: dict[str, Any]) -> bool:
+    """Whether a figure differs: not its words, a contract's number, or what months closed earlier do not have."""
+    return any(_without_words(figures[name]) != _without_words(value) for name, value in published.items())
+
+
+def _without_words(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_words(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _without_words(item) for name, item in value.items() if name not in {"reason", "number"}}
+    return value
 
 
 async def _closed(session: AsyncSession, keys: Sequence[tuple[int, date]]) -> dict[tuple[int, date], Any]:
@@ -155,8 +170,11 @@ async def _figures(session: AsyncSession, site_ids: Sequence[int], month: date, 
     period = _period(month)
     sites = await site_history.list_sites(session, select(Site.id).where(among(Site.id, site_ids)))
     histories = await site_history.load_histories(session, sites, period.start, period.end, now=now)
+    names = await contract_names(session, set().union(*(history.contract_ids for history in histories.values())))
     bounds = (to_slot(period.start), to_slot(period.end))
-    return {
-        site_id: orjson.loads(orjson.dumps(uptime_row(period, *tally_parts(history, [bounds]))))
-        for site_id, history in histories.items()
-    }
+    figures = {}
+    for site_id, history in histories.items():
+        (tally,) = tally_parts(history, [bounds])
+        row = uptime_row(period, tally) | contract_fields(history.policies, tally.contracts, names, period)
+        figures[site_id] = orjson.loads(orjson.dumps(row))
+    return figures

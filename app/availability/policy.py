@@ -1,15 +1,29 @@
 """What a contract counts as downtime, and when it is in force: dated terms as an interval map. Pure."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, time
 from decimal import Decimal
+from typing import NamedTuple
 
+from app.availability.contract_tally import PARENT
 from app.availability.intervals import FOREVER, IntervalMap, clip
 from app.core.clock import WITA, midnight, to_slot
+from app.registry.models import LinkRole
 
 DAY_S = 86_400
 WITA_S = round(WITA.utcoffset(None).total_seconds())
+
+
+class TermsKey(NamedTuple):
+    """Which contract a site is under, for which link, and which of its terms: those that began on `terms_on`."""
+
+    contract_id: int = 0
+    link_role: LinkRole = LinkRole.PRIMARY
+    terms_on: date = date.min
+
+
+NO_TERMS = TermsKey()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +34,21 @@ class ContractPolicy:
     excuses_parent: bool = False
     service_from: time | None = None  # WITA; without it, all day
     service_to: time | None = None  # if before service_from, past midnight
+    degraded_counts: bool = False  # as downtime
+    terms: TermsKey = NO_TERMS
 
-    def excuses(self, state: str, cause: str | None) -> bool:
-        return cause in self.excluded_causes or (state == "unreachable" and self.excuses_parent)
+    def for_link(self, link_role: LinkRole) -> "ContractPolicy":
+        is_for_it = self.terms.link_role is link_role
+        return self if is_for_it else replace(self, terms=self.terms._replace(link_role=link_role))
+
+    def exclusion(self, kind: str, cause: str | None) -> str | None:
+        """Return why downtime does not count however long it was, None if it may: a cause comes before the parent."""
+        if cause is not None and cause in self.excluded_causes:
+            return cause
+        return PARENT if kind == "unreachable" and self.excuses_parent else None
+
+
+SitePolicies = Sequence[IntervalMap[ContractPolicy]]  # a map for each link role that has any, the primary first
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +64,10 @@ class DatedContract:
     valid_from: date
     valid_to: date | None  # exclusive
     dated_policies: list[tuple[date, ContractPolicy]]
+
+    @property
+    def degraded_counts(self) -> bool:
+        return any(policy.degraded_counts for _, policy in self.dated_policies)
 
     @property
     def policies(self) -> IntervalMap[ContractPolicy]:

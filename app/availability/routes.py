@@ -85,7 +85,7 @@ async def get_uptime(
 
     async def compute(session: AsyncSession, selected: SingleSite) -> dict[str, Any]:
         site = await session.get_one(Site, selected.site_id)
-        return await site_uptime(session, site, period, chosen, now=utc_now())
+        return await site_uptime(session, site, period, chosen, now=utc_now(), contracts_of=selected.contracts_of)
 
     return await aggregate.respond(
         SITE_UPTIME, period, lambda session: selection.select_site(session, id, caller=caller), compute

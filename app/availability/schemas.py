@@ -1,9 +1,9 @@
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.availability.contract_schemas import VERDICT, ContractVerdict, SlaVerdict
 from app.core.periods import Step
 from app.measurements.schemas import SegmentEvidence
 from app.measurements.simulated_past import MarksSimulatedPast
@@ -33,6 +33,7 @@ ROW: dict[str, Any] = {
     "sla_target_pct": 97.5,
     "sla_verdict": "undetermined",
 }
+SITE_ROW: dict[str, Any] = {**ROW, "contract": VERDICT, "contracts": []}
 SEGMENT: dict[str, Any] = {
     "started_at": "2026-11-24T13:31:24Z",
     "ended_at": "2026-11-24T13:31:44Z",
@@ -80,12 +81,6 @@ class Seconds(BaseModel):
     )
 
 
-class SlaVerdict(StrEnum):
-    MET = "met"
-    MISSED = "missed"
-    UNDETERMINED = "undetermined"
-
-
 class UptimeRow(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [ROW]})
 
@@ -106,21 +101,36 @@ class UptimeRow(BaseModel):
     sla_verdict: SlaVerdict | None = Field(description="`undetermined` when unmeasured time would decide it")
 
 
-class CorrectedRow(UptimeRow):
+class ContractedRow(UptimeRow):
+    """Uptime of one site, with what its contract counts."""
+
+    contract: ContractVerdict | None = Field(
+        None,
+        description="how `sla_verdict` comes about, and of how much of the time. Null without a contract, where "
+        "several followed each other (see `contracts`), and in months that were closed before this was stored",
+    )
+    contracts: list[ContractVerdict] = Field(
+        [],
+        description="where the site was under several contracts, all of them: for the primary link and the backup at "
+        "once, or one after another. Else empty",
+    )
+
+
+class CorrectedRow(ContractedRow):
     """A closed month's figures by what became known later."""
 
     recorded_at: datetime
     reason: str
 
 
-class SiteUptimeRow(UptimeRow):
+class SiteUptimeRow(ContractedRow):
     closed_at: datetime | None = Field(None, description="set for a whole closed month, whose figures never change")
     correction: CorrectedRow | None = Field(None, description="the latest correction of a closed month")
 
 
 class UptimeOut(MarksSimulatedPast):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [ROW], "total": ROW}]}
+        json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [SITE_ROW], "total": SITE_ROW}]}
     )
 
     from_: datetime = Field(alias="from")

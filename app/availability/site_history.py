@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.availability import maintenance_overlay
 from app.availability.claim_overlay import claimed_intervals
 from app.availability.counting import CountableHistory
-from app.availability.intervals import FOREVER, IntervalMap, clip, fill_gaps
-from app.availability.policy import ContractPolicy, DatedContract
+from app.availability.intervals import FOREVER, IntervalMap, clip
+from app.availability.policy import ContractPolicy, DatedContract, SitePolicies, TermsKey
 from app.availability.timeline import timelines
 from app.core.clock import floor_second, from_slot, midnight, to_slot
 from app.incidents.outage_causes import causes_of
@@ -47,6 +47,10 @@ class DatedConfigurations:
     """A site's configurations; the first one also covers the time before it."""
 
     configurations: IntervalMap[ConfigurationInForce] = field(default_factory=list)
+
+    @property
+    def registered_at(self) -> int:
+        return self.configurations[0][1] if self.configurations else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +86,11 @@ async def load_histories(
         site_id: [(to_slot(s.started_at), to_slot(s.ended_at), s.state) for s in timeline]
         for site_id, timeline in segments.items()
     }
-    since, until = _extent(states.values(), start, end)
     dated = await load_configurations(session, registered)
     assignments = await load_assignments(session, registered)
     contracts = await load_contracts(session, {each.contract_id for of in assignments.values() for each in of})
+    counted_whole = BAD | {State.DEGRADED} if any(c.degraded_counts for c in contracts.values()) else BAD
+    since, until = _extent(states.values(), start, end, counted_whole)
     claims = await claims_of(session, list(registered), since, until)
     windows = await maintenance_overlay.windows_of(session, list(registered), since, until)
     causes = await causes_of(session, list(registered), since, until)
@@ -102,16 +107,18 @@ async def load_histories(
             claims=claimed_intervals(segments[site.id], claims[site.id]) if site.id in claims else [],
             maintenance=[(to_slot(a), to_slot(b), True) for a, b in windows.get(site.id, ())],
             causes=[(to_slot(c.started_at), to_slot(c.ended_at), c.cause.value) for c in causes.get(site.id, ())],
-            policies=_policies(assignments.get(site.id, ()), contracts),
+            policies=_policies(assignments.get(site.id, ()), contracts, dated[site.id].registered_at),
         )
         for site in sites
     }
 
 
-def _extent(states: Iterable[IntervalMap[State]], start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """Return start and end, moved outwards as far as outages reach beyond them."""
-    outages = [(a, b) for intervals in states for a, b, state in intervals if state in BAD]
-    low, high = min((a for a, _ in outages), default=FOREVER), max((b for _, b in outages), default=0)
+def _extent(
+    states: Iterable[IntervalMap[State]], start: datetime, end: datetime, counted_whole: Collection[State]
+) -> tuple[datetime, datetime]:
+    """Return start and end, moved outwards as far as runs of these states reach beyond them."""
+    runs = [(a, b) for intervals in states for a, b, state in intervals if state in counted_whole]
+    low, high = min((a for a, _ in runs), default=FOREVER), max((b for _, b in runs), default=0)
     return from_slot(min(low, to_slot(start))), from_slot(max(high, to_slot(end)))
 
 
@@ -166,13 +173,15 @@ async def load_assignments(
 
 
 def _policies(
-    assignments: Iterable[ContractAssignment], contracts: Mapping[int, DatedContract]
-) -> IntervalMap[ContractPolicy]:
-    """Return what counts of a site: the primary link's contract, the backup's where the primary is under none."""
+    assignments: Iterable[ContractAssignment], contracts: Mapping[int, DatedContract], registered_at: int
+) -> SitePolicies:
+    """Return what counts of a site for each of its links, from when it was registered."""
     by_role: dict[LinkRole, IntervalMap[ContractPolicy]] = {role: [] for role in LinkRole}
     for each in assignments:
-        by_role[each.link_role] += clip(contracts[each.contract_id].policies, *each.slots)
-    return fill_gaps(by_role[LinkRole.PRIMARY], by_role[LinkRole.BACKUP])
+        start, end = each.slots
+        for a, b, policy in clip(contracts[each.contract_id].policies, max(start, registered_at), end):
+            by_role[each.link_role].append((a, b, policy.for_link(each.link_role)))
+    return [policies for policies in by_role.values() if policies]
 
 
 async def load_contracts(session: AsyncSession, contract_ids: Collection[int]) -> dict[int, DatedContract]:
@@ -199,4 +208,6 @@ def _policy(terms: ContractTerms) -> ContractPolicy:
         terms.excuses_parent,
         terms.service_from,
         terms.service_to,
+        terms.degraded_counts,
+        TermsKey(terms.contract_id, LinkRole.PRIMARY, terms.started_on),
     )

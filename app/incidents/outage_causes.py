@@ -85,7 +85,7 @@ async def _withdraw(
 
 
 def _parts_outside(row: OutageCause, start: datetime, end: datetime | None) -> Iterator[OutageCause]:
-    unchanged = {"site_id": row.site_id, "cause": row.cause, "confirmed_by": row.confirmed_by}
+    unchanged = {name: getattr(row, name) for name in ("site_id", "cause", "confirmed_by", "recorded_at")}
     if row.started_at < start:
         yield OutageCause(**unchanged, started_at=row.started_at, ended_at=start)
     if end is not None and row.ended_at is not None and end < row.ended_at:  # an open cause has no part after `end`

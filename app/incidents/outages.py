@@ -62,6 +62,13 @@ class Outage:
     refuted_at: datetime | None = None  # when its device first claimed to have been well
     refuted_s: int = 0  # how much of it that claims
 
+    @property
+    def proven_s(self) -> int | None:
+        """Return the seconds from the first loss to the last, less those in which it was not seen down."""
+        if self.last_loss_at is None:
+            return None
+        return max(0, round((self.last_loss_at - self.started_at).total_seconds()) - self.unseen_s)
+
 
 class Downtime(NamedTuple, Generic[T]):
     """From the first state that is down or unreachable to the next answer, or to the end of service.

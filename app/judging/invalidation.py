@@ -12,17 +12,22 @@ from app.postgres.engine import Counter, bump
 CLOSES_AFTER_DAYS = 8  # after a month's end: late data is accepted for seven days
 
 # An outage counts in its whole length, across what nobody saw of it, so a change at one end of it changes all its days:
-# `reach` follows what lies between two answers, up to the last state (`lost`) that is part of an outage. A row that
+# `reach` follows what lies between two answers, up to the last state (`lost`) that is part of an outage. Degraded time
+# counts in its whole length too, where the terms of a contract of the site say that it does (`weighs`). A row that
 # exists already is updated: it stays locked until this transaction ends, so no job can count the day and delete the
 # row meanwhile.
 AFFECTED_DAYS = f"""
 WITH RECURSIVE reach AS (
     SELECT * FROM unnest(cast(:ids AS integer[]), cast(:lows AS timestamptz[]), cast(:highs AS timestamptz[]),
-        cast(:wholes AS boolean[])) AS s(site_id, low, high, whole), LATERAL (SELECT true) AS l(lost)
+        cast(:wholes AS boolean[])) AS s(site_id, low, high, whole), LATERAL (SELECT true, EXISTS (
+            SELECT FROM site_contract a JOIN contract_terms t ON t.contract_id = a.contract_id
+            WHERE a.site_id = s.site_id AND a.withdrawn_at IS NULL AND t.degraded_counts
+        )) AS l(lost, weighs)
     UNION
     SELECT r.site_id, least(r.low, g.started_at), greatest(r.high, coalesce(g.ended_at, r.high)), r.whole,
-        g.state IN ('down', 'unreachable')
-    FROM reach r JOIN state_segment g ON r.whole AND g.site_id = r.site_id AND g.state NOT IN ('up', 'degraded')
+        g.state <> 'unknown', r.weighs
+    FROM reach r JOIN state_segment g ON r.whole AND g.site_id = r.site_id
+        AND (g.state NOT IN ('up', 'degraded') OR (r.weighs AND g.state = 'degraded'))
         AND tstzrange(g.started_at, g.ended_at) && tstzrange(r.low - interval '1 microsecond', r.high, '[]')
 ), affected AS (
     SELECT DISTINCT r.site_id, day::date AS day

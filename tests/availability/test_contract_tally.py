@@ -56,7 +56,7 @@ def test_bounds_hold_the_percentage_and_decide_the_verdict(
     whole = tally(good, counted, unknown, power=power)
     found = verdict([Stretch(target, whole)])
     if whole.service_s == 0:
-        assert found is whole.worst_pct is whole.best_pct is None
+        assert (found, whole.worst_pct, whole.best_pct) == (None, None, None)
         return
     assert whole.worst_pct is not None
     assert whole.best_pct is not None

@@ -1,7 +1,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -10,16 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.availability.contract_tally import Stretch, verdict
 from app.availability.counting import CountableHistory, tally_parts
 from app.availability.intervals import TimeRange, align, fill_gaps
+from app.availability.percent import percent
 from app.availability.policy import ContractPolicy, DatedContract, PolicyInForce, policies_in_force
-from app.availability.tally import KINDS, Tally, percent
+from app.availability.tally import KINDS, Tally
 from app.core.clock import midnight, to_slot
 from app.registry.configuration import ConfigurationInForce
 from app.registry.models import State
 from tests.support.interval_maps import overlay
+from tests.support.random_histories import START, histories, spans
 
-START = datetime(2026, 11, 24, tzinfo=UTC)
 END = START + timedelta(seconds=1000)
 WHOLE = [(START, END)]
 
@@ -44,6 +46,15 @@ def policy(low: int = 0, high: int = 1000, **changes: Any) -> DatedPolicy:
     return at(low), at(high), ContractPolicy(Decimal(97), **changes)
 
 
+def contract_verdict(tally: Tally, target_pct: float) -> str | None:
+    return verdict([Stretch(Decimal(target_pct), *tally.contracts.values())])
+
+
+def unknown_s(tally: Tally) -> int:
+    (contract,) = tally.contracts.values()
+    return contract.unknown_s
+
+
 def count(
     states: States,
     in_service: Sequence[TimeRange],
@@ -63,7 +74,7 @@ def count(
         maintenance=overlay((to_slot(a), to_slot(b), True) for a, b in maintenance),
         claims=overlay((to_slot(a), to_slot(b), True) for a, b in claims),
         causes=overlay((to_slot(a), to_slot(b), cause) for a, b, cause in causes),
-        policies=overlay((to_slot(a), to_slot(b), policy) for a, b, policy in policies),
+        policies=[overlay((to_slot(a), to_slot(b), policy) for a, b, policy in policies)] if policies else [],
         last_losses=last_losses,
     )
     (tally,) = tally_parts(history, [(to_slot(start), to_slot(end))])
@@ -211,11 +222,11 @@ def test_a_dead_parent_counts_unless_the_contract_excuses_it(excuses: bool, expe
 
 def test_without_a_contract_nothing_is_countable() -> None:
     counted = count(states((State.DOWN, 1000)), WHOLE, START, END)
-    assert (counted.contracted, counted.target, counted.verdict) == (False, None, None)
+    assert (counted.contracted, counted.contracts) == (False, {})
 
 
 @pytest.mark.parametrize(
-    ("down", "unknown", "verdict"),
+    ("down", "unknown", "expected"),
     [
         (0, 0, "met"),
         (30, 0, "met"),
@@ -226,10 +237,11 @@ def test_without_a_contract_nothing_is_countable() -> None:
         (31, 900, "missed"),
     ],
 )
-def test_a_verdict_is_only_given_when_unmeasured_time_cannot_change_it(down: int, unknown: int, verdict: str) -> None:
+def test_a_verdict_is_only_given_when_unmeasured_time_cannot_change_it(down: int, unknown: int, expected: str) -> None:
     happened = states(*((s, n) for s, n in ((State.DOWN, down), (State.UNKNOWN, unknown)) if n))
     happened += [(at(down + unknown), END, State.UP)]
-    assert count(happened, WHOLE, START, END, policies=[policy()]).verdict == verdict
+    counted = count(happened, WHOLE, START, END, policies=[policy()])
+    assert contract_verdict(counted, 97) == expected
 
 
 def test_service_hours_may_cross_midnight() -> None:
@@ -264,52 +276,6 @@ def test_terms_hold_from_their_wita_day_until_the_next_while_the_contract_is_val
     assert contract.policies == [(days[0], days[1], first), (days[1], days[2], second)]
 
 
-stretches = st.lists(st.tuples(st.sampled_from(list(State)), st.integers(1, 400)), min_size=1, max_size=20)
-spans = st.lists(st.tuples(st.integers(-500, 3500), st.integers(-500, 3500)), max_size=6)  # some inverted, some empty
-causes = st.lists(st.sampled_from(["power", "link"]), min_size=6, max_size=6)
-policies = st.lists(
-    st.builds(
-        ContractPolicy,
-        sla_target_pct=st.sampled_from([Decimal(95), Decimal("99.5")]),
-        min_outage_s=st.integers(0, 600),
-        excluded_causes=st.sampled_from([frozenset(), frozenset({"power"})]),
-        excuses_parent=st.booleans(),
-        service_from=st.sampled_from([None, time(8, 5)]),
-        service_to=st.sampled_from([None, time(8, 20), time(7)]),
-    ),
-    min_size=6,
-    max_size=6,
-)
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> CountableHistory:
-    happened = [*draw(stretches), (State.UNKNOWN, 8000)]
-    edges = list(itertools.accumulate((length for _, length in happened), initial=0))
-    base = to_slot(START)
-
-    def painted(values: list[object]) -> list[tuple[int, int, object]]:
-        return overlay((base + a, base + b, value) for (a, b), value in zip(draw(spans), values, strict=False))
-
-    return CountableHistory(
-        states=[(base + a, base + b, s) for (s, _), a, b in zip(happened, edges, edges[1:], strict=False)],
-        configurations=painted(
-            [
-                ConfigurationInForce(True),
-                ConfigurationInForce(False),
-                ConfigurationInForce(True),
-                ConfigurationInForce(True, 2),
-                ConfigurationInForce(True),
-                ConfigurationInForce(True),
-            ]
-        ),  # type: ignore[arg-type]
-        maintenance=painted([True] * 6),  # type: ignore[arg-type]
-        claims=painted([True] * 6),  # type: ignore[arg-type]
-        causes=painted(draw(causes)),  # type: ignore[arg-type]
-        policies=painted(draw(policies)),  # type: ignore[arg-type]
-    )
-
-
 def test_a_claim_makes_unknown_of_an_outage_and_up_of_what_is_unknown() -> None:
     happened = states((State.UP, 100), (State.DOWN, 400), (State.UNKNOWN, 200), (State.DEGRADED, 300))
     tally = count(happened, WHOLE, START, END, claims=[(at(200), at(900))])
@@ -329,23 +295,23 @@ def test_a_claim_brings_no_outage_below_the_least_duration_of_a_contract() -> No
     terms = [(START, END, ContractPolicy(Decimal(75), min_outage_s=300))]
     claimed = count(happened, WHOLE, START, END, claims=[(at(600), at(611))], policies=terms)
     assert (claimed.seconds["down"], claimed.seconds["unknown"], claimed.countable_down_s) == (299, 11, 0)
-    assert claimed.contract_unknown_s == 310, "if the claim is false all of the outage counts"
-    assert claimed.verdict == "undetermined"
+    assert unknown_s(claimed) == 310, "if the claim is false all of the outage counts"
+    assert contract_verdict(claimed, 75) == "undetermined"
     shorter = count(happened, WHOLE, START, at(790), claims=[(at(600), at(611))], policies=[policy(min_outage_s=311)])
-    assert shorter.contract_unknown_s == 11, "it does not count, whatever is true"
+    assert unknown_s(shorter) == 11, "it does not count, whatever is true"
 
 
 def test_a_contract_is_judged_by_the_bounds_of_what_is_claimed() -> None:
     happened = states((State.UP, 500), (State.DOWN, 400), (State.UP, 100))
     terms = [policy(min_outage_s=50)]
     proven = count(happened, WHOLE, START, END, policies=terms)
-    assert (proven.countable_down_s, proven.contract_unknown_s, proven.verdict) == (400, 0, "missed")
+    assert (proven.countable_down_s, unknown_s(proven), contract_verdict(proven, 97)) == (400, 0, "missed")
     all_claimed = count(happened, WHOLE, START, END, claims=[(at(500), at(900))], policies=terms)
-    assert (all_claimed.countable_down_s, all_claimed.contract_unknown_s) == (0, 400)
-    assert all_claimed.verdict == "undetermined", "an outage cannot be claimed away"
+    assert (all_claimed.countable_down_s, unknown_s(all_claimed)) == (0, 400)
+    assert contract_verdict(all_claimed, 97) == "undetermined", "an outage cannot be claimed away"
     partly = count(happened, WHOLE, START, END, claims=[(at(600), at(700))], policies=terms)
-    assert (partly.outages, partly.countable_down_s, partly.contract_unknown_s) == (1, 300, 100)
-    assert partly.verdict == "missed"
+    assert (partly.outages, partly.countable_down_s, unknown_s(partly)) == (1, 300, 100)
+    assert contract_verdict(partly, 97) == "missed"
 
 
 @given(histories(), st.integers(0, 2000), st.integers(1, 3000))
@@ -355,7 +321,10 @@ def test_claims_take_no_downtime_out_of_the_bounds_of_a_contract(
     low = to_slot(START) + begin
     (claimed,), (proven,) = (tally_parts(one, [(low, low + length)]) for one in (history, replace(history, claims=[])))
     assert claimed.countable_down_s <= proven.countable_down_s
-    assert claimed.countable_down_s + claimed.contract_unknown_s >= proven.countable_down_s
+    for terms, of_proven in proven.contracts.items():
+        of_claimed = claimed.contracts[terms]
+        assert of_claimed.counted_down_s <= of_proven.counted_down_s
+        assert of_claimed.counted_down_s + of_claimed.unknown_s >= of_proven.counted_down_s
 
 
 @given(histories(), st.integers(0, 2000), st.integers(1, 3000))
@@ -367,8 +336,7 @@ def test_seconds_add_up_to_the_period_whatever_happened(history: CountableHistor
     assert min(tally.seconds.values()) >= 0
     assert sum(tally.down_by_cause.values()) == tally.seconds["down"]
     assert sum(tally.outage_seconds.values()) == tally.seconds["down"]
-    assert tally.countable_down_s <= min(tally.bad_s, tally.contract_s)
-    assert tally.countable_down_s + tally.contract_unknown_s <= tally.contract_s <= tally.active_s
+    assert tally.countable_down_s <= tally.contract_s <= tally.active_s
     assert tally.claimed_s <= tally.seconds["up"] + tally.seconds["unknown"]
 
 

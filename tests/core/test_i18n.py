@@ -6,9 +6,11 @@ from importlib import import_module
 from pathlib import Path
 
 from app.access.rights import REFUSALS
+from app.availability.contract_verdict import REASONS
 from app.core.errors import Problem
 from app.core.i18n import preferred_language
 from app.core.validation import MESSAGES, PATTERNS
+from app.core.words import UNITS
 from app.push.rejections import REJECTION_MESSAGES
 from app.settings import CONFIG_DIR, ROOT
 from tests.conftest import Cast
@@ -19,8 +21,8 @@ INDONESIAN = tomllib.loads((CONFIG_DIR / "messages.id.toml").read_text(encoding=
 
 def spoken() -> Iterator[str]:
     """Every template that a caller may be shown: titles and details of problems, messages and suggestions of each
-    Fault, and of our validation."""
-    yield from (*MESSAGES.values(), *PATTERNS.values())
+    Fault, of our validation, and what answers say in words."""
+    yield from (*MESSAGES.values(), *PATTERNS.values(), *REASONS.values(), *(unit for unit, _ in UNITS))
     yield from REFUSALS.values()
     yield from REJECTION_MESSAGES.values()
     problems = {kind.__name__: kind for kind in _kinds(Problem)}
@@ -33,6 +35,9 @@ def spoken() -> Iterator[str]:
             name = getattr(node.func, "id", "")
             if name == "Fault":
                 for argument in node.args[2:4]:
+                    yield from _texts(argument, file)
+            elif name == "in_words":
+                for argument in node.args[:1]:
                     yield from _texts(argument, file)
             elif name in problems.keys() - {"Invalid"} or (file.stem == "errors" and ast.unparse(node.func) == SUPER):
                 for argument in node.args[:1]:

@@ -92,7 +92,6 @@ async def count_some(session: AsyncSession, site_id: int) -> None:
             technology=Technology.FIBER,
             village_code=site.village_code,
             inactive=0,
-            contract_unknown_s=0,
             **seconds,
         )
     )

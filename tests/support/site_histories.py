@@ -85,6 +85,40 @@ async def under_contract(
     )
 
 
+async def make_contract(session: AsyncSession, number: str, *, provider: str = "telkom-wms", **terms: Any) -> int:
+    """Write a contract that is valid since long ago."""
+    async with session.begin():
+        provider_id = await session.scalar(text("SELECT id FROM provider WHERE slug = :slug"), {"slug": provider})
+        contract = Contract(number=number, provider_id=provider_id, valid_from=date(2020, 1, 1), version=1)
+        session.add(contract)
+        await session.flush()
+        values = {"sla_target_pct": 97, "min_outage_s": 300, "excluded_causes": [], "excuses_parent": False}
+        session.add(ContractTerms(contract_id=contract.id, started_on=contract.valid_from, **(values | terms)))
+        return contract.id
+
+
+async def assign(
+    session: AsyncSession,
+    site_id: int,
+    contract_id: int,
+    started_on: date,
+    ended_on: date | None = None,
+    *,
+    link_role: str = "primary",
+) -> None:
+    """Put the site under the contract from a day up to another."""
+    await execute(
+        session,
+        "INSERT INTO site_contract (site_id, contract_id, link_role, started_on, ended_on, recorded_by, version) "
+        "VALUES (:site, :contract, :role, :start, :end, 'sari', 1)",
+        site=site_id,
+        contract=contract_id,
+        role=link_role,
+        start=started_on,
+        end=ended_on,
+    )
+
+
 async def maintain(session: AsyncSession, start: datetime, end: datetime, **scope: Any) -> None:
     """Plan a window for a site_id, a region_code, a provider_id, or the last two together."""
     values = {"site_id": None, "region_code": None, "provider_id": None} | scope
