@@ -1,7 +1,7 @@
 """Which sites are under maintenance, and when: subtracted before anything is counted, never part of a judged state."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.intervals import TimeRange
 from app.availability.models import MaintenanceWindow as Window
+from app.core.ranges import merge_ranges
 from app.postgres.engine import among
 from app.registry.models import Site, SiteConfiguration
 
@@ -52,17 +53,6 @@ async def windows_of(
         if started_at < ended_at:
             ranges[site_id].append((started_at, ended_at))
     return {site_id: merge_ranges(of_site) for site_id, of_site in ranges.items()}
-
-
-def merge_ranges(ranges: Iterable[TimeRange]) -> list[TimeRange]:
-    """Merge those that overlap or adjoin; return them in order."""
-    merged: list[TimeRange] = []
-    for start, end in sorted(ranges):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(merged[-1][1], end)
-        else:
-            merged.append((start, end))
-    return merged
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.availability.claim_overlay import overlay
 from app.availability.intervals import TimeRange
-from app.availability.maintenance_overlay import merge_ranges
 from app.availability.timeline import TimelineSegment, timeline
 from app.core.periods import Period
+from app.core.ranges import merge_ranges
 from app.judging.claim_store import claims_of
 from app.measurements import store as measurements
 from app.measurements.schemas import EvidenceSource

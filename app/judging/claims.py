@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from app.core.clock import from_slot, to_slot
 from app.core.freshness import overdue_after_s
+from app.core.ranges import merge_ranges
 from probes.contract import Outcome, Reading
 
 LATE = "late"  # the reason of a reading that was not heard in time
@@ -56,7 +57,7 @@ def claims_of_push(
     )
     return [
         Claim(site_id, from_slot(start), from_slot(end), received_at, address, boot)
-        for start, end in _merge_slots(claimed)
+        for start, end in merge_ranges(claimed)
         if end - start >= beat_s
     ]
 
@@ -72,7 +73,7 @@ def lost_ranges(lost: Sequence[tuple[int, int]]) -> list[SlotRange]:
     for index, ((slot, valid_s), (next_slot, _)) in enumerate(pairwise(ordered)):
         if next_slot <= slot + overdue_after_s(valid_s):
             ends[index] = max(ends[index], next_slot)
-    return _merge_slots((slot, end) for (slot, _), end in zip(ordered, ends, strict=True))
+    return merge_ranges((slot, end) for (slot, _), end in zip(ordered, ends, strict=True))
 
 
 def merge_claims(claims: Iterable[Claim], lost: Sequence[SlotRange]) -> list[Claim]:
@@ -100,13 +101,3 @@ def _without(claim: Claim, lost: Sequence[SlotRange]) -> Iterable[Claim]:
             start = lost_until
     if start < end:
         yield replace(claim, started_at=from_slot(start))
-
-
-def _merge_slots(ranges: Iterable[SlotRange]) -> list[SlotRange]:
-    merged: list[SlotRange] = []
-    for start, end in ranges:
-        if merged and start <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(merged[-1][1], end)
-        else:
-            merged.append((start, end))
-    return merged
