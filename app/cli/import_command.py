@@ -16,6 +16,7 @@ from app.postgres.engine import database_url, open_engine, open_sessions, transa
 from app.runtime.admin_session import DATABASE_UNAVAILABLE, command_line_caller
 from app.runtime.instance import probe_policy
 from app.settings import Settings, SettingsError
+from probes.contract import ProbeKind
 
 PROGRESS = {"read": "{rows:,} rows read", "checked": "{rows:,} rows checked", "written": "{rows:,} rows written"}
 
@@ -26,6 +27,7 @@ async def sites(
     *,
     dry_run: bool,
     partial: bool,
+    probe: ProbeKind | None,
     report_to: Path | None,
     spoken: str,
     say: Callable[[str], None],
@@ -35,7 +37,7 @@ async def sites(
     try:
         if report_to is not None:
             report.require_loadable(data)
-        result = await _import(settings, file.name, data, dry_run=dry_run, partial=partial)
+        result = await _import(settings, file.name, data, dry_run=dry_run, partial=partial, probe=probe)
     except Invalid as error:
         lines = [response.fault_line(fault, language=spoken) for fault in error.faults]
         raise SettingsError(f"{file.name}: {'; '.join(lines)}") from None
@@ -56,7 +58,9 @@ def _write(file: Path, data: bytes) -> None:
     file.write_bytes(data)
 
 
-async def _import(settings: Settings, name: str, data: bytes, *, dry_run: bool, partial: bool) -> ImportResult:
+async def _import(
+    settings: Settings, name: str, data: bytes, *, dry_run: bool, partial: bool, probe: ProbeKind | None
+) -> ImportResult:
     """Raises Invalid for a file without rows of sites, SettingsError without a database."""
     engine = open_engine(database_url(settings), name="import", command_timeout_s=None)
     try:
@@ -71,6 +75,7 @@ async def _import(settings: Settings, name: str, data: bytes, *, dry_run: bool, 
                 policy=probe_policy(settings),
                 dry_run=dry_run,
                 partial=partial,
+                probe=probe,
                 on_progress=_show_progress,
             )
     except (OSError, DBAPIError) as error:
@@ -85,11 +90,10 @@ def _show_progress(stage: str, rows: int) -> None:
 
 
 def _summary(result: ImportResult, spoken: str) -> Iterator[str]:
-    """Yield the warnings, a line for each row that is not simply created, and the counts."""
+    """Yield the overview, a line for each row that is not simply created, wrong ones first, and the counts."""
     verdicts = report_content.VERDICTS[spoken]
-    for fault in result.file.warnings:
-        yield response.fault_line(fault, language=spoken)
-    for row, verdict in result.verdicts:
+    yield from response.overview(result, language=spoken)
+    for row, verdict in sorted(result.verdicts, key=lambda item: item[1] is not RowVerdict.ERROR):
         if verdict is not RowVerdict.CREATE or row.warnings:
             for where, what in response.row_lines(row, verdict, language=spoken):
                 yield f"{row.label:>6}  {where:<30}  {what}"

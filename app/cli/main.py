@@ -199,6 +199,9 @@ def import_sites(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV or XLSX file with a header row.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows, write nothing.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Write the valid rows even if others are not.")] = False,
+    default_probe: Annotated[
+        str | None, typer.Option(help="Probe of new sites in a sheet without that column: icmp, push, tcp or http.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Write a copy of the file here, with the result of each row.")
     ] = None,
@@ -210,12 +213,22 @@ def import_sites(
     Exit code: 1 when a row is invalid.
     """
     from app.cli import import_command
+    from probes.contract import ProbeKind
 
     if lang not in {"id", "en"}:
         fail("--lang is id or en")
+    if default_probe not in {None, *ProbeKind}:
+        fail("--default-probe is icmp, push, tcp or http")
     valid = run(
         import_command.sites(
-            configured("import"), file, dry_run=dry_run, partial=partial, report_to=report, spoken=lang, say=say
+            configured("import"),
+            file,
+            dry_run=dry_run,
+            partial=partial,
+            probe=None if default_probe is None else ProbeKind(default_probe),
+            report_to=report,
+            spoken=lang,
+            say=say,
         )
     )
     raise SystemExit(0 if valid else 1)

@@ -9,6 +9,7 @@ MAX_LISTED = 5  # candidates named in one message
 
 # All folded.
 BLANK = frozenset({"", "n a", "na", "tidak ada", "none", "null", "nihil", "kosong", "belum ada"})
+NO_HOST = BLANK | {"dinamis", "ip dinamis", "dynamic", "dynamic ip", "dhcp", "cgnat", "nat", "private", "ip private"}
 YES = frozenset({"ya", "y", "yes", "true", "benar", "1", "ada", "tetap", "statis", "static"})
 NO = frozenset({"tidak", "tdk", "t", "n", "no", "false", "salah", "0", "bukan", "dinamis", "dynamic"})
 

@@ -8,15 +8,17 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, time
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from app.core.errors import Fault
 from app.core.tabular import unguard_formulas
 from app.core.validation import MESSAGES, FaultError, as_text
 from app.importing import numbers
-from app.importing.cell_words import BLANK, NO, YES, expected
+from app.importing.cell_words import BLANK, NO, NO_HOST, YES, expected, listed
 from app.importing.positions import degrees
 from app.registry import regions
+from app.registry.models import Venue
 from app.registry.vocabulary import MAX_NAME, choices, fold
 
 
@@ -32,6 +34,7 @@ Cell = str | int | float | bool | datetime | date | time | CellError | None
 LAST_COLUMN = 100  # columns further right are ignored
 MAX_TEXT = 32_767  # characters of a cell, as in Excel
 MAX_EXACT = 10**15  # Excel keeps 15 digits of a number
+MAX_VENUE_WORDS = 3  # of the longest known venue
 CODE = re.compile(r"(\d{2})[. -]?(\d{2})[. -]?(\d{2})[. -]?(\d{4})(-\d{2,})?")
 FREE_TEXT = frozenset({"notes", "public_hours", "power_hours"})  # a date or a time is plausible here
 
@@ -48,7 +51,7 @@ def read(field: str, cell: Cell, *, south: bool = False, decimal_mark: str | Non
     text = "" if cell is None else text_of(field, cell)
     if field == "power_source" and fold(text) in choices(field):  # "tidak ada" is a value here, elsewhere a blank
         return choices(field)[fold(text)]
-    if len(text) < MAX_NAME and fold(text) in BLANK:
+    if len(text) < MAX_NAME and fold(text) in (NO_HOST if field == "host" else BLANK):
         return None
     if field in {"latitude", "longitude"}:
         southern = south and field == "latitude"
@@ -125,9 +128,9 @@ def _number_text(field: str, text: str, cell: Cell) -> str:
 
 
 def _phone(field: str, text: str, cell: Cell) -> str:
-    """Restore the leading zero that Excel drops from a number."""
+    """Restore the leading zero that Excel drops from a number, also where the file was saved as CSV since."""
     text = _number_text(field, text, cell)
-    return f"0{text}" if isinstance(cell, int | float) and text.startswith("8") else text
+    return f"0{text}" if re.fullmatch(r"8\d{8,11}", text) else text
 
 
 def _code(field: str, text: str, cell: Cell) -> str:
@@ -151,16 +154,32 @@ def _choice(field: str, text: str, cell: Cell) -> str:
                 values={"given": as_text(text), "expected": expected(field)},
             )
         )
-    near = difflib.get_close_matches(folded[:MAX_NAME], values, 1) or (["lainnya"] if field == "venue" else [])
+    near = _near_choices(field, folded[:MAX_NAME])
     raise FaultError(
         Fault(
             field,
             "enum",
             MESSAGES["enum"],
             "Did you mean {near}?" if near else None,
-            values={"given": as_text(text), "expected": expected(field), "near": near[0] if near else None},
+            values={"given": as_text(text), "expected": expected(field), "near": listed(near)},
         )
     )
+
+
+@lru_cache(10_000)
+def _near_choices(field: str, folded: str) -> list[str]:
+    """Return the values with words like this one; of a venue that is like none, the one for all others."""
+    words = difflib.get_close_matches(folded, choices(field), 3, cutoff=0.7)
+    near = list(dict.fromkeys(choices(field)[word] for word in words))
+    return near or ([Venue.LAINNYA.value] if field == "venue" else [])
+
+
+def _venue(field: str, text: str, cell: Cell) -> str:
+    """Read a venue by its first words, too: Kantor Desa Bila Talang, SDN 003 Tabang."""
+    words = fold(text).split()[:MAX_VENUE_WORDS]
+    starts = [" ".join(words[:count]) for count in range(len(words), 0, -1)]
+    known = [choices(field)[start] for start in starts if start in choices(field)]
+    return known[0] if known else _choice(field, text, cell)
 
 
 def _yes_or_no(field: str, text: str, cell: Cell) -> bool:
@@ -204,11 +223,12 @@ def _host(field: str, text: str, cell: Cell) -> str:
 
 
 PARSERS: dict[str, Callable[[str, str, Cell], Any]] = {
-    **dict.fromkeys(("kind", "technology", "link_role", "venue", "power_source", "probe", "lifecycle"), _choice),
+    **dict.fromkeys(("kind", "technology", "link_role", "power_source", "probe", "lifecycle"), _choice),
     **dict.fromkeys(("code", "village_code", "parent"), _code),
     "host_static": _yes_or_no,
     **dict.fromkeys(("port", "speed_budget_mb"), _number),
     "service_no": _number_text,
     "contact_phone": _phone,
     "host": _host,
+    "venue": _venue,
 }

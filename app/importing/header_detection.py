@@ -4,11 +4,13 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise, zip_longest
 
 from openpyxl.utils import get_column_letter
 
 from app.core.errors import Fault, Invalid
 from app.importing.cells import Cell
+from app.importing.tables import NumberedRow
 from app.registry.spreadsheet_columns import SITE_COLUMNS, Column
 from app.registry.vocabulary import MAX_NAME, fold
 
@@ -20,27 +22,56 @@ IMPORT_COLUMNS = (
         "Desa/Kelurahan",
         "the village's name",
         "nama desa atau kelurahan",
-        aliases=("desa", "kelurahan", "nama desa", "nama kelurahan", "nama desa/kelurahan", "village name"),
+        aliases=(
+            *("desa", "kelurahan", "nama desa", "nama kelurahan", "nama desa/kelurahan", "village name", "desa/kel"),
+            *("kel/desa", "kelurahan/desa", "nama desa/kel", "nama kel/desa", "nama kelurahan/desa", "nama kampung"),
+            *("kampung", "desa/kampung", "kampung/desa", "lokasi desa", "lokasi desa/kelurahan"),
+        ),
     ),
-    Column("subdistrict", "Kecamatan", "the subdistrict's name", "nama kecamatan", aliases=("nama kecamatan", "kec")),
+    Column(
+        "subdistrict",
+        "Kecamatan",
+        "the subdistrict's name",
+        "nama kecamatan",
+        aliases=("nama kecamatan", "kec", "nama kec", "lokasi kecamatan"),
+    ),
     Column(
         "district",
         "Kabupaten/Kota",
         "the district's name",
         "nama kabupaten atau kota",
-        aliases=("kabupaten", "kota", "kab/kota", "nama kabupaten", "kab"),
+        aliases=(
+            *("kabupaten", "kota", "kab/kota", "nama kabupaten", "kab", "nama kab/kota", "nama kabupaten/kota"),
+            *("kota/kabupaten", "kota/kab", "lokasi kabupaten"),
+        ),
     ),
     Column(
         "position",
         "Titik koordinat",
         "latitude and longitude in one cell",
         "lintang dan bujur dalam satu sel",
-        aliases=("koordinat", "koordinat gps", "lintang bujur", "lat long", "latlong"),
+        aliases=(
+            *("koordinat", "koordinat gps", "lintang bujur", "lat long", "latlong", "lat lon", "lat lng", "latlon"),
+            *("latitude longitude", "koordinat lokasi", "lokasi koordinat", "titik gps", "gps", "titik lokasi"),
+        ),
     ),
 )
 COLUMNS = {column.field: column for column in (*SITE_COLUMNS, *IMPORT_COLUMNS)}
 IGNORED_SILENTLY = frozenset(
-    {"", "no", "no urut", "nomor", "nomor urut", "hasil", "saran", "result", "suggestion", "provinsi", "province"}
+    {
+        "",
+        "no",
+        "no urut",
+        "nomor",
+        "nomor urut",
+        "nmr",
+        "hasil",
+        "saran",
+        "result",
+        "suggestion",
+        "provinsi",
+        "province",
+    }
 )
 SOUTHERN = frozenset({"ls", "lintang selatan"})
 # Columns that a field is read from, where it is not the one of its own name; the first has precedence.
@@ -51,7 +82,7 @@ SOURCES = {
     "latitude": ("latitude", "position"),
     "longitude": ("longitude", "position"),
 }
-REQUIRED = ("technology", "provider", "probe")
+REQUIRED = ("technology", "provider")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +98,53 @@ class Header:
         return get_column_letter(next(index for index, name in self.fields.items() if name == field) + 1)
 
 
-def find(top: Sequence[tuple[int, list[Cell]]]) -> tuple[Header, Sequence[tuple[int, list[Cell]]]] | None:
-    """Return the header and the rows after it, or None if no row has enough known columns.
+@dataclass(frozen=True, slots=True)
+class FoundHeader:
+    header: Header
+    titles: list[list[Cell]]  # the rows above
+    rest: Sequence[NumberedRow]  # those of the table's first rows that are below
+
+
+def find(top: Sequence[NumberedRow]) -> FoundHeader | None:
+    """Return the header with what is above and below it, or None if no row has enough known columns.
 
     `top`: the table's first rows. Raises Invalid for missing or repeated columns.
     """
-    known_columns = [len(set(_fields(cells).values())) for _, cells in top]
-    best = max(known_columns, default=0)
-    if best < MIN_COLUMNS:
+    single = [cells for _, cells in top]
+    over_two = [_joined(upper, lower) for upper, lower in pairwise(single)]  # each ends a row below its index
+    candidates = [*((at, cells) for at, cells in enumerate(single)), *enumerate(over_two, 1)]
+    at, cells = max(candidates, key=lambda candidate: len(set(_fields(candidate[1]).values())), default=(0, []))
+    if len(set(_fields(cells).values())) < MIN_COLUMNS:
         return None
-    at = known_columns.index(best)
-    while at + 1 < len(top) and _fields(top[at + 1][1]) == _fields(top[at][1]):
+    first = at if cells is single[at] else at - 1
+    while at + 1 < len(top) and _fields(single[at + 1]) == _fields(cells):
         at += 1  # a header merged over two rows
-    return _header(*top[at]), top[at + 1 :]
+    return FoundHeader(_header(top[at][0], cells), single[:first], top[at + 1 :])
+
+
+def _joined(upper: Sequence[Cell], lower: Sequence[Cell]) -> list[Cell]:
+    """Return one header of a row and its subheadings, like No HP under PIC; no cells if the lower row has none.
+
+    A cell over several columns stands in the first of them. Subheadings are texts, at least two of them known columns.
+    """
+    joined: list[str] = []
+    known, above = 0, ""
+    for over, under in zip_longest(upper, lower):
+        heading, text = _heading(over), _heading(under)
+        if under is not None and not isinstance(under, str):
+            return []
+        above = heading or (above if text else "")
+        if text and text != above:
+            names = (f"{above} {text}", f"{text} {above}", text)
+            joined.append(next(filter(field_of, names), text))
+            known += field_of(joined[-1]) is not None
+        else:
+            joined.append(above)
+    return list[Cell](joined) if known > 1 else []
+
+
+def _heading(cell: Cell) -> str:
+    return " ".join(cell.split())[:MAX_NAME] if isinstance(cell, str) else ""
 
 
 @cache
@@ -93,11 +158,11 @@ def by_name() -> dict[str, str]:
 
 
 def _fields(cells: Sequence[Cell]) -> dict[int, str]:
-    named_fields = ((index, _field(cell)) for index, cell in enumerate(cells) if isinstance(cell, str))
+    named_fields = ((index, field_of(cell)) for index, cell in enumerate(cells) if isinstance(cell, str))
     return {index: field for index, field in named_fields if field is not None}
 
 
-def _field(text: str) -> str | None:
+def field_of(text: str) -> str | None:
     """Match the whole text, else the part before a bracket."""
     names = by_name()
     return names.get(fold(text)) or names.get(fold(text.partition("(")[0]))

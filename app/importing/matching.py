@@ -4,56 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.core.errors import Fault
-from app.importing import villages
 from app.importing.cell_words import listed
 from app.importing.registry_index import RegistryIndex
 from app.importing.rows import SheetRow
-from app.registry.models import Lifecycle, Provider, Site, SiteKind
-from app.registry.providers import unknown_provider
-from app.registry.vocabulary import CHOICES, MAX_NAME, fold
+from app.registry.models import Lifecycle, Site, SiteKind
+from app.registry.vocabulary import CHOICES, fold
 
 
 def resolve_names(row: SheetRow, index: RegistryIndex) -> None:
     """Replace village, provider and contract names by codes and ids, or add faults."""
-    villages.resolve(row, index.aliases, caller=index.caller)
-    _resolve_provider(row, index)
+    index.villages.resolve(row)
+    index.providers.resolve(row)
     if (number := row.values.pop("contract", None)) is not None:
         if (contract_id := index.contracts.get(fold(number))) is not None:
             row.values["contract_id"] = contract_id
         else:
             row.add_faults(_unknown_contract(number))
-
-
-def _resolve_provider(row: SheetRow, index: RegistryIndex) -> None:
-    """An exact slug takes precedence over names: slugs are unique, names may collide."""
-    if (text := row.values.get("provider")) is None:
-        return
-    providers = index.providers.get(fold(text), [])
-    if text not in {provider.name for provider in providers}:
-        providers = [provider for provider in providers if provider.slug == text] or providers
-    if len(providers) == 1:
-        row.values["provider"] = providers[0].slug
-        return
-    del row.values["provider"]
-    if providers:
-        row.add_faults(_ambiguous_provider(text, providers))
-    else:
-        slugs = {provider.slug for same_name in index.providers.values() for provider in same_name}
-        row.add_faults(unknown_provider(text[:MAX_NAME], tuple(sorted(slugs))))
-
-
-def _ambiguous_provider(text: str, providers: Sequence[Provider]) -> Fault:
-    return Fault(
-        "provider",
-        "ambiguous_provider",
-        "{given} matches {count} providers",
-        "Write one of: {candidates}",
-        values={
-            "given": text[:MAX_NAME],
-            "count": len(providers),
-            "candidates": listed(f"{provider.slug} ({provider.name})" for provider in providers),
-        },
-    )
 
 
 def resolve_parent(row: SheetRow, site: Site | None, index: RegistryIndex) -> None:

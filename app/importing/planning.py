@@ -2,22 +2,27 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.core.errors import Fault
-from app.importing import matching, positions, registry_index
+from app.importing import default_probe, matching, positions, registry_index
 from app.importing.concurrency import run_in_thread
 from app.importing.header_detection import SOURCES, label
 from app.importing.registry_index import RegistryIndex
 from app.importing.rows import SheetRow
 from app.registry import conflicts, drafts, rules, writer
+from app.registry.conflicts import DraftConflict
 from app.registry.drafts import Draft
 from app.registry.references import References
 from app.registry.schemas import EditableFields
+from probes.contract import ProbeKind
 from probes.policy import AddressPolicy
+
+# Fields that tell which site a row means.
+IDENTIFYING = frozenset({"code", "village_code", "subdistrict", "district", "provider", "service_no"})
 
 
 async def resolve_names(session: AsyncSession, rows: Sequence[SheetRow], *, caller: Caller) -> RegistryIndex:
@@ -28,7 +33,13 @@ async def resolve_names(session: AsyncSession, rows: Sequence[SheetRow], *, call
 
 
 async def plan(
-    session: AsyncSession, rows: Sequence[SheetRow], index: RegistryIndex, *, caller: Caller, policy: AddressPolicy
+    session: AsyncSession,
+    rows: Sequence[SheetRow],
+    index: RegistryIndex,
+    *,
+    caller: Caller,
+    policy: AddressPolicy,
+    probe: ProbeKind | None,
 ) -> None:
     """Give every row its draft, changes and faults.
 
@@ -37,12 +48,13 @@ async def plan(
     one while it holds the registry's lock.
     """
     index = await registry_index.with_sites(session, index, rows)
-    await asyncio.to_thread(_draft, rows, index)
+    await asyncio.to_thread(_draft, rows, index, policy, probe)
     references = await writer.load_references(
         session, [row.draft for row in rows if row.draft is not None], caller=caller
     )
     await asyncio.to_thread(_check, rows, references, policy)
     compare_rows(rows)
+    await _find_shared_addresses(session, rows, caller=caller)
     await _find_conflicts(session, [row for row in rows if will_write(row)], caller=caller)
 
 
@@ -55,11 +67,13 @@ def _resolve_names(rows: Sequence[SheetRow], index: RegistryIndex) -> None:
         matching.resolve_names(row, index)
 
 
-def _draft(rows: Sequence[SheetRow], index: RegistryIndex) -> None:
+def _draft(rows: Sequence[SheetRow], index: RegistryIndex, policy: AddressPolicy, probe: ProbeKind | None) -> None:
     for row in rows:
         site = matching.find_site(row, index)
+        if site is None:
+            default_probe.apply(row, policy, probe)
         wrong = {fault.field for fault in row.faults}
-        unmatched = site is None and bool(wrong & {"code", "village_code", "provider", "service_no"})
+        unmatched = site is None and bool(wrong & IDENTIFYING)
         matching.resolve_parent(row, site, index)
         current = {} if site is None else drafts.current_values(site)  # unchanged fields are not validated again
         body = {name: value for name, value in row.values.items() if name != "code" and value != current.get(name)}
@@ -98,6 +112,7 @@ def compare_rows(rows: Sequence[SheetRow]) -> None:
         differing = next((row for row in others if row.duplicate_of is None), None)
         if differing is not None:
             for row in (first, *others):
+                row.contradicts_earlier = row is not first
                 row.add_faults(_contradiction(row, differing if row.values == first.values else first))
 
 
@@ -127,9 +142,30 @@ def _contradiction(row: SheetRow, other: SheetRow) -> Fault:
     )
 
 
+async def _find_shared_addresses(session: AsyncSession, rows: Sequence[SheetRow], *, caller: Caller) -> None:
+    """Tell of shared addresses in wrong rows, too: else they show only once everything else is mended.
+
+    Of rows that contradict each other, which are of one site, the first is compared.
+    """
+    by_draft = {
+        row.draft: row
+        for row in rows
+        if row.draft is not None
+        and row.draft.values["probe"] is not None
+        and row.duplicate_of is None
+        and not row.contradicts_earlier
+    }
+    if any(row.faults for row in by_draft.values()):
+        _add_conflicts(await conflicts.find_shared_addresses(session, list(by_draft), caller=caller), by_draft)
+
+
 async def _find_conflicts(session: AsyncSession, rows: Sequence[SheetRow], *, caller: Caller) -> None:
     by_draft = {row.draft: row for row in rows if row.draft is not None}
-    for draft, conflict in (await conflicts.find(session, list(by_draft), caller=caller)).items():
+    _add_conflicts(await conflicts.find(session, list(by_draft), caller=caller), by_draft)
+
+
+def _add_conflicts(found: Mapping[Draft, DraftConflict], by_draft: Mapping[Draft, SheetRow]) -> None:
+    for draft, conflict in found.items():
         others = [by_draft[other].label for other in conflict.others]
         by_draft[draft].add_faults(_shared_address(draft, others) if others else conflict.fault)
 

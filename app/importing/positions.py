@@ -37,12 +37,12 @@ DIRECTIONS = {
 }
 NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 MARKS = re.compile(r"[\s°º˚'’‘`´′\"”“″:]*")
-PAIRS = (  # -1.0123, 117.1234; -1,01 117,12; 0°21'42" LS 117°26'21" BT
+PAIRS = (  # 0°21'42,5" LS 117°26'21,5" BT; -1.0123, 117.1234; -1,01 117,12
+    re.compile(r"(.{1,60}(?<![a-z])(?:LS|LU|[SN]))(?![a-z])[\s,;/|]*(.{1,60})", re.IGNORECASE),
     re.compile(r"([^;/|]{1,60}?)[,;/|]\s+(.{1,60})"),
     re.compile(r"([^;/|]{1,60})[;/|](.{1,60})"),
     re.compile(r"([^,]{1,60}),([^,]{1,60})"),
     re.compile(r"(\S{1,30})\s+(\S{1,30})"),
-    re.compile(r"(.{1,60}(?<![a-z])(?:LS|LU|[SN]))(?![a-z])\s*(.{1,60})", re.IGNORECASE),
 )
 MINUS = str.maketrans({"−": "-", "–": "-", "—": "-"})
 

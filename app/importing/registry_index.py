@@ -10,7 +10,11 @@ from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller, visible_to
 from app.core.clock import today
+from app.importing import provider_names
+from app.importing.near_names import NearNames
+from app.importing.provider_names import ProviderFinder
 from app.importing.rows import SheetRow
+from app.importing.villages import VillageFinder
 from app.postgres.engine import among
 from app.registry.models import Contract, Lifecycle, Provider, RegionAlias, Site, SiteKind
 from app.registry.vocabulary import fold
@@ -21,8 +25,8 @@ class RegistryIndex:
     """What the names and codes of a file may refer to, within the caller's scope."""
 
     caller: Caller
-    aliases: Mapping[str, str]  # a village's present code by its former one
-    providers: Mapping[str, list[Provider]]  # by folded slug and name; names may collide
+    villages: VillageFinder
+    providers: ProviderFinder
     nodes: Mapping[str, int]  # ids by code
     contracts: Mapping[str, int]  # ids by folded number
     by_code: Mapping[str, Site] = field(default_factory=dict)
@@ -37,14 +41,12 @@ async def load(session: AsyncSession, *, caller: Caller) -> RegistryIndex:
     contracts = await session.execute(select(Contract.number, Contract.id))
     in_force = RegionAlias.valid_to.is_(None) | (RegionAlias.valid_to <= today())
     aliases = await session.execute(select(RegionAlias.code, RegionAlias.region_code).where(in_force))
-    providers: defaultdict[str, list[Provider]] = defaultdict(list)
-    for provider in await session.scalars(select(Provider).order_by(Provider.slug)):
-        for name in {fold(provider.name), fold(provider.slug)}:
-            providers[name].append(provider)
+    providers = await session.scalars(select(Provider).order_by(Provider.slug))
+    near_names = NearNames()
     return RegistryIndex(
         caller,
-        {row.code: row.region_code for row in aliases},
-        dict(providers),
+        VillageFinder(caller, {row.code: row.region_code for row in aliases}, near_names),
+        provider_names.finder(providers, near_names),
         {row.code: row.id for row in nodes},
         {fold(row.number): row.id for row in contracts},
     )

@@ -31,11 +31,11 @@ def require_loadable(data: bytes) -> None:
 
 
 def write(data: bytes, content: ReportContent) -> bytes:
-    """Return the XLSX with results, wrong cells marked, and the file's warnings on a sheet of their own."""
+    """Return the XLSX with results, wrong cells marked, and an overview on a sheet of its own."""
     workbook = _load(data)
     for sheet in content.sheets:
         _write_results(workbook.active if sheet.name is None else workbook[sheet.name], sheet, content.language)
-    _write_warnings(workbook, content.warnings, language=content.language)
+    _write_overview(workbook, content.overview, language=content.language)
     out = io.BytesIO()
     workbook.save(out)
     return out.getvalue()
@@ -71,16 +71,16 @@ def _from_csv(data: bytes) -> Any:
     return workbook
 
 
-def _write_warnings(workbook: Any, warnings: Sequence[str], *, language: str) -> None:
+def _write_overview(workbook: Any, lines: Sequence[str], *, language: str) -> None:
     """Replaces the sheet of an earlier report."""
     for name in WARNINGS_SHEET.values():
         if name in workbook.sheetnames:
             del workbook[name]
-    if warnings:
+    if lines:
         page = workbook.create_sheet(WARNINGS_SHEET[language])
         page.column_dimensions["A"].width = 120
-        for number, warning in enumerate(warnings, 1):
-            _put_text(page, number, 1, warning)
+        for number, line in enumerate(lines, 1):
+            _put_text(page, number, 1, line, wrap=True)
 
 
 def _write_results(page: Any, sheet: ReportSheet, language: str) -> None:

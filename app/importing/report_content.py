@@ -41,7 +41,7 @@ class ReportSheet:
 class ReportContent:
     language: str
     sheets: list[ReportSheet]
-    warnings: list[str]
+    overview: list[str]
 
 
 def build(result: ImportResult, *, language: str) -> ReportContent:
@@ -49,7 +49,7 @@ def build(result: ImportResult, *, language: str) -> ReportContent:
     return ReportContent(
         language,
         [_sheet(sheet, verdicts, language) for sheet in result.file.sheets if sheet.rows],
-        [response.fault_line(fault, language=language) for fault in result.file.warnings],
+        list(response.overview(result, language=language)),
     )
 
 

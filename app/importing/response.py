@@ -9,6 +9,7 @@ import orjson
 from app.core import i18n
 from app.core.errors import Fault, Invalid
 from app.core.pii import PERSONAL
+from app.importing import common_errors
 from app.importing.header_detection import COLUMNS, SOURCES
 from app.importing.rows import SheetRow
 from app.importing.store import ImportResult
@@ -46,7 +47,11 @@ def _content(result: ImportResult, language: str) -> dict[str, Any]:
             "ignored": [_fault(fault, language) for sheet in file.sheets for fault in sheet.header.ignored],
             "other_sheets": [{"sheet": sheet.name, "rows": sheet.rows} for sheet in file.unread],
         },
-        "warnings": [_fault(fault, language) for fault in file.warnings],
+        "warnings": [_fault(fault, language) for fault in result.warnings],
+        "common_errors": [
+            _cell_fault(error.rows[0], error.fault, language) | {"rows": len(error.rows), "labels": error.labels}
+            for error in common_errors.find(result.wrong_rows)
+        ],
         "rows": [_row(row, verdict, language) for row, verdict in result.verdicts],
     }
 
@@ -91,6 +96,30 @@ def fault_line(fault: Fault, *, language: str) -> str:
     """Return message and suggestion in one line."""
     content = _fault(fault, language)
     return content["message"] if content["suggestion"] is None else f"{content['message']}. {content['suggestion']}"
+
+
+def overview(result: ImportResult, *, language: str) -> Iterator[str]:
+    """Yield what to know before reading the rows: how many are wrong, errors of several rows, and the warnings."""
+    if result.wrong_rows:
+        yield fault_line(_wrong_rows(result), language=language)
+    for error in common_errors.find(result.wrong_rows):
+        labels = ", ".join(error.labels) + (", …" if len(error.rows) > len(error.labels) else "")
+        where = _position(error.rows[0], error.fault.field, language)
+        yield f"{len(error.rows)} × {where}: {fault_line(error.fault, language=language)} [{ROW[language]} {labels}]"
+    for fault in result.warnings:
+        yield fault_line(fault, language=language)
+
+
+def _wrong_rows(result: ImportResult) -> Fault:
+    return Fault(
+        "file",
+        "wrong_rows",
+        "{wrong} of {rows} rows are wrong",
+        "Correct the marked cells in this file and import it again: rows that are registered by then change nothing"
+        if result.applied
+        else "Nothing was written: correct the marked cells in this file and import it again",
+        values={"wrong": len(result.wrong_rows), "rows": len(result.verdicts)},
+    )
 
 
 def row_lines(row: SheetRow, verdict: RowVerdict, *, language: str) -> Iterator[tuple[str, str]]:

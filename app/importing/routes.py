@@ -25,6 +25,7 @@ from app.postgres.engine import transaction
 from app.web.deps import Writer
 from app.web.idempotency import Idempotency, IdempotencyKey
 from app.web.problem_details import problems
+from probes.contract import ProbeKind
 
 router = APIRouter(tags=["registry"])
 
@@ -58,10 +59,17 @@ class ImportKey(BaseModel):
 
     digest: str
     partial: bool
+    default_probe: ProbeKind | None
 
 
 DryRun = Annotated[bool, Query(description="only report what would happen")]
 Partial = Annotated[bool, Query(description="write the correct rows although others are wrong")]
+DefaultProbe = Annotated[
+    ProbeKind | None,
+    Query(
+        description="how new sites are probed in a sheet without that column; by default icmp with a host, push without"
+    ),
+]
 As = Annotated[ImportFormat, Query(description="xlsx: the file with result and suggestion columns added")]
 
 
@@ -77,6 +85,7 @@ async def import_sites(
     idempotency: IdempotencyKey,
     dry_run: DryRun = False,
     partial: Partial = False,
+    default_probe: DefaultProbe = None,
     format: As = ImportFormat.JSON,
 ) -> Any:
     """Register and change sites from CSV or XLSX: all rows or none, unless `partial`. A blank cell changes nothing.
@@ -90,7 +99,7 @@ async def import_sites(
         if format is ImportFormat.XLSX and not dry_run:
             await run_in_thread(limited_process.run, report.require_loadable, upload.path)
         result, replayed = await _import(
-            request, file, upload, idempotency, caller=caller, dry_run=dry_run, partial=partial
+            request, file, upload, idempotency, caller=caller, dry_run=dry_run, partial=partial, probe=default_probe
         )
         language = i18n.preferred_language(request.headers.get("accept-language"))
         answer = await _render(upload, result, format, language)
@@ -129,11 +138,12 @@ async def _import(
     caller: Caller,
     dry_run: bool,
     partial: bool,
+    probe: ProbeKind | None,
 ) -> tuple[ImportResult, bool]:
     """Return the result, and whether the request was a replay. The transaction, and with it the lock that all
     writers of the registry wait for, ends here, before anything is rendered."""
     async with transaction(request.app.state.sessions) as session:
-        key = ImportKey(digest=upload.digest, partial=partial)
+        key = ImportKey(digest=upload.digest, partial=partial, default_probe=probe)
         replayed = not dry_run and await idempotency.find(session, key, caller=caller) is not None
         result = await store.import_rows(
             session,
@@ -143,6 +153,7 @@ async def _import(
             policy=request.app.state.policy,
             dry_run=dry_run or replayed,
             partial=partial,
+            probe=probe,
         )
         if replayed:
             return replace(result, dry_run=False, applied=True), True

@@ -10,6 +10,7 @@ from app.importing import cells, positions
 from app.importing.cells import Cell, CellError
 from app.importing.header_detection import SOURCES, Header
 from app.registry.drafts import Draft
+from probes.contract import ProbeKind
 
 
 @dataclass(slots=True, eq=False)
@@ -25,7 +26,10 @@ class SheetRow:
     draft: Draft | None = None
     changes: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # before and after, by field
     duplicate_of: "SheetRow | None" = None  # an earlier row with the same values
+    contradicts_earlier: bool = False  # an earlier row of the same site
     sheet: str | None = None  # its name, where the file has rows on several sheets
+    heading: str | None = None  # code of the region that a title or a row above names
+    assumed_probe: ProbeKind | None = None  # of a new site whose sheet does not say it
 
     @property
     def label(self) -> str:
@@ -74,13 +78,8 @@ def parse(number: int, line: dict[str, Cell], header: Header, decimal_mark: str 
     return row if row.values or row.faults else None
 
 
-def repeats_header(line: dict[str, Cell], header: Header) -> bool:
-    """Whether the row is the header again, as on each page of a printed list."""
-    return all(isinstance(cell, str) and cell.strip() == header.texts[column] for column, cell in line.items())
-
-
-def numbers_columns(row: list[Cell]) -> bool:
-    """Whether the row counts 1, 2, 3, … below the header, as official tables do."""
-    texts = [re.sub(r"[()\s]", "", str(cell)).removesuffix(".0") for cell in row if cell is not None]
-    filled = [text for text in texts if text]
-    return len(filled) > 2 and filled == [str(number) for number in range(1, len(filled) + 1)]
+def describes_site(row: SheetRow) -> bool:
+    """Whether the row says more than a village's name: a list of all villages has rows for those without a site."""
+    filled = row.values.keys() | {fault.field for fault in row.faults}
+    place = not filled.isdisjoint({"village", "village_code"})
+    return "code" in filled or place + len(filled & {"technology", "provider", "probe", "host"}) >= 2

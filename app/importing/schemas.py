@@ -17,6 +17,11 @@ class CellFaultOut(FaultOut):
     header: str | None = Field(None, description="that column's header in the file", examples=["IP/Host"])
 
 
+class CommonErrorOut(CellFaultOut):
+    rows: int = Field(description="number of rows with this error and this text in the cell", examples=[84])
+    labels: list[str] = Field(description="the first of those rows", examples=[["12", "13", "14"]])
+
+
 class RowOut(BaseModel):
     sheet: str | None = Field(description="the row's sheet, if the file has rows on several")
     row: int = Field(description="row number as in Excel")
@@ -54,5 +59,8 @@ class ImportOut(BaseModel):
     applied: bool = Field(description="whether the file was written; also true if there was nothing to write")
     counts: CountsOut
     columns: ColumnsOut
-    warnings: list[FaultOut] = Field(description="columns, rows and sheets that were not read")
+    warnings: list[FaultOut] = Field(description="what was assumed, and columns, rows and sheets that were not read")
+    common_errors: list[CommonErrorOut] = Field(
+        description="errors that several rows share, those of most rows first: correct these first"
+    )
     rows: list[RowOut]

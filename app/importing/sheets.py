@@ -1,22 +1,20 @@
 """Parse a file into rows of sites, without the database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
 from app.core.errors import Fault, Invalid
-from app.importing import header_detection, rows, tables
+from app.importing import header_detection, other_rows, region_names, rows, tables
 from app.importing.csv_reader import too_many_rows
-from app.importing.header_detection import SEARCHED_ROWS, Header
+from app.importing.header_detection import SEARCHED_ROWS, FoundHeader, Header
 from app.importing.rows import SheetRow
-from app.importing.tables import CellTable, NumberedRow
+from app.importing.tables import CellTable
 from app.registry.vocabulary import DICTIONARY_SHEET, TEMPLATE_SHEETS, WARNINGS_SHEET, fold
 
 MAX_ROWS = 20_000
 MAX_LISTED = 20  # row numbers named in one message
 SKIPPED_SHEETS = frozenset(map(fold, (*TEMPLATE_SHEETS, *WARNINGS_SHEET.values(), *DICTIONARY_SHEET.values())))
-# A row with none of these describes no site.
-SITE_FIELDS = frozenset({"village", "village_code", "code", "technology", "provider", "probe", "host"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +58,14 @@ def read(data: bytes) -> ParsedFile:
         top = list(islice(table.rows, SEARCHED_ROWS))
         if not top or fold(table.sheet or "") in SKIPPED_SHEETS:
             continue
-        header_and_rest, missing = None, ""
+        found, missing = None, ""
         try:
-            header_and_rest = header_detection.find(top)
+            found = header_detection.find(top)
         except Invalid as error:
             refused.append(error)
             missing = ", ".join(fault.values["field"] for fault in error.faults if "field" in fault.values)
-        if header_and_rest is not None:
-            header, rest = header_and_rest
-            lines = chain(rest, table.rows)
-            file.sheets.append(_sheet(table, header, lines, max_rows=MAX_ROWS - len(file.rows)))
+        if found is not None:
+            file.sheets.append(_sheet(table, found, max_rows=MAX_ROWS - len(file.rows)))
         elif table.sheet is not None:
             count = len(top) + sum(1 for _ in islice(table.rows, MAX_ROWS - len(top)))
             file.unread.append(UnreadSheet(table.sheet, count, missing))
@@ -106,22 +102,30 @@ def _with_sheet_names(file: ParsedFile) -> ParsedFile:
     return ParsedFile(sheets, file.unread)
 
 
-def _sheet(table: CellTable, header: Header, lines: Iterator[NumberedRow], *, max_rows: int) -> ParsedSheet:
-    parsed = [row for row in _rows(lines, header, table.decimal_mark, max_rows) if row is not None]
-    sites = [row for row in parsed if SITE_FIELDS & (row.values.keys() | {fault.field for fault in row.faults})]
-    skipped = sorted({row.number for row in parsed} - {row.number for row in sites})
-    return ParsedSheet(table.sheet, header, sites, skipped)
-
-
-def _rows(
-    lines: Iterator[NumberedRow], header: Header, decimal_mark: str | None, max_rows: int
-) -> Iterator[SheetRow | None]:
-    for count, (number, cells) in enumerate(lines):
+def _sheet(table: CellTable, found: FoundHeader, *, max_rows: int) -> ParsedSheet:
+    header, heading = found.header, region_names.in_sheet_name(table.sheet or "")
+    for cells in found.titles:
+        heading = other_rows.heading(cells) or heading
+    sites: list[SheetRow] = []
+    skipped: list[int] = []
+    signed = False
+    for count, (number, cells) in enumerate(chain(found.rest, table.rows)):
         if count >= max_rows:
             raise too_many_rows(MAX_ROWS)
         line = {column: cells[index] for index, column in header.fields.items() if index < len(cells)}
-        if not rows.repeats_header(line, header) and not (count == 0 and rows.numbers_columns(cells)):
-            yield rows.parse(number, line, header, decimal_mark)
+        if other_rows.repeats_header(line) or (count == 0 and other_rows.numbers_columns(cells)):
+            continue
+        row = rows.parse(number, line, header, table.decimal_mark)
+        is_certain = row is not None and "technology" in row.values  # neither a sum nor a signature
+        signed = not is_certain and (signed or other_rows.is_signature(cells))
+        if row is not None and rows.describes_site(row) and (is_certain or not (signed or other_rows.is_sum(cells))):
+            row.heading = heading
+            sites.append(row)
+        elif named := other_rows.heading(cells):
+            heading = named
+        elif row is not None:
+            skipped.append(number)
+    return ParsedSheet(table.sheet, header, sites, skipped)
 
 
 def _skipped(sheet: ParsedSheet) -> Fault:
@@ -130,7 +134,7 @@ def _skipped(sheet: ParsedSheet) -> Fault:
         "file",
         "skipped_rows",
         "Skipped rows that describe no site: {rows}",
-        "If one is a site, fill in its village or code, technology, provider, probe and host",
+        "If one is a site, fill in its village or code, its technology, provider and host",
         row=sheet.skipped[0],
         values={"rows": f"{sheet.name}: {numbers}" if sheet.name else numbers},
     )

@@ -9,12 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.access.models import Source
 from app.access.scope import Caller
-from app.importing import planning
+from app.core.errors import Fault
+from app.importing import default_probe, planning
 from app.importing.rows import SheetRow
 from app.importing.sheets import ParsedFile
 from app.importing.verdicts import RowVerdict
 from app.postgres.engine import Counter, lock_counter
 from app.registry import writer
+from probes.contract import ProbeKind
 from probes.policy import AddressPolicy
 
 
@@ -41,6 +43,11 @@ class ImportResult:
         return {verdict.value: tally[verdict] for verdict in RowVerdict} | {"warning": warned}
 
     @property
+    def warnings(self) -> list[Fault]:
+        """What was assumed, and which columns, rows and sheets were not read."""
+        return default_probe.warnings(self.file.rows) + self.file.warnings
+
+    @property
     def wrong_rows(self) -> list[SheetRow]:
         return [row for row, verdict in self.verdicts if verdict is RowVerdict.ERROR]
 
@@ -59,18 +66,20 @@ async def import_rows(
     policy: AddressPolicy,
     dry_run: bool,
     partial: bool,
+    probe: ProbeKind | None = None,
     on_progress: Callable[[str, int], None] = lambda stage, rows: None,
 ) -> ImportResult:
     """Write nothing in a dry run, nor if a row is wrong unless `partial`.
 
     1. Resolve names. 2. Lock the registry, so that what is checked stays true until the commit. 3. Plan and check
-    every row. 4. Write and audit. `on_progress` is called with a stage and its number of rows.
+    every row; `probe`: of new sites whose sheet does not say it (`default_probe`). 4. Write and audit. `on_progress`
+    is called with a stage and its number of rows.
     """
     caller = replace(caller, source=Source.IMPORT)
     index = await planning.resolve_names(session, file.rows, caller=caller)
     if not dry_run:
         await lock_counter(session, Counter.REGISTRY)
-    await planning.plan(session, file.rows, index, caller=caller, policy=policy)
+    await planning.plan(session, file.rows, index, caller=caller, policy=policy, probe=probe)
     on_progress("checked", len(file.rows))
     result = ImportResult(file, dry_run, False, [(row, _verdict(row)) for row in file.rows])
     if dry_run or (result.wrong_rows and not partial):

@@ -1,79 +1,154 @@
 """Find a row's village by its code, or by the names of village, subdistrict and district."""
 
 import difflib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import cache, lru_cache
+from dataclasses import dataclass, replace
 
-from app.access.scope import Caller
+from app.access.scope import PROVINCE, Caller
 from app.core.errors import Fault
+from app.importing import region_names
 from app.importing.cell_words import listed
+from app.importing.near_names import NearNames
+from app.importing.region_names import DISTRICT, SUBDISTRICT, VILLAGE, is_within, names_within, plain
 from app.importing.rows import SheetRow
 from app.registry import regions, village_faults
-from app.registry.models import Level
-from app.registry.vocabulary import MAX_NAME, fold
+from app.registry.vocabulary import MAX_NAME
 
-LEVELS = {"village": 13, "subdistrict": 8, "district": 5}  # length of each level's code
-REGION_TYPES = {
-    13: {"desa", "ds", "kelurahan", "kel", "kampung", "kp"},
-    8: {"kecamatan", "kec"},
-    5: {"kabupaten", "kab", "kota"},
-}
-ABBREVIATIONS = {"sei": "sungai", "tj": "tanjung", "tg": "tanjung", "ma": "muara"}
+LEVELS = {"village": VILLAGE, "subdistrict": SUBDISTRICT, "district": DISTRICT}
+MAX_KNOWN = 30  # regions listed in one message
 MIN_SIMILARITY = 0.8  # below this, two names are not spellings of one
 LOOK_UP = "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>"
 
+Names = Mapping[str, str]  # of village, subdistrict and district, as the row has them; "" where blank
 
-def resolve(row: SheetRow, aliases: Mapping[str, str], *, caller: Caller) -> None:
-    """Replace the row's code and names by the village's present code, or add a fault.
 
-    `aliases`: present codes by former ones.
-    """
-    names = [str(row.values.pop(name, ""))[:MAX_NAME] for name in LEVELS]
-    code = row.values.get("village_code")
-    if code is not None:
-        code = row.values["village_code"] = aliases.get(code, code)
-        if code not in regions.names():
-            row.add_faults(_without_foreign_village(village_faults.unknown_village(code[:MAX_NAME]), caller))
-            del row.values["village_code"]  # the slow explanation is not to be repeated while locks are held
-        if code in _villages():
-            _compare_names(row, code, names)
-    elif names[0]:
-        codes = _find_by_name(*map(_plain, names, LEVELS.values()), caller.region_code)
+@dataclass(frozen=True, slots=True)
+class VillageFinder:
+    """Finds the villages of one import's rows."""
+
+    caller: Caller
+    aliases: Mapping[str, str]  # present codes by former ones
+    near_names: NearNames
+
+    def resolve(self, row: SheetRow) -> None:
+        """Replace the row's code and names by the village's present code, or add a fault for each wrong cell."""
+        names = {field: str(row.values.pop(field, ""))[:MAX_NAME] for field in LEVELS}
+        code = row.values.get("village_code")
+        if code is not None:
+            code = row.values["village_code"] = self.aliases.get(code, code)
+            if code not in regions.names():
+                row.add_faults(self._unknown_code(code))
+                del row.values["village_code"]  # explained: not to be checked again while locks are held
+            elif len(code) == VILLAGE:
+                _compare_names(row, code, names)
+                if not self.caller.covers(code):
+                    row.add_faults(self._outside_scope("village_code", code))
+        elif names["village"]:
+            self._resolve_names(row, names)
+
+    def _resolve_names(self, row: SheetRow, names: Names) -> None:
+        """Of several villages with one name, take that in the region that a heading above the row names."""
+        within, faults = self._named_regions(names)
+        row.add_faults(*faults)
+        if faults:
+            return
+        codes = region_names.find(names["village"], VILLAGE, within=within)
+        if len(codes) > 1 and row.heading is not None:
+            codes = [code for code in codes if is_within(code, (row.heading,))] or codes
         if len(codes) == 1:
-            code = row.values["village_code"] = codes[0]
+            row.values["village_code"] = codes[0]
         else:
-            row.add_faults(_ambiguous(names[0], codes) if codes else _unknown_village(names[0], caller.region_code))
-    if code in _villages() and not caller.covers(code):
-        row.add_faults(
-            Fault(
-                "village_code",
-                "outside_scope",
-                "{given} is outside your region {region}",
-                "Check the code, or leave this row to the district responsible",
-                values={"given": code, "region": caller.region_code},
-            )
+            row.add_faults(_ambiguous(names["village"], codes) if codes else self._unknown_village(names, within))
+
+    def _named_regions(self, names: Names) -> tuple[Sequence[str], list[Fault]]:
+        """Return the codes of the smallest regions that the row names within the caller's, and a fault for each cell
+        that names none.
+        """
+        within: Sequence[str] = (self.caller.region_code,)
+        faults = []
+        for field in ("district", "subdistrict"):
+            codes = region_names.find(names[field], LEVELS[field], within=(PROVINCE,)) if names[field] else []
+            common = [code for code in codes if is_within(code, within)]
+            common += [region for region in within if is_within(region, codes)]
+            if names[field] and not common:
+                faults.append(self._wrong_region(field, names[field], codes, within))
+            within = common or within
+        return within, faults
+
+    def _wrong_region(self, field: str, given: str, codes: Sequence[str], within: Sequence[str]) -> Fault:
+        """`codes`: the regions of this name, none of them `within`."""
+        if codes and within == (self.caller.region_code,):
+            return self._outside_scope(field, given)
+        spellings = _spellings(within[0], LEVELS[field])
+        near = self.near_names.find(plain(given, LEVELS[field]), spellings, among=f"{field} {within[0]}")
+        return Fault(
+            field,
+            f"unknown_{field}",
+            "There is no kabupaten or kota {given} in {region}"
+            if field == "district"
+            else "There is no kecamatan {given} in {region}",
+            "Did you mean {near}?"
+            if near
+            else "Those it has: {known}"
+            if len(spellings) <= MAX_KNOWN
+            else "Look it up: GET /api/v1/regions?level=kecamatan&q=<name>",
+            values={
+                "given": given,
+                "region": regions.names()[within[0]],
+                "near": listed(dict.fromkeys(spellings[name] for name in near)),
+                "known": "; ".join(dict.fromkeys(spellings.values())),
+            },
         )
 
+    def _outside_scope(self, field: str, given: str) -> Fault:
+        return Fault(
+            field,
+            "outside_scope",
+            "{given} is outside your region {region}",
+            "Check the code, or leave this row to the district responsible",
+            values={"given": given, "region": self.caller.region_code},
+        )
 
-def _without_foreign_village(fault: Fault, caller: Caller) -> Fault:
-    """Suggest no village outside the caller's region."""
-    near = fault.values.get("near")
-    return fault if near is None or caller.covers(near) else replace(fault, suggestion=LOOK_UP)
+    def _unknown_code(self, code: str) -> Fault:
+        """Suggest no village outside the caller's region."""
+        fault = village_faults.unknown_village(code[:MAX_NAME])
+        near = fault.values.get("near")
+        return fault if near is None or self.caller.covers(near) else replace(fault, suggestion=LOOK_UP)
+
+    def _unknown_village(self, names: Names, within: Sequence[str]) -> Fault:
+        """Suggest the village of that name elsewhere in the caller's region, else similar names where the row says."""
+        given, here = names["village"], ", ".join(regions.names()[code] for code in within)
+        codes = region_names.find(given, VILLAGE, within=(self.caller.region_code,)) or self._near(given, within)
+        return Fault(
+            "village_code",
+            "unknown_village_name",
+            "There is no village named {given} in {region}",
+            "Did you mean {near}?" if codes else "Enter its code in Kode desa/kelurahan (village_code)",
+            values={"given": given, "region": here, "near": listed(map(_described, codes))},
+        )
+
+    def _near(self, given: str, within: Sequence[str]) -> list[str]:
+        """Return villages with similar names in these regions, else in their district, else in the caller's region."""
+        regions_upwards = dict.fromkeys((*within, within[0][:DISTRICT], self.caller.region_code))
+        for region in filter(self.caller.covers, regions_upwards):
+            named = names_within(region, VILLAGE)
+            if near := self.near_names.find(plain(given, VILLAGE), named, among=region):
+                return [code for name in near for code in named[name]]
+        return []
 
 
-@cache
-def _villages() -> dict[str, str]:
-    return {row["code"]: row["name"] for row in regions.read_csv() if row["level"] == Level.DESA_KELURAHAN}
+def _spellings(parent: str, level: int) -> dict[str, str]:
+    """Return the names of the regions of a level by each of their spellings, short names of districts included."""
+    named = {name: regions.names()[code] for name, codes in names_within(parent, level).items() for code in codes}
+    short = region_names.SHORT_DISTRICTS if level == DISTRICT else {}
+    return named | {spelling: named[name] for spelling, name in short.items() if name in named}
 
 
-def _compare_names(row: SheetRow, code: str, names: Sequence[str]) -> None:
+def _compare_names(row: SheetRow, code: str, names: Names) -> None:
     """Add a fault where the name is another village's: then the code may be, too. A spelling variant is a warning."""
-    for given, level in zip(names, LEVELS.values(), strict=True):
-        name = regions.names()[code[:level]]
-        plain, registered = _plain(given, level), _plain(name, level)
-        if given and plain != registered:
+    for field, level in LEVELS.items():
+        given, name = names[field], regions.names()[code[:level]]
+        if given and code[:level] not in region_names.find(given, level, within=(code[:level],)):
             fault = Fault(
                 "village_code",
                 "other_name",
@@ -81,54 +156,22 @@ def _compare_names(row: SheetRow, code: str, names: Sequence[str]) -> None:
                 "Check the code",
                 values={"code": code[:level], "name": name, "given": given},
             )
-            if level == LEVELS["village"] and _is_another(plain, registered):
+            if level == VILLAGE and _is_another(given, name):
                 row.add_faults(fault)
             else:
                 row.warnings.append(fault)
             return
 
 
-def _is_another(name: str, registered: str) -> bool:
+def _is_another(given: str, registered: str) -> bool:
     """Whether a name is neither a spelling of the registered one nor the same with words added or left out."""
-    if name in _codes_by_name():
+    if region_names.find(given, VILLAGE, within=(PROVINCE,)):
         return True
+    name, registered = plain(given, VILLAGE), plain(registered, VILLAGE)
     words, registered_words = set(name.split()), set(registered.split())
     if words <= registered_words or registered_words <= words:
         return False
     return difflib.SequenceMatcher(None, name, registered).ratio() < MIN_SIMILARITY
-
-
-@lru_cache(10_000)
-def _plain(name: str, level: int) -> str:
-    """Return a region's folded name without its type and abbreviations."""
-    words = [ABBREVIATIONS.get(word, word) for word in fold(name).split()]
-    while len(words) > 1 and words[0] in REGION_TYPES[level]:
-        del words[0]
-    return " ".join(words)
-
-
-@cache
-def _codes_by_name() -> dict[str, list[str]]:
-    by_name: defaultdict[str, list[str]] = defaultdict(list)
-    for code, name in _villages().items():
-        by_name[_plain(name, LEVELS["village"])].append(code)
-    return dict(by_name)
-
-
-@lru_cache(10_000)
-def _find_by_name(village: str, subdistrict: str, district: str, region: str) -> list[str]:
-    """Return codes of villages with this name in a region and, unless blank, in the subdistrict and district."""
-
-    def above(code: str, level: int) -> str:
-        return _plain(regions.names()[code[:level]], level)
-
-    return [
-        code
-        for code in _codes_by_name().get(village, ())
-        if (region == "64" or f"{code}.".startswith(f"{region}."))
-        and subdistrict in {"", above(code, 8)}
-        and district in {"", above(code, 5)}
-    ]
 
 
 def _ambiguous(given: str, codes: Sequence[str]) -> Fault:
@@ -137,23 +180,9 @@ def _ambiguous(given: str, codes: Sequence[str]) -> Fault:
         "ambiguous_village",
         "There are {count} villages named {given}",
         "Enter the code: {candidates}",
-        values={"given": given[:60], "count": len(codes), "candidates": listed(map(_described, codes))},
-    )
-
-
-@lru_cache(10_000)
-def _unknown_village(given: str, region: str) -> Fault:
-    in_region = {name: codes for name, codes in _codes_by_name().items() if _find_by_name(name, "", "", region)}
-    near = difflib.get_close_matches(_plain(given, LEVELS["village"]), in_region, 3, cutoff=0.7)
-    candidates = [_described(code) for name in near for code in _find_by_name(name, "", "", region)]
-    return Fault(
-        "village_code",
-        "unknown_village_name",
-        "No village named {given} was found in your region, in the subdistrict and district of this row",
-        "Did you mean {near}?" if near else "Enter its code in Kode desa/kelurahan (village_code)",
-        values={"given": given[:60], "near": listed(candidates)},
+        values={"given": given, "count": len(codes), "candidates": listed(map(_described, codes))},
     )
 
 
 def _described(code: str) -> str:
-    return f"{code} ({_villages()[code]}, {regions.names()[code[:8]]})"
+    return f"{code} ({regions.names()[code]}, {regions.names()[code[:8]]})"

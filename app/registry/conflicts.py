@@ -35,7 +35,7 @@ class DraftConflict:
 @dataclass(frozen=True, slots=True)
 class AddressHolder:
     site_id: int
-    is_visible: bool  # to the caller
+    described: str | None  # its code and name; None if it is beyond the caller's scope
 
 
 AddressHolders = Mapping[AddressKey, AddressHolder]
@@ -53,6 +53,13 @@ async def find(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller
         conflicts |= cycles
         _propagate(list(cycles), conflicts, drafts, holders)
     return conflicts
+
+
+async def find_shared_addresses(
+    session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller
+) -> dict[Draft, DraftConflict]:
+    """Return conflicts of addresses alone, also for drafts with faults that will not be written."""
+    return address_conflicts(drafts, await _address_holders(session, drafts, caller=caller))
 
 
 async def _orphaning(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller) -> dict[Draft, DraftConflict]:
@@ -97,11 +104,12 @@ async def _address_holders(session: AsyncSession, drafts: Sequence[Draft], *, ca
         return {}
     rows = await session.execute(
         select(
-            Site.id, Site.probe, Site.host, Site.port, Site.lifecycle, visible_to(caller, Site).label("is_visible")
+            *(Site.id, Site.code, Site.name, Site.probe, Site.host, Site.port, Site.lifecycle),
+            visible_to(caller, Site).label("is_visible"),
         ).where(Site.host == any_(literal(sorted(hosts), ARRAY(Text))), Site.lifecycle == Lifecycle.ACTIVE)
     )
     return {
-        key: AddressHolder(row.id, row.is_visible)
+        key: AddressHolder(row.id, f"{row.code} ({row.name})" if row.is_visible else None)
         for row in rows
         if (key := address_key(dict(row._mapping))) is not None
     }
@@ -156,7 +164,7 @@ def _claims(drafts: Sequence[Draft]) -> dict[AddressKey, list[Draft]]:
 
 
 def _taken(values: Mapping[str, Any], holder: AddressHolder) -> Fault:
-    if not holder.is_visible:
+    if holder.described is None:
         return Fault(
             "host",
             "duplicate_address",
@@ -167,9 +175,9 @@ def _taken(values: Mapping[str, Any], holder: AddressHolder) -> Fault:
     return Fault(
         "host",
         "duplicate_address",
-        "{given} is already probed for another active site (probe {probe})",
-        "Find it: GET /api/v1/sites?q={host}",
-        values=_texts(values),
+        "{given} is already probed for {site} (probe {probe})",
+        "Only one active site may use an address: check it, or see GET /api/v1/sites?q={host}",
+        values=_texts(values) | {"site": holder.described},
     )
 
 

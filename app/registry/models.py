@@ -106,6 +106,7 @@ class Provider(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     slug: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
+    aliases: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))  # in spreadsheets
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
 
 

@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -80,50 +81,58 @@ async def get_provider(session: AsyncSession, ident: str, *, caller: Caller) -> 
 async def create_provider(session: AsyncSession, body: ProviderIn, *, caller: Caller) -> Provider:
     """Raises NotAllowed unless the caller is the province's: providers serve many districts. Raises Conflict."""
     require_writer(caller, PROVINCE)
-    await _require_unused(session, body.model_dump())
-    provider = Provider(slug=body.slug, name=body.name)
+    values = body.model_dump()
+    await _require_unused(session, values)
+    provider = Provider(**values)
     session.add(provider)
     await session.flush()
-    await audit.record(session, caller, "create", "provider", provider.id, after=body.model_dump())
+    await audit.record(session, caller, "create", "provider", provider.id, after=values)
     return provider
 
 
-async def rename_provider(session: AsyncSession, ident: str, body: ProviderPatch, *, caller: Caller) -> Provider:
+async def change_provider(session: AsyncSession, ident: str, body: ProviderPatch, *, caller: Caller) -> Provider:
     """The slug is permanent: callers and files refer to it. Raises NotAllowed, Conflict."""
     provider = await get_provider(session, ident, caller=caller)
     require_writer(caller, PROVINCE)
-    before = provider.name
-    if body.name != before:
-        await _require_unused(session, body.model_dump(), except_id=provider.id)
-        provider.name = body.name
-        await session.flush()
-        await next_version(session, Counter.REGISTRY)  # rankings show the name
-        await audit.record(
-            session, caller, "change", "provider", provider.id, before={"name": before}, after={"name": body.name}
-        )
+    sent = body.model_dump(exclude_unset=True)
+    before = {field: getattr(provider, field) for field, value in sent.items() if getattr(provider, field) != value}
+    if not before:
+        return provider
+    after = {field: sent[field] for field in before}
+    await _require_unused(session, after, except_id=provider.id)
+    for field, value in after.items():
+        setattr(provider, field, value)
+    await session.flush()
+    await next_version(session, Counter.REGISTRY)  # rankings show the name
+    await audit.record(session, caller, "change", "provider", provider.id, before=before, after=after)
     return provider
 
 
-async def _require_unused(session: AsyncSession, names: dict[str, str], *, except_id: int | None = None) -> None:
-    """Raises Conflict for a name or slug that another provider has in any spelling: files refer to it by either."""
+async def _require_unused(session: AsyncSession, values: Mapping[str, Any], *, except_id: int | None = None) -> None:
+    """Raises Conflict for a name, slug or alias by which files mean another provider, in any spelling."""
     await lock_counter(session, Counter.REGISTRY)
     others = await session.scalars(
         select(Provider).where(Provider.id.is_distinct_from(except_id)).order_by(Provider.id)
     )
-    in_use = {fold(word): other for other in others for word in (other.name, other.slug)}
-    faults = [
-        Fault(
-            field,
-            "duplicate_provider",
-            "Provider {name} ({slug}) already exists",
-            "Use that one, or choose another name and slug",
-            values={"name": other.name, "slug": other.slug},
-        )
-        for field, word in names.items()
-        if (other := in_use.get(fold(word))) is not None
+    in_use = {fold(word): other for other in others for word in (*other.aliases, other.name, other.slug)}
+    words = [
+        (field, word)
+        for field, value in values.items()
+        for word in (value if isinstance(value, list) else [value])
+        if fold(word) in in_use
     ]
-    if faults:
-        raise Conflict(faults=faults)
+    if words:
+        raise Conflict(faults=[_in_use(field, word, in_use[fold(word)]) for field, word in words])
+
+
+def _in_use(field: str, word: str, other: Provider) -> Fault:
+    return Fault(
+        field,
+        "duplicate_provider",
+        "{given} means provider {name} ({slug})",
+        "Use that one, or choose another name, slug or alias",
+        values={"given": word, "name": other.name, "slug": other.slug},
+    )
 
 
 async def ensure_providers(session: AsyncSession, names: Mapping[str, str]) -> None:

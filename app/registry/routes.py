@@ -125,8 +125,8 @@ async def get_provider(session: Session, caller: Reader, id: ProviderId) -> Any:
 
 @router.patch("/providers/{id}", response_model=ProviderOut, responses=problems(403, 404), tags=["registry"])
 async def patch_provider(session: Session, caller: Provincial, id: ProviderId, body: ProviderPatch) -> Any:
-    """Change the provider's name; the slug is permanent."""
-    return await providers.rename_provider(session, id, body, caller=caller)
+    """Change the provider's name or its aliases; the slug is permanent."""
+    return await providers.change_provider(session, id, body, caller=caller)
 
 
 @router.get("/sites", response_model=Page[SiteOut], responses=problems(403), tags=["registry"])

@@ -4,9 +4,10 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app.core.errors import Fault
-from app.core.validation import SLUG, FaultError, reject_nul
+from app.core.validation import SLUG, FaultError, as_text, reject_nul
 from app.profiles import Technology
 from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, SiteKind, State, Venue
+from app.registry.vocabulary import MAX_NAME, fold
 from probes.contract import ProbeKind
 from probes.policy import canonical_host
 
@@ -99,17 +100,66 @@ class RegionDetail(RegionOut):
     aliases: list[AliasOut] = Field(description="former codes; each of them still finds the region")
 
 
+def _comparable(alias: str) -> str:
+    if not fold(alias):
+        raise FaultError(
+            Fault("aliases", "no_letters", "{given} has no letter and no digit", values={"given": as_text(alias)})
+        )
+    return alias
+
+
+def _distinct(aliases: list[str]) -> list[str]:
+    """Keep the first of several spellings of one name."""
+    by_name: dict[str, str] = {}
+    for alias in aliases:
+        by_name.setdefault(fold(alias), alias)
+    return list(by_name.values())
+
+
+Alias = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME),
+    AfterValidator(reject_nul),
+    AfterValidator(_comparable),
+]
+Aliases = Annotated[
+    list[Alias],
+    Field(
+        max_length=20,
+        description="further names of the provider in spreadsheets, in any spelling; no two providers share one",
+        examples=[["Telkom", "Indihome"]],
+    ),
+    AfterValidator(_distinct),
+]
+
+
 class ProviderIn(BaseModel):
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"slug": "orbit", "name": "Orbit"}]})
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"slug": "orbit", "name": "Orbit", "aliases": ["Telkom Orbit"]}]},
+    )
 
     slug: Annotated[str, Field(pattern=SLUG, max_length=60)]
     name: Text
+    aliases: Aliases = []
 
 
 class ProviderPatch(BaseModel):
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Telkom Orbit"}]})
+    """Only the fields sent change; `aliases` replaces the whole list."""
 
-    name: Text
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"aliases": ["Telkom", "Indihome"]}]})
+
+    name: Text | None = None
+    aliases: Aliases | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        for name in self.model_fields_set:
+            if getattr(self, name) is None:
+                raise FaultError(Fault(name, "null", "This field cannot be emptied", "Leave it out to keep it"))
+        if not self.model_fields_set:
+            raise FaultError(Fault("name", "missing", "Nothing changes: give name or aliases"))
+        return self
 
 
 class ProviderOut(BaseModel):
@@ -118,6 +168,7 @@ class ProviderOut(BaseModel):
     id: int
     slug: str
     name: str
+    aliases: list[str] = Field(description="further names in spreadsheets", examples=[["Telkom", "Indihome"]])
 
 
 class EditableFields(BaseModel):

@@ -58,21 +58,31 @@ SITE_COLUMNS = (
         "Teknologi",
         "fiber, radio, cellular, leo or geo",
         "serat optik, radio, seluler, satelit orbit rendah, atau satelit GEO (VSAT)",
-        aliases=("media", "jenis koneksi", "jenis layanan", "akses", "media akses"),
+        aliases=(
+            *("media", "jenis koneksi", "jenis layanan", "akses", "media akses", "jenis akses", "tipe koneksi"),
+            *("koneksi", "media koneksi", "jenis media", "media transmisi", "jenis jaringan", "teknologi akses"),
+            "jenis teknologi",
+        ),
     ),
     Column(
         "provider",
         "Penyedia",
         "the provider's slug or name",
         "penyedia jasa internet",
-        aliases=("provider", "isp", "penyedia jasa", "penyedia layanan", "operator"),
+        aliases=(
+            *("provider", "isp", "penyedia jasa", "penyedia layanan", "operator", "nama isp", "nama provider"),
+            *("nama penyedia", "provider isp", "isp provider", "penyedia internet", "penyedia jasa internet"),
+        ),
     ),
     Column(
         "service_no",
         "Nomor layanan (SID)",
         "the provider's number for this service",
         "nomor layanan di penyedia",
-        aliases=("sid", "nomor layanan", "no layanan", "nomor internet", "no internet"),
+        aliases=(
+            *("sid", "nomor layanan", "no layanan", "nomor internet", "no internet", "no sid", "cid", "circuit id"),
+            *("id pelanggan", "no pelanggan", "nomor pelanggan", "service id"),
+        ),
     ),
     Column("link_role", "Peran jalur", "primary or backup", "utama atau cadangan", aliases=("jalur", "peran")),
     Column(
@@ -80,14 +90,17 @@ SITE_COLUMNS = (
         "Tempat pemasangan",
         "where the equipment is installed",
         "tempat perangkat dipasang",
-        aliases=("tempat", "lokasi pemasangan", "lokasi"),
+        aliases=(
+            *("tempat", "lokasi pemasangan", "lokasi", "tempat pasang", "jenis tempat", "jenis lokasi"),
+            *("titik pemasangan", "lokasi tempat"),
+        ),
     ),
     Column(
         "location_note",
         "Alamat lokasi",
         "how to find the site",
         "cara menemukan lokasinya",
-        aliases=("alamat", "address", "keterangan lokasi"),
+        aliases=("alamat", "address", "keterangan lokasi", "alamat lengkap", "alamat pemasangan"),
     ),
     Column(
         "latitude",
@@ -96,7 +109,10 @@ SITE_COLUMNS = (
         "garis lintang perangkat",
         unit="degree",
         reference=WGS84,
-        aliases=("latitude", "lat", "garis lintang", "ls", "lintang selatan"),
+        aliases=(
+            *("latitude", "lat", "garis lintang", "ls", "lintang selatan", "koordinat lintang", "koordinat lat"),
+            *("koordinat latitude", "koordinat ls"),
+        ),
     ),
     Column(
         "longitude",
@@ -105,7 +121,10 @@ SITE_COLUMNS = (
         "garis bujur perangkat",
         unit="degree",
         reference=WGS84,
-        aliases=("longitude", "lon", "long", "lng", "garis bujur", "bt", "bujur timur"),
+        aliases=(
+            *("longitude", "lon", "long", "lng", "garis bujur", "bt", "bujur timur", "koordinat bujur"),
+            *("koordinat long", "koordinat longitude", "koordinat bt"),
+        ),
     ),
     Column(
         "probe",
@@ -119,7 +138,10 @@ SITE_COLUMNS = (
         "Alamat IP atau host",
         "IP address or DNS name that is probed",
         "alamat IP atau nama DNS yang diukur",
-        aliases=("ip", "ip/host", "ip address", "alamat ip", "host", "ip publik"),
+        aliases=(
+            *("ip", "ip/host", "ip address", "alamat ip", "host", "ip publik", "ip public", "public ip"),
+            *("ip address publik", "ip address public", "alamat ip publik", "ip publik statis", "ip wan", "wan ip"),
+        ),
     ),
     Column(
         "host_static",
@@ -149,7 +171,11 @@ SITE_COLUMNS = (
         "contracted download speed",
         "kecepatan unduh kontrak",
         unit="Mbps",
-        aliases=("bandwidth", "kecepatan", "unduh", "download", "bandwidth mbps", "kecepatan mbps"),
+        aliases=(
+            *("bandwidth", "kecepatan", "unduh", "download", "bandwidth mbps", "kecepatan mbps", "bw", "bw mbps"),
+            *("kapasitas", "kapasitas mbps", "speed", "down", "downlink", "kecepatan unduh", "bandwidth unduh"),
+            *("bandwidth download", "bandwidth down", "kecepatan download", "kecepatan internet", "bw down"),
+        ),
     ),
     Column(
         "bandwidth_up_mbps",
@@ -157,7 +183,10 @@ SITE_COLUMNS = (
         "contracted upload speed",
         "kecepatan unggah kontrak",
         unit="Mbps",
-        aliases=("unggah", "upload"),
+        aliases=(
+            *("unggah", "upload", "up", "uplink", "kecepatan unggah", "bandwidth unggah", "bandwidth upload"),
+            *("bandwidth up", "kecepatan upload", "bw up"),
+        ),
     ),
     Column("ssid", "SSID", "the wireless network's name", "nama jaringan nirkabel", aliases=("nama wifi", "wifi")),
     Column(
@@ -190,21 +219,37 @@ SITE_COLUMNS = (
         aliases=("kontrak", "no kontrak", "contract number"),
     ),
     Column(
-        "device_model", "Perangkat", "make and model", "merek dan tipe", aliases=("model perangkat", "router", "device")
+        "device_model",
+        "Perangkat",
+        "make and model",
+        "merek dan tipe",
+        aliases=(
+            *("model perangkat", "router", "device", "merk perangkat", "merek perangkat", "tipe perangkat", "merk"),
+            *("merek", "merk/tipe"),
+        ),
     ),
     Column(
         "contact_name",
         "Nama kontak",
         "contact person at the site (personal data)",
         "narahubung di lokasi (data pribadi)",
-        aliases=("narahubung", "pic", "nama pic", "kontak"),
+        aliases=(
+            *("narahubung", "pic", "nama pic", "kontak", "nama narahubung", "kontak person", "contact person"),
+            *("penanggung jawab", "nama penanggung jawab", "cp"),
+        ),
     ),
     Column(
         "contact_phone",
         "Telepon kontak",
         "that person's phone (personal data)",
         "telepon narahubung (data pribadi)",
-        aliases=("telepon", "no hp", "hp", "no telepon", "telepon pic", "nomor hp"),
+        aliases=(
+            *("telepon", "no hp", "hp", "no telepon", "telepon pic", "nomor hp", "no hp pic", "phone"),
+            *("phone number", "nomor hp pic", "hp pic", "pic hp", "no telp", "telp", "nomor telepon", "no telp pic"),
+            *("telp pic", "no telepon pic", "no wa", "no wa pic", "nomor wa", "wa", "no hp/wa", "no hp/wa pic"),
+            *("no kontak", "no handphone", "handphone", "no hp kontak", "no hp narahubung", "no hp penanggung jawab"),
+            "no cp",
+        ),
     ),
     Column("notes", "Catatan", "anything else", "hal lain", aliases=("keterangan", "ket")),
     Column(

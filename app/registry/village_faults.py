@@ -1,7 +1,7 @@
 """Explain why a village code is refused: unknown, dissolved, a BPS code, or not a village's."""
 
-import difflib
 import re
+import string
 from functools import cache, lru_cache
 from typing import Any
 
@@ -57,15 +57,33 @@ def unknown_village(code: str) -> Fault:
             "codes in {name} begin with {code}",
             values={"given": code, "name": regions.names()[district], "code": district},
         )
-    codes = [row["code"] for row in regions.read_csv() if row["level"] == Level.DESA_KELURAHAN]
-    near = difflib.get_close_matches(code, codes, 1, cutoff=0.85)
+    near = _without_zeros(code) or _one_digit_off(code)
     return Fault(
         field,
         "unknown_village",
         "There is no village {given} in Kalimantan Timur",
         "Did you mean {near}?" if near else "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
-        values={"given": code, "near": near[0] if near else None},
+        values={"given": code, "near": near},
     )
+
+
+def _without_zeros(code: str) -> str | None:
+    """Return the village's code of which this one lacks leading zeros, like 64.02.5.2003; None if there is none."""
+    parts = code.split(".")
+    padded = ".".join(part.zfill(2) for part in parts[:3]) + f".{parts[3].zfill(4)}" if len(parts) == 4 else ""
+    return padded if _is_village(padded) else None
+
+
+def _is_village(code: str) -> bool:
+    return bool(_rows().get(code, {}).get("level") == Level.DESA_KELURAHAN)
+
+
+def _one_digit_off(code: str) -> str | None:
+    """Return the first village's code from which this one differs by one digit; None if there is none."""
+    if len(code) != len("64.02.05.2003"):
+        return None
+    variants = (f"{code[:at]}{digit}{code[at + 1 :]}" for at in range(len(code) - 1, -1, -1) for digit in string.digits)
+    return next(filter(_is_village, variants), None)
 
 
 def former_village(region: Region) -> Fault:

@@ -81,6 +81,30 @@ async def test_rows_with_a_shared_address_and_with_one_in_use_are_errors(cast: C
     assert "4" in rows[1]["errors"][0]["message"]
 
 
+async def test_a_shared_address_is_told_at_once_also_by_rows_that_are_wrong_otherwise(cast: Cast) -> None:
+    made = await register(cast)
+    lines = (
+        "64.02.05.2004;kabel;telkom wms;icmp;198.51.100.30;1",  # a technology of no known kind
+        "64.02.05.2005;fo;telkom wms;icmp;198.51.100.30;2",
+        "Antah;fo;telkom;icmp;198.51.100.20;3",
+    )
+    first, second, taken = await dry_run(cast.ana, f"{HEADER};SID", *lines)
+    assert fault_codes(first) == {"technology": "enum", "host": "duplicate_address"}
+    assert fault_codes(second) == {"host": "duplicate_address"}
+    assert ["row 3" in first["errors"][1]["message"], "row 2" in second["errors"][0]["message"]] == [True, True]
+    assert taken["errors"][-1]["code"] == "duplicate_address"
+    assert f"{made['code']} (Muara Badak Ulu)" in taken["errors"][-1]["message"]
+
+
+async def test_errors_that_rows_share_are_counted_with_what_to_do(cast: Cast) -> None:
+    lines = (f"64.02.05.200{n};fo;{provider};icmp;198.51.100.{n}" for n, provider in enumerate("xyxx", 1))
+    answer = (await upload(cast.ana, "\n".join((HEADER, *lines)), dry_run=True)).json()
+    (common,) = answer["common_errors"]
+    assert (common["value"], common["rows"], common["labels"]) == ("x", 3, ["2", "4", "5"])
+    assert (common["code"], common["column"]) == ("unknown_provider", "C")
+    assert common["suggestion"]
+
+
 async def test_a_file_that_is_no_table_is_refused_with_a_suggestion(cast: Cast) -> None:
     for content, code in (
         (b"", "empty_file"),
@@ -99,12 +123,10 @@ async def test_a_file_that_is_no_table_is_refused_with_a_suggestion(cast: Cast) 
 
 
 async def test_a_missing_column_is_reported_once_with_both_names(cast: Cast) -> None:
-    answer = await upload(
-        cast.ana, f"Desa;Teknologi;Penyedia\n{'Muara Badak Ulu;fo;telkom' + chr(10)}" * 2, dry_run=True
-    )
+    answer = await upload(cast.ana, f"Desa;Teknologi;IP\n{'Muara Badak Ulu;fo;a.id' + chr(10)}" * 2, dry_run=True)
     (fault,) = answer.json()["errors"]
-    assert (answer.status_code, fault["field"], fault["code"], fault["row"]) == (422, "probe", "missing_column", 1)
-    assert "Cara ukur (probe)" in fault["message"]
+    assert (answer.status_code, fault["field"], fault["code"], fault["row"]) == (422, "provider", "missing_column", 1)
+    assert "Penyedia (provider)" in fault["message"]
     twice = await upload(cast.ana, "Desa;Nama Desa;Teknologi;Penyedia;Cara ukur\na;b;c;d;e", dry_run=True)
     assert [(fault["field"], fault["code"]) for fault in twice.json()["errors"]] == [("village", "column_twice")]
 

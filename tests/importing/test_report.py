@@ -73,7 +73,9 @@ async def test_rows_of_every_sheet_are_written_and_unread_sheets_are_reported(ca
         answer = await upload(cast.ana, data, INDONESIAN, dry_run=True, format="xlsx")
         back = openpyxl.load_workbook(io.BytesIO(answer.content))
         assert [back["Muara"]["F2"].value, back["Kenohan"]["F2"].value] == ["salah", "salah"]
-        assert "Lembar Rekap" in str(back["Peringatan impor"]["A1"].value)
+        overview = [str(row[0].value) for row in back["Peringatan impor"]]
+        assert overview[0].startswith("2 dari 2 baris salah")
+        assert "Lembar Rekap" in overview[-1]
         data = answer.content
 
 

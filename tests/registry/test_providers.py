@@ -64,4 +64,39 @@ async def test_every_change_of_a_provider_is_audited(cast: Cast) -> None:
         ("token sari", "create", str(made["id"])),
     ]
     assert (entries[0]["before"], entries[0]["after"]) == ({"name": "Orbit"}, {"name": "Telkom Orbit"})
-    assert entries[1]["after"] == {"slug": "orbit", "name": "Orbit"}
+    assert entries[1]["after"] == {"slug": "orbit", "name": "Orbit", "aliases": []}
+
+
+async def test_aliases_are_replaced_by_the_province_alone_each_change_is_audited(cast: Cast) -> None:
+    aliases = {"aliases": ["Telkom", "Indihome", "TELKOM "]}
+    for person in (cast.ana, cast.vera, cast.icon):
+        assert (await person.patch("/providers/telkom-wms", aliases)).status_code == 403
+    changed = await cast.sari.patch("/providers/telkom-wms", aliases)
+    assert (changed.status_code, changed.json()["aliases"]) == (200, ["Telkom", "Indihome"])
+    await cast.sari.patch("/providers/telkom-wms", {"name": "Telkom", "aliases": ["Telkom", "Indihome"]})
+    telkom = (await cast.ana.get("/providers/telkom-wms")).json()
+    assert (telkom["name"], telkom["aliases"]) == ("Telkom", ["Telkom", "Indihome"])
+    entries = (await cast.sari.get("/audit", params={"object": "provider"})).json()["items"]
+    assert [(entry["before"], entry["after"]) for entry in entries] == [
+        ({"name": "Telkom WMS"}, {"name": "Telkom"}),
+        ({"aliases": []}, {"aliases": ["Telkom", "Indihome"]}),
+    ]
+
+
+async def test_an_alias_means_one_provider_alone_in_any_spelling(cast: Cast) -> None:
+    await cast.sari.patch("/providers/telkom-wms", {"aliases": ["Indi-Home"]})
+    for wrong in (
+        {"aliases": ["telkom_wms"]},
+        {"aliases": ["INDIHOME", "indi home"]},
+        {"name": "Indi Home"},
+        {"aliases": ["Telkom WMS!"]},
+    ):
+        refused = await cast.sari.patch("/providers/iconplus", wrong)
+        assert (refused.status_code, {fault["field"] for fault in refused.json()["errors"]}) == (409, {*wrong}), wrong
+    new = {"slug": "indi-home", "name": "X", "aliases": ["Icon+"]}
+    refused = await cast.sari.post("/providers", new)
+    assert (refused.status_code, [fault["field"] for fault in refused.json()["errors"]]) == (409, ["slug", "aliases"])
+    for malformed in ({}, {"aliases": None}, {"aliases": ["+"]}, {"aliases": [""]}, {"aliases": ["x" * 61]}):
+        assert (await cast.sari.patch("/providers/iconplus", malformed)).status_code == 422
+    many = {"aliases": [f"nama {n}" for n in range(21)]}
+    assert (await cast.sari.patch("/providers/iconplus", many)).status_code == 422
