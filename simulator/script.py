@@ -14,6 +14,7 @@ from simulator.toml_table import Table
 TECHNOLOGIES = ("fiber", "radio", "cellular", "leo", "geo")
 KINDS = ("access_point", "node")
 MAX_RTT_MS = 60_000.0
+TOWERS = 8  # of the default script
 
 _REGION = re.compile(r"\d\d(\.\d\d(\.\d\d(\.\d{4})?)?)?")
 
@@ -98,7 +99,7 @@ class Script:
 def load(path: Path | None) -> Script:
     """Read the script, without a path the default one of random events. Raises ScriptError."""
     if path is None:
-        return Script(lively=True, agents=AgentBehaviour())
+        return Script(lively=True, nodes=TOWERS, agents=AgentBehaviour())
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as problem:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.core.clock import from_slot, to_slot, utc_now
+from app.core.clock import WITA, from_slot, to_slot, utc_now
 from app.incidents.reconcile import reconcile_incidents
 from app.judging import blind_ranges, judge_state_store
 from app.judging.dirty_range import DirtyRange
@@ -22,8 +22,11 @@ from app.postgres.engine import Sessions, open_sessions, transaction
 from app.worker import writer as worker
 from app.worker.schedule import ProbePlan
 from probes.contract import CENTRAL, Reading
-from simulator.history import store
+from simulator.history import offices, store
+from simulator.history.contract_store import write_contracts
+from simulator.history.contracts import PlannedContracts
 from simulator.history.counts import count_availability, roll_up_latency
+from simulator.history.offices import PastOutage
 from simulator.history.plan import DAY, BlindDraw, EpisodeDraw, HistoryPlan, plan_history
 from simulator.history.samples import HOUR_S
 from simulator.history.scenarios import HistorySite, draw_blind_ranges, draw_episodes
@@ -55,8 +58,9 @@ async def write_history(
     No worker may run, and `engine` must have no command timeout.
     1. Plan: sites, intervals, and what happens to each site.
     2. In one transaction: simulate and judge each site, write readings, segments, hours, statuses and incidents.
-    3. Roll up latency and count availability by the product's own jobs.
-    4. Write the readings of the time that all this took, as the worker would.
+    3. In the same one: put the sites under contracts, and write what offices did about the outages.
+    4. Roll up latency and count availability by the product's own jobs; a few causes become known only then.
+    5. Write the readings of the time that all this took, as the worker would.
     """
     sessions = open_sessions(engine)
     began, cpu_s = time.perf_counter(), time.process_time()
@@ -76,7 +80,11 @@ async def write_history(
             draw_blind=draw_blind,
         )
         await _write(session, plan, say)
+        late = await _write_arguments(session, plan)
     await asyncio.gather(roll_up_latency(sessions, plan), count_availability(sessions, plan, days, say))
+    async with transaction(sessions) as session:
+        await offices.write_late_causes(session, late)
+    await count_availability(sessions, plan, days, say)
     await _catch_up(sessions, plan)
     say(
         f"history: {days} days of {len(plan.sites)} sites in {time.perf_counter() - began:.0f} s "
@@ -106,6 +114,14 @@ async def _write(session: AsyncSession, plan: HistoryPlan, say: Say) -> None:
             started_at=start, ended_at=from_slot(plan.end), readings_from=readings_from, seed=plan.seed
         )
     )
+
+
+async def _write_arguments(session: AsyncSession, plan: HistoryPlan) -> list[PastOutage]:
+    """Write contracts and what offices did; return the outages of which the cause becomes known late."""
+    first, today = (from_slot(slot).astimezone(WITA).date() for slot in (plan.start, plan.end))
+    last_month = (today.replace(day=1) - DAY).replace(day=1)
+    await write_contracts(session, PlannedContracts(first, last_month))
+    return await offices.write_actions(session, seed=plan.seed, month=last_month)
 
 
 async def _simulate_sites(session: AsyncSession, plan: HistoryPlan, say: Say) -> None:

@@ -1,7 +1,6 @@
 """A simulated past equals what probing and judging every reading would have come to: skipping changes nothing."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
@@ -27,11 +26,8 @@ from app.judging.judge_state_store import state_from_checkpoint
 from app.judging.rejudge import initial_state
 from app.judging.segments import Segment, SegmentRange
 from app.latency.rollup import roll_up
-from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
-from app.registry import providers
+from app.postgres.engine import transaction
 from app.registry.models import State
-from app.registry.regions import REGIONS_CSV
-from app.runtime.migrate import migrate
 from app.settings import Settings
 from app.worker import writer as worker
 from probes.contract import AGENT, CENTRAL, Outcome, Reading
@@ -40,31 +36,13 @@ from simulator.history.plan import HistoryError, read_days
 from simulator.history.samples import SAMPLES, is_loss_harmless
 from simulator.history.scenarios import Episode, Episodes, HistorySite
 from simulator.history.write import write_history
-from simulator.registration import planned_sites, register
-from simulator.script import AgentBehaviour, EventKind, Script
-from simulator.villages import PROVIDERS
-from tests.conftest import drop_database, make_database
+from simulator.script import EventKind
+from tests.support.written_history import WrittenHistory, written_history
 
 pytestmark = pytest.mark.real_time
 
 DAYS, SITES, TOWERS = 3, 40, 2
 HOUR_S = 3_600
-
-
-@dataclass
-class WrittenHistory:
-    engine: AsyncEngine
-    sessions: Sessions
-    drawn: Episodes
-    lines: list[str]
-
-    async def rows(self, statement: str, **given: Any) -> list[tuple[Any, ...]]:
-        async with transaction(self.sessions) as session:
-            return [tuple(row) for row in await session.execute(text(statement), given)]
-
-    async def ids(self) -> list[int]:
-        """Site ids, those without a parent first."""
-        return [row[0] for row in await self.rows("SELECT id FROM site ORDER BY parent_id IS NOT NULL, id")]
 
 
 def eventful(seed: int, sites: Sequence[HistorySite], start: int, end: int) -> Episodes:
@@ -93,40 +71,23 @@ def often_blind(seed: int, start: int, end: int) -> list[BlindRange]:
     ]
 
 
-async def write(server_url: str, *, raw_hours: int, days: int, sites: int) -> WrittenHistory:
-    engine = open_engine(await make_database(server_url), name="test", command_timeout_s=None)
-    await migrate(engine)
-    history = WrittenHistory(engine, open_sessions(engine), {}, [])
-    async with transaction(history.sessions) as session:
-        await providers.ensure_providers(session, PROVIDERS)
-        await register(session, planned_sites(REGIONS_CSV, Script(sites=sites, nodes=TOWERS, agents=AgentBehaviour())))
-
-    def draw(seed: int, sites: Sequence[HistorySite], start: int, end: int) -> Episodes:
-        history.drawn = eventful(seed, sites, start, end)
-        return history.drawn
-
-    assert await write_history(
-        engine, days=days, seed=3, raw_hours=raw_hours, say=history.lines.append, draw=draw, draw_blind=often_blind
-    )
-    return history
-
-
 @pytest.fixture(scope="module")
 async def world(server_url: str) -> AsyncIterator[WrittenHistory]:
     """Three days of which every reading is kept."""
-    world = await write(server_url, raw_hours=24 * DAYS + 24, days=DAYS, sites=SITES)
-    yield world
-    await world.engine.dispose()
-    await drop_database(world.engine.url.render_as_string(hide_password=False), server_url)
+    every_hour = 24 * DAYS + 24
+    async with written_history(
+        server_url, days=DAYS, sites=SITES, towers=TOWERS, raw_hours=every_hour, draw=eventful, draw_blind=often_blind
+    ) as world:
+        yield world
 
 
 @pytest.fixture(scope="module")
 async def older(server_url: str) -> AsyncIterator[WrittenHistory]:
     """Two days of which the readings of the last six hours are kept."""
-    world = await write(server_url, raw_hours=6, days=2, sites=12)
-    yield world
-    await world.engine.dispose()
-    await drop_database(world.engine.url.render_as_string(hide_password=False), server_url)
+    async with written_history(
+        server_url, days=2, sites=12, towers=TOWERS, raw_hours=6, draw=eventful, draw_blind=often_blind
+    ) as world:
+        yield world
 
 
 READINGS = """
