@@ -38,6 +38,7 @@ class Audited(StrEnum):
     TOKEN = "token"  # noqa: S105  # no secret
     PROVIDER = "provider"
     CONTRACT = "contract"
+    SITE_CONTRACT = "site_contract"  # a site's days under a contract
     SITE = "site"
     FILE = "file"  # an import
     CONTACTS = "contacts"  # an export of them

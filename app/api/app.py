@@ -27,6 +27,7 @@ from app.api.middleware.simulated_header import SimulatedHeader
 from app.api.service_metrics import RequestMetrics
 from app.availability.contract_routes import router as contract_outages
 from app.availability.routes import router as availability
+from app.contracts.assignment_routes import router as site_contracts
 from app.contracts.routes import router as contracts
 from app.diagnoses.routes import router as diagnoses
 from app.exporting.routes import router as exporting
@@ -77,6 +78,7 @@ ROUTERS = (
     registry,
     registry_checks,
     contracts,
+    site_contracts,
     status,
     streams,
     judging,

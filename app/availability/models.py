@@ -137,6 +137,7 @@ class MaintenanceWindow(Base):
     reason: Mapped[str | None]
     created_by: Mapped[str]
     created_at: Mapped[Moment] = mapped_column(server_default=func.now())
+    announced_at: Mapped[Moment] = mapped_column(server_default=func.now())  # or last moved over time that was over
     updated_at: Mapped[Moment] = mapped_column(server_default=func.now())
     cancelled_at: Mapped[Moment | None]
     cancelled_by: Mapped[str | None]

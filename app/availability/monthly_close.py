@@ -67,18 +67,6 @@ async def close_months(session: AsyncSession, now: datetime, *, batch: int = BAT
     return True
 
 
-async def closed_months(
-    session: AsyncSession, start: datetime, end: datetime, *, site_ids: Sequence[int] | None
-) -> list[date]:
-    """Return the first days of the months from start to end that are closed for any of the sites (None: any site)."""
-    first, last = (moment.astimezone(WITA).date() for moment in (start, end - timedelta(microseconds=1)))
-    query = select(ClosedMonth.month).distinct().order_by(ClosedMonth.month)
-    query = query.where(ClosedMonth.month.between(first.replace(day=1), last))
-    if site_ids is not None:
-        query = query.where(among(ClosedMonth.site_id, site_ids))
-    return list(await session.scalars(query))
-
-
 async def closed_figures(session: AsyncSession, site_id: int, parts: Sequence[Period]) -> dict[Period, dict[str, Any]]:
     """Return the stored rows of those parts that are whole closed months."""
     months = {month: part for part in parts if (month := _month_of(part)) is not None}

@@ -1,53 +1,66 @@
-"""Changes to the past: what they affect is counted again; one that reaches into a closed month needs a reason."""
+"""Changes to the past: each needs a reason, and what it affects is counted again."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability import monthly_close
 from app.availability.intervals import TimeRange
-from app.core.clock import utc_now
-from app.core.errors import Fault, Invalid
+from app.core.clock import WITA, midnight, today, utc_now
+from app.core.errors import Fault
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
+
+JUST_NOW = timedelta(minutes=1)  # what begins or ends now may reach the server a little later
+
+DayRange = tuple[date, date]  # the end exclusive; date.max: open-ended
+Edge = TypeVar("Edge", date, datetime)
+
+
+def check_reason(ranges: Iterable[TimeRange], reason: str | None) -> Iterator[Fault]:
+    """Yield a fault if any of the ranges that change began before now, and no reason is given."""
+    yield from _check(min((start for start, _ in ranges), default=None), utc_now() - JUST_NOW, reason)
+
+
+def check_reason_of_days(days: Iterable[DayRange], reason: str | None) -> Iterator[Fault]:
+    """Yield a fault if any of the days that change lies before today, and no reason is given."""
+    yield from _check(min((midnight(start) for start, _ in days), default=None), midnight(today()), reason)
+
+
+def _check(first: datetime | None, now: datetime, reason: str | None) -> Iterator[Fault]:
+    if reason is None and first is not None and first < now:
+        yield Fault(
+            "reason",
+            "reason_needed",
+            "This changes what counts since {since}",
+            "Give the reason for the change: it is recorded",
+            values={"since": f"{first.astimezone(WITA):%Y-%m-%d %H:%M} WITA"},
+        )
 
 
 async def invalidate(
     session: AsyncSession, site_ids: Sequence[int], ranges: Sequence[TimeRange], *, reason: str | None
 ) -> None:
-    """Have these sites counted again over the past part of these ranges.
-
-    Raises Invalid (`reason_needed`) if one reaches into a closed month and no reason is given.
-    """
+    """Have these sites counted again over the past part of these ranges."""
     now = utc_now()
     past = [(start, min(end, now)) for start, end in ranges if start < min(end, now)]
-    if reason is None:
-        for start, end in past:
-            await _require_no_closed_month(session, site_ids, start, end)
     dirty = [DirtyRange(site_id, start, end) for site_id in site_ids for start, end in past]
     await invalidation.invalidate(session, dirty, reason=reason or "changed by hand")
 
 
-def symmetric_difference(before: TimeRange, after: TimeRange) -> list[TimeRange]:
+async def invalidate_days(
+    session: AsyncSession, site_ids: Sequence[int], days: Sequence[DayRange], *, reason: str | None
+) -> None:
+    """Have these sites counted again over those of the days that are over."""
+    end = today() + timedelta(days=1)
+    ranges = [(midnight(start), midnight(min(until, end))) for start, until in days if start < end]
+    await invalidate(session, site_ids, ranges, reason=reason)
+
+
+def symmetric_difference(before: tuple[Edge, Edge], after: tuple[Edge, Edge]) -> list[tuple[Edge, Edge]]:
     """Return what one of the two ranges covers and the other does not."""
     if before[1] <= after[0] or after[1] <= before[0]:
         return [before, after]
     edges = [tuple(sorted(pair)) for pair in zip(before, after, strict=True)]
     return [(low, high) for low, high in edges if low < high]
-
-
-async def _require_no_closed_month(
-    session: AsyncSession, site_ids: Sequence[int], start: datetime, end: datetime
-) -> None:
-    closed = await monthly_close.closed_months(session, start, end, site_ids=site_ids)
-    if closed:
-        raise Invalid(
-            Fault(
-                "reason",
-                "reason_needed",
-                "This changes {month}, a month that is closed and settled",
-                "Give the reason for the change: it is recorded",
-                values={"month": f"{closed[0]:%Y-%m}"},
-            )
-        )

@@ -28,6 +28,7 @@ async def sites(
     dry_run: bool,
     partial: bool,
     probe: ProbeKind | None,
+    reason: str | None,
     report_to: Path | None,
     spoken: str,
     say: Callable[[str], None],
@@ -37,7 +38,7 @@ async def sites(
     try:
         if report_to is not None:
             report.require_loadable(data)
-        result = await _import(settings, file.name, data, dry_run=dry_run, partial=partial, probe=probe)
+        result = await _import(settings, file.name, data, dry_run=dry_run, partial=partial, probe=probe, reason=reason)
     except Invalid as error:
         lines = [response.fault_line(fault, language=spoken) for fault in error.faults]
         raise SettingsError(f"{file.name}: {'; '.join(lines)}") from None
@@ -59,7 +60,14 @@ def _write(file: Path, data: bytes) -> None:
 
 
 async def _import(
-    settings: Settings, name: str, data: bytes, *, dry_run: bool, partial: bool, probe: ProbeKind | None
+    settings: Settings,
+    name: str,
+    data: bytes,
+    *,
+    dry_run: bool,
+    partial: bool,
+    probe: ProbeKind | None,
+    reason: str | None,
 ) -> ImportResult:
     """Raises Invalid for a file without rows of sites, SettingsError without a database."""
     engine = open_engine(database_url(settings), name="import", command_timeout_s=None)
@@ -76,6 +84,7 @@ async def _import(
                 dry_run=dry_run,
                 partial=partial,
                 probe=probe,
+                reason=reason,
                 on_progress=_show_progress,
             )
     except (OSError, DBAPIError) as error:

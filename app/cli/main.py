@@ -202,6 +202,9 @@ def import_sites(
     default_probe: Annotated[
         str | None, typer.Option(help="Probe of new sites in a sheet without that column: icmp, push, tcp or http.")
     ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why contracts start before today; recorded and audited.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Write a copy of the file here, with the result of each row.")
     ] = None,
@@ -226,6 +229,7 @@ def import_sites(
             dry_run=dry_run,
             partial=partial,
             probe=None if default_probe is None else ProbeKind(default_probe),
+            reason=reason,
             report_to=report,
             spoken=lang,
             say=say,

@@ -12,6 +12,7 @@ FIELDS = (
     "min_outage_s",
     "excluded_causes",
     "excuses_parent",
+    "degraded_counts",
     "service_from",
     "service_to",
     "bandwidth_down_mbps",

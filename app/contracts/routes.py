@@ -4,7 +4,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.contracts import store
-from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
+from app.contracts.schemas import ContractCreated, ContractIn, ContractOut, ContractPatch
 from app.registry.params import ProviderSlug
 from app.web.deps import Provincial, Reader, Session
 from app.web.idempotency import IdempotencyKey
@@ -28,7 +28,7 @@ async def list_contracts(
     return {"items": page, "next_cursor": next_cursor}
 
 
-@router.post("", response_model=ContractOut, status_code=201, responses=problems(403, 409))
+@router.post("", response_model=ContractCreated, status_code=201, responses=problems(403, 409))
 async def create_contract(
     session: Session,
     caller: Provincial,
@@ -37,14 +37,17 @@ async def create_contract(
     response: Response,
     idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
-    """Registers a contract, which only the province may; its terms are in force from `valid_from` on."""
+    """Registers a contract, which only the province may; its terms are in force from `valid_from` on.
+
+    `defaulted` names the terms that were not given, `leaves_out` what the terms do not count as downtime.
+    """
     if contract_id := await idempotency.find(session, body, caller=caller):
-        return store.present(await store.get_contract(session, contract_id, caller=caller))
+        return store.present_created(await store.get_contract(session, contract_id, caller=caller), body)
     contract = await store.create_contract(session, body, caller=caller)
     await idempotency.record(session, body, contract.id, caller=caller)
     response.headers["Location"] = f"{request.url.path}/{contract.id}"
     response.headers["ETag"] = f'"{contract.version}"'
-    return store.present(contract)
+    return store.present_created(contract, body)
 
 
 @router.get("/{id}", response_model=ContractOut, responses=problems(404))
@@ -60,6 +63,6 @@ async def patch_contract(
 ) -> dict[str, Any]:
     """Changes a contract. Changed terms apply from `effective_from` (default today) until the next dated ones.
 
-    Earlier days keep their terms. A change that reaches into a closed month needs a `reason`.
+    Earlier days keep their terms. A change of days before today needs a `reason`.
     """
     return store.present(await store.patch_contract(session, id, body, caller=caller, if_match=read_version(if_match)))

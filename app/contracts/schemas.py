@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from app.core.errors import Fault
 from app.core.validation import FaultError
+from app.core.words import Words
 from app.registry.models import Cause
 from app.registry.schemas import Mbps, Text
 
@@ -62,12 +63,15 @@ Seconds = Annotated[int, Field(ge=0, le=86_400)]
 Rupiah = Annotated[int, Field(ge=0, le=10**15)]
 
 VALID_TO = "the first day on which it is no longer valid; null: open-ended"
+DEGRADED_COUNTS = "whether degraded time counts as downtime; else it counts as good"
+REASON = "required if days before today change; recorded and audited"
 SERVICE = "WITA, HH:MM; with service_to, or neither for the whole day. `service_to` 00:00 is the end of the day"
 TERMS: dict[str, Any] = {
     "sla_target_pct": 99.0,
     "min_outage_s": 300,
     "excluded_causes": ["power"],
     "excuses_parent": False,
+    "degraded_counts": False,
     "service_from": None,
     "service_to": None,
     "bandwidth_down_mbps": 50,
@@ -83,6 +87,22 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
+LEAVES_OUT: list[Any] = [
+    {"id": "Putus layanan yang lebih singkat dari 300 detik", "en": "Outages shorter than 300 s"},
+    {"id": "Putus layanan dengan penyebab listrik padam", "en": "Outages with cause power"},
+    {"id": "Waktu selama pemeliharaan", "en": "Time under maintenance"},
+    {"id": "Waktu dengan layanan menurun: dihitung baik", "en": "Degraded time: it counts as good"},
+]
+OUT_EXAMPLE: dict[str, Any] = {
+    "id": 7,
+    **EXAMPLE,
+    "leaves_out": LEAVES_OUT,
+    "terms": [{"started_on": "2026-01-01", **TERMS, "leaves_out": LEAVES_OUT}],
+    "version": 1041,
+    "created_at": "2026-01-02T03:04:05Z",
+}
+
+
 class ContractIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
@@ -94,6 +114,7 @@ class ContractIn(BaseModel):
     min_outage_s: Annotated[Seconds, Field(description="outages proven shorter do not count (duration_min_s)")] = 300
     excluded_causes: Annotated[Causes, Field(description="outages of these causes do not count")] = [Cause.POWER]
     excuses_parent: bool = Field(False, description="whether the provider is excused while a parent node is down")
+    degraded_counts: bool = Field(False, description=DEGRADED_COUNTS)
     service_from: Annotated[TimeOfDay, Field(description=SERVICE)] | None = None
     service_to: TimeOfDay | None = None
     bandwidth_down_mbps: Mbps | None = None
@@ -109,6 +130,7 @@ NEVER_NULL = (
     "min_outage_s",
     "excluded_causes",
     "excuses_parent",
+    "degraded_counts",
 )
 
 
@@ -127,13 +149,14 @@ class ContractPatch(BaseModel):
     min_outage_s: Seconds | None = None
     excluded_causes: Causes | None = None
     excuses_parent: bool | None = None
+    degraded_counts: bool | None = Field(None, description=DEGRADED_COUNTS)
     service_from: Annotated[TimeOfDay, Field(description=SERVICE)] | None = None
     service_to: TimeOfDay | None = None
     bandwidth_down_mbps: Mbps | None = None
     bandwidth_up_mbps: Mbps | None = None
     monthly_fee_idr: Rupiah | None = None
     effective_from: Annotated[Day, Field(description="of changed terms; a day in WITA, default today")] | None = None
-    reason: Annotated[Text, Field(description="required if a closed month changes; recorded")] | None = None
+    reason: Annotated[Text, Field(description=REASON)] | None = None
 
     @model_validator(mode="after")
     def _never_null(self) -> Self:
@@ -144,36 +167,28 @@ class ContractPatch(BaseModel):
 
 
 class TermsOut(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"started_on": "2026-01-01", **TERMS}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"started_on": "2026-01-01", **TERMS, "leaves_out": LEAVES_OUT}]}
+    )
 
     started_on: date = Field(description="in force from this day (WITA) until the next terms")
     sla_target_pct: float
     min_outage_s: int
     excluded_causes: list[Cause]
     excuses_parent: bool
+    degraded_counts: bool = Field(description=DEGRADED_COUNTS, examples=[False])
     service_from: str | None = Field(examples=["07:00"])
     service_to: str | None
     bandwidth_down_mbps: float | None
     bandwidth_up_mbps: float | None
     monthly_fee_idr: int | None
+    leaves_out: list[Words] = Field(description="what these terms do not count as downtime", examples=[LEAVES_OUT])
 
 
 class ContractOut(BaseModel):
     """Fields of the terms in force today (before the contract begins, of the first ones), and all terms as `terms`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": 7,
-                    **EXAMPLE,
-                    "terms": [{"started_on": "2026-01-01", **TERMS}],
-                    "version": 1041,
-                    "created_at": "2026-01-02T03:04:05Z",
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [OUT_EXAMPLE]})
 
     id: int
     number: str
@@ -184,11 +199,28 @@ class ContractOut(BaseModel):
     min_outage_s: int
     excluded_causes: list[Cause]
     excuses_parent: bool
+    degraded_counts: bool = Field(description=DEGRADED_COUNTS, examples=[False])
     service_from: str | None
     service_to: str | None
     bandwidth_down_mbps: float | None
     bandwidth_up_mbps: float | None
     monthly_fee_idr: int | None
+    leaves_out: list[Words] = Field(
+        description="what the terms in force today do not count as downtime", examples=[LEAVES_OUT]
+    )
     terms: list[TermsOut] = Field(description="by the day they start on")
     version: int = Field(description="opaque; send it back as If-Match")
     created_at: datetime
+
+
+class ContractCreated(ContractOut):
+    """The contract, and which of its terms nobody gave."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**OUT_EXAMPLE, "defaulted": ["min_outage_s", "excluded_causes"]}]}
+    )
+
+    defaulted: list[str] = Field(
+        description="terms that were not given and have their default: compare them with the contract on paper",
+        examples=[["min_outage_s", "excluded_causes"]],
+    )

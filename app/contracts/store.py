@@ -1,6 +1,6 @@
 """Contracts as rows. Terms that have been in force are never rewritten: changes apply from a day on."""
 
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -13,14 +13,16 @@ from app.access.scope import PROVINCE, Caller, require_writer
 from app.availability import retroactive_changes
 from app.contracts import dated_terms
 from app.contracts.dated_terms import DayRange
+from app.contracts.left_out import DEFAULTED, left_out
 from app.contracts.schemas import ContractIn, ContractOut, ContractPatch
-from app.core.clock import midnight, today, utc_now
+from app.core.clock import today, utc_now
 from app.core.errors import Conflict, Fault, Invalid, NotFound
 from app.postgres.engine import Counter, lock_counter, next_version, require_version
 from app.registry import providers
 from app.registry.models import Contract, ContractTerms, Provider, SiteContract
 
 UNDATED_FIELDS = ("number", "valid_from", "valid_to")
+NOT_AUDITED: Any = {"version": True, "created_at": True, "leaves_out": True, "terms": {"__all__": {"leaves_out"}}}
 
 
 def _contracts(caller: Caller) -> Select[Contract]:
@@ -77,8 +79,8 @@ async def patch_contract(
 ) -> Contract:
     """Change a contract, its terms from a day on; have past days that this affects counted again.
 
-    Raises what `create_contract` does, Stale for another version, and Invalid for a change that reaches into a closed
-    month without a reason.
+    Raises what `create_contract` does, Stale for another version, and Invalid for a change of days before today
+    without a reason.
     """
     await lock_counter(session, Counter.REGISTRY)  # before the contract's row, as every writer does: no deadlocks
     contract = await get_contract(session, contract_id, caller=caller, for_update=True)
@@ -94,6 +96,8 @@ async def patch_contract(
     affected = _set_undated(contract, undated) + _set_terms(contract, terms, day, undated["valid_to"])
     if not session.is_modified(contract) and not affected:
         return contract
+    if faults := [*retroactive_changes.check_reason_of_days(affected, body.reason)]:
+        raise Invalid(*faults)
     await _flush(session, undated["number"])
     contract.version = await next_version(session, Counter.REGISTRY)
     await session.flush()
@@ -172,17 +176,13 @@ def _set_terms(contract: Contract, terms: dict[str, Any], day: date, valid_to: d
 
 
 async def _recount(session: AsyncSession, contract: Contract, affected: list[DayRange], reason: str | None) -> None:
-    ranges = [(midnight(start), _end(end)) for start, end in affected]
     query = (
         select(SiteContract.site_id)
         .where(SiteContract.contract_id == contract.id, SiteContract.withdrawn_at.is_(None))
         .distinct()
+        .order_by(SiteContract.site_id)
     )
-    await retroactive_changes.invalidate(session, list(await session.scalars(query)), ranges, reason=reason)
-
-
-def _end(day: date) -> datetime:
-    return utc_now() + timedelta(days=1) if day == date.max else midnight(day)
+    await retroactive_changes.invalidate_days(session, list(await session.scalars(query)), affected, reason=reason)
 
 
 async def _flush(session: AsyncSession, number: str) -> None:
@@ -205,6 +205,11 @@ async def _flush(session: AsyncSession, number: str) -> None:
         ) from None
 
 
+def present_created(contract: Contract, body: ContractIn) -> dict[str, Any]:
+    """Return the fields of a ContractCreated."""
+    return present(contract) | {"defaulted": [name for name in DEFAULTED if name not in body.model_fields_set]}
+
+
 def present(contract: Contract) -> dict[str, Any]:
     out = {
         "id": contract.id,
@@ -222,8 +227,8 @@ def present(contract: Contract) -> dict[str, Any]:
 def _term_fields(terms: ContractTerms) -> dict[str, Any]:
     fields = dated_terms.values(terms)
     hours = {name: fields[name] and f"{fields[name]:%H:%M}" for name in ("service_from", "service_to")}
-    return fields | hours
+    return fields | hours | {"leaves_out": [*left_out(terms)]}
 
 
 def _audit_fields(contract: Contract) -> dict[str, Any]:
-    return ContractOut.model_validate(present(contract)).model_dump(mode="json", exclude={"version", "created_at"})
+    return ContractOut.model_validate(present(contract)).model_dump(mode="json", exclude=NOT_AUDITED)

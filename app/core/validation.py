@@ -4,6 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -83,7 +84,8 @@ def _fault(error: dict[str, Any], fields: Sequence[str], synonym_of: SynonymOf, 
     kind, context = error["type"], dict(error.get("ctx") or {})
     raised = context.get("error")
     if isinstance(raised, FaultError):
-        return raised.fault
+        named = path if path and isinstance(path[-1], str) else [*path, raised.fault.field]  # a validator of the model
+        return replace(raised.fault, field=".".join(map(_field_name, named)))
     if kind == "json_invalid":
         path = []
         kind = raised if raised in MESSAGES else kind

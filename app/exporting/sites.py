@@ -1,6 +1,7 @@
 """Read sites as table rows, with values that an import reads back."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import date
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +17,8 @@ from app.registry.spreadsheet_columns import SITE_COLUMNS, Column
 from app.registry.store import SiteFilter
 
 CHUNK_SITES = 1000
+REFERENCES = frozenset({"provider", "parent", "contract", "contract_from"})  # columns that are no site's own
+OWN_COLUMNS = [column.field for column in SITE_COLUMNS if column.field not in REFERENCES]
 
 SiteRow = dict[str, Cell]  # by the columns' fields
 
@@ -44,20 +47,26 @@ async def _rows(session: AsyncSession, sites: Sequence[Site], *, caller: Caller)
     of_contracts = among(Contract.id, {site.contract_id for site in sites} - {None})
     parents = await _names(session, select(Site.id, Site.code).where(of_parents))
     contracts = await _names(session, select(Contract.id, Contract.number).where(of_contracts))
+    starts = await _names(
+        session, select(Site.id, Site.contract_from).where(among(Site.id, [site.id for site in sites]))
+    )
     return [
-        {column.field: _cell(getattr(site, column.field, None)) for column in SITE_COLUMNS}
+        {name: _cell(getattr(site, name, None)) for name in OWN_COLUMNS}
         | {
             "provider": site.provider.slug,
             "parent": parents.get(site.parent_id),
             "contract": contracts.get(site.contract_id),
+            "contract_from": _cell(starts[site.id]),
         }
         for site in sites
     ]
 
 
-async def _names(session: AsyncSession, query: Select[int, str]) -> dict[int | None, str]:
+async def _names(session: AsyncSession, query: Select[int, Any]) -> dict[int | None, Any]:
     return {row[0]: row[1] for row in await session.execute(query)}
 
 
 def _cell(value: Any) -> Cell:
+    if isinstance(value, date):
+        return value.isoformat()
     return value.value if isinstance(value, StrEnum) else value

@@ -26,6 +26,7 @@ NUMBER_FORMATS = {
     "bandwidth_down_mbps": "General",
     "bandwidth_up_mbps": "General",
     "port": "0",
+    "contract_from": "yyyy-mm-dd",
 }
 TEXT_FORMAT = "@"  # keeps leading zeros of codes, phones and service numbers
 

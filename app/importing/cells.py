@@ -14,7 +14,7 @@ from typing import Any
 from app.core.errors import Fault
 from app.core.tabular import unguard_formulas
 from app.core.validation import MESSAGES, FaultError, as_text
-from app.importing import numbers
+from app.importing import dates, numbers
 from app.importing.cell_words import BLANK, NO, NO_HOST, YES, expected, listed
 from app.importing.positions import degrees
 from app.registry import regions
@@ -46,6 +46,8 @@ def read(field: str, cell: Cell, *, south: bool = False, decimal_mark: str | Non
     """
     if isinstance(cell, str) and len(cell) > MAX_TEXT:
         raise FaultError(Fault(field, "string_too_long", MESSAGES["string_too_long"], values={"max_length": MAX_TEXT}))
+    if field in dates.FIELDS and isinstance(cell, datetime | date):
+        return cell.date() if isinstance(cell, datetime) else cell
     if isinstance(cell, bool):
         cell = "ya" if cell else "tidak"
     text = "" if cell is None else text_of(field, cell)
@@ -231,4 +233,5 @@ PARSERS: dict[str, Callable[[str, str, Cell], Any]] = {
     "contact_phone": _phone,
     "host": _host,
     "venue": _venue,
+    **dict.fromkeys(dates.FIELDS, lambda field, text, cell: dates.parse(field, text)),
 }

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.core.errors import Fault
-from app.importing import default_probe, matching, positions, registry_index
+from app.importing import contract_dates, default_probe, matching, positions, registry_index
 from app.importing.concurrency import run_in_thread
 from app.importing.header_detection import SOURCES, label
 from app.importing.registry_index import RegistryIndex
@@ -23,6 +23,7 @@ from probes.policy import AddressPolicy
 
 # Fields that tell which site a row means.
 IDENTIFYING = frozenset({"code", "village_code", "subdistrict", "district", "provider", "service_no"})
+NOT_DRAFTED = frozenset({"code", "contract_from"})
 
 
 async def resolve_names(session: AsyncSession, rows: Sequence[SheetRow], *, caller: Caller) -> RegistryIndex:
@@ -40,6 +41,7 @@ async def plan(
     caller: Caller,
     policy: AddressPolicy,
     probe: ProbeKind | None,
+    reason: str | None,
 ) -> None:
     """Give every row its draft, changes and faults.
 
@@ -53,6 +55,9 @@ async def plan(
         session, [row.draft for row in rows if row.draft is not None], caller=caller
     )
     await asyncio.to_thread(_check, rows, references, policy)
+    for row in rows:
+        if row.draft is not None:
+            row.add_faults(*contract_dates.check(row.draft, caller=caller, reason=reason))
     compare_rows(rows)
     await _find_shared_addresses(session, rows, caller=caller)
     await _find_conflicts(session, [row for row in rows if will_write(row)], caller=caller)
@@ -76,8 +81,9 @@ def _draft(rows: Sequence[SheetRow], index: RegistryIndex, policy: AddressPolicy
         unmatched = site is None and bool(wrong & IDENTIFYING)
         matching.resolve_parent(row, site, index)
         current = {} if site is None else drafts.current_values(site)  # unchanged fields are not validated again
-        body = {name: value for name, value in row.values.items() if name != "code" and value != current.get(name)}
+        body = {n: value for n, value in row.values.items() if n not in NOT_DRAFTED and value != current.get(n)}
         row.draft, faults = drafts.parse(body, site=site, model=EditableFields if unmatched else None)
+        row.draft.contract_from = row.values.get("contract_from")
         row.add_faults(*faults)
 
 

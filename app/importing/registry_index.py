@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import ARRAY, Text, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, undefer
 
 from app.access.scope import Caller, visible_to
 from app.core.clock import today
@@ -63,7 +63,7 @@ async def with_sites(session: AsyncSession, index: RegistryIndex, rows: Sequence
             | (Site.village_code == any_(literal(village_codes, ARRAY(Text)))),
             visible_to(index.caller, Site),
         )
-        .options(joinedload(Site.provider))
+        .options(joinedload(Site.provider), undefer(Site.contract_id), undefer(Site.contract_from))
         .order_by(Site.id)
     )
     by_village: defaultdict[str, list[Site]] = defaultdict(list)

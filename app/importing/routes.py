@@ -60,6 +60,7 @@ class ImportKey(BaseModel):
     digest: str
     partial: bool
     default_probe: ProbeKind | None
+    reason: str | None
 
 
 DryRun = Annotated[bool, Query(description="only report what would happen")]
@@ -68,6 +69,14 @@ DefaultProbe = Annotated[
     ProbeKind | None,
     Query(
         description="how new sites are probed in a sheet without that column; by default icmp with a host, push without"
+    ),
+]
+Reason = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=500,
+        description="required if rows put sites under a contract for days before today; recorded and audited",
     ),
 ]
 As = Annotated[ImportFormat, Query(description="xlsx: the file with result and suggestion columns added")]
@@ -86,6 +95,7 @@ async def import_sites(
     dry_run: DryRun = False,
     partial: Partial = False,
     default_probe: DefaultProbe = None,
+    reason: Reason = None,
     format: As = ImportFormat.JSON,
 ) -> Any:
     """Register and change sites from CSV or XLSX: all rows or none, unless `partial`. A blank cell changes nothing.
@@ -99,7 +109,15 @@ async def import_sites(
         if format is ImportFormat.XLSX and not dry_run:
             await run_in_thread(limited_process.run, report.require_loadable, upload.path)
         result, replayed = await _import(
-            request, file, upload, idempotency, caller=caller, dry_run=dry_run, partial=partial, probe=default_probe
+            request,
+            file,
+            upload,
+            idempotency,
+            caller=caller,
+            dry_run=dry_run,
+            partial=partial,
+            probe=default_probe,
+            reason=reason,
         )
         language = i18n.preferred_language(request.headers.get("accept-language"))
         answer = await _render(upload, result, format, language)
@@ -139,11 +157,12 @@ async def _import(
     dry_run: bool,
     partial: bool,
     probe: ProbeKind | None,
+    reason: str | None,
 ) -> tuple[ImportResult, bool]:
     """Return the result, and whether the request was a replay. The transaction, and with it the lock that all
     writers of the registry wait for, ends here, before anything is rendered."""
     async with transaction(request.app.state.sessions) as session:
-        key = ImportKey(digest=upload.digest, partial=partial, default_probe=probe)
+        key = ImportKey(digest=upload.digest, partial=partial, default_probe=probe, reason=reason)
         replayed = not dry_run and await idempotency.find(session, key, caller=caller) is not None
         result = await store.import_rows(
             session,
@@ -154,6 +173,7 @@ async def _import(
             dry_run=dry_run or replayed,
             partial=partial,
             probe=probe,
+            reason=reason,
         )
         if replayed:
             return replace(result, dry_run=False, applied=True), True

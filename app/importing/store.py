@@ -1,7 +1,8 @@
 """Import rows into the registry: all of them, only the correct ones, or none."""
 
 from collections import Counter as Tally
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,13 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.access.models import Source
 from app.access.scope import Caller
+from app.availability import retroactive_changes
 from app.core.errors import Fault
-from app.importing import default_probe, planning
+from app.importing import contract_dates, default_probe, planning
 from app.importing.rows import SheetRow
 from app.importing.sheets import ParsedFile
 from app.importing.verdicts import RowVerdict
 from app.postgres.engine import Counter, lock_counter
 from app.registry import writer
+from app.registry.site_contracts import DayRange
 from probes.contract import ProbeKind
 from probes.policy import AddressPolicy
 
@@ -67,9 +70,12 @@ async def import_rows(
     dry_run: bool,
     partial: bool,
     probe: ProbeKind | None = None,
+    reason: str | None = None,
     on_progress: Callable[[str, int], None] = lambda stage, rows: None,
 ) -> ImportResult:
     """Write nothing in a dry run, nor if a row is wrong unless `partial`.
+
+    `reason` is needed where a row puts a site under a contract for days that are over.
 
     1. Resolve names. 2. Lock the registry, so that what is checked stays true until the commit. 3. Plan and check
     every row; `probe`: of new sites whose sheet does not say it (`default_probe`). 4. Write and audit. `on_progress`
@@ -79,15 +85,17 @@ async def import_rows(
     index = await planning.resolve_names(session, file.rows, caller=caller)
     if not dry_run:
         await lock_counter(session, Counter.REGISTRY)
-    await planning.plan(session, file.rows, index, caller=caller, policy=policy, probe=probe)
+    await planning.plan(session, file.rows, index, caller=caller, policy=policy, probe=probe, reason=reason)
     on_progress("checked", len(file.rows))
     result = ImportResult(file, dry_run, False, [(row, _verdict(row)) for row in file.rows])
     if dry_run or (result.wrong_rows and not partial):
         return result
     drafts = [row.draft for row in file.rows if row.draft is not None and planning.will_write(row)]
-    written = await writer.write(session, drafts, caller=caller)
+    redated = [(draft.site, days) for draft in drafts if (days := contract_dates.changed_days(draft)) is not None]
+    written = await writer.write(session, drafts, caller=caller, contract_reason=reason)
     if written:
-        await _audit(session, caller, source, result)
+        await _audit(session, caller, source, result, reason)
+    await _recount(session, [(site.id, days) for site, days in redated if site is not None], reason)
     on_progress("written", written)
     return replace(result, applied=True)
 
@@ -101,7 +109,18 @@ def _verdict(row: SheetRow) -> RowVerdict:
     return RowVerdict.CREATE if row.draft.site is None else RowVerdict.UPDATE
 
 
-async def _audit(session: AsyncSession, caller: Caller, source: SourceFile, result: ImportResult) -> None:
+async def _recount(session: AsyncSession, redated: Sequence[tuple[int, DayRange]], reason: str | None) -> None:
+    """Have the days that are over counted again on which sites came under other contracts."""
+    sites: defaultdict[DayRange, list[int]] = defaultdict(list)
+    for site_id, days in redated:
+        sites[days].append(site_id)
+    for days, site_ids in sites.items():
+        await retroactive_changes.invalidate_days(session, sorted(site_ids), [days], reason=reason)
+
+
+async def _audit(
+    session: AsyncSession, caller: Caller, source: SourceFile, result: ImportResult, reason: str | None
+) -> None:
     region = None if caller.covers("64") else caller.region_code
     await audit.record(
         session,
@@ -110,5 +129,6 @@ async def _audit(session: AsyncSession, caller: Caller, source: SourceFile, resu
         "file",
         source.digest[:16],
         region_code=region,
+        reason=reason,
         after={"name": source.name, "sha256": source.digest, "rows": result.counts},
     )

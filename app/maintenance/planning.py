@@ -26,7 +26,8 @@ MAX_LENGTH, MAX_AHEAD = timedelta(days=31), timedelta(days=366)
 
 async def create_window(session: AsyncSession, body: WindowIn, *, caller: Caller) -> WindowRow:
     """Raises Invalid with every fault, NotAllowed for a scope beyond the caller's, Conflict for a duplicate."""
-    faults = list(_check_times(body.started_at, body.ended_at))
+    times = (body.started_at, body.ended_at)
+    faults = [*_check_times(*times), *retroactive_changes.check_reason([times], body.reason)]
     scope = await find_scope(session, body, faults, caller=caller)
     if faults:
         raise Invalid(*faults)
@@ -43,7 +44,7 @@ async def create_window(session: AsyncSession, body: WindowIn, *, caller: Caller
     await _require_unique(session, window)
     session.add(window)
     await session.flush()
-    await _recount(session, window, [(window.started_at, window.ended_at)], body.reason)
+    await _recount(session, window, [times], body.reason)
     created = await get_window(session, window.id, caller=caller)
     await audit.record(
         session,
@@ -68,25 +69,24 @@ async def patch_window(
     require_version(if_match, window.version)
     if window.cancelled_at is not None:
         raise Conflict(faults=[Fault("id", "cancelled", "This window is cancelled", "Plan a new one")])
-    before, old_range = _audit_fields(row), (window.started_at, window.ended_at)
+    before, old_times = _audit_fields(row), (window.started_at, window.ended_at)
     for name, value in body.model_dump(exclude_unset=True).items():
         setattr(window, name, value)
     if not session.is_modified(window):
         return row
     with session.no_autoflush:
-        faults = list(_check_times(window.started_at, window.ended_at))
+        times = (window.started_at, window.ended_at)
+        changed_times = retroactive_changes.symmetric_difference(old_times, times)
+        faults = [*_check_times(*times), *retroactive_changes.check_reason(changed_times, body.reason)]
         if faults:
             raise Invalid(*faults)
         window.version = await next_version(session, Counter.REGISTRY)
         await _require_unique(session, window)
     window.updated_at = utc_now()
+    if _announces_past(old_times, times, window.updated_at):
+        window.announced_at = window.updated_at
     await session.flush()
-    await _recount(
-        session,
-        window,
-        retroactive_changes.symmetric_difference(old_range, (window.started_at, window.ended_at)),
-        body.reason,
-    )
+    await _recount(session, window, changed_times, body.reason)
     changed = await get_window(session, window.id, caller=caller)
     await audit.record(
         session,
@@ -109,11 +109,14 @@ async def cancel_window(session: AsyncSession, window_id: int, *, caller: Caller
     require_planner(caller, scope)
     if window.cancelled_at is not None:
         return
+    times = (window.started_at, window.ended_at)
+    if faults := [*retroactive_changes.check_reason([times], reason)]:
+        raise Invalid(*faults)
     window.cancelled_at = window.updated_at = utc_now()
     window.cancelled_by = caller.who
     window.version = await next_version(session, Counter.REGISTRY)
     await session.flush()
-    await _recount(session, window, [(window.started_at, window.ended_at)], reason)
+    await _recount(session, window, [times], reason)
     await audit.record(
         session,
         caller,
@@ -144,6 +147,12 @@ def _check_times(start: datetime, end: datetime) -> Iterator[Fault]:
         )
     if start > utc_now() + MAX_AHEAD:
         yield Fault("started_at", "too_far", "The start is more than a year from now", "Check the year")
+
+
+def _announces_past(before: TimeRange, after: TimeRange, now: datetime) -> bool:
+    """Whether the window now covers seconds that were over, and that it did not cover before."""
+    added = [(after[0], min(before[0], after[1])), (max(before[1], after[0]), after[1])]
+    return any(start < end and start < now - retroactive_changes.JUST_NOW for start, end in added)
 
 
 async def _require_unique(session: AsyncSession, window: MaintenanceWindow) -> None:

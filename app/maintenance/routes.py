@@ -19,9 +19,7 @@ router = APIRouter(prefix="/maintenance", tags=["operations"], route_class=JsonR
 
 BY_START = cursor_codec(parse_moment, row_id)
 
-Reason = Annotated[
-    str | None, Query(min_length=1, max_length=4000, description="required if a closed month changes; recorded")
-]
+Reason = Annotated[str | None, Query(min_length=1, max_length=4000, description="required if it has begun; recorded")]
 
 
 @router.get("", response_model=Page[WindowOut], responses=problems(403))

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from app.core.clock import floor_second
 from app.core.errors import Fault
 from app.core.validation import EXAMPLE_MOMENT, FaultError, read_moment
-from app.registry.schemas import Note, Text
+from app.registry.schemas import Ident, Note, Text
 
 
 class WindowStatus(StrEnum):
@@ -21,17 +21,10 @@ def _parse_moment(value: Any, info: ValidationInfo) -> datetime:
     return floor_second(read_moment(info.field_name or "", value))
 
 
-def _stringify_id(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 WindowMoment = Annotated[
     datetime,
     BeforeValidator(_parse_moment),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": [EXAMPLE_MOMENT]}),
-]
-Ident = Annotated[
-    Text, BeforeValidator(_stringify_id), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
 ]
 
 SCOPE = ("site", "region", "provider")
@@ -55,7 +48,7 @@ class WindowIn(BaseModel):
     region: Annotated[Text, Field(description="a Kemendagri code; includes everything below that region")] | None = None
     provider: Annotated[Text, Field(description="the provider's slug")] | None = None
     title: Text
-    reason: Annotated[Note, Field(description="required if a closed month changes; recorded")] | None = None
+    reason: Annotated[Note, Field(description="required if it begins, or changes, in the past; recorded")] | None = None
 
     @model_validator(mode="after")
     def _require_one_scope(self) -> Self:
@@ -86,13 +79,14 @@ class WindowPatch(BaseModel):
     """Only given fields change. To end a running window early, set its `ended_at`."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"ended_at": "2026-12-02T01:00:00+08:00"}]}
+        extra="forbid",
+        json_schema_extra={"examples": [{"ended_at": "2026-12-02T01:00:00+08:00", "reason": "Selesai lebih cepat"}]},
     )
 
     started_at: WindowMoment | None = None
     ended_at: WindowMoment | None = None
     title: Text | None = None
-    reason: Annotated[Note, Field(description="required if a closed month changes; recorded")] | None = None
+    reason: Annotated[Note, Field(description="required if it begins, or changes, in the past; recorded")] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -130,6 +124,8 @@ class WindowOut(BaseModel):
                     "sites": 9,
                     "created_by": "ana",
                     "created_at": "2026-11-24T03:04:05Z",
+                    "announced_at": "2026-11-24T03:04:05Z",
+                    "announced_late": False,
                     "updated_at": "2026-11-24T03:04:05Z",
                     "cancelled_at": None,
                     "cancelled_by": None,
@@ -154,6 +150,14 @@ class WindowOut(BaseModel):
     sites: int = Field(description="sites that it covers, of those that you see, without retired ones")
     created_by: str
     created_at: datetime
+    announced_at: datetime = Field(
+        description="when it was created, or last came to cover time that was over already",
+        examples=["2026-11-24T03:04:05Z"],
+    )
+    announced_late: bool = Field(
+        description="whether part of it was over when it was announced: its provider knew of an outage already",
+        examples=[False],
+    )
     updated_at: datetime
     cancelled_at: datetime | None
     cancelled_by: str | None

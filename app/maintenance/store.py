@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 from app.access.scope import Caller, require_region, visible_to
 from app.availability.maintenance_overlay import covers
 from app.availability.models import MaintenanceWindow
+from app.availability.retroactive_changes import JUST_NOW
 from app.core.clock import utc_now
 from app.core.errors import NotFound
 from app.core.periods import Period
@@ -112,6 +113,7 @@ def present(row: WindowRow) -> dict[str, Any]:
         "reason",
         "created_by",
         "created_at",
+        "announced_at",
         "updated_at",
         "cancelled_at",
         "cancelled_by",
@@ -123,6 +125,7 @@ def present(row: WindowRow) -> dict[str, Any]:
         "region": window.region_code,
         "region_name": window.region_code and regions.names()[window.region_code],
         "provider": provider and provider.slug,
+        "announced_late": window.announced_at > window.started_at + JUST_NOW,
         "status": filters.status_of(window, utc_now()),
         "sites": row.sites,
     }

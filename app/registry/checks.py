@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.core.errors import Fault
-from app.registry import agent_checks
+from app.registry import agent_checks, contract_checks
 
 
 class Check(StrEnum):
@@ -13,6 +13,7 @@ class Check(StrEnum):
     FAR_FROM_VILLAGE = "far_from_village"
     NEVER_SEEN = "never_seen"
     NO_CONTRACT = "no_contract"
+    OTHER_PROVIDERS_CONTRACT = "other_providers_contract"
     UNPINGABLE = "unpingable"
     FORMER_VILLAGE = "former_village"
     VILLAGE_WITHOUT_SITE = "village_without_site"
@@ -126,19 +127,6 @@ CHECKS = {
             "Check the host; set probe=push behind carrier NAT, or lifecycle=planned if it is not installed yet",
         ),
     ),
-    Check.NO_CONTRACT: CheckDefinition(
-        """
-        SELECT site.id AS site_id, NULL::text AS village, NULL::int[] AS others, jsonb_build_object() AS detail
-        FROM site
-        WHERE site.contract_id IS NULL AND site.kind = 'access_point' AND site.lifecycle IN ('active', 'suspended')
-        """,
-        Fault(
-            "contract_id",
-            "no_contract",
-            "No contract: the agreed service level is not recorded",
-            "Set contract_id; the province registers contracts",
-        ),
-    ),
     Check.UNPINGABLE: CheckDefinition(
         """
         SELECT site.id AS site_id, NULL::text AS village, NULL::int[] AS others,
@@ -188,5 +176,5 @@ CHECKS = {
     ),
 } | {
     Check(name): CheckDefinition(query, fault, Severity.HINT if name in agent_checks.HINTS else Severity.WARNING)
-    for name, (query, fault) in agent_checks.CHECKS.items()
+    for name, (query, fault) in (contract_checks.CHECKS | agent_checks.CHECKS).items()
 }

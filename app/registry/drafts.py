@@ -1,6 +1,7 @@
 """A site as it will be after a write: a new one, or a registered one with its changes."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from pydantic import ValidationError
@@ -31,12 +32,18 @@ class Draft:
     set_fields: frozenset[str]  # those that the caller sent
     site: Site | None = None  # the registered site; for a new one, set when it is written
     provider: Provider | None = None
+    contract_from: date | None = None  # the first day under its contract; None: today, if the contract changes
 
     @property
     def changes(self) -> dict[str, tuple[Any, Any]]:
         """Return before and after of each field that changes; for a new site, of each that is not null."""
         before = dict.fromkeys(FIELDS) if self.site is None else current_values(self.site)
-        return {name: (before[name], self.values[name]) for name in FIELDS if self.values[name] != before[name]}
+        changes = {name: (before[name], self.values[name]) for name in FIELDS if self.values[name] != before[name]}
+        if self.contract_from is not None:
+            since = None if self.site is None or "contract_id" in changes else self.site.contract_from
+            if since != self.contract_from:
+                changes["contract_from"] = (since, self.contract_from)
+        return changes
 
 
 def new(body: EditableFields) -> Draft:

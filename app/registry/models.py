@@ -3,9 +3,22 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ARRAY, REAL, BigInteger, ForeignKey, Index, Numeric, SmallInteger, Text, text
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    Date,
+    ForeignKey,
+    Index,
+    Numeric,
+    SmallInteger,
+    Text,
+    cast,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 from sqlalchemy.sql import func
 
 from app.core.clock import today
@@ -159,6 +172,7 @@ class SiteContract(Base):
             where=text("withdrawn_at IS NULL"),
         ),
         Index("ix_site_contract_contract_id", "contract_id"),
+        Index("ix_site_contract_site_id", "site_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -172,6 +186,28 @@ class SiteContract(Base):
     recorded_by: Mapped[str]
     withdrawn_at: Mapped[Moment | None]
     version: Mapped[int] = mapped_column(BigInteger)
+
+
+TODAY = cast(func.timezone("Asia/Makassar", func.now()), Date)
+
+
+def _of_contract_in_force(column: Any, site_id: Any) -> Any:
+    """Map a column of the assignment that is in force today: the primary link's, without one the backup's."""
+    row = SiteContract
+    in_force = (
+        select(column)
+        .join(Contract, Contract.id == row.contract_id)
+        .where(
+            row.site_id == site_id,
+            row.withdrawn_at.is_(None),
+            func.daterange(row.started_on, row.ended_on).op("@>")(TODAY),
+            func.daterange(Contract.valid_from, Contract.valid_to).op("@>")(TODAY),
+        )
+        .order_by(row.link_role.desc())
+        .limit(1)
+        .correlate_except(row, Contract)
+    )
+    return column_property(in_force.scalar_subquery(), deferred=True, raiseload=True, expire_on_flush=False)
 
 
 class Site(Base):
@@ -216,7 +252,6 @@ class Site(Base):
     speed_url: Mapped[str | None]
     speed_budget_mb: Mapped[int | None]  # for a month; null: the technology profile's
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"), index=True)
-    contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
     device_model: Mapped[str | None]
     contact_name: Mapped[str | None]
     contact_phone: Mapped[str | None]
@@ -228,6 +263,9 @@ class Site(Base):
     updated_at: Mapped[Moment]
 
     provider: Mapped[Provider] = relationship(lazy="raise")
+    # The contract in force today, and since when: only loaded where a query asks for them (`undefer`).
+    contract_id: Mapped[int | None] = _of_contract_in_force(SiteContract.contract_id, id)
+    contract_from: Mapped[date | None] = _of_contract_in_force(SiteContract.started_on, id)
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -255,7 +293,6 @@ DATED_FIELDS = (
     "technology",
     "provider_id",
     "parent_id",
-    "contract_id",
     "probe",
     "addressed_at",
     "village_code",
@@ -284,7 +321,6 @@ class SiteConfiguration(Base):
     technology: Mapped[Technology]
     provider_id: Mapped[int] = mapped_column(ForeignKey("provider.id"))
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
-    contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
     probe: Mapped[ProbeKind] = mapped_column(server_default=ProbeKind.ICMP.value)
     addressed_at: Mapped[Moment]  # since when it has its present address
     village_code: Mapped[str] = mapped_column(ForeignKey("region.code"))

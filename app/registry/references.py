@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import Caller, visible_to
 from app.core.errors import Fault
 from app.postgres.engine import among
-from app.registry import regions, village_faults
+from app.registry import contract_faults, regions, site_contracts, village_faults
 from app.registry.drafts import Draft
 from app.registry.models import Contract, Lifecycle, Provider, Region, Site, SiteKind
 from app.registry.providers import unknown_provider
+from app.registry.site_contracts import Assignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class References:
     providers: Mapping[str, Provider]  # all, by slug
     nodes: Container[int]  # ids of the requested parents that may be one
     contracts: Mapping[int, Contract]
+    assignments: Mapping[int, Sequence[Assignment]]  # by site, of sites whose contract, provider or kind is set
 
     def check(self, draft: Draft) -> list[Fault]:
         """Check only what the draft sets: a retired parent or a dissolved village may stay if left unchanged."""
@@ -32,8 +34,9 @@ class References:
             faults.append(unknown_provider(slug, tuple(sorted(self.providers))))
         if _sets_parent(draft):
             faults += _parent(draft.values["parent_id"], self.nodes)
-        if _affects_contract(draft):
-            faults += _contract(draft.values["contract_id"], self.providers.get(slug or ""), self.contracts)
+        if _refers_to_contract(draft):
+            under = [] if draft.site is None else self.assignments.get(draft.site.id, [])
+            faults += contract_faults.check(draft, self.providers.get(slug or ""), self.contracts, under)
         return faults
 
     def _village(self, code: str, *, is_set: bool) -> list[Fault]:
@@ -59,12 +62,14 @@ async def load(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller
     parents = {draft.values["parent_id"] for draft in drafts if _sets_parent(draft)}
     in_service = (Site.kind == SiteKind.NODE) & (Site.lifecycle != Lifecycle.RETIRED)
     nodes = select(Site.id).where(among(Site.id, parents), in_service, visible_to(caller, Site))
-    contracts = await session.scalars(select(Contract)) if any(map(_affects_contract, drafts)) else ()
+    referring = [draft for draft in drafts if _refers_to_contract(draft)]
+    contracts = await session.scalars(select(Contract)) if referring else ()
     return References(
         villages,
         {provider.slug: provider for provider in providers},
         set(await session.scalars(nodes)) if parents else set(),
         {contract.id: contract for contract in contracts},
+        await site_contracts.load(session, [draft.site.id for draft in referring if draft.site is not None]),
     )
 
 
@@ -72,40 +77,8 @@ def _sets_parent(draft: Draft) -> bool:
     return "parent_id" in draft.set_fields and draft.values["parent_id"] is not None
 
 
-def _affects_contract(draft: Draft) -> bool:
-    return draft.values["contract_id"] is not None and bool({"contract_id", "provider"} & draft.set_fields)
-
-
-def _contract(contract_id: int, provider: Provider | None, contracts: Mapping[int, Contract]) -> list[Fault]:
-    """A site's contract must be with its provider: changing one requires changing the other."""
-    contract = contracts.get(contract_id)
-    if contract is None:
-        return [
-            Fault(
-                "contract_id",
-                "unknown_contract",
-                "There is no contract {given}",
-                "Look it up: GET /api/v1/contracts?provider=<slug>",
-                values={"given": contract_id},
-            )
-        ]
-    if provider is None or contract.provider_id == provider.id:
-        return []
-    newest = sorted(
-        (other for other in contracts.values() if other.provider_id == provider.id), key=lambda other: -other.id
-    )
-    known = [f"{other.id} ({other.number})" for other in newest[:5]]
-    return [
-        Fault(
-            "contract_id",
-            "other_provider",
-            "Contract {number} is not with {provider}",
-            "Use a contract with {provider}: {known}"
-            if known
-            else "{provider} has no contract yet: set contract_id to null, or register one first",
-            values={"number": contract.number, "provider": provider.slug, "known": ", ".join(known)},
-        )
-    ]
+def _refers_to_contract(draft: Draft) -> bool:
+    return draft.contract_from is not None or bool(contract_faults.REFERRING & draft.set_fields)
 
 
 def _parent(parent_id: int, nodes: Container[int]) -> list[Fault]:

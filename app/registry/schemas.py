@@ -1,7 +1,16 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from app.core.errors import Fault
 from app.core.validation import SLUG, FaultError, as_text, reject_nul
@@ -11,11 +20,19 @@ from app.registry.vocabulary import MAX_NAME, fold
 from probes.contract import ProbeKind
 from probes.policy import canonical_host
 
+
+def _stringify_id(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(reject_nul)
 ]
 Note = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), AfterValidator(reject_nul)
+]
+Ident = Annotated[
+    Text, BeforeValidator(_stringify_id), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
 ]
 Host = Annotated[Text, AfterValidator(canonical_host)]
 Mbps = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]

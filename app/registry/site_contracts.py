@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller
-from app.core.clock import utc_now
+from app.core.clock import today, utc_now
 from app.postgres.engine import among
 from app.registry.models import Contract, LinkRole, Site, SiteContract
 
@@ -40,7 +41,6 @@ class ContractChange:
     site: Site
     contract_id: int | None
     day: date
-    reason: str | None = None
 
 
 def overlap(a: DayRange, b: DayRange) -> bool:
@@ -58,6 +58,7 @@ async def load(session: AsyncSession, site_ids: Collection[int]) -> defaultdict[
     query = (
         select(SiteContract, Contract)
         .join(Contract, Contract.id == SiteContract.contract_id)
+        .options(joinedload(Contract.provider))
         .where(among(SiteContract.site_id, site_ids), SiteContract.withdrawn_at.is_(None))
         .order_by(SiteContract.started_on, SiteContract.id)
     )
@@ -68,15 +69,27 @@ async def load(session: AsyncSession, site_ids: Collection[int]) -> defaultdict[
     return assignments
 
 
-async def change(session: AsyncSession, changes: Sequence[ContractChange], *, caller: Caller, version: int) -> None:
+async def change(
+    session: AsyncSession,
+    changes: Sequence[ContractChange],
+    *,
+    caller: Caller,
+    version: int,
+    reason: str | None = None,
+) -> None:
     """Replace the contract in force on the day; the new one has its role, and ends where the next of that role begins.
 
-    Where none is in force, the new one has the role of the site.
+    Where none is in force, it has the role of the site. The one that is in force today only begins on another day.
     """
     assignments = await load(session, [each.site.id for each in changes])
     started = []
     for each in changes:
         of_site = assignments[each.site.id]
+        present = in_force(of_site, today())
+        if present is not None and present.row.contract_id == each.contract_id:
+            make_room(of_site, present.row.link_role, (each.day, present.days[0]), version=version)
+            present.row.started_on, present.row.version = each.day, version
+            continue
         replaced = in_force(of_site, each.day)
         if replaced is not None:
             end(replaced.row, each.day, version=version)
@@ -92,7 +105,7 @@ async def change(session: AsyncSession, changes: Sequence[ContractChange], *, ca
                 link_role=role,
                 started_on=each.day,
                 ended_on=None if until == date.max else until,
-                reason=each.reason,
+                reason=reason,
                 recorded_by=caller.who,
                 version=version,
             )

@@ -219,6 +219,13 @@ SITE_COLUMNS = (
         aliases=("kontrak", "no kontrak", "contract number"),
     ),
     Column(
+        "contract_from",
+        "Mulai kontrak",
+        "the day from which the contract covers the site; today if empty",
+        "hari kontrak mulai mencakup titik akses ini; hari ini bila tidak diisi",
+        aliases=("tanggal mulai kontrak", "tmt kontrak", "awal kontrak", "contract start"),
+    ),
+    Column(
         "device_model",
         "Perangkat",
         "make and model",

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, literal_column, not_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, undefer
 
 from app.access.scope import Caller, in_region, require_region, require_writer, visible_to
 from app.core.errors import Conflict, Invalid, NotFound
@@ -37,7 +37,7 @@ def _sites(caller: Caller) -> Select[Site, SiteStatus]:
     return (
         select(Site, SiteStatus)
         .join(SiteStatus, SiteStatus.site_id == Site.id)
-        .options(joinedload(Site.provider))
+        .options(joinedload(Site.provider), undefer(Site.contract_id))
         .where(visible_to(caller, Site))
     )
 
@@ -116,6 +116,7 @@ async def create_site(
     await lock_counter(session, Counter.REGISTRY)
     await _write(session, draft, caller=caller)
     assert draft.site is not None
+    await session.refresh(draft.site, ["contract_id"])
     return draft.site, await session.get_one(SiteStatus, draft.site.id)
 
 
@@ -128,6 +129,7 @@ async def patch_site(
     draft = drafts.change(site, body)
     await _require_valid(session, draft, caller=caller, policy=policy)
     await _write(session, draft, caller=caller)
+    await session.refresh(site, ["contract_id"])
     return site, status
 
 

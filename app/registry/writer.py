@@ -28,6 +28,9 @@ from probes.policy import AddressPolicy
 
 load_references = references.load
 
+CONTRACT_FIELDS = frozenset({"contract_id", "contract_from"})
+UNMAPPED = CONTRACT_FIELDS | {"provider"}  # fields of drafts that are no columns of a site
+
 # A site's code keeps the prefix of its first village after a move. '.' sorts right after '-', so it bounds the range.
 LAST_NUMBERS = text("""
     SELECT village, coalesce((
@@ -45,10 +48,13 @@ def check(draft: Draft, references: References, *, policy: AddressPolicy) -> lis
     return faults
 
 
-async def write(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller) -> int:
+async def write(
+    session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller, contract_reason: str | None = None
+) -> int:
     """Create and change sites from drafts without faults or conflicts, under one version, and audit each.
 
-    Returns the number of sites written; drafts that change nothing are skipped. Raises NotAllowed out of scope.
+    `contract_reason` is recorded with the days under contracts that change. Returns the number of sites written; drafts
+    that change nothing are skipped. Raises NotAllowed out of scope.
     """
     new = [draft for draft in drafts if draft.site is None]
     changes = {draft: changes for draft in drafts if draft.site is not None and (changes := draft.changes)}
@@ -60,10 +66,10 @@ async def write(session: AsyncSession, drafts: Sequence[Draft], *, caller: Calle
         return 0
     version, now = await next_version(session, Counter.REGISTRY), utc_now()
     entries = [entry for draft, changed in changes.items() for entry in _change_entries(draft, changed)]
-    contracts = [draft for draft in (*new, *changes) if "contract_id" in draft.changes]
+    contracts = [draft for draft in (*new, *changes) if CONTRACT_FIELDS & draft.changes.keys()]
     await _change(session, changes, version=version, now=now)
     entries += await _create(session, new, version=version, now=now)
-    await _change_contracts(session, contracts, caller=caller, version=version)
+    await _change_contracts(session, contracts, caller=caller, version=version, reason=contract_reason)
     await audit.record_all(session, caller, entries)
     return len(new) + len(changes)
 
@@ -74,7 +80,7 @@ async def _create(session: AsyncSession, drafts: Sequence[Draft], *, version: in
     at, changes = floor_second(now), [draft.changes for draft in drafts]
     for draft, code in zip(drafts, await _next_codes(session, [d.values["village_code"] for d in drafts]), strict=True):
         draft.site = Site(
-            **{name: value for name, value in draft.values.items() if name != "provider"},
+            **{name: value for name, value in draft.values.items() if name not in UNMAPPED},
             code=code,
             version=version,
             addressed_at=at,
@@ -96,13 +102,17 @@ async def _create(session: AsyncSession, drafts: Sequence[Draft], *, version: in
     ]
 
 
-async def _change_contracts(session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller, version: int) -> None:
-    """Have sites be under their new contracts from today on."""
+async def _change_contracts(
+    session: AsyncSession, drafts: Sequence[Draft], *, caller: Caller, version: int, reason: str | None
+) -> None:
+    """Have sites be under their contracts from the day that their drafts give, else from today on."""
     changes = [
-        ContractChange(draft.site, draft.values["contract_id"], today()) for draft in drafts if draft.site is not None
+        ContractChange(draft.site, draft.values["contract_id"], draft.contract_from or today())
+        for draft in drafts
+        if draft.site is not None
     ]
     if changes:
-        await site_contracts.change(session, changes, caller=caller, version=version)
+        await site_contracts.change(session, changes, caller=caller, version=version, reason=reason)
 
 
 async def _next_codes(session: AsyncSession, villages: Sequence[str]) -> list[str]:
@@ -165,7 +175,7 @@ async def _change(
         site = draft.site
         assert site is not None
         configuration, address = site.configuration, site.address
-        for name in changed.keys() - {"provider"}:
+        for name in changed.keys() - UNMAPPED:
             setattr(site, name, draft.values[name])
         if "provider" in changed and draft.provider is not None:
             site.provider, site.provider_id = draft.provider, draft.provider.id

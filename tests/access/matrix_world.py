@@ -57,12 +57,16 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
     (incident,) = await scenario.list_incidents()
     note = await cast.ana.post(f"/incidents/{incident['id']}/notes", {"text": f"Catatan {MARK}"})
     assert note.status_code == 201, note.text
-    contract = await create_contract(cast, number=CONTRACT_MARK)
+    contract = await create_contract(cast, number=CONTRACT_MARK, valid_from="2026-01-01")
+    under = {"sites": [{"site": str(site), "from": "2026-06-01", "to": "2026-07-01"}], "reason": "awal"}
+    assigned = await cast.sari.post(f"/contracts/{contract['id']}/sites", under)
+    assert assigned.status_code == 201, assigned.text
     window = await cast.ana.post(
         "/maintenance",
         {
             "site": str(site),
             "title": f"Kerja {MARK}",
+            "reason": "terlambat dicatat",
             "started_at": scenario.at(0).isoformat(),
             "ended_at": scenario.at(60).isoformat(),
         },
@@ -101,6 +105,9 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         "/incidents/{id}": Resource(str(incident["id"])),
         "/maintenance/{id}": Resource(str(window.json()["id"])),
         "/contracts/{id}": Resource(str(contract["id"]), other_district=None),
+        "/contracts/{id}/sites/{assignment_id}": Resource(
+            str(contract["id"]), below={"assignment_id": str(assigned.json()["items"][0]["id"])}
+        ),
         "/accounts/{id}": Resource(str(account.id)),
         "/tokens/{id}": Resource(str(token.id)),
         "/regions/{code}": Resource(HERE, other_district=None, other_provider=None),

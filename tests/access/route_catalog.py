@@ -24,6 +24,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     f"GET {API}/sites/{{id}}/agent": {"params": {"kind": "openwrt"}},
     f"POST {API}/sites/{{id}}/agent": {"params": {"kind": "openwrt"}},
     "GET /enrol/{code}": {"params": {"kind": "openwrt"}},
+    f"DELETE {API}/maintenance/{{id}}": {"params": {"reason": "salah tanggal"}},
+    f"DELETE {API}/contracts/{{id}}/sites/{{assignment_id}}": {"params": {"reason": "salah titik akses"}},
 }
 
 SPEED_TEST = f"{API}/speedtest"

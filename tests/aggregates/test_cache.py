@@ -205,7 +205,8 @@ async def maintenance(measured_site: MeasuredSite, session: AsyncSession) -> Non
 
 async def terms(measured_site: MeasuredSite, session: AsyncSession) -> None:
     contract = (await measured_site.cast.sari.get("/contracts")).json()["items"][0]["id"]
-    changes = {"min_outage_s": 86_000, "sla_target_pct": 12, "effective_from": str((day(4) + HOUR * 8).date())}
+    effective_from = str((day(4) + HOUR * 8).date())
+    changes = {"min_outage_s": 86_000, "sla_target_pct": 12, "effective_from": effective_from, "reason": "amended"}
     changed = await measured_site.cast.sari.patch(f"/contracts/{contract}", changes)
     assert changed.status_code == 200, changed.text
 

@@ -1,10 +1,9 @@
 """Closed months: written once, corrected beside."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability import monthly_close
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from tests.conftest import Cast
@@ -69,17 +68,3 @@ async def test_a_change_that_leaves_the_figures_equal_is_no_correction(session: 
     async with session.begin():
         await invalidation.invalidate(session, [DirtyRange(contracted, START, END)])
     assert await close(session, CLOSES + timedelta(days=1)) == closed
-
-
-async def test_closed_months_that_a_range_overlaps_are_found(session: AsyncSession, contracted: int) -> None:
-    await close(session, CLOSES)
-    async with session.begin():
-
-        async def closed(start: datetime, end: datetime, site_ids: list[int] | None = None) -> list[date]:
-            return await monthly_close.closed_months(session, start, end, site_ids=site_ids)
-
-        second = timedelta(seconds=1)
-        assert await closed(END - second, END + second) == [MONTH]
-        assert await closed(START - second, START + second, [contracted]) == [MONTH]
-        assert await closed(START, END, [contracted + 1]) == await closed(START, END, []) == []
-        assert await closed(END, END + second) == await closed(START - second, START) == []

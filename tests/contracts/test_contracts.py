@@ -5,13 +5,11 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.accounts.audit_routes import AuditOut
-from app.availability import monthly_close
 from app.contracts import dated_terms
-from app.contracts.schemas import ContractIn, ContractOut, ContractPatch, TermsOut
+from app.contracts.schemas import ContractCreated, ContractIn, ContractOut, ContractPatch, TermsOut
 from app.core.clock import midnight, utc_now
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
@@ -37,13 +35,17 @@ def invalidated(monkeypatch: pytest.MonkeyPatch) -> list[DirtyRange]:
     return ranges
 
 
+def without_defaulted(made: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in made.items() if name != "defaulted"}
+
+
 async def test_a_contract_is_registered_with_defaults(cast: Cast) -> None:
     made = await cast.sari.post("/contracts", contract())
     found = await cast.sari.get(f"/contracts/{made.json()['id']}")
-    assert (made.status_code, found.json()) == (201, made.json())
+    assert (made.status_code, found.json()) == (201, without_defaulted(made.json()))
     assert made.headers["location"].endswith(f"/contracts/{made.json()['id']}")
     assert made.headers["etag"] == found.headers["etag"] == f'"{made.json()["version"]}"'
-    ContractOut.model_validate(made.json())
+    ContractCreated.model_validate(made.json())
     usual = ("min_outage_s", "excluded_causes", "excuses_parent", "service_from", "valid_to", "provider")
     assert [made.json()[name] for name in usual] == [300, ["power"], False, None, None, "telkom-wms"]
     assert [terms["started_on"] for terms in made.json()["terms"]] == [LONG_AGO.isoformat()]
@@ -191,27 +193,28 @@ async def test_past_days_whose_terms_change_are_counted_again(
     await assign_contract(session, here["id"], made["id"], since)
     await cast.sari.patch(f"/contracts/{made['id']}", {"min_outage_s": 60, "effective_from": day(3)})
     assert invalidated == []
-    await cast.sari.patch(f"/contracts/{made['id']}", {"min_outage_s": 90, "effective_from": since.isoformat()})
+    change = {"min_outage_s": 90, "effective_from": since.isoformat(), "reason": "adendum"}
+    await cast.sari.patch(f"/contracts/{made['id']}", change)
     (span,) = invalidated
     assert (span.site_id, span.start) == (here["id"], midnight(since))
     assert abs((utc_now() - span.end).total_seconds()) < 60
     invalidated.clear()
-    await cast.sari.patch(f"/contracts/{made['id']}", {"valid_to": day(-1)})
+    await cast.sari.patch(f"/contracts/{made['id']}", {"valid_to": day(-1), "reason": "putus kontrak"})
     assert [(s.site_id, s.start) for s in invalidated] == [(here["id"], midnight(TODAY - timedelta(days=1)))]
 
 
-async def test_a_change_that_reaches_into_a_closed_month_needs_a_reason_which_is_recorded(
+async def test_a_change_of_days_before_today_needs_a_reason_which_is_recorded(
     cast: Cast, session: AsyncSession, invalidated: list[DirtyRange]
 ) -> None:
     made, here = await create_contract(cast), await register(cast)
-    change = {"sla_target_pct": 95, "effective_from": day(-100)}
+    change = {"sla_target_pct": 95, "effective_from": day(-1)}
     await assign_contract(session, here["id"], made["id"], LONG_AGO)
-    async with session.begin():
-        while await monthly_close.close_months(session, utc_now()):
-            pass
+    for without in (change, {"valid_from": day(-300)}, {"valid_to": day(-1)}):
+        answer = await cast.sari.patch(f"/contracts/{made['id']}", without)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "reason_needed")
     refused = await cast.sari.patch(f"/contracts/{made['id']}", change)
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "reason_needed")
-    assert (TODAY - timedelta(days=100)).isoformat()[:7] in refused.json()["errors"][0]["message"]
+    assert day(-1) in refused.json()["errors"][0]["message"]
     assert (invalidated, (await cast.sari.get(f"/contracts/{made['id']}")).json()) == ([], made)
     allowed = await cast.sari.patch(f"/contracts/{made['id']}", {**change, "reason": "adendum 2"})
     assert (allowed.status_code, len(invalidated)) == (200, 1)
@@ -221,7 +224,7 @@ async def test_a_change_that_reaches_into_a_closed_month_needs_a_reason_which_is
 
 
 def test_the_examples_in_the_schema_are_valid() -> None:
-    for model in (ContractIn, ContractPatch, ContractOut, TermsOut, AuditOut):
+    for model in (ContractIn, ContractPatch, ContractOut, ContractCreated, TermsOut, AuditOut):
         for example in model.model_json_schema()["examples"]:
             model.model_validate(example)
 
@@ -236,32 +239,33 @@ def test_terms_are_in_force_from_their_day_until_the_next() -> None:
     assert dated_terms.days_in_force([first, second], date(2026, 6, 1), None) == (date(2026, 6, 1), date.max)
 
 
-async def configurations(session: AsyncSession, site_id: int) -> list[int | None]:
-    async with session.begin():
-        return list(
-            await session.scalars(
-                text("SELECT contract_id FROM site_configuration WHERE site_id = :id ORDER BY started_at"),
-                {"id": site_id},
-            )
-        )
-
-
-async def test_a_site_is_under_a_contract_of_its_provider_from_the_day_it_says_so(
-    cast: Cast, session: AsyncSession
-) -> None:
-    made = await create_contract(cast)
-    under = await register(cast, contract_id=made["id"])
-    assert under["contract_id"] == made["id"]
-    assert await configurations(session, under["id"]) == [made["id"]]
-    free = await register(cast, host="198.51.100.21")
-    async with session.begin():
-        await session.execute(text("UPDATE site_configuration SET started_at = started_at - interval '1 day'"))
-    changed = await cast.ana.patch(f"/sites/{free['id']}", {"contract_id": made["id"]})
-    assert changed.json()["contract_id"] == made["id"]
-    assert changed.json()["version"] > free["version"]
-    assert await configurations(session, free["id"]) == [None, made["id"]]
-    left = await cast.ana.patch(f"/sites/{free['id']}", {"contract_id": None})
-    assert left.json()["contract_id"] is None
+async def test_what_terms_leave_out_is_said_in_words_and_what_nobody_gave_is_named(cast: Cast) -> None:
+    made = (await cast.sari.post("/contracts", contract(min_outage_s=300))).json()
+    assert made["defaulted"] == ["excluded_causes", "excuses_parent", "degraded_counts"]
+    assert [said["en"] for said in made["leaves_out"]] == [
+        "Outages shorter than 300 s",
+        "Outages with cause power",
+        "Time under maintenance",
+        "Degraded time: it counts as good",
+    ]
+    assert made["leaves_out"][1]["id"] == "Putus layanan dengan penyebab listrik padam"
+    assert made["terms"][0]["leaves_out"] == made["leaves_out"]
+    strict = {
+        "min_outage_s": 0,
+        "excluded_causes": [],
+        "excuses_parent": True,
+        "degraded_counts": True,
+        "service_from": "07:00",
+        "service_to": "17:00",
+    }
+    changed = (await cast.sari.patch(f"/contracts/{made['id']}", {**strict, "effective_from": day(0)})).json()
+    assert [said["en"] for said in changed["leaves_out"]] == [
+        "Time while a parent node is down",
+        "Time outside 07:00-17:00 WITA",
+        "Time under maintenance",
+    ]
+    assert [terms["degraded_counts"] for terms in changed["terms"]] == [False, True]
+    assert "defaulted" not in changed
 
 
 async def test_a_contract_of_another_provider_is_refused_and_its_own_are_suggested(cast: Cast) -> None:

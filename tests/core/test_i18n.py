@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.access.rights import REFUSALS
 from app.availability.contract_verdict import REASONS
+from app.contracts import left_out
 from app.core.errors import Problem
 from app.core.i18n import preferred_language
 from app.core.validation import MESSAGES, PATTERNS
@@ -25,6 +26,7 @@ def spoken() -> Iterator[str]:
     yield from (*MESSAGES.values(), *PATTERNS.values(), *REASONS.values(), *(unit for unit, _ in UNITS))
     yield from REFUSALS.values()
     yield from REJECTION_MESSAGES.values()
+    yield from left_out.TEMPLATES
     problems = {kind.__name__: kind for kind in _kinds(Problem)}
     yield from (kind.title for kind in problems.values())
     for file in sorted((ROOT / "app").rglob("*.py")):

@@ -8,15 +8,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability import maintenance_overlay, monthly_close, retroactive_changes
+from app.availability import maintenance_overlay, retroactive_changes
 from app.availability.maintenance_overlay import RunningMaintenance
-from app.core.clock import floor_second, midnight, utc_now
+from app.core.clock import floor_second, utc_now
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from app.maintenance.schemas import WindowIn, WindowOut, WindowPatch
 from tests.conftest import Cast, Person
 from tests.factories import BERAU_VILLAGE, register
-from tests.support.contracts import assign_contract, create_contract
 
 NOW = floor_second(utc_now())
 HOUR = timedelta(hours=1)
@@ -31,7 +30,8 @@ def window(start: float = 24, end: float = 26, **changes: Any) -> dict[str, Any]
 
 
 async def plan(person: Person, start: float = 24, end: float = 26, **changes: Any) -> dict[str, Any]:
-    answer = await person.post("/maintenance", window(start, end, **changes))
+    late = {"reason": "baru dilaporkan"} if start < 0 else {}
+    answer = await person.post("/maintenance", window(start, end, **late | changes))
     assert answer.status_code == 201, answer.text
     return answer.json()  # type: ignore[no-any-return]
 
@@ -279,7 +279,8 @@ async def test_past_seconds_are_counted_again_and_future_ones_are_not(
     made = await plan(cast.ana, -6, -4, region="64.02")
     assert invalidated == [DirtyRange(here["id"], NOW - 6 * HOUR, NOW - 4 * HOUR)]
     invalidated.clear()
-    await cast.ana.patch(f"/maintenance/{made['id']}", {"started_at": at(-7), "ended_at": at(-5)})
+    moved = {"started_at": at(-7), "ended_at": at(-5), "reason": "x"}
+    await cast.ana.patch(f"/maintenance/{made['id']}", moved)
     assert [(s.start, s.end) for s in invalidated] == [
         (NOW - 7 * HOUR, NOW - 6 * HOUR),
         (NOW - 5 * HOUR, NOW - 4 * HOUR),
@@ -287,57 +288,51 @@ async def test_past_seconds_are_counted_again_and_future_ones_are_not(
     invalidated.clear()
     await cast.ana.patch(f"/maintenance/{made['id']}", {"title": "Tiang"})
     assert invalidated == []
-    await cast.ana.delete(f"/maintenance/{made['id']}")
+    await cast.ana.delete(f"/maintenance/{made['id']}?reason=x")
     assert invalidated == [DirtyRange(here["id"], NOW - 7 * HOUR, NOW - 5 * HOUR)]
 
 
-async def test_changes_of_a_closed_month_need_a_reason_and_are_audited(
+async def test_changes_of_the_past_need_a_reason_and_are_audited(
     cast: Cast, session: AsyncSession, invalidated: list[DirtyRange]
 ) -> None:
-    here, terms = await register(cast), await create_contract(cast)
-    free = await register(cast, host="198.51.100.21", village_code=BERAU_VILLAGE)
+    await register(cast)
     await registered_long_ago(session)
-    await assign_contract(session, here["id"], terms["id"], (NOW - timedelta(days=150)).date())
-    await close_months(session)
-    old = -24 * 100
-    assert await faults(cast.ana, start=old, end=old + 2) == {"reason": "reason_needed"}
-    assert (invalidated, await ids(cast.sari, **{"from": at(old - 1)})) == ([], [])
-    made = await plan(cast.ana, old, old + 2, region="64.02", reason="laporan terlambat")
+    assert await faults(cast.ana, start=-2, end=3) == {"reason": "reason_needed"}
+    assert (invalidated, await ids(cast.sari, **{"from": at(-3)})) == ([], [])
+    made = await plan(cast.ana, -2, 3, region="64.02", reason="laporan terlambat")
     url = f"/maintenance/{made['id']}"
-    assert (await cast.ana.patch(url, {"ended_at": at(old + 3)})).json()["errors"][0]["code"] == "reason_needed"
-    assert (await cast.ana.patch(url, {"title": "Tiang"})).status_code == 200
+    for changes in ({"ended_at": at(-1)}, {"started_at": at(-3)}, {"started_at": at(1)}):
+        answer = await cast.ana.patch(url, changes)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "reason_needed")
+    for harmless in ({"title": "Tiang"}, {"ended_at": at(4)}, {"ended_at": utc_now().isoformat()}):
+        assert (await cast.ana.patch(url, harmless)).status_code == 200
     refused = await cast.ana.delete(url)
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "reason")
     assert (await cast.ana.get(url)).json()["status"] == "past"
     assert (await cast.ana.delete(f"{url}?reason=salah%20tanggal")).status_code == 204
-    await plan(cast.ben, old, old + 2, site=free["id"])
     entries = (await cast.sari.get("/audit", params={"object": "maintenance"})).json()["items"]
     assert [(e["action"], e["actor"], e["reason"], e["region_code"]) for e in entries] == [
-        ("create", "token ben", None, BERAU_VILLAGE),
         ("cancel", "token ana", "salah tanggal", "64.02"),
-        ("change", "token ana", None, "64.02"),
+        *[("change", "token ana", None, "64.02")] * 3,
         ("create", "token ana", "laporan terlambat", "64.02"),
     ]
 
 
-async def close_months(session: AsyncSession) -> None:
-    async with session.begin():
-        while await monthly_close.close_months(session, NOW):
-            pass
-
-
-async def test_a_month_is_closed_eight_days_after_its_end(cast: Cast, session: AsyncSession) -> None:
-    here, terms = await register(cast), await create_contract(cast)
-    await registered_long_ago(session)
-    await assign_contract(session, here["id"], terms["id"], (NOW - timedelta(days=150)).date())
-    await close_months(session)
-    async with session.begin():
-        closed = await monthly_close.closed_months(session, NOW - timedelta(days=100), NOW, site_ids=[here["id"]])
-        assert await monthly_close.closed_months(session, NOW - timedelta(days=8), NOW, site_ids=[here["id"]]) == []
-        assert await monthly_close.closed_months(session, NOW - timedelta(days=100), NOW, site_ids=[]) == []
-    following = midnight((closed[-1] + timedelta(days=32)).replace(day=1))
-    assert 2 <= len(closed) <= 4
-    assert following + timedelta(days=8) <= NOW < following + timedelta(days=8 + 31)
+async def test_a_window_that_was_announced_late_says_so_and_a_later_move_hides_nothing(
+    cast: Cast, session: AsyncSession
+) -> None:
+    await register(cast)
+    late, ahead = await plan(cast.ana, -2, 3, region="64.02"), await plan(cast.ana, 2, 4, region="64.02")
+    just_now = await plan(cast.ana, 0, 1, region="64.02.05", started_at=utc_now().isoformat())
+    assert [w["announced_late"] for w in (late, ahead, just_now)] == [True, False, False]
+    url = f"/maintenance/{ahead['id']}"
+    sooner = (await cast.ana.patch(url, {"started_at": at(1)})).json()
+    assert (sooner["announced_late"], sooner["announced_at"]) == (False, ahead["announced_at"])
+    back = (await cast.ana.patch(url, {"started_at": at(-5), "ended_at": at(-4), "reason": "x"})).json()
+    assert back["announced_late"]
+    assert back["announced_at"] > back["created_at"]
+    listed = (await cast.ana.get("/maintenance")).json()["items"]
+    assert {w["id"]: w["announced_late"] for w in listed} == {back["id"]: True, late["id"]: True, just_now["id"]: False}
 
 
 def test_a_moved_window_affects_what_only_one_of_its_two_ranges_covers() -> None:
@@ -371,7 +366,7 @@ async def test_windows_cover_a_site_by_itself_its_region_and_its_provider_and_ov
     await plan(cast.sari, -4, -3, region="64.02", provider="iconplus")
     await plan(cast.sari, 40, 60, region="64")
     cancelled = await plan(cast.sari, -2, -1, region="64")
-    await cast.sari.delete(f"/maintenance/{cancelled['id']}")
+    assert (await cast.sari.delete(f"/maintenance/{cancelled['id']}?reason=x")).status_code == 204
     assert await windows(session, site["id"], other["id"], berau["id"]) == {
         site["id"]: [(-10, -7), (40, 48)],
         other["id"]: [(-9, -7), (-4, -3), (40, 48)],
@@ -432,6 +427,6 @@ async def test_a_running_window_is_ended_early_by_a_new_end(cast: Cast, session:
     site = await register(cast)
     await registered_long_ago(session)
     made = await plan(cast.ana, -3, 3, site=site["id"])
-    ended = await cast.ana.patch(f"/maintenance/{made['id']}", {"ended_at": at(-1)})
+    ended = await cast.ana.patch(f"/maintenance/{made['id']}", {"ended_at": at(-1), "reason": "selesai"})
     assert (ended.status_code, ended.json()["status"]) == (200, "past")
     assert await windows(session, site["id"]) == {site["id"]: [(-3, -1)]}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability import daily_rollup, monthly_close
+from app.availability import daily_rollup
 from app.core.clock import utc_now
 from app.incidents import affected_sites, groups, reconcile
 from app.incidents import store as incidents
@@ -17,6 +17,7 @@ from app.judging import judge_context
 from app.judging.dirty_range import DirtyRange
 from app.judging.propagation import rejudge_with_children
 from app.postgres.engine import among
+from app.registry import site_contracts
 from app.registry.models import Site
 from app.runtime.admin_session import command_line_caller
 from probes.contract import CENTRAL
@@ -45,7 +46,7 @@ QUERIES: dict[str, Query] = {
     "groups._outages": lambda session: groups._outages(session, KEYS, NOW),
     "reconcile._rows_by_incident": lambda session: reconcile._rows_by_incident(session, IDS),
     "incidents.count_children": lambda session: incidents.count_children(session, IDS, caller=command_line_caller()),
-    "closed_months": lambda session: monthly_close.closed_months(session, *RANGE, site_ids=IDS),
+    "site_contracts.load": lambda session: site_contracts.load(session, IDS),
     "_access_points": lambda session: daily_rollup._access_points(session, among(Site.id, IDS)),
     "create_device_tokens": lambda session: create_device_tokens(session, "secret", [f"none-{n}" for n in IDS]),
 }

@@ -27,7 +27,7 @@ from tests.support.uptime import count, get
 
 # For each field of SitePatch what a PATCH of it sends: a field that is added there needs a case here.
 CASES: dict[str, dict[str, Any]] = {
-    "kind": {"kind": "node", "parent_id": None},
+    "kind": {"kind": "node", "parent_id": None, "contract_id": None},
     "village_code": {"village_code": BERAU_VILLAGE},
     "name": {"name": "Balai Desa"},
     "host": {"host": "198.51.100.77"},
@@ -91,13 +91,16 @@ class Past:
         self.site = await self.measured.add_site(
             parent_id=tower, contract_id=contract_id, speed_url="http://198.51.100.9/", speed_budget_mb=500
         )
+        await self.measured.execute(
+            "UPDATE site_contract SET started_on = '2020-01-01' WHERE site_id = :id", id=self.site
+        )
         await self._read(tower, out=(70, 80))
         await self._read(self.site, out=(72, 95), slow=(100, 140))
         for scope in ({"region": "64.02"}, {"provider": "telkom-wms", "region": "64.02"}):
             hours = 2 if "provider" in scope else 4
             start = self.start + timedelta(days=1, hours=hours)
             window = {"started_at": start.isoformat(), "ended_at": (start + timedelta(hours=1)).isoformat()}
-            answer = await self.cast.sari.post("/maintenance", {"title": "works", **window, **scope})
+            answer = await self.cast.sari.post("/maintenance", {"title": "works", "reason": "late", **window, **scope})
             assert answer.status_code == 201, answer.text
         await self._test_speed()
         await self.settle()

@@ -77,7 +77,6 @@ async def under_contract(
         number = contract.id
     await execute(
         session,
-        "UPDATE site SET contract_id = :number WHERE id = :id",
         "INSERT INTO site_contract (site_id, contract_id, link_role, started_on, recorded_by, version) "
         "VALUES (:id, :number, 'primary', '2000-01-01', 'sari', 1)",
         id=site_id,
