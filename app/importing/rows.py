@@ -78,8 +78,13 @@ def parse(number: int, line: dict[str, Cell], header: Header, decimal_mark: str 
     return row if row.values or row.faults else None
 
 
-def describes_site(row: SheetRow) -> bool:
-    """Whether the row says more than a village's name: a list of all villages has rows for those without a site."""
+def count_site_fields(row: SheetRow) -> int:
+    """Return how many are filled of what a site needs: its place, technology, provider, probe and host.
+
+    A code alone is as much as all of them.
+    """
     filled = row.values.keys() | {fault.field for fault in row.faults}
-    place = not filled.isdisjoint({"village", "village_code"})
-    return "code" in filled or place + len(filled & {"technology", "provider", "probe", "host"}) >= 2
+    if "code" in filled:
+        return 5
+    has_place = not filled.isdisjoint({"village", "village_code"})
+    return has_place + len(filled & {"technology", "provider", "probe", "host"})

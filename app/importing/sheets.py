@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from app.core.errors import Fault, Invalid
-from app.importing import header_detection, other_rows, region_names, rows, tables
+from app.importing import header_detection, non_site_rows, region_names, rows, tables
 from app.importing.csv_reader import too_many_rows
 from app.importing.header_detection import SEARCHED_ROWS, FoundHeader, Header
 from app.importing.rows import SheetRow
@@ -105,7 +105,7 @@ def _with_sheet_names(file: ParsedFile) -> ParsedFile:
 def _sheet(table: CellTable, found: FoundHeader, *, max_rows: int) -> ParsedSheet:
     header, heading = found.header, region_names.in_sheet_name(table.sheet or "")
     for cells in found.titles:
-        heading = other_rows.heading(cells) or heading
+        heading = non_site_rows.heading(cells) or heading
     sites: list[SheetRow] = []
     skipped: list[int] = []
     signed = False
@@ -113,15 +113,17 @@ def _sheet(table: CellTable, found: FoundHeader, *, max_rows: int) -> ParsedShee
         if count >= max_rows:
             raise too_many_rows(MAX_ROWS)
         line = {column: cells[index] for index, column in header.fields.items() if index < len(cells)}
-        if other_rows.repeats_header(line) or (count == 0 and other_rows.numbers_columns(cells)):
+        if non_site_rows.repeats_header(line) or (count == 0 and non_site_rows.numbers_columns(cells)):
             continue
         row = rows.parse(number, line, header, table.decimal_mark)
-        is_certain = row is not None and "technology" in row.values  # neither a sum nor a signature
-        signed = not is_certain and (signed or other_rows.is_signature(cells))
-        if row is not None and rows.describes_site(row) and (is_certain or not (signed or other_rows.is_sum(cells))):
+        fields = 0 if row is None else rows.count_site_fields(row)
+        is_certain = row is not None and (fields > 3 or "technology" in row.values)
+        signed = not is_certain and (signed or non_site_rows.is_signature(cells))
+        # A village's name alone describes no site: a list of all villages has rows for those without one.
+        if row is not None and fields > 1 and (is_certain or not (signed or non_site_rows.is_sum(cells))):
             row.heading = heading
             sites.append(row)
-        elif named := other_rows.heading(cells):
+        elif named := non_site_rows.heading(cells):
             heading = named
         elif row is not None:
             skipped.append(number)

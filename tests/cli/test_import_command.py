@@ -75,6 +75,22 @@ async def test_a_file_is_checked_then_written_and_invalid_rows_end_with_1(
     ]
 
 
+async def test_a_file_that_says_no_probe_is_read_and_what_many_rows_share_comes_before_the_rows(
+    database: tuple[str, AsyncEngine], tmp_path: Path
+) -> None:
+    url, _ = database
+    file = tmp_path / "kukar.csv"
+    rows = (f"64.02.05.200{n};fo;{provider};198.51.100.{n}" for n, provider in ((4, "Telkom WMS"), (5, "X"), (6, "X")))
+    file.write_text("\n".join(("Kode desa;Teknologi;ISP;IP", *rows)))
+    for options, assumed in (((), "3 icmp"), (("--default-probe", "push"), "3 push")):
+        lines = sinyal(url, file, "--dry-run", "--lang", "en", *options).stdout.splitlines()
+        assert lines[0].startswith("2 of 3 rows are wrong. Nothing was written")
+        assert lines[1].startswith("2 × column C (ISP): There is no provider X")
+        assert lines[1].endswith("[row 3, 4]")
+        assert assumed in lines[2]
+        assert lines[-1] == "create 1  update 0  same 0  error 2: nothing written"
+
+
 async def test_a_workbook_that_cannot_be_reported_on_is_refused_and_not_written(
     database: tuple[str, AsyncEngine], tmp_path: Path
 ) -> None:
@@ -94,6 +110,7 @@ async def test_a_file_that_is_no_table_is_one_line(database: tuple[str, AsyncEng
         ((file,), "surat.pdf: Berkas ini bukan"),
         ((tmp_path / "none.csv",), "none.csv: No such file"),
         ((file, "--lang", "fr"), "--lang is id or en"),
+        ((file, "--default-probe", "ping"), "--default-probe is icmp, push, tcp or http"),
     ):
         process = sinyal(url, *arguments)
         assert (process.returncode, process.stdout, len(process.stderr.splitlines())) == (2, "", 1)

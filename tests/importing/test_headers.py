@@ -91,9 +91,10 @@ def test_sums_signatures_and_villages_without_a_site_are_skipped_and_named() -> 
     assert (warning.code, warning.values["rows"]) == ("skipped_rows", "Sheet: 3, 4, 5, 6, 7")
 
 
-def test_a_site_below_signatures_is_a_site() -> None:
-    rows = sheets.read(workbook(TOP, SITE, [None, "Mengetahui,", None, "Operator", None], SITE)).rows
-    assert [row.number for row in rows] == [2, 4]
+def test_a_site_below_signatures_is_a_site_and_one_with_a_date_and_a_wrong_technology_an_error() -> None:
+    signature, odd = [None, "Mengetahui,", None, "Operator", None], [*SITE[:2], "satelit", *SITE[3:]]
+    rows = sheets.read(workbook([*TOP, "Ket"], SITE, signature, SITE, [*odd, "aktif 3 November 2026"])).rows
+    assert [row.number for row in rows] == [2, 4, 5]
 
 
 def test_rows_have_the_region_that_a_title_a_tab_or_a_row_above_names() -> None:
