@@ -12,6 +12,8 @@ from app.availability.contract_tally import ContractTally
 from app.availability.models import ContractDay
 from app.core.clock import utc_now
 from app.core.periods import Period
+from app.judging import invalidation
+from app.judging.dirty_range import DirtyRange
 from tests.conftest import Cast
 from tests.support.site_histories import (
     assign,
@@ -198,6 +200,23 @@ async def test_degraded_time_over_midnight_counts_by_its_whole_length_and_a_chan
         assert sum(tally.counted_down_s for tally in (await tallies(session, period)).values()) == 720
     part = (await get(cast.sari, f"/sites/{site}/uptime", **{"from": day(2), "to": day(1)}))["total"]
     assert part["contract"]["counted_down_s"] == 360
+    await set_states(session, site, (day(4), "up"), (day(3, 23.9), "degraded"), (day(2, 0.05), "up"))
+    async with session.begin():
+        await invalidation.invalidate(session, [DirtyRange(site, day(2, 0.05), day(2, 0.1))])
+        stale = list(await session.scalars(text("SELECT day FROM stale_day ORDER BY day")))
+    assert stale == [day(3, 8).date(), day(2, 8).date()]
+    await count(session)
+    assert [tally.excluded for tally in (await tallies(session, period)).values()] == [{"short": 540}]
+
+
+async def test_degraded_time_that_no_terms_count_makes_no_other_day_stale(session: AsyncSession, cast: Cast) -> None:
+    site = await site_since(session, cast, day(4), (day(3, 23.9), "degraded"), (day(2, 0.1), "up"))
+    await under_contract(session, site, valid_from=day(9).date(), terms=[(day(9).date(), {})])
+    await count(session)
+    async with session.begin():
+        await invalidation.invalidate(session, [DirtyRange(site, day(2, 0.05), day(2, 0.1))])
+        stale = list(await session.scalars(text("SELECT day FROM stale_day ORDER BY day")))
+    assert stale == [day(2, 8).date()]
 
 
 async def test_a_day_whose_degraded_time_may_still_count_stays_stale(session: AsyncSession, cast: Cast) -> None:
