@@ -1,7 +1,7 @@
 """Every outage that touches a site's contracts in a period: its bounds, what of it counts, why the rest does not."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -114,7 +114,7 @@ async def _describe(
             **_counted(counted),
             **_cause(counted.run, causes),
             **_incident(counted.run, recorded),
-            "contract": asdict(names[counted.policy.terms.contract_id]),
+            "contract": names[counted.policy.terms.contract_id]._asdict(),
             "link_role": counted.policy.terms.link_role,
         }
         for counted in runs

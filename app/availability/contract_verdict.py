@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.availability import contract_tally
 from app.availability.contract_tally import MAINTENANCE, PARENT, SHORT, ContractTally, Stretch
@@ -35,8 +34,7 @@ REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ContractName:
+class ContractName(NamedTuple):
     """How answers name a contract; `provider` is its slug."""
 
     id: int
@@ -132,7 +130,7 @@ def _verdict(
     verdict = contract_tally.verdict(stretches)
     period_s = to_slot(period.end) - to_slot(period.start)
     return {
-        "contract": asdict(name),
+        "contract": name._asdict(),
         "link_role": link_role,
         "covered": {
             "from": from_slot(min(start for (start, _, _), _ in counted)),

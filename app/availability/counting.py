@@ -88,11 +88,11 @@ def cut_slices(history: CountableHistory, parts: Sequence[tuple[int, int]]) -> l
         kind = _kind(counted_as, configuration, maintained)
         is_claimed = counted_as is not state and kind in CLAIMED_KINDS
         contested = state.value if is_claimed and state in BAD else None
-        contracts = tuple(
+        contracts = [
             _contract_slice(policy, kind, contested, cause, run, start, end)
             for policy in in_force
             if policy is not None
-        )
+        ]
         if part is not None:
             outage = None if run is None or start < run.outage_at else (history.site_id, run.outage_at)
             slices.append(Slice(part, end - start, kind, configuration, outage, cause, run, is_claimed, contracts))

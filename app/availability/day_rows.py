@@ -2,9 +2,10 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
+from app.availability.contract_tally import ContractTally
 from app.availability.counting import CountableHistory, cut_slices
 from app.availability.tally import Tally
 from app.core.clock import from_slot
@@ -50,7 +51,7 @@ def day_rows(history: CountableHistory, low: int, high: int) -> DayRows:
         }
         rows.availability.append(key | _availability(tally, crossing))
         rows.outage_parts += [key | part for part in _outage_parts(tally, crossing)]
-        rows.contracts += [key | terms._asdict() | asdict(counted) for terms, counted in tally.contracts.items()]
+        rows.contracts += [key | terms._asdict() | _contract(counted) for terms, counted in tally.contracts.items()]
     return rows
 
 
@@ -65,6 +66,10 @@ def _availability(tally: Tally, crossing: Outages) -> Row:
         "contract_s": tally.contract_s,
         "down_by_cause": tally.causes,
     }
+
+
+def _contract(counted: ContractTally) -> Row:
+    return {name: getattr(counted, name) for name in ContractTally.__slots__}
 
 
 def _outage_parts(tally: Tally, crossing: Outages) -> Iterator[Row]:

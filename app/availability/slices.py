@@ -1,5 +1,6 @@
 """Intervals in which nothing changes, and what a contract counts each as. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -74,4 +75,4 @@ class Slice(NamedTuple):
     cause: str | None
     run: Run | None = None
     claimed: bool = False  # its kind rests on a claim
-    contracts: tuple[ContractSlice, ...] = ()  # the primary link's first
+    contracts: Sequence[ContractSlice] = ()  # the primary link's first
