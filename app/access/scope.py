@@ -1,9 +1,10 @@
 """Callers and their scope: the region, and for provider viewers the provider, that limit what they see and change."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, true
+from sqlalchemy import ColumnElement, or_, true
 
 from app.access.models import PROVINCIAL, WRITERS, Role, Source
 from app.access.rights import rights_of
@@ -106,6 +107,13 @@ def in_region(village_code: Any, code: str) -> ColumnElement[bool]:
     if code == PROVINCE:
         return true()
     return (village_code == code) | village_code.startswith(code + ".", autoescape=True)  # type: ignore[no-any-return]
+
+
+def in_regions(caller: Caller, village_code: Any, codes: Sequence[str]) -> ColumnElement[bool]:
+    """Return the filter by any of these regions. Raises NotAllowed for one outside the caller's."""
+    for code in codes:
+        require_region(caller, code)
+    return or_(*(in_region(village_code, code) for code in codes))
 
 
 def require_writer(caller: Caller, village_code: str) -> None:

@@ -183,15 +183,29 @@ def doctor() -> None:
     raise SystemExit(run(checkup.run(configured("doctor"), say=say)))
 
 
-@app.command(short_help="Count the sites by state and list those that are down.")
+@app.command(short_help="Count the sites by state and list those that do not work.")
 def status(
-    region: Annotated[str | None, typer.Option(help="Code of a region, for example 64.02. Default: all.")] = None,
+    region: Annotated[str | None, typer.Option(help="Codes of regions, for example 64.02. Default: all.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Slugs of providers, for example telkom-wms.")] = None,
+    technology: Annotated[str | None, typer.Option(help="fiber, radio, cellular, leo, geo.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="States to list, or up and unknown. Default: down,unreachable,degraded.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON, with all sites of --state.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat every 5 seconds.")] = False,
 ) -> None:
-    """Count the sites in each state and list those that are down, straight from the database."""
-    from app.cli import status_command
+    """Count the sites in each state and list those that do not work, straight from the database.
 
-    run(status_command.run(configured("status"), region=region, watch=watch, say=say))
+    Each filter takes several values, separated by commas. The text lists 20 sites of each state.
+
+    The JSON object has generated_at, data_age_s (of the worker's last heartbeat, or null), blind_since (or null),
+    regions, total, states (the number of sites in each, all five) and sites (as in GET /api/v1/status).
+    """
+    from app.cli import status_command
+    from app.cli.status_command import StatusOptions
+
+    options = StatusOptions(region, provider, technology, state)
+    run(status_command.run(configured("status"), options, watch=watch, as_json=as_json, say=say))
 
 
 @import_commands.command("sites", short_help="Import sites from a CSV or XLSX file.")

@@ -38,6 +38,7 @@ MESSAGES = {
     "string_type": "{given} is not a text",
     "list_type": "{given} is not a list",
     "too_long": "At most {max_length} items",
+    "too_short": "At least {min_length} items",
     "model_attributes_type": "The body must be a JSON object",
     "model_type": "The body must be a JSON object",
     "string_pattern_mismatch": "{given} does not have the form {pattern}",
@@ -79,6 +80,8 @@ def faults_from(
 
 def _fault(error: dict[str, Any], fields: Sequence[str], synonym_of: SynonymOf, *, suggesting: bool) -> Fault:
     path = [part for part in error["loc"] if part not in REQUEST_PARTS]
+    if error["loc"][:1] == ("query",):
+        path = path[:1]  # of several values, which one is in the message
     if error["loc"][:1] == ("header",):
         path = [str(part).title() for part in path]  # If-Match, as HTTP spells it
     kind, context = error["type"], dict(error.get("ctx") or {})

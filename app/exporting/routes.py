@@ -14,13 +14,10 @@ from app.core.errors import NotAllowed
 from app.core.tabular import BOM, CSV_TYPE, XLSX_TYPE, Separator, attachment_headers, csv_text
 from app.exporting import dictionary, files, sites, template
 from app.exporting.dictionary import ColumnOut
-from app.profiles import Technology
 from app.registry import providers
 from app.registry.geojson import GEOJSON_TYPE
-from app.registry.models import Lifecycle, State
-from app.registry.params import ProviderSlug, RegionCode, Search
+from app.registry.params import SitesFilter
 from app.registry.spreadsheet_columns import SITE_COLUMNS
-from app.registry.store import SiteFilter
 from app.web.deps import Reader, Session
 from app.web.pagination import Page
 from app.web.params import MAX_LIMIT
@@ -33,18 +30,6 @@ class ExportFormat(StrEnum):
     CSV = "csv"
     XLSX = "xlsx"
     GEOJSON = "geojson"
-
-
-def read_filter(
-    region: RegionCode = None,
-    state: State | None = None,
-    technology: Technology | None = None,
-    provider: ProviderSlug = None,
-    lifecycle: Lifecycle | None = None,
-    q: Search = None,
-) -> SiteFilter:
-    """Read the same filters as `GET /sites`."""
-    return SiteFilter(region, state, technology, provider, lifecycle, q)
 
 
 def read_language(
@@ -75,7 +60,7 @@ async def export_sites(
     session: Session,
     caller: Reader,
     request: Request,
-    filters: Annotated[SiteFilter, Depends(read_filter)],
+    filters: SitesFilter,
     language: Language,
     format: ExportFormat = ExportFormat.CSV,
     contacts: Annotated[bool, Query(description="include contact persons, if you may see them; audited")] = False,
@@ -84,10 +69,11 @@ async def export_sites(
     ] = Separator.COMMA,
 ) -> Response:
     """Export sites as a file that can be changed and imported again."""
-    if filters.region is not None:
-        require_region(caller, filters.region)
+    for region in filters.regions:
+        require_region(caller, region)
     if contacts:
-        await _allow_contacts(session, caller, filters.region or caller.region_code)
+        for region in filters.regions or (caller.region_code,):
+            await _allow_contacts(session, caller, region)
     columns = sites.columns(contacts=contacts)
     chunks = sites.read_chunks(request.app.state.sessions, filters, caller=caller)
     if format is ExportFormat.CSV:

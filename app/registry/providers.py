@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -47,6 +47,18 @@ async def require_provider(session: AsyncSession, ident: str, *, caller: Caller)
         visible = await session.scalars(visible_providers(caller).order_by(Provider.slug))
         raise Invalid(unknown_provider(ident, tuple(other.slug for other in visible)))
     return provider
+
+
+async def require_slugs(session: AsyncSession, idents: Collection[str], *, caller: Caller) -> tuple[str, ...]:
+    """Return the distinct slugs of the providers that a filter names. Raises Invalid with every unknown one."""
+    if not idents:
+        return ()
+    visible = list(await session.scalars(visible_providers(caller).order_by(Provider.slug)))
+    slugs = {provider.slug: provider.slug for provider in visible} | {str(p.id): p.slug for p in visible}
+    known = tuple(provider.slug for provider in visible)
+    if faults := [unknown_provider(ident, known) for ident in idents if ident not in slugs]:
+        raise Invalid(*faults)
+    return tuple(sorted({slugs[ident] for ident in idents}))
 
 
 async def find_by_slug(session: AsyncSession, slug: str, faults: list[Fault]) -> Provider | None:

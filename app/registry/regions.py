@@ -123,6 +123,14 @@ async def require_current_code(session: AsyncSession, code: str | None, *, field
     return code
 
 
+async def require_current_codes(session: AsyncSession, codes: Collection[str]) -> tuple[str, ...]:
+    """Return the distinct present codes, in order. Raises Invalid for the first unknown one."""
+    current = {await current_code(session, code) for code in codes}
+    for code in sorted(current):
+        require_known(code)
+    return tuple(sorted(current))
+
+
 async def find_villages(session: AsyncSession, codes: Collection[str]) -> dict[str, Region]:
     """Return villages by the codes given, which may be former ones."""
     distinct = sorted(set(codes))

@@ -4,12 +4,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core.errors import Fault, Invalid
-from app.profiles import Technology
 from app.registry import geojson, lenient_body, providers, regions, store
 from app.registry.geojson import GEOJSON_TYPE
 from app.registry.lenient_body import PatchBody, SiteBody
-from app.registry.models import Level, Lifecycle, Region, State
-from app.registry.params import ProviderId, ProviderSlug, RegionCode, RegionPath, RegionText, Search, SiteId
+from app.registry.models import Level, Region
+from app.registry.params import ProviderId, RegionPath, RegionText, Search, SiteId, SitesFilter
 from app.registry.schemas import (
     ProviderIn,
     ProviderOut,
@@ -21,7 +20,6 @@ from app.registry.schemas import (
     SitePatch,
 )
 from app.registry.serializer import serialize_site
-from app.registry.store import SiteFilter
 from app.web.conditional import parse_etags
 from app.web.deps import Provincial, Reader, Session, Writer
 from app.web.idempotency import IdempotencyKey
@@ -133,17 +131,11 @@ async def patch_provider(session: Session, caller: Provincial, id: ProviderId, b
 async def list_sites(
     session: Session,
     caller: Reader,
-    region: RegionCode = None,
-    state: State | None = None,
-    technology: Technology | None = None,
-    provider: ProviderSlug = None,
-    lifecycle: Lifecycle | None = None,
-    q: Search = None,
+    filters: SitesFilter,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
     """List sites within your scope, with their current state. `q` matches name, host, or the start of the code."""
-    filters = SiteFilter(region, state, technology, provider, lifecycle, q)
     rows = await store.list_sites(session, filters, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
     names = regions.names()
     page, next_cursor = BY_ID.page(rows, limit, lambda row: row[0].id)

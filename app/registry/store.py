@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, case, func, literal_column, not_, 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, undefer
 
-from app.access.scope import Caller, in_region, require_region, require_writer, visible_to
+from app.access.scope import Caller, in_regions, require_writer, visible_to
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.freshness import CLOCK_TOLERANCE, hold_sql, holds, lapses_at
 from app.postgres.engine import Counter, lock_counter, require_version
@@ -25,11 +25,13 @@ MAX_ID = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class SiteFilter:
-    region: str | None = None
-    state: State | None = None
-    technology: Technology | None = None
-    provider: str | None = None
-    lifecycle: Lifecycle | None = None
+    """Of several values any may match; () filters nothing."""
+
+    regions: tuple[str, ...] = ()
+    states: tuple[State, ...] = ()
+    technologies: tuple[Technology, ...] = ()
+    providers: tuple[str, ...] = ()
+    lifecycles: tuple[Lifecycle, ...] = ()
     q: str | None = None
 
 
@@ -68,17 +70,16 @@ async def list_sites(
     session: AsyncSession, filters: SiteFilter, *, caller: Caller, after: int | None, limit: int
 ) -> list[tuple[Site, SiteStatus]]:
     query = _sites(caller).order_by(Site.id).limit(limit)
-    if filters.region is not None:
-        require_region(caller, filters.region)
-        query = query.where(in_region(Site.village_code, filters.region))
-    if filters.state is not None:
-        query = query.where(_current_state() == filters.state.value)
-    if filters.technology is not None:
-        query = query.where(Site.technology == filters.technology)
-    if filters.provider is not None:
-        query = query.where(Site.provider.has(Provider.slug == filters.provider))
-    if filters.lifecycle is not None:
-        query = query.where(Site.lifecycle == filters.lifecycle)
+    if filters.regions:
+        query = query.where(in_regions(caller, Site.village_code, filters.regions))
+    if filters.states:
+        query = query.where(_current_state().in_([state.value for state in filters.states]))
+    if filters.technologies:
+        query = query.where(Site.technology.in_(filters.technologies))
+    if filters.providers:
+        query = query.where(Site.provider.has(Provider.slug.in_(filters.providers)))
+    if filters.lifecycles:
+        query = query.where(Site.lifecycle.in_(filters.lifecycles))
     if filters.q is not None:
         query = query.where(
             Site.name.icontains(filters.q, autoescape=True)

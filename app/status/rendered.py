@@ -134,7 +134,7 @@ class StatusRenderer:
     def _json(self, query: StatusQuery, change: StatusChange | None) -> bytes:
         snapshot = self._snapshot
         if query.format is StatusFormat.SUMMARY:
-            return self._object(summarise(snapshot.select(query.filter), query.filter.region))
+            return self._object(summarise(snapshot.select(query.filter), query.filter.regions[0]))
         if change is not None:
             fields = {"version": str(change.version), "removed": change.removed}
             return _with_list(self._object(fields), "changed", [entry.json for entry in change.changed])
@@ -146,7 +146,8 @@ class StatusRenderer:
     async def _metrics(self, status_filter: StatusFilter) -> bytes:
         """Take the rows now and format them in a thread: it may be a million lines."""
         rows = [entry.json for entry in self._snapshot.select(status_filter)]
-        return await asyncio.to_thread(site_metrics.exposition, rows, self._data_age_s())
+        names = self._snapshot.provider_names
+        return await asyncio.to_thread(site_metrics.exposition, rows, self._data_age_s(), provider_names=names)
 
     def _data_age_s(self) -> float | None:
         beat_at = self._snapshot.beat_at

@@ -4,10 +4,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.core.errors import Fault, Invalid
-from app.profiles import Technology
 from app.registry import params
-from app.registry.models import State
-from app.registry.params import ProviderText, RegionCode
+from app.registry.params import ProviderTexts, RegionCode, RegionCodes, StateFilter, TechnologyFilter
 from app.status.rendered import MEDIA_TYPES, StatusFormat, StatusQuery, StatusRenderer
 from app.status.schemas import ChangeOut, StatusOut, StatusSummaryOut
 from app.status.snapshot import Snapshot
@@ -28,27 +26,27 @@ Since = Annotated[
 ]
 
 
-async def resolve_provider(
-    request: Request, session: Session, caller: Reader, provider: ProviderText = None
-) -> str | None:
-    """Resolve the provider in the snapshot if it has sites there, so that no database is needed. Raises Invalid."""
-    if provider is None:
-        return None
+async def resolve_providers(
+    request: Request, session: Session, caller: Reader, provider: ProviderTexts = ()
+) -> tuple[str, ...]:
+    """Resolve providers in the snapshot if they have sites there, so that no database is needed. Raises Invalid."""
+    if not provider:
+        return ()
     snapshot: Snapshot = request.app.state.snapshot
-    if any(entry.site.provider == provider for entry in snapshot.select(StatusFilter.for_caller(caller))):
+    if {entry.site.provider for entry in snapshot.select(StatusFilter.for_caller(caller))}.issuperset(provider):
         return provider
-    return await params.read_provider(session, caller, provider)
+    return await params.read_providers(session, caller, provider)
 
 
-StatusProvider = Annotated[str | None, Depends(resolve_provider)]
+StatusProviders = Annotated[tuple[str, ...], Depends(resolve_providers)]
 
 
 def _status_filter(
     caller: Reader,
-    region: RegionCode = None,
-    state: State | None = None,
-    technology: Technology | None = None,
-    provider: StatusProvider = None,
+    region: RegionCodes,
+    provider: StatusProviders,
+    state: StateFilter = (),
+    technology: TechnologyFilter = (),
 ) -> StatusFilter:
     return StatusFilter.for_caller(caller, region, state, technology, provider)
 
@@ -91,7 +89,9 @@ async def get_status(
 @router.get("/status/summary", response_model=StatusSummaryOut, responses={**NOT_MODIFIED, **problems(403, 503)})
 async def get_summary(request: Request, caller: Reader, region: RegionCode = None) -> Response:
     """Number of sites by state: of a region and its children, by technology, by provider. Nodes are counted apart."""
-    return await _respond(request, StatusQuery(StatusFilter.for_caller(caller, region), StatusFormat.SUMMARY))
+    return await _respond(
+        request, StatusQuery(StatusFilter.for_caller(caller, (region,) if region else ()), StatusFormat.SUMMARY)
+    )
 
 
 @metrics_router.get("/metrics/sites", include_in_schema=False)

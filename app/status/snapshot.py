@@ -41,6 +41,7 @@ class Snapshot:
 
     refresh_s: float
     entries: dict[int, StatusEntry] = field(default_factory=dict)
+    provider_names: Mapping[str, str] = field(default_factory=dict)  # by slug
     version: Version = START
     versions: int = 0  # published since the start
     loaded: bool = False
@@ -84,6 +85,8 @@ class Snapshot:
                     self._update(rows)
                     await asyncio.sleep(0)
             beats = await store.get_beats(session)
+            if counters[1] != seen.registry:
+                self.provider_names = await store.get_provider_names(session)
             if counters[1] != seen.registry or self.maintenance_changed:
                 self._set_maintenance(await running_now(session, utc_now()))
         self._read = Version(generation, counters[0], counters[1], counters[2], 0)

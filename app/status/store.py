@@ -27,6 +27,7 @@ COUNTERS = text("""
         max(version) FILTER (WHERE name = 'registry'), max(version) FILTER (WHERE name = 'incident')
     FROM change_counter
 """)
+PROVIDERS = text("SELECT slug, name FROM provider")
 BEATS = text("SELECT source, beat_at, blind_since FROM worker_beat")
 BATCH_ROWS = 2000
 
@@ -43,6 +44,11 @@ async def stream_changed(
     seen = {"status": status, "registry": registry, "incident": incident}
     async for batch in (await session.stream(ROWS, seen)).partitions(BATCH_ROWS):
         yield batch
+
+
+async def get_provider_names(session: AsyncSession) -> dict[str, str]:
+    """By slug."""
+    return {row.slug: row.name for row in await session.execute(PROVIDERS)}
 
 
 async def get_beats(session: AsyncSession) -> dict[str, tuple[datetime, datetime | None]]:

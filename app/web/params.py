@@ -2,21 +2,43 @@
 
 import re
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, TypeVar, get_origin
 
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from app.core.errors import Fault, Invalid, NotFound
 from app.core.validation import MAX_GIVEN, MAX_SUGGESTIONS, MESSAGES, closest
 
 MAX_LIMIT = 1000
+MAX_SEVERAL = 50
+
+T = TypeVar("T")
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before")]
 IfMatch = Annotated[str | None, Header(max_length=60, description="the `version` that you saw")]
 MAX_ID = 60  # characters of an id or a code in a path
+
+
+def _split(given: object) -> list[object]:
+    """Return the values of `down,degraded`, of a repeated parameter, or of a JSON list."""
+    texts = given if isinstance(given, list | tuple) else [given]
+    return [
+        word for text in texts for word in ([w.strip() for w in text.split(",")] if isinstance(text, str) else [text])
+    ]
+
+
+def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+    """Return each value once, in order: whatever caches by a filter treats equal sets alike."""
+    return tuple(sorted(set(values)))  # type: ignore[type-var]  # texts, as query parameters are
+
+
+# The values that a filter takes, any of which may match; () filters nothing.
+Several = Annotated[tuple[T, ...], Field(max_length=MAX_SEVERAL), BeforeValidator(_split), AfterValidator(_distinct)]
+SEVERAL = "one or several, separated by commas or repeated"
 
 
 def row_id(text: str) -> int:
@@ -56,19 +78,22 @@ def read_version(if_match: str | None) -> int | None:
     return int(text)
 
 
-def _query_names(dependant: Dependant) -> list[str]:
-    own = [parameter.alias for parameter in dependant.query_params]
-    return own + [name for below in dependant.dependencies for name in _query_names(below)]
+def _query_parameters(dependant: Dependant) -> dict[str, bool]:
+    """By name: whether it takes several values."""
+    own = {one.alias: get_origin(one.field_info.annotation) is tuple for one in dependant.query_params}
+    for below in dependant.dependencies:
+        own |= _query_parameters(below)
+    return own
 
 
 def check_parameters(request: Request) -> None:
     """Raises Invalid for a query parameter that is unknown or repeated, and for a NUL: PostgreSQL stores none."""
     route = request.scope.get("route")
-    known = _query_names(route.dependant) if isinstance(route, APIRoute) else []
+    known = _query_parameters(route.dependant) if isinstance(route, APIRoute) else {}
     faults: list[Fault] = []
     for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
-            near = closest(name, known) if len(faults) < MAX_SUGGESTIONS else None
+            near = closest(name, list(known)) if len(faults) < MAX_SUGGESTIONS else None
             faults.append(
                 Fault(
                     name[:MAX_GIVEN],
@@ -78,9 +103,9 @@ def check_parameters(request: Request) -> None:
                     values={"given": name[:40], "near": near, "known": ", ".join(known)},
                 )
             )
-        elif times > 1:
+        elif times > 1 and not known[name]:
             faults.append(Fault(name, "repeated", "This parameter is repeated", "Send it once"))
-    for name, value in (*request.path_params.items(), *request.query_params.items()):
+    for name, value in (*request.path_params.items(), *request.query_params.multi_items()):
         if "\0" in value:
             faults.append(Fault(name, "nul", MESSAGES["nul"], "Remove it"))
     if faults:

@@ -231,6 +231,7 @@ def test_label_values_are_escaped() -> None:
     odd = 'a"b\\c\nd'
     row = {
         "code": odd,
+        "name": odd,
         "village_code": "64.02.05.2003",
         "technology": "fiber",
         "provider": "x",
@@ -241,8 +242,36 @@ def test_label_values_are_escaped() -> None:
         "last_seen_at": None,
         "maintenance": True,
     }
-    families = text_string_to_metric_families(site_metrics.exposition([orjson.dumps(row)], None).decode())
-    assert {sample.labels["site"] for family in families for sample in family.samples} == {odd}
+    exposed = site_metrics.exposition([orjson.dumps(row)], None, provider_names={"x": odd}).decode()
+    samples = [sample for family in text_string_to_metric_families(exposed) for sample in family.samples]
+    assert {sample.labels["site"] for sample in samples} == {odd}
+    (info,) = [sample for sample in samples if sample.name == "sinyal_site_info"]
+    assert (info.labels["name"], info.labels["provider_name"]) == (odd, odd)
+
+
+async def test_names_stand_beside_the_codes_and_a_new_name_ends_no_other_series(app: FastAPI, cast: Cast) -> None:
+    made = await register(cast, name="Kantor Desa Muara Badak Ulu")
+    await publish(app)
+    before = await scraped(cast.vera, "/metrics/sites")
+    (info,) = before["sinyal_site_info"].samples
+    assert info.value == 1
+    assert info.labels == {
+        **before["sinyal_site_maintenance"].samples[0].labels,
+        "name": "Kantor Desa Muara Badak Ulu",
+        "village": "Muara Badak Ulu",
+        "subdistrict": "Muara Badak",
+        "district_name": "Kabupaten Kutai Kartanegara",
+        "provider_name": "Telkom WMS",
+    }
+    await cast.sari.patch(f"/sites/{made['id']}", {"name": "Balai Desa"})
+    await cast.sari.patch("/providers/telkom-wms", {"name": "Telkom Satelit"})
+    await publish(app)
+    after = await scraped(cast.vera, "/metrics/sites")
+    (renamed,) = after["sinyal_site_info"].samples
+    assert (renamed.labels["name"], renamed.labels["provider_name"]) == ("Balai Desa", "Telkom Satelit")
+    assert {s.labels["state"]: s.labels for s in after["sinyal_site_state"].samples} == {
+        s.labels["state"]: s.labels for s in before["sinyal_site_state"].samples
+    }
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/sites"])

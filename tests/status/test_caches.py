@@ -202,7 +202,7 @@ def renderer_of(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> tuple[St
     return renderer, made
 
 
-QUERIES = [StatusQuery(StatusFilter(region)) for region in ("64.01", "64.02", "64.03", "64.04")]
+QUERIES = [StatusQuery(StatusFilter((region,))) for region in ("64.01", "64.02", "64.03", "64.04")]
 
 
 async def test_bodies_are_bounded_by_size_and_the_least_recently_used_is_evicted(
@@ -243,4 +243,4 @@ async def test_a_version_that_is_too_old_is_refused_each_time_and_not_cached(mon
     snapshot.version = Version(1, 5, 5, 5, 5)
     for _ in range(2):
         with pytest.raises(Gone):
-            await renderer.render(StatusQuery(StatusFilter("64"), since=Version(0, 1, 1, 1, 1)))
+            await renderer.render(StatusQuery(StatusFilter(("64",)), since=Version(0, 1, 1, 1, 1)))

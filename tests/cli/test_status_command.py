@@ -1,0 +1,114 @@
+"""`sinyal status`: what it lists, by which filters, as text and as JSON."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.cli import status_command
+from app.cli.status_command import StatusOptions
+from app.core.clock import utc_now
+from app.postgres.engine import Sessions, transaction
+from app.registry.models import State
+from app.settings import Settings, SettingsError
+from tests.support.status import add_site
+
+Database = tuple[str, AsyncEngine, Sessions]
+
+
+@pytest.fixture
+async def settings(committed_database: Database) -> Settings:
+    """Of a database with a site of each state; the degraded one is of another provider, technology and district."""
+    url, _, sessions = committed_database
+    for number, state in enumerate(State):
+        site = await add_site(sessions, f"198.51.100.{number + 20}")
+        async with transaction(sessions) as session:
+            await session.execute(
+                text(
+                    "UPDATE site_status SET state = :state, since = :now, evidence_at = :now, valid_s = 60, "
+                    "version = 2 WHERE site_id = :id"
+                ),
+                {"state": state.value, "now": utc_now(), "id": site},
+            )
+            if state is State.DEGRADED:
+                await session.execute(text("INSERT INTO provider (slug, name) VALUES ('iconplus', 'Icon+')"))
+                await session.execute(
+                    text(
+                        "UPDATE site SET technology = 'geo', village_code = '64.03.01.2001', provider_id = "
+                        "(SELECT id FROM provider WHERE slug = 'iconplus') WHERE id = :id"
+                    ),
+                    {"id": site},
+                )
+    return Settings(database_url=url)
+
+
+async def lines(settings: Settings, as_json: bool = False, /, **options: str) -> list[str]:
+    said: list[str] = []
+    await status_command.run(settings, StatusOptions(**options), watch=False, as_json=as_json, say=said.append)
+    return said
+
+
+async def as_json(settings: Settings, **options: str) -> dict[str, Any]:
+    (line,) = await lines(settings, True, **options)
+    return json.loads(line)  # type: ignore[no-any-return]
+
+
+async def test_it_counts_all_and_lists_what_is_down_unreachable_or_degraded(settings: Settings) -> None:
+    summary, *listed = await lines(settings)
+    assert "Kalimantan Timur: 5 sites  up 1  degraded 1  down 1  unreachable 1  unknown 1" in summary
+    assert [line.split()[0] for line in listed] == ["down", "unreachable", "degraded"]
+    assert listed[2].endswith(", Kabupaten Berau")
+
+
+@pytest.mark.parametrize(
+    ("options", "count", "states"),
+    [
+        ({"region": "64.03"}, 1, ["degraded"]),
+        ({"region": "64.02,64.03"}, 5, ["down", "unreachable", "degraded"]),
+        ({"provider": "telkom-wms"}, 4, ["down", "unreachable"]),
+        ({"technology": "geo, leo"}, 1, ["degraded"]),
+        ({"state": "unknown,up"}, 5, ["unknown", "up"]),
+        ({"provider": "iconplus", "state": "down"}, 1, []),
+    ],
+)
+async def test_filters_narrow_what_it_counts_and_lists(
+    settings: Settings, options: dict[str, str], count: int, states: list[str]
+) -> None:
+    summary, *listed = await lines(settings, **options)
+    assert f": {count} sites" in summary
+    assert [line.split()[0] for line in listed] == states
+    told = await as_json(settings, **options)
+    assert (told["total"], [site["state"] for site in told["sites"]]) == (count, states)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"region": "6402"}, "--region 6402: did you mean 64.02?"),
+        ({"provider": "telkom"}, "--provider telkom: did you mean telkom-wms?"),
+        ({"technology": "wifi"}, "--technology wifi: not one of: fiber, radio, cellular, leo, geo"),
+        ({"state": "down,offline"}, "--state offline: not one of: up, degraded, down, unreachable, unknown"),
+    ],
+)
+async def test_an_unknown_value_is_named(settings: Settings, options: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said.replace("?", r"\?").replace("+", r"\+")):
+        await lines(settings, **options)
+
+
+async def test_json_has_the_same_fields_whatever_it_says(settings: Settings) -> None:
+    told = await as_json(settings)
+    assert list(told) == ["generated_at", "data_age_s", "blind_since", "regions", "total", "states", "sites"]
+    assert told["states"] == {"up": 1, "degraded": 1, "down": 1, "unreachable": 1, "unknown": 1}
+    assert (told["regions"], told["data_age_s"], told["blind_since"]) == (["64"], None, None)
+    assert {"code", "name", "state", "since", "provider", "technology", "incident_id"} <= told["sites"][0].keys()
+    assert list(await as_json(settings, region="64.01")) == list(told)
+
+
+async def test_a_long_list_says_how_many_more_there_are(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_command, "MAX_LISTED", 0)
+    _, *listed = await lines(settings)
+    assert listed == [
+        f"  and 1 more {state}: see them all with --json" for state in ("down", "unreachable", "degraded")
+    ]
