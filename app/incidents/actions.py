@@ -1,24 +1,21 @@
-"""Change an incident by hand: acknowledge it, assign it, set its cause. Evidence alone resolves it."""
+"""Change incidents by hand: acknowledge, assign, set the cause. Evidence alone resolves them."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
+from app.access.audit import AuditEntry
 from app.access.scope import Caller
 from app.core.clock import utc_now
-from app.core.errors import Fault, Invalid, NotAllowed
-from app.incidents import outage_causes, store
-from app.incidents.models import Happening, Incident, IncidentEvent, IncidentStatus, jsonable
+from app.core.errors import Invalid, NotAllowed
+from app.incidents import changes, members, outage_causes, store
+from app.incidents.changes import IncidentChange
+from app.incidents.models import Happening, Incident, IncidentEvent
+from app.incidents.outage_causes import OutageRange
 from app.incidents.schemas import IncidentPatch
-from app.incidents.store import Member
 from app.postgres.engine import Counter, lock_counter, next_version, require_version
-from app.registry.models import Cause
-
-CLOCK_SKEW = timedelta(seconds=5)  # allowed to the caller's clock
 
 
 async def patch_incident(
@@ -33,130 +30,59 @@ async def patch_incident(
     incident = await store.get_incident(session, incident_id, caller=caller)
     store.require_role(caller)
     require_version(if_match, incident.version)
-    changes = patch.model_dump(exclude_unset=True)
-    if faults := list(_faults(incident, changes, utc_now())):
+    patched, now = patch.model_dump(exclude_unset=True), utc_now()
+    if faults := list(changes.find_faults(incident, patched, now)):
         raise Invalid(*faults)
-    members = (await store.list_members(session, [incident], caller=caller))[incident.id]
-    if "cause" in changes:
-        _require_all_visible(members)
-    changed = await _apply(session, incident, members, _column_values(incident, changes, by=caller.who), caller=caller)
-    if "cause" in changed or "cause_confirmed_by" in changed:
-        await _set_cause(session, members, changes["cause"], by=caller.who)
+    outages = (await members.list_members(session, [incident], caller=caller))[incident.id]
+    if "cause" in patched and not all(outage.visible for outage in outages):  # a cause counts for all of them
+        raise NotAllowed("The incident includes sites outside your region: only the province sets its cause")
+    planned = changes.plan_change(incident, outages, patched, by=caller.who, now=now)
+    await apply_changes(session, [planned], caller=caller)
     return incident
 
 
-def _faults(incident: Incident, changes: dict[str, Any], now: datetime) -> Iterable[Fault]:
-    values = {"id": incident.id, "into": incident.merged_into, "ended_at": jsonable(incident.ended_at)}
-    if "status" in changes and changes["status"] is not incident.status:
-        yield from _status_faults(incident, changes["status"], values)
-    if "cause" in changes and incident.status is IncidentStatus.WITHDRAWN:
-        yield Fault(
-            "cause",
-            "withdrawn",
-            "Incident {id} was withdrawn: it has no outage to explain",
-            "It was merged into incident {into}" if incident.merged_into else None,
-            values=values,
-        )
-    reported_at = changes.get("reported_at")
-    if reported_at is not None and reported_at > now + CLOCK_SKEW:
-        yield Fault(
-            "reported_at", "in_the_future", "{given} is in the future", values={"given": reported_at.isoformat()}
-        )
-    earliest = incident.last_ok_at or incident.started_at
-    if reported_at is not None and reported_at < earliest:
-        yield Fault(
-            "reported_at",
-            "before_outage",
-            "At {given} the outage had not begun",
-            "The site still answered at {earliest}",
-            values={"given": reported_at.isoformat(), "earliest": earliest.isoformat()},
-        )
+async def apply_changes(session: AsyncSession, planned: Sequence[IncidentChange], *, caller: Caller) -> None:
+    """Set the columns of those that change, with one version, and an event and an audit entry for each.
+
+    All of them are of one patch: a cause among them is the same.
+    """
+    planned = [change for change in planned if change.values]
+    if not planned:
+        return
+    version, now = await next_version(session, Counter.INCIDENT), utc_now()
+    for change in planned:
+        for name, value in change.values.items():
+            setattr(change.incident, name, value)
+        change.incident.version = version
+    session.add_all(_event(change, now, by=caller.who) for change in planned)
+    await audit.record_all(session, caller, [_audit_entry(change) for change in planned])
+    outages = [
+        OutageRange(member.outage.site_id, member.outage.started_at, member.outage.ended_at)
+        for change in planned
+        if change.sets_cause
+        for member in change.members
+    ]
+    if outages and (cause := planned[0].incident.cause) is not None:
+        await outage_causes.set_causes(session, outages, cause, caller.who)
 
 
-def _status_faults(incident: Incident, status: IncidentStatus, values: dict[str, Any]) -> Iterable[Fault]:
-    if status in {IncidentStatus.RESOLVED, IncidentStatus.WITHDRAWN}:
-        yield Fault(
-            "status",
-            "not_by_hand",
-            "{given} follows from the evidence and cannot be set by hand",
-            "Set acknowledged or open; add a note for what you know",
-            values={"given": status.value},
-        )
-    elif incident.status is IncidentStatus.RESOLVED:
-        yield Fault(
-            "status",
-            "already_resolved",
-            "Incident {id} ended at {ended_at}: there is nothing left to acknowledge",
-            "Its cause, ticket and notes can still be added",
-            values=values,
-        )
-    elif incident.status is IncidentStatus.WITHDRAWN:
-        yield Fault(
-            "status",
-            "already_resolved",
-            "Incident {id} was withdrawn: late evidence removed its outage",
-            "It was merged into incident {into}" if incident.merged_into else None,
-            values=values,
-        )
+def _event(change: IncidentChange, at: datetime, *, by: str) -> IncidentEvent:
+    return IncidentEvent(
+        incident_id=change.incident.id,
+        at=at,
+        by=by,
+        kind=Happening.CHANGED,
+        before=dict(change.before),
+        after=dict(change.after),
+    )
 
 
-def _column_values(incident: Incident, changes: dict[str, Any], *, by: str) -> dict[str, Any]:
-    """Return the column values that the changes imply."""
-    values = dict(changes)
-    if changes.get("status", incident.status) is not incident.status:
-        acknowledged = changes["status"] is IncidentStatus.ACKNOWLEDGED
-        values |= {
-            "acknowledged_at": utc_now() if acknowledged else None,
-            "acknowledged_by": by if acknowledged else None,
-        }
-    if "cause" in changes:
-        values["cause_confirmed_by"] = by
-    return values
-
-
-async def _apply(
-    session: AsyncSession, incident: Incident, members: Sequence[Member], values: dict[str, Any], *, caller: Caller
-) -> Sequence[str]:
-    """Set the columns, record an event and an audit entry. Return the names of the columns that changed."""
-    changed = [name for name, value in values.items() if getattr(incident, name) != value]
-    if changed:
-        before = {name: jsonable(getattr(incident, name)) for name in changed}
-        after = {name: jsonable(values[name]) for name in changed}
-        for name in changed:
-            setattr(incident, name, values[name])
-        incident.version = await next_version(session, Counter.INCIDENT)
-        session.add(
-            IncidentEvent(
-                incident_id=incident.id,
-                at=utc_now(),
-                by=caller.who,
-                kind=Happening.CHANGED,
-                before=before,
-                after=after,
-            )
-        )
-        await audit.record(
-            session,
-            caller,
-            "change",
-            "incident",
-            incident.id,
-            region_code=store.smallest_region(members),
-            before=before,
-            after=after,
-        )
-    return changed
-
-
-def _require_all_visible(members: Sequence[Member]) -> None:
-    """Raise NotAllowed unless the caller sees every site: a cause counts for all of them."""
-    if not all(member.visible for member in members):
-        raise NotAllowed("The incident includes sites outside your region: only the province sets its cause")
-
-
-async def _set_cause(session: AsyncSession, members: Sequence[Member], cause: Cause, *, by: str) -> None:
-    sites: dict[tuple[datetime, datetime | None], list[int]] = defaultdict(list)
-    for member in members:
-        sites[member.outage.started_at, member.outage.ended_at].append(member.outage.site_id)
-    for (start, end), site_ids in sites.items():
-        await outage_causes.set_cause(session, site_ids, start, end, cause, by)
+def _audit_entry(change: IncidentChange) -> AuditEntry:
+    return AuditEntry(
+        "change",
+        "incident",
+        change.incident.id,
+        region_code=members.smallest_region(change.members),
+        before=change.before,
+        after=change.after,
+    )

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from app.incidents.derive_status import BOUNDS, bounds
+from app.incidents.members import Member
 from app.incidents.models import Happening, IncidentEvent
-from app.incidents.store import Member
 
 NAMES = ("assignee", "acknowledged_by", "cause_confirmed_by")
 REPORT = ("ticket_no", "reported_at")  # to one provider, which is not known where there are several

@@ -24,10 +24,11 @@ from app.incidents.derive_status import update_derived_fields
 from app.incidents.device_uptime import find_device_uptimes
 from app.incidents.groups import Group
 from app.incidents.models import Happening, Incident, IncidentEvent, IncidentKind, IncidentSite, IncidentStatus
+from app.incidents.outage_causes import OutageRange
 from app.incidents.outages import Outage, match_outages, overlap_s
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import Counter, among, lock_counter, next_version
-from app.registry.models import State
+from app.registry.models import Cause, State
 
 PARENT_WAIT = timedelta(seconds=60)  # after an outage is confirmed, for its parent's state to become known
 
@@ -215,17 +216,14 @@ class Reconciliation:
 
     async def _carry_causes(self) -> None:
         """Set an incident's confirmed cause over the new bounds of its outages, and for those that joined it."""
+        outages: dict[tuple[Cause, str], list[OutageRange]] = defaultdict(list)
         for row in (*self.moved, *self.new):
             incident = row.incident
             if row.withdrawn_at is None and incident.cause is not None:
-                await outage_causes.set_cause(
-                    self.session,
-                    [row.site_id],
-                    row.started_at,
-                    row.ended_at,
-                    incident.cause,
-                    incident.cause_confirmed_by or "",
-                )
+                outage = OutageRange(row.site_id, row.started_at, row.ended_at)
+                outages[incident.cause, incident.cause_confirmed_by or ""].append(outage)
+        for (cause, by), ranges in outages.items():
+            await outage_causes.set_causes(self.session, ranges, cause, by)
 
 
 def awaits_parent(site: SiteOutages, outage: Outage, now: datetime) -> bool:

@@ -8,7 +8,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
-from app.incidents import provider_view, store
+from app.incidents import provider_view
+from app.incidents.members import Member, list_members
 from app.incidents.models import Incident, IncidentSite, OutageCause
 from app.registry.models import Cause
 
@@ -39,7 +40,7 @@ async def outages_of_site(
     query = select(outage.incident_id).where(outage.site_id == site_id, outage.withdrawn_at.is_(None))
     query = query.where(outage.started_at < end, reaches_in)
     incidents = (await session.scalars(select(Incident).where(Incident.id.in_(query)))).all()
-    members = await store.list_members(session, incidents, caller=caller) if incidents else {}
+    members = await list_members(session, incidents, caller=caller) if incidents else {}
     recorded = [
         RecordedOutage(
             member.outage.started_at,
@@ -49,12 +50,12 @@ async def outages_of_site(
         )
         for incident in incidents
         for member in members[incident.id]
-        if member.outage.site_id == site_id
+        if member.outage.site_id == site_id and member.visible
     ]
     return sorted(recorded, key=lambda one: one.started_at)
 
 
-def _ticket(incident: Incident, members: Sequence[store.Member], caller: Caller) -> str | None:
+def _ticket(incident: Incident, members: Sequence[Member], caller: Caller) -> str | None:
     if caller.provider_id is None:
         return incident.ticket_no
     ticket: str | None = provider_view.own_fields(members).get("ticket_no", incident.ticket_no)

@@ -1,26 +1,25 @@
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
 
 from app.access.scope import Caller
+from app.core import i18n
 from app.core.clock import parse_moment
-from app.core.periods import Period
-from app.incidents import actions, provider_view, serializers, store
-from app.incidents.models import Incident, IncidentKind, IncidentNote, IncidentStatus
+from app.incidents import actions, bulk_patch, bulk_response, provider_view, serializers, store
+from app.incidents.bulk_schemas import BulkPatchOut, IncidentsPatch
+from app.incidents.members import list_members
+from app.incidents.models import Incident, IncidentNote, IncidentStatus
+from app.incidents.params import Incidents, resolve_filter
 from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
-from app.incidents.store import IncidentFilter
 from app.measurements.simulated_past import MarksSimulatedPast
-from app.profiles import Technology
-from app.registry.models import Cause
-from app.registry.params import ProviderSlug, RegionCode, SiteIdFilter
 from app.web.deps import Reader, Session, Writer
 from app.web.idempotency import IdempotencyKey
 from app.web.json_body import JsonRoute
 from app.web.pagination import Page, cursor_codec
 from app.web.params import Cursor, IfMatch, Limit, RowId, read_version, row_id
-from app.web.period_params import PeriodParam
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/incidents", tags=["operations"], route_class=JsonRoute)
@@ -29,36 +28,46 @@ BY_START = cursor_codec(parse_moment, row_id)
 
 
 class IncidentsOut(Page[IncidentOut], MarksSimulatedPast):
+    left_out: dict[IncidentStatus, int] = Field(
+        {},
+        description="by status, how many match all but the `status` asked for; 1000: or more. On the first page only",
+        examples=[{"acknowledged": 3, "resolved": 214, "withdrawn": 2}],
+    )
+
     def covered_moments(self) -> list[datetime]:
         return [incident.started_at for incident in self.items]
 
 
-def explicit_period(request: Request, period: PeriodParam) -> Period | None:
-    """Return None, for all of time, if the query names neither from, to nor period."""
-    return period if {"from", "to", "period"} & request.query_params.keys() else None
-
-
 @router.get("", response_model=IncidentsOut, responses=problems(403))
 async def list_incidents(
-    session: Session,
-    caller: Reader,
-    period: Annotated[Period | None, Depends(explicit_period)],
-    status: IncidentStatus | None = None,
-    kind: IncidentKind | None = None,
-    cause: Cause | None = None,
-    region: RegionCode = None,
-    provider: ProviderSlug = None,
-    technology: Technology | None = None,
-    site: SiteIdFilter = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
+    session: Session, caller: Reader, criteria: Incidents, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
-    """Incidents with a site in your scope, newest outage first; with a period, those that reach into it."""
-    criteria = IncidentFilter(status, kind, cause, period, region, provider, technology, site)
+    """Incidents with a site in your scope, newest outage first; with a period, those that reach into it.
+
+    `status=open` leaves out those that somebody acknowledged: `status=open,acknowledged` are all that last.
+    """
     after = BY_START.read(cursor)
     incidents = await store.list_incidents(session, criteria, caller=caller, after=after, limit=limit + 1)
     page, next_cursor = BY_START.page(incidents, limit, lambda incident: (incident.started_at, incident.id))
-    return {"items": await serializers.serialize(session, page, caller=caller), "next_cursor": next_cursor}
+    left_out = await store.count_left_out(session, criteria, caller=caller) if after is None else {}
+    items = await serializers.serialize(session, page, caller=caller)
+    return {"items": items, "next_cursor": next_cursor, "left_out": left_out}
+
+
+@router.patch("", response_model=BulkPatchOut, responses=problems(403, 412))
+async def patch_incidents(session: Session, caller: Writer, request: Request, body: IncidentsPatch) -> dict[str, Any]:
+    """Change up to 1,000 incidents alike: all of them or, if one is refused, none (422, with the result of each).
+
+    Try it with `dry_run` first, and send its `matched` as `expected_count`. Sending it again changes nothing.
+    """
+    selected = body.ids if body.filter is None else await resolve_filter(session, body.filter, caller=caller)
+    patch = await bulk_patch.patch_incidents(
+        session, selected or [], body.changes, caller=caller, dry_run=body.dry_run, expected_count=body.expected_count
+    )
+    language = i18n.preferred_language(request.headers.get("accept-language"))
+    if patch.refused and not patch.dry_run:
+        raise bulk_response.refusal(patch, language=language)
+    return bulk_response.content(patch, language=language)
 
 
 @router.get("/{id}", response_model=IncidentDetail, responses=problems(404))
@@ -97,6 +106,6 @@ async def _detail(session: Session, incident: Incident, caller: Caller, response
     notes: Sequence[Any] = await store.list_notes(session, incident, caller=caller)
     events: Sequence[Any] = await store.list_events(session, incident, caller=caller)
     if caller.provider_id is not None:
-        members = (await store.list_members(session, [incident], caller=caller))[incident.id]
+        members = (await list_members(session, [incident], caller=caller))[incident.id]
         events = list(provider_view.own_events(events, members))
     return fields | {"notes": notes, "events": events}

@@ -8,6 +8,7 @@ from app.core.validation import FaultError, read_moment
 from app.incidents.models import Happening, IncidentKind, IncidentStatus
 from app.measurements.schemas import OutageEvidence
 from app.measurements.simulated_past import MarksSimulatedPast
+from app.profiles import Technology
 from app.registry.models import Cause
 from app.registry.schemas import Note, Text
 
@@ -26,6 +27,12 @@ SITE: dict[str, Any] = {
     "code": "64.03.06.2006-01",
     "name": "Sambakungan",
     "village_code": "64.03.06.2006",
+    "village": "Sambakungan",
+    "subdistrict": "Gunung Tabur",
+    "district": "Kabupaten Berau",
+    "provider": "indihome",
+    "technology": "fiber",
+    "contract": "027/SPK/DISKOMINFO/2026",
     **BOUNDS,
     "evidence": "central",
     "refuted_at": None,
@@ -124,7 +131,15 @@ class MemberOut(OutageBounds):
     id: int
     code: str
     name: str
-    village_code: str
+    village_code: str = Field(description="this, provider, technology and contract: as of when the outage began")
+    village: str | None
+    subdistrict: str | None = Field(description="kecamatan")
+    district: str | None = Field(description="kabupaten or kota")
+    provider: str = Field(description="slug")
+    technology: Technology
+    contract: str | None = Field(
+        description="number; of several links' contracts the primary link's first; a provider sees its own"
+    )
     evidence: OutageEvidence
     refuted_at: datetime | None = Field(
         description="when a push of its own device first claimed that it had been well; the outage stays (docs/push.md)"

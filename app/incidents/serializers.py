@@ -9,20 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.scope import Caller
 from app.incidents import provider_view, store
 from app.incidents.derive_status import BOUNDS
+from app.incidents.members import Member, list_members
 from app.incidents.models import Incident
 from app.incidents.outages import FAR_AHEAD
 from app.incidents.schemas import IncidentOut
-from app.incidents.store import Member
 from app.judging import claim_store
 from app.measurements import store as measurements
 from app.measurements.store import MeasurementKey
+from app.registry import regions
 from probes.contract import Outcome
 
 
 async def serialize(session: AsyncSession, incidents: Sequence[Incident], *, caller: Caller) -> list[dict[str, Any]]:
     if not incidents:
         return []
-    members = await store.list_members(session, incidents, caller=caller)
+    members = await list_members(session, incidents, caller=caller)
     outages = [member for rows in members.values() for member in rows]
     sites = sorted({member.outage.site_id for member in outages})
     children = await store.count_children(session, sites, caller=caller)
@@ -62,12 +63,18 @@ def _incident(
 
 
 def _site(member: Member) -> dict[str, Any]:
-    outage = member.outage
+    outage, names = member.outage, regions.names()
     return {name: getattr(outage, name) for name in BOUNDS} | {
         "id": outage.site_id,
         "code": member.code,
         "name": member.name,
         "village_code": member.village_code,
+        "village": names.get(member.village_code),
+        "subdistrict": names.get(member.village_code[:8]),
+        "district": names.get(member.village_code[:5]),
+        "provider": member.provider,
+        "technology": member.technology,
+        "contract": member.contract,
         "duration_s": _seconds(outage.started_at, outage.ended_at),
         "duration_min_s": proven_s(member),
         "duration_max_s": _seconds(outage.last_ok_at, outage.first_ok_after),

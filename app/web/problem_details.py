@@ -85,7 +85,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
     }
     if problem.detail is not None:
         body["detail"] = i18n.translate(problem.detail, problem.values, language=language)
-    body["errors"] = [_fault_out(fault, language) for fault in problem.faults[:MAX_ERRORS]]
+    body["errors"] = [fault_out(fault, language) for fault in problem.faults[:MAX_ERRORS]]
     if (omitted := len(problem.faults) - MAX_ERRORS) > 0:
         body["errors_omitted"] = omitted
     headers = {"Content-Language": language}
@@ -98,7 +98,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
     return ProblemResponse(orjson.dumps(body | problem.extra, default=str), problem.status, headers)
 
 
-def _fault_out(fault: Fault, language: str) -> dict[str, Any]:
+def fault_out(fault: Fault, language: str) -> dict[str, Any]:
     suggestion = fault.suggestion
     return {
         "field": fault.field,

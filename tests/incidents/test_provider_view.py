@@ -62,7 +62,8 @@ async def test_an_office_reads_no_note_of_one_beside_it(scenario: IncidentScenar
     await write_note(scenario, shared["id"], "dari Kutai Kartanegara")
     async with transaction(scenario.sessions) as session:
         await session.execute(
-            text("UPDATE site SET village_code = '64.03.01.2001' WHERE id = :id"), {"id": shared["sites"][0]["id"]}
+            text("UPDATE site_configuration SET village_code = '64.03.01.2001' WHERE site_id = :id"),
+            {"id": shared["sites"][0]["id"]},
         )
     assert await notes(scenario, shared["id"], scenario.cast.ben) == []
     assert await notes(scenario, shared["id"], scenario.cast.sari) == ["dari Kutai Kartanegara"]
