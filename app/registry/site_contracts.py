@@ -41,6 +41,7 @@ class ContractChange:
     site: Site
     contract_id: int | None
     day: date
+    reason: str | None = None
 
 
 def overlap(a: DayRange, b: DayRange) -> bool:
@@ -75,7 +76,6 @@ async def change(
     *,
     caller: Caller,
     version: int,
-    reason: str | None = None,
 ) -> None:
     """Replace the contract in force on the day; the new one has its role, and ends where the next of that role begins.
 
@@ -105,7 +105,7 @@ async def change(
                 link_role=role,
                 started_on=each.day,
                 ended_on=None if until == date.max else until,
-                reason=reason,
+                reason=each.reason,
                 recorded_by=caller.who,
                 version=version,
             )

@@ -107,12 +107,12 @@ async def _change_contracts(
 ) -> None:
     """Have sites be under their contracts from the day that their drafts give, else from today on."""
     changes = [
-        ContractChange(draft.site, draft.values["contract_id"], draft.contract_from or today())
+        ContractChange(draft.site, draft.values["contract_id"], draft.contract_from or today(), reason)
         for draft in drafts
         if draft.site is not None
     ]
     if changes:
-        await site_contracts.change(session, changes, caller=caller, version=version, reason=reason)
+        await site_contracts.change(session, changes, caller=caller, version=version)
 
 
 async def _next_codes(session: AsyncSession, villages: Sequence[str]) -> list[str]:

@@ -26,8 +26,6 @@ async def write_contracts(session: AsyncSession, planned: PlannedContracts) -> N
         assigned = list(planned.assignments(site.village_code, site.provider.slug, site.technology))
         for of_order, each in zip(changes, assigned, strict=False):
             of_order.append(ContractChange(site, ids[each.contract.key], each.started_on, each.reason))
-        if assigned and assigned[-1].ended_on is None:
-            site.contract_id = ids[assigned[-1].contract.key]
     version = await next_version(session, Counter.REGISTRY)
     for of_order in changes:
         await site_contracts.change(session, of_order, caller=PROVINCIAL, version=version)

@@ -39,7 +39,7 @@ OUTAGES = text("""
         m.ended_at
     FROM incident i JOIN incident_site m ON m.incident_id = i.id AND m.withdrawn_at IS NULL
     JOIN site s ON s.id = m.site_id JOIN provider p ON p.id = s.provider_id
-    WHERE i.status = 'resolved' AND s.contract_id IS NOT NULL AND i.started_at >= :low
+    WHERE i.status = 'resolved' AND EXISTS (SELECT FROM site_contract c WHERE c.site_id = s.id) AND i.started_at >= :low
         AND m.ended_at >= m.started_at + make_interval(secs => :long_s)
     ORDER BY i.started_at, s.code
 """)
@@ -49,7 +49,9 @@ BACKDATE_ACTIONS = (
     """UPDATE incident_event e SET at = least(i.ended_at + make_interval(hours => 1 + i.id % 30), e.at)
         FROM incident i WHERE i.id = e.incident_id AND e.kind = 'changed'""",
 )
-BACKDATE_WINDOW = text("UPDATE maintenance_window SET created_at = :at, updated_at = :at WHERE id = :id")
+BACKDATE_WINDOW = text(
+    "UPDATE maintenance_window SET created_at = :at, announced_at = :at, updated_at = :at WHERE id = :id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ async def _plan_windows(session: AsyncSession, month: date, outages: Sequence[Pa
         region="64.02",
         provider="telkom-wms",
         title="Perawatan jaringan inti",
+        reason="Surat penyedia, tiga hari sebelumnya",
     )
     for outage in outages[:1]:
         await _plan_window(
@@ -180,6 +183,7 @@ async def _plan_windows(session: AsyncSession, month: date, outages: Sequence[Pa
             outage.ended_at,
             site=outage.code,
             title="Penggantian perangkat, diberitahukan setelah selesai",
+            reason="Surat penyedia diterima sehari sesudahnya",
         )
     coming = midnight(utc_now().astimezone(WITA).date() + timedelta(days=3))
     await _plan_window(
