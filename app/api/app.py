@@ -29,6 +29,7 @@ from app.availability.contract_routes import router as contract_outages
 from app.availability.routes import router as availability
 from app.contracts.assignment_routes import router as site_contracts
 from app.contracts.routes import router as contracts
+from app.contracts.sla_routes import router as sla
 from app.diagnoses.routes import router as diagnoses
 from app.exporting.routes import router as exporting
 from app.importing.concurrency import AccountQueues
@@ -84,6 +85,7 @@ ROUTERS = (
     judging,
     latency,
     availability,
+    sla,
     contract_outages,
     incidents,
     maintenance,

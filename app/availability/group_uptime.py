@@ -23,7 +23,9 @@ from app.availability.daily_reader import (
 from app.availability.live_counting import uncounted_slices
 from app.availability.site_counts import configured_seconds, count_in_service
 from app.availability.site_history import SiteRef
+from app.availability.site_verdicts import site_verdicts
 from app.availability.tally import Tally, uptime_row
+from app.availability.verdict_counts import count_verdicts
 from app.core.errors import Fault, Invalid
 from app.core.periods import Period, Step
 from app.judging.settled import sites_settled_until
@@ -51,7 +53,12 @@ async def group_uptime(
         total.merge(tally)
     await add_crossing_outages(session, group, days, parts, grouping, tallies)
     await add_crossing_outages(session, group, days, [period], grouping, {(0,): total})
-    dated = list((await site_history.load_configurations(session, [site.id for site in sites])).values())
+    by_site = await site_history.load_configurations(session, [site.id for site in sites])
+    dated, months = list(by_site.values()), parts if step is Step.MONTH else []
+    verdicts = {
+        part: count_verdicts(row.kind for row in await site_verdicts(session, group, part, by_site, now=now))
+        for part in dict.fromkeys((*months, period))
+    }
     rows = [
         _row(*figures)
         for figures in zip(
@@ -59,6 +66,7 @@ async def group_uptime(
             [*(tallies.get((number,), Tally()) for number in range(len(parts))), total],
             [*count_in_service(dated, group, parts), *count_in_service(dated, group, [period])],
             [*configured_seconds(dated, group, parts), *configured_seconds(dated, group, [period])],
+            [*(verdicts[part] if part in months else None for part in parts), verdicts[period]],
             strict=True,
         )
     ]
@@ -85,9 +93,10 @@ def _require_few_hours(sites: int, period: Period) -> None:
         )
 
 
-def _row(part: Period, tally: Tally, sites: int, configured_s: int) -> dict[str, Any]:
+def _row(part: Period, tally: Tally, sites: int, configured_s: int, verdicts: dict[str, int] | None) -> dict[str, Any]:
     tally.set_inactive(configured_s - tally.active_s)
-    return {**uptime_row(part, tally), "sites": sites, "sla_target_pct": None, "sla_verdict": None}
+    no_target = {"sla_target_pct": None, "sla_verdict": None}
+    return {**uptime_row(part, tally), "sites": sites, **no_target, "verdicts": verdicts}
 
 
 async def tally_group(

@@ -1,6 +1,6 @@
 """Closes contract months: figures are written once, CLOSES_AFTER_DAYS after the end; later changes are corrections."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -76,6 +76,32 @@ async def closed_figures(session: AsyncSession, site_id: int, parts: Sequence[Pe
     rows = {row.month: row for row in await session.scalars(query)}
     corrections = await _last_corrections(session, [(site_id, month) for month in rows])
     return {months[month]: _with_correction(row, corrections.get((site_id, month))) for month, row in rows.items()}
+
+
+async def closed_rows(session: AsyncSession, site_ids: Collection[int], part: Period) -> dict[int, dict[str, Any]]:
+    """Return what was stored of each site's contracts, by its id; nothing unless the part is a whole month.
+
+    Months that were closed before contracts' figures were stored are left out.
+    """
+    if (month := _month_of(part)) is None:
+        return {}
+    closed, corrected = (
+        select(table.site_id, table.figures["contract"], table.figures["contracts"], *columns).where(
+            among(table.site_id, site_ids), table.month == month, table.figures.has_key("contracts")
+        )
+        for table, columns in (
+            (ClosedMonth, (ClosedMonth.closed_at,)),
+            (MonthCorrection, (MonthCorrection.recorded_at, MonthCorrection.reason)),
+        )
+    )
+    corrections = {
+        site_id: {"contract": one, "contracts": several, "recorded_at": at, "reason": reason}
+        for site_id, one, several, at, reason in await session.execute(corrected.order_by(MonthCorrection.id))
+    }
+    return {
+        site_id: {"contract": one, "contracts": several, "closed_at": at, "correction": corrections.get(site_id)}
+        for site_id, one, several, at in await session.execute(closed)
+    }
 
 
 def _with_correction(closed: ClosedMonth, corrected: MonthCorrection | None) -> dict[str, Any]:

@@ -66,10 +66,6 @@ class DatedContract:
     dated_policies: list[tuple[date, ContractPolicy]]
 
     @property
-    def degraded_counts(self) -> bool:
-        return any(policy.degraded_counts for _, policy in self.dated_policies)
-
-    @property
     def policies(self) -> IntervalMap[ContractPolicy]:
         starts = [to_slot(midnight(day)) for day, _ in self.dated_policies]
         ends = [*starts[1:], FOREVER]

@@ -1,6 +1,6 @@
 """Ranks sites, regions or providers by uptime, each within its technology, if enough of the period was measured."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -17,7 +17,9 @@ from app.availability.group_uptime import tally_group
 from app.availability.models import RegionAvailabilityDay
 from app.availability.ranking_schemas import By, RankedOut, RankingOrder, RankingOut, Reason, UnrankedOut
 from app.availability.site_counts import active_configurations
+from app.availability.site_verdicts import site_verdicts
 from app.availability.tally import Tally
+from app.availability.verdict_counts import VerdictKind, count_verdicts
 from app.core.periods import Period
 from app.core.tabular import Separator
 from app.judging.settled import sites_settled_until
@@ -59,8 +61,15 @@ async def rank(
             for _, _, configuration in active_configurations(dated[site.id], group, period)
         }
     )
+    verdicts: dict[GroupKey, list[VerdictKind]] = defaultdict(list)
+    registered = {site.id: site for site in sites}
+    for verdict in await site_verdicts(session, group, period, dated, now=now):
+        verdicts[grouping.of_slice(registered[verdict.site_id], verdict.place)].append(verdict.kind)
     names = await _names(session, by, {key[0] for key in site_counts})
-    entries = [_entry(names[key[0]], key, count, tallies.get((0, *key), Tally())) for key, count in site_counts.items()]
+    entries = [
+        _entry(names[key[0]], key, count, tallies.get((0, *key), Tally()), verdicts[key])
+        for key, count in site_counts.items()
+    ]
     reasons = [_unranked_reason(entry, min_coverage_pct) for entry in entries]
     ranked = list(_ranked([entry for entry, reason in zip(entries, reasons, strict=True) if reason is None]))
     if order is RankingOrder.WORST:
@@ -105,7 +114,7 @@ async def _names(session: AsyncSession, by: By, ids: set[Any]) -> Mapping[Any, E
     return {row_id: {"id": row_id, "code": code, "name": name} for row_id, code, name in rows}
 
 
-def _entry(name: EntryFields, key: GroupKey, sites: int, tally: Tally) -> EntryFields:
+def _entry(name: EntryFields, key: GroupKey, sites: int, tally: Tally, verdicts: Sequence[VerdictKind]) -> EntryFields:
     return {
         **name,
         "technology": key[1],
@@ -114,6 +123,7 @@ def _entry(name: EntryFields, key: GroupKey, sites: int, tally: Tally) -> EntryF
         "outages": tally.outages,
         "longest_outage_s": tally.longest_outage_s,
         "down_s": tally.seconds["down"],
+        "verdicts": count_verdicts(verdicts),
     }
 
 

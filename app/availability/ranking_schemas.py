@@ -5,9 +5,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.availability.schemas import PERIOD, SettledUntil
+from app.availability.verdict_counts import COUNTS, VerdictCounts
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
 
+ONE_MISSED = {**dict.fromkeys(COUNTS, 0), "missed": 1}
 RANKED: dict[str, Any] = {
     "rank": 1,
     "id": 7,
@@ -22,6 +24,7 @@ RANKED: dict[str, Any] = {
     "outages": 3,
     "longest_outage_s": 9120,
     "down_s": 15220,
+    "verdicts": ONE_MISSED,
 }
 UNRANKED: dict[str, Any] = {
     **RANKED,
@@ -62,6 +65,7 @@ class RankingEntry(BaseModel):
     outages: int
     longest_outage_s: int
     down_s: int
+    verdicts: VerdictCounts = Field(description="how many of its sites met their contracts, as in /sla")
 
 
 class RankedOut(RankingEntry):

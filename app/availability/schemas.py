@@ -4,6 +4,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.availability.contract_schemas import VERDICT, ContractVerdict, SlaVerdict
+from app.availability.verdict_counts import COUNTS, VerdictCounts
 from app.core.periods import Step
 from app.measurements.schemas import SegmentEvidence
 from app.measurements.simulated_past import MarksSimulatedPast
@@ -46,7 +47,8 @@ SEGMENT: dict[str, Any] = {
     "evidence": "central",
     "claim": None,
 }
-SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None}
+SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None, "verdicts": None}
+TOTAL: dict[str, Any] = {**SUM, "verdicts": COUNTS}
 PERIOD = {
     "from": "2026-11-24T12:31:44Z",
     "to": "2026-11-24T13:31:44Z",
@@ -147,11 +149,15 @@ class SumRow(UptimeRow):
     model_config = ConfigDict(json_schema_extra={"examples": [SUM]})
 
     sites: int = Field(description="access points that were in service at some time in it")
+    verdicts: VerdictCounts | None = Field(
+        description="how many of its sites met their contracts, as in /sla; null in rows of hours and days",
+        examples=[COUNTS],
+    )
 
 
 class SumUptimeOut(MarksSimulatedPast):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [SUM], "total": SUM}]}
+        json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [SUM], "total": TOTAL}]}
     )
 
     from_: datetime = Field(alias="from")

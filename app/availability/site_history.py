@@ -87,9 +87,8 @@ async def load_histories(
         for site_id, timeline in segments.items()
     }
     dated = await load_configurations(session, registered)
-    assignments = await load_assignments(session, registered)
-    contracts = await load_contracts(session, {each.contract_id for of in assignments.values() for each in of})
-    counted_whole = BAD | {State.DEGRADED} if any(c.degraded_counts for c in contracts.values()) else BAD
+    policies = await load_policies(session, dated)
+    counted_whole = BAD | {State.DEGRADED} if _degraded_counts(policies.values()) else BAD
     since, until = _extent(states.values(), start, end, counted_whole)
     claims = await claims_of(session, list(registered), since, until)
     windows = await maintenance_overlay.windows_of(session, list(registered), since, until)
@@ -107,7 +106,7 @@ async def load_histories(
             claims=claimed_intervals(segments[site.id], claims[site.id]) if site.id in claims else [],
             maintenance=[(to_slot(a), to_slot(b), True) for a, b in windows.get(site.id, ())],
             causes=[(to_slot(c.started_at), to_slot(c.ended_at), c.cause.value) for c in causes.get(site.id, ())],
-            policies=_policies(assignments.get(site.id, ()), contracts, dated[site.id].registered_at),
+            policies=policies[site.id],
         )
         for site in sites
     }
@@ -154,6 +153,20 @@ def _append(site: DatedConfigurations, row: Any) -> None:
 
 def _configuration(row: Any, *, active: bool) -> ConfigurationInForce:
     return ConfigurationInForce(active, row.provider_id, row.technology, row.village_code, row.kind)
+
+
+async def load_policies(session: AsyncSession, dated: Mapping[int, DatedConfigurations]) -> dict[int, SitePolicies]:
+    """Return what counts of each site under its contracts, by its id."""
+    assignments = await load_assignments(session, dated)
+    contracts = await load_contracts(session, {each.contract_id for of in assignments.values() for each in of})
+    return {
+        site_id: _policies(assignments.get(site_id, ()), contracts, site.registered_at)
+        for site_id, site in dated.items()
+    }
+
+
+def _degraded_counts(policies: Iterable[SitePolicies]) -> bool:
+    return any(policy.degraded_counts for of_site in policies for of_role in of_site for _, _, policy in of_role)
 
 
 async def load_assignments(

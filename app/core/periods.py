@@ -79,6 +79,12 @@ def parse_month(period: str) -> Period | None:
     return Period(midnight(first), midnight(first_of_next_month(first)))
 
 
+def last_whole_month(now: datetime) -> Period:
+    """Return the last month, in WITA, that is over."""
+    end = now.astimezone(WITA).date().replace(day=1)
+    return Period(midnight((end - timedelta(days=1)).replace(day=1)), midnight(end))
+
+
 def resolve_step(period: Period, step: Step | None) -> Step:
     """Return `step`, or one that suits the period's length. Raises Invalid when there would be over 10,000 rows."""
     length = period.end - period.start

@@ -45,12 +45,13 @@ def main() -> None:
             cluster.stop()
 
 
-async def _fill(url: str) -> str:
+async def fill(url: str, *, days: int) -> str:
+    """Fill a database with this many counted days of outages; return an API token for it."""
     engine = open_engine(url, name="bench", command_timeout_s=None)
     await migrate(engine)
     sessions = open_sessions(engine)
-    await write_past(sessions, days=DAYS)
-    await count_past(sessions, days=DAYS)
+    await write_past(sessions, days=days)
+    await count_past(sessions, days=days)
     await analyze(engine)
     async with transaction(sessions) as session:
         secret = await api_tokens.create_token(session, name="bench", role=Role.VIEWER)
@@ -60,7 +61,7 @@ async def _fill(url: str) -> str:
 
 def _repeat(server: str) -> None:
     url = asyncio.run(make_database(server))
-    headers = {"Authorization": f"Bearer {asyncio.run(_fill(url))}", "Accept-Encoding": "gzip"}
+    headers = {"Authorization": f"Bearer {asyncio.run(fill(url, days=DAYS))}", "Accept-Encoding": "gzip"}
     port = free_port()
     print(f"{'':<36}{'computed':>12}{'cached':>14}{'304':>12}   requests/s, highest p99, cached : computed")
     with (

@@ -1,0 +1,27 @@
+"""What a reader of the month's list has to know beside its figures, in both languages. Pure."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from app.core.clock import WITA, midnight
+from app.core.periods import Period, first_of_next_month
+from app.core.words import Bilingual, in_words
+
+
+def notes(period: Period, settled: datetime, now: datetime) -> Iterator[Bilingual]:
+    """Yield why figures of the period may still change, if they may without a correction."""
+    if _is_part_of_running_month(period, now):
+        yield in_words(
+            "The month is not over: figures reach up to {until}, and may still change.", until=wita(period.end)
+        )
+    if settled < period.end:
+        yield in_words("From {settled} on the figures are still being judged.", settled=wita(settled))
+
+
+def _is_part_of_running_month(period: Period, now: datetime) -> bool:
+    month = period.end.astimezone(WITA).date().replace(day=1)
+    return midnight(month) < period.end and now < midnight(first_of_next_month(month))
+
+
+def wita(moment: datetime) -> str:
+    return f"{moment.astimezone(WITA):%Y-%m-%d %H:%M:%S} WITA"

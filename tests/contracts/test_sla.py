@@ -1,0 +1,225 @@
+"""The month's list: a row for each site and contract, and sums that agree with whatever else tells a verdict."""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.contracts.sla_schemas import SlaOut
+from app.core.clock import WITA
+from app.judging import invalidation
+from app.judging.dirty_range import DirtyRange
+from tests.conftest import Cast
+from tests.factories import BERAU_VILLAGE
+from tests.support.monthly_close import AFTERWARDS, CLOSES, END, MONTH, START, close
+from tests.support.site_histories import set_states, site_since, under_contract
+from tests.support.uptime import count, get
+
+BEGAN = START - timedelta(days=3)
+TERMS: list[tuple[date, dict[str, Any]]] = [(MONTH - timedelta(days=40), {"sla_target_pct": 99})]
+KINDS = ("met", "missed", "undetermined", "no_contract", "no_service")
+
+
+async def sla(cast: Cast, person: str = "sari", **params: Any) -> Any:
+    return await get(getattr(cast, person), "/sla", **{"period": f"{MONTH:%Y-%m}", **params})
+
+
+async def site_down(session: AsyncSession, cast: Cast, hours: float, state: str = "down", **fields: Any) -> int:
+    """Register a site that was out for so many hours of the month, and up for the rest of it."""
+    since = START + timedelta(days=9)
+    states = [(since, state), (since + timedelta(hours=hours), "up")] if hours else []
+    return await site_since(session, cast, BEGAN, *states, AFTERWARDS, **fields)
+
+
+async def month(session: AsyncSession, cast: Cast) -> dict[str, int]:
+    """One site of each kind. The one that missed is of another provider, the one without a contract in Berau."""
+    sites = {
+        "met": await site_down(session, cast, 1),
+        "missed": await site_down(session, cast, 20, provider="iconplus", technology="leo", service_no="SID-7"),
+        "undetermined": await site_down(session, cast, 20, "unknown"),
+        "no_contract": await site_down(session, cast, 2, village_code=BERAU_VILLAGE),
+        "no_service": await site_since(session, cast, BEGAN, AFTERWARDS, lifecycle="planned"),
+    }
+    for kind in ("met", "missed", "undetermined", "no_service"):
+        await under_contract(session, sites[kind], valid_from=MONTH - timedelta(days=40), terms=TERMS)
+    return sites
+
+
+def kinds(answer: Any) -> dict[int, str]:
+    """Return what each row of the list counts as, by site."""
+    return {
+        row["site_id"]: row["verdict"] or ("no_service" if row["contract"] else "no_contract")
+        for row in answer["items"]
+    }
+
+
+async def test_the_list_has_a_row_for_each_site_and_contract_and_one_for_each_site_without(
+    session: AsyncSession, cast: Cast
+) -> None:
+    sites = await month(session, cast)
+    for counted in (False, True):
+        if counted:
+            await count(session)
+        answer = await sla(cast)
+        SlaOut.model_validate(answer)
+        assert kinds(answer) == {site_id: kind for kind, site_id in sites.items()}
+        missed = next(row for row in answer["items"] if row["site_id"] == sites["missed"])
+        assert (missed["provider"], missed["technology"], missed["service_no"]) == ("iconplus", "leo", "SID-7")
+        assert (missed["subdistrict"], missed["district"]) == ("Muara Badak", "Kabupaten Kutai Kartanegara")
+        assert missed["contract"]["number"] == f"K-{sites['missed']}"
+        seconds = round((END - START).total_seconds())
+        assert (missed["service_s"], missed["counted_down_s"], missed["target_pct"]) == (seconds, 20 * 3600, 99.0)
+        assert missed["availability_pct"] == (seconds - 72_000) * 100_000 // seconds / 1000
+        none = next(row for row in answer["items"] if row["site_id"] == sites["no_contract"])
+        assert (none["contract"], none["verdict"], none["service_s"]) == (None, None, 0)
+        assert none["reason"]["id"] != none["reason"]["en"] != ""
+
+
+async def test_totals_add_up_whatever_page_is_read(session: AsyncSession, cast: Cast) -> None:
+    sites = await month(session, cast)
+    await count(session)
+    whole = await sla(cast)
+    total = whole["totals"]["all"]
+    assert total["verdicts"] == dict.fromkeys(KINDS, 1)
+    assert total["sites"] == len(sites)
+    for name in ("service_s", "good_s", "counted_down_s", "unknown_s", "claimed_s"):
+        assert total[name] == sum(row[name] for row in whole["items"])
+        for parts in ("by_contract", "by_provider", "by_district"):
+            assert sum(part[name] for part in whole["totals"][parts]) == total[name], (parts, name)
+    for parts in ("by_provider", "by_district"):
+        for kind in KINDS:
+            assert sum(part["verdicts"][kind] for part in whole["totals"][parts]) == 1
+    assert {part["code"]: part["sites"] for part in whole["totals"]["by_district"]} == {"64.02": 4, "64.03": 1}
+    paged, cursor = [], None
+    while True:
+        page = await sla(cast, limit=2, **({"cursor": cursor} if cursor else {}))
+        assert page["totals"] == whole["totals"]
+        paged += page["items"]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert paged == whole["items"]
+
+
+async def test_the_list_is_filtered_by_several_values(session: AsyncSession, cast: Cast) -> None:
+    sites = await month(session, cast)
+    icon_contract = next(row for row in (await sla(cast))["items"] if row["site_id"] == sites["missed"])["contract"]
+    for params, found in (
+        ({"verdict": "missed,undetermined"}, ["missed", "undetermined"]),
+        ({"verdict": "no_contract"}, ["no_contract"]),
+        ({"provider": "iconplus"}, ["missed"]),
+        ({"provider": "telkom-wms,iconplus", "verdict": "met,missed"}, ["met", "missed"]),
+        ({"region": "64.03"}, ["no_contract"]),
+        ({"region": "64.02,64.03", "technology": "leo,geo"}, ["missed"]),
+        ({"technology": "geo"}, []),
+        ({"contract": icon_contract["number"]}, ["missed"]),
+        ({"contract": f"{icon_contract['id']},K-{sites['met']}"}, ["met", "missed"]),
+    ):
+        answer = await sla(cast, **params)
+        assert sorted(kinds(answer).values()) == found, params
+        counts = answer["totals"]["all"]["verdicts"]
+        assert {kind: counts[kind] for kind in KINDS if counts[kind]} == dict.fromkeys(found, 1), params
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"provider": "telkom-wms,iconpuls"}, "unknown_provider"),
+        ({"contract": "K-none"}, "unknown_contract"),
+        ({"region": "64.02,64.99"}, "unknown_region"),
+        ({"technology": "fiber,fibre"}, "enum"),
+        ({"verdict": "met,lost"}, "enum"),
+        ({"period": "2099-01"}, "in_the_future"),
+        ({"period": "October"}, "bad_period"),
+        ({"step": "hour"}, "unknown_parameter"),
+        ({"limit": 1001}, "less_than_equal"),
+        ({"cursor": "AAAA"}, "bad_cursor"),
+        ({"format": "csv", "limit": 5}, "whole_only"),
+        ({"format": "pdf"}, "enum"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(cast: Cast, params: dict[str, Any], code: str) -> None:
+    answer = await cast.sari.get("/sla", params={"period": f"{MONTH:%Y-%m}", **params})
+    assert (answer.status_code, [fault["code"] for fault in answer.json()["errors"]]) == (422, [code])
+
+
+async def test_nobody_reads_the_list_beyond_their_scope(session: AsyncSession, cast: Cast) -> None:
+    sites = await month(session, cast)
+    await count(session)
+    assert set(kinds(await sla(cast, "ben"))) == {sites["no_contract"]}
+    assert set(kinds(await sla(cast, "icon"))) == {sites["missed"]}
+    own = await sla(cast, "icon")
+    assert [part["provider"] for part in own["totals"]["by_provider"]] == ["iconplus"]
+    assert own["totals"]["all"]["sites"] == 1
+    assert (await cast.ben.get("/sla?region=64.02")).status_code == 403
+    assert (await cast.ben.get("/sla?region=64.03,64.02")).status_code == 403
+    for person, params in ((cast.icon, {"contract": f"K-{sites['met']}"}), (cast.icon, {"provider": "telkom-wms"})):
+        assert (await person.get("/sla", params=params)).status_code == 422
+    assert (await cast.stranger.get("/sla")).status_code == 401
+
+
+async def test_the_list_is_of_the_last_whole_month_unless_another_period_is_named(cast: Cast) -> None:
+    answer = await get(cast.sari, "/sla")
+    end = datetime.fromisoformat(answer["to"]).astimezone(WITA)
+    start = datetime.fromisoformat(answer["from"]).astimezone(WITA)
+    today = datetime.now(WITA).date()
+    assert end == datetime(today.year, today.month, 1, tzinfo=WITA)
+    assert (start.day, start.hour, (end - timedelta(days=1)).month) == (1, 0, start.month)
+    assert answer["notes"] == []
+
+
+async def test_sums_agree_with_each_sites_own_page_and_with_regions_and_rankings(
+    session: AsyncSession, cast: Cast
+) -> None:
+    await month(session, cast)
+    period = f"{MONTH:%Y-%m}"
+    for counted in (False, True):
+        if counted:
+            await count(session)
+        answer = await sla(cast)
+        for row in answer["items"]:
+            own = (await get(cast.sari, f"/sites/{row['site_id']}/uptime", period=period, step="month"))["total"]
+            if row["contract"] is None:
+                assert own["contract"] is None
+            else:
+                assert {name: row[name] for name in own["contract"]} == own["contract"]
+        for path, filters in (
+            ("/regions/64/uptime", {}),
+            ("/regions/64.02/uptime", {"region": "64.02"}),
+            ("/providers/iconplus/uptime", {"provider": "iconplus"}),
+            ("/providers/telkom-wms/uptime?technology=fiber", {"provider": "telkom-wms", "technology": "fiber"}),
+        ):
+            whole = (await sla(cast, **filters))["totals"]["all"]["verdicts"]
+            path, _, query = path.partition("?")
+            extra = dict(pair.split("=") for pair in query.split("&") if pair)
+            total = (await get(cast.sari, path, period=period, step="month", **extra))["total"]
+            assert total["verdicts"] == whole, path
+        for by in ("site", "region", "provider"):
+            ranking = await get(cast.sari, "/ranking", by=by, period=period)
+            entries = [*ranking["items"], *ranking["unranked"]]
+            for kind in KINDS[:4]:
+                assert sum(entry["verdicts"][kind] for entry in entries) == 1, (by, kind)
+
+
+async def test_a_closed_month_keeps_its_figures_with_the_correction_beside(session: AsyncSession, cast: Cast) -> None:
+    site_id = (await month(session, cast))["missed"]
+    await count(session)
+    before = next(row for row in (await sla(cast))["items"] if row["site_id"] == site_id)
+    assert (before["closed_at"], before["correction"]) == (None, None)
+    await close(session, CLOSES)
+    outage = START + timedelta(days=9)
+    await set_states(session, site_id, (START, "up"), (outage, "down"), (outage + timedelta(hours=2), "up"), AFTERWARDS)
+    async with session.begin():
+        await invalidation.invalidate(
+            session, [DirtyRange(site_id, outage, outage + timedelta(hours=20))], reason="late readings"
+        )
+    await close(session, CLOSES + timedelta(days=1))
+    answer = await sla(cast)
+    row = next(row for row in answer["items"] if row["site_id"] == site_id)
+    assert {name: row[name] for name in before if name not in {"closed_at", "correction"}} == {
+        name: before[name] for name in before if name not in {"closed_at", "correction"}
+    }
+    assert datetime.fromisoformat(row["closed_at"]) == CLOSES
+    assert (row["correction"]["verdict"], row["correction"]["counted_down_s"]) == ("met", 7200)
+    assert row["correction"]["corrected_because"] == "late readings"
+    assert answer["totals"]["all"]["verdicts"]["missed"] == 1
