@@ -75,8 +75,7 @@ def _resolve_names(rows: Sequence[SheetRow], index: RegistryIndex) -> None:
 def _draft(rows: Sequence[SheetRow], index: RegistryIndex, policy: AddressPolicy, probe: ProbeKind | None) -> None:
     for row in rows:
         site = matching.find_site(row, index)
-        if site is None:
-            default_probe.apply(row, policy, probe)
+        default_probe.apply(row, site, policy, probe)
         wrong = {fault.field for fault in row.faults}
         unmatched = site is None and bool(wrong & IDENTIFYING)
         matching.resolve_parent(row, site, index)

@@ -216,14 +216,17 @@ SITE_COLUMNS = (
         "Nomor kontrak",
         "number of the contract that covers the site",
         "nomor kontrak yang mencakup titik akses ini",
-        aliases=("kontrak", "no kontrak", "contract number"),
+        aliases=("kontrak", "no kontrak", "contract number", "kontrak nomor", "no kontrak spk", "nomor kontrak spk"),
     ),
     Column(
         "contract_from",
         "Mulai kontrak",
         "the day from which the contract covers the site; today if empty",
         "hari kontrak mulai mencakup titik akses ini; hari ini bila tidak diisi",
-        aliases=("tanggal mulai kontrak", "tmt kontrak", "awal kontrak", "contract start"),
+        aliases=(
+            *("tanggal mulai kontrak", "tmt kontrak", "awal kontrak", "contract start", "tgl kontrak"),
+            *("tgl mulai kontrak", "tanggal kontrak", "kontrak mulai", "kontrak mulai tanggal"),
+        ),
     ),
     Column(
         "device_model",

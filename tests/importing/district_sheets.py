@@ -19,6 +19,7 @@ ALIASES = {
     "iconplus": ["PLN Icon Plus", "Iconnet"],
     "starlink": ["SpaceX Starlink"],
 }
+CONTRACT = {"number": "027/KONTRAK/2026", "provider": "iconplus", "valid_from": "2026-01-01", "sla_target_pct": 99}
 
 
 @dataclass(slots=True)
@@ -226,16 +227,17 @@ def paser() -> DistrictSheet:
 def samarinda() -> DistrictSheet:
     names = villages("64.72.05")
     header = ["No.", "Kota", "Kecamatan", "Kelurahan", "Lokasi", "Alamat", "Nama Provider", "Jenis Jaringan", "Speed"]
-    header += ["IP WAN", "Contact Person", "No. WA"]
+    header += ["IP WAN", "Contact Person", "No. WA", "No Kontrak", "Tgl Kontrak"]
     rows: list[list[Any]] = [[], header]
     places = ("Kantor Kelurahan", "SDN 003", "Puskesmas", "Masjid Al-Hidayah", "SMPN 5 Samarinda", "Balai RT 12")
     for n, name in enumerate(names, 1):
         place = places[n % len(places)]
         rows.append([f"{n}.", "Samarinda", "Smd. Utara" if n == 2 else "SAMARINDA UTARA", name, f"{place} {name}"])
         rows[-1] += [f"Jl. Poros RT {n}", "Iconnet", "FTTH", 30, host(8, n), "Pak Joko", f"62812000{n}"]
+        rows[-1] += [CONTRACT["number"], "5 Januari 2026"]
     return DistrictSheet(
         "Diskominfo Samarinda",
-        "places by their own names, one of no known kind, a kecamatan in an abbreviation of its own",
+        "places by their own names, one of no known kind, a kecamatan abbreviated as nobody does, contract and start",
         book(("Data", rows, ())),
         len(names),
         {"4": {"subdistrict": "unknown_subdistrict"}, "5": {"venue": "enum"}},

@@ -39,6 +39,15 @@ async def test_the_caller_may_choose_another_for_all_new_sites_and_the_choice_is
     assert (await upload(cast.ana, file, key)).json()["errors"][0]["code"] == "key_reused"
 
 
+async def test_the_same_sheet_again_changes_nothing_also_where_an_address_was_left_out(cast: Cast) -> None:
+    file = f"{HEADER}\n{PINGED}\n{REPORTING}100.64.3.7"
+    for counted in ("create", "same"):
+        answer = await upload(cast.ana, file)
+        assert (answer.status_code, answer.json()["counts"][counted]) == (200, 2)
+    (cable,) = await dry_run(cast.ana, HEADER, "64.02.05.2005;fo;telkom wms;10.1.2.3", default_probe="push")
+    assert (probes([cable]), [fault["code"] for fault in cable["warnings"]]) == (["push"], ["private_host"])
+
+
 async def test_registered_sites_keep_their_probe_and_a_blank_cell_below_the_column_is_asked(cast: Cast) -> None:
     made = await register(cast, probe="push", host=None)
     (same,) = await dry_run(cast.ana, f"Kode titik akses;{HEADER}", f"{made['code']};;;;", default_probe="icmp")

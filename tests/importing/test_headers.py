@@ -33,6 +33,7 @@ SITE = [1, "Muara Badak Ulu", "FO", "Telkom", "198.51.100.20"]
         ("Kab/Kota", "district"),
         ("Kab./Kota", "district"),
         ("No. Kontrak", "contract"),
+        ("Tgl. Kontrak", "contract_from"),
         ("Tempat", "venue"),
         ("ID Pelanggan", "service_no"),
     ],
