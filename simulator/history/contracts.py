@@ -109,7 +109,7 @@ class PlannedContracts:
         yield PlannedContract(
             "0106",
             "orbit",
-            _terms(97, 650_000, 20, 5, service_from="06:00", service_to="22:00"),
+            _terms(97, 650_000, 20, 5, degraded_counts=True, service_from="06:00", service_to="22:00"),
             year,
         )
         yield PlannedContract(
@@ -117,7 +117,7 @@ class PlannedContracts:
         )
         yield PlannedContract("0108", "bestcamp-starlink", _terms(95, 4_800_000, 100, 15, min_outage_s=900), year)
         yield PlannedContract("0109", "iconplus", _terms(99.5, 5_000_000, 50, 25, **STRICT), year)
-        yield PlannedContract("0110", "iconplus", _terms(95, 7_500_000, 10, 2), year)
+        yield PlannedContract("0110", "iconplus", _terms(95, 7_500_000, 10, 2, degraded_counts=True), year)
 
 
 def _terms(target_pct: float, fee_idr: int, down_mbps: float, up_mbps: float, **others: Any) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def test_contracts_of_every_kind_are_in_use(
     assert {"power" in term.get("excluded_causes", ["power"]) for term in terms} == {True, False}
     assert {term.get("min_outage_s", 300) for term in terms} == {0, 300, 900}
     assert {term.get("excuses_parent", False) for term in terms} == {True, False}
+    assert {term.get("degraded_counts", False) for term in terms} == {True, False}
     assert {term["sla_target_pct"] for term in terms} >= {95, 99.5}
 
 
