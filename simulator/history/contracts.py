@@ -43,7 +43,7 @@ class PlannedContract:
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
+class PlannedAssignment:
     """A site is under a contract from a day up to another; `reason` says why that was recorded late."""
 
     contract: PlannedContract
@@ -66,7 +66,7 @@ class PlannedContracts:
     def day(self, of_month: int) -> date:
         return self.month + timedelta(days=of_month - 1)
 
-    def assignments(self, village_code: str, provider: str, technology: str) -> Iterator[Assignment]:
+    def assignments(self, village_code: str, provider: str, technology: str) -> Iterator[PlannedAssignment]:
         """Yield the contracts that an access point has been under since the start, in order of time."""
         if draw(village_code, "contract") < FORGOTTEN_SHARE:
             return
@@ -74,7 +74,7 @@ class PlannedContracts:
         ends = [*(started_on for _, started_on, _ in changes[1:]), self.by_key[changes[-1][0]].valid_to]
         for (key, started_on, reason), ended_on in zip(changes, ends, strict=True):
             if ended_on is None or ended_on > self.start:
-                yield Assignment(self.by_key[key], max(started_on, self.start), ended_on, reason)
+                yield PlannedAssignment(self.by_key[key], max(started_on, self.start), ended_on, reason)
 
     def _changes(self, village_code: str, provider: str, technology: str) -> Iterator[Change]:
         """Yield the key of each contract of an access point, since when, and why that was recorded late."""

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from app.registry.regions import REGIONS_CSV
-from simulator.history.contracts import Assignment, PlannedContracts
+from simulator.history.contracts import PlannedAssignment, PlannedContracts
 from simulator.villages import villages
 
 START, MONTH, NEXT = date(2026, 8, 30), date(2026, 10, 1), date(2026, 11, 1)
@@ -18,7 +18,7 @@ def planned() -> PlannedContracts:
 
 
 @pytest.fixture(scope="module")
-def assignments(planned: PlannedContracts) -> dict[str, list[Assignment]]:
+def assignments(planned: PlannedContracts) -> dict[str, list[PlannedAssignment]]:
     return {
         site["village_code"]: list(planned.assignments(site["village_code"], site["provider"], site["technology"]))
         for site in villages(REGIONS_CSV)
@@ -26,7 +26,7 @@ def assignments(planned: PlannedContracts) -> dict[str, list[Assignment]]:
 
 
 def test_contracts_of_every_kind_are_in_use(
-    planned: PlannedContracts, assignments: dict[str, list[Assignment]]
+    planned: PlannedContracts, assignments: dict[str, list[PlannedAssignment]]
 ) -> None:
     used = {assigned.contract.key for of_site in assignments.values() for assigned in of_site}
     assert used == set(planned.by_key)
@@ -46,7 +46,9 @@ def test_in_the_month_a_contract_begins_one_ends_and_one_has_new_terms(planned: 
     assert any(contract.addendum is not None and MONTH < contract.addendum[0] < NEXT for contract in contracts)
 
 
-def test_some_sites_moved_between_contracts_and_some_are_under_none(assignments: dict[str, list[Assignment]]) -> None:
+def test_some_sites_moved_between_contracts_and_some_are_under_none(
+    assignments: dict[str, list[PlannedAssignment]],
+) -> None:
     counts = Counter(len(of_site) for of_site in assignments.values())
     assert set(counts) == {0, 1, 2}
     assert counts[1] > counts[2] > counts[0] > 10
