@@ -154,15 +154,15 @@ async def _correct(session: AsyncSession, stale: Sequence[tuple[int, date, str]]
 
 
 def _is_corrected(published: dict[str, Any], figures: dict[str, Any]) -> bool:
-    """Whether a figure differs: not its words, a contract's number, or what months closed earlier do not have."""
-    return any(_without_words(figures[name]) != _without_words(value) for name, value in published.items())
+    """Whether a figure differs: not its words, how a contract is named, or what months closed earlier do not have."""
+    return any(_without_words(figures.get(name)) != _without_words(value) for name, value in published.items())
 
 
 def _without_words(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_words(item) for item in value]
     if isinstance(value, dict):
-        return {name: _without_words(item) for name, item in value.items() if name not in {"reason", "number"}}
+        return {name: _without_words(item) for name, item in value.items() if name not in {"reason", "number", "provider"}}
     return value
 
 
