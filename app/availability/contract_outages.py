@@ -1,7 +1,7 @@
 """Every outage that touches a site's contracts in a period: its bounds, what of it counts, why the rest does not."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,57 +11,21 @@ from app.access.scope import Caller
 from app.availability import site_history
 from app.availability.contract_outage_schemas import OutageKind
 from app.availability.contract_reader import contract_names
-from app.availability.contract_tally import SHORT, ContractTally
-from app.availability.contract_verdict import (
-    ContractName,
-    contract_verdicts,
-    exclusions_in_words,
-    visible_policies,
-)
+from app.availability.contract_verdict import ContractName, contract_verdicts, visible_policies
+from app.availability.counted_runs import CountedRun, counted_runs
 from app.availability.counting import CountableHistory, cut_slices
 from app.availability.intervals import FOREVER
-from app.availability.policy import ContractPolicy
 from app.availability.site_history import SiteRef
-from app.availability.slices import Run, Slice
+from app.availability.slices import Run
 from app.availability.tally import Tally
 from app.availability.timeline import TimelineSegment, timelines
 from app.core.clock import floor_second, from_slot, to_slot
 from app.core.periods import Period
-from app.core.words import Bilingual, duration_in_words, in_words, joined
 from app.incidents import recorded_outages
 from app.incidents.outages import LedgerSegment, Outage, ServicePeriod, derive_outages
 from app.incidents.recorded_outages import RecordedCause, RecordedOutage
 from app.judging.claim_store import claims_of
-from app.registry.models import LinkRole, Site
-
-
-@dataclass(slots=True)
-class CountedRun:
-    """A run as one contract counts it within the period."""
-
-    run: Run
-    policy: ContractPolicy
-    tally: ContractTally = field(default_factory=ContractTally)
-
-    @property
-    def compared_s(self) -> int:
-        """Return what the least duration of the terms is compared with."""
-        length = self.run.lengths.get(self.policy.terms.link_role)
-        return 0 if length is None else length.proven_s
-
-
-def counted_runs(slices: Iterable[Slice]) -> list[CountedRun]:
-    """Return each downtime of the slices under each of its contracts, and degraded time where the terms count it."""
-    found: dict[tuple[Run, int, LinkRole], CountedRun] = {}
-    for slice_ in slices:
-        for contract in slice_.contracts if slice_.run is not None else ():
-            policy = contract.policy
-            if slice_.run is None or (slice_.run.is_degraded and not policy.degraded_counts):
-                continue
-            key = slice_.run, policy.terms.contract_id, policy.terms.link_role
-            counted = found.setdefault(key, CountedRun(slice_.run, policy))
-            counted.tally.add(slice_.length_s, contract.counted_as, claimed=slice_.claimed)
-    return sorted(found.values(), key=lambda counted: counted.run.started_at)
+from app.registry.models import Site
 
 
 async def contract_outages(
@@ -111,7 +75,7 @@ async def _describe(
     return [
         {
             **_bounds(counted.run, segments, outages.get(counted.run.outage_at), lasts_at=last),
-            **_counted(counted),
+            **counted.figures,
             **_cause(counted.run, causes),
             **_incident(counted.run, recorded),
             "contract": names[counted.policy.terms.contract_id]._asdict(),
@@ -159,36 +123,6 @@ def _bounds(run: Run, segments: Sequence[TimelineSegment], outage: Outage | None
         "duration_min_s": None if outage is None else outage.proven_s,
         "duration_max_s": _seconds(last_ok_at, first_ok_after),
     }
-
-
-def _counted(counted: CountedRun) -> dict[str, Any]:
-    tally = counted.tally
-    return {
-        "counted_s": tally.counted_down_s,
-        "excluded": dict(sorted(tally.excluded.items())),
-        "unknown_s": tally.unknown_s,
-        "compared_s": counted.compared_s,
-        "min_outage_s": counted.policy.min_outage_s,
-        "why": _why(counted),
-    }
-
-
-def _why(counted: CountedRun) -> Bilingual:
-    """Return in words what of an outage counts, what is left out, and what nobody knows."""
-    tally, sentences = counted.tally, []
-    if tally.service_s == 0:
-        return in_words("Outside of service, or of service hours.")
-    if tally.counted_down_s:
-        sentences.append(in_words("Counted as down: {seconds}.", seconds=duration_in_words(tally.counted_down_s)))
-    if tally.excluded:
-        sentences.append(in_words("Left out: {reasons}.", reasons=exclusions_in_words(tally.excluded)))
-    if tally.unknown_s:
-        seconds = duration_in_words(tally.unknown_s)
-        sentences.append(in_words("Not seen, or contested by its device: {seconds}.", seconds=seconds))
-    if tally.counted_down_s or SHORT in tally.excluded:
-        proven, least = duration_in_words(counted.compared_s), duration_in_words(counted.policy.min_outage_s)
-        sentences.append(in_words("Proven: {proven}; outages count from {least} on.", proven=proven, least=least))
-    return joined(sentences)
 
 
 def _cause(run: Run, causes: Sequence[RecordedCause]) -> dict[str, Any]:

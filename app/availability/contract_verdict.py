@@ -6,32 +6,13 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, NamedTuple
 
 from app.availability import contract_tally
-from app.availability.contract_tally import MAINTENANCE, PARENT, SHORT, ContractTally, Stretch
+from app.availability.contract_tally import ContractTally, Stretch
+from app.availability.contract_words import reason_in_words
 from app.availability.intervals import Interval, IntervalMap, clip, fill_gaps
 from app.availability.policy import ContractPolicy, SitePolicies, TermsKey
 from app.core.clock import from_slot, to_slot
 from app.core.periods import Period
-from app.core.words import Bilingual, duration_in_words, in_words, joined, number_in_words
-from app.registry.models import Cause, LinkRole
-
-# Why seconds were left out, the causes in the words of GLOSSARY: translated where a verdict is told.
-REASONS = {
-    MAINTENANCE: "maintenance",
-    SHORT: "shorter than the contract counts",
-    PARENT: "parent down",
-    Cause.LINK: "link",
-    Cause.PROVIDER: "provider",
-    Cause.POWER: "power",
-    Cause.DEVICE: "device",
-    Cause.UNPLUGGED: "unplugged",
-    Cause.BILLING: "billing",
-    Cause.QUOTA: "quota",
-    Cause.WEATHER: "weather",
-    Cause.VANDALISM: "vandalism",
-    Cause.PLANNED: "planned works",
-    Cause.MONITORING: "monitoring",
-    Cause.UNCLASSIFIED: "unclassified",
-}
+from app.registry.models import LinkRole
 
 
 class ContractName(NamedTuple):
@@ -141,7 +122,7 @@ def _verdict(
         **_figures(whole),
         "target_pct": float(targets.pop()) if len(targets) == 1 else None,
         "verdict": verdict,
-        "reason": reason(whole, _required_pct(stretches, verdict), verdict, period_s),
+        "reason": reason_in_words(whole, _required_pct(stretches, verdict), verdict, period_s),
         "stretches": [_stretch(*of_terms) for of_terms in counted] if len(counted) > 1 else [],
     }
 
@@ -171,58 +152,4 @@ def _required_pct(stretches: Sequence[Stretch], verdict: str | None) -> Decimal:
     needed = sum((stretch.target_pct * stretch.tally.service_s for stretch in stretches), Decimal(0))
     return (needed / max(service_s, 1)).quantize(
         Decimal("0.001"), ROUND_CEILING if verdict == "missed" else ROUND_FLOOR
-    )
-
-
-def reason(tally: ContractTally, required_pct: Decimal, verdict: str | None, period_s: int) -> Bilingual:
-    """Return in words why the verdict is what it is, what was left out, and how much of the period it is about."""
-    sentences = [_verdict_in_words(tally, required_pct, verdict)]
-    if tally.counted_down_s:
-        sentences.append(in_words("Counted as down: {seconds}.", seconds=duration_in_words(tally.counted_down_s)))
-    if tally.excluded:
-        sentences.append(in_words("Left out: {reasons}.", reasons=exclusions_in_words(tally.excluded)))
-    if tally.covered_s != period_s:
-        covered, whole = duration_in_words(tally.covered_s), duration_in_words(period_s)
-        sentences.append(in_words("It covers {covered} of {whole}.", covered=covered, whole=whole))
-    return joined(sentences)
-
-
-def exclusions_in_words(excluded: Mapping[str, int]) -> Bilingual:
-    """Return the reasons with their durations, the longest first."""
-    longest_first = sorted(excluded.items(), key=lambda reason: (-reason[1], reason[0]))
-    return joined(
-        (joined([in_words(REASONS[name]), duration_in_words(seconds)]) for name, seconds in longest_first), ", "
-    )
-
-
-def _verdict_in_words(tally: ContractTally, required_pct: Decimal, verdict: str | None) -> Bilingual:
-    if verdict is None or tally.worst_pct is None or tally.best_pct is None:
-        return in_words("No verdict: not a second of service in this period.")
-    worst, best, required = (number_in_words(pct) for pct in (tally.worst_pct, tally.best_pct, required_pct))
-    unknown = duration_in_words(tally.unknown_s)
-    if verdict == "met":
-        if tally.unknown_s == 0:
-            return in_words("Met: {worst}% available; {required}% is required.", worst=worst, required=required)
-        return in_words(
-            "Met: at least {worst}% available, even if all of the unknown {unknown} was down; {required}% is required.",
-            worst=worst,
-            unknown=unknown,
-            required=required,
-        )
-    if verdict == "missed":
-        if tally.unknown_s == 0:
-            return in_words("Missed: {best}% available; {required}% is required.", best=best, required=required)
-        return in_words(
-            "Missed: at most {best}% available, even if all of the unknown {unknown} was good; "
-            "{required}% is required.",
-            best=best,
-            unknown=unknown,
-            required=required,
-        )
-    return in_words(
-        "Undetermined: between {worst}% and {best}% available, as {unknown} is unknown; {required}% is required.",
-        worst=worst,
-        best=best,
-        unknown=unknown,
-        required=required,
     )

@@ -22,6 +22,7 @@ from app.postgres.engine import Counter, among, bump
 from app.registry.models import Site
 
 BATCH = 500  # site-months a run
+WORDS = {"reason", "number", "provider"}  # in stored figures: how a verdict is told, and a contract named
 CHUNK = 10  # sites at a time: the worker's event loop runs probes in between
 
 # Every month that is due to be closed and in which the site was in service under a valid contract.
@@ -162,7 +163,7 @@ def _without_words(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_words(item) for item in value]
     if isinstance(value, dict):
-        return {name: _without_words(item) for name, item in value.items() if name not in {"reason", "number", "provider"}}
+        return {name: _without_words(item) for name, item in value.items() if name not in WORDS}
     return value
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from app.availability.contract_verdict import REASONS
+from app.availability.contract_words import REASONS
 from app.core.words import Bilingual, in_words
 from app.registry.models import Cause, ContractTerms
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.availability.contract_outages import counted_runs
 from app.availability.contract_tally import ContractTally
+from app.availability.counted_runs import counted_runs
 from app.availability.counting import CountableHistory, cut_slices, tally_parts
 from app.availability.day_rows import day_rows
 from app.availability.intervals import align

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from app.access.rights import REFUSALS
-from app.availability.contract_verdict import REASONS
+from app.availability.contract_words import REASONS
 from app.contracts import left_out
 from app.core.errors import Problem
 from app.core.i18n import preferred_language

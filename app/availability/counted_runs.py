@@ -1,0 +1,51 @@
+"""The downtimes of a period as its contracts count them: what counts of each, and why the rest does not. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.availability.contract_tally import ContractTally
+from app.availability.contract_words import why_in_words
+from app.availability.policy import ContractPolicy
+from app.availability.slices import Run, Slice
+from app.registry.models import LinkRole
+
+
+@dataclass(slots=True)
+class CountedRun:
+    """A run as one contract counts it within the period."""
+
+    run: Run
+    policy: ContractPolicy
+    tally: ContractTally = field(default_factory=ContractTally)
+
+    @property
+    def compared_s(self) -> int:
+        """Return what the least duration of the terms is compared with."""
+        length = self.run.lengths.get(self.policy.terms.link_role)
+        return 0 if length is None else length.proven_s
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        return {
+            "counted_s": self.tally.counted_down_s,
+            "excluded": dict(sorted(self.tally.excluded.items())),
+            "unknown_s": self.tally.unknown_s,
+            "compared_s": self.compared_s,
+            "min_outage_s": self.policy.min_outage_s,
+            "why": why_in_words(self.tally, self.compared_s, self.policy.min_outage_s),
+        }
+
+
+def counted_runs(slices: Iterable[Slice]) -> list[CountedRun]:
+    """Return each downtime of the slices under each of its contracts, and degraded time where the terms count it."""
+    found: dict[tuple[Run, int, LinkRole], CountedRun] = {}
+    for slice_ in slices:
+        for contract in slice_.contracts if slice_.run is not None else ():
+            policy = contract.policy
+            if slice_.run is None or (slice_.run.is_degraded and not policy.degraded_counts):
+                continue
+            key = slice_.run, policy.terms.contract_id, policy.terms.link_role
+            counted = found.setdefault(key, CountedRun(slice_.run, policy))
+            counted.tally.add(slice_.length_s, contract.counted_as, claimed=slice_.claimed)
+    return sorted(found.values(), key=lambda counted: counted.run.started_at)
