@@ -26,7 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 dev: $(DEV_STAMP)  ## add what tests, lint and benchmarks need
 
 $(DEV_STAMP): $(STAMP) requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
 demo: install  ## every village of Kaltim over a simulated network (PORT=8000, ARGS=...)

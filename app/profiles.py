@@ -15,6 +15,8 @@ LONGEST_PACKET_TIMEOUT_S = 3
 
 
 class Technology(StrEnum):
+    """`fiber`, `radio`, `cellular`, `leo`: low-orbit satellite, `geo`: geostationary satellite (VSAT)."""
+
     FIBER = "fiber"
     RADIO = "radio"
     CELLULAR = "cellular"

@@ -9,6 +9,10 @@ from enum import StrEnum
 
 
 class ProbeKind(StrEnum):
+    """`icmp`: echo requests; `tcp`: a connection to `port`; `http`: a request of `url`; `push`: the site's own device
+    reports.
+    """
+
     ICMP = "icmp"
     TCP = "tcp"
     HTTP = "http"
@@ -16,9 +20,11 @@ class ProbeKind(StrEnum):
 
 
 class Outcome(StrEnum):
-    OK = "ok"  # at least one answer
-    TIMEOUT = "timeout"  # we probed properly and nothing answered
-    FAULT = "fault"  # we failed to probe: our fault, never the site's
+    """`ok`: at least one answer; `timeout`: none; `fault`: we failed to look, never the site's fault."""
+
+    OK = "ok"
+    TIMEOUT = "timeout"
+    FAULT = "fault"
 
 
 # The source of a reading.

@@ -10,6 +10,10 @@ from app.postgres.engine import Base, Moment
 
 
 class Role(StrEnum):
+    """`province_admin`, `province_operator`; `district_admin`, `district_operator`: within their district; `viewer`:
+    reads; `provider_viewer`: reads its provider's own sites. Admins also manage accounts and tokens.
+    """
+
     PROVINCE_ADMIN = "province_admin"
     PROVINCE_OPERATOR = "province_operator"
     DISTRICT_ADMIN = "district_admin"
@@ -24,7 +28,7 @@ PROVINCIAL = frozenset({Role.PROVINCE_ADMIN, Role.PROVINCE_OPERATOR})
 
 
 class Source(StrEnum):
-    """Where a change came from."""
+    """Where a change came from: `api`; `cli`: the command line; `import`: a spreadsheet."""
 
     API = "api"
     CLI = "cli"
@@ -32,16 +36,18 @@ class Source(StrEnum):
 
 
 class Audited(StrEnum):
-    """The kind of object that an audit entry is about."""
+    """The kind of object that an audit entry is about: `account`, `token`, `provider`, `contract`, `site_contract` (a
+    site's days under a contract), `site`, `file` (an import), `contacts` (their export), `maintenance`, `incident`.
+    """
 
     ACCOUNT = "account"
     TOKEN = "token"  # noqa: S105  # no secret
     PROVIDER = "provider"
     CONTRACT = "contract"
-    SITE_CONTRACT = "site_contract"  # a site's days under a contract
+    SITE_CONTRACT = "site_contract"
     SITE = "site"
-    FILE = "file"  # an import
-    CONTACTS = "contacts"  # an export of them
+    FILE = "file"
+    CONTACTS = "contacts"
     MAINTENANCE = "maintenance"
     INCIDENT = "incident"
 

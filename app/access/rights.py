@@ -6,10 +6,14 @@ from app.access.models import ADMINS, PROVINCIAL, WRITERS, Role
 
 
 class Right(StrEnum):
-    READ = "read"  # everything within the scope
-    WRITE = "write"  # register, edit, import, acknowledge, plan maintenance: within the scope
-    PROVINCE = "province"  # change what all districts share: providers, contracts
-    ADMINISTER = "administer"  # accounts, tokens, the audit log: within the scope
+    """`read`: everything within the scope; `write`: register, edit, import, acknowledge, plan maintenance; `province`:
+    change what all districts share (providers, contracts); `administer`: accounts, tokens, the audit log.
+    """
+
+    READ = "read"
+    WRITE = "write"
+    PROVINCE = "province"
+    ADMINISTER = "administer"
 
 
 HOLDERS: dict[Right, frozenset[Role]] = {

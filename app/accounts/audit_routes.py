@@ -26,7 +26,9 @@ from app.web.problem_details import problems
 
 router = APIRouter(tags=["access"])
 
-AuditLimit = Annotated[int | None, Query(ge=1, le=MAX_LIMIT, description="items per page; default 100, in CSV all")]
+AuditLimit = Annotated[
+    int | None, Query(ge=1, le=MAX_LIMIT, description="items per page; default 100, in CSV all", examples=[100])
+]
 Word = Annotated[str | None, Query(min_length=1, max_length=100)]
 
 CHUNK = 1000
@@ -50,6 +52,8 @@ EXAMPLE: dict[str, Any] = {
 
 
 class AuditFormat(StrEnum):
+    """`json`: pages; `csv`: all entries as a table."""
+
     JSON = "json"
     CSV = "csv"
 
@@ -62,12 +66,12 @@ class AuditOut(BaseModel):
     actor: str = Field(description="the username, also of a token's owner; two words where no account is behind it")
     account_id: int | None
     token_id: int | None = Field(description="null: in a session of the console")
-    token_name: str | None
+    token_name: str | None = Field(description="name of that token")
     source: Source
     address: str | None = Field(description="where the request came from")
-    action: str
+    action: str = Field(description="what was done, such as create, change or export")
     object: Audited
-    object_id: str
+    object_id: str = Field(description="id of that object")
     region_code: str | None = Field(description="null: concerns the whole province")
     reason: str | None
     before: dict[str, Any] | None
@@ -104,7 +108,10 @@ async def list_audit(
     cursor: Cursor = None,
     accept: Annotated[str | None, Header()] = None,
 ) -> Any:
-    """Audit entries within your region, newest first."""
+    """Audit log: who changed what.
+
+    Entries within your region, newest first.
+    """
     before = BY_ID.read(cursor)
     if format is AuditFormat.CSV or (format is None and "text/csv" in (accept or "")):
         if criteria.region is not None:

@@ -17,7 +17,10 @@ router = APIRouter(prefix="/accounts", tags=["access"], route_class=JsonRoute)
 
 @router.get("", response_model=Page[AccountOut], responses=problems(403))
 async def list_accounts(session: Session, caller: Admin, limit: Limit = 100, cursor: Cursor = None) -> dict[str, Any]:
-    """Accounts within your region."""
+    """List accounts.
+
+    Those within your region.
+    """
     accounts = await store.list_accounts(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
     page, next_cursor = BY_ID.page([store.present(account) for account in accounts], limit, itemgetter("id"))
     return {"items": page, "next_cursor": next_cursor}
@@ -32,9 +35,10 @@ async def create_account(
     response: Response,
     idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
-    """Create an account; you cannot grant more than your own rights and region.
+    """Create an account.
 
-    Without a password one is generated and shown once; its owner changes it at the first sign-in.
+    You cannot grant more than your own rights and region. Without a password one is generated and shown once; its owner
+    changes it at the first sign-in.
     """
     if account_id := await idempotency.find(session, account, caller=caller):
         return store.present(await store.get_account(session, account_id, caller=caller))
@@ -48,6 +52,7 @@ async def create_account(
 
 @router.get("/{id}", response_model=AccountOut, responses=problems(403, 404))
 async def get_account(session: Session, caller: Admin, id: RowId, response: Response) -> dict[str, Any]:
+    """One account."""
     row = await store.get_account(session, id, caller=caller)
     response.headers["ETag"] = f'"{row.account.version}"'
     return store.present(row)
@@ -57,22 +62,29 @@ async def get_account(session: Session, caller: Admin, id: RowId, response: Resp
 async def patch_account(
     session: Session, caller: Admin, id: RowId, patch: AccountPatch, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Change an account: at once for its sessions, within five seconds for its tokens.
+    """Change an account.
 
-    A token that exceeds its owner stops working. The last admin of the province cannot be disabled or demoted.
+    At once for its sessions, within five seconds for its tokens. A token that exceeds its owner stops working. The last
+    admin of the province cannot be disabled or demoted.
     """
     return store.present(await store.patch_account(session, id, patch, caller=caller, if_match=read_version(if_match)))
 
 
 @router.delete("/{id}", status_code=204, responses=problems(403, 404, 409))
 async def disable_account(session: Session, caller: Admin, id: RowId) -> None:
-    """Disable an account: its sessions end and its tokens stop working. Idempotent."""
+    """Disable an account.
+
+    Its sessions end and its tokens stop working. Idempotent.
+    """
     await store.disable_account(session, id, caller=caller)
 
 
 @router.post("/{id}/reset-password", response_model=AccountMade, responses=problems(403, 404))
 async def reset_password(session: Session, caller: Admin, id: RowId, response: Response) -> dict[str, Any]:
-    """Generate a password, shown once; sessions end, and the owner changes it at the first sign-in."""
+    """Reset an account's password.
+
+    One is generated and shown once; sessions end, and the owner changes it at the first sign-in.
+    """
     row, initial_password = await store.reset_password(session, id, caller=caller)
     response.headers["Cache-Control"] = "no-store"
     return store.present(row) | {"initial_password": initial_password}

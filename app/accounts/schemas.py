@@ -69,6 +69,17 @@ TOKEN_OUT: dict[str, Any] = {
     "last_used_at": None,
 }
 
+ME: dict[str, Any] = {
+    "name": "Ana Lestari",
+    "username": "ana",
+    **GRANTED,
+    "region": "Kabupaten Kutai Kartanegara",
+    "account_id": 3,
+    "token_id": None,
+    "expires_at": "2026-11-24T18:00:00Z",
+    "rights": ["read", "write"],
+    "must_change_password": False,
+}
 PASSWORDS: dict[str, Any] = {
     "current_password": "7c9u-x2mk-pw4e-hd3q",
     "new_password": "kapal lewat sungai pagi",
@@ -83,7 +94,9 @@ class AccountIn(BaseModel):
     role: Role
     region_code: Code
     provider: Slug | None = None
-    password: Password | None = Field(None, description="default: one is generated, and shown once")
+    password: Password | None = Field(
+        None, description="default: one is generated, and shown once", examples=["kapal lewat sungai pagi"]
+    )
 
 
 class AccountPatch(BaseModel):
@@ -117,15 +130,17 @@ class AccountOut(BaseModel):
     provider: str | None
     must_change_password: bool = Field(description="somebody else chose its password")
     created_at: datetime
-    password_changed_at: datetime
-    last_signed_in_at: datetime | None
+    password_changed_at: datetime = Field(description="when its password was last set")
+    last_signed_in_at: datetime | None = Field(description="when it last signed in; null: never")
     disabled_at: datetime | None
     version: int = Field(description="opaque: send it back as If-Match")
 
 
 class AccountMade(AccountOut):
     initial_password: str | None = Field(
-        None, description="shown this once; null when the request had one, or is a repetition"
+        None,
+        description="shown this once; null when the request had one, or is a repetition",
+        examples=["7c9u-x2mk-pw4e-hd3q"],
     )
 
 
@@ -157,11 +172,15 @@ class TokenOut(BaseModel):
     expires_at: datetime | None
     revoked_at: datetime | None
     revoked_by: str | None
-    last_used_at: datetime | None
+    last_used_at: datetime | None = Field(description="when it was last used, to about a minute; null: never")
 
 
 class TokenMade(TokenOut):
-    token: str | None = Field(None, description="the secret, shown this once; null in the response to a repetition")
+    token: str | None = Field(
+        None,
+        description="the secret, shown this once; null in the response to a repetition",
+        examples=["sinyal_5VqN8xk2"],
+    )
 
 
 class SignInIn(BaseModel):
@@ -172,17 +191,19 @@ class SignInIn(BaseModel):
     username: Annotated[
         str, StringConstraints(max_length=MAX_USERNAME), AfterValidator(reject_nul), BeforeValidator(_lower)
     ]
-    password: Password
+    password: Password = Field(description="its password")
 
 
 class PasswordIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [PASSWORDS]})
 
-    current_password: Password
+    current_password: Password = Field(description="the password that you have")
     new_password: Password = Field(description="12 to 256 characters, not easily guessed")
 
 
 class MeOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [ME]})
+
     name: str
     username: str | None = Field(description="of the account, or of the token's owner")
     role: Role
@@ -192,11 +213,13 @@ class MeOut(BaseModel):
     account_id: int | None
     token_id: int | None = Field(description="null in a session of the console")
     expires_at: datetime | None = Field(description="end of the token, or latest end of the session")
-    rights: list[Right]
+    rights: list[Right] = Field(description="what your role may do within its scope")
     must_change_password: bool = Field(description="until then only /me and /session are allowed")
 
 
 class SessionOut(BaseModel):
-    account: MeOut
-    csrf_token: str = Field(description="send it as header X-CSRF-Token with POST, PATCH and DELETE")
+    account: MeOut = Field(description="whose session it is")
+    csrf_token: str = Field(
+        description="send it as header X-CSRF-Token with POST, PATCH and DELETE", examples=["b5d1f0c27a934e88"]
+    )
     expires_at: datetime = Field(description="at the latest; sooner when idle")

@@ -32,9 +32,10 @@ NO_SESSION = "This request was authenticated by a token: a session begins with P
 
 @router.post("/session", response_model=SessionOut, responses=problems(429), dependencies=[Depends(open_to_all)])
 async def sign_in(credentials: SignInIn, request: Request, response: Response) -> dict[str, Any]:
-    """Sign in: sets a cookie that scripts cannot read, and returns the CSRF token that unsafe requests need.
+    """Sign in.
 
-    Wrong passwords lead to ever longer waits (429 with `Retry-After`).
+    Sets a cookie that scripts cannot read, and returns the CSRF token that unsafe requests need. Wrong passwords lead
+    to ever longer waits (429 with `Retry-After`).
     """
     opened = await signing.sign_in(
         request.app.state.sessions,
@@ -51,6 +52,7 @@ async def sign_in(credentials: SignInIn, request: Request, response: Response) -
 async def get_session(
     session: Session, caller: SignedIn, request: Request, response: Response, secret: SessionSecret
 ) -> dict[str, Any]:
+    """The session that you are signed in with."""
     if caller.token_id is not None or secret is None:
         raise NotFound(NO_SESSION)
     response.headers["Cache-Control"] = "no-store"
@@ -61,7 +63,10 @@ async def get_session(
 async def sign_out(
     session: Session, caller: SignedIn, request: Request, response: Response, secret: SessionSecret
 ) -> None:
-    """End this session. Tokens stay valid."""
+    """Sign out.
+
+    Ends this session. Tokens stay valid.
+    """
     if caller.token_id is None and secret is not None:
         await sessions.end(session, secret)
         response.delete_cookie(COOKIE, **_cookie(request))
@@ -78,7 +83,10 @@ async def get_me(session: Session, caller: SignedIn, request: Request, secret: S
 
 @router.post("/me/password", response_model=SessionOut, responses=problems(403, 429))
 async def change_password(caller: SignedIn, body: PasswordIn, request: Request, response: Response) -> dict[str, Any]:
-    """All your sessions end; this one continues with a new cookie and CSRF token. API tokens stay valid."""
+    """Change your password.
+
+    All your sessions end; this one continues with a new cookie and CSRF token. API tokens stay valid.
+    """
     if caller.token_id is not None:
         raise NotAllowed(NO_SESSION)
     opened = await signing.change_password(

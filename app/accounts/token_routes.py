@@ -17,7 +17,10 @@ router = APIRouter(prefix="/tokens", tags=["access"], route_class=JsonRoute)
 
 @router.get("", response_model=Page[TokenOut], responses=problems(403))
 async def list_tokens(session: Session, caller: Admin, limit: Limit = 100, cursor: Cursor = None) -> dict[str, Any]:
-    """Tokens within your region, revoked and expired ones included, without their secrets."""
+    """List API tokens.
+
+    Those within your region, revoked and expired ones included, without their secrets.
+    """
     rows = await tokens.list_tokens(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
     page, next_cursor = BY_ID.page(rows, limit, itemgetter("id"))
     return {"items": page, "next_cursor": next_cursor}
@@ -27,7 +30,10 @@ async def list_tokens(session: Session, caller: Admin, limit: Limit = 100, curso
 async def create_token(
     session: Session, caller: Admin, token: TokenIn, response: Response, idempotency: IdempotencyKey
 ) -> dict[str, Any]:
-    """Create a token. It never exceeds what its owner may do at that moment; the secret is shown once."""
+    """Create an API token.
+
+    It never exceeds what its owner may do at that moment; the secret is shown once.
+    """
     if token_id := await idempotency.find(session, token, caller=caller):
         return await tokens.get_token(session, token_id, caller=caller)
     token_id, secret = await tokens.create_token(
@@ -47,5 +53,8 @@ async def create_token(
 
 @router.delete("/{id}", status_code=204, responses=problems(403, 404))
 async def revoke_token(session: Session, caller: Admin, id: RowId) -> None:
-    """Revoke a token within five seconds. Idempotent."""
+    """Revoke an API token.
+
+    Within five seconds. Idempotent.
+    """
     await tokens.revoke_token(session, id, caller=caller)

@@ -21,7 +21,12 @@ from probes.contract import AGENT
 
 
 class Unheeded(StrEnum):
-    """Why a site's silence does not count, by the rules of app/worker/missed_pushes.py."""
+    """Why a site's silence does not count (app/worker/missed_pushes.py).
+
+    `not_pushed`: the site is not active, or not measured by an agent; `never_heard`: it never sent a push; `token`: its
+    last push used a token that is not valid now; `ingest`: the service is not proven to receive pushes; `few_others`:
+    fewer than two other sites sent one recently.
+    """
 
     NOT_PUSHED = "not_pushed"  # suspended, retired, or measured by another probe
     NEVER_HEARD = "never_heard"

@@ -9,11 +9,13 @@ from app.postgres.engine import Base, Moment
 
 
 class AgentKind(StrEnum):
+    """A device's platform: `routeros`, `openwrt`, `linux`, `windows`; `own`: your own program, with a token alone."""
+
     ROUTEROS = "routeros"
     OPENWRT = "openwrt"
     LINUX = "linux"
     WINDOWS = "windows"
-    OWN = "own"  # written by the site's owner: it gets only a token
+    OWN = "own"
 
 
 class DeviceToken(Base):

@@ -36,10 +36,11 @@ def script_or_problems(status: int, *others: int) -> ProblemResponses:
     "/agent", status_code=201, response_class=PlainTextResponse, responses=script_or_problems(201, 403, 404, 409)
 )
 async def issue_agent(session: Session, caller: Writer, request: Request, id: SiteId, kind: RequiredKind) -> Response:
-    """Issue the script of the site's agent with a new token, shown only once; earlier tokens are revoked.
+    """Issue the script of a site's agent.
 
-    For the kind `own`, return only the token, for an agent that you write yourself. If `SINYAL_PUBLIC_URL` is not set,
-    the header `X-Sinyal-Warning` states the address that the script uses instead.
+    With a new token, shown only once; earlier tokens are revoked. For the kind `own`, return only the token, for an
+    agent that you write yourself. If `SINYAL_PUBLIC_URL` is not set, the header `X-Sinyal-Warning` states the address
+    that the script uses instead.
     """
     content = await installation.issue(
         session, id, kind, caller=caller, settings=settings(request), url=ingest_url(request)
@@ -50,7 +51,10 @@ async def issue_agent(session: Session, caller: Writer, request: Request, id: Si
 
 @router.get("/agent", response_class=PlainTextResponse, responses=script_or_problems(200, 404))
 async def preview_agent(session: Session, caller: Reader, request: Request, id: SiteId, kind: RequiredKind) -> Response:
-    """Get the script with a placeholder for the token."""
+    """Preview the script of a site's agent.
+
+    With a placeholder for the token.
+    """
     content = await installation.preview(
         session, id, kind, caller=caller, settings=settings(request), url=ingest_url(request)
     )
@@ -59,13 +63,21 @@ async def preview_agent(session: Session, caller: Reader, request: Request, id: 
 
 @router.delete("/agent", status_code=204, responses=problems(403, 404))
 async def revoke_agent(session: Session, caller: Writer, id: SiteId) -> None:
-    """Revoke the site's device tokens and withdraw its unused codes; its history stays. Idempotent."""
+    """Revoke a site's device tokens.
+
+    Unused codes are withdrawn, too; its history stays. Idempotent.
+    """
     await installation.revoke(session, id, caller=caller)
 
 
 @router.post("/enrolment", status_code=201, response_model=EnrolmentOut, responses=problems(403, 404, 409))
-async def enrol(session: Session, caller: Writer, request: Request, response: Response, id: SiteId) -> dict[str, Any]:
-    """Create a code with which a technician at the site installs the agent by one line. Open codes are withdrawn."""
+async def create_enrolment(
+    session: Session, caller: Writer, request: Request, response: Response, id: SiteId
+) -> dict[str, Any]:
+    """Create a code that installs a site's agent.
+
+    A technician at the site installs the agent by one line. Open codes are withdrawn.
+    """
     created, code = await enrolment.create(session, id, caller=caller)
     response.headers.update(NO_STORE)
     url = base_url(request)
@@ -81,7 +93,10 @@ async def enrol(session: Session, caller: Writer, request: Request, response: Re
 
 @router.get("/device", response_model=DeviceOut, responses=problems(404))
 async def get_device(session: Session, caller: Reader, id: SiteId) -> dict[str, Any]:
-    """Get the status of a site's own device: its last push, its agent, its traffic, its rejected rows."""
+    """Status of a site's own device.
+
+    Its last push, its agent, its traffic, its rejected rows.
+    """
     site, _ = await registry.get_site(session, id, caller=caller)
     return await device_status.read_device(session, site.id, caller=caller)
 

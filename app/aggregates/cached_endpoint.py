@@ -27,6 +27,8 @@ T = TypeVar("T", SingleSite, SiteGroup)
 
 
 class OutputFormat(StrEnum):
+    """`json`, or `csv`: the whole series as a table."""
+
     JSON = "json"
     CSV = "csv"
 

@@ -111,6 +111,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        openapi_tags=openapi_docs.TAGS,
+        generate_unique_id_function=lambda route: route.name,  # operation ids are the names of the routes' functions
         lifespan=_lifespan,
     )
     app.state.settings = settings or configured_settings()

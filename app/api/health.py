@@ -1,10 +1,12 @@
 """`/healthz`: the process is alive. `/readyz`: it can serve; details for callers. `/metrics`."""
 
 import asyncio
+from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.access.scope import Caller
 from app.api import service_metrics
@@ -24,11 +26,12 @@ liveness_router = APIRouter(tags=["this service"], dependencies=[Depends(open_to
 
 @liveness_router.get("/healthz")
 async def healthz() -> dict[str, str]:
+    """Whether the process is alive."""
     return {"status": "ok"}
 
 
 BLIND = "no canary answers, so no site is judged down: check our own uplink and SINYAL_CANARIES"
-READY = {
+READY: dict[str, Any] = {
     "ready": True,
     "problems": [],
     "warnings": [BLIND],
@@ -38,15 +41,30 @@ READY = {
 }
 
 
+class ReadyOut(BaseModel):
+    """To strangers `ready` alone."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [READY]})
+
+    ready: bool = Field(description="whether requests can be served")
+    problems: list[str] = Field([], description="why not")
+    warnings: list[str] = Field([], description="what works, but needs attention")
+    worker_beat_age_s: float | None = Field(None, description="age of the worker's last heartbeat, in s; null: none")
+    blind_since: datetime | None = Field(None, description="since when no canary answers; null: they do")
+    deaf_since: datetime | None = Field(
+        None, description="since when our own pushes do not arrive; null: they do", examples=[None]
+    )
+
+
 @router.get(
     "/readyz",
-    responses={
-        200: {"description": "Ready", "content": {"application/json": {"example": READY}}},
-        503: {"description": "Not ready"},
-    },
+    response_model=ReadyOut,
+    responses={200: {"description": "Ready"}, 503: {"description": "Not ready", "model": ReadyOut}},
 )
 async def readyz(request: Request, caller: Annotated[Caller | None, Depends(find_caller)]) -> Response:
-    """200 once the database is migrated and the status is loaded. A dead worker is a warning: history still serves.
+    """Whether the service is ready.
+
+    200 once the database is migrated and the status is loaded. A dead worker is a warning: history still serves.
 
     Callers with a token also read `problems`, `warnings`, and since when the worker sees (`blind_since`) or hears
     (`deaf_since`) nothing: null while it does.

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import importlib.util
 import re
@@ -14,10 +15,25 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
+from app.api import openapi_document
+from app.web.conditional import accepts_gzip, parse_etags
 from app.web.deps import open_to_all
-from app.web.problem_details import ProblemOut, problems
 from app.web.security_headers import POLICY
 
+TAGS = [
+    {"name": name, "description": description}
+    for name, description in (
+        ("registry", "Sites, their providers and contracts; spreadsheets in and out; what may be wrong"),
+        ("regions", "Kemendagri's regions, from the province to its villages"),
+        ("dashboards", "The state of all sites now, polled or streamed"),
+        ("one site", "One site's past: uptime, segments, latency, throughput, readings"),
+        ("aggregates", "Uptime, latency and throughput of regions and providers; the ranking"),
+        ("operations", "Incidents, maintenance, and when the service itself could not see"),
+        ("access", "Accounts, sessions and API tokens; the audit log"),
+        ("field", "Devices at the sites: agents, pushes, speed tests, diagnoses"),
+        ("this service", "Whether the service runs"),
+    )
+]
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -27,13 +43,19 @@ def install(app: FastAPI, *, prefix: str) -> None:
     assert package is not None
     assert package.origin is not None
     app.mount("/docs/assets", StaticFiles(directory=Path(package.origin).parent / "resources"), name="docs-assets")
-    app.openapi = lambda: _document(FastAPI.openapi(app), prefix)  # type: ignore[method-assign]  # FastAPI's own way
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            openapi_document.complete(FastAPI.openapi(app), prefix=prefix)  # which keeps it as openapi_schema
+        return app.openapi_schema  # type: ignore[return-value]
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's own way
 
     rendered = _RenderedDocument(app)
 
     @app.get("/openapi.json", include_in_schema=False, dependencies=[Depends(open_to_all)])
     async def openapi(request: Request) -> Response:
-        return Response(await rendered.get(request.scope.get("root_path", "")), media_type="application/json")
+        return await rendered.respond(request)
 
     @app.get("/docs", include_in_schema=False, dependencies=[Depends(open_to_all)])
     async def docs(request: Request) -> HTMLResponse:
@@ -53,20 +75,29 @@ def install(app: FastAPI, *, prefix: str) -> None:
 
 
 class _RenderedDocument:
-    """Rendered once, beside the event loop: that takes most of a second."""
+    """Rendered and compressed once, beside the event loop: that takes most of a second."""
 
     def __init__(self, app: FastAPI) -> None:
-        self._app, self._body, self._rendering = app, b"", asyncio.Lock()
+        self._app, self._body, self._gzipped, self._rendering = app, b"", b"", asyncio.Lock()
 
-    async def get(self, root_path: str) -> bytes:
+    async def respond(self, request: Request) -> Response:
+        """Return 304 if the client has it."""
         async with self._rendering:
             if not self._body:
-                self._body = await asyncio.to_thread(self._render, root_path)
-        return self._body
+                await asyncio.to_thread(self._render, request.scope.get("root_path", ""))
+        takes_gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
+        tag = hashlib.blake2s(self._body, digest_size=8).hexdigest()
+        headers = {"ETag": f'"{tag}-gzip"' if takes_gzip else f'"{tag}"', "Vary": "Accept-Encoding"}
+        if headers["ETag"] in parse_etags(request.headers.get("if-none-match")):
+            return Response(status_code=304, headers=headers)
+        if not takes_gzip:
+            return Response(self._body, headers=headers, media_type="application/json")
+        return Response(self._gzipped, headers=headers | {"Content-Encoding": "gzip"}, media_type="application/json")
 
-    def _render(self, root_path: str) -> bytes:
-        servers = {"servers": [{"url": root_path}]} if root_path else {}
-        return orjson.dumps(self._app.openapi() | servers)
+    def _render(self, root_path: str) -> None:
+        servers = [{"url": root_path or "/", "description": "this service"}]
+        body = orjson.dumps(self._app.openapi() | {"servers": servers})
+        self._gzipped, self._body = gzip.compress(body, mtime=0), body
 
 
 def content_security_policy(page: str) -> str:
@@ -77,19 +108,3 @@ def content_security_policy(page: str) -> str:
         f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
         "base-uri 'none'; frame-ancestors 'none'"
     )
-
-
-def _document(document: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """Add the problems that any route may answer with; remove FastAPI's own 422 and the schema of unsound bodies."""
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(problem.pop("$defs", {}))
-    schemas["ProblemOut"] = problem
-    for name in ("HTTPValidationError", "ValidationError", "MalformedBody"):
-        schemas.pop(name, None)
-    for path, operations in document["paths"].items():
-        for operation in operations.values() if path.startswith(prefix) else ():
-            common = problems(429, 431, 503, 504, *((400, 413) if "requestBody" in operation else ()))
-            described = {str(status): response for status, response in common.items()} | operation["responses"]
-            operation["responses"] = dict(sorted(described.items()))
-    return document

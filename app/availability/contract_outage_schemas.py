@@ -14,6 +14,8 @@ from app.registry.models import Cause, LinkRole
 
 
 class OutageKind(StrEnum):
+    """`downtime`; `degraded`: where the terms count it as down."""
+
     DOWNTIME = "downtime"
     DEGRADED = "degraded"
 

@@ -23,9 +23,10 @@ BY_POSITION = PeriodCursorCodec(row_id)
 async def list_contract_outages(
     session: Session, caller: Reader, id: SiteId, period: PeriodParam, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
-    """Every outage that touches the site's contracts in the period, and why it counts or does not.
+    """Outages of one site as its contracts count them.
 
-    With what bounds it, its cause, who set that and when, and the incident; a provider sees its own contracts.
+    Every outage that touches them in the period, and why it counts or does not. With what bounds it, its cause, who set
+    that and when, and the incident; a provider sees its own contracts.
     """
     site, _ = await registry.get_site(session, id, caller=caller)
     whole, first = BY_POSITION.resume(cursor, period, 0)

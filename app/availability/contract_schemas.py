@@ -11,6 +11,8 @@ from app.registry.models import LinkRole
 
 
 class SlaVerdict(StrEnum):
+    """`met`; `missed`; `undetermined`: unmeasured time would decide it."""
+
     MET = "met"
     MISSED = "missed"
     UNDETERMINED = "undetermined"

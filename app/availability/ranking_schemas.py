@@ -37,17 +37,23 @@ del UNRANKED["rank"]
 
 
 class By(StrEnum):
+    """`site`, `region` or `provider`."""
+
     SITE = "site"
     REGION = "region"
     PROVIDER = "provider"
 
 
 class RankingOrder(StrEnum):
+    """`best`: the best first; `worst`: the worst first."""
+
     BEST = "best"
     WORST = "worst"
 
 
 class Reason(StrEnum):
+    """`no_evidence`: nothing was measured; `low_coverage`: less than `min_coverage_pct`."""
+
     NO_EVIDENCE = "no_evidence"
     LOW_COVERAGE = "low_coverage"
 

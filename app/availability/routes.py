@@ -38,10 +38,13 @@ BY_START = PeriodCursorCodec(parse_moment)
 
 
 @router.get("/sites/{id}/segments", response_model=SegmentsOut, responses=problems(404), tags=["one site"])
-async def list_segments(
+async def list_site_segments(
     session: Session, caller: Reader, id: SiteId, period: PeriodParam, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
-    """Segments of one state each, clipped to `from` and `to`, with the evidence that bounds them."""
+    """Segments of one site: which seconds exactly, on what evidence.
+
+    Of one state each, clipped to `from` and `to`.
+    """
     site, _ = await registry.get_site(session, id, caller=caller)
     whole, start = BY_START.resume(cursor, period, period.start)
     now = utc_now()
@@ -75,12 +78,14 @@ def _claim(segment: TimelineSegment) -> dict[str, Any] | None:
     "/sites/{id}/uptime",
     response_model=UptimeOut,
     responses=aggregate_responses(404),
-    tags=["aggregates", "one site"],
+    tags=["one site"],
 )
-async def get_uptime(
+async def get_site_uptime(
     aggregate: Aggregate, caller: Reader, id: SiteId, period: PeriodParam, step: Step | None = None
 ) -> Response:
-    """Seconds of every state, and percentages with their bounds. Days and months are cut in WITA."""
+    """Uptime of one site.
+
+    Seconds of every state, and percentages with their bounds. Days and months are cut in WITA."""
     chosen = resolve_step(period, step)
 
     async def compute(session: AsyncSession, selected: SingleSite) -> dict[str, Any]:
@@ -109,7 +114,10 @@ async def get_region_uptime(
     technology: TechnologyFilter = None,
     provider: ProviderFilter = None,
 ) -> Response:
-    """Summed seconds of all access points of a region; nodes are never counted."""
+    """Uptime of a region.
+
+    Summed seconds of all its access points; nodes are never counted.
+    """
     return await aggregate.respond(
         GROUP_UPTIME,
         period,
@@ -130,7 +138,10 @@ async def get_provider_uptime(
     technology: TechnologyFilter = None,
     region: RegionCode = None,
 ) -> Response:
-    """Summed seconds of a provider's access points, each for as long as it was this provider's."""
+    """Uptime of a provider.
+
+    Summed seconds of its access points, each for as long as it was this provider's.
+    """
     return await aggregate.respond(
         GROUP_UPTIME,
         period,
@@ -154,7 +165,10 @@ async def get_ranking(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """Ranks sites, regions or providers by uptime, each among those of the same technology."""
+    """Ranking of sites, regions or providers.
+
+    By uptime, each among those of the same technology.
+    """
     if level is not None and by is not By.REGION:
         raise Invalid(
             Fault("level", "only_with_regions", "Only regions have a level", "Use by=region, or leave level out")

@@ -35,6 +35,13 @@ ROW: dict[str, Any] = {
     "sla_verdict": "undetermined",
 }
 SITE_ROW: dict[str, Any] = {**ROW, "contract": VERDICT, "contracts": []}
+CORRECTED: dict[str, Any] = {**SITE_ROW, "recorded_at": "2026-12-03T02:00:00Z", "reason": "late readings of the device"}
+CLAIM: dict[str, Any] = {
+    "started_at": "2026-11-24T13:31:24Z",
+    "ended_at": "2026-11-24T13:31:44Z",
+    "received_at": "2026-11-24T15:02:10Z",
+    "proven_state": "down",
+}
 SEGMENT: dict[str, Any] = {
     "started_at": "2026-11-24T13:31:24Z",
     "ended_at": "2026-11-24T13:31:44Z",
@@ -69,12 +76,12 @@ SettledUntil = Annotated[
 class Seconds(BaseModel):
     """The seven states add up to the period exactly; `claimed` is a part of them."""
 
-    up: int
-    degraded: int
-    down: int
-    unreachable: int
+    up: int = Field(description="seconds up")
+    degraded: int = Field(description="seconds slow or with losses, which count as good")
+    down: int = Field(description="seconds down")
+    unreachable: int = Field(description="seconds in which its node was down")
     unknown: int = Field(description="not measured, or not measurable; never inferred either way")
-    maintenance: int
+    maintenance: int = Field(description="within a maintenance window")
     inactive: int = Field(description="before activation, planned, suspended, retired")
     claimed: int = Field(
         0,
@@ -121,11 +128,17 @@ class ContractedRow(UptimeRow):
 class CorrectedRow(ContractedRow):
     """A closed month's figures by what became known later."""
 
-    recorded_at: datetime
+    model_config = ConfigDict(json_schema_extra={"examples": [CORRECTED]})
+
+    recorded_at: datetime = Field(description="when the correction was recorded")
     reason: str
 
 
 class SiteUptimeRow(ContractedRow):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**SITE_ROW, "closed_at": "2026-12-02T00:10:00Z", "correction": CORRECTED}]}
+    )
+
     closed_at: datetime | None = Field(None, description="set for a whole closed month, whose figures never change")
     correction: CorrectedRow | None = Field(None, description="the latest correction of a closed month")
 
@@ -170,6 +183,8 @@ class SumUptimeOut(MarksSimulatedPast):
 
 class ClaimOut(BaseModel):
     """A stretch that the site's device reported as good afterwards; nobody heard of it at the time."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [CLAIM]})
 
     started_at: datetime
     ended_at: datetime

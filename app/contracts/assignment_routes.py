@@ -38,7 +38,9 @@ def read_assignment_id(
 
 AssignmentId = Annotated[int, Depends(read_assignment_id)]
 Withdrawn = Annotated[bool, Query(description="also those that were taken back")]
-Reason = Annotated[str | None, Query(min_length=1, max_length=4000, description=REASON)]
+Reason = Annotated[
+    str | None, Query(min_length=1, max_length=4000, description=REASON, examples=["addendum 2 of 20 November"])
+]
 
 
 @router.get("/contracts/{id}/sites", response_model=Page[SiteAssignmentOut], responses=problems(403, 404))
@@ -51,7 +53,10 @@ async def list_contract_sites(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """List a contract's sites within your scope, by the day they came under it."""
+    """List a contract's sites.
+
+    Those within your scope, by the day they came under it.
+    """
     await store.get_contract(session, id, caller=caller)
     if region is not None:
         require_region(caller, region)
@@ -67,7 +72,10 @@ async def list_site_contracts(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """List the contracts that a site is, was and will be under, by the day it came under them."""
+    """List a site's contracts.
+
+    Those that it is, was and will be under, by the day it came under them.
+    """
     site, _ = await registry.get_site(session, id, caller=caller)
     return await _page(session, AssignmentFilter(None, site.id, None, withdrawn), caller, limit, cursor)
 
@@ -91,9 +99,10 @@ async def add_contract_sites(
     body: SiteAssignmentsIn,
     idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
-    """Put sites under a contract from a day to a day, all or none, which only the province may.
+    """Put sites under a contract.
 
-    Days that are over are counted again: a closed month gets a correction beside it.
+    From a day to a day, all or none; only the province may. Days that are over are counted again: a closed month gets a
+    correction beside it.
     """
     if first_id := await idempotency.find(session, body, caller=caller):
         return {"items": await assignments.recorded_with(session, first_id, caller=caller)}
@@ -106,7 +115,10 @@ async def add_contract_sites(
 async def get_contract_site(
     session: Session, caller: Reader, id: RowId, assignment_id: AssignmentId, response: Response
 ) -> dict[str, Any]:
-    """Get a site's days under a contract; its version is the ETag."""
+    """One site's days under a contract.
+
+    Their version is the ETag.
+    """
     found = assignments.present(*await assignments.get_assignment(session, id, assignment_id, caller=caller))
     response.headers["ETag"] = f'"{found["version"]}"'
     return found
@@ -126,7 +138,10 @@ async def patch_contract_site(
     response: Response,
     if_match: IfMatch = None,
 ) -> dict[str, Any]:
-    """Move the days of a site under a contract: give `to` to end it, null for as long as the contract is valid."""
+    """Move a site's days under a contract.
+
+    Give `to` to end it, null for as long as the contract is valid.
+    """
     changed = await assignment_changes.patch_assignment(
         session, id, assignment_id, body, caller=caller, if_match=read_version(if_match)
     )
@@ -143,7 +158,10 @@ async def withdraw_contract_site(
     reason: Reason = None,
     if_match: IfMatch = None,
 ) -> None:
-    """Take back a wrong assignment: it never was, and its row is kept. Idempotent. To end one, PATCH its `to`."""
+    """Take back a wrong assignment of a site to a contract.
+
+    It never was, and its row is kept. Idempotent. To end one, PATCH its `to`.
+    """
     await assignment_changes.withdraw_assignment(
         session, id, assignment_id, caller=caller, reason=reason, if_match=read_version(if_match)
     )

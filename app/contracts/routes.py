@@ -20,7 +20,10 @@ router = APIRouter(prefix="/contracts", tags=["registry"], route_class=JsonRoute
 async def list_contracts(
     session: Session, caller: Reader, provider: ProviderSlug = None, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
-    """All contracts, by id; a provider sees only its own."""
+    """List contracts.
+
+    By id; a provider sees only its own.
+    """
     contracts = await store.list_contracts(
         session, caller=caller, provider=provider, after=BY_ID.read(cursor), limit=limit + 1
     )
@@ -37,9 +40,10 @@ async def create_contract(
     response: Response,
     idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
-    """Registers a contract, which only the province may; its terms are in force from `valid_from` on.
+    """Register a contract.
 
-    `defaulted` names the terms that were not given, `leaves_out` what the terms do not count as downtime.
+    Only the province may. Its terms are in force from `valid_from` on. `defaulted` names the terms that were not given,
+    `leaves_out` what the terms do not count as downtime.
     """
     if contract_id := await idempotency.find(session, body, caller=caller):
         return store.present_created(await store.get_contract(session, contract_id, caller=caller), body)
@@ -52,6 +56,7 @@ async def create_contract(
 
 @router.get("/{id}", response_model=ContractOut, responses=problems(404))
 async def get_contract(session: Session, caller: Reader, id: RowId, response: Response) -> dict[str, Any]:
+    """One contract with all its terms."""
     contract = await store.get_contract(session, id, caller=caller)
     response.headers["ETag"] = f'"{contract.version}"'
     return store.present(contract)
@@ -61,8 +66,9 @@ async def get_contract(session: Session, caller: Reader, id: RowId, response: Re
 async def patch_contract(
     session: Session, caller: Provincial, id: RowId, body: ContractPatch, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Changes a contract. Changed terms apply from `effective_from` (default today) until the next dated ones.
+    """Change a contract.
 
-    Earlier days keep their terms. A change of days before today needs a `reason`.
+    Changed terms apply from `effective_from` (default today) until the next dated ones. Earlier days keep their terms.
+    A change of days before today needs a `reason`.
     """
     return store.present(await store.patch_contract(session, id, body, caller=caller, if_match=read_version(if_match)))

@@ -144,7 +144,7 @@ class ContractPatch(BaseModel):
     number: Text | None = None
     provider: Annotated[Text, Field(description="cannot be changed")] | None = None
     valid_from: Day | None = None
-    valid_to: Annotated[Day, Field(description=VALID_TO)] | None = None
+    valid_to: Annotated[Day, Field(description=VALID_TO)] | None = Field(None, examples=["2027-01-01"])
     sla_target_pct: Percent | None = None
     min_outage_s: Seconds | None = None
     excluded_causes: Causes | None = None

@@ -41,18 +41,20 @@ def read_period(from_: From = None, to: To = None, period: PeriodName = None) ->
     return parse_past_period(from_, to, period)
 
 
-def _several(what: str) -> Any:
-    return Query(min_length=1, max_length=500, description=f"{what}; several are separated by commas")
+def _several(what: str, example: str) -> Any:
+    return Query(
+        min_length=1, max_length=500, description=f"{what}; several are separated by commas", examples=[example]
+    )
 
 
 async def read_filter(
     session: Session,
     caller: Reader,
-    provider: Annotated[str | None, _several("only sites of this provider: id or slug")] = None,
-    contract: Annotated[str | None, _several("only sites under this contract: id or number")] = None,
-    region: Annotated[str | None, _several("only sites in this region: a Kemendagri code")] = None,
-    technology: Annotated[str | None, _several("only sites of this technology")] = None,
-    verdict: Annotated[str | None, _several("only rows of which this came")] = None,
+    provider: Annotated[str | None, _several("only sites of this provider: id or slug", "telkom-wms")] = None,
+    contract: Annotated[str | None, _several("only sites under this contract: id or number", "7")] = None,
+    region: Annotated[str | None, _several("only sites in this region: a Kemendagri code", "64.02,64.03")] = None,
+    technology: Annotated[str | None, _several("only sites of this technology", "fiber")] = None,
+    verdict: Annotated[str | None, _several("only rows of which this came", "missed,undetermined")] = None,
 ) -> SlaFilter:
     """Raises Invalid for whatever is unknown or belongs to another provider, NotAllowed for regions out of scope."""
     found = [await providers.require_provider(session, word, caller=caller) for word in _words(provider)]
@@ -101,10 +103,10 @@ async def get_sla(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """List what came of each site under each of its contracts, by default in the last whole month, with totals.
+    """Which sites met their contracts in a month, by how much, and what was left out.
 
-    Sites that were in service without a contract are listed too. A closed month keeps its figures, with the latest
-    correction beside them.
+    A row for each site and contract, by default of the last whole month, with totals. Sites that were in service
+    without a contract are listed too. A closed month keeps its figures, with the latest correction beside them.
     """
     whole, after = BY_POSITION.resume(cursor, period, "")
 

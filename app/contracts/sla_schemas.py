@@ -123,7 +123,7 @@ class SlaContractSum(SlaSum):
 class SlaProviderSum(SlaSum):
     """The sum of a provider's rows."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"provider": "telkom-wms", **SUM}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"provider": "telkom-wms", "name": "Telkom WMS", **SUM}]})
 
     provider: str = Field(description="the provider's slug", examples=["telkom-wms"])
     name: str = Field(description="the provider's name", examples=["Telkom WMS"])

@@ -13,6 +13,8 @@ MAX_ROWS = 10_000
 
 
 class Step(StrEnum):
+    """`hour`, `day`, `month`: cut in WITA."""
+
     HOUR = "hour"
     DAY = "day"
     MONTH = "month"

@@ -30,8 +30,10 @@ def attachment_headers(name: str, extension: str) -> dict[str, str]:
 
 
 class Separator(StrEnum):
+    """Of CSV: `comma`; `semicolon`: as an Indonesian Excel reads and writes it, with decimal commas."""
+
     COMMA = "comma"
-    SEMICOLON = "semicolon"  # an Indonesian Excel reads and writes these, with decimal commas
+    SEMICOLON = "semicolon"
 
 
 def guard_formulas(text: str) -> str:

@@ -10,12 +10,16 @@ from app.postgres.engine import Base, Moment
 
 
 class DiagnosisKind(StrEnum):
+    """`ping`; `traceroute`: the path, hop by hop."""
+
     PING = "ping"
     TRACEROUTE = "traceroute"
 
 
 class DiagnosisStatus(StrEnum):
-    WAITING = "waiting"  # for the worker
+    """`waiting`: for the worker; `running`; `done`; `failed`: `problem` says why."""
+
+    WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"

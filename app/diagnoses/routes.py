@@ -19,24 +19,16 @@ from app.web.json_body import JsonRoute
 from app.web.pagination import BY_ID, Page
 from app.web.params import MAX_ID, Cursor, Limit, row_id
 from app.web.problem_details import problems
-from app.web.sse import EventStream, StreamLimit, event_schema
+from app.web.sse import EventStream, StreamLimit, event_stream
 
 router = APIRouter(prefix="/sites/{id}", tags=["field"], route_class=JsonRoute)
 
-EVENTS = {
-    "description": "Ends after the `end` event",
-    "content": {
-        "text/event-stream": {
-            "itemSchema": {
-                "oneOf": [
-                    event_schema("status", {"$ref": "#/components/schemas/DiagnosisOut"}),
-                    event_schema("line", {"$ref": "#/components/schemas/LineOut"}),
-                    event_schema("end", {"$ref": "#/components/schemas/DiagnosisOut"}),
-                ]
-            }
-        }
-    },
-}
+EVENTS = event_stream(
+    "Ends after the `end` event",
+    status={"$ref": "#/components/schemas/DiagnosisOut"},
+    line={"$ref": "#/components/schemas/LineOut"},
+    end={"$ref": "#/components/schemas/DiagnosisOut"},
+)
 
 
 def _diagnosis_id(
@@ -61,9 +53,10 @@ async def create_diagnosis(
     response: Response,
     idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
-    """Have the worker ping or trace the site's address; read the result at `Location`, or stream it.
+    """Ping or trace a site now.
 
-    One open diagnosis per site, a few per minute and caller. Not for a site that reports itself: it has no address.
+    The worker does; read the result at `Location`, or stream it. One open diagnosis per site, a few per minute and
+    caller. Not for a site that reports itself: it has no address.
     """
     site, _ = await registry.get_site(session, id, caller=caller)
     if diagnosis_id := await idempotency.find(session, diagnosis_in, caller=caller):
@@ -79,7 +72,10 @@ async def create_diagnosis(
 async def list_diagnoses(
     session: Session, caller: Reader, id: SiteId, limit: Limit = 20, cursor: Cursor = None
 ) -> dict[str, Any]:
-    """Newest first; diagnoses are kept for 30 days."""
+    """List a site's diagnoses.
+
+    Newest first; they are kept for 30 days.
+    """
     site, _ = await registry.get_site(session, id, caller=caller)
     before = BY_ID.read(cursor)
     diagnoses = await store.list_diagnoses(session, site.id, before=before, limit=limit + 1)
@@ -111,10 +107,18 @@ async def stream_diagnosis(
     diagnosis_id: DiagnosisId,
     request: Request,
     last_event_id: Annotated[
-        str | None, Header(max_length=100, description="sent by browsers on reconnecting: only lines after this one")
+        str | None,
+        Header(
+            max_length=100,
+            description="sent by browsers on reconnecting: only lines after this one",
+            examples=["3"],
+        ),
     ] = None,
 ) -> Response:
-    """Server-sent events: `status` on each change, each `line` as it is found, and `end`, the last one."""
+    """Lines of a diagnosis as server-sent events.
+
+    `status` on each change, each `line` as it is found, and `end`, the last one.
+    """
     limit: StreamLimit = request.app.state.streams
     site, _ = await registry.get_site(session, id, caller=caller)
     await store.get_diagnosis(session, site.id, diagnosis_id)

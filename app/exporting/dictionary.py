@@ -1,6 +1,7 @@
 """The data dictionary: meaning, unit and reference of each column of a site table."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,14 +11,25 @@ from app.registry.spreadsheet_columns import SITE_COLUMNS, Column
 HEADER = ("Kolom", "Field", "Arti", "Meaning", "Satuan / unit", "Rujukan / reference")
 
 
-class ColumnOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+LATITUDE: dict[str, Any] = {
+    "field": "latitude",
+    "indonesian": "Lintang",
+    "meaning": "latitude of the equipment",
+    "arti": "garis lintang perangkat",
+    "unit": "degree",
+    "reference": "WGS 84 (EPSG:4326)",
+    "personal": False,
+}
 
-    field: str = Field(examples=["latitude"], description="name in the API and in English exports")
-    indonesian: str = Field(examples=["Lintang"], description="header in Indonesian exports and in the template")
-    meaning: str
+
+class ColumnOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [LATITUDE]})
+
+    field: str = Field(description="name in the API and in English exports")
+    indonesian: str = Field(description="header in Indonesian exports and in the template")
+    meaning: str = Field(description="meaning in English")
     arti: str = Field(description="meaning in Bahasa Indonesia")
-    unit: str | None
+    unit: str | None = Field(description="unit of its values; null: none")
     reference: str | None = Field(description="source of the values")
     personal: bool = Field(description="personal data: exported on request, for callers who may see it")
 

@@ -27,6 +27,8 @@ router = APIRouter(prefix="/sites", tags=["registry"])
 
 
 class ExportFormat(StrEnum):
+    """`csv`, `xlsx` or `geojson`."""
+
     CSV = "csv"
     XLSX = "xlsx"
     GEOJSON = "geojson"
@@ -105,8 +107,11 @@ def _stream(content: AsyncIterator[str] | AsyncIterator[bytes], media_type: str,
         200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
     },
 )
-async def read_dictionary(caller: Reader, format: Literal["json", "csv"] = "json") -> Any:
-    """Get the data dictionary: meaning, unit and reference of each column."""
+async def get_data_dictionary(caller: Reader, format: Literal["json", "csv"] = "json") -> Any:
+    """Data dictionary of site tables.
+
+    Meaning, unit and reference of each column.
+    """
     if format == "json":
         return {"items": SITE_COLUMNS, "next_cursor": None}
     text = BOM + csv_text([dictionary.HEADER, *dictionary.rows()])
@@ -121,8 +126,11 @@ async def read_dictionary(caller: Reader, format: Literal["json", "csv"] = "json
         200: {"content": {XLSX_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
     },
 )
-async def read_template(session: Session, caller: Reader) -> Response:
-    """Get an empty workbook to fill in and import, with pick lists, your region's villages, an example and a guide."""
+async def get_import_template(session: Session, caller: Reader) -> Response:
+    """Empty workbook to fill in and import.
+
+    With pick lists, your region's villages, an example and a guide.
+    """
     options = await providers.list_providers(session, caller=caller, after=None, limit=MAX_LIMIT)
     content = await asyncio.to_thread(template.workbook, options, caller=caller)
     return Response(content, media_type=XLSX_TYPE, headers=attachment_headers("templat-titik-akses", "xlsx"))

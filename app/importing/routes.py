@@ -41,7 +41,14 @@ BODY = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "properties": {
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "CSV or XLSX",
+                            "examples": ["kukar.csv"],
+                        }
+                    },
                 }
             },
         },
@@ -50,6 +57,8 @@ BODY = {
 
 
 class ImportFormat(StrEnum):
+    """`json`: the report; `xlsx`: the file with result and suggestion columns added."""
+
     JSON = "json"
     XLSX = "xlsx"
 
@@ -77,6 +86,7 @@ Reason = Annotated[
         min_length=1,
         max_length=500,
         description="required if rows put sites under a contract for days before today; recorded and audited",
+        examples=["addendum 2 of 20 November"],
     ),
 ]
 As = Annotated[ImportFormat, Query(description="xlsx: the file with result and suggestion columns added")]
@@ -98,10 +108,10 @@ async def import_sites(
     reason: Reason = None,
     format: As = ImportFormat.JSON,
 ) -> Any:
-    """Register and change sites from CSV or XLSX: all rows or none, unless `partial`. A blank cell changes nothing.
+    """Register and change sites from CSV or XLSX.
 
-    A row is matched by `code`, else by village and service number, else by village and provider where that is one
-    site. Importing the same file again changes nothing.
+    All rows or none, unless `partial`. A blank cell changes nothing. A row is matched by `code`, else by village and
+    service number, else by village and provider where that is one site. Importing the same file again changes nothing.
     """
     queues: AccountQueues = request.app.state.imports
     async with queues.hold(caller), _receive(request) as upload:

@@ -23,6 +23,8 @@ MAX_INCIDENTS = 1_000
 
 
 class PatchResult(StrEnum):
+    """`changed`; `unchanged`: all is as wanted already; `refused`: see `errors`."""
+
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     REFUSED = "refused"

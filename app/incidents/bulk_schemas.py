@@ -19,7 +19,7 @@ RowNumber = Annotated[int, Field(gt=0, lt=2**31, strict=True)]
 Moment = Annotated[str, Field(max_length=MAX_TIME)]
 
 EXAMPLE: dict[str, Any] = {
-    "filter": {"region": "64.02", "provider": "telkom-wms", "period": "24h", "status": "open"},
+    "filter": {"region": ["64.02"], "provider": ["telkom-wms"], "period": "24h", "status": ["open"]},
     "changes": {"status": "acknowledged", "cause": "power", "ticket_no": "T-2026-118"},
     "dry_run": True,
 }
@@ -57,7 +57,9 @@ class IncidentFilterIn(BaseModel):
     region: Several[Annotated[str, Field(max_length=13)]] = Field((), description="Kemendagri codes")
     provider: Several[Annotated[str, Field(max_length=100)]] = Field((), description="ids or slugs")
     technology: Several[Technology] = ()
-    site: Annotated[str, Field(max_length=60)] | None = Field(None, description="its id, or its code")
+    site: Annotated[str, Field(max_length=60)] | None = Field(
+        None, description="its id, or its code", examples=["64.02.05.2003-01"]
+    )
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
@@ -78,12 +80,14 @@ class IncidentsPatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
-    ids: list[RowNumber] | None = Field(None, min_length=1, max_length=MAX_INCIDENTS)
-    filter: IncidentFilterIn | None = None
-    changes: IncidentPatch
+    ids: list[RowNumber] | None = Field(
+        None, min_length=1, max_length=MAX_INCIDENTS, description="ids of the incidents", examples=[[71, 72]]
+    )
+    filter: IncidentFilterIn | None = Field(None, description="which incidents, instead of ids")
+    changes: IncidentPatch = Field(description="what changes in each of them")
     dry_run: bool = Field(False, description="answer what would change, and change nothing")
     expected_count: int | None = Field(
-        None, ge=0, description="`matched` of the dry run: 412 if as many no longer match"
+        None, ge=0, description="`matched` of the dry run: 412 if as many no longer match", examples=[1]
     )
 
     @model_validator(mode="after")
@@ -98,15 +102,15 @@ class PatchedIncidentOut(BaseModel):
     result: PatchResult = Field(description="changed, unchanged (all is as wanted already), or refused (see `errors`)")
     before: dict[str, Any] = Field(description="of the fields that change")
     after: dict[str, Any]
-    errors: list[FaultOut]
+    errors: list[FaultOut] = Field(description="why it is refused")
 
 
 class BulkPatchOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [RESULT]})
 
-    dry_run: bool
+    dry_run: bool = Field(description="whether nothing was to be changed")
     matched: int = Field(description="incidents that the ids or the filter name")
-    changed: int
-    unchanged: int
+    changed: int = Field(description="those that change")
+    unchanged: int = Field(description="those that are as wanted already")
     refused: int = Field(description="one is enough for none to be changed")
-    incidents: list[PatchedIncidentOut]
+    incidents: list[PatchedIncidentOut] = Field(description="each of them, by id")

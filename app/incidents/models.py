@@ -12,11 +12,17 @@ from app.registry.models import Cause, Provider
 
 
 class IncidentKind(StrEnum):
+    """`single`: of one site; `shared`: of several that went down together."""
+
     SINGLE = "single"
     SHARED = "shared"
 
 
 class IncidentStatus(StrEnum):
+    """`open`; `acknowledged`: somebody deals with it; `resolved`: the sites answer again; `withdrawn`: later evidence
+    shows that there was no outage.
+    """
+
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
@@ -24,15 +30,19 @@ class IncidentStatus(StrEnum):
 
 
 class Happening(StrEnum):
+    """`opened`; `moved`: its bounds or its cause hint changed; `resolved`; `reopened`; `withdrawn`; `joined`: a site
+    did; `left`: a site did; `changed`: by a person; `refuted`: a site's device claims to have been well.
+    """
+
     OPENED = "opened"
-    MOVED = "moved"  # its bounds or cause hint changed
+    MOVED = "moved"
     RESOLVED = "resolved"
     REOPENED = "reopened"
     WITHDRAWN = "withdrawn"
-    JOINED = "joined"  # a site
+    JOINED = "joined"
     LEFT = "left"
-    CHANGED = "changed"  # by a person
-    REFUTED = "refuted"  # a site's device claims to have been well
+    CHANGED = "changed"
+    REFUTED = "refuted"
 
 
 class Incident(Base):

@@ -42,9 +42,10 @@ class IncidentsOut(Page[IncidentOut], MarksSimulatedPast):
 async def list_incidents(
     session: Session, caller: Reader, criteria: Incidents, limit: Limit = 100, cursor: Cursor = None
 ) -> dict[str, Any]:
-    """Incidents with a site in your scope, newest outage first; with a period, those that reach into it.
+    """List incidents.
 
-    `status=open` leaves out those that somebody acknowledged: `status=open,acknowledged` are all that last.
+    Those with a site in your scope, newest outage first; with a period, those that reach into it. `status=open` leaves
+    out those that somebody acknowledged: `status=open,acknowledged` are all that last.
     """
     after = BY_START.read(cursor)
     incidents = await store.list_incidents(session, criteria, caller=caller, after=after, limit=limit + 1)
@@ -56,9 +57,10 @@ async def list_incidents(
 
 @router.patch("", response_model=BulkPatchOut, responses=problems(403, 412))
 async def patch_incidents(session: Session, caller: Writer, request: Request, body: IncidentsPatch) -> dict[str, Any]:
-    """Change up to 1,000 incidents alike: all of them or, if one is refused, none (422, with the result of each).
+    """Change many incidents alike.
 
-    Try it with `dry_run` first, and send its `matched` as `expected_count`. Sending it again changes nothing.
+    Up to 1,000: all of them or, if one is refused, none (422, with the result of each). Try it with `dry_run` first,
+    and send its `matched` as `expected_count`. Sending it again changes nothing.
     """
     selected = body.ids if body.filter is None else await resolve_filter(session, body.filter, caller=caller)
     patch = await bulk_patch.patch_incidents(
@@ -72,7 +74,7 @@ async def patch_incidents(session: Session, caller: Writer, request: Request, bo
 
 @router.get("/{id}", response_model=IncidentDetail, responses=problems(404))
 async def get_incident(session: Session, caller: Reader, id: RowId, response: Response) -> dict[str, Any]:
-    """One incident with its notes and the history of every change."""
+    """One incident with its notes and history."""
     return await _detail(session, await store.get_incident(session, id, caller=caller), caller, response)
 
 
@@ -80,7 +82,10 @@ async def get_incident(session: Session, caller: Reader, id: RowId, response: Re
 async def patch_incident(
     session: Session, caller: Writer, id: RowId, patch: IncidentPatch, response: Response, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Acknowledge, assign, set the cause (also after it ended). Evidence alone resolves an incident."""
+    """Acknowledge or assign an incident, or set its cause.
+
+    The cause also after it ended. Evidence alone resolves an incident.
+    """
     incident = await actions.patch_incident(session, id, patch, caller=caller, if_match=read_version(if_match))
     return await _detail(session, incident, caller, response)
 
@@ -89,9 +94,10 @@ async def patch_incident(
 async def add_note(
     session: Session, caller: Writer, id: RowId, note: NoteIn, idempotency: IdempotencyKey
 ) -> IncidentNote:
-    """Add a note. Notes are kept as written, even if the incident is merged or withdrawn.
+    """Add a note to an incident.
 
-    Your office reads it, those above it and those below it; a provider only if it is the note's `audience`.
+    Notes are kept as written, even if the incident is merged or withdrawn. Your office reads it, those above it and
+    those below it; a provider only if it is the note's `audience`.
     """
     if note_id := await idempotency.find(session, note, caller=caller):
         return await store.get_note(session, id, note_id, caller=caller)

@@ -108,9 +108,11 @@ class IncidentPatch(BaseModel):
 class NoteIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": NOTE["text"]}]})
 
-    text: Note
+    text: Note = Field(description="the note")
     audience: Text | None = Field(
-        None, description="slug of a provider with a site in the incident that may read it too; null: offices alone"
+        None,
+        description="slug of a provider with a site in the incident that may read it too; null: offices alone",
+        examples=["iconplus"],
     )
 
 
@@ -165,13 +167,13 @@ class IncidentOut(OutageBounds, MarksSimulatedPast):
     children: int = Field(description="active sites that depend on its nodes and are unreachable with them")
     cause: Cause | None
     cause_hint: Cause | None = Field(description="suggested by the evidence; a person confirms")
-    cause_confirmed_by: str | None
+    cause_confirmed_by: str | None = Field(description="name of who set the cause")
     assignee: str | None = Field(description="null to a provider, as are the names of who acknowledged and confirmed")
     ticket_no: str | None = Field(description="null to a provider that is not the only one concerned")
     reported_at: datetime | None
     opened_at: datetime = Field(description="when the service opened the incident")
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
+    acknowledged_at: datetime | None = Field(description="when somebody took it over")
+    acknowledged_by: str | None = Field(description="name of who took it over")
     merged_into: int | None = Field(description="id of the incident that it was merged into")
     version: int = Field(description="opaque: send it back as If-Match")
 
@@ -184,7 +186,7 @@ class NoteOut(BaseModel):
     by: str
     office: str = Field(validation_alias="region_code", description="region code of the office that wrote it")
     audience: str | None = Field(description="the provider that it was written for too; null: for offices alone")
-    text: str
+    text: str = Field(description="the note")
 
 
 class EventOut(BaseModel):
@@ -205,4 +207,4 @@ class IncidentDetail(IncidentOut):
         description="of your office and those above and below it, to a provider those written for it; includes those "
         "of incidents merged into it"
     )
-    events: list[EventOut]
+    events: list[EventOut] = Field(description="every change, oldest first")

@@ -16,10 +16,14 @@ KEPT_BEATS = 1800  # an hour
 
 
 class CanaryVerdict(StrEnum):
-    ANSWERING = "answering"  # at least half of them at each beat: we could see
-    SILENT = "silent"  # fewer, at some beat
-    UNWATCHED = "unwatched"  # no beats over some of it
-    TOO_FEW = "too_few"  # fewer canaries are configured than prove anything
+    """`answering`: at least half of the canaries answered at every beat, so we could see; `silent`: fewer did at some
+    beat; `unwatched`: not beaten over some of it; `too_few`: fewer than two are configured.
+    """
+
+    ANSWERING = "answering"
+    SILENT = "silent"
+    UNWATCHED = "unwatched"
+    TOO_FEW = "too_few"
 
 
 @dataclass(frozen=True, slots=True)

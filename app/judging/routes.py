@@ -36,9 +36,10 @@ async def list_blind_ranges(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """When we could not see, with reason and evidence, newest first: what was lost in it is nobody's outage.
+    """When the service itself could not see.
 
-    Every signed-in caller may hold them against records of their own. Sites outside your scope are counted, not named.
+    With reason and evidence, newest first: what was lost in it is nobody's outage. Every signed-in caller may hold them
+    against records of their own. Sites outside your scope are counted, not named.
     """
     key = BY_START.read(cursor)
     whole = period if key is None else Period(key[0], key[1])
@@ -52,7 +53,7 @@ async def list_blind_ranges(
 
 
 @router.get("/sites/{id}/measurements", response_model=MeasurementsOut, responses=problems(404), tags=["one site"])
-async def list_measurements(
+async def list_site_measurements(
     session: Session,
     caller: Reader,
     id: SiteId,
@@ -60,7 +61,10 @@ async def list_measurements(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """Single readings, oldest first."""
+    """Single readings of one site.
+
+    Oldest first.
+    """
     site, _ = await registry.get_site(session, id, caller=caller)
     after = BY_SLOT.read(cursor)
     readings = await measurements.list_measurements(

@@ -58,16 +58,24 @@ MEASUREMENT: dict[str, Any] = {
 
 
 class BlindSource(StrEnum):
+    """`central`: our own probes; `silence`: whether pushes reach us."""
+
     CENTRAL = "central"
     SILENCE = "silence"
 
 
 class BlindKind(StrEnum):
+    """`blind`: we could not look; `suspicion`: the looks of some sites were in doubt."""
+
     BLIND = "blind"
     SUSPICION = "suspicion"
 
 
 class BlindReason(StrEnum):
+    """`uplink`: no canary answered; `stopped`: nothing ran; `clock`: our clock was stepped; `ingest`: it was not proven
+    that pushes could arrive; `mass_outage`: many sites of several providers were lost at once.
+    """
+
     UPLINK = "uplink"
     STOPPED = "stopped"
     CLOCK = "clock"
@@ -76,6 +84,8 @@ class BlindReason(StrEnum):
 
 
 class SuspectVerdict(StrEnum):
+    """`excused`: these looks are our fault; `counted`: an outage; `undecided`: until the site's own next look."""
+
     EXCUSED = "excused"
     COUNTED = "counted"
     UNDECIDED = "undecided"
@@ -84,16 +94,13 @@ class SuspectVerdict(StrEnum):
 class CanaryCount(BaseModel):
     canary: int = Field(description="its number in our settings")
     address: str | None = Field(description="shown to accounts of the whole province only")
-    beats: int
-    answered: int
+    beats: int = Field(description="echo requests sent to it")
+    answered: int = Field(description="those it answered")
 
 
 class CanaryEvidenceOut(BaseModel):
-    verdict: CanaryVerdict = Field(
-        description="`answering`: at least half of the canaries answered at every beat, so we could see; `silent`: "
-        "fewer did at some beat; `unwatched`: not beaten over some of it; `too_few`: fewer than two are configured"
-    )
-    canaries: list[CanaryCount]
+    verdict: CanaryVerdict = Field(description="whether we could see")
+    canaries: list[CanaryCount] = Field(description="what each of them answered")
 
 
 class SuspectOut(BaseModel):
@@ -111,9 +118,9 @@ class SuspicionOut(BaseModel):
     """Sites of several providers that were lost within a minute, and what became of each."""
 
     sites: int = Field(description="all of them, those outside your scope too")
-    excused: int
-    counted: int
-    undecided: int
+    excused: int = Field(description="those whose looks are our fault")
+    counted: int = Field(description="those that count as an outage")
+    undecided: int = Field(description="those not looked at again yet")
     own_sites: int = Field(description="those within your scope")
     own: list[SuspectOut] = Field(description="those within your scope by code, at most 100")
 
@@ -134,7 +141,7 @@ class BlindRangeOut(BaseModel):
         description="`uplink`: no canary answered; `stopped`: nothing ran; `clock`: our clock was stepped; `ingest`: "
         "it was not proven that pushes could arrive; `mass_outage`: many sites of several providers were lost at once"
     )
-    recorded_at: datetime
+    recorded_at: datetime = Field(description="when it was recorded")
     evidence: CanaryEvidenceOut | None = Field(description="what the canaries showed; null where they show nothing")
     suspicion: SuspicionOut | None = Field(description="of kind `suspicion`")
 
@@ -165,10 +172,10 @@ class MeasurementOut(BaseModel):
     slot: datetime = Field(description="the second the reading belongs to")
     source: ReadingSource
     outcome: Outcome = Field(description="fault: our own failure to probe, never the site's")
-    sent: int
-    received: int
-    rtt_ms: list[float]
-    valid_s: int
+    sent: int = Field(description="packets sent")
+    received: int = Field(description="packets answered")
+    rtt_ms: list[float] = Field(description="round-trip time of each answer, in ms")
+    valid_s: int = Field(description="seconds for which it shows the state")
     reason: str | None = Field(
         description="why we failed to probe, or how a tcp or http probe failed. Of a device's reading: `claimed`, it "
         "is an older row of a batch that came in time; `late`, nobody heard it then: a timeout counts, an answer "

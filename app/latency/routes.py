@@ -30,12 +30,13 @@ def _reader(
 
 
 @router.get("/sites/{id}/latency", response_model=LatencyOut, responses=aggregate_responses(404), tags=["one site"])
-async def get_latency(
+async def get_site_latency(
     aggregate: Aggregate, caller: Reader, id: SiteId, period: PeriodParam, step: Step | None = None
 ) -> Response:
-    """Round-trip times of a site's answered packets, and the share of packets that were lost.
+    """Latency of one site.
 
-    Where single readings are no longer kept, `from` and `to` are widened to whole hours.
+    Round-trip times of its answered packets, and the share of packets that were lost. Where single readings are no
+    longer kept, `from` and `to` are widened to whole hours.
     """
     return await aggregate.respond(
         SITE_LATENCY,
@@ -60,9 +61,10 @@ async def get_region_latency(
     technology: TechnologyFilter = None,
     provider: ProviderFilter = None,
 ) -> Response:
-    """Latency over all packets of a region's access points. Filter by technology: fibre and GEO mixed describe neither.
+    """Latency of a region.
 
-    A site counts for the provider and the technology that it had at the end of each day.
+    Over all packets of its access points. Filter by technology: fibre and GEO mixed describe neither. A site counts for
+    the provider and the technology that it had at the end of each day.
     """
     return await aggregate.respond(
         GROUP_LATENCY,
@@ -87,7 +89,10 @@ async def get_provider_latency(
     technology: TechnologyFilter = None,
     region: RegionCode = None,
 ) -> Response:
-    """Latency over all packets of a provider's access points in your region. Filter by technology to compare."""
+    """Latency of a provider.
+
+    Over all packets of its access points in your region. Filter by technology to compare.
+    """
     return await aggregate.respond(
         GROUP_LATENCY,
         period,

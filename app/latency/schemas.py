@@ -31,12 +31,12 @@ class LatencyRow(BaseModel):
         description="share of packets sent that were lost, without those lost by our own fault (`GET /blind-ranges`); "
         "null when none were sent"
     )
-    min_ms: float | None
-    mean_ms: float | None
+    min_ms: float | None = Field(description="shortest round-trip time, in ms")
+    mean_ms: float | None = Field(description="mean, in ms")
     p50_ms: float | None = Field(description="percentiles are within 2% of the exact ones")
-    p95_ms: float | None
-    p99_ms: float | None
-    max_ms: float | None
+    p95_ms: float | None = Field(description="95th percentile, in ms")
+    p99_ms: float | None = Field(description="99th percentile, in ms")
+    max_ms: float | None = Field(description="longest, in ms")
     jitter_ms: float | None = Field(description="mean absolute difference between consecutive packets")
 
 

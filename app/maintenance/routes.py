@@ -19,11 +19,19 @@ router = APIRouter(prefix="/maintenance", tags=["operations"], route_class=JsonR
 
 BY_START = cursor_codec(parse_moment, row_id)
 
-Reason = Annotated[str | None, Query(min_length=1, max_length=4000, description="required if it has begun; recorded")]
+Reason = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=4000,
+        description="required if it has begun; recorded",
+        examples=["announced too late"],
+    ),
+]
 
 
 @router.get("", response_model=Page[WindowOut], responses=problems(403))
-async def list_windows(
+async def list_maintenance_windows(
     session: Session,
     caller: Reader,
     period: PlanPeriodParam,
@@ -34,7 +42,10 @@ async def list_windows(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """Windows that overlap the period (default: 30 days back to 90 days ahead), by their start."""
+    """List maintenance windows.
+
+    Those that overlap the period (default: 30 days back to 90 days ahead), by their start.
+    """
     window_filter = WindowFilter(period, status, region, site, provider)
     after = BY_START.read(cursor)
     rows = await store.list_windows(session, window_filter, caller=caller, after=after, limit=limit + 1)
@@ -44,10 +55,13 @@ async def list_windows(
 
 
 @router.post("", response_model=WindowOut, status_code=201, responses=problems(403, 409))
-async def create_window(
+async def create_maintenance_window(
     session: Session, caller: Writer, body: WindowIn, request: Request, response: Response, idempotency: IdempotencyKey
 ) -> dict[str, Any]:
-    """Plans a window: its seconds count as `maintenance`, whatever the site's state; past ones are counted again."""
+    """Plan maintenance.
+
+    The window's seconds count as `maintenance`, whatever the site's state; past ones are counted again.
+    """
     if window_id := await idempotency.find(session, body, caller=caller):
         return store.present(await store.get_window(session, window_id, caller=caller))
     window = store.present(await planning.create_window(session, body, caller=caller))
@@ -58,21 +72,28 @@ async def create_window(
 
 
 @router.get("/{id}", response_model=WindowOut, responses=problems(404))
-async def get_window(session: Session, caller: Reader, id: RowId, response: Response) -> dict[str, Any]:
+async def get_maintenance_window(session: Session, caller: Reader, id: RowId, response: Response) -> dict[str, Any]:
+    """One maintenance window."""
     window = store.present(await store.get_window(session, id, caller=caller))
     response.headers["ETag"] = f'"{window["version"]}"'
     return window
 
 
 @router.patch("/{id}", response_model=WindowOut, responses=problems(403, 404, 409, 412))
-async def patch_window(
+async def patch_maintenance_window(
     session: Session, caller: Writer, id: RowId, body: WindowPatch, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Changes times, title or reason; the scope cannot be changed."""
+    """Change a maintenance window.
+
+    Its times, title or reason; its scope cannot be changed.
+    """
     return store.present(await planning.patch_window(session, id, body, caller=caller, if_match=read_version(if_match)))
 
 
 @router.delete("/{id}", status_code=204, responses=problems(403, 404))
-async def cancel_window(session: Session, caller: Writer, id: RowId, reason: Reason = None) -> None:
-    """Cancels a window as if it had never been planned; to end one early, PATCH its `ended_at`. Idempotent."""
+async def cancel_maintenance_window(session: Session, caller: Writer, id: RowId, reason: Reason = None) -> None:
+    """Cancel a maintenance window.
+
+    As if it had never been planned; to end one early, PATCH its `ended_at`. Idempotent.
+    """
     await planning.cancel_window(session, id, caller=caller, reason=reason)

@@ -11,6 +11,8 @@ from app.registry.schemas import Ident, Note, Text
 
 
 class WindowStatus(StrEnum):
+    """`planned`: it has not begun; `running`; `past`; `cancelled`: as if it had never been planned."""
+
     PLANNED = "planned"
     RUNNING = "running"
     PAST = "past"
@@ -43,8 +45,8 @@ class WindowIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
 
     started_at: Annotated[WindowMoment, Field(description="ISO 8601 with offset; truncated to seconds")]
-    ended_at: WindowMoment
-    site: Annotated[Ident, Field(description="id or code")] | None = None
+    ended_at: WindowMoment = Field(description="its end, exclusive")
+    site: Ident | None = Field(None, description="id or code", examples=["64.02.05.2003-01"])
     region: Annotated[Text, Field(description="a Kemendagri code; includes everything below that region")] | None = None
     provider: Annotated[Text, Field(description="the provider's slug")] | None = None
     title: Text
@@ -142,7 +144,7 @@ class WindowOut(BaseModel):
     site: str | None = Field(description="the site's code")
     site_id: int | None
     region: str | None
-    region_name: str | None
+    region_name: str | None = Field(description="name of that region")
     provider: str | None
     title: str
     reason: str | None

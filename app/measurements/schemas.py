@@ -5,12 +5,20 @@ from pydantic import Field
 
 
 class ReadingSource(StrEnum):
+    """`central`: our own probe; `agent`: the site's device; `silence`: a push that was due and missing while others
+    came.
+    """
+
     CENTRAL = "central"
     AGENT = "agent"
     SILENCE = "silence"
 
 
 class EvidenceSource(StrEnum):
+    """`central`: our own probe; `agent`: the site's device; `silence`: a push that was due and missing while others
+    came; `claimed`: its device's account alone, which came later.
+    """
+
     CENTRAL = "central"
     AGENT = "agent"
     SILENCE = "silence"

@@ -43,7 +43,7 @@ async def readings_from(session: AsyncSession) -> datetime | None:
 class MarksSimulatedPast(BaseModel):
     """A response about the past."""
 
-    @computed_field(description="all before this moment was simulated, not measured; null: all here was measured")  # type: ignore[prop-decorator]
+    @computed_field(description="all before was simulated, not measured; null: all was measured", examples=[None])  # type: ignore[prop-decorator]
     @property
     def simulated_until(self) -> datetime | None:
         until = simulated.get()

@@ -33,12 +33,13 @@ END_BODY = {"requestBody": {"required": False, "content": {"application/json": {
     openapi_extra=PUSH_BODY,
     dependencies=[Depends(by_device_token)],
 )
-async def receive_push(request: Request) -> Response:
-    """Send the readings of a site's own device: one row measured now, or a batch of up to 1,000 rows.
+async def push_readings(request: Request) -> Response:
+    """Send the readings of a site's own device.
 
-    Invalid rows are listed in the response, with status 200, and the other rows are accepted; a 4xx status concerns the
-    token, the size or the syntax of the whole request. Accepted rows are stored durably. A row is identified by (boot,
-    seq) and counts once however often it is sent, so a device repeats every request that was not answered.
+    One row measured now, or a batch of up to 1,000 rows. Invalid rows are listed in the response, with status 200, and
+    the other rows are accepted; a 4xx status concerns the token, the size or the syntax of the whole request. Accepted
+    rows are stored durably. A row is identified by (boot, seq) and counts once however often it is sent, so a device
+    repeats every request that was not answered.
     """
     return await endpoint.receive(request, request.app.state.push)
 
@@ -51,6 +52,9 @@ async def receive_push(request: Request) -> Response:
     dependencies=[Depends(by_device_token)],
 )
 async def end_push(request: Request) -> Response:
-    """Revoke the device's token when its agent is removed: its silence is no outage from then on. Idempotent."""
+    """Revoke the device's own token.
+
+    When its agent is removed: its silence is no outage from then on. Idempotent.
+    """
     await endpoint.end(request, request.app.state.push)
     return Response(status_code=204)

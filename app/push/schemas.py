@@ -1,41 +1,57 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.push.parser import MAX_ROWS, MAX_SENT, MAX_SEQ, MAX_TOKEN
 from app.push.rejections import REJECTION_MESSAGES
 
-RTT = {"type": "number", "minimum": 0, "maximum": 60_000}
-COUNT = {"type": "integer", "minimum": 0}
+RTT = {"type": "number", "minimum": 0, "maximum": 60_000, "examples": [21.3]}
+COUNT = {"type": "integer", "minimum": 0, "examples": [2]}
 UPTIME = {
     "anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}],
     "description": "time since the device started: seconds, or a RouterOS duration such as 1w2d03:04:05",
+    "examples": [86400, "1w2d03:04:05"],
 }
 CLOCK = {
     "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number", "minimum": 0}],
     "description": "the device's clock, which need not be right: ISO 8601 with an offset, or seconds since 1970",
+    "examples": ["2026-11-24T06:05:00Z", 1795500300],
 }
 MEASURED: dict[str, Any] = {
     "boot": {
         "type": "string",
         "pattern": "^[A-Za-z0-9_-]{1,32}$",
         "description": "random, new at each start of the agent",
+        "examples": ["k3f9"],
     },
     "seq": {
         "type": "integer",
         "minimum": 0,
         "maximum": MAX_SEQ,
         "description": "sequence number of the row within its boot",
+        "examples": [181],
     },
     "uptime_s": UPTIME,
     "clock": CLOCK,
-    "sent": {"type": "integer", "minimum": 0, "maximum": MAX_SENT, "description": "packets sent to the anchors"},
-    "rtt_ms": {"type": "array", "items": RTT, "maxItems": MAX_SENT, "description": "round-trip time of each reply"},
+    "sent": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MAX_SENT,
+        "description": "packets sent to the anchors",
+        "examples": [3],
+    },
+    "rtt_ms": {
+        "type": "array",
+        "items": RTT,
+        "maxItems": MAX_SENT,
+        "description": "round-trip time of each reply, in ms",
+        "examples": [[21.3, 22.0]],
+    },
     "received": {**COUNT, "description": "number of replies, instead of rtt_ms, with the three fields below"},
-    "rtt_min_ms": RTT,
-    "rtt_avg_ms": RTT,
-    "rtt_max_ms": RTT,
+    "rtt_min_ms": {**RTT, "description": "shortest round-trip time, in ms"},
+    "rtt_avg_ms": {**RTT, "description": "mean round-trip time, in ms"},
+    "rtt_max_ms": {**RTT, "description": "longest round-trip time, in ms"},
 }
 SENDER: dict[str, Any] = {
     "clients": {**COUNT, "description": "clients connected to the village's Wi-Fi"},
@@ -46,6 +62,7 @@ SENDER: dict[str, Any] = {
         "type": "string",
         "maxLength": MAX_TOKEN,
         "description": "device token, for clients that cannot set headers; the header takes precedence",
+        "examples": ["sd-4kq9-x2mk"],
     },
 }
 BODY: dict[str, Any] = {
@@ -59,6 +76,7 @@ BODY: dict[str, Any] = {
         "batch": {
             "type": "array",
             "maxItems": MAX_ROWS,
+            "description": "rows measured since the last push, oldest first",
             "items": {
                 "type": "object",
                 "properties": MEASURED,
@@ -91,23 +109,36 @@ BODY["examples"] = [BEAT, BATCH]
 EXAMPLES = {"beat": {"summary": "one row, now", "value": BEAT}, "batch": {"summary": "several", "value": BATCH}}
 
 
+PUSHED: dict[str, Any] = {
+    "accepted": 1,
+    "duplicates": 0,
+    "rejected": [{"row": 0, "code": "too_old", "message": "The row is older than 30 days"}],
+    "next_s": 300,
+    "speedtest_grant": "q3Vn0x2LhTzA",
+    "speedtest": {"down_bytes": 8_900_000, "up_bytes": 2_900_000, "max_s": 10},
+    "server_time": "2026-11-24T06:05:02Z",
+}
+
+
 class Rejected(BaseModel):
     row: int | None = Field(description="index in the batch, from 0; null: the fault is in the fields beside the batch")
-    code: str = Field(examples=["too_old"], description=", ".join(REJECTION_MESSAGES))
+    code: str = Field(description=f"why, one of: {', '.join(REJECTION_MESSAGES)}")
     message: str
 
 
 class SpeedTestOut(BaseModel):
-    down_bytes: int
-    up_bytes: int
-    max_s: int = Field(description="time limit of each direction")
+    down_bytes: int = Field(description="bytes to download, at most")
+    up_bytes: int = Field(description="bytes to upload, at most")
+    max_s: int = Field(description="time limit of each direction, in s")
 
 
 class PushOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [PUSHED]})
+
     accepted: int = Field(description="rows newly stored")
     duplicates: int = Field(description="rows received before")
     rejected: list[Rejected] = Field(description="rows not accepted: do not send them again")
     next_s: int = Field(description="seconds until the next push is expected")
     speedtest_grant: str | None = Field(None, description="grant for one speed test at `/speedtest`")
-    speedtest: SpeedTestOut | None = None
-    server_time: datetime
+    speedtest: SpeedTestOut | None = Field(None, description="size and time limit of that test")
+    server_time: datetime = Field(description="the service's clock")

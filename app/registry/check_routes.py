@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.core import i18n
 from app.registry import findings, regions
@@ -26,7 +26,32 @@ BY_SORT_KEY = cursor_codec(
 )
 
 
+FINDING: dict[str, Any] = {
+    "check": "duplicate_host",
+    "severity": "warning",
+    "site_id": 512,
+    "code": "64.02.05.2003-01",
+    "name": "Kantor Desa Muara Badak Ulu",
+    "village_code": "64.02.05.2003",
+    "village": "Muara Badak Ulu",
+    "district": "Kabupaten Kutai Kartanegara",
+    "message": "198.51.100.20 is also the host of other sites: 64.02.05.2004-01",
+    "detail": {"host": "198.51.100.20", "sites": 2, "others": ["64.02.05.2004-01"]},
+    "suggestion": "Check which site really uses it, and correct or retire the others",
+}
+CHECKS: dict[str, Any] = {
+    "items": [FINDING],
+    "next_cursor": None,
+    "counts": {"duplicate_host": 2, "no_contract": 0},
+    "districts": [
+        {"code": "64.02", "name": "Kabupaten Kutai Kartanegara", "counts": {"duplicate_host": 2}},
+    ],
+}
+
+
 class FindingOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [FINDING]})
+
     check: Check
     severity: Severity = Field(description="warning: correct it; hint: it may be correct as it is")
     site_id: int | None = Field(description="null for a village without a site")
@@ -43,14 +68,16 @@ class FindingOut(BaseModel):
 
 
 class DistrictOut(BaseModel):
-    code: str
+    code: str = Field(description="Kemendagri code of the kabupaten or kota")
     name: str | None
-    counts: dict[Check, int]
+    counts: dict[Check, int] = Field(description="findings by check")
 
 
 class ChecksOut(Page[FindingOut]):
+    model_config = ConfigDict(json_schema_extra={"examples": [CHECKS]})
+
     counts: dict[Check, int] = Field(description="of all pages together")
-    districts: list[DistrictOut]
+    districts: list[DistrictOut] = Field(description="findings by kabupaten or kota")
 
 
 @router.get("/checks", response_model=ChecksOut, responses=problems(403))
@@ -63,7 +90,10 @@ async def check_registry(
     cursor: Cursor = None,
     accept_language: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
-    """List what may be wrong in the registry within your scope: warnings, then hints, each by village."""
+    """What may be wrong in the registry.
+
+    Within your scope: warnings, then hints, each by village.
+    """
     after = BY_SORT_KEY.read(cursor)
     rows = await findings.list_findings(
         session, caller=caller, region=region, check=check, after=after, limit=limit + 1

@@ -8,6 +8,13 @@ from app.registry import agent_checks, contract_checks
 
 
 class Check(StrEnum):
+    """What may be wrong. Of sites: `duplicate_host`, `duplicate_coordinates`, `far_from_village`, `never_seen` (in a
+    week), `no_contract`, `other_providers_contract`, `unpingable` (by its technology), `former_village` (its code was
+    replaced). Of villages: `village_without_site`. Of devices: `never_heard`, `two_agents` (with one token),
+    `two_networks` (in turn), `network_changed`, `unheard_boot` (claims a time in which it was silent), `device_clock`
+    (wrong), `readings_refused`, `readings_dropped` (for lack of room), `not_measuring` (its ping cannot run).
+    """
+
     DUPLICATE_HOST = "duplicate_host"
     DUPLICATE_COORDINATES = "duplicate_coordinates"
     FAR_FROM_VILLAGE = "far_from_village"
@@ -29,8 +36,10 @@ class Check(StrEnum):
 
 
 class Severity(StrEnum):
-    WARNING = "warning"  # to be corrected
-    HINT = "hint"  # may be correct as it is
+    """`warning`: correct it; `hint`: it may be correct as it is."""
+
+    WARNING = "warning"
+    HINT = "hint"
 
 
 @dataclass(frozen=True, slots=True)

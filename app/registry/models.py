@@ -28,6 +28,8 @@ from probes.contract import ProbeKind
 
 
 class Level(StrEnum):
+    """`provinsi`, `kabupaten_kota` (district or city), `kecamatan` (subdistrict), `desa_kelurahan` (village)."""
+
     PROVINSI = "provinsi"
     KABUPATEN_KOTA = "kabupaten_kota"
     KECAMATAN = "kecamatan"
@@ -35,11 +37,17 @@ class Level(StrEnum):
 
 
 class SiteKind(StrEnum):
+    """`access_point`: serves a village; `node`: a tower, POP or gateway that sites hang on, never counted in a region's
+    uptime.
+    """
+
     ACCESS_POINT = "access_point"
     NODE = "node"
 
 
 class Lifecycle(StrEnum):
+    """`planned`: not measured yet; `active`: measured; `suspended`: not measured for now; `retired`: for good."""
+
     PLANNED = "planned"
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -47,11 +55,17 @@ class Lifecycle(StrEnum):
 
 
 class LinkRole(StrEnum):
+    """`primary`, or `backup`: a second link of the same place."""
+
     PRIMARY = "primary"
     BACKUP = "backup"
 
 
 class Venue(StrEnum):
+    """`kantor_desa` (village office), `sekolah` (school), `puskesmas` (clinic), `balai` (community hall), `lainnya`
+    (other).
+    """
+
     KANTOR_DESA = "kantor_desa"
     SEKOLAH = "sekolah"
     PUSKESMAS = "puskesmas"
@@ -60,6 +74,8 @@ class Venue(StrEnum):
 
 
 class PowerSource(StrEnum):
+    """`pln` (the grid), `pln_limited` (the grid for part of the day), `genset`, `solar`, `none`."""
+
     PLN = "pln"
     PLN_LIMITED = "pln_limited"
     GENSET = "genset"
@@ -68,7 +84,12 @@ class PowerSource(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a site was down; contracts exclude some causes from downtime."""
+    """Why a site was down; contracts exclude some causes from downtime.
+
+    `link`: the access link; `provider`: the provider's network; `power`: no electricity; `device`: broken equipment;
+    `unplugged`; `billing`: an unpaid bill; `quota`: used up; `weather`; `vandalism`: or theft; `planned`: announced
+    work; `monitoring`: our own; `unclassified`: nobody has said yet.
+    """
 
     LINK = "link"
     PROVIDER = "provider"
@@ -328,6 +349,10 @@ class SiteConfiguration(Base):
 
 
 class State(StrEnum):
+    """`up`; `degraded`: it answers, but slowly or with losses; `down`; `unreachable`: the node that it depends on is
+    down; `unknown`: no evidence (`unknown_reason`).
+    """
+
     UP = "up"
     DEGRADED = "degraded"
     DOWN = "down"
@@ -336,6 +361,10 @@ class State(StrEnum):
 
 
 class UnknownReason(StrEnum):
+    """`never_seen`: it never answered yet; `silent`: its device stopped reporting, which proves nothing; `blind`: we
+    could not see; `stopped`: our service did not run; `claimed`: an outage that its device contests.
+    """
+
     NEVER_SEEN = "never_seen"
     SILENT = "silent"
     BLIND = "blind"

@@ -21,10 +21,19 @@ ProviderId = Annotated[
 ]
 RegionPath = Annotated[str, Path(max_length=MAX_ID, description="a Kemendagri code", examples=["64.02"])]
 RegionText = Annotated[
-    str | None, Query(max_length=13, description="a Kemendagri code; includes everything below that region")
+    str | None,
+    Query(max_length=13, description="a Kemendagri code; includes everything below that region", examples=["64.02"]),
 ]
-ProviderText = Annotated[str | None, Query(min_length=1, max_length=100, description="id or slug")]
-SiteText = Annotated[str | None, Query(min_length=1, max_length=60, description="its id, or its code")]
+ProviderText = Annotated[
+    str | None,
+    Query(min_length=1, max_length=100, description="only this provider's: id or slug", examples=["telkom-wms"]),
+]
+SiteText = Annotated[
+    str | None,
+    Query(
+        min_length=1, max_length=60, description="only this site's: its id, or its code", examples=["64.02.05.2003-01"]
+    ),
+]
 RegionTexts = Annotated[
     Several[Annotated[str, Field(max_length=13)]],
     Query(description=f"Kemendagri codes, each with everything below it: {SEVERAL}", examples=[["64.02", "64.03"]]),
@@ -33,7 +42,7 @@ ProviderTexts = Annotated[
     Several[Annotated[str, Field(min_length=1, max_length=100)]],
     Query(description=f"ids or slugs: {SEVERAL}", examples=[["telkom-wms"]]),
 ]
-Search = Annotated[str | None, Query(min_length=1, max_length=100)]
+Search = Annotated[str | None, Query(min_length=1, max_length=100, description="part of a name", examples=["badak"])]
 
 
 async def read_region(session: Session, region: RegionText = None) -> str | None:

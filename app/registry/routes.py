@@ -55,9 +55,10 @@ async def list_regions(
     cursor: Cursor = None,
     format: Annotated[Literal["json", "geojson"], Query(description="geojson is not paginated")] = "json",
 ) -> Any:
-    """List regions by code: of a level, below a parent, or matching (part of) a name.
+    """List regions.
 
-    In GeoJSON, districts have their boundaries (indicative, not legal ones), all others a point.
+    By code: of a level, below a parent, or matching (part of) a name. In GeoJSON, districts have their boundaries
+    (indicative, not legal ones), all others a point.
     """
     parent = await regions.require_current_code(session, parent, field="parent")
     if format == "geojson":
@@ -92,14 +93,17 @@ def _geojson(rows: list[Region], request: Request) -> Response:
 
 @router.get("/regions/{code}", response_model=RegionDetail, responses=problems(404), tags=["regions"])
 async def get_region(session: Session, caller: Reader, code: RegionPath) -> Any:
-    """Get a region by its present or a former code."""
+    """One region, by its present or a former code."""
     region, aliases = await regions.get_region(session, code)
     return RegionOut.model_validate(region).model_dump() | {"aliases": aliases}
 
 
 @router.get("/providers", response_model=Page[ProviderOut], responses=problems(), tags=["registry"])
 async def list_providers(session: Session, caller: Reader, limit: Limit = 100, cursor: Cursor = None) -> Any:
-    """List providers; a provider's own account sees only itself."""
+    """List providers.
+
+    A provider's own account sees only itself.
+    """
     rows = await providers.list_providers(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
     page, next_cursor = BY_ID.page(rows, limit, lambda provider: provider.id)
     return {"items": page, "next_cursor": next_cursor}
@@ -107,7 +111,10 @@ async def list_providers(session: Session, caller: Reader, limit: Limit = 100, c
 
 @router.post("/providers", response_model=ProviderOut, status_code=201, responses=problems(403, 409), tags=["registry"])
 async def create_provider(session: Session, caller: Provincial, body: ProviderIn, idempotency: IdempotencyKey) -> Any:
-    """Register a provider; its slug is permanent."""
+    """Register a provider.
+
+    Its slug is permanent.
+    """
     if provider_id := await idempotency.find(session, body, caller=caller):
         return await providers.get_provider(session, str(provider_id), caller=caller)
     provider = await providers.create_provider(session, body, caller=caller)
@@ -117,13 +124,16 @@ async def create_provider(session: Session, caller: Provincial, body: ProviderIn
 
 @router.get("/providers/{id}", response_model=ProviderOut, responses=problems(404), tags=["registry"])
 async def get_provider(session: Session, caller: Reader, id: ProviderId) -> Any:
-    """Get a provider by id or slug."""
+    """One provider, by id or slug."""
     return await providers.get_provider(session, id, caller=caller)
 
 
 @router.patch("/providers/{id}", response_model=ProviderOut, responses=problems(403, 404), tags=["registry"])
 async def patch_provider(session: Session, caller: Provincial, id: ProviderId, body: ProviderPatch) -> Any:
-    """Change the provider's name or its aliases; the slug is permanent."""
+    """Change a provider.
+
+    Its name or its aliases; its slug is permanent.
+    """
     return await providers.change_provider(session, id, body, caller=caller)
 
 
@@ -135,7 +145,10 @@ async def list_sites(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """List sites within your scope, with their current state. `q` matches name, host, or the start of the code."""
+    """List sites with their current state.
+
+    Those within your scope. `q` matches name, host, or the start of the code.
+    """
     rows = await store.list_sites(session, filters, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
     names = regions.names()
     page, next_cursor = BY_ID.page(rows, limit, lambda row: row[0].id)
@@ -152,7 +165,10 @@ async def create_site(
     body: SiteBody,
     idempotency: IdempotencyKey,
 ) -> dict[str, Any]:
-    """Register a site; it is monitored within a minute. Repeating the `Idempotency-Key` returns the same site."""
+    """Register a site.
+
+    It is monitored within a minute. Repeating the `Idempotency-Key` returns the same site.
+    """
     site_in = await lenient_body.require_valid(session, body, SiteIn, caller=caller, policy=_policy(request))
     if site_id := await idempotency.find(session, site_in, caller=caller):
         existing, status = await store.get_site(session, str(site_id), caller=caller)
@@ -166,7 +182,10 @@ async def create_site(
 
 @router.get("/sites/{id}", response_model=SiteOut, responses=problems(404), tags=["registry"])
 async def get_site(session: Session, caller: Reader, id: SiteId, response: Response) -> dict[str, Any]:
-    """Get a site by id or code; its version is the ETag."""
+    """One site, by id or code.
+
+    Its version is the ETag.
+    """
     site, status = await store.get_site(session, id, caller=caller)
     response.headers["ETag"] = f'"{site.version}"'
     return serialize_site(site, status, regions.names(), caller=caller)
@@ -181,7 +200,10 @@ async def patch_site(
     body: PatchBody,
     if_match: IfMatch = None,
 ) -> dict[str, Any]:
-    """Change the fields sent. A move to another district is the province's; past seconds keep their configuration."""
+    """Change a site.
+
+    Only the fields sent change. A move to another district is the province's; past seconds keep their configuration.
+    """
     patch = await lenient_body.require_valid(session, body, SitePatch, caller=caller, policy=_policy(request), ident=id)
     site, status = await store.patch_site(
         session, id, patch, caller=caller, policy=_policy(request), if_match=read_version(if_match)
@@ -191,7 +213,10 @@ async def patch_site(
 
 @router.delete("/sites/{id}", status_code=204, responses=problems(403, 404), tags=["registry"])
 async def retire_site(session: Session, caller: Writer, id: SiteId) -> None:
-    """Retire a site: it is no longer monitored, and its history stays. Idempotent."""
+    """Retire a site.
+
+    It is no longer monitored, and its history stays. Idempotent.
+    """
     await store.retire_site(session, id, caller=caller)
 
 

@@ -91,29 +91,45 @@ OUT_EXAMPLE: dict[str, Any] = {
 }
 
 
-class RegionOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+REGION: dict[str, Any] = {
+    "code": "64.02.05.2003",
+    "level": "desa_kelurahan",
+    "parent_code": "64.02.05",
+    "name": "Muara Badak Ulu",
+    "type": "desa",
+    "latitude": -0.3501,
+    "longitude": 117.4212,
+    "valid_from": None,
+    "valid_to": None,
+}
+ALIAS: dict[str, Any] = {"code": "64.09.01.2001", "valid_to": "2023-01-01", "note": "Kepmendagri 100.1.1-6117/2022"}
 
-    code: str = Field(examples=["64.02.05.2003"])
+
+class RegionOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [REGION]})
+
+    code: str = Field(description="its Kemendagri code, with dots")
     level: Level
     parent_code: str | None
     name: str
     type: str = Field(description="provinsi, kabupaten, kota, kecamatan, desa or kelurahan")
-    latitude: float = Field(description="of the region's centroid, not of the village office")
-    longitude: float
+    latitude: float = Field(description="of the region's centroid, not of the village office, in degrees")
+    longitude: float = Field(description="of the same centroid")
     valid_from: date | None
     valid_to: date | None = Field(description="exclusive; null: indefinitely")
 
 
 class AliasOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [ALIAS]})
 
-    code: str
+    code: str = Field(description="a former code")
     valid_to: date | None = Field(description="first day on which the region has its present code")
-    note: str | None
+    note: str | None = Field(description="by which regulation it changed")
 
 
 class RegionDetail(RegionOut):
+    model_config = ConfigDict(json_schema_extra={"examples": [{**REGION, "aliases": [ALIAS]}]})
+
     aliases: list[AliasOut] = Field(description="former codes; each of them still finds the region")
 
 

@@ -22,7 +22,12 @@ metrics_router = APIRouter(dependencies=[Depends(check_parameters)])  # outside 
 
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Not modified since the ETag in If-None-Match"}}
 Since = Annotated[
-    str | None, Query(max_length=100, description="a `version` that you have: returns only what changed since")
+    str | None,
+    Query(
+        max_length=100,
+        description="a `version` that you have: returns only what changed since",
+        examples=["1795525651.1088.1038.12.1795525904000"],
+    ),
 ]
 
 
@@ -67,9 +72,10 @@ async def get_status(
         Literal[StatusFormat.JSON, StatusFormat.GEOJSON], Query(description="of the full status")
     ] = StatusFormat.JSON,
 ) -> Response:
-    """The current state of every active site. Poll with `If-None-Match`: most responses are a 304 without a body.
+    """The current state of every active site.
 
-    With `since`, only what changed: replace the sites in `changed`, drop those in `removed`, continue from `version`.
+    Poll with `If-None-Match`: most responses are a 304 without a body. With `since`, only what changed: replace the
+    sites in `changed`, drop those in `removed`, continue from `version`.
     """
     if since is None:
         return await _respond(request, StatusQuery(status_filter, format))
@@ -87,8 +93,11 @@ async def get_status(
 
 
 @router.get("/status/summary", response_model=StatusSummaryOut, responses={**NOT_MODIFIED, **problems(403, 503)})
-async def get_summary(request: Request, caller: Reader, region: RegionCode = None) -> Response:
-    """Number of sites by state: of a region and its children, by technology, by provider. Nodes are counted apart."""
+async def get_status_summary(request: Request, caller: Reader, region: RegionCode = None) -> Response:
+    """Number of sites by state.
+
+    Of a region and its children, by technology, by provider. Nodes are counted apart.
+    """
     return await _respond(
         request, StatusQuery(StatusFilter.for_caller(caller, (region,) if region else ()), StatusFormat.SUMMARY)
     )

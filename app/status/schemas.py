@@ -60,7 +60,12 @@ class SiteStatusOut(BaseModel):
     longitude: float | None
 
 
+READ: dict[str, Any] = {"version": VERSION, "generated_at": "2026-11-24T13:31:44Z", "data_age_s": 0.4}
+
+
 class VersionedStatus(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [READ]})
+
     version: str = Field(description="opaque; changes with every state change and every refresh of RTT and loss")
     generated_at: datetime
     data_age_s: float | None = Field(description="age of the worker's last heartbeat; null before the first")
@@ -80,23 +85,25 @@ class StatusOut(VersionedStatus):
         }
     )
 
-    sites: list[SiteStatusOut]
+    sites: list[SiteStatusOut] = Field(description="every active site")
 
 
 class ChangeOut(VersionedStatus):
-    changed: list[SiteStatusOut]
+    model_config = ConfigDict(json_schema_extra={"examples": [{**READ, "changed": [EXAMPLE], "removed": [498]}]})
+
+    changed: list[SiteStatusOut] = Field(description="sites to replace or add")
     removed: list[int] = Field(description="ids of sites to remove if you have them: gone, moved or no longer matching")
 
 
 class Counts(BaseModel):
     sites: int
-    states: dict[State, int]
-    maintenance: int
-    acknowledged: int
+    states: dict[State, int] = Field(description="number of sites by state")
+    maintenance: int = Field(description="sites in a maintenance window")
+    acknowledged: int = Field(description="sites whose incident somebody deals with")
 
 
 class RegionCounts(Counts):
-    code: str
+    code: str = Field(description="Kemendagri code of the region")
     name: str
 
 
@@ -126,8 +133,8 @@ class StatusSummaryOut(VersionedStatus):
         }
     )
 
-    region: RegionCounts
-    nodes: Counts
-    children: list[RegionCounts]
-    technologies: list[TechnologyCounts]
-    providers: list[ProviderCounts]
+    region: RegionCounts = Field(description="all sites of the region")
+    nodes: Counts = Field(description="towers, POPs and gateways, which no other count includes")
+    children: list[RegionCounts] = Field(description="by the regions below")
+    technologies: list[TechnologyCounts] = Field(description="by technology")
+    providers: list[ProviderCounts] = Field(description="by provider")

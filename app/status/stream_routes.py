@@ -17,33 +17,30 @@ from app.status.version import Version
 from app.web.auth import Presented, is_still_allowed, redeem_ticket
 from app.web.deps import Reader, Session
 from app.web.problem_details import problems
-from app.web.sse import EventStream, event_schema
+from app.web.sse import EventStream, event_stream
 
 router = APIRouter(tags=["dashboards"])
 
 LastEventId = Annotated[
-    str | None, Header(max_length=100, description="sent by browsers on reconnecting: the stream continues after it")
+    str | None,
+    Header(
+        max_length=100,
+        description="sent by browsers on reconnecting: the stream continues after it",
+        examples=["1795525651.1088.1038.12.1795525904000"],
+    ),
 ]
 
 
-EVENTS = {
-    "description": "Ends when the client or the service closes it or the caller loses access",
-    "content": {
-        "text/event-stream": {
-            "itemSchema": {
-                "oneOf": [
-                    event_schema("snapshot", {"$ref": "#/components/schemas/StatusOut"}),
-                    event_schema("change", {"$ref": "#/components/schemas/ChangeOut"}),
-                    event_schema("beat", VersionedStatus.model_json_schema()),
-                ]
-            }
-        }
-    },
-}
+EVENTS = event_stream(
+    "Ends when the client or the service closes it or the caller loses access",
+    snapshot={"$ref": "#/components/schemas/StatusOut"},
+    change={"$ref": "#/components/schemas/ChangeOut"},
+    beat=VersionedStatus.model_json_schema(),
+)
 
 
 class TicketOut(BaseModel):
-    ticket: str = Field(description="for one `GET /status/stream?ticket=…`")
+    ticket: str = Field(description="for one `GET /status/stream?ticket=…`", examples=["t9Jw3kQv8mX2"])
     expires_at: datetime
 
 
@@ -53,7 +50,7 @@ class TicketOut(BaseModel):
     dependencies=[Depends(redeem_ticket)],
     responses={200: EVENTS, **problems(403, 429, 503)},
 )
-async def get_stream(
+async def stream_status(
     request: Request,
     caller: Reader,
     credential: Presented,
@@ -61,10 +58,11 @@ async def get_stream(
     since: Since = None,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Server-sent events: a `snapshot` (as `GET /status`), then each `change` (as with `since`) as it happens.
+    """State changes as server-sent events.
 
-    After 15 s without either, a `beat` gives the age of the data. Each `id` is a version: a client that reconnects
-    with it as `Last-Event-ID` or `since` receives only what changed meanwhile, or a `snapshot` if that is too old.
+    A `snapshot` (as `GET /status`), then each `change` (as with `since`) as it happens. After 15 s without either, a
+    `beat` gives the age of the data. Each `id` is a version: a client that reconnects with it as `Last-Event-ID` or
+    `since` receives only what changed meanwhile, or a `snapshot` if that is too old.
     """
     streams: StatusStreams = request.app.state.streams
     seen = _version(last_event_id) or (Version.parse(since) if since is not None else None)
@@ -84,8 +82,13 @@ def _version(event_id: str | None) -> Version | None:
 
 
 @router.post("/status/stream-ticket", response_model=TicketOut, status_code=201, responses=problems(403))
-async def create_ticket(session: Session, caller: Reader, credential: Presented, response: Response) -> dict[str, Any]:
-    """For browsers, whose EventSource sends no headers. It opens one stream within a minute, with your rights."""
+async def create_stream_ticket(
+    session: Session, caller: Reader, credential: Presented, response: Response
+) -> dict[str, Any]:
+    """Ticket that opens one stream.
+
+    For browsers, whose EventSource sends no headers. It opens one stream within a minute, with your rights.
+    """
     ticket, expires_at = await stream_tickets.issue(session, credential)
     response.headers["Cache-Control"] = "no-store"
     return {"ticket": ticket, "expires_at": expires_at}

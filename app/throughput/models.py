@@ -9,15 +9,21 @@ from app.profiles import Technology
 
 
 class Mode(StrEnum):
-    PULL = "pull"  # the worker downloads from the site's speed_url
-    PUSH = "push"  # its agent downloads from and uploads to /speedtest, under a grant
+    """`pull`: the worker downloads the site's `speed_url`; `push`: its agent transfers from and to `/speedtest`."""
+
+    PULL = "pull"
+    PUSH = "push"
 
 
 class SpeedtestStatus(StrEnum):
-    WAITING = "waiting"  # due, but not admitted yet: `reason`
-    RUNNING = "running"  # or granted and not reported yet: its maximum cost is reserved
+    """`waiting`: due, not admitted yet (`reason`); `running`: or granted and not reported yet, its greatest cost
+    reserved; `done`; `invalid`: it ran, but did not measure the link; `failed`; `skipped`.
+    """
+
+    WAITING = "waiting"
+    RUNNING = "running"
     DONE = "done"
-    INVALID = "invalid"  # it ran, but did not measure the link
+    INVALID = "invalid"
     FAILED = "failed"
     SKIPPED = "skipped"
 

@@ -34,19 +34,23 @@ OF_SITES = AggregateSpec(
 BY_PLANNED_AT = cursor_codec(parse_moment)
 BY_SHARE = cursor_codec(float, float, row_id, lambda text: Technology(text).value)
 UnderPct = Annotated[
-    float | None, Query(gt=0, le=1000, description="only sites below this share of their contracted download")
+    float | None,
+    Query(
+        gt=0, le=1000, description="only sites below this share of their contracted download, percent", examples=[50]
+    ),
 ]
 
 
 @router.get(
     "/sites/{id}/throughput", response_model=SiteThroughputOut, responses=aggregate_responses(404), tags=["one site"]
 )
-async def get_throughput(
+async def get_site_throughput(
     aggregate: Aggregate, caller: Reader, id: SiteId, period: PeriodParam, limit: Limit = 100, cursor: Cursor = None
 ) -> Response:
-    """Speed tests of a site, each with its result and cost or why it did not run; totals, and the month's budget.
+    """Throughput of one site.
 
-    CSV holds the tests alone.
+    Its speed tests, each with its result and cost or why it did not run; totals, and the month's budget. CSV holds the
+    tests alone.
     """
     before = BY_PLANNED_AT.read(cursor)
     most = None if aggregate.format is OutputFormat.CSV else limit
@@ -72,10 +76,10 @@ async def get_region_throughput(
     technology: TechnologyFilter = None,
     provider: ProviderFilter = None,
 ) -> Response:
-    """Speed of a region's access points by technology: the median and p10 of the sites, each by its tests' median.
+    """Throughput of a region.
 
-    A site counts for the region, provider and technology that it had when it was tested. `/throughput/sites` lists
-    the sites.
+    By technology: the median and p10 of its access points, each by its tests' median. A site counts for the region,
+    provider and technology that it had when it was tested. `/throughput/sites` lists the sites.
     """
 
     async def select(session: AsyncSession) -> SiteGroup:
@@ -100,7 +104,10 @@ async def get_provider_throughput(
     technology: TechnologyFilter = None,
     region: RegionCode = None,
 ) -> Response:
-    """Speed of a provider's access points in your scope, as for a region."""
+    """Throughput of a provider.
+
+    Of its access points in your scope, as for a region.
+    """
 
     async def select(session: AsyncSession) -> SiteGroup:
         return await selection.select_provider(session, id, region, technology, caller=caller)
@@ -127,9 +134,10 @@ async def list_region_throughput(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """Access points of a region by their share of the contracted speed, worst first.
+    """Throughput of a region's sites, one by one.
 
-    `under_pct=50` lists those that `under_half` counts. A site that has left your scope since is not listed.
+    By their share of the contracted speed, worst first. `under_pct=50` lists those that `under_half` counts. A site
+    that has left your scope since is not listed.
     """
 
     async def select(session: AsyncSession) -> SiteGroup:
@@ -158,7 +166,10 @@ async def list_provider_throughput(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """Speed of a provider's access points in your scope, as for a region."""
+    """Throughput of a provider's sites, one by one.
+
+    Of its access points in your scope, as for a region.
+    """
 
     async def select(session: AsyncSession) -> SiteGroup:
         of = await selection.select_provider(session, id, region, technology, caller=caller)

@@ -64,7 +64,7 @@ BUDGET: dict[str, Any] = {
 class TestOut(BaseModel):
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [TEST]})
 
-    planned_at: datetime
+    planned_at: datetime = Field(description="when it was planned for")
     started_at: datetime | None
     ended_at: datetime | None
     mode: Mode
@@ -75,34 +75,34 @@ class TestOut(BaseModel):
     down_mbps: Rounded | None = Field(description="by the server's clock, without the warm-up: the figure that counts")
     up_mbps: Rounded | None
     agent_down_mbps: Rounded | None = Field(description="by the agent's clock, over the whole test")
-    agent_up_mbps: Rounded | None
-    rtt_idle_ms: Rounded | None
+    agent_up_mbps: Rounded | None = Field(description="upload speed by the agent's clock, in Mbps")
+    rtt_idle_ms: Rounded | None = Field(description="round-trip time before the test, in ms")
     rtt_loaded_ms: Rounded | None = Field(description="under load, during the test")
     contract_down_mbps: Rounded | None = Field(description="contracted on the day of the test")
-    contract_up_mbps: Rounded | None
+    contract_up_mbps: Rounded | None = Field(description="contracted upload speed on that day, in Mbps")
 
 
 class BudgetOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [BUDGET]})
 
     month: date = Field(description="WITA, its first day")
-    budget_mb: float
+    budget_mb: float = Field(description="what measuring may use in the month, in MB")
     spent_mb: float
     tests_mb: float
     push_mb: float = Field(description="spent on the site's own push reports")
     reserved_mb: float = Field(description="of running tests, and of ended tests whose cost is unknown")
     push_to_come_mb: float = Field(description="kept for push reports until the month ends")
-    left_mb: float
+    left_mb: float = Field(description="what is left of the budget, in MB")
 
 
 class TotalOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [TOTAL]})
 
-    planned: int
-    done: int
-    invalid: int
-    failed: int
-    skipped: int
+    planned: int = Field(description="tests planned")
+    done: int = Field(description="tests with a result")
+    invalid: int = Field(description="tests that did not measure the link")
+    failed: int = Field(description="tests that failed")
+    skipped: int = Field(description="tests that did not run")
     open: int = Field(description="waiting or running")
     down_mbps: float | None = Field(description="median of the tests that are done")
     down_p10_mbps: float | None = Field(description="nine of ten tests were faster")
@@ -188,7 +188,7 @@ class CostOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [COST]})
 
     first_month: date = Field(description="WITA, its first day: budgets are of whole months")
-    last_month: date
+    last_month: date = Field(description="the last month, by its first day")
     spent_mb: float = Field(description="tests_mb and push_mb together")
     tests_mb: float = Field(description="includes warm-ups and tests without a result")
     push_mb: float = Field(description="push reports of sites that are in the selection now")
@@ -251,7 +251,7 @@ class SiteRow(BaseModel):
     tests: int = Field(description="tests that are done")
     down_mbps: Rounded | None = Field(description="median of its tests in the period")
     up_mbps: Rounded | None
-    contract_down_mbps: Rounded | None
+    contract_down_mbps: Rounded | None = Field(description="contracted download speed at its last test, in Mbps")
     share_pct: Rounded | None = Field(description="median of the tests' shares of the rate contracted on their day")
     under_half: bool = Field(description="whether share_pct is below 50")
     spent_mb: Rounded = Field(description="cost of its tests, including those without a result")

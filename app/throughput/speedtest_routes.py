@@ -36,7 +36,15 @@ UNBUFFERED_HEADERS = {
     "Content-Encoding": "identity",
     "Content-Type": "application/octet-stream",
 }
-Grant = Annotated[str, Query(min_length=1, max_length=60, description="`speedtest_grant` from the response to a push")]
+Grant = Annotated[
+    str,
+    Query(
+        min_length=1,
+        max_length=60,
+        description="`speedtest_grant` from the response to a push",
+        examples=["q3Vn0x2LhTzA"],
+    ),
+]
 Milliseconds = Annotated[float | None, Field(ge=0, le=3_600_000, allow_inf_nan=False)]
 Bytes = Annotated[int | None, Field(ge=0, le=2**53)]
 
@@ -159,18 +167,23 @@ class ReportIn(BaseModel):
         }
     )
 
-    grant: Annotated[str, StringConstraints(min_length=1, max_length=60), AfterValidator(reject_nul)]
+    grant: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=60),
+        AfterValidator(reject_nul),
+        Field(description="`speedtest_grant` of the response to a push"),
+    ]
     down_bytes: Bytes = None
-    down_ms: Milliseconds = None
+    down_ms: Milliseconds = Field(None, description="time of the download, in ms")
     up_bytes: Bytes = None
-    up_ms: Milliseconds = None
+    up_ms: Milliseconds = Field(None, description="time of the upload, in ms")
     rtt_idle_ms: Milliseconds = None
     rtt_loaded_ms: Milliseconds = None
 
 
 class ReportedOut(BaseModel):
     status: SpeedtestStatus
-    reason: str | None
+    reason: str | None = Field(description="why it has no result", examples=["too_short"])
     down_mbps: float | None = Field(description="by the server's clock, without the warm-up")
     up_mbps: float | None
 
@@ -180,15 +193,21 @@ class ReportedOut(BaseModel):
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": {}}}, **problems(404, 409)},
 )
-async def download(session: Session, request: Request, grant: Grant) -> Response:
-    """Random bytes, up to the grant's size and time limit. Once per grant."""
+async def download_speedtest(session: Session, request: Request, grant: Grant) -> Response:
+    """Download of a speed test.
+
+    Random bytes, up to the grant's size and time limit. Once per grant.
+    """
     test = await speedtest_grants.claim_direction(session, grant, Direction.DOWN)
     return GrantedDownload(TimedTransfer(request.app.state.sessions, test, Direction.DOWN))
 
 
 @router.post("", response_model=UploadedOut, responses=problems(404, 409, 413))
-async def upload(request: Request, grant: Grant) -> UploadedOut:
-    """Accept any body, up to the grant's size and time limit; it is counted and discarded. Once per grant."""
+async def upload_speedtest(request: Request, grant: Grant) -> UploadedOut:
+    """Upload of a speed test.
+
+    Any body, up to the grant's size and time limit; it is counted and discarded. Once per grant.
+    """
     sessions: Sessions = request.app.state.sessions
     async with transaction(sessions) as session:
         test = await speedtest_grants.claim_direction(session, grant, Direction.UP)
@@ -218,7 +237,10 @@ async def _read_all(request: Request, timed: TimedTransfer) -> None:
 
 
 @router.post("/report", response_model=ReportedOut, responses=problems(404, 409))
-async def report(session: Session, report_in: ReportIn) -> ThroughputTest:
-    """The agent's own figures, which reveal a buffering proxy between it and the server. Ends the test."""
+async def report_speedtest(session: Session, report_in: ReportIn) -> ThroughputTest:
+    """Report of a speed test.
+
+    The agent's own figures, which reveal a buffering proxy between it and the server. Ends the test.
+    """
     agent_report = AgentReport(**report_in.model_dump(exclude={"grant"}))
     return await speedtest_grants.end_with_report(session, report_in.grant, agent_report)

@@ -32,7 +32,8 @@ cookie = APIKeyCookie(
 async def redeem_ticket(
     request: Request,
     ticket: Annotated[
-        str | None, Query(max_length=100, description="of `POST /status/stream-ticket`; good once")
+        str | None,
+        Query(max_length=100, description="of `POST /status/stream-ticket`; good once", examples=["t9Jw3kQv8mX2"]),
     ] = None,
 ) -> None:
     """Before `signed_in`, for routes that browsers open without headers. Raises NotSignedIn."""

@@ -43,7 +43,12 @@ def _idempotency(
     response: Response,
     idempotency_key: Annotated[
         str | None,
-        Header(min_length=1, max_length=200, description="a repetition within 24 hours creates nothing new"),
+        Header(
+            min_length=1,
+            max_length=200,
+            description="a key of your own: a repetition within 24 hours creates nothing new",
+            examples=["5f0c8a3e-register-512"],
+        ),
     ] = None,
 ) -> Idempotency:
     return Idempotency(idempotency_key, request.url.path, response)

@@ -17,9 +17,9 @@ MAX_SEVERAL = 50
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds")]
-Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before")]
-IfMatch = Annotated[str | None, Header(max_length=60, description="the `version` that you saw")]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items a page holds", examples=[100])]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before", examples=["NTEy"])]
+IfMatch = Annotated[str | None, Header(max_length=60, description="the `version` that you saw", examples=['"1040"'])]
 MAX_ID = 60  # characters of an id or a code in a path
 
 

@@ -12,7 +12,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -40,39 +40,52 @@ MAX_ERRORS = 50  # of a response; the others are counted
 READ_METHODS = {"GET", "HEAD"}  # a change that times out was waiting for locks: worth a retry, so 503
 
 TYPE_BASE = "https://sinyal-desa.id/problems/"
+PROBLEM_TYPE = "application/problem+json"
 
 NO_TOKEN = "Send the header Authorization: Bearer <token>"  # noqa: S105  # an instruction, no secret
 
 ProblemResponses = dict[int | str, dict[str, Any]]
 
+FAULT: dict[str, Any] = {
+    "field": "village_code",
+    "row": None,
+    "code": "unknown_village",
+    "message": "There is no village 64.02.05.9999 in Kalimantan Timur",
+    "suggestion": "Look it up: GET /api/v1/regions?level=desa_kelurahan&q=<name>",
+}
+
 
 class FaultOut(BaseModel):
-    field: str = Field(examples=["village_code"])
-    row: int | None = Field(None, description="the row of a batch or a file, where there is one")
-    code: str = Field(examples=["unknown_village"])
-    message: str = Field(examples=["There is no village 64.02.05.9999 in Kalimantan Timur"])
-    suggestion: str | None = None
+    """One wrong field, parameter or header."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [FAULT]})
+
+    field: str = Field(description="path of the field, or name of the parameter or header")
+    row: int | None = Field(None, description="the row of a batch or a file, where there is one", examples=[14])
+    code: str = Field(description="stable name of what is wrong with it")
+    message: str = Field(description="what is wrong with it, in the caller's language")
+    suggestion: str | None = Field(None, description="what to do about it, in the caller's language")
 
 
 class ProblemOut(BaseModel):
     """RFC 9457 problem details. `type` and every `code` are stable; all texts are translated."""
 
-    type: str = Field(examples=[TYPE_BASE + "invalid"])
-    title: str
-    status: int
-    detail: str | None = None
-    errors: list[FaultOut] = Field([], description="the first 50")
-    errors_omitted: int | None = Field(None, description="how many more there are, where there are more")
+    type: str = Field(description="URI that names the kind of problem", examples=[TYPE_BASE + "invalid"])
+    title: str = Field(description="the kind of problem in words", examples=["Validation failed"])
+    status: int = Field(description="the HTTP status again", examples=[422])
+    detail: str | None = Field(None, description="what is wrong with this request", examples=["Wait for 12 s"])
+    errors: list[FaultOut] = Field([], description="each wrong field, parameter or header; the first 50")
+    errors_omitted: int | None = Field(None, description="how many more there are, where there are more", examples=[12])
 
 
 def problems(*statuses: int) -> ProblemResponses:
     """For a route's `responses`: the statuses it answers with a problem, 401 and 422 always among them."""
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
+    content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
     return {status: {"description": "Problem", "content": content} for status in (401, 422, *statuses)}
 
 
 class ProblemResponse(Response):
-    media_type = "application/problem+json"
+    media_type = PROBLEM_TYPE
 
 
 def problem_response(request: Request, problem: Problem) -> Response:

@@ -75,14 +75,27 @@ def _shares(caller: Caller) -> tuple[tuple[str, str], tuple[str, str]]:
     return ("caller", caller.limit_key), ("address", network_of(caller.address))
 
 
-def event_schema(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Describe an event of a stream for OpenAPI."""
+def event_stream(description: str, **events: dict[str, Any]) -> dict[str, Any]:
+    """Describe a stream for OpenAPI, by the schema of each event's data.
+
+    OpenAPI 3.1 knows the text of a stream only; `x-itemSchema` has its events, as `itemSchema` of 3.2 does.
+    """
+    items = [_event_schema(kind, data) for kind, data in events.items()]
+    text = {"type": "string", "description": f"events: {', '.join(events)}", "examples": ["event: beat\ndata: {}\n\n"]}
+    return {
+        "description": description,
+        "content": {"text/event-stream": {"schema": text, "x-itemSchema": {"oneOf": items}}},
+    }
+
+
+def _event_schema(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    content = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
     return {
         "type": "object",
         "required": ["event", "id", "data"],
         "properties": {
-            "event": {"const": kind},
-            "id": {"type": "string"},
-            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": data},
+            "event": {"const": kind, "description": "kind of the event"},
+            "id": {"type": "string", "description": "`Last-Event-ID` of a client that reconnects", "examples": ["3"]},
+            "data": {**content, "description": "what happened, as JSON", "examples": ["{}"]},
         },
     }
