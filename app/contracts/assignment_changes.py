@@ -5,7 +5,7 @@ first, so of two at once the second sees what the first wrote.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
@@ -65,7 +65,7 @@ async def add_sites(
     version = await next_version(session, Counter.REGISTRY)
     for row, site in added:
         row.version = version
-        site_contracts.make_room(assignments[site.id], row.link_role, _stored(row), version=version)
+        site_contracts.make_room(_of_role(assignments[site.id], row), _stored(row), version=version)
     await _write(session, [row for row, _ in added])
     await _recount(session, [(row.site_id, Assignment(row, contract).days) for row, _ in added], reason=body.reason)
     answers = [present(row, contract, site) for row, site in added]
@@ -104,7 +104,7 @@ async def patch_assignment(
         raise Invalid(*faults)
     row.version = await next_version(session, Counter.REGISTRY)
     row.started_on, row.ended_on, row.reason = start, until, body.reason or row.reason
-    site_contracts.make_room(others, row.link_role, _stored(row), version=row.version)
+    site_contracts.make_room(_of_role(others, row), _stored(row), version=row.version)
     await _write(session, [row])
     await _recount(session, [(site.id, days) for days in changed], reason=body.reason)
     entry = _audited("change", row, site, reason=body.reason, before=before, after=_fields(row, contract))
@@ -232,6 +232,10 @@ def _row(
         recorded_at=now,
         recorded_by=caller.who,
     )
+
+
+def _of_role(assignments: Iterable[Assignment], row: SiteContract) -> list[Assignment]:
+    return [each for each in assignments if each.row.link_role is row.link_role]
 
 
 def _stored(row: SiteContract) -> DayRange:

@@ -7,7 +7,7 @@ from app.core.clock import today
 from app.core.errors import Fault
 from app.registry.drafts import Draft
 from app.registry.models import Contract, Provider, SiteKind
-from app.registry.site_contracts import Assignment, in_force, overlap
+from app.registry.site_contracts import Assignment, in_force, link_role, overlap
 
 REFERRING = frozenset({"contract_id", "provider", "kind"})
 
@@ -37,7 +37,13 @@ def check(
         return [*_unsuitable(draft, provider, kept)]
     first = draft.contract_from or today()
     field = "contract_id" if draft.contract_from is None else "contract_from"
-    return [*check_validity(field, first, contract), *_unsuitable(draft, provider, kept), *_overlaps(first, kept)]
+    role = link_role(assignments, contract_id, first, draft.values["link_role"])
+    others = [each for each in (kept if is_same else assignments) if each.row.link_role is role]
+    return [
+        *check_validity(field, first, contract),
+        *_unsuitable(draft, provider, kept),
+        *_check_start(first, shown if is_same else None, others),
+    ]
 
 
 def unknown(contract_id: int) -> Fault:
@@ -122,11 +128,13 @@ def _unsuitable(draft: Draft, provider: Provider | None, kept: Sequence[Assignme
             yield overlaps("kind", each)
 
 
-def _overlaps(first: date, kept: Sequence[Assignment]) -> Iterator[Fault]:
-    """Yield a fault if another contract begins between the first day and today."""
-    for each in kept:
+def _check_start(first: date, moved: Assignment | None, others: Sequence[Assignment]) -> Iterator[Fault]:
+    """Yield a fault if another contract begins between the first day and today, or the moved one ends before it."""
+    for each in others:
         if first < each.days[0] <= today() and each.days[0] < each.days[1]:
             yield overlaps("contract_from", each)
+    if moved is not None and moved.row.ended_on is not None and moved.row.ended_on <= first:
+        yield Fault("contract_from", "ends_before_start", "The end is not after the start", "Give a later end")
 
 
 def _other_provider(contract: Contract, provider: Provider, contracts: Iterable[Contract]) -> Fault:

@@ -70,34 +70,43 @@ async def load(session: AsyncSession, site_ids: Collection[int]) -> defaultdict[
     return assignments
 
 
-async def change(
-    session: AsyncSession,
-    changes: Sequence[ContractChange],
-    *,
-    caller: Caller,
-    version: int,
-) -> None:
+def link_role(assignments: Sequence[Assignment], contract_id: int, day: date, site: LinkRole) -> LinkRole:
+    """Return the role in which a site comes under a contract from a day on: that of the assignment which it changes.
+
+    That is the present one if it is the same contract, else the one in force on the day; without any, the site's role.
+    """
+    present, replaced = in_force(assignments, today()), in_force(assignments, day)
+    changed = present if present is not None and present.row.contract_id == contract_id else replaced
+    return site if changed is None else changed.row.link_role
+
+
+async def change(session: AsyncSession, changes: Sequence[ContractChange], *, caller: Caller, version: int) -> None:
     """Replace the contract in force on the day; the new one has its role, and ends where the next of that role begins.
 
-    Where none is in force, it has the role of the site. The one that is in force today only begins on another day.
+    Where none is in force, it has the role of the site. The contract that is in force today only begins on another day.
     """
     assignments = await load(session, [each.site.id for each in changes])
-    started = []
+    moved: list[tuple[SiteContract, date]] = []
+    started: list[SiteContract] = []
     for each in changes:
         of_site = assignments[each.site.id]
-        present = in_force(of_site, today())
-        if present is not None and present.row.contract_id == each.contract_id:
-            make_room(of_site, present.row.link_role, (each.day, present.days[0]), version=version)
-            present.row.started_on, present.row.version = each.day, version
-            continue
-        replaced = in_force(of_site, each.day)
-        if replaced is not None:
-            end(replaced.row, each.day, version=version)
         if each.contract_id is None:
+            if (ended := in_force(of_site, each.day)) is not None:
+                end(ended.row, each.day, version=version)
             continue
-        role = each.site.link_role if replaced is None else replaced.row.link_role
-        until = min((a.days[0] for a in of_site if a.row.link_role is role and a.days[0] > each.day), default=date.max)
-        make_room(of_site, role, (each.day, until), version=version)
+        role = link_role(of_site, each.contract_id, each.day, each.site.link_role)
+        of_role = [assignment for assignment in of_site if assignment.row.link_role is role]
+        present, replaced = in_force(of_role, today()), in_force(of_role, each.day)
+        is_moved = present is not None and present.row.contract_id == each.contract_id
+        if replaced is not None and not (is_moved and replaced is present):
+            end(replaced.row, each.day, version=version)
+        if present is not None and is_moved:
+            make_room(of_role, (each.day, present.days[0]), version=version)
+            moved.append((present.row, each.day))
+            continue
+        starts = [a.days[0] for a in of_role if each.day < a.days[0] < a.days[1]]
+        until = min(starts, default=date.max)
+        make_room(of_role, (each.day, until), version=version)
         started.append(
             SiteContract(
                 site_id=each.site.id,
@@ -111,6 +120,8 @@ async def change(
             )
         )
     await session.flush()  # what ends makes room for what begins
+    for row, day in moved:
+        row.started_on, row.version = day, version
     session.add_all(started)
     await session.flush()
 
@@ -124,12 +135,12 @@ def end(row: SiteContract, day: date, *, version: int) -> None:
     row.version = version
 
 
-def make_room(assignments: Iterable[Assignment], role: LinkRole, days: DayRange, *, version: int) -> None:
+def make_room(of_role: Iterable[Assignment], days: DayRange, *, version: int) -> None:
     """Cut off days of other contracts on which these are not valid: nothing counts differently by that."""
-    for each in assignments:
+    for each in of_role:
         row = each.row
         is_stored = overlap((row.started_on, row.ended_on or date.max), days)
-        if row.link_role is role and row.withdrawn_at is None and is_stored and not overlap(each.days, days):
+        if row.withdrawn_at is None and is_stored and not overlap(each.days, days):
             start, until = each.days
             if start < until:
                 row.started_on, row.ended_on = start, None if until == date.max else until

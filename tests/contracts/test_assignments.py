@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.contracts import assignment_faults
 from app.contracts.assignment_schemas import (
     SiteAssignmentIn,
     SiteAssignmentOut,
@@ -189,6 +190,19 @@ async def test_a_site_is_under_one_contract_a_link_at_a_time(cast: Cast) -> None
     url = f"/contracts/{first['id']}/sites/{made['id']}"
     for changes in ({"to": day(10)}, {"to": None}, {"from": day(-10)}):
         assert codes(await cast.sari.patch(url, {**changes, "reason": "x"})) == {"from": "under_contract"}
+
+
+async def test_days_that_another_writer_took_meanwhile_are_a_conflict(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if a writer had not waited for the registry's counter: the database has the last word."""
+    first, second = await create_contract(cast), await create_contract(cast, number="K-2")
+    site = await register(cast)
+    await assigned(cast.sari, first, {"site": site["id"], "from": day(1)})
+    monkeypatch.setattr(assignment_faults, "check_overlaps", lambda *_: ())
+    answer = await put(cast.sari, second, {"site": site["id"], "from": day(1)})
+    assert (answer.status_code, codes(answer)) == (409, {"from": "under_contract"})
+    assert await listed(cast.sari, f"/contracts/{second['id']}/sites") == []
 
 
 async def test_an_assignment_without_an_end_ends_with_its_contract_and_makes_room_for_the_next(cast: Cast) -> None:

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tests import factories
 from tests.conftest import Cast
 from tests.factories import register
 from tests.support.contracts import LONG_AGO, TODAY, assign_contract, assign_days, create_contract
@@ -65,6 +66,41 @@ async def test_the_short_way_replaces_the_contract_that_it_shows_and_ends_before
         (second["id"], "backup", TODAY, later),
         (third["id"], "backup", later, None),
     ]
+
+
+async def test_what_covers_a_site_from_today_on_must_suit_its_provider_and_kind(
+    cast: Cast, session: AsyncSession
+) -> None:
+    now, later = await create_contract(cast), await create_contract(cast, number="K-2")
+    site = await register(cast)
+    await assign_days(session, site["id"], now["id"], LONG_AGO, TODAY + timedelta(days=30))
+    url = f"/sites/{site['id']}"
+    for change, field, code in (
+        ({"provider": "iconplus"}, "contract_id", "other_provider"),
+        ({"kind": "node"}, "contract_id", "node_contract"),
+    ):
+        (fault,) = (await cast.sari.patch(url, change)).json()["errors"]
+        assert (fault["field"], fault["code"]) == (field, code)
+        assert "null" in fault["suggestion"]
+    await assign_days(session, site["id"], later["id"], TODAY + timedelta(days=30))
+    for change, field in (({"provider": "iconplus"}, "provider"), ({"kind": "node"}, "kind")):
+        (fault,) = (await cast.sari.patch(url, {**change, "contract_id": None})).json()["errors"]
+        assert (fault["field"], fault["code"]) == (field, "under_contract")
+        assert f"/contracts/{later['id']}/sites/" in fault["suggestion"]
+    assert (await cast.sari.patch(url, {"notes": "x", "provider": "telkom-wms"})).status_code == 200
+
+
+async def test_a_contract_that_is_not_valid_today_is_refused_with_its_day(cast: Cast) -> None:
+    over = await create_contract(cast, valid_to=TODAY.isoformat())
+    coming = await create_contract(cast, number="K-2", valid_from=(TODAY + timedelta(days=9)).isoformat())
+    site = await register(cast)
+    for contract, code in ((over, "after_contract"), (coming, "before_contract")):
+        answer = await cast.ana.patch(f"/sites/{site['id']}", {"contract_id": contract["id"]})
+        (fault,) = answer.json()["errors"]
+        assert (answer.status_code, fault["field"], fault["code"]) == (422, "contract_id", code)
+    node = {"kind": "node", "host": "198.51.100.9", "contract_id": (await create_contract(cast, number="K-3"))["id"]}
+    (fault,) = (await cast.sari.post("/sites", factories.site(**node))).json()["errors"]
+    assert (fault["field"], fault["code"]) == ("contract_id", "node_contract")
 
 
 async def test_what_ended_with_its_contract_makes_room(cast: Cast, session: AsyncSession) -> None:

@@ -14,9 +14,11 @@ from sqlalchemy import func, select
 from app.access import api_tokens
 from app.access.models import Audit, Role
 from app.access.scope import Caller
+from app.contracts import assignment_changes
 from app.contracts import store as contracts
+from app.contracts.assignment_schemas import SiteAssignmentsIn
 from app.contracts.schemas import ContractIn, ContractPatch
-from app.core.errors import TooManyRequests
+from app.core.errors import Invalid, TooManyRequests
 from app.importing import report_content, sheets
 from app.importing import store as importing
 from app.importing.concurrency import MAX_QUEUED, AccountQueues, run_in_thread
@@ -24,7 +26,7 @@ from app.importing.report_content import ReportContent
 from app.importing.store import ImportResult, SourceFile
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
 from app.registry import providers, store
-from app.registry.models import Site
+from app.registry.models import Site, SiteContract
 from app.registry.schemas import SiteIn, SitePatch
 from app.runtime.migrate import migrate
 from probes.policy import AddressPolicy
@@ -126,6 +128,38 @@ async def test_renumbering_a_contract_and_changing_its_sites_do_not_deadlock(com
 
     for n in range(10):
         await asyncio.gather(*(write(4 * n + m) for m in range(4) for write in (renumber, change)))
+
+
+async def test_of_two_contracts_that_claim_a_site_at_once_one_is_refused_and_names_the_other(
+    committed: Sessions,
+) -> None:
+    terms = {"provider": "telkom-wms", "valid_from": "2026-01-01", "sla_target_pct": 99}
+    async with transaction(committed) as session:
+        made = [
+            await contracts.create_contract(
+                session, ContractIn.model_validate({"number": number, **terms}), caller=SARI
+            )
+            for number in ("K-1", "K-2")
+        ]
+        new_site, _ = await store.create_site(session, SiteIn(**site()), caller=SARI, policy=AddressPolicy())
+
+    async def claim(contract_id: int) -> None:
+        body = {"sites": [{"site": new_site.code, "from": "2026-02-01"}], "reason": "awal"}
+        async with transaction(committed) as session:
+            await assignment_changes.add_sites(
+                session, contract_id, SiteAssignmentsIn.model_validate(body), caller=SARI
+            )
+
+    refused = [
+        error for error in await asyncio.gather(*(claim(each.id) for each in made), return_exceptions=True) if error
+    ]
+    assert [type(error) for error in refused] == [Invalid]
+    assert isinstance(refused[0], Invalid)
+    (fault,) = refused[0].faults
+    assert (fault.field, fault.code) == ("sites.0.from", "under_contract")
+    assert fault.values["number"] in {"K-1", "K-2"}
+    async with transaction(committed) as session:
+        assert len(list(await session.scalars(select(SiteContract)))) == 1
 
 
 async def test_imports_do_not_block_the_default_threads() -> None:

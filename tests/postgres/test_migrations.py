@@ -51,6 +51,32 @@ INSERT INTO audit (token_id, actor, action, object, object_id, after)
 """
 
 
+CONTRACTED = """
+INSERT INTO provider (slug, name) VALUES ('orbit', 'Orbit');
+INSERT INTO region (code, level, name, type, latitude, longitude)
+VALUES ('64.02.05.2003', 'desa_kelurahan', 'Muara Badak Ulu', 'desa', 0, 117);
+INSERT INTO contract (id, number, provider_id, valid_from, version)
+SELECT n, 'K-' || n, id, '2026-01-01', 1 FROM provider, generate_series(1, 2) n;
+INSERT INTO site (id, code, kind, village_code, name, host, host_static, technology, provider_id, link_role, probe,
+    lifecycle, addressed_at, version, created_at, updated_at, contract_id)
+SELECT n, 'site-' || n, 'access_point', '64.02.05.2003', 'x', '198.51.100.' || n, true, 'fiber', id, 'backup', 'icmp',
+    'active', '2026-11-01Z', 1, '2026-11-01Z', '2026-11-01Z', nullif(n, 3) FROM provider, generate_series(1, 3) n;
+INSERT INTO site_configuration (site_id, started_at, ended_at, lifecycle, technology, provider_id, addressed_at,
+    village_code, contract_id)
+SELECT s.id, started_at, ended_at, 'active', technology, provider_id, addressed_at, village_code, c.contract_id
+FROM site s JOIN (VALUES
+    (1, timestamptz '2026-11-01 12:00+8', timestamptz '2026-11-05 12:00+8', 1),
+    (1, '2026-11-05 12:00+8', '2026-11-05 18:00+8', 2),
+    (1, '2026-11-05 18:00+8', NULL, 1),
+    (2, '2026-11-01 12:00+8', '2026-11-10 09:00+8', 1),
+    (2, '2026-11-10 09:00+8', '2026-11-12 00:00+8', NULL),
+    (2, '2026-11-12 00:00+8', NULL, 2),
+    (3, '2026-11-01 12:00+8', NULL, NULL)
+) AS c(site_id, started_at, ended_at, contract_id) ON c.site_id = s.id;
+INSERT INTO counted_day (day, counted_at) VALUES ('2026-11-11', now()), ('2026-11-12', now());
+"""
+
+
 @pytest.fixture
 async def earlier(server_url: str) -> AsyncIterator[AsyncEngine]:
     """A database as of the last migration before the ledger kept last losses."""
@@ -67,6 +93,12 @@ def _upgrade(connection: Connection, revision: str) -> None:
     config = schema.config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+
+
+def _downgrade(connection: Connection, revision: str) -> None:
+    config = schema.config()
+    config.attributes["connection"] = connection
+    command.downgrade(config, revision)
 
 
 async def test_kinds_and_probes_are_dated_by_the_audit_where_it_tells_of_a_change(earlier: AsyncEngine) -> None:
@@ -106,3 +138,32 @@ async def test_a_note_is_of_the_office_that_the_audit_names_and_for_no_provider(
         await connection.run_sync(_upgrade, "20261128_note_office")
         notes = await connection.execute(text("SELECT id, region_code, provider_id FROM incident_note ORDER BY id"))
         assert [tuple(row) for row in notes] == [(7, "64.02", None), (8, "64", None)]
+
+
+async def test_a_day_goes_to_the_contract_that_a_site_had_at_its_end_and_back_again(earlier: AsyncEngine) -> None:
+    async with earlier.begin() as connection:
+        await connection.run_sync(_upgrade, "20261128_pending_validity")
+        for statement in CONTRACTED.split(";\n"):
+            if statement.strip():
+                await connection.execute(text(statement.replace(":00+8", "\\:00+8")))
+        await connection.run_sync(_upgrade, "20261128_contract_by_day_alone")
+        rows = await connection.execute(
+            text(
+                "SELECT site_id, contract_id, link_role, started_on::text, ended_on::text FROM site_contract "
+                "ORDER BY 1, 4"
+            )
+        )
+        assert [tuple(row) for row in rows] == [
+            (1, 1, "backup", "2026-11-01", None),
+            (2, 1, "backup", "2026-11-01", "2026-11-10"),
+            (2, 2, "backup", "2026-11-12", None),
+        ]
+        stale = await connection.execute(text("SELECT site_id, day::text FROM stale_day ORDER BY 1, 2"))
+        assert [tuple(row) for row in stale] == [(1, "2026-11-11"), (1, "2026-11-12"), (2, "2026-11-12")]
+        await connection.run_sync(_downgrade, "20261128_provider_aliases")
+        sites = await connection.execute(text("SELECT id, contract_id FROM site ORDER BY 1"))
+        assert [tuple(row) for row in sites] == [(1, 1), (2, 2), (3, None)]
+        configurations = await connection.execute(
+            text("SELECT contract_id FROM site_configuration WHERE site_id = 2 ORDER BY started_at")
+        )
+        assert [row[0] for row in configurations] == [1, None, 2]

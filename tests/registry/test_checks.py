@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.conftest import Cast, Person
 from tests.factories import BERAU_VILLAGE, VILLAGE, register
+from tests.support.contracts import LONG_AGO, TODAY, assign_days, create_contract
 from tests.support.registry_checks import list_findings, sites_found
 
 OTHER_VILLAGE = "64.02.05.2004"
@@ -96,6 +97,25 @@ async def test_access_points_without_a_contract_and_unpingable_ones_are_found(ca
     await register(cast, kind="node", host="198.51.100.22")
     assert await sites_found(cast.ana, "no_contract") == [fiber["code"], starlink["code"]]
     assert await sites_found(cast.ana, "unpingable") == [starlink["code"]]
+
+
+async def test_sites_under_a_contract_that_is_over_or_not_their_providers_are_found(
+    cast: Cast, session: AsyncSession
+) -> None:
+    over = await create_contract(cast, valid_to=TODAY.isoformat())
+    own = await create_contract(cast, number="K-2")
+    theirs = await create_contract(cast, number="K-3", provider="iconplus")
+    ended, covered, wrong, was = [await register(cast, host=f"198.51.100.{n}") for n in range(1, 5)]
+    await assign_days(session, ended["id"], over["id"], LONG_AGO)
+    await assign_days(session, covered["id"], own["id"], LONG_AGO)
+    await assign_days(session, wrong["id"], theirs["id"], LONG_AGO)
+    await assign_days(session, was["id"], theirs["id"], LONG_AGO, TODAY)
+    assert await sites_found(cast.ana, "no_contract") == [ended["code"], was["code"]]
+    (found,) = await list_findings(cast.ana, "other_providers_contract")
+    assert (found["code"], found["severity"]) == (wrong["code"], "warning")
+    assert "K-3" in found["message"]
+    assert "iconplus" in found["message"]
+    assert f"/contracts/{theirs['id']}/sites/" in found["suggestion"]
 
 
 async def test_a_village_without_a_site_is_found_also_when_its_only_one_is_retired(cast: Cast) -> None:
