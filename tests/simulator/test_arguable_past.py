@@ -1,25 +1,47 @@
 """A simulated past holds what a month is argued about: causes, windows, claims, objections, each with its date."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
+import httpx
 import pytest
 
+from app.access import api_tokens
+from app.access.models import Role
+from app.api.app import create_app
+from app.availability.contract_schemas import VERDICT
 from app.core.clock import midnight, today, utc_now
 from app.judging.invalidation import CLOSES_AFTER_DAYS
+from app.postgres.engine import transaction
+from app.settings import Settings
 from tests.support.written_history import WrittenHistory, written_history
 
 pytestmark = pytest.mark.real_time
 
 MONTH = (today().replace(day=1) - timedelta(days=1)).replace(day=1)
-DAYS = (today() - MONTH).days + 1
+DAYS, SITES = (today() - MONTH).days + 1, 100
+SECONDS = ("service_s", "good_s", "counted_down_s", "unknown_s", "claimed_s")
 
 
 @pytest.fixture(scope="module")
 async def past(server_url: str) -> AsyncIterator[WrittenHistory]:
     """The month that is over, and the days since."""
-    async with written_history(server_url, days=DAYS, sites=100, towers=3) as past:
+    async with written_history(server_url, days=DAYS, sites=SITES, towers=3) as past:
         yield past
+
+
+@pytest.fixture
+async def client(past: WrittenHistory) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(Settings(canaries=["127.255.0.1"], database_url=None))
+    app.state.sessions, app.state.engine = past.sessions, past.engine
+    async with transaction(past.sessions) as session:
+        secret = await api_tokens.create_token(session, name="sari", role=Role.PROVINCE_ADMIN)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://test/api/v1", headers={"Authorization": f"Bearer {secret}"}
+    ) as client:
+        yield client
 
 
 async def test_causes_are_set_by_the_offices_soon_after_the_outage_and_a_few_of_them_late(past: WrittenHistory) -> None:
@@ -64,3 +86,58 @@ async def test_providers_object_to_outages_that_nobody_has_explained(past: Writt
     )
     assert len(notes) == 8
     assert all("keberatan" in text and provider is not None and cause is None for text, provider, cause in notes)
+
+
+async def test_every_row_of_the_months_list_adds_up_and_so_do_its_totals(client: httpx.AsyncClient) -> None:
+    rows, totals = await read_list(client)
+    assert {None, "met", "missed"} <= {row["verdict"] for row in rows}
+    assert len({row["site_id"] for row in rows}) == SITES < len(rows), "some sites were under two contracts"
+    for row in rows:
+        parts = row["good_s"] + row["counted_down_s"] + sum(row["excluded"].values()) + row["unknown_s"]
+        assert parts == row["service_s"], row["code"]
+    require_sum(totals["all"], rows)
+    for total in totals["by_contract"]:
+        require_sum(total, [row for row in rows if row["contract"] == total["contract"]])
+    for total in totals["by_provider"]:
+        require_sum(total, [row for row in rows if row["provider"] == total["provider"]])
+    for total in totals["by_district"]:
+        require_sum(total, [row for row in rows if row["village_code"].startswith(f"{total['code']}.")])
+    for name in ("by_provider", "by_district"):
+        assert sum(total["service_s"] for total in totals[name]) == totals["all"]["service_s"]
+
+
+def require_sum(total: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    assert {name: total[name] for name in SECONDS} == {name: sum(row[name] for row in rows) for name in SECONDS}
+    assert total["excluded"] == dict(sum((Counter(row["excluded"]) for row in rows), Counter()))
+
+
+async def test_the_months_list_agrees_with_each_site_and_each_region_and_provider(client: httpx.AsyncClient) -> None:
+    rows, totals = await read_list(client)
+    for site_id in {row["site_id"] for row in rows}:
+        own = (await read(client, f"/sites/{site_id}/uptime"))["total"]
+        verdicts = own["contracts"] or [own["contract"]]
+        of_site = [row for row in rows if row["site_id"] == site_id]
+        assert [{name: row[name] for name in VERDICT} if row["contract"] else None for row in of_site] == verdicts
+    for path, total in (
+        *((f"/regions/{total['code']}", total) for total in totals["by_district"]),
+        *((f"/providers/{total['provider']}", total) for total in totals["by_provider"]),
+        ("/regions/64", totals["all"]),
+    ):
+        assert (await read(client, f"{path}/uptime"))["total"]["verdicts"] == total["verdicts"], path
+
+
+async def read_list(client: httpx.AsyncClient) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the rows of all pages of the month's list, and its totals."""
+    rows: list[dict[str, Any]] = []
+    page = await read(client, "/sla", limit=50)
+    rows += page["items"]
+    while page["next_cursor"]:
+        page = await read(client, "/sla", limit=50, cursor=page["next_cursor"])
+        rows += page["items"]
+    return rows, page["totals"]
+
+
+async def read(client: httpx.AsyncClient, path: str, **params: Any) -> Any:
+    answer = await client.get(path, params={"period": f"{MONTH:%Y-%m}", **params})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
