@@ -14,24 +14,10 @@ from app.agents import enrolment, install_commands
 from app.agents.enrolment import EnrolmentDetails
 from app.agents.models import AgentKind
 from app.agents.scripts import TEMPLATES
-from app.core.clock import WITA
+from app.core.i18n import write_moment
 from app.registry import regions, store
 
 STYLE, SCRIPT = (re.compile(rf"<{tag}>(.*?)</{tag}>", re.DOTALL) for tag in ("style", "script"))
-MONTHS = (
-    "Januari",
-    "Februari",
-    "Maret",
-    "April",
-    "Mei",
-    "Juni",
-    "Juli",
-    "Agustus",
-    "September",
-    "Oktober",
-    "November",
-    "Desember",
-)
 STATES = {
     "up": ("normal", "up"),
     "degraded": ("menurun", "degraded"),
@@ -60,18 +46,18 @@ def status(details: EnrolmentDetails, now: datetime) -> str:
         state=STATES[shown.state.value],
         device=device,
         heard=None if device is None else ago(now - device.heard_at),
-        heard_at=None if device is None else moment(device.heard_at),
+        heard_at=None if device is None else write_moment(device.heard_at),
         offset_s=offset_s,
         clock_off=offset_s is not None and abs(offset_s) > CLOCK_TOLERANCE_S,
         rejection=_rejection(device.last_rejection if device is not None else None),
-        expires_at=moment(details.enrolment.expires_at, seconds=False),
+        expires_at=write_moment(details.enrolment.expires_at, seconds=False),
         send_every_s=details.profile.send_every_s,
         checks=[
             (install_commands.NAMES[kind], command)
             for kind, command in install_commands.CHECK_COMMANDS.items()
             if _may_run(details, kind)
         ],
-        now=moment(now),
+        now=write_moment(now),
         refresh_s=15,
     )
 
@@ -96,7 +82,7 @@ def card(details: EnrolmentDetails, url: str, code: str) -> str:
         status_url=f"{url}/enrol",
         withdrawn=details.enrolment.withdrawn_at is not None,
         used=details.enrolment.used_at is not None,
-        expires_at=moment(details.enrolment.expires_at, seconds=False),
+        expires_at=write_moment(details.enrolment.expires_at, seconds=False),
         qr=segno.make(status_url, error="m").svg_inline(border=0, omitsize=True),
     )
 
@@ -127,11 +113,6 @@ def policy(page: str) -> str:
 def _hashes(inline: re.Pattern[str], page: str) -> str:
     digests = [hashlib.sha256(text.encode()).digest() for text in inline.findall(page)]
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-
-
-def moment(at: datetime, *, seconds: bool = True) -> str:
-    local = at.astimezone(WITA)
-    return f"{local.day} {MONTHS[local.month - 1]} {local.year} {local:{'%H.%M.%S' if seconds else '%H.%M'}} WITA"
 
 
 def ago(elapsed: timedelta) -> tuple[str, str]:

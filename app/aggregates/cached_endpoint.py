@@ -1,54 +1,48 @@
-"""How every aggregate route responds: as JSON or CSV, revalidated by ETag, from the response cache where it can."""
+"""How every aggregate route responds: as JSON or a file, revalidated by ETag, from the response cache where it can."""
 
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Response
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.aggregates import csv_export
 from app.aggregates.cache_key import AggregateKind, read_data_version
 from app.aggregates.response_cache import CachedBody, ResponseCache
 from app.aggregates.selection import SingleSite, SiteGroup
-from app.core.errors import Fault, Invalid
 from app.core.periods import Period
-from app.core.tabular import CSV_TYPE, Separator, attachment_headers
+from app.core.tables import Table
 from app.measurements.simulated_past import simulated
 from app.postgres.engine import transaction
-from app.web.conditional import accepts_gzip, parse_etags, prefers
-from app.web.problem_details import ProblemResponses, problems
+from app.web.conditional import accepts_gzip, parse_etags
+from app.web.problem_details import ProblemResponses
+from app.web.table_files import OutputFormat, TableParams, TableRequest, file_responses
 
 T = TypeVar("T", SingleSite, SiteGroup)
 
 
-class OutputFormat(StrEnum):
-    """`json`, or `csv`: the whole series as a table."""
-
-    JSON = "json"
-    CSV = "csv"
-
-
 @dataclass(frozen=True, slots=True)
 class AggregateSpec:
-    """What a route responds with: its kind, its model, the stem of the CSV's file name, and how it becomes CSV."""
+    """What a route responds with: its kind, its model, the stem of a file's name, and how the model becomes a table."""
 
     kind: AggregateKind
     model: type[BaseModel]
-    filename: str
-    to_csv: Callable[[Any, Separator], bytes] = csv_export.series_csv
+    stem: str
+    table: Callable[[AsyncSession, Any, Any], Awaitable[Table]]  # (session, response, selected sites)
     paged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AggregateRequest:
-    request: Request
-    format: OutputFormat
-    separator: Separator
+    files: TableRequest
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it wants all rows, in a file."""
+        return self.files.is_file
 
     async def respond(
         self,
@@ -63,8 +57,10 @@ class AggregateRequest:
         2. Read the data version. With the resolved request it makes the ETag; one that the client has is a 304.
         3. Take the body from the cache, or compute it in a transaction of its own.
         """
-        self._require_no_paging_of_csv(spec)
-        state, refresh_s = self.request.app.state, self.request.app.state.settings.aggregates.refresh_s
+        if spec.paged:
+            self.files.require_no_paging()
+        request = self.files.request
+        state, refresh_s = request.app.state, request.app.state.settings.aggregates.refresh_s
         cache: ResponseCache = state.aggregate_cache
         async with transaction(state.sessions) as session:
             sites = await select(session)
@@ -76,75 +72,69 @@ class AggregateRequest:
                 refresh_s=refresh_s,
                 now=cache.clock(),
             )
-        query = tuple(sorted(self.request.query_params.multi_items()))
-        key = (self.request.url.path, query, sites, self.format, simulated.get())
+        key = (*self._variant(), sites, simulated.get())
         headers = self._headers(repr((key, version)))
-        if headers["ETag"] in parse_etags(self.request.headers.get("if-none-match")):
+        if headers["ETag"] in parse_etags(request.headers.get("if-none-match")):
             return Response(status_code=304, headers=headers)
 
         async def render() -> bytes:
+            if self.is_file:
+                async with self.files.hold_slot():
+                    return await self._write_file(spec, sites, compute)
             async with transaction(state.sessions) as session:
-                result = await compute(session, sites)
-            return await asyncio.to_thread(self._serialize, result, spec)  # up to 10,000 rows
+                computed = await compute(session, sites)
+            return await asyncio.to_thread(_serialize, spec.model, computed)  # up to 10,000 rows
 
-        return self._response(await cache.get(key, version, render), spec, headers)
+        body = await cache.get(key, version, render, pack=self.files.format is not OutputFormat.XLSX)
+        if self.is_file:
+            headers |= self.files.file_headers(spec.stem, sites.subject, period)
+        return self._response(body, headers)
+
+    def _variant(self) -> tuple[Any, ...]:
+        """Return what tells apart responses about the same sites."""
+        files = self.files
+        query = tuple(sorted(files.request.query_params.multi_items()))
+        return files.request.url.path, query, files.format, files.language if self.is_file else None
+
+    async def _write_file(
+        self, spec: AggregateSpec, sites: T, compute: Callable[[AsyncSession, T], Awaitable[dict[str, Any]]]
+    ) -> bytes:
+        async with transaction(self.files.request.app.state.sessions) as session:
+            computed = await compute(session, sites)
+            response = await asyncio.to_thread(spec.model.model_validate, computed)
+            table = await spec.table(session, response, sites)
+        return await self.files.write(table)
 
     @property
     def _takes_gzip(self) -> bool:
-        return accepts_gzip(self.request.headers.get("accept-encoding", ""))
+        return accepts_gzip(self.files.request.headers.get("accept-encoding", ""))
 
     def _headers(self, identity: str) -> dict[str, str]:
         tag = hashlib.blake2s(identity.encode(), digest_size=8).hexdigest()
         return {
             "ETag": f'"{tag}-gzip"' if self._takes_gzip else f'"{tag}"',
             "Cache-Control": "private, no-cache",
-            "Vary": "Accept, Accept-Encoding",
+            "Vary": "Accept, Accept-Encoding, Accept-Language",
         }
 
-    def _serialize(self, computed: dict[str, Any], spec: AggregateSpec) -> bytes:
-        result = spec.model.model_validate(computed)
-        if self.format is OutputFormat.CSV:
-            return spec.to_csv(result, self.separator)
-        return result.model_dump_json(by_alias=True).encode()
-
-    def _response(self, body: CachedBody, spec: AggregateSpec, headers: dict[str, str]) -> Response:
-        media_type = "application/json"
-        if self.format is OutputFormat.CSV:
-            media_type, headers = CSV_TYPE, headers | attachment_headers(spec.filename, "csv")
+    def _response(self, body: CachedBody, headers: dict[str, str]) -> Response:
         if body.gzipped is None or not self._takes_gzip:
-            return Response(body.plain, headers=headers, media_type=media_type)
-        return Response(body.gzipped, headers=headers | {"Content-Encoding": "gzip"}, media_type=media_type)
-
-    def _require_no_paging_of_csv(self, spec: AggregateSpec) -> None:
-        faults = [
-            Fault(name, "whole_only", "CSV comes whole, without pages", "Leave it out")
-            for name in ("limit", "cursor")
-            if spec.paged and self.format is OutputFormat.CSV and name in self.request.query_params
-        ]
-        if faults:
-            raise Invalid(*faults)
+            return Response(body.plain, headers=headers, media_type=self.files.media_type)
+        packed = headers | {"Content-Encoding": "gzip"}
+        return Response(body.gzipped, headers=packed, media_type=self.files.media_type)
 
 
-def _aggregate_request(
-    request: Request,
-    format: Annotated[
-        OutputFormat | None, Query(description="default: by the Accept header; CSV has the total in its last row")
-    ] = None,
-    separator: Annotated[
-        Separator, Query(description="of CSV; with semicolon, decimals are written with a comma")
-    ] = Separator.COMMA,
-) -> AggregateRequest:
-    accept = request.headers.get("accept", "")
-    accepted = OutputFormat.CSV if prefers(accept, "text/csv", "application/json") else OutputFormat.JSON
-    return AggregateRequest(request, format or accepted, separator)
+def _serialize(model: type[BaseModel], computed: dict[str, Any]) -> bytes:
+    return model.model_validate(computed).model_dump_json(by_alias=True).encode()
+
+
+def _aggregate_request(files: TableParams) -> AggregateRequest:
+    return AggregateRequest(files)
 
 
 Aggregate = Annotated[AggregateRequest, Depends(_aggregate_request)]
 
 
 def aggregate_responses(*statuses: int) -> ProblemResponses:
-    """Return the `responses` of a route: CSV beside JSON, 304, and these problems."""
-    return problems(*statuses) | {
-        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
-        304: {"description": "Unchanged since the ETag of If-None-Match"},
-    }
+    """Return the `responses` of a route: files beside JSON, 304, and these problems."""
+    return file_responses(*statuses) | {304: {"description": "Unchanged since the ETag of If-None-Match"}}

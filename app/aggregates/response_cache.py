@@ -49,18 +49,25 @@ class ResponseCache:
         """Bytes in use."""
         return int(self._entries.currsize)
 
-    async def get(self, key: Hashable, version: DataVersion, compute: Callable[[], Awaitable[bytes]]) -> CachedBody:
-        """Return the body of this key and version, computed unless it is cached. An error of `compute` is not kept."""
+    async def get(
+        self, key: Hashable, version: DataVersion, compute: Callable[[], Awaitable[bytes]], *, pack: bool = True
+    ) -> CachedBody:
+        """Return the body of this key and version, computed unless it is cached. An error of `compute` is not kept.
+
+        `pack`: whether to keep it compressed, too.
+        """
         entry = self._entries.get(key)
         if entry is not None and entry.version == version:
             return entry.body
         self._newest[key] = version
-        return await self._flight.run((key, version), lambda: self._load(key, version, compute))
+        return await self._flight.run((key, version), lambda: self._load(key, version, compute, pack=pack))
 
-    async def _load(self, key: Hashable, version: DataVersion, compute: Callable[[], Awaitable[bytes]]) -> CachedBody:
+    async def _load(
+        self, key: Hashable, version: DataVersion, compute: Callable[[], Awaitable[bytes]], *, pack: bool
+    ) -> CachedBody:
         plain = await compute()
         gzipped = None
-        if len(plain) >= MIN_GZIP_BYTES:
+        if pack and len(plain) >= MIN_GZIP_BYTES:
             gzipped = await asyncio.to_thread(gzip.compress, plain, GZIP_LEVEL, mtime=0)
         body = CachedBody(plain, gzipped)
         if self._newest.get(key) != version:

@@ -6,14 +6,14 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.scope import Caller, in_region, require_region
+from app.access.scope import PROVINCE, Caller, in_region, require_region
 from app.core.clock import WITA_SQL
 from app.core.errors import NotFound
 from app.profiles import Technology
 from app.registry import providers, regions
 from app.registry import store as registry
 from app.registry.configuration import ConfigurationInForce
-from app.registry.models import Level, SiteConfiguration, SiteKind
+from app.registry.models import Level, Provider, SiteConfiguration, SiteKind
 
 CODE_LENGTHS = {Level.PROVINSI: 2, Level.KABUPATEN_KOTA: 5, Level.KECAMATAN: 8, Level.DESA_KELURAHAN: 13}
 # Regions whose days and months are rolled up. A village is not: its few sites are read one by one.
@@ -28,6 +28,12 @@ def is_rolled_up(region_code: str) -> bool:
 class SingleSite:
     site_id: int
     contracts_of: int | None = None  # a provider, if only its contracts are to be shown
+    code: str = ""
+
+    @property
+    def subject(self) -> str:
+        """Return what names the site in a file's name."""
+        return self.code
 
     @property
     def is_rolled_up(self) -> bool:
@@ -51,6 +57,13 @@ class SiteGroup:
     region: str
     provider_id: int | None = None
     technology: Technology | None = None
+    provider: str | None = None  # its slug
+
+    @property
+    def subject(self) -> str:
+        """Return what names the group in a file's name: the province only where nothing narrower does."""
+        narrower = [part for part in (self.provider, self.technology) if part is not None]
+        return "-".join([self.region, *narrower] if self.region != PROVINCE or not narrower else narrower)
 
     def includes(self, configuration: ConfigurationInForce) -> bool:
         return (
@@ -107,7 +120,7 @@ class SiteGroup:
 async def select_site(session: AsyncSession, ident: str, *, caller: Caller) -> SingleSite:
     """Raises NotFound, alike for an unknown site and one out of scope."""
     site, _ = await registry.get_site(session, ident, caller=caller)
-    return SingleSite(site.id, caller.provider_id)
+    return SingleSite(site.id, caller.provider_id, site.code)
 
 
 async def select_region(
@@ -118,7 +131,7 @@ async def select_region(
     if code not in regions.names():
         raise NotFound("There is no region {given} in Kalimantan Timur", values={"given": code[:60]})
     require_region(caller, code)
-    return SiteGroup(code, await _provider_id(session, provider, caller=caller), technology)
+    return await _group(session, code, provider, technology, caller=caller)
 
 
 async def select_any(
@@ -127,8 +140,7 @@ async def select_any(
     """Like `select_region`, with an optional region: without one, everything the caller may see."""
     if region is not None:
         require_region(caller, region)
-    provider_id = await _provider_id(session, provider, caller=caller)
-    return SiteGroup(region or caller.region_code, provider_id, technology)
+    return await _group(session, region or caller.region_code, provider, technology, caller=caller)
 
 
 async def select_provider(
@@ -139,8 +151,14 @@ async def select_provider(
     return await select_any(session, region, provider.slug, technology, caller=caller)
 
 
-async def _provider_id(session: AsyncSession, ident: str | None, *, caller: Caller) -> int | None:
-    """Return the id of the provider that is asked for, else the caller's own if it is a provider."""
-    if ident is None:
-        return caller.provider_id
-    return (await providers.require_provider(session, ident, caller=caller)).id
+async def _group(
+    session: AsyncSession, region: str, provider: str | None, technology: Technology | None, *, caller: Caller
+) -> SiteGroup:
+    """Select the provider that is asked for, else the caller's own if it is a provider."""
+    if provider is not None:
+        found = await providers.require_provider(session, provider, caller=caller)
+    elif caller.provider_id is not None:
+        found = await session.get_one(Provider, caller.provider_id)
+    else:
+        return SiteGroup(region, None, technology)
+    return SiteGroup(region, found.id, technology, found.slug)

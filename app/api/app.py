@@ -62,6 +62,7 @@ from app.web import problem_details
 from app.web.caller_cache import CallerCache
 from app.web.params import check_parameters
 from app.web.security_headers import SecurityHeaders
+from app.web.table_files import FileSlots
 
 API = "/api/v1"
 ABOUT = """How well the free village internet of Kalimantan Timur works, with the evidence.
@@ -137,6 +138,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.snapshot = Snapshot(refresh_s=settings.status.refresh_s)
     app.state.status_renderer = StatusRenderer(app.state.snapshot)
     app.state.aggregate_cache = ResponseCache()
+    app.state.file_slots = FileSlots()
     app.state.push = PushEndpoint(
         lambda: app.state.sessions, PushLimits(settings.push, settings.limits), app.state.metrics
     )

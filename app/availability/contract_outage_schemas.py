@@ -1,6 +1,5 @@
 """Every outage that touches a site's contracts: what counts of it, and why the rest does not."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -8,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.availability.contract_schemas import CONTRACT, VERDICT, ContractReference, ContractVerdict
 from app.availability.schemas import SettledUntil
+from app.core.moments import WitaMoment
 from app.core.words import Words
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.registry.models import Cause, LinkRole
@@ -67,16 +67,16 @@ class ContractOutage(BaseModel):
         "`degraded`: degraded time without a break, where the terms count it as down",
         examples=["downtime"],
     )
-    last_ok_at: datetime | None = Field(description="last answer before it", examples=[OUTAGE["last_ok_at"]])
-    started_at: datetime = Field(description="slot of the first loss", examples=[OUTAGE["started_at"]])
-    confirmed_at: datetime | None = Field(
+    last_ok_at: WitaMoment | None = Field(description="last answer before it", examples=[OUTAGE["last_ok_at"]])
+    started_at: WitaMoment = Field(description="slot of the first loss", examples=[OUTAGE["started_at"]])
+    confirmed_at: WitaMoment | None = Field(
         description="slot of the loss that confirmed it; null if it was unreachable behind its parent alone",
         examples=[OUTAGE["confirmed_at"]],
     )
-    ended_at: datetime | None = Field(
+    ended_at: WitaMoment | None = Field(
         description="slot of the next answer, or the end of service; null while it lasts", examples=[OUTAGE["ended_at"]]
     )
-    first_ok_after: datetime | None = Field(
+    first_ok_after: WitaMoment | None = Field(
         description="by when that answer had come at the latest", examples=[OUTAGE["first_ok_after"]]
     )
     duration_s: int | None = Field(description="seconds from started_at to ended_at", examples=[9_120])
@@ -102,7 +102,7 @@ class ContractOutage(BaseModel):
     why: Words = Field(description="what counts of it and what does not, in words", examples=[OUTAGE["why"]])
     cause: Cause | None = Field(description="the cause that holds for most of it; null: none set", examples=["link"])
     cause_set_by: str | None = Field(description="who set it; null: nobody, or to a provider", examples=["ana"])
-    cause_set_at: datetime | None = Field(description="when it was set", examples=[OUTAGE["cause_set_at"]])
+    cause_set_at: WitaMoment | None = Field(description="when it was set", examples=[OUTAGE["cause_set_at"]])
     incident_id: int | None = Field(description="as in /incidents/{id}; null: none", examples=[71])
     ticket_no: str | None = Field(
         description="the incident's; null to a provider that is not the only one concerned", examples=["T-2026-118"]
@@ -116,8 +116,8 @@ class ContractOutages(MarksSimulatedPast):
 
     model_config = ConfigDict(json_schema_extra={"examples": [OUTAGES]})
 
-    from_: datetime = Field(alias="from", description="start of the period", examples=[OUTAGES["from"]])
-    to: datetime = Field(description="end of the period, exclusive", examples=[OUTAGES["to"]])
+    from_: WitaMoment = Field(alias="from", description="start of the period", examples=[OUTAGES["from"]])
+    to: WitaMoment = Field(description="end of the period, exclusive", examples=[OUTAGES["to"]])
     settled_until: SettledUntil
     contracts: list[ContractVerdict] = Field(
         description="verdicts of the period: counted seconds, and those excluded other than by maintenance while the "

@@ -1,11 +1,12 @@
 """What is said of a site under a contract: the seconds that count, why the others do not, and what follows."""
 
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.core.moments import WitaMoment
 from app.core.words import Words
 from app.registry.models import LinkRole
 
@@ -75,8 +76,8 @@ class CoveredTime(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [COVERED]})
 
-    from_: datetime = Field(alias="from", description="first covered second", examples=[COVERED["from"]])
-    to: datetime = Field(description="end of the last covered second", examples=[COVERED["to"]])
+    from_: WitaMoment = Field(alias="from", description="first covered second", examples=[COVERED["from"]])
+    to: WitaMoment = Field(description="end of the last covered second", examples=[COVERED["to"]])
     seconds: int = Field(
         description="covered seconds; fewer than from `from` to `to` if the site left and came back", examples=[86_400]
     )
@@ -122,8 +123,8 @@ class ContractStretch(ContractFigures):
 
     model_config = ConfigDict(json_schema_extra={"examples": [STRETCH]})
 
-    from_: datetime = Field(alias="from", description="first second under these terms", examples=[STRETCH["from"]])
-    to: datetime = Field(description="end of the last second under these terms", examples=[STRETCH["to"]])
+    from_: WitaMoment = Field(alias="from", description="first second under these terms", examples=[STRETCH["from"]])
+    to: WitaMoment = Field(description="end of the last second under these terms", examples=[STRETCH["to"]])
     terms_on: date = Field(description="day (WITA) on which these terms began", examples=["2026-10-20"])
     covered_s: int = Field(description="covered seconds under these terms", examples=[1_036_800])
 

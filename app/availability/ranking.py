@@ -9,19 +9,17 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.aggregates import csv_export
 from app.aggregates.selection import CODE_LENGTHS, ROLLED_UP_CODE_LENGTHS, SiteGroup
 from app.availability import site_history
 from app.availability.daily_reader import Grouping, GroupKey, add_crossing_outages, find_counted_days
 from app.availability.group_uptime import tally_group
 from app.availability.models import RegionAvailabilityDay
-from app.availability.ranking_schemas import By, RankedOut, RankingOrder, RankingOut, Reason, UnrankedOut
+from app.availability.ranking_schemas import By, RankingOrder, Reason
 from app.availability.site_counts import active_configurations
 from app.availability.site_verdicts import site_verdicts
 from app.availability.tally import Tally
 from app.availability.verdict_counts import VerdictKind, count_verdicts
 from app.core.periods import Period
-from app.core.tabular import Separator
 from app.judging.settled import sites_settled_until
 from app.postgres.engine import among
 from app.registry import regions
@@ -140,11 +138,3 @@ def _ranked(entries: Sequence[EntryFields]) -> Iterator[EntryFields]:
         for position, entry in enumerate(entries_of_one, 1):
             rank, last = (rank, last) if entry["uptime_pct"] == last else (position, entry["uptime_pct"])
             yield {"rank": rank, **entry}
-
-
-def ranking_csv(ranking: RankingOut, separator: Separator) -> bytes:
-    """Serialize a ranking; unranked entries come last, with a reason instead of a rank."""
-    period: csv_export.Row = {"from": csv_export.cell(ranking.from_), "to": csv_export.cell(ranking.to)}
-    empty = csv_export.flatten(RankedOut, None) | csv_export.flatten(UnrankedOut, None)
-    rows = [period | empty | csv_export.flatten(type(entry), entry) for entry in (*ranking.items, *ranking.unranked)]
-    return csv_export.csv([*period, *empty], rows, separator)

@@ -1,4 +1,3 @@
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -6,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.availability.schemas import PERIOD, SettledUntil
 from app.availability.verdict_counts import COUNTS, VerdictCounts
+from app.core.moments import WitaMoment
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
 
@@ -100,8 +100,8 @@ class RankingOut(MarksSimulatedPast):
         }
     )
 
-    from_: datetime = Field(alias="from")
-    to: datetime
+    from_: WitaMoment = Field(alias="from")
+    to: WitaMoment
     settled_until: SettledUntil
     items: list[RankedOut]
     next_cursor: str | None = None

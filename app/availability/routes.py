@@ -1,4 +1,5 @@
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -6,18 +7,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates import selection
 from app.aggregates.cache_key import AggregateKind
-from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, OutputFormat, aggregate_responses
+from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, aggregate_responses
 from app.aggregates.params import ProviderFilter, TechnologyFilter
 from app.aggregates.selection import SingleSite, SiteGroup
-from app.availability import ranking, segment_list
+from app.aggregates.series_tables import group_table, site_table
+from app.availability import ranking, segment_list, segments_table
 from app.availability.group_uptime import group_uptime
 from app.availability.ranking_schemas import By, RankingOrder, RankingOut
+from app.availability.ranking_table import ranking_table
 from app.availability.schemas import SegmentsOut, SumUptimeOut, UptimeOut
 from app.availability.site_uptime import site_uptime
 from app.availability.timeline import TimelineSegment
+from app.availability.uptime_columns import GROUP_COLUMNS, SITE_COLUMNS
 from app.core.clock import parse_moment, utc_now
 from app.core.errors import Fault, Invalid
 from app.core.periods import Period, Step, resolve_step
+from app.core.tables import Table, Text, max_rows
 from app.judging.settled import sites_settled_until
 from app.registry import store as registry
 from app.registry.models import Level, Site
@@ -26,26 +31,59 @@ from app.web.deps import Reader, Session
 from app.web.pagination import PeriodCursorCodec
 from app.web.params import Cursor, Limit, row_id
 from app.web.period_params import PeriodParam
-from app.web.problem_details import problems
+from app.web.table_files import TableParams, file_responses
 
 router = APIRouter()
 
-SITE_UPTIME = AggregateSpec(AggregateKind.AVAILABILITY, UptimeOut, "ketersediaan")
-GROUP_UPTIME = AggregateSpec(AggregateKind.AVAILABILITY, SumUptimeOut, "ketersediaan")
-RANKING = AggregateSpec(AggregateKind.AVAILABILITY, RankingOut, "peringkat", ranking.ranking_csv, paged=True)
+UPTIME = Text("Ketersediaan", "Uptime of")
+SITE_UPTIME = AggregateSpec(
+    AggregateKind.AVAILABILITY, UptimeOut, "ketersediaan", partial(site_table, what=UPTIME, columns=SITE_COLUMNS)
+)
+GROUP_UPTIME = AggregateSpec(
+    AggregateKind.AVAILABILITY, SumUptimeOut, "ketersediaan", partial(group_table, what=UPTIME, columns=GROUP_COLUMNS)
+)
+RANKINGS = {
+    by: AggregateSpec(
+        AggregateKind.AVAILABILITY, RankingOut, f"peringkat-{by}", partial(ranking_table, by=by), paged=True
+    )
+    for by in By
+}
 BY_RANK = PeriodCursorCodec(row_id)
 BY_START = PeriodCursorCodec(parse_moment)
 
 
-@router.get("/sites/{id}/segments", response_model=SegmentsOut, responses=problems(404), tags=["one site"])
+@router.get("/sites/{id}/segments", response_model=SegmentsOut, responses=file_responses(404), tags=["one site"])
 async def list_site_segments(
-    session: Session, caller: Reader, id: SiteId, period: PeriodParam, limit: Limit = 100, cursor: Cursor = None
-) -> dict[str, Any]:
+    session: Session,
+    caller: Reader,
+    files: TableParams,
+    id: SiteId,
+    period: PeriodParam,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Any:
     """Segments of one site: which seconds exactly, on what evidence.
 
-    Of one state each, clipped to `from` and `to`.
+    Of one state each, clipped to `from` and `to`. A file holds those of the whole period.
     """
-    site, _ = await registry.get_site(session, id, caller=caller)
+    if not files.is_file:
+        site, _ = await registry.get_site(session, id, caller=caller)
+        return await _segments(session, site, period, limit=limit, cursor=cursor)
+    files.require_no_paging()
+
+    async def build(session: AsyncSession) -> Table:
+        site, _ = await registry.get_site(session, id, caller=caller)
+        beyond = max_rows(segments_table.COLUMNS, files.format) + 1  # so many are refused
+        found = await _segments(session, site, period, limit=beyond)
+        single = SingleSite(site.id, caller.provider_id, site.code)
+        return await segments_table.segments_table(session, SegmentsOut.model_validate(found), single)
+
+    return await files.respond("riwayat-status", build)
+
+
+async def _segments(
+    session: AsyncSession, site: Site, period: Period, *, limit: int, cursor: str | None = None
+) -> dict[str, Any]:
     whole, start = BY_START.resume(cursor, period, period.start)
     now = utc_now()
     settled = await sites_settled_until(session, [site.id], whole, now=now)
@@ -186,7 +224,7 @@ async def get_ranking(
             min_coverage_pct=min_coverage_pct,
             now=utc_now(),
         )
-        last = len(ranked) if aggregate.format is OutputFormat.CSV else first + limit
+        last = len(ranked) if aggregate.is_file else first + limit
         return {
             "from": whole.start,
             "to": whole.end,
@@ -197,7 +235,7 @@ async def get_ranking(
         }
 
     return await aggregate.respond(
-        RANKING,
+        RANKINGS[by],
         whole,
         lambda session: selection.select_any(session, region, provider, technology, caller=caller),
         compute,

@@ -1,18 +1,18 @@
-from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.availability.contract_schemas import VERDICT, ContractVerdict, SlaVerdict
 from app.availability.verdict_counts import COUNTS, VerdictCounts
+from app.core.moments import WitaMoment
 from app.core.periods import Step
 from app.measurements.schemas import SegmentEvidence
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.registry.models import State, UnknownReason
 
 ROW: dict[str, Any] = {
-    "start": "2026-11-24T12:31:44Z",
-    "end": "2026-11-24T13:31:44Z",
+    "start": "2026-11-24T20:31:44+08:00",
+    "end": "2026-11-24T21:31:44+08:00",
     "seconds": {
         "up": 60,
         "degraded": 0,
@@ -35,36 +35,40 @@ ROW: dict[str, Any] = {
     "sla_verdict": "undetermined",
 }
 SITE_ROW: dict[str, Any] = {**ROW, "contract": VERDICT, "contracts": []}
-CORRECTED: dict[str, Any] = {**SITE_ROW, "recorded_at": "2026-12-03T02:00:00Z", "reason": "late readings of the device"}
+CORRECTED: dict[str, Any] = {
+    **SITE_ROW,
+    "recorded_at": "2026-12-03T10:00:00+08:00",
+    "reason": "late readings of the device",
+}
 CLAIM: dict[str, Any] = {
-    "started_at": "2026-11-24T13:31:24Z",
-    "ended_at": "2026-11-24T13:31:44Z",
-    "received_at": "2026-11-24T15:02:10Z",
+    "started_at": "2026-11-24T21:31:24+08:00",
+    "ended_at": "2026-11-24T21:31:44+08:00",
+    "received_at": "2026-11-24T23:02:10+08:00",
     "proven_state": "down",
 }
 SEGMENT: dict[str, Any] = {
-    "started_at": "2026-11-24T13:31:24Z",
-    "ended_at": "2026-11-24T13:31:44Z",
+    "started_at": "2026-11-24T21:31:24+08:00",
+    "ended_at": "2026-11-24T21:31:44+08:00",
     "duration_s": 20,
     "state": "down",
     "unknown_reason": None,
-    "last_ok_at": "2026-11-24T13:30:24Z",
+    "last_ok_at": "2026-11-24T21:30:24+08:00",
     "first_ok_after": None,
-    "confirmed_at": "2026-11-24T13:31:34Z",
+    "confirmed_at": "2026-11-24T21:31:34+08:00",
     "evidence": "central",
     "claim": None,
 }
 SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None, "verdicts": None}
 TOTAL: dict[str, Any] = {**SUM, "verdicts": COUNTS}
 PERIOD = {
-    "from": "2026-11-24T12:31:44Z",
-    "to": "2026-11-24T13:31:44Z",
-    "settled_until": "2026-11-24T13:31:14Z",
+    "from": "2026-11-24T20:31:44+08:00",
+    "to": "2026-11-24T21:31:44+08:00",
+    "settled_until": "2026-11-24T21:31:14+08:00",
 }
 
 
 SettledUntil = Annotated[
-    datetime,
+    WitaMoment,
     Field(
         description="before it, states change by corrections only: data that arrives late, or blindness of ours found "
         "afterwards. From it on, the next readings still decide: whether a lost look was an outage, where degraded "
@@ -93,8 +97,8 @@ class Seconds(BaseModel):
 class UptimeRow(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [ROW]})
 
-    start: datetime
-    end: datetime
+    start: WitaMoment
+    end: WitaMoment
     seconds: Seconds
     uptime_pct: float | None = Field(description="good/(good+bad), rounded down; null when nothing was measured")
     coverage_pct: float | None = Field(description="share of the period that was measured")
@@ -130,16 +134,18 @@ class CorrectedRow(ContractedRow):
 
     model_config = ConfigDict(json_schema_extra={"examples": [CORRECTED]})
 
-    recorded_at: datetime = Field(description="when the correction was recorded")
+    recorded_at: WitaMoment = Field(description="when the correction was recorded")
     reason: str
 
 
 class SiteUptimeRow(ContractedRow):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{**SITE_ROW, "closed_at": "2026-12-02T00:10:00Z", "correction": CORRECTED}]}
+        json_schema_extra={
+            "examples": [{**SITE_ROW, "closed_at": "2026-12-02T08:10:00+08:00", "correction": CORRECTED}]
+        }
     )
 
-    closed_at: datetime | None = Field(None, description="set for a whole closed month, whose figures never change")
+    closed_at: WitaMoment | None = Field(None, description="set for a whole closed month, whose figures never change")
     correction: CorrectedRow | None = Field(None, description="the latest correction of a closed month")
 
 
@@ -148,8 +154,8 @@ class UptimeOut(MarksSimulatedPast):
         json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [SITE_ROW], "total": SITE_ROW}]}
     )
 
-    from_: datetime = Field(alias="from")
-    to: datetime
+    from_: WitaMoment = Field(alias="from")
+    to: WitaMoment
     settled_until: SettledUntil
     step: Step
     series: list[SiteUptimeRow]
@@ -173,8 +179,8 @@ class SumUptimeOut(MarksSimulatedPast):
         json_schema_extra={"examples": [{**PERIOD, "step": "hour", "series": [SUM], "total": TOTAL}]}
     )
 
-    from_: datetime = Field(alias="from")
-    to: datetime
+    from_: WitaMoment = Field(alias="from")
+    to: WitaMoment
     settled_until: SettledUntil
     step: Step
     series: list[SumRow]
@@ -186,23 +192,23 @@ class ClaimOut(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [CLAIM]})
 
-    started_at: datetime
-    ended_at: datetime
-    received_at: datetime = Field(description="of the push that claimed it first")
+    started_at: WitaMoment
+    ended_at: WitaMoment
+    received_at: WitaMoment = Field(description="of the push that claimed it first")
     proven_state: State = Field(description="what is proven: a claimed outage counts as unknown, unknown time as up")
 
 
 class SegmentOut(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [SEGMENT]})
 
-    started_at: datetime
-    ended_at: datetime
+    started_at: WitaMoment
+    ended_at: WitaMoment
     duration_s: int
     state: State
     unknown_reason: UnknownReason | None
-    last_ok_at: datetime | None = Field(description="the last answer before the segment")
-    first_ok_after: datetime | None = Field(description="by when the answer that ended it had come at the latest")
-    confirmed_at: datetime | None = Field(None, description="of an outage: the loss that confirmed it")
+    last_ok_at: WitaMoment | None = Field(description="the last answer before the segment")
+    first_ok_after: WitaMoment | None = Field(description="by when the answer that ended it had come at the latest")
+    confirmed_at: WitaMoment | None = Field(None, description="of an outage: the loss that confirmed it")
     evidence: SegmentEvidence
     claim: ClaimOut | None = Field(None, description="set where the state rests on a claim (docs/push.md)")
 
@@ -210,8 +216,8 @@ class SegmentOut(BaseModel):
 class SegmentsOut(MarksSimulatedPast):
     model_config = ConfigDict(json_schema_extra={"examples": [{**PERIOD, "items": [SEGMENT], "next_cursor": None}]})
 
-    from_: datetime = Field(alias="from")
-    to: datetime
+    from_: WitaMoment = Field(alias="from")
+    to: WitaMoment
     settled_until: SettledUntil
     items: list[SegmentOut]
     next_cursor: str | None = None

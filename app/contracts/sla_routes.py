@@ -7,14 +7,14 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import require_region
-from app.aggregates import csv_export
 from app.aggregates.cache_key import AggregateKind
-from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, OutputFormat, aggregate_responses
+from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, aggregate_responses
 from app.aggregates.selection import SiteGroup
 from app.availability.verdict_counts import VerdictKind
 from app.contracts import sla
 from app.contracts.sla_filter import SlaFilter, find_contracts
 from app.contracts.sla_schemas import SlaOut
+from app.contracts.sla_table import sla_table
 from app.core.clock import utc_now
 from app.core.errors import Fault, Invalid
 from app.core.periods import Period, last_whole_month
@@ -28,7 +28,7 @@ from app.web.period_params import From, PeriodName, To, parse_past_period
 
 router = APIRouter(tags=["aggregates"])
 
-SLA = AggregateSpec(AggregateKind.AVAILABILITY, SlaOut, "sla", csv_export.items_csv, paged=True)
+SLA = AggregateSpec(AggregateKind.AVAILABILITY, SlaOut, "pemenuhan-kontrak", sla_table, paged=True)
 BY_POSITION = PeriodCursorCodec(str)
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -117,7 +117,7 @@ async def get_sla(
             whole,
             filters,
             after=after,
-            limit=limit if aggregate.format is OutputFormat.JSON else None,
+            limit=None if aggregate.is_file else limit,
             now=utc_now(),
         )
         position = answer.pop("next_position")

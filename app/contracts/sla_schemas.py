@@ -1,6 +1,5 @@
 """The month's list: rows of sites under contracts, and sums over them."""
 
-from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +14,7 @@ from app.availability.contract_schemas import (
 )
 from app.availability.schemas import SettledUntil
 from app.availability.verdict_counts import COUNTS, VerdictCounts
+from app.core.moments import WitaMoment
 from app.core.words import Words
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
@@ -65,7 +65,7 @@ class SlaFigures(ContractFigures):
 class SlaCorrection(SlaFigures):
     """A closed month's figures by what became known later."""
 
-    recorded_at: datetime = Field(description="when it was corrected", examples=["2026-11-12T02:00:00Z"])
+    recorded_at: WitaMoment = Field(description="when it was corrected", examples=["2026-11-12T10:00:00+08:00"])
     corrected_because: str = Field(description="what changed after the month was closed", examples=["late readings"])
 
 
@@ -87,9 +87,9 @@ class SlaRow(SlaFigures):
     district: str = Field(description="kabupaten or kota", examples=[SITE["district"]])
     technology: Technology = Field(description="how it was connected", examples=["fiber"])
     provider: str = Field(description="slug of its provider", examples=["telkom-wms"])
-    closed_at: datetime | None = Field(
+    closed_at: WitaMoment | None = Field(
         description="when the month was closed: its figures never change since; null: not closed, or no whole month",
-        examples=["2026-11-09T00:10:00Z"],
+        examples=["2026-11-09T08:10:00+08:00"],
     )
     correction: SlaCorrection | None = Field(description="the latest correction of a closed month, beside its figures")
 
@@ -174,10 +174,10 @@ class SlaOut(MarksSimulatedPast):
         }
     )
 
-    from_: datetime = Field(
+    from_: WitaMoment = Field(
         alias="from", description="first second of the period", examples=["2026-10-01T00:00:00+08:00"]
     )
-    to: datetime = Field(description="end of the period", examples=["2026-11-01T00:00:00+08:00"])
+    to: WitaMoment = Field(description="end of the period", examples=["2026-11-01T00:00:00+08:00"])
     settled_until: SettledUntil
     notes: list[Words] = Field(description="why the figures may still change, if they may", examples=[[]])
     items: list[SlaRow] = Field(description="by the sites' codes")

@@ -22,6 +22,11 @@ def today() -> date:
     return utc_now().astimezone(WITA).date()
 
 
+def to_wita(moment: datetime) -> datetime:
+    """The same moment with WITA's offset."""
+    return moment.astimezone(WITA)
+
+
 def floor_second(moment: datetime) -> datetime:
     return moment.replace(microsecond=0)
 

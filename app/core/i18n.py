@@ -1,12 +1,24 @@
 """Translation: English templates in the code, Bahasa Indonesia in `config/messages.id.toml`."""
 
 import tomllib
+from datetime import datetime
 from functools import cache
 from typing import Any
 
+from app.core.clock import WITA
 from app.settings import CONFIG_DIR
 
 MAX_ACCEPT_LANGUAGE = 1_000  # characters: what follows is ignored
+MONTHS = {
+    "id": (
+        *("Januari", "Februari", "Maret", "April", "Mei", "Juni"),
+        *("Juli", "Agustus", "September", "Oktober", "November", "Desember"),
+    ),
+    "en": (
+        *("January", "February", "March", "April", "May", "June"),
+        *("July", "August", "September", "October", "November", "December"),
+    ),
+}
 
 
 @cache
@@ -14,9 +26,9 @@ def _indonesian() -> dict[str, str]:
     return tomllib.loads((CONFIG_DIR / "messages.id.toml").read_text())
 
 
-def preferred_language(accept_language: str | None) -> str:
-    """Return `id` or `en`, whichever an Accept-Language header ranks higher; `en` when it names neither."""
-    best, language = 0.0, "en"
+def preferred_language(accept_language: str | None, *, default: str = "en") -> str:
+    """Return `id` or `en`, whichever an Accept-Language header ranks higher; `default` when it names neither."""
+    best, language = 0.0, default
     for part in (accept_language or "")[:MAX_ACCEPT_LANGUAGE].split(","):
         tag, _, weight = part.partition(";q=")
         try:
@@ -31,3 +43,10 @@ def preferred_language(accept_language: str | None) -> str:
 
 def translate(template: str, values: dict[str, Any], *, language: str) -> str:
     return (_indonesian().get(template, template) if language == "id" else template).format_map(values)
+
+
+def write_moment(moment: datetime, *, language: str = "id", seconds: bool = True) -> str:
+    """Return the moment in words, such as `24 November 2026 14.05.00 WITA`."""
+    local = moment.astimezone(WITA)
+    clock = f"{local:%H.%M.%S}" if seconds else f"{local:%H.%M}"
+    return f"{local.day} {MONTHS[language][local.month - 1]} {local.year} {clock} WITA"

@@ -1,19 +1,16 @@
-"""CSV and XLSX for spreadsheet programs: a text cell is never evaluated as a formula."""
+"""CSV for spreadsheet programs: a text cell is never evaluated as a formula."""
 
 import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
-
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 from app.core.clock import today
 
-Cell = str | int | float | bool | None
+Cell = str | int | float | bool | Decimal | date | None  # a datetime is a date, too
 
 CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -47,7 +44,7 @@ def unguard_formulas(text: str) -> str:
 
 
 def csv_text(rows: Iterable[Sequence[Cell]], separator: Separator = Separator.COMMA) -> str:
-    """Numbers keep their signs; only texts are guard_formulas against formulas."""
+    """Numbers keep their signs; only texts are guarded against formulas. Moments come with their offset."""
     buffer = io.StringIO()
     delimiter, point = (";", ",") if separator is Separator.SEMICOLON else (",", ".")
     writer = csv.writer(buffer, delimiter=delimiter)
@@ -60,20 +57,8 @@ def _plain(value: Cell, point: str) -> str:
         return guard_formulas(value)
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float):
-        return f"{Decimal(repr(value)).normalize():f}".replace(".", point)
+    if isinstance(value, float | Decimal):
+        return f"{Decimal(str(value)).normalize():f}".replace(".", point)
+    if isinstance(value, date):
+        return value.isoformat()
     return "" if value is None else str(value)
-
-
-def xlsx_row(sheet: Any, row: Iterable[Cell]) -> list[Any]:
-    return [_xlsx_cell(sheet, value) if isinstance(value, str) else value for value in row]
-
-
-def _xlsx_cell(sheet: Any, text: str) -> Any:
-    """Mark a text cell as quoted, so that it stays a text after somebody has edited it in Excel."""
-    text = ILLEGAL_CHARACTERS_RE.sub("", text)
-    if not text.startswith("#") and not FORMULA.match(text):
-        return text
-    cell = WriteOnlyCell(sheet, text)
-    cell.data_type, cell.quotePrefix = "s", True
-    return cell

@@ -3,13 +3,12 @@ from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.access.scope import Caller, require_region
-from app.core import i18n
 from app.core.errors import NotAllowed
 from app.core.tabular import BOM, CSV_TYPE, XLSX_TYPE, Separator, attachment_headers, csv_text
 from app.exporting import dictionary, files, sites, template
@@ -17,11 +16,12 @@ from app.exporting.dictionary import ColumnOut
 from app.registry import providers
 from app.registry.geojson import GEOJSON_TYPE
 from app.registry.params import SitesFilter
-from app.registry.spreadsheet_columns import SITE_COLUMNS
+from app.registry.spreadsheet_columns import EXPORT_COLUMNS
 from app.web.deps import Reader, Session
 from app.web.pagination import Page
 from app.web.params import MAX_LIMIT
 from app.web.problem_details import problems
+from app.web.table_files import FileLanguage
 
 router = APIRouter(prefix="/sites", tags=["registry"])
 
@@ -34,17 +34,6 @@ class ExportFormat(StrEnum):
     GEOJSON = "geojson"
 
 
-def read_language(
-    lang: Annotated[
-        Literal["id", "en"] | None, Query(description="language of the headers; default by Accept-Language")
-    ] = None,
-    accept_language: Annotated[str | None, Header()] = None,
-) -> str:
-    """Default to Bahasa Indonesia: offices know those headers."""
-    return lang or (i18n.preferred_language(accept_language) if accept_language else "id")
-
-
-Language = Annotated[str, Depends(read_language)]
 FILES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the file",
@@ -63,7 +52,7 @@ async def export_sites(
     caller: Reader,
     request: Request,
     filters: SitesFilter,
-    language: Language,
+    language: FileLanguage,
     format: ExportFormat = ExportFormat.CSV,
     contacts: Annotated[bool, Query(description="include contact persons, if you may see them; audited")] = False,
     separator: Annotated[
@@ -113,7 +102,7 @@ async def get_data_dictionary(caller: Reader, format: Literal["json", "csv"] = "
     Meaning, unit and reference of each column.
     """
     if format == "json":
-        return {"items": SITE_COLUMNS, "next_cursor": None}
+        return {"items": EXPORT_COLUMNS, "next_cursor": None}
     text = BOM + csv_text([dictionary.HEADER, *dictionary.rows()])
     return Response(text, media_type=CSV_TYPE, headers=attachment_headers("kamus-data", "csv"))
 

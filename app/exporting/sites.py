@@ -13,7 +13,8 @@ from app.core.tabular import Cell
 from app.postgres.engine import Sessions, among, transaction
 from app.registry import store
 from app.registry.models import Contract, Site
-from app.registry.spreadsheet_columns import SITE_COLUMNS, Column
+from app.registry.site_labels import region_labels
+from app.registry.spreadsheet_columns import EXPORT_COLUMNS, SITE_COLUMNS, Column
 from app.registry.store import SiteFilter
 
 CHUNK_SITES = 1000
@@ -24,7 +25,7 @@ SiteRow = dict[str, Cell]  # by the columns' fields
 
 
 def columns(*, contacts: bool) -> list[Column]:
-    return [column for column in SITE_COLUMNS if contacts or not column.personal]
+    return [column for column in EXPORT_COLUMNS if contacts or not column.personal]
 
 
 async def read_chunks(sessions: Sessions, filters: SiteFilter, *, caller: Caller) -> AsyncIterator[list[SiteRow]]:
@@ -52,6 +53,7 @@ async def _rows(session: AsyncSession, sites: Sequence[Site], *, caller: Caller)
     )
     return [
         {name: _cell(getattr(site, name, None)) for name in OWN_COLUMNS}
+        | region_labels(site.village_code)
         | {
             "provider": site.provider.slug,
             "parent": parents.get(site.parent_id),

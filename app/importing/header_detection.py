@@ -11,40 +11,13 @@ from openpyxl.utils import get_column_letter
 from app.core.errors import Fault, Invalid
 from app.importing.cells import Cell
 from app.importing.tables import NumberedRow
-from app.registry.spreadsheet_columns import SITE_COLUMNS, Column
+from app.registry.spreadsheet_columns import REGION_NAMES, SITE_COLUMNS, Column
 from app.registry.vocabulary import MAX_NAME, fold
 
 SEARCHED_ROWS, MIN_COLUMNS = 20, 2  # rows searched for the header; known columns that make one
 
 IMPORT_COLUMNS = (
-    Column(
-        "village",
-        "Desa/Kelurahan",
-        "the village's name",
-        "nama desa atau kelurahan",
-        aliases=(
-            *("desa", "kelurahan", "nama desa", "nama kelurahan", "nama desa/kelurahan", "village name", "desa/kel"),
-            *("kel/desa", "kelurahan/desa", "nama desa/kel", "nama kel/desa", "nama kelurahan/desa", "nama kampung"),
-            *("kampung", "desa/kampung", "kampung/desa", "lokasi desa", "lokasi desa/kelurahan"),
-        ),
-    ),
-    Column(
-        "subdistrict",
-        "Kecamatan",
-        "the subdistrict's name",
-        "nama kecamatan",
-        aliases=("nama kecamatan", "kec", "nama kec", "lokasi kecamatan"),
-    ),
-    Column(
-        "district",
-        "Kabupaten/Kota",
-        "the district's name",
-        "nama kabupaten atau kota",
-        aliases=(
-            *("kabupaten", "kota", "kab/kota", "nama kabupaten", "kab", "nama kab/kota", "nama kabupaten/kota"),
-            *("kota/kabupaten", "kota/kab", "lokasi kabupaten"),
-        ),
-    ),
+    *REGION_NAMES,
     Column(
         "position",
         "Titik koordinat",

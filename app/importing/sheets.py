@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from app.core.errors import Fault, Invalid
+from app.core.workbook import DICTIONARY_SHEET
 from app.importing import header_detection, non_site_rows, region_names, rows, tables
 from app.importing.csv_reader import too_many_rows
 from app.importing.header_detection import SEARCHED_ROWS, FoundHeader, Header
 from app.importing.rows import SheetRow
 from app.importing.tables import CellTable
-from app.registry.vocabulary import DICTIONARY_SHEET, TEMPLATE_SHEETS, WARNINGS_SHEET, fold
+from app.registry.vocabulary import TEMPLATE_SHEETS, WARNINGS_SHEET, fold
 
 MAX_ROWS = 20_000
 MAX_LISTED = 20  # row numbers named in one message
-SKIPPED_SHEETS = frozenset(map(fold, (*TEMPLATE_SHEETS, *WARNINGS_SHEET.values(), *DICTIONARY_SHEET.values())))
+SKIPPED_SHEETS = frozenset(map(fold, (*TEMPLATE_SHEETS, *WARNINGS_SHEET.values(), *DICTIONARY_SHEET)))
 
 
 @dataclass(frozen=True, slots=True)

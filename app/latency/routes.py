@@ -1,4 +1,5 @@
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -9,8 +10,11 @@ from app.aggregates.cache_key import AggregateKind
 from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, aggregate_responses
 from app.aggregates.params import ProviderFilter, TechnologyFilter
 from app.aggregates.selection import SingleSite, SiteGroup
+from app.aggregates.series_tables import group_table, site_table
 from app.core.periods import Period, Step, resolve_step
+from app.core.tables import Text
 from app.latency import store
+from app.latency.columns import GROUP_COLUMNS, SITE_COLUMNS
 from app.latency.schemas import GroupLatencyOut, LatencyOut
 from app.registry.params import ProviderId, RegionCode, RegionPath, SiteId
 from app.web.deps import Reader
@@ -18,8 +22,13 @@ from app.web.period_params import PeriodParam
 
 router = APIRouter()
 
-SITE_LATENCY = AggregateSpec(AggregateKind.LATENCY, LatencyOut, "latensi")
-GROUP_LATENCY = AggregateSpec(AggregateKind.LATENCY, GroupLatencyOut, "latensi")
+LATENCY = Text("Latensi", "Latency of")
+SITE_LATENCY = AggregateSpec(
+    AggregateKind.LATENCY, LatencyOut, "latensi", partial(site_table, what=LATENCY, columns=SITE_COLUMNS)
+)
+GROUP_LATENCY = AggregateSpec(
+    AggregateKind.LATENCY, GroupLatencyOut, "latensi", partial(group_table, what=LATENCY, columns=GROUP_COLUMNS)
+)
 
 
 def _reader(

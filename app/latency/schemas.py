@@ -1,14 +1,14 @@
-from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.core.moments import WitaMoment
 from app.core.periods import Step
 from app.measurements.simulated_past import MarksSimulatedPast
 
 ROW: dict[str, Any] = {
-    "start": "2026-11-24T13:00:00Z",
-    "end": "2026-11-24T13:07:31Z",
+    "start": "2026-11-24T21:00:00+08:00",
+    "end": "2026-11-24T21:07:31+08:00",
     "samples": 21,
     "loss_pct": 4.545,
     "min_ms": 22.759,
@@ -24,8 +24,8 @@ ROW: dict[str, Any] = {
 class LatencyRow(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [ROW]})
 
-    start: datetime
-    end: datetime
+    start: WitaMoment
+    end: WitaMoment
     samples: int = Field(description="answered packets")
     loss_pct: float | None = Field(
         description="share of packets sent that were lost, without those lost by our own fault (`GET /blind-ranges`); "
@@ -45,8 +45,8 @@ class LatencyOut(MarksSimulatedPast):
         json_schema_extra={
             "examples": [
                 {
-                    "from": "2026-11-24T13:00:00Z",
-                    "to": "2026-11-24T13:07:31Z",
+                    "from": "2026-11-24T21:00:00+08:00",
+                    "to": "2026-11-24T21:07:31+08:00",
                     "step": "hour",
                     "series": [ROW],
                     "total": ROW,
@@ -55,8 +55,8 @@ class LatencyOut(MarksSimulatedPast):
         }
     )
 
-    from_: datetime = Field(alias="from")
-    to: datetime
+    from_: WitaMoment = Field(alias="from")
+    to: WitaMoment
     step: Step
     series: list[LatencyRow]
     total: LatencyRow
@@ -69,8 +69,8 @@ class GroupLatencyOut(LatencyOut):
         json_schema_extra={
             "examples": [
                 {
-                    "from": "2026-11-24T13:00:00Z",
-                    "to": "2026-11-24T13:07:31Z",
+                    "from": "2026-11-24T21:00:00+08:00",
+                    "to": "2026-11-24T21:07:31+08:00",
                     "step": "hour",
                     "series": [ROW],
                     "total": ROW,

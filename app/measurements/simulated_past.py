@@ -46,8 +46,11 @@ class MarksSimulatedPast(BaseModel):
     @computed_field(description="all before was simulated, not measured; null: all was measured", examples=[None])  # type: ignore[prop-decorator]
     @property
     def simulated_until(self) -> datetime | None:
-        until = simulated.get()
-        return until if until is not None and any(moment < until for moment in self.covered_moments()) else None
+        """In the zone of the response's own moments."""
+        until, moments = simulated.get(), self.covered_moments()
+        if until is None or not moments or min(moments) >= until:
+            return None
+        return until.astimezone(moments[0].tzinfo)
 
     def covered_moments(self) -> list[datetime]:
         """Return moments of which the earliest is where the response begins."""

@@ -50,8 +50,13 @@ def overlap(a: DayRange, b: DayRange) -> bool:
 
 def in_force(assignments: Iterable[Assignment], day: date) -> Assignment | None:
     """Return the assignment of that day, the primary link's first; None without any."""
+    return next(iter(all_in_force(assignments, day)), None)
+
+
+def all_in_force(assignments: Iterable[Assignment], day: date) -> list[Assignment]:
+    """Return the assignments of that day, the primary link's first."""
     of_day = [each for each in assignments if each.days[0] <= day < each.days[1]]
-    return min(of_day, key=lambda each: each.row.link_role is LinkRole.BACKUP, default=None)
+    return sorted(of_day, key=lambda each: each.row.link_role is LinkRole.BACKUP)
 
 
 async def load(session: AsyncSession, site_ids: Collection[int]) -> defaultdict[int, list[Assignment]]:

@@ -20,6 +20,36 @@ class Column:
         return self.field in PERSONAL
 
 
+REGION_NAMES = (
+    Column(
+        "village",
+        "Desa/Kelurahan",
+        "the village's name",
+        "nama desa atau kelurahan",
+        aliases=(
+            *("desa", "kelurahan", "nama desa", "nama kelurahan", "nama desa/kelurahan", "village name", "desa/kel"),
+            *("kel/desa", "kelurahan/desa", "nama desa/kel", "nama kel/desa", "nama kelurahan/desa", "nama kampung"),
+            *("kampung", "desa/kampung", "kampung/desa", "lokasi desa", "lokasi desa/kelurahan"),
+        ),
+    ),
+    Column(
+        "subdistrict",
+        "Kecamatan",
+        "the subdistrict's name",
+        "nama kecamatan",
+        aliases=("nama kecamatan", "kec", "nama kec", "lokasi kecamatan"),
+    ),
+    Column(
+        "district",
+        "Kabupaten/Kota",
+        "the district's name",
+        "nama kabupaten atau kota",
+        aliases=(
+            *("kabupaten", "kota", "kab/kota", "nama kabupaten", "kab", "nama kab/kota", "nama kabupaten/kota"),
+            *("kota/kabupaten", "kota/kab", "lokasi kabupaten"),
+        ),
+    ),
+)
 KEMENDAGRI = "Kemendagri region codes (config/regions/PROVENANCE.md)"
 WGS84 = "WGS 84 (EPSG:4326)"
 
@@ -270,3 +300,5 @@ SITE_COLUMNS = (
         aliases=("tahap", "status layanan", "status operasional"),
     ),
 )
+# An export names the village, too; an import compares these names with the code.
+EXPORT_COLUMNS = (*SITE_COLUMNS[:2], *REGION_NAMES, *SITE_COLUMNS[2:])

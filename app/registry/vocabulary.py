@@ -99,7 +99,6 @@ SYNONYMS: dict[StrEnum, tuple[str, ...]] = {
 TEMPLATE_SHEETS = ("Contoh", "Petunjuk", "Wilayah", "Pilihan")
 # Added to the file by an import's report.
 WARNINGS_SHEET = {"id": "Peringatan impor", "en": "Import warnings"}
-DICTIONARY_SHEET = {"id": "Kamus data", "en": "Data dictionary"}  # second sheet of an export
 YES_NO = {True: "ya", False: "tidak"}
 
 

@@ -1,22 +1,24 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
-from app.aggregates import csv_export, selection
+from app.aggregates import selection
 from app.aggregates.cache_key import AggregateKind
-from app.aggregates.cached_endpoint import Aggregate, AggregateRequest, AggregateSpec, OutputFormat, aggregate_responses
+from app.aggregates.cached_endpoint import Aggregate, AggregateRequest, AggregateSpec, aggregate_responses
 from app.aggregates.params import ProviderFilter, TechnologyFilter
 from app.aggregates.selection import SingleSite, SiteGroup
+from app.aggregates.series_tables import group_table
 from app.core.clock import parse_moment, utc_now
 from app.core.periods import Period
 from app.profiles import Technology
 from app.registry.models import Site
 from app.registry.params import ProviderId, RegionCode, RegionPath, SiteId
-from app.throughput import site_results, statistics
+from app.throughput import columns, site_results, statistics
 from app.throughput.schemas import GroupThroughputOut, SitesThroughputOut, SiteThroughputOut
 from app.web.deps import Reader
 from app.web.pagination import cursor_codec
@@ -25,10 +27,15 @@ from app.web.period_params import PeriodParam
 
 router = APIRouter()
 
-OF_SITE = AggregateSpec(AggregateKind.THROUGHPUT, SiteThroughputOut, "kecepatan", csv_export.items_csv, paged=True)
-OF_GROUP = AggregateSpec(AggregateKind.THROUGHPUT, GroupThroughputOut, "kecepatan")
+OF_SITE = AggregateSpec(AggregateKind.THROUGHPUT, SiteThroughputOut, "kecepatan", columns.tests_table, paged=True)
+OF_GROUP = AggregateSpec(
+    AggregateKind.THROUGHPUT,
+    GroupThroughputOut,
+    "kecepatan",
+    partial(group_table, what=columns.WHAT, columns=columns.GROUP_COLUMNS),
+)
 OF_SITES = AggregateSpec(
-    AggregateKind.THROUGHPUT, SitesThroughputOut, "kecepatan-titik-akses", csv_export.items_csv, paged=True
+    AggregateKind.THROUGHPUT, SitesThroughputOut, "kecepatan-titik-akses", columns.sites_table, paged=True
 )
 
 BY_PLANNED_AT = cursor_codec(parse_moment)
@@ -49,11 +56,11 @@ async def get_site_throughput(
 ) -> Response:
     """Throughput of one site.
 
-    Its speed tests, each with its result and cost or why it did not run; totals, and the month's budget. CSV holds the
-    tests alone.
+    Its speed tests, each with its result and cost or why it did not run; totals, and the month's budget. A file holds
+    the tests alone.
     """
     before = BY_PLANNED_AT.read(cursor)
-    most = None if aggregate.format is OutputFormat.CSV else limit
+    most = None if aggregate.is_file else limit
     return await aggregate.respond(
         OF_SITE,
         period,
@@ -186,7 +193,7 @@ def _page_loader(
     after = BY_SHARE.read(cursor)
 
     async def list_page(session: AsyncSession, of: SiteGroup) -> dict[str, Any]:
-        all_rows = aggregate.format is OutputFormat.CSV
+        all_rows = aggregate.is_file
         rows = await site_results.list_sites(
             session, of, period, caller=caller, under_pct=under_pct, after=after, limit=None if all_rows else limit + 1
         )

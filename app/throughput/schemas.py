@@ -1,8 +1,9 @@
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.core.moments import WitaMoment
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.profiles import Technology
 from app.throughput.models import Mode, SpeedtestStatus
@@ -16,9 +17,9 @@ REASONS = (
     "bad_url, no_http, buffered, not_reported, stopped"
 )
 TEST: dict[str, Any] = {
-    "planned_at": "2026-11-24T06:40:12Z",
-    "started_at": "2026-11-24T06:40:14Z",
-    "ended_at": "2026-11-24T06:40:27Z",
+    "planned_at": "2026-11-24T14:40:12+08:00",
+    "started_at": "2026-11-24T14:40:14+08:00",
+    "ended_at": "2026-11-24T14:40:27+08:00",
     "mode": "push",
     "status": "done",
     "reason": None,
@@ -64,9 +65,9 @@ BUDGET: dict[str, Any] = {
 class TestOut(BaseModel):
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [TEST]})
 
-    planned_at: datetime = Field(description="when it was planned for")
-    started_at: datetime | None
-    ended_at: datetime | None
+    planned_at: WitaMoment = Field(description="when it was planned for")
+    started_at: WitaMoment | None
+    ended_at: WitaMoment | None
     mode: Mode
     status: SpeedtestStatus
     reason: str | None = Field(description=REASONS)
@@ -121,8 +122,8 @@ class SiteThroughputOut(MarksSimulatedPast):
         json_schema_extra={
             "examples": [
                 {
-                    "from": "2026-11-24T00:00:00Z",
-                    "to": "2026-11-25T00:00:00Z",
+                    "from": "2026-11-24T08:00:00+08:00",
+                    "to": "2026-11-25T08:00:00+08:00",
                     "budget": BUDGET,
                     "total": TOTAL,
                     "items": [TEST],
@@ -132,8 +133,8 @@ class SiteThroughputOut(MarksSimulatedPast):
         }
     )
 
-    from_: datetime = Field(alias="from")
-    to: datetime
+    from_: WitaMoment = Field(alias="from")
+    to: WitaMoment
     budget: BudgetOut = Field(description="of the month in which the period ends")
     total: TotalOut = Field(description="of all tests planned in the period")
     items: list[TestOut] = Field(description="latest first")
@@ -199,8 +200,8 @@ class GroupThroughputOut(MarksSimulatedPast):
         json_schema_extra={
             "examples": [
                 {
-                    "from": "2026-11-01T00:00:00Z",
-                    "to": "2026-11-25T00:00:00Z",
+                    "from": "2026-11-01T08:00:00+08:00",
+                    "to": "2026-11-25T08:00:00+08:00",
                     "series": [GROUP],
                     "total": GROUP | {"technology": None},
                     "cost": COST,
@@ -209,8 +210,8 @@ class GroupThroughputOut(MarksSimulatedPast):
         }
     )
 
-    from_: datetime = Field(alias="from")
-    to: datetime
+    from_: WitaMoment = Field(alias="from")
+    to: WitaMoment
     series: list[GroupRow] = Field(description="one row per technology")
     total: GroupRow = Field(
         description="all technologies together: shares of the contract compare across technologies, rates and "
@@ -233,7 +234,7 @@ SLOW: dict[str, Any] = {
     "share_pct": 20.5,
     "under_half": True,
     "spent_mb": 213.6,
-    "last_test_at": "2026-11-24T06:40:14Z",
+    "last_test_at": "2026-11-24T14:40:14+08:00",
 }
 
 
@@ -255,7 +256,7 @@ class SiteRow(BaseModel):
     share_pct: Rounded | None = Field(description="median of the tests' shares of the rate contracted on their day")
     under_half: bool = Field(description="whether share_pct is below 50")
     spent_mb: Rounded = Field(description="cost of its tests, including those without a result")
-    last_test_at: datetime | None = Field(description="of the tests that are done")
+    last_test_at: WitaMoment | None = Field(description="of the tests that are done")
 
 
 class SitesThroughputOut(MarksSimulatedPast):
@@ -263,8 +264,8 @@ class SitesThroughputOut(MarksSimulatedPast):
         json_schema_extra={
             "examples": [
                 {
-                    "from": "2026-11-01T00:00:00Z",
-                    "to": "2026-11-25T00:00:00Z",
+                    "from": "2026-11-01T08:00:00+08:00",
+                    "to": "2026-11-25T08:00:00+08:00",
                     "items": [SLOW],
                     "next_cursor": None,
                 }
@@ -272,8 +273,8 @@ class SitesThroughputOut(MarksSimulatedPast):
         }
     )
 
-    from_: datetime = Field(alias="from")
-    to: datetime
+    from_: WitaMoment = Field(alias="from")
+    to: WitaMoment
     items: list[SiteRow] = Field(
         description="worst share first, then sites without a contract, last those without a test that is done"
     )

@@ -28,7 +28,9 @@ class CallerSiteGroup(SiteGroup):
 
 
 def with_scope(of: SiteGroup, *, caller: Caller) -> CallerSiteGroup:
-    return CallerSiteGroup(of.region, of.provider_id, of.technology, caller.region_code, caller.provider_id)
+    return CallerSiteGroup(
+        of.region, of.provider_id, of.technology, of.provider, caller.region_code, caller.provider_id
+    )
 
 
 # A site that was tested with two technologies is listed with each, as it counts in a group's series.

@@ -382,7 +382,7 @@ async def test_a_response_is_gzipped_for_clients_that_accept_it(measured_site: M
     assert plain.json() == zipped.json()
     assert plain.headers["etag"] != zipped.headers["etag"]
     for answer in (plain, zipped):
-        assert set(answer.headers["vary"].split(", ")) == {"Accept", "Accept-Encoding"}
+        assert set(answer.headers["vary"].split(", ")) == {"Accept", "Accept-Encoding", "Accept-Language"}
         assert answer.headers["cache-control"] == "private, no-cache"
 
 

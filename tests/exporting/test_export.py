@@ -17,12 +17,12 @@ from app.core.pii import PERSONAL
 from app.core.tabular import guard_formulas, unguard_formulas
 from app.exporting import sites
 from app.registry.schemas import SiteIn
-from app.registry.spreadsheet_columns import SITE_COLUMNS
+from app.registry.spreadsheet_columns import EXPORT_COLUMNS, REGION_NAMES, SITE_COLUMNS
 from app.registry.vocabulary import CHOICES
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, register, site
 
-FIELDS = [column.field for column in SITE_COLUMNS if column.field not in PERSONAL]
+FIELDS = [column.field for column in EXPORT_COLUMNS if column.field not in PERSONAL]
 
 
 def table(answer: httpx.Response, delimiter: str = ",") -> list[dict[str, str]]:
@@ -54,6 +54,8 @@ async def test_registered_sites_are_exported_with_all_fields(cast: Cast) -> None
     assert {row["code"], row["parent"], row["notes"]} == {made["code"], node["code"], "dua\nbaris; ya"}
     assert (row["latitude"], row["longitude"], row["bandwidth_down_mbps"]) == ("-0.3617", "117.4391", "50")
     assert (row["technology"], row["host_static"], row["provider"], row["port"]) == ("fiber", "true", "telkom-wms", "")
+    names = ("Muara Badak Ulu", "Muara Badak", "Kabupaten Kutai Kartanegara")
+    assert (row["village"], row["subdistrict"], row["district"]) == names
 
 
 @pytest.mark.parametrize("separator", ["comma", "semicolon"])
@@ -80,7 +82,8 @@ async def test_an_exported_row_registers_the_same_site(cast: Cast, separator: st
     await register(cast, **body)
     answer = await export(cast, lang="en", contacts="true", separator=separator)
     (row,) = table(answer, {"comma": ",", "semicolon": ";"}[separator])
-    cells = {field: unguard_formulas(text) for field, text in row.items() if text and field != "code"}
+    not_set = {"code", *(column.field for column in REGION_NAMES)}
+    cells = {field: unguard_formulas(text) for field, text in row.items() if text and field not in not_set}
     for field in ("latitude", "longitude", "bandwidth_down_mbps", "bandwidth_up_mbps"):
         cells[field] = cells[field].replace(",", ".")
     again = SiteIn.model_validate(cells).model_dump(exclude_unset=True)
@@ -89,7 +92,7 @@ async def test_an_exported_row_registers_the_same_site(cast: Cast, separator: st
 
 async def test_headers_are_indonesian_unless_english_is_asked_for(cast: Cast) -> None:
     await register(cast)
-    indonesian = [column.indonesian for column in SITE_COLUMNS if column.field not in PERSONAL]
+    indonesian = [column.indonesian for column in EXPORT_COLUMNS if column.field not in PERSONAL]
     assert list(table(await export(cast))[0]) == indonesian
     assert list(table(await export(cast, lang="id"))[0]) == indonesian
     english = await cast.sari.get("/sites/export", headers={"Accept-Language": "en-GB, id;q=0.5"})
@@ -203,7 +206,7 @@ async def test_geojson_has_the_sites_with_a_position_and_counts_the_others(cast:
 
 async def test_the_dictionary_describes_every_column(cast: Cast) -> None:
     items = (await cast.vera.get("/sites/export/dictionary")).json()["items"]
-    assert [item["field"] for item in items] == [column.field for column in SITE_COLUMNS]
+    assert [item["field"] for item in items] == [column.field for column in EXPORT_COLUMNS]
     latitude = next(item for item in items if item["field"] == "latitude")
     assert (latitude["unit"], latitude["indonesian"], latitude["personal"]) == ("degree", "Lintang", False)
     rows = table(await cast.vera.get("/sites/export/dictionary", params={"format": "csv"}))

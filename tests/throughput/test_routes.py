@@ -139,7 +139,7 @@ async def test_sites_are_listed_by_their_share_of_the_contract(cast: Cast, sessi
             paged += [one["code"] for one in page["items"]]
             cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
         assert paged == codes
-        table = (await cast.ana.get(f"{asked}/throughput/sites?period=24h&format=csv")).text.lstrip("\ufeff")
+        table = (await cast.ana.get(f"{asked}/throughput/sites?period=24h&format=csv&lang=api")).text.lstrip("\ufeff")
         assert [row["code"] for row in csv.DictReader(table.splitlines())] == codes
     first = whole["items"][0]
     assert {name: first[name] for name in first.keys() - {"last_test_at", "name"}} == {
@@ -228,7 +228,7 @@ async def test_other_regions_and_providers_are_not_visible(cast: Cast, session: 
 async def test_tests_and_figures_come_as_tables_too(cast: Cast, session: AsyncSession) -> None:
     site = await register(cast)
     await add_tests(session, site, 18.0, None, 8.0)
-    tests = (await cast.ana.get(f"/sites/{site['id']}/throughput?period=24h&format=csv")).text.lstrip("\ufeff")
+    tests = (await cast.ana.get(f"/sites/{site['id']}/throughput?period=24h&format=csv&lang=api")).text.lstrip("\ufeff")
     rows = list(csv.DictReader(tests.splitlines()))
     assert [(row["status"], row["reason"], row["down_mbps"]) for row in rows] == [
         ("done", "", "18"),
@@ -237,7 +237,7 @@ async def test_tests_and_figures_come_as_tables_too(cast: Cast, session: AsyncSe
     ]
     assert (await cast.ana.get(f"/sites/{site['id']}/throughput?format=csv&limit=1")).status_code == 422
     for asked in ("/regions/64.02", "/providers/telkom-wms"):
-        told = (await cast.ana.get(f"{asked}/throughput?period=24h&format=csv")).text.lstrip("\ufeff")
+        told = (await cast.ana.get(f"{asked}/throughput?period=24h&format=csv&lang=api")).text.lstrip("\ufeff")
         rows = list(csv.DictReader(told.splitlines()))
         assert [(row["row"], row["technology"], row["sites"], row["down_mbps"]) for row in rows] == [
             ("part", "fiber", "1", "13"),

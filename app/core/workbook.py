@@ -1,0 +1,151 @@
+"""A table as XLSX: title lines, a frozen bold header, number formats, and a sheet that explains the columns.
+
+Rows may be appended in chunks; openpyxl keeps them on disk until the workbook is saved.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, BinaryIO, cast
+
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.utils import get_column_letter
+
+from app.core.clock import utc_now
+from app.core.tables import Column, Language, Row, Table, Text
+from app.core.tabular import FORMULA, Cell
+
+DICTIONARY_SHEET = Text("Kamus data", "Data dictionary")
+DICTIONARY_HEADER = (
+    Text("Kolom", "Column"),
+    Text("Nama di API", "Name in the API"),
+    Text("Satuan", "Unit"),
+    Text("Arti", "Meaning"),
+    Text("Rujukan", "Reference"),
+)
+DICTIONARY_WIDTHS = (34, 30, 10, 100, 50)
+BOLD, TITLE, HEADER_FILL = Font(bold=True), Font(bold=True, size=14), PatternFill("solid", fgColor="DDEBF7")
+A4 = 9  # as a workbook calls it
+MIN_WIDTH, MAX_WIDTH, SAMPLED_ROWS = 10, 40, 200  # widths in characters, fitted to the first rows
+
+
+def xlsx(table: Table, language: Language) -> bytes:
+    """Takes a second for some 50,000 cells: call it off the event loop."""
+    book, file = TableWorkbook(table.without_empty(), language), io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+class TableWorkbook:
+    """A workbook that holds the table's rows, and those appended."""
+
+    def __init__(self, table: Table, language: Language) -> None:
+        self._table, self._language = table, language
+        self._workbook = Workbook(write_only=True)
+        self._sheet: Any = self._workbook.create_sheet(table.sheet.to(language))
+        heading = table.heading(language, utc_now())
+        self._header_row = len(heading) + 2 if heading else 1
+        self._set_up_page()
+        for number, line in enumerate(heading):
+            self._sheet.append([_styled(self._sheet, line, font=TITLE if number == 0 else Font())])
+        if heading:
+            self._sheet.append([])
+        self._sheet.append(_header(self._sheet, table.header(language)))
+        self._last_row = self._header_row
+        self._styles = [_number_style(self._sheet, column.kind.number_format) for column in table.columns]
+        self.append(table.rows)
+
+    def _set_up_page(self) -> None:
+        """Freeze header and first columns, fit the columns, and print them side by side on landscape pages."""
+        sheet, columns, language = self._sheet, self._table.columns, self._language
+        sheet.freeze_panes = f"{'C' if len(columns) > 2 else 'A'}{self._header_row + 1}"
+        sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", A4
+        sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+        sheet.sheet_properties.pageSetUpPr.fitToPage = True
+        sheet.print_title_rows = f"{self._header_row}:{self._header_row}"
+        sampled = list(self._table.cells(self._table.rows[:SAMPLED_ROWS], language))
+        for number, column in enumerate(columns):
+            widths = [len(_shown(row[number])) for row in sampled]
+            words = [len(word) for word in column.header(language).split()]
+            width = max(MIN_WIDTH, min(MAX_WIDTH, max([*widths, *words]) + 2))
+            sheet.column_dimensions[get_column_letter(number + 1)].width = width
+
+    def append(self, rows: Iterable[Row]) -> None:
+        for cells in self._table.cells(rows, self._language):
+            self._sheet.append([self._cell(*pair) for pair in zip(cells, self._styles, strict=True)])
+            self._last_row += 1
+
+    def _cell(self, value: Cell, style: Any) -> Any:
+        if isinstance(value, str):
+            return _text_cell(self._sheet, value)
+        if isinstance(value, datetime):
+            value = value.replace(tzinfo=None)  # in WITA, as the header says: a workbook has no zones
+        if value is None or style is None:
+            return value
+        cell: Any = WriteOnlyCell(self._sheet, cast(Any, value))
+        cell._style = style
+        return cell
+
+    def save(self, file: BinaryIO) -> None:
+        """Write the workbook. Call it once, also when it is not needed any more: it removes the temporary files."""
+        last = get_column_letter(len(self._table.columns))
+        self._sheet.auto_filter.ref = f"A{self._header_row}:{last}{self._last_row}"
+        _add_dictionary(self._workbook, self._table.columns, self._language)
+        self._workbook.save(file)
+
+
+def _add_dictionary(workbook: Workbook, columns: Sequence[Column], language: Language) -> None:
+    sheet: Any = workbook.create_sheet(DICTIONARY_SHEET.to(language))
+    sheet.freeze_panes = "A2"
+    for number, width in enumerate(DICTIONARY_WIDTHS, 1):
+        sheet.column_dimensions[get_column_letter(number)].width = width
+    sheet.append(_header(sheet, [text.to(language) for text in DICTIONARY_HEADER]))
+    for column in columns:
+        texts = dictionary_entry(column, language)
+        sheet.append([_text_cell(sheet, text) for text in texts])
+
+
+def dictionary_entry(column: Column, language: Language) -> list[str]:
+    """Return header, API name, unit, meaning and reference of a column."""
+    unit = column.kind.unit
+    meaning = Text(column.arti, column.meaning).to(language)
+    return [column.header(language), column.name, unit.to(language) if unit else "", meaning, column.reference]
+
+
+def _header(sheet: Any, names: Sequence[str]) -> list[Any]:
+    wrapped = Alignment(wrap_text=True, vertical="center")
+    return [_styled(sheet, name, font=BOLD, fill=HEADER_FILL, alignment=wrapped) for name in names]
+
+
+def _styled(sheet: Any, text: str, **style: Any) -> Any:
+    cell = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("", text))
+    cell.data_type = "s"  # whatever it looks like
+    for name, value in style.items():
+        setattr(cell, name, value)
+    return cell
+
+
+def _number_style(sheet: Any, number_format: str) -> Any:
+    """Return the style of all cells of a column: openpyxl would look it up again for each."""
+    if number_format == "General":
+        return None
+    cell: Any = WriteOnlyCell(sheet, 0)
+    cell.number_format = number_format
+    return cell._style
+
+
+def _text_cell(sheet: Any, text: str) -> Any:
+    """Mark what looks like a formula as quoted, so that it stays a text after somebody has edited it in Excel."""
+    text = ILLEGAL_CHARACTERS_RE.sub("", text)
+    if not text.startswith("#") and not FORMULA.match(text):
+        return text
+    cell = WriteOnlyCell(sheet, text)
+    cell.data_type, cell.quotePrefix = "s", True
+    return cell
+
+
+def _shown(value: Cell) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else "" if value is None else str(value)
