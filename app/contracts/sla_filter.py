@@ -1,6 +1,6 @@
 """Which rows of the month's list are asked for: several providers, contracts, regions, technologies, verdicts."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -13,7 +13,7 @@ from app.availability.verdict_counts import VerdictKind
 from app.core.errors import Fault, Invalid
 from app.core.validation import closest
 from app.profiles import Technology
-from app.registry.models import Contract
+from app.registry.models import Contract, Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,17 @@ class SlaFilter:
         return SiteGroup(region, provider_id)
 
 
-async def find_contracts(session: AsyncSession, words: Iterable[str], *, caller: Caller) -> frozenset[int]:
+async def find_providers(session: AsyncSession, slugs: Collection[str]) -> frozenset[int]:
+    """Return the ids of these providers."""
+    return (
+        frozenset(await session.scalars(select(Provider.id).where(Provider.slug.in_(slugs)))) if slugs else frozenset()
+    )
+
+
+async def find_contracts(session: AsyncSession, words: Collection[str], *, caller: Caller) -> frozenset[int]:
     """Return the ids of contracts named by number or id. Raises Invalid for an unknown one, or another provider's."""
+    if not words:
+        return frozenset()
     visible = select(Contract.id, Contract.number)
     if caller.provider_id is not None:
         visible = visible.where(Contract.provider_id == caller.provider_id)

@@ -1,9 +1,9 @@
 """`GET /sla`: which sites met their contracts in a period, by how much, and what was left out."""
 
-from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import require_region
@@ -11,27 +11,22 @@ from app.aggregates.cache_key import AggregateKind
 from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, aggregate_responses
 from app.aggregates.selection import SiteGroup
 from app.availability.verdict_counts import VerdictKind
-from app.contracts import sla
-from app.contracts.sla_filter import SlaFilter, find_contracts
+from app.contracts import sla, sla_filter
+from app.contracts.sla_filter import SlaFilter
 from app.contracts.sla_schemas import SlaOut
 from app.contracts.sla_table import sla_table
 from app.core.clock import utc_now
-from app.core.errors import Fault, Invalid
 from app.core.periods import Period, last_whole_month
-from app.core.validation import MESSAGES, closest
-from app.profiles import Technology
-from app.registry import providers, regions
+from app.registry.params import ProviderSlugs, RegionCodes, TechnologyFilter
 from app.web.deps import Reader, Session
 from app.web.pagination import PeriodCursorCodec
-from app.web.params import Cursor, Limit
+from app.web.params import SEVERAL, Cursor, Limit, Several
 from app.web.period_params import From, PeriodName, To, parse_past_period
 
 router = APIRouter(tags=["aggregates"])
 
 SLA = AggregateSpec(AggregateKind.AVAILABILITY, SlaOut, "pemenuhan-kontrak", sla_table, paged=True)
 BY_POSITION = PeriodCursorCodec(str)
-
-Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def read_period(from_: From = None, to: To = None, period: PeriodName = None) -> Period:
@@ -41,57 +36,30 @@ def read_period(from_: From = None, to: To = None, period: PeriodName = None) ->
     return parse_past_period(from_, to, period)
 
 
-def _several(what: str, example: str) -> Any:
-    return Query(
-        min_length=1, max_length=500, description=f"{what}; several are separated by commas", examples=[example]
-    )
-
-
 async def read_filter(
     session: Session,
     caller: Reader,
-    provider: Annotated[str | None, _several("only sites of this provider: id or slug", "telkom-wms")] = None,
-    contract: Annotated[str | None, _several("only sites under this contract: id or number", "7")] = None,
-    region: Annotated[str | None, _several("only sites in this region: a Kemendagri code", "64.02,64.03")] = None,
-    technology: Annotated[str | None, _several("only sites of this technology", "fiber")] = None,
-    verdict: Annotated[str | None, _several("only rows of which this came", "missed,undetermined")] = None,
+    region: RegionCodes,
+    provider: ProviderSlugs,
+    contract: Annotated[
+        Several[Annotated[str, Field(min_length=1, max_length=200)]],
+        Query(description=f"ids or numbers of contracts: {SEVERAL}", examples=[["027/1123/DISKOMINFO/2026"]]),
+    ] = (),
+    technology: TechnologyFilter = (),
+    verdict: Annotated[
+        Several[VerdictKind], Query(description=f"what came of it: {SEVERAL}", examples=[["missed", "undetermined"]])
+    ] = (),
 ) -> SlaFilter:
     """Raises Invalid for whatever is unknown or belongs to another provider, NotAllowed for regions out of scope."""
-    found = [await providers.require_provider(session, word, caller=caller) for word in _words(provider)]
-    codes = [await regions.current_code(session, word) for word in _words(region)]
-    for code in codes:
-        regions.require_known(code)
+    for code in region:
         require_region(caller, code)
     return SlaFilter(
-        frozenset(each.id for each in found),
-        await find_contracts(session, _words(contract), caller=caller),
-        tuple(codes),
-        _choices("technology", technology, Technology),
-        _choices("verdict", verdict, VerdictKind),
+        await sla_filter.find_providers(session, provider),
+        await sla_filter.find_contracts(session, contract, caller=caller),
+        region,
+        frozenset(technology),
+        frozenset(verdict),
     )
-
-
-def _words(values: str | None) -> list[str]:
-    return [word for value in (values or "").split(",") if (word := value.strip())]
-
-
-def _choices(field: str, values: str | None, choices: type[Choice]) -> frozenset[Choice]:
-    """Raises Invalid for a value that is none of the choices."""
-    known = [choice.value for choice in choices]
-    faults = [
-        Fault(
-            field,
-            "enum",
-            MESSAGES["enum"],
-            "Did you mean {near}?" if (near := closest(word, known)) else None,
-            values={"given": word[:60], "expected": ", ".join(known), "near": near},
-        )
-        for word in _words(values)
-        if word not in known
-    ]
-    if faults:
-        raise Invalid(*faults)
-    return frozenset(choices(word) for word in _words(values))
 
 
 @router.get("/sla", response_model=SlaOut, responses=aggregate_responses(403))
