@@ -1,25 +1,26 @@
 """The outages of incidents, each with its site as it was configured when the outage began."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Date, ScalarSelect, cast, func, literal_column, or_, select, true
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.access.scope import Caller
-from app.core.clock import WITA_SQL
+from app.core.clock import to_wita
 from app.incidents import selection
 from app.incidents.models import Incident, IncidentSite, IncidentStatus
 from app.incidents.outages import FAR_AHEAD
 from app.postgres.engine import among
 from app.profiles import Technology
-from app.registry.models import Contract, Provider, Site, SiteConfiguration, SiteContract, SiteStatus, State
+from app.registry import site_contracts
+from app.registry.models import Provider, Site, SiteConfiguration, SiteStatus, State
+from app.registry.site_contracts import Assignment
 
 AT_START = aliased(SiteConfiguration)
 IN_FORCE_AT_START = (
@@ -39,7 +40,7 @@ class Member:
     village_code: str
     technology: Technology
     provider: str
-    contract: str | None  # numbers, separated by commas
+    contract_number: str | None  # of two links the primary one's first
     visible: bool
     last_loss_at: datetime | None
 
@@ -49,7 +50,7 @@ async def list_members(
 ) -> dict[int, list[Member]]:
     """By incident id: its outages; of a withdrawn incident, those that it had."""
     withdrawn = Incident.status == IncidentStatus.WITHDRAWN
-    rows = await session.execute(
+    result = await session.execute(
         select(
             IncidentSite,
             Site.code,
@@ -57,7 +58,6 @@ async def list_members(
             func.coalesce(AT_START.village_code, Site.village_code).label("village_code"),
             func.coalesce(AT_START.technology, Site.technology).label("technology"),
             Provider.slug.label("provider"),
-            _contract_numbers(caller).label("contract"),
             selection.is_within_scope(caller).label("visible"),
             SiteStatus.state,
             SiteStatus.evidence_at,
@@ -71,34 +71,20 @@ async def list_members(
         .where(or_(IncidentSite.withdrawn_at.is_(None), withdrawn))
         .order_by(IncidentSite.started_at, IncidentSite.site_id)
     )
+    rows = result.all()
+    contracts = await site_contracts.load(session, {row.IncidentSite.site_id for row in rows})
     members: dict[int, list[Member]] = defaultdict(list)
     for row in rows:
-        members[row.IncidentSite.incident_id].append(_member(row))
+        members[row.IncidentSite.incident_id].append(_member(row, contracts[row.IncidentSite.site_id], caller))
     return members
 
 
-def _contract_numbers(caller: Caller) -> ScalarSelect[str]:
-    """Select the numbers of the site's contracts on the day of the outage's start, the primary link's first."""
-    day = cast(func.timezone(literal_column(WITA_SQL), IncidentSite.started_at), Date)
-    separator: aggregate_order_by[str] = aggregate_order_by(
-        literal_column("', '"), SiteContract.link_role.desc(), Contract.number
-    )
-    numbers = (
-        select(func.string_agg(Contract.number, separator))
-        .join(SiteContract, SiteContract.contract_id == Contract.id)
-        .where(SiteContract.site_id == IncidentSite.site_id, SiteContract.withdrawn_at.is_(None))
-        .where(SiteContract.started_on <= day, func.coalesce(SiteContract.ended_on > day, true()))
-        .correlate(IncidentSite)
-    )
-    if caller.provider_id is not None:
-        numbers = numbers.where(Contract.provider_id == caller.provider_id)
-    return numbers.scalar_subquery()
-
-
-def _member(row: Any) -> Member:
+def _member(row: Any, contracts: Iterable[Assignment], caller: Caller) -> Member:
     outage, last_loss_at = row.IncidentSite, row.IncidentSite.last_loss_at
     if last_loss_at is None and outage.open and row.state is State.DOWN:
         last_loss_at = row.evidence_at
+    in_force = site_contracts.all_in_force(contracts, to_wita(outage.started_at).date())
+    numbers = [each.contract.number for each in in_force if caller.provider_id in {None, each.contract.provider_id}]
     return Member(
         outage,
         row.code,
@@ -106,7 +92,7 @@ def _member(row: Any) -> Member:
         row.village_code,
         row.technology,
         row.provider,
-        row.contract,
+        "; ".join(numbers) or None,
         row.visible,
         last_loss_at,
     )

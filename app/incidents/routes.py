@@ -1,19 +1,24 @@
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.core import i18n
 from app.core.clock import parse_moment
-from app.incidents import actions, bulk_patch, bulk_response, provider_view, serializers, store
+from app.core.errors import Fault, Invalid
+from app.core.tables import Table, max_rows
+from app.incidents import actions, bulk_patch, bulk_response, provider_view, serializers, store, tables
 from app.incidents.bulk_schemas import BulkPatchOut, IncidentsPatch
 from app.incidents.members import list_members
 from app.incidents.models import Incident, IncidentNote, IncidentStatus
 from app.incidents.params import Incidents, resolve_filter
 from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
+from app.incidents.selection import IncidentFilter
+from app.incidents.tables import FileRows
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.web.deps import Reader, Session, Writer
 from app.web.idempotency import IdempotencyKey
@@ -21,6 +26,7 @@ from app.web.json_body import JsonRoute
 from app.web.pagination import Page, cursor_codec
 from app.web.params import Cursor, IfMatch, Limit, RowId, read_version, row_id
 from app.web.problem_details import problems
+from app.web.table_files import TableParams, TableRequest, file_responses
 
 router = APIRouter(prefix="/incidents", tags=["operations"], route_class=JsonRoute)
 
@@ -38,21 +44,43 @@ class IncidentsOut(Page[IncidentOut], MarksSimulatedPast):
         return [incident.started_at for incident in self.items]
 
 
-@router.get("", response_model=IncidentsOut, responses=problems(403))
+@router.get("", response_model=IncidentsOut, responses=file_responses(403))
 async def list_incidents(
-    session: Session, caller: Reader, criteria: Incidents, limit: Limit = 100, cursor: Cursor = None
-) -> dict[str, Any]:
+    session: Session,
+    caller: Reader,
+    files: TableParams,
+    criteria: Incidents,
+    rows: Annotated[
+        FileRows | None, Query(description="of a file: one an incident (default), or one an outage of a site")
+    ] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Any:
     """List incidents.
 
     Those with a site in your scope, newest outage first; with a period, those that reach into it. `status=open` leaves
     out those that somebody acknowledged: `status=open,acknowledged` are all that last.
     """
+    if files.is_file:
+        files.require_no_paging()
+        await session.rollback()  # while the file waits for its turn, it holds no connection
+        return await _file(files, criteria, rows or FileRows.INCIDENTS, caller)
+    if rows is not None:
+        raise Invalid(Fault("rows", "of_files", "JSON has the sites inside of each incident", "Leave it out"))
     after = BY_START.read(cursor)
     incidents = await store.list_incidents(session, criteria, caller=caller, after=after, limit=limit + 1)
     page, next_cursor = BY_START.page(incidents, limit, lambda incident: (incident.started_at, incident.id))
     left_out = await store.count_left_out(session, criteria, caller=caller) if after is None else {}
     items = await serializers.serialize(session, page, caller=caller)
     return {"items": items, "next_cursor": next_cursor, "left_out": left_out}
+
+
+async def _file(files: TableRequest, criteria: IncidentFilter, rows: FileRows, caller: Caller) -> Response:
+    async def build(session: AsyncSession) -> Table:
+        most = max_rows(tables.COLUMNS[rows], files.format)
+        return await tables.build(session, criteria, rows, caller=caller, most=most)
+
+    return await files.respond(tables.STEMS[rows], build)
 
 
 @router.patch("", response_model=BulkPatchOut, responses=problems(403, 412))

@@ -32,7 +32,7 @@ SITE: dict[str, Any] = {
     "district": "Kabupaten Berau",
     "provider": "indihome",
     "technology": "fiber",
-    "contract": "027/SPK/DISKOMINFO/2026",
+    "contract_number": "027/SPK/DISKOMINFO/2026",
     **BOUNDS,
     "evidence": "central",
     "refuted_at": None,
@@ -139,8 +139,8 @@ class MemberOut(OutageBounds):
     district: str | None = Field(description="kabupaten or kota")
     provider: str = Field(description="slug")
     technology: Technology
-    contract: str | None = Field(
-        description="number; of several links' contracts the primary link's first; a provider sees its own"
+    contract_number: str | None = Field(
+        description="of two links' contracts the primary link's first; a provider sees its own"
     )
     evidence: OutageEvidence
     refuted_at: datetime | None = Field(

@@ -74,7 +74,7 @@ def _site(member: Member) -> dict[str, Any]:
         "district": names.get(member.village_code[:5]),
         "provider": member.provider,
         "technology": member.technology,
-        "contract": member.contract,
+        "contract_number": member.contract_number,
         "duration_s": _seconds(outage.started_at, outage.ended_at),
         "duration_min_s": proven_s(member),
         "duration_max_s": _seconds(outage.last_ok_at, outage.first_ok_after),

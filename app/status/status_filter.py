@@ -32,7 +32,7 @@ class StatusFilter:
 
     def covers(self, village_code: str, provider_id: int) -> bool:
         within = PROVINCE in self.regions or any(covers(region, village_code) for region in self.regions)
-        return within and self.provider_id in {None, provider_id}
+        return within and (self.provider_id is None or self.provider_id == provider_id)
 
     def matches(self, entry: StatusEntry) -> bool:
         return (

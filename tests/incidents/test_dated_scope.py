@@ -119,6 +119,6 @@ async def test_a_member_shows_its_contract_of_that_day_and_a_provider_only_its_o
                 ),
                 {"number": number, "slug": slug, "site": moved["site"], "role": role, "start": start, "end": end},
             )
-    for person, expected in ((scenario.cast.sari, "K-1, K-2"), (scenario.cast.icon, "K-2")):
+    for person, expected in ((scenario.cast.sari, "K-1; K-2"), (scenario.cast.icon, "K-2")):
         (member,) = (await scenario.get(moved["across"], person))["sites"]
-        assert member["contract"] == expected
+        assert member["contract_number"] == expected
