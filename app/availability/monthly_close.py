@@ -27,7 +27,7 @@ CHUNK = 10  # sites at a time: the worker's event loop runs probes in between
 
 # Every month that is due to be closed and in which the site was in service under a valid contract.
 DUE = text(f"""
-SELECT DISTINCT month::date AS month, c.site_id
+SELECT DISTINCT due.month::date AS month, c.site_id
 FROM site_configuration c
 JOIN site_contract a ON a.site_id = c.site_id AND a.withdrawn_at IS NULL
 JOIN contract k ON k.id = a.contract_id,
@@ -37,10 +37,10 @@ LATERAL (SELECT
 ) covered,
 LATERAL generate_series(
     date_trunc('month', low), least(cast(:last AS timestamp), high - interval '1 microsecond'), interval '1 month'
-) month
+) AS due(month)
 WHERE c.lifecycle = 'active' AND low < high AND EXISTS (
-    SELECT 1 FROM contract_terms t WHERE t.contract_id = k.id AND t.started_on < month + interval '1 month'
-) AND NOT EXISTS (SELECT 1 FROM closed_month d WHERE d.site_id = c.site_id AND d.month = month::date)
+    SELECT 1 FROM contract_terms t WHERE t.contract_id = k.id AND t.started_on < due.month + interval '1 month'
+) AND NOT EXISTS (SELECT 1 FROM closed_month d WHERE d.site_id = c.site_id AND d.month = due.month::date)
 ORDER BY month, c.site_id LIMIT :batch
 """)
 STALE = text("""

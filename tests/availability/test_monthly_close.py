@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import midnight
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from tests.conftest import Cast
-from tests.support.monthly_close import AFTERWARDS, CLOSES, END, MONTH, START, close
+from tests.support.monthly_close import AFTERWARDS, CLOSES, END, MONTH, NEXT, START, close
 from tests.support.site_histories import set_states, site_since
 from tests.support.uptime import get
 
@@ -21,6 +22,13 @@ async def test_a_contract_month_closes_eight_days_after_its_end_and_once(
     assert [row[:2] for row in closed] == [(contracted, MONTH)]
     assert closed[0][2]["sla_verdict"] == "missed"
     assert await close(session, CLOSES + timedelta(hours=1)) == closed
+
+
+async def test_the_months_after_a_closed_one_are_closed_too(session: AsyncSession, cast: Cast, contracted: int) -> None:
+    await close(session, CLOSES)
+    next_closes = midnight((NEXT + timedelta(days=31)).replace(day=1)) + timedelta(days=8)
+    closed = await close(session, next_closes)
+    assert [row[:2] for row in closed] == [(contracted, MONTH), (contracted, NEXT)]
 
 
 async def test_late_data_is_a_correction_beside_the_closed_month(
