@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.core.errors import Fault
+from app.importing.cell_words import listed
 from app.importing.header_detection import label
 from app.importing.rows import SheetRow
 from app.profiles import Technology
@@ -58,14 +59,16 @@ def warnings(rows: Sequence[SheetRow]) -> list[Fault]:
     assumed = Tally(row.assumed_probe for row in rows if row.assumed_probe is not None)
     if not assumed:
         return []
+    sheets = dict.fromkeys(row.sheet for row in rows if row.assumed_probe is not None and row.sheet is not None)
     return [
         Fault(
             "probe",
             "assumed_probe",
-            "There is no column {column}; new sites: {counts}",
+            "There is no column {column}{sheets}; new sites: {counts}",
             "If that is wrong, add the column, or choose default_probe=icmp or default_probe=push",
             values={
                 "column": label("probe"),
+                "sheets": f" ({listed(sheets)})" if sheets else "",
                 "counts": ", ".join(f"{count} {probe.value}" for probe, count in sorted(assumed.items())),
             },
         )

@@ -31,20 +31,7 @@ IMPORT_COLUMNS = (
 )
 COLUMNS = {column.field: column for column in (*SITE_COLUMNS, *IMPORT_COLUMNS)}
 IGNORED_SILENTLY = frozenset(
-    {
-        "",
-        "no",
-        "no urut",
-        "nomor",
-        "nomor urut",
-        "nmr",
-        "hasil",
-        "saran",
-        "result",
-        "suggestion",
-        "provinsi",
-        "province",
-    }
+    {"", "no", "no urut", "nomor", "nomor urut", "hasil", "saran", "result", "suggestion", "provinsi", "province"}
 )
 SOUTHERN = frozenset({"ls", "lintang selatan"})
 # Columns that a field is read from, where it is not the one of its own name; the first has precedence.

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.conftest import Cast
 from tests.factories import VILLAGE, register
-from tests.support.imports import dry_run, fault_codes, upload
+from tests.support.imports import dry_run, fault_codes, upload, workbook_of
 
 HEADER = "Kode desa;Teknologi;Penyedia;IP"
 PINGED = f"{VILLAGE};fo;telkom wms;198.51.100.20"
@@ -25,6 +25,13 @@ async def test_with_a_host_it_is_icmp_without_push_told_once_for_the_file(cast: 
     assert (warning["code"], warning["field"]) == ("assumed_probe", "probe")
     assert "1 icmp, 1 push" in warning["message"]
     assert "default_probe" in warning["suggestion"]
+
+
+async def test_the_sheets_without_the_column_are_named_where_there_are_several(cast: Cast) -> None:
+    said = [*HEADER.split(";"), "Cara ukur"], ["64.02.05.2005", "fo", "telkom wms", "198.51.100.21", "icmp"]
+    data = workbook_of(Muara=[HEADER.split(";"), PINGED.split(";")], Kenohan=list(said))
+    (warning,) = (await upload(cast.ana, data, dry_run=True)).json()["warnings"]
+    assert warning["message"] == "There is no column Cara ukur (probe) (Muara); new sites: 1 icmp"
 
 
 async def test_the_caller_may_choose_another_for_all_new_sites_and_the_choice_is_part_of_the_request(
