@@ -1,10 +1,15 @@
 """Headers as people write them, over one row or two, and the rows of a sheet that describe no site."""
 
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from app.importing import sheets
+from app.core.errors import Invalid
+from app.importing import header_detection, sheets
+from app.importing.cells import Cell
 from app.importing.header_detection import field_of
 from tests.support.imports import workbook, workbook_of
 
@@ -65,6 +70,20 @@ def test_a_second_header_row_is_read_with_the_first_also_where_cells_are_not_mer
             "contact_phone": "081255001234",
             "host": "198.51.100.20",
         }
+
+
+WORDS = some.sampled_from(
+    ["Desa", "PIC", "Nama", "ISP", "Jenis", "Koneksi", "Lintang", "Koordinat", "IP", "Kecamatan Waru"]
+)
+
+
+@given(some.lists(some.lists(some.none() | some.integers() | some.text(max_size=20) | WORDS, max_size=6), max_size=5))
+def test_any_rows_have_a_header_or_none_or_are_refused(rows: list[list[Cell]]) -> None:
+    with contextlib.suppress(Invalid):
+        found = header_detection.find(list(enumerate(rows, 1)))
+        if found is not None:
+            assert len(found.header.fields) > 1
+            assert len(found.titles) < found.header.number == len(rows) - len(found.rest)
 
 
 def test_a_first_row_of_data_is_no_second_header_row() -> None:

@@ -4,6 +4,8 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from app.access.models import Role
 from app.access.scope import Caller
@@ -129,6 +131,15 @@ def test_of_two_villages_with_one_name_the_heading_s_is_meant_and_without_one_it
 )
 def test_a_heading_names_a_region_after_its_type(title: str, code: str | None) -> None:
     assert region_names.in_heading(title) == code
+
+
+@given(*(some.text(max_size=80) | some.sampled_from(sorted(regions.names().values())) for _ in range(3)))
+def test_any_names_are_a_village_s_or_an_error(village: str, subdistrict: str, district: str) -> None:
+    described = row(village, subdistrict, district)
+    finder().resolve(described)
+    code = described.values.get("village_code")
+    assert (code is None) == bool(described.faults or not village)
+    assert code is None or len(code) == VILLAGE
 
 
 def test_thousands_of_invented_names_are_suggested_for_only_so_often() -> None:
