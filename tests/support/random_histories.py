@@ -67,3 +67,31 @@ def histories(draw: st.DrawFn) -> CountableHistory:
         causes=painted(draw(causes)),  # type: ignore[arg-type]
         policies=[painted(draw(policies(role))) for role in LinkRole],  # type: ignore[arg-type, misc]
     )
+
+
+short_spans = st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 400)), max_size=4)  # start, length
+
+
+@st.composite
+def contracted_histories(draw: st.DrawFn) -> CountableHistory:
+    """Histories in service and under contract but for some spans of each: most seconds count as something."""
+    happened = [*draw(stretches), (State.UNKNOWN, 8000)]
+    edges = list(itertools.accumulate((length for _, length in happened), initial=0))
+    base = to_slot(START)
+
+    def painted(values: list[object], whole: object = None) -> list[tuple[int, int, object]]:
+        layers = [(base - 500, base + 17_000, whole)] if whole is not None else []
+        spans = zip(draw(short_spans), values, strict=False)
+        return overlay([*layers, *((base + a, base + a + length, value) for (a, length), value in spans)])
+
+    return CountableHistory(
+        states=[(base + a, base + b, s) for (s, _), a, b in zip(happened, edges, edges[1:], strict=False)],
+        configurations=painted(CONFIGURATIONS[1:], CONFIGURATIONS[0]),  # type: ignore[arg-type]
+        maintenance=painted([True] * 4),  # type: ignore[arg-type]
+        claims=painted([True] * 4),  # type: ignore[arg-type]
+        causes=painted(draw(causes)),  # type: ignore[arg-type]
+        policies=[
+            painted(draw(policies(role)), draw(policies(role))[0])  # type: ignore[arg-type, misc]
+            for role in draw(st.sampled_from([[LinkRole.PRIMARY], list(LinkRole)]))
+        ],
+    )
