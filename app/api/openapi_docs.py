@@ -27,7 +27,7 @@ TAGS = [
         ("regions", "Kemendagri's regions, from the province to its villages"),
         ("dashboards", "The state of all sites now, polled or streamed"),
         ("one site", "One site's past: uptime, segments, latency, throughput, readings"),
-        ("aggregates", "Uptime, latency and throughput of regions and providers; the ranking"),
+        ("aggregates", "Uptime, latency and throughput of regions and providers; the ranking; the month's verdicts"),
         ("operations", "Incidents, maintenance, and when the service itself could not see"),
         ("access", "Accounts, sessions and API tokens; the audit log"),
         ("field", "Devices at the sites: agents, pushes, speed tests, diagnoses"),
@@ -78,7 +78,9 @@ class _RenderedDocument:
     """Rendered and compressed once, beside the event loop: that takes most of a second."""
 
     def __init__(self, app: FastAPI) -> None:
-        self._app, self._body, self._gzipped, self._rendering = app, b"", b"", asyncio.Lock()
+        self._app, self._rendering = app, asyncio.Lock()
+        self._body = self._gzipped = b""
+        self._tag = ""
 
     async def respond(self, request: Request) -> Response:
         """Return 304 if the client has it."""
@@ -86,8 +88,8 @@ class _RenderedDocument:
             if not self._body:
                 await asyncio.to_thread(self._render, request.scope.get("root_path", ""))
         takes_gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
-        tag = hashlib.blake2s(self._body, digest_size=8).hexdigest()
-        headers = {"ETag": f'"{tag}-gzip"' if takes_gzip else f'"{tag}"', "Vary": "Accept-Encoding"}
+        tag = f"{self._tag}-gzip" if takes_gzip else self._tag
+        headers = {"ETag": f'"{tag}"', "Vary": "Accept-Encoding"}
         if headers["ETag"] in parse_etags(request.headers.get("if-none-match")):
             return Response(status_code=304, headers=headers)
         if not takes_gzip:
@@ -97,6 +99,7 @@ class _RenderedDocument:
     def _render(self, root_path: str) -> None:
         servers = [{"url": root_path or "/", "description": "this service"}]
         body = orjson.dumps(self._app.openapi() | {"servers": servers})
+        self._tag = hashlib.blake2s(body, digest_size=8).hexdigest()
         self._gzipped, self._body = gzip.compress(body, mtime=0), body
 
 

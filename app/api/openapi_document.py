@@ -11,6 +11,7 @@ from app.web.problem_details import FAULT, PROBLEM_TYPE, TYPE_BASE, FaultOut, Pr
 SCHEMAS = "#/components/schemas/{model}"
 UNUSED = ("HTTPValidationError", "ValidationError", "MalformedBody")  # FastAPI's own 422, and unsound bodies
 VALUES = {"default", "enum", "const", "example", "examples"}  # keys of values, which are no schemas
+ETAG = {"ETag": {"description": "send it as If-None-Match", "schema": {"type": "string", "examples": ['"5d1f0c27"']}}}
 RETRY_AFTER = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "examples": [5]}}}
 
 
@@ -32,7 +33,7 @@ def complete(document: dict[str, Any], *, prefix: str) -> None:
         schemas.pop(name, None)
     for path, operation in _operations(document):
         _summarise(operation)
-        _refer_to_problems(operation, components.setdefault("responses", {}), everywhere=path.startswith(prefix))
+        _complete_responses(operation, components.setdefault("responses", {}), everywhere=path.startswith(prefix))
         for parameter in operation.get("parameters", ()):
             _explain_parameter(parameter)
     openapi_examples.complete(schemas)
@@ -54,17 +55,20 @@ def _summarise(operation: dict[str, Any]) -> None:
         operation["description"] = rest
 
 
-def _refer_to_problems(operation: dict[str, Any], responses: dict[str, Any], *, everywhere: bool) -> None:
+def _complete_responses(operation: dict[str, Any], responses: dict[str, Any], *, everywhere: bool) -> None:
     """Replace each problem of the operation, and add those of every operation, by references into `responses`."""
     described: dict[str, Any] = operation["responses"]
     statuses = {int(status) for status, answer in described.items() if PROBLEM_TYPE in answer.get("content", ())}
     if everywhere:
         common = problems(429, 431, 503, 504, *((400, 413) if "requestBody" in operation else ()))
         statuses |= {int(status) for status in common if str(status) not in described}
-    for status in statuses:
-        name = f"Problem{status}"
-        responses.setdefault(name, _problem_response(status))
-        described[str(status)] = {"$ref": f"#/components/responses/{name}"}
+    for number in statuses:
+        name = f"Problem{number}"
+        responses.setdefault(name, _problem_response(number))
+        described[str(number)] = {"$ref": f"#/components/responses/{name}"}
+    if "304" in described:
+        for status in ("200", "304"):
+            described[status]["headers"] = ETAG
     operation["responses"] = dict(sorted(described.items()))
 
 

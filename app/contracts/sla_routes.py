@@ -21,15 +21,20 @@ from app.registry.params import ProviderSlugs, RegionCodes, TechnologyFilter
 from app.web.deps import Reader, Session
 from app.web.pagination import PeriodCursorCodec
 from app.web.params import SEVERAL, Cursor, Limit, Several
-from app.web.period_params import From, PeriodName, To, parse_past_period
+from app.web.period_params import PeriodName, from_query, parse_past_period, to_query
 
 router = APIRouter(tags=["aggregates"])
 
 SLA = AggregateSpec(AggregateKind.AVAILABILITY, SlaOut, "pemenuhan-kontrak", sla_table, paged=True)
 BY_POSITION = PeriodCursorCodec(str)
+LAST_MONTH = "the last whole month"
 
 
-def read_period(from_: From = None, to: To = None, period: PeriodName = None) -> Period:
+def read_period(
+    from_: Annotated[str | None, from_query(LAST_MONTH)] = None,
+    to: Annotated[str | None, to_query(LAST_MONTH)] = None,
+    period: PeriodName = None,
+) -> Period:
     """Default to the last whole month in WITA. Raises Invalid with every wrong parameter."""
     if from_ is None and to is None and period is None:
         return last_whole_month(utc_now())

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
@@ -16,12 +16,17 @@ from app.registry import params, providers, regions
 from app.registry.models import Cause
 from app.registry.params import ProviderSlugs, RegionCodes, SiteIdFilter, TechnologyFilter
 from app.web.params import SEVERAL, Several
-from app.web.period_params import PeriodParam, parse_past_period
+from app.web.period_params import PeriodName, from_query, parse_past_period, to_query
 
 
-def explicit_period(request: Request, period: PeriodParam) -> Period | None:
-    """Return None, for all of time, if the query names neither from, to nor period."""
-    return period if {"from", "to", "period"} & request.query_params.keys() else None
+def explicit_period(
+    from_: Annotated[str | None, from_query("the beginning")] = None,
+    to: Annotated[str | None, to_query("now")] = None,
+    period: PeriodName = None,
+) -> Period | None:
+    """Return None, for all of time, if the query names none of them. Raises Invalid with every wrong parameter."""
+    named = from_ is not None or to is not None or period is not None
+    return parse_past_period(from_, to, period) if named else None
 
 
 def read_filter(

@@ -1,7 +1,7 @@
 """The query parameters `from`, `to` and `period`, parsed into one period."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Query
 
@@ -14,22 +14,19 @@ from app.core.validation import FaultError, read_moment
 MAX_TIME = 60  # characters
 AHEAD, BACK = timedelta(days=90), timedelta(days=30)
 
-From = Annotated[
-    str | None,
-    Query(
-        alias="from",
-        max_length=MAX_TIME,
-        description="ISO 8601 with offset, epoch ms, or a date (midnight WITA)",
-        examples=[EXAMPLE],
-    ),
-]
-To = Annotated[
-    str | None, Query(max_length=MAX_TIME, description="exclusive; like from; default now", examples=[EXAMPLE])
-]
-Until = Annotated[
-    str | None,
-    Query(max_length=MAX_TIME, description="exclusive; like from; default 90 days ahead", examples=[EXAMPLE]),
-]
+
+def from_query(default: str) -> Any:
+    """Describe `from`, by what it is without one."""
+    text = f"start: ISO 8601 with offset, epoch ms, or a date (midnight WITA); default {default}"
+    return Query(alias="from", max_length=MAX_TIME, description=text, examples=[EXAMPLE])
+
+
+def to_query(default: str) -> Any:
+    return Query(max_length=MAX_TIME, description=f"exclusive; like from; default {default}", examples=[EXAMPLE])
+
+
+From = Annotated[str | None, from_query("24 hours before `to`")]
+To = Annotated[str | None, to_query("now")]
 PeriodName = Annotated[
     str | None, Query(max_length=MAX_TIME, description="instead of from and to", examples=["24h", "7d", "2026-11"])
 ]
@@ -63,7 +60,11 @@ def parse_past_period(from_: From = None, to: To = None, period: PeriodName = No
     return Period(start, min(end, now))
 
 
-def parse_plan_period(from_: From = None, to: Until = None, period: PeriodName = None) -> Period:
+def parse_plan_period(
+    from_: Annotated[str | None, from_query("30 days back")] = None,
+    to: Annotated[str | None, to_query("90 days ahead")] = None,
+    period: PeriodName = None,
+) -> Period:
     """For plans: default 30 days back to 90 days ahead. Raises Invalid with every wrong parameter."""
     now = floor_second(utc_now())
     if period is not None:
@@ -76,7 +77,11 @@ def parse_plan_period(from_: From = None, to: Until = None, period: PeriodName =
     return Period(*_in_order(start or min(now, end or now) - BACK, end or max(now, start or now) + AHEAD))
 
 
-def parse_bounds(from_: From = None, to: To = None, period: PeriodName = None) -> Bounds:
+def parse_bounds(
+    from_: Annotated[str | None, from_query("the beginning")] = None,
+    to: Annotated[str | None, to_query("none")] = None,
+    period: PeriodName = None,
+) -> Bounds:
     """For records that are kept for good: unbounded by default. Raises Invalid with every wrong parameter."""
     if period is not None:
         _require_alone(from_, to)

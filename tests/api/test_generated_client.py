@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from openapi_python_client import generate
 from openapi_python_client.config import Config, ConfigFile, MetaType
@@ -28,7 +29,10 @@ class GeneratedClient:
         token = live.cast.sari.client.headers["Authorization"].removeprefix("Bearer ")
         package, self.models = importlib.import_module(PACKAGE), importlib.import_module(f"{PACKAGE}.models")
         self.http = package.AuthenticatedClient(
-            base_url=f"http://127.0.0.1:{live.port}", token=token, httpx_args={"trust_env": False}
+            base_url=f"http://127.0.0.1:{live.port}",
+            token=token,
+            timeout=httpx.Timeout(60),
+            httpx_args={"trust_env": False},
         )
 
     async def call(self, tag: str, operation: str, *args: Any, **kwargs: Any) -> Any:
@@ -43,7 +47,7 @@ class GeneratedClient:
 async def package(live: Served, tmp_path: Path) -> Path:
     """Generate the package as docs/api.md says, from the document of the running service."""
     document = tmp_path / "openapi.json"
-    document.write_bytes((await live.cast.stranger.client.get("/openapi.json")).content)
+    document.write_bytes((await live.cast.stranger.client.get("/openapi.json", timeout=60)).content)
     config = Config.from_sources(
         ConfigFile.load_from_path(ROOT / "config" / "openapi-python-client.json"),
         meta_type=MetaType.NONE,
@@ -67,7 +71,7 @@ async def client(live: Served, package: Path, monkeypatch: pytest.MonkeyPatch) -
         del sys.modules[name]
 
 
-async def test_a_generated_client_registers_a_site_and_reads_its_state_uptime_and_incidents(
+async def test_a_generated_client_registers_a_site_and_reads_its_state_uptime_verdict_and_incidents(
     client: GeneratedClient, live: Served
 ) -> None:
     models = client.models
@@ -97,6 +101,24 @@ async def test_a_generated_client_registers_a_site_and_reads_its_state_uptime_an
     assert (uptime.from_, uptime.to) == (start, end)
     assert (uptime.total.seconds.up, uptime.total.seconds.down) == (1500, 300)
     assert uptime.total.uptime_pct == pytest.approx(83.333)
+
+    contract = models.ContractIn(
+        number="027/1123/DISKOMINFO/2026",
+        provider="telkom-wms",
+        valid_from=(start - timedelta(days=30)).date(),
+        sla_target_pct=99.0,
+        min_outage_s=60,
+    )
+    agreed = await client.call("registry", "create_contract", body=contract)
+    assigned = models.SiteAssignmentIn(site=str(site), from_=(start - timedelta(days=2)).date())
+    sites = models.SiteAssignmentsIn(sites=[assigned], reason="addendum 2")
+    await client.call("registry", "add_contract_sites", str(agreed.id), body=sites)
+    listed = await client.call("aggregates", "get_sla", from_=start.isoformat(), to=end.isoformat())
+    assert [(row.code, row.contract and row.contract.id, row.verdict) for row in listed.items] == [
+        ("64.02.05.2003-01", agreed.id, models.SlaVerdict.MISSED)
+    ]
+    (row,) = listed.items
+    assert (row.service_s, row.good_s, row.counted_down_s, row.unknown_s) == (1800, 1500, 300, 0)
 
     incidents = await client.call("operations", "list_incidents")
     (incident,) = incidents.items

@@ -59,6 +59,18 @@ def test_every_parameter_has_a_description_and_an_example(document: dict[str, An
     assert [where for where, parameter in parameters if not has_example(document, parameter["schema"])] == []
 
 
+def test_every_parameter_with_a_default_states_it(document: dict[str, Any]) -> None:
+    """A filter that is left out filters nothing; of all others something else follows."""
+    names = {"from", "to", "step", "limit", "format", "level", "lang", "separator", "order", "by", "min_coverage_pct"}
+    assert [
+        f"{where} {parameter['name']}"
+        for where, operation in operations(document)
+        for parameter in operation.get("parameters", ())
+        if parameter["name"] in names and not parameter.get("required") and where != "GET /api/v1/regions"
+        if "default" not in parameter["schema"] and "default" not in parameter["description"]
+    ] == []
+
+
 def test_every_enum_explains_each_of_its_values(document: dict[str, Any]) -> None:
     assert [
         f"{name}: {value}"
