@@ -10,7 +10,11 @@ COUNTS: dict[str, Any] = {"met": 31, "missed": 4, "undetermined": 2, "no_contrac
 
 
 class VerdictKind(StrEnum):
-    """What came of a site under a contract in a period: a verdict, or why there is none."""
+    """What came of a site under a contract in a period: a verdict, or why there is none.
+
+    `met`; `missed`; `undetermined`: unmeasured time would decide it; `no_contract`: in service under none;
+    `no_service`: not a second in service.
+    """
 
     MET = "met"
     MISSED = "missed"

@@ -123,7 +123,7 @@ INCIDENT_LABELS = (CODE, NAME, *REGION_COLUMNS, PROVIDER, replace(TECHNOLOGY, wo
 
 
 class FileRows(StrEnum):
-    """What one row of a file is."""
+    """What one row of a file is: one of the `incidents`, or of their `members`, the outages of single sites."""
 
     INCIDENTS = "incidents"
     MEMBERS = "members"
