@@ -14,8 +14,8 @@ from app.access import audit
 from app.access.audit import AuditFilter
 from app.access.models import Audit, Audited, Source
 from app.access.scope import Caller, require_region
-from app.core.clock import WITA
-from app.core.tabular import BOM, CSV_TYPE, Cell, attachment_headers, csv_text
+from app.core.tables import MOMENT, Column, Language, Table
+from app.core.tabular import BOM, CSV_TYPE, Separator, attachment_headers, csv_text
 from app.postgres.engine import Sessions, transaction
 from app.registry.params import RegionCode
 from app.web.deps import Admin, Session
@@ -23,6 +23,7 @@ from app.web.pagination import BY_ID, Page
 from app.web.params import MAX_LIMIT, Cursor
 from app.web.period_params import BoundsParam
 from app.web.problem_details import problems
+from app.web.table_files import FileLanguage
 
 router = APIRouter(tags=["access"])
 
@@ -78,6 +79,29 @@ class AuditOut(BaseModel):
     after: dict[str, Any] | None
 
 
+TABLE = Table(
+    None,
+    (
+        Column("id", "Nomor", "Number"),
+        Column("at", "Waktu", "Time", MOMENT),
+        Column("actor", "Pelaku", "Actor"),
+        Column("account_id", "Nomor akun", "Account number"),
+        Column("token_id", "Nomor token", "Token number"),
+        Column("token_name", "Nama token", "Token name"),
+        Column("source", "Sumber", "Source"),
+        Column("address", "Alamat", "Address"),
+        Column("action", "Tindakan", "Action"),
+        Column("object", "Objek", "Object"),
+        Column("object_id", "Nomor objek", "Object number"),
+        Column("region_code", "Kode wilayah", "Region code"),
+        Column("reason", "Alasan", "Reason"),
+        Column("before", "Sebelum", "Before"),
+        Column("after", "Sesudah", "After"),
+    ),
+    (),
+)
+
+
 def parse_filter(
     bounds: BoundsParam,
     object: Audited | None = None,
@@ -103,9 +127,11 @@ async def list_audit(
     caller: Admin,
     request: Request,
     criteria: Annotated[AuditFilter, Depends(parse_filter)],
+    language: FileLanguage,
     format: Annotated[AuditFormat | None, Query(description="default: by Accept")] = None,
     limit: AuditLimit = None,
     cursor: Cursor = None,
+    separator: Annotated[Separator, Query(description="of CSV")] = Separator.COMMA,
     accept: Annotated[str | None, Header()] = None,
 ) -> Any:
     """Audit log: who changed what.
@@ -116,7 +142,15 @@ async def list_audit(
     if format is AuditFormat.CSV or (format is None and "text/csv" in (accept or "")):
         if criteria.region is not None:
             require_region(caller, criteria.region)
-        lines = _csv(request.app.state.sessions, criteria, caller=caller, before=before, limit=limit)
+        lines = _csv(
+            request.app.state.sessions,
+            criteria,
+            caller=caller,
+            before=before,
+            limit=limit,
+            language=language,
+            separator=separator,
+        )
         return StreamingResponse(lines, media_type=CSV_TYPE, headers=attachment_headers("jejak-audit", "csv"))
     limit = limit or 100
     entries = await audit.list_entries(session, criteria, caller=caller, before=before, limit=limit + 1)
@@ -125,27 +159,32 @@ async def list_audit(
 
 
 async def _csv(
-    sessions: Sessions, criteria: AuditFilter, *, caller: Caller, before: int | None, limit: int | None
+    sessions: Sessions,
+    criteria: AuditFilter,
+    *,
+    caller: Caller,
+    before: int | None,
+    limit: int | None,
+    language: Language,
+    separator: Separator,
 ) -> AsyncIterator[str]:
     """All entries in chunks, or one chunk of `limit`.
 
     Each is read in a transaction of its own, so that none stays open while a client reads slowly.
     """
-    yield BOM + csv_text([list(AuditOut.model_fields)])
+    yield BOM + csv_text([TABLE.header(language)], separator)
     more = True
     while more:
         async with transaction(sessions) as session:
             entries = await audit.list_entries(session, criteria, caller=caller, before=before, limit=limit or CHUNK)
-        yield csv_text(map(_row, entries))
+        yield csv_text(TABLE.cells(map(_row, entries), language), separator)
         more = limit is None and len(entries) == CHUNK
         before = entries[-1].id if entries else None
 
 
-def _row(entry: Audit) -> list[Cell]:
-    return [_cell(getattr(entry, name)) for name in AuditOut.model_fields]
+def _row(entry: Audit) -> dict[str, Any]:
+    return {name: _cell(getattr(entry, name)) for name in AuditOut.model_fields}
 
 
-def _cell(value: Any) -> Cell:
-    if isinstance(value, datetime):
-        return value.astimezone(WITA).isoformat(timespec="seconds")
+def _cell(value: Any) -> Any:
     return orjson.dumps(value).decode() if isinstance(value, dict) else value

@@ -8,6 +8,17 @@ from app.registry.vocabulary import CHOICES, YES_NO
 LINK_ROLES = {role.value: word for role, word in CHOICES["link_role"].items()}
 EXCLUDED = {MAINTENANCE: "pemeliharaan", SHORT: "lebih pendek dari batas kontrak", PARENT: "induk putus", **CAUSES}
 
+EXCLUDED_COLUMNS = tuple(
+    Column(
+        f"excluded_{reason}_s",
+        f"Dikecualikan: {word}",
+        f"Excluded: {reason}",
+        SECONDS,
+        path=f"excluded.{reason}",
+        missing=0,
+    )
+    for reason, word in EXCLUDED.items()
+)
 COUNTED = (
     Column(
         "service_s",
@@ -19,17 +30,7 @@ COUNTED = (
     ),
     Column("good_s", "Baik", "Good", SECONDS),
     Column("counted_down_s", "Dihitung putus", "Counted down", SECONDS),
-    *(
-        Column(
-            f"excluded_{reason}_s",
-            f"Dikecualikan: {word}",
-            f"Excluded: {reason}",
-            SECONDS,
-            path=f"excluded.{reason}",
-            missing=0,
-        )
-        for reason, word in EXCLUDED.items()
-    ),
+    *EXCLUDED_COLUMNS,
     Column(
         "unknown_s",
         "Tidak diketahui",

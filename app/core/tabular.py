@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -59,6 +59,8 @@ def _plain(value: Cell, point: str) -> str:
         return str(value).lower()
     if isinstance(value, float | Decimal):
         return f"{Decimal(str(value)).normalize():f}".replace(".", point)
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
     if isinstance(value, date):
         return value.isoformat()
     return "" if value is None else str(value)

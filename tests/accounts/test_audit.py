@@ -140,14 +140,16 @@ async def test_the_audit_is_exported_whole_and_no_cell_of_it_runs(
             )
         await audit.record(session, SARI, "change", "contract", 9)
         secret = await api_tokens.create_token(session, name="dewi", role=Role.DISTRICT_ADMIN, region_code="64.03")
-    for options in ({"params": {"format": "csv"}}, {"headers": {"Accept": "text/csv"}}):
-        answer = await cast.sari.get("/audit", **options)
+    asked: tuple[tuple[dict[str, str], dict[str, str]], ...] = (({"format": "csv"}, {}), ({}, {"Accept": "text/csv"}))
+    for params, headers in asked:
+        answer = await cast.sari.get("/audit", params=params | {"lang": "api"}, headers=headers)
         assert answer.headers["content-type"].startswith("text/csv")
         assert "jejak-audit-" in answer.headers["content-disposition"]
         rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
         assert [row["object_id"] for row in rows] == ["9", "4", "3", "2", "1", "0"]
     assert (rows[1]["reason"], rows[1]["after"], rows[1]["source"]) == ("'=1+1", '{"host":"=x"}', "api")
     assert rows[0]["at"].endswith("+08:00")
+    assert (await cast.sari.get("/audit", params={"format": "csv"})).text.startswith("\ufeffNomor,Waktu (WITA),Pelaku,")
     few = await cast.sari.get("/audit", params={"format": "csv", "limit": 2})
     assert len(few.text.splitlines()) == 3
     unknown = (await cast.sari.get("/audit", params={"object": "situs"})).json()["errors"][0]
@@ -183,7 +185,7 @@ async def test_whatever_a_token_is_called_what_it_does_is_put_down_to_its_owner(
     ]
     assert {entry["account_id"] for entry in found} == {made["account_id"]}
     assert (await cast.sari.get("/audit", params={"actor": "admin"})).json()["items"] == []
-    exported = (await cast.sari.get("/audit", params={"actor": "ana", "format": "csv"})).text
+    exported = (await cast.sari.get("/audit", params={"actor": "ana", "format": "csv", "lang": "api"})).text
     rows = list(csv.DictReader(io.StringIO(exported.removeprefix("\ufeff"))))
     assert (rows[0]["actor"], rows[0]["token_id"], rows[0]["token_name"]) == ("ana", str(made["id"]), "admin")
 

@@ -1,11 +1,11 @@
-"""A site's history of states as a file: whole, with the evidence in words."""
+"""A site's history as files: its states with their evidence, and its outages as contracts count them."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import to_wita
 from tests.conftest import Cast
 from tests.support.files import read_csv, read_xlsx
-from tests.support.site_histories import day, site_since
+from tests.support.site_histories import day, site_since, under_contract
 
 PERIOD = f"from={day(3):%Y-%m-%dT%H:%M:%SZ}&to={day(0):%Y-%m-%dT%H:%M:%SZ}"
 
@@ -37,3 +37,16 @@ async def test_a_file_of_segments_has_no_pages_and_respects_the_scope(session: A
         assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "whole_only")
     for format in ("csv", "xlsx"):
         assert (await cast.ben.get(f"/sites/{site}/segments?{PERIOD}&format={format}")).status_code == 404
+
+
+async def test_the_outages_behind_a_verdict_come_as_an_annex(session: AsyncSession, cast: Cast) -> None:
+    site = await site_since(session, cast, day(5), (day(2, 1), "down"), (day(2, 3), "up"))
+    await under_contract(session, site, valid_from=day(5).date(), terms=[(day(5).date(), {})])
+    path = f"/sites/{site}/contract-outages?{PERIOD}"
+    (outage,) = (await cast.ana.get(path)).json()["items"]
+    (row,) = read_csv(await cast.ana.get(path + "&format=csv&lang=api"))
+    assert (row["started_at"], row["counted_s"], row["why"]) == (outage["started_at"], "7200", outage["why"]["en"])
+    assert (row["contract_number"], row["village"]) == (f"K-{site}", "Muara Badak Ulu")
+    (annexed,) = read_xlsx(await cast.ana.get(path + "&format=xlsx")).rows
+    assert (annexed["Dihitung putus (detik)"], annexed["Penjelasan"]) == (7200, outage["why"]["id"])
+    assert (await cast.ben.get(path + "&format=xlsx")).status_code == 404
