@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -50,8 +50,10 @@ class AggregateRequest:
         period: Period,
         select: Callable[[AsyncSession], Awaitable[T]],
         compute: Callable[[AsyncSession, T], Awaitable[dict[str, Any]]],
+        *,
+        variant: Hashable = None,
     ) -> Response:
-        """Return 304, the cached response, or a new one.
+        """Return 304, the cached response, or a new one. `variant`: what tells responses apart beside the query.
 
         1. Resolve the sites: raises NotFound or NotAllowed. Callers who ask for the same sites share a response.
         2. Read the data version. With the resolved request it makes the ETag; one that the client has is a 304.
@@ -72,7 +74,7 @@ class AggregateRequest:
                 refresh_s=refresh_s,
                 now=cache.clock(),
             )
-        key = (*self._variant(), sites, simulated.get())
+        key = (*self._variant(), variant, sites, simulated.get())
         headers = self._headers(repr((key, version)))
         if headers["ETag"] in parse_etags(request.headers.get("if-none-match")):
             return Response(status_code=304, headers=headers)

@@ -1,13 +1,12 @@
 """Which rows of the month's list are asked for: several providers, contracts, regions, technologies, verdicts."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, covers
-from app.aggregates.selection import SiteGroup
 from app.availability.site_verdicts import SiteVerdict
 from app.availability.verdict_counts import VerdictKind
 from app.core.errors import Fault, Invalid
@@ -20,7 +19,7 @@ from app.registry.models import Contract, Provider
 class SlaFilter:
     """Empty: no matter which."""
 
-    provider_ids: frozenset[int] = frozenset()
+    providers: Mapping[int, str] = field(default_factory=dict)  # slugs by id
     contract_ids: frozenset[int] = frozenset()
     regions: tuple[str, ...] = ()
     technologies: frozenset[Technology] = frozenset()
@@ -28,25 +27,18 @@ class SlaFilter:
 
     def matches(self, row: SiteVerdict) -> bool:
         return (
-            (not self.provider_ids or row.place.provider_id in self.provider_ids)
+            (not self.providers or row.place.provider_id in self.providers)
             and (not self.contract_ids or row.contract_id in self.contract_ids)
             and (not self.regions or any(covers(code, row.place.village_code) for code in self.regions))
             and (not self.technologies or row.place.technology in self.technologies)
             and (not self.verdicts or row.kind in self.verdicts)
         )
 
-    def group(self, caller: Caller) -> SiteGroup:
-        """Return the smallest group that holds all its rows within the caller's scope."""
-        region = self.regions[0] if len(self.regions) == 1 else caller.region_code
-        provider_id = next(iter(self.provider_ids)) if len(self.provider_ids) == 1 else caller.provider_id
-        return SiteGroup(region, provider_id)
 
-
-async def find_providers(session: AsyncSession, slugs: Collection[str]) -> frozenset[int]:
-    """Return the ids of these providers."""
-    return (
-        frozenset(await session.scalars(select(Provider.id).where(Provider.slug.in_(slugs)))) if slugs else frozenset()
-    )
+async def find_providers(session: AsyncSession, slugs: Collection[str]) -> dict[int, str]:
+    """Return the slugs of these providers by their ids."""
+    rows = await session.execute(select(Provider.id, Provider.slug).where(Provider.slug.in_(slugs)))
+    return {row.id: row.slug for row in rows}
 
 
 async def find_contracts(session: AsyncSession, words: Collection[str], *, caller: Caller) -> frozenset[int]:

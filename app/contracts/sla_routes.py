@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import require_region
+from app.aggregates import selection
 from app.aggregates.cache_key import AggregateKind
 from app.aggregates.cached_endpoint import Aggregate, AggregateSpec, aggregate_responses
 from app.aggregates.selection import SiteGroup
@@ -25,7 +26,7 @@ from app.web.period_params import PeriodName, from_query, parse_past_period, to_
 
 router = APIRouter(tags=["aggregates"])
 
-SLA = AggregateSpec(AggregateKind.AVAILABILITY, SlaOut, "pemenuhan-kontrak", sla_table, paged=True)
+SLA = AggregateSpec(AggregateKind.AVAILABILITY, SlaOut, "sla", sla_table, paged=True)
 BY_POSITION = PeriodCursorCodec(str)
 LAST_MONTH = "the last whole month"
 
@@ -69,6 +70,7 @@ async def read_filter(
 
 @router.get("/sla", response_model=SlaOut, responses=aggregate_responses(403))
 async def get_sla(
+    request: Request,
     aggregate: Aggregate,
     caller: Reader,
     period: Annotated[Period, Depends(read_period)],
@@ -97,6 +99,11 @@ async def get_sla(
         return answer | {"next_cursor": position and BY_POSITION.write_within(whole, position)}
 
     async def select(session: AsyncSession) -> SiteGroup:
-        return filters.group(caller)
+        """Select the smallest group that holds all rows."""
+        region = filters.regions[0] if len(filters.regions) == 1 else None
+        provider = next(iter(filters.providers.values())) if len(filters.providers) == 1 else None
+        return await selection.select_any(session, region, provider, None, caller=caller)
 
-    return await aggregate.respond(SLA, whole, select, compute)
+    # A settled month never expires: without its name in the query, the last one is to be told from the one before.
+    is_default = not request.query_params.keys() & {"from", "to", "period", "cursor"}
+    return await aggregate.respond(SLA, whole, select, compute, variant=whole if is_default else None)

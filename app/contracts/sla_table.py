@@ -1,17 +1,34 @@
-"""The month's list as a table: a row for each site and contract."""
+"""The month's list as a table that goes into a letter: its rows, how they are counted, and their sums."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.selection import SiteGroup
 from app.aggregates.series_tables import name_group, table
-from app.availability.contract_columns import CONTRACT_COLUMNS
-from app.contracts.sla_schemas import SlaOut
-from app.core.tables import MOMENT, Column, Table, Text
-from app.registry.models import Provider
+from app.availability.contract_columns import CONTRACT_COLUMNS, COUNTED, VERDICT_COUNTS
+from app.contracts import dated_terms
+from app.contracts.left_out import left_out
+from app.contracts.sla_schemas import SlaOut, SlaTotals
+from app.core.clock import to_wita
+from app.core.tables import COUNT, MOMENT, Column, Table, Text
+from app.core.words import joined
+from app.postgres.engine import among
+from app.registry.models import ContractTerms, Provider
 from app.registry.site_labels import CODE, NAME, PROVIDER, REGION_COLUMNS, TECHNOLOGY
 
 WHAT = Text("Pemenuhan kontrak", "Contracts met and missed")
+METHOD = Text(
+    "Ketersediaan = (masa layanan - dihitung putus - tidak diketahui) / (masa layanan - tidak diketahui), dalam detik. "
+    "Tercapai: target terpenuhi sekalipun semua yang tidak diketahui putus. Tidak tercapai: sekalipun semuanya normal, "
+    "target tidak terpenuhi. Selain itu belum dapat disimpulkan.",
+    "Availability = (service - counted down - unknown) / (service - unknown), in seconds. Met: the target is reached "
+    "even if all that is unknown was down. Missed: not even if all of it was good. Otherwise undetermined.",
+)
 CORRECTION = (
     *CONTRACT_COLUMNS,
     Column("recorded_at", "Dicatat", "Recorded", MOMENT),
@@ -36,11 +53,55 @@ COLUMNS = (
     ),
     *(column.under("correction", "Koreksi", "Correction", sparse=True) for column in CORRECTION),
 )
+NOT_SUMMED = ("target_pct", "verdict")
+SUM_COLUMNS = (
+    Column(
+        "sum_of",
+        "Jumlah menurut",
+        "Sum by",
+        words={"all": "seluruhnya", "contract": "kontrak", "provider": "penyedia", "district": "kabupaten/kota"},
+    ),
+    Column("name", "Nama", "Name"),
+    Column("sites", "Titik akses", "Sites", COUNT),
+    *(column for column in COUNTED if column.name not in NOT_SUMMED),
+    *VERDICT_COUNTS,
+)
 
 
 async def sla_table(session: AsyncSession, response: SlaOut, group: SiteGroup) -> Table:
+    """Return the table of the rows, with their sums on a further sheet."""
     names = {row.slug: row.name for row in await session.execute(select(Provider.slug, Provider.name))}
     rows = [{**row.model_dump(), "provider": names[row.provider]} for row in response.items]
     name = (await name_group(session, group)).title
     title = Text(*(f"{what}: {of}" for what, of in zip(WHAT, name, strict=True)))
-    return table(title, response, COLUMNS, rows)
+    whole = table(title, response, COLUMNS, rows)
+    notes = [*(Text(note.id, note.en) for note in response.notes), METHOD, *await _left_out(session, response)]
+    sums = Table(None, SUM_COLUMNS, _sum_rows(response.totals), sheet=Text("Jumlah", "Sums"))
+    return replace(whole, notes=[*whole.notes, *notes], further=[sums])
+
+
+async def _left_out(session: AsyncSession, response: SlaOut) -> list[Text]:
+    """Return what each contract leaves out, by its terms on the last day of the period."""
+    numbers = {of.contract.id: of.contract.number for of in response.totals.by_contract}
+    last_day = to_wita(response.to - timedelta(seconds=1)).date()
+    terms: dict[int, list[ContractTerms]] = {contract_id: [] for contract_id in numbers}
+    query = select(ContractTerms).where(among(ContractTerms.contract_id, numbers)).order_by(ContractTerms.started_on)
+    for each in await session.scalars(query):
+        terms[each.contract_id].append(each)
+    texts = []
+    for contract_id, number in numbers.items():
+        what = joined(left_out(dated_terms.in_force(terms[contract_id], last_day)), "; ")
+        texts.append(
+            Text(f"Kontrak {number} tidak menghitung: {what['id']}", f"Contract {number} leaves out: {what['en']}")
+        )
+    return texts
+
+
+def _sum_rows(totals: SlaTotals) -> list[dict[str, Any]]:
+    sums: Iterable[tuple[str, str, Any]] = (
+        ("all", "", totals.whole),
+        *(("contract", of.contract.number, of) for of in totals.by_contract),
+        *(("provider", of.name, of) for of in totals.by_provider),
+        *(("district", of.name, of) for of in totals.by_district),
+    )
+    return [{"sum_of": kind, **of.model_dump(), "name": name} for kind, name, of in sums]

@@ -133,6 +133,7 @@ class Table:
     notes: Sequence[Text] = ()
     subject: str = ""
     sheet: Text = field(default=Text("Tabel", "Table"))
+    further: Sequence["Table"] = ()  # on further sheets of a workbook
 
     def header(self, language: Language) -> list[str]:
         return [column.header(language) for column in self.columns]

@@ -75,26 +75,31 @@ class TableWorkbook:
 
     def append(self, rows: Iterable[Row]) -> None:
         for cells in self._table.cells(rows, self._language):
-            self._sheet.append([self._cell(*pair) for pair in zip(cells, self._styles, strict=True)])
+            self._sheet.append([_cell(self._sheet, *pair) for pair in zip(cells, self._styles, strict=True)])
             self._last_row += 1
-
-    def _cell(self, value: Cell, style: Any) -> Any:
-        if isinstance(value, str):
-            return _text_cell(self._sheet, value)
-        if isinstance(value, datetime):
-            value = value.replace(tzinfo=None)  # in WITA, as the header says: a workbook has no zones
-        if value is None or style is None:
-            return value
-        cell: Any = WriteOnlyCell(self._sheet, cast(Any, value))
-        cell._style = style
-        return cell
 
     def save(self, file: BinaryIO) -> None:
         """Write the workbook. Call it once, also when it is not needed any more: it removes the temporary files."""
         last = get_column_letter(len(self._table.columns))
         self._sheet.auto_filter.ref = f"A{self._header_row}:{last}{self._last_row}"
+        for further in self._table.further:
+            _add_table(self._workbook, further, self._language)
         _add_dictionary(self._workbook, self._table.columns, self._language)
         self._workbook.save(file)
+
+
+def _add_table(workbook: Workbook, table: Table, language: Language) -> None:
+    """Add a sheet with the table's header and rows alone."""
+    sheet: Any = workbook.create_sheet(table.sheet.to(language))
+    sheet.freeze_panes = "A2"
+    rows = list(table.cells(table.rows, language))
+    for number, header in enumerate(table.header(language)):
+        shown = [len(_shown(row[number])) for row in rows] + [len(word) for word in header.split()]
+        sheet.column_dimensions[get_column_letter(number + 1)].width = max(MIN_WIDTH, min(MAX_WIDTH, max(shown) + 2))
+    sheet.append(_header(sheet, table.header(language)))
+    styles = [_number_style(sheet, column.kind.number_format) for column in table.columns]
+    for row in rows:
+        sheet.append([_cell(sheet, *pair) for pair in zip(row, styles, strict=True)])
 
 
 def _add_dictionary(workbook: Workbook, columns: Sequence[Column], language: Language) -> None:
@@ -135,6 +140,18 @@ def _number_style(sheet: Any, number_format: str) -> Any:
     cell: Any = WriteOnlyCell(sheet, 0)
     cell.number_format = number_format
     return cell._style
+
+
+def _cell(sheet: Any, value: Cell, style: Any) -> Any:
+    if isinstance(value, str):
+        return _text_cell(sheet, value)
+    if isinstance(value, datetime):
+        value = value.replace(tzinfo=None)  # in WITA, as the header says: a workbook has no zones
+    if value is None or style is None:
+        return value
+    cell: Any = WriteOnlyCell(sheet, cast(Any, value))
+    cell._style = style
+    return cell
 
 
 def _text_cell(sheet: Any, text: str) -> Any:

@@ -1,18 +1,24 @@
 """The month's list: a row for each site and contract, and sums that agree with whatever else tells a verdict."""
 
+import csv
+import io
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
+from openpyxl import load_workbook
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.contracts import sla_routes
 from app.contracts.sla_schemas import SlaOut
+from app.core import tables
 from app.core.clock import WITA
+from app.core.periods import Period
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE
-from tests.support.monthly_close import AFTERWARDS, CLOSES, END, MONTH, START, close
+from tests.support.monthly_close import AFTERWARDS, CLOSES, END, MONTH, NEXT, START, close
 from tests.support.site_histories import set_states, site_since, under_contract
 from tests.support.uptime import count, get
 
@@ -223,3 +229,96 @@ async def test_a_closed_month_keeps_its_figures_with_the_correction_beside(sessi
     assert (row["correction"]["verdict"], row["correction"]["counted_down_s"]) == ("met", 7200)
     assert row["correction"]["corrected_because"] == "late readings"
     assert answer["totals"]["all"]["verdicts"]["missed"] == 1
+
+
+async def test_the_list_goes_into_a_letter(session: AsyncSession, cast: Cast) -> None:
+    await month(session, cast)
+    await count(session)
+    params = {"period": f"{MONTH:%Y-%m}", "provider": "iconplus", "format": "xlsx"}
+    answer = await cast.sari.get("/sla", params=params)
+    assert answer.status_code == 200, answer.text
+    assert f'filename="sla-iconplus-{MONTH:%Y-%m}.xlsx"' in answer.headers["content-disposition"]
+    book = load_workbook(io.BytesIO(answer.content))
+    sheet, sums = book.worksheets[0], book["Jumlah"]
+    heading = [str(row[0].value) for row in sheet.iter_rows(max_row=9) if row[0].value]
+    assert "Pemenuhan kontrak" in heading[0]
+    assert "WITA" in heading[1]
+    assert any(line.startswith("Ketersediaan = (masa layanan - dihitung putus") for line in heading)
+    assert any("tidak menghitung: " in line for line in heading)
+    header = int(str(sheet.freeze_panes).lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")) - 1
+    names = [cell.value for cell in sheet[header]]
+    (row,) = [dict(zip(names, (cell.value for cell in cells), strict=True)) for cells in sheet.iter_rows(header + 1)]
+    assert (row["Putusan"], row["Dihitung putus (detik)"], row["Nomor layanan (SID)"]) == (
+        "tidak tercapai",
+        72_000,
+        "SID-7",
+    )
+    rows = [[cell.value for cell in cells] for cells in sums.iter_rows()]
+    of = [dict(zip(rows[0], values, strict=True)) for values in rows[1:]]
+    assert [line["Jumlah menurut"] for line in of] == ["seluruhnya", "kontrak", "penyedia", "kabupaten/kota"]
+    assert {line["Dihitung putus (detik)"] for line in of} == {72_000}
+    assert {line["Putusan: tidak tercapai"] for line in of} == {1}
+
+
+async def test_a_file_lists_every_row(session: AsyncSession, cast: Cast) -> None:
+    sites = await month(session, cast)
+    answer = await cast.sari.get("/sla", params={"period": f"{MONTH:%Y-%m}", "format": "csv", "lang": "api"})
+    rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert len(rows) == len(sites)
+    assert {row["verdict"] for row in rows} == {"met", "missed", "undetermined", ""}
+    assert "under no contract" in next(row["reason"] for row in rows if not row["contract_number"])
+
+
+async def test_more_rows_than_a_workbook_holds_are_refused(
+    session: AsyncSession, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await month(session, cast)
+    monkeypatch.setitem(tables.MAX_CELLS, "xlsx", 200)
+    answer = await cast.sari.get("/sla", params={"period": f"{MONTH:%Y-%m}", "format": "xlsx"})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "too_many_rows")
+
+
+async def test_a_verdict_says_of_which_days_it_speaks(session: AsyncSession, cast: Cast) -> None:
+    began = MONTH + timedelta(days=10)
+    changed = began + timedelta(days=5)
+    site_id = await site_down(session, cast, 0)
+    await under_contract(
+        session,
+        site_id,
+        valid_from=began,
+        terms=[(began, {"sla_target_pct": 99}), (changed, {"sla_target_pct": 95})],
+    )
+    (row,) = (await sla(cast))["items"]
+    assert (row["whole_period"], row["covered"]["seconds"]) == (False, (NEXT - began).days * 86_400)
+    assert "It covers" in row["reason"]["en"]
+    assert [(stretch["terms_on"], stretch["target_pct"]) for stretch in row["stretches"]] == [
+        (began.isoformat(), 99.0),
+        (changed.isoformat(), 95.0),
+    ]
+    (none,) = (await get(cast.sari, "/sla", **{"from": BEGAN, "to": START}))["items"]
+    assert (none["contract"], none["verdict"]) == (None, None)
+    running = await get(cast.sari, "/sla", period=f"{datetime.now(WITA):%Y-%m}")
+    assert "not over" in running["notes"][0]["en"]
+
+
+async def test_a_new_month_is_not_answered_with_the_one_before(
+    session: AsyncSession, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await month(session, cast)
+    await count(session)
+    begun = []
+    for end in (START, END):
+        months = Period(end - timedelta(days=20), end)
+        monkeypatch.setattr(sla_routes, "last_whole_month", lambda now, months=months: months)
+        begun.append(datetime.fromisoformat((await get(cast.sari, "/sla"))["to"]))
+    assert begun == [START, END]
+
+
+async def test_an_unchanged_list_is_a_304(session: AsyncSession, cast: Cast) -> None:
+    await month(session, cast)
+    await count(session)
+    first = await cast.sari.get("/sla", params={"period": f"{MONTH:%Y-%m}"})
+    again = await cast.sari.client.get(
+        "/api/v1/sla", params={"period": f"{MONTH:%Y-%m}"}, headers={"If-None-Match": first.headers["etag"]}
+    )
+    assert (again.status_code, again.content) == (304, b"")
