@@ -42,7 +42,7 @@ async def test_an_invalid_version_is_refused(cast: Cast, version: str) -> None:
 async def test_a_parameter_that_does_not_exist_or_comes_twice_is_refused(cast: Cast) -> None:
     for path, code in (
         ("/status?tehnology=geo", "unknown_parameter"),
-        ("/sites?state=up&state=down", "repeated"),
+        ("/sites?limit=1&limit=2", "repeated"),
         ("/sites?region=6402", "unknown_region"),
         ("/status?region=", "unknown_region"),
     ):
