@@ -147,7 +147,7 @@ async def test_bounds_and_incident_are_those_that_incidents_tell(
     (item,) = (await outages(scenario.cast.sari, site, scenario.at(-100), scenario.at(1000)))["items"]
     (member,) = incident["sites"]
     for name in ("last_ok_at", "started_at", "confirmed_at", "ended_at", "first_ok_after"):
-        assert item[name] == member[name], name
+        assert datetime.fromisoformat(item[name]) == datetime.fromisoformat(member[name]), name
     for name in ("duration_s", "duration_min_s", "duration_max_s"):
         assert item[name] == member[name], name
     assert (item["incident_id"], item["ticket_no"], item["cause"]) == (incident["id"], "T-1", "link")
