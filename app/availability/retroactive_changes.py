@@ -50,12 +50,16 @@ async def invalidate(
 
 
 async def invalidate_days(
-    session: AsyncSession, site_ids: Sequence[int], days: Sequence[DayRange], *, reason: str | None
+    session: AsyncSession, days_of_sites: Iterable[tuple[int, DayRange]], *, reason: str | None
 ) -> None:
-    """Have these sites counted again over those of the days that are over."""
-    end = today() + timedelta(days=1)
-    ranges = [(midnight(start), midnight(min(until, end))) for start, until in days if start < end]
-    await invalidate(session, site_ids, ranges, reason=reason)
+    """Have each site counted again over the past part of its days."""
+    now, tomorrow = utc_now(), today() + timedelta(days=1)
+    dirty = [
+        DirtyRange(site_id, midnight(start), min(midnight(min(until, tomorrow)), now))
+        for site_id, (start, until) in days_of_sites
+        if start < min(until, tomorrow)
+    ]
+    await invalidation.invalidate(session, dirty, reason=reason or "changed by hand")
 
 
 def symmetric_difference(before: tuple[Edge, Edge], after: tuple[Edge, Edge]) -> list[tuple[Edge, Edge]]:

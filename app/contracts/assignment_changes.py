@@ -4,29 +4,25 @@ What changes the past is counted again: what is closed gets a correction beside 
 first, so of two at once the second sees what the first wrote.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, any_, literal, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.access.audit import AuditEntry
-from app.access.scope import PROVINCE, Caller, require_writer, visible_to
+from app.access.scope import PROVINCE, Caller, require_writer
 from app.availability import retroactive_changes
-from app.contracts import assignment_faults, store
-from app.contracts.assignment_faults import ConfiguredDays
+from app.contracts import assignment_faults, assignments, store
 from app.contracts.assignment_schemas import SiteAssignmentIn, SiteAssignmentPatch, SiteAssignmentsIn
-from app.contracts.assignments import get_assignment, present
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, Invalid
-from app.postgres.engine import Counter, among, lock_counter, next_version, require_version
+from app.postgres.engine import Counter, lock_counter, next_version, require_version
 from app.registry import site_contracts
-from app.registry.models import Contract, Provider, Site, SiteConfiguration, SiteContract
+from app.registry.models import Contract, Site, SiteContract
 from app.registry.site_contracts import Assignment, DayRange
 
 OVERLAP = "ex_site_contract_overlap"
@@ -41,35 +37,37 @@ async def add_sites(
     another provider, days under another contract, or days before today without a reason.
     """
     contract = await _lock(session, contract_id, caller=caller)
-    sites = await _find_sites(session, [item.site for item in body.sites], caller=caller)
-    assignments = await site_contracts.load(session, {site.id for site in sites.values()})
-    configured = await _configured(session, {site.id for site in sites.values()})
+    sites = await assignments.find_sites(session, [item.site for item in body.sites], caller=caller)
+    under = await site_contracts.load(session, {site.id for site in sites.values()})
+    configured = await assignments.configured_days(session, {site.id for site in sites.values()})
     faults: list[Fault] = []
     now = utc_now()
     added: list[tuple[SiteContract, Site]] = []
     for number, item in enumerate(body.sites):
         site = sites.get(item.site)
         found = (
-            [_unknown_site(item.site)]
+            [assignment_faults.unknown_site(item.site)]
             if site is None
-            else _check_new(item, site, contract, assignments[site.id], configured[site.id])
+            else assignment_faults.check_new(item, site, contract, under[site.id], configured[site.id])
         )
         faults += [replace(fault, field=f"sites.{number}.{fault.field}", row=number) for fault in found]
         if site is not None and not found:
             row = _row(item, site, contract, reason=body.reason, caller=caller, now=now)
             added.append((row, site))
-            assignments[site.id].append(Assignment(row, contract))
+            under[site.id].append(Assignment(row, contract))
     days = [(item.from_, item.to or date.max) for item in body.sites]
     if faults := [*faults, *retroactive_changes.check_reason_of_days(days, body.reason)]:
         raise Invalid(*faults)
     version = await next_version(session, Counter.REGISTRY)
     for row, site in added:
         row.version = version
-        site_contracts.make_room(_of_role(assignments[site.id], row), _stored(row), version=version)
+        site_contracts.make_room(_of_role(under[site.id], row), _stored(row), version=version)
+    await session.flush()  # what others were cut off makes room
     await _write(session, [row for row, _ in added])
-    await _recount(session, [(row.site_id, Assignment(row, contract).days) for row, _ in added], reason=body.reason)
-    answers = [present(row, contract, site) for row, site in added]
-    entries = [_audited("create", row, site, after=_fields(row, contract)) for row, site in added]
+    days_of_sites = [(row.site_id, Assignment(row, contract).days) for row, _ in added]
+    await retroactive_changes.invalidate_days(session, days_of_sites, reason=body.reason)
+    answers = [assignments.present(row, contract, site) for row, site in added]
+    entries = [_audited("create", row, site, reason=body.reason, after=_fields(row, contract)) for row, site in added]
     await audit.record_all(session, caller, entries)
     return answers
 
@@ -88,28 +86,31 @@ async def patch_assignment(
     Raises what `add_sites` does, Stale for another version, Conflict if it is withdrawn.
     """
     contract = await _lock(session, contract_id, caller=caller)
-    row, _, site = await get_assignment(session, contract_id, assignment_id, caller=caller, for_update=True)
+    row, _, site = await assignments.get_assignment(session, contract_id, assignment_id, caller=caller, for_update=True)
     require_version(if_match, row.version)
     if row.withdrawn_at is not None:
         raise Conflict(faults=[Fault("id", "withdrawn", "This assignment was taken back", "Record a new one")])
     start = row.started_on if body.from_ is None else body.from_
     until = body.to if "to" in body.model_fields_set else row.ended_on
     if (start, until) == (row.started_on, row.ended_on):
-        return present(row, contract, site)
+        return assignments.present(row, contract, site)
     before = _fields(row, contract)
     others = [each for each in (await site_contracts.load(session, [site.id]))[site.id] if each.row is not row]
     changed = retroactive_changes.symmetric_difference(_stored(row), (start, until or date.max))
-    faults = _check_moved(row, (start, until), contract, others, (await _configured(session, [site.id]))[site.id])
+    faults = assignment_faults.check_moved(
+        row, (start, until), contract, others, (await assignments.configured_days(session, [site.id]))[site.id]
+    )
     if faults := [*faults, *retroactive_changes.check_reason_of_days(changed, body.reason)]:
         raise Invalid(*faults)
-    row.version = await next_version(session, Counter.REGISTRY)
-    row.started_on, row.ended_on, row.reason = start, until, body.reason or row.reason
-    site_contracts.make_room(_of_role(others, row), _stored(row), version=row.version)
+    version = await next_version(session, Counter.REGISTRY)
+    site_contracts.make_room(_of_role(others, row), (start, until or date.max), version=version)
+    await session.flush()  # what others were cut off makes room
+    row.started_on, row.ended_on, row.reason, row.version = start, until, body.reason or row.reason, version
     await _write(session, [row])
-    await _recount(session, [(site.id, days) for days in changed], reason=body.reason)
+    await retroactive_changes.invalidate_days(session, [(site.id, days) for days in changed], reason=body.reason)
     entry = _audited("change", row, site, reason=body.reason, before=before, after=_fields(row, contract))
     await audit.record_all(session, caller, [entry])
-    return present(row, contract, site)
+    return assignments.present(row, contract, site)
 
 
 async def withdraw_assignment(
@@ -126,7 +127,7 @@ async def withdraw_assignment(
     Raises NotAllowed but for the province, Invalid for days before today without a reason.
     """
     contract = await _lock(session, contract_id, caller=caller)
-    row, _, site = await get_assignment(session, contract_id, assignment_id, caller=caller, for_update=True)
+    row, _, site = await assignments.get_assignment(session, contract_id, assignment_id, caller=caller, for_update=True)
     if row.withdrawn_at is not None:
         return
     require_version(if_match, row.version)
@@ -136,7 +137,7 @@ async def withdraw_assignment(
     row.withdrawn_at, row.reason = utc_now(), reason or row.reason
     row.version = await next_version(session, Counter.REGISTRY)
     await session.flush()
-    await _recount(session, [(site.id, days[0])], reason=reason)
+    await retroactive_changes.invalidate_days(session, [(site.id, days[0])], reason=reason)
     await audit.record_all(
         session, caller, [_audited("withdraw", row, site, reason=reason, before=_fields(row, contract))]
     )
@@ -147,76 +148,6 @@ async def _lock(session: AsyncSession, contract_id: int, *, caller: Caller) -> C
     contract = await store.get_contract(session, contract_id, caller=caller, for_update=True)
     require_writer(caller, PROVINCE)
     return contract
-
-
-async def _find_sites(session: AsyncSession, idents: Collection[str], *, caller: Caller) -> dict[str, Site]:
-    """Return the caller's sites by what names them: an id, or a code."""
-    ids = [int(ident) for ident in idents if ident.isdecimal() and ident.isascii() and int(ident) < 2**31]
-    codes = Site.code == any_(literal(list(idents), ARRAY(Text)))
-    query = select(Site).where(or_(among(Site.id, ids), codes), visible_to(caller, Site)).order_by(Site.id)
-    sites = list(await session.scalars(query))
-    named = {str(site.id): site for site in sites} | {site.code: site for site in sites}
-    return {ident: named[ident] for ident in idents if ident in named}
-
-
-def _unknown_site(ident: str) -> Fault:
-    return Fault(
-        "site",
-        "unknown_site",
-        "There is no site {given} within your scope",
-        "Look it up: GET /api/v1/sites?q=<name>",
-        values={"given": ident[:60]},
-    )
-
-
-async def _configured(session: AsyncSession, site_ids: Collection[int]) -> Mapping[int, Sequence[ConfiguredDays]]:
-    row = SiteConfiguration
-    query = (
-        select(row, Provider.slug)
-        .join(Provider, Provider.id == row.provider_id)
-        .where(among(row.site_id, site_ids))
-        .order_by(row.started_at)
-    )
-    by_site: defaultdict[int, list[tuple[SiteConfiguration, str]]] = defaultdict(list)
-    for configuration, slug in await session.execute(query):
-        by_site[configuration.site_id].append((configuration, slug))
-    return defaultdict(list, {n: assignment_faults.configured_days(rows) for n, rows in by_site.items()})
-
-
-def _check_new(
-    item: SiteAssignmentIn,
-    site: Site,
-    contract: Contract,
-    others: Sequence[Assignment],
-    configured: Sequence[ConfiguredDays],
-) -> list[Fault]:
-    if faults := [*assignment_faults.check_days(item.from_, item.to, contract)]:
-        return faults
-    days = item.from_, item.to or contract.valid_to or date.max
-    return [
-        *assignment_faults.check_configurations(days, contract, configured),
-        *assignment_faults.check_overlaps(days, item.link_role or site.link_role, others),
-    ][:1]
-
-
-def _check_moved(
-    row: SiteContract,
-    days: tuple[date, date | None],
-    contract: Contract,
-    others: Sequence[Assignment],
-    configured: Sequence[ConfiguredDays],
-) -> list[Fault]:
-    """Check what the move adds: the days that stay were checked when they were recorded."""
-    start, until = days
-    moved = {"from": start != row.started_on, "to": until != row.ended_on or (until is not None and until <= start)}
-    faults = [fault for fault in assignment_faults.check_days(start, until, contract) if moved[fault.field]]
-    if faults:
-        return faults
-    effective = start, until or contract.valid_to or date.max
-    for low, high in ((start, min(row.started_on, effective[1])), (max(start, row.ended_on or date.max), effective[1])):
-        if low < high:
-            faults += assignment_faults.check_configurations((low, high), contract, configured)
-    return [*faults, *assignment_faults.check_overlaps(effective, row.link_role, others)][:1]
 
 
 def _row(
@@ -246,7 +177,6 @@ async def _write(session: AsyncSession, rows: Sequence[SiteContract]) -> None:
     """Raises Conflict for days that another transaction gave to another contract meanwhile."""
     try:
         async with session.begin_nested():
-            await session.flush()  # what others were cut off makes room
             session.add_all(rows)
             await session.flush()
     except IntegrityError as error:
@@ -265,14 +195,6 @@ async def _write(session: AsyncSession, rows: Sequence[SiteContract]) -> None:
         ) from None
 
 
-async def _recount(session: AsyncSession, affected: Sequence[tuple[int, DayRange]], *, reason: str | None) -> None:
-    sites: defaultdict[DayRange, list[int]] = defaultdict(list)
-    for site_id, days in affected:
-        sites[days].append(site_id)
-    for days, site_ids in sites.items():
-        await retroactive_changes.invalidate_days(session, sorted(site_ids), [days], reason=reason)
-
-
 def _audited(
     action: str,
     row: SiteContract,
@@ -282,7 +204,7 @@ def _audited(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> AuditEntry:
-    return AuditEntry(action, "site_contract", row.id, site.village_code, reason or row.reason, before, after)
+    return AuditEntry(action, "site_contract", row.id, site.village_code, reason, before, after)
 
 
 def _fields(row: SiteContract, contract: Contract) -> dict[str, Any]:

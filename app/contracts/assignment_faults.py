@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from app.contracts.assignment_schemas import SiteAssignmentIn
 from app.core.clock import WITA
 from app.core.errors import Fault
 from app.registry.contract_faults import check_validity, of_node, overlaps
-from app.registry.models import Contract, LinkRole, SiteConfiguration, SiteKind
+from app.registry.models import Contract, LinkRole, Site, SiteConfiguration, SiteContract, SiteKind
 from app.registry.site_contracts import Assignment, DayRange, overlap
 
 
@@ -19,7 +20,7 @@ class ConfiguredDays(NamedTuple):
     kind: SiteKind
 
 
-def configured_days(rows: Iterable[tuple[SiteConfiguration, str]]) -> list[ConfiguredDays]:
+def days_of(rows: Iterable[tuple[SiteConfiguration, str]]) -> list[ConfiguredDays]:
     """Return the days of dated configurations, each with its provider's slug; those within one day have none."""
     found = []
     for row, slug in rows:
@@ -78,3 +79,49 @@ def check_overlaps(days: DayRange, role: LinkRole, others: Iterable[Assignment])
         if other.row.link_role is role and overlap(other.days, days):
             yield overlaps("from", other)
             return
+
+
+def unknown_site(ident: str) -> Fault:
+    return Fault(
+        "site",
+        "unknown_site",
+        "There is no site {given} within your scope",
+        "Look it up: GET /api/v1/sites?q=<name>",
+        values={"given": ident[:60]},
+    )
+
+
+def check_new(
+    item: SiteAssignmentIn,
+    site: Site,
+    contract: Contract,
+    others: Sequence[Assignment],
+    configured: Sequence[ConfiguredDays],
+) -> list[Fault]:
+    if faults := [*check_days(item.from_, item.to, contract)]:
+        return faults
+    days = item.from_, item.to or contract.valid_to or date.max
+    return [
+        *check_configurations(days, contract, configured),
+        *check_overlaps(days, item.link_role or site.link_role, others),
+    ][:1]
+
+
+def check_moved(
+    row: SiteContract,
+    days: tuple[date, date | None],
+    contract: Contract,
+    others: Sequence[Assignment],
+    configured: Sequence[ConfiguredDays],
+) -> list[Fault]:
+    """Check what the move adds: the days that stay were checked when they were recorded."""
+    start, until = days
+    moved = {"from": start != row.started_on, "to": until != row.ended_on or (until is not None and until <= start)}
+    faults = [fault for fault in check_days(start, until, contract) if moved[fault.field]]
+    if faults:
+        return faults
+    effective = start, until or contract.valid_to or date.max
+    for low, high in ((start, min(row.started_on, effective[1])), (max(start, row.ended_on or date.max), effective[1])):
+        if low < high:
+            faults += check_configurations((low, high), contract, configured)
+    return [*faults, *check_overlaps(effective, row.link_role, others)][:1]

@@ -1,16 +1,21 @@
 """Sites under contracts by day, as the caller sees them: listed, looked up and serialized."""
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import ARRAY, Select, Text, any_, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
-from app.access.scope import Caller, in_region
+from app.access.scope import Caller, in_region, visible_to
+from app.contracts import assignment_faults
+from app.contracts.assignment_faults import ConfiguredDays
 from app.core.errors import NotFound
-from app.registry.models import Contract, Site, SiteContract
+from app.postgres.engine import among
+from app.registry.models import Contract, Provider, Site, SiteConfiguration, SiteContract
 from app.registry.site_contracts import Assignment
 
 COLUMNS = (
@@ -93,6 +98,31 @@ async def recorded_with(session: AsyncSession, assignment_id: int, *, caller: Ca
     same = (SiteContract.contract_id == first.contract_id, SiteContract.recorded_at == first.recorded_at)
     query = _assignments(caller).where(*same, SiteContract.recorded_by == first.recorded_by).order_by(SiteContract.id)
     return [present(*found) for found in await session.execute(query)]
+
+
+async def find_sites(session: AsyncSession, idents: Collection[str], *, caller: Caller) -> dict[str, Site]:
+    """Return the caller's sites by what names them: an id, or a code."""
+    ids = [int(ident) for ident in idents if ident.isdecimal() and ident.isascii() and int(ident) < 2**31]
+    codes = Site.code == any_(literal(list(idents), ARRAY(Text)))
+    query = select(Site).where(or_(among(Site.id, ids), codes), visible_to(caller, Site)).order_by(Site.id)
+    sites = list(await session.scalars(query))
+    named = {str(site.id): site for site in sites} | {site.code: site for site in sites}
+    return {ident: named[ident] for ident in idents if ident in named}
+
+
+async def configured_days(session: AsyncSession, site_ids: Collection[int]) -> Mapping[int, Sequence[ConfiguredDays]]:
+    """Return what each site was on its days, by its id."""
+    row = SiteConfiguration
+    query = (
+        select(row, Provider.slug)
+        .join(Provider, Provider.id == row.provider_id)
+        .where(among(row.site_id, site_ids))
+        .order_by(row.started_at)
+    )
+    by_site: defaultdict[int, list[tuple[SiteConfiguration, str]]] = defaultdict(list)
+    for configuration, slug in await session.execute(query):
+        by_site[configuration.site_id].append((configuration, slug))
+    return defaultdict(list, {n: assignment_faults.days_of(rows) for n, rows in by_site.items()})
 
 
 def present(row: SiteContract, contract: Contract, site: Site) -> dict[str, Any]:

@@ -182,7 +182,8 @@ async def _recount(session: AsyncSession, contract: Contract, affected: list[Day
         .distinct()
         .order_by(SiteContract.site_id)
     )
-    await retroactive_changes.invalidate_days(session, list(await session.scalars(query)), affected, reason=reason)
+    days = [(site_id, each) for site_id in await session.scalars(query) for each in affected]
+    await retroactive_changes.invalidate_days(session, days, reason=reason)
 
 
 async def _flush(session: AsyncSession, number: str) -> None:

@@ -1,8 +1,7 @@
 """Import rows into the registry: all of them, only the correct ones, or none."""
 
 from collections import Counter as Tally
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,7 +17,6 @@ from app.importing.sheets import ParsedFile
 from app.importing.verdicts import RowVerdict
 from app.postgres.engine import Counter, lock_counter
 from app.registry import writer
-from app.registry.site_contracts import DayRange
 from probes.contract import ProbeKind
 from probes.policy import AddressPolicy
 
@@ -95,7 +93,8 @@ async def import_rows(
     written = await writer.write(session, drafts, caller=caller, contract_reason=reason)
     if written:
         await _audit(session, caller, source, result, reason)
-    await _recount(session, [(site.id, days) for site, days in redated if site is not None], reason)
+    days_of_sites = [(site.id, days) for site, days in redated if site is not None]
+    await retroactive_changes.invalidate_days(session, days_of_sites, reason=reason)
     on_progress("written", written)
     return replace(result, applied=True)
 
@@ -107,15 +106,6 @@ def _verdict(row: SheetRow) -> RowVerdict:
     if not planning.will_write(row):
         return RowVerdict.SAME
     return RowVerdict.CREATE if row.draft.site is None else RowVerdict.UPDATE
-
-
-async def _recount(session: AsyncSession, redated: Sequence[tuple[int, DayRange]], reason: str | None) -> None:
-    """Have the days that are over counted again on which sites came under other contracts."""
-    sites: defaultdict[DayRange, list[int]] = defaultdict(list)
-    for site_id, days in redated:
-        sites[days].append(site_id)
-    for days, site_ids in sites.items():
-        await retroactive_changes.invalidate_days(session, sorted(site_ids), [days], reason=reason)
 
 
 async def _audit(

@@ -168,7 +168,7 @@ async def test_days_before_today_need_a_reason_which_is_audited_where_the_site_i
     entries = await listed(cast.sari, "/audit", object="site_contract", object_id=str(made["id"]), region="64.02.05")
     assert [(e["action"], e["actor"], e["reason"]) for e in entries] == [
         ("withdraw", "token sari", "keliru"),
-        ("change", "token sari", "x"),
+        ("change", "token sari", None),
         ("create", "token sari", "x"),
     ]
     assert entries[1]["before"]["to"] is None
@@ -216,6 +216,20 @@ async def test_an_assignment_without_an_end_ends_with_its_contract_and_makes_roo
     days = [(row["valid_from"], row["valid_to"]) for row in await listed(cast.sari, f"/sites/{site['id']}/contracts")]
     assert days == [(day(-20), day(-10)), (day(-10), None)], "what went over to the next contract stays there"
     assert second["id"] > first["id"]
+
+
+async def test_days_on_which_another_contract_is_not_valid_make_room_for_a_move(
+    cast: Cast, session: AsyncSession
+) -> None:
+    first, later = await create_contract(cast), await create_contract(cast, number="K-2", valid_from=day(-10))
+    site = await register(cast)
+    (made,) = await assigned(cast.sari, first, {"site": site["id"], "from": day(-40), "to": day(-30)})
+    await assign_days(session, site["id"], later["id"], TODAY - timedelta(days=30))
+    url = f"/contracts/{first['id']}/sites/{made['id']}"
+    moved = await cast.sari.patch(url, {"to": day(-10), "reason": "x"})
+    assert moved.status_code == 200, moved.text
+    days = [(row["from"], row["to"]) for row in await listed(cast.sari, f"/sites/{site['id']}/contracts")]
+    assert days == [(day(-40), day(-10)), (day(-10), None)]
 
 
 async def test_the_contract_must_be_the_providers_of_those_days(cast: Cast, session: AsyncSession) -> None:
