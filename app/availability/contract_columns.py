@@ -16,6 +16,7 @@ EXCLUDED_COLUMNS = tuple(
         SECONDS,
         path=f"excluded.{reason}",
         missing=0,
+        sparse=reason in CAUSES,
     )
     for reason, word in EXCLUDED.items()
 )

@@ -142,9 +142,13 @@ class Table:
         return ([column.cell(row, language) for column in self.columns] for row in rows)
 
     def without_empty(self) -> "Table":
-        """Return the table without those sparse columns that are empty in every row."""
+        """Return the table without those sparse columns that are empty, or `missing`, in every row."""
         api = Language.API
-        kept = [c for c in self.columns if not c.sparse or any(c.cell(row, api) is not None for row in self.rows)]
+        kept = [
+            column
+            for column in self.columns
+            if not column.sparse or any(column.cell(row, api) not in (None, column.missing) for row in self.rows)
+        ]
         return replace(self, columns=kept)
 
     def csv(self, language: Language, separator: Separator = Separator.COMMA) -> bytes:

@@ -110,3 +110,16 @@ def test_a_file_is_named_after_its_subject_and_period() -> None:
     )
     assert file_name("peringkat-provider", "", None, "xlsx") == "peringkat-provider.xlsx"
     assert file_name("a", '..";\r\nx/ü', None, "csv").isascii()
+
+
+def test_a_workbook_leaves_out_sparse_columns_that_no_row_has_and_csv_keeps_them() -> None:
+    columns = [
+        Column("code", "Kode", "Code"),
+        *(
+            Column(cause, cause, cause, SECONDS, path=f"excluded.{cause}", missing=0, sparse=True)
+            for cause in ("power", "weather")
+        ),
+    ]
+    both = Table(None, columns, [{"code": "a", "excluded": {}}, {"code": "b", "excluded": {"power": 300}}])
+    assert [column.name for column in both.without_empty().columns] == ["code", "power"]
+    assert lines(both, Language.API)[1:] == [["a", "0", "0"], ["b", "300", "0"]]
