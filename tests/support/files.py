@@ -33,7 +33,7 @@ class ReadWorkbook:
 def read_xlsx(answer: httpx.Response) -> ReadWorkbook:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == XLSX_TYPE
-    first, second = load_workbook(io.BytesIO(answer.content)).worksheets
+    first, *_, second = load_workbook(io.BytesIO(answer.content)).worksheets
     values: list[Any] = list(first.values)
     header_row = first.print_title_rows
     number = int(str(header_row).split(":")[0].strip("$"))
