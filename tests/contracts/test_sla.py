@@ -19,7 +19,7 @@ from app.judging.dirty_range import DirtyRange
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE
 from tests.support.monthly_close import AFTERWARDS, CLOSES, END, MONTH, NEXT, START, close
-from tests.support.site_histories import set_states, site_since, under_contract
+from tests.support.site_histories import execute, make_contract, set_states, site_since, under_contract
 from tests.support.uptime import count, get
 
 BEGAN = START - timedelta(days=3)
@@ -322,3 +322,52 @@ async def test_an_unchanged_list_is_a_304(session: AsyncSession, cast: Cast) -> 
         "/api/v1/sla", params={"period": f"{MONTH:%Y-%m}"}, headers={"If-None-Match": first.headers["etag"]}
     )
     assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_a_site_that_changed_is_told_once_and_whole_where_it_was_last(session: AsyncSession, cast: Cast) -> None:
+    site_id = await site_down(session, cast, 20)
+    await under_contract(session, site_id, valid_from=MONTH - timedelta(days=40), terms=TERMS)
+    await execute(
+        session,
+        "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
+        "INSERT INTO site_configuration (site_id, started_at, lifecycle, technology, provider_id, addressed_at, "
+        "village_code) SELECT id, :at, 'active', 'leo', provider_id, :at, cast(:village AS varchar) FROM site "
+        "WHERE id = :id",
+        id=site_id,
+        at=START + timedelta(days=20),
+        village=BERAU_VILLAGE,
+    )
+    for counted in (False, True):
+        if counted:
+            await count(session)
+        (whole,) = (await sla(cast))["items"]
+        assert (whole["technology"], whole["district"], whole["counted_down_s"]) == ("leo", "Kabupaten Berau", 72_000)
+        for params, found in (
+            ({"technology": "leo"}, [whole]),
+            ({"technology": "fiber"}, []),
+            ({"region": "64.03"}, [whole]),
+            ({"region": "64.02"}, []),
+        ):
+            assert (await sla(cast, **params))["items"] == found, params
+        for path, missed in (("/regions/64.03/uptime", 1), ("/regions/64.02/uptime", 0), ("/regions/64/uptime", 1)):
+            total = (await get(cast.sari, path, period=f"{MONTH:%Y-%m}", step="month"))["total"]
+            assert total["verdicts"]["missed"] == missed, path
+
+
+async def test_a_site_moved_to_another_contract_afterwards_is_corrected_in_both(
+    session: AsyncSession, cast: Cast
+) -> None:
+    site_id = await site_down(session, cast, 20)
+    await under_contract(session, site_id, valid_from=MONTH - timedelta(days=40), terms=TERMS)
+    await close(session, CLOSES)
+    other = await make_contract(session, "K-other", sla_target_pct=95)
+    await execute(session, "UPDATE site_contract SET contract_id = :other WHERE site_id = :id", other=other, id=site_id)
+    async with session.begin():
+        await invalidation.invalidate(session, [DirtyRange(site_id, START, END)], reason="wrong contract")
+    await close(session, CLOSES + timedelta(days=1))
+    answer = await sla(cast)
+    left, joined = answer["items"]
+    assert (left["verdict"], left["correction"]["verdict"], left["correction"]["service_s"]) == ("missed", None, 0)
+    assert (joined["contract"]["number"], joined["verdict"], joined["service_s"]) == ("K-other", None, 0)
+    assert (joined["correction"]["verdict"], joined["correction"]["corrected_because"]) == ("met", "wrong contract")
+    assert answer["totals"]["all"]["service_s"] == left["service_s"]
