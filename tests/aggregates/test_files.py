@@ -297,6 +297,8 @@ async def test_a_cache_keeps_languages_and_formats_apart(app: FastAPI, cast: Cas
 async def test_files_are_named_after_subject_and_period(cast: Cast, site: int) -> None:
     code = (await cast.sari.get(f"/sites/{site}")).json()["code"]
     first, last = f"{to_wita(day(3)):%Y-%m-%d}", f"{to_wita(day(1)):%Y-%m-%d}"
+    packed = await cast.sari.get(call("/ranking?by=site", site) + "&format=xlsx", headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "identity", "a workbook is compressed already"
     for path, name in (
         (f"/sites/{site}/uptime", f"ketersediaan-{code}"),
         ("/regions/64.02/uptime", "ketersediaan-64.02"),
