@@ -12,6 +12,24 @@ from app.core.errors import Problem
 from app.web.problem_details import TYPE_BASE
 from tests.support.openapi import objects, operations, read_document, referred
 
+# Clients are generated from them: one that is here stays, a new one joins.
+PROMISED = """
+    add_contract_sites add_note cancel_maintenance_window change_password check_registry create_account
+    create_contract create_diagnosis create_enrolment create_maintenance_window create_provider create_site
+    create_stream_ticket create_token disable_account download_speedtest end_push export_sites get_account
+    get_contract get_contract_site get_data_dictionary get_device get_diagnosis get_import_template get_incident
+    get_maintenance_window get_me get_provider get_provider_latency get_provider_throughput get_provider_uptime
+    get_ranking get_region get_region_latency get_region_throughput get_region_uptime get_session get_site
+    get_site_latency get_site_throughput get_site_uptime get_sla get_status get_status_summary healthz import_sites
+    issue_agent list_accounts list_audit list_blind_ranges list_contract_outages list_contract_sites list_contracts
+    list_diagnoses list_incidents list_maintenance_windows list_provider_throughput list_providers
+    list_region_throughput list_regions list_site_contracts list_site_measurements list_site_segments list_sites
+    list_tokens patch_account patch_contract patch_contract_site patch_incident patch_incidents
+    patch_maintenance_window patch_provider patch_site preview_agent push_readings readyz report_speedtest
+    reset_password retire_site revoke_agent revoke_token sign_in sign_out stream_diagnosis stream_status
+    upload_speedtest withdraw_contract_site
+"""
+
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
@@ -87,11 +105,11 @@ def test_every_operation_has_a_summary_as_a_person_would_say_it(document: dict[s
     assert len(set(summaries.values())) == len(summaries)
 
 
-def test_every_operation_has_a_short_unique_id(document: dict[str, Any]) -> None:
+def test_every_operation_has_a_short_unique_id_that_stays(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for _, operation in operations(document)]
     assert [each for each in ids if not re.fullmatch(r"[a-z]+(_[a-z]+){0,4}", each)] == []
     assert len(set(ids)) == len(ids)
-    assert {"list_sites", "create_site", "get_site_uptime", "get_status", "list_incidents", "get_ranking"} <= set(ids)
+    assert set(PROMISED.split()) - set(ids) == set()
 
 
 def test_every_tag_is_described_and_used(document: dict[str, Any]) -> None:
