@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from app.core.errors import Fault
-from app.core.validation import FaultError
+from app.core.validation import FaultError, reject_nul
 from app.incidents.bulk_patch import MAX_INCIDENTS, PatchResult
 from app.incidents.models import IncidentKind, IncidentStatus
 from app.incidents.schemas import IncidentPatch
@@ -54,10 +54,14 @@ class IncidentFilterIn(BaseModel):
     from_: Moment | None = Field(None, alias="from", description="incidents that reach beyond this moment")
     to: Moment | None = Field(None, description="incidents that began before it")
     period: Moment | None = Field(None, description="instead of from and to: `24h`, `7d` or `2026-11`")
-    region: Several[Annotated[str, Field(max_length=13)]] = Field((), description="Kemendagri codes")
-    provider: Several[Annotated[str, Field(max_length=100)]] = Field((), description="ids or slugs")
+    region: Several[Annotated[str, Field(max_length=13), AfterValidator(reject_nul)]] = Field(
+        (), description="Kemendagri codes"
+    )
+    provider: Several[Annotated[str, Field(max_length=100), AfterValidator(reject_nul)]] = Field(
+        (), description="ids or slugs"
+    )
     technology: Several[Technology] = ()
-    site: Annotated[str, Field(max_length=60)] | None = Field(
+    site: Annotated[str, Field(max_length=60), AfterValidator(reject_nul)] | None = Field(
         None, description="its id, or its code", examples=["64.02.05.2003-01"]
     )
 
