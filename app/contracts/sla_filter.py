@@ -37,6 +37,8 @@ class SlaFilter:
 
 async def find_providers(session: AsyncSession, slugs: Collection[str]) -> dict[int, str]:
     """Return the slugs of these providers by their ids."""
+    if not slugs:
+        return {}  # without a query the session takes no connection
     rows = await session.execute(select(Provider.id, Provider.slug).where(Provider.slug.in_(slugs)))
     return {row.id: row.slug for row in rows}
 
