@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from simulator.toml_table import Table
+from simulator.toml_table import TomlTable
 
 TECHNOLOGIES = ("fiber", "radio", "cellular", "leo", "geo")
 KINDS = ("access_point", "node")
@@ -112,13 +112,13 @@ def parse(text: str) -> Script:
     except tomllib.TOMLDecodeError as problem:
         raise ScriptError([f"not TOML: {problem}"]) from problem
     problems: list[str] = []
-    script = _script(Table(content, "script", problems))
+    script = _script(TomlTable(content, "script", problems))
     if problems:
         raise ScriptError(problems)
     return script
 
 
-def _script(table: Table) -> Script:
+def _script(table: TomlTable) -> Script:
     script = Script(
         seed=table.whole("seed", "a whole number from 0", 0, default=1),
         interval_s=table.whole("interval_s", "whole seconds from 1", 1),
@@ -137,12 +137,12 @@ def _script(table: Table) -> Script:
     return script
 
 
-def _agents(table: Table) -> AgentBehaviour | None:
+def _agents(table: TomlTable) -> AgentBehaviour | None:
     """Read `agents`: a boolean, or a table, which means true."""
     value = table.take("agents", "true, false or a table", lambda value: _is_truth(value) or isinstance(value, dict))
     if not isinstance(value, dict):
         return AgentBehaviour() if value else None
-    keys, defaults = Table(value, "agents", table.problems), AgentBehaviour()
+    keys, defaults = TomlTable(value, "agents", table.problems), AgentBehaviour()
 
     def share(key: str) -> float:
         return keys.number(key, "0 to 100 (%)", lambda value: 0 <= value <= 100) or 0.0
@@ -166,7 +166,7 @@ def _agents(table: Table) -> AgentBehaviour | None:
     return agents
 
 
-def _technologies(table: Table) -> Mapping[str, LinkBehaviour]:
+def _technologies(table: TomlTable) -> Mapping[str, LinkBehaviour]:
     technologies = table.table("technology", "technology")
     if technologies is None:
         return MappingProxyType({})
@@ -178,7 +178,7 @@ def _technologies(table: Table) -> Mapping[str, LinkBehaviour]:
     return MappingProxyType(behaviours)
 
 
-def _behaviour(table: Table) -> LinkBehaviour:
+def _behaviour(table: TomlTable) -> LinkBehaviour:
     behaviour = LinkBehaviour(
         rtt_ms=table.number("rtt_ms", f"0 to {MAX_RTT_MS:g} (ms)", _is_delay),
         jitter_ms=table.number("jitter_ms", f"0 to {MAX_RTT_MS:g} (ms)", _is_delay),
@@ -188,13 +188,13 @@ def _behaviour(table: Table) -> LinkBehaviour:
     return behaviour
 
 
-def _events(table: Table) -> tuple[ScriptEvent, ...]:
+def _events(table: TomlTable) -> tuple[ScriptEvent, ...]:
     tables = table.take("event", "[[event]] tables", _is_tables) or []
-    events = [_event(Table(content, f"event {number}", table.problems)) for number, content in enumerate(tables, 1)]
+    events = [_event(TomlTable(content, f"event {number}", table.problems)) for number, content in enumerate(tables, 1)]
     return tuple(event for event in events if event is not None)
 
 
-def _event(table: Table) -> ScriptEvent | None:
+def _event(table: TomlTable) -> ScriptEvent | None:
     """Read an event; None when a required key is missing or wrong, which is added to the problems."""
     kind = table.one_of("kind", [kind.value for kind in EventKind], required=True)
     start_s = table.number("start_s", "seconds from 0", lambda value: value >= 0, required=True)
@@ -216,7 +216,7 @@ def _event(table: Table) -> ScriptEvent | None:
     return ScriptEvent(EventKind(kind), float(start_s), float(duration_s), selected, loss_pct, rtt_ms)
 
 
-def _select(table: Table) -> SiteSelector:
+def _select(table: TomlTable) -> SiteSelector:
     select = SiteSelector(
         technology=table.one_of("technology", TECHNOLOGIES),
         region=table.take("region", "a code by dotted parts, like 64, 64.02 or 64.02.05.2003", _is_region),

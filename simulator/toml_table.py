@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 
-class Table:
+class TomlTable:
     """Takes known keys out of a TOML table and adds to `problems` what is wrong with them; `finish` adds the rest."""
 
     def __init__(self, content: Mapping[str, Any], where: str, problems: list[str]) -> None:
@@ -39,9 +39,9 @@ class Table:
         near = _did_you_mean(value, options) if isinstance(value, str) else ""
         return self.take(key, ", ".join(options) + near, lambda value: value in options, required=required)
 
-    def table(self, key: str, where: str) -> "Table | None":
+    def table(self, key: str, where: str) -> "TomlTable | None":
         content = self.take(key, "a table", lambda value: isinstance(value, dict))
-        return None if content is None else Table(content, where, self.problems)
+        return None if content is None else TomlTable(content, where, self.problems)
 
     def refuse(self, key: str, why: str) -> None:
         if key in self._content:

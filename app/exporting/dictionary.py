@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.tabular import Cell
-from app.registry.spreadsheet_columns import EXPORT_COLUMNS, Column
+from app.registry.spreadsheet_columns import EXPORT_COLUMNS, SheetColumn
 
 HEADER = ("Kolom", "Field", "Arti", "Meaning", "Satuan / unit", "Rujukan / reference")
 
@@ -34,7 +34,7 @@ class ColumnOut(BaseModel):
     personal: bool = Field(description="personal data: exported on request, for callers who may see it")
 
 
-def rows(columns: Sequence[Column] = EXPORT_COLUMNS) -> list[list[Cell]]:
+def rows(columns: Sequence[SheetColumn] = EXPORT_COLUMNS) -> list[list[Cell]]:
     """Return one row for each column, in the order of HEADER."""
     return [
         [column.indonesian, column.field, column.arti, column.meaning, column.unit, column.reference]

@@ -12,7 +12,7 @@ from app.core.tables import Kind, Language, Table, Text
 from app.core.tabular import BOM, Separator, csv_text
 from app.core.workbook import TableWorkbook
 from app.exporting.sites import SiteRow
-from app.registry.spreadsheet_columns import Column
+from app.registry.spreadsheet_columns import SheetColumn
 
 Chunks = AsyncIterator[list[SiteRow]]
 
@@ -20,12 +20,12 @@ PIECE_BYTES = 256 * 1024
 SHEET = Text("Titik akses", "Sites")
 
 
-def table(columns: Sequence[Column]) -> Table:
+def table(columns: Sequence[SheetColumn]) -> Table:
     """Return the empty table of an export; its English headers are the API's names, which an import reads."""
     return Table(None, [_column(column) for column in columns], (), sheet=SHEET)
 
 
-def _column(column: Column) -> tables.Column:
+def _column(column: SheetColumn) -> tables.Column:
     unit = Text(column.unit, column.unit) if column.unit else None
     return tables.Column(
         column.field,
@@ -39,7 +39,7 @@ def _column(column: Column) -> tables.Column:
 
 
 async def csv(
-    chunks: Chunks, columns: Sequence[Column], *, language: Language, separator: Separator
+    chunks: Chunks, columns: Sequence[SheetColumn], *, language: Language, separator: Separator
 ) -> AsyncIterator[str]:
     head = table(columns)
     yield BOM + csv_text([head.header(language)], separator)
@@ -47,7 +47,7 @@ async def csv(
         yield csv_text(head.cells(chunk, Language.API), separator)
 
 
-async def geojson(chunks: Chunks, columns: Sequence[Column]) -> AsyncIterator[bytes]:
+async def geojson(chunks: Chunks, columns: Sequence[SheetColumn]) -> AsyncIterator[bytes]:
     """Yield a FeatureCollection of the sites with a position; `without_position` counts the others."""
     separator, without_position = b"", 0
     yield b'{"type":"FeatureCollection","features":['
@@ -60,7 +60,7 @@ async def geojson(chunks: Chunks, columns: Sequence[Column]) -> AsyncIterator[by
     yield b'],"without_position":%d}' % without_position
 
 
-def _feature(row: SiteRow, columns: Sequence[Column]) -> dict[str, Any]:
+def _feature(row: SiteRow, columns: Sequence[SheetColumn]) -> dict[str, Any]:
     return {
         "type": "Feature",
         "id": row["code"],
@@ -69,7 +69,7 @@ def _feature(row: SiteRow, columns: Sequence[Column]) -> dict[str, Any]:
     }
 
 
-async def xlsx(chunks: Chunks, columns: Sequence[Column], *, language: Language) -> AsyncIterator[bytes]:
+async def xlsx(chunks: Chunks, columns: Sequence[SheetColumn], *, language: Language) -> AsyncIterator[bytes]:
     """Yield a workbook with the data dictionary on a second sheet. It is built on disk, in threads."""
     workbook = TableWorkbook(table(columns), language)
     with TemporaryFile() as file:

@@ -14,7 +14,7 @@ from app.postgres.engine import Sessions, among, transaction
 from app.registry import store
 from app.registry.models import Contract, Site
 from app.registry.site_labels import region_labels
-from app.registry.spreadsheet_columns import EXPORT_COLUMNS, SITE_COLUMNS, Column
+from app.registry.spreadsheet_columns import EXPORT_COLUMNS, SITE_COLUMNS, SheetColumn
 from app.registry.store import SiteFilter
 
 CHUNK_SITES = 1000
@@ -24,7 +24,7 @@ OWN_COLUMNS = [column.field for column in SITE_COLUMNS if column.field not in RE
 SiteRow = dict[str, Cell]  # by the columns' fields
 
 
-def columns(*, contacts: bool) -> list[Column]:
+def columns(*, contacts: bool) -> list[SheetColumn]:
     return [column for column in EXPORT_COLUMNS if contacts or not column.personal]
 
 

@@ -11,14 +11,14 @@ from openpyxl.utils import get_column_letter
 from app.core.errors import Fault, Invalid
 from app.importing.cells import Cell
 from app.importing.tables import NumberedRow
-from app.registry.spreadsheet_columns import REGION_NAMES, SITE_COLUMNS, Column
+from app.registry.spreadsheet_columns import REGION_NAMES, SITE_COLUMNS, SheetColumn
 from app.registry.vocabulary import MAX_NAME, fold
 
 SEARCHED_ROWS, MIN_COLUMNS = 20, 2  # rows searched for the header; known columns that make one
 
 IMPORT_COLUMNS = (
     *REGION_NAMES,
-    Column(
+    SheetColumn(
         "position",
         "Titik koordinat",
         "latitude and longitude in one cell",

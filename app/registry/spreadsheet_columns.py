@@ -6,7 +6,7 @@ from app.core.pii import PERSONAL
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class SheetColumn:
     field: str  # name in the API
     indonesian: str  # header in the template
     meaning: str
@@ -21,7 +21,7 @@ class Column:
 
 
 REGION_NAMES = (
-    Column(
+    SheetColumn(
         "village",
         "Desa/Kelurahan",
         "the village's name",
@@ -32,14 +32,14 @@ REGION_NAMES = (
             *("kampung", "desa/kampung", "kampung/desa", "lokasi desa", "lokasi desa/kelurahan"),
         ),
     ),
-    Column(
+    SheetColumn(
         "subdistrict",
         "Kecamatan",
         "the subdistrict's name",
         "nama kecamatan",
         aliases=("nama kecamatan", "kec", "nama kec", "lokasi kecamatan"),
     ),
-    Column(
+    SheetColumn(
         "district",
         "Kabupaten/Kota",
         "the district's name",
@@ -54,14 +54,14 @@ KEMENDAGRI = "Kemendagri region codes (config/regions/PROVENANCE.md)"
 WGS84 = "WGS 84 (EPSG:4326)"
 
 SITE_COLUMNS = (
-    Column(
+    SheetColumn(
         "code",
         "Kode titik akses",
         "the site's code, assigned at registration; never changes",
         "kode titik akses, diberikan saat pendaftaran; tidak pernah berubah",
         aliases=("site code", "kode lokasi", "kode titik", "kode site"),
     ),
-    Column(
+    SheetColumn(
         "village_code",
         "Kode desa/kelurahan",
         "the village's region code, with dots",
@@ -69,21 +69,21 @@ SITE_COLUMNS = (
         reference=KEMENDAGRI,
         aliases=("kode wilayah", "kode desa", "kode kelurahan", "kode kemendagri", "region code"),
     ),
-    Column(
+    SheetColumn(
         "name",
         "Nama titik akses",
         "the site's name; the village's name if empty",
         "nama titik akses; nama desa bila tidak diisi",
         aliases=("nama", "nama lokasi", "site name"),
     ),
-    Column(
+    SheetColumn(
         "kind",
         "Jenis",
         "access point, or node (a tower, POP or gateway that other sites depend on)",
         "titik akses atau simpul (menara, POP, gerbang)",
         aliases=("jenis titik", "tipe"),
     ),
-    Column(
+    SheetColumn(
         "technology",
         "Teknologi",
         "fiber, radio, cellular, leo or geo",
@@ -94,7 +94,7 @@ SITE_COLUMNS = (
             "jenis teknologi",
         ),
     ),
-    Column(
+    SheetColumn(
         "provider",
         "Penyedia",
         "the provider's slug or name",
@@ -104,7 +104,7 @@ SITE_COLUMNS = (
             *("nama penyedia", "provider isp", "isp provider", "penyedia internet", "penyedia jasa internet"),
         ),
     ),
-    Column(
+    SheetColumn(
         "service_no",
         "Nomor layanan (SID)",
         "the provider's number for this service",
@@ -114,8 +114,8 @@ SITE_COLUMNS = (
             *("id pelanggan", "no pelanggan", "nomor pelanggan", "service id"),
         ),
     ),
-    Column("link_role", "Peran jalur", "primary or backup", "utama atau cadangan", aliases=("jalur", "peran")),
-    Column(
+    SheetColumn("link_role", "Peran jalur", "primary or backup", "utama atau cadangan", aliases=("jalur", "peran")),
+    SheetColumn(
         "venue",
         "Tempat pemasangan",
         "where the equipment is installed",
@@ -125,14 +125,14 @@ SITE_COLUMNS = (
             *("titik pemasangan", "lokasi tempat"),
         ),
     ),
-    Column(
+    SheetColumn(
         "location_note",
         "Alamat lokasi",
         "how to find the site",
         "cara menemukan lokasinya",
         aliases=("alamat", "address", "keterangan lokasi", "alamat lengkap", "alamat pemasangan"),
     ),
-    Column(
+    SheetColumn(
         "latitude",
         "Lintang",
         "latitude of the equipment",
@@ -144,7 +144,7 @@ SITE_COLUMNS = (
             *("koordinat latitude", "koordinat ls"),
         ),
     ),
-    Column(
+    SheetColumn(
         "longitude",
         "Bujur",
         "longitude of the equipment",
@@ -156,14 +156,14 @@ SITE_COLUMNS = (
             *("koordinat long", "koordinat longitude", "koordinat bt"),
         ),
     ),
-    Column(
+    SheetColumn(
         "probe",
         "Cara ukur",
         "icmp, tcp, http or push",
         "icmp, tcp, http, atau push (laporan mandiri)",
         aliases=("metode ukur", "pengukuran", "metode"),
     ),
-    Column(
+    SheetColumn(
         "host",
         "Alamat IP atau host",
         "IP address or DNS name that is probed",
@@ -173,29 +173,29 @@ SITE_COLUMNS = (
             *("ip address publik", "ip address public", "alamat ip publik", "ip publik statis", "ip wan", "wan ip"),
         ),
     ),
-    Column(
+    SheetColumn(
         "host_static",
         "IP tetap",
         "whether the IP address is static",
         "apakah alamat IP titik akses ini tetap",
         aliases=("ip statis", "static ip", "ip static"),
     ),
-    Column("port", "Port", "TCP port for probe tcp", "port TCP untuk cara ukur tcp"),
-    Column("url", "URL", "page requested by probe http", "halaman untuk cara ukur http"),
-    Column(
+    SheetColumn("port", "Port", "TCP port for probe tcp", "port TCP untuk cara ukur tcp"),
+    SheetColumn("url", "URL", "page requested by probe http", "halaman untuk cara ukur http"),
+    SheetColumn(
         "speed_url",
         "URL uji kecepatan",
         "file downloaded to measure throughput",
         "berkas yang diunduh untuk mengukur kecepatan",
     ),
-    Column(
+    SheetColumn(
         "speed_budget_mb",
         "Kuota uji kecepatan (MB per bulan)",
         "data that speed tests may use in a month",
         "jatah data untuk uji kecepatan dalam sebulan",
         unit="MB",
     ),
-    Column(
+    SheetColumn(
         "bandwidth_down_mbps",
         "Kecepatan unduh kontrak (Mbps)",
         "contracted download speed",
@@ -207,7 +207,7 @@ SITE_COLUMNS = (
             *("bandwidth download", "bandwidth down", "kecepatan download", "kecepatan internet", "bw down"),
         ),
     ),
-    Column(
+    SheetColumn(
         "bandwidth_up_mbps",
         "Kecepatan unggah kontrak (Mbps)",
         "contracted upload speed",
@@ -218,37 +218,37 @@ SITE_COLUMNS = (
             *("bandwidth up", "kecepatan upload", "bw up"),
         ),
     ),
-    Column("ssid", "SSID", "the wireless network's name", "nama jaringan nirkabel", aliases=("nama wifi", "wifi")),
-    Column(
+    SheetColumn("ssid", "SSID", "the wireless network's name", "nama jaringan nirkabel", aliases=("nama wifi", "wifi")),
+    SheetColumn(
         "public_hours",
         "Jam layanan publik",
         "hours in which the public may use it",
         "jam masyarakat dapat memakainya",
         aliases=("jam layanan", "jam buka"),
     ),
-    Column(
+    SheetColumn(
         "power_source",
         "Sumber listrik",
         "pln, pln_limited, genset, solar or none",
         "PLN, PLN terbatas, genset, surya, atau tidak ada",
         aliases=("listrik", "sumber daya"),
     ),
-    Column("power_hours", "Jam listrik", "hours with power", "jam listrik menyala"),
-    Column(
+    SheetColumn("power_hours", "Jam listrik", "hours with power", "jam listrik menyala"),
+    SheetColumn(
         "parent",
         "Simpul induk",
         "code of the node that the site depends on",
         "kode simpul induk titik akses ini",
         aliases=("induk", "parent", "parent code", "kode induk"),
     ),
-    Column(
+    SheetColumn(
         "contract",
         "Nomor kontrak",
         "number of the contract that covers the site",
         "nomor kontrak yang mencakup titik akses ini",
         aliases=("kontrak", "no kontrak", "contract number", "kontrak nomor", "no kontrak spk", "nomor kontrak spk"),
     ),
-    Column(
+    SheetColumn(
         "contract_from",
         "Mulai kontrak",
         "the day from which the contract covers the site; today if empty",
@@ -258,7 +258,7 @@ SITE_COLUMNS = (
             *("tgl mulai kontrak", "tanggal kontrak", "kontrak mulai", "kontrak mulai tanggal"),
         ),
     ),
-    Column(
+    SheetColumn(
         "device_model",
         "Perangkat",
         "make and model",
@@ -268,7 +268,7 @@ SITE_COLUMNS = (
             *("merek", "merk/tipe"),
         ),
     ),
-    Column(
+    SheetColumn(
         "contact_name",
         "Nama kontak",
         "contact person at the site (personal data)",
@@ -278,7 +278,7 @@ SITE_COLUMNS = (
             *("penanggung jawab", "nama penanggung jawab", "cp"),
         ),
     ),
-    Column(
+    SheetColumn(
         "contact_phone",
         "Telepon kontak",
         "that person's phone (personal data)",
@@ -291,8 +291,8 @@ SITE_COLUMNS = (
             "no cp",
         ),
     ),
-    Column("notes", "Catatan", "anything else", "hal lain", aliases=("keterangan", "ket")),
-    Column(
+    SheetColumn("notes", "Catatan", "anything else", "hal lain", aliases=("keterangan", "ket")),
+    SheetColumn(
         "lifecycle",
         "Tahap layanan",
         "planned, active, suspended or retired",
