@@ -159,8 +159,9 @@ async def load_policies(session: AsyncSession, dated: Mapping[int, DatedConfigur
     """Return what counts of each site under its contracts, by its id."""
     assignments = await load_assignments(session, dated)
     contracts = await load_contracts(session, {each.contract_id for of in assignments.values() for each in of})
+    policies = {contract_id: contract.policies for contract_id, contract in contracts.items()}  # thousands share few
     return {
-        site_id: _policies(assignments.get(site_id, ()), contracts, site.registered_at)
+        site_id: _policies(assignments.get(site_id, ()), policies, site.registered_at)
         for site_id, site in dated.items()
     }
 
@@ -186,13 +187,15 @@ async def load_assignments(
 
 
 def _policies(
-    assignments: Iterable[ContractAssignment], contracts: Mapping[int, DatedContract], registered_at: int
+    assignments: Iterable[ContractAssignment],
+    of_contract: Mapping[int, IntervalMap[ContractPolicy]],
+    registered_at: int,
 ) -> SitePolicies:
     """Return what counts of a site for each of its links, from when it was registered."""
     by_role: dict[LinkRole, IntervalMap[ContractPolicy]] = {role: [] for role in LinkRole}
     for each in assignments:
         start, end = each.slots
-        for a, b, policy in clip(contracts[each.contract_id].policies, max(start, registered_at), end):
+        for a, b, policy in clip(of_contract[each.contract_id], max(start, registered_at), end):
             by_role[each.link_role].append((a, b, policy.for_link(each.link_role)))
     return [policies for policies in by_role.values() if policies]
 
