@@ -1,7 +1,7 @@
 """Reads what contracts count of sites: whole days from the daily rollup, the rest counted on request."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from app.availability.daily_reader import CountedDays, DayQuery, Grouping, find_
 from app.availability.live_counting import uncounted_slices
 from app.availability.models import ContractDay
 from app.availability.policy import TermsKey
+from app.availability.site_history import SiteRef
+from app.availability.slices import Slice
 from app.core.periods import Period
 from app.postgres.engine import among
 from app.profiles import Technology
@@ -42,25 +44,54 @@ SUMS = ("covered_s", "service_s", "good_s", "counted_down_s", "unknown_s", "clai
 KEY = [getattr(ContractDay, name) for name in ContractKey._fields]
 
 
-async def contract_tallies(
-    session: AsyncSession, group: SiteGroup, period: Period, *, contract_id: int | None = None, now: datetime
-) -> dict[ContractKey, ContractTally]:
-    """Return what contracts (or the one given) count of the group's access points in the period."""
-    days = await find_counted_days(session, group, period)
-    tallies = await _read_days(session, group, days, contract_id)
-    sites = await site_history.list_sites(session, group.site_ids)
-    async for site, slices in uncounted_slices(session, sites, days, [period], now=now):
-        for _, slice_ in slices:
+class ContractCount:
+    """Adds up what contracts (or the one given) count of a group's access points, apart by ContractKey."""
+
+    def __init__(self, group: SiteGroup, contract_id: int | None = None) -> None:
+        self.group = group
+        self.tallies: dict[ContractKey, ContractTally] = defaultdict(ContractTally)
+        self._contract_id = contract_id
+
+    def add(self, site: SiteRef, slices: Iterable[Slice]) -> None:
+        for slice_ in slices:
             configuration = slice_.configuration
-            if configuration is None or not slice_.contracts or not group.includes(configuration):
+            if configuration is None or not slice_.contracts or not self.group.includes(configuration):
                 continue
             place = configuration.provider_id, Technology(configuration.technology), configuration.village_code
             for contract in slice_.contracts:
                 terms = contract.policy.terms
-                if contract_id in {None, terms.contract_id}:
+                if self._contract_id in {None, terms.contract_id}:
                     key = ContractKey(site.id, *terms, *place)
-                    tallies[key].add(slice_.length_s, contract.counted_as, claimed=slice_.claimed)
-    return tallies
+                    self.tallies[key].add(slice_.length_s, contract.counted_as, claimed=slice_.claimed)
+
+    async def add_days(self, session: AsyncSession, counted: CountedDays) -> None:
+        """Add the counted days but those that are stale."""
+        if not counted.days:
+            return
+        query = DayQuery(ContractDay, self.group, counted.days, counted.stale, [min(counted.days)], Grouping())
+        of_contract = true() if self._contract_id is None else ContractDay.contract_id == self._contract_id
+        sums = [func.sum(getattr(ContractDay, name)) for name in SUMS]
+        for row in await session.execute(query.select(*sums, by=KEY).where(of_contract)):
+            covered_s, service_s, good_s, counted_s, unknown_s, claimed_s = map(int, row[-len(SUMS) :])
+            tally = ContractTally(covered_s, service_s, good_s, counted_s, unknown_s, claimed_s)
+            self.tallies[ContractKey(*row[1 : -len(SUMS)])].merge(tally)
+        reasons = func.jsonb_each_text(ContractDay.excluded).table_valued("key", "value").lateral()
+        by_reason = query.select(func.sum(cast(reasons.c.value, Integer)), by=[*KEY, reasons.c.key])
+        for _, *key, reason, excluded_s in await session.execute(by_reason.join(reasons, true()).where(of_contract)):
+            self.tallies[ContractKey(*key)].merge(ContractTally(excluded={reason: int(excluded_s)}))
+
+
+async def contract_tallies(
+    session: AsyncSession, group: SiteGroup, period: Period, *, contract_id: int | None = None, now: datetime
+) -> dict[ContractKey, ContractTally]:
+    """Return what contracts (or the one given) count of the group's access points in the period."""
+    count = ContractCount(group, contract_id)
+    days = await find_counted_days(session, group, period)
+    await count.add_days(session, days)
+    sites = await site_history.list_sites(session, group.site_ids)
+    async for site, slices in uncounted_slices(session, sites, days, [period], now=now):
+        count.add(site, (slice_ for _, slice_ in slices))
+    return count.tallies
 
 
 async def contract_names(
@@ -74,24 +105,3 @@ async def contract_names(
     if provider_id is not None:
         query = query.where(Contract.provider_id == provider_id)
     return {row.id: ContractName(*row) for row in await session.execute(query)}
-
-
-async def _read_days(
-    session: AsyncSession, group: SiteGroup, counted: CountedDays, contract_id: int | None
-) -> dict[ContractKey, ContractTally]:
-    tallies: dict[ContractKey, ContractTally] = defaultdict(ContractTally)
-    if not counted.days:
-        return tallies
-    query = DayQuery(ContractDay, group, counted.days, counted.stale, [min(counted.days)], Grouping())
-    of_contract = true() if contract_id is None else ContractDay.contract_id == contract_id
-    sums = [func.sum(getattr(ContractDay, name)) for name in SUMS]
-    for row in await session.execute(query.select(*sums, by=KEY).where(of_contract)):
-        covered_s, service_s, good_s, counted_s, unknown_s, claimed_s = map(int, row[-len(SUMS) :])
-        tallies[ContractKey(*row[1 : -len(SUMS)])] = ContractTally(
-            covered_s, service_s, good_s, counted_s, unknown_s, claimed_s
-        )
-    reasons = func.jsonb_each_text(ContractDay.excluded).table_valued("key", "value").lateral()
-    seconds_by_reason = query.select(func.sum(cast(reasons.c.value, Integer)), by=[*KEY, reasons.c.key])
-    for _, *key, reason, seconds in await session.execute(seconds_by_reason.join(reasons, true()).where(of_contract)):
-        tallies[ContractKey(*key)].excluded[reason] = int(seconds)
-    return tallies

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.selection import SiteGroup
 from app.availability import site_history
+from app.availability.contract_reader import ContractCount
 from app.availability.daily_reader import (
     CountedDays,
     Grouping,
@@ -23,7 +24,7 @@ from app.availability.daily_reader import (
 from app.availability.live_counting import uncounted_slices
 from app.availability.site_counts import configured_seconds, count_in_service
 from app.availability.site_history import SiteRef
-from app.availability.site_verdicts import site_verdicts
+from app.availability.site_verdicts import count_along, site_verdicts
 from app.availability.tally import Tally, uptime_row
 from app.availability.verdict_counts import count_verdicts
 from app.core.errors import Fault, Invalid
@@ -47,16 +48,24 @@ async def group_uptime(
         _require_few_hours(len(sites), period)
     days = CountedDays(set(), ()) if step is Step.HOUR else await find_counted_days(session, group, period)
     grouping = Grouping(regions=[group.region] if group.is_rolled_up else None, causes=True)
-    tallies = await tally_group(session, group, sites, parts, grouping, days, now=now)
+    by_site = await site_history.load_configurations(session, [site.id for site in sites])
+    along = count_along(group, by_site, period)
+    tallies = await tally_group(session, group, sites, parts, grouping, days, along=along, now=now)
     total = Tally()
     for tally in tallies.values():
         total.merge(tally)
     await add_crossing_outages(session, group, days, parts, grouping, tallies)
     await add_crossing_outages(session, group, days, [period], grouping, {(0,): total})
-    by_site = await site_history.load_configurations(session, [site.id for site in sites])
     dated, months = list(by_site.values()), parts if step is Step.MONTH else []
+    if along is not None:
+        await along.add_days(session, days)
     verdicts = {
-        part: count_verdicts(row.kind for row in await site_verdicts(session, group, part, by_site, now=now))
+        part: count_verdicts(
+            row.kind
+            for row in await site_verdicts(
+                session, group, part, by_site, counted=along if part == period else None, now=now
+            )
+        )
         for part in dict.fromkeys((*months, period))
     }
     rows = [
@@ -107,11 +116,17 @@ async def tally_group(
     grouping: Grouping,
     days: CountedDays,
     *,
+    along: ContractCount | None = None,
     now: datetime,
 ) -> dict[GroupKey, Tally]:
-    """Return tallies by part and by what the grouping keeps apart, still without the outages that cross midnight."""
+    """Return tallies by part and by what the grouping keeps apart, still without the outages that cross midnight.
+
+    What is counted on request is added to `along`, too.
+    """
     tallies = await read_days(session, group, days, parts, grouping)
     async for site, slices in uncounted_slices(session, sites, days, parts, now=now):
+        if along is not None:
+            along.add(site, (slice_ for _, slice_ in slices))
         for number, slice_ in slices:
             configuration = slice_.configuration
             if configuration is not None and slice_.kind != "inactive" and group.includes(configuration):

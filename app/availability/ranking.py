@@ -16,7 +16,7 @@ from app.availability.group_uptime import tally_group
 from app.availability.models import RegionAvailabilityDay
 from app.availability.ranking_schemas import By, RankingOrder, Reason
 from app.availability.site_counts import active_configurations
-from app.availability.site_verdicts import site_verdicts
+from app.availability.site_verdicts import count_along, site_verdicts
 from app.availability.tally import Tally
 from app.availability.verdict_counts import VerdictKind, count_verdicts
 from app.core.periods import Period
@@ -48,9 +48,12 @@ async def rank(
     sites = await site_history.list_sites(session, group.site_ids)
     settled = await sites_settled_until(session, [site.id for site in sites], period, now=now)
     days = await find_counted_days(session, group, period)
-    tallies = await tally_group(session, group, sites, [period], grouping, days, now=now)
-    await add_crossing_outages(session, group, days, [period], grouping, tallies)
     dated = await site_history.load_configurations(session, [site.id for site in sites])
+    along = count_along(group, dated, period)
+    tallies = await tally_group(session, group, sites, [period], grouping, days, along=along, now=now)
+    await add_crossing_outages(session, group, days, [period], grouping, tallies)
+    if along is not None:
+        await along.add_days(session, days)
     site_counts = Counter(
         key
         for site in sites
@@ -61,7 +64,7 @@ async def rank(
     )
     verdicts: dict[GroupKey, list[VerdictKind]] = defaultdict(list)
     registered = {site.id: site for site in sites}
-    for verdict in await site_verdicts(session, group, period, dated, now=now):
+    for verdict in await site_verdicts(session, group, period, dated, counted=along, now=now):
         verdicts[grouping.of_slice(registered[verdict.site_id], verdict.place)].append(verdict.kind)
     names = await _names(session, by, {key[0] for key in site_counts})
     entries = [

@@ -18,7 +18,7 @@ from app.access.scope import PROVINCE, covers
 from app.aggregates.selection import SiteGroup
 from app.availability import monthly_close, site_history
 from app.availability.closed_verdicts import NOTHING_COUNTED, ClosedVerdict, Figures, closed_verdicts
-from app.availability.contract_reader import contract_names, contract_tallies
+from app.availability.contract_reader import ContractCount, contract_names, contract_tallies
 from app.availability.contract_tally import ContractTally
 from app.availability.contract_verdict import ContractName, contract_verdicts, hide_contracts
 from app.availability.intervals import IntervalMap, clip
@@ -68,17 +68,23 @@ async def site_verdicts(
     period: Period,
     dated: Mapping[int, DatedConfigurations],
     *,
+    counted: ContractCount | None = None,
     now: datetime,
 ) -> list[SiteVerdict]:
     """Return the verdicts of the group's access points; a whole month that is closed as it was closed.
 
     Of a provider's sites those under its own contracts. `dated`: the configurations of all sites ever in the group.
+    `counted`: what `count_along` found, if the period was counted for something else, too.
     """
-    counted: dict[int, dict[TermsKey, ContractTally]] = defaultdict(lambda: defaultdict(ContractTally))
-    for key, tally in (await contract_tallies(session, _whole(group, dated, period), period, now=now)).items():
-        counted[key.site_id][key.terms].merge(tally)
+    if counted is None:
+        tallies = await contract_tallies(session, _whole(group, dated, period), period, now=now)
+    else:
+        tallies = counted.tallies
+    by_site: dict[int, dict[TermsKey, ContractTally]] = defaultdict(lambda: defaultdict(ContractTally))
+    for key, tally in tallies.items():
+        by_site[key.site_id][key.terms].merge(tally)
     policies = await site_history.load_policies(session, dated)
-    ids = {terms.contract_id for of_site in counted.values() for terms in of_site}
+    ids = {terms.contract_id for of_site in by_site.values() for terms in of_site}
     names = await contract_names(session, ids, provider_id=group.provider_id)
     closed = await _closed_rows(session, group, period, dated)
 
@@ -89,13 +95,18 @@ async def site_verdicts(
             for row in _rows(
                 site_id,
                 site.configurations,
-                _verdicts(policies[site_id], counted[site_id], names, period, closed.get(site_id)),
+                _verdicts(policies[site_id], by_site[site_id], names, period, closed.get(site_id)),
                 period,
             )
             if group.includes(row.place)
         ]
 
     return await asyncio.to_thread(judge)  # words for thousands of verdicts
+
+
+def count_along(group: SiteGroup, dated: Mapping[int, DatedConfigurations], period: Period) -> ContractCount | None:
+    """Return a count for verdicts to which what the group's own count reads suffices, None if a site moved."""
+    return ContractCount(group) if _whole(group, dated, period) == group else None
 
 
 def _whole(group: SiteGroup, dated: Mapping[int, DatedConfigurations], period: Period) -> SiteGroup:
