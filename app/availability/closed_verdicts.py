@@ -11,9 +11,9 @@ Figures = dict[str, Any]  # the fields of ContractVerdict
 NOTHING_COUNTED: Figures = {
     "covered": None,
     "whole_period": False,
-    **dict.fromkeys(("service_s", "good_s", "counted_down_s", "unknown_s", "claimed_s"), 0),
+    **dict.fromkeys(("service_s", "good_s", "counted_down_s", "unknown_s", "claimed_s", "missed_by_s"), 0),
     "excluded": {},
-    **dict.fromkeys(("availability_pct", "worst_pct", "best_pct", "target_pct", "verdict")),
+    **dict.fromkeys(("availability_pct", "worst_pct", "best_pct", "target_pct", "required_pct", "verdict")),
     "stretches": [],
 }
 

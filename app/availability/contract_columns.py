@@ -81,6 +81,22 @@ COUNTED = (
         meaning="empty if it changed within the period",
     ),
     Column(
+        "required_pct",
+        "Disyaratkan",
+        "Required",
+        PERCENT,
+        arti="target, atau bila berubah, jumlah yang dituntut setiap bagian masa ini",
+        meaning="the target or, where it changed, what each stretch needs, added up",
+    ),
+    Column(
+        "missed_by_s",
+        "Kurang dari target",
+        "Missed by",
+        SECONDS,
+        arti="putus yang dihitung di luar yang dibolehkan target; 0 bila tidak terbukti meleset",
+        meaning="counted down beyond what the target allows; 0 unless missed",
+    ),
+    Column(
         "verdict",
         "Putusan",
         "Verdict",

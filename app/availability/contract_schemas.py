@@ -32,6 +32,8 @@ COUNTED: dict[str, Any] = {
     "worst_pct": 99.062,
     "best_pct": 99.12,
     "target_pct": 99.0,
+    "required_pct": 99.0,
+    "missed_by_s": 0,
     "verdict": "met",
 }
 VERDICT: dict[str, Any] = {
@@ -111,6 +113,13 @@ class ContractFigures(BaseModel):
     worst_pct: Percentage = Field(description="percent, if all that is unknown had been down")
     best_pct: Percentage = Field(description="percent, if all that is unknown had been good")
     target_pct: Percentage = Field(description="percent that the terms require; null if it changed: see stretches")
+    required_pct: Percentage = Field(
+        description="percent required of all service seconds: the target; where it changed, what each stretch needs, "
+        "added up"
+    )
+    missed_by_s: int = Field(
+        description="seconds that were counted down beyond what the target allows; 0 unless `missed`", examples=[0]
+    )
     verdict: SlaVerdict | None = Field(
         description="`met` if worst_pct reaches the target, `missed` if not even best_pct does, else `undetermined`; "
         "null without a second of service",

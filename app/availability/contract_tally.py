@@ -1,6 +1,7 @@
 """What a contract counts of a site: each second is good, counted down, excluded for a reason, or unknown. Pure."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -77,18 +78,28 @@ class Stretch:
     tally: ContractTally
 
 
-def verdict(stretches: Iterable[Stretch]) -> str | None:
+def required_s(stretches: Iterable[Stretch]) -> Decimal:
+    """Return the seconds that had to be available: what the terms ask for of each stretch, added up."""
+    return sum((stretch.target_pct * stretch.tally.service_s for stretch in stretches), Decimal(0)) / 100
+
+
+def missed_by_s(stretches: Sequence[Stretch]) -> int:
+    """Return the seconds that the target is missed by even if all unknown time was good: 0 unless it is missed."""
+    kept_s = sum(stretch.tally.service_s - stretch.tally.counted_down_s for stretch in stretches)
+    return max(0, math.ceil(required_s(stretches) - kept_s))
+
+
+def verdict(stretches: Sequence[Stretch]) -> str | None:
     """Return `met` if the target is reached even if all unknown time was down, `missed` if not even were it all good.
 
-    Where the terms changed, what is needed of each stretch is added up. None without a second of service.
+    None without a second of service.
     """
-    needed, whole = Decimal(0), ContractTally()
+    whole = ContractTally()
     for stretch in stretches:
-        needed += stretch.target_pct * stretch.tally.service_s
         whole.merge(stretch.tally)
     if whole.service_s == 0:
         return None
-    kept = 100 * (whole.service_s - whole.counted_down_s)
-    if kept - 100 * whole.unknown_s >= needed:
+    kept_s, needed_s = whole.service_s - whole.counted_down_s, required_s(stretches)
+    if kept_s - whole.unknown_s >= needed_s:
         return "met"
-    return "missed" if kept < needed else "undetermined"
+    return "missed" if kept_s < needed_s else "undetermined"

@@ -109,6 +109,7 @@ def _verdict(
     stretches = [Stretch(policy.sla_target_pct, tally) for (_, _, policy), tally in counted]
     targets = {stretch.target_pct for stretch in stretches}
     verdict = contract_tally.verdict(stretches)
+    required_pct = _required_pct(stretches, verdict)
     period_s = to_slot(period.end) - to_slot(period.start)
     return {
         "contract": name._asdict(),
@@ -121,14 +122,17 @@ def _verdict(
         "whole_period": whole.covered_s == period_s,
         **_figures(whole),
         "target_pct": float(targets.pop()) if len(targets) == 1 else None,
+        **_required(stretches, required_pct),
         "verdict": verdict,
-        "reason": reason_in_words(whole, _required_pct(stretches, verdict), verdict, period_s),
+        "reason": reason_in_words(whole, required_pct, verdict, period_s),
         "stretches": [_stretch(*of_terms) for of_terms in counted] if len(counted) > 1 else [],
     }
 
 
 def _stretch(interval: Interval[ContractPolicy], tally: ContractTally) -> dict[str, Any]:
     start, end, policy = interval
+    stretches = [Stretch(policy.sla_target_pct, tally)]
+    verdict = contract_tally.verdict(stretches)
     return {
         "from": from_slot(start),
         "to": from_slot(end),
@@ -136,7 +140,8 @@ def _stretch(interval: Interval[ContractPolicy], tally: ContractTally) -> dict[s
         "covered_s": tally.covered_s,
         **_figures(tally),
         "target_pct": float(policy.sla_target_pct),
-        "verdict": contract_tally.verdict([Stretch(policy.sla_target_pct, tally)]),
+        **_required(stretches, _required_pct(stretches, verdict)),
+        "verdict": verdict,
     }
 
 
@@ -146,10 +151,17 @@ def _figures(tally: ContractTally) -> dict[str, Any]:
     return figures | {"excluded": dict(sorted(tally.excluded.items()))}
 
 
-def _required_pct(stretches: Sequence[Stretch], verdict: str | None) -> Decimal:
+def _required(stretches: Sequence[Stretch], required_pct: Decimal | None) -> dict[str, Any]:
+    return {
+        "required_pct": None if required_pct is None else float(required_pct),
+        "missed_by_s": contract_tally.missed_by_s(stretches),
+    }
+
+
+def _required_pct(stretches: Sequence[Stretch], verdict: str | None) -> Decimal | None:
     """Return what all terms together require, rounded so that it does not contradict the verdict."""
     service_s = sum(stretch.tally.service_s for stretch in stretches)
-    needed = sum((stretch.target_pct * stretch.tally.service_s for stretch in stretches), Decimal(0))
-    return (needed / max(service_s, 1)).quantize(
-        Decimal("0.001"), ROUND_CEILING if verdict == "missed" else ROUND_FLOOR
-    )
+    if service_s == 0:
+        return None
+    rounding = ROUND_CEILING if verdict == "missed" else ROUND_FLOOR
+    return (100 * contract_tally.required_s(stretches) / service_s).quantize(Decimal("0.001"), rounding)

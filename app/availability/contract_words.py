@@ -27,7 +27,9 @@ REASONS = {
 }
 
 
-def reason_in_words(tally: ContractTally, required_pct: Decimal, verdict: str | None, period_s: int) -> Bilingual:
+def reason_in_words(
+    tally: ContractTally, required_pct: Decimal | None, verdict: str | None, period_s: int
+) -> Bilingual:
     """Return in words why the verdict is what it is, what was left out, and how much of the period it is about."""
     sentences = [_verdict_in_words(tally, required_pct, verdict), *_counted_in_words(tally)]
     if tally.covered_s != period_s:
@@ -44,8 +46,8 @@ def _exclusions_in_words(excluded: Mapping[str, int]) -> Bilingual:
     )
 
 
-def _verdict_in_words(tally: ContractTally, required_pct: Decimal, verdict: str | None) -> Bilingual:
-    if verdict is None or tally.worst_pct is None or tally.best_pct is None:
+def _verdict_in_words(tally: ContractTally, required_pct: Decimal | None, verdict: str | None) -> Bilingual:
+    if verdict is None or required_pct is None or tally.worst_pct is None or tally.best_pct is None:
         return in_words("No verdict: not a second of service in this period.")
     worst, best, required = (number_in_words(pct) for pct in (tally.worst_pct, tally.best_pct, required_pct))
     unknown = duration_in_words(tally.unknown_s)

@@ -53,7 +53,7 @@ COLUMNS = (
     ),
     *(column.under("correction", "Koreksi", "Correction", sparse=True) for column in CORRECTION),
 )
-NOT_SUMMED = ("target_pct", "verdict")
+NOT_SUMMED = ("target_pct", "required_pct", "missed_by_s", "verdict")
 SUM_COLUMNS = (
     Column(
         "sum_of",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.availability.contract_tally import ContractTally, Stretch, verdict
+from app.availability.contract_tally import ContractTally, Stretch, missed_by_s, verdict
 
 SECONDS = st.integers(0, 86_400)
 
@@ -41,6 +41,7 @@ def test_a_verdict_holds_whatever_the_unknown_time_was(counted: int, unknown: in
 def test_each_stretch_needs_what_its_own_terms_say() -> None:
     strict, lax = tally(good=9_900, counted=100), tally(good=10_000)
     assert verdict([Stretch(Decimal("99.5"), strict)]) == "missed"
+    assert missed_by_s([Stretch(Decimal("99.5"), strict)]) == 50
     assert verdict([Stretch(Decimal("99.5"), strict), Stretch(Decimal("99.5"), lax)]) == "met"
     assert verdict([Stretch(Decimal("99.5"), strict), Stretch(Decimal("99.6"), lax)]) == "missed"
 
@@ -63,5 +64,6 @@ def test_bounds_hold_the_percentage_and_decide_the_verdict(
     assert whole.best_pct is not None
     if whole.availability_pct is not None:
         assert whole.worst_pct <= whole.availability_pct <= whole.best_pct
+    assert (missed_by_s([Stretch(target, whole)]) > 0) == (found == "missed")
     assert found != "met" or Decimal(str(whole.worst_pct)) > target - Decimal("0.001")
     assert found != "missed" or Decimal(str(whole.best_pct)) < target
