@@ -66,7 +66,7 @@ async def add_sites(
     await _write(session, [row for row, _ in added])
     days_of_sites = [(row.site_id, Assignment(row, contract).days) for row, _ in added]
     await retroactive_changes.invalidate_days(session, days_of_sites, reason=body.reason)
-    answers = [assignments.present(row, contract, site) for row, site in added]
+    answers = [assignments.present(row, contract, site, caller=caller) for row, site in added]
     entries = [_audited("create", row, site, reason=body.reason, after=_fields(row, contract)) for row, site in added]
     await audit.record_all(session, caller, entries)
     return answers
@@ -93,7 +93,7 @@ async def patch_assignment(
     start = row.started_on if body.from_ is None else body.from_
     until = body.to if "to" in body.model_fields_set else row.ended_on
     if (start, until) == (row.started_on, row.ended_on):
-        return assignments.present(row, contract, site)
+        return assignments.present(row, contract, site, caller=caller)
     before = _fields(row, contract)
     others = [each for each in (await site_contracts.load(session, [site.id]))[site.id] if each.row is not row]
     changed = retroactive_changes.symmetric_difference(_stored(row), (start, until or date.max))
@@ -110,7 +110,7 @@ async def patch_assignment(
     await retroactive_changes.invalidate_days(session, [(site.id, days) for days in changed], reason=body.reason)
     entry = _audited("change", row, site, reason=body.reason, before=before, after=_fields(row, contract))
     await audit.record_all(session, caller, [entry])
-    return assignments.present(row, contract, site)
+    return assignments.present(row, contract, site, caller=caller)
 
 
 async def withdraw_assignment(

@@ -119,7 +119,8 @@ async def get_contract_site(
 
     Their version is the ETag.
     """
-    found = assignments.present(*await assignments.get_assignment(session, id, assignment_id, caller=caller))
+    row = await assignments.get_assignment(session, id, assignment_id, caller=caller)
+    found = assignments.present(*row, caller=caller)
     response.headers["ETag"] = f'"{found["version"]}"'
     return found
 

@@ -116,7 +116,7 @@ class SiteAssignmentOut(BaseModel):
     )
     reason: str | None = Field(description="given with its last change", examples=["Adendum 2"])
     recorded_at: datetime = Field(description="when it was first recorded", examples=["2026-11-02T01:20:00Z"])
-    recorded_by: str = Field(description="who recorded it", examples=["sari"])
+    recorded_by: str | None = Field(description="who recorded it; null to a provider", examples=["sari"])
     withdrawn_at: datetime | None = Field(
         description="when it was taken back: it counts as if it had never been", examples=["2026-11-03T01:20:00Z"]
     )

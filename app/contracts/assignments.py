@@ -25,7 +25,6 @@ COLUMNS = (
     "link_role",
     "reason",
     "recorded_at",
-    "recorded_by",
     "withdrawn_at",
     "version",
 )
@@ -60,7 +59,7 @@ async def list_assignments(
         query = query.where(row.withdrawn_at.is_(None))
     if after is not None:
         query = query.where(tuple_(row.started_on, row.id) > tuple_(*after))
-    return [present(*found) for found in await session.execute(query)]
+    return [present(*found, caller=caller) for found in await session.execute(query)]
 
 
 def _assignments(caller: Caller) -> Select[SiteContract, Contract, Site]:
@@ -97,7 +96,7 @@ async def recorded_with(session: AsyncSession, assignment_id: int, *, caller: Ca
     first = await session.get_one(SiteContract, assignment_id)
     same = (SiteContract.contract_id == first.contract_id, SiteContract.recorded_at == first.recorded_at)
     query = _assignments(caller).where(*same, SiteContract.recorded_by == first.recorded_by).order_by(SiteContract.id)
-    return [present(*found) for found in await session.execute(query)]
+    return [present(*found, caller=caller) for found in await session.execute(query)]
 
 
 async def find_sites(session: AsyncSession, idents: Collection[str], *, caller: Caller) -> dict[str, Site]:
@@ -125,11 +124,12 @@ async def configured_days(session: AsyncSession, site_ids: Collection[int]) -> M
     return defaultdict(list, {n: assignment_faults.days_of(rows) for n, rows in by_site.items()})
 
 
-def present(row: SiteContract, contract: Contract, site: Site) -> dict[str, Any]:
-    """Return the fields of a SiteAssignmentOut."""
+def present(row: SiteContract, contract: Contract, site: Site, *, caller: Caller) -> dict[str, Any]:
+    """Return the fields of a SiteAssignmentOut; a provider reads no names."""
     start, until = Assignment(row, contract).days
     return {name: getattr(row, name) for name in COLUMNS} | {
         "contract": contract.number,
+        "recorded_by": row.recorded_by if caller.provider_id is None else None,
         "provider": contract.provider.slug,
         "site": site.code,
         "name": site.name,

@@ -68,7 +68,7 @@ async def set_causes(session: AsyncSession, outages: Iterable[OutageRange], caus
     now = utc_now()
     past = [DirtyRange(site_id, start, min(end or now, now)) for site_id, start, end in distinct if start < now]
     if past:
-        await invalidation.invalidate(session, past, reason=f"cause {cause.value}, by {by}")
+        await invalidation.invalidate(session, past, reason=f"cause {cause.value}")
 
 
 async def causes_of(

@@ -53,14 +53,18 @@ SELECT DISTINCT site_id, date_trunc('month', day)::date AS month, :reason FROM a
 WHERE date_trunc('month', day) + interval '1 month {CLOSES_AFTER_DAYS} days'
     <= now() AT TIME ZONE {WITA_SQL} + interval '1 hour'
 ORDER BY site_id, month
-ON CONFLICT (site_id, month) DO UPDATE SET reason = excluded.reason
+ON CONFLICT (site_id, month) DO UPDATE SET reason = CASE
+    WHEN strpos(concat('; ', stale_month.reason, ';'), concat('; ', excluded.reason, ';')) > 0 THEN stale_month.reason
+    ELSE concat(stale_month.reason, '; ', excluded.reason)
+END
 """)
 
 
 async def invalidate(session: AsyncSession, dirty_ranges: Sequence[DirtyRange], *, reason: str = "late data") -> None:
     """Have the past days that these ranges reach recounted, and the months that may be closed corrected.
 
-    Call it after the change itself, in the same transaction; `reason` is given with a correction of a closed month.
+    Call it after the change itself, in the same transaction. The correction of a closed month gives `reason`, beside
+    those of the earlier changes in it; providers read it: it has no name.
     The counter is bumped first: its row lock queues concurrent callers, so their row locks cannot deadlock.
     """
     today = midnight(utc_now().astimezone(WITA).date())

@@ -16,7 +16,7 @@ from app.availability.models import MaintenanceWindow
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, Invalid
 from app.maintenance.schemas import WindowIn, WindowPatch
-from app.maintenance.store import WindowRow, get_window, present
+from app.maintenance.store import WindowRow, get_window
 from app.maintenance.window_scope import find_scope, require_planner
 from app.postgres.engine import Counter, next_version, require_version
 from app.registry.models import Site, SiteConfiguration
@@ -193,6 +193,13 @@ async def _recount(
 
 
 def _audit_fields(row: WindowRow) -> dict[str, Any]:
-    fields = present(row)
-    names = ("started_at", "ended_at", "site", "region", "provider", "title", "reason")
-    return {name: fields[name].isoformat() if isinstance(fields[name], datetime) else fields[name] for name in names}
+    window = row.window
+    return {
+        "started_at": window.started_at.isoformat(),
+        "ended_at": window.ended_at.isoformat(),
+        "site": row.site and row.site.code,
+        "region": window.region_code,
+        "provider": row.provider and row.provider.slug,
+        "title": window.title,
+        "reason": window.reason,
+    }

@@ -49,7 +49,7 @@ async def list_maintenance_windows(
     window_filter = WindowFilter(period, status, region, site, provider)
     after = BY_START.read(cursor)
     rows = await store.list_windows(session, window_filter, caller=caller, after=after, limit=limit + 1)
-    windows = [store.present(row) for row in rows]
+    windows = [store.present(row, caller=caller) for row in rows]
     page, next_cursor = BY_START.page(windows, limit, lambda window: (window["started_at"], window["id"]))
     return {"items": page, "next_cursor": next_cursor}
 
@@ -63,8 +63,8 @@ async def create_maintenance_window(
     The window's seconds count as `maintenance`, whatever the site's state; past ones are counted again.
     """
     if window_id := await idempotency.find(session, body, caller=caller):
-        return store.present(await store.get_window(session, window_id, caller=caller))
-    window = store.present(await planning.create_window(session, body, caller=caller))
+        return store.present(await store.get_window(session, window_id, caller=caller), caller=caller)
+    window = store.present(await planning.create_window(session, body, caller=caller), caller=caller)
     await idempotency.record(session, body, window["id"], caller=caller)
     response.headers["Location"] = f"{request.url.path}/{window['id']}"
     response.headers["ETag"] = f'"{window["version"]}"'
@@ -74,7 +74,7 @@ async def create_maintenance_window(
 @router.get("/{id}", response_model=WindowOut, responses=problems(404))
 async def get_maintenance_window(session: Session, caller: Reader, id: RowId, response: Response) -> dict[str, Any]:
     """One maintenance window."""
-    window = store.present(await store.get_window(session, id, caller=caller))
+    window = store.present(await store.get_window(session, id, caller=caller), caller=caller)
     response.headers["ETag"] = f'"{window["version"]}"'
     return window
 
@@ -87,7 +87,8 @@ async def patch_maintenance_window(
 
     Its times, title or reason; its scope cannot be changed.
     """
-    return store.present(await planning.patch_window(session, id, body, caller=caller, if_match=read_version(if_match)))
+    changed = await planning.patch_window(session, id, body, caller=caller, if_match=read_version(if_match))
+    return store.present(changed, caller=caller)
 
 
 @router.delete("/{id}", status_code=204, responses=problems(403, 404))

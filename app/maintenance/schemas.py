@@ -150,7 +150,7 @@ class WindowOut(BaseModel):
     reason: str | None
     status: WindowStatus
     sites: int = Field(description="sites that it covers, of those that you see, without retired ones")
-    created_by: str
+    created_by: str | None = Field(description="username of who created it; null to a provider")
     created_at: datetime
     announced_at: datetime = Field(
         description="when it was created, or last came to cover time that was over already",
@@ -162,5 +162,5 @@ class WindowOut(BaseModel):
     )
     updated_at: datetime
     cancelled_at: datetime | None
-    cancelled_by: str | None
+    cancelled_by: str | None = Field(description="username of who cancelled it; null to a provider")
     version: int = Field(description="opaque; send it back as If-Match")

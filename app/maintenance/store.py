@@ -102,7 +102,8 @@ async def get_window(session: AsyncSession, window_id: int, *, caller: Caller, f
     return WindowRow(*row)
 
 
-def present(row: WindowRow) -> dict[str, Any]:
+def present(row: WindowRow, *, caller: Caller) -> dict[str, Any]:
+    """Return the fields of a WindowOut; a provider reads no names."""
     window, site, provider = row.window, row.site, row.provider
     columns = (
         "id",
@@ -111,15 +112,15 @@ def present(row: WindowRow) -> dict[str, Any]:
         "site_id",
         "title",
         "reason",
-        "created_by",
         "created_at",
         "announced_at",
         "updated_at",
         "cancelled_at",
-        "cancelled_by",
         "version",
     )
     return {name: getattr(window, name) for name in columns} | {
+        "created_by": window.created_by if caller.provider_id is None else None,
+        "cancelled_by": window.cancelled_by if caller.provider_id is None else None,
         "duration_s": round((window.ended_at - window.started_at).total_seconds()),
         "site": site and site.code,
         "region": window.region_code,

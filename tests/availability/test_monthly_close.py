@@ -9,7 +9,7 @@ from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from tests.conftest import Cast
 from tests.support.monthly_close import AFTERWARDS, CLOSES, END, MONTH, NEXT, START, close
-from tests.support.site_histories import set_states, site_since
+from tests.support.site_histories import execute, record_cause, set_states, site_since
 from tests.support.uptime import get
 
 
@@ -76,3 +76,17 @@ async def test_a_change_that_leaves_the_figures_equal_is_no_correction(session: 
     async with session.begin():
         await invalidation.invalidate(session, [DirtyRange(contracted, START, END)])
     assert await close(session, CLOSES + timedelta(days=1)) == closed
+
+
+async def test_a_correction_gives_every_reason_since_the_last_one_and_no_name(
+    session: AsyncSession, cast: Cast, contracted: int
+) -> None:
+    await close(session, CLOSES)
+    outage = START + timedelta(days=9)
+    await record_cause(session, contracted, outage, outage + timedelta(hours=4), "power")
+    async with session.begin():
+        for reason in ("late readings", "typing error", "late readings"):
+            await invalidation.invalidate(session, [DirtyRange(contracted, outage, END)], reason=reason)
+    await execute(session, "UPDATE contract_terms SET excluded_causes = '{power}'")
+    rows = await close(session, CLOSES + timedelta(days=1))
+    assert [row[1] for row in rows[1:]] == ["cause power; late readings; typing error"]

@@ -151,6 +151,10 @@ async def test_callers_see_the_windows_that_overlap_their_scope(cast: Cast) -> N
     assert (await cast.vera.delete(f"/maintenance/{on_site['id']}")).status_code == 403
     seen = (await cast.icon.get(f"/maintenance/{province['id']}")).json()
     assert seen["sites"] == 1
+    assert (province["created_by"], seen["created_by"]) == ("token sari", None)
+    assert (await cast.sari.delete(f"/maintenance/{province['id']}")).status_code == 204
+    cancelled = [(await who.get(f"/maintenance/{province['id']}")).json() for who in (cast.ana, cast.icon)]
+    assert [one["cancelled_by"] for one in cancelled] == ["token sari", None]
     for ident in ("0", "x", "9" * 30):
         assert (await cast.sari.get(f"/maintenance/{ident}")).status_code == 404
 
