@@ -1,5 +1,6 @@
 """`GET /sla`: which sites met their contracts in a period, by how much, and what was left out."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -26,7 +27,6 @@ from app.web.period_params import PeriodName, from_query, parse_past_period, to_
 
 router = APIRouter(tags=["aggregates"])
 
-SLA = AggregateSpec(AggregateKind.AVAILABILITY, SlaOut, "sla", sla_table, paged=True)
 BY_POSITION = PeriodCursorCodec(str)
 LAST_MONTH = "the last whole month"
 
@@ -106,4 +106,11 @@ async def get_sla(
 
     # A settled month never expires: without its name in the query, the last one is to be told from the one before.
     is_default = not request.query_params.keys() & {"from", "to", "period", "cursor"}
-    return await aggregate.respond(SLA, whole, select, compute, variant=whole if is_default else None)
+    spec = AggregateSpec(
+        AggregateKind.AVAILABILITY,
+        SlaOut,
+        "-".join(["sla", *sorted(filters.verdicts)]),
+        partial(sla_table, filters=filters),
+        paged=True,
+    )
+    return await aggregate.respond(spec, whole, select, compute, variant=whole if is_default else None)

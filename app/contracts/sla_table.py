@@ -1,6 +1,6 @@
 """The month's list as a table that goes into a letter: its rows, how they are counted, and their sums."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,15 +10,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.selection import SiteGroup
 from app.aggregates.series_tables import name_group, table
-from app.availability.contract_columns import CONTRACT_COLUMNS, COUNTED, VERDICT_COUNTS
+from app.availability.contract_columns import CONTRACT_COLUMNS, COUNTED, VERDICT_COUNTS, VERDICT_WORDS
 from app.contracts import dated_terms
 from app.contracts.left_out import left_out
+from app.contracts.sla_filter import SlaFilter
 from app.contracts.sla_schemas import SlaOut, SlaTotals
 from app.core.clock import to_wita
-from app.core.tables import COUNT, MOMENT, Column, Table, Text
+from app.core.tables import COUNT, MOMENT, Column, Language, Table, Text
 from app.core.words import joined
 from app.postgres.engine import among
-from app.registry.models import ContractTerms, Provider
+from app.registry import regions
+from app.registry.indonesian import TECHNOLOGIES
+from app.registry.models import Contract, ContractTerms, Provider
 from app.registry.site_labels import CODE, NAME, PROVIDER, REGION_COLUMNS, TECHNOLOGY
 
 WHAT = Text("Pemenuhan kontrak", "Contracts met and missed")
@@ -68,16 +71,44 @@ SUM_COLUMNS = (
 )
 
 
-async def sla_table(session: AsyncSession, response: SlaOut, group: SiteGroup) -> Table:
-    """Return the table of the rows, with their sums on a further sheet."""
+async def sla_table(session: AsyncSession, response: SlaOut, group: SiteGroup, *, filters: SlaFilter) -> Table:
+    """Return the table of the rows, with their sums on a further sheet; it says which rows were asked for."""
     names = {row.slug: row.name for row in await session.execute(select(Provider.slug, Provider.name))}
     rows = [{**row.model_dump(), "provider": names[row.provider]} for row in response.items]
     name = (await name_group(session, group)).title
     title = Text(*(f"{what}: {of}" for what, of in zip(WHAT, name, strict=True)))
     whole = table(title, response, COLUMNS, rows)
-    notes = [*(Text(note.id, note.en) for note in response.notes), METHOD, *await _left_out(session, response)]
+    notes = [*await _filtered(session, filters, names), *(Text(note.id, note.en) for note in response.notes), METHOD]
+    notes += await _left_out(session, response)
     sums = Table(None, SUM_COLUMNS, _sum_rows(response.totals), sheet=Text("Jumlah", "Sums"))
     return replace(whole, notes=[*whole.notes, *notes], further=[sums])
+
+
+async def _filtered(session: AsyncSession, filters: SlaFilter, provider_names: Mapping[str, str]) -> list[Text]:
+    """Return a line on what the rows, and therefore the sums, are confined to."""
+    kinds, technologies = sorted(filters.verdicts), sorted(filters.technologies)
+    of_ids = select(Contract.number).where(among(Contract.id, filters.contract_ids)).order_by(Contract.number)
+    chosen: tuple[tuple[Text, Iterable[Text]], ...] = (
+        (Text("putusan", "verdict"), (Text(VERDICT_WORDS[kind], kind.replace("_", " ")) for kind in kinds)),
+        (Text("penyedia", "provider"), (_name(provider_names[slug]) for slug in filters.providers.values())),
+        (Text("kontrak", "contract"), map(_name, await session.scalars(of_ids))),
+        (Text("wilayah", "region"), (_name(f"{regions.names()[code]} ({code})") for code in filters.regions)),
+        (Text("teknologi", "technology"), (Text(TECHNOLOGIES[name], name) for name in technologies)),
+    )
+    named = [(what, list(values)) for what, values in chosen]
+    indonesian, english = (
+        "; ".join(
+            f"{what.to(language)} {', '.join(value.to(language) for value in values)}"
+            for what, values in named
+            if values
+        )
+        for language in (Language.ID, Language.EN)
+    )
+    return [Text(f"Hanya memuat: {indonesian}", f"Confined to: {english}")] if indonesian else []
+
+
+def _name(name: str) -> Text:
+    return Text(name, name)
 
 
 async def _left_out(session: AsyncSession, response: SlaOut) -> list[Text]:

@@ -57,9 +57,10 @@ class Kind:
     unit: Text | None = None
     number_format: str = "General"
     in_header: bool = True  # False: the header names the unit by itself
+    is_long: bool = False  # texts of a workbook's cells are wrapped
 
 
-TEXT, COUNT = Kind(), Kind(number_format="#,##0")
+TEXT, SENTENCES, COUNT = Kind(), Kind(is_long=True), Kind(number_format="#,##0")
 SECONDS = Kind(Text("detik", "s"), "#,##0")
 PERCENT = Kind(Text("%", "%"), "0.000")
 MILLISECONDS = Kind(Text("ms", "ms"), "0.000")

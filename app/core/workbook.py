@@ -5,6 +5,8 @@ Rows may be appended in chunks; openpyxl keeps them on disk until the workbook i
 
 import io
 from collections.abc import Iterable, Sequence
+from copy import copy
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, BinaryIO, cast
 
@@ -15,7 +17,7 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
 from app.core.clock import utc_now
-from app.core.tables import Column, Language, Row, Table, Text
+from app.core.tables import TEXT, Column, Kind, Language, Row, Table, Text
 from app.core.tabular import FORMULA, Cell
 
 DICTIONARY_SHEET = Text("Kamus data", "Data dictionary")
@@ -29,12 +31,13 @@ DICTIONARY_HEADER = (
 DICTIONARY_WIDTHS = (34, 30, 10, 100, 50)
 BOLD, TITLE, HEADER_FILL = Font(bold=True), Font(bold=True, size=14), PatternFill("solid", fgColor="DDEBF7")
 A4 = 9  # as a workbook calls it
-MIN_WIDTH, MAX_WIDTH, SAMPLED_ROWS = 10, 40, 200  # widths in characters, fitted to the first rows
+MIN_WIDTH, MAX_WIDTH, MAX_LONG_WIDTH, SAMPLED_ROWS = 10, 40, 80, 200  # widths in characters
 
 
 def xlsx(table: Table, language: Language) -> bytes:
     """Takes a second for some 50,000 cells: call it off the event loop."""
-    book, file = TableWorkbook(table.without_empty(), language), io.BytesIO()
+    further = [each.without_empty() for each in table.further]
+    book, file = TableWorkbook(replace(table.without_empty(), further=further), language), io.BytesIO()
     book.save(file)
     return file.getvalue()
 
@@ -55,7 +58,7 @@ class TableWorkbook:
             self._sheet.append([])
         self._sheet.append(_header(self._sheet, table.header(language)))
         self._last_row = self._header_row
-        self._styles = [_number_style(self._sheet, column.kind.number_format) for column in table.columns]
+        self._styles = [_style(self._sheet, column.kind) for column in table.columns]
         self.append(table.rows)
 
     def _set_up_page(self) -> None:
@@ -66,12 +69,7 @@ class TableWorkbook:
         sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
         sheet.sheet_properties.pageSetUpPr.fitToPage = True
         sheet.print_title_rows = f"{self._header_row}:{self._header_row}"
-        sampled = list(self._table.cells(self._table.rows[:SAMPLED_ROWS], language))
-        for number, column in enumerate(columns):
-            widths = [len(_shown(row[number])) for row in sampled]
-            words = [len(word) for word in column.header(language).split()]
-            width = max(MIN_WIDTH, min(MAX_WIDTH, max([*widths, *words]) + 2))
-            sheet.column_dimensions[get_column_letter(number + 1)].width = width
+        _fit_columns(sheet, self._table, language)
 
     def append(self, rows: Iterable[Row]) -> None:
         for cells in self._table.cells(rows, self._language):
@@ -92,14 +90,21 @@ def _add_table(workbook: Workbook, table: Table, language: Language) -> None:
     """Add a sheet with the table's header and rows alone."""
     sheet: Any = workbook.create_sheet(table.sheet.to(language))
     sheet.freeze_panes = "A2"
-    rows = list(table.cells(table.rows, language))
-    for number, header in enumerate(table.header(language)):
-        shown = [len(_shown(row[number])) for row in rows] + [len(word) for word in header.split()]
-        sheet.column_dimensions[get_column_letter(number + 1)].width = max(MIN_WIDTH, min(MAX_WIDTH, max(shown) + 2))
+    _fit_columns(sheet, table, language)
     sheet.append(_header(sheet, table.header(language)))
-    styles = [_number_style(sheet, column.kind.number_format) for column in table.columns]
-    for row in rows:
+    styles = [_style(sheet, column.kind) for column in table.columns]
+    for row in table.cells(table.rows, language):
         sheet.append([_cell(sheet, *pair) for pair in zip(row, styles, strict=True)])
+
+
+def _fit_columns(sheet: Any, table: Table, language: Language) -> None:
+    """Make each column as wide as its first rows and the longest word of its header need, within bounds."""
+    sampled = list(table.cells(table.rows[:SAMPLED_ROWS], language))
+    for number, column in enumerate(table.columns):
+        needed = [len(_shown(row[number])) for row in sampled] + [len(word) for word in column.header(language).split()]
+        most = MAX_LONG_WIDTH if column.kind.is_long else MAX_WIDTH
+        width = max(MIN_WIDTH, min(most, max(needed) + 2))
+        sheet.column_dimensions[get_column_letter(number + 1)].width = width
 
 
 def _add_dictionary(workbook: Workbook, columns: Sequence[Column], language: Language) -> None:
@@ -133,18 +138,20 @@ def _styled(sheet: Any, text: str, **style: Any) -> Any:
     return cell
 
 
-def _number_style(sheet: Any, number_format: str) -> Any:
+def _style(sheet: Any, kind: Kind) -> Any:
     """Return the style of all cells of a column: openpyxl would look it up again for each."""
-    if number_format == "General":
+    if kind == TEXT:
         return None
     cell: Any = WriteOnlyCell(sheet, 0)
-    cell.number_format = number_format
+    cell.number_format = kind.number_format
+    if kind.is_long:
+        cell.alignment = Alignment(wrap_text=True, vertical="top")
     return cell._style
 
 
 def _cell(sheet: Any, value: Cell, style: Any) -> Any:
     if isinstance(value, str):
-        return _text_cell(sheet, value)
+        return _text_cell(sheet, value, style)
     if isinstance(value, datetime):
         value = value.replace(tzinfo=None)  # in WITA, as the header says: a workbook has no zones
     if value is None or style is None:
@@ -154,15 +161,21 @@ def _cell(sheet: Any, value: Cell, style: Any) -> Any:
     return cell
 
 
-def _text_cell(sheet: Any, text: str) -> Any:
+def _text_cell(sheet: Any, text: str, style: Any = None) -> Any:
     """Mark what looks like a formula as quoted, so that it stays a text after somebody has edited it in Excel."""
     text = ILLEGAL_CHARACTERS_RE.sub("", text)
-    if not text.startswith("#") and not FORMULA.match(text):
+    is_odd = text.startswith("#") or FORMULA.match(text) is not None
+    if style is None and not is_odd:
         return text
-    cell = WriteOnlyCell(sheet, text)
-    cell.data_type, cell.quotePrefix = "s", True
+    cell: Any = WriteOnlyCell(sheet, text)
+    if style is not None:
+        cell._style = copy(style)
+    if is_odd:
+        cell.data_type, cell.quotePrefix = "s", True
     return cell
 
 
 def _shown(value: Cell) -> str:
-    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else "" if value is None else str(value)
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

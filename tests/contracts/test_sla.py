@@ -253,11 +253,25 @@ async def test_the_list_goes_into_a_letter(session: AsyncSession, cast: Cast) ->
         72_000,
         "SID-7",
     )
+    short_s = 72_000 - round((END - START).total_seconds()) // 100
+    assert (row["Target (%)"], row["Kurang dari target (detik)"]) == (99, short_s)
     rows = [[cell.value for cell in cells] for cells in sums.iter_rows()]
     of = [dict(zip(rows[0], values, strict=True)) for values in rows[1:]]
     assert [line["Jumlah menurut"] for line in of] == ["seluruhnya", "kontrak", "penyedia", "kabupaten/kota"]
     assert {line["Dihitung putus (detik)"] for line in of} == {72_000}
     assert {line["Putusan: tidak tercapai"] for line in of} == {1}
+    assert not [name for name in rows[0] if str(name).startswith("Dikecualikan: cuaca")], "nothing was left out for it"
+
+
+async def test_a_file_says_which_rows_were_asked_for(session: AsyncSession, cast: Cast) -> None:
+    await month(session, cast)
+    params = {"period": f"{MONTH:%Y-%m}", "verdict": "no_contract,missed", "technology": "leo,fiber", "format": "xlsx"}
+    answer = await cast.sari.get("/sla", params=params | {"provider": "telkom-wms,iconplus", "region": "64.02"})
+    assert 'filename="sla-missed-no-contract-64.02' in answer.headers["content-disposition"].replace("_", "-")
+    heading = [row[0].value for row in load_workbook(io.BytesIO(answer.content)).worksheets[0].iter_rows(max_row=6)]
+    (line,) = [str(text) for text in heading if str(text).startswith("Hanya memuat: ")]
+    assert "putusan tidak tercapai, tanpa kontrak; penyedia " in line
+    assert "; wilayah Kabupaten Kutai Kartanegara (64.02); teknologi serat optik, " in line
 
 
 async def test_a_file_lists_every_row(session: AsyncSession, cast: Cast) -> None:

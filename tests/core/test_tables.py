@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,18 @@ from app.core import tables, workbook
 from app.core.clock import midnight
 from app.core.errors import Invalid
 from app.core.periods import Period
-from app.core.tables import MOMENT, PERCENT, SECONDS, Column, Language, Table, Text, file_name, require_few_rows
+from app.core.tables import (
+    MOMENT,
+    PERCENT,
+    SECONDS,
+    SENTENCES,
+    Column,
+    Language,
+    Table,
+    Text,
+    file_name,
+    require_few_rows,
+)
 from app.core.tabular import Separator
 
 AT = datetime(2026, 9, 30, 16, 0, 0, tzinfo=UTC)
@@ -123,3 +135,16 @@ def test_a_workbook_leaves_out_sparse_columns_that_no_row_has_and_csv_keeps_them
     both = Table(None, columns, [{"code": "a", "excluded": {}}, {"code": "b", "excluded": {"power": 300}}])
     assert [column.name for column in both.without_empty().columns] == ["code", "power"]
     assert lines(both, Language.API)[1:] == [["a", "0", "0"], ["b", "300", "0"]]
+
+
+def test_sentences_are_wrapped_and_the_columns_of_a_further_sheet_fit_and_are_not_empty() -> None:
+    sentence = "Tidak tercapai: ketersediaan paling tinggi 98,994%. " * 4
+    columns = (Column("reason", "Penjelasan", "Reason", SENTENCES), Column("hail", "Es", "Hail", SECONDS, sparse=True))
+    further = Table(None, (*columns, Column("s", "Detik", "s", SECONDS)), [{"reason": "", "s": 1_234_567_890}])
+    table = Table(None, columns, [{"reason": sentence}], further=[replace(further, sheet=Text("Jumlah", "Sums"))])
+    first, sums = load_workbook(io.BytesIO(workbook.xlsx(table, Language.ID))).worksheets[:2]
+    assert first["A2"].value == sentence
+    assert first["A2"].alignment.wrap_text
+    assert first.column_dimensions["A"].width == 80
+    assert [cell.value for cell in sums[1]] == ["Penjelasan", "Detik (detik)"]
+    assert sums.column_dimensions["B"].width == len("1.234.567.890") + 2
