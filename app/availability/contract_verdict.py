@@ -159,9 +159,18 @@ def _required(stretches: Sequence[Stretch], required_pct: Decimal | None) -> dic
 
 
 def _required_pct(stretches: Sequence[Stretch], verdict: str | None) -> Decimal | None:
-    """Return what all terms together require, rounded so that it does not contradict the verdict."""
+    """Return what all terms together require, rounded down as all percentages are.
+
+    It is the same whatever the verdict. Only where the best that was missed would read the same is it rounded up.
+    """
     service_s = sum(stretch.tally.service_s for stretch in stretches)
     if service_s == 0:
         return None
-    rounding = ROUND_CEILING if verdict == "missed" else ROUND_FLOOR
-    return (100 * contract_tally.required_s(stretches) / service_s).quantize(Decimal("0.001"), rounding)
+    kept_s = service_s - sum(stretch.tally.counted_down_s for stretch in stretches)
+    required_s, decimals = contract_tally.required_s(stretches), Decimal("0.001")
+    best, required = (
+        (100 * each / service_s).quantize(decimals, ROUND_FLOOR) for each in (Decimal(kept_s), required_s)
+    )
+    if verdict == "missed" and best == required:
+        return (100 * required_s / service_s).quantize(decimals, ROUND_CEILING)
+    return required

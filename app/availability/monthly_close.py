@@ -15,8 +15,8 @@ from app.availability.contract_verdict import contract_fields
 from app.availability.counting import tally_parts
 from app.availability.models import ClosedMonth, MonthCorrection
 from app.availability.tally import uptime_row
-from app.core.clock import WITA, WITA_SQL, midnight, to_slot
-from app.core.periods import Period, Step
+from app.core.clock import WITA, WITA_SQL, to_slot
+from app.core.periods import Period, whole_month
 from app.judging.invalidation import CLOSES_AFTER_DAYS
 from app.postgres.engine import Counter, among, bump
 from app.registry.models import Site
@@ -70,7 +70,7 @@ async def close_months(session: AsyncSession, now: datetime, *, batch: int = BAT
 
 async def closed_figures(session: AsyncSession, site_id: int, parts: Sequence[Period]) -> dict[Period, dict[str, Any]]:
     """Return the stored rows of those parts that are whole closed months."""
-    months = {month: part for part in parts if (month := _month_of(part)) is not None}
+    months = {month: part for part in parts if (month := part.month) is not None}
     if not months:
         return {}
     query = select(ClosedMonth).where(ClosedMonth.site_id == site_id, ClosedMonth.month.in_(months))
@@ -84,7 +84,7 @@ async def closed_rows(session: AsyncSession, site_ids: Collection[int], part: Pe
 
     Months that were closed before contracts' figures were stored are left out.
     """
-    if (month := _month_of(part)) is None:
+    if (month := part.month) is None:
         return {}
     closed, corrected = (
         select(table.site_id, table.figures["contract"], table.figures["contracts"], *columns).where(
@@ -108,17 +108,6 @@ async def closed_rows(session: AsyncSession, site_ids: Collection[int], part: Pe
 def _with_correction(closed: ClosedMonth, corrected: MonthCorrection | None) -> dict[str, Any]:
     correction = corrected and {**corrected.figures, "recorded_at": corrected.recorded_at, "reason": corrected.reason}
     return {**closed.figures, "closed_at": closed.closed_at, "correction": correction}
-
-
-def _month_of(part: Period) -> date | None:
-    """Return the month's first day if the part is a whole month."""
-    first = part.start.astimezone(WITA).date()
-    return first if first.day == 1 and part == _period(first) else None
-
-
-def _period(month: date) -> Period:
-    start = midnight(month)
-    return next(Period(start, start + timedelta(days=40)).split(Step.MONTH))
 
 
 def _last_due(now: datetime) -> datetime:
@@ -182,7 +171,7 @@ async def _last_corrections(
 
 async def _figures(session: AsyncSession, site_ids: Sequence[int], month: date, *, now: datetime) -> dict[int, Any]:
     """Return the uptime rows of the month by site, as they are stored."""
-    period = _period(month)
+    period = whole_month(month)
     sites = await site_history.list_sites(session, select(Site.id).where(among(Site.id, site_ids)))
     histories = await site_history.load_histories(session, sites, period.start, period.end, now=now)
     names = await contract_names(session, set().union(*(history.contract_ids for history in histories.values())))

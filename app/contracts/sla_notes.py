@@ -1,11 +1,12 @@
 """What a reader of the month's list has to know beside its figures, in both languages. Pure."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.core.clock import WITA, midnight
 from app.core.periods import Period, first_of_next_month
 from app.core.words import Bilingual, in_words
+from app.judging.invalidation import CLOSES_AFTER_DAYS
 
 
 def notes(period: Period, settled: datetime, now: datetime) -> Iterator[Bilingual]:
@@ -13,6 +14,14 @@ def notes(period: Period, settled: datetime, now: datetime) -> Iterator[Bilingua
     if _is_part_of_running_month(period, now):
         yield in_words(
             "The month is not over: figures reach up to {until}, and may still change.", until=wita(period.end)
+        )
+    if period.month is None and period.start < midnight(now.astimezone(WITA).date().replace(day=1)):
+        yield in_words("These are the figures as known now: only a whole month is told as it was closed.")
+    closes = period.end + timedelta(days=CLOSES_AFTER_DAYS)
+    if period.month is not None and period.end <= now < closes:
+        yield in_words(
+            "The month closes on {closes}: until then causes, maintenance and contracts may change its figures.",
+            closes=wita(closes),
         )
     if settled < period.end:
         yield in_words("From {settled} on the figures are still being judged.", settled=wita(settled))

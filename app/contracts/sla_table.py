@@ -112,19 +112,27 @@ def _name(name: str) -> Text:
 
 
 async def _left_out(session: AsyncSession, response: SlaOut) -> list[Text]:
-    """Return what each contract leaves out, by its terms on the last day of the period."""
+    """Return what each contract leaves out, again from each day on from which it was something else."""
     numbers = {of.contract.id: of.contract.number for of in response.totals.by_contract}
-    last_day = to_wita(response.to - timedelta(seconds=1)).date()
+    first, last = to_wita(response.from_).date(), to_wita(response.to - timedelta(seconds=1)).date()
     terms: dict[int, list[ContractTerms]] = {contract_id: [] for contract_id in numbers}
     query = select(ContractTerms).where(among(ContractTerms.contract_id, numbers)).order_by(ContractTerms.started_on)
     for each in await session.scalars(query):
         terms[each.contract_id].append(each)
     texts = []
     for contract_id, number in numbers.items():
-        what = joined(left_out(dated_terms.in_force(terms[contract_id], last_day)), "; ")
-        texts.append(
-            Text(f"Kontrak {number} tidak menghitung: {what['id']}", f"Contract {number} leaves out: {what['en']}")
-        )
+        told = None
+        for day in (first, *(each.started_on for each in terms[contract_id] if first < each.started_on <= last)):
+            what = joined(left_out(dated_terms.in_force(terms[contract_id], day)), "; ")
+            sejak, since = ("", "") if told is None else (f" sejak {day}", f" from {day} on")
+            if what != told:
+                texts.append(
+                    Text(
+                        f"Kontrak {number}{sejak} tidak menghitung: {what['id']}",
+                        f"Contract {number}{since} leaves out: {what['en']}",
+                    )
+                )
+            told = what
     return texts
 
 

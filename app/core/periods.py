@@ -27,6 +27,12 @@ class Period:
     start: datetime
     end: datetime
 
+    @property
+    def month(self) -> date | None:
+        """Return the first day of the month in WITA that it is; None unless it is a whole one."""
+        first = self.start.astimezone(WITA).date()
+        return first if first.day == 1 and self == whole_month(first) else None
+
     def split(self, step: Step) -> Iterator["Period"]:
         """Yield its parts by WITA hours, days or months; the first and the last may be shorter."""
         low = self.start
@@ -43,6 +49,11 @@ def _next_boundary(moment: datetime, step: Step) -> datetime:
     if step is Step.DAY:
         return midnight(local.date() + timedelta(days=1))
     return midnight(first_of_next_month(local.date()))
+
+
+def whole_month(first: date) -> Period:
+    """Return the month that begins on that day, in WITA."""
+    return Period(midnight(first), midnight(first_of_next_month(first)))
 
 
 def first_of_next_month(day: date) -> date:

@@ -71,6 +71,12 @@ def test_where_terms_change_each_stretch_needs_its_own_target_and_is_shown() -> 
     contract = fields["contract"]
     assert (fields["sla_target_pct"], fields["sla_verdict"], contract["target_pct"]) == (None, "met", None)
     assert "98.048% is required" in contract["reason"]["en"], "95% of ten days and 99.5% of twenty-one"
+    for counted, required in (
+        (200_000, 98.048),
+        (52_281, 98.049),
+    ):  # only told apart where the best would read the same
+        missed = contract_fields(policies, {first: tally(10, counted), second: tally(21)}, NAMES, OCTOBER)["contract"]
+        assert (missed["verdict"], missed["required_pct"]) == ("missed", required)
     shown = [(s["terms_on"], s["target_pct"], s["counted_down_s"], s["verdict"]) for s in contract["stretches"]]
     assert shown == [(date(2026, 10, 1), 95.0, 40_000, "met"), (date(2026, 10, 11), 99.5, 8_000, "met")]
     assert [s["from"] for s in contract["stretches"]] == [OCTOBER.start, midnight(date(2026, 10, 11))]

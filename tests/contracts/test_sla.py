@@ -9,7 +9,7 @@ import pytest
 from openpyxl import load_workbook
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.contracts import sla_routes
+from app.contracts import sla_notes, sla_routes
 from app.contracts.sla_schemas import SlaOut
 from app.core import tables
 from app.core.clock import WITA
@@ -313,6 +313,37 @@ async def test_a_verdict_says_of_which_days_it_speaks(session: AsyncSession, cas
     assert (none["contract"], none["verdict"]) == (None, None)
     running = await get(cast.sari, "/sla", period=f"{datetime.now(WITA):%Y-%m}")
     assert "not over" in running["notes"][0]["en"]
+
+
+async def test_the_list_says_whether_its_figures_are_closed(session: AsyncSession, cast: Cast) -> None:
+    await month(session, cast)
+    assert (await sla(cast))["notes"] == []
+    for start, end in ((START, END - timedelta(seconds=1)), (START - timedelta(days=1), END)):
+        (note,) = (await get(cast.sari, "/sla", **{"from": start, "to": end}))["notes"]
+        assert "as known now" in note["en"]
+    before_it_closes = [note["en"] for note in sla_notes.notes(Period(START, END), END, CLOSES - timedelta(hours=1))]
+    assert [note[:21] for note in before_it_closes] == ["The month closes on 2"]
+    assert [*sla_notes.notes(Period(START, END), END, CLOSES)] == []
+
+
+async def test_a_letter_says_what_was_left_out_before_the_terms_changed(session: AsyncSession, cast: Cast) -> None:
+    site_id = await site_down(session, cast, 1)
+    changed = MONTH + timedelta(days=15)
+    terms = {"sla_target_pct": 99, "excluded_causes": ["power"]}
+    in_month = (changed, terms | {"excluded_causes": []})
+    same, after = (changed + timedelta(days=3), {**in_month[1], "sla_target_pct": 95}), (NEXT, terms)
+    await under_contract(
+        session, site_id, valid_from=BEGAN.date(), terms=[(BEGAN.date(), terms), in_month, same, after]
+    )
+    answer = await cast.sari.get("/sla", params={"period": f"{MONTH:%Y-%m}", "format": "xlsx", "lang": "en"})
+    sheet = load_workbook(io.BytesIO(answer.content)).worksheets[0]
+    heading = [str(row[0].value) for row in sheet.iter_rows(max_row=12)]
+    number = f"Contract K-{site_id}"
+    first, then = [line for line in heading if line.startswith(number)]
+    assert first.startswith(f"{number} leaves out: ")
+    assert "cause power" in first
+    assert then.startswith(f"{number} from {changed} on leaves out: ")
+    assert "power" not in then
 
 
 async def test_a_new_month_is_not_answered_with_the_one_before(
