@@ -6,7 +6,7 @@ from app.aggregates.selection import SingleSite
 from app.aggregates.series_tables import label_site, of_site, table
 from app.availability.contract_columns import EXCLUDED_COLUMNS, LINK_ROLES
 from app.availability.contract_outage_schemas import ContractOutages
-from app.core.tables import MOMENT, SECONDS, Column, Table, Text
+from app.core.tables import MOMENT, SECONDS, SENTENCES, Column, Table, Text
 from app.registry.indonesian import CAUSES
 from app.registry.site_labels import SITE_LABELS
 
@@ -43,7 +43,7 @@ COLUMNS = (
         meaning="proven, within service hours, outside maintenance: compared with the contract's least duration",
     ),
     Column("min_outage_s", "Batas kontrak", "Contract's least duration", SECONDS),
-    Column("why", "Penjelasan", "Why"),
+    Column("why", "Penjelasan", "Why", SENTENCES),
     Column("cause", "Penyebab", "Cause", words=CAUSES),
     Column("cause_set_by", "Penyebab ditetapkan oleh", "Cause set by"),
     Column("cause_set_at", "Penyebab ditetapkan", "Cause set at", MOMENT),

@@ -114,11 +114,15 @@ class ContractFigures(BaseModel):
     best_pct: Percentage = Field(description="percent, if all that is unknown had been good")
     target_pct: Percentage = Field(description="percent that the terms require; null if it changed: see stretches")
     required_pct: Percentage = Field(
+        None,
         description="percent required of all service seconds: the target; where it changed, what each stretch needs, "
-        "added up"
+        "added up; null without service, and in months that were closed without it",
     )
-    missed_by_s: int = Field(
-        description="seconds that were counted down beyond what the target allows; 0 unless `missed`", examples=[0]
+    missed_by_s: int | None = Field(
+        None,
+        description="seconds that were counted down beyond what the target allows; 0 unless `missed`; null in months "
+        "that were closed without it",
+        examples=[0],
     )
     verdict: SlaVerdict | None = Field(
         description="`met` if worst_pct reaches the target, `missed` if not even best_pct does, else `undetermined`; "

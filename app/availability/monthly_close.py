@@ -22,7 +22,8 @@ from app.postgres.engine import Counter, among, bump
 from app.registry.models import Site
 
 BATCH = 500  # site-months a run
-WORDS = {"reason", "number", "provider"}  # in stored figures: how a verdict is told, and a contract named
+# In stored figures: how a verdict is told, and a contract named; what follows from the others, and earlier ones lack.
+UNCOMPARED = {"reason", "number", "provider", "required_pct", "missed_by_s"}
 CHUNK = 10  # sites at a time: the worker's event loop runs probes in between
 
 # Every month that is due to be closed and in which the site was in service under a valid contract.
@@ -145,14 +146,14 @@ async def _correct(session: AsyncSession, stale: Sequence[tuple[int, date, str]]
 
 def _is_corrected(published: dict[str, Any], figures: dict[str, Any]) -> bool:
     """Whether a figure differs: not its words, how a contract is named, or what months closed earlier do not have."""
-    return any(_without_words(figures.get(name)) != _without_words(value) for name, value in published.items())
+    return any(_compared(figures.get(name)) != _compared(value) for name, value in published.items())
 
 
-def _without_words(value: Any) -> Any:
+def _compared(value: Any) -> Any:
     if isinstance(value, list):
-        return [_without_words(item) for item in value]
+        return [_compared(item) for item in value]
     if isinstance(value, dict):
-        return {name: _without_words(item) for name, item in value.items() if name not in WORDS}
+        return {name: _compared(item) for name, item in value.items() if name not in UNCOMPARED}
     return value
 
 

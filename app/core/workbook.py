@@ -145,7 +145,7 @@ def _style(sheet: Any, kind: Kind) -> Any:
     cell: Any = WriteOnlyCell(sheet, 0)
     cell.number_format = kind.number_format
     if kind.is_long:
-        cell.alignment = Alignment(wrap_text=True, vertical="top")
+        cell.alignment = Alignment(wrap_text=True)
     return cell._style
 
 

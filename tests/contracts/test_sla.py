@@ -231,6 +231,23 @@ async def test_a_closed_month_keeps_its_figures_with_the_correction_beside(sessi
     assert answer["totals"]["all"]["verdicts"]["missed"] == 1
 
 
+async def test_a_month_closed_before_the_shortfall_was_stored_is_answered_and_not_corrected_for_it(
+    session: AsyncSession, cast: Cast
+) -> None:
+    site_id = (await month(session, cast))["missed"]
+    await count(session)
+    await close(session, CLOSES)
+    await execute(
+        session,
+        "UPDATE closed_month SET figures = figures #- '{contract,required_pct}' #- '{contract,missed_by_s}'",
+    )
+    async with session.begin():
+        await invalidation.invalidate(session, [DirtyRange(site_id, START, END)], reason="late readings")
+    await close(session, CLOSES + timedelta(days=1))
+    row = next(row for row in (await sla(cast))["items"] if row["site_id"] == site_id)
+    assert (row["verdict"], row["missed_by_s"], row["correction"]) == ("missed", None, None)
+
+
 async def test_the_list_goes_into_a_letter(session: AsyncSession, cast: Cast) -> None:
     await month(session, cast)
     await count(session)
