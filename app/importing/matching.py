@@ -43,6 +43,13 @@ def _unknown_node(code: str) -> Fault:
     )
 
 
+def leave_coming_contract(row: SheetRow, site: Site | None, index: RegistryIndex) -> None:
+    """Take a contract out of the row that the site will be under from that very day on: it changes nothing."""
+    contract_id, start = row.values.get("contract_id"), row.values.get("contract_from")
+    if site is not None and (site.id, contract_id, start) in index.coming:
+        del row.values["contract_id"], row.values["contract_from"]
+
+
 def _unknown_contract(number: str) -> Fault:
     return Fault(
         "contract_id",

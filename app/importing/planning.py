@@ -79,6 +79,7 @@ def _draft(rows: Sequence[SheetRow], index: RegistryIndex, policy: AddressPolicy
         wrong = {fault.field for fault in row.faults}
         unmatched = site is None and bool(wrong & IDENTIFYING)
         matching.resolve_parent(row, site, index)
+        matching.leave_coming_contract(row, site, index)
         current = {} if site is None else drafts.current_values(site)  # unchanged fields are not validated again
         body = {n: value for n, value in row.values.items() if n not in NOT_DRAFTED and value != current.get(n)}
         row.draft, faults = drafts.parse(body, site=site, model=EditableFields if unmatched else None)

@@ -1,8 +1,9 @@
 """Load what the names and codes of a file may refer to in the registry."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 
 from sqlalchemy import ARRAY, Text, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +17,7 @@ from app.importing.provider_names import ProviderFinder
 from app.importing.rows import SheetRow
 from app.importing.villages import VillageFinder
 from app.postgres.engine import among
-from app.registry.models import Contract, Lifecycle, Provider, RegionAlias, Site, SiteKind
+from app.registry.models import Contract, Lifecycle, Provider, RegionAlias, Site, SiteContract, SiteKind
 from app.registry.vocabulary import fold
 
 
@@ -32,6 +33,7 @@ class RegistryIndex:
     by_code: Mapping[str, Site] = field(default_factory=dict)
     by_village: Mapping[str, list[Site]] = field(default_factory=dict)
     parents: Mapping[int, str] = field(default_factory=dict)  # codes by id, of the sites' present parents
+    coming: Collection[tuple[int, int, date]] = frozenset()  # contracts that begin later: site, contract, first day
 
 
 async def load(session: AsyncSession, *, caller: Caller) -> RegistryIndex:
@@ -73,4 +75,17 @@ async def with_sites(session: AsyncSession, index: RegistryIndex, rows: Sequence
         by_village[site.village_code].append(site)
     parent_ids = {site.parent_id for site in by_code.values() if site.parent_id is not None}
     parents = await session.execute(select(Site.id, Site.code).where(among(Site.id, parent_ids)))
-    return replace(index, by_code=by_code, by_village=by_village, parents={row.id: row.code for row in parents})
+    coming = await session.execute(
+        select(SiteContract.site_id, SiteContract.contract_id, SiteContract.started_on).where(
+            among(SiteContract.site_id, {site.id for site in by_code.values()}),
+            SiteContract.started_on > today(),
+            SiteContract.withdrawn_at.is_(None),
+        )
+    )
+    return replace(
+        index,
+        by_code=by_code,
+        by_village=by_village,
+        parents={row.id: row.code for row in parents},
+        coming={(row.site_id, row.contract_id, row.started_on) for row in coming},
+    )

@@ -69,6 +69,20 @@ async def test_a_new_site_comes_under_its_contract_on_the_day_that_its_sheet_say
     assert await assignments(cast, row["site_id"]) == [(contract["number"], start.isoformat(), None, None)]
 
 
+async def test_the_same_file_again_changes_nothing_where_contracts_begin_later(cast: Cast) -> None:
+    contract, later = await create_contract(cast), await create_contract(cast, number="K-2")
+    start = ago(-30).isoformat()
+    file = f"{HEADER};Nomor kontrak;Mulai kontrak\n{MUARA};{contract['number']};{start}"
+    (row,) = await rows(cast.ana, file)
+    url = f"/sites/{row['site_id']}/contracts"
+    planned = (await cast.sari.get(url)).json()["items"]
+    assert [item["verdict"] for item in await rows(cast.ana, file)] == ["same"]
+    assert (await cast.sari.get(url)).json()["items"] == planned
+    (other,) = await rows(cast.ana, file.replace(contract["number"], later["number"]))
+    assert other["verdict"] == "update"
+    assert await assignments(cast, row["site_id"]) == [("K-2", start, None, None)]
+
+
 async def test_an_earlier_start_of_a_registered_site_is_the_provinces_and_needs_a_reason(
     cast: Cast, session: AsyncSession
 ) -> None:
