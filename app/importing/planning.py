@@ -73,7 +73,9 @@ def _resolve_names(rows: Sequence[SheetRow], index: RegistryIndex) -> None:
 
 
 def _draft(rows: Sequence[SheetRow], index: RegistryIndex, policy: AddressPolicy, probe: ProbeKind | None) -> None:
+    names = index.names
     for row in rows:
+        row.names = names
         site = matching.find_site(row, index)
         default_probe.apply(row, site, policy, probe)
         wrong = {fault.field for fault in row.faults}

@@ -30,17 +30,24 @@ class RegistryIndex:
     providers: ProviderFinder
     nodes: Mapping[str, int]  # ids by code
     contracts: Mapping[str, int]  # ids by folded number
+    contract_numbers: Mapping[int, str]
     by_code: Mapping[str, Site] = field(default_factory=dict)
     by_village: Mapping[str, list[Site]] = field(default_factory=dict)
     parents: Mapping[int, str] = field(default_factory=dict)  # codes by id, of the sites' present parents
     coming: Collection[tuple[int, int, date]] = frozenset()  # contracts that begin later: site, contract, first day
+
+    @property
+    def names(self) -> dict[str, Mapping[int, str]]:
+        """What people call that which sites refer to by id, by the site's field."""
+        nodes = {node_id: code for code, node_id in self.nodes.items()}
+        return {"contract_id": self.contract_numbers, "parent_id": {**nodes, **self.parents}}
 
 
 async def load(session: AsyncSession, *, caller: Caller) -> RegistryIndex:
     """Load all but the sites: those are loaded once villages are known (`with_sites`)."""
     node = (Site.kind == SiteKind.NODE) & (Site.lifecycle != Lifecycle.RETIRED)
     nodes = await session.execute(select(Site.code, Site.id).where(node, visible_to(caller, Site)))
-    contracts = await session.execute(select(Contract.number, Contract.id))
+    contracts = (await session.execute(select(Contract.number, Contract.id))).all()
     in_force = RegionAlias.valid_to.is_(None) | (RegionAlias.valid_to <= today())
     aliases = await session.execute(select(RegionAlias.code, RegionAlias.region_code).where(in_force))
     providers = await session.scalars(select(Provider).order_by(Provider.slug))
@@ -51,6 +58,7 @@ async def load(session: AsyncSession, *, caller: Caller) -> RegistryIndex:
         provider_names.finder(providers, near_names),
         {row.code: row.id for row in nodes},
         {fold(row.number): row.id for row in contracts},
+        {row.id: row.number for row in contracts},
     )
 
 

@@ -132,13 +132,14 @@ def row_lines(row: SheetRow, verdict: RowVerdict, *, language: str) -> Iterator[
         yield _column_name("village_code", language), f"{code} {names[code]}, Kecamatan {names[code[:8]]}"
     if verdict is RowVerdict.UPDATE:
         for name, (before, after) in row.changes.items():
-            yield _column_name(name, language), _change(name, before, after, language)
+            yield _column_name(name, language), _change(name, before, after, row.names.get(name, {}), language)
 
 
-def _change(field: str, before: Any, after: Any, language: str) -> str:
+def _change(field: str, before: Any, after: Any, names: Mapping[int, str], language: str) -> str:
     """Personal data are never shown, only that they change."""
     if field in PERSONAL:
         return CHANGED[language]
+    before, after = names.get(before, before), names.get(after, after)
     return f"{_value(field, before, language)} → {_value(field, after, language)}"
 
 

@@ -1,6 +1,7 @@
 """One row of a sheet: its parsed values, and what the import finds wrong with it."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ class SheetRow:
     contradicts_earlier: bool = False  # an earlier row of the same site
     sheet: str | None = None  # its name, where the file has rows on several sheets
     heading: str | None = None  # code of the region that a title or a row above names
+    names: Mapping[str, Mapping[int, str]] = field(default_factory=dict)  # of what fields refer to by id, by field
     assumed_probe: ProbeKind | None = None  # of a new site whose sheet does not say it
 
     @property

@@ -7,6 +7,7 @@ import openpyxl
 
 from tests.conftest import Cast
 from tests.factories import VILLAGE, register
+from tests.support.contracts import create_contract
 from tests.support.imports import HEADER, MUARA, fault_codes, repack, saved, upload
 
 INDONESIAN = {"Accept-Language": "id"}
@@ -97,6 +98,18 @@ async def test_the_report_shows_changes_and_the_village_found_but_no_contacts(ca
         "Telepon kontak: diubah",
     ]
     assert page["J3"].value == "Kode desa/kelurahan: 64.02.05.2004 Muara Badak Ilir, Kecamatan Muara Badak"
+
+
+async def test_the_report_calls_contracts_and_parents_by_number_and_code(cast: Cast) -> None:
+    contract, site = await create_contract(cast), await register(cast)
+    node = await register(cast, kind="node", host="198.51.100.77")
+    file = f"Kode titik akses;Nomor kontrak;Simpul induk\n{site['code']};{contract['number']};{node['code']}"
+    answer = await upload(cast.ana, file, INDONESIAN, dry_run=True, format="xlsx")
+    page = openpyxl.load_workbook(io.BytesIO(answer.content)).worksheets[0]
+    assert str(page["E2"].value).splitlines() == [
+        f"Simpul induk: (kosong) → {node['code']}",
+        f"Nomor kontrak: (kosong) → {contract['number']}",
+    ]
 
 
 async def test_the_report_marks_wrong_cells_and_imports_like_the_original(cast: Cast) -> None:
