@@ -51,6 +51,7 @@ OUTAGES: dict[str, Any] = {
     "from": "2026-10-01T00:00:00+08:00",
     "to": "2026-11-01T00:00:00+08:00",
     "settled_until": "2026-11-01T00:00:00+08:00",
+    "closed_at": None,
     "contracts": [VERDICT],
     "items": [OUTAGE],
     "next_cursor": None,
@@ -119,6 +120,11 @@ class ContractOutages(MarksSimulatedPast):
     from_: WitaMoment = Field(alias="from", description="start of the period", examples=[OUTAGES["from"]])
     to: WitaMoment = Field(description="end of the period, exclusive", examples=[OUTAGES["to"]])
     settled_until: SettledUntil
+    closed_at: WitaMoment | None = Field(
+        description="when the month was closed: /sla and /uptime have its figures of then, all here is as known now; "
+        "null: not closed, or no whole month",
+        examples=["2026-11-09T00:05:00+08:00"],
+    )
     contracts: list[ContractVerdict] = Field(
         description="verdicts of the period: counted seconds, and those excluded other than by maintenance while the "
         "site was up, are the sums of the outages of all pages",

@@ -1,5 +1,7 @@
 """The outages behind a contract's verdict as a table: the annex of a letter."""
 
+from dataclasses import replace
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.aggregates.selection import SingleSite
@@ -11,6 +13,10 @@ from app.registry.indonesian import CAUSES
 from app.registry.site_labels import SITE_LABELS
 
 WHAT = Text("Putus layanan menurut kontrak:", "Outages as the contract counts them:")
+AS_KNOWN_NOW = Text(
+    "Bulan ini sudah ditutup: angka di sini menurut keadaan sekarang, angka penutupan ada di daftar bulanan.",
+    "This month is closed: figures here are as known now, those it was closed with are in the month's list.",
+)
 KINDS = {"downtime": "putus", "degraded": "menurun"}
 COLUMNS = (
     *(column for column in SITE_LABELS if column.name != "contract_number"),
@@ -55,4 +61,5 @@ COLUMNS = (
 async def contract_outages_table(session: AsyncSession, response: ContractOutages, site: SingleSite) -> Table:
     labels = await label_site(session, site, response.to)
     rows = [{**labels, **outage.model_dump()} for outage in response.items]
-    return table(of_site(WHAT, labels), response, COLUMNS, rows, subject=site.subject)
+    whole = table(of_site(WHAT, labels), response, COLUMNS, rows, subject=site.subject)
+    return whole if response.closed_at is None else replace(whole, notes=[*whole.notes, AS_KNOWN_NOW])

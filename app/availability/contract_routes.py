@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.aggregates.selection import SingleSite
-from app.availability import contract_outages_table
+from app.availability import contract_outages_table, monthly_close
 from app.availability.contract_outage_schemas import ContractOutages
 from app.availability.contract_outages import contract_outages
 from app.core.clock import utc_now
@@ -66,11 +66,13 @@ async def _list(
     now = utc_now()
     settled = await sites_settled_until(session, [site.id], period, now=now)
     answer = await contract_outages(session, site, period, first=first, limit=limit, caller=caller, now=now)
+    closed = await monthly_close.closed_figures(session, site.id, [period])
     last, count = first + limit, answer.pop("count")
     return {
         "from": period.start,
         "to": period.end,
         "settled_until": settled,
+        "closed_at": closed[period]["closed_at"] if period in closed else None,
         **answer,
         "next_cursor": BY_POSITION.write_within(period, last) if last < count else None,
     }

@@ -97,7 +97,7 @@ OUT_EXAMPLE: dict[str, Any] = {
     "id": 7,
     **EXAMPLE,
     "leaves_out": LEAVES_OUT,
-    "terms": [{"started_on": "2026-01-01", **TERMS, "leaves_out": LEAVES_OUT}],
+    "terms": [{"started_on": "2026-01-01", "recorded_at": "2026-01-02T03:04:05Z", **TERMS, "leaves_out": LEAVES_OUT}],
     "version": 1041,
     "created_at": "2026-01-02T03:04:05Z",
 }
@@ -168,10 +168,22 @@ class ContractPatch(BaseModel):
 
 class TermsOut(BaseModel):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"started_on": "2026-01-01", **TERMS, "leaves_out": LEAVES_OUT}]}
+        json_schema_extra={
+            "examples": [
+                {
+                    "started_on": "2026-01-01",
+                    "recorded_at": "2026-01-02T03:04:05Z",
+                    **TERMS,
+                    "leaves_out": LEAVES_OUT,
+                }
+            ]
+        }
     )
 
     started_on: date = Field(description="in force from this day (WITA) until the next terms")
+    recorded_at: datetime = Field(
+        description="when they were recorded, or last changed", examples=["2026-01-02T03:04:05Z"]
+    )
     sla_target_pct: float
     min_outage_s: int
     excluded_causes: list[Cause]

@@ -22,7 +22,12 @@ from app.registry import providers
 from app.registry.models import Contract, ContractTerms, Provider, SiteContract
 
 UNDATED_FIELDS = ("number", "valid_from", "valid_to")
-NOT_AUDITED: Any = {"version": True, "created_at": True, "leaves_out": True, "terms": {"__all__": {"leaves_out"}}}
+NOT_AUDITED: Any = {
+    "version": True,
+    "created_at": True,
+    "leaves_out": True,
+    "terms": {"__all__": {"leaves_out", "recorded_at"}},
+}
 
 
 def _contracts(caller: Caller) -> Select[Contract]:
@@ -67,7 +72,7 @@ async def create_contract(session: AsyncSession, body: ContractIn, *, caller: Ca
     contract = Contract(**undated, version=await next_version(session, Counter.REGISTRY))
     contract.provider, contract.created_at = provider, utc_now()
     terms = {name: fields[name] for name in dated_terms.FIELDS}
-    contract.terms = [ContractTerms(started_on=body.valid_from, **terms)]
+    contract.terms = [ContractTerms(started_on=body.valid_from, recorded_at=contract.created_at, **terms)]
     session.add(contract)
     await _flush(session, body.number)
     await audit.record(session, caller, "create", "contract", contract.id, after=_audit_fields(contract))
@@ -170,7 +175,7 @@ def _set_terms(contract: Contract, terms: dict[str, Any], day: date, valid_to: d
             setattr(current, name, value)
         current.recorded_at = utc_now()
     else:
-        contract.terms.append(ContractTerms(started_on=day, **terms))
+        contract.terms.append(ContractTerms(started_on=day, recorded_at=utc_now(), **terms))
         contract.terms.sort(key=lambda dated: dated.started_on)
     return [dated_terms.days_in_force(contract.terms, day, valid_to)]
 
@@ -221,7 +226,10 @@ def present(contract: Contract) -> dict[str, Any]:
         "version": contract.version,
         "created_at": contract.created_at,
     }
-    history = [{"started_on": terms.started_on, **_term_fields(terms)} for terms in contract.terms]
+    history = [
+        {"started_on": terms.started_on, "recorded_at": terms.recorded_at, **_term_fields(terms)}
+        for terms in contract.terms
+    ]
     return out | _term_fields(dated_terms.in_force(contract.terms, today())) | {"terms": history}
 
 

@@ -1,6 +1,6 @@
 """A closed month keeps what its contract counted, in figures and words; those closed earlier have none of it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -48,6 +48,21 @@ async def test_a_correction_has_the_contract_by_what_became_known_later(
     assert (closed["contract"]["verdict"], closed["contract"]["counted_down_s"]) == ("missed", 4 * 3600)
     corrected = closed["correction"]["contract"]
     assert (corrected["verdict"], corrected["counted_down_s"]) == ("met", 0)
+
+
+async def test_the_outages_of_a_closed_month_say_that_they_are_as_known_now(
+    session: AsyncSession, cast: Cast, contracted: int
+) -> None:
+    url, period = f"/sites/{contracted}/contract-outages", f"{MONTH:%Y-%m}"
+    assert (await get(cast.sari, url, period=period))["closed_at"] is None
+    await close(session, CLOSES)
+    await set_states(session, contracted, (START, "up"), AFTERWARDS)
+    answer = await get(cast.sari, url, period=period)
+    assert datetime.fromisoformat(answer["closed_at"]) == CLOSES
+    assert (answer["contracts"][0]["verdict"], answer["items"]) == ("met", [])
+    annex = await cast.sari.get(url, params={"period": period, "format": "csv", "lang": "en"})
+    assert annex.status_code == 200
+    assert (await get(cast.sari, url, **{"from": START, "to": CLOSES}))["closed_at"] is None
 
 
 async def test_another_name_or_other_words_are_no_correction(session: AsyncSession, contracted: int) -> None:

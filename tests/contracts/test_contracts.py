@@ -221,6 +221,12 @@ async def test_a_change_of_days_before_today_needs_a_reason_which_is_recorded(
     entry = (await cast.sari.get("/audit", params={"object": "contract"})).json()["items"][0]
     assert (entry["actor"], entry["action"], entry["reason"]) == ("token sari", "change", "adendum 2")
     assert (entry["before"]["sla_target_pct"], len(entry["after"]["terms"])) == (99, 2)
+    first, second = allowed.json()["terms"]
+    assert first["recorded_at"] == made["terms"][0]["recorded_at"] < second["recorded_at"]
+    again = {"sla_target_pct": 90, "effective_from": day(-1), "reason": "adendum 3"}
+    rewritten = (await cast.sari.patch(f"/contracts/{made['id']}", again)).json()["terms"]
+    assert rewritten[0] == first
+    assert rewritten[1]["recorded_at"] > second["recorded_at"]
 
 
 def test_the_examples_in_the_schema_are_valid() -> None:
