@@ -78,7 +78,6 @@ FIELDS: dict[str, Meaning] = COLUMNS | {
     "created_by": Meaning("username of who created it", "ana"),
     "updated_at": Meaning("when it was last changed", MOMENT),
     "cancelled_at": Meaning("when it was cancelled; null: it was not", MOMENT),
-    "cancelled_by": Meaning("username of who cancelled it", "ana"),
     "revoked_at": Meaning("when it was revoked; null: it was not", MOMENT),
     "revoked_by": Meaning("username of who revoked it", "sari"),
     "disabled_at": Meaning("when it was disabled; null: it is not", MOMENT),

@@ -162,5 +162,5 @@ class WindowOut(BaseModel):
     )
     updated_at: datetime
     cancelled_at: datetime | None
-    cancelled_by: str | None = Field(description="username of who cancelled it; null to a provider")
+    cancelled_by: str | None = Field(description="username of who cancelled it; null to a provider", examples=["ana"])
     version: int = Field(description="opaque; send it back as If-Match")
