@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from app.core.clock import WITA, midnight
 from app.core.periods import Period, first_of_next_month
-from app.core.words import Bilingual, in_words
+from app.core.words import Bilingual, in_words, moment_in_words
 from app.judging.invalidation import CLOSES_AFTER_DAYS
 
 
@@ -13,7 +13,8 @@ def notes(period: Period, settled: datetime, now: datetime) -> Iterator[Bilingua
     """Yield why figures of the period may still change, if they may without a correction."""
     if _is_part_of_running_month(period, now):
         yield in_words(
-            "The month is not over: figures reach up to {until}, and may still change.", until=wita(period.end)
+            "The month is not over: figures reach up to {until}, and may still change.",
+            until=moment_in_words(period.end),
         )
     if period.month is None and period.start < midnight(now.astimezone(WITA).date().replace(day=1)):
         yield in_words("These are the figures as known now: only a whole month is told as it was closed.")
@@ -21,16 +22,12 @@ def notes(period: Period, settled: datetime, now: datetime) -> Iterator[Bilingua
     if period.month is not None and period.end <= now < closes:
         yield in_words(
             "The month closes on {closes}: until then causes, maintenance and contracts may change its figures.",
-            closes=wita(closes),
+            closes=moment_in_words(closes),
         )
     if settled < period.end:
-        yield in_words("From {settled} on the figures are still being judged.", settled=wita(settled))
+        yield in_words("From {settled} on the figures are still being judged.", settled=moment_in_words(settled))
 
 
 def _is_part_of_running_month(period: Period, now: datetime) -> bool:
     month = period.end.astimezone(WITA).date().replace(day=1)
     return midnight(month) < period.end and now < midnight(first_of_next_month(month))
-
-
-def wita(moment: datetime) -> str:
-    return f"{moment.astimezone(WITA):%Y-%m-%d %H:%M:%S} WITA"

@@ -46,7 +46,7 @@ def translate(template: str, values: dict[str, Any], *, language: str) -> str:
 
 
 def write_moment(moment: datetime, *, language: str = "id", seconds: bool = True) -> str:
-    """Return the moment in words, such as `24 November 2026 14.05.00 WITA`."""
-    local = moment.astimezone(WITA)
-    clock = f"{local:%H.%M.%S}" if seconds else f"{local:%H.%M}"
+    """Return the moment in words, such as `24 November 2026 14.05.00 WITA`, in English `14:05:00`."""
+    local, mark = moment.astimezone(WITA), ":" if language == "en" else "."
+    clock = local.strftime(mark.join(["%H", "%M", "%S"] if seconds else ["%H", "%M"]))
     return f"{local.day} {MONTHS[language][local.month - 1]} {local.year} {clock} WITA"

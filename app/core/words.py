@@ -1,12 +1,13 @@
 """Sentences that an answer gives in both languages at once: what a letter or a screen needs, whoever asked."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.core.i18n import translate
+from app.core.i18n import translate, write_moment
 
 LANGUAGES = ("id", "en")
 DAYS = "{n} days"
@@ -45,6 +46,11 @@ def number_in_words(number: float | Decimal) -> Bilingual:
     """Return the number with up to three decimals, after a point or, in Bahasa Indonesia, a comma."""
     text = f"{number:.3f}".rstrip("0").rstrip(".")
     return {"id": text.replace(".", ","), "en": text}
+
+
+def moment_in_words(moment: datetime) -> Bilingual:
+    """Return the moment in WITA, like `24 November 2026 14:05:00 WITA`; in Bahasa Indonesia, with points."""
+    return {language: write_moment(moment, language=language) for language in LANGUAGES}
 
 
 def duration_in_words(seconds: int) -> Bilingual:

@@ -339,7 +339,7 @@ async def test_the_list_says_whether_its_figures_are_closed(session: AsyncSessio
         (note,) = (await get(cast.sari, "/sla", **{"from": start, "to": end}))["notes"]
         assert "as known now" in note["en"]
     before_it_closes = [note["en"] for note in sla_notes.notes(Period(START, END), END, CLOSES - timedelta(hours=1))]
-    assert [note[:21] for note in before_it_closes] == ["The month closes on 2"]
+    assert [note[:22] for note in before_it_closes] == ["The month closes on 9 "]
     assert [*sla_notes.notes(Period(START, END), END, CLOSES)] == []
 
 

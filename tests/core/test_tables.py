@@ -148,3 +148,14 @@ def test_sentences_are_wrapped_and_the_columns_of_a_further_sheet_fit_and_are_no
     assert first.column_dimensions["A"].width == 80
     assert [cell.value for cell in sums[1]] == ["Penjelasan", "Detik (detik)"]
     assert sums.column_dimensions["B"].width == len("1.234.567.890") + 2
+
+
+def test_a_heading_writes_the_time_of_day_as_its_language_does() -> None:
+    assert TABLE.heading(Language.ID, AT)[1:3] == [
+        "Masa: 1 Oktober 2026 00.00.00 WITA sampai 1 November 2026 00.00.00 WITA",
+        "Dibuat: 1 Oktober 2026 00.00.00 WITA",
+    ]
+    assert TABLE.heading(Language.EN, AT)[1:3] == [
+        "Period: 1 October 2026 00:00:00 WITA up to 1 November 2026 00:00:00 WITA",
+        "Made: 1 October 2026 00:00:00 WITA",
+    ]
