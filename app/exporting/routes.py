@@ -67,11 +67,12 @@ async def export_sites(
             await _allow_contacts(session, caller, region)
     columns = sites.columns(contacts=contacts)
     chunks = sites.read_chunks(request.app.state.sessions, filters, caller=caller)
+    name = "-".join(["titik-akses", *filters.regions])
     if format is ExportFormat.CSV:
-        return _stream(files.csv(chunks, columns, language=language, separator=separator), CSV_TYPE, "csv")
+        return _stream(files.csv(chunks, columns, language=language, separator=separator), CSV_TYPE, name, "csv")
     if format is ExportFormat.XLSX:
-        return _stream(files.xlsx(chunks, columns, language=language), XLSX_TYPE, "xlsx")
-    return _stream(files.geojson(chunks, columns), GEOJSON_TYPE, "geojson")
+        return _stream(files.xlsx(chunks, columns, language=language), XLSX_TYPE, name, "xlsx")
+    return _stream(files.geojson(chunks, columns), GEOJSON_TYPE, name, "geojson")
 
 
 async def _allow_contacts(session: AsyncSession, caller: Caller, region: str) -> None:
@@ -83,8 +84,10 @@ async def _allow_contacts(session: AsyncSession, caller: Caller, region: str) ->
     await audit.record(session, caller, "export", "contacts", region, region_code=region)
 
 
-def _stream(content: AsyncIterator[str] | AsyncIterator[bytes], media_type: str, extension: str) -> StreamingResponse:
-    headers = attachment_headers("titik-akses", extension)
+def _stream(
+    content: AsyncIterator[str] | AsyncIterator[bytes], media_type: str, name: str, extension: str
+) -> StreamingResponse:
+    headers = attachment_headers(name, extension)
     return StreamingResponse(content, media_type=media_type, headers=headers)
 
 

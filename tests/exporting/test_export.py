@@ -48,6 +48,8 @@ async def test_registered_sites_are_exported_with_all_fields(cast: Cast) -> None
     answer = await export(cast, lang="en")
     assert answer.headers["content-type"].startswith("text/csv")
     assert answer.headers["content-disposition"].startswith('attachment; filename="titik-akses-20')
+    of_region = (await export(cast, region="64.02")).headers["content-disposition"]
+    assert of_region.startswith('attachment; filename="titik-akses-64.02-20')
     rows = table(answer)
     assert list(rows[0]) == FIELDS
     row = rows[1]
