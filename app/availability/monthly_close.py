@@ -44,6 +44,17 @@ WHERE c.lifecycle = 'active' AND low < high AND EXISTS (
 ) AND NOT EXISTS (SELECT 1 FROM closed_month d WHERE d.site_id = c.site_id AND d.month = due.month::date)
 ORDER BY month, c.site_id LIMIT :batch
 """)
+# Every month from a day on that may be closed by now and is not, in which these sites were in service.
+OPEN = text(f"""
+SELECT DISTINCT due.month::date AS month, c.site_id
+FROM site_configuration c, LATERAL generate_series(
+    date_trunc('month', greatest(c.started_at AT TIME ZONE {WITA_SQL}, cast(:first AS date))),
+    least(cast(:last AS timestamp), c.ended_at AT TIME ZONE {WITA_SQL} - interval '1 microsecond'), interval '1 month'
+) AS due(month)
+WHERE c.site_id = ANY(:ids) AND c.lifecycle = 'active' AND c.kind = 'access_point'
+    AND NOT EXISTS (SELECT FROM closed_month d WHERE d.site_id = c.site_id AND d.month = due.month::date)
+ORDER BY month, c.site_id
+""")
 STALE = text("""
 DELETE FROM stale_month WHERE (site_id, month) IN (
     SELECT site_id, month FROM stale_month ORDER BY month, site_id LIMIT :batch FOR UPDATE SKIP LOCKED
@@ -59,14 +70,27 @@ async def close_months(session: AsyncSession, now: datetime, *, batch: int = BAT
     stale = (await session.execute(STALE, {"batch": batch})).all()
     await _correct(session, [(row.site_id, row.month, row.reason) for row in stale], now)
     due = (await session.execute(DUE, {"last": _last_due(now), "batch": batch})).all()
-    for month, site_ids in _by_month((row.site_id, row.month) for row in due):
-        figures = await _figures(session, site_ids, month, now=now)
-        rows = [{"site_id": n, "month": month, "figures": figures[n], "closed_at": now} for n in site_ids]
-        await session.execute(insert(ClosedMonth).on_conflict_do_nothing(), rows)
+    await _close(session, [(row.site_id, row.month) for row in due], now)
     if not stale and not due:
         return False
     await bump(session, Counter.MONTHS)
     return True
+
+
+async def close_open_months(session: AsyncSession, site_ids: Collection[int], first: date, *, now: datetime) -> None:
+    """Close the months of these sites from that day on that are due, before a change of contracts reaches into them.
+
+    What was not under a contract is closed so: whatever is changed in it afterwards is a correction.
+    """
+    bounds = {"ids": list(site_ids), "first": first, "last": _last_due(now)}
+    await _close(session, [(row.site_id, row.month) for row in await session.execute(OPEN, bounds)], now)
+
+
+async def _close(session: AsyncSession, site_months: Iterable[tuple[int, date]], now: datetime) -> None:
+    for month, site_ids in _by_month(site_months):
+        figures = await _figures(session, site_ids, month, now=now)
+        rows = [{"site_id": n, "month": month, "figures": figures[n], "closed_at": now} for n in site_ids]
+        await session.execute(insert(ClosedMonth).on_conflict_do_nothing(), rows)
 
 
 async def closed_figures(session: AsyncSession, site_id: int, parts: Sequence[Period]) -> dict[Period, dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.availability import monthly_close
 from app.availability.intervals import TimeRange
 from app.core.clock import WITA, midnight, today, utc_now
 from app.core.errors import Fault
@@ -37,6 +38,14 @@ def _check(first: datetime | None, now: datetime, reason: str | None) -> Iterato
             "Give the reason for the change: it is recorded",
             values={"since": f"{first.astimezone(WITA):%Y-%m-%d %H:%M} WITA"},
         )
+
+
+async def close_before(session: AsyncSession, days_of_sites: Iterable[tuple[int, DayRange]]) -> None:
+    """Close what is due of these days as it stands: call it before contracts change on them."""
+    days = list(days_of_sites)
+    first = min((start for _, (start, _) in days), default=today())
+    if first < today():
+        await monthly_close.close_open_months(session, {site_id for site_id, _ in days}, first, now=utc_now())
 
 
 async def invalidate(

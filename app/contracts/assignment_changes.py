@@ -58,6 +58,7 @@ async def add_sites(
     days = [(item.from_, item.to or date.max) for item in body.sites]
     if faults := [*faults, *retroactive_changes.check_reason_of_days(days, body.reason)]:
         raise Invalid(*faults)
+    await retroactive_changes.close_before(session, [(row.site_id, _stored(row)) for row, _ in added])
     version = await next_version(session, Counter.REGISTRY)
     for row, site in added:
         row.version = version
@@ -102,6 +103,7 @@ async def patch_assignment(
     )
     if faults := [*faults, *retroactive_changes.check_reason_of_days(changed, body.reason)]:
         raise Invalid(*faults)
+    await retroactive_changes.close_before(session, [(site.id, days) for days in changed])
     version = await next_version(session, Counter.REGISTRY)
     site_contracts.make_room(_of_role(others, row), (start, until or date.max), version=version)
     await session.flush()  # what others were cut off makes room
@@ -134,6 +136,7 @@ async def withdraw_assignment(
     days = [_stored(row)]
     if faults := [*retroactive_changes.check_reason_of_days(days, reason)]:
         raise Invalid(*faults)
+    await retroactive_changes.close_before(session, [(site.id, days[0])])
     row.withdrawn_at, row.reason = utc_now(), reason or row.reason
     row.version = await next_version(session, Counter.REGISTRY)
     await session.flush()

@@ -97,6 +97,10 @@ async def patch_contract(
     changed_terms = {name: changes[name] for name in dated_terms.FIELDS if name in changes}
     terms = dated_terms.values(dated_terms.in_force(contract.terms, day)) | changed_terms
     _require_valid(contract, body, undated | terms, day=day, changes_terms=bool(changed_terms))
+    if body.reason is not None:  # without one no day before today changes
+        first = min(contract.valid_from, undated["valid_from"])
+        days = [(site_id, (first, date.max)) for site_id in await _site_ids(session, contract)]
+        await retroactive_changes.close_before(session, days)
     before = _audit_fields(contract)
     affected = _set_undated(contract, undated) + _set_terms(contract, terms, day, undated["valid_to"])
     if not session.is_modified(contract) and not affected:
@@ -181,14 +185,16 @@ def _set_terms(contract: Contract, terms: dict[str, Any], day: date, valid_to: d
 
 
 async def _recount(session: AsyncSession, contract: Contract, affected: list[DayRange], reason: str | None) -> None:
-    query = (
-        select(SiteContract.site_id)
-        .where(SiteContract.contract_id == contract.id, SiteContract.withdrawn_at.is_(None))
-        .distinct()
-        .order_by(SiteContract.site_id)
-    )
-    days = [(site_id, each) for site_id in await session.scalars(query) for each in affected]
+    days = [(site_id, each) for site_id in await _site_ids(session, contract) for each in affected]
     await retroactive_changes.invalidate_days(session, days, reason=reason)
+
+
+async def _site_ids(session: AsyncSession, contract: Contract) -> list[int]:
+    """Return the sites that are or were under the contract."""
+    query = select(SiteContract.site_id).where(
+        SiteContract.contract_id == contract.id, SiteContract.withdrawn_at.is_(None)
+    )
+    return list(await session.scalars(query.distinct().order_by(SiteContract.site_id)))
 
 
 async def _flush(session: AsyncSession, number: str) -> None:

@@ -90,6 +90,7 @@ async def import_rows(
         return result
     drafts = [row.draft for row in file.rows if row.draft is not None and planning.will_write(row)]
     redated = [(draft.site, days) for draft in drafts if (days := contract_dates.changed_days(draft)) is not None]
+    await retroactive_changes.close_before(session, [(site.id, days) for site, days in redated if site is not None])
     written = await writer.write(session, drafts, caller=caller, contract_reason=reason)
     if written:
         await _audit(session, caller, source, result, reason)

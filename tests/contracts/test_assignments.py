@@ -16,6 +16,7 @@ from app.contracts.assignment_schemas import (
     SiteAssignmentsIn,
     SiteAssignmentsOut,
 )
+from app.core.clock import parse_moment
 from app.judging import invalidation
 from app.judging.dirty_range import DirtyRange
 from tests.conftest import Cast, Person
@@ -357,6 +358,12 @@ async def test_a_move_has_the_days_counted_again_that_it_adds_or_takes(
     ]
 
 
+async def close_month(session: AsyncSession) -> list[Any]:
+    """What is closed of MONTH, and its corrections; the months after it are due by now, too."""
+    rows = await close(session, CLOSES)
+    return [row for row in rows if parse_moment(row[2]["start"]) == START]
+
+
 async def test_a_site_put_under_a_contract_back_in_time_corrects_a_closed_month_and_recounts_others(
     cast: Cast, session: AsyncSession
 ) -> None:
@@ -369,10 +376,34 @@ async def test_a_site_put_under_a_contract_back_in_time_corrects_a_closed_month_
     (row,) = await listed(cast.sari, f"/contracts/{contract['id']}/sites")
     url = f"/contracts/{contract['id']}/sites/{row['id']}"
     assert (await cast.sari.patch(url, {"to": None, "reason": "adendum 2"})).status_code == 200
-    rows = await close(session, CLOSES)
-    corrections = [(reason, figures["sla_verdict"]) for _, reason, figures in rows if isinstance(reason, str)]
-    assert corrections == [("adendum 2", "missed")]
-    assert rows[0][2] == closed
+    (_, _, still), (_, reason, corrected) = await close_month(session)
+    assert (reason, corrected["sla_verdict"]) == ("adendum 2", "missed")
+    assert still == closed
+
+
+async def test_a_site_that_was_under_no_contract_when_its_month_was_due_is_corrected_not_closed_afresh(
+    cast: Cast, session: AsyncSession
+) -> None:
+    outage = START + timedelta(days=9)
+    site = await site_since(session, cast, START, (outage, "down"), (outage + timedelta(hours=8), "up"), AFTERWARDS)
+    assert await close(session, CLOSES) == []
+    contract = await create_contract(cast, valid_from=MONTH.isoformat(), sla_target_pct=99.5)
+    await assigned(cast.sari, contract, {"site": str(site), "from": MONTH.isoformat()})
+    (_, _, closed), (_, reason, corrected) = await close_month(session)
+    assert (closed["contract"], closed["seconds"]) == (None, corrected["seconds"])
+    assert (reason, corrected["contract"]["verdict"]) == ("x", "missed")
+
+
+async def test_a_contract_that_is_extended_over_a_month_that_was_due_corrects_it(
+    cast: Cast, session: AsyncSession
+) -> None:
+    contract = await create_contract(cast, valid_from=LONG_AGO.isoformat(), valid_to=MONTH.isoformat())
+    site = await site_since(session, cast, START - timedelta(days=3), AFTERWARDS)
+    await assigned(cast.sari, contract, {"site": str(site), "from": (MONTH - timedelta(days=2)).isoformat()})
+    change = {"valid_to": None, "reason": "adendum 3"}
+    assert (await cast.sari.patch(f"/contracts/{contract['id']}", change)).status_code == 200
+    (_, _, closed), (_, reason, corrected) = await close_month(session)
+    assert (closed["contract"], reason, corrected["sla_verdict"]) == (None, "adendum 3", "met")
 
 
 def test_the_examples_in_the_schema_are_valid() -> None:
