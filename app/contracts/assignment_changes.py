@@ -108,6 +108,7 @@ async def patch_assignment(
     site_contracts.make_room(_of_role(others, row), (start, until or date.max), version=version)
     await session.flush()  # what others were cut off makes room
     row.started_on, row.ended_on, row.reason, row.version = start, until, body.reason or row.reason, version
+    row.changed_at, row.changed_by = utc_now(), caller.who
     await _write(session, [row])
     await retroactive_changes.invalidate_days(session, [(site.id, days) for days in changed], reason=body.reason)
     entry = _audited("change", row, site, reason=body.reason, before=before, after=_fields(row, contract))
@@ -137,7 +138,8 @@ async def withdraw_assignment(
     if faults := [*retroactive_changes.check_reason_of_days(days, reason)]:
         raise Invalid(*faults)
     await retroactive_changes.close_before(session, [(site.id, days[0])])
-    row.withdrawn_at, row.reason = utc_now(), reason or row.reason
+    row.withdrawn_at = row.changed_at = utc_now()
+    row.changed_by, row.reason = caller.who, reason or row.reason
     row.version = await next_version(session, Counter.REGISTRY)
     await session.flush()
     await retroactive_changes.invalidate_days(session, [(site.id, days[0])], reason=reason)

@@ -85,6 +85,8 @@ OUT_EXAMPLE: dict[str, Any] = {
     "reason": "Adendum 2: tercantum sejak Oktober",
     "recorded_at": "2026-11-02T01:20:00Z",
     "recorded_by": "sari",
+    "changed_at": None,
+    "changed_by": None,
     "withdrawn_at": None,
     "version": 1044,
 }
@@ -117,6 +119,10 @@ class SiteAssignmentOut(BaseModel):
     reason: str | None = Field(description="given with its last change", examples=["Adendum 2"])
     recorded_at: datetime = Field(description="when it was first recorded", examples=["2026-11-02T01:20:00Z"])
     recorded_by: str | None = Field(description="who recorded it; null to a provider", examples=["sari"])
+    changed_at: datetime | None = Field(
+        description="when it was last moved or taken back", examples=["2026-11-03T01:20:00Z"]
+    )
+    changed_by: str | None = Field(description="who did that; null to a provider", examples=["sari"])
     withdrawn_at: datetime | None = Field(
         description="when it was taken back: it counts as if it had never been", examples=["2026-11-03T01:20:00Z"]
     )

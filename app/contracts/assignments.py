@@ -25,6 +25,7 @@ COLUMNS = (
     "link_role",
     "reason",
     "recorded_at",
+    "changed_at",
     "withdrawn_at",
     "version",
 )
@@ -130,6 +131,7 @@ def present(row: SiteContract, contract: Contract, site: Site, *, caller: Caller
     return {name: getattr(row, name) for name in COLUMNS} | {
         "contract": contract.number,
         "recorded_by": row.recorded_by if caller.provider_id is None else None,
+        "changed_by": row.changed_by if caller.provider_id is None else None,
         "provider": contract.provider.slug,
         "site": site.code,
         "name": site.name,

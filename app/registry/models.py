@@ -205,6 +205,8 @@ class SiteContract(Base):
     reason: Mapped[str | None]
     recorded_at: Mapped[Moment] = mapped_column(server_default=func.now())
     recorded_by: Mapped[str]
+    changed_at: Mapped[Moment | None]
+    changed_by: Mapped[str | None]
     withdrawn_at: Mapped[Moment | None]
     version: Mapped[int] = mapped_column(BigInteger)
 

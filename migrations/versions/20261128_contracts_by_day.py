@@ -22,6 +22,8 @@ CREATE TABLE site_contract (
     reason text,
     recorded_at timestamptz NOT NULL DEFAULT now(),
     recorded_by text NOT NULL,
+    changed_at timestamptz,
+    changed_by text,
     withdrawn_at timestamptz,
     version bigint NOT NULL,
     CONSTRAINT ck_site_contract_days CHECK (ended_on > started_on),

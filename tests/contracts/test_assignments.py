@@ -289,6 +289,8 @@ async def test_a_stale_version_and_a_repeated_request_change_nothing(cast: Cast)
     stale = await cast.sari.patch(url, {"to": day(8)}, headers={"If-Match": seen.headers["etag"]})
     assert (stale.status_code, stale.json()["current_version"]) == (412, changed.json()["version"])
     assert (await cast.sari.patch(url, {"to": day(9)})).json() == changed.json()
+    assert changed.json()["changed_at"] > changed.json()["recorded_at"]
+    assert (seen.json()["changed_by"], changed.json()["changed_by"]) == (None, "token sari")
 
 
 async def test_only_the_province_assigns_and_everybody_reads_within_their_scope(cast: Cast) -> None:
