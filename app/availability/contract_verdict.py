@@ -124,7 +124,7 @@ def _verdict(
         "target_pct": float(targets.pop()) if len(targets) == 1 else None,
         **_required(stretches, required_pct),
         "verdict": verdict,
-        "reason": reason_in_words(whole, required_pct, verdict, period_s),
+        "reason": reason_in_words(whole, required_pct, contract_tally.missed_by_s(stretches), verdict, period_s),
         "stretches": [_stretch(*of_terms) for of_terms in counted] if len(counted) > 1 else [],
     }
 

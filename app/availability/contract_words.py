@@ -28,10 +28,10 @@ REASONS = {
 
 
 def reason_in_words(
-    tally: ContractTally, required_pct: Decimal | None, verdict: str | None, period_s: int
+    tally: ContractTally, required_pct: Decimal | None, missed_by_s: int, verdict: str | None, period_s: int
 ) -> Bilingual:
     """Return in words why the verdict is what it is, what was left out, and how much of the period it is about."""
-    sentences = [_verdict_in_words(tally, required_pct, verdict), *_counted_in_words(tally)]
+    sentences = [_verdict_in_words(tally, required_pct, missed_by_s, verdict), *_counted_in_words(tally)]
     if tally.covered_s != period_s:
         covered, whole = duration_in_words(tally.covered_s), duration_in_words(period_s)
         sentences.append(in_words("It covers {covered} of {whole}.", covered=covered, whole=whole))
@@ -46,11 +46,13 @@ def _exclusions_in_words(excluded: Mapping[str, int]) -> Bilingual:
     )
 
 
-def _verdict_in_words(tally: ContractTally, required_pct: Decimal | None, verdict: str | None) -> Bilingual:
+def _verdict_in_words(
+    tally: ContractTally, required_pct: Decimal | None, missed_by_s: int, verdict: str | None
+) -> Bilingual:
     if verdict is None or required_pct is None or tally.worst_pct is None or tally.best_pct is None:
         return in_words("No verdict: not a second of service in this period.")
     worst, best, required = (number_in_words(pct) for pct in (tally.worst_pct, tally.best_pct, required_pct))
-    unknown = duration_in_words(tally.unknown_s)
+    unknown, missed = duration_in_words(tally.unknown_s), duration_in_words(missed_by_s)
     if verdict == "met":
         if tally.unknown_s == 0:
             return in_words("Met: {worst}% available; {required}% is required.", worst=worst, required=required)
@@ -62,10 +64,16 @@ def _verdict_in_words(tally: ContractTally, required_pct: Decimal | None, verdic
         )
     if verdict == "missed":
         if tally.unknown_s == 0:
-            return in_words("Missed: {best}% available; {required}% is required.", best=best, required=required)
+            return in_words(
+                "Missed by {missed}: {best}% available; {required}% is required.",
+                missed=missed,
+                best=best,
+                required=required,
+            )
         return in_words(
-            "Missed: at most {best}% available, even if all of the unknown {unknown} was good; "
+            "Missed by {missed}: at most {best}% available, even if all of the unknown {unknown} was good; "
             "{required}% is required.",
+            missed=missed,
             best=best,
             unknown=unknown,
             required=required,

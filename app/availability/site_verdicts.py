@@ -51,15 +51,24 @@ class SiteVerdict:
 
     @property
     def kind(self) -> VerdictKind:
-        if self.figures["contract"] is None:
-            return VerdictKind.NO_CONTRACT
-        return VerdictKind(self.figures["verdict"] or VerdictKind.NO_SERVICE)
+        return _kind(self.figures)
+
+    @property
+    def kinds(self) -> set[VerdictKind]:
+        """Return what came of it, also by its correction."""
+        return {_kind(figures) for figures in (self.figures, self.correction) if figures is not None}
 
     @property
     def tally(self) -> ContractTally:
         """Return the seconds that count, without those covered."""
         names = ("service_s", "good_s", "counted_down_s", "unknown_s", "claimed_s", "excluded")
         return ContractTally(**{name: self.figures[name] for name in names})
+
+
+def _kind(figures: Figures) -> VerdictKind:
+    if figures["contract"] is None:
+        return VerdictKind.NO_CONTRACT
+    return VerdictKind(figures["verdict"] or VerdictKind.NO_SERVICE)
 
 
 async def site_verdicts(

@@ -31,7 +31,7 @@ class SlaFilter:
             and (not self.contract_ids or row.contract_id in self.contract_ids)
             and (not self.regions or any(covers(code, row.place.village_code) for code in self.regions))
             and (not self.technologies or row.place.technology in self.technologies)
-            and (not self.verdicts or row.kind in self.verdicts)
+            and (not self.verdicts or not self.verdicts.isdisjoint(row.kinds))
         )
 
 

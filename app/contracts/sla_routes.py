@@ -53,7 +53,11 @@ async def read_filter(
     ] = (),
     technology: TechnologyFilter = (),
     verdict: Annotated[
-        Several[VerdictKind], Query(description=f"what came of it: {SEVERAL}", examples=[["missed", "undetermined"]])
+        Several[VerdictKind],
+        Query(
+            description=f"what came of it, as closed or by its correction: {SEVERAL}",
+            examples=[["missed", "undetermined"]],
+        ),
     ] = (),
 ) -> SlaFilter:
     """Raises Invalid for whatever is unknown or belongs to another provider, NotAllowed for regions out of scope."""

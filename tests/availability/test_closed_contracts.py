@@ -35,7 +35,7 @@ async def test_a_closed_month_has_the_contract_beside_its_verdict(
     assert closed["closed_at"] is not None
     assert closed["contract"] == before
     assert (before["verdict"], before["service_s"], before["counted_down_s"]) == ("missed", MONTH_S, 4 * 3600)
-    assert before["reason"]["en"].startswith("Missed: 99.")
+    assert before["reason"]["en"].startswith("Missed by ")
 
 
 async def test_a_correction_has_the_contract_by_what_became_known_later(

@@ -433,3 +433,4 @@ async def test_a_site_moved_to_another_contract_afterwards_is_corrected_in_both(
     assert (joined["contract"]["number"], joined["verdict"], joined["service_s"]) == ("K-other", None, 0)
     assert (joined["correction"]["verdict"], joined["correction"]["corrected_because"]) == ("met", "wrong contract")
     assert answer["totals"]["all"]["service_s"] == left["service_s"]
+    assert [row["contract"]["number"] for row in (await sla(cast, verdict="met"))["items"]] == ["K-other"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.availability import monthly_close
 from app.core.clock import WITA
 from tests.conftest import Cast
 from tests.factories import VILLAGE
@@ -29,6 +30,12 @@ NOT_GOOD = (
     "excluded.parent",
     "unknown_s",
 )
+
+
+@pytest.fixture(autouse=True)
+def _before_the_month_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the page tells happened before the month was closed, however long ago that is by now."""
+    monkeypatch.setattr(monthly_close, "CLOSES_AFTER_DAYS", 100 * 365)
 
 
 @pytest.fixture(params=FILES)
