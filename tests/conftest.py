@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
+from starlette.routing import BaseRoute
 
 from app.access import api_tokens
 from app.access.models import Role
@@ -142,8 +143,14 @@ async def session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
         yield session
 
 
+@pytest.fixture(scope="session")
+def routes() -> list[BaseRoute]:
+    """Each is worked out when it is first asked for, which takes longer than most tests: once for all apps."""
+    return create_app(Settings(canaries=["127.255.0.1", "127.255.0.2"])).router.routes
+
+
 @pytest.fixture
-def app(sessions: Sessions, engine: AsyncEngine) -> FastAPI:
+def app(sessions: Sessions, engine: AsyncEngine, routes: list[BaseRoute]) -> FastAPI:
     allowed = ProbeSettings(allow=["127.0.0.0/8"])
     app = create_app(
         Settings(
@@ -154,6 +161,7 @@ def app(sessions: Sessions, engine: AsyncEngine) -> FastAPI:
             aggregates=AggregatesSettings(refresh_s=0),
         )
     )
+    app.router.routes[:] = routes
     app.state.sessions, app.state.engine = sessions, engine
     app.state.streams.end()  # httpx waits for a response's end here: each stream sends one event and ends
     return app

@@ -213,6 +213,7 @@ async def test_a_power_cut_resets_boot_id_sequence_uptime_and_memory(
     assert before is not None
     kept = [[row["boot"], row["seq"]] for row in before.rows]
     site.agent.power_cut(site.now_s())
+    await server.until(lambda: site.agent._memory is not before)  # a push under way is refused, too
     server.status = 200
     await server.until(lambda: len(server.rows) > 2)
     (lost,) = site.logged("lost")
