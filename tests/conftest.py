@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from app.access import api_tokens
 from app.access.models import Role
@@ -161,7 +161,8 @@ def app(sessions: Sessions, engine: AsyncEngine, routes: list[BaseRoute]) -> Fas
             aggregates=AggregatesSettings(refresh_s=0),
         )
     )
-    app.router.routes[:] = routes
+    own = app.router.routes  # of these, single routes answer for the app that made them
+    own[:] = [mine if isinstance(mine, Route) else shared for mine, shared in zip(own, routes, strict=True)]
     app.state.sessions, app.state.engine = sessions, engine
     app.state.streams.end()  # httpx waits for a response's end here: each stream sends one event and ends
     return app
