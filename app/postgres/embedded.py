@@ -201,6 +201,8 @@ class Cluster:
 
     def _launch(self, who: Identity, lock: int) -> None:
         """In a session of its own, out of reach of Ctrl-C; the inherited lock shows that it is alive."""
+        if self._child is not None:
+            self._child.wait()  # it has ended: its lock is ours
         argv = [*who.prefix, program("postgres"), "-D", str(self._cluster)]
         argv += write_configuration(self._cluster, socket_dir(self.home), who)
         with os.fdopen(lock), open(self.home / "log" / "start.log", "wb") as start_log:
