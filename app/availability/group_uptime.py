@@ -4,7 +4,7 @@ Whole days that are counted come from the daily rollup. The edges of a period, t
 counted on request, so that a response never shows stale figures.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from app.availability.daily_reader import (
 )
 from app.availability.live_counting import uncounted_slices
 from app.availability.site_counts import configured_seconds, count_in_service
-from app.availability.site_history import SiteRef
+from app.availability.site_history import DatedConfigurations, SiteRef
 from app.availability.site_verdicts import count_along, site_verdicts
 from app.availability.tally import Tally, uptime_row
 from app.availability.verdict_counts import count_verdicts
@@ -59,14 +59,9 @@ async def group_uptime(
     dated, months = list(by_site.values()), parts if step is Step.MONTH else []
     if along is not None:
         await along.add_days(session, days)
-    verdicts = {
-        part: count_verdicts(
-            row.kind
-            for row in await site_verdicts(
-                session, group, part, by_site, counted=along if part == period else None, now=now
-            )
-        )
-        for part in dict.fromkeys((*months, period))
+    verdicts = {period: await _verdicts(session, group, period, by_site, counted=along, now=now)}
+    verdicts |= {
+        part: await _verdicts(session, group, part, by_site, now=now) for part in months if part not in verdicts
     }
     rows = [
         _row(*figures)
@@ -87,6 +82,20 @@ async def group_uptime(
         "series": rows[:-1],
         "total": rows[-1],
     }
+
+
+async def _verdicts(
+    session: AsyncSession,
+    group: SiteGroup,
+    part: Period,
+    by_site: Mapping[int, DatedConfigurations],
+    *,
+    counted: ContractCount | None = None,
+    now: datetime,
+) -> dict[str, int]:
+    return count_verdicts(
+        row.kind for row in await site_verdicts(session, group, part, by_site, counted=counted, now=now)
+    )
 
 
 def _require_few_hours(sites: int, period: Period) -> None:
