@@ -22,6 +22,7 @@ class ChangelogStep(NamedTuple):
     start: Version
     changed: Collection[int]
     changed_state: Collection[int]  # those that a filter by state may no longer match
+    notable: Collection[int]  # those of which more than RTT and loss has changed
     left: dict[int, FormerScope]
 
 

@@ -203,19 +203,23 @@ class Snapshot:
             self._mark_changed(entry, now)
 
     def _publish(self, now: datetime) -> None:
-        changed_state = self._publish_entries(now)
+        changed_state, notable = self._publish_entries(now)
         self._changelog.max_changes = MIN_CHANGES + CHANGES_PER_SITE * len(self.entries)
         if self.version.generation == self._read.generation:
-            self._changelog.add(ChangelogStep(self.version, self._unpublished, changed_state, self._left))
+            self._changelog.add(ChangelogStep(self.version, self._unpublished, changed_state, notable, self._left))
         self.version = self._read._replace(ms=max(int(now.timestamp() * 1000), self.version.ms + 1))
         self.versions += 1
         self._unpublished, self._left, self._urgent, self._published_at = set(), {}, False, time.monotonic()
         published, self.published = self.published, asyncio.Event()
         published.set()
 
-    def _publish_entries(self, now: datetime) -> Collection[int]:
-        """Render the entries that changed. Return the ids of those with another state than in the last version."""
-        changed_state = []
+    def _publish_entries(self, now: datetime) -> tuple[Collection[int], Collection[int]]:
+        """Render the entries that changed.
+
+        Return the ids of those with another state than in the last version, and of those with anything else that is
+        published at once.
+        """
+        changed_state, notable = [], []
         for entry in list(self._existing(self._unpublished)):
             site_id, before = entry.site.id, entry.published
             try:
@@ -227,9 +231,11 @@ class Snapshot:
             self.rejected.discard(site_id)
             if before.state != entry.published.state and before is not UNPUBLISHED:
                 changed_state.append(site_id)
+            if before != entry.published:
+                notable.append(site_id)
             unknown = entry.published.state == State.UNKNOWN and entry.evidence_at is not None
             (self._stale.add if unknown else self._stale.discard)(site_id)
-        return changed_state
+        return changed_state, notable
 
     def select(self, status_filter: StatusFilter) -> list[StatusEntry]:
         """In the order of site ids."""
@@ -252,6 +258,18 @@ class Snapshot:
             self.version.merged_with(seen),
             [changed[site_id] for site_id in sorted(changed)],
             sorted(removed - changed.keys()),
+        )
+
+    def has_news(self, seen: Version, status_filter: StatusFilter) -> bool:
+        """Whether, since `seen`, more than RTT and loss of a site of the filter's scope has changed."""
+        steps = self._changelog.since(seen, current=self.version)
+        if steps is None:
+            return True
+        left = any(status_filter.covers(*former) for step in steps for former in step.left.values())
+        return left or any(
+            status_filter.covers(entry.site.village_code, entry.provider_id)
+            for step in steps
+            for entry in self._existing(step.notable)
         )
 
 

@@ -10,6 +10,7 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from enum import StrEnum
 from typing import NamedTuple
 
 from app.core.errors import Gone, Unavailable
@@ -25,8 +26,17 @@ CONCURRENT_SENDS = 16  # streams woken in a row before other requests are served
 CHUNK_BYTES = 65_536  # held in memory for a slow client
 
 
+class StreamDetail(StrEnum):
+    """`sites`: with every changed site; `version`: the version alone, whenever a state, an incident or maintenance of a
+    site has changed.
+    """
+
+    SITES = "sites"
+    VERSION = "version"
+
+
 class StatusEvent(NamedTuple):
-    kind: str  # snapshot, change or beat; empty: nothing to send
+    kind: str  # snapshot, change, version or beat; empty: nothing to send
     version: Version
     body: bytes = b""
 
@@ -50,16 +60,22 @@ class StatusStreams(StreamLimit):
         self._snapshot.published.set()
 
     async def stream_events(
-        self, status_filter: StatusFilter, seen: Version | None, is_allowed: Callable[[], Awaitable[bool]]
+        self,
+        status_filter: StatusFilter,
+        seen: Version | None,
+        is_allowed: Callable[[], Awaitable[bool]],
+        *,
+        detail: StreamDetail = StreamDetail.SITES,
     ) -> AsyncIterator[bytes]:
         """Yield events until the service ends or the caller loses access. `seen`: the version that the client has."""
         yield f"retry: {random.randint(*RETRY_MS)}\n\n".encode()
         sent_at = float("-inf")
+        next_event = self._next_version if detail is StreamDetail.VERSION else self._next_event
         while True:
             async with self._send_slots:
                 await asyncio.sleep(0)
             published = self._snapshot.published
-            event = await self._next_event(status_filter, seen)
+            event = await next_event(status_filter, seen)
             if not event.kind and time.monotonic() - sent_at >= BEAT_S:
                 event = StatusEvent("beat", event.version, self._renderer.beat())
             if event.kind:
@@ -83,6 +99,11 @@ class StatusStreams(StreamLimit):
             return await self._full_status(status_filter)
         except Unavailable:  # another database is being loaded
             return StatusEvent("", seen or self._snapshot.version)
+
+    async def _next_version(self, status_filter: StatusFilter, seen: Version | None) -> StatusEvent:
+        version = self._snapshot.version
+        has_news = seen is None or self._snapshot.has_news(seen, status_filter)
+        return StatusEvent("version", version, self._renderer.beat()) if has_news else StatusEvent("", version)
 
     async def _full_status(self, status_filter: StatusFilter) -> StatusEvent:
         rendered = await self._renderer.render(StatusQuery(status_filter))

@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -12,7 +12,7 @@ from app.access import stream_tickets
 from app.core.errors import Invalid
 from app.status.routes import Filter, Since
 from app.status.schemas import VersionedStatus
-from app.status.stream import StatusStreams
+from app.status.stream import StatusStreams, StreamDetail
 from app.status.version import Version
 from app.web.auth import Presented, is_still_allowed, redeem_ticket
 from app.web.deps import Reader, Session
@@ -35,6 +35,7 @@ EVENTS = event_stream(
     "Ends when the client or the service closes it or the caller loses access",
     snapshot={"$ref": "#/components/schemas/StatusOut"},
     change={"$ref": "#/components/schemas/ChangeOut"},
+    version=VersionedStatus.model_json_schema(),
     beat=VersionedStatus.model_json_schema(),
 )
 
@@ -56,6 +57,7 @@ async def stream_status(
     credential: Presented,
     status_filter: Filter,
     since: Since = None,
+    detail: Annotated[StreamDetail, Query(description="what each event holds")] = StreamDetail.SITES,
     last_event_id: LastEventId = None,
 ) -> Response:
     """State changes as server-sent events.
@@ -63,6 +65,9 @@ async def stream_status(
     A `snapshot` (as `GET /status`), then each `change` (as with `since`) as it happens. After 15 s without either, a
     `beat` gives the age of the data. Each `id` is a version: a client that reconnects with it as `Last-Event-ID` or
     `since` receives only what changed meanwhile, or a `snapshot` if that is too old.
+
+    With `detail=version`, for pages that read anew what they show: a `version`, then another whenever a state, an
+    incident or maintenance of a site has changed, without the sites and without the refreshes of RTT and loss.
     """
     streams: StatusStreams = request.app.state.streams
     seen = _version(last_event_id) or (Version.parse(since) if since is not None else None)
@@ -70,7 +75,8 @@ async def stream_status(
     request.app.state.status_renderer.current_version()  # raises Unavailable before the stream starts
 
     is_allowed = partial(is_still_allowed, request, credential, caller)
-    return EventStream(streams.stream_events(status_filter, seen, is_allowed), limit=streams, caller=caller)
+    events = streams.stream_events(status_filter, seen, is_allowed, detail=detail)
+    return EventStream(events, limit=streams, caller=caller)
 
 
 def _version(event_id: str | None) -> Version | None:

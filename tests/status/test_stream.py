@@ -17,6 +17,7 @@ from app.postgres.engine import Counter, next_version, open_engine, open_session
 from app.runtime import connections
 from app.settings import Settings
 from app.status import stream as streaming
+from app.status.version import Version
 from tests.access.browser import PASSWORD, account
 from tests.benchmarks.polling import fill
 from tests.conftest import Person, drop_database, make_database
@@ -73,6 +74,37 @@ async def test_a_stream_keeps_to_its_callers_scope_and_filters(live: Served) -> 
     assert (gone.kind, gone.data["changed"], gone.data["removed"]) == ("change", [], [there["id"]])
     assert here["code"].encode() not in gone.body
     assert (await live.stream(cast.ben, "region=64.02")).status == 403
+
+
+async def test_a_stream_of_versions_tells_that_something_happened_and_not_what_nor_of_each_refresh(
+    live: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "BEAT_S", 0)  # what is no news is a beat
+    here, there = await register(live.cast), await register(live.cast, village_code=BERAU_VILLAGE, host="198.51.100.9")
+    await judged(live, here, "up")
+    await live.settle()
+    stream = await live.stream(live.cast.ana, "detail=version")
+    first = await stream.event()
+    assert (first.kind, set(first.data)) == ("version", {"version", "generated_at", "data_age_s"})
+
+    live.app.state.snapshot.refresh_s = 0  # a version each second
+    while (event := await stream.event()).id == first.id:
+        assert event.kind == "beat"
+    assert event.kind == "beat", "a refresh of RTT and loss alone"
+
+    async def kinds_until_settled() -> set[str]:
+        await live.settle()
+        settled, kinds = Version.parse(str(live.app.state.snapshot.version)), set()
+        while Version.parse((event := await stream.event()).id) < settled:
+            kinds.add(event.kind)
+        return kinds | {event.kind}
+
+    await judged(live, there, "down")
+    assert await kinds_until_settled() == {"beat"}, "of another district"
+    await judged(live, here, "down")
+    assert "version" in await kinds_until_settled()
+    assert (await live.stream(live.cast.ana, f"detail=version&since={first.id}")).status == 200
+    assert (await live.stream(live.cast.ana, "detail=all")).status == 422
 
 
 async def test_an_idle_stream_sends_beats_with_the_age_of_the_data(
