@@ -18,6 +18,7 @@ from app.agents.page_routes import router as enrolment_pages
 from app.agents.routes import router as agents
 from app.aggregates.response_cache import ResponseCache
 from app.api import health, openapi_docs
+from app.api.in_process import in_process
 from app.api.middleware.body_limits import BodyLimit
 from app.api.middleware.head_limits import HeadLimit
 from app.api.middleware.head_requests import HeadRequests
@@ -27,6 +28,7 @@ from app.api.middleware.simulated_header import SimulatedHeader
 from app.api.service_metrics import RequestMetrics
 from app.availability.contract_routes import router as contract_outages
 from app.availability.routes import router as availability
+from app.console.routes import router as console
 from app.contracts.assignment_routes import router as site_contracts
 from app.contracts.routes import router as contracts
 from app.contracts.sla_routes import router as sla
@@ -38,6 +40,7 @@ from app.incidents.routes import router as incidents
 from app.judging.routes import router as judging
 from app.latency.routes import router as latency
 from app.maintenance.routes import router as maintenance
+from app.pages.assets import router as assets
 from app.postgres.engine import database_url, open_engine, open_sessions
 from app.push.asgi_bypass import PushBypass
 from app.push.endpoint import PushEndpoint
@@ -120,10 +123,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _create_state(app)
     for router in ROUTERS:
         app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
-    for router in (health.liveness_router, health.router, metrics_router, enrolment_pages):
+    for router in (health.liveness_router, health.router, metrics_router, enrolment_pages, assets, console):
         app.include_router(router)
     problem_details.install(app, synonym_of=vocabulary.find_choice)
     openapi_docs.install(app, prefix=API)
+    app.state.api_in_process = in_process(app)
     _add_middleware(app)
     return app
 
@@ -149,7 +153,7 @@ def _add_middleware(app: FastAPI) -> None:
     """From the inside out."""
     settings: Settings = app.state.settings
     app.add_middleware(PushBypass, endpoint=app.state.push, prefix=API)
-    app.add_middleware(SimulatedHeader, prefix=API)
+    app.add_middleware(SimulatedHeader, prefixes=(API, "/console", "/layar"))
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(BodyLimit)
     app.add_middleware(HeadRequests)

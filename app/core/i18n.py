@@ -1,4 +1,4 @@
-"""Translation: English templates in the code, Bahasa Indonesia in `config/messages.id.toml`."""
+"""Translation: English templates in the code, Bahasa Indonesia in `config/messages/*.id.toml`."""
 
 import tomllib
 from datetime import datetime
@@ -22,8 +22,12 @@ MONTHS = {
 
 
 @cache
-def _indonesian() -> dict[str, str]:
-    return tomllib.loads((CONFIG_DIR / "messages.id.toml").read_text())
+def indonesian() -> dict[str, str]:
+    """Return the catalogue: the files of the folder, taken together."""
+    files = sorted((CONFIG_DIR / "messages").glob("*.id.toml"))
+    return {
+        english: said for file in files for english, said in tomllib.loads(file.read_text(encoding="utf-8")).items()
+    }
 
 
 def preferred_language(accept_language: str | None, *, default: str = "en") -> str:
@@ -42,7 +46,7 @@ def preferred_language(accept_language: str | None, *, default: str = "en") -> s
 
 
 def translate(template: str, values: dict[str, Any], *, language: str) -> str:
-    return (_indonesian().get(template, template) if language == "id" else template).format_map(values)
+    return (indonesian().get(template, template) if language == "id" else template).format_map(values)
 
 
 def write_moment(moment: datetime, *, language: str = "id", seconds: bool = True) -> str:

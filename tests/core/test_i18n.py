@@ -1,23 +1,34 @@
 import ast
+import re
 import string
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+from jinja2 import Environment, nodes
+from lxml import html
+
 from app.access.rights import REFUSALS
 from app.availability.contract_words import REASONS
+from app.console.notices import NOTICES
 from app.contracts import left_out
 from app.core.errors import Problem
 from app.core.i18n import preferred_language
 from app.core.validation import MESSAGES, PATTERNS
 from app.core.words import UNITS
+from app.pages import formats
 from app.push.rejections import REJECTION_MESSAGES
 from app.settings import CONFIG_DIR, ROOT
 from tests.conftest import Cast
 
 SUPER = "super().__init__"  # of a Problem that says its own detail
-INDONESIAN = tomllib.loads((CONFIG_DIR / "messages.id.toml").read_text(encoding="utf-8"))
+FILES = sorted((CONFIG_DIR / "messages").glob("*.id.toml"))
+CATALOGUES = {file.name: tomllib.loads(file.read_text(encoding="utf-8")) for file in FILES}
+INDONESIAN = {english: said for catalogue in CATALOGUES.values() for english, said in catalogue.items()}
+TEMPLATES = sorted((ROOT / "app").glob("*/templates/**/*.html"))
+OF_TWO_LANGUAGES = {"agents"}  # rooms whose pages say everything in both at once
+EXPRESSION = re.compile(r"\{#.*?#\}|\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
 def spoken() -> Iterator[str]:
@@ -27,6 +38,12 @@ def spoken() -> Iterator[str]:
     yield from REFUSALS.values()
     yield from REJECTION_MESSAGES.values()
     yield from left_out.TEMPLATES
+    yield from NOTICES.values()
+    yield from (template for _, template in formats.UNITS)
+    for template in TEMPLATES:
+        for call in parsed(template).find_all(nodes.Call):
+            if isinstance(call.node, nodes.Name) and call.node.name == "_":
+                yield from _constants(call.args[0], template)
     problems = {kind.__name__: kind for kind in _kinds(Problem)}
     yield from (kind.title for kind in problems.values())
     for file in sorted((ROOT / "app").rglob("*.py")):
@@ -38,13 +55,28 @@ def spoken() -> Iterator[str]:
             if name == "Fault":
                 for argument in node.args[2:4]:
                     yield from _texts(argument, file)
-            elif name == "in_words":
+            elif name in {"in_words", "translate"} or ast.unparse(node.func).endswith(("console.text", "pages.text")):
                 for argument in node.args[:1]:
                     yield from _texts(argument, file)
             elif name in problems.keys() - {"Invalid"} or (file.stem == "errors" and ast.unparse(node.func) == SUPER):
                 for argument in node.args[:1]:
                     assert not isinstance(argument, ast.JoinedStr), f"{file}:{node.lineno}: a template, with its values"
                     yield from _texts(argument, file)
+
+
+def parsed(template: Path) -> nodes.Template:
+    return Environment().parse(template.read_text(encoding="utf-8"))  # parsed only
+
+
+def _constants(node: nodes.Node, template: Path) -> Iterator[str]:
+    """Return the texts that an argument of `_` may be."""
+    if isinstance(node, nodes.CondExpr):
+        yield from _constants(node.expr1, template)
+        if node.expr2 is not None:
+            yield from _constants(node.expr2, template)
+    else:
+        assert isinstance(node, nodes.Const), f"{template}:{node.lineno}: give _ a text, not a name"
+        yield node.value
 
 
 def _kinds(problem: type[Problem]) -> Iterator[type[Problem]]:
@@ -71,6 +103,24 @@ def placeholders(template: str) -> set[str]:
 
 def test_every_message_has_its_indonesian() -> None:
     assert sorted(set(spoken()) - set(INDONESIAN)) == []
+
+
+def test_a_text_is_translated_in_one_place() -> None:
+    twice = [english for english in INDONESIAN if sum(english in said for said in CATALOGUES.values()) > 1]
+    assert twice == []
+
+
+def test_templates_say_nothing_beside_the_catalogue() -> None:
+    """Words of a template stand within `_`; names of the product and of formats are the same in each language."""
+    bare = []
+    for template in TEMPLATES:
+        if template.parts[-3] in OF_TWO_LANGUAGES:
+            continue
+        tree = html.fromstring(EXPRESSION.sub("", template.read_text(encoding="utf-8")) or "<p></p>")
+        texts = [*tree.itertext(), *tree.xpath("//@title | //@alt | //@placeholder | //@aria-label")]
+        words = re.findall(r"[A-Za-z]{3,}", " ".join(texts).replace("Sinyal Desa", ""))
+        bare += [(template.name, word) for word in words if not word.isupper()]
+    assert bare == []
 
 
 def test_the_indonesian_says_nothing_that_the_english_does_not() -> None:

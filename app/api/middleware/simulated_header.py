@@ -16,16 +16,16 @@ REFRESH_S, TIMEOUT_S = 60.0, 2.0
 
 
 class SimulatedHeader:
-    """Sends with every API response up to when the past was simulated, if any of it was."""
+    """Sends with every response below `prefixes` up to when the past was simulated, if any of it was."""
 
-    def __init__(self, app: ASGIApp, *, prefix: str) -> None:
-        self._app, self._prefix = app, prefix
+    def __init__(self, app: ASGIApp, *, prefixes: tuple[str, ...]) -> None:
+        self._app, self._prefixes = app, prefixes
         self._until: datetime | None = None
         self._refresh_at = float("-inf")
         self._refreshing = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._is_api(scope):
+        if scope["type"] != "http" or not self._is_marked(scope):
             return await self._app(scope, receive, send)
         until = await self._current(scope["app"].state.sessions)
         token = simulated.set(until)
@@ -34,9 +34,9 @@ class SimulatedHeader:
         finally:
             simulated.reset(token)
 
-    def _is_api(self, scope: Scope) -> bool:
+    def _is_marked(self, scope: Scope) -> bool:
         path: str = scope["path"]
-        return path.removeprefix(scope.get("root_path", "")).startswith(self._prefix)
+        return path.removeprefix(scope.get("root_path", "")).startswith(self._prefixes)
 
     async def _current(self, sessions: Sessions) -> datetime | None:
         """Return the end of the simulated past, refreshed every REFRESH_S while the database is available."""

@@ -1,0 +1,220 @@
+"""What each page of the console begins with: who is signed in, the API as that caller, and how to answer."""
+
+import secrets
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+from starlette.datastructures import FormData, UploadFile
+
+from app.access import sessions
+from app.access.models import CredentialKind
+from app.access.rights import rights_of
+from app.access.scope import Caller
+from app.console.api_client import ApiClient, ApiProblem
+from app.console.notices import NOTICES
+from app.core.errors import NotSignedIn, PasswordChangeRequired
+from app.measurements.simulated_past import simulated
+from app.pages.environment import render, text
+from app.pages.responses import html_page, language_of, remember_language
+from app.web.auth import CSRF_HEADER
+from app.web.caller_cache import CallerCache
+from app.web.credentials import COOKIE, find_credential
+
+TEMPLATES = Path(__file__).parent / "templates"
+ROOT = "/console"
+SIGN_IN, PASSWORD = f"{ROOT}/sign-in", f"{ROOT}/me/password"
+CSRF_FIELD, KEY_FIELD = "csrf_token", "idempotency_key"
+MAX_FIELDS, MAX_KEPT = 2_000, 200_000  # fields of a form; bytes of one that is kept while its sender signs in
+PRIVATE = {"Cache-Control": "no-store"}
+
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class Form(Mapping[str, str]):
+    """The texts of a posted form, stripped, without the fields that every form has; the first of each name."""
+
+    def __init__(self, data: FormData) -> None:
+        self._data = data
+        own = {CSRF_FIELD, KEY_FIELD}
+        self._texts = {
+            name: value.strip()
+            for name, value in reversed(data.multi_items())
+            if isinstance(value, str) and name not in own
+        }
+
+    def __getitem__(self, name: str) -> str:
+        return self._texts[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def all(self, name: str) -> list[str]:
+        return [value for value in self._data.getlist(name) if isinstance(value, str)]
+
+    def file(self, name: str) -> UploadFile | None:
+        """Return an uploaded file; None where none was chosen."""
+        value = self._data.get(name)
+        return value if isinstance(value, UploadFile) and value.filename else None
+
+
+@dataclass(slots=True)
+class ConsoleRequest:
+    """A request of somebody who is signed in."""
+
+    request: Request
+    caller: Caller
+    language: str
+    csrf_token: str
+    api: ApiClient
+
+    @property
+    def path(self) -> str:
+        """The path below the console's root, such as `/sites/12`."""
+        return self.request.scope["path"].removeprefix(base_of(self.request)).removeprefix(ROOT)  # type: ignore[no-any-return]
+
+    def may(self, right: str) -> bool:
+        return right in rights_of(self.caller.role)
+
+    def text(self, template: str, **values: Any) -> str:
+        return text(template, language=self.language, **values)
+
+    async def form(self) -> Form:
+        """Return what was posted; its CSRF token and idempotency key go with every call of the API from now on."""
+        data = await self.request.form(max_fields=MAX_FIELDS, max_files=1)
+        self.api.headers[CSRF_HEADER.lower()] = _latin(data.get(CSRF_FIELD))
+        if key := _latin(data.get(KEY_FIELD)):
+            self.api.headers["idempotency-key"] = key
+        return Form(data)
+
+    def page(self, name: str, *, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> Response:
+        """Render a template; it knows `console`, `problem` (None unless given), `notice` and `simulated_until`."""
+        notice = NOTICES.get(self.request.query_params.get("notice", ""))
+        html = render(
+            TEMPLATES,
+            name,
+            self.language,
+            console=self,
+            base=base_of(self.request),
+            notice=None if notice is None else self.text(notice),
+            simulated_until=simulated.get(),
+            new_key=secrets.token_urlsafe(18),
+            **{"problem": None, **values},
+        )
+        response = html_page(html, status=status, headers=PRIVATE | (headers or {}))
+        remember_language(self.request, response)
+        return response
+
+    def redirect(self, path: str, *, notice: str | None = None) -> Response:
+        """Redirect to a page of the console by GET; `notice`: what the page then says, by its name in NOTICES."""
+        assert notice is None or notice in NOTICES, notice
+        mark = f"{'&' if '?' in path else '?'}notice={notice}" if notice else ""
+        return RedirectResponse(f"{base_of(self.request)}{ROOT}{path}{mark}", 303, headers=PRIVATE)
+
+
+async def open_console(request: Request) -> ConsoleRequest:
+    """Raises NotSignedIn: ConsoleRoute then shows the page for signing in."""
+    credential = find_credential(request.scope)
+    if credential is None or credential.kind is not CredentialKind.SESSION:
+        raise NotSignedIn
+    callers: CallerCache = request.app.state.callers
+    caller, _ = await callers.get(request, credential)
+    language = language_of(request)
+    csrf_token = sessions.csrf_token(request.cookies[COOKIE])
+    return ConsoleRequest(request, caller, language, csrf_token, client_of(request, language))
+
+
+Console = Annotated[ConsoleRequest, Depends(open_console)]
+
+
+def client_of(request: Request, language: str) -> ApiClient:
+    return ApiClient(request.app.state.api_in_process, request, {"accept-language": language})
+
+
+def base_of(request: Request) -> str:
+    """Return the path under which a proxy serves the service; "" without one."""
+    return request.scope.get("root_path", "")  # type: ignore[no-any-return]
+
+
+class ConsoleRoute(APIRoute):
+    """Answers what goes wrong with a page that says what happened and what to do; nothing typed is lost."""
+
+    def get_route_handler(self) -> Handle:
+        handle = super().get_route_handler()
+
+        async def handle_as_page(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except NotSignedIn:
+                return await ask_to_sign_in(request)
+            except ApiProblem as problem:
+                if problem.status == 401:
+                    return await ask_to_sign_in(request)
+                if problem.body.get("type", "").endswith(PasswordChangeRequired.type):
+                    return RedirectResponse(f"{base_of(request)}{PASSWORD}", 303, headers=PRIVATE)
+                return problem_page(request, problem)
+            except Exception as error:
+                return problem_page(request, await _as_problem(request, error))
+
+        return handle_as_page
+
+
+def page_router() -> APIRouter:
+    return APIRouter(route_class=ConsoleRoute, include_in_schema=False)
+
+
+async def ask_to_sign_in(request: Request) -> Response:
+    """Send a reader to sign in and back; what was posted is kept on that page."""
+    base = base_of(request)
+    path = request.scope["path"].removeprefix(base)
+    if request.method == "GET":
+        target = path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"{base}{SIGN_IN}?next={quote(target, safe='')}", 303, headers=PRIVATE)
+    return sign_in_page(request, kept=await _kept(request, path), status=401)
+
+
+def sign_in_page(request: Request, *, status: int = 200, **values: Any) -> Response:
+    shown = {"problem": None, "kept": None, "next": "", "username": "", **values}
+    language = language_of(request)
+    html = render(TEMPLATES, "sign_in.html", language, base=base_of(request), simulated_until=simulated.get(), **shown)
+    response = html_page(html, status=status, headers=PRIVATE)
+    remember_language(request, response)
+    return response
+
+
+def problem_page(request: Request, problem: ApiProblem) -> Response:
+    headers = {name: value for name, value in problem.headers.items() if name == "retry-after"}
+    html = render(TEMPLATES, "problem.html", language_of(request), base=base_of(request), problem=problem)
+    return html_page(html, status=problem.status, headers=PRIVATE | headers)
+
+
+async def _as_problem(request: Request, error: Exception) -> ApiProblem:
+    """Return what the API says of an error, logged as there."""
+    handlers = request.app.exception_handlers
+    handler = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
+    headers = [pair for pair in request.scope["headers"] if pair[0] != b"accept-language"]
+    scope = {**request.scope, "headers": [*headers, (b"accept-language", language_of(request).encode())]}
+    answer = await handler(Request(scope, request.receive), error)
+    body = orjson.loads(answer.body)
+    return ApiProblem(answer.status_code, body["title"], body.get("detail"), body["errors"], body, dict(answer.headers))
+
+
+async def _kept(request: Request, path: str) -> str | None:
+    """Return a posted form as one text, to be sent again after signing in; None if it is too large."""
+    data = await request.form(max_fields=MAX_FIELDS, max_files=1)
+    fields = [(name, value) for name, value in data.multi_items() if isinstance(value, str) and name != CSRF_FIELD]
+    kept = orjson.dumps({"path": path, "fields": fields}).decode()
+    return kept if len(kept) <= MAX_KEPT else None
+
+
+def _latin(value: Any) -> str:
+    return value if isinstance(value, str) and value.isascii() and value.isprintable() else ""

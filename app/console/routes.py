@@ -1,0 +1,23 @@
+"""The console: all its pages, under `/console`."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.console import sign_in_routes
+from app.console.page import page_router
+from app.core.errors import NotFound
+
+PAGES = (sign_in_routes,)
+
+router = APIRouter(prefix="/console", include_in_schema=False)
+for page in PAGES:
+    router.include_router(page.router)
+
+unknown = page_router()
+
+
+@unknown.get("/{path:path}")
+async def show_not_found(request: Request) -> Response:
+    raise NotFound("There is no such page")
+
+
+router.include_router(unknown)

@@ -1,0 +1,158 @@
+// Improves pages that are whole without it: live fragments, filters without a reload, drafts, checks, pan and zoom.
+"use strict";
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+const busy = new Set(); // addresses being fetched
+
+async function fetchPage(url, options = {}) {
+  const response = await fetch(url, { credentials: "same-origin", ...options });
+  if (response.redirected && new URL(response.url).pathname.endsWith("/sign-in")) return void location.assign(response.url);
+  return { response, page: new DOMParser().parseFromString(await response.text(), "text/html") };
+}
+
+function swap(page, elements) {
+  for (const old of elements) {
+    const fresh = page.getElementById(old.id);
+    if (!fresh || old.contains(document.activeElement) && old.matches("form, form *")) continue;
+    const open = $$("details[open][id]", old).map((one) => one.id);
+    if (old.outerHTML === fresh.outerHTML) continue;
+    old.replaceWith(document.importNode(fresh, true));
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  }
+  improve();
+}
+
+// Live: fragments of this page are fetched anew when the stream tells of a change, at most once in `pause` ms.
+function follow() {
+  const live = () => $$("[data-live][id]");
+  if (!document.body.dataset.stream || !live().length) return;
+  const note = document.getElementById("stale");
+  let due = null, lastAt = 0, heardAt = Date.now(), known = null;
+  const refresh = async () => {
+    due = null; lastAt = Date.now();
+    try {
+      const { response, page } = await fetchPage(location.href) ?? {};
+      if (response?.ok) swap(page, live());
+    } catch { /* said by the watch below */ }
+  };
+  const soon = () => { due ??= setTimeout(refresh, Math.max(500 + Math.random() * 1000, 3000 - (Date.now() - lastAt))); };
+  const source = new EventSource(document.body.dataset.stream);
+  const hear = (event) => { heardAt = Date.now(); if (event.type === "change" && document.visibilityState === "visible") soon(); };
+  for (const kind of ["snapshot", "change", "beat"]) source.addEventListener(kind, hear);
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && soon());
+  setInterval(() => {
+    const stale = Date.now() - heardAt > 40000;
+    if (stale) known ??= new Date(heardAt); else known = null;
+    if (note) { note.hidden = !stale; if (stale) note.textContent = `${document.body.dataset.stale} ${known.toLocaleTimeString("id-ID", { timeZone: "Asia/Makassar" })} WITA`; }
+    if (source.readyState === EventSource.CLOSED) refresh(); // the session may have ended
+  }, 5000);
+}
+
+// Filters: a GET form that changes is sent without a reload; the address tells what is shown.
+async function filter(form, url) {
+  const target = url ?? `${form.action.split("?")[0]}?${new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""))}`;
+  if (busy.has(target)) return;
+  busy.add(target);
+  try {
+    const { page } = await fetchPage(target) ?? {};
+    if (!page) return;
+    const focused = document.activeElement?.id;
+    document.querySelector("main").replaceWith(document.importNode(page.querySelector("main"), true));
+    history.pushState(null, "", target);
+    improve();
+    document.getElementById(focused)?.focus();
+  } catch { location.assign(target); } finally { busy.delete(target); }
+}
+
+// Drafts: what is typed into a form stays in this browser until the form was sent.
+const kept = (form) => `draft:${form.dataset.draft}`;
+const inputs = (form) => [...form.elements].filter((one) => one.name && !["hidden", "password", "file", "submit"].includes(one.type) && one.tagName !== "BUTTON");
+function keep(form) {
+  const values = inputs(form).filter((one) => !/radio|checkbox/.test(one.type) || one.checked).map((one) => [one.name, one.value]);
+  localStorage.setItem(kept(form), JSON.stringify(values));
+}
+function restore(form) {
+  const text = localStorage.getItem(kept(form));
+  if (!text || form.querySelector("[aria-invalid]")) return;
+  for (const [name, value] of JSON.parse(text)) {
+    for (const one of inputs(form).filter((one) => one.name === name)) {
+      if (/radio|checkbox/.test(one.type)) one.checked = one.value === value || one.checked; else if (!one.value) one.value = value;
+    }
+  }
+}
+
+// Checks: on leaving a field the form is posted to data-check, and the errors of the fields left so far are shown.
+async function check(form, field) {
+  field.dataset.left = "";
+  try {
+    const { page } = await fetchPage(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)) }) ?? {};
+    for (const one of $$("[data-left]", form)) {
+      const found = page?.querySelector(`[data-errors-of="${CSS.escape(one.name)}"]`), shown = form.querySelector(`[data-errors-of="${CSS.escape(one.name)}"]`);
+      if (!found || !shown) continue;
+      shown.replaceChildren(...[...found.childNodes].map((node) => document.importNode(node, true)));
+      one.toggleAttribute("aria-invalid", shown.childElementCount > 0);
+      one.closest(".field")?.classList.toggle("wrong", shown.childElementCount > 0);
+    }
+  } catch { /* the form is checked again when it is sent */ }
+}
+
+// Pan and zoom of a drawing by its viewBox.
+function zoomable(svg) {
+  const whole = svg.viewBox.baseVal, home = [whole.x, whole.y, whole.width, whole.height];
+  let drag = null;
+  const zoom = (factor, x = whole.x + whole.width / 2, y = whole.y + whole.height / 2) => {
+    const width = Math.min(home[2], Math.max(home[2] / 40, whole.width * factor)), ratio = width / whole.width;
+    whole.x = x - (x - whole.x) * ratio; whole.y = y - (y - whole.y) * ratio; whole.height *= ratio; whole.width = width;
+  };
+  svg.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey && !event.shiftKey) return; // plain scrolling moves the page
+    event.preventDefault();
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+    zoom(event.deltaY > 0 ? 1.25 : 0.8, at.x, at.y);
+  }, { passive: false });
+  svg.addEventListener("dblclick", (event) => { event.preventDefault(); zoom(0.5); });
+  svg.addEventListener("pointerdown", (event) => { drag = { x: event.clientX, y: event.clientY }; });
+  svg.addEventListener("pointermove", (event) => {
+    if (!drag || !event.buttons || whole.width >= home[2]) return;
+    const scale = whole.width / svg.clientWidth;
+    whole.x -= (event.clientX - drag.x) * scale; whole.y -= (event.clientY - drag.y) * scale; drag = { x: event.clientX, y: event.clientY };
+  });
+  for (const button of $$(`[data-zoom-of="${svg.id}"]`)) {
+    button.hidden = false;
+    button.addEventListener("click", () => button.value === "0" ? [whole.x, whole.y, whole.width, whole.height] = home : zoom(Number(button.value)));
+  }
+}
+
+const once = (element) => !element.dataset.improved && (element.dataset.improved = "1");
+function improve() {
+  for (const svg of $$("svg[data-zoom]").filter(once)) zoomable(svg);
+  for (const form of $$("form[data-draft]").filter(once)) restore(form);
+  for (const button of $$("button[data-copy][hidden]")) button.hidden = false;
+}
+
+document.addEventListener("change", (event) => { const form = event.target.closest("form[data-filter]"); if (form) filter(form); });
+document.addEventListener("input", (event) => { const form = event.target.closest("form[data-draft]"); if (form) keep(form); });
+document.addEventListener("focusout", (event) => { const form = event.target.closest("form[data-check]"); if (form && event.target.name) check(form, event.target); });
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.matches("form[data-filter]")) { event.preventDefault(); return void filter(form); }
+  const confirmation = event.submitter?.dataset.confirm;
+  if (confirmation && !confirm(confirmation)) return event.preventDefault();
+  if (form.method === "post" && !navigator.onLine) { event.preventDefault(); return alert(document.body.dataset.lost); }
+  if (form.dataset.draft) sessionStorage.setItem("sent", kept(form));
+  setTimeout(() => { for (const button of $$("button", form)) { button.disabled = true; if (button === event.submitter && button.dataset.busy) button.textContent = button.dataset.busy; } });
+});
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  if (button.dataset.done) button.textContent = button.dataset.done;
+});
+document.addEventListener("keydown", (event) => {
+  const search = document.querySelector("[data-focus-search]");
+  if (event.key === "/" && search && !/^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName)) { event.preventDefault(); search.focus(); }
+});
+addEventListener("popstate", () => location.reload());
+addEventListener("pageshow", () => { for (const button of $$("button[disabled]")) button.disabled = false; });
+if (!document.querySelector("[aria-invalid], form[data-draft]") && sessionStorage.getItem("sent")) { localStorage.removeItem(sessionStorage.getItem("sent")); sessionStorage.removeItem("sent"); }
+improve();
+follow();
