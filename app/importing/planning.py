@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller
 from app.core.errors import Fault
-from app.importing import contract_dates, default_probe, matching, positions, registry_index
+from app.importing import contract_dates, default_probe, matching, registry_index
 from app.importing.concurrency import run_in_thread
 from app.importing.header_detection import SOURCES, label
 from app.importing.registry_index import RegistryIndex
 from app.importing.rows import SheetRow
-from app.registry import conflicts, drafts, rules, writer
+from app.registry import conflicts, drafts, rules, village_distance, writer
 from app.registry.conflicts import DraftConflict
 from app.registry.drafts import Draft
 from app.registry.references import References
@@ -101,7 +101,7 @@ def _check(rows: Sequence[SheetRow], references: References, policy: AddressPoli
             row.warnings += rules.warnings(draft.values)
         row.changes = draft.changes
         if {"latitude", "longitude", "village_code"} & row.changes.keys():
-            faults, warnings = positions.compare_with_village(draft.values)
+            faults, warnings = village_distance.compare(draft.values)
             row.add_faults(*faults)
             row.warnings += warnings
 

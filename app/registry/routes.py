@@ -2,7 +2,9 @@ import hashlib
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
 
+from app.core import i18n
 from app.core.errors import Fault, Invalid
 from app.registry import geojson, lenient_body, providers, regions, store
 from app.registry.geojson import GEOJSON_TYPE
@@ -15,6 +17,7 @@ from app.registry.schemas import (
     ProviderPatch,
     RegionDetail,
     RegionOut,
+    SiteDryRunOut,
     SiteIn,
     SiteOut,
     SitePatch,
@@ -26,12 +29,15 @@ from app.web.idempotency import IdempotencyKey
 from app.web.json_body import JsonRoute
 from app.web.pagination import BY_ID, Page, cursor_codec
 from app.web.params import Cursor, IfMatch, Limit, read_version
-from app.web.problem_details import problems
+from app.web.problem_details import fault_out, problems
 from probes.policy import AddressPolicy
 
 router = APIRouter(route_class=JsonRoute)
 
 BY_CODE = cursor_codec(str)
+DryRun = Annotated[
+    bool, Query(description="only check it: the write's own problem, or 200 with its warnings; nothing is written")
+]
 
 
 @router.get(
@@ -156,7 +162,13 @@ async def list_sites(
     return {"items": items, "next_cursor": next_cursor}
 
 
-@router.post("/sites", response_model=SiteOut, status_code=201, responses=problems(403, 409), tags=["registry"])
+@router.post(
+    "/sites",
+    response_model=SiteOut,
+    status_code=201,
+    responses=problems(403, 409) | {200: {"model": SiteDryRunOut, "description": "The dry run found no fault"}},
+    tags=["registry"],
+)
 async def create_site(
     session: Session,
     caller: Writer,
@@ -164,16 +176,20 @@ async def create_site(
     response: Response,
     body: SiteBody,
     idempotency: IdempotencyKey,
-) -> dict[str, Any]:
+    dry_run: DryRun = False,
+) -> Any:
     """Register a site.
 
     It is monitored within a minute. Repeating the `Idempotency-Key` returns the same site.
     """
-    site_in = await lenient_body.require_valid(session, body, SiteIn, caller=caller, policy=_policy(request))
+    policy = _policy(request)
+    site_in = await lenient_body.require_valid(session, body, SiteIn, caller=caller, policy=policy)
+    if dry_run:
+        return _dry_run(await store.check_new_site(session, site_in, caller=caller, policy=policy), request)
     if site_id := await idempotency.find(session, site_in, caller=caller):
         existing, status = await store.get_site(session, str(site_id), caller=caller)
         return serialize_site(existing, status, regions.names(), caller=caller)
-    site, status = await store.create_site(session, site_in, caller=caller, policy=_policy(request))
+    site, status = await store.create_site(session, site_in, caller=caller, policy=policy)
     await idempotency.record(session, site_in, site.id, caller=caller)
     response.headers["Location"] = f"{request.url.path}/{site.id}"
     response.headers["ETag"] = f'"{site.version}"'
@@ -191,7 +207,12 @@ async def get_site(session: Session, caller: Reader, id: SiteId, response: Respo
     return serialize_site(site, status, regions.names(), caller=caller)
 
 
-@router.patch("/sites/{id}", response_model=SiteOut, responses=problems(403, 404, 409, 412), tags=["registry"])
+@router.patch(
+    "/sites/{id}",
+    response_model=SiteOut | SiteDryRunOut,
+    responses=problems(403, 404, 409, 412),
+    tags=["registry"],
+)
 async def patch_site(
     session: Session,
     caller: Writer,
@@ -199,15 +220,19 @@ async def patch_site(
     id: SiteId,
     body: PatchBody,
     if_match: IfMatch = None,
-) -> dict[str, Any]:
+    dry_run: DryRun = False,
+) -> Any:
     """Change a site.
 
     Only the fields sent change. A move to another district is the province's; past seconds keep their configuration.
     """
-    patch = await lenient_body.require_valid(session, body, SitePatch, caller=caller, policy=_policy(request), ident=id)
-    site, status = await store.patch_site(
-        session, id, patch, caller=caller, policy=_policy(request), if_match=read_version(if_match)
-    )
+    policy, seen = _policy(request), read_version(if_match)
+    patch = await lenient_body.require_valid(session, body, SitePatch, caller=caller, policy=policy, ident=id)
+    if dry_run:
+        return _dry_run(
+            await store.check_change(session, id, patch, caller=caller, policy=policy, if_match=seen), request
+        )
+    site, status = await store.patch_site(session, id, patch, caller=caller, policy=policy, if_match=seen)
     return serialize_site(site, status, regions.names(), caller=caller)
 
 
@@ -222,3 +247,9 @@ async def retire_site(session: Session, caller: Writer, id: SiteId) -> None:
 
 def _policy(request: Request) -> AddressPolicy:
     return request.app.state.policy  # type: ignore[no-any-return]
+
+
+def _dry_run(warnings: list[Fault], request: Request) -> Response:
+    language = i18n.preferred_language(request.headers.get("accept-language"))
+    content = {"dry_run": True, "warnings": [fault_out(fault, language) for fault in warnings]}
+    return JSONResponse(content, headers={"Content-Language": language})

@@ -1,5 +1,5 @@
 from datetime import date, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +17,7 @@ from app.core.validation import SLUG, FaultError, as_text, reject_nul
 from app.profiles import Technology
 from app.registry.models import Level, Lifecycle, LinkRole, PowerSource, SiteKind, State, Venue
 from app.registry.vocabulary import MAX_NAME, fold
+from app.web.problem_details import FaultOut
 from probes.contract import ProbeKind
 from probes.policy import canonical_host
 
@@ -330,3 +331,21 @@ class SiteOut(BaseModel):
     created_at: datetime
     updated_at: datetime
     warnings: list[str] = Field([], description="values that are allowed but probably wrong")
+
+
+WARNING: dict[str, Any] = {
+    "field": "latitude",
+    "row": None,
+    "code": "far_from_village",
+    "message": "The position is 41 km from the centre of Muara Badak Ulu",
+    "suggestion": "Check the position and the village code",
+}
+
+
+class SiteDryRunOut(BaseModel):
+    """What a dry run answers where the site could be written as it was sent; else the problem is the write's own."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"dry_run": True, "warnings": [WARNING]}]})
+
+    dry_run: Literal[True] = Field(description="nothing was written")
+    warnings: list[FaultOut] = Field(description="values that are allowed but probably wrong, by field")

@@ -6,7 +6,7 @@ from typing import Any
 from app.access.scope import Caller
 from app.core.clock import utc_now
 from app.core.errors import Fault
-from app.registry import rules, store
+from app.registry import drafts, site_warnings, store
 from app.registry.models import Site, SiteStatus
 from app.registry.schemas import SiteOut
 
@@ -27,7 +27,7 @@ def serialize_site(
         "since": current.since,
         "last_seen_at": status.last_ok_at,
         "commissioned_at": status.commissioned_at,
-        "warnings": list(map(_warning, rules.warnings({"probe": site.probe, "technology": site.technology}))),
+        "warnings": list(map(_warning, site_warnings.find(drafts.current_values(site)))),
     }
     if not caller.sees_contacts:
         out |= {"contact_name": None, "contact_phone": None}

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, undefer
 
 from app.access.scope import Caller, in_regions, require_writer, visible_to
-from app.core.errors import Conflict, Invalid, NotFound
+from app.core.errors import Conflict, Fault, Invalid, NotFound
 from app.core.freshness import CLOCK_TOLERANCE, hold_sql, holds, lapses_at
 from app.postgres.engine import Counter, lock_counter, require_version
 from app.profiles import Technology
-from app.registry import conflicts, drafts, writer
+from app.registry import conflicts, drafts, site_warnings, writer
 from app.registry.drafts import Draft
 from app.registry.models import Lifecycle, Provider, Site, SiteStatus, State
 from app.registry.schemas import SiteIn, SitePatch
@@ -134,6 +134,27 @@ async def patch_site(
     return site, status
 
 
+async def check_new_site(session: AsyncSession, body: SiteIn, *, caller: Caller, policy: AddressPolicy) -> list[Fault]:
+    """Return the warnings of a site that could be registered. Raises what `create_site` would, and writes nothing."""
+    draft = drafts.new(body)
+    await _require_valid(session, draft, caller=caller, policy=policy)
+    await _require_writable(session, draft, caller=caller)
+    return site_warnings.find(draft.values)
+
+
+async def check_change(
+    session: AsyncSession, ident: str, body: SitePatch, *, caller: Caller, policy: AddressPolicy, if_match: int | None
+) -> list[Fault]:
+    """Return the warnings of a change that could be made. Raises what `patch_site` would, and writes nothing."""
+    site, _ = await get_site(session, ident, caller=caller)
+    require_writer(caller, site.village_code)
+    require_version(if_match, site.version)
+    draft = drafts.change(site, body)
+    await _require_valid(session, draft, caller=caller, policy=policy)
+    await _require_writable(session, draft, caller=caller)
+    return site_warnings.find(draft.values)
+
+
 async def retire_site(session: AsyncSession, ident: str, *, caller: Caller) -> None:
     """Idempotent. The site's history stays."""
     site, _ = await _get_for_update(session, ident, caller=caller)
@@ -154,8 +175,12 @@ async def _require_valid(session: AsyncSession, draft: Draft, *, caller: Caller,
 
 
 async def _write(session: AsyncSession, draft: Draft, *, caller: Caller) -> None:
+    await _require_writable(session, draft, caller=caller)
+    await writer.write(session, [draft], caller=caller)
+
+
+async def _require_writable(session: AsyncSession, draft: Draft, *, caller: Caller) -> None:
     """Raises NotAllowed, Invalid for a cycle of parents, Conflict for an address in use."""
     require_writer(caller, str(draft.values["village_code"]))  # only the province may move a site to another district
     for conflict in (await conflicts.find(session, [draft], caller=caller)).values():
         raise Invalid(conflict.fault) if conflict.fault.code == "cycle" else Conflict(faults=[conflict.fault])
-    await writer.write(session, [draft], caller=caller)
