@@ -59,6 +59,7 @@ from app.status.routes import router as status
 from app.status.snapshot import Snapshot
 from app.status.stream import StatusStreams
 from app.status.stream_routes import router as streams
+from app.system.routes import router as system
 from app.throughput.routes import router as throughputs
 from app.throughput.speedtest_routes import router as speedtests
 from app.web import problem_details
@@ -102,6 +103,7 @@ ROUTERS = (
     pushes,
     speedtests,
     throughputs,
+    system,
 )
 
 

@@ -19,37 +19,19 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import text
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.clock import WITA_SQL, utc_now
+from app.core.clock import utc_now
 from app.postgres.engine import Sessions, transaction
 from app.registry.models import SiteKind, State
 from app.status.snapshot import Snapshot
 from app.status.stream import StatusStreams
+from app.system import store as system
 from app.worker.counters import WorkerCounters
+from probes.contract import CENTRAL
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # most polls take less than 1 ms
 METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT"}
-BEAT = text("SELECT figures, beat_at, started_at, blind_since FROM worker_beat WHERE source = 'central'")
-INBOX = text("""
-    SELECT (SELECT count(*) FROM (SELECT FROM push_inbox WHERE refused_at IS NULL LIMIT 100000) w) AS waiting,
-        coalesce((SELECT extract(epoch FROM now() - received_at)::float FROM push_inbox
-            WHERE refused_at IS NULL ORDER BY id LIMIT 1), 0) AS age_s,
-        (SELECT count(*) FROM (SELECT FROM push_inbox WHERE refused_at IS NOT NULL LIMIT 100000) r) AS refused
-""")
-LAGS = text(f"""
-    WITH over AS (SELECT date_trunc('hour', now(), 'UTC') AS hour, date_trunc('day', now(), {WITA_SQL}) AS day),
-    counted AS (
-        SELECT stage, CASE stage WHEN 'hours' THEN hour ELSE day END AS due, upto
-        FROM rollup_watermark, over WHERE stage IN ('hours', 'days')
-        UNION ALL
-        SELECT 'availability', day, (SELECT max(c.day) + 1 FROM counted_day c)::timestamp AT TIME ZONE {WITA_SQL}
-        FROM over
-    )
-    SELECT stage, greatest(0, extract(epoch FROM due - upto))::float AS lag_s
-    FROM counted WHERE upto IS NOT NULL ORDER BY stage
-""")
 
 
 class RequestMetrics:
@@ -203,7 +185,9 @@ def render_process(state: Any) -> bytes:
 async def _read_database(sessions: Sessions) -> DatabaseMetrics | None:
     try:
         async with asyncio.timeout(2), transaction(sessions) as session:
-            beat = (await session.execute(BEAT)).one_or_none()
-            return DatabaseMetrics(beat, (await session.execute(LAGS)).all(), (await session.execute(INBOX)).one())
+            beats = await system.read_beats(session)
+            return DatabaseMetrics(
+                beats.get(CENTRAL), await system.read_lags(session), await system.read_inbox(session)
+            )
     except Exception:  # a scrape succeeds even while the database is unavailable
         return None

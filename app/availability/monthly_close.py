@@ -77,6 +77,12 @@ async def close_months(session: AsyncSession, now: datetime, *, batch: int = BAT
     return True
 
 
+async def oldest_due(session: AsyncSession, now: datetime) -> date | None:
+    """Return the earliest month that is due and not closed yet for some site; None where there is none."""
+    row = (await session.execute(DUE, {"last": _last_due(now), "batch": 1})).one_or_none()
+    return None if row is None else row.month
+
+
 async def close_open_months(session: AsyncSession, site_ids: Collection[int], first: date, *, now: datetime) -> None:
     """Close the months of these sites from that day on that are due, before a change of contracts reaches into them.
 

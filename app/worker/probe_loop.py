@@ -53,6 +53,8 @@ class ProbeLoop:
         counters = self.context.counters
         longest_s = max((target.packets - 1) * target.spacing_s + target.timeout_s for target, _ in due)
         counters.overruns += took_s > longest_s + OVERRUN_S
+        counters.sweep_seconds = round(took_s, 3)
+        counters.sweep_late_seconds = round(max(0.0, took_s - longest_s), 3)
         counters.readings += len(outcomes)
         counters.faults += outcomes.count(Outcome.FAULT)
 

@@ -1,0 +1,72 @@
+"""What is wrong with the service itself, judged from what its processes recorded."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.system.findings import Health, SystemCheck, SystemFacts, find_problems, health_of, summarize
+
+NOW = datetime(2026, 11, 24, 6, 5, tzinfo=UTC)
+WELL = SystemFacts(
+    now=NOW,
+    beat_at=NOW - timedelta(seconds=2),
+    has_pushing_sites=True,
+    canaries={"203.0.113.1": True, "203.0.113.2": True},
+    lag_s={"hours": 900, "days": 0, "availability": 0, "months": 0},
+    inbox_age_s=3,
+    buffered=10,
+    buffer_limit=1000,
+)
+
+
+def test_a_service_that_works_says_so() -> None:
+    assert find_problems(WELL) == []
+    assert health_of([]) is Health.WORKING
+    assert summarize([])["id"] == "Pemantauan berjalan baik: titik akses diukur, dan hasil ukurnya dihitung."
+
+
+@pytest.mark.parametrize(
+    ("facts", "check", "health"),
+    [
+        (replace(WELL, beat_at=None), SystemCheck.WORKER_SILENT, Health.IMPAIRED),
+        (replace(WELL, beat_at=NOW - timedelta(minutes=3)), SystemCheck.WORKER_SILENT, Health.IMPAIRED),
+        (replace(WELL, blind_since=NOW), SystemCheck.BLIND, Health.IMPAIRED),
+        (replace(WELL, deaf_since=NOW), SystemCheck.INGEST_UNPROVEN, Health.IMPAIRED),
+        (replace(WELL, inbox_age_s=61), SystemCheck.INBOX_LATE, Health.IMPAIRED),
+        (replace(WELL, rejected_sites=2), SystemCheck.SITES_NOT_SHOWN, Health.IMPAIRED),
+        (replace(WELL, lag_s={"hours": 3601}), SystemCheck.COUNTING_LATE, Health.ATTENTION),
+        (replace(WELL, lag_s={"months": 90_000}), SystemCheck.COUNTING_LATE, Health.ATTENTION),
+        (replace(WELL, refused_pushes=1), SystemCheck.PUSHES_REFUSED, Health.ATTENTION),
+        (replace(WELL, buffered=201), SystemCheck.BUFFER_FILLING, Health.ATTENTION),
+        (replace(WELL, lost=1), SystemCheck.READINGS_LOST, Health.ATTENTION),
+        (replace(WELL, canaries={"203.0.113.1": True}), SystemCheck.FEW_CANARIES, Health.ATTENTION),
+        (
+            replace(WELL, canaries={"203.0.113.1": True, "203.0.113.2": False}),
+            SystemCheck.CANARY_SILENT,
+            Health.ATTENTION,
+        ),
+    ],
+)
+def test_each_fault_is_found_alone(facts: SystemFacts, check: SystemCheck, health: Health) -> None:
+    findings = find_problems(facts)
+    assert [finding.check for finding in findings] == [check]
+    assert health_of(findings) is health
+
+
+def test_no_device_reports_so_none_can_be_missed() -> None:
+    assert find_problems(replace(WELL, deaf_since=NOW, has_pushing_sites=False)) == []
+
+
+def test_what_a_silent_worker_last_wrote_of_itself_is_not_held_against_the_present() -> None:
+    silent = replace(WELL, beat_at=NOW - timedelta(hours=2), blind_since=NOW, lost=3, buffered=999)
+    assert [finding.check for finding in find_problems(silent)] == [SystemCheck.WORKER_SILENT]
+
+
+def test_the_sentence_names_the_gravest() -> None:
+    findings = find_problems(replace(WELL, lost=1, blind_since=NOW))
+    assert [finding.check for finding in findings] == [SystemCheck.BLIND, SystemCheck.READINGS_LOST]
+    assert summarize(findings)["en"] == (
+        "Monitoring itself is impaired: no canary has answered since 24 November 2026 14:05:00 WITA, "
+        "so our own connection seems to be out."
+    )
