@@ -64,7 +64,7 @@ async def group_uptime(
         part: await _verdicts(session, group, part, by_site, now=now) for part in months if part not in verdicts
     }
     rows = [
-        _row(*figures)
+        sum_row(*figures)
         for figures in zip(
             [*parts, period],
             [*(tallies.get((number,), Tally()) for number in range(len(parts))), total],
@@ -111,7 +111,10 @@ def _require_few_hours(sites: int, period: Period) -> None:
         )
 
 
-def _row(part: Period, tally: Tally, sites: int, configured_s: int, verdicts: dict[str, int] | None) -> dict[str, Any]:
+def sum_row(
+    part: Period, tally: Tally, sites: int, configured_s: int, verdicts: dict[str, int] | None
+) -> dict[str, Any]:
+    """Return the fields of SumRow."""
     tally.set_inactive(configured_s - tally.active_s)
     no_target = {"sla_target_pct": None, "sla_verdict": None}
     return {**uptime_row(part, tally), "sites": sites, **no_target, "verdicts": verdicts}

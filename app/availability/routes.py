@@ -12,10 +12,11 @@ from app.aggregates.params import ProviderFilter, TechnologyFilter
 from app.aggregates.selection import SingleSite, SiteGroup
 from app.aggregates.series_tables import group_table, site_table
 from app.availability import ranking, segment_list, segments_table
+from app.availability.child_regions import children_table, uptime_of_children
 from app.availability.group_uptime import group_uptime
 from app.availability.ranking_schemas import By, RankingOrder, RankingOut
 from app.availability.ranking_table import ranking_table
-from app.availability.schemas import SegmentsOut, SumUptimeOut, UptimeOut
+from app.availability.schemas import ChildRegionsOut, SegmentsOut, SumUptimeOut, UptimeOut
 from app.availability.site_uptime import site_uptime
 from app.availability.timeline import TimelineSegment
 from app.availability.uptime_columns import GROUP_COLUMNS, SITE_COLUMNS
@@ -42,6 +43,7 @@ SITE_UPTIME = AggregateSpec(
 GROUP_UPTIME = AggregateSpec(
     AggregateKind.AVAILABILITY, SumUptimeOut, "ketersediaan", partial(group_table, what=UPTIME, columns=GROUP_COLUMNS)
 )
+CHILD_UPTIME = AggregateSpec(AggregateKind.AVAILABILITY, ChildRegionsOut, "ketersediaan-wilayah", children_table)
 RANKINGS = {
     by: AggregateSpec(
         AggregateKind.AVAILABILITY, RankingOut, f"peringkat-{by}", partial(ranking_table, by=by), paged=True
@@ -161,6 +163,33 @@ async def get_region_uptime(
         period,
         lambda session: selection.select_region(session, code, provider, technology, caller=caller),
         _group_uptime(period, step),
+    )
+
+
+@router.get(
+    "/regions/{code}/children/uptime",
+    response_model=ChildRegionsOut,
+    responses=aggregate_responses(403, 404),
+    tags=["aggregates"],
+)
+async def get_child_regions_uptime(
+    aggregate: Aggregate,
+    caller: Reader,
+    code: RegionPath,
+    period: PeriodParam,
+    technology: TechnologyFilter = None,
+    provider: ProviderFilter = None,
+) -> Response:
+    """Uptime of the regions directly below.
+
+    The districts of the province, the kecamatan of a district, the villages of a kecamatan; each row is the `total` of
+    `/regions/{code}/uptime`, without `verdicts`.
+    """
+    return await aggregate.respond(
+        CHILD_UPTIME,
+        period,
+        lambda session: selection.select_region(session, code, provider, technology, caller=caller),
+        lambda session, group: uptime_of_children(session, group, period, now=utc_now()),
     )
 
 

@@ -59,6 +59,7 @@ SEGMENT: dict[str, Any] = {
     "claim": None,
 }
 SUM: dict[str, Any] = {**ROW, "sites": 1, "sla_target_pct": None, "sla_verdict": None, "verdicts": None}
+CHILD: dict[str, Any] = {"code": "64.02", "name": "Kabupaten Kutai Kartanegara", **SUM}
 TOTAL: dict[str, Any] = {**SUM, "verdicts": COUNTS}
 PERIOD = {
     "from": "2026-11-24T20:31:44+08:00",
@@ -185,6 +186,22 @@ class SumUptimeOut(MarksSimulatedPast):
     step: Step
     series: list[SumRow]
     total: SumRow
+
+
+class ChildRegionRow(SumRow):
+    model_config = ConfigDict(json_schema_extra={"examples": [CHILD]})
+
+    code: str = Field(description="Kemendagri code of the region")
+    name: str
+
+
+class ChildRegionsOut(MarksSimulatedPast):
+    model_config = ConfigDict(json_schema_extra={"examples": [{**PERIOD, "items": [CHILD]}]})
+
+    from_: WitaMoment = Field(alias="from")
+    to: WitaMoment
+    settled_until: SettledUntil
+    items: list[ChildRegionRow] = Field(description="by code; none below a village")
 
 
 class ClaimOut(BaseModel):

@@ -17,6 +17,7 @@ PROMISED = """
     add_contract_sites add_note cancel_maintenance_window change_password check_registry create_account
     create_contract create_diagnosis create_enrolment create_maintenance_window create_provider create_site
     create_stream_ticket create_token disable_account download_speedtest end_push export_sites get_account
+    get_child_regions_uptime
     get_contract get_contract_site get_data_dictionary get_device get_diagnosis get_import_template get_incident
     get_maintenance_window get_me get_provider get_provider_latency get_provider_throughput get_provider_uptime
     get_ranking get_region get_region_latency get_region_throughput get_region_uptime get_session get_site

@@ -76,6 +76,31 @@ async def test_regions_and_providers_merge_seconds(session: AsyncSession, cast: 
         assert (deep["code"], deep["longest_outage_s"]) == ("64.02.05", 25 * 3600), "never as its whole district"
 
 
+async def test_the_regions_below_one_have_the_totals_that_each_has_by_itself(session: AsyncSession, cast: Cast) -> None:
+    await five_sites(session, cast)
+    period = {"from": day(2, 2), "to": day(0)}
+    for counted in (False, True):
+        if counted:
+            await count(session)
+        for parent, below, params in (
+            ("64", ("64.02", "64.03", "64.74"), {}),
+            ("64.02", ("64.02.05", "64.02.06"), {"technology": "fiber"}),
+            ("64.02.05", ("64.02.05.2003",), {"provider": "telkom-wms"}),
+        ):
+            answer = await get(cast.sari, f"/regions/{parent}/children/uptime", **period, **params)
+            rows = {item.pop("code"): item for item in answer["items"]}
+            for code in below:
+                own = (await get(cast.sari, f"/regions/{code}/uptime", **period, **params))["total"]
+                assert rows[code].pop("name") is not None
+                assert rows[code] == own | {"verdicts": None}, (parent, code, counted)
+    assert len((await get(cast.ben, "/regions/64.03/children/uptime"))["items"]) == 13
+    assert (await get(cast.sari, "/regions/64.02.05.2003/children/uptime"))["items"] == []
+    assert (await cast.ben.get("/regions/64/children/uptime")).status_code == 403
+    lines = (await cast.sari.get("/regions/64/children/uptime?format=csv&lang=id&period=7d")).text.splitlines()
+    assert len(lines) == 11
+    assert lines[0].lstrip("\ufeff").startswith("Kode wilayah,Wilayah,Penyedia,Teknologi,Mulai (WITA),Sampai (WITA),")
+
+
 async def test_a_ranking_stays_within_the_callers_scope(session: AsyncSession, cast: Cast) -> None:
     sites = await five_sites(session, cast)
     await count(session)
