@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from app.charts.outlines import Outlines, read_outlines
 from app.registry.models import Region
 from app.settings import CONFIG_DIR
 
@@ -42,5 +43,17 @@ def _point(region: Region) -> dict[str, Any]:
 @cache
 def boundaries() -> dict[str, orjson.Fragment]:
     """Return each district's geometry by its code, as serialized JSON."""
-    features = orjson.loads(DISTRICTS.read_bytes())["features"]
-    return {feature["properties"]["code"]: orjson.Fragment(orjson.dumps(feature["geometry"])) for feature in features}
+    return {
+        feature["properties"]["code"]: orjson.Fragment(orjson.dumps(feature["geometry"])) for feature in _features()
+    }
+
+
+@cache
+def district_outlines() -> Outlines:
+    """Return the districts' outlines for maps."""
+    return read_outlines(_features())
+
+
+def _features() -> list[dict[str, Any]]:
+    features: list[dict[str, Any]] = orjson.loads(DISTRICTS.read_bytes())["features"]
+    return features

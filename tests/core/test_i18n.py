@@ -55,7 +55,9 @@ def spoken() -> Iterator[str]:
             if name == "Fault":
                 for argument in node.args[2:4]:
                     yield from _texts(argument, file)
-            elif name in {"in_words", "translate"} or ast.unparse(node.func).endswith(("console.text", "pages.text")):
+            elif name in {"in_words", "translate"} or ast.unparse(node.func).endswith(
+                ("console.text", "pages.text", "words.text")
+            ):
                 for argument in node.args[:1]:
                     yield from _texts(argument, file)
             elif name in problems.keys() - {"Invalid"} or (file.stem == "errors" and ast.unparse(node.func) == SUPER):
