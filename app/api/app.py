@@ -33,6 +33,7 @@ from app.contracts.assignment_routes import router as site_contracts
 from app.contracts.routes import router as contracts
 from app.contracts.sla_routes import router as sla
 from app.diagnoses.routes import router as diagnoses
+from app.explaining.routes import router as explaining
 from app.exporting.routes import router as exporting
 from app.importing.concurrency import AccountQueues
 from app.importing.routes import router as importing
@@ -92,6 +93,7 @@ ROUTERS = (
     availability,
     sla,
     contract_outages,
+    explaining,
     incidents,
     maintenance,
     audit,

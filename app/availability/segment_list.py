@@ -33,16 +33,17 @@ async def list_segments(session: AsyncSession, site: Site, period: Period, *, no
     proven = await timeline(session, site, period.start, period.end, now=now)
     claims = await claims_of(session, [site.id], period.start, period.end)
     segments = overlay(proven, claims.get(site.id, ()))
-    in_service = await _in_service(session, site.id, period)
+    service = await in_service(session, site.id, period)
     clipped = [
         replace(segment, started_at=max(segment.started_at, start), ended_at=min(segment.ended_at, end))
         for segment in segments
-        for start, end in in_service
+        for start, end in service
     ]
     return sorted((s for s in clipped if s.started_at < s.ended_at), key=lambda segment: segment.started_at)
 
 
-async def _in_service(session: AsyncSession, site_id: int, period: Period) -> list[TimeRange]:
+async def in_service(session: AsyncSession, site_id: int, period: Period) -> list[TimeRange]:
+    """Return when the site was in service, from any time before the period to its end."""
     rows = await session.execute(
         select(SiteConfiguration.started_at, SiteConfiguration.ended_at).where(
             SiteConfiguration.site_id == site_id,

@@ -51,5 +51,24 @@ async def _list_recorded(session: AsyncSession) -> Sequence[DatedProfile]:
     return (await session.scalars(select(DatedProfile).order_by(DatedProfile.started_at))).all()
 
 
+@dataclass(frozen=True, slots=True)
+class ProfileInForce:
+    """A technology's profile, and since when it is in force; None: ever."""
+
+    technology: Technology
+    started_at: datetime | None
+    profile: Profile
+
+
+async def profile_at(session: AsyncSession, technology: Technology, moment: datetime) -> ProfileInForce:
+    """Return the profile that readings of that moment are judged by."""
+    recorded = [row for row in await _list_recorded(session) if row.technology is technology]
+    if not recorded:
+        return ProfileInForce(technology, None, profiles()[technology])
+    row = next((row for row in reversed(recorded) if row.started_at <= moment), recorded[0])
+    started_at = None if row is recorded[0] else row.started_at
+    return ProfileInForce(technology, started_at, Profile(**row.profile))
+
+
 def _thresholds(profile: Profile) -> DegradedThresholds:
     return DegradedThresholds(profile.loss_pct, profile.rtt_ms * 1000)

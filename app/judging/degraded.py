@@ -33,6 +33,29 @@ class WindowReading(NamedTuple):
     rtt_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class WindowMeasures:
+    """What a window holds against its thresholds. `median_us`: of the last answered readings, None if too few."""
+
+    sent: int
+    received: int
+    median_us: int | None
+    is_lossy: bool
+    is_slow: bool
+
+
+def measure(window: Sequence[WindowReading], thresholds: DegradedThresholds) -> WindowMeasures:
+    """Return what decides whether a window of at most WINDOW_READINGS is degraded."""
+    answered = _last_answered(window)
+    return WindowMeasures(
+        sum(reading.sent for reading in window),
+        sum(reading.received for reading in window),
+        median_high(reading.rtt_us for reading in answered) if len(answered) == MEDIAN_OF else None,
+        len(window) == WINDOW_READINGS and _is_lossy(window, thresholds.loss_pct),
+        _is_slow(window, thresholds),
+    )
+
+
 def first_degraded(
     window: Sequence[WindowReading], thresholds: DegradedThresholds, *, after: datetime
 ) -> datetime | None:

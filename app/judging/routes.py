@@ -8,7 +8,7 @@ from app.core.periods import Period
 from app.judging import blind_range_list, lost_packets
 from app.judging.schemas import BlindKind, BlindRangesOut, BlindSource, MeasurementsOut
 from app.measurements import store as measurements
-from app.measurements.models import Measurement
+from app.measurements.fields import measurement_fields
 from app.registry import store as registry
 from app.registry.params import SiteId
 from app.web.deps import Reader, Session
@@ -75,20 +75,6 @@ async def list_site_measurements(
     return {
         "from": period.start,
         "to": period.end,
-        "items": [_measurement(reading, fault) for reading, fault in zip(page, faults, strict=True)],
+        "items": [measurement_fields(reading, fault) for reading, fault in zip(page, faults, strict=True)],
         "next_cursor": next_cursor,
-    }
-
-
-def _measurement(reading: Measurement, our_fault: str | None) -> dict[str, Any]:
-    return {
-        "slot": reading.slot,
-        "source": reading.source,
-        "outcome": reading.outcome,
-        "sent": reading.sent,
-        "received": len(reading.rtt_us),
-        "rtt_ms": [rtt / 1000 for rtt in reading.rtt_us],
-        "valid_s": reading.valid_s,
-        "reason": reading.reason,
-        "our_fault": our_fault,
     }

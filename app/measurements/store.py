@@ -174,3 +174,16 @@ async def list_measurements(
     if after is not None:
         query = query.where(tuple_(Measurement.slot, Measurement.source) > after)
     return list(await session.scalars(query))
+
+
+async def list_last_before(
+    session: AsyncSession, site_id: int, start: datetime, end: datetime, *, limit: int
+) -> list[Measurement]:
+    """Return the last readings of a site in [start, end), oldest first."""
+    query = (
+        select(Measurement)
+        .where(Measurement.site_id == site_id, Measurement.slot >= start, Measurement.slot < end)
+        .order_by(Measurement.slot.desc(), Measurement.source.desc())
+        .limit(limit)
+    )
+    return list(await session.scalars(query))[::-1]

@@ -29,7 +29,7 @@ PROMISED = """
     list_tokens patch_account patch_contract patch_contract_site patch_incident patch_incidents
     patch_maintenance_window patch_provider patch_site preview_agent push_readings readyz report_speedtest
     reset_password retire_site revoke_agent revoke_token sign_in sign_out stream_diagnosis stream_status
-    upload_speedtest withdraw_contract_site
+    upload_speedtest withdraw_contract_site get_site_explanation
 """
 
 

@@ -1,0 +1,130 @@
+"""The readings that a second's state rests on, each as it was judged."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.availability.timeline import TimelineSegment
+from app.core.clock import to_slot
+from app.judging import judge_context
+from app.judging.blind_ranges import BLINDNESS_SOURCE, BlindRange, reading_ends_at
+from app.judging.claims import is_claim
+from app.judging.degraded import WINDOW_READINGS
+from app.judging.fold import JudgeContext, has_losses
+from app.judging.judge import Observation
+from app.measurements import store as measurements
+from app.measurements.models import Measurement
+from probes.contract import CENTRAL, SILENCE, Outcome, Reading
+
+MAX_READINGS = 300  # on either side
+AT_THE_START = WINDOW_READINGS + 2  # readings before a segment's start, and as many from there on
+REACH = timedelta(hours=6)  # how far apart two neighbouring readings may lie
+
+
+class ReadingMark(StrEnum):
+    """`last_answer`: the last one before the outage; `began`: the state begins with it; `confirmed`: it confirmed the
+    outage; `newest`: the last one judged up to the second asked about; `next`: the first one after it.
+    """
+
+    LAST_ANSWER = "last_answer"
+    BEGAN = "began"
+    CONFIRMED = "confirmed"
+    NEWEST = "newest"
+    NEXT = "next"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedReading:
+    """`our_fault`: the reason of the blind range that excuses what it lost; a claim is not judged."""
+
+    row: Measurement
+    observation: Observation
+    our_fault: str | None
+    is_claim: bool
+    marks: tuple[ReadingMark, ...] = ()
+
+    @property
+    def judged_as(self) -> Outcome | None:
+        return None if self.is_claim else self.observation.outcome
+
+    @property
+    def is_evidence(self) -> bool:
+        return self.judged_as in {Outcome.OK, Outcome.TIMEOUT}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Readings `around` the second and at the `beginning` of its segment, and the blind ranges around the second."""
+
+    around: Sequence[JudgedReading]
+    beginning: Sequence[JudgedReading]
+    blind: Sequence[tuple[str, BlindRange]]  # each with its source
+
+
+async def load(
+    session: AsyncSession, site_id: int, at: datetime, segment: TimelineSegment | None, *, around: timedelta
+) -> Evidence:
+    """Return the readings no more than `around` away from the second, at most MAX_READINGS on either side."""
+    start, end = at - around, at + around
+    rows = await measurements.list_last_before(session, site_id, start, at, limit=MAX_READINGS)
+    rows += await measurements.list_measurements(session, site_id, at, end, after=None, limit=MAX_READINGS)
+    first = [] if segment is None else await _beginning(session, site_id, segment.began_at or segment.started_at)
+    slots = [row.slot for row in (*rows, *first)]
+    low, high = min([start, *slots]), max([end, *slots])
+    context = (await judge_context.load(session, [site_id], BLINDNESS_SOURCE, low, high))[site_id]
+    judged, began = _judged(rows, context), _judged(first, context)
+    blind = [(source, gap) for source in (CENTRAL, SILENCE) for gap in context.blind_ranges(source, start, end)]
+    return Evidence(
+        mark(judged, at, segment), mark(began, at, segment), sorted(blind, key=lambda one: one[1].started_at)
+    )
+
+
+async def _beginning(session: AsyncSession, site_id: int, started_at: datetime) -> list[Measurement]:
+    before = await measurements.list_last_before(session, site_id, started_at - REACH, started_at, limit=AT_THE_START)
+    return before + await measurements.list_measurements(
+        session, site_id, started_at, started_at + REACH, after=None, limit=AT_THE_START
+    )
+
+
+def _judged(rows: Iterable[Measurement], context: JudgeContext) -> list[JudgedReading]:
+    judged = []
+    for row in rows:
+        reading = Reading(
+            row.site_id,
+            to_slot(row.slot),
+            row.outcome,
+            row.sent,
+            tuple(row.rtt_us),
+            row.valid_s,
+            row.reason,
+            row.source,
+        )
+        blind = (
+            context.blind_ranges(row.source, row.slot, reading_ends_at(row.slot, row.sent))
+            if has_losses(reading)
+            else []
+        )
+        judged.append(
+            JudgedReading(row, context.observe(reading), blind[0].reason if blind else None, is_claim(reading))
+        )
+    return judged
+
+
+def mark(readings: Sequence[JudgedReading], at: datetime, segment: TimelineSegment | None) -> list[JudgedReading]:
+    """Return the readings with what each of them meant for the second."""
+    slots = [one.row.slot for one in readings if one.is_evidence]
+    newest = max((slot for slot in slots if slot <= at), default=None)
+    following = min((slot for slot in slots if slot > at), default=None)
+    moments = {ReadingMark.NEWEST: newest, ReadingMark.NEXT: following}
+    if segment is not None:
+        moments |= {ReadingMark.LAST_ANSWER: segment.last_ok_at, ReadingMark.BEGAN: segment.began_at}
+        moments[ReadingMark.CONFIRMED] = segment.confirmed_at
+    return [
+        replace(one, marks=tuple(name for name in ReadingMark if moments.get(name) == one.row.slot))
+        if one.is_evidence
+        else one
+        for one in readings
+    ]
