@@ -11,7 +11,7 @@ from app.charts.svg import TAB_STOPS, by_class, chart, element, joined, part, pe
 from app.charts.uptime_class import uptime_class
 from app.charts.words import ChartWords
 
-LABEL = 4  # columns that the month's name takes
+LABEL = 5  # columns that the month's name takes
 COLUMNS, ROW, CELL, TOP = 31 + LABEL, 26, 22, 14
 HEIGHTS = {"u5": 10, "u4": 13, "u3": 16, "u2": 19, "u1": 22, "u0": 10}
 NUMBERED = (1, 5, 10, 15, 20, 25, 30)

@@ -56,8 +56,10 @@ def latency_band(
     loss_y = TOP + BAND + GAP
     return chart(
         label,
-        joined(_grid_line(value, top, words) for value in grid),
+        joined(_grid_line(value, top) for value in grid),
         plot(*_band(rows, start, end, top), _threshold(threshold_ms, top), width=WIDTH, height=BAND, y=TOP),
+        element("g", *(_grid_label(value, top, words) for value in grid), class_="axis"),
+        _nothing(rows, words),
         element("text", words.text("packet loss, up to {share}", share=words.percent(loss_top)), y=loss_y - 5),
         plot(_losses(rows, start, end, loss_top), width=WIDTH, height=LOSS, y=loss_y),
         _titles(rows, start, end, words),
@@ -67,10 +69,22 @@ def latency_band(
     )
 
 
-def _grid_line(value: float, top: float, words: ChartWords) -> Markup:
+def _grid_line(value: float, top: float) -> Markup:
     y = TOP + BAND * (1 - value / top)
-    text = element("text", f"{words.number(value)} ms", y=y - 3)
-    return element("g", element("line", x2="100%", y1=y, y2=y), text, class_="axis")
+    return element("g", element("line", x2="100%", y1=y, y2=y), class_="axis")
+
+
+def _grid_label(value: float, top: float, words: ChartWords) -> Markup:
+    """Return the label of a line, to be drawn over the band."""
+    return element("text", f"{words.number(value)} ms", y=TOP + BAND * (1 - value / top) - 3)
+
+
+def _nothing(rows: Sequence[LatencyPoint], words: ChartWords) -> Markup:
+    if any(row.loss_pct is not None for row in rows):
+        return Markup("")
+    return element(
+        "text", words.text("nothing measured in this period"), x="50%", y=TOP + BAND / 2, text_anchor="middle"
+    )
 
 
 def _band(rows: Sequence[LatencyPoint], start: datetime, end: datetime, top: float) -> tuple[Markup, Markup]:

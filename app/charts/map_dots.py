@@ -7,9 +7,10 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from app.charts.outlines import Projection
-from app.charts.svg import element, joined, part
+from app.charts.svg import element, part
 from app.charts.words import ChartWords
 
+QUIET = ("unknown", "up")  # names of districts may cover these
 BOTTOM_FIRST = ("unknown", "up", "degraded", "unreachable", "down")
 CIRCLE, TRIANGLE, SQUARE, DIAMOND = (
     "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
@@ -29,14 +30,18 @@ class Dot(NamedTuple):
     href: str | None = None
 
 
-def draw_dots(dots: Iterable[Dot], projection: Projection, words: ChartWords) -> Markup:
-    """Return the dots inside the map, in a group by state. Of their links the keyboard has the list beside the map."""
+def draw_dots(dots: Iterable[Dot], projection: Projection, words: ChartWords) -> dict[str, Markup]:
+    """Return the dots inside the map, in a group by state, the lowest first.
+
+    Their links are no stops of the keyboard, which has the list beside the map. A thousand dots weigh 12 kB packed;
+    with `since` and `href` for those in trouble alone little more, with both for all of them twice as much.
+    """
     groups: dict[str, list[Markup]] = {state: [] for state in BOTTOM_FIRST}
     for dot in dots:
         point = projection.project(dot.longitude, dot.latitude)
         if projection.contains(point):
             groups[dot.state].append(_draw(dot, *point, words))
-    return joined(element("g", *drawn, class_=f"dots s-{state}") for state, drawn in groups.items() if drawn)
+    return {state: element("g", *drawn, class_=f"dots s-{state}") for state, drawn in groups.items() if drawn}
 
 
 def _draw(dot: Dot, x: float, y: float, words: ChartWords) -> Markup:

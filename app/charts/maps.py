@@ -9,15 +9,16 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from app.charts.map_dots import Dot, draw_dots
-from app.charts.map_labels import label_places
+from app.charts.map_dots import QUIET, Dot, draw_dots
+from app.charts.map_labels import LabelPlace, label_places
 from app.charts.outlines import LonLat, Outlines, Projection, fit, simplified
 from app.charts.svg import element, joined, part
 from app.charts.uptime_class import NO_EVIDENCE, uptime_class
 from app.charts.words import ChartWords
 
 WIDTH = 800
-TOLERANCE, LEAST_ISLAND = 1.5, 8.0  # units, square units
+LONGEST_LINE = 13  # letters
+TOLERANCE, LEAST_ISLAND = 1.5, 4.0  # units, square units
 CLOSEST_DEG = 0.12  # a map of fewer degrees would only enlarge what we do not know
 HATCH = element(
     "defs",
@@ -61,11 +62,13 @@ def province_map(
         for district in districts
         if district.code in paths
     ]
+    drawn = draw_dots(dots, projection, words)
     return _map(
         projection,
         element("g", *areas, class_="areas"),
+        *(group for state, group in drawn.items() if state in QUIET),
         _names(outlines, districts, projection, words),
-        draw_dots(dots, projection, words),
+        *(group for state, group in drawn.items() if state not in QUIET),
         label=label,
     )
 
@@ -91,7 +94,7 @@ def district_map(
     return _map(
         projection,
         element("g", *others, area, class_="areas"),
-        draw_dots(dots, projection, words),
+        *draw_dots(dots, projection, words).values(),
         joined(_choice(choice, projection) for choice in choices),
         label=label,
     )
@@ -140,20 +143,30 @@ def _names(outlines: Outlines, districts: Sequence[District], projection: Projec
     return element(
         "g",
         *(
-            element(
-                "text",
-                district.name,
-                element("tspan", words.percent(district.uptime_pct), x=place.x, dy="1.15em"),
-                x=place.x,
-                y=place.y,
-                text_anchor=place.anchor,
-            )
+            _name(places[district.code], [*two_lines(district.name), words.percent(district.uptime_pct)])
             for district in districts
-            for place in [places.get(district.code)]
-            if place is not None
+            if district.code in places
         ),
         class_="names",
     )
+
+
+def _name(place: LabelPlace, lines: Sequence[str]) -> Markup:
+    """Return a text of lines around its place, the last of them the value."""
+    spans = [
+        element("tspan", line, x=place.x, dy=f"{1.1 if index else -0.5 * (len(lines) - 2)}em")
+        for index, line in enumerate(lines)
+    ]
+    return element("text", *spans, x=place.x, y=place.y, text_anchor=place.anchor)
+
+
+def two_lines(name: str) -> list[str]:
+    """Return a long name in two lines, cut at the space nearest to its middle."""
+    spaces = [index for index, letter in enumerate(name) if letter == " "]
+    if len(name) <= LONGEST_LINE or not spaces:
+        return [name]
+    cut = min(spaces, key=lambda index: abs(index - len(name) / 2))
+    return [name[:cut], name[cut + 1 :]]
 
 
 def _choice(choice: Choice, projection: Projection) -> Markup:

@@ -13,7 +13,7 @@ from app.charts.time_axis import time_axis
 from app.charts.words import ChartWords
 
 MAX_PARTS = 288  # of 24 h five minutes each
-HEIGHTS = {"down": 32, "unreachable": 32, "degraded": 26, "up": 20, "maintenance": 20, "unknown": 14, "inactive": 4}
+HEIGHTS = {"down": 32, "unreachable": 28, "degraded": 24, "up": 20, "maintenance": 20, "unknown": 14, "inactive": 4}
 TOP, RIBBON = 10, 32  # above it the overlays
 
 Link = Callable[[datetime], str]

@@ -73,14 +73,16 @@ Rates = Sequence[tuple[SpeedTest, float | None, float | None]]  # measured and c
 
 
 def _panel(rates: Rates, start: datetime, end: datetime, *, y: float, name: str, words: ChartWords) -> Markup:
-    grid = grid_values(max([0.0, *(max(measured or 0, contracted or 0) for _, measured, contracted in rates)]), 2)
+    grid = grid_values(max([0.0, *(max(measured or 0, contracted or 0) for _, measured, contracted in rates)]), 3)
     points = [
         Point(share_of(test.at, start, end), measured, test.counts, _title(test, measured, contracted, words))
         for test, measured, contracted in rates
         if measured is not None
     ]
+    nothing = words.text("nothing measured in this period")
     return joined(
         (
+            "" if points else element("text", nothing, x="50%", y=y + PANEL / 2, text_anchor="middle"),
             element("text", f"{name} (Mbps)", class_="name", y=y - 8),
             *(_grid_line(value, y + PANEL * (1 - value / grid[-1]), words) for value in grid),
             plot(

@@ -22,7 +22,7 @@ STEPS = (  # the longest period of a step: at most eleven labels, which a phone 
     (timedelta(days=32), 5 * DAY),
     (timedelta(days=100), 14 * DAY),
 )
-LAST_LABEL = 0.93  # of the width: one further right would be cut off
+LAST_LABEL, LAST_CLOCK = 0.93, 0.8  # of the width: one further right would be cut off, or stand in the zone's place
 HEIGHT = 20.0
 
 
@@ -35,8 +35,6 @@ def ticks(start: datetime, end: datetime) -> list[Tick]:
     step = next((step for longest, step in STEPS if end - start <= longest), None)
     if step is None:
         moments = _months(to_wita(start).date(), end)
-    elif step >= DAY:
-        moments = _steps(midnight(to_wita(start).date()), end, step)
     else:
         moments = _steps(midnight(to_wita(start).date()), end, step)
     return [Tick(moment, _is_midnight(moment)) for moment in moments if start <= moment < end]
@@ -65,10 +63,10 @@ def time_axis(start: datetime, end: datetime, *, y: float, words: ChartWords) ->
     """Return tick lines below `y` with their labels: days by date, hours by the clock, of which the zone is named."""
     shown = [(share_of(tick.moment, start, end), tick) for tick in ticks(start, end)]
     lines = [element("line", x1=percent(x), x2=percent(x), y1=y, y2=y + 4 + 12 * tick.is_day) for x, tick in shown]
-    labels = [
-        element("text", _label(tick, words), x=percent(x), dx=3, y=y + 15) for x, tick in shown if x <= LAST_LABEL
-    ]
-    zone = element("text", "WITA", x="100%", y=y + 15, text_anchor="end") if any(not t.is_day for _, t in shown) else ""
+    by_clock = any(not tick.is_day for _, tick in shown)
+    last = LAST_CLOCK if by_clock else LAST_LABEL
+    labels = [element("text", _label(tick, words), x=percent(x), dx=3, y=y + 15) for x, tick in shown if x <= last]
+    zone = element("text", "WITA", x="100%", y=y + 15, text_anchor="end") if by_clock else ""
     return element("g", joined(lines), joined(labels), zone, class_="axis")
 
 

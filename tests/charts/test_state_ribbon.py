@@ -75,7 +75,7 @@ def test_a_ribbon_says_what_each_part_is_and_leads_to_its_middle() -> None:
     assert links(root) == [f"/why?at={clock}&x=1" for clock in ("19.00", "06.00", "23.00", "14.00")]  # UTC, by state
     assert spans(root)[1][2] == "s-down"
     assert spans(root)[-1][2] == "s-unknown"
-    assert texts(root) == ["25 Nov", "04.00", "08.00", "12.00", "16.00", "20.00", "WITA"]
+    assert texts(root) == ["25 Nov", "04.00", "08.00", "12.00", "16.00", "WITA"]
 
 
 def test_a_ribbon_without_links_is_an_image_and_one_without_runs_is_unknown_throughout() -> None:
