@@ -26,6 +26,7 @@ from app.api.middleware.rate_limit import RateLimit
 from app.api.middleware.simulated_header import HEADER as SIMULATED
 from app.api.middleware.simulated_header import SimulatedHeader
 from app.api.service_metrics import RequestMetrics
+from app.availability.cause_effect_routes import router as cause_effects
 from app.availability.contract_routes import router as contract_outages
 from app.availability.routes import router as availability
 from app.console.routes import router as console
@@ -94,6 +95,7 @@ ROUTERS = (
     sla,
     contract_outages,
     explaining,
+    cause_effects,
     incidents,
     maintenance,
     audit,

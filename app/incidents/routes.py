@@ -11,13 +11,13 @@ from app.core import i18n
 from app.core.clock import parse_moment
 from app.core.errors import Fault, Invalid
 from app.core.tables import Table, max_rows
-from app.incidents import actions, bulk_patch, bulk_response, provider_view, serializers, store, tables
+from app.incidents import actions, bulk_patch, bulk_response, provider_view, serializers, store, tables, tickets
 from app.incidents.bulk_schemas import BulkPatchOut, IncidentsPatch
 from app.incidents.members import list_members
 from app.incidents.models import Incident, IncidentNote, IncidentStatus
 from app.incidents.params import Incidents, resolve_filter
-from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut
-from app.incidents.selection import IncidentFilter
+from app.incidents.schemas import IncidentDetail, IncidentOut, IncidentPatch, NoteIn, NoteOut, TicketsOut
+from app.incidents.selection import IncidentFilter, IncidentOrder
 from app.incidents.tables import FileRows
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.web.deps import Reader, Session, Writer
@@ -31,6 +31,8 @@ from app.web.table_files import TableParams, TableRequest, file_responses
 router = APIRouter(prefix="/incidents", tags=["operations"], route_class=JsonRoute)
 
 BY_START = cursor_codec(parse_moment, row_id)
+BY_URGENCY = cursor_codec(int, int, int)
+NEWEST = IncidentOrder.NEWEST
 
 
 class IncidentsOut(Page[IncidentOut], MarksSimulatedPast):
@@ -53,13 +55,15 @@ async def list_incidents(
     rows: Annotated[
         FileRows | None, Query(description="of a file: one an incident (default), or one an outage of a site")
     ] = None,
+    order: Annotated[IncidentOrder, Query(description="of the items; a file has the newest first")] = NEWEST,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Any:
     """List incidents.
 
     Those with a site in your scope, newest outage first; with a period, those that reach into it. `status=open` leaves
-    out those that somebody acknowledged: `status=open,acknowledged` are all that last.
+    out those that somebody acknowledged: `status=open,acknowledged` are all that last. `order=urgent` begins with what
+    nobody handles yet.
     """
     if files.is_file:
         files.require_no_paging()
@@ -67,12 +71,28 @@ async def list_incidents(
         return await _file(files, criteria, rows or FileRows.INCIDENTS, caller)
     if rows is not None:
         raise Invalid(Fault("rows", "of_files", "JSON has the sites inside of each incident", "Leave it out"))
-    after = BY_START.read(cursor)
-    incidents = await store.list_incidents(session, criteria, caller=caller, after=after, limit=limit + 1)
-    page, next_cursor = BY_START.page(incidents, limit, lambda incident: (incident.started_at, incident.id))
-    left_out = await store.count_left_out(session, criteria, caller=caller) if after is None else {}
+    read_page = _urgent_page if order is IncidentOrder.URGENT else _newest_page
+    page, next_cursor = await read_page(session, criteria, caller, limit, cursor)
+    left_out = await store.count_left_out(session, criteria, caller=caller) if cursor is None else {}
     items = await serializers.serialize(session, page, caller=caller)
     return {"items": items, "next_cursor": next_cursor, "left_out": left_out}
+
+
+async def _newest_page(
+    session: AsyncSession, criteria: IncidentFilter, caller: Caller, limit: int, cursor: str | None
+) -> tuple[Sequence[Incident], str | None]:
+    after = BY_START.read(cursor)
+    incidents = await store.list_incidents(session, criteria, caller=caller, after=after, limit=limit + 1)
+    return BY_START.page(incidents, limit, lambda incident: (incident.started_at, incident.id))
+
+
+async def _urgent_page(
+    session: AsyncSession, criteria: IncidentFilter, caller: Caller, limit: int, cursor: str | None
+) -> tuple[Sequence[Incident], str | None]:
+    after = BY_URGENCY.read(cursor)
+    rows = await store.list_urgent_incidents(session, criteria, caller=caller, after=after, limit=limit + 1)
+    page, next_cursor = BY_URGENCY.page(rows, limit, lambda row: row[1])
+    return [incident for incident, _ in page], next_cursor
 
 
 async def _file(files: TableRequest, criteria: IncidentFilter, rows: FileRows, caller: Caller) -> Response:
@@ -116,6 +136,16 @@ async def patch_incident(
     """
     incident = await actions.patch_incident(session, id, patch, caller=caller, if_match=read_version(if_match))
     return await _detail(session, incident, caller, response)
+
+
+@router.get("/{id}/ticket-text", response_model=TicketsOut, responses=problems(404))
+async def get_ticket_text(session: Session, caller: Reader, id: RowId) -> dict[str, Any]:
+    """What to write to each provider of an incident.
+
+    Plain text for a ticket or a letter: service numbers, times in WITA, durations with their bounds, and the evidence.
+    """
+    incident = await store.get_incident(session, id, caller=caller)
+    return {"items": await tickets.tickets(session, incident, caller=caller)}
 
 
 @router.post("/{id}/notes", response_model=NoteOut, status_code=201, responses=problems(403, 404))

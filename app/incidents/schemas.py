@@ -5,6 +5,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from app.core.errors import Fault
 from app.core.validation import FaultError, read_moment
+from app.core.words import Words
 from app.incidents.models import Happening, IncidentKind, IncidentStatus
 from app.measurements.schemas import OutageEvidence
 from app.measurements.simulated_past import MarksSimulatedPast
@@ -68,6 +69,12 @@ EVENT: dict[str, Any] = {
     "site_id": None,
     "before": {"status": "open"},
     "after": {"status": "acknowledged"},
+}
+TICKET: dict[str, Any] = {
+    "provider": "indihome",
+    "provider_name": "IndiHome",
+    "sites": 1,
+    "text": {"id": "Penyedia : IndiHome\nGangguan : 71", "en": "Provider : IndiHome\nIncident : 71"},
 }
 
 
@@ -208,3 +215,25 @@ class IncidentDetail(IncidentOut):
         "of incidents merged into it"
     )
     events: list[EventOut] = Field(description="every change, oldest first")
+
+
+class TicketOut(BaseModel):
+    """What to write to one provider of an incident."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [TICKET]})
+
+    provider: str = Field(description="slug of the provider that the ticket is for")
+    provider_name: str = Field(description="the name of that provider")
+    sites: int = Field(description="outages of its sites in the incident; the text names the first 50")
+    text: Words = Field(
+        description="plain text: service numbers, places, bounds of the outages in WITA, durations and evidence",
+        examples=[TICKET["text"]],
+    )
+
+
+class TicketsOut(BaseModel):
+    """One ticket for each provider that has a site in the incident."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [TICKET]}]})
+
+    items: list[TicketOut]

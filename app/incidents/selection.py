@@ -5,8 +5,9 @@ takes none of its past along.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, cast, exists, func, or_, select
 
 from app.access.scope import Caller, in_regions, visible_to
 from app.core.periods import Period
@@ -28,6 +29,32 @@ class IncidentFilter:
     providers: tuple[str, ...] = ()
     technologies: tuple[Technology, ...] = ()
     site: int | None = None
+
+
+class IncidentOrder(StrEnum):
+    """`newest`: newest outage first; `urgent`: first what nobody handles, shared before single and the longest first;
+    then what somebody handles, then what is over without a cause, then the rest, newest first.
+    """
+
+    NEWEST = "newest"
+    URGENT = "urgent"
+
+
+HAS_NO_CAUSE = or_(Incident.cause.is_(None), Incident.cause == Cause.UNCLASSIFIED)
+URGENCY = case(
+    (and_(Incident.status == IncidentStatus.OPEN, Incident.kind == IncidentKind.SHARED), 0),
+    (Incident.status == IncidentStatus.OPEN, 1),
+    (Incident.status == IncidentStatus.ACKNOWLEDGED, 2),
+    (and_(Incident.status == IncidentStatus.RESOLVED, HAS_NO_CAUSE), 3),
+    else_=4,
+)
+START_S = cast(func.extract("epoch", Incident.started_at), BigInteger)
+# Ascending: rank, start (of what nobody handles the oldest first), and the newest id first.
+URGENCY_KEYS: tuple[ColumnElement[int], ...] = (
+    URGENCY,
+    case((URGENCY < 2, START_S), else_=-START_S),
+    0 - Incident.id,
+)
 
 
 def visible_incidents(caller: Caller, *conditions: ColumnElement[bool]) -> Select[Incident]:

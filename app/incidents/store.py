@@ -21,6 +21,7 @@ from app.registry.models import Lifecycle, Provider, Site, SiteConfiguration
 MAX_COUNTED = 1_000
 
 PagePosition = tuple[datetime, int]  # started_at and id of a page's last incident
+UrgentPosition = tuple[int, int, int]  # URGENCY_KEYS of a page's last incident
 
 
 async def list_incidents(
@@ -32,6 +33,18 @@ async def list_incidents(
     if after is not None:
         query = query.where(tuple_(Incident.started_at, Incident.id) < after)
     return list(await session.scalars(query.limit(limit)))
+
+
+async def list_urgent_incidents(
+    session: AsyncSession, criteria: IncidentFilter, *, caller: Caller, after: UrgentPosition | None, limit: int
+) -> list[tuple[Incident, UrgentPosition]]:
+    """Return incidents with their position, as IncidentOrder.URGENT orders them. Raises NotAllowed for a region."""
+    keys = selection.URGENCY_KEYS
+    query = selection.select_incidents(criteria, caller=caller).add_columns(*keys).order_by(*keys)
+    if after is not None:
+        query = query.where(tuple_(*keys) > tuple_(*after))
+    rows = await session.execute(query.limit(limit))
+    return [(incident, (rank, start, number)) for incident, rank, start, number in rows]
 
 
 async def count_left_out(

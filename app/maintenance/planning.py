@@ -15,9 +15,9 @@ from app.availability.maintenance_overlay import covers
 from app.availability.models import MaintenanceWindow
 from app.core.clock import utc_now
 from app.core.errors import Conflict, Fault, Invalid
-from app.maintenance.schemas import WindowIn, WindowPatch
-from app.maintenance.store import WindowRow, get_window
-from app.maintenance.window_scope import find_scope, require_planner
+from app.maintenance.schemas import WindowIn, WindowPatch, WindowPreview
+from app.maintenance.store import WindowRow, announced_late, count_outages, get_window
+from app.maintenance.window_scope import WindowScope, find_scope, require_planner
 from app.postgres.engine import Counter, next_version, require_version
 from app.registry.models import Site, SiteConfiguration
 
@@ -28,19 +28,9 @@ async def create_window(session: AsyncSession, body: WindowIn, *, caller: Caller
     """Raises Invalid with every fault, NotAllowed for a scope beyond the caller's, Conflict for a duplicate."""
     times = (body.started_at, body.ended_at)
     faults = [*_check_times(*times), *retroactive_changes.check_reason([times], body.reason)]
-    scope = await find_scope(session, body, faults, caller=caller)
-    if faults:
-        raise Invalid(*faults)
-    require_planner(caller, scope)
-    window = MaintenanceWindow(
-        started_at=body.started_at,
-        ended_at=body.ended_at,
-        title=body.title,
-        reason=body.reason,
-        created_by=caller.who,
-        **scope.columns,
-        version=await next_version(session, Counter.REGISTRY),
-    )
+    scope = await _require_scope(session, body, faults, caller=caller)
+    window = _window(body, scope, caller)
+    window.version = await next_version(session, Counter.REGISTRY)
     await _require_unique(session, window)
     session.add(window)
     await session.flush()
@@ -57,6 +47,52 @@ async def create_window(session: AsyncSession, body: WindowIn, *, caller: Caller
         after=_audit_fields(created),
     )
     return created
+
+
+async def preview_window(session: AsyncSession, body: WindowIn, *, caller: Caller) -> WindowPreview:
+    """Return what the window would cover; raises what `create_window` does, but for a missing reason.
+
+    It is stored as it would be, so that the same query tells what it covers, and taken back.
+    """
+    times = (body.started_at, body.ended_at)
+    scope = await _require_scope(session, body, [*_check_times(*times)], caller=caller)
+    window = _window(body, scope, caller)
+    await _require_unique(session, window)
+    savepoint = await session.begin_nested()
+    window.version = 0
+    session.add(window)
+    await session.flush()
+    await session.refresh(window)
+    row = await get_window(session, window.id, caller=caller)
+    preview = WindowPreview(
+        sites=row.sites,
+        outages=await count_outages(session, window.id, caller=caller),
+        duration_s=round((body.ended_at - body.started_at).total_seconds()),
+        announced_late=announced_late(window),
+        reason_required=any(retroactive_changes.check_reason([times], None)),
+    )
+    await savepoint.rollback()
+    return preview
+
+
+async def _require_scope(session: AsyncSession, body: WindowIn, faults: list[Fault], *, caller: Caller) -> WindowScope:
+    """Raises Invalid with these and every fault of the scope, NotAllowed."""
+    scope = await find_scope(session, body, faults, caller=caller)
+    if faults:
+        raise Invalid(*faults)
+    require_planner(caller, scope)
+    return scope
+
+
+def _window(body: WindowIn, scope: WindowScope, caller: Caller) -> MaintenanceWindow:
+    return MaintenanceWindow(
+        started_at=body.started_at,
+        ended_at=body.ended_at,
+        title=body.title,
+        reason=body.reason,
+        created_by=caller.who,
+        **scope.columns,
+    )
 
 
 async def patch_window(

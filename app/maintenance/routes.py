@@ -4,7 +4,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.core.clock import parse_moment
 from app.maintenance import planning, store
-from app.maintenance.schemas import WindowIn, WindowOut, WindowPatch, WindowStatus
+from app.maintenance.schemas import WindowIn, WindowOut, WindowPatch, WindowPreview, WindowStatus
 from app.maintenance.store import WindowFilter
 from app.registry.params import ProviderSlug, RegionCode, SiteIdFilter
 from app.web.deps import Reader, Session, Writer
@@ -69,6 +69,15 @@ async def create_maintenance_window(
     response.headers["Location"] = f"{request.url.path}/{window['id']}"
     response.headers["ETag"] = f'"{window["version"]}"'
     return window
+
+
+@router.post("/preview", response_model=WindowPreview, responses=problems(403, 409))
+async def preview_maintenance_window(session: Session, caller: Writer, body: WindowIn) -> WindowPreview:
+    """What a maintenance window would cover.
+
+    With the body that would plan it; nothing is planned.
+    """
+    return await planning.preview_window(session, body, caller=caller)
 
 
 @router.get("/{id}", response_model=WindowOut, responses=problems(404))

@@ -124,6 +124,8 @@ class WindowOut(BaseModel):
                     "reason": None,
                     "status": "planned",
                     "sites": 9,
+                    "overrun_sites": 0,
+                    "overrun_s": 0,
                     "created_by": "ana",
                     "created_at": "2026-11-24T03:04:05Z",
                     "announced_at": "2026-11-24T03:04:05Z",
@@ -150,6 +152,8 @@ class WindowOut(BaseModel):
     reason: str | None
     status: WindowStatus
     sites: int = Field(description="sites that it covers, of those that you see, without retired ones")
+    overrun_sites: int = Field(description="of these, those that went down within it and stayed down beyond its end")
+    overrun_s: int = Field(description="by how many seconds at most, up to now; this time counts")
     created_by: str | None = Field(description="username of who created it; null to a provider")
     created_at: datetime
     announced_at: datetime = Field(
@@ -164,3 +168,24 @@ class WindowOut(BaseModel):
     cancelled_at: datetime | None
     cancelled_by: str | None = Field(description="username of who cancelled it; null to a provider", examples=["ana"])
     version: int = Field(description="opaque; send it back as If-Match")
+
+
+PREVIEW: dict[str, Any] = {
+    "sites": 9,
+    "outages": 0,
+    "duration_s": 14_400,
+    "announced_late": False,
+    "reason_required": False,
+}
+
+
+class WindowPreview(BaseModel):
+    """What a window would do, before it is planned."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PREVIEW]})
+
+    sites: int = Field(description="sites that it would cover, of those that you see, without retired ones")
+    outages: int = Field(description="known outages of these that it would cover, wholly or in part")
+    duration_s: int
+    announced_late: bool = Field(description="whether a part of it is over already")
+    reason_required: bool = Field(description="whether it needs a reason, as it changes what counts already")

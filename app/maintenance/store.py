@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Integer, ScalarSelect, Select, cast, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -15,6 +15,7 @@ from app.availability.retroactive_changes import JUST_NOW
 from app.core.clock import utc_now
 from app.core.errors import NotFound
 from app.core.periods import Period
+from app.incidents.models import IncidentSite
 from app.maintenance import filters
 from app.maintenance.schemas import WindowStatus
 from app.maintenance.window_scope import WindowScope
@@ -33,12 +34,14 @@ class WindowFilter:
 
 @dataclass(frozen=True, slots=True)
 class WindowRow:
-    """A window with its site or provider, and how many sites that the caller sees it covers."""
+    """A window with its site or provider, how many sites that the caller sees it covers, and what outlasted it."""
 
     window: MaintenanceWindow
     site: Site | None
     provider: Provider | None
     sites: int
+    overrun_sites: int
+    overrun_s: int
 
     @property
     def scope(self) -> WindowScope:
@@ -55,12 +58,45 @@ def _windows(caller: Caller) -> Select[Any]:
         .scalar_subquery()
     )
     own_site = aliased(Site)
+    overrun_sites, overrun_s = _overrun(caller)
     return (
-        select(MaintenanceWindow, own_site, Provider, covered_sites)
+        select(MaintenanceWindow, own_site, Provider, covered_sites, overrun_sites, overrun_s)
         .outerjoin(own_site, own_site.id == MaintenanceWindow.site_id)
         .outerjoin(Provider, Provider.id == MaintenanceWindow.provider_id)
         .where(filters.seen_by(caller))
     )
+
+
+def _overrun(caller: Caller) -> tuple[ScalarSelect[int], ScalarSelect[int]]:
+    """Select how many sites stayed down beyond a window in which they went down, and by how many seconds at most."""
+    window, now = MaintenanceWindow, utc_now()
+    ended_at = func.coalesce(IncidentSite.ended_at, now)
+    outlasting = (
+        select(func.count(IncidentSite.site_id.distinct()))
+        .where(*_covered_outages(caller), window.cancelled_at.is_(None), window.ended_at <= now)
+        .where(IncidentSite.started_at >= window.started_at, IncidentSite.started_at < window.ended_at)
+        .where(ended_at > window.ended_at)
+        .correlate(window)
+    )
+    beyond_s = func.coalesce(func.max(func.extract("epoch", ended_at - window.ended_at)), 0)
+    return outlasting.scalar_subquery(), outlasting.with_only_columns(cast(beyond_s, Integer)).scalar_subquery()
+
+
+def _covered_outages(caller: Caller) -> tuple[ColumnElement[bool], ...]:
+    """Conditions on outages of the sites that a window covers, of those that the caller sees."""
+    return IncidentSite.site_id == Site.id, IncidentSite.withdrawn_at.is_(None), covers(Site), visible_to(caller, Site)
+
+
+async def count_outages(session: AsyncSession, window_id: int, *, caller: Caller) -> int:
+    """Return how many outages lie within a window, wholly or in part, of the sites that the caller sees."""
+    window = MaintenanceWindow
+    query = select(func.count(IncidentSite.id)).where(
+        *_covered_outages(caller),
+        window.id == window_id,
+        IncidentSite.started_at < window.ended_at,
+        func.coalesce(IncidentSite.ended_at, utc_now()) > window.started_at,
+    )
+    return int(await session.scalar(query) or 0)
 
 
 async def list_windows(
@@ -126,7 +162,13 @@ def present(row: WindowRow, *, caller: Caller) -> dict[str, Any]:
         "region": window.region_code,
         "region_name": window.region_code and regions.names()[window.region_code],
         "provider": provider and provider.slug,
-        "announced_late": window.announced_at > window.started_at + JUST_NOW,
+        "announced_late": announced_late(window),
         "status": filters.status_of(window, utc_now()),
         "sites": row.sites,
+        "overrun_sites": row.overrun_sites,
+        "overrun_s": row.overrun_s,
     }
+
+
+def announced_late(window: MaintenanceWindow) -> bool:
+    return window.announced_at > window.started_at + JUST_NOW

@@ -352,3 +352,31 @@ async def test_an_act_on_a_shared_incident_is_filed_under_the_smallest_region_of
         await scenario.patch(shared, person, assignee=f"Teknisi {region}")
         entry = (await scenario.cast.sari.get("/audit", params={"limit": "1"})).json()["items"][0]
         assert entry["region_code"] == region
+
+
+async def test_what_nobody_handles_comes_first_and_of_that_what_is_shared_and_what_lasts_longest(
+    scenario: IncidentScenario,
+) -> None:
+    over, explained = await open_incident(scenario, over=True), await open_incident(scenario, over=True)
+    await scenario.patch(explained, cause="link")
+    handled, newer = await open_incident(scenario), await open_incident(scenario)
+    await scenario.patch(handled, status="acknowledged")
+    older = await scenario.site(provider="iconplus", village_code=BERAU)
+    await scenario.write(older, (0, 50, "up"), (50, None, "down"))
+    (oldest,) = [one["id"] for one in await scenario.list_incidents() if one["sites"][0]["id"] == older]
+    node = await scenario.site(kind="node")
+    for number in range(5):
+        site = await scenario.site(parent_id=node)
+        await scenario.write(site, (0, 2000 + number, "up"), (2000 + number, None, "down"))
+    (shared,) = [one["id"] for one in await scenario.list_incidents(kind="shared")]
+    found: list[int] = []
+    params: dict[str, Any] = {"order": "urgent", "limit": 2}
+    while True:
+        page = (await scenario.cast.sari.get("/incidents", params=params)).json()
+        found += [incident["id"] for incident in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        params["cursor"] = page["next_cursor"]
+    assert (found[:5], found[-1]) == ([shared, oldest, newer, handled, over], explained)
+    params["order"] = "newest"
+    assert (await scenario.cast.sari.get("/incidents", params=params)).status_code == 422, "a cursor of another order"

@@ -16,6 +16,7 @@ from app.judging.dirty_range import DirtyRange
 from app.maintenance.schemas import WindowIn, WindowOut, WindowPatch
 from tests.conftest import Cast, Person
 from tests.factories import BERAU_VILLAGE, register
+from tests.support.incident_scenario import IncidentScenario
 
 NOW = floor_second(utc_now())
 HOUR = timedelta(hours=1)
@@ -434,3 +435,37 @@ async def test_a_running_window_is_ended_early_by_a_new_end(cast: Cast, session:
     ended = await cast.ana.patch(f"/maintenance/{made['id']}", {"ended_at": at(-1), "reason": "selesai"})
     assert (ended.status_code, ended.json()["status"]) == (200, "past")
     assert await windows(session, site["id"]) == {site["id"]: [(-3, -1)]}
+
+
+async def test_a_preview_says_what_a_window_would_cover_and_plans_nothing(cast: Cast) -> None:
+    await register(cast)
+    await register(cast, host="198.51.100.21", village_code=BERAU_VILLAGE)
+    preview = await cast.sari.post("/maintenance/preview", window(region="64"))
+    assert (preview.status_code, preview.json()) == (
+        200,
+        {"sites": 2, "outages": 0, "duration_s": 7200, "announced_late": False, "reason_required": False},
+    )
+    late = (await cast.ana.post("/maintenance/preview", window(-2, 1, region="64.02"))).json()
+    assert (late["sites"], late["announced_late"], late["reason_required"]) == (1, True, True)
+    assert await ids(cast.sari) == []
+    for refused, status in (
+        (await cast.vera.post("/maintenance/preview", window(region="64")), 403),
+        (await cast.ben.post("/maintenance/preview", window(region="64.02")), 403),
+        (await cast.ana.post("/maintenance/preview", window(3, 2, region="64.02")), 422),
+    ):
+        assert refused.status_code == status
+    await plan(cast.ana, region="64.02")
+    assert (await cast.ana.post("/maintenance/preview", window(region="64.02"))).status_code == 409
+
+
+async def test_a_window_says_which_of_its_sites_stayed_down_beyond_it(scenario: IncidentScenario) -> None:
+    sites = [await scenario.site() for _ in range(3)]
+    for site, start, end in zip(sites, (100, 100, 10), (800, 500, 900), strict=True):
+        await scenario.write(site, (0, start, "up"), (start, end, "down"), (end, None, "up"))
+    body = {"started_at": scenario.at(50).isoformat(), "ended_at": scenario.at(600).isoformat(), "title": "Ganti kabel"}
+    body |= {"region": "64.02", "reason": "baru dilaporkan"}
+    ana = scenario.cast.ana
+    preview = (await ana.post("/maintenance/preview", body)).json()
+    assert (preview["sites"], preview["outages"]) == (3, 3)
+    planned = (await ana.post("/maintenance", body)).json()
+    assert (planned["overrun_sites"], planned["overrun_s"]) == (1, 200), "one began before it, one ended within it"
