@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.console.api_client import ApiProblem, ApiResponse
@@ -25,18 +25,19 @@ from app.console.page import (
 )
 from app.pages.environment import render
 from app.pages.responses import html_page, language_of
+from app.web.deps import open_to_all
 
 router = page_router()
 
 OWN_PATH = re.compile(r"/(console|layar)([/?][^\s\\]*)?")  # where signing in may lead: no other site
 
 
-@router.get("/sign-in")
+@router.get("/sign-in", dependencies=[Depends(open_to_all)])
 async def show_sign_in(request: Request, next: str = "", notice: str = "") -> Response:
     return sign_in_page(request, next=next, signed_out=notice == "signed_out")
 
 
-@router.post("/sign-in")
+@router.post("/sign-in", dependencies=[Depends(open_to_all)])
 async def sign_in(request: Request) -> Response:
     """Open a session; then go on to `next`, or offer the form that was kept to be sent again."""
     form = Form(await request.form(max_fields=MAX_FIELDS))

@@ -10,10 +10,13 @@ from fastapi.routing import iter_route_contexts
 
 from app.access.rights import Right
 from app.api.app import API
+from app.console.page import open_console
 from app.push.routes import by_device_token
 from app.web.deps import Allowed, open_to_all
 
 FRAMEWORK = {"/docs/assets"}  # routes of FastAPI's own
+FILES = {"/assets/{name}"}  # of pages
+NO_SUCH_PAGE = {"/console/{path:path}"}
 
 CSV = b"village_code,technology,provider,probe,host\n64.02.05.2003,fiber,telkom-wms,icmp,198.51.100.30\n"
 
@@ -36,6 +39,7 @@ REQUESTS |= {
 
 # Statuses that the policy alone does not explain: routes for sessions only, and wrong passwords.
 EXPECTED_STATUS = {f"POST {API}/session": 401, f"GET {API}/session": 404, f"POST {API}/me/password": 403}
+EXPECTED_STATUS |= {"POST /console/sign-in": 401}
 # Only device tokens are accepted here.
 EXPECTED_STATUS |= {f"POST {API}/push": 401, f"POST {API}/push/end": 401}
 # Authorized by a speed test grant, which no caller here has.
@@ -66,14 +70,22 @@ class NoPolicy(AssertionError):
 
 
 def read_calls(app: FastAPI) -> list[Call]:
-    """Raises NoPolicy for a route without exactly one policy."""
+    """Return the calls of all routes but the console's, which asks the API, and that by the API's own policies.
+
+    Raises NoPolicy for a route without exactly one policy.
+    """
     document = app.openapi()
     return [
         Call(method, str(route.path), _policy(route), _request(document, method, str(route.path)))
         for route in iter_route_contexts(app.routes)
-        if route.path not in FRAMEWORK
+        if route.path not in FRAMEWORK | FILES | NO_SUCH_PAGE and not asks_the_api(route)
         for method in sorted((route.methods or {"any"}) - {"HEAD"})
     ]
+
+
+def asks_the_api(route: Any) -> bool:
+    """Return whether the route begins with a session of the console."""
+    return hasattr(route, "dependant") and any(below.call is open_console for below in route.dependant.dependencies)
 
 
 def _policy(route: Any) -> Right | None:

@@ -233,6 +233,7 @@ async def test_a_password_typed_on_another_keyboard_is_the_same(browser: Open, s
     assert (await browser().sign_in("dewi", decomposed)).status_code == 200
 
 
+@pytest.mark.usefixtures("costly_hashes")
 async def test_an_older_hash_is_renewed_at_the_next_sign_in(browser: Open, session: AsyncSession) -> None:
     row = await account(session, "dewi")
     async with session.begin():
@@ -282,6 +283,7 @@ async def test_without_a_session_only_signing_in_is_open(browser: Open) -> None:
     assert (answer.status_code, answer.json()["detail"]) == (401, "The session has ended: sign in again")
 
 
+@pytest.mark.usefixtures("costly_hashes")
 async def test_nobody_is_told_whether_a_name_exists_or_is_disabled(browser: Open, session: AsyncSession) -> None:
     await account(session, "dewi")
     await account(session, "gone", disabled_at=await now(session))
@@ -436,6 +438,7 @@ async def test_a_session_does_not_begin_on_a_password_that_was_just_changed(comm
     assert dewi.id
 
 
+@pytest.mark.usefixtures("costly_hashes")
 async def test_the_loop_goes_on_while_passwords_are_hashed() -> None:
     ticks = 0
 

@@ -81,20 +81,20 @@ def main() -> None:
 async def _run(running: Demo) -> None:
     tokens = [running.token, *(_viewer(running, code) for code in _districts(running))]
     await asyncio.sleep(SETTLE_S)
-    alone = await _measure(running)
+    alone = await measure(running)
     seconds = JOIN_S + MEASURE_S
     last = time.time() + seconds - 2 * LIMIT_S  # later changes may not arrive before the streams are closed
     streaming = _start(running, "streams", seconds, tokens)
     polling = _start(running, "polls", seconds, tokens)
     await asyncio.sleep(JOIN_S)
     async with _changes(running) as changes:
-        loaded = await _measure(running)
+        loaded = await measure(running)
     streamed, polled = json.loads(streaming.communicate()[0]), json.loads(polling.communicate()[0])
     print(
         f"{len(running.sites())} sites each {INTERVAL_S} s; {STREAMS} streams, {POLLS_PER_SECOND} polls a second, "
         f"{MEASURE_S} s without them and {MEASURE_S} s with them"
     )
-    _report_quality(alone, loaded)
+    report_quality(alone, loaded)
     _report_polls(polled)
     _report_changes([change for change in changes if change.at < last], streamed, scopes=["64", *_districts(running)])
 
@@ -122,7 +122,8 @@ async def _connect(running: Demo) -> asyncpg.Connection:
     return await asyncpg.connect(url.render_as_string(hide_password=False))
 
 
-async def _measure(running: Demo) -> MeasuredPeriod:
+async def measure(running: Demo) -> MeasuredPeriod:
+    """Measure for a minute: how true and how late the probes are, and what the processes take."""
     pids = {name: running.child(name) for name in ("worker", "api", "ingest", "database")}
     faults, spent, began = _faults(running), {name: cpu_s(pid) for name, pid in pids.items()}, time.time()
     pinging = _start(running, "pings", MEASURE_S, [], inside=True)
@@ -176,7 +177,7 @@ async def _follow(reader: asyncpg.Connection, notices: asyncio.Queue[float], cha
         at = await notices.get()
 
 
-def _report_quality(alone: MeasuredPeriod, loaded: MeasuredPeriod) -> None:
+def report_quality(alone: MeasuredPeriod, loaded: MeasuredPeriod) -> None:
     print(f"{'':<34}{'alone':>12}{'loaded':>12}")
     _compare("|measured - scripted| ms", alone.errors_ms, loaded.errors_ms)
     _compare("packet sent after its second, ms", alone.late_ms, loaded.late_ms)

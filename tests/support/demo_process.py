@@ -25,13 +25,15 @@ class Demo:
         self.process, self.folder = process, folder
         self.url = f"http://127.0.0.1:{port}"
         self.ingest_url = f"http://127.0.0.1:{ingest_port}"
-        self.token = ""
+        self.token = self.first_password = ""
         self.client = httpx.Client(timeout=10, trust_env=False)
 
     def wait_until_ready(self, timeout_s: float = 120) -> None:
         assert self.process.stdout is not None
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and (line := self.process.stdout.readline()):
+            if line.startswith("first account: "):
+                self.first_password = line.split("password ")[1].split()[0]
             if line.startswith("token: "):
                 self.token = line.split()[1]
                 self.client = httpx.Client(
@@ -79,13 +81,16 @@ class Demo:
 
 
 @contextmanager
-def demo(folder: Path, script: str | None = None, **environment: str) -> Iterator[Demo]:
+def demo(folder: Path, script: str | None = None, *, history: str | None = None, **environment: str) -> Iterator[Demo]:
+    """`history`: how much of a simulated past is written first, like 30d."""
     port, ingest_port = free_port(), free_port()
     argv = [sys.executable, "-m", "app.cli", "demo", "--port", str(port)]
     if script is not None:
         file = folder.with_suffix(".toml")
         file.write_text(script)
         argv += ["--script", str(file)]
+    if history is not None:
+        argv += ["--history", history]
     inherited = {name: value for name, value in os.environ.items() if name != "SINYAL_DATABASE_URL"}
     env = inherited | {"SINYAL_DATA_DIR": str(folder), "SINYAL_INGEST_PORT": str(ingest_port)} | environment
     log = folder.with_suffix(".log").open("w")
