@@ -97,6 +97,7 @@ def district_map(
         *draw_dots(dots, projection, words).values(),
         joined(_choice(choice, projection) for choice in choices),
         label=label,
+        name="map close",
     )
 
 
@@ -120,12 +121,12 @@ def around(points: Sequence[LonLat]) -> Projection:
     return fit(corners, width=WIDTH)
 
 
-def _map(projection: Projection, *layers: Markup, label: str) -> Markup:
+def _map(projection: Projection, *layers: Markup, label: str, name: str = "map") -> Markup:
     return element(
         "svg",
         HATCH,
         *layers,
-        class_="map",
+        class_=name,
         viewBox=f"0 0 {projection.width:.0f} {projection.height:.0f}",
         role="group",
         aria_label=label,

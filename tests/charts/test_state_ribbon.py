@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from app.charts.runs import StateRun, bucketed, cover, read_runs, seconds_by_state
 from app.charts.share_bar import share_bar
-from app.charts.state_ribbon import MAX_PARTS, Overlay, ribbon_parts, state_ribbon
+from app.charts.state_ribbon import LINKS, MAX_PARTS, Overlay, ribbon_parts, state_ribbon
 from tests.charts.drawing import WORDS, links, parsed, spans, texts, titles
 
 START = datetime(2026, 11, 24, 16, tzinfo=UTC)  # midnight in WITA
@@ -61,7 +61,7 @@ def test_the_bars_of_a_ribbon_fill_its_width_and_do_not_overlap(runs: list[State
         assert abs(x - until) < 0.02
 
 
-def test_a_ribbon_says_what_each_part_is_and_leads_to_its_middle() -> None:
+def test_a_ribbon_says_what_each_part_is_and_a_click_leads_near_its_second() -> None:
     runs = [StateRun(at(0), at(6), "up"), StateRun(at(6), at(8), "down"), StateRun(at(8), at(20), "up")]
     overlays = [Overlay(at(7), at(9), "maintenance", "pemeliharaan <tiang>")]
     svg = state_ribbon(
@@ -72,7 +72,9 @@ def test_a_ribbon_says_what_each_part_is_and_leads_to_its_middle() -> None:
     assert root.attrib["aria-label"] == "Status & jam"
     assert "putus: 25 November 2026 06.00 WITA sampai 25 November 2026 08.00 WITA (2 jam)" in titles(root)
     assert "pemeliharaan <tiang>" in titles(root)
-    assert links(root) == [f"/why?at={clock}&x=1" for clock in ("19.00", "06.00", "23.00", "14.00")]  # UTC, by state
+    assert len(links(root)) == LINKS
+    assert links(root)[:2] == ["/why?at=16.07&x=1", "/why?at=16.22&x=1"]  # UTC, in the middle of 15 minutes
+    assert len([link for link in root.iter("a") if link.get("tabindex") is None]) == 4  # of the keyboard, once a part
     assert spans(root)[1][2] == "s-down"
     assert spans(root)[-1][2] == "s-unknown"
     assert texts(root) == ["25 Nov", "04.00", "08.00", "12.00", "16.00", "WITA"]
@@ -84,17 +86,28 @@ def test_a_ribbon_without_links_is_an_image_and_one_without_runs_is_unknown_thro
     assert spans(root) == [(0, 100, "s-unknown")]
 
 
-def test_a_site_that_changes_state_every_minute_gets_parts_of_five_minutes() -> None:
+def test_a_site_that_changes_state_every_minute_gets_equal_parts_in_the_colour_of_the_worst() -> None:
     runs = [
         StateRun(START + timedelta(minutes=minute), START + timedelta(minutes=minute + 1), STATES[minute % 3])
         for minute in range(1440)
     ]
     parts = ribbon_parts(cover(runs, START, END), WORDS)
     assert len(parts) == MAX_PARTS
-    assert parts[0].title.endswith("00.05 WITA: putus 1 menit, menurun 2 menit, normal 2 menit")
+    first = "25 November 2026 00.00 WITA sampai 25 November 2026 00.07 WITA: putus 2 menit, menurun 2 menit 30 detik, "
+    assert parts[0].title.startswith(first)
     root = parsed(state_ribbon(runs, START, END, label="Status", words=WORDS, link=lambda m: f"?at={m:%H:%M}"))
-    assert len(links(root)) == MAX_PARTS
-    assert {link.get("tabindex") for link in root.iter("a")} == {"-1"}  # not 288 stops of the keyboard
+    assert len(links(root)) <= MAX_PARTS + LINKS
+    assert {link.get("tabindex") for link in root.iter("a")} == {"-1"}  # no stops of the keyboard
+
+
+@given(histories())
+def test_the_links_of_a_ribbon_lead_into_the_state_that_their_title_names(runs: list[StateRun]) -> None:
+    covered = cover(runs, START, END)
+    svg = state_ribbon(runs, START, END, label="Status", words=WORDS, link=lambda moment: moment.isoformat())
+    for link in parsed(svg).iter("a"):
+        moment = datetime.fromisoformat(link.attrib["href"])
+        state = next(run.state for run in covered if run.start <= moment < run.end)
+        assert (link[0].text or "").startswith(WORDS.state(state))
 
 
 def test_runs_are_read_as_the_api_gives_them() -> None:
