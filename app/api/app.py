@@ -30,6 +30,7 @@ from app.availability.cause_effect_routes import router as cause_effects
 from app.availability.contract_routes import router as contract_outages
 from app.availability.routes import router as availability
 from app.console.routes import router as console
+from app.console.scope_cache import ScopeCache
 from app.contracts.assignment_routes import router as site_contracts
 from app.contracts.routes import router as contracts
 from app.contracts.sla_routes import router as sla
@@ -149,6 +150,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.status_renderer = StatusRenderer(app.state.snapshot)
     app.state.aggregate_cache = ResponseCache()
     app.state.file_slots = FileSlots()
+    app.state.scope_cache = ScopeCache()
     app.state.push = PushEndpoint(
         lambda: app.state.sessions, PushLimits(settings.push, settings.limits), app.state.metrics
     )

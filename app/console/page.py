@@ -23,6 +23,7 @@ from app.core.errors import NotSignedIn, PasswordChangeRequired
 from app.measurements.simulated_past import simulated
 from app.pages.environment import render, text
 from app.pages.responses import html_page, language_of, remember_language
+from app.status.snapshot import Snapshot
 from app.web.auth import CSRF_HEADER
 from app.web.caller_cache import CallerCache
 from app.web.credentials import COOKIE, find_credential
@@ -76,6 +77,7 @@ class ConsoleRequest:
     language: str
     csrf_token: str
     api: ApiClient
+    status_version: str = ""  # at least that old is what the page shows; "" until the status is loaded
 
     @property
     def path(self) -> str:
@@ -130,7 +132,9 @@ async def open_console(request: Request) -> ConsoleRequest:
     caller, _ = await callers.get(request, credential)
     language = language_of(request)
     csrf_token = sessions.csrf_token(request.cookies[COOKIE])
-    return ConsoleRequest(request, caller, language, csrf_token, client_of(request, language))
+    snapshot: Snapshot = request.app.state.snapshot
+    version = str(snapshot.version) if snapshot.loaded else ""
+    return ConsoleRequest(request, caller, language, csrf_token, client_of(request, language), version)
 
 
 Console = Annotated[ConsoleRequest, Depends(open_console)]

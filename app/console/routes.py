@@ -2,15 +2,15 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.console import sign_in_routes
-from app.console.page import page_router
+from app.console import sign_in_routes, today_routes
+from app.console.page import ROOT, page_router
 from app.core.errors import NotFound
 
-PAGES = (sign_in_routes,)
+PAGES = (sign_in_routes, today_routes)
 
-router = APIRouter(prefix="/console", include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 for page in PAGES:
-    router.include_router(page.router)
+    router.include_router(page.router, prefix=ROOT)
 
 unknown = page_router()
 
@@ -20,4 +20,4 @@ async def show_not_found(request: Request) -> Response:
     raise NotFound("There is no such page")
 
 
-router.include_router(unknown)
+router.include_router(unknown, prefix=ROOT)

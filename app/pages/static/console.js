@@ -6,44 +6,58 @@ const busy = new Set(); // addresses being fetched
 async function fetchPage(url, options = {}) {
   const response = await fetch(url, { credentials: "same-origin", ...options });
   if (response.redirected && new URL(response.url).pathname.endsWith("/sign-in")) return void location.assign(response.url);
+  if (response.status === 401) return void location.reload();
   return { response, page: new DOMParser().parseFromString(await response.text(), "text/html") };
 }
 
+const FOCUSABLE = "a[href], button, input, select, summary";
 function swap(page, elements) {
   for (const old of elements) {
-    const fresh = page.getElementById(old.id);
-    if (!fresh || old.contains(document.activeElement) && old.matches("form, form *")) continue;
-    const open = $$("details[open][id]", old).map((one) => one.id);
-    if (old.outerHTML === fresh.outerHTML) continue;
-    old.replaceWith(document.importNode(fresh, true));
+    const fresh = page.getElementById(old.id), typing = old.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+    if (!fresh || typing || old.outerHTML === fresh.outerHTML) continue;
+    const open = $$("details[open][id]", old).map((one) => one.id), focused = $$(FOCUSABLE, old).indexOf(document.activeElement);
+    const views = $$("svg[data-zoom][id]", old).map((svg) => [svg.id, svg.getAttribute("viewBox")]);
+    const shown = document.importNode(fresh, true);
+    old.replaceWith(shown);
+    improve();
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    for (const [id, view] of views) document.getElementById(id)?.setAttribute("viewBox", view);
+    if (focused >= 0) $$(FOCUSABLE, shown)[focused]?.focus({ preventScroll: true });
   }
-  improve();
 }
 
-// Live: fragments of this page are fetched anew when the stream tells of a change, at most once in `pause` ms.
+// Live: fragments of this page are fetched anew when the stream tells of a change; on a slow link less often.
 function follow() {
-  const live = () => $$("[data-live][id]");
-  if (!document.body.dataset.stream || !live().length) return;
-  const note = document.getElementById("stale");
-  let due = null, lastAt = 0, heardAt = Date.now(), known = null;
+  const { stream, stale } = document.body.dataset, live = () => $$("[data-live][id]"), note = document.getElementById("stale");
+  if (!stream || !live().length) return;
+  let source, due, missed = false, lastAt = 0, tookMs = 0, heardAt = Date.now(), retryMs = 5000;
   const refresh = async () => {
-    due = null; lastAt = Date.now();
+    const began = lastAt = Date.now();
     try {
       const { response, page } = await fetchPage(location.href) ?? {};
       if (response?.ok) swap(page, live());
     } catch { /* said by the watch below */ }
+    tookMs = Date.now() - began; due = null;
   };
-  const soon = () => { due ??= setTimeout(refresh, Math.max(500 + Math.random() * 1000, 3000 - (Date.now() - lastAt))); };
-  const source = new EventSource(document.body.dataset.stream);
-  const hear = (event) => { heardAt = Date.now(); if (event.type === "change" && document.visibilityState === "visible") soon(); };
-  for (const kind of ["snapshot", "change", "beat"]) source.addEventListener(kind, hear);
-  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && soon());
+  const soon = () => {
+    missed = document.hidden;
+    if (!missed) due ??= setTimeout(refresh, Math.max(200 + Math.random() * 600, lastAt + Math.max(2500, 4 * tookMs) - Date.now()));
+  };
+  const open = () => {
+    source = new EventSource(stream);
+    source.addEventListener("version", () => { heardAt = Date.now(); retryMs = 5000; soon(); });
+    source.addEventListener("beat", () => { heardAt = Date.now(); retryMs = 5000; });
+    source.onerror = () => { // closed: refused, perhaps as the session has ended, which fetching the page shows
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => { refresh(); open(); }, retryMs = Math.min(60000, retryMs * (1 + Math.random())));
+    };
+  };
+  open();
+  document.addEventListener("visibilitychange", () => missed && soon());
   setInterval(() => {
-    const stale = Date.now() - heardAt > 40000;
-    if (stale) known ??= new Date(heardAt); else known = null;
-    if (note) { note.hidden = !stale; if (stale) note.textContent = `${document.body.dataset.stale} ${known.toLocaleTimeString("id-ID", { timeZone: "Asia/Makassar" })} WITA`; }
-    if (source.readyState === EventSource.CLOSED) refresh(); // the session may have ended
+    const old = Date.now() - heardAt > 40000;
+    document.body.classList.toggle("old", old);
+    if (note) note.hidden = !old;
+    if (note && old) note.textContent = `${stale} ${new Date(heardAt).toLocaleTimeString("id-ID", { timeZone: "Asia/Makassar", timeStyle: "short" })} WITA`;
   }, 5000);
 }
 

@@ -1,0 +1,167 @@
+"""What *Hari ini* shows of a scope: read from the API, and put in the order in which an officer needs it. No HTML."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.console.api_client import ApiClient
+from app.core.clock import midnight, today, utc_now
+from app.registry import regions
+
+Row = dict[str, Any]
+
+PERIODS = ("24h", "7d")
+BROKEN = ("down", "unreachable")
+SHOWN = 8  # rows of a list whose whole is a link away
+NEWEST = 5
+OFFICE, PROVIDER, POWER, VILLAGE, PLANNED = "office", "provider", "power", "village", "planned"
+ACTORS = {  # who has to do something about an outage of that cause
+    "link": PROVIDER,
+    "provider": PROVIDER,
+    "quota": PROVIDER,
+    "power": POWER,
+    "device": VILLAGE,
+    "unplugged": VILLAGE,
+    "vandalism": VILLAGE,
+    "billing": OFFICE,
+    "planned": PLANNED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What moves with the status."""
+
+    summary: Row
+    sites: Sequence[Row]  # access points, as of GET /status
+    unacknowledged: Row
+    acknowledged: Row
+    resolved: Row
+
+    @property
+    def broken(self) -> list[Row]:
+        """Return the sites that are down, the longest first."""
+        return sorted((site for site in self.sites if site["state"] in BROKEN), key=lambda site: site["since"])
+
+    @property
+    def incidents(self) -> list[Row]:
+        """Return the incidents that last: those nobody acknowledged first, of these the longest."""
+        newest_first = [*self.acknowledged["items"], *self.unacknowledged["items"]]
+        return newest_first[::-1][:SHOWN]
+
+    @property
+    def known_pct(self) -> float | None:
+        """Return the share of sites whose state is known now."""
+        region = self.summary["region"]
+        return 100 * (1 - region["states"]["unknown"] / region["sites"]) if region["sites"] else None
+
+    @property
+    def unacknowledged_count(self) -> int:
+        """Return how many; 1000: or more."""
+        return int(self.acknowledged["left_out"].get("open", 0))
+
+    @property
+    def acknowledged_count(self) -> int:
+        return int(self.unacknowledged["left_out"].get("acknowledged", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """What does not move within a minute."""
+
+    total: Row  # of the region
+    children: Sequence[Row]
+    technologies: Sequence[tuple[str, list[Row]]]  # providers like with like: ranked, then those measured too little
+    maintenance: Sequence[Row]
+    blind: Sequence[Row]
+    provider_names: dict[str, str]  # by slug
+
+
+async def read_live(api: ApiClient) -> Live:
+    status = await api.get("/status")
+    return Live(
+        summary=await api.get("/status/summary"),
+        sites=[site for site in status["sites"] if site["kind"] == "access_point"],
+        unacknowledged=await api.get("/incidents", status="open"),
+        acknowledged=await api.get("/incidents", status="acknowledged"),
+        resolved=await api.get("/incidents", status="resolved", period="24h"),
+    )
+
+
+async def read_slow(api: ApiClient, region: str, period: str) -> Slow:
+    day, next_day = midnight(today()), midnight(today() + timedelta(days=1))
+    windows = await api.get("/maintenance", from_=day.isoformat(), to=next_day.isoformat())
+    providers = await api.get("/providers", limit=1000)
+    return Slow(
+        total=(await api.get(f"/regions/{region}/uptime", period=period, step="day"))["total"],
+        children=(await api.get(f"/regions/{region}/children/uptime", period=period))["items"],
+        technologies=by_technology(await api.get("/ranking", by="provider", period=period)),
+        maintenance=[window for window in windows["items"] if window["status"] != "cancelled"],
+        blind=blinded((await api.get("/blind-ranges", period="24h"))["items"]),
+        provider_names={provider["slug"]: provider["name"] for provider in providers["items"]},
+    )
+
+
+def by_technology(ranking: Row) -> list[tuple[str, list[Row]]]:
+    """Return the providers of each technology: a rank means something only inside of one."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for entry in (*ranking["items"], *ranking["unranked"]):
+        groups[entry["technology"]].append(entry)
+    return sorted(groups.items())
+
+
+def blinded(items: Iterable[Row]) -> list[Row]:
+    """Return the ranges in which we could not see at all."""
+    return [item for item in items if item["kind"] == "blind"]
+
+
+def with_states(children: Sequence[Row], summary: Row) -> list[Row]:
+    """Return the regions below with their uptime and their counts of now, without those that have no site."""
+    counts = {child["code"]: child for child in summary["children"]}
+    return [
+        {**child, **{name: counts[child["code"]][name] for name in ("states", "maintenance")}}
+        for child in children
+        if child["code"] in counts and (counts[child["code"]]["sites"] or child["sites"])
+    ]
+
+
+def begun_since(incidents: Iterable[Row], moment: datetime) -> list[Row]:
+    """Return those that began at `moment` or later, in their order."""
+    return [incident for incident in incidents if datetime.fromisoformat(incident["started_at"]) >= moment]
+
+
+def changes_since_yesterday(live: Live) -> dict[str, list[Row]]:
+    """Return the incidents of the last 24 hours that last, and those that are over; the newest first."""
+    since = utc_now() - timedelta(hours=24)
+    lasting = [*live.unacknowledged["items"], *live.acknowledged["items"]]
+    newest_first = sorted(lasting, key=lambda incident: incident["started_at"], reverse=True)
+    return {"begun": begun_since(newest_first, since), "over": live.resolved["items"]}
+
+
+def actor_of(incident: Row) -> str:
+    """Return who has to act: by the cause that a person set, else by what the evidence hints at, else the office."""
+    cause = incident["cause"]
+    if cause in {None, "unclassified"}:
+        cause = incident["cause_hint"]
+    return ACTORS.get(cause or "", OFFICE)
+
+
+def providers_of(incident: Row, names: dict[str, str]) -> str:
+    """Return the names of the providers whose sites are out."""
+    return ", ".join(sorted({names.get(site["provider"], site["provider"]) for site in incident["sites"]}))
+
+
+def lasted_s(incident: Row) -> float:
+    return elapsed_s(incident["started_at"], incident["ended_at"])
+
+
+def elapsed_s(start: str, end: str | None = None) -> float:
+    return ((datetime.fromisoformat(end) if end else utc_now()) - datetime.fromisoformat(start)).total_seconds()
+
+
+def place_of(site: Row) -> str:
+    """Return `kecamatan, district` of a site of the status."""
+    names, code = regions.names(), site["village_code"]
+    return ", ".join(names[part] for part in (code[:8], code[:5]) if part in names)
