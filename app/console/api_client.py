@@ -46,11 +46,15 @@ class ApiProblem(Exception):  # the API's own word for it
 
 @dataclass(frozen=True, slots=True)
 class ApiClient:
-    """Calls with the request's session, and with `headers`: language, and of a form CSRF token and idempotency key."""
+    """Calls with the request's session, and with `headers`: language, and of a form CSRF token and idempotency key.
+
+    Calls of one page run one after another, also under `asyncio.gather`: a page holds one database connection at most.
+    """
 
     app: ASGIApp
     request: Request
     headers: dict[str, str]
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def get(self, path: str, /, **params: Any) -> Any:
         return (await self.send("GET", path, params=params)).json()
@@ -106,7 +110,8 @@ class ApiClient:
             else:
                 body.extend(message.get("body", b""))
 
-        await self.app(self._scope(method, path, params, headers), receive, send)
+        async with self.turn:
+            await self.app(self._scope(method, path, params, headers), receive, send)
         sent = {name.decode().lower(): value.decode("latin-1") for name, value in started["headers"]}
         return ApiResponse(started["status"], sent, bytes(body))
 

@@ -21,8 +21,9 @@ from app.console.api_client import ApiClient, ApiProblem
 from app.console.notices import NOTICES
 from app.core.errors import NotSignedIn, PasswordChangeRequired
 from app.measurements.simulated_past import simulated
-from app.pages.environment import render, text
+from app.pages.environment import render
 from app.pages.responses import html_page, language_of, remember_language
+from app.pages.texts import text
 from app.status.snapshot import Snapshot
 from app.web.auth import CSRF_HEADER
 from app.web.caller_cache import CallerCache

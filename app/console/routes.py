@@ -2,11 +2,23 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.console import sign_in_routes, today_routes
+from app.console import (
+    providers_routes,
+    ranking_routes,
+    regions_routes,
+    sign_in_routes,
+    today_routes,
+)
 from app.console.page import ROOT, page_router
 from app.core.errors import NotFound
 
-PAGES = (sign_in_routes, today_routes)
+PAGES = (
+    sign_in_routes,
+    today_routes,
+    regions_routes,
+    providers_routes,
+    ranking_routes,
+)
 
 router = APIRouter(include_in_schema=False)
 for page in PAGES:

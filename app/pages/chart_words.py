@@ -6,7 +6,7 @@ from functools import cache, partial
 from app.charts.words import ChartWords
 from app.core.i18n import MONTHS
 from app.pages import formats
-from app.pages.environment import text
+from app.pages.texts import text
 from app.pages.words import word
 
 

@@ -2,16 +2,39 @@
 
 from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.core.i18n import translate
+from app.charts.day_grid import day_grid
+from app.charts.day_strip import day_strip
+from app.charts.days import read_days
+from app.charts.latency_band import latency_band, read_latency
+from app.charts.runs import read_runs
+from app.charts.share_bar import share_bar
+from app.charts.sparkline import sparkline
+from app.charts.state_ribbon import state_ribbon
+from app.charts.throughput_bars import throughput_bars
 from app.pages import formats
 from app.pages.assets import asset_name
+from app.pages.chart_words import chart_words
+from app.pages.texts import text
 from app.pages.words import word_filters
 
 SHARED = Path(__file__).parent / "templates"
+CHARTS = SimpleNamespace(  # as templates draw them: `charts.share_bar(seconds, label=…, words=words)`
+    day_grid=day_grid,
+    day_strip=day_strip,
+    latency_band=latency_band,
+    read_days=read_days,
+    read_latency=read_latency,
+    read_runs=read_runs,
+    share_bar=share_bar,
+    sparkline=sparkline,
+    state_ribbon=state_ribbon,
+    throughput_bars=throughput_bars,
+)
 
 
 def render(folder: Path, name: str, language: str, **values: Any) -> str:
@@ -29,6 +52,7 @@ def environment(folder: Path, language: str) -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(_=partial(text, language=language), language=language, asset=asset_name)
+    made.globals.update(charts=CHARTS, words=chart_words(language))
     made.filters.update(
         number=partial(formats.number, language=language),
         pct=partial(formats.percent, language=language),
@@ -38,14 +62,7 @@ def environment(folder: Path, language: str) -> Environment:
         month=partial(formats.month, language=language),
         duration=partial(formats.duration, language=language),
         ago=partial(formats.ago, language=language),
+        capital=lambda word: word[:1].upper() + word[1:],
         **word_filters(language),
     )
     return made
-
-
-def text(template: str, *, language: str, **values: Any) -> str:
-    """Return the text in a language; `n` and other numbers are written as the language does."""
-    shown = {
-        name: formats.number(value, language) if isinstance(value, int) else value for name, value in values.items()
-    }
-    return translate(template, shown, language=language)

@@ -40,7 +40,9 @@ async def test_an_officer_signs_in_and_out(windows: Windows, window: Window) -> 
         await expect(page.get_by_role("heading", name="Masuk")).to_be_visible()
 
 
-async def test_every_page_keeps_the_rules_of_axe_on_both_widths(windows: Windows, officer: Any, running: Demo, routes: list[BaseRoute]) -> None:
+async def test_every_page_keeps_the_rules_of_axe_on_both_widths(
+    windows: Windows, officer: Any, running: Demo, routes: list[BaseRoute]
+) -> None:
     for window in (DESKTOP, PHONE):
         async with windows.open(window, state=officer) as page:
             for address in addresses(routes, running):

@@ -32,8 +32,10 @@ class Page:
         return re.sub(r"\s+", " ", self.tree.text_content()).strip()
 
     def form(self, action: str) -> dict[str, str]:
-        """Return the fields of the form that posts to an address that ends with `action`, as a browser would send."""
-        [form] = self.tree.xpath(f'//form[substring(@action, string-length(@action) - {len(action) - 1}) = "{action}"]')
+        """Return the fields of the form that posts to an address that ends with `action`, as a browser would send;
+        with "" of the form that posts to the page's own address."""
+        posting = self.tree.xpath('//form[translate(@method, "POST", "post") = "post"]')
+        [form] = [form for form in posting if _path(form).endswith(action) if action or not _path(form)]
         return dict(form.form_values())
 
     def errors(self) -> dict[str, str]:
@@ -56,7 +58,7 @@ class Visitor:
 
     async def submit(self, page: Page, action: str, **fields: Any) -> Page:
         """Send a form of the page with some fields filled in."""
-        return await self.post(action, page.form(action) | fields)
+        return await self.post(action or page.response.url.path, page.form(action) | fields)
 
     async def follow(self, page: Page) -> Page:
         """Open where a response redirects to."""
@@ -64,6 +66,10 @@ class Visitor:
 
     async def sign_in(self, username: str, password: str = PASSWORD) -> Page:
         return await self.post("/console/sign-in", {"username": username, "password": password})
+
+
+def _path(form: Any) -> str:
+    return form.get("action") or ""
 
 
 def _page(response: httpx.Response) -> Page:

@@ -1,0 +1,39 @@
+"""The choices that filters of several pages offer, as pairs of value and word."""
+
+from datetime import date, datetime
+
+from app.console.page import ConsoleRequest
+from app.core.clock import WITA, utc_now
+from app.pages.formats import month
+from app.pages.words import word
+from app.profiles import Technology
+
+Choices = list[tuple[str, str]]
+MONTHS = 12
+
+
+def technologies(console: ConsoleRequest) -> Choices:
+    return [(each.value, word("technology", each.value, console.language)) for each in Technology]
+
+
+async def providers(console: ConsoleRequest) -> Choices:
+    """Return the providers that the caller may filter by, by their slugs."""
+    listed = await console.api.get("/providers", limit=1000)
+    return [(each["slug"], each["name"]) for each in listed["items"]]
+
+
+def periods(console: ConsoleRequest) -> Choices:
+    """Return `24h`, `7d`, `30d`, and the months from this one back."""
+    return [
+        ("24h", console.text("Last 24 hours")),
+        ("7d", console.text("Last 7 days")),
+        ("30d", console.text("Last 30 days")),
+        *((f"{first:%Y-%m}", month(first, console.language)) for first in last_months(utc_now(), MONTHS)),
+    ]
+
+
+def last_months(now: datetime, count: int) -> list[date]:
+    """Return the first days of the last months in WITA, this one first."""
+    this = now.astimezone(WITA).date().replace(day=1)
+    numbered = this.year * 12 + this.month - 1
+    return [date((numbered - back) // 12, (numbered - back) % 12 + 1, 1) for back in range(count)]
