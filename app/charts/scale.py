@@ -2,12 +2,13 @@
 
 from math import ceil, floor, log10
 
+SMALLEST = 1e-6
 MANTISSAS = (1, 2, 2.5, 5, 10)
 
 
 def nice_top(highest: float) -> float:
-    """Return the next round number; 1 for nothing."""
-    if highest <= 0:
+    """Return the next round number; 1 for next to nothing."""
+    if highest < SMALLEST:
         return 1.0
     magnitude = 10.0 ** floor(log10(highest))
     return next((m * magnitude for m in MANTISSAS if m * magnitude >= highest), 10 * magnitude)
