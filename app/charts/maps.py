@@ -12,7 +12,7 @@ from markupsafe import Markup
 from app.charts.map_dots import QUIET, Dot, draw_dots
 from app.charts.map_labels import LabelPlace, label_places
 from app.charts.outlines import LonLat, Outlines, Projection, fit, simplified
-from app.charts.svg import element, joined, part
+from app.charts.svg import element, part
 from app.charts.uptime_class import NO_EVIDENCE, uptime_class
 from app.charts.words import ChartWords
 
@@ -95,7 +95,8 @@ def district_map(
         projection,
         element("g", *others, area, class_="areas"),
         *draw_dots(dots, projection, words).values(),
-        joined(_choice(choice, projection) for choice in choices),
+        *(_choice(choice, projection) for choice in choices),
+        *(_choice_name(choice, projection) for choice in choices),
         label=label,
         name="map close",
     )
@@ -172,7 +173,10 @@ def two_lines(name: str) -> list[str]:
 
 def _choice(choice: Choice, projection: Projection) -> Markup:
     x, y = projection.project(choice.longitude, choice.latitude)
-    mark = part(
-        "circle", choice.name, choice.href, cx=x, cy=y, r=11, class_="choice chosen" if choice.chosen else "choice"
-    )
-    return joined((mark, element("text", choice.name, x=x, y=y - 15, text_anchor="middle")))
+    name = "choice chosen" if choice.chosen else "choice"
+    return part("circle", choice.name, choice.href, cx=x, cy=y, r=11, class_=name)
+
+
+def _choice_name(choice: Choice, projection: Projection) -> Markup:
+    x, y = projection.project(choice.longitude, choice.latitude)
+    return element("text", choice.name, x=x, y=y - 15, text_anchor="middle")
