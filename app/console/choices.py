@@ -28,8 +28,19 @@ def periods(console: ConsoleRequest) -> Choices:
         ("24h", console.text("Last 24 hours")),
         ("7d", console.text("Last 7 days")),
         ("30d", console.text("Last 30 days")),
-        *((f"{first:%Y-%m}", month(first, console.language)) for first in last_months(utc_now(), MONTHS)),
+        *months(console),
     ]
+
+
+def months(console: ConsoleRequest) -> Choices:
+    """Return the months from this one back."""
+    return [(f"{first:%Y-%m}", month(first, console.language)) for first in last_months(utc_now(), MONTHS)]
+
+
+async def child_regions(console: ConsoleRequest) -> Choices:
+    """Return the regions directly below the caller's own."""
+    listed = await console.api.get("/regions", parent=console.caller.region_code, limit=1000)
+    return [(each["code"], each["name"]) for each in listed["items"]]
 
 
 def last_months(now: datetime, count: int) -> list[date]:

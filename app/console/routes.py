@@ -3,10 +3,12 @@
 from fastapi import APIRouter, Request, Response
 
 from app.console import (
+    contracts_routes,
     providers_routes,
     ranking_routes,
     regions_routes,
     sign_in_routes,
+    sla_routes,
     today_routes,
 )
 from app.console.page import ROOT, page_router
@@ -16,8 +18,10 @@ PAGES = (
     sign_in_routes,
     today_routes,
     regions_routes,
+    contracts_routes,
     providers_routes,
     ranking_routes,
+    sla_routes,
 )
 
 router = APIRouter(include_in_schema=False)
