@@ -10,7 +10,7 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Scope
 
 API = "/api/v1"
-PASSED_ON = {b"cookie", b"user-agent"}  # headers of the page's own request
+PASSED_ON = {b"cookie", b"user-agent", b"host"}  # headers of the page's own request
 Params = dict[str, Any]
 
 

@@ -4,4 +4,8 @@ NOTICES = {
     "saved": "Saved",
     "password_changed": "Your password is changed; all your other sessions have ended",
     "signed_out": "You are signed out",
+    "nothing_changed": "Nothing was changed: the form shows what is stored",
+    "now_active": "It is in service and measured from now on",
+    "now_suspended": "It is suspended: not measured, not counted",
+    "now_retired": "It is retired; its history stays, and its form can put it into service again",
 }

@@ -8,19 +8,21 @@ from app.console import (
     ranking_routes,
     regions_routes,
     sign_in_routes,
+    site_form_routes,
     sla_routes,
     today_routes,
 )
 from app.console.page import ROOT, page_router
 from app.core.errors import NotFound
 
-PAGES = (
+PAGES = (  # in this order: of an address that two of them know, such as /sites/new, the first one answers
     sign_in_routes,
     today_routes,
-    regions_routes,
+    site_form_routes,
     contracts_routes,
     providers_routes,
     ranking_routes,
+    regions_routes,
     sla_routes,
 )
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from app.core.errors import Fault, Invalid, NotFound
 from app.profiles import Technology
 from app.registry import providers, regions, store
-from app.registry.models import Lifecycle, State
+from app.registry.models import Lifecycle, SiteKind, State
 from app.registry.store import SiteFilter
 from app.web.deps import Reader, Session
 from app.web.params import MAX_ID, SEVERAL, Several
@@ -103,9 +103,10 @@ def read_site_filter(
     state: StateFilter = (),
     technology: TechnologyFilter = (),
     lifecycle: Annotated[Several[Lifecycle], Query(description=SEVERAL, examples=[["active"]])] = (),
+    kind: Annotated[Several[SiteKind], Query(description=SEVERAL, examples=[["node"]])] = (),
     q: Search = None,
 ) -> SiteFilter:
-    return SiteFilter(region, state, technology, provider, lifecycle, q)
+    return SiteFilter(region, state, technology, provider, lifecycle, kind, q)
 
 
 SitesFilter = Annotated[SiteFilter, Depends(read_site_filter)]

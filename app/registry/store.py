@@ -16,7 +16,7 @@ from app.postgres.engine import Counter, lock_counter, require_version
 from app.profiles import Technology
 from app.registry import conflicts, drafts, site_warnings, writer
 from app.registry.drafts import Draft
-from app.registry.models import Lifecycle, Provider, Site, SiteStatus, State
+from app.registry.models import Lifecycle, Provider, Site, SiteKind, SiteStatus, State
 from app.registry.schemas import SiteIn, SitePatch
 from probes.policy import AddressPolicy
 
@@ -32,6 +32,7 @@ class SiteFilter:
     technologies: tuple[Technology, ...] = ()
     providers: tuple[str, ...] = ()
     lifecycles: tuple[Lifecycle, ...] = ()
+    kinds: tuple[SiteKind, ...] = ()
     q: str | None = None
 
 
@@ -80,6 +81,8 @@ async def list_sites(
         query = query.where(Site.provider.has(Provider.slug.in_(filters.providers)))
     if filters.lifecycles:
         query = query.where(Site.lifecycle.in_(filters.lifecycles))
+    if filters.kinds:
+        query = query.where(Site.kind.in_(filters.kinds))
     if filters.q is not None:
         query = query.where(
             Site.name.icontains(filters.q, autoescape=True)

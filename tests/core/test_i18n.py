@@ -119,7 +119,7 @@ def test_templates_say_nothing_beside_the_catalogue() -> None:
     for template in TEMPLATES:
         if template.parts[-3] in OF_TWO_LANGUAGES:
             continue
-        tree = html.fromstring(EXPRESSION.sub("", template.read_text(encoding="utf-8")) or "<p></p>")
+        tree = html.fromstring(EXPRESSION.sub("", template.read_text(encoding="utf-8")).strip() or "<p></p>")
         texts = [*tree.itertext(), *tree.xpath("//@title | //@alt | //@placeholder | //@aria-label")]
         words = re.findall(r"[A-Za-z]{3,}", " ".join(texts).replace("Sinyal Desa", ""))
         bare += [(template.name, word) for word in words if not word.isupper() and word not in UNITS_WRITTEN]
