@@ -127,6 +127,7 @@ def _map(projection: Projection, *layers: Markup, label: str, name: str = "map")
         "svg",
         HATCH,
         *layers,
+        id="map-drawing",
         class_=name,
         viewBox=f"0 0 {projection.width:.0f} {projection.height:.0f}",
         role="group",

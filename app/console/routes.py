@@ -1,4 +1,4 @@
-"""The console: all its pages, under `/console`."""
+"""The console: all its pages, under `/console`, and the wall."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -11,6 +11,7 @@ from app.console import (
     site_form_routes,
     sla_routes,
     today_routes,
+    wall_routes,
 )
 from app.console.page import ROOT, page_router
 from app.core.errors import NotFound
@@ -39,3 +40,4 @@ async def show_not_found(request: Request) -> Response:
 
 
 router.include_router(unknown, prefix=ROOT)
+router.include_router(wall_routes.router)

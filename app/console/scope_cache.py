@@ -1,61 +1,77 @@
 """What a page shows alike to all callers of one scope: made once for all of them, by the first who asks."""
 
-from collections.abc import Callable, Coroutine, Hashable, MutableMapping
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from time import monotonic
 from typing import Any
 
-from cachetools import LRUCache, TTLCache
+from cachetools import LRUCache
 
 from app.console.api_client import ApiProblem
 from app.console.page import ConsoleRequest
 from app.core.single_flight import SingleFlight
 
 MAX_ENTRIES = 200  # the province, its districts, a provider or two, in two languages
-SLOW_TTL_S = 60.0
+FRESH_S, USABLE_S = 60.0, 600.0
+
+Make = Callable[[], Coroutine[Any, Any, Any]]
 
 
 class ScopeCache:
-    """`by_version` keeps what was made of one version of the status; `for_a_minute` what does not move with it."""
+    """`by_version` keeps what was made of one version of the status; `for_a_minute` what does not move with it.
 
-    def __init__(self) -> None:
-        self._versions: LRUCache[Hashable, Any] = LRUCache(MAX_ENTRIES)
-        self._minutes: TTLCache[Hashable, Any] = TTLCache(MAX_ENTRIES, SLOW_TTL_S)
+    A key holds the scope, and whatever else tells what is made apart.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._entries: LRUCache[Hashable, tuple[str | float, Any]] = LRUCache(MAX_ENTRIES)
         self._flight: SingleFlight[Hashable, Any] = SingleFlight()
+        self._refreshes: set[asyncio.Task[Any]] = set()
 
-    async def by_version(self, version: str, key: Hashable, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Return what `make` returns for the scope and more in `key`; only the newest version of each is kept."""
-        kept = self._versions.get(key)
+    async def by_version(self, version: str, key: Hashable, make: Make) -> Any:
+        """Return what was made of this version. Without one, "", nothing is kept."""
+        kept = self._entries.get(key)
         if version and kept is not None and kept[0] == version:
             return kept[1]
-        return (await self._made(self._versions, key, version, make))[1]
+        return await self._make(key, version, make)
 
-    async def for_a_minute(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        kept = self._minutes.get(key)
-        return (kept or await self._made(self._minutes, key, "", make))[1]
+    async def for_a_minute(self, key: Hashable, make: Make) -> Any:
+        """Return what was made within FRESH_S; what is older, up to USABLE_S, while it is made anew for the next."""
+        made_at, value = self._entries.get(key, (float("-inf"), None))
+        now = self._clock()
+        if now - float(made_at) > USABLE_S:
+            return await self._make(key, now, make)
+        if now - float(made_at) > FRESH_S and (key, None) not in self._flight:
+            refresh = asyncio.create_task(self._flight.run((key, None), lambda: self._store(key, now, make)))
+            self._refreshes.add(refresh)
+            refresh.add_done_callback(self._finish)
+        return value
 
-    async def _made(
-        self,
-        entries: MutableMapping[Hashable, Any],
-        key: Hashable,
-        version: str,
-        make: Callable[[], Coroutine[Any, Any, Any]],
-    ) -> Any:
-        async def store() -> Any:
-            entries[key] = version, await make()
-            return entries[key]
+    def _finish(self, refresh: asyncio.Task[Any]) -> None:
+        self._refreshes.discard(refresh)
+        if not refresh.cancelled():
+            refresh.exception()  # the next reader asks again, and is told
 
-        mine = False
+    async def _make(self, key: Hashable, mark: str | float, make: Make) -> Any:
+        begun = False
 
         def start() -> Coroutine[Any, Any, Any]:
-            nonlocal mine
-            mine = True
-            return store()
+            nonlocal begun
+            begun = True
+            return self._store(key, mark, make)
 
         try:
-            return await self._flight.run((key, version), start)
+            return await self._flight.run((key, mark if isinstance(mark, str) else None), start)
         except ApiProblem:
-            if mine:
+            if begun:
                 raise
-            return await store()  # what another caller was refused need not be refused to this one
+            return await self._store(key, mark, make)  # what another caller was refused need not be refused to this one
+
+    async def _store(self, key: Hashable, mark: str | float, make: Make) -> Any:
+        value = await make()
+        self._entries[key] = mark, value
+        return value
 
 
 def scope_of(console: ConsoleRequest) -> tuple[str, int | None]:

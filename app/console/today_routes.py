@@ -6,6 +6,7 @@ from fastapi import Response
 from markupsafe import Markup
 
 from app.access.scope import PROVINCE
+from app.charts.keys import dot_key, uptime_key
 from app.charts.map_dots import Dot
 from app.charts.maps import District, district_map, province_map
 from app.console import today
@@ -42,7 +43,7 @@ async def show_today(console: Console, period: Period = "24h") -> Response:
 def _render(console: ConsoleRequest, live: today.Live, slow: today.Slow, period: str) -> Markup:
     """Return what is equal for all callers of a scope: nothing in it knows who reads it."""
     children = today.with_states(slow.children, live.summary)
-    base = base_of(console.request)
+    base, words = base_of(console.request), chart_words(console.language)
     html = render(
         TEMPLATES,
         "today_body.html",
@@ -56,12 +57,13 @@ def _render(console: ConsoleRequest, live: today.Live, slow: today.Slow, period:
         children=children,
         changes=today.changes_since_yesterday(live),
         period=period,
-        map=_map(console, live, children, base),
+        map=_map(console, live, slow, base),
+        keys=dot_key(words) + (uptime_key(words) if console.caller.region_code == PROVINCE else Markup()),
     )
     return Markup(html)  # noqa: S704  # a template's, escaped
 
 
-def _map(console: ConsoleRequest, live: today.Live, children: list[today.Row], base: str) -> Markup:
+def _map(console: ConsoleRequest, live: today.Live, slow: today.Slow, base: str) -> Markup:
     words, code = chart_words(console.language), console.caller.region_code
     dots = [
         Dot(
@@ -86,6 +88,6 @@ def _map(console: ConsoleRequest, live: today.Live, children: list[today.Row], b
             f"{child['name']}: {percent(child['uptime_pct'], console.language)}",
             f"{base}/console/regions/{child['code']}",
         )
-        for child in children
+        for child in slow.children
     ]
     return province_map(district_outlines(), districts, dots, label=label, words=words)

@@ -9,9 +9,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from app.access import stream_tickets
+from app.access.scope import Caller
+from app.access.stream_tickets import Credential
 from app.core.errors import Invalid
 from app.status.routes import Filter, Since
 from app.status.schemas import VersionedStatus
+from app.status.status_filter import StatusFilter
 from app.status.stream import StatusStreams, StreamDetail
 from app.status.version import Version
 from app.web.auth import Presented, is_still_allowed, redeem_ticket
@@ -69,11 +72,30 @@ async def stream_status(
     With `detail=version`, for pages that read anew what they show: a `version`, then another whenever a state, an
     incident or maintenance of a site has changed, without the sites and without the refreshes of RTT and loss.
     """
-    streams: StatusStreams = request.app.state.streams
     seen = _version(last_event_id) or (Version.parse(since) if since is not None else None)
+    return _open(request, caller, credential, status_filter, seen, detail)
+
+
+def open_stream(request: Request, caller: Caller, credential: Credential, since: str | None) -> EventStream:
+    """Return a stream of versions of all that the caller sees, for pages that sign in by themselves.
+
+    Raises as `stream_status` does.
+    """
+    seen = _version(request.headers.get("last-event-id")) or _version(since)
+    return _open(request, caller, credential, StatusFilter.for_caller(caller), seen, StreamDetail.VERSION)
+
+
+def _open(
+    request: Request,
+    caller: Caller,
+    credential: Credential,
+    status_filter: StatusFilter,
+    seen: Version | None,
+    detail: StreamDetail,
+) -> EventStream:
+    streams: StatusStreams = request.app.state.streams
     streams.require_capacity(caller)
     request.app.state.status_renderer.current_version()  # raises Unavailable before the stream starts
-
     is_allowed = partial(is_still_allowed, request, credential, caller)
     events = streams.stream_events(status_filter, seen, is_allowed, detail=detail)
     return EventStream(events, limit=streams, caller=caller)
@@ -82,7 +104,7 @@ async def stream_status(
 def _version(event_id: str | None) -> Version | None:
     """Return None for an invalid id, perhaps of an earlier release: after an error a browser would not reconnect."""
     try:
-        return Version.parse(event_id or "")
+        return Version.parse((event_id or "")[:100])
     except Invalid:
         return None
 

@@ -40,6 +40,8 @@ REQUESTS |= {
 # Statuses that the policy alone does not explain: routes for sessions only, and wrong passwords.
 EXPECTED_STATUS = {f"POST {API}/session": 401, f"GET {API}/session": 404, f"POST {API}/me/password": 403}
 EXPECTED_STATUS |= {"POST /console/sign-in": 401}
+# The wall has a cookie of its own; without a token its form forgets the one kept.
+EXPECTED_STATUS |= {"POST /layar": 303, "GET /layar/stream": 401}
 # Only device tokens are accepted here.
 EXPECTED_STATUS |= {f"POST {API}/push": 401, f"POST {API}/push/end": 401}
 # Authorized by a speed test grant, which no caller here has.
