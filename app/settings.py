@@ -2,13 +2,14 @@
 
 import difflib
 import os
+import re
 import reprlib
 import tomllib
 from collections.abc import Iterable
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -103,6 +104,57 @@ class PushSettings(BaseModel):
     burst: int = Field(60, ge=1, le=100_000)
 
 
+class PublicSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    level: Literal["village", "district", "none"] = "village"
+    hidden_regions: CommaSeparated = []
+    hidden_technologies: CommaSeparated = []
+    publisher: str = Field("Diskominfo Kalimantan Timur", min_length=1, max_length=100)
+    licence: str = Field("CC BY 4.0", min_length=1, max_length=60)
+    licence_url: str = "https://creativecommons.org/licenses/by/4.0/"
+    contacts: dict[str, Annotated[str, Field(min_length=1, max_length=200)]] = {}
+    files_dir: Path | None = None
+
+    @field_validator("hidden_regions", "hidden_technologies", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        return _split(value)
+
+    @field_validator("hidden_technologies")
+    @classmethod
+    def _technologies(cls, value: list[str]) -> list[str]:
+        if unknown := set(value) - {"fiber", "radio", "cellular", "leo", "geo"}:
+            raise ValueError(f"{sorted(unknown)[0]!r} is no technology: fiber, radio, cellular, leo, geo")
+        return value
+
+    @field_validator("hidden_regions")
+    @classmethod
+    def _codes(cls, value: list[str]) -> list[str]:
+        for code in value:
+            _require_region_code(code)
+        return value
+
+    @field_validator("contacts")
+    @classmethod
+    def _contacts(cls, value: dict[str, str]) -> dict[str, str]:
+        for code in value:
+            _require_region_code(code)
+        return value
+
+    @field_validator("licence_url")
+    @classmethod
+    def _web(cls, value: str) -> str:
+        if not value.startswith(("https://", "http://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
+
+
+def _require_region_code(code: str) -> None:
+    if not re.fullmatch(r"64(\.\d\d(\.\d\d(\.\d{4})?)?)?", code):
+        raise ValueError(f"{code!r} is no region code, such as 64.02")
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid")
 
@@ -127,6 +179,7 @@ class Settings(BaseSettings):
     aggregates: AggregatesSettings = AggregatesSettings()
     limits: LimitsSettings = LimitsSettings()
     push: PushSettings = PushSettings()
+    public: PublicSettings = PublicSettings()
 
     @property
     def probe_policy(self) -> AddressPolicy:
@@ -210,6 +263,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "aggregates": AggregatesSettings,
     "limits": LimitsSettings,
     "push": PushSettings,
+    "public": PublicSettings,
 }
 SINGLE = tuple(name for name in Settings.model_fields if name not in GROUPS)
 VARIABLES = (

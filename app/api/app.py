@@ -45,6 +45,9 @@ from app.latency.routes import router as latency
 from app.maintenance.routes import router as maintenance
 from app.pages.assets import router as assets
 from app.postgres.engine import database_url, open_engine, open_sessions
+from app.public.page_cache import PublicPageCache
+from app.public.pages import PublicPages
+from app.public.routes import router as public_pages
 from app.push.asgi_bypass import PushBypass
 from app.push.endpoint import PushEndpoint
 from app.push.rate_limits import PushLimits
@@ -130,7 +133,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _create_state(app)
     for router in ROUTERS:
         app.include_router(router, prefix=API, dependencies=[Depends(check_parameters)])
-    for router in (health.liveness_router, health.router, metrics_router, enrolment_pages, assets, console):
+    for router in (
+        health.liveness_router,
+        health.router,
+        metrics_router,
+        enrolment_pages,
+        assets,
+        console,
+        public_pages,
+    ):
         app.include_router(router)
     problem_details.install(app, synonym_of=vocabulary.find_choice)
     openapi_docs.install(app, prefix=API)
@@ -154,6 +165,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.push = PushEndpoint(
         lambda: app.state.sessions, PushLimits(settings.push, settings.limits), app.state.metrics
     )
+    app.state.public = PublicPages(lambda: app.state.sessions, settings)
     app.state.streams = StatusStreams(app.state.snapshot, app.state.status_renderer, settings.status)
 
 
@@ -166,6 +178,7 @@ def _add_middleware(app: FastAPI) -> None:
     app.add_middleware(BodyLimit)
     app.add_middleware(HeadRequests)
     app.add_middleware(StatusResponseCache, renderer=app.state.status_renderer)
+    app.add_middleware(PublicPageCache, pages=app.state.public.cached)
     if settings.limits.requests_per_s:
         limits = settings.limits
         app.add_middleware(

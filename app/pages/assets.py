@@ -16,6 +16,7 @@ PARTS = {  # by bundle: the files of css/, in this order, or all but those of ot
     "public.css": ("base", "charts", "public"),
     "console.css": ("base", "charts", "components", "*"),
     "console.js": (),
+    "public.js": (),
 }
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}

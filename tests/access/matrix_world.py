@@ -22,6 +22,7 @@ MARK = "Rahasia"  # in the name of all that is Kutai Kartanegara's own
 CONTRACT_MARK = "K-7713"  # contracts are seen by every district, and by no other provider
 CONTACT_NAME, CONTACT_PHONE = "Ibu Rina Kartikasari", "0812-5550-7713"
 HERE, THERE = "64.02", "64.03"
+VILLAGE = "64.02.05.2003"
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,9 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         "/regions/{code}": Resource(HERE, other_district=None, other_provider=None),
         "/regions/{code}/": Resource(HERE, other_district=403, other_provider=None),
         "/providers/{id}": Resource("telkom-wms", other_district=None),
+        **{f"{language}/kabupaten/{{code}}": Resource(HERE, None, None) for language in ("", "/en")},
+        **{f"{language}/desa/{{code}}": Resource(VILLAGE, None, None) for language in ("", "/en")},
+        "/data/{file}": Resource("kamus.csv", None, None),
     }
 
 

@@ -1,0 +1,101 @@
+"""Renders pages from a snapshot: the same for the service and for plain files."""
+
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from app.access.scope import PROVINCE
+from app.charts.day_strip import day_strip
+from app.charts.days import Day
+from app.pages.environment import render
+from app.public import views
+from app.public.addresses import Address, PageKind, path_of
+from app.public.publication import Publication
+from app.public.service_seconds import NORMAL_PCT
+from app.public.snapshot import PublicSnapshot
+from app.registry import regions
+
+TEMPLATES = Path(__file__).parent / "templates"
+POLLED = {PageKind.HOME, PageKind.DISTRICT, PageKind.VILLAGE}  # their readers' browsers ask for them again
+SEARCH = "/cari"
+
+
+class PageRenderer:
+    """`base`: the path under which a proxy serves the service."""
+
+    def __init__(self, publication: Publication, base: str) -> None:
+        self._publication, self._base = publication, base
+
+    def page(self, address: Address, snapshot: PublicSnapshot) -> str:
+        """Return the HTML of a published page."""
+        values: dict[str, Any] = {}
+        if address.kind is PageKind.HOME:
+            values = {"region": views.region_view(snapshot, PROVINCE), "districts": views.district_views(snapshot)}
+        elif address.kind is PageKind.DISTRICT:
+            shown = self._publication.shows_villages
+            values = {
+                "region": views.region_view(snapshot, address.code),
+                "subdistricts": views.villages_by_subdistrict(snapshot, address.code) if shown else [],
+            }
+        elif address.kind is PageKind.VILLAGE:
+            values = {
+                "view": views.village_view(snapshot, address.code),
+                "district": regions.names()[address.code[:5]],
+                "contact": self._publication.contact_of(address.code),
+            }
+        if address.kind in POLLED:
+            values |= {"at": snapshot.at, "late_since": snapshot.late_since, "polled": True}
+        other = "id" if address.language == "en" else "en"
+        return self._render(
+            f"{address.kind}.html",
+            address.language,
+            simulated_until=snapshot.simulated_until,
+            other_path=address.in_language(other).path,
+            **values,
+        )
+
+    def search(self, snapshot: PublicSnapshot, language: str, q: str, district: str) -> str:
+        found = views.find_villages(snapshot, q, district)
+        return self._render(
+            "search.html",
+            language,
+            simulated_until=snapshot.simulated_until,
+            q=q,
+            kabupaten=district,
+            found=found[: views.MAX_FOUND],
+            more=len(found) > views.MAX_FOUND,
+            districts={code: regions.names()[code] for code in regions.children(PROVINCE)},
+        )
+
+    def missing(self, language: str) -> str:
+        return self._render("missing.html", language)
+
+    def unavailable(self, language: str) -> str:
+        return self._render("unavailable.html", language)
+
+    def _render(self, name: str, language: str, **values: Any) -> str:
+        def link(kind: str, code: str = "") -> str:
+            if kind == "search":
+                return f"{self._base}{'/en' if language == 'en' else ''}{SEARCH}"
+            return self._base + path_of(PageKind(kind), code, language)
+
+        defaults = {"simulated_until": None, "late_since": None, "at": None, "polled": False, "other_path": None}
+        return render(
+            TEMPLATES,
+            name,
+            language,
+            base=self._base,
+            publication=self._publication,
+            link=link,
+            strip=strip,
+            normal_pct=NORMAL_PCT,
+            other="id" if language == "en" else "en",
+            **defaults | values,
+        )
+
+
+def strip(view: views.DaysView, count: int, label: str) -> Markup:
+    """Draw the last whole days and today."""
+    days = [Day(day, seconds.good, seconds.bad, seconds.unknown) for day, seconds in view.list_days(count)]
+    return day_strip(days, label=label)

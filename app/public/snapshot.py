@@ -1,0 +1,93 @@
+"""What all public pages are rendered from: the states as of a minute, and the days, read every ten minutes.
+
+While the database is away the states age by our own clock, and the pages say when they were read last.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select
+
+from app.core.clock import WITA, floor_second, utc_now
+from app.core.single_flight import SingleFlight
+from app.measurements.simulated_past import simulated_until
+from app.postgres.engine import Sessions, is_unavailable, transaction
+from app.public.access_points import StatusRows, Village, read_access_points
+from app.public.history import History, read_history
+from app.public.publication import Publication
+from app.registry.models import RegionAlias
+
+log = structlog.get_logger()
+
+STATES_EVERY_S = 60
+DAYS_EVERY = timedelta(minutes=10)
+LATE = timedelta(minutes=3)  # a page says so when what was read is older
+
+
+@dataclass(frozen=True, slots=True)
+class PublicSnapshot:
+    """`read_at`: when the states were read; `at`: as of when they are shown."""
+
+    at: datetime
+    read_at: datetime
+    rows: StatusRows
+    history: History
+    aliases: Mapping[str, str]  # present codes by former ones
+    simulated_until: datetime | None
+    villages: Mapping[str, Village]  # that have an access point, as of `at`
+
+    @property
+    def late_since(self) -> datetime | None:
+        return self.read_at if self.at - self.read_at > LATE else None
+
+
+class PublicReader:
+    """Reads at most once a minute, when it is asked."""
+
+    def __init__(
+        self, sessions: Callable[[], Sessions], publication: Publication, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._sessions, self.publication, self._now = sessions, publication, now
+        self._snapshot: PublicSnapshot | None = None
+        self._fresh_until = 0.0  # monotonic
+        self._flight: SingleFlight[str, PublicSnapshot] = SingleFlight()
+
+    @property
+    def fresh_until(self) -> float:
+        """Return until when, on the monotonic clock, the snapshot is not read again."""
+        return self._fresh_until
+
+    async def current(self) -> PublicSnapshot:
+        """Raises what the database raised if nothing was ever read."""
+        if self._snapshot is not None and time.monotonic() < self._fresh_until:
+            return self._snapshot
+        return await self._flight.run("snapshot", self._renew)
+
+    async def _renew(self) -> PublicSnapshot:
+        now = floor_second(self._now())
+        try:
+            snapshot = await self._read(now)
+        except Exception as error:
+            if self._snapshot is None:
+                raise
+            if not is_unavailable(error):
+                log.error("public_snapshot_not_read", exc_info=error)
+            snapshot = replace(self._snapshot, at=now, villages=self._snapshot.rows.villages(now))
+        self._snapshot, self._fresh_until = snapshot, time.monotonic() + STATES_EVERY_S
+        return snapshot
+
+    async def _read(self, now: datetime) -> PublicSnapshot:
+        async with transaction(self._sessions()) as session:
+            rows = await read_access_points(session, self.publication, now)
+            history = self._snapshot.history if self._snapshot is not None else None
+            if history is None or _is_over(history, now):
+                history = await read_history(session, self.publication, now)
+            aliases = {alias.code: alias.region_code for alias in await session.scalars(select(RegionAlias))}
+            return PublicSnapshot(now, now, rows, history, aliases, await simulated_until(session), rows.villages(now))
+
+
+def _is_over(history: History, now: datetime) -> bool:
+    return now - history.counted_at >= DAYS_EVERY or now.astimezone(WITA).date() != history.today
