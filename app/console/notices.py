@@ -2,6 +2,9 @@
 
 NOTICES = {
     "saved": "Saved",
+    "window_planned": "Maintenance is planned",
+    "window_cancelled": "Maintenance is cancelled",
+    "incidents_changed": "The ticked incidents are changed",
     "password_changed": "Your password is changed; all your other sessions have ended",
     "signed_out": "You are signed out",
     "nothing_changed": "Nothing was changed: the form shows what is stored",

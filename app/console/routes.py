@@ -4,6 +4,8 @@ from fastapi import APIRouter, Request, Response
 
 from app.console import (
     contracts_routes,
+    incident_routes,
+    maintenance_routes,
     providers_routes,
     ranking_routes,
     regions_routes,
@@ -21,6 +23,8 @@ PAGES = (  # in this order: of an address that two of them know, such as /sites/
     today_routes,
     site_form_routes,
     contracts_routes,
+    incident_routes,
+    maintenance_routes,
     providers_routes,
     ranking_routes,
     regions_routes,

@@ -15,24 +15,17 @@ from app.aggregates.series_tables import notes
 from app.core.clock import today
 from app.core.tables import COUNT, MOMENT, SECONDS, Column, Row, Table, Text
 from app.incidents import serializers, store
-from app.incidents.models import IncidentKind, IncidentStatus
+from app.incidents.models import IncidentStatus
 from app.incidents.selection import IncidentFilter
 from app.measurements.simulated_past import MarksSimulatedPast
 from app.registry import regions
-from app.registry.indonesian import CAUSES, EVIDENCE, TECHNOLOGIES
+from app.registry.indonesian import CAUSES, EVIDENCE, INCIDENT_KINDS, INCIDENT_STATUSES, TECHNOLOGIES
 from app.registry.models import Provider
 from app.registry.site_labels import CODE, NAME, PROVIDER, REGION_COLUMNS, TECHNOLOGY, region_labels
 
 PAGE_INCIDENTS = 1_000
 SEPARATOR, MAX_JOINED = "; ", 10
 
-KINDS = {IncidentKind.SINGLE: "tunggal", IncidentKind.SHARED: "massal"}
-STATUSES = {
-    IncidentStatus.OPEN: "belum ditangani",
-    IncidentStatus.ACKNOWLEDGED: "sedang ditangani",
-    IncidentStatus.RESOLVED: "pulih",
-    IncidentStatus.WITHDRAWN: "dibatalkan",
-}
 JOINED_TECHNOLOGIES = {
     SEPARATOR.join(names): SEPARATOR.join(TECHNOLOGIES[name] for name in names)
     for number in range(1, len(TECHNOLOGIES) + 1)
@@ -41,8 +34,8 @@ JOINED_TECHNOLOGIES = {
 
 IDENTITY = (
     Column("id", "Nomor gangguan", "Incident"),
-    Column("kind", "Jenis", "Kind", words=KINDS),
-    Column("status", "Status", "Status", words=STATUSES),
+    Column("kind", "Jenis", "Kind", words=INCIDENT_KINDS),
+    Column("status", "Status", "Status", words=INCIDENT_STATUSES),
 )
 BOUNDS = (
     Column("last_ok_at", "Jawaban terakhir sebelumnya", "Last answer before", MOMENT),
@@ -228,6 +221,6 @@ def _left_out(counts: Mapping[IncidentStatus, int]) -> list[Text]:
     if not left:
         return []
     many = {store.MAX_COUNTED: "≥ "}
-    indonesian = ", ".join(f"{many.get(count, '')}{count} {STATUSES[status]}" for status, count in left)
+    indonesian = ", ".join(f"{many.get(count, '')}{count} {INCIDENT_STATUSES[status]}" for status, count in left)
     english = ", ".join(f"{many.get(count, '')}{count} {status}" for status, count in left)
     return [Text(f"Tidak termuat di sini: {indonesian}", f"Left out here: {english}")]

@@ -13,6 +13,10 @@ INDONESIAN: Mapping[str, Mapping[str, str]] = {
     "cause": indonesian.CAUSES,
     "evidence": indonesian.EVIDENCE,
     "verdict": indonesian.VERDICTS,
+    "incident_kind": indonesian.INCIDENT_KINDS,
+    "incident_status": indonesian.INCIDENT_STATUSES,
+    "happening": indonesian.HAPPENINGS,
+    "window_status": indonesian.WINDOW_STATUSES,
     "role": {
         "province_admin": "admin provinsi",
         "province_operator": "operator provinsi",

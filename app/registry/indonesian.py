@@ -45,3 +45,27 @@ VERDICTS: Mapping[str, str] = {
     "missed": "tidak tercapai",
     "undetermined": "belum dapat disimpulkan",
 }
+INCIDENT_KINDS: Mapping[str, str] = {"single": "tunggal", "shared": "massal"}
+INCIDENT_STATUSES: Mapping[str, str] = {
+    "open": "belum ditangani",
+    "acknowledged": "sedang ditangani",
+    "resolved": "pulih",
+    "withdrawn": "dibatalkan",
+}
+HAPPENINGS: Mapping[str, str] = {
+    "opened": "dibuka",
+    "moved": "batas waktu atau dugaan penyebab berubah",
+    "resolved": "pulih",
+    "reopened": "dibuka kembali",
+    "withdrawn": "dibatalkan",
+    "joined": "titik akses bergabung",
+    "left": "titik akses keluar",
+    "changed": "diubah",
+    "refuted": "disanggah perangkat",
+}
+WINDOW_STATUSES: Mapping[str, str] = {
+    "planned": "direncanakan",
+    "running": "sedang berlangsung",
+    "past": "selesai",
+    "cancelled": "dibatalkan",
+}
