@@ -36,20 +36,14 @@ class Live:
 
     summary: Row
     sites: Sequence[Row]  # access points, as of GET /status
-    unacknowledged: Row
-    acknowledged: Row
-    resolved: Row
+    urgent: Row  # incidents that last: those nobody handles first, of these the longest
+    newest: Row  # of the same
+    over: Row  # incidents of the last 24 hours that are over, the newest first
 
     @property
     def broken(self) -> list[Row]:
         """Return the sites that are down, the longest first."""
         return sorted((site for site in self.sites if site["state"] in BROKEN), key=lambda site: site["since"])
-
-    @property
-    def incidents(self) -> list[Row]:
-        """Return the incidents that last: those nobody acknowledged first, of these the longest."""
-        newest_first = [*self.acknowledged["items"], *self.unacknowledged["items"]]
-        return newest_first[::-1][:SHOWN]
 
     @property
     def known_pct(self) -> float | None:
@@ -58,13 +52,23 @@ class Live:
         return 100 * (1 - region["states"]["unknown"] / region["sites"]) if region["sites"] else None
 
     @property
-    def unacknowledged_count(self) -> int:
-        """Return how many; 1000: or more."""
-        return int(self.acknowledged["left_out"].get("open", 0))
+    def waiting(self) -> int:
+        """Return how many incidents nobody handles yet; 1000: or more. So the next two."""
+        return int(self.over["left_out"].get("open", 0))
 
     @property
-    def acknowledged_count(self) -> int:
-        return int(self.unacknowledged["left_out"].get("acknowledged", 0))
+    def handled(self) -> int:
+        return int(self.over["left_out"].get("acknowledged", 0))
+
+    @property
+    def recovered(self) -> int:
+        return int(self.urgent["left_out"].get("resolved", 0))
+
+    @property
+    def begun(self) -> list[Row]:
+        """Return the newest of those that last and began within 24 hours."""
+        since = utc_now() - timedelta(hours=24)
+        return [one for one in self.newest["items"] if datetime.fromisoformat(one["started_at"]) >= since]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,13 @@ class Slow:
 
 async def read_live(api: ApiClient) -> Live:
     status = await api.get("/status")
+    lasting = {"status": "open,acknowledged", "period": "24h"}
     return Live(
         summary=await api.get("/status/summary"),
         sites=[site for site in status["sites"] if site["kind"] == "access_point"],
-        unacknowledged=await api.get("/incidents", status="open"),
-        acknowledged=await api.get("/incidents", status="acknowledged"),
-        resolved=await api.get("/incidents", status="resolved", period="24h"),
+        urgent=await api.get("/incidents", **lasting, order="urgent", limit=SHOWN),
+        newest=await api.get("/incidents", **lasting, limit=NEWEST),
+        over=await api.get("/incidents", status="resolved", period="24h", limit=NEWEST),
     )
 
 
@@ -125,19 +130,6 @@ def with_states(children: Sequence[Row], summary: Row) -> list[Row]:
         for child in children
         if child["code"] in counts and (counts[child["code"]]["sites"] or child["sites"])
     ]
-
-
-def begun_since(incidents: Iterable[Row], moment: datetime) -> list[Row]:
-    """Return those that began at `moment` or later, in their order."""
-    return [incident for incident in incidents if datetime.fromisoformat(incident["started_at"]) >= moment]
-
-
-def changes_since_yesterday(live: Live) -> dict[str, list[Row]]:
-    """Return the incidents of the last 24 hours that last, and those that are over; the newest first."""
-    since = utc_now() - timedelta(hours=24)
-    lasting = [*live.unacknowledged["items"], *live.acknowledged["items"]]
-    newest_first = sorted(lasting, key=lambda incident: incident["started_at"], reverse=True)
-    return {"begun": begun_since(newest_first, since), "over": live.resolved["items"]}
 
 
 def actor_of(incident: Row) -> str:

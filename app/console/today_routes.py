@@ -55,7 +55,6 @@ def _render(console: ConsoleRequest, live: today.Live, slow: today.Slow, period:
         live=live,
         slow=slow,
         children=children,
-        changes=today.changes_since_yesterday(live),
         period=period,
         map=_map(console, live, slow, base),
         keys=dot_key(words) + (uptime_key(words) if console.caller.region_code == PROVINCE else Markup()),
