@@ -1,7 +1,7 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, select
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 from sqlalchemy.sql import func
@@ -70,6 +70,18 @@ class Account(Base):
     last_signed_in_at: Mapped[Moment | None]
     disabled_at: Mapped[Moment | None]
     version: Mapped[int] = mapped_column(BigInteger)
+
+
+class SavedView(Base):
+    """A filter of the list of sites with a name, of an account or of a token without one (`Caller.limit_key`)."""
+
+    __tablename__ = "saved_view"
+    __table_args__ = (UniqueConstraint("owner", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    name: Mapped[str]
+    query: Mapped[str]
 
 
 class SignIn(Base):

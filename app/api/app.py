@@ -14,6 +14,7 @@ from app.accounts.audit_routes import router as audit
 from app.accounts.routes import router as accounts
 from app.accounts.session_routes import router as session
 from app.accounts.token_routes import router as tokens
+from app.accounts.view_routes import router as saved_views
 from app.agents.page_routes import router as enrolment_pages
 from app.agents.routes import router as agents
 from app.aggregates.response_cache import ResponseCache
@@ -105,6 +106,7 @@ ROUTERS = (
     audit,
     accounts,
     session,
+    saved_views,
     tokens,
     agents,
     diagnoses,

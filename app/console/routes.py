@@ -11,6 +11,8 @@ from app.console import (
     regions_routes,
     sign_in_routes,
     site_form_routes,
+    site_list_routes,
+    site_routes,
     sla_routes,
     today_routes,
     wall_routes,
@@ -29,6 +31,8 @@ PAGES = (  # in this order: of an address that two of them know, such as /sites/
     ranking_routes,
     regions_routes,
     sla_routes,
+    site_list_routes,
+    site_routes,  # after all that begins with /sites/: its addresses name a site there
 )
 
 router = APIRouter(include_in_schema=False)

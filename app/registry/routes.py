@@ -3,6 +3,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from app.core import i18n
 from app.core.errors import Fault, Invalid
@@ -35,6 +36,12 @@ from probes.policy import AddressPolicy
 router = APIRouter(route_class=JsonRoute)
 
 BY_CODE = cursor_codec(str)
+
+
+class SitesOut(Page[SiteOut]):
+    count: int | None = Field(description="how many match, on the first page; null on the others", examples=[1038])
+
+
 DryRun = Annotated[
     bool, Query(description="only check it: the write's own problem, or 200 with its warnings; nothing is written")
 ]
@@ -143,7 +150,7 @@ async def patch_provider(session: Session, caller: Provincial, id: ProviderId, b
     return await providers.change_provider(session, id, body, caller=caller)
 
 
-@router.get("/sites", response_model=Page[SiteOut], responses=problems(403), tags=["registry"])
+@router.get("/sites", response_model=SitesOut, responses=problems(403), tags=["registry"])
 async def list_sites(
     session: Session,
     caller: Reader,
@@ -159,7 +166,8 @@ async def list_sites(
     names = regions.names()
     page, next_cursor = BY_ID.page(rows, limit, lambda row: row[0].id)
     items = [serialize_site(site, status, names, caller=caller) for site, status in page]
-    return {"items": items, "next_cursor": next_cursor}
+    count = await store.count_sites(session, filters, caller=caller) if cursor is None else None
+    return {"items": items, "next_cursor": next_cursor, "count": count}
 
 
 @router.post(

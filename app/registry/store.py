@@ -70,7 +70,19 @@ def _current_state() -> ColumnElement[Any]:
 async def list_sites(
     session: AsyncSession, filters: SiteFilter, *, caller: Caller, after: int | None, limit: int
 ) -> list[tuple[Site, SiteStatus]]:
-    query = _sites(caller).order_by(Site.id).limit(limit)
+    query = _matching(_sites(caller), filters, caller).order_by(Site.id).limit(limit)
+    if after is not None:
+        query = query.where(Site.id > after)
+    return [(site, status) for site, status in await session.execute(query)]
+
+
+async def count_sites(session: AsyncSession, filters: SiteFilter, *, caller: Caller) -> int:
+    matching = _matching(_sites(caller), filters, caller).with_only_columns(Site.id)
+    return await session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+
+
+def _matching(query: Select[Site, SiteStatus], filters: SiteFilter, caller: Caller) -> Select[Site, SiteStatus]:
+    """Add the conditions of the filter. Raises NotAllowed for a region outside the caller's."""
     if filters.regions:
         query = query.where(in_regions(caller, Site.village_code, filters.regions))
     if filters.states:
@@ -89,9 +101,7 @@ async def list_sites(
             | Site.host.icontains(filters.q, autoescape=True)
             | Site.code.startswith(filters.q, autoescape=True)
         )
-    if after is not None:
-        query = query.where(Site.id > after)
-    return [(site, status) for site, status in await session.execute(query)]
+    return query
 
 
 async def get_site(

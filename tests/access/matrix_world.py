@@ -111,6 +111,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         ),
         "/accounts/{id}": Resource(str(account.id)),
         "/tokens/{id}": Resource(str(token.id)),
+        "/me/views/{id}": Resource("1", None, None),  # everybody has only their own
         "/regions/{code}": Resource(HERE, other_district=None, other_provider=None),
         "/regions/{code}/": Resource(HERE, other_district=403, other_provider=None),
         "/providers/{id}": Resource("telkom-wms", other_district=None),
