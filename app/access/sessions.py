@@ -82,10 +82,23 @@ async def end(session: AsyncSession, secret: str) -> None:
     )
 
 
-async def end_all(session: AsyncSession, account_id: int) -> None:
-    await session.execute(
-        update(SignIn).where(SignIn.account_id == account_id, SignIn.ended_at.is_(None)).values(ended_at=utc_now())
+async def end_all(session: AsyncSession, account_id: int) -> int:
+    """Return how many ended."""
+    open_ones = update(SignIn).where(SignIn.account_id == account_id, SignIn.ended_at.is_(None))
+    ended = await session.execute(open_ones.values(ended_at=utc_now()).returning(SignIn.id))
+    return len(ended.all())
+
+
+async def list_open(session: AsyncSession, account_id: int, *, idle: timedelta, limit: int) -> list[SignIn]:
+    """Return the account's sessions that can still be used, last seen first."""
+    now = utc_now()
+    query = select(SignIn).where(
+        SignIn.account_id == account_id,
+        SignIn.ended_at.is_(None),
+        SignIn.expires_at > now,
+        SignIn.seen_at > now - idle,
     )
+    return list(await session.scalars(query.order_by(SignIn.seen_at.desc(), SignIn.id).limit(limit)))
 
 
 async def is_familiar(session: AsyncSession, account_id: int, network: str) -> bool:

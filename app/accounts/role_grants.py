@@ -2,8 +2,9 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.models import Role
-from app.access.scope import Caller, Grant, check_grant, exceeds
+from app.access.models import PROVINCIAL, Role
+from app.access.rights import Right, rights_of
+from app.access.scope import PROVINCE, Caller, Grant, check_grant, exceeds
 from app.core.errors import Fault, Invalid, NotAllowed
 from app.registry import providers, regions
 
@@ -21,6 +22,18 @@ async def resolve(
     grant = Grant(role, region_code, row.id if row else None)
     faulty = {fault.field for fault in faults}
     return grant, faults + [fault for fault in check_grant(grant) if fault.field not in faulty]
+
+
+def grantable_roles(caller: Caller) -> list[Role]:
+    """Return the roles that the caller may grant somewhere within their own scope."""
+    if Right.ADMINISTER not in rights_of(caller.role):
+        return []
+    return [role for role in Role if not _exceeds_everywhere(caller, role)]
+
+
+def _exceeds_everywhere(caller: Caller, role: Role) -> bool:
+    provincial = role in PROVINCIAL and caller.region_code != PROVINCE
+    return provincial or not rights_of(role) <= rights_of(caller.role)
 
 
 def require_within(caller: Caller, grant: Grant) -> None:

@@ -1,10 +1,11 @@
+from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from app.accounts import store
-from app.accounts.schemas import AccountIn, AccountMade, AccountOut, AccountPatch
+from app.accounts.schemas import AccountIn, AccountMade, AccountOut, AccountPatch, OpenSessionOut
 from app.web.deps import Admin, Session
 from app.web.idempotency import IdempotencyKey
 from app.web.json_body import JsonRoute
@@ -13,6 +14,8 @@ from app.web.params import Cursor, IfMatch, Limit, RowId, read_version
 from app.web.problem_details import problems
 
 router = APIRouter(prefix="/accounts", tags=["access"], route_class=JsonRoute)
+
+MOST_SESSIONS = 100
 
 
 @router.get("", response_model=Page[AccountOut], responses=problems(403))
@@ -77,6 +80,26 @@ async def disable_account(session: Session, caller: Admin, id: RowId) -> None:
     Its sessions end and its tokens stop working. Idempotent.
     """
     await store.disable_account(session, id, caller=caller)
+
+
+@router.get("/{id}/sessions", response_model=Page[OpenSessionOut], responses=problems(403, 404))
+async def list_account_sessions(session: Session, caller: Admin, id: RowId, request: Request) -> dict[str, Any]:
+    """Open sessions of an account.
+
+    Last seen first, at most 100.
+    """
+    idle = timedelta(minutes=request.app.state.settings.sign_in.idle_minutes)
+    items = await store.list_sessions(session, id, caller=caller, idle=idle, limit=MOST_SESSIONS)
+    return {"items": items, "next_cursor": None}
+
+
+@router.delete("/{id}/sessions", status_code=204, responses=problems(403, 404))
+async def end_account_sessions(session: Session, caller: Admin, id: RowId) -> None:
+    """End all sessions of an account.
+
+    Its owner signs in again; tokens stay valid. Idempotent.
+    """
+    await store.end_sessions(session, id, caller=caller)
 
 
 @router.post("/{id}/reset-password", response_model=AccountMade, responses=problems(403, 404))

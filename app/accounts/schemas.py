@@ -54,6 +54,13 @@ ACCOUNT_OUT: dict[str, Any] = {
     "last_signed_in_at": "2026-11-24T06:10:00Z",
     "disabled_at": None,
 }
+OPEN_SESSION: dict[str, Any] = {
+    "id": 71,
+    "address": "198.51.100.0/24",
+    "created_at": "2026-11-24T06:10:00Z",
+    "seen_at": "2026-11-24T07:02:00Z",
+    "expires_at": "2026-11-24T18:10:00Z",
+}
 TOKEN: dict[str, Any] = {"name": "Excel of Kutai Kartanegara", **GRANTED, "days": 90}
 TOKEN_OUT: dict[str, Any] = {
     "id": 12,
@@ -78,6 +85,7 @@ ME: dict[str, Any] = {
     "token_id": None,
     "expires_at": "2026-11-24T18:00:00Z",
     "rights": ["read", "write"],
+    "grants": [],
     "must_change_password": False,
 }
 PASSWORDS: dict[str, Any] = {
@@ -142,6 +150,16 @@ class AccountMade(AccountOut):
         description="shown this once; null when the request had one, or is a repetition",
         examples=["7c9u-x2mk-pw4e-hd3q"],
     )
+
+
+class OpenSessionOut(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [OPEN_SESSION]})
+
+    id: int
+    address: str | None = Field(description="the network that it was opened from")
+    created_at: datetime = Field(description="when it was opened")
+    seen_at: datetime = Field(description="when it was last used, to about a minute")
+    expires_at: datetime = Field(description="at the latest; sooner when idle")
 
 
 class TokenIn(BaseModel):
@@ -214,6 +232,7 @@ class MeOut(BaseModel):
     token_id: int | None = Field(description="null in a session of the console")
     expires_at: datetime | None = Field(description="end of the token, or latest end of the session")
     rights: list[Right] = Field(description="what your role may do within its scope")
+    grants: list[Role] = Field(description="roles that you may give to accounts and tokens within your scope")
     must_change_password: bool = Field(description="until then only /me and /session are allowed")
 
 

@@ -10,8 +10,8 @@ from app.access import api_tokens, sessions
 from app.access.api_tokens import digest
 from app.access.rights import rights_of
 from app.access.scope import Caller
+from app.accounts import role_grants, store
 from app.accounts import sign_in as signing
-from app.accounts import store
 from app.accounts.schemas import MeOut, PasswordIn, SessionOut, SignInIn
 from app.accounts.sign_in import OpenedSession
 from app.core.errors import NotAllowed, NotFound
@@ -141,6 +141,7 @@ async def _me(session: AsyncSession, caller: Caller, expires_at: datetime | None
         "token_id": caller.token_id,
         "expires_at": expires_at,
         "rights": sorted(rights_of(caller.role)),
+        "grants": role_grants.grantable_roles(caller),
         "must_change_password": caller.must_change_password,
     }
 

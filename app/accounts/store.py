@@ -1,6 +1,7 @@
 """Accounts. An admin sees those within their own region and grants no more than they have themselves."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Select, exists, select, text
@@ -138,6 +139,25 @@ async def reset_password(session: AsyncSession, account_id: int, *, caller: Call
     await sessions.end_all(session, account_id)
     await audit.record(session, caller, "reset_password", "account", account_id, region_code=row.account.region_code)
     return row, initial
+
+
+async def list_sessions(
+    session: AsyncSession, account_id: int, *, caller: Caller, idle: timedelta, limit: int
+) -> list[dict[str, Any]]:
+    """Return the account's open sessions. Raises NotFound."""
+    await get_account(session, account_id, caller=caller)
+    opened = await sessions.list_open(session, account_id, idle=idle, limit=limit)
+    return [
+        {name: getattr(sign_in, name) for name in ("id", "address", "created_at", "seen_at", "expires_at")}
+        for sign_in in opened
+    ]
+
+
+async def end_sessions(session: AsyncSession, account_id: int, *, caller: Caller) -> None:
+    """Idempotent. Raises NotFound."""
+    row = await get_account(session, account_id, caller=caller, for_update=True)
+    if await sessions.end_all(session, account_id):
+        await audit.record(session, caller, "end_sessions", "account", account_id, region_code=row.account.region_code)
 
 
 async def provider_slug(session: AsyncSession, provider_id: int | None) -> str | None:

@@ -1,7 +1,7 @@
 from operator import itemgetter
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from app.accounts import tokens
 from app.accounts.schemas import TokenIn, TokenMade, TokenOut
@@ -16,12 +16,23 @@ router = APIRouter(prefix="/tokens", tags=["access"], route_class=JsonRoute)
 
 
 @router.get("", response_model=Page[TokenOut], responses=problems(403))
-async def list_tokens(session: Session, caller: Admin, limit: Limit = 100, cursor: Cursor = None) -> dict[str, Any]:
+async def list_tokens(
+    session: Session,
+    caller: Admin,
+    active: Annotated[bool | None, Query(description="only those that work, or that do not", examples=[True])] = None,
+    account_id: Annotated[
+        int | None, Query(ge=1, le=2**31 - 1, description="only this account's", examples=[3])
+    ] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
     """List API tokens.
 
     Those within your region, revoked and expired ones included, without their secrets.
     """
-    rows = await tokens.list_tokens(session, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
+    rows = await tokens.list_tokens(
+        session, caller=caller, active=active, account_id=account_id, after=BY_ID.read(cursor), limit=limit + 1
+    )
     page, next_cursor = BY_ID.page(rows, limit, itemgetter("id"))
     return {"items": page, "next_cursor": next_cursor}
 

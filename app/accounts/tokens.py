@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import api_tokens, audit
@@ -16,8 +16,21 @@ from app.core.errors import Fault, Invalid, NotFound
 from app.registry.models import Provider
 
 
-async def list_tokens(session: AsyncSession, *, caller: Caller, after: int | None, limit: int) -> list[dict[str, Any]]:
+async def list_tokens(
+    session: AsyncSession,
+    *,
+    caller: Caller,
+    active: bool | None = None,
+    account_id: int | None = None,
+    after: int | None,
+    limit: int,
+) -> list[dict[str, Any]]:
     query = _tokens(caller).order_by(Token.id).limit(limit)
+    if active is not None:
+        works = Token.revoked_at.is_(None) & func.coalesce(Token.expires_at > utc_now(), True)
+        query = query.where(works if active else ~works)
+    if account_id is not None:
+        query = query.where(Token.account_id == account_id)
     if after is not None:
         query = query.where(Token.id > after)
     return [_present(*row) for row in await session.execute(query)]

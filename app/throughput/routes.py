@@ -18,12 +18,13 @@ from app.core.periods import Period
 from app.profiles import Technology
 from app.registry.models import Site
 from app.registry.params import ProviderId, RegionCode, RegionPath, SiteId
-from app.throughput import columns, site_results, statistics
-from app.throughput.schemas import GroupThroughputOut, SitesThroughputOut, SiteThroughputOut
-from app.web.deps import Reader
+from app.throughput import columns, month_budgets, site_results, statistics
+from app.throughput.schemas import BudgetsOut, GroupThroughputOut, SitesThroughputOut, SiteThroughputOut
+from app.web.deps import Reader, Session
 from app.web.pagination import cursor_codec
 from app.web.params import Cursor, Limit, row_id
 from app.web.period_params import PeriodParam
+from app.web.problem_details import problems
 
 router = APIRouter()
 
@@ -185,6 +186,15 @@ async def list_provider_throughput(
     return await aggregate.respond(
         OF_SITES, period, select, _page_loader(aggregate, caller, period, under_pct, limit, cursor)
     )
+
+
+@router.get("/throughput/budgets", response_model=BudgetsOut, responses=problems(403), tags=["aggregates"])
+async def list_budgets(session: Session, caller: Reader, region: RegionCode = None, limit: Limit = 100) -> Any:
+    """This month's data budgets.
+
+    What measuring costs the sites within your scope: sums by technology, and the sites nearest to the end of theirs.
+    """
+    return await month_budgets.list_budgets(session, caller=caller, region=region, limit=limit, now=utc_now())
 
 
 def _page_loader(

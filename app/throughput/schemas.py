@@ -279,3 +279,65 @@ class SitesThroughputOut(MarksSimulatedPast):
         description="worst share first, then sites without a contract, last those without a test that is done"
     )
     next_cursor: str | None = None
+
+
+SITE_BUDGET: dict[str, Any] = {
+    "site_id": 512,
+    "code": "64.02.05.2003-01",
+    "name": "Kantor Desa Muara Badak Ulu",
+    "village_code": "64.02.05.2003",
+    "technology": "geo",
+    "budget_mb": 500.0,
+    "spent_mb": 412.7,
+    "tests_mb": 330.2,
+    "push_mb": 82.5,
+    "expected_mb": 441.9,
+    "spent_pct": 82.54,
+    "expected_pct": 88.38,
+}
+TECHNOLOGY_BUDGET: dict[str, Any] = {
+    "technology": "geo",
+    "sites": 96,
+    "near": 3,
+    "over": 1,
+    "budget_mb": 48_000.0,
+    "spent_mb": 28_412.7,
+}
+
+
+class TechnologyBudget(BaseModel):
+    technology: Technology
+    sites: int = Field(description="sites that measuring costs data")
+    near: int = Field(description="of them, those expected to spend 80 to 100 percent by the end of the month")
+    over: int = Field(description="of them, those expected to spend more than their budget")
+    budget_mb: float = Field(description="their budgets together, in MB")
+    spent_mb: float
+
+
+class SiteBudget(BaseModel):
+    site_id: int
+    code: str
+    name: str
+    village_code: str
+    technology: Technology
+    budget_mb: float = Field(description="what measuring may use in the month, in MB")
+    spent_mb: float
+    tests_mb: float
+    push_mb: float = Field(description="spent on the site's own push reports, in MB", examples=[82.5])
+    expected_mb: float = Field(
+        description="spent, reserved, and what its push reports need until the month ends, in MB; without further tests"
+    )
+    spent_pct: float = Field(description="spent of the budget, percent")
+    expected_pct: float = Field(description="expected of the budget, percent")
+
+
+class BudgetsOut(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"month": "2026-11-01", "technologies": [TECHNOLOGY_BUDGET], "items": [SITE_BUDGET]}]
+        }
+    )
+
+    month: date = Field(description="WITA, its first day")
+    technologies: list[TechnologyBudget] = Field(description="sums by technology")
+    items: list[SiteBudget] = Field(description="those that are expected to spend most of their budget first")

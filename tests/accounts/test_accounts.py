@@ -348,3 +348,36 @@ async def test_two_changes_of_one_version_are_one_change(committed: Sessions) ->
         return True
 
     assert sorted(await asyncio.gather(*(rename(f"Ana {n}") for n in range(4)))) == [False, False, False, True]
+
+
+async def test_an_admin_sees_and_ends_the_sessions_of_an_account(browser: Open, session: AsyncSession) -> None:
+    sari = await admin(browser, session, "sari")
+    ana = await account(session, "ana", Role.DISTRICT_OPERATOR, "64.02")
+    hers = browser()
+    assert (await hers.sign_in("ana")).status_code == 200
+    [opened] = (await sari.person.get(f"/accounts/{ana.id}/sessions")).json()["items"]
+    assert opened["address"]
+    for _ in range(2):
+        assert (await sari.person.delete(f"/accounts/{ana.id}/sessions")).status_code == 204
+    assert (await hers.person.get("/me")).status_code == 401
+    assert (await sari.person.get(f"/accounts/{ana.id}/sessions")).json()["items"] == []
+    entries = (await sari.person.get("/audit?object=account&action=end_sessions")).json()["items"]
+    assert [entry["object_id"] for entry in entries] == [str(ana.id)]
+    berau = await admin(browser, session, "berau", "64.03")
+    assert (await berau.person.get(f"/accounts/{ana.id}/sessions")).status_code == 404
+
+
+async def test_each_learns_which_roles_they_may_grant(browser: Open, session: AsyncSession) -> None:
+    sari = await admin(browser, session, "sari")
+    kukar = await admin(browser, session, "kukar", "64.02")
+    await account(session, "ana", Role.DISTRICT_OPERATOR, "64.02")
+    ana = browser()
+    await ana.sign_in("ana")
+    assert (await sari.person.get("/me")).json()["grants"] == [role.value for role in Role]
+    assert (await kukar.person.get("/me")).json()["grants"] == [
+        "district_admin",
+        "district_operator",
+        "viewer",
+        "provider_viewer",
+    ]
+    assert (await ana.person.get("/me")).json()["grants"] == []

@@ -303,3 +303,20 @@ async def test_a_region_without_its_dots_is_told_with_them(cast: Cast) -> None:
     ):
         faults = (await cast.sari.post(path, given)).json()["errors"]
         assert "Did you mean 64.02?" in [fault["suggestion"] for fault in faults], path
+
+
+async def test_tokens_are_listed_by_whether_they_work_and_by_their_owner(
+    browser: Open, session: AsyncSession
+) -> None:
+    sari = await admin(browser, session, "sari")
+    ana = await account(session, "ana", Role.DISTRICT_OPERATOR, "64.02")
+    kept, gone = await minted(sari), await minted(sari, name="Lama")
+    hers = await minted(sari, name="Ana", account_id=ana.id)
+    await sari.person.delete(f"/tokens/{gone['id']}")
+
+    async def ids(query: str) -> list[int]:
+        return [item["id"] for item in (await sari.person.get(f"/tokens?{query}")).json()["items"]]
+
+    assert await ids("active=true") == [kept["id"], hers["id"]]
+    assert await ids("active=false") == [gone["id"]]
+    assert await ids(f"account_id={ana.id}") == [hers["id"]]

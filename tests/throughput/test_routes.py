@@ -277,3 +277,21 @@ async def test_a_spreadsheet_brings_budgets_and_what_is_tested_with(cast: Cast) 
             assert (found["field"], found["code"]) == fault, url or quota
     (site,) = (await cast.ana.get("/sites?q=198.51.100.77")).json()["items"]
     assert (site["speed_url"], site["speed_budget_mb"]) == ("http://198.51.100.77/uji", 1500)
+
+
+async def test_budgets_name_first_who_is_near_the_end_of_theirs(cast: Cast, session: AsyncSession) -> None:
+    spent = await register(cast, speed_url="http://198.51.100.20/speed", speed_budget_mb=40)
+    idle = await register(cast, host="198.51.100.21", speed_url="http://198.51.100.21/speed", speed_budget_mb=1000)
+    await register(cast, host="198.51.100.22")
+    there = await register(
+        cast, village_code=BERAU_VILLAGE, host="198.51.100.23", speed_url="http://198.51.100.23/speed"
+    )
+    await add_tests(session, spent, 18.0, 8.0, 19.0, 20.0, 21.0)
+    budgets = (await cast.ana.get("/throughput/budgets")).json()
+    assert [row["code"] for row in budgets["items"]] == [spent["code"], idle["code"]]
+    first = budgets["items"][0]
+    assert (first["budget_mb"], first["spent_mb"], first["spent_pct"], first["expected_pct"]) == (40, 50, 125, 125)
+    [technology] = budgets["technologies"]
+    assert technology | {"sites": 2, "over": 1, "near": 0, "spent_mb": 50} == technology
+    assert [row["code"] for row in (await cast.ben.get("/throughput/budgets")).json()["items"]] == [there["code"]]
+    assert (await cast.ben.get("/throughput/budgets?region=64.02")).status_code == 403
