@@ -14,4 +14,8 @@ NOTICES = {
     "now_active": "It is in service and measured from now on",
     "now_suspended": "It is suspended: not measured, not counted",
     "now_retired": "It is retired; its history stays, and its form can put it into service again",
+    "account_disabled": "The account is disabled; its sessions have ended and its tokens no longer work",
+    "account_enabled": "The account is enabled again",
+    "sessions_ended": "All its sessions have ended",
+    "token_revoked": "The token is revoked",
 }

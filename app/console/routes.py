@@ -3,6 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from app.console import (
+    accounts_routes,
+    audit_routes,
+    checks_routes,
     contracts_routes,
     incident_routes,
     maintenance_routes,
@@ -14,7 +17,9 @@ from app.console import (
     site_list_routes,
     site_routes,
     sla_routes,
+    system_routes,
     today_routes,
+    tokens_routes,
     wall_routes,
 )
 from app.console.page import ROOT, page_router
@@ -31,6 +36,11 @@ PAGES = (  # in this order: of an address that two of them know, such as /sites/
     ranking_routes,
     regions_routes,
     sla_routes,
+    accounts_routes,
+    tokens_routes,
+    audit_routes,
+    checks_routes,
+    system_routes,
     site_list_routes,
     site_routes,  # after all that begins with /sites/: its addresses name a site there
 )

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
+from app.pages.record_words import ENGLISH_RECORD_WORDS, RECORD_WORDS
 from app.registry import indonesian
 from app.registry.vocabulary import CHOICES
 
 CHOICE_WORDS = {field: {value.value: word for value, word in words.items()} for field, words in CHOICES.items()}
 INDONESIAN: Mapping[str, Mapping[str, str]] = {
     **CHOICE_WORDS,
+    **RECORD_WORDS,
     "state": {**indonesian.STATES, "inactive": "di luar masa layanan", "maintenance": "pemeliharaan"},
     "unknown_reason": indonesian.UNKNOWN_REASONS,
     "cause": indonesian.CAUSES,
@@ -26,7 +28,10 @@ INDONESIAN: Mapping[str, Mapping[str, str]] = {
         "provider_viewer": "pembaca penyedia",
     },
 }
-ENGLISH = {"technology": {"fiber": "fibre", "leo": "satellite (LEO)", "geo": "satellite (GEO, VSAT)"}}
+ENGLISH = {
+    **ENGLISH_RECORD_WORDS,
+    "technology": {"fiber": "fibre", "leo": "satellite (LEO)", "geo": "satellite (GEO, VSAT)"},
+}
 
 
 def word(kind: str, value: str | None, language: str) -> str:

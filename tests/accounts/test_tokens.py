@@ -305,9 +305,7 @@ async def test_a_region_without_its_dots_is_told_with_them(cast: Cast) -> None:
         assert "Did you mean 64.02?" in [fault["suggestion"] for fault in faults], path
 
 
-async def test_tokens_are_listed_by_whether_they_work_and_by_their_owner(
-    browser: Open, session: AsyncSession
-) -> None:
+async def test_tokens_are_listed_by_whether_they_work_and_by_their_owner(browser: Open, session: AsyncSession) -> None:
     sari = await admin(browser, session, "sari")
     ana = await account(session, "ana", Role.DISTRICT_OPERATOR, "64.02")
     kept, gone = await minted(sari), await minted(sari, name="Lama")

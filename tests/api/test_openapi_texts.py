@@ -22,7 +22,8 @@ PROMISED = """
     get_maintenance_window get_me get_provider get_provider_latency get_provider_throughput get_provider_uptime
     get_ranking get_region get_region_latency get_region_throughput get_region_uptime get_session get_site
     get_site_latency get_site_throughput get_site_uptime get_sla get_status get_status_summary get_system healthz
-    import_sites end_account_sessions issue_agent list_account_sessions list_accounts list_audit list_blind_ranges list_budgets
+    import_sites end_account_sessions issue_agent list_account_sessions list_accounts list_audit list_blind_ranges
+    list_budgets
     list_contract_outages list_contract_sites list_contracts
     list_diagnoses list_incidents list_maintenance_windows list_provider_throughput list_providers
     list_region_throughput list_regions list_site_contracts list_site_measurements list_site_segments list_sites
