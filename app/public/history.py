@@ -5,10 +5,11 @@ Days that the rollup has not counted yet (today; after midnight yesterday, too) 
 """
 
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,10 +25,10 @@ from app.availability.tally import BAD_STATES, GOOD_STATES
 from app.core.clock import WITA, floor_second, midnight
 from app.core.periods import Period
 from app.public.publication import Publication
-from app.public.service_seconds import ServiceSeconds
+from app.public.service_seconds import DayVerdict, ServiceSeconds
 from app.registry.models import SiteKind
 
-WHOLE_DAYS = 90
+WHOLE_DAYS, SHOWN_DAYS = 90, 30
 LEVELS = (2, 5, 13)  # lengths of codes: province, district, village
 # hidden: regions and technologies that are not published
 PUBLISHED = """
@@ -48,13 +49,14 @@ BY_DAY = text(f"""
 """)
 
 
-@dataclass(slots=True)
 class RegionDays:
-    """Seconds by the number of the day: the whole days from 0 on, then today. Arrays: all villages take 3 MB."""
+    """Seconds by the number of the day: the whole days from 0 on, then today. Arrays: all villages take 3 MB.
 
-    columns: "tuple[array[int], ...]" = field(
-        default_factory=lambda: tuple(array("q", bytes(8 * (WHOLE_DAYS + 1))) for _ in ServiceSeconds._fields)
-    )
+    What the last 30 days come to is computed once: of every village it is asked for again and again.
+    """
+
+    def __init__(self) -> None:
+        self.columns = tuple(array("q", bytes(8 * (WHOLE_DAYS + 1))) for _ in ServiceSeconds._fields)
 
     def add(self, number: int, seconds: ServiceSeconds) -> None:
         for column, value in zip(self.columns, seconds, strict=True):
@@ -71,8 +73,16 @@ class RegionDays:
         """Return the last whole days, without today."""
         return [self.on(number) for number in range(WHOLE_DAYS - days, WHOLE_DAYS)]
 
-    def sum_of_last(self, days: int) -> ServiceSeconds:
-        return ServiceSeconds(*(sum(column[WHOLE_DAYS - days : WHOLE_DAYS]) for column in self.columns))
+    @cached_property
+    def last_30(self) -> ServiceSeconds:
+        """Return the sum of the last 30 whole days."""
+        return ServiceSeconds(*(sum(column[WHOLE_DAYS - SHOWN_DAYS : WHOLE_DAYS]) for column in self.columns))
+
+    @cached_property
+    def verdicts(self) -> dict[DayVerdict, int]:
+        """Return how many of the last 30 whole days were what, also those of which there are none."""
+        counted = Counter(seconds.verdict for seconds in self.last(SHOWN_DAYS))
+        return {verdict: counted[verdict] for verdict in DayVerdict}
 
 
 @dataclass(frozen=True, slots=True)

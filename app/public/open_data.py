@@ -224,7 +224,7 @@ def _villages(snapshot: PublicSnapshot) -> Iterator[dict[str, Any]]:
                 for verdict, count in view.verdicts.items()
                 if verdict is not DayVerdict.NO_SERVICE
             },
-            **_figures(view.days.sum_of_last(views.SHOWN_DAYS)),
+            **_figures(view.days.last_30),
         }
 
 

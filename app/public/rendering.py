@@ -22,10 +22,10 @@ SEARCH = "/cari"
 
 
 class PageRenderer:
-    """`base`: the path under which a proxy serves the service."""
+    """`base`: the path under which a proxy serves the service; `copies`: pages are shown while it cannot be reached."""
 
-    def __init__(self, publication: Publication, base: str) -> None:
-        self._publication, self._base = publication, base
+    def __init__(self, publication: Publication, base: str, *, copies: bool = False) -> None:
+        self._publication, self._base, self._copies = publication, base, copies
 
     def page(self, address: Address, snapshot: PublicSnapshot) -> str:
         """Return the HTML of a published page."""
@@ -46,6 +46,8 @@ class PageRenderer:
             }
         if address.kind in POLLED:
             values |= {"at": snapshot.at, "late_since": snapshot.late_since, "polled": True}
+        if self._copies:
+            values["copied_at"] = snapshot.at
         other = "id" if address.language == "en" else "en"
         return self._render(
             f"{address.kind}.html",
@@ -80,7 +82,7 @@ class PageRenderer:
                 return f"{self._base}{'/en' if language == 'en' else ''}{SEARCH}"
             return self._base + path_of(PageKind(kind), code, language)
 
-        defaults = {"simulated_until": None, "late_since": None, "at": None, "polled": False, "other_path": None}
+        optional = ("simulated_until", "late_since", "copied_at", "at", "polled", "other_path")
         return render(
             TEMPLATES,
             name,
@@ -91,7 +93,7 @@ class PageRenderer:
             strip=strip,
             normal_pct=NORMAL_PCT,
             other="id" if language == "en" else "en",
-            **defaults | values,
+            **dict.fromkeys(optional) | values,
         )
 
 

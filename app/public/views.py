@@ -1,6 +1,6 @@
 """What each page shows, from a snapshot: regions with their names, counts, percentages and days. Pure."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,14 +10,14 @@ from typing import Any
 from app.access.scope import PROVINCE
 from app.public.access_points import Village, count_states
 from app.public.addresses import villages
-from app.public.history import WHOLE_DAYS, RegionDays
+from app.public.history import SHOWN_DAYS, WHOLE_DAYS, RegionDays
 from app.public.service_seconds import DayVerdict, ServiceSeconds
 from app.public.snapshot import PublicSnapshot
 from app.registry import regions
 from app.registry.models import State
 
-SHOWN_DAYS = 30
 MAX_FOUND = 50
+NO_DAYS = RegionDays()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class DaysView:
 
     @property
     def last_30(self) -> dict[str, float | None]:
-        return self.days.sum_of_last(SHOWN_DAYS).percentages
+        return self.days.last_30.percentages
 
     @property
     def today(self) -> dict[str, float | None]:
@@ -62,9 +62,7 @@ class VillageView(DaysView):
 
     @property
     def verdicts(self) -> dict[DayVerdict, int]:
-        """Return how many of the last 30 whole days were what, also those of which there are none."""
-        counted = Counter(seconds.verdict for seconds in self.days.last(SHOWN_DAYS))
-        return {verdict: counted[verdict] for verdict in DayVerdict}
+        return self.days.verdicts
 
     @property
     def service_days(self) -> int:
@@ -97,7 +95,7 @@ def district_views(snapshot: PublicSnapshot) -> list[RegionView]:
 def village_view(snapshot: PublicSnapshot, code: str) -> VillageView:
     """A village without a published access point has no days either: they would tell of one that is gone or hidden."""
     row, village = region_rows()[code], snapshot.villages.get(code)
-    days = RegionDays() if village is None else snapshot.history.of(code)
+    days = NO_DAYS if village is None else snapshot.history.of(code)
     subdistrict = region_rows()[row["parent_code"]]["name"]
     return VillageView(code, row["name"], days, snapshot.history.day(0), row["type"], subdistrict, village)
 

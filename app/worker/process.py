@@ -13,7 +13,7 @@ from app.judging.blind_ranges import BlindRange
 from app.measurements import partitions
 from app.postgres.engine import database_url, open_engine, transaction
 from app.settings import Settings
-from app.worker import housekeeping, rollup_job
+from app.worker import housekeeping, public_files, rollup_job
 from app.worker.canary_watch import CanaryWatch
 from app.worker.clock_watch import ClockWatch
 from app.worker.context import WorkerContext
@@ -66,6 +66,7 @@ class Worker:
             *self.dead_mans_switch.jobs(),
             *self.speedtests.jobs(),
             *rollup_job.jobs(self.context.sessions),
+            *public_files.jobs(self.context),
             *housekeeping.jobs(self.context),
         ]
 

@@ -43,10 +43,10 @@ async def test_a_districts_and_a_villages_days_are_those_of_the_api(
         (of["up"] + of["degraded"], of["down"] + of["unreachable"], of["unknown"]) for of in seconds
     ]
     assert history.of(VILLAGE).last(5) == history.of("64.02").last(5)
-    whole = history.of("64").sum_of_last(5)
-    assert whole == history.of("64.02").sum_of_last(5).merged_with(history.of("64.03").sum_of_last(5))
+    whole = history.of("64").last_30
+    assert whole == history.of("64.02").last_30.merged_with(history.of("64.03").last_30)
     total = {name: answer["total"][name] for name in ("uptime_pct", "coverage_pct", "worst_pct", "best_pct")}
-    assert history.of(VILLAGE).sum_of_last(5).percentages == total
+    assert history.of(VILLAGE).last_30.percentages == total
     verdicts = [days.verdict for days in history.of(VILLAGE).last(6)]
     assert verdicts == [DayVerdict.NO_SERVICE, *[DayVerdict.NORMAL] * 2, DayVerdict.DISTURBED, *[DayVerdict.NORMAL] * 2]
 
@@ -70,8 +70,8 @@ async def test_what_is_hidden_is_in_no_sum_and_no_list(cast: Cast, session: Asyn
     for hidden in hiding:
         snapshot = await read(sessions, **hidden)
         assert set(snapshot.villages) == {VILLAGE}
-        assert snapshot.history.of("64") == snapshot.history.of("64.02")
-        assert snapshot.history.of("64.03").sum_of_last(90) == ServiceSeconds()
+        assert snapshot.history.of("64").columns == snapshot.history.of("64.02").columns
+        assert snapshot.history.of("64.03").last_30 == ServiceSeconds()
     districts = await read(sessions, level="district")
     assert max(map(len, districts.history.by_code)) == len("64.02")
     nothing = await read(sessions, level="none")
