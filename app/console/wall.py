@@ -20,7 +20,8 @@ class Tile:
     broken: int
     unacknowledged: int
     up: int
-    state: str  # the worst that any of its sites is in; `inactive` without sites
+    state: str  # the worst that any of its sites is in
+    in_state: int
     since: str | None  # of the site that has been down the longest
 
 
@@ -54,6 +55,7 @@ def _tiles(children: list[Row], broken: list[Row]) -> list[Tile]:
 
 def _tile(child: Row, broken: list[Row]) -> Tile:
     states: dict[str, int] = child["states"]
+    worst = next((state for state in WORST_FIRST if states[state]), "up")
     return Tile(
         child["code"],
         child["name"].removeprefix("Kabupaten "),
@@ -61,6 +63,7 @@ def _tile(child: Row, broken: list[Row]) -> Tile:
         len(broken),
         sum(not site["acknowledged"] for site in broken),
         states["up"],
-        next((state for state in WORST_FIRST if states[state]), "inactive"),
+        worst,
+        states[worst],
         broken[0]["since"] if broken else None,
     )

@@ -26,18 +26,22 @@ function swap(page, elements) {
   }
 }
 
-// Live: fragments of this page are fetched anew when the stream tells of a change; on a slow link less often.
+// Live: fragments of this page are fetched anew when the stream tells of a change, on a slow link less often, and once
+// a minute (data-every: other seconds), as time passes without changes, too.
 function follow() {
-  const { stream, stale } = document.body.dataset, live = () => $$("[data-live][id]"), note = document.getElementById("stale");
+  const { stream, stale, every = 60 } = document.body.dataset, live = () => $$("[data-live][id]"), note = document.getElementById("stale");
   if (!stream || !live().length) return;
-  let source, due, missed = false, lastAt = 0, tookMs = 0, heardAt = Date.now(), retryMs = 5000;
+  let source, due, running = false, missed = false, lastAt = Date.now(), tookMs = 0, heardAt = Date.now(), retryMs = 5000;
   const refresh = async () => {
+    due = null; // what happens from now on is fetched by the next one
+    if (running) return soon();
+    running = true;
     const began = lastAt = Date.now();
     try {
       const { response, page } = await fetchPage(location.href) ?? {};
       if (response?.ok) swap(page, live());
     } catch { /* said by the watch below */ }
-    tookMs = Date.now() - began; due = null;
+    tookMs = Date.now() - began; running = false;
   };
   const soon = () => {
     missed = document.hidden;
@@ -55,6 +59,7 @@ function follow() {
   document.addEventListener("visibilitychange", () => missed && soon());
   setInterval(() => {
     const old = Date.now() - heardAt > 40000;
+    if (Date.now() - lastAt > 1000 * every) soon();
     document.body.classList.toggle("old", old);
     if (note) note.hidden = !old;
     if (note && old) note.textContent = `${stale} ${new Date(heardAt).toLocaleTimeString("id-ID", { timeZone: "Asia/Makassar", timeStyle: "short" })} WITA`;
