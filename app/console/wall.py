@@ -8,7 +8,7 @@ from app.console.api_client import ApiClient
 from app.console.today import BROKEN, Row, place_of
 from app.core.clock import utc_now
 
-SHOWN = 6
+SHOWN = 4
 WORST_FIRST = ("down", "unreachable", "degraded", "unknown", "up")
 
 
