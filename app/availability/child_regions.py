@@ -27,25 +27,38 @@ from app.registry.site_labels import PROVIDER, TECHNOLOGY
 async def uptime_of_children(
     session: AsyncSession, group: SiteGroup, period: Period, *, now: datetime
 ) -> dict[str, Any]:
-    """Return a row for each region directly below the group's, by code; none for a village."""
+    """Return a row for each region directly below the group's, by code, and one for all; none for a village."""
     codes = regions.children(group.region)
     grouping = _grouping(codes)
     sites = await site_history.list_sites(session, group.site_ids)
     days = await find_counted_days(session, group, period)
     by_site = await site_history.load_configurations(session, [site.id for site in sites])
     tallies = await tally_group(session, group, sites, [period], grouping, days, now=now)
+    whole = Tally()
+    for tally in tallies.values():
+        whole.merge(tally)
     await add_crossing_outages(session, group, days, [period], grouping, tallies)
-    items = []
-    for code in codes:
-        child, dated = SiteGroup(code, group.provider_id, group.technology), list(by_site.values())
-        (in_service,), (configured_s,) = (f(dated, child, [period]) for f in (count_in_service, configured_seconds))
-        row = sum_row(period, tallies.get((0, code), Tally()), in_service, configured_s, None)
-        items.append({"code": code, "name": regions.names()[code], **row})
+    regions_of_group = [group.region] if group.is_rolled_up else None
+    await add_crossing_outages(session, group, days, [period], Grouping(regions=regions_of_group), {(0,): whole})
+
+    def row(of: SiteGroup, tally: Tally) -> dict[str, Any]:
+        dated = list(by_site.values())
+        (in_service,), (configured_s,) = (f(dated, of, [period]) for f in (count_in_service, configured_seconds))
+        return sum_row(period, tally, in_service, configured_s, None)
+
     return {
         "from": period.start,
         "to": period.end,
         "settled_until": await sites_settled_until(session, [site.id for site in sites], period, now=now),
-        "items": items,
+        "items": [
+            {
+                "code": code,
+                "name": regions.names()[code],
+                **row(SiteGroup(code, group.provider_id, group.technology), tallies.get((0, code), Tally())),
+            }
+            for code in codes
+        ],
+        "total": row(group, whole),
     }
 
 

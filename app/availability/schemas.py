@@ -196,12 +196,13 @@ class ChildRegionRow(SumRow):
 
 
 class ChildRegionsOut(MarksSimulatedPast):
-    model_config = ConfigDict(json_schema_extra={"examples": [{**PERIOD, "items": [CHILD]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{**PERIOD, "items": [CHILD], "total": SUM}]})
 
     from_: WitaMoment = Field(alias="from")
     to: WitaMoment
     settled_until: SettledUntil
     items: list[ChildRegionRow] = Field(description="by code; none below a village")
+    total: SumRow = Field(description="of the region itself, with null for `verdicts`")
 
 
 class ClaimOut(BaseModel):

@@ -12,13 +12,13 @@ from app.console.page import ConsoleRequest
 from app.core.single_flight import SingleFlight
 
 MAX_ENTRIES = 200  # the province, its districts, a provider or two, in two languages
-FRESH_S, USABLE_S = 60.0, 600.0
+FRESH_S, USABLE_S = 120.0, 900.0
 
 Make = Callable[[], Coroutine[Any, Any, Any]]
 
 
 class ScopeCache:
-    """`by_version` keeps what was made of one version of the status; `for_a_minute` what does not move with it.
+    """`by_version` keeps what was made of one version of the status; `for_minutes` what does not move with it.
 
     A key holds the scope, and whatever else tells what is made apart.
     """
@@ -36,7 +36,7 @@ class ScopeCache:
             return kept[1]
         return await self._make(key, version, make)
 
-    async def for_a_minute(self, key: Hashable, make: Make) -> Any:
+    async def for_minutes(self, key: Hashable, make: Make) -> Any:
         """Return what was made within FRESH_S; what is older, up to USABLE_S, while it is made anew for the next."""
         made_at, value = self._entries.get(key, (float("-inf"), None))
         now = self._clock()

@@ -73,7 +73,7 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """What does not move within a minute."""
+    """What hardly moves within minutes."""
 
     total: Row  # of the region
     children: Sequence[Row]
@@ -99,9 +99,10 @@ async def read_slow(api: ApiClient, region: str, period: str) -> Slow:
     day, next_day = midnight(today()), midnight(today() + timedelta(days=1))
     windows = await api.get("/maintenance", from_=day.isoformat(), to=next_day.isoformat())
     providers = await api.get("/providers", limit=1000)
+    uptime = await api.get(f"/regions/{region}/children/uptime", period=period)
     return Slow(
-        total=(await api.get(f"/regions/{region}/uptime", period=period, step="day"))["total"],
-        children=(await api.get(f"/regions/{region}/children/uptime", period=period))["items"],
+        total=uptime["total"],
+        children=uptime["items"],
         technologies=by_technology(await api.get("/ranking", by="provider", period=period)),
         maintenance=[window for window in windows["items"] if window["status"] != "cancelled"],
         blind=blinded((await api.get("/blind-ranges", period="24h"))["items"]),

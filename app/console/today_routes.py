@@ -31,7 +31,7 @@ async def show_today(console: Console, period: Period = "24h") -> Response:
 
     async def make() -> Markup:
         region = console.caller.region_code
-        slow = await cache.for_a_minute((*scope, period), lambda: today.read_slow(console.api, region, period))
+        slow = await cache.for_minutes((*scope, period), lambda: today.read_slow(console.api, region, period))
         return _render(console, await today.read_live(console.api), slow, period)
 
     body = await cache.by_version(

@@ -88,6 +88,8 @@ async def test_the_regions_below_one_have_the_totals_that_each_has_by_itself(ses
             ("64.02.05", ("64.02.05.2003",), {"provider": "telkom-wms"}),
         ):
             answer = await get(cast.sari, f"/regions/{parent}/children/uptime", **period, **params)
+            whole = (await get(cast.sari, f"/regions/{parent}/uptime", **period, **params))["total"]
+            assert answer["total"] == whole | {"verdicts": None}, (parent, counted)
             rows = {item.pop("code"): item for item in answer["items"]}
             for code in below:
                 own = (await get(cast.sari, f"/regions/{code}/uptime", **period, **params))["total"]

@@ -142,7 +142,7 @@ async def test_readers_of_one_scope_share_what_was_made_of_a_version(
     assert len(read) == 2 * first, "of another scope"
     await judge(session, outages["short"], "up")
     assert "2 titik akses putus" in said(await look(reader, app), "now")
-    assert first > len(read) - 2 * first > 0, "what does not move with the status is read once a minute"
+    assert first > len(read) - 2 * first > 0, "what does not move with the status is read once in minutes"
 
 
 def test_who_must_act_follows_from_the_cause_a_person_set_or_else_the_evidence() -> None:

@@ -140,11 +140,11 @@ async def test_what_moves_slowly_is_made_anew_behind_the_reader() -> None:
         return made
 
     cache = ScopeCache(clock=lambda: now)
-    assert [await cache.for_a_minute("64", make), await cache.for_a_minute("64", make)] == [1, 1]
+    assert [await cache.for_minutes("64", make), await cache.for_minutes("64", make)] == [1, 1]
     now = scope_cache.FRESH_S + 1
-    assert await cache.for_a_minute("64", make) == 1
+    assert await cache.for_minutes("64", make) == 1
     for refresh in tuple(cache._refreshes):
         await refresh
-    assert await cache.for_a_minute("64", make) == 2
+    assert await cache.for_minutes("64", make) == 2
     now += scope_cache.USABLE_S + 1
-    assert await cache.for_a_minute("64", make) == 3, "too old to be shown"
+    assert await cache.for_minutes("64", make) == 3, "too old to be shown"
