@@ -1,7 +1,10 @@
 """Renders pages from a snapshot: the same for the service and for plain files."""
 
+from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -10,9 +13,9 @@ from app.charts.day_strip import day_strip
 from app.charts.days import Day
 from app.pages.environment import render
 from app.public import views
-from app.public.addresses import Address, PageKind, path_of
+from app.public.addresses import ENGLISH, Address, PageKind, path_of
 from app.public.publication import Publication
-from app.public.service_seconds import NORMAL_PCT
+from app.public.service_seconds import NORMAL_PCT, ServiceSeconds
 from app.public.snapshot import PublicSnapshot
 from app.registry import regions
 
@@ -58,11 +61,12 @@ class PageRenderer:
         )
 
     def search(self, snapshot: PublicSnapshot, language: str, q: str, district: str) -> str:
-        found = views.find_villages(snapshot, q, district)
+        found, query = views.find_villages(snapshot, q, district), urlencode({"q": q, "kabupaten": district})
         return self._render(
             "search.html",
             language,
             simulated_until=snapshot.simulated_until,
+            other_path=f"{search_path('id' if language == 'en' else 'en')}?{query}",
             q=q,
             kabupaten=district,
             found=found[: views.MAX_FOUND],
@@ -79,7 +83,7 @@ class PageRenderer:
     def _render(self, name: str, language: str, **values: Any) -> str:
         def link(kind: str, code: str = "") -> str:
             if kind == "search":
-                return f"{self._base}{'/en' if language == 'en' else ''}{SEARCH}"
+                return self._base + search_path(language)
             return self._base + path_of(PageKind(kind), code, language)
 
         optional = ("simulated_until", "late_since", "copied_at", "at", "polled", "other_path")
@@ -97,7 +101,9 @@ class PageRenderer:
         )
 
 
-def strip(view: views.DaysView, count: int, label: str) -> Markup:
-    """Draw the last whole days and today."""
-    days = [Day(day, seconds.good, seconds.bad, seconds.unknown) for day, seconds in view.list_days(count)]
-    return day_strip(days, label=label)
+def search_path(language: str) -> str:
+    return (ENGLISH if language == "en" else "") + SEARCH
+
+
+def strip(days: Iterable[tuple[date, ServiceSeconds]], label: str) -> Markup:
+    return day_strip([Day(day, seconds.good, seconds.bad, seconds.unknown) for day, seconds in days], label=label)

@@ -9,7 +9,7 @@ from app.pages.responses import html_page
 from app.public.addresses import ENGLISH
 from app.public.page_cache import PageResponse
 from app.public.pages import CACHED, PublicPages
-from app.public.rendering import SEARCH
+from app.public.rendering import search_path
 from app.web.deps import open_to_all
 from app.web.problem_details import UNAVAILABLE
 
@@ -63,8 +63,8 @@ def _add_routes() -> None:
     pages = ("/kabupaten/{code}", "/desa/{code}", "/metode", "/data")
     for path in ("/", ENGLISH, *pages, *(ENGLISH + page for page in pages), "/data/{file}"):
         router.add_api_route(path, show, methods=["GET"])
-    for path in (SEARCH, ENGLISH + SEARCH):
-        router.add_api_route(path, search, methods=["GET"])
+    for language in ("id", "en"):
+        router.add_api_route(search_path(language), search, methods=["GET"])
 
 
 _add_routes()

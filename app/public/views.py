@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from itertools import dropwhile
 from typing import Any
 
 from app.access.scope import PROVINCE
@@ -38,9 +39,10 @@ class DaysView:
         return self.days.today.percentages
 
     def list_days(self, count: int = WHOLE_DAYS) -> list[tuple[date, ServiceSeconds]]:
-        """Return the last whole days, and today."""
+        """Return the last whole days, from the first one with service on, and today."""
         first, numbers = self.first_day.toordinal(), range(WHOLE_DAYS - count, WHOLE_DAYS + 1)
-        return [(date.fromordinal(first + number), self.days.on(number)) for number in numbers]
+        days = [(date.fromordinal(first + number), self.days.on(number)) for number in numbers]
+        return list(dropwhile(lambda day: not any(day[1]), days)) or days[-1:]
 
 
 @dataclass(frozen=True, slots=True)
