@@ -6,7 +6,6 @@ NOTICES = {
     "window_cancelled": "Maintenance is cancelled",
     "incidents_changed": "The ticked incidents are changed",
     "password_changed": "Your password is changed; all your other sessions have ended",
-    "site_retired": "The site is retired: it is no longer measured, and its history stays",
     "view_saved": "The view is saved",
     "view_deleted": "The view is deleted",
     "signed_out": "You are signed out",

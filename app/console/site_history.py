@@ -45,6 +45,7 @@ class History:
     latency_chart: Markup
     query: str  # of the period, for links to files
     more_segments: bool
+    by_day: list[dict[str, Any]]  # rows of the days that are drawn instead of segments
 
 
 def choose_period(period: str, day: str) -> ChosenPeriod:
@@ -78,13 +79,13 @@ def _one_day(text: str) -> ChosenPeriod:
 async def history(console: ConsoleRequest, site: dict[str, Any], chosen: ChosenPeriod, rtt_ms: int | None) -> History:
     """Read and draw a period; `rtt_ms`: the limit above which the site is degraded."""
     path = f"/sites/{site['id']}"
-    by_day = chosen.name == "365d"
+    segments, more = ([], False) if chosen.name == "365d" else await _segments(console, path, chosen)
+    by_day = more or chosen.name == "365d"
     uptime = await console.api.get(f"{path}/uptime", step="day" if by_day else chosen.step, **chosen.params)
     latency = await console.api.get(f"{path}/latency", step=chosen.step, **chosen.params)
-    segments, more = ([], False) if by_day else await _segments(console, path, chosen)
     start, end = as_moment(uptime["from"]), as_moment(uptime["to"])
     words = chart_words(console.language)
-    if by_day or more:
+    if by_day:
         ribbon = _days(console, site, uptime)
     else:
         ribbon = state_ribbon(
@@ -115,6 +116,7 @@ async def history(console: ConsoleRequest, site: dict[str, Any], chosen: ChosenP
         ),
         "&".join(f"{name}={quote(value)}" for name, value in chosen.params.items()),
         more,
+        [row for row in uptime["series"] if row["coverage_pct"] is not None] if by_day else [],
     )
 
 

@@ -34,11 +34,13 @@ async def _site_page(console: ConsoleRequest, ident: str, chosen: site_history.C
     path = f"/sites/{site['id']}"
     now = await console.api.get(f"{path}/explanation", around_s=0)
     profile = now["profile"]
+    provider = await console.api.get(f"/providers/{site['provider']}")
     month = f"{to_wita(utc_now()):%Y-%m}"
     return console.page(
         "site.html",
         **_addresses(console, site),
         now=now,
+        provider=provider,
         chosen=chosen,
         periods=list(site_history.STEPS),
         history=await site_history.history(console, site, chosen, profile and profile["rtt_ms"]),
@@ -93,7 +95,7 @@ async def _changes(console: ConsoleRequest, site: dict[str, Any]) -> list[dict[s
 
 
 @router.get("/sites/{ident}/why")
-async def show_why(console: Console, ident: str, at: str = "", around: int = 600) -> Response:
+async def show_why(console: Console, ident: str, at: str = "", around: int = 300) -> Response:
     """`at`: as the API takes it, or without an offset, as a form's field has it: then in WITA."""
     site = await console.api.get(f"/sites/{ident}")
     moment = f"{at}+08:00" if at and "T" in at and at[-6:-5] not in {"+", "-", " "} and not at.endswith("Z") else at
@@ -138,16 +140,6 @@ async def enrol(console: Console, ident: str) -> Response:
     except ApiProblem as problem:
         return await _again(console, ident, problem)
     return console.page("enrolment.html", site=site, enrolment=enrolment)
-
-
-@router.post("/sites/{ident}/retire")
-async def retire(console: Console, ident: str) -> Response:
-    await console.form()
-    try:
-        await console.api.delete(f"/sites/{ident}")
-    except ApiProblem as problem:
-        return await _again(console, ident, problem)
-    return console.redirect(f"/sites/{ident}", notice="site_retired")
 
 
 async def _again(console: ConsoleRequest, ident: str, problem: ApiProblem) -> Response:
