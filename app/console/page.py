@@ -169,6 +169,8 @@ class ConsoleRoute(APIRoute):
                 return problem_page(request, problem)
             except Exception as error:
                 return problem_page(request, await _as_problem(request, error))
+            finally:
+                await request.close()  # what was uploaded lies in a temporary file
 
         return handle_as_page
 

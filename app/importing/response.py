@@ -21,9 +21,9 @@ COLUMN, ROW = {"id": "kolom", "en": "column"}, {"id": "baris", "en": "row"}
 EMPTY, CHANGED = {"id": "(kosong)", "en": "(empty)"}, {"id": "diubah", "en": "changed"}
 
 
-def to_json(result: ImportResult, *, language: str) -> bytes:
-    """Return the body of an ImportOut."""
-    return orjson.dumps(_content(result, language))
+def to_json(result: ImportResult, *, language: str, upload: str | None) -> bytes:
+    """Return the body of an ImportOut. `upload`: the id under which the file is kept."""
+    return orjson.dumps(_content(result, language) | {"upload": upload})
 
 
 def refusal(result: ImportResult, *, language: str) -> Invalid:
@@ -68,6 +68,7 @@ def _row(row: SheetRow, verdict: RowVerdict, language: str) -> dict[str, Any]:
         "changes": {name: {"before": before, "after": after} for name, (before, after) in changes.items()},
         "errors": [_cell_fault(row, fault, language) for fault in row.faults],
         "warnings": [_cell_fault(row, fault, language) for fault in row.warnings],
+        "cells": row.texts if verdict is RowVerdict.ERROR else {},
     }
 
 

@@ -14,7 +14,7 @@ from app.access.scope import Caller
 from app.core import i18n
 from app.core.errors import Fault, Invalid
 from app.core.tabular import XLSX_TYPE, attachment_headers
-from app.importing import limited_process, report, report_content, response, sheets, store
+from app.importing import kept_uploads, limited_process, report, report_content, response, sheets, store
 from app.importing import upload as uploads
 from app.importing.concurrency import AccountQueues, run_in_thread
 from app.importing.schemas import ImportOut
@@ -89,6 +89,29 @@ Reason = Annotated[
         examples=["addendum 2 of 20 November"],
     ),
 ]
+Keep = Annotated[
+    bool,
+    Query(
+        description="keep the file for an hour, the last one of each account: `upload` of the answer then stands for it"
+    ),
+]
+FileName = Annotated[
+    str | None,
+    Query(
+        max_length=200,
+        description="the file's name for the audit, where the body is the file itself",
+        examples=["kukar.xlsx"],
+    ),
+]
+KeptId = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=60,
+        description="`upload` of an earlier answer, in place of a body",
+        examples=["c3VyYXQtanVhbGFu"],
+    ),
+]
 As = Annotated[ImportFormat, Query(description="xlsx: the file with result and suggestion columns added")]
 
 
@@ -107,6 +130,9 @@ async def import_sites(
     default_probe: DefaultProbe = None,
     reason: Reason = None,
     format: As = ImportFormat.JSON,
+    keep: Keep = False,
+    upload: KeptId = None,
+    name: FileName = None,
 ) -> Any:
     """Register and change sites from CSV or XLSX.
 
@@ -114,14 +140,16 @@ async def import_sites(
     service number, else by village and provider where that is one site. Importing the same file again changes nothing.
     """
     queues: AccountQueues = request.app.state.imports
-    async with queues.hold(caller), _receive(request) as upload:
-        file = await run_in_thread(limited_process.run, sheets.read, upload.path)
+    async with queues.hold(caller), _receive(request, upload, name or "", caller) as received:
+        file = await run_in_thread(limited_process.run, sheets.read, received.path)
         if format is ImportFormat.XLSX and not dry_run:
-            await run_in_thread(limited_process.run, report.require_loadable, upload.path)
+            await run_in_thread(limited_process.run, report.require_loadable, received.path)
+        if keep:
+            upload = await _keep(request, received, caller)
         result, replayed = await _import(
             request,
             file,
-            upload,
+            received,
             idempotency,
             caller=caller,
             dry_run=dry_run,
@@ -130,7 +158,7 @@ async def import_sites(
             reason=reason,
         )
         language = i18n.preferred_language(request.headers.get("accept-language"))
-        answer = await _render(upload, result, format, language)
+        answer = await _render(received, result, format, language, kept=upload)
     answer.headers["Content-Language"] = language
     if replayed:
         answer.headers["Idempotent-Replayed"] = "true"
@@ -138,10 +166,16 @@ async def import_sites(
 
 
 @asynccontextmanager
-async def _receive(request: Request) -> AsyncIterator[Upload]:
-    """Store the uploaded file while it is imported. Raises Invalid for a form without a file."""
+async def _receive(request: Request, kept_id: str | None, name: str, caller: Caller) -> AsyncIterator[Upload]:
+    """Store the uploaded file, or the kept one, while it is imported. Raises Invalid for a form without a file."""
+    if kept_id is not None:
+        async with transaction(request.app.state.sessions) as session:
+            kept = await kept_uploads.get(session, kept_id, caller=caller)
+        async with uploads.store(kept.name, kept_uploads.pieces(kept)) as upload:
+            yield upload
+        return
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        async with uploads.store("", request.stream()) as upload:
+        async with uploads.store(name, request.stream()) as upload:
             yield upload
         return
     async with request.form(max_files=1, max_fields=10) as form:
@@ -155,6 +189,12 @@ async def _receive(request: Request) -> AsyncIterator[Upload]:
 async def _pieces(file: UploadFile) -> AsyncIterator[bytes]:
     while piece := await file.read(uploads.PIECE_BYTES):
         yield piece
+
+
+async def _keep(request: Request, upload: Upload, caller: Caller) -> str:
+    content = await run_in_thread(upload.path.read_bytes)
+    async with transaction(request.app.state.sessions) as session:
+        return await kept_uploads.keep(session, upload.name, upload.digest, content, caller=caller)
 
 
 async def _import(
@@ -192,12 +232,14 @@ async def _import(
     return result, False
 
 
-async def _render(upload: Upload, result: ImportResult, format: ImportFormat, language: str) -> Response:
+async def _render(
+    upload: Upload, result: ImportResult, format: ImportFormat, language: str, *, kept: str | None
+) -> Response:
     """Raises Invalid for a refused file. Rendering thousands of rows takes seconds, so it runs in a thread."""
     if result.refused:
         raise await run_in_thread(response.refusal, result, language=language)
     if format is ImportFormat.JSON:
-        body = await run_in_thread(response.to_json, result, language=language)
+        body = await run_in_thread(response.to_json, result, language=language, upload=kept)
         return Response(body, media_type="application/json")
     content = await run_in_thread(report_content.build, result, language=language)
     book = await run_in_thread(limited_process.run, report.write, upload.path, content)

@@ -37,6 +37,11 @@ class RowOut(BaseModel):
     changes: dict[str, FieldChangeOut] = Field(description="what the row changes, by field")
     errors: list[CellFaultOut] = Field(description="why the row cannot be imported")
     warnings: list[CellFaultOut] = Field(description="cells that are accepted but probably wrong")
+    cells: dict[str, str] = Field(
+        {},
+        description="of a wrong row the texts of its cells, by field of the column",
+        examples=[{"village_code": "64.02.05.9999", "technology": "fiber"}],
+    )
 
 
 class CountsOut(BaseModel):
@@ -63,6 +68,7 @@ class ColumnsOut(BaseModel):
 IMPORT: dict[str, Any] = {
     "dry_run": True,
     "applied": False,
+    "upload": None,
     "counts": {"create": 1, "update": 0, "same": 0, "error": 84, "warning": 0},
     "columns": {
         "sheet": "Titik akses",
@@ -83,6 +89,7 @@ IMPORT: dict[str, Any] = {
             "changes": {"host": {"before": None, "after": "198.51.100.30"}},
             "errors": [],
             "warnings": [],
+            "cells": {},
         }
     ],
 }
@@ -93,6 +100,9 @@ class ImportOut(BaseModel):
 
     dry_run: bool = Field(description="whether nothing was to be written")
     applied: bool = Field(description="whether the file was written; also true if there was nothing to write")
+    upload: str | None = Field(
+        None, description="stands for the file in another request; null: it was not kept", examples=["c3VyYXQtanVhbGFu"]
+    )
     counts: CountsOut = Field(description="rows by verdict")
     columns: ColumnsOut = Field(description="how the file was read")
     warnings: list[FaultOut] = Field(description="what was assumed, and columns, rows and sheets that were not read")

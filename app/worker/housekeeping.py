@@ -8,6 +8,7 @@ import structlog
 from app.access import idempotency_store, login_throttle, sessions, stream_tickets
 from app.core.clock import utc_now
 from app.diagnoses import store as diagnoses
+from app.importing import kept_uploads
 from app.judging import checkpoints
 from app.judging.rejudge import rejudgeable_since
 from app.measurements import partitions
@@ -36,6 +37,7 @@ async def clean_up(context: WorkerContext) -> None:
         for store in (idempotency_store, login_throttle, sessions, stream_tickets):
             await store.delete_old(session)
         await diagnoses.delete_old(session)
+        await kept_uploads.delete_old(session)
         await receipts.delete_expired(session)
         await source_addresses.delete_old(session, utc_now() - timedelta(days=context.settings.raw_retention_days))
         await checkpoints.delete_older(session, await rejudgeable_since(session))

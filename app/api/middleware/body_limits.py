@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LARGEST_BODY = 1_000_000
 LARGEST_FILE = 20_000_000
 LARGEST_UPLOAD = 2**40
-FILE_PATHS = ("/api/v1/sites/import",)
+FILE_PATHS = ("/api/v1/sites/import", "/console/sites/import")
 UPLOAD_PATHS = ("/api/v1/speedtest",)  # limited by the route, to what its grant allows; nothing of them is kept
 
 
