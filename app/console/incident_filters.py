@@ -1,6 +1,5 @@
 """The filter of incidents in an address: what it asks of the API, and the choices that its form offers."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -46,10 +45,8 @@ class IncidentQuery:
 
 async def load_choices(console: ConsoleRequest) -> dict[str, list[tuple[str, str]]]:
     """Return the regions below the caller's, the providers and the months, each as value and word."""
-    regions, providers = await asyncio.gather(
-        console.api.get("/regions", parent=console.caller.region_code, limit=200),
-        console.api.get("/providers", limit=200),
-    )
+    regions = await console.api.get("/regions", parent=console.caller.region_code, limit=200)
+    providers = await console.api.get("/providers", limit=200)
     return {
         "regions": [(region["code"], region["name"]) for region in regions["items"]],
         "providers": [(provider["slug"], provider["name"]) for provider in providers["items"]],

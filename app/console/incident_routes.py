@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -56,8 +55,10 @@ async def _inbox(
 ) -> Response:
     """Show the list; a filter that makes no sense is explained beside its form, over an empty list."""
     cursor = console.request.query_params.get("cursor")
-    choices, listed = await asyncio.gather(load_choices(console), _list(console, query, cursor))
-    incidents, filter_problem = listed
+    choices = await load_choices(console)
+    incidents, filter_problem = await _list(console, query, cursor)
+    if console.request.query_params.get("tick") == "all" and "chosen" not in more:
+        more["chosen"] = [incident["id"] for incident in incidents["items"]]
     return console.page(
         "incidents.html",
         status=filter_problem.status if filter_problem else status,

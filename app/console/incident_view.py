@@ -1,6 +1,5 @@
 """The page of one incident: what the API says of it, put together for reading."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -49,12 +48,8 @@ async def page(
 ) -> Response:
     """Show an incident; `values`: what was typed. After a 412 it says what others changed meanwhile."""
     incident = await console.api.get(f"/incidents/{incident_id}")
-    tickets, ribbon, neighbours, providers = await asyncio.gather(
-        console.api.get(f"/incidents/{incident_id}/ticket-text"),
-        _ribbon(console, incident),
-        _neighbours(console, incident),
-        console.api.get("/providers", limit=200),
-    )
+    tickets = await console.api.get(f"/incidents/{incident_id}/ticket-text")
+    providers = await console.api.get("/providers", limit=200)
     is_stale = problem is not None and problem.status == 412
     return console.page(
         "incident.html",
@@ -62,8 +57,8 @@ async def page(
         problem=problem,
         incident=incident,
         tickets=tickets["items"],
-        ribbon=ribbon,
-        neighbours=neighbours,
+        ribbon=await _ribbon(console, incident),
+        neighbours=await _neighbours(console, incident),
         provider_names={provider["slug"]: provider["name"] for provider in providers["items"]},
         own_providers=sorted({site["provider"] for site in incident["sites"]}),
         causes=[cause.value for cause in Cause],

@@ -1,9 +1,9 @@
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Response
 
+from app.access.scope import PROVINCE
 from app.console import maintenance_calendar, maintenance_form
 from app.console.api_client import ApiProblem
 from app.console.incident_filters import load_choices
@@ -21,8 +21,8 @@ async def show_maintenance(console: Console) -> Response:
     """Show a month as a calendar, and its windows as a list."""
     asked = {name: console.request.query_params.get(name, "") for name in (*FILTER, "month")}
     first = maintenance_calendar.parse_month(asked["month"], today())
-    choices, listed = await asyncio.gather(load_choices(console), _windows(console, asked, first))
-    windows, problem = listed
+    choices = await load_choices(console)
+    windows, problem = await _windows(console, asked, first)
     before, after = maintenance_calendar.neighbours(first)
     return console.page(
         "maintenance.html",
@@ -58,9 +58,11 @@ async def _windows(
 
 @router.get("/maintenance/new")
 async def show_new_window(console: Console) -> Response:
-    """A link may fill in the form, such as that of a site."""
+    """A link may fill in the form, such as that of a site; without one a district begins with its own region."""
     given = console.request.query_params
-    return await _new(console, {name: given[name] for name in maintenance_form.FIELDS if name in given})
+    values = {name: given[name] for name in maintenance_form.FIELDS if name in given}
+    own = console.caller.region_code
+    return await _new(console, values or ({} if own == PROVINCE else {"region": own}))
 
 
 @router.post("/maintenance/new")
@@ -125,11 +127,13 @@ async def _one(
     **more: Any,
 ) -> Response:
     window = await console.api.get(f"/maintenance/{window_id}")
+    providers = await console.api.get("/providers", limit=200)
     shown = maintenance_form.values_of(window) | dict(values or {})
     return console.page(
         "maintenance_window.html",
         status=status,
         window=window,
         values=shown,
+        provider_names={provider["slug"]: provider["name"] for provider in providers["items"]},
         **{"problem": None, "cancel_problem": None, **more},
     )

@@ -139,13 +139,15 @@ async def patch_incident(
 
 
 @router.get("/{id}/ticket-text", response_model=TicketsOut, responses=problems(404))
-async def get_ticket_text(session: Session, caller: Reader, id: RowId) -> dict[str, Any]:
+async def get_ticket_text(session: Session, caller: Reader, id: RowId, request: Request) -> dict[str, Any]:
     """What to write to each provider of an incident.
 
-    Plain text for a ticket or a letter: service numbers, times in WITA, durations with their bounds, and the evidence.
+    Plain text for a ticket or a letter: service numbers, times in WITA, durations with their bounds, the evidence, and
+    who reports it, with the office's contact of the settings (`public.contacts`).
     """
     incident = await store.get_incident(session, id, caller=caller)
-    return {"items": await tickets.tickets(session, incident, caller=caller)}
+    contacts = request.app.state.settings.public.contacts
+    return {"items": await tickets.tickets(session, incident, caller=caller, contacts=contacts)}
 
 
 @router.post("/{id}/notes", response_model=NoteOut, status_code=201, responses=problems(403, 404))

@@ -29,6 +29,7 @@ class Ticket:
     sites: Sequence[TicketSite]
     sites_omitted: int
     reporter: str | None
+    contact: str | None  # how to reach the office that reports it
 
 
 def ticket_text(ticket: Ticket) -> Bilingual:
@@ -41,7 +42,7 @@ def ticket_text(ticket: Ticket) -> Bilingual:
     if ticket.sites_omitted:
         blocks.append(in_words("and {n} more sites: see the attached file", n=ticket.sites_omitted))
     if ticket.reporter:
-        blocks.append(_block([(in_words("Reported by"), ticket.reporter)]))
+        blocks.append(_block([(in_words("Reported by"), ticket.reporter), (in_words("Contact"), ticket.contact)]))
     return joined(blocks, "\n\n")
 
 
@@ -49,7 +50,7 @@ def _incident_lines(ticket: Ticket) -> Iterator[Line]:
     incident = ticket.incident
     yield in_words("Provider"), ticket.provider
     yield in_words("Incident"), str(incident["id"])
-    yield in_words("Ticket"), incident["ticket_no"]
+    yield in_words("Ticket number"), incident["ticket_no"]
     yield in_words("Outages"), str(len(ticket.sites) + ticket.sites_omitted)
     if incident["cause"] is not None:
         yield in_words("Cause"), _word(CAUSES, incident["cause"])
@@ -66,7 +67,7 @@ def _site_lines(site: TicketSite) -> Iterator[Line]:
     yield in_words("First loss"), _moment(outage["started_at"])
     yield in_words("Confirmed"), _moment(outage["confirmed_at"])
     yield in_words("Answers again"), _moment(outage["ended_at"]) or in_words("not yet")
-    yield in_words("Duration"), _duration(outage)
+    yield in_words("Out for"), _duration(outage)
     yield in_words("Evidence"), _evidence(site)
 
 

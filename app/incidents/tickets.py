@@ -1,13 +1,13 @@
 """Tickets of an incident: one for each of its providers, with what the caller may see."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.scope import Caller
+from app.access.scope import PROVINCE, Caller
 from app.core.clock import utc_now
 from app.incidents import serializers
 from app.incidents.models import Incident
@@ -22,8 +22,13 @@ MAX_SITES = 50  # whose evidence a ticket holds
 Outages = Sequence[dict[str, Any]]  # as MemberOut
 
 
-async def tickets(session: AsyncSession, incident: Incident, *, caller: Caller) -> list[dict[str, Any]]:
-    """Return a ticket's text for each provider that has a site in the incident, by its slug."""
+async def tickets(
+    session: AsyncSession, incident: Incident, *, caller: Caller, contacts: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return a ticket's text for each provider that has a site in the incident, by its slug.
+
+    `contacts`: how to reach an office, by its region code.
+    """
     (fields,) = await serializers.serialize(session, [incident], caller=caller)
     by_provider: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for outage in fields["sites"]:
@@ -50,6 +55,7 @@ async def tickets(session: AsyncSession, incident: Incident, *, caller: Caller) 
                     [_site(outage, numbers, losses) for outage in outages[:MAX_SITES]],
                     len(outages[MAX_SITES:]),
                     _reporter(caller),
+                    contacts.get(caller.region_code[:5], contacts.get(PROVINCE)),
                 )
             ),
         }

@@ -109,7 +109,7 @@ async def test_one_incident_says_what_bounds_it_and_has_the_text_for_the_ticket(
     assert (await officer.get("/console/incidents/99999999999")).status == 404
     english = await officer.get(f"/console/incidents/{incident}?lang=en")
     assert "First loss" in english.text
-    assert "Service number (SID) : SID-77" in english.text
+    assert "Nomor layanan (SID) : SID-77" in english.text, "the provider reads Indonesian"
 
 
 async def test_handling_it_takes_a_click_and_notes_are_for_whom_they_are_written(
@@ -149,7 +149,7 @@ async def test_a_form_changes_only_what_differs_and_says_what_others_changed_mea
     await scenario.patch(incident, assignee="Teknisi Sari")
     stale = await officer.submit(page, form, ticket_no="T-6")
     assert stale.status == 412
-    assert "assignee: – → Teknisi Sari, token sari" in stale.text
+    assert "Petugas: – → Teknisi Sari, token sari" in stale.text
     assert stale.form(form)["ticket_no"] == "T-6", "what was typed is kept"
     assert (await officer.submit(stale, form)).status == 303
     assert (await scenario.get(incident))["ticket_no"] == "T-6"

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from fastapi import FastAPI
+
 from app.core.clock import to_slot
 from app.core.i18n import write_moment
 from app.incidents.ticket_text import Ticket, TicketSite, ticket_text
@@ -32,7 +34,7 @@ OUTAGE: dict[str, Any] = {
 def ticket(*, sites_omitted: int = 0, service_no: str | None = "4700001-0021", **changes: Any) -> str:
     site = TicketSite(OUTAGE | changes, service_no, {"central": 12, "silence": 3})
     incident = {"id": 71, "ticket_no": None, "cause": "power"}
-    return ticket_text(Ticket(incident, "Telkom WMS", [site], sites_omitted, "Ana"))["id"]
+    return ticket_text(Ticket(incident, "Telkom WMS", [site], sites_omitted, "Ana", "0541-000000"))["id"]
 
 
 def test_the_text_names_service_place_bounds_in_wita_duration_and_evidence() -> None:
@@ -52,7 +54,8 @@ def test_the_text_names_service_place_bounds_in_wita_duration_and_evidence() -> 
         "Pulih               : 24 November 2026 21.36.14 WITA\n"
         "Lama putus          : 4 menit 50 detik (paling sedikit 4 menit 40 detik, paling banyak 5 menit 50 detik)\n"
         "Bukti               : 12 hasil ukur pusat tanpa jawaban, 3 laporan mandiri yang tidak datang\n\n"
-        "Pelapor : Ana"
+        "Pelapor : Ana\n"
+        "Kontak  : 0541-000000"
     )
 
 
@@ -68,7 +71,7 @@ def test_an_outage_that_lasts_says_what_is_proven_so_far_and_what_is_not_known()
     assert "dan 7 titik akses lain" in ticket(sites_omitted=7)
 
 
-async def test_each_provider_of_an_incident_has_its_ticket(scenario: IncidentScenario) -> None:
+async def test_each_provider_of_an_incident_has_its_ticket(app: FastAPI, scenario: IncidentScenario) -> None:
     node = await scenario.site(kind="node")
     sites = [
         await scenario.site(parent_id=node, provider=provider, service_no=f"SID-{n}")
@@ -83,6 +86,7 @@ async def test_each_provider_of_an_incident_has_its_ticket(scenario: IncidentSce
         )
     (incident,) = await scenario.list_incidents(kind="shared")
     path = f"/incidents/{incident['id']}/ticket-text"
+    app.state.settings.public.contacts["64.02"] = "Diskominfo Kukar, 0541-000000"
     icon, telkom = (await scenario.cast.ana.get(path)).json()["items"]
     assert (icon["provider"], icon["sites"], telkom["provider_name"], telkom["sites"]) == (
         "iconplus",
@@ -94,7 +98,9 @@ async def test_each_provider_of_an_incident_has_its_ticket(scenario: IncidentSce
     assert "SID-0" not in icon["text"]["id"]
     assert "2 readings of our own probe without an answer" in telkom["text"]["en"]
     assert write_moment(scenario.at(100)) in telkom["text"]["id"]
-    assert "Pelapor : ana, Kabupaten Kutai Kartanegara" in telkom["text"]["id"]
+    assert telkom["text"]["id"].endswith(
+        "Pelapor : ana, Kabupaten Kutai Kartanegara\nKontak  : Diskominfo Kukar, 0541-000000"
+    )
     (own,) = (await scenario.cast.icon.get(path)).json()["items"]
     assert own["provider"] == "iconplus"
     assert "Pelapor" not in own["text"]["id"], "it reports nothing to itself"

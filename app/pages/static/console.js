@@ -10,10 +10,15 @@ async function fetchPage(url, options = {}) {
   return { response, page: new DOMParser().parseFromString(await response.text(), "text/html") };
 }
 
+// What somebody ticked, chose or typed since the page came.
+const touched = (one) => one.tagName === "SELECT" ? one.selectedIndex !== Math.max(0, [...one.options].findIndex((option) => option.defaultSelected))
+  : /checkbox|radio/.test(one.type) ? one.checked !== one.defaultChecked : one.value !== one.defaultValue;
+
 const FOCUSABLE = "a[href], button, input, select, summary";
 function swap(page, elements) {
   for (const old of elements) {
-    const fresh = page.getElementById(old.id), typing = old.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+    const fresh = page.getElementById(old.id), typing = old.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
+      || $$("input, select, textarea", old).some(touched);
     if (!fresh || typing || old.outerHTML === fresh.outerHTML) continue;
     const open = $$("details[open][id]", old).map((one) => one.id), focused = $$(FOCUSABLE, old).indexOf(document.activeElement);
     const views = $$("svg[data-zoom][id]", old).map((svg) => [svg.id, svg.getAttribute("viewBox")]);
