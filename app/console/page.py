@@ -108,6 +108,7 @@ class ConsoleRequest:
             self.language,
             console=self,
             base=base_of(self.request),
+            root=base_of(self.request) + ROOT,
             notice=None if notice is None else self.text(notice),
             simulated_until=simulated.get(),
             new_key=secrets.token_urlsafe(18),

@@ -6,16 +6,27 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
+from app.registry.regions import REGIONS_CSV
+from simulator.villages import villages
 from tests.support.browser import Windows, chromium, sign_in
 from tests.support.demo_accounts import administering, create_account
 from tests.support.demo_process import Demo, demo
 
+FAILING = [f"{village['village_code']}-01" for village in villages(REGIONS_CSV, 40)][5:35]  # one after the other
 SCRIPT = """
 seed = 7
-interval_s = 10
+interval_s = 5
 sites = 40
 nodes = 2
+""" + "".join(
+    f"""[[event]]
+kind = "outage"
+start_s = {10 * number}
+duration_s = 3600
+select = {{ sites = ["{code}"] }}
 """
+    for number, code in enumerate(FAILING, 1)
+)
 OFFICER, ADMIN = "ana", "admin"  # she operates Paser (64.01), where the first villages are
 
 

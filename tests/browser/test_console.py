@@ -1,11 +1,14 @@
 """The console in Chromium, at a running demo: what people do in a day, in each kind of window."""
 
+import asyncio
+import re
 from typing import Any
 
 import pytest
 from playwright.async_api import expect
 from starlette.routing import BaseRoute
 
+from tests.browser.conftest import FAILING
 from tests.support.axe import grave_violations
 from tests.support.browser import (
     DESKTOP,
@@ -16,7 +19,7 @@ from tests.support.browser import (
     Windows,
 )
 from tests.support.demo_accounts import PASSWORD
-from tests.support.demo_process import Demo
+from tests.support.demo_process import Demo, wait_for
 from tests.support.pages import addresses
 
 pytestmark = pytest.mark.real_time
@@ -40,11 +43,55 @@ async def test_an_officer_signs_in_and_out(windows: Windows, window: Window) -> 
         await expect(page.get_by_role("heading", name="Masuk")).to_be_visible()
 
 
-async def test_every_page_keeps_the_rules_of_axe_on_both_widths(
-    windows: Windows, officer: Any, running: Demo, routes: list[BaseRoute]
+async def test_an_outage_arrives_on_the_map_within_5_s_and_without_a_reload(
+    windows: Windows, running: Demo, officer: Any
 ) -> None:
-    for window in (DESKTOP, PHONE):
-        async with windows.open(window, state=officer) as page:
-            for address in addresses(routes, running):
-                await page.goto(address)
-                assert await grave_violations(page) == [], address
+    async with windows.open(DESKTOP, state=officer) as page:
+        await page.goto("/console")
+        await page.evaluate("window.opened = true")
+        sites = running.sites()
+        _, name = next((code, sites[code]["name"]) for code in FAILING[1:] if sites[code]["state"] == "up")
+        shown = page.locator("#map .s-down title", has_text=name)
+        await expect(shown).to_have_count(0)
+        await asyncio.to_thread(wait_for, lambda: is_down(running, name), 90, every_s=0.1)
+        await expect(shown).to_have_count(1, timeout=5_000)
+        assert await page.evaluate("window.opened")
+
+
+def is_down(running: Demo, name: str) -> bool:
+    return any(site["state"] == "down" for site in running.sites().values() if site["name"] == name)
+
+
+async def test_signing_out_ends_the_stream(windows: Windows, running: Demo) -> None:
+    async with windows.open(DESKTOP) as page:
+        await page.goto("/console")
+        await page.get_by_label("Nama pengguna").fill("ana")
+        await page.get_by_label("Kata sandi").fill(PASSWORD)
+        await page.get_by_role("button", name="Masuk").click()
+        await asyncio.to_thread(wait_for, lambda: open_streams(running) == 1, 10)
+        await page.get_by_role("button", name="Keluar").click()
+        await asyncio.to_thread(wait_for, lambda: open_streams(running) == 0, 10)
+
+
+def open_streams(running: Demo) -> float:
+    text = running.client.get(f"{running.url}/metrics").text
+    return float(re.findall(r"^sinyal_status_streams (\S+)$", text, re.MULTILINE)[0])
+
+
+async def test_every_page_keeps_the_rules_of_axe_and_fits_its_window(
+    windows: Windows, admin: Any, running: Demo, routes: list[BaseRoute]
+) -> None:
+    found: list[str] = []
+
+    async def check(window: Window, address: str) -> None:
+        async with windows.open(window, state=admin) as page:
+            response = await page.goto(address)
+            assert response is not None
+            faults = [f"status {response.status}"] * (response.status != 200) + await grave_violations(page)
+            if (beyond := await page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:
+                faults.append(f"{beyond} px wider than the window")
+            found.extend(f"{address} ({window.name}): {fault}" for fault in faults)
+
+    for address in addresses(routes, running):
+        await asyncio.gather(*(check(window, address) for window in (DESKTOP, PHONE)))
+    assert not found, "\n".join(found)

@@ -9,7 +9,8 @@ from starlette.routing import BaseRoute
 
 from tests.support.demo_process import Demo
 
-PAGES = ("/console", "/layar", "/kabupaten", "/desa", "/metode", "/data")
+ROOTS = {"", "console", "layar", "en", "kabupaten", "desa", "cari", "metode", "data"}
+NOT_HTML = re.compile(r".*(/stream|\{file\}|:path\})")
 PARAMETER = re.compile(r"([^/]+)/\{[^}]+\}")
 
 
@@ -17,20 +18,51 @@ def _first(path: str, key: str = "id") -> Callable[[Demo], Any]:
     return lambda running: running.get(path, limit=1)["items"][0][key]
 
 
+_site = _first("/sites")
+
+
+def _created(running: Demo, path: str, body: dict[str, Any]) -> Any:
+    """Return the id of the newest below `path`, created first where there is none."""
+    if items := running.get(path, limit=1)["items"]:
+        return items[0]["id"]
+    answer = running.client.post(path.replace("/diagnoses", "/diagnose"), json=body)
+    assert answer.is_success, answer.text
+    return answer.json()["id"]
+
+
+def _window(running: Demo) -> Any:
+    night = {"started_at": "2099-12-01T22:00:00+08:00", "ended_at": "2099-12-02T02:00:00+08:00"}
+    return _created(running, "/maintenance", {**night, "region": "64.01.01", "title": "Penggantian kabel utama"})
+
+
 # What stands for a parameter, by the part of the path before it.
 SAMPLES: dict[str, Callable[[Demo], Any]] = {
-    "sites": _first("/sites"),
+    "sites": _site,
     "incidents": _first("/incidents"),
     "providers": _first("/providers"),
     "contracts": _first("/contracts"),
+    "maintenance": _window,
+    "accounts": _first("/accounts"),
+    "tokens": _first("/tokens"),
+    "audit": _first("/audit"),
+    "diagnoses": lambda running: _created(running, f"/sites/{_site(running)}/diagnoses", {"kind": "ping"}),
     "regions": lambda running: "64.01",
     "kabupaten": lambda running: "64.01",
-    "desa": lambda running: "64.01.01.2001",
+    "desa": _first("/sites", "village_code"),
 }
 
 
+def _assignment(running: Demo) -> str:
+    contract = SAMPLES["contracts"](running)
+    return f"/console/contracts/{contract}/sites/{_first(f'/contracts/{contract}/sites')(running)}"
+
+
+# Addresses that no sample makes by itself.
+WHOLE: dict[str, Callable[[Demo], str]] = {"/console/contracts/{contract_id}/sites/{assignment_id}": _assignment}
+
+
 def addresses(routes: Sequence[BaseRoute], running: Demo) -> list[str]:
-    """Return the address of each GET route of the console and the public page, with real values.
+    """Return the address of each HTML page of the console, the wall and the public page, with real values.
 
     Raises KeyError for a parameter without a sample.
     """
@@ -43,5 +75,5 @@ def addresses(routes: Sequence[BaseRoute], running: Demo) -> list[str]:
         return f"{name}/{given[name]}"
 
     paths = {str(route.path) for route in iter_route_contexts(routes) if "GET" in (route.methods or ())}
-    pages = [path for path in paths if path == "/" or (path.startswith(PAGES) and ":path}" not in path)]
-    return sorted(PARAMETER.sub(fill, path) for path in pages)
+    pages = [path for path in paths if path.split("/")[1] in ROOTS and not NOT_HTML.fullmatch(path)]
+    return sorted(WHOLE[path](running) if path in WHOLE else PARAMETER.sub(fill, path) for path in pages)
