@@ -13,56 +13,68 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.web.conditional import accepts_gzip
 
 GZIP_LEVEL = 6
+Headers = list[tuple[bytes, bytes]]
 Messages = tuple[Message, Message]  # start and body
 
 
 @dataclass(slots=True)
 class CachedPage:
-    """`facts`: what it was rendered from; while they are the same, so is the page."""
+    """`facts`: what it was rendered from; while they are the same, so is the page.
+
+    Only the compressed body is kept: all villages in both languages are 8 MB then, and few ask for a plain one.
+    """
 
     facts: object
     fresh_until: float  # monotonic
+    headers: list[tuple[bytes, bytes]]
     etags: tuple[bytes, bytes]  # plain, compressed
-    full: tuple[Messages, Messages]
+    compressed: Messages
     not_modified: tuple[Messages, Messages]
     route: Any = None  # for the request metrics
 
     @classmethod
     def of(
-        cls, body: bytes, headers: dict[str, str], *, status: int = 200, facts: object = None, fresh_until: float = 0.0
+        cls, body: bytes, headers: dict[str, str], *, facts: object = None, fresh_until: float = 0.0
     ) -> "CachedPage":
         """`headers`: without those of length, encoding and entity tag."""
         digest = hashlib.blake2s(body, digest_size=9).hexdigest()
-        etags = f'"{digest}"'.encode(), f'"{digest}-gzip"'.encode()
+        plain, compressed = f'"{digest}"'.encode(), f'"{digest}-gzip"'.encode()
         common = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         common.append((b"vary", b"accept-encoding"))
-        full, not_modified = [], []
-        for etag, content, encoding in (
-            (etags[0], body, []),
-            (etags[1], gzip.compress(body, GZIP_LEVEL, mtime=0), [(b"content-encoding", b"gzip")]),
-        ):
-            tagged = [*common, (b"etag", etag)]
-            length = (b"content-length", str(len(content)).encode())
-            full.append(_messages(status, [*tagged, *encoding, length], content))
-            kept = [(name, value) for name, value in tagged if name != b"content-type"]
-            not_modified.append(_messages(304, kept, b""))
-        return cls(facts, fresh_until, etags, (full[0], full[1]), (not_modified[0], not_modified[1]))
+        return cls(
+            facts,
+            fresh_until,
+            common,
+            (plain, compressed),
+            _full(common, compressed, gzip.compress(body, GZIP_LEVEL, mtime=0), (b"content-encoding", b"gzip")),
+            (_not_modified(common, plain), _not_modified(common, compressed)),
+        )
 
-    def choose(self, headers: list[tuple[bytes, bytes]]) -> Messages:
+    def choose(self, headers: Headers) -> Messages:
         """Return what answers a request with these headers."""
-        compressed, tags = 0, b""
+        compressed, tags = False, b""
         for name, value in headers:
             if name == b"accept-encoding":
-                compressed = int(b"gzip" in value and accepts_gzip(value.decode("latin-1")))
+                compressed = b"gzip" in value and accepts_gzip(value.decode("latin-1"))
             elif name == b"if-none-match":
                 tags = value
-        return (self.not_modified if tags and self._matches(tags) else self.full)[compressed]
+        if tags and any(tag.strip().removeprefix(b"W/") in self.etags for tag in tags.split(b",")):
+            return self.not_modified[compressed]
+        if compressed:
+            return self.compressed
+        return _full(self.headers, self.etags[0], gzip.decompress(self.compressed[1]["body"]))
 
-    def _matches(self, tags: bytes) -> bool:
-        return any(tag.strip().removeprefix(b"W/") in self.etags for tag in tags.split(b","))
+
+def _full(headers: Headers, etag: bytes, body: bytes, *more: tuple[bytes, bytes]) -> Messages:
+    length = (b"content-length", str(len(body)).encode())
+    return _messages(200, [*headers, (b"etag", etag), *more, length], body)
 
 
-def _messages(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Messages:
+def _not_modified(headers: Headers, etag: bytes) -> Messages:
+    return _messages(304, [*(pair for pair in headers if pair[0] != b"content-type"), (b"etag", etag)], b"")
+
+
+def _messages(status: int, headers: Headers, body: bytes) -> Messages:
     return {"type": "http.response.start", "status": status, "headers": headers}, {
         "type": "http.response.body",
         "body": body,
@@ -79,7 +91,7 @@ class PageResponse(Response):
     """A page as a route's response."""
 
     def __init__(self, page: CachedPage) -> None:
-        self.page, self.background, self.status_code = page, None, page.full[0][0]["status"]
+        self.page, self.background, self.status_code = page, None, 200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_page(self.page, scope, send)
