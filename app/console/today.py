@@ -67,8 +67,7 @@ class Live:
     @property
     def begun(self) -> list[Row]:
         """Return the newest of those that last and began within 24 hours."""
-        since = utc_now() - timedelta(hours=24)
-        return [one for one in self.newest["items"] if datetime.fromisoformat(one["started_at"]) >= since]
+        return within_a_day(self.newest["items"], "started_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,7 @@ class Slow:
     maintenance: Sequence[Row]
     blind: Sequence[Row]
     provider_names: dict[str, str]  # by slug
+    registered: Sequence[Row]  # within 24 hours, the newest first
 
 
 async def read_live(api: ApiClient) -> Live:
@@ -99,6 +99,7 @@ async def read_slow(api: ApiClient, region: str, period: str) -> Slow:
     day, next_day = midnight(today()), midnight(today() + timedelta(days=1))
     windows = await api.get("/maintenance", from_=day.isoformat(), to=next_day.isoformat())
     providers = await api.get("/providers", limit=1000)
+    newest = await api.get("/sites", order="newest", limit=NEWEST)
     uptime = await api.get(f"/regions/{region}/children/uptime", period=period)
     return Slow(
         total=uptime["total"],
@@ -107,7 +108,14 @@ async def read_slow(api: ApiClient, region: str, period: str) -> Slow:
         maintenance=[window for window in windows["items"] if window["status"] != "cancelled"],
         blind=blinded((await api.get("/blind-ranges", period="24h"))["items"]),
         provider_names={provider["slug"]: provider["name"] for provider in providers["items"]},
+        registered=within_a_day(newest["items"], "created_at"),
     )
+
+
+def within_a_day(rows: Iterable[Row], name: str) -> list[Row]:
+    """Return the rows whose moment `name` is not older than 24 hours."""
+    since = utc_now() - timedelta(hours=24)
+    return [row for row in rows if datetime.fromisoformat(row[name]) >= since]
 
 
 def by_technology(ranking: Row) -> list[tuple[str, list[Row]]]:

@@ -24,6 +24,7 @@ from app.registry.schemas import (
     SitePatch,
 )
 from app.registry.serializer import serialize_site
+from app.registry.store import SiteOrder
 from app.web.conditional import parse_etags
 from app.web.deps import Provincial, Reader, Session, Writer
 from app.web.idempotency import IdempotencyKey
@@ -155,6 +156,7 @@ async def list_sites(
     session: Session,
     caller: Reader,
     filters: SitesFilter,
+    order: Annotated[SiteOrder, Query(description="keep it while you turn pages")] = SiteOrder.OLDEST,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
@@ -162,7 +164,8 @@ async def list_sites(
 
     Those within your scope. `q` matches name, host, or the start of the code.
     """
-    rows = await store.list_sites(session, filters, caller=caller, after=BY_ID.read(cursor), limit=limit + 1)
+    after = BY_ID.read(cursor)
+    rows = await store.list_sites(session, filters, caller=caller, after=after, limit=limit + 1, order=order)
     names = regions.names()
     page, next_cursor = BY_ID.page(rows, limit, lambda row: row[0].id)
     items = [serialize_site(site, status, names, caller=caller) for site, status in page]

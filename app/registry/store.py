@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, literal_column, not_, select
@@ -67,12 +68,27 @@ def _current_state() -> ColumnElement[Any]:
     return case((stale | (Site.lifecycle != Lifecycle.ACTIVE), State.UNKNOWN.value), else_=SiteStatus.state)
 
 
+class SiteOrder(StrEnum):
+    """`oldest`: in the order in which they were registered; `newest`: the last registered first."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
+
+
 async def list_sites(
-    session: AsyncSession, filters: SiteFilter, *, caller: Caller, after: int | None, limit: int
+    session: AsyncSession,
+    filters: SiteFilter,
+    *,
+    caller: Caller,
+    after: int | None,
+    limit: int,
+    order: SiteOrder = SiteOrder.OLDEST,
 ) -> list[tuple[Site, SiteStatus]]:
-    query = _matching(_sites(caller), filters, caller).order_by(Site.id).limit(limit)
+    newest_first = order is SiteOrder.NEWEST
+    query = _matching(_sites(caller), filters, caller).limit(limit)
+    query = query.order_by(Site.id.desc() if newest_first else Site.id)
     if after is not None:
-        query = query.where(Site.id > after)
+        query = query.where(Site.id < after if newest_first else Site.id > after)
     return [(site, status) for site, status in await session.execute(query)]
 
 

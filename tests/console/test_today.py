@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console import today
 from app.console.api_client import ApiClient
-from tests.factories import BERAU_VILLAGE
+from app.console.scope_cache import ScopeCache
+from tests.factories import BERAU_VILLAGE, register
 from tests.support.console import Page, Visitor
 from tests.support.incident_scenario import IncidentScenario
 from tests.support.status import judge, publish
@@ -69,7 +70,12 @@ async def test_an_officer_reads_what_is_broken_in_the_district_since_when_and_wh
 
 
 async def test_counts_regions_providers_and_changes_are_those_of_the_scope(
-    officer: Visitor, neighbour: Visitor, province: Visitor, app: FastAPI, outages: dict[str, int]
+    officer: Visitor,
+    neighbour: Visitor,
+    province: Visitor,
+    app: FastAPI,
+    scenario: IncidentScenario,
+    outages: dict[str, int],
 ) -> None:
     own, berau, whole = [await look(visitor, app) for visitor in (officer, neighbour, province)]
     down = '//*[@id="counts"]//a[@href="/console/sites?state=down"]/*[@class="figure"]/text()'
@@ -80,6 +86,11 @@ async def test_counts_regions_providers_and_changes_are_those_of_the_scope(
     assert "Kabupaten Berau1 1000" in said(whole, "regions")
     assert "Liang" in said(own, "changes"), "it recovered"
     assert "Pulih (1)" in said(own, "changes")
+    fresh = await register(scenario.cast, village_code=BERAU_VILLAGE, name="Baru <i>", host="198.51.100.77")
+    await publish(app)
+    app.state.scope_cache = ScopeCache()  # as some minutes later
+    [link] = (await look(neighbour, app)).tree.xpath('//*[@id="changes"]//li/a[contains(., "Baru <i>")]/@href')
+    assert link == f"/console/sites/{fresh['id']}"
     providers = said(whole, "providers")
     assert providers.index("serat optik Telkom WMS") < providers.index("satelit")
 

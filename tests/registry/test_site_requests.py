@@ -72,12 +72,14 @@ async def test_head_is_get_without_its_body(cast: Cast) -> None:
 
 async def test_pages_follow_each_other_without_gap_or_repeat(cast: Cast) -> None:
     made = [(await register(cast, host=f"198.51.100.{n}"))["id"] for n in range(1, 8)]
-    seen, cursor = [], None
-    for _ in range(4):
-        page = (await cast.sari.get("/sites", params={"limit": 2, **({"cursor": cursor} if cursor else {})})).json()
-        seen += [item["id"] for item in page["items"]]
-        cursor = page["next_cursor"]
-    assert (seen, cursor) == (made, None)
+    for order, expected in ((None, made), ("oldest", made), ("newest", made[::-1])):
+        seen: list[int] = []
+        params: dict[str, str | int] = {"limit": 2, **({"order": order} if order else {})}
+        for _ in range(4):
+            page = (await cast.sari.get("/sites", params=params)).json()
+            seen += [item["id"] for item in page["items"]]
+            params["cursor"] = page["next_cursor"]
+        assert (seen, page["next_cursor"]) == (expected, None)
     assert (await cast.sari.get("/sites", params={"cursor": "%%%"})).status_code == 422
     assert (await cast.sari.get("/sites", params={"limit": 1001})).status_code == 422
 
