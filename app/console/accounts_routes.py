@@ -6,8 +6,9 @@ from typing import Any
 from fastapi import Response
 
 from app.console.api_client import ApiProblem
+from app.console.forms import Form
 from app.console.grant_choices import read_choices
-from app.console.page import Console, ConsoleRequest, Form, page_router
+from app.console.page import Console, ConsoleRequest, page_router
 
 router = page_router()
 

@@ -9,6 +9,9 @@ import orjson
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Scope
 
+from app.core.errors import NotFound
+from app.web.request_context import context_of
+
 API = "/api/v1"
 PASSED_ON = {b"cookie", b"user-agent", b"host"}  # headers of the page's own request
 Params = dict[str, Any]
@@ -21,7 +24,12 @@ class ApiResponse:
     content: bytes
 
     def json(self) -> Any:
-        return orjson.loads(self.content) if self.content else None
+        """Raises NotFound where a page's address named something else of the API, such as a file."""
+        if not self.content:
+            return None
+        if not self.headers.get("content-type", "").startswith("application/json"):
+            raise NotFound
+        return orjson.loads(self.content)
 
 
 @dataclass(slots=True)
@@ -79,6 +87,8 @@ class ApiClient:
         headers: dict[str, str] | None = None,
     ) -> ApiResponse:
         """Return the response, whatever its kind. Raises ApiProblem for a status of 400 and above."""
+        if (count := context_of(self.request).count_one_more) is not None:
+            count()
         response = await self._call(method, path, params or {}, content, {**self.headers, **(headers or {})})
         if response.status >= 400:
             raise _problem(response)
@@ -131,7 +141,10 @@ class ApiClient:
             "path": full,
             "raw_path": quote(full).encode(),
             "query_string": urlencode(_written(params)).encode(),
-            "headers": [*kept, *((name.encode(), value.encode("latin-1")) for name, value in headers.items())],
+            "headers": [
+                *kept,
+                *((name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()),
+            ],
         }
 
 
@@ -149,7 +162,7 @@ def _text(value: Any) -> str:
 
 
 def _problem(response: ApiResponse) -> ApiProblem:
-    body = response.json() if response.headers.get("content-type", "").endswith("json") else {}
+    body = orjson.loads(response.content) if response.headers.get("content-type", "").endswith("json") else {}
     return ApiProblem(
         response.status,
         body.get("title", str(response.status)),

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from app.console.page import Form
+from app.console.forms import Form
 
 TEXTS = ("number", "provider", "valid_from", "valid_to", "service_from", "service_to")
 NUMBERS = ("sla_target_pct", "min_outage_s", "bandwidth_down_mbps", "bandwidth_up_mbps", "monthly_fee_idr")

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Response
 
 from app.console import incident_changes, incident_view
 from app.console.api_client import ApiProblem
+from app.console.forms import Form
 from app.console.incident_filters import IncidentQuery, load_choices
-from app.console.page import Console, ConsoleRequest, Form, page_router
+from app.console.page import Console, ConsoleRequest, page_router
 from app.registry.models import Cause
 
 router: APIRouter = page_router()

@@ -1,72 +1,43 @@
 """What each page of the console begins with: who is signed in, the API as that caller, and how to answer."""
 
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
-from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 
 from app.access import sessions
 from app.access.models import CredentialKind
 from app.access.rights import rights_of
 from app.access.scope import Caller
 from app.console.api_client import ApiClient, ApiProblem
+from app.console.forms import CSRF_FIELD, KEY_FIELD, MAX_FORM, Form, read_form
 from app.console.notices import NOTICES
-from app.core.errors import NotSignedIn, PasswordChangeRequired
+from app.core.errors import NotAllowed, NotSignedIn, PasswordChangeRequired, Problem
 from app.measurements.simulated_past import simulated
 from app.pages.environment import render
 from app.pages.responses import html_page, language_of, remember_language
 from app.pages.texts import text
 from app.status.snapshot import Snapshot
 from app.web.auth import CSRF_HEADER
-from app.web.caller_cache import CallerCache
+from app.web.caller_cache import SAFE_METHODS, CallerCache
 from app.web.credentials import COOKIE, find_credential
 
 TEMPLATES = Path(__file__).parent / "templates"
 ROOT = "/console"
 SIGN_IN, PASSWORD = f"{ROOT}/sign-in", f"{ROOT}/me/password"
-CSRF_FIELD, KEY_FIELD = "csrf_token", "idempotency_key"
-MAX_FIELDS, MAX_KEPT = 2_000, 200_000  # fields of a form; bytes of one that is kept while its sender signs in
+WITH_INITIAL_PASSWORD = {PASSWORD, f"{ROOT}/sign-out"}
+MAX_KEPT = 100_000  # bytes of a form that is kept while its sender signs in: what is sent of it is below MAX_FORM
 PRIVATE = {"Cache-Control": "no-store"}
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
-
-
-class Form(Mapping[str, str]):
-    """The texts of a posted form, stripped, without the fields that every form has; the first of each name."""
-
-    def __init__(self, data: FormData) -> None:
-        self._data = data
-        own = {CSRF_FIELD, KEY_FIELD}
-        self._texts = {
-            name: value.strip()
-            for name, value in reversed(data.multi_items())
-            if isinstance(value, str) and name not in own
-        }
-
-    def __getitem__(self, name: str) -> str:
-        return self._texts[name]
-
-    def __iter__(self) -> Any:
-        return iter(self._texts)
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def all(self, name: str) -> list[str]:
-        return [value for value in self._data.getlist(name) if isinstance(value, str)]
-
-    def file(self, name: str) -> UploadFile | None:
-        """Return an uploaded file; None where none was chosen."""
-        value = self._data.get(name)
-        return value if isinstance(value, UploadFile) and value.filename else None
 
 
 @dataclass(slots=True)
@@ -83,7 +54,7 @@ class ConsoleRequest:
     @property
     def path(self) -> str:
         """The path below the console's root, such as `/sites/12`."""
-        return self.request.scope["path"].removeprefix(base_of(self.request)).removeprefix(ROOT)  # type: ignore[no-any-return]
+        return path_of(self.request).removeprefix(ROOT)
 
     def may(self, right: str) -> bool:
         return right in rights_of(self.caller.role)
@@ -93,11 +64,11 @@ class ConsoleRequest:
 
     async def form(self) -> Form:
         """Return what was posted; its CSRF token and idempotency key go with every call of the API from now on."""
-        data = await self.request.form(max_fields=MAX_FIELDS, max_files=1)
-        self.api.headers[CSRF_HEADER.lower()] = _latin(data.get(CSRF_FIELD))
-        if key := _latin(data.get(KEY_FIELD)):
+        form = await read_form(self.request)
+        self.api.headers[CSRF_HEADER.lower()] = _ascii(form.data.get(CSRF_FIELD))
+        if key := _ascii(form.data.get(KEY_FIELD)):
             self.api.headers["idempotency-key"] = key
-        return Form(data)
+        return form
 
     def page(self, name: str, *, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> Response:
         """Render a template; it knows `console`, `problem` (None unless given), `notice` and `simulated_until`."""
@@ -126,12 +97,14 @@ class ConsoleRequest:
 
 
 async def open_console(request: Request) -> ConsoleRequest:
-    """Raises NotSignedIn: ConsoleRoute then shows the page for signing in."""
+    """Raises NotSignedIn, and PasswordChangeRequired: ConsoleRoute then shows the page for signing in, or for that."""
     credential = find_credential(request.scope)
     if credential is None or credential.kind is not CredentialKind.SESSION:
         raise NotSignedIn
     callers: CallerCache = request.app.state.callers
     caller, _ = await callers.get(request, credential)
+    if caller.must_change_password and path_of(request) not in WITH_INITIAL_PASSWORD:
+        raise PasswordChangeRequired  # here, too: a page may be made of what the API told others
     language = language_of(request)
     csrf_token = sessions.csrf_token(request.cookies[COOKIE])
     snapshot: Snapshot = request.app.state.snapshot
@@ -151,6 +124,11 @@ def base_of(request: Request) -> str:
     return request.scope.get("root_path", "")  # type: ignore[no-any-return]
 
 
+def path_of(request: Request) -> str:
+    """Return the path below `base_of`."""
+    return request.scope["path"].removeprefix(base_of(request))  # type: ignore[no-any-return]
+
+
 class ConsoleRoute(APIRoute):
     """Answers what goes wrong with a page that says what happened and what to do; nothing typed is lost."""
 
@@ -159,9 +137,12 @@ class ConsoleRoute(APIRoute):
 
         async def handle_as_page(request: Request) -> Response:
             try:
+                _require_own_site(request)
                 return await handle(request)
             except NotSignedIn:
                 return await ask_to_sign_in(request)
+            except PasswordChangeRequired:
+                return RedirectResponse(f"{base_of(request)}{PASSWORD}", 303, headers=PRIVATE)
             except ApiProblem as problem:
                 if problem.status == 401:
                     return await ask_to_sign_in(request)
@@ -182,9 +163,8 @@ def page_router() -> APIRouter:
 
 async def ask_to_sign_in(request: Request) -> Response:
     """Send a reader to sign in and back; what was posted is kept on that page."""
-    base = base_of(request)
-    path = request.scope["path"].removeprefix(base)
-    if request.method == "GET":
+    base, path = base_of(request), path_of(request)
+    if request.method in SAFE_METHODS:
         target = path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"{base}{SIGN_IN}?next={quote(target, safe='')}", 303, headers=PRIVATE)
     return sign_in_page(request, kept=await _kept(request, path), status=401)
@@ -216,13 +196,43 @@ async def _as_problem(request: Request, error: Exception) -> ApiProblem:
     return ApiProblem(answer.status_code, body["title"], body.get("detail"), body["errors"], body, dict(answer.headers))
 
 
+def _require_own_site(request: Request) -> None:
+    """Raises NotAllowed for a form that a page of another site sends.
+
+    A session's forms carry a CSRF token, which the API checks. This is for those without one: signing in, the wall's
+    token, and a form that would be kept and offered to whoever signs in next.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is None and origin is not None:  # an old browser, or one that came without TLS
+        public = request.app.state.settings.public_url or ""
+        own = {request.headers.get("host"), urlsplit(public).netloc} - {""}
+        site = "same-origin" if urlsplit(origin).netloc in own else "cross-site"  # `null` has none
+    if site not in {None, "same-origin", "none"}:
+        raise NotAllowed("This form was sent by a page of another site, so nothing was done: open it here")
+
+
 async def _kept(request: Request, path: str) -> str | None:
-    """Return a posted form as one text, to be sent again after signing in; None if it is too large."""
-    data = await request.form(max_fields=MAX_FIELDS, max_files=1)
-    fields = [(name, value) for name, value in data.multi_items() if isinstance(value, str) and name != CSRF_FIELD]
-    kept = orjson.dumps({"path": path, "fields": fields}).decode()
-    return kept if len(kept) <= MAX_KEPT else None
+    """Return a posted form as one text, to be sent again after signing in; None if it is too large.
+
+    Passwords are not kept: they would stand in the page, readable.
+    """
+    announced = request.headers.get("content-length", "")
+    if not announced.isdecimal() or int(announced[:18]) > MAX_FORM:
+        return None
+    try:
+        data = (await read_form(request)).data
+    except (Problem, HTTPException):
+        return None
+    fields = [
+        (name, value)
+        for name, value in data.multi_items()
+        if isinstance(value, str) and name != CSRF_FIELD and "password" not in name
+    ]
+    kept = orjson.dumps({"path": path, "fields": fields})
+    return kept.decode() if len(kept) <= MAX_KEPT else None
 
 
-def _latin(value: Any) -> str:
+def _ascii(value: Any) -> str:
     return value if isinstance(value, str) and value.isascii() and value.isprintable() else ""

@@ -6,7 +6,8 @@ from fastapi import Response
 
 from app.console.aggregates import filter_choices, load_aggregates, technologies_of
 from app.console.api_client import ApiProblem
-from app.console.page import Console, ConsoleRequest, Form, page_router
+from app.console.forms import Form
+from app.console.page import Console, ConsoleRequest, page_router
 
 router = page_router()
 

@@ -9,6 +9,7 @@ from cachetools import LRUCache
 
 from app.console.api_client import ApiProblem
 from app.console.page import ConsoleRequest
+from app.core.errors import Problem
 from app.core.single_flight import SingleFlight
 
 MAX_ENTRIES = 200  # the province, its districts, a provider or two, in two languages
@@ -63,7 +64,7 @@ class ScopeCache:
 
         try:
             return await self._flight.run((key, mark if isinstance(mark, str) else None), start)
-        except ApiProblem:
+        except (ApiProblem, Problem):
             if begun:
                 raise
             return await self._store(key, mark, make)  # what another caller was refused need not be refused to this one

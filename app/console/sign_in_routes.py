@@ -8,8 +8,8 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.console.api_client import ApiProblem, ApiResponse
+from app.console.forms import MAX_FIELDS, read_form
 from app.console.page import (
-    MAX_FIELDS,
     MAX_KEPT,
     PASSWORD,
     PRIVATE,
@@ -17,7 +17,6 @@ from app.console.page import (
     SIGN_IN,
     TEMPLATES,
     Console,
-    Form,
     base_of,
     client_of,
     page_router,
@@ -29,7 +28,9 @@ from app.web.deps import open_to_all
 
 router = page_router()
 
-OWN_PATH = re.compile(r"/(console|layar)([/?][^\s\\]*)?")  # where signing in may lead: no other site
+OWN_PATH = re.compile(r"/(console|layar)([/?][^\s\\]{0,4000})?")  # where signing in may lead: no other site,
+FORGET = {"Clear-Site-Data": '"cache", "storage"'}  # pages behind the back button, drafts; not the cookies
+DOTS = re.compile(r"/(\.|%2e){1,2}(/|\?|$)", re.IGNORECASE)  # and nothing above
 
 
 @router.get("/sign-in", dependencies=[Depends(open_to_all)])
@@ -40,25 +41,23 @@ async def show_sign_in(request: Request, next: str = "", notice: str = "") -> Re
 @router.post("/sign-in", dependencies=[Depends(open_to_all)])
 async def sign_in(request: Request) -> Response:
     """Open a session; then go on to `next`, or offer the form that was kept to be sent again."""
-    form = Form(await request.form(max_fields=MAX_FIELDS))
-    shown = {"next": form.get("next", ""), "kept": form.get("kept"), "username": form.get("username", "")}
-    password = (await request.form()).get("password")
+    form = await read_form(request)
+    next, kept_text = form.get("next", ""), form.get("kept")
+    shown = {"next": next, "kept": kept_text, "username": form.get("username", "")}
     try:
         answer = await client_of(request, language_of(request)).send(
             "POST",
             "/session",
-            content=orjson.dumps(
-                {"username": shown["username"], "password": password if isinstance(password, str) else ""}
-            ),
+            content=orjson.dumps({"username": shown["username"], "password": form.secret("password")}),
             headers={"content-type": "application/json"},
         )
     except ApiProblem as problem:
         return sign_in_page(request, status=problem.status, problem=problem, **shown)
     if answer.json()["account"]["must_change_password"]:
         return _with_session(RedirectResponse(f"{base_of(request)}{PASSWORD}", 303, headers=PRIVATE), answer)
-    if (kept := read_kept(shown["kept"])) is not None:
+    if (kept := read_kept(kept_text)) is not None:
         return _with_session(_resume_page(request, kept, answer.json()["csrf_token"]), answer)
-    target = shown["next"] if OWN_PATH.fullmatch(shown["next"] or "") else ROOT
+    target = next if is_own_path(next) else ROOT
     return _with_session(RedirectResponse(f"{base_of(request)}{target}", 303, headers=PRIVATE), answer)
 
 
@@ -67,7 +66,7 @@ async def sign_out(console: Console) -> Response:
     await console.form()
     answer = await console.api.send("DELETE", "/session")
     target = f"{base_of(console.request)}{SIGN_IN}?notice=signed_out"
-    return _with_session(RedirectResponse(target, 303, headers=PRIVATE), answer)
+    return _with_session(RedirectResponse(target, 303, headers=PRIVATE | FORGET), answer)
 
 
 @router.get("/me")
@@ -82,11 +81,8 @@ async def show_password_form(console: Console) -> Response:
 
 @router.post("/me/password")
 async def change_password(console: Console) -> Response:
-    await console.form()
-    data = await console.request.form()
-    passwords = {
-        name: value for name in ("current_password", "new_password") if isinstance(value := data.get(name), str)
-    }
+    form = await console.form()
+    passwords = {name: form.secret(name) for name in ("current_password", "new_password")}
     try:
         answer = await console.api.send(
             "POST",
@@ -108,7 +104,13 @@ def read_kept(text: str | None) -> dict[str, Any] | None:
         path, fields = kept["path"], [(str(name), str(value)) for name, value in kept["fields"]]
     except (ValueError, TypeError, KeyError):
         return None
-    return {"path": path, "fields": fields} if isinstance(path, str) and OWN_PATH.fullmatch(path) else None
+    if not isinstance(path, str) or not is_own_path(path) or len(fields) >= MAX_FIELDS:
+        return None
+    return {"path": path, "fields": fields}
+
+
+def is_own_path(path: str) -> bool:
+    return OWN_PATH.fullmatch(path) is not None and DOTS.search(path) is None
 
 
 def _resume_page(request: Request, kept: dict[str, Any], csrf_token: str) -> Response:

@@ -9,7 +9,8 @@ from fastapi import Response
 from app.access.rights import REFUSALS, Right
 from app.console import site_choices, site_fields
 from app.console.api_client import ApiProblem
-from app.console.page import Console, ConsoleRequest, Form, page_router
+from app.console.forms import Form
+from app.console.page import Console, ConsoleRequest, page_router
 from app.console.site_fields import Texts
 from app.core.errors import NotAllowed
 from app.pages.formats import NOTHING

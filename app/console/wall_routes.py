@@ -17,9 +17,10 @@ from app.access.scope import Caller
 from app.access.stream_tickets import Credential
 from app.console import wall
 from app.console.api_client import ApiClient
+from app.console.forms import read_form
 from app.console.page import PRIVATE, TEMPLATES, ConsoleRoute, base_of, client_of
 from app.console.scope_cache import ScopeCache
-from app.core.errors import NotSignedIn
+from app.core.errors import NotSignedIn, PasswordChangeRequired
 from app.measurements.simulated_past import simulated
 from app.pages.environment import render
 from app.pages.responses import html_page, language_of, remember_language
@@ -70,9 +71,9 @@ async def show_wall(request: Request, theme: Theme = "dark") -> Response:
 @router.post("")
 async def keep_token(request: Request) -> Response:
     """Keep a token that only reads in the wall's cookie; without one, forget the token kept."""
-    form = await request.form(max_fields=10, max_files=0)
+    form = await read_form(request)
     theme: Theme = "light" if form.get("theme") == "light" else "dark"
-    token = str(form.get("token", "")).strip()
+    token = form.get("token", "")
     response: Response = RedirectResponse(f"{base_of(request)}/layar?theme={theme}", 303, headers=PRIVATE)
     if not token:
         response.delete_cookie(COOKIE, path=f"{base_of(request)}/layar")
@@ -112,7 +113,7 @@ async def stream_versions(request: Request, since: str | None = None) -> Respons
 
 
 async def _viewer(request: Request) -> Viewer:
-    """Raises NotSignedIn."""
+    """Raises NotSignedIn; PasswordChangeRequired, as the console does."""
     api = client_of(request, language_of(request))
     if token := request.cookies.get(COOKIE, "")[:MAX_TOKEN]:
         credential = Credential(CredentialKind.TOKEN, digest(token))
@@ -122,7 +123,10 @@ async def _viewer(request: Request) -> Viewer:
     found = find_credential(request.scope)
     if found is None or found.kind is not CredentialKind.SESSION:
         raise NotSignedIn
-    return Viewer(await _caller(request, found), found, api)
+    caller = await _caller(request, found)
+    if caller.must_change_password:
+        raise PasswordChangeRequired
+    return Viewer(caller, found, api)
 
 
 async def _caller(request: Request, credential: Credential) -> Caller:

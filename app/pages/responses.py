@@ -13,8 +13,11 @@ LANGUAGE_COOKIE, LANGUAGES = "sinyal_language", ("id", "en")
 ONE_YEAR_S = 365 * 86_400
 
 
+REFERRER = {"referrer-policy": "same-origin"}  # with no-referrer a browser hides the Origin of our own forms, too
+
+
 def html_page(html: str, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return HTMLResponse(html, status, {POLICY: PAGE_POLICY, **(headers or {})})
+    return HTMLResponse(html, status, {POLICY: PAGE_POLICY, **REFERRER, **(headers or {})})
 
 
 def language_of(request: Request) -> str:

@@ -1,5 +1,6 @@
 """State that middleware, dependencies and the route of one request share beyond their arguments: only this."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,15 @@ class RequestContext:
     credential: what the caller signed in with. Written and read by `app.web.auth`.
     caller_fresh_until: when the caller is to be looked up again, by the monotonic clock. Written by `app.web.auth`,
         read by `app.status.response_cache`.
+    count_one_more: counts another request against the caller's rate limit; raises TooManyRequests. Written by
+        `app.api.middleware.rate_limit`, called by `app.console.api_client`: a page counts for what it asks of the API.
     status_version: the version of the status that the response shows. Written by `app.status.routes`, read by
         `app.status.response_cache`.
     """
 
     credential: Credential | None = None
     caller_fresh_until: float | None = None
+    count_one_more: Callable[[], None] | None = None
     status_version: Any = None
 
 

@@ -13,13 +13,12 @@ ONLY_HTTPS = {"strict-transport-security": "max-age=31536000"}
 
 
 class SecurityHeaders:
-    """Middleware; a response that brings its own Content-Security-Policy keeps it."""
+    """Middleware; a response that brings one of them keeps its own."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
         headers = HEADERS | (ONLY_HTTPS if https else {})
         self._all = [(name.encode(), value.encode()) for name, value in headers.items()]
-        self._without_policy = [pair for pair in self._all if pair[0] != POLICY.encode()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -28,8 +27,8 @@ class SecurityHeaders:
 
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                has_policy = any(name == POLICY.encode() for name, _ in message["headers"])
-                added = self._without_policy if has_policy else self._all
+                own = {name for name, _ in message["headers"]}
+                added = [pair for pair in self._all if pair[0] not in own]
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 

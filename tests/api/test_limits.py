@@ -20,7 +20,7 @@ from app.web.credentials import COOKIE
 from app.web.deps import Session
 from app.web.params import MAX_LIMIT
 from app.web.security_headers import HEADERS, POLICY
-from tests.access.browser import account
+from tests.access.browser import PASSWORD, account
 from tests.conftest import Cast
 
 ORIGIN = "https://dasbor.example"
@@ -62,6 +62,16 @@ async def test_who_asks_too_often_is_told_when_to_come_back(narrow: FastAPI) -> 
     assert body["title"] == "Terlalu banyak permintaan"
     assert refused.headers["access-control-allow-origin"] == ORIGIN
     assert refused.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_page_counts_for_each_call_of_the_api_that_it_makes(narrow: FastAPI, session: AsyncSession) -> None:
+    await account(session, "dewi")
+    async with asking(narrow) as client:
+        await client.post(f"{API}/session", json={"username": "dewi", "password": PASSWORD})
+        assert (await client.get("/console/me")).status_code == 200  # one request of a stranger, until it is known
+        pages = [await client.get("/console/me") for _ in range(2)]
+        assert [page.status_code for page in pages] == [200, 429]
+        assert (pages[1].headers["retry-after"], "text/html" in pages[1].headers["content-type"]) == ("1", True)
 
 
 async def test_whatever_credential_is_made_up_it_counts_against_its_address(narrow: FastAPI) -> None:

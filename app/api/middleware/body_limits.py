@@ -17,14 +17,16 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            receive = _limited(Headers(scope=scope), receive, _limit_of(scope["path"]))
+            receive = _limited(
+                Headers(scope=scope), receive, _limit_of(scope["path"].removeprefix(scope.get("root_path", "")))
+            )
         await self._app(scope, receive, send)
 
 
 def _limit_of(path: str) -> int:
-    if path.endswith(UPLOAD_PATHS):
+    if path in UPLOAD_PATHS:
         return LARGEST_UPLOAD
-    return LARGEST_FILE if path.endswith(FILE_PATHS) else LARGEST_BODY
+    return LARGEST_FILE if path in FILE_PATHS else LARGEST_BODY
 
 
 def _limited(headers: Headers, receive: Receive, limit: int) -> Receive:

@@ -7,6 +7,7 @@ up each other's.
 
 import time
 from collections.abc import Collection
+from functools import partial
 from math import ceil
 
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from app.core.token_bucket import TokenBuckets
 from app.web.caller_cache import CallerCache
 from app.web.credentials import find_credential
 from app.web.problem_details import problem_response
+from app.web.request_context import context_of
 
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})  # monitoring is never limited
 
@@ -33,11 +35,19 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")) not in self._exempt:
-            wait_s = self._buckets.take(self._bucket_of(scope), time.monotonic())
-            if wait_s > 0:
-                await problem_response(Request(scope), TooManyRequests(ceil(wait_s)))(scope, receive, send)
+            count = partial(self._count, self._bucket_of(scope))
+            try:
+                count()
+            except TooManyRequests as problem:
+                await problem_response(Request(scope), problem)(scope, receive, send)
                 return
+            context_of(scope).count_one_more = count
         await self._app(scope, receive, send)
+
+    def _count(self, bucket: bytes) -> None:
+        """Raises TooManyRequests."""
+        if (wait_s := self._buckets.take(bucket, time.monotonic())) > 0:
+            raise TooManyRequests(ceil(wait_s))
 
     def _bucket_of(self, scope: Scope) -> bytes:
         """Return the key of an account, of a token without one, or of a client's network."""
