@@ -87,9 +87,12 @@ async function filter(form, url) {
   } catch { location.assign(target); } finally { busy.delete(target); }
 }
 
-// Drafts: what is typed into a form stays in this browser until the form was sent.
-const kept = (form) => `draft:${form.dataset.draft}`;
-const inputs = (form) => [...form.elements].filter((one) => one.name && !["hidden", "password", "file", "submit"].includes(one.type) && one.tagName !== "BUTTON");
+// Drafts: what is typed into a form stays in this browser until it was sent or its account signs out; what browsers must not remember (autocomplete="off": personal data) never does.
+const mine = `draft:${document.body.dataset.account}:`, kept = (form) => mine + form.dataset.draft;
+function forget(prefix) {
+  for (const key of Object.keys(localStorage)) if (key.startsWith("draft:") && !key.startsWith(prefix)) localStorage.removeItem(key);
+}
+const inputs = (form) => [...form.elements].filter((one) => one.name && !["hidden", "password", "file", "submit"].includes(one.type) && one.autocomplete !== "off" && one.tagName !== "BUTTON");
 function keep(form) {
   const values = inputs(form).filter((one) => !/radio|checkbox/.test(one.type) || one.checked).map((one) => [one.name, one.value]);
   localStorage.setItem(kept(form), JSON.stringify(values));
@@ -168,6 +171,7 @@ document.addEventListener("submit", (event) => {
   const confirmation = event.submitter?.dataset.confirm;
   if (confirmation && !confirm(confirmation)) return event.preventDefault();
   if (form.method === "post" && !navigator.onLine) { event.preventDefault(); return alert(document.body.dataset.lost); }
+  if (form.getAttribute("action")?.endsWith("/sign-out")) forget(" ");
   if (form.dataset.draft) sessionStorage.setItem("sent", kept(form));
   setTimeout(() => { for (const button of $$("button", form)) { button.disabled = true; if (button === event.submitter && button.dataset.busy) button.textContent = button.dataset.busy; } });
 });
@@ -183,6 +187,7 @@ document.addEventListener("keydown", (event) => {
 });
 addEventListener("popstate", () => location.reload());
 addEventListener("pageshow", () => { for (const button of $$("button[disabled]")) button.disabled = false; });
+if (document.body.dataset.account) forget(mine);
 if (!document.querySelector("[aria-invalid], form[data-draft]") && sessionStorage.getItem("sent")) { localStorage.removeItem(sessionStorage.getItem("sent")); sessionStorage.removeItem("sent"); }
 improve();
 follow();
