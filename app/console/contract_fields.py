@@ -46,4 +46,6 @@ def read_number(text: str) -> float | str | None:
         value = float(text.replace(",", "."))
     except ValueError:
         return text
+    if not abs(value) < 2**53:  # also inf and nan
+        return text
     return int(value) if value.is_integer() else value

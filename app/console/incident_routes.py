@@ -13,7 +13,7 @@ from app.registry.models import Cause
 
 router: APIRouter = page_router()
 
-PAGE_SIZE = 50
+PAGE_SIZE, MAX_DIGITS = 50, 19  # of an id
 NO_INCIDENTS: dict[str, Any] = {"items": [], "next_cursor": None, "left_out": {}}
 BULK_FIELDS = ("status", "cause", "assignee", "ticket_no")
 CAUSES = [cause.value for cause in Cause]
@@ -29,7 +29,7 @@ async def change_incidents(console: Console) -> Response:
     """Change those that are ticked: all of them or, if one is refused, none; then the page says why, by row."""
     form = await console.form()
     query = IncidentQuery.of(dict(parse_qsl(form.get("filter", ""))))
-    ids = [int(text) for text in form.all("ids") if text.isdecimal()]
+    ids = [int(text) for text in form.all("ids") if text.isdecimal() and len(text) < MAX_DIGITS]
     changes = {name: form[name] for name in BULK_FIELDS if form.get(name)}
     if not ids or not changes:
         return await _inbox(

@@ -21,11 +21,12 @@ class Day:
 
 
 def parse_month(text: str, default: date) -> date:
-    """Return the first day of `2026-11`; that of `default` for anything else."""
+    """Return the first day of `2026-11`; that of `default` for anything else, and for what no calendar holds whole."""
     try:
-        return date.fromisoformat(f"{text}-01")
+        first = date.fromisoformat(f"{text}-01")
     except ValueError:
         return default.replace(day=1)
+    return first if date.min.year < first.year < date.max.year else default.replace(day=1)
 
 
 def period_of(first: date) -> Period:

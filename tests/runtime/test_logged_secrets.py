@@ -35,8 +35,9 @@ SECRETS = {"password": PASSWORD, "phone": PHONE, "code": CODE, "device": DEVICE,
 # The API with routes that fail as bugs of ours would, each with what it was sent in the exception's message.
 BUGGY = """
 import asyncio, functools, threading, warnings
-from fastapi import Request
+from fastapi import APIRouter, Request
 from sqlalchemy import text
+from app.console.page import ConsoleRoute
 from app.runtime import server
 from app.settings import settings
 from app.web.deps import Session
@@ -87,6 +88,13 @@ def make_buggy_app():
             await session.execute(text("SELECT pg_sleep(5), CAST(:sent AS text)"), {"sent": sent})
         return {"answer": sent} if kind == "response" else {}
 
+    pages = APIRouter(route_class=ConsoleRoute)
+
+    @pages.post("/console/bug")
+    async def bug_of_a_page(request: Request):
+        raise LookupError(str(await request.form()) + str(dict(request.headers)) + str(request.url))
+
+    app.include_router(pages)
     return app
 
 server.make_app = make_buggy_app
@@ -184,6 +192,15 @@ def failing_requests() -> Iterator[dict[str, Any]]:
     site = {"village_code": "64.02.05.2003", "contact_phone": PHONE, "latitude": PHONE}
     yield {"method": "POST", "url": f"{API}/sites", "json": site, "headers": headers}
     yield {"method": "GET", "url": f"{API}/sites", "params": {"q": PHONE, "region": CODE, "cursor": DEVICE}}
+    form = {"username": "dewi", "password": PASSWORD, "contact_phone": PHONE, "token": TOKEN, "csrf_token": COOKIE}
+    form |= {"kept": json.dumps({"path": "/console/sites/new", "fields": [["contact_phone", PHONE]]})}
+    for path in ("bug", "sign-in", "sites/new", "sites/new/check", "me/password", "accounts/new", "nowhere"):
+        for sent in ({"data": form}, {"data": form, "files": {"file": (PHONE, PHONE)}}):
+            yield {"method": "POST", "url": f"/console/{path}", "params": {"q": PHONE}, "headers": headers, **sent}
+            yield {"method": "POST", "url": f"/console/{path}", "params": {"q": PHONE}, **sent}
+    yield {"method": "POST", "url": "/console/sign-in", "data": form | {"username": "dewi", "next": f"/{CODE}"}}
+    yield {"method": "POST", "url": "/layar", "data": form}
+    yield {"method": "GET", "url": f"/console/sites/{CODE}", "params": {"q": PHONE}, "headers": headers}
     for token in (DEVICE, DEVICE + "x" * 200, DEVICE + "\udfff"):
         raw = json.dumps({"token": token, "batch": [{"boot": PHONE}]}).encode()
         yield {"method": "POST", "url": f"{API}/push", "content": raw}
@@ -224,7 +241,15 @@ async def test_no_secret_is_ever_logged(buggy: Process) -> None:
     shown = {name for name, secret in SECRETS.items() if secret in output}
     assert not shown, "\n".join(line[:300] for line in output.splitlines() if any(s in line for s in SECRETS.values()))
     assert statuses.count(500) >= 6
-    for kind in ("ValueError", "KeyError", "RuntimeError", "ExceptionGroup", "ResponseValidationError", "UserWarning"):
+    for kind in (
+        "ValueError",
+        "KeyError",
+        "RuntimeError",
+        "ExceptionGroup",
+        "LookupError",
+        "ResponseValidationError",
+        "UserWarning",
+    ):
         assert kind in output, kind
     assert output.count("uncaught_exception") >= 2
     assert "query_timed_out" in output or "database_unavailable" in output
