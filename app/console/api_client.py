@@ -1,6 +1,7 @@
 """The REST API as pages call it: in this process, as their caller, with the answers that any other client gets."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,6 +16,7 @@ from app.web.request_context import context_of
 API = "/api/v1"
 PASSED_ON = {b"cookie", b"user-agent", b"host"}  # headers of the page's own request
 Params = dict[str, Any]
+Content = bytes | AsyncIterator[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,13 @@ class ApiClient:
         path: str,
         *,
         params: Params | None = None,
-        content: bytes = b"",
+        content: Content = b"",
         headers: dict[str, str] | None = None,
     ) -> ApiResponse:
-        """Return the response, whatever its kind. Raises ApiProblem for a status of 400 and above."""
+        """Return the response, whatever its kind. Raises ApiProblem for a status of 400 and above.
+
+        `content` by pieces: an uploaded file is never in memory whole.
+        """
         if (count := context_of(self.request).count_one_more) is not None:
             count()
         response = await self._call(method, path, params or {}, content, {**self.headers, **(headers or {})})
@@ -102,15 +107,15 @@ class ApiClient:
         return (await self.send(method, path, params=params, content=content, headers=sent)).json()
 
     async def _call(
-        self, method: str, path: str, params: Params, content: bytes, headers: dict[str, str]
+        self, method: str, path: str, params: Params, content: Content, headers: dict[str, str]
     ) -> ApiResponse:
-        messages: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+        messages = _messages(content)
         started: dict[str, Any] = {}
         body = bytearray()
 
         async def receive() -> Message:
-            if messages:
-                return messages.pop()
+            async for message in messages:
+                return message
             await asyncio.Event().wait()  # the client does not go away
             raise AssertionError
 
@@ -146,6 +151,14 @@ class ApiClient:
                 *((name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()),
             ],
         }
+
+
+async def _messages(content: Content) -> AsyncIterator[Message]:
+    if not isinstance(content, bytes):
+        async for piece in content:
+            yield {"type": "http.request", "body": piece, "more_body": True}
+        content = b""
+    yield {"type": "http.request", "body": content, "more_body": False}
 
 
 def _written(params: Params) -> dict[str, str]:

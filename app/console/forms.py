@@ -1,6 +1,6 @@
 """Posted forms: bounded before they are parsed, and parsed beside the event loop where they are large."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -12,6 +12,7 @@ from app.core.validation import MESSAGES
 
 CSRF_FIELD, KEY_FIELD = "csrf_token", "idempotency_key"
 MAX_FIELDS, MAX_FORM = 2_000, 400_000  # fields; bytes of a form without a file, as it is sent
+PIECE = 100_000  # bytes of an uploaded file that are passed on at once
 LARGE = 20_000  # bytes; beyond, parsing takes over 10 ms
 URLENCODED = "application/x-www-form-urlencoded"
 
@@ -60,6 +61,11 @@ async def read_form(request: Request) -> Form:
     if len(body) > MAX_FORM or body.count(b"&") >= MAX_FIELDS:
         raise TooLarge("At most {limit} MB per request: split it into several", values={"limit": MAX_FORM / 1e6})
     return Form(FormData(await run_in_threadpool(_parse, body) if len(body) > LARGE else _parse(body)))
+
+
+async def pieces(file: UploadFile) -> AsyncIterator[bytes]:
+    while piece := await file.read(PIECE):
+        yield piece
 
 
 def _parse(body: bytes) -> Fields:

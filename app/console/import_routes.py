@@ -9,6 +9,7 @@ from fastapi import Response
 from app.access.rights import REFUSALS, Right
 from app.console import import_view
 from app.console.api_client import ApiProblem
+from app.console.forms import pieces
 from app.console.page import PRIVATE, Console, ConsoleRequest, page_router
 from app.core.errors import NotAllowed
 from app.pages.words import CHOICE_WORDS, word
@@ -49,7 +50,7 @@ async def send_file(console: Console) -> Response:
     params = {"dry_run": True, "keep": True, "name": (file.filename or "").replace("\0", "")[:200]}
     headers = {"content-type": "application/octet-stream"}
     try:
-        answer = await console.api.send("POST", IMPORT, params=params, content=await file.read(), headers=headers)
+        answer = await console.api.send("POST", IMPORT, params=params, content=pieces(file), headers=headers)
     except ApiProblem as problem:
         return _start(console, problem)
     return console.redirect(f"{IMPORT}?upload={answer.json()['upload']}")
