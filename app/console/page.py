@@ -23,7 +23,7 @@ from app.console.notices import NOTICES
 from app.core.errors import NotAllowed, NotSignedIn, PasswordChangeRequired, Problem
 from app.measurements.simulated_past import simulated
 from app.pages.environment import render
-from app.pages.responses import html_page, language_of, remember_language
+from app.pages.responses import html_page, language_link, language_of, remember_language
 from app.pages.texts import text
 from app.status.snapshot import Snapshot
 from app.web.auth import CSRF_HEADER
@@ -81,6 +81,7 @@ class ConsoleRequest:
             base=base_of(self.request),
             root=base_of(self.request) + ROOT,
             notice=None if notice is None else self.text(notice),
+            language_link=language_link(self.request),
             simulated_until=simulated.get(),
             new_key=secrets.token_urlsafe(18),
             **{"problem": None, **values},

@@ -1,5 +1,7 @@
 """HTML responses: under a policy by which a page loads only what this service serves, and runs nothing inline."""
 
+from urllib.parse import urlencode
+
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
@@ -26,6 +28,13 @@ def language_of(request: Request) -> str:
         if given in LANGUAGES:
             return given
     return LANGUAGES[0]
+
+
+def language_link(request: Request) -> str:
+    """Return the query of this page in the other language, with what it shows now."""
+    shown = [(name, value) for name, value in request.query_params.multi_items() if name not in {"lang", "notice"}]
+    other = next(language for language in LANGUAGES if language != language_of(request))
+    return "?" + urlencode([*shown, ("lang", other)])
 
 
 def remember_language(request: Request, response: Response) -> None:

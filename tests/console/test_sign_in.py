@@ -94,7 +94,9 @@ async def test_pages_speak_indonesian_first_and_english_by_a_switch_that_lasts(o
     assert "Akun saya" in (await officer.get("/console/me")).text
     assert "My account" in (await officer.get("/console/me?lang=en")).text
     assert "My account" in (await officer.get("/console/me")).text
-    assert (await officer.get("/console/me?lang=id")).tree.get("lang") == "id"
+    page = await officer.get("/console/me?lang=id&period=7d")
+    assert page.tree.get("lang") == "id"
+    assert page.tree.xpath("//a[@hreflang]/@href") == ["?period=7d&lang=en"], "what is shown stays"
 
 
 async def test_an_unknown_page_is_a_page_that_says_so(officer: Visitor) -> None:
