@@ -30,7 +30,7 @@ PROMISED = """
     list_tokens patch_account patch_contract patch_contract_site patch_incident patch_incidents
     patch_maintenance_window patch_provider patch_site preview_agent push_readings readyz report_speedtest
     reset_password retire_site revoke_agent revoke_token sign_in sign_out stream_diagnosis stream_status
-    upload_speedtest withdraw_contract_site get_site_explanation
+    upload_speedtest withdraw_contract_site get_site_explanation list_views save_view delete_view
     get_cause_effects get_ticket_text preview_maintenance_window
 """
 

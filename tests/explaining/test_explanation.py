@@ -189,3 +189,39 @@ async def test_before_registration_nothing_was_measured_and_the_future_is_refuse
         assert code in {None, refused.json()["errors"][0]["code"]}
     assert (await cast.ben.get(f"/sites/{site}/explanation")).status_code == 404
     assert (await cast.ana.get(f"/sites/{site}/explanation")).json()["state"] == "up"
+
+
+async def test_a_claim_is_said_to_contest_the_outage_and_to_fill_what_nobody_measured(
+    session: AsyncSession, cast: Cast
+) -> None:
+    site = await site_since(session, cast, day(5), (day(2, 1), "down"), (day(2, 3), "up"), (day(2, 5), "unknown"))
+    claim = "INSERT INTO claim (site_id, started_at, ended_at, received_at) VALUES (:id, :first, :last, :at)"
+    for first, last in ((day(2, 2), day(2, 2.5)), (day(2, 6), day(2, 7))):
+        values = {"id": site, "first": first, "last": last, "at": day(1)}
+        await session.execute(text(claim), values)
+    await session.commit()
+    contested = await explain(cast.ana, site, day(2, 2))
+    assert (contested["state"], contested["unknown_reason"]) == ("unknown", "claimed")
+    assert contested["segment"]["claim"]["proven_state"] == "down"
+    assert "its device reported at" in said(contested)
+    assert "perangkatnya melaporkan bahwa sambungannya baik" in said(contested, "id")
+    filled = await explain(cast.ana, site, day(2, 6))
+    assert (filled["state"], said(filled).startswith("Counts as normal since")) == ("up", True)
+    assert (await explain(cast.ana, site, day(2, 2.75)))["state"] == "down"
+
+
+async def test_out_of_service_says_so_and_the_segment_ends_there(session: AsyncSession, cast: Cast) -> None:
+    site = await site_since(session, cast, day(5))
+    statements = (
+        "UPDATE site_configuration SET ended_at = :at WHERE site_id = :id",
+        "INSERT INTO site_configuration (site_id, started_at, lifecycle, provider_id, village_code, technology, "
+        "addressed_at) SELECT site_id, :at, 'suspended', provider_id, village_code, technology, addressed_at "
+        "FROM site_configuration WHERE site_id = :id",
+    )
+    for statement in statements:
+        await session.execute(text(statement), {"at": day(2), "id": site})
+    await session.commit()
+    before, after = await explain(cast.ana, site, day(3)), await explain(cast.ana, site, day(1))
+    assert datetime.fromisoformat(before["segment"]["ended_at"]) == day(2)
+    assert (after["state"], after["counts_as"]) == (None, "inactive")
+    assert "Dihentikan sementara" in said(after, "id")
