@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import re
 import reprlib
 import tomllib
 from collections.abc import Iterable
@@ -151,8 +150,10 @@ class PublicSettings(BaseModel):
 
 
 def _require_region_code(code: str) -> None:
-    if not re.fullmatch(r"64(\.\d\d(\.\d\d(\.\d{4})?)?)?", code):
-        raise ValueError(f"{code!r} is no region code, such as 64.02")
+    """A mistyped code would hide nothing."""
+    rows = (CONFIG_DIR / "regions" / "kaltim_regions.csv").read_text(encoding="utf-8").splitlines()[1:]
+    if code not in {row.partition(",")[0] for row in rows}:
+        raise ValueError(f"there is no region {reprlib.repr(code)}; codes are Kemendagri's, such as 64.02")
 
 
 class Settings(BaseSettings):

@@ -280,3 +280,14 @@ def test_a_canary_that_may_not_be_asked_is_refused(monkeypatch: pytest.MonkeyPat
         load()
     monkeypatch.setenv("SINYAL_PROBE__ALLOW", "127.0.0.0/8,10.0.0.0/8")
     assert load().canaries == ["127.0.0.1", "10.0.0.1"]
+
+
+def test_what_is_hidden_from_the_public_page_must_exist(config: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    config('[public]\nhidden_regions = ["64.02"]\n[public.contacts]\n"64.03" = "Diskominfo Berau"\n')
+    public = load().public
+    assert (public.hidden_regions, public.contacts) == (["64.02"], {"64.03": "Diskominfo Berau"})
+    monkeypatch.setenv("SINYAL_PUBLIC__HIDDEN_REGIONS", "64.02,64.2")
+    assert "there is no region '64.2'" in refusal()
+    monkeypatch.setenv("SINYAL_PUBLIC__HIDDEN_REGIONS", "64.02")
+    monkeypatch.setenv("SINYAL_PUBLIC__HIDDEN_TECHNOLOGIES", "satellite")
+    assert "'satellite' is no technology" in refusal()

@@ -242,6 +242,18 @@ async def test_nothing_private_is_on_any_page_or_in_any_file(app: FastAPI, cast:
             assert [mark for mark in marks if re.search(rf"\b{re.escape(mark)}", everything)] == [], address.path
 
 
+async def test_links_stay_below_the_path_of_a_reverse_proxy(app: FastAPI, cast: Cast) -> None:
+    pages = PublicPages(lambda: app.state.sessions, Settings(root_path="/sinyal"))
+    app.state.public = pages
+    transport = httpx.ASGITransport(app, root_path="/sinyal")
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for path in ("/sinyal/", f"/sinyal/en/desa/{VILLAGE}"):
+            answer = await client.get(path)
+            assert answer.status_code == 200
+            links = html.fromstring(answer.text).xpath("//@href | //@src | //@action")
+            assert [link for link in links if link.startswith("/") and not link.startswith("/sinyal/")] == []
+
+
 async def test_simulated_figures_are_marked(app: FastAPI, cast: Cast, session: AsyncSession) -> None:
     await execute(
         session,
