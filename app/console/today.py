@@ -46,6 +46,10 @@ class Live:
         return sorted((site for site in self.sites if site["state"] in BROKEN), key=lambda site: site["since"])
 
     @property
+    def broken_in_maintenance(self) -> int:
+        return sum(site["maintenance"] for site in self.broken)
+
+    @property
     def known_pct(self) -> float | None:
         """Return the share of sites whose state is known now."""
         region = self.summary["region"]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.console.api_client import ApiClient
-from app.console.today import BROKEN, Row, place_of
+from app.console.today import BROKEN, Row, elapsed_s, place_of
 from app.core.clock import utc_now
 
-SHOWN = 4
+SHOWN, LONG_S = 4, 12 * 3600
 WORST_FIRST = ("down", "unreachable", "degraded", "unknown", "up")
 
 
@@ -23,6 +23,7 @@ class Tile:
     state: str  # the worst that any of its sites is in
     in_state: int
     since: str | None  # of the site that has been down the longest
+    for_long: bool  # since so long that the time of day alone would mislead
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,10 @@ def _tile(child: Row, broken: list[Row]) -> Tile:
         child["name"].removeprefix("Kabupaten "),
         child["sites"],
         len(broken),
-        sum(not site["acknowledged"] for site in broken),
+        sum(not site["acknowledged"] and not site["maintenance"] for site in broken),
         states["up"],
         worst,
         states[worst],
         broken[0]["since"] if broken else None,
+        bool(broken) and elapsed_s(broken[0]["since"]) > LONG_S,
     )

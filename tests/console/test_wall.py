@@ -1,13 +1,17 @@
 """The wall of a control room: one region's state, by a token of its own that only reads."""
 
+import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.console import scope_cache
 from app.console.scope_cache import ScopeCache
+from app.core.clock import utc_now
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE, register
 from tests.support.console import Page, Visitor
@@ -60,6 +64,7 @@ async def test_a_wall_keeps_its_own_token_and_shows_its_region(
     [tile] = tiles(page)
     assert tile.startswith("Muara Badak 1 putus")
     assert "1 belum ditangani" in tile
+    assert re.search(r"sejak \d\d\.\d\d, 1 belum", tile), "today: the time alone"
     assert "Maluang" not in page.text
     assert "Badak &lt;i&gt;Baru&lt;/i&gt;" in page.response.text
     assert secret not in page.response.text
@@ -116,6 +121,21 @@ async def test_old_data_is_grey_and_says_since_when(
     page = await reader.get("/layar")
     assert page.tree.xpath('string(//*[@id="wall"]/@class)') == "old"
     assert "Pengukuran tidak berjalan selama 3 menit" in page.text
+
+
+async def test_an_outage_of_days_is_dated_and_one_in_maintenance_waits_for_nobody(
+    reader: Visitor, cast: Cast, app: FastAPI, session: AsyncSession, two_districts: dict[str, int]
+) -> None:
+    async with session.begin():
+        await session.execute(text("UPDATE site_status SET since = now() - interval '3 days' WHERE state = 'down'"))
+    now = utc_now()
+    window = {"site": str(two_districts["down"]), "title": "Ganti kabel", "reason": "lupa dicatat"}
+    times = {"started_at": (now - timedelta(minutes=1)).isoformat(), "ended_at": (now + timedelta(hours=1)).isoformat()}
+    assert (await cast.sari.post("/maintenance", window | times)).status_code == 201
+    await publish(app)
+    [kukar, _] = tiles(await reader.get("/layar"))
+    assert re.search(r"sejak \d+ \w+ \d{4} \d\d\.\d\d WITA$", kukar), kukar
+    assert "1 di antaranya dalam pemeliharaan." in (await reader.get("/console")).text
 
 
 async def test_the_wall_is_told_of_changes_by_a_stream_that_its_token_opens(
