@@ -13,8 +13,8 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute(
-        "CREATE UNLOGGED TABLE kept_upload (owner varchar NOT NULL CONSTRAINT pk_kept_upload PRIMARY KEY, "
-        "id varchar NOT NULL, name varchar NOT NULL, digest varchar NOT NULL, content bytea NOT NULL, "
+        "CREATE UNLOGGED TABLE kept_upload (owner text NOT NULL CONSTRAINT pk_kept_upload PRIMARY KEY, "
+        "id text NOT NULL, name text NOT NULL, digest text NOT NULL, content bytea NOT NULL, "
         "kept_at timestamptz NOT NULL DEFAULT now())"
     )
 
