@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from app.core.clock import midnight, to_wita
-from app.core.periods import Period, first_of_next_month
+from app.core.periods import Period, first_of_next_month, parse_month
 from app.pages.formats import as_moment
 
 Window = Mapping[str, Any]
@@ -20,13 +20,10 @@ class Day:
     windows: list[Window] = field(default_factory=list)
 
 
-def parse_month(text: str, default: date) -> date:
-    """Return the first day of `2026-11`; that of `default` for anything else, and for what no calendar holds whole."""
-    try:
-        first = date.fromisoformat(f"{text}-01")
-    except ValueError:
-        return default.replace(day=1)
-    return first if date.min.year < first.year < date.max.year else default.replace(day=1)
+def first_of(text: str, default: date) -> date:
+    """Return the first day of `2026-11`; that of `default` for anything else."""
+    month = parse_month(text)
+    return default.replace(day=1) if month is None else to_wita(month.start).date()
 
 
 def period_of(first: date) -> Period:

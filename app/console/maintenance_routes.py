@@ -20,7 +20,7 @@ FILTER = ("region", "provider", "status")
 async def show_maintenance(console: Console) -> Response:
     """Show a month as a calendar, and its windows as a list."""
     asked = {name: console.request.query_params.get(name, "") for name in (*FILTER, "month")}
-    first = maintenance_calendar.parse_month(asked["month"], today())
+    first = maintenance_calendar.first_of(asked["month"], today())
     choices = await load_choices(console)
     windows, problem = await _windows(console, asked, first)
     before, after = maintenance_calendar.neighbours(first)

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from app.console.maintenance_calendar import month_weeks, parse_month
+from app.console.maintenance_calendar import first_of, month_weeks
 from app.core.clock import WITA, to_wita, utc_now
 from tests.conftest import Cast
 from tests.factories import register
@@ -26,7 +26,9 @@ def test_a_calendar_begins_on_monday_and_an_end_at_midnight_is_not_the_next_day(
     weeks = month_weeks(date(2026, 12, 1), [window])
     assert weeks[0][0].date == date(2026, 11, 30)
     assert [day.date.day for week in weeks for day in week if day.windows] == [30, 1]
-    assert parse_month("2026-13", date(2026, 11, 24)) == date(2026, 11, 1)
+    assert first_of("2026-10", date(2026, 11, 24)) == date(2026, 10, 1)
+    for odd in ("2026-13", "0001-01", "9999-12", "٢٠٢٦-11", ""):
+        assert first_of(odd, date(2026, 11, 24)) == date(2026, 11, 1)
 
 
 async def test_a_window_is_previewed_planned_and_stands_in_the_calendar(cast: Cast, officer: Visitor) -> None:
