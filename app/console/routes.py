@@ -54,7 +54,7 @@ for page in PAGES:
 unknown = page_router()
 
 
-@unknown.get("/{path:path}")
+@unknown.api_route("/{path:path}", methods=["GET", "POST"])
 async def show_not_found(request: Request) -> Response:
     raise NotFound("There is no such page")
 

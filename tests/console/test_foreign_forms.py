@@ -1,5 +1,6 @@
 """Forms that a page of another site sends, in the name of whoever looks at it."""
 
+import json
 import re
 from collections.abc import Callable
 
@@ -33,6 +34,14 @@ async def test_another_site_signs_nobody_in(visitor: Open, session: AsyncSession
     assert page.status == 403
     assert "set-cookie" not in page.response.headers
     assert "situs lain" in page.text
+
+
+async def test_nor_does_it_by_the_api(visitor: Open, session: AsyncSession) -> None:
+    """A page of another site may send JSON to us only if it says that it is text."""
+    await account(session, "kukar", Role.DISTRICT_OPERATOR, "64.02")
+    body = json.dumps({"username": "kukar", "password": PASSWORD})
+    answer = await visitor().client.post("/api/v1/session", content=body, headers={"Content-Type": "text/plain"})
+    assert (answer.status_code, "set-cookie" in answer.headers) == (422, False)
 
 
 @pytest.mark.parametrize("headers", OWN)

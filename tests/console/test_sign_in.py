@@ -99,8 +99,19 @@ async def test_pages_speak_indonesian_first_and_english_by_a_switch_that_lasts(o
     assert page.tree.xpath("//a[@hreflang]/@href") == ["?period=7d&lang=en"], "what is shown stays"
 
 
+async def test_the_language_switch_of_signing_in_loses_neither_the_way_back_nor_a_kept_form(visitor: Open) -> None:
+    page = await visitor().get("/console/sign-in?next=/console/sites%3Fq%3Da%26b")
+    [switch] = page.tree.xpath('//a[@lang="en"]/@href')
+    page = await visitor().get(f"/console/sign-in{switch}")
+    assert page.form("/console/sign-in")["next"] == "/console/sites?q=a&b"
+    page = await visitor().post("/console/sites/new", {"name": "Balai"})
+    assert page.form("/console/sign-in")["kept"]
+    assert not page.tree.xpath('//a[contains(@href, "lang=")]')
+
+
 async def test_an_unknown_page_is_a_page_that_says_so(officer: Visitor) -> None:
     page = await officer.get("/console/nothing/here")
     assert page.status == 404
+    assert (await officer.post("/console/nothing/here")).status == 404
     assert "alamatnya salah ketik" in page.text
     assert page.response.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
