@@ -78,6 +78,17 @@ def open_streams(running: Demo) -> float:
     return float(re.findall(r"^sinyal_status_streams (\S+)$", text, re.MULTILINE)[0])
 
 
+async def test_a_link_with_the_token_behind_its_hash_opens_a_wall(windows: Windows, running: Demo) -> None:
+    viewer = {"name": "Layar", "role": "viewer", "region_code": "64.01"}
+    token = running.client.post(f"{running.url}/api/v1/tokens", json=viewer).json()["token"]
+    asked: list[str] = []
+    async with windows.open(DESKTOP) as page:
+        page.on("request", lambda request: asked.append(request.url.partition("#")[0]))
+        await page.goto(f"/layar#{token}")
+        await expect(page.get_by_role("heading", name="Kabupaten Paser")).to_be_visible()
+        assert not [url for url in (*asked, page.url) if token in url]
+
+
 async def test_every_page_keeps_the_rules_of_axe_and_fits_its_window(
     windows: Windows, admin: Any, running: Demo, routes: list[BaseRoute]
 ) -> None:
