@@ -16,7 +16,7 @@ def upgrade() -> None:
             owner text NOT NULL,
             name text NOT NULL,
             query text NOT NULL,
-            CONSTRAINT uq_saved_view_owner UNIQUE (owner, name)
+            CONSTRAINT uq_saved_view_owner_name UNIQUE (owner, name)
         )
         """
     )
