@@ -1,11 +1,14 @@
 """What an audit entry changed, as rows a person can compare: field, before, after. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from app.pages import formats
+from app.pages.words import CHOICE_WORDS, word
 from app.registry.spreadsheet_columns import SITE_COLUMNS
 
 INDONESIAN: Mapping[str, str] = {column.field: column.indonesian for column in SITE_COLUMNS} | {
@@ -37,6 +40,9 @@ INDONESIAN: Mapping[str, str] = {column.field: column.indonesian for column in S
     "terms": "Ketentuan",
     "cancelled_at": "Dibatalkan",
 }
+WORDS = {name: name for name in (*CHOICE_WORDS, "role", "cause")} | {"status": "incident_status"}  # by field
+YES_NO = {"id": ("tidak", "ya"), "en": ("no", "yes")}
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 MAX_SHOWN = 2_000  # characters of a value; the file has it whole
 
 
@@ -52,7 +58,7 @@ def changed_fields(entry: Mapping[str, Any], language: str) -> list[ChangedField
     before, after = entry["before"] or {}, entry["after"] or {}
     names = dict.fromkeys((*after, *before))
     return [
-        ChangedField(label_of(name, language), _text(before.get(name)), _text(after.get(name)))
+        ChangedField(label_of(name, language), *(_text(name, side.get(name), language) for side in (before, after)))
         for name in names
         if before.get(name) != after.get(name)
     ]
@@ -64,8 +70,14 @@ def label_of(field: str, language: str) -> str:
     return field.replace("_", " ").capitalize()
 
 
-def _text(value: Any) -> str | None:
+def _text(name: str, value: Any, language: str) -> str | None:
     if value is None or value == "":
         return None
+    if isinstance(value, bool):
+        return YES_NO[language][value]
+    if isinstance(value, str) and MOMENT.fullmatch(value):
+        return formats.moment(value, language, seconds=True)
+    if isinstance(value, str) and name in WORDS:
+        return word(WORDS[name], value, language)
     text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} …"

@@ -10,7 +10,7 @@ from app.console.page import Console, page_router
 
 router = page_router()
 
-PAGE = 200
+PAGE = 50
 
 
 @router.get("/checks")

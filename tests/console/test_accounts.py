@@ -138,7 +138,7 @@ async def test_the_trail_shows_before_and_after_and_leads_to_the_object(
     page = await province.get(f"/console/audit?object=account&object_id={ana.id}&action=change")
     [entry] = page.tree.xpath("//article")
     rows = {row.xpath("th")[0].text: row.xpath("string(td[2])") for row in entry.xpath(".//tbody/tr")}
-    assert rows == {"Nama": "<i>Ana</i>", "Peran": "viewer"}
+    assert rows == {"Nama": "<i>Ana</i>", "Peran": "pembaca"}
     assert entry.xpath(f'.//a[@href="{path}"]')
     assert page.tree.xpath('//a[contains(@href, "/api/v1/audit?object=account") and contains(@href, "format=csv")]')
     nothing = await province.get("/console/audit?actor=nobody")
