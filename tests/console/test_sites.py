@@ -75,6 +75,9 @@ async def test_a_view_is_saved_by_name_for_its_owner_alone_and_deleted(
     assert await session.scalar(text("SELECT count(*) FROM saved_view")) == 1
     await officer.submit(shown, action)
     assert await session.scalar(text("SELECT count(*) FROM saved_view")) == 0
+    refused = await officer.submit(page, "/console/sites/views", name="n" * 61)
+    assert (refused.status, set(refused.errors())) == (422, {"name"})
+    assert refused.form("/console/sites/views")["query"] == "state=down&technology=geo"
 
 
 async def test_twenty_views_are_the_most_and_one_of_a_name_replaces_it(cast: Cast) -> None:
