@@ -9,6 +9,7 @@ from app.console.api_client import ApiProblem
 from app.console.incident_filters import load_choices
 from app.console.page import Console, ConsoleRequest, page_router
 from app.core.clock import today, utc_now
+from app.core.errors import NotAllowed
 
 router: APIRouter = page_router()
 
@@ -59,6 +60,8 @@ async def _windows(
 @router.get("/maintenance/new")
 async def show_new_window(console: Console) -> Response:
     """A link may fill in the form, such as that of a site; without one a district begins with its own region."""
+    if not console.may("write"):
+        raise NotAllowed("Role {role} only reads", values={"role": console.caller.role.value})
     given = console.request.query_params
     values = {name: given[name] for name in maintenance_form.FIELDS if name in given}
     own = console.caller.region_code

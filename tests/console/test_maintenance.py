@@ -72,6 +72,7 @@ async def test_what_is_wrong_stands_beside_its_field_and_a_late_window_needs_a_r
     assert (await plan(officer, region="64.03")).status == 403
     read = await reader.get("/console/maintenance")
     assert "Rencanakan pemeliharaan" not in read.text
+    assert (await reader.get(NEW)).status == 403
 
 
 async def test_a_window_is_changed_ended_early_and_cancelled_with_a_reason(
