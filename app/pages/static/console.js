@@ -100,11 +100,23 @@ function keep(form) {
 function restore(form) {
   const text = localStorage.getItem(kept(form));
   if (!text || form.querySelector("[aria-invalid]")) return;
-  for (const [name, value] of JSON.parse(text)) {
-    for (const one of inputs(form).filter((one) => one.name === name)) {
-      if (/radio|checkbox/.test(one.type)) one.checked = one.value === value || one.checked; else if (!one.value) one.value = value;
-    }
-  }
+  const saved = JSON.parse(text), whole = "draftWhole" in form.dataset; // whole: also over what the page came with
+  const lacking = saved.filter(([name, value]) => inputs(form).filter((one) => one.name === name).map((one) => {
+    if (/radio|checkbox/.test(one.type)) one.checked = one.value === value || one.checked; else if (whole || !one.value) one.value = value;
+    return one.tagName === "SELECT" && value && one.value !== value; // it is offered once other fields are chosen
+  }).some(Boolean));
+  form.querySelector("[data-restored]")?.removeAttribute("hidden");
+  if (lacking.length) pick(form, saved);
+}
+
+// Picks: a choice on which others depend posts the form, and what it offers then is swapped; nothing is written.
+async function pick(form, saved = []) {
+  const body = new URLSearchParams(new FormData(form));
+  for (const [name, value] of [...saved, ["step", "pick"]]) body.set(name, value);
+  try {
+    const { page } = await fetchPage(form.action, { method: "POST", body }) ?? {};
+    if (page) swap(page, $$("[data-picked][id]", form));
+  } catch { alert(document.body.dataset.lost); }
 }
 
 // Checks: on leaving a field the form is posted to data-check, and the errors of the fields left so far are shown.
@@ -162,7 +174,7 @@ function improve() {
   }
 }
 
-document.addEventListener("change", (event) => { const form = event.target.closest("form[data-filter]"); if (form) filter(form); });
+document.addEventListener("change", (event) => { const form = event.target.closest("form[data-filter]"); if (form) filter(form); else if (event.target.matches("[data-pick]")) pick(event.target.form); });
 document.addEventListener("input", (event) => { const form = event.target.closest("form[data-draft]"); if (form) keep(form); });
 document.addEventListener("focusout", (event) => { const form = event.target.closest("form[data-check]"); if (form && event.target.name) check(form, event.target); });
 document.addEventListener("submit", (event) => {
@@ -176,6 +188,8 @@ document.addEventListener("submit", (event) => {
   setTimeout(() => { for (const button of $$("button", form)) { button.disabled = true; if (button === event.submitter && button.dataset.busy) button.textContent = button.dataset.busy; } });
 });
 document.addEventListener("click", async (event) => {
+  const discard = event.target.closest("[data-discard]");
+  if (discard) { localStorage.removeItem(kept(discard.form)); return void location.assign(location.href); }
   const button = event.target.closest("button[data-copy]");
   if (!button) return;
   await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
