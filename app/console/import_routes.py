@@ -57,9 +57,11 @@ async def send_file(console: Console) -> Response:
 
 
 @router.get("/sites/import/report")
-async def download_report(console: Console, upload: str, default_probe: str = "", reason: str = "") -> Response:
-    """Return the file with every row's verdict and its wrong cells coloured."""
+async def download_report(console: Console, upload: str = "", default_probe: str = "", reason: str = "") -> Response:
+    """Return the file with every row's verdict and its wrong cells coloured; ask for one that is not named."""
     _require_write(console)
+    if not upload:
+        return console.redirect(IMPORT)
     chosen = {"upload": upload, "default_probe": default_probe, "reason": reason, "format": "xlsx"}
     answer = await console.api.send("POST", IMPORT, params=chosen | {"dry_run": True}, headers=_csrf(console))
     headers = {name: value for name, value in answer.headers.items() if name in PASSED_ON}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.charts.position_picker import VillagePoint
 from app.console.api_client import ApiProblem
 from app.console.page import ConsoleRequest
 from app.pages.words import CHOICE_WORDS, word
@@ -31,6 +32,7 @@ class SiteChoices:
     subdistricts: list[Option]
     villages: list[Option]
     village: dict[str, Any] | None
+    points: list[VillagePoint]  # of the subdistrict's villages
     providers: list[Option]
     contracts: list[Option]
     parents: list[Option]
@@ -66,6 +68,7 @@ async def load(console: ConsoleRequest, form: Mapping[str, str]) -> SiteChoices:
         [_region_option(region) for region in subdistricts if region["code"].startswith(scope[:8])],
         missing + [_region_option(region) for region in villages if region["code"].startswith(scope)],
         chosen[0] if chosen else None,
+        [_point(village, is_chosen=village in chosen) for village in villages],
         [(provider["slug"], provider["name"]) for provider in providers["items"]],
         contracts,
         parents,
@@ -85,6 +88,10 @@ async def _regions(console: ConsoleRequest, level: str, parent: str) -> list[dic
 
 def _region_option(region: Mapping[str, Any]) -> Option:
     return region["code"], f"{region['name']} ({region['code']})"
+
+
+def _point(village: Mapping[str, Any], *, is_chosen: bool) -> VillagePoint:
+    return VillagePoint(village["longitude"], village["latitude"], village["name"], is_chosen)
 
 
 async def _contracts(console: ConsoleRequest, form: Mapping[str, str]) -> list[Option]:

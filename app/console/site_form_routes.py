@@ -7,7 +7,7 @@ import orjson
 from fastapi import Response
 
 from app.access.rights import REFUSALS, Right
-from app.console import site_choices, site_fields
+from app.console import site_choices, site_fields, site_map
 from app.console.api_client import ApiProblem
 from app.console.forms import Form
 from app.console.page import Console, ConsoleRequest, page_router
@@ -34,7 +34,7 @@ async def register(console: Console) -> Response:
     """Register the site; first its warnings are shown, unless they were accepted."""
     _require_write(console)
     form = await console.form()
-    if STEP in form:
+    if _looks_up(form):
         return await _new_page(console, form)
     texts = site_fields.typed(form)
     body, errors = site_fields.parse(texts, texts, language=console.language)
@@ -91,7 +91,7 @@ async def change(console: Console, site_id: str) -> Response:
     original, version = site_fields.read_original(form.get("original", "")), form.get("version", "")
     texts = _chosen(form, original)
     shown: dict[str, Any] = {"original": original, "version": version}
-    if STEP in form:
+    if _looks_up(form):
         return await _edit_page(console, site, {**form, **texts}, **shown)
     names = site_fields.changed(texts, original)
     if not names:
@@ -139,6 +139,11 @@ async def change_lifecycle(console: Console, site_id: str) -> Response:
             console, site, texts, original=texts, version=str(site["version"]), problem=problem, refused=wanted
         )
     return console.redirect(path, notice=f"now_{wanted}" if wanted in LIFECYCLES else "saved")
+
+
+def _looks_up(form: Form) -> bool:
+    """Whether the form was sent only to see what it offers next."""
+    return STEP in form or site_map.is_clicked(form)
 
 
 def _require_write(console: ConsoleRequest) -> None:
@@ -195,6 +200,7 @@ async def _form_page(
 ) -> Response:
     texts = {**form, **site_fields.typed(form)}
     choices = await site_choices.load(console, texts)
+    texts |= site_map.clicked_position(form, choices.points)
     probe = texts.get("probe", "")
     return console.page(
         "site_form.html",
@@ -202,6 +208,7 @@ async def _form_page(
         problem=problem,
         texts=texts,
         choices=choices,
+        map=site_map.image(texts, choices.points),
         needed=site_fields.NEEDED[ProbeKind(probe)] if probe in set(ProbeKind) else site_fields.MEASURED[:2],
         fields=[*site_fields.FIELDS],
         **values,

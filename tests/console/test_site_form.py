@@ -199,3 +199,19 @@ async def test_a_foreign_site_is_not_found_and_a_reader_registers_nothing(
     assert (await officer.get(f"/console/sites/{foreign['id']}/edit")).status == 404
     assert (await reader.get(NEW)).status == 403
     assert "Register a site" in (await officer.get(f"{NEW}?lang=en")).text
+
+
+async def test_a_click_on_the_map_fills_in_the_position_and_enter_does_not(
+    officer: Visitor, session: AsyncSession
+) -> None:
+    page = await officer.get(f"{NEW}?village={VILLAGE}")
+    fields = page.form(NEW) | TYPED | {"latitude": "", "longitude": ""}
+    [image] = page.tree.xpath('//input[@type="image"]')
+    assert image.get("src").startswith("data:image/svg+xml;base64,")
+    clicked = await officer.post(NEW, fields | {"map.x": "140", "map.y": str(int(image.get("height")) // 2)})
+    filled = clicked.form(NEW)
+    assert (abs(float(filled["latitude"]) + 0.36) < 0.3, abs(float(filled["longitude"]) - 117.4) < 0.3) == (True, True)
+    assert filled["host"] == TYPED["host"]
+    assert await stored(session) == []
+    assert (await officer.post(NEW, fields | {"map.x": "0", "map.y": "0"})).status == 303
+    assert len(await stored(session)) == 1
