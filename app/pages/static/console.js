@@ -110,12 +110,16 @@ function restore(form) {
 }
 
 // Picks: a choice on which others depend posts the form, and what it offers then is swapped; nothing is written.
+let picks = 0;
 async function pick(form, saved = []) {
-  const body = new URLSearchParams(new FormData(form));
+  const turn = ++picks, body = new URLSearchParams(new FormData(form));
   for (const [name, value] of [...saved, ["step", "pick"]]) body.set(name, value);
   try {
     const { page } = await fetchPage(form.action, { method: "POST", body }) ?? {};
-    if (page) swap(page, $$("[data-picked][id]", form));
+    if (!page || turn !== picks) return; // a later choice is on its way
+    const typed = saved.length ? [] : inputs(form).filter((one) => one.value !== (body.get(one.name) ?? "")).map((one) => [one.name, one.value]);
+    swap(page, $$("[data-picked][id]", form));
+    for (const [name, value] of typed) if (form.elements[name]) form.elements[name].value = value; // since it was sent
   } catch { alert(document.body.dataset.lost); }
 }
 
