@@ -15,10 +15,10 @@ const touched = (one) => one.tagName === "SELECT" ? one.selectedIndex !== Math.m
   : /checkbox|radio/.test(one.type) ? one.checked !== one.defaultChecked : one.value !== one.defaultValue;
 
 const FOCUSABLE = "a[href], button, input, select, summary";
-function swap(page, elements) {
+function swap(page, elements, careful = true) {
   for (const old of elements) {
     const fresh = page.getElementById(old.id), typing = old.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")
-      || $$("input, select, textarea", old).some(touched);
+      || careful && $$("input, select, textarea", old).some(touched);
     if (!fresh || typing || old.outerHTML === fresh.outerHTML) continue;
     const open = $$("details[open][id]", old).map((one) => one.id), focused = $$(FOCUSABLE, old).indexOf(document.activeElement);
     const views = $$("svg[data-zoom][id]", old).map((svg) => [svg.id, svg.getAttribute("viewBox")]);
@@ -89,38 +89,28 @@ async function filter(form, url) {
 
 // Drafts: what is typed into a form stays in this browser until it was sent or its account signs out; what browsers must not remember (autocomplete="off": personal data) never does.
 const mine = `draft:${document.body.dataset.account}:`, kept = (form) => mine + form.dataset.draft;
-function forget(prefix) {
-  for (const key of Object.keys(localStorage)) if (key.startsWith("draft:") && !key.startsWith(prefix)) localStorage.removeItem(key);
-}
-const inputs = (form) => [...form.elements].filter((one) => one.name && !["hidden", "password", "file", "submit"].includes(one.type) && one.autocomplete !== "off" && one.tagName !== "BUTTON");
-function keep(form) {
-  const values = inputs(form).filter((one) => !/radio|checkbox/.test(one.type) || one.checked).map((one) => [one.name, one.value]);
-  localStorage.setItem(kept(form), JSON.stringify(values));
-}
+const forget = (prefix) => Object.keys(localStorage).filter((key) => key.startsWith("draft:") && !key.startsWith(prefix)).forEach((key) => localStorage.removeItem(key));
+const inputs = (form) => [...form.elements].filter((one) => one.name && !["hidden", "password", "file", "submit", "image"].includes(one.type) && one.autocomplete !== "off" && one.tagName !== "BUTTON");
+const values = (form) => inputs(form).filter((one) => !/radio|checkbox/.test(one.type) || one.checked).map((one) => [one.name, one.value]), keep = (form) => localStorage.setItem(kept(form), JSON.stringify(values(form)));
 function restore(form) {
-  const text = localStorage.getItem(kept(form));
+  const text = localStorage.getItem(kept(form)), whole = "draftWhole" in form.dataset; // whole: also over what the page came with
   if (!text || form.querySelector("[aria-invalid]")) return;
-  const saved = JSON.parse(text), whole = "draftWhole" in form.dataset; // whole: also over what the page came with
-  const lacking = saved.filter(([name, value]) => inputs(form).filter((one) => one.name === name).map((one) => {
+  for (const [name, value] of JSON.parse(text)) for (const one of inputs(form).filter((one) => one.name === name)) {
     if (/radio|checkbox/.test(one.type)) one.checked = one.value === value || one.checked; else if (whole || !one.value) one.value = value;
-    return one.tagName === "SELECT" && value && one.value !== value; // it is offered once other fields are chosen
-  }).some(Boolean));
+  }
   form.querySelector("[data-restored]")?.removeAttribute("hidden");
-  if (lacking.length) pick(form, saved);
+  if (whole) pick(form, JSON.parse(text)); // some are offered once others are chosen
 }
 
 // Picks: a choice on which others depend posts the form, and what it offers then is swapped; nothing is written.
-let picks = 0;
 async function pick(form, saved = []) {
-  const turn = ++picks, body = new URLSearchParams(new FormData(form));
+  const turn = pick.last = (pick.last ?? 0) + 1, body = new URLSearchParams(new FormData(form));
   for (const [name, value] of [...saved, ["step", "pick"]]) body.set(name, value);
-  try {
-    const { page } = await fetchPage(form.action, { method: "POST", body }) ?? {};
-    if (!page || turn !== picks) return; // a later choice is on its way
-    const typed = saved.length ? [] : inputs(form).filter((one) => one.value !== (body.get(one.name) ?? "")).map((one) => [one.name, one.value]);
-    swap(page, $$("[data-picked][id]", form));
-    for (const [name, value] of typed) if (form.elements[name]) form.elements[name].value = value; // since it was sent
-  } catch { alert(document.body.dataset.lost); }
+  const { page } = await fetchPage(form.action, { method: "POST", body }).catch(() => alert(document.body.dataset.lost)) ?? {};
+  if (!page || turn !== pick.last) return; // a later choice is on its way
+  const typed = saved.length ? [] : values(form).filter(([name, value]) => value !== (body.get(name) ?? "")); // since it was sent
+  swap(page, $$("[data-picked][id]", form), false);
+  for (const [name, value] of typed) if (form.elements[name]) form.elements[name].value = value;
 }
 
 // Checks: on leaving a field the form is posted to data-check, and the errors of the fields left so far are shown.
@@ -192,8 +182,7 @@ document.addEventListener("submit", (event) => {
   setTimeout(() => { for (const button of $$("button", form)) { button.disabled = true; if (button === event.submitter && button.dataset.busy) button.textContent = button.dataset.busy; } });
 });
 document.addEventListener("click", async (event) => {
-  const discard = event.target.closest("[data-discard]");
-  if (discard) { localStorage.removeItem(kept(discard.form)); return void location.assign(location.href); }
+  if (event.target.matches("[data-discard]")) { localStorage.removeItem(kept(event.target.form)); return void location.assign(location.href); }
   const button = event.target.closest("button[data-copy]");
   if (!button) return;
   await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
