@@ -7,8 +7,8 @@ from typing import Any
 
 from cachetools import LRUCache
 
+from app.access.scope import Caller
 from app.console.api_client import ApiProblem
-from app.console.page import ConsoleRequest
 from app.core.errors import Problem
 from app.core.single_flight import SingleFlight
 
@@ -75,6 +75,6 @@ class ScopeCache:
         return value
 
 
-def scope_of(console: ConsoleRequest) -> tuple[str, int | None]:
-    """Return what decides which rows of the API a reader sees."""
-    return console.caller.region_code, console.caller.provider_id
+def scope_of(caller: Caller) -> tuple[str, int | None, bool, bool]:
+    """Return what decides which rows of the API a reader sees, and which of their fields."""
+    return caller.region_code, caller.provider_id, caller.sees_contacts, caller.sees_addresses

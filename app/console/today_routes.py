@@ -27,7 +27,7 @@ Period = Literal["24h", "7d"]
 @router.get("")
 async def show_today(console: Console, period: Period = "24h") -> Response:
     cache: ScopeCache = console.request.app.state.scope_cache
-    scope = scope_of(console)
+    scope = scope_of(console.caller)
 
     async def make() -> Markup:
         region = console.caller.region_code

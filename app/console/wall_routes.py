@@ -19,7 +19,7 @@ from app.console import wall
 from app.console.api_client import ApiClient
 from app.console.forms import read_form
 from app.console.page import PRIVATE, TEMPLATES, ConsoleRoute, base_of, client_of
-from app.console.scope_cache import ScopeCache
+from app.console.scope_cache import ScopeCache, scope_of
 from app.core.errors import NotSignedIn, PasswordChangeRequired
 from app.measurements.simulated_past import simulated
 from app.pages.environment import render
@@ -60,7 +60,7 @@ async def show_wall(request: Request, theme: Theme = "dark") -> Response:
     snapshot: Snapshot = request.app.state.snapshot
     cache: ScopeCache = request.app.state.scope_cache
     version, caller = str(snapshot.version) if snapshot.loaded else "", viewer.caller
-    key = "wall", caller.region_code, caller.provider_id
+    key = "wall", *scope_of(caller)
     shown = await cache.by_version(version, key, lambda: wall.read(viewer.api, caller.region_code))
     own_token = caller.token_id is not None
     response = _page(request, "wall.html", theme=theme, wall=shown, version=version, has_token=own_token)

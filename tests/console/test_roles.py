@@ -9,6 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Role
+from app.access.scope import Caller
+from app.console.scope_cache import scope_of
 from app.registry.models import Provider
 from tests.access.browser import account
 from tests.access.matrix_world import CONTACT_NAME, CONTACT_PHONE, MARK, create_resources
@@ -58,3 +60,11 @@ async def test_no_page_shows_a_role_what_the_api_keeps_from_it_or_is_stored_by_a
             with_mark |= {(name, path)} if MARK in answer.text else set()
     assert with_contact == {"operator"}
     assert {name for name, _ in with_mark} == {"operator", "viewer", "provider"}
+
+
+def test_what_is_made_once_for_a_scope_is_shared_by_those_alone_who_see_the_same_fields() -> None:
+    """The API tells the province's officers, and no viewer, where pushes came from and which canaries we beat."""
+    scopes = {role: scope_of(Caller(None, "x", role, "64")) for role in Role}
+    assert scopes[Role.PROVINCE_ADMIN] == scopes[Role.PROVINCE_OPERATOR] != scopes[Role.VIEWER]
+    assert scopes[Role.DISTRICT_OPERATOR] != scopes[Role.VIEWER]
+    assert scope_of(Caller(None, "x", Role.PROVIDER_VIEWER, "64", 1)) != scopes[Role.VIEWER]

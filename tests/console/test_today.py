@@ -7,9 +7,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.models import Role
 from app.console import today
 from app.console.api_client import ApiClient
 from app.console.scope_cache import ScopeCache
+from tests.access.browser import account
 from tests.factories import BERAU_VILLAGE, register
 from tests.support.console import Page, Visitor
 from tests.support.incident_scenario import IncidentScenario
@@ -129,7 +131,7 @@ async def test_a_quiet_district_is_told_so_and_an_empty_one_what_to_do(
 
 async def test_readers_of_one_scope_share_what_was_made_of_a_version(
     province: Visitor,
-    reader: Visitor,
+    visitor: Open,
     officer: Visitor,
     app: FastAPI,
     session: AsyncSession,
@@ -144,10 +146,13 @@ async def test_readers_of_one_scope_share_what_was_made_of_a_version(
         return await get(self, path, **params)
 
     monkeypatch.setattr(ApiClient, "get", counted)
+    await account(session, "petugas", Role.PROVINCE_OPERATOR, "64")
+    reader = visitor()
+    await reader.sign_in("petugas")
     await look(province, app)
     first, other = len(read), await reader.get("/console")
     assert (len(read), said(other, "now")) == (first, said(await province.get("/console"), "now"))
-    assert "pembaca" in other.text
+    assert "petugas" in other.text
     assert "provinsi" not in other.tree.xpath('string(//*[@class="who"])')
     await officer.get("/console")
     assert len(read) == 2 * first, "of another scope"
