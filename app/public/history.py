@@ -86,7 +86,7 @@ class RegionDays:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class PublicHistory:
     counted_at: datetime
     today: date
     by_code: dict[str, RegionDays]
@@ -98,7 +98,7 @@ class History:
         return self.today - timedelta(days=WHOLE_DAYS - number)
 
 
-async def read_history(session: AsyncSession, publication: Publication, now: datetime) -> History:
+async def read_history(session: AsyncSession, publication: Publication, now: datetime) -> PublicHistory:
     now = floor_second(now)
     today = now.astimezone(WITA).date()
     by_code: dict[str, RegionDays] = defaultdict(RegionDays)
@@ -109,7 +109,7 @@ async def read_history(session: AsyncSession, publication: Publication, now: dat
                 by_code[village_code[:width]].add(number, seconds)
     if not publication.shows_villages:
         by_code = {code: days for code, days in by_code.items() if len(code) < max(LEVELS)}
-    return History(now, today, dict(by_code))
+    return PublicHistory(now, today, dict(by_code))
 
 
 async def _add_counted(

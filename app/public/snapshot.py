@@ -16,7 +16,7 @@ from app.core.single_flight import SingleFlight
 from app.measurements.simulated_past import simulated_until
 from app.postgres.engine import Sessions, is_unavailable, transaction
 from app.public.access_points import StatusRows, Village, read_access_points
-from app.public.history import History, read_history
+from app.public.history import PublicHistory, read_history
 from app.public.publication import Publication
 from app.registry.models import RegionAlias
 
@@ -34,7 +34,7 @@ class PublicSnapshot:
     at: datetime
     read_at: datetime
     rows: StatusRows
-    history: History
+    history: PublicHistory
     aliases: Mapping[str, str]  # present codes by former ones
     simulated_until: datetime | None
     villages: Mapping[str, Village]  # that have an access point, as of `at`
@@ -89,5 +89,5 @@ class PublicReader:
             return PublicSnapshot(now, now, rows, history, aliases, await simulated_until(session), rows.villages(now))
 
 
-def _is_over(history: History, now: datetime) -> bool:
+def _is_over(history: PublicHistory, now: datetime) -> bool:
     return now - history.counted_at >= DAYS_EVERY or now.astimezone(WITA).date() != history.today
