@@ -1,6 +1,6 @@
 """The audit log: who changed what, and why. Append-only: a trigger refuses updates and deletes to every role."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from app.core.pii import MASK, PERSONAL
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
     object: Audited | None = None
-    object_id: str | None = None
+    object_ids: Collection[str] | None = None
     actor: str | None = None
     action: str | None = None
     source: Source | None = None
@@ -86,7 +86,9 @@ async def list_entries(
 ) -> list[Audit]:
     """List newest first, below the id `before`; those without a region are the province's. Raises NotAllowed."""
     query = select(Audit).where(in_region(Audit.region_code, caller.region_code)).order_by(Audit.id.desc()).limit(limit)
-    for name in ("object", "object_id", "actor", "action", "source"):
+    if criteria.object_ids is not None:
+        query = query.where(Audit.object_id.in_(criteria.object_ids))
+    for name in ("object", "actor", "action", "source"):
         if (value := getattr(criteria, name)) is not None:
             query = query.where(getattr(Audit, name) == value)
     if criteria.region is not None:

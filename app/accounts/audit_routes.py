@@ -17,6 +17,7 @@ from app.access.scope import Caller, require_region
 from app.core.tables import MOMENT, Column, Language, Table
 from app.core.tabular import BOM, CSV_TYPE, Separator, attachment_headers, csv_text
 from app.postgres.engine import Sessions, transaction
+from app.registry import store as registry
 from app.registry.params import RegionCode
 from app.web.deps import Admin, Session
 from app.web.pagination import BY_ID, Page
@@ -102,7 +103,8 @@ TABLE = Table(
 )
 
 
-def parse_filter(
+async def parse_filter(
+    session: Session,
     bounds: BoundsParam,
     object: Audited | None = None,
     object_id: Word = None,
@@ -111,7 +113,11 @@ def parse_filter(
     source: Source | None = None,
     region: RegionCode = None,
 ) -> AuditFilter:
-    return AuditFilter(object, object_id, actor, action, source, region, *bounds)
+    """A site is found by its id and by its code: entries name it by either."""
+    object_ids: tuple[str, ...] | None = None if object_id is None else (object_id,)
+    if object is Audited.SITE and object_id is not None:
+        object_ids = await registry.both_idents(session, object_id)
+    return AuditFilter(object, object_ids, actor, action, source, region, *bounds)
 
 
 @router.get(

@@ -21,6 +21,7 @@ PAGES = {  # of the console, by what an entry is about
     Audited.CONTRACT: "/contracts/{id}",
     Audited.SITE: "/sites/{id}",
     Audited.INCIDENT: "/incidents/{id}",
+    Audited.MAINTENANCE: "/maintenance/{id}",
     Audited.PROVIDER: "/providers/{id}",
 }
 

@@ -137,6 +137,14 @@ async def get_site(
     return row[0], row[1]
 
 
+async def both_idents(session: AsyncSession, ident: str) -> tuple[str, ...]:
+    """Return id and code of the site that either names; `ident` alone where there is none."""
+    is_id = re.fullmatch(r"[0-9]{1,10}", ident) and int(ident) <= MAX_ID
+    query = select(Site.id, Site.code).where(Site.id == int(ident) if is_id else Site.code == ident)
+    row = (await session.execute(query)).one_or_none()
+    return (ident,) if row is None else (str(row.id), row.code)
+
+
 async def create_site(
     session: AsyncSession, body: SiteIn, *, caller: Caller, policy: AddressPolicy
 ) -> tuple[Site, SiteStatus]:

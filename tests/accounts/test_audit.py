@@ -16,6 +16,7 @@ from app.access.scope import Caller
 from app.accounts import audit_routes as routes
 from tests.access.browser import Browser, account
 from tests.conftest import Cast
+from tests.factories import register
 
 SARI = Caller(1, "Excel", Role.PROVINCE_ADMIN, "64", username="sari")
 
@@ -198,3 +199,17 @@ async def test_what_no_account_did_cannot_pass_for_one(cast: Cast) -> None:
         "/accounts", {"username": "token sari", "name": "x", "role": "viewer", "region_code": "64"}
     )
     assert refused.json()["errors"][0]["field"] == "username"
+
+
+async def test_a_sites_entries_are_found_by_its_id_and_by_its_code(cast: Cast) -> None:
+    """Its registration names its code, its agents its id."""
+    site = await register(cast, probe="push", host=None)
+    await cast.sari.patch(f"/sites/{site['id']}", {"notes": "kunci"})
+    assert (await cast.sari.post(f"/sites/{site['id']}/enrolment")).status_code in {200, 201}
+    found = [
+        [entry["action"] for entry in (await cast.sari.get(f"/audit?object=site&object_id={ident}")).json()["items"]]
+        for ident in (site["id"], site["code"])
+    ]
+    assert found[0] == found[1]
+    assert {"create", "change"} < set(found[0])
+    assert (await cast.sari.get("/audit?object=site&object_id=nonsense")).json()["items"] == []
