@@ -14,7 +14,7 @@ Window = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class CalendarDay:
     date: date
     in_month: bool
     windows: list[Window] = field(default_factory=list)
@@ -32,10 +32,10 @@ def period_of(first: date) -> Period:
     return Period(midnight(days[0][0]), midnight(days[-1][-1] + timedelta(days=1)))
 
 
-def month_weeks(first: date, windows: Iterable[Window]) -> list[list[Day]]:
+def month_weeks(first: date, windows: Iterable[Window]) -> list[list[CalendarDay]]:
     """Return the weeks of a month; each day has the windows that reach into it."""
     weeks = [
-        [Day(day, day.month == first.month) for day in week]
+        [CalendarDay(day, day.month == first.month) for day in week]
         for week in calendar.Calendar().monthdatescalendar(first.year, first.month)
     ]
     by_date = {day.date: day for week in weeks for day in week}

@@ -217,7 +217,7 @@ class IncidentDetail(IncidentOut):
     events: list[EventOut] = Field(description="every change, oldest first")
 
 
-class TicketOut(BaseModel):
+class IncidentTicketOut(BaseModel):
     """What to write to one provider of an incident."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [TICKET]})
@@ -236,4 +236,4 @@ class TicketsOut(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [TICKET]}]})
 
-    items: list[TicketOut]
+    items: list[IncidentTicketOut]

@@ -34,7 +34,7 @@ SPENT = (
 
 
 @dataclass(frozen=True, slots=True)
-class SiteBudget:
+class SiteSpending:
     site: Any  # id, code, name, village_code, technology
     budget: int  # bytes, like the others
     tests: int
@@ -61,7 +61,7 @@ async def list_budgets(
     month = month_of(now)
     budgets = [_budget(row, month, now) for row in await _rows(session, caller, region, month)]
     budgets.sort(key=lambda budget: (-budget.expected_pct, budget.site.code))
-    by_technology: dict[Technology, list[SiteBudget]] = defaultdict(list)
+    by_technology: dict[Technology, list[SiteSpending]] = defaultdict(list)
     for budget in budgets:
         by_technology[budget.site.technology].append(budget)
     return {
@@ -86,15 +86,15 @@ async def _rows(session: AsyncSession, caller: Caller, region: str | None, month
     return (await session.execute(query, {"month": month})).all()
 
 
-def _budget(row: Any, month: date, now: datetime) -> SiteBudget:
+def _budget(row: Any, month: date, now: datetime) -> SiteSpending:
     allowed = allowance(profiles()[row.technology], row.speed_budget_mb, pushes=row.probe is ProbeKind.PUSH)
     tests, push, requests = int(row.tests or 0), int(row.push or 0), row.requests or 0
     each = push / requests if requests >= MIN_REQUESTS else PUSH_BYTES
     to_come = allowed.pushes_bytes((month_end(month) - now).total_seconds(), each=each)
-    return SiteBudget(row, allowed.monthly_bytes, tests, push, tests + push + int(row.reserved or 0) + to_come)
+    return SiteSpending(row, allowed.monthly_bytes, tests, push, tests + push + int(row.reserved or 0) + to_come)
 
 
-def _sum(technology: Technology, budgets: Sequence[SiteBudget]) -> dict[str, Any]:
+def _sum(technology: Technology, budgets: Sequence[SiteSpending]) -> dict[str, Any]:
     return {
         "technology": technology,
         "sites": len(budgets),
@@ -105,7 +105,7 @@ def _sum(technology: Technology, budgets: Sequence[SiteBudget]) -> dict[str, Any
     }
 
 
-def _present(budget: SiteBudget) -> dict[str, Any]:
+def _present(budget: SiteSpending) -> dict[str, Any]:
     site = budget.site
     return {
         "site_id": site.id,
