@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import expect
 from starlette.routing import BaseRoute
 
+from tests.browser import steps
 from tests.browser.conftest import FAILING
 from tests.support.axe import grave_violations
 from tests.support.browser import (
@@ -18,7 +19,6 @@ from tests.support.browser import (
     Window,
     Windows,
 )
-from tests.support.demo_accounts import PASSWORD
 from tests.support.demo_process import Demo, wait_for
 from tests.support.pages import addresses
 
@@ -29,18 +29,76 @@ each_window = pytest.mark.parametrize(
 )
 
 
+WINDOWS = [DESKTOP, PHONE, DESKTOP_WITHOUT_JAVASCRIPT, PHONE_WITHOUT_JAVASCRIPT]
+each_window = pytest.mark.parametrize("window", WINDOWS, ids=lambda window: window.name)
+
+
 @each_window
 async def test_an_officer_signs_in_and_out(windows: Windows, window: Window) -> None:
     async with windows.open(window) as page:
         await page.goto("/console/me")
-        await expect(page.get_by_role("heading", name="Masuk")).to_be_visible()
-        await page.get_by_label("Nama pengguna").fill("ana")
-        await page.get_by_label("Kata sandi").fill(PASSWORD)
-        await page.get_by_role("button", name="Masuk").click()
+        await steps.sign_in(page, "ana")
         await expect(page.get_by_text("Kabupaten Paser (64.01)")).to_be_visible()
         await page.get_by_role("button", name="Keluar").click()
         await page.goto("/console/me")
         await expect(page.get_by_role("heading", name="Masuk")).to_be_visible()
+
+
+@each_window
+async def test_an_officer_registers_a_village(windows: Windows, window: Window, running: Demo, officer: Any) -> None:
+    name, host = f"Balai <script>alert({window.width})</script>", f"127.99.1.{1 + WINDOWS.index(window)}"
+    async with windows.open(window, state=officer) as page:
+        await steps.register(page, window, name=name, host=host)
+        await expect(page.locator("main")).to_contain_text(name)
+    [site] = [site for site in running.get("/sites", q=name, limit=10)["items"] if site["host"] == host]
+    assert (site["name"], site["village_code"], site["technology"]) == (name, steps.VILLAGE, "fiber")
+
+
+@each_window
+async def test_an_officer_imports_a_messy_workbook(
+    windows: Windows, window: Window, running: Demo, officer: Any
+) -> None:
+    hosts = f"127.99.2.{1 + WINDOWS.index(window)}", f"127.99.3.{1 + WINDOWS.index(window)}"
+    async with windows.open(window, state=officer) as page:
+        await steps.import_workbook(page, hosts=hosts)
+    sites = running.get("/sites", region=steps.IMPORTED, limit=100)["items"]
+    assert {site["host"] for site in sites} >= set(hosts)
+
+
+@each_window
+async def test_an_officer_acknowledges_incidents_at_once_and_gives_their_cause(
+    windows: Windows, window: Window, running: Demo, officer: Any
+) -> None:
+    await asyncio.to_thread(wait_for, lambda: len(running.get("/incidents", status="open")["items"]) > 1, 90)
+    async with windows.open(window, state=officer) as page:
+        ids = await steps.acknowledge(page, 2)
+    incidents = [running.get(f"/incidents/{number}") for number in ids]
+    assert [(one["status"], one["cause"], one["acknowledged_by"]) for one in incidents] == [
+        ("acknowledged", "power", "ana")
+    ] * 2
+
+
+@each_window
+async def test_an_officer_plans_maintenance(windows: Windows, window: Window, running: Demo, officer: Any) -> None:
+    title = f"Penggantian kabel utama, {window.name}"
+    async with windows.open(window, state=officer) as page:
+        await steps.plan_maintenance(page, title=title)
+        await expect(page.locator("main")).to_contain_text(title)
+    [planned] = [one for one in running.get("/maintenance", limit=100)["items"] if one["title"] == title]
+    assert (planned["region"], planned["started_at"][10:]) == (steps.SUBDISTRICT, "T02:00:00Z")
+
+
+async def test_a_neighbours_site_is_not_found(windows: Windows, running: Demo, officer: Any) -> None:
+    body = {"technology": "fiber", "provider": "iconplus", "probe": "icmp", "host": "127.99.4.1"}
+    answer = running.client.post("/sites", json={**body, "village_code": "64.02.05.2003"})
+    assert answer.status_code == 201, answer.text
+    async with windows.open(DESKTOP, state=officer) as page:
+        for path in ("", "/edit", "/why"):
+            response = await page.goto(f"/console/sites/{answer.json()['id']}{path}")
+            assert response is not None
+            assert response.status == 404
+            await expect(page.get_by_role("heading", name="Tidak ditemukan")).to_be_visible()
+    assert running.client.delete(f"/sites/{answer.json()['id']}").is_success
 
 
 async def test_an_outage_arrives_on_the_map_within_5_s_and_without_a_reload(
@@ -65,9 +123,7 @@ def is_down(running: Demo, name: str) -> bool:
 async def test_signing_out_ends_the_stream(windows: Windows, running: Demo) -> None:
     async with windows.open(DESKTOP) as page:
         await page.goto("/console")
-        await page.get_by_label("Nama pengguna").fill("ana")
-        await page.get_by_label("Kata sandi").fill(PASSWORD)
-        await page.get_by_role("button", name="Masuk").click()
+        await steps.sign_in(page, "ana")
         await asyncio.to_thread(wait_for, lambda: open_streams(running) == 1, 10)
         await page.get_by_role("button", name="Keluar").click()
         await asyncio.to_thread(wait_for, lambda: open_streams(running) == 0, 10)

@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
+from app.core.clock import utc_now
 from tests.support.demo_process import Demo
 
 ROOTS = {"", "console", "layar", "en", "kabupaten", "desa", "cari", "metode", "data"}
-NOT_HTML = re.compile(r".*(/stream|\{file\}|:path\})")
+NOT_HTML = re.compile(r".*(/stream|/report|\{file\}|:path\})")
 PARAMETER = re.compile(r"([^/]+)/\{[^}]+\}")
 
 
@@ -31,8 +33,9 @@ def _created(running: Demo, path: str, body: dict[str, Any]) -> Any:
 
 
 def _window(running: Demo) -> Any:
-    night = {"started_at": "2099-12-01T22:00:00+08:00", "ended_at": "2099-12-02T02:00:00+08:00"}
-    return _created(running, "/maintenance", {**night, "region": "64.01.01", "title": "Penggantian kabel utama"})
+    night = utc_now() + timedelta(days=30)
+    period = {"started_at": night.isoformat(), "ended_at": (night + timedelta(hours=4)).isoformat()}
+    return _created(running, "/maintenance", {**period, "region": "64.01.01", "title": "Penggantian kabel utama"})
 
 
 # What stands for a parameter, by the part of the path before it.
