@@ -5,11 +5,11 @@ STAMP := .venv/.installed
 DEV_STAMP := .venv/.dev
 JOBS ?= 4
 
-.PHONY: help install dev demo up test lint bench attack lock clean
+.PHONY: help install dev demo up test lint bench attack screenshots lock clean
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 install: $(STAMP)  ## make .venv with what the service needs (again only after the lock changed)
 
@@ -49,6 +49,9 @@ bench: dev  ## measure the echo engine and the stores (ARGS=...)
 
 attack: dev  ## requests that must not stop the service, thirty at once, at a demo (ARGS=import_bombs)
 	@$(BIN)/python -m tests.attack $(ARGS)
+
+screenshots: dev  ## every page, on a desktop and on a phone, from a demo, into var/screenshots (ARGS="/console /layar")
+	@$(BIN)/python -m tests.screenshots $(ARGS)
 
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"

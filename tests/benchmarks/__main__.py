@@ -13,6 +13,7 @@ from tests.benchmarks import (
     history,
     importing,
     ingest,
+    pages,
     polling,
     prometheus,
     public_page,
@@ -49,6 +50,7 @@ PARTS = {
     "throughput": throughput.main,
     "budget": budget.main,
     "faults": faults.main,
+    "pages": pages.main,
 }
 
 

@@ -97,7 +97,7 @@ def demo(folder: Path, script: str | None = None, *, history: str | None = None,
     process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
     running = Demo(process, folder, port, ingest_port)
     try:
-        running.wait_until_ready()
+        running.wait_until_ready(120 if history is None else 900)
         yield running
     finally:
         running.stop()
