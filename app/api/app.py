@@ -38,7 +38,6 @@ from app.contracts.sla_routes import router as sla
 from app.diagnoses.routes import router as diagnoses
 from app.explaining.routes import router as explaining
 from app.exporting.routes import router as exporting
-from app.importing.concurrency import AccountQueues
 from app.importing.routes import router as importing
 from app.incidents.routes import router as incidents
 from app.judging.routes import router as judging
@@ -70,6 +69,7 @@ from app.system.routes import router as system
 from app.throughput.routes import router as throughputs
 from app.throughput.speedtest_routes import router as speedtests
 from app.web import problem_details
+from app.web.account_queues import AccountQueues
 from app.web.caller_cache import CallerCache
 from app.web.params import check_parameters
 from app.web.security_headers import SecurityHeaders
@@ -157,7 +157,8 @@ def _create_state(app: FastAPI) -> None:
     settings: Settings = app.state.settings
     app.state.policy = settings.probe_policy
     app.state.callers = CallerCache()
-    app.state.imports = AccountQueues()
+    app.state.imports = AccountQueues(at_once=1, queued=5, retry_after_s=30)
+    app.state.pages = AccountQueues(at_once=4, queued=40, retry_after_s=5)  # of the console
     app.state.metrics = CollectorRegistry()
     app.state.snapshot = Snapshot(refresh_s=settings.status.refresh_s)
     app.state.status_renderer = StatusRenderer(app.state.snapshot)

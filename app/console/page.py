@@ -1,7 +1,7 @@
 """What each page of the console begins with: who is signed in, the API as that caller, and how to answer."""
 
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +26,7 @@ from app.pages.environment import render
 from app.pages.responses import html_page, language_link, language_of, remember_language
 from app.pages.texts import text
 from app.status.snapshot import Snapshot
+from app.web.account_queues import AccountQueues
 from app.web.auth import CSRF_HEADER
 from app.web.caller_cache import SAFE_METHODS, CallerCache
 from app.web.credentials import COOKIE, find_credential
@@ -97,8 +98,11 @@ class ConsoleRequest:
         return RedirectResponse(f"{base_of(self.request)}{ROOT}{path}{mark}", 303, headers=PRIVATE)
 
 
-async def open_console(request: Request) -> ConsoleRequest:
-    """Raises NotSignedIn, and PasswordChangeRequired: ConsoleRoute then shows the page for signing in, or for that."""
+async def open_console(request: Request) -> AsyncIterator[ConsoleRequest]:
+    """Yield a request that has its turn among the account's own: a page is many calls of the API.
+
+    Raises NotSignedIn, and PasswordChangeRequired: ConsoleRoute then shows the page for signing in, or for that.
+    """
     credential = find_credential(request.scope)
     if credential is None or credential.kind is not CredentialKind.SESSION:
         raise NotSignedIn
@@ -110,10 +114,12 @@ async def open_console(request: Request) -> ConsoleRequest:
     csrf_token = sessions.csrf_token(request.cookies[COOKIE])
     snapshot: Snapshot = request.app.state.snapshot
     version = str(snapshot.version) if snapshot.loaded else ""
-    return ConsoleRequest(request, caller, language, csrf_token, client_of(request, language), version)
+    pages: AccountQueues = request.app.state.pages
+    async with pages.hold(caller):
+        yield ConsoleRequest(request, caller, language, csrf_token, client_of(request, language), version)
 
 
-Console = Annotated[ConsoleRequest, Depends(open_console)]
+Console = Annotated[ConsoleRequest, Depends(open_console, scope="function")]
 
 
 def client_of(request: Request, language: str) -> ApiClient:

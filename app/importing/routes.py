@@ -16,12 +16,13 @@ from app.core.errors import Fault, Invalid
 from app.core.tabular import XLSX_TYPE, attachment_headers
 from app.importing import kept_uploads, limited_process, report, report_content, response, sheets, store
 from app.importing import upload as uploads
-from app.importing.concurrency import AccountQueues, run_in_thread
+from app.importing.concurrency import run_in_thread
 from app.importing.schemas import ImportOut
 from app.importing.sheets import ParsedFile
 from app.importing.store import ImportResult, SourceFile
 from app.importing.upload import Upload
 from app.postgres.engine import transaction
+from app.web.account_queues import AccountQueues
 from app.web.deps import Writer
 from app.web.idempotency import Idempotency, IdempotencyKey
 from app.web.problem_details import problems

@@ -2,9 +2,11 @@ import html
 import json
 from collections.abc import Callable
 
+from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Role
+from app.web.account_queues import AccountQueues
 from tests.access.browser import OTHER, PASSWORD, account
 from tests.support.console import Visitor
 
@@ -115,3 +117,12 @@ async def test_an_unknown_page_is_a_page_that_says_so(officer: Visitor) -> None:
     assert (await officer.post("/console/nothing/here")).status == 404
     assert "alamatnya salah ketik" in page.text
     assert page.response.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
+
+
+async def test_pages_beyond_an_accounts_queue_are_refused_by_a_page_that_says_to_try_again(
+    app: FastAPI, officer: Visitor
+) -> None:
+    app.state.pages = AccountQueues(at_once=1, queued=0, retry_after_s=5)
+    page = await officer.get("/console/me")
+    assert (page.status, page.response.headers["retry-after"]) == (429, "5")
+    assert "Coba lagi sebentar lagi" in page.text

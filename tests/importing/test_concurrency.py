@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -18,10 +17,10 @@ from app.contracts import assignment_changes
 from app.contracts import store as contracts
 from app.contracts.assignment_schemas import SiteAssignmentsIn
 from app.contracts.schemas import ContractIn, ContractPatch
-from app.core.errors import Invalid, TooManyRequests
+from app.core.errors import Invalid
 from app.importing import report_content, sheets
 from app.importing import store as importing
-from app.importing.concurrency import MAX_QUEUED, AccountQueues, run_in_thread
+from app.importing.concurrency import run_in_thread
 from app.importing.report_content import ReportContent
 from app.importing.store import ImportResult, SourceFile
 from app.postgres.engine import Sessions, open_engine, open_sessions, transaction
@@ -173,41 +172,6 @@ async def test_imports_do_not_block_the_default_threads() -> None:
     finally:
         over.set()
         await asyncio.gather(*imports)
-
-
-async def test_an_accounts_imports_run_one_at_a_time_and_delay_no_other_account() -> None:
-    queues, running, most = AccountQueues(), dict[str, int](), dict[str, int]()
-
-    async def hold(caller: Caller, name: str) -> None:
-        async with queues.hold(caller):
-            for key in (name, "all"):
-                running[key] = running.get(key, 0) + 1
-                most[key] = max(most.get(key, 0), running[key])
-            await asyncio.sleep(0.01)
-            for key in (name, "all"):
-                running[key] -= 1
-
-    ana = replace(SARI, token_id=2, account_id=7)
-    same_ana = replace(SARI, token_id=3, account_id=7)  # by another token
-    ben = replace(SARI, token_id=4)
-    await asyncio.gather(*(hold(caller, name) for caller, name in ((ana, "ana"), (same_ana, "ana"), (ben, "ben")) * 2))
-    assert most == {"ana": 1, "ben": 1, "all": 2}
-
-
-async def test_more_imports_of_an_account_than_may_queue_are_refused_and_the_next_fits_again() -> None:
-    queues, over = AccountQueues(), asyncio.Event()
-
-    async def hold() -> None:
-        async with queues.hold(SARI):
-            await over.wait()
-
-    queued = [asyncio.create_task(hold()) for _ in range(MAX_QUEUED)]
-    await asyncio.sleep(0)
-    with pytest.raises(TooManyRequests):
-        await hold()
-    over.set()
-    await asyncio.gather(*queued)
-    await hold()
 
 
 async def test_registrations_proceed_while_the_report_of_an_import_is_rendered(
