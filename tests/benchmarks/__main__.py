@@ -25,6 +25,7 @@ from tests.benchmarks import (
     streams,
     throughput,
     truth_run,
+    viewers,
 )
 
 PARTS = {
@@ -51,6 +52,7 @@ PARTS = {
     "budget": budget.main,
     "faults": faults.main,
     "pages": pages.main,
+    "viewers": viewers.main,
 }
 
 
