@@ -1,5 +1,6 @@
 """What the pages of a region and of a provider both show: uptime by day, latency and speed by technology."""
 
+from collections import defaultdict
 from typing import Any
 
 from app.console import choices
@@ -29,6 +30,14 @@ async def load_aggregates(
 def technologies_of(ranking: dict[str, Any]) -> list[str]:
     """Return the technologies that were in service in the period of a ranking."""
     return list(dict.fromkeys(entry["technology"] for entry in [*ranking["items"], *ranking["unranked"]]))
+
+
+def by_technology(ranking: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the entries of each technology, inside of which alone a rank means something: the ranked, then others."""
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for entry in (*ranking["items"], *ranking["unranked"]):
+        groups[entry["technology"]].append(entry)
+    return sorted(groups.items())
 
 
 async def filter_choices(console: ConsoleRequest, **asked: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import Response
 
-from app.console.aggregates import filter_choices, load_aggregates, technologies_of
+from app.console.aggregates import by_technology, filter_choices, load_aggregates, technologies_of
 from app.console.api_client import ApiProblem
 from app.console.forms import Form
 from app.console.page import Console, ConsoleRequest, page_router
@@ -78,14 +78,6 @@ async def change_provider(console: Console, provider_id: str) -> Response:
             "provider_form.html", status=problem.status, problem=problem, provider=provider, values=form
         )
     return console.redirect(f"/providers/{provider_id}", notice="saved")
-
-
-def by_technology(ranking: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Return the entries of a ranking by technology: the ranked by rank, then those of which too little is known."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for entry in [*ranking["items"], *ranking["unranked"]]:
-        groups.setdefault(entry["technology"], []).append(entry)
-    return groups
 
 
 def _named(form: Form) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """What *Hari ini* shows of a scope: read from the API, and put in the order in which an officer needs it. No HTML."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from app.console.aggregates import by_technology
 from app.console.api_client import ApiClient
 from app.core.clock import midnight, today, utc_now
 from app.registry import regions
@@ -120,14 +120,6 @@ def within_a_day(rows: Iterable[Row], name: str) -> list[Row]:
     """Return the rows whose moment `name` is not older than 24 hours."""
     since = utc_now() - timedelta(hours=24)
     return [row for row in rows if datetime.fromisoformat(row[name]) >= since]
-
-
-def by_technology(ranking: Row) -> list[tuple[str, list[Row]]]:
-    """Return the providers of each technology: a rank means something only inside of one."""
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for entry in (*ranking["items"], *ranking["unranked"]):
-        groups[entry["technology"]].append(entry)
-    return sorted(groups.items())
 
 
 def blinded(items: Iterable[Row]) -> list[Row]:
