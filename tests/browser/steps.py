@@ -1,17 +1,18 @@
 """What an officer does in the console, in any window: by labels of fields where scripts help, by buttons where not."""
 
 import re
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from playwright.async_api import FilePayload, Page, expect
 
-from app.core.clock import to_wita, utc_now
 from tests.support.browser import Window
 from tests.support.demo_accounts import PASSWORD
 from tests.support.imports import workbook
 
 SUBDISTRICT, VILLAGE, IMPORTED = "64.01.01", "64.01.01.2010", "64.01.01.2009"
+
+STORED = "() => JSON.stringify({...localStorage})"
 
 
 def field(page: Page, name: str) -> Any:
@@ -23,6 +24,13 @@ async def sign_in(page: Page, username: str) -> None:
     await page.get_by_label("Nama pengguna").fill(username)
     await page.get_by_label("Kata sandi").fill(PASSWORD)
     await page.get_by_role("button", name="Masuk").click()
+
+
+async def open_form(page: Page, username: str) -> None:
+    """Sign in, to the form that registers a site."""
+    await page.goto("/console/sign-in?next=/console/sites/new")
+    await sign_in(page, username)
+    await page.wait_for_url("**/console/sites/new")
 
 
 async def register(page: Page, window: Window, *, name: str, host: str) -> None:
@@ -80,8 +88,7 @@ async def acknowledge(page: Page, count: int) -> list[str]:
     return ids
 
 
-async def plan_maintenance(page: Page, *, title: str) -> None:
-    day = to_wita(utc_now() + timedelta(days=3))
+async def plan_maintenance(page: Page, *, title: str, day: datetime) -> None:
     await page.goto("/console/maintenance/new")
     await field(page, "title").fill(title)
     await field(page, "started_at").fill(f"{day:%Y-%m-%d}T10:00")
