@@ -129,6 +129,17 @@ async def test_a_quiet_district_is_told_so_and_an_empty_one_what_to_do(
     assert "No incident lasts." in said(page, "incidents")
 
 
+async def test_that_nothing_is_down_is_not_said_of_what_is_unknown(
+    neighbour: Visitor, app: FastAPI, scenario: IncidentScenario, session: AsyncSession
+) -> None:
+    await judge(session, await scenario.site(village_code=BERAU_VILLAGE), "unknown")
+    page = await look(neighbour, app)
+    told = "Tidak ada titik akses yang diketahui putus di Kabupaten Berau; keadaan 1 dari 1 tidak diketahui."
+    assert told in said(page, "now")
+    assert page.tree.xpath('string(//*[@id="now"]/@class)') == "notice warn"
+    assert told in (await neighbour.get("/layar")).text
+
+
 async def test_readers_of_one_scope_share_what_was_made_of_a_version(
     province: Visitor,
     visitor: Open,
