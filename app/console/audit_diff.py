@@ -39,6 +39,18 @@ INDONESIAN: Mapping[str, str] = {column.field: column.indonesian for column in S
     "sites": "Titik akses",
     "terms": "Ketentuan",
     "cancelled_at": "Dibatalkan",
+    "cause_confirmed_by": "Penyebab ditetapkan oleh",
+    "cause_confirmed_at": "Penyebab ditetapkan",
+    "acknowledged_by": "Ditangani oleh",
+    "acknowledged_at": "Ditangani",
+    "note_id": "Nomor catatan",
+    "audience": "Untuk penyedia",
+    "kind": "Jenis",
+    "device_token_id": "Nomor token agen",
+    "device_token_ids": "Nomor token agen",
+    "device_tokens": "Token agen",
+    "enrolment_id": "Nomor pendaftaran perangkat",
+    "codes": "Kode",
 }
 WORDS = {name: name for name in (*CHOICE_WORDS, "role", "cause")} | {"status": "incident_status"}  # by field
 YES_NO = {"id": ("tidak", "ya"), "en": ("no", "yes")}
