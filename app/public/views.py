@@ -1,5 +1,6 @@
 """What each page shows, from a snapshot: regions with their names, counts, percentages and days. Pure."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from app.registry import regions
 from app.registry.models import State
 
 MAX_FOUND = 50
+KINDS_OF_PLACE = {"desa", "kelurahan", "kel", "kecamatan", "kec", "kabupaten", "kab", "village"}
 NO_DAYS = RegionDays()
 
 
@@ -112,15 +114,25 @@ def villages_by_subdistrict(snapshot: PublicSnapshot, district: str) -> list[tup
     ]
 
 
+@cache
+def _place(code: str) -> str:
+    """Return a village's name, kecamatan and district in one line, case folded."""
+    rows = region_rows()
+    return ", ".join(rows[of]["name"] for of in (code, rows[code]["parent_code"], code[:5])).casefold()
+
+
 def find_villages(snapshot: PublicSnapshot, q: str, district: str = "") -> Sequence[VillageView]:
-    """Return up to MAX_FOUND + 1 villages with `q` in name, kecamatan or code, sorted by how well it fits."""
-    wanted = " ".join(q.casefold().split())
+    """Return up to MAX_FOUND + 1 villages with every word of `q` in name, kecamatan or district, or with that code.
+
+    Words for the kind of place ("desa", "kec.") are left out. Those whose name fits come first.
+    """
+    words = [word for word in re.findall(r"[^\s,;/]+", q.casefold()) if word.rstrip(".") not in KINDS_OF_PLACE]
+    wanted = " ".join(words)
     if not wanted:
         return []
     found = []
     for code in villages():
-        row = region_rows()[code]
-        name, subdistrict = row["name"].casefold(), region_rows()[row["parent_code"]]["name"].casefold()
-        if code.startswith(district) and (wanted in name or wanted in subdistrict or code.startswith(wanted)):
-            found.append((not name.startswith(wanted), wanted not in name, code))
+        name, place = region_rows()[code]["name"].casefold(), _place(code)
+        if code.startswith(district) and (all(word in place for word in words) or code.startswith(wanted)):
+            found.append((not name.startswith(wanted), wanted not in name, words[0] not in name, code))
     return [village_view(snapshot, code) for *_, code in sorted(found)[: MAX_FOUND + 1]]

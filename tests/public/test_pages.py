@@ -74,6 +74,8 @@ async def test_what_nobody_measured_is_said_and_not_guessed(app: FastAPI, cast: 
     publish(app)
     async with visitor(app) as client:
         said = await words(client, f"/desa/{VILLAGE}")
+        home = await words(client, "/")
+    assert "normal di 0 dari 1 desa yang memilikinya. Di 1 desa lainnya belum terpantau: berjalan atau putus" in home
     assert "Saat ini: belum terpantau sejak" in said
     assert "normal 1 dari 10 hari, 9 hari belum cukup terpantau" in said
     assert "dari 30 hari terakhir, 10% terpantau" in said
@@ -98,6 +100,8 @@ async def test_the_province_its_districts_and_their_villages(app: FastAPI, cast:
         assert "putus" in district
         found = await words(client, "/cari", q="muara badak u")
         assert f"{NAME}, Kecamatan Muara Badak, Kabupaten Kutai Kartanegara: normal" in found
+        for query in ("Desa Muara Badak Ulu", "badak ulu, kutai kartanegara", "ulu kec. muara badak", "64.02.05.2003"):
+            assert f"{NAME}, Kecamatan Muara Badak" in await words(client, "/cari", q=query), query
         assert NAME not in await words(client, "/cari", q="muara badak u", kabupaten="64.03")
         assert "Tidak ada desa" in await words(client, "/cari", q="<script>" * 200)
         for path in ("/metode", "/data", "/en/metode", "/en/data", "/en", "/en/kabupaten/64.02"):
