@@ -12,13 +12,13 @@ from app.charts.words import ChartWords
 
 QUIET = ("unknown", "up")  # names of districts may cover these
 BOTTOM_FIRST = ("unknown", "up", "degraded", "unreachable", "down")
-CIRCLE, TRIANGLE, SQUARE, DIAMOND = (
+CIRCLE, DIAMOND, BAR, SQUARE = (
     "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
-    "m0-6l6 10h-12z",
-    "m-5-5h10v10h-10z",
-    "m0-9l9 9-9 9-9-9z",
+    "m0-7l7 7-7 7-7-7z",
+    "m-8-3h16v6h-16z",
+    "m-7-7h14v14h-14z",
 )
-SHAPES = {"unknown": CIRCLE, "up": CIRCLE, "degraded": TRIANGLE, "unreachable": SQUARE, "down": DIAMOND}
+SHAPES = {"unknown": CIRCLE, "up": CIRCLE, "degraded": DIAMOND, "unreachable": BAR, "down": SQUARE}  # as badges have
 
 
 class Dot(NamedTuple):

@@ -1,5 +1,6 @@
 import re
 from datetime import UTC, datetime
+from importlib.resources import files
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.charts.keys import dot_key, uptime_key
-from app.charts.map_dots import BOTTOM_FIRST, Dot
+from app.charts.map_dots import BAR, BOTTOM_FIRST, DIAMOND, SHAPES, SQUARE, Dot
 from app.charts.maps import Choice, District, district_map, province_map, two_lines, whole
 from app.charts.outlines import Point, distance_to_segment, douglas_peucker, fit, read_outlines, simplified
 from app.registry.geojson import district_outlines
@@ -77,6 +78,14 @@ def test_dots_lie_in_the_map_and_those_that_are_down_on_top() -> None:
     assert "Null" not in province_map(district_outlines(), DISTRICTS, [outside], label="x", words=WORDS)
 
 
+def test_a_state_has_the_shape_on_the_map_that_it_has_in_words_beside_it() -> None:
+    badges = files("app.pages").joinpath("static/css/base.css").read_text()
+    assert ".state.s-degraded::before { border-radius: 0; transform: rotate(45deg); }" in badges
+    assert ".state.s-down::before { border-radius: 0; }" in badges
+    assert ".state.s-unreachable::before { border-radius: 0; height: .25em; }" in badges
+    assert (SHAPES["degraded"], SHAPES["down"], SHAPES["unreachable"]) == (DIAMOND, SQUARE, BAR)
+
+
 def test_what_users_typed_stays_text() -> None:
     dots = [Dot(116.5, 0.1, HOSTILE, "down", SINCE, '/x"onclick="y'), Dot(116.6, 0.1, HOSTILE, "up")]
     districts = [District("64.02", HOSTILE, None, HOSTILE, '"><b>')]
@@ -84,7 +93,7 @@ def test_what_users_typed_stays_text() -> None:
     root = parsed(svg)
     assert "<script" not in svg
     assert root.attrib["aria-label"] == HOSTILE
-    assert f"putus: {HOSTILE}, sejak 24 November 2026 21.31 WITA" in titles(root)
+    assert f"putus: \u2068{HOSTILE}\u2069, sejak 24 November 2026 21.31 WITA" in titles(root)
     assert f"normal: {HOSTILE}" in titles(root)
     assert links(root) == ['"><b>', '/x"onclick="y']
     assert not any(name.startswith("on") for part in root.iter() for name in part.attrib)
