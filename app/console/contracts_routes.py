@@ -126,6 +126,7 @@ async def _contract_page(
         status=problem.status if problem else 200,
         problem=problem,
         contract=contract,
+        provider_name=dict(await choices.providers(console)).get(contract["provider"], contract["provider"]),
         sites=sites,
         months=[(month, answer["totals"]["all"]) for month, answer in zip(months, answers, strict=True)],
         asked={"region": region},

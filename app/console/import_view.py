@@ -27,6 +27,7 @@ class RowView:
     cells: list[CellView]
     errors: list[Fault]  # those of no column that is shown
     warnings: list[Fault]
+    wrong_columns: list[str] = field(default_factory=list)  # where to look, for a table wider than the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def _row(row: Mapping[str, Any], columns: Mapping[str, str]) -> RowView:
         _place(fault, cells, shown).errors.append(fault)
     for fault in row["warnings"]:
         _place(fault, cells, shown).warnings.append(fault)
+    shown.wrong_columns = [header for header, cell in cells.items() if cell.errors]
     return shown
 
 

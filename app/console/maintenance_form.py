@@ -9,9 +9,11 @@ SCOPE = ("site", "region", "provider")
 FIELDS = ("started_at", "ended_at", "title", "reason", *SCOPE)
 
 
-def new_window(form: Mapping[str, str]) -> dict[str, Any]:
-    """Return the body of a POST: only what was filled in."""
+def new_window(form: Mapping[str, str], own_region: str) -> dict[str, Any]:
+    """Return the body of a POST: only what was filled in; with a site, not the region that the form began with."""
     texts = {name: form[name] for name in ("title", "reason", *SCOPE) if form.get(name)}
+    if "site" in texts and texts.get("region") == own_region:
+        del texts["region"]
     return texts | _times(form)
 
 

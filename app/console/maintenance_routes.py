@@ -72,7 +72,7 @@ async def show_new_window(console: Console) -> Response:
 async def plan_window(console: Console) -> Response:
     """Preview the window, or plan it."""
     form = await console.form()
-    body = maintenance_form.new_window(form)
+    body = maintenance_form.new_window(form, console.caller.region_code)
     try:
         if form.get("do") == "preview":
             preview = await console.api.post("/maintenance/preview", {"title": "–"} | body)

@@ -17,6 +17,7 @@ from app.charts.throughput_bars import read_tests, throughput_bars
 from app.console.page import ROOT, ConsoleRequest, base_of
 from app.core.clock import midnight
 from app.core.errors import Fault, Invalid
+from app.core.periods import parse_month
 from app.pages.chart_words import chart_words
 from app.pages.formats import as_moment
 
@@ -27,7 +28,7 @@ SPEED_PERIODS = {"24h": "30d", "7d": "30d"}  # speed is tested less often than t
 
 @dataclass(frozen=True, slots=True)
 class ChosenPeriod:
-    """`name`: of STEPS, "" for one day; `params`: as the API takes them."""
+    """`name`: of STEPS, or a month such as 2026-11; "" for one day; `params`: as the API takes them."""
 
     name: str
     params: dict[str, str]
@@ -49,10 +50,10 @@ class History:
 
 
 def choose_period(period: str, day: str) -> ChosenPeriod:
-    """Return one of the tabs' periods, or a day of WITA. Raises Invalid for anything else."""
+    """Return one of the tabs' periods, a month, or a day of WITA. Raises Invalid for anything else."""
     if day:
         return _one_day(day)
-    if period not in STEPS:
+    if period not in STEPS and parse_month(period) is None:
         raise Invalid(
             Fault(
                 "period",
@@ -62,7 +63,7 @@ def choose_period(period: str, day: str) -> ChosenPeriod:
                 values={"given": period[:40]},
             )
         )
-    return ChosenPeriod(period, {"period": period}, STEPS[period])
+    return ChosenPeriod(period, {"period": period}, STEPS.get(period, "day"))
 
 
 def _one_day(text: str) -> ChosenPeriod:

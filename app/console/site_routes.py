@@ -1,6 +1,6 @@
 """One site: what is known of it, why we say so, and what may be done about it."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from fastapi import Response
@@ -8,7 +8,8 @@ from fastapi import Response
 from app.console import site_history
 from app.console.api_client import ApiProblem
 from app.console.page import ROOT, Console, ConsoleRequest, base_of, page_router
-from app.core.clock import to_wita, utc_now
+from app.core.clock import to_wita, today, utc_now
+from app.core.periods import parse_month
 from app.pages.formats import as_moment
 
 router = page_router()
@@ -35,7 +36,7 @@ async def _site_page(console: ConsoleRequest, ident: str, chosen: site_history.C
     now = await console.api.get(f"{path}/explanation", around_s=0)
     profile = now["profile"]
     provider = await console.api.get(f"/providers/{site['provider']}")
-    month = f"{to_wita(utc_now()):%Y-%m}"
+    month = chosen.name if parse_month(chosen.name) else f"{today():%Y-%m}"
     return console.page(
         "site.html",
         **_addresses(console, site),
@@ -50,6 +51,7 @@ async def _site_page(console: ConsoleRequest, ident: str, chosen: site_history.C
         contracts=(await console.api.get(f"{path}/contracts"))["items"],
         verdicts=await _verdicts(console, path, month),
         month=month,
+        month_before=f"{date.fromisoformat(f'{month}-01') - timedelta(days=1):%Y-%m}",
         device=await console.api.get(f"{path}/device"),
         parent=await _parent(console, site),
         neighbours=await _neighbours(console, site),
@@ -60,7 +62,7 @@ async def _site_page(console: ConsoleRequest, ident: str, chosen: site_history.C
 
 
 async def _verdicts(console: ConsoleRequest, path: str, month: str) -> list[dict[str, Any]]:
-    """Return what the contracts say of the running month."""
+    """Return what the contracts say of a month."""
     total = (await console.api.get(f"{path}/uptime", period=month, step="month"))["total"]
     if total["contracts"]:
         return list(total["contracts"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from app.core.clock import to_wita
 from app.core.errors import Fault
 from app.incidents.members import Member
 from app.incidents.models import Incident, IncidentStatus, jsonable
@@ -46,7 +47,11 @@ def plan_change(
 
 
 def find_faults(incident: Incident, patch: Mapping[str, Any], now: datetime) -> Iterator[Fault]:
-    values = {"id": incident.id, "into": incident.merged_into, "ended_at": jsonable(incident.ended_at)}
+    values = {
+        "id": incident.id,
+        "into": incident.merged_into,
+        "ended_at": f"{to_wita(incident.ended_at):%Y-%m-%d %H:%M} WITA" if incident.ended_at else None,
+    }
     if "status" in patch and patch["status"] is not incident.status:
         yield from _status_faults(incident, patch["status"], values)
     if "cause" in patch and incident.status is IncidentStatus.WITHDRAWN:

@@ -66,13 +66,23 @@ async def test_the_months_list_says_who_missed_by_how_much_and_filters_by_it(
     missed = await officer.get(f"/console/sla?period={day(2):%Y-%m}&verdict=missed")
     assert [link.text_content() for link in missed.tree.xpath("//tbody//td[1]/a")] == ["Yang putus"]
     assert "belum ditutup" in missed.text
+    [outages] = missed.tree.xpath('//a[text()="Putus layanannya"]/@href')
+    month = await officer.get(outages)
+    assert month.status == 200
+    assert "Tidak tercapai" in month.text, "the site's page says the verdict of the month that was asked for"
+    [before] = month.tree.xpath('//a[starts-with(text(), "Capaian ")][contains(@href, "period=")]/@href')
+    assert before < outages
+    assert (await officer.get(before)).status == 200
 
 
 async def test_an_officer_of_a_district_reads_contracts_and_writes_none(cast: Cast, officer: Visitor) -> None:
     made = (await cast.sari.post("/contracts", {**FIELDS, "sla_target_pct": 99.5})).json()
     page = await officer.get(f"/console/contracts/{made['id']}")
     assert FIELDS["number"] in page.text
-    assert not page.tree.xpath('//a[contains(@href, "/edit")]')
+    assert not page.tree.xpath('//a[contains(@href, "/edit") or contains(@href, "/audit")]'), (
+        "no link to what is refused"
+    )
+    assert "Telkom WMS" in page.text
     assert (await officer.post(f"/console/contracts/{made['id']}/edit", FIELDS)).status == 403
 
 

@@ -39,6 +39,10 @@ async def test_wrong_cells_are_marked_in_their_place_and_the_right_rows_written(
     marked = page.tree.xpath('//table[contains(@class, "verdicts")]//td[@class="wrong"]')
     assert [cell.xpath("bdi")[0].text for cell in marked] == ["kabel", "10.0.0.1"]
     assert "serat optik" in marked[0].text_content()
+    [outcome] = page.tree.xpath('//td[@class="outcome"]')
+    assert [header.text for header in outcome.xpath("span/bdi")] == ["Teknologi", "Alamat IP atau host"], (
+        "which cells, however far right"
+    )
     assert "<script>x" not in page.response.text
     everything = await officer.get(f"{page.response.url.path}?{page.response.url.query.decode()}&show=all")
     assert "198.51.100.20" in everything.text

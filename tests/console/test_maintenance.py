@@ -70,6 +70,8 @@ async def test_what_is_wrong_stands_beside_its_field_and_a_late_window_needs_a_r
     page = await officer.follow(await officer.submit(refused, NEW, do="plan", reason="baru dilaporkan"))
     assert "diumumkan terlambat" in page.text
     assert (await plan(officer, region="64.03")).status == 403
+    alone = await plan(officer, site="64.02.05.2003-01", do="plan")
+    assert "64.02.05.2003-01" in (await officer.follow(alone)).text, "the site, not the region it began with"
     read = await reader.get("/console/maintenance")
     assert "Rencanakan pemeliharaan" not in read.text
     assert (await reader.get(NEW)).status == 403

@@ -111,6 +111,7 @@ async def test_the_page_of_a_site_shows_state_history_contract_and_what_is_aroun
     for words in ("Normal sejak", "data terpantau", "Tetangga", "Pak Dul", "0812-000"):
         assert words in week.text, words
     assert week.tree.xpath(f'//svg//a[starts-with(@href, "/console/sites/{site}/why?at=")]')
+    assert not week.tree.xpath('//a[contains(@href, "/audit")]'), "the audit trail is the admins'"
     assert "Pak Dul" not in week.tree.xpath("//title")[0].text_content()
     assert "Pak Dul" not in (await reader.get(f"/console/sites/{site}")).text
     one_day = await officer.get(f"/console/sites/{site}?day={day(2).date() + timedelta(days=1)}")

@@ -87,7 +87,8 @@ async def test_counts_regions_providers_and_changes_are_those_of_the_scope(
     assert "Kabupaten Kutai Kartanegara3 2000" in said(whole, "regions")
     assert "Kabupaten Berau1 1000" in said(whole, "regions")
     assert "Liang" in said(own, "changes"), "it recovered"
-    assert "Pulih (1)" in said(own, "changes")
+    [recovered] = own.tree.xpath('//*[@id="changes"]//a[text()="Pulih (1)"]/@href')
+    assert "Liang" in (await officer.get(recovered)).text
     fresh = await register(scenario.cast, village_code=BERAU_VILLAGE, name="Baru <i>", host="198.51.100.77")
     await publish(app)
     app.state.scope_cache = ScopeCache()  # as some minutes later
