@@ -124,6 +124,7 @@ def _entry(name: EntryFields, key: GroupKey, sites: int, tally: Tally, verdicts:
         "outages": tally.outages,
         "longest_outage_s": tally.longest_outage_s,
         "down_s": tally.seconds["down"],
+        "unreachable_s": tally.seconds["unreachable"],
         "verdicts": count_verdicts(verdicts),
     }
 

@@ -24,6 +24,7 @@ RANKED: dict[str, Any] = {
     "outages": 3,
     "longest_outage_s": 9120,
     "down_s": 15220,
+    "unreachable_s": 0,
     "verdicts": ONE_MISSED,
 }
 UNRANKED: dict[str, Any] = {
@@ -71,6 +72,7 @@ class RankingEntry(BaseModel):
     outages: int
     longest_outage_s: int
     down_s: int
+    unreachable_s: int = Field(description="seconds that what it hangs on was down: uptime counts them as it does down_s")
     verdicts: VerdictCounts = Field(description="how many of its sites met their contracts, as in /sla")
 
 

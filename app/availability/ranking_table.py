@@ -22,6 +22,7 @@ FIGURES = (
     OUTAGES,
     LONGEST_OUTAGE,
     Column("down_s", "Putus", "Down", SECONDS),
+    Column("unreachable_s", "Induk putus", "Unreachable", SECONDS),
     *VERDICT_COUNTS,
     Column(
         "reason",

@@ -134,3 +134,10 @@ async def test_a_ranking_of_one_provider_counts_its_own_sites_alone(session: Asy
         assert (provider["code"], provider["down_s"]) == ("iconplus", 7200)
     wrong = await cast.sari.get("/ranking?by=site&provider=iconpuls")
     assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "unknown_provider")
+
+
+async def test_seconds_behind_a_tower_that_was_down_stand_beside_those_down(session: AsyncSession, cast: Cast) -> None:
+    await site_since(session, cast, day(4), (day(2, 3), "unreachable"), (day(2, 4), "up"))
+    await count(session)
+    [entry] = (await rank(cast, by="site"))["items"]
+    assert (entry["uptime_pct"], entry["down_s"], entry["unreachable_s"]) == (97.916, 0, 3600)

@@ -83,3 +83,10 @@ async def test_the_province_registers_and_renames_a_provider(province: Visitor, 
     form = await province.get(made.response.headers["location"].split("?")[0] + "/edit")
     assert form.form("")["aliases"].split() == ["DesaNet", "PT", "Desa", "Net"]
     assert (await officer.post("/console/providers/new", {"slug": "x", "name": "X"})).status == 403
+
+
+async def test_a_rank_says_what_part_of_its_time_the_tower_was_down(
+    province: Visitor, session: AsyncSession, cast: Cast
+) -> None:
+    await site_since(session, cast, day(4), (day(2, 3), "unreachable"), (day(2, 4), "up"))
+    assert "0 detik + 1 jam induk putus" in (await province.get("/console/ranking?period=7d")).text
