@@ -72,7 +72,7 @@ class RankingEntry(BaseModel):
     outages: int
     longest_outage_s: int
     down_s: int
-    unreachable_s: int = Field(description="seconds that what it hangs on was down: uptime counts them as it does down_s")
+    unreachable_s: int = Field(description="seconds that its parent was down: uptime counts them as it does down_s")
     verdicts: VerdictCounts = Field(description="how many of its sites met their contracts, as in /sla")
 
 
