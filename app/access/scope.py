@@ -52,6 +52,7 @@ class Caller:
     address: str | None = None
     must_change_password: bool = False
     username: str | None = None  # of the account, or of the token's owner
+    full_name: str | None = None  # of the account that signed in
 
     @property
     def who(self) -> str:

@@ -68,6 +68,7 @@ def caller_of(account: Account) -> Caller:
         account.id,
         must_change_password=account.must_change_password,
         username=account.username,
+        full_name=account.name,
     )
 
 

@@ -19,7 +19,7 @@ from app.importing.cell_words import BLANK, NO, NO_HOST, YES, expected, listed
 from app.importing.positions import degrees
 from app.registry import regions
 from app.registry.models import Venue
-from app.registry.vocabulary import MAX_NAME, choices, fold
+from app.registry.vocabulary import CHOICES, MAX_NAME, choices, fold
 
 
 class CellError(Enum):
@@ -163,17 +163,23 @@ def _choice(field: str, text: str, cell: Cell) -> str:
             "enum",
             MESSAGES["enum"],
             "Did you mean {near}?" if near else None,
-            values={"given": as_text(text), "expected": expected(field), "near": listed(near)},
+            values={
+                "given": as_text(text),
+                "expected": expected(field),
+                "near": listed(near),
+            },
         )
     )
 
 
 @lru_cache(10_000)
 def _near_choices(field: str, folded: str) -> list[str]:
-    """Return the values with words like this one; of a venue that is like none, the one for all others."""
+    """Return the words of the values with words like this one; of a venue that is like none, the one for all others."""
     words = difflib.get_close_matches(folded, choices(field), 3, cutoff=0.7)
     near = list(dict.fromkeys(choices(field)[word] for word in words))
-    return near or ([Venue.LAINNYA.value] if field == "venue" else [])
+    near = near or ([Venue.LAINNYA.value] if field == "venue" else [])
+    words_of = {value.value: word for value, word in CHOICES[field].items()}
+    return [words_of[value] for value in near]
 
 
 def _venue(field: str, text: str, cell: Cell) -> str:

@@ -69,4 +69,8 @@ def _site(outage: dict[str, Any], numbers: dict[int, str | None], losses: dict[S
 
 def _reporter(caller: Caller) -> str | None:
     """Return who reports it and for which office, None for a provider: it reports nothing to itself."""
-    return f"{caller.name}, {regions.names()[caller.region_code]}" if caller.provider_id is None else None
+    return (
+        f"{caller.full_name or caller.name}, {regions.names()[caller.region_code]}"
+        if caller.provider_id is None
+        else None
+    )

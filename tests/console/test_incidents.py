@@ -104,6 +104,7 @@ async def test_one_incident_says_what_bounds_it_and_has_the_text_for_the_ticket(
         assert write_moment(moment) in page.text
     [ticket] = page.tree.xpath("//pre[@id='ticket-1']")
     assert "Nomor layanan (SID) : SID-77" in ticket.text_content()
+    assert "Pelapor : Kukar, Kabupaten Kutai Kartanegara" in ticket.text_content(), "by name, not by username"
     assert page.tree.xpath("//button[@data-copy='ticket-1']")
     assert page.tree.xpath("//svg//*[name()='rect']"), "the ribbon around it"
     assert page.tree.xpath("//a[contains(@href, '/why?at=')]")

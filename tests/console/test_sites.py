@@ -147,6 +147,7 @@ async def test_why_shows_rule_readings_and_limits_of_a_moment_in_wita(
         assert words in page.text, words
     assert page.tree.xpath('//input[@name="at"]/@value') == [at]
     assert "Tidak ada hasil ukur yang tersimpan" in page.text
+    assert "bukan waktu" in (await officer.get(f"/console/sites/{site}/why?at=selasa")).errors()["at"]
 
 
 async def test_a_diagnosis_is_started_and_its_page_refreshes_until_it_is_over(

@@ -171,6 +171,12 @@ def test_common_mistakes_have_a_suggestion(field: str, cell: Cell, suggestion: s
     assert suggestion in str(error.value.fault.suggestion)
 
 
+def test_a_suggested_value_is_written_as_people_write_it() -> None:
+    with pytest.raises(FaultError) as error:
+        cells.read("venue", "kantor")
+    assert error.value.fault.values["near"] == "kantor desa"
+
+
 @given(
     some.sampled_from(sorted(header_detection.COLUMNS)),
     some.text() | some.floats() | some.integers() | some.datetimes(),
