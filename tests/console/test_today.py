@@ -164,7 +164,7 @@ async def test_readers_of_one_scope_share_what_was_made_of_a_version(
     await look(province, app)
     first, other = len(read), await reader.get("/console")
     assert (len(read), said(other, "now")) == (first, said(await province.get("/console"), "now"))
-    assert "petugas" in other.text
+    assert "Petugas" in other.text
     assert "provinsi" not in other.tree.xpath('string(//*[@class="who"])')
     await officer.get("/console")
     assert len(read) == 2 * first, "of another scope"

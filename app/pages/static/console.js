@@ -195,6 +195,6 @@ document.addEventListener("keydown", (event) => {
 addEventListener("popstate", () => location.reload());
 addEventListener("pageshow", () => { for (const button of $$("button[disabled]")) button.disabled = false; });
 if (document.body.dataset.account) forget(mine);
-if (!document.querySelector("[aria-invalid], form[data-draft]") && sessionStorage.getItem("sent")) { localStorage.removeItem(sessionStorage.getItem("sent")); sessionStorage.removeItem("sent"); }
+if (document.body.dataset.account && !document.querySelector("[aria-invalid], form[data-draft]") && sessionStorage.getItem("sent")) { localStorage.removeItem(sessionStorage.getItem("sent")); sessionStorage.removeItem("sent"); }
 improve();
 follow();
