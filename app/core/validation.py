@@ -79,7 +79,9 @@ def faults_from(
 
 
 def _fault(error: dict[str, Any], fields: Sequence[str], synonym_of: SynonymOf, *, suggesting: bool) -> Fault:
-    path = [part for part in error["loc"] if part not in REQUEST_PARTS]
+    path = list(error["loc"])
+    if path and path[0] in REQUEST_PARTS:
+        del path[0]  # a field may have the name of a part
     if error["loc"][:1] == ("query",):
         path = path[:1]  # of several values, which one is in the message
     if error["loc"][:1] == ("header",):

@@ -95,6 +95,7 @@ def make_buggy_app():
         raise LookupError(str(await request.form()) + str(dict(request.headers)) + str(request.url))
 
     app.include_router(pages)
+    app.router.routes.insert(0, app.router.routes.pop())  # before the page for unknown addresses
     return app
 
 server.make_app = make_buggy_app
