@@ -6,7 +6,7 @@ const busy = new Set(); // addresses being fetched
 async function fetchPage(url, options = {}) {
   const response = await fetch(url, { credentials: "same-origin", ...options });
   if (response.redirected && new URL(response.url).pathname.endsWith("/sign-in")) return void location.assign(response.url);
-  if (response.status === 401) return void location.reload();
+  if (response.status === 401 && !options.method) return void location.reload();
   return { response, page: new DOMParser().parseFromString(await response.text(), "text/html") };
 }
 
