@@ -32,7 +32,7 @@ OFFICER, ADMIN = "ana", "admin"  # she operates Paser (64.01), where the first v
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with demo(tmp_path_factory.mktemp("demo") / "data", SCRIPT, history="8d") as running:
+    with demo(tmp_path_factory.mktemp("demo") / "data", SCRIPT, history="2d") as running:
         with administering(running) as client:
             create_account(client, OFFICER, "district_operator", "64.01")
         yield running
