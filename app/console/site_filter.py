@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from app.console.api_client import ApiProblem
+from app.console.choices import providers
 from app.console.page import ConsoleRequest
 from app.pages.words import word
 
@@ -53,7 +54,6 @@ def read_filter(query: Any) -> SiteListFilter:
 
 async def choices(console: ConsoleRequest, chosen: SiteListFilter) -> dict[str, list[Choice]]:
     """Return value and word of each choice by field; a picker without choices has none above it chosen."""
-    providers = (await console.api.get("/providers", limit=1000))["items"]
     district, subdistrict, _ = chosen.regions
     own = console.caller.region_code
     regions = {
@@ -67,7 +67,7 @@ async def choices(console: ConsoleRequest, chosen: SiteListFilter) -> dict[str, 
             for level, of_level in regions.items()
         },
         **{name: _words(console, name, values, chosen.params.get(name)) for name, values in VALUES.items()},
-        "provider": [(provider["slug"], provider["name"]) for provider in providers],
+        "provider": await providers(console),
     }
 
 

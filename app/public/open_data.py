@@ -126,8 +126,8 @@ MONTH = (
         "month",
         "Bulan",
         "Month",
-        arti="WITA; bulan berjalan sampai kemarin",
-        meaning="WITA; the present one up to yesterday",
+        arti="WITA; bulan berjalan sampai hari terakhir yang dihitung",
+        meaning="WITA; the present one up to the last day that is counted",
     ),
     Column("days", "Hari", "Days", COUNT, arti="hari yang dihitung", meaning="days that are counted"),
 )
@@ -172,7 +172,7 @@ def villages_geojson(snapshot: PublicSnapshot) -> bytes:
 async def months_csv(
     session: AsyncSession, file: DataFile, snapshot: PublicSnapshot, publication: Publication
 ) -> bytes:
-    """Return the last twelve months and the present one up to yesterday, of what is published now."""
+    """Return the last twelve months and the present one up to the last day counted, of what is published now."""
     of_villages = file is DataFile.VILLAGE_MONTHS
     rows = await session.execute(
         BY_MONTH,

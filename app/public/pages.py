@@ -1,6 +1,7 @@
 """The public pages in memory: each rendered when it is first asked for, and again once what it shows has changed."""
 
 from collections.abc import Callable
+from functools import cached_property
 
 from app.pages.responses import PAGE_POLICY
 from app.postgres.engine import Sessions
@@ -28,7 +29,11 @@ class PublicPages:
         self.renderer = PageRenderer(self.publication, self.base)
         self.contents = PublicContents(sessions, self.reader, self.renderer)
         self.cached: dict[str, CachedPage] = {}
-        self._addresses = {self.base + address.path: address for address in list_addresses(self.publication)}
+
+    @cached_property
+    def _addresses(self) -> dict[str, Address]:
+        """By path, made when the first page is asked for."""
+        return {self.base + address.path: address for address in list_addresses(self.publication)}
 
     async def find(self, path: str) -> CachedPage | None:
         """Return the page at a path; None if nothing is published there."""
