@@ -246,7 +246,8 @@ async def test_a_new_reading_shows_within_seconds_and_does_not_expire_settled_pe
 ) -> None:
     today = {"from": day(1).isoformat(), "to": utc_now().isoformat()}
     past, before = await measured_site.get_all(), await measured_site.get_all(today)
-    await measured_site.measure(utc_now() - 3 * HOUR, utc_now() - 2 * HOUR, rtt_us=45_000)
+    begun = max(utc_now() - 3 * HOUR, day(0) + timedelta(seconds=1))  # of a day that is not over
+    await measured_site.measure(begun, max(utc_now() - 2 * HOUR, begun + timedelta(seconds=1)), rtt_us=45_000)
     assert await measured_site.get_all() == past
     clock.now += 10
     after = await measured_site.get_all(today)
