@@ -45,6 +45,6 @@ async def filter_choices(console: ConsoleRequest, **asked: str) -> dict[str, Any
     return {
         "asked": asked,
         "technologies": choices.technologies(console),
-        "providers": await choices.providers(console),
+        "providers": await choices.providers(console.api),
         "periods": choices.periods(console),
     }

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 
+from app.console.api_client import ApiClient
 from app.console.page import ConsoleRequest
 from app.core.clock import WITA, utc_now
 from app.pages.formats import month
@@ -16,9 +17,9 @@ def technologies(console: ConsoleRequest) -> Choices:
     return [(each.value, word("technology", each.value, console.language)) for each in Technology]
 
 
-async def providers(console: ConsoleRequest) -> Choices:
-    """Return the providers that the caller may filter by, by their slugs."""
-    listed = await console.api.get("/providers", limit=1000)
+async def providers(api: ApiClient) -> Choices:
+    """Return the providers by their slugs; as a dict, their names."""
+    listed = await api.get("/providers", limit=1000)
     return [(each["slug"], each["name"]) for each in listed["items"]]
 
 

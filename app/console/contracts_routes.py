@@ -27,7 +27,7 @@ async def show_contracts(console: Console, provider: str = "", cursor: str = "")
         contracts=contracts,
         asked={"provider": provider},
         paged=bool(cursor),
-        providers=await choices.providers(console),
+        providers=await choices.providers(console.api),
         today=today().isoformat(),
     )
 
@@ -126,7 +126,7 @@ async def _contract_page(
         status=problem.status if problem else 200,
         problem=problem,
         contract=contract,
-        provider_name=dict(await choices.providers(console)).get(contract["provider"], contract["provider"]),
+        provider_name=dict(await choices.providers(console.api)).get(contract["provider"], contract["provider"]),
         sites=sites,
         months=[(month, answer["totals"]["all"]) for month, answer in zip(months, answers, strict=True)],
         asked={"region": region},
@@ -151,6 +151,6 @@ async def _form_page(
         values=dict.fromkeys(FIELDS, "") | values,
         chosen=causes if causes is not None else ["power"],
         causes=[(cause, word("cause", cause, console.language)) for cause in INDONESIAN["cause"]],
-        providers=await choices.providers(console),
+        providers=await choices.providers(console.api),
         today=today().isoformat(),
     )

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.access.rights import REFUSALS, Right
+from app.console import choices
 from app.console.page import ConsoleRequest
 from app.core.errors import NotAllowed
 from app.pages.words import word
 
-MOST = 1000  # of regions, and of providers
+MOST = 1000  # regions
 INDENT = "– "
 
 
@@ -20,18 +21,17 @@ async def read_choices(console: ConsoleRequest) -> dict[str, Any]:
     """
     if not console.may(Right.ADMINISTER):
         raise NotAllowed(REFUSALS[Right.ADMINISTER], values={"role": console.caller.role.value})
-    me, districts, subdistricts, providers = await asyncio.gather(
+    me, districts, subdistricts = await asyncio.gather(
         console.api.get("/me"),
         console.api.get("/regions", level="kabupaten_kota", limit=MOST),
         console.api.get("/regions", level="kecamatan", limit=MOST),
-        console.api.get("/providers", limit=MOST),
     )
     regions = [*districts["items"], *subdistricts["items"]]
     own = me["region_code"]
     return {
         "roles": [(role, word("role", role, console.language)) for role in me["grants"]],
         "regions": [(own, f"{me['region']} ({own})"), *_below(own, regions)],
-        "providers": [(provider["slug"], provider["name"]) for provider in providers["items"]],
+        "providers": await choices.providers(console.api),
     }
 
 

@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from urllib.parse import urlencode
 
+from app.console import choices
 from app.console.page import ConsoleRequest
-from app.core.clock import today
-from app.pages.formats import month
 
 TO_DO, ALL = "open,acknowledged", "all"
 FIELDS = ("status", "kind", "cause", "technology", "region", "provider", "period", "site")
-PAST_MONTHS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +42,8 @@ class IncidentQuery:
 
 async def load_choices(console: ConsoleRequest) -> dict[str, list[tuple[str, str]]]:
     """Return the regions below the caller's, the providers and the months, each as value and word."""
-    regions = await console.api.get("/regions", parent=console.caller.region_code, limit=200)
-    providers = await console.api.get("/providers", limit=200)
     return {
-        "regions": [(region["code"], region["name"]) for region in regions["items"]],
-        "providers": [(provider["slug"], provider["name"]) for provider in providers["items"]],
-        "months": _months(console.language),
+        "regions": await choices.child_regions(console),
+        "providers": await choices.providers(console.api),
+        "months": choices.months(console),
     }
-
-
-def _months(language: str) -> list[tuple[str, str]]:
-    """Return this month and those before it, the newest first."""
-    months, first = [], today().replace(day=1)
-    for _ in range(PAST_MONTHS):
-        months.append((f"{first:%Y-%m}", month(first, language)))
-        first = (first - timedelta(days=1)).replace(day=1)
-    return months

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from app.charts.runs import StateRun, read_runs
 from app.charts.state_ribbon import state_ribbon
+from app.console import choices
 from app.console.api_client import ApiProblem
 from app.console.incident_changes import changes_since
 from app.console.page import ROOT, ConsoleRequest, base_of
@@ -49,7 +50,6 @@ async def page(
     """Show an incident; `values`: what was typed. After a 412 it says what others changed meanwhile."""
     incident = await console.api.get(f"/incidents/{incident_id}")
     tickets = await console.api.get(f"/incidents/{incident_id}/ticket-text")
-    providers = await console.api.get("/providers", limit=200)
     is_stale = problem is not None and problem.status == 412
     return console.page(
         "incident.html",
@@ -59,7 +59,7 @@ async def page(
         tickets=tickets["items"],
         ribbon=await _ribbon(console, incident),
         neighbours=await _neighbours(console, incident),
-        provider_names={provider["slug"]: provider["name"] for provider in providers["items"]},
+        provider_names=dict(await choices.providers(console.api)),
         own_providers=sorted({site["provider"] for site in incident["sites"]}),
         causes=[cause.value for cause in Cause],
         site_codes={site["id"]: site["code"] for site in incident["sites"]},

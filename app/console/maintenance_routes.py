@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from app.access.scope import PROVINCE
 from app.console import maintenance_calendar, maintenance_form
 from app.console.api_client import ApiProblem
+from app.console.choices import providers
 from app.console.incident_filters import load_choices
 from app.console.page import Console, ConsoleRequest, page_router
 from app.core.clock import today, utc_now
@@ -130,13 +131,12 @@ async def _one(
     **more: Any,
 ) -> Response:
     window = await console.api.get(f"/maintenance/{window_id}")
-    providers = await console.api.get("/providers", limit=200)
     shown = maintenance_form.values_of(window) | dict(values or {})
     return console.page(
         "maintenance_window.html",
         status=status,
         window=window,
         values=shown,
-        provider_names={provider["slug"]: provider["name"] for provider in providers["items"]},
+        provider_names=dict(await providers(console.api)),
         **{"problem": None, "cancel_problem": None, **more},
     )

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.charts.position_picker import VillagePoint
+from app.console import choices
 from app.console.api_client import ApiProblem
 from app.console.page import ConsoleRequest
 from app.pages.words import CHOICE_WORDS, word
 
 Option = tuple[str, str]
 
-MOST = 1000  # regions, providers or contracts in a list
+MOST = 1000  # regions or contracts in a list
 MOST_NODES = 20
 
 
@@ -58,7 +59,6 @@ async def load(console: ConsoleRequest, form: Mapping[str, str]) -> SiteChoices:
     districts = await _regions(console, "kabupaten_kota", "64")
     subdistricts = await _regions(console, "kecamatan", place.district)
     villages = await _regions(console, "desa_kelurahan", place.subdistrict)
-    providers = await console.api.get("/providers", limit=MOST)
     contracts, parents = await _contracts(console, form), await _parents(console, form)
     chosen = [village for village in villages if village["code"] == place.village]
     missing = [] if chosen or not place.village else [(place.village, place.village)]
@@ -69,7 +69,7 @@ async def load(console: ConsoleRequest, form: Mapping[str, str]) -> SiteChoices:
         missing + [_region_option(region) for region in villages if region["code"].startswith(scope)],
         chosen[0] if chosen else None,
         [_point(village, is_chosen=village in chosen) for village in villages],
-        [(provider["slug"], provider["name"]) for provider in providers["items"]],
+        await choices.providers(console.api),
         contracts,
         parents,
         {

@@ -9,11 +9,12 @@ from app.console.api_client import ApiProblem
 from app.console.choices import providers
 from app.console.page import ConsoleRequest
 from app.pages.words import word
+from app.profiles import Technology
 
 FIELDS = ("q", "region", "state", "technology", "provider", "lifecycle")
 VALUES = {
     "state": ("down", "degraded", "unreachable", "unknown", "up"),
-    "technology": ("fiber", "radio", "cellular", "leo", "geo"),
+    "technology": tuple(Technology),
     "lifecycle": ("active", "planned", "suspended", "retired"),
 }
 LEVELS = ("district", "subdistrict", "village")  # the cascade of pickers
@@ -67,7 +68,7 @@ async def choices(console: ConsoleRequest, chosen: SiteListFilter) -> dict[str, 
             for level, of_level in regions.items()
         },
         **{name: _words(console, name, values, chosen.params.get(name)) for name, values in VALUES.items()},
-        "provider": await providers(console),
+        "provider": await providers(console.api),
     }
 
 

@@ -42,7 +42,7 @@ async def show_sla(
         paged=bool(cursor),
         months=choices.months(console),
         technologies=choices.technologies(console),
-        providers=await choices.providers(console),
+        providers=await choices.providers(console.api),
         contracts=[(each["id"], each["number"]) for each in contracts["items"]],
         verdicts=[(each, word("verdict", each, console.language)) for each in INDONESIAN["verdict"]],
         regions=await choices.child_regions(console),

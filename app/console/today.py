@@ -7,6 +7,7 @@ from typing import Any
 
 from app.console.aggregates import by_technology
 from app.console.api_client import ApiClient
+from app.console.choices import providers
 from app.core.clock import midnight, today, utc_now
 from app.registry import regions
 
@@ -102,7 +103,6 @@ async def read_live(api: ApiClient) -> Live:
 async def read_slow(api: ApiClient, region: str, period: str) -> Slow:
     day, next_day = midnight(today()), midnight(today() + timedelta(days=1))
     windows = await api.get("/maintenance", from_=day.isoformat(), to=next_day.isoformat())
-    providers = await api.get("/providers", limit=1000)
     newest = await api.get("/sites", order="newest", limit=NEWEST)
     uptime = await api.get(f"/regions/{region}/children/uptime", period=period)
     return Slow(
@@ -111,7 +111,7 @@ async def read_slow(api: ApiClient, region: str, period: str) -> Slow:
         technologies=by_technology(await api.get("/ranking", by="provider", period=period)),
         maintenance=[window for window in windows["items"] if window["status"] != "cancelled"],
         blind=blinded((await api.get("/blind-ranges", period="24h"))["items"]),
-        provider_names={provider["slug"]: provider["name"] for provider in providers["items"]},
+        provider_names=dict(await providers(api)),
         registered=within_a_day(newest["items"], "created_at"),
     )
 
