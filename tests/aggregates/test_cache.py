@@ -24,6 +24,7 @@ from tests.conftest import Cast, Person
 from tests.factories import BERAU_VILLAGE, register
 from tests.support.monthly_close import CLOSES, END, MONTH, START, close
 from tests.support.site_histories import day, record_cause, under_contract
+from tests.support.uptime import when_yesterday_is_counted
 
 HOUR = timedelta(hours=1)
 OUTAGE, GAP = (day(2, 6), day(2, 8)), (day(2, 12), day(2, 16))
@@ -86,7 +87,7 @@ class MeasuredSite:
 
     async def count(self) -> None:
         async with transaction(self.sessions) as session:
-            await count_days(session, utc_now(), days=400, stale_days=400)
+            await count_days(session, when_yesterday_is_counted(), days=400, stale_days=400)
         more = True
         while more:
             async with transaction(self.sessions) as session:

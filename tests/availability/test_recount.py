@@ -13,6 +13,7 @@ from app.worker import writer as worker
 from probes.contract import Outcome, Reading
 from tests.conftest import Cast
 from tests.support.site_histories import day, execute, site_since, under_contract
+from tests.support.uptime import when_yesterday_is_counted
 
 
 async def down_since(session: AsyncSession, cast: Cast, since: datetime) -> tuple[int, datetime]:
@@ -33,7 +34,7 @@ async def count(sessions: Sessions, most: int = 60) -> int:
     """The steps that it took."""
     for steps in range(most):
         async with transaction(sessions) as session:
-            if not await daily_rollup.count_days(session, utc_now(), days=20):
+            if not await daily_rollup.count_days(session, when_yesterday_is_counted(), days=20):
                 return steps
     return most
 

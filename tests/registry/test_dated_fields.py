@@ -23,7 +23,7 @@ from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE
 from tests.support.measured_sites import MeasuredSites
 from tests.support.site_histories import day, site_since
-from tests.support.uptime import count, get
+from tests.support.uptime import count, get, when_yesterday_is_counted
 
 # For each field of SitePatch what a PATCH of it sends: a field that is added there needs a case here.
 CASES: dict[str, dict[str, Any]] = {
@@ -136,7 +136,7 @@ class Past:
 
     async def settle(self) -> None:
         async with transaction(self.measured.sessions) as session:
-            await count_days(session, utc_now(), days=400)
+            await count_days(session, when_yesterday_is_counted(), days=400)
         await self.measured.roll_up()
         async with transaction(self.measured.sessions) as session:
             while await monthly_close.close_months(session, utc_now()):

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.availability.daily_rollup import count_days
-from app.core.clock import utc_now
+from app.availability.daily_rollup import COUNTED_AFTER, count_days
+from app.core.clock import midnight, today, utc_now
 from tests.conftest import Person
 
 
@@ -22,4 +22,9 @@ def _text(value: Any) -> str:
 
 async def count(session: AsyncSession, now: datetime | None = None) -> None:
     async with session.begin():
-        await count_days(session, now or utc_now(), days=400)
+        await count_days(session, now or when_yesterday_is_counted(), days=400)
+
+
+def when_yesterday_is_counted() -> datetime:
+    """Return now, or in the first minutes after WITA's midnight the moment from which yesterday is counted."""
+    return max(utc_now(), midnight(today()) + COUNTED_AFTER)
