@@ -2,7 +2,6 @@
 
 STEPS = ((99.5, "u5"), (98.0, "u4"), (95.0, "u3"), (90.0, "u2"))  # least uptime in percent
 WORST, NO_EVIDENCE = "u1", "u0"
-CLASSES = (*(name for _, name in STEPS), WORST, NO_EVIDENCE)
 
 
 def uptime_class(uptime_pct: float | None) -> str:

@@ -13,7 +13,6 @@ from app.registry import regions
 
 Row = dict[str, Any]
 
-PERIODS = ("24h", "7d")
 BROKEN = ("down", "unreachable")
 SHOWN = 8  # rows of a list whose whole is a link away
 NEWEST = 5

@@ -8,14 +8,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.charts.day_grid import day_grid
-from app.charts.day_strip import day_strip
 from app.charts.days import read_days
-from app.charts.latency_band import latency_band, read_latency
-from app.charts.runs import read_runs
 from app.charts.share_bar import share_bar
-from app.charts.sparkline import sparkline
-from app.charts.state_ribbon import state_ribbon
-from app.charts.throughput_bars import throughput_bars
 from app.pages import formats
 from app.pages.assets import asset_name
 from app.pages.chart_words import chart_words
@@ -23,18 +17,8 @@ from app.pages.texts import text
 from app.pages.words import word_filters
 
 SHARED = Path(__file__).parent / "templates"
-CHARTS = SimpleNamespace(  # as templates draw them: `charts.share_bar(seconds, label=…, words=words)`
-    day_grid=day_grid,
-    day_strip=day_strip,
-    latency_band=latency_band,
-    read_days=read_days,
-    read_latency=read_latency,
-    read_runs=read_runs,
-    share_bar=share_bar,
-    sparkline=sparkline,
-    state_ribbon=state_ribbon,
-    throughput_bars=throughput_bars,
-)
+# As templates draw them: `charts.share_bar(seconds, label=…, words=words)`
+CHARTS = SimpleNamespace(day_grid=day_grid, read_days=read_days, share_bar=share_bar)
 
 
 def render(folder: Path, name: str, language: str, **values: Any) -> str:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from app.charts.day_grid import day_grid
 from app.charts.day_strip import HEIGHT, day_strip
 from app.charts.days import Day, read_days
-from app.charts.sparkline import sparkline
 from tests.charts.drawing import WORDS, links, parsed, texts, titles
 
 FIRST = date(2025, 12, 1)
@@ -77,13 +76,3 @@ def test_days_are_read_as_the_api_gives_them() -> None:
     states = {"up": 1, "degraded": 2, "down": 4, "unreachable": 8, "unknown": 16, "maintenance": 32, "inactive": 64}
     row = {"start": "2026-11-24T16:00:00Z", "seconds": {**states, "claimed": 0}}
     assert read_days([row]) == [Day(date(2026, 11, 25), 3, 12, 16)]
-
-
-@given(st.lists(st.none() | st.floats(0, 1e6), max_size=60))
-def test_a_sparkline_stays_in_its_box_and_breaks_where_there_is_no_value(values: list[float | None]) -> None:
-    root = parsed(sparkline(values, label="Latensi"))
-    path = next(root.iter("path")).attrib.get("d", "")
-    heights = [float(y) for y in re.findall(r"V([\d.]+)|M[\d.]+ ([\d.]+)", path) for y in y if y]
-    assert all(0 <= y <= 24 for y in heights)
-    pieces = sum(value is not None and (index == 0 or values[index - 1] is None) for index, value in enumerate(values))
-    assert path.count("M") == pieces
