@@ -7,6 +7,7 @@ from fastapi import Response
 
 from app.console import site_history
 from app.console.api_client import ApiProblem
+from app.console.audit_diff import changed_fields
 from app.console.page import ROOT, Console, ConsoleRequest, base_of, page_router
 from app.core.clock import to_wita, today, utc_now
 from app.core.periods import parse_month
@@ -93,7 +94,8 @@ async def _changes(console: ConsoleRequest, site: dict[str, Any]) -> list[dict[s
     """Return the last changes of the registry's row; None for those who may not read the audit trail."""
     if not console.may("administer"):
         return None
-    return list((await console.api.get("/audit", object="site", object_id=str(site["id"]), limit=10))["items"])
+    entries = (await console.api.get("/audit", object="site", object_id=str(site["id"]), limit=10))["items"]
+    return [entry | {"fields": changed_fields(entry, console.language)} for entry in entries]
 
 
 @router.get("/sites/{ident}/why")

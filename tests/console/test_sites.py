@@ -182,3 +182,12 @@ async def test_a_site_is_retired_after_a_confirmation_and_a_code_for_its_agent_i
     assert (await cast.ana.get(f"/sites/{site}")).json()["lifecycle"] == "retired"
     assert not (await reader.get(f"/console/sites/{site}")).tree.xpath('//form[contains(@action, "/lifecycle")]')
     assert (await reader.get(f"/console/sites/{site}/why")).status == 200
+
+
+async def test_the_history_of_a_site_is_told_in_words(cast: Cast, province: Visitor) -> None:
+    site = await register(cast, name="Balai Lama")
+    await cast.sari.patch(f"/sites/{site['id']}", {"name": "Balai Baru", "technology": "radio"})
+    shown = (await province.get(f"/console/sites/{site['id']}")).text
+    assert "Nama: Balai Lama → Balai Baru" in shown.replace("\u2068", "").replace("\u2069", "")
+    assert "serat optik → radio" in shown
+    assert "link_role" not in shown
