@@ -33,18 +33,22 @@ from app.registry.models import Cause, State
 PARENT_WAIT = timedelta(seconds=60)  # after an outage is confirmed, for its parent's state to become known
 
 
-async def reconcile_incidents(session: AsyncSession, dirty_ranges: Sequence[DirtyRange], *, now: datetime) -> None:
+async def reconcile_incidents(
+    session: AsyncSession, dirty_ranges: Sequence[DirtyRange], *, now: datetime
+) -> list[Incident]:
     """Bring incidents in step with the ledger after these ranges were rewritten, in the same transaction.
 
-    Idempotent. One statement where no outage and no incident is near.
+    Return the incidents that changed. Idempotent. One statement where no outage and no incident is near.
     """
     affected = await affected_sites.find_affected(session, dirty_ranges, now=now) if dirty_ranges else {}
-    if affected:
-        await lock_counter(session, Counter.INCIDENT)
-        reconciliation = Reconciliation(session, now)
-        for site in await affected_sites.load_site_outages(session, affected):
-            reconciliation.match_site(site)
-        await reconciliation.finish()
+    if not affected:
+        return []
+    await lock_counter(session, Counter.INCIDENT)
+    reconciliation = Reconciliation(session, now)
+    for site in await affected_sites.load_site_outages(session, affected):
+        reconciliation.match_site(site)
+    await reconciliation.finish()
+    return list(reconciliation.changed.values())
 
 
 @dataclass(slots=True)
