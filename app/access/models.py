@@ -37,7 +37,8 @@ class Source(StrEnum):
 
 class Audited(StrEnum):
     """The kind of object that an audit entry is about: `account`, `token`, `provider`, `contract`, `site_contract` (a
-    site's days under a contract), `site`, `file` (an import), `contacts` (their export), `maintenance`, `incident`.
+    site's days under a contract), `site`, `file` (an import), `contacts` (their export), `maintenance`, `incident`,
+    `channel` and `rule` (of alerts).
     """
 
     ACCOUNT = "account"
@@ -50,6 +51,8 @@ class Audited(StrEnum):
     CONTACTS = "contacts"
     MAINTENANCE = "maintenance"
     INCIDENT = "incident"
+    CHANNEL = "channel"
+    RULE = "rule"
 
 
 class Account(Base):

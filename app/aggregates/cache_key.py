@@ -21,6 +21,7 @@ from app.core.periods import Period
 from app.postgres.engine import Counter
 
 STATUS, INCIDENT = Counter.STATUS.value, Counter.INCIDENT.value  # bumped by every sweep; by every incident
+UNRELATED = {STATUS, Counter.ALERT.value}
 VERSION = "SELECT (SELECT jsonb_object_agg(name, version) FROM change_counter) AS counters, {settled} AS settled"
 
 
@@ -79,7 +80,7 @@ async def read_data_version(
     else:
         bounds = {"start": period.start, "end": period.end}
     row = (await session.execute(kind.value, bounds)).one()
-    ignored = {STATUS, INCIDENT} if row.settled else {STATUS}
+    ignored = UNRELATED | {INCIDENT} if row.settled else UNRELATED
     counters = tuple(sorted((name, version) for name, version in row.counters.items() if name not in ignored))
     return DataVersion(counters, None if row.settled else _refresh_interval(now, refresh_s))
 

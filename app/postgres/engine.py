@@ -45,6 +45,7 @@ class Counter(StrEnum):
     PAST = "past"
     ROLLUP = "rollup"
     MONTHS = "months"
+    ALERT = "alert"  # of channels and rules
 
 
 class Base(DeclarativeBase):

@@ -8,6 +8,7 @@ branch_labels = None
 depends_on = None
 
 STATEMENTS = (
+    "INSERT INTO change_counter VALUES ('alert', 0)",
     """
     CREATE TABLE channel (
         id SERIAL NOT NULL,
@@ -198,3 +199,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TABLE delivery_attempt, announcement, notification, alert_group, alert_rule, channel")
+    op.execute("DELETE FROM change_counter WHERE name = 'alert'")
