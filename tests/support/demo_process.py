@@ -28,7 +28,7 @@ class Demo:
         self.token = self.first_password = ""
         self.client = httpx.Client(timeout=10, trust_env=False)
 
-    def wait_until_ready(self, timeout_s: float = 120) -> None:
+    def wait_until_ready(self, timeout_s: float = 300) -> None:
         assert self.process.stdout is not None
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and (line := self.process.stdout.readline()):
@@ -97,7 +97,7 @@ def demo(folder: Path, script: str | None = None, *, history: str | None = None,
     process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
     running = Demo(process, folder, port, ingest_port)
     try:
-        running.wait_until_ready(120 if history is None else 900)
+        running.wait_until_ready(300 if history is None else 900)
         yield running
     finally:
         running.stop()
@@ -112,16 +112,21 @@ def free_port() -> int:
 
 
 def wait_for(condition: Callable[[], Any], timeout_s: float, *, every_s: float = 0.25) -> float:
-    """Return the seconds until the condition is true; a failed request or lookup counts as not yet."""
+    """Return the seconds until the condition is true; a failed request, assertion or lookup counts as not yet.
+
+    Asked at least once after the time is over, as this process may not have run meanwhile.
+    """
     started = time.monotonic()
-    while time.monotonic() - started < timeout_s:
+    while True:
+        is_last, problem = time.monotonic() - started >= timeout_s, None
         try:
             if condition():
                 return time.monotonic() - started
-        except (httpx.HTTPError, AssertionError, LookupError):
-            pass
+        except (httpx.HTTPError, AssertionError, LookupError) as failure:
+            problem = failure
+        if is_last:
+            raise AssertionError(f"not within {timeout_s:g} s: {problem or 'still false'}") from problem
         time.sleep(every_s)
-    raise AssertionError(f"not within {timeout_s:g} s")
 
 
 def _read(file: Path) -> str:

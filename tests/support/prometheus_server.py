@@ -92,7 +92,7 @@ def scraping(running: Demo, folder: Path, *, every_s: int = EVERY_S) -> Iterator
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     prometheus = Prometheus(port)
     try:
-        wait_for(lambda: set(prometheus.targets().values()) == {"up"}, 30)
+        wait_for(lambda: set(prometheus.targets().values()) == {"up"}, 120)
         yield prometheus
     finally:
         process.send_signal(signal.SIGTERM)
