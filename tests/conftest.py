@@ -33,6 +33,7 @@ from app.settings import AggregatesSettings, LimitsSettings, ProbeSettings, Sett
 pytest_plugins = [
     "tests.support.account_fixtures",
     "tests.support.agent_fixtures",
+    "tests.support.alerts",
     "tests.support.console",
     "tests.support.incident_scenario",
     "tests.support.measured_sites",

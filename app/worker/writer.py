@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.alerts.outbox import write_announcements
 from app.core.clock import from_slot, utc_now
 from app.incidents.reconcile import reconcile_incidents
 from app.judging import claim_store, ingest, invalidation, propagation
@@ -181,8 +182,10 @@ async def write_batch(
 
 
 async def recount(session: AsyncSession, dirty: Sequence[DirtyRange]) -> None:
-    """Reconcile incidents with what was rejudged, and invalidate what was counted of it."""
-    await reconcile_incidents(session, dirty, now=utc_now())  # first: people who name a cause lock in this order, too
+    """Reconcile incidents with what was rejudged, announce what changed, and invalidate what was counted of it."""
+    now = utc_now()
+    changed = await reconcile_incidents(session, dirty, now=now)  # first: people who name a cause lock in this order
+    await write_announcements(session, changed, now=now)
     await invalidation.invalidate(session, dirty)
 
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.alerts.outbox import write_announcements
 from app.core.clock import floor_second, to_slot, utc_now
 from app.incidents.reconcile import reconcile_incidents
 from app.judging.blind_ranges import BlindRange
@@ -83,7 +84,10 @@ class IncidentScenario:
     async def reconcile(self, *spans: tuple[int, int, int], now: datetime | None = None) -> None:
         dirty_ranges = [DirtyRange(site, self.at(start), self.at(end)) for site, start, end in spans]
         async with transaction(self.sessions) as session:
-            await reconcile_incidents(session, dirty_ranges, now=now or self.now)
+            await self._follow(session, dirty_ranges, now or self.now)
+
+    async def _follow(self, session: AsyncSession, dirty_ranges: Sequence[DirtyRange], now: datetime) -> None:
+        await write_announcements(session, await reconcile_incidents(session, dirty_ranges, now=now), now=now)
 
     async def read(self, site: int, *looks: tuple[int, Outcome], blind: tuple[int, int] | None = None) -> None:
         """Write readings as the worker does."""
@@ -92,9 +96,7 @@ class IncidentScenario:
         async with transaction(self.sessions) as session:
             await worker.write_batch(session, items, unseen)
             seconds = [second for second, _ in looks]
-            await reconcile_incidents(
-                session, [DirtyRange(site, self.at(min(seconds)), self.at(max(seconds)))], now=self.now
-            )
+            await self._follow(session, [DirtyRange(site, self.at(min(seconds)), self.at(max(seconds)))], self.now)
 
     def _reading(self, site: int, second: int, outcome: Outcome) -> Reading:
         rtt = (20_000, 21_000, 25_000) if outcome is Outcome.OK else ()

@@ -1,0 +1,95 @@
+"""Which rules want to hear of which outages, and when the earliest of them does. Pure."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.access.scope import covers
+from app.alerts.models import AlertKind
+from app.incidents.models import IncidentKind
+from app.profiles import Technology
+
+GROUP_WAIT = timedelta(seconds=30)  # before what is announced is sent: others with the same cause join it
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFacts:
+    """What a site was when its outage began."""
+
+    village_code: str
+    technology: Technology
+    provider_id: int
+    open: bool = True  # it is still down
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # by identity: each is loaded once
+class RuleFacts:
+    """A rule and one of its channels."""
+
+    rule_id: int
+    channel_id: int
+    region_code: str  # the office's
+    channel_provider_id: int | None
+    kinds: frozenset[str]
+    within: str
+    technologies: frozenset[str]
+    provider_ids: frozenset[int]
+    least: timedelta = timedelta()
+    degraded_hours: int = 0
+    has_quiet_hours: bool = False
+    muted_until: datetime | None = None
+    keeps_power_hours: bool = False
+
+    def wants(self, kind: IncidentKind) -> bool:
+        return AlertKind.DOWN in self.kinds or (kind is IncidentKind.SHARED and AlertKind.SHARED in self.kinds)
+
+    def covers(self, member: MemberFacts) -> bool:
+        return (
+            covers(self.region_code, member.village_code)
+            and covers(self.within, member.village_code)
+            and (not self.technologies or member.technology in self.technologies)
+            and (not self.provider_ids or member.provider_id in self.provider_ids)
+            and self.channel_provider_id in {None, member.provider_id}
+        )
+
+    def due_at(self, started_at: datetime, now: datetime) -> datetime:
+        return max(now + GROUP_WAIT, started_at + self.least)
+
+
+class RulesByRegion:
+    """Rules found by the regions that a village lies in: an outage meets its own offices' rules alone."""
+
+    def __init__(self, rules: Iterable[RuleFacts]) -> None:
+        self._rules: dict[str, list[RuleFacts]] = {}
+        for rule in rules:
+            self._rules.setdefault(rule.within, []).append(rule)
+
+    def covering(self, members: Collection[MemberFacts]) -> set[RuleFacts]:
+        """Return the rules that cover at least one of the members."""
+        return {
+            rule
+            for member in set(members)
+            for code in regions_of(member.village_code)
+            for rule in self._rules.get(code, ())
+            if rule.covers(member)
+        }
+
+
+def regions_of(village_code: str) -> list[str]:
+    """Return the village's code and those of the regions that it lies in, the province's first."""
+    parts = village_code.split(".")
+    return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+def earliest(rules: Sequence[RuleFacts], started_at: datetime, now: datetime) -> RuleFacts:
+    """Return the rule that has its channel told first: of two, one that holds nothing back."""
+    return min(
+        rules,
+        key=lambda rule: (
+            rule.muted_until is not None and rule.muted_until > now,
+            rule.has_quiet_hours,
+            rule.keeps_power_hours,
+            rule.due_at(started_at, now),
+            rule.rule_id,
+        ),
+    )

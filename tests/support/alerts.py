@@ -1,0 +1,95 @@
+"""Channels and rules of offices, written to the database as they are: for tests of what follows from them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from app.alerts.models import AlertKind, AlertRule, Announcement, AnnouncementState, Channel
+from app.postgres.engine import Sessions, transaction
+from app.registry.models import Provider
+
+
+@dataclass
+class AlertDesk:
+    sessions: Sessions
+    made: int = 0
+
+    async def channel(self, office: str = "64.02", **changes: Any) -> int:
+        """`provider` as a slug."""
+        self.made += 1
+        async with transaction(self.sessions) as session:
+            slug = changes.pop("provider", None)
+            provider_id = await session.scalar(select(Provider.id).where(Provider.slug == slug))
+            channel = Channel(
+                **{
+                    "region_code": office,
+                    "provider_id": provider_id,
+                    "name": f"channel {self.made}",
+                    "service": "webhook",
+                    "target": b"",
+                    "target_hint": "http://127.0.0.1",
+                    "created_by": "ana",
+                    "version": self.made,
+                    **changes,
+                }
+            )
+            session.add(channel)
+        return channel.id
+
+    async def rule(
+        self, *channel_ids: int, kinds: Collection[str] = (AlertKind.DOWN,), office: str = "64.02", **changes: Any
+    ) -> int:
+        self.made += 1
+        async with transaction(self.sessions) as session:
+            rule = AlertRule(
+                **{
+                    "region_code": office,
+                    "name": f"rule {self.made}",
+                    "kinds": list(kinds),
+                    "within": office,
+                    "technologies": [],
+                    "provider_ids": [],
+                    "least_s": 0,
+                    "degraded_hours": 6,
+                    "keeps_power_hours": False,
+                    "channel_ids": list(channel_ids),
+                    "created_by": "ana",
+                    "version": self.made,
+                    **changes,
+                }
+            )
+            session.add(rule)
+        return rule.id
+
+    async def change(self, table: type[AlertRule | Channel | Announcement], key: int, **values: Any) -> None:
+        async with transaction(self.sessions) as session:
+            await session.execute(update(table).where(table.id == key).values(**values))
+
+    async def announcements(self, *channel_ids: int) -> list[Announcement]:
+        """Return those of these channels, by default all, in the order in which they were written."""
+        async with transaction(self.sessions) as session:
+            query = select(Announcement).order_by(Announcement.id)
+            if channel_ids:
+                query = query.where(Announcement.channel_id.in_(channel_ids))
+            return list(await session.scalars(query))
+
+    async def told(self, channel_id: int) -> list[tuple[str, str]]:
+        """Return kind and subject of what was announced to a channel, in order."""
+        return [(row.kind.value, row.subject) for row in await self.announcements(channel_id)]
+
+    async def drop(self, channel_id: int, reason: str) -> None:
+        """Drop what is pending for the channel."""
+        async with transaction(self.sessions) as session:
+            await session.execute(
+                update(Announcement)
+                .where(Announcement.channel_id == channel_id, Announcement.state == AnnouncementState.PENDING)
+                .values(state=AnnouncementState.DROPPED, drop_reason=reason)
+            )
+
+
+@pytest.fixture
+def desk(sessions: Sessions) -> AlertDesk:
+    return AlertDesk(sessions)
