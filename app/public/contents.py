@@ -26,7 +26,7 @@ class Facts(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class RenderedFile:
     body: bytes
     media_type: str
 
@@ -48,9 +48,9 @@ class PublicContents:
             shown = tuple(village for code, village in snapshot.villages.items() if code.startswith(region))
         return Facts((shown, snapshot.late_since), (snapshot.history.counted_at, snapshot.simulated_until))
 
-    async def render(self, address: Address, snapshot: PublicSnapshot) -> Content:
+    async def render(self, address: Address, snapshot: PublicSnapshot) -> RenderedFile:
         if address.kind is not PageKind.FILE:
-            return Content(self.renderer.page(address, snapshot).encode(), HTML)
+            return RenderedFile(self.renderer.page(address, snapshot).encode(), HTML)
         file = DataFile(address.code)
         key = f"{file} {snapshot.at}"
         if file in MONTHLY:
@@ -60,7 +60,7 @@ class PublicContents:
             body = await self._flight.run(key, lambda: asyncio.to_thread(write, snapshot))
         else:
             body = open_data.dictionary_csv(self.reader.publication)
-        return Content(body, open_data.media_type(file))
+        return RenderedFile(body, open_data.media_type(file))
 
     async def _render_months(self, file: DataFile, snapshot: PublicSnapshot) -> bytes:
         async with transaction(self._sessions()) as session:

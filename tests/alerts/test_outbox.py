@@ -26,8 +26,8 @@ async def come_back(scenario: IncidentScenario, *sites: int, at: int = 600, unti
         await scenario.write(site, (0, at, "up"), (at, until, "down"), (until, None, "up"))
 
 
-async def incident_of(scenario: IncidentScenario, **params: str) -> str:
-    (incident,) = await scenario.list_incidents(**params)
+async def incident_of(scenario: IncidentScenario, status: str = "") -> str:
+    (incident,) = [row for row in await scenario.list_incidents() if row["status"] in (status or row["status"])]
     return f"incident:{incident['id']}"
 
 
