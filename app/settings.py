@@ -41,6 +41,15 @@ def _has_valid_port(url: str) -> bool:
 CommaSeparated = Annotated[list[str], NoDecode]
 
 
+SHORTEST_KEY = 32  # characters
+
+
+def _require_networks(words: list[str]) -> list[str]:
+    for word in words:
+        ip_network(word)
+    return words
+
+
 class ProbeSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -59,9 +68,7 @@ class ProbeSettings(BaseModel):
     @field_validator("allow", "deny")
     @classmethod
     def _networks(cls, value: list[str]) -> list[str]:
-        for word in value:
-            ip_network(word)
-        return value
+        return _require_networks(value)
 
 
 class StatusSettings(BaseModel):
@@ -149,6 +156,25 @@ class PublicSettings(BaseModel):
         return value
 
 
+class AlertsSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    allow: CommaSeparated = []
+    deny: CommaSeparated = []
+    group_wait_s: int = Field(30, ge=1, le=60)
+    group_interval_s: int = Field(300, ge=1, le=3600)
+
+    @field_validator("allow", "deny", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        return _split(value)
+
+    @field_validator("allow", "deny")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        return _require_networks(value)
+
+
 def _require_region_code(code: str) -> None:
     """A mistyped code would hide nothing."""
     rows = (CONFIG_DIR / "regions" / "kaltim_regions.csv").read_text(encoding="utf-8").splitlines()[1:]
@@ -171,6 +197,7 @@ class Settings(BaseSettings):
     root_path: str = ""
     cors_origins: CommaSeparated = []
     heartbeat_url: str | None = None
+    secret_key: CommaSeparated = []
     canaries: CommaSeparated = []
     anchors: CommaSeparated = []
     raw_retention_days: int = Field(35, ge=8)
@@ -181,17 +208,23 @@ class Settings(BaseSettings):
     limits: LimitsSettings = LimitsSettings()
     push: PushSettings = PushSettings()
     public: PublicSettings = PublicSettings()
+    alerts: AlertsSettings = AlertsSettings()
 
     @property
     def probe_policy(self) -> AddressPolicy:
         """Where probes may go: not to denied networks, and not to this machine itself."""
         return self.policy(self.probe.allow, self.probe.deny)
 
+    @property
+    def receiver_policy(self) -> AddressPolicy:
+        """Where alerts may be delivered."""
+        return self.policy(self.alerts.allow, self.alerts.deny)
+
     def policy(self, allow: Iterable[str], deny: Iterable[str]) -> AddressPolicy:
         own = OwnAddresses(urlsplit(self.public_url or "").hostname)
         return AddressPolicy(allow, [*DENIED_BY_DEFAULT, *deny], own)
 
-    @field_validator("trusted_proxies", "cors_origins", "canaries", "anchors", mode="before")
+    @field_validator("trusted_proxies", "cors_origins", "canaries", "anchors", "secret_key", mode="before")
     @classmethod
     def _words(cls, value: Any) -> Any:
         return _split(value)
@@ -223,6 +256,13 @@ class Settings(BaseSettings):
         for host in value:
             if parse_address(host) is None and not is_hostname(host):
                 raise ValueError(f"{host!r} is neither an address nor a DNS name")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long(cls, value: list[str]) -> list[str]:
+        if any(len(key) < SHORTEST_KEY for key in value):
+            raise ValueError(f"a key has at least {SHORTEST_KEY} characters: `openssl rand -base64 32` makes one")
         return value
 
     @field_validator("root_path")
@@ -265,6 +305,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "limits": LimitsSettings,
     "push": PushSettings,
     "public": PublicSettings,
+    "alerts": AlertsSettings,
 }
 SINGLE = tuple(name for name in Settings.model_fields if name not in GROUPS)
 VARIABLES = (
@@ -356,7 +397,7 @@ def _nearest(name: str, known: tuple[str, ...]) -> str:
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     name = PREFIX + "__".join(str(part).upper() for part in first["loc"] if not isinstance(part, int))
-    given = "" if "URL" in name else f" (given: {reprlib.repr(first['input'])})"
+    given = "" if "URL" in name or "KEY" in name else f" (given: {reprlib.repr(first['input'])})"
     return f"setting {name}: {first['msg'].removeprefix('Value error, ')}{given}"
 
 

@@ -5,6 +5,7 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
+from app.core import sealing
 from app.settings import SettingsError
 
 MARK = "SINYAL_DESA"
@@ -57,5 +58,5 @@ def purpose_of(folder: Path) -> str | None:
 
 
 def holds_something(folder: Path) -> bool:
-    """Whether it holds anything but what a new file system does."""
-    return any(entry.name != "lost+found" for entry in folder.iterdir())
+    """Whether it holds anything but what a new file system does, and a secret key that another command made there."""
+    return any(entry.name not in ("lost+found", sealing.FILE) for entry in folder.iterdir())
