@@ -75,7 +75,7 @@ class Demo:
         started = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
+            self.process.wait(120)
         self.client.close()
         return time.monotonic() - started
 
