@@ -34,8 +34,9 @@ class AlertKind(StrEnum):
 
 
 class AnnouncementKind(StrEnum):
-    """What is announced of a subject: an onset (`down`, `shared`, `degraded` … as in AlertKind), its end (`recovered`;
-    `withdrawn`: later evidence shows that there was none), or that it goes on (`escalated`, `reminder`).
+    """What is announced of a subject: an onset, as rules ask for it (`down`, `shared`, `degraded`, `never_seen`,
+    `coverage_lost`, `budget_spent`, `contract_at_risk`, `service_unwell`); its end (`recovered`; `withdrawn`: later
+    evidence shows that there was none); or that it goes on (`escalated`, `reminder`).
     """
 
     DOWN = "down"
@@ -258,6 +259,7 @@ class Notification(Base):
     __table_args__ = (
         Index("ix_notification_queued", "channel_id", "next_attempt_at", postgresql_where=text("state = 'queued'")),
         Index("ix_notification_created_at_id", "created_at", "id"),
+        Index("ix_notification_channel_id_created_at", "channel_id", "created_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)

@@ -18,6 +18,8 @@ from app.accounts.view_routes import router as saved_views
 from app.agents.page_routes import router as enrolment_pages
 from app.agents.routes import router as agents
 from app.aggregates.response_cache import ResponseCache
+from app.alerts.notification_routes import router as notifications
+from app.alerts.rule_routes import router as alert_rules
 from app.api import health, openapi_docs
 from app.api.in_process import in_process
 from app.api.middleware.body_limits import BodyLimit
@@ -103,6 +105,8 @@ ROUTERS = (
     cause_effects,
     incidents,
     maintenance,
+    alert_rules,
+    notifications,
     audit,
     accounts,
     session,

@@ -29,6 +29,7 @@ TAGS = [
         ("one site", "One site's past: uptime, segments, latency, throughput, readings"),
         ("aggregates", "Uptime, latency and throughput of regions and providers; the ranking; the month's verdicts"),
         ("operations", "Incidents, maintenance, and when the service itself could not see"),
+        ("alerts", "Who is told what, when and through which channel; and the proof that it was delivered"),
         ("access", "Accounts, sessions and API tokens; the audit log"),
         ("field", "Devices at the sites: agents, pushes, speed tests, diagnoses"),
         ("this service", "Whether the service runs"),

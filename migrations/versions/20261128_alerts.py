@@ -122,6 +122,9 @@ STATEMENTS = (
     )
     """,
     """
+    CREATE INDEX ix_notification_channel_id_created_at ON notification (channel_id, created_at, id)
+    """,
+    """
     CREATE INDEX ix_notification_created_at_id ON notification (created_at, id)
     """,
     """

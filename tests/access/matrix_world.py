@@ -5,15 +5,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import api_tokens
 from app.access.models import Account, Role, Token
+from app.alerts.models import Channel, Notification, NotificationKind
 from app.core.clock import utc_now
+from app.registry.models import Provider
+from tests.conftest import Cast
 from tests.support.contracts import create_contract
 from tests.support.diagnoses import make_diagnosis
 from tests.support.incident_scenario import IncidentScenario
@@ -32,6 +36,7 @@ class Resource:
     id: str
     other_district: int | None = 404
     other_provider: int | None = 404
+    own_provider: int | None = None  # the status of its provider's own viewers, if they do not see it
     below: Mapping[str, str] = field(default_factory=dict, hash=False)  # further path parameters
 
 
@@ -95,6 +100,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         )
         session.add(token)
         await session.flush()
+    _, rule, notification = await _create_alerts(cast, session)
     pushing = await scenario.site(name="Titik mandiri", probe="push")  # its code opens its page
     code = (await cast.ana.post(f"/sites/{pushing}/enrolment")).json()["code"]
     return {
@@ -111,6 +117,8 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         ),
         "/accounts/{id}": Resource(str(account.id)),
         "/tokens/{id}": Resource(str(token.id)),
+        "/rules/{id}": Resource(str(rule), own_provider=404),
+        "/notifications/{id}": Resource(str(notification)),
         "/me/views/{id}": Resource("1", None, None),  # everybody has only their own
         "/regions/{code}": Resource(HERE, other_district=None, other_provider=None),
         "/regions/{code}/": Resource(HERE, other_district=403, other_provider=None),
@@ -119,6 +127,43 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         **{f"{language}/desa/{{code}}": Resource(VILLAGE, None, None) for language in ("", "/en")},
         "/data/{file}": Resource("kamus.csv", None, None),
     }
+
+
+async def _create_alerts(cast: Cast, session: AsyncSession) -> tuple[int, int, int]:
+    """Return a channel that no rule names, a rule, and a notification to the provider."""
+    async with session.begin():
+        telkom = await session.scalar(select(Provider.id).where(Provider.slug == "telkom-wms"))
+    channels = [
+        Channel(
+            region_code=HERE,
+            provider_id=provider_id,
+            name=f"Saluran {MARK} {number}",
+            service="webhook",
+            target=b"",
+            target_hint=f"https://{MARK}.example/…",
+            created_by="ana",
+            version=1,
+        )
+        for number, provider_id in enumerate((None, None, telkom))
+    ]
+    async with session.begin():
+        session.add_all(channels)
+        await session.flush()
+        told = Notification(
+            key=uuid4(),
+            channel_id=channels[2].id,
+            region_code=HERE,
+            kind=NotificationKind.TEST,
+            content={},
+            title=f"Uji {MARK}",
+            text=f"Uji {MARK}",
+        )
+        session.add(told)
+    rule = await cast.ana.post(
+        "/rules", {"name": f"Aturan {MARK}", "office": HERE, "kinds": ["down"], "channels": [channels[1].id]}
+    )
+    assert rule.status_code == 201, rule.text
+    return channels[0].id, rule.json()["id"], told.id
 
 
 @asynccontextmanager
