@@ -6,7 +6,7 @@ No line shows a secret: of an unexpected error only its type is told.
 import asyncio
 from collections.abc import Callable
 
-from app.cli.doctor import database, machine, network, push
+from app.cli.doctor import alerts, database, machine, network, push
 from app.cli.doctor.check_result import Check, CheckResult, CheckStatus, NotApplicable, describe_error, in_thread
 from app.settings import Settings
 
@@ -61,4 +61,5 @@ CHECKS: tuple[Check, ...] = (
     push.check_public_url,
     push.check_ingest,
     push.check_inbox,
+    alerts.check_alert_texts,
 )
