@@ -31,10 +31,10 @@ CLIENT_TIMEOUT_MARGIN_S = 2  # beyond statement_timeout, which a connection pool
 CHANNEL = "sinyal_change"  # payload: "<counter>:<version>"
 
 # After a restore everything read before is invalid: in memory and on dashboards.
-# Nor does a worker lead that did so before.
+# Nor does a worker or courier lead that did so before.
 NEW_GENERATION = (
     "UPDATE public.change_counter SET version = extract(epoch FROM clock_timestamp()) "
-    "WHERE name IN ('generation', 'leader')"
+    "WHERE name IN ('generation', 'leader', 'courier')"
 )
 
 

@@ -25,7 +25,7 @@ from app.worker.counters import WorkerCounters
 from app.worker.ingest_heartbeat import IngestHeartbeat
 from app.worker.ingest_proof import IngestProof, read_proof, write_proof
 from app.worker.jobs import Job
-from app.worker.leader_lock import NoLongerLeader
+from app.postgres.leader_lock import NoLongerLeader
 from app.worker.missed_push_recorder import MissedPushRecorder, peers_kept_for
 from app.worker.missed_pushes import list_arrivals
 from app.worker.peer_quorum import PeerQuorum

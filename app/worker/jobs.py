@@ -12,7 +12,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from app.postgres.engine import is_unavailable
 from app.worker.counters import WorkerCounters
-from app.worker.leader_lock import NoLongerLeader
+from app.postgres.leader_lock import NoLongerLeader
 
 log = structlog.get_logger()
 

@@ -22,7 +22,7 @@ from app.worker.diagnosis_runner import DiagnosisRunner
 from app.worker.inbox_consumer import InboxConsumer
 from app.worker.ingest_heartbeat import open_heartbeat
 from app.worker.jobs import Job, schedule_jobs, start_jobs
-from app.worker.leader_lock import LeaderLock, NoLongerLeader
+from app.postgres.leader_lock import LeaderLock, NoLongerLeader
 from app.worker.probe_loop import ProbeLoop
 from app.worker.registry_refresh import RegistryRefresh
 from app.worker.speedtest_runner import SpeedtestRunner, download_by

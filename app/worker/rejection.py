@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from app.postgres.engine import is_unavailable
-from app.worker.leader_lock import NoLongerLeader
+from app.postgres.leader_lock import NoLongerLeader
 
 MOST_WRITES = 64  # a call: enough to find four bad readings among thousands
 

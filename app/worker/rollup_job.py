@@ -12,7 +12,7 @@ from app.core.clock import utc_now
 from app.latency import rollup
 from app.postgres.engine import Sessions, transaction
 from app.worker.jobs import Job
-from app.worker.leader_lock import NoLongerLeader
+from app.postgres.leader_lock import NoLongerLeader
 
 log = structlog.get_logger()
 

@@ -17,7 +17,7 @@ from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
 from app.measurements import partitions
 from app.worker import writer
-from app.worker.leader_lock import NoLongerLeader
+from app.postgres.leader_lock import NoLongerLeader
 from app.worker.process import Worker
 from app.worker.rejection import MOST_WRITES, write_in_parts
 from probes.contract import Outcome, Reading

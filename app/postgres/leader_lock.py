@@ -1,4 +1,4 @@
-"""One active worker: it holds an advisory lock over its own connection, and each commit of its checks its generation.
+"""One active process of a kind: it holds an advisory lock on a connection, and each commit checks its generation.
 
 The lock alone is no fence: PostgreSQL frees it the moment the leader's connection ends, and the leader learns of that
 later. So whoever wins the lock also takes the next generation, and a transaction whose generation is no longer the
@@ -7,6 +7,7 @@ newest is rolled back.
 
 import asyncio
 import contextlib
+from enum import StrEnum
 
 import asyncpg
 import structlog
@@ -19,30 +20,41 @@ from app.postgres.engine import Sessions, connect_args
 
 log = structlog.get_logger()
 
-WORKER_LOCK = 0x53494E59_0002
 POLL_S = 1.0
 GRACE_S = 10.0  # after a lost connection our own former session may hold the lock for a while yet
 
 # Seconds since 1970, so that a restored database gives no generation out twice.
 NEXT_GENERATION = """
-    INSERT INTO change_counter AS c VALUES ('leader', extract(epoch FROM clock_timestamp())::bigint)
+    INSERT INTO change_counter AS c VALUES ($1, extract(epoch FROM clock_timestamp())::bigint)
     ON CONFLICT (name) DO UPDATE SET version = greatest(c.version + 1, excluded.version) RETURNING version
 """
-NEWEST_GENERATION = "SELECT version FROM change_counter WHERE name = 'leader'"
+NEWEST_GENERATION = "SELECT version FROM change_counter WHERE name = $1"
 
 # A transaction that wrote nothing needs no check. The row lock keeps the next leader from winning until the commit.
 IS_LEADER = """
     SELECT CASE WHEN pg_current_xact_id_if_assigned() IS NULL THEN true
-        ELSE EXISTS (SELECT FROM change_counter WHERE name = 'leader' AND version = $1 FOR SHARE) END
+        ELSE EXISTS (SELECT FROM change_counter WHERE name = $1 AND version = $2 FOR SHARE) END
 """
 
 
+class Leadership(StrEnum):
+    """What only one process does at a time. Its value names the counter of its generations."""
+
+    WORKER = "leader"
+    COURIER = "courier"
+
+    @property
+    def lock_id(self) -> int:
+        return {Leadership.WORKER: 0x53494E59_0002, Leadership.COURIER: 0x53494E59_0003}[self]
+
+
 class NoLongerLeader(Exception):
-    """Another worker leads: the transaction was rolled back, and nothing may be written any more."""
+    """Another process leads: the transaction was rolled back, and nothing may be written any more."""
 
 
 class LeaderLock:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, leadership: Leadership = Leadership.WORKER) -> None:
+        self._leadership = leadership
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._connection: asyncpg.Connection | None = None
         self._is_locked = False
@@ -51,11 +63,11 @@ class LeaderLock:
 
     @property
     def is_superseded(self) -> bool:
-        """Whether another worker is known to have won since."""
+        """Whether another process is known to have won since."""
         return self._superseded.is_set()
 
     async def win(self) -> None:
-        """Wait until this worker leads."""
+        """Wait until this process leads."""
         is_waiting = False
         while not await self.try_win():
             if not is_waiting:
@@ -65,35 +77,35 @@ class LeaderLock:
 
     async def try_win(self) -> bool:
         """Take the lock and the next generation. The database must have its tables."""
-        if not await self.try_lock() or (generation := await self._fetch(NEXT_GENERATION)) is None:
+        if not await self.try_lock() or (generation := await self._fetch(NEXT_GENERATION, self._leadership)) is None:
             return False
         self._generation, self._superseded = generation, asyncio.Event()
         return True
 
     async def try_lock(self) -> bool:
-        """Take the lock alone: no worker can win then. False if it is held, or the database is unavailable."""
+        """Take the lock alone: no process can win then. False if it is held, or the database is unavailable."""
         if self._connection is None or self._connection.is_closed():
             self._is_locked = False
             try:
-                settings = connect_args("worker lock")["server_settings"]
+                settings = connect_args(f"{self._leadership.name.lower()} lock")["server_settings"]
                 connecting = asyncpg.connect(self._url, timeout=5, command_timeout=5, server_settings=settings)
                 self._connection = await connecting
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 self._disconnect(error)
                 return False
-        self._is_locked = bool(await self._fetch("SELECT pg_try_advisory_lock($1)", WORKER_LOCK))
+        self._is_locked = bool(await self._fetch("SELECT pg_try_advisory_lock($1)", self._leadership.lock_id))
         return self._is_locked
 
     def open_sessions(self, engine: AsyncEngine) -> Sessions:
         """Sessions that write for the generation won last: their commits raise NoLongerLeader after another has won."""
-        generation, superseded = self._generation, self._superseded
+        generation, superseded, counter = self._generation, self._superseded, self._leadership.value
 
         class FencedSession(Session):
             """A class of its own, as the listener is on it."""
 
         def require_leader(session: Session) -> None:
             session.flush()  # what is still pending would be written after the check
-            if not session.connection().exec_driver_sql(IS_LEADER, (generation,)).scalar():
+            if not session.connection().exec_driver_sql(IS_LEADER, (counter, generation)).scalar():
                 superseded.set()
                 raise NoLongerLeader
 
@@ -101,7 +113,7 @@ class LeaderLock:
         return async_sessionmaker(engine, expire_on_commit=False, sync_session_class=FencedSession)
 
     async def wait_until_lost(self) -> None:
-        """Wait until another worker leads. While the database is unavailable none does: this one goes on probing."""
+        """Wait until another process leads. While the database is unavailable none does: this one goes on."""
         refused_s = 0.0
         while refused_s < GRACE_S and not self.is_superseded:
             with contextlib.suppress(TimeoutError):
@@ -117,14 +129,14 @@ class LeaderLock:
         return await self._fetch("SELECT 1") is not None
 
     async def _regain_lock(self) -> bool:
-        """Take the lock again after the connection was lost, unless another worker has won and ended meanwhile."""
-        if not await self.try_lock() or (newest := await self._fetch(NEWEST_GENERATION)) is None:
+        """Take the lock again after the connection was lost, unless another process has won and ended meanwhile."""
+        if not await self.try_lock() or (newest := await self._fetch(NEWEST_GENERATION, self._leadership)) is None:
             return False
         if newest != self._generation:
             self._superseded.set()
         return True
 
-    async def _fetch(self, query: str, *args: int) -> int | None:
+    async def _fetch(self, query: str, *args: int | str) -> int | None:
         """None if the database is unavailable."""
         assert self._connection is not None
         try:
