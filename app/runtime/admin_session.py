@@ -13,8 +13,8 @@ from app.access.scope import PROVINCE, Caller
 from app.core.errors import Problem
 from app.postgres.embedded import Cluster
 from app.postgres.engine import database_url, is_unavailable, open_engine, open_sessions, transaction
-from app.settings import Settings, SettingsError
 from app.postgres.leader_lock import LeaderLock
+from app.settings import Settings, SettingsError
 
 DATABASE_UNAVAILABLE = "the database does not answer: it runs while `sinyal up` or `sinyal demo` does"
 OPTION_OF_FIELD = {"region_code": "--region", "password": "the password"}

@@ -18,6 +18,7 @@ from app.judging.rejudge import rejudgeable_since
 from app.measurements import partitions
 from app.measurements import store as measurements
 from app.postgres.engine import Sessions, transaction
+from app.postgres.leader_lock import NoLongerLeader
 from app.push import inbox
 from app.push.inbox import Delivery
 from app.push.timestamps import ARRIVAL
@@ -25,7 +26,6 @@ from app.worker.counters import WorkerCounters
 from app.worker.ingest_heartbeat import IngestHeartbeat
 from app.worker.ingest_proof import IngestProof, read_proof, write_proof
 from app.worker.jobs import Job
-from app.postgres.leader_lock import NoLongerLeader
 from app.worker.missed_push_recorder import MissedPushRecorder, peers_kept_for
 from app.worker.missed_pushes import list_arrivals
 from app.worker.peer_quorum import PeerQuorum

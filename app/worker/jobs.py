@@ -11,8 +11,8 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_J
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from app.postgres.engine import is_unavailable
-from app.worker.counters import WorkerCounters
 from app.postgres.leader_lock import NoLongerLeader
+from app.worker.counters import WorkerCounters
 
 log = structlog.get_logger()
 

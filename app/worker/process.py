@@ -12,6 +12,7 @@ from app.judging import dated_profiles
 from app.judging.blind_ranges import BlindRange
 from app.measurements import partitions
 from app.postgres.engine import database_url, open_engine, transaction
+from app.postgres.leader_lock import LeaderLock, NoLongerLeader
 from app.settings import Settings
 from app.worker import housekeeping, public_files, rollup_job
 from app.worker.canary_watch import CanaryWatch
@@ -22,7 +23,6 @@ from app.worker.diagnosis_runner import DiagnosisRunner
 from app.worker.inbox_consumer import InboxConsumer
 from app.worker.ingest_heartbeat import open_heartbeat
 from app.worker.jobs import Job, schedule_jobs, start_jobs
-from app.postgres.leader_lock import LeaderLock, NoLongerLeader
 from app.worker.probe_loop import ProbeLoop
 from app.worker.registry_refresh import RegistryRefresh
 from app.worker.speedtest_runner import SpeedtestRunner, download_by

@@ -11,8 +11,8 @@ from app.availability import daily_rollup, monthly_close
 from app.core.clock import utc_now
 from app.latency import rollup
 from app.postgres.engine import Sessions, transaction
-from app.worker.jobs import Job
 from app.postgres.leader_lock import NoLongerLeader
+from app.worker.jobs import Job
 
 log = structlog.get_logger()
 

@@ -25,9 +25,9 @@ from app.judging.models import WorkerBeat
 from app.latency import rollup
 from app.measurements import partitions
 from app.postgres.engine import is_unavailable, transaction
+from app.postgres.leader_lock import NoLongerLeader
 from app.worker.clock_watch import ClockStep, ClockWatch
 from app.worker.context import WorkerContext
-from app.postgres.leader_lock import NoLongerLeader
 from app.worker.rejection import is_entrys_fault, write_in_parts
 from app.worker.write_buffer import BufferEntry, split_entries
 from probes.contract import CENTRAL

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.clock import utc_now
 from app.postgres.engine import Sessions, open_engine, transaction
-from app.throughput.models import PlanningWatermark
 from app.postgres.leader_lock import LeaderLock, NoLongerLeader
+from app.throughput.models import PlanningWatermark
 from tests.worker.conftest import CUT_LOCK_CONNECTIONS, connect
 
 COUNT = text("SELECT count(*) FROM push_inbox")

@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from app.postgres.leader_lock import LeaderLock
 from app.settings import Settings
 from app.worker import process
-from app.postgres.leader_lock import LeaderLock
 from tests.worker.conftest import CUT_LOCK_CONNECTIONS, connect
 
 BEATS = "SELECT count(*) FROM worker_beat WHERE source = 'central' AND beat_at > $1"

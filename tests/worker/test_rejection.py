@@ -16,8 +16,8 @@ from app.judging import ingest, propagation
 from app.judging.blind_ranges import BlindRange
 from app.judging.dirty_range import DirtyRange
 from app.measurements import partitions
-from app.worker import writer
 from app.postgres.leader_lock import NoLongerLeader
+from app.worker import writer
 from app.worker.process import Worker
 from app.worker.rejection import MOST_WRITES, write_in_parts
 from probes.contract import Outcome, Reading
