@@ -1,0 +1,248 @@
+"""One cause is one message: groups, their updates, recoveries and recurrences, planned without a database."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.alerts.gate import Drop, Phase, Send
+from app.alerts.grouping import Commonality, commonality_of, form_groups
+from app.alerts.models import DropReason, HoldReason, NotificationKind
+from app.alerts.planning import Coming, GroupState, Message, Subject, Timing, make_plan
+
+START = datetime(2026, 11, 28, 4, 0, tzinfo=UTC)
+TIMING = Timing()
+KUTAI, BERAU = "64.02.05.2003", "64.03.01.2001"
+TELKOM, ICON = 1, 2
+
+
+@dataclass
+class Office:
+    """A channel whose outages a test begins and ends; `told` has what it was sent, and when (in seconds)."""
+
+    groups: list[GroupState] = field(default_factory=list)
+    waiting: dict[str, tuple[Subject, int]] = field(default_factory=dict)  # and when it is looked at
+    known: dict[str, GroupState] = field(default_factory=dict)
+    told: list[tuple[int, Message]] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def begins(
+        self, name: str, second: int, common: Commonality | None = None, sites: int = 1, *, held: bool = False
+    ) -> None:
+        common = common or commonality_of([(TELKOM, KUTAI)])
+        self._add(name, common, Phase.LASTS, second, sites, HoldReason.QUIET_HOURS if held else None)
+
+    def ends(self, name: str, second: int) -> None:
+        common = commonality_of([(TELKOM, KUTAI)])
+        if name in self.waiting:
+            common = self.waiting[name][0].common
+        self._add(name, common, Phase.OVER, second, 1, None)
+
+    def _add(
+        self, name: str, common: Commonality, phase: Phase, second: int, sites: int, held: HoldReason | None
+    ) -> None:
+        at = START + timedelta(seconds=second)
+        subject = Subject(name, common, Send(), phase, name in self.known, sites, at, at + TIMING.wait, held)
+        if phase is Phase.LASTS and subject.is_told:
+            subject.verdict = Drop(DropReason.FLAPPING)  # as the gate has it: its end was not told yet
+        if phase is Phase.OVER and not subject.is_told and name not in self.waiting:
+            subject.verdict = Drop(DropReason.NOT_TOLD)
+        subject.group = self.known.get(name)
+        due = second + 30
+        self.waiting[name] = (subject, due)
+
+    def run(self, until: int) -> None:
+        while due := [second for _, second in self.waiting.values()] + self._calm():
+            second = max(0, min(due))
+            if second > until:
+                return
+            self._flush(second)
+
+    def _calm(self) -> list[int]:
+        return [int((group.due_at - START).total_seconds()) for group in self.groups if group.due_at is not None]
+
+    def _flush(self, second: int) -> None:
+        now = START + timedelta(seconds=second)
+        ready = [
+            subject for subject, due in self.waiting.values() if due <= second or subject.held_by is HoldReason.GROUPING
+        ]
+        coming = [
+            Coming(subject.common, START + timedelta(seconds=due))
+            for subject, due in self.waiting.values()
+            if subject not in ready and subject.phase is Phase.LASTS
+        ]
+        self.groups = [
+            g
+            for g in self.groups
+            if g.cleared_at is None or g.flapping_since or now < g.cleared_at + timedelta(minutes=30)
+        ]
+        plan = make_plan(self.groups, ready, now=now, timing=TIMING, coming=coming)
+        self.groups += plan.new_groups
+        for message in plan.messages:
+            self.told.append((second, message))
+        for subject in ready:
+            message_of = [message for message in plan.messages if subject in message.subjects]
+            homes = [len(message_of), subject in plan.held, subject in plan.dropped, subject in plan.told_already]
+            assert sum(map(int, homes)) == 1, "nothing is lost, nothing is told twice"
+            if subject in plan.held:
+                until = plan.held[subject].until
+                assert until > now
+                subject.group = plan.joined.get(subject, subject.group)
+                subject.held_by = HoldReason.GROUPING if subject in plan.joined else None
+                self.waiting[subject.name] = (subject, int((until - START).total_seconds()))
+                continue
+            del self.waiting[subject.name]
+            self.outcomes[subject.name] += 1
+            if subject.phase is Phase.LASTS and subject not in plan.dropped:
+                self.known[subject.name] = plan.joined[subject]
+            elif subject.phase is Phase.OVER:
+                self.known.pop(subject.name, None)
+
+    def kinds(self) -> list[tuple[int, str]]:
+        return [(second, message.kind.value) for second, message in self.told]
+
+
+def test_a_lone_outage_is_one_onset_and_one_recovery() -> None:
+    office = Office()
+    office.begins("a", 0)
+    office.run(100)
+    office.ends("a", 600)
+    office.run(10_000)
+    assert office.kinds() == [(30, "onset"), (630, "recovery")]
+
+
+def test_sites_that_follow_are_one_update_at_the_interval_and_all_recoveries_are_one() -> None:
+    office = Office()
+    office.begins("a", 0)
+    office.run(30)
+    for index in range(5):
+        office.begins(f"later{index}", 60 + index)
+        office.run(60 + index)
+    office.run(1000)
+    for index, name in enumerate(["a", *(f"later{index}" for index in range(5))]):
+        office.ends(name, 1000 + index)
+        office.run(1000 + index)
+    office.run(10_000)
+    assert office.kinds() == [(30, "onset"), (330, "update"), (1035, "recovery")]
+    assert [len(message.subjects) for _, message in office.told] == [1, 5, 6]
+
+
+def test_updates_come_ever_more_rarely_while_more_sites_join() -> None:
+    office = Office()
+    for minute in range(0, 200, 2):
+        office.begins(f"site{minute}", minute * 60)
+        office.run(minute * 60)
+    office.run(15_000)
+    pauses = [later - earlier for (earlier, _), (later, _) in zip(office.told, office.told[1:], strict=False)]
+    assert pauses[:5] == [300, 600, 1200, 2400, 3600]
+
+
+def test_a_recovery_waits_for_the_rest_of_its_group_for_an_hour_at_most() -> None:
+    office = Office()
+    office.begins("a", 0)
+    office.begins("b", 0)
+    office.run(100)
+    office.ends("a", 600)
+    office.run(10_000)
+    ((_, onset), (second, partly)) = office.told
+    assert (second, partly.kind, partly.still) == (600 + 3600, NotificationKind.RECOVERY, ["b"])
+    assert len(onset.down) == 2
+
+
+def test_a_recurrence_reopens_the_group_and_the_third_is_told_as_flapping_until_it_is_calm() -> None:
+    office = Office()
+    for round_ in range(8):
+        office.begins("a", round_ * 600)
+        office.run(round_ * 600 + 300)
+        office.ends("a", round_ * 600 + 400)
+        office.run(round_ * 600 + 599)
+    office.run(100_000)
+    kinds = [(message.kind.value, message.recurred, message.flapping) for _, message in office.told]
+    assert kinds[0] == ("onset", False, False)
+    assert kinds[-2:] == [("flapping", True, True), ("flapping", False, False)]
+    assert sum(kind == "update" for kind, _, _ in kinds) == 2
+    last_change = 7 * 600 + 400
+    assert office.told[-1][0] == last_change + 1800, "when nothing had changed for half an hour"
+    assert office.told[-1][1].recovered, "and how it ended"
+
+
+def test_what_was_held_comes_as_one_message_and_its_recovery_is_told_later() -> None:
+    office = Office()
+    for index in range(200):
+        office.begins(f"site{index}", 0, commonality_of([(index % 7, f"64.0{index % 9 + 1}.01.2001")]), held=True)
+    office.run(30)
+    assert office.kinds() == [(30, "held")]
+    for index in range(200):
+        office.ends(f"site{index}", 600)
+    office.run(10_000)
+    assert len(office.told) <= 1 + 3, "at most a recovery for each group"
+    assert set(office.outcomes.values()) == {2}
+
+
+def test_groups_form_by_node_then_by_provider_and_district_then_by_provider_then_by_office() -> None:
+    site = commonality_of([(TELKOM, KUTAI)], parent=9)
+    tower = commonality_of([(TELKOM, KUTAI)], node=9)
+    berau, icon = commonality_of([(TELKOM, BERAU)]), commonality_of([(ICON, BERAU)])
+    assert form_groups({"site": site}) == {"provider:1:64.02": ["site"]}
+    assert form_groups({"site": site, "tower": tower}) == {"node:9": ["site", "tower"]}
+    assert form_groups({"site": site, "berau": berau, "icon": icon}) == {
+        "provider:1": ["site", "berau"],
+        "provider:2:64.03": ["icon"],
+    }
+    assert form_groups({"berau": berau}, recent=["provider:1:64.02"]) == {"provider:1": ["berau"]}
+    many = {str(provider): commonality_of([(provider, BERAU)]) for provider in range(4)}
+    assert form_groups(many) == {"district:64.03": list(many)}
+    assert list(form_groups(many | {"else": commonality_of([(5, KUTAI)])})) == ["office"]
+    mixed = commonality_of([(TELKOM, KUTAI), (ICON, BERAU)])
+    assert form_groups({"mixed": mixed, "slow": Commonality(condition="degraded")}) == {
+        "office": ["mixed"],
+        "degraded": ["slow"],
+    }
+
+
+villages = st.builds("64.{:02}.{:02}.2001".format, st.integers(1, 11), st.integers(1, 20))
+
+
+@given(st.lists(st.tuples(villages, st.integers(0, 30)), min_size=1, max_size=60), st.booleans())
+@settings(deadline=None)
+def test_any_storm_through_one_provider_is_at_most_three_messages_of_an_office(
+    sites: list[tuple[str, int]], by_district: bool
+) -> None:
+    """All sites of one provider go down within half a minute, and come back together."""
+    for district in {village[:5] for village, _ in sites} if by_district else {"64"}:
+        office = Office()
+        of_office = [
+            (index, village, second) for index, (village, second) in enumerate(sites) if village.startswith(district)
+        ]
+        for index, village, second in sorted(of_office, key=lambda each: each[2]):
+            office.begins(str(index), second, commonality_of([(TELKOM, village)]))
+        office.run(800)
+        for index, _, _ in of_office:
+            office.ends(str(index), 800)
+        office.run(100_000)
+        assert len(office.told) <= 3
+        assert Counter(office.outcomes.values()) == {2: len(of_office)}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 4000), st.sampled_from([0, 1, 2])), min_size=1, max_size=40)
+)
+@settings(deadline=None)
+def test_whatever_begins_and_ends_nothing_is_lost_and_nobody_hears_an_onset_twice(
+    changes: list[tuple[int, int, int]],
+) -> None:
+    office, lasting = Office(), set[int]()
+    for site, second, provider in sorted(changes, key=lambda change: change[1]):
+        office.run(second - 1)
+        if site in lasting:
+            office.ends(str(site), second)
+        else:
+            office.begins(str(site), second, commonality_of([(provider, KUTAI)]))
+        lasting ^= {site}
+    office.run(200_000)
+    assert not office.waiting
+    assert office.known.keys() == {str(site) for site in lasting}, "what a channel believes is what is true"
+    onsets = Counter(message.group for _, message in office.told if message.kind is NotificationKind.ONSET)
+    assert set(onsets.values()) <= {1}
