@@ -116,7 +116,9 @@ async def _administer(server_url: str, statement: str) -> None:
 @pytest.fixture(scope="session")
 async def engine(server_url: str) -> AsyncIterator[AsyncEngine]:
     url = await make_database(server_url)
-    engine = open_engine(url, name="test")
+    # all tests of a process share a connection, and each savepoint is a statement, too
+    roomy = make_url(url).update_query_dict({"prepared_statement_cache_size": "2000"})
+    engine = open_engine(roomy.render_as_string(hide_password=False), name="test")
     await migrate(engine)
     async with async_sessionmaker(engine)() as session, session.begin():
         await partitions.create_ahead(session, utc_now())
