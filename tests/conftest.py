@@ -161,6 +161,7 @@ def app(sessions: Sessions, engine: AsyncEngine, routes: list[BaseRoute]) -> Fas
             canaries=["127.255.0.1", "127.255.0.2"],
             probe=allowed,
             database_url=None,
+            secret_key=["kunci uji yang tidak menjaga apa pun"],
             limits=LimitsSettings(requests_per_s=0),
             aggregates=AggregatesSettings(refresh_s=0),
         )

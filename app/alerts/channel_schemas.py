@@ -103,12 +103,12 @@ class ChannelIn(BaseModel):
     office: Annotated[Text, Field(description="code of its region: 64, or a district; default yours")] | None = None
     provider: Annotated[Text, Field(description=PROVIDER)] | None = None
     url: TargetUrl = Field(description=URL)
-    secret: Annotated[Secret, Field(description=SECRET)] | None = None
+    secret: Secret | None = Field(None, description=SECRET)
     language: MessageLanguage = "id"
     form: MessageForm = Field(MessageForm.LONG, description="of its messages")
     fallback: Annotated[ChannelId, Field(description=FALLBACK, examples=[4])] | None = None
     default_rules: bool = Field(
-        True, description="whether an office's first channel, or the first that tells this provider, gets default rules"
+        True, description="whether the office gets default rules for it, if it has none for the office or this provider"
     )
 
 
@@ -119,7 +119,7 @@ class ChannelPatch(BaseModel):
 
     name: Name | None = None
     url: Annotated[TargetUrl, Field(description=URL)] | None = None
-    secret: Annotated[Secret, Field(description="a secret of your own")] | None = None
+    secret: Secret | None = Field(None, description="a secret of your own")
     rotate_secret: bool = Field(False, description="whether to generate a new secret, shown in this answer alone")
     language: MessageLanguage | None = None
     form: Annotated[MessageForm, Field(description="of its messages")] | None = None

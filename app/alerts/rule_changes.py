@@ -19,7 +19,7 @@ from app.postgres.engine import Counter, next_version, require_version
 from app.profiles import Technology
 from app.registry import providers, regions
 
-NOT_AUDITED = {"id", "office_name", "region_name", "muted", "created_at", "created_by", "version"}
+NOT_AUDITED: Any = {"id", "office_name", "region_name", "muted", "created_at", "created_by", "version"}
 
 
 async def create_rule(session: AsyncSession, body: RuleIn, *, caller: Caller) -> AlertRule:
@@ -34,7 +34,7 @@ async def create_rule(session: AsyncSession, body: RuleIn, *, caller: Caller) ->
     session.add(rule)
     await session.flush()
     await session.refresh(rule)
-    await _record(session, caller, "create", rule, after=await _audit_fields(session, rule))
+    await record(session, caller, "create", rule)
     return rule
 
 
@@ -69,7 +69,7 @@ async def patch_rule(
         return rule
     rule.version = version
     await session.flush()
-    await _record(session, caller, "change", rule, before=before, after=await _audit_fields(session, rule))
+    await record(session, caller, "change", rule, before=before)
     return rule
 
 
@@ -83,8 +83,9 @@ async def delete_rule(session: AsyncSession, rule_id: int, *, caller: Caller) ->
     require_writer(caller, rule.region_code)
     if rule.deleted_at is not None:
         return
+    before = await _audit_fields(session, rule)
     rule.deleted_at = utc_now()
-    await _record(session, caller, "delete", rule, before=await _audit_fields(session, rule))
+    await record(session, caller, "delete", rule, before=before)
 
 
 async def _read(session: AsyncSession, values: Mapping[str, Any], office: str) -> dict[str, Any]:
@@ -161,5 +162,11 @@ async def _audit_fields(session: AsyncSession, rule: AlertRule) -> dict[str, Any
     return fields.model_dump(mode="json", exclude=NOT_AUDITED)
 
 
-async def _record(session: AsyncSession, caller: Caller, action: str, rule: AlertRule, **fields: Any) -> None:
-    await audit.record(session, caller, action, "rule", rule.id, region_code=rule.region_code, **fields)
+async def record(
+    session: AsyncSession, caller: Caller, action: str, rule: AlertRule, *, before: dict[str, Any] | None = None
+) -> None:
+    """Audit what was done to a rule, with its fields as they are now and as they were before."""
+    after = None if rule.deleted_at is not None else await _audit_fields(session, rule)
+    await audit.record(
+        session, caller, action, "rule", rule.id, region_code=rule.region_code, before=before, after=after
+    )

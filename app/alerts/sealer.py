@@ -15,7 +15,9 @@ async def open_sealer(session: AsyncSession, settings: Settings) -> Sealer:
 
     Raises SettingsError when the key is lost, or another one than that with which the newest channel was sealed.
     """
-    newest = await session.scalar(select(Channel.target).order_by(Channel.id.desc()).limit(1))
+    newest = await session.scalar(
+        select(Channel.target).where(Channel.target != b"").order_by(Channel.id.desc()).limit(1)
+    )
     keys = await asyncio.to_thread(read_keys, settings)
     if not keys and newest is not None:
         raise SettingsError(_other_key(settings, "is missing"))

@@ -12,13 +12,13 @@ MAX_OPTIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ChannelTarget:
     service: str  # webhook, or a schema of Apprise
     url: str
     hint: str  # the URL without what must stay secret
 
 
-def parse_target(url: str, policy: AddressPolicy, *, field: str = "url") -> Target:
+def parse_target(url: str, policy: AddressPolicy, *, field: str = "url") -> ChannelTarget:
     """Raises Invalid with one fault: no URL, a service or option that is not allowed, or a forbidden address."""
     schema, separator, rest = url.strip().partition("://")
     schema = schema.lower()
@@ -39,30 +39,30 @@ def parse_target(url: str, policy: AddressPolicy, *, field: str = "url") -> Targ
     return _parse_service(schema, rest, policy, field)
 
 
-def _parse_webhook(url: str, policy: AddressPolicy, field: str) -> Target:
+def _parse_webhook(url: str, policy: AddressPolicy, field: str) -> ChannelTarget:
     host = host_of_url(url)
     if host is None:
         raise _malformed(field, "https://hooks.example.go.id/…")
     _check_host(host, policy, field)
     parts = urlsplit(url)
-    return Target(WEBHOOK, url, f"{parts.scheme}://{parts.netloc}/…")
+    return ChannelTarget(WEBHOOK, url, f"{parts.scheme}://{parts.netloc}/…")
 
 
-def _parse_service(schema: str, rest: str, policy: AddressPolicy, field: str) -> Target:
+def _parse_service(schema: str, rest: str, policy: AddressPolicy, field: str) -> ChannelTarget:
     service = SERVICES[schema]
     place, _, query = rest.partition("?")
     if "#" in place or not _has_parts_of(service, place):
         raise _malformed(field, service.form)
     options = _parse_options(query, service, field)
     if not service.own_server:
-        return Target(schema, f"{schema}://{rest}", f"{schema}://…")
+        return ChannelTarget(schema, f"{schema}://{rest}", f"{schema}://…")
     host = _host_of(place)
     if host is None:
         raise _malformed(field, service.form)
     for server in (host, options.get("smtp")):
         if server is not None:
             _check_host(server, policy, field)
-    return Target(schema, f"{schema}://{rest}", f"{schema}://{host}/…")
+    return ChannelTarget(schema, f"{schema}://{rest}", f"{schema}://{host}/…")
 
 
 def _has_parts_of(service: Service, place: str) -> bool:

@@ -18,6 +18,7 @@ from app.accounts.view_routes import router as saved_views
 from app.agents.page_routes import router as enrolment_pages
 from app.agents.routes import router as agents
 from app.aggregates.response_cache import ResponseCache
+from app.alerts.channel_routes import router as channels
 from app.alerts.notification_routes import router as notifications
 from app.alerts.rule_routes import router as alert_rules
 from app.api import health, openapi_docs
@@ -105,6 +106,7 @@ ROUTERS = (
     cause_effects,
     incidents,
     maintenance,
+    channels,
     alert_rules,
     notifications,
     audit,
@@ -169,6 +171,7 @@ def _create_state(app: FastAPI) -> None:
     app.state.aggregate_cache = ResponseCache()
     app.state.file_slots = FileSlots()
     app.state.scope_cache = ScopeCache()
+    app.state.sealer = None  # opened with the first channel that is written
     app.state.push = PushEndpoint(
         lambda: app.state.sessions, PushLimits(settings.push, settings.limits), app.state.metrics
     )

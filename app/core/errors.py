@@ -21,6 +21,7 @@ Problem                        500
 │   ├── TooManyDiagnoses            one per site at a time, a few per minute and caller
 │   └── TooManyStreamsOfCaller      the account, token or address has its share of open streams
 ├── Unavailable                503  the database is unavailable
+│   ├── SealingUnavailable          the secret key that seals channels is missing, or another one
 │   ├── TooManyStreams              this process has as many open as it may
 │   └── TooManySignIns              as many passwords wait for their check as may
 └── QueryTimeout               504  the query took longer than allowed
@@ -157,6 +158,10 @@ class TooManyStreamsOfCaller(TooManyRequests):
 
 class Unavailable(Problem):
     status, type, title = 503, "unavailable", "Database unavailable; try again shortly"
+
+
+class SealingUnavailable(Unavailable):
+    type, title = "secret-key-unusable", "The service's secret key is missing or another one: see its log"
 
 
 class TooManyStreams(Unavailable):

@@ -100,7 +100,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         )
         session.add(token)
         await session.flush()
-    _, rule, notification = await _create_alerts(cast, session)
+    channel, rule, notification = await _create_alerts(cast, session)
     pushing = await scenario.site(name="Titik mandiri", probe="push")  # its code opens its page
     code = (await cast.ana.post(f"/sites/{pushing}/enrolment")).json()["code"]
     return {
@@ -117,6 +117,7 @@ async def create_resources(scenario: IncidentScenario, session: AsyncSession) ->
         ),
         "/accounts/{id}": Resource(str(account.id)),
         "/tokens/{id}": Resource(str(token.id)),
+        "/channels/{id}": Resource(str(channel), own_provider=404),
         "/rules/{id}": Resource(str(rule), own_provider=404),
         "/notifications/{id}": Resource(str(notification)),
         "/me/views/{id}": Resource("1", None, None),  # everybody has only their own

@@ -1,0 +1,68 @@
+"""Test messages that a person sends through a channel."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access import audit
+from app.access.scope import Caller, require_writer
+from app.alerts import channels, notifications
+from app.alerts.content import Content, ToldPlace
+from app.alerts.models import Notification, NotificationKind
+from app.alerts.texts import render
+from app.core.clock import utc_now
+from app.core.errors import Conflict, Fault, TooManyRequests
+from app.registry import regions
+
+MAX_PER_MINUTE = 5  # of a channel
+MINUTE = timedelta(minutes=1)
+
+
+async def send_test(session: AsyncSession, channel_id: int, *, caller: Caller) -> dict[str, Any]:
+    """Queue a test message; return the fields of its NotificationOut.
+
+    Raises NotFound, NotAllowed, Conflict for a paused channel, TooManyRequests beyond a few a minute.
+    """
+    row = await channels.get_channel(session, channel_id, caller=caller, for_update=True)  # one test at a time
+    channel = row.channel
+    require_writer(caller, channel.region_code)
+    if channel.paused_at is not None:
+        fault = Fault("id", "paused", "This channel is paused", "Let it go on first: PATCH it with paused false")
+        raise Conflict(faults=[fault])
+    await _require_few(session, channel_id)
+    content = Content(
+        kind=NotificationKind.TEST,
+        at=utc_now(),
+        office=ToldPlace(code=channel.region_code, name=regions.names()[channel.region_code]),
+        provider=channel.provider and channel.provider.slug,
+    )
+    wording = render(content, language=channel.language, form=channel.form)
+    notification = Notification(
+        key=uuid4(),
+        channel_id=channel.id,
+        region_code=channel.region_code,
+        kind=NotificationKind.TEST,
+        content=content.model_dump(mode="json"),
+        title=wording.title,
+        text=wording.text,
+    )
+    session.add(notification)
+    await session.flush()
+    after = {"notification": notification.id}
+    await audit.record(session, caller, "test", "channel", channel.id, region_code=channel.region_code, after=after)
+    return await notifications.get_notification(session, notification.id, caller=caller)
+
+
+async def _require_few(session: AsyncSession, channel_id: int) -> None:
+    since = utc_now() - MINUTE
+    query = select(Notification.created_at).where(
+        Notification.channel_id == channel_id,
+        Notification.kind == NotificationKind.TEST,
+        Notification.created_at > since,
+    )
+    sent = sorted(await session.scalars(query))
+    if len(sent) >= MAX_PER_MINUTE:
+        raise TooManyRequests(max(1, round((sent[-MAX_PER_MINUTE] - since).total_seconds()) + 1))
