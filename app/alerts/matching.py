@@ -39,6 +39,10 @@ class RuleFacts:
     has_quiet_hours: bool = False
     muted_until: datetime | None = None
     keeps_power_hours: bool = False
+    escalate_after: timedelta | None = None
+    escalate_beyond_sites: int | None = None
+    escalate_to: str | None = None
+    remind_at: int | None = None
 
     def wants(self, kind: IncidentKind) -> bool:
         return AlertKind.DOWN in self.kinds or (kind is IncidentKind.SHARED and AlertKind.SHARED in self.kinds)

@@ -231,6 +231,7 @@ class Announcement(Base):
     __tablename__ = "announcement"
     __table_args__ = (
         UniqueConstraint("subject", "kind", "region_code", "channel_id", "version"),
+        Index("ix_announcement_condition", "kind", postgresql_where=text("incident_id IS NULL")),
         Index("ix_announcement_pending", "due_at", postgresql_where=text("state = 'pending'")),
     )
 

@@ -10,18 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.alerts.matching import GROUP_WAIT, MemberFacts, RuleFacts, RulesByRegion, earliest
+from app.alerts.member_facts import load_members
 from app.alerts.models import AlertKind, Announcement, AnnouncementKind, HoldReason
 from app.alerts.rule_facts import load_rules
 from app.alerts.told import Told, ToldByChannel, load_told
-from app.incidents.members import AT_START, IN_FORCE_AT_START
-from app.incidents.models import Incident, IncidentKind, IncidentSite, IncidentStatus
+from app.incidents.models import Incident, IncidentKind, IncidentStatus
 from app.postgres.engine import among
-from app.registry.models import Site
 
 LASTING = frozenset({IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED})
 RECENT = timedelta(hours=1)  # a recovery from what was not announced is news for so long
@@ -150,7 +149,7 @@ async def write_announcements(session: AsyncSession, incidents: Sequence[Inciden
     for incident in known.values():
         if (target := targets[incident.id]) is not None:
             merged[target] |= _unsettled(told.get(subject_of(incident), {}))
-    outbox = Outbox(now, offices, RulesByRegion(rules), await _load_members(session, known.keys()), told, merged)
+    outbox = Outbox(now, offices, RulesByRegion(rules), await load_members(session, known.keys()), told, merged)
     for incident in known.values():
         outbox.announce(incident, lives_on=targets[incident.id] is not None)
     await insert_announcements(session, outbox.rows)
@@ -186,25 +185,6 @@ async def _load_merge_targets(session: AsyncSession, incidents: Collection[Incid
         known |= {incident.id for incident in rows}
         missing = {incident.merged_into for incident in rows} - known - {None}
     return targets
-
-
-async def _load_members(session: AsyncSession, incident_ids: Collection[int]) -> dict[int, list[MemberFacts]]:
-    rows = await session.execute(
-        select(
-            IncidentSite.incident_id,
-            func.coalesce(AT_START.village_code, Site.village_code).label("village_code"),
-            func.coalesce(AT_START.technology, Site.technology).label("technology"),
-            func.coalesce(AT_START.provider_id, Site.provider_id).label("provider_id"),
-            IncidentSite.ended_at.is_(None).label("open"),
-        )
-        .join(Site, Site.id == IncidentSite.site_id)
-        .outerjoin(AT_START, IN_FORCE_AT_START)
-        .where(among(IncidentSite.incident_id, incident_ids), IncidentSite.withdrawn_at.is_(None))
-    )
-    members: dict[int, list[MemberFacts]] = defaultdict(list)
-    for row in rows:
-        members[row.incident_id].append(MemberFacts(row.village_code, row.technology, row.provider_id, row.open))
-    return members
 
 
 async def insert_announcements(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:

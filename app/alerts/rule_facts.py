@@ -46,4 +46,8 @@ def _facts(rule: AlertRule, channel_id: int, provider_id: int | None) -> RuleFac
         rule.quiet_from is not None,
         rule.muted_until,
         rule.keeps_power_hours,
+        None if rule.escalate_after_min is None else timedelta(minutes=rule.escalate_after_min),
+        rule.escalate_beyond_sites,
+        rule.escalate_to,
+        rule.remind_at,
     )

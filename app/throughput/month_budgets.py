@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Numeric, select, text
+from sqlalchemy import BigInteger, ColumnElement, Integer, Numeric, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.scope import Caller, in_region, require_region, visible_to
@@ -58,8 +58,10 @@ async def list_budgets(
     session: AsyncSession, *, caller: Caller, region: str | None, limit: int, now: datetime
 ) -> dict[str, Any]:
     """Return sums by technology, and the sites that are expected to spend most of their budget. Raises NotAllowed."""
-    month = month_of(now)
-    budgets = [_budget(row, month, now) for row in await _rows(session, caller, region, month)]
+    if region is not None:
+        require_region(caller, region)
+    visible = visible_to(caller, Site) & in_region(Site.village_code, region or caller.region_code)
+    month, budgets = month_of(now), await list_spending(session, visible, now=now)
     budgets.sort(key=lambda budget: (-budget.expected_pct, budget.site.code))
     by_technology: dict[Technology, list[SiteSpending]] = defaultdict(list)
     for budget in budgets:
@@ -71,19 +73,22 @@ async def list_budgets(
     }
 
 
-async def _rows(session: AsyncSession, caller: Caller, region: str | None, month: date) -> Sequence[Any]:
-    if region is not None:
-        require_region(caller, region)
+async def list_spending(
+    session: AsyncSession, visible: ColumnElement[bool] | None = None, *, now: datetime
+) -> list[SiteSpending]:
+    """Return what active sites spent of this month's budget, by default all of them."""
+    month = month_of(now)
     query = (
         select(
-            *(Site.id, Site.code, Site.name, Site.village_code, Site.technology, Site.probe, Site.speed_budget_mb),
-            *(SPENT.c.tests, SPENT.c.reserved, SPENT.c.push, SPENT.c.requests),
+            *(Site.id, Site.code, Site.name, Site.village_code, Site.technology, Site.provider_id, Site.probe),
+            *(Site.speed_budget_mb, SPENT.c.tests, SPENT.c.reserved, SPENT.c.push, SPENT.c.requests),
         )
         .outerjoin(SPENT, SPENT.c.site_id == Site.id)
         .where(Site.lifecycle == Lifecycle.ACTIVE, (Site.probe == ProbeKind.PUSH) | Site.speed_url.is_not(None))
-        .where(visible_to(caller, Site), in_region(Site.village_code, region or caller.region_code))
     )
-    return (await session.execute(query, {"month": month})).all()
+    if visible is not None:
+        query = query.where(visible)
+    return [_budget(row, month, now) for row in await session.execute(query, {"month": month})]
 
 
 def _budget(row: Any, month: date, now: datetime) -> SiteSpending:

@@ -165,6 +165,9 @@ STATEMENTS = (
     )
     """,
     """
+    CREATE INDEX ix_announcement_condition ON announcement (kind) WHERE incident_id IS NULL
+    """,
+    """
     CREATE INDEX ix_announcement_group_id ON announcement (group_id)
     """,
     """
