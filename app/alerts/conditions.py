@@ -160,9 +160,7 @@ async def _list_unsettled(session: AsyncSession, now: datetime) -> list[Unsettle
         .where(end.version == onset.version, end.kind.in_(SETTLING), end.facts["of"].as_string() == onset.kind)
     )
     rows = await session.execute(
-        select(
-            onset.kind, onset.subject, onset.region_code, onset.channel_id, onset.version, onset.rule_id, onset.facts
-        )
+        select(onset.kind, onset.subject, onset.channel_id, onset.version, onset.rule_id, onset.facts)
         .where(onset.incident_id.is_(None), onset.kind.in_(CONDITION_KINDS))
         .where(onset.kind.not_in(OF_MONTH) | (onset.version >= month))
         .where(onset.state != AnnouncementState.DROPPED, ~ended.exists())

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.alerts.channels import SILENT_AFTER, is_silent
 from app.alerts.condition import Condition, Finding
 from app.alerts.models import AnnouncementKind, Channel, DeliveryAttempt, Notification, NotificationState
 from app.judging.models import WorkerBeat
@@ -15,7 +16,6 @@ from probes.contract import CENTRAL
 
 BEAT_STALE_AFTER = BLIND_AFTER = timedelta(minutes=2)
 FAILING_AFTER = timedelta(minutes=15)
-SILENT_AFTER = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,10 @@ async def _channels(session: AsyncSession, now: datetime) -> list[Condition]:
         .correlate(Channel)
         .scalar_subquery()
     )
-    quiet = func.coalesce(Channel.accepted_at, Channel.created_at) < now - SILENT_AFTER
-    told = exists().where(Notification.channel_id == Channel.id).correlate(Channel)
     rows = await session.execute(
         select(Channel, failed_at.label("failed_at"), waiting_since.label("waiting_since"))
-        .where(Channel.deleted_at.is_(None), Channel.paused_at.is_(None), told)
-        .where(Channel.retry_at.is_not(None) | quiet)
+        .where(Channel.deleted_at.is_(None), Channel.paused_at.is_(None))
+        .where(Channel.retry_at.is_not(None) | is_silent(now))
         .order_by(Channel.id)
     )
     return [condition for row in rows if (condition := _of_channel(row, now)) is not None]
