@@ -64,7 +64,7 @@ class Demo:
             pid = Cluster(self.folder).pid
             assert pid is not None
             return pid
-        wanted = name if name in {"worker", "ingest", "api"} else "simulator"
+        wanted = name if name in {"worker", "ingest", "api", "courier"} else "simulator"
         for pid in _children(self.process.pid):
             if wanted in _read(Path(f"/proc/{pid}/cmdline")).split("\0"):
                 return pid

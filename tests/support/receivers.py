@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import email
+import json
 import re
 import threading
 from collections import defaultdict
@@ -70,6 +71,9 @@ class Received:
     @property
     def text(self) -> str:
         return self.body.decode()
+
+    def json(self) -> Any:
+        return json.loads(self.body)
 
     @property
     def key(self) -> UUID | None:

@@ -1,0 +1,102 @@
+"""Who listens in a storm: channels and rules as an office sets them over the API, and what each has to hear."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.support.demo_process import Demo
+from tests.support.receivers import HttpReceiver, SmtpReceiver
+from tests.support.storm_plan import Member, PlannedOutage, StormPlan
+
+WITA = timedelta(hours=8)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """One channel with one rule. `never`: the rule's least duration is longer than any outage."""
+
+    name: str
+    office: str = "64"
+    kinds: tuple[str, ...] = ("down",)
+    by_mail: bool = False
+    provider: str | None = None  # of the channel
+    technologies: tuple[str, ...] = ()
+    least_s: int = 0
+    quiet_until: datetime | None = None
+    never: bool = False
+
+    @property
+    def path(self) -> str:
+        return f"{self.name}@office.example" if self.by_mail else f"/{self.name}"
+
+    def hears(self, outage: PlannedOutage) -> bool:
+        """Whether what is planned has to be told through this channel."""
+        wanted = "down" in self.kinds or (outage.shared and "shared" in self.kinds)
+        return wanted and not (self.never or outage.maintained) and any(map(self.covers, outage.members))
+
+    def covers(self, member: Member) -> bool:
+        return (
+            f"{member.village}.".startswith(f"{self.office}.")
+            and self.provider in (None, member.provider)
+            and (not self.technologies or member.technology in self.technologies)
+        )
+
+    def expected(self, plan: StormPlan) -> list[PlannedOutage]:
+        return [outage for outage in plan.outages if self.hears(outage)]
+
+
+@dataclass
+class Receivers:
+    http: HttpReceiver
+    smtp: SmtpReceiver
+
+    def of(self, listener: Listener) -> HttpReceiver | SmtpReceiver:
+        return self.smtp if listener.by_mail else self.http
+
+    def url(self, listener: Listener) -> str:
+        if listener.by_mail:
+            return f"mailto://{self.smtp.address}/{listener.path}?from=sinyal@office.example"
+        return f"{self.http.url}{listener.path}"
+
+
+@dataclass
+class SetUp:
+    """Ids of what was created."""
+
+    channels: dict[str, int] = field(default_factory=dict)  # by listener
+    rules: dict[str, int] = field(default_factory=dict)
+
+
+def set_up(running: Demo, listeners: Sequence[Listener], receivers: Receivers) -> SetUp:
+    """Create each listener's channel and rule over the API."""
+    made = SetUp()
+    for listener in listeners:
+        channel = {"name": listener.name, "office": listener.office, "url": receivers.url(listener)}
+        channel |= {"provider": listener.provider} if listener.provider else {}
+        made.channels[listener.name] = _post(running, "/channels", channel | {"default_rules": False})["id"]
+        rule = {"name": listener.name, "office": listener.office, "kinds": listener.kinds, "least_s": listener.least_s}
+        rule |= {"technologies": listener.technologies, "channels": [made.channels[listener.name]]}
+        if listener.quiet_until is not None:
+            begins = datetime.now(UTC) - timedelta(minutes=5)
+            rule |= {"quiet_from": _wall_clock(begins), "quiet_to": _wall_clock(listener.quiet_until)}
+        made.rules[listener.name] = _post(running, "/rules", rule)["id"]
+    return made
+
+
+def maintain(running: Demo, members: Iterable[Member], *, lasts: timedelta) -> None:
+    """Announce maintenance of these sites, from now on."""
+    now = datetime.now(UTC)
+    for member in members:
+        window = {"site": member.code, "started_at": now.isoformat(), "ended_at": (now + lasts).isoformat()}
+        _post(running, "/maintenance", window | {"title": "Penggantian antena", "reason": "Direncanakan"})
+
+
+def _post(running: Demo, path: str, body: Mapping[str, Any]) -> Any:
+    answer = running.client.post(path, json=body)
+    assert answer.is_success, f"{path} {body}: {answer.status_code} {answer.text}"
+    return answer.json()
+
+
+def _wall_clock(moment: datetime) -> str:
+    return (moment + WITA).strftime("%H:%M")
