@@ -3,6 +3,7 @@
 import sys
 
 from tests.benchmarks import (
+    alerts,
     availability,
     budget,
     cached_responses,
@@ -51,6 +52,7 @@ PARTS = {
     "throughput": throughput.main,
     "budget": budget.main,
     "faults": faults.main,
+    "alerts": alerts.main,
     "pages": pages.main,
     "viewers": viewers.main,
 }

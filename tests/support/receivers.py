@@ -55,7 +55,7 @@ def redirect(url: str) -> Reply:
 
 
 @dataclass(frozen=True)
-class Received:
+class ReceivedMessage:
     """A request, or an e-mail to one recipient, as it arrived."""
 
     at: datetime
@@ -76,6 +76,11 @@ class Received:
         return json.loads(self.body)
 
     @property
+    def title(self) -> str:
+        """The subject of an e-mail, or the title in a webhook's body."""
+        return self.headers["subject"] if "subject" in self.headers else str(self.json()["title"])
+
+    @property
     def key(self) -> UUID | None:
         """Of a header of its own, the Message-ID, or else the last line that has one."""
         for name in ("x-sinyal-key", "message-id"):
@@ -90,7 +95,7 @@ class _Receiver:
 
     def __init__(self) -> None:
         self.port = 0
-        self.received: list[Received] = []
+        self.received: list[ReceivedMessage] = []
         self._replies: dict[str, list[Reply]] = defaultdict(lambda: [OK])
         self._lock = threading.Lock()
 
@@ -99,7 +104,7 @@ class _Receiver:
         with self._lock:
             self._replies[path] = list(replies)
 
-    def accepted(self, path: str | None = None) -> list[Received]:
+    def accepted(self, path: str | None = None) -> list[ReceivedMessage]:
         """Return what was answered with success, in the order of arrival."""
         return [one for one in list(self.received) if one.accepted and path in (None, one.path)]
 
@@ -165,7 +170,7 @@ class HttpReceiver(_Receiver):
         body = await reader.readexactly(length)
         reply = self._next_reply(path)
         status = reply.status if reply.manner is Manner.WHOLE else None
-        self.received.append(Received(datetime.now(UTC), path, headers, body, status))
+        self.received.append(ReceivedMessage(datetime.now(UTC), path, headers, body, status))
         if reply.manner is Manner.CLOSE:
             return
         if reply.manner is Manner.HANG:
@@ -224,14 +229,14 @@ def _head(reply: Reply, *, length: int) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _parse_email(recipient: str, content: bytes, status: int | None) -> Received:
+def _parse_email(recipient: str, content: bytes, status: int | None) -> ReceivedMessage:
     """Decode the plain text of the e-mail."""
     message = email.message_from_bytes(content, policy=email_policy)
     assert isinstance(message, EmailMessage)
     plain = message.get_body(("plain", "html"))
     text = str(plain.get_content()) if plain is not None else ""
     headers = {name.lower(): str(value) for name, value in message.items()}
-    return Received(datetime.now(UTC), recipient, headers, text.encode(), status)
+    return ReceivedMessage(datetime.now(UTC), recipient, headers, text.encode(), status)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.support.demo_process import Demo
-from tests.support.receivers import Received
+from tests.support.receivers import ReceivedMessage
 from tests.support.storm_listeners import Listener, Receivers, SetUp
 from tests.support.storm_plan import PlannedOutage, StormPlan
 
@@ -23,7 +23,7 @@ NAMED_SITES = 10
 
 
 @dataclass
-class Verdict:
+class StormVerdict:
     problems: list[str] = field(default_factory=list)
     latencies_s: dict[str, list[float]] = field(default_factory=dict)  # confirmation to acceptance, by listener
     messages: dict[str, Counter[str]] = field(default_factory=dict)  # by listener and kind
@@ -79,120 +79,132 @@ class _Told:
 
 
 def check(
-    running: Demo, plan: StormPlan, listeners: Sequence[Listener], made: SetUp, receivers: Receivers, *, killed: bool
-) -> Verdict:
-    """`killed`: processes were, so that a message may have come again with the same key."""
-    verdict, told = Verdict(), _Told(running, plan)
+    running: Demo,
+    plan: StormPlan,
+    listeners: Sequence[Listener],
+    made: SetUp,
+    receivers: Receivers,
+    *,
+    killed_at: datetime | None = None,
+) -> StormVerdict:
+    """`killed_at`: from then on processes were, so that a message may have come again with the same key."""
+    verdict, told = StormVerdict(), _Told(running, plan)
     happened = [set(line["sites"]) for line in running.truth() if line["kind"] == "outage" and line["ended_at"]]
     for outage in plan.outages:
         if sum(outage.members[0].code in sites for sites in happened) != 1:
             verdict.problems.append(f"the simulator did not play {outage}")
-    unknown = [one for one in told.incidents if one not in told.outage_of]
-    if unknown:
+    if unknown := [one for one in told.incidents if one not in told.outage_of]:
         verdict.problems.append(f"incidents that nothing explains: {unknown}")
     for listener in listeners:
-        _check_listener(verdict, running, plan, told, listener, made.channels[listener.name], receivers, killed)
+        channel = made.channels[listener.name]
+        _Check(
+            verdict,
+            told,
+            plan,
+            listener,
+            receivers.of(listener).accepted(listener.path),
+            {one["id"]: one for one in pages(running, "/notifications", channel=channel)},
+            list(pages(running, "/announcements", channel=channel, state="sent")),
+            killed_at,
+            made.silent_until.get(listener.name),
+        ).run()
     return verdict
 
 
-def _check_listener(
-    verdict: Verdict,
-    running: Demo,
-    plan: StormPlan,
-    told: _Told,
-    listener: Listener,
-    channel: int,
-    receivers: Receivers,
-    killed: bool,
-) -> None:
-    def problem(text: str) -> None:
-        verdict.problems.append(f"{listener.name}: {text}")
+@dataclass
+class _Check:
+    """Of one listener."""
 
-    got = receivers.of(listener).accepted(listener.path)
-    notifications = {one["id"]: one for one in pages(running, "/notifications", channel=channel)}
-    verdict.messages[listener.name] = Counter(one["kind"] for one in notifications.values())
-    _check_keys(verdict, problem, got, notifications, killed)
-    _check_tellings(problem, running, plan, told, listener, channel, notifications)
-    _check_names(problem, plan, listener, got)
-    if listener.quiet_until is not None:
-        if early := [one.at for one in got if one.at < listener.quiet_until]:
-            problem(f"told at {early} within quiet hours until {listener.quiet_until}")
-        if verdict.messages[listener.name]["held"] != 1:
-            problem(f"no single digest of what was held: {verdict.messages[listener.name]}")
-    else:
-        verdict.latencies_s[listener.name] = list(_latencies(told, got, notifications))
+    verdict: StormVerdict
+    told: _Told
+    plan: StormPlan
+    listener: Listener
+    got: Sequence[ReceivedMessage]
+    notifications: dict[int, dict[str, Any]]
+    announcements: Sequence[dict[str, Any]]
+    killed_at: datetime | None
+    silent_until: datetime | None
 
+    def run(self) -> None:
+        self.verdict.messages[self.listener.name] = Counter(one["kind"] for one in self.notifications.values())
+        self._check_keys()
+        self._check_tellings()
+        self._check_names()
+        if self.silent_until is not None:
+            self._check_silence(self.silent_until)
+        else:
+            self.verdict.latencies_s[self.listener.name] = list(self._latencies())
 
-def _check_keys(verdict: Verdict, problem: Any, got: Sequence[Received], notifications: Any, killed: bool) -> None:
-    """Every notification arrived, once, and nothing else did."""
-    counts = Counter(one.key for one in got)
-    keys = {UUID(one["key"]) for one in notifications.values()}
-    if len(keys) != len(notifications):
-        problem("two notifications have one key")
-    if counts.keys() != keys:
-        problem(f"missing {keys - counts.keys()}, unexpected {counts.keys() - keys}")
-    repeated = sum(counts.values()) - len(counts)
-    verdict.repeated += repeated
-    if repeated and not killed:
-        problem(f"{repeated} messages came again")
-    if not_accepted := [one["id"] for one in notifications.values() if one["state"] != "accepted"]:
-        problem(f"not accepted: {not_accepted}")
+    def _problem(self, text: str) -> None:
+        self.verdict.problems.append(f"{self.listener.name}: {text}")
 
+    def _check_keys(self) -> None:
+        """Every notification arrived, once, and nothing else did."""
+        keys = {UUID(one["key"]) for one in self.notifications.values()}
+        arrived = {one.key for one in self.got}
+        if len(keys) != len(self.notifications):
+            self._problem("two notifications have one key")
+        if arrived != keys:
+            self._problem(f"missing {keys - arrived}, unexpected {arrived - keys}")
+        if others := {one["state"] for one in self.notifications.values()} - {"accepted"}:
+            self._problem(f"notifications are {others}")
+        seen: set[UUID | None] = set()
+        for one in self.got:
+            self.verdict.repeated += one.key in seen
+            if one.key in seen and (self.killed_at is None or one.at < self.killed_at):
+                self._problem(f"{one.key} came again")
+            seen.add(one.key)
 
-def _check_tellings(
-    problem: Any, running: Demo, plan: StormPlan, told: _Told, listener: Listener, channel: int, notifications: Any
-) -> None:
-    """Onset and end of each outage that the channel has to hear were told once, and of no other."""
-    onsets: dict[int, int] = Counter()
-    ends: dict[int, int] = Counter()
-    for one in pages(running, "/announcements", channel=channel, state="sent"):
-        outage = told.outage_of.get(one["incident_id"])
-        if outage is None or one["notification_id"] not in notifications:
-            problem(f"announcement {one['id']} of {one['subject']} is explained by nothing")
-            continue
-        counter = onsets if one["kind"] in ONSETS else ends
-        counter[id(outage)] += 1
-    for outage in plan.outages:
-        wanted, counted = int(listener.hears(outage)), (onsets[id(outage)], ends[id(outage)])
-        if counted != (wanted, wanted):
-            problem(f"told {counted} instead of {wanted} times: {outage.members[0].code} +{len(outage.members) - 1}")
+    def _check_tellings(self) -> None:
+        """Onset and end of each outage that the channel has to hear were told once, and of no other."""
+        onsets: Counter[int] = Counter()
+        ends: Counter[int] = Counter()
+        for one in self.announcements:
+            outage = self.told.outage_of.get(one["incident_id"])
+            if outage is None or one["notification_id"] not in self.notifications:
+                self._problem(f"announcement {one['id']} of {one['subject']} is explained by nothing")
+            elif one["kind"] in ONSETS | ENDS:
+                (onsets if one["kind"] in ONSETS else ends)[id(outage)] += 1
+        for outage in self.plan.outages:
+            wanted, counted = int(self.listener.hears(outage)), (onsets[id(outage)], ends[id(outage)])
+            if counted != (wanted, wanted):
+                self._problem(f"told {counted} instead of {wanted} times: {outage}")
 
-
-def _check_names(problem: Any, plan: StormPlan, listener: Listener, got: Sequence[Received]) -> None:
-    """The messages name only sites that the channel has to hear of; all of them, where none had too many to name."""
-    heard = {member for outage in listener.expected(plan) for member in outage.members if listener.covers(member)}
-    if listener.by_mail:
-        text = "\n".join(one.text for one in got)
-        names = {name for name in {member.name for member in heard} if name in text}
-        others = {member.name for outage in plan.outages for member in outage.members} - {one.name for one in heard}
-        if foreign := {name for name in others if re.search(rf"\b{re.escape(name)}\b", text)}:
-            problem(f"names {sorted(foreign)}, which it must not hear of")
-        complete = max(map(_most_counted_in_text, got), default=0) <= NAMED_SITES
-        missing = {member.name for member in heard} - names
-    else:
-        contents = [one.json() for one in got]
-        sections = [content[name] for content in contents for name in SECTIONS]
-        codes = {site["code"] for section in sections for site in section["sites"]}
-        if foreign := codes - {member.code for member in heard}:
-            problem(f"names {sorted(foreign)}, which it must not hear of")
+    def _check_names(self) -> None:
+        """Only sites that the channel has to hear of are named; all of them, where no message had too many to name."""
+        expected = self.listener.expected(self.plan)
+        heard = {site for outage in expected for site in outage.members if self.listener.covers(site)}
+        if self.listener.by_mail:
+            everyone = {site.name for outage in self.plan.outages for site in outage.members}
+            text = "\n".join(one.text for one in self.got)
+            named = {name for name in everyone if re.search(rf"\b{re.escape(name)}\b", text)}
+            # a name may be part of another place's
+            self._compare({site.name for site in heard}, named & {site.name for site in heard}, complete=False)
+            return
+        sections = [content[name] for content in map(ReceivedMessage.json, self.got) for name in SECTIONS]
+        named = {site["code"] for section in sections for site in section["sites"]}
         complete = all(section["total"] <= NAMED_SITES for section in sections)
-        missing = {member.code for member in heard} - codes
-    if complete and missing:
-        problem(f"never names {sorted(missing)}")
+        self._compare({site.code for site in heard}, named, complete=complete)
 
+    def _compare(self, wanted: set[str], named: set[str], *, complete: bool) -> None:
+        if foreign := named - wanted:
+            self._problem(f"names {sorted(foreign)}, which it must not hear of")
+        if complete and (missing := wanted - named):
+            self._problem(f"never names {sorted(missing)}")
 
-def _most_counted_in_text(message: Received) -> int:
-    return max(map(int, re.findall(r"\d+", message.headers.get("subject", ""))), default=1)
+    def _check_silence(self, until: datetime) -> None:
+        if early := [one.at for one in self.got if one.at < until]:
+            self._problem(f"told at {early} although silent until {until}")
+        if self.verdict.messages[self.listener.name]["held"] != 1:
+            self._problem("not one digest of what was held")
 
-
-def _latencies(told: _Told, got: Sequence[Received], notifications: Any) -> Iterator[float]:
-    """Yield the seconds from each outage's confirmation to the acceptance of the onset that told it."""
-    first: dict[UUID | None, datetime] = {}
-    for one in got:
-        first.setdefault(one.key, one.at)
-    for notification in notifications.values():
-        if notification["kind"] != "onset" or UUID(notification["key"]) not in first:
-            continue
-        for number in notification["incident_ids"]:
-            if confirmed := told.incidents[number]["confirmed_at"]:
+    def _latencies(self) -> Iterator[float]:
+        """Yield the seconds from each outage's confirmation to the acceptance of the onset that told it."""
+        first: dict[UUID | None, datetime] = {}
+        for one in self.got:
+            first.setdefault(one.key, one.at)
+        for one in self.announcements:
+            notification = self.notifications.get(one["notification_id"], {"kind": None})
+            if one["kind"] in ONSETS and notification["kind"] == "onset" and UUID(notification["key"]) in first:
+                confirmed = self.told.incidents[one["incident_id"]]["confirmed_at"]
                 yield (first[UUID(notification["key"])] - datetime.fromisoformat(confirmed)).total_seconds()

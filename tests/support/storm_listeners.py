@@ -7,14 +7,16 @@ from typing import Any
 
 from tests.support.demo_process import Demo
 from tests.support.receivers import HttpReceiver, SmtpReceiver
-from tests.support.storm_plan import Member, PlannedOutage, StormPlan
+from tests.support.storm_plan import PlannedOutage, StormPlan, StormSite
 
 WITA = timedelta(hours=8)
 
 
 @dataclass(frozen=True)
 class Listener:
-    """One channel with one rule. `never`: the rule's least duration is longer than any outage."""
+    """One channel with one rule. `silent_until_s`: seconds after the simulator's start, until then it is `muted` or has
+    quiet hours, which end with a full minute.
+    """
 
     name: str
     office: str = "64"
@@ -23,8 +25,8 @@ class Listener:
     provider: str | None = None  # of the channel
     technologies: tuple[str, ...] = ()
     least_s: int = 0
-    quiet_until: datetime | None = None
-    never: bool = False
+    silent_until_s: float | None = None
+    muted: bool = False
 
     @property
     def path(self) -> str:
@@ -33,9 +35,10 @@ class Listener:
     def hears(self, outage: PlannedOutage) -> bool:
         """Whether what is planned has to be told through this channel."""
         wanted = "down" in self.kinds or (outage.shared and "shared" in self.kinds)
-        return wanted and not (self.never or outage.maintained) and any(map(self.covers, outage.members))
+        lasts = outage.duration_s >= self.least_s
+        return wanted and lasts and not outage.maintained and any(map(self.covers, outage.members))
 
-    def covers(self, member: Member) -> bool:
+    def covers(self, member: StormSite) -> bool:
         return (
             f"{member.village}.".startswith(f"{self.office}.")
             and self.provider in (None, member.provider)
@@ -66,10 +69,11 @@ class SetUp:
 
     channels: dict[str, int] = field(default_factory=dict)  # by listener
     rules: dict[str, int] = field(default_factory=dict)
+    silent_until: dict[str, datetime] = field(default_factory=dict)
 
 
-def set_up(running: Demo, listeners: Sequence[Listener], receivers: Receivers) -> SetUp:
-    """Create each listener's channel and rule over the API."""
+def set_up(running: Demo, listeners: Sequence[Listener], receivers: Receivers, *, started_at: float) -> SetUp:
+    """Create each listener's channel and rule over the API. `started_at`: the simulator."""
     made = SetUp()
     for listener in listeners:
         channel = {"name": listener.name, "office": listener.office, "url": receivers.url(listener)}
@@ -77,14 +81,16 @@ def set_up(running: Demo, listeners: Sequence[Listener], receivers: Receivers) -
         made.channels[listener.name] = _post(running, "/channels", channel | {"default_rules": False})["id"]
         rule = {"name": listener.name, "office": listener.office, "kinds": listener.kinds, "least_s": listener.least_s}
         rule |= {"technologies": listener.technologies, "channels": [made.channels[listener.name]]}
-        if listener.quiet_until is not None:
-            begins = datetime.now(UTC) - timedelta(minutes=5)
-            rule |= {"quiet_from": _wall_clock(begins), "quiet_to": _wall_clock(listener.quiet_until)}
+        if listener.silent_until_s is not None:
+            until = datetime.fromtimestamp(started_at + listener.silent_until_s, UTC).replace(microsecond=0)
+            until = until if listener.muted else until.replace(second=0) + timedelta(minutes=1)
+            made.silent_until[listener.name] = until
+            rule |= _silence(until, muted=listener.muted)
         made.rules[listener.name] = _post(running, "/rules", rule)["id"]
     return made
 
 
-def maintain(running: Demo, members: Iterable[Member], *, lasts: timedelta) -> None:
+def maintain(running: Demo, members: Iterable[StormSite], *, lasts: timedelta) -> None:
     """Announce maintenance of these sites, from now on."""
     now = datetime.now(UTC)
     for member in members:
@@ -96,6 +102,13 @@ def _post(running: Demo, path: str, body: Mapping[str, Any]) -> Any:
     answer = running.client.post(path, json=body)
     assert answer.is_success, f"{path} {body}: {answer.status_code} {answer.text}"
     return answer.json()
+
+
+def _silence(until: datetime, *, muted: bool) -> dict[str, str]:
+    if muted:
+        return {"muted_until": until.isoformat()}
+    begins = datetime.now(UTC) - timedelta(minutes=5)
+    return {"quiet_from": _wall_clock(begins), "quiet_to": _wall_clock(until)}
 
 
 def _wall_clock(moment: datetime) -> str:

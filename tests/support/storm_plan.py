@@ -19,7 +19,7 @@ TECHNOLOGIES = ("fiber", "radio", "cellular", "leo", "geo")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class StormSite:
     code: str
     name: str
     village: str
@@ -35,7 +35,7 @@ class Member:
 class PlannedOutage:
     """`members`: the sites whose outage it is; those behind a tower that fails are not among them."""
 
-    members: tuple[Member, ...]
+    members: tuple[StormSite, ...]
     start_s: float
     duration_s: float
     maintained: bool = False  # all of it within maintenance
@@ -83,12 +83,13 @@ def plan_storm(
     maintained: int,
     start_s: float,
     window_s: float,
-    lasts_s: tuple[float, float],
+    lasts_s: Sequence[tuple[float, float]],
     seed: int = 1,
 ) -> StormPlan:
     """Two causes shared by a provider's sites in a district, a tower, and single outages, some within maintenance.
 
     Each site fails once. Single outages keep away from what is shared, and stay too few to share a cause themselves.
+    `lasts_s`: ranges of durations; what is shared lasts longest.
     """
     random = Random(seed)
     access_points = [_member(fields, 1) for fields in villages(REGIONS_CSV, sites)]
@@ -96,17 +97,17 @@ def plan_storm(
     nodes_of = [_member(tower.fields, 2) for tower in built]
     behind = {address for tower in built for address in tower.children}
     addresses = {f"{fields['village_code']}-01": fields["host"] for fields in villages(REGIONS_CSV, sites)}
-    groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[StormSite]] = defaultdict(list)
     for member in access_points:
         groups[member.group].append(member)
     free = {key: [one for one in of if addresses[one.code] not in behind] for key, of in groups.items()}
     shared = _choose_groups(groups, free, {node.group for node in nodes_of}, random)
     at = [start_s + window_s * share for share in (0.0, 0.25, 0.5)]
     outages = [
-        PlannedOutage(tuple(free[key][: _enough(len(groups[key])) + 2]), start, lasts_s[1])
+        PlannedOutage(tuple(free[key][: _enough(len(groups[key])) + 2]), start, lasts_s[-1][1])
         for key, start in zip(shared, at, strict=False)
     ]
-    outages += [PlannedOutage((node,), at[2], lasts_s[1]) for node in nodes_of[:1]]
+    outages += [PlannedOutage((node,), at[2], lasts_s[-1][1]) for node in nodes_of[:1]]
     candidates = [
         member
         for key, of in free.items()
@@ -116,7 +117,7 @@ def plan_storm(
     chosen = random.sample(candidates, singles)
     starts = [start_s + window_s * number / singles for number in range(singles)]
     outages += [
-        PlannedOutage((member,), start, random.uniform(*lasts_s), maintained=number < maintained)
+        PlannedOutage((member,), start, random.uniform(*random.choice(lasts_s)), maintained=number < maintained)
         for number, (member, start) in enumerate(zip(chosen, random.sample(starts, singles), strict=True))
     ]
     return StormPlan(sites, nodes, outages)
@@ -128,8 +129,8 @@ def _enough(size: int) -> int:
 
 
 def _choose_groups(
-    groups: dict[tuple[str, str], list[Member]],
-    free: dict[tuple[str, str], list[Member]],
+    groups: dict[tuple[str, str], list[StormSite]],
+    free: dict[tuple[str, str], list[StormSite]],
     taken: Iterable[tuple[str, str]],
     random: Random,
 ) -> list[tuple[str, str]]:
@@ -141,6 +142,6 @@ def _choose_groups(
     return list(pairs[0])
 
 
-def _member(fields: dict[str, object], number: int) -> Member:
+def _member(fields: dict[str, object], number: int) -> StormSite:
     village, technology, provider = (str(fields[name]) for name in ("village_code", "technology", "provider"))
-    return Member(f"{village}-{number:02}", str(fields["name"]), village, technology, provider)
+    return StormSite(f"{village}-{number:02}", str(fields["name"]), village, technology, provider)

@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
 from tests.support.demo_process import Demo, demo, wait_for
 from tests.support.receivers import http_receiver, smtp_receiver
-from tests.support.storm_check import Verdict, check, settled
+from tests.support.storm_check import StormVerdict, check, settled
 from tests.support.storm_listeners import Listener, Receivers, SetUp, maintain, set_up
 from tests.support.storm_plan import StormPlan
 
@@ -30,6 +30,7 @@ class Killer(threading.Thread):
     every_s: float
     random: Random = field(default_factory=lambda: Random(5))
     done: list[str] = field(default_factory=list)
+    began_at: datetime | None = None
 
     def __post_init__(self) -> None:
         super().__init__(daemon=True)
@@ -40,6 +41,7 @@ class Killer(threading.Thread):
     def run(self) -> None:
         while len(self.done) < self.kills and not self._over.wait(self.random.uniform(0.5, 1.5) * self.every_s):
             name = KILLED[len(self.done) % len(KILLED)]
+            self.began_at = self.began_at or datetime.now(UTC)
             try:
                 os.kill(self.running.child(name), signal.SIGKILL)
             except (AssertionError, ProcessLookupError):
@@ -72,8 +74,8 @@ class Storm:
         wait_for(lambda: all(line["ended_at"] for line in self._last_lines()), 30, every_s=1)
         wait_for(lambda: settled(self.running), timeout_s, every_s=1)
 
-    def check(self, *, killed: bool = False) -> Verdict:
-        return check(self.running, self.plan, self.listeners, self.made, self.receivers, killed=killed)
+    def check(self, *, killed_at: datetime | None = None) -> StormVerdict:
+        return check(self.running, self.plan, self.listeners, self.made, self.receivers, killed_at=killed_at)
 
     def missed(self) -> dict[str, float]:
         """Return the worker's counters of its own faults."""
@@ -90,17 +92,18 @@ class Storm:
 def storm(folder: Path, plan: StormPlan, listeners: Sequence[Listener], **environment: str) -> Iterator[Storm]:
     with http_receiver() as http, smtp_receiver() as smtp, demo(folder, plan.script, **environment) as running:
         receivers = Receivers(http, smtp)
-        wait_for(lambda: _started_at(running), 30)
-        made = set_up(running, listeners, receivers)
+        wait_for(lambda: start_time(running), 30)
+        started_at = start_time(running)
+        made = set_up(running, listeners, receivers, started_at=started_at)
         maintain(
             running,
             [member for outage in plan.outages if outage.maintained for member in outage.members],
             lasts=timedelta(seconds=plan.end_s + 600),
         )
-        yield Storm(running, plan, listeners, receivers, made, _started_at(running))
+        yield Storm(running, plan, listeners, receivers, made, started_at)
 
 
-def _started_at(running: Demo) -> float:
+def start_time(running: Demo) -> float:
     """Return when the simulator's clock started, on this machine's; 0 before it is known."""
     log = running.folder.with_suffix(".log")
     found = re.search(r"simulator_started_at=(\S+)", log.read_text())
