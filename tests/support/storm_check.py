@@ -181,7 +181,7 @@ class _Check:
             # a name may be part of another place's
             self._compare({site.name for site in heard}, named & {site.name for site in heard}, complete=False)
             return
-        sections = [content[name] for content in map(ReceivedMessage.json, self.got) for name in SECTIONS]
+        sections = [content[name] for content in (one.json() for one in self.got) for name in SECTIONS]
         named = {site["code"] for section in sections for site in section["sites"]}
         complete = all(section["total"] <= NAMED_SITES for section in sections)
         self._compare({site.code for site in heard}, named, complete=complete)
@@ -201,8 +201,8 @@ class _Check:
     def _latencies(self) -> Iterator[float]:
         """Yield the seconds from each outage's confirmation to the acceptance of the onset that told it."""
         first: dict[UUID | None, datetime] = {}
-        for one in self.got:
-            first.setdefault(one.key, one.at)
+        for message in self.got:
+            first.setdefault(message.key, message.at)
         for one in self.announcements:
             notification = self.notifications.get(one["notification_id"], {"kind": None})
             if one["kind"] in ONSETS and notification["kind"] == "onset" and UUID(notification["key"]) in first:
