@@ -20,9 +20,9 @@ from sqlalchemy.orm import aliased
 from app.alerts import contract_conditions, service_conditions, site_conditions
 from app.alerts.condition import CONDITION_KINDS, Condition, Finding
 from app.alerts.escalation import announce_lasting
-from app.alerts.matching import GROUP_WAIT, RuleFacts, earliest
+from app.alerts.matching import RuleFacts, earliest
 from app.alerts.models import Announcement, AnnouncementKind, AnnouncementState, HoldReason
-from app.alerts.outbox import insert_announcements
+from app.alerts.outbox import group_wait, insert_announcements
 from app.alerts.rule_facts import load_rules
 from app.alerts.told import SETTLING
 from app.core.clock import midnight
@@ -112,7 +112,7 @@ class _ConditionOutbox:
                 if condition.concerns(rule, self.now) and condition.key(rule.channel_id) not in told:
                     matching[rule.channel_id].append(rule)
             for channel, of_channel in sorted(matching.items()):
-                rule = earliest(of_channel, condition.since, self.now)
+                rule = earliest(of_channel, condition.since, self.now + group_wait())
                 self._add(condition.kind, condition.subject, channel, condition.version, rule.rule_id, condition.facts)
 
     def settle(self, kind: AnnouncementKind, finding: Finding) -> None:
@@ -140,7 +140,7 @@ class _ConditionOutbox:
                 "version": version,
                 "rule_id": rule_id,
                 "created_at": self.now,
-                "due_at": self.now + GROUP_WAIT,
+                "due_at": self.now + group_wait(),
                 "hold_reason": HoldReason.GROUPING,
                 "facts": facts,
             }

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.alerts.matching import GROUP_WAIT, MemberFacts, RuleFacts, earliest
+from app.alerts.matching import MemberFacts, RuleFacts, earliest
 from app.alerts.member_facts import load_members
 from app.alerts.models import (
     AlertKind,
@@ -25,7 +25,7 @@ from app.alerts.models import (
     HoldReason,
     Notification,
 )
-from app.alerts.outbox import insert_announcements
+from app.alerts.outbox import group_wait, insert_announcements
 from app.alerts.told import BEGINNING, SETTLING
 from app.core.clock import WITA, midnight
 from app.incidents.models import Incident, IncidentSite, IncidentStatus
@@ -105,7 +105,9 @@ class LastingOutages:
             asks = each.region_code == rule.escalate_to and AlertKind.ESCALATED in each.kinds
             if asks and any(each.covers(member) for member in down):
                 matching[each.channel_id].append(each)
-        return {channel: earliest(rules, onset.started_at, self.now) for channel, rules in matching.items()}
+        return {
+            channel: earliest(rules, onset.started_at, self.now + group_wait()) for channel, rules in matching.items()
+        }
 
     def _row(
         self,
@@ -125,7 +127,7 @@ class LastingOutages:
             "version": version,
             "rule_id": rule.rule_id,
             "created_at": self.now,
-            "due_at": self.now + GROUP_WAIT,
+            "due_at": self.now + group_wait(),
             "hold_reason": HoldReason.GROUPING,
             "facts": facts,
         }

@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 
 from app.access.scope import covers
 from app.alerts.models import AlertKind
+from app.core.daily_window import DailyWindow
 from app.incidents.models import IncidentKind
 from app.profiles import Technology
-
-GROUP_WAIT = timedelta(seconds=30)  # before what is announced is sent: others with the same cause join it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class RuleFacts:
     provider_ids: frozenset[int]
     least: timedelta = timedelta()
     degraded_hours: int = 0
-    has_quiet_hours: bool = False
+    quiet: DailyWindow | None = None
     muted_until: datetime | None = None
     keeps_power_hours: bool = False
     escalate_after: timedelta | None = None
@@ -56,8 +55,14 @@ class RuleFacts:
             and self.channel_provider_id in {None, member.provider_id}
         )
 
-    def due_at(self, started_at: datetime, now: datetime) -> datetime:
-        return max(now + GROUP_WAIT, started_at + self.least)
+    def due_at(self, started_at: datetime, at_earliest: datetime) -> datetime:
+        return max(at_earliest, started_at + self.least)
+
+    def sent_at(self, started_at: datetime, at_earliest: datetime) -> datetime:
+        """Return when it has an outage told that lasts until then, as far as quiet hours and muting go."""
+        moment = self.due_at(started_at, at_earliest)
+        moment = max(moment, self.muted_until or moment)
+        return (self.quiet and self.quiet.end_after(moment)) or moment
 
 
 class RulesByRegion:
@@ -85,15 +90,6 @@ def regions_of(village_code: str) -> list[str]:
     return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
 
 
-def earliest(rules: Sequence[RuleFacts], started_at: datetime, now: datetime) -> RuleFacts:
-    """Return the rule that has its channel told first: of two, one that holds nothing back."""
-    return min(
-        rules,
-        key=lambda rule: (
-            rule.muted_until is not None and rule.muted_until > now,
-            rule.has_quiet_hours,
-            rule.keeps_power_hours,
-            rule.due_at(started_at, now),
-            rule.rule_id,
-        ),
-    )
+def earliest(rules: Sequence[RuleFacts], started_at: datetime, at_earliest: datetime) -> RuleFacts:
+    """Return the rule that has its channel told first; of equals one that does not wait for power."""
+    return min(rules, key=lambda rule: (rule.sent_at(started_at, at_earliest), rule.keeps_power_hours, rule.rule_id))

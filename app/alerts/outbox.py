@@ -14,13 +14,14 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.alerts.matching import GROUP_WAIT, MemberFacts, RuleFacts, RulesByRegion, earliest
+from app.alerts.matching import MemberFacts, RuleFacts, RulesByRegion, earliest
 from app.alerts.member_facts import load_members
 from app.alerts.models import AlertKind, Announcement, AnnouncementKind, HoldReason
 from app.alerts.rule_facts import load_rules
 from app.alerts.told import Told, ToldByChannel, load_told
 from app.incidents.models import Incident, IncidentKind, IncidentStatus
 from app.postgres.engine import among
+from app.settings import settings
 
 LASTING = frozenset({IncidentStatus.OPEN, IncidentStatus.ACKNOWLEDGED})
 RECENT = timedelta(hours=1)  # a recovery from what was not announced is news for so long
@@ -39,6 +40,10 @@ class Outbox:
     told: Mapping[str, ToldByChannel]  # by subject
     merged: Mapping[int, ToldByChannel]  # by incident: who has heard only of those that were merged into it
     rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def at_earliest(self) -> datetime:
+        return self.now + group_wait()
 
     def announce(self, incident: Incident, *, lives_on: bool) -> None:
         """Collect onsets where they lack, and the end where the onset was announced.
@@ -72,7 +77,7 @@ class Outbox:
         matching: dict[int, list[RuleFacts]] = defaultdict(list)
         for rule in rules:
             matching[rule.channel_id].append(rule)
-        return {channel: earliest(each, incident.started_at, self.now) for channel, each in matching.items()}
+        return {channel: earliest(each, incident.started_at, self.at_earliest) for channel, each in matching.items()}
 
     def _add_onsets(self, incident: Incident, wanted: Mapping[int, RuleFacts]) -> RuleIds:
         """Announce the onset to those who want it, and to those who have heard only of what was merged into it.
@@ -85,9 +90,9 @@ class Outbox:
         announced: RuleIds = {}
         for channel in sorted(wanted.keys() | heard.keys()):
             rule, merged = wanted.get(channel), heard.get(channel)
-            due_at = self.now + GROUP_WAIT
+            due_at = self.at_earliest
             if rule is not None and (merged is None or merged.is_pending):
-                due_at = rule.due_at(incident.started_at, self.now)
+                due_at = rule.due_at(incident.started_at, self.at_earliest)
             elif merged is not None and merged.is_pending:
                 due_at = max(due_at, merged.due_at)
             rule_id = rule.rule_id if rule is not None else merged.rule_id if merged is not None else None
@@ -108,12 +113,12 @@ class Outbox:
 
     def _add_ends(self, incident: Incident, kind: AnnouncementKind, rule_ids: RuleIds) -> None:
         for channel, rule_id in sorted(rule_ids.items()):
-            self._add(incident, kind, channel, rule_id=rule_id, due_at=self.now + GROUP_WAIT)
+            self._add(incident, kind, channel, rule_id=rule_id, due_at=self.at_earliest)
 
     def _add(
         self, incident: Incident, kind: AnnouncementKind, channel: int, *, rule_id: int | None, due_at: datetime
     ) -> None:
-        groups = due_at <= self.now + GROUP_WAIT
+        groups = due_at <= self.at_earliest
         self.rows.append(
             {
                 "subject": subject_of(incident),
@@ -153,6 +158,11 @@ async def write_announcements(session: AsyncSession, incidents: Sequence[Inciden
     for incident in known.values():
         outbox.announce(incident, lives_on=targets[incident.id] is not None)
     await insert_announcements(session, outbox.rows)
+
+
+def group_wait() -> timedelta:
+    """Return how long what is announced waits: others with the same cause join it."""
+    return timedelta(seconds=settings().alerts.group_wait_s)
 
 
 def subject_of(incident: Incident) -> str:

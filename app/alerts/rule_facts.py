@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.alerts.matching import RuleFacts
 from app.alerts.models import AlertRule, Channel
+from app.core.daily_window import DailyWindow
 
 
 async def load_rules(session: AsyncSession) -> tuple[dict[int, str], list[RuleFacts]]:
@@ -43,7 +44,7 @@ def _facts(rule: AlertRule, channel_id: int, provider_id: int | None) -> RuleFac
         frozenset(rule.provider_ids),
         timedelta(seconds=rule.least_s),
         rule.degraded_hours,
-        rule.quiet_from is not None,
+        None if rule.quiet_from is None or rule.quiet_to is None else DailyWindow(rule.quiet_from, rule.quiet_to),
         rule.muted_until,
         rule.keeps_power_hours,
         None if rule.escalate_after_min is None else timedelta(minutes=rule.escalate_after_min),

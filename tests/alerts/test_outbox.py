@@ -1,10 +1,19 @@
 """What changes in an incident is announced in the same transaction: to whom rules name, once, and its end to them."""
 
-from datetime import timedelta
+import random
+from collections import defaultdict
+from datetime import datetime, timedelta
 from typing import Any
 
-from app.alerts.models import AlertKind, AlertRule, Channel, DropReason, HoldReason
-from app.core.clock import utc_now
+import pytest
+from sqlalchemy import select
+
+from app.alerts.matching import RuleFacts, earliest
+from app.alerts.models import ONSETS, AlertKind, AlertRule, Channel, DropReason, HoldReason
+from app.alerts.outbox import write_announcements
+from app.core.clock import WITA, utc_now
+from app.core.daily_window import DailyWindow
+from app.incidents.models import Incident
 from app.judging.dirty_range import DirtyRange
 from app.postgres.engine import transaction
 from app.worker import writer
@@ -208,3 +217,47 @@ async def test_a_dropped_onset_is_announced_anew_when_the_outage_goes_on(
     await come_back(scenario, site)
     assert [kind for kind, _ in await desk.told(short)] == ["down", "down", "recovered"]
     assert [kind for kind, _ in await desk.told(flapping)] == ["down"], "nobody is there any more"
+
+
+async def test_however_ledgers_are_rewritten_a_channel_hears_of_each_outage_and_of_its_end_in_turns(
+    scenario: IncidentScenario, desk: AlertDesk
+) -> None:
+    channel, chance = await desk.channel(), random.Random(16)
+    await desk.rule(channel)
+    node = await scenario.site(kind="node")
+    sites = [await scenario.site(parent_id=node) for _ in range(6)]
+    for _ in range(40):
+        edges = sorted(chance.sample(range(100, 3000, 100), k=chance.randint(1, 4)))
+        states = [("up", "down")[number % 2] for number in range(len(edges) + 1)]
+        await scenario.write(chance.choice(sites), *zip([0, *edges], [*edges, None], states, strict=True))
+        async with transaction(scenario.sessions) as session:
+            changed = list(await session.scalars(select(Incident)))
+            await write_announcements(session, changed, now=scenario.now)
+        heard: dict[int, list[bool]] = defaultdict(list)
+        for row in await desk.announcements():
+            heard[row.incident_id or 0].append(row.kind in ONSETS)
+        assert all(turns == [number % 2 == 0 for number in range(len(turns))] for turns in heard.values())
+        for incident in changed:
+            lasts = incident.status in {"open", "acknowledged"}
+            lives_on = incident.merged_into is not None and incident.status == "withdrawn"
+            hears_of_it = len(heard[incident.id]) % 2 == 1
+            assert hears_of_it == lasts or lives_on, (incident.id, incident.status, heard[incident.id])
+    assert any(incident.merged_into is not None for incident in changed)
+
+
+NIGHT = DailyWindow(22 * 60, 6 * 60)
+
+
+@pytest.mark.parametrize(("hour", "prompt"), [(12, "quiet"), (23, "patient"), (3, "patient")])
+def test_of_several_rules_the_one_that_has_its_channel_told_first_announces(hour: int, prompt: str) -> None:
+    def rule(number: int, **changes: Any) -> RuleFacts:
+        nothing = frozenset[Any]()
+        return RuleFacts(number, 1, "64", None, frozenset({"down"}), "64", nothing, nothing, **changes)
+
+    now = datetime(2026, 11, 28, hour, tzinfo=WITA)
+    rules = {
+        "muted": rule(1, muted_until=now + timedelta(days=1)),
+        "quiet": rule(2, quiet=NIGHT),
+        "patient": rule(3, least=timedelta(minutes=5)),
+    }
+    assert earliest(list(rules.values()), now, now) is rules[prompt]
