@@ -1,0 +1,162 @@
+"""Delivers what waits: one notification of a channel at a time, and the channels beside each other.
+
+Each channel has a task and, during an attempt, a thread of its own, so that a receiver that hangs holds up nobody else.
+Both are bounded, and channels that fail share a smaller number of them, so that many of them hold up no healthy one.
+"""
+
+import asyncio
+import dataclasses
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import structlog
+
+from app.alerts.content import Content
+from app.alerts.message_links import links_of
+from app.alerts.models import MessageForm, NotificationState
+from app.alerts.sealer import open_sealer
+from app.core.clock import utc_now
+from app.core.sealing import Sealer, Unsealable
+from app.courier import fallback, queue, retries
+from app.courier.attempt import DEADLINE_S, Attempt, attempt
+from app.courier.contract import Answer, Message, Outcome, Receiver
+from app.courier.queue import Queued
+from app.postgres.engine import Sessions, transaction
+from app.postgres.leader_lock import NoLongerLeader
+from app.settings import Settings
+
+log = structlog.get_logger()
+
+HEALTHY_AT_ONCE, FAILING_AT_ONCE = 48, 16
+RECORD_AGAIN_S = 1.0
+
+
+class Deliverer:
+    def __init__(self, sessions: Sessions, settings: Settings, *, deadline_s: float = DEADLINE_S) -> None:
+        self._sessions, self._settings, self._deadline_s = sessions, settings, deadline_s
+        self._policy = settings.receiver_policy
+        self._busy: dict[int, asyncio.Task[None]] = {}
+        self._places = {False: asyncio.Semaphore(HEALTHY_AT_ONCE), True: asyncio.Semaphore(FAILING_AT_ONCE)}
+
+    async def start_due(self) -> None:
+        """Start a task for each channel that has something to deliver and none under way. Raises SettingsError."""
+        async with transaction(self._sessions) as session:
+            due = await queue.list_due(session, self._busy, utc_now())
+            sealer = await open_sealer(session, self._settings) if due else None
+        if sealer is None:
+            return
+        for channel_id, failures in due:
+            task = asyncio.create_task(self._deliver_all(channel_id, sealer, self._places[failures > 0]))
+            self._busy[channel_id] = task
+            task.add_done_callback(partial(self._ended, channel_id))
+
+    def _ended(self, channel_id: int, task: "asyncio.Task[None]") -> None:
+        del self._busy[channel_id]
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, NoLongerLeader):
+            log.warning("delivery_interrupted", channel=channel_id, error=repr(error), exc_info=error)
+
+    async def sweep(self) -> None:
+        """Hand over what failing channels keep, and give up what waited too long. Raises SettingsError."""
+        now = utc_now()
+        async with transaction(self._sessions) as session:
+            await queue.give_up(session, self._busy, now)
+            if await queue.holds_failing(session):
+                sealer = await open_sealer(session, self._settings)
+                await fallback.hand_over_failing(session, sealer, self._settings.public_base, now)
+
+    async def idle(self) -> None:
+        """Wait until nothing is under way."""
+        while self._busy:
+            await asyncio.wait([*self._busy.values()])
+
+    async def stop(self) -> None:
+        """End at once: what is under way is repeated with the same key."""
+        tasks = [*self._busy.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _deliver_all(self, channel_id: int, sealer: Sealer, places: asyncio.Semaphore) -> None:
+        """Deliver until nothing of the channel is due, or an attempt fails."""
+        async with places:
+            while (done := await self._deliver_next(channel_id, sealer)) is not None:
+                if not done.thread.done():
+                    await asyncio.wait([done.thread])
+                if done.answer.outcome is Outcome.FAILED:
+                    return
+
+    async def _deliver_next(self, channel_id: int, sealer: Sealer) -> Attempt | None:
+        async with transaction(self._sessions) as session:
+            queued = await queue.find_next(session, channel_id, utc_now())
+        if queued is None:
+            return None
+        done = await self._attempt(queued, sealer)
+        await _until_written(lambda: self._record(queued, done, sealer))
+        return done
+
+    async def _attempt(self, queued: Queued, sealer: Sealer) -> Attempt:
+        channel = queued.channel
+        try:
+            secret = None if channel.secret is None else sealer.unseal(channel.secret)
+            receiver = Receiver(channel.service, sealer.unseal(channel.target), secret)
+        except Unsealable:
+            return _unattempted(Answer(Outcome.FAILED, "sealed by another secret key: enter its URL again"))
+        return await attempt(self._message(queued, sealer), receiver, self._policy, deadline_s=self._deadline_s)
+
+    def _message(self, queued: Queued, sealer: Sealer) -> Message:
+        notification = queued.notification
+        return Message(
+            key=notification.key,
+            kind=notification.kind.value,
+            title=notification.title,
+            text=notification.text,
+            is_short=queued.channel.form is MessageForm.SHORT,
+            content=notification.content,
+            links=self._links(queued, sealer),
+        )
+
+    def _links(self, queued: Queued, sealer: Sealer) -> Mapping[str, Any]:
+        notification = queued.notification
+        content = Content.model_validate(notification.content)
+        links = links_of(
+            notification.fallback_of or notification.id, content, base=self._settings.public_base, sealer=sealer
+        )
+        return dataclasses.asdict(links)
+
+    async def _record(self, queued: Queued, done: Attempt, sealer: Sealer) -> None:
+        now = utc_now()
+        settlement = retries.settle(
+            done.answer,
+            failures=queued.channel.failures,
+            attempts=queued.notification.attempts + 1,
+            now=now,
+            jitter=random.random(),
+        )
+        async with transaction(self._sessions) as session:
+            if settlement.state is NotificationState.BOUNCED and await fallback.hand_over_refused(
+                session, queued.notification.id, sealer, self._settings.public_base, now
+            ):
+                settlement = dataclasses.replace(
+                    settlement, state=NotificationState.QUEUED, next_attempt_at=now + retries.GIVEN_UP_AFTER
+                )
+            await queue.record(session, queued, done, settlement)
+
+
+def _unattempted(answer: Answer) -> Attempt:
+    thread: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    thread.set_result(answer)
+    return Attempt(utc_now(), 0, answer, thread)
+
+
+async def _until_written(write: Callable[[], Awaitable[None]]) -> None:
+    """Write what a receiver answered, also while the database is away: forgotten, it would be delivered again."""
+    while True:
+        try:
+            return await write()
+        except NoLongerLeader:
+            raise
+        except Exception as error:
+            log.warning("delivery_not_recorded", error=repr(error), exc_info=error)
+            await asyncio.sleep(RECORD_AGAIN_S)
