@@ -191,7 +191,7 @@ async def delete_channel(session: AsyncSession, channel_id: int, *, caller: Call
         Notification.channel_id == channel.id, Notification.state == NotificationState.QUEUED
     )
     await session.execute(
-        waiting.values(state=NotificationState.DEAD, settled_at=now, problem="its channel was deleted")
+        waiting.values(state=NotificationState.DEAD, settled_at=now, problem="the channel was deleted")
     )
     await audit.record(session, caller, "delete", "channel", channel.id, region_code=channel.region_code, before=before)
 

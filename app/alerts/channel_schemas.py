@@ -23,7 +23,7 @@ from app.registry.schemas import Text
 MAX_URL, LEAST_SECRET, MAX_SECRET = 2_000, 16, 200
 
 
-class ChannelState(StrEnum):
+class ChannelHealth(StrEnum):
     """`ok`: the last delivery was accepted; `failing`: the last one was not; `silent`: what was sent a day ago has
     not been accepted; `untested`: nothing has been accepted by this target yet; `paused` by hand.
     """
@@ -181,7 +181,7 @@ class ChannelOut(BaseModel):
     language: str = Field(description="of its messages: `id` or `en`")
     form: MessageForm = Field(description="of its messages")
     fallback: int | None = Field(description=FALLBACK)
-    state: ChannelState = Field(description="how its deliveries go")
+    state: ChannelHealth = Field(description="how its deliveries go")
     last_accepted_at: datetime | None = Field(description="when its target last accepted a message; null: never yet")
     failures: int = Field(description="deliveries in a row that failed")
     retry_at: datetime | None = Field(

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from app.access.scope import Caller, in_region, require_region
-from app.alerts.channel_schemas import ChannelState
+from app.alerts.channel_schemas import ChannelHealth
 from app.alerts.models import Channel, Notification, NotificationState
 from app.alerts.offices import administered_by
 from app.core.clock import utc_now
@@ -111,15 +111,15 @@ async def require_channel(session: AsyncSession, channel_id: int | None, *, call
     return channel_id
 
 
-def state_of(row: ChannelRow) -> ChannelState:
+def state_of(row: ChannelRow) -> ChannelHealth:
     channel = row.channel
     if channel.paused_at is not None:
-        return ChannelState.PAUSED
+        return ChannelHealth.PAUSED
     if channel.failures:
-        return ChannelState.FAILING
+        return ChannelHealth.FAILING
     if row.silent:
-        return ChannelState.SILENT
-    return ChannelState.UNTESTED if channel.accepted_at is None else ChannelState.OK
+        return ChannelHealth.SILENT
+    return ChannelHealth.UNTESTED if channel.accepted_at is None else ChannelHealth.OK
 
 
 def present(row: ChannelRow, *, caller: Caller) -> dict[str, Any]:
