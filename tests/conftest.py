@@ -4,6 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,18 +128,28 @@ async def engine(server_url: str) -> AsyncIterator[AsyncEngine]:
     await drop_database(url, server_url)
 
 
-@pytest.fixture
-async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+@asynccontextmanager
+async def rolled_back(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with engine.connect() as connection:
         outer = await connection.begin()
         yield connection
         await outer.rollback()
 
 
+def sessions_within(connection: AsyncConnection) -> Sessions:
+    """Sessions as the app opens them; their commits are savepoints of the connection's transaction."""
+    return async_sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+
+
+@pytest.fixture
+async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async with rolled_back(engine) as connection:
+        yield connection
+
+
 @pytest.fixture
 def sessions(connection: AsyncConnection) -> Sessions:
-    """Sessions as the app opens them; their commits are savepoints of the test's transaction."""
-    return async_sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+    return sessions_within(connection)
 
 
 @pytest.fixture
@@ -155,6 +166,10 @@ def routes() -> list[BaseRoute]:
 
 @pytest.fixture
 def app(sessions: Sessions, engine: AsyncEngine, routes: list[BaseRoute]) -> FastAPI:
+    return make_app(sessions, engine, routes)
+
+
+def make_app(sessions: Sessions, engine: AsyncEngine, routes: list[BaseRoute]) -> FastAPI:
     allowed = ProbeSettings(allow=["127.0.0.0/8"])
     app = create_app(
         Settings(
@@ -204,6 +219,12 @@ class Cast:
 
 @pytest.fixture
 async def cast(app: FastAPI, session: AsyncSession) -> AsyncIterator[Cast]:
+    async with open_cast(app, session) as cast:
+        yield cast
+
+
+@asynccontextmanager
+async def open_cast(app: FastAPI, session: AsyncSession) -> AsyncIterator[Cast]:
     async with session.begin():
         await providers.ensure_providers(session, {"telkom-wms": "Telkom WMS", "iconplus": "Icon+"})
         iconplus = await session.scalar(select(Provider.id).where(Provider.slug == "iconplus"))

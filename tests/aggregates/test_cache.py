@@ -1,14 +1,15 @@
 """Aggregate responses are cached until something changes them, and not a moment longer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from starlette.routing import BaseRoute
 
 from app.aggregates.cache_key import DataVersion
 from app.aggregates.response_cache import ENTRY_BYTES, ResponseCache
@@ -23,6 +24,7 @@ from probes.contract import CENTRAL, Outcome, Reading
 from tests.conftest import Cast, Person
 from tests.factories import BERAU_VILLAGE, register
 from tests.support.monthly_close import CLOSES, END, MONTH, START, close
+from tests.support.shared_start import savepoint, shared_start
 from tests.support.site_histories import day, record_cause, under_contract
 from tests.support.uptime import when_yesterday_is_counted
 
@@ -116,8 +118,25 @@ class MeasuredSite:
         return {name: await self.get(name, period) for name in self.paths}
 
 
+@pytest.fixture(scope="module")
+async def history(engine: AsyncEngine, routes: list[BaseRoute]) -> AsyncIterator[tuple[AsyncConnection, int]]:
+    async with shared_start(engine, routes) as start:
+        yield start.connection, await write_history(start.sessions, start.session, start.cast)
+
+
 @pytest.fixture
-async def measured_site(sessions: Sessions, session: AsyncSession, cast: Cast, clock: Clock) -> MeasuredSite:
+async def connection(history: tuple[AsyncConnection, int]) -> AsyncIterator[AsyncConnection]:
+    async with savepoint(history[0]) as connection:
+        yield connection
+
+
+@pytest.fixture
+def measured_site(history: tuple[AsyncConnection, int], sessions: Sessions, cast: Cast, clock: Clock) -> MeasuredSite:
+    return MeasuredSite(sessions, cast, history[1])
+
+
+async def write_history(sessions: Sessions, session: AsyncSession, cast: Cast) -> int:
+    """Return the id of the site."""
     site = await register(cast, host="198.51.100.1")
     async with session.begin():
         for statement in (
@@ -134,7 +153,7 @@ async def measured_site(sessions: Sessions, session: AsyncSession, cast: Cast, c
     await measured_site.measure(OUTAGE[1], GAP[0])
     await measured_site.measure(GAP[1], utc_now())
     await measured_site.count()
-    return measured_site
+    return measured_site.site_id
 
 
 UPTIMES, LATENCIES = ("site", "region", "provider", "ranking"), ("site latency", "region latency", "provider latency")

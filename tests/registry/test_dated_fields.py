@@ -1,29 +1,28 @@
 """A change of today leaves every figure of the past as it was, whatever field of a site it changes (docs/adr/0018)."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from itertools import pairwise
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from starlette.routing import BaseRoute
 
 from app.availability import monthly_close
 from app.availability.daily_rollup import count_days
-from app.availability.tally import Tally
-from app.core.clock import WITA, floor_second, midnight, to_slot, utc_now
+from app.core.clock import WITA, midnight, to_slot, utc_now
 from app.judging.dirty_range import DirtyRange
 from app.judging.propagation import rejudge_with_children
-from app.postgres.engine import transaction
+from app.postgres.engine import Sessions, transaction
 from app.registry.schemas import SitePatch
 from app.worker import writer as worker
 from probes.contract import Outcome, Reading
 from tests.conftest import Cast
 from tests.factories import BERAU_VILLAGE
 from tests.support.measured_sites import MeasuredSites
-from tests.support.site_histories import day, site_since
-from tests.support.uptime import count, get, when_yesterday_is_counted
+from tests.support.shared_start import savepoint, shared_start
+from tests.support.uptime import get, when_yesterday_is_counted
 
 # For each field of SitePatch what a PATCH of it sends: a field that is added there needs a case here.
 CASES: dict[str, dict[str, Any]] = {
@@ -68,18 +67,36 @@ def test_every_field_that_a_patch_takes_has_a_case() -> None:
     assert all(field in case for field, case in CASES.items())
 
 
+Figures = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+async def written(engine: AsyncEngine, routes: list[BaseRoute]) -> AsyncIterator[tuple[AsyncConnection, int, Figures]]:
+    """The past written once, its site, and its figures."""
+    async with shared_start(engine, routes) as start:
+        measured = MeasuredSites(start.sessions, start.cast)
+        await measured.reset_watermarks()
+        past = Past(measured, start.cast)
+        await past.write()
+        yield start.connection, past.site, await past.figures()
+
+
 @pytest.fixture
-async def past(measured: MeasuredSites, cast: Cast) -> "Past":
-    past = Past(measured, cast)
-    await past.write()
-    return past
+async def connection(written: tuple[AsyncConnection, int, Figures]) -> AsyncIterator[AsyncConnection]:
+    async with savepoint(written[0]) as connection:
+        yield connection
+
+
+@pytest.fixture
+def past(written: tuple[AsyncConnection, int, Figures], sessions: Sessions, cast: Cast) -> "Past":
+    return Past(MeasuredSites(sessions, cast), cast, written[1])
 
 
 class Past:
     """A site on a tower with three settled days of readings, a settled month of speed tests, works and a contract."""
 
-    def __init__(self, measured: MeasuredSites, cast: Cast) -> None:
-        self.measured, self.cast = measured, cast
+    def __init__(self, measured: MeasuredSites, cast: Cast, site: int = 0) -> None:
+        self.measured, self.cast, self.site = measured, cast, site
         self.start, self.end = measured.since, measured.since + timedelta(days=3)
         self.month = (midnight(self.start.astimezone(WITA).date().replace(day=1)) - timedelta(days=1)).astimezone(WITA)
 
@@ -152,11 +169,11 @@ class Past:
             ):
                 await session.execute(text(statement))
 
-    async def figures(self) -> dict[str, Any]:
+    async def figures(self) -> Figures:
         """Return every figure of the past, without the labels that answers show beside them."""
         days = {"from": self.start, "to": self.end}
         month = {"period": f"{self.month:%Y-%m}"}
-        figures: dict[str, Any] = {}
+        figures: Figures = {}
         for path in self._paths():
             for name in ("uptime", "latency"):
                 figures[f"{path}/{name}"] = await get(self.cast.sari, f"{path}/{name}", step="day", **days)
@@ -186,8 +203,10 @@ def _without_labels(value: Any) -> Any:
     [*((field,) for field in ALONE), tuple(field for field in CASES if field not in ALONE)],
     ids=lambda fields: fields[0] if len(fields) == 1 else "all_others",
 )
-async def test_no_figure_of_the_past_moves_by_a_change_of_today(past: Past, fields: tuple[str, ...]) -> None:
-    before = await past.figures()
+async def test_no_figure_of_the_past_moves_by_a_change_of_today(
+    past: Past, written: tuple[AsyncConnection, int, Figures], fields: tuple[str, ...]
+) -> None:
+    before = written[2]
     assert before["/regions/64.02/uptime"]["total"]["seconds"]["down"] > 0
     change = {name: value for field in sorted(fields) for name, value in CASES[field].items()}
     answer = await past.cast.sari.patch(f"/sites/{past.site}", change)
@@ -197,41 +216,3 @@ async def test_no_figure_of_the_past_moves_by_a_change_of_today(past: Past, fiel
     assert await past.figures() == before, "computed live"
     await past.settle()
     assert await past.figures() == before, "counted again"
-
-
-async def test_a_kind_counts_from_the_second_of_its_change_on(session: AsyncSession, cast: Cast) -> None:
-    site = await site_since(session, cast, day(2), (day(1, 5), "down"), (day(1, 6), "up"))
-    await count(session)
-    period = {"from": day(2), "to": utc_now() + timedelta(hours=1)}
-    assert (await cast.ana.patch(f"/sites/{site}", {"kind": "node"})).status_code == 200
-    changed = floor_second(utc_now())
-    total = (await get(cast.sari, "/regions/64.02/uptime", **period))["total"]
-    counted = {name: seconds for name, seconds in total["seconds"].items() if seconds}
-    assert counted.pop("up") in {round((changed - day(2)).total_seconds()) - 3600 - late for late in range(3)}
-    assert (counted, total["sites"], total["outages"]) == ({"down": 3600}, 1, 1)
-
-
-async def test_a_change_to_and_fro_within_a_second_leaves_no_trace(session: AsyncSession, cast: Cast) -> None:
-    site = await site_since(session, cast, day(2), (day(1, 5), "down"), (day(1, 6), "up"))
-    before = (await get(cast.sari, "/regions/64.02/uptime", **{"from": day(2), "to": day(0)}))["total"]
-    for _ in range(3):
-        for kind in ("node", "access_point"):
-            assert (await cast.ana.patch(f"/sites/{site}", {"kind": kind})).status_code == 200
-    await cast.ana.delete(f"/sites/{site}")
-    assert (await get(cast.sari, "/regions/64.02/uptime", **{"from": day(2), "to": day(0)}))["total"] == before
-    async with session.begin():
-        rows = (
-            await session.execute(
-                text(
-                    "SELECT started_at, ended_at FROM site_configuration WHERE site_id = :id ORDER BY started_at",
-                ),
-                {"id": site},
-            )
-        ).all()
-    assert all(earlier.ended_at == later.started_at for earlier, later in pairwise(rows))
-
-
-def test_a_tally_is_never_negative() -> None:
-    tally = Tally()
-    with pytest.raises(AssertionError, match="more was counted than was configured"):
-        tally.set_inactive(-1)

@@ -1,7 +1,8 @@
 """Sites that push, at moments that the test chooses: from the device's rows to states, incidents and figures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,6 +37,11 @@ class Field:
     start: datetime
     ids: list[int]
     consumer: InboxConsumer
+
+    def copy(self, sessions: Sessions, cast: Cast, app: FastAPI) -> "Field":
+        """Return the same sites, with a consumer of the same memory, for a test with sessions of its own."""
+        own = {id(self.sessions): sessions, id(self.consumer.heartbeat): self.consumer.heartbeat}
+        return replace(self, sessions=sessions, cast=cast, app=app, consumer=deepcopy(self.consumer, own))
 
     def at(self, second: float) -> datetime:
         return self.start + timedelta(seconds=second)
@@ -163,6 +169,10 @@ def arrival(field: Field, second: float) -> Reading:
 
 @pytest.fixture
 async def field(sessions: Sessions, cast: Cast, session: AsyncSession, app: FastAPI) -> Field:
+    return await register_field(sessions, cast, session, app)
+
+
+async def register_field(sessions: Sessions, cast: Cast, session: AsyncSession, app: FastAPI) -> Field:
     start = floor_second(utc_now()) - timedelta(hours=1)
     ids = [(await register(cast, probe="push", host=None))["id"] for _ in range(4)]
     async with session.begin():

@@ -1,54 +1,13 @@
 """What a device reports of a time in which nobody heard it is a claim: it proves nothing, and erases nothing."""
 
-from typing import Any
-
-import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.agents import agent_tokens
 from app.postgres.engine import transaction
+from tests.support.claimed_time import INVENTED, claims, cut_off, figures, incident_of, readings
 from tests.support.pushing_sites import Field
-
-INVENTED = [(second, 3) for second in range(360, 1100, 60)]
-
-
-async def claims(field: Field, site_id: int) -> list[tuple[int | None, int | None]]:
-    async with transaction(field.sessions) as session:
-        query = text("SELECT started_at, ended_at FROM claim WHERE site_id = :id ORDER BY started_at")
-        rows = (await session.execute(query, {"id": site_id})).all()
-    return [(field.second(start), field.second(end)) for start, end in rows]
-
-
-async def cut_off(field: Field) -> int:
-    """A site whose agent stops at 300, while the others are heard until 1080."""
-    silent, *others = field.ids
-    await field.live(0, 300, sites=field.ids)
-    await field.live(315, 1080, sites=others)
-    return silent
-
-
-async def readings(field: Field, site_id: int, source: str) -> list[tuple[int | None, str, str | None]]:
-    items = (await field.get(f"/sites/{site_id}/measurements", period="2h", limit=1000))["items"]
-    return [(field.second(one["slot"]), one["outcome"], one["reason"]) for one in items if one["source"] == source]
-
-
-async def incident_of(field: Field) -> dict[str, Any]:
-    (incident,) = (await field.get("/incidents"))["items"]
-    return await field.get(f"/incidents/{incident['id']}")  # type: ignore[no-any-return]
-
-
-async def test_invented_rows_of_an_outage_leave_the_outage_proven(field: Field) -> None:
-    silent = await cut_off(field)
-    before = await field.states(silent)
-    assert before == [(0, "up", None), (360, "down", None)]
-    assert (await field.send(silent, 1090, INVENTED, boot="forged")).accepted == 13
-    await field.drain()
-    assert await field.states(silent) == [*before, (1090, "up", None)]
-    assert {outcome for _, outcome in await field.silences(silent)} == {"timeout"}
-    assert (await incident_of(field))["status"] == "resolved"
-    late = [one for one in await readings(field, silent, "agent") if one[2] == "late"]
-    assert [(second, outcome) for second, outcome, _ in late] == [(second, "fault") for second, _ in INVENTED]
-    assert await claims(field, silent) == [(360, 1090)]
+from tests.support.shared_start import savepoint
 
 
 async def test_a_push_that_is_late_by_less_than_two_intervals_makes_no_outage_and_claims_nothing_away(
@@ -82,15 +41,6 @@ async def test_batches_in_time_are_evidence_as_ever(field: Field) -> None:
     assert await claims(field, metered) == []
 
 
-async def test_of_a_timely_push_only_the_rows_since_the_push_before_are_evidence(field: Field) -> None:
-    silent = await cut_off(field)
-    await field.send(silent, 1090)
-    await field.send(silent, 1095, [*INVENTED, (1092, 3)])
-    await field.drain()
-    assert await field.states(silent) == [(0, "up", None), (360, "down", None), (1090, "up", None)]
-    assert await claims(field, silent) == [(360, 1092)]
-
-
 async def test_a_late_loss_counts_against_the_site(field: Field) -> None:
     alone = field.ids[0]
     await field.send(alone, 0)
@@ -105,19 +55,9 @@ async def test_a_late_loss_counts_against_the_site(field: Field) -> None:
     assert await claims(field, alone) == [(240, 384), (540, 600)]
 
 
-async def test_rows_of_which_nothing_was_sent_hide_no_silence(field: Field) -> None:
-    silent = await cut_off(field)
-    before = await field.states(silent)
-    await field.send(
-        silent, 1090, [(second, -1) for second, _ in await field.silences(silent) if second], boot="forged"
-    )
-    await field.drain()
-    assert await field.states(silent) == [*before, (1090, "up", None)]
-    assert await figures(field, silent, 0, 1140) == {"up": 410, "down": 730}
-
-
-@pytest.mark.parametrize("after", [0, 1, 30, 200])
-async def test_a_late_loss_takes_nothing_from_a_silence_that_is_valid_for_longer(field: Field, after: int) -> None:
+async def test_a_late_loss_takes_nothing_from_a_silence_that_is_valid_for_longer(
+    field: Field, connection: AsyncConnection
+) -> None:
     metered, *others = field.ids
     async with transaction(field.sessions) as session:
         for table in ("site", "site_configuration"):
@@ -129,10 +69,13 @@ async def test_a_late_loss_takes_nothing_from_a_silence_that_is_valid_for_longer
                 await field.beat(site_id, second, valid_s=300)
         await field.record_missed(second + 1)
     assert await field.states(metered) == [(0, "up", None), (600, "down", None)]
-    losses = [(second + after, 0) for second, _ in await field.silences(metered) if second is not None]
-    await field.send(metered, 2090, losses, boot="forged", every=300)
-    await field.drain()
-    assert await field.states(metered) == [(0, "up", None), (600, "down", None), (2090, "up", None)]
+    for after in (0, 1, 30, 200):
+        async with savepoint(connection):
+            again = field.copy(field.sessions, field.cast, field.app)
+            losses = [(second + after, 0) for second, _ in await again.silences(metered) if second is not None]
+            await again.send(metered, 2090, losses, boot="forged", every=300)
+            await again.drain()
+            assert await again.states(metered) == [(0, "up", None), (600, "down", None), (2090, "up", None)], after
 
 
 async def test_a_token_claims_nothing_of_the_time_before_its_first_use(field: Field) -> None:
@@ -163,14 +106,6 @@ async def test_no_later_claim_covers_what_the_device_itself_had_lost(field: Fiel
         assert [start for start, _ in await claims(field, site_id) if start is not None and start < 600] == []
 
 
-async def test_claims_of_many_pushes_stay_few_and_are_told_apart_from_none(field: Field) -> None:
-    silent = await cut_off(field)
-    for number in range(20):
-        await field.send(silent, 1090 + number, [(360 + number + second, 3) for second in range(0, 700, 20)])
-    await field.drain()
-    assert await claims(field, silent) == [(360, 1109)]
-
-
 async def test_a_forged_row_in_a_blind_stretch_is_a_claim_too(field: Field) -> None:
     site = field.ids[0]
     await field.live(0, 300, sites=field.ids)
@@ -179,33 +114,6 @@ async def test_a_forged_row_in_a_blind_stretch_is_a_claim_too(field: Field) -> N
     await field.drain()
     assert await field.states(site) == [(0, "up", None), (360, "unknown", "blind"), (970, "up", None)]
     assert await claims(field, site) == [(360, 970)]
-
-
-async def figures(field: Field, site_id: int, first: float, last: float) -> dict[str, int]:
-    total = await field.uptime(site_id, first, last)
-    return {name: seconds for name, seconds in total["seconds"].items() if seconds}
-
-
-async def test_claimed_outage_time_is_bad_in_the_worst_case_good_in_the_best_and_otherwise_left_out(
-    field: Field,
-) -> None:
-    silent = await cut_off(field)
-    await field.send(silent, 1090, INVENTED, boot="forged")
-    await field.drain()
-    assert await figures(field, silent, 0, 1140) == {"up": 410, "unknown": 730, "claimed": 730}
-    total = await field.uptime(silent, 0, 1140)
-    assert (total["uptime_pct"], total["coverage_pct"]) == (100, 35.964)
-    assert (total["worst_pct"], total["best_pct"]) == (35.964, 100)
-    assert (total["outages"], total["seconds"]["down"]) == (0, 0)
-
-
-async def test_what_a_claim_leaves_of_an_outage_stays_down_and_is_one_outage(field: Field) -> None:
-    silent = await cut_off(field)
-    await field.send(silent, 1090, [(600, 3), (660, 3)])
-    await field.drain()
-    assert await figures(field, silent, 0, 1140) == {"up": 410, "down": 586, "unknown": 144, "claimed": 144}
-    total = await field.uptime(silent, 0, 1140)
-    assert (total["outages"], total["longest_outage_s"]) == (1, 586)
 
 
 async def test_an_honest_device_loses_nothing_by_our_own_absence(field: Field) -> None:
@@ -227,43 +135,6 @@ async def test_a_first_answer_cannot_be_claimed(field: Field) -> None:
     assert await figures(field, site, 0, 650) == {"up": 50, "unknown": 600}
 
 
-async def test_segments_show_what_rests_on_a_claim_and_what_is_proven_of_it(field: Field) -> None:
-    silent = await cut_off(field)
-    await field.send(silent, 1090, [(600, 3), (660, 3)])
-    await field.drain()
-    bounds = {"from": field.at(0).isoformat(), "to": field.at(1140).isoformat()}
-    items = (await field.get(f"/sites/{silent}/segments", **bounds))["items"]
-    shown = [
-        (field.second(one["started_at"]), one["state"], one["unknown_reason"], one["evidence"], one["claim"] is None)
-        for one in items
-    ]
-    assert shown == [
-        (0, "up", None, "agent", True),
-        (360, "down", None, "silence", True),
-        (600, "unknown", "claimed", "claimed", False),
-        (744, "down", None, "silence", True),
-        (1090, "up", None, "agent", True),
-    ]
-    claim = items[2]["claim"]
-    assert claim.pop("proven_state") == "down"
-    assert {name: field.second(at) for name, at in claim.items()} == {
-        "started_at": 600,
-        "ended_at": 744,
-        "received_at": 1090,
-    }
-    assert sum(one["duration_s"] for one in items) == 1140
-
-
-async def test_live_status_stays_what_is_proven(field: Field) -> None:
-    silent = await cut_off(field)
-    await field.send(silent, 1090, INVENTED)
-    await field.drain()
-    async with transaction(field.sessions) as session:
-        query = text("SELECT state, since FROM site_status WHERE site_id = :id")
-        row = (await session.execute(query, {"id": silent})).one()
-    assert (row.state, field.second(row.since)) == ("up", 1090)
-
-
 async def test_the_incident_stays_and_says_who_contests_it_and_what_speaks_against_that(field: Field) -> None:
     silent = field.ids[0]
     await field.send(silent, -60, boot="real")
@@ -281,25 +152,3 @@ async def test_the_incident_stays_and_says_who_contests_it_and_what_speaks_again
         answer = await other.get(f"/incidents/{incident['id']}")
         assert answer.json()["sites"][0] == site | {"refuted_from": None}
         assert "110.5" not in answer.text
-
-
-async def test_a_second_claim_moves_the_mark_and_is_no_second_event(field: Field) -> None:
-    silent = await cut_off(field)
-    await field.send(silent, 1090, [(600, 3)])
-    await field.drain()
-    first = (await incident_of(field))["sites"][0]
-    await field.send(silent, 1100, [(900, 3)])
-    await field.drain()
-    incident = await incident_of(field)
-    second = incident["sites"][0]
-    assert (first["refuted_s"], second["refuted_s"]) == (84, 168)
-    assert second["refuted_at"] == first["refuted_at"]
-    assert (first["duration_min_s"], second["duration_min_s"]) == (660 - 84, 660 - 168)
-    assert [one["kind"] for one in incident["events"]].count("refuted") == 1
-
-
-async def test_an_outage_that_nobody_contests_has_no_mark(field: Field) -> None:
-    silent = await cut_off(field)
-    await field.send(silent, 1090)
-    await field.drain()
-    assert (await incident_of(field))["sites"][0]["refuted_at"] is None
